@@ -1,0 +1,2 @@
+//! The binary `sweep`.
+fn main() {}

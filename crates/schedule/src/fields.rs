@@ -1,0 +1,204 @@
+//! Reads a mapping key by key and collects every problem on the way: wrong types, values out of range,
+//! missing and unknown keys. The one reader of both schedules and the rest of the sweep file.
+
+use crate::problem::{Problem, listed, nearest};
+use crate::tree::{Key, Place, Tree, Value};
+
+/// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the
+/// keys that nobody asked for.
+pub struct Fields<'a> {
+    entries: &'a [(Key, Tree)],
+    place: Place,
+    path: String,
+    known: Vec<&'static str>,
+}
+
+/// A value and the path that led to it.
+#[derive(Debug, Clone)]
+pub struct Field<'a> {
+    /// The value.
+    pub tree: &'a Tree,
+    /// Path of keys.
+    pub path: String,
+}
+
+impl Field<'_> {
+    /// A problem with this value.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(self.tree.place, self.path.clone(), message)
+    }
+
+    /// A problem "expected X, found Y".
+    pub fn expected(&self, what: &str) -> Problem {
+        let found = match &self.tree.value {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => format!("`{}`", self.tree),
+            Value::Text(text) if text.chars().count() <= 60 => format!("the text {:?}", text),
+            _ => self.tree.describe().to_owned(),
+        };
+        self.problem(format!("expected {what}, found {found}"))
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Starts to read `tree`, which must be a mapping.
+    pub fn new(tree: &'a Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        match &tree.value {
+            Value::Map(entries) => {
+                Some(Self { entries, place: tree.place, path: path.to_owned(), known: Vec::new() })
+            }
+            _ => {
+                problems.push(Field { tree, path: path.to_owned() }.expected("a mapping"));
+                None
+            }
+        }
+    }
+
+    /// Place of the whole mapping.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Path of the mapping itself.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Path of a key in this mapping.
+    pub fn path_of(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+
+    /// Whether the text has this key. Does not mark it as known.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| key.name == name)
+    }
+
+    /// The value of an optional key.
+    pub fn optional(&mut self, name: &'static str) -> Option<Field<'a>> {
+        self.known.push(name);
+        let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
+        Some(Field { tree, path: self.path_of(name) })
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&mut self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Field<'a>> {
+        let field = self.optional(name);
+        if field.is_none() {
+            problems.push(Problem::new(
+                self.place,
+                self.path.clone(),
+                format!("the key `{name}` is missing"),
+            ));
+        }
+        field
+    }
+
+    /// An optional key, read by `read`; `default` where it is not given. `None` after a problem.
+    pub fn read_or<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        problems: &mut Vec<Problem>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        match self.optional(name) {
+            None => Some(default),
+            Some(field) => read(&field).map_err(|problem| problems.push(problem)).ok(),
+        }
+    }
+
+    /// A key that must be there, read by `read`. `None` after a problem.
+    pub fn read<T>(
+        &mut self,
+        name: &'static str,
+        problems: &mut Vec<Problem>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let field = self.required(name, problems)?;
+        read(&field).map_err(|problem| problems.push(problem)).ok()
+    }
+
+    /// Reports every key that no getter asked for.
+    pub fn finish(self, problems: &mut Vec<Problem>) {
+        for (key, _) in self.entries {
+            if self.known.contains(&key.name.as_str()) {
+                continue;
+            }
+            let problem =
+                Problem::new(key.place, join(&self.path, &key.name), format!("unknown key `{}`", key.name));
+            problems.push(match nearest(&key.name, self.known.iter().copied()) {
+                Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+                None => problem.with_hint(format!("known here: {}", listed(self.known.iter().copied()))),
+            });
+        }
+    }
+}
+
+/// `a.b`, or `b` where `a` is empty.
+pub fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Any finite number.
+pub fn number(field: &Field<'_>) -> Result<f64, Problem> {
+    match field.tree.value {
+        Value::Int(i) => Ok(i as f64),
+        Value::Float(x) => Ok(x),
+        _ => Err(field.expected("a number")),
+    }
+}
+
+/// A number for which `holds`; `range` says in words which those are, as in "a number above 0".
+pub fn number_where(
+    range: &'static str,
+    holds: impl Fn(f64) -> bool,
+) -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
+    move |field| match number(field) {
+        Ok(x) if holds(x) => Ok(x),
+        _ => Err(field.expected(range)),
+    }
+}
+
+/// A whole number of at least `least`.
+pub fn whole(least: u64) -> impl Fn(&Field<'_>) -> Result<u64, Problem> {
+    move |field| match field.tree.value {
+        Value::Int(i) if u64::try_from(i).is_ok_and(|i| i >= least) => Ok(i.unsigned_abs()),
+        _ => Err(field.expected(&format!("a whole number of at least {least}"))),
+    }
+}
+
+/// `true` or `false`.
+pub fn boolean(field: &Field<'_>) -> Result<bool, Problem> {
+    match field.tree.value {
+        Value::Bool(b) => Ok(b),
+        _ => Err(field.expected("`true` or `false`")),
+    }
+}
+
+/// Text.
+pub fn text(field: &Field<'_>) -> Result<String, Problem> {
+    match &field.tree.value {
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(field.expected("text")),
+    }
+}
+
+/// One of a few words, each standing for a value.
+pub fn choice<T: Clone>(options: &[(&'static str, T)]) -> impl Fn(&Field<'_>) -> Result<T, Problem> {
+    move |field| {
+        let names = || options.iter().map(|(name, _)| *name);
+        let Value::Text(typed) = &field.tree.value else {
+            return Err(field.expected(&format!("one of {}", listed(names()))));
+        };
+        match options.iter().find(|(name, _)| name == typed) {
+            Some((_, value)) => Ok(value.clone()),
+            None => {
+                let problem = field.expected(&format!("one of {}", listed(names())));
+                Err(match nearest(typed, names()) {
+                    Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+                    None => problem,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A document as a tree of values that know their place in the text. Plain data: reading text into a
+//! tree is the `spec` crate's job, reading a tree into a schedule is [`crate::parse`]'s.
+
+/// Where a value stands in its text. `line` and `column` count characters from 1; 0 means "no place"
+/// (a value made by a program). `start..end` are byte offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// One value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// The kinds of values that a sweep file can hold (YAML's core schema).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing: `null`, `~` or an empty value.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction or an exponent; never NaN, never infinite.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Tree>),
+    /// A mapping, in the order of the text, without duplicate keys.
+    Map(Vec<(Key, Tree)>),
+}
+
+/// A mapping's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Where it stands.
+    pub place: Place,
+    /// Its text.
+    pub name: String,
+}
+
+impl Tree {
+    /// A value without a place, for programs and tests.
+    pub fn new(value: Value) -> Self {
+        Self { place: Place::default(), value }
+    }
+
+    /// The value under `name`, if this is a mapping that has it.
+    pub fn get(&self, name: &str) -> Option<&Tree> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, tree)| tree),
+            _ => None,
+        }
+    }
+
+    /// What a person would call this value: "a list", "text", ...
+    pub fn describe(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true/false",
+            Value::Int(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl std::fmt::Display for Tree {
+    /// YAML in flow style, on one line; reading it again gives an equal tree.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.value {
+            Value::Null => f.write_str("null"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::Int(i) => write!(f, "{i}"),
+            Value::Float(x) => write!(f, "{x:?}"),
+            Value::Text(text) => write_text(text, f),
+            Value::List(items) => {
+                f.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_str("]")
+            }
+            Value::Map(entries) => {
+                f.write_str("{")?;
+                for (i, (key, item)) in entries.iter().enumerate() {
+                    f.write_str(if i == 0 { "" } else { ", " })?;
+                    write_text(&key.name, f)?;
+                    write!(f, ": {item}")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+/// Plain where YAML cannot misread it, double-quoted (JSON's escapes) elsewhere.
+fn write_text(text: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let word = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false");
+    if word {
+        return f.write_str(text);
+    }
+    f.write_str("\"")?;
+    for c in text.chars() {
+        match c {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\t' => f.write_str("\\t")?,
+            c if (c as u32) < 0x20
+                || c == '\u{7f}'
+                || c == '\u{85}'
+                || c == '\u{2028}'
+                || c == '\u{2029}' =>
+            {
+                write!(f, "\\u{:04x}", c as u32)?;
+            }
+            c => write!(f, "{c}")?,
+        }
+    }
+    f.write_str("\"")
+}

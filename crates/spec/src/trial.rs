@@ -1,0 +1,141 @@
+//! The plain types that the rest of the workspace speaks: what one training run is, fully decided.
+//! No parsing and no defaults live here; `spec` makes these values, `trainer` and `store` read them.
+
+use std::sync::Arc;
+
+use schedule::{Schedule, State};
+
+/// One training run: a point of the grid with its seed.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// 32 hex digits: hash of everything that determines the result.
+    pub id: String,
+    /// The point of the grid.
+    pub config: Arc<Config>,
+    /// Seed of the initial weights, the shuffles and all other random draws.
+    pub seed: u64,
+}
+
+/// One point of the grid without its seed.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Short hash (12 hex digits) of everything but the seed and the schedule's name.
+    pub id: String,
+    /// The schedule's name in the sweep file.
+    pub schedule_name: String,
+    /// The base lr, `1x`.
+    pub base_lr: f64,
+    /// The schedule, fitted to this run.
+    pub schedule: Schedule,
+    /// What is trained and how, apart from the schedule.
+    pub task: Task,
+    /// The whole configuration as JSON, as the database stores it.
+    pub json: serde_json::Value,
+}
+
+/// Everything that determines a run's result besides the seed and the lr sequence.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Task {
+    /// Where the images come from.
+    pub data: Data,
+    /// What is trained.
+    pub model: Model,
+    /// How it is updated.
+    pub optimizer: Optimizer,
+    /// Gradients are scaled down to this global 2-norm when they exceed it.
+    pub clip_norm: Option<f64>,
+    /// Length of the run in steps.
+    pub steps: u64,
+    /// Steps in an epoch: training images / batch size, the last short batch dropped.
+    pub steps_per_epoch: u64,
+    /// The validation loss is taken after each `evaluate_every` steps, and after the last one.
+    pub evaluate_every: u64,
+    /// A run has diverged when its loss is NaN, infinite, or above this multiple of its first loss.
+    pub diverge_above: f64,
+}
+
+/// Data set and batches.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Data {
+    /// Which set.
+    pub dataset: Dataset,
+    /// Images in a batch, at least 1.
+    pub batch_size: usize,
+    /// Only the first so many training images (and at most as many validation and test images).
+    pub limit: Option<usize>,
+}
+
+/// The data sets that ship with the tool or are found on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dataset {
+    /// MNIST's 28x28 digits: 50,000 training, 10,000 validation, 10,000 test images.
+    Mnist,
+    /// Fashion-MNIST: the same sizes.
+    FashionMnist,
+    /// The first 2,000 training images of MNIST, for tests and first tries.
+    Digits,
+}
+
+/// The models.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Model {
+    /// Fully connected layers with ReLU between them.
+    Mlp {
+        /// Widths of the hidden layers; empty is logistic regression.
+        hidden: Vec<usize>,
+    },
+    /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear 10, ReLU between.
+    Lenet,
+}
+
+/// The optimisers.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// PyTorch's SGD.
+    Sgd {
+        /// In [0, 1); 0 keeps no velocity.
+        momentum: f64,
+        /// Nesterov's form; needs momentum.
+        nesterov: bool,
+        /// L2 penalty added to the gradient, at least 0.
+        weight_decay: f64,
+    },
+    /// PyTorch's AdamW.
+    Adamw {
+        /// Decay of the first moment, in [0, 1).
+        beta1: f64,
+        /// Decay of the second moment, in [0, 1).
+        beta2: f64,
+        /// Added to the root of the second moment, above 0.
+        eps: f64,
+        /// Decoupled weight decay, at least 0.
+        weight_decay: f64,
+    },
+}
+
+impl Dataset {
+    /// Training, validation and test images that a run with this `limit` sees.
+    pub fn sizes(self, limit: Option<usize>) -> (usize, usize, usize) {
+        let digits = if self == Dataset::Digits { 2_000 } else { usize::MAX };
+        let most = digits.min(limit.unwrap_or(usize::MAX));
+        (most.min(50_000), most.min(10_000), most.min(10_000))
+    }
+}
+
+impl Task {
+    /// Whether the run evaluates after step `t` (from 0).
+    pub fn evaluates_after(&self, t: u64) -> bool {
+        let done = t + 1;
+        done == self.steps || done.is_multiple_of(self.evaluate_every)
+    }
+}
+
+impl Config {
+    /// A fresh state for the schedule's closed-loop rules.
+    pub fn start(&self) -> State {
+        self.schedule.start()
+    }
+}
