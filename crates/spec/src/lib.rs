@@ -1,4 +1,14 @@
-//! Sweep file -> Spec -> Plan. Text in, values and problems out; no I/O.
+//! Sweep file -> [`Spec`] -> [`Plan`]. Text in, values and problems out; no I/O.
 
+pub mod axes;
 pub mod event;
+mod id;
+pub mod json;
+pub mod plan;
+pub mod sweep_file;
+mod task;
 pub mod trial;
+pub mod yaml;
+
+pub use plan::{Plan, plan};
+pub use sweep_file::{Spec, read};

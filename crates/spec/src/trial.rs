@@ -29,6 +29,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// What is trained and how, apart from the schedule.
     pub task: Task,
+    /// Path and value of each axis but `lr` and the seed, for people.
+    pub axes: Vec<(String, String)>,
     /// The whole configuration as JSON, as the database stores it.
     pub json: serde_json::Value,
 }

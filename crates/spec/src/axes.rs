@@ -1,0 +1,262 @@
+//! Axes: a value of the sweep file replaced by a list of values to try, and the cross product of all
+//! axes of a tree. Knows nothing of what the values mean.
+
+use schedule::fields::{Field, Fields, join, number, whole};
+use schedule::problem::Problem;
+use schedule::tree::{Tree, Value};
+
+/// The keys that make a mapping with one entry an axis.
+const KINDS: [&str; 3] = ["values", "linspace", "logspace"];
+
+/// One axis: where it stands and what it offers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Path of keys within the tree that was searched, as in `warmup.over`.
+    pub path: String,
+    /// The values, in the order of the file, at least one.
+    pub values: Vec<Tree>,
+}
+
+/// A tree in which each axis has been given one of its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// The tree without axes.
+    pub tree: Tree,
+    /// Path and value of each axis, in the order of the file.
+    pub chosen: Vec<(String, Tree)>,
+}
+
+/// Whether this tree is itself an axis.
+pub fn is_axis(tree: &Tree) -> bool {
+    match &tree.value {
+        Value::Map(entries) => {
+            matches!(entries.as_slice(), [(key, _)] if KINDS.contains(&key.name.as_str()))
+        }
+        _ => false,
+    }
+}
+
+/// All axes of a tree, depth first in the order of the file. `path` leads to the tree and is used in
+/// problems only.
+pub fn find(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Vec<Axis> {
+    let mut axes = Vec::new();
+    search(tree, path, "", &mut axes, problems);
+    axes
+}
+
+fn search(tree: &Tree, outer: &str, inner: &str, axes: &mut Vec<Axis>, problems: &mut Vec<Problem>) {
+    if is_axis(tree) {
+        let full = if inner.is_empty() { outer.to_owned() } else { join(outer, inner) };
+        if let Some(values) = values_of(tree, &full, problems) {
+            axes.push(Axis { path: inner.to_owned(), values });
+        }
+        return;
+    }
+    match &tree.value {
+        Value::Map(entries) => {
+            for (key, child) in entries {
+                search(child, outer, &join(inner, &key.name), axes, problems);
+            }
+        }
+        Value::List(items) => {
+            for (i, child) in items.iter().enumerate() {
+                search(child, outer, &join(inner, &i.to_string()), axes, problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// How many variants the axes span, or `None` where the number exceeds `u64`.
+pub fn size(axes: &[Axis]) -> Option<u64> {
+    axes.iter().try_fold(1u64, |product, axis| product.checked_mul(axis.values.len() as u64))
+}
+
+/// The cross product: every variant of `tree`, the last axis running fastest. The caller has checked
+/// [`size`].
+pub fn variants(tree: &Tree, axes: &[Axis]) -> Vec<Variant> {
+    let mut all = vec![Vec::new()];
+    for axis in axes {
+        all = all
+            .into_iter()
+            .flat_map(|chosen| {
+                axis.values.iter().map(move |value| {
+                    let mut chosen: Vec<(String, Tree)> = chosen.clone();
+                    chosen.push((axis.path.clone(), value.clone()));
+                    chosen
+                })
+            })
+            .collect();
+    }
+    all.into_iter()
+        .map(|chosen| {
+            let mut values = chosen.iter().map(|(_, value)| value.clone());
+            Variant { tree: substitute(tree, &mut values), chosen }
+        })
+        .collect()
+}
+
+/// Replaces the axes of a tree, met in the same order as [`find`] meets them.
+fn substitute(tree: &Tree, values: &mut impl Iterator<Item = Tree>) -> Tree {
+    if is_axis(tree) {
+        return values.next().unwrap_or_else(|| tree.clone());
+    }
+    let value = match &tree.value {
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, child)| (key.clone(), substitute(child, values))).collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(|child| substitute(child, values)).collect()),
+        other => other.clone(),
+    };
+    Tree { place: tree.place, value }
+}
+
+/// The values of an axis: given one by one, or spaced evenly or by a constant ratio.
+fn values_of(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec<Tree>> {
+    let before = problems.len();
+    let mut fields = Fields::new(tree, path, problems)?;
+    let mut values = Vec::new();
+    if let Some(field) = fields.optional("values") {
+        match &field.tree.value {
+            Value::List(items) if !items.is_empty() => values.clone_from(items),
+            Value::List(_) => {
+                problems.push(field.problem("an axis needs at least one value, this list is empty"))
+            }
+            _ => problems.push(field.expected("a list of values")),
+        }
+    }
+    for (kind, space) in [("linspace", Space::Linear), ("logspace", Space::Log)] {
+        if let Some(field) = fields.optional(kind) {
+            match spaced(&field, space) {
+                Ok(numbers) => {
+                    let tree = |x| Tree { place: field.tree.place, value: Value::Float(x) };
+                    values.extend(numbers.into_iter().map(tree));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    fields.finish(problems);
+    for (i, value) in values.iter().enumerate() {
+        if let Some(nested) = first_axis(value) {
+            problems.push(Problem::new(nested.place, path, "an axis can't stand inside another axis"));
+        }
+        if values.iter().take(i).any(|earlier| same(earlier, value)) {
+            problems.push(Problem::new(value.place, path, format!("the value {value} stands here twice")));
+        }
+    }
+    (problems.len() == before).then_some(values)
+}
+
+#[derive(Clone, Copy)]
+enum Space {
+    Linear,
+    Log,
+}
+
+/// `[lo, hi, n]`: n values from lo to hi, both included.
+fn spaced(field: &Field<'_>, space: Space) -> Result<Vec<f64>, Problem> {
+    let form = "a list of three: lowest value, highest value, how many (2 or more)";
+    let Value::List(items) = &field.tree.value else { return Err(field.expected(form)) };
+    let [low, high, n] = items.as_slice() else { return Err(field.expected(form)) };
+    let part = |tree| Field { tree, path: field.path.clone() };
+    let (low, high, n) = (number(&part(low))?, number(&part(high))?, whole(2)(&part(n))?);
+    if n > 10_000 {
+        return Err(field.problem(format!("{n} values are more than the 10,000 that one axis may have")));
+    }
+    if low >= high {
+        return Err(field.problem(format!("the lowest value {low} is not below the highest {high}")));
+    }
+    if matches!(space, Space::Log) && low <= 0.0 {
+        return Err(field
+            .problem(format!("the values of a logspace are above 0, {low} is not"))
+            .with_hint("logspace takes the values themselves, not their exponents"));
+    }
+    let last = (n - 1) as f64;
+    Ok((0..n)
+        .map(|i| match (i, space) {
+            (0, _) => low,
+            (i, _) if i == n - 1 => high,
+            (i, Space::Linear) => low + (high - low) * (i as f64 / last),
+            (i, Space::Log) => round((low.ln() + (high / low).ln() * (i as f64 / last)).exp()),
+        })
+        .collect())
+}
+
+/// Twelve significant digits: hides the last digits of exp(ln(x)), so that 0.01..1 in 3 gives 0.1.
+fn round(x: f64) -> f64 {
+    format!("{x:.11e}").parse().unwrap_or(x)
+}
+
+fn first_axis(tree: &Tree) -> Option<&Tree> {
+    if is_axis(tree) {
+        return Some(tree);
+    }
+    match &tree.value {
+        Value::Map(entries) => entries.iter().find_map(|(_, child)| first_axis(child)),
+        Value::List(items) => items.iter().find_map(first_axis),
+        _ => None,
+    }
+}
+
+/// Equal as values: places don't count, and 1 is 1.0.
+fn same(a: &Tree, b: &Tree) -> bool {
+    match (&a.value, &b.value) {
+        (Value::Int(i), Value::Float(x)) | (Value::Float(x), Value::Int(i)) => *i as f64 == *x,
+        _ => a.to_string() == b.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    fn axes(text: &str) -> (Vec<Axis>, Vec<Problem>) {
+        let tree = yaml::read(text).expect("good YAML");
+        let mut problems = Vec::new();
+        (find(&tree, "", &mut problems), problems)
+    }
+
+    fn numbers(text: &str) -> Vec<String> {
+        let (axes, problems) = axes(text);
+        assert_eq!(problems, vec![]);
+        axes[0].values.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn spaces_hold_values_not_exponents() {
+        assert_eq!(numbers("a: {logspace: [0.01, 1, 3]}"), ["0.01", "0.1", "1.0"]);
+        assert_eq!(numbers("a: {linspace: [0, 1, 5]}"), ["0.0", "0.25", "0.5", "0.75", "1.0"]);
+    }
+
+    #[test]
+    fn the_cross_product_runs_the_last_axis_fastest() {
+        let tree = yaml::read("{a: {values: [1, 2]}, b: [c, {values: [x, y]}]}").expect("good YAML");
+        let axes = find(&tree, "", &mut Vec::new());
+        assert_eq!(size(&axes), Some(4));
+        let all: Vec<String> = variants(&tree, &axes).iter().map(|v| v.tree.to_string()).collect();
+        assert_eq!(all, ["{a: 1, b: [c, x]}", "{a: 1, b: [c, y]}", "{a: 2, b: [c, x]}", "{a: 2, b: [c, y]}"]);
+        assert_eq!(variants(&tree, &axes)[1].chosen[1].0, "b.1");
+    }
+
+    #[test]
+    fn a_bad_axis_is_a_problem_with_its_place() {
+        for (text, words) in [
+            ("a: {values: []}", "1:13: a.values: an axis needs at least one value"),
+            ("a: {values: 3}", "expected a list of values"),
+            ("a: {values: [1, 1.0]}", "1:17: a: the value 1.0 stands here twice"),
+            ("a: {logspace: [0, 1, 3]}", "above 0"),
+            ("a: {logspace: [-4, -1, 4]}", "not their exponents"),
+            ("a: {linspace: [1, 0, 3]}", "not below"),
+            ("a: {linspace: [0, 1, 1]}", "at least 2"),
+            ("a: {linspace: [0, 1]}", "a list of three"),
+            ("a: {linspace: [0, 1, 1000000000]}", "10,000"),
+            ("a: {values: [{values: [1]}]}", "inside another axis"),
+        ] {
+            let (_, problems) = axes(text);
+            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert!(all.iter().any(|problem| problem.contains(words)), "{text}: {all:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Configs as JSON, the form in which the database keeps them, and back: a stored trial can be trained
+//! again without its sweep file.
+
+use std::sync::Arc;
+
+use schedule::problem::Problem;
+use schedule::tree::{Key, Place, Tree, Value};
+use serde_json::{Map, Value as Json, json};
+
+use crate::id;
+use crate::plan::fit;
+use crate::trial::{Task, Trial};
+
+/// The whole configuration of a run but its seed.
+pub(crate) fn config(schedule: &Tree, base_lr: f64, task: &Task) -> Json {
+    json!({ "lr": base_lr, "schedule": tree_to_json(schedule), "task": task })
+}
+
+/// Makes a trial again from what the database keeps of it.
+///
+/// # Errors
+/// The configuration is not one that this version can read.
+pub fn trial(schedule_name: &str, config: &Json, seed: u64) -> Result<Trial, Vec<Problem>> {
+    let bad = |message: String| vec![Problem::new(Place::default(), "config", message)];
+    let task: Task = serde_json::from_value(config.get("task").cloned().unwrap_or_default())
+        .map_err(|error| bad(format!("the stored task can't be read: {error}")))?;
+    let base_lr = config.get("lr").and_then(Json::as_f64).filter(|lr| lr.is_finite() && *lr > 0.0);
+    let base_lr = base_lr.ok_or_else(|| bad("the stored lr is no number above 0".to_owned()))?;
+    let tree = config.get("schedule").map(json_to_tree);
+    let tree = tree.ok_or_else(|| bad("the stored schedule is missing".to_owned()))?;
+    let mut problems = Vec::new();
+    let node = schedule::parse(&tree, "schedule", &mut problems).ok_or(problems)?;
+    let (config, hash) = fit(schedule_name, &node, &tree, base_lr, &task)?;
+    Ok(Trial { id: id::trial(&hash, seed), config: Arc::new(config), seed })
+}
+
+/// A tree as JSON.
+pub fn tree_to_json(tree: &Tree) -> Json {
+    match &tree.value {
+        Value::Null => Json::Null,
+        Value::Bool(b) => Json::from(*b),
+        Value::Int(i) => Json::from(*i),
+        Value::Float(x) => Json::from(*x),
+        Value::Text(text) => Json::from(text.as_str()),
+        Value::List(items) => items.iter().map(tree_to_json).collect(),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, child)| (key.name.clone(), tree_to_json(child))).collect())
+        }
+    }
+}
+
+/// JSON as a tree without places.
+pub fn json_to_tree(json: &Json) -> Tree {
+    let object = |entries: &Map<String, Json>| {
+        entries
+            .iter()
+            .map(|(name, child)| (Key { place: Place::default(), name: name.clone() }, json_to_tree(child)))
+            .collect()
+    };
+    Tree::new(match json {
+        Json::Null => Value::Null,
+        Json::Bool(b) => Value::Bool(*b),
+        Json::Number(n) => match n.as_i64() {
+            Some(i) => Value::Int(i),
+            None => n.as_f64().map_or(Value::Null, Value::Float),
+        },
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(items.iter().map(json_to_tree).collect()),
+        Json::Object(entries) => Value::Map(object(entries)),
+    })
+}

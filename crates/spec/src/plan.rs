@@ -1,0 +1,191 @@
+//! Spec -> Plan: which runs a sweep asks for, and which of them are the same run. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schedule::Horizon;
+use schedule::problem::Problem;
+use schedule::tree::Tree;
+
+use crate::id;
+use crate::json;
+use crate::sweep_file::{NamedSchedule, Point, Spec};
+use crate::trial::{Config, Trial};
+
+/// What a sweep trains.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The sweep's name.
+    pub name: String,
+    /// The sweep file's text.
+    pub text: String,
+    /// Every (schedule, config, seed) that the file asks for, in the order of training: seed by seed,
+    /// so that an interrupted sweep holds whole comparisons.
+    pub cells: Vec<Cell>,
+    /// The different runs among them, in the same order.
+    pub trials: Vec<Trial>,
+    /// What a person should know before spending compute.
+    pub warnings: Vec<Problem>,
+}
+
+/// One run that the file asks for.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// The schedule's name in this sweep.
+    pub schedule: String,
+    /// Index into [`Plan::trials`].
+    pub trial: usize,
+}
+
+impl Plan {
+    /// How many runs are asked for but are the same as an earlier one.
+    pub fn merged(&self) -> usize {
+        self.cells.len() - self.trials.len()
+    }
+
+    /// Steps of all runs that the file asks for.
+    pub fn steps_asked(&self) -> u64 {
+        self.cells.iter().filter_map(|cell| self.trials.get(cell.trial)).map(steps).sum()
+    }
+
+    /// Steps that are trained when nothing is stored yet.
+    pub fn steps_trained(&self) -> u64 {
+        self.trials.iter().map(steps).sum()
+    }
+}
+
+fn steps(trial: &Trial) -> u64 {
+    trial.config.task.steps
+}
+
+/// Works out what to train.
+///
+/// # Errors
+/// Every schedule that does not fit its runs.
+pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let mut configs = Vec::new();
+    let mut owners: HashMap<blake3::Hash, &NamedSchedule> = HashMap::new();
+    for schedule in &spec.schedules {
+        for variant in &schedule.variants {
+            let mut same = 0;
+            for point in &spec.points {
+                let Some((config, hash)) = config(schedule, variant, point, &mut problems) else { continue };
+                match owners.get(&hash) {
+                    None => {
+                        owners.insert(hash, schedule);
+                    }
+                    Some(owner) if owner.key.name == schedule.key.name => same += 1,
+                    Some(owner) => warnings.push(same_as(schedule, owner)),
+                }
+                configs.push((config, hash));
+            }
+            if same > 0 {
+                warnings.push(same_everywhere(schedule, same));
+            }
+        }
+    }
+    in_order(&mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    in_order(&mut warnings);
+    let (cells, trials) = grid(&configs, &spec.seeds);
+    Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings })
+}
+
+/// Fits one variant of a schedule to one point of the grid.
+fn config(
+    schedule: &NamedSchedule,
+    (node, variant): &(schedule::Node, crate::axes::Variant),
+    point: &Point,
+    problems: &mut Vec<Problem>,
+) -> Option<(Arc<Config>, blake3::Hash)> {
+    let config = fit(&schedule.key.name, node, &variant.tree, point.base_lr, &point.task);
+    match config {
+        Ok((mut config, hash)) => {
+            let chosen = variant.chosen.iter().map(|(path, value)| (format!("schedule.{path}"), value));
+            let chosen = point.chosen.iter().map(|(path, value)| (path.clone(), value)).chain(chosen);
+            config.axes = chosen.map(|(path, value)| (path, value.to_string())).collect();
+            Some((Arc::new(config), hash))
+        }
+        Err(mut found) => {
+            let prefix = format!("schedules.{}", schedule.key.name);
+            for problem in &mut found {
+                if problem.path.is_empty() {
+                    problem.path.clone_from(&prefix);
+                }
+                if problem.place.line == 0 {
+                    problem.place = schedule.key.place;
+                }
+            }
+            problems.append(&mut found);
+            None
+        }
+    }
+}
+
+/// A config from its parts, and the hash that identifies it.
+pub(crate) fn fit(
+    name: &str,
+    node: &schedule::Node,
+    tree: &Tree,
+    base_lr: f64,
+    task: &crate::trial::Task,
+) -> Result<(Config, blake3::Hash), Vec<Problem>> {
+    let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: Some(task.steps_per_epoch) };
+    let schedule = node.resolve(&horizon)?;
+    let hash = id::config(task, base_lr, &schedule, tree);
+    let config = Config {
+        id: id::short(&hash, 12),
+        schedule_name: name.to_owned(),
+        base_lr,
+        schedule,
+        task: task.clone(),
+        axes: Vec::new(),
+        json: json::config(tree, base_lr, task),
+    };
+    Ok((config, hash))
+}
+
+/// In the order of the text, each once.
+pub(crate) fn in_order(problems: &mut Vec<Problem>) {
+    problems.sort_by(|a, b| {
+        let key = |p: &Problem| (p.place.line, p.place.column);
+        key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path)).then_with(|| a.message.cmp(&b.message))
+    });
+    problems.dedup();
+}
+
+fn same_as(schedule: &NamedSchedule, owner: &NamedSchedule) -> Problem {
+    let path = format!("schedules.{}", schedule.key.name);
+    Problem::new(schedule.key.place, path, format!("asks for runs that `{}` asks for too", owner.key.name))
+        .with_hint("each is trained once and counted for both")
+}
+
+fn same_everywhere(schedule: &NamedSchedule, same: usize) -> Problem {
+    Problem::new(
+        schedule.key.place,
+        format!("schedules.{}", schedule.key.name),
+        format!("{same} of its configs are the same as another of its configs"),
+    )
+    .with_hint("a schedule written without `1x` does not follow the base lr; the same run is trained once")
+}
+
+/// Seeds outermost: after the first part of a sweep every schedule has been seen.
+fn grid(configs: &[(Arc<Config>, blake3::Hash)], seeds: &[u64]) -> (Vec<Cell>, Vec<Trial>) {
+    let mut cells = Vec::with_capacity(configs.len() * seeds.len());
+    let mut trials = Vec::new();
+    let mut known: HashMap<(blake3::Hash, u64), usize> = HashMap::new();
+    for &seed in seeds {
+        for (config, hash) in configs {
+            let trial = *known.entry((*hash, seed)).or_insert_with(|| {
+                trials.push(Trial { id: id::trial(hash, seed), config: Arc::clone(config), seed });
+                trials.len() - 1
+            });
+            cells.push(Cell { schedule: config.schedule_name.clone(), trial });
+        }
+    }
+    (cells, trials)
+}

@@ -1,0 +1,218 @@
+//! The sweep file: text to [`Spec`], with every problem found on the way. What the values mean for a run
+//! is read by `task`; what to train is worked out by `plan`.
+
+use schedule::Node;
+use schedule::fields::{Field, Fields, number_where, text};
+use schedule::problem::Problem;
+use schedule::tree::{Key, Tree, Value};
+
+use crate::axes::{self, Variant};
+use crate::trial::Task;
+use crate::{plan, task, yaml};
+
+/// The most trials that one sweep may ask for.
+pub const MOST_TRIALS: u64 = 1_000_000;
+
+/// A sweep file, read and checked as far as that is possible without fitting schedules to the runs.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The sweep's name.
+    pub name: String,
+    /// The text it was read from.
+    pub text: String,
+    /// Seeds, each once, in the order of the file.
+    pub seeds: Vec<u64>,
+    /// The grid outside `schedules`: base lr and task of each point.
+    pub points: Vec<Point>,
+    /// The schedules, in the order of the file.
+    pub schedules: Vec<NamedSchedule>,
+}
+
+/// One point of the grid outside `schedules`.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// The base lr, `1x`.
+    pub base_lr: f64,
+    /// Everything else.
+    pub task: Task,
+    /// Path and value of each axis but `lr`.
+    pub chosen: Vec<(String, Tree)>,
+}
+
+/// One entry of `schedules`.
+#[derive(Debug, Clone)]
+pub struct NamedSchedule {
+    /// Its name and where that stands.
+    pub key: Key,
+    /// Its variants: one, or one for each combination of its own axes.
+    pub variants: Vec<(Node, Variant)>,
+}
+
+/// Reads a sweep file. `default_name` is used where the file gives no name.
+///
+/// # Errors
+/// Every problem of the text.
+pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
+    let tree = yaml::read(text)?;
+    let mut problems = Vec::new();
+    let spec = spec(&tree, text, default_name, &mut problems);
+    plan::in_order(&mut problems);
+    match spec {
+        Some(spec) if problems.is_empty() => Ok(spec),
+        _ => Err(problems),
+    }
+}
+
+fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Problem>) -> Option<Spec> {
+    let mut fields = Fields::new(tree, "", problems)?;
+    let name = fields.read_or("name", default_name.to_owned(), problems, name);
+    let seeds = fields.read_or("seeds", vec![0], problems, seeds);
+    let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
+
+    // What is left is one run with axes in it; its keys are checked once for each point of the grid.
+    let run = run_of(tree);
+    let axes = axes::find(&run, "", problems);
+    let points = match axes::size(&axes) {
+        Some(size) if size <= MOST_TRIALS => points(&run, &axes, problems),
+        size => {
+            problems.push(too_many(tree, size));
+            None
+        }
+    };
+
+    let (name, seeds, points, schedules) = (name?, seeds?, points?, schedules?);
+    let variants: u64 = schedules.iter().map(|schedule| schedule.variants.len() as u64).sum();
+    let size = (points.len() as u64).checked_mul(seeds.len() as u64).and_then(|n| n.checked_mul(variants));
+    if size.is_none_or(|size| size > MOST_TRIALS) {
+        problems.push(too_many(tree, size));
+        return None;
+    }
+    Some(Spec { name, text: source.to_owned(), seeds, points, schedules })
+}
+
+fn too_many(tree: &Tree, size: Option<u64>) -> Problem {
+    let size = size.map_or("more than 2^64".to_owned(), |size| size.to_string());
+    Problem::new(tree.place, "", format!("this grid has {size} trials; a sweep may have {MOST_TRIALS}"))
+        .with_hint("shorten an axis, or split the question into several sweeps")
+}
+
+/// The sweep file without the parts that are not a run's.
+fn run_of(tree: &Tree) -> Tree {
+    let value = match &tree.value {
+        Value::Map(entries) => Value::Map(
+            entries
+                .iter()
+                .filter(|(key, _)| !matches!(key.name.as_str(), "name" | "seeds" | "schedules"))
+                .cloned()
+                .collect(),
+        ),
+        other => other.clone(),
+    };
+    Tree { place: tree.place, value }
+}
+
+fn points(run: &Tree, axes: &[axes::Axis], problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
+    axes::variants(run, axes)
+        .into_iter()
+        .map(|variant| {
+            let mut fields = Fields::new(&variant.tree, "", problems)?;
+            // So that a misspelt key gets these names as candidates too.
+            for known in ["name", "seeds", "schedules"] {
+                fields.optional(known);
+            }
+            let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
+            let task = task::read(&mut fields, problems);
+            fields.finish(problems);
+            let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
+            Some(Point { base_lr: base_lr?, task: task?, chosen })
+        })
+        // Not a plain `collect`: all points are read, so that all their problems are found.
+        .fold(Some(Vec::new()), |all, point| {
+            let mut all = all?;
+            all.push(point?);
+            Some(all)
+        })
+}
+
+/// A name that can stand in a table, a file and a terminal: printable, not too long.
+fn name(field: &Field<'_>) -> Result<String, Problem> {
+    let name = text(field)?;
+    check_name(&name).map_err(|message| field.problem(message)).map(|()| name)
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("a name can't be empty".to_owned());
+    }
+    if name.chars().count() > 100 {
+        return Err("a name has at most 100 characters".to_owned());
+    }
+    // Controls and marks that turn the direction of writing would play tricks on a terminal.
+    let tricky = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    match name.chars().find(|c| tricky(*c)) {
+        Some(c) => Err(format!("a name can't contain the invisible character U+{:04X}", c as u32)),
+        None => Ok(()),
+    }
+}
+
+/// `8` is the seeds 0 to 7; a list names them.
+fn seeds(field: &Field<'_>) -> Result<Vec<u64>, Problem> {
+    const FORM: &str = "a whole number from 1 to 100000 (how many), or a list of seeds as in [1, 2, 3]";
+    match &field.tree.value {
+        Value::Int(n @ 1..=100_000) => Ok((0..n.unsigned_abs()).collect()),
+        Value::List(items) if !items.is_empty() => {
+            let mut seeds = Vec::with_capacity(items.len());
+            let mut seen = std::collections::HashSet::new();
+            for item in items {
+                let part = Field { tree: item, path: field.path.clone() };
+                let Value::Int(seed @ 0..) = item.value else {
+                    return Err(part.expected("a seed, a whole number of at least 0"));
+                };
+                if !seen.insert(seed) {
+                    return Err(part.problem(format!("the seed {seed} stands here twice")));
+                }
+                seeds.push(seed.unsigned_abs());
+            }
+            Ok(seeds)
+        }
+        _ => Err(field.expected(FORM)),
+    }
+}
+
+fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<NamedSchedule>> {
+    let entries = match &field.tree.value {
+        Value::Map(entries) if !entries.is_empty() => entries,
+        Value::Map(_) => {
+            problems.push(field.problem("a sweep needs at least one schedule"));
+            return None;
+        }
+        _ => {
+            let problem = field.expected("a mapping from names to schedules");
+            problems.push(problem.with_hint("as in `cosine: {kind: cosine, to: 0}`"));
+            return None;
+        }
+    };
+    let before = problems.len();
+    let mut schedules = Vec::with_capacity(entries.len());
+    for (key, tree) in entries {
+        let path = format!("{}.{}", field.path, key.name);
+        if let Err(message) = check_name(&key.name) {
+            problems.push(Problem::new(key.place, field.path.clone(), message));
+        }
+        let own = axes::find(tree, &path, problems);
+        match axes::size(&own) {
+            Some(size) if size <= MOST_TRIALS => {
+                let variants = axes::variants(tree, &own)
+                    .into_iter()
+                    .filter_map(|variant| Some((schedule::parse(&variant.tree, &path, problems)?, variant)))
+                    .collect();
+                schedules.push(NamedSchedule { key: key.clone(), variants });
+            }
+            size => problems.push(too_many(tree, size)),
+        }
+    }
+    (problems.len() == before).then_some(schedules)
+}
