@@ -112,26 +112,22 @@ fn run_of(tree: &Tree) -> Tree {
 }
 
 fn points(run: &Tree, axes: &[axes::Axis], problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
-    axes::variants(run, axes)
-        .into_iter()
-        .map(|variant| {
-            let mut fields = Fields::new(&variant.tree, "", problems)?;
-            // So that a misspelt key gets these names as candidates too.
-            for known in ["name", "seeds", "schedules"] {
-                fields.optional(known);
-            }
-            let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
-            let task = task::read(&mut fields, problems);
-            fields.finish(problems);
-            let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
-            Some(Point { base_lr: base_lr?, task: task?, chosen })
-        })
-        // Not a plain `collect`: all points are read, so that all their problems are found.
-        .fold(Some(Vec::new()), |all, point| {
-            let mut all = all?;
-            all.push(point?);
-            Some(all)
-        })
+    let points: Vec<Option<Point>> =
+        axes::variants(run, axes).into_iter().map(|variant| point(variant, problems)).collect();
+    points.into_iter().collect()
+}
+
+fn point(variant: Variant, problems: &mut Vec<Problem>) -> Option<Point> {
+    let mut fields = Fields::new(&variant.tree, "", problems)?;
+    // So that a misspelt key gets these names as candidates too.
+    for known in ["name", "seeds", "schedules"] {
+        fields.optional(known);
+    }
+    let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
+    let task = task::read(&mut fields, problems);
+    fields.finish(problems);
+    let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
+    Some(Point { base_lr: base_lr?, task: task?, chosen })
 }
 
 /// A name that can stand in a table, a file and a terminal: printable, not too long.

@@ -1,0 +1,191 @@
+//! Rows and columns, and their three forms: a table for people, CSV and JSON for programs.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::{Map, Value as Json};
+
+/// A table of results.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Rows, each as long as `columns`.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Nothing: an empty field, JSON's null.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+/// The forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns.
+    Table,
+    /// An array of objects.
+    Json,
+    /// RFC 4180 with a header line.
+    Csv,
+}
+
+impl Rows {
+    /// No rows yet.
+    pub fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { columns: columns.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
+    }
+
+    /// The rows in the given form, ending with a line break.
+    pub fn render(&self, format: Format) -> String {
+        match format {
+            Format::Table => self.table(),
+            Format::Json => self.json(),
+            Format::Csv => self.csv(),
+        }
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(self.columns.iter().map(|name| printable(name)));
+        for row in &self.rows {
+            table.add_row(row.iter().map(Cell::plain));
+        }
+        for (i, column) in table.column_iter_mut().enumerate() {
+            let number = |row: &Vec<Cell>| {
+                matches!(row.get(i), Some(Cell::Integer(_) | Cell::Real(_) | Cell::Null | Cell::Bool(_)))
+            };
+            if !self.rows.is_empty() && self.rows.iter().all(number) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+            column.set_padding((0, 2));
+        }
+        table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    fn json(&self) -> String {
+        let objects: Vec<Json> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let fields = self.columns.iter().zip(row).map(|(name, cell)| (name.clone(), cell.json()));
+                Json::Object(fields.collect::<Map<_, _>>())
+            })
+            .collect();
+        // A tree of JSON values always has a text.
+        format!("{}\n", serde_json::to_string_pretty(&objects).unwrap_or_default())
+    }
+
+    fn csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut records = vec![self.columns.clone()];
+        records.extend(self.rows.iter().map(|row| row.iter().map(Cell::raw).collect()));
+        for record in records {
+            // Writing to memory does not fail, and all rows have the header's length.
+            if writer.write_record(&record).is_err() {
+                break;
+            }
+        }
+        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Cell {
+    /// For people; nothing in it can move a terminal's cursor.
+    fn plain(&self) -> String {
+        match self {
+            Cell::Real(x) if x.is_finite() => {
+                let digits = format!("{x}");
+                if digits.len() <= 12 { digits } else { format!("{x:.6e}") }
+            }
+            Cell::Text(text) => printable(text),
+            other => other.raw(),
+        }
+    }
+
+    fn raw(&self) -> String {
+        match self {
+            Cell::Null => String::new(),
+            Cell::Integer(i) => i.to_string(),
+            Cell::Real(x) => format!("{x}"),
+            Cell::Text(text) => text.clone(),
+            Cell::Bool(b) => b.to_string(),
+        }
+    }
+
+    /// Infinity has no number in JSON: it is written as text.
+    fn json(&self) -> Json {
+        match self {
+            Cell::Null => Json::Null,
+            Cell::Integer(i) => Json::from(*i),
+            Cell::Real(x) if x.is_finite() => Json::from(*x),
+            Cell::Real(x) => Json::from(x.to_string()),
+            Cell::Text(text) => Json::from(text.as_str()),
+            Cell::Bool(b) => Json::from(*b),
+        }
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Cell::Null, Into::into)
+    }
+}
+
+macro_rules! cell_from {
+    ($($from:ty => $make:expr),* $(,)?) => {
+        $(impl From<$from> for Cell {
+            fn from(value: $from) -> Self {
+                $make(value)
+            }
+        })*
+    };
+}
+
+cell_from! {
+    f64 => Cell::Real,
+    i64 => Cell::Integer,
+    bool => Cell::Bool,
+    String => Cell::Text,
+    &str => |text: &str| Cell::Text(text.to_owned()),
+    usize => |n: usize| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX)),
+    u64 => |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX)),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Rows {
+        let mut rows = Rows::new(["name", "n", "loss"]);
+        rows.rows.push(vec!["a,\"b\"".into(), 3_usize.into(), 0.1.into()]);
+        rows.rows.push(vec!["\u{1b}[2Jc".into(), 12_usize.into(), Cell::Null]);
+        rows
+    }
+
+    #[test]
+    fn the_table_aligns_numbers_right_and_is_safe_to_print() {
+        assert_eq!(sample().render(Format::Table), "name    n  loss\na,\"b\"   3   0.1\n\u{fffd}[2Jc  12\n");
+    }
+
+    #[test]
+    fn csv_quotes_and_json_keeps_full_precision() {
+        assert_eq!(sample().render(Format::Csv), "name,n,loss\n\"a,\"\"b\"\"\",3,0.1\n\u{1b}[2Jc,12,\n");
+        let json: Json = serde_json::from_str(&sample().render(Format::Json)).expect("JSON");
+        assert_eq!(json[0]["loss"], 0.1);
+        assert_eq!(json[1]["loss"], Json::Null);
+    }
+}
