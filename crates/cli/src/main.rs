@@ -1,2 +1,19 @@
-//! The binary `sweep`.
-fn main() {}
+//! The binary `sweep`: reads the command line, runs one verb, says how it went.
+
+mod args;
+mod diagnostics;
+mod exit;
+mod input;
+mod verb;
+
+use std::process::ExitCode;
+
+/// Returns no pages to the system between steps: training allocates the same buffers again and again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = args::parse();
+    let outcome = verb::run(args);
+    exit::report(outcome)
+}

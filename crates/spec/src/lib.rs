@@ -5,6 +5,7 @@ pub mod event;
 mod id;
 pub mod json;
 pub mod plan;
+pub mod schema;
 pub mod sweep_file;
 mod task;
 pub mod trial;

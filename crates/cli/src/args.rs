@@ -1,0 +1,233 @@
+//! The command line. Types only; what a verb does is in its file under `verb/`.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  sweep experiments/mnist.yaml          train what is missing, then rank
+  sweep plan experiments/mnist.yaml     what would be trained
+  sweep query \"select * from ranking\"   ask the database
+  sweep reproduce best                  train the best run again, compare its bits
+  sweep lr --lr 0.1 --total 100 '{kind: cosine}'
+
+Exit codes: 0 done, 1 something failed, 2 a mistake in the input, 130 interrupted";
+
+/// Finds out which learning-rate schedule trains a model best.
+///
+/// `sweep FILE` is short for `sweep run FILE`.
+#[derive(Debug, Parser)]
+#[command(name = "sweep", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the results; the database is DIR/sweep.db
+    #[arg(long, global = true, value_name = "DIR", default_value = "runs", env = "SWEEP_STORE")]
+    pub store: PathBuf,
+    /// Folder in which data sets are looked for first
+    #[arg(long, global = true, value_name = "DIR", env = "SWEEP_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Train what a sweep file asks for and is not stored yet, then rank
+    Run(Run),
+    /// Say what would be trained, and train nothing
+    Plan(Plan),
+    /// Look for mistakes in a sweep file
+    Check(Check),
+    /// Rank the schedules of a sweep
+    Rank(Rank),
+    /// Show one trial
+    Show(Show),
+    /// Ask the database in SQL
+    Query(Query),
+    /// Train a stored trial again and compare every bit
+    Reproduce(Reproduce),
+    /// Print the learning rates of one schedule
+    Lr(Lr),
+    /// Print the JSON Schema of the sweep file
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The sweep file (`-` reads it from standard input)
+    pub file: PathBuf,
+    /// Trials trained at the same time [default: one for each core]
+    #[arg(long, short, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub device: Device,
+    /// Seconds between the checkpoints of a trial
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub checkpoint_every: u64,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// The processor: one thread for each trial
+    Cpu,
+    /// The first NVIDIA GPU; needs a build with `--features cuda`
+    Cuda,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The sweep file (`-` reads it from standard input)
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The sweep files (`-` reads from standard input)
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rank {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The trial: the start of its id, or `best`
+    pub trial: String,
+    /// Print its steps (lr, losses, gradient norm) instead
+    #[arg(long)]
+    pub metrics: bool,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// One SELECT statement, as in "select * from ranking"
+    pub sql: String,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reproduce {
+    /// The trial: the start of its id, or `best`
+    pub trial: String,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub device: Device,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lr {
+    /// A schedule, or {lr: ..., schedule: ...}, as in '{kind: cosine}' (`-` reads standard input)
+    #[arg(allow_hyphen_values = true)]
+    pub schedule: String,
+    /// The base lr, `1x`; goes before the document's own `lr` [default: 1]
+    #[arg(long, value_name = "LR")]
+    pub lr: Option<f64>,
+    /// Length of the run in steps
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    pub total: u64,
+    /// How many values to print, from step 0; may go beyond the run [default: T]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Steps in an epoch
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps_per_epoch: Option<u64>,
+    /// JSON array: the metric seen after each step, for schedules that watch the loss
+    #[arg(long, value_name = "FILE.json")]
+    pub metrics: Option<PathBuf>,
+    /// JSON object with `grads` (one array a step) and `losses`, for schedules that watch gradients
+    #[arg(long, value_name = "FILE.json")]
+    pub inputs: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = LrFormat::Csv)]
+    pub format: LrFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LrFormat {
+    /// Columns step, lr and, where it is cycled, momentum
+    Csv,
+    /// {"lr": [...], "momentum": [...] or null}
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArg {
+    /// Form of the rows on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns
+    Table,
+    /// An array of objects
+    Json,
+    /// With a header line
+    Csv,
+}
+
+impl From<&FormatArg> for report::Format {
+    fn from(arg: &FormatArg) -> Self {
+        match arg.format {
+            Format::Table => report::Format::Table,
+            Format::Json => report::Format::Json,
+            Format::Csv => report::Format::Csv,
+        }
+    }
+}
+
+/// Names of all verbs.
+pub(crate) fn verbs() -> Vec<String> {
+    let names = |verb: &clap::Command| verb.get_name().to_owned();
+    Cli::command().get_subcommands().map(names).chain(["help".to_owned()]).collect()
+}
+
+/// Reads the command line; prints help, version or what is wrong with it, and exits, where that is due.
+pub(crate) fn parse() -> Cli {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if is_short_for_run(&words) {
+        words.insert(1, OsString::from("run"));
+    }
+    Cli::parse_from(words)
+}
+
+/// `sweep FILE` leaves out the verb: no word is one, and help or version were not asked for.
+fn is_short_for_run(words: &[OsString]) -> bool {
+    let verbs = verbs();
+    let mut others = words.iter().skip(1).filter_map(|word| word.to_str());
+    words.len() > 1
+        && !others.any(|word| {
+            verbs.iter().any(|verb| verb == word) || matches!(word, "-h" | "--help" | "-V" | "--version")
+        })
+}

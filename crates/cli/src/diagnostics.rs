@@ -1,0 +1,52 @@
+//! Shows problems with the lines of text that they are about. The one printer of problems.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use schedule::problem::Problem;
+
+use crate::exit::say;
+
+/// How serious a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Error,
+    Warning,
+}
+
+/// Prints each problem on stderr: `file:line:column`, the line, what is wrong, how to mend it.
+pub(crate) fn show(severity: Severity, problems: &[Problem], file: &str, text: &str) {
+    for problem in problems {
+        say(render(severity, problem, file, text));
+    }
+}
+
+fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> String {
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+    let title = printable(&format!("{path}{}", problem.message));
+    let place = problem.place;
+    let mut group = level.primary_title(title);
+    let hint = problem.hint.as_deref().map(printable);
+    let report = if place.line > 0 && place.end <= text.len() {
+        let annotation = AnnotationKind::Primary.span(place.start..place.end);
+        let snippet = Snippet::source(text).path(file).annotation(match &hint {
+            Some(hint) => annotation.label(hint.as_str()),
+            None => annotation,
+        });
+        vec![group.element(snippet)]
+    } else {
+        let mut groups = vec![annotate_snippets::Group::with_title(group)];
+        if let Some(hint) = &hint {
+            groups.push(annotate_snippets::Group::with_title(Level::HELP.secondary_title(hint.as_str())));
+        }
+        groups
+    };
+    Renderer::styled().render(&report)
+}
+
+/// Text from outside must not move the terminal's cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,68 @@
+//! How the program ends: the one list of exit codes and the one printer of errors.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why a verb did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The user's mistake, in words: exit code 2.
+    Usage(String),
+    /// The user's mistake, already shown with its place in the text: exit code 2.
+    Shown,
+    /// Something failed: exit code 1.
+    Failed(String),
+    /// Something failed and the verb has said so: exit code 1.
+    Told,
+    /// Stopped by Ctrl-C or a signal: exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    pub(crate) fn failed(error: impl Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    pub(crate) fn usage(error: impl Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// What every verb returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Prints the error, if there is one, and gives the exit code.
+pub(crate) fn report(outcome: Outcome) -> ExitCode {
+    let (message, code) = match outcome {
+        Ok(()) => (None, 0),
+        Err(Failure::Usage(message)) => (Some(message), 2),
+        Err(Failure::Shown) => (None, 2),
+        Err(Failure::Failed(message)) => (Some(message), 1),
+        Err(Failure::Told) => (None, 1),
+        Err(Failure::Interrupted) => (None, 130),
+    };
+    if let Some(message) = message {
+        say(format_args!("\u{1b}[1;31merror\u{1b}[0m: {message}"));
+    }
+    ExitCode::from(code)
+}
+
+/// One line on stderr. There is no one left to tell when that fails.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Data on stdout.
+///
+/// # Errors
+/// Stdout can't be written; a reader that has gone away is no error.
+pub(crate) fn print(text: &str) -> Outcome {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format_args!("can't write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Reads what the user names: sweep files and JSON files, with errors that say what to do.
+
+use std::io::Read;
+use std::path::Path;
+
+use spec::{Plan, Spec};
+
+use crate::diagnostics::{Severity, show};
+use crate::exit::Failure;
+
+/// A text and the name to show for it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+/// Reads a text file of at most `most` bytes; `-` is standard input.
+pub(crate) fn read(path: &Path, what: &str, most: usize) -> Result<Source, Failure> {
+    let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
+    let usage = |message: String| Failure::Usage(message);
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too long from one that just fits.
+    let limit = most as u64 + 1;
+    let result = if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else if path.is_dir() {
+        return Err(usage(format!("{name} is a directory; {what} was expected")));
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(usage(format!(
+                "there is no file {name}; {what} was expected{}",
+                nearest_verb(&name)
+            )));
+        }
+        Err(error) => return Err(usage(format!("can't read {name}: {error}"))),
+        Ok(_) if bytes.len() > most => {
+            return Err(usage(format!("{name} has more than {most} bytes; {what} is never that long")));
+        }
+        Ok(_) => {}
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            Ok(Source { name, text: text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text) })
+        }
+        Err(error) => {
+            let good = String::from_utf8_lossy(
+                error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or(&[]),
+            )
+            .into_owned();
+            let line = good.matches('\n').count() + 1;
+            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            Err(usage(format!("{name}:{line}:{column}: this is not UTF-8 text; {what} was expected")))
+        }
+    }
+}
+
+/// A word that is no file may be a misspelt verb.
+fn nearest_verb(name: &str) -> String {
+    let verbs = crate::args::verbs();
+    match schedule::problem::nearest(name, verbs.iter().map(String::as_str)) {
+        Some(verb) if !name.contains(['.', '/']) => format!(" (did you mean `sweep {verb}`?)"),
+        _ => String::new(),
+    }
+}
+
+/// Reads and checks a sweep file; problems and warnings are shown on stderr.
+pub(crate) fn sweep_file(path: &Path, quiet: bool) -> Result<(Spec, Plan), Failure> {
+    let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
+    let planned = spec::read(&source.text, stem).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
+    match planned {
+        Ok((spec, plan)) => {
+            if !quiet {
+                show(Severity::Warning, &plan.warnings, &source.name, &source.text);
+            }
+            Ok((spec, plan))
+        }
+        Err(problems) => {
+            show(Severity::Error, &problems, &source.name, &source.text);
+            Err(Failure::Shown)
+        }
+    }
+}
+
+/// Reads a JSON file.
+pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure> {
+    let source = read(path, what, 256 << 20)?;
+    serde_json::from_str(&source.text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::Usage(format!("{}:{line}:{column}: {what} was expected: {error}", source.name))
+    })
+}

@@ -1,0 +1,23 @@
+//! The verbs, one file each.
+
+mod check;
+mod completions;
+mod lr;
+mod plan;
+mod schema;
+
+use crate::args::{Cli, Verb};
+use crate::exit::Outcome;
+
+/// Runs the verb that the user asked for.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Plan(args) => plan::run(args, global),
+        Verb::Check(args) => check::run(args, global),
+        Verb::Lr(args) => lr::run(args),
+        Verb::Schema => schema::run(),
+        Verb::Completions { shell } => completions::run(*shell),
+        _ => Ok(()),
+    }
+}

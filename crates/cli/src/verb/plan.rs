@@ -1,0 +1,98 @@
+//! `sweep plan`: what would be trained, and nothing is.
+
+use report::{Cell, Format, Rows, lr};
+use serde_json::json;
+
+use crate::args::{Global, Plan};
+use crate::exit::{Outcome, print};
+use crate::input::sweep_file;
+
+pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
+    let (spec, plan) = sweep_file(&args.file, global.quiet)?;
+    match Format::from(&args.format) {
+        Format::Json => print(&format!("{:#}\n", summary(&spec, &plan))),
+        Format::Csv => print(&trials(&plan).render(Format::Csv)),
+        Format::Table => {
+            print(&schedules(&spec, &plan).render(Format::Table))?;
+            print(&format!(
+                "\n{} trials, {} steps to train; {} of the {} runs asked for are the same as another\n",
+                plan.trials.len(),
+                plan.steps_trained(),
+                plan.merged(),
+                plan.cells.len(),
+            ))
+        }
+    }
+}
+
+/// The plan in numbers, for programs.
+fn summary(spec: &spec::Spec, plan: &spec::Plan) -> serde_json::Value {
+    let trials: Vec<_> = plan
+        .trials
+        .iter()
+        .map(|trial| {
+            json!({
+                "trial_id": trial.id,
+                "schedule": trial.config.schedule_name,
+                "config_id": trial.config.id,
+                "base_lr": trial.config.base_lr,
+                "seed": trial.seed,
+                "steps": trial.config.task.steps,
+            })
+        })
+        .collect();
+    json!({
+        "sweep": plan.name,
+        "schedules": spec.schedules.len(),
+        "seeds": spec.seeds.len(),
+        "runs_asked": plan.cells.len(),
+        "trials": plan.trials.len(),
+        "merged": plan.merged(),
+        "steps_asked": plan.steps_asked(),
+        "steps_trained": plan.steps_trained(),
+        "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "runs": trials,
+    })
+}
+
+/// One row for each schedule.
+fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
+    let mut rows = Rows::new(["schedule", "variants", "base lrs", "seeds", "trials", "steps"]);
+    let mut lrs: Vec<f64> = spec.points.iter().map(|point| point.base_lr).collect();
+    lrs.sort_by(f64::total_cmp);
+    lrs.dedup();
+    let lrs: Vec<String> = lrs.into_iter().map(lr).collect();
+    for schedule in &spec.schedules {
+        let own = plan.trials.iter().filter(|trial| trial.config.schedule_name == schedule.key.name);
+        let (mut trials, mut steps) = (0_usize, 0_u64);
+        for trial in own {
+            trials += 1;
+            steps += trial.config.task.steps;
+        }
+        rows.rows.push(vec![
+            Cell::from(schedule.key.name.as_str()),
+            schedule.variants.len().into(),
+            lrs.join(" ").into(),
+            spec.seeds.len().into(),
+            trials.into(),
+            steps.into(),
+        ]);
+    }
+    rows
+}
+
+/// One row for each trial.
+fn trials(plan: &spec::Plan) -> Rows {
+    let mut rows = Rows::new(["trial_id", "schedule", "config_id", "base_lr", "seed", "steps"]);
+    for trial in &plan.trials {
+        rows.rows.push(vec![
+            Cell::from(trial.id.as_str()),
+            trial.config.schedule_name.as_str().into(),
+            trial.config.id.as_str().into(),
+            trial.config.base_lr.into(),
+            trial.seed.into(),
+            trial.config.task.steps.into(),
+        ]);
+    }
+    rows
+}

@@ -1,0 +1,107 @@
+//! A folder of one's own, the binary, and small sweep files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository")
+}
+
+/// The binary, built once: cargo builds binaries for the tests of their own crate only.
+pub(crate) fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--package", "cli", "--bin", "sweep", "--profile", profile, "--message-format", "json"])
+            .current_dir(root())
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("cargo runs");
+        assert!(output.status.success(), "the binary does not build");
+        let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
+        let executable = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .next_back();
+        executable.expect("cargo names the binary")
+    })
+}
+
+/// What a run of the binary gave.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    /// Fails the test unless the exit code is as expected.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Stdout as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in:\n{}", self.stdout))
+    }
+}
+
+/// An empty folder to run the binary in; it goes with the value.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file and gives its name.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.path(name), content).expect("the folder can be written");
+        name.to_owned()
+    }
+
+    /// The binary with its data and an environment that does not depend on the machine.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env("SWEEP_DATA_DIR", root().join("data")).env_remove("SWEEP_STORE").env("NO_COLOR", "1");
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        finish(self.command(args))
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+    }
+
+    /// Rows of a query, as JSON.
+    #[track_caller]
+    pub(crate) fn query(&self, sql: &str) -> serde_json::Value {
+        self.run(&["query", sql, "--format", "json"]).exits(0).json()
+    }
+}
+
+pub(crate) fn finish(mut command: Command) -> Output {
+    let output = command.output().expect("the binary starts");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}
