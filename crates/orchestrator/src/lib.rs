@@ -1,1 +1,196 @@
-//! TODO
+//! Plan -> workers -> events -> store. Decides which trials are trained, by how many threads, and sees to
+//! it that what they tell reaches the store in order. Knows no SQL, no tensors and no signals: the caller
+//! hands in a [`Stop`] and asks for it.
+
+mod environment;
+mod worker;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spec::Plan;
+use spec::event::{Event, Outcome};
+use spec::trial::{Dataset, Trial};
+use store::{Store, StoreError};
+use tokio::sync::mpsc;
+use trainer::data::{DataError, Images};
+use trainer::device::{Device, DeviceError};
+
+pub use trainer::Stop;
+
+pub use environment::environment;
+
+/// Events on their way to the store, at most; a worker that finds the queue full waits.
+const QUEUE: usize = 256;
+
+/// How to run a sweep.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Trials trained at the same time.
+    pub workers: NonZeroUsize,
+    /// Where to train.
+    pub device: Device,
+    /// Wall time between the checkpoints of a trial.
+    pub checkpoint_every: Duration,
+    /// Folder of the checkpoints.
+    pub checkpoints: PathBuf,
+    /// Where data sets are looked for first.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How a sweep went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Trials that were stored already.
+    pub stored: usize,
+    /// Trials trained to their end now.
+    pub done: usize,
+    /// Trials that diverged now.
+    pub diverged: usize,
+    /// Trials that failed now.
+    pub failed: usize,
+    /// Trials left over because of a stop.
+    pub stopped: usize,
+}
+
+/// Why a sweep could not go on. What the store had taken by then stays.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A data set is missing or not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device can't be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The store can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder can't be made.
+    #[error("can't make the folder {}: {error}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A thread can't be started.
+    #[error("can't start a worker: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What is about to be trained: the trials that the store lacks, and where each goes on.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// The trial.
+    pub trial: Trial,
+    /// File name of its newest checkpoint and the step at which that goes on.
+    pub checkpoint: Option<(String, u64)>,
+}
+
+/// Writes the sweep into the store and says what it lacks, in the plan's order.
+///
+/// # Errors
+/// The store can't be written.
+pub async fn register(plan: &Plan, store: &mut Store) -> Result<Vec<Missing>, SweepError> {
+    store.register(plan).await?;
+    let unfinished = store.unfinished(&plan.name).await?;
+    let mut unfinished: HashMap<String, Option<(String, u64)>> =
+        unfinished.into_iter().map(|trial| (trial.trial_id, trial.checkpoint)).collect();
+    let missing = plan.trials.iter().filter_map(|trial| {
+        let checkpoint = unfinished.remove(&trial.id)?;
+        Some(Missing { trial: trial.clone(), checkpoint })
+    });
+    Ok(missing.collect())
+}
+
+/// Trains `missing` and stores what comes of it. Returns when all are over or, after a stop, when all
+/// workers have put down theirs.
+///
+/// # Errors
+/// See [`SweepError`]. A trial that fails is no error: it is stored as failed and counted.
+pub async fn train(
+    missing: Vec<Missing>,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    mut observe: impl FnMut(&Event),
+) -> Result<Summary, SweepError> {
+    let mut summary = Summary::default();
+    if missing.is_empty() {
+        return Ok(summary);
+    }
+    let environment = store.environment(&environment(options)).await?;
+    let images = load(&missing, options.data_dir.as_deref())?;
+    std::fs::create_dir_all(&options.checkpoints)
+        .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
+    let total = missing.len();
+    let (sender, mut events) = mpsc::channel(QUEUE);
+    let workers = worker::start(missing, images, options, stop, sender)?;
+
+    let mut batch = Vec::new();
+    let mut outcome = Ok(());
+    while events.recv_many(&mut batch, QUEUE).await > 0 {
+        batch.iter().for_each(&mut observe);
+        // After an error the queue is still emptied, so that no worker waits for ever.
+        if outcome.is_ok() {
+            outcome = store_batch(&batch, environment, store, options, &mut summary).await;
+            if outcome.is_err() {
+                stop.request();
+            }
+        }
+        batch.clear();
+    }
+    for worker in workers {
+        // A worker catches its trials' panics; one that still died has told no end of its trial, which
+        // stays `running` in the store and is trained anew by the next run.
+        if worker.join().is_err() {
+            summary.failed += 1;
+        }
+    }
+    outcome?;
+    summary.stopped = total - summary.done - summary.diverged - summary.failed.min(total);
+    Ok(summary)
+}
+
+/// One transaction; then the files that it made superfluous go.
+async fn store_batch(
+    batch: &[Event],
+    environment: i64,
+    store: &mut Store,
+    options: &Options,
+    summary: &mut Summary,
+) -> Result<(), SweepError> {
+    let superseded = store.write(batch, environment).await?;
+    for file in superseded {
+        trainer::checkpoint::remove(&options.checkpoints, &file);
+    }
+    for event in batch {
+        if let Event::Ended { outcome, .. } = event {
+            match outcome {
+                Outcome::Done(_) => summary.done += 1,
+                Outcome::Diverged { .. } => summary.diverged += 1,
+                Outcome::Failed { .. } => summary.failed += 1,
+                Outcome::Stopped { .. } => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The data sets that these trials need, each read once.
+type Loaded = HashMap<(Dataset, Option<usize>), Arc<Images>>;
+
+fn load(missing: &[Missing], data_dir: Option<&Path>) -> Result<Loaded, DataError> {
+    let mut loaded = Loaded::new();
+    for data in missing.iter().map(|missing| &missing.trial.config.task.data) {
+        let key = (data.dataset, data.limit);
+        if let std::collections::hash_map::Entry::Vacant(entry) = loaded.entry(key) {
+            let dirs = trainer::data::search_dirs(data.dataset, data_dir);
+            entry.insert(Arc::new(trainer::data::load(data.dataset, data.limit, &dirs)?));
+        }
+    }
+    Ok(loaded)
+}

@@ -1,0 +1,195 @@
+//! Progress on stderr, read from the event stream: a bar on a terminal, plain lines elsewhere.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spec::Plan;
+use spec::event::{Event, Outcome};
+
+use crate::exit::say;
+
+/// Plain lines come at most this often.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// What the user sees while a sweep runs.
+pub(crate) struct Progress {
+    screen: Screen,
+    /// Schedule, base lr and steps of each trial.
+    trials: HashMap<String, Trial>,
+    counts: Counts,
+    best: Option<(f64, String)>,
+    started: Instant,
+    steps_trained: u64,
+}
+
+struct Trial {
+    label: String,
+    steps: u64,
+    /// Steps that the progress has counted.
+    counted: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    ended: usize,
+    running: usize,
+    diverged: usize,
+    failed: usize,
+    steps_left: u64,
+}
+
+enum Screen {
+    Quiet,
+    Plain { last: Instant },
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    /// `missing` holds the ids and first steps of the trials that will be trained.
+    pub(crate) fn new(plan: &Plan, missing: &[(String, u64)], quiet: bool) -> Self {
+        let firsts: HashMap<&str, u64> = missing.iter().map(|(id, step)| (id.as_str(), *step)).collect();
+        let mut counts = Counts { all: missing.len(), ..Counts::default() };
+        let mut trials = HashMap::new();
+        for trial in &plan.trials {
+            if let Some(first) = firsts.get(trial.id.as_str()) {
+                let config = &trial.config;
+                let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
+                let steps = config.task.steps;
+                counts.steps_left += steps.saturating_sub(*first);
+                trials.insert(trial.id.clone(), Trial { label, steps, counted: *first });
+            }
+        }
+        let now = Instant::now();
+        let screen = if quiet {
+            Screen::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Screen::Bar(bar(counts.steps_left))
+        } else {
+            Screen::Plain { last: now }
+        };
+        Self { screen, trials, counts, best: None, started: now, steps_trained: 0 }
+    }
+
+    /// Takes in one event.
+    pub(crate) fn on(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. } => self.counts.running += 1,
+            Event::Steps { trial_id, rows } => self.count(trial_id, rows.len() as u64),
+            Event::Checkpoint { .. } => {}
+            Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
+        }
+        self.draw();
+    }
+
+    fn count(&mut self, trial_id: &str, steps: u64) {
+        self.steps_trained += steps;
+        self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
+        if let Some(trial) = self.trials.get_mut(trial_id) {
+            trial.counted += steps;
+        }
+        if let Screen::Bar(bar) = &self.screen {
+            bar.inc(steps);
+        }
+    }
+
+    fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
+        self.counts.running = self.counts.running.saturating_sub(1);
+        let Some(trial) = self.trials.get(trial_id) else { return };
+        match outcome {
+            Outcome::Done(result) => {
+                if self.best.as_ref().is_none_or(|(loss, _)| result.valid_loss < *loss) {
+                    self.best = Some((result.valid_loss, trial.label.clone()));
+                }
+            }
+            Outcome::Diverged { .. } => self.counts.diverged += 1,
+            Outcome::Failed { reason } => {
+                self.counts.failed += 1;
+                let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);
+                match &self.screen {
+                    Screen::Bar(bar) => bar.suspend(|| say(&line)),
+                    _ => say(&line),
+                }
+            }
+            Outcome::Stopped { .. } => return,
+        }
+        self.counts.ended += 1;
+        // A run that ended early leaves steps that nobody will train.
+        let untrained = trial.steps.saturating_sub(trial.counted);
+        self.counts.steps_left = self.counts.steps_left.saturating_sub(untrained);
+        if let Screen::Bar(bar) = &self.screen {
+            bar.inc(untrained);
+        }
+    }
+
+    fn draw(&mut self) {
+        let line = match &self.screen {
+            Screen::Quiet => return,
+            Screen::Plain { last } if last.elapsed() < PLAIN_EVERY => return,
+            Screen::Plain { .. } | Screen::Bar(_) => self.line(),
+        };
+        match &mut self.screen {
+            Screen::Quiet => {}
+            Screen::Bar(bar) => bar.set_message(line),
+            Screen::Plain { last } => {
+                *last = Instant::now();
+                say(line);
+            }
+        }
+    }
+
+    /// Trials done, running and left, steps per second, time left, best so far.
+    fn line(&self) -> String {
+        let Counts { all, ended, running, diverged, failed, steps_left } = self.counts;
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = self.steps_trained as f64 / seconds.max(1e-9);
+        let mut line = format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
+        if self.steps_trained > 0 && seconds > 0.5 {
+            let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
+            line.push_str(&format!(", {rate:.0} steps/s, {} left", span(left)));
+        }
+        for (count, name) in [(diverged, "diverged"), (failed, "failed")] {
+            if count > 0 {
+                line.push_str(&format!(", {count} {name}"));
+            }
+        }
+        if let Some((loss, label)) = &self.best {
+            line.push_str(&format!(", best {loss:.4} ({label})"));
+        }
+        line
+    }
+
+    /// Takes the bar away and says how it went.
+    pub(crate) fn finish(self) {
+        let line = self.line();
+        match self.screen {
+            Screen::Quiet => {}
+            Screen::Bar(bar) => {
+                bar.finish_and_clear();
+                say(line);
+            }
+            Screen::Plain { .. } => say(line),
+        }
+    }
+}
+
+fn bar(steps: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(8));
+    // The template is a constant; a bar without it is still a bar.
+    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan/dim} {percent:>3}% {wide_msg}") {
+        bar.set_style(style.progress_chars("━━─"));
+    }
+    bar
+}
+
+/// `1h02m`, `3m20s` or `12s`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}

@@ -1,0 +1,116 @@
+//! Softmax cross-entropy: mean over the batch of -log softmax(logits)[label].
+
+use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+
+use super::math::{exp, ln};
+use super::{slice, with_slice};
+
+/// Mean cross-entropy. `logits` is (batch, classes), `labels` is (batch) of u32, each below `classes`;
+/// the result is a scalar. The largest logit is taken off first, so that no exponential overflows.
+///
+/// # Errors
+/// Shapes that don't fit, a label out of range, or a device that fails.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    if logits.device().is_cpu() {
+        return logits.apply_op2(labels, CrossEntropy);
+    }
+    // candle's `softmax_last_dim` drops gradients: this is made of operations that keep them.
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let log_softmax = shifted.broadcast_sub(&log_sum)?;
+    log_softmax.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?.neg()
+}
+
+struct CrossEntropy;
+
+/// Writes softmax(row) into `softmax` and gives the log of the sum of exponentials, largest taken off.
+fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
+    let mut sum = 0.0;
+    for (p, x) in softmax.iter_mut().zip(row) {
+        *p = exp(x - largest);
+        sum += *p;
+    }
+    softmax.iter_mut().for_each(|p| *p /= sum);
+    (largest, ln(sum))
+}
+
+impl CustomOp2 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "sweep-cross-entropy"
+    }
+
+    fn cpu_fwd(
+        &self,
+        logits: &CpuStorage,
+        layout: &Layout,
+        labels: &CpuStorage,
+        labels_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, classes) = layout.shape().dims2()?;
+        let logits = slice(logits, layout)?;
+        let labels = label_slice(labels, labels_layout, batch, classes)?;
+        let mut scratch = vec![0.0; classes];
+        let mut sum = 0.0f64;
+        for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            let (largest, log_sum) = softmax(row, &mut scratch);
+            sum += f64::from(log_sum - (row[*label as usize] - largest));
+        }
+        Ok((CpuStorage::F32(vec![(sum / batch as f64) as f32]), Shape::from(())))
+    }
+
+    fn bwd(
+        &self,
+        logits: &Tensor,
+        labels: &Tensor,
+        _loss: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (batch, classes) = logits.dims2()?;
+        let scale = dy.to_scalar::<f32>()? / batch as f32;
+        let labels: Vec<u32> = labels.to_vec1()?;
+        let gradient = with_slice(logits, |logits| {
+            let mut gradient = vec![0.0; logits.len()];
+            let rows = logits.chunks_exact(classes.max(1)).zip(gradient.chunks_exact_mut(classes.max(1)));
+            for ((row, gradient), label) in rows.zip(labels) {
+                softmax(row, gradient);
+                gradient[label as usize] -= 1.0;
+                gradient.iter_mut().for_each(|g| *g *= scale);
+            }
+            Ok(gradient)
+        })?;
+        Ok((Some(Tensor::from_vec(gradient, (batch, classes), logits.device())?), None))
+    }
+}
+
+fn label_slice<'a>(labels: &'a CpuStorage, layout: &Layout, batch: usize, classes: usize) -> Result<&'a [u32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(candle_core::Error::RequiresContiguous { op: "cross-entropy" });
+    };
+    let labels = labels.as_slice::<u32>()?.get(start..end).unwrap_or_default();
+    if labels.len() != batch || labels.iter().any(|label| *label as usize >= classes) {
+        candle_core::bail!("cross-entropy: {} labels below {classes} were expected", batch);
+    }
+    Ok(labels)
+}
+
+/// Loss summed over the batch (in f64) and how many rows have their largest logit at their label. No
+/// gradient: for evaluation.
+///
+/// # Errors
+/// A device that fails.
+pub fn evaluate(logits: &Tensor, labels: &[u32]) -> Result<(f64, usize)> {
+    let (_, classes) = logits.dims2()?;
+    let logits = logits.to_dtype(DType::F32)?.to_device(&candle_core::Device::Cpu)?.contiguous()?;
+    with_slice(&logits, |logits| {
+        let mut scratch = vec![0.0; classes];
+        let (mut sum, mut right) = (0.0, 0);
+        for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            let (largest, log_sum) = softmax(row, &mut scratch);
+            let own = row.get(*label as usize).copied().unwrap_or(f32::NAN);
+            sum += f64::from(log_sum - (own - largest));
+            right += usize::from(row.iter().position(|x| *x == largest) == Some(*label as usize));
+        }
+        Ok((sum, right))
+    })
+}

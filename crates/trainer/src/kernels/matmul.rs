@@ -1,0 +1,198 @@
+//! Matrix products in which each output element adds its k products in the order of k, each by one fused
+//! multiply-add. Vectors run across the columns of the output, never across k, so the bits depend neither
+//! on the instruction set nor on the shape of the rest of the product.
+
+use super::simd::{Level, Vector};
+
+/// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`. A transposed
+/// matrix is the same data with the strides exchanged.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided<'a> {
+    /// The elements.
+    pub data: &'a [f32],
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between columns.
+    pub column: usize,
+}
+
+/// What happens to a finished element of the product.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Added to each row; as long as a row.
+    pub bias: Option<&'a [f32]>,
+    /// Whether negative results become 0.
+    pub relu: bool,
+}
+
+/// C = A B: `a` is (m, k), `b` is (k, n) with contiguous rows, `c` is (m, n) contiguous. Every element of
+/// `c` is overwritten.
+///
+/// # Panics
+/// The slices are shorter than their shapes say: a mistake of the caller.
+#[expect(clippy::too_many_arguments, reason = "a matrix product has these parts")]
+pub fn matmul(
+    level: Level,
+    (m, n, k): (usize, usize, usize),
+    a: Strided<'_>,
+    b: &[f32],
+    c: &mut [f32],
+    epilogue: Epilogue<'_>,
+) {
+    // The only bounds checks: everything below computes addresses inside these shapes.
+    assert!(m == 0 || k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.column, "a is too short");
+    assert!(b.len() >= k * n && c.len() >= m * n, "b or c is too short");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() >= n), "the bias is too short");
+    let product = Product { m, n, k, a, b, epilogue };
+    match level {
+        // SAFETY: the bounds were checked above; a level exists only where the processor has it
+        // (`Level::available`, `chosen`).
+        Level::Scalar => unsafe { tiles::<f32>(&product, c) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { tiles_avx2(&product, c) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { tiles_avx512(&product, c) },
+    }
+}
+
+struct Product<'a> {
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Strided<'a>,
+    b: &'a [f32],
+    epilogue: Epilogue<'a>,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tiles_avx2(product: &Product<'_>, c: &mut [f32]) {
+    unsafe { tiles::<std::arch::x86_64::__m256>(product, c) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn tiles_avx512(product: &Product<'_>, c: &mut [f32]) {
+    unsafe { tiles::<std::arch::x86_64::__m512>(product, c) }
+}
+
+/// Cuts C into tiles that fit the registers: columns outermost, so that a strip of B stays in the cache.
+///
+/// # Safety
+/// The processor has V's instruction set; the slices are as long as the shapes say.
+#[inline(always)]
+unsafe fn tiles<V: Vector>(product: &Product<'_>, c: &mut [f32]) {
+    let (rows, vectors) = V::TILE;
+    let mut j = 0;
+    while j < product.n {
+        let columns = (product.n - j).min(vectors * V::LANES);
+        let wide = columns.div_ceil(V::LANES);
+        let last = columns - (wide - 1) * V::LANES;
+        let mut i = 0;
+        while i < product.m {
+            let high = (product.m - i).min(rows);
+            // SAFETY: rows i.. of A and C and columns j.. of B and C lie inside the shapes, and the tile
+            // is `high` rows and `columns` columns large.
+            unsafe {
+                let at = Tile {
+                    k: product.k,
+                    a: product.a.data.as_ptr().add(i * product.a.row),
+                    a_row: product.a.row,
+                    a_column: product.a.column,
+                    b: product.b.as_ptr().add(j),
+                    c: c.as_mut_ptr().add(i * product.n + j),
+                    width: product.n,
+                    last,
+                    bias: product.epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr().add(j)),
+                    relu: product.epilogue.relu,
+                };
+                at.any::<V>(high, wide);
+            }
+            i += high;
+        }
+        j += columns;
+    }
+}
+
+/// One tile of C.
+struct Tile {
+    k: usize,
+    a: *const f32,
+    a_row: usize,
+    a_column: usize,
+    b: *const f32,
+    c: *mut f32,
+    /// Distance between rows of B and of C.
+    width: usize,
+    /// Columns in the last vector.
+    last: usize,
+    bias: *const f32,
+    relu: bool,
+}
+
+impl Tile {
+    /// Picks the code for a tile of this size: sizes must be constants for the sums to stay in registers.
+    #[inline(always)]
+    unsafe fn any<V: Vector>(&self, high: usize, wide: usize) {
+        macro_rules! pick {
+            ($wide:literal: $($high:literal)*) => {
+                match high {
+                    $($high if self.last == V::LANES => unsafe { self.run::<V, $high, $wide, false>() },
+                    $high => unsafe { self.run::<V, $high, $wide, true>() },)*
+                    _ => unreachable!("tiles are at most 6 rows high"),
+                }
+            };
+        }
+        match wide {
+            1 => pick!(1: 1 2 3 4 5 6),
+            2 => pick!(2: 1 2 3 4 5 6),
+            3 => pick!(3: 1 2 3 4 5 6),
+            _ => pick!(4: 1 2 3 4 5 6),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(&self) {
+        // SAFETY: `tiles` made the tile lie inside its matrices; with EDGE the last vector has `last`
+        // columns and only those are touched.
+        unsafe {
+            let mut sums = [[V::splat(0.0); WIDE]; HIGH];
+            let (mut a, mut b) = (self.a, self.b);
+            for _ in 0..self.k {
+                let mut right = [V::splat(0.0); WIDE];
+                for (j, right) in right.iter_mut().enumerate() {
+                    *right = self.load::<V, WIDE, EDGE>(b, j);
+                }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = V::splat(*a.add(i * self.a_row));
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = left.mul_add(right, *sum);
+                    }
+                }
+                a = a.add(self.a_column);
+                b = b.add(self.width);
+            }
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (j, mut sum) in sums.into_iter().enumerate() {
+                    if !self.bias.is_null() {
+                        sum = sum.add(self.load::<V, WIDE, EDGE>(self.bias, j));
+                    }
+                    if self.relu {
+                        sum = sum.relu();
+                    }
+                    let to = self.c.add(i * self.width + j * V::LANES);
+                    if EDGE && j == WIDE - 1 { sum.store_some(to, self.last) } else { sum.store(to) }
+                }
+            }
+        }
+    }
+
+    /// Vector `j` of a row that starts at `from`.
+    #[inline(always)]
+    unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(&self, from: *const f32, j: usize) -> V {
+        unsafe {
+            let from = from.add(j * V::LANES);
+            if EDGE && j == WIDE - 1 { V::load_some(from, self.last) } else { V::load(from) }
+        }
+    }
+}

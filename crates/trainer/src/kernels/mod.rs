@@ -1,0 +1,34 @@
+//! The operations that training spends its time in, as candle operations with their own backward: the
+//! forward on the CPU is ours, on other devices it is made of candle's operations. Each has one function
+//! that models call; which device it runs on is decided there.
+
+pub mod conv;
+pub mod cross_entropy;
+pub mod linear;
+pub mod math;
+pub mod matmul;
+pub mod pool;
+pub mod reduce;
+pub mod simd;
+
+use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor};
+
+/// The numbers of a contiguous f32 tensor on the CPU, as an operation gets them.
+pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(Error::RequiresContiguous { op: "sweep kernel" });
+    };
+    match storage.as_slice::<f32>()?.get(start..end) {
+        Some(slice) => Ok(slice),
+        None => Err(Error::Msg("a tensor's layout exceeds its storage".to_owned())),
+    }
+}
+
+/// Calls `f` with the numbers of a contiguous f32 tensor on the CPU.
+pub(crate) fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(slice(storage, layout)?),
+        _ => Err(Error::Msg("a tensor on the CPU was expected".to_owned())),
+    }
+}

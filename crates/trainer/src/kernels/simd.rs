@@ -1,0 +1,240 @@
+//! Vectors of `f32` behind one small trait, and the choice of instruction set. This module and `matmul`
+//! hold the workspace's `unsafe` code.
+//!
+//! All instruction sets give the same bits: each operation acts on every lane alone and is correctly
+//! rounded (add, multiply, fused multiply-add, square root), and none mixes lanes.
+
+use std::sync::OnceLock;
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Plain Rust, any processor.
+    Scalar,
+    /// x86-64 with AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// x86-64 with AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// All levels that this processor can run, the best one last.
+    pub fn available() -> Vec<Level> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            let avx512 = avx2 && std::arch::is_x86_feature_detected!("avx512f");
+            let levels = [(Level::Scalar, true), (Level::Avx2, avx2), (Level::Avx512, avx512)];
+            levels.into_iter().filter(|(_, has)| *has).map(|(level, _)| level).collect()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![Level::Scalar]
+    }
+
+    /// The name that `SWEEP_CPU` knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The level that kernels run at: the one that the environment variable `SWEEP_CPU` names, or the best of
+/// this processor.
+///
+/// # Errors
+/// `SWEEP_CPU` names no level, or one that this processor lacks.
+pub fn chosen() -> Result<Level, String> {
+    let available = Level::available();
+    let best = available.last().copied().unwrap_or(Level::Scalar);
+    let Some(name) = std::env::var_os("SWEEP_CPU") else { return Ok(best) };
+    let found = available.iter().find(|level| name.to_str() == Some(level.name()));
+    found.copied().ok_or_else(|| {
+        let names: Vec<&str> = available.iter().map(|level| level.name()).collect();
+        format!("SWEEP_CPU is {name:?}; this processor can run {}", names.join(", "))
+    })
+}
+
+/// [`chosen`], worked out once. A wrong `SWEEP_CPU` is refused before training starts; here it counts as
+/// not set.
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        chosen().unwrap_or_else(|_| Level::available().last().copied().unwrap_or(Level::Scalar))
+    })
+}
+
+/// A vector of `LANES` numbers.
+///
+/// # Safety
+/// An implementation's functions do lane by lane what their names say. They may run only where the
+/// processor has the instruction set, and pointers must be valid for as many numbers as are read or
+/// written: `LANES`, or the first `count` of them, `1 <= count <= LANES`.
+pub(crate) unsafe trait Vector: Copy {
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows and vectors of the tile of C that fits the registers.
+    const TILE: (usize, usize);
+    /// The same number in each lane.
+    unsafe fn splat(x: f32) -> Self;
+    /// Reads a full vector.
+    unsafe fn load(from: *const f32) -> Self;
+    /// Reads `count` numbers; the other lanes are 0.
+    unsafe fn load_some(from: *const f32, count: usize) -> Self;
+    /// Writes a full vector.
+    unsafe fn store(self, to: *mut f32);
+    /// Writes the first `count` lanes.
+    unsafe fn store_some(self, to: *mut f32, count: usize);
+    /// `self * b + c`, rounded once.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `self + b`.
+    unsafe fn add(self, b: Self) -> Self;
+    /// `self` where it is above 0, else 0 (also for NaN, as x86's `max(self, 0)` gives).
+    unsafe fn relu(self) -> Self;
+}
+
+// SAFETY: plain Rust; a "vector" is one number, so `count` is always 1.
+unsafe impl Vector for f32 {
+    const LANES: usize = 1;
+    const TILE: (usize, usize) = (4, 4);
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        x
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { *from }
+    }
+    #[inline(always)]
+    unsafe fn load_some(from: *const f32, _count: usize) -> Self {
+        unsafe { *from }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { *to = self }
+    }
+    #[inline(always)]
+    unsafe fn store_some(self, to: *mut f32, _count: usize) {
+        unsafe { *to = self }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        f32::mul_add(self, b, c)
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        self + b
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        if self > 0.0 { self } else { 0.0 }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256, __m256i, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+        _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    use super::Vector;
+
+    // SAFETY: each function is the one instruction of its name; masked loads and stores touch only the
+    // lanes of the mask, the first `count`.
+    unsafe impl Vector for __m512 {
+        const LANES: usize = 16;
+        const TILE: (usize, usize) = (6, 4);
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(from: *const f32, count: usize) -> Self {
+            unsafe { _mm512_maskz_loadu_ps(first(count), from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, first(count), self) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { _mm512_fmadd_ps(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { _mm512_add_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            unsafe { _mm512_max_ps(self, _mm512_setzero_ps()) }
+        }
+    }
+
+    /// The mask of the first `count` of 16 lanes.
+    #[inline(always)]
+    fn first(count: usize) -> u16 {
+        ((1u32 << count) - 1) as u16
+    }
+
+    // SAFETY: as above.
+    unsafe impl Vector for __m256 {
+        const LANES: usize = 8;
+        const TILE: (usize, usize) = (6, 2);
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(from: *const f32, count: usize) -> Self {
+            unsafe { _mm256_maskload_ps(from, mask(count)) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, to: *mut f32, count: usize) {
+            unsafe { _mm256_maskstore_ps(to, mask(count), self) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { _mm256_fmadd_ps(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { _mm256_add_ps(self, b) }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            unsafe { _mm256_max_ps(self, _mm256_setzero_ps()) }
+        }
+    }
+
+    /// The first `count` of 8 lanes set, read out of a table of 8 ones and 8 zeros.
+    #[inline(always)]
+    unsafe fn mask(count: usize) -> __m256i {
+        const BITS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        unsafe { _mm256_loadu_si256(BITS.as_ptr().add(8 - count).cast()) }
+    }
+}

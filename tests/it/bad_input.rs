@@ -1,0 +1,164 @@
+//! Bad input is refused before compute is spent: exit code 2, what is wrong, where, what was expected.
+
+use crate::support::{Output, Sandbox, root};
+
+/// A good sweep file, with one part replaced.
+fn sweep_file(part: &str, replacement: &str) -> String {
+    let good = "\
+name: small
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [8]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 20}
+seeds: 2
+lr: {values: [0.1]}
+schedules:
+  constant: {kind: constant}
+  cosine: {warmup: {over: 2, from: 0.01x}, body: {kind: cosine, to: 0}}
+";
+    assert!(good.contains(part), "{part}");
+    good.replace(part, replacement)
+}
+
+fn check(text: impl AsRef<[u8]>) -> Output {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.yaml", text);
+    sandbox.run(&["check", "bad.yaml"])
+}
+
+/// Checks a file with one part replaced: it is refused, and the message holds every one of `words`.
+#[track_caller]
+fn refused(part: &str, replacement: &str, words: &[&str]) {
+    let output = check(sweep_file(part, replacement)).exits(2);
+    for word in words {
+        assert!(output.stderr.contains(word), "{replacement}: no {word:?} in\n{}", output.stderr);
+    }
+    assert_eq!(output.stdout, "");
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let output = check(sweep_file("small", "small")).exits(0);
+    assert_eq!(output.stderr, "bad.yaml: no mistake found, 4 trials\n");
+}
+
+#[test]
+fn names_are_checked_and_the_nearest_one_is_offered() {
+    refused("seeds:", "seed:", &["bad.yaml:6:1", "unknown key `seed`", "did you mean `seeds`?"]);
+    refused("momentum", "momentun", &["bad.yaml:4:24", "did you mean `momentum`?"]);
+    refused("kind: cosine", "kind: cosin", &["bad.yaml:10:53", "`cosine`"]);
+    refused("dataset: digits", "dataset: mnits", &["did you mean `mnist`?"]);
+    refused("kind: sgd", "kind: adam", &["`sgd` and `adamw`", "did you mean `adamw`?"]);
+}
+
+#[test]
+fn values_are_checked_with_their_range() {
+    refused("over: 2", "over: 30", &["bad.yaml:10", "30"]);
+    refused("values: [0.1]", "values: []", &["at least one value"]);
+    refused("values: [0.1]", "values: [-0.1]", &["a number above 0", "`-0.1`"]);
+    refused("values: [0.1]", "values: [0.1, 0.1]", &["twice"]);
+    refused("seeds: 2", "seeds: 0", &["seeds"]);
+    refused("seeds: 2", "seeds: [1, 1]", &["the seed 1 stands here twice"]);
+    refused("steps: 20", "steps: 0", &["a whole number of at least 1"]);
+    refused("steps: 20", "steps: 20, epochs: 1", &["one of `epochs` and `steps`"]);
+    refused("batch_size: 50", "batch_size: 5000", &["larger than the 2000 training images"]);
+    refused("momentum: 0.9", "momentum: 1.5", &["below 1"]);
+    refused("momentum: 0.9", "nesterov: true", &["momentum above 0"]);
+    refused("hidden: [8]", "hidden: [0]", &["from 1 to 65536"]);
+    refused("seeds: 2", "seeds: 2\nclip_norm: 0", &["above 0"]);
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let text = sweep_file("seeds: 2", "sedes: 2").replace("kind: sgd", "kind: sdg").replace("steps: 20", "steps: -1");
+    let output = check(text).exits(2);
+    for place in ["bad.yaml:4:", "bad.yaml:5:", "bad.yaml:6:"] {
+        assert!(output.stderr.contains(place), "{place} in\n{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_problem_is_shown_with_its_line_and_mend() {
+    let output = check(sweep_file("seeds:", "seed:")).exits(2);
+    insta::assert_snapshot!(output.stderr);
+}
+
+#[test]
+fn a_grid_beyond_reason_is_refused_with_its_size() {
+    let axis = "{linspace: [0.001, 1, 10000]}";
+    refused("{values: [0.1]}", axis, &[]);
+    let text = sweep_file("lr: {values: [0.1]}", &format!("lr: {axis}\nclip_norm: {axis}\ndiverge_above: {axis}"));
+    let output = check(text).exits(2);
+    assert!(output.stderr.contains("1000000000000 trials"), "{}", output.stderr);
+}
+
+#[test]
+fn what_is_no_sweep_file_is_named() {
+    for (text, word) in [
+        (&b""[..], "empty"),
+        (b"data:\n\tdataset: digits\n", "never with tabs"),
+        (b"- a\n- b\n", "a mapping"),
+        (b"just text", "a mapping"),
+        (b"a: \xff\xfe", "bad.yaml:1:4: this is not UTF-8"),
+        (b"a: 1\na: 2\n", "bad.yaml:2:1"),
+    ] {
+        let output = check(text).exits(2);
+        assert!(output.stderr.contains(word), "{word:?} in\n{}", output.stderr);
+    }
+    let output = check("[".repeat(10_000_000)).exits(2);
+    assert!(output.stderr.contains("never that long") && output.stderr.len() < 500, "{}", output.stderr);
+}
+
+#[test]
+fn files_that_are_not_there_and_folders_are_named() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["check", "."]).exits(2);
+    assert_eq!(output.stderr, "error: . is a directory; a sweep file was expected\n");
+    let output = sandbox.run(&["rnak"]).exits(2);
+    assert_eq!(
+        output.stderr,
+        "error: there is no file rnak; a sweep file was expected (did you mean `sweep rank`?)\n"
+    );
+}
+
+#[test]
+fn a_data_set_that_is_not_there_is_named_with_the_places_that_were_searched() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", sweep_file("small", "small"));
+    let mut command = sandbox.command(&["small.yaml"]);
+    command.env("SWEEP_DATA_DIR", sandbox.path("nowhere"));
+    let output = crate::support::finish(command).exits(2);
+    assert!(output.stderr.contains("nowhere") && output.stderr.contains("--data-dir"), "{}", output.stderr);
+}
+
+#[test]
+fn a_data_set_with_other_bytes_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", sweep_file("small", "small"));
+    let data = sandbox.path("data/mnist");
+    std::fs::create_dir_all(&data).expect("a folder");
+    for file in std::fs::read_dir(root().join("data/mnist")).expect("the data") {
+        let file = file.expect("a file").path();
+        std::fs::copy(&file, data.join(file.file_name().expect("a name"))).expect("a copy");
+    }
+    let labels = data.join("train-labels-idx1-ubyte.gz");
+    std::fs::write(&labels, &std::fs::read(&labels).expect("the file")[..1000]).expect("a short file");
+    let mut command = sandbox.command(&["small.yaml"]);
+    command.env("SWEEP_DATA_DIR", sandbox.path("data"));
+    let output = crate::support::finish(command).exits(2);
+    assert!(output.stderr.contains("train-labels-idx1-ubyte.gz"), "{}", output.stderr);
+}
+
+#[test]
+fn stores_that_cannot_be_used_are_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", sweep_file("small", "small"));
+    let output = sandbox.run(&["rank"]).exits(2);
+    assert!(output.stderr.contains("runs/sweep.db"), "{}", output.stderr);
+    sandbox.write("file", "not a folder");
+    sandbox.run(&["--store", "file", "small.yaml"]).exits(2);
+    std::fs::create_dir(sandbox.path("foreign")).expect("a folder");
+    sandbox.write("foreign/sweep.db", "this is no database, whatever its name says".repeat(100));
+    let output = sandbox.run(&["--store", "foreign", "small.yaml"]).exits(2);
+    assert!(output.stderr.contains("foreign/sweep.db"), "{}", output.stderr);
+}

@@ -1,0 +1,94 @@
+//! `sweep lr` against the golden files: the numbers of the real libraries, from the command line.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, root};
+
+/// Runs one golden file and says what is wrong with the numbers, if anything.
+fn check(sandbox: &Sandbox, path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).expect("a golden file");
+    let golden: Value = serde_json::from_str(&text).expect("golden files are JSON");
+    let Some(yaml) = golden["yaml"].as_str() else { return Ok(()) };
+    let expected: Vec<f64> = golden["lr"].as_array().expect("lr").iter().filter_map(Value::as_f64).collect();
+    let (total, steps) = (golden["total_steps"].to_string(), expected.len().to_string());
+    let mut args = vec!["lr", "--format", "json", "--total", &total, "--steps", &steps];
+    let per_epoch = golden["steps_per_epoch"].to_string();
+    if golden["steps_per_epoch"].is_u64() {
+        args.extend(["--steps-per-epoch", &per_epoch]);
+    }
+    for (key, flag) in [("metrics", "--metrics"), ("inputs", "--inputs")] {
+        if golden[key].is_array() || golden[key].is_object() {
+            sandbox.write(&format!("{key}.json"), golden[key].to_string());
+            args.extend([flag, if key == "metrics" { "metrics.json" } else { "inputs.json" }]);
+        }
+    }
+    args.push(yaml);
+    let output = sandbox.run(&args).exits(0).json();
+    let (rtol, atol) = (golden["rtol"].as_f64().expect("rtol"), golden["atol"].as_f64().expect("atol"));
+    for (column, expected) in [("lr", expected), ("momentum", numbers(&golden["momentum"]))] {
+        let found = numbers(&output[column]);
+        if found.len() < expected.len() {
+            return Err(format!("{column} has {} values instead of {}", found.len(), expected.len()));
+        }
+        for (t, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            if (found - expected).abs() > atol + rtol * expected.abs() {
+                return Err(format!("{column}({t}) is {found} instead of {expected}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn numbers(json: &Value) -> Vec<f64> {
+    json.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+}
+
+/// One file of each kind that the command line must serve: the library's numbers come out of it.
+#[test]
+fn golden_files_pass_from_the_command_line() {
+    let sandbox = Sandbox::new();
+    let mut failures = Vec::new();
+    for name in [
+        "cosine__torch__01",
+        "cyclic__torch__04",
+        "warm_restarts__timm__10",
+        "epoch_clock__torch__05",
+        "warmup_cosine__keras__10",
+        "wsd__transformers__04",
+        "plateau__torch__03",
+        "plateau__optax__16",
+        "adagrad_norm__torch__01",
+        "inverse_time__scikit_learn__06",
+    ] {
+        let path = root().join("crates/schedule/golden").join(name).with_extension("json");
+        if let Err(error) = check(&sandbox, &path) {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn csv_has_one_line_for_each_step() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["lr", "--lr", "0.1", "--total", "4", "{kind: linear, to: 0}"]).exits(0);
+    insta::assert_snapshot!(output.stdout, @"
+    step,lr
+    0,0.1
+    1,0.07500000000000001
+    2,0.05
+    3,0.025
+    ");
+}
+
+#[test]
+fn a_schedule_that_watches_training_asks_for_what_it_watches() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["lr", "--total", "4", "{kind: plateau}"]).exits(2);
+    assert!(output.stderr.contains("--metrics"), "{}", output.stderr);
+    sandbox.write("short.json", "[1, 2]");
+    let output = sandbox.run(&["lr", "--total", "9", "--metrics", "short.json", "{kind: plateau}"]).exits(2);
+    assert!(output.stderr.contains("9 steps were asked for, the inputs reach 3"), "{}", output.stderr);
+}

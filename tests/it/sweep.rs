@@ -1,0 +1,189 @@
+//! A sweep from its file to its ranking, and the promises on the way: the same bits whatever happens,
+//! nothing trained twice, nothing lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, root};
+
+const SMALL: &str = "\
+name: small
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [16]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {epochs: 2}
+seeds: 2
+lr: {values: [0.01, 0.1]}
+schedules:
+  constant: {kind: constant}
+  cosine: {warmup: {over: \"10%\", from: 0.01x}, body: {kind: cosine, to: 0}}
+  plateau: {kind: plateau, watch: train_loss, every: 10, factor: 0.5, patience: 0}
+  adagrad_norm: {kind: adagrad_norm}
+";
+
+/// What must not depend on how a sweep was run.
+fn fingerprints(sandbox: &Sandbox) -> BTreeMap<String, Value> {
+    let rows = sandbox.query(
+        "select t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step) as rows, \
+         sum(m.train_loss) as losses from trials t join metrics m using (trial_id) group by t.trial_id",
+    );
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| (row["trial_id"].as_str().expect("an id").to_owned(), row.clone())).collect()
+}
+
+fn run(args: &[&str]) -> (Sandbox, BTreeMap<String, Value>) {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SMALL);
+    sandbox.run(&[&["small.yaml"], args].concat()).exits(0);
+    let found = fingerprints(&sandbox);
+    (sandbox, found)
+}
+
+#[test]
+fn a_sweep_ends_with_a_ranking_a_database_and_a_reproducible_best_run() {
+    let sandbox = Sandbox::new();
+    let file = root().join("experiments/smoke.yaml");
+    let output = sandbox.run(&[file.to_str().expect("UTF-8")]).exits(0);
+    for schedule in ["constant", "linear", "cosine", "wsd", "plateau", "adagrad_norm"] {
+        assert!(output.stdout.contains(schedule), "{}", output.stdout);
+    }
+    assert!(output.stdout.contains("sweep reproduce"), "{}", output.stdout);
+    let ranking = sandbox.query("select * from ranking");
+    assert_eq!(ranking.as_array().map(Vec::len), Some(6), "{ranking}");
+    let counts = sandbox.query("select status, count(*) as n from trials group by status");
+    assert_eq!(counts, serde_json::json!([{"status": "done", "n": 36}]));
+    assert_eq!(sandbox.query("pragma integrity_check"), serde_json::json!([{"integrity_check": "ok"}]));
+    let output = sandbox.run(&["reproduce", "best"]).exits(0);
+    assert!(output.stdout.contains("every bit is equal"), "{}", output.stdout);
+}
+
+#[test]
+fn the_ranking_of_the_program_and_of_the_database_agree() {
+    let (sandbox, _) = run(&[]);
+    let program = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let database = sandbox.query("select * from ranking order by rank");
+    let (program, database) = (program.as_array().expect("rows"), database.as_array().expect("rows"));
+    assert_eq!(program.len(), database.len());
+    for (program, database) in program.iter().zip(database) {
+        assert_eq!(program["schedule"], database["schedule"]);
+        assert_eq!(program["base_lr"], database["base_lr"]);
+        let (a, b) = (program["mean"].as_f64(), database["mean_valid_loss"].as_f64());
+        let (a, b) = (a.expect("a mean"), b.expect("a mean"));
+        assert!((a - b).abs() < 1e-12 * a.abs(), "{a} and {b}");
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_workers() {
+    let (_, one) = run(&["--workers", "1"]);
+    assert_eq!(one.len(), 16);
+    for workers in ["2", "4"] {
+        assert_eq!(run(&["--workers", workers]).1, one, "{workers} workers");
+    }
+}
+
+#[test]
+fn a_second_run_trains_nothing_and_a_changed_file_its_new_cells_only() {
+    let (sandbox, before) = run(&[]);
+    let finished = sandbox.query("select trial_id, finished_at from trials order by trial_id");
+    sandbox.run(&["small.yaml"]).exits(0);
+    assert_eq!(sandbox.query("select trial_id, finished_at from trials order by trial_id"), finished);
+
+    sandbox.write("small.yaml", format!("{SMALL}  linear: {{kind: linear, to: 0}}\n"));
+    sandbox.run(&["small.yaml"]).exits(0);
+    let after = fingerprints(&sandbox);
+    assert_eq!(after.len(), before.len() + 4);
+    assert!(before.iter().all(|(id, row)| after.get(id) == Some(row)), "the old trials are as they were");
+    let still = sandbox.query("select trial_id, finished_at from trials where schedule <> 'linear' order by trial_id");
+    assert_eq!(still, finished);
+}
+
+/// Kills the sweep again and again, then lets it finish: the same database as without a kill.
+#[test]
+#[cfg(unix)]
+fn a_killed_sweep_continues_to_the_same_end() {
+    let (_, undisturbed) = run(&[]);
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SMALL);
+    for wait in [300, 500, 700, 900] {
+        let mut child = sandbox.start(&["small.yaml", "--checkpoint-every", "0"]);
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().expect("the child can be killed");
+        child.wait().expect("the child ends");
+    }
+    sandbox.run(&["small.yaml"]).exits(0);
+    assert_eq!(fingerprints(&sandbox), undisturbed);
+    assert_eq!(sandbox.query("pragma integrity_check"), serde_json::json!([{"integrity_check": "ok"}]));
+    let left: Vec<_> = std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Ctrl-C: exit code 130, a checkpoint, and the same end after starting again.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_sweep_continues_to_the_same_end() {
+    let long = SMALL.replace("epochs: 2", "epochs: 60");
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", &long);
+    let mut child = sandbox.start(&["small.yaml"]);
+    let begun = |sandbox: &Sandbox| {
+        let output = sandbox.run(&["query", "select count(*) as n from metrics", "--format", "json"]);
+        output.code == 0 && output.json()[0]["n"].as_i64() > Some(0)
+    };
+    while !begun(&sandbox) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("kill runs").success());
+    assert_eq!(child.wait().expect("the child ends").code(), Some(130));
+    let stopped = sandbox.query("select count(*) as n from trials where status = 'stopped'");
+    assert!(stopped[0]["n"].as_i64() > Some(0), "{stopped}");
+
+    sandbox.run(&["small.yaml"]).exits(0);
+    let undisturbed = Sandbox::new();
+    undisturbed.write("small.yaml", &long);
+    undisturbed.run(&["small.yaml"]).exits(0);
+    assert_eq!(fingerprints(&sandbox), fingerprints(&undisturbed));
+}
+
+#[test]
+fn reproduce_names_the_first_step_that_differs() {
+    let (sandbox, _) = run(&[]);
+    let trial = sandbox.query("select trial_id from trials where schedule = 'cosine' and seed = 0 limit 1");
+    let id = trial[0]["trial_id"].as_str().expect("an id");
+    // As if the stored run had been another one from step 17 on.
+    let database = sandbox.path("runs/sweep.db");
+    let sql = format!(
+        "update metrics set train_loss = train_loss + 0.001 where trial_id = '{id}' and step >= 17;
+         update trials set digest = 'f' || substr(digest, 2) where trial_id = '{id}';"
+    );
+    let status = std::process::Command::new("sqlite3").arg(&database).arg(&sql).status();
+    if !status.is_ok_and(|status| status.success()) {
+        panic!("the sqlite3 command line is needed for this test");
+    }
+    let output = sandbox.run(&["reproduce", &id[..8]]).exits(1);
+    assert!(output.stdout.contains("step 17"), "{}", output.stdout);
+}
+
+#[test]
+fn a_trial_that_diverges_is_a_result_and_harms_no_other() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SMALL.replace("[0.01, 0.1]", "[0.1, 1000]"));
+    sandbox.run(&["small.yaml"]).exits(0);
+    let rows = sandbox.query("select base_lr, status, count(*) as n from trials where schedule = 'constant' group by 1, 2");
+    assert_eq!(
+        rows,
+        serde_json::json!([
+            {"base_lr": 0.1, "status": "done", "n": 2},
+            {"base_lr": 1000.0, "status": "diverged", "n": 2},
+        ])
+    );
+    let at = sandbox.query("select count(*) as n from trials where status = 'diverged' and diverged_at is null");
+    assert_eq!(at[0]["n"], 0);
+    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let constant = ranking.as_array().expect("rows").iter().find(|row| row["schedule"] == "constant");
+    let constant = constant.expect("constant is ranked");
+    assert_eq!((&constant["base_lr"], &constant["diverged_in_grid"]), (&Value::from(0.1), &Value::from(2)));
+}
