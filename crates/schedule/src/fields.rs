@@ -73,6 +73,16 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|(key, _)| key.name == name)
     }
 
+    /// All keys of the text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.name.as_str())
+    }
+
+    /// Takes a key as known, so that it is neither reported nor missing from the candidates for a hint.
+    pub fn know(&mut self, name: &'static str) {
+        self.known.push(name);
+    }
+
     /// The value of an optional key.
     pub fn optional(&mut self, name: &'static str) -> Option<Field<'a>> {
         self.known.push(name);

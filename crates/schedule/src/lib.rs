@@ -4,11 +4,26 @@
 //! which any part can evaluate at any step. What closed-loop rules remember is a [`State`], a plain value
 //! next to the schedule, never inside it. No I/O, no tensors, no clock, no randomness live here.
 
+pub mod catalogue;
+pub mod combine;
+mod exact;
 pub mod fields;
+mod leaf;
+pub mod length;
+mod lr_value;
+mod node;
 pub mod problem;
+mod ramp;
+mod reader;
+mod rule;
+mod segment;
 pub mod tree;
 
+use std::sync::Arc;
+
+use node::{Part, Slot};
 use problem::Problem;
+use segment::At;
 use tree::Tree;
 
 /// What a schedule may know of the run it is fitted to.
@@ -24,12 +39,17 @@ pub struct Horizon {
 
 /// A schedule as written in a sweep file, checked as far as that is possible without a run.
 #[derive(Debug, Clone)]
-pub struct Node;
+pub struct Node {
+    root: Arc<Part>,
+    rules: usize,
+}
 
 /// A schedule fitted to one run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    base_lr: f64,
+    node: Node,
+    run: At,
+    warnings: Vec<Problem>,
 }
 
 /// What a schedule watches while it runs.
@@ -43,7 +63,9 @@ pub enum Feedback {
 
 /// What the closed-loop rules of one schedule remember. Plain data: it travels in the checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct State {}
+pub struct State {
+    slots: Vec<Slot>,
+}
 
 /// What is known of step t before its update: everything about the gradient just computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,8 +88,11 @@ pub struct AfterUpdate {
 }
 
 /// Reads a schedule. Every problem found is added to `problems`; `None` if there was any.
-pub fn parse(_tree: &Tree, _path: &str, _problems: &mut Vec<Problem>) -> Option<Node> {
-    Some(Node)
+pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    let before = problems.len();
+    let mut rules = 0;
+    let root = Part::read(tree, path, problems, &mut rules)?;
+    (problems.len() == before).then(|| Node { root: Arc::new(root), rules })
 }
 
 impl Node {
@@ -76,39 +101,96 @@ impl Node {
     /// # Errors
     /// Every length that does not fit the run, with its place.
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
-        Ok(Schedule { base_lr: horizon.base_lr })
+        let run = At {
+            s: 0.0,
+            step: 0.0,
+            len: horizon.total as f64,
+            base: horizon.base_lr,
+            tick: 1.0,
+            epoch: horizon.steps_per_epoch.map(|steps| steps as f64),
+            whole: true,
+        };
+        let mut problems = Vec::new();
+        if run.epoch.is_none() && self.root.needs_epochs(&run) {
+            let problem = Problem::new(Default::default(), "clock", "how long an epoch is, is not known");
+            problems.push(problem.with_hint("give --steps-per-epoch"));
+        }
+        if problems.is_empty() {
+            self.root.check(&run, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut schedule = Schedule { node: self.clone(), run, warnings: Vec::new() };
+        self.root.warn(&run, &mut schedule.warnings);
+        if schedule.feedback() == Feedback::OpenLoop && schedule.lr(0, &schedule.start()) == 0.0 {
+            let problem = Problem::new(Default::default(), "", "lr(0) is 0: the first update changes nothing");
+            schedule.warnings.push(problem.with_hint("warm up from 0.01x, or with `sample: right`"));
+        }
+        Ok(schedule)
     }
 }
 
 impl Schedule {
-    /// The lr of update `t`. For a closed-loop schedule, after everything before it was shown to `state`.
-    pub fn lr(&self, _t: u64, _state: &State) -> f64 {
-        self.base_lr
+    fn at(&self, t: u64) -> At {
+        self.run.at(t as f64)
+    }
+
+    /// The lr of update `t`, at least 0. For a closed-loop schedule, after everything before it was shown
+    /// to `state`. Costs the same for every `t`, also beyond the end of the run.
+    pub fn lr(&self, t: u64, state: &State) -> f64 {
+        self.node.root.lr(&self.at(t), &state.slots)
     }
 
     /// The momentum (Adam: beta1) of update `t`, where the schedule cycles it.
-    pub fn momentum(&self, _t: u64) -> Option<f64> {
-        None
+    pub fn momentum(&self, t: u64) -> Option<f64> {
+        self.node.root.momentum(&self.at(t))
     }
 
     /// Whether lr(t) depends on more than t.
     pub fn feedback(&self) -> Feedback {
-        Feedback::OpenLoop
+        if self.node.rules == 0 { Feedback::OpenLoop } else { Feedback::ClosedLoop }
+    }
+
+    /// What a person should know before training with it.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// The state before step 0.
     pub fn start(&self) -> State {
-        State::default()
+        State { slots: vec![Slot::default(); self.node.rules] }
     }
 
     /// Whether a rule needs the validation loss after step `t`, though the run itself would not evaluate.
-    pub fn wants_validation(&self, _t: u64) -> bool {
-        false
+    pub fn wants_validation(&self, t: u64) -> bool {
+        let mut wants = false;
+        self.node.root.rules(&self.at(t), &mut |_, rule, at| {
+            wants |= rule.watch().is_some_and(|watch| watch.wants_validation(at));
+        });
+        wants
     }
 
     /// Shows the rules what is known before update `t`; to be called before [`Schedule::lr`] of `t`.
-    pub fn before_update(&self, _state: &mut State, _t: u64, _seen: &BeforeUpdate) {}
+    pub fn before_update(&self, state: &mut State, t: u64, seen: &BeforeUpdate) {
+        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
+            let Some(slot) = state.slots.get_mut(slot) else { return };
+            let memory = slot.memory(rule, at);
+            rule.gradient(memory, at.base, seen);
+            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_before(at, seen)) {
+                rule.look(memory, at.base, metric);
+            }
+        });
+    }
 
     /// Shows the rules what is known after update `t`.
-    pub fn after_update(&self, _state: &mut State, _t: u64, _seen: &AfterUpdate) {}
+    pub fn after_update(&self, state: &mut State, t: u64, seen: &AfterUpdate) {
+        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
+            let Some(slot) = state.slots.get_mut(slot) else { return };
+            let memory = slot.memory(rule, at);
+            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_after(at, seen)) {
+                rule.look(memory, at.base, metric);
+            }
+        });
+    }
 }

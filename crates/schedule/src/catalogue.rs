@@ -1,0 +1,215 @@
+//! The one table of schedule kinds, and how an entry describes itself. Parser, JSON Schema, help, docs
+//! and the shared tests are all made from it: a new kind is one file and one line here.
+
+use crate::leaf::{self, Leaf};
+use crate::ramp::{self, Shape};
+use crate::reader::Reader;
+use crate::rule::{self, Rule};
+
+/// One kind of schedule.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in `kind:`.
+    pub kind: &'static str,
+    /// What other libraries call it; used for hints.
+    pub aliases: &'static [&'static str],
+    /// One line: what it does.
+    pub summary: &'static str,
+    /// lr(s), its symbols, its ends.
+    pub formula: &'static str,
+    /// Paper or library.
+    pub source: &'static str,
+    /// A node that parses, as one would write it.
+    pub example: &'static str,
+    /// Its own parameters; ramps also take [`ramp::PARAMS`].
+    pub params: &'static [Param],
+    pub(crate) build: Build,
+}
+
+/// How an entry becomes part of a schedule.
+#[derive(Debug)]
+pub(crate) enum Build {
+    /// A way from one lr to another; also a `shape` of warmup and cooldown.
+    Ramp(fn(&mut Reader<'_, '_>) -> Option<Box<dyn Shape>>),
+    /// A function of the clock.
+    Leaf(fn(&mut Reader<'_, '_>) -> Option<Box<dyn Leaf>>),
+    /// A rule that watches training.
+    Rule(fn(&mut Reader<'_, '_>) -> Option<Box<dyn Rule>>),
+}
+
+/// One parameter of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its key.
+    pub name: &'static str,
+    /// What it may hold.
+    pub holds: Holds,
+    /// What stands for it where it is not written.
+    pub default: Default,
+    /// One line: what it does. Units are in the type.
+    pub doc: &'static str,
+}
+
+/// What a parameter is where the file does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// The file must say.
+    Required,
+    /// This YAML scalar.
+    Is(&'static str),
+    /// Nothing: the feature is off, or the value follows from others (the doc says).
+    Absent,
+}
+
+/// The types of parameters.
+#[derive(Debug, Clone, Copy)]
+pub enum Holds {
+    /// A learning rate of at least 0, absolute or a multiple of the base lr.
+    Lr,
+    /// A learning rate above 0.
+    PositiveLr,
+    /// A length of at least so many ticks.
+    Length(u64),
+    /// A number within a range.
+    Number(Range),
+    /// A whole number of at least so much.
+    Whole(u64),
+    /// A whole number, also below 0.
+    Integer,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of lengths.
+    Lengths,
+    /// A list of numbers above 0.
+    Factors,
+    /// A list of learning rates.
+    Lrs,
+    /// A list of `[length, learning rate]` pairs.
+    Points,
+    /// `{min, max}`, two numbers of at least 0 and below 1.
+    Momentum,
+}
+
+/// A range of numbers.
+#[derive(Clone, Copy)]
+pub struct Range {
+    /// In words, as in "a number above 0".
+    pub words: &'static str,
+    /// As JSON Schema keywords.
+    pub schema: &'static str,
+    pub(crate) holds: fn(f64) -> bool,
+}
+
+impl std::fmt::Debug for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.words)
+    }
+}
+
+pub(crate) const ANY: Range = Range { words: "a number", schema: "{}", holds: |_| true };
+pub(crate) const AT_LEAST_0: Range =
+    Range { words: "a number of at least 0", schema: r#"{"minimum": 0}"#, holds: |x| x >= 0.0 };
+pub(crate) const ABOVE_0: Range =
+    Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, holds: |x| x > 0.0 };
+pub(crate) const BELOW_0: Range =
+    Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, holds: |x| x < 0.0 };
+pub(crate) const AT_LEAST_1: Range =
+    Range { words: "a number of at least 1", schema: r#"{"minimum": 1}"#, holds: |x| x >= 1.0 };
+pub(crate) const ABOVE_1: Range =
+    Range { words: "a number above 1", schema: r#"{"exclusiveMinimum": 1}"#, holds: |x| x > 1.0 };
+pub(crate) const BETWEEN_0_AND_1: Range = Range {
+    words: "a number above 0 and below 1",
+    schema: r#"{"exclusiveMinimum": 0, "exclusiveMaximum": 1}"#,
+    holds: |x| x > 0.0 && x < 1.0,
+};
+pub(crate) const FROM_0_BELOW_1: Range = Range {
+    words: "a number of at least 0 and below 1",
+    schema: r#"{"minimum": 0, "exclusiveMaximum": 1}"#,
+    holds: |x| (0.0..1.0).contains(&x),
+};
+pub(crate) const FROM_0_TO_1: Range = Range {
+    words: "a number from 0 to 1",
+    schema: r#"{"minimum": 0, "maximum": 1}"#,
+    holds: |x| (0.0..=1.0).contains(&x),
+};
+
+/// A parameter that must be given.
+pub(crate) const fn required(name: &'static str, holds: Holds, doc: &'static str) -> Param {
+    Param { name, holds, default: Default::Required, doc }
+}
+
+/// A parameter with a default.
+pub(crate) const fn param(
+    name: &'static str,
+    holds: Holds,
+    default: &'static str,
+    doc: &'static str,
+) -> Param {
+    Param { name, holds, default: Default::Is(default), doc }
+}
+
+/// A parameter that may be missing.
+pub(crate) const fn optional(name: &'static str, holds: Holds, doc: &'static str) -> Param {
+    Param { name, holds, default: Default::Absent, doc }
+}
+
+/// Every kind of schedule.
+pub const ENTRIES: &[&Entry] = &[
+    // ramps: from one lr to another
+    &ramp::linear::ENTRY,
+    &ramp::polynomial::ENTRY,
+    &ramp::cosine::ENTRY,
+    &ramp::geometric::ENTRY,
+    &ramp::exp_norm::ENTRY,
+    &ramp::one_minus_sqrt::ENTRY,
+    &ramp::one_minus_power::ENTRY,
+    &ramp::rex::ENTRY,
+    &ramp::tanh::ENTRY,
+    // functions of the clock
+    &leaf::constant::ENTRY,
+    &leaf::step::ENTRY,
+    &leaf::multistep::ENTRY,
+    &leaf::piecewise::ENTRY,
+    &leaf::exponential::ENTRY,
+    &leaf::inverse_time::ENTRY,
+    &leaf::inverse_sqrt::ENTRY,
+    &leaf::noam::ENTRY,
+    &leaf::power::ENTRY,
+    &leaf::cyclic::ENTRY,
+    &leaf::one_cycle::ENTRY,
+    &leaf::chebyshev::ENTRY,
+    // rules that watch training
+    &rule::plateau::ENTRY,
+    &rule::greedy::ENTRY,
+    &rule::adaptive::ENTRY,
+    &rule::bold_driver::ENTRY,
+    &rule::adagrad_norm::ENTRY,
+];
+
+/// The entry of a kind.
+pub fn find(kind: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().copied().find(|entry| entry.kind == kind)
+}
+
+impl Entry {
+    /// Whether it is a ramp, which can also be the `shape` of a cooldown.
+    pub fn is_ramp(&self) -> bool {
+        matches!(self.build, Build::Ramp(_))
+    }
+
+    /// Whether it watches training.
+    pub fn is_rule(&self) -> bool {
+        matches!(self.build, Build::Rule(_))
+    }
+
+    /// All its parameters: what every ramp has, then its own.
+    pub fn all_params(&self) -> impl Iterator<Item = &'static Param> {
+        let shared: &[Param] = match self.build {
+            Build::Ramp(_) => ramp::PARAMS,
+            _ => &[],
+        };
+        shared.iter().chain(self.params)
+    }
+}

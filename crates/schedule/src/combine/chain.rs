@@ -1,0 +1,36 @@
+//! The product of several schedules' factors.
+
+use super::Combinator;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "chain",
+    summary: "the product of several schedules' factors lr/base (torch ChainedScheduler)",
+    example: "{chain: [{kind: multistep, at: [\"50%\"]}, {kind: exponential, gamma: 0.9, every: \"10%\"}]}",
+    nodes: &["chain"],
+    params: &[],
+    read: |reader| Some(Box::new(Chain { links: reader.nodes("chain")? })),
+};
+
+#[derive(Debug)]
+struct Chain {
+    links: Vec<Part>,
+}
+
+impl Branch for Chain {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        self.links.iter().fold(at.base, |lr, link| lr * (link.lr(at, memories) / at.base))
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        self.links.iter().for_each(|link| see(link, *at));
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        self.links.iter().for_each(|link| see(link, *at));
+    }
+
+    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+}

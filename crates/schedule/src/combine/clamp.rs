@@ -1,0 +1,70 @@
+//! A schedule between a floor and a ceiling.
+
+use super::Combinator;
+use crate::catalogue::{Holds, Param, optional};
+use crate::fields::Fields;
+use crate::lr_value::LrValue;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::reader::Reader;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "clamp",
+    summary: "a schedule between a floor and a ceiling, `clamp: {min, max}`",
+    example: "{clamp: {min: 0.01x}, of: {kind: exponential, gamma: 0.9, every: \"1%\"}}",
+    nodes: &["of"],
+    params: &[],
+    read: |reader| {
+        let of = reader.node("of");
+        let field = reader.fields.required("clamp", reader.problems)?;
+        let fields = Fields::new(field.tree, &field.path, reader.problems)?;
+        let mut bounds = Reader::new(fields, BOUNDS, reader.problems, reader.rules);
+        let (min, max) = (bounds.maybe_lr("min"), bounds.maybe_lr("max"));
+        bounds.finish();
+        let (min, max) = (min?, max?);
+        if min.is_none() && max.is_none() {
+            reader.problem("clamp", "expected `min`, `max` or both");
+            return None;
+        }
+        let order = field.problem("`min` is above `max`");
+        Some(Box::new(Clamp { min, max, of: of?, order }))
+    },
+};
+
+/// The keys of `clamp`.
+pub(crate) const BOUNDS: &[Param] =
+    &[optional("min", Holds::Lr, "floor"), optional("max", Holds::Lr, "ceiling")];
+
+#[derive(Debug)]
+struct Clamp {
+    min: Option<LrValue>,
+    max: Option<LrValue>,
+    of: Part,
+    /// What is said if the bounds are the wrong way round, which depends on the base lr.
+    order: Problem,
+}
+
+impl Branch for Clamp {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        let lr = self.of.lr(at, memories);
+        let lr = self.min.map_or(lr, |min| lr.max(min.of(at.base)));
+        self.max.map_or(lr, |max| lr.min(max.of(at.base)))
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, *at);
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, *at);
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min.of(at.base) > max.of(at.base)
+        {
+            problems.push(self.order.clone());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One schedule after another.
+
+use super::Combinator;
+use crate::fields::{Field, Fields};
+use crate::leaf::constant::Constant;
+use crate::length::{Length, length};
+use crate::lr_value::lr_value;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::reader::Reader;
+use crate::segment::At;
+use crate::tree::Value;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "phases",
+    summary: "one schedule after another, each with its own clock; each takes `for` a length, the last may take \
+              the rest; `value: LR` stands for a constant (torch SequentialLR, optax join_schedules)",
+    example: "{phases: [{for: \"10%\", kind: linear, from: 0, to: 1x}, {kind: cosine, to: 0}]}",
+    nodes: &["phases"],
+    params: &[],
+    read: |reader| {
+        let field = reader.fields.required("phases", reader.problems)?;
+        let Value::List(items) = &field.tree.value else {
+            reader.problems.push(field.expected("a list of schedules, each with a length `for`"));
+            return None;
+        };
+        if items.is_empty() {
+            reader.problems.push(field.problem("expected at least one phase, found an empty list"));
+            return None;
+        }
+        let phases: Vec<Option<Phase>> = items
+            .iter()
+            .enumerate()
+            .map(|(i, tree)| {
+                let field = Field { tree, path: format!("{}[{i}]", field.path) };
+                Phase::read(&field, i + 1 == items.len(), reader)
+            })
+            .collect();
+        Some(Box::new(Phases { phases: phases.into_iter().collect::<Option<_>>()? }))
+    },
+};
+
+#[derive(Debug)]
+struct Phases {
+    phases: Vec<Phase>,
+}
+
+#[derive(Debug)]
+struct Phase {
+    length: Option<Length>,
+    part: Part,
+}
+
+impl Phase {
+    fn read(field: &Field<'_>, last: bool, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let mut fields = Fields::new(field.tree, &field.path, reader.problems)?;
+        let read = |field: &Field<'_>| length(field).map(Some);
+        let length = if last {
+            fields.read_or("for", None, reader.problems, read)
+        } else {
+            fields.read("for", reader.problems, read)
+        };
+        let part = if fields.has("value") && !fields.has("kind") {
+            let value = fields.read("value", reader.problems, lr_value);
+            fields.finish(reader.problems);
+            value.map(|value| Part::leaf(Box::new(Constant { value })))
+        } else {
+            Part::read_fields(fields, reader.problems, reader.rules)
+        };
+        Some(Self { length: length?, part: part? })
+    }
+}
+
+impl Phases {
+    /// Each phase with its begin and its end; the last one's end is the segment's.
+    fn spans(&self, at: &At) -> impl Iterator<Item = (&Phase, f64, f64)> + use<'_> {
+        let len = at.len;
+        let at = *at;
+        let mut start = 0.0;
+        self.phases.iter().map(move |phase| {
+            let end = phase.length.as_ref().map_or(len.max(start), |length| start + length.ticks(&at));
+            let span = (phase, start, end);
+            start = end;
+            span
+        })
+    }
+
+    /// The phase at work and the position in it.
+    fn now(&self, at: &At) -> Option<(&Part, At)> {
+        let last = self.phases.len() - 1;
+        self.spans(at)
+            .enumerate()
+            .find(|(i, (_, _, end))| at.s < *end || *i == last)
+            .map(|(_, (phase, start, end))| (&phase.part, at.part(start, end - start)))
+    }
+}
+
+impl Branch for Phases {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        self.now(at).map_or(0.0, |(part, at)| part.lr(&at, memories))
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        if let Some((part, at)) = self.now(at) {
+            see(part, at);
+        }
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        for (phase, start, end) in self.spans(at) {
+            see(&phase.part, At { len: end - start, ..*at });
+        }
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        for phase in &self.phases {
+            if let Some(length) = &phase.length {
+                length.check(at, 0.0, problems);
+            }
+        }
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        for (phase, start, end) in self.spans(at) {
+            if let Some(length) = &phase.length
+                && end > at.len
+            {
+                let message = format!("this phase runs from {start} to {end}, the run has {}", at.len);
+                warnings.push(length.problem(message));
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Warm restarts of any schedule.
+
+use super::Combinator;
+use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
+use crate::length::Length;
+use crate::lr_value::LrValue;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "restart",
+    summary: "starts a schedule again and again (SGDR, warm restarts)",
+    example: "{restart: {kind: cosine, to: 0}, every: \"25%\"}",
+    nodes: &["restart"],
+    params: &[
+        required("every", Holds::Length(1), "length of the first cycle"),
+        param("mult", Holds::Number(AT_LEAST_1), "1", "each cycle is so many times as long as the one before"),
+        param("decay", Holds::Number(ABOVE_0), "1", "factor from cycle to cycle on what `decay_on` names"),
+        param(
+            "decay_on",
+            Holds::Choice(&["peak", "amplitude", "all"]),
+            "peak",
+            "`peak`: what `1x` means inside; `amplitude`: the distance from `floor`; `all`: the lr",
+        ),
+        param("floor", Holds::Lr, "0", "the foot of `amplitude`"),
+        optional("limit", Holds::Whole(1), "number of cycles; without end if not given"),
+        param("then", Holds::Lr, "0", "the lr after the last cycle"),
+    ],
+    read: |reader| {
+        let of = reader.node("restart");
+        let (every, mult, decay) = (reader.length("every"), reader.number("mult"), reader.number("decay"));
+        let (decay_on, floor) = (reader.choice("decay_on"), reader.lr("floor"));
+        let (limit, then) = (reader.maybe_whole("limit"), reader.lr("then"));
+        let decay_on = match decay_on? {
+            "amplitude" => DecayOn::Amplitude,
+            "all" => DecayOn::All,
+            _ => DecayOn::Peak,
+        };
+        Some(Box::new(Restart {
+            of: of?,
+            every: every?,
+            mult: mult?,
+            decay: decay?,
+            decay_on,
+            floor: floor?,
+            limit: limit?,
+            then: then?,
+        }))
+    },
+};
+
+#[derive(Debug)]
+struct Restart {
+    of: Part,
+    every: Length,
+    mult: f64,
+    decay: f64,
+    decay_on: DecayOn,
+    floor: LrValue,
+    limit: Option<u64>,
+    then: LrValue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum DecayOn {
+    Peak,
+    Amplitude,
+    All,
+}
+
+impl Restart {
+    /// Begin of cycle `i`: the sum of the lengths before it.
+    fn begin(&self, every: f64, i: f64) -> f64 {
+        if self.mult == 1.0 { every * i } else { every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0) }
+    }
+
+    /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.
+    fn cycle(&self, every: f64, s: f64) -> f64 {
+        if self.mult == 1.0 {
+            return (s / every).floor();
+        }
+        let estimate = libm::log1p(s / every * (self.mult - 1.0)) / libm::log(self.mult);
+        let mut i = estimate.floor().max(0.0);
+        // The logarithm can be a hair off at a boundary.
+        if self.begin(every, i) > s {
+            i -= 1.0;
+        } else if self.begin(every, i + 1.0) <= s {
+            i += 1.0;
+        }
+        i
+    }
+
+    /// The position inside the cycle and the decay so far; `None` after the last cycle.
+    fn inside(&self, at: &At) -> Option<(At, f64)> {
+        let every = self.every.ticks(at);
+        let i = self.cycle(every, at.s);
+        if self.limit.is_some_and(|limit| i >= limit as f64) {
+            return None;
+        }
+        let begin = self.begin(every, i);
+        let length = self.begin(every, i + 1.0) - begin;
+        let factor = libm::pow(self.decay, i);
+        let inside = at.part(begin, length);
+        let base = if self.decay_on == DecayOn::Peak { at.base * factor } else { at.base };
+        Some((At { base, ..inside }, factor))
+    }
+}
+
+impl Branch for Restart {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        let Some((inside, factor)) = self.inside(at) else { return self.then.of(at.base) };
+        let lr = self.of.lr(&inside, memories);
+        match self.decay_on {
+            DecayOn::Peak => lr,
+            DecayOn::Amplitude => {
+                let floor = self.floor.of(at.base);
+                (floor + (lr - floor) * factor).max(0.0)
+            }
+            DecayOn::All => lr * factor,
+        }
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        if let Some((inside, _)) = self.inside(at) {
+            see(&self.of, inside);
+        }
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, At { len: self.every.ticks(at), ..*at });
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.every.check(at, 1.0, problems);
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        let every = self.every.ticks(at);
+        if every > at.len {
+            let message = format!("the first cycle takes {every}, the run has {}", at.len);
+            warnings.push(self.every.problem(message));
+        }
+    }
+}

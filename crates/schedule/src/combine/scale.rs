@@ -1,0 +1,41 @@
+//! A schedule times a number.
+
+use super::Combinator;
+use crate::catalogue::{AT_LEAST_0, Holds, required};
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "scale",
+    summary: "a schedule times a number",
+    example: "{scale: 0.5, of: {kind: cosine, to: 0}}",
+    nodes: &["of"],
+    params: &[required("scale", Holds::Number(AT_LEAST_0), "the factor")],
+    read: |reader| {
+        let (factor, of) = (reader.number("scale"), reader.node("of"));
+        Some(Box::new(Scale { factor: factor?, of: of? }))
+    },
+};
+
+#[derive(Debug)]
+struct Scale {
+    factor: f64,
+    of: Part,
+}
+
+impl Branch for Scale {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        self.factor * self.of.lr(at, memories)
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, *at);
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, *at);
+    }
+
+    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+}

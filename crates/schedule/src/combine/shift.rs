@@ -1,0 +1,50 @@
+//! A schedule ahead of its time.
+
+use super::Combinator;
+use crate::catalogue::{Holds, required};
+use crate::length::Length;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "shift",
+    summary: "a schedule evaluated so many ticks ahead",
+    example: "{shift: 1, of: {kind: linear, to: 0}}",
+    nodes: &["of"],
+    params: &[required("shift", Holds::Length(0), "how far ahead")],
+    read: |reader| {
+        let (by, of) = (reader.length("shift"), reader.node("of"));
+        Some(Box::new(Shift { by: by?, of: of? }))
+    },
+};
+
+#[derive(Debug)]
+struct Shift {
+    by: Length,
+    of: Part,
+}
+
+impl Shift {
+    fn ahead(&self, at: &At) -> At {
+        at.part(-self.by.ticks(at), at.len)
+    }
+}
+
+impl Branch for Shift {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        self.of.lr(&self.ahead(at), memories)
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, self.ahead(at));
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, *at);
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.by.check(at, 0.0, problems);
+    }
+}

@@ -1,0 +1,28 @@
+//! One value for ever.
+
+use super::Leaf;
+use crate::catalogue::{Build, Entry, Holds, param};
+use crate::lr_value::LrValue;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "constant",
+    aliases: &["fixed", "none", "ConstantLR", "ConstantSchedule", "constant_schedule"],
+    summary: "one value for the whole run",
+    formula: "lr = value",
+    source: "all",
+    example: "{kind: constant}",
+    params: &[param("value", Holds::Lr, "1x", "the lr")],
+    build: Build::Leaf(|reader| Some(Box::new(Constant { value: reader.lr("value")? }))),
+};
+
+#[derive(Debug)]
+pub(crate) struct Constant {
+    pub(crate) value: LrValue,
+}
+
+impl Leaf for Constant {
+    fn lr(&self, at: &At) -> f64 {
+        self.value.of(at.base)
+    }
+}

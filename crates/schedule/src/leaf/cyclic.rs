@@ -1,0 +1,108 @@
+//! Cyclical learning rates: up, down, again.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::length::Length;
+use crate::lr_value::LrValue;
+use crate::problem::Problem;
+use crate::reader::Momentum;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "cyclic",
+    aliases: &["CyclicLR", "clr", "triangular", "triangular2", "exp_range", "cyclical"],
+    summary: "up and down again and again; never ends",
+    formula: "with u = up, d = down: c = floor(1 + s/(u+d)), x = 1 + s/(u+d) - c, r = u/(u+d), h = x/r for x <= r, \
+              else (1-x)/(1-r); lr = min + (max - min) * h * F, where F is 1 (triangular), 2^(1-c) (triangular2), \
+              gamma^s (exp_range). With `momentum` the momentum runs from its max to its min as the lr rises",
+    source: "Smith, arXiv 1506.01186; torch CyclicLR",
+    example: "{kind: cyclic, min: 0.1x, up: \"10%\"}",
+    params: &[
+        required("min", Holds::Lr, "lr at the foot of each cycle"),
+        param("max", Holds::Lr, "1x", "lr at the top of the first cycle, at least `min`"),
+        param("up", Holds::Length(1), "2000", "length of the rise"),
+        optional("down", Holds::Length(1), "length of the fall; as long as `up` if not given"),
+        param("mode", Holds::Choice(&["triangular", "triangular2", "exp_range"]), "triangular", "how tops change"),
+        param("gamma", Holds::Number(ABOVE_0), "1", "factor per step of exp_range"),
+        optional("momentum", Holds::Momentum, "cycle the momentum (Adam: beta1) between these; off if not given"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (min, max) = (reader.lr("min"), reader.lr("max"));
+        let (up, down) = (reader.length("up"), reader.maybe_length("down"));
+        let (mode, gamma, momentum) = (reader.choice("mode"), reader.number("gamma"), reader.momentum());
+        let top_place = reader.place_of("max");
+        let path = reader.fields.path_of("max");
+        let mode = match mode? {
+            "triangular2" => Mode::Triangular2,
+            "exp_range" => Mode::ExpRange { gamma: gamma? },
+            _ => Mode::Triangular,
+        };
+        let order = Problem::new(top_place, path, "`max` is below `min`");
+        Some(Box::new(Cyclic { min: min?, max: max?, up: up?, down: down?, mode, momentum: momentum?, order }))
+    }),
+};
+
+#[derive(Debug)]
+struct Cyclic {
+    min: LrValue,
+    max: LrValue,
+    up: Length,
+    down: Option<Length>,
+    mode: Mode,
+    momentum: Option<Momentum>,
+    /// What is said if `max` turns out to be below `min`, which depends on the base lr.
+    order: Problem,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Triangular,
+    Triangular2,
+    ExpRange { gamma: f64 },
+}
+
+impl Cyclic {
+    /// How far up: 0 at the foot, 1 at the top of the first cycle.
+    fn height(&self, at: &At) -> f64 {
+        let up = self.up.ticks(at);
+        let length = up + self.down.as_ref().map_or(up, |down| down.ticks(at));
+        let ratio = up / length;
+        let cycle = (1.0 + at.s / length).floor();
+        let x = 1.0 + at.s / length - cycle;
+        let height = if x <= ratio { x / ratio } else { (1.0 - x) / (1.0 - ratio) };
+        let factor = match self.mode {
+            Mode::Triangular => 1.0,
+            Mode::Triangular2 => libm::exp2(1.0 - cycle),
+            Mode::ExpRange { gamma } => libm::pow(gamma, at.s),
+        };
+        height * factor
+    }
+}
+
+impl Leaf for Cyclic {
+    fn lr(&self, at: &At) -> f64 {
+        let min = self.min.of(at.base);
+        min + (self.max.of(at.base) - min) * self.height(at)
+    }
+
+    fn momentum(&self, at: &At) -> Option<f64> {
+        self.momentum.map(|momentum| momentum.max - (momentum.max - momentum.min) * self.height(at))
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.up.check(at, 1.0, problems);
+        if let Some(down) = &self.down {
+            down.check(at, 1.0, problems);
+        }
+        if self.max.of(at.base) < self.min.of(at.base) {
+            problems.push(self.order.clone());
+        }
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        if self.up.ticks(at) >= at.len {
+            let message = format!("the run ({}) ends before the first top ({})", at.len, self.up.ticks(at));
+            warnings.push(self.up.problem(message).with_hint("lengths are in steps; try up: \"10%\""));
+        }
+    }
+}

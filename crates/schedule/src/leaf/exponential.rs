@@ -1,0 +1,44 @@
+//! The same factor at each step.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::length::Length;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "exponential",
+    aliases: &["ExponentialLR", "ExponentialDecay", "exponential_decay", "natural_exp", "exp"],
+    summary: "the same factor at each step",
+    formula: "lr = base * gamma^(s / every), the exponent rounded down with `staircase`",
+    source: "torch ExponentialLR, optax exponential_decay, keras ExponentialDecay",
+    example: "{kind: exponential, gamma: 0.5, every: \"20%\"}",
+    params: &[
+        required("gamma", Holds::Number(ABOVE_0), "the factor"),
+        param("every", Holds::Length(1), "1", "the stretch after which the whole factor has been applied"),
+        param("staircase", Holds::Flag, "false", "apply the factor at once at the end of each stretch"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (gamma, every, staircase) =
+            (reader.number("gamma"), reader.length("every"), reader.flag("staircase"));
+        Some(Box::new(Exponential { gamma: gamma?, every: every?, staircase: staircase? }))
+    }),
+};
+
+#[derive(Debug)]
+struct Exponential {
+    gamma: f64,
+    every: Length,
+    staircase: bool,
+}
+
+impl Leaf for Exponential {
+    fn lr(&self, at: &At) -> f64 {
+        let n = at.s / self.every.ticks(at);
+        at.base * libm::pow(self.gamma, if self.staircase { n.floor() } else { n })
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.every.check(at, 1.0, problems);
+    }
+}

@@ -1,0 +1,33 @@
+//! 1/sqrt(t) decay.
+
+use super::Leaf;
+use crate::catalogue::{Build, Entry, Holds, required};
+use crate::length::Length;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "inverse_sqrt",
+    aliases: &["rsqrt", "inverse_square_root", "inv_sqrt"],
+    summary: "1/sqrt(t) decay; never reaches 0",
+    formula: "lr = base / sqrt(1 + s / timescale)",
+    source: "transformers inverse_sqrt, fairseq, big_vision rsqrt, Megatron",
+    example: "{warmup: {over: \"10%\"}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
+    params: &[required("timescale", Holds::Length(1), "after 3 timescales the lr has halved; often the warmup's length")],
+    build: Build::Leaf(|reader| Some(Box::new(InverseSqrt { timescale: reader.length("timescale")? }))),
+};
+
+#[derive(Debug)]
+struct InverseSqrt {
+    timescale: Length,
+}
+
+impl Leaf for InverseSqrt {
+    fn lr(&self, at: &At) -> f64 {
+        at.base / (1.0 + at.s / self.timescale.ticks(at)).sqrt()
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.timescale.check(at, 1.0, problems);
+    }
+}

@@ -1,0 +1,47 @@
+//! 1/t decay.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::length::Length;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "inverse_time",
+    aliases: &["1/t", "InverseTimeDecay", "inverse_time_decay", "invscaling", "inv", "hyperbolic"],
+    summary: "1/t decay, or a power of it",
+    formula: "lr = base / (1 + rate * s / every)^power, the quotient rounded down with `staircase`",
+    source: "Robbins and Monro 1951; keras InverseTimeDecay, scikit-learn invscaling",
+    example: "{kind: inverse_time, rate: 1, every: \"10%\"}",
+    params: &[
+        param("rate", Holds::Number(AT_LEAST_0), "1", "how fast it falls"),
+        param("every", Holds::Length(1), "1", "the unit of time"),
+        param("power", Holds::Number(ABOVE_0), "1", "exponent"),
+        param("staircase", Holds::Flag, "false", "fall only at the end of each stretch"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (rate, every, power, staircase) =
+            (reader.number("rate"), reader.length("every"), reader.number("power"), reader.flag("staircase"));
+        Some(Box::new(InverseTime { rate: rate?, every: every?, power: power?, staircase: staircase? }))
+    }),
+};
+
+#[derive(Debug)]
+struct InverseTime {
+    rate: f64,
+    every: Length,
+    power: f64,
+    staircase: bool,
+}
+
+impl Leaf for InverseTime {
+    fn lr(&self, at: &At) -> f64 {
+        let n = at.s / self.every.ticks(at);
+        let n = if self.staircase { n.floor() } else { n };
+        at.base / libm::pow(1.0 + self.rate * n, self.power)
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.every.check(at, 1.0, problems);
+    }
+}

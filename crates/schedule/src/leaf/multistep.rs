@@ -1,0 +1,121 @@
+//! Drops at given places.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::length::Length;
+use crate::lr_value::LrValue;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "multistep",
+    aliases: &[
+        "MultiStepLR",
+        "MultiStepLRScheduler",
+        "piecewise_constant",
+        "piecewise_constant_schedule",
+        "PiecewiseConstantDecay",
+        "multi_step",
+        "milestones",
+    ],
+    summary: "drops at given places",
+    formula: "lr = base * gamma^n, base * gammas[0] * ... * gammas[n-1], or values[n], where n counts the milestones \
+              m with m <= s + offset",
+    source: "torch MultiStepLR, optax piecewise_constant_schedule, keras PiecewiseConstantDecay",
+    example: "{kind: multistep, at: [\"50%\", \"75%\"], gamma: 0.1}",
+    params: &[
+        required("at", Holds::Lengths, "the milestones; one given twice counts twice"),
+        optional("gamma", Holds::Number(ABOVE_0), "factor of each drop; 0.1 if nothing else is given"),
+        optional("gammas", Holds::Factors, "a factor for each milestone"),
+        optional("values", Holds::Lrs, "the lr before the first milestone and after each"),
+        param("offset", Holds::Integer, "0", "0 as torch and optax; -1 keras; 1 timm"),
+    ],
+    build: Build::Leaf(|reader| {
+        let at = reader.lengths("at");
+        let gamma = reader.maybe_number("gamma");
+        let gammas = reader.maybe_factors("gammas");
+        let values = reader.maybe_lrs("values");
+        let offset = reader.integer("offset");
+        let at = at?;
+        let drops = match (gamma?, gammas?, values?) {
+            (gamma, None, None) => Drops::Gamma(gamma.unwrap_or(0.1)),
+            (None, Some(gammas), None) => {
+                if gammas.len() != at.len() {
+                    let message = format!("{} factors for {} milestones", gammas.len(), at.len());
+                    reader.problem("gammas", message);
+                    return None;
+                }
+                Drops::Gammas(gammas)
+            }
+            (None, None, Some(values)) => {
+                if values.len() != at.len() + 1 {
+                    let message =
+                        format!("{} milestones need {} values, found {}", at.len(), at.len() + 1, values.len());
+                    reader.problem("values", message);
+                    return None;
+                }
+                Drops::Values(values)
+            }
+            _ => {
+                reader.problem("at", "expected one of `gamma`, `gammas` and `values`, found several");
+                return None;
+            }
+        };
+        Some(Box::new(Multistep { at, drops, offset: offset? as f64 }))
+    }),
+};
+
+#[derive(Debug)]
+struct Multistep {
+    at: Vec<Length>,
+    drops: Drops,
+    offset: f64,
+}
+
+#[derive(Debug)]
+enum Drops {
+    Gamma(f64),
+    Gammas(Vec<f64>),
+    Values(Vec<LrValue>),
+}
+
+impl Leaf for Multistep {
+    fn lr(&self, at: &At) -> f64 {
+        let passed = |m: &Length| m.ticks(at) <= at.s + self.offset;
+        match &self.drops {
+            Drops::Gamma(gamma) => {
+                let n = self.at.iter().filter(|m| passed(m)).count();
+                at.base * libm::pow(*gamma, n as f64)
+            }
+            Drops::Gammas(gammas) => {
+                let passed = self.at.iter().zip(gammas).filter(|(m, _)| passed(m));
+                at.base * passed.map(|(_, gamma)| gamma).product::<f64>()
+            }
+            Drops::Values(values) => {
+                let n = self.at.iter().filter(|m| passed(m)).count();
+                values.get(n).map_or(0.0, |value| value.of(at.base))
+            }
+        }
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        let ticks: Vec<Option<f64>> = self.at.iter().map(|m| m.check(at, 0.0, problems)).collect();
+        for ((m, before), here) in self.at.iter().skip(1).zip(&ticks).zip(ticks.iter().skip(1)) {
+            if let (Some(before), Some(here)) = (before, here)
+                && here < before
+            {
+                problems.push(m.problem(format!("milestones must not fall: {here} comes after {before}")));
+            }
+        }
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        for m in &self.at {
+            if m.ticks(at) - self.offset >= at.len {
+                let message =
+                    format!("this milestone ({}) is never reached: the run has {}", m.written(), at.len);
+                warnings.push(m.problem(message));
+            }
+        }
+    }
+}

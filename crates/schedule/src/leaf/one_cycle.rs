@@ -1,0 +1,143 @@
+//! The 1cycle policy, with torch's knots.
+
+use std::f64::consts::PI;
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
+use crate::length::Length;
+use crate::lr_value::LrValue;
+use crate::problem::Problem;
+use crate::reader::Momentum;
+use crate::segment::At;
+use crate::tree::Place;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "one_cycle",
+    aliases: &["OneCycleLR", "onecycle", "1cycle", "superconvergence"],
+    summary: "one rise and one long fall",
+    formula: "from max/div to max at step pct_start*N - 1, then to max/(div*final_div) at step N - 1; with \
+              `three_phase` back to max/div at 2*pct_start*N - 2 first. Knots may lie between steps. After N - 1 the \
+              last value holds. With `momentum` the momentum runs the other way",
+    source: "Smith, arXiv 1708.07120; torch OneCycleLR",
+    example: "{kind: one_cycle, pct_start: 0.3}",
+    params: &[
+        param("max", Holds::Lr, "1x", "lr at the top"),
+        optional("over", Holds::Length(1), "length N of the cycle; the whole enclosing length if not given"),
+        param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
+        param("div", Holds::Number(ABOVE_0), "25", "the first lr is max/div"),
+        param("final_div", Holds::Number(ABOVE_0), "10000", "the last lr is the first one divided by this"),
+        param("anneal", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
+        param("three_phase", Holds::Flag, "false", "fall as long as it rose, then down to the last lr"),
+        optional("momentum", Holds::Momentum, "cycle the momentum (Adam: beta1) between these; off if not given"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (max, over, pct_start) = (reader.lr("max"), reader.maybe_length("over"), reader.number("pct_start"));
+        let (div, final_div) = (reader.number("div"), reader.number("final_div"));
+        let (anneal, three_phase) = (reader.choice("anneal"), reader.flag("three_phase"));
+        let momentum = reader.momentum();
+        let (place, path) = (reader.place_of("pct_start"), reader.fields.path_of("pct_start"));
+        Some(Box::new(OneCycle {
+            max: max?,
+            over: over?,
+            pct_start: pct_start?,
+            div: div?,
+            final_div: final_div?,
+            linear: anneal? == "linear",
+            three_phase: three_phase?,
+            momentum: momentum?,
+            place,
+            path,
+        }))
+    }),
+};
+
+#[derive(Debug)]
+struct OneCycle {
+    max: LrValue,
+    over: Option<Length>,
+    pct_start: f64,
+    div: f64,
+    final_div: f64,
+    linear: bool,
+    three_phase: bool,
+    momentum: Option<Momentum>,
+    place: Place,
+    path: String,
+}
+
+/// Which end of a value's range a knot stands at.
+#[derive(Clone, Copy)]
+enum Knot {
+    First,
+    Top,
+    Last,
+}
+
+impl OneCycle {
+    fn n(&self, at: &At) -> f64 {
+        self.over.as_ref().map_or(at.len, |over| over.ticks(at))
+    }
+
+    /// The knots around a position, and how far it is from the first to the second.
+    fn between(&self, at: &At) -> (Knot, Knot, f64) {
+        let n = self.n(at);
+        let top = self.pct_start * n - 1.0;
+        let last = n - 1.0;
+        let (start, end, from, to) = if at.s <= top {
+            (0.0, top, Knot::First, Knot::Top)
+        } else if !self.three_phase {
+            (top, last, Knot::Top, Knot::Last)
+        } else if at.s <= 2.0 * self.pct_start * n - 2.0 {
+            (top, 2.0 * self.pct_start * n - 2.0, Knot::Top, Knot::First)
+        } else {
+            (2.0 * self.pct_start * n - 2.0, last, Knot::First, Knot::Last)
+        };
+        let q = ((at.s - start) / (end - start)).min(1.0);
+        (from, to, if self.linear { q } else { (1.0 - libm::cos(PI * q)) / 2.0 })
+    }
+}
+
+impl Leaf for OneCycle {
+    fn lr(&self, at: &At) -> f64 {
+        let max = self.max.of(at.base);
+        let value = |knot| match knot {
+            Knot::First => max / self.div,
+            Knot::Top => max,
+            Knot::Last => max / self.div / self.final_div,
+        };
+        let (from, to, q) = self.between(at);
+        value(from) + (value(to) - value(from)) * q
+    }
+
+    fn momentum(&self, at: &At) -> Option<f64> {
+        let momentum = self.momentum?;
+        let value = |knot| match knot {
+            Knot::Top => momentum.min,
+            Knot::First | Knot::Last => momentum.max,
+        };
+        let (from, to, q) = self.between(at);
+        Some(value(from) + (value(to) - value(from)) * q)
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        if let Some(over) = &self.over
+            && over.check(at, 1.0, problems).is_none()
+        {
+            return;
+        }
+        let n = self.n(at);
+        let problem = |message: String| Problem::new(self.place, self.path.clone(), message);
+        if self.pct_start * n == 1.0 {
+            let message = format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
+            problems.push(problem(message).with_hint("a larger `pct_start`"));
+        }
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        let n = self.n(at);
+        if self.pct_start * n < 1.0 {
+            let message = format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
+            warnings.push(Problem::new(self.place, self.path.clone(), message));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Interpolation between knots.
+
+use std::f64::consts::PI;
+
+use super::Leaf;
+use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::length::Length;
+use crate::lr_value::LrValue;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "piecewise",
+    aliases: &["PiecewiseLinear", "piecewise_interpolate_schedule", "piecewise_linear", "triangle"],
+    summary: "interpolation between knots",
+    formula: "between the knots (a, A) and (b, B): A + (B - A) * f((s - a) / (b - a)), with f(q) = q, \
+              (1 - cos(pi q)) / 2 or 0; before the first and after the last knot their values hold",
+    source: "optax piecewise_interpolate_schedule, ignite PiecewiseLinear",
+    example: "{kind: piecewise, points: [[0, 0.1x], [\"30%\", 1x], [\"100%\", 0]]}",
+    params: &[
+        required("points", Holds::Points, "the knots, strictly increasing in time"),
+        param("interp", Holds::Choice(&["linear", "cosine", "constant"]), "linear", "between the knots"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (points, interp) = (reader.points("points"), reader.choice("interp"));
+        let interp = match interp? {
+            "cosine" => Interp::Cosine,
+            "constant" => Interp::Constant,
+            _ => Interp::Linear,
+        };
+        Some(Box::new(Piecewise { points: points?, interp }))
+    }),
+};
+
+#[derive(Debug)]
+struct Piecewise {
+    points: Vec<(Length, LrValue)>,
+    interp: Interp,
+}
+
+#[derive(Debug)]
+enum Interp {
+    Linear,
+    Cosine,
+    Constant,
+}
+
+impl Leaf for Piecewise {
+    fn lr(&self, at: &At) -> f64 {
+        let mut before: Option<(f64, f64)> = None;
+        for (when, value) in &self.points {
+            let (b, end) = (when.ticks(at), value.of(at.base));
+            if at.s < b {
+                let Some((a, start)) = before else { return end };
+                let q = (at.s - a) / (b - a);
+                return match self.interp {
+                    Interp::Linear => start + (end - start) * q,
+                    Interp::Cosine => start + (end - start) * (1.0 - libm::cos(PI * q)) / 2.0,
+                    Interp::Constant => start,
+                };
+            }
+            before = Some((b, end));
+        }
+        before.map_or(0.0, |(_, value)| value)
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        let mut before = None;
+        for (when, _) in &self.points {
+            let Some(here) = when.check(at, 0.0, problems) else { continue };
+            if let Some(before) = before
+                && here <= before
+            {
+                problems.push(when.problem(format!("knots must rise: {here} comes after {before}")));
+            }
+            before = Some(here);
+        }
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        if let Some((when, _)) = self.points.last()
+            && when.ticks(at) > at.len
+        {
+            let message = format!("the last knot ({}) lies beyond the end ({})", when.ticks(at), at.len);
+            warnings.push(when.problem(message));
+        }
+    }
+}

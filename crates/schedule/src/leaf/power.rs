@@ -1,0 +1,44 @@
+//! The power scheduler: a power of the tokens seen, under a cap.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, BELOW_0, Build, Entry, Holds, param};
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "power",
+    aliases: &["PowerScheduler", "power_lr"],
+    summary: "a power of the tokens seen, capped by the base lr",
+    formula: "lr = min(base, batch * a * ((s + 1) * tokens_per_step)^b)",
+    source: "Shen et al., arXiv 2408.13359 (a and b from a public implementation)",
+    example: "{kind: power, a: 4, b: -0.51, batch: 1, tokens_per_step: 1024}",
+    params: &[
+        param("a", Holds::Number(ABOVE_0), "4", "amplitude"),
+        param("b", Holds::Number(BELOW_0), "-0.51", "exponent"),
+        param("batch", Holds::Number(ABOVE_0), "1", "batch size"),
+        param("tokens_per_step", Holds::Number(ABOVE_0), "1", "tokens in a step"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (a, b, batch, tokens) = (
+            reader.number("a"),
+            reader.number("b"),
+            reader.number("batch"),
+            reader.number("tokens_per_step"),
+        );
+        Some(Box::new(Power { a: a?, b: b?, batch: batch?, tokens_per_step: tokens? }))
+    }),
+};
+
+#[derive(Debug)]
+struct Power {
+    a: f64,
+    b: f64,
+    batch: f64,
+    tokens_per_step: f64,
+}
+
+impl Leaf for Power {
+    fn lr(&self, at: &At) -> f64 {
+        let tokens = (at.s + 1.0) * self.tokens_per_step;
+        at.base.min(self.batch * self.a * libm::pow(tokens, self.b))
+    }
+}

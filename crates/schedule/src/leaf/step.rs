@@ -1,0 +1,48 @@
+//! A drop after equal stretches.
+
+use super::Leaf;
+use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::length::Length;
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "step",
+    aliases: &["StepLR", "StepLRScheduler", "step_decay", "staircase"],
+    summary: "a drop by the same factor after equal stretches",
+    formula: "lr = base * gamma^floor(s / every)",
+    source: "torch StepLR, timm StepLRScheduler",
+    example: "{kind: step, every: \"30%\", gamma: 0.1}",
+    params: &[
+        required("every", Holds::Length(1), "length of a stretch"),
+        param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+    ],
+    build: Build::Leaf(|reader| {
+        let (every, gamma) = (reader.length("every"), reader.number("gamma"));
+        Some(Box::new(Step { every: every?, gamma: gamma? }))
+    }),
+};
+
+#[derive(Debug)]
+struct Step {
+    every: Length,
+    gamma: f64,
+}
+
+impl Leaf for Step {
+    fn lr(&self, at: &At) -> f64 {
+        at.base * libm::pow(self.gamma, (at.s / self.every.ticks(at)).floor())
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        self.every.check(at, 1.0, problems);
+    }
+
+    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        let every = self.every.ticks(at);
+        if every >= at.len {
+            let message = format!("the first drop would come after {every}, the run has {}", at.len);
+            warnings.push(self.every.problem(message));
+        }
+    }
+}

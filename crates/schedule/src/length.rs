@@ -1,0 +1,115 @@
+//! Lengths of time inside a schedule: ticks, percent of the enclosing length, epochs, steps.
+
+use crate::fields::Field;
+use crate::problem::Problem;
+use crate::segment::At;
+use crate::tree::{Place, Value};
+
+/// A length and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Length {
+    amount: Amount,
+    place: Place,
+    path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Amount {
+    /// Ticks of the segment's clock: steps, unless `clock:` says otherwise.
+    Ticks(f64),
+    /// Percent of the enclosing length, rounded half up to whole ticks.
+    Percent(f64),
+    Epochs(f64),
+    Steps(f64),
+}
+
+const FORM: &str = "a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\"";
+
+/// Reads a length.
+///
+/// # Errors
+/// The value is none, or a negative one.
+pub fn length(field: &Field<'_>) -> Result<Length, Problem> {
+    let amount = match &field.tree.value {
+        Value::Int(ticks) if *ticks >= 0 => Amount::Ticks(*ticks as f64),
+        // Programs write whole numbers as 20.0.
+        Value::Float(ticks) if *ticks >= 0.0 && ticks.fract() == 0.0 && *ticks <= 1e15 => {
+            Amount::Ticks(*ticks)
+        }
+        Value::Text(text) => amount(text).ok_or_else(|| field.expected(FORM))?,
+        _ => return Err(field.expected(FORM)),
+    };
+    Ok(Length { amount, place: field.tree.place, path: field.path.clone() })
+}
+
+fn amount(text: &str) -> Option<Amount> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !matches!(c, '0'..='9' | '.'))?);
+    let number = number.parse::<f64>().ok().filter(|x| x.is_finite() && *x <= 1e15)?;
+    match unit.trim() {
+        "%" if number <= 100.0 => Some(Amount::Percent(number)),
+        "epoch" | "epochs" => Some(Amount::Epochs(number)),
+        "step" | "steps" if number.fract() == 0.0 => Some(Amount::Steps(number)),
+        _ => None,
+    }
+}
+
+impl Length {
+    /// The length in whole steps of a run of `total` steps, for lengths outside a schedule.
+    ///
+    /// # Errors
+    /// It comes to no step at all.
+    pub fn steps(&self, total: u64, steps_per_epoch: u64) -> Result<u64, Problem> {
+        let epoch = Some(steps_per_epoch as f64);
+        let run = At { s: 0.0, step: 0.0, len: total as f64, base: 1.0, tick: 1.0, epoch, whole: true };
+        match self.ticks(&run) {
+            steps if steps >= 1.0 => Ok(steps as u64),
+            _ => Err(self.problem(format!("{} of {total} steps is no step", self.written()))),
+        }
+    }
+
+    /// The length in ticks of the segment it stands in.
+    pub(crate) fn ticks(&self, at: &At) -> f64 {
+        match self.amount {
+            Amount::Ticks(ticks) => ticks,
+            Amount::Percent(percent) => at.round(percent * at.len / 100.0),
+            Amount::Epochs(epochs) => at.round(epochs * at.epoch.unwrap_or(1.0) / at.tick),
+            Amount::Steps(steps) => steps / at.tick,
+        }
+    }
+
+    /// The length in ticks after the checks that need a run: epochs must be known, and it must come to
+    /// at least `least` ticks.
+    pub(crate) fn check(&self, at: &At, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
+        if matches!(self.amount, Amount::Epochs(_)) && at.epoch.is_none() {
+            let problem = self.problem("this length is in epochs, but how long an epoch is, is not known");
+            problems.push(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"));
+            return None;
+        }
+        let ticks = self.ticks(at);
+        if ticks < least {
+            let message = match self.amount {
+                Amount::Ticks(_) => format!("expected a length of at least {least}, found {ticks}"),
+                _ => format!("{} comes to {ticks} of {} here, which is too short", self.written(), at.len),
+            };
+            problems.push(self.problem(message));
+            return None;
+        }
+        Some(ticks)
+    }
+
+    /// A problem with this length.
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::new(self.place, self.path.clone(), message)
+    }
+
+    /// As a person would write it.
+    pub(crate) fn written(&self) -> String {
+        match self.amount {
+            Amount::Ticks(ticks) => format!("{ticks}"),
+            Amount::Percent(percent) => format!("{percent}%"),
+            Amount::Epochs(epochs) => format!("{epochs} epochs"),
+            Amount::Steps(steps) => format!("{steps} steps"),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Learning rates as written: a bare number is absolute, `0.1x` a multiple of the base lr.
+
+use crate::fields::Field;
+use crate::problem::Problem;
+use crate::tree::Value;
+
+/// A learning rate of at least 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum LrValue {
+    Absolute(f64),
+    Multiple(f64),
+}
+
+impl LrValue {
+    /// The number it stands for.
+    pub(crate) fn of(self, base: f64) -> f64 {
+        match self {
+            LrValue::Absolute(lr) => lr,
+            LrValue::Multiple(factor) => factor * base,
+        }
+    }
+
+    /// Whether it is 0 for every base lr.
+    pub(crate) fn is_zero(self) -> bool {
+        matches!(self, LrValue::Absolute(0.0) | LrValue::Multiple(0.0))
+    }
+}
+
+pub(crate) fn lr_value(field: &Field<'_>) -> Result<LrValue, Problem> {
+    const FORM: &str = "a learning rate of at least 0: a number, or a multiple of the base lr as in 0.1x";
+    match &field.tree.value {
+        Value::Int(i) if *i >= 0 => Ok(LrValue::Absolute(*i as f64)),
+        Value::Float(x) if *x >= 0.0 => Ok(LrValue::Absolute(*x)),
+        Value::Text(text) => text
+            .strip_suffix('x')
+            .and_then(|factor| factor.trim_end().parse::<f64>().ok())
+            .filter(|factor| factor.is_finite() && *factor >= 0.0)
+            .map(LrValue::Multiple)
+            .ok_or_else(|| field.expected(FORM)),
+        _ => Err(field.expected(FORM)),
+    }
+}

@@ -1,0 +1,307 @@
+//! A schedule as a tree: leaves and rules at its ends, combinators at its forks. Reading it from a
+//! document, and evaluating it at a position.
+
+use crate::catalogue::{self, Build, ENTRIES};
+use crate::combine::{self, COMBINATORS};
+use crate::fields::{Field, Fields};
+use crate::leaf::Leaf;
+use crate::leaf::constant::Constant;
+use crate::lr_value::lr_value;
+use crate::problem::{Problem, listed, nearest};
+use crate::ramp::Ramp;
+use crate::reader::{Reader, word};
+use crate::rule::{Memory, Rule};
+use crate::segment::At;
+use crate::tree::{Tree, Value};
+
+/// One node and its clock.
+#[derive(Debug)]
+pub(crate) struct Part {
+    clock: Option<Clock>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Leaf(Box<dyn Leaf>),
+    /// A rule and the index of its memory.
+    Rule(usize, Box<dyn Rule>),
+    Branch(Box<dyn Branch>),
+}
+
+/// A combinator: its lr follows from its children's.
+pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
+    fn lr(&self, at: &At, memories: &Memories) -> f64;
+
+    /// The children that are at work at a position, each with its own position.
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
+
+    /// All children, each with the begin of its segment, where this segment begins at `at`.
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
+
+    /// What does not fit, apart from the children. They are looked at only if nothing is found here.
+    fn check(&self, at: &At, problems: &mut Vec<Problem>);
+
+    /// What a person should know, apart from the children.
+    fn warn(&self, _at: &At, _warnings: &mut Vec<Problem>) {}
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    Step,
+    Epoch,
+    EpochFraction,
+}
+
+/// What all rules of a schedule remember, by index.
+pub(crate) type Memories = [Slot];
+
+/// What one rule remembers, and the step of its segment that it saw last.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Slot {
+    step: u64,
+    memory: Option<Memory>,
+}
+
+impl Slot {
+    /// The memory at a position; a segment that has begun anew begins with a fresh one.
+    pub(crate) fn memory(&mut self, rule: &dyn Rule, at: &At) -> &mut Memory {
+        let step = at.step as u64;
+        if step < self.step {
+            self.memory = None;
+        }
+        self.step = step;
+        self.memory.get_or_insert_with(|| rule.start(at.base))
+    }
+}
+
+impl Part {
+    /// Reads a node.
+    pub(crate) fn read(
+        tree: &Tree,
+        path: &str,
+        problems: &mut Vec<Problem>,
+        rules: &mut usize,
+    ) -> Option<Self> {
+        let field = Field { tree, path: path.to_owned() };
+        match &tree.value {
+            Value::Map(_) => Self::read_fields(Fields::new(tree, path, problems)?, problems, rules),
+            Value::Int(_) | Value::Float(_) | Value::Text(_) => match lr_value(&field) {
+                Ok(value) => Some(Self::leaf(Box::new(Constant { value }))),
+                Err(problem) => {
+                    problems.push(match &tree.value {
+                        Value::Text(text) if kind_meant(text).is_some() => {
+                            problem.with_hint(format!("write {{kind: {}}}", kind_meant(text).unwrap_or(text)))
+                        }
+                        _ => problem,
+                    });
+                    None
+                }
+            },
+            _ => {
+                problems.push(field.expected("a schedule, as in {kind: cosine, to: 0}"));
+                None
+            }
+        }
+    }
+
+    /// Reads a node from a mapping of which some keys may have been read already.
+    pub(crate) fn read_fields(
+        mut fields: Fields<'_>,
+        problems: &mut Vec<Problem>,
+        rules: &mut usize,
+    ) -> Option<Self> {
+        let clock = fields.read_or("clock", None, problems, |field| {
+            word(field, &["step", "epoch", "epoch_fraction"]).map(|name| match name {
+                "epoch" => Some(Clock::Epoch),
+                "epoch_fraction" => Some(Clock::EpochFraction),
+                _ => Some(Clock::Step),
+            })
+        });
+        let what = match fields.optional("kind") {
+            Some(kind) => Self::read_kind(&kind, fields, problems, rules),
+            None => Self::read_combinator(fields, problems, rules),
+        };
+        Some(Self { clock: clock?, what: what? })
+    }
+
+    fn read_kind(
+        kind: &Field<'_>,
+        fields: Fields<'_>,
+        problems: &mut Vec<Problem>,
+        rules: &mut usize,
+    ) -> Option<What> {
+        let Some(entry) = (match &kind.tree.value {
+            Value::Text(name) => catalogue::find(name),
+            _ => None,
+        }) else {
+            problems.push(unknown_kind(kind));
+            return None;
+        };
+        let mut reader = Reader::new(fields, entry.params, problems, rules);
+        let what = match entry.build {
+            Build::Ramp(shape) => {
+                reader.also(crate::ramp::PARAMS);
+                Ramp::read(&mut reader, shape).map(|ramp| What::Leaf(Box::new(ramp)))
+            }
+            Build::Leaf(read) => read(&mut reader).map(What::Leaf),
+            Build::Rule(read) => read(&mut reader).map(|rule| {
+                *reader.rules += 1;
+                What::Rule(*reader.rules - 1, rule)
+            }),
+        };
+        reader.finish_known(entry.all_params().map(|param| param.name));
+        what
+    }
+
+    fn read_combinator(
+        mut fields: Fields<'_>,
+        problems: &mut Vec<Problem>,
+        rules: &mut usize,
+    ) -> Option<What> {
+        let Some(combinator) = COMBINATORS.iter().find(|combinator| fields.has(combinator.key)) else {
+            problems.push(neither(&mut fields));
+            return None;
+        };
+        let mut reader = Reader::new(fields, combinator.params, problems, rules);
+        let branch = (combinator.read)(&mut reader);
+        reader.finish();
+        branch.map(What::Branch)
+    }
+
+    pub(crate) fn leaf(leaf: Box<dyn Leaf>) -> Self {
+        Self { clock: None, what: What::Leaf(leaf) }
+    }
+
+    /// The position by this node's own clock.
+    fn local(&self, at: &At) -> At {
+        let steps = at.len * at.tick;
+        match (self.clock, at.epoch) {
+            (None, _) | (_, None) => *at,
+            (Some(Clock::Step), _) => At { s: at.step, len: steps, tick: 1.0, whole: true, ..*at },
+            (Some(Clock::Epoch), Some(epoch)) => {
+                At { s: (at.step / epoch).floor(), len: steps / epoch, tick: epoch, whole: true, ..*at }
+            }
+            (Some(Clock::EpochFraction), Some(epoch)) => {
+                At { s: at.step / epoch, len: steps / epoch, tick: epoch, whole: false, ..*at }
+            }
+        }
+    }
+
+    /// The lr at a position.
+    pub(crate) fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        let at = self.local(at);
+        match &self.what {
+            What::Leaf(leaf) => leaf.lr(&at),
+            What::Rule(slot, rule) => match memories.get(*slot).and_then(|slot| slot.memory.as_ref()) {
+                Some(memory) => memory.lr,
+                None => rule.start(at.base).lr,
+            },
+            What::Branch(branch) => branch.lr(&at, memories),
+        }
+    }
+
+    /// The momentum at a position, where a leaf at work there cycles it.
+    pub(crate) fn momentum(&self, at: &At) -> Option<f64> {
+        let at = self.local(at);
+        match &self.what {
+            What::Leaf(leaf) => leaf.momentum(&at),
+            What::Rule(..) => None,
+            What::Branch(branch) => {
+                let mut momentum = None;
+                branch.active(&at, &mut |part, at| momentum = momentum.or(part.momentum(&at)));
+                momentum
+            }
+        }
+    }
+
+    /// Every rule at work at a position, with its index and its own position.
+    pub(crate) fn rules(&self, at: &At, see: &mut dyn FnMut(usize, &dyn Rule, &At)) {
+        let at = self.local(at);
+        match &self.what {
+            What::Leaf(_) => {}
+            What::Rule(slot, rule) => see(*slot, rule.as_ref(), &at),
+            What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
+        }
+    }
+
+    /// What does not fit a segment that begins at `at`.
+    pub(crate) fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        let local = self.local(at);
+        match &self.what {
+            What::Leaf(leaf) => leaf.check(&local, problems),
+            What::Rule(_, rule) => {
+                if let Some(watch) = rule.watch() {
+                    watch.check(&local, problems);
+                }
+            }
+            What::Branch(branch) => {
+                let before = problems.len();
+                branch.check(&local, problems);
+                if problems.len() == before {
+                    branch.parts(&local, &mut |part, at| part.check(&at, problems));
+                }
+            }
+        }
+    }
+
+    /// Whether this node or one below has a clock of its own in epochs.
+    pub(crate) fn needs_epochs(&self, at: &At) -> bool {
+        let mut needs = matches!(self.clock, Some(Clock::Epoch | Clock::EpochFraction));
+        if let What::Branch(branch) = &self.what {
+            branch.parts(at, &mut |part, at| needs |= part.needs_epochs(&at));
+        }
+        needs
+    }
+
+    /// What a person should know of a segment that begins at `at`.
+    pub(crate) fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+        let local = self.local(at);
+        match &self.what {
+            What::Leaf(leaf) => leaf.warn(&local, warnings),
+            What::Rule(..) => {}
+            What::Branch(branch) => {
+                branch.warn(&local, warnings);
+                branch.parts(&local, &mut |part, at| part.warn(&at, warnings));
+            }
+        }
+    }
+}
+
+/// The kind that a name from another library stands for, or that it nearly spells.
+fn kind_meant(typed: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
+    let wanted = plain(typed);
+    let named = ENTRIES
+        .iter()
+        .find(|entry| plain(entry.kind) == wanted || entry.aliases.iter().any(|alias| plain(alias) == wanted));
+    named.map(|entry| entry.kind).or_else(|| nearest(typed, ENTRIES.iter().map(|entry| entry.kind)))
+}
+
+fn unknown_kind(kind: &Field<'_>) -> Problem {
+    let Value::Text(typed) = &kind.tree.value else { return kind.expected("the name of a schedule") };
+    let problem = kind.problem(format!("there is no schedule `{typed}`"));
+    match kind_meant(typed) {
+        Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+        None => problem.with_hint(format!("known: {}", listed(ENTRIES.iter().map(|entry| entry.kind)))),
+    }
+}
+
+/// A mapping that is no schedule.
+fn neither(fields: &mut Fields<'_>) -> Problem {
+    let problem = Problem::new(
+        fields.place(),
+        fields.path(),
+        format!("a schedule needs `kind` or one of {}", listed(combine::keys())),
+    );
+    let known = || std::iter::once("kind").chain(combine::keys());
+    for name in fields.names() {
+        if let Some(meant) = nearest(name, known()) {
+            return problem.with_hint(format!("did you mean `{meant}` by `{name}`?"));
+        }
+    }
+    if fields.has("warmup") || fields.has("cooldown") {
+        return problem.with_hint("`warmup` and `cooldown` stand around a `body`, as in body: 1x");
+    }
+    problem.with_hint("as in {kind: cosine, to: 0}")
+}

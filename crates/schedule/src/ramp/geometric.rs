@@ -1,0 +1,33 @@
+//! Equal ratios from step to step.
+
+use super::Shape;
+use crate::catalogue::{Build, Entry};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "geometric",
+    aliases: &["log_linear", "lr_range_test", "exponential_to"],
+    summary: "equal ratios from one lr to another, both above 0",
+    formula: "lr = from * (to / from)^p",
+    source: "optax exponential_decay; LR range test: Smith 2015",
+    example: "{kind: geometric, to: 0.01x}",
+    params: &[],
+    build: Build::Ramp(|_| Some(Box::new(Geometric))),
+};
+
+#[derive(Debug)]
+pub(crate) struct Geometric;
+
+impl Shape for Geometric {
+    fn left(&self, p: f64) -> f64 {
+        1.0 - p
+    }
+
+    fn value(&self, p: f64, from: f64, to: f64) -> f64 {
+        // Exact at its end, which the power is not.
+        if p == 1.0 { to } else { from * libm::pow(to / from, p) }
+    }
+
+    fn needs_positive_ends(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,24 @@
+//! One minus a square root: steep first.
+
+use super::Shape;
+use crate::catalogue::{Build, Entry};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "one_minus_sqrt",
+    aliases: &["1-sqrt", "minus_sqrt", "sqrt"],
+    summary: "one minus a square root, steepest at its start",
+    formula: "lr = to + (from - to) * (1 - sqrt(p))",
+    source: "Haegele et al., arXiv 2405.18392",
+    example: "{body: 1x, cooldown: {over: \"20%\", shape: one_minus_sqrt}}",
+    params: &[],
+    build: Build::Ramp(|_| Some(Box::new(OneMinusSqrt))),
+};
+
+#[derive(Debug)]
+struct OneMinusSqrt;
+
+impl Shape for OneMinusSqrt {
+    fn left(&self, p: f64) -> f64 {
+        1.0 - p.sqrt()
+    }
+}

@@ -1,0 +1,26 @@
+//! A reflected exponential: high for long, then a quick fall.
+
+use super::Shape;
+use crate::catalogue::{Build, Entry, FROM_0_BELOW_1, Holds, param};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "rex",
+    aliases: &["REXScheduler", "reflected_exponential"],
+    summary: "reflected exponential: high for long, then a quick fall",
+    formula: "lr = to + (from - to) * (1 - p) / (1 - d p)",
+    source: "Chen et al., arXiv 2107.04197 (d = 0.5)",
+    example: "{kind: rex}",
+    params: &[param("d", Holds::Number(FROM_0_BELOW_1), "0.5", "bend: 0 is a straight line")],
+    build: Build::Ramp(|reader| Some(Box::new(Rex { d: reader.number("d")? }))),
+};
+
+#[derive(Debug)]
+struct Rex {
+    d: f64,
+}
+
+impl Shape for Rex {
+    fn left(&self, p: f64) -> f64 {
+        (1.0 - p) / (1.0 - self.d * p)
+    }
+}

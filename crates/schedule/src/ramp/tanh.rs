@@ -1,0 +1,38 @@
+//! A hyperbolic tangent: flat, steep, flat.
+
+use super::Shape;
+use crate::catalogue::{ANY, Build, Entry, Holds, param};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "tanh",
+    aliases: &["TanhLRScheduler", "hyperbolic_tangent"],
+    summary: "hyperbolic tangent: flat, steep, flat",
+    formula: "lr = to + (from - to) * (1 - tanh(lb (1 - p) + ub p)) / 2; it starts and ends a hair off its ends",
+    source: "arXiv 1806.01593, timm TanhLRScheduler",
+    example: "{kind: tanh}",
+    params: &[
+        param("lb", Holds::Number(ANY), "-7", "argument at progress 0"),
+        param("ub", Holds::Number(ANY), "3", "argument at progress 1, above lb"),
+    ],
+    build: Build::Ramp(|reader| {
+        let (lb, ub) = (reader.number("lb"), reader.number("ub"));
+        let (lb, ub) = (lb?, ub?);
+        if lb >= ub {
+            reader.problem("ub", format!("`ub` ({ub}) must be above `lb` ({lb})"));
+            return None;
+        }
+        Some(Box::new(Tanh { lb, ub }))
+    }),
+};
+
+#[derive(Debug)]
+struct Tanh {
+    lb: f64,
+    ub: f64,
+}
+
+impl Shape for Tanh {
+    fn left(&self, p: f64) -> f64 {
+        0.5 * (1.0 - libm::tanh(self.lb * (1.0 - p) + self.ub * p))
+    }
+}

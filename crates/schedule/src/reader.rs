@@ -1,0 +1,282 @@
+//! Reads the parameters of a node as its table entry declares them: type, range and default come from
+//! the table, so that what is documented is what is read.
+
+use crate::catalogue::{Default, Holds, Param};
+use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
+use crate::length::{Length, length};
+use crate::lr_value::{LrValue, lr_value};
+use crate::node::Part;
+use crate::problem::{Problem, listed, nearest};
+use crate::tree::{Place, Tree, Value};
+
+/// The parameters of one mapping.
+pub(crate) struct Reader<'a, 'p> {
+    pub(crate) fields: Fields<'a>,
+    params: Vec<&'static [Param]>,
+    pub(crate) problems: &'p mut Vec<Problem>,
+    /// Closed-loop rules read so far in the whole schedule.
+    pub(crate) rules: &'p mut usize,
+}
+
+/// Bounds of a cycled momentum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Momentum {
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl<'a, 'p> Reader<'a, 'p> {
+    pub(crate) fn new(
+        fields: Fields<'a>,
+        params: &'static [Param],
+        problems: &'p mut Vec<Problem>,
+        rules: &'p mut usize,
+    ) -> Self {
+        Self { fields, params: vec![params], problems, rules }
+    }
+
+    /// Lets the mapping hold these parameters too.
+    pub(crate) fn also(&mut self, params: &'static [Param]) {
+        self.params.push(params);
+    }
+
+    fn param(&self, name: &str) -> Option<&'static Param> {
+        self.params.iter().flat_map(|params| params.iter()).find(|param| param.name == name)
+    }
+
+    /// The outer `None` after a problem, the inner where the parameter is absent.
+    fn get<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Field<'_>, &Holds) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        let Some(param) = self.param(name) else {
+            let problem = Problem::new(self.fields.place(), name, "internal: not in the table of parameters");
+            self.problems.push(problem);
+            return None;
+        };
+        let result = match (self.fields.optional(name), param.default) {
+            (Some(field), _) => read(&field, &param.holds),
+            (None, Default::Absent) => return Some(None),
+            (None, Default::Required) => {
+                self.fields.required(name, self.problems);
+                return None;
+            }
+            (None, Default::Is(text)) => {
+                let mut tree = scalar(text);
+                tree.place = self.fields.place();
+                read(&Field { tree: &tree, path: self.fields.path_of(name) }, &param.holds)
+            }
+        };
+        match result {
+            Ok(value) => Some(Some(value)),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// A learning rate.
+    pub(crate) fn lr(&mut self, name: &'static str) -> Option<LrValue> {
+        self.maybe_lr(name)?
+    }
+
+    pub(crate) fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
+        self.get(name, |field, holds| match (lr_value(field)?, holds) {
+            (lr, Holds::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
+            (lr, _) => Ok(lr),
+        })
+    }
+
+    pub(crate) fn length(&mut self, name: &'static str) -> Option<Length> {
+        self.maybe_length(name)?
+    }
+
+    pub(crate) fn maybe_length(&mut self, name: &'static str) -> Option<Option<Length>> {
+        self.get(name, |field, _| length(field))
+    }
+
+    pub(crate) fn number(&mut self, name: &'static str) -> Option<f64> {
+        self.maybe_number(name)?
+    }
+
+    pub(crate) fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
+        self.get(name, |field, holds| match holds {
+            Holds::Number(range) => number_where(range.words, range.holds)(field),
+            _ => number(field),
+        })
+    }
+
+    pub(crate) fn whole(&mut self, name: &'static str) -> Option<u64> {
+        self.maybe_whole(name)?
+    }
+
+    pub(crate) fn maybe_whole(&mut self, name: &'static str) -> Option<Option<u64>> {
+        self.get(name, |field, holds| match holds {
+            Holds::Whole(least) => whole(*least)(field),
+            _ => whole(0)(field),
+        })
+    }
+
+    pub(crate) fn integer(&mut self, name: &'static str) -> Option<i64> {
+        self.get(name, |field, _| match field.tree.value {
+            Value::Int(i) => Ok(i),
+            _ => Err(field.expected("a whole number")),
+        })?
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.get(name, |field, _| boolean(field))?
+    }
+
+    /// One of the words that the table lists.
+    pub(crate) fn choice(&mut self, name: &'static str) -> Option<&'static str> {
+        self.maybe_choice(name)?
+    }
+
+    pub(crate) fn maybe_choice(&mut self, name: &'static str) -> Option<Option<&'static str>> {
+        self.get(name, |field, holds| {
+            let Holds::Choice(words) = holds else { return Err(field.expected("a word")) };
+            word(field, words)
+        })
+    }
+
+    pub(crate) fn lengths(&mut self, name: &'static str) -> Option<Vec<Length>> {
+        self.get(name, |field, _| each(field, "a list of lengths", length))?
+    }
+
+    pub(crate) fn maybe_factors(&mut self, name: &'static str) -> Option<Option<Vec<f64>>> {
+        let above_0 = number_where("a number above 0", |x| x > 0.0);
+        self.get(name, |field, _| each(field, "a list of numbers above 0", &above_0))
+    }
+
+    pub(crate) fn maybe_lrs(&mut self, name: &'static str) -> Option<Option<Vec<LrValue>>> {
+        self.get(name, |field, _| each(field, "a list of learning rates", lr_value))
+    }
+
+    pub(crate) fn points(&mut self, name: &'static str) -> Option<Vec<(Length, LrValue)>> {
+        const FORM: &str = "a list of [length, learning rate] pairs";
+        const PAIR: &str = "a [length, learning rate] pair";
+        self.get(name, |field, _| {
+            each(field, FORM, |item| match &item.tree.value {
+                Value::List(pair) => match pair.as_slice() {
+                    [at, lr] => Ok((
+                        length(&Field { tree: at, path: item.path.clone() })?,
+                        lr_value(&Field { tree: lr, path: item.path.clone() })?,
+                    )),
+                    _ => Err(item.expected(PAIR)),
+                },
+                _ => Err(item.expected(PAIR)),
+            })
+        })?
+    }
+
+    /// `{min, max}`; absent means that the optimiser's momentum stays as it is.
+    pub(crate) fn momentum(&mut self) -> Option<Option<Momentum>> {
+        let Some(field) = self.fields.optional("momentum") else { return Some(None) };
+        if field.tree.value == Value::Null {
+            return Some(None);
+        }
+        let mut fields = Fields::new(field.tree, &field.path, self.problems)?;
+        let within = || number_where("a number of at least 0 and below 1", |x| (0.0..1.0).contains(&x));
+        let min = fields.read("min", self.problems, within());
+        let max = fields.read("max", self.problems, within());
+        fields.finish(self.problems);
+        let (min, max) = (min?, max?);
+        if min > max {
+            self.problems.push(field.problem(format!("`min` ({min}) is above `max` ({max})")));
+            return None;
+        }
+        Some(Some(Momentum { min, max }))
+    }
+
+    /// A schedule.
+    pub(crate) fn node(&mut self, name: &'static str) -> Option<Part> {
+        let field = self.fields.required(name, self.problems)?;
+        Part::read(field.tree, &field.path, self.problems, self.rules)
+    }
+
+    /// A list of schedules that may not be empty.
+    pub(crate) fn nodes(&mut self, name: &'static str) -> Option<Vec<Part>> {
+        let field = self.fields.required(name, self.problems)?;
+        let items = match &field.tree.value {
+            Value::List(items) if !items.is_empty() => items,
+            _ => {
+                self.problems.push(field.expected("a list of schedules"));
+                return None;
+            }
+        };
+        // Every item is read, so that all problems are found.
+        let parts: Vec<Option<Part>> = items
+            .iter()
+            .enumerate()
+            .map(|(i, tree)| Part::read(tree, &format!("{}[{i}]", field.path), self.problems, self.rules))
+            .collect();
+        parts.into_iter().collect()
+    }
+
+    /// Reports unknown keys; `names` are known even where reading stopped before it asked for them.
+    pub(crate) fn finish_known(mut self, names: impl Iterator<Item = &'static str>) {
+        names.for_each(|name| self.fields.know(name));
+        self.finish();
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(crate) fn finish(self) {
+        self.fields.finish(self.problems);
+    }
+
+    /// Place of the whole mapping, or of one of its keys' values.
+    pub(crate) fn place_of(&mut self, name: &'static str) -> Place {
+        self.fields.optional(name).map_or(self.fields.place(), |field| field.tree.place)
+    }
+
+    /// A problem with one key's value.
+    pub(crate) fn problem(&mut self, name: &'static str, message: impl Into<String>) {
+        let place = self.place_of(name);
+        let path = self.fields.path_of(name);
+        self.problems.push(Problem::new(place, path, message));
+    }
+}
+
+/// One of `words`, with the nearest one as a hint.
+pub(crate) fn word(field: &Field<'_>, words: &[&'static str]) -> Result<&'static str, Problem> {
+    let typed = text(field).map_err(|_| field.expected(&format!("one of {}", listed(words.iter().copied()))))?;
+    words.iter().copied().find(|word| *word == typed).ok_or_else(|| {
+        let problem = field.expected(&format!("one of {}", listed(words.iter().copied())));
+        match nearest(&typed, words.iter().copied()) {
+            Some(word) => problem.with_hint(format!("did you mean `{word}`?")),
+            None => problem,
+        }
+    })
+}
+
+/// The items of a list that may not be empty.
+fn each<T>(
+    field: &Field<'_>,
+    form: &str,
+    read: impl Fn(&Field<'_>) -> Result<T, Problem>,
+) -> Result<Vec<T>, Problem> {
+    match &field.tree.value {
+        Value::List(items) if !items.is_empty() => items
+            .iter()
+            .enumerate()
+            .map(|(i, tree)| read(&Field { tree, path: format!("{}[{i}]", field.path) }))
+            .collect(),
+        Value::List(_) => Err(field.problem(format!("expected {form}, found an empty list"))),
+        _ => Err(field.expected(form)),
+    }
+}
+
+/// A default as the table writes it.
+fn scalar(text: &str) -> Tree {
+    let value = match (text, text.parse::<i64>(), text.parse::<f64>()) {
+        ("true", ..) => Value::Bool(true),
+        ("false", ..) => Value::Bool(false),
+        (_, Ok(i), _) => Value::Int(i),
+        (_, _, Ok(x)) => Value::Float(x),
+        _ => Value::Text(text.to_owned()),
+    };
+    Tree::new(value)
+}

@@ -1,0 +1,39 @@
+//! AdaGrad-Norm: the base lr over the root of all squared gradients so far.
+
+use super::{Memory, Rule};
+use crate::BeforeUpdate;
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "adagrad_norm",
+    aliases: &["AdaGradNorm", "adagrad", "wngrad"],
+    summary: "base lr over the root of the sum of squared gradient norms so far",
+    formula: "lr(t) = base / (sqrt(b0 + sum over i <= t of |g_i|^2) + eps), the gradient before clipping",
+    source: "Ward et al., arXiv 1806.01811; torch Adagrad of one parameter",
+    example: "{kind: adagrad_norm}",
+    params: &[
+        param("b0", Holds::Number(AT_LEAST_0), "0", "start of the sum"),
+        param("eps", Holds::Number(ABOVE_0), "1e-10", "added to the root"),
+    ],
+    build: Build::Rule(|reader| {
+        let (b0, eps) = (reader.number("b0"), reader.number("eps"));
+        Some(Box::new(AdagradNorm { b0: b0?, eps: eps? }))
+    }),
+};
+
+#[derive(Debug)]
+struct AdagradNorm {
+    b0: f64,
+    eps: f64,
+}
+
+impl Rule for AdagradNorm {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: base, sum: self.b0, ..Memory::default() }
+    }
+
+    fn gradient(&self, memory: &mut Memory, base: f64, seen: &BeforeUpdate) {
+        memory.sum += seen.grad_norm_squared;
+        memory.lr = base / (memory.sum.sqrt() + self.eps);
+    }
+}

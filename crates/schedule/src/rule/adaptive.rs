@@ -1,0 +1,64 @@
+//! scikit-learn's adaptive learning rate.
+
+use super::{EVERY, Memory, Rule, WATCH, Watch};
+use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Entry, Holds, param};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "adaptive",
+    aliases: &["sklearn_adaptive"],
+    summary: "divides the lr when the loss has stopped falling by more than a tolerance",
+    formula: "m > best - tol: bad += 1, else bad = 0; best = min(best, m) always; with bad > patience lr = lr / divide, \
+              bad = 0. When this is due at an lr of stop_below or less, training stops: the lr is 0 from then on",
+    source: "scikit-learn MLPClassifier(learning_rate='adaptive')",
+    example: "{kind: adaptive, patience: 2}",
+    params: &[
+        param("divide", Holds::Number(ABOVE_1), "5", "what the lr is divided by"),
+        param("tol", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
+        param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
+        param("stop_below", Holds::Number(AT_LEAST_0), "1e-6", "lr from which no further division is made"),
+        WATCH,
+        EVERY,
+    ],
+    build: Build::Rule(|reader| {
+        let (divide, tol, patience) =
+            (reader.number("divide"), reader.number("tol"), reader.whole("patience"));
+        let (stop_below, watch) = (reader.number("stop_below"), Watch::read(reader));
+        Some(Box::new(Adaptive {
+            divide: divide?,
+            tol: tol?,
+            patience: patience?,
+            stop_below: stop_below?,
+            watch: watch?,
+        }))
+    }),
+};
+
+#[derive(Debug)]
+struct Adaptive {
+    divide: f64,
+    tol: f64,
+    patience: u64,
+    stop_below: f64,
+    watch: Watch,
+}
+
+impl Rule for Adaptive {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: base, best: f64::INFINITY, ..Memory::default() }
+    }
+
+    fn watch(&self) -> Option<&Watch> {
+        Some(&self.watch)
+    }
+
+    fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
+        memory.bad = if metric > memory.best - self.tol { memory.bad + 1 } else { 0 };
+        if metric < memory.best {
+            memory.best = metric;
+        }
+        if memory.bad > self.patience {
+            memory.lr = if memory.lr <= self.stop_below { 0.0 } else { memory.lr / self.divide };
+            memory.bad = 0;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The bold driver: a little faster after each success, much slower after a failure.
+
+use super::{EVERY, Memory, Rule, WATCH, Watch};
+use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "bold_driver",
+    aliases: &["boldDriver", "bold"],
+    summary: "raises the lr after each fall of the loss, cuts it after each rise",
+    formula: "m_t < m_(t-1): lr = lr * up, else lr = lr * down; the first look only remembers",
+    source: "Battiti 1989",
+    example: "{kind: bold_driver, up: 1.05, down: 0.5}",
+    params: &[
+        param("up", Holds::Number(AT_LEAST_1), "1.05", "factor after a fall of the loss"),
+        param("down", Holds::Number(BETWEEN_0_AND_1), "0.5", "factor after a rise"),
+        WATCH,
+        EVERY,
+    ],
+    build: Build::Rule(|reader| {
+        let (up, down, watch) = (reader.number("up"), reader.number("down"), Watch::read(reader));
+        Some(Box::new(BoldDriver { up: up?, down: down?, watch: watch? }))
+    }),
+};
+
+#[derive(Debug)]
+struct BoldDriver {
+    up: f64,
+    down: f64,
+    watch: Watch,
+}
+
+impl Rule for BoldDriver {
+    fn watch(&self) -> Option<&Watch> {
+        Some(&self.watch)
+    }
+
+    fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
+        if memory.count > 0 {
+            memory.lr *= if metric < memory.best { self.up } else { self.down };
+        }
+        memory.best = metric;
+        memory.count = 1;
+    }
+}

@@ -1,0 +1,138 @@
+//! GreedyLR: up while the loss falls, down when it does not.
+
+use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::lr_value::LrValue;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "greedy",
+    aliases: &["GreedyLR", "greedy_lr"],
+    summary: "raises the lr while the loss falls, cuts it when it does not",
+    formula: "more than `patience` better looks in a row: lr = min(lr / factor, max), then wait `warmup` looks; more \
+              than `patience` others: lr = max(lr * factor, min), then wait `cooldown` looks. While waiting nothing \
+              is counted and best stays. After `reset_after` cuts at `min` without a rise everything starts anew",
+    source: "GreedyLR, arXiv 2512.14527; transformers `greedy`",
+    example: "{kind: greedy, factor: 0.8, patience: 1, min: 0.01x, max: 2x}",
+    params: &[
+        MODE,
+        param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
+        param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
+        param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),
+        param("threshold_mode", Holds::Choice(&["rel", "abs"]), "abs", "whether `threshold` is a share of the best"),
+        param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut"),
+        param("warmup", Holds::Whole(0), "0", "looks to wait after a rise"),
+        param("min", Holds::Lr, "1e-3", "lower bound"),
+        param("max", Holds::Lr, "1", "upper bound"),
+        param("smooth", Holds::Whole(1), "1", "looks whose running mean is the metric"),
+        param("reset_after", Holds::Whole(1), "500", "cuts at the lower bound before a new start"),
+        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller changes are not made"),
+        WATCH,
+        EVERY,
+    ],
+    build: Build::Rule(|reader| {
+        let max_mode = reader.choice("mode").map(|mode| mode == "max");
+        let (factor, patience) = (reader.number("factor"), reader.whole("patience"));
+        let threshold = reader.number("threshold");
+        let relative = reader.choice("threshold_mode").map(|mode| mode == "rel");
+        let (cooldown, warmup) = (reader.whole("cooldown"), reader.whole("warmup"));
+        let (min, max) = (reader.lr("min"), reader.lr("max"));
+        let (smooth, reset_after, eps) =
+            (reader.whole("smooth"), reader.whole("reset_after"), reader.number("eps"));
+        let watch = Watch::read(reader);
+        Some(Box::new(Greedy {
+            better: Better { max: max_mode?, relative: relative?, threshold: threshold?, also: 0.0 },
+            factor: factor?,
+            patience: patience?,
+            cooldown: cooldown?,
+            warmup: warmup?,
+            min: min?,
+            max: max?,
+            smooth: smooth?,
+            reset_after: reset_after?,
+            eps: eps?,
+            watch: watch?,
+        }))
+    }),
+};
+
+#[derive(Debug)]
+struct Greedy {
+    better: Better,
+    factor: f64,
+    patience: u64,
+    cooldown: u64,
+    warmup: u64,
+    min: LrValue,
+    max: LrValue,
+    smooth: u64,
+    reset_after: u64,
+    eps: f64,
+    watch: Watch,
+}
+
+impl Greedy {
+    /// Mean of the last `smooth` metrics, summed up as transformers does it.
+    fn smoothed(&self, memory: &mut Memory, metric: f64) -> f64 {
+        if self.smooth == 1 {
+            return metric;
+        }
+        memory.window.push(metric.to_bits());
+        memory.sum += metric;
+        if memory.window.len() as u64 > self.smooth {
+            memory.sum -= f64::from_bits(memory.window.remove(0));
+        }
+        memory.sum / memory.window.len() as f64
+    }
+}
+
+impl Rule for Greedy {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+    }
+
+    fn watch(&self) -> Option<&Watch> {
+        Some(&self.watch)
+    }
+
+    fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
+        let metric = self.smoothed(memory, metric);
+        if memory.cooldown > 0 || memory.warmup > 0 {
+            if memory.cooldown > 0 {
+                memory.cooldown -= 1;
+            } else {
+                memory.warmup -= 1;
+            }
+            (memory.bad, memory.good) = (0, 0);
+            return;
+        }
+        if self.better.than(metric, memory.best) {
+            memory.best = metric;
+            (memory.bad, memory.good) = (0, memory.good + 1);
+        } else {
+            (memory.bad, memory.good) = (memory.bad + 1, 0);
+        }
+        if memory.good > self.patience {
+            let higher = (memory.lr / self.factor).min(self.max.of(base));
+            if higher - memory.lr > self.eps {
+                memory.lr = higher;
+            }
+            (memory.good, memory.at_min, memory.warmup) = (0, 0, self.warmup);
+        } else if memory.bad > self.patience {
+            let min = self.min.of(base);
+            let lower = (memory.lr * self.factor).max(min);
+            if memory.lr - lower > self.eps {
+                memory.lr = lower;
+            }
+            let mut reset = false;
+            if memory.lr <= min {
+                memory.at_min += 1;
+                reset = memory.at_min >= self.reset_after;
+            }
+            if reset {
+                *memory = self.start(base);
+            }
+            // As in transformers: a reset, too, is followed by the wait.
+            (memory.bad, memory.cooldown) = (0, self.cooldown);
+        }
+    }
+}

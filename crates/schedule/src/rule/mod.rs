@@ -1,0 +1,168 @@
+//! Closed-loop rules: their lr depends on the losses or gradients seen so far. What a rule remembers is a
+//! plain value beside the schedule. One file per kind.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{Holds, Param, optional, param};
+use crate::length::Length;
+use crate::problem::Problem;
+use crate::reader::Reader;
+use crate::segment::At;
+use crate::{AfterUpdate, BeforeUpdate};
+
+pub(crate) mod adagrad_norm;
+pub(crate) mod adaptive;
+pub(crate) mod bold_driver;
+pub(crate) mod greedy;
+pub(crate) mod plateau;
+
+/// A rule that watches training.
+pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
+    /// What it remembers before it has seen anything; `base` is the lr it starts from.
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: base, ..Memory::default() }
+    }
+
+    /// How it watches the loss, if it does.
+    fn watch(&self) -> Option<&Watch> {
+        None
+    }
+
+    /// One look at the loss it watches.
+    fn look(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
+
+    /// Shows what is known of the gradient before an update.
+    fn gradient(&self, _memory: &mut Memory, _base: f64, _seen: &BeforeUpdate) {}
+}
+
+/// What a rule remembers. A rule uses what it needs and leaves the rest at 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// The lr of the next update.
+    #[serde(with = "crate::exact")]
+    pub(crate) lr: f64,
+    /// The best metric so far, or the last one.
+    #[serde(with = "crate::exact")]
+    pub(crate) best: f64,
+    /// A running sum: of metrics, or of squared gradients.
+    #[serde(with = "crate::exact")]
+    pub(crate) sum: f64,
+    /// Looks that `sum` holds.
+    pub(crate) count: u64,
+    /// Looks in a row that were no better.
+    pub(crate) bad: u64,
+    /// Looks in a row that were better.
+    pub(crate) good: u64,
+    /// Looks to wait after the lr fell.
+    pub(crate) cooldown: u64,
+    /// Looks to wait after the lr rose.
+    pub(crate) warmup: u64,
+    /// Reductions at the lower bound so far.
+    pub(crate) at_min: u64,
+    /// Bits of the last metrics, the oldest first.
+    pub(crate) window: Vec<u64>,
+}
+
+/// Which way is better.
+pub(crate) const MODE: Param =
+    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+
+/// The parameters of every rule that watches a loss.
+pub(crate) const WATCH: Param = optional(
+    "watch",
+    Holds::Choice(&["valid_loss", "train_loss"]),
+    "the metric: the validation loss if not given (with `apply: same` the loss of the batch)",
+);
+
+/// How often a rule looks.
+pub(crate) const EVERY: Param = optional(
+    "every",
+    Holds::Length(1),
+    "look at the end of each stretch of this length; if not given, whenever the run evaluates",
+);
+
+/// How a rule watches a loss.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The loss of the batch instead of the validation loss.
+    pub(crate) train_loss: bool,
+    /// Look before the update: the lr of update t already follows from the loss at t.
+    pub(crate) before: bool,
+    every: Option<Length>,
+}
+
+impl Watch {
+    pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let (watch, every) = (reader.maybe_choice("watch"), reader.maybe_length("every"));
+        Some(Self { train_loss: watch? == Some("train_loss"), before: false, every: every? })
+    }
+
+    /// The same, looking before the update, which can only be at the loss of the batch.
+    pub(crate) fn before_update(self, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if reader.fields.has("watch") && !self.train_loss {
+            reader.problem("watch", "with `apply: same` only `train_loss` is known before the update");
+            return None;
+        }
+        Some(Self { train_loss: true, before: true, ..self })
+    }
+
+    /// Whether the step at a position is the last of a stretch.
+    fn due(&self, at: &At) -> bool {
+        self.every.as_ref().is_none_or(|every| {
+            let every = (every.ticks(at) * at.tick).round().max(1.0);
+            (at.step + 1.0).rem_euclid(every) == 0.0
+        })
+    }
+
+    /// The metric of a look before the update.
+    pub(crate) fn metric_before(&self, at: &At, seen: &BeforeUpdate) -> Option<f64> {
+        (self.before && self.due(at)).then_some(seen.train_loss)
+    }
+
+    /// The metric of a look after the update.
+    pub(crate) fn metric_after(&self, at: &At, seen: &AfterUpdate) -> Option<f64> {
+        if self.before || !self.due(at) || (self.every.is_none() && !seen.look) {
+            return None;
+        }
+        if self.train_loss { Some(seen.train_loss) } else { seen.valid_loss }
+    }
+
+    /// Whether it needs the validation loss though the run itself might not evaluate.
+    pub(crate) fn wants_validation(&self, at: &At) -> bool {
+        !self.train_loss && self.every.is_some() && self.due(at)
+    }
+
+    pub(crate) fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        if let Some(every) = &self.every {
+            every.check(at, 1.0, problems);
+        }
+    }
+}
+
+/// What counts as better, in the sense of torch's ReduceLROnPlateau.
+#[derive(Debug)]
+pub(crate) struct Better {
+    pub(crate) max: bool,
+    pub(crate) relative: bool,
+    pub(crate) threshold: f64,
+    /// Must be gained besides the threshold.
+    pub(crate) also: f64,
+}
+
+impl Better {
+    /// The worst metric there is.
+    pub(crate) fn worst(&self) -> f64 {
+        if self.max { f64::NEG_INFINITY } else { f64::INFINITY }
+    }
+
+    /// Whether `metric` is better than `best`; NaN never is.
+    pub(crate) fn than(&self, metric: f64, best: f64) -> bool {
+        let relative = if self.relative { self.threshold } else { 0.0 };
+        let gain = if self.relative { self.also } else { self.threshold + self.also };
+        if self.max {
+            metric > best * (1.0 + relative) + gain
+        } else {
+            metric < best * (1.0 - relative) - gain
+        }
+    }
+}

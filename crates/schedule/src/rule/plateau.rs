@@ -1,0 +1,105 @@
+//! Reduce on plateau.
+
+use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::lr_value::LrValue;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "plateau",
+    aliases: &["ReduceLROnPlateau", "reduce_on_plateau", "PlateauLRScheduler", "reduce_lr_on_plateau"],
+    summary: "cuts the lr when the loss has stopped falling",
+    formula: "after each look: a better metric sets best and bad = 0, another bad += 1; while cooling down bad = 0; \
+              with bad > patience lr = max(lr * factor, min) if that changes it by more than eps, then cool down. \
+              Better: m < best * (1 - threshold) - threshold_abs (rel) or m < best - threshold - threshold_abs (abs)",
+    source: "torch ReduceLROnPlateau; `apply: same`, `accumulate`, `threshold_abs`: optax reduce_on_plateau (keras and \
+             optax patience p is p - 1 here)",
+    example: "{kind: plateau, factor: 0.5, patience: 2}",
+    params: &[
+        MODE,
+        param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+        param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
+        param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
+        param("threshold_mode", Holds::Choice(&["rel", "abs"]), "rel", "whether `threshold` is a share of the best"),
+        param("threshold_abs", Holds::Number(AT_LEAST_0), "0", "gain that must come on top of `threshold`"),
+        param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+        param("min", Holds::Lr, "0", "lower bound"),
+        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made"),
+        param("accumulate", Holds::Whole(1), "1", "looks whose mean is one metric"),
+        param("apply", Holds::Choice(&["next", "same"]), "next", "whether the metric of step t changes the lr of t + 1 or of t"),
+        WATCH,
+        EVERY,
+    ],
+    build: Build::Rule(|reader| {
+        let max = reader.choice("mode").map(|mode| mode == "max");
+        let (factor, patience) = (reader.number("factor"), reader.whole("patience"));
+        let threshold = reader.number("threshold");
+        let relative = reader.choice("threshold_mode").map(|mode| mode == "rel");
+        let also = reader.number("threshold_abs");
+        let (cooldown, min, eps) = (reader.whole("cooldown"), reader.lr("min"), reader.number("eps"));
+        let accumulate = reader.whole("accumulate");
+        let same = reader.choice("apply").map(|apply| apply == "same");
+        let watch = Watch::read(reader);
+        let watch = if same? { watch?.before_update(reader) } else { watch };
+        Some(Box::new(Plateau {
+            better: Better { max: max?, relative: relative?, threshold: threshold?, also: also? },
+            factor: factor?,
+            patience: patience?,
+            cooldown: cooldown?,
+            min: min?,
+            eps: eps?,
+            accumulate: accumulate?,
+            watch: watch?,
+        }))
+    }),
+};
+
+#[derive(Debug)]
+struct Plateau {
+    better: Better,
+    factor: f64,
+    patience: u64,
+    cooldown: u64,
+    min: LrValue,
+    eps: f64,
+    accumulate: u64,
+    watch: Watch,
+}
+
+impl Rule for Plateau {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+    }
+
+    fn watch(&self) -> Option<&Watch> {
+        Some(&self.watch)
+    }
+
+    fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
+        memory.sum += metric;
+        memory.count += 1;
+        if memory.count < self.accumulate {
+            return;
+        }
+        let metric = memory.sum / memory.count as f64;
+        (memory.sum, memory.count) = (0.0, 0);
+
+        if self.better.than(metric, memory.best) {
+            memory.best = metric;
+            memory.bad = 0;
+        } else {
+            memory.bad += 1;
+        }
+        if memory.cooldown > 0 {
+            memory.cooldown -= 1;
+            memory.bad = 0;
+        }
+        if memory.bad > self.patience {
+            let lower = (memory.lr * self.factor).max(self.min.of(base));
+            if memory.lr - lower > self.eps {
+                memory.lr = lower;
+            }
+            memory.cooldown = self.cooldown;
+            memory.bad = 0;
+        }
+    }
+}
