@@ -21,7 +21,7 @@ pub struct Entry {
     pub source: &'static str,
     /// A node that parses, as one would write it.
     pub example: &'static str,
-    /// Its own parameters; ramps also take [`ramp::PARAMS`].
+    /// Its own parameters; [`Entry::all_params`] has those of every ramp too.
     pub params: &'static [Param],
     pub(crate) build: Build,
 }
@@ -68,6 +68,8 @@ pub enum Holds {
     Lr,
     /// A learning rate above 0.
     PositiveLr,
+    /// A learning rate of at least 0, or this word.
+    LrOr(&'static str),
     /// A length of at least so many ticks.
     Length(u64),
     /// A number within a range.
@@ -155,6 +157,16 @@ pub(crate) const fn optional(name: &'static str, holds: Holds, doc: &'static str
     Param { name, holds, default: Default::Absent, doc }
 }
 
+/// What every mapping that is a schedule takes besides its own keys.
+pub const CLOCK: Param = param(
+    "clock",
+    Holds::Choice(CLOCKS),
+    "step",
+    "what lengths inside count: steps; epochs, the lr changing once in each; or epochs, the lr changing at each step",
+);
+
+pub(crate) const CLOCKS: &[&str] = &["step", "epoch", "epoch_fraction"];
+
 /// Every kind of schedule.
 pub const ENTRIES: &[&Entry] = &[
     // ramps: from one lr to another
@@ -204,12 +216,15 @@ impl Entry {
         matches!(self.build, Build::Rule(_))
     }
 
-    /// All its parameters: what every ramp has, then its own.
+    /// All its parameters: what every ramp has, then its own. One of its own stands in for the shared
+    /// one of the same name.
     pub fn all_params(&self) -> impl Iterator<Item = &'static Param> {
         let shared: &[Param] = match self.build {
             Build::Ramp(_) => ramp::PARAMS,
             _ => &[],
         };
-        shared.iter().chain(self.params)
+        let own = self.params;
+        let shared = shared.iter().filter(|param| own.iter().all(|own| own.name != param.name));
+        shared.chain(own)
     }
 }

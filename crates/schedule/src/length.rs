@@ -25,6 +25,19 @@ enum Amount {
 
 const FORM: &str = "a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\"";
 
+/// Reads a length of at least `least` ticks; what depends on the run is checked when it is known.
+///
+/// # Errors
+/// The value is none, or one that is too short for every run.
+pub(crate) fn length_of(least: u64) -> impl Fn(&Field<'_>) -> Result<Length, Problem> {
+    move |field| match length(field)? {
+        Length { amount: Amount::Ticks(ticks), .. } if ticks < least as f64 => {
+            Err(field.problem(format!("expected a length of at least {least}, found {ticks}")))
+        }
+        length => Ok(length),
+    }
+}
+
 /// Reads a length.
 ///
 /// # Errors
@@ -60,9 +73,7 @@ impl Length {
     /// # Errors
     /// It comes to no step at all.
     pub fn steps(&self, total: u64, steps_per_epoch: u64) -> Result<u64, Problem> {
-        let epoch = Some(steps_per_epoch as f64);
-        let run = At { s: 0.0, step: 0.0, len: total as f64, base: 1.0, tick: 1.0, epoch, whole: true };
-        match self.ticks(&run) {
+        match self.ticks(&At::run(total, 1.0, Some(steps_per_epoch))) {
             steps if steps >= 1.0 => Ok(steps as u64),
             _ => Err(self.problem(format!("{} of {total} steps is no step", self.written()))),
         }
@@ -79,23 +90,29 @@ impl Length {
     }
 
     /// The length in ticks after the checks that need a run: epochs must be known, and it must come to
-    /// at least `least` ticks.
+    /// at least `least` ticks (steps, where ticks can be split).
     pub(crate) fn check(&self, at: &At, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
         if matches!(self.amount, Amount::Epochs(_)) && at.epoch.is_none() {
             let problem = self.problem("this length is in epochs, but how long an epoch is, is not known");
-            problems.push(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"));
+            problems
+                .push(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"));
             return None;
         }
         let ticks = self.ticks(at);
-        if ticks < least {
-            let message = match self.amount {
-                Amount::Ticks(_) => format!("expected a length of at least {least}, found {ticks}"),
-                _ => format!("{} comes to {ticks} of {} here, which is too short", self.written(), at.len),
-            };
+        // Where ticks can be split, the shortest length is that of so many steps.
+        let shortest = if at.whole { least } else { least / at.tick };
+        if ticks < shortest {
+            let message =
+                format!("{} comes to {ticks} of {} here, which is too short", self.written(), at.len);
             problems.push(self.problem(message));
             return None;
         }
         Some(ticks)
+    }
+
+    /// Whether it is a share of the enclosing length.
+    pub(crate) fn is_percent(&self) -> bool {
+        matches!(self.amount, Amount::Percent(_))
     }
 
     /// A problem with this length.

@@ -4,6 +4,7 @@
 //! which any part can evaluate at any step. What closed-loop rules remember is a [`State`], a plain value
 //! next to the schedule, never inside it. No I/O, no tensors, no clock, no randomness live here.
 
+mod blend;
 pub mod catalogue;
 pub mod combine;
 mod exact;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use node::{Part, Slot};
 use problem::Problem;
 use segment::At;
-use tree::Tree;
+use tree::{Place, Tree};
 
 /// What a schedule may know of the run it is fitted to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +43,12 @@ pub struct Horizon {
 pub struct Node {
     root: Arc<Part>,
     rules: usize,
+    place: Place,
+    path: String,
 }
+
+/// The largest lr: what single precision can hold.
+const MOST_LR: f64 = f32::MAX as f64;
 
 /// A schedule fitted to one run.
 #[derive(Debug, Clone)]
@@ -92,7 +98,8 @@ pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Nod
     let before = problems.len();
     let mut rules = 0;
     let root = Part::read(tree, path, problems, &mut rules)?;
-    (problems.len() == before).then(|| Node { root: Arc::new(root), rules })
+    let node = Node { root: Arc::new(root), rules, place: tree.place, path: path.to_owned() };
+    (problems.len() == before).then_some(node)
 }
 
 impl Node {
@@ -101,19 +108,10 @@ impl Node {
     /// # Errors
     /// Every length that does not fit the run, with its place.
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
-        let run = At {
-            s: 0.0,
-            step: 0.0,
-            len: horizon.total as f64,
-            base: horizon.base_lr,
-            tick: 1.0,
-            epoch: horizon.steps_per_epoch.map(|steps| steps as f64),
-            whole: true,
-        };
+        let run = At::run(horizon.total, horizon.base_lr, horizon.steps_per_epoch);
         let mut problems = Vec::new();
-        if run.epoch.is_none() && self.root.needs_epochs(&run) {
-            let problem = Problem::new(Default::default(), "clock", "how long an epoch is, is not known");
-            problems.push(problem.with_hint("give --steps-per-epoch"));
+        if run.epoch.is_none() {
+            self.root.needs_epochs(&run, &mut problems);
         }
         if problems.is_empty() {
             self.root.check(&run, &mut problems);
@@ -122,12 +120,23 @@ impl Node {
             return Err(problems);
         }
         let mut schedule = Schedule { node: self.clone(), run, warnings: Vec::new() };
+        let start = schedule.start();
+        let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
+        if first.max(last) > MOST_LR {
+            let problem = self.problem("the lr grows beyond all numbers that training can use");
+            return Err(vec![problem.with_hint("a smaller factor, or `clamp: {max: ...}` around it")]);
+        }
         self.root.warn(&run, &mut schedule.warnings);
-        if schedule.feedback() == Feedback::OpenLoop && schedule.lr(0, &schedule.start()) == 0.0 {
-            let problem = Problem::new(Default::default(), "", "lr(0) is 0: the first update changes nothing");
+        if schedule.feedback() == Feedback::OpenLoop && first == 0.0 {
+            let problem = self.problem("lr(0) is 0: the first update changes nothing");
             schedule.warnings.push(problem.with_hint("warm up from 0.01x, or with `sample: right`"));
         }
         Ok(schedule)
+    }
+
+    /// A problem with the schedule as a whole.
+    fn problem(&self, message: &str) -> Problem {
+        Problem::new(self.place, self.path.clone(), message)
     }
 }
 

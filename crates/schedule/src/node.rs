@@ -1,7 +1,7 @@
 //! A schedule as a tree: leaves and rules at its ends, combinators at its forks. Reading it from a
 //! document, and evaluating it at a position.
 
-use crate::catalogue::{self, Build, ENTRIES};
+use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
 use crate::leaf::Leaf;
@@ -19,6 +19,8 @@ use crate::tree::{Tree, Value};
 pub(crate) struct Part {
     clock: Option<Clock>,
     what: What,
+    /// What is said if the clock counts epochs and nobody knows how long those are.
+    no_epochs: Option<Problem>,
 }
 
 #[derive(Debug)]
@@ -56,22 +58,30 @@ enum Clock {
 /// What all rules of a schedule remember, by index.
 pub(crate) type Memories = [Slot];
 
-/// What one rule remembers, and the step of its segment that it saw last.
+/// What one rule remembers, and of which segment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Slot {
-    step: u64,
+    /// The step of the run at which the segment began.
+    #[serde(with = "crate::exact")]
+    begin: f64,
     memory: Option<Memory>,
 }
 
 impl Slot {
     /// The memory at a position; a segment that has begun anew begins with a fresh one.
     pub(crate) fn memory(&mut self, rule: &dyn Rule, at: &At) -> &mut Memory {
-        let step = at.step as u64;
-        if step < self.step {
-            self.memory = None;
+        if self.begin != at.begin {
+            *self = Self { begin: at.begin, memory: None };
         }
-        self.step = step;
         self.memory.get_or_insert_with(|| rule.start(at.base))
+    }
+
+    /// The lr at a position, as the memory has it or, in a new segment, as the rule starts.
+    fn lr(&self, rule: &dyn Rule, at: &At) -> f64 {
+        match &self.memory {
+            Some(memory) if self.begin == at.begin => memory.lr,
+            _ => rule.start(at.base).lr,
+        }
     }
 }
 
@@ -111,18 +121,21 @@ impl Part {
         problems: &mut Vec<Problem>,
         rules: &mut usize,
     ) -> Option<Self> {
-        let clock = fields.read_or("clock", None, problems, |field| {
-            word(field, &["step", "epoch", "epoch_fraction"]).map(|name| match name {
-                "epoch" => Some(Clock::Epoch),
-                "epoch_fraction" => Some(Clock::EpochFraction),
-                _ => Some(Clock::Step),
+        let clock = fields.read_or("clock", (None, None), problems, |field| {
+            let problem = field.problem("this clock is in epochs, but how long an epoch is, is not known");
+            let problem = Some(problem.with_hint("give --steps-per-epoch, or leave out the clock"));
+            word(field, CLOCKS).map(|name| match name {
+                "epoch" => (Some(Clock::Epoch), problem),
+                "epoch_fraction" => (Some(Clock::EpochFraction), problem),
+                _ => (Some(Clock::Step), None),
             })
         });
         let what = match fields.optional("kind") {
             Some(kind) => Self::read_kind(&kind, fields, problems, rules),
             None => Self::read_combinator(fields, problems, rules),
         };
-        Some(Self { clock: clock?, what: what? })
+        let (clock, no_epochs) = clock?;
+        Some(Self { clock, what: what?, no_epochs })
     }
 
     fn read_kind(
@@ -170,7 +183,7 @@ impl Part {
     }
 
     pub(crate) fn leaf(leaf: Box<dyn Leaf>) -> Self {
-        Self { clock: None, what: What::Leaf(leaf) }
+        Self { clock: None, what: What::Leaf(leaf), no_epochs: None }
     }
 
     /// The position by this node's own clock.
@@ -188,17 +201,19 @@ impl Part {
         }
     }
 
-    /// The lr at a position.
+    /// The lr at a position: a number of at least 0, whatever overflowed on the way.
     pub(crate) fn lr(&self, at: &At, memories: &Memories) -> f64 {
         let at = self.local(at);
-        match &self.what {
+        let lr = match &self.what {
             What::Leaf(leaf) => leaf.lr(&at),
-            What::Rule(slot, rule) => match memories.get(*slot).and_then(|slot| slot.memory.as_ref()) {
-                Some(memory) => memory.lr,
+            What::Rule(slot, rule) => match memories.get(*slot) {
+                Some(slot) => slot.lr(rule.as_ref(), &at),
                 None => rule.start(at.base).lr,
             },
             What::Branch(branch) => branch.lr(&at, memories),
-        }
+        };
+        // NaN, too, fails the comparison.
+        if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }
     }
 
     /// The momentum at a position, where a leaf at work there cycles it.
@@ -234,6 +249,7 @@ impl Part {
                 if let Some(watch) = rule.watch() {
                     watch.check(&local, problems);
                 }
+                rule.check(local.base, problems);
             }
             What::Branch(branch) => {
                 let before = problems.len();
@@ -245,13 +261,12 @@ impl Part {
         }
     }
 
-    /// Whether this node or one below has a clock of its own in epochs.
-    pub(crate) fn needs_epochs(&self, at: &At) -> bool {
-        let mut needs = matches!(self.clock, Some(Clock::Epoch | Clock::EpochFraction));
+    /// The clocks in epochs of this node and those below, as problems.
+    pub(crate) fn needs_epochs(&self, at: &At, problems: &mut Vec<Problem>) {
+        problems.extend(self.no_epochs.clone());
         if let What::Branch(branch) = &self.what {
-            branch.parts(at, &mut |part, at| needs |= part.needs_epochs(&at));
+            branch.parts(at, &mut |part, at| part.needs_epochs(&at, problems));
         }
-        needs
     }
 
     /// What a person should know of a segment that begins at `at`.
@@ -272,9 +287,9 @@ impl Part {
 fn kind_meant(typed: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
     let wanted = plain(typed);
-    let named = ENTRIES
-        .iter()
-        .find(|entry| plain(entry.kind) == wanted || entry.aliases.iter().any(|alias| plain(alias) == wanted));
+    let named = ENTRIES.iter().find(|entry| {
+        plain(entry.kind) == wanted || entry.aliases.iter().any(|alias| plain(alias) == wanted)
+    });
     named.map(|entry| entry.kind).or_else(|| nearest(typed, ENTRIES.iter().map(|entry| entry.kind)))
 }
 

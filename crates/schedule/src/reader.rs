@@ -3,7 +3,7 @@
 
 use crate::catalogue::{Default, Holds, Param};
 use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
-use crate::length::{Length, length};
+use crate::length::{Length, length, length_of};
 use crate::lr_value::{LrValue, lr_value};
 use crate::node::Part;
 use crate::problem::{Problem, listed, nearest};
@@ -89,12 +89,26 @@ impl<'a, 'p> Reader<'a, 'p> {
         })
     }
 
+    /// A learning rate, or (`None`) the word that the table allows in its place.
+    pub(crate) fn lr_or_word(&mut self, name: &'static str) -> Option<Option<LrValue>> {
+        self.get(name, |field, holds| match (holds, &field.tree.value) {
+            (Holds::LrOr(word), Value::Text(text)) if text == word => Ok(None),
+            (Holds::LrOr(word), _) => lr_value(field)
+                .map(Some)
+                .map_err(|_| field.expected(&format!("a learning rate of at least 0, or the word `{word}`"))),
+            _ => lr_value(field).map(Some),
+        })?
+    }
+
     pub(crate) fn length(&mut self, name: &'static str) -> Option<Length> {
         self.maybe_length(name)?
     }
 
     pub(crate) fn maybe_length(&mut self, name: &'static str) -> Option<Option<Length>> {
-        self.get(name, |field, _| length(field))
+        self.get(name, |field, holds| match holds {
+            Holds::Length(least) => length_of(*least)(field),
+            _ => length(field),
+        })
     }
 
     pub(crate) fn number(&mut self, name: &'static str) -> Option<f64> {
@@ -242,7 +256,8 @@ impl<'a, 'p> Reader<'a, 'p> {
 
 /// One of `words`, with the nearest one as a hint.
 pub(crate) fn word(field: &Field<'_>, words: &[&'static str]) -> Result<&'static str, Problem> {
-    let typed = text(field).map_err(|_| field.expected(&format!("one of {}", listed(words.iter().copied()))))?;
+    let typed =
+        text(field).map_err(|_| field.expected(&format!("one of {}", listed(words.iter().copied()))))?;
     words.iter().copied().find(|word| *word == typed).ok_or_else(|| {
         let problem = field.expected(&format!("one of {}", listed(words.iter().copied())));
         match nearest(&typed, words.iter().copied()) {

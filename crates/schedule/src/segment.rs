@@ -7,6 +7,8 @@ pub(crate) struct At {
     pub(crate) s: f64,
     /// Steps since the segment began, whatever the clock.
     pub(crate) step: f64,
+    /// The step of the run at which the segment began: tells one segment from the next.
+    pub(crate) begin: f64,
     /// Length of the segment in ticks, above 0. Positions beyond it are legal.
     pub(crate) len: f64,
     /// What `1x` means here: the run's base lr, or a scaled one inside a decaying `restart`.
@@ -20,6 +22,12 @@ pub(crate) struct At {
 }
 
 impl At {
+    /// The begin of a whole run of `total` steps.
+    pub(crate) fn run(total: u64, base: f64, steps_per_epoch: Option<u64>) -> Self {
+        let epoch = steps_per_epoch.map(|steps| steps as f64);
+        Self { s: 0.0, step: 0.0, begin: 0.0, len: total as f64, base, tick: 1.0, epoch, whole: true }
+    }
+
     /// The same segment at another position.
     pub(crate) fn at(self, s: f64) -> Self {
         Self { s, step: s * self.tick, ..self }
@@ -27,11 +35,25 @@ impl At {
 
     /// A part of this segment that begins at `start` and has its own length.
     pub(crate) fn part(self, start: f64, len: f64) -> Self {
-        Self { s: self.s - start, step: self.step - start * self.tick, len, ..self }
+        let steps = start * self.tick;
+        // A begin between two ticks may be a hair off: no position lies before its segment.
+        let (s, step) = ((self.s - start).max(0.0), (self.step - steps).max(0.0));
+        Self { s, step, begin: self.begin + steps, len, ..self }
     }
 
     /// `ticks` as lengths are counted here: rounded half up to whole ticks, or as they are.
     pub(crate) fn round(&self, ticks: f64) -> f64 {
-        if self.whole { (ticks + 0.5).floor() } else { ticks }
+        if self.whole { floor(ticks + 0.5) } else { ticks }
     }
+
+    /// How many whole stretches of length `every` lie behind.
+    pub(crate) fn stretches(&self, every: f64) -> f64 {
+        floor(self.s / every)
+    }
+}
+
+/// The floor of a number of at least 0 that came out of a division or a percentage: what is meant to be
+/// whole may be a last digit below it (1.4% of 2750 is 38.5, in floating point a little less).
+fn floor(x: f64) -> f64 {
+    (x + x * (2.0 * f64::EPSILON)).floor()
 }

@@ -1,9 +1,14 @@
 //! Axes: a value of the sweep file replaced by a list of values to try, and the cross product of all
 //! axes of a tree. Knows nothing of what the values mean.
 
+use std::collections::HashSet;
+use std::iter::Peekable;
+
 use schedule::fields::{Field, Fields, join, number, whole};
 use schedule::problem::Problem;
-use schedule::tree::{Tree, Value};
+use schedule::tree::{Place, Tree, Value};
+
+use crate::id;
 
 /// The keys that make a mapping with one entry an axis.
 const KINDS: [&str; 3] = ["values", "linspace", "logspace"];
@@ -13,6 +18,8 @@ const KINDS: [&str; 3] = ["values", "linspace", "logspace"];
 pub struct Axis {
     /// Path of keys within the tree that was searched, as in `warmup.over`.
     pub path: String,
+    /// Where it stands.
+    pub place: Place,
     /// The values, in the order of the file, at least one.
     pub values: Vec<Tree>,
 }
@@ -48,7 +55,7 @@ fn search(tree: &Tree, outer: &str, inner: &str, axes: &mut Vec<Axis>, problems:
     if is_axis(tree) {
         let full = if inner.is_empty() { outer.to_owned() } else { join(outer, inner) };
         if let Some(values) = values_of(tree, &full, problems) {
-            axes.push(Axis { path: inner.to_owned(), values });
+            axes.push(Axis { path: inner.to_owned(), place: tree.place, values });
         }
         return;
     }
@@ -90,16 +97,18 @@ pub fn variants(tree: &Tree, axes: &[Axis]) -> Vec<Variant> {
     }
     all.into_iter()
         .map(|chosen| {
-            let mut values = chosen.iter().map(|(_, value)| value.clone());
-            Variant { tree: substitute(tree, &mut values), chosen }
+            let values = axes.iter().zip(&chosen).map(|(axis, (_, value))| (axis.place, value));
+            Variant { tree: substitute(tree, &mut values.peekable()), chosen }
         })
         .collect()
 }
 
-/// Replaces the axes of a tree, met in the same order as [`find`] meets them.
-fn substitute(tree: &Tree, values: &mut impl Iterator<Item = Tree>) -> Tree {
+/// Replaces the axes of a tree, met in the same order as [`find`] meets them. One that `find` refused is
+/// left as it is.
+fn substitute<'a>(tree: &Tree, values: &mut Peekable<impl Iterator<Item = (Place, &'a Tree)>>) -> Tree {
     if is_axis(tree) {
-        return values.next().unwrap_or_else(|| tree.clone());
+        let value = values.next_if(|(place, _)| *place == tree.place);
+        return value.map_or_else(|| tree.clone(), |(_, value)| value.clone());
     }
     let value = match &tree.value {
         Value::Map(entries) => {
@@ -137,11 +146,13 @@ fn values_of(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec
         }
     }
     fields.finish(problems);
-    for (i, value) in values.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for value in &values {
         if let Some(nested) = first_axis(value) {
             problems.push(Problem::new(nested.place, path, "an axis can't stand inside another axis"));
         }
-        if values.iter().take(i).any(|earlier| same(earlier, value)) {
+        // Equal as values: places don't count, and 1 is 1.0.
+        if !seen.insert(id::canonical(value).to_string()) {
             problems.push(Problem::new(value.place, path, format!("the value {value} stands here twice")));
         }
     }
@@ -196,14 +207,6 @@ fn first_axis(tree: &Tree) -> Option<&Tree> {
         Value::Map(entries) => entries.iter().find_map(|(_, child)| first_axis(child)),
         Value::List(items) => items.iter().find_map(first_axis),
         _ => None,
-    }
-}
-
-/// Equal as values: places don't count, and 1 is 1.0.
-fn same(a: &Tree, b: &Tree) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Int(i), Value::Float(x)) | (Value::Float(x), Value::Int(i)) => *i as f64 == *x,
-        _ => a.to_string() == b.to_string(),
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn short(hash: &blake3::Hash, digits: usize) -> String {
 
 /// The same tree with keys in alphabetical order and whole numbers as numbers, so that the way of
 /// writing doesn't count.
-fn canonical(tree: &Tree) -> Tree {
+pub(crate) fn canonical(tree: &Tree) -> Tree {
     Tree::new(match &tree.value {
         Value::Int(i) => Value::Float(*i as f64),
         Value::List(items) => Value::List(items.iter().map(canonical).collect()),

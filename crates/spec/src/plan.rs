@@ -105,7 +105,10 @@ fn config(
     let config = fit(&schedule.key.name, node, &variant.tree, point.base_lr, &point.task);
     match config {
         Ok((mut config, hash)) => {
-            let chosen = variant.chosen.iter().map(|(path, value)| (format!("schedule.{path}"), value));
+            // An axis of whole schedules has no path within its schedule.
+            let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
+            let chosen =
+                variant.chosen.iter().map(|(path, value)| (format!("schedule{}", within(path)), value));
             let chosen = point.chosen.iter().map(|(path, value)| (path.clone(), value)).chain(chosen);
             config.axes = chosen.map(|(path, value)| (path, value.to_string())).collect();
             Some((Arc::new(config), hash))
@@ -152,8 +155,13 @@ pub(crate) fn fit(
 /// In the order of the text, each once.
 pub(crate) fn in_order(problems: &mut Vec<Problem>) {
     problems.sort_by(|a, b| {
-        let key = |p: &Problem| (p.place.line, p.place.column);
-        key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path)).then_with(|| a.message.cmp(&b.message))
+        let place = |p: &Problem| (p.place.line, p.place.column, p.place.start, p.place.end);
+        // By everything that makes two of them differ, so that equal ones come to stand together.
+        place(a)
+            .cmp(&place(b))
+            .then_with(|| a.path.cmp(&b.path))
+            .then_with(|| a.message.cmp(&b.message))
+            .then_with(|| a.hint.cmp(&b.hint))
     });
     problems.dedup();
 }

@@ -1,10 +1,20 @@
-//! The JSON Schema of the sweep file, for editors. Made from the same names that the readers use; what a
-//! schedule may hold comes from the schedule catalogue.
+//! The JSON Schema of the sweep file, for editors. What a schedule may hold comes from the tables of the
+//! schedule crate; the keys of the run itself are listed here, and a test holds them to their readers.
+//! What no schema can say (lengths that must fit a run, one number above another) is left to the readers.
+
+mod forms;
+mod schedules;
 
 use serde_json::{Value as Json, json};
 
+use self::forms::{Forms, axis, object, property, reference};
+
 /// The schema, draft 2020-12.
 pub fn sweep_file() -> Json {
+    let mut forms = Forms::default();
+    let run = run(&mut forms);
+    schedules::define(&mut forms);
+    let names = json!({ "minLength": 1, "maxLength": 100 });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sweep file",
@@ -12,6 +22,140 @@ pub fn sweep_file() -> Json {
         "type": "object",
         "additionalProperties": false,
         "required": ["data", "model", "optimizer", "budget", "lr", "schedules"],
-        "properties": {},
+        "properties": {
+            "name": property(
+                json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
+                "the sweep's name; the file's name if not given",
+                None,
+            ),
+            "data": run.data,
+            "model": run.model,
+            "optimizer": run.optimizer,
+            "budget": run.budget,
+            "lr": property(forms.above_0(), "the base learning rate, 1x", None),
+            "clip_norm": property(
+                forms.above_0(),
+                "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
+                None,
+            ),
+            "diverge_above": property(
+                forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
+                "a run has diverged when its loss exceeds this multiple of its first loss",
+                Some(json!(100)),
+            ),
+            "evaluate": run.evaluate,
+            "seeds": seeds(),
+            "schedules": {
+                "description": "the schedules to compare, by name",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": names,
+                "additionalProperties": reference("node"),
+            },
+        },
+        "$defs": forms.into_json(),
+    })
+}
+
+/// The mappings that describe the run.
+struct Run {
+    data: Json,
+    model: Json,
+    optimizer: Json,
+    budget: Json,
+    evaluate: Json,
+}
+
+fn run(forms: &mut Forms) -> Run {
+    Run {
+        data: property(data(forms), "where the images come from", None),
+        model: property(model(), "what is trained", None),
+        optimizer: property(optimizer(forms), "how it is updated", None),
+        budget: property(budget(forms), "length of the run", None),
+        evaluate: property(
+            axis(&object(
+                &[(
+                    "every",
+                    property(forms.length(1), "how often: a length, as in 100 or \"1 epochs\"", None),
+                )],
+                &["every"],
+            )),
+            "when the validation loss is taken; after each tenth of the run if not given",
+            None,
+        ),
+    }
+}
+
+fn data(forms: &mut Forms) -> Json {
+    let datasets = axis(&json!({ "enum": ["mnist", "fashion-mnist", "digits"] }));
+    axis(&object(
+        &[
+            ("dataset", property(datasets, "the images; `digits` is a small part of `mnist`", None)),
+            ("batch_size", property(forms.whole(1), "images in a batch", Some(json!(64)))),
+            ("limit", property(forms.whole(1), "only the first so many training images", None)),
+        ],
+        &["dataset"],
+    ))
+}
+
+fn model() -> Json {
+    let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
+    let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
+    let hidden = property(widths, "widths of the hidden layers", Some(json!([128])));
+    kinds(&[("mlp", &[("hidden", hidden)]), ("lenet", &[])])
+}
+
+fn optimizer(forms: &mut Forms) -> Json {
+    let fraction = |forms: &mut Forms| {
+        let range = json!({ "minimum": 0, "exclusiveMaximum": 1 });
+        forms.number("a number of at least 0 and below 1", range)
+    };
+    let decay = |forms: &mut Forms, default: Json| {
+        let least = forms.number("a number of at least 0", json!({ "minimum": 0 }));
+        property(least, "weight decay", Some(default))
+    };
+    let nesterov = axis(&json!({ "type": "boolean" }));
+    let sgd = [
+        ("momentum", property(fraction(forms), "0 keeps no velocity", Some(json!(0)))),
+        ("nesterov", property(nesterov, "Nesterov's form; needs momentum", Some(json!(false)))),
+        ("weight_decay", decay(forms, json!(0))),
+    ];
+    let betas = json!({ "type": "array", "minItems": 2, "maxItems": 2, "items": fraction(forms) });
+    let adamw = [
+        ("betas", property(axis(&betas), "decay of the two moments", Some(json!([0.9, 0.999])))),
+        ("eps", property(forms.above_0(), "added to the root of the second moment", Some(json!(1e-8)))),
+        ("weight_decay", decay(forms, json!(0.01))),
+    ];
+    kinds(&[("sgd", &sgd), ("adamw", &adamw)])
+}
+
+fn budget(forms: &mut Forms) -> Json {
+    let epochs = property(forms.above_0(), "passes over the training images", None);
+    let steps = property(forms.whole(1), "updates", None);
+    axis(
+        &json!({ "oneOf": [object(&[("epochs", epochs)], &["epochs"]), object(&[("steps", steps)], &["steps"])] }),
+    )
+}
+
+/// A mapping whose keys follow from its `kind`. An axis of kinds leaves them open.
+fn kinds(kinds: &[(&str, &[(&str, Json)])]) -> Json {
+    let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
+    let of = |(name, keys): &(&str, &[(&str, Json)])| {
+        let kind = [("kind", json!({ "const": name }))];
+        object(&[kind.as_slice(), keys].concat(), &["kind"])
+    };
+    let mut each: Vec<Json> = kinds.iter().map(of).collect();
+    each.push(forms::open("kind", &names));
+    axis(&json!({ "anyOf": each }))
+}
+
+fn seeds() -> Json {
+    json!({
+        "description": "how many seeds (0, 1, ...), or a list of them",
+        "default": 1,
+        "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 100_000 },
+            { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } },
+        ],
     })
 }

@@ -6,7 +6,7 @@ use schedule::fields::{Field, Fields, number_where, text};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Tree, Value};
 
-use crate::axes::{self, Variant};
+use crate::axes::{self, Axis, Variant};
 use crate::trial::Task;
 use crate::{plan, task, yaml};
 
@@ -71,7 +71,9 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
 
     // What is left is one run with axes in it; its keys are checked once for each point of the grid.
     let run = run_of(tree);
+    let before = problems.len();
     let axes = axes::find(&run, "", problems);
+    let bad = problems.split_off(before);
     let points = match axes::size(&axes) {
         Some(size) if size <= MOST_TRIALS => points(&run, &axes, problems),
         size => {
@@ -79,6 +81,7 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
             None
         }
     };
+    add_bad_axes(problems, before, bad);
 
     let (name, seeds, points, schedules) = (name?, seeds?, points?, schedules?);
     let variants: u64 = schedules.iter().map(|schedule| schedule.variants.len() as u64).sum();
@@ -88,6 +91,20 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
         return None;
     }
     Some(Spec { name, text: source.to_owned(), seeds, points, schedules })
+}
+
+/// Adds the problems of axes. What the readers said, from `start` on, of the values where these axes stand
+/// is dropped: they only saw that no value was chosen.
+fn add_bad_axes(problems: &mut Vec<Problem>, start: usize, bad: Vec<Problem>) {
+    // Readers write `a[0].b` for what is `a.0.b` among axes.
+    let plain = |path: &str| path.replace('[', ".").replace(']', "");
+    let stands_at = |axis: &Problem, path: &str| {
+        axis.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut found = problems.split_off(start);
+    found.retain(|problem| !bad.iter().any(|axis| stands_at(axis, &plain(&problem.path))));
+    problems.append(&mut found);
+    problems.extend(bad);
 }
 
 fn too_many(tree: &Tree, size: Option<u64>) -> Problem {
@@ -111,10 +128,29 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
-fn points(run: &Tree, axes: &[axes::Axis], problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
-    let points: Vec<Option<Point>> =
-        axes::variants(run, axes).into_iter().map(|variant| point(variant, problems)).collect();
-    points.into_iter().collect()
+fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
+    // First each value beside the first values of the other axes: what is wrong is told once or a few
+    // times, not for each of a million points.
+    let before = problems.len();
+    let first =
+        |axis: &Axis| Axis { values: axis.values.first().cloned().into_iter().collect(), ..axis.clone() };
+    let firsts: Vec<Axis> = axes.iter().map(first).collect();
+    for (i, axis) in axes.iter().enumerate() {
+        for value in &axis.values {
+            let mut one = firsts.clone();
+            if let Some(this) = one.get_mut(i) {
+                this.values = vec![value.clone()];
+            }
+            for variant in axes::variants(run, &one) {
+                point(variant, problems);
+            }
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    // Then what values do to each other: the first bad point stands for all.
+    axes::variants(run, axes).into_iter().map(|variant| point(variant, problems)).collect()
 }
 
 fn point(variant: Variant, problems: &mut Vec<Problem>) -> Option<Point> {
@@ -198,7 +234,9 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         if let Err(message) = check_name(&key.name) {
             problems.push(Problem::new(key.place, field.path.clone(), message));
         }
+        let start = problems.len();
         let own = axes::find(tree, &path, problems);
+        let bad = problems.split_off(start);
         match axes::size(&own) {
             Some(size) if size <= MOST_TRIALS => {
                 let variants = axes::variants(tree, &own)
@@ -209,6 +247,7 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
             }
             size => problems.push(too_many(tree, size)),
         }
+        add_bad_axes(problems, start, bad);
     }
     (problems.len() == before).then_some(schedules)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
 
@@ -43,6 +43,14 @@ pub fn read(text: &str) -> Result<Tree, Vec<Problem>> {
 /// The first byte, for problems with the text as a whole.
 fn start_of(text: &str) -> Place {
     Place { line: 1, column: 1, start: 0, end: text.chars().next().map_or(0, char::len_utf8) }
+}
+
+/// Line and column behind the last character.
+fn end_of(text: &str) -> (usize, usize) {
+    let is_break = |c: char| c == '\n' || c == '\r';
+    let lines = 1 + text.replace("\r\n", "\n").matches(is_break).count();
+    let last = text.rsplit(is_break).next().unwrap_or_default();
+    (lines, last.chars().count() + 1)
 }
 
 /// A list or mapping whose end has not come yet.
@@ -94,14 +102,24 @@ impl<'a> Builder<'a> {
     fn place(&self, span: Span) -> Place {
         let start = self.byte(span.start.index());
         let end = self.byte(span.end.index()).max(start);
-        Place { line: span.start.line(), column: span.start.col() + 1, start, end }
+        let (line, column) = self.line_and_column(&span.start);
+        Place { line, column, start, end }
+    }
+
+    fn line_and_column(&self, marker: &Marker) -> (usize, usize) {
+        // The scanner counts a line break at the end of the text even where there is none.
+        if self.byte(marker.index()) >= self.text.len() {
+            return end_of(self.text);
+        }
+        (marker.line(), marker.col() + 1)
     }
 
     fn syntax(&self, error: &ScanError) -> Problem {
         let marker = error.marker();
         let start = self.byte(marker.index());
         let end = (start + 1..=self.text.len()).find(|end| self.text.is_char_boundary(*end)).unwrap_or(start);
-        let place = Place { line: marker.line(), column: marker.col() + 1, start, end };
+        let (line, column) = self.line_and_column(marker);
+        let place = Place { line, column, start, end };
         if error.info().contains("recursion limit") {
             return Problem::new(place, "", format!("nested more than {MOST_DEPTH} levels deep"));
         }
@@ -319,6 +337,8 @@ mod tests {
         assert!(problem("# only a comment\n").contains("empty"));
         assert!(problem("a: 1\na: 2\n").starts_with("2:1: the key `a` stands here a second time"));
         assert!(problem("a:\n\tb: 1\n").contains("never with tabs"));
+        assert!(problem("a: [é").starts_with("1:6: this is not YAML"));
+        assert!(problem("a: [é\r\n").starts_with("2:1: this is not YAML"));
         assert!(problem("a: 1\n---\nb: 2\n").contains("second"));
         assert!(problem("a: !!str 1\n").contains("tags"));
         assert!(problem("a: .nan\n").contains("finite"));

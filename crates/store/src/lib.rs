@@ -1,1 +1,23 @@
-//! TODO
+//! The sweep database: the only SQL in the workspace. [`Store`] is the one writer, [`Reader`] reads, also
+//! while a sweep runs. The tables and the views for people are made by `migrations/` in the repository.
+//! What the results mean is not decided here, but by `report`.
+
+mod connection;
+mod error;
+mod event;
+mod files;
+mod lock;
+mod metrics;
+mod query;
+mod reader;
+mod register;
+mod rows;
+mod schema;
+mod statement;
+mod store;
+
+pub use error::StoreError;
+pub use query::{Table, Value};
+pub use reader::Reader;
+pub use rows::{Environment, RunRow, Status, TrialRow, Unfinished};
+pub use store::Store;

@@ -1,6 +1,6 @@
 //! The product of several schedules' factors.
 
-use super::Combinator;
+use super::{Combinator, Form};
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -10,6 +10,8 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     summary: "the product of several schedules' factors lr/base (torch ChainedScheduler)",
     example: "{chain: [{kind: multistep, at: [\"50%\"]}, {kind: exponential, gamma: 0.9, every: \"10%\"}]}",
     nodes: &["chain"],
+    form: Form::Many,
+    groups: &[],
     params: &[],
     read: |reader| Some(Box::new(Chain { links: reader.nodes("chain")? })),
 };

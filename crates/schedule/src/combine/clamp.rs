@@ -1,6 +1,6 @@
 //! A schedule between a floor and a ceiling.
 
-use super::Combinator;
+use super::{Combinator, Form, Group};
 use crate::catalogue::{Holds, Param, optional};
 use crate::fields::Fields;
 use crate::lr_value::LrValue;
@@ -14,6 +14,14 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     summary: "a schedule between a floor and a ceiling, `clamp: {min, max}`",
     example: "{clamp: {min: 0.01x}, of: {kind: exponential, gamma: 0.9, every: \"1%\"}}",
     nodes: &["of"],
+    form: Form::One,
+    groups: &[Group {
+        key: "clamp",
+        doc: "the bounds, one or both",
+        params: BOUNDS,
+        shaped: false,
+        least: 1,
+    }],
     params: &[],
     read: |reader| {
         let of = reader.node("of");
@@ -33,8 +41,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 };
 
 /// The keys of `clamp`.
-pub(crate) const BOUNDS: &[Param] =
-    &[optional("min", Holds::Lr, "floor"), optional("max", Holds::Lr, "ceiling")];
+const BOUNDS: &[Param] = &[optional("min", Holds::Lr, "floor"), optional("max", Holds::Lr, "ceiling")];
 
 #[derive(Debug)]
 struct Clamp {

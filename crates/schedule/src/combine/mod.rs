@@ -1,6 +1,6 @@
 //! Combinators: schedules made of schedules. One file each, and the table of them.
 
-use crate::catalogue::Param;
+use crate::catalogue::{Holds, Param, optional};
 use crate::node::Branch;
 use crate::reader::Reader;
 
@@ -21,11 +21,45 @@ pub struct Combinator {
     pub summary: &'static str,
     /// A node that parses, as one would write it.
     pub example: &'static str,
-    /// Keys that hold a node.
+    /// Keys that hold a node, or several as `form` says.
     pub nodes: &'static [&'static str],
+    /// What stands under these keys.
+    pub form: Form,
+    /// Keys that hold a mapping with parameters of its own.
+    pub groups: &'static [Group],
     /// Its other keys.
     pub params: &'static [Param],
     pub(crate) read: fn(&mut Reader<'_, '_>) -> Option<Box<dyn Branch>>,
+}
+
+/// What stands under a combinator's node key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A node.
+    One,
+    /// A list of nodes.
+    Many,
+    /// A list of phases: nodes with a length `for`, or `value` in place of a node.
+    Phases,
+}
+
+/// What a phase takes besides the keys of its node.
+pub const FOR: Param =
+    optional("for", Holds::Length(0), "length of the phase; the last one takes the rest if not given");
+
+/// A mapping inside a combinator.
+#[derive(Debug)]
+pub struct Group {
+    /// Its key.
+    pub key: &'static str,
+    /// One line: what it does.
+    pub doc: &'static str,
+    /// Its keys.
+    pub params: &'static [Param],
+    /// Whether it also takes `shape`, the kind of any ramp, together with that kind's own parameters.
+    pub shaped: bool,
+    /// The fewest keys that it may have; 0 if the whole mapping may be missing.
+    pub least: usize,
 }
 
 /// Every combinator.

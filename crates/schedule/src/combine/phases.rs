@@ -1,6 +1,6 @@
 //! One schedule after another.
 
-use super::Combinator;
+use super::{Combinator, Form};
 use crate::fields::{Field, Fields};
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
@@ -17,6 +17,8 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
               the rest; `value: LR` stands for a constant (torch SequentialLR, optax join_schedules)",
     example: "{phases: [{for: \"10%\", kind: linear, from: 0, to: 1x}, {kind: cosine, to: 0}]}",
     nodes: &["phases"],
+    form: Form::Phases,
+    groups: &[],
     params: &[],
     read: |reader| {
         let field = reader.fields.required("phases", reader.problems)?;

@@ -1,6 +1,6 @@
 //! Warm restarts of any schedule.
 
-use super::Combinator;
+use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -13,9 +13,16 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     summary: "starts a schedule again and again (SGDR, warm restarts)",
     example: "{restart: {kind: cosine, to: 0}, every: \"25%\"}",
     nodes: &["restart"],
+    form: Form::One,
+    groups: &[],
     params: &[
         required("every", Holds::Length(1), "length of the first cycle"),
-        param("mult", Holds::Number(AT_LEAST_1), "1", "each cycle is so many times as long as the one before"),
+        param(
+            "mult",
+            Holds::Number(AT_LEAST_1),
+            "1",
+            "each cycle is so many times as long as the one before",
+        ),
         param("decay", Holds::Number(ABOVE_0), "1", "factor from cycle to cycle on what `decay_on` names"),
         param(
             "decay_on",
@@ -72,37 +79,45 @@ enum DecayOn {
 impl Restart {
     /// Begin of cycle `i`: the sum of the lengths before it.
     fn begin(&self, every: f64, i: f64) -> f64 {
-        if self.mult == 1.0 { every * i } else { every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0) }
+        match self.mult - 1.0 {
+            0.0 => every * i,
+            // The power would lose its last digits against the 1.
+            growth if growth < 1e-3 => every * libm::expm1(i * libm::log1p(growth)) / growth,
+            growth => every * (libm::pow(self.mult, i) - 1.0) / growth,
+        }
     }
 
     /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.
-    fn cycle(&self, every: f64, s: f64) -> f64 {
+    fn cycle(&self, every: f64, at: &At) -> f64 {
         if self.mult == 1.0 {
-            return (s / every).floor();
+            return at.stretches(every);
         }
-        let estimate = libm::log1p(s / every * (self.mult - 1.0)) / libm::log(self.mult);
-        let mut i = estimate.floor().max(0.0);
-        // The logarithm can be a hair off at a boundary.
+        let growth = self.mult - 1.0;
+        let estimate = libm::log1p(at.s / every * growth) / libm::log1p(growth);
+        let i = estimate.floor().max(0.0);
+        // A begin that is meant to be whole can be a hair late, and the logarithm a hair off.
+        let s = at.s * (1.0 + 4.0 * f64::EPSILON) + 1e-9 * every;
         if self.begin(every, i) > s {
-            i -= 1.0;
+            i - 1.0
         } else if self.begin(every, i + 1.0) <= s {
-            i += 1.0;
+            i + 1.0
+        } else {
+            i
         }
-        i
     }
 
     /// The position inside the cycle and the decay so far; `None` after the last cycle.
     fn inside(&self, at: &At) -> Option<(At, f64)> {
         let every = self.every.ticks(at);
-        let i = self.cycle(every, at.s);
+        let i = self.cycle(every, at);
         if self.limit.is_some_and(|limit| i >= limit as f64) {
             return None;
         }
-        let begin = self.begin(every, i);
-        let length = self.begin(every, i + 1.0) - begin;
-        let factor = libm::pow(self.decay, i);
-        let inside = at.part(begin, length);
-        let base = if self.decay_on == DecayOn::Peak { at.base * factor } else { at.base };
+        // Far beyond every run the length would be infinite.
+        let length = (every * libm::pow(self.mult, i)).min(1e300);
+        let factor = libm::pow(self.decay, i).min(f64::MAX);
+        let inside = at.part(self.begin(every, i), length);
+        let base = if self.decay_on == DecayOn::Peak { (at.base * factor).min(f64::MAX) } else { at.base };
         Some((At { base, ..inside }, factor))
     }
 }

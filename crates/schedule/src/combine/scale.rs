@@ -1,6 +1,6 @@
 //! A schedule times a number.
 
-use super::Combinator;
+use super::{Combinator, Form};
 use crate::catalogue::{AT_LEAST_0, Holds, required};
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -11,6 +11,8 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     summary: "a schedule times a number",
     example: "{scale: 0.5, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
+    form: Form::One,
+    groups: &[],
     params: &[required("scale", Holds::Number(AT_LEAST_0), "the factor")],
     read: |reader| {
         let (factor, of) = (reader.number("scale"), reader.node("of"));

@@ -1,6 +1,6 @@
 //! A schedule ahead of its time.
 
-use super::Combinator;
+use super::{Combinator, Form};
 use crate::catalogue::{Holds, required};
 use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
@@ -12,6 +12,8 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     summary: "a schedule evaluated so many ticks ahead",
     example: "{shift: 1, of: {kind: linear, to: 0}}",
     nodes: &["of"],
+    form: Form::One,
+    groups: &[],
     params: &[required("shift", Holds::Length(0), "how far ahead")],
     read: |reader| {
         let (by, of) = (reader.length("shift"), reader.node("of"));

@@ -2,23 +2,34 @@
 
 use std::f64::consts::PI;
 
-use super::Combinator;
+use super::{Combinator, Form, Group};
+use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, ENTRIES, Holds, Param, find, param, required};
 use crate::fields::{Field, Fields};
 use crate::length::Length;
-use crate::lr_value::{LrValue, lr_value};
+use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
-use crate::ramp::{SAMPLE, Sample, Shape, shape_of};
+use crate::ramp::{K, SAMPLE, Sample, Shape, bent, shape_of};
 use crate::reader::{Reader, word};
 use crate::segment::At;
-use crate::tree::Value;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "body",
     summary: "a schedule between a warmup and a cooldown, either of which may be missing",
     example: "{warmup: {over: \"5%\", from: 0.01x}, body: 1x, cooldown: {over: \"20%\", to: 0}}",
     nodes: &["body"],
+    form: Form::One,
+    groups: &[
+        Group { key: "warmup", doc: "the way up before the body", params: WARMUP, shaped: false, least: 0 },
+        Group {
+            key: "cooldown",
+            doc: "the way down after the body",
+            params: COOLDOWN,
+            shaped: true,
+            least: 0,
+        },
+    ],
     params: &[],
     read: |reader| {
         let warmup = reader.fields.optional("warmup").map(|field| Warmup::read(&field, reader));
@@ -37,7 +48,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 };
 
 /// The keys of `warmup`.
-pub const WARMUP: &[Param] = &[
+const WARMUP: &[Param] = &[
     required("over", Holds::Length(0), "length W of the warmup"),
     param("from", Holds::Lr, "0", "lr at progress 0"),
     param(
@@ -55,15 +66,20 @@ pub const WARMUP: &[Param] = &[
         "`prefix`: the body begins after it; `overlay`: the body's clock runs from 0 underneath; `multiply`: it scales \
          the body, which runs from 0",
     ),
-    // Besides an lr it may be the word `body`.
-    param("target", Holds::Lr, "1x", "lr at progress 1, or `body`: the body's lr where the warmup ends"),
+    param(
+        "target",
+        Holds::LrOr("body"),
+        "1x",
+        "lr at progress 1, or `body`: the body's lr where the warmup ends",
+    ),
 ];
 
 /// The keys of `cooldown` besides those of its shape.
-pub const COOLDOWN: &[Param] = &[
+const COOLDOWN: &[Param] = &[
     required("over", Holds::Length(0), "length C of the cooldown, the last C of the segment"),
     param("to", Holds::Lr, "0", "lr at progress 1"),
     SAMPLE,
+    K,
     param(
         "mode",
         Holds::Choice(&["anchor", "multiply"]),
@@ -114,6 +130,7 @@ struct Cooldown {
     to: LrValue,
     shape: Box<dyn Shape>,
     sample: Sample,
+    k: f64,
     multiply: bool,
 }
 
@@ -124,17 +141,7 @@ impl Warmup {
         let (over, from, shape) = (reader.length("over"), reader.lr("from"), reader.choice("shape"));
         let (power, sample, mode) =
             (reader.number("power"), Sample::read(&mut reader), reader.choice("mode"));
-        let target = match reader.fields.optional("target") {
-            None => Some(Some(LrValue::Multiple(1.0))),
-            Some(field) if field.tree.value == Value::Text("body".to_owned()) => Some(None),
-            Some(field) => match lr_value(&field) {
-                Ok(lr) => Some(Some(lr)),
-                Err(_) => {
-                    reader.problems.push(field.expected("a learning rate, or the word `body`"));
-                    None
-                }
-            },
-        };
+        let target = reader.lr_or_word("target");
         let way = match shape {
             Some("cosine") => Way::Cosine,
             Some("one_minus_sqrt") => Way::OneMinusSqrt,
@@ -164,13 +171,14 @@ impl Warmup {
             Way::Linear => p,
             Way::Cosine => (1.0 - libm::cos(PI * p)) / 2.0,
             Way::OneMinusSqrt => 1.0 - (1.0 - p).sqrt(),
-            Way::Exponential => return from * libm::pow(target / from, p),
+            Way::Exponential if p < 1.0 => return from * libm::pow(target / from, p),
+            Way::Exponential => 1.0,
             Way::Constant => 0.0,
             Way::Log if n <= 1.0 => 1.0,
             Way::Log => libm::log(s + 1.0) / libm::log(n),
             Way::Power(power) => libm::pow(p, power),
         };
-        from + (target - from) * way
+        blend(from, target, way)
     }
 }
 
@@ -179,12 +187,11 @@ impl Cooldown {
         let fields = Fields::new(field.tree, &field.path, outer.problems)?;
         let mut reader = Reader::new(fields, COOLDOWN, outer.problems, outer.rules);
         let (over, to) = (reader.length("over"), reader.lr("to"));
-        let (sample, mode) = (Sample::read(&mut reader), reader.choice("mode"));
+        let (sample, k, mode) = (Sample::read(&mut reader), reader.number("k"), reader.choice("mode"));
         let ramps: Vec<&'static str> =
             ENTRIES.iter().filter(|entry| entry.is_ramp()).map(|entry| entry.kind).collect();
-        let name =
-            reader.fields.read_or("shape", "linear", reader.problems, |field| word(field, &ramps));
-        let Some(entry) = name.and_then(find) else { return None };
+        let name = reader.fields.read_or("shape", "linear", reader.problems, |field| word(field, &ramps));
+        let entry = name.and_then(find)?;
         let shape = shape_of(entry, &mut reader);
         if let (Some(shape), Some(to)) = (&shape, to)
             && shape.needs_positive_ends()
@@ -194,7 +201,7 @@ impl Cooldown {
         }
         reader.finish();
         let multiply = mode? == "multiply";
-        Some(Self { over: over?, to: to?, shape: shape?, sample: sample?, multiply })
+        Some(Self { over: over?, to: to?, shape: shape?, sample: sample?, k: k?, multiply })
     }
 }
 
@@ -234,6 +241,11 @@ impl Wrap {
     }
 }
 
+/// Two percentages that come to 100 may both have been rounded up.
+fn slack(warmup: &Length, cooldown: &Length) -> f64 {
+    if warmup.is_percent() && cooldown.is_percent() { 1.0 } else { 0.0 }
+}
+
 impl Branch for Wrap {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         let spans = self.spans(at);
@@ -252,21 +264,17 @@ impl Branch for Wrap {
             };
             return warmup.lr(at.s, spans.warm, from, target);
         }
-        let Some(cooldown) = &self.cooldown else {
-            return self.body.lr(&self.body_at(at, &spans), memories);
-        };
-        if at.s < spans.cool {
-            return self.body.lr(&self.body_at(at, &spans), memories);
-        }
         let n = at.len - spans.cool;
+        let cooldown = match &self.cooldown {
+            Some(cooldown) if at.s >= spans.cool && n > 0.0 => cooldown,
+            _ => return self.body.lr(&self.body_at(at, &spans), memories),
+        };
         let p = if at.s >= at.len { 1.0 } else { cooldown.sample.progress(at.s - spans.cool, n) };
+        let p = bent(p, cooldown.k);
         let to = cooldown.to.of(at.base);
         if cooldown.multiply {
             let body = self.body.lr(&self.body_at(at, &spans), memories);
             return (body * cooldown.shape.value(p, 1.0, to / at.base)).max(0.0);
-        }
-        if n <= 0.0 {
-            return self.body.lr(&self.body_at(at, &spans), memories);
         }
         let anchor = self.body_lr(at, spans.cool, &spans, memories);
         cooldown.shape.value(p, anchor, to).max(0.0)
@@ -279,7 +287,7 @@ impl Branch for Wrap {
             None => false,
         };
         let cooling = match &self.cooldown {
-            Some(cooldown) => at.s >= spans.cool && !cooldown.multiply,
+            Some(cooldown) => at.s >= spans.cool && spans.cool < at.len && !cooldown.multiply,
             None => false,
         };
         // What a warmup or cooldown replaces sees nothing of that time.
@@ -301,11 +309,11 @@ impl Branch for Wrap {
                 problems.push(over.problem(message));
             }
             (_, Some((over, Some(c)))) if c > at.len => {
-                let message = format!("the cooldown takes {c}, which is longer than the {} there are", at.len);
+                let message =
+                    format!("the cooldown takes {c}, which is longer than the {} there are", at.len);
                 problems.push(over.problem(message));
             }
-            // One more may come from rounding two percentages up.
-            (Some((_, Some(w))), Some((over, Some(c)))) if w + c > at.len + 1.0 => {
+            (Some((before, Some(w))), Some((over, Some(c)))) if w + c > at.len + slack(before, over) => {
                 let message =
                     format!("warmup ({w}) and cooldown ({c}) are longer than the {} there are", at.len);
                 problems.push(over.problem(message));

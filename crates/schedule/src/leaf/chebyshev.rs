@@ -11,7 +11,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["get_chebyshev_schedule", "fractal_chebyshev"],
     summary: "reciprocal Chebyshev nodes in fractal order; may exceed the base lr 19 times",
     formula: "lr = base / (0.525 - 0.475 cos(pi (j + 0.5) / n)), n = 2^(floor(log2(epochs - 1)) + 1), j the fractal \
-              permutation of max(s - 2, 0), the last node held; the first three positions share one node",
+              permutation of max(s - 2, 0), the last node held; the first three positions share one node. As in the \
+              library, only the first half of the nodes is used for up to 4 epochs",
     source: "Agarwal et al. 2021; pytorch_optimizer get_chebyshev_schedule",
     example: "{clock: epoch, kind: chebyshev, epochs: 8}",
     params: &[required("epochs", Holds::Whole(1), "number of ticks to spread the nodes over")],
@@ -23,7 +24,9 @@ pub(crate) static ENTRY: Entry = Entry {
         }
         // epochs - 1 >= 1 has floor(log2) = 63 - leading zeros.
         let levels = if epochs > 1 { 64 - (epochs - 1).leading_zeros() } else { 0 };
-        Some(Box::new(Chebyshev { levels }))
+        // The library permutes at least n - 2 indices, not n.
+        let order = if levels < 3 { levels.saturating_sub(1) } else { levels };
+        Some(Box::new(Chebyshev { levels, order }))
     }),
 };
 
@@ -31,6 +34,8 @@ pub(crate) static ENTRY: Entry = Entry {
 struct Chebyshev {
     /// log2 of the number of nodes.
     levels: u32,
+    /// log2 of the number of indices that the permutation visits.
+    order: u32,
 }
 
 /// Element `i` of the fractal permutation of 2^levels elements: each level interlaces the half-length
@@ -47,11 +52,26 @@ fn fractal(i: u64, levels: u32) -> u64 {
 
 impl Leaf for Chebyshev {
     fn lr(&self, at: &At) -> f64 {
-        let n = 1_u64 << self.levels;
-        // Two nodes: the library's permutation has one element then.
-        let last = if self.levels < 2 { 0 } else { n - 1 };
+        let last = (1_u64 << self.order) - 1;
         let i = ((at.s - 2.0).max(0.0) as u64).min(last);
-        let node = fractal(i, self.levels) as f64 + 0.5;
-        at.base / (0.525 - 0.475 * libm::cos(PI * node / n as f64))
+        let node = fractal(i, self.order) as f64 + 0.5;
+        at.base / (0.525 - 0.475 * libm::cos(PI * node / (1_u64 << self.levels) as f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fractal;
+
+    /// The definition: the permutation of 2n interlaces that of n with its mirror image.
+    #[test]
+    fn the_permutation_interlaces_itself_with_its_mirror_image() {
+        let mut permutation = vec![0_u64];
+        for levels in 0..8 {
+            let closed: Vec<u64> = (0..permutation.len() as u64).map(|i| fractal(i, levels)).collect();
+            assert_eq!(closed, permutation);
+            let mirror = 2 * permutation.len() as u64 - 1;
+            permutation = permutation.iter().flat_map(|i| [*i, mirror - i]).collect();
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Cyclical learning rates: up, down, again.
 
 use super::Leaf;
+use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -22,9 +23,18 @@ pub(crate) static ENTRY: Entry = Entry {
         param("max", Holds::Lr, "1x", "lr at the top of the first cycle, at least `min`"),
         param("up", Holds::Length(1), "2000", "length of the rise"),
         optional("down", Holds::Length(1), "length of the fall; as long as `up` if not given"),
-        param("mode", Holds::Choice(&["triangular", "triangular2", "exp_range"]), "triangular", "how tops change"),
+        param(
+            "mode",
+            Holds::Choice(&["triangular", "triangular2", "exp_range"]),
+            "triangular",
+            "how tops change",
+        ),
         param("gamma", Holds::Number(ABOVE_0), "1", "factor per step of exp_range"),
-        optional("momentum", Holds::Momentum, "cycle the momentum (Adam: beta1) between these; off if not given"),
+        optional(
+            "momentum",
+            Holds::Momentum,
+            "cycle the momentum (Adam: beta1) between these; off if not given",
+        ),
     ],
     build: Build::Leaf(|reader| {
         let (min, max) = (reader.lr("min"), reader.lr("max"));
@@ -38,7 +48,15 @@ pub(crate) static ENTRY: Entry = Entry {
             _ => Mode::Triangular,
         };
         let order = Problem::new(top_place, path, "`max` is below `min`");
-        Some(Box::new(Cyclic { min: min?, max: max?, up: up?, down: down?, mode, momentum: momentum?, order }))
+        Some(Box::new(Cyclic {
+            min: min?,
+            max: max?,
+            up: up?,
+            down: down?,
+            mode,
+            momentum: momentum?,
+            order,
+        }))
     }),
 };
 
@@ -73,7 +91,8 @@ impl Cyclic {
         let factor = match self.mode {
             Mode::Triangular => 1.0,
             Mode::Triangular2 => libm::exp2(1.0 - cycle),
-            Mode::ExpRange { gamma } => libm::pow(gamma, at.s),
+            // A factor above 1 outgrows all numbers; the foot, 0 times it, must stay 0.
+            Mode::ExpRange { gamma } => libm::pow(gamma, at.s).min(f64::MAX),
         };
         height * factor
     }
@@ -81,12 +100,13 @@ impl Cyclic {
 
 impl Leaf for Cyclic {
     fn lr(&self, at: &At) -> f64 {
-        let min = self.min.of(at.base);
-        min + (self.max.of(at.base) - min) * self.height(at)
+        blend(self.min.of(at.base), self.max.of(at.base), self.height(at))
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {
-        self.momentum.map(|momentum| momentum.max - (momentum.max - momentum.min) * self.height(at))
+        let momentum = self.momentum?;
+        // Tops that grow would take it below 0.
+        Some(blend(momentum.max, momentum.min, self.height(at)).max(0.0))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

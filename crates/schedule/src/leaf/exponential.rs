@@ -34,8 +34,9 @@ struct Exponential {
 
 impl Leaf for Exponential {
     fn lr(&self, at: &At) -> f64 {
-        let n = at.s / self.every.ticks(at);
-        at.base * libm::pow(self.gamma, if self.staircase { n.floor() } else { n })
+        let every = self.every.ticks(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s / every };
+        at.base * libm::pow(self.gamma, n)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

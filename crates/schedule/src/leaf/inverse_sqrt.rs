@@ -13,7 +13,11 @@ pub(crate) static ENTRY: Entry = Entry {
     formula: "lr = base / sqrt(1 + s / timescale)",
     source: "transformers inverse_sqrt, fairseq, big_vision rsqrt, Megatron",
     example: "{warmup: {over: \"10%\"}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
-    params: &[required("timescale", Holds::Length(1), "after 3 timescales the lr has halved; often the warmup's length")],
+    params: &[required(
+        "timescale",
+        Holds::Length(1),
+        "after 3 timescales the lr has halved; often the warmup's length",
+    )],
     build: Build::Leaf(|reader| Some(Box::new(InverseSqrt { timescale: reader.length("timescale")? }))),
 };
 

@@ -36,8 +36,8 @@ struct InverseTime {
 
 impl Leaf for InverseTime {
     fn lr(&self, at: &At) -> f64 {
-        let n = at.s / self.every.ticks(at);
-        let n = if self.staircase { n.floor() } else { n };
+        let every = self.every.ticks(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s / every };
         at.base / libm::pow(1.0 + self.rate * n, self.power)
     }
 

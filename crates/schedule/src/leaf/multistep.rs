@@ -49,8 +49,12 @@ pub(crate) static ENTRY: Entry = Entry {
             }
             (None, None, Some(values)) => {
                 if values.len() != at.len() + 1 {
-                    let message =
-                        format!("{} milestones need {} values, found {}", at.len(), at.len() + 1, values.len());
+                    let message = format!(
+                        "{} milestones need {} values, found {}",
+                        at.len(),
+                        at.len() + 1,
+                        values.len()
+                    );
                     reader.problem("values", message);
                     return None;
                 }

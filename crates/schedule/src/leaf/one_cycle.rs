@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use super::Leaf;
+use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -28,10 +29,15 @@ pub(crate) static ENTRY: Entry = Entry {
         param("final_div", Holds::Number(ABOVE_0), "10000", "the last lr is the first one divided by this"),
         param("anneal", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
         param("three_phase", Holds::Flag, "false", "fall as long as it rose, then down to the last lr"),
-        optional("momentum", Holds::Momentum, "cycle the momentum (Adam: beta1) between these; off if not given"),
+        optional(
+            "momentum",
+            Holds::Momentum,
+            "cycle the momentum (Adam: beta1) between these; off if not given",
+        ),
     ],
     build: Build::Leaf(|reader| {
-        let (max, over, pct_start) = (reader.lr("max"), reader.maybe_length("over"), reader.number("pct_start"));
+        let (max, over, pct_start) =
+            (reader.lr("max"), reader.maybe_length("over"), reader.number("pct_start"));
         let (div, final_div) = (reader.number("div"), reader.number("final_div"));
         let (anneal, three_phase) = (reader.choice("anneal"), reader.flag("three_phase"));
         let momentum = reader.momentum();
@@ -78,21 +84,26 @@ impl OneCycle {
         self.over.as_ref().map_or(at.len, |over| over.ticks(at))
     }
 
+    fn problem(&self, message: String) -> Problem {
+        Problem::new(self.place, self.path.clone(), message)
+    }
+
     /// The knots around a position, and how far it is from the first to the second.
     fn between(&self, at: &At) -> (Knot, Knot, f64) {
         let n = self.n(at);
-        let top = self.pct_start * n - 1.0;
-        let last = n - 1.0;
-        let (start, end, from, to) = if at.s <= top {
+        let (top, back, last) = (self.pct_start * n - 1.0, 2.0 * self.pct_start * n - 2.0, n - 1.0);
+        let s = at.s.min(last);
+        let (start, end, from, to) = if s <= top {
             (0.0, top, Knot::First, Knot::Top)
         } else if !self.three_phase {
             (top, last, Knot::Top, Knot::Last)
-        } else if at.s <= 2.0 * self.pct_start * n - 2.0 {
-            (top, 2.0 * self.pct_start * n - 2.0, Knot::Top, Knot::First)
+        } else if s <= back {
+            (top, back, Knot::Top, Knot::First)
         } else {
-            (2.0 * self.pct_start * n - 2.0, last, Knot::First, Knot::Last)
+            (back, last, Knot::First, Knot::Last)
         };
-        let q = ((at.s - start) / (end - start)).min(1.0);
+        // A stretch without length, 0 / 0, stands at its end.
+        let q = ((s - start) / (end - start)).min(1.0);
         (from, to, if self.linear { q } else { (1.0 - libm::cos(PI * q)) / 2.0 })
     }
 }
@@ -106,7 +117,7 @@ impl Leaf for OneCycle {
             Knot::Last => max / self.div / self.final_div,
         };
         let (from, to, q) = self.between(at);
-        value(from) + (value(to) - value(from)) * q
+        blend(value(from), value(to), q)
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {
@@ -116,7 +127,7 @@ impl Leaf for OneCycle {
             Knot::First | Knot::Last => momentum.max,
         };
         let (from, to, q) = self.between(at);
-        Some(value(from) + (value(to) - value(from)) * q)
+        Some(blend(value(from), value(to), q))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
@@ -126,18 +137,33 @@ impl Leaf for OneCycle {
             return;
         }
         let n = self.n(at);
-        let problem = |message: String| Problem::new(self.place, self.path.clone(), message);
-        if self.pct_start * n == 1.0 {
-            let message = format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
-            problems.push(problem(message).with_hint("a larger `pct_start`"));
+        if n < 1.0 {
+            problems.push(self.problem(format!("the cycle has no room: N is {n}")));
+        } else if (self.pct_start * n - 1.0).abs() < 1e-9 {
+            let message =
+                format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
+            problems.push(self.problem(message).with_hint("a larger `pct_start`"));
         }
     }
 
     fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
         let n = self.n(at);
         if self.pct_start * n < 1.0 {
-            let message = format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
-            warnings.push(Problem::new(self.place, self.path.clone(), message));
+            let message =
+                format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
+            warnings.push(self.problem(message));
+        }
+        if self.three_phase && self.pct_start > 0.5 {
+            let message =
+                format!("the way back does not end: rise and fall take {} of 1", 2.0 * self.pct_start);
+            warnings
+                .push(self.problem(message).with_hint("`three_phase` needs a `pct_start` of at most 0.5"));
+        }
+        if let Some(over) = &self.over
+            && n > at.len
+        {
+            let message = format!("the cycle takes {n} but the run leaves {}: it is cut", at.len);
+            warnings.push(over.problem(message).with_hint("without `over` it takes all there is"));
         }
     }
 }

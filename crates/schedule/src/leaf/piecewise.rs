@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 use super::Leaf;
+use crate::blend::blend;
 use crate::catalogue::{Build, Entry, Holds, param, required};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -54,8 +55,8 @@ impl Leaf for Piecewise {
                 let Some((a, start)) = before else { return end };
                 let q = (at.s - a) / (b - a);
                 return match self.interp {
-                    Interp::Linear => start + (end - start) * q,
-                    Interp::Cosine => start + (end - start) * (1.0 - libm::cos(PI * q)) / 2.0,
+                    Interp::Linear => blend(start, end, q),
+                    Interp::Cosine => blend(start, end, (1.0 - libm::cos(PI * q)) / 2.0),
                     Interp::Constant => start,
                 };
             }

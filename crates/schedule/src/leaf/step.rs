@@ -31,7 +31,7 @@ struct Step {
 
 impl Leaf for Step {
     fn lr(&self, at: &At) -> f64 {
-        at.base * libm::pow(self.gamma, (at.s / self.every.ticks(at)).floor())
+        at.base * libm::pow(self.gamma, at.stretches(self.every.ticks(at)))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

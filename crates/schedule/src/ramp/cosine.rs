@@ -17,17 +17,16 @@ pub(crate) static ENTRY: Entry = Entry {
         "cos",
     ],
     summary: "half a cosine wave from one lr to another",
-    formula: "lr = to + (from - to) * ((1 + cos(2 pi cycles p^k)) / 2)^exponent",
-    source: "SGDR, arXiv 1608.03983; exponent: optax; k-decay: arXiv 2004.05909",
+    formula: "lr = to + (from - to) * ((1 + cos(2 pi cycles p)) / 2)^exponent",
+    source: "SGDR, arXiv 1608.03983; exponent: optax",
     example: "{kind: cosine, to: 0.1x}",
     params: &[
         param("cycles", Holds::Number(ABOVE_0), "0.5", "waves over the ramp"),
         param("exponent", Holds::Number(ABOVE_0), "1", "power of the wave"),
-        param("k", Holds::Number(ABOVE_0), "1", "k-decay: exponent of the progress"),
     ],
     build: Build::Ramp(|reader| {
-        let (cycles, exponent, k) = (reader.number("cycles"), reader.number("exponent"), reader.number("k"));
-        Some(Box::new(Cosine { cycles: cycles?, exponent: exponent?, k: k? }))
+        let (cycles, exponent) = (reader.number("cycles"), reader.number("exponent"));
+        Some(Box::new(Cosine { cycles: cycles?, exponent: exponent? }))
     }),
 };
 
@@ -35,12 +34,11 @@ pub(crate) static ENTRY: Entry = Entry {
 struct Cosine {
     cycles: f64,
     exponent: f64,
-    k: f64,
 }
 
 impl Shape for Cosine {
     fn left(&self, p: f64) -> f64 {
-        let wave = (1.0 + libm::cos(TAU * self.cycles * libm::pow(p, self.k))) / 2.0;
+        let wave = (1.0 + libm::cos(TAU * self.cycles * p)) / 2.0;
         libm::pow(wave, self.exponent)
     }
 }

@@ -1,7 +1,7 @@
 //! Equal ratios from step to step.
 
 use super::Shape;
-use crate::catalogue::{Build, Entry};
+use crate::catalogue::{Build, Entry, Holds, param, required};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",
@@ -10,7 +10,10 @@ pub(crate) static ENTRY: Entry = Entry {
     formula: "lr = from * (to / from)^p",
     source: "optax exponential_decay; LR range test: Smith 2015",
     example: "{kind: geometric, to: 0.01x}",
-    params: &[],
+    params: &[
+        param("from", Holds::PositiveLr, "1x", "lr at progress 0"),
+        required("to", Holds::PositiveLr, "lr at progress 1"),
+    ],
     build: Build::Ramp(|_| Some(Box::new(Geometric))),
 };
 

@@ -1,7 +1,8 @@
 //! Ramps: ways from one lr to another over a stretch of time. A ramp is a schedule of its own, and the
 //! shape of warmup and cooldown. One file per shape; where in a ramp a step stands is decided here.
 
-use crate::catalogue::{Entry, Holds, Param, optional, param};
+use crate::blend::blend;
+use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
 use crate::leaf::Leaf;
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -20,11 +21,12 @@ pub(crate) mod rex;
 pub(crate) mod tanh;
 
 /// What every ramp takes.
-pub const PARAMS: &[Param] = &[
+pub(crate) const PARAMS: &[Param] = &[
     param("from", Holds::Lr, "1x", "lr at progress 0"),
     param("to", Holds::Lr, "0", "lr at progress 1"),
     optional("over", Holds::Length(1), "length N of the ramp; the whole enclosing length if not given"),
     SAMPLE,
+    K,
     param(
         "after",
         Holds::Choice(&["hold", "continue", "stretch", "error"]),
@@ -42,6 +44,10 @@ pub(crate) const SAMPLE: Param = param(
     "progress p of step s: `left` s/N, `right` (s+1)/N, `closed` s/(N-1), `open` (s+1)/(N+1)",
 );
 
+/// The parameter that bends the clock of a ramp.
+pub(crate) const K: Param =
+    param("k", Holds::Number(ABOVE_0), "1", "k-decay (arXiv 2004.05909): the formula takes p^k for p");
+
 /// The way a ramp takes.
 pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
     /// The share of the way that is left at progress `p`: 1 at 0, 0 at 1 (but where the formula says
@@ -50,10 +56,11 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
 
     /// The lr at progress `p`.
     fn value(&self, p: f64, from: f64, to: f64) -> f64 {
-        to + (from - to) * self.left(p)
+        blend(to, from, self.left(p))
     }
 
-    /// Whether both ends must be above 0.
+    /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
+    /// is known only after them.
     fn needs_positive_ends(&self) -> bool {
         false
     }
@@ -66,6 +73,11 @@ pub(crate) enum Sample {
     Right,
     Closed,
     Open,
+}
+
+/// How progress becomes what the formula takes: p^k.
+pub(crate) fn bent(p: f64, k: f64) -> f64 {
+    if k == 1.0 { p } else { libm::pow(p, k) }
 }
 
 impl Sample {
@@ -106,6 +118,7 @@ pub(crate) struct Ramp {
     to: LrValue,
     over: Option<Length>,
     sample: Sample,
+    k: f64,
     after: After,
     shape: Box<dyn Shape>,
 }
@@ -116,7 +129,7 @@ impl Ramp {
         shape: fn(&mut Reader<'_, '_>) -> Option<Box<dyn Shape>>,
     ) -> Option<Self> {
         let (from, to, over) = (reader.lr("from"), reader.lr("to"), reader.maybe_length("over"));
-        let sample = Sample::read(reader);
+        let (sample, k) = (Sample::read(reader), reader.number("k"));
         let after = reader.choice("after").map(|after| match after {
             "continue" => After::Continue,
             "stretch" => After::Stretch,
@@ -124,16 +137,7 @@ impl Ramp {
             _ => After::Hold,
         });
         let shape = shape(reader);
-        let ramp = Self { from: from?, to: to?, over: over?, sample: sample?, after: after?, shape: shape? };
-        if ramp.shape.needs_positive_ends() {
-            for (name, end) in [("from", ramp.from), ("to", ramp.to)] {
-                if end.is_zero() {
-                    reader.problem(name, "this shape never reaches 0: expected a learning rate above 0");
-                    return None;
-                }
-            }
-        }
-        Some(ramp)
+        Some(Self { from: from?, to: to?, over: over?, sample: sample?, k: k?, after: after?, shape: shape? })
     }
 }
 
@@ -144,12 +148,12 @@ impl Leaf for Ramp {
             // A body between a warmup and a cooldown that fill the run has no length.
             _ if n <= 0.0 => 1.0,
             After::Continue => self.sample.progress(at.s, n),
-            After::Stretch => self.sample.progress(at.s, n * (at.s / n).ceil().max(1.0)),
+            After::Stretch => self.sample.progress(at.s, n * (at.s / n).ceil().max(1.0)).min(1.0),
             After::Hold | After::Error if at.s >= n => 1.0,
             After::Hold | After::Error => self.sample.progress(at.s, n),
         };
-        // `continue` may leave the formula's domain (NaN) or cross 0.
-        self.shape.value(p, self.from.of(at.base), self.to.of(at.base)).max(0.0)
+        // `continue` may cross 0.
+        self.shape.value(bent(p, self.k), self.from.of(at.base), self.to.of(at.base)).max(0.0)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -3,6 +3,7 @@
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
 use crate::lr_value::LrValue;
+use crate::problem::Problem;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
@@ -18,7 +19,12 @@ pub(crate) static ENTRY: Entry = Entry {
         param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
         param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
         param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),
-        param("threshold_mode", Holds::Choice(&["rel", "abs"]), "abs", "whether `threshold` is a share of the best"),
+        param(
+            "threshold_mode",
+            Holds::Choice(&["rel", "abs"]),
+            "abs",
+            "whether `threshold` is a share of the best",
+        ),
         param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut"),
         param("warmup", Holds::Whole(0), "0", "looks to wait after a rise"),
         param("min", Holds::Lr, "1e-3", "lower bound"),
@@ -39,6 +45,8 @@ pub(crate) static ENTRY: Entry = Entry {
         let (smooth, reset_after, eps) =
             (reader.whole("smooth"), reader.whole("reset_after"), reader.number("eps"));
         let watch = Watch::read(reader);
+        let order =
+            Problem::new(reader.place_of("max"), reader.fields.path_of("max"), "`max` is below `min`");
         Some(Box::new(Greedy {
             better: Better { max: max_mode?, relative: relative?, threshold: threshold?, also: 0.0 },
             factor: factor?,
@@ -51,6 +59,7 @@ pub(crate) static ENTRY: Entry = Entry {
             reset_after: reset_after?,
             eps: eps?,
             watch: watch?,
+            order,
         }))
     }),
 };
@@ -68,6 +77,8 @@ struct Greedy {
     reset_after: u64,
     eps: f64,
     watch: Watch,
+    /// What is said if `max` turns out to be below `min`, which depends on the base lr.
+    order: Problem,
 }
 
 impl Greedy {
@@ -88,6 +99,12 @@ impl Greedy {
 impl Rule for Greedy {
     fn start(&self, base: f64) -> Memory {
         Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+    }
+
+    fn check(&self, base: f64, problems: &mut Vec<Problem>) {
+        if self.max.of(base) < self.min.of(base) {
+            problems.push(self.order.clone());
+        }
     }
 
     fn watch(&self) -> Option<&Watch> {

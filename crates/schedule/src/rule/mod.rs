@@ -28,6 +28,9 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// What does not fit a run with this base lr.
+    fn check(&self, _base: f64, _problems: &mut Vec<Problem>) {}
+
     /// One look at the loss it watches.
     fn look(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
 
@@ -110,7 +113,8 @@ impl Watch {
     fn due(&self, at: &At) -> bool {
         self.every.as_ref().is_none_or(|every| {
             let every = (every.ticks(at) * at.tick).round().max(1.0);
-            (at.step + 1.0).rem_euclid(every) == 0.0
+            // A cycle of a `restart` may begin between two steps.
+            ((at.step + 1e-6).floor() + 1.0).rem_euclid(every) == 0.0
         })
     }
 

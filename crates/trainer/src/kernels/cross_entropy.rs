@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
 use super::math::{exp, ln};
-use super::{slice, with_slice};
+use super::simd::leveled;
+use super::{is_ours, slice, with_slice};
 
 /// Mean cross-entropy. `logits` is (batch, classes), `labels` is (batch) of u32, each below `classes`;
 /// the result is a scalar. The largest logit is taken off first, so that no exponential overflows.
@@ -11,7 +12,7 @@ use super::{slice, with_slice};
 /// # Errors
 /// Shapes that don't fit, a label out of range, or a device that fails.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    if logits.device().is_cpu() {
+    if is_ours(logits) {
         return logits.apply_op2(labels, CrossEntropy);
     }
     // candle's `softmax_last_dim` drops gradients: this is made of operations that keep them.
@@ -23,7 +24,9 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 
 struct CrossEntropy;
 
-/// Writes softmax(row) into `softmax` and gives the log of the sum of exponentials, largest taken off.
+/// Writes softmax(row) into `softmax` and gives the largest logit and the log of the sum of exponentials,
+/// largest taken off.
+#[inline(always)]
 fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
     let mut sum = 0.0;
@@ -33,6 +36,36 @@ fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
     }
     softmax.iter_mut().for_each(|p| *p /= sum);
     (largest, ln(sum))
+}
+
+leveled! {
+/// Loss summed over the rows, in f64, and how many rows have their largest logit at their label. A label
+/// that is no class gives NaN.
+fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
+    let mut scratch = vec![0.0; classes];
+    let (mut sum, mut right) = (0.0f64, 0);
+    for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+        let (largest, log_sum) = softmax(row, &mut scratch);
+        let own = row.get(*label as usize).copied().unwrap_or(f32::NAN);
+        sum += f64::from(log_sum - (own - largest));
+        right += usize::from(row.iter().position(|x| *x == largest) == Some(*label as usize));
+    }
+    (sum, right)
+}
+}
+
+leveled! {
+/// Writes the gradient of the summed loss, times `scale`.
+fn gradients(logits: &[f32], labels: &[u32], classes: usize, scale: f32, gradient: &mut [f32]) {
+    let rows = logits.chunks_exact(classes.max(1)).zip(gradient.chunks_exact_mut(classes.max(1)));
+    for ((row, gradient), label) in rows.zip(labels) {
+        softmax(row, gradient);
+        gradient[*label as usize] -= 1.0;
+        for g in gradient {
+            *g *= scale;
+        }
+    }
+}
 }
 
 impl CustomOp2 for CrossEntropy {
@@ -50,12 +83,7 @@ impl CustomOp2 for CrossEntropy {
         let (batch, classes) = layout.shape().dims2()?;
         let logits = slice(logits, layout)?;
         let labels = label_slice(labels, labels_layout, batch, classes)?;
-        let mut scratch = vec![0.0; classes];
-        let mut sum = 0.0f64;
-        for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-            let (largest, log_sum) = softmax(row, &mut scratch);
-            sum += f64::from(log_sum - (row[*label as usize] - largest));
-        }
+        let (sum, _) = sum_losses(logits, labels, classes);
         Ok((CpuStorage::F32(vec![(sum / batch as f64) as f32]), Shape::from(())))
     }
 
@@ -71,12 +99,7 @@ impl CustomOp2 for CrossEntropy {
         let labels: Vec<u32> = labels.to_vec1()?;
         let gradient = with_slice(logits, |logits| {
             let mut gradient = vec![0.0; logits.len()];
-            let rows = logits.chunks_exact(classes.max(1)).zip(gradient.chunks_exact_mut(classes.max(1)));
-            for ((row, gradient), label) in rows.zip(labels) {
-                softmax(row, gradient);
-                gradient[label as usize] -= 1.0;
-                gradient.iter_mut().for_each(|g| *g *= scale);
-            }
+            gradients(logits, &labels, classes, scale, &mut gradient);
             Ok(gradient)
         })?;
         Ok((Some(Tensor::from_vec(gradient, (batch, classes), logits.device())?), None))
@@ -102,15 +125,5 @@ fn label_slice<'a>(labels: &'a CpuStorage, layout: &Layout, batch: usize, classe
 pub fn evaluate(logits: &Tensor, labels: &[u32]) -> Result<(f64, usize)> {
     let (_, classes) = logits.dims2()?;
     let logits = logits.to_dtype(DType::F32)?.to_device(&candle_core::Device::Cpu)?.contiguous()?;
-    with_slice(&logits, |logits| {
-        let mut scratch = vec![0.0; classes];
-        let (mut sum, mut right) = (0.0, 0);
-        for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-            let (largest, log_sum) = softmax(row, &mut scratch);
-            let own = row.get(*label as usize).copied().unwrap_or(f32::NAN);
-            sum += f64::from(log_sum - (own - largest));
-            right += usize::from(row.iter().position(|x| *x == largest) == Some(*label as usize));
-        }
-        Ok((sum, right))
-    })
+    with_slice(&logits, |logits| Ok(sum_losses(logits, labels, classes)))
 }

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::matmul::{Epilogue, Strided, matmul};
 use super::reduce::sum_rows;
 use super::simd::level;
-use super::{slice, with_slice};
+use super::{is_ours, slice, with_slice};
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result
 /// is (batch, outputs). With `relu`, negative results become 0. Without `input_gradient` the backward
@@ -14,7 +14,7 @@ use super::{slice, with_slice};
 /// # Errors
 /// Shapes that don't fit, or a device that fails.
 pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor, relu: bool, input_gradient: bool) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if is_ours(x) {
         return x.apply_op3(w, b, Linear { relu, input_gradient });
     }
     let x = if input_gradient { x.clone() } else { x.detach() };
@@ -87,7 +87,7 @@ impl CustomOp3 for Linear {
 /// The gradient where the ReLU let something through.
 pub(super) fn masked(dy: &Tensor, y: &Tensor) -> Result<Vec<f32>> {
     with_slice(dy, |dy| {
-        with_slice(y, |y| Ok(dy.iter().zip(y).map(|(dy, y)| if *y > 0.0 { *dy } else { 0.0 }).collect()))
+        with_slice(y, |y| Ok(dy.iter().zip(y).map(|(dy, y)| if *y <= 0.0 { 0.0 } else { *dy }).collect()))
     })
 }
 

@@ -3,6 +3,7 @@
 
 /// e^x for x <= 88: 0 below -87.3, NaN for NaN. Cody and Waite's reduction x = n ln 2 + r with
 /// |r| <= ln 2 / 2, then the Taylor polynomial of degree 7 for e^r, whose remainder is below 2^-27.
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     if x < -87.3 {
         return 0.0;
@@ -25,6 +26,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// ln(x) for normal x > 0; NaN for NaN. x = 2^n m with m in [sqrt(1/2), sqrt(2)); ln m by the series
 /// 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1).
+#[inline(always)]
 pub fn ln(x: f32) -> f32 {
     if !(x > 0.0) || x.is_infinite() {
         return if x == f32::INFINITY { x } else { f32::NAN };

@@ -11,7 +11,13 @@ pub mod pool;
 pub mod reduce;
 pub mod simd;
 
-use candle_core::{CpuStorage, Error, Layout, Result, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
+
+/// Whether our own kernels take this tensor: f32 on the CPU. Other devices, and f64 in the tests that check
+/// gradients, go through candle's operations.
+pub(crate) fn is_ours(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}
 
 /// The numbers of a contiguous f32 tensor on the CPU, as an operation gets them.
 pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

@@ -3,7 +3,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
-use super::{slice, with_slice};
+use super::{is_ours, slice, with_slice};
 
 /// The largest of each 2x2 window. `x` is (batch, channels, height, width) with even height and width;
 /// the result is (batch, channels, height / 2, width / 2). Of equal numbers the first one, row by row,
@@ -16,7 +16,7 @@ pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
     if height % 2 != 0 || width % 2 != 0 {
         candle_core::bail!("max_pool_2x2: height and width must be even, found {:?}", x.shape());
     }
-    if x.device().is_cpu() {
+    if is_ours(x) {
         return x.apply_op1(MaxPool);
     }
     let windows = x.reshape((batch, channels, height / 2, 2, width / 2, 2))?;

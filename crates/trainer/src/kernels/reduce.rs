@@ -1,10 +1,30 @@
 //! Sums with a fixed order of additions: the same bits for the same numbers, on any processor.
 
-/// Sum of squares in f64. Sixteen running sums, number i going to sum i mod 16, added as a tree: fast
-/// without leaving the order to the compiler.
+use super::simd::leveled;
+
+/// Running sums: number i goes to sum i mod `LANES`. Enough of them to keep vectors busy, and the order of
+/// additions is not left to the compiler.
+const LANES: usize = 16;
+
+/// Adds running sums as a tree.
+macro_rules! tree {
+    ($sums:ident) => {{
+        let mut width = LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                $sums[i] += $sums[i + width];
+            }
+        }
+        $sums[0]
+    }};
+}
+
+leveled! {
+/// Sum of squares, in f64.
 pub fn sum_of_squares(values: &[f32]) -> f64 {
-    let mut sums = [0.0f64; 16];
-    let mut chunks = values.chunks_exact(16);
+    let mut sums = [0.0f64; LANES];
+    let mut chunks = values.chunks_exact(LANES);
     for chunk in &mut chunks {
         for (sum, x) in sums.iter_mut().zip(chunk) {
             *sum += f64::from(*x) * f64::from(*x);
@@ -13,16 +33,28 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     for (sum, x) in sums.iter_mut().zip(chunks.remainder()) {
         *sum += f64::from(*x) * f64::from(*x);
     }
-    let mut width = 16;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            sums[i] += sums[i + width];
-        }
-    }
-    sums[0]
+    tree!(sums)
+}
 }
 
+leveled! {
+/// Sum.
+pub fn sum(values: &[f32]) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x;
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(chunks.remainder()) {
+        *sum += x;
+    }
+    tree!(sums)
+}
+}
+
+leveled! {
 /// Adds the rows of a (rows, columns) matrix from the first to the last.
 pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0.0f32; columns];
@@ -35,6 +67,7 @@ pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     }
     sums
 }
+}
 
 #[cfg(test)]
 mod tests {
@@ -46,6 +79,7 @@ mod tests {
             let values: Vec<f32> = (1..=n).map(|i| i as f32).collect();
             let expected: f64 = (1..=n).map(|i| f64::from(i) * f64::from(i)).sum();
             assert_eq!(sum_of_squares(&values), expected, "{n}");
+            assert_eq!(sum(&values), values.iter().sum::<f32>(), "{n}");
         }
         assert_eq!(sum_rows(&[1.0, 2.0, 3.0, 4.0], 2), [4.0, 6.0]);
         assert!(sum_rows(&[], 3).iter().all(|x| *x == 0.0));

@@ -1,5 +1,5 @@
 //! Vectors of `f32` behind one small trait, and the choice of instruction set. This module and `matmul`
-//! hold the workspace's `unsafe` code.
+//! hold the crate's `unsafe` code.
 //!
 //! All instruction sets give the same bits: each operation acts on every lane alone and is correctly
 //! rounded (add, multiply, fused multiply-add, square root), and none mixes lanes.
@@ -70,6 +70,37 @@ pub fn level() -> Level {
     })
 }
 
+/// Defines a function that is compiled once for each instruction set and runs at [`level`]. Its loops are
+/// left to the compiler, which may use wider vectors but not other arithmetic: the bits stay the same.
+macro_rules! leveled {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) $(-> $ret)? {
+            #[inline(always)]
+            fn plain($($arg: $type),*) $(-> $ret)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $ret)? {
+                plain($($arg),*)
+            }
+            match $crate::kernels::simd::level() {
+                $crate::kernels::simd::Level::Scalar => plain($($arg),*),
+                // SAFETY: a level is chosen only where the processor has it.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    };
+}
+pub(crate) use leveled;
+
 /// A vector of `LANES` numbers.
 ///
 /// # Safety
@@ -95,7 +126,7 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
     /// `self + b`.
     unsafe fn add(self, b: Self) -> Self;
-    /// `self` where it is above 0, else 0 (also for NaN, as x86's `max(self, 0)` gives).
+    /// 0 where `self` is below 0, else `self`: a NaN stays one, so that it is seen.
     unsafe fn relu(self) -> Self;
 }
 
@@ -133,7 +164,7 @@ unsafe impl Vector for f32 {
     }
     #[inline(always)]
     unsafe fn relu(self) -> Self {
-        if self > 0.0 { self } else { 0.0 }
+        if 0.0 > self { 0.0 } else { self }
     }
 }
 
@@ -148,7 +179,8 @@ mod x86 {
 
     use super::Vector;
 
-    // SAFETY: each function is the one instruction of its name; masked loads and stores touch only the
+    // SAFETY: each function is the one instruction of its name (x86's `max(0, x)` gives its second operand,
+    // x, where x is NaN); masked loads and stores touch only the
     // lanes of the mask, the first `count`.
     unsafe impl Vector for __m512 {
         const LANES: usize = 16;
@@ -183,7 +215,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn relu(self) -> Self {
-            unsafe { _mm512_max_ps(self, _mm512_setzero_ps()) }
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
         }
     }
 
@@ -227,7 +259,7 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn relu(self) -> Self {
-            unsafe { _mm256_max_ps(self, _mm256_setzero_ps()) }
+            unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
         }
     }
 

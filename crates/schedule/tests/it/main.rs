@@ -1,0 +1,12 @@
+//! Properties of all schedules, made from the tables: a new kind is tested without a new test.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
+
+mod ends;
+mod formulas;
+mod generate;
+mod lengths;
+mod numbers;
+mod resume;
+mod rules;
+mod table;

@@ -1,0 +1,175 @@
+//! Closed-loop rules inside combinators: when they see, what they see, when they begin anew.
+
+use schedule::tree::Tree;
+
+use crate::generate::{Seen, fit, float, int, list, map, text, trajectory, with};
+
+/// Halves the lr at each look that brings no gain.
+fn halving() -> Tree {
+    let plateau = map([("kind", text("plateau")), ("factor", float(0.5)), ("patience", int(0))]);
+    with(&plateau, "threshold", int(0))
+}
+
+/// Losses that never fall after the first.
+fn flat(steps: usize) -> Seen {
+    vec![(1.0, 1.0); steps]
+}
+
+fn lrs(tree: &Tree, steps: usize) -> Vec<f64> {
+    trajectory(&fit(tree, steps as u64), &flat(steps))
+}
+
+#[test]
+fn a_rule_alone_acts_on_the_next_step() {
+    assert_eq!(lrs(&halving(), 5), [0.1, 0.1, 0.05, 0.025, 0.0125]);
+}
+
+#[test]
+fn each_cycle_of_a_restart_begins_with_a_fresh_rule() {
+    let restart = map([("restart", halving()), ("every", int(3))]);
+    assert_eq!(lrs(&restart, 7), [0.1, 0.1, 0.05, 0.1, 0.1, 0.05, 0.1]);
+    // A decayed peak is what `1x` means inside.
+    let decayed = with(&restart, "decay", float(0.5));
+    assert_eq!(lrs(&decayed, 7), [0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025]);
+}
+
+#[test]
+fn cycles_of_one_step_are_cycles_too() {
+    let restart = map([("restart", halving()), ("every", int(1))]);
+    assert_eq!(lrs(&restart, 4), [0.1; 4]);
+}
+
+#[test]
+fn a_rule_sees_nothing_of_other_phases() {
+    let first = map([("for", int(3)), ("value", text("2x"))]);
+    let phases = map([("phases", list(vec![first, halving()]))]);
+    assert_eq!(lrs(&phases, 7), [0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.025]);
+}
+
+#[test]
+fn two_rules_keep_their_memories_apart() {
+    let first = with(&halving(), "for", int(3));
+    let second = with(&halving(), "factor", float(0.1));
+    let phases = map([("phases", list(vec![first, second]))]);
+    let found = lrs(&phases, 6);
+    let wanted = [0.1, 0.1, 0.05, 0.1, 0.1, 0.01];
+    assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?}");
+}
+
+#[test]
+fn a_warmup_hides_the_loss_from_the_rule_behind_it() {
+    let warmup = map([("over", int(2)), ("from", float(0.02))]);
+    let found = lrs(&map([("warmup", warmup), ("body", halving())]), 6);
+    let wanted = [0.02, 0.06, 0.1, 0.1, 0.05, 0.025];
+    assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?}");
+}
+
+#[test]
+fn a_warmup_that_multiplies_lets_the_rule_see() {
+    let warmup = map([("over", int(2)), ("from", text("1x")), ("mode", text("multiply"))]);
+    assert_eq!(lrs(&map([("warmup", warmup), ("body", halving())]), 4), [0.1, 0.1, 0.05, 0.025]);
+}
+
+#[test]
+fn a_cooldown_starts_where_the_rule_has_come_to() {
+    let cooldown = map([("over", int(2)), ("to", int(0))]);
+    assert_eq!(lrs(&map([("body", halving()), ("cooldown", cooldown)]), 5), [0.1, 0.1, 0.05, 0.025, 0.0125]);
+}
+
+fn greedy() -> Tree {
+    let ends = [("min", float(0.05)), ("max", float(0.4)), ("factor", float(0.5)), ("patience", int(0))];
+    map([("kind", text("greedy"))].into_iter().chain(ends))
+}
+
+/// The first look is a gain, every other one is none; the second cut at the lower bound begins anew.
+#[test]
+fn greedy_begins_anew_after_cuts_at_its_lower_bound() {
+    assert_eq!(lrs(&with(&greedy(), "reset_after", int(2)), 8), [0.1, 0.2, 0.1, 0.05, 0.1, 0.2, 0.1, 0.05]);
+}
+
+#[test]
+fn greedy_waits_after_each_change() {
+    let waiting = with(&with(&greedy(), "warmup", int(2)), "cooldown", int(1));
+    // Up, two looks of waiting, down, one of waiting, down.
+    assert_eq!(lrs(&waiting, 8), [0.1, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]);
+}
+
+/// The mean of the last two losses falls as long as those do.
+#[test]
+fn greedy_smooths_what_it_sees() {
+    let schedule = fit(&with(&greedy(), "smooth", int(2)), 10);
+    let seen: Seen = [4.0, 2.0, 3.0, 1.0].map(|loss| (loss, 1.0)).to_vec();
+    // Means 4, 3, 2.5, 2: gains all the way to the upper bound.
+    assert_eq!(trajectory(&schedule, &seen), [0.1, 0.2, 0.4, 0.4]);
+    let plain = fit(&greedy(), 10);
+    assert_eq!(trajectory(&plain, &seen), [0.1, 0.2, 0.4, 0.2]);
+}
+
+#[test]
+fn adaptive_divides_and_stops() {
+    let ends = [("divide", int(10)), ("patience", int(0)), ("stop_below", float(0.01))];
+    let node = map([("kind", text("adaptive"))].into_iter().chain(ends));
+    let found = lrs(&node, 5);
+    // From an lr of `stop_below` on it stops.
+    assert_eq!(found, [0.1, 0.1, 0.01, 0.0, 0.0]);
+}
+
+#[test]
+fn bold_driver_follows_each_rise_and_fall() {
+    let node = map([("kind", text("bold_driver")), ("up", int(2)), ("down", float(0.5))]);
+    let seen: Seen = [3.0, 2.0, 2.0, 1.0, f64::NAN].map(|loss| (loss, 1.0)).to_vec();
+    let schedule = fit(&node, 10);
+    assert_eq!(trajectory(&schedule, &seen), [0.1, 0.1, 0.2, 0.1, 0.2]);
+}
+
+#[test]
+fn adagrad_norm_counts_the_gradient_of_its_own_step() {
+    let node = map([("kind", text("adagrad_norm")), ("b0", int(7))]);
+    let found = trajectory(&fit(&node, 2), &vec![(1.0, 9.0), (1.0, 9.0)]);
+    assert!((found[0] - 0.1 / 4.0).abs() < 1e-9 && (found[1] - 0.1 / 5.0).abs() < 1e-9, "{found:?}");
+}
+
+/// A cooldown of no length is none, also after the end.
+#[test]
+fn a_rule_goes_on_seeing_under_a_cooldown_of_no_length() {
+    let cooldown = map([("over", int(0)), ("to", int(0))]);
+    let schedule = fit(&map([("body", halving()), ("cooldown", cooldown)]), 3);
+    assert_eq!(trajectory(&schedule, &flat(5)), lrs(&halving(), 5));
+}
+
+/// A cycle that begins with a warmup shows the rule nothing at first: what it remembers from the cycle
+/// before must not shine through.
+#[test]
+fn a_warmup_to_the_body_in_a_new_cycle_aims_at_the_fresh_rule() {
+    let warmup = map([("over", int(2)), ("from", int(0)), ("target", text("body"))]);
+    let cycle = map([("warmup", warmup), ("body", halving())]);
+    let found = lrs(&map([("restart", cycle), ("every", int(5))]), 10);
+    assert_eq!(found[..5], found[5..], "{found:?}");
+    assert_eq!(found[1], 0.05);
+}
+
+#[test]
+fn a_rule_looks_at_the_end_of_each_stretch() {
+    let every = with(&halving(), "every", int(2));
+    assert_eq!(lrs(&every, 8), [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]);
+    let schedule = fit(&every, 8);
+    let wants: Vec<bool> = (0..4).map(|t| schedule.wants_validation(t)).collect();
+    assert_eq!(wants, [false, true, false, true]);
+    let train = fit(&with(&every, "watch", text("train_loss")), 8);
+    assert!((0..8).all(|t| !train.wants_validation(t)));
+}
+
+/// Cycles of 5, 7.5, 11.25 steps: the second begins at step 5, the third between 12 and 13.
+#[test]
+fn a_rule_looks_in_cycles_that_begin_between_two_steps() {
+    let cycle = with(&halving(), "every", int(2));
+    let restart = map([("restart", cycle), ("every", int(5)), ("mult", float(1.5))]);
+    let found = lrs(&restart, 20);
+    assert_eq!(found[12..17], [0.025, 0.1, 0.1, 0.1, 0.1], "{found:?}");
+    assert_eq!(found[17..], [0.05, 0.05, 0.025], "{found:?}");
+}
+
+#[test]
+fn a_rule_that_acts_on_the_same_step_sees_the_loss_of_the_batch() {
+    assert_eq!(lrs(&with(&halving(), "apply", text("same")), 4), [0.1, 0.05, 0.025, 0.0125]);
+}

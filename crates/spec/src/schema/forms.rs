@@ -1,0 +1,169 @@
+//! The forms that values take, each of which may be an axis: what a length, a learning rate or a number
+//! above 0 looks like in JSON Schema. Each stands once, under `$defs`.
+
+use std::collections::BTreeMap;
+
+use schedule::catalogue::{Holds, Range};
+use serde_json::{Map, Value as Json, json};
+
+/// The forms that are used, by the names under which they are referred to.
+#[derive(Default)]
+pub(super) struct Forms(BTreeMap<String, Json>);
+
+/// A learning rate: a number, or a multiple of the base lr.
+const MULTIPLE: &str = r"^\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *x$";
+/// A multiple of which some digit is not 0.
+const POSITIVE_MULTIPLE: &str =
+    r"^\+?([0-9]*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)([eE][+-]?[0-9]+)? *x$";
+/// A share of at most 100%, epochs, or whole steps.
+const LENGTH: &str = r"^ *(0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+) *%|([0-9]+\.?[0-9]*|\.[0-9]+) *epochs?|[0-9]+(\.0*)? *steps?) *$";
+
+impl Forms {
+    pub(super) fn into_json(self) -> Json {
+        Json::Object(self.0.into_iter().collect())
+    }
+
+    pub(super) fn define(&mut self, name: &str, form: Json) {
+        self.0.insert(name.to_owned(), form);
+    }
+
+    /// A reference to a form, which is made when it is first asked for.
+    fn named(&mut self, name: String, form: impl FnOnce() -> Json) -> Json {
+        let there = reference(&name);
+        self.0.entry(name).or_insert_with(form);
+        there
+    }
+
+    pub(super) fn above_0(&mut self) -> Json {
+        self.number("a number above 0", json!({ "exclusiveMinimum": 0 }))
+    }
+
+    /// A number within a range; `words` name the range.
+    pub(super) fn number(&mut self, words: &str, range: Json) -> Json {
+        let mut form = Map::from_iter([("type".to_owned(), json!("number"))]);
+        if let Json::Object(range) = range {
+            form.extend(range);
+        }
+        self.named(words.replace(' ', "_"), || numeric_axis(&Json::Object(form)))
+    }
+
+    fn range(&mut self, range: &Range) -> Json {
+        self.number(range.words, serde_json::from_str(range.schema).unwrap_or_default())
+    }
+
+    pub(super) fn whole(&mut self, least: u64) -> Json {
+        let form = || axis(&json!({ "type": "integer", "minimum": least }));
+        self.named(format!("a_whole_number_of_at_least_{least}"), form)
+    }
+
+    pub(super) fn length(&mut self, least: u64) -> Json {
+        self.named(format!("a_length_of_at_least_{least}"), || {
+            let ticks = json!({ "type": "integer", "minimum": least });
+            let text = json!({ "type": "string", "pattern": LENGTH });
+            numeric_axis(&json!({ "anyOf": [ticks, text] }))
+        })
+    }
+
+    fn lr(&mut self) -> Json {
+        self.named("a_learning_rate".to_owned(), || numeric_axis(&lr()))
+    }
+
+    /// What a parameter of a schedule may be.
+    pub(super) fn value(&mut self, holds: &Holds) -> Json {
+        let list = |items: Json| axis(&json!({ "type": "array", "minItems": 1, "items": items }));
+        match holds {
+            Holds::Lr => self.lr(),
+            Holds::PositiveLr => self.named("a_learning_rate_above_0".to_owned(), || {
+                let number = json!({ "type": "number", "exclusiveMinimum": 0 });
+                let multiple = json!({ "type": "string", "pattern": POSITIVE_MULTIPLE });
+                numeric_axis(&json!({ "anyOf": [number, multiple] }))
+            }),
+            Holds::LrOr(word) => self.named(format!("a_learning_rate_or_{word}"), || {
+                numeric_axis(&json!({ "anyOf": [lr(), { "const": word }] }))
+            }),
+            Holds::Length(least) => self.length(*least),
+            Holds::Number(range) => self.range(range),
+            Holds::Whole(least) => self.whole(*least),
+            Holds::Integer => axis(&json!({ "type": "integer" })),
+            Holds::Flag => axis(&json!({ "type": "boolean" })),
+            Holds::Choice(words) => self.named(words.join("_or_"), || axis(&json!({ "enum": words }))),
+            Holds::Lengths => list(self.length(0)),
+            Holds::Factors => list(self.above_0()),
+            Holds::Lrs => list(self.lr()),
+            Holds::Points => {
+                let pair = json!([self.length(0), self.lr()]);
+                list(axis(&json!({ "type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2 })))
+            }
+            Holds::Momentum => {
+                let range = json!({ "minimum": 0, "exclusiveMaximum": 1 });
+                let share = self.number("a number of at least 0 and below 1", range);
+                let bounds = object(&[("min", share.clone()), ("max", share)], &["min", "max"]);
+                axis(&json!({ "anyOf": [bounds, { "type": "null" }] }))
+            }
+        }
+    }
+}
+
+fn lr() -> Json {
+    json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": MULTIPLE }] })
+}
+
+/// A reference to a form by its name.
+pub(super) fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// The value, or an axis of such values.
+pub(super) fn axis(value: &Json) -> Json {
+    let values = json!({ "values": values(value) });
+    json!({ "anyOf": [value, { "type": "object", "additionalProperties": false, "required": ["values"], "properties": values }] })
+}
+
+/// The value, or an axis of such values, listed or spaced.
+fn numeric_axis(value: &Json) -> Json {
+    let space = |doc: &str| {
+        let parts = json!([{ "type": "number" }, { "type": "number" }, { "type": "integer", "minimum": 2, "maximum": 10_000 }]);
+        json!({ "description": doc, "type": "array", "prefixItems": parts, "minItems": 3, "maxItems": 3 })
+    };
+    let axis = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            "values": values(value),
+            "linspace": space("[lowest, highest, how many], evenly spaced"),
+            "logspace": space("[lowest, highest, how many], in equal ratios; the values, not their exponents"),
+        },
+    });
+    json!({ "anyOf": [value, axis] })
+}
+
+fn values(value: &Json) -> Json {
+    json!({ "description": "the values to try", "type": "array", "minItems": 1, "uniqueItems": true, "items": value })
+}
+
+/// A mapping with these keys and no others.
+pub(super) fn object(keys: &[(&str, Json)], required: &[&str]) -> Json {
+    let properties: Map<String, Json> =
+        keys.iter().map(|(name, form)| ((*name).to_owned(), form.clone())).collect();
+    json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
+}
+
+/// A mapping in which an axis of words stands under `key`: its other keys follow from the word, and so
+/// can't be told.
+pub(super) fn open(key: &str, words: &[&str]) -> Json {
+    let items = json!({ "enum": words });
+    let axis = object(&[("values", values(&items))], &["values"]);
+    json!({ "type": "object", "required": [key], "properties": { key: axis } })
+}
+
+/// A form with a description and perhaps a default.
+pub(super) fn property(form: Json, doc: &str, default: Option<Json>) -> Json {
+    let mut property = Map::from_iter([("description".to_owned(), json!(doc))]);
+    property.extend(default.map(|default| ("default".to_owned(), default)));
+    if let Json::Object(form) = form {
+        property.extend(form);
+    }
+    Json::Object(property)
+}

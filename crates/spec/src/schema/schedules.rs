@@ -1,0 +1,141 @@
+//! The forms of schedules, made from the table of kinds and the table of combinators. Each stands twice:
+//! as a node, and as a phase with its length `for`.
+
+use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
+use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
+use serde_json::{Value as Json, json};
+
+use super::forms::{Forms, axis, object, open, property, reference};
+
+/// Defines `node`, `phase` and all that they refer to.
+pub(super) fn define(forms: &mut Forms) {
+    let value = forms.value(&Holds::Lr);
+    let mut nodes = vec![value.clone()];
+    let length = parameter(forms, &FOR);
+    let mut phases = vec![object(&[(FOR.name, length.clone()), ("value", value)], &["value"])];
+    for entry in ENTRIES {
+        let (keys, required) = kind(forms, entry);
+        both(forms, entry.kind, &described(entry), keys, &required, &length);
+        nodes.push(reference(&format!("kind_{}", entry.kind)));
+        phases.push(reference(&format!("phase_{}", entry.kind)));
+    }
+    for each in COMBINATORS {
+        let (keys, required) = combinator(forms, each);
+        both(forms, each.key, each.summary, keys, &required, &length);
+        nodes.push(reference(&format!("kind_{}", each.key)));
+        phases.push(reference(&format!("phase_{}", each.key)));
+    }
+    let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).collect();
+    nodes.push(open("kind", &kinds));
+    phases.push(open("kind", &kinds));
+    let values = |of: &str| {
+        object(&[("values", json!({ "type": "array", "minItems": 1, "items": reference(of) }))], &["values"])
+    };
+    nodes.push(values("node"));
+    phases.push(values("phase"));
+    let doc = "a schedule: a kind, a combinator of schedules, or a constant as in 0.1 or 0.5x";
+    forms.define("node", property(json!({ "anyOf": nodes }), doc, None));
+    forms.define("phase", property(json!({ "anyOf": phases }), "a schedule and its length", None));
+}
+
+/// Defines a mapping as a node and as a phase.
+fn both(forms: &mut Forms, name: &str, doc: &str, mut keys: Vec<Key>, required: &[&str], length: &Json) {
+    keys.push((CLOCK.name, parameter(forms, &CLOCK)));
+    forms.define(&format!("kind_{name}"), property(object(&keys, required), doc, None));
+    keys.push((FOR.name, length.clone()));
+    forms.define(&format!("phase_{name}"), property(object(&keys, required), doc, None));
+}
+
+type Key = (&'static str, Json);
+
+fn kind(forms: &mut Forms, entry: &Entry) -> (Vec<Key>, Vec<&'static str>) {
+    let mut keys = vec![("kind", json!({ "const": entry.kind }))];
+    keys.extend(entry.all_params().map(|param| (param.name, parameter(forms, param))));
+    let mut required = vec!["kind"];
+    required.extend(names_required(entry.all_params()));
+    (keys, required)
+}
+
+fn combinator(forms: &mut Forms, each: &'static Combinator) -> (Vec<Key>, Vec<&'static str>) {
+    let child = match each.form {
+        Form::One => reference("node"),
+        Form::Many => axis(&json!({ "type": "array", "minItems": 1, "items": reference("node") })),
+        Form::Phases => axis(&json!({ "type": "array", "minItems": 1, "items": reference("phase") })),
+    };
+    let mut keys: Vec<Key> = each.nodes.iter().map(|name| (*name, child.clone())).collect();
+    keys.extend(each.params.iter().map(|param| (param.name, parameter(forms, param))));
+    let mut required: Vec<&str> = each.nodes.to_vec();
+    required.extend(names_required(each.params.iter()));
+    for group in each.groups {
+        let form = if group.shaped { shaped(forms, group) } else { plain(forms, group) };
+        let name = format!("part_{}", group.key);
+        forms.define(&name, form);
+        keys.push((group.key, property(axis(&reference(&name)), group.doc, None)));
+        if group.least > 0 {
+            required.push(group.key);
+        }
+    }
+    (keys, required)
+}
+
+fn plain(forms: &mut Forms, group: &Group) -> Json {
+    let keys: Vec<Key> = group.params.iter().map(|param| (param.name, parameter(forms, param))).collect();
+    let required: Vec<&str> = names_required(group.params.iter()).collect();
+    let mut form = object(&keys, &required);
+    if let (Json::Object(form), true) = (&mut form, group.least > 0) {
+        form.insert("minProperties".to_owned(), json!(group.least));
+    }
+    form
+}
+
+/// A group that takes a `shape`: one form for each ramp, with that ramp's own parameters. The shape's `to`
+/// stands in for the group's, and its `from` is where the group begins.
+fn shaped(forms: &mut Forms, group: &Group) -> Json {
+    let ramps: Vec<&&Entry> = ENTRIES.iter().filter(|entry| entry.is_ramp()).collect();
+    let mut each = Vec::new();
+    for entry in &ramps {
+        let own = entry.params.iter().filter(|param| param.name != "from");
+        let params: Vec<&Param> = group
+            .params
+            .iter()
+            .filter(|param| entry.params.iter().all(|own| own.name != param.name))
+            .chain(own)
+            .collect();
+        let mut keys: Vec<Key> = params.iter().map(|param| (param.name, parameter(forms, param))).collect();
+        keys.push(("shape", property(json!({ "const": entry.kind }), entry.summary, None)));
+        let mut required: Vec<&str> = names_required(params.into_iter()).collect();
+        // The shape if none is given.
+        if entry.kind != "linear" {
+            required.push("shape");
+        }
+        each.push(object(&keys, &required));
+    }
+    each.push(open("shape", &ramps.iter().map(|entry| entry.kind).collect::<Vec<_>>()));
+    json!({ "anyOf": each })
+}
+
+fn parameter(forms: &mut Forms, param: &Param) -> Json {
+    let default = match param.default {
+        Default::Is(text) => Some(scalar(text)),
+        Default::Required | Default::Absent => None,
+    };
+    property(forms.value(&param.holds), param.doc, default)
+}
+
+fn names_required<'a>(params: impl Iterator<Item = &'a Param>) -> impl Iterator<Item = &'static str> {
+    params.filter(|param| param.default == Default::Required).map(|param| param.name)
+}
+
+fn described(entry: &Entry) -> String {
+    format!("{}: {} ({})", entry.summary, entry.formula, entry.source)
+}
+
+/// A default as the tables write it.
+fn scalar(text: &str) -> Json {
+    match (text.parse::<i64>(), text.parse::<f64>(), text.parse::<bool>()) {
+        (Ok(i), ..) => json!(i),
+        (_, Ok(x), _) => json!(x),
+        (_, _, Ok(b)) => json!(b),
+        _ => json!(text),
+    }
+}

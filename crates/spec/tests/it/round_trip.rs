@@ -1,0 +1,158 @@
+//! A tree written out and read again is the same tree, also through JSON.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+use schedule::tree::{Key, Place, Tree, Value};
+use spec::{json, yaml};
+
+pub(crate) fn config(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(19_470_206), ..Config::default() }
+}
+
+/// Text that YAML might take for something else, and any text.
+fn text() -> BoxedStrategy<String> {
+    let tricky = [
+        "",
+        " ",
+        "null",
+        "NULL",
+        "~",
+        "true",
+        "False",
+        "yes",
+        "no",
+        "on",
+        "1",
+        "-1",
+        "1.5",
+        "1e3",
+        ".inf",
+        ".nan",
+        "0x1f",
+        "0o7",
+        "1_000",
+        "-",
+        "--",
+        "---",
+        "...",
+        "?",
+        ":",
+        "a: b",
+        "a:b",
+        "# c",
+        "a #b",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "&a",
+        "*a",
+        "!t",
+        "|",
+        ">",
+        "'",
+        "\"",
+        "%",
+        "@",
+        "`",
+        "\\",
+        "\n",
+        "\t",
+        "\r",
+        "\r\n",
+        "\u{0}",
+        "\u{7f}",
+        "\u{80}",
+        "\u{85}",
+        "\u{a0}",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{feff}",
+        "\u{fffe}",
+        "\u{ffff}",
+        "é",
+        "日本",
+        "🦀",
+        "0.1x",
+        "10%",
+        "2 epochs",
+        "<<",
+        "=",
+        " a",
+        "a ",
+        "\u{1b}[31m",
+        "e5",
+        "+1",
+        "1:30",
+        "2024-01-01",
+    ];
+    let tricky = prop::sample::select(tricky.to_vec()).prop_map(str::to_owned);
+    prop_oneof![3 => tricky, 1 => ".{0,20}", 1 => "[a-z_]{1,8}", 1 => any::<String>()].boxed()
+}
+
+/// Any tree that can come out of a document.
+pub(crate) fn tree(depth: usize) -> BoxedStrategy<Tree> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        (prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO).prop_map(Value::Float),
+        (-1000_i32..1000).prop_map(|x| Value::Float(f64::from(x) / 8.0)),
+        text().prop_map(Value::Text),
+    ]
+    .prop_map(Tree::new)
+    .boxed();
+    if depth == 0 {
+        return scalar;
+    }
+    let inner = tree(depth - 1);
+    let entries = proptest::collection::hash_map(text(), inner.clone(), 0..5);
+    prop_oneof![
+        2 => scalar,
+        1 => proptest::collection::vec(inner, 0..5).prop_map(|items| Tree::new(Value::List(items))),
+        2 => entries.prop_map(|entries| {
+            let mut entries: Vec<(String, Tree)> = entries.into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let key = |name| Key { place: Place::default(), name };
+            Tree::new(Value::Map(entries.into_iter().map(|(name, tree)| (key(name), tree)).collect()))
+        }),
+    ]
+    .boxed()
+}
+
+/// The same tree without places.
+pub(crate) fn bare(tree: &Tree) -> Tree {
+    Tree::new(match &tree.value {
+        Value::List(items) => Value::List(items.iter().map(bare).collect()),
+        Value::Map(entries) => Value::Map(
+            entries
+                .iter()
+                .map(|(key, tree)| (Key { place: Place::default(), name: key.name.clone() }, bare(tree)))
+                .collect(),
+        ),
+        other => other.clone(),
+    })
+}
+
+proptest! {
+    #![proptest_config(config(4000))]
+
+    #[test]
+    fn a_tree_written_and_read_is_the_same(tree in tree(3)) {
+        // The one thing that is no document.
+        prop_assume!(tree.value != Value::Null);
+        let written = tree.to_string();
+        prop_assert!(!written.contains('\n'), "{written}");
+        let read = yaml::read(&written);
+        let read = read.map_err(|problems| TestCaseError::fail(format!("{written}: {problems:?}")))?;
+        prop_assert_eq!(bare(&read), tree, "{}", written);
+    }
+
+    #[test]
+    fn a_tree_goes_through_json_and_back(tree in tree(3)) {
+        let json = json::tree_to_json(&tree).to_string();
+        let back = json::json_to_tree(&serde_json::from_str(&json).expect("JSON"));
+        prop_assert_eq!(back, tree);
+    }
+}

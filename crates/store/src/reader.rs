@@ -1,0 +1,183 @@
+//! Reading, also while a sweep runs: a connection of its own that can't write.
+
+use std::path::{Path, PathBuf};
+
+use spec::event::StepRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection};
+
+use crate::connection::connect_to_read;
+use crate::error::StoreError;
+use crate::files;
+use crate::query::{self, Table};
+use crate::rows::{Environment, RunRow, Status, TrialRow};
+use crate::schema::{self, Schema};
+
+/// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
+const MOST_FOUND: i64 = 10;
+
+/// Step, lr, train loss, validation loss, gradient norm.
+type Stored = (u64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+
+/// A sweep database, open for reading.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    connection: SqliteConnection,
+}
+
+impl Reader {
+    /// Opens `DIR/sweep.db` for reading.
+    ///
+    /// # Errors
+    /// There is none yet, or it is not one that this version can read.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = files::database(dir);
+        if !files::has_content(&path)? {
+            return Err(StoreError::Missing { path });
+        }
+        let mut connection = connect_to_read(&path).await?;
+        match schema::inspect(&mut connection, &path).await? {
+            Schema::Current => Ok(Self { path, connection }),
+            Schema::Empty => Err(StoreError::Missing { path }),
+            Schema::Older => Err(StoreError::Older { path }),
+        }
+    }
+
+    /// Names of the sweeps, the one that was run last first.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn sweeps(&mut self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT sweep FROM sweeps ORDER BY updated_at DESC, sweep";
+        let names = sqlx::query_scalar(sql).fetch_all(&mut self.connection).await;
+        names.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// Every run that a sweep asks for, in the sweep's order; none where there is no such sweep. A trial
+    /// that is asked for twice stands here twice.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
+        let sql = "
+            SELECT
+                c.schedule, t.config_id, c.base_lr, t.seed, c.trial_id, t.status, t.final_valid_loss,
+                t.test_loss, t.test_accuracy, t.diverged_at
+            FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+            WHERE c.sweep = ?
+            ORDER BY c.position";
+        let rows = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
+        rows.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// Ids of trials that start so, at most a few. Ids are lower-case hex; nothing else finds anything.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn find(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        if prefix.is_empty() || !prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Ok(Vec::new());
+        }
+        // `g` follows every hex digit.
+        let sql = "
+            SELECT trial_id FROM trials WHERE trial_id >= ?1 AND trial_id < ?1 || 'g'
+            ORDER BY trial_id LIMIT ?2";
+        let ids = sqlx::query_scalar(sql).bind(prefix).bind(MOST_FOUND).fetch_all(&mut self.connection).await;
+        ids.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// The best trial of a sweep: of the config that ranks first, the one with the lowest validation loss.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn best(&mut self, sweep: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT trial_id FROM best_per_schedule WHERE sweep = ? AND rank = 1";
+        let id = sqlx::query_scalar(sql).bind(sweep).fetch_optional(&mut self.connection).await;
+        id.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// All that is known of one trial, apart from its steps.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn trial(&mut self, trial_id: &str) -> Result<Option<TrialRow>, StoreError> {
+        let sql = "
+            SELECT * FROM trials LEFT JOIN environments USING (environment_id) WHERE trial_id = ?";
+        let found = sqlx::query(sql).bind(trial_id).fetch_optional(&mut self.connection).await;
+        let row = found.and_then(|row| row.map(|row| trial(&row)).transpose());
+        row.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// The steps of one trial, in order.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn steps(&mut self, trial_id: &str) -> Result<Vec<StepRow>, StoreError> {
+        let sql = "
+            SELECT step, lr, train_loss, valid_loss, grad_norm FROM metrics WHERE trial_id = ?
+            ORDER BY step";
+        let found = sqlx::query_as(sql).bind(trial_id).fetch_all(&mut self.connection).await;
+        let rows: Vec<Stored> = found.map_err(|error| StoreError::at(&self.path, error))?;
+        let nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
+        let steps = rows.into_iter().map(|(step, lr, train_loss, valid_loss, grad_norm)| StepRow {
+            step,
+            lr: nan(lr),
+            train_loss: nan(train_loss),
+            valid_loss,
+            grad_norm: nan(grad_norm),
+        });
+        Ok(steps.collect())
+    }
+
+    /// Runs one SELECT, PRAGMA or EXPLAIN.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] where it is none of these, wrong, or would write.
+    pub async fn query(&mut self, sql: &str) -> Result<Table, StoreError> {
+        query::run(&mut self.connection, &self.path, sql).await
+    }
+}
+
+fn trial(row: &SqliteRow) -> Result<TrialRow, sqlx::Error> {
+    let json = |column: &str| {
+        let text: String = row.try_get(column)?;
+        serde_json::from_str::<serde_json::Value>(&text)
+            .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
+    };
+    let axes = json("axes")?;
+    let axes = axes.as_object().into_iter().flatten();
+    let status: Status = row.try_get("status")?;
+    let diverged_loss: Option<f64> = row.try_get("diverged_loss")?;
+    let has_environment = row.try_get::<Option<i64>, _>("environment_id")?.is_some();
+    Ok(TrialRow {
+        trial_id: row.try_get("trial_id")?,
+        sweep: row.try_get("sweep")?,
+        schedule: row.try_get("schedule")?,
+        config_id: row.try_get("config_id")?,
+        base_lr: row.try_get("base_lr")?,
+        seed: row.try_get("seed")?,
+        status,
+        steps: row.try_get("steps")?,
+        steps_done: row.try_get("steps_done")?,
+        final_train_loss: row.try_get("final_train_loss")?,
+        final_valid_loss: row.try_get("final_valid_loss")?,
+        valid_accuracy: row.try_get("valid_accuracy")?,
+        test_loss: row.try_get("test_loss")?,
+        test_accuracy: row.try_get("test_accuracy")?,
+        diverged_at: row.try_get("diverged_at")?,
+        // SQLite has no NaN.
+        diverged_loss: if status == Status::Diverged { diverged_loss.or(Some(f64::NAN)) } else { None },
+        digest: row.try_get("digest")?,
+        weights_hash: row.try_get("weights_hash")?,
+        error: row.try_get("error")?,
+        attempts: row.try_get("attempts")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        axes: axes
+            .map(|(path, value)| (path.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
+        config: json("config")?,
+        environment: if has_environment { Some(Environment::from_row(row)?) } else { None },
+    })
+}

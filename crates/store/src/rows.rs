@@ -1,0 +1,147 @@
+//! What the store takes and gives: plain rows.
+
+/// How far a trial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(rename_all = "lowercase")]
+pub enum Status {
+    /// Not begun.
+    Queued,
+    /// A worker has it, or had it when it was killed.
+    Running,
+    /// All steps trained.
+    Done,
+    /// Its loss left the finite numbers or the stated bound: a result, which ranks last.
+    Diverged,
+    /// It could not be trained.
+    Failed,
+    /// Stopped on request before its end.
+    Stopped,
+}
+
+impl Status {
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a result's bits may depend on besides the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Environment {
+    /// Of this program.
+    pub version: String,
+    /// The commit it was built from; empty where that is not known.
+    pub git_commit: String,
+    /// The processor's name.
+    pub cpu: String,
+    /// Vector instructions that kernels choose by.
+    pub cpu_features: String,
+    /// Threads that the machine runs at the same time.
+    pub threads: i64,
+    /// What trained.
+    pub device: String,
+    /// Operating system and architecture.
+    pub os: String,
+}
+
+/// A trial that is still to be trained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Which.
+    pub trial_id: String,
+    /// File name of its newest checkpoint, and the first step that is not in it.
+    pub checkpoint: Option<(String, u64)>,
+}
+
+/// One run that a sweep asks for, with its result.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct RunRow {
+    /// The schedule's name in this sweep.
+    pub schedule: String,
+    /// The point of the grid without its seed.
+    pub config_id: String,
+    /// The base lr in this sweep.
+    pub base_lr: f64,
+    /// The seed.
+    pub seed: i64,
+    /// The run.
+    pub trial_id: String,
+    /// How far it is.
+    pub status: Status,
+    /// Validation loss after the last step; `None` in a trial that is done is a NaN.
+    pub final_valid_loss: Option<f64>,
+    /// Test loss after the last step.
+    pub test_loss: Option<f64>,
+    /// Test accuracy after the last step, 0 to 1.
+    pub test_accuracy: Option<f64>,
+    /// The step whose loss showed that it diverged.
+    pub diverged_at: Option<i64>,
+}
+
+/// All that is known of one trial, apart from its steps. Times are UTC, milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialRow {
+    /// 32 hex digits.
+    pub trial_id: String,
+    /// The sweep that asked for it first.
+    pub sweep: String,
+    /// The schedule that asked for it first.
+    pub schedule: String,
+    /// The point of the grid without its seed.
+    pub config_id: String,
+    /// The base lr of the schedule that asked first.
+    pub base_lr: f64,
+    /// The seed.
+    pub seed: u64,
+    /// How far it is.
+    pub status: Status,
+    /// Length of the run.
+    pub steps: u64,
+    /// Steps that are stored.
+    pub steps_done: u64,
+    /// Loss of the last batch.
+    pub final_train_loss: Option<f64>,
+    /// Validation loss after the last step.
+    pub final_valid_loss: Option<f64>,
+    /// Share of validation images named rightly, 0 to 1.
+    pub valid_accuracy: Option<f64>,
+    /// Test loss after the last step.
+    pub test_loss: Option<f64>,
+    /// Share of test images named rightly, 0 to 1.
+    pub test_accuracy: Option<f64>,
+    /// The step whose loss showed that it diverged.
+    pub diverged_at: Option<u64>,
+    /// That loss, which may be NaN or infinite.
+    pub diverged_loss: Option<f64>,
+    /// Fingerprint of lr and loss of every step.
+    pub digest: Option<String>,
+    /// Fingerprint of the final weights.
+    pub weights_hash: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// How often a worker took it up.
+    pub attempts: i64,
+    /// When it was taken up first.
+    pub started_at: Option<i64>,
+    /// When it ended.
+    pub finished_at: Option<i64>,
+    /// Path and value of each axis of its config.
+    pub axes: Vec<(String, String)>,
+    /// The whole configuration but the seed; `spec::json::trial` makes a trial of it.
+    pub config: serde_json::Value,
+    /// Where it was trained, or taken up last.
+    pub environment: Option<Environment>,
+}

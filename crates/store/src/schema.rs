@@ -1,0 +1,116 @@
+//! Whose database it is, and which migrations it has seen.
+
+use std::path::Path;
+
+use sqlx::SqliteConnection;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use crate::error::StoreError;
+
+/// Forward-only; made into the program.
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// What a database turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// Nothing in it yet.
+    Empty,
+    /// A sweep database with all that this program knows.
+    Current,
+    /// A sweep database that lacks migrations.
+    Older,
+}
+
+/// Looks at a database without changing it.
+///
+/// # Errors
+/// It is not one that this program can use.
+pub(crate) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> Result<Schema, StoreError> {
+    inspect_as(&MIGRATOR, connection, path).await
+}
+
+async fn inspect_as(
+    migrator: &Migrator,
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<Schema, StoreError> {
+    let at = |error: sqlx::Error| StoreError::at(path, error);
+    let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.map_err(at)?;
+    let has = |name: &str| names.iter().any(|known| known == name);
+    if names.is_empty() {
+        return Ok(Schema::Empty);
+    }
+    let foreign = || StoreError::Foreign { path: path.to_owned() };
+    if !has("_sqlx_migrations") {
+        return Err(foreign());
+    }
+    let sql = "SELECT version, checksum FROM _sqlx_migrations";
+    // Another program's table of this name may have other columns.
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as(sql).fetch_all(&mut *connection).await.map_err(|_| foreign())?;
+    if applied.is_empty() && names.len() == 1 {
+        // A sweep was killed before its first migration.
+        return Ok(Schema::Empty);
+    }
+    // The first migration never changes: who has it is a sweep database, whatever came later.
+    let knows =
+        |version, checksum: &[u8]| applied.iter().any(|(known, sum)| *known == version && sum == checksum);
+    if !migrator.iter().take(1).all(|first| knows(first.version, &first.checksum)) {
+        return Err(match ["sweeps", "trials", "metrics"].into_iter().all(has) {
+            true => StoreError::Unreleased { path: path.to_owned() },
+            false => foreign(),
+        });
+    }
+    if applied.iter().any(|(version, _)| !migrator.version_exists(*version)) {
+        return Err(StoreError::Newer { path: path.to_owned() });
+    }
+    let current = migrator.iter().all(|known| applied.iter().any(|(version, _)| *version == known.version));
+    Ok(if current { Schema::Current } else { Schema::Older })
+}
+
+/// Brings a database that [`inspect`] accepted up to date.
+pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let path_buf = || path.to_owned();
+    MIGRATOR.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            StoreError::at(path, error)
+        }
+        MigrateError::VersionMissing(_) => StoreError::Newer { path: path_buf() },
+        MigrateError::VersionMismatch(_) => StoreError::Unreleased { path: path_buf() },
+        error => StoreError::Sqlite { path: path_buf(), message: error.to_string() },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use sqlx::SqlSafeStr;
+    use sqlx::migrate::{Migration, MigrationType};
+
+    use super::*;
+    use crate::connection::{Access, connect};
+
+    #[tokio::test]
+    async fn an_older_database_is_told_and_brought_up_to_date() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("sweep.db");
+        let mut connection = connect(&path, Access::Write).await.expect("a connection");
+        assert_eq!(inspect(&mut connection, &path).await.expect("usable"), Schema::Empty);
+        migrate(&mut connection, &path).await.expect("migrated");
+        assert_eq!(inspect(&mut connection, &path).await.expect("usable"), Schema::Current);
+
+        let sql = "ALTER TABLE trials ADD COLUMN more TEXT";
+        let next = Migration::new(9999, "more".into(), MigrationType::Simple, sql.into_sql_str(), false);
+        let migrations: Vec<_> = MIGRATOR.iter().cloned().chain([next]).collect();
+        let newer = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
+        let found = inspect_as(&newer, &mut connection, &path).await.expect("usable");
+        assert_eq!(found, Schema::Older);
+        newer.run_direct(None, &mut connection, false).await.expect("migrated");
+        let found = inspect_as(&newer, &mut connection, &path).await.expect("usable");
+        assert_eq!(found, Schema::Current);
+        let error = inspect(&mut connection, &path).await.expect_err("too new for us");
+        assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    }
+}

@@ -1,0 +1,310 @@
+//! What sweeps ask for, and what becomes of their trials.
+
+use spec::event::{Event, Outcome};
+use store::{Reader, Status, Store};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn registering_keeps_the_order_and_a_second_time_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, _) = store_with(dir.path(), &plan).await;
+    let everything = "SELECT t.*, c.* FROM trials AS t JOIN cells AS c USING (trial_id) ORDER BY position";
+    let first = query(dir.path(), everything).await;
+    assert_eq!(first.len(), 8);
+    store.register(&plan).await.expect("registered again");
+    assert_eq!(query(dir.path(), everything).await, first);
+
+    let rows = Reader::open(dir.path()).await.expect("a store").results("small").await.expect("rows");
+    for (row, cell) in rows.iter().zip(&plan.cells) {
+        let trial = &plan.trials[cell.trial];
+        assert_eq!((&row.schedule, &row.trial_id, row.status), (&cell.schedule, &trial.id, Status::Queued));
+        assert_eq!(
+            (row.base_lr, row.seed),
+            (trial.config.base_lr, i64::try_from(trial.seed).expect("small"))
+        );
+        assert_eq!(row.config_id, trial.config.id);
+    }
+    let unfinished = store.unfinished("small").await.expect("rows");
+    let ids: Vec<_> = unfinished.iter().map(|trial| &trial.trial_id).collect();
+    assert_eq!(ids, plan.trials.iter().map(|trial| &trial.id).collect::<Vec<_>>());
+    assert_eq!(store.unfinished("unknown").await.expect("rows"), []);
+}
+
+#[tokio::test]
+async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan_before = small();
+    let (mut store, environment) = store_with(dir.path(), &plan_before).await;
+    let id = &plan_before.trials[0].id;
+    let events = [started(id, 0), steps(id, 0..20), ended(id, done(1.0))];
+    store.write(&events, environment).await.expect("written");
+    let text =
+        sweep_file("small", "1", "[0.1]", &["linear: {kind: linear, to: 0}", "constant: {kind: constant}"]);
+    store.register(&plan(&text)).await.expect("registered");
+
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let rows = reader.results("small").await.expect("rows");
+    let found: Vec<_> = rows.iter().map(|row| (row.schedule.as_str(), row.status)).collect();
+    assert_eq!(found, [("linear", Status::Queued), ("constant", Status::Done)]);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM trials").await, 9);
+    assert_eq!(query(dir.path(), "SELECT file_text FROM sweeps").await, [[crate::support::text(&text)]]);
+}
+
+#[tokio::test]
+async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = store_with(dir.path(), &small()).await;
+    // The same run by another name, and from twice the lr.
+    let other = plan(&sweep_file("other", "1", "[0.4]", &["quarter: 0.25x", "half: 0.5x"]));
+    store.register(&other).await.expect("registered");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM trials").await, 8);
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let rows = reader.results("other").await.expect("rows");
+    let found: Vec<_> = rows.iter().map(|row| (row.schedule.as_str(), row.base_lr)).collect();
+    assert_eq!(found, [("quarter", 0.4), ("half", 0.4)]);
+    let trial = reader.trial(&rows[0].trial_id).await.expect("readable").expect("known");
+    assert_eq!((trial.sweep.as_str(), trial.schedule.as_str(), trial.base_lr), ("small", "constant", 0.1));
+
+    assert_eq!(reader.sweeps().await.expect("names"), ["other", "small"]);
+    store.register(&small()).await.expect("registered");
+    assert_eq!(reader.sweeps().await.expect("names"), ["small", "other"]);
+}
+
+#[tokio::test]
+async fn a_trial_lives_from_queued_to_done() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let trial = &plan.trials[1];
+    let id = &trial.id;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+
+    store.write(&[started(id, 0), steps(id, 0..7)], environment).await.expect("written");
+    let row = reader.trial(id).await.expect("readable").expect("known");
+    assert_eq!((row.status, row.steps_done, row.attempts), (Status::Running, 7, 1));
+    assert_eq!((row.started_at, row.finished_at), (Some(1_000), None));
+    assert_eq!(row.environment, Some(crate::support::environment()));
+
+    store.write(&[steps(id, 7..20), ended(id, done(1.25))], environment).await.expect("written");
+    let row = reader.trial(id).await.expect("readable").expect("known");
+    assert_eq!((row.status, row.steps, row.steps_done), (Status::Done, 20, 20));
+    assert_eq!((row.final_train_loss, row.final_valid_loss), (Some(0.5), Some(1.25)));
+    assert_eq!((row.valid_accuracy, row.test_loss, row.test_accuracy), (Some(0.75), Some(12.5), Some(0.625)));
+    assert_eq!((row.digest, row.weights_hash), (Some("d".repeat(64)), Some("e".repeat(64))));
+    assert_eq!((row.started_at, row.finished_at, row.error), (Some(1_000), Some(9_000), None));
+    assert_eq!((row.diverged_at, row.diverged_loss), (None, None));
+    assert_eq!((row.seed, row.base_lr, &row.config_id), (trial.seed, trial.config.base_lr, &trial.config.id));
+
+    // The stored configuration is enough to train it again.
+    let again = spec::json::trial(&row.schedule, &row.config, row.seed).expect("a trial");
+    assert_eq!(&again.id, id);
+    let stored = reader.steps(id).await.expect("rows");
+    assert_eq!(stored, (0..20).map(|step| crate::support::row(step, 2.0)).collect::<Vec<_>>());
+    assert_eq!(store.unfinished("small").await.expect("rows").len(), 7);
+    store.close().await.expect("closed");
+    assert_eq!(reader.trial("unknown").await.expect("readable"), None);
+}
+
+#[tokio::test]
+async fn axes_are_kept_by_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = sweep_file("small", "1", "[0.1]", &["cosine: {kind: cosine, to: {values: [0, 0.1x]}}"]);
+    let plan = plan(&text.replace("momentum: 0.9", "momentum: {values: [0, 0.9]}"));
+    store_with(dir.path(), &plan).await;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    for trial in &plan.trials {
+        let row = reader.trial(&trial.id).await.expect("readable").expect("known");
+        let mut axes = trial.config.axes.clone();
+        axes.sort();
+        assert_eq!((row.axes.len(), row.axes), (2, axes));
+    }
+}
+
+#[tokio::test]
+async fn taking_a_trial_up_again_voids_the_steps_from_there_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let id = &plan.trials[0].id;
+    let events = [started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8"), steps(id, 8..13)];
+    store.write(&events, environment).await.expect("written");
+    let unfinished = store.unfinished("small").await.expect("rows");
+    assert_eq!(unfinished[0].checkpoint, Some(("a-8".into(), 8)));
+
+    store.write(&[started(id, 8), steps(id, 8..10)], environment).await.expect("written");
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let stored = reader.steps(id).await.expect("rows");
+    assert_eq!(stored.iter().map(|row| row.step).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    let row = reader.trial(id).await.expect("readable").expect("known");
+    assert_eq!((row.steps_done, row.attempts, row.started_at), (10, 2, Some(1_000)));
+
+    // A row that comes twice replaces the first.
+    let twice = Event::Steps { trial_id: id.clone(), rows: vec![row_with_loss(9)] };
+    store.write(&[twice], environment).await.expect("written");
+    let stored = reader.steps(id).await.expect("rows");
+    assert_eq!((stored.len(), stored[9].train_loss), (10, 7.0));
+}
+
+fn row_with_loss(step: u64) -> spec::event::StepRow {
+    row(step, 7.0)
+}
+
+/// Where a checkpoint can't be read, the trial starts over; the checkpoint is of no use until the new
+/// attempt has come as far, or there would be steps without rows.
+#[tokio::test]
+async fn a_checkpoint_ahead_of_the_steps_is_not_offered() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let id = &plan.trials[0].id;
+    let events = [started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8"), started(id, 0), steps(id, 0..3)];
+    assert_eq!(store.write(&events, environment).await.expect("written"), Vec::<String>::new());
+    assert_eq!(store.unfinished("small").await.expect("rows")[0].checkpoint, None);
+    // The new attempt writes a file of the same name, which must stay.
+    let superseded = store.write(&[steps(id, 3..8), checkpoint(id, 8, "a-8")], environment).await;
+    assert_eq!(superseded.expect("written"), Vec::<String>::new());
+    let unfinished = store.unfinished("small").await.expect("rows");
+    assert_eq!(unfinished[0].checkpoint, Some(("a-8".into(), 8)));
+}
+
+#[tokio::test]
+async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
+    let first = [started(a, 0), steps(a, 0..5), checkpoint(a, 5, "a-5"), checkpoint(b, 0, "b-0")];
+    assert_eq!(store.write(&first, environment).await.expect("written"), Vec::<String>::new());
+    assert_eq!(store.checkpoint_files().await.expect("names"), ["a-5", "b-0"]);
+    let second = [steps(a, 5..9), checkpoint(a, 7, "a-7"), checkpoint(a, 9, "a-9")];
+    assert_eq!(store.write(&second, environment).await.expect("written"), ["a-5", "a-7"]);
+    let stopped = [ended(a, Outcome::Stopped { steps: 9 }), ended(b, failed())];
+    assert_eq!(store.write(&stopped, environment).await.expect("written"), Vec::<String>::new());
+    let unfinished = store.unfinished("small").await.expect("rows");
+    assert_eq!(unfinished[0].checkpoint, Some(("a-9".into(), 9)));
+    assert_eq!(unfinished[1].checkpoint, Some(("b-0".into(), 0)));
+
+    let last =
+        [started(a, 9), steps(a, 9..20), ended(a, done(1.0)), started(b, 0), ended(b, diverged(3, 1e9))];
+    assert_eq!(store.write(&last, environment).await.expect("written"), ["a-9", "b-0"]);
+    assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
+    // One that comes too late is of no use either.
+    assert_eq!(store.write(&[checkpoint(a, 20, "a-20")], environment).await.expect("written"), ["a-20"]);
+    assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn failed_and_stopped_trials_are_taken_up_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
+    let events = [
+        started(a, 0),
+        steps(a, 0..4),
+        ended(a, failed()),
+        started(b, 0),
+        steps(b, 0..6),
+        ended(b, Outcome::Stopped { steps: 6 }),
+    ];
+    store.write(&events, environment).await.expect("written");
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let row = reader.trial(a).await.expect("readable").expect("known");
+    assert_eq!((row.status, row.error.as_deref()), (Status::Failed, Some("the machine caught fire")));
+    assert_eq!((row.steps_done, row.finished_at), (4, Some(9_000)));
+    let row = reader.trial(b).await.expect("readable").expect("known");
+    assert_eq!((row.status, row.steps_done, row.finished_at), (Status::Stopped, 6, None));
+    assert_eq!(store.unfinished("small").await.expect("rows").len(), 8);
+
+    store.write(&[started(a, 0)], environment).await.expect("written");
+    let row = reader.trial(a).await.expect("readable").expect("known");
+    assert_eq!((row.status, row.error, row.steps_done), (Status::Running, None, 0));
+    assert_eq!((row.finished_at, row.attempts), (None, 2));
+    assert_eq!(reader.steps(a).await.expect("rows"), []);
+}
+
+#[tokio::test]
+async fn a_finished_trial_is_never_overwritten() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
+    let events = [
+        started(a, 0),
+        steps(a, 0..20),
+        ended(a, done(1.0)),
+        started(b, 0),
+        steps(b, 0..4),
+        ended(b, diverged(3, f64::INFINITY)),
+    ];
+    store.write(&events, environment).await.expect("written");
+    let everything = "SELECT * FROM trials JOIN metrics USING (trial_id) ORDER BY trial_id, step";
+    let before = query(dir.path(), everything).await;
+    for id in [a, b] {
+        let late = Event::Steps { trial_id: id.clone(), rows: vec![row(2, 9.0), row(30, 9.0)] };
+        let outcomes = [done(7.0), diverged(1, 2.0), failed(), Outcome::Stopped { steps: 1 }];
+        let mut events = vec![started(id, 0), late];
+        events.extend(outcomes.map(|outcome| ended(id, outcome)));
+        store.write(&events, environment).await.expect("written");
+    }
+    assert_eq!(query(dir.path(), everything).await, before);
+}
+
+#[tokio::test]
+async fn a_batch_is_written_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let id = &plan.trials[0].id;
+    for unknown in [started("unknown", 0), steps("unknown", 0..1), checkpoint("unknown", 0, "file")] {
+        let error = store.write(&[started(id, 0), steps(id, 0..3), unknown], environment).await;
+        let error = error.expect_err("there is no such trial");
+        assert!(error.to_string().contains("unknown"), "{error}");
+        assert!(!error.is_users_mistake());
+    }
+    let too_large = Event::Started { trial_id: id.clone(), step: u64::MAX, at: 0 };
+    store.write(&[started(id, 0), too_large], environment).await.expect_err("SQLite has 63 bits");
+    // No such environment: the database itself refuses.
+    store.write(&[started(id, 0)], environment + 1).await.expect_err("a foreign key");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM trials WHERE status <> 'queued'").await, 0);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 0);
+    store.write(&[started(id, 0), steps(id, 0..3)], environment).await.expect("written");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 3);
+    store.close().await.expect("closed");
+    is_whole(dir.path()).await;
+}
+
+#[tokio::test]
+async fn an_environment_is_written_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(dir.path()).await.expect("a store");
+    let first = store.environment(&environment()).await.expect("a number");
+    let other = store::Environment { threads: 3, ..environment() };
+    let second = store.environment(&other).await.expect("a number");
+    assert_ne!(first, second);
+    assert_eq!(store.environment(&environment()).await.expect("a number"), first);
+    assert_eq!(store.environment(&other).await.expect("a number"), second);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM environments").await, 2);
+}
+
+#[tokio::test]
+async fn trials_are_found_by_the_start_of_their_id() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = plan(&sweep_file("many", "40", "[0.1]", &["constant: {kind: constant}"]));
+    store_with(dir.path(), &plan).await;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    for trial in &plan.trials {
+        assert_eq!(reader.find(&trial.id).await.expect("ids"), [trial.id.clone()]);
+        let found = reader.find(&trial.id[..1]).await.expect("ids");
+        assert!(found.iter().all(|id| id[..1] == trial.id[..1]));
+        let all = plan.trials.iter().filter(|other| other.id[..1] == trial.id[..1]).count();
+        assert_eq!(found.len(), all.min(10));
+    }
+    for nothing in
+        ["", "g", "%", "_", "'", &plan.trials[0].id.to_uppercase(), &format!("{}0", plan.trials[0].id)]
+    {
+        assert_eq!(reader.find(nothing).await.expect("ids"), Vec::<String>::new(), "{nothing}");
+    }
+}

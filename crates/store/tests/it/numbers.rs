@@ -1,0 +1,74 @@
+//! Numbers come back as they went in, also those that SQLite has no place for.
+
+use spec::event::{Event, StepRow};
+use store::{Reader, Status};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn steps_keep_their_bits_and_nan_and_infinity() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let id = &plan.trials[0].id;
+    let odd = [
+        0.1 + 0.2,
+        f64::MIN_POSITIVE / 8.0,
+        f64::MAX,
+        3.0,
+        0.0,
+        -0.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
+    let rows: Vec<StepRow> = odd
+        .into_iter()
+        .zip(0..)
+        .map(|(x, step)| StepRow { step, lr: x, train_loss: x, valid_loss: Some(x), grad_norm: x })
+        .collect();
+    let events = [started(id, 0), Event::Steps { trial_id: id.clone(), rows: rows.clone() }];
+    store.write(&events, environment).await.expect("written");
+    let stored = Reader::open(dir.path()).await.expect("a store").steps(id).await.expect("rows");
+    assert_eq!(stored.len(), rows.len());
+    // Adding zero: SQLite keeps minus zero as zero.
+    let bits = |x: f64| if x.is_nan() { f64::NAN.to_bits() } else { (x + 0.0).to_bits() };
+    for (stored, row) in stored.iter().zip(&rows) {
+        assert_eq!(stored.step, row.step);
+        assert_eq!(bits(stored.lr), bits(row.lr));
+        assert_eq!(bits(stored.train_loss), bits(row.train_loss));
+        assert_eq!(bits(stored.grad_norm), bits(row.grad_norm));
+        // NULL is no validation loss, so a NaN there is lost; the trial has it as `diverged_loss`.
+        assert_eq!(stored.valid_loss.map(bits), row.valid_loss.filter(|x| !x.is_nan()).map(bits));
+    }
+}
+
+#[tokio::test]
+async fn the_loss_of_a_trial_that_diverged_is_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = small();
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    for (trial, loss) in plan.trials.iter().zip([f64::NAN, f64::INFINITY, 1e300]) {
+        let events = [started(&trial.id, 0), steps(&trial.id, 0..4), ended(&trial.id, diverged(3, loss))];
+        store.write(&events, environment).await.expect("written");
+        let row = reader.trial(&trial.id).await.expect("readable").expect("known");
+        assert_eq!((row.status, row.diverged_at, row.steps_done), (Status::Diverged, Some(3), 4));
+        let stored = row.diverged_loss.expect("a loss");
+        assert!(stored == loss || stored.is_nan() && loss.is_nan(), "{stored} and {loss}");
+        assert_eq!((row.digest, row.finished_at), (Some("f".repeat(64)), Some(9_000)));
+        assert_eq!((row.final_train_loss, row.final_valid_loss), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn the_largest_seed_of_a_sweep_file_is_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let largest = "[9223372036854775807]";
+    let plan = plan(&sweep_file("small", largest, "[0.1]", &["constant: {kind: constant}"]));
+    let (_store, _) = store_with(dir.path(), &plan).await;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    assert_eq!(reader.results("small").await.expect("rows")[0].seed, i64::MAX);
+    let row = reader.trial(&plan.trials[0].id).await.expect("readable").expect("known");
+    assert_eq!(row.seed, 9_223_372_036_854_775_807);
+}

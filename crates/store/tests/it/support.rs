@@ -1,0 +1,144 @@
+//! Plans from sweep files, events, and a look at the database from outside.
+
+use std::path::Path;
+
+use spec::Plan;
+use spec::event::{Event, Final, Outcome, StepRow};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+use store::{Environment, Reader, RunRow, Store, Table, Value};
+
+/// A sweep file with this name, these seeds and lrs, and these lines of schedules.
+pub(crate) fn sweep_file(name: &str, seeds: &str, lrs: &str, schedules: &[&str]) -> String {
+    let schedules: String = schedules.iter().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "name: {name}\n\
+         data: {{dataset: digits, batch_size: 50}}\n\
+         model: {{kind: mlp, hidden: [8]}}\n\
+         optimizer: {{kind: sgd, momentum: 0.9}}\n\
+         budget: {{steps: 20}}\n\
+         seeds: {seeds}\n\
+         lr: {{values: {lrs}}}\n\
+         schedules:\n{schedules}"
+    )
+}
+
+pub(crate) fn plan(text: &str) -> Plan {
+    let spec = spec::read(text, "unnamed").expect("a good sweep file");
+    spec::plan(&spec).expect("schedules that fit")
+}
+
+/// Two schedules, two lrs, two seeds.
+pub(crate) fn small() -> Plan {
+    plan(&sweep_file(
+        "small",
+        "2",
+        "[0.1, 0.2]",
+        &["constant: {kind: constant}", "cosine: {kind: cosine, to: 0}"],
+    ))
+}
+
+pub(crate) fn environment() -> Environment {
+    Environment {
+        version: "0.1.0".into(),
+        git_commit: "abc".into(),
+        cpu: "a processor".into(),
+        cpu_features: "avx2 fma".into(),
+        threads: 2,
+        device: "cpu".into(),
+        os: "linux x86_64".into(),
+    }
+}
+
+/// A new store with this plan registered, and the number of its environment.
+pub(crate) async fn store_with(dir: &Path, plan: &Plan) -> (Store, i64) {
+    let mut store = Store::open(dir).await.expect("a new store");
+    store.register(plan).await.expect("registered");
+    let environment = store.environment(&environment()).await.expect("an environment");
+    (store, environment)
+}
+
+pub(crate) fn started(trial_id: &str, step: u64) -> Event {
+    Event::Started { trial_id: trial_id.into(), step, at: 1_000 + i64::try_from(step).expect("small") }
+}
+
+pub(crate) fn row(step: u64, train_loss: f64) -> StepRow {
+    StepRow { step, lr: 0.1, train_loss, valid_loss: None, grad_norm: 1.5 }
+}
+
+pub(crate) fn steps(trial_id: &str, steps: std::ops::Range<u64>) -> Event {
+    Event::Steps { trial_id: trial_id.into(), rows: steps.map(|step| row(step, 2.0)).collect() }
+}
+
+pub(crate) fn checkpoint(trial_id: &str, step: u64, file: &str) -> Event {
+    Event::Checkpoint { trial_id: trial_id.into(), step, file: file.into(), at: 5_000 }
+}
+
+pub(crate) fn ended(trial_id: &str, outcome: Outcome) -> Event {
+    Event::Ended { trial_id: trial_id.into(), outcome, at: 9_000 }
+}
+
+pub(crate) fn done(valid_loss: f64) -> Outcome {
+    Outcome::Done(Final {
+        train_loss: 0.5,
+        valid_loss,
+        valid_accuracy: 0.75,
+        test_loss: 10.0 * valid_loss,
+        test_accuracy: 0.625,
+        digest: "d".repeat(64),
+        weights_hash: "e".repeat(64),
+    })
+}
+
+pub(crate) fn diverged(at: u64, loss: f64) -> Outcome {
+    Outcome::Diverged { at, loss, digest: "f".repeat(64) }
+}
+
+pub(crate) fn failed() -> Outcome {
+    Outcome::Failed { reason: "the machine caught fire".into() }
+}
+
+/// The cell of a schedule, lr and seed.
+pub(crate) fn find<'a>(rows: &'a [RunRow], schedule: &str, base_lr: f64, seed: i64) -> &'a RunRow {
+    let mut rows = rows.iter();
+    let found = rows.find(|row| row.schedule == schedule && row.base_lr == base_lr && row.seed == seed);
+    found.expect("the sweep has this cell")
+}
+
+/// A database shell of one's own, which may also write.
+pub(crate) async fn shell(dir: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(dir.join("sweep.db"));
+    options.create_if_missing(true).connect().await.expect("a connection")
+}
+
+pub(crate) async fn execute(dir: &Path, sql: &str) {
+    use sqlx::Connection;
+    let mut shell = shell(dir).await;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut shell).await.expect("good SQL");
+    shell.close().await.expect("closed");
+}
+
+/// Rows of a query.
+pub(crate) async fn query(dir: &Path, sql: &str) -> Vec<Vec<Value>> {
+    let mut reader = Reader::open(dir).await.expect("a store");
+    let Table { rows, .. } = reader.query(sql).await.expect("good SQL");
+    rows
+}
+
+/// The one value of a query that gives a whole number.
+pub(crate) async fn count(dir: &Path, sql: &str) -> i64 {
+    match query(dir, sql).await.first().and_then(|row| row.first()) {
+        Some(Value::Integer(number)) => *number,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// Fails the test unless the database is whole.
+pub(crate) async fn is_whole(dir: &Path) {
+    assert_eq!(query(dir, "PRAGMA integrity_check").await, [[text("ok")]]);
+    assert_eq!(query(dir, "PRAGMA foreign_key_check").await, Vec::<Vec<Value>>::new());
+}
