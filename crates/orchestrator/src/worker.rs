@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::event::{Event, Outcome};
 use tokio::sync::mpsc::Sender;
-use trainer::{Checkpoint, Stop, checkpoint};
+use trainer::{Checkpoint, Stop, checkpoint, now};
 
 use crate::{Loaded, Missing, Options, SweepError};
 
@@ -98,10 +97,4 @@ fn resume(missing: &Missing, file: &str, options: &Options) -> Option<Checkpoint
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-/// UTC, milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

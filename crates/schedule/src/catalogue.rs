@@ -158,11 +158,11 @@ pub(crate) const fn optional(name: &'static str, holds: Holds, doc: &'static str
 }
 
 /// What every mapping that is a schedule takes besides its own keys.
-pub const CLOCK: Param = param(
+pub const CLOCK: Param = optional(
     "clock",
     Holds::Choice(CLOCKS),
-    "step",
-    "what lengths inside count: steps; epochs, the lr changing once in each; or epochs, the lr changing at each step",
+    "what lengths inside count: steps; epochs, the lr changing once in each; or epochs, the lr changing at each step. \
+     As in the enclosing schedule if not given, steps at the outside",
 );
 
 pub(crate) const CLOCKS: &[&str] = &["step", "epoch", "epoch_fraction"];

@@ -304,6 +304,9 @@ mod tests {
             ("-7", Value::Int(-7)),
             ("+7", Value::Int(7)),
             ("yes", Value::Text("yes".into())),
+            ("TRUE", Value::Bool(true)),
+            ("False", Value::Bool(false)),
+            ("[~, NULL]", Value::List(vec![Tree::new(Value::Null), Tree::new(Value::Null)])),
             ("0.1x", Value::Text("0.1x".into())),
             ("'1'", Value::Text("1".into())),
             ("1_000", Value::Text("1_000".into())),
@@ -313,7 +316,7 @@ mod tests {
         ] {
             let mut tree = read(text).expect(text);
             if let Value::List(items) = &mut tree.value {
-                items[0].place = Place::default();
+                items.iter_mut().for_each(|item| item.place = Place::default());
             }
             assert_eq!(tree.value, value, "{text}");
         }

@@ -23,12 +23,11 @@ impl Batches {
     pub(crate) fn at(&mut self, t: u64) -> &[u32] {
         let per_epoch = (self.images as usize / self.size).max(1) as u64;
         let (epoch, batch) = (t / per_epoch, (t % per_epoch) as usize);
-        let (seed, images) = (self.seed, self.images);
-        let order = || Stream::new(seed, "shuffle", &format!("epoch {epoch}")).permutation(images);
-        let (_, order) = match &mut self.epoch {
-            Some(known) if known.0 == epoch => known,
-            other => other.insert((epoch, order())),
-        };
+        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            let mut stream = Stream::new(self.seed, "shuffle", &format!("epoch {epoch}"));
+            self.epoch = Some((epoch, stream.permutation(self.images)));
+        }
+        let order = self.epoch.as_ref().map_or(&[][..], |(_, order)| order);
         order.get(batch * self.size..(batch + 1) * self.size).unwrap_or_default()
     }
 }

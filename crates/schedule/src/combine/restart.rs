@@ -79,12 +79,7 @@ enum DecayOn {
 impl Restart {
     /// Begin of cycle `i`: the sum of the lengths before it.
     fn begin(&self, every: f64, i: f64) -> f64 {
-        match self.mult - 1.0 {
-            0.0 => every * i,
-            // The power would lose its last digits against the 1.
-            growth if growth < 1e-3 => every * libm::expm1(i * libm::log1p(growth)) / growth,
-            growth => every * (libm::pow(self.mult, i) - 1.0) / growth,
-        }
+        if self.mult == 1.0 { every * i } else { every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0) }
     }
 
     /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.

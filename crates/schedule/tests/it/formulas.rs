@@ -158,9 +158,11 @@ fn modes_of_warmup_place_the_body() {
     let body = map([("kind", text("linear")), ("to", int(0))]);
     let plain = lrs(&body, 10, 10);
     let warmup = map([("over", int(4)), ("from", text("0.2x"))]);
-    let of = |mode: &str| {
-        lrs(&map([("warmup", with(&warmup, "mode", text(mode))), ("body", body.clone())]), 10, 10)
+    let of_target = |mode: &str, target: &str| {
+        let warmup = with(&with(&warmup, "mode", text(mode)), "target", text(target));
+        lrs(&map([("warmup", warmup), ("body", body.clone())]), 10, 10)
     };
+    let of = |mode: &str| of_target(mode, "1x");
     let rise: Vec<f64> = (0..4).map(|t| 0.02 + 0.08 * f64::from(t) / 4.0).collect();
     let (prefix, overlay, multiply) = (of("prefix"), of("overlay"), of("multiply"));
     close(&prefix[..4], &rise, "prefix");
@@ -170,12 +172,9 @@ fn modes_of_warmup_place_the_body() {
     let scaled: Vec<f64> = rise.iter().zip(&plain).map(|(rise, plain)| plain * rise / 0.1).collect();
     close(&multiply[..4], &scaled, "multiply");
     close(&multiply[4..], &plain[4..], "multiply");
-    let to_body = map([
-        ("warmup", with(&with(&warmup, "mode", text("overlay")), "target", text("body"))),
-        ("body", body),
-    ]);
+    close(&of_target("multiply", "body"), &multiply, "multiply up to the body");
     let aimed: Vec<f64> = (0..4).map(|t| 0.02 + (plain[4] - 0.02) * f64::from(t) / 4.0).collect();
-    close(&lrs(&to_body, 10, 4), &aimed, "target: body");
+    close(&of_target("overlay", "body")[..4], &aimed, "target: body");
 }
 
 /// A cooldown from where the body stood, or times the body that runs on.

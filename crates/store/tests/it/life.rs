@@ -167,6 +167,8 @@ async fn a_checkpoint_ahead_of_the_steps_is_not_offered() {
     assert_eq!(superseded.expect("written"), Vec::<String>::new());
     let unfinished = store.unfinished("small").await.expect("rows");
     assert_eq!(unfinished[0].checkpoint, Some(("a-8".into(), 8)));
+    let events = [checkpoint(id, 9, "a-9"), started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8")];
+    assert_eq!(store.write(&events, environment).await.expect("written"), ["a-9"]);
 }
 
 #[tokio::test]
@@ -240,6 +242,7 @@ async fn a_finished_trial_is_never_overwritten() {
         ended(b, diverged(3, f64::INFINITY)),
     ];
     store.write(&events, environment).await.expect("written");
+    assert_eq!(store.unfinished("small").await.expect("rows").len(), 6);
     let everything = "SELECT * FROM trials JOIN metrics USING (trial_id) ORDER BY trial_id, step";
     let before = query(dir.path(), everything).await;
     for id in [a, b] {
@@ -296,7 +299,7 @@ async fn trials_are_found_by_the_start_of_their_id() {
     store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     for trial in &plan.trials {
-        assert_eq!(reader.find(&trial.id).await.expect("ids"), [trial.id.clone()]);
+        assert_eq!(reader.find(&trial.id).await.expect("ids"), [trial.id.as_str()]);
         let found = reader.find(&trial.id[..1]).await.expect("ids");
         assert!(found.iter().all(|id| id[..1] == trial.id[..1]));
         let all = plan.trials.iter().filter(|other| other.id[..1] == trial.id[..1]).count();

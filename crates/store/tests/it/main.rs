@@ -1,5 +1,7 @@
 //! The store on real SQLite files.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod crash;
 mod life;
 mod numbers;

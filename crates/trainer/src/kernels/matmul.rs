@@ -196,3 +196,60 @@ impl Tile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    /// The definition: k in order, each product added by one fused multiply-add.
+    fn by_definition(
+        (m, n, k): (usize, usize, usize),
+        a: Strided<'_>,
+        b: &[f32],
+        epilogue: Epilogue<'_>,
+    ) -> Vec<f32> {
+        let mut c = Vec::new();
+        for i in 0..m {
+            for j in 0..n {
+                let sum = (0..k).fold(0.0f32, |sum, l| {
+                    a.data[i * a.row + l * a.column].mul_add(b[l * n + j], sum)
+                });
+                let sum = epilogue.bias.map_or(sum, |bias| sum + bias[j]);
+                c.push(if epilogue.relu && 0.0 > sum { 0.0 } else { sum });
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_bits_of_the_definition() {
+        let mut stream = Stream::new(2, "test", "matmul");
+        for (m, n, k) in [(1, 1, 1), (5, 7, 3), (6, 64, 20), (7, 65, 9), (13, 33, 40), (64, 10, 128), (3, 130, 0)] {
+            let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
+            let (a, b, bias) = (numbers(m * k), numbers(k * n), numbers(n));
+            for (row, column) in [(k, 1), (1, m)] {
+                let a = Strided { data: &a, row, column };
+                for epilogue in [Epilogue::default(), Epilogue { bias: Some(&bias), relu: true }] {
+                    let expected = by_definition((m, n, k), a, &b, epilogue);
+                    for level in Level::available() {
+                        let mut c = vec![f32::NAN; m * n];
+                        matmul(level, (m, n, k), a, &b, &mut c, epilogue);
+                        let bits = |c: &[f32]| c.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                        assert_eq!(bits(&c), bits(&expected), "{level:?} {m} {n} {k}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_seen_behind_a_relu() {
+        for level in Level::available() {
+            let mut c = [0.0; 2];
+            let a = Strided { data: &[f32::NAN], row: 1, column: 1 };
+            matmul(level, (1, 2, 1), a, &[1.0, 2.0], &mut c, Epilogue { bias: None, relu: true });
+            assert!(c.iter().all(|x| x.is_nan()), "{level:?} {c:?}");
+        }
+    }
+}

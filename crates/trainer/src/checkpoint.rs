@@ -1,0 +1,233 @@
+//! Checkpoints: everything that a run needs to go on with the same bits. Two files: the tensors
+//! (safetensors) and a side-car (JSON) that names them by their hash. Each is written beside, synced and
+//! renamed, the side-car last, so that a side-car is always complete.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor, Var};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use schedule::State;
+use serde::{Deserialize, Serialize};
+use spec::trial::Trial;
+
+use crate::digest::Digest;
+
+const VERSION: u32 = 1;
+
+/// A checkpoint in memory.
+#[derive(Debug)]
+pub struct Checkpoint {
+    body: Body,
+    digest: Digest,
+    tensors: Vec<(String, Tensor)>,
+}
+
+/// What stands in the side-car beside its own hash.
+#[derive(Debug, Serialize, Deserialize)]
+struct Body {
+    version: u32,
+    trial_id: String,
+    /// The first step that is not in it.
+    step: u64,
+    /// Bits of the loss at step 0.
+    first_loss: u32,
+    digest: String,
+    schedule: State,
+    /// File name of the tensors, and the hash of its bytes.
+    tensors: String,
+    tensors_blake3: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SideCar {
+    /// Of the body as written.
+    blake3: String,
+    body: Body,
+}
+
+/// Why a checkpoint can't be written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The disk is full, the folder is gone, ...
+    #[error("checkpoint {}: {error}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is torn, of another version or of another run.
+    #[error("checkpoint {} can't be used: {reason}", path.display())]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a lane puts into a checkpoint.
+pub(crate) struct Content<'a> {
+    pub(crate) trial_id: &'a str,
+    pub(crate) step: u64,
+    pub(crate) first_loss: f32,
+    pub(crate) digest: Digest,
+    pub(crate) schedule: &'a State,
+    pub(crate) tensors: Vec<(String, Var)>,
+}
+
+/// Writes a checkpoint and gives the file name of its side-car.
+///
+/// # Errors
+/// A file can't be written; an earlier checkpoint is not touched.
+pub(crate) fn save(dir: &Path, content: &Content<'_>) -> Result<String, CheckpointError> {
+    let stem = format!("{}-{}", content.trial_id, content.step);
+    let tensors = format!("{stem}.safetensors");
+    let bytes = serialize(&content.tensors)
+        .map_err(|reason| CheckpointError::Unusable { path: dir.join(&tensors), reason })?;
+    let body = Body {
+        version: VERSION,
+        trial_id: content.trial_id.to_owned(),
+        step: content.step,
+        first_loss: content.first_loss.to_bits(),
+        digest: content.digest.hex(),
+        schedule: content.schedule.clone(),
+        tensors_blake3: blake3::hash(&bytes).to_hex().to_string(),
+        tensors: tensors.clone(),
+    };
+    let side_car = SideCar { blake3: hash(&body), body };
+    let file = format!("{stem}.json");
+    write(dir, &tensors, &bytes)?;
+    write(dir, &file, &serde_json::to_vec(&side_car).unwrap_or_default())?;
+    let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|error| CheckpointError::Io { path: dir.to_owned(), error })?;
+    Ok(file)
+}
+
+/// Plain numbers and text: their JSON can't fail.
+fn hash(body: &Body) -> String {
+    blake3::hash(serde_json::to_string(body).unwrap_or_default().as_bytes()).to_hex().to_string()
+}
+
+fn serialize(tensors: &[(String, Var)]) -> Result<Vec<u8>, String> {
+    let mut parts = Vec::new();
+    for (name, var) in tensors {
+        let numbers = var.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+        let numbers = numbers.map_err(|error| error.to_string())?;
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
+        parts.push((name, var.dims().to_vec(), bytes));
+    }
+    let views: Result<Vec<_>, _> = parts
+        .iter()
+        .map(|(name, dims, bytes)| Ok((name, TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
+        .collect();
+    let views = views.map_err(|error: safetensors::SafeTensorError| error.to_string())?;
+    safetensors::serialize(views, None).map_err(|error| error.to_string())
+}
+
+fn write(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let path = dir.join(file);
+    let written = tempfile::NamedTempFile::new_in(dir).and_then(|mut temporary| {
+        temporary.write_all(bytes)?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(&path).map_err(|error| error.error)
+    });
+    written.map(|_| ()).map_err(|error| CheckpointError::Io { path, error })
+}
+
+/// Reads the checkpoint with this side-car, for this trial.
+///
+/// # Errors
+/// It is missing, torn, of another version or of another run.
+pub fn load(dir: &Path, file: &str, trial: &Trial) -> Result<Checkpoint, CheckpointError> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        std::fs::read(&path).map_err(|error| CheckpointError::Io { path, error })
+    };
+    let path = dir.join(file);
+    let unusable = |reason: String| CheckpointError::Unusable { path: path.clone(), reason };
+    if !is_plain(file) {
+        return Err(unusable("its name is no file name".to_owned()));
+    }
+    let SideCar { blake3, body } =
+        serde_json::from_slice(&read(file)?).map_err(|error| unusable(format!("its side-car is torn: {error}")))?;
+    if body.version != VERSION {
+        return Err(unusable(format!("it is of version {}, this program reads {VERSION}", body.version)));
+    }
+    if hash(&body) != blake3 {
+        return Err(unusable("its side-car was changed".to_owned()));
+    }
+    if body.trial_id != trial.id {
+        return Err(unusable(format!("it is of trial {}", body.trial_id)));
+    }
+    if !is_plain(&body.tensors) {
+        return Err(unusable("its tensors' name is no file name".to_owned()));
+    }
+    let bytes = read(&body.tensors)?;
+    if *blake3::hash(&bytes).to_hex() != *body.tensors_blake3 {
+        return Err(unusable("its tensors are torn".to_owned()));
+    }
+    let digest = Digest::from_hex(&body.digest).ok_or_else(|| unusable("its digest is none".to_owned()))?;
+    let tensors = deserialize(&bytes).map_err(unusable)?;
+    Ok(Checkpoint { body, digest, tensors })
+}
+
+fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|plain| plain == name)
+}
+
+fn deserialize(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let mut all = Vec::new();
+    for (name, view) in tensors.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("the tensor {name} is not f32"));
+        }
+        let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let tensor = Tensor::from_vec::<_, f32>(numbers, view.shape(), &Device::Cpu);
+        all.push((name.to_owned(), tensor.map_err(|error| error.to_string())?));
+    }
+    Ok(all)
+}
+
+/// Removes a checkpoint that is no longer needed. One that can't be removed only takes space.
+pub fn remove(dir: &Path, file: &str) {
+    if !is_plain(file) {
+        return;
+    }
+    for path in [dir.join(file), dir.join(file).with_extension("safetensors")] {
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!("can't remove {}: {error}", path.display());
+        }
+    }
+}
+
+impl Checkpoint {
+    /// The first step that is not in it.
+    pub fn step(&self) -> u64 {
+        self.body.step
+    }
+
+    pub(crate) fn first_loss(&self) -> f32 {
+        f32::from_bits(self.body.first_loss)
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn schedule(&self) -> &State {
+        &self.body.schedule
+    }
+
+    /// Sets a variable to the tensor of this name.
+    pub(crate) fn restore(&self, name: &str, var: &Var) -> candle_core::Result<()> {
+        match self.tensors.iter().find(|(known, _)| known == name) {
+            Some((_, tensor)) => var.set(&tensor.to_device(var.device())?),
+            None => candle_core::bail!("the checkpoint lacks the tensor {name}"),
+        }
+    }
+}

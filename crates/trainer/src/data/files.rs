@@ -1,0 +1,200 @@
+//! The files of the data sets: their names, their published bytes, and how to read them.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+use spec::trial::Dataset;
+
+use super::idx::{self, IdxError};
+
+/// One published file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File {
+    name: &'static str,
+    dims: &'static [u32],
+    /// Of the decompressed bytes.
+    sha256: &'static str,
+}
+
+const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
+const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
+const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
+const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
+
+/// Training images and labels, test images and labels.
+pub(super) fn of(dataset: Dataset) -> [File; 4] {
+    let [a, b, c, d] = match dataset {
+        Dataset::Mnist | Dataset::Digits => [
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ],
+        Dataset::FashionMnist => [
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ],
+    };
+    [
+        File { name: TRAIN_IMAGES, dims: &[60_000, 28, 28], sha256: a },
+        File { name: TRAIN_LABELS, dims: &[60_000], sha256: b },
+        File { name: TEST_IMAGES, dims: &[10_000, 28, 28], sha256: c },
+        File { name: TEST_LABELS, dims: &[10_000], sha256: d },
+    ]
+}
+
+/// Why a data set can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file was found nowhere.
+    #[error("the data set `{dataset}` is missing: no {file}.gz (nor {file}) in {looked}; {mend}", looked = listed(looked))]
+    Missing {
+        /// The data set.
+        dataset: &'static str,
+        /// The file.
+        file: &'static str,
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
+        /// How to get it.
+        mend: &'static str,
+    },
+    /// A file can't be read or decompressed.
+    #[error("can't read {}: {error}; {mend}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+        /// How to get a good one.
+        mend: &'static str,
+    },
+    /// A file is no IDX file of the right size.
+    #[error("{} is not the published file: {error}; {mend}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: IdxError,
+        /// How to get a good one.
+        mend: &'static str,
+    },
+    /// A file has the right form and other bytes.
+    #[error("{} is not the published file: the SHA-256 of its decompressed bytes is {found} instead of {expected}; {mend}", path.display())]
+    OtherBytes {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        expected: &'static str,
+        /// How to get a good one.
+        mend: &'static str,
+    },
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Name of a data set and how to get it.
+fn about(dataset: Dataset) -> (&'static str, &'static str) {
+    const MNIST: &str = "its four files are in this project's folder data/mnist: run sweep from the project's folder, \
+                         or name the folder above them by --data-dir or SWEEP_DATA_DIR";
+    match dataset {
+        Dataset::Mnist => ("mnist", MNIST),
+        Dataset::Digits => ("digits (the first images of mnist)", MNIST),
+        Dataset::FashionMnist => (
+            "fashion-mnist",
+            "install Debian's package dataset-fashion-mnist, or put its four files into a folder fashion-mnist and \
+             name the folder above it by --data-dir or SWEEP_DATA_DIR",
+        ),
+    }
+}
+
+/// The numbers of one file: from the first folder that has it, compressed or not, checked against the
+/// published hash.
+pub(super) fn read(dataset: Dataset, file: File, dirs: &[PathBuf]) -> Result<Vec<u8>, DataError> {
+    let (name, mend) = about(dataset);
+    let candidates = dirs.iter().flat_map(|dir| [dir.join(format!("{}.gz", file.name)), dir.join(file.name)]);
+    let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
+        return Err(DataError::Missing { dataset: name, file: file.name, looked: dirs.to_vec(), mend });
+    };
+    let size = 4 + 4 * file.dims.len() as u64 + file.dims.iter().map(|n| u64::from(*n)).product::<u64>();
+    let bytes = match bytes(&path, size) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(DataError::Unreadable { path, error, mend }),
+    };
+    let numbers = match idx::parse(&bytes, file.dims) {
+        Ok(numbers) => numbers,
+        Err(error) => return Err(DataError::Malformed { path, error, mend }),
+    };
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if found != file.sha256 {
+        return Err(DataError::OtherBytes { path, found, expected: file.sha256, mend });
+    }
+    Ok(numbers)
+}
+
+/// The decompressed bytes; one more than `size` at most, so that no file can exhaust the memory.
+fn bytes(path: &Path, size: u64) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        GzDecoder::new(std::io::BufReader::new(file)).take(size + 1).read_to_end(&mut bytes)?;
+    } else {
+        file.take(size + 1).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// A label file of the right size whose bytes are all 1.
+    fn labels() -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, 1, 0, 0, 39, 16];
+        bytes.extend(std::iter::repeat_n(1, 10_000));
+        bytes
+    }
+
+    fn error(bytes: Option<&[u8]>, name: &str) -> String {
+        let dir = tempfile::tempdir().expect("a folder");
+        if let Some(bytes) = bytes {
+            std::fs::write(dir.path().join(name), bytes).expect("a file");
+        }
+        let [.., labels] = of(Dataset::Mnist);
+        let error = read(Dataset::Mnist, labels, &[dir.path().to_owned()]).expect_err("not the published file");
+        let text = error.to_string();
+        assert!(text.contains(TEST_LABELS) && text.contains(&*dir.path().to_string_lossy()), "{text}");
+        assert!(text.contains("--data-dir"), "{text}");
+        text
+    }
+
+    #[test]
+    fn wrong_short_and_missing_files_are_named() {
+        let packed = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip")
+        };
+        let gz = format!("{TEST_LABELS}.gz");
+        assert!(error(None, "").contains("is missing"));
+        assert!(error(Some(&labels()), TEST_LABELS).contains("SHA-256"));
+        assert!(error(Some(&packed(&labels())), &gz).contains("SHA-256"));
+        assert!(error(Some(&labels()[..500]), TEST_LABELS).contains("promises 10000 bytes, 492 follow"));
+        assert!(error(Some(&packed(&labels())[..20]), &gz).contains("can't read"));
+        assert!(error(Some(b"not gzip"), &gz).contains("can't read"));
+        assert!(error(Some(b""), TEST_LABELS).contains("does not begin like an IDX file"));
+        let long = [labels(), vec![0; 5]].concat();
+        assert!(error(Some(&long), TEST_LABELS).contains("10001 follow"));
+    }
+}

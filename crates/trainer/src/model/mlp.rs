@@ -1,0 +1,28 @@
+//! Fully connected layers with ReLU between them. Weights are (inputs, outputs).
+
+use candle_core::{Result, Tensor};
+
+use super::{CLASSES, PIXELS, Shape, layer};
+use crate::kernels::linear::linear;
+
+/// Parameters `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
+pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
+    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
+    let outputs = hidden.iter().copied().chain([CLASSES]);
+    let layers = inputs.zip(outputs).enumerate();
+    layers
+        .flat_map(|(i, (inputs, outputs))| layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs))
+        .collect()
+}
+
+/// Logits (batch, classes) of images (batch, pixels).
+pub(crate) fn forward(parameters: &[Tensor], images: &Tensor) -> Result<Tensor> {
+    let layers = parameters.len() / 2;
+    let mut x = images.clone();
+    for (i, pair) in parameters.chunks_exact(2).enumerate() {
+        if let [weight, bias] = pair {
+            x = linear(&x, weight, bias, i + 1 < layers, i > 0)?;
+        }
+    }
+    Ok(x)
+}

@@ -1,0 +1,66 @@
+//! Updates a tensor on the CPU in place from one or two others of its shape.
+
+use candle_core::{CpuStorage, Error, InplaceOp2, InplaceOp3, Layout, Result};
+
+use crate::kernels::slice;
+
+/// `f(target, other)` over the numbers of contiguous f32 tensors.
+pub(super) struct With1<F>(pub(super) F);
+
+/// `f(target, first, second)` over the numbers of contiguous f32 tensors.
+pub(super) struct With2<F>(pub(super) F);
+
+const NAME: &str = "sweep-optimizer";
+
+fn target<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(Error::RequiresContiguous { op: NAME });
+    };
+    match storage {
+        CpuStorage::F32(numbers) => numbers.get_mut(start..end),
+        _ => None,
+    }
+    .ok_or_else(|| Error::Msg("an f32 tensor was expected".to_owned()))
+}
+
+fn other<'a>(storage: &'a CpuStorage, layout: &Layout, length: usize) -> Result<&'a [f32]> {
+    let numbers = slice(storage, layout)?;
+    if numbers.len() == length {
+        return Ok(numbers);
+    }
+    Err(Error::Msg("tensors of the same shape were expected".to_owned()))
+}
+
+impl<F: Fn(&mut [f32], &[f32])> InplaceOp2 for With1<F> {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
+        let to = target(s1, l1)?;
+        let from = other(s2, l2, to.len())?;
+        (self.0)(to, from);
+        Ok(())
+    }
+}
+
+impl<F: Fn(&mut [f32], &[f32], &[f32])> InplaceOp3 for With2<F> {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &mut CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<()> {
+        let to = target(s1, l1)?;
+        let (first, second) = (other(s2, l2, to.len())?, other(s3, l3, to.len())?);
+        (self.0)(to, first, second);
+        Ok(())
+    }
+}
