@@ -118,8 +118,8 @@ pub(crate) struct Rank {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The trial: the start of its id, or `best`
-    pub trial: String,
+    #[command(flatten)]
+    pub which: Which,
     /// Print its steps (lr, losses, gradient norm) instead
     #[arg(long)]
     pub metrics: bool,
@@ -135,10 +135,20 @@ pub(crate) struct Query {
     pub format: FormatArg,
 }
 
+/// Names a stored trial.
 #[derive(Debug, Args)]
-pub(crate) struct Reproduce {
+pub(crate) struct Which {
     /// The trial: the start of its id, or `best`
     pub trial: String,
+    /// The sweep that `best` belongs to [default: the one that was run last]
+    #[arg(long, value_name = "NAME")]
+    pub sweep: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reproduce {
+    #[command(flatten)]
+    pub which: Which,
     /// Where to train
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
@@ -222,12 +232,42 @@ pub(crate) fn parse() -> Cli {
     Cli::parse_from(words)
 }
 
-/// `sweep FILE` leaves out the verb: no word is one, and help or version were not asked for.
+/// Options of every verb that take a value in the next word.
+const WITH_VALUE: [&str; 2] = ["--store", "--data-dir"];
+
+/// `sweep FILE` leaves out the verb: the first word that is no option is not the name of one.
 fn is_short_for_run(words: &[OsString]) -> bool {
-    let verbs = verbs();
-    let mut others = words.iter().skip(1).filter_map(|word| word.to_str());
-    words.len() > 1
-        && !others.any(|word| {
-            verbs.iter().any(|verb| verb == word) || matches!(word, "-h" | "--help" | "-V" | "--version")
-        })
+    let mut words = words.iter().skip(1).map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        match word {
+            Some(option) if WITH_VALUE.contains(&option) => {
+                words.next();
+            }
+            Some(option) if option.starts_with('-') && option != "-" => {}
+            Some(word) => return !verbs().iter().any(|verb| verb == word),
+            None => return true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_may_be_left_out() {
+        let short = |line: &str| is_short_for_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["sweep a.yaml", "sweep --store run a.yaml", "sweep -q a.yaml --workers 2", "sweep -", "sweep rnak"] {
+            assert!(short(line), "{line}");
+        }
+        for line in ["sweep run a.yaml", "sweep", "sweep --help", "sweep -V", "sweep --store x rank", "sweep help run"] {
+            assert!(!short(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

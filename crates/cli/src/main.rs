@@ -4,6 +4,9 @@ mod args;
 mod diagnostics;
 mod exit;
 mod input;
+mod progress;
+mod startup;
+mod stored;
 mod verb;
 
 use std::process::ExitCode;
@@ -13,7 +16,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    startup::one_thread_per_trial();
     let args = args::parse();
+    startup::log(args.global.quiet);
     let outcome = verb::run(args);
     exit::report(outcome)
 }

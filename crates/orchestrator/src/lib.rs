@@ -126,6 +126,7 @@ pub async fn train(
     let images = load(&missing, options.data_dir.as_deref())?;
     std::fs::create_dir_all(&options.checkpoints)
         .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
+    trainer::checkpoint::remove_others(&options.checkpoints, &store.checkpoint_files().await?);
     let total = missing.len();
     let (sender, mut events) = mpsc::channel(QUEUE);
     let workers = worker::start(missing, images, options, stop, sender)?;

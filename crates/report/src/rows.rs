@@ -101,7 +101,7 @@ impl Rows {
 
 impl Cell {
     /// For people; nothing in it can move a terminal's cursor.
-    fn plain(&self) -> String {
+    pub fn plain(&self) -> String {
         match self {
             Cell::Real(x) if x.is_finite() => {
                 let digits = format!("{x}");

@@ -2,6 +2,7 @@
 //! them. Each reader collects problems and gives `None` after one.
 
 use schedule::fields::{Field, Fields, boolean, choice, number_where, whole};
+use schedule::length::length;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
@@ -194,13 +195,7 @@ fn evaluate_every(
     problems: &mut Vec<Problem>,
 ) -> Option<u64> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let every = fields.read("every", problems, |field| length(field, steps, steps_per_epoch));
+    let every = fields.read("every", problems, |field| length(field)?.steps(steps, steps_per_epoch));
     fields.finish(problems);
     every
-}
-
-// replaced at merge
-fn length(field: &Field<'_>, steps: u64, _steps_per_epoch: u64) -> Result<u64, Problem> {
-    let _ = steps;
-    whole(1)(field)
 }

@@ -54,7 +54,7 @@ pub(crate) fn prepare_to_write(dir: &Path, path: &Path) -> Result<(), StoreError
             _ => StoreError::io(dir, &error),
         });
     }
-    for path in [dir, path].into_iter().take(0) {
+    for path in [dir, path] {
         if is_read_only(path) {
             return Err(StoreError::ReadOnly { path: path.to_owned() });
         }

@@ -15,6 +15,9 @@ use crate::digest::Digest;
 
 const VERSION: u32 = 1;
 
+/// Files that are being written begin so.
+const TEMPORARY: &str = ".writing-";
+
 /// A checkpoint in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -128,7 +131,8 @@ fn serialize(tensors: &[(String, Var)]) -> Result<Vec<u8>, String> {
 
 fn write(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
     let path = dir.join(file);
-    let written = tempfile::NamedTempFile::new_in(dir).and_then(|mut temporary| {
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir);
+    let written = temporary.and_then(|mut temporary| {
         temporary.write_all(bytes)?;
         temporary.as_file().sync_all()?;
         temporary.persist(&path).map_err(|error| error.error)
@@ -201,6 +205,22 @@ pub fn remove(dir: &Path, file: &str) {
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!("can't remove {}: {error}", path.display());
+        }
+    }
+}
+
+/// Removes the files in a folder of checkpoints that belong to none of these side-cars: a kill between
+/// writing a checkpoint and telling of it leaves them.
+pub fn remove_others(dir: &Path, side_cars: &[String]) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        let name = path.with_extension("json");
+        let name = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let ours = path.extension().is_some_and(|kind| kind == "json" || kind == "safetensors");
+        let temporary = name.starts_with(TEMPORARY);
+        if temporary || (ours && !side_cars.iter().any(|known| known == name)) {
+            // What can't be removed only takes space.
+            let _ = std::fs::remove_file(path);
         }
     }
 }

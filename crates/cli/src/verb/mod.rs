@@ -4,7 +4,12 @@ mod check;
 mod completions;
 mod lr;
 mod plan;
+mod query;
+mod rank;
+mod reproduce;
+mod run;
 mod schema;
+mod show;
 
 use crate::args::{Cli, Verb};
 use crate::exit::Outcome;
@@ -13,11 +18,15 @@ use crate::exit::Outcome;
 pub(crate) fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
     match &cli.verb {
+        Verb::Run(args) => run::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Check(args) => check::run(args, global),
+        Verb::Rank(args) => rank::run(args, global),
+        Verb::Show(args) => show::run(args, global),
+        Verb::Query(args) => query::run(args, global),
+        Verb::Reproduce(args) => reproduce::run(args, global),
         Verb::Lr(args) => lr::run(args),
         Verb::Schema => schema::run(),
         Verb::Completions { shell } => completions::run(*shell),
-        _ => Ok(()),
     }
 }

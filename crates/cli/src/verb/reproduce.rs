@@ -1,0 +1,208 @@
+//! `sweep reproduce`: trains a stored trial again and compares every bit.
+
+use std::fmt::Write;
+
+use orchestrator::Stop;
+use spec::event::{Event, Outcome as Ended, StepRow};
+use spec::trial::Trial;
+use store::{Status, TrialRow};
+use trainer::data;
+use trainer::device::Device;
+
+use crate::args::{Global, Reproduce};
+use crate::exit::{Failure, Outcome, print, say};
+use crate::stored::{open, trial, wait_for};
+
+/// Between kinds of devices bits differ: there final validation losses may differ by this share.
+const TOLERANCE: f64 = 0.02;
+
+pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
+    let (row, steps) = wait_for(async {
+        let mut reader = open(global).await?;
+        let row = trial(&mut reader, &args.which).await?;
+        let steps = reader.steps(&row.trial_id).await?;
+        Ok((row, steps))
+    })?;
+    if !matches!(row.status, Status::Done | Status::Diverged) {
+        let status = row.status.name();
+        return Err(Failure::usage(format_args!("the trial {} has no result to compare: it is {status}", row.trial_id)));
+    }
+    let again = spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))
+    })?;
+    if again.id != row.trial_id {
+        say(format_args!(
+            "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
+            again.id, row.trial_id
+        ));
+    }
+    let device = Device::from(args.device);
+    let title = title(&row);
+    if !global.quiet {
+        say(format_args!("training again: {title}"));
+    }
+    let stored_device = row.environment.as_ref().map(|environment| environment.device.as_str());
+    if stored_device.is_some_and(|stored| stored != device.to_string()) {
+        return compare_devices(&row, &title, &again, device, global);
+    }
+    let mut comparison = Comparison { stored: &steps, compared: 0, difference: None };
+    let ended = train(&again, device, global, &mut |rows| comparison.rows(rows))?;
+    let difference = comparison.finish(&row, ended.as_ref());
+    match difference {
+        None => print(&same(&title, &row)),
+        Some(difference) => {
+            print(&format!("{title}\n  NOT reproduced: {difference}\n"))?;
+            Err(Failure::Told)
+        }
+    }
+}
+
+fn title(row: &TrialRow) -> String {
+    let lr = report::lr(row.base_lr);
+    format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
+}
+
+fn same(title: &str, row: &TrialRow) -> String {
+    let mut text = format!("{title}\n  reproduced: every bit is equal\n");
+    for (name, value) in [("digest", &row.digest), ("weights", &row.weights_hash)] {
+        if let Some(value) = value {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "  {name:<8} {value}");
+        }
+    }
+    text
+}
+
+/// Trains; `rows` gets each bundle of steps and says whether to go on. `None` if it did not want to.
+fn train(
+    trial: &Trial,
+    device: Device,
+    global: &Global,
+    rows: &mut dyn FnMut(&[StepRow]) -> bool,
+) -> Result<Option<Ended>, Failure> {
+    let task = &trial.config.task.data;
+    let dirs = data::search_dirs(task.dataset, global.data_dir.as_deref());
+    let images = data::load(task.dataset, task.limit, &dirs).map_err(Failure::usage)?;
+    let options = trainer::Options { device, checkpoints: None };
+    let mut emit = |event| match event {
+        Event::Steps { rows: told, .. } => rows(&told),
+        _ => true,
+    };
+    match trainer::train(trial, &images, None, &options, &Stop::default(), &mut emit) {
+        Ok(Ended::Stopped { .. }) => Ok(None),
+        Ok(ended) => Ok(Some(ended)),
+        Err(trainer::TrainError::Device(error)) => Err(error.into()),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+/// Compares steps as they come with those that are stored.
+struct Comparison<'a> {
+    stored: &'a [StepRow],
+    compared: usize,
+    difference: Option<String>,
+}
+
+impl Comparison<'_> {
+    /// Whether all was the same so far.
+    fn rows(&mut self, rows: &[StepRow]) -> bool {
+        for row in rows {
+            let stored = self.stored.get(self.compared);
+            self.compared += 1;
+            self.difference = match stored {
+                None => Some(format!("step {} is not stored", row.step)),
+                Some(stored) if stored.step != row.step => Some(format!("step {} is not stored", row.step)),
+                Some(stored) => first_difference(stored, row),
+            };
+            if self.difference.is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What differs after all steps were seen.
+    fn finish(self, row: &TrialRow, ended: Option<&Ended>) -> Option<String> {
+        if self.difference.is_some() {
+            return self.difference;
+        }
+        if let Some(more) = self.stored.get(self.compared) {
+            return Some(format!("step {} is stored, but the run ended before it", more.step));
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (stored_digest, stored_weights) = (text(&row.digest), text(&row.weights_hash));
+        let differ = |what: &str, stored: &str, now: &str| {
+            (stored != now).then(|| format!("every step is equal, but the {what} is {now} instead of {stored}"))
+        };
+        match ended {
+            Some(Ended::Done(now)) if row.status == Status::Done => {
+                let losses = [
+                    ("final validation loss", row.final_valid_loss, now.valid_loss),
+                    ("test loss", row.test_loss, now.test_loss),
+                    ("test accuracy", row.test_accuracy, now.test_accuracy),
+                ];
+                differ("digest", &stored_digest, &now.digest)
+                    .or_else(|| differ("hash of the final weights", &stored_weights, &now.weights_hash))
+                    .or_else(|| {
+                        losses.into_iter().find_map(|(what, stored, now)| {
+                            differ(what, &format!("{}", stored.unwrap_or(f64::NAN)), &format!("{now}"))
+                        })
+                    })
+            }
+            Some(Ended::Diverged { at, digest, .. }) if row.status == Status::Diverged => {
+                differ("digest", &stored_digest, digest)
+                    .or_else(|| (row.diverged_at != Some(*at)).then(|| format!("it diverged at step {at} now")))
+            }
+            Some(Ended::Done(_)) => Some("it diverged when it was stored, and does not now".to_owned()),
+            Some(Ended::Diverged { at, .. }) => Some(format!("it diverges now, at step {at}")),
+            Some(Ended::Failed { reason }) => Some(reason.clone()),
+            Some(Ended::Stopped { .. }) | None => Some("it was stopped".to_owned()),
+        }
+    }
+}
+
+/// The lr as the updates use it (f32) and the losses, by their bits; a NaN equals any other.
+fn first_difference(stored: &StepRow, now: &StepRow) -> Option<String> {
+    let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    let step = now.step;
+    if (stored.lr as f32).to_bits() != (now.lr as f32).to_bits() {
+        return Some(format!("step {step} is the first that differs: lr {} instead of {}", now.lr, stored.lr));
+    }
+    let nan = f64::NAN;
+    let losses = [
+        ("train_loss", stored.train_loss, now.train_loss),
+        ("valid_loss", stored.valid_loss.unwrap_or(nan), now.valid_loss.unwrap_or(nan)),
+    ];
+    let different = losses.into_iter().find(|(_, stored, now)| !same(*stored, *now));
+    different.map(|(name, stored, now)| {
+        format!("step {step} is the first that differs: {name} {now} instead of {stored}")
+    })
+}
+
+/// On another kind of device no bits are promised: the results are compared within a tolerance.
+fn compare_devices(row: &TrialRow, title: &str, again: &Trial, device: Device, global: &Global) -> Outcome {
+    let percent = TOLERANCE * 100.0;
+    if !global.quiet {
+        say(format_args!(
+            "stored from another kind of device than {device}: bits are not comparable, the final validation losses may \
+             differ by {percent} %"
+        ));
+    }
+    let ended = train(again, device, global, &mut |_| true)?;
+    let close = match (&ended, row.final_valid_loss) {
+        (Some(Ended::Done(now)), Some(stored)) => (now.valid_loss - stored).abs() <= TOLERANCE * stored.abs(),
+        (Some(Ended::Diverged { .. }), None) => true,
+        _ => false,
+    };
+    let now = match &ended {
+        Some(Ended::Done(now)) => format!("validation loss {} now", now.valid_loss),
+        _ => "it diverged now".to_owned(),
+    };
+    let stored = row.final_valid_loss.map_or("diverged".to_owned(), |loss| format!("{loss}"));
+    if close {
+        return print(&format!("{title}\n  reproduced within {percent} %: {now}, {stored} stored\n"));
+    }
+    print(&format!("{title}\n  NOT reproduced within {percent} %: {now}, {stored} stored\n"))?;
+    Err(Failure::Told)
+}

@@ -1,0 +1,180 @@
+//! `sweep run FILE`: trains what is missing, stores it, ranks.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use orchestrator::{Missing, Options, Stop, Summary, SweepError};
+use report::{Format, Ranking};
+use spec::Plan;
+use store::{Reader, Store};
+
+use crate::args::{Device, Global, Run};
+use crate::exit::{Failure, Outcome, print, say};
+use crate::input::sweep_file;
+use crate::progress::Progress;
+use crate::stored::{ranking, wait_for};
+use crate::verb::rank;
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Store(error) => error.into(),
+            SweepError::Data(error) => Failure::usage(error),
+            SweepError::Device(error) => error.into(),
+            other => Failure::failed(other),
+        }
+    }
+}
+
+impl From<trainer::device::DeviceError> for Failure {
+    fn from(error: trainer::device::DeviceError) -> Self {
+        if error.is_users_mistake() { Failure::usage(error) } else { Failure::failed(error) }
+    }
+}
+
+impl From<Device> for trainer::device::Device {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
+    let (_, plan) = sweep_file(&args.file, global.quiet)?;
+    let device = trainer::device::Device::from(args.device);
+    device.open()?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = Options {
+        workers: args.workers.unwrap_or(cores),
+        device,
+        checkpoint_every: Duration::from_secs(args.checkpoint_every),
+        checkpoints: global.store.join("checkpoints"),
+        data_dir: global.data_dir.clone(),
+    };
+    let (summary, ranking) = wait_for(sweep(&plan, &options, global))?;
+    let format = Format::from(&args.format);
+    rank::show(&plan.name, &ranking, format, global.quiet)?;
+    if format == Format::Table {
+        print(&next(global))?;
+    }
+    ended(&summary, global)
+}
+
+/// Trains what the store lacks, and ranks what it has then.
+async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summary, Ranking), Failure> {
+    let mut store = Store::open(&global.store).await?;
+    let missing = orchestrator::register(plan, &mut store).await?;
+    if !global.quiet {
+        say(opening(plan, &missing, options));
+    }
+    let stop = Stop::default();
+    let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
+    let firsts: Vec<(String, u64)> = missing
+        .iter()
+        .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
+        .collect();
+    let mut progress = Progress::new(plan, &firsts, global.quiet);
+    let trained =
+        orchestrator::train(missing, &mut store, options, &stop, |event| progress.on(event)).await;
+    if !firsts.is_empty() {
+        progress.finish();
+    }
+    on_signals.abort();
+    let summary = trained?;
+    store.close().await?;
+    let ranking = ranking(&mut Reader::open(&global.store).await?, &plan.name).await?;
+    Ok((summary, ranking))
+}
+
+/// What is about to happen.
+fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
+    let (all, left) = (plan.trials.len(), missing.len());
+    let name = &plan.name;
+    if left == 0 {
+        return format!("{name}: all {all} trials are stored, nothing to train");
+    }
+    let merged = match plan.merged() {
+        0 => String::new(),
+        n => format!(", {n} runs are the same as another"),
+    };
+    let stored = match all - left {
+        0 => String::new(),
+        n => format!(", {n} of them stored already"),
+    };
+    let workers = options.workers.get().min(left);
+    let plural = if workers == 1 { "" } else { "s" };
+    format!("{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({})", options.device)
+}
+
+/// The first Ctrl-C (or SIGTERM) asks the workers to stop, the second ends the program at once.
+async fn stop_on_signals(stop: Stop) {
+    signal().await;
+    stop.request();
+    say("stopping: each worker writes a checkpoint (Ctrl-C again quits at once)");
+    signal().await;
+    std::process::exit(130);
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without handlers the system's own ones end the program, which loses nothing that is stored.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The commands that make sense now, ready to be pasted.
+fn next(global: &Global) -> String {
+    let sweep = match global.store.to_str() {
+        Some("runs") => "sweep".to_owned(),
+        _ => format!("sweep --store {}", quoted(&global.store.display().to_string())),
+    };
+    format!(
+        "\nnext:\n  \
+         {sweep} query \"select * from ranking\"   ask the database\n  \
+         {sweep} show best                        the best run\n  \
+         {sweep} reproduce best                   train it again, compare every bit\n"
+    )
+}
+
+/// As a POSIX shell reads it back.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// The exit code, and what to do where not all is done.
+fn ended(summary: &Summary, global: &Global) -> Outcome {
+    if summary.stopped > 0 {
+        if !global.quiet {
+            say(format_args!("{} trials are left; the same command goes on where this one stopped", summary.stopped));
+        }
+        return Err(Failure::Interrupted);
+    }
+    match summary.failed {
+        0 => Ok(()),
+        n => Err(Failure::failed(format_args!(
+            "{n} trials failed (select trial_id, error from trials where status = 'failed'); the same command tries them \
+             again"
+        ))),
+    }
+}

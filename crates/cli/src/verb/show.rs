@@ -1,0 +1,92 @@
+//! `sweep show`: one trial, or its steps.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use report::{Cell, Format, Rows};
+use store::TrialRow;
+
+use crate::args::{Global, Show};
+use crate::exit::{Outcome, print};
+use crate::stored::{open, trial, wait_for};
+
+pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
+    let (row, steps) = wait_for(async {
+        let mut reader = open(global).await?;
+        let row = trial(&mut reader, &args.which).await?;
+        let steps = if args.metrics { reader.steps(&row.trial_id).await? } else { Vec::new() };
+        Ok((row, steps))
+    })?;
+    let format = Format::from(&args.format);
+    if args.metrics {
+        let mut rows = Rows::new(["step", "lr", "train_loss", "valid_loss", "grad_norm"]);
+        for step in steps {
+            rows.rows.push(vec![
+                step.step.into(),
+                step.lr.into(),
+                step.train_loss.into(),
+                step.valid_loss.into(),
+                step.grad_norm.into(),
+            ]);
+        }
+        return print(&rows.render(format));
+    }
+    let fields = fields(&row);
+    let rows = match format {
+        // One field a line, for people.
+        Format::Table => {
+            let known = fields.into_iter().filter(|(_, value)| *value != Cell::Null);
+            let rows = known.map(|(name, value)| vec![name.into(), Cell::Text(value.plain())]).collect();
+            Rows { columns: vec!["field".to_owned(), "value".to_owned()], rows }
+        }
+        Format::Json | Format::Csv => {
+            let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+            Rows { columns: names.into_iter().map(str::to_owned).collect(), rows: vec![values] }
+        }
+    };
+    print(&rows.render(format))
+}
+
+fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
+    let text = |text: &Option<String>| Cell::from(text.as_deref());
+    let environment = row.environment.as_ref();
+    let axes = row.axes.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join(", ");
+    vec![
+        ("trial_id", row.trial_id.as_str().into()),
+        ("sweep", row.sweep.as_str().into()),
+        ("schedule", row.schedule.as_str().into()),
+        ("config_id", row.config_id.as_str().into()),
+        ("base_lr", row.base_lr.into()),
+        ("seed", row.seed.into()),
+        ("axes", if axes.is_empty() { Cell::Null } else { axes.into() }),
+        ("status", row.status.name().into()),
+        ("steps", row.steps.into()),
+        ("steps_done", row.steps_done.into()),
+        ("final_train_loss", row.final_train_loss.into()),
+        ("final_valid_loss", row.final_valid_loss.into()),
+        ("valid_accuracy", row.valid_accuracy.into()),
+        ("test_loss", row.test_loss.into()),
+        ("test_accuracy", row.test_accuracy.into()),
+        ("diverged_at", row.diverged_at.into()),
+        ("diverged_loss", row.diverged_loss.into()),
+        ("error", text(&row.error)),
+        ("attempts", row.attempts.into()),
+        ("started_at", row.started_at.map(utc).into()),
+        ("finished_at", row.finished_at.map(utc).into()),
+        ("digest", text(&row.digest)),
+        ("weights_hash", text(&row.weights_hash)),
+        ("version", environment.map(|e| e.version.as_str()).into()),
+        ("git_commit", environment.map(|e| e.git_commit.as_str()).into()),
+        ("cpu", environment.map(|e| e.cpu.as_str()).into()),
+        ("cpu_features", environment.map(|e| e.cpu_features.as_str()).into()),
+        ("threads", environment.map(|e| e.threads).into()),
+        ("device", environment.map(|e| e.device.as_str()).into()),
+        ("os", environment.map(|e| e.os.as_str()).into()),
+        ("config", row.config.to_string().into()),
+    ]
+}
+
+/// Milliseconds since 1970 as UTC, as in `2026-01-31T12:00:00.000Z` (RFC 3339).
+fn utc(milliseconds: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
+}
