@@ -90,6 +90,18 @@ impl Sandbox {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
+    /// Changes the database behind the program's back.
+    pub(crate) fn sql(&self, sql: &str) {
+        use sqlx::{Connection, SqliteConnection};
+        let url = format!("sqlite://{}", self.path("runs/sweep.db").display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect(&url).await.expect("a database");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("good SQL");
+            connection.close().await.expect("it closes");
+        });
+    }
+
     /// Rows of a query, as JSON.
     #[track_caller]
     pub(crate) fn query(&self, sql: &str) -> serde_json::Value {

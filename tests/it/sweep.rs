@@ -153,18 +153,65 @@ fn reproduce_names_the_first_step_that_differs() {
     let (sandbox, _) = run(&[]);
     let trial = sandbox.query("select trial_id from trials where schedule = 'cosine' and seed = 0 limit 1");
     let id = trial[0]["trial_id"].as_str().expect("an id");
-    // As if the stored run had been another one from step 17 on.
-    let database = sandbox.path("runs/sweep.db");
-    let sql = format!(
-        "update metrics set train_loss = train_loss + 0.001 where trial_id = '{id}' and step >= 17;
-         update trials set digest = 'f' || substr(digest, 2) where trial_id = '{id}';"
-    );
-    let status = std::process::Command::new("sqlite3").arg(&database).arg(&sql).status();
-    if !status.is_ok_and(|status| status.success()) {
-        panic!("the sqlite3 command line is needed for this test");
-    }
+    sandbox.run(&["reproduce", &id[..8]]).exits(0);
+
+    // As if the last bits of the stored run had been others from step 17 on.
+    sandbox.sql(&format!(
+        "update metrics set train_loss = train_loss * (1 + 1e-7) where trial_id = '{id}' and step >= 17"
+    ));
     let output = sandbox.run(&["reproduce", &id[..8]]).exits(1);
-    assert!(output.stdout.contains("step 17"), "{}", output.stdout);
+    assert!(output.stdout.contains("step 17 is the first that differs: train_loss"), "{}", output.stdout);
+
+    // The initial weights of another seed.
+    sandbox.sql(&format!("update trials set seed = 99 where trial_id = '{id}'"));
+    let output = sandbox.run(&["reproduce", &id[..8]]).exits(1);
+    assert!(output.stdout.contains("step 0 is the first that differs"), "{}", output.stdout);
+    assert!(output.stderr.contains("it was changed"), "{}", output.stderr);
+}
+
+#[test]
+fn reproduce_compares_digest_and_weights_too() {
+    let (sandbox, _) = run(&[]);
+    for column in ["digest", "weights_hash"] {
+        sandbox.sql(&format!("update trials set {column} = 'f' || substr({column}, 2) where schedule = 'plateau'"));
+        let trial = sandbox.query("select trial_id from trials where schedule = 'plateau' limit 1");
+        let output = sandbox.run(&["reproduce", trial[0]["trial_id"].as_str().expect("an id")]).exits(1);
+        assert!(output.stdout.contains("every step is equal, but"), "{}", output.stdout);
+    }
+}
+
+/// Models and optimisers, with clipping and a cycled momentum, undisturbed and killed.
+#[test]
+fn every_task_trains_and_resumes_to_the_same_bits() {
+    for (model, optimizer) in [
+        ("{kind: lenet}", "{kind: sgd, momentum: 0.9, nesterov: true, weight_decay: 0.001}"),
+        ("{kind: mlp, hidden: []}", "{kind: adamw}"),
+        ("{kind: mlp, hidden: [16, 8]}", "{kind: sgd}"),
+    ] {
+        let text = format!(
+            "data: {{dataset: digits, batch_size: 20, limit: 200}}\nmodel: {model}\noptimizer: {optimizer}\n\
+             budget: {{steps: 30}}\nclip_norm: 1\nlr: 0.01\n\
+             schedules:\n  one_cycle: {{kind: one_cycle, momentum: {{min: 0.85, max: 0.95}}}}\n"
+        );
+        let sandboxes = [&[][..], &["--checkpoint-every", "0"]].map(|args| {
+            let sandbox = Sandbox::new();
+            sandbox.write("task.yaml", &text);
+            if args.is_empty() {
+                sandbox.run(&["task.yaml"]).exits(0);
+            } else {
+                // With a checkpoint after each step, a stop comes at some step.
+                let mut child = sandbox.start(&[&["task.yaml"], args].concat());
+                std::thread::sleep(Duration::from_millis(900));
+                child.kill().expect("the child can be killed");
+                child.wait().expect("the child ends");
+                sandbox.run(&[&["task.yaml"], args].concat()).exits(0);
+            }
+            sandbox.run(&["reproduce", "best"]).exits(0);
+            fingerprints(&sandbox)
+        });
+        assert_eq!(sandboxes[0], sandboxes[1], "{model} {optimizer}");
+        assert_eq!(sandboxes[0].len(), 1);
+    }
 }
 
 #[test]

@@ -344,8 +344,10 @@ impl Ranking {
                 0 => format!("{}", line.n + line.diverged),
                 missing => format!("{} of {}", line.n + line.diverged, line.n + line.diverged + missing),
             };
+            // Not told from the first: it shares its place.
+            let place = if line.tied { "=1".to_owned() } else { format!("{}", i + 1) };
             rows.rows.push(vec![
-                Cell::from(i + 1),
+                place.into(),
                 line.schedule.as_str().into(),
                 format!("{}{edge}", lr(line.base_lr)).into(),
                 loss.into(),
@@ -358,22 +360,22 @@ impl Ranking {
         rows
     }
 
-    /// What to know before believing the order, one sentence each.
+    /// What to know before believing the order, one short sentence each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some(floor) = self.p_floor {
             let tests = self.lines.iter().filter(|line| line.p.is_some()).count();
             let reachable = (floor * tests as f64).min(1.0);
-            let mut note = format!(
-                "(tie): paired over seeds, the difference to the first is not significant at {ALPHA} (exact \
-                 sign-flip test, Holm's correction for {tests} comparisons)"
-            );
+            notes.push(format!(
+                "tie: its difference to the first, paired over seeds, may be chance (p >= {ALPHA}; exact sign-flip test, \
+                 Holm's correction)"
+            ));
             if reachable >= ALPHA {
-                note.push_str(&format!(
-                    "; with these seeds no comparison can be: the lowest p-value is {reachable:.3}, more seeds are needed"
+                notes.push(format!(
+                    "so few seeds can decide nothing: {tests} comparisons reach p = {reachable:.2} at best; more seeds are \
+                     needed"
                 ));
             }
-            notes.push(note);
         }
         if self.lines.iter().any(|line| line.edge.is_some()) {
             notes.push(
@@ -382,10 +384,7 @@ impl Ranking {
             );
         }
         if self.p_floor.is_some() {
-            notes.push(
-                "each lr was chosen on the seeds that are shown, which flatters all schedules a little"
-                    .to_owned(),
-            );
+            notes.push("each lr was chosen on the seeds shown here, which flatters every schedule a little".to_owned());
         }
         notes
     }
@@ -441,7 +440,7 @@ mod tests {
         let few = rank(&[grid("a", [1.0; 3], 3), grid("b", [2.0; 3], 3)].concat());
         assert!(few.lines[1].tied);
         assert_eq!(few.p_floor, Some(0.25));
-        assert!(few.notes()[0].contains("more seeds are needed"));
+        assert!(few.notes()[1].contains("more seeds are needed"));
         let many = rank(&[grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8)].concat());
         assert!(!many.lines[1].tied);
         assert_eq!(many.lines[1].p, Some(2.0 / 256.0));

@@ -103,10 +103,7 @@ impl Cell {
     /// For people; nothing in it can move a terminal's cursor.
     pub fn plain(&self) -> String {
         match self {
-            Cell::Real(x) if x.is_finite() => {
-                let digits = format!("{x}");
-                if digits.len() <= 12 { digits } else { format!("{x:.6e}") }
-            }
+            Cell::Real(x) if x.is_finite() => short(*x),
             Cell::Text(text) => printable(text),
             other => other.raw(),
         }
@@ -133,6 +130,17 @@ impl Cell {
             Cell::Bool(b) => Json::from(*b),
         }
     }
+}
+
+/// At most 7 significant digits, no trailing zeros; an exponent only far from 1.
+fn short(x: f64) -> String {
+    let size = x.abs();
+    if size != 0.0 && !(1e-5..1e9).contains(&size) {
+        return format!("{x:.6e}");
+    }
+    let before = if size >= 1.0 { size.log10() as usize + 1 } else { 0 };
+    let digits = format!("{x:.*}", 7_usize.saturating_sub(before));
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits }
 }
 
 fn printable(text: &str) -> String {
@@ -179,6 +187,22 @@ mod tests {
     #[test]
     fn the_table_aligns_numbers_right_and_is_safe_to_print() {
         assert_eq!(sample().render(Format::Table), "name    n  loss\na,\"b\"   3   0.1\n\u{fffd}[2Jc  12\n");
+    }
+
+    #[test]
+    fn numbers_for_people_are_short() {
+        for (x, text) in [
+            (0.423_236_283, "0.4232363"),
+            (0.0, "0"),
+            (0.1, "0.1"),
+            (-12.5, "-12.5"),
+            (1234.0, "1234"),
+            (123_456.789, "123456.8"),
+            (1e-7, "1.000000e-7"),
+            (2.5e12, "2.500000e12"),
+        ] {
+            assert_eq!(short(x), text);
+        }
     }
 
     #[test]

@@ -64,6 +64,14 @@ async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_fir
     let rows = reader.results("other").await.expect("rows");
     let found: Vec<_> = rows.iter().map(|row| (row.schedule.as_str(), row.base_lr)).collect();
     assert_eq!(found, [("quarter", 0.4), ("half", 0.4)]);
+    for view in ["runs", "ranking"] {
+        let sql = format!("SELECT base_lr FROM {view} WHERE sweep = 'other'");
+        assert_eq!(
+            query(dir.path(), &sql).await,
+            [[store::Value::Real(0.4)], [store::Value::Real(0.4)]],
+            "{view}"
+        );
+    }
     let trial = reader.trial(&rows[0].trial_id).await.expect("readable").expect("known");
     assert_eq!((trial.sweep.as_str(), trial.schedule.as_str(), trial.base_lr), ("small", "constant", 0.1));
 
