@@ -70,7 +70,9 @@ fn values_are_checked_with_their_range() {
 
 #[test]
 fn all_problems_are_reported_at_once() {
-    let text = sweep_file("seeds: 2", "sedes: 2").replace("kind: sgd", "kind: sdg").replace("steps: 20", "steps: -1");
+    let text = sweep_file("seeds: 2", "sedes: 2")
+        .replace("kind: sgd", "kind: sdg")
+        .replace("steps: 20", "steps: -1");
     let output = check(text).exits(2);
     for place in ["bad.yaml:4:", "bad.yaml:5:", "bad.yaml:6:"] {
         assert!(output.stderr.contains(place), "{place} in\n{}", output.stderr);
@@ -86,7 +88,8 @@ fn a_problem_is_shown_with_its_line_and_mend() {
 #[test]
 fn a_grid_beyond_reason_is_refused_with_its_size() {
     let axis = "{linspace: [0.001, 1, 10000]}";
-    let text = sweep_file("lr: {values: [0.1]}", &format!("lr: {axis}\nclip_norm: {axis}\ndiverge_above: {axis}"));
+    let text =
+        sweep_file("lr: {values: [0.1]}", &format!("lr: {axis}\nclip_norm: {axis}\ndiverge_above: {axis}"));
     let output = check(text).exits(2);
     assert!(output.stderr.contains("1000000000000 trials"), "{}", output.stderr);
 }
@@ -184,7 +187,9 @@ fn a_store_in_use_is_left_alone() {
     let sandbox = Sandbox::new();
     sandbox.write("long.yaml", sweep_file("steps: 20", "steps: 1000000"));
     let mut first = sandbox.start(&["long.yaml"]);
-    while sandbox.run(&["query", "select count(*) from metrics having count(*) > 0"]).stdout.lines().count() < 2 {
+    while sandbox.run(&["query", "select count(*) from metrics having count(*) > 0"]).stdout.lines().count()
+        < 2
+    {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let second = sandbox.run(&["long.yaml"]);

@@ -1,6 +1,9 @@
 //! The real binary, with real data and a real database, as a user runs it.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+
 mod bad_input;
+mod generated;
 mod layers;
 mod lr;
 mod support;

@@ -15,7 +15,17 @@ pub(crate) fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
         let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
         let output = Command::new(env!("CARGO"))
-            .args(["build", "--package", "cli", "--bin", "sweep", "--profile", profile, "--message-format", "json"])
+            .args([
+                "build",
+                "--package",
+                "cli",
+                "--bin",
+                "sweep",
+                "--profile",
+                profile,
+                "--message-format",
+                "json",
+            ])
             .current_dir(root())
             .stderr(Stdio::inherit())
             .output()

@@ -96,7 +96,8 @@ fn a_second_run_trains_nothing_and_a_changed_file_its_new_cells_only() {
     let after = fingerprints(&sandbox);
     assert_eq!(after.len(), before.len() + 4);
     assert!(before.iter().all(|(id, row)| after.get(id) == Some(row)), "the old trials are as they were");
-    let still = sandbox.query("select trial_id, finished_at from trials where schedule <> 'linear' order by trial_id");
+    let still = sandbox
+        .query("select trial_id, finished_at from trials where schedule <> 'linear' order by trial_id");
     assert_eq!(still, finished);
 }
 
@@ -173,7 +174,9 @@ fn reproduce_names_the_first_step_that_differs() {
 fn reproduce_compares_digest_and_weights_too() {
     let (sandbox, _) = run(&[]);
     for column in ["digest", "weights_hash"] {
-        sandbox.sql(&format!("update trials set {column} = 'f' || substr({column}, 2) where schedule = 'plateau'"));
+        sandbox.sql(&format!(
+            "update trials set {column} = 'f' || substr({column}, 2) where schedule = 'plateau'"
+        ));
         let trial = sandbox.query("select trial_id from trials where schedule = 'plateau' limit 1");
         let output = sandbox.run(&["reproduce", trial[0]["trial_id"].as_str().expect("an id")]).exits(1);
         assert!(output.stdout.contains("every step is equal, but"), "{}", output.stdout);
@@ -219,7 +222,8 @@ fn a_trial_that_diverges_is_a_result_and_harms_no_other() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL.replace("[0.01, 0.1]", "[0.1, 1000]"));
     sandbox.run(&["small.yaml"]).exits(0);
-    let rows = sandbox.query("select base_lr, status, count(*) as n from trials where schedule = 'constant' group by 1, 2");
+    let rows = sandbox
+        .query("select base_lr, status, count(*) as n from trials where schedule = 'constant' group by 1, 2");
     assert_eq!(
         rows,
         serde_json::json!([
@@ -227,7 +231,8 @@ fn a_trial_that_diverges_is_a_result_and_harms_no_other() {
             {"base_lr": 1000.0, "status": "diverged", "n": 2},
         ])
     );
-    let at = sandbox.query("select count(*) as n from trials where status = 'diverged' and diverged_at is null");
+    let at =
+        sandbox.query("select count(*) as n from trials where status = 'diverged' and diverged_at is null");
     assert_eq!(at[0]["n"], 0);
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
     let constant = ranking.as_array().expect("rows").iter().find(|row| row["schedule"] == "constant");

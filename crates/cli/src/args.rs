@@ -258,10 +258,23 @@ mod tests {
     #[test]
     fn the_verb_may_be_left_out() {
         let short = |line: &str| is_short_for_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in ["sweep a.yaml", "sweep --store run a.yaml", "sweep -q a.yaml --workers 2", "sweep -", "sweep rnak"] {
+        for line in [
+            "sweep a.yaml",
+            "sweep --store run a.yaml",
+            "sweep -q a.yaml --workers 2",
+            "sweep -",
+            "sweep rnak",
+        ] {
             assert!(short(line), "{line}");
         }
-        for line in ["sweep run a.yaml", "sweep", "sweep --help", "sweep -V", "sweep --store x rank", "sweep help run"] {
+        for line in [
+            "sweep run a.yaml",
+            "sweep",
+            "sweep --help",
+            "sweep -V",
+            "sweep --store x rank",
+            "sweep help run",
+        ] {
             assert!(!short(line), "{line}");
         }
     }

@@ -145,7 +145,8 @@ impl Progress {
         let Counts { all, ended, running, diverged, failed, steps_left } = self.counts;
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.steps_trained as f64 / seconds.max(1e-9);
-        let mut line = format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
+        let mut line =
+            format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
         if self.steps_trained > 0 && seconds > 0.5 {
             let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
             line.push_str(&format!(", {rate:.0} steps/s, {} left", span(left)));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::format::{accuracy, decimals, lr};
-use crate::rows::{Cell, Rows};
+use crate::rows::Rows;
 
 /// Two schedules are told apart when the corrected p-value is below this.
 pub const ALPHA: f64 = 0.05;
@@ -201,7 +201,7 @@ fn line(schedule: &str, chosen: &Config<'_>, configs: &[Config<'_>]) -> Line {
         schedule: schedule.to_owned(),
         config_id: chosen.id.to_owned(),
         base_lr: chosen.base_lr,
-        edge: edge(chosen, configs),
+        edge: edge(chosen, configs).filter(|_| !chosen.key().0),
         n: chosen.losses().len(),
         mean: summary.map(|s| s.mean),
         sd: summary.and_then(|s| s.sd),
@@ -259,6 +259,13 @@ fn test_against_first(best: &mut [Ranked]) -> Option<f64> {
     floor
 }
 
+impl Line {
+    /// Whether any of its runs has ended; else its config is only the first of the grid.
+    fn has_results(&self) -> bool {
+        self.n + self.diverged > 0
+    }
+}
+
 impl Ranking {
     /// The ranking for programs: full precision, names that SQL and JSON users expect.
     pub fn rows(&self) -> Rows {
@@ -286,7 +293,7 @@ impl Ranking {
                 (i + 1).into(),
                 line.schedule.as_str().into(),
                 line.config_id.as_str().into(),
-                line.base_lr.into(),
+                line.has_results().then_some(line.base_lr).into(),
                 line.edge.map(Edge::name).into(),
                 line.n.into(),
                 line.mean.into(),
@@ -349,7 +356,8 @@ impl Ranking {
             rows.rows.push(vec![
                 place.into(),
                 line.schedule.as_str().into(),
-                format!("{}{edge}", lr(line.base_lr)).into(),
+                if line.has_results() { format!("{}{edge}", lr(line.base_lr)) } else { "—".to_owned() }
+                    .into(),
                 loss.into(),
                 versus.into(),
                 seeds.into(),
@@ -384,7 +392,10 @@ impl Ranking {
             );
         }
         if self.p_floor.is_some() {
-            notes.push("each lr was chosen on the seeds shown here, which flatters every schedule a little".to_owned());
+            notes.push(
+                "each lr was chosen on the seeds shown here, which flatters every schedule a little"
+                    .to_owned(),
+            );
         }
         notes
     }
@@ -393,6 +404,7 @@ impl Ranking {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Cell;
 
     fn run(schedule: &str, base_lr: f64, seed: i64, state: RunState) -> RunResult {
         let config_id = format!("{schedule}-{base_lr}");
@@ -465,7 +477,8 @@ mod tests {
             grid("b", [1.0; 3], 2).into_iter().map(|run| RunResult { state: RunState::Missing, ..run }),
         );
         let ranking = rank(&results);
-        assert_eq!((ranking.lines[1].n, ranking.lines[1].missing), (0, 2));
+        assert_eq!((ranking.lines[1].n, ranking.lines[1].missing, ranking.lines[1].edge), (0, 2, None));
+        assert_eq!(ranking.table().rows[1][2], Cell::Text("—".into()));
         assert_eq!(ranking.table().rows[1][5], Cell::Text("0 of 2".into()));
     }
 }

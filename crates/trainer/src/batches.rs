@@ -39,7 +39,8 @@ mod tests {
     #[test]
     fn an_epoch_shows_each_image_once_and_the_next_in_another_order() {
         let mut batches = Batches::new(3, 10, 3);
-        let mut epoch = |e: u64| -> Vec<u32> { (0..3).flat_map(|i| batches.at(3 * e + i).to_vec()).collect() };
+        let mut epoch =
+            |e: u64| -> Vec<u32> { (0..3).flat_map(|i| batches.at(3 * e + i).to_vec()).collect() };
         let (first, second) = (epoch(0), epoch(1));
         for order in [&first, &second] {
             let mut sorted = order.clone();

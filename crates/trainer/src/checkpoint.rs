@@ -154,8 +154,8 @@ pub fn load(dir: &Path, file: &str, trial: &Trial) -> Result<Checkpoint, Checkpo
     if !is_plain(file) {
         return Err(unusable("its name is no file name".to_owned()));
     }
-    let SideCar { blake3, body } =
-        serde_json::from_slice(&read(file)?).map_err(|error| unusable(format!("its side-car is torn: {error}")))?;
+    let SideCar { blake3, body } = serde_json::from_slice(&read(file)?)
+        .map_err(|error| unusable(format!("its side-car is torn: {error}")))?;
     if body.version != VERSION {
         return Err(unusable(format!("it is of version {}, this program reads {VERSION}", body.version)));
     }

@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn seed_purpose_and_name_each_make_another_stream() {
         let draw = |seed, purpose, name| Stream::new(seed, purpose, name).permutation(50);
-        let all = [draw(0, "a", "b"), draw(1, "a", "b"), draw(0, "ab", ""), draw(0, "", "ab"), draw(0, "a", "c")];
+        let all =
+            [draw(0, "a", "b"), draw(1, "a", "b"), draw(0, "ab", ""), draw(0, "", "ab"), draw(0, "a", "c")];
         for (i, one) in all.iter().enumerate() {
             assert!(all.iter().skip(i + 1).all(|other| other != one));
         }

@@ -20,7 +20,9 @@ pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
 pub(crate) fn show(sweep: &str, ranking: &Ranking, format: Format, quiet: bool) -> Outcome {
     match format {
         Format::Table => {
-            let title = format!("{sweep}: schedules by validation loss, each at its best lr (mean ± deviation over seeds)");
+            let title = format!(
+                "{sweep}: schedules by validation loss, each at its best lr (mean ± deviation over seeds)"
+            );
             let notes: String = ranking.notes().iter().map(|note| format!("  {note}\n")).collect();
             let gap = if notes.is_empty() { "" } else { "\n" };
             print(&format!("{title}\n\n{}{gap}{notes}", ranking.table().render(Format::Table)))

@@ -25,7 +25,10 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     })?;
     if !matches!(row.status, Status::Done | Status::Diverged) {
         let status = row.status.name();
-        return Err(Failure::usage(format_args!("the trial {} has no result to compare: it is {status}", row.trial_id)));
+        return Err(Failure::usage(format_args!(
+            "the trial {} has no result to compare: it is {status}",
+            row.trial_id
+        )));
     }
     let again = spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -133,7 +136,8 @@ impl Comparison<'_> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (stored_digest, stored_weights) = (text(&row.digest), text(&row.weights_hash));
         let differ = |what: &str, stored: &str, now: &str| {
-            (stored != now).then(|| format!("every step is equal, but the {what} is {now} instead of {stored}"))
+            (stored != now)
+                .then(|| format!("every step is equal, but the {what} is {now} instead of {stored}"))
         };
         match ended {
             Some(Ended::Done(now)) if row.status == Status::Done => {
@@ -151,8 +155,9 @@ impl Comparison<'_> {
                     })
             }
             Some(Ended::Diverged { at, digest, .. }) if row.status == Status::Diverged => {
-                differ("digest", &stored_digest, digest)
-                    .or_else(|| (row.diverged_at != Some(*at)).then(|| format!("it diverged at step {at} now")))
+                differ("digest", &stored_digest, digest).or_else(|| {
+                    (row.diverged_at != Some(*at)).then(|| format!("it diverged at step {at} now"))
+                })
             }
             Some(Ended::Done(_)) => Some("it diverged when it was stored, and does not now".to_owned()),
             Some(Ended::Diverged { at, .. }) => Some(format!("it diverges now, at step {at}")),
@@ -167,7 +172,10 @@ fn first_difference(stored: &StepRow, now: &StepRow) -> Option<String> {
     let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     let step = now.step;
     if (stored.lr as f32).to_bits() != (now.lr as f32).to_bits() {
-        return Some(format!("step {step} is the first that differs: lr {} instead of {}", now.lr, stored.lr));
+        return Some(format!(
+            "step {step} is the first that differs: lr {} instead of {}",
+            now.lr, stored.lr
+        ));
     }
     let nan = f64::NAN;
     let losses = [

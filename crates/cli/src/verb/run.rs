@@ -76,8 +76,7 @@ async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summa
         .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
         .collect();
     let mut progress = Progress::new(plan, &firsts, global.quiet);
-    let trained =
-        orchestrator::train(missing, &mut store, options, &stop, |event| progress.on(event)).await;
+    let trained = orchestrator::train(missing, &mut store, options, &stop, |event| progress.on(event)).await;
     if !firsts.is_empty() {
         progress.finish();
     }
@@ -105,7 +104,10 @@ fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
     };
     let workers = options.workers.get().min(left);
     let plural = if workers == 1 { "" } else { "s" };
-    format!("{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({})", options.device)
+    format!(
+        "{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({})",
+        options.device
+    )
 }
 
 /// The first Ctrl-C (or SIGTERM) asks the workers to stop, the second ends the program at once.
@@ -166,7 +168,10 @@ fn quoted(text: &str) -> String {
 fn ended(summary: &Summary, global: &Global) -> Outcome {
     if summary.stopped > 0 {
         if !global.quiet {
-            say(format_args!("{} trials are left; the same command goes on where this one stopped", summary.stopped));
+            say(format_args!(
+                "{} trials are left; the same command goes on where this one stopped",
+                summary.stopped
+            ));
         }
         return Err(Failure::Interrupted);
     }

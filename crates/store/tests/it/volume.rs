@@ -1,4 +1,5 @@
-//! Much of everything, with time limits: `cargo test --release -p store -- --ignored --nocapture`.
+//! Much of everything, with time limits that a busy machine keeps too:
+//! `cargo test --release -p store -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ async fn a_million_steps_in_batches_of_a_few_hundred() {
                 .collect();
             store.write(&events, environment).await.expect("written");
         }
-        within(&format!("a million steps, {rows_of_event} in an event"), start, Duration::from_secs(10));
+        within(&format!("a million steps, {rows_of_event} in an event"), start, Duration::from_secs(30));
         assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 1_000_000);
     }
     let start = Instant::now();

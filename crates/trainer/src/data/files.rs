@@ -173,7 +173,8 @@ mod tests {
             std::fs::write(dir.path().join(name), bytes).expect("a file");
         }
         let [.., labels] = of(Dataset::Mnist);
-        let error = read(Dataset::Mnist, labels, &[dir.path().to_owned()]).expect_err("not the published file");
+        let error =
+            read(Dataset::Mnist, labels, &[dir.path().to_owned()]).expect_err("not the published file");
         let text = error.to_string();
         assert!(text.contains(TEST_LABELS) && text.contains(&*dir.path().to_string_lossy()), "{text}");
         assert!(text.contains("--data-dir"), "{text}");

@@ -30,8 +30,10 @@ pub(super) fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
     let (header, numbers) = bytes.split_at_checked(4 + 4 * dims.len()).ok_or(IdxError::Header(dims.len()))?;
     match header {
         [0, 0, 8, count, sizes @ ..] if usize::from(*count) == dims.len() => {
-            let found: Vec<u32> =
-                sizes.chunks_exact(4).map(|size| size.iter().fold(0, |n, byte| n << 8 | u32::from(*byte))).collect();
+            let found: Vec<u32> = sizes
+                .chunks_exact(4)
+                .map(|size| size.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
+                .collect();
             if found != dims {
                 return Err(IdxError::Dimensions { found, expected: dims.to_vec() });
             }

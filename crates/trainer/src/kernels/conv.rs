@@ -206,7 +206,9 @@ impl Conv {
         let mut unfolded = vec![0.0; window * positions];
         let mut windows = vec![0.0; window * positions];
         let mut share = vec![0.0; w.len()];
-        for (i, (x, dz)) in x.chunks_exact(sizes.image()).zip(dz.chunks_exact(outputs * positions)).enumerate() {
+        for (i, (x, dz)) in
+            x.chunks_exact(sizes.image()).zip(dz.chunks_exact(outputs * positions)).enumerate()
+        {
             let left = Strided { data: dz, row: positions, column: 1 };
             unfold(sizes, x, &mut unfolded);
             transpose_into(&unfolded, positions, &mut windows);
@@ -217,7 +219,14 @@ impl Conv {
             }
             if let Some(dx) = &mut dx {
                 let weights = Strided { data: w, row: 1, column: window };
-                matmul(level(), (window, positions, outputs), weights, dz, &mut unfolded, Epilogue::default());
+                matmul(
+                    level(),
+                    (window, positions, outputs),
+                    weights,
+                    dz,
+                    &mut unfolded,
+                    Epilogue::default(),
+                );
                 fold(sizes, &unfolded, &mut dx[i * sizes.image()..(i + 1) * sizes.image()]);
             }
         }

@@ -106,7 +106,12 @@ impl CustomOp2 for CrossEntropy {
     }
 }
 
-fn label_slice<'a>(labels: &'a CpuStorage, layout: &Layout, batch: usize, classes: usize) -> Result<&'a [u32]> {
+fn label_slice<'a>(
+    labels: &'a CpuStorage,
+    layout: &Layout,
+    batch: usize,
+    classes: usize,
+) -> Result<&'a [u32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         return Err(candle_core::Error::RequiresContiguous { op: "cross-entropy" });
     };

@@ -44,7 +44,12 @@ impl CustomOp3 for Linear {
         let (m, k) = x_layout.shape().dims2()?;
         let (inputs, n) = w_layout.shape().dims2()?;
         if inputs != k || b_layout.shape().dims1()? != n {
-            candle_core::bail!("linear: x {:?}, w {:?}, b {:?}", x_layout.shape(), w_layout.shape(), b_layout.shape());
+            candle_core::bail!(
+                "linear: x {:?}, w {:?}, b {:?}",
+                x_layout.shape(),
+                w_layout.shape(),
+                b_layout.shape()
+            );
         }
         let a = Strided { data: slice(x, x_layout)?, row: k, column: 1 };
         let epilogue = Epilogue { bias: Some(slice(b, b_layout)?), relu: self.relu };

@@ -28,8 +28,11 @@ pub fn exp(x: f32) -> f32 {
 /// 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1).
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
-    if !(x > 0.0) || x.is_infinite() {
-        return if x == f32::INFINITY { x } else { f32::NAN };
+    if x == f32::INFINITY {
+        return x;
+    }
+    if x <= 0.0 || x.is_nan() {
+        return f32::NAN;
     }
     let bits = x.to_bits();
     let mut n = (bits >> 23) as i32 - 127;

@@ -30,7 +30,6 @@ pub struct Epilogue<'a> {
 ///
 /// # Panics
 /// The slices are shorter than their shapes say: a mistake of the caller.
-#[expect(clippy::too_many_arguments, reason = "a matrix product has these parts")]
 pub fn matmul(
     level: Level,
     (m, n, k): (usize, usize, usize),
@@ -212,9 +211,8 @@ mod tests {
         let mut c = Vec::new();
         for i in 0..m {
             for j in 0..n {
-                let sum = (0..k).fold(0.0f32, |sum, l| {
-                    a.data[i * a.row + l * a.column].mul_add(b[l * n + j], sum)
-                });
+                let sum =
+                    (0..k).fold(0.0f32, |sum, l| a.data[i * a.row + l * a.column].mul_add(b[l * n + j], sum));
                 let sum = epilogue.bias.map_or(sum, |bias| sum + bias[j]);
                 c.push(if epilogue.relu && 0.0 > sum { 0.0 } else { sum });
             }
@@ -225,8 +223,11 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_bits_of_the_definition() {
         let mut stream = Stream::new(2, "test", "matmul");
-        for (m, n, k) in [(1, 1, 1), (5, 7, 3), (6, 64, 20), (7, 65, 9), (13, 33, 40), (64, 10, 128), (3, 130, 0)] {
-            let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
+        for (m, n, k) in
+            [(1, 1, 1), (5, 7, 3), (6, 64, 20), (7, 65, 9), (13, 33, 40), (64, 10, 128), (3, 130, 0)]
+        {
+            let mut numbers =
+                |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
             let (a, b, bias) = (numbers(m * k), numbers(k * n), numbers(n));
             for (row, column) in [(k, 1), (1, m)] {
                 let a = Strided { data: &a, row, column };

@@ -24,7 +24,8 @@ impl Level {
     pub fn available() -> Vec<Level> {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            let avx2 =
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
             let avx512 = avx2 && std::arch::is_x86_feature_detected!("avx512f");
             let levels = [(Level::Scalar, true), (Level::Avx2, avx2), (Level::Avx512, avx512)];
             levels.into_iter().filter(|(_, has)| *has).map(|(level, _)| level).collect()

@@ -11,7 +11,9 @@ pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
     let outputs = hidden.iter().copied().chain([CLASSES]);
     let layers = inputs.zip(outputs).enumerate();
     layers
-        .flat_map(|(i, (inputs, outputs))| layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs))
+        .flat_map(|(i, (inputs, outputs))| {
+            layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs)
+        })
         .collect()
 }
 

@@ -49,7 +49,8 @@ fn gradients_agree_with_finite_differences() {
                 let shifted = |by: f64| {
                     let mut values = values.clone();
                     values[i] += by;
-                    let value = Tensor::from_vec(values, parameter.var.dims(), &Device::Cpu).expect("a tensor");
+                    let value =
+                        Tensor::from_vec(values, parameter.var.dims(), &Device::Cpu).expect("a tensor");
                     parameter.var.set(&value).expect("the same shape");
                     loss(&model, DType::F64).to_scalar::<f64>().expect("a number")
                 };
@@ -88,7 +89,8 @@ fn our_kernels_agree_with_candles_operations() {
 #[test]
 fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
     let values = |seed| -> Vec<f32> {
-        let model = Model::new(&Kind::Mlp { hidden: vec![16] }, seed, DType::F32, &Device::Cpu).expect("a model");
+        let model =
+            Model::new(&Kind::Mlp { hidden: vec![16] }, seed, DType::F32, &Device::Cpu).expect("a model");
         model.parameters()[0].var.flatten_all().and_then(|x| x.to_vec1()).expect("numbers")
     };
     assert_eq!(values(1), values(1));

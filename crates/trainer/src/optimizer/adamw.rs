@@ -40,7 +40,15 @@ impl Adamw {
         p.inplace_op3(first, second, &With2(|p: &mut [f32], m: &[f32], v: &[f32]| apply(p, m, v, scale)))
     }
 
-    fn anywhere(&self, p: &Var, g: &Tensor, first: &Var, second: &Var, step: f64, correction: f64) -> Result<()> {
+    fn anywhere(
+        &self,
+        p: &Var,
+        g: &Tensor,
+        first: &Var,
+        second: &Var,
+        step: f64,
+        correction: f64,
+    ) -> Result<()> {
         let g = (g * self.clip)?;
         let m = ((first.as_detached_tensor() * self.beta1)? + (&g * (1.0 - self.beta1))?)?;
         let v = ((second.as_detached_tensor() * self.beta2)? + (g.sqr()? * (1.0 - self.beta2))?)?;

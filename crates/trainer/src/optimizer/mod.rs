@@ -43,7 +43,8 @@ impl Optimizer {
             Kind::Adamw { .. } => &["first", "second"],
         };
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
-        let moments = names.iter().map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
+        let moments =
+            names.iter().map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
         Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()? })
     }
 

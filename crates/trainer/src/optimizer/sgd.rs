@@ -17,14 +17,19 @@ pub(super) struct Sgd {
 
 impl Sgd {
     pub(super) fn update(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
-        if is_ours(parameter) { self.here(parameter, gradient, velocity) } else { self.anywhere(parameter, gradient, velocity) }
+        if is_ours(parameter) {
+            self.here(parameter, gradient, velocity)
+        } else {
+            self.anywhere(parameter, gradient, velocity)
+        }
     }
 
     fn here(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
         let (lr, momentum) = (self.lr as f32, self.momentum as f32);
         let (decay, clip) = (self.weight_decay as f32, self.clip as f32);
         let Some(velocity) = velocity else {
-            return parameter.inplace_op2(gradient, &With1(|p: &mut [f32], g: &[f32]| plain(p, g, lr, decay, clip)));
+            return parameter
+                .inplace_op2(gradient, &With1(|p: &mut [f32], g: &[f32]| plain(p, g, lr, decay, clip)));
         };
         velocity.inplace_op3(
             gradient,

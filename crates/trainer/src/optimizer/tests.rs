@@ -27,7 +27,8 @@ const NESTEROV: [f64; 3] = [0.925_389_062_300_128_7, -1.682_342_134_042_344_8, 0
 const ADAMW: [f64; 3] = [1.055_326_297_442_336_7, -1.730_085_479_162_536_9, 0.610_260_554_939_402];
 
 fn run(kind: &Kind, dtype: DType) -> Vec<f64> {
-    let tensor = |values: &[f64]| Tensor::new(values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor");
+    let tensor =
+        |values: &[f64]| Tensor::new(values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor");
     let var = Var::from_tensor(&tensor(&[1.0, -2.0, 0.5])).expect("a variable");
     let parameters = [Parameter { name: "p".to_owned(), var: var.clone() }];
     let numbers = || -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
@@ -69,7 +70,8 @@ fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
     let step = |kind: &Kind, update: Update| -> f32 {
         let var = Var::new(&[1.0f32], &Device::Cpu).expect("a variable");
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone() }];
-        let mut optimizer = Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimiser");
+        let mut optimizer =
+            Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimiser");
         for t in 0..2 {
             let gradient = Tensor::new(&[1.0f32], &Device::Cpu).expect("a gradient");
             optimizer.update(&parameters, &[gradient], Update { t, ..update }).expect("an update");

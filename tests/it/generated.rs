@@ -1,0 +1,144 @@
+//! Pages that are made from the table of schedules: they must be what the table says. To write them anew:
+//! `SWEEP_UPDATE=1 cargo test -p end-to-end generated`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
+use schedule::combine::{COMBINATORS, Combinator};
+
+use crate::support::root;
+
+const BEGIN: &str = "<!-- schedules: begin (made from the table of schedules; a test holds it) -->\n";
+const END: &str = "<!-- schedules: end -->\n";
+
+/// Compares a page, or writes it where that was asked for.
+fn hold(path: &Path, expected: &str) {
+    if std::env::var_os("SWEEP_UPDATE").is_some() {
+        std::fs::write(path, expected).expect("the page can be written");
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == expected, "{} is not what the table says; see the head of this test", path.display());
+}
+
+#[test]
+fn the_readme_lists_every_schedule() {
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("a README");
+    let (before, rest) = readme.split_once(BEGIN).expect("the begin of the table");
+    let (_, after) = rest.split_once(END).expect("the end of the table");
+    hold(&path, &format!("{before}{BEGIN}{}{END}{after}", short_table()));
+}
+
+#[test]
+fn the_page_of_schedules_describes_every_schedule() {
+    hold(&root().join("docs/schedules.md"), &page());
+}
+
+/// Text inside a table's cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn short_table() -> String {
+    let mut text = String::from("\n| schedule | what it does | as in |\n|---|---|---|\n");
+    for entry in ENTRIES {
+        row(&mut text, entry.kind, entry.summary, entry.example);
+    }
+    text.push_str("\nand, made of others:\n\n| key | what it does | as in |\n|---|---|---|\n");
+    for combinator in COMBINATORS {
+        row(&mut text, combinator.key, combinator.summary, combinator.example);
+    }
+    text.push_str("\n[docs/schedules.md](docs/schedules.md) has their formulas, parameters and sources.\n\n");
+    text
+}
+
+fn row(text: &mut String, name: &str, summary: &str, example: &str) {
+    writeln!(text, "| `{name}` | {} | `{}` |", cell(summary), cell(example)).expect("memory");
+}
+
+fn page() -> String {
+    let mut text = String::from(
+        "# Schedules\n\nMade from the table in `crates/schedule/src/catalogue.rs`; a test holds it.\n\n\
+         t counts updates from 0 and lr(t) is the value that update t uses. s is the same within the part of the \
+         run that a schedule stands in, and p the progress through a ramp. A learning rate is absolute (`0.01`) or \
+         a multiple of the base lr (`0.1x`); a length is a number of steps (`100`), a share of what it stands in \
+         (`\"10%\"`, rounded half up), `\"2 epochs\"` or `\"500 steps\"`.\n\n",
+    );
+    writeln!(text, "Every schedule also takes `{}`: {}.\n", CLOCK.name, CLOCK.doc).expect("memory");
+    let part = |title: &str, entries: Vec<&Entry>| {
+        let mut text = format!("## {title}\n\n");
+        entries.into_iter().for_each(|entry| describe(&mut text, entry));
+        text
+    };
+    let of = |keep: &dyn Fn(&Entry) -> bool| ENTRIES.iter().copied().filter(|entry| keep(entry)).collect();
+    text.push_str(&part("Ramps: from one lr to another", of(&|entry| entry.is_ramp())));
+    text.push_str(&part("Functions of the clock", of(&|entry| !entry.is_ramp() && !entry.is_rule())));
+    text.push_str(&part("Rules that watch training", of(&|entry| entry.is_rule())));
+    text.push_str("## Combinators: schedules made of schedules\n\n");
+    COMBINATORS.iter().for_each(|combinator| combine(&mut text, combinator));
+    text
+}
+
+fn describe(text: &mut String, entry: &Entry) {
+    let names: Vec<String> = entry.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+    write!(
+        text,
+        "### `{}`\n\n{}.\n\n`{}`\n\n- {}\n",
+        entry.kind, entry.summary, entry.example, entry.formula
+    )
+    .expect("memory");
+    writeln!(text, "- Source: {}", entry.source).expect("memory");
+    if !names.is_empty() {
+        writeln!(text, "- Known elsewhere as {}", names.join(", ")).expect("memory");
+    }
+    params(text, entry.all_params());
+}
+
+fn combine(text: &mut String, combinator: &Combinator) {
+    write!(text, "### `{}`\n\n{}.\n\n`{}`\n", combinator.key, combinator.summary, combinator.example)
+        .expect("memory");
+    params(text, combinator.params.iter());
+    for group in combinator.groups {
+        let shaped =
+            if group.shaped { ", and `shape`: the kind of a ramp, with its own parameters" } else { "" };
+        writeln!(text, "`{}`: {}{shaped}", group.key, group.doc).expect("memory");
+        params(text, group.params.iter());
+    }
+}
+
+fn params<'a>(text: &mut String, params: impl Iterator<Item = &'a Param>) {
+    let mut rows = String::new();
+    for param in params {
+        let default = match param.default {
+            Default::Required => "required".to_owned(),
+            Default::Is(value) => format!("`{value}`"),
+            Default::Absent => "—".to_owned(),
+        };
+        let (holds, doc) = (cell(&holds(&param.holds)), cell(param.doc));
+        writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
+    }
+    if !rows.is_empty() {
+        write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
+    }
+    text.push('\n');
+}
+
+fn holds(holds: &Holds) -> String {
+    match holds {
+        Holds::Lr => "a learning rate".to_owned(),
+        Holds::PositiveLr => "a learning rate above 0".to_owned(),
+        Holds::LrOr(word) => format!("a learning rate, or `{word}`"),
+        Holds::Length(least) => format!("a length of at least {least}"),
+        Holds::Number(range) => range.words.to_owned(),
+        Holds::Whole(least) => format!("a whole number of at least {least}"),
+        Holds::Integer => "a whole number".to_owned(),
+        Holds::Flag => "`true` or `false`".to_owned(),
+        Holds::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Holds::Lengths => "a list of lengths".to_owned(),
+        Holds::Factors => "a list of numbers above 0".to_owned(),
+        Holds::Lrs => "a list of learning rates".to_owned(),
+        Holds::Points => "a list of `[length, learning rate]`".to_owned(),
+        Holds::Momentum => "`{min, max}`".to_owned(),
+    }
+}
