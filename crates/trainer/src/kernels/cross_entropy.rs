@@ -1,4 +1,4 @@
-//! Softmax cross-entropy: mean over the batch of -log softmax(logits)[label].
+//! Softmax cross-entropy: mean over the batch of minus the log of the label's softmax.
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
