@@ -6,9 +6,9 @@ mod environment;
 mod worker;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use spec::Plan;
@@ -37,8 +37,6 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Folder of the checkpoints.
     pub checkpoints: PathBuf,
-    /// Where data sets are looked for first.
-    pub data_dir: Option<PathBuf>,
 }
 
 /// How a sweep went.
@@ -81,6 +79,10 @@ pub enum SweepError {
     Thread(std::io::Error),
 }
 
+/// Data sets in memory.
+#[derive(Debug)]
+pub struct Loaded(HashMap<(Dataset, Option<usize>), Images>);
+
 /// What is about to be trained: the trials that the store lacks, and where each goes on.
 #[derive(Debug, Clone)]
 pub struct Missing {
@@ -106,13 +108,29 @@ pub async fn register(plan: &Plan, store: &mut Store) -> Result<Vec<Missing>, Sw
     Ok(missing.collect())
 }
 
-/// Trains `missing` and stores what comes of it. Returns when all are over or, after a stop, when all
+/// Reads the data sets that these trials need, each once.
+///
+/// # Errors
+/// A data set is missing or not what it should be.
+pub fn load(missing: &[Missing], data_dir: Option<&Path>) -> Result<Loaded, SweepError> {
+    let mut loaded = HashMap::new();
+    for data in missing.iter().map(|missing| &missing.trial.config.task.data) {
+        if let Entry::Vacant(entry) = loaded.entry((data.dataset, data.limit)) {
+            let dirs = trainer::data::search_dirs(data.dataset, data_dir);
+            entry.insert(trainer::data::load(data.dataset, data.limit, &dirs)?);
+        }
+    }
+    Ok(Loaded(loaded))
+}
+
+/// Trains `missing` on the data that [`load`] read for it, and stores what comes of it. Returns when all are over or, after a stop, when all
 /// workers have put down theirs.
 ///
 /// # Errors
 /// See [`SweepError`]. A trial that fails is no error: it is stored as failed and counted.
 pub async fn train(
     missing: Vec<Missing>,
+    images: Loaded,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -123,7 +141,6 @@ pub async fn train(
         return Ok(summary);
     }
     let environment = store.environment(&environment(options)).await?;
-    let images = load(&missing, options.data_dir.as_deref())?;
     std::fs::create_dir_all(&options.checkpoints)
         .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
     trainer::checkpoint::remove_others(&options.checkpoints, &store.checkpoint_files().await?);
@@ -179,19 +196,4 @@ async fn store_batch(
         }
     }
     Ok(())
-}
-
-/// The data sets that these trials need, each read once.
-type Loaded = HashMap<(Dataset, Option<usize>), Arc<Images>>;
-
-fn load(missing: &[Missing], data_dir: Option<&Path>) -> Result<Loaded, DataError> {
-    let mut loaded = Loaded::new();
-    for data in missing.iter().map(|missing| &missing.trial.config.task.data) {
-        let key = (data.dataset, data.limit);
-        if let std::collections::hash_map::Entry::Vacant(entry) = loaded.entry(key) {
-            let dirs = trainer::data::search_dirs(data.dataset, data_dir);
-            entry.insert(Arc::new(trainer::data::load(data.dataset, data.limit, &dirs)?));
-        }
-    }
-    Ok(loaded)
 }

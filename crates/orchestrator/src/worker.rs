@@ -69,7 +69,7 @@ fn train(
 ) -> Result<Outcome, String> {
     let trial = &missing.trial;
     let data = &trial.config.task.data;
-    let images = images.get(&(data.dataset, data.limit)).ok_or("its data set was not loaded")?;
+    let images = images.0.get(&(data.dataset, data.limit)).ok_or("its data set was not loaded")?;
     let from = missing.checkpoint.as_ref().and_then(|(file, _)| resume(missing, file, options));
     let step = from.as_ref().map_or(0, Checkpoint::step);
     let mut emit = |event| sender.blocking_send(event).is_ok();

@@ -47,9 +47,9 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan) -> serde_json::Value {
         "seeds": spec.seeds.len(),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
-        "merged": plan.merged(),
+        "duplicates_removed": plan.merged(),
         "steps_asked": plan.steps_asked(),
-        "steps_trained": plan.steps_trained(),
+        "total_steps": plan.steps_trained(),
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })

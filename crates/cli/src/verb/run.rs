@@ -51,7 +51,6 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         device,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         checkpoints: global.store.join("checkpoints"),
-        data_dir: global.data_dir.clone(),
     };
     let (summary, ranking) = wait_for(sweep(&plan, &options, global))?;
     let format = Format::from(&args.format);
@@ -66,6 +65,7 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
 async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summary, Ranking), Failure> {
     let mut store = Store::open(&global.store).await?;
     let missing = orchestrator::register(plan, &mut store).await?;
+    let images = orchestrator::load(&missing, global.data_dir.as_deref())?;
     if !global.quiet {
         say(opening(plan, &missing, options));
     }
@@ -76,7 +76,8 @@ async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summa
         .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
         .collect();
     let mut progress = Progress::new(plan, &firsts, global.quiet);
-    let trained = orchestrator::train(missing, &mut store, options, &stop, |event| progress.on(event)).await;
+    let trained =
+        orchestrator::train(missing, images, &mut store, options, &stop, |event| progress.on(event)).await;
     if !firsts.is_empty() {
         progress.finish();
     }
