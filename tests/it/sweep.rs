@@ -85,6 +85,38 @@ fn the_bits_do_not_depend_on_the_number_of_workers() {
 }
 
 #[test]
+fn the_bits_do_not_depend_on_the_instruction_set() {
+    let run = |level: Option<&str>| {
+        let sandbox = Sandbox::new();
+        for (name, model) in [("mlp", "{kind: mlp, hidden: [33, 7]}"), ("lenet", "{kind: lenet}")] {
+            let text = format!(
+                "data: {{dataset: digits, batch_size: 10, limit: 20}}\nmodel: {model}\noptimizer: {{kind: adamw}}\n\
+                 budget: {{steps: 3}}\nlr: 0.01\nschedules: {{linear: {{kind: linear}}}}\n"
+            );
+            sandbox.write(name, text);
+            let mut command = sandbox.command(&[name]);
+            level.map(|level| command.env("SWEEP_CPU", level));
+            crate::support::finish(command).exits(0);
+        }
+        fingerprints(&sandbox)
+    };
+    let best = run(None);
+    assert_eq!(best.len(), 2);
+    assert_eq!(run(Some("scalar")), best);
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        assert_eq!(run(Some("avx2")), best);
+    }
+
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SMALL);
+    let mut command = sandbox.command(&["small.yaml"]);
+    command.env("SWEEP_CPU", "abacus");
+    let output = crate::support::finish(command).exits(2);
+    assert!(output.stderr.contains("abacus") && output.stderr.contains("scalar"), "{}", output.stderr);
+}
+
+#[test]
 fn a_second_run_trains_nothing_and_a_changed_file_its_new_cells_only() {
     let (sandbox, before) = run(&[]);
     let finished = sandbox.query("select trial_id, finished_at from trials order by trial_id");

@@ -83,9 +83,13 @@ pub(crate) async fn trial(reader: &mut Reader, which: &Which) -> Result<TrialRow
     let id = if which.trial == "best" {
         let sweep = sweep(reader, which.sweep.as_deref()).await?;
         let best = reader.best(&sweep).await?;
-        best.ok_or_else(|| Failure::usage(format_args!("no trial of the sweep `{sweep}` has finished yet")))?
+        best.ok_or_else(|| {
+            Failure::usage(format_args!(
+                "no trial of the sweep `{sweep}` has a result: all diverged, failed, or are not trained yet"
+            ))
+        })?
     } else {
-        match reader.find(&which.trial).await?.as_slice() {
+        match reader.find(&which.trial.to_lowercase()).await?.as_slice() {
             [id] => id.clone(),
             [] => {
                 return Err(Failure::usage(format_args!(

@@ -42,8 +42,6 @@ pub struct Options {
 /// How a sweep went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Trials that were stored already.
-    pub stored: usize,
     /// Trials trained to their end now.
     pub done: usize,
     /// Trials that diverged now.
@@ -169,7 +167,7 @@ pub async fn train(
         }
     }
     outcome?;
-    summary.stopped = total - summary.done - summary.diverged - summary.failed.min(total);
+    summary.stopped = total.saturating_sub(summary.done + summary.diverged + summary.failed);
     Ok(summary)
 }
 

@@ -240,8 +240,10 @@ fn test_against_first(best: &mut [Ranked]) -> Option<f64> {
         let differences: Vec<f64> =
             losses.iter().filter_map(|(seed, loss)| Some(loss - first.losses.get(seed)?)).collect();
         line.diff = stats::summary(&differences).map(|s| s.mean);
+        // Undecided until a test says otherwise.
+        line.tied = line.mean.is_some();
         // A run that diverged is no number: the test would leave out what matters most.
-        if line.diverged > 0 || first.line.diverged > 0 || differences.len() < 2 {
+        if line.diverged > 0 || first.line.diverged > 0 {
             continue;
         }
         if let Some(test) = stats::sign_flip(&differences) {
@@ -290,7 +292,7 @@ impl Ranking {
         ]);
         for (i, line) in self.lines.iter().enumerate() {
             rows.rows.push(vec![
-                (i + 1).into(),
+                line.mean.map(|_| i + 1).into(),
                 line.schedule.as_str().into(),
                 line.config_id.as_str().into(),
                 line.has_results().then_some(line.base_lr).into(),
@@ -339,6 +341,8 @@ impl Ranking {
             };
             let versus = match (line.diff, line.p) {
                 (Some(diff), Some(_)) if line.tied => format!("{diff:+.digits$} (tie)"),
+                (Some(diff), None) if line.tied => format!("{diff:+.digits$} (undecided)"),
+                (None, None) if line.tied => "(undecided)".to_owned(),
                 (Some(diff), Some(p)) => format!("{diff:+.digits$} (p {p:.3})"),
                 (Some(diff), None) => format!("{diff:+.digits$}"),
                 _ => String::new(),
@@ -352,7 +356,11 @@ impl Ranking {
                 missing => format!("{} of {}", line.n + line.diverged, line.n + line.diverged + missing),
             };
             // Not told from the first: it shares its place.
-            let place = if line.tied { "=1".to_owned() } else { format!("{}", i + 1) };
+            let place = match line.mean {
+                None => "—".to_owned(),
+                Some(_) if line.tied => "=1".to_owned(),
+                Some(_) => format!("{}", i + 1),
+            };
             rows.rows.push(vec![
                 place.into(),
                 line.schedule.as_str().into(),
@@ -375,8 +383,8 @@ impl Ranking {
             let tests = self.lines.iter().filter(|line| line.p.is_some()).count();
             let reachable = (floor * tests as f64).min(1.0);
             notes.push(format!(
-                "tie: its difference to the first, paired over seeds, may be chance (p >= {ALPHA}; exact sign-flip test, \
-                 Holm's correction)"
+                "tie: its difference to the first, paired over seeds, may be chance (p >= {ALPHA}; sign-flip test, Holm's \
+                 correction)"
             ));
             if reachable >= ALPHA {
                 notes.push(format!(
@@ -384,6 +392,9 @@ impl Ranking {
                      needed"
                 ));
             }
+        }
+        if self.lines.iter().any(|line| line.tied && line.p.is_none()) {
+            notes.push("undecided: diverged runs or a lack of common seeds leave nothing to test".to_owned());
         }
         if self.lines.iter().any(|line| line.edge.is_some()) {
             notes.push(
@@ -457,6 +468,23 @@ mod tests {
         assert!(!many.lines[1].tied);
         assert_eq!(many.lines[1].p, Some(2.0 / 256.0));
         assert!((many.lines[1].diff.expect("paired") - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_seed_and_many_seeds_are_never_an_order_without_evidence() {
+        let one = rank(&[grid("a", [1.0; 3], 1), grid("b", [2.0; 3], 1)].concat());
+        assert!(one.lines[1].tied && one.notes()[1].contains("more seeds are needed"), "{one:?}");
+        let many = rank(&[grid("a", [1.0; 3], 30), grid("b", [1.0 + 1e-9; 3], 30)].concat());
+        assert!(many.lines[1].p.is_some());
+        let mut results = [grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8)].concat();
+        results
+            .iter_mut()
+            .filter(|run| run.schedule == "b" && run.seed == 3)
+            .for_each(|run| run.state = RunState::Diverged);
+        let ranking = rank(&results);
+        assert!(ranking.lines[1].tied && ranking.lines[1].p.is_none());
+        let failed = rank(&grid("c", [f64::INFINITY; 3], 2));
+        assert_eq!(failed.table().rows[0][0], Cell::Text("—".into()));
     }
 
     #[test]

@@ -73,11 +73,23 @@ impl Rows {
     }
 
     fn json(&self) -> String {
+        // Of columns with one name, as a join gives them, the later ones get a number.
+        let mut names: Vec<String> = Vec::new();
+        for name in &self.columns {
+            let mut unique = name.clone();
+            for i in 2.. {
+                if !names.contains(&unique) {
+                    break;
+                }
+                unique = format!("{name}_{i}");
+            }
+            names.push(unique);
+        }
         let objects: Vec<Json> = self
             .rows
             .iter()
             .map(|row| {
-                let fields = self.columns.iter().zip(row).map(|(name, cell)| (name.clone(), cell.json()));
+                let fields = names.iter().zip(row).map(|(name, cell)| (name.clone(), cell.json()));
                 Json::Object(fields.collect::<Map<_, _>>())
             })
             .collect();
@@ -187,6 +199,14 @@ mod tests {
     #[test]
     fn the_table_aligns_numbers_right_and_is_safe_to_print() {
         assert_eq!(sample().render(Format::Table), "name    n  loss\na,\"b\"   3   0.1\n\u{fffd}[2Jc  12\n");
+    }
+
+    #[test]
+    fn json_keeps_every_column_in_order() {
+        let mut rows = Rows::new(["b", "a", "b"]);
+        rows.rows.push(vec![1_usize.into(), 2_usize.into(), 3_usize.into()]);
+        let json: Json = serde_json::from_str(&rows.render(Format::Json)).expect("JSON");
+        assert_eq!(json[0].to_string(), r#"{"b":1,"a":2,"b_2":3}"#);
     }
 
     #[test]

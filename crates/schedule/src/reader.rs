@@ -216,6 +216,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         let field = self.fields.required(name, self.problems)?;
         let items = match &field.tree.value {
             Value::List(items) if !items.is_empty() => items,
+            Value::List(_) => {
+                self.problems.push(field.problem("expected at least one schedule, found an empty list"));
+                return None;
+            }
             _ => {
                 self.problems.push(field.expected("a list of schedules"));
                 return None;

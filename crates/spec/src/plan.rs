@@ -72,6 +72,7 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
             let mut same = 0;
             for point in &spec.points {
                 let Some((config, hash)) = config(schedule, variant, point, &mut problems) else { continue };
+                warnings.extend(placed(schedule, config.schedule.warnings().to_vec()));
                 match owners.get(&hash) {
                     None => {
                         owners.insert(hash, schedule);
@@ -113,20 +114,24 @@ fn config(
             config.axes = chosen.map(|(path, value)| (path, value.to_string())).collect();
             Some((Arc::new(config), hash))
         }
-        Err(mut found) => {
-            let prefix = format!("schedules.{}", schedule.key.name);
-            for problem in &mut found {
-                if problem.path.is_empty() {
-                    problem.path.clone_from(&prefix);
-                }
-                if problem.place.line == 0 {
-                    problem.place = schedule.key.place;
-                }
-            }
-            problems.append(&mut found);
+        Err(found) => {
+            problems.extend(placed(schedule, found));
             None
         }
     }
+}
+
+/// Problems of a schedule as problems of the file: those without a place get the schedule's.
+fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item = Problem> {
+    found.into_iter().map(|mut problem| {
+        if problem.path.is_empty() {
+            problem.path = format!("schedules.{}", schedule.key.name);
+        }
+        if problem.place.line == 0 {
+            problem.place = schedule.key.place;
+        }
+        problem
+    })
 }
 
 /// A config from its parts, and the hash that identifies it.
@@ -178,7 +183,7 @@ fn same_everywhere(schedule: &NamedSchedule, same: usize) -> Problem {
         format!("schedules.{}", schedule.key.name),
         format!("{same} of its configs are the same as another of its configs"),
     )
-    .with_hint("a schedule written without `1x` does not follow the base lr; the same run is trained once")
+    .with_hint("its axes, or the base lr, change nothing in such a run; the same run is trained once")
 }
 
 /// Seeds outermost: after the first part of a sweep every schedule has been seen.

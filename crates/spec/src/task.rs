@@ -56,10 +56,19 @@ fn data(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Data> {
     let size = fields.read_or("batch_size", 64, problems, whole(1));
     let limit = fields.read_or("limit", None, problems, |field| whole(1)(field).map(Some));
     let size_place = field.tree.get("batch_size").unwrap_or(field.tree).place;
-    let path = fields.path_of("batch_size");
+    let (path, limit_path) = (fields.path_of("batch_size"), fields.path_of("limit"));
     fields.finish(problems);
     let (dataset, batch_size, limit) = (dataset?, size?, limit?);
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let (all, _, _) = dataset.sizes(None);
+    if limit.is_some_and(|limit| limit > all) {
+        let place = field.tree.get("limit").unwrap_or(field.tree).place;
+        let message = format!("expected at most {all}, the number of training images");
+        problems.push(Problem::new(place, limit_path, message));
+        return None;
+    }
+    // The same images, so the same runs.
+    let limit = limit.filter(|limit| dataset.sizes(Some(*limit)) != dataset.sizes(None));
     let (images, _, _) = dataset.sizes(limit);
     match usize::try_from(batch_size) {
         Ok(batch_size) if batch_size <= images => Some(Data { dataset, batch_size, limit }),

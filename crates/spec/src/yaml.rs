@@ -126,7 +126,7 @@ impl<'a> Builder<'a> {
         let problem = Problem::new(place, "", format!("this is not YAML: {}", error.info()));
         let line = self.text.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
         let indent = line.len() - line.trim_start().len();
-        if line.get(..indent).is_some_and(|indent| indent.contains('\t')) || error.info().contains("tab") {
+        if line.get(..indent).is_some_and(|indent| indent.contains('\t')) || error.info().contains("tabs") {
             return problem.with_hint("YAML is indented with spaces, never with tabs");
         }
         problem
@@ -153,6 +153,10 @@ impl<'a> Builder<'a> {
                     self.open.last_mut()
                 {
                     let name = text.into_owned();
+                    if name == "<<" && matches!(style, ScalarStyle::Plain) {
+                        let problem = Problem::new(place, "", "merge keys (`<<`) are not read");
+                        self.problems.push(problem.with_hint("write the keys out"));
+                    }
                     if !names.insert(name.clone()) {
                         let message = format!("the key `{name}` stands here a second time");
                         self.problems.push(Problem::new(place, "", message));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use spec::event::{Event, Final, Outcome, StepRow};
 use spec::trial::Trial;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::checkpoint::{self, Checkpoint};
 use crate::data::Images;
 use crate::device::{Device, DeviceError};
 use crate::lane::Lane;
@@ -35,9 +35,6 @@ pub enum TrainError {
     /// An operation failed.
     #[error(transparent)]
     Operation(#[from] candle_core::Error),
-    /// A checkpoint can't be written.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
     /// The backward pass reached no gradient for a parameter.
     #[error("the parameter {0} got no gradient")]
     NoGradient(String),
@@ -59,7 +56,7 @@ pub fn train(
     let mut lane = Lane::new(trial, images, options.device.open()?, from.as_ref())?;
     drop(from);
     let mut teller = Teller { trial, rows: Vec::new(), told: Instant::now(), emit };
-    let mut saved = (lane.position(), Instant::now());
+    let mut saved = Instant::now();
     let mut last_loss = f64::NAN;
     while lane.position() < trial.config.task.steps {
         let stepped = lane.advance()?;
@@ -74,11 +71,14 @@ pub fn train(
         }
         let stopping = !heard || stop.requested();
         if let Some((dir, every)) = &options.checkpoints
-            && (stopping || saved.1.elapsed() >= *every)
+            && (stopping || saved.elapsed() >= *every)
         {
-            let file = checkpoint::save(dir, &lane.content())?;
-            teller.checkpoint(lane.position(), file);
-            saved = (lane.position(), Instant::now());
+            match checkpoint::save(dir, &lane.content()) {
+                Ok(file) => teller.checkpoint(lane.position(), file),
+                // The run itself is well: without it a kill would only cost more steps.
+                Err(error) => tracing::warn!("trial {} goes on without a checkpoint: {error}", trial.id),
+            }
+            saved = Instant::now();
         }
         if stopping {
             teller.flush();

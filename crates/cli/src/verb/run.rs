@@ -1,6 +1,7 @@
 //! `sweep run FILE`: trains what is missing, stores it, ranks.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use orchestrator::{Missing, Options, Stop, Summary, SweepError};
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let format = Format::from(&args.format);
     rank::show(&plan.name, &ranking, format, global.quiet)?;
     if format == Format::Table {
-        print(&next(global))?;
+        print(&next(&ranking, global))?;
     }
     ended(&summary, global)
 }
@@ -111,7 +112,7 @@ fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
     )
 }
 
-/// The first Ctrl-C (or SIGTERM) asks the workers to stop, the second ends the program at once.
+/// The first Ctrl-C (or SIGTERM, or a closed terminal) asks the workers to stop, the second ends the program at once.
 async fn stop_on_signals(stop: Stop) {
     signal().await;
     stop.request();
@@ -123,11 +124,12 @@ async fn stop_on_signals(stop: Stop) {
 #[cfg(unix)]
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) => {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
         }
         // Without handlers the system's own ones end the program, which loses nothing that is stored.
@@ -142,18 +144,29 @@ async fn signal() {
     }
 }
 
-/// The commands that make sense now, ready to be pasted.
-fn next(global: &Global) -> String {
-    let sweep = match global.store.to_str() {
-        Some("runs") => "sweep".to_owned(),
-        _ => format!("sweep --store {}", quoted(&global.store.display().to_string())),
-    };
-    format!(
-        "\nnext:\n  \
-         {sweep} query \"select * from ranking\"   ask the database\n  \
-         {sweep} show best                        the best run\n  \
-         {sweep} reproduce best                   train it again, compare every bit\n"
-    )
+/// The commands that make sense now, ready to be pasted: the program as it was called, and the options
+/// that say where things are.
+fn next(ranking: &Ranking, global: &Global) -> String {
+    let program = std::env::args_os().next().unwrap_or_else(|| "sweep".into());
+    let mut sweep = quoted(&program.to_string_lossy());
+    if global.store != Path::new("runs") {
+        sweep.push_str(&format!(" --store {}", quoted(&global.store.display().to_string())));
+    }
+    let query = format!("{sweep} query \"select * from ranking\"");
+    let mut lines = vec![(query, "ask the database")];
+    if ranking.lines.iter().any(|line| line.mean.is_some()) {
+        lines.push((format!("{sweep} show best"), "the best run"));
+        let data = global.data_dir.as_ref();
+        let data = data.map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())));
+        lines.push((
+            format!("{sweep} reproduce best{}", data.unwrap_or_default()),
+            "train it again, compare every bit",
+        ));
+    }
+    let width = lines.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    let lines: String =
+        lines.iter().map(|(command, what)| format!("  {command:<width$}   {what}\n")).collect();
+    format!("\nnext:\n{lines}")
 }
 
 /// As a POSIX shell reads it back.

@@ -1,0 +1,94 @@
+//! A trial that fails is recorded with its reason, harms no other, and is tried again.
+
+#![expect(clippy::expect_used, reason = "in a test that is how to fail")]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use orchestrator::{Loaded, Missing, Options, Stop, Summary};
+use spec::event::{Event, Outcome};
+use store::{Reader, Status, Store};
+use trainer::device::Device;
+
+/// Four trials: two data sets, two seeds.
+const FILE: &str = "
+name: two
+data: {dataset: digits, batch_size: 10, limit: {values: [100, 200]}}
+model: {kind: mlp, hidden: []}
+optimizer: {kind: sgd}
+budget: {steps: 10}
+seeds: 2
+lr: 0.1
+schedules: {constant: {kind: constant}}
+";
+
+async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<Event>) {
+    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let missing = orchestrator::register(&plan, store).await.expect("the store takes it");
+    let options = Options {
+        workers: NonZeroUsize::new(2).expect("two"),
+        device: Device::Cpu,
+        checkpoint_every: Duration::from_secs(60),
+        checkpoints: dir.join("checkpoints"),
+    };
+    let mut events = Vec::new();
+    let observe = |event: &Event| events.push(event.clone());
+    let trained = orchestrator::train(missing, images, store, &options, &Stop::default(), observe).await;
+    (trained.expect("the sweep goes on"), events)
+}
+
+/// The data of the trials with this limit alone, or of all.
+fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
+    let some: Vec<Missing> = all
+        .iter()
+        .filter(|missing| limit.is_none() || missing.trial.config.task.data.limit == limit)
+        .cloned()
+        .collect();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+    orchestrator::load(&some, Some(&data)).expect("the data is in the repository")
+}
+
+#[tokio::test]
+async fn a_failed_trial_harms_no_other_and_is_tried_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(dir.path()).await.expect("a store");
+    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let all = orchestrator::register(&plan, &mut store).await.expect("the store takes it");
+    assert_eq!(all.len(), 4);
+
+    let (summary, events) = train(&mut store, dir.path(), load(&all, Some(100))).await;
+    assert_eq!(summary, Summary { done: 2, diverged: 0, failed: 2, stopped: 0 });
+    let failed = events.iter().filter(|event| {
+        matches!(event, Event::Ended { outcome: Outcome::Failed { reason }, .. } if reason.contains("not loaded"))
+    });
+    assert_eq!(failed.count(), 2);
+    let mut reader = Reader::open(dir.path()).await.expect("a store to read");
+    let states = |rows: Vec<store::RunRow>| rows.iter().filter(|row| row.status == Status::Failed).count();
+    assert_eq!(states(reader.results("two").await.expect("rows")), 2);
+
+    let (summary, _) = train(&mut store, dir.path(), load(&all, None)).await;
+    assert_eq!((summary.done, summary.failed), (2, 0));
+    assert_eq!(states(reader.results("two").await.expect("rows")), 0);
+}
+
+#[tokio::test]
+async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(dir.path()).await.expect("a store");
+    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let all = orchestrator::register(&plan, &mut store).await.expect("the store takes it");
+    let images = load(&all, None);
+    let stop = Stop::default();
+    stop.request();
+    let options = Options {
+        workers: NonZeroUsize::MIN,
+        device: Device::Cpu,
+        checkpoint_every: Duration::from_secs(60),
+        checkpoints: dir.path().join("checkpoints"),
+    };
+    let summary =
+        orchestrator::train(all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
+    assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });
+    assert_eq!(orchestrator::register(&plan, &mut store).await.expect("rows").len(), 4);
+}
