@@ -217,7 +217,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let items = match &field.tree.value {
             Value::List(items) if !items.is_empty() => items,
             Value::List(_) => {
-                self.problems.push(field.problem("expected at least one schedule, found an empty list"));
+                self.problems.push(field.problem("expected a list of schedules, found an empty list"));
                 return None;
             }
             _ => {
