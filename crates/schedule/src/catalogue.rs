@@ -90,6 +90,8 @@ pub enum Holds {
     Lrs,
     /// A list of `[length, learning rate]` pairs.
     Points,
+    /// A number, or arithmetic over the names that the formula lists.
+    Expression,
     /// `{min, max}`, two numbers of at least 0 and below 1.
     Momentum,
 }
@@ -192,6 +194,7 @@ pub const ENTRIES: &[&Entry] = &[
     &leaf::cyclic::ENTRY,
     &leaf::one_cycle::ENTRY,
     &leaf::chebyshev::ENTRY,
+    &leaf::lambda::ENTRY,
     // rules that watch training
     &rule::plateau::ENTRY,
     &rule::greedy::ENTRY,

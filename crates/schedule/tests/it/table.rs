@@ -235,6 +235,9 @@ fn outside(holds: &Holds) -> Vec<Tree> {
             let list = |items| Tree::new(Value::List(items));
             vec![list(vec![]), int(3), list(vec![text("bad")]), list(vec![Tree::new(Value::Bool(true))])]
         }
+        Holds::Expression => {
+            vec![text("never_a_word"), text("t +"), Tree::new(Value::Null), Tree::new(Value::Bool(true))]
+        }
         Holds::Momentum => {
             vec![float(0.9), map([("min", float(0.9)), ("max", float(0.8))]), map([("min", int(0))])]
         }
