@@ -201,6 +201,7 @@ pub const ENTRIES: &[&Entry] = &[
     &rule::adaptive::ENTRY,
     &rule::bold_driver::ENTRY,
     &rule::adagrad_norm::ENTRY,
+    &rule::polyak::ENTRY,
 ];
 
 /// The entry of a kind.

@@ -163,6 +163,9 @@ fn defaults_are_those_of_the_libraries() {
         ("bold_driver", "down", "0.5"),
         ("adagrad_norm", "b0", "0"),
         ("adagrad_norm", "eps", "1e-10"),
+        ("polyak", "max", "1x"),
+        ("polyak", "f_min", "0"),
+        ("polyak", "eps", "0"),
     ];
     for (kind, name, default) in documented {
         let entry = catalogue::find(kind).expect(kind);
