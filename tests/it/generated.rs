@@ -133,6 +133,7 @@ fn holds(holds: &Holds) -> String {
         Holds::Number(range) => range.words.to_owned(),
         Holds::Whole(least) => format!("a whole number of at least {least}"),
         Holds::Integer => "a whole number".to_owned(),
+        Holds::Expression => "an expression".to_owned(),
         Holds::Flag => "`true` or `false`".to_owned(),
         Holds::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Holds::Lengths => "a list of lengths".to_owned(),

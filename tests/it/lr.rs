@@ -61,6 +61,8 @@ fn golden_files_pass_from_the_command_line() {
         "plateau__optax__16",
         "adagrad_norm__torch__01",
         "inverse_time__scikit_learn__06",
+        "lambda__torch__03",
+        "polyak__optax__02",
     ] {
         let path = root().join("crates/schedule/golden").join(name).with_extension("json");
         if let Err(error) = check(&sandbox, &path) {

@@ -90,6 +90,8 @@ pub enum Holds {
     Lrs,
     /// A list of `[length, learning rate]` pairs.
     Points,
+    /// A number, or arithmetic over the names that the formula lists.
+    Expression,
     /// `{min, max}`, two numbers of at least 0 and below 1.
     Momentum,
 }
@@ -192,12 +194,14 @@ pub const ENTRIES: &[&Entry] = &[
     &leaf::cyclic::ENTRY,
     &leaf::one_cycle::ENTRY,
     &leaf::chebyshev::ENTRY,
+    &leaf::lambda::ENTRY,
     // rules that watch training
     &rule::plateau::ENTRY,
     &rule::greedy::ENTRY,
     &rule::adaptive::ENTRY,
     &rule::bold_driver::ENTRY,
     &rule::adagrad_norm::ENTRY,
+    &rule::polyak::ENTRY,
 ];
 
 /// The entry of a kind.

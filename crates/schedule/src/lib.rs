@@ -8,6 +8,7 @@ mod blend;
 pub mod catalogue;
 pub mod combine;
 mod exact;
+mod expression;
 pub mod fields;
 mod leaf;
 pub mod length;
@@ -49,6 +50,9 @@ pub struct Node {
 
 /// The largest lr: what single precision can hold.
 const MOST_LR: f64 = f32::MAX as f64;
+
+/// The longest run of a schedule that is checked at each step.
+const MOST_CHECKED: u64 = 10_000_000;
 
 /// A schedule fitted to one run.
 #[derive(Debug, Clone)]
@@ -119,6 +123,7 @@ impl Node {
         if !problems.is_empty() {
             return Err(problems);
         }
+        self.check_each_step(&run, horizon.total)?;
         let mut schedule = Schedule { node: self.clone(), run, warnings: Vec::new() };
         let start = schedule.start();
         let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
@@ -132,6 +137,27 @@ impl Node {
             schedule.warnings.push(problem.with_hint("warm up from 0.01x, or with `sample: right`"));
         }
         Ok(schedule)
+    }
+
+    /// What can only be known of a step by working it out. Only schedules that need it are gone through.
+    fn check_each_step(&self, run: &At, total: u64) -> Result<(), Vec<Problem>> {
+        if !self.root.may_stray(run) {
+            return Ok(());
+        }
+        if total > MOST_CHECKED {
+            let message = format!(
+                "an expression is checked at each step, and {total} steps are more than {MOST_CHECKED}"
+            );
+            return Err(vec![self.problem(&message)]);
+        }
+        let mut problems = Vec::new();
+        for t in 0..total {
+            self.root.strays(&run.at(t as f64), &mut problems);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+        }
+        Ok(())
     }
 
     /// A problem with the schedule as a whole.

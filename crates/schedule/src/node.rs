@@ -41,6 +41,11 @@ pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     /// All children, each with the begin of its segment, where this segment begins at `at`.
     fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
 
+    /// The children whose lr is read at a position, each with the position it is read at.
+    fn read<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        self.active(at, see);
+    }
+
     /// What does not fit, apart from the children. They are looked at only if nothing is found here.
     fn check(&self, at: &At, problems: &mut Vec<Problem>);
 
@@ -237,6 +242,29 @@ impl Part {
             What::Leaf(_) => {}
             What::Rule(slot, rule) => see(*slot, rule.as_ref(), &at),
             What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
+        }
+    }
+
+    /// Whether a leaf in it may have no lr somewhere: see [`Leaf::may_stray`].
+    pub(crate) fn may_stray(&self, at: &At) -> bool {
+        match &self.what {
+            What::Leaf(leaf) => leaf.may_stray(),
+            What::Rule(..) => false,
+            What::Branch(branch) => {
+                let mut may = false;
+                branch.parts(at, &mut |part, at| may |= part.may_stray(&at));
+                may
+            }
+        }
+    }
+
+    /// The leaves that have no lr at a position that is read, as problems.
+    pub(crate) fn strays(&self, at: &At, problems: &mut Vec<Problem>) {
+        let local = self.local(at);
+        match &self.what {
+            What::Leaf(leaf) => problems.extend(leaf.stray(&local)),
+            What::Rule(..) => {}
+            What::Branch(branch) => branch.read(&local, &mut |part, at| part.strays(&at, problems)),
         }
     }
 

@@ -2,6 +2,7 @@
 //! the table, so that what is documented is what is read.
 
 use crate::catalogue::{Default, Holds, Param};
+use crate::expression::Expression;
 use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
 use crate::length::{Length, length, length_of};
 use crate::lr_value::{LrValue, lr_value};
@@ -183,6 +184,21 @@ impl<'a, 'p> Reader<'a, 'p> {
                 },
                 _ => Err(item.expected(PAIR)),
             })
+        })?
+    }
+
+    /// An expression, and a problem with it whose message is still to be said.
+    pub(crate) fn expression(&mut self, name: &'static str) -> Option<(Expression, Problem)> {
+        self.get(name, |field, _| {
+            let text = match &field.tree.value {
+                Value::Text(text) => text.clone(),
+                Value::Int(_) | Value::Float(_) => field.tree.to_string(),
+                _ => return Err(field.expected("an expression, as in \"0.95 ** t\"")),
+            };
+            match text.parse::<Expression>() {
+                Ok(expression) => Ok((expression, field.problem(""))),
+                Err(mistake) => Err(Problem { hint: mistake.hint, ..field.problem(mistake.message) }),
+            }
         })?
     }
 

@@ -296,6 +296,21 @@ impl Branch for Wrap {
         }
     }
 
+    fn read<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        let spans = self.spans(at);
+        match (&self.warmup, &self.cooldown) {
+            (Some(warmup), _) if at.s < spans.warm && warmup.mode != WarmupMode::Multiply => {
+                if warmup.target.is_none() {
+                    see(&self.body, self.body_at(&at.at(spans.warm), &spans));
+                }
+            }
+            (_, Some(cooldown)) if at.s >= spans.cool && spans.cool < at.len && !cooldown.multiply => {
+                see(&self.body, self.body_at(&at.at(spans.cool), &spans));
+            }
+            _ => see(&self.body, self.body_at(at, &spans)),
+        }
+    }
+
     fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
         see(&self.body, At { len: self.spans(at).body.1, ..*at });
     }

@@ -9,6 +9,7 @@ pub(crate) mod cyclic;
 pub(crate) mod exponential;
 pub(crate) mod inverse_sqrt;
 pub(crate) mod inverse_time;
+pub(crate) mod lambda;
 pub(crate) mod multistep;
 pub(crate) mod noam;
 pub(crate) mod one_cycle;
@@ -28,6 +29,16 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
 
     /// What does not fit a run whose segment begins at `at`.
     fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+
+    /// Whether [`Leaf::stray`] must be asked at every step of the run: what it gives is not known before.
+    fn may_stray(&self) -> bool {
+        false
+    }
+
+    /// What is said if this position has no lr: one that is no number, or below 0.
+    fn stray(&self, _at: &At) -> Option<Problem> {
+        None
+    }
 
     /// What a person should know before training with it. Only asked where `check` found nothing.
     fn warn(&self, _at: &At, _warnings: &mut Vec<Problem>) {}

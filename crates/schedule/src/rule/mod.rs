@@ -15,6 +15,7 @@ pub(crate) mod adaptive;
 pub(crate) mod bold_driver;
 pub(crate) mod greedy;
 pub(crate) mod plateau;
+pub(crate) mod polyak;
 
 /// A rule that watches training.
 pub(crate) trait Rule: std::fmt::Debug + Send + Sync {

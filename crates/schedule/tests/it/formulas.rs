@@ -198,3 +198,60 @@ fn modes_of_cooldown_end_the_body() {
         assert_eq!(lrs(&map([("body", body.clone()), ("cooldown", none)]), 10, 14), plain);
     }
 }
+
+fn expression(expr: &str) -> Tree {
+    map([("kind", text("lambda")), ("expr", text(expr))])
+}
+
+/// The clock, the length and the epochs are those of the segment.
+#[test]
+fn an_expression_counts_from_the_begin_of_its_segment() {
+    close(&lrs(&expression("1 / (1 + t)"), 3, 5), &[0.1, 0.05, 0.1 / 3.0, 0.025, 0.02], "alone");
+    close(&lrs(&expression("epoch + base"), 15, 15)[6..8], &[0.01, 0.11], "epochs of 7 steps");
+    let cycles = map([("restart", expression("t / T")), ("every", int(2)), ("mult", int(2))]);
+    close(&lrs(&cycles, 6, 6), &[0.0, 0.05, 0.0, 0.025, 0.05, 0.075], "cycles of 2 and 4");
+    let phase = with(&expression("2"), "for", int(2));
+    close(
+        &lrs(&map([("phases", list(vec![phase, expression("T")]))]), 4, 4),
+        &[0.2, 0.2, 0.2, 0.2],
+        "phases",
+    );
+    let epochs = with(&expression("t"), "clock", text("epoch"));
+    close(&lrs(&epochs, 20, 20)[13..15], &[0.1, 0.2], "clock in epochs");
+}
+
+fn refused(tree: &Tree, total: u64, steps_per_epoch: Option<u64>) -> String {
+    let horizon = schedule::Horizon { base_lr: 0.1, total, steps_per_epoch };
+    let problems = crate::generate::parse(tree).resolve(&horizon).expect_err("to be refused");
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A step without an lr is found before training, wherever it is read.
+#[test]
+fn an_expression_that_gives_no_lr_is_refused_with_its_step() {
+    let falls = expression("1 - t / 10");
+    assert_eq!(lrs(&falls, 11, 13)[10..], [0.0, 0.0, 0.0]);
+    assert_eq!(
+        refused(&falls, 12, None),
+        "expr: the expression gives -0.10000000000000009 at t = 11, which is no factor"
+    );
+    assert!(refused(&expression("1 / (t - 4)"), 9, None).contains("gives -0.25 at t = 0"));
+    assert!(refused(&expression("1 / t"), 9, None).contains("gives inf at t = 0"));
+    assert!(refused(&expression("(3 - t) ** 0.5"), 5, None).contains("gives NaN at t = 4"));
+    assert!(refused(&expression("1e308 * t * 10"), 5, None).contains("gives inf at t = 1"));
+    assert!(refused(&expression("epoch"), 5, None).contains("how long an epoch is, is not known"));
+    assert!(refused(&expression("1"), 10_000_001, None).contains("10000001 steps are more than 10000000"));
+    // The second, longer cycle; the lr from which a cooldown starts; the one that a warmup aims at.
+    let cycles = map([("restart", expression("1 - t / 5")), ("every", int(5)), ("mult", int(2))]);
+    assert!(refused(&cycles, 15, None).contains("at t = 6"));
+    let ends = map([("over", int(2)), ("to", int(0))]);
+    assert!(
+        refused(&map([("body", expression("4 / (4 - t)")), ("cooldown", ends)]), 6, None)
+            .contains("gives inf at t = 4")
+    );
+    let rise = map([("over", int(5)), ("target", text("body"))]);
+    assert!(
+        refused(&map([("warmup", rise), ("body", expression("1 / t"))]), 5, None)
+            .contains("gives inf at t = 0")
+    );
+}

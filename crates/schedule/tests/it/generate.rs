@@ -174,6 +174,17 @@ fn value(holds: &Holds) -> BoxedStrategy<Tree> {
                 list(at.into_iter().zip(lrs).map(|(at, lr)| list(vec![int(at), lr])).collect())
             })
             .boxed(),
+        Holds::Expression => {
+            const WORDS: [&str; 5] = [
+                "0.95 ** t",
+                "1 / (1 + 0.1 * t)",
+                "0.5 * (1 + cos(pi * min(t, T) / T))",
+                "1 - t / 150",
+                "base",
+            ];
+            prop_oneof![6 => prop::sample::select(&WORDS[..]).prop_map(text), 1 => (0.0..2.0).prop_map(float)]
+                .boxed()
+        }
         Holds::Momentum => (0.0..0.9, 0.0..0.09)
             .prop_map(|(min, width)| map([("min", float(min)), ("max", float(min + width))]))
             .boxed(),

@@ -173,3 +173,16 @@ fn a_rule_looks_in_cycles_that_begin_between_two_steps() {
 fn a_rule_that_acts_on_the_same_step_sees_the_loss_of_the_batch() {
     assert_eq!(lrs(&with(&halving(), "apply", text("same")), 4), [0.1, 0.05, 0.025, 0.0125]);
 }
+
+/// The distance from the minimum over the squared norm, never below 0 and never above `max`.
+#[test]
+fn polyak_goes_as_far_as_the_loss_is_from_its_minimum() {
+    let node = map([("kind", text("polyak")), ("f_min", float(0.5)), ("max", text("2x"))]);
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let seen: Seen =
+        vec![(1.0, 4.0), (1.0, 1.0), (0.25, 1.0), (0.5, 1.0), (1.0, 0.0), (nan, 1.0), (1.0, nan), (inf, 1.0)];
+    let found = trajectory(&fit(&node, 8), &seen);
+    assert_eq!(found, [0.125, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let eps = with(&with(&node, "eps", float(1.0)), "max", int(3));
+    assert_eq!(trajectory(&fit(&eps, 3), &vec![(1.5, 4.0), (1.5, 0.0), (9.0, 0.0)]), [0.2, 1.0, 3.0]);
+}

@@ -163,6 +163,9 @@ fn defaults_are_those_of_the_libraries() {
         ("bold_driver", "down", "0.5"),
         ("adagrad_norm", "b0", "0"),
         ("adagrad_norm", "eps", "1e-10"),
+        ("polyak", "max", "1x"),
+        ("polyak", "f_min", "0"),
+        ("polyak", "eps", "0"),
     ];
     for (kind, name, default) in documented {
         let entry = catalogue::find(kind).expect(kind);
@@ -234,6 +237,9 @@ fn outside(holds: &Holds) -> Vec<Tree> {
         Holds::Lengths | Holds::Factors | Holds::Lrs | Holds::Points => {
             let list = |items| Tree::new(Value::List(items));
             vec![list(vec![]), int(3), list(vec![text("bad")]), list(vec![Tree::new(Value::Bool(true))])]
+        }
+        Holds::Expression => {
+            vec![text("never_a_word"), text("t +"), Tree::new(Value::Null), Tree::new(Value::Bool(true))]
         }
         Holds::Momentum => {
             vec![float(0.9), map([("min", float(0.9)), ("max", float(0.8))]), map([("min", int(0))])]

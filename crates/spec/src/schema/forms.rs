@@ -85,6 +85,7 @@ impl Forms {
             Holds::Number(range) => self.range(range),
             Holds::Whole(least) => self.whole(*least),
             Holds::Integer => axis(&json!({ "type": "integer" })),
+            Holds::Expression => axis(&json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] })),
             Holds::Flag => axis(&json!({ "type": "boolean" })),
             Holds::Choice(words) => self.named(words.join("_or_"), || axis(&json!({ "enum": words }))),
             Holds::Lengths => list(self.length(0)),

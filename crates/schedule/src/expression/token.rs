@@ -1,0 +1,94 @@
+//! The words of an expression.
+
+use super::Mistake;
+
+/// A word and where it stands, in characters from 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    pub(super) kind: Kind,
+    pub(super) at: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Number(f64),
+    /// A name, a function or a word like `if`.
+    Word,
+    /// An operator, a bracket or a comma.
+    Sign,
+}
+
+/// Every sign; one that begins another stands behind it.
+const SIGNS: [&str; 17] =
+    ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", ",", "="];
+
+/// Signs of other languages, and what stands for them here.
+const FOREIGN: [(&str, &str); 4] = [
+    ("^", "a power is written `**`"),
+    (".", "names stand alone, as in `cos` and `pi`"),
+    ("&", "write `and`"),
+    ("|", "write `or`"),
+];
+
+/// The most words.
+const MOST_TOKENS: usize = 500;
+
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let at = text.chars().count() - rest.chars().count() + 1;
+        let (word, kind) = match first {
+            '0'..='9' => number(rest, at)?,
+            '.' if rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit()) => number(rest, at)?,
+            'a'..='z' | 'A'..='Z' | '_' => {
+                (head(rest, |c| c.is_ascii_alphanumeric() || c == '_'), Kind::Word)
+            }
+            _ => match SIGNS.iter().find_map(|sign| rest.get(..sign.len()).filter(|head| head == sign)) {
+                Some(sign) if sign != "=" => (sign, Kind::Sign),
+                _ => return Err(no_operator(first, at)),
+            },
+        };
+        tokens.push(Token { text: word, kind, at });
+        if tokens.len() > MOST_TOKENS {
+            let message = format!("the expression is longer than {MOST_TOKENS} numbers, names and signs");
+            return Err(Mistake { message, hint: None });
+        }
+        rest = rest.get(word.len()..).unwrap_or_default().trim_start();
+    }
+    Ok(tokens)
+}
+
+/// The characters at the begin for which `holds`.
+fn head(text: &str, holds: impl Fn(char) -> bool) -> &str {
+    let end = text.find(|c| !holds(c)).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
+}
+
+/// A number: digits and points, perhaps an exponent with its sign.
+fn number(text: &str, at: usize) -> Result<(&str, Kind), Mistake> {
+    let digits = head(text, |c| c.is_ascii_digit() || c == '.');
+    let tail = text.get(digits.len()..).unwrap_or_default();
+    let exponent = tail.strip_prefix(['e', 'E']).map_or(0, |after| {
+        let sign = usize::from(after.starts_with(['+', '-']));
+        match head(after.get(sign..).unwrap_or_default(), |c| c.is_ascii_digit()).len() {
+            0 => 0,
+            digits => 1 + sign + digits,
+        }
+    });
+    let word = text.get(..digits.len() + exponent).unwrap_or_default();
+    match word.parse::<f64>() {
+        Ok(x) if x.is_finite() => Ok((word, Kind::Number(x))),
+        _ => Err(Mistake { message: format!("`{word}` at character {at} is no number"), hint: None }),
+    }
+}
+
+fn no_operator(found: char, at: usize) -> Mistake {
+    let hint = match found {
+        '=' => Some("equality is written `==`"),
+        _ => FOREIGN.iter().find(|(sign, _)| sign.chars().eq([found])).map(|(_, hint)| *hint),
+    };
+    let message = format!("`{found}` at character {at} is no operator");
+    Mistake { message, hint: hint.map(str::to_owned) }
+}

@@ -1,0 +1,54 @@
+//! The Polyak step: as far as the loss is from its minimum, for this gradient.
+
+use super::{Memory, Rule};
+use crate::BeforeUpdate;
+use crate::catalogue::{ANY, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::lr_value::LrValue;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "polyak",
+    aliases: &["polyak_sgd", "sps", "PolyakSGD", "sps_max"],
+    summary: "the loss's distance from its minimum over the squared gradient norm, up to a bound",
+    formula: "lr(t) = min((f_t - f_min) / (|g_t|^2 + eps), max), f_t the loss of the batch before the update and g_t its \
+              gradient before clipping; 0 where f_t is not above f_min, where |g_t|^2 + eps is 0, and where one of them \
+              is not finite. Before anything was seen it is max",
+    source: "Loizou et al., arXiv 2002.10542; optax polyak_sgd (with its `scaling` of 1)",
+    example: "{kind: polyak, max: 1x}",
+    params: &[
+        param("max", Holds::Lr, "1x", "upper bound"),
+        param("f_min", Holds::Number(ANY), "0", "the least loss that can be reached"),
+        param("eps", Holds::Number(AT_LEAST_0), "0", "added to the squared norm"),
+        param(
+            "variant",
+            Holds::Choice(&["sps", "sps+"]),
+            "sps",
+            "as optax names them: `sps` can fall below 0 there, `sps+` can't; no lr does here, so both are one rule",
+        ),
+    ],
+    build: Build::Rule(|reader| {
+        let (max, f_min, eps) = (reader.lr("max"), reader.number("f_min"), reader.number("eps"));
+        reader.choice("variant")?;
+        Some(Box::new(Polyak { max: max?, f_min: f_min?, eps: eps? }))
+    }),
+};
+
+#[derive(Debug)]
+struct Polyak {
+    max: LrValue,
+    f_min: f64,
+    eps: f64,
+}
+
+impl Rule for Polyak {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: self.max.of(base), ..Memory::default() }
+    }
+
+    fn gradient(&self, memory: &mut Memory, base: f64, seen: &BeforeUpdate) {
+        let gap = seen.train_loss - self.f_min;
+        let norm = seen.grad_norm_squared + self.eps;
+        // NaN, too, fails these comparisons.
+        let sound = gap > 0.0 && gap < f64::INFINITY && norm > 0.0;
+        memory.lr = if sound { (gap / norm).min(self.max.of(base)) } else { 0.0 };
+    }
+}
