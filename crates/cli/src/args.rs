@@ -174,7 +174,8 @@ pub(crate) struct Lr {
     /// JSON array: the metric seen after each step, for schedules that watch the loss
     #[arg(long, value_name = "FILE.json")]
     pub metrics: Option<PathBuf>,
-    /// JSON object with `grads` (one array a step) and `losses`, for schedules that watch gradients
+    /// JSON object with `grads`, `params` (one array a step), `losses` or `noise` (one number a step), for
+    /// schedules that watch gradients and for `noise`
     #[arg(long, value_name = "FILE.json")]
     pub inputs: Option<PathBuf>,
     /// Form of the output

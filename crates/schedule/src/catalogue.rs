@@ -195,6 +195,7 @@ pub const ENTRIES: &[&Entry] = &[
     &leaf::one_cycle::ENTRY,
     &leaf::chebyshev::ENTRY,
     &leaf::lambda::ENTRY,
+    &leaf::multiplicative::ENTRY,
     // rules that watch training
     &rule::plateau::ENTRY,
     &rule::greedy::ENTRY,
@@ -202,6 +203,11 @@ pub const ENTRIES: &[&Entry] = &[
     &rule::bold_driver::ENTRY,
     &rule::adagrad_norm::ENTRY,
     &rule::polyak::ENTRY,
+    &rule::hypergradient::ENTRY,
+    &rule::dog::ENTRY,
+    &rule::d_adaptation::ENTRY,
+    &rule::prodigy::ENTRY,
+    &rule::schedule_free::ENTRY,
 ];
 
 /// The entry of a kind.

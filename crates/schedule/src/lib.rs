@@ -20,6 +20,7 @@ mod reader;
 mod rule;
 mod segment;
 pub mod tree;
+pub mod vectors;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use node::{Part, Slot};
 use problem::Problem;
 use segment::At;
 use tree::{Place, Tree};
+use vectors::{Kept, Own, Vectors};
 
 /// What a schedule may know of the run it is fitted to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,10 +73,44 @@ pub enum Feedback {
     ClosedLoop,
 }
 
+/// What a schedule can't do without: shown nothing of it, its lr would say nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// A loss: of the batch or on the validation set.
+    pub loss: bool,
+    /// The gradient.
+    pub gradient: bool,
+    /// The parameters.
+    pub parameters: bool,
+}
+
+/// How the weights of an update are averaged (schedule-free training): z is what the optimiser moves, x the
+/// average, y where gradients are taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Average {
+    /// Whether this is the first update: z and x are the parameters before it.
+    pub first: bool,
+    /// After the update y = (1 - momentum) z + momentum x. From 0, below 1.
+    pub momentum: f64,
+    /// After the update x = (1 - weight) x + weight z. 0 to 1.
+    pub weight: f64,
+}
+
 /// What the closed-loop rules of one schedule remember. Plain data: it travels in the checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     slots: Vec<Slot>,
+    /// What `noise` is at each step where it is not drawn: see [`State::with_noise`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "exact::list")]
+    noise: Vec<f64>,
+}
+
+impl State {
+    /// The same with noise that was drawn elsewhere, from step 0, in the place of what `noise` draws; beyond
+    /// its end there is none.
+    pub fn with_noise(self, noise: Vec<f64>) -> Self {
+        Self { noise, ..self }
+    }
 }
 
 /// What is known of step t before its update: everything about the gradient just computed.
@@ -174,7 +210,7 @@ impl Schedule {
     /// The lr of update `t`, at least 0. For a closed-loop schedule, after everything before it was shown
     /// to `state`. Costs the same for every `t`, also beyond the end of the run.
     pub fn lr(&self, t: u64, state: &State) -> f64 {
-        self.node.root.lr(&self.at(t), &state.slots)
+        self.node.root.lr(&self.at(t), state)
     }
 
     /// The momentum (Adam: beta1) of update `t`, where the schedule cycles it.
@@ -187,6 +223,44 @@ impl Schedule {
         if self.node.rules == 0 { Feedback::OpenLoop } else { Feedback::ClosedLoop }
     }
 
+    /// What its rules can't do without; nothing, if there are none.
+    pub fn needs(&self) -> Needs {
+        let mut all = Needs::default();
+        self.node.root.all_rules(&self.run, &mut |_, rule| {
+            let needs = rule.needs();
+            all.loss |= needs.loss;
+            all.gradient |= needs.gradient;
+            all.parameters |= needs.parameters;
+        });
+        all
+    }
+
+    /// The vectors that its rules keep from step to step, each with the index of its rule.
+    pub fn keeps(&self) -> Vec<(usize, Kept)> {
+        let mut all = Vec::new();
+        self.node.root.all_rules(&self.run, &mut |i, rule| {
+            all.extend(rule.keeps().iter().map(|kept| (i, *kept)));
+        });
+        all
+    }
+
+    /// Whether any update of the run may be averaged.
+    pub fn averages(&self) -> bool {
+        let mut any = false;
+        self.node.root.all_rules(&self.run, &mut |_, rule| any |= rule.averages());
+        any
+    }
+
+    /// How update `t` is averaged, if it is; after [`Schedule::before_update`] of `t`.
+    pub fn average(&self, t: u64, state: &State) -> Option<Average> {
+        let mut average = None;
+        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
+            let memory = state.slots.get(slot).and_then(|slot| slot.seen(at));
+            average = average.or(memory.and_then(|memory| rule.average(memory)));
+        });
+        average
+    }
+
     /// What a person should know before training with it.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
@@ -194,7 +268,7 @@ impl Schedule {
 
     /// The state before step 0.
     pub fn start(&self) -> State {
-        State { slots: vec![Slot::default(); self.node.rules] }
+        State { slots: vec![Slot::default(); self.node.rules], noise: Vec::new() }
     }
 
     /// Whether a rule needs the validation loss after step `t`, though the run itself would not evaluate.
@@ -207,11 +281,11 @@ impl Schedule {
     }
 
     /// Shows the rules what is known before update `t`; to be called before [`Schedule::lr`] of `t`.
-    pub fn before_update(&self, state: &mut State, t: u64, seen: &BeforeUpdate) {
-        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
-            let Some(slot) = state.slots.get_mut(slot) else { return };
+    pub fn before_update(&self, state: &mut State, t: u64, seen: &BeforeUpdate, vectors: &mut dyn Vectors) {
+        self.node.root.rules(&self.at(t), &mut |index, rule, at| {
+            let Some(slot) = state.slots.get_mut(index) else { return };
             let memory = slot.memory(rule, at);
-            rule.gradient(memory, at.base, seen);
+            rule.gradient(memory, at, seen, &mut Own { rule: index, vectors: &mut *vectors });
             if let Some(metric) = rule.watch().and_then(|watch| watch.metric_before(at, seen)) {
                 rule.look(memory, at.base, metric);
             }

@@ -1,6 +1,7 @@
 //! A schedule as a tree: leaves and rules at its ends, combinators at its forks. Reading it from a
 //! document, and evaluating it at a position.
 
+use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
@@ -60,8 +61,8 @@ enum Clock {
     EpochFraction,
 }
 
-/// What all rules of a schedule remember, by index.
-pub(crate) type Memories = [Slot];
+/// What all rules of a schedule remember.
+pub(crate) type Memories = State;
 
 /// What one rule remembers, and of which segment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -81,12 +82,14 @@ impl Slot {
         self.memory.get_or_insert_with(|| rule.start(at.base))
     }
 
+    /// What is remembered at a position, if anything was seen there.
+    pub(crate) fn seen(&self, at: &At) -> Option<&Memory> {
+        self.memory.as_ref().filter(|_| self.begin == at.begin)
+    }
+
     /// The lr at a position, as the memory has it or, in a new segment, as the rule starts.
     fn lr(&self, rule: &dyn Rule, at: &At) -> f64 {
-        match &self.memory {
-            Some(memory) if self.begin == at.begin => memory.lr,
-            _ => rule.start(at.base).lr,
-        }
+        self.seen(at).map_or_else(|| rule.start(at.base).lr, |memory| memory.lr)
     }
 }
 
@@ -211,7 +214,7 @@ impl Part {
         let at = self.local(at);
         let lr = match &self.what {
             What::Leaf(leaf) => leaf.lr(&at),
-            What::Rule(slot, rule) => match memories.get(*slot) {
+            What::Rule(slot, rule) => match memories.slots.get(*slot) {
                 Some(slot) => slot.lr(rule.as_ref(), &at),
                 None => rule.start(at.base).lr,
             },
@@ -242,6 +245,15 @@ impl Part {
             What::Leaf(_) => {}
             What::Rule(slot, rule) => see(*slot, rule.as_ref(), &at),
             What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
+        }
+    }
+
+    /// All its rules, with their index.
+    pub(crate) fn all_rules(&self, at: &At, see: &mut dyn FnMut(usize, &dyn Rule)) {
+        match &self.what {
+            What::Leaf(_) => {}
+            What::Rule(slot, rule) => see(*slot, rule.as_ref()),
+            What::Branch(branch) => branch.parts(at, &mut |part, at| part.all_rules(&at, see)),
         }
     }
 
@@ -277,7 +289,7 @@ impl Part {
                 if let Some(watch) = rule.watch() {
                     watch.check(&local, problems);
                 }
-                rule.check(local.base, problems);
+                rule.check(&local, problems);
             }
             What::Branch(branch) => {
                 let before = problems.len();

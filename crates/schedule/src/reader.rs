@@ -158,7 +158,11 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     pub(crate) fn lengths(&mut self, name: &'static str) -> Option<Vec<Length>> {
-        self.get(name, |field, _| each(field, "a list of lengths", length))?
+        self.maybe_lengths(name)?
+    }
+
+    pub(crate) fn maybe_lengths(&mut self, name: &'static str) -> Option<Option<Vec<Length>>> {
+        self.get(name, |field, _| each(field, "a list of lengths", length))
     }
 
     pub(crate) fn maybe_factors(&mut self, name: &'static str) -> Option<Option<Vec<f64>>> {

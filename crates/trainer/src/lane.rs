@@ -1,11 +1,12 @@
 //! A lane: the state of one run in flight, and what one step does to it.
 
 use candle_core::{DType, Device, Tensor};
-use schedule::{AfterUpdate, BeforeUpdate, State};
+use schedule::{AfterUpdate, Average, BeforeUpdate, State};
 use spec::event::StepRow;
 use spec::trial::Trial;
 
 use crate::TrainError;
+use crate::average::Averaged;
 use crate::batches::Batches;
 use crate::checkpoint::{Checkpoint, Content};
 use crate::data::Images;
@@ -15,6 +16,7 @@ use crate::kernels::cross_entropy::cross_entropy;
 use crate::kernels::{is_ours, reduce, with_slice};
 use crate::model::{Model, PIXELS};
 use crate::optimizer::{Optimizer, Update};
+use crate::vectors::{KeptTensors, StepVectors};
 
 /// One run between two steps.
 pub(crate) struct Lane<'a> {
@@ -25,6 +27,10 @@ pub(crate) struct Lane<'a> {
     optimizer: Optimizer,
     batches: Batches,
     schedule: State,
+    /// What its rules keep beside numbers.
+    kept: KeptTensors,
+    /// The averaged weights, where the schedule asks for them.
+    averaged: Option<Averaged>,
     digest: Digest,
     /// The next step.
     step: u64,
@@ -53,6 +59,9 @@ impl<'a> Lane<'a> {
         let model = Model::new(&task.model, trial.seed, DType::F32, &device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
         let optimizer = Optimizer::new(&task.optimizer, cycled, model.parameters())?;
+        let schedule = &trial.config.schedule;
+        let kept = KeptTensors::new(&schedule.keeps(), model.parameters())?;
+        let averaged = schedule.averages().then(|| Averaged::new(model.parameters())).transpose()?;
         let mut lane = Self {
             trial,
             images,
@@ -61,6 +70,8 @@ impl<'a> Lane<'a> {
             optimizer,
             batches: Batches::new(trial.seed, images.train.len(), task.data.batch_size),
             schedule: trial.config.start(),
+            kept,
+            averaged,
             digest: Digest::new(),
             step: 0,
             first_loss: 0.0,
@@ -86,15 +97,29 @@ impl<'a> Lane<'a> {
         self.digest.hex()
     }
 
-    /// Fingerprint of the weights.
+    /// Fingerprint of the weights that are evaluated.
     pub(crate) fn weights_hash(&self) -> Result<String, TrainError> {
-        Ok(digest::weights(self.model.parameters())?)
+        Ok(digest::weights(self.eval_view().parameters())?)
     }
 
-    /// Parameters and the optimiser's state, by name.
+    /// The model that is evaluated: with the averaged weights, where the last update was averaged.
+    fn eval_view(&self) -> Model {
+        let averaged = self.step.checked_sub(1).and_then(|last| self.average(last));
+        let parameters = averaged.map_or(self.model.parameters(), |(averaged, _)| averaged.eval_view());
+        self.model.with(parameters.to_vec())
+    }
+
+    /// How update `t`, the last that rules were shown, is averaged.
+    fn average(&self, t: u64) -> Option<(&Averaged, Average)> {
+        self.averaged.as_ref().zip(self.trial.config.schedule.average(t, &self.schedule))
+    }
+
+    /// Parameters and all state beside them, by name.
     fn tensors(&self) -> Vec<(String, candle_core::Var)> {
         let parameters = self.model.parameters();
-        let state = self.optimizer.state(parameters).map(|(name, var)| (name, var.clone()));
+        let state = self.optimizer.state(parameters).chain(self.kept.named(parameters));
+        let state = state.chain(self.averaged.iter().flat_map(Averaged::named));
+        let state = state.map(|(name, var)| (name, var.clone()));
         parameters.iter().map(|p| (p.name.clone(), p.var.clone())).chain(state).collect()
     }
 
@@ -114,13 +139,13 @@ impl<'a> Lane<'a> {
     pub(crate) fn valid(&self) -> Result<Evaluation, TrainError> {
         match self.valid {
             Some(evaluation) => Ok(evaluation),
-            None => Ok(evaluate(&self.model, self.images, &self.images.valid, &self.device)?),
+            None => Ok(evaluate(&self.eval_view(), self.images, &self.images.valid, &self.device)?),
         }
     }
 
     /// The test set with the weights of now.
     pub(crate) fn test(&self) -> Result<Evaluation, TrainError> {
-        Ok(evaluate(&self.model, self.images, &self.images.test, &self.device)?)
+        Ok(evaluate(&self.eval_view(), self.images, &self.images.test, &self.device)?)
     }
 
     /// Whether a loss is none, or beyond the bound.
@@ -155,10 +180,12 @@ impl<'a> Lane<'a> {
         let gradients = self.gradients(&loss)?;
         let grad_norm_squared = sum_of_squares(&gradients)?;
         let grad_norm = grad_norm_squared.sqrt();
-        schedule.before_update(&mut self.schedule, t, &BeforeUpdate { train_loss, grad_norm_squared });
+        let was_averaged = t.checked_sub(1).and_then(|last| schedule.average(last, &self.schedule)).is_some();
+        self.show(&gradients, t, train_loss, grad_norm_squared)?;
         let lr = schedule.lr(t, &self.schedule);
-        let update = Update { t, lr, momentum: schedule.momentum(t), clip: clip(task.clip_norm, grad_norm) };
-        self.optimizer.update(self.model.parameters(), &gradients, update)?;
+        let clip = clip(task.clip_norm, grad_norm);
+        let update = Update { t, lr, momentum: schedule.momentum(t), averaged: false, clip };
+        self.update(&gradients, update, was_averaged)?;
         self.digest.step(lr as f32, loss_bits);
 
         let look = task.evaluates_after(t);
@@ -169,6 +196,39 @@ impl<'a> Lane<'a> {
         schedule.after_update(&mut self.schedule, t, &AfterUpdate { train_loss, valid_loss, look });
         let row = StepRow { step: t, lr, train_loss, valid_loss, grad_norm };
         Ok(Stepped { row, diverged: valid_loss.filter(|loss| self.is_divergent(*loss)) })
+    }
+
+    /// Shows the rules what is known before update `t`.
+    fn show(
+        &mut self,
+        gradients: &[Tensor],
+        t: u64,
+        train_loss: f64,
+        grad_norm_squared: f64,
+    ) -> Result<(), TrainError> {
+        let mut vectors =
+            StepVectors { kept: &self.kept, parameters: self.model.parameters(), gradients, failure: None };
+        let seen = BeforeUpdate { train_loss, grad_norm_squared };
+        self.trial.config.schedule.before_update(&mut self.schedule, t, &seen, &mut vectors);
+        vectors.failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The update itself. `was_averaged`: whether the one before it was.
+    fn update(&mut self, gradients: &[Tensor], update: Update, was_averaged: bool) -> Result<(), TrainError> {
+        let parameters = self.model.parameters();
+        let average = self.trial.config.schedule.average(update.t, &self.schedule);
+        match (&self.averaged, average) {
+            (Some(averaged), Some(average)) => {
+                averaged.update(&mut self.optimizer, parameters, gradients, update, average)?;
+            }
+            (averaged, _) => {
+                if let Some(averaged) = averaged.as_ref().filter(|_| was_averaged) {
+                    averaged.leave(parameters)?;
+                }
+                self.optimizer.update(parameters, gradients, update)?;
+            }
+        }
+        Ok(())
     }
 
     /// The gradients in the order of the parameters. Some of candle's operations drop gradients without a

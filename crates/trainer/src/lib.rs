@@ -2,6 +2,7 @@
 //! What a run does is a function of its trial alone. Knows no database, no threads but its caller's, and
 //! nothing of other trials.
 
+mod average;
 mod batches;
 pub mod checkpoint;
 pub mod data;
@@ -15,6 +16,7 @@ pub mod optimizer;
 mod random;
 mod run;
 mod stop;
+mod vectors;
 
 pub use checkpoint::Checkpoint;
 pub use run::{Options, TrainError, now, train};

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
-use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Schedule};
+use schedule::vectors::Plain;
+use schedule::{AfterUpdate, BeforeUpdate, Horizon, Needs, Schedule};
 use serde_json::{Value as Json, json};
 
 use crate::args::{Lr, LrFormat};
@@ -30,9 +31,7 @@ pub(crate) fn run(args: &Lr) -> Outcome {
         return Err(Failure::usage(format_args!("--steps {steps} is more than {MOST_STEPS}")));
     }
     let seen = Seen::read(args)?;
-    if schedule.feedback() == Feedback::ClosedLoop {
-        seen.check(steps)?;
-    }
+    seen.check(schedule.needs(), steps)?;
     let (lrs, momenta) = trajectory(&schedule, steps, &seen);
     match args.format {
         LrFormat::Json => print(&format!("{}\n", json!({ "lr": lrs, "momentum": momenta }))),
@@ -82,7 +81,11 @@ fn document_lr(tree: &Tree) -> Result<Option<f64>, Vec<Problem>> {
 struct Seen {
     metrics: Option<Vec<f64>>,
     losses: Vec<f64>,
-    squared_norms: Vec<f64>,
+    /// One row a step.
+    gradients: Vec<Vec<f64>>,
+    parameters: Vec<Vec<f64>>,
+    /// One number a step, for `noise`.
+    noise: Vec<f64>,
 }
 
 impl Seen {
@@ -95,38 +98,60 @@ impl Seen {
             seen.metrics = Some(numbers);
         }
         if let Some(path) = &args.inputs {
-            let what = "a JSON object with `grads`, an array of arrays of numbers,";
+            let what = "a JSON object with arrays `losses`, `grads`, `params` or `noise`";
             let json = input::json(path, what)?;
             let object = json.as_object().ok_or_else(|| expected(path, what))?;
-            if let Some(losses) = object.get("losses").filter(|losses| !losses.is_null()) {
-                seen.losses =
-                    numbers(losses).ok_or_else(|| expected(path, "`losses` as an array of numbers"))?;
+            let given = |key: &str| object.get(key).filter(|json| !json.is_null());
+            let list = |key: &str| match given(key) {
+                Some(json) => numbers(json).ok_or_else(|| {
+                    expected(path, &format!("`{key}` as an array of numbers, one for each step,"))
+                }),
+                None => Ok(Vec::new()),
+            };
+            let rows = |key: &str| match given(key) {
+                Some(json) => rows(json).ok_or_else(|| {
+                    expected(path, &format!("`{key}` as an array of arrays of numbers, one for each step,"))
+                }),
+                None => Ok(Vec::new()),
+            };
+            (seen.losses, seen.noise) = (list("losses")?, list("noise")?);
+            (seen.gradients, seen.parameters) = (rows("grads")?, rows("params")?);
+            let lengths = || seen.gradients.iter().chain(&seen.parameters).map(Vec::len);
+            if lengths().min() != lengths().max() {
+                return Err(expected(
+                    path,
+                    "every row of `grads` and `params` with the same number of numbers",
+                ));
             }
-            if let Some(grads) = object.get("grads").filter(|grads| !grads.is_null()) {
-                let rows = grads.as_array().map(|rows| rows.iter().map(numbers).collect::<Option<Vec<_>>>());
-                let rows = rows.flatten().ok_or_else(|| expected(path, what))?;
-                seen.squared_norms = rows.iter().map(|row| row.iter().map(|g| g * g).sum()).collect();
+            if [&seen.losses, &seen.noise].iter().all(|list| list.is_empty())
+                && seen.gradients.is_empty()
+                && seen.parameters.is_empty()
+            {
+                return Err(expected(path, what));
             }
         }
         Ok(seen)
     }
 
     /// A closed-loop schedule without its inputs would look constant: refuse instead.
-    fn check(&self, steps: u64) -> Outcome {
-        let have = match &self.metrics {
-            Some(metrics) => metrics.len() + 1,
-            None if !self.squared_norms.is_empty() => self.squared_norms.len(),
-            None => {
-                return Err(Failure::usage(
-                    "this schedule watches training: give what it sees by --metrics FILE.json (losses) or --inputs \
-                     FILE.json (gradients)",
-                ));
+    fn check(&self, needs: Needs, steps: u64) -> Outcome {
+        // A metric is shown after its step.
+        let losses = self.metrics.as_ref().map_or(self.losses.len(), |metrics| metrics.len() + 1);
+        for (needed, have, what) in [
+            (needs.loss, losses, "--metrics FILE.json, or --inputs FILE.json with `losses`"),
+            (needs.gradient, self.gradients.len(), "--inputs FILE.json with `grads`"),
+            (needs.parameters, self.parameters.len(), "--inputs FILE.json with `params`"),
+        ] {
+            if needed && have == 0 {
+                return Err(Failure::usage(format_args!(
+                    "this schedule watches training: give what it sees by {what}"
+                )));
             }
-        };
-        if (have as u64) < steps {
-            return Err(Failure::usage(format_args!(
-                "{steps} steps were asked for, the inputs reach {have}"
-            )));
+            if needed && (have as u64) < steps {
+                return Err(Failure::usage(format_args!(
+                    "{steps} steps were asked for, the inputs reach {have}"
+                )));
+            }
         }
         Ok(())
     }
@@ -141,17 +166,28 @@ fn numbers(json: &Json) -> Option<Vec<f64>> {
     json.as_array()?.iter().map(|x| if x.is_null() { Some(f64::NAN) } else { x.as_f64() }).collect()
 }
 
+/// An array of such arrays.
+fn rows(json: &Json) -> Option<Vec<Vec<f64>>> {
+    json.as_array()?.iter().map(numbers).collect()
+}
+
 /// The lr and momentum of each step, the schedule being shown what `seen` holds.
 fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option<Vec<f64>>) {
-    let mut state = schedule.start();
+    let mut state = schedule.start().with_noise(seen.noise.clone());
+    let mut vectors = Plain::default();
     let mut lrs = Vec::new();
     let mut momenta = Vec::new();
     for t in 0..steps {
         let at = |values: &[f64]| usize::try_from(t).ok().and_then(|t| values.get(t).copied());
         let metric = seen.metrics.as_deref().and_then(at);
         let train_loss = metric.or_else(|| at(&seen.losses)).unwrap_or(f64::NAN);
-        let grad_norm_squared = at(&seen.squared_norms).unwrap_or(0.0);
-        schedule.before_update(&mut state, t, &BeforeUpdate { train_loss, grad_norm_squared });
+        let row = |rows: &[Vec<f64>]| {
+            usize::try_from(t).ok().and_then(|t| rows.get(t).cloned()).unwrap_or_default()
+        };
+        (vectors.gradient, vectors.parameters) = (row(&seen.gradients), row(&seen.parameters));
+        let grad_norm_squared = vectors.gradient.iter().map(|g| g * g).sum();
+        let before = BeforeUpdate { train_loss, grad_norm_squared };
+        schedule.before_update(&mut state, t, &before, &mut vectors);
         lrs.push(schedule.lr(t, &state));
         momenta.extend(schedule.momentum(t));
         let after = AfterUpdate { train_loss, valid_loss: metric, look: metric.is_some() };

@@ -6,6 +6,7 @@ use crate::reader::Reader;
 
 pub(crate) mod chain;
 pub(crate) mod clamp;
+pub(crate) mod noise;
 pub(crate) mod phases;
 pub(crate) mod restart;
 pub(crate) mod scale;
@@ -71,6 +72,7 @@ pub const COMBINATORS: &[&Combinator] = &[
     &clamp::COMBINATOR,
     &shift::COMBINATOR,
     &restart::COMBINATOR,
+    &noise::COMBINATOR,
 ];
 
 /// The keys of all combinators.

@@ -124,7 +124,12 @@ impl Expression {
 
     /// Whether it says `epoch`.
     pub(crate) fn says_epoch(&self) -> bool {
-        self.root.says_epoch()
+        self.root.says(&|name| name == Name::Epoch)
+    }
+
+    /// Whether it says anything that may change from step to step.
+    pub(crate) fn says_names(&self) -> bool {
+        self.root.says(&|name| name != Name::Pi)
     }
 }
 
@@ -156,14 +161,14 @@ impl Term {
         }
     }
 
-    fn says_epoch(&self) -> bool {
+    fn says(&self, what: &dyn Fn(Name) -> bool) -> bool {
         match self {
             Term::Number(_) => false,
-            Term::Name(name) => *name == Name::Epoch,
-            Term::Unary(_, x) => x.says_epoch(),
-            Term::Binary(_, a, b) => a.says_epoch() || b.says_epoch(),
-            Term::Choice(terms) => terms.iter().any(Term::says_epoch),
-            Term::Least(terms) | Term::Greatest(terms) => terms.iter().any(Term::says_epoch),
+            Term::Name(name) => what(*name),
+            Term::Unary(_, x) => x.says(what),
+            Term::Binary(_, a, b) => a.says(what) || b.says(what),
+            Term::Choice(terms) => terms.iter().any(|term| term.says(what)),
+            Term::Least(terms) | Term::Greatest(terms) => terms.iter().any(|term| term.says(what)),
         }
     }
 }

@@ -43,11 +43,7 @@ impl Leaf for Lambda {
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
-        if self.expression.says_epoch() && at.epoch.is_none() {
-            let message = "the expression says `epoch`, but how long an epoch is, is not known";
-            let problem = Problem { message: message.to_owned(), ..self.stray.clone() };
-            problems.push(problem.with_hint("give --steps-per-epoch, or write it with t and T"));
-        }
+        super::needs_epochs(&self.expression, &self.stray, at, problems);
     }
 
     fn may_stray(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
+use crate::expression::Expression;
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -10,6 +11,7 @@ pub(crate) mod exponential;
 pub(crate) mod inverse_sqrt;
 pub(crate) mod inverse_time;
 pub(crate) mod lambda;
+pub(crate) mod multiplicative;
 pub(crate) mod multistep;
 pub(crate) mod noam;
 pub(crate) mod one_cycle;
@@ -42,4 +44,13 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
 
     /// What a person should know before training with it. Only asked where `check` found nothing.
     fn warn(&self, _at: &At, _warnings: &mut Vec<Problem>) {}
+}
+
+/// Refuses an expression over `epoch` where nobody knows how long an epoch is. `problem` lacks its message.
+fn needs_epochs(expression: &Expression, problem: &Problem, at: &At, problems: &mut Vec<Problem>) {
+    if expression.says_epoch() && at.epoch.is_none() {
+        let message = "the expression says `epoch`, but how long an epoch is, is not known";
+        let problem = Problem { message: message.to_owned(), ..problem.clone() };
+        problems.push(problem.with_hint("give --steps-per-epoch, or write it with t and T"));
+    }
 }

@@ -1,8 +1,10 @@
 //! AdaGrad-Norm: the base lr over the root of all squared gradients so far.
 
 use super::{Memory, Rule};
-use crate::BeforeUpdate;
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::segment::At;
+use crate::vectors::Own;
+use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adagrad_norm",
@@ -32,8 +34,12 @@ impl Rule for AdagradNorm {
         Memory { lr: base, sum: self.b0, ..Memory::default() }
     }
 
-    fn gradient(&self, memory: &mut Memory, base: f64, seen: &BeforeUpdate) {
+    fn needs(&self) -> Needs {
+        Needs { gradient: true, ..Needs::default() }
+    }
+
+    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, _own: &mut Own<'_>) {
         memory.sum += seen.grad_norm_squared;
-        memory.lr = base / (memory.sum.sqrt() + self.eps);
+        memory.lr = at.base / (memory.sum.sqrt() + self.eps);
     }
 }

@@ -4,6 +4,7 @@ use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
+use crate::segment::At;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
@@ -101,8 +102,8 @@ impl Rule for Greedy {
         Memory { lr: base, best: self.better.worst(), ..Memory::default() }
     }
 
-    fn check(&self, base: f64, problems: &mut Vec<Problem>) {
-        if self.max.of(base) < self.min.of(base) {
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        if self.max.of(at.base) < self.min.of(at.base) {
             problems.push(self.order.clone());
         }
     }

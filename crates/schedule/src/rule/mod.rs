@@ -8,14 +8,20 @@ use crate::length::Length;
 use crate::problem::Problem;
 use crate::reader::Reader;
 use crate::segment::At;
-use crate::{AfterUpdate, BeforeUpdate};
+use crate::vectors::{Kept, Own};
+use crate::{AfterUpdate, Average, BeforeUpdate, Needs};
 
 pub(crate) mod adagrad_norm;
 pub(crate) mod adaptive;
 pub(crate) mod bold_driver;
+pub(crate) mod d_adaptation;
+pub(crate) mod dog;
 pub(crate) mod greedy;
+pub(crate) mod hypergradient;
 pub(crate) mod plateau;
 pub(crate) mod polyak;
+pub(crate) mod prodigy;
+pub(crate) mod schedule_free;
 
 /// A rule that watches training.
 pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
@@ -29,14 +35,34 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// What does not fit a run with this base lr.
-    fn check(&self, _base: f64, _problems: &mut Vec<Problem>) {}
+    /// What it can't do without.
+    fn needs(&self) -> Needs {
+        Needs { loss: self.watch().is_some(), ..Needs::default() }
+    }
+
+    /// The vectors that it keeps from step to step.
+    fn keeps(&self) -> &'static [Kept] {
+        &[]
+    }
+
+    /// What does not fit a run whose segment begins at `at`.
+    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
 
     /// One look at the loss it watches.
     fn look(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
 
     /// Shows what is known of the gradient before an update.
-    fn gradient(&self, _memory: &mut Memory, _base: f64, _seen: &BeforeUpdate) {}
+    fn gradient(&self, _memory: &mut Memory, _at: &At, _seen: &BeforeUpdate, _own: &mut Own<'_>) {}
+
+    /// Whether it ever gives an [`Average`].
+    fn averages(&self) -> bool {
+        false
+    }
+
+    /// How the update that was just shown to it is averaged, if it is.
+    fn average(&self, _memory: &Memory) -> Option<Average> {
+        None
+    }
 }
 
 /// What a rule remembers. A rule uses what it needs and leaves the rest at 0.
@@ -45,13 +71,13 @@ pub(crate) struct Memory {
     /// The lr of the next update.
     #[serde(with = "crate::exact")]
     pub(crate) lr: f64,
-    /// The best metric so far, or the last one.
+    /// The best metric so far, or the last one; of a rule on gradients the greatest of what it tracks.
     #[serde(with = "crate::exact")]
     pub(crate) best: f64,
     /// A running sum: of metrics, or of squared gradients.
     #[serde(with = "crate::exact")]
     pub(crate) sum: f64,
-    /// Looks that `sum` holds.
+    /// Looks that `sum` holds, or updates that were shown.
     pub(crate) count: u64,
     /// Looks in a row that were no better.
     pub(crate) bad: u64,
@@ -65,6 +91,15 @@ pub(crate) struct Memory {
     pub(crate) at_min: u64,
     /// Bits of the last metrics, the oldest first.
     pub(crate) window: Vec<u64>,
+    /// The estimated distance to the solution.
+    #[serde(with = "crate::exact", default)]
+    pub(crate) distance: f64,
+    /// Norm of the first gradient.
+    #[serde(with = "crate::exact", default)]
+    pub(crate) first: f64,
+    /// Share of the last weights in their average.
+    #[serde(with = "crate::exact", default)]
+    pub(crate) share: f64,
 }
 
 /// Which way is better.

@@ -1,9 +1,11 @@
 //! The Polyak step: as far as the loss is from its minimum, for this gradient.
 
 use super::{Memory, Rule};
-use crate::BeforeUpdate;
 use crate::catalogue::{ANY, AT_LEAST_0, Build, Entry, Holds, param};
 use crate::lr_value::LrValue;
+use crate::segment::At;
+use crate::vectors::Own;
+use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polyak",
@@ -44,11 +46,15 @@ impl Rule for Polyak {
         Memory { lr: self.max.of(base), ..Memory::default() }
     }
 
-    fn gradient(&self, memory: &mut Memory, base: f64, seen: &BeforeUpdate) {
+    fn needs(&self) -> Needs {
+        Needs { loss: true, gradient: true, ..Needs::default() }
+    }
+
+    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, _own: &mut Own<'_>) {
         let gap = seen.train_loss - self.f_min;
         let norm = seen.grad_norm_squared + self.eps;
         // NaN, too, fails these comparisons.
         let sound = gap > 0.0 && gap < f64::INFINITY && norm > 0.0;
-        memory.lr = if sound { (gap / norm).min(self.max.of(base)) } else { 0.0 };
+        memory.lr = if sound { (gap / norm).min(self.max.of(at.base)) } else { 0.0 };
     }
 }

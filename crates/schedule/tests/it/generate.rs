@@ -5,6 +5,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use schedule::catalogue::{Default, ENTRIES, Entry, Holds, Param, Range};
 use schedule::combine::{COMBINATORS, Combinator, Form, Group};
 use schedule::tree::{Key, Place, Tree, Value};
+use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Horizon, Node, Schedule, State};
 
 /// Runs a test on random values, always the same ones.
@@ -80,20 +81,40 @@ pub(crate) fn fit(tree: &Tree, total: u64) -> Schedule {
 /// What a made-up training run shows at each step: loss and squared norm of the gradient.
 pub(crate) type Seen = Vec<(f64, f64)>;
 
-/// One step: shows it to the rules and gives the lr.
-pub(crate) fn step(schedule: &Schedule, state: &mut State, t: u64, (loss, squared): (f64, f64)) -> f64 {
+/// A run in progress: what rules remember, and the vectors they keep.
+#[derive(Clone, Default)]
+pub(crate) struct Run {
+    pub(crate) state: State,
+    pub(crate) vectors: Plain,
+}
+
+impl Run {
+    pub(crate) fn new(schedule: &Schedule) -> Self {
+        Self { state: schedule.start(), vectors: Plain::default() }
+    }
+}
+
+/// One step: shows it to the rules and gives the lr. The gradient turns from step to step, and the
+/// parameters are what it has made of them.
+pub(crate) fn step(schedule: &Schedule, run: &mut Run, t: u64, (loss, squared): (f64, f64)) -> f64 {
+    let (norm, turn) = (squared.sqrt(), 0.4 * t as f64);
+    run.vectors.gradient = vec![norm * turn.cos(), norm * turn.sin()];
+    run.vectors.parameters.resize(2, 1.0);
     let before = BeforeUpdate { train_loss: loss, grad_norm_squared: squared };
-    schedule.before_update(state, t, &before);
-    let lr = schedule.lr(t, state);
+    schedule.before_update(&mut run.state, t, &before, &mut run.vectors);
+    let lr = schedule.lr(t, &run.state);
+    for (x, g) in run.vectors.parameters.iter_mut().zip(&run.vectors.gradient) {
+        *x -= 0.1 * g;
+    }
     let valid_loss = Some(loss);
-    schedule.after_update(state, t, &AfterUpdate { train_loss: loss, valid_loss, look: true });
+    schedule.after_update(&mut run.state, t, &AfterUpdate { train_loss: loss, valid_loss, look: true });
     lr
 }
 
 /// The lrs of a run.
 pub(crate) fn trajectory(schedule: &Schedule, seen: &Seen) -> Vec<f64> {
-    let mut state = schedule.start();
-    (0..).zip(seen).map(|(t, seen)| step(schedule, &mut state, t, *seen)).collect()
+    let mut run = Run::new(schedule);
+    (0..).zip(seen).map(|(t, seen)| step(schedule, &mut run, t, *seen)).collect()
 }
 
 /// Losses that go up and down, now and then one that is no number.

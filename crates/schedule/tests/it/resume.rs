@@ -9,7 +9,7 @@ use schedule::catalogue::{ENTRIES, Entry};
 use schedule::tree::Tree;
 use schedule::{Feedback, Horizon, State};
 
-use crate::generate::{self, Seen, check, float, int, list, map, step, text};
+use crate::generate::{self, Run, Seen, check, float, int, list, map, step, text};
 
 const STEPS: usize = 60;
 
@@ -18,18 +18,18 @@ fn interrupted(tree: &Tree, seen: &Seen, at: usize) -> Result<bool, TestCaseErro
     let Some(node) = schedule::parse(tree, "", &mut Vec::new()) else { return Ok(false) };
     let horizon = Horizon { base_lr: 0.1, total: STEPS as u64, steps_per_epoch: Some(10) };
     let Ok(schedule) = node.resolve(&horizon) else { return Ok(false) };
-    let (mut whole, mut state) = (schedule.start(), schedule.start());
+    let (mut whole, mut resumed) = (Run::new(&schedule), Run::new(&schedule));
     for (t, seen) in seen.iter().enumerate() {
         if t == at {
-            let json = serde_json::to_string(&state).expect("JSON");
-            state = serde_json::from_str::<State>(&json).expect("a state");
+            let json = serde_json::to_string(&resumed.state).expect("JSON");
+            resumed.state = serde_json::from_str::<State>(&json).expect("a state");
         }
         let (wanted, found) =
-            (step(&schedule, &mut whole, t as u64, *seen), step(&schedule, &mut state, t as u64, *seen));
+            (step(&schedule, &mut whole, t as u64, *seen), step(&schedule, &mut resumed, t as u64, *seen));
         prop_assert_eq!(wanted.to_bits(), found.to_bits(), "step {}", t);
     }
     // NaN is remembered too, which equals nothing.
-    prop_assert_eq!(format!("{whole:?}"), format!("{state:?}"));
+    prop_assert_eq!(format!("{:?}", whole.state), format!("{:?}", resumed.state));
     Ok(schedule.feedback() == Feedback::ClosedLoop)
 }
 

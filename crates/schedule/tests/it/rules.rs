@@ -186,3 +186,19 @@ fn polyak_goes_as_far_as_the_loss_is_from_its_minimum() {
     let eps = with(&with(&node, "eps", float(1.0)), "max", int(3));
     assert_eq!(trajectory(&fit(&eps, 3), &vec![(1.5, 4.0), (1.5, 0.0), (9.0, 0.0)]), [0.2, 1.0, 3.0]);
 }
+
+#[test]
+fn a_schedule_says_what_it_needs() {
+    let needs = |node: &Tree| {
+        let needs = fit(node, 10).needs();
+        (needs.loss, needs.gradient)
+    };
+    let (polyak, adagrad) = (map([("kind", text("polyak"))]), map([("kind", text("adagrad_norm"))]));
+    assert_eq!(needs(&text("1x")), (false, false));
+    assert_eq!(needs(&halving()), (true, false));
+    assert_eq!(needs(&adagrad), (false, true));
+    assert_eq!(needs(&polyak), (true, true));
+    // Also of a phase that has not begun.
+    let later = list(vec![with(&halving(), "for", int(3)), adagrad]);
+    assert_eq!(needs(&map([("phases", later)])), (true, true));
+}

@@ -77,6 +77,7 @@ fn every_default_reads_as_if_written() {
 #[test]
 fn every_default_of_a_combinator_reads_as_if_written() {
     let node = |key: &str, own: Tree| match key {
+        "noise" => map([("noise", own), ("of", map([("kind", text("linear"))]))]),
         "clamp" => map([("clamp", own), ("of", map([("kind", text("linear"))]))]),
         key => map([("body", map([("kind", text("linear"))])), (key, with(&own, "over", int(5)))]),
     };

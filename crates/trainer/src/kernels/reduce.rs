@@ -20,18 +20,49 @@ macro_rules! tree {
     }};
 }
 
+/// Adds a term for each number of a list, in f64.
+macro_rules! sum_of_terms {
+    ($values:ident, |$x:ident| $term:expr) => {{
+        let mut sums = [0.0f64; LANES];
+        let mut chunks = $values.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for (sum, $x) in sums.iter_mut().zip(chunk) {
+                *sum += $term;
+            }
+        }
+        for (sum, $x) in sums.iter_mut().zip(chunks.remainder()) {
+            *sum += $term;
+        }
+        tree!(sums)
+    }};
+}
+
 leveled! {
 /// Sum of squares, in f64.
 pub fn sum_of_squares(values: &[f32]) -> f64 {
+    sum_of_terms!(values, |x| f64::from(*x) * f64::from(*x))
+}
+}
+
+leveled! {
+/// Sum of absolute values, in f64.
+pub fn magnitude(values: &[f32]) -> f64 {
+    sum_of_terms!(values, |x| f64::from(x.abs()))
+}
+}
+
+leveled! {
+/// Sum of products, in f64. What is longer is cut.
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0f64; LANES];
-    let mut chunks = values.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += f64::from(*x) * f64::from(*x);
+    let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in (&mut left).zip(&mut right) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += f64::from(*a) * f64::from(*b);
         }
     }
-    for (sum, x) in sums.iter_mut().zip(chunks.remainder()) {
-        *sum += f64::from(*x) * f64::from(*x);
+    for ((sum, a), b) in sums.iter_mut().zip(left.remainder()).zip(right.remainder()) {
+        *sum += f64::from(*a) * f64::from(*b);
     }
     tree!(sums)
 }
@@ -79,6 +110,9 @@ mod tests {
             let values: Vec<f32> = (1..=n).map(|i| i as f32).collect();
             let expected: f64 = (1..=n).map(|i| f64::from(i) * f64::from(i)).sum();
             assert_eq!(sum_of_squares(&values), expected, "{n}");
+            assert_eq!(dot(&values, &values), expected, "{n}");
+            let negative: Vec<f32> = values.iter().map(|x| -x).collect();
+            assert_eq!(magnitude(&negative), values.iter().map(|x| f64::from(*x)).sum::<f64>(), "{n}");
             assert_eq!(sum(&values), values.iter().sum::<f32>(), "{n}");
         }
         assert_eq!(sum_rows(&[1.0, 2.0, 3.0, 4.0], 2), [4.0, 6.0]);

@@ -73,6 +73,11 @@ impl Model {
         &self.parameters
     }
 
+    /// The same model with other values of its parameters, in their order; nothing is copied.
+    pub(crate) fn with(&self, parameters: Vec<Parameter>) -> Self {
+        Self { kind: self.kind.clone(), parameters }
+    }
+
     /// Logits (batch, classes) of images (batch, pixels), tracked for a backward pass.
     ///
     /// # Errors

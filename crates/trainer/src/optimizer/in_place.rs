@@ -5,12 +5,12 @@ use candle_core::{CpuStorage, Error, InplaceOp2, InplaceOp3, Layout, Result};
 use crate::kernels::slice;
 
 /// `f(target, other)` over the numbers of contiguous f32 tensors.
-pub(super) struct With1<F>(pub(super) F);
+pub(crate) struct With1<F>(pub(crate) F);
 
 /// `f(target, first, second)` over the numbers of contiguous f32 tensors.
-pub(super) struct With2<F>(pub(super) F);
+pub(crate) struct With2<F>(pub(crate) F);
 
-const NAME: &str = "sweep-optimizer";
+const NAME: &str = "sweep in place";
 
 fn target<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {

@@ -2,7 +2,7 @@
 //! update in place by our own loops; elsewhere they are made of candle's operations.
 
 mod adamw;
-mod in_place;
+pub(crate) mod in_place;
 mod sgd;
 
 use candle_core::{Result, Tensor, Var};
@@ -19,6 +19,8 @@ pub struct Update {
     pub lr: f64,
     /// Its momentum (Adam: beta1), where the schedule cycles it.
     pub momentum: Option<f64>,
+    /// Whether weights are averaged instead: the optimiser's own momentum and weight decay are left out.
+    pub averaged: bool,
     /// Factor on the gradients, from clipping.
     pub clip: f64,
 }
@@ -53,15 +55,17 @@ impl Optimizer {
     /// # Errors
     /// The device fails.
     pub fn update(&mut self, parameters: &[Parameter], gradients: &[Tensor], update: Update) -> Result<()> {
+        let own = |momentum: f64| if update.averaged { 0.0 } else { update.momentum.unwrap_or(momentum) };
+        let kept = |decay: f64| if update.averaged { 0.0 } else { decay };
         let moment = |list: usize, i: usize| self.moments.get(list).and_then(|(_, moments)| moments.get(i));
         for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
             match &self.kind {
                 Kind::Sgd { momentum, nesterov, weight_decay } => {
                     let rule = sgd::Sgd {
                         lr: update.lr,
-                        momentum: update.momentum.unwrap_or(*momentum),
+                        momentum: own(*momentum),
                         nesterov: *nesterov,
-                        weight_decay: *weight_decay,
+                        weight_decay: kept(*weight_decay),
                         clip: update.clip,
                     };
                     rule.update(&parameter.var, gradient, moment(0, i))?;
@@ -71,10 +75,10 @@ impl Optimizer {
                     let rule = adamw::Adamw {
                         t: update.t,
                         lr: update.lr,
-                        beta1: update.momentum.unwrap_or(*beta1),
+                        beta1: own(*beta1),
                         beta2: *beta2,
                         eps: *eps,
-                        weight_decay: *weight_decay,
+                        weight_decay: kept(*weight_decay),
                         clip: update.clip,
                     };
                     rule.update(&parameter.var, gradient, first, second)?;
@@ -82,6 +86,13 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+
+    /// The weight decay, as the sweep file has it.
+    pub(crate) fn weight_decay(&self) -> f64 {
+        match &self.kind {
+            Kind::Sgd { weight_decay, .. } | Kind::Adamw { weight_decay, .. } => *weight_decay,
+        }
     }
 
     /// The state: name and value of each tensor, as in `velocity.fc1.weight`.

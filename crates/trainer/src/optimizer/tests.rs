@@ -37,7 +37,7 @@ fn run(kind: &Kind, dtype: DType) -> Vec<f64> {
         let p = numbers();
         let by = t as f64 - 1.5;
         let g: Vec<f64> = [0.5, -0.25, 1.0].iter().zip(p).map(|(c, p)| c * by + p * 0.3).collect();
-        let update = Update { t, lr: 0.1 / (1.0 + t as f64), momentum: None, clip: 1.0 };
+        let update = Update { t, lr: 0.1 / (1.0 + t as f64), momentum: None, averaged: false, clip: 1.0 };
         optimizer.update(&parameters, &[tensor(&g)], update).expect("an update");
     }
     numbers()
@@ -78,7 +78,7 @@ fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
         }
         var.to_vec1::<f32>().expect("numbers")[0]
     };
-    let update = Update { t: 0, lr: 0.25, momentum: None, clip: 0.5 };
+    let update = Update { t: 0, lr: 0.25, momentum: None, averaged: false, clip: 0.5 };
     assert_eq!(step(&sgd(0.0, false, 0.0), update), 0.75);
     // Velocities 1 and 1.5: 1 - 0.25 (1 + 1.5).
     let cycled = Update { momentum: Some(0.5), clip: 1.0, ..update };

@@ -1,0 +1,126 @@
+//! The base lr times the product of an expression's values so far.
+
+use std::sync::Mutex;
+
+use super::Leaf;
+use crate::catalogue::{Build, Entry, Holds, required};
+use crate::expression::{Expression, Values};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "multiplicative",
+    aliases: &["MultiplicativeLR"],
+    summary: "the lr of the step before times an expression of your own",
+    formula: "lr = base * expr(1) * ... * expr(s), expr as in `lambda`; base at s = 0. The expression must give a number of \
+              at least 0 at every step of the run. Beyond its segment the product goes on for three more of its length \
+              (at least to step 100,000) and stays there; a number alone, as in \"0.95\", goes on for ever",
+    source: "torch MultiplicativeLR",
+    example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
+    params: &[required("expr", Holds::Expression, "the factor of each step")],
+    build: Build::Leaf(|reader| {
+        let (expression, stray) = reader.expression("expr")?;
+        Some(Box::new(Multiplicative { expression, stray, products: Mutex::default() }))
+    }),
+};
+
+/// The product goes on to so many lengths of its segment, and at least to this step.
+const LENGTHS: f64 = 4.0;
+const LEAST: f64 = 100_000.0;
+
+/// One product in so many is kept.
+const STRIDE: u64 = 1024;
+
+/// Kept products of so many different segments: cycles of a `restart` differ in length.
+const MOST_SEGMENTS: usize = 64;
+
+#[derive(Debug)]
+struct Multiplicative {
+    expression: Expression,
+    /// What is said of a step at which the expression gives no factor, but for the step.
+    stray: Problem,
+    /// What was worked out before. It saves time and changes no number: products are always formed from
+    /// step 1 on.
+    products: Mutex<Vec<Products>>,
+}
+
+/// Products over one segment.
+#[derive(Debug)]
+struct Products {
+    /// Bits of all that the expression may know besides s.
+    of: [u64; 4],
+    /// The product up to and with every `STRIDE`th step.
+    kept: Vec<f64>,
+    /// The last one that was asked for, and its step.
+    last: (u64, f64),
+}
+
+impl Multiplicative {
+    fn factor(&self, at: &At, s: f64) -> f64 {
+        let epoch = at.epoch.map_or(f64::NAN, |epoch| (s * at.tick / epoch).floor());
+        self.expression.value(&Values { t: s, length: at.len, epoch, base: at.base })
+    }
+
+    /// The product of the factors from step 1 to step `s`.
+    fn product(&self, at: &At, s: u64) -> f64 {
+        if !self.expression.says_names() {
+            return libm::pow(self.factor(at, 0.0), s as f64);
+        }
+        let s = s.min((at.len * LENGTHS).max(LEAST) as u64);
+        let of = [at.len, at.base, at.tick, at.epoch.unwrap_or(0.0)].map(f64::to_bits);
+        // A poisoned lock holds whole products all the same.
+        let mut all = self.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut products = match all.iter().position(|products| products.of == of) {
+            Some(i) => all.swap_remove(i),
+            None => Products { of, kept: vec![1.0], last: (0, 1.0) },
+        };
+        let (mut step, mut product) = products.last;
+        let near = (s / STRIDE).min(products.kept.len() as u64 - 1) * STRIDE;
+        if step > s || step < near {
+            step = near;
+            product = products.kept.get((near / STRIDE) as usize).copied().unwrap_or(1.0);
+        }
+        while step < s {
+            step += 1;
+            product *= self.factor(at, step as f64);
+            if step == products.kept.len() as u64 * STRIDE {
+                products.kept.push(product);
+            }
+        }
+        products.last = (s, product);
+        all.push(products);
+        if all.len() > MOST_SEGMENTS {
+            all.remove(0);
+        }
+        product
+    }
+}
+
+impl Leaf for Multiplicative {
+    fn lr(&self, at: &At) -> f64 {
+        at.base * self.product(at, at.s.floor() as u64)
+    }
+
+    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        super::needs_epochs(&self.expression, &self.stray, at, problems);
+    }
+
+    fn may_stray(&self) -> bool {
+        true
+    }
+
+    fn stray(&self, at: &At) -> Option<Problem> {
+        let s = at.s.floor();
+        if s < 1.0 {
+            return None;
+        }
+        let factor = self.factor(at, s);
+        if factor.is_nan() || factor < 0.0 || factor.is_infinite() {
+            let message = format!("the expression gives {factor} at t = {s}, which is no factor");
+            return Some(Problem { message, ..self.stray.clone() });
+        }
+        let lr = self.lr(at);
+        let message = || format!("the product of the expression's values up to t = {s} makes the lr {lr}");
+        (!lr.is_finite()).then(|| Problem { message: message(), ..self.stray.clone() })
+    }
+}

@@ -1,0 +1,71 @@
+//! D-Adaptation: learns how far the solution is, and steps accordingly.
+
+use super::{Memory, Rule};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Entry, Holds, optional, param};
+use crate::segment::At;
+use crate::vectors::{Kept, Own, Vector};
+use crate::{BeforeUpdate, Needs};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "d_adaptation",
+    aliases: &["DAdaptation", "DAdaptSGD"],
+    summary: "an estimate of the distance to the solution, growing as gradients show it, over the first gradient's norm",
+    formula: "lr(t) = base * d_t / |g_0|; with s_0 = 0, n_0 = 0: n_(t+1) = n_t + lr(t) <g_t, s_t>, s_(t+1) = s_t + lr(t) g_t, \
+              d_(t+1) = max(d_t, min(2 n_(t+1) / |s_(t+1)|, growth_rate d_t)). The gradient g is taken before clipping; \
+              g_0 is the first that is not 0, before it the lr is 0. Base is a factor: 1 is the paper's rule",
+    source: "Defazio and Mishchenko, arXiv 2301.07733; dadaptation DAdaptSGD",
+    example: "{kind: d_adaptation}",
+    params: &[
+        param("d0", Holds::Number(ABOVE_0), "1e-6", "first estimate d_0 of the distance"),
+        optional("growth_rate", Holds::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
+    ],
+    build: Build::Rule(|reader| {
+        let (d0, growth) = (reader.number("d0"), reader.maybe_number("growth_rate"));
+        Some(Box::new(DAdaptation { d0: d0?, growth: growth?.unwrap_or(f64::INFINITY) }))
+    }),
+};
+
+#[derive(Debug)]
+struct DAdaptation {
+    d0: f64,
+    growth: f64,
+}
+
+impl Rule for DAdaptation {
+    fn start(&self, _base: f64) -> Memory {
+        // Nothing is known before the first gradient.
+        Memory { distance: self.d0, ..Memory::default() }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { gradient: true, ..Needs::default() }
+    }
+
+    fn keeps(&self) -> &'static [Kept] {
+        &[Kept::Sum]
+    }
+
+    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
+        let first = memory.count == 0;
+        if first {
+            memory.first = seen.grad_norm_squared.sqrt();
+        }
+        // All that d_(t+1) needs is known before update t, whose lr is d_t's.
+        let lr = at.base * memory.distance / memory.first;
+        if !lr.is_finite() {
+            memory.lr = 0.0;
+            return;
+        }
+        memory.lr = lr;
+        memory.count += 1;
+        if !first {
+            memory.sum += lr * own.dot(Vector::Gradient, Vector::Kept(Kept::Sum));
+        }
+        own.accumulate(Kept::Sum, if first { 0.0 } else { 1.0 }, lr);
+        let norm = own.dot(Vector::Kept(Kept::Sum), Vector::Kept(Kept::Sum)).sqrt();
+        if norm > 0.0 {
+            let found = (2.0 * memory.sum / norm).min(memory.distance * self.growth);
+            memory.distance = memory.distance.max(found);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Distance over gradients.
+
+use super::{Memory, Rule};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::segment::At;
+use crate::vectors::{Kept, Own, Vector};
+use crate::{BeforeUpdate, Needs};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "dog",
+    aliases: &["DoG", "distance_over_gradients"],
+    summary: "the furthest that training has come from its start, over the root of all squared gradients",
+    formula: "lr(t) = base * r_t / sqrt(sum over i <= t of |g_i|^2 + eps), with r_t the greatest |x_k - x_0| for k <= t, \
+              at least r_eps (1 + |x_0|) (`init: heuristic`) or r_eps (`init: distance`); x are all parameters, g is \
+              the gradient before clipping. Base is a factor: 1 is the paper's rule",
+    source: "Ivgi et al., arXiv 2302.12022; optax.contrib dog",
+    example: "{kind: dog}",
+    params: &[
+        param(
+            "init",
+            Holds::Choice(&["heuristic", "distance"]),
+            "heuristic",
+            "what r is at first: a share of the parameters' norm, or `r_eps` itself",
+        ),
+        param("r_eps", Holds::Number(ABOVE_0), "1e-6", "how far the first steps reach"),
+        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
+    ],
+    build: Build::Rule(|reader| {
+        let distance = reader.choice("init").map(|init| init == "distance");
+        let (r_eps, eps) = (reader.number("r_eps"), reader.number("eps"));
+        Some(Box::new(Dog { distance: distance?, r_eps: r_eps?, eps: eps? }))
+    }),
+};
+
+#[derive(Debug)]
+struct Dog {
+    /// The first r is `r_eps` itself.
+    distance: bool,
+    r_eps: f64,
+    eps: f64,
+}
+
+impl Rule for Dog {
+    fn needs(&self) -> Needs {
+        Needs { gradient: true, parameters: true, ..Needs::default() }
+    }
+
+    fn keeps(&self) -> &'static [Kept] {
+        &[Kept::Start]
+    }
+
+    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
+        if memory.count == 0 {
+            own.keep(Kept::Start, Vector::Parameters);
+            let norm = own.dot(Vector::Parameters, Vector::Parameters).sqrt();
+            memory.best = if self.distance { self.r_eps } else { self.r_eps * (1.0 + norm) };
+        } else {
+            memory.best = memory.best.max(own.dot(Vector::WayBack, Vector::WayBack).sqrt());
+        }
+        memory.count += 1;
+        memory.sum += seen.grad_norm_squared;
+        let norm = (memory.sum + self.eps).sqrt();
+        memory.lr = if norm > 0.0 { at.base * memory.best / norm } else { 0.0 };
+    }
+}

@@ -1,0 +1,43 @@
+//! Hypergradient descent: the lr goes up while one gradient points where the last one did.
+
+use super::{Memory, Rule};
+use crate::catalogue::{ABOVE_0, Build, Entry, Holds, required};
+use crate::segment::At;
+use crate::vectors::{Kept, Own, Vector};
+use crate::{BeforeUpdate, Needs};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "hypergradient",
+    aliases: &["hypergradient_descent", "SGDHD", "sgd_hd", "HD"],
+    summary: "the lr climbs its own gradient: up while gradients agree, down while they turn",
+    formula: "lr(0) = base; lr(t) = max(0, lr(t-1) + beta <g_t, g_(t-1)>), applied before update t, with the \
+              gradient g before clipping and <a, b> the sum of a_i b_i over all parameters",
+    source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code; they let the lr fall below 0)",
+    example: "{kind: hypergradient, beta: 1e-3}",
+    params: &[required("beta", Holds::Number(ABOVE_0), "lr of the lr")],
+    build: Build::Rule(|reader| Some(Box::new(Hypergradient { beta: reader.number("beta")? }))),
+};
+
+#[derive(Debug)]
+struct Hypergradient {
+    beta: f64,
+}
+
+impl Rule for Hypergradient {
+    fn needs(&self) -> Needs {
+        Needs { gradient: true, ..Needs::default() }
+    }
+
+    fn keeps(&self) -> &'static [Kept] {
+        &[Kept::Previous]
+    }
+
+    fn gradient(&self, memory: &mut Memory, _at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
+        if memory.count > 0 {
+            let agreement = own.dot(Vector::Gradient, Vector::Kept(Kept::Previous));
+            memory.lr = (memory.lr + self.beta * agreement).max(0.0);
+        }
+        own.keep(Kept::Previous, Vector::Gradient);
+        memory.count += 1;
+    }
+}

@@ -1,0 +1,125 @@
+//! Prodigy: D-Adaptation that forgets, in the measure of Adam.
+
+use super::{Memory, Rule};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Entry, FROM_0_BELOW_1, Holds, optional, param};
+use crate::segment::At;
+use crate::vectors::{Kept, Own, Vector};
+use crate::{BeforeUpdate, Needs};
+
+pub(crate) static ENTRY: Entry = Entry {
+    kind: "prodigy",
+    aliases: &["Prodigy", "prodigyopt"],
+    summary: "an estimate of the distance to the solution that forgets old gradients; made for AdamW",
+    formula: "lr(t) = base * d_t * c_t, c_t = sqrt(1 - beta2^(t+1)) / (1 - beta1^(t+1)) with `bias_correction`, else 1; with \
+              a = d_t/d0: n_(t+1) = beta3 n_t + a lr(t) <g_t, x_0 - x_t>, s_(t+1) = beta3 s_t + a l g_t with l = lr(t), or \
+              d_t with `safeguard_warmup`; h = d_coef n_(t+1) / (sum of |s_(t+1)|), and d_(t+1) is the greatest h so far, \
+              but at least d_t and at most growth_rate d_t. x are all parameters, g is the gradient before clipping. \
+              Base is a factor: 1 is the paper's rule",
+    source: "Mishchenko and Defazio, arXiv 2306.06101; prodigyopt Prodigy",
+    example: "{kind: prodigy}",
+    params: &[
+        param("d0", Holds::Number(ABOVE_0), "1e-6", "first estimate of the distance"),
+        param("d_coef", Holds::Number(ABOVE_0), "1", "factor on the estimates"),
+        param(
+            "beta1",
+            Holds::Number(FROM_0_BELOW_1),
+            "0.9",
+            "as the optimiser's; only `bias_correction` uses it",
+        ),
+        param("beta2", Holds::Number(FROM_0_BELOW_1), "0.999", "as the optimiser's"),
+        optional(
+            "beta3",
+            Holds::Number(FROM_0_BELOW_1),
+            "how sums are remembered; the root of beta2 if not given",
+        ),
+        optional("growth_rate", Holds::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
+        param("bias_correction", Holds::Flag, "false", "correct the lr as Adam does its moments"),
+        param("safeguard_warmup", Holds::Flag, "false", "keep a warmup of the lr out of the estimate"),
+    ],
+    build: Build::Rule(|reader| {
+        let (d0, d_coef) = (reader.number("d0"), reader.number("d_coef"));
+        let (beta1, beta2, beta3) =
+            (reader.number("beta1"), reader.number("beta2"), reader.maybe_number("beta3"));
+        let growth = reader.maybe_number("growth_rate");
+        let (correct, safeguard) = (reader.flag("bias_correction"), reader.flag("safeguard_warmup"));
+        Some(Box::new(Prodigy {
+            d0: d0?,
+            d_coef: d_coef?,
+            beta1: beta1?,
+            beta2: beta2?,
+            beta3: beta3?.unwrap_or(beta2?.sqrt()),
+            growth: growth?.unwrap_or(f64::INFINITY),
+            correct: correct?,
+            safeguard: safeguard?,
+        }))
+    }),
+};
+
+#[derive(Debug)]
+struct Prodigy {
+    d0: f64,
+    d_coef: f64,
+    beta1: f64,
+    beta2: f64,
+    beta3: f64,
+    growth: f64,
+    correct: bool,
+    safeguard: bool,
+}
+
+impl Prodigy {
+    /// The lr of the update after `count` others.
+    fn lr(&self, base: f64, distance: f64, count: u64) -> f64 {
+        let k = count as f64 + 1.0;
+        let correction = if self.correct {
+            (1.0 - libm::pow(self.beta2, k)).sqrt() / (1.0 - libm::pow(self.beta1, k))
+        } else {
+            1.0
+        };
+        base * distance * correction
+    }
+}
+
+impl Rule for Prodigy {
+    fn start(&self, base: f64) -> Memory {
+        Memory { lr: self.lr(base, self.d0, 0), distance: self.d0, best: self.d0, ..Memory::default() }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { gradient: true, parameters: true, ..Needs::default() }
+    }
+
+    fn keeps(&self) -> &'static [Kept] {
+        &[Kept::Start, Kept::Sum]
+    }
+
+    fn gradient(&self, memory: &mut Memory, at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
+        let first = memory.count == 0;
+        let (d, lr) = (memory.distance, self.lr(at.base, memory.distance, memory.count));
+        memory.lr = lr;
+        let scale = d / self.d0;
+        let way = if first {
+            own.keep(Kept::Start, Vector::Parameters);
+            0.0
+        } else {
+            own.dot(Vector::Gradient, Vector::WayBack)
+        };
+        let step = if self.safeguard { d } else { lr };
+        own.accumulate(Kept::Sum, if first { 0.0 } else { self.beta3 }, scale * step);
+        let magnitude = own.magnitude(Vector::Kept(Kept::Sum));
+        // As in prodigyopt: without any gradient nothing is learnt, and the step doesn't count.
+        if magnitude.is_nan() || magnitude <= 0.0 {
+            return;
+        }
+        memory.count += 1;
+        memory.sum = self.beta3 * memory.sum + scale * lr * way;
+        let found = self.d_coef * memory.sum / magnitude;
+        if found.is_finite() {
+            if d == self.d0 {
+                memory.distance = d.max(found);
+            }
+            memory.best = memory.best.max(found);
+            memory.distance = memory.best.min(memory.distance * self.growth);
+        }
+    }
+}
