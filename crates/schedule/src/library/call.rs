@@ -334,7 +334,9 @@ impl Program<'_> {
             What::Lambda(parameter, body) => {
                 let text = self.source.text.get(*body..expr.end).unwrap_or_default();
                 let place = self.source.place(*body, expr.end);
-                let text = self.rewritten(text, parameter);
+                let text = self
+                    .rewritten(text, parameter)
+                    .map_err(|message| self.source.problem(*body, expr.end, message))?;
                 return Ok(Tree { place, value: Value::Text(text) });
             }
             What::Call(..) => return self.schedule(expr),
@@ -408,7 +410,7 @@ impl Program<'_> {
 
     /// A lambda's body as an expression of ours: its parameter is `t`, modules are left out, variables are
     /// put in. Characters stay where they are, so that mistakes are told by their place in the body.
-    fn rewritten(&self, body: &str, parameter: &str) -> String {
+    fn rewritten(&self, body: &str, parameter: &str) -> Result<String, String> {
         rewrite(body, parameter, &|name| {
             let expr = self.names.get(name)?;
             match self.folded(expr).ok()?.value {
@@ -430,18 +432,26 @@ pub(super) fn lambda(text: &str) -> Result<String, String> {
     if parameter.is_empty() || !parameter.chars().all(|c| c.is_alphanumeric() || c == '_') {
         return Err("expected a lambda of one parameter, the step".to_owned());
     }
-    Ok(rewrite(body, parameter, &|_| None))
+    rewrite(body, parameter, &|_| None)
 }
 
 /// Modules whose functions an expression knows.
 const MATH: [&str; 7] = ["math", "np", "numpy", "torch", "jnp", "jax.numpy", "tf.math"];
 
-fn rewrite(body: &str, parameter: &str, stands_for: &dyn Fn(&str) -> Option<String>) -> String {
+/// Names that an expression knows and a lambda does not.
+const OURS: [&str; 4] = ["t", "T", "epoch", "base"];
+
+fn rewrite(
+    body: &str,
+    parameter: &str,
+    stands_for: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = body;
     while let Some(first) = rest.chars().next() {
         let word = |keep: fn(char) -> bool| rest.find(|c| !keep(c)).unwrap_or(rest.len());
-        let length = if first.is_alphabetic() || first == '_' {
+        let name = first.is_alphabetic() || first == '_';
+        let length = if name {
             word(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
         } else if first.is_ascii_digit() {
             word(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
@@ -450,20 +460,25 @@ fn rewrite(body: &str, parameter: &str, stands_for: &dyn Fn(&str) -> Option<Stri
         };
         let (head, tail) = rest.split_at(length);
         let plain = match MATH.iter().find_map(|math| head.strip_prefix(math)?.strip_prefix('.')) {
-            Some(name) => name.to_owned(),
+            Some(function) => function.to_owned(),
             None if head == parameter => "t".to_owned(),
             None if head == "True" => "1".to_owned(),
             None if head == "False" => "0".to_owned(),
-            None if first.is_ascii_digit() => head.replace('_', ""),
             None if matches!(first, '\n' | '\r' | '\\') => " ".to_owned(),
-            None if first.is_alphabetic() || first == '_' => stands_for(head).unwrap_or_else(|| head.to_owned()),
-            None => head.to_owned(),
+            None if name => match stands_for(head) {
+                Some(value) => value,
+                None if OURS.contains(&head) => {
+                    return Err(format!("`{head}` is a variable of the program: write its value into the lambda"));
+                }
+                None => head.to_owned(),
+            },
+            None => head.replace('_', ""),
         };
         text.push_str(&plain);
         text.extend(std::iter::repeat_n(' ', head.chars().count().saturating_sub(plain.chars().count())));
         rest = tail;
     }
-    text
+    Ok(text)
 }
 
 /// The value of a member of transformers' enum.

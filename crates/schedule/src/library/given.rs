@@ -47,35 +47,49 @@ pub(super) fn expand(
         given.check_form(extra.name, extra.holds, extra.required);
     }
     // All are read, so that all problems are found; one that is read again says nothing new.
-    let fine = entry.params.iter().filter(|param| given.check(param.name, &param.holds).is_none()).count() == 0;
+    for param in entry.params {
+        given.check(param.name, &param.holds);
+    }
+    let fine = given.reader.problems.len() == before;
     if fine && given.has("last_epoch") && given.integer("last_epoch") != Some(-1) {
         given.problem("last_epoch", "expected -1: a schedule here begins at step 0");
     }
     let fine = fine && given.reader.problems.len() == before;
     let expanded = if fine { (entry.expand)(&mut given) } else { None };
+    if expanded.is_none() && given.reader.problems.len() == before {
+        let message = format!("`{}` can't be read with these parameters", entry.name);
+        given.reader.problems.push(Problem::new(own.place, path, message));
+    }
     let length = given.length;
     given.reader.finish_known(entry.params.iter().map(|param| param.name));
     (expanded, length)
 }
 
-impl<'a> Given<'a, '_> {
-    /// Reads one parameter as its type says: `None` after a problem.
-    fn check(&mut self, name: &'static str, holds: &Holds) -> Option<()> {
+fn is_empty(tree: &Tree) -> bool {
+    matches!(&tree.value, Value::List(items) if items.is_empty())
+}
+
+impl Given<'_, '_> {
+    /// Reads one parameter as its type says, for what is wrong with it.
+    fn check(&mut self, name: &'static str, holds: &Holds) {
+        let reader = &mut self.reader;
         match holds {
-            Holds::Lr | Holds::PositiveLr => self.reader.maybe_lr(name).map(drop),
-            Holds::LrOr(_) => self.reader.lr_or_word(name).map(drop),
-            Holds::Length(_) => self.reader.maybe_length(name).map(drop),
-            Holds::Number(_) => self.reader.maybe_number(name).map(drop),
-            Holds::Whole(_) => self.reader.maybe_whole(name).map(drop),
-            Holds::Integer => self.reader.integer(name).map(drop),
-            Holds::Flag => self.reader.flag(name).map(drop),
-            Holds::Choice(_) => self.reader.maybe_choice(name).map(drop),
-            Holds::Lengths => self.reader.lengths(name).map(drop),
-            Holds::Factors => self.reader.maybe_factors(name).map(drop),
-            Holds::Lrs => self.reader.maybe_lrs(name).map(drop),
-            Holds::Points => self.reader.points(name).map(drop),
-            Holds::Expression => self.expression(name).map(drop),
-            Holds::Momentum => self.reader.momentum().map(drop),
+            Holds::Lr | Holds::PositiveLr => drop(reader.maybe_lr(name)),
+            Holds::LrOr(_) => drop(reader.lr_or_word(name)),
+            Holds::Length(_) => drop(reader.maybe_length(name)),
+            Holds::Number(_) => drop(reader.maybe_number(name)),
+            Holds::Whole(_) => drop(reader.maybe_whole(name)),
+            Holds::Integer => drop(reader.integer(name)),
+            Holds::Flag => drop(reader.flag(name)),
+            Holds::Choice(_) => drop(reader.maybe_choice(name)),
+            // Some may be empty in Python; the entry knows.
+            Holds::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
+            Holds::Lengths => drop(reader.lengths(name)),
+            Holds::Factors => drop(reader.maybe_factors(name)),
+            Holds::Lrs => drop(reader.maybe_lrs(name)),
+            Holds::Points => drop(reader.points(name)),
+            Holds::Expression => drop(self.expression(name)),
+            Holds::Momentum => drop(reader.momentum()),
         }
     }
 

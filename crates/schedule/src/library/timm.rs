@@ -160,12 +160,16 @@ pub(super) const ENTRIES: &[Named] = &[
         expand: |given| {
             let at = given.items("decay_t");
             let early = at.iter().any(|tree| ticks(tree).is_some_and(|m| m <= 1.0));
-            let steps = map([
-                ("kind", text("multistep")),
-                ("at", list(at)),
-                ("gamma", given.tree("decay_rate")?),
-                ("offset", whole(1.0)),
-            ]);
+            let steps = if at.is_empty() {
+                held(text("1x"))
+            } else {
+                map([
+                    ("kind", text("multistep")),
+                    ("at", list(at)),
+                    ("gamma", given.tree("decay_rate")?),
+                    ("offset", whole(1.0)),
+                ])
+            };
             let warm = given.tree("warmup_t")?;
             let body = match ticks(&warm) {
                 Some(0.0) if early => first_as_made(steps),
@@ -203,7 +207,7 @@ pub(super) const ENTRIES: &[Named] = &[
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
                     - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power a \
                     `lambda` of its formula behind the warmup",
-        note: "t_initial does not count the warmup. The base lr stands for lr_min where it is below it",
+        note: "t_initial does not count the warmup. An lr_min above the base lr lifts all but the warmup and t = 0",
         example: "timm.scheduler.WSDLRScheduler(optimizer, t_initial=100, decay_t=20, warmup_t=5)",
         expand: wsd,
         ..PLAIN
@@ -420,7 +424,9 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         body
     } else {
         let floor = map([("min", given.tree("lr_min")?)]);
-        map([("clamp", floor), ("of", body)])
+        let held_up = map([("clamp", floor), ("of", body)]);
+        // The floor itself is not there yet at t = 0.
+        if ticks(&over) == Some(0.0) { first_as_made(held_up) } else { held_up }
     };
     clocked(given, super::build::warmed(over, from, body))
 }

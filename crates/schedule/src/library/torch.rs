@@ -76,6 +76,9 @@ pub(super) const ENTRIES: &[Named] = &[
         example: "torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[30, 80], gamma=0.1)",
         expand: |given| {
             let mut at = given.items("milestones");
+            if at.is_empty() {
+                return Some(held(text("1x")));
+            }
             if at.iter().all(|tree| ticks(tree).is_some()) {
                 at.sort_by(|a, b| ticks(a).partial_cmp(&ticks(b)).unwrap_or(std::cmp::Ordering::Equal));
             }

@@ -29,9 +29,9 @@ const NOT_YET: [&str; 8] = [
 const NO_FORM: [&str; 1] = ["chain__torch__05"];
 
 /// One file.
-struct Golden {
-    name: String,
-    json: Json,
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) json: Json,
 }
 
 impl Golden {
@@ -41,16 +41,16 @@ impl Golden {
         Some(list.iter().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect())
     }
 
-    fn number(&self, key: &str) -> f64 {
+    pub(crate) fn number(&self, key: &str) -> f64 {
         self.json[key].as_f64().unwrap_or_else(|| panic!("{}: `{key}` is no number", self.name))
     }
 
-    fn whole(&self, key: &str) -> Option<u64> {
+    pub(crate) fn whole(&self, key: &str) -> Option<u64> {
         self.json[key].as_u64()
     }
 }
 
-fn all() -> Vec<Golden> {
+pub(crate) fn all() -> Vec<Golden> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schedule/golden");
     let mut all: Vec<Golden> = std::fs::read_dir(folder)
         .expect("the folder of golden files")
@@ -81,7 +81,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
 }
 
 /// The lr and momentum of each step, the schedule being shown what the library was shown.
-fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec<Option<f64>>) {
+pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec<Option<f64>>) {
     let steps = golden.numbers("lr").expect("lr").len();
     let metrics = golden.numbers("metrics");
     let inputs = &golden.json["inputs"];
@@ -115,7 +115,7 @@ fn tolerance(golden: &Golden) -> (f64, f64) {
 }
 
 /// The first step at which a column is further off than that.
-fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
+pub(crate) fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
     let (rtol, atol) = tolerance(golden);
     let wanted = golden.numbers(column)?;
     assert_eq!(found.len(), wanted.len(), "{}", golden.name);
@@ -167,6 +167,6 @@ fn what_is_listed_as_missing_is_missing() {
     }
 }
 
-fn listed(problems: &[Problem]) -> String {
+pub(crate) fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
