@@ -129,6 +129,11 @@ impl Node {
         (1.0..=1e15).contains(&steps).then_some(steps as u64)
     }
 
+    /// The length in epochs that the schedule itself states, if it counts epochs.
+    pub fn stated_epochs(&self) -> Option<f64> {
+        self.expanded.length.filter(|length| length.epochs).map(|length| length.ticks)
+    }
+
     /// Fits the schedule to a run: lengths become steps, multiples of the base lr become numbers.
     ///
     /// # Errors

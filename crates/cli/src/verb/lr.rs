@@ -27,7 +27,14 @@ pub(crate) fn run(args: &Lr) -> Outcome {
     };
     let (node, base_lr) = read(args, &source.text).map_err(shown)?;
     let Some(total) = args.total.or_else(|| node.stated_length(args.steps_per_epoch)) else {
-        return Err(Failure::usage("this schedule does not say how long it is: give the length of the run by --total T"));
+        return Err(match node.stated_epochs() {
+            Some(epochs) => Failure::usage(format_args!(
+                "this schedule is {epochs} epochs long: give the steps in one by --steps-per-epoch M"
+            )),
+            None => Failure::usage(
+                "this schedule does not say how long it is: give the length of the run in steps by --total T",
+            ),
+        });
     };
     let horizon = Horizon { base_lr, total, steps_per_epoch: args.steps_per_epoch };
     let schedule = node.resolve(&horizon).map_err(shown)?;
@@ -48,7 +55,7 @@ pub(crate) fn run(args: &Lr) -> Outcome {
 
 /// Reads a node, a `{lr, schedule}` document or a pasted call, and the base lr.
 fn read(args: &Lr, text: &str) -> Result<(Node, f64), Vec<Problem>> {
-    let (own_lr, node, path) = if schedule::library::is_call(text) {
+    let (own_lr, node, path) = if schedule::library::is_program(text) {
         let pasted = schedule::library::paste(text).map_err(|problem| vec![problem])?;
         (pasted.lr, pasted.schedule, "")
     } else {

@@ -18,9 +18,22 @@ pub struct Pasted {
     pub lr: Option<f64>,
 }
 
-/// Whether a text is a call: no other schedule that is text has a bracket.
+/// Whether a value that is text is a call: no other schedule that is text has a bracket.
 pub fn is_call(text: &str) -> bool {
-    text.contains('(') && !text.trim_start().starts_with(['{', '[', '"', '\''])
+    text.contains('(')
+}
+
+/// Whether a whole document is a Python program, not YAML: its first words are a name and then a bracket, an
+/// assignment or a second name.
+pub fn is_program(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let Some(line) = lines.next() else { return false };
+    if line.starts_with("import ") || line.starts_with("from ") {
+        return true;
+    }
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let rest = line.trim_start_matches(name);
+    rest.len() < line.len() && rest.trim_start().starts_with(['(', '=', ','])
 }
 
 /// Reads a text that is a call and nothing else: the last schedule in it.
@@ -292,30 +305,31 @@ impl Program<'_> {
         });
         match &value.what {
             What::List(items) if !takes_list => match items.as_slice() {
-                [one] => self.value(one),
+                [one] => self.value(one, param.is_none()),
                 _ => {
                     let message = format!("expected one value, found a list of {}", items.len());
                     let problem = self.source.problem(value.start, value.end, message);
                     Err(problem.with_hint("there is one parameter group here"))
                 }
             },
-            _ => self.value(value),
+            _ => self.value(value, param.is_none()),
         }
     }
 
-    fn value(&mut self, expr: &Expr) -> Result<Tree, Problem> {
+    /// A value; a call in it is that of a schedule where `nodes` may stand.
+    fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
         let place = self.source.place(expr.start, expr.end);
         let value = match &expr.what {
             What::None => Value::Null,
             What::Bool(b) => Value::Bool(*b),
             What::Text(text) => Value::Text(text.clone()),
             What::List(items) => {
-                Value::List(items.iter().map(|item| self.value(item)).collect::<Result<_, _>>()?)
+                Value::List(items.iter().map(|item| self.value(item, nodes)).collect::<Result<_, _>>()?)
             }
             What::Dict(items) => {
                 let mut entries: Vec<(Key, Tree)> = Vec::new();
                 for (key, value) in items {
-                    let name = match self.value(key)?.value {
+                    let name = match self.value(key, false)?.value {
                         Value::Text(text) => text,
                         Value::Int(i) => i.to_string(),
                         _ => {
@@ -323,7 +337,7 @@ impl Program<'_> {
                             return Err(self.source.problem(key.start, key.end, message));
                         }
                     };
-                    let value = self.value(value)?;
+                    let value = self.value(value, nodes)?;
                     // As in Python, the last of equal keys counts.
                     entries.retain(|(known, _)| known.name != name);
                     let place = self.source.place(key.start, key.end);
@@ -339,15 +353,16 @@ impl Program<'_> {
                     .map_err(|message| self.source.problem(*body, expr.end, message))?;
                 return Ok(Tree { place, value: Value::Text(text) });
             }
-            What::Call(..) => return self.schedule(expr),
-            What::Part(of) => return self.value(of),
+            What::Call(..) if nodes => return self.schedule(expr),
+            What::Call(..) => return self.folded(expr),
+            What::Part(of) => return self.value(of, nodes),
             What::Path(path) => match (self.names.get(&path.join(".")).cloned(), path.as_slice()) {
                 (Some(expr), _) => {
                     self.depth += 1;
                     if self.depth > MOST_DEPTH {
                         return Err(self.source.problem(expr.start, expr.end, "this name stands for itself"));
                     }
-                    let value = self.value(&expr);
+                    let value = self.value(&expr, nodes);
                     self.depth -= 1;
                     return value;
                 }

@@ -14,13 +14,13 @@ mod timm;
 mod torch;
 mod transformers;
 
-use crate::catalogue::{Holds, Param, param};
+use crate::catalogue::{Default, Holds, Param, param};
 use crate::combine::{COMBINATORS, Form};
 use crate::fields::join;
 use crate::problem::{Problem, nearest};
 use crate::tree::{Key, Place, Tree, Value};
 
-pub use call::{Pasted, is_call, paste};
+pub use call::{Pasted, is_call, is_program, paste};
 use given::Given;
 
 /// One schedule of another library.
@@ -138,6 +138,13 @@ impl Named {
             Some(name) => (name, true),
             None => (*name, false),
         })
+    }
+
+    /// Whether `None` for a parameter is as if it were left out.
+    fn takes_none(&self, name: &str) -> bool {
+        self.params.iter().any(|param| param.name == name && param.default == Default::Absent)
+            || self.extra.iter().any(|extra| extra.name == name && !extra.required)
+            || self.refused.iter().any(|(refused, _)| *refused == name)
     }
 
     /// Whether a parameter means something here.
@@ -261,7 +268,7 @@ impl Walk<'_> {
         }
         let own: Vec<(Key, Tree)> = own
             .into_iter()
-            .filter(|(key, value)| key.name != "kind" && !(value.value == Value::Null && entry.reads(&key.name)))
+            .filter(|(key, value)| key.name != "kind" && !(value.value == Value::Null && entry.takes_none(&key.name)))
             .cloned()
             .collect();
         let own = Tree { place: tree.place, value: Value::Map(own) };

@@ -69,7 +69,14 @@ fn kind(forms: &mut Forms, entry: &Entry) -> (Vec<Key>, Vec<&'static str>) {
 /// A schedule under the name that another library gives it.
 fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static str>) {
     let mut keys = vec![("kind", json!({ "enum": named.names().collect::<Vec<_>>() }))];
-    keys.extend(named.params.iter().map(|param| (param.name, parameter(forms, param))));
+    let or_none = |form: Json| json!({ "anyOf": [form, { "type": "null" }] });
+    for param in named.params {
+        let form = match param.default {
+            Default::Absent => property(or_none(forms.value(&param.holds)), param.doc, None),
+            _ => parameter(forms, param),
+        };
+        keys.push((param.name, form));
+    }
     let mapping = json!({ "type": "object" });
     keys.extend(named.extra.iter().map(|extra| {
         let form = match extra.holds {
@@ -82,7 +89,8 @@ fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static 
             Within::Each => json!({ "type": "array", "minItems": 1, "items": mapping }),
             Within::Word => json!({ "type": "string" }),
         };
-        (extra.name, property(axis(&form), extra.doc, None))
+        let form = if extra.required { axis(&form) } else { or_none(axis(&form)) };
+        (extra.name, property(form, extra.doc, None))
     }));
     let mut required = vec!["kind"];
     required.extend(names_required(named.params.iter()));

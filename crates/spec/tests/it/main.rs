@@ -11,6 +11,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod golden_calls;
+mod library;
 mod plan;
 mod refusals;
 mod round_trip;
