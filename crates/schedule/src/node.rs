@@ -5,8 +5,8 @@ use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
 use crate::leaf::Leaf;
-use crate::library;
 use crate::leaf::constant::Constant;
+use crate::library;
 use crate::lr_value::lr_value;
 use crate::problem::{Problem, listed, nearest};
 use crate::ramp::Ramp;
@@ -332,7 +332,9 @@ fn unknown_kind(kind: &Field<'_>) -> Problem {
     match (kind_meant(typed), library::meant(typed)) {
         (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
         (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),
-        (Some(name), Some(other)) => problem.with_hint(format!("did you mean `{name}`? There is `{other}`, too")),
+        (Some(name), Some(other)) => {
+            problem.with_hint(format!("did you mean `{name}`? There is `{other}`, too"))
+        }
         (None, None) => {
             let kinds = listed(ENTRIES.iter().map(|entry| entry.kind));
             problem.with_hint(format!("known: {kinds}, and those of other libraries, as in `torch.StepLR`"))

@@ -118,7 +118,8 @@ pub(super) fn ticks(length: &Tree) -> Option<f64> {
 pub(super) fn reckoned(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Option<(Tree, f64)> {
     let amount = |tree: &Tree| match &tree.value {
         Value::Text(text) => {
-            let (number, unit) = text.trim().split_at(text.trim().find(|c: char| !matches!(c, '0'..='9' | '.'))?);
+            let (number, unit) =
+                text.trim().split_at(text.trim().find(|c: char| !matches!(c, '0'..='9' | '.'))?);
             Some((number.parse::<f64>().ok()?, unit.trim().trim_end_matches('s').to_owned()))
         }
         _ => ticks(tree).map(|ticks| (ticks, String::new())),

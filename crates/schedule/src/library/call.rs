@@ -26,7 +26,8 @@ pub fn is_call(text: &str) -> bool {
 /// Whether a whole document is a Python program, not YAML: its first words are a name and then a bracket, an
 /// assignment or a second name.
 pub fn is_program(text: &str) -> bool {
-    let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines =
+        text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let Some(line) = lines.next() else { return false };
     if line.starts_with("import ") || line.starts_with("from ") {
         return true;
@@ -171,7 +172,9 @@ impl Program<'_> {
         let same = super::names().find(|full| bare(full) == last);
         let near = same.or_else(|| {
             let of_library = path.first().filter(|first| LIBRARIES.iter().any(|(name, _)| name == first));
-            let candidates = || super::names().filter(|full| of_library.is_none_or(|first| full.starts_with(first.as_str())));
+            let candidates = || {
+                super::names().filter(|full| of_library.is_none_or(|first| full.starts_with(first.as_str())))
+            };
             let name = nearest(last, candidates().map(bare))?;
             candidates().find(|full| bare(full) == name)
         });
@@ -236,14 +239,16 @@ impl Program<'_> {
                 continue;
             }
             let tree = self.argument(entry, name, value)?;
-            let place = if argument.name.is_some() { self.source.place(at, at + name.len()) } else { tree.place };
+            let place =
+                if argument.name.is_some() { self.source.place(at, at + name.len()) } else { tree.place };
             map.push((Key { place, name: name.to_owned() }, tree));
         }
         for (name, has_default) in entry.arguments() {
             if !has_default && !given.contains(&name) && entry.reads(name) {
                 let message = format!("`{}`: the argument `{name}` is missing", entry.name);
                 let problem = self.source.problem(call.start, call.end, message);
-                let lr = entry.params.iter().any(|param| param.name == name && matches!(param.holds, Holds::Lr));
+                let lr =
+                    entry.params.iter().any(|param| param.name == name && matches!(param.holds, Holds::Lr));
                 return Err(if lr {
                     problem.with_hint(format!("{name}=1x is the base lr"))
                 } else {
@@ -378,9 +383,11 @@ impl Program<'_> {
     fn folded(&self, expr: &Expr) -> Result<Tree, Problem> {
         let value = self.number(expr, 0)?;
         match value {
-            Value::Float(x) if !x.is_finite() => {
-                Err(self.source.problem(expr.start, expr.end, format!("this is {x}, which is no number to train with")))
-            }
+            Value::Float(x) if !x.is_finite() => Err(self.source.problem(
+                expr.start,
+                expr.end,
+                format!("this is {x}, which is no number to train with"),
+            )),
             value => Ok(Tree { place: self.source.place(expr.start, expr.end), value }),
         }
     }
@@ -416,9 +423,9 @@ impl Program<'_> {
                     }
                 }
             }
-            What::Call(..) | What::Part(_) => {
-                Err(problem("this is worked out by Python: a literal is needed here, as in 0.1 or 100".to_owned()))
-            }
+            What::Call(..) | What::Part(_) => Err(problem(
+                "this is worked out by Python: a literal is needed here, as in 0.1 or 100".to_owned(),
+            )),
             _ => Err(problem("expected a number".to_owned())),
         }
     }
@@ -483,7 +490,9 @@ fn rewrite(
             None if name => match stands_for(head) {
                 Some(value) => value,
                 None if OURS.contains(&head) => {
-                    return Err(format!("`{head}` is a variable of the program: write its value into the lambda"));
+                    return Err(format!(
+                        "`{head}` is a variable of the program: write its value into the lambda"
+                    ));
                 }
                 None => head.to_owned(),
             },

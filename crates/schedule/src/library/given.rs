@@ -240,7 +240,8 @@ impl Given<'_, '_> {
                 (Ok(step), Ok(factor)) if step >= 0 => scales.push((step, factor)),
                 (_, Err(problem)) => self.reader.problems.push(problem),
                 _ => {
-                    let message = format!("expected a step, a whole number of at least 0, found `{}`", key.name);
+                    let message =
+                        format!("expected a step, a whole number of at least 0, found `{}`", key.name);
                     self.reader.problems.push(Problem::new(key.place, field.path, message));
                 }
             }
@@ -262,7 +263,10 @@ impl Given<'_, '_> {
             Some(difference) if !share || build::ticks(&y) == Some(0.0) => Some(difference),
             _ => {
                 let hint = "both in steps, or `100%` for the first";
-                self.problem(b, format!("how much of `{a}` ({x}) is left after {y} is not known: expected {hint}"));
+                self.problem(
+                    b,
+                    format!("how much of `{a}` ({x}) is left after {y} is not known: expected {hint}"),
+                );
                 None
             }
         }

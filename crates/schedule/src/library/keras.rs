@@ -3,7 +3,9 @@
 use super::build::{based, map, phases, reckoned, text, ticks, times_base, whole, with, with_some};
 use super::given::Given;
 use super::{Extra, Named, PLAIN, Within};
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required};
+use crate::catalogue::{
+    ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
+};
 use crate::rule::{EVERY, WATCH};
 use crate::tree::{Tree, Value};
 
@@ -17,7 +19,11 @@ pub(super) const ENTRIES: &[Named] = &[
         signature: &["initial_learning_rate", "decay_steps", "decay_rate", "staircase=", "name="],
         params: &[
             INITIAL,
-            required("decay_steps", Holds::Length(1), "the stretch after which the whole factor has been applied"),
+            required(
+                "decay_steps",
+                Holds::Length(1),
+                "the stretch after which the whole factor has been applied",
+            ),
             required("decay_rate", Holds::Number(ABOVE_0), "the factor"),
             STAIRCASE,
         ],
@@ -85,13 +91,25 @@ pub(super) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.PolynomialDecay",
-        signature: &["initial_learning_rate", "decay_steps", "end_learning_rate=", "power=", "cycle=", "name="],
+        signature: &[
+            "initial_learning_rate",
+            "decay_steps",
+            "end_learning_rate=",
+            "power=",
+            "cycle=",
+            "name=",
+        ],
         params: &[
             INITIAL,
             required("decay_steps", Holds::Length(1), "length of the way"),
             param("end_learning_rate", Holds::Lr, "1e-4", "lr at its end"),
             param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
-            param("cycle", Holds::Flag, "false", "beyond the end, stretch the way to the next multiple of its length"),
+            param(
+                "cycle",
+                Holds::Flag,
+                "false",
+                "beyond the end, stretch the way to the next multiple of its length",
+            ),
         ],
         expansion: "{kind: polynomial, from: initial_learning_rate, to: end_learning_rate, over: decay_steps, power: \
                     power, after: stretch if cycle}",
@@ -113,7 +131,14 @@ pub(super) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.CosineDecay",
-        signature: &["initial_learning_rate", "decay_steps", "alpha=", "name=", "warmup_target=", "warmup_steps="],
+        signature: &[
+            "initial_learning_rate",
+            "decay_steps",
+            "alpha=",
+            "name=",
+            "warmup_target=",
+            "warmup_steps=",
+        ],
         params: &[
             INITIAL,
             required("decay_steps", Holds::Length(1), "length of the half wave, the warmup not counted"),
@@ -136,8 +161,18 @@ pub(super) const ENTRIES: &[Named] = &[
         params: &[
             INITIAL,
             required("first_decay_steps", Holds::Length(1), "length of the first cycle"),
-            param("t_mul", Holds::Number(AT_LEAST_1), "2.0", "each cycle is so many times as long as the one before"),
-            param("m_mul", Holds::Number(ABOVE_0), "1.0", "factor from cycle to cycle on what lies above alpha"),
+            param(
+                "t_mul",
+                Holds::Number(AT_LEAST_1),
+                "2.0",
+                "each cycle is so many times as long as the one before",
+            ),
+            param(
+                "m_mul",
+                Holds::Number(ABOVE_0),
+                "1.0",
+                "factor from cycle to cycle on what lies above alpha",
+            ),
             param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
         ],
         expansion: "{base: initial_learning_rate, of: {restart: {kind: cosine, to: alpha x}, every: first_decay_steps, \
@@ -162,12 +197,24 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "keras.ReduceLROnPlateau",
         signature: &[
-            "monitor=", "factor=", "patience=", "verbose=", "mode=", "min_delta=", "cooldown=", "min_lr=",
+            "monitor=",
+            "factor=",
+            "patience=",
+            "verbose=",
+            "mode=",
+            "min_delta=",
+            "cooldown=",
+            "min_lr=",
         ],
         params: &[
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
             param("patience", Holds::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),
-            param("mode", Holds::Choice(&["auto", "min", "max"]), "auto", "whether lower or higher is better"),
+            param(
+                "mode",
+                Holds::Choice(&["auto", "min", "max"]),
+                "auto",
+                "whether lower or higher is better",
+            ),
             param("min_delta", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts, absolute"),
             param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
             param("min_lr", Holds::Lr, "0.0", "lower bound"),
@@ -200,7 +247,9 @@ fn cosine(given: &mut Given<'_, '_>) -> Option<Tree> {
         return Some(based(given.lr("initial_learning_rate")?, wave));
     };
     let warmup = given.tree("warmup_steps")?;
-    given.states_ticks(reckoned(&over, &warmup, |a, b| a + b).filter(|_| ticks(&over).is_some()).map(|(_, sum)| sum));
+    given.states_ticks(
+        reckoned(&over, &warmup, |a, b| a + b).filter(|_| ticks(&over).is_some()).map(|(_, sum)| sum),
+    );
     let rise = map([
         ("kind", text("linear")),
         ("from", given.tree("initial_learning_rate")?),
@@ -214,7 +263,8 @@ fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
     let mode = match given.choice("mode")? {
         "auto" if matches!(monitor.as_str(), "loss" | "val_loss") => "min",
         "auto" => {
-            let message = format!("expected `min` or `max`: whether `{monitor}` should fall or rise is not known");
+            let message =
+                format!("expected `min` or `max`: whether `{monitor}` should fall or rise is not known");
             return given.refuse("mode", message);
         }
         mode => mode,

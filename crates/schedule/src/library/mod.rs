@@ -255,9 +255,8 @@ impl Walk<'_> {
             entries.iter().partition(|(key, _)| matches!(key.name.as_str(), "clock" | "for"));
         let mut children = Vec::new();
         for (key, list) in &own {
-            let schedules = entry.extra.iter().any(|extra| {
-                extra.name == key.name && extra.holds == Within::Schedules
-            });
+            let schedules =
+                entry.extra.iter().any(|extra| extra.name == key.name && extra.holds == Within::Schedules);
             if let (true, Value::List(items)) = (schedules, &list.value) {
                 for (i, item) in items.iter().enumerate() {
                     let path = format!("{}[{i}]", join(path, &key.name));
@@ -268,7 +267,9 @@ impl Walk<'_> {
         }
         let own: Vec<(Key, Tree)> = own
             .into_iter()
-            .filter(|(key, value)| key.name != "kind" && !(value.value == Value::Null && entry.takes_none(&key.name)))
+            .filter(|(key, value)| {
+                key.name != "kind" && !(value.value == Value::Null && entry.takes_none(&key.name))
+            })
             .cloned()
             .collect();
         let own = Tree { place: tree.place, value: Value::Map(own) };
@@ -280,7 +281,10 @@ impl Walk<'_> {
         let mut expanded = build::placed(expanded, tree.place);
         let mut length = length;
         // A function that chooses among others is one of those in its turn.
-        if expanded.get("kind").is_some_and(|kind| matches!(&kind.value, Value::Text(name) if find(name).is_some())) {
+        if expanded
+            .get("kind")
+            .is_some_and(|kind| matches!(&kind.value, Value::Text(name) if find(name).is_some()))
+        {
             let before = self.problems.len();
             let (again, stated) = self.node(&expanded, path);
             let here = Expanded { tree: again, length: stated, origins: std::mem::take(&mut self.origins) };

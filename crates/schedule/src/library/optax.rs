@@ -1,7 +1,8 @@
 //! `optax.schedules`, as called with the number of updates before, and two of its transformations.
 
 use super::build::{
-    based, float, held, list, lr, map, phases, reckoned, scaled, text, ticks, times_base, whole, with, with_some,
+    based, float, held, list, lr, map, phases, reckoned, scaled, text, ticks, times_base, whole, with,
+    with_some,
 };
 use super::given::Given;
 use super::{Extra, Named, PLAIN, Within};
@@ -72,11 +73,20 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.exponential_decay",
         signature: &[
-            "init_value", "transition_steps", "decay_rate", "transition_begin=", "staircase=", "end_value=",
+            "init_value",
+            "transition_steps",
+            "decay_rate",
+            "transition_begin=",
+            "staircase=",
+            "end_value=",
         ],
         params: &[
             INIT,
-            required("transition_steps", Holds::Length(0), "the stretch after which the whole factor has been applied"),
+            required(
+                "transition_steps",
+                Holds::Length(0),
+                "the stretch after which the whole factor has been applied",
+            ),
             RATE,
             BEGIN,
             STAIRCASE,
@@ -172,14 +182,24 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.warmup_exponential_decay_schedule",
         signature: &[
-            "init_value", "peak_value", "warmup_steps", "transition_steps", "decay_rate", "transition_begin=",
-            "staircase=", "end_value=",
+            "init_value",
+            "peak_value",
+            "warmup_steps",
+            "transition_steps",
+            "decay_rate",
+            "transition_begin=",
+            "staircase=",
+            "end_value=",
         ],
         params: &[
             required("init_value", Holds::Lr, "lr at step 0"),
             PEAK,
             required("warmup_steps", Holds::Length(0), "length of the warmup"),
-            required("transition_steps", Holds::Length(0), "the stretch after which the whole factor has been applied"),
+            required(
+                "transition_steps",
+                Holds::Length(0),
+                "the stretch after which the whole factor has been applied",
+            ),
             RATE,
             BEGIN,
             STAIRCASE,
@@ -247,14 +267,26 @@ pub(super) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.linear_onecycle_schedule",
-        signature: &["transition_steps", "peak_value", "pct_start=", "pct_final=", "div_factor=", "final_div_factor="],
+        signature: &[
+            "transition_steps",
+            "peak_value",
+            "pct_start=",
+            "pct_final=",
+            "div_factor=",
+            "final_div_factor=",
+        ],
         params: &[
             TRANSITION,
             PEAK,
             SHARE,
             param("pct_final", Holds::Number(FROM_0_TO_1), "0.85", "share of the cycle at which it is back"),
             DIV,
-            param("final_div_factor", Holds::Number(ABOVE_0), "1e4", "the last lr is the first one over this"),
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "1e4",
+                "the last lr is the first one over this",
+            ),
         ],
         expansion: "{kind: piecewise, points: [[0, peak_value / div_factor], [int(pct_start * N), peak_value], \
                     [int(pct_final * N), peak_value / div_factor], [N, peak_value / (div_factor * final_div_factor)]]}",
@@ -277,7 +309,12 @@ pub(super) const ENTRIES: &[Named] = &[
             PEAK,
             SHARE,
             DIV,
-            param("final_div_factor", Holds::Number(ABOVE_0), "1e4", "the last lr is the first one over this"),
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "1e4",
+                "the last lr is the first one over this",
+            ),
         ],
         expansion: "{kind: piecewise, interp: cosine, points: [[0, peak_value / div_factor], [int(pct_start * N), \
                     peak_value], [N, peak_value / (div_factor * final_div_factor)]]}",
@@ -335,7 +372,15 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.contrib.reduce_on_plateau",
         aliases: &["optax.reduce_on_plateau"],
-        signature: &["factor=", "patience=", "rtol=", "atol=", "cooldown=", "accumulation_size=", "min_scale="],
+        signature: &[
+            "factor=",
+            "patience=",
+            "rtol=",
+            "atol=",
+            "cooldown=",
+            "accumulation_size=",
+            "min_scale=",
+        ],
         params: &[
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
             param("patience", Holds::Whole(1), "10", "looks without gain until a cut"),
@@ -389,7 +434,8 @@ pub(super) const ENTRIES: &[Named] = &[
         example: "optax.polyak_sgd(max_learning_rate=0.5)",
         expand: |given| {
             if given.number("scaling")? != 1.0 {
-                return given.refuse("scaling", "expected 1: optax's code and its documentation differ about others");
+                return given
+                    .refuse("scaling", "expected 1: optax's code and its documentation differ about others");
             }
             Some(map([
                 ("kind", text("polyak")),
@@ -411,7 +457,8 @@ const SCALES: Extra = Extra {
 };
 const TRANSITION: Param = required("transition_steps", Holds::Whole(1), "length N of the cycle, in steps");
 const SHARE: Param = param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
-const DIV: Param = param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
+const DIV: Param =
+    param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
 
 /// The way from one lr to another, after a stretch at the first.
 fn line(
@@ -435,13 +482,16 @@ fn line(
 
 /// The warmup of a schedule that begins with one.
 fn rise(given: &mut Given<'_, '_>) -> Option<Tree> {
-    Some(map([("kind", text("linear")), ("from", given.tree("init_value")?), ("to", given.tree("peak_value")?)]))
+    Some(map([
+        ("kind", text("linear")),
+        ("from", given.tree("init_value")?),
+        ("to", given.tree("peak_value")?),
+    ]))
 }
 
 /// Exponential decay from the value of one parameter.
 fn exponential(given: &mut Given<'_, '_>, from: &'static str) -> Option<Tree> {
-    let (init, every, rate) =
-        (given.lr(from)?, given.tree("transition_steps")?, given.number("decay_rate")?);
+    let (init, every, rate) = (given.lr(from)?, given.tree("transition_steps")?, given.number("decay_rate")?);
     if ticks(&every) == Some(0.0) || rate == 0.0 {
         return Some(held(lr(init)));
     }

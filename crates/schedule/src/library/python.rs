@@ -154,17 +154,16 @@ fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
                 at += c.len_utf8();
                 continue;
             }
-            c if c.is_alphabetic() || c == '_' => {
-                (Kind::Name, run(&|c| c.is_alphanumeric() || c == '_'))
-            }
+            c if c.is_alphabetic() || c == '_' => (Kind::Name, run(&|c| c.is_alphanumeric() || c == '_')),
             c if c.is_ascii_digit()
                 || (c == '.' && rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit())) =>
             {
                 (Kind::Number, number(rest))
             }
-            '"' | '\'' => (Kind::Text, string(rest, first).ok_or_else(|| {
-                source.problem(at, at + 1, "this string has no end")
-            })?),
+            '"' | '\'' => (
+                Kind::Text,
+                string(rest, first).ok_or_else(|| source.problem(at, at + 1, "this string has no end"))?,
+            ),
             _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
                 Some(sign) => (Kind::Sign, sign.len()),
                 None => {
@@ -195,9 +194,7 @@ fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
         at += length;
     }
     match open.last() {
-        Some((bracket, at)) => {
-            Err(source.problem(*at, at + 1, format!("this `{bracket}` is never closed")))
-        }
+        Some((bracket, at)) => Err(source.problem(*at, at + 1, format!("this `{bracket}` is never closed"))),
         None => Ok(tokens),
     }
 }

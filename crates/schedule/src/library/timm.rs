@@ -13,32 +13,50 @@ use crate::tree::{Tree, Value};
 
 const LENGTH: Param = required("t_initial", Holds::Length(1), "length of the first cycle");
 const LR_MIN: Param = param("lr_min", Holds::Lr, "0.0", "lr at the end of a cycle, and after the last");
-const CYCLE_MUL: Param =
-    param("cycle_mul", Holds::Number(AT_LEAST_1), "1.0", "each cycle is so many times as long as the one before");
-const CYCLE_DECAY: Param = param("cycle_decay", Holds::Number(ABOVE_0), "1.0", "factor on the highest lr from cycle to cycle");
+const CYCLE_MUL: Param = param(
+    "cycle_mul",
+    Holds::Number(AT_LEAST_1),
+    "1.0",
+    "each cycle is so many times as long as the one before",
+);
+const CYCLE_DECAY: Param =
+    param("cycle_decay", Holds::Number(ABOVE_0), "1.0", "factor on the highest lr from cycle to cycle");
 const CYCLE_LIMIT: Param = param("cycle_limit", Holds::Whole(1), "1", "number of cycles");
 const WARMUP: Param = param("warmup_t", Holds::Length(0), "0", "length of the warmup");
 const FIRST: Param = param("warmup_lr_init", Holds::Lr, "0.0", "lr at the start of the warmup");
-const OVERLAY: Param = param("warmup_prefix", Holds::Flag, "false", "whether the schedule begins behind the warmup");
-const PREFIX: Param = param("warmup_prefix", Holds::Flag, "true", "whether the schedule begins behind the warmup");
-const EPOCHS: Param = param("t_in_epochs", Holds::Flag, "true", "count epochs, the lr changing once in each; else steps");
-const K: Param = param("k_decay", Holds::Number(ABOVE_0), "1.0", "bends the clock of a cycle: p^k stands for p");
-const NOISE: &[(&str, &str)] = &[(
-    "noise_range_t",
-    "the noise is drawn by torch's generator, whose numbers other programs don't have",
-)];
+const OVERLAY: Param =
+    param("warmup_prefix", Holds::Flag, "false", "whether the schedule begins behind the warmup");
+const PREFIX: Param =
+    param("warmup_prefix", Holds::Flag, "true", "whether the schedule begins behind the warmup");
+const EPOCHS: Param =
+    param("t_in_epochs", Holds::Flag, "true", "count epochs, the lr changing once in each; else steps");
+const K: Param =
+    param("k_decay", Holds::Number(ABOVE_0), "1.0", "bends the clock of a cycle: p^k stands for p");
+const NOISE: &[(&str, &str)] =
+    &[("noise_range_t", "the noise is drawn by torch's generator, whose numbers other programs don't have")];
 
 pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.CosineLRScheduler",
         signature: &[
-            "optimizer", "t_initial", "lr_min=", "cycle_mul=", "cycle_decay=", "cycle_limit=", "warmup_t=",
-            "warmup_lr_init=", "warmup_prefix=", "t_in_epochs=", "noise_range_t=", "noise_pct=", "noise_std=",
-            "noise_seed=", "k_decay=", "initialize=",
+            "optimizer",
+            "t_initial",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "k_decay=",
+            "initialize=",
         ],
-        params: &[
-            LENGTH, LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS, K,
-        ],
+        params: &[LENGTH, LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS, K],
         refused: NOISE,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
                     warmup_t, of: {restart: {kind: cosine, to: lr_min, k: k_decay}, every: t_initial, mult: cycle_mul, \
@@ -46,11 +64,8 @@ pub(super) const ENTRIES: &[Named] = &[
         note: OVERLAID,
         example: "timm.scheduler.CosineLRScheduler(optimizer, t_initial=100, warmup_t=5, warmup_lr_init=1e-5)",
         expand: |given| {
-            let wave = map([
-                ("kind", text("cosine")),
-                ("to", given.tree("lr_min")?),
-                ("k", given.tree("k_decay")?),
-            ]);
+            let wave =
+                map([("kind", text("cosine")), ("to", given.tree("lr_min")?), ("k", given.tree("k_decay")?)]);
             let cycles = cycles(given, wave)?;
             let body = warmed(given, cycles)?;
             clocked(given, body)
@@ -60,15 +75,36 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.TanhLRScheduler",
         signature: &[
-            "optimizer", "t_initial", "lb=", "ub=", "lr_min=", "cycle_mul=", "cycle_decay=", "cycle_limit=",
-            "warmup_t=", "warmup_lr_init=", "warmup_prefix=", "t_in_epochs=", "noise_range_t=", "noise_pct=",
-            "noise_std=", "noise_seed=", "initialize=",
+            "optimizer",
+            "t_initial",
+            "lb=",
+            "ub=",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
         ],
         params: &[
             LENGTH,
             param("lb", Holds::Number(ANY), "-7.0", "argument at the start of a cycle"),
             param("ub", Holds::Number(ANY), "3.0", "argument at its end, above lb"),
-            LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS,
+            LR_MIN,
+            CYCLE_MUL,
+            CYCLE_DECAY,
+            CYCLE_LIMIT,
+            WARMUP,
+            FIRST,
+            OVERLAY,
+            EPOCHS,
         ],
         refused: NOISE,
         expansion: "{clock: epoch, warmup: {over: warmup_t, from: warmup_lr_init, mode: overlay, target: body}, body: \
@@ -84,14 +120,36 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.PolyLRScheduler",
         signature: &[
-            "optimizer", "t_initial", "power=", "lr_min=", "cycle_mul=", "cycle_decay=", "cycle_limit=", "warmup_t=",
-            "warmup_lr_init=", "warmup_prefix=", "t_in_epochs=", "noise_range_t=", "noise_pct=", "noise_std=",
-            "noise_seed=", "k_decay=", "initialize=",
+            "optimizer",
+            "t_initial",
+            "power=",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "k_decay=",
+            "initialize=",
         ],
         params: &[
             LENGTH,
             param("power", Holds::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
-            LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS, K,
+            LR_MIN,
+            CYCLE_MUL,
+            CYCLE_DECAY,
+            CYCLE_LIMIT,
+            WARMUP,
+            FIRST,
+            OVERLAY,
+            EPOCHS,
+            K,
         ],
         refused: NOISE,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
@@ -115,13 +173,26 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.StepLRScheduler",
         signature: &[
-            "optimizer", "decay_t", "decay_rate=", "warmup_t=", "warmup_lr_init=", "warmup_prefix=", "t_in_epochs=",
-            "noise_range_t=", "noise_pct=", "noise_std=", "noise_seed=", "initialize=",
+            "optimizer",
+            "decay_t",
+            "decay_rate=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
         ],
         params: &[
             required("decay_t", Holds::Length(1), "length of a stretch"),
             param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
-            WARMUP, FIRST, PREFIX, EPOCHS,
+            WARMUP,
+            FIRST,
+            PREFIX,
+            EPOCHS,
         ],
         refused: NOISE,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: step, \
@@ -143,13 +214,26 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.MultiStepLRScheduler",
         signature: &[
-            "optimizer", "decay_t", "decay_rate=", "warmup_t=", "warmup_lr_init=", "warmup_prefix=", "t_in_epochs=",
-            "noise_range_t=", "noise_pct=", "noise_std=", "noise_seed=", "initialize=",
+            "optimizer",
+            "decay_t",
+            "decay_rate=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
         ],
         params: &[
             required("decay_t", Holds::Lengths, "the milestones"),
             param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
-            WARMUP, FIRST, PREFIX, EPOCHS,
+            WARMUP,
+            FIRST,
+            PREFIX,
+            EPOCHS,
         ],
         refused: NOISE,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: \
@@ -182,9 +266,24 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.WSDLRScheduler",
         signature: &[
-            "optimizer", "t_initial", "decay_t", "lr_min=", "stable_fn=", "stable_timescale=", "stable_power=",
-            "decay_fn=", "decay_power=", "decay_ratio=", "warmup_t=", "warmup_lr_init=", "t_in_epochs=",
-            "noise_range_t=", "noise_pct=", "noise_std=", "noise_seed=", "initialize=",
+            "optimizer",
+            "t_initial",
+            "decay_t",
+            "lr_min=",
+            "stable_fn=",
+            "stable_timescale=",
+            "stable_power=",
+            "decay_fn=",
+            "decay_power=",
+            "decay_ratio=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
         ],
         params: &[
             required("t_initial", Holds::Length(1), "length of the stable part and the decay"),
@@ -201,7 +300,9 @@ pub(super) const ENTRIES: &[Named] = &[
             ),
             param("decay_power", Holds::Number(ABOVE_0), "0.5", "exponent of the way down `power`"),
             param("decay_ratio", Holds::Number(BETWEEN_0_AND_1), "0.1", "how steep `exp` is"),
-            WARMUP, FIRST, EPOCHS,
+            WARMUP,
+            FIRST,
+            EPOCHS,
         ],
         refused: NOISE,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
@@ -215,8 +316,20 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.PlateauLRScheduler",
         signature: &[
-            "optimizer", "decay_rate=", "patience_t=", "threshold=", "cooldown_t=", "warmup_t=", "warmup_lr_init=",
-            "lr_min=", "mode=", "noise_range_t=", "noise_type=", "noise_pct=", "noise_std=", "noise_seed=",
+            "optimizer",
+            "decay_rate=",
+            "patience_t=",
+            "threshold=",
+            "cooldown_t=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "lr_min=",
+            "mode=",
+            "noise_range_t=",
+            "noise_type=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
             "initialize=",
         ],
         params: &[
@@ -244,25 +357,60 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.create_scheduler_v2",
         signature: &[
-            "optimizer", "sched=", "num_epochs=", "decay_epochs=", "decay_milestones=", "cooldown_epochs=",
-            "patience_epochs=", "decay_rate=", "min_lr=", "warmup_lr=", "warmup_epochs=", "warmup_prefix=", "noise=",
-            "noise_pct=", "noise_std=", "noise_seed=", "cycle_mul=", "cycle_decay=", "cycle_limit=", "k_decay=",
-            "decay_fn=", "stable_timescale=", "plateau_mode=", "step_on_epochs=", "updates_per_epoch=",
+            "optimizer",
+            "sched=",
+            "num_epochs=",
+            "decay_epochs=",
+            "decay_milestones=",
+            "cooldown_epochs=",
+            "patience_epochs=",
+            "decay_rate=",
+            "min_lr=",
+            "warmup_lr=",
+            "warmup_epochs=",
+            "warmup_prefix=",
+            "noise=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "k_decay=",
+            "decay_fn=",
+            "stable_timescale=",
+            "plateau_mode=",
+            "step_on_epochs=",
+            "updates_per_epoch=",
         ],
         params: &[
             param("sched", Holds::Choice(SCHEDS), "cosine", "which scheduler"),
             param("num_epochs", Holds::Whole(1), "300", "its length in epochs"),
-            optional("decay_epochs", Holds::Number(ABOVE_0), "of step (90) and of wsd and rsqrt (0.2, a share below 1)"),
+            optional(
+                "decay_epochs",
+                Holds::Number(ABOVE_0),
+                "of step (90) and of wsd and rsqrt (0.2, a share below 1)",
+            ),
             optional("decay_milestones", Holds::Lengths, "of multistep; 90, 180 and 270 if not given"),
             param("cooldown_epochs", Holds::Whole(0), "0", "epochs at the last lr behind the schedule"),
             param("patience_epochs", Holds::Whole(0), "10", "of plateau"),
-            param("decay_rate", Holds::Number(ABOVE_0), "0.1", "of step, multistep and plateau; the power of poly"),
+            param(
+                "decay_rate",
+                Holds::Number(ABOVE_0),
+                "0.1",
+                "of step, multistep and plateau; the power of poly",
+            ),
             param("min_lr", Holds::Lr, "0.0", "lower bound"),
             param("warmup_lr", Holds::Lr, "1e-5", "lr at the start of the warmup"),
             param("warmup_epochs", Holds::Whole(0), "0", "length of the warmup"),
             OVERLAY,
             CYCLE_MUL,
-            param("cycle_decay", Holds::Number(ABOVE_0), "0.1", "factor on the highest lr from cycle to cycle"),
+            param(
+                "cycle_decay",
+                Holds::Number(ABOVE_0),
+                "0.1",
+                "factor on the highest lr from cycle to cycle",
+            ),
             CYCLE_LIMIT,
             K,
             optional(
@@ -270,12 +418,24 @@ pub(super) const ENTRIES: &[Named] = &[
                 Holds::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
                 "of wsd (1-sqrt) and rsqrt (linear)",
             ),
-            optional("stable_timescale", Holds::Number(ABOVE_0), "of rsqrt, in epochs; warmup_epochs if not given"),
+            optional(
+                "stable_timescale",
+                Holds::Number(ABOVE_0),
+                "of rsqrt, in epochs; warmup_epochs if not given",
+            ),
             param("plateau_mode", Holds::Choice(&["min", "max"]), "max", "of plateau"),
             param("step_on_epochs", Holds::Flag, "true", "change the lr once in an epoch; else at each step"),
-            param("updates_per_epoch", Holds::Whole(0), "0", "steps in an epoch; needed if not step_on_epochs"),
+            param(
+                "updates_per_epoch",
+                Holds::Whole(0),
+                "0",
+                "steps in an epoch; needed if not step_on_epochs",
+            ),
         ],
-        refused: &[("noise", "the noise is drawn by torch's generator, whose numbers other programs don't have")],
+        refused: &[(
+            "noise",
+            "the noise is drawn by torch's generator, whose numbers other programs don't have",
+        )],
         expansion: "the scheduler that `sched` names, as above",
         note: "It returns the scheduler and a number of epochs; `[0]` may stand behind the call",
         example: "timm.scheduler.create_scheduler_v2(optimizer, 'cosine', num_epochs=100, warmup_epochs=5)[0]",
@@ -302,7 +462,8 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
     let n = limit as f64;
     let warm = if given.flag("warmup_prefix")? { ticks(&given.tree("warmup_t")?) } else { Some(0.0) };
     let whole_length = ticks(&every).zip(warm).map(|(every, warm)| {
-        let cycles = if mul == 1.0 { every * n } else { (every * (libm::pow(mul, n) - 1.0) / (mul - 1.0)).floor() };
+        let cycles =
+            if mul == 1.0 { every * n } else { (every * (libm::pow(mul, n) - 1.0) / (mul - 1.0)).floor() };
         cycles + warm
     });
     states(given, whole_length)?;
@@ -323,7 +484,11 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
 }
 
 fn states(given: &mut Given<'_, '_>, ticks: Option<f64>) -> Option<()> {
-    if given.flag("t_in_epochs")? { given.states_epochs(ticks) } else { given.states_ticks(ticks) }
+    if given.flag("t_in_epochs")? {
+        given.states_epochs(ticks)
+    } else {
+        given.states_ticks(ticks)
+    }
     Some(())
 }
 
@@ -333,11 +498,8 @@ fn warmed(given: &mut Given<'_, '_>, body: Tree) -> Option<Tree> {
     if ticks(&over) == Some(0.0) {
         return Some(body);
     }
-    let behind = if given.flag("warmup_prefix")? {
-        body
-    } else {
-        map([("shift", over.clone()), ("of", body)])
-    };
+    let behind =
+        if given.flag("warmup_prefix")? { body } else { map([("shift", over.clone()), ("of", body)]) };
     Some(super::build::warmed(over, from, behind))
 }
 
@@ -354,17 +516,14 @@ fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
     if lb >= ub {
         return given.refuse("ub", format!("`ub` ({ub}) must be above `lb` ({lb})"));
     }
-    let way = map([
-        ("kind", text("tanh")),
-        ("lb", float(lb)),
-        ("ub", float(ub)),
-        ("to", given.tree("lr_min")?),
-    ]);
+    let way =
+        map([("kind", text("tanh")), ("lb", float(lb)), ("ub", float(ub)), ("to", given.tree("lr_min")?)]);
     // Behind the last cycle lr_min holds, which is a hair below the end of the curve.
     let mut body = cycles(given, way)?;
     if body.get("restart").is_none() {
         let (every, to) = (given.tree("t_initial")?, given.tree("lr_min")?);
-        body = map([("restart", without(body, "over")), ("every", every), ("limit", whole(1.0)), ("then", to)]);
+        body =
+            map([("restart", without(body, "over")), ("every", every), ("limit", whole(1.0)), ("then", to)]);
     }
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     let tree = if ticks(&over) == Some(0.0) {
@@ -437,7 +596,9 @@ fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
         Some(timescale) => timescale,
         None => match ticks(&given.tree("warmup_t")?) {
             Some(warm) if warm > 0.0 => warm,
-            _ => return given.refuse("stable_timescale", "expected a number above 0 where there is no warmup"),
+            _ => {
+                return given.refuse("stable_timescale", "expected a number above 0 where there is no warmup");
+            }
         },
     };
     let power = if given.choice("stable_fn")? == "rsqrt" { 0.5 } else { given.number("stable_power")? };
@@ -565,7 +726,8 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
             // As Python rounds: halves go to the even number.
             let down = down.round_ties_even();
             if !(down > 0.0 && down <= length) {
-                let message = format!("the decay would take {down} of {length}: expected more than 0 and at most all");
+                let message =
+                    format!("the decay would take {down} of {length}: expected more than 0 and at most all");
                 return given.refuse("decay_epochs", message);
             }
             set("t_initial", whole(length));

@@ -1,6 +1,8 @@
 //! `torch.optim.lr_scheduler`, as called once after each update. The optimiser's lr is the base lr.
 
-use super::build::{float, held, list, map, phases, reckoned, text, ticks, times_base, whole, with, with_some};
+use super::build::{
+    float, held, list, map, phases, reckoned, text, ticks, times_base, whole, with, with_some,
+};
 use super::given::{Child, Given};
 use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
@@ -112,7 +114,12 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "torch.LinearLR",
         signature: &["optimizer", "start_factor=", "end_factor=", "total_iters=", "last_epoch="],
         params: &[
-            param("start_factor", Holds::Number(SHARE), "0.3333333333333333", "factor on the base lr at step 0"),
+            param(
+                "start_factor",
+                Holds::Number(SHARE),
+                "0.3333333333333333",
+                "factor on the base lr at step 0",
+            ),
             param("end_factor", Holds::Number(FROM_0_TO_1), "1.0", "factor at step total_iters and after"),
             param("total_iters", Holds::Length(0), "5", "length of the way"),
             LAST_EPOCH,
@@ -214,14 +221,29 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "torch.CyclicLR",
         signature: &[
-            "optimizer", "base_lr", "max_lr", "step_size_up=", "step_size_down=", "mode=", "gamma=", "scale_fn=",
-            "scale_mode=", "cycle_momentum=", "base_momentum=", "max_momentum=", "last_epoch=",
+            "optimizer",
+            "base_lr",
+            "max_lr",
+            "step_size_up=",
+            "step_size_down=",
+            "mode=",
+            "gamma=",
+            "scale_fn=",
+            "scale_mode=",
+            "cycle_momentum=",
+            "base_momentum=",
+            "max_momentum=",
+            "last_epoch=",
         ],
         params: &[
             required("base_lr", Holds::Lr, "lr at the foot of each cycle"),
             param("max_lr", Holds::Lr, "1x", "lr at the top of the first cycle"),
             param("step_size_up", Holds::Length(1), "2000", "length of the rise"),
-            optional("step_size_down", Holds::Length(1), "length of the fall; as long as the rise if not given"),
+            optional(
+                "step_size_down",
+                Holds::Length(1),
+                "length of the fall; as long as the rise if not given",
+            ),
             param(
                 "mode",
                 Holds::Choice(&["triangular", "triangular2", "exp_range"]),
@@ -257,8 +279,19 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "torch.OneCycleLR",
         signature: &[
-            "optimizer", "max_lr", "total_steps=", "epochs=", "steps_per_epoch=", "pct_start=", "anneal_strategy=",
-            "cycle_momentum=", "base_momentum=", "max_momentum=", "div_factor=", "final_div_factor=", "three_phase=",
+            "optimizer",
+            "max_lr",
+            "total_steps=",
+            "epochs=",
+            "steps_per_epoch=",
+            "pct_start=",
+            "anneal_strategy=",
+            "cycle_momentum=",
+            "base_momentum=",
+            "max_momentum=",
+            "div_factor=",
+            "final_div_factor=",
+            "three_phase=",
             "last_epoch=",
         ],
         params: &[
@@ -272,7 +305,12 @@ pub(super) const ENTRIES: &[Named] = &[
             param("base_momentum", Holds::Number(FROM_0_BELOW_1), "0.85", "momentum at the top"),
             param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.95", "momentum at both ends"),
             param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is max_lr / div_factor"),
-            param("final_div_factor", Holds::Number(ABOVE_0), "10000.0", "the last lr is the first one over this"),
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "10000.0",
+                "the last lr is the first one over this",
+            ),
             param("three_phase", Holds::Flag, "false", "fall as long as it rose, then on to the last lr"),
             LAST_EPOCH,
         ],
@@ -334,7 +372,15 @@ pub(super) const ENTRIES: &[Named] = &[
 ];
 
 pub(super) const PLATEAU_SIGNATURE: &[&str] = &[
-    "optimizer", "mode=", "factor=", "patience=", "threshold=", "threshold_mode=", "cooldown=", "min_lr=", "eps=",
+    "optimizer",
+    "mode=",
+    "factor=",
+    "patience=",
+    "threshold=",
+    "threshold_mode=",
+    "cooldown=",
+    "min_lr=",
+    "eps=",
     "verbose=",
 ];
 
@@ -343,7 +389,12 @@ pub(super) const PLATEAU: &[Param] = &[
     param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
     param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
     param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
-    param("threshold_mode", Holds::Choice(&["rel", "abs"]), "rel", "whether `threshold` is a share of the best"),
+    param(
+        "threshold_mode",
+        Holds::Choice(&["rel", "abs"]),
+        "rel",
+        "whether `threshold` is a share of the best",
+    ),
     param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
     param("min_lr", Holds::Lr, "0", "lower bound"),
     param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made"),
@@ -437,14 +488,21 @@ fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
     let milestones = given.items("milestones");
     let names: Vec<String> = given.children.iter().map(|child| kind(child).to_owned()).collect();
     if milestones.len() + 1 != names.len() {
-        let message = format!("{} schedules need {} milestones, found {}", names.len(), names.len().max(1) - 1, milestones.len());
+        let message = format!(
+            "{} schedules need {} milestones, found {}",
+            names.len(),
+            names.len().max(1) - 1,
+            milestones.len()
+        );
         return given.refuse("milestones", message);
     }
     for (i, name) in names.iter().enumerate() {
         let reason = match name.as_str() {
             "torch.OneCycleLR" | "torch.CyclicLR" => "in torch it changes the lr that the others start from",
             "torch.ReduceLROnPlateau" => "torch gives it no metric there",
-            "torch.MultiplicativeLR" if i > 0 => "in torch it goes on from the lr before it, not from the base lr",
+            "torch.MultiplicativeLR" if i > 0 => {
+                "in torch it goes on from the lr before it, not from the base lr"
+            }
             "torch.SequentialLR" | "torch.ChainedScheduler" if i > 0 => "torch fails where it begins",
             _ => continue,
         };
@@ -455,11 +513,7 @@ fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
 }
 
 /// The schedules inside, one after another, each from its milestone.
-pub(super) fn sequence(
-    given: &mut Given<'_, '_>,
-    name: &'static str,
-    milestones: &[Tree],
-) -> Option<Tree> {
+pub(super) fn sequence(given: &mut Given<'_, '_>, name: &'static str, milestones: &[Tree]) -> Option<Tree> {
     let children = std::mem::take(&mut given.children);
     let mut lengths = Vec::new();
     let mut before: Option<&Tree> = None;
@@ -471,7 +525,9 @@ pub(super) fn sequence(
         match length {
             Some((length, number)) if number >= 0.0 => lengths.push(length),
             Some(_) => return given.refuse(name, "expected places one after another"),
-            None => return given.refuse(name, "expected places in one unit: all in steps, or all in percent"),
+            None => {
+                return given.refuse(name, "expected places in one unit: all in steps, or all in percent");
+            }
         }
         before = Some(milestone);
     }
@@ -505,15 +561,22 @@ fn chained(given: &mut Given<'_, '_>) -> Option<Tree> {
             "torch.CosineAnnealingLR" if floor => {
                 "with an eta_min above 0 torch's step-by-step form is no product of factors"
             }
-            "torch.StepLR" | "torch.MultiStepLR" | "torch.ConstantLR" | "torch.LinearLR" | "torch.ExponentialLR"
-            | "torch.PolynomialLR" | "torch.CosineAnnealingLR" | "torch.MultiplicativeLR" => "",
+            "torch.StepLR"
+            | "torch.MultiStepLR"
+            | "torch.ConstantLR"
+            | "torch.LinearLR"
+            | "torch.ExponentialLR"
+            | "torch.PolynomialLR"
+            | "torch.CosineAnnealingLR"
+            | "torch.MultiplicativeLR" => "",
             "torch.ReduceLROnPlateau" => "torch gives it no metric there",
             _ if name.starts_with("torch.") => "in torch it sets the lr anew and undoes the others",
             _ => "",
         };
         let alone = given.items("schedulers").len() == 1 && name != "torch.ReduceLROnPlateau";
         if !reason.is_empty() && !alone {
-            let message = format!("`{name}` can't stand inside `torch.ChainedScheduler`: {reason}; write `chain`");
+            let message =
+                format!("`{name}` can't stand inside `torch.ChainedScheduler`: {reason}; write `chain`");
             return given.refuse("schedulers", message);
         }
         let longest = match (given.length, child.length) {

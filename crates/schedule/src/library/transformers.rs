@@ -1,6 +1,8 @@
 //! `transformers.optimization`, as called once after each update. The optimiser's lr is the base lr.
 
-use super::build::{entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some};
+use super::build::{
+    entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
+};
 use super::given::Given;
 use super::torch::{PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_SIGNATURE, plateau};
 use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
@@ -10,8 +12,10 @@ use crate::catalogue::{
 use crate::rule::{EVERY, WATCH};
 use crate::tree::{Tree, Value};
 
-const WARMUP: Param = required("num_warmup_steps", Holds::Length(0), "length W of the warmup, which begins at 0");
-const TOTAL: Param = required("num_training_steps", Holds::Length(1), "length T of the whole, the warmup counted");
+const WARMUP: Param =
+    required("num_warmup_steps", Holds::Length(0), "length W of the warmup, which begins at 0");
+const TOTAL: Param =
+    required("num_training_steps", Holds::Length(1), "length T of the whole, the warmup counted");
 const WAVES: Param = param("num_cycles", Holds::Number(ABOVE_0), "0.5", "waves over the decay");
 const MIN_LR: Param = optional("min_lr", Holds::Lr, "lr at the foot of the wave");
 const MIN_RATE: Param =
@@ -21,7 +25,11 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_scheduler",
         signature: &[
-            "name", "optimizer", "num_warmup_steps=", "num_training_steps=", "scheduler_specific_kwargs=",
+            "name",
+            "optimizer",
+            "num_warmup_steps=",
+            "num_training_steps=",
+            "scheduler_specific_kwargs=",
         ],
         params: &[
             required("name", Holds::Choice(NAMES), "which of the schedules below"),
@@ -115,7 +123,14 @@ pub(super) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_polynomial_decay_schedule_with_warmup",
         aliases: &["transformers.polynomial"],
-        signature: &["optimizer", "num_warmup_steps", "num_training_steps", "lr_end=", "power=", "last_epoch="],
+        signature: &[
+            "optimizer",
+            "num_warmup_steps",
+            "num_training_steps",
+            "lr_end=",
+            "power=",
+            "last_epoch=",
+        ],
         params: &[
             WARMUP,
             TOTAL,
@@ -131,10 +146,14 @@ pub(super) const ENTRIES: &[Named] = &[
         expand: |given| {
             let (over, n) = decay(given)?;
             if n == 0.0 {
-                return given.refuse("num_warmup_steps", "expected other than `num_training_steps`: nothing is left to decay");
+                return given.refuse(
+                    "num_warmup_steps",
+                    "expected other than `num_training_steps`: nothing is left to decay",
+                );
             }
             let (to, power) = (given.tree("lr_end")?, given.tree("power")?);
-            let fall = map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
+            let fall =
+                map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
             let fall = if n > 0.0 { fall } else { held(to) };
             Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
         },
@@ -177,7 +196,12 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup",
         aliases: &["transformers.cosine_with_min_lr"],
         signature: &[
-            "optimizer", "num_warmup_steps", "num_training_steps", "num_cycles=", "last_epoch=", "min_lr=",
+            "optimizer",
+            "num_warmup_steps",
+            "num_training_steps",
+            "num_cycles=",
+            "last_epoch=",
+            "min_lr=",
             "min_lr_rate=",
         ],
         params: &[WARMUP, TOTAL, WAVES, LAST_EPOCH, MIN_LR, MIN_RATE],
@@ -196,8 +220,14 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
         aliases: &["transformers.cosine_warmup_with_min_lr"],
         signature: &[
-            "optimizer", "num_warmup_steps", "num_training_steps", "num_cycles=", "last_epoch=", "min_lr=",
-            "min_lr_rate=", "warmup_lr_rate=",
+            "optimizer",
+            "num_warmup_steps",
+            "num_training_steps",
+            "num_cycles=",
+            "last_epoch=",
+            "min_lr=",
+            "min_lr_rate=",
+            "warmup_lr_rate=",
         ],
         params: &[
             WARMUP,
@@ -206,7 +236,11 @@ pub(super) const ENTRIES: &[Named] = &[
             LAST_EPOCH,
             MIN_LR,
             MIN_RATE,
-            optional("warmup_lr_rate", Holds::Number(AT_LEAST_0), "first lr of the warmup, as a factor of the base lr"),
+            optional(
+                "warmup_lr_rate",
+                Holds::Number(AT_LEAST_0),
+                "first lr of the warmup, as a factor of the base lr",
+            ),
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x, sample: right}, {kind: cosine, to: min_lr, over: \
                     max(T - W, 1), cycles: num_cycles, sample: right, after: continue}]}; with warmup_lr_rate the warmup is \
@@ -221,12 +255,8 @@ pub(super) const ENTRIES: &[Named] = &[
                 Some(rate) => (times_base(rate), "closed"),
                 None => (float(0.0), "right"),
             };
-            let rise = map([
-                ("kind", text("linear")),
-                ("from", from),
-                ("to", text("1x")),
-                ("sample", text(sample)),
-            ]);
+            let rise =
+                map([("kind", text("linear")), ("from", from), ("to", text("1x")), ("sample", text(sample))]);
             Some(phases(vec![(given.tree("num_warmup_steps")?, rise)], fall))
         },
         ..PLAIN
@@ -235,8 +265,16 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "transformers.get_wsd_schedule",
         aliases: &["transformers.warmup_stable_decay"],
         signature: &[
-            "optimizer", "num_warmup_steps", "num_decay_steps", "num_training_steps=", "num_stable_steps=",
-            "warmup_type=", "decay_type=", "min_lr_ratio=", "num_cycles=", "last_epoch=",
+            "optimizer",
+            "num_warmup_steps",
+            "num_decay_steps",
+            "num_training_steps=",
+            "num_stable_steps=",
+            "warmup_type=",
+            "decay_type=",
+            "min_lr_ratio=",
+            "num_cycles=",
+            "last_epoch=",
         ],
         params: &[
             required("num_warmup_steps", Holds::Length(0), "length W of the warmup"),
@@ -245,7 +283,12 @@ pub(super) const ENTRIES: &[Named] = &[
             optional("num_stable_steps", Holds::Length(0), "length S between; T - W - D if not given"),
             param("warmup_type", Holds::Choice(SHAPES), "linear", "way up, from min_lr_ratio"),
             param("decay_type", Holds::Choice(SHAPES), "cosine", "way down, to min_lr_ratio"),
-            param("min_lr_ratio", Holds::Number(FROM_0_TO_1), "0", "the lowest lr as a factor of the base lr"),
+            param(
+                "min_lr_ratio",
+                Holds::Number(FROM_0_TO_1),
+                "0",
+                "the lowest lr as a factor of the base lr",
+            ),
             WAVES,
             LAST_EPOCH,
         ],
@@ -261,15 +304,33 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "transformers.get_greedy_schedule",
         aliases: &["transformers.greedy", "transformers.GreedyLR"],
         signature: &[
-            "optimizer", "mode=", "factor=", "patience=", "threshold=", "threshold_mode=", "cooldown=", "warmup=",
-            "min_lr=", "max_lr=", "eps=", "verbose=", "smooth=", "window_size=", "reset_start=",
+            "optimizer",
+            "mode=",
+            "factor=",
+            "patience=",
+            "threshold=",
+            "threshold_mode=",
+            "cooldown=",
+            "warmup=",
+            "min_lr=",
+            "max_lr=",
+            "eps=",
+            "verbose=",
+            "smooth=",
+            "window_size=",
+            "reset_start=",
         ],
         params: &[
             param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better"),
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
             param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
             param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),
-            param("threshold_mode", Holds::Choice(&["rel", "abs"]), "abs", "whether `threshold` is a share of the best"),
+            param(
+                "threshold_mode",
+                Holds::Choice(&["rel", "abs"]),
+                "abs",
+                "whether `threshold` is a share of the best",
+            ),
             param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut"),
             param("warmup", Holds::Whole(0), "0", "looks to wait after a rise"),
             param("min_lr", Holds::Lr, "1e-3", "lower bound"),
@@ -293,8 +354,18 @@ pub(super) const ENTRIES: &[Named] = &[
 const SHAPES: &[&str] = &["linear", "cosine", "1-sqrt"];
 
 const NAMES: &[&str] = &[
-    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
-    "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+    "reduce_lr_on_plateau",
+    "cosine_with_min_lr",
+    "cosine_warmup_with_min_lr",
+    "warmup_stable_decay",
+    "greedy",
 ];
 
 /// T - W, and how many steps that is; states T.
@@ -326,7 +397,9 @@ fn foot(given: &mut Given<'_, '_>) -> Option<Tree> {
         (Some(lr), None) => Some(lr),
         (None, Some(rate)) => Some(times_base(rate)),
         (None, None) => given.refuse("min_lr", "expected `min_lr` or `min_lr_rate`"),
-        (Some(_), Some(_)) => given.refuse("min_lr_rate", "expected one of `min_lr` and `min_lr_rate`, found both"),
+        (Some(_), Some(_)) => {
+            given.refuse("min_lr_rate", "expected one of `min_lr` and `min_lr_rate`, found both")
+        }
     }
 }
 
@@ -345,10 +418,13 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
             };
             left
         }
-        None => return given.refuse("num_training_steps", "expected `num_training_steps` or `num_stable_steps`"),
+        None => {
+            return given.refuse("num_training_steps", "expected `num_training_steps` or `num_stable_steps`");
+        }
     };
     if given.has("num_stable_steps") {
-        let sum = [&warmup, &stable.0, &decay].into_iter().try_fold(0.0, |sum, length| Some(sum + ticks(length)?));
+        let sum =
+            [&warmup, &stable.0, &decay].into_iter().try_fold(0.0, |sum, length| Some(sum + ticks(length)?));
         given.states_ticks(sum);
     }
     let shape = match given.choice("warmup_type")? {

@@ -59,12 +59,18 @@ fn the_table_is_whole() {
         assert!(!entry.expansion.is_empty() && !entry.note.ends_with('.'), "{}", entry.name);
         let required = |name: &str| entry.signature.contains(&name);
         for param in entry.params {
-            let known = required(param.name) || entry.signature.contains(&format!("{}=", param.name).as_str());
+            let known =
+                required(param.name) || entry.signature.contains(&format!("{}=", param.name).as_str());
             // How often a rule looks, and at what, is ours to say.
             assert!(known || ["watch", "every"].contains(&param.name), "{}: {}", entry.name, param.name);
             let may_be_left_out = param.default != Default::Required;
             let lr = matches!(param.holds, Holds::Lr) && param.default == Default::Is("1x");
-            assert!(!known || lr || may_be_left_out != required(param.name), "{}: {}", entry.name, param.name);
+            assert!(
+                !known || lr || may_be_left_out != required(param.name),
+                "{}: {}",
+                entry.name,
+                param.name
+            );
         }
         for extra in entry.extra {
             assert_eq!(extra.required, required(extra.name), "{}: {}", entry.name, extra.name);
@@ -105,8 +111,6 @@ fn defaults_written_out_are_the_same_schedule() {
     }
 }
 
-
-
 #[test]
 fn programs_are_read_as_they_stand() {
     let step = of("torch.StepLR(opt, step_size=30, gamma=0.1)");
@@ -145,9 +149,16 @@ fn programs_are_read_as_they_stand() {
 
 #[test]
 fn a_yaml_document_is_no_program() {
-    for document in
-        ["{kind: cosine}", "kind: lambda\nexpr: cos(t)", "1x", "[f(x)]", "# f(x)\nlr: 0.1", "'f(x)'", "", "# f(x)"]
-    {
+    for document in [
+        "{kind: cosine}",
+        "kind: lambda\nexpr: cos(t)",
+        "1x",
+        "[f(x)]",
+        "# f(x)\nlr: 0.1",
+        "'f(x)'",
+        "",
+        "# f(x)",
+    ] {
         assert!(!library::is_program(document), "{document}");
     }
 }
@@ -165,8 +176,13 @@ fn lambdas_are_expressions() {
     ] {
         assert_eq!(of(program), powers, "{program}");
     }
-    let wave = of("LambdaLR(opt, lambda t: 0.5 * (1 + math.cos(math.pi * min(t, 20) / 20)) if t < 30 else np.exp(-t))");
-    assert_eq!(wave, of("LambdaLR(opt, lambda t: 0.5 * (1 + cos(pi * min(t, 20) / 20)) if t < 30 else exp(-t))"));
+    let wave = of(
+        "LambdaLR(opt, lambda t: 0.5 * (1 + math.cos(math.pi * min(t, 20) / 20)) if t < 30 else np.exp(-t))",
+    );
+    assert_eq!(
+        wave,
+        of("LambdaLR(opt, lambda t: 0.5 * (1 + cos(pi * min(t, 20) / 20)) if t < 30 else exp(-t))")
+    );
     let kind = |expr: &str| {
         let node = map([("kind", text("torch.LambdaLR")), ("lr_lambda", text(expr))]);
         lrs(&schedule::parse(&node, "", &mut Vec::new()).expect(expr))
@@ -184,7 +200,11 @@ fn mistakes_are_told_with_their_place() {
         ("StepRL(opt, 3)", "1:1", "did you mean `torch.StepLR`?"),
         ("optax.cosine_decay(0.1, 3)", "1:1", "there is no schedule `optax.cosine_decay`"),
         ("mmengine.StepLR(opt, 3)", "1:1", "there is no schedule `mmengine.StepLR`"),
-        ("ReduceLROnPlateau(opt)", "1:1", "write one of `torch.ReduceLROnPlateau` and `keras.ReduceLROnPlateau`"),
+        (
+            "ReduceLROnPlateau(opt)",
+            "1:1",
+            "write one of `torch.ReduceLROnPlateau` and `keras.ReduceLROnPlateau`",
+        ),
         ("torch.StepLR(opt, step_sise=3)", "1:19", "no argument `step_sise` (did you mean `step_size`?)"),
         ("torch.StepLR(opt, wholly=3)", "1:19", "known: `optimizer`, `step_size`, `gamma` and `last_epoch`"),
         ("torch.StepLR(opt)", "1:1", "the argument `step_size` is missing"),
@@ -215,16 +235,32 @@ fn mistakes_are_told_with_their_place() {
         ("StepLR(opt, 0)", "1:13", "step_size: expected a length of at least 1, found 0"),
         ("StepLR(opt, 3, last_epoch=5)", "1:27", "last_epoch: expected -1"),
         ("CosineAnnealingLR(opt, 0)", "1:24", "T_max: expected a length of at least 1"),
-        ("CosineAnnealingWarmRestarts(opt, 3, T_mult=0)", "1:44", "T_mult: expected a whole number of at least 1"),
+        (
+            "CosineAnnealingWarmRestarts(opt, 3, T_mult=0)",
+            "1:44",
+            "T_mult: expected a whole number of at least 1",
+        ),
         ("LinearLR(opt, start_factor=0)", "1:28", "start_factor: expected a number above 0 and at most 1"),
         ("OneCycleLR(opt, 0.1, 10, pct_start=0.1)", "1:36", "pct_start: pct_start * total_steps is 1"),
-        ("OneCycleLR(opt, 0.1, epochs=3)", "1:29", "expected `total_steps`, or both `epochs` and `steps_per_epoch`"),
+        (
+            "OneCycleLR(opt, 0.1, epochs=3)",
+            "1:29",
+            "expected `total_steps`, or both `epochs` and `steps_per_epoch`",
+        ),
         ("OneCycleLR(opt, [0.1, 0.2], 10)", "1:17", "there is one parameter group here"),
         ("CyclicLR(opt, 0.1, 0.2, scale_fn=lambda x: 1)", "1:44", "`scale_fn` can't be had here"),
         ("SequentialLR(opt, [StepLR(opt, 2)], [3])", "1:37", "1 schedules need 0 milestones, found 1"),
-        ("SequentialLR(opt, [StepLR(opt, 2), StepLR(opt, 2), StepLR(opt, 2)], [9, 3])", "1:69", "one after another"),
+        (
+            "SequentialLR(opt, [StepLR(opt, 2), StepLR(opt, 2), StepLR(opt, 2)], [9, 3])",
+            "1:69",
+            "one after another",
+        ),
         ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "can't stand inside"),
-        ("ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])", "1:18", "no product of factors"),
+        (
+            "ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])",
+            "1:18",
+            "no product of factors",
+        ),
         ("optax.cosine_decay_schedule(0.1, 0)", "1:34", "decay_steps: expected a length of at least 1"),
         ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 5)", "1:49", "expected more than `warmup_steps`"),
         ("optax.piecewise_constant_schedule(0.1, {'a': 1})", "1:41", "expected a step"),
@@ -234,7 +270,11 @@ fn mistakes_are_told_with_their_place() {
         ("get_scheduler('cosin', opt)", "1:15", "did you mean `cosine`?"),
         ("get_scheduler('cosine', opt, 3, 9, {'num_cycle': 1})", "1:37", "did you mean `num_cycles`?"),
         ("get_polynomial_decay_schedule_with_warmup(opt, 9, 9)", "1:48", "nothing is left to decay"),
-        ("get_cosine_with_min_lr_schedule_with_warmup(opt, 1, 9)", "1:1", "expected `min_lr` or `min_lr_rate`"),
+        (
+            "get_cosine_with_min_lr_schedule_with_warmup(opt, 1, 9)",
+            "1:1",
+            "expected `min_lr` or `min_lr_rate`",
+        ),
         ("timm.scheduler.StepLRScheduler(opt, 3, noise_range_t=3)", "1:54", "torch's generator"),
         ("timm.scheduler.TanhLRScheduler(opt, 3, lb=3.0)", "1:1", "`ub` (3) must be above `lb` (3)"),
         ("timm.scheduler.WSDLRScheduler(opt, 3, 4)", "1:39", "expected at most `t_initial` (3), found 4"),
@@ -256,7 +296,10 @@ fn depth_and_length_are_bounded() {
         format!("StepLR(opt, 1{})", "+1".repeat(10_000)),
         format!("{}StepLR(opt, 1{}", "ChainedScheduler([".repeat(60), "])".repeat(60)),
         format!("StepLR(opt, 1{})", " ".repeat(1_000_000)),
-        format!("a0 = 1\n{}StepLR(opt, a99)", (1..100).map(|i| format!("a{i} = a{} + 0\n", i - 1)).collect::<String>()),
+        format!(
+            "a0 = 1\n{}StepLR(opt, a99)",
+            (1..100).map(|i| format!("a{i} = a{} + 0\n", i - 1)).collect::<String>()
+        ),
     ] {
         assert!(read(&program).is_err());
     }
@@ -288,7 +331,10 @@ fn the_length_that_a_call_states() {
         ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 50)", Some(50)),
         ("optax.linear_schedule(0.1, 0.0, 20, 5)", Some(25)),
         ("optax.cosine_onecycle_schedule(33, 0.1)", Some(33)),
-        ("optax.join_schedules([optax.linear_schedule(0.0, 0.1, 4), optax.cosine_decay_schedule(0.1, 6)], [4])", Some(10)),
+        (
+            "optax.join_schedules([optax.linear_schedule(0.0, 0.1, 4), optax.cosine_decay_schedule(0.1, 6)], [4])",
+            Some(10),
+        ),
         ("optax.exponential_decay(0.1, 20, 0.5)", None),
         ("keras.CosineDecay(0.0, 40, warmup_target=0.1, warmup_steps=10)", Some(50)),
         ("keras.CosineDecay(0.0, 40, warmup_steps=10)", Some(40)),
@@ -296,7 +342,10 @@ fn the_length_that_a_call_states() {
         ("get_wsd_schedule(opt, 5, 20, num_stable_steps=10)", Some(35)),
         ("get_scheduler('cosine', opt, 5, 70)", Some(70)),
         ("timm.scheduler.CosineLRScheduler(opt, t_initial=15)", Some(75)),
-        ("timm.scheduler.CosineLRScheduler(opt, 15, cycle_limit=2, warmup_t=3, warmup_prefix=True, t_in_epochs=False)", Some(33)),
+        (
+            "timm.scheduler.CosineLRScheduler(opt, 15, cycle_limit=2, warmup_t=3, warmup_prefix=True, t_in_epochs=False)",
+            Some(33),
+        ),
         ("timm.scheduler.create_scheduler_v2(opt, num_epochs=8)[0]", Some(40)),
     ] {
         let node = read(program).unwrap_or_else(|problem| panic!("{program}: {problem}"));
@@ -326,7 +375,9 @@ fn a_learning_rate_may_be_left_out_in_a_mapping_alone() {
     for entry in entries() {
         let Some(lr) = entry.params.iter().find(|param| param.default == Default::Is("1x")) else { continue };
         assert!(entry.extra.iter().all(|extra| extra.holds != Within::Schedules));
-        let Value::Map(mut given) = paste(entry.example).expect(entry.name).schedule.value else { panic!("a mapping") };
+        let Value::Map(mut given) = paste(entry.example).expect(entry.name).schedule.value else {
+            panic!("a mapping")
+        };
         given.retain(|(key, _)| key.name != lr.name);
         let mut problems = Vec::new();
         let without = schedule::parse(&Tree::new(Value::Map(given.clone())), "", &mut problems);
@@ -353,7 +404,45 @@ proptest! {
 }
 
 const WORDS: &[&str] = &[
-    "StepLR", "torch.", "LambdaLR", "lambda ", "t", ": ", "(", ")", "[", "]", "{", "}", ",", "=", "opt", "0.1", "3",
-    "\n", "# ä\n", "'ü'", "\"", "-", "**", "if ", "x = ", "import ", "for ", ".", "1x", "None", "\\", "é", "gamma=",
-    "SequentialLR", "milestones=", "optax.sgdr_schedule(", "1_0", "9e999", "*", "/", "0",
+    "StepLR",
+    "torch.",
+    "LambdaLR",
+    "lambda ",
+    "t",
+    ": ",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "=",
+    "opt",
+    "0.1",
+    "3",
+    "\n",
+    "# ä\n",
+    "'ü'",
+    "\"",
+    "-",
+    "**",
+    "if ",
+    "x = ",
+    "import ",
+    "for ",
+    ".",
+    "1x",
+    "None",
+    "\\",
+    "é",
+    "gamma=",
+    "SequentialLR",
+    "milestones=",
+    "optax.sgdr_schedule(",
+    "1_0",
+    "9e999",
+    "*",
+    "/",
+    "0",
 ];

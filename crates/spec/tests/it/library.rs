@@ -4,8 +4,7 @@ use schedule::library;
 use schedule::problem::Problem;
 use spec::{plan, sweep_file, yaml};
 
-const RUN: &str =
-    "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 100}\nlr: 0.5\nschedules:\n";
+const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 100}\nlr: 0.5\nschedules:\n";
 
 fn problems(schedules: &str) -> (String, Vec<Problem>) {
     let text = format!("{RUN}{schedules}\n");
@@ -57,11 +56,31 @@ fn problems_name_the_keys_and_places_that_were_written() {
     for (schedule, at, path, words) in [
         ("{kind: torch.CosineAnnealingLR, T_max: 0}", "0", "schedules.a.T_max", "at least 1, found 0"),
         ("{kind: torch.CosineAnnealingLR, T_max: 9, eta_min: -1}", "-1", "schedules.a.eta_min", "at least 0"),
-        ("{kind: torch.CosineAnealingLR, T_max: 9}", "torch.CosineAnealingLR", "schedules.a.kind", "did you mean"),
-        ("{kind: torch.CosineAnnealingLR, T_max: 9, Tmax: 8}", "Tmax", "schedules.a.Tmax", "did you mean `T_max`?"),
+        (
+            "{kind: torch.CosineAnealingLR, T_max: 9}",
+            "torch.CosineAnealingLR",
+            "schedules.a.kind",
+            "did you mean",
+        ),
+        (
+            "{kind: torch.CosineAnnealingLR, T_max: 9, Tmax: 8}",
+            "Tmax",
+            "schedules.a.Tmax",
+            "did you mean `T_max`?",
+        ),
         ("{kind: torch.CyclicLR, base_lr: 2x, max_lr: 0.4}", "0.4", "schedules.a.max_lr", "is below"),
-        ("{kind: torch.OneCycleLR, total_steps: \"10%\", pct_start: 0.1}", "0.1", "schedules.a.pct_start", "0 steps long"),
-        ("{kind: timm.CosineLRScheduler, t_initial: 9, clock: step}", "step", "schedules.a.clock", "`t_in_epochs`"),
+        (
+            "{kind: torch.OneCycleLR, total_steps: \"10%\", pct_start: 0.1}",
+            "0.1",
+            "schedules.a.pct_start",
+            "0 steps long",
+        ),
+        (
+            "{kind: timm.CosineLRScheduler, t_initial: 9, clock: step}",
+            "step",
+            "schedules.a.clock",
+            "`t_in_epochs`",
+        ),
         (
             "{kind: transformers.get_scheduler, name: cosine, num_warmup_steps: 2, num_training_steps: 9, \
              scheduler_specific_kwargs: {num_cycles: 0}}",
@@ -98,9 +117,14 @@ fn problems_name_the_keys_and_places_that_were_written() {
 #[test]
 fn every_entry_is_in_the_schema() {
     for entry in library::entries() {
-        let pasted = library::paste(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
+        let pasted =
+            library::paste(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
         for name in entry.names() {
-            let written = pasted.schedule.to_string().replacen(&format!("\"{}\"", entry.name), &format!("\"{name}\""), 1);
+            let written = pasted.schedule.to_string().replacen(
+                &format!("\"{}\"", entry.name),
+                &format!("\"{name}\""),
+                1,
+            );
             let tree = yaml::read(&format!("{RUN}  a: {written}")).expect("YAML");
             assert!(crate::schema::takes_file(&tree), "{written}");
             let odd = written.replacen("{", "{odd: 1, ", 1);
