@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::arithmetic::arithmetic;
 use super::python::{Argument, Expr, Source, Statement, What, statements};
-use super::{LIBRARIES, Named, entries};
+use super::{LIBRARIES, Named, entries, lambda};
 use crate::catalogue::Holds;
 use crate::problem::{Problem, listed, nearest};
 use crate::tree::{Key, Place, Tree, Value};
@@ -430,10 +431,9 @@ impl Program<'_> {
         }
     }
 
-    /// A lambda's body as an expression of ours: its parameter is `t`, modules are left out, variables are
-    /// put in. Characters stay where they are, so that mistakes are told by their place in the body.
+    /// A lambda's body as an expression, the numbers that were assigned to names put in.
     fn rewritten(&self, body: &str, parameter: &str) -> Result<String, String> {
-        rewrite(body, parameter, &|name| {
+        lambda::rewrite(body, parameter, &|name| {
             let expr = self.names.get(name)?;
             match self.folded(expr).ok()?.value {
                 Value::Int(i) => Some(format!("({i})")),
@@ -444,112 +444,10 @@ impl Program<'_> {
     }
 }
 
-/// The text of a lambda, or of an expression, as an expression.
-pub(super) fn lambda(text: &str) -> Result<String, String> {
-    let Some(rest) = text.trim_start().strip_prefix("lambda ") else { return Ok(text.to_owned()) };
-    let Some((parameter, body)) = rest.split_once(':') else {
-        return Err("expected `lambda t: ...`, found no `:`".to_owned());
-    };
-    let parameter = parameter.trim();
-    if parameter.is_empty() || !parameter.chars().all(|c| c.is_alphanumeric() || c == '_') {
-        return Err("expected a lambda of one parameter, the step".to_owned());
-    }
-    rewrite(body, parameter, &|_| None)
-}
-
-/// Modules whose functions an expression knows.
-const MATH: [&str; 7] = ["math", "np", "numpy", "torch", "jnp", "jax.numpy", "tf.math"];
-
-/// Names that an expression knows and a lambda does not.
-const OURS: [&str; 4] = ["t", "T", "epoch", "base"];
-
-fn rewrite(
-    body: &str,
-    parameter: &str,
-    stands_for: &dyn Fn(&str) -> Option<String>,
-) -> Result<String, String> {
-    let mut text = String::new();
-    let mut rest = body;
-    while let Some(first) = rest.chars().next() {
-        let word = |keep: fn(char) -> bool| rest.find(|c| !keep(c)).unwrap_or(rest.len());
-        let name = first.is_alphabetic() || first == '_';
-        let length = if name {
-            word(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
-        } else if first.is_ascii_digit() {
-            word(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
-        } else {
-            first.len_utf8()
-        };
-        let (head, tail) = rest.split_at(length);
-        let plain = match MATH.iter().find_map(|math| head.strip_prefix(math)?.strip_prefix('.')) {
-            Some(function) => function.to_owned(),
-            None if head == parameter => "t".to_owned(),
-            None if head == "True" => "1".to_owned(),
-            None if head == "False" => "0".to_owned(),
-            None if matches!(first, '\n' | '\r' | '\\') => " ".to_owned(),
-            None if name => match stands_for(head) {
-                Some(value) => value,
-                None if OURS.contains(&head) => {
-                    return Err(format!(
-                        "`{head}` is a variable of the program: write its value into the lambda"
-                    ));
-                }
-                None => head.to_owned(),
-            },
-            None => head.replace('_', ""),
-        };
-        text.push_str(&plain);
-        text.extend(std::iter::repeat_n(' ', head.chars().count().saturating_sub(plain.chars().count())));
-        rest = tail;
-    }
-    Ok(text)
-}
-
 /// The value of a member of transformers' enum.
 fn scheduler_type(member: &str) -> String {
     match member {
         "REDUCE_ON_PLATEAU" => "reduce_lr_on_plateau".to_owned(),
         member => member.to_lowercase(),
     }
-}
-
-fn arithmetic(sign: &str, a: &Value, b: &Value) -> Option<Value> {
-    let number = |value: &Value| match value {
-        Value::Int(i) => Some(*i as f64),
-        Value::Float(x) => Some(*x),
-        _ => None,
-    };
-    if let (Value::Int(a), Value::Int(b)) = (a, b) {
-        let whole = match sign {
-            "+" => a.checked_add(*b)?,
-            "-" => a.checked_sub(*b)?,
-            "*" => a.checked_mul(*b)?,
-            "//" => a.checked_sub(modulo(*a, *b)?)?.checked_div(*b)?,
-            "%" => modulo(*a, *b)?,
-            "**" if *b >= 0 => a.checked_pow(u32::try_from(*b).ok()?)?,
-            _ => return real(sign, *a as f64, *b as f64),
-        };
-        return Some(Value::Int(whole));
-    }
-    real(sign, number(a)?, number(b)?)
-}
-
-/// The rest of a division, which has the sign of the divisor.
-fn modulo(a: i64, b: i64) -> Option<i64> {
-    let rest = a.checked_rem(b)?;
-    if rest != 0 && (rest < 0) != (b < 0) { rest.checked_add(b) } else { Some(rest) }
-}
-
-fn real(sign: &str, a: f64, b: f64) -> Option<Value> {
-    let x = match sign {
-        "+" => a + b,
-        "-" => a - b,
-        "*" => a * b,
-        "/" if b != 0.0 => a / b,
-        "//" if b != 0.0 => (a / b).floor(),
-        "%" if b != 0.0 => a - b * (a / b).floor(),
-        "**" => libm::pow(a, b),
-        _ => return None,
-    };
-    x.is_finite().then_some(Value::Float(x))
 }

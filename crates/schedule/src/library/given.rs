@@ -99,7 +99,7 @@ impl Given<'_, '_> {
         let Value::Text(text) = &field.tree.value else {
             return self.reader.expression(name).map(|_| field.tree.clone());
         };
-        let text = match super::call::lambda(text) {
+        let text = match super::lambda::expression(text) {
             Ok(text) => text,
             Err(message) => {
                 self.reader.problems.push(field.problem(message));

@@ -2,17 +2,22 @@
 //! parameters, or the call as it stands in a Python program. Each is a documented expansion into the grammar
 //! of this crate, made before a document is read; nothing here works out a learning rate.
 //!
-//! One file per library holds its table of entries; `call` reads pasted calls, `given` the parameters.
+//! One file or folder per library holds its table of entries; `call` reads pasted calls, `given` the
+//! parameters.
 
+mod arithmetic;
 mod build;
 mod call;
 mod given;
 mod keras;
+mod lambda;
 mod optax;
 mod python;
 mod timm;
 mod torch;
 mod transformers;
+
+use std::collections::HashMap;
 
 use crate::catalogue::{Default, Holds, Param, param};
 use crate::combine::{COMBINATORS, Form};
@@ -163,6 +168,13 @@ pub(crate) struct Stated {
     pub(crate) epochs: bool,
 }
 
+/// Paths of keys by line, column and bytes.
+pub(crate) type Origins = HashMap<(usize, usize, usize, usize), String>;
+
+fn spot(place: Place) -> (usize, usize, usize, usize) {
+    (place.line, place.column, place.start, place.end)
+}
+
 /// A document in which every name of another library has been replaced by what it stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Expanded {
@@ -170,12 +182,12 @@ pub(crate) struct Expanded {
     /// The length that the document as a whole states.
     pub(crate) length: Option<Stated>,
     /// Which keys the values at these places were written under.
-    pub(crate) origins: Vec<(Place, String)>,
+    pub(crate) origins: Origins,
 }
 
 /// Expands a schedule. What is wrong is added to `problems`; a constant stands for what can't be expanded.
 pub(crate) fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Expanded {
-    let mut walk = Walk { problems, origins: Vec::new() };
+    let mut walk = Walk { problems, origins: Origins::new() };
     let (tree, length) = walk.node(tree, path);
     let origins = walk.origins;
     Expanded { tree, length, origins }
@@ -185,7 +197,7 @@ impl Expanded {
     /// Says of each problem which key the user wrote.
     pub(crate) fn relabel(&self, problems: &mut [Problem]) {
         for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
-            if let Some((_, path)) = self.origins.iter().find(|(place, _)| *place == problem.place) {
+            if let Some(path) = self.origins.get(&spot(problem.place)) {
                 problem.path.clone_from(path);
             }
         }
@@ -194,7 +206,7 @@ impl Expanded {
 
 struct Walk<'p> {
     problems: &'p mut Vec<Problem>,
-    origins: Vec<(Place, String)>,
+    origins: Origins,
 }
 
 impl Walk<'_> {
@@ -341,8 +353,8 @@ impl Walk<'_> {
     }
 
     fn remember_place(&mut self, place: Place, path: &str) {
-        if place.line > 0 && self.origins.iter().all(|(known, _)| *known != place) {
-            self.origins.push((place, path.to_owned()));
+        if place.line > 0 {
+            self.origins.entry(spot(place)).or_insert_with(|| path.to_owned());
         }
     }
 }

@@ -138,8 +138,8 @@ pub(super) const ENTRIES: &[Named] = &[
             param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
             LAST_EPOCH,
         ],
-        expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: polynomial, to: lr_end, over: T - W, power: \
-                    power}]}",
+        expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {clamp: {min: lr_end, max: 1x}, of: {kind: polynomial, \
+                    to: lr_end, over: T - W, power: power}}]}",
         note: "lr_end is 1e-7, not 0, where it is left out. W = T divides by 0 in transformers, and is refused",
         example: "transformers.get_polynomial_decay_schedule_with_warmup(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, power=2.0)",
@@ -154,7 +154,10 @@ pub(super) const ENTRIES: &[Named] = &[
             let (to, power) = (given.tree("lr_end")?, given.tree("power")?);
             let fall =
                 map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
-            let fall = if n > 0.0 { fall } else { held(to) };
+            let fall = if n > 0.0 { fall } else { held(to.clone()) };
+            // Changes no number: it refuses an end above the base lr, as transformers does.
+            let bounds = Tree { place: to.place, ..map([("min", to), ("max", text("1x"))]) };
+            let fall = map([("clamp", bounds), ("of", fall)]);
             Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
         },
         ..PLAIN

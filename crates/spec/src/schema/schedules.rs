@@ -34,7 +34,10 @@ pub(super) fn define(forms: &mut Forms) {
         phases.push(reference(&format!("phase_{}", named.name)));
     }
     let call = "a call as in a Python program: torch.OneCycleLR(max_lr=1x, total_steps=100)";
-    nodes.push(property(json!({ "type": "string", "pattern": r"\(" }), call, None));
+    let call = property(json!({ "type": "string", "pattern": r"\(" }), call, None);
+    // As the last of the phases it needs no length.
+    phases.push(call.clone());
+    nodes.push(call);
     let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).chain(library::names()).collect();
     nodes.push(open("kind", &kinds));
     phases.push(open("kind", &kinds));

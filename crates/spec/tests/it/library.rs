@@ -94,6 +94,12 @@ fn problems_name_the_keys_and_places_that_were_written() {
             "schedules.a.chain[1].schedulers[1].step_size",
             "at least 1",
         ),
+        (
+            "{kind: transformers.polynomial, num_warmup_steps: 1, num_training_steps: 9, lr_end: 0.7}",
+            "0.7",
+            "schedules.a.lr_end",
+            "the floor 0.7 is above the ceiling 0.5",
+        ),
         ("\"torch.StepLR(opt, 3, gama=0.1)\"", "gama", "schedules.a", "did you mean `gamma`?"),
         ("torch.StepLR(opt, 0)", "0", "schedules.a.step_size", "at least 1"),
         ("\"torch.StepLR(opt, step_size=n)\"", "n", "schedules.a", "`n` is a variable"),
