@@ -13,7 +13,7 @@ const BEGIN: &str = "<!-- schedules: begin (made from the table of schedules; a 
 const END: &str = "<!-- schedules: end -->\n";
 
 /// Compares a page, or writes it where that was asked for.
-fn hold(path: &Path, expected: &str) {
+pub(crate) fn hold(path: &Path, expected: &str) {
     if std::env::var_os("SWEEP_UPDATE").is_some() {
         std::fs::write(path, expected).expect("the page can be written");
     }
@@ -36,7 +36,7 @@ fn the_page_of_schedules_describes_every_schedule() {
 }
 
 /// Text inside a table's cell.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
@@ -50,6 +50,11 @@ fn short_table() -> String {
         row(&mut text, combinator.key, combinator.summary, combinator.example);
     }
     text.push_str("\n[docs/schedules.md](docs/schedules.md) has their formulas, parameters and sources.\n\n");
+    text.push_str(
+        "Names that you already know work too, with their library's parameters, or as a call pasted from a Python program: \
+         `{kind: torch.OneCycleLR, total_steps: 1500}`, `\"optax.cosine_decay_schedule(0.1, 1500)\"`. \
+         [docs/libraries.md](docs/libraries.md) lists those of torch, optax, keras, transformers and timm.\n\n",
+    );
     text
 }
 
@@ -63,7 +68,9 @@ fn page() -> String {
          t counts updates from 0 and lr(t) is the value that update t uses. s is the same within the part of the \
          run that a schedule stands in, and p the progress through a ramp. A learning rate is absolute (`0.01`) or \
          a multiple of the base lr (`0.1x`); a length is a number of steps (`100`), a share of what it stands in \
-         (`\"10%\"`, rounded half up), `\"2 epochs\"` or `\"500 steps\"`.\n\n",
+         (`\"10%\"`, rounded half up), `\"2 epochs\"` or `\"500 steps\"`.\n\n\
+         The names that torch, optax, keras, transformers and timm give to these, with their own parameters, are in \
+         [libraries.md](libraries.md).\n\n",
     );
     writeln!(text, "Every schedule also takes `{}`: {}.\n", CLOCK.name, CLOCK.doc).expect("memory");
     let part = |title: &str, entries: Vec<&Entry>| {
@@ -124,7 +131,7 @@ fn params<'a>(text: &mut String, params: impl Iterator<Item = &'a Param>) {
     text.push('\n');
 }
 
-fn holds(holds: &Holds) -> String {
+pub(crate) fn holds(holds: &Holds) -> String {
     match holds {
         Holds::Lr => "a learning rate".to_owned(),
         Holds::PositiveLr => "a learning rate above 0".to_owned(),

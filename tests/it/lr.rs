@@ -94,3 +94,55 @@ fn a_schedule_that_watches_training_asks_for_what_it_watches() {
     let output = sandbox.run(&["lr", "--total", "9", "--metrics", "short.json", "{kind: plateau}"]).exits(2);
     assert!(output.stderr.contains("9 steps were asked for, the inputs reach 3"), "{}", output.stderr);
 }
+
+/// A call as it stands in a program, its length its own.
+#[test]
+fn a_pasted_call_needs_no_total() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["lr", "torch.OneCycleLR(max_lr=0.1, total_steps=4)"]).exits(0);
+    insta::assert_snapshot!(output.stdout, @"
+    step,lr
+    0,0.004
+    1,0.0811745653949763
+    2,0.028306099820869915
+    3,0.0000004
+    ");
+    let program = "opt = torch.optim.SGD(net.parameters(), lr=0.2)\n\
+                   sched = torch.optim.lr_scheduler.LinearLR(\n    opt, 1.0, end_factor=0.0,  # to the end\n    total_iters=4)\n";
+    let output = sandbox.run(&["lr", "--format", "json", program]).exits(0).json();
+    let lrs = numbers(&output["lr"]);
+    assert!(
+        lrs.iter().zip([0.2, 0.15, 0.1, 0.05]).all(|(found, wanted)| (found - wanted).abs() < 1e-15),
+        "{lrs:?}"
+    );
+    assert_eq!(lrs.len(), 4);
+    let output = sandbox.run(&["lr", "--format", "json", "--lr", "2", program]).exits(0).json();
+    assert_eq!(numbers(&output["lr"])[0], 2.0);
+    let output =
+        sandbox.run(&["lr", "--format", "json", "{kind: torch.CosineAnnealingLR, T_max: 3}"]).exits(0).json();
+    assert_eq!(numbers(&output["lr"]).len(), 3);
+}
+
+#[test]
+fn a_length_that_is_not_stated_is_asked_for() {
+    let sandbox = Sandbox::new();
+    for (schedule, asks) in [
+        ("torch.StepLR(opt, step_size=30)", "--total"),
+        ("{kind: cosine}", "--total"),
+        (
+            "timm.scheduler.CosineLRScheduler(opt, t_initial=15)",
+            "15 epochs long: give the steps in one by --steps-per-epoch",
+        ),
+    ] {
+        let output = sandbox.run(&["lr", schedule]).exits(2);
+        assert!(output.stderr.contains(asks), "{schedule}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_call_is_shown_where_it_is() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.run(&["lr", "torch.OneCycleLR(max_lr=0.1,\n  total_step=100)"]).exits(2);
+    assert!(output.stderr.contains("<schedule>:2:3"), "{}", output.stderr);
+    assert!(output.stderr.contains("did you mean `total_steps`?"), "{}", output.stderr);
+}

@@ -5,6 +5,7 @@
 mod bad_input;
 mod generated;
 mod layers;
+mod libraries_page;
 mod lr;
 mod support;
 mod sweep;

@@ -156,15 +156,16 @@ pub(crate) struct Reproduce {
 
 #[derive(Debug, Args)]
 pub(crate) struct Lr {
-    /// A schedule, or {lr: ..., schedule: ...}, as in '{kind: cosine}' (`-` reads standard input)
+    /// A schedule, or {lr: ..., schedule: ...}, as in '{kind: cosine}', or a call pasted from a Python program, as in
+    /// 'torch.OneCycleLR(max_lr=0.1, total_steps=100)' (`-` reads standard input)
     #[arg(allow_hyphen_values = true)]
     pub schedule: String,
-    /// The base lr, `1x`; goes before the document's own `lr` [default: 1]
+    /// The base lr, `1x`; goes before the document's own `lr`, or that of a pasted optimizer [default: 1]
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
-    /// Length of the run in steps
+    /// Length of the run in steps [default: what the schedule states, as by total_steps or T_max]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
-    pub total: u64,
+    pub total: Option<u64>,
     /// How many values to print, from step 0; may go beyond the run [default: T]
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,

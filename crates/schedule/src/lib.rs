@@ -12,6 +12,7 @@ mod expression;
 pub mod fields;
 mod leaf;
 pub mod length;
+pub mod library;
 mod lr_value;
 mod node;
 pub mod problem;
@@ -24,6 +25,7 @@ pub mod vectors;
 
 use std::sync::Arc;
 
+use library::Expanded;
 use node::{Part, Slot};
 use problem::Problem;
 use segment::At;
@@ -48,6 +50,7 @@ pub struct Node {
     rules: usize,
     place: Place,
     path: String,
+    expanded: Arc<Expanded>,
 }
 
 /// The largest lr: what single precision can hold.
@@ -136,18 +139,51 @@ pub struct AfterUpdate {
 /// Reads a schedule. Every problem found is added to `problems`; `None` if there was any.
 pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let before = problems.len();
-    let mut rules = 0;
-    let root = Part::read(tree, path, problems, &mut rules)?;
-    let node = Node { root: Arc::new(root), rules, place: tree.place, path: path.to_owned() };
-    (problems.len() == before).then_some(node)
+    let expanded = library::expand(tree, path, problems);
+    let (mut rules, read_from) = (0, problems.len());
+    let root = Part::read(&expanded.tree, path, problems, &mut rules);
+    if let Some(found) = problems.get_mut(read_from..) {
+        expanded.relabel(found);
+    }
+    let root = root.filter(|_| problems.len() == before)?;
+    let (place, path, expanded) = (tree.place, path.to_owned(), Arc::new(expanded));
+    Some(Node { root: Arc::new(root), rules, place, path, expanded })
 }
 
 impl Node {
+    /// The schedule in our own grammar: names of other libraries are replaced by what they stand for.
+    pub fn expanded(&self) -> &Tree {
+        &self.expanded.tree
+    }
+
+    /// The length in steps that the schedule itself states, as `torch.OneCycleLR` by `total_steps`. `None`
+    /// if it states none, or states it in epochs whose length is not known.
+    pub fn stated_length(&self, steps_per_epoch: Option<u64>) -> Option<u64> {
+        let length = self.expanded.length?;
+        let tick = if length.epochs { steps_per_epoch? as f64 } else { 1.0 };
+        let steps = length.ticks * tick;
+        (1.0..=1e15).contains(&steps).then_some(steps as u64)
+    }
+
+    /// The length in epochs that the schedule itself states, if it counts epochs.
+    pub fn stated_epochs(&self) -> Option<f64> {
+        self.expanded.length.filter(|length| length.epochs).map(|length| length.ticks)
+    }
+
     /// Fits the schedule to a run: lengths become steps, multiples of the base lr become numbers.
     ///
     /// # Errors
     /// Every length that does not fit the run, with its place.
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
+        let mut fitted = self.fit(horizon);
+        match &mut fitted {
+            Ok(schedule) => self.expanded.relabel(&mut schedule.warnings),
+            Err(problems) => self.expanded.relabel(problems),
+        }
+        fitted
+    }
+
+    fn fit(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
         let run = At::run(horizon.total, horizon.base_lr, horizon.steps_per_epoch);
         let mut problems = Vec::new();
         if run.epoch.is_none() {

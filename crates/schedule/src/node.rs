@@ -7,6 +7,7 @@ use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
+use crate::library;
 use crate::lr_value::lr_value;
 use crate::problem::{Problem, listed, nearest};
 use crate::ramp::Ramp;
@@ -108,6 +109,10 @@ impl Part {
                 Ok(value) => Some(Self::leaf(Box::new(Constant { value }))),
                 Err(problem) => {
                     problems.push(match &tree.value {
+                        Value::Text(text) if library::meant(text).is_some() => {
+                            let name = library::meant(text).unwrap_or(text);
+                            problem.with_hint(format!("write {{kind: {name}, ...}} or a call, {name}(...)"))
+                        }
                         Value::Text(text) if kind_meant(text).is_some() => {
                             problem.with_hint(format!("write {{kind: {}}}", kind_meant(text).unwrap_or(text)))
                         }
@@ -336,9 +341,16 @@ fn kind_meant(typed: &str) -> Option<&'static str> {
 fn unknown_kind(kind: &Field<'_>) -> Problem {
     let Value::Text(typed) = &kind.tree.value else { return kind.expected("the name of a schedule") };
     let problem = kind.problem(format!("there is no schedule `{typed}`"));
-    match kind_meant(typed) {
-        Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
-        None => problem.with_hint(format!("known: {}", listed(ENTRIES.iter().map(|entry| entry.kind)))),
+    match (kind_meant(typed), library::meant(typed)) {
+        (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
+        (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),
+        (Some(name), Some(other)) => {
+            problem.with_hint(format!("did you mean `{name}`? There is `{other}`, too"))
+        }
+        (None, None) => {
+            let kinds = listed(ENTRIES.iter().map(|entry| entry.kind));
+            problem.with_hint(format!("known: {kinds}, and those of other libraries, as in `torch.StepLR`"))
+        }
     }
 }
 

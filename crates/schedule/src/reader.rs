@@ -41,7 +41,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.params.push(params);
     }
 
-    fn param(&self, name: &str) -> Option<&'static Param> {
+    pub(crate) fn param(&self, name: &str) -> Option<&'static Param> {
         self.params.iter().flat_map(|params| params.iter()).find(|param| param.name == name)
     }
 
@@ -309,7 +309,7 @@ fn each<T>(
 }
 
 /// A default as the table writes it.
-fn scalar(text: &str) -> Tree {
+pub(crate) fn scalar(text: &str) -> Tree {
     let value = match (text, text.parse::<i64>(), text.parse::<f64>()) {
         ("true", ..) => Value::Bool(true),
         ("false", ..) => Value::Bool(false),

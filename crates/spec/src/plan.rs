@@ -144,7 +144,7 @@ pub(crate) fn fit(
 ) -> Result<(Config, blake3::Hash), Vec<Problem>> {
     let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: Some(task.steps_per_epoch) };
     let schedule = node.resolve(&horizon)?;
-    let hash = id::config(task, base_lr, &schedule, tree);
+    let hash = id::config(task, base_lr, &schedule, node.expanded());
     let config = Config {
         id: id::short(&hash, 12),
         schedule_name: name.to_owned(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
-use schedule::{AfterUpdate, BeforeUpdate, Horizon, Needs, Schedule};
+use schedule::{AfterUpdate, BeforeUpdate, Horizon, Needs, Node, Schedule};
 use serde_json::{Value as Json, json};
 
 use crate::args::{Lr, LrFormat};
@@ -22,11 +22,24 @@ pub(crate) fn run(args: &Lr) -> Outcome {
         "-" => input::read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
-    let schedule = fit(args, &source.text).map_err(|problems| {
+    let shown = |problems: Vec<Problem>| {
         show(Severity::Error, &problems, &source.name, &source.text);
         Failure::Shown
-    })?;
-    let steps = args.steps.unwrap_or(args.total);
+    };
+    let (node, base_lr) = read(args, &source.text).map_err(shown)?;
+    let Some(total) = args.total.or_else(|| node.stated_length(args.steps_per_epoch)) else {
+        return Err(match node.stated_epochs() {
+            Some(epochs) => Failure::usage(format_args!(
+                "this schedule is {epochs} epochs long: give the steps in one by --steps-per-epoch M"
+            )),
+            None => Failure::usage(
+                "this schedule does not say how long it is: give the length of the run in steps by --total T",
+            ),
+        });
+    };
+    let horizon = Horizon { base_lr, total, steps_per_epoch: args.steps_per_epoch };
+    let schedule = node.resolve(&horizon).map_err(shown)?;
+    let steps = args.steps.unwrap_or(total);
     if steps > MOST_STEPS {
         return Err(Failure::usage(format_args!("--steps {steps} is more than {MOST_STEPS}")));
     }
@@ -39,14 +52,19 @@ pub(crate) fn run(args: &Lr) -> Outcome {
     }
 }
 
-/// Reads a node or a `{lr, schedule}` document and fits it to the run.
-fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
-    let tree = spec::yaml::read(text)?;
-    let (document_lr, node, path) = match tree.get("schedule") {
-        Some(node) => (document_lr(&tree)?, node, "schedule"),
-        None => (None, &tree, ""),
+/// Reads a node, a `{lr, schedule}` document or a pasted call, and the base lr.
+fn read(args: &Lr, text: &str) -> Result<(Node, f64), Vec<Problem>> {
+    let (own_lr, node, path) = if schedule::library::is_program(text) {
+        let pasted = schedule::library::paste(text).map_err(|problem| vec![problem])?;
+        (pasted.lr, pasted.schedule, "")
+    } else {
+        let tree = spec::yaml::read(text)?;
+        match tree.get("schedule") {
+            Some(node) => (document_lr(&tree)?, node.clone(), "schedule"),
+            None => (None, tree, ""),
+        }
     };
-    let base_lr = args.lr.or(document_lr).unwrap_or(1.0);
+    let base_lr = args.lr.or(own_lr).unwrap_or(1.0);
     if !(base_lr.is_finite() && base_lr > 0.0) {
         return Err(vec![Problem::new(
             Default::default(),
@@ -55,9 +73,8 @@ fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
         )]);
     }
     let mut problems = Vec::new();
-    let parsed = schedule::parse(node, path, &mut problems);
-    let parsed = parsed.filter(|_| problems.is_empty()).ok_or(problems)?;
-    parsed.resolve(&Horizon { base_lr, total: args.total, steps_per_epoch: args.steps_per_epoch })
+    let parsed = schedule::parse(&node, path, &mut problems);
+    parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| (node, base_lr))
 }
 
 /// The `lr` of a document; anything but `lr` and `schedule` in it is a problem.

@@ -35,7 +35,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
             reader.problem("clamp", "expected `min`, `max` or both");
             return None;
         }
-        let order = field.problem("`min` is above `max`");
+        let order = field.problem("");
         Some(Box::new(Clamp { min, max, of: of?, order }))
     },
 };
@@ -48,7 +48,7 @@ struct Clamp {
     min: Option<LrValue>,
     max: Option<LrValue>,
     of: Part,
-    /// What is said if the bounds are the wrong way round, which depends on the base lr.
+    /// What is said if the bounds are the wrong way round, but for the numbers, which the run decides.
     order: Problem,
 }
 
@@ -71,7 +71,8 @@ impl Branch for Clamp {
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min.of(at.base) > max.of(at.base)
         {
-            problems.push(self.order.clone());
+            let message = format!("the floor {} is above the ceiling {}", min.of(at.base), max.of(at.base));
+            problems.push(Problem { message, ..self.order.clone() });
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::catalogue::{Holds, Param, optional};
 use crate::node::Branch;
 use crate::reader::Reader;
 
+pub(crate) mod base;
 pub(crate) mod chain;
 pub(crate) mod clamp;
 pub(crate) mod noise;
@@ -69,6 +70,7 @@ pub const COMBINATORS: &[&Combinator] = &[
     &phases::COMBINATOR,
     &chain::COMBINATOR,
     &scale::COMBINATOR,
+    &base::COMBINATOR,
     &clamp::COMBINATOR,
     &shift::COMBINATOR,
     &restart::COMBINATOR,

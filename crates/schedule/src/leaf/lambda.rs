@@ -12,7 +12,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "the base lr times an expression of your own",
     formula: "lr = base * expr, an expression as Python writes it over t = s, T = S, epoch (whole epochs since the \
               segment began), base (the base lr) and pi, with `+ - * / // % **`, comparisons, `and`, `or`, `not`, `a if c \
-              else b` and abs, ceil, cos, exp, floor, log, log10, log2, max, min, pow, sin, sqrt, tan, tanh. It must give a \
+              else b` and abs, ceil, cos, exp, float, floor, int, log, log10, log2, max, min, pow, sin, sqrt, tan, tanh. It must give a \
               number of at least 0 at every step of the run; beyond the run what is none counts as 0",
     source: "torch LambdaLR",
     example: "{kind: lambda, expr: \"0.95 ** (10 * t / T)\"}",

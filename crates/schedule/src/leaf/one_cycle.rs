@@ -163,7 +163,7 @@ impl Leaf for OneCycle {
             && n > at.len
         {
             let message = format!("the cycle takes {n} but the run leaves {}: it is cut", at.len);
-            warnings.push(over.problem(message).with_hint("without `over` it takes all there is"));
+            warnings.push(over.problem(message).with_hint("`100%` takes all there is"));
         }
     }
 }

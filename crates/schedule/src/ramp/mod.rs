@@ -176,7 +176,7 @@ impl Leaf for Ramp {
                 over.ticks(at),
                 at.len
             );
-            warnings.push(over.problem(message).with_hint("without `over` it takes all there is"));
+            warnings.push(over.problem(message).with_hint("`100%` takes all there is"));
         }
     }
 }

@@ -6,6 +6,7 @@ mod ends;
 mod formulas;
 mod generate;
 mod lengths;
+mod library;
 mod numbers;
 mod resume;
 mod rules;

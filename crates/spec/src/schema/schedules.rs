@@ -3,6 +3,7 @@
 
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
 use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
+use schedule::library::{self, Named, Within};
 use serde_json::{Value as Json, json};
 
 use super::forms::{Forms, axis, object, open, property, reference};
@@ -25,7 +26,19 @@ pub(super) fn define(forms: &mut Forms) {
         nodes.push(reference(&format!("kind_{}", each.key)));
         phases.push(reference(&format!("phase_{}", each.key)));
     }
-    let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).collect();
+    for named in library::entries() {
+        let (keys, required) = foreign(forms, named);
+        let doc = format!("{} here; {}", named.expansion, named.note);
+        both(forms, named.name, doc.trim_end_matches("; "), keys, &required, &length);
+        nodes.push(reference(&format!("kind_{}", named.name)));
+        phases.push(reference(&format!("phase_{}", named.name)));
+    }
+    let call = "a call as in a Python program: torch.OneCycleLR(max_lr=1x, total_steps=100)";
+    let call = property(json!({ "type": "string", "pattern": r"\(" }), call, None);
+    // As the last of the phases it needs no length.
+    phases.push(call.clone());
+    nodes.push(call);
+    let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).chain(library::names()).collect();
     nodes.push(open("kind", &kinds));
     phases.push(open("kind", &kinds));
     let values = |of: &str| {
@@ -53,6 +66,38 @@ fn kind(forms: &mut Forms, entry: &Entry) -> (Vec<Key>, Vec<&'static str>) {
     keys.extend(entry.all_params().map(|param| (param.name, parameter(forms, param))));
     let mut required = vec!["kind"];
     required.extend(names_required(entry.all_params()));
+    (keys, required)
+}
+
+/// A schedule under the name that another library gives it.
+fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static str>) {
+    let mut keys = vec![("kind", json!({ "enum": named.names().collect::<Vec<_>>() }))];
+    let or_none = |form: Json| json!({ "anyOf": [form, { "type": "null" }] });
+    for param in named.params {
+        let form = match param.default {
+            Default::Absent => property(or_none(forms.value(&param.holds)), param.doc, None),
+            _ => parameter(forms, param),
+        };
+        keys.push((param.name, form));
+    }
+    let mapping = json!({ "type": "object" });
+    keys.extend(named.extra.iter().map(|extra| {
+        let form = match extra.holds {
+            Within::Schedules => json!({ "type": "array", "minItems": 1, "items": reference("node") }),
+            Within::Scales => {
+                let factor = json!({ "type": "number", "minimum": 0 });
+                json!({ "type": "object", "additionalProperties": axis(&factor) })
+            }
+            Within::Parameters => mapping.clone(),
+            Within::Each => json!({ "type": "array", "minItems": 1, "items": mapping }),
+            Within::Word => json!({ "type": "string" }),
+        };
+        let form = if extra.required { axis(&form) } else { or_none(axis(&form)) };
+        (extra.name, property(form, extra.doc, None))
+    }));
+    let mut required = vec!["kind"];
+    required.extend(names_required(named.params.iter()));
+    required.extend(named.extra.iter().filter(|extra| extra.required).map(|extra| extra.name));
     (keys, required)
 }
 

@@ -20,9 +20,9 @@ const LEFT_OUT: [&str; 1] = ["line_search"];
 const NO_FORM: [&str; 1] = ["chain__torch__05"];
 
 /// One file.
-struct Golden {
-    name: String,
-    json: Json,
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) json: Json,
 }
 
 impl Golden {
@@ -32,11 +32,11 @@ impl Golden {
         Some(list.iter().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect())
     }
 
-    fn number(&self, key: &str) -> f64 {
+    pub(crate) fn number(&self, key: &str) -> f64 {
         self.json[key].as_f64().unwrap_or_else(|| panic!("{}: `{key}` is no number", self.name))
     }
 
-    fn whole(&self, key: &str) -> Option<u64> {
+    pub(crate) fn whole(&self, key: &str) -> Option<u64> {
         self.json[key].as_u64()
     }
 }
@@ -50,7 +50,7 @@ fn read(name: &str) -> Golden {
     Golden { name: name.to_owned(), json: serde_json::from_str(&text).expect("JSON") }
 }
 
-fn all() -> Vec<Golden> {
+pub(crate) fn all() -> Vec<Golden> {
     let files = std::fs::read_dir(folder()).expect("the folder of golden files");
     let mut all: Vec<Golden> = files
         .map(|entry| {
@@ -78,7 +78,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
 }
 
 /// The lr and momentum of each step, the schedule being shown what the library was shown.
-fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec<Option<f64>>) {
+pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec<Option<f64>>) {
     let steps = golden.numbers("lr").expect("lr").len();
     let metrics = golden.numbers("metrics");
     let inputs = &golden.json["inputs"];
@@ -115,7 +115,7 @@ fn tolerance(golden: &Golden) -> (f64, f64) {
 }
 
 /// The first step at which a column is further off than that.
-fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
+pub(crate) fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
     let (rtol, atol) = tolerance(golden);
     let wanted = golden.numbers(column)?;
     assert_eq!(found.len(), wanted.len(), "{}", golden.name);
@@ -139,6 +139,7 @@ fn check(name: &str) {
 /// One test for each file, so that each is named where it passes or fails.
 macro_rules! golden_files {
     ($($(#[$ignored:meta])? $name:ident)*) => {
+        #[allow(non_snake_case, reason = "they are called as their files")]
         mod file {
             $(#[test] $(#[$ignored])? fn $name() { super::check(stringify!($name)); })*
         }
@@ -170,7 +171,7 @@ fn what_is_left_out_is_not_there() {
     }
 }
 
-fn listed(problems: &[Problem]) -> String {
+pub(crate) fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

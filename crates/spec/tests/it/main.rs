@@ -10,6 +10,8 @@ mod fuzz;
 #[path = "../../../schedule/tests/it/generate.rs"]
 mod generate;
 mod golden;
+mod golden_calls;
+mod library;
 mod plan;
 mod refusals;
 mod round_trip;

@@ -74,3 +74,25 @@ fn a_problem_of_many_configs_is_told_once_at_its_value() {
     assert_eq!(&text[problems[0].place.start..problems[0].place.end], "11");
     assert_eq!(problems[0].path, "schedules.a.warmup.over");
 }
+
+/// A name of another library is what it stands for: also a rule that has no numbers yet.
+#[test]
+fn one_run_under_two_libraries_names_is_one_trial() {
+    let id = |schedule: &str| planned(&format!("schedules: {{a: {schedule}}}")).trials[0].id.clone();
+    for (named, own) in [
+        (
+            "{kind: torch.ReduceLROnPlateau, patience: 2, min_lr: 0.1x}",
+            "{kind: plateau, min: 0.1x, patience: 2}",
+        ),
+        ("\"torch.ReduceLROnPlateau(opt, patience=2)\"", "{kind: plateau, patience: 2}"),
+        (
+            "\"get_scheduler('greedy', opt, scheduler_specific_kwargs={'patience': 1})\"",
+            "{kind: greedy, patience: 1}",
+        ),
+        ("\"torch.CosineAnnealingLR(opt, T_max=10)\"", "{kind: cosine}"),
+        ("{kind: torch.StepLR, step_size: \"50%\"}", "{kind: step, every: 5}"),
+    ] {
+        assert_eq!(id(named), id(own), "{named}");
+    }
+    assert_ne!(id("\"torch.ReduceLROnPlateau(opt, patience=2)\""), id("{kind: plateau, patience: 3}"));
+}

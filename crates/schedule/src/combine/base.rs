@@ -1,0 +1,50 @@
+//! A schedule with a base lr of its own.
+
+use super::{Combinator, Form};
+use crate::catalogue::{Holds, required};
+use crate::lr_value::LrValue;
+use crate::node::{Branch, Memories, Part};
+use crate::problem::Problem;
+use crate::segment::At;
+
+pub(crate) static COMBINATOR: Combinator = Combinator {
+    key: "base",
+    summary: "a schedule inside which `1x` is another lr (what optax and keras call the initial value)",
+    example: "{base: 0.05, of: {kind: exponential, gamma: 0.9, every: \"5%\"}}",
+    nodes: &["of"],
+    form: Form::One,
+    groups: &[],
+    params: &[required("base", Holds::PositiveLr, "what `1x` means inside")],
+    read: |reader| {
+        let (base, of) = (reader.lr("base"), reader.node("of"));
+        Some(Box::new(Base { base: base?, of: of? }))
+    },
+};
+
+#[derive(Debug)]
+struct Base {
+    base: LrValue,
+    of: Part,
+}
+
+impl Base {
+    fn inside(&self, at: &At) -> At {
+        At { base: self.base.of(at.base).min(f64::MAX), ..*at }
+    }
+}
+
+impl Branch for Base {
+    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+        self.of.lr(&self.inside(at), memories)
+    }
+
+    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, self.inside(at));
+    }
+
+    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+        see(&self.of, self.inside(at));
+    }
+
+    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+}

@@ -1,0 +1,112 @@
+//! Python as far as a pasted call needs it: statements of names, literals, arithmetic, calls and lambdas,
+//! each with its place in the text. What the names mean is not known here.
+
+mod parse;
+mod tokens;
+
+use crate::problem::Problem;
+use crate::tree::Place;
+
+pub(in crate::library) use parse::statements;
+
+/// An expression and the bytes it stands at.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) struct Expr {
+    pub(in crate::library) start: usize,
+    pub(in crate::library) end: usize,
+    pub(in crate::library) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) enum What {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// A string, or a multiple of the base lr as in `0.1x`, which is ours.
+    Text(String),
+    /// Names joined by dots.
+    Path(Vec<String>),
+    Call(Box<Expr>, Vec<Argument>),
+    List(Vec<Expr>),
+    Dict(Vec<(Expr, Expr)>),
+    /// The name of its parameter; its body is the text from here to the end.
+    Lambda(String, usize),
+    Minus(Box<Expr>),
+    Binary(&'static str, Box<Expr>, Box<Expr>),
+    /// Something of something: `call(...)[0]`, `call(...).name`.
+    Part(Box<Expr>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) struct Argument {
+    /// The keyword and where it stands; `None` for a positional one.
+    pub(in crate::library) name: Option<(String, usize)>,
+    pub(in crate::library) value: Expr,
+}
+
+/// One statement: the names that are assigned to, and the value.
+#[derive(Debug, PartialEq)]
+pub(in crate::library) struct Statement {
+    pub(in crate::library) names: Vec<String>,
+    pub(in crate::library) value: Expr,
+}
+
+/// A text and where it came from.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::library) struct Source<'a> {
+    pub(in crate::library) text: &'a str,
+    /// The value of a document that holds the text; `None` if the text is the whole document.
+    pub(in crate::library) inside: Option<Place>,
+}
+
+impl Source<'_> {
+    /// Where bytes of the text stand in the document; the whole value where that can't be told, because
+    /// the document writes the text in another way.
+    pub(in crate::library) fn place(&self, start: usize, end: usize) -> Place {
+        let before = self.text.get(..start).unwrap_or_default();
+        match self.inside {
+            None => {
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                Place { line, column, start, end }
+            }
+            Some(place) => match self.quotes() {
+                Some(quotes) if place.line > 0 => Place {
+                    line: place.line,
+                    column: place.column + quotes + before.chars().count(),
+                    start: place.start + quotes + start,
+                    end: place.start + quotes + end,
+                },
+                _ => place,
+            },
+        }
+    }
+
+    /// How many bytes stand before the text in its value, if it stands there as it is.
+    fn quotes(&self) -> Option<usize> {
+        let written = self.inside.map_or(0, |place| place.end - place.start);
+        match written.checked_sub(self.text.len()) {
+            _ if self.text.contains('\n') => None,
+            Some(0) => Some(0),
+            Some(2) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// A problem with bytes of the text.
+    pub(in crate::library) fn problem(
+        &self,
+        start: usize,
+        end: usize,
+        message: impl Into<String>,
+    ) -> Problem {
+        let mut message = message.into();
+        let shown = self.inside.is_none_or(|place| place.line > 0 && self.quotes().is_some());
+        if !shown {
+            let at = self.text.get(..start).unwrap_or_default().chars().count() + 1;
+            message.push_str(&format!(" (at character {at} of the call)"));
+        }
+        Problem::new(self.place(start, end), "", message)
+    }
+}

@@ -1,0 +1,557 @@
+//! `timm.scheduler`. Its schedulers count epochs unless `t_in_epochs` is false; the optimiser's lr is the
+//! base lr, which stands at t = 0 whatever the formula says.
+
+mod factory;
+
+use super::build::{float, held, list, map, phases, text, ticks, whole, with, with_some};
+use super::given::Given;
+use super::{Named, PLAIN};
+use crate::catalogue::{
+    ABOVE_0, ANY, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
+};
+use crate::lr_value::LrValue;
+use crate::rule::{EVERY, WATCH};
+use crate::tree::{Tree, Value};
+
+const LENGTH: Param = required("t_initial", Holds::Length(1), "length of the first cycle");
+const LR_MIN: Param = param("lr_min", Holds::Lr, "0.0", "lr at the end of a cycle, and after the last");
+const CYCLE_MUL: Param = param(
+    "cycle_mul",
+    Holds::Number(AT_LEAST_1),
+    "1.0",
+    "each cycle is so many times as long as the one before",
+);
+const CYCLE_DECAY: Param =
+    param("cycle_decay", Holds::Number(ABOVE_0), "1.0", "factor on the highest lr from cycle to cycle");
+const CYCLE_LIMIT: Param = param("cycle_limit", Holds::Whole(1), "1", "number of cycles");
+const WARMUP: Param = param("warmup_t", Holds::Length(0), "0", "length of the warmup");
+const FIRST: Param = param("warmup_lr_init", Holds::Lr, "0.0", "lr at the start of the warmup");
+const OVERLAY: Param =
+    param("warmup_prefix", Holds::Flag, "false", "whether the schedule begins behind the warmup");
+const PREFIX: Param =
+    param("warmup_prefix", Holds::Flag, "true", "whether the schedule begins behind the warmup");
+const EPOCHS: Param =
+    param("t_in_epochs", Holds::Flag, "true", "count epochs, the lr changing once in each; else steps");
+const K: Param =
+    param("k_decay", Holds::Number(ABOVE_0), "1.0", "bends the clock of a cycle: p^k stands for p");
+const NOISE: &[(&str, &str)] =
+    &[("noise_range_t", "the noise is drawn by torch's generator, whose numbers other programs don't have")];
+
+pub(super) const ENTRIES: &[Named] = &[
+    Named {
+        name: "timm.CosineLRScheduler",
+        signature: &[
+            "optimizer",
+            "t_initial",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "k_decay=",
+            "initialize=",
+        ],
+        params: &[LENGTH, LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS, K],
+        refused: NOISE,
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
+                    warmup_t, of: {restart: {kind: cosine, to: lr_min, k: k_decay}, every: t_initial, mult: cycle_mul, \
+                    decay: cycle_decay, limit: cycle_limit, then: lr_min}}]}",
+        note: OVERLAID,
+        example: "timm.scheduler.CosineLRScheduler(optimizer, t_initial=100, warmup_t=5, warmup_lr_init=1e-5)",
+        expand: |given| {
+            let wave =
+                map([("kind", text("cosine")), ("to", given.tree("lr_min")?), ("k", given.tree("k_decay")?)]);
+            let cycles = cycles(given, wave)?;
+            let body = warmed(given, cycles)?;
+            clocked(given, body)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "timm.TanhLRScheduler",
+        signature: &[
+            "optimizer",
+            "t_initial",
+            "lb=",
+            "ub=",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
+        ],
+        params: &[
+            LENGTH,
+            param("lb", Holds::Number(ANY), "-7.0", "argument at the start of a cycle"),
+            param("ub", Holds::Number(ANY), "3.0", "argument at its end, above lb"),
+            LR_MIN,
+            CYCLE_MUL,
+            CYCLE_DECAY,
+            CYCLE_LIMIT,
+            WARMUP,
+            FIRST,
+            OVERLAY,
+            EPOCHS,
+        ],
+        refused: NOISE,
+        expansion: "{clock: epoch, warmup: {over: warmup_t, from: warmup_lr_init, mode: overlay, target: body}, body: \
+                    {restart: {kind: tanh, lb: lb, ub: ub, to: lr_min}, every: t_initial, mult: cycle_mul, decay: \
+                    cycle_decay, limit: cycle_limit, then: lr_min}}; without a warmup {phases: [{for: 1, value: 1x}, \
+                    {shift: 1, of: ...}]}",
+        note: "The warmup leads to where the curve is by then, or with `warmup_prefix: true` to the base lr, behind which \
+               the curve begins. Without one the base lr stands at t = 0, where the curve is a hair below",
+        example: "timm.scheduler.TanhLRScheduler(optimizer, t_initial=100, lr_min=1e-4)",
+        expand: tanh,
+        ..PLAIN
+    },
+    Named {
+        name: "timm.PolyLRScheduler",
+        signature: &[
+            "optimizer",
+            "t_initial",
+            "power=",
+            "lr_min=",
+            "cycle_mul=",
+            "cycle_decay=",
+            "cycle_limit=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "k_decay=",
+            "initialize=",
+        ],
+        params: &[
+            LENGTH,
+            param("power", Holds::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
+            LR_MIN,
+            CYCLE_MUL,
+            CYCLE_DECAY,
+            CYCLE_LIMIT,
+            WARMUP,
+            FIRST,
+            OVERLAY,
+            EPOCHS,
+            K,
+        ],
+        refused: NOISE,
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
+                    warmup_t, of: {restart: {kind: polynomial, power: power, to: lr_min, k: k_decay}, every: t_initial, \
+                    mult: cycle_mul, decay: cycle_decay, limit: cycle_limit, then: lr_min}}]}",
+        note: OVERLAID,
+        example: "timm.scheduler.PolyLRScheduler(optimizer, t_initial=100, power=0.9)",
+        expand: |given| {
+            let way = map([
+                ("kind", text("polynomial")),
+                ("power", given.tree("power")?),
+                ("to", given.tree("lr_min")?),
+                ("k", given.tree("k_decay")?),
+            ]);
+            let cycles = cycles(given, way)?;
+            let body = warmed(given, cycles)?;
+            clocked(given, body)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "timm.StepLRScheduler",
+        signature: &[
+            "optimizer",
+            "decay_t",
+            "decay_rate=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
+        ],
+        params: &[
+            required("decay_t", Holds::Length(1), "length of a stretch"),
+            param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
+            WARMUP,
+            FIRST,
+            PREFIX,
+            EPOCHS,
+        ],
+        refused: NOISE,
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: step, \
+                    every: decay_t, gamma: decay_rate}]}",
+        note: "decay_rate is 1 where it is left out: no drop at all. With `warmup_prefix: false` the steps are counted \
+               from 0, the warmup lying over them",
+        example: "timm.scheduler.StepLRScheduler(optimizer, decay_t=30, decay_rate=0.1, warmup_t=3)",
+        expand: |given| {
+            let steps = map([
+                ("kind", text("step")),
+                ("every", given.tree("decay_t")?),
+                ("gamma", given.tree("decay_rate")?),
+            ]);
+            let body = warmed(given, steps)?;
+            clocked(given, body)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "timm.MultiStepLRScheduler",
+        signature: &[
+            "optimizer",
+            "decay_t",
+            "decay_rate=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "warmup_prefix=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
+        ],
+        params: &[
+            required("decay_t", Holds::Lengths, "the milestones"),
+            param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
+            WARMUP,
+            FIRST,
+            PREFIX,
+            EPOCHS,
+        ],
+        refused: NOISE,
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: \
+                    multistep, at: decay_t, gamma: decay_rate, offset: 1}]}",
+        note: "A milestone m counts at t = m - 1, but none at t = 0. decay_rate is 1 where it is left out: no drop at all. \
+               With `warmup_prefix: false` milestones are counted from 0, the warmup lying over them",
+        example: "timm.scheduler.MultiStepLRScheduler(optimizer, decay_t=[30, 60], decay_rate=0.1)",
+        expand: |given| {
+            let at = given.items("decay_t");
+            let early = at.iter().any(|tree| ticks(tree).is_some_and(|m| m <= 1.0));
+            let steps = if at.is_empty() {
+                held(text("1x"))
+            } else {
+                map([
+                    ("kind", text("multistep")),
+                    ("at", list(at)),
+                    ("gamma", given.tree("decay_rate")?),
+                    ("offset", whole(1.0)),
+                ])
+            };
+            let warm = given.tree("warmup_t")?;
+            let body = match ticks(&warm) {
+                Some(0.0) if early => first_as_made(steps),
+                _ => warmed(given, steps)?,
+            };
+            clocked(given, body)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "timm.WSDLRScheduler",
+        signature: &[
+            "optimizer",
+            "t_initial",
+            "decay_t",
+            "lr_min=",
+            "stable_fn=",
+            "stable_timescale=",
+            "stable_power=",
+            "decay_fn=",
+            "decay_power=",
+            "decay_ratio=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "t_in_epochs=",
+            "noise_range_t=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
+        ],
+        params: &[
+            required("t_initial", Holds::Length(1), "length of the stable part and the decay"),
+            required("decay_t", Holds::Length(1), "length of the decay, at most t_initial"),
+            param("lr_min", Holds::Lr, "0.0", "lr at the end"),
+            param("stable_fn", Holds::Choice(&["constant", "rsqrt", "power"]), "constant", "the stable part"),
+            optional("stable_timescale", Holds::Number(ABOVE_0), "of rsqrt and power; warmup_t if not given"),
+            param("stable_power", Holds::Number(ABOVE_0), "0.5", "exponent of power"),
+            param(
+                "decay_fn",
+                Holds::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
+                "1-sqrt",
+                "the way down",
+            ),
+            param("decay_power", Holds::Number(ABOVE_0), "0.5", "exponent of the way down `power`"),
+            param("decay_ratio", Holds::Number(BETWEEN_0_AND_1), "0.1", "how steep `exp` is"),
+            WARMUP,
+            FIRST,
+            EPOCHS,
+        ],
+        refused: NOISE,
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
+                    - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power a \
+                    `lambda` of its formula behind the warmup",
+        note: "t_initial does not count the warmup. An lr_min above the base lr lifts all but the warmup and t = 0",
+        example: "timm.scheduler.WSDLRScheduler(optimizer, t_initial=100, decay_t=20, warmup_t=5)",
+        expand: wsd,
+        ..PLAIN
+    },
+    Named {
+        name: "timm.PlateauLRScheduler",
+        signature: &[
+            "optimizer",
+            "decay_rate=",
+            "patience_t=",
+            "threshold=",
+            "cooldown_t=",
+            "warmup_t=",
+            "warmup_lr_init=",
+            "lr_min=",
+            "mode=",
+            "noise_range_t=",
+            "noise_type=",
+            "noise_pct=",
+            "noise_std=",
+            "noise_seed=",
+            "initialize=",
+        ],
+        params: &[
+            param("decay_rate", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience_t", Holds::Whole(0), "10", "looks without gain that are forgiven"),
+            param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts, as a share of the best"),
+            param("cooldown_t", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            WARMUP,
+            FIRST,
+            param("lr_min", Holds::Lr, "0.0", "lower bound"),
+            param("mode", Holds::Choice(&["min", "max"]), "max", "whether lower or higher is better"),
+            WATCH,
+            EVERY,
+        ],
+        refused: NOISE,
+        expansion: "{warmup: {over: warmup_t, from: warmup_lr_init}, body: {kind: plateau, mode: mode, factor: \
+                    decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}}",
+        note: "mode is `max` where it is left out, for an accuracy: a loss needs `mode: min`. Its metric comes when the \
+               run evaluates, and warmup_t counts steps; `clock: epoch` makes them epochs. Metrics of the warmup are not \
+               seen",
+        example: "timm.scheduler.PlateauLRScheduler(optimizer, decay_rate=0.5, patience_t=2, mode='min')",
+        expand: plateau,
+        ..PLAIN
+    },
+    factory::CREATE,
+];
+
+const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The warmup lies over the schedule, which jumps \
+                        to its own value behind it, unless `warmup_prefix: true` lets it begin there";
+
+/// A schedule of which the first lr is that of the optimiser as it was made.
+fn first_as_made(of: Tree) -> Tree {
+    phases(vec![(whole(1.0), held(text("1x")))], map([("shift", whole(1.0)), ("of", of)]))
+}
+
+/// The cycles of a way down to `lr_min`; states their length.
+fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
+    let (every, limit) = (given.tree("t_initial")?, given.whole("cycle_limit")?);
+    let (mul, decay) = (given.number("cycle_mul")?, given.number("cycle_decay")?);
+    let n = limit as f64;
+    let warm = if given.flag("warmup_prefix")? { ticks(&given.tree("warmup_t")?) } else { Some(0.0) };
+    let whole_length = ticks(&every).zip(warm).map(|(every, warm)| {
+        let cycles =
+            if mul == 1.0 { every * n } else { (every * (libm::pow(mul, n) - 1.0) / (mul - 1.0)).floor() };
+        cycles + warm
+    });
+    states(given, whole_length)?;
+    if limit == 1 {
+        return Some(with(way, "over", every));
+    }
+    if decay != 1.0 && matches!(given.lr("lr_min")?, LrValue::Multiple(factor) if factor != 0.0) {
+        return given.refuse("lr_min", "with `cycle_decay` expected an absolute learning rate");
+    }
+    Some(map([
+        ("restart", way),
+        ("every", every),
+        ("mult", float(mul)),
+        ("decay", float(decay)),
+        ("limit", whole(n)),
+        ("then", given.tree("lr_min")?),
+    ]))
+}
+
+fn states(given: &mut Given<'_, '_>, ticks: Option<f64>) -> Option<()> {
+    if given.flag("t_in_epochs")? {
+        given.states_epochs(ticks)
+    } else {
+        given.states_ticks(ticks)
+    }
+    Some(())
+}
+
+/// A schedule behind or under a warmup to the base lr.
+fn warmed(given: &mut Given<'_, '_>, body: Tree) -> Option<Tree> {
+    let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
+    if ticks(&over) == Some(0.0) {
+        return Some(body);
+    }
+    let behind =
+        if given.flag("warmup_prefix")? { body } else { map([("shift", over.clone()), ("of", body)]) };
+    Some(super::build::warmed(over, from, behind))
+}
+
+/// Counts in epochs where that is asked for.
+fn clocked(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
+    if !given.flag("t_in_epochs")? {
+        return Some(tree);
+    }
+    Some(with(tree, "clock", text("epoch")))
+}
+
+fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let (lb, ub) = (given.number("lb")?, given.number("ub")?);
+    if lb >= ub {
+        return given.refuse("ub", format!("`ub` ({ub}) must be above `lb` ({lb})"));
+    }
+    let way =
+        map([("kind", text("tanh")), ("lb", float(lb)), ("ub", float(ub)), ("to", given.tree("lr_min")?)]);
+    // Behind the last cycle lr_min holds, which is a hair below the end of the curve.
+    let mut body = cycles(given, way)?;
+    if body.get("restart").is_none() {
+        let (every, to) = (given.tree("t_initial")?, given.tree("lr_min")?);
+        body =
+            map([("restart", without(body, "over")), ("every", every), ("limit", whole(1.0)), ("then", to)]);
+    }
+    let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
+    let tree = if ticks(&over) == Some(0.0) {
+        first_as_made(body)
+    } else if given.flag("warmup_prefix")? {
+        super::build::warmed(over, from, body)
+    } else {
+        let warmup =
+            map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
+        map([("warmup", warmup), ("body", body)])
+    };
+    clocked(given, tree)
+}
+
+fn without(tree: Tree, name: &str) -> Tree {
+    match tree.value {
+        Value::Map(mut entries) => {
+            entries.retain(|(key, _)| key.name != name);
+            Tree { value: Value::Map(entries), ..tree }
+        }
+        _ => tree,
+    }
+}
+
+fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let (length, down) = (given.tree("t_initial")?, given.tree("decay_t")?);
+    let Some((stable, rest)) = super::build::reckoned(&length, &down, |a, b| a - b) else {
+        return given.refuse("decay_t", format!("expected the unit of `t_initial` ({length}), found {down}"));
+    };
+    if rest < 0.0 {
+        return given.refuse("decay_t", format!("expected at most `t_initial` ({length}), found {down}"));
+    }
+    let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
+    let total = ticks(&length).zip(ticks(&over)).map(|(length, warm)| length + warm);
+    states(given, total)?;
+    let body = if given.choice("stable_fn")? == "constant" {
+        let to = given.tree("lr_min")?;
+        let (kind, own) = match given.choice("decay_fn")? {
+            "linear" => ("linear", None),
+            "cosine" => ("cosine", None),
+            "power" => ("one_minus_power", Some(("power", given.tree("decay_power")?))),
+            "exp" => ("exp_norm", Some(("ratio", given.tree("decay_ratio")?))),
+            _ => ("one_minus_sqrt", None),
+        };
+        let mut fall = map([("kind", text(kind)), ("to", to.clone())]);
+        if let Some((name, value)) = own {
+            fall = with(fall, name, value);
+        }
+        phases(vec![(stable, held(text("1x"))), (down, fall)], held(to))
+    } else {
+        let Some((begin, down)) = Some(rest).zip(ticks(&down)) else {
+            return given.refuse("decay_t", "expected a whole number where `stable_fn` is not `constant`");
+        };
+        formula(given, begin, down)?
+    };
+    let body = if given.lr("lr_min")?.is_zero() {
+        body
+    } else {
+        let floor = map([("min", given.tree("lr_min")?)]);
+        let held_up = map([("clamp", floor), ("of", body)]);
+        // The floor itself is not there yet at t = 0.
+        if ticks(&over) == Some(0.0) { first_as_made(held_up) } else { held_up }
+    };
+    clocked(given, super::build::warmed(over, from, body))
+}
+
+/// A stable part that falls, and goes on falling as the decay takes it down.
+fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
+    let timescale = match given.maybe_number("stable_timescale") {
+        Some(timescale) => timescale,
+        None => match ticks(&given.tree("warmup_t")?) {
+            Some(warm) if warm > 0.0 => warm,
+            _ => {
+                return given
+                    .refuse("stable_timescale", "expected a number above 0 where there is no warmup");
+            }
+        },
+    };
+    let power = if given.choice("stable_fn")? == "rsqrt" { 0.5 } else { given.number("stable_power")? };
+    let min = match given.lr("lr_min")? {
+        LrValue::Absolute(lr) => format!("({lr} / base)"),
+        LrValue::Multiple(factor) => format!("{factor}"),
+    };
+    let p = format!("min(max(t - {begin}, 0) / {down}, 1)");
+    let left = match given.choice("decay_fn")? {
+        "linear" => format!("1 - {p}"),
+        "cosine" => format!("0.5 * (1 + cos(pi * {p}))"),
+        "power" => format!("1 - {p} ** {}", given.number("decay_power")?),
+        "exp" => {
+            let ratio = given.number("decay_ratio")?;
+            format!("({ratio} ** {p} - {ratio}) / (1 - {ratio})")
+        }
+        _ => format!("1 - sqrt({p})"),
+    };
+    let stable = format!("max((1 + t / {timescale}) ** -{power}, {min})");
+    let expr = format!("{min} + ({stable} - {min}) * ({left})");
+    Some(map([("kind", text("lambda")), ("expr", text(&expr))]))
+}
+
+fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let mut tree = map([("kind", text("plateau")), ("mode", given.tree("mode")?)]);
+    for (name, own) in [
+        ("decay_rate", "factor"),
+        ("patience_t", "patience"),
+        ("threshold", "threshold"),
+        ("cooldown_t", "cooldown"),
+        ("lr_min", "min"),
+        ("watch", "watch"),
+        ("every", "every"),
+    ] {
+        tree = with_some(tree, own, given.maybe_tree(name));
+    }
+    let over = given.tree("warmup_t")?;
+    if ticks(&over) == Some(0.0) {
+        return Some(tree);
+    }
+    let warmup = map([("over", over), ("from", given.tree("warmup_lr_init")?)]);
+    Some(map([("warmup", warmup), ("body", tree)]))
+}

@@ -1,0 +1,448 @@
+//! Names of other libraries: that the table is whole, and that calls are read as Python reads them.
+
+use proptest::prelude::*;
+use schedule::catalogue::{Default, Holds};
+use schedule::library::{self, Within, entries, paste};
+use schedule::tree::{Place, Tree, Value};
+use schedule::{Horizon, Node};
+
+use crate::generate::{map, text};
+
+const HORIZON: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5) };
+
+/// Kinds that expansions name and the table does not have yet.
+const NOT_YET: [&str; 1] = ["torch.MultiplicativeLR"];
+
+fn read(call: &str) -> Result<Node, String> {
+    let pasted = paste(call).map_err(|problem| problem.to_string())?;
+    let mut problems = Vec::new();
+    schedule::parse(&pasted.schedule, "", &mut problems)
+        .ok_or_else(|| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn lrs(node: &Node) -> Vec<f64> {
+    let schedule = node.resolve(&HORIZON).expect("it fits");
+    let state = schedule.start();
+    (0..100).map(|t| schedule.lr(t, &state)).collect()
+}
+
+fn of(call: &str) -> Vec<f64> {
+    lrs(&read(call).unwrap_or_else(|problem| panic!("{call}: {problem}")))
+}
+
+#[test]
+fn every_example_is_read_and_fits() {
+    for entry in entries().filter(|entry| !NOT_YET.contains(&entry.name)) {
+        let node = read(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
+        node.resolve(&HORIZON).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.example));
+        let bare = entry.name.rsplit('.').next().expect("a name");
+        assert!(entry.example.contains(bare), "{}", entry.example);
+    }
+}
+
+/// A kind that is there after all is found out.
+#[test]
+fn what_is_not_there_yet_is_refused() {
+    for name in NOT_YET {
+        let entry = library::find(name).expect("an entry");
+        assert!(read(entry.example).is_err(), "{name} is read now: take it off the list");
+    }
+}
+
+#[test]
+fn the_table_is_whole() {
+    let mut seen = std::collections::HashSet::new();
+    for entry in entries() {
+        for name in entry.names() {
+            assert!(seen.insert(name), "{name} stands there twice");
+        }
+        assert!(!entry.expansion.is_empty() && !entry.note.ends_with('.'), "{}", entry.name);
+        let required = |name: &str| entry.signature.contains(&name);
+        for param in entry.params {
+            let known =
+                required(param.name) || entry.signature.contains(&format!("{}=", param.name).as_str());
+            // How often a rule looks, and at what, is ours to say.
+            assert!(known || ["watch", "every"].contains(&param.name), "{}: {}", entry.name, param.name);
+            let may_be_left_out = param.default != Default::Required;
+            let lr = matches!(param.holds, Holds::Lr) && param.default == Default::Is("1x");
+            assert!(
+                !known || lr || may_be_left_out != required(param.name),
+                "{}: {}",
+                entry.name,
+                param.name
+            );
+        }
+        for extra in entry.extra {
+            assert_eq!(extra.required, required(extra.name), "{}: {}", entry.name, extra.name);
+        }
+        for (name, reason) in entry.refused {
+            assert!(!reason.is_empty() && entry.signature.contains(&format!("{name}=").as_str()), "{name}");
+        }
+    }
+}
+
+/// Writing the defaults out changes nothing: they are what stands for what is left out.
+#[test]
+fn defaults_written_out_are_the_same_schedule() {
+    for entry in entries().filter(|entry| !NOT_YET.contains(&entry.name)) {
+        let pasted = paste(entry.example).expect(entry.name).schedule;
+        let Value::Map(mut written) = pasted.value.clone() else { panic!("a mapping") };
+        let plain = schedule::parse(&pasted, "", &mut Vec::new()).expect(entry.name);
+        for param in entry.params {
+            let given = written.iter().any(|(key, _)| key.name == param.name);
+            // These two say whether the momentum is cycled.
+            let asks = ["base_momentum", "max_momentum"].contains(&param.name);
+            if let (Default::Is(default), false, false) = (param.default, given, asks) {
+                let value = match (default.parse::<bool>(), default.parse::<i64>(), default.parse::<f64>()) {
+                    (Ok(b), ..) => Value::Bool(b),
+                    (_, Ok(i), _) => Value::Int(i),
+                    (_, _, Ok(x)) => Value::Float(x),
+                    _ => Value::Text(default.to_owned()),
+                };
+                let key = schedule::tree::Key { place: Place::default(), name: param.name.to_owned() };
+                written.push((key, Tree::new(value)));
+            }
+        }
+        let written = Tree::new(Value::Map(written));
+        let mut problems = Vec::new();
+        let same = schedule::parse(&written, "", &mut problems)
+            .unwrap_or_else(|| panic!("{}: {problems:?}", entry.name));
+        assert_eq!(lrs(&plain), lrs(&same), "{}", entry.name);
+    }
+}
+
+#[test]
+fn programs_are_read_as_they_stand() {
+    let step = of("torch.StepLR(opt, step_size=30, gamma=0.1)");
+    for program in [
+        "torch.optim.lr_scheduler.StepLR(optimizer, 30)",
+        "lr_scheduler.StepLR(opt, 30)",
+        "optim.lr_scheduler.StepLR(opt, 30, 0.1, -1)",
+        "StepLR(opt, 30)",
+        "scheduler = StepLR(opt, 30)  # every 30 steps",
+        "self.scheduler = StepLR(\n    self.optimizer,\n    step_size=30,  # steps\n    gamma=1e-1,\n)\n",
+        "from torch.optim.lr_scheduler import StepLR as Steps\n\nsched = Steps(opt, 3 * 10)",
+        "import torch.optim.lr_scheduler as S; s = S.StepLR(opt, 3_0)",
+        "every = 30\nsched = StepLR(opt, step_size=every, gamma=1 / 10)",
+        "sched = StepLR(opt, \\\n  30)",
+        "model = Net(3)\nsched = StepLR(optim.SGD(model.parameters(), lr=0.3), 30)",
+        "sched = StepLR(opt, step_size=(30), gamma=+.1, last_epoch=-1)",
+    ] {
+        assert!(library::is_program(program), "{program}");
+        assert_eq!(of(program), step, "{program}");
+    }
+    let warm = of("SequentialLR(opt, [LinearLR(opt, 0.1, total_iters=5), CosineAnnealingLR(opt, 95)], [5])");
+    let written_out = "a = LinearLR(opt, start_factor=0.1, total_iters=5)\nb = CosineAnnealingLR(opt, T_max=95)\n\
+                       c = SequentialLR(opt, schedulers=[a, b], milestones=[5])";
+    assert_eq!(of(written_out), warm);
+    let wave = of("keras.optimizers.schedules.CosineDecay(0.1, 50)");
+    for program in [
+        "tf.keras.optimizers.schedules.CosineDecay(initial_learning_rate=0.1, decay_steps=50, name='wave')",
+        "opt = keras.optimizers.SGD(learning_rate=keras.optimizers.schedules.CosineDecay(0.1, 50))",
+        "CosineDecay(1e-1, 50, alpha=0.0, warmup_target=None)",
+    ] {
+        assert_eq!(of(program), wave, "{program}");
+    }
+    let scales = of("optax.piecewise_constant_schedule(0.1, {20: 0.5, 40: 0.1})");
+    assert_eq!(of("piecewise_constant_schedule(0.1, boundaries_and_scales={40: 0.1, 20: 0.5,})"), scales);
+}
+
+#[test]
+fn a_yaml_document_is_no_program() {
+    for document in [
+        "{kind: cosine}",
+        "kind: lambda\nexpr: cos(t)",
+        "1x",
+        "[f(x)]",
+        "# f(x)\nlr: 0.1",
+        "'f(x)'",
+        "",
+        "# f(x)",
+    ] {
+        assert!(!library::is_program(document), "{document}");
+    }
+}
+
+#[test]
+fn lambdas_are_expressions() {
+    let powers = of("torch.LambdaLR(opt, lambda t: 0.95 ** t)");
+    for program in [
+        "LambdaLR(opt, lr_lambda=lambda epoch: 0.95 ** epoch)",
+        "LambdaLR(opt, lr_lambda=[lambda T: 0.95 ** T])",
+        "decay = 0.95\nLambdaLR(opt, lambda step: decay ** step)",
+        "fall = lambda step: 0.9_5 ** step\nLambdaLR(opt, fall)",
+        "LambdaLR(opt, lambda step: 0.95 ** float(int(step)))",
+        "LambdaLR(opt, lambda step: max(0.95 ** step, 0.0), last_epoch=-1)",
+    ] {
+        assert_eq!(of(program), powers, "{program}");
+    }
+    let wave = of(
+        "LambdaLR(opt, lambda t: 0.5 * (1 + math.cos(math.pi * min(t, 20) / 20)) if t < 30 else np.exp(-t))",
+    );
+    assert_eq!(
+        wave,
+        of("LambdaLR(opt, lambda t: 0.5 * (1 + cos(pi * min(t, 20) / 20)) if t < 30 else exp(-t))")
+    );
+    let kind = |expr: &str| {
+        let node = map([("kind", text("torch.LambdaLR")), ("lr_lambda", text(expr))]);
+        lrs(&schedule::parse(&node, "", &mut Vec::new()).expect(expr))
+    };
+    assert_eq!(kind("lambda s: 0.95 ** s"), powers);
+    assert_eq!(kind("0.95 ** t"), powers);
+}
+
+/// Line, column and words of the first problem.
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let mut misses = Vec::new();
+    for (program, at, words) in [
+        ("torch.StepRL(opt, 3)", "1:1", "there is no schedule `torch.StepRL` (did you mean `torch.StepLR`?)"),
+        ("StepRL(opt, 3)", "1:1", "did you mean `torch.StepLR`?"),
+        ("optax.cosine_decay(0.1, 3)", "1:1", "there is no schedule `optax.cosine_decay`"),
+        ("mmengine.StepLR(opt, 3)", "1:1", "there is no schedule `mmengine.StepLR`"),
+        (
+            "ReduceLROnPlateau(opt)",
+            "1:1",
+            "write one of `torch.ReduceLROnPlateau` and `keras.ReduceLROnPlateau`",
+        ),
+        ("torch.StepLR(opt, step_sise=3)", "1:19", "no argument `step_sise` (did you mean `step_size`?)"),
+        ("torch.StepLR(opt, wholly=3)", "1:19", "known: `optimizer`, `step_size`, `gamma` and `last_epoch`"),
+        ("torch.StepLR(opt)", "1:1", "the argument `step_size` is missing"),
+        ("torch.OneCycleLR(opt, total_steps=9)", "1:1", "the argument `max_lr` is missing (max_lr=1x"),
+        ("torch.StepLR(30)", "1:14", "is the optimizer (give the others by name, as in step_size=...)"),
+        ("StepLR(opt, 2, 0.5, -1, 7)", "1:25", "takes at most 4 arguments"),
+        ("StepLR(opt, 2, step_size=3)", "1:16", "the argument `step_size` is given twice"),
+        ("StepLR(opt, gamma=2, 3)", "1:22", "expected an argument with its name, found `3`"),
+        ("StepLR(opt,\n  step_size=n)", "2:13", "`n` is a variable: a literal is needed here"),
+        ("StepLR(opt, len(loader))", "1:13", "this is worked out by Python: a literal is needed here"),
+        ("StepLR(opt, 3", "1:7", "this `(` is never closed"),
+        ("StepLR(opt, 3))", "1:15", "this `)` closes nothing"),
+        ("StepLR(opt, [3)", "1:15", "expected `]`, found `)`"),
+        ("StepLR(opt, 'a", "1:13", "this string has no end"),
+        ("StepLR(opt, 3y)", "1:13", "`3y` is no number"),
+        ("StepLR(opt, 3 4)", "1:15", "expected `,` or `)`, found `4`"),
+        ("StepLR(opt, 3) 4", "1:16", "expected the end of the call, found `4`"),
+        ("StepLR(opt, **kwargs)", "1:13", "write the arguments out"),
+        ("MultiStepLR(opt, [i for i in range(3)])", "1:21", "write the values out"),
+        ("StepLR(opt, 3 if x else 4)", "1:15", "conditions are read inside a lambda only"),
+        ("StepLR(opt, 1 / 0)", "1:13", "this has no value"),
+        ("StepLR(opt, 3 $ 4)", "1:15", "`$` has no meaning in a call"),
+        ("x = 3", "1:1", "expected a call of a schedule"),
+        ("n = n\nStepLR(opt, n)", "1:5", "stands for itself"),
+        ("LambdaLR(opt, lambda a, b: 1)", "1:23", "a lambda of one parameter"),
+        ("LambdaLR(opt, lambda t: t / T)", "1:25", "`T` is a variable of the program"),
+        ("LambdaLR(opt, lambda t: t / total)", "1:25", "there is no name `total` at character 5"),
+        ("StepLR(opt, 0)", "1:13", "step_size: expected a length of at least 1, found 0"),
+        ("StepLR(opt, 3, last_epoch=5)", "1:27", "last_epoch: expected -1"),
+        ("CosineAnnealingLR(opt, 0)", "1:24", "T_max: expected a length of at least 1"),
+        (
+            "CosineAnnealingWarmRestarts(opt, 3, T_mult=0)",
+            "1:44",
+            "T_mult: expected a whole number of at least 1",
+        ),
+        ("LinearLR(opt, start_factor=0)", "1:28", "start_factor: expected a number above 0 and at most 1"),
+        ("OneCycleLR(opt, 0.1, 10, pct_start=0.1)", "1:36", "pct_start: pct_start * total_steps is 1"),
+        (
+            "OneCycleLR(opt, 0.1, epochs=3)",
+            "1:29",
+            "expected `total_steps`, or both `epochs` and `steps_per_epoch`",
+        ),
+        ("OneCycleLR(opt, [0.1, 0.2], 10)", "1:17", "there is one parameter group here"),
+        ("CyclicLR(opt, 0.1, 0.2, scale_fn=lambda x: 1)", "1:44", "`scale_fn` can't be had here"),
+        ("SequentialLR(opt, [StepLR(opt, 2)], [3])", "1:37", "1 schedules need 0 milestones, found 1"),
+        (
+            "SequentialLR(opt, [StepLR(opt, 2), StepLR(opt, 2), StepLR(opt, 2)], [9, 3])",
+            "1:69",
+            "one after another",
+        ),
+        ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "can't stand inside"),
+        (
+            "ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])",
+            "1:18",
+            "no product of factors",
+        ),
+        ("optax.cosine_decay_schedule(0.1, 0)", "1:34", "decay_steps: expected a length of at least 1"),
+        ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 5)", "1:49", "expected more than `warmup_steps`"),
+        ("optax.piecewise_constant_schedule(0.1, {'a': 1})", "1:41", "expected a step"),
+        ("optax.polyak_sgd(scaling=2)", "1:26", "scaling: expected 1"),
+        ("optax.contrib.reduce_on_plateau(rtol=0.0)", "1:38", "expected `rtol` or `atol` above 0"),
+        ("keras.callbacks.ReduceLROnPlateau('val_acc')", "1:1", "expected `min` or `max`"),
+        ("get_scheduler('cosin', opt)", "1:15", "did you mean `cosine`?"),
+        ("get_scheduler('cosine', opt, 3, 9, {'num_cycle': 1})", "1:37", "did you mean `num_cycles`?"),
+        ("get_polynomial_decay_schedule_with_warmup(opt, 9, 9)", "1:48", "nothing is left to decay"),
+        (
+            "get_cosine_with_min_lr_schedule_with_warmup(opt, 1, 9)",
+            "1:1",
+            "expected `min_lr` or `min_lr_rate`",
+        ),
+        ("timm.scheduler.StepLRScheduler(opt, 3, noise_range_t=3)", "1:54", "torch's generator"),
+        ("timm.scheduler.TanhLRScheduler(opt, 3, lb=3.0)", "1:1", "`ub` (3) must be above `lb` (3)"),
+        ("timm.scheduler.WSDLRScheduler(opt, 3, 4)", "1:39", "expected at most `t_initial` (3), found 4"),
+    ] {
+        let problem = read(program).expect_err(program);
+        if !(problem.starts_with(&format!("{at}: ")) && problem.contains(words)) {
+            misses.push(format!("{program}\n    {problem}\n    is not {at}: {words}"));
+        }
+    }
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    for program in [
+        format!("StepLR(opt, {}1{})", "(".repeat(10_000), ")".repeat(10_000)),
+        format!("StepLR(opt, {}1)", "-".repeat(10_000)),
+        format!("StepLR(opt, {}1)", "2**".repeat(10_000)),
+        format!("StepLR(opt, 1{})", "+1".repeat(10_000)),
+        format!("{}StepLR(opt, 1{}", "ChainedScheduler([".repeat(60), "])".repeat(60)),
+        format!("StepLR(opt, 1{})", " ".repeat(1_000_000)),
+        format!(
+            "a0 = 1\n{}StepLR(opt, a99)",
+            (1..100).map(|i| format!("a{i} = a{} + 0\n", i - 1)).collect::<String>()
+        ),
+    ] {
+        assert!(read(&program).is_err());
+    }
+}
+
+#[test]
+fn the_optimizers_lr_is_found() {
+    for (program, lr) in [
+        ("opt = torch.optim.SGD([p], lr=0.3, momentum=0.9); s = StepLR(opt, 3)", Some(0.3)),
+        ("opt = AdamW(net.parameters(), 3e-4)\ns = StepLR(opt, 3)", Some(3e-4)),
+        ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", None),
+        ("s = StepLR(opt, 3)", None),
+    ] {
+        assert_eq!(paste(program).expect(program).lr, lr, "{program}");
+    }
+}
+
+#[test]
+fn the_length_that_a_call_states() {
+    for (program, steps) in [
+        ("OneCycleLR(opt, 0.1, total_steps=40)", Some(40)),
+        ("OneCycleLR(opt, 0.1, epochs=4, steps_per_epoch=7)", Some(28)),
+        ("CosineAnnealingLR(opt, 30)", Some(30)),
+        ("LinearLR(opt, total_iters=9)", Some(9)),
+        ("LinearLR(opt)", None),
+        ("StepLR(opt, 30)", None),
+        ("SequentialLR(opt, [LinearLR(opt), CosineAnnealingLR(opt, 15)], [5])", Some(20)),
+        ("ChainedScheduler([StepLR(opt, 3), CosineAnnealingLR(opt, 15)])", Some(15)),
+        ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 50)", Some(50)),
+        ("optax.linear_schedule(0.1, 0.0, 20, 5)", Some(25)),
+        ("optax.cosine_onecycle_schedule(33, 0.1)", Some(33)),
+        (
+            "optax.join_schedules([optax.linear_schedule(0.0, 0.1, 4), optax.cosine_decay_schedule(0.1, 6)], [4])",
+            Some(10),
+        ),
+        ("optax.exponential_decay(0.1, 20, 0.5)", None),
+        ("keras.CosineDecay(0.0, 40, warmup_target=0.1, warmup_steps=10)", Some(50)),
+        ("keras.CosineDecay(0.0, 40, warmup_steps=10)", Some(40)),
+        ("get_linear_schedule_with_warmup(opt, 5, 70)", Some(70)),
+        ("get_wsd_schedule(opt, 5, 20, num_stable_steps=10)", Some(35)),
+        ("get_scheduler('cosine', opt, 5, 70)", Some(70)),
+        ("timm.scheduler.CosineLRScheduler(opt, t_initial=15)", Some(75)),
+        (
+            "timm.scheduler.CosineLRScheduler(opt, 15, cycle_limit=2, warmup_t=3, warmup_prefix=True, t_in_epochs=False)",
+            Some(33),
+        ),
+        ("timm.scheduler.create_scheduler_v2(opt, num_epochs=8)[0]", Some(40)),
+    ] {
+        let node = read(program).unwrap_or_else(|problem| panic!("{program}: {problem}"));
+        assert_eq!(node.stated_length(Some(5)), steps, "{program}");
+    }
+}
+
+#[test]
+fn momentum_is_cycled_only_where_the_file_asks() {
+    for (arguments, asked) in [
+        ("", false),
+        (", cycle_momentum=False, base_momentum=0.5", false),
+        (", cycle_momentum=True", true),
+        (", base_momentum=0.5", true),
+        (", max_momentum=0.97", true),
+    ] {
+        for call in ["OneCycleLR(opt, max_lr=0.1, total_steps=100", "CyclicLR(opt, 0.01, 0.1"] {
+            let node = read(&format!("{call}{arguments})")).expect(arguments);
+            let schedule = node.resolve(&HORIZON).expect("it fits");
+            assert_eq!(schedule.momentum(3).is_some(), asked, "{call}{arguments}");
+        }
+    }
+}
+
+#[test]
+fn a_learning_rate_may_be_left_out_in_a_mapping_alone() {
+    for entry in entries() {
+        let Some(lr) = entry.params.iter().find(|param| param.default == Default::Is("1x")) else { continue };
+        assert!(entry.extra.iter().all(|extra| extra.holds != Within::Schedules));
+        let Value::Map(mut given) = paste(entry.example).expect(entry.name).schedule.value else {
+            panic!("a mapping")
+        };
+        given.retain(|(key, _)| key.name != lr.name);
+        let mut problems = Vec::new();
+        let without = schedule::parse(&Tree::new(Value::Map(given.clone())), "", &mut problems);
+        let without = without.unwrap_or_else(|| panic!("{}: {problems:?}", entry.name));
+        let key = schedule::tree::Key { place: Place::default(), name: lr.name.to_owned() };
+        given.push((key, text("1x")));
+        let with = schedule::parse(&Tree::new(Value::Map(given)), "", &mut Vec::new()).expect(entry.name);
+        assert_eq!(lrs(&without), lrs(&with), "{}", entry.name);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is pasted, nothing worse than a problem with a place in the text comes of it.
+    #[test]
+    fn any_text_is_read_or_refused(words in proptest::collection::vec(prop::sample::select(WORDS), 0..14)) {
+        let program = words.concat();
+        if let Err(problem) = paste(&program) {
+            prop_assert!(problem.place.start <= problem.place.end && problem.place.end <= program.len(), "{program:?}");
+            prop_assert!(program.is_char_boundary(problem.place.start) && program.is_char_boundary(problem.place.end));
+        }
+    }
+}
+
+const WORDS: &[&str] = &[
+    "StepLR",
+    "torch.",
+    "LambdaLR",
+    "lambda ",
+    "t",
+    ": ",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "=",
+    "opt",
+    "0.1",
+    "3",
+    "\n",
+    "# ä\n",
+    "'ü'",
+    "\"",
+    "-",
+    "**",
+    "if ",
+    "x = ",
+    "import ",
+    "for ",
+    ".",
+    "1x",
+    "None",
+    "\\",
+    "é",
+    "gamma=",
+    "SequentialLR",
+    "milestones=",
+    "optax.sgdr_schedule(",
+    "1_0",
+    "9e999",
+    "*",
+    "/",
+    "0",
+];

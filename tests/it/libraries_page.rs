@@ -1,0 +1,114 @@
+//! The page of other libraries' names, made from their table: see `generated`.
+
+use std::fmt::Write;
+
+use schedule::catalogue::Default;
+use schedule::library::{LIBRARIES, Named, Within};
+
+use crate::generated::{cell, hold, holds};
+use crate::support::root;
+
+#[test]
+fn the_page_of_libraries_describes_every_name() {
+    hold(&root().join("docs/libraries.md"), &page());
+}
+
+const HEAD: &str = "\
+# Names of other libraries
+
+Made from the tables in `crates/schedule/src/library/`; a test holds it.
+
+A schedule may be written as its library writes it, wherever a schedule may stand: with its name and parameters,
+
+```yaml
+schedules:
+  cosine:   {kind: torch.CosineAnnealingLR, T_max: \"100%\", eta_min: 0.01x}
+  onecycle: {kind: torch.OneCycleLR, total_steps: 1500}
+```
+
+or as a call pasted from a Python program, in a sweep file as text, on the command line as it is:
+
+```yaml
+schedules:
+  onecycle: \"torch.OneCycleLR(max_lr=1x, total_steps=1500)\"
+```
+
+```sh
+sweep lr 'torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)'
+```
+
+It means what the library does, step by step, with the library's own defaults; where that is a matter for a note, the \
+entry below has one. Each is an expansion into the grammar of [schedules.md](schedules.md): the same schedule under both \
+names is one trial. The numbers are those of torch 2.15, optax 0.2.8, keras 3.15, transformers 5.24 and timm 1.0.31.
+
+- A learning rate is a number, which is absolute, or a multiple of the base lr, as in `0.1x`. torch, transformers and \
+timm multiply the optimiser's lr: that is the base lr. Where optax and keras ask for the highest or first lr, and torch \
+for `max_lr`, a mapping may leave it out: it is `1x`. A call must give it, as in Python.
+- Lengths are in steps, as if `step()` were called after each update, but timm's are in epochs. `clock: epoch` beside \
+`kind:` makes them epochs; around a call, `{clock: epoch, chain: [\"torch.StepLR(optimizer, 30)\"]}`.
+- A call may give positional arguments, be assigned to a name, run over several lines and stand behind others that give \
+names to schedules and numbers; the last schedule counts. Literals, arithmetic, lambdas and `import ... as` are read; \
+a variable or a function of the program's own is refused. Arguments that mean something in Python only (the optimizer, \
+`verbose`, `name`) are left out. One-element lists stand for their element.
+- `sweep lr` takes the length of the run from the call if it states one (`total_steps`, `T_max`, `decay_steps`, \
+`num_training_steps`, `t_initial`, ...), and the base lr from the optimizer if that is pasted along.
+
+";
+
+fn page() -> String {
+    let mut text = HEAD.to_owned();
+    for (library, entries) in LIBRARIES {
+        writeln!(text, "## {library}\n").expect("memory");
+        entries.iter().for_each(|entry| describe(&mut text, entry));
+    }
+    text
+}
+
+fn describe(text: &mut String, entry: &Named) {
+    write!(text, "### `{}`\n\n```python\n{}\n```\n\n", entry.name, entry.example).expect("memory");
+    writeln!(text, "- Stands for {}", code(entry.expansion)).expect("memory");
+    if !entry.note.is_empty() {
+        writeln!(text, "- {}.", entry.note).expect("memory");
+    }
+    for (name, reason) in entry.refused {
+        writeln!(text, "- `{name}` is refused: {reason}.").expect("memory");
+    }
+    if !entry.aliases.is_empty() {
+        let names: Vec<String> = entry.aliases.iter().map(|name| format!("`{name}`")).collect();
+        writeln!(text, "- Also {}", names.join(", ")).expect("memory");
+    }
+    let mut rows = String::new();
+    for extra in entry.extra {
+        let holds = match extra.holds {
+            Within::Schedules => "a list of schedules",
+            Within::Scales => "a mapping from steps to factors",
+            Within::Parameters => "a mapping of parameters",
+            Within::Each => "a list of mappings of parameters",
+            Within::Word => "a word",
+        };
+        let default = if extra.required { "required" } else { "—" };
+        writeln!(rows, "| `{}` | {holds} | {default} | {} |", extra.name, cell(extra.doc)).expect("memory");
+    }
+    for param in entry.params {
+        let default = match param.default {
+            Default::Required => "required".to_owned(),
+            Default::Is(value) => format!("`{value}`"),
+            Default::Absent => "—".to_owned(),
+        };
+        let (holds, doc) = (cell(&holds(&param.holds)), cell(param.doc));
+        writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
+    }
+    if !rows.is_empty() {
+        write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
+    }
+    text.push('\n');
+}
+
+/// An expansion with its grammar set as code, and the words around it not.
+fn code(expansion: &str) -> String {
+    match expansion.split_once("; w") {
+        Some((first, rest)) => format!("`{first}`; w{rest}"),
+        None if expansion.starts_with('{') => format!("`{expansion}`"),
+        None => expansion.to_owned(),
+    }
+}
