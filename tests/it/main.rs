@@ -9,3 +9,4 @@ mod libraries_page;
 mod lr;
 mod support;
 mod sweep;
+mod zoo;
