@@ -191,6 +191,14 @@ fn lambdas_are_expressions() {
     assert_eq!(kind("0.95 ** t"), powers);
 }
 
+/// torch's ConstantLR of no length sticks to its factor, but not behind a milestone.
+#[test]
+fn a_constant_of_no_length_is_torchs() {
+    assert_eq!(of("ConstantLR(opt, 0.5, total_iters=0)"), vec![0.25; 100]);
+    let late = of("SequentialLR(opt, [ConstantLR(opt, 0.5, 0), ConstantLR(opt, 0.1, 0)], milestones=[3])");
+    assert_eq!(late[..5], [0.25, 0.25, 0.25, 0.5, 0.5]);
+}
+
 /// Line, column and words of the first problem.
 #[test]
 fn mistakes_are_told_with_their_place() {
@@ -260,6 +268,11 @@ fn mistakes_are_told_with_their_place() {
             "ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])",
             "1:18",
             "no product of factors",
+        ),
+        (
+            "SequentialLR(opt, [StepLR(opt, 2), LinearLR(opt, total_iters=0)], [3])",
+            "1:19",
+            "total_iters of 0",
         ),
         ("optax.cosine_decay_schedule(0.1, 0)", "1:34", "decay_steps: expected a length of at least 1"),
         ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 5)", "1:49", "expected more than `warmup_steps`"),

@@ -361,7 +361,8 @@ pub(super) const ENTRIES: &[Named] = &[
         expansion: "{phases: [{for: milestones[0], schedulers[0]}, ..., {schedulers[n]}]}",
         note: "Each schedule counts from its own begin. OneCycleLR and CyclicLR change what the others take for the \
                optimiser's lr when they are made, MultiplicativeLR goes on from the lr before it, and SequentialLR and \
-               ChainedScheduler fail in torch when they are not the first: all these are refused",
+               ChainedScheduler fail in torch when they are not the first: all these are refused. With total_iters 0 a ConstantLR \
+               behind a milestone is the base lr, and others fail in torch and are refused",
         example: "torch.optim.lr_scheduler.SequentialLR(optimizer, schedulers=[torch.optim.lr_scheduler.LinearLR(optimizer, \
                   start_factor=0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=95)], \
                   milestones=[5])",

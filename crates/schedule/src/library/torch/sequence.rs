@@ -1,6 +1,6 @@
 //! Schedules of torch that are made of others, and optax's sequences.
 
-use super::super::build::{held, list, map, phases, reckoned, ticks};
+use super::super::build::{held, list, map, phases, reckoned, text, ticks};
 use super::super::given::{Child, Given};
 use crate::tree::{Tree, Value};
 
@@ -25,11 +25,23 @@ pub(super) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
         return given.refuse("milestones", message);
     }
     for (i, name) in names.iter().enumerate() {
+        let child = given.children.get_mut(i).filter(|_| i > 0);
+        let empty = child.filter(|child| child.written.get("total_iters").and_then(ticks) == Some(0.0));
         let reason = match name.as_str() {
             "torch.OneCycleLR" | "torch.CyclicLR" => "in torch it changes the lr that the others start from",
             "torch.ReduceLROnPlateau" => "torch gives it no metric there",
             "torch.MultiplicativeLR" if i > 0 => {
                 "in torch it goes on from the lr before it, not from the base lr"
+            }
+            "torch.LinearLR" | "torch.PolynomialLR" if empty.is_some() => {
+                "torch divides by its total_iters of 0 where it begins"
+            }
+            "torch.ConstantLR" => {
+                // Here torch takes its closed form, which is the base lr.
+                if let Some(child) = empty {
+                    child.expanded = held(text("1x"));
+                }
+                continue;
             }
             "torch.SequentialLR" | "torch.ChainedScheduler" if i > 0 => "torch fails where it begins",
             _ => continue,
