@@ -84,6 +84,7 @@ fn describe(text: &mut String, entry: &Named) {
             Within::Scales => "a mapping from steps to factors",
             Within::Parameters => "a mapping of parameters",
             Within::Each => "a list of mappings of parameters",
+            Within::Span => "a length, or two",
             Within::Word => "a word",
         };
         let default = if extra.required { "required" } else { "—" };

@@ -1,5 +1,5 @@
-//! Every kind of schedule trains on real images, and a run that is stopped after every single step and
-//! goes on from its checkpoint ends with the same bits.
+//! A run that is stopped after every single step and goes on from its checkpoint ends with the same bits,
+//! whatever its schedule remembers.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
 
@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schedule::Feedback;
 use spec::event::{Event, Final, Outcome};
 use spec::trial::Trial;
 use trainer::data::{self, Images};
@@ -100,12 +101,17 @@ fn bits(lrs: &[f64]) -> Vec<u64> {
 }
 
 #[test]
-fn every_schedule_resumes_with_the_same_bits_after_every_step() {
+fn every_schedule_with_a_memory_resumes_with_the_same_bits_after_every_step() {
     let dir = tempfile::tempdir().expect("a folder");
     for optimizer in
         ["{kind: sgd, momentum: 0.9, nesterov: true, weight_decay: 0.01}", "{kind: adamw, weight_decay: 0.1}"]
     {
-        for trial in zoo(optimizer) {
+        // A schedule without a memory can lose none: of those, one that cycles the momentum is enough.
+        let remembers = |trial: &Trial| {
+            trial.config.schedule.feedback() == Feedback::ClosedLoop
+                || trial.config.schedule.momentum(0).is_some()
+        };
+        for trial in zoo(optimizer).into_iter().filter(remembers) {
             let images = images(&trial);
             let (wanted, lrs) = whole(&trial, &images, dir.path());
             let (found, pieces) = in_pieces(&trial, &images, dir.path());

@@ -12,6 +12,7 @@ pub(crate) mod phases;
 pub(crate) mod restart;
 pub(crate) mod scale;
 pub(crate) mod shift;
+mod torch_random;
 pub(crate) mod wrap;
 
 /// One combinator.

@@ -132,6 +132,9 @@ impl Given<'_, '_> {
                 return;
             }
             (Value::Map(_), Within::Scales | Within::Parameters) | (Value::Text(_), Within::Word) => return,
+            (Value::List(items), Within::Span) if items.len() == 2 => return,
+            (Value::Int(_) | Value::Float(_) | Value::Text(_), Within::Span) => return,
+            (_, Within::Span) => field.expected("a length, or [from, to]"),
             (_, Within::Schedules) => field.expected("a list of schedules, at least one"),
             (_, Within::Each) => field.expected("a list of mappings, at least one"),
             (_, Within::Scales) => field.expected("a mapping from steps to factors, as in {30: 0.1}"),

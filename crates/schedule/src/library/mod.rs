@@ -78,6 +78,8 @@ pub enum Within {
     Parameters,
     /// A list of those.
     Each,
+    /// A length, or the two ends of a stretch.
+    Span,
     /// Any word.
     Word,
 }

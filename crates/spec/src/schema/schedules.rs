@@ -90,6 +90,10 @@ fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static 
             }
             Within::Parameters => mapping.clone(),
             Within::Each => json!({ "type": "array", "minItems": 1, "items": mapping }),
+            Within::Span => {
+                let end = json!({ "type": ["number", "string"] });
+                json!({ "anyOf": [end, { "type": "array", "items": end, "minItems": 2, "maxItems": 2 }] })
+            }
             Within::Word => json!({ "type": "string" }),
         };
         let form = if extra.required { axis(&form) } else { or_none(axis(&form)) };

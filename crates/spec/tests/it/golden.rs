@@ -85,8 +85,7 @@ pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec
     let row = |key: &str, t: usize| -> Vec<f64> {
         inputs[key][t].as_array().map(|row| row.iter().filter_map(Json::as_f64).collect()).unwrap_or_default()
     };
-    let noise = inputs["noise"].as_array().into_iter().flatten().filter_map(Json::as_f64).collect();
-    let mut state = schedule.start().with_noise(noise);
+    let mut state = schedule.start();
     let mut vectors = Plain::default();
     let (mut lrs, mut momenta) = (Vec::new(), Vec::new());
     for i in 0..steps {

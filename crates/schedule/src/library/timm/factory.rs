@@ -2,8 +2,8 @@
 
 use super::super::build::{entry, float, held, list, text, ticks, whole};
 use super::super::given::Given;
-use super::super::{Named, PLAIN};
-use super::{CYCLE_LIMIT, CYCLE_MUL, K, OVERLAY};
+use super::super::{Extra, Named, PLAIN, Within};
+use super::{CYCLE_LIMIT, CYCLE_MUL, K, NOISE_PCT, NOISE_SEED, NOISE_STD, OVERLAY};
 use crate::catalogue::{ABOVE_0, Holds, optional, param};
 use crate::tree::{Tree, Value};
 
@@ -71,11 +71,19 @@ pub(super) const CREATE: Named = Named {
             Holds::Number(ABOVE_0),
             "of rsqrt, in epochs; warmup_epochs if not given",
         ),
+        NOISE_PCT,
+        NOISE_STD,
+        NOISE_SEED,
         param("plateau_mode", Holds::Choice(&["min", "max"]), "max", "of plateau"),
         param("step_on_epochs", Holds::Flag, "true", "change the lr once in an epoch; else at each step"),
         param("updates_per_epoch", Holds::Whole(0), "0", "steps in an epoch; needed if not step_on_epochs"),
     ],
-    refused: &[("noise", "the noise is drawn by torch's generator, whose numbers other programs don't have")],
+    extra: &[Extra {
+        name: "noise",
+        holds: Within::Span,
+        required: false,
+        doc: "where there is noise, `from` or `[from, to]` as shares of num_epochs; none if not given",
+    }],
     expansion: "the scheduler that `sched` names, as above",
     note: "It returns the scheduler and a number of epochs; `[0]` may stand behind the call",
     example: "timm.scheduler.create_scheduler_v2(optimizer, 'cosine', num_epochs=100, warmup_epochs=5)[0]",
@@ -105,6 +113,25 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
     set("warmup_lr_init", given.tree("warmup_lr")?);
     if sched != "plateau" {
         set("t_in_epochs", Tree::new(Value::Bool(by_epoch)));
+    }
+    if let Some(noise) = given.maybe_tree("noise") {
+        // t >= x for whole t is t >= ceil(x).
+        let share = |tree: &Tree| match tree.value {
+            Value::Int(i) => Some(whole((i as f64 * length).ceil())),
+            Value::Float(x) => Some(whole((x * length).ceil())),
+            _ => None,
+        };
+        let range = match &noise.value {
+            Value::List(ends) => ends.iter().map(share).collect::<Option<Vec<_>>>().map(list),
+            _ => share(&noise),
+        };
+        let Some(range) = range.filter(|_| sched != "plateau") else {
+            return given.refuse("noise", "expected a share of num_epochs or two of them, and no plateau");
+        };
+        set("noise_range_t", range);
+        for name in ["noise_pct", "noise_std", "noise_seed"] {
+            set(name, given.tree(name)?);
+        }
     }
     if !share && sched != "plateau" {
         set("warmup_prefix", Tree::new(Value::Bool(prefix)));

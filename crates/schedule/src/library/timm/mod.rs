@@ -5,7 +5,7 @@ mod factory;
 
 use super::build::{float, held, list, map, phases, text, ticks, whole, with, with_some};
 use super::given::Given;
-use super::{Named, PLAIN};
+use super::{Extra, Named, PLAIN, Within};
 use crate::catalogue::{
     ABOVE_0, ANY, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
 };
@@ -34,8 +34,17 @@ const EPOCHS: Param =
     param("t_in_epochs", Holds::Flag, "true", "count epochs, the lr changing once in each; else steps");
 const K: Param =
     param("k_decay", Holds::Number(ABOVE_0), "1.0", "bends the clock of a cycle: p^k stands for p");
-const NOISE: &[(&str, &str)] =
-    &[("noise_range_t", "the noise is drawn by torch's generator, whose numbers other programs don't have")];
+const NOISE_PCT: Param = param("noise_pct", Holds::Number(ABOVE_0), "0.67", "bound on the noise");
+const NOISE_STD: Param = param("noise_std", Holds::Number(ABOVE_0), "1.0", "its standard deviation");
+const NOISE_SEED: Param = param("noise_seed", Holds::Whole(0), "42", "its seed");
+const SPAN: &[Extra] = &[Extra {
+    name: "noise_range_t",
+    holds: Within::Span,
+    required: false,
+    doc: "where there is noise, `from` or `[from, to]`; none if not given",
+}];
+const NOT_HERE: &[(&str, &str)] =
+    &[("noise_range_t", "noise on a rule is another than timm's: write {noise: ..., of: ...}")];
 
 pub(super) const ENTRIES: &[Named] = &[
     Named {
@@ -58,8 +67,22 @@ pub(super) const ENTRIES: &[Named] = &[
             "k_decay=",
             "initialize=",
         ],
-        params: &[LENGTH, LR_MIN, CYCLE_MUL, CYCLE_DECAY, CYCLE_LIMIT, WARMUP, FIRST, OVERLAY, EPOCHS, K],
-        refused: NOISE,
+        params: &[
+            LENGTH,
+            LR_MIN,
+            CYCLE_MUL,
+            CYCLE_DECAY,
+            CYCLE_LIMIT,
+            WARMUP,
+            FIRST,
+            OVERLAY,
+            EPOCHS,
+            K,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
+        ],
+        extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
                     warmup_t, of: {restart: {kind: cosine, to: lr_min, k: k_decay}, every: t_initial, mult: cycle_mul, \
                     decay: cycle_decay, limit: cycle_limit, then: lr_min}}]}",
@@ -107,8 +130,11 @@ pub(super) const ENTRIES: &[Named] = &[
             FIRST,
             OVERLAY,
             EPOCHS,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
         ],
-        refused: NOISE,
+        extra: SPAN,
         expansion: "{clock: epoch, warmup: {over: warmup_t, from: warmup_lr_init, mode: overlay, target: body}, body: \
                     {restart: {kind: tanh, lb: lb, ub: ub, to: lr_min}, every: t_initial, mult: cycle_mul, decay: \
                     cycle_decay, limit: cycle_limit, then: lr_min}}; without a warmup {phases: [{for: 1, value: 1x}, \
@@ -152,8 +178,11 @@ pub(super) const ENTRIES: &[Named] = &[
             OVERLAY,
             EPOCHS,
             K,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
         ],
-        refused: NOISE,
+        extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {shift: \
                     warmup_t, of: {restart: {kind: polynomial, power: power, to: lr_min, k: k_decay}, every: t_initial, \
                     mult: cycle_mul, decay: cycle_decay, limit: cycle_limit, then: lr_min}}]}",
@@ -195,8 +224,11 @@ pub(super) const ENTRIES: &[Named] = &[
             FIRST,
             PREFIX,
             EPOCHS,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
         ],
-        refused: NOISE,
+        extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: step, \
                     every: decay_t, gamma: decay_rate}]}",
         note: "decay_rate is 1 where it is left out: no drop at all. With `warmup_prefix: false` the steps are counted \
@@ -236,8 +268,11 @@ pub(super) const ENTRIES: &[Named] = &[
             FIRST,
             PREFIX,
             EPOCHS,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
         ],
-        refused: NOISE,
+        extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: \
                     multistep, at: decay_t, gamma: decay_rate, offset: 1}]}",
         note: "A milestone m counts at t = m - 1, but none at t = 0. decay_rate is 1 where it is left out: no drop at all. \
@@ -305,8 +340,11 @@ pub(super) const ENTRIES: &[Named] = &[
             WARMUP,
             FIRST,
             EPOCHS,
+            NOISE_PCT,
+            NOISE_STD,
+            NOISE_SEED,
         ],
-        refused: NOISE,
+        extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
                     - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power a \
                     `lambda` of its formula behind the warmup",
@@ -346,7 +384,7 @@ pub(super) const ENTRIES: &[Named] = &[
             WATCH,
             EVERY,
         ],
-        refused: NOISE,
+        refused: NOT_HERE,
         expansion: "{warmup: {over: warmup_t, from: warmup_lr_init}, body: {kind: plateau, mode: mode, factor: \
                     decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}}",
         note: "mode is `max` where it is left out, for an accuracy: a loss needs `mode: min`. Its metric comes when the \
@@ -417,10 +455,24 @@ fn warmed(given: &mut Given<'_, '_>, body: Tree) -> Option<Tree> {
 
 /// Counts in epochs where that is asked for.
 fn clocked(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
+    let tree = noisy(given, tree)?;
     if !given.flag("t_in_epochs")? {
         return Some(tree);
     }
     Some(with(tree, "clock", text("epoch")))
+}
+
+/// With the noise on it that is asked for.
+fn noisy(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
+    let Some(range) = given.maybe_tree("noise_range_t") else { return Some(tree) };
+    let range = if matches!(range.value, Value::List(_)) { range } else { list(vec![range]) };
+    let noise = map([
+        ("std", given.tree("noise_std")?),
+        ("pct", given.tree("noise_pct")?),
+        ("seed", given.tree("noise_seed")?),
+        ("range", range),
+    ]);
+    Some(map([("noise", noise), ("of", tree)]))
 }
 
 fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
