@@ -5,6 +5,7 @@ use std::path::Path;
 
 use spec::{Plan, Spec};
 
+use crate::args::Warnings;
 use crate::diagnostics::{Severity, show};
 use crate::exit::Failure;
 
@@ -68,16 +69,26 @@ fn nearest_verb(name: &str) -> String {
 }
 
 /// Reads and checks a sweep file; problems and warnings are shown on stderr.
-pub(crate) fn sweep_file(path: &Path, quiet: bool) -> Result<(Spec, Plan), Failure> {
+pub(crate) fn sweep_file(path: &Path, warnings: Warnings, quiet: bool) -> Result<(Spec, Plan), Failure> {
+    let deny = warnings.deny_warnings;
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
     let planned = spec::read(&source.text, stem).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
     match planned {
         Ok((spec, plan)) => {
-            if !quiet {
+            if !quiet || deny {
                 show(Severity::Warning, &plan.warnings, &source.name, &source.text);
             }
-            Ok((spec, plan))
+            match plan.warnings.len() {
+                n if deny && n > 0 => {
+                    let s = if n == 1 { "" } else { "s" };
+                    Err(Failure::usage(format_args!(
+                        "{}: {n} warning{s}, and --deny-warnings was given",
+                        source.name
+                    )))
+                }
+                _ => Ok((spec, plan)),
+            }
         }
         Err(problems) => {
             show(Severity::Error, &problems, &source.name, &source.text);

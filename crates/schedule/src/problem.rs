@@ -13,17 +13,25 @@ pub struct Problem {
     pub message: String,
     /// How to mend it, if that is known.
     pub hint: Option<String>,
+    /// The lint that warns of it, a name in [`crate::lint::LINTS`]; none for what is plainly wrong.
+    pub lint: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, path: path.into(), message: message.into(), hint: None }
+        Self { place, path: path.into(), message: message.into(), hint: None, lint: None }
     }
 
     /// The same problem with a hint.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same problem as a warning of this lint.
+    pub fn with_lint(mut self, lint: &'static str) -> Self {
+        self.lint = Some(lint);
         self
     }
 }
@@ -37,8 +45,11 @@ impl std::fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
+        }
+        match self.lint {
+            Some(lint) => write!(f, " [{lint}]"),
             None => Ok(()),
         }
     }

@@ -1,11 +1,15 @@
 //! Text to [`Tree`]: the only place that knows the YAML crate. YAML 1.2 with the core schema, one
 //! document, no tags; bounded in size, depth and number of values, so that no file can exhaust memory.
 
+mod comments;
+
 use std::collections::HashSet;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
+
+pub(crate) use comments::{Comment, comments};
 
 /// The largest text that is read, in bytes.
 pub const MOST_BYTES: usize = 1 << 20;

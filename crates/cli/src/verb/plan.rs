@@ -8,7 +8,7 @@ use crate::exit::{Outcome, print};
 use crate::input::sweep_file;
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
     match Format::from(&args.format) {
         Format::Json => print(&format!("{:#}\n", summary(&spec, &plan))),
         Format::Csv => print(&trials(&plan).render(Format::Csv)),

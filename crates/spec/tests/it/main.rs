@@ -10,6 +10,7 @@ mod fuzz;
 #[path = "../../../schedule/tests/it/generate.rs"]
 mod generate;
 mod golden;
+mod lints;
 mod plan;
 mod refusals;
 mod round_trip;
