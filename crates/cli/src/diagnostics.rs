@@ -50,7 +50,10 @@ fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> Stri
     Renderer::styled().render(&report)
 }
 
-/// Text from outside must not move the terminal's cursor.
+/// Text from outside must not move the terminal's cursor, nor fill the screen.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    const MOST: usize = 1000;
+    let cut = if text.chars().nth(MOST).is_some() { "..." } else { "" };
+    let shown = text.chars().take(MOST);
+    shown.map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).chain(cut.chars()).collect()
 }

@@ -97,11 +97,46 @@ pub(crate) fn sweep_file(path: &Path, warnings: Warnings, quiet: bool) -> Result
     }
 }
 
-/// Reads a JSON file.
+/// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become
+/// null and the texts "Infinity" and "-Infinity".
 pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure> {
     let source = read(path, what, 256 << 20)?;
-    serde_json::from_str(&source.text).map_err(|error| {
+    let read = serde_json::from_str(&source.text);
+    // Only what is no JSON is looked at a second time.
+    let read = read.or_else(|error| serde_json::from_str(&python_numbers(&source.text)).map_err(|_| error));
+    read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Failure::Usage(format!("{}:{line}:{column}: {what} was expected: {error}", source.name))
     })
+}
+
+/// The same text with Python's words for what is no finite number, outside of strings, put into JSON.
+fn python_numbers(text: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut quoted, mut escaped) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let words = [("NaN", "null"), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
+        let word = words.iter().find(|(word, _)| !quoted && rest.starts_with(word));
+        let (taken, put) = word.map_or((c.len_utf8(), None), |(word, put)| (word.len(), Some(*put)));
+        let (head, tail) = rest.split_at(taken);
+        json.push_str(put.unwrap_or(head));
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        rest = tail;
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python_numbers;
+
+    #[test]
+    fn words_of_python_become_json_outside_of_strings() {
+        let text = r#"{"NaN \" NaN": [NaN, 1, -Infinity, Infinity, "\\"], "é": NaN}"#;
+        let json = r#"{"NaN \" NaN": [null, 1, "-Infinity", "Infinity", "\\"], "é": null}"#;
+        assert_eq!(python_numbers(text), json);
+        assert_eq!(python_numbers(json), json);
+    }
 }

@@ -376,7 +376,7 @@ fn neither(fields: &mut Fields<'_>) -> Problem {
         fields.path(),
         format!("a schedule needs `kind` or one of {}", listed(combine::keys())),
     );
-    let known = || std::iter::once("kind").chain(combine::keys());
+    let known = || ["kind", "values"].into_iter().chain(combine::keys());
     for name in fields.names() {
         if let Some(meant) = nearest(name, known()) {
             return problem.with_hint(format!("did you mean `{meant}` by `{name}`?"));

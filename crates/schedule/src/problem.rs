@@ -55,13 +55,26 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The name out of `known` that `typed` was probably meant to be.
+/// The name out of `known` that `typed` was probably meant to be: one that is spelt nearly so, or the only
+/// one that begins so.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
+    let known: Vec<&str> = known.into_iter().collect();
+    let mut begin = known.iter().copied().filter(|name| name.to_lowercase().starts_with(&lower));
+    let beginning = if lower.chars().count() >= 3 { begin.next() } else { None };
+    if let (Some(name), None) = (beginning, begin.next()) {
+        return Some(name);
+    }
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count().min(typed.chars().count()) / 3)
+        .filter(|(distance, name)| {
+            let (name, typed) = (name.chars().count(), typed.chars().count());
+            let short = name.min(typed);
+            // Something must be left of it: q is no misspelt t, and foo no cos.
+            let most = if short < 4 { 1 } else { 1 + short / 3 };
+            *distance <= most && *distance < name.max(typed)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

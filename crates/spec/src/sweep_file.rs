@@ -215,6 +215,7 @@ fn seeds(field: &Field<'_>) -> Result<Vec<u64>, Problem> {
             }
             Ok(seeds)
         }
+        Value::Map(_) => Err(field.expected(FORM).with_hint("seeds are no axis: write the list alone")),
         _ => Err(field.expected(FORM)),
     }
 }

@@ -57,6 +57,10 @@ struct Phase {
 
 impl Phase {
     fn read(field: &Field<'_>, last: bool, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if !matches!(field.tree.value, Value::Map(_)) {
+            reader.problems.push(field.expected("a phase, as in {for: 10%, value: 1x}"));
+            return None;
+        }
         let mut fields = Fields::new(field.tree, &field.path, reader.problems)?;
         let read = |field: &Field<'_>| length(field).map(Some);
         let length = if last {

@@ -144,7 +144,8 @@ impl Leaf for OneCycle {
         } else if (self.pct_start * n - 1.0).abs() < 1e-9 {
             let message =
                 format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
-            problems.push(self.problem(message).with_hint("a larger `pct_start`"));
+            let hint = format!("`pct_start` above {}, as in 0.3", 1.0 / n);
+            problems.push(self.problem(message).with_hint(hint));
         }
     }
 

@@ -106,11 +106,11 @@ fn a_cycle_that_is_left_in_the_middle_is_told_with_its_mend() {
     warns("{kind: cyclic, min: 0.1x, up: 100, down: 200}", "mid-cycle", "100", "`up: 111` and `down: 222`");
     warns("{clock: epoch, kind: cyclic, min: 0.1x, up: 5}", "mid-cycle", "5", "`up: 4`");
     warns("{restart: {kind: cosine, to: 0}, every: 300}", "mid-cycle", "300", "`every: 334`");
-    warns("{restart: {kind: cosine, to: 0}, every: 100, mult: 2}", "mid-cycle", "100", "`every: 67`");
+    warns("{restart: {kind: cosine, to: 0}, every: 100, mult: 2}", "mid-cycle", "100", "`every: 143`");
     let warm = "{warmup: {over: 10, from: 0.1x}, body: {kind: cosine, to: 0.2x}}";
     warns(&format!("{{restart: {warm}, every: 300}}"), "mid-cycle", "300", "`every: 334`");
     warns("{restart: {kind: cosine, to: 0}, every: 333}", "restart-at-peak", "333", "`every: 334`");
-    warns("{restart: {kind: cosine, to: 0}, every: 111}", "restart-at-peak", "111", "`every: 112`");
+    warns("{restart: {kind: cosine, to: 0}, every: 111}", "restart-at-peak", "111", "`every: 100`");
 }
 
 #[test]

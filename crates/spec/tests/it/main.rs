@@ -11,6 +11,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod lints;
+mod messages;
 mod plan;
 mod refusals;
 mod round_trip;
