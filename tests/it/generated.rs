@@ -48,13 +48,13 @@ fn lints() -> String {
          with its line, its mend and the lint's name. With `--deny-warnings` any warning is a mistake and the exit \
          code 2. What a loss may change is not guessed at: of a closed-loop schedule only that is said which holds \
          whatever the losses.\n\n\
-         To silence a lint, name it:\n\n\
+         To silence a lint, name it; several names stand behind each other with commas:\n\n\
          ```yaml\n\
          # sweep: allow(mid-cycle)        at the head of the file: in all of it\n\
          name: mine\n\
          schedules:\n  \
          a: {kind: cyclic, min: 0.1x, up: 300}   # sweep: allow(mid-cycle): of this line, and of what begins on it\n  \
-         # sweep: allow(horizon-mismatch, never-changes): of the next line, and of what begins on it\n  \
+         # sweep: allow(horizon-mismatch): of the next line, and of what begins on it\n  \
          b:\n    \
          kind: cosine\n    \
          to: 0.1x\n    \

@@ -60,7 +60,7 @@ impl Window {
 
     /// How far advice may be off for a cycle of `n` ticks: a run of any length has its whole cycles.
     pub(crate) fn little(&self, n: f64) -> f64 {
-        (2.0 * self.notch()).max(n / 500.0) + 1e-9
+        (2.0 * self.notch()).max(n / 500.0).min(self.slack(n)) + 1e-9
     }
 
     /// A length in ticks as one would write it in a file, in whole ticks or whole steps.
@@ -78,16 +78,22 @@ impl Window {
         self.written((self.end / n / notch).floor().max(1.0) * notch)
     }
 
-    /// The length nearest to `n`, in whole notches up to the end, for which `sound` holds.
-    pub(crate) fn nearest(&self, n: f64, sound: impl Fn(f64) -> bool) -> Option<f64> {
-        /// So that looking for advice never takes long.
-        const MOST: u32 = 100_000;
+    /// The length of a first cycle nearest to `n`, in whole notches, for which `sound` holds. A run of about
+    /// `cycles` cycles is asked for, and `ideal` is the length with which there are just so many.
+    pub(crate) fn nearest(
+        &self,
+        n: f64,
+        cycles: f64,
+        ideal: impl Fn(f64) -> f64,
+        sound: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
         let notch = self.notch();
-        let middle = (n / notch).round();
-        (0..MOST)
-            .map(f64::from)
-            .flat_map(|distance| [middle - distance, middle + distance])
+        let around = |x: f64, by: i32| (-by..=by).map(move |d| x + f64::from(d));
+        around(cycles.round(), 64)
+            .filter(|cycles| *cycles >= 1.0)
+            .flat_map(|cycles| around((ideal(cycles) / notch).round(), 2))
             .map(|notches| notches * notch)
-            .find(|length| *length >= notch && !self.cuts(*length) && sound(*length))
+            .filter(|length| *length >= notch && !self.cuts(*length) && sound(*length))
+            .min_by(|a, b| (a - n).abs().total_cmp(&(b - n).abs()))
     }
 }

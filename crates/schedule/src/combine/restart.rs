@@ -212,7 +212,12 @@ impl Branch for Restart {
             let (into, length) = self.last_cycle(seen, every);
             length - into <= seen.little(length)
         };
-        let hint = match seen.nearest(every, whole) {
+        let hint = match seen.nearest(
+            every,
+            self.cycle(every, &seen.at.at(seen.end)),
+            |cycles| seen.end / self.begin(1.0, cycles),
+            whole,
+        ) {
             Some(every) => format!("write `every: {}`", seen.written(every)),
             None => "a budget of whole cycles".to_owned(),
         };

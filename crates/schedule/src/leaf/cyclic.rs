@@ -89,9 +89,12 @@ impl Cyclic {
         let whole = |cycle: f64| {
             let into = (seen.end - notch).rem_euclid(cycle);
             let halves = self.down.is_some() || (cycle / notch / 2.0).fract() == 0.0;
-            halves && rise(cycle) < cycle && (into < 1e-9 || cycle - notch - into <= seen.little(cycle))
+            halves
+                && rests(seen, cycle)
+                && rise(cycle) < cycle
+                && (into < 1e-9 || cycle - notch - into <= seen.little(cycle))
         };
-        match seen.nearest(length.min(seen.end), whole) {
+        match seen.nearest(length, seen.end / length, |cycles| seen.end / cycles, whole) {
             Some(cycle) if self.down.is_some() => {
                 let (up, down) = (rise(cycle), cycle - rise(cycle));
                 format!("write `up: {}` and `down: {}`", seen.written(up), seen.written(down))

@@ -7,6 +7,7 @@ mod formulas;
 mod generate;
 mod lengths;
 mod numbers;
+mod pure;
 mod resume;
 mod rules;
 mod table;

@@ -104,7 +104,7 @@ fn a_schedule_that_ends_elsewhere_than_the_run_is_told_with_its_mend() {
 fn a_cycle_that_is_left_in_the_middle_is_told_with_its_mend() {
     warns("{kind: cyclic, min: 0.1x, up: 300}", "mid-cycle", "300", "`up: 250`");
     warns("{kind: cyclic, min: 0.1x, up: 100, down: 200}", "mid-cycle", "100", "`up: 111` and `down: 222`");
-    warns("{clock: epoch, kind: cyclic, min: 0.1x, up: 5}", "mid-cycle", "5", "`up: 4`");
+    warns("{clock: epoch, kind: cyclic, min: 0.1x, up: 5}", "mid-cycle", "5", "`up: 6`");
     warns("{restart: {kind: cosine, to: 0}, every: 300}", "mid-cycle", "300", "`every: 334`");
     warns("{restart: {kind: cosine, to: 0}, every: 100, mult: 2}", "mid-cycle", "100", "`every: 143`");
     let warm = "{warmup: {over: 10, from: 0.1x}, body: {kind: cosine, to: 0.2x}}";
@@ -340,4 +340,39 @@ fn an_allow_changes_no_id() {
         };
         assert_eq!(ids(node), ids(&node.replacen('{', "{allow: [mid-cycle], ", 1)));
     }
+}
+
+/// What a warning says to write is silent when it is written.
+#[test]
+fn advice_that_is_taken_silences_the_lint() {
+    let mut mended = 0;
+    // What follows from the first, and goes with it.
+    let others = ["never-changes", "no-rise"];
+    for n in (3..1500).step_by(7) {
+        for node in [
+            format!("{{kind: cyclic, min: 0.1x, up: {n}}}"),
+            format!("{{kind: cyclic, min: 0.1x, up: {n}, down: {}}}", 2 * n),
+            format!("{{restart: {{kind: cosine, to: 0}}, every: {n}}}"),
+            format!("{{restart: {{kind: cosine, to: 0}}, every: {n}, mult: 1.5}}"),
+            format!("{{kind: linear, to: 0.1x, over: {n}}}"),
+            format!("{{kind: one_cycle, over: {n}}}"),
+            format!("{{kind: step, every: {n}}}"),
+            format!("{{kind: plateau, patience: 1, every: {n}}}"),
+        ] {
+            for (lint, _, hint) in told(&node).into_iter().filter(|(lint, ..)| !others.contains(lint)) {
+                assert!(hint.contains("write `"), "{node}: {lint}: {hint}");
+                let mut better = node.clone();
+                for written in hint.split('`').skip(1).step_by(2).filter(|written| written.contains(": ")) {
+                    let (key, value) = written.split_once(": ").expect("a key and a value");
+                    let (before, after) = better.split_once(&format!("{key}: ")).expect("the key");
+                    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                    better = format!("{before}{key}: {value}{rest}");
+                }
+                let left = told(&better);
+                assert!(left.is_empty(), "{node} -> {better}: {left:?}");
+                mended += 1;
+            }
+        }
+    }
+    assert!(mended > 500, "{mended}");
 }
