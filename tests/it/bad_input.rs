@@ -69,6 +69,91 @@ fn values_are_checked_with_their_range() {
 }
 
 #[test]
+fn what_was_probably_meant_is_said() {
+    let lr = "{values: [0.1]}";
+    for (part, replacement, words) in [
+        (lr, "[0.1, 0.2]", "to try several values write {values: [0.1, 0.2]}"),
+        (lr, "{vals: [0.1, 0.2]}", "did you mean `values` by `vals`?"),
+        (lr, "{value: [0.1, 0.2]}", "did you mean `values` by `value`?"),
+        (lr, "{range: [0.1, 0.2]}", "an axis is {values: [...]}, {linspace: [low, high, n]} or"),
+        (lr, "{values: [0.1], n: 3}", "an axis has the one key `values`"),
+        (lr, "\"0.1\"", "write 0.1 without quotes"),
+        (lr, "{values: [0.1, .inf]}", "lr.values[1]: a finite number was expected"),
+        ("to: 0", "to: [0, 0.1x]", "to try several values write {values: [0, \"0.1x\"]}"),
+        ("hidden: [8]", "hidden: 128", "one layer is [128]"),
+        ("hidden: [8]", "hidden: \"128\"", "one layer is [128]"),
+        ("steps: 20", "steps: \"20\"", "write 20 without quotes"),
+        ("seeds: 2", "seeds: \"2\"", "write 2 without quotes"),
+        ("seeds: 2", "seeds: {values: [1, 2]}", "seeds are no axis"),
+        ("seeds: 2", "seeds: 9223372036854775808", "seeds: this number is too large: whole numbers go up to"),
+        ("seeds: 2", "seeds: [1, 99999999999999999999]", "seeds[1]: this number is too large"),
+        ("kind: constant", "kind: plateau, watch: train", "did you mean `train_loss`?"),
+    ] {
+        refused(part, replacement, &["bad.yaml:", words]);
+    }
+}
+
+#[test]
+fn an_alias_of_a_key_is_its_text() {
+    check(sweep_file("name: small", "&k name: *k")).exits(0);
+}
+
+#[test]
+fn a_long_name_does_not_fill_the_screen() {
+    let output = check(sweep_file("kind: constant", &format!("kind: {}", "x".repeat(500_000)))).exits(2);
+    assert!(output.stderr.len() < 10_000, "{} bytes", output.stderr.len());
+}
+
+/// A file with a schedule that is legal and probably not meant.
+fn warned() -> String {
+    sweep_file("kind: constant", "kind: cosine, to: 0, over: 15")
+}
+
+#[test]
+fn a_lint_is_a_warning_with_its_name_line_and_mend() {
+    let output = check(warned()).exits(0);
+    insta::assert_snapshot!(output.stderr);
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.yaml", warned());
+    let output = sandbox.run(&["plan", "bad.yaml"]).exits(0);
+    assert!(output.stderr.contains("warning[horizon-mismatch]"), "{}", output.stderr);
+    let json = sandbox.run(&["plan", "bad.yaml", "--format", "json"]).exits(0).json();
+    let words = json["warnings"][0].as_str().expect("a warning");
+    assert!(words.starts_with("9:41: ") && words.ends_with(" [horizon-mismatch]"), "{words}");
+    let output = sandbox.run(&["run", "bad.yaml", "--quiet"]).exits(0);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn warnings_can_be_denied_and_silenced() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.yaml", warned());
+    sandbox.write("good.yaml", sweep_file("small", "small"));
+    sandbox.write("quiet.yaml", format!("# sweep: allow(horizon-mismatch)\n{}", warned()));
+    for verb in ["check", "plan", "run"] {
+        let output = sandbox.run(&[verb, "bad.yaml", "--deny-warnings"]).exits(2);
+        let last = "error: bad.yaml: 1 warning, and --deny-warnings was given\n";
+        assert!(output.stderr.contains("warning[") && output.stderr.ends_with(last), "{}", output.stderr);
+        assert_eq!(output.stdout, "");
+    }
+    sandbox.run(&["check", "good.yaml", "quiet.yaml", "--deny-warnings"]).exits(0);
+    let output = sandbox.run(&["check", "bad.yaml", "good.yaml", "bad.yaml", "--deny-warnings"]).exits(2);
+    assert_eq!(output.stderr.matches("--deny-warnings was given").count(), 2, "{}", output.stderr);
+    assert!(!sandbox.path("runs").exists(), "nothing was trained");
+}
+
+#[test]
+fn the_plan_names_the_axes_of_each_trial() {
+    let sandbox = Sandbox::new();
+    sandbox.write("axes.yaml", sweep_file("to: 0", "to: {values: [0, 0.1x]}"));
+    let json = sandbox.run(&["plan", "axes.yaml", "--format", "json"]).exits(0).json();
+    assert_eq!(json["runs"][2]["axes"], serde_json::json!({ "schedule.body.to": "\"0.1x\"" }));
+    let csv = sandbox.run(&["plan", "axes.yaml", "--format", "csv"]).exits(0).stdout;
+    assert!(csv.starts_with("trial_id,schedule,config_id,base_lr,seed,steps,axes\n"), "{csv}");
+    assert!(csv.contains(r#""{""schedule.body.to"":""0""}""#), "{csv}");
+}
+
+#[test]
 fn all_problems_are_reported_at_once() {
     let text = sweep_file("seeds: 2", "sedes: 2")
         .replace("kind: sgd", "kind: sdg")

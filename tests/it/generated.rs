@@ -6,6 +6,7 @@ use std::path::Path;
 
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
 use schedule::combine::{COMBINATORS, Combinator};
+use schedule::lint::LINTS;
 
 use crate::support::root;
 
@@ -33,6 +34,44 @@ fn the_readme_lists_every_schedule() {
 #[test]
 fn the_page_of_schedules_describes_every_schedule() {
     hold(&root().join("docs/schedules.md"), &page());
+}
+
+#[test]
+fn the_page_of_lints_describes_every_lint() {
+    hold(&root().join("docs/lints.md"), &lints());
+}
+
+fn lints() -> String {
+    let mut text = String::from(
+        "# Lints\n\nMade from the table in `crates/schedule/src/lint.rs`; a test holds it.\n\n\
+         `sweep check`, `sweep plan` and `sweep run` warn of schedules that are legal and probably not meant, each \
+         with its line, its mend and the lint's name. With `--deny-warnings` any warning is a mistake and the exit \
+         code 2. What a loss may change is not guessed at: of a closed-loop schedule only that is said which holds \
+         whatever the losses.\n\n\
+         To silence a lint, name it; several names stand behind each other with commas:\n\n\
+         ```yaml\n\
+         # sweep: allow(mid-cycle)        at the head of the file: in all of it\n\
+         name: mine\n\
+         schedules:\n  \
+         a: {kind: cyclic, min: 0.1x, up: 300}   # sweep: allow(mid-cycle): of this line, and of what begins on it\n  \
+         # sweep: allow(horizon-mismatch): of the next line, and of what begins on it\n  \
+         b:\n    \
+         kind: cosine\n    \
+         to: 0.1x\n    \
+         over: 500\n  \
+         c: {allow: [horizon-mismatch], kind: cosine, over: 500}   # a key: in this schedule\n\
+         allow: [same-schedule]                  # in all of the file\n\
+         ```\n\n\
+         A key `allow` may stand in any mapping that is a schedule. It changes no trial: its id stays the same.\n",
+    );
+    for lint in LINTS {
+        write!(text, "\n## `{}`\n\nWarns when {}.\n\n", lint.name, lint.what).expect("memory");
+        if !lint.example.is_empty() {
+            writeln!(text, "- As in: `{}` in a run of 1000 steps", lint.example).expect("memory");
+        }
+        writeln!(text, "- Mend: {}", lint.fix).expect("memory");
+    }
+    text
 }
 
 /// Text inside a table's cell.
@@ -72,7 +111,12 @@ fn page() -> String {
          The names that torch, optax, keras, transformers and timm give to these, with their own parameters, are in \
          [libraries.md](libraries.md).\n\n",
     );
-    writeln!(text, "Every schedule also takes `{}`: {}.\n", CLOCK.name, CLOCK.doc).expect("memory");
+    writeln!(
+        text,
+        "Every schedule also takes `{}`: {}; and `allow`: names of [lints](lints.md) to silence in it.\n",
+        CLOCK.name, CLOCK.doc
+    )
+    .expect("memory");
     let part = |title: &str, entries: Vec<&Entry>| {
         let mut text = format!("## {title}\n\n");
         entries.into_iter().for_each(|entry| describe(&mut text, entry));

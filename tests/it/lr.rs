@@ -86,6 +86,21 @@ fn csv_has_one_line_for_each_step() {
 }
 
 #[test]
+fn metrics_may_hold_what_python_writes_for_no_number() {
+    let sandbox = Sandbox::new();
+    sandbox.write("m.json", "[1.0, NaN, Infinity, -Infinity, 0.5]");
+    let node = "{kind: bold_driver, up: 2, down: 0.5}";
+    let output = sandbox.run(&["lr", node, "--total", "6", "--metrics", "m.json"]).exits(0);
+    let lrs: Vec<&str> =
+        output.stdout.lines().skip(1).map(|line| line.split(',').nth(1).unwrap_or("")).collect();
+    // No number is no fall; minus infinity is one.
+    assert_eq!(lrs, ["1", "1", "0.5", "0.25", "0.5", "0.25"]);
+    sandbox.write("m.json", "[1.0, nan]");
+    let output = sandbox.run(&["lr", node, "--total", "2", "--metrics", "m.json"]).exits(2);
+    assert!(output.stderr.contains("m.json:1:8"), "{}", output.stderr);
+}
+
+#[test]
 fn a_schedule_that_watches_training_asks_for_what_it_watches() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["lr", "--total", "4", "{kind: plateau}"]).exits(2);

@@ -82,7 +82,17 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub checkpoint_every: u64,
     #[command(flatten)]
+    pub warnings: Warnings,
+    #[command(flatten)]
     pub format: FormatArg,
+}
+
+/// What warnings are worth.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Warnings {
+    /// Take warnings for mistakes: exit with 2 after any
+    #[arg(long)]
+    pub deny_warnings: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,6 +108,8 @@ pub(crate) struct Plan {
     /// The sweep file (`-` reads it from standard input)
     pub file: PathBuf,
     #[command(flatten)]
+    pub warnings: Warnings,
+    #[command(flatten)]
     pub format: FormatArg,
 }
 
@@ -106,6 +118,8 @@ pub(crate) struct Check {
     /// The sweep files (`-` reads from standard input)
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub warnings: Warnings,
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,11 @@ fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> Stri
     let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
     let title = printable(&format!("{path}{}", problem.message));
     let place = problem.place;
-    let group = level.primary_title(title);
+    // A lint by its name, as compilers do, so that one knows what to silence.
+    let group = match problem.lint {
+        Some(lint) => level.primary_title(title).id(lint),
+        None => level.primary_title(title),
+    };
     let hint = problem.hint.as_deref().map(printable);
     let report = if place.line > 0 && place.end <= text.len() {
         let annotation = AnnotationKind::Primary.span(place.start..place.end);
@@ -46,7 +50,10 @@ fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> Stri
     Renderer::styled().render(&report)
 }
 
-/// Text from outside must not move the terminal's cursor.
+/// Text from outside must not move the terminal's cursor, nor fill the screen.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    const MOST: usize = 1000;
+    let cut = if text.chars().nth(MOST).is_some() { "..." } else { "" };
+    let shown = text.chars().take(MOST);
+    shown.map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).chain(cut.chars()).collect()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use spec::{Plan, Spec};
 
+use crate::args::Warnings;
 use crate::diagnostics::{Severity, show};
 use crate::exit::Failure;
 
@@ -68,16 +69,26 @@ fn nearest_verb(name: &str) -> String {
 }
 
 /// Reads and checks a sweep file; problems and warnings are shown on stderr.
-pub(crate) fn sweep_file(path: &Path, quiet: bool) -> Result<(Spec, Plan), Failure> {
+pub(crate) fn sweep_file(path: &Path, warnings: Warnings, quiet: bool) -> Result<(Spec, Plan), Failure> {
+    let deny = warnings.deny_warnings;
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
     let planned = spec::read(&source.text, stem).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
     match planned {
         Ok((spec, plan)) => {
-            if !quiet {
+            if !quiet || deny {
                 show(Severity::Warning, &plan.warnings, &source.name, &source.text);
             }
-            Ok((spec, plan))
+            match plan.warnings.len() {
+                n if deny && n > 0 => {
+                    let s = if n == 1 { "" } else { "s" };
+                    Err(Failure::usage(format_args!(
+                        "{}: {n} warning{s}, and --deny-warnings was given",
+                        source.name
+                    )))
+                }
+                _ => Ok((spec, plan)),
+            }
         }
         Err(problems) => {
             show(Severity::Error, &problems, &source.name, &source.text);
@@ -86,11 +97,46 @@ pub(crate) fn sweep_file(path: &Path, quiet: bool) -> Result<(Spec, Plan), Failu
     }
 }
 
-/// Reads a JSON file.
+/// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become
+/// null and the texts "Infinity" and "-Infinity".
 pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure> {
     let source = read(path, what, 256 << 20)?;
-    serde_json::from_str(&source.text).map_err(|error| {
+    let read = serde_json::from_str(&source.text);
+    // Only what is no JSON is looked at a second time.
+    let read = read.or_else(|error| serde_json::from_str(&python_numbers(&source.text)).map_err(|_| error));
+    read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Failure::Usage(format!("{}:{line}:{column}: {what} was expected: {error}", source.name))
     })
+}
+
+/// The same text with Python's words for what is no finite number, outside of strings, put into JSON.
+fn python_numbers(text: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut quoted, mut escaped) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let words = [("NaN", "null"), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
+        let word = words.iter().find(|(word, _)| !quoted && rest.starts_with(word));
+        let (taken, put) = word.map_or((c.len_utf8(), None), |(word, put)| (word.len(), Some(*put)));
+        let (head, tail) = rest.split_at(taken);
+        json.push_str(put.unwrap_or(head));
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        rest = tail;
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python_numbers;
+
+    #[test]
+    fn words_of_python_become_json_outside_of_strings() {
+        let text = r#"{"NaN \" NaN": [NaN, 1, -Infinity, Infinity, "\\"], "é": NaN}"#;
+        let json = r#"{"NaN \" NaN": [null, 1, "-Infinity", "Infinity", "\\"], "é": null}"#;
+        assert_eq!(python_numbers(text), json);
+        assert_eq!(python_numbers(json), json);
+    }
 }

@@ -8,6 +8,7 @@ use report::{Cell, Ranking, rank};
 use schedule::problem::{listed, nearest};
 use store::{Reader, RunRow, Status, StoreError, TrialRow};
 
+use crate::args::Warnings;
 use crate::args::{Global, Which};
 use crate::exit::Failure;
 
@@ -40,7 +41,7 @@ pub(crate) async fn sweep(reader: &mut Reader, word: Option<&str>) -> Result<Str
     }
     let path = Path::new(word);
     if path.is_file() {
-        let (_, plan) = crate::input::sweep_file(path, true)?;
+        let (_, plan) = crate::input::sweep_file(path, Warnings::default(), true)?;
         if known.contains(&plan.name) {
             return Ok(plan.name);
         }

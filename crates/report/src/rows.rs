@@ -156,7 +156,14 @@ fn short(x: f64) -> String {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let show = |c: char| match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c.is_control() => '\u{fffd}'.to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(show).collect()
 }
 
 impl<T: Into<Cell>> From<Option<T>> for Cell {

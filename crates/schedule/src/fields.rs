@@ -28,14 +28,51 @@ impl Field<'_> {
         Problem::new(self.tree.place, self.path.clone(), message)
     }
 
-    /// A problem "expected X, found Y".
+    /// A problem "expected X, found Y", with a hint where the form shows what was meant.
     pub fn expected(&self, what: &str) -> Problem {
         let found = match &self.tree.value {
             Value::Bool(_) | Value::Int(_) | Value::Float(_) => format!("`{}`", self.tree),
             Value::Text(text) if text.chars().count() <= 60 => format!("the text {:?}", text),
             _ => self.tree.describe().to_owned(),
         };
-        self.problem(format!("expected {what}, found {found}"))
+        let problem = self.problem(format!("expected {what}, found {found}"));
+        match self.meant(what) {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        }
+    }
+
+    /// What one probably meant to write in place of this value.
+    fn meant(&self, what: &str) -> Option<String> {
+        const AXES: [&str; 3] = ["values", "linspace", "logspace"];
+        if let Value::Text(text) = &self.tree.value {
+            let number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+            let wanted = ["number", "rate", "length"].iter().any(|word| what.contains(word));
+            return (number && wanted).then(|| format!("write {} without quotes", text.trim()));
+        }
+        // Where a list, a pair or a mapping belongs, another one is no axis.
+        if ["list", "pair", "mapping", "schedule"].iter().any(|word| what.contains(word)) {
+            return None;
+        }
+        match &self.tree.value {
+            Value::List(items) if !items.is_empty() => {
+                let shown = self.tree.to_string();
+                let shown = if shown.chars().count() <= 60 { shown } else { "[...]".to_owned() };
+                Some(format!("to try several values write {{values: {shown}}}"))
+            }
+            Value::Map(entries) => {
+                let hit = entries.iter().find_map(|(key, _)| nearest(&key.name, AXES).zip(Some(&key.name)));
+                Some(match hit {
+                    Some((axis, _)) if entries.len() > 1 => format!("an axis has the one key `{axis}`"),
+                    Some((axis, typed)) => format!("did you mean `{axis}` by `{typed}`?"),
+                    None => {
+                        "an axis is {values: [...]}, {linspace: [low, high, n]} or {logspace: [low, high, n]}"
+                            .to_owned()
+                    }
+                })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -80,12 +117,14 @@ impl<'a> Fields<'a> {
 
     /// Takes a key as known, so that it is neither reported nor missing from the candidates for a hint.
     pub fn know(&mut self, name: &'static str) {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
     }
 
     /// The value of an optional key.
     pub fn optional(&mut self, name: &'static str) -> Option<Field<'a>> {
-        self.known.push(name);
+        self.know(name);
         let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
         Some(Field { tree, path: self.path_of(name) })
     }

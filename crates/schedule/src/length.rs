@@ -30,11 +30,22 @@ const FORM: &str = "a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 s
 /// # Errors
 /// The value is none, or one that is too short for every run.
 pub(crate) fn length_of(least: u64) -> impl Fn(&Field<'_>) -> Result<Length, Problem> {
-    move |field| match length(field)? {
-        Length { amount: Amount::Ticks(ticks), .. } if ticks < least as f64 => {
+    move |field| match length(field) {
+        Err(_) if is_negative(field) => {
+            Err(field.problem(format!("expected a length of at least {least}, found {}", field.tree)))
+        }
+        Ok(Length { amount: Amount::Ticks(ticks), .. }) if ticks < least as f64 => {
             Err(field.problem(format!("expected a length of at least {least}, found {ticks}")))
         }
-        length => Ok(length),
+        length => length,
+    }
+}
+
+fn is_negative(field: &Field<'_>) -> bool {
+    match field.tree.value {
+        Value::Int(ticks) => ticks < 0,
+        Value::Float(ticks) => ticks < 0.0,
+        _ => false,
     }
 }
 
@@ -48,6 +59,9 @@ pub fn length(field: &Field<'_>) -> Result<Length, Problem> {
         // Programs write whole numbers as 20.0.
         Value::Float(ticks) if *ticks >= 0.0 && ticks.fract() == 0.0 && *ticks <= 1e15 => {
             Amount::Ticks(*ticks)
+        }
+        _ if is_negative(field) => {
+            return Err(field.problem(format!("expected a length of at least 0, found {}", field.tree)));
         }
         Value::Text(text) => amount(text).ok_or_else(|| field.expected(FORM))?,
         _ => return Err(field.expected(FORM)),

@@ -13,6 +13,7 @@ pub mod fields;
 mod leaf;
 pub mod length;
 pub mod library;
+pub mod lint;
 mod lr_value;
 mod node;
 pub mod problem;
@@ -22,6 +23,7 @@ mod rule;
 mod segment;
 pub mod tree;
 pub mod vectors;
+mod window;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use problem::Problem;
 use segment::At;
 use tree::{Place, Tree};
 use vectors::{Kept, Own, Vectors};
+use window::Window;
 
 /// What a schedule may know of the run it is fitted to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,7 +67,6 @@ const MOST_CHECKED: u64 = 10_000_000;
 pub struct Schedule {
     node: Node,
     run: At,
-    warnings: Vec<Problem>,
 }
 
 /// What a schedule watches while it runs.
@@ -176,9 +178,8 @@ impl Node {
     /// Every length that does not fit the run, with its place.
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
         let mut fitted = self.fit(horizon);
-        match &mut fitted {
-            Ok(schedule) => self.expanded.relabel(&mut schedule.warnings),
-            Err(problems) => self.expanded.relabel(problems),
+        if let Err(problems) = &mut fitted {
+            self.expanded.relabel(problems);
         }
         fitted
     }
@@ -196,17 +197,12 @@ impl Node {
             return Err(problems);
         }
         self.check_each_step(&run, horizon.total)?;
-        let mut schedule = Schedule { node: self.clone(), run, warnings: Vec::new() };
+        let schedule = Schedule { node: self.clone(), run };
         let start = schedule.start();
         let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
         if first.max(last) > MOST_LR {
             let problem = self.problem("the lr grows beyond all numbers that training can use");
             return Err(vec![problem.with_hint("a smaller factor, or `clamp: {max: ...}` around it")]);
-        }
-        self.root.warn(&run, &mut schedule.warnings);
-        if schedule.feedback() == Feedback::OpenLoop && first == 0.0 {
-            let problem = self.problem("lr(0) is 0: the first update changes nothing");
-            schedule.warnings.push(problem.with_hint("warm up from 0.01x, or with `sample: right`"));
         }
         Ok(schedule)
     }
@@ -297,9 +293,21 @@ impl Schedule {
         average
     }
 
-    /// What a person should know before training with it.
-    pub fn warnings(&self) -> &[Problem] {
-        &self.warnings
+    /// What a person should know before training with it: see [`lint::LINTS`]. A run that evaluates is
+    /// known to show rules a loss after each `evaluate_every` steps.
+    pub fn warnings(&self, evaluate_every: Option<u64>) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        let run = Window::run(self.run, evaluate_every.map(|every| every as f64));
+        self.node.root.warn(&run, &mut warnings);
+        if self.feedback() == Feedback::OpenLoop {
+            let start = self.start();
+            let lr = |t| self.lr(t, &start);
+            let whole = lint::whole(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
+            let here = |warning| Problem { place: self.node.place, path: self.node.path.clone(), ..warning };
+            warnings.extend(whole.into_iter().map(here));
+        }
+        self.node.expanded.relabel(&mut warnings);
+        warnings
     }
 
     /// The state before step 0.

@@ -8,13 +8,15 @@ use crate::fields::{Field, Fields};
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
 use crate::library;
+use crate::lint;
 use crate::lr_value::lr_value;
 use crate::problem::{Problem, listed, nearest};
 use crate::ramp::Ramp;
 use crate::reader::{Reader, word};
 use crate::rule::{Memory, Rule};
 use crate::segment::At;
-use crate::tree::{Tree, Value};
+use crate::tree::{Place, Tree, Value};
+use crate::window::Window;
 
 /// One node and its clock.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Part {
     what: What,
     /// What is said if the clock counts epochs and nobody knows how long those are.
     no_epochs: Option<Problem>,
+    place: Place,
+    path: String,
 }
 
 #[derive(Debug)]
@@ -51,8 +55,18 @@ pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     /// What does not fit, apart from the children. They are looked at only if nothing is found here.
     fn check(&self, at: &At, problems: &mut Vec<Problem>);
 
-    /// What a person should know, apart from the children.
-    fn warn(&self, _at: &At, _warnings: &mut Vec<Problem>) {}
+    /// What of each child a run sees that sees `seen` of this segment. For one that repeats, the first time.
+    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
+        self.parts(&seen.at, &mut |part, at| see(part, Window { at, ..*seen }));
+    }
+
+    /// What a person should know, apart from the children. A warning without a path is about the node.
+    fn warn(&self, _seen: &Window, _warnings: &mut Vec<Problem>) {}
+
+    /// Whether it leaves a constant as it is, or makes another constant of it.
+    fn keeps_constant(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -143,12 +157,15 @@ impl Part {
                 _ => (Some(Clock::Step), None),
             })
         });
+        let allow = fields.read_or("allow", Vec::new(), problems, lint::names);
+        let (place, path) = (fields.place(), fields.path().to_owned());
         let what = match fields.optional("kind") {
             Some(kind) => Self::read_kind(&kind, fields, problems, rules),
             None => Self::read_combinator(fields, problems, rules),
         };
         let (clock, no_epochs) = clock?;
-        Some(Self { clock, what: what?, no_epochs })
+        allow?;
+        Some(Self { clock, what: what?, no_epochs, place, path })
     }
 
     fn read_kind(
@@ -196,7 +213,8 @@ impl Part {
     }
 
     pub(crate) fn leaf(leaf: Box<dyn Leaf>) -> Self {
-        Self { clock: None, what: What::Leaf(leaf), no_epochs: None }
+        let (place, path) = (Place::default(), String::new());
+        Self { clock: None, what: What::Leaf(leaf), no_epochs: None, place, path }
     }
 
     /// The position by this node's own clock.
@@ -314,15 +332,36 @@ impl Part {
         }
     }
 
-    /// What a person should know of a segment that begins at `at`.
-    pub(crate) fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        let local = self.local(at);
+    /// What a person should know, where the run sees so much of it.
+    pub(crate) fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let seen = seen.by(self.local(&seen.at));
+        let before = warnings.len();
         match &self.what {
-            What::Leaf(leaf) => leaf.warn(&local, warnings),
-            What::Rule(..) => {}
+            What::Leaf(leaf) => leaf.warn(&seen, warnings),
+            What::Rule(_, rule) => {
+                if let Some(watch) = rule.watch() {
+                    watch.warn(&seen, rule.least_looks(), warnings);
+                }
+            }
+            What::Branch(branch) => branch.warn(&seen, warnings),
+        }
+        for warning in warnings.iter_mut().skip(before).filter(|warning| warning.path.is_empty()) {
+            (warning.place, warning.path) = (self.place, self.path.clone());
+        }
+        if let What::Branch(branch) = &self.what {
+            branch.seen(&seen, &mut |part, seen| part.warn(&seen, warnings));
+        }
+    }
+
+    /// Whether it is a constant as written, maybe scaled or bounded.
+    pub(crate) fn is_constant(&self) -> bool {
+        match &self.what {
+            What::Leaf(leaf) => leaf.is_constant(),
+            What::Rule(..) => false,
             What::Branch(branch) => {
-                branch.warn(&local, warnings);
-                branch.parts(&local, &mut |part, at| part.warn(&at, warnings));
+                let mut all = branch.keeps_constant();
+                branch.parts(&At::run(1, 1.0, None), &mut |part, _| all &= part.is_constant());
+                all
             }
         }
     }
@@ -361,7 +400,7 @@ fn neither(fields: &mut Fields<'_>) -> Problem {
         fields.path(),
         format!("a schedule needs `kind` or one of {}", listed(combine::keys())),
     );
-    let known = || std::iter::once("kind").chain(combine::keys());
+    let known = || ["kind", "values"].into_iter().chain(combine::keys());
     for name in fields.names() {
         if let Some(meant) = nearest(name, known()) {
             return problem.with_hint(format!("did you mean `{meant}` by `{name}`?"));

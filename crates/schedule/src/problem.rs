@@ -13,17 +13,25 @@ pub struct Problem {
     pub message: String,
     /// How to mend it, if that is known.
     pub hint: Option<String>,
+    /// The lint that warns of it, a name in [`crate::lint::LINTS`]; none for what is plainly wrong.
+    pub lint: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, path: path.into(), message: message.into(), hint: None }
+        Self { place, path: path.into(), message: message.into(), hint: None, lint: None }
     }
 
     /// The same problem with a hint.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same problem as a warning of this lint.
+    pub fn with_lint(mut self, lint: &'static str) -> Self {
+        self.lint = Some(lint);
         self
     }
 }
@@ -37,20 +45,36 @@ impl std::fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
+        }
+        match self.lint {
+            Some(lint) => write!(f, " [{lint}]"),
             None => Ok(()),
         }
     }
 }
 
-/// The name out of `known` that `typed` was probably meant to be.
+/// The name out of `known` that `typed` was probably meant to be: one that is spelt nearly so, or the only
+/// one that begins so.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
+    let known: Vec<&str> = known.into_iter().collect();
+    let mut begin = known.iter().copied().filter(|name| name.to_lowercase().starts_with(&lower));
+    let beginning = if lower.chars().count() >= 3 { begin.next() } else { None };
+    if let (Some(name), None) = (beginning, begin.next()) {
+        return Some(name);
+    }
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.chars().count().min(typed.chars().count()) / 3)
+        .filter(|(distance, name)| {
+            let (name, typed) = (name.chars().count(), typed.chars().count());
+            let short = name.min(typed);
+            // Something must be left of it: q is no misspelt t, and foo no cos.
+            let most = if short < 4 { 1 } else { 1 + short / 3 };
+            *distance <= most && *distance < name.max(typed)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

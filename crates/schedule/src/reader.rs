@@ -201,6 +201,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             };
             match text.parse::<Expression>() {
                 Ok(expression) => Ok((expression, field.problem(""))),
+                Err(_) if text.trim_start().starts_with("lambda ") => {
+                    let problem = field.problem("expected an expression, found a function of Python");
+                    Err(problem.with_hint("write what stands behind its colon, over t"))
+                }
                 Err(mistake) => Err(Problem { hint: mistake.hint, ..field.problem(mistake.message) }),
             }
         })?

@@ -1,10 +1,12 @@
 //! Sweep file -> [`Spec`] -> [`Plan`]. Text in, values and problems out; no I/O.
 
+mod allow;
 pub mod axes;
 pub mod event;
 mod id;
 pub mod json;
 pub mod plan;
+mod same;
 pub mod schema;
 pub mod sweep_file;
 mod task;

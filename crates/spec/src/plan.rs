@@ -7,8 +7,10 @@ use schedule::Horizon;
 use schedule::problem::Problem;
 use schedule::tree::Tree;
 
+use crate::allow;
 use crate::id;
 use crate::json;
+use crate::same::{Fitted, Same};
 use crate::sweep_file::{NamedSchedule, Point, Spec};
 use crate::trial::{Config, Trial};
 
@@ -66,31 +68,26 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut configs = Vec::new();
-    let mut owners: HashMap<blake3::Hash, &NamedSchedule> = HashMap::new();
+    let mut same = Same::default();
     for schedule in &spec.schedules {
         for variant in &schedule.variants {
-            let mut same = 0;
+            let mut fitted = Fitted::with_capacity(spec.points.len());
             for point in &spec.points {
                 let Some((config, hash)) = config(schedule, variant, point, &mut problems) else { continue };
-                warnings.extend(placed(schedule, config.schedule.warnings().to_vec()));
-                match owners.get(&hash) {
-                    None => {
-                        owners.insert(hash, schedule);
-                    }
-                    Some(owner) if owner.key.name == schedule.key.name => same += 1,
-                    Some(owner) => warnings.push(same_as(schedule, owner)),
-                }
-                configs.push((config, hash));
+                let found = config.schedule.warnings(Some(config.task.evaluate_every));
+                warnings.extend(placed(schedule, found));
+                fitted.push((config, hash));
             }
-            if same > 0 {
-                warnings.push(same_everywhere(schedule, same));
-            }
+            warnings.extend(same.see(&schedule.key, &fitted));
+            configs.append(&mut fitted);
         }
     }
     in_order(&mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
+    in_order(&mut warnings);
+    let mut warnings = allow::apply(&spec.allows, warnings);
     in_order(&mut warnings);
     let (cells, trials) = grid(&configs, &spec.seeds);
     Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings })
@@ -169,21 +166,6 @@ pub(crate) fn in_order(problems: &mut Vec<Problem>) {
             .then_with(|| a.hint.cmp(&b.hint))
     });
     problems.dedup();
-}
-
-fn same_as(schedule: &NamedSchedule, owner: &NamedSchedule) -> Problem {
-    let path = format!("schedules.{}", schedule.key.name);
-    Problem::new(schedule.key.place, path, format!("asks for runs that `{}` asks for too", owner.key.name))
-        .with_hint("each is trained once and counted for both")
-}
-
-fn same_everywhere(schedule: &NamedSchedule, same: usize) -> Problem {
-    Problem::new(
-        schedule.key.place,
-        format!("schedules.{}", schedule.key.name),
-        format!("{same} of its configs are the same as another of its configs"),
-    )
-    .with_hint("its axes, or the base lr, change nothing in such a run; the same run is trained once")
 }
 
 /// Seeds outermost: after the first part of a sweep every schedule has been seen.

@@ -45,6 +45,7 @@ pub fn sweep_file() -> Json {
             ),
             "evaluate": run.evaluate,
             "seeds": seeds(),
+            "allow": schedules::allow("lints that are silenced in the whole file"),
             "schedules": {
                 "description": "the schedules to compare, by name",
                 "type": "object",

@@ -6,6 +6,7 @@ use schedule::fields::{Field, Fields, number_where, text};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Tree, Value};
 
+use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::trial::Task;
 use crate::{plan, task, yaml};
@@ -26,6 +27,8 @@ pub struct Spec {
     pub points: Vec<Point>,
     /// The schedules, in the order of the file.
     pub schedules: Vec<NamedSchedule>,
+    /// The lints that the file silences.
+    pub(crate) allows: Vec<Allow>,
 }
 
 /// One point of the grid outside `schedules`.
@@ -67,6 +70,7 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
     let mut fields = Fields::new(tree, "", problems)?;
     let name = fields.read_or("name", default_name.to_owned(), problems, name);
     let seeds = fields.read_or("seeds", vec![0], problems, seeds);
+    fields.read_or("allow", Vec::new(), problems, schedule::lint::names);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
     // What is left is one run with axes in it; its keys are checked once for each point of the grid.
@@ -90,7 +94,8 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
         problems.push(too_many(tree, size));
         return None;
     }
-    Some(Spec { name, text: source.to_owned(), seeds, points, schedules })
+    let allows = allow::find(tree, source);
+    Some(Spec { name, text: source.to_owned(), seeds, points, schedules, allows })
 }
 
 /// Adds the problems of axes. What the readers said, from `start` on, of the values where these axes stand
@@ -119,7 +124,7 @@ fn run_of(tree: &Tree) -> Tree {
         Value::Map(entries) => Value::Map(
             entries
                 .iter()
-                .filter(|(key, _)| !matches!(key.name.as_str(), "name" | "seeds" | "schedules"))
+                .filter(|(key, _)| !matches!(key.name.as_str(), "name" | "seeds" | "schedules" | "allow"))
                 .cloned()
                 .collect(),
         ),
@@ -156,7 +161,7 @@ fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<
 fn point(variant: Variant, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
-    for known in ["name", "seeds", "schedules"] {
+    for known in ["name", "seeds", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
@@ -210,6 +215,7 @@ fn seeds(field: &Field<'_>) -> Result<Vec<u64>, Problem> {
             }
             Ok(seeds)
         }
+        Value::Map(_) => Err(field.expected(FORM).with_hint("seeds are no axis: write the list alone")),
         _ => Err(field.expected(FORM)),
     }
 }

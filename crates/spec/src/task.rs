@@ -98,7 +98,14 @@ fn model(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
 /// Layer widths: a list of whole numbers.
 fn widths(field: &Field<'_>) -> Result<Vec<usize>, Problem> {
     const FORM: &str = "a list of at most 16 layer widths from 1 to 65536";
-    let Value::List(items) = &field.tree.value else { return Err(field.expected(FORM)) };
+    let items = match &field.tree.value {
+        Value::List(items) => items,
+        Value::Int(width) => return Err(field.expected(FORM).with_hint(format!("one layer is [{width}]"))),
+        Value::Text(text) if text.trim().parse::<u64>().is_ok() => {
+            return Err(field.expected(FORM).with_hint(format!("one layer is [{}]", text.trim())));
+        }
+        _ => return Err(field.expected(FORM)),
+    };
     let widths: Option<Vec<usize>> = items
         .iter()
         .map(|item| match item.value {

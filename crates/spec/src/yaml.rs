@@ -1,11 +1,16 @@
 //! Text to [`Tree`]: the only place that knows the YAML crate. YAML 1.2 with the core schema, one
 //! document, no tags; bounded in size, depth and number of values, so that no file can exhaust memory.
 
+mod comments;
+
 use std::collections::HashSet;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
+use schedule::fields::join;
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
+
+pub(crate) use comments::{Comment, comments};
 
 /// The largest text that is read, in bytes.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -161,6 +166,10 @@ impl<'a> Builder<'a> {
                         let message = format!("the key `{name}` stands here a second time");
                         self.problems.push(Problem::new(place, "", message));
                     }
+                    if anchor > 0 {
+                        let value = Value::Text(name.clone());
+                        self.anchors.push((anchor, Tree { place, value }, 1));
+                    }
                     *key = Some(Key { place, name });
                     return Ok(());
                 }
@@ -190,6 +199,15 @@ impl<'a> Builder<'a> {
                 self.add(tree, 0, size)
             }
         }
+    }
+
+    /// The path of keys to the value that comes next.
+    fn path(&self) -> String {
+        self.open.iter().fold(String::new(), |path, open| match &open.content {
+            Content::List(items) => format!("{path}[{}]", items.len()),
+            Content::Map { key: Some(key), .. } => join(&path, &key.name),
+            Content::Map { .. } => path,
+        })
     }
 
     fn refuse_tag(&mut self, place: Place, tagged: bool) {
@@ -257,13 +275,14 @@ impl<'a> Builder<'a> {
         }
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         if matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
-            self.problems.push(Problem::new(place, "", "a finite number was expected"));
+            let problem = Problem::new(place, self.path(), "a finite number was expected");
+            self.problems.push(problem);
             return Value::Null;
         }
         if !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit()) {
             return match text.parse() {
                 Ok(i) => Value::Int(i),
-                Err(_) => self.too_large(place),
+                Err(_) => self.too_large(place, "whole numbers go up to 9223372036854775807"),
             };
         }
         let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
@@ -271,13 +290,14 @@ impl<'a> Builder<'a> {
             && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
         match text.parse::<f64>() {
             Ok(x) if number && x.is_finite() => Value::Float(x),
-            Ok(_) if number => self.too_large(place),
+            Ok(_) if number => self.too_large(place, "numbers go up to 1.8e308"),
             _ => Value::Text(text.to_owned()),
         }
     }
 
-    fn too_large(&mut self, place: Place) -> Value {
-        self.problems.push(Problem::new(place, "", "this number is too large"));
+    fn too_large(&mut self, place: Place, most: &str) -> Value {
+        let problem = Problem::new(place, self.path(), format!("this number is too large: {most}"));
+        self.problems.push(problem);
         Value::Null
     }
 }

@@ -1,18 +1,28 @@
 //! `sweep check`: looks for mistakes in sweep files.
 
 use crate::args::{Check, Global};
-use crate::exit::{Outcome, say};
+use crate::exit::{Outcome, report, say};
 use crate::input::sweep_file;
 
 pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
     let mut outcome = Ok(());
     for file in &args.files {
-        match sweep_file(file, global.quiet) {
+        match sweep_file(file, args.warnings, global.quiet) {
             Ok((_, plan)) if !global.quiet => {
-                say(format_args!("{}: no mistake found, {} trials", file.display(), plan.trials.len()));
+                let warnings = match plan.warnings.len() {
+                    0 => String::new(),
+                    1 => ", 1 warning".to_owned(),
+                    n => format!(", {n} warnings"),
+                };
+                let trials = plan.trials.len();
+                say(format_args!("{}: no mistake found{warnings}, {trials} trials", file.display()));
             }
             Ok(_) => {}
-            Err(failure) => outcome = Err(failure),
+            // The other files are looked at all the same; the last failure is told by the caller.
+            // The other files are looked at all the same. The last failure is told by the caller.
+            Err(failure) => {
+                report(std::mem::replace(&mut outcome, Err(failure)));
+            }
         }
     }
     outcome

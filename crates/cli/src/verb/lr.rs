@@ -178,9 +178,15 @@ fn expected(path: &Path, what: &str) -> Failure {
     Failure::usage(format_args!("{}: {what} was expected", path.display()))
 }
 
-/// An array of numbers; null stands for a NaN.
+/// An array of numbers; null stands for a NaN, and there are two infinities.
 fn numbers(json: &Json) -> Option<Vec<f64>> {
-    json.as_array()?.iter().map(|x| if x.is_null() { Some(f64::NAN) } else { x.as_f64() }).collect()
+    let number = |x: &Json| match x {
+        Json::Null => Some(f64::NAN),
+        Json::String(word) if word == "Infinity" => Some(f64::INFINITY),
+        Json::String(word) if word == "-Infinity" => Some(f64::NEG_INFINITY),
+        x => x.as_f64(),
+    };
+    json.as_array()?.iter().map(number).collect()
 }
 
 /// An array of such arrays.

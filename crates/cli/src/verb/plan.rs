@@ -8,7 +8,7 @@ use crate::exit::{Outcome, print};
 use crate::input::sweep_file;
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
     match Format::from(&args.format) {
         Format::Json => print(&format!("{:#}\n", summary(&spec, &plan))),
         Format::Csv => print(&trials(&plan).render(Format::Csv)),
@@ -38,6 +38,7 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan) -> serde_json::Value {
                 "base_lr": trial.config.base_lr,
                 "seed": trial.seed,
                 "steps": trial.config.task.steps,
+                "axes": axes(trial),
             })
         })
         .collect();
@@ -83,7 +84,7 @@ fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
 
 /// One row for each trial.
 fn trials(plan: &spec::Plan) -> Rows {
-    let mut rows = Rows::new(["trial_id", "schedule", "config_id", "base_lr", "seed", "steps"]);
+    let mut rows = Rows::new(["trial_id", "schedule", "config_id", "base_lr", "seed", "steps", "axes"]);
     for trial in &plan.trials {
         rows.rows.push(vec![
             Cell::from(trial.id.as_str()),
@@ -92,7 +93,14 @@ fn trials(plan: &spec::Plan) -> Rows {
             trial.config.base_lr.into(),
             trial.seed.into(),
             trial.config.task.steps.into(),
+            axes(trial).to_string().as_str().into(),
         ]);
     }
     rows
+}
+
+/// Path and value of each axis but the base lr, as the database has them.
+fn axes(trial: &spec::trial::Trial) -> serde_json::Value {
+    let axes = trial.config.axes.iter();
+    axes.map(|(path, value)| (path.clone(), serde_json::Value::from(value.as_str()))).collect()
 }

@@ -43,7 +43,7 @@ impl From<Device> for trainer::device::Device {
 }
 
 pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
-    let (_, plan) = sweep_file(&args.file, global.quiet)?;
+    let (_, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
     let device = trainer::device::Device::from(args.device);
     device.open()?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

@@ -4,18 +4,20 @@ use super::{Combinator, Form};
 use crate::fields::{Field, Fields};
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
+use crate::lint::{self, HORIZON_MISMATCH, warning};
 use crate::lr_value::lr_value;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::reader::Reader;
 use crate::segment::At;
 use crate::tree::Value;
+use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "phases",
     summary: "one schedule after another, each with its own clock; each takes `for` a length, the last may take \
               the rest; `value: LR` stands for a constant (torch SequentialLR, optax join_schedules)",
-    example: "{phases: [{for: \"10%\", kind: linear, from: 0, to: 1x}, {kind: cosine, to: 0}]}",
+    example: "{phases: [{for: \"10%\", kind: linear, from: 0.01x, to: 1x}, {kind: cosine, to: 0}]}",
     nodes: &["phases"],
     form: Form::Phases,
     groups: &[],
@@ -55,6 +57,10 @@ struct Phase {
 
 impl Phase {
     fn read(field: &Field<'_>, last: bool, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if !matches!(field.tree.value, Value::Map(_)) {
+            reader.problems.push(field.expected("a phase, as in {for: 10%, value: 1x}"));
+            return None;
+        }
         let mut fields = Fields::new(field.tree, &field.path, reader.problems)?;
         let read = |field: &Field<'_>| length(field).map(Some);
         let length = if last {
@@ -64,8 +70,9 @@ impl Phase {
         };
         let part = if fields.has("value") && !fields.has("kind") {
             let value = fields.read("value", reader.problems, lr_value);
+            let allow = fields.read_or("allow", Vec::new(), reader.problems, lint::names);
             fields.finish(reader.problems);
-            value.map(|value| Part::leaf(Box::new(Constant { value })))
+            value.filter(|_| allow.is_some()).map(|value| Part::leaf(Box::new(Constant { value })))
         } else {
             Part::read_fields(fields, reader.problems, reader.rules)
         };
@@ -74,6 +81,11 @@ impl Phase {
 }
 
 impl Phases {
+    /// Whether nothing is left for the last phase.
+    fn no_room(&self, seen: &Window) -> bool {
+        self.spans(&seen.at).last().is_some_and(|(_, start, _)| start >= seen.end)
+    }
+
     /// Each phase with its begin and its end; the last one's end is the segment's.
     fn spans(&self, at: &At) -> impl Iterator<Item = (&Phase, f64, f64)> + use<'_> {
         let len = at.len;
@@ -122,14 +134,54 @@ impl Branch for Phases {
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        for (phase, start, end) in self.spans(at) {
-            if let Some(length) = &phase.length
-                && end > at.len
-            {
-                let message = format!("this phase runs from {start} to {end}, the run has {}", at.len);
-                warnings.push(length.problem(message));
+    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
+        for (phase, start, end) in self.spans(&seen.at) {
+            if let Some(seen) = seen.part(start, end - start) {
+                see(&phase.part, seen);
             }
         }
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let mut over = 0.0;
+        for (phase, start, end) in self.spans(&seen.at) {
+            // Shares may have been rounded up.
+            let slack = phase.length.as_ref().map_or(0.0, |length| f64::from(u8::from(length.is_percent())));
+            let late = start >= seen.end && end > start + slack;
+            if let Some(length) = &phase.length
+                && (late || end > seen.end + slack)
+            {
+                let message = if late {
+                    format!("this phase never starts: the ones before it take {start} of {}", seen.end)
+                } else {
+                    format!("this phase runs from {start} to {end}, the run has {}", seen.end)
+                };
+                let hint = if late {
+                    "leave it out, or shorten the ones before it".to_owned()
+                } else {
+                    format!("write `for: {}`", seen.written(seen.end - start))
+                };
+                warnings.push(length.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+            }
+            over = end;
+        }
+        let Some(last) = self.phases.last() else { return };
+        match &last.length {
+            // Its end is that of the run, unless the ones before have left no room.
+            None if over > seen.at.len || self.no_room(seen) => {
+                let message = format!("the last phase never starts: the others take all {}", seen.end);
+                warnings.push(warning(HORIZON_MISMATCH, message).with_hint("shorten the ones before it"));
+            }
+            Some(length) if seen.outlasts(over) && !last.part.is_constant() => {
+                let message = format!("the phases end after {over} of {}", seen.end);
+                let problem = length.problem(message).with_lint(HORIZON_MISMATCH);
+                warnings.push(problem.with_hint("leave out the last `for`: it takes the rest"));
+            }
+            _ => {}
+        }
+    }
+
+    fn keeps_constant(&self) -> bool {
+        self.phases.len() == 1
     }
 }

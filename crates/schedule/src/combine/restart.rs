@@ -3,10 +3,12 @@
 use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK};
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "restart",
@@ -101,6 +103,35 @@ impl Restart {
         }
     }
 
+    /// What the run sees of the last cycle that it sees, and the length of that cycle.
+    fn last_cycle(&self, seen: &Window, every: f64) -> (f64, f64) {
+        let last = seen.at.at(seen.end - seen.notch());
+        let i = self.cycle(every, &last);
+        (seen.end - self.begin(every, i), every * libm::pow(self.mult, i))
+    }
+
+    /// Whether a cycle ends below its top, so that it matters where it is left.
+    fn falls(&self, seen: &Window, every: f64) -> bool {
+        const LOOKS: u32 = 32;
+        let first = At { len: every, ..seen.at };
+        let lr = |s: f64| self.of.lr(&first.at(s), &Memories::default());
+        let last = every - seen.notch();
+        let end = lr(last);
+        (0..LOOKS).any(|i| {
+            let s = (last / seen.notch() * f64::from(i) / f64::from(LOOKS)).floor() * seen.notch();
+            lr(s) > end * (1.0 + 1e-9)
+        })
+    }
+
+    /// A run that goes on after the last cycle, with nothing to train with.
+    fn warn_of_the_rest(&self, seen: &Window, end: f64, warnings: &mut Vec<Problem>) {
+        if self.then.is_zero() && seen.outlasts(end) {
+            let message = format!("the cycles end after {end} of {}, and `then` the lr is 0", seen.end);
+            let problem = self.every.problem(message).with_lint(HORIZON_MISMATCH);
+            warnings.push(problem.with_hint("leave out `limit`, write `then: 0.01x`, or a longer `every`"));
+        }
+    }
+
     /// The position inside the cycle and the decay so far; `None` after the last cycle.
     fn inside(&self, at: &At) -> Option<(At, f64)> {
         let every = self.every.ticks(at);
@@ -145,11 +176,55 @@ impl Branch for Restart {
         self.every.check(at, 1.0, problems);
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        let every = self.every.ticks(at);
-        if every > at.len {
-            let message = format!("the first cycle takes {every}, the run has {}", at.len);
-            warnings.push(self.every.problem(message));
+    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
+        let every = self.every.ticks(&seen.at);
+        see(&self.of, Window { at: At { s: 0.0, step: 0.0, len: every, ..seen.at }, end: every, ..*seen });
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let every = self.every.ticks(&seen.at);
+        if seen.cuts(every) {
+            let message = format!("the first cycle takes {every}, the run has {}", seen.end);
+            let hint = format!("write `every: {}`", seen.written(seen.end));
+            warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+            return;
         }
+        if let Some(limit) = self.limit
+            && self.begin(every, limit as f64) < seen.end
+        {
+            self.warn_of_the_rest(seen, self.begin(every, limit as f64), warnings);
+            return;
+        }
+        if !self.falls(seen, every) {
+            return;
+        }
+        let (into, length) = self.last_cycle(seen, every);
+        if length - into <= seen.slack(length) {
+            return;
+        }
+        let (lint, message) = if into <= seen.slack(length) {
+            let message = format!("the run ({}) ends {into} into a new cycle, at its peak", seen.end);
+            (RESTART_AT_PEAK, message)
+        } else {
+            (MID_CYCLE, format!("the run ({}) ends {into} into a cycle of {length}", seen.end))
+        };
+        let whole = |every: f64| {
+            let (into, length) = self.last_cycle(seen, every);
+            length - into <= seen.little(length)
+        };
+        let hint = match seen.nearest(
+            every,
+            self.cycle(every, &seen.at.at(seen.end)),
+            |cycles| seen.end / self.begin(1.0, cycles),
+            whole,
+        ) {
+            Some(every) => format!("write `every: {}`", seen.written(every)),
+            None => "a budget of whole cycles".to_owned(),
+        };
+        warnings.push(self.every.problem(message).with_lint(lint).with_hint(hint));
+    }
+
+    fn keeps_constant(&self) -> bool {
+        false
     }
 }

@@ -6,6 +6,7 @@ use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "shift",
@@ -44,6 +45,10 @@ impl Branch for Shift {
 
     fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
         see(&self.of, *at);
+    }
+
+    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
+        see(&self.of, seen.ahead(self.by.ticks(&seen.at)));
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -7,12 +7,15 @@ use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, ENTRIES, Holds, Param, find, param, required};
 use crate::fields::{Field, Fields};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP};
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::ramp::{K, SAMPLE, Sample, Shape, bent, shape_of};
 use crate::reader::{Reader, word};
 use crate::segment::At;
+use crate::tree::Place;
+use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "body",
@@ -104,6 +107,8 @@ struct Warmup {
     way: Way,
     sample: Sample,
     mode: WarmupMode,
+    /// Where `from` stands, or would.
+    from_place: (Place, String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,6 +159,7 @@ impl Warmup {
         if way == Way::Exponential && from.is_some_and(LrValue::is_zero) {
             reader.problem("from", "an exponential warmup can't start at 0: expected `from` above 0");
         }
+        let from_place = (reader.place_of("from"), reader.fields.path_of("from"));
         reader.finish();
         let mode = match mode? {
             "overlay" => WarmupMode::Overlay,
@@ -161,7 +167,30 @@ impl Warmup {
             _ => WarmupMode::Prefix,
         };
         shape?;
-        Some(Self { over: over?, from: from?, target: target?, way, sample: sample?, mode })
+        Some(Self { over: over?, from: from?, target: target?, way, sample: sample?, mode, from_place })
+    }
+
+    /// What a person should know of it, apart from its length.
+    fn warn(&self, seen: &Window, n: f64, warnings: &mut Vec<Problem>) {
+        if seen.at.s > 0.0 || n <= 0.0 {
+            return;
+        }
+        let (base, (place, path)) = (seen.at.base, &self.from_place);
+        let from = self.from.of(base);
+        let target = self.target.map(|target| target.of(base));
+        if target == Some(from) && self.way != Way::Constant {
+            let message = "the warmup begins at the lr that it leads to: it changes nothing";
+            let problem = Problem::new(*place, path.clone(), message).with_lint(NEVER_CHANGES);
+            warnings.push(problem.with_hint("`from: 0.01x`"));
+        } else if self.lr(0.0, n, from, target.unwrap_or(1.0)) == 0.0 {
+            let message = "the first update of this warmup has lr 0 and changes nothing";
+            let problem = Problem::new(*place, path.clone(), message).with_lint(ZERO_WARMUP);
+            let hint = match self.way {
+                Way::Constant | Way::Log => "`from: 0.01x`",
+                _ => "`from: 0.01x`, or `sample: right`",
+            };
+            warnings.push(problem.with_hint(hint));
+        }
     }
 
     /// The lr of step `s` on the way to `target`, W being `n`.
@@ -313,6 +342,36 @@ impl Branch for Wrap {
 
     fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
         see(&self.body, At { len: self.spans(at).body.1, ..*at });
+    }
+
+    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
+        let spans = self.spans(&seen.at);
+        let (begin, len) = spans.body;
+        let Some(mut body) = seen.part(begin, len) else { return };
+        // What a warmup stands in for is not seen.
+        if let Some(Warmup { mode: WarmupMode::Overlay, .. }) = &self.warmup
+            && body.at.s < spans.warm
+        {
+            body.at = body.at.at(spans.warm);
+        }
+        if body.at.s < body.end {
+            see(&self.body, body);
+        }
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let Some(warmup) = &self.warmup else { return };
+        let warm = self.spans(&seen.at).warm;
+        warmup.warn(seen, warm, warnings);
+        if warm > 0.0 && warm >= seen.end && warmup.mode != WarmupMode::Multiply && !self.body.is_constant() {
+            let message = format!("the warmup takes all {}: the body never begins", seen.end);
+            let hint = format!("write `over: {}`", seen.share(20.0));
+            warnings.push(warmup.over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+        }
+    }
+
+    fn keeps_constant(&self) -> bool {
+        self.warmup.is_none() && self.cooldown.is_none()
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

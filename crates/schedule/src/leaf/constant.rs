@@ -25,4 +25,8 @@ impl Leaf for Constant {
     fn lr(&self, at: &At) -> f64 {
         self.value.of(at.base)
     }
+
+    fn is_constant(&self) -> bool {
+        true
+    }
 }

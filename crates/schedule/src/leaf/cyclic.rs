@@ -4,10 +4,12 @@ use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, NEVER_CHANGES, warning};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::reader::Momentum;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cyclic",
@@ -80,6 +82,28 @@ enum Mode {
 }
 
 impl Cyclic {
+    /// What to write for whole cycles of about `length`, rise and fall in the same proportion as here.
+    fn mend(&self, seen: &Window, length: f64, up: f64) -> String {
+        let notch = seen.notch();
+        let rise = |cycle: f64| (up / length * cycle / notch).round().max(1.0) * notch;
+        let whole = |cycle: f64| {
+            let into = (seen.end - notch).rem_euclid(cycle);
+            let halves = self.down.is_some() || (cycle / notch / 2.0).fract() == 0.0;
+            halves
+                && rests(seen, cycle)
+                && rise(cycle) < cycle
+                && (into < 1e-9 || cycle - notch - into <= seen.little(cycle))
+        };
+        match seen.nearest(length, seen.end / length, |cycles| seen.end / cycles, whole) {
+            Some(cycle) if self.down.is_some() => {
+                let (up, down) = (rise(cycle), cycle - rise(cycle));
+                format!("write `up: {}` and `down: {}`", seen.written(up), seen.written(down))
+            }
+            Some(cycle) => format!("write `up: {}`", seen.written(cycle / 2.0)),
+            None => "a budget of whole cycles".to_owned(),
+        }
+    }
+
     /// How far up: 0 at the foot, 1 at the top of the first cycle.
     fn height(&self, at: &At) -> f64 {
         let up = self.up.ticks(at);
@@ -119,10 +143,31 @@ impl Leaf for Cyclic {
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        if self.up.ticks(at) >= at.len {
-            let message = format!("the run ({}) ends before the first top ({})", at.len, self.up.ticks(at));
-            warnings.push(self.up.problem(message).with_hint("lengths are in steps; try up: \"10%\""));
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        if self.min.of(seen.at.base) == self.max.of(seen.at.base) {
+            let message = "`min` and `max` are the same lr: a cycle between them never changes it";
+            warnings.push(warning(NEVER_CHANGES, message).with_hint("another `min`"));
+            return;
+        }
+        let up = self.up.ticks(&seen.at);
+        let length = up + self.down.as_ref().map_or(up, |down| down.ticks(&seen.at));
+        if seen.cuts(length) {
+            let what = if up >= seen.end { "the first top" } else { "the end of the first cycle" };
+            let after = if up >= seen.end { up } else { length };
+            let message = format!("the run ({}) ends before {what} ({after})", seen.end);
+            let hint = self.mend(seen, length, up);
+            warnings.push(self.up.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+        } else if !rests(seen, length) {
+            let into = seen.end.rem_euclid(length);
+            let message = format!("the run ({}) ends {into} into a cycle of {length}", seen.end);
+            let hint = self.mend(seen, length, up);
+            warnings.push(self.up.problem(message).with_lint(MID_CYCLE).with_hint(hint));
         }
     }
+}
+
+/// Whether the run ends at the foot of a cycle of this length, or so near that it does not matter.
+fn rests(seen: &Window, length: f64) -> bool {
+    let into = (seen.end - seen.notch()).rem_euclid(length);
+    into <= length / 100.0 + 1e-9 || length - into <= seen.slack(length)
 }

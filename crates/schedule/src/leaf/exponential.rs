@@ -3,8 +3,10 @@
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "exponential",
@@ -41,5 +43,17 @@ impl Leaf for Exponential {
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
         self.every.check(at, 1.0, problems);
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        if self.gamma == 1.0 {
+            warnings.push(warning(NEVER_CHANGES, "powers of 1 are 1").with_hint("another `gamma`"));
+        }
+        let every = self.every.ticks(&seen.at);
+        if self.staircase && every >= seen.end {
+            let message = format!("the first stair would come after {every}, the run has {}", seen.end);
+            let hint = format!("write `every: {}`", seen.share(5.0));
+            warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+        }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "1/sqrt(t) decay; never reaches 0",
     formula: "lr = base / sqrt(1 + s / timescale)",
     source: "transformers inverse_sqrt, fairseq, big_vision rsqrt, Megatron",
-    example: "{warmup: {over: \"10%\"}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
+    example: "{warmup: {over: \"10%\", from: 0.01x}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
     params: &[required(
         "timescale",
         Holds::Length(1),

@@ -3,8 +3,10 @@
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "inverse_time",
@@ -43,5 +45,17 @@ impl Leaf for InverseTime {
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
         self.every.check(at, 1.0, problems);
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        if self.rate == 0.0 {
+            warnings.push(warning(NEVER_CHANGES, "at the rate 0 it never falls").with_hint("`rate: 1`"));
+        }
+        let every = self.every.ticks(&seen.at);
+        if self.staircase && every >= seen.end {
+            let message = format!("the first stair would come after {every}, the run has {}", seen.end);
+            let hint = format!("write `every: {}`", seen.share(5.0));
+            warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+        }
     }
 }

@@ -53,7 +53,16 @@ impl Leaf for Lambda {
     fn stray(&self, at: &At) -> Option<Problem> {
         let factor = self.factor(at);
         let sound = factor >= 0.0 && (at.base * factor).is_finite();
-        let message = || format!("the expression gives {factor} at t = {}, which is no factor", at.s);
-        (!sound).then(|| Problem { message: message(), ..self.stray.clone() })
+        if sound {
+            return None;
+        }
+        let message =
+            format!("expected a finite number of at least 0 at every step, found {factor} at t = {}", at.s);
+        let problem = Problem { message, ..self.stray.clone() };
+        Some(match at.s {
+            0.0 if !factor.is_finite() => problem.with_hint("t counts from 0: t + 1 is never 0"),
+            _ if factor < 0.0 => problem.with_hint("max(0, ...) is never below 0"),
+            _ => problem,
+        })
     }
 }

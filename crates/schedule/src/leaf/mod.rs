@@ -3,6 +3,7 @@
 use crate::expression::Expression;
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) mod chebyshev;
 pub(crate) mod constant;
@@ -42,8 +43,14 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// What a person should know before training with it. Only asked where `check` found nothing.
-    fn warn(&self, _at: &At, _warnings: &mut Vec<Problem>) {}
+    /// What a person should know before training with it, where the run sees so much of it. Only asked
+    /// where `check` found nothing. A warning without a path is about the node.
+    fn warn(&self, _seen: &Window, _warnings: &mut Vec<Problem>) {}
+
+    /// Whether one value for the whole run is what the kind is for.
+    fn is_constant(&self) -> bool {
+        false
+    }
 }
 
 /// Refuses an expression over `epoch` where nobody knows how long an epoch is. `problem` lacks its message.

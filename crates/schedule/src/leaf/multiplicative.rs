@@ -14,7 +14,7 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "the lr of the step before times an expression of your own",
     formula: "lr = base * expr(1) * ... * expr(s), expr as in `lambda`; base at s = 0. The expression must give a number of \
               at least 0 at every step of the run. Beyond its segment the product goes on for three more of its length \
-              (at least to step 100,000) and stays there; a number alone, as in \"0.95\", goes on for ever",
+              (at least to step 10,000) and stays there; a number alone, as in \"0.95\", goes on for ever",
     source: "torch MultiplicativeLR",
     example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
     params: &[required("expr", Holds::Expression, "the factor of each step")],
@@ -26,7 +26,7 @@ pub(crate) static ENTRY: Entry = Entry {
 
 /// The product goes on to so many lengths of its segment, and at least to this step.
 const LENGTHS: f64 = 4.0;
-const LEAST: f64 = 100_000.0;
+const LEAST: f64 = 10_000.0;
 
 /// One product in so many is kept.
 const STRIDE: u64 = 1024;

@@ -3,9 +3,11 @@
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
 use crate::length::Length;
+use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "multistep",
@@ -113,12 +115,14 @@ impl Leaf for Multistep {
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
         for m in &self.at {
-            if m.ticks(at) - self.offset >= at.len {
+            if m.ticks(&seen.at) - self.offset >= seen.end {
                 let message =
-                    format!("this milestone ({}) is never reached: the run has {}", m.written(), at.len);
-                warnings.push(m.problem(message));
+                    format!("this milestone ({}) is never reached: the run has {}", m.written(), seen.end);
+                let last = (seen.end - seen.notch() + self.offset).max(0.0);
+                let hint = format!("leave it out, or write at most {}", seen.written(last));
+                warnings.push(m.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             }
         }
     }

@@ -3,8 +3,10 @@
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, required};
 use crate::length::Length;
+use crate::lint::HORIZON_MISMATCH;
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "noam",
@@ -39,5 +41,14 @@ impl Leaf for Noam {
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
         self.warmup.check(at, 1.0, problems);
+    }
+
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let warmup = self.warmup.ticks(&seen.at);
+        if seen.cuts(warmup) {
+            let message = format!("the rise takes {warmup}, the run has {}: it never falls", seen.end);
+            let hint = format!("write `warmup: {}`", seen.share(10.0));
+            warnings.push(self.warmup.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+        }
     }
 }

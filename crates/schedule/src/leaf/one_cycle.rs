@@ -6,11 +6,13 @@ use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NO_RISE};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::reader::Momentum;
 use crate::segment::At;
 use crate::tree::Place;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_cycle",
@@ -142,28 +144,35 @@ impl Leaf for OneCycle {
         } else if (self.pct_start * n - 1.0).abs() < 1e-9 {
             let message =
                 format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
-            problems.push(self.problem(message).with_hint("a larger `pct_start`"));
+            let hint = format!("`pct_start` above {}, as in 0.3", 1.0 / n);
+            problems.push(self.problem(message).with_hint(hint));
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        let n = self.n(at);
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let n = self.n(&seen.at);
         if self.pct_start * n < 1.0 {
             let message =
                 format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
-            warnings.push(self.problem(message));
+            let hint = format!("a `pct_start` above {}", 1.0 / n);
+            warnings.push(self.problem(message).with_lint(NO_RISE).with_hint(hint));
         }
         if self.three_phase && self.pct_start > 0.5 {
             let message =
                 format!("the way back does not end: rise and fall take {} of 1", 2.0 * self.pct_start);
-            warnings
-                .push(self.problem(message).with_hint("`three_phase` needs a `pct_start` of at most 0.5"));
+            let problem = self.problem(message).with_lint(HORIZON_MISMATCH);
+            warnings.push(problem.with_hint("`three_phase` needs a `pct_start` of at most 0.5"));
         }
         if let Some(over) = &self.over
-            && n > at.len
+            && (seen.cuts(n) || seen.outlasts(n))
         {
-            let message = format!("the cycle takes {n} but the run leaves {}: it is cut", at.len);
-            warnings.push(over.problem(message).with_hint("`100%` takes all there is"));
+            let message = if seen.cuts(n) {
+                format!("the cycle takes {n} but the run leaves {}: it is cut", seen.end)
+            } else {
+                format!("the cycle ends after {n} of {}: the lr stays at its lowest", seen.end)
+            };
+            let hint = format!("leave out `over`, or write `over: {}`", seen.written(seen.end));
+            warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }
 }

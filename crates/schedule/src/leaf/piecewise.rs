@@ -6,9 +6,11 @@ use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{Build, Entry, Holds, param, required};
 use crate::length::Length;
+use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "piecewise",
@@ -78,12 +80,12 @@ impl Leaf for Piecewise {
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        if let Some((when, _)) = self.points.last()
-            && when.ticks(at) > at.len
-        {
-            let message = format!("the last knot ({}) lies beyond the end ({})", when.ticks(at), at.len);
-            warnings.push(when.problem(message));
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        for (when, _) in self.points.iter().filter(|(when, _)| seen.cuts(when.ticks(&seen.at))) {
+            let message =
+                format!("this knot ({}) lies beyond the end of the run ({})", when.written(), seen.end);
+            let hint = format!("leave it out, or write at most {}", seen.written(seen.end));
+            warnings.push(when.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }
 }

@@ -3,8 +3,10 @@
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "step",
@@ -38,11 +40,15 @@ impl Leaf for Step {
         self.every.check(at, 1.0, problems);
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        let every = self.every.ticks(at);
-        if every >= at.len {
-            let message = format!("the first drop would come after {every}, the run has {}", at.len);
-            warnings.push(self.every.problem(message));
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        if self.gamma == 1.0 {
+            warnings.push(warning(NEVER_CHANGES, "a drop by the factor 1 is none").with_hint("`gamma: 0.1`"));
+        }
+        let every = self.every.ticks(&seen.at);
+        if every >= seen.end {
+            let message = format!("the first drop would come after {every}, the run has {}", seen.end);
+            let hint = format!("write `every: {}`", seen.share(3.0));
+            warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }
 }

@@ -201,9 +201,19 @@ impl Expanded {
         for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
             if let Some(path) = self.origins.get(&spot(problem.place)) {
                 problem.path.clone_from(path);
+                let key = path.rsplit('.').next().unwrap_or(path);
+                problem.hint = problem.hint.take().map(|hint| in_their_words(&hint, key));
             }
         }
     }
+}
+
+/// A hint about `over` as one about the key that the user wrote.
+fn in_their_words(hint: &str, key: &str) -> String {
+    if key == "over" {
+        return hint.to_owned();
+    }
+    hint.replace("leave out `over`, or write", "write").replace("`over: ", &format!("`{key}: "))
 }
 
 struct Walk<'p> {

@@ -41,4 +41,8 @@ impl Shape for Cosine {
         let wave = (1.0 + libm::cos(TAU * self.cycles * p)) / 2.0;
         libm::pow(wave, self.exponent)
     }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("`cycles: 0.5`, or 1.5, 2.5, ...: a whole number of waves ends where it began")
+    }
 }

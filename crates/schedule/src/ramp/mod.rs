@@ -5,10 +5,12 @@ use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
 use crate::leaf::Leaf;
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP, warning};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::reader::Reader;
 use crate::segment::At;
+use crate::window::Window;
 
 pub(crate) mod cosine;
 pub(crate) mod exp_norm;
@@ -57,6 +59,11 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
     /// The lr at progress `p`.
     fn value(&self, p: f64, from: f64, to: f64) -> f64 {
         blend(to, from, self.left(p))
+    }
+
+    /// What to write where something is left at progress 1.
+    fn mend(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
@@ -167,19 +174,72 @@ impl Leaf for Ramp {
         }
     }
 
-    fn warn(&self, at: &At, warnings: &mut Vec<Problem>) {
-        if let Some(over) = &self.over
-            && over.ticks(at) > at.len
-        {
-            let message = format!(
-                "the ramp takes {} but the run leaves {}: it is cut before it reaches its end",
-                over.ticks(at),
-                at.len
-            );
-            warnings.push(over.problem(message).with_hint("`100%` takes all there is"));
+    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let (from, to) = (self.from.of(seen.at.base), self.to.of(seen.at.base));
+        if from == to {
+            let message = "`from` and `to` are the same lr: a ramp between them is constant";
+            warnings.push(warning(NEVER_CHANGES, message).with_hint("another `to`, or {kind: constant}"));
+            return;
         }
+        if from < to && seen.at.s == 0.0 && self.lr(&seen.at) == 0.0 {
+            let message = "the first update of this rise has lr 0 and changes nothing";
+            warnings.push(warning(ZERO_WARMUP, message).with_hint("`from: 0.01x`, or `sample: right`"));
+        }
+        self.warn_of_the_end(seen, from < to, warnings);
     }
 }
+
+impl Ramp {
+    /// A way that is not at its end when the run is.
+    fn warn_of_the_end(&self, seen: &Window, rises: bool, warnings: &mut Vec<Problem>) {
+        let left = self.shape.left(1.0);
+        if left.abs() > NEAR {
+            let message = format!("at its end the ramp is {:.0}% of the way short of `to`", 100.0 * left);
+            let problem = warning(HORIZON_MISMATCH, message);
+            warnings.push(match self.shape.mend() {
+                Some(mend) => problem.with_hint(mend),
+                None => problem,
+            });
+            return;
+        }
+        let Some(over) = &self.over else { return };
+        let n = over.ticks(&seen.at);
+        let message = match self.after {
+            _ if seen.cuts(n) => {
+                format!(
+                    "the ramp takes {n} but the run leaves {}: it is cut before it reaches its end",
+                    seen.end
+                )
+            }
+            _ if !seen.outlasts(n) => return,
+            // A warmup.
+            After::Hold | After::Error if rises => return,
+            After::Hold | After::Error => {
+                format!("the ramp ends after {n} of {}: the lr stays at `to` for the rest", seen.end)
+            }
+            After::Continue if self.back_at_end(seen, n) => return,
+            After::Continue => format!("the ramp ends after {n} of {} and runs on from there", seen.end),
+            After::Stretch => {
+                let over = seen.end.rem_euclid(n);
+                if over <= seen.notch() || n - over <= seen.notch() {
+                    return;
+                }
+                format!("the ramp ends at multiples of {n}, the run after {}", seen.end)
+            }
+        };
+        let hint = format!("leave out `over`, or write `over: {}`", seen.written(seen.end));
+        warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
+    }
+
+    /// Whether a wave that went on has come back to `to` when the run ends.
+    fn back_at_end(&self, seen: &Window, n: f64) -> bool {
+        let left = |s: f64| self.shape.left(bent(self.sample.progress(s, n), self.k)).abs();
+        left(seen.end) <= NEAR || left(seen.end - seen.notch()) <= NEAR
+    }
+}
+
+/// The share of the way that may be left at the end.
+const NEAR: f64 = 0.01;
 
 /// Reads the shape of a warmup or cooldown and its own parameters.
 pub(crate) fn shape_of(entry: &'static Entry, reader: &mut Reader<'_, '_>) -> Option<Box<dyn Shape>> {

@@ -35,4 +35,8 @@ impl Shape for Tanh {
     fn left(&self, p: f64) -> f64 {
         0.5 * (1.0 - libm::tanh(self.lb * (1.0 - p) + self.ub * p))
     }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("`ub: 3`")
+    }
 }

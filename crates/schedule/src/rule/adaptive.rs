@@ -47,6 +47,11 @@ impl Rule for Adaptive {
         Memory { lr: base, best: f64::INFINITY, ..Memory::default() }
     }
 
+    fn least_looks(&self) -> u64 {
+        // The first metric is better than none.
+        self.patience.saturating_add(2)
+    }
+
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
     }

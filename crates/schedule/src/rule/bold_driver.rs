@@ -30,6 +30,10 @@ struct BoldDriver {
 }
 
 impl Rule for BoldDriver {
+    fn least_looks(&self) -> u64 {
+        2
+    }
+
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
     }

@@ -108,6 +108,10 @@ impl Rule for Greedy {
         }
     }
 
+    fn least_looks(&self) -> u64 {
+        self.patience.saturating_add(1)
+    }
+
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
     }

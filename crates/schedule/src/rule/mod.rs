@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Holds, Param, optional, param};
 use crate::length::Length;
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
 use crate::reader::Reader;
 use crate::segment::At;
 use crate::vectors::{Kept, Own};
+use crate::window::Window;
 use crate::{AfterUpdate, Average, BeforeUpdate, Needs};
 
 pub(crate) mod adagrad_norm;
@@ -43,6 +45,11 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     /// The vectors that it keeps from step to step.
     fn keeps(&self) -> &'static [Kept] {
         &[]
+    }
+
+    /// The fewest looks at finite losses after which the lr can have changed.
+    fn least_looks(&self) -> u64 {
+        1
     }
 
     /// What does not fit a run whose segment begins at `at`.
@@ -170,6 +177,40 @@ impl Watch {
     /// Whether it needs the validation loss though the run itself might not evaluate.
     pub(crate) fn wants_validation(&self, at: &At) -> bool {
         !self.train_loss && self.every.is_some() && self.due(at)
+    }
+
+    /// Too few looks to do anything, whatever the losses.
+    pub(crate) fn warn(&self, seen: &Window, least: u64, warnings: &mut Vec<Problem>) {
+        let steps = |ticks: f64| (ticks * seen.at.tick).round();
+        let first = steps(seen.at.s);
+        // A look after the last update comes too late.
+        let last = steps(seen.end) - if self.before { 0.0 } else { 1.0 };
+        let looks = match (&self.every, seen.evaluate_every) {
+            (Some(every), _) => {
+                let every = steps(every.ticks(&seen.at)).max(1.0);
+                (last / every).floor() - (first / every).floor()
+            }
+            (None, _) if self.before => last - first,
+            (None, Some(every)) => {
+                let begin = seen.at.begin;
+                ((begin + last) / every).floor() - ((begin + first) / every).floor()
+            }
+            (None, None) => return,
+        };
+        if looks >= least as f64 {
+            return;
+        }
+        let enough = |every: &str| format!("write `{every}: {}`", seen.share(least as f64 + 1.0));
+        if let (Some(every), true) = (&self.every, looks <= 0.0) {
+            let message =
+                format!("the first look would come after {}, the run has {}", every.written(), seen.end);
+            let problem = every.problem(message).with_lint(HORIZON_MISMATCH);
+            warnings.push(problem.with_hint(enough("every")));
+            return;
+        }
+        let message = format!("{looks} looks before the last update, and the lr can't change before {least}");
+        let hint = format!("a smaller `patience`, or {}", enough("every"));
+        warnings.push(warning(NEVER_CHANGES, message).with_hint(hint));
     }
 
     pub(crate) fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -80,6 +80,12 @@ impl Rule for Plateau {
         Memory { lr: base, best: self.better.worst(), ..Memory::default() }
     }
 
+    fn least_looks(&self) -> u64 {
+        // The first metric is better than none, but where no gain is a whole times what there was.
+        let first = u64::from(!self.better.relative || self.better.threshold < 1.0);
+        self.patience.saturating_add(1 + first).saturating_mul(self.accumulate)
+    }
+
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
     }

@@ -233,12 +233,12 @@ fn an_expression_that_gives_no_lr_is_refused_with_its_step() {
     assert_eq!(lrs(&falls, 11, 13)[10..], [0.0, 0.0, 0.0]);
     assert_eq!(
         refused(&falls, 12, None),
-        "expr: the expression gives -0.10000000000000009 at t = 11, which is no factor"
+        "expr: expected a finite number of at least 0 at every step, found -0.10000000000000009 at t = 11 (max(0, ...) is never below 0)"
     );
-    assert!(refused(&expression("1 / (t - 4)"), 9, None).contains("gives -0.25 at t = 0"));
-    assert!(refused(&expression("1 / t"), 9, None).contains("gives inf at t = 0"));
-    assert!(refused(&expression("(3 - t) ** 0.5"), 5, None).contains("gives NaN at t = 4"));
-    assert!(refused(&expression("1e308 * t * 10"), 5, None).contains("gives inf at t = 1"));
+    assert!(refused(&expression("1 / (t - 4)"), 9, None).contains("found -0.25 at t = 0"));
+    assert!(refused(&expression("1 / t"), 9, None).contains("found inf at t = 0"));
+    assert!(refused(&expression("(3 - t) ** 0.5"), 5, None).contains("found NaN at t = 4"));
+    assert!(refused(&expression("1e308 * t * 10"), 5, None).contains("found inf at t = 1"));
     assert!(refused(&expression("epoch"), 5, None).contains("how long an epoch is, is not known"));
     assert!(refused(&expression("1"), 10_000_001, None).contains("10000001 steps are more than 10000000"));
     // The second, longer cycle; the lr from which a cooldown starts; the one that a warmup aims at.
@@ -247,11 +247,11 @@ fn an_expression_that_gives_no_lr_is_refused_with_its_step() {
     let ends = map([("over", int(2)), ("to", int(0))]);
     assert!(
         refused(&map([("body", expression("4 / (4 - t)")), ("cooldown", ends)]), 6, None)
-            .contains("gives inf at t = 4")
+            .contains("found inf at t = 4")
     );
     let rise = map([("over", int(5)), ("target", text("body"))]);
     assert!(
         refused(&map([("warmup", rise), ("body", expression("1 / t"))]), 5, None)
-            .contains("gives inf at t = 0")
+            .contains("found inf at t = 0")
     );
 }

@@ -8,6 +8,7 @@ mod generate;
 mod lengths;
 mod library;
 mod numbers;
+mod pure;
 mod resume;
 mod rules;
 mod table;

@@ -45,6 +45,10 @@ fn numbers(tree: &Tree, horizon: &Horizon) -> Result<bool, TestCaseError> {
         good(&schedule, t, schedule.lr(t, &state))?;
         schedule.wants_validation(t);
     }
+    for warning in schedule.warnings(Some(horizon.total.div_ceil(10))) {
+        let known = warning.lint.is_some_and(|lint| schedule::lint::find(lint).is_some());
+        prop_assert!(known && !warning.message.contains("NaN"), "{warning} of {tree}");
+    }
     Ok(true)
 }
 

@@ -4,6 +4,7 @@
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
 use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
 use schedule::library::{self, Named, Within};
+use schedule::lint::LINTS;
 use serde_json::{Value as Json, json};
 
 use super::forms::{Forms, axis, object, open, property, reference};
@@ -13,7 +14,8 @@ pub(super) fn define(forms: &mut Forms) {
     let value = forms.value(&Holds::Lr);
     let mut nodes = vec![value.clone()];
     let length = parameter(forms, &FOR);
-    let mut phases = vec![object(&[(FOR.name, length.clone()), ("value", value)], &["value"])];
+    let mut phases =
+        vec![object(&[(FOR.name, length.clone()), ("value", value), ("allow", allow(DOC))], &["value"])];
     for entry in ENTRIES {
         let (keys, required) = kind(forms, entry);
         both(forms, entry.kind, &described(entry), keys, &required, &length);
@@ -54,10 +56,20 @@ pub(super) fn define(forms: &mut Forms) {
 /// Defines a mapping as a node and as a phase.
 fn both(forms: &mut Forms, name: &str, doc: &str, mut keys: Vec<Key>, required: &[&str], length: &Json) {
     keys.push((CLOCK.name, parameter(forms, &CLOCK)));
+    keys.push(("allow", allow(DOC)));
     forms.define(&format!("kind_{name}"), property(object(&keys, required), doc, None));
     keys.push((FOR.name, length.clone()));
     forms.define(&format!("phase_{name}"), property(object(&keys, required), doc, None));
 }
+
+/// Names of lints. Others are taken too: an older program may read a newer file.
+pub(super) fn allow(doc: &str) -> Json {
+    let names: Vec<&str> = LINTS.iter().map(|lint| lint.name).collect();
+    let name = json!({ "anyOf": [{ "enum": names }, { "type": "string" }] });
+    property(json!({ "anyOf": [name.clone(), { "type": "array", "items": name }] }), doc, None)
+}
+
+const DOC: &str = "lints that are silenced in this schedule";
 
 type Key = (&'static str, Json);
 

@@ -12,6 +12,8 @@ mod generate;
 mod golden;
 mod golden_calls;
 mod library;
+mod lints;
+mod messages;
 mod plan;
 mod refusals;
 mod round_trip;

@@ -155,12 +155,12 @@ fn what_merely_looks_wrong_is_a_warning() {
         ("{kind: cyclic, min: 0.01, up: 20}", "20", "first top"),
         ("{kind: piecewise, points: [[0, 1x], [30, 0]]}", "30", "beyond the end"),
         ("{phases: [{for: 15, value: 1x}, {for: 6, kind: linear}]}", "6", "from 15 to 21"),
-        ("{warmup: {over: 2}, body: 1x}", "{warmup: {over: 2}, body: 1x}", "lr(0) is 0"),
+        ("{warmup: {over: 2}, body: 1x}", "{over: 2}", "has lr 0"),
     ] {
         let tree = spec::yaml::read(text).expect("good YAML");
         let node = schedule::parse(&tree, "s", &mut Vec::new()).expect(text);
         let schedule = node.resolve(&Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None }).expect(text);
-        let warnings = schedule.warnings();
+        let warnings = schedule.warnings(None);
         let hit = warnings.iter().any(|w| w.message.contains(words) && blamed(text, w) == at);
         assert!(hit, "{text}: {warnings:?}");
     }

@@ -1,9 +1,15 @@
 //! A tree written out and read again is the same tree, also through JSON.
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use proptest::test_runner::{Config, RngSeed};
+use schedule::Horizon;
+use schedule::catalogue::ENTRIES;
+use schedule::combine::COMBINATORS;
 use schedule::tree::{Key, Place, Tree, Value};
 use spec::{json, yaml};
+
+use crate::generate;
 
 pub(crate) fn config(cases: u32) -> Config {
     Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(19_470_206), ..Config::default() }
@@ -155,4 +161,46 @@ proptest! {
         let back = json::json_to_tree(&serde_json::from_str(&json).expect("JSON"));
         prop_assert_eq!(back, tree);
     }
+}
+
+/// lr and momentum at every step of a run and beyond, by their bits; what is said where it is refused.
+fn numbers(tree: &Tree, horizon: &Horizon) -> Result<Vec<(u64, Option<u64>)>, Vec<String>> {
+    let mut problems = Vec::new();
+    let node = schedule::parse(tree, "", &mut problems);
+    let schedule = node.ok_or(problems).and_then(|node| node.resolve(horizon));
+    // Places are those of the text, and a made tree has none.
+    let schedule =
+        schedule.map_err(|found| found.into_iter().map(|problem| problem.message).collect::<Vec<_>>())?;
+    let start = schedule.start();
+    let bits = |t| (schedule.lr(t, &start).to_bits(), schedule.momentum(t).map(f64::to_bits));
+    Ok((0..horizon.total + 5).chain([1_000_000_000, u64::MAX]).map(bits).collect())
+}
+
+/// Writes schedules out, reads them, and compares what they give.
+fn same_when_read(strategy: BoxedStrategy<Tree>, cases: u32, least: u32, what: &str) {
+    let usable = std::cell::Cell::new(0);
+    let test = |(tree, horizon): (Tree, Horizon)| {
+        let before = numbers(&tree, &horizon);
+        usable.set(usable.get() + u32::from(before.is_ok()));
+        for written in [tree.to_string(), json::tree_to_json(&tree).to_string()] {
+            let read = yaml::read(&written);
+            let read = read.map_err(|problems| TestCaseError::fail(format!("{written}: {problems:?}")))?;
+            prop_assert_eq!(numbers(&read, &horizon), before.clone(), "{}", written);
+        }
+        Ok(())
+    };
+    let result = TestRunner::new(config(cases)).run(&(strategy, generate::horizon()), test);
+    result.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(usable.get() >= least, "{what}: only {} of {cases} could be used", usable.get());
+}
+
+#[test]
+fn every_schedule_is_the_same_when_written_and_read() {
+    for entry in ENTRIES {
+        same_when_read(generate::kind(entry), 60, 10, entry.kind);
+    }
+    for each in COMBINATORS {
+        same_when_read(generate::combinator(each, generate::node(1)), 60, 10, each.key);
+    }
+    same_when_read(generate::node(3), 1000, 150, "nested");
 }

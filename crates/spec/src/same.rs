@@ -1,0 +1,108 @@
+//! Configs that ask for the same run, told by name: two schedules that are one, an axis that changes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schedule::lint::{IDLE_AXIS, SAME_SCHEDULE, SHARED_RUNS};
+use schedule::problem::Problem;
+use schedule::tree::Key;
+
+use crate::trial::Config;
+
+/// One variant of a schedule at every point of the grid: each config and its hash.
+pub(crate) type Fitted = Vec<(Arc<Config>, blake3::Hash)>;
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(crate) struct Same {
+    /// The first config that asks for a run.
+    runs: HashMap<blake3::Hash, Arc<Config>>,
+    /// The first variant that asks for all these runs, by its first config.
+    variants: HashMap<blake3::Hash, Arc<Config>>,
+}
+
+impl Same {
+    /// Takes in the next variant, and gives what there is to say of it.
+    pub(crate) fn see(&mut self, schedule: &Key, fitted: &Fitted) -> Vec<Problem> {
+        let Some((first, _)) = fitted.first() else { return Vec::new() };
+        let mut hasher = blake3::Hasher::new();
+        for (_, hash) in fitted {
+            hasher.update(hash.as_bytes());
+        }
+        let all = hasher.finalize();
+        if let Some(owner) = self.variants.get(&all) {
+            return vec![whole(schedule, first, owner)];
+        }
+        self.variants.insert(all, Arc::clone(first));
+        // By the schedule that asked first, in the order in which they are met.
+        let mut shared: Vec<Shared> = Vec::new();
+        for (config, hash) in fitted {
+            let Some(owner) = self.runs.get(hash) else {
+                self.runs.insert(*hash, Arc::clone(config));
+                continue;
+            };
+            match shared.iter_mut().find(|(known, ..)| known.schedule_name == owner.schedule_name) {
+                Some((.., more)) => *more += 1,
+                None => shared.push((Arc::clone(owner), Arc::clone(config), 0)),
+            }
+        }
+        shared.iter().map(|shared| part(schedule, shared)).collect()
+    }
+}
+
+/// Two configs that ask for the same run, and how many more pairs there are like them.
+type Shared = (Arc<Config>, Arc<Config>, usize);
+
+/// The values of a schedule's own axes.
+fn variant(config: &Config) -> String {
+    let own = config.axes.iter().filter_map(|(path, value)| match path.strip_prefix("schedule")? {
+        "" => Some(value.clone()),
+        within => Some(format!("{}: {value}", within.trim_start_matches('.'))),
+    });
+    own.collect::<Vec<_>>().join(", ")
+}
+
+/// All that tells a config from the others of its schedule.
+fn described(config: &Config) -> String {
+    let outer = config.axes.iter().filter(|(path, _)| !path.starts_with("schedule"));
+    let outer = outer.map(|(path, value)| format!("{path}: {value}"));
+    let own = Some(variant(config)).filter(|own| !own.is_empty());
+    let lr = format!("lr: {}", config.base_lr);
+    own.into_iter().chain(outer).chain([lr]).collect::<Vec<_>>().join(", ")
+}
+
+fn whole(schedule: &Key, config: &Config, owner: &Config) -> Problem {
+    let path = format!("schedules.{}", schedule.name);
+    let (own, other) = (variant(config), variant(owner));
+    if owner.schedule_name == schedule.name {
+        let message = format!("`{own}` and `{other}` are the same schedule in every run");
+        let problem = Problem::new(schedule.place, path, message).with_lint(IDLE_AXIS);
+        return problem.with_hint(format!("leave out `{own}`"));
+    }
+    let named = |name: &str, variant: &str| match variant {
+        "" => format!("`{name}`"),
+        variant => format!("`{name}` with `{variant}`"),
+    };
+    let this = if own.is_empty() { String::new() } else { format!("with `{own}` ") };
+    let message = format!("{this}the same as {} in every run", named(&owner.schedule_name, &other));
+    let problem = Problem::new(schedule.place, path, message).with_lint(SAME_SCHEDULE);
+    problem.with_hint("leave one of them out: each run is trained once and counted for both")
+}
+
+fn part(schedule: &Key, (owner, config, more): &Shared) -> Problem {
+    let path = format!("schedules.{}", schedule.name);
+    let more = match more {
+        0 => String::new(),
+        1 => ", and one more pair does".to_owned(),
+        n => format!(", and {n} more pairs do"),
+    };
+    let (own, other) = (described(config), described(owner));
+    if owner.schedule_name == schedule.name {
+        let message = format!("`{other}` and `{own}` ask for the same run{more}");
+        let problem = Problem::new(schedule.place, path, message).with_lint(IDLE_AXIS);
+        return problem.with_hint("what differs between them changes nothing; the run is trained once");
+    }
+    let message = format!("`{own}` asks for the same run as `{}` with `{other}`{more}", owner.schedule_name);
+    let problem = Problem::new(schedule.place, path, message).with_lint(SHARED_RUNS);
+    problem.with_hint("it is trained once and counted for both")
+}

@@ -1,0 +1,378 @@
+//! Lints: what each warns of, what it leaves alone, and how it is silenced.
+
+use schedule::catalogue::ENTRIES;
+use schedule::combine::COMBINATORS;
+use schedule::lint::LINTS;
+use schedule::problem::Problem;
+use spec::{plan, sweep_file};
+
+const RUN: &str = "data: {dataset: digits, batch_size: 50}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\n";
+
+/// The warnings of a file with these schedules: 1000 steps, 25 epochs.
+fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
+    let text = format!("{RUN}budget: {{steps: 1000}}\nlr: {{values: [0.1, 0.2]}}\nschedules:\n{schedules}\n");
+    let found = all(&text);
+    (text, found)
+}
+
+fn all(text: &str) -> Vec<Problem> {
+    let spec = sweep_file::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+    plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).warnings
+}
+
+/// The warnings of one schedule: lint, what is blamed, hint.
+fn told(node: &str) -> Vec<(&'static str, String, String)> {
+    let (text, found) = warnings_of(&format!("  a: {node}"));
+    found
+        .iter()
+        .map(|warning| {
+            assert_eq!(warning.place.line, 7, "{node}: {warning}");
+            let blamed = text[warning.place.start..warning.place.end].to_owned();
+            (warning.lint.expect("a name"), blamed, warning.hint.clone().unwrap_or_default())
+        })
+        .collect()
+}
+
+/// Only this lint warns, of this value, with these words as its advice.
+#[track_caller]
+fn warns(node: &str, lint: &str, at: &str, advice: &str) {
+    let told = told(node);
+    let hit = told.iter().any(|(name, blamed, hint)| *name == lint && blamed == at && hint.contains(advice));
+    assert!(hit, "{node}: {told:?}");
+    // A schedule that is the same at both base lrs says so too.
+    let besides = [lint, "never-changes", "idle-axis"];
+    let others: Vec<_> = told.iter().filter(|(name, ..)| !besides.contains(name)).collect();
+    assert!(others.is_empty(), "{node}: {others:?}");
+}
+
+#[track_caller]
+fn silent(node: &str) {
+    let told = told(node);
+    assert!(told.is_empty(), "{node}: {told:?}");
+}
+
+#[test]
+fn a_schedule_that_ends_elsewhere_than_the_run_is_told_with_its_mend() {
+    let lint = "horizon-mismatch";
+    for (node, at, advice) in [
+        ("{kind: cosine, to: 0, over: 900}", "900", "leave out `over`, or write `over: 1000`"),
+        ("{kind: cosine, to: 0, over: 1001}", "1001", "`over: 1000`"),
+        ("{kind: linear, to: 0.1x, over: 50%}", "50%", "`over: 1000`"),
+        ("{clock: epoch, kind: cosine, to: 0, over: 20}", "20", "`over: 25`"),
+        ("{clock: epoch_fraction, kind: cosine, to: 0, over: 20}", "20", "`over: \"1000 steps\"`"),
+        ("{warmup: {over: 100, from: 0.1x}, body: {kind: cosine, to: 0, over: 1000}}", "1000", "`over: 900`"),
+        ("{body: {kind: cosine, to: 0.5x, over: 1000}, cooldown: {over: 200, to: 0}}", "1000", "`over: 800`"),
+        ("{phases: [{for: 300, kind: linear, to: 0.5x, over: 200}, {value: 0.5x}]}", "200", "`over: 300`"),
+        ("{restart: {kind: cosine, to: 0, over: 100}, every: 250}", "100", "`over: 250`"),
+        ("{shift: 100, of: {kind: linear, to: 0.1x, over: 1000}}", "1000", "`over: 1100`"),
+        ("{kind: cosine, to: 0.1x, over: 300, after: continue}", "300", "over: 1000"),
+        ("{kind: linear, to: 0.1x, over: 500, after: continue}", "500", "over: 1000"),
+        ("{kind: polynomial, to: 0.1x, over: 300, after: stretch}", "300", "over: 1000"),
+        ("{kind: cosine, cycles: 1}", "{kind: cosine, cycles: 1}", "`cycles: 0.5`"),
+        ("{kind: tanh, ub: 1}", "{kind: tanh, ub: 1}", "`ub: 3`"),
+        ("{kind: one_cycle, over: 900}", "900", "`over: 1000`"),
+        ("{kind: one_cycle, over: 1100}", "1100", "`over: 1000`"),
+        ("{kind: multistep, at: [500, 1000]}", "1000", "at most 999"),
+        ("{kind: multistep, at: [500, 999], offset: -1}", "999", "at most 998"),
+        ("{kind: piecewise, points: [[0, 1x], [1200, 0.1x]]}", "1200", "at most 1000"),
+        ("{kind: step, every: 1000}", "1000", "`every: 333`"),
+        ("{kind: exponential, gamma: 0.5, every: 2000, staircase: true}", "2000", "`every: 200`"),
+        ("{kind: inverse_time, every: 2000, staircase: true}", "2000", "`every: 200`"),
+        ("{kind: noam, model_dim: 8, warmup: 4000}", "4000", "`warmup: 100`"),
+        ("{kind: cyclic, min: 0.1x}", "{kind: cyclic, min: 0.1x}", "`up: 500`"),
+        ("{kind: cyclic, min: 0.1x, up: 600}", "600", "`up: 500`"),
+        ("{kind: cyclic, min: 0.1x, up: 100, down: 1000}", "100", "`up: 91` and `down: 909`"),
+        ("{restart: {kind: cosine, to: 0}, every: 1500}", "1500", "`every: 1000`"),
+        ("{restart: {kind: cosine, to: 0}, every: 250, limit: 2}", "250", "`limit`"),
+        ("{phases: [{for: 800, value: 1x}, {for: 400, kind: linear, to: 0}]}", "400", "`for: 200`"),
+        ("{phases: [{for: 500, value: 1x}, {for: 400, kind: linear, to: 0.1x}]}", "400", "the last `for`"),
+        ("{phases: [{for: 1000, kind: linear, to: 0.1x}, {for: 5, value: 0.1x}]}", "5", "leave it out"),
+        (
+            "{phases: [{for: 100%, kind: linear, to: 0.1x}, {kind: cosine}]}",
+            "{phases: [{for: 100%, kind: linear, to: 0.1x}, {kind: cosine}]}",
+            "shorten",
+        ),
+        ("{warmup: {over: 1000, from: 0.1x}, body: {kind: cosine}}", "1000", "`over: 50`"),
+        ("{kind: plateau, patience: 0, every: 1000}", "1000", "`every: 333`"),
+        ("{kind: plateau, patience: 1, every: 30 epochs}", "30 epochs", "`every: 250`"),
+    ] {
+        warns(node, lint, at, advice);
+    }
+}
+
+#[test]
+fn a_cycle_that_is_left_in_the_middle_is_told_with_its_mend() {
+    warns("{kind: cyclic, min: 0.1x, up: 300}", "mid-cycle", "300", "`up: 250`");
+    warns("{kind: cyclic, min: 0.1x, up: 100, down: 200}", "mid-cycle", "100", "`up: 111` and `down: 222`");
+    warns("{clock: epoch, kind: cyclic, min: 0.1x, up: 5}", "mid-cycle", "5", "`up: 6`");
+    warns("{restart: {kind: cosine, to: 0}, every: 300}", "mid-cycle", "300", "`every: 334`");
+    warns("{restart: {kind: cosine, to: 0}, every: 100, mult: 2}", "mid-cycle", "100", "`every: 143`");
+    let warm = "{warmup: {over: 10, from: 0.1x}, body: {kind: cosine, to: 0.2x}}";
+    warns(&format!("{{restart: {warm}, every: 300}}"), "mid-cycle", "300", "`every: 334`");
+    warns("{restart: {kind: cosine, to: 0}, every: 333}", "restart-at-peak", "333", "`every: 334`");
+    warns("{restart: {kind: cosine, to: 0}, every: 111}", "restart-at-peak", "111", "`every: 100`");
+}
+
+#[test]
+fn updates_with_lr_0_are_told() {
+    let rise = "{kind: linear, from: 0, to: 1x}";
+    for (node, at) in [
+        ("{warmup: {over: 50}, body: 1x}", "{over: 50}"),
+        ("{warmup: {over: 50, from: 0x, shape: cosine}, body: {kind: cosine}}", "0x"),
+        ("{warmup: {over: 50, from: 0, shape: log}, body: {kind: cosine}}", "0"),
+        ("{warmup: {over: 50, mode: multiply}, body: {kind: cosine}}", "{over: 50, mode: multiply}"),
+        ("{warmup: {over: 50}, body: {kind: plateau, patience: 1}}", "{over: 50}"),
+        ("{restart: {warmup: {over: 5}, body: {kind: cosine}}, every: 250}", "{over: 5}"),
+        (rise, rise),
+        ("{kind: cyclic, min: 0, up: 250}", "{kind: cyclic, min: 0, up: 250}"),
+    ] {
+        warns(node, "zero-warmup", at, "0.01x");
+    }
+    let tail = "{kind: piecewise, points: [[0, 1x], [\"90%\", 0]]}";
+    warns(tail, "zero-tail", tail, "with the run");
+    warns("{kind: constant, value: 0}", "zero-tail", "{kind: constant, value: 0}", "");
+    warns("0", "zero-tail", "0", "");
+}
+
+#[test]
+fn an_lr_that_never_changes_is_told() {
+    for node in [
+        "{kind: cosine, to: 1x}",
+        "{kind: step, every: 100, gamma: 1}",
+        "{kind: exponential, gamma: 1}",
+        "{kind: multistep, at: [100, 500], gamma: 1}",
+        "{kind: inverse_time, rate: 0}",
+        "{kind: cyclic, min: 1x}",
+        "{kind: lambda, expr: 0.5}",
+        "{kind: plateau}",
+        "{kind: adaptive, patience: 8}",
+        "{kind: greedy, patience: 9, min: 0.01x, max: 2x}",
+        "{phases: [{for: 200, value: 1x}, {value: 1x}]}",
+        "{restart: 1x, every: 250}",
+    ] {
+        warns(node, "never-changes", node, "");
+    }
+    warns("{warmup: {over: 50, from: 1x}, body: 1x}", "never-changes", "1x", "0.01x");
+    for (kind, enough) in [("plateau", 7), ("adaptive", 7), ("greedy", 8)] {
+        let bounds = if kind == "greedy" { ", min: 0.01x, max: 2x" } else { "" };
+        silent(&format!("{{kind: {kind}, patience: {enough}{bounds}}}"));
+        let too_few = told(&format!("{{kind: {kind}, patience: {}{bounds}}}", enough + 1));
+        assert_eq!(too_few.len(), 1, "{kind}: {too_few:?}");
+    }
+}
+
+#[test]
+fn what_is_as_it_should_be_is_left_alone() {
+    for node in [
+        "1x",
+        "{scale: 0.5, of: 1x}",
+        "{kind: cosine, to: 0}",
+        "{kind: cosine, to: 0, over: 1000}",
+        // Ends on the last step exactly.
+        "{kind: cosine, to: 0.1x, over: 999}",
+        "{kind: linear, to: 0, sample: right}",
+        "{kind: linear, to: 0, sample: closed}",
+        // A warmup as torch's LinearLR writes it.
+        "{kind: linear, from: 0.1x, to: 1x, over: 100}",
+        "{kind: cosine, to: 0.1x, over: 200, after: continue}",
+        "{kind: polynomial, to: 0, over: 250, after: stretch}",
+        "{kind: cyclic, min: 0.1x, up: 250}",
+        "{kind: cyclic, min: 0.1x, up: 249}",
+        "{restart: {kind: cosine, to: 0}, every: \"33.4%\"}",
+        "{restart: {kind: cosine, to: 0}, every: 250}",
+        "{restart: {kind: cosine, to: 0}, every: 300, limit: 3, then: 0.1x}",
+        "{restart: {body: 1x, cooldown: {over: 50}}, every: 500}",
+        "{phases: [{for: \"33%\", value: 1x}, {for: \"33%\", value: 0.1x}, {for: \"34%\", value: 0.01x}]}",
+        "{phases: [{for: 200, value: 1x}, {for: 200, value: 0.1x}]}",
+        "{warmup: {over: 1000, from: 0.1x}, body: 1x}",
+        "{shift: 1, of: {kind: linear, to: 0}}",
+        "{kind: one_cycle}",
+        "{clock: epoch, kind: cosine, to: 0}",
+        "{kind: plateau, patience: 2}",
+        "{kind: plateau, apply: same}",
+        "{kind: bold_driver}",
+    ] {
+        silent(node);
+    }
+    let examples = ENTRIES.iter().map(|entry| entry.example);
+    for example in examples.chain(COMBINATORS.iter().map(|each| each.example)) {
+        // Two warn of what they are: nodes for 8 epochs, and a mark without a run.
+        silent(example);
+    }
+}
+
+#[test]
+fn the_examples_of_lints_are_warned_of() {
+    for lint in LINTS.iter().filter(|lint| !lint.example.is_empty()) {
+        let told = told(lint.example);
+        assert!(told.iter().any(|(name, ..)| *name == lint.name), "{}: {told:?}", lint.name);
+    }
+}
+
+#[test]
+fn experiments_give_no_warning() {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).expect("the experiments") {
+        let path = entry.expect("a file").path();
+        assert_eq!(all(&std::fs::read_to_string(&path).expect("a text")), [], "{}", path.display());
+        files += 1;
+    }
+    assert!(files > 2);
+}
+
+/// Name and message of each warning.
+fn messages(schedules: &str) -> Vec<(&'static str, String)> {
+    let (_, found) = warnings_of(schedules);
+    found
+        .into_iter()
+        .map(|warning| (warning.lint.expect("a name"), format!("{}: {}", warning.path, warning.message)))
+        .collect()
+}
+
+#[test]
+fn schedules_that_are_one_are_told_by_name() {
+    let found = messages(
+        "  a: {kind: linear, to: 0}\n  b: {kind: polynomial, power: 1, to: 0x}\n  c: {kind: linear, to: 0.1x}",
+    );
+    assert_eq!(found, [("same-schedule", "schedules.b: the same as `a` in every run".to_owned())]);
+    let found = messages("  a: 1x\n  b: {kind: cosine, to: {values: [0, 1x]}}");
+    let words = "schedules.b: with `to: \"1x\"` the same as `a` in every run";
+    assert!(found.contains(&("same-schedule", words.to_owned())), "{found:?}");
+    let found = messages("  a: {kind: cosine, to: {values: [0, 0x]}}");
+    let words = "schedules.a: `to: \"0x\"` and `to: 0` are the same schedule in every run";
+    assert_eq!(found, [("idle-axis", words.to_owned())]);
+    let found = messages("  a: {kind: cosine, from: 0.3, to: 0}");
+    assert_eq!(
+        found,
+        [("idle-axis", "schedules.a: `lr: 0.1` and `lr: 0.2` ask for the same run".to_owned())]
+    );
+    let found = messages("  a: {kind: linear, to: 0}\n  b: {kind: linear, from: 0.1, to: 0}");
+    let words = "schedules.b: `lr: 0.1` asks for the same run as `a` with `lr: 0.1`, and one more pair does";
+    assert_eq!(found, [("shared-runs", words.to_owned())]);
+    // What a closed-loop schedule does is not known before: only the same text is the same schedule.
+    let found = messages(
+        "  a: {kind: plateau, patience: 2}\n  b: {patience: 2, kind: plateau, allow: []}\n  c: {kind: plateau, patience: 3}",
+    );
+    assert_eq!(found, [("same-schedule", "schedules.b: the same as `a` in every run".to_owned())]);
+}
+
+const BAD: &str = "{kind: cosine, to: 0.1x, over: 900}";
+
+#[test]
+fn a_comment_or_a_key_silences_a_lint_where_it_stands() {
+    let block = "    kind: cosine\n    to: 0.1x\n    over: 900\n";
+    for quiet in [
+        format!("  a: {BAD}  # sweep: allow(horizon-mismatch)\n"),
+        format!("  a: {BAD}  #sweep:allow( horizon-mismatch ) because it is so\n"),
+        format!("  # sweep: allow(horizon-mismatch)\n\n  # a comment between\n  a: {BAD}\n"),
+        format!("  a:  # sweep: allow(horizon-mismatch)\n{block}"),
+        format!("  # sweep: allow(horizon-mismatch)\n  a:\n{block}"),
+        block.replace("900", "900  # sweep: allow(horizon-mismatch)").replacen(
+            "    kind",
+            "  a:\n    kind",
+            1,
+        ),
+        format!("  a: {}\n", BAD.replace("over", "allow: [horizon-mismatch], over")),
+        format!("  a: {}\n", BAD.replace("over", "allow: horizon-mismatch, over")),
+        format!("  a:\n    allow:\n      - horizon-mismatch\n{block}"),
+        format!("  a: {{phases: [{{for: 950, allow: [horizon-mismatch], {}, {{value: 0.1x}}]}}\n", &BAD[1..]),
+        format!("  a: {{values: [{{allow: [horizon-mismatch], {}, 1x]}}\n", &BAD[1..]),
+    ] {
+        let found = messages(&quiet);
+        assert!(found.is_empty(), "{quiet}: {found:?}");
+    }
+    for loud in [
+        // Not there, not that lint, not a comment.
+        format!("  b: {{kind: cosine, to: 0, over: 900}}  # sweep: allow(horizon-mismatch)\n  a: {BAD}\n"),
+        format!("  a: {BAD}  # sweep: allow(mid-cycle)\n"),
+        format!("  a: {BAD}\n  '# sweep: allow(horizon-mismatch)': 1x\n"),
+        format!("  a: {BAD}  # allow(horizon-mismatch)\n"),
+        format!("  b: {{allow: [horizon-mismatch], kind: cosine, to: 0, over: 900}}\n  a: {BAD}\n"),
+    ] {
+        let found = messages(&loud);
+        let hit =
+            found.iter().filter(|(lint, at)| *lint == "horizon-mismatch" && at.starts_with("schedules.a"));
+        assert_eq!(hit.count(), 1, "{loud}: {found:?}");
+    }
+}
+
+#[test]
+fn the_head_of_a_file_and_its_key_silence_lints_in_all_of_it() {
+    let body = format!(
+        "{RUN}budget: {{steps: 1000}}\nlr: 0.1\nschedules:\n  a: {BAD}\n  b: {{kind: cyclic, min: 0.1x, up: 300}}\n"
+    );
+    assert_eq!(all(&body).len(), 2);
+    assert_eq!(all(&format!("# A question?\n# sweep: allow(horizon-mismatch, mid-cycle)\n{body}")), []);
+    assert_eq!(all(&format!("allow: [horizon-mismatch, mid-cycle]\n{body}")), []);
+    assert_eq!(all(&format!("{body}allow: [horizon-mismatch, mid-cycle]\n")), []);
+    // In the middle it is about one key only.
+    assert_eq!(all(&body.replace("lr: 0.1", "lr: 0.1  # sweep: allow(mid-cycle)")).len(), 3);
+    assert_eq!(
+        all(&body.replace("schedules:", "schedules:  # sweep: allow(mid-cycle, horizon-mismatch)")),
+        []
+    );
+}
+
+#[test]
+fn an_allow_that_is_wrong_or_of_no_use_is_told() {
+    let found = messages("  a: 1x  # sweep: allow(mid-cicle)");
+    assert_eq!(found, [("unknown-lint", ": there is no lint `mid-cicle`".to_owned())]);
+    let found = messages("  a: {kind: cosine, to: 0, allow: [mid-cycle]}");
+    let words = ": `mid-cycle` warns of nothing here, so there is nothing to allow";
+    assert_eq!(found, [("unused-allow", words.to_owned())]);
+    let found = messages("  a: 1x  # sweep: allow(mid-cycle, unused-allow)");
+    assert_eq!(found, []);
+    // Used by one of its variants is used.
+    let found =
+        messages("  a: {kind: cosine, to: 0, over: {values: [900, 1000]}, allow: [horizon-mismatch]}");
+    assert_eq!(found, []);
+}
+
+/// What silences a lint does not make another run.
+#[test]
+fn an_allow_changes_no_id() {
+    for node in ["{kind: plateau, patience: 2}", "{kind: cosine, to: 0}"] {
+        let ids = |node: &str| {
+            let text = format!("{RUN}budget: {{steps: 100}}\nlr: 0.1\nschedules: {{a: {node}}}\n");
+            let plan = plan(&sweep_file::read(&text, "x").expect("a file")).expect("a plan");
+            plan.trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(node), ids(&node.replacen('{', "{allow: [mid-cycle], ", 1)));
+    }
+}
+
+/// What a warning says to write is silent when it is written.
+#[test]
+fn advice_that_is_taken_silences_the_lint() {
+    let mut mended = 0;
+    // What follows from the first, and goes with it.
+    let others = ["never-changes", "no-rise"];
+    for n in (3..1500).step_by(7) {
+        for node in [
+            format!("{{kind: cyclic, min: 0.1x, up: {n}}}"),
+            format!("{{kind: cyclic, min: 0.1x, up: {n}, down: {}}}", 2 * n),
+            format!("{{restart: {{kind: cosine, to: 0}}, every: {n}}}"),
+            format!("{{restart: {{kind: cosine, to: 0}}, every: {n}, mult: 1.5}}"),
+            format!("{{kind: linear, to: 0.1x, over: {n}}}"),
+            format!("{{kind: one_cycle, over: {n}}}"),
+            format!("{{kind: step, every: {n}}}"),
+            format!("{{kind: plateau, patience: 1, every: {n}}}"),
+        ] {
+            for (lint, _, hint) in told(&node).into_iter().filter(|(lint, ..)| !others.contains(lint)) {
+                assert!(hint.contains("write `"), "{node}: {lint}: {hint}");
+                let mut better = node.clone();
+                for written in hint.split('`').skip(1).step_by(2).filter(|written| written.contains(": ")) {
+                    let (key, value) = written.split_once(": ").expect("a key and a value");
+                    let (before, after) = better.split_once(&format!("{key}: ")).expect("the key");
+                    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                    better = format!("{before}{key}: {value}{rest}");
+                }
+                let left = told(&better);
+                assert!(left.is_empty(), "{node} -> {better}: {left:?}");
+                mended += 1;
+            }
+        }
+    }
+    assert!(mended > 500, "{mended}");
+}
