@@ -152,7 +152,7 @@ const MOST_LOOKED_AT: u64 = 1_000_000;
 pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: &[Problem]) -> Vec<Problem> {
     let told = |lint| found.iter().any(|problem| problem.lint == Some(lint));
     let mut warnings = Vec::new();
-    let (mut first, tail) = (lr(0), zero_tail(&lr, total));
+    let tail = zero_tail(&lr, total);
     if tail > 1 && !told(HORIZON_MISMATCH) {
         let message = match tail {
             n if n == total => "the lr is 0 at every step: nothing is trained".to_owned(),
@@ -160,14 +160,13 @@ pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: 
             n => format!("the lr is 0 for the last {n} of {total} steps"),
         };
         warnings.push(warning(ZERO_TAIL, message).with_hint("end above 0, or with the run"));
-        // Said once is enough.
-        first = if tail == total { 1.0 } else { first };
     }
-    if first == 0.0 && !told(ZERO_WARMUP) {
+    // Of a run without any lr all is said.
+    if lr(0) == 0.0 && tail < total && !told(ZERO_WARMUP) {
         let message = "lr(0) is 0: the first update changes nothing";
         warnings.push(warning(ZERO_WARMUP, message).with_hint("start at 0.01x"));
     }
-    if !constant && total > 1 && !told(NEVER_CHANGES) {
+    if !constant && total > 1 && tail < total && !told(NEVER_CHANGES) {
         warnings.extend(never_changes(&lr, total));
     }
     warnings

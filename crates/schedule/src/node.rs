@@ -234,14 +234,21 @@ impl Part {
 
     /// The lr at a position: a number of at least 0, whatever overflowed on the way.
     pub(crate) fn lr(&self, at: &At, memories: &Memories) -> f64 {
-        let at = self.local(at);
+        // A copy of the position costs as much as the rest.
+        let own;
+        let at = if self.clock.is_none() {
+            at
+        } else {
+            own = self.local(at);
+            &own
+        };
         let lr = match &self.what {
-            What::Leaf(leaf) => leaf.lr(&at),
+            What::Leaf(leaf) => leaf.lr(at),
             What::Rule(slot, rule) => match memories.slots.get(*slot) {
-                Some(slot) => slot.lr(rule.as_ref(), &at),
+                Some(slot) => slot.lr(rule.as_ref(), at),
                 None => rule.start(at.base).lr,
             },
-            What::Branch(branch) => branch.lr(&at, memories),
+            What::Branch(branch) => branch.lr(at, memories),
         };
         // NaN, too, fails the comparison.
         if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }

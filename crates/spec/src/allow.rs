@@ -95,15 +95,18 @@ fn keys(tree: &Tree, path: &str, names: bool, allows: &mut Vec<Allow>) {
     }
 }
 
-/// The names in `# sweep: allow(one, two)`, each with its place; none in any other comment.
+/// The names in `# sweep: allow(one, two)`, each with its place; none in any other comment. One that was
+/// meant to be such a comment has an empty name.
 fn names_in(comment: &Comment<'_>) -> Vec<(String, Place)> {
-    let inside =
-        comment.text.trim_start_matches('#').trim_start().strip_prefix("sweep:").map(str::trim_start);
-    let inside = inside.and_then(|rest| rest.strip_prefix("allow")).map(str::trim_start);
-    let Some((inside, _)) =
-        inside.and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.split_once(')'))
-    else {
+    let Some(rest) = comment.text.trim_start_matches('#').trim_start().strip_prefix("sweep:") else {
         return Vec::new();
+    };
+    let rest = rest.trim_start();
+    let inside = rest.strip_prefix("allow").map(str::trim_start).and_then(|rest| rest.strip_prefix('('));
+    let Some((inside, _)) = inside.and_then(|rest| rest.split_once(')')) else {
+        let word = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let meant = nearest(word, ["allow"]).is_some();
+        return meant.then(|| (String::new(), comment.place)).into_iter().collect();
     };
     let begin = comment.text.find('(').map_or(0, |at| at + 1);
     let mut start = begin;
@@ -196,6 +199,11 @@ pub(crate) fn apply(allows: &[Allow], warnings: Vec<Problem>) -> Vec<Problem> {
 
 fn unknown(allow: &Allow) -> Problem {
     let names = || LINTS.iter().map(|lint| lint.name);
+    if allow.name.is_empty() {
+        let problem =
+            Problem::new(allow.place, "", "expected `# sweep: allow(NAME)` with the name of a lint");
+        return problem.with_lint(UNKNOWN_LINT).with_hint(format!("known: {}", listed(names())));
+    }
     let hint = match nearest(&allow.name, names()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known: {}", listed(names())),
