@@ -40,7 +40,7 @@ pub(crate) const PARAMS: &[Param] = &[
 pub(crate) const ENDS: Ends = Ends {
     before: "starts exactly at `from`; with `sample` `right` or `open` one notch in",
     at: "the last step, N - 1, stands one notch short of `to`; with `sample` `right` or `closed` exactly on it",
-    after: "from step N on `to` holds; `after` names the other ways",
+    after: "from step N on the lr of p = 1 holds, which is `to`; `after` names the other ways",
 };
 
 /// The parameter that says where in a ramp of N steps the progress p of step s is taken.

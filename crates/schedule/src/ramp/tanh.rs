@@ -12,7 +12,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: Ends {
         before: "starts a hair below `from`, by (from - to) * (1 + tanh(lb)) / 2",
         at: "as every ramp, but what it heads for is a hair above `to`, by (from - to) * (1 - tanh(ub)) / 2",
-        ..super::ENDS
+        after: "from step N on the lr of p = 1 holds, that hair above `to`; `after` names the other ways",
     },
     source: "arXiv 1806.01593, timm TanhLRScheduler",
     example: "{kind: tanh}",
