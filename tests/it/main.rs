@@ -6,5 +6,7 @@ mod bad_input;
 mod generated;
 mod layers;
 mod lr;
+mod plot;
+mod schedules;
 mod support;
 mod sweep;

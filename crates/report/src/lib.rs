@@ -1,6 +1,7 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
 mod format;
+pub mod page;
 pub mod plot;
 pub mod ranking;
 pub mod rows;

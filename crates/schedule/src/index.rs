@@ -1,8 +1,8 @@
 //! Everything that has a page: the kinds, the combinators and the presets as one list, by family and by
 //! name. Made from the three tables; nothing about a single schedule stands here.
 
-use crate::catalogue::{ENTRIES, Ends, Entry, SYMBOLS};
-use crate::combine::{COMBINATORS, Combinator};
+use crate::catalogue::{ENTRIES, Ends, Entry, Param, SYMBOLS};
+use crate::combine::{COMBINATORS, Combinator, FOR, Form, Group};
 use crate::preset::{PRESETS, Preset};
 use crate::problem::nearest;
 
@@ -135,6 +135,27 @@ impl Item {
             .iter()
             .filter(|(symbol, _)| words.contains(symbol) && own.iter().all(|(known, _)| known != symbol));
         shared.chain(own).copied().collect()
+    }
+
+    /// Its own parameters, then those of each mapping inside it.
+    pub fn params(&self) -> Vec<(Option<&'static Group>, Vec<&'static Param>)> {
+        match self {
+            Item::Kind(entry) => vec![(None, entry.all_params().collect())],
+            Item::Combinator(each) => {
+                let own = each.params.iter().chain((each.form == Form::Phases).then_some(&FOR));
+                let groups = each.groups.iter().map(|group| (Some(group), group.params.iter().collect()));
+                std::iter::once((None, own.collect())).chain(groups).collect()
+            }
+            Item::Preset(_) => Vec::new(),
+        }
+    }
+
+    /// What else is to be known: where a preset differs from the library's own form.
+    pub fn note(&self) -> Option<&'static str> {
+        match self {
+            Item::Preset(preset) => Some(preset.note),
+            _ => None,
+        }
     }
 
     /// How it ends.

@@ -110,7 +110,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "wsd",
         aliases: &["trapezoid", "trapezoidal", "warmup_stable_decay", "get_wsd_schedule", "WSDScheduler"],
-        summary: "warmup, stable, decay: a rise, the base lr, a fall at the end",
+        summary: "warmup, stable, decay: a rise, the base lr, a fall",
         expansion: "{warmup: {over: \"5%\", from: 0.01x}, body: 1x, cooldown: {over: \"20%\", to: 0}}",
         note: "the fall's `shape` is any ramp: `one_minus_sqrt` in the paper on cooldowns, `cosine`, `exp_norm`, ...",
         ends: Ends { before: "starts at 0.01x", at: NOTCH, after: HELD },
@@ -128,7 +128,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "infinite",
         aliases: &["infinite_lr", "continual", "InfiniteLR"],
-        summary: "a rise, a fall to a level that can be held for ever, a last fall",
+        summary: "a rise, a fall to a level to be held for ever, a last fall",
         expansion: "{phases: [{for: \"5%\", kind: linear, from: 0.01x, to: 1x}, {for: \"25%\", kind: cosine, to: 0.3x}, \
                     {for: \"50%\", value: 0.3x}, {kind: geometric, from: 0.3x, to: 0.01x}]}",
         note: "to train on, make the phase with `value` longer; the phases before it stay as they are",
@@ -215,7 +215,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "repeated_epochs",
         aliases: &["epoch_clock", "per_epoch", "StepLR_per_epoch"],
-        summary: "the lr held within each epoch, as when stepped once an epoch",
+        summary: "a schedule whose lr is held within each epoch",
         expansion: "{clock: epoch, kind: cosine, to: 0}",
         note: "lengths inside are in epochs; with `clock: epoch_fraction` the lr moves at each step",
         ends: Ends {

@@ -21,7 +21,8 @@ pub(crate) fn run(args: &Lr) -> Outcome {
         "-" => input::read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
-    let schedule = fit(args, &source.text).map_err(|problems| {
+    let fitted = fit(&source.text, args.lr, args.total, args.steps_per_epoch);
+    let (schedule, _) = fitted.map_err(|problems| {
         show(Severity::Error, &problems, &source.name, &source.text);
         Failure::Shown
     })?;
@@ -40,14 +41,19 @@ pub(crate) fn run(args: &Lr) -> Outcome {
     }
 }
 
-/// Reads a node or a `{lr, schedule}` document and fits it to the run.
-fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
+/// Reads a node or a `{lr, schedule}` document and fits it to the run. Gives the base lr too.
+pub(super) fn fit(
+    text: &str,
+    lr: Option<f64>,
+    total: u64,
+    steps_per_epoch: Option<u64>,
+) -> Result<(Schedule, f64), Vec<Problem>> {
     let tree = spec::yaml::read(text)?;
     let (document_lr, node, path) = match tree.get("schedule") {
         Some(node) => (document_lr(&tree)?, node, "schedule"),
         None => (None, &tree, ""),
     };
-    let base_lr = args.lr.or(document_lr).unwrap_or(1.0);
+    let base_lr = lr.or(document_lr).unwrap_or(1.0);
     if !(base_lr.is_finite() && base_lr > 0.0) {
         return Err(vec![Problem::new(
             Default::default(),
@@ -58,7 +64,7 @@ fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
     let mut problems = Vec::new();
     let parsed = schedule::parse(node, path, &mut problems);
     let parsed = parsed.filter(|_| problems.is_empty()).ok_or(problems)?;
-    parsed.resolve(&Horizon { base_lr, total: args.total, steps_per_epoch: args.steps_per_epoch })
+    Ok((parsed.resolve(&Horizon { base_lr, total, steps_per_epoch })?, base_lr))
 }
 
 /// The `lr` of a document; anything but `lr` and `schedule` in it is a problem.

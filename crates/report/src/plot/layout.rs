@@ -104,7 +104,7 @@ impl Range {
             (Scale::Log, None) => (0.1, 1.0),
             (Scale::Log, Some(least)) => {
                 let low = least.max(most / DECADES);
-                if low == most { (low / 3.0, most * 3.0) } else { (low, most) }
+                if low == most { (low / 3.0, most * 3.0) } else { (rounded_down(low), most) }
             }
         };
         Self { scale: figure.scale, low, high }
@@ -126,6 +126,13 @@ impl Range {
             Scale::Log => (value.log10() - self.low.log10()) / (self.high.log10() - self.low.log10()),
         }
     }
+}
+
+/// To one significant digit, so that its text is its value.
+fn rounded_down(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    let rounded = (value / power + 1e-9).floor() * power;
+    if rounded > 0.0 { rounded } else { value }
 }
 
 /// Where steps and values stand in pixels.
@@ -250,7 +257,7 @@ fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
     let [left, top, right, bottom] = place.plot;
     let mut marks = Vec::new();
     for (value, label) in ticks {
-        let y = place.y(*value).round() + 0.5;
+        let y = place.y(*value).floor() + 0.5;
         if y <= bottom + 1.0 && y >= top - 1.0 {
             marks.push(line((left, y), (right, y), GRID));
             marks.push(text((left - 7.0, y + 0.36 * LABEL), label.clone(), LABEL, INK, Anchor::End));
@@ -274,7 +281,7 @@ fn x_axis(place: &Place, figure: &Figure) -> Vec<Mark> {
     let [left, _, right, bottom] = place.plot;
     let mut marks = vec![line((left, bottom), (right, bottom), AXIS)];
     for (step, label) in ticks::steps(figure.total, ((right - left) / 75.0).clamp(2.0, 12.0) as usize) {
-        let x = place.x(step).round() + 0.5;
+        let x = place.x(step).floor() + 0.5;
         marks.push(line((x, bottom), (x, bottom + 4.0), AXIS));
         marks.push(text((x, bottom + 17.0), label, LABEL, INK, Anchor::Middle));
     }

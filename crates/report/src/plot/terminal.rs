@@ -39,6 +39,8 @@ pub(super) fn write(figure: &Figure, width: usize) -> String {
             push(&mut text, line.join("   ").trim_end());
         }
     }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     text
 }
 

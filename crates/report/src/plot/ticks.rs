@@ -58,7 +58,7 @@ pub(super) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
         .flat_map(|exponent| factors.iter().map(move |factor| format!("{factor}e{exponent}")))
         .filter_map(|text| text.parse::<f64>().ok())
         .filter(within)
-        .map(|value| (value, crate::lr(value)))
+        .map(|value| (value, if value < 1e-3 { format!("{value:e}") } else { crate::lr(value) }))
         .collect()
 }
 
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn powers_of_ten_are_marked_on_a_log_axis() {
         assert_eq!(texts(log(0.001, 0.1, 8)), ["0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1"]);
-        assert_eq!(texts(log(1e-6, 0.1, 5)), ["1e-6", "1e-5", "0.0001", "0.001", "0.01", "0.1"]);
+        assert_eq!(texts(log(1e-6, 0.1, 5)), ["1e-6", "1e-5", "1e-4", "0.001", "0.01", "0.1"]);
         assert_eq!(texts(log(0.02, 0.09, 8)), ["0.02", "0.05"]);
     }
 }

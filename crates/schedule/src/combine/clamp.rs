@@ -12,7 +12,7 @@ use crate::segment::At;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "clamp",
     aliases: &["clip", "floor", "min_lr"],
-    summary: "a schedule between a floor and a ceiling, `clamp: {min, max}`",
+    summary: "a schedule between a floor and a ceiling",
     formula: "lr = min(max(of, min), max)",
     symbols: &[("of", "the lr of the schedule inside")],
     ends: Ends {

@@ -54,7 +54,7 @@ pub enum Form {
 }
 
 /// What a phase takes besides the keys of its node.
-pub const FOR: Param =
+pub static FOR: Param =
     optional("for", Holds::Length(0), "length of the phase; the last one takes the rest if not given");
 
 /// A mapping inside a combinator.

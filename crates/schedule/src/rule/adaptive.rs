@@ -6,7 +6,7 @@ use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adaptive",
     aliases: &["sklearn_adaptive"],
-    summary: "divides the lr when the loss falls by no more than a tolerance",
+    summary: "divides the lr when the loss falls too little",
     formula: "m > best - tol: bad += 1, else bad = 0; best = min(best, m) always; with bad > patience lr = lr / divide, \
               bad = 0. When this is due at an lr of stop_below or less, training stops: the lr is 0 from then on",
     symbols: &[

@@ -6,7 +6,7 @@ use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, p
 pub(crate) static ENTRY: Entry = Entry {
     kind: "bold_driver",
     aliases: &["boldDriver", "bold"],
-    summary: "raises the lr after each fall of the loss, cuts it after each rise",
+    summary: "up after each fall of the loss, far down after each rise",
     formula: "m_t < m_(t-1): lr = lr * up, else lr = lr * down; the first look only remembers",
     symbols: &[("m_t", "the metric of the look after step t"), ("m_(t-1)", "that of the look before")],
     ends: Ends {

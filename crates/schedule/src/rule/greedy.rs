@@ -8,7 +8,7 @@ use crate::problem::Problem;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
     aliases: &["GreedyLR", "greedy_lr"],
-    summary: "raises the lr while the loss falls, cuts it when it does not",
+    summary: "raises the lr while the loss falls, cuts it when not",
     formula: "more than `patience` better looks in a row: lr = min(lr / factor, max), then wait `warmup` looks; more \
               than `patience` others: lr = max(lr * factor, min), then wait `cooldown` looks. While waiting nothing \
               is counted and best stays. After `reset_after` cuts at `min` without a rise everything starts anew",
