@@ -136,7 +136,7 @@ fn describe(text: &mut String, item: &Item) {
     .expect("memory");
     let mut point = |line: String| writeln!(text, "- {line}").expect("memory");
     if let Some(formula) = item.formula() {
-        point(format!("{}", escaped(formula)));
+        point(escaped(formula));
     }
     for (symbol, meaning) in item.symbols() {
         point(format!("`{symbol}`: {meaning}"));

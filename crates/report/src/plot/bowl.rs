@@ -7,10 +7,10 @@ use super::{Curve, sample};
 
 /// What is trained, in words.
 pub const WORDS: &str = "gradient descent that it drives itself, on the made-up loss \
-                         0.3 + 0.25 x^2 + 0.05 y^2 from (2, 4), looked at after each step";
+                         0.3 + 0.75 x^2 + 0.05 y^2 from (2, 4), looked at after each step";
 
 /// Curvatures along x and y.
-const CURVATURE: [f64; 2] = [0.5, 0.1];
+const CURVATURE: [f64; 2] = [1.5, 0.1];
 const START: [f64; 2] = [2.0, 4.0];
 const FLOOR: f64 = 0.3;
 

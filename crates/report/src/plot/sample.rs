@@ -32,12 +32,11 @@ fn each_step(total: u64, value: &dyn Fn(u64) -> f64) -> Vec<(f64, f64)> {
     };
     let mut points = Vec::with_capacity(values.len());
     for (i, value) in values.iter().enumerate() {
-        if let Some(before) = i.checked_sub(1) {
-            let jump = rise(before);
-            let beside = rise(i).max(before.checked_sub(1).map_or(0.0, rise));
-            if jump > 4.0 * beside {
-                points.extend(values.get(before).map(|last| (i as f64, *last)));
-            }
+        // A jump is much larger than what comes before and after it.
+        if let (Some(before), Some(earlier)) = (i.checked_sub(1), i.checked_sub(2))
+            && rise(before) > 4.0 * rise(i).max(rise(earlier))
+        {
+            points.extend(values.get(before).map(|last| (i as f64, *last)));
         }
         points.push((i as f64, *value));
     }

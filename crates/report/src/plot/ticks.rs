@@ -74,7 +74,7 @@ fn fixed(value: f64, step: f64, most: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    if most < 1e-3 || most >= 1e6 {
+    if !(1e-3..1e6).contains(&most) {
         return crate::lr(value);
     }
     let decimals = usize::try_from(-step.log10().floor() as i32).unwrap_or(0);

@@ -18,7 +18,7 @@ pub(crate) static ENTRY: Entry = Entry {
         after: "goes on for as long as it is shown losses and gradients",
     },
     source: "Loizou et al., arXiv 2002.10542; optax polyak_sgd (with its `scaling` of 1)",
-    example: "{kind: polyak, max: 1x}",
+    example: "{kind: polyak, max: 10x, f_min: 0.3}",
     params: &[
         param("max", Holds::Lr, "1x", "upper bound"),
         param("f_min", Holds::Number(ANY), "0", "the least loss that can be reached"),
