@@ -157,6 +157,8 @@ fn a_log_axis_says_that_it_has_no_zero() {
     assert!(read(&sandbox.path("out.svg")).texts.iter().any(|text| text.contains("a log axis has no 0")));
     plotted(&sandbox, &[zero, "--total", "10", "-o", "out.svg"]).exits(0);
     assert!(!read(&sandbox.path("out.svg")).texts.iter().any(|text| text.contains("no 0")));
+    let text = plotted(&sandbox, &["0", "--total", "10", "--log"]).exits(0).stdout;
+    assert!(text.contains("a log axis has no 0"), "{text}");
 }
 
 #[test]
@@ -175,6 +177,40 @@ fn a_png_has_the_size_that_was_asked_for_and_a_picture_in_it() {
         let output = plotted(&sandbox, &["small.yaml", "--size", size]).exits(2);
         assert!(output.stderr.contains("from 200 to 6000"), "{}", output.stderr);
     }
+}
+
+#[test]
+fn a_log_axis_shows_what_spans_many_decades_and_not_the_last_notch_of_a_ramp() {
+    let sandbox = Sandbox::new();
+    let below = |node: &str| {
+        plotted(&sandbox, &[node, "--total", "200", "--log", "-o", "out.svg"]).exits(0);
+        let svg = std::fs::read_to_string(sandbox.path("out.svg")).expect("a picture");
+        svg.contains("is not shown")
+    };
+    assert!(!below("{kind: exponential, gamma: 1.5}"));
+    assert!(below("{kind: polynomial, power: 4}"));
+}
+
+#[test]
+fn letters_that_the_font_lacks_are_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("names.yaml", SWEEP.replace("  step:", "  学習:"));
+    let output = sandbox.run(&["plot", "names.yaml", "-o", "out.png"]).exits(0);
+    assert!(output.stderr.contains("学習"), "{}", output.stderr);
+    sandbox.run(&["plot", "names.yaml", "-o", "out.svg"]).exits(0);
+    assert!(read(&sandbox.path("out.svg")).texts.contains(&"学習".to_owned()));
+}
+
+#[test]
+fn variants_are_told_apart() {
+    let sandbox = Sandbox::new();
+    let close = "{kind: linear, to: {values: [0.100001, 0.100002]}, k: {values: [1, 2]}}";
+    sandbox.write("close.yaml", SWEEP.replace("{kind: constant}", close));
+    sandbox.run(&["plot", "close.yaml", "-o", "out.svg", "--select", "constant"]).exits(0);
+    let picture = read(&sandbox.path("out.svg"));
+    let names: Vec<&str> = picture.curves.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = ["to 0.100001 k 1", "to 0.100001 k 2", "to 0.100002 k 1", "to 0.100002 k 2"];
+    assert_eq!(names, expected.map(|axes| format!("constant, {axes}")));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `sweep plot`: draws the lr curves of a sweep file, or of one schedule, before anything is trained.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -33,6 +34,13 @@ pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
     match (args.output.as_deref(), form) {
         (Some(path), Some(Form::Svg)) => write(path, figure.svg(size).as_bytes()),
         (Some(path), Some(Form::Png)) => {
+            let boxes = figure.letters_without_glyph();
+            if !boxes.is_empty() && !global.quiet {
+                let letters: String = boxes.iter().filter(|c| !c.is_control()).take(20).collect();
+                say(format_args!(
+                    "the font of the PNG has no {letters}: boxes stand for them; an SVG shows them"
+                ));
+            }
             let png =
                 figure.png(size).ok_or_else(|| Failure::failed("no memory for a picture of this size"))?;
             write(path, &png)
@@ -186,9 +194,8 @@ pub(super) fn of_sweep(
     let horizon = Horizon { base_lr, total, steps_per_epoch: Some(point.task.steps_per_epoch) };
     let (mut curves, mut rules) = (Vec::new(), Vec::new());
     for each in schedules {
-        for (node, variant) in &each.variants {
+        for ((node, _), name) in each.variants.iter().zip(labels(each)) {
             let schedule = node.resolve(&horizon).map_err(|problems| shown(&problems, file, &spec.text))?;
-            let name = label(each, &variant.chosen);
             match schedule.feedback() {
                 Feedback::OpenLoop => curves.push(curve(&name, &schedule, total)),
                 Feedback::ClosedLoop => rules.push(name),
@@ -253,20 +260,31 @@ fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure>
     Ok((point, base_lr, note))
 }
 
-/// A schedule's name, and for a variant the values of its axes, each by the last word of its path where
-/// that is enough.
-fn label(schedule: &NamedSchedule, chosen: &[(String, Tree)]) -> String {
+/// A name for each variant of a schedule. Numbers are short where that tells the variants apart.
+fn labels(schedule: &NamedSchedule) -> Vec<String> {
+    let all = |number: &dyn Fn(f64) -> String| -> Vec<String> {
+        let chosen = schedule.variants.iter().map(|(_, variant)| variant.chosen.as_slice());
+        chosen.map(|chosen| label(&schedule.key.name, chosen, number)).collect()
+    };
+    let short = all(&report::lr);
+    let different = short.iter().collect::<HashSet<_>>().len();
+    if different == short.len() { short } else { all(&|x| x.to_string()) }
+}
+
+/// A schedule's name and the values of its axes, each by the last word of its path where that is enough.
+fn label(name: &str, chosen: &[(String, Tree)], number: &dyn Fn(f64) -> String) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-    let mut name = schedule.key.name.clone();
+    let mut name = name.to_owned();
     for (i, (path, value)) in chosen.iter().enumerate() {
         let short = last(path);
         let twice = chosen.iter().filter(|(other, _)| last(other) == short).count() > 1;
         let word = if twice || short.parse::<usize>().is_ok() { path.clone() } else { short };
-        name.push_str(if i == 0 { ", " } else { " " });
         let value = match &value.value {
             Value::Text(text) => text.clone(),
+            Value::Float(x) => number(*x),
             _ => value.to_string(),
         };
+        name.push_str(if i == 0 { ", " } else { " " });
         name.push_str(&if word.is_empty() { value } else { format!("{word} {value}") });
     }
     name

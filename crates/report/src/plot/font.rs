@@ -7,6 +7,11 @@ use ttf_parser::{Face, OutlineBuilder};
 /// DejaVu Sans, some scripts of it; licence in `crates/report/fonts/LICENSE`.
 const FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
 
+/// Whether there is a glyph for a letter.
+pub(super) fn has(c: char) -> bool {
+    Face::parse(FONT, 0).is_ok_and(|face| face.glyph_index(c).is_some())
+}
+
 /// Width of a text in pixels. The sans-serif of most readers is narrower, so that it fits there too.
 pub(super) fn width(text: &str, size: f32) -> f32 {
     let Ok(face) = Face::parse(FONT, 0) else { return 0.0 };

@@ -45,7 +45,7 @@ const LEGEND_LINE: f32 = 18.0;
 const SAMPLE: (f32, f32) = (30.0, 7.0);
 /// A curve is moved by less than this many pixels where points of it are left out.
 const TOLERANCE: f32 = 0.15;
-/// Decades that a log axis shows at most.
+/// How far down a log axis goes for the sake of a few points.
 const DECADES: f64 = 1e6;
 
 pub(super) fn fitting_size(figure: &Figure) -> Size {
@@ -103,7 +103,7 @@ impl Range {
             (Scale::Linear, Some(_)) => (0.0, most),
             (Scale::Log, None) => (0.1, 1.0),
             (Scale::Log, Some(least)) => {
-                let low = least.max(most / DECADES);
+                let low = if spans_more(figure, most) { least } else { least.max(most / DECADES) };
                 if low == most { (low / 3.0, most * 3.0) } else { (rounded_down(low), most) }
             }
         };
@@ -126,6 +126,15 @@ impl Range {
             Scale::Log => (value.log10() - self.low.log10()) / (self.high.log10() - self.low.log10()),
         }
     }
+}
+
+/// Whether a curve is below what a log axis shows at most for more than a moment. The last notches of a
+/// ramp to 0 are such a moment: to show them would take all room from the rest.
+fn spans_more(figure: &Figure, most: f64) -> bool {
+    figure.curves.iter().any(|curve| {
+        let below = curve.points.iter().filter(|(_, value)| *value > 0.0 && *value < most / DECADES);
+        20 * below.count() > curve.points.len()
+    })
 }
 
 /// To one significant digit, so that its text is its value.
@@ -179,24 +188,22 @@ fn heading(figure: &Figure, width: f32) -> (Vec<Mark>, f32) {
         marks.push(text((MARGIN, y), font::shortened(&figure.title, TITLE, room), TITLE, INK, Anchor::Start));
         y += 6.0;
     }
-    let below = (figure.scale == Scale::Log).then(|| {
-        let low = Range::of(figure).low;
-        let hidden = figure.values().any(|value| value < low);
-        hidden.then(|| {
-            format!("a log axis has no 0: curves that leave it at the bottom are below {}", crate::lr(low))
-        })
-    });
-    for note in figure.notes.iter().cloned().chain(below.flatten()) {
+    for note in notes(figure) {
         for line in wrapped(&note, room) {
             y += NOTE_LINE;
             marks.push(text((MARGIN, y), line, NOTE, FAINT, Anchor::Start));
         }
     }
-    (marks, y + if marks_above(figure) { 14.0 } else { 0.0 })
+    let gap = if marks.is_empty() { 0.0 } else { 14.0 };
+    (marks, y + gap)
 }
 
-fn marks_above(figure: &Figure) -> bool {
-    !figure.title.is_empty() || !figure.notes.is_empty()
+/// The figure's notes, and what a log axis does not show.
+pub(super) fn notes(figure: &Figure) -> Vec<String> {
+    let low = Range::tight(figure).low;
+    let hidden = figure.scale == Scale::Log && figure.values().any(|value| value < low);
+    let below = || format!("a log axis has no 0: what is below {} is not shown", crate::lr(low));
+    figure.notes.iter().cloned().chain(hidden.then(below)).collect()
 }
 
 /// A note in lines that fit.
@@ -264,7 +271,7 @@ fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
         }
     }
     marks.push(line((left, top), (left, bottom), AXIS));
-    let title = font::shortened(title, LABEL, bottom - top + 40.0);
+    let title = font::shortened(title, LABEL, bottom - top + 8.0);
     let at = (MARGIN + LABEL - 2.0, (top + bottom) / 2.0);
     marks.push(Mark::Text {
         at,

@@ -88,6 +88,16 @@ impl Figure {
         terminal::write(self, width)
     }
 
+    /// Letters of its names that the PNG's font does not have: boxes stand for them. An SVG is written in
+    /// the reader's fonts.
+    pub fn letters_without_glyph(&self) -> Vec<char> {
+        let names = self.curves.iter().map(|curve| curve.name.as_str()).chain([self.title.as_str()]);
+        let mut letters: Vec<char> = names.flat_map(str::chars).filter(|c| !font::has(*c)).collect();
+        letters.sort_unstable();
+        letters.dedup();
+        letters
+    }
+
     /// The largest value.
     fn most(&self) -> f64 {
         self.values().fold(0.0, f64::max)

@@ -1,7 +1,7 @@
 //! A figure as text: curves in braille dots, two by four to a letter. No colours: what is told apart is
 //! told apart by its panel, on every background and in a file.
 
-use super::layout::Range;
+use super::layout::{self, Range};
 use super::{Curve, Figure, ticks};
 
 /// The dots of a letter, from the top, left and right column.
@@ -13,8 +13,8 @@ pub(super) fn write(figure: &Figure, width: usize) -> String {
     if !figure.title.is_empty() {
         push(&mut text, &cut(&figure.title, width));
     }
-    for note in &figure.notes {
-        crate::wrap::wrapped(&printable(note), width).iter().for_each(|line| push(&mut text, line));
+    for note in layout::notes(figure) {
+        crate::wrap::wrapped(&printable(&note), width).iter().for_each(|line| push(&mut text, line));
     }
     if !text.is_empty() && !figure.curves.is_empty() {
         text.push('\n');
