@@ -4,9 +4,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
-use schedule::combine::{COMBINATORS, Combinator};
+use report::plot::{self, Size};
+use schedule::catalogue::{CLOCK, Default, ENTRIES, Param};
+use schedule::combine::COMBINATORS;
+use schedule::index::{FAMILIES, Family, Item};
 use schedule::lint::LINTS;
+use schedule::preset::PRESETS;
 
 use crate::support::root;
 
@@ -74,6 +77,39 @@ fn lints() -> String {
     text
 }
 
+/// The size of a picture in the page.
+const SIZE: Size = Size { width: 640, height: 230 };
+
+/// The picture of an item's example.
+fn picture(item: &Item) -> String {
+    let tree = spec::yaml::read(item.example()).expect("an example is YAML");
+    let mut problems = Vec::new();
+    let node = schedule::parse(&tree, item.name(), &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+    let schedule =
+        node.resolve(&plot::RUN).unwrap_or_else(|problems| panic!("{}: {problems:?}", item.name()));
+    plot::example(&schedule).svg(SIZE)
+}
+
+#[test]
+fn every_schedule_has_its_picture_and_no_picture_is_left_over() {
+    let folder = root().join("docs/schedules");
+    std::fs::create_dir_all(&folder).expect("a folder for pictures");
+    let mut names: Vec<String> = Vec::new();
+    for item in FAMILIES.into_iter().flat_map(Family::items) {
+        let name = format!("{}.svg", item.name());
+        let svg = picture(&item);
+        assert!(svg.len() < 8_000, "{name} has {} bytes", svg.len());
+        hold(&folder.join(&name), &svg);
+        names.push(name);
+    }
+    names.sort();
+    let files = std::fs::read_dir(&folder).expect("the folder");
+    let mut found: Vec<String> =
+        files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect();
+    found.sort();
+    assert_eq!(found, names);
+}
+
 /// Text inside a table's cell.
 pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
@@ -88,7 +124,15 @@ fn short_table() -> String {
     for combinator in COMBINATORS {
         row(&mut text, combinator.key, combinator.summary, combinator.example);
     }
-    text.push_str("\n[docs/schedules.md](docs/schedules.md) has their formulas, parameters and sources.\n\n");
+    text.push_str(
+        "\nNames for expansions, to be written out:\n\n| name | what it does | stands for |\n|---|---|---|\n",
+    );
+    for preset in PRESETS {
+        row(&mut text, preset.name, preset.summary, preset.expansion);
+    }
+    text.push_str(
+        "\n[docs/schedules.md](docs/schedules.md) has their formulas, parameters, sources and pictures.\n\n",
+    );
     text.push_str(
         "Names that you already know work too, with their library's parameters, or as a call pasted from a Python program: \
          `{kind: torch.OneCycleLR, total_steps: 1500}`, `\"optax.cosine_decay_schedule(0.1, 1500)\"`. \
@@ -103,7 +147,8 @@ fn row(text: &mut String, name: &str, summary: &str, example: &str) {
 
 fn page() -> String {
     let mut text = String::from(
-        "# Schedules\n\nMade from the table in `crates/schedule/src/catalogue.rs`; a test holds it.\n\n\
+        "# Schedules\n\nMade from the tables in `crates/schedule/src`; a test holds it. `sweep schedules NAME` shows the \
+         same in a terminal.\n\n\
          t counts updates from 0 and lr(t) is the value that update t uses. s is the same within the part of the \
          run that a schedule stands in, and p the progress through a ramp. A learning rate is absolute (`0.01`) or \
          a multiple of the base lr (`0.1x`); a length is a number of steps (`100`), a share of what it stands in \
@@ -117,48 +162,68 @@ fn page() -> String {
         CLOCK.name, CLOCK.doc
     )
     .expect("memory");
-    let part = |title: &str, entries: Vec<&Entry>| {
-        let mut text = format!("## {title}\n\n");
-        entries.into_iter().for_each(|entry| describe(&mut text, entry));
-        text
-    };
-    let of = |keep: &dyn Fn(&Entry) -> bool| ENTRIES.iter().copied().filter(|entry| keep(entry)).collect();
-    text.push_str(&part("Ramps: from one lr to another", of(&|entry| entry.is_ramp())));
-    text.push_str(&part("Functions of the clock", of(&|entry| !entry.is_ramp() && !entry.is_rule())));
-    text.push_str(&part("Rules that watch training", of(&|entry| entry.is_rule())));
-    text.push_str("## Combinators: schedules made of schedules\n\n");
-    COMBINATORS.iter().for_each(|combinator| combine(&mut text, combinator));
+    writeln!(
+        text,
+        "The pictures show the examples over {}. A schedule that watches training is shown over {}.\n",
+        plot::RUN_WORDS,
+        plot::bowl::WORDS
+    )
+    .expect("memory");
+    for family in FAMILIES {
+        writeln!(text, "## {}\n", family.title()).expect("memory");
+        family.items().for_each(|item| describe(&mut text, &item));
+    }
     text
 }
 
-fn describe(text: &mut String, entry: &Entry) {
-    let names: Vec<String> = entry.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+fn describe(text: &mut String, item: &Item) {
+    let (name, ends) = (item.name(), item.ends());
     write!(
         text,
-        "### `{}`\n\n{}.\n\n`{}`\n\n- {}\n",
-        entry.kind, entry.summary, entry.example, entry.formula
+        "### `{name}`\n\n{}.\n\n`{}`\n\n![lr over the run](schedules/{name}.svg)\n\n",
+        item.summary(),
+        item.example()
     )
     .expect("memory");
-    writeln!(text, "- Source: {}", entry.source).expect("memory");
-    if !names.is_empty() {
-        writeln!(text, "- Known elsewhere as {}", names.join(", ")).expect("memory");
+    let mut point = |line: String| writeln!(text, "- {line}").expect("memory");
+    if let Some(formula) = item.formula() {
+        point(escaped(formula));
     }
-    params(text, entry.all_params());
+    for (symbol, meaning) in item.symbols() {
+        point(format!("`{symbol}`: {meaning}"));
+    }
+    point(format!(
+        "Before its end: {}. At its last step: {}. After it: {}",
+        ends.before, ends.at, ends.after
+    ));
+    if let Some(note) = item.note() {
+        point(note.to_owned());
+    }
+    point(format!("Source: {}", item.source()));
+    if !item.aliases().is_empty() {
+        let names: Vec<String> = item.aliases().iter().map(|alias| format!("`{alias}`")).collect();
+        point(format!("Known elsewhere as {}", names.join(", ")));
+    }
+    for (group, list) in item.params() {
+        if let Some(group) = group {
+            let shaped =
+                if group.shaped { ", and `shape`: the kind of a ramp, with its own parameters" } else { "" };
+            writeln!(text, "\n`{}`: {}{shaped}", group.key, group.doc).expect("memory");
+        }
+        params(text, &list);
+    }
+    text.push('\n');
 }
 
-fn combine(text: &mut String, combinator: &Combinator) {
-    write!(text, "### `{}`\n\n{}.\n\n`{}`\n", combinator.key, combinator.summary, combinator.example)
-        .expect("memory");
-    params(text, combinator.params.iter());
-    for group in combinator.groups {
-        let shaped =
-            if group.shaped { ", and `shape`: the kind of a ramp, with its own parameters" } else { "" };
-        writeln!(text, "`{}`: {}{shaped}", group.key, group.doc).expect("memory");
-        params(text, group.params.iter());
-    }
+/// Markdown would take a pair of stars for emphasis.
+fn escaped(text: &str) -> String {
+    text.split('`')
+        .enumerate()
+        .map(|(i, part)| if i % 2 == 0 { part.replace('*', "\\*") } else { format!("`{part}`") })
+        .collect()
 }
 
-fn params<'a>(text: &mut String, params: impl Iterator<Item = &'a Param>) {
+fn params(text: &mut String, params: &[&Param]) {
     let mut rows = String::new();
     for param in params {
         let default = match param.default {
@@ -166,31 +231,10 @@ fn params<'a>(text: &mut String, params: impl Iterator<Item = &'a Param>) {
             Default::Is(value) => format!("`{value}`"),
             Default::Absent => "—".to_owned(),
         };
-        let (holds, doc) = (cell(&holds(&param.holds)), cell(param.doc));
+        let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
         writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
     }
     if !rows.is_empty() {
         write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
-    }
-    text.push('\n');
-}
-
-pub(crate) fn holds(holds: &Holds) -> String {
-    match holds {
-        Holds::Lr => "a learning rate".to_owned(),
-        Holds::PositiveLr => "a learning rate above 0".to_owned(),
-        Holds::LrOr(word) => format!("a learning rate, or `{word}`"),
-        Holds::Length(least) => format!("a length of at least {least}"),
-        Holds::Number(range) => range.words.to_owned(),
-        Holds::Whole(least) => format!("a whole number of at least {least}"),
-        Holds::Integer => "a whole number".to_owned(),
-        Holds::Expression => "an expression".to_owned(),
-        Holds::Flag => "`true` or `false`".to_owned(),
-        Holds::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Holds::Lengths => "a list of lengths".to_owned(),
-        Holds::Factors => "a list of numbers above 0".to_owned(),
-        Holds::Lrs => "a list of learning rates".to_owned(),
-        Holds::Points => "a list of `[length, learning rate]`".to_owned(),
-        Holds::Momentum => "`{min, max}`".to_owned(),
     }
 }

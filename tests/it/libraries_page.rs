@@ -5,7 +5,7 @@ use std::fmt::Write;
 use schedule::catalogue::Default;
 use schedule::library::{LIBRARIES, Named, Within};
 
-use crate::generated::{cell, hold, holds};
+use crate::generated::{cell, hold};
 use crate::support::root;
 
 #[test]
@@ -96,7 +96,7 @@ fn describe(text: &mut String, entry: &Named) {
             Default::Is(value) => format!("`{value}`"),
             Default::Absent => "—".to_owned(),
         };
-        let (holds, doc) = (cell(&holds(&param.holds)), cell(param.doc));
+        let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
         writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
     }
     if !rows.is_empty() {

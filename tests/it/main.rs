@@ -7,6 +7,8 @@ mod generated;
 mod layers;
 mod libraries_page;
 mod lr;
+mod plot;
+mod schedules;
 mod support;
 mod sweep;
 mod zoo;

@@ -59,6 +59,10 @@ pub(crate) enum Verb {
     Reproduce(Reproduce),
     /// Print the learning rates of one schedule
     Lr(Lr),
+    /// List the schedules, or show one with its formula, parameters and a plot
+    Schedules(Schedules),
+    /// Draw the learning rates of a sweep file or of one schedule
+    Plot(Plot),
     /// Print the JSON Schema of the sweep file
     Schema,
     /// Print a completion script for a shell
@@ -204,6 +208,67 @@ pub(crate) enum LrFormat {
     Csv,
     /// {"lr": [...], "momentum": [...] or null}
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schedules {
+    /// A kind, combinator or preset, also by the name that another library has for it
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plot {
+    /// A sweep file, or a schedule as in '{kind: cosine}' (`-` reads standard input)
+    #[arg(value_name = "FILE|SCHEDULE", allow_hyphen_values = true)]
+    pub what: String,
+    /// Where to write the picture: a name ending in .svg or .png [default: draw it on the terminal]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Scale of the lr axis
+    #[arg(long, value_enum, default_value_t = AxisScale::Linear, overrides_with = "log")]
+    pub scale: AxisScale,
+    /// Short for --scale log
+    #[arg(long, overrides_with = "scale")]
+    pub log: bool,
+    /// Width and height of the picture in pixels, as in 960x540 [default: as large as it needs]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<report::plot::Size>,
+    /// Only these schedules of the sweep file, as in cosine,wsd
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// The base lr, `1x` [default: the middle one of the sweep file; for a schedule its document's `lr`, or 1]
+    #[arg(long, value_name = "LR")]
+    pub lr: Option<f64>,
+    /// Length of the run in steps; needed for a schedule, a sweep file has its own
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    pub total: Option<u64>,
+    /// Steps in an epoch; a sweep file has its own
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps_per_epoch: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AxisScale {
+    /// From 0
+    Linear,
+    /// Powers of ten; what is 0 lies below it
+    Log,
+}
+
+/// A size as in `960x540`.
+fn size(text: &str) -> Result<report::plot::Size, String> {
+    let sizes = report::plot::SIZES;
+    let side = |text: &str| text.parse::<u32>().ok().filter(|side| sizes.contains(side));
+    let both = text.split_once(['x', 'X']).and_then(|(width, height)| Some((side(width)?, side(height)?)));
+    both.map(|(width, height)| report::plot::Size { width, height }).ok_or_else(|| {
+        format!(
+            "expected width x height in pixels, each from {} to {}, as in 960x540",
+            sizes.start(),
+            sizes.end()
+        )
+    })
 }
 
 #[derive(Debug, Args)]

@@ -70,8 +70,18 @@ fn nearest_verb(name: &str) -> String {
 
 /// Reads and checks a sweep file; problems and warnings are shown on stderr.
 pub(crate) fn sweep_file(path: &Path, warnings: Warnings, quiet: bool) -> Result<(Spec, Plan), Failure> {
-    let deny = warnings.deny_warnings;
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
+    sweep_text(path, &source, warnings, quiet)
+}
+
+/// The same of a text that has been read.
+pub(crate) fn sweep_text(
+    path: &Path,
+    source: &Source,
+    warnings: Warnings,
+    quiet: bool,
+) -> Result<(Spec, Plan), Failure> {
+    let deny = warnings.deny_warnings;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
     let planned = spec::read(&source.text, stem).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
     match planned {

@@ -1,8 +1,11 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
 mod format;
+pub mod page;
+pub mod plot;
 pub mod ranking;
 pub mod rows;
+pub mod wrap;
 
 pub use format::{accuracy, decimals, lr};
 pub use ranking::{Line, Ranking, rank};

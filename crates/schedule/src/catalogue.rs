@@ -15,8 +15,12 @@ pub struct Entry {
     pub aliases: &'static [&'static str],
     /// One line: what it does.
     pub summary: &'static str,
-    /// lr(s), its symbols, its ends.
+    /// lr(s) or, where it watches training, what changes the lr.
     pub formula: &'static str,
+    /// The formula's symbols besides parameters and [`SYMBOLS`], with their meaning.
+    pub symbols: &'static [(&'static str, &'static str)],
+    /// How it ends.
+    pub ends: Ends,
     /// Paper or library.
     pub source: &'static str,
     /// A node that parses, as one would write it.
@@ -25,6 +29,32 @@ pub struct Entry {
     pub params: &'static [Param],
     pub(crate) build: Build,
 }
+
+/// What a schedule does before, at and after the end of the part of the run that it stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// At its first step, and up to the end.
+    pub before: &'static str,
+    /// At the last step, S - 1.
+    pub at: &'static str,
+    /// From step S on.
+    pub after: &'static str,
+}
+
+/// Symbols that formulas share, with their meaning.
+pub const SYMBOLS: &[(&str, &str)] = &[
+    ("t", "number of the update in the run, from 0"),
+    (
+        "s",
+        "number of the update in the part of the run that the schedule stands in, from 0; in epochs under `clock: epoch`",
+    ),
+    ("S", "length of that part"),
+    (
+        "p",
+        "progress through the ramp of N steps, 0 at its start and 1 at its end, to the power of `k`; `sample` says which step stands where",
+    ),
+    ("base", "the base lr, `1x`"),
+];
 
 /// How an entry becomes part of a schedule.
 #[derive(Debug)]
@@ -94,6 +124,31 @@ pub enum Holds {
     Expression,
     /// `{min, max}`, two numbers of at least 0 and below 1.
     Momentum,
+}
+
+impl std::fmt::Display for Holds {
+    /// In words, names between backquotes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Holds::Lr => f.write_str("a learning rate"),
+            Holds::PositiveLr => f.write_str("a learning rate above 0"),
+            Holds::LrOr(word) => write!(f, "a learning rate, or `{word}`"),
+            Holds::Length(least) => write!(f, "a length of at least {least}"),
+            Holds::Number(range) => f.write_str(range.words),
+            Holds::Whole(least) => write!(f, "a whole number of at least {least}"),
+            Holds::Integer => f.write_str("a whole number"),
+            Holds::Expression => f.write_str("an expression"),
+            Holds::Flag => f.write_str("`true` or `false`"),
+            Holds::Choice(words) => {
+                f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+            }
+            Holds::Lengths => f.write_str("a list of lengths"),
+            Holds::Factors => f.write_str("a list of numbers above 0"),
+            Holds::Lrs => f.write_str("a list of learning rates"),
+            Holds::Points => f.write_str("a list of `[length, learning rate]`"),
+            Holds::Momentum => f.write_str("`{min, max}`"),
+        }
+    }
 }
 
 /// A range of numbers.

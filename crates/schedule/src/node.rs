@@ -5,6 +5,7 @@ use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
+use crate::index::{self, Item, plain};
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
 use crate::library;
@@ -376,7 +377,6 @@ impl Part {
 
 /// The kind that a name from another library stands for, or that it nearly spells.
 fn kind_meant(typed: &str) -> Option<&'static str> {
-    let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
     let wanted = plain(typed);
     let named = ENTRIES.iter().find(|entry| {
         plain(entry.kind) == wanted || entry.aliases.iter().any(|alias| plain(alias) == wanted)
@@ -387,6 +387,10 @@ fn kind_meant(typed: &str) -> Option<&'static str> {
 fn unknown_kind(kind: &Field<'_>) -> Problem {
     let Value::Text(typed) = &kind.tree.value else { return kind.expected("the name of a schedule") };
     let problem = kind.problem(format!("there is no schedule `{typed}`"));
+    // A preset or a combinator is no kind, but easily taken for one.
+    if let Ok(item @ (Item::Combinator(_) | Item::Preset(_))) = index::find(typed) {
+        return problem.with_hint(format!("`{}` is written as in {}", item.name(), item.example()));
+    }
     match (kind_meant(typed), library::meant(typed)) {
         (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
         (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),

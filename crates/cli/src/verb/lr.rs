@@ -22,23 +22,7 @@ pub(crate) fn run(args: &Lr) -> Outcome {
         "-" => input::read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
-    let shown = |problems: Vec<Problem>| {
-        show(Severity::Error, &problems, &source.name, &source.text);
-        Failure::Shown
-    };
-    let (node, base_lr) = read(args, &source.text).map_err(shown)?;
-    let Some(total) = args.total.or_else(|| node.stated_length(args.steps_per_epoch)) else {
-        return Err(match node.stated_epochs() {
-            Some(epochs) => Failure::usage(format_args!(
-                "this schedule is {epochs} epochs long: give the steps in one by --steps-per-epoch M"
-            )),
-            None => Failure::usage(
-                "this schedule does not say how long it is: give the length of the run in steps by --total T",
-            ),
-        });
-    };
-    let horizon = Horizon { base_lr, total, steps_per_epoch: args.steps_per_epoch };
-    let schedule = node.resolve(&horizon).map_err(shown)?;
+    let Fitted { schedule, total, .. } = fit(&source, args.lr, args.total, args.steps_per_epoch)?;
     let steps = args.steps.unwrap_or(total);
     if steps > MOST_STEPS {
         return Err(Failure::usage(format_args!("--steps {steps} is more than {MOST_STEPS}")));
@@ -52,8 +36,43 @@ pub(crate) fn run(args: &Lr) -> Outcome {
     }
 }
 
-/// Reads a node, a `{lr, schedule}` document or a pasted call, and the base lr.
-fn read(args: &Lr, text: &str) -> Result<(Node, f64), Vec<Problem>> {
+/// A schedule that was given as text, and the run it was fitted to.
+pub(super) struct Fitted {
+    pub(super) schedule: Schedule,
+    pub(super) base_lr: f64,
+    pub(super) total: u64,
+}
+
+/// Reads a node, a `{lr, schedule}` document or a pasted call, and fits it to a run: of `total` steps, or of
+/// as many as the schedule itself states.
+pub(super) fn fit(
+    source: &Source,
+    lr: Option<f64>,
+    total: Option<u64>,
+    steps_per_epoch: Option<u64>,
+) -> Result<Fitted, Failure> {
+    let shown = |problems: Vec<Problem>| {
+        show(Severity::Error, &problems, &source.name, &source.text);
+        Failure::Shown
+    };
+    let (node, base_lr) = read(&source.text, lr).map_err(shown)?;
+    let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)) else {
+        return Err(match node.stated_epochs() {
+            Some(epochs) => Failure::usage(format_args!(
+                "this schedule is {epochs} epochs long: give the steps in one by --steps-per-epoch M"
+            )),
+            None => Failure::usage(
+                "this schedule does not say how long it is: give the length of the run in steps by --total T",
+            ),
+        });
+    };
+    let horizon = Horizon { base_lr, total, steps_per_epoch };
+    let schedule = node.resolve(&horizon).map_err(shown)?;
+    Ok(Fitted { schedule, base_lr, total })
+}
+
+/// The schedule of a text, and the base lr.
+fn read(text: &str, lr: Option<f64>) -> Result<(Node, f64), Vec<Problem>> {
     let (own_lr, node, path) = if schedule::library::is_program(text) {
         let pasted = schedule::library::paste(text).map_err(|problem| vec![problem])?;
         (pasted.lr, pasted.schedule, "")
@@ -64,7 +83,7 @@ fn read(args: &Lr, text: &str) -> Result<(Node, f64), Vec<Problem>> {
             None => (None, tree, ""),
         }
     };
-    let base_lr = args.lr.or(own_lr).unwrap_or(1.0);
+    let base_lr = lr.or(own_lr).unwrap_or(1.0);
     if !(base_lr.is_finite() && base_lr > 0.0) {
         return Err(vec![Problem::new(
             Default::default(),

@@ -4,10 +4,12 @@ mod check;
 mod completions;
 mod lr;
 mod plan;
+mod plot;
 mod query;
 mod rank;
 mod reproduce;
 mod run;
+mod schedules;
 mod schema;
 mod show;
 
@@ -26,6 +28,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Query(args) => query::run(args, global),
         Verb::Reproduce(args) => reproduce::run(args, global),
         Verb::Lr(args) => lr::run(args),
+        Verb::Schedules(args) => schedules::run(args),
+        Verb::Plot(args) => plot::run(args, global),
         Verb::Schema => schema::run(),
         Verb::Completions { shell } => completions::run(*shell),
     }

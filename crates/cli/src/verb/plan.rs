@@ -1,11 +1,13 @@
 //! `sweep plan`: what would be trained, and nothing is.
 
+use report::plot::Scale;
 use report::{Cell, Format, Rows, lr};
 use serde_json::json;
 
 use crate::args::{Global, Plan};
-use crate::exit::{Outcome, print};
+use crate::exit::{Failure, Outcome, print};
 use crate::input::sweep_file;
+use crate::screen;
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
@@ -13,6 +15,9 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
         Format::Json => print(&format!("{:#}\n", summary(&spec, &plan))),
         Format::Csv => print(&trials(&plan).render(Format::Csv)),
         Format::Table => {
+            if screen::is_terminal() {
+                print(&curves(&spec, args)?)?;
+            }
             print(&schedules(&spec, &plan).render(Format::Table))?;
             print(&format!(
                 "\n{} trials, {} steps to train; {} of the {} runs asked for are the same as another\n",
@@ -23,6 +28,21 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
             ))
         }
     }
+}
+
+/// The most curves that are drawn besides the plan.
+const MOST_CURVES: usize = 16;
+
+/// What the schedules look like, for a person at a terminal.
+fn curves(spec: &spec::Spec, args: &Plan) -> Result<String, Failure> {
+    let schedules: Vec<_> = spec.schedules.iter().collect();
+    let file = args.file.display().to_string();
+    let figure = super::plot::of_sweep(spec, &schedules, None, Scale::Linear, &file)?.figure;
+    Ok(match figure.curves.len() {
+        0 => String::new(),
+        1..=MOST_CURVES => format!("{}\n", figure.text(screen::width())),
+        many => format!("`sweep plot {file}` draws the {many} curves of its schedules\n\n"),
+    })
 }
 
 /// The plan in numbers, for programs.

@@ -1,7 +1,7 @@
 //! A schedule with a base lr of its own.
 
 use super::{Combinator, Form};
-use crate::catalogue::{Holds, required};
+use crate::catalogue::{Ends, Holds, required};
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -9,7 +9,16 @@ use crate::segment::At;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "base",
-    summary: "a schedule inside which `1x` is another lr (what optax and keras call the initial value)",
+    aliases: &["init_value", "initial_learning_rate"],
+    summary: "a schedule inside which `1x` is another lr",
+    formula: "lr = of, with base for `1x` inside",
+    symbols: &[("of", "the lr of the schedule inside")],
+    ends: Ends {
+        before: "as the schedule inside",
+        at: "as the schedule inside",
+        after: "as the schedule inside",
+    },
+    source: "the `init_value` of optax, the `initial_learning_rate` of keras",
     example: "{base: 0.05, of: {kind: exponential, gamma: 0.9, every: \"5%\"}}",
     nodes: &["of"],
     form: Form::One,

@@ -1,13 +1,19 @@
 //! The product of several schedules' factors.
 
 use super::{Combinator, Form};
+use crate::catalogue::Ends;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "chain",
-    summary: "the product of several schedules' factors lr/base (torch ChainedScheduler)",
+    aliases: &["ChainedScheduler", "product"],
+    summary: "the product of several schedules' factors lr/base",
+    formula: "lr = base * (link/base) * (link/base) * ..., one factor for each link",
+    symbols: &[("link", "the lr of one link")],
+    ends: Ends { before: "all links run side by side from s = 0", at: "as its links", after: "as its links" },
+    source: "torch ChainedScheduler; closed forms, so that a link with an end above 0 is a factor as well",
     example: "{chain: [{kind: multistep, at: [\"50%\"]}, {kind: exponential, gamma: 0.9, every: \"10%\"}]}",
     nodes: &["chain"],
     form: Form::Many,

@@ -1,7 +1,7 @@
 //! A schedule between a floor and a ceiling.
 
 use super::{Combinator, Form, Group};
-use crate::catalogue::{Holds, Param, optional};
+use crate::catalogue::{Ends, Holds, Param, optional};
 use crate::fields::Fields;
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
@@ -11,7 +11,16 @@ use crate::segment::At;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "clamp",
-    summary: "a schedule between a floor and a ceiling, `clamp: {min, max}`",
+    aliases: &["clip", "floor", "min_lr"],
+    summary: "a schedule between a floor and a ceiling",
+    formula: "lr = min(max(of, min), max)",
+    symbols: &[("of", "the lr of the schedule inside")],
+    ends: Ends {
+        before: "as the schedule inside, within the bounds",
+        at: "as the schedule inside, within the bounds",
+        after: "as the schedule inside, within the bounds",
+    },
+    source: "optax exponential_decay `end_value`; Megatron `min_lr`",
     example: "{clamp: {min: 0.01x}, of: {kind: exponential, gamma: 0.9, every: \"1%\"}}",
     nodes: &["of"],
     form: Form::One,

@@ -1,6 +1,6 @@
 //! Combinators: schedules made of schedules. One file each, and the table of them.
 
-use crate::catalogue::{Holds, Param, optional};
+use crate::catalogue::{Ends, Holds, Param, optional};
 use crate::node::Branch;
 use crate::reader::Reader;
 
@@ -20,8 +20,18 @@ pub(crate) mod wrap;
 pub struct Combinator {
     /// The key by which a node is known to be one.
     pub key: &'static str,
+    /// What other libraries call it, and its other keys; used for hints.
+    pub aliases: &'static [&'static str],
     /// One line: what it does.
     pub summary: &'static str,
+    /// lr(s) in terms of the schedules inside.
+    pub formula: &'static str,
+    /// The formula's symbols besides parameters and [`crate::catalogue::SYMBOLS`], with their meaning.
+    pub symbols: &'static [(&'static str, &'static str)],
+    /// How it ends.
+    pub ends: Ends,
+    /// Paper or library.
+    pub source: &'static str,
     /// A node that parses, as one would write it.
     pub example: &'static str,
     /// Keys that hold a node, or several as `form` says.
@@ -47,7 +57,7 @@ pub enum Form {
 }
 
 /// What a phase takes besides the keys of its node.
-pub const FOR: Param =
+pub static FOR: Param =
     optional("for", Holds::Length(0), "length of the phase; the last one takes the rest if not given");
 
 /// A mapping inside a combinator.

@@ -2,7 +2,7 @@
 
 use super::torch_random::Generator;
 use super::{Combinator, Form, Group};
-use crate::catalogue::{ABOVE_0, Holds, Param, optional, param};
+use crate::catalogue::{ABOVE_0, Ends, Holds, Param, optional, param};
 use crate::fields::Fields;
 use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
@@ -12,8 +12,21 @@ use crate::segment::At;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "noise",
-    summary: "a schedule times 1 + n_t, n_t the first normal number below `pct` of torch's generator seeded with seed + t: \
-              the noise of timm (in double precision), the same in every run. None at step 0",
+    aliases: &["lr_noise", "noise_range_t"],
+    summary: "a schedule times 1 + noise, the same in every run",
+    formula: "lr = of * (1 + n_t), n_t the first normal number n of torch's generator seeded with seed + t for which std |n| \
+              < pct, times std; 0 at t = 0 and outside `range`",
+    symbols: &[
+        ("n_t", "the noise of step t"),
+        ("n", "a normal number, in double precision"),
+        ("of", "the lr of the schedule inside"),
+    ],
+    ends: Ends {
+        before: "none at t = 0",
+        at: "as at any other step",
+        after: "goes on, unless `range` ends it",
+    },
+    source: "timm, whose noise it is (timm rounds it to single precision unless torch's default type is double)",
     example: "{noise: {std: 0.1, range: [\"20%\", \"80%\"]}, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
     form: Form::One,

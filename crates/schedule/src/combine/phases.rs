@@ -1,6 +1,7 @@
 //! One schedule after another.
 
 use super::{Combinator, Form};
+use crate::catalogue::Ends;
 use crate::fields::{Field, Fields};
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
@@ -15,8 +16,19 @@ use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "phases",
-    summary: "one schedule after another, each with its own clock; each takes `for` a length, the last may take \
-              the rest; `value: LR` stands for a constant (torch SequentialLR, optax join_schedules)",
+    aliases: &["SequentialLR", "join_schedules", "sequence", "sequential"],
+    summary: "one schedule after another, each with a length and a clock",
+    formula: "lr = phase(s - a), the phase being the last one with a <= s; it sees its own length `for` as S",
+    symbols: &[
+        ("a", "begin of the phase: the lengths before it, summed up"),
+        ("phase", "the schedule at work"),
+    ],
+    ends: Ends {
+        before: "a phase begins at its own step 0",
+        at: "as the phase at work there; in its last step a ramp is a notch short of its end",
+        after: "the last phase goes on",
+    },
+    source: "torch SequentialLR, optax join_schedules",
     example: "{phases: [{for: \"10%\", kind: linear, from: 0.01x, to: 1x}, {kind: cosine, to: 0}]}",
     nodes: &["phases"],
     form: Form::Phases,

@@ -1,7 +1,7 @@
 //! Warm restarts of any schedule.
 
 use super::{Combinator, Form};
-use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
+use crate::catalogue::{ABOVE_0, AT_LEAST_1, Ends, Holds, optional, param, required};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK};
 use crate::lr_value::LrValue;
@@ -12,7 +12,29 @@ use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "restart",
+    aliases: &[
+        "CosineAnnealingWarmRestarts",
+        "CosineDecayRestarts",
+        "cosine_decay_restarts",
+        "cosine_with_restarts",
+        "sgdr",
+        "CosineRestartLR",
+        "cycles",
+    ],
     summary: "starts a schedule again and again (SGDR, warm restarts)",
+    formula: "lr = cycle(s - a), decayed: by `peak` the base inside is base * decay^i, by `amplitude` lr = floor + (cycle - floor) * \
+              decay^i, by `all` lr = cycle * decay^i",
+    symbols: &[
+        ("i", "number of the cycle, from 0"),
+        ("a", "begin of cycle i: every * (1 + mult + ... + mult^(i-1))"),
+        ("cycle", "the schedule inside, of length every * mult^i"),
+    ],
+    ends: Ends {
+        before: "a boundary belongs to the new cycle, which starts at its peak",
+        at: "wherever the cycle stands: a run that is no sum of cycles ends in the middle of one",
+        after: "the cycles go on; after `limit` cycles the lr is `then`",
+    },
+    source: "SGDR, arXiv 1608.03983; torch CosineAnnealingWarmRestarts, keras CosineDecayRestarts, timm cycles",
     example: "{restart: {kind: cosine, to: 0}, every: \"25%\"}",
     nodes: &["restart"],
     form: Form::One,

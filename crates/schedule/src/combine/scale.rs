@@ -1,14 +1,23 @@
 //! A schedule times a number.
 
 use super::{Combinator, Form};
-use crate::catalogue::{AT_LEAST_0, Holds, required};
+use crate::catalogue::{AT_LEAST_0, Ends, Holds, required};
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "scale",
+    aliases: &["multiply", "times"],
     summary: "a schedule times a number",
+    formula: "lr = scale * of",
+    symbols: &[("of", "the lr of the schedule inside")],
+    ends: Ends {
+        before: "as the schedule inside",
+        at: "as the schedule inside",
+        after: "as the schedule inside",
+    },
+    source: "arithmetic",
     example: "{scale: 0.5, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
     form: Form::One,

@@ -1,7 +1,7 @@
 //! A schedule ahead of its time.
 
 use super::{Combinator, Form};
-use crate::catalogue::{Holds, required};
+use crate::catalogue::{Ends, Holds, required};
 use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -10,7 +10,16 @@ use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "shift",
+    aliases: &["offset", "delay", "last_epoch"],
     summary: "a schedule evaluated so many ticks ahead",
+    formula: "lr(s) = of(s + shift)",
+    symbols: &[("of", "the schedule inside")],
+    ends: Ends {
+        before: "starts where the schedule inside stands at step `shift`",
+        at: "reaches the end of the schedule inside so many steps earlier",
+        after: "as the schedule inside, so many steps later",
+    },
+    source: "the `last_epoch` and `count` of a resumed run",
     example: "{shift: 1, of: {kind: linear, to: 0}}",
     nodes: &["of"],
     form: Form::One,

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use super::{Combinator, Form, Group};
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, ENTRIES, Holds, Param, find, param, required};
+use crate::catalogue::{ABOVE_0, ENTRIES, Ends, Holds, Param, find, param, required};
 use crate::fields::{Field, Fields};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP};
@@ -19,7 +19,29 @@ use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "body",
-    summary: "a schedule between a warmup and a cooldown, either of which may be missing",
+    aliases: &[
+        "warmup",
+        "cooldown",
+        "warmup_body_cooldown",
+        "LinearWarmup",
+        "GradualWarmupScheduler",
+        "warmup_scheduler",
+    ],
+    summary: "a schedule between a warmup and a cooldown, or one of them",
+    formula: "s < W: from the warmup's `from` to its `target`, as its `shape` says; then body(s - W); from s = S - C on: from the \
+              body's lr there to the cooldown's `to`, as its `shape` says. The modes `overlay` and `multiply` let the body run \
+              on underneath",
+    symbols: &[
+        ("W", "length of the warmup: its `over`"),
+        ("C", "length of the cooldown: its `over`"),
+        ("body", "the schedule inside, of length S - W - C"),
+    ],
+    ends: Ends {
+        before: "the warmup starts at its `from` (with `sample` `right` or `open` a notch above it); the body begins at s = W",
+        at: "the last step stands one notch short of the cooldown's `to`; with `sample` `right` or `closed` exactly on it",
+        after: "`to` holds; without a cooldown whatever the body does",
+    },
+    source: "MiniCPM, arXiv 2404.06395; Haegele et al., arXiv 2405.18392; modes: timm, torch ChainedScheduler",
     example: "{warmup: {over: \"5%\", from: 0.01x}, body: 1x, cooldown: {over: \"20%\", to: 0}}",
     nodes: &["body"],
     form: Form::One,

@@ -3,16 +3,21 @@
 use std::f64::consts::PI;
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::segment::At;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "chebyshev",
     aliases: &["get_chebyshev_schedule", "fractal_chebyshev"],
-    summary: "reciprocal Chebyshev nodes in fractal order; may exceed the base lr 19 times",
+    summary: "reciprocal Chebyshev nodes in fractal order, up to 20x",
     formula: "lr = base / (0.525 - 0.475 cos(pi (j + 0.5) / n)), n = 2^(floor(log2(epochs - 1)) + 1), j the fractal \
-              permutation of max(s - 2, 0), the last node held; the first three positions share one node. As in the \
-              library, only the first half of the nodes is used for up to 4 epochs",
+              permutation of max(s - 2, 0). As in the library, only the first half of the nodes is used for up to 4 epochs",
+    symbols: &[("n", "number of nodes, a power of 2"), ("j", "place of a node in the fractal order")],
+    ends: Ends {
+        before: "the first three positions share one node",
+        at: "`epochs` should be the run's length in ticks: a shorter run misses nodes",
+        after: "the last node holds",
+    },
     source: "Agarwal et al. 2021; pytorch_optimizer get_chebyshev_schedule",
     example: "{clock: epoch, kind: chebyshev, epochs: 8}",
     params: &[required("epochs", Holds::Whole(1), "number of ticks to spread the nodes over")],

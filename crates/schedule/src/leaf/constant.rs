@@ -1,7 +1,7 @@
 //! One value for ever.
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, param};
+use crate::catalogue::{Build, Ends, Entry, Holds, param};
 use crate::lr_value::LrValue;
 use crate::segment::At;
 
@@ -10,6 +10,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["fixed", "none", "ConstantLR", "ConstantSchedule", "constant_schedule"],
     summary: "one value for the whole run",
     formula: "lr = value",
+    symbols: &[],
+    ends: Ends { before: "`value` at every step", at: "`value`", after: "`value`" },
     source: "all",
     example: "{kind: constant}",
     params: &[param("value", Holds::Lr, "1x", "the lr")],

@@ -2,7 +2,7 @@
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, NEVER_CHANGES, warning};
 use crate::lr_value::LrValue;
@@ -18,6 +18,20 @@ pub(crate) static ENTRY: Entry = Entry {
     formula: "with u = up, d = down: c = floor(1 + s/(u+d)), x = 1 + s/(u+d) - c, r = u/(u+d), h = x/r for x <= r, \
               else (1-x)/(1-r); lr = min + (max - min) * h * F, where F is 1 (triangular), 2^(1-c) (triangular2), \
               gamma^s (exp_range). With `momentum` the momentum runs from its max to its min as the lr rises",
+    symbols: &[
+        ("u", "length of the rise, `up`"),
+        ("d", "length of the fall, `down`"),
+        ("c", "number of the cycle, from 1"),
+        ("x", "place in the cycle, from 0 to 1"),
+        ("r", "share of the cycle that rises"),
+        ("h", "height: 0 at the foot, 1 at the top"),
+        ("F", "factor of the cycle's top"),
+    ],
+    ends: Ends {
+        before: "`min` at s = 0, the first top at s = up",
+        at: "wherever the cycle stands: a run of whole cycles ends one notch above `min`",
+        after: "the cycles go on without end",
+    },
     source: "Smith, arXiv 1506.01186; torch CyclicLR",
     example: "{kind: cyclic, min: 0.1x, up: \"10%\"}",
     params: &[

@@ -1,7 +1,7 @@
 //! The same factor at each step.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -13,6 +13,12 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["ExponentialLR", "ExponentialDecay", "exponential_decay", "natural_exp", "exp"],
     summary: "the same factor at each step",
     formula: "lr = base * gamma^(s / every), the exponent rounded down with `staircase`",
+    symbols: &[],
+    ends: Ends {
+        before: "`base` at s = 0",
+        at: "no target: base * gamma^((S - 1) / every)",
+        after: "goes on by the same factor; it never reaches 0",
+    },
     source: "torch ExponentialLR, optax exponential_decay, keras ExponentialDecay",
     example: "{kind: exponential, gamma: 0.5, every: \"20%\"}",
     params: &[

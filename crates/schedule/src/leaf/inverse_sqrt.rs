@@ -1,7 +1,7 @@
 //! 1/sqrt(t) decay.
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -11,6 +11,12 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["rsqrt", "inverse_square_root", "inv_sqrt"],
     summary: "1/sqrt(t) decay; never reaches 0",
     formula: "lr = base / sqrt(1 + s / timescale)",
+    symbols: &[],
+    ends: Ends {
+        before: "`base` at s = 0",
+        at: "no target: add a `cooldown` to end at 0",
+        after: "goes on falling; it never reaches 0",
+    },
     source: "transformers inverse_sqrt, fairseq, big_vision rsqrt, Megatron",
     example: "{warmup: {over: \"10%\", from: 0.01x}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
     params: &[required(

@@ -1,7 +1,7 @@
 //! 1/t decay.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -13,6 +13,12 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["1/t", "InverseTimeDecay", "inverse_time_decay", "invscaling", "inv", "hyperbolic"],
     summary: "1/t decay, or a power of it",
     formula: "lr = base / (1 + rate * s / every)^power, the quotient rounded down with `staircase`",
+    symbols: &[],
+    ends: Ends {
+        before: "`base` at s = 0",
+        at: "no target: as far down as the formula has come",
+        after: "goes on falling; it never reaches 0",
+    },
     source: "Robbins and Monro 1951; keras InverseTimeDecay, scikit-learn invscaling",
     example: "{kind: inverse_time, rate: 1, every: \"10%\"}",
     params: &[

@@ -1,7 +1,7 @@
 //! The base lr times an expression.
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::expression::{Expression, Values};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -11,9 +11,15 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["LambdaLR", "expression", "custom"],
     summary: "the base lr times an expression of your own",
     formula: "lr = base * expr, an expression as Python writes it over t = s, T = S, epoch (whole epochs since the \
-              segment began), base (the base lr) and pi, with `+ - * / // % **`, comparisons, `and`, `or`, `not`, `a if c \
-              else b` and abs, ceil, cos, exp, float, floor, int, log, log10, log2, max, min, pow, sin, sqrt, tan, tanh. It must give a \
+              segment began), base (the base lr) and pi, with `+ - * / // % **`, comparisons, `and`, `or`, `not`, `if` with \
+              `else` and abs, ceil, cos, exp, float, floor, int, log, log10, log2, max, min, pow, sin, sqrt, tan, tanh. It must give a \
               number of at least 0 at every step of the run; beyond the run what is none counts as 0",
+    symbols: &[("t", "the same as s"), ("T", "the same as S")],
+    ends: Ends {
+        before: "`expr` at t = 0 counts",
+        at: "`expr` at t = T - 1",
+        after: "goes on by the expression; a value that is none, or below 0, counts as 0",
+    },
     source: "torch LambdaLR",
     example: "{kind: lambda, expr: \"0.95 ** (10 * t / T)\"}",
     params: &[required("expr", Holds::Expression, "the factor on the base lr")],

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::expression::{Expression, Values};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -12,9 +12,13 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "multiplicative",
     aliases: &["MultiplicativeLR"],
     summary: "the lr of the step before times an expression of your own",
-    formula: "lr = base * expr(1) * ... * expr(s), expr as in `lambda`; base at s = 0. The expression must give a number of \
-              at least 0 at every step of the run. Beyond its segment the product goes on for three more of its length \
-              (at least to step 10,000) and stays there; a number alone, as in \"0.95\", goes on for ever",
+    formula: "lr = base * expr(1) * ... * expr(s), expr as in `lambda`. It must give a number of at least 0 at every step of the run",
+    symbols: &[("expr(s)", "the expression at t = s; it has T = S, epoch, base and pi too")],
+    ends: Ends {
+        before: "base at s = 0: the expression does not count there",
+        at: "base times all factors up to S - 1",
+        after: "goes on for three more of its length (at least to step 10,000) and stays there; a number alone, as in \"0.95\", for ever",
+    },
     source: "torch MultiplicativeLR",
     example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
     params: &[required("expr", Holds::Expression, "the factor of each step")],

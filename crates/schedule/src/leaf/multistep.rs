@@ -1,7 +1,7 @@
 //! Drops at given places.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
@@ -23,6 +23,12 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "drops at given places",
     formula: "lr = base * gamma^n, base * gammas[0] * ... * gammas[n-1], or values[n], where n counts the milestones \
               m with m <= s + offset",
+    symbols: &[("n", "number of milestones passed"), ("m", "a milestone")],
+    ends: Ends {
+        before: "`base`, or values[0]; a milestone m is in force from step m on (m - offset with an `offset`)",
+        at: "the lr after the milestones passed so far",
+        after: "milestones beyond the run count as well; after the last one the lr holds",
+    },
     source: "torch MultiStepLR, optax piecewise_constant_schedule, keras PiecewiseConstantDecay",
     example: "{kind: multistep, at: [\"50%\", \"75%\"], gamma: 0.1}",
     params: &[

@@ -1,7 +1,7 @@
 //! The transformer paper's schedule.
 
 use super::Leaf;
-use crate::catalogue::{Build, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::problem::Problem;
@@ -11,9 +11,15 @@ use crate::window::Window;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "noam",
     aliases: &["transformer", "NoamLR", "noam_scheduler"],
-    summary: "linear warmup, then 1/sqrt(t), scaled by the model's width; the base lr is a scale",
+    summary: "linear warmup, then 1/sqrt(t); the base lr is a scale",
     formula: "lr = base * model_dim^-0.5 * min(n^-0.5, n * warmup^-1.5) with n = s + 1; the peak is \
               base / sqrt(model_dim * warmup) at n = warmup",
+    symbols: &[("n", "number of the update, from 1")],
+    ends: Ends {
+        before: "rises from base / sqrt(model_dim * warmup^3) at s = 0 to its peak at s = warmup - 1",
+        at: "no target: add a `cooldown` to end at 0",
+        after: "goes on falling; it never reaches 0",
+    },
     source: "Vaswani et al. 2017",
     example: "{kind: noam, model_dim: 128, warmup: \"10%\"}",
     params: &[

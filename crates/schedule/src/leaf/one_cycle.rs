@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, FROM_0_TO_1, Holds, optional, param};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NO_RISE};
 use crate::lr_value::LrValue;
@@ -18,9 +18,15 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "one_cycle",
     aliases: &["OneCycleLR", "onecycle", "1cycle", "superconvergence"],
     summary: "one rise and one long fall",
-    formula: "from max/div to max at step pct_start*N - 1, then to max/(div*final_div) at step N - 1; with \
-              `three_phase` back to max/div at 2*pct_start*N - 2 first. Knots may lie between steps. After N - 1 the \
-              last value holds. With `momentum` the momentum runs the other way",
+    formula: "lr goes from max/div to max at step pct_start * N - 1, then to max/(div * final_div) at step N - 1; with \
+              `three_phase` back to max/div at 2 * pct_start * N - 2 first. Knots may lie between steps. With `momentum` \
+              the momentum runs the other way",
+    symbols: &[("N", "length of the cycle: `over`, or S")],
+    ends: Ends {
+        before: "max/div at s = 0, unless pct_start * N is below 1: then it starts past its top",
+        at: "exactly max/(div * final_div) at step N - 1",
+        after: "the last value holds (torch goes on by its formula for one step, then raises an error)",
+    },
     source: "Smith, arXiv 1708.07120; torch OneCycleLR",
     example: "{kind: one_cycle, pct_start: 0.3}",
     params: &[

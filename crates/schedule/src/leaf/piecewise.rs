@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::catalogue::{Build, Ends, Entry, Holds, param, required};
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
@@ -16,8 +16,21 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "piecewise",
     aliases: &["PiecewiseLinear", "piecewise_interpolate_schedule", "piecewise_linear", "triangle"],
     summary: "interpolation between knots",
-    formula: "between the knots (a, A) and (b, B): A + (B - A) * f((s - a) / (b - a)), with f(q) = q, \
-              (1 - cos(pi q)) / 2 or 0; before the first and after the last knot their values hold",
+    formula: "lr = A + (B - A) * f with q = (s - a) / (b - a) between the knots [a, A] and [b, B]; f is q, \
+              (1 - cos(pi q)) / 2 or 0, as `interp` says",
+    symbols: &[
+        ("a", "step of a knot"),
+        ("b", "step of the next knot"),
+        ("A", "lr at knot a"),
+        ("B", "lr at the next knot, b"),
+        ("q", "share of the way from a to b"),
+        ("f", "share of the way from A to B"),
+    ],
+    ends: Ends {
+        before: "the first value holds up to the first knot",
+        at: "a knot at \"100%\" lies one step beyond the last update, which stands a notch short of it",
+        after: "the last value holds",
+    },
     source: "optax piecewise_interpolate_schedule, ignite PiecewiseLinear",
     example: "{kind: piecewise, points: [[0, 0.1x], [\"30%\", 1x], [\"100%\", 0]]}",
     params: &[

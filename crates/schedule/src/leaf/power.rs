@@ -1,7 +1,7 @@
 //! The power scheduler: a power of the tokens seen, under a cap.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, BELOW_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, BELOW_0, Build, Ends, Entry, Holds, param};
 use crate::segment::At;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -9,6 +9,12 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["PowerScheduler", "power_lr"],
     summary: "a power of the tokens seen, capped by the base lr",
     formula: "lr = min(base, batch * a * ((s + 1) * tokens_per_step)^b)",
+    symbols: &[],
+    ends: Ends {
+        before: "the base lr holds until the power falls below it",
+        at: "no target: the paper adds a `cooldown`",
+        after: "goes on falling; it never reaches 0",
+    },
     source: "Shen et al., arXiv 2408.13359 (a and b from a public implementation)",
     example: "{kind: power, a: 4, b: -0.51, batch: 1, tokens_per_step: 1024}",
     params: &[

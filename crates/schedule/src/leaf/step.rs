@@ -1,7 +1,7 @@
 //! A drop after equal stretches.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -13,6 +13,12 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["StepLR", "StepLRScheduler", "step_decay", "staircase"],
     summary: "a drop by the same factor after equal stretches",
     formula: "lr = base * gamma^floor(s / every)",
+    symbols: &[],
+    ends: Ends {
+        before: "each multiple of `every` has the lower lr already",
+        at: "the last stretch may be cut short",
+        after: "the drops go on without end",
+    },
     source: "torch StepLR, timm StepLRScheduler",
     example: "{kind: step, every: \"30%\", gamma: 0.1}",
     params: &[

@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use super::Shape;
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cosine",
@@ -18,6 +18,11 @@ pub(crate) static ENTRY: Entry = Entry {
     ],
     summary: "half a cosine wave from one lr to another",
     formula: "lr = to + (from - to) * ((1 + cos(2 pi cycles p)) / 2)^exponent",
+    symbols: &[],
+    ends: Ends {
+        at: "as every ramp where `cycles` is an odd multiple of 0.5; a whole number of cycles comes back to `from`",
+        ..super::ENDS
+    },
     source: "SGDR, arXiv 1608.03983; exponent: optax",
     example: "{kind: cosine, to: 0.1x}",
     params: &[

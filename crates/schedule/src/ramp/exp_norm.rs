@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["normalized_exponential", "exponential_cooldown"],
     summary: "exponential, scaled so that it ends exactly at its target",
     formula: "lr = to + (from - to) * (ratio^p - ratio) / (1 - ratio)",
+    symbols: &[],
+    ends: super::ENDS,
     source: "timm WSD `exp`; Megatron WSD `exponential` is ratio 0.5",
     example: "{kind: exp_norm, ratio: 0.1}",
     params: &[param("ratio", Holds::Number(BETWEEN_0_AND_1), "0.1", "how steep: smaller falls earlier")],

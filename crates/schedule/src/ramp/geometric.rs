@@ -5,9 +5,11 @@ use crate::catalogue::{Build, Entry, Holds, param, required};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",
-    aliases: &["log_linear", "lr_range_test", "exponential_to"],
+    aliases: &["log_linear", "exponential_to"],
     summary: "equal ratios from one lr to another, both above 0",
     formula: "lr = from * (to / from)^p",
+    symbols: &[],
+    ends: super::ENDS,
     source: "optax exponential_decay; LR range test: Smith 2015",
     example: "{kind: geometric, to: 0.01x}",
     params: &[

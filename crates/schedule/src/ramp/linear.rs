@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["LinearLR", "linear_schedule", "linear_decay", "budget_aware"],
     summary: "straight line from one lr to another",
     formula: "lr = to + (from - to) * (1 - p)",
+    symbols: &[],
+    ends: super::ENDS,
     source: "torch LinearLR, optax linear_schedule; budget-aware: Li et al. 2020",
     example: "{kind: linear, to: 0}",
     params: &[],

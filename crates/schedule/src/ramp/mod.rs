@@ -2,7 +2,7 @@
 //! shape of warmup and cooldown. One file per shape; where in a ramp a step stands is decided here.
 
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
+use crate::catalogue::{ABOVE_0, Ends, Entry, Holds, Param, optional, param};
 use crate::leaf::Leaf;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP, warning};
@@ -37,6 +37,13 @@ pub(crate) const PARAMS: &[Param] = &[
          next multiple of N, `error` if the ramp ends before its segment",
     ),
 ];
+
+/// How every ramp ends.
+pub(crate) const ENDS: Ends = Ends {
+    before: "starts exactly at `from`; with `sample` `right` or `open` one notch in",
+    at: "the last step, N - 1, stands one notch short of `to`; with `sample` `right` or `closed` exactly on it",
+    after: "from step N on the lr of p = 1 holds, which is `to`; `after` names the other ways",
+};
 
 /// The parameter that says where in a ramp of N steps the progress p of step s is taken.
 pub(crate) const SAMPLE: Param = param(

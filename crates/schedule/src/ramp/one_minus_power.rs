@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["1-square", "one_minus_square"],
     summary: "one minus a power of the progress",
     formula: "lr = to + (from - to) * (1 - p^power)",
+    symbols: &[],
+    ends: super::ENDS,
     source: "pytorch_optimizer WSD, timm WSD",
     example: "{kind: one_minus_power, power: 2}",
     params: &[required("power", Holds::Number(ABOVE_0), "exponent of the progress")],

@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["1-sqrt", "minus_sqrt", "sqrt"],
     summary: "one minus a square root, steepest at its start",
     formula: "lr = to + (from - to) * (1 - sqrt(p))",
+    symbols: &[],
+    ends: super::ENDS,
     source: "Haegele et al., arXiv 2405.18392",
     example: "{body: 1x, cooldown: {over: \"20%\", shape: one_minus_sqrt}}",
     params: &[],

@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["PolynomialLR", "PolynomialDecay", "polynomial_schedule", "poly"],
     summary: "power of the remaining share of the run",
     formula: "lr = to + (from - to) * (1 - p)^power",
+    symbols: &[],
+    ends: super::ENDS,
     source: "torch PolynomialLR, keras PolynomialDecay",
     example: "{kind: polynomial, power: 2, to: 0}",
     params: &[param("power", Holds::Number(ABOVE_0), "1", "exponent of the remaining share")],

@@ -8,6 +8,8 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["REXScheduler", "reflected_exponential"],
     summary: "reflected exponential: high for long, then a quick fall",
     formula: "lr = to + (from - to) * (1 - p) / (1 - d p)",
+    symbols: &[],
+    ends: super::ENDS,
     source: "Chen et al., arXiv 2107.04197 (d = 0.5)",
     example: "{kind: rex}",
     params: &[param("d", Holds::Number(FROM_0_BELOW_1), "0.5", "bend: 0 is a straight line")],

@@ -1,13 +1,19 @@
 //! A hyperbolic tangent: flat, steep, flat.
 
 use super::Shape;
-use crate::catalogue::{ANY, Build, Entry, Holds, param};
+use crate::catalogue::{ANY, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "tanh",
     aliases: &["TanhLRScheduler", "hyperbolic_tangent"],
     summary: "hyperbolic tangent: flat, steep, flat",
-    formula: "lr = to + (from - to) * (1 - tanh(lb (1 - p) + ub p)) / 2; it starts and ends a hair off its ends",
+    formula: "lr = to + (from - to) * (1 - tanh(lb (1 - p) + ub p)) / 2",
+    symbols: &[],
+    ends: Ends {
+        before: "starts a hair below `from`, by (from - to) * (1 + tanh(lb)) / 2",
+        at: "as every ramp, but what it heads for is a hair above `to`, by (from - to) * (1 - tanh(ub)) / 2",
+        after: "from step N on the lr of p = 1 holds, that hair above `to`; `after` names the other ways",
+    },
     source: "arXiv 1806.01593, timm TanhLRScheduler",
     example: "{kind: tanh}",
     params: &[

@@ -1,7 +1,7 @@
 //! AdaGrad-Norm: the base lr over the root of all squared gradients so far.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::segment::At;
 use crate::vectors::Own;
 use crate::{BeforeUpdate, Needs};
@@ -9,8 +9,14 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adagrad_norm",
     aliases: &["AdaGradNorm", "adagrad", "wngrad"],
-    summary: "base lr over the root of the sum of squared gradient norms so far",
+    summary: "base lr over the root of all squared gradient norms so far",
     formula: "lr(t) = base / (sqrt(b0 + sum over i <= t of |g_i|^2) + eps), the gradient before clipping",
+    symbols: &[("i", "a step up to t"), ("g_i", "gradient of the batch at step i")],
+    ends: Ends {
+        before: "base / (sqrt(b0 + |g_0|^2) + eps) at t = 0: the first gradient counts already",
+        at: "no target: as far down as the gradients have brought it",
+        after: "goes on falling for as long as it is shown gradients",
+    },
     source: "Ward et al., arXiv 1806.01811; torch Adagrad of one parameter",
     example: "{kind: adagrad_norm}",
     params: &[

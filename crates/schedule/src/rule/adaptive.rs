@@ -1,14 +1,24 @@
 //! scikit-learn's adaptive learning rate.
 
 use super::{EVERY, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adaptive",
     aliases: &["sklearn_adaptive"],
-    summary: "divides the lr when the loss has stopped falling by more than a tolerance",
+    summary: "divides the lr when the loss falls too little",
     formula: "m > best - tol: bad += 1, else bad = 0; best = min(best, m) always; with bad > patience lr = lr / divide, \
               bad = 0. When this is due at an lr of stop_below or less, training stops: the lr is 0 from then on",
+    symbols: &[
+        ("m", "the metric of this look"),
+        ("best", "the lowest metric so far"),
+        ("bad", "looks in a row without gain"),
+    ],
+    ends: Ends {
+        before: "`base` until the first division; the look after step t changes the lr of t + 1",
+        at: "wherever the losses have led it; 0 once training has stopped",
+        after: "goes on for as long as it is shown losses",
+    },
     source: "scikit-learn MLPClassifier(learning_rate='adaptive')",
     example: "{kind: adaptive, patience: 2}",
     params: &[

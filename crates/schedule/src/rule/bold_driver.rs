@@ -1,13 +1,19 @@
 //! The bold driver: a little faster after each success, much slower after a failure.
 
 use super::{EVERY, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "bold_driver",
     aliases: &["boldDriver", "bold"],
-    summary: "raises the lr after each fall of the loss, cuts it after each rise",
+    summary: "up after each fall of the loss, far down after each rise",
     formula: "m_t < m_(t-1): lr = lr * up, else lr = lr * down; the first look only remembers",
+    symbols: &[("m_t", "the metric of the look after step t"), ("m_(t-1)", "that of the look before")],
+    ends: Ends {
+        before: "`base` up to the second look; the look after step t changes the lr of t + 1",
+        at: "wherever the losses have led it; there is no bound",
+        after: "goes on for as long as it is shown losses",
+    },
     source: "Battiti 1989",
     example: "{kind: bold_driver, up: 1.05, down: 0.5}",
     params: &[

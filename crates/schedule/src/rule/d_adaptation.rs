@@ -1,7 +1,7 @@
 //! D-Adaptation: learns how far the solution is, and steps accordingly.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Entry, Holds, optional, param};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, Holds, optional, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
 use crate::{BeforeUpdate, Needs};
@@ -9,10 +9,23 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "d_adaptation",
     aliases: &["DAdaptation", "DAdaptSGD"],
-    summary: "an estimate of the distance to the solution, growing as gradients show it, over the first gradient's norm",
-    formula: "lr(t) = base * d_t / |g_0|; with s_0 = 0, n_0 = 0: n_(t+1) = n_t + lr(t) <g_t, s_t>, s_(t+1) = s_t + lr(t) g_t, \
-              d_(t+1) = max(d_t, min(2 n_(t+1) / |s_(t+1)|, growth_rate d_t)). The gradient g is taken before clipping; \
-              g_0 is the first that is not 0, before it the lr is 0. Base is a factor: 1 is the paper's rule",
+    summary: "an estimate of the distance to the solution, which grows",
+    formula: "lr(t) = base d_t / |g_0|; n and s are 0 at first; after update t n grows by lr(t) <g_t, s>, then s by lr(t) g_t, and \
+              d = max(d, min(2 n / |s|, growth_rate d)), d0 at first. Base is a factor: 1 is the paper's rule",
+    symbols: &[
+        ("d_t", "the estimated distance before update t"),
+        ("d", "the same"),
+        ("g_t", "gradient of the batch at step t, before clipping"),
+        ("g_0", "the first that is not 0; before it the lr is 0"),
+        ("n", "a sum of products, <a, b> being that over all parameters"),
+        ("s", "the sum of the steps taken"),
+        ("b", "as a, any vector"),
+    ],
+    ends: Ends {
+        before: "base d0 / |g_0| at t = 0",
+        at: "no target: the estimate never falls",
+        after: "goes on for as long as it is shown gradients",
+    },
     source: "Defazio and Mishchenko, arXiv 2301.07733; dadaptation DAdaptSGD",
     example: "{kind: d_adaptation}",
     params: &[

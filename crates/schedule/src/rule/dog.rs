@@ -1,7 +1,7 @@
 //! Distance over gradients.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
 use crate::{BeforeUpdate, Needs};
@@ -9,10 +9,22 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "dog",
     aliases: &["DoG", "distance_over_gradients"],
-    summary: "the furthest that training has come from its start, over the root of all squared gradients",
-    formula: "lr(t) = base * r_t / sqrt(sum over i <= t of |g_i|^2 + eps), with r_t the greatest |x_k - x_0| for k <= t, \
-              at least r_eps (1 + |x_0|) (`init: heuristic`) or r_eps (`init: distance`); x are all parameters, g is \
-              the gradient before clipping. Base is a factor: 1 is the paper's rule",
+    summary: "the distance come so far, over all squared gradients",
+    formula: "lr(t) = base r_t / sqrt(sum over i <= t of |g_i|^2 + eps); r_t = max over k <= t of |x_k - x_0|, but at least r_eps \
+              (`init: distance`) or r_eps (1 + |x_0|) (`heuristic`). Base is a factor: 1 is the paper's rule",
+    symbols: &[
+        ("i", "a step up to t"),
+        ("g_i", "gradient of the batch at step i, before clipping"),
+        ("r_t", "the furthest that training has come from its start"),
+        ("k", "a step up to t"),
+        ("x_k", "all parameters before update k"),
+        ("x_0", "the parameters where the rule began"),
+    ],
+    ends: Ends {
+        before: "base r_0 / sqrt(|g_0|^2 + eps) at t = 0",
+        at: "no target: as far as it has come",
+        after: "goes on for as long as it is shown gradients",
+    },
     source: "Ivgi et al., arXiv 2302.12022; optax.contrib dog",
     example: "{kind: dog}",
     params: &[

@@ -1,7 +1,7 @@
 //! GreedyLR: up while the loss falls, down when it does not.
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -9,10 +9,16 @@ use crate::segment::At;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
     aliases: &["GreedyLR", "greedy_lr"],
-    summary: "raises the lr while the loss falls, cuts it when it does not",
+    summary: "raises the lr while the loss falls, cuts it when not",
     formula: "more than `patience` better looks in a row: lr = min(lr / factor, max), then wait `warmup` looks; more \
               than `patience` others: lr = max(lr * factor, min), then wait `cooldown` looks. While waiting nothing \
               is counted and best stays. After `reset_after` cuts at `min` without a rise everything starts anew",
+    symbols: &[("better", "by more than `threshold`, as `threshold_mode` says")],
+    ends: Ends {
+        before: "`base` until the first rise or cut; the look after step t changes the lr of t + 1",
+        at: "wherever the losses have led it, between `min` and `max` once it has moved",
+        after: "goes on for as long as it is shown losses",
+    },
     source: "GreedyLR, arXiv 2512.14527; transformers `greedy`",
     example: "{kind: greedy, factor: 0.8, patience: 1, min: 0.01x, max: 2x}",
     params: &[

@@ -1,7 +1,7 @@
 //! Hypergradient descent: the lr goes up while one gradient points where the last one did.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, required};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, required};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
 use crate::{BeforeUpdate, Needs};
@@ -9,9 +9,19 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "hypergradient",
     aliases: &["hypergradient_descent", "SGDHD", "sgd_hd", "HD"],
-    summary: "the lr climbs its own gradient: up while gradients agree, down while they turn",
-    formula: "lr(0) = base; lr(t) = max(0, lr(t-1) + beta <g_t, g_(t-1)>), applied before update t, with the \
-              gradient g before clipping and <a, b> the sum of a_i b_i over all parameters",
+    summary: "the lr goes up while gradients agree, down while they turn",
+    formula: "lr(0) = base; lr(t) = max(0, lr(t-1) + beta <g_t, g_p>), applied before update t, p = t - 1",
+    symbols: &[
+        ("g_t", "gradient of the batch at step t, before clipping"),
+        ("g_p", "that of the step before"),
+        ("p", "the step before"),
+        ("<g_t, g_p>", "the sum of products over all parameters"),
+    ],
+    ends: Ends {
+        before: "base at t = 0",
+        at: "no target: wherever the gradients have brought it",
+        after: "goes on for as long as it is shown gradients",
+    },
     source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code; they let the lr fall below 0)",
     example: "{kind: hypergradient, beta: 1e-3}",
     params: &[required("beta", Holds::Number(ABOVE_0), "lr of the lr")],

@@ -1,16 +1,26 @@
 //! Reduce on plateau.
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
 use crate::lr_value::LrValue;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "plateau",
     aliases: &["ReduceLROnPlateau", "reduce_on_plateau", "PlateauLRScheduler", "reduce_lr_on_plateau"],
     summary: "cuts the lr when the loss has stopped falling",
-    formula: "after each look: a better metric sets best and bad = 0, another bad += 1; while cooling down bad = 0; \
+    formula: "after each look: m better than best sets best = m and bad = 0, else bad = bad + 1; while cooling down bad = 0; \
               with bad > patience lr = max(lr * factor, min) if that changes it by more than eps, then cool down. \
               Better: m < best * (1 - threshold) - threshold_abs (rel) or m < best - threshold - threshold_abs (abs)",
+    symbols: &[
+        ("m", "the metric of this look"),
+        ("best", "the best metric so far, a good one at the start"),
+        ("bad", "looks in a row without gain"),
+    ],
+    ends: Ends {
+        before: "`base` until the first cut; the look after step t changes the lr of t + 1 (`apply: same`: of t)",
+        at: "wherever the losses have led it; there is no target",
+        after: "goes on for as long as it is shown losses",
+    },
     source: "torch ReduceLROnPlateau; `apply: same`, `accumulate`, `threshold_abs`: optax reduce_on_plateau (keras and \
              optax patience p is p - 1 here)",
     example: "{kind: plateau, factor: 0.5, patience: 2}",

@@ -1,7 +1,7 @@
 //! The Polyak step: as far as the loss is from its minimum, for this gradient.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ANY, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::catalogue::{ANY, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::lr_value::LrValue;
 use crate::segment::At;
 use crate::vectors::Own;
@@ -10,12 +10,17 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polyak",
     aliases: &["polyak_sgd", "sps", "PolyakSGD", "sps_max"],
-    summary: "the loss's distance from its minimum over the squared gradient norm, up to a bound",
-    formula: "lr(t) = min((f_t - f_min) / (|g_t|^2 + eps), max), f_t the loss of the batch before the update and g_t its \
-              gradient before clipping; 0 where f_t is not above f_min, where |g_t|^2 + eps is 0, and where one of them \
-              is not finite. Before anything was seen it is max",
+    summary: "distance of the loss from its minimum over |gradient|^2",
+    formula: "lr(t) = min((f_t - f_min) / (|g_t|^2 + eps), max); 0 where f_t is not above f_min, where |g_t|^2 + eps is 0, and \
+              where one of them is not finite. Before anything was seen it is max",
+    symbols: &[("f_t", "loss of the batch before the update"), ("g_t", "its gradient before clipping")],
+    ends: Ends {
+        before: "the gradient and loss of step t give the lr of step t itself",
+        at: "as at every step; nothing is remembered",
+        after: "goes on for as long as it is shown losses and gradients",
+    },
     source: "Loizou et al., arXiv 2002.10542; optax polyak_sgd (with its `scaling` of 1)",
-    example: "{kind: polyak, max: 1x}",
+    example: "{kind: polyak, max: 10x, f_min: 0.3}",
     params: &[
         param("max", Holds::Lr, "1x", "upper bound"),
         param("f_min", Holds::Number(ANY), "0", "the least loss that can be reached"),

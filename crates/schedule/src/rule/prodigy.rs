@@ -1,7 +1,7 @@
 //! Prodigy: D-Adaptation that forgets, in the measure of Adam.
 
 use super::{Memory, Rule};
-use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Entry, FROM_0_BELOW_1, Holds, optional, param};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, FROM_0_BELOW_1, Holds, optional, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
 use crate::{BeforeUpdate, Needs};
@@ -9,12 +9,30 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "prodigy",
     aliases: &["Prodigy", "prodigyopt"],
-    summary: "an estimate of the distance to the solution that forgets old gradients; made for AdamW",
-    formula: "lr(t) = base * d_t * c_t, c_t = sqrt(1 - beta2^(t+1)) / (1 - beta1^(t+1)) with `bias_correction`, else 1; with \
-              a = d_t/d0: n_(t+1) = beta3 n_t + a lr(t) <g_t, x_0 - x_t>, s_(t+1) = beta3 s_t + a l g_t with l = lr(t), or \
-              d_t with `safeguard_warmup`; h = d_coef n_(t+1) / (sum of |s_(t+1)|), and d_(t+1) is the greatest h so far, \
-              but at least d_t and at most growth_rate d_t. x are all parameters, g is the gradient before clipping. \
-              Base is a factor: 1 is the paper's rule",
+    summary: "d_adaptation that forgets old gradients; made for AdamW",
+    formula: "lr(t) = base d_t c_t, c_t = sqrt(1 - beta2^k) / (1 - beta1^k) with `bias_correction`, else 1, k = t + 1. With q = d_t / d0: \
+              n = beta3 n + q lr(t) <g_t, x_0 - x_t>, s = beta3 s + q l g_t with l = lr(t), or d_t with `safeguard_warmup`; \
+              h = d_coef n / (sum of |s|); d is the greatest h so far, but at least d0 and at most growth_rate d_t. Base is \
+              a factor: 1 is the paper's rule",
+    symbols: &[
+        ("d_t", "the estimated distance to the solution before update t"),
+        ("d", "the next estimate"),
+        ("c_t", "Adam's correction of its moments"),
+        ("k", "number of the update, from 1"),
+        ("q", "the growth of d so far"),
+        ("n", "a forgetting sum of products, < , > being the product over all parameters"),
+        ("g_t", "gradient of the batch at step t, before clipping"),
+        ("x_t", "all parameters before update t"),
+        ("x_0", "those where the rule began"),
+        ("s", "a forgetting sum of gradients"),
+        ("l", "what a gradient weighs in s"),
+        ("h", "an estimate of the distance"),
+    ],
+    ends: Ends {
+        before: "base d0 c_0 at t = 0",
+        at: "no target: the estimate never falls",
+        after: "goes on for as long as it is shown gradients",
+    },
     source: "Mishchenko and Defazio, arXiv 2306.06101; prodigyopt Prodigy",
     example: "{kind: prodigy}",
     params: &[

@@ -1,7 +1,7 @@
 //! Schedule-free training: a constant lr, and weights that are averaged instead.
 
 use super::{Average, Memory, Rule};
-use crate::catalogue::{AT_LEAST_0, Build, Entry, FROM_0_BELOW_1, Holds, param};
+use crate::catalogue::{AT_LEAST_0, Build, Ends, Entry, FROM_0_BELOW_1, Holds, param};
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -11,11 +11,27 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "schedule_free",
     aliases: &["ScheduleFree", "SGDScheduleFree", "AdamWScheduleFree", "schedulefree"],
-    summary: "a constant lr after a warmup; the weights that count are an average of those that are trained",
-    formula: "lr(t) = base * min(1, (t+1)/W). The optimiser, without its momentum (AdamW: with beta1 = 0), moves z by the \
-              gradient at y and weight decay at y; then x = (1-c) x + c z and y = (1-momentum) z + momentum x, with c = \
-              w_t / (w_0 + ... + w_t), w_t = (t+1)^r m_t^weight_lr_power, m_t the greatest lr so far. Training and its \
-              loss are at y; evaluation and the final weights are x",
+    summary: "a constant lr after a warmup; the weights are averaged",
+    formula: "lr(t) = base min(1, k / W), k = t + 1. The optimiser, without its momentum (AdamW: with beta1 = 0), moves z by the \
+              gradient at y, with weight decay at y; then x = (1 - c) x + c z and y = (1 - momentum) z + momentum x, with c = \
+              w_t / (w_0 + ... + w_t), w_t = k^r m_t^weight_lr_power. Training and its loss are at y; evaluation and the \
+              final weights are x",
+    symbols: &[
+        ("k", "number of the update, from 1"),
+        ("W", "the length `warmup`"),
+        ("z", "the weights that the optimiser moves"),
+        ("x", "their average: what is evaluated"),
+        ("y", "where gradients are taken"),
+        ("c", "share of the newest z in x"),
+        ("w_t", "weight of update t in the average"),
+        ("w_0", "that of the first"),
+        ("m_t", "the greatest lr so far"),
+    ],
+    ends: Ends {
+        before: "base / W at t = 0, base from t = W - 1 on",
+        at: "base: it needs no end",
+        after: "goes on at base",
+    },
     source: "Defazio et al., arXiv 2405.15682; schedulefree SGDScheduleFree, AdamWScheduleFree",
     example: "{kind: schedule_free, warmup: \"5%\"}",
     params: &[

@@ -5,6 +5,7 @@
 mod ends;
 mod formulas;
 mod generate;
+mod index;
 mod lengths;
 mod library;
 mod numbers;

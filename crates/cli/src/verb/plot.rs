@@ -1,0 +1,308 @@
+//! `sweep plot`: draws the lr curves of a sweep file, or of one schedule, before anything is trained.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+use report::plot::{Figure, STYLES, Scale, curve};
+use schedule::problem::{Problem, listed, nearest};
+use schedule::tree::{Tree, Value};
+use schedule::{Feedback, Horizon};
+use spec::Spec;
+use spec::sweep_file::{NamedSchedule, Point};
+
+use crate::args::{AxisScale, Global, Plot, Warnings};
+use crate::diagnostics::{Severity, show};
+use crate::exit::{Failure, Outcome, print, say};
+use crate::input::{self, Source};
+use crate::screen;
+use crate::verb::lr::Fitted;
+
+pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
+    // A name that can't be written to is told before the work is done.
+    let form = args.output.as_deref().map(form).transpose()?;
+    let figure = match read(args)? {
+        (source, true) => of_file(args, &source, global.quiet)?,
+        (source, false) => of_schedule(args, &source)?,
+    };
+    if figure.curves.len() > STYLES && !global.quiet && form.is_some() {
+        say(format_args!(
+            "{} curves share {STYLES} styles of line; --select draws some of them",
+            figure.curves.len()
+        ));
+    }
+    let size = args.size.unwrap_or_else(|| figure.fitting_size());
+    match (args.output.as_deref(), form) {
+        (Some(path), Some(Form::Svg)) => write(path, figure.svg(size).as_bytes()),
+        (Some(path), Some(Form::Png)) => {
+            let boxes = figure.letters_without_glyph();
+            if !boxes.is_empty() && !global.quiet {
+                let letters: String = boxes.iter().filter(|c| !c.is_control()).take(20).collect();
+                say(format_args!(
+                    "the font of the PNG has no {letters}: boxes stand for them; an SVG shows them"
+                ));
+            }
+            let png =
+                figure.png(size).ok_or_else(|| Failure::failed("no memory for a picture of this size"))?;
+            write(path, &png)
+        }
+        _ => print(&figure.text(screen::width())),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Svg,
+    Png,
+}
+
+/// The form that a file's name asks for.
+fn form(path: &Path) -> Result<Form, Failure> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match ending.to_ascii_lowercase().as_str() {
+        "svg" => Ok(Form::Svg),
+        "png" => Ok(Form::Png),
+        _ => Err(Failure::usage(format_args!(
+            "--output {}: a picture is written as .svg or .png, by the ending of its name",
+            path.display()
+        ))),
+    }
+}
+
+/// The text to draw, and whether it is a sweep file.
+fn read(args: &Plot) -> Result<(Source, bool), Failure> {
+    let path = Path::new(&args.what);
+    if args.what != "-" && !path.exists() && is_schedule(&args.what) {
+        return Ok((Source { name: "<schedule>".to_owned(), text: args.what.clone() }, false));
+    }
+    let source =
+        input::read(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MOST_BYTES)?;
+    // What can't be read is called a sweep file: its mistakes are shown either way.
+    let sweep = match spec::yaml::read(&source.text) {
+        Ok(tree) => {
+            ["schedules", "budget", "data", "model"].iter().any(|key| tree.get(key).is_some()) || !node(&tree)
+        }
+        Err(_) => true,
+    };
+    Ok((source, sweep))
+}
+
+/// Whether a word is a schedule and no file's name.
+fn is_schedule(text: &str) -> bool {
+    text.contains(['{', '(', '\n']) || text.strip_suffix('x').unwrap_or(text).parse::<f64>().is_ok()
+}
+
+/// Whether a document can be a schedule, or `{lr, schedule}`.
+fn node(tree: &Tree) -> bool {
+    let key = |key: &&str| tree.get(key).is_some();
+    match &tree.value {
+        Value::Map(_) => {
+            let keys = schedule::combine::COMBINATORS.iter().map(|each| each.key);
+            keys.chain(["kind", "schedule", "warmup", "cooldown"]).any(|name| key(&name))
+        }
+        _ => true,
+    }
+}
+
+fn scale(args: &Plot) -> Scale {
+    if args.log || args.scale == AxisScale::Log { Scale::Log } else { Scale::Linear }
+}
+
+/// One schedule over a run that the command line describes.
+fn of_schedule(args: &Plot, source: &Source) -> Result<Figure, Failure> {
+    if !args.select.is_empty() {
+        return Err(Failure::usage(
+            "--select chooses among the schedules of a sweep file; this is one schedule",
+        ));
+    }
+    let Fitted { schedule, base_lr, total } =
+        super::lr::fit(source, args.lr, args.total, args.steps_per_epoch)?;
+    if schedule.feedback() == Feedback::ClosedLoop {
+        return Err(Failure::usage(
+            "the lr of this schedule follows what training shows, so there is no curve before it; `sweep schedules \
+             NAME` shows such a rule over a made-up run, `sweep lr --metrics FILE.json` prints its lr over yours",
+        ));
+    }
+    let title = if source.name == "<schedule>" { source.text.trim() } else { source.name.as_str() };
+    Ok(Figure {
+        title: title.split_whitespace().collect::<Vec<_>>().join(" "),
+        notes: Vec::new(),
+        x_title: steps_title(args.steps_per_epoch),
+        y_title: format!("learning rate (1x = {})", report::lr(base_lr)),
+        scale: scale(args),
+        total,
+        curves: vec![curve("lr", &schedule, total)],
+    })
+}
+
+fn steps_title(steps_per_epoch: Option<u64>) -> String {
+    match steps_per_epoch {
+        Some(steps) => format!("step (an epoch is {steps})"),
+        None => "step".to_owned(),
+    }
+}
+
+fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
+    show(Severity::Error, problems, name, text);
+    Failure::Shown
+}
+
+/// The schedules of a sweep file, at one base lr: at several each curve would stand there several times,
+/// only higher or lower.
+fn of_file(args: &Plot, source: &Source, quiet: bool) -> Result<Figure, Failure> {
+    for (flag, given) in
+        [("--total", args.total.is_some()), ("--steps-per-epoch", args.steps_per_epoch.is_some())]
+    {
+        if given {
+            return Err(Failure::usage(format_args!(
+                "{flag} is for a schedule alone; the sweep file says it itself"
+            )));
+        }
+    }
+    let (spec, _) = input::sweep_text(Path::new(&args.what), source, Warnings::default(), quiet)?;
+    let chosen = selected(&spec, &args.select)?;
+    let drawn = of_sweep(&spec, &chosen, args.lr, scale(args), &source.name)?;
+    if let Some(note) = &drawn.left_out {
+        if drawn.figure.curves.is_empty() {
+            return Err(Failure::usage(note));
+        }
+        if !quiet && args.output.is_some() {
+            say(note);
+        }
+    }
+    Ok(drawn.figure)
+}
+
+/// A sweep's curves, and what is said of schedules that have none.
+pub(super) struct Drawn {
+    pub(super) figure: Figure,
+    left_out: Option<String>,
+}
+
+/// Draws schedules of a sweep at one base lr, the middle one if none is given.
+pub(super) fn of_sweep(
+    spec: &Spec,
+    schedules: &[&NamedSchedule],
+    lr: Option<f64>,
+    scale: Scale,
+    file: &str,
+) -> Result<Drawn, Failure> {
+    let (point, base_lr, at) = point(spec, lr)?;
+    let total = point.task.steps;
+    let horizon = Horizon { base_lr, total, steps_per_epoch: Some(point.task.steps_per_epoch) };
+    let (mut curves, mut rules) = (Vec::new(), Vec::new());
+    for each in schedules {
+        for ((node, _), name) in each.variants.iter().zip(labels(each)) {
+            let schedule = node.resolve(&horizon).map_err(|problems| shown(&problems, file, &spec.text))?;
+            match schedule.feedback() {
+                Feedback::OpenLoop => curves.push(curve(&name, &schedule, total)),
+                Feedback::ClosedLoop => rules.push(name),
+            }
+        }
+    }
+    let left_out = (!rules.is_empty()).then(|| {
+        let names = rules.join(", ");
+        format!("not drawn: {names}; the lr follows what training shows, so there is no curve before it")
+    });
+    let figure = Figure {
+        title: format!("{}: learning rates", spec.name),
+        notes: std::iter::once(at).chain(left_out.clone()).collect(),
+        x_title: steps_title(horizon.steps_per_epoch),
+        y_title: format!("learning rate (1x = {})", report::lr(base_lr)),
+        scale,
+        total,
+        curves,
+    };
+    Ok(Drawn { figure, left_out })
+}
+
+/// The schedules that `--select` names, or all.
+fn selected<'a>(spec: &'a Spec, names: &[String]) -> Result<Vec<&'a NamedSchedule>, Failure> {
+    let known = || spec.schedules.iter().map(|each| each.key.name.as_str());
+    for name in names {
+        if !known().any(|known| known == name) {
+            let hint = match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", listed(known())),
+            };
+            return Err(Failure::usage(format_args!("--select: the sweep has no schedule `{name}`; {hint}")));
+        }
+    }
+    let wanted = |each: &&NamedSchedule| names.is_empty() || names.contains(&each.key.name);
+    Ok(spec.schedules.iter().filter(wanted).collect())
+}
+
+/// The point of the grid that is drawn, its base lr, and what to say of both.
+fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure> {
+    let mut lrs: Vec<f64> = spec.points.iter().map(|point| point.base_lr).collect();
+    lrs.sort_by(f64::total_cmp);
+    lrs.dedup();
+    if let Some(lr) = lr
+        && !(lr.is_finite() && lr > 0.0)
+    {
+        return Err(Failure::usage(format_args!("--lr: expected a number above 0, found {lr}")));
+    }
+    let middle = lrs.get(lrs.len().saturating_sub(1) / 2).copied().unwrap_or(1.0);
+    let base_lr = lr.unwrap_or(middle);
+    let point = spec.points.iter().find(|point| point.base_lr == base_lr).or(spec.points.first());
+    let point = point.ok_or_else(|| Failure::failed("a sweep without a single run"))?;
+    let words: Vec<String> = lrs.iter().map(|lr| report::lr(*lr)).collect();
+    let others = match lrs.as_slice() {
+        [only] if *only == base_lr => String::new(),
+        lrs if lrs.contains(&base_lr) => format!(", one of {}", words.join(", ")),
+        _ => format!("; the sweep file has {}", words.join(", ")),
+    };
+    let axes: Vec<String> = point.chosen.iter().map(|(path, value)| format!(", {path}: {value}")).collect();
+    let note =
+        format!("at base lr {}{others}; {} steps{}", report::lr(base_lr), point.task.steps, axes.concat());
+    Ok((point, base_lr, note))
+}
+
+/// A name for each variant of a schedule. Numbers are short where that tells the variants apart.
+fn labels(schedule: &NamedSchedule) -> Vec<String> {
+    let all = |number: &dyn Fn(f64) -> String| -> Vec<String> {
+        let chosen = schedule.variants.iter().map(|(_, variant)| variant.chosen.as_slice());
+        chosen.map(|chosen| label(&schedule.key.name, chosen, number)).collect()
+    };
+    let short = all(&report::lr);
+    let different = short.iter().collect::<HashSet<_>>().len();
+    if different == short.len() { short } else { all(&|x| x.to_string()) }
+}
+
+/// A schedule's name and the values of its axes, each by the last word of its path where that is enough.
+fn label(name: &str, chosen: &[(String, Tree)], number: &dyn Fn(f64) -> String) -> String {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut name = name.to_owned();
+    for (i, (path, value)) in chosen.iter().enumerate() {
+        let short = last(path);
+        let twice = chosen.iter().filter(|(other, _)| last(other) == short).count() > 1;
+        let word = if twice || short.parse::<usize>().is_ok() { path.clone() } else { short };
+        let value = match &value.value {
+            Value::Text(text) => text.clone(),
+            Value::Float(x) => number(*x),
+            _ => value.to_string(),
+        };
+        name.push_str(if i == 0 { ", " } else { " " });
+        name.push_str(&if word.is_empty() { value } else { format!("{word} {value}") });
+    }
+    name
+}
+
+/// Writes beside the name and then renames: no one ever sees half a picture.
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    let failed =
+        |error: std::io::Error| Failure::failed(format_args!("can't write {}: {error}", path.display()));
+    if path.is_dir() {
+        return Err(Failure::failed(format_args!("can't write {}: it is a directory", path.display())));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".plot-");
+    // Else only the owner could read it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

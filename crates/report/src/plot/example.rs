@@ -1,0 +1,28 @@
+//! The picture of an entry of the tables: its example over a short run.
+
+use schedule::{Feedback, Horizon, Schedule};
+
+use super::{Figure, Scale, bowl, sample};
+
+/// The run that examples are shown on.
+pub const RUN: Horizon = Horizon { base_lr: 1.0, total: 100, steps_per_epoch: Some(10) };
+
+/// The same in words.
+pub const RUN_WORDS: &str = "100 steps, 10 to an epoch, at base lr 1";
+
+/// An example that was fitted to [`RUN`]. One that watches training drives the run of [`bowl`].
+pub fn example(schedule: &Schedule) -> Figure {
+    let curves = match schedule.feedback() {
+        Feedback::OpenLoop => vec![sample::curve("lr", schedule, RUN.total)],
+        Feedback::ClosedLoop => bowl::curves(schedule, RUN.total).to_vec(),
+    };
+    Figure {
+        title: String::new(),
+        notes: Vec::new(),
+        x_title: "step".to_owned(),
+        y_title: "lr / base lr".to_owned(),
+        scale: Scale::Linear,
+        total: RUN.total,
+        curves,
+    }
+}

@@ -1,0 +1,422 @@
+//! Where everything of a picture stands: axes, marks, curves and legend in pixels. What SVG and PNG share.
+
+use super::palette::{AXIS, Colour, FAINT, GRID, INK, style};
+use super::ticks::{self, Tick};
+use super::{Curve, Figure, Scale, Size, font};
+
+/// A picture in pixels, x to the right and y downwards.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) size: Size,
+    /// Left, top, right, bottom of the part that curves are drawn in.
+    pub(super) plot: [f32; 4],
+    pub(super) marks: Vec<Mark>,
+}
+
+/// One thing to draw.
+#[derive(Debug)]
+pub(super) enum Mark {
+    /// A straight line.
+    Line { from: (f32, f32), to: (f32, f32), colour: Colour, width: f32, dash: &'static [f32] },
+    /// A curve, cut off at the edges of the plot. `tip` says what it is.
+    Curve { points: Vec<(f32, f32)>, colour: Colour, dash: &'static [f32], tip: String },
+    /// Text whose base line begins, has its middle or ends at a point; turned, it runs upwards.
+    Text { at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor, turned: bool },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Width of a curve.
+pub(super) const STROKE: f32 = 1.8;
+
+const TITLE: f32 = 15.0;
+const LABEL: f32 = 12.0;
+const NOTE: f32 = 11.0;
+const MARGIN: f32 = 12.0;
+const NOTE_LINE: f32 = 15.0;
+const LEGEND_LINE: f32 = 18.0;
+/// Length of the piece of a curve in the legend, and the gap behind it.
+const SAMPLE: (f32, f32) = (30.0, 7.0);
+/// A curve is moved by less than this many pixels where points of it are left out.
+const TOLERANCE: f32 = 0.15;
+/// How far down a log axis goes for the sake of a few points.
+const DECADES: f64 = 1e6;
+
+pub(super) fn fitting_size(figure: &Figure) -> Size {
+    let width = 960.0;
+    let legend = if figure.curves.len() > 1 { figure.curves.len() as f32 * LEGEND_LINE } else { 0.0 };
+    let above = heading(figure, width).1;
+    let height = (above + legend + 60.0).clamp(540.0, 6000.0);
+    Size { width: width as u32, height: height as u32 }
+}
+
+pub(super) fn lay_out(figure: &Figure, size: Size) -> Page {
+    let (width, height) = (size.width as f32, size.height as f32);
+    let (mut marks, top) = heading(figure, width);
+    let range = Range::of(figure);
+    let (legend, right) = legend(figure, width, top, height - MARGIN);
+    marks.extend(legend);
+
+    let bottom = height - 46.0;
+    let ticks = range.ticks(((bottom - top) / 45.0) as usize);
+    let labels = ticks.iter().map(|(_, text)| font::width(text, LABEL)).fold(0.0, f32::max);
+    let left = (MARGIN + 20.0 + labels + 8.0).round() + 0.5;
+    let plot =
+        [left, top.round() + 0.5, right.max(left + 40.0).round() + 0.5, bottom.max(top + 30.0).round() + 0.5];
+    let place = Place { plot, range, total: figure.total as f64 };
+
+    marks.extend(y_axis(&place, &ticks, &figure.y_title));
+    marks.extend(x_axis(&place, figure));
+    marks.extend(figure.curves.iter().enumerate().map(|(i, curve)| place.curve(i, curve)));
+    Page { title: figure.title.clone(), size, plot, marks }
+}
+
+/// The range of the vertical axis.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    scale: Scale,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Range {
+    /// With some room at its ends.
+    fn of(figure: &Figure) -> Self {
+        let tight = Self::tight(figure);
+        match figure.scale {
+            Scale::Linear => Self { high: tight.high * 1.05, ..tight },
+            Scale::Log => Self { low: tight.low / 1.15, high: tight.high * 1.15, ..tight },
+        }
+    }
+
+    /// From the lowest to the highest value; a linear one from 0.
+    pub(super) fn tight(figure: &Figure) -> Self {
+        let most = figure.most();
+        let (low, high) = match (figure.scale, figure.least_above_0()) {
+            (Scale::Linear, None) => (0.0, 1.0),
+            (Scale::Linear, Some(_)) => (0.0, most),
+            (Scale::Log, None) => (0.1, 1.0),
+            (Scale::Log, Some(least)) => {
+                let low = if spans_more(figure, most) { least } else { least.max(most / DECADES) };
+                if low == most { (low / 3.0, most * 3.0) } else { (rounded_down(low), most) }
+            }
+        };
+        Self { scale: figure.scale, low, high }
+    }
+
+    fn ticks(&self, number: usize) -> Vec<Tick> {
+        match self.scale {
+            Scale::Linear => ticks::linear(self.high, number.clamp(2, 8)),
+            Scale::Log => ticks::log(self.low, self.high, number.clamp(2, 12)),
+        }
+    }
+
+    /// How far up a value stands: 0 at the lower edge, 1 at the upper one, below 0 where a log axis does
+    /// not reach it.
+    pub(super) fn height(&self, value: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => value / self.high,
+            Scale::Log if value < self.low => -1.0,
+            Scale::Log => (value.log10() - self.low.log10()) / (self.high.log10() - self.low.log10()),
+        }
+    }
+}
+
+/// Whether a curve is below what a log axis shows at most for more than a moment. The last notches of a
+/// ramp to 0 are such a moment: to show them would take all room from the rest.
+fn spans_more(figure: &Figure, most: f64) -> bool {
+    figure.curves.iter().any(|curve| {
+        let below = curve.points.iter().filter(|(_, value)| *value > 0.0 && *value < most / DECADES);
+        20 * below.count() > curve.points.len()
+    })
+}
+
+/// To one significant digit, so that its text is its value.
+fn rounded_down(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    let rounded = (value / power + 1e-9).floor() * power;
+    if rounded > 0.0 { rounded } else { value }
+}
+
+/// Where steps and values stand in pixels.
+struct Place {
+    plot: [f32; 4],
+    range: Range,
+    total: f64,
+}
+
+impl Place {
+    fn x(&self, step: f64) -> f32 {
+        let [left, _, right, _] = self.plot;
+        left + (step / self.total) as f32 * (right - left)
+    }
+
+    fn y(&self, value: f64) -> f32 {
+        let [_, top, _, bottom] = self.plot;
+        // Below the axis means out of sight, by more than the width of any line.
+        bottom - (self.range.height(value).max(-0.5) as f32) * (bottom - top)
+    }
+
+    fn curve(&self, i: usize, curve: &Curve) -> Mark {
+        let points: Vec<(f32, f32)> =
+            curve.points.iter().map(|(step, value)| (self.x(*step), self.y(*value))).collect();
+        let (colour, dash) = style(i);
+        let end = |point: Option<&(f64, f64)>| point.map_or(0.0, |(_, value)| *value);
+        let tip = format!(
+            "{}: from {} to {}",
+            curve.name,
+            crate::lr(end(curve.points.first())),
+            crate::lr(end(curve.points.last()))
+        );
+        Mark::Curve { points: simplified(&points), colour, dash, tip }
+    }
+}
+
+/// Title and notes, and where the plot may begin.
+fn heading(figure: &Figure, width: f32) -> (Vec<Mark>, f32) {
+    let room = width - 2.0 * MARGIN;
+    let mut marks = Vec::new();
+    let mut y = MARGIN;
+    if !figure.title.is_empty() {
+        y += TITLE;
+        marks.push(text((MARGIN, y), font::shortened(&figure.title, TITLE, room), TITLE, INK, Anchor::Start));
+        y += 6.0;
+    }
+    for note in notes(figure) {
+        for line in wrapped(&note, room) {
+            y += NOTE_LINE;
+            marks.push(text((MARGIN, y), line, NOTE, FAINT, Anchor::Start));
+        }
+    }
+    let gap = if marks.is_empty() { 0.0 } else { 14.0 };
+    (marks, y + gap)
+}
+
+/// The figure's notes, and what a log axis does not show.
+pub(super) fn notes(figure: &Figure) -> Vec<String> {
+    let low = Range::tight(figure).low;
+    let hidden = figure.scale == Scale::Log && figure.values().any(|value| value < low);
+    let below = || format!("a log axis has no 0: what is below {} is not shown", crate::lr(low));
+    figure.notes.iter().cloned().chain(hidden.then(below)).collect()
+}
+
+/// A note in lines that fit.
+fn wrapped(note: &str, room: f32) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in note.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if font::width(&format!("{line} {word}"), NOTE) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(font::shortened(word, NOTE, room)),
+        }
+    }
+    lines
+}
+
+/// The legend beside the plot, and where the plot must end. One curve needs none.
+fn legend(figure: &Figure, width: f32, top: f32, bottom: f32) -> (Vec<Mark>, f32) {
+    if figure.curves.len() < 2 {
+        return (Vec::new(), width - MARGIN - 8.0);
+    }
+    // With little room the lines come closer together; what still does not fit is counted.
+    let room = (bottom - top).max(LEGEND_LINE);
+    let line = (room / figure.curves.len() as f32).clamp(11.0, LEGEND_LINE);
+    let letters = LABEL.min(line - 2.0);
+    let fit = (room / line) as usize;
+    let shown = if figure.curves.len() > fit { fit.saturating_sub(1) } else { figure.curves.len() };
+    let most = width * 0.36;
+    let names: Vec<String> =
+        figure.curves.iter().take(shown).map(|c| font::shortened(&c.name, letters, most)).collect();
+    let hidden = figure.curves.len() - shown;
+    let rest = format!("and {hidden} more");
+    let widest = names.iter().chain((hidden > 0).then_some(&rest)).map(|name| font::width(name, letters));
+    let left = width - MARGIN - widest.fold(0.0, f32::max) - SAMPLE.0 - SAMPLE.1;
+    let mut marks = Vec::new();
+    for (i, name) in names.into_iter().enumerate() {
+        let y = (top + (i as f32 + 0.5) * line).round() + 0.5;
+        let (colour, dash) = style(i);
+        marks.push(Mark::Line {
+            from: (left, y),
+            to: (left + SAMPLE.0, y),
+            colour,
+            width: STROKE + 0.2,
+            dash,
+        });
+        let at = (left + SAMPLE.0 + SAMPLE.1, y + 0.36 * letters);
+        marks.push(text(at, name, letters, INK, Anchor::Start));
+    }
+    if hidden > 0 {
+        let y = top + (shown as f32 + 0.5) * line + 0.36 * letters;
+        marks.push(text((left + SAMPLE.0 + SAMPLE.1, y), rest, letters, FAINT, Anchor::Start));
+    }
+    (marks, left - 18.0)
+}
+
+fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
+    let [left, top, right, bottom] = place.plot;
+    let mut marks = Vec::new();
+    for (value, label) in ticks {
+        let y = place.y(*value).floor() + 0.5;
+        if y <= bottom + 1.0 && y >= top - 1.0 {
+            marks.push(line((left, y), (right, y), GRID));
+            marks.push(text((left - 7.0, y + 0.36 * LABEL), label.clone(), LABEL, INK, Anchor::End));
+        }
+    }
+    marks.push(line((left, top), (left, bottom), AXIS));
+    let title = font::shortened(title, LABEL, bottom - top + 8.0);
+    let at = (MARGIN + LABEL - 2.0, (top + bottom) / 2.0);
+    marks.push(Mark::Text {
+        at,
+        text: title,
+        size: LABEL,
+        colour: INK,
+        anchor: Anchor::Middle,
+        turned: true,
+    });
+    marks
+}
+
+fn x_axis(place: &Place, figure: &Figure) -> Vec<Mark> {
+    let [left, _, right, bottom] = place.plot;
+    let mut marks = vec![line((left, bottom), (right, bottom), AXIS)];
+    for (step, label) in ticks::steps(figure.total, ((right - left) / 75.0).clamp(2.0, 12.0) as usize) {
+        let x = place.x(step).floor() + 0.5;
+        marks.push(line((x, bottom), (x, bottom + 4.0), AXIS));
+        marks.push(text((x, bottom + 17.0), label, LABEL, INK, Anchor::Middle));
+    }
+    let title = font::shortened(&figure.x_title, LABEL, right - left + 40.0);
+    marks.push(text(((left + right) / 2.0, bottom + 36.0), title, LABEL, INK, Anchor::Middle));
+    marks
+}
+
+fn line(from: (f32, f32), to: (f32, f32), colour: Colour) -> Mark {
+    Mark::Line { from, to, colour, width: 1.0, dash: &[] }
+}
+
+fn text(at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor) -> Mark {
+    Mark::Text { at, text, size, colour, anchor, turned: false }
+}
+
+/// Leaves out points that hardly move the line (Ramer 1972; Douglas and Peucker 1973).
+fn simplified(points: &[(f32, f32)]) -> Vec<(f32, f32)> {
+    let mut keep = vec![false; points.len()];
+    let mut stretches = vec![(0, points.len().saturating_sub(1))];
+    while let Some((first, last)) = stretches.pop() {
+        for end in [first, last] {
+            if let Some(keep) = keep.get_mut(end) {
+                *keep = true;
+            }
+        }
+        let (Some(a), Some(b)) = (points.get(first), points.get(last)) else { continue };
+        let between = points.iter().enumerate().take(last).skip(first + 1);
+        let far = between.map(|(i, point)| (i, distance(*point, *a, *b))).max_by(|x, y| x.1.total_cmp(&y.1));
+        if let Some((i, distance)) = far
+            && distance > TOLERANCE
+        {
+            stretches.push((first, i));
+            stretches.push((i, last));
+        }
+    }
+    points.iter().zip(keep).filter(|(_, keep)| *keep).map(|(point, _)| *point).collect()
+}
+
+/// From a point to the stretch between two others.
+fn distance(point: (f32, f32), a: (f32, f32), b: (f32, f32)) -> f32 {
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    let length = dx * dx + dy * dy;
+    let along = if length > 0.0 { ((point.0 - a.0) * dx + (point.1 - a.1) * dy) / length } else { 0.0 };
+    let along = along.clamp(0.0, 1.0);
+    (point.0 - a.0 - along * dx).hypot(point.1 - a.1 - along * dy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_points_that_matter_are_kept() {
+        let straight: Vec<(f32, f32)> = (0..100).map(|i| (i as f32, 2.0 * i as f32)).collect();
+        assert_eq!(simplified(&straight), [(0.0, 0.0), (99.0, 198.0)]);
+        let step = [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 9.0), (3.0, 9.0)];
+        assert_eq!(simplified(&step), [(0.0, 0.0), (2.0, 0.0), (2.0, 9.0), (3.0, 9.0)]);
+        assert_eq!(simplified(&[]), []);
+    }
+
+    fn figure(scale: Scale, values: &[f64]) -> Figure {
+        let points = values.iter().enumerate().map(|(i, value)| (i as f64, *value)).collect();
+        Figure {
+            title: "a".to_owned(),
+            notes: Vec::new(),
+            x_title: "step".to_owned(),
+            y_title: "lr".to_owned(),
+            scale,
+            total: values.len() as u64,
+            curves: vec![Curve { name: "a".to_owned(), points }],
+        }
+    }
+
+    #[test]
+    fn every_mark_stands_on_the_page_whatever_the_values() {
+        let most = f64::from(f32::MAX);
+        for values in [&[0.0, 0.0][..], &[1e-300, 0.0], &[most, 1.0], &[0.1, 0.1], &[1.0], &[5e-324, most]] {
+            for scale in [Scale::Linear, Scale::Log] {
+                for size in [Size { width: 200, height: 200 }, Size { width: 960, height: 540 }] {
+                    let page = lay_out(&figure(scale, values), size);
+                    for mark in &page.marks {
+                        let points = match mark {
+                            Mark::Line { from, to, .. } => vec![*from, *to],
+                            Mark::Text { at, .. } => vec![*at],
+                            Mark::Curve { points, .. } => {
+                                assert!(points.iter().all(|(x, y)| x.is_finite() && y.is_finite()));
+                                continue;
+                            }
+                        };
+                        for (x, y) in points {
+                            assert!((0.0..=size.width as f32).contains(&x), "{values:?} {size:?} {mark:?}");
+                            assert!((0.0..=size.height as f32).contains(&y), "{values:?} {size:?} {mark:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_leaves_a_log_axis_and_a_note_says_so() {
+        let figure = figure(Scale::Log, &[1.0, 0.5, 0.0]);
+        let page = lay_out(&figure, figure.fitting_size());
+        let last = page.marks.iter().find_map(|mark| match mark {
+            Mark::Curve { points, .. } => points.last(),
+            _ => None,
+        });
+        assert!(last.is_some_and(|(_, y)| *y > page.plot[3] + 50.0));
+        assert!(
+            page.marks.iter().any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("no 0")))
+        );
+    }
+
+    #[test]
+    fn a_legend_that_does_not_fit_says_how_many_it_leaves_out() {
+        let mut figure = figure(Scale::Linear, &[1.0, 0.5]);
+        figure.curves =
+            (0..60).map(|i| Curve { name: format!("s{i}"), ..figure.curves[0].clone() }).collect();
+        let texts = |size| {
+            let texts = lay_out(&figure, size).marks.into_iter().filter_map(|mark| match mark {
+                Mark::Text { text, .. } => Some(text),
+                _ => None,
+            });
+            texts.collect::<Vec<_>>()
+        };
+        let fitting = texts(figure.fitting_size());
+        assert!((0..60).all(|i| fitting.contains(&format!("s{i}"))));
+        assert!(texts(Size { width: 400, height: 300 }).iter().any(|text| text.ends_with(" more")));
+    }
+}

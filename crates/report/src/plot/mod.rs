@@ -1,0 +1,114 @@
+//! Pictures of lr curves: what is drawn ([`Figure`]), and its three forms (SVG, PNG, text for a
+//! terminal). Curves are sampled by `sample`, laid out once by `layout`, and only then written, so that
+//! SVG and PNG show the same. No files and no terminals are touched here.
+
+pub mod bowl;
+mod example;
+mod font;
+mod layout;
+mod palette;
+mod png;
+mod sample;
+mod svg;
+mod terminal;
+mod ticks;
+
+pub use example::{RUN, RUN_WORDS, example};
+pub use palette::STYLES;
+pub use sample::{COLUMNS, curve};
+
+/// A picture of curves over the steps of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Above the picture; may be empty.
+    pub title: String,
+    /// Under the title: what was held fixed, what was left out. One line each.
+    pub notes: Vec<String>,
+    /// Title of the horizontal axis, with its unit.
+    pub x_title: String,
+    /// Title of the vertical axis, with its unit.
+    pub y_title: String,
+    /// The scale of the vertical axis.
+    pub scale: Scale,
+    /// Length of the run in steps, at least 1: the horizontal axis.
+    pub total: u64,
+    /// The curves, in the order of the legend.
+    pub curves: Vec<Curve>,
+}
+
+/// The scale of the vertical axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// From 0.
+    Linear,
+    /// Powers of ten. What is 0 lies below it.
+    Log,
+}
+
+/// One curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// Its name in the legend.
+    pub name: String,
+    /// Step and value, in the order of the steps; values are at least 0.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+/// The sizes that a picture may have, in pixels each way.
+pub const SIZES: std::ops::RangeInclusive<u32> = 200..=6000;
+
+impl Figure {
+    /// A size that gives the curves room and the legend all its lines.
+    pub fn fitting_size(&self) -> Size {
+        layout::fitting_size(self)
+    }
+
+    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
+    pub fn svg(&self, size: Size) -> String {
+        svg::write(&layout::lay_out(self, size))
+    }
+
+    /// The picture as a PNG file; `None` if there is no memory for it.
+    pub fn png(&self, size: Size) -> Option<Vec<u8>> {
+        png::write(&layout::lay_out(self, size))
+    }
+
+    /// The picture in braille dots, at most `width` columns wide, without colours. Several curves get a
+    /// panel each, on one scale.
+    pub fn text(&self, width: usize) -> String {
+        terminal::write(self, width)
+    }
+
+    /// Letters of its names that the PNG's font does not have: boxes stand for them. An SVG is written in
+    /// the reader's fonts.
+    pub fn letters_without_glyph(&self) -> Vec<char> {
+        let names = self.curves.iter().map(|curve| curve.name.as_str()).chain([self.title.as_str()]);
+        let mut letters: Vec<char> = names.flat_map(str::chars).filter(|c| !font::has(*c)).collect();
+        letters.sort_unstable();
+        letters.dedup();
+        letters
+    }
+
+    /// The largest value.
+    fn most(&self) -> f64 {
+        self.values().fold(0.0, f64::max)
+    }
+
+    /// The smallest value above 0.
+    fn least_above_0(&self) -> Option<f64> {
+        self.values().filter(|value| *value > 0.0).min_by(f64::total_cmp)
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.curves.iter().flat_map(|curve| curve.points.iter().map(|(_, value)| *value))
+    }
+}

@@ -1,0 +1,112 @@
+//! A page as an SVG file.
+
+use std::fmt::Write;
+
+use super::layout::{Anchor, Mark, Page, STROKE};
+use super::palette::{Colour, PAPER};
+
+pub(super) fn write(page: &Page) -> String {
+    let (width, height) = (page.size.width, page.size.height);
+    let [left, top, right, bottom] = page.plot;
+    let mut svg = String::new();
+    // Writing to memory does not fail.
+    let _ = write!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" font-family=\"Helvetica, Arial, sans-serif\" role=\"img\">\n\
+         <title>{}</title>\n\
+         <clipPath id=\"plot\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
+        escaped(&page.title),
+        short(left),
+        short(top - STROKE),
+        short(right - left + STROKE),
+        short(bottom - top + 2.0 * STROKE),
+        hex(PAPER),
+    );
+    for mark in &page.marks {
+        draw(&mut svg, mark);
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn draw(svg: &mut String, mark: &Mark) {
+    let _ = match mark {
+        Mark::Line { from, to, colour, width, dash } => writeln!(
+            svg,
+            "<path d=\"M{} {}L{} {}\" stroke=\"{}\" stroke-width=\"{}\"{}/>",
+            short(from.0),
+            short(from.1),
+            short(to.0),
+            short(to.1),
+            hex(*colour),
+            short(*width),
+            dashed(dash)
+        ),
+        Mark::Curve { points, colour, dash, tip } => {
+            let points: Vec<String> =
+                points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+            writeln!(
+                svg,
+                "<polyline clip-path=\"url(#plot)\" fill=\"none\" stroke=\"{}\" stroke-width=\"{STROKE}\" \
+                 stroke-linejoin=\"round\"{} points=\"{}\"><title>{}</title></polyline>",
+                hex(*colour),
+                dashed(dash),
+                points.join(" "),
+                escaped(tip)
+            )
+        }
+        Mark::Text { at: (x, y), text, size, colour, anchor, turned } => {
+            let anchor = match anchor {
+                Anchor::Start => "",
+                Anchor::Middle => " text-anchor=\"middle\"",
+                Anchor::End => " text-anchor=\"end\"",
+            };
+            let (x, y) = (short(*x), short(*y));
+            let turn = if *turned { format!(" transform=\"rotate(-90 {x} {y})\"") } else { String::new() };
+            writeln!(
+                svg,
+                "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{anchor}{turn}>{}</text>",
+                short(*size),
+                hex(*colour),
+                escaped(text)
+            )
+        }
+    };
+}
+
+fn dashed(dash: &[f32]) -> String {
+    if dash.is_empty() {
+        return String::new();
+    }
+    let lengths: Vec<String> = dash.iter().map(|length| short(*length)).collect();
+    format!(" stroke-dasharray=\"{}\"", lengths.join(" "))
+}
+
+fn hex([red, green, blue]: Colour) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// A tenth of a pixel is enough for every line.
+fn short(x: f32) -> String {
+    let text = format!("{x:.1}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// Text that may stand in an element or an attribute; characters that XML does not allow are replaced.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}

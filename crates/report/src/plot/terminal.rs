@@ -1,0 +1,186 @@
+//! A figure as text: curves in braille dots, two by four to a letter. No colours: what is told apart is
+//! told apart by its panel, on every background and in a file.
+
+use super::layout::{self, Range};
+use super::{Curve, Figure, ticks};
+
+/// The dots of a letter, from the top, left and right column.
+const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
+pub(super) fn write(figure: &Figure, width: usize) -> String {
+    let width = width.max(24);
+    let mut text = String::new();
+    if !figure.title.is_empty() {
+        push(&mut text, &cut(&figure.title, width));
+    }
+    for note in layout::notes(figure) {
+        crate::wrap::wrapped(&printable(&note), width).iter().for_each(|line| push(&mut text, line));
+    }
+    if !text.is_empty() && !figure.curves.is_empty() {
+        text.push('\n');
+    }
+    let range = Range::tight(figure);
+    let many = figure.curves.len() > 3;
+    let abreast = if many && width >= 70 { 2 } else { 1 };
+    let rows = match figure.curves.len() {
+        1 => 12,
+        2 | 3 => 7,
+        _ => 5,
+    };
+    let panel_width = (width - 3 * (abreast - 1)) / abreast;
+    for beside in figure.curves.chunks(abreast) {
+        let panels: Vec<Vec<String>> =
+            beside.iter().map(|curve| panel(figure, curve, range, panel_width, rows)).collect();
+        for i in 0..panels.iter().map(Vec::len).max().unwrap_or(0) {
+            let line: Vec<String> = panels
+                .iter()
+                .map(|panel| format!("{:panel_width$}", panel.get(i).map_or("", String::as_str)))
+                .collect();
+            push(&mut text, line.join("   ").trim_end());
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+/// One curve with its name, its axes and their titles.
+fn panel(figure: &Figure, curve: &Curve, range: Range, width: usize, rows: usize) -> Vec<String> {
+    let (high, low) = (crate::lr(range.high), crate::lr(range.low));
+    let margin = high.chars().count().max(low.chars().count());
+    let columns = width.saturating_sub(margin + 2).max(8);
+    let mut lines = Vec::new();
+    let alone = figure.curves.len() == 1;
+    lines.push(cut(if alone { &figure.y_title } else { &curve.name }, width));
+    for (i, row) in dots(curve, range, figure.total, columns, rows).into_iter().enumerate() {
+        let (label, edge) = match i {
+            0 => (high.as_str(), '┤'),
+            i if i + 1 == rows => (low.as_str(), '┤'),
+            _ => ("", '│'),
+        };
+        lines.push(format!("{label:>margin$} {edge}{row}"));
+    }
+    lines.push(format!("{:margin$} └{}", "", "─".repeat(columns)));
+    lines.push(format!("{:margin$}  {}", "", below(figure, columns)));
+    if !alone {
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// The marks of the horizontal axis: 0, the middle if there is room, the end.
+fn below(figure: &Figure, columns: usize) -> String {
+    let last = figure.total.saturating_sub(1).max(1);
+    let end = ticks::count(last);
+    let title = figure.x_title.split(' ').next().unwrap_or_default();
+    let inner = columns.saturating_sub(1 + end.chars().count());
+    format!("0{title:^inner$}{end}")
+}
+
+/// The curve in letters of braille.
+fn dots(curve: &Curve, range: Range, total: u64, columns: usize, rows: usize) -> Vec<String> {
+    let (across, down) = (2 * columns, 4 * rows);
+    let last = total.saturating_sub(1).max(1) as f64;
+    let mut cells = vec![vec![0_u32; columns]; rows];
+    let mut set = |x: i64, y: i64| {
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
+        let dot = DOTS.get(y % 4).and_then(|row| row.get(x % 2));
+        if let (Some(cell), Some(dot)) = (cells.get_mut(y / 4).and_then(|row| row.get_mut(x / 2)), dot) {
+            *cell |= dot;
+        }
+    };
+    let place = |(step, value): &(f64, f64)| {
+        let x = (step / last * (across - 1) as f64).round() as i64;
+        let y = ((1.0 - range.height(*value).max(-0.5)) * (down - 1) as f64).round() as i64;
+        (x, y)
+    };
+    for pair in curve.points.windows(2) {
+        if let [a, b] = pair {
+            join(place(a), place(b), &mut set);
+        }
+    }
+    cells
+        .into_iter()
+        .map(|row| {
+            let letters = row.into_iter().map(|cell| match cell {
+                0 => ' ',
+                cell => char::from_u32(0x2800 + cell).unwrap_or(' '),
+            });
+            letters.collect::<String>()
+        })
+        .collect()
+}
+
+/// Every dot from one to another.
+fn join(a: (i64, i64), b: (i64, i64), set: &mut impl FnMut(i64, i64)) {
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    let steps = dx.abs().max(dy.abs());
+    for i in 0..=steps {
+        let share = if steps == 0 { 0.0 } else { i as f64 / steps as f64 };
+        set(a.0 + (dx as f64 * share).round() as i64, a.1 + (dy as f64 * share).round() as i64);
+    }
+}
+
+/// At most so many letters, none of which can move a terminal's cursor.
+fn cut(text: &str, most: usize) -> String {
+    let text = printable(text);
+    if text.chars().count() <= most {
+        return text;
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scale;
+    use super::*;
+
+    fn figure(names: &[&str]) -> Figure {
+        let points = (0..9).map(|t| (f64::from(t), 1.0 - f64::from(t) / 8.0)).collect::<Vec<_>>();
+        Figure {
+            title: "a \u{1b}[2J title".to_owned(),
+            notes: Vec::new(),
+            x_title: "step".to_owned(),
+            y_title: "lr".to_owned(),
+            scale: Scale::Linear,
+            total: 9,
+            curves: names
+                .iter()
+                .map(|name| Curve { name: (*name).to_owned(), points: points.clone() })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_line_falls_from_the_upper_left_to_the_lower_right() {
+        let text = write(&figure(&["a"]), 30);
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains(['┤', '│'])).collect();
+        assert_eq!(rows.len(), 12);
+        assert!(
+            rows[0].starts_with("1 ┤⠑") || rows[0].starts_with("1 ┤⠉") || rows[0].starts_with("1 ┤⠙"),
+            "{text}"
+        );
+        assert!(rows[11].starts_with("0 ┤") && rows[11].chars().count() == 30, "{text}");
+        assert!(text.ends_with("8\n"), "{text}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_asked_and_nothing_moves_the_cursor() {
+        for names in [&["a"][..], &["a", "b"], &["a", "b", "c", "d", &"long ".repeat(50)]] {
+            for width in [24, 79, 80, 120] {
+                let text = write(&figure(names), width);
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+                assert!(!text.contains('\u{1b}'));
+            }
+        }
+    }
+}
