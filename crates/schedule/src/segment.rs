@@ -17,6 +17,8 @@ pub(crate) struct At {
     pub(crate) tick: f64,
     /// Steps in an epoch, if the run knows epochs.
     pub(crate) epoch: Option<f64>,
+    /// Length of the whole run in steps.
+    pub(crate) run: f64,
     /// Whether lengths come to whole ticks; not under `clock: epoch_fraction`.
     pub(crate) whole: bool,
 }
@@ -25,7 +27,8 @@ impl At {
     /// The begin of a whole run of `total` steps.
     pub(crate) fn run(total: u64, base: f64, steps_per_epoch: Option<u64>) -> Self {
         let epoch = steps_per_epoch.map(|steps| steps as f64);
-        Self { s: 0.0, step: 0.0, begin: 0.0, len: total as f64, base, tick: 1.0, epoch, whole: true }
+        let len = total as f64;
+        Self { s: 0.0, step: 0.0, begin: 0.0, len, base, tick: 1.0, epoch, run: len, whole: true }
     }
 
     /// The same segment at another position.

@@ -17,7 +17,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: Ends {
         before: "base at s = 0: the expression does not count there",
         at: "base times all factors up to S - 1",
-        after: "goes on for three more of its length (at least to step 10,000) and stays there; a number alone, as in \"0.95\", for ever",
+        after: "goes on to four times the length of the run (at least to step 10,000) and stays there; a number alone, as in \"0.95\", for ever",
     },
     source: "torch MultiplicativeLR",
     example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
@@ -28,8 +28,9 @@ pub(crate) static ENTRY: Entry = Entry {
     }),
 };
 
-/// The product goes on to so many lengths of its segment, and at least to this step.
-const LENGTHS: f64 = 4.0;
+/// The product goes on to so many lengths of the run, and at least to this step: a far position costs no
+/// more than that.
+const RUNS: f64 = 4.0;
 const LEAST: f64 = 10_000.0;
 
 /// One product in so many is kept.
@@ -70,7 +71,7 @@ impl Multiplicative {
         if !self.expression.says_names() {
             return libm::pow(self.factor(at, 0.0), s as f64);
         }
-        let s = s.min((at.len * LENGTHS).max(LEAST) as u64);
+        let s = s.min((at.run / at.tick * RUNS).max(LEAST) as u64);
         let of = [at.len, at.base, at.tick, at.epoch.unwrap_or(0.0)].map(f64::to_bits);
         // A poisoned lock holds whole products all the same.
         let mut all = self.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

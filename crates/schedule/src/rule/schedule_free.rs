@@ -10,7 +10,7 @@ use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "schedule_free",
-    aliases: &["ScheduleFree", "SGDScheduleFree", "AdamWScheduleFree", "schedulefree"],
+    aliases: &["ScheduleFree", "SGDScheduleFree", "AdamWScheduleFree"],
     summary: "a constant lr after a warmup; the weights are averaged",
     formula: "lr(t) = base min(1, k / W), k = t + 1. The optimiser, without its momentum (AdamW: with beta1 = 0), moves z by the \
               gradient at y, with weight decay at y; then x = (1 - c) x + c z and y = (1 - momentum) z + momentum x, with c = \
