@@ -10,6 +10,7 @@ pub mod combine;
 mod exact;
 mod expression;
 pub mod fields;
+pub mod formula;
 mod leaf;
 pub mod length;
 mod lr_value;
@@ -180,6 +181,11 @@ impl Schedule {
     /// The momentum (Adam: beta1) of update `t`, where the schedule cycles it.
     pub fn momentum(&self, t: u64) -> Option<f64> {
         self.node.root.momentum(&self.at(t))
+    }
+
+    /// lr(t) at every step of the run, written out. `None` if it depends on more than t.
+    pub fn formula(&self) -> Option<formula::Term> {
+        self.node.root.formula(&formula::Position::run(&self.run))
     }
 
     /// Whether lr(t) depends on more than t.

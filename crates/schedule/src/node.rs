@@ -4,6 +4,7 @@
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
+use crate::formula::{Position, Term};
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
 use crate::lr_value::lr_value;
@@ -34,6 +35,9 @@ enum What {
 /// A combinator: its lr follows from its children's.
 pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     fn lr(&self, at: &At, memories: &Memories) -> f64;
+
+    /// The lr as a term; `None` where it depends on more than t.
+    fn formula(&self, at: &Position) -> Option<Term>;
 
     /// The children that are at work at a position, each with its own position.
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
@@ -219,6 +223,41 @@ impl Part {
         };
         // NaN, too, fails the comparison.
         if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }
+    }
+
+    /// [`Part::local`], as terms.
+    fn local_formula(&self, at: &Position) -> Position {
+        let steps = at.len.clone() * at.tick;
+        let epochs = |epoch: f64, s: Term, whole| Position {
+            s,
+            len: steps.clone() / epoch,
+            tick: epoch,
+            whole,
+            ..at.clone()
+        };
+        match (self.clock, at.epoch) {
+            (None, _) | (_, None) => at.clone(),
+            (Some(Clock::Step), _) => {
+                Position { s: at.step.clone(), len: steps, tick: 1.0, whole: true, ..at.clone() }
+            }
+            (Some(Clock::Epoch), Some(epoch)) => {
+                epochs(epoch, at.step.clone().divide_down(epoch.into()).named("epoch"), true)
+            }
+            (Some(Clock::EpochFraction), Some(epoch)) => {
+                epochs(epoch, (at.step.clone() / epoch).named("epoch"), false)
+            }
+        }
+    }
+
+    /// The lr at any position, as a term; `None` where it depends on more than t.
+    pub(crate) fn formula(&self, at: &Position) -> Option<Term> {
+        let at = self.local_formula(at);
+        let lr = match &self.what {
+            What::Leaf(leaf) => leaf.formula(&at),
+            What::Rule(..) => return None,
+            What::Branch(branch) => branch.formula(&at)?,
+        };
+        Some(lr.at_least(0.0))
     }
 
     /// The momentum at a position, where a leaf at work there cycles it.

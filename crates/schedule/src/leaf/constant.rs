@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, param};
+use crate::formula::{Position, Term};
 use crate::lr_value::LrValue;
 use crate::segment::At;
 
@@ -24,5 +25,9 @@ pub(crate) struct Constant {
 impl Leaf for Constant {
     fn lr(&self, at: &At) -> f64 {
         self.value.of(at.base)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        self.value.formula(&at.base)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -37,6 +38,12 @@ impl Leaf for Exponential {
         let every = self.every.ticks(at);
         let n = if self.staircase { at.stretches(every) } else { at.s / every };
         at.base * libm::pow(self.gamma, n)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let every = self.every.formula(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        at.base.clone() * Term::from(self.gamma).power(n)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

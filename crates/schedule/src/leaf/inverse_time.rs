@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -39,6 +40,12 @@ impl Leaf for InverseTime {
         let every = self.every.ticks(at);
         let n = if self.staircase { at.stretches(every) } else { at.s / every };
         at.base / libm::pow(1.0 + self.rate * n, self.power)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let every = self.every.formula(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        at.base.clone() / (Term::from(1.0) + Term::from(self.rate) * n).power(self.power)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -1,5 +1,6 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
+use crate::formula::{Position, Term};
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -21,6 +22,9 @@ pub(crate) mod step;
 pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
     /// The lr at a position, at least 0. Costs the same at every position.
     fn lr(&self, at: &At) -> f64;
+
+    /// The lr as a term.
+    fn formula(&self, at: &Position) -> Term;
 
     /// The momentum at a position, where the kind cycles it.
     fn momentum(&self, _at: &At) -> Option<f64> {

@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
@@ -98,6 +99,39 @@ impl Leaf for Multistep {
             Drops::Values(values) => {
                 let n = self.at.iter().filter(|m| passed(m)).count();
                 values.get(n).map_or(0.0, |value| value.of(at.base))
+            }
+        }
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        // Milestones that depend on a length that changes from cycle to cycle are compared one by one.
+        let milestones: Vec<Term> = self.at.iter().map(|m| m.formula(at)).collect();
+        let s = at.s.clone() + self.offset;
+        let table: Option<Vec<f64>> = milestones.iter().map(Term::number).collect();
+        let passed = match &table {
+            Some(table) => s.clone().passed(table),
+            None => milestones.iter().fold(Term::from(0.0), |n, m| {
+                n + Term::choose(s.clone().reaches(m.clone()), 1.0.into(), 0.0.into())
+            }),
+        };
+        match &self.drops {
+            Drops::Gamma(gamma) => at.base.clone() * Term::from(*gamma).power(passed),
+            Drops::Gammas(gammas) => {
+                let products = gammas.iter().scan(1.0, |product, gamma| {
+                    *product *= gamma;
+                    Some(*product)
+                });
+                at.base.clone() * passed.entry(&[1.0].into_iter().chain(products).collect::<Vec<_>>())
+            }
+            Drops::Values(values) => {
+                let values: Vec<Term> = values.iter().map(|value| value.formula(&at.base)).collect();
+                match values.iter().map(Term::number).collect::<Option<Vec<f64>>>() {
+                    Some(values) => passed.entry(&values),
+                    None => milestones.iter().zip(values.iter().skip(1)).fold(
+                        values.first().cloned().unwrap_or(0.0.into()),
+                        |lr, (m, value)| Term::choose(s.clone().reaches(m.clone()), value.clone(), lr),
+                    ),
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -32,6 +33,10 @@ struct Step {
 impl Leaf for Step {
     fn lr(&self, at: &At) -> f64 {
         at.base * libm::pow(self.gamma, at.stretches(self.every.ticks(at)))
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        at.base.clone() * Term::from(self.gamma).power(at.stretches(self.every.formula(at)))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,8 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cosine",
@@ -40,5 +41,9 @@ impl Shape for Cosine {
     fn left(&self, p: f64) -> f64 {
         let wave = (1.0 + libm::cos(TAU * self.cycles * p)) / 2.0;
         libm::pow(wave, self.exponent)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        (Term::from(2.0 * self.cycles) * p.p.clone()).wave().power(self.exponent)
     }
 }

@@ -1,7 +1,8 @@
 //! A straight line.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "linear",
@@ -20,5 +21,14 @@ pub(crate) struct Linear;
 impl Shape for Linear {
     fn left(&self, p: f64) -> f64 {
         1.0 - p
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        p.left.clone()
+    }
+
+    fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
+        let rises = from.ends().1 <= to.ends().0;
+        if rises { from.towards(to, p.p.clone()) } else { to.towards(from, p.left.clone()) }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
+use crate::formula::{Position, Term};
 use crate::leaf::Leaf;
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -59,6 +60,14 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
         blend(to, from, self.left(p))
     }
 
+    /// [`Shape::left`], as a term.
+    fn left_formula(&self, p: &Progress) -> Term;
+
+    /// The lr, as a term.
+    fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
+        to.towards(from, self.left_formula(p))
+    }
+
     /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
     /// is known only after them.
     fn needs_positive_ends(&self) -> bool {
@@ -78,6 +87,29 @@ pub(crate) enum Sample {
 /// How progress becomes what the formula takes: p^k.
 pub(crate) fn bent(p: f64, k: f64) -> f64 {
     if k == 1.0 { p } else { libm::pow(p, k) }
+}
+
+/// Progress as a term, and the share that is left, written so that nothing cancels near the end.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) p: Term,
+    pub(crate) left: Term,
+}
+
+impl Progress {
+    /// `num / den`.
+    fn of(num: Term, den: Term) -> Self {
+        Self { p: num.clone() / den.clone(), left: (den.clone() - num) / den }
+    }
+
+    /// [`bent`].
+    pub(crate) fn bent(self, k: f64) -> Self {
+        if k == 1.0 {
+            return self;
+        }
+        let p = self.p.power(k);
+        Self { left: Term::from(1.0) - p.clone(), p }
+    }
 }
 
 impl Sample {
@@ -101,6 +133,36 @@ impl Sample {
             Sample::Open => (s + 1.0) / (n + 1.0),
         }
     }
+
+    /// [`Sample::progress`], as what is divided and what it is divided by.
+    fn share(self, s: Term, n: Term) -> (Term, Term) {
+        match self {
+            Sample::Left => (s, n),
+            Sample::Right => (s + 1.0, n),
+            Sample::Closed => (s, Term::choose(n.clone().up_to(1.0), 1.0.into(), n - 1.0)),
+            Sample::Open => (s + 1.0, n + 1.0),
+        }
+    }
+
+    /// [`Sample::progress`], as a term.
+    pub(crate) fn formula(self, s: Term, n: Term) -> Progress {
+        let (num, den) = self.share(s, n);
+        Progress::of(num, den)
+    }
+
+    /// The same, at most 1.
+    pub(crate) fn capped(self, s: Term, n: Term) -> Progress {
+        let (num, den) = self.share(s, n);
+        Progress::of(num.at_most(den.clone()), den)
+    }
+}
+
+/// What a shape comes to at the end of its way.
+pub(crate) fn finished() -> Progress {
+    Progress { p: 1.0.into(), left: 0.0.into() }
+}
+
+impl Sample {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +216,30 @@ impl Leaf for Ramp {
         };
         // `continue` may cross 0.
         self.shape.value(bent(p, self.k), self.from.of(at.base), self.to.of(at.base)).max(0.0)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at));
+        let s = at.s.clone();
+        let (from, to) = (self.from.formula(&at.base), self.to.formula(&at.base));
+        let value = |p: Progress| self.shape.formula(&p.bent(self.k), from.clone(), to.clone());
+        let running = match self.after {
+            After::Continue => value(self.sample.formula(s, n.clone())),
+            After::Stretch => {
+                let rounds = (s.clone() / n.clone()).function("ceil", f64::ceil).at_least(1.0);
+                value(self.sample.capped(s, n.clone() * rounds))
+            }
+            // Between whole ticks progress may pass 1 before the end is reached.
+            After::Hold | After::Error if self.sample == Sample::Left || (s.is_whole() && n.is_whole()) => {
+                value(self.sample.capped(s, n.clone()))
+            }
+            After::Hold | After::Error => Term::choose(
+                s.clone().reaches(n.clone()),
+                value(finished()),
+                value(self.sample.formula(s, n.clone())),
+            ),
+        };
+        Term::choose(n.up_to(0.0), value(finished()), running)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -1,7 +1,8 @@
 //! One minus a square root: steep first.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_minus_sqrt",
@@ -20,5 +21,9 @@ struct OneMinusSqrt;
 impl Shape for OneMinusSqrt {
     fn left(&self, p: f64) -> f64 {
         1.0 - p.sqrt()
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        Term::from(1.0) - p.p.clone().sqrt()
     }
 }

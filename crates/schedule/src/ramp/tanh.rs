@@ -1,7 +1,8 @@
 //! A hyperbolic tangent: flat, steep, flat.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ANY, Build, Entry, Holds, param};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "tanh",
@@ -34,5 +35,9 @@ struct Tanh {
 impl Shape for Tanh {
     fn left(&self, p: f64) -> f64 {
         0.5 * (1.0 - libm::tanh(self.lb * (1.0 - p) + self.ub * p))
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        (Term::from(1.0) - (p.left.clone() * self.lb + p.p.clone() * self.ub).tanh()) * 0.5
     }
 }
