@@ -10,6 +10,7 @@ pub mod combine;
 mod exact;
 mod expression;
 pub mod fields;
+pub mod known;
 pub mod formula;
 mod leaf;
 pub mod length;
@@ -186,6 +187,18 @@ impl Schedule {
     /// lr(t) at every step of the run, written out. `None` if it depends on more than t.
     pub fn formula(&self) -> Option<formula::Term> {
         self.node.root.formula(&formula::Position::run(&self.run))
+    }
+
+    /// What the schedule is, in words that other libraries have too.
+    pub fn known(&self) -> known::Known {
+        self.node.root.known(&self.run)
+    }
+
+    /// The kinds of the rules in it, each once.
+    pub fn rule_kinds(&self) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        self.node.root.rule_kinds(&self.run, &mut kinds);
+        kinds
     }
 
     /// Whether lr(t) depends on more than t.

@@ -4,6 +4,7 @@
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
@@ -27,8 +28,8 @@ pub(crate) struct Part {
 #[derive(Debug)]
 enum What {
     Leaf(Box<dyn Leaf>),
-    /// A rule and the index of its memory.
-    Rule(usize, Box<dyn Rule>),
+    /// A rule, the index of its memory, and its kind.
+    Rule(usize, Box<dyn Rule>, &'static str),
     Branch(Box<dyn Branch>),
 }
 
@@ -38,6 +39,11 @@ pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
 
     /// The lr as a term; `None` where it depends on more than t.
     fn formula(&self, at: &Position) -> Option<Term>;
+
+    /// What it is, in words that libraries share.
+    fn known(&self, _at: &At) -> Known {
+        Known::Other
+    }
 
     /// The children that are at work at a position, each with its own position.
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
@@ -169,7 +175,7 @@ impl Part {
             Build::Leaf(read) => read(&mut reader).map(What::Leaf),
             Build::Rule(read) => read(&mut reader).map(|rule| {
                 *reader.rules += 1;
-                What::Rule(*reader.rules - 1, rule)
+                What::Rule(*reader.rules - 1, rule, entry.kind)
             }),
         };
         reader.finish_known(entry.all_params().map(|param| param.name));
@@ -215,7 +221,7 @@ impl Part {
         let at = self.local(at);
         let lr = match &self.what {
             What::Leaf(leaf) => leaf.lr(&at),
-            What::Rule(slot, rule) => match memories.get(*slot) {
+            What::Rule(slot, rule, _) => match memories.get(*slot) {
                 Some(slot) => slot.lr(rule.as_ref(), &at),
                 None => rule.start(at.base).lr,
             },
@@ -260,6 +266,31 @@ impl Part {
         Some(lr.at_least(0.0))
     }
 
+    /// What it is in a segment that begins at `at`, in words that libraries share. Those count steps.
+    pub(crate) fn known(&self, at: &At) -> Known {
+        let at = self.local(at);
+        let known = match &self.what {
+            What::Leaf(leaf) => leaf.known(&at),
+            What::Rule(_, rule, _) => rule.known(at.base),
+            What::Branch(branch) => branch.known(&at),
+        };
+        match known {
+            Known::Constant(_) | Known::Step { .. } | Known::Multistep { .. } => known,
+            _ if at.tick == 1.0 => known,
+            _ => Known::Other,
+        }
+    }
+
+    /// The kinds of the rules in it, each once.
+    pub(crate) fn rule_kinds(&self, at: &At, kinds: &mut Vec<&'static str>) {
+        match &self.what {
+            What::Leaf(_) => {}
+            What::Rule(_, _, kind) if kinds.contains(kind) => {}
+            What::Rule(_, _, kind) => kinds.push(kind),
+            What::Branch(branch) => branch.parts(at, &mut |part, at| part.rule_kinds(&at, kinds)),
+        }
+    }
+
     /// The momentum at a position, where a leaf at work there cycles it.
     pub(crate) fn momentum(&self, at: &At) -> Option<f64> {
         let at = self.local(at);
@@ -279,7 +310,7 @@ impl Part {
         let at = self.local(at);
         match &self.what {
             What::Leaf(_) => {}
-            What::Rule(slot, rule) => see(*slot, rule.as_ref(), &at),
+            What::Rule(slot, rule, _) => see(*slot, rule.as_ref(), &at),
             What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
         }
     }
@@ -312,7 +343,7 @@ impl Part {
         let local = self.local(at);
         match &self.what {
             What::Leaf(leaf) => leaf.check(&local, problems),
-            What::Rule(_, rule) => {
+            What::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
                     watch.check(&local, problems);
                 }

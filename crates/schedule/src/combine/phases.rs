@@ -2,6 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::fields::{Field, Fields};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
@@ -127,6 +128,16 @@ impl Branch for Phases {
             let value = part.formula(&here.part(start.clone(), end.clone() - start))?;
             Some(Term::choose(at.s.clone().less(end), value, after))
         })
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let spans = self.spans(at);
+        Known::Phases(
+            spans
+                .filter(|(_, start, end)| end > start)
+                .map(|(phase, start, end)| (end, phase.part.known(&At { len: end - start, ..*at })))
+                .collect(),
+        )
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -2,6 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
+use crate::known::{Known, KnownRestart};
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -210,6 +211,24 @@ impl Branch for Restart {
             Some(limit) => Term::choose(cycle.less(limit as f64), lr, self.then.formula(&at.base)),
             None => lr,
         })
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let every = self.every.ticks(at);
+        Known::Restart(Box::new(KnownRestart {
+            of: self.of.known(&At { len: every, ..*at }),
+            every,
+            mult: self.mult,
+            decay: self.decay,
+            decay_on: match self.decay_on {
+                DecayOn::Peak => "peak",
+                DecayOn::Amplitude => "amplitude",
+                DecayOn::All => "all",
+            },
+            floor: self.floor.of(at.base),
+            limit: self.limit,
+            then: self.then.of(at.base),
+        }))
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, param};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::lr_value::LrValue;
 use crate::segment::At;
@@ -29,5 +30,9 @@ impl Leaf for Constant {
 
     fn formula(&self, at: &Position) -> Term {
         self.value.formula(&at.base)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::Constant(self.value.of(at.base))
     }
 }

@@ -3,6 +3,7 @@
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -127,6 +128,24 @@ impl Leaf for Cyclic {
 
     fn formula(&self, at: &Position) -> Term {
         self.min.formula(&at.base).towards(self.max.formula(&at.base), self.height_formula(at))
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let up = self.up.ticks(at);
+        let (mode, gamma) = match self.mode {
+            Mode::Triangular => ("triangular", 1.0),
+            Mode::Triangular2 => ("triangular2", 1.0),
+            Mode::ExpRange { gamma } => ("exp_range", gamma),
+        };
+        Known::Cyclic {
+            min: self.min.of(at.base),
+            max: self.max.of(at.base),
+            up,
+            down: self.down.as_ref().map_or(up, |down| down.ticks(at)),
+            mode,
+            gamma,
+            momentum: self.momentum.map(|momentum| (momentum.min, momentum.max)),
+        }
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {

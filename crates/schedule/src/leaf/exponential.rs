@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
@@ -44,6 +45,11 @@ impl Leaf for Exponential {
         let every = self.every.formula(at);
         let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
         at.base.clone() * Term::from(self.gamma).power(n)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let (lr, gamma, every) = (at.base, self.gamma, self.every.ticks(at) * at.tick);
+        if self.staircase { Known::Step { lr, every, gamma } } else { Known::Exponential { lr, gamma, every } }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

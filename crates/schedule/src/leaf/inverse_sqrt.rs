@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
@@ -34,6 +35,10 @@ impl Leaf for InverseSqrt {
 
     fn formula(&self, at: &Position) -> Term {
         at.base.clone() / (Term::from(1.0) + at.s.clone() / self.timescale.formula(at)).sqrt()
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::InverseSqrt { lr: at.base, timescale: self.timescale.ticks(at) }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -1,5 +1,6 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -25,6 +26,12 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
 
     /// The lr as a term.
     fn formula(&self, at: &Position) -> Term;
+
+    /// What it is, in words that libraries share; only [`Known::Step`] and [`Known::Multistep`] may stand
+    /// under a clock of epochs.
+    fn known(&self, _at: &At) -> Known {
+        Known::Other
+    }
 
     /// The momentum at a position, where the kind cycles it.
     fn momentum(&self, _at: &At) -> Option<f64> {

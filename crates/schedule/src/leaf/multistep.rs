@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -134,6 +135,22 @@ impl Leaf for Multistep {
                 }
             }
         }
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let milestones = self.at.iter().map(|m| ((m.ticks(at) - self.offset) * at.tick).max(0.0)).collect();
+        let n = self.at.len();
+        let (lr, gammas) = match &self.drops {
+            Drops::Gamma(gamma) => (at.base, vec![*gamma; n]),
+            Drops::Gammas(gammas) => (at.base, gammas.clone()),
+            Drops::Values(values) => {
+                let values: Vec<f64> = values.iter().map(|value| value.of(at.base)).collect();
+                let ratios = values.iter().zip(values.iter().skip(1)).map(|(a, b)| b / a).collect();
+                (values.first().copied().unwrap_or(0.0), ratios)
+            }
+        };
+        let sound = gammas.iter().all(|gamma| gamma.is_finite());
+        if sound { Known::Multistep { lr, at: milestones, gammas } } else { Known::Other }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -159,6 +160,19 @@ impl Leaf for OneCycle {
             Knot::Last => max.clone() / self.div / self.final_div,
         };
         self.between_formula(at, &value)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::OneCycle {
+            max: self.max.of(at.base),
+            over: self.n(at),
+            pct_start: self.pct_start,
+            div: self.div,
+            final_div: self.final_div,
+            linear: self.linear,
+            three_phase: self.three_phase,
+            momentum: self.momentum.map(|momentum| (momentum.min, momentum.max)),
+        }
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -89,6 +90,15 @@ impl Leaf for Piecewise {
         match knots.first() {
             Some((a, value)) => Term::choose(at.s.clone().less(a.clone()), value.clone(), after),
             None => after,
+        }
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let points = self.points.iter().map(|(when, lr)| (when.ticks(at), lr.of(at.base))).collect();
+        match self.interp {
+            Interp::Linear => Known::Piecewise { points, cosine: false },
+            Interp::Cosine => Known::Piecewise { points, cosine: true },
+            Interp::Constant => Known::Other,
         }
     }
 

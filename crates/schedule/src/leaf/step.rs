@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
+use crate::known::Known;
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::problem::Problem;
@@ -37,6 +38,10 @@ impl Leaf for Step {
 
     fn formula(&self, at: &Position) -> Term {
         at.base.clone() * Term::from(self.gamma).power(at.stretches(self.every.formula(at)))
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::Step { lr: at.base, every: self.every.ticks(at) * at.tick, gamma: self.gamma }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -4,6 +4,7 @@ use std::f64::consts::TAU;
 
 use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::known::Way;
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -41,6 +42,10 @@ impl Shape for Cosine {
     fn left(&self, p: f64) -> f64 {
         let wave = (1.0 + libm::cos(TAU * self.cycles * p)) / 2.0;
         libm::pow(wave, self.exponent)
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Cosine { cycles: self.cycles, exponent: self.exponent })
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

@@ -2,6 +2,7 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::known::Way;
 use crate::formula::{Binary, Term, binary};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -24,6 +25,10 @@ pub(crate) struct Geometric;
 impl Shape for Geometric {
     fn left(&self, p: f64) -> f64 {
         1.0 - p
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Geometric)
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

@@ -2,6 +2,7 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::known::Way;
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -21,6 +22,10 @@ pub(crate) struct Linear;
 impl Shape for Linear {
     fn left(&self, p: f64) -> f64 {
         1.0 - p
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Linear)
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

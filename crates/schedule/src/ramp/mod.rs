@@ -3,6 +3,7 @@
 
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
+use crate::known::{Known, KnownRamp, Way};
 use crate::formula::{Position, Term};
 use crate::leaf::Leaf;
 use crate::length::Length;
@@ -66,6 +67,11 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
     /// The lr, as a term.
     fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
         to.towards(from, self.left_formula(p))
+    }
+
+    /// The way by a name that libraries share.
+    fn way(&self) -> Option<Way> {
+        None
     }
 
     /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
@@ -240,6 +246,26 @@ impl Leaf for Ramp {
             ),
         };
         Term::choose(n.up_to(0.0), value(finished()), running)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let ahead = match self.sample {
+            Sample::Left => false,
+            Sample::Right => true,
+            _ => return Known::Other,
+        };
+        let over = self.over.as_ref().map_or(at.len, |over| over.ticks(at));
+        match self.shape.way() {
+            Some(way) if self.k == 1.0 && self.after != After::Stretch && over > 0.0 => Known::Ramp(KnownRamp {
+                way,
+                from: self.from.of(at.base),
+                to: self.to.of(at.base),
+                over,
+                ahead,
+                holds: self.after != After::Continue,
+            }),
+            _ => Known::Other,
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

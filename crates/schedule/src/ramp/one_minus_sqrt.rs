@@ -2,6 +2,7 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::known::Way;
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -21,6 +22,10 @@ struct OneMinusSqrt;
 impl Shape for OneMinusSqrt {
     fn left(&self, p: f64) -> f64 {
         1.0 - p.sqrt()
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::OneMinusSqrt)
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

@@ -2,6 +2,7 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::known::Way;
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -23,6 +24,10 @@ struct Polynomial {
 impl Shape for Polynomial {
     fn left(&self, p: f64) -> f64 {
         libm::pow((1.0 - p).max(0.0), self.power)
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Polynomial { power: self.power })
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

@@ -2,6 +2,7 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{ANY, Build, Entry, Holds, param};
+use crate::known::Way;
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -35,6 +36,10 @@ struct Tanh {
 impl Shape for Tanh {
     fn left(&self, p: f64) -> f64 {
         0.5 * (1.0 - libm::tanh(self.lb * (1.0 - p) + self.ub * p))
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Tanh { lb: self.lb, ub: self.ub })
     }
 
     fn left_formula(&self, p: &Progress) -> Term {

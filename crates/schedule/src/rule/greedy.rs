@@ -2,6 +2,7 @@
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::known::{Known, KnownGreedy};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 
@@ -105,6 +106,25 @@ impl Rule for Greedy {
         if self.max.of(base) < self.min.of(base) {
             problems.push(self.order.clone());
         }
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Greedy(KnownGreedy {
+            lr: base,
+            max_mode: self.better.max,
+            relative: self.better.relative,
+            threshold: self.better.threshold,
+            factor: self.factor,
+            patience: self.patience,
+            cooldown: self.cooldown,
+            warmup: self.warmup,
+            min: self.min.of(base),
+            max: self.max.of(base),
+            smooth: self.smooth,
+            reset_after: self.reset_after,
+            eps: self.eps,
+            watch: self.watch.known(),
+        })
     }
 
     fn watch(&self) -> Option<&Watch> {

@@ -2,6 +2,7 @@
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -78,6 +79,23 @@ struct Plateau {
 impl Rule for Plateau {
     fn start(&self, base: f64) -> Memory {
         Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Plateau(KnownPlateau {
+            lr: base,
+            max_mode: self.better.max,
+            relative: self.better.relative,
+            threshold: self.better.threshold,
+            threshold_abs: self.better.also,
+            factor: self.factor,
+            patience: self.patience,
+            cooldown: self.cooldown,
+            min: self.min.of(base),
+            eps: self.eps,
+            accumulate: self.accumulate,
+            watch: self.watch.known(),
+        })
     }
 
     fn watch(&self) -> Option<&Watch> {

@@ -3,6 +3,7 @@
 use super::{Memory, Rule};
 use crate::BeforeUpdate;
 use crate::catalogue::{ANY, AT_LEAST_0, Build, Entry, Holds, param};
+use crate::known::Known;
 use crate::lr_value::LrValue;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -42,6 +43,10 @@ struct Polyak {
 impl Rule for Polyak {
     fn start(&self, base: f64) -> Memory {
         Memory { lr: self.max.of(base), ..Memory::default() }
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Polyak { max: self.max.of(base), f_min: self.f_min, eps: self.eps }
     }
 
     fn gradient(&self, memory: &mut Memory, base: f64, seen: &BeforeUpdate) {
