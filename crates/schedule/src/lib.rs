@@ -184,6 +184,12 @@ impl Schedule {
         self.node.root.momentum(&self.at(t))
     }
 
+    /// The run that it is fitted to.
+    pub fn horizon(&self) -> Horizon {
+        let At { base, len, epoch, .. } = self.run;
+        Horizon { base_lr: base, total: len as u64, steps_per_epoch: epoch.map(|steps| steps as u64) }
+    }
+
     /// lr(t) at every step of the run, written out. `None` if it depends on more than t.
     pub fn formula(&self) -> Option<formula::Term> {
         self.node.root.formula(&formula::Position::run(&self.run))

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Lr) -> Outcome {
 }
 
 /// Reads a node or a `{lr, schedule}` document and fits it to the run.
-fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
+pub(super) fn fit(args: &Lr, text: &str) -> Result<Schedule, Vec<Problem>> {
     let tree = spec::yaml::read(text)?;
     let (document_lr, node, path) = match tree.get("schedule") {
         Some(node) => (document_lr(&tree)?, node, "schedule"),
@@ -161,7 +161,7 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
     (lrs, cycled.then_some(momenta))
 }
 
-fn csv(lrs: &[f64], momenta: Option<&[f64]>) -> String {
+pub(super) fn csv(lrs: &[f64], momenta: Option<&[f64]>) -> String {
     let mut text = String::from(if momenta.is_some() { "step,lr,momentum\n" } else { "step,lr\n" });
     for (t, lr) in lrs.iter().enumerate() {
         match momenta.and_then(|momenta| momenta.get(t)) {

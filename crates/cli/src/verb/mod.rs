@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod export;
 mod lr;
 mod plan;
 mod query;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Query(args) => query::run(args, global),
         Verb::Reproduce(args) => reproduce::run(args, global),
         Verb::Lr(args) => lr::run(args),
+        Verb::Export(args) => export::run(args, global),
         Verb::Schema => schema::run(),
         Verb::Completions { shell } => completions::run(*shell),
     }

@@ -2,7 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
-use crate::known::{Known, KnownRestart};
+use crate::known::{Known, KnownRamp, KnownRestart};
 use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -215,8 +215,18 @@ impl Branch for Restart {
 
     fn known(&self, at: &At) -> Known {
         let every = self.every.ticks(at);
+        let of = |base: f64| self.of.known(&At { len: every, base, ..*at });
+        // Where the base decays, so may more than the peak.
+        if self.decay != 1.0 && self.decay_on == DecayOn::Peak {
+            match (of(at.base), of(at.base * self.decay)) {
+                (Known::Ramp(first), Known::Ramp(second))
+                    if first == KnownRamp { from: first.from, ..second.clone() }
+                        && (second.from - first.from * self.decay).abs() <= 1e-14 * second.from => {}
+                _ => return Known::Other,
+            }
+        }
         Known::Restart(Box::new(KnownRestart {
-            of: self.of.known(&At { len: every, ..*at }),
+            of: of(at.base),
             every,
             mult: self.mult,
             decay: self.decay,

@@ -128,6 +128,14 @@ impl Term {
         }
     }
 
+    /// 1 - x, written so that nothing cancels where x is nearly 1.
+    pub fn left(&self) -> Self {
+        match self.node() {
+            Node::Binary(Binary::Divide, a, b) => (b.clone() - a.clone()) / b.clone(),
+            _ => Self::from(1.0) - self.clone(),
+        }
+    }
+
     /// The floor of a quotient that is at least 0, a last digit below a whole number being that number.
     pub(crate) fn divide_down(self, by: Term) -> Self {
         if self.is_multiple_exact() && by.number().is_some_and(|by| by.fract() == 0.0) {
