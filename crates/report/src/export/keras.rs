@@ -2,7 +2,8 @@
 
 use schedule::known::{Known, KnownRamp, Way};
 
-use super::python::{Dialect, list, number};
+use super::parts::rounds_down;
+use super::python::{Dialect, number, real};
 use super::{Subject, head, plateau};
 
 const LIBRARY: &str = "Keras";
@@ -31,11 +32,16 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
     let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
     Ok(format!(
         "{}{math}import keras\n\n{tables}
+def f64(x):
+    return keras.ops.convert_to_tensor(x, \"float64\")
+
+
 @keras.saving.register_keras_serializable(package=\"schedules\")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         \"\"\"Learning rate of update step = 0, 1, ..., {}.\"\"\"
-        t = keras.ops.cast(step, \"float64\")
+        # After the last update its lr holds.
+        t = keras.ops.minimum(f64(step), f64({}))
 {}
     def get_config(self):
         return {{}}  # all its numbers stand in the code
@@ -44,7 +50,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 schedule = Schedule()
 ",
         head(subject, USAGE),
-        subject.steps().saturating_sub(1),
+        subject.last(),
+        subject.last(),
         body.lines
     ))
 }
@@ -68,21 +75,23 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
             match ramp_class(ramp, steps - up.over)? {
                 ("CosineDecay", mut arguments) if straight => {
                     arguments.retain(|(name, _)| *name != "initial_learning_rate");
-                    arguments.insert(0, ("initial_learning_rate", number(up.from)));
-                    arguments.push(("warmup_target", number(up.to)));
+                    arguments.insert(0, ("initial_learning_rate", real(up.from)));
+                    arguments.push(("warmup_target", real(up.to)));
                     arguments.push(("warmup_steps", number(up.over)));
                     Some(("CosineDecay", arguments))
                 }
                 _ => None,
             }
         }
-        Known::Step { lr, every, gamma } if whole(*every) => {
+        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, steps) => {
             Some(("ExponentialDecay", exponential(*lr, *every, *gamma, true)))
         }
         Known::Exponential { lr, gamma, every } => {
             Some(("ExponentialDecay", exponential(*lr, *every, *gamma, false)))
         }
-        Known::InverseTime { lr, rate, every, staircase } if !staircase || whole(*every) => {
+        Known::InverseTime { lr, rate, every, staircase } 
+            if !staircase || (whole(*every) && rounds_down(*every, steps)) =>
+        {
             Some(("InverseTimeDecay", exponential(*lr, *every, *rate, *staircase)))
         }
         Known::Multistep { lr, at, gammas } => {
@@ -99,7 +108,12 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
             }
             let plain = !boundaries.is_empty() && boundaries.iter().all(|b| b.fract() == 0.0);
             plain.then(|| {
-                ("PiecewiseConstantDecay", vec![("boundaries", list(&boundaries)), ("values", list(&values))])
+                let listed = |numbers: &[f64], print: fn(f64) -> String| {
+                    format!("[{}]", numbers.iter().map(|x| print(*x)).collect::<Vec<_>>().join(", "))
+                };
+                let arguments =
+                    vec![("boundaries", listed(&boundaries, number)), ("values", listed(&values, real))];
+                ("PiecewiseConstantDecay", arguments)
             })
         }
         _ => None,
@@ -108,9 +122,9 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
 
 fn exponential(lr: f64, every: f64, rate: f64, staircase: bool) -> Arguments {
     let mut arguments = vec![
-        ("initial_learning_rate", number(lr)),
+        ("initial_learning_rate", real(lr)),
         ("decay_steps", number(every)),
-        ("decay_rate", number(rate)),
+        ("decay_rate", real(rate)),
     ];
     if staircase {
         arguments.push(("staircase", "True".to_owned()));
@@ -123,13 +137,13 @@ fn ramp_class(ramp: &KnownRamp, active: f64) -> Option<(&'static str, Arguments)
     if ramp.ahead || !held || ramp.over.fract() != 0.0 || ramp.over < 1.0 {
         return None;
     }
-    let start = ("initial_learning_rate", number(ramp.from));
+    let start = ("initial_learning_rate", real(ramp.from));
     let steps = ("decay_steps", number(ramp.over));
     let power = match ramp.way {
         Way::Cosine { cycles: 0.5, exponent: 1.0 }
             if ramp.from > 0.0 && ramp.to >= LEAST_COSINE * ramp.from =>
         {
-            return Some(("CosineDecay", vec![start, steps, ("alpha", number(ramp.to / ramp.from))]));
+            return Some(("CosineDecay", vec![start, steps, ("alpha", real(ramp.to / ramp.from))]));
         }
         Way::Linear => 1.0,
         Way::Polynomial { power } => power,
@@ -137,6 +151,6 @@ fn ramp_class(ramp: &KnownRamp, active: f64) -> Option<(&'static str, Arguments)
     };
     Some((
         "PolynomialDecay",
-        vec![start, steps, ("end_learning_rate", number(ramp.to)), ("power", number(power))],
+        vec![start, steps, ("end_learning_rate", real(ramp.to)), ("power", real(power))],
     ))
 }

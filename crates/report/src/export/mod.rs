@@ -60,6 +60,11 @@ impl Subject<'_> {
         self.schedule.horizon().total
     }
 
+    /// The last update of the run.
+    fn last(&self) -> u64 {
+        self.steps().saturating_sub(1)
+    }
+
     /// The closed form as a function's body.
     fn body(&self, dialect: Dialect, indent: &str) -> Result<Body, String> {
         match self.schedule.formula() {
@@ -86,9 +91,10 @@ impl Subject<'_> {
         }
         let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
         let text = format!(
-            "{tables}BASE_LR = {}\n\n\ndef lr(t):\n    \"\"\"Learning rate of update t = 0, 1, ..., {}.\"\"\"\n{}",
+            "{tables}BASE_LR = {}\n\n\ndef lr(t):\n    \"\"\"Learning rate of update t = 0, 1, ..., {}.\"\"\"\n    t = min(t, {})  # after the last update its lr holds\n{}",
             number(self.base_lr()),
-            self.steps().saturating_sub(1),
+            self.last(),
+            self.last(),
             body.lines
         );
         Ok((text, imports))
@@ -141,9 +147,9 @@ fn elsewhere(kind: &str) -> Option<&'static str> {
 /// The text at the head of a program: what it is, and how it is used.
 fn head(subject: &Subject<'_>, usage: &str) -> String {
     format!(
-        "\"\"\"{}: the learning rates of its {} updates.\n\n{usage}{}\"\"\"\n\n",
-        subject.title.replace(['"', '\\', '\n'], "'"),
+        "\"\"\"Learning rates of {} updates:\n\n    {}\n\nUsage:\n\n{usage}{}\"\"\"\n\n",
         subject.steps(),
+        subject.title.replace(['"', '\\', '\n'], "'"),
         subject.momentum_note()
     )
 }

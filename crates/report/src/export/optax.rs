@@ -2,8 +2,8 @@
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
-use super::parts::{Part, parts};
-use super::python::{Dialect, number};
+use super::parts::{Part, parts, rounds_down};
+use super::python::{Dialect, number, real};
 use super::{Subject, head, plateau};
 
 const LIBRARY: &str = "optax";
@@ -29,9 +29,10 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
     Ok(format!(
         "{head}import jax.numpy as jnp\n\n{tables}{}def schedule(count):\n    \
          \"\"\"Learning rate of update count = 0, 1, ..., {}; may be traced.\"\"\"\n    \
-         t = jnp.asarray(count, float)\n{}",
+         t = jnp.minimum(jnp.asarray(count, float), {})  # after the last update its lr holds\n{}",
         if tables.is_empty() { "\n" } else { "" },
-        subject.steps().saturating_sub(1),
+        subject.last(),
+        subject.last(),
         body.lines
     ))
 }
@@ -107,15 +108,15 @@ fn warmup_cosine(up: &KnownRamp, body: &KnownRamp) -> Option<String> {
     let Way::Cosine { cycles: 0.5, exponent } = body.way else { return None };
     let straight = up.way == Way::Linear && !up.ahead && !body.ahead && up.to == body.from && body.holds;
     (straight && body.from > 0.0).then(|| {
-        let exponent = if exponent == 1.0 { String::new() } else { format!("    exponent={},\n", number(exponent)) };
+        let exponent = if exponent == 1.0 { String::new() } else { format!("    exponent={},\n", real(exponent)) };
         format!(
             "optax.warmup_cosine_decay_schedule(\n    init_value={},\n    peak_value={},\n    warmup_steps={},\n    \
              decay_steps={},  # the warmup's among them\n    end_value={},\n{exponent})",
-            number(up.from),
-            number(up.to),
+            real(up.from),
+            real(up.to),
             number(up.over),
             number(up.over + body.over),
-            number(body.to)
+            real(body.to)
         )
     })
 }
@@ -123,50 +124,51 @@ fn warmup_cosine(up: &KnownRamp, body: &KnownRamp) -> Option<String> {
 fn one(part: &Part) -> Option<String> {
     let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
     match &part.what {
-        Known::Constant(lr) => Some(format!("optax.constant_schedule({})", number(*lr))),
+        Known::Constant(lr) => Some(format!("optax.constant_schedule({})", real(*lr))),
         Known::Ramp(ramp) => {
             let held = ramp.holds || ramp.over >= part.active();
             if ramp.ahead || !held || !whole(ramp.over) {
                 return None;
             }
-            let (from, to, n) = (number(ramp.from), number(ramp.to), number(ramp.over));
+            let (from, to, n) = (real(ramp.from), real(ramp.to), number(ramp.over));
             match ramp.way {
                 Way::Linear => Some(format!(
                     "optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})"
                 )),
-                Way::Polynomial { power } => Some(format!(
+                // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
+                Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= part.active() => Some(format!(
                     "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
                      transition_steps={n},\n)",
-                    number(power)
+                    real(power)
                 )),
                 Way::Cosine { cycles: 0.5, exponent } if ramp.from > 0.0 => {
                     let exponent =
-                        if exponent == 1.0 { String::new() } else { format!(", exponent={}", number(exponent)) };
+                        if exponent == 1.0 { String::new() } else { format!(", exponent={}", real(exponent)) };
                     Some(format!(
                         "optax.cosine_decay_schedule(init_value={from}, decay_steps={n}, alpha={}{exponent})",
-                        number(ramp.to / ramp.from)
+                        real(ramp.to / ramp.from)
                     ))
                 }
                 Way::Geometric => Some(format!(
                     "optax.exponential_decay(\n    init_value={from},\n    transition_steps={n},\n    \
                      decay_rate={},\n    end_value={to},\n)",
-                    number(ramp.to / ramp.from)
+                    real(ramp.to / ramp.from)
                 )),
                 _ => None,
             }
         }
-        Known::Step { lr, every, gamma } if whole(*every) => Some(format!(
+        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => Some(format!(
             "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
              staircase=True,\n)",
-            number(*lr),
+            real(*lr),
             number(*every),
-            number(*gamma)
+            real(*gamma)
         )),
         Known::Exponential { lr, gamma, every } => Some(format!(
             "optax.exponential_decay(init_value={}, transition_steps={}, decay_rate={})",
-            number(*lr),
+            real(*lr),
             number(*every),
-            number(*gamma)
+            real(*gamma)
         )),
         Known::Multistep { lr, at, gammas } => {
             let mut scales: Vec<(f64, f64)> = Vec::new();
@@ -180,7 +182,7 @@ fn one(part: &Part) -> Option<String> {
             plain.then(|| {
                 format!(
                     "optax.piecewise_constant_schedule(\n    init_value={},\n    boundaries_and_scales={},\n)",
-                    number(*lr),
+                    real(*lr),
                     mapping(&scales)
                 )
             })
@@ -207,7 +209,7 @@ fn interpolated(points: &[(f64, f64)], cosine: bool) -> Option<String> {
             "optax.piecewise_interpolate_schedule(\n    interpolate_type=\"{}\",\n    init_value={},\n    \
              boundaries_and_scales={},\n)",
             if cosine { "cosine" } else { "linear" },
-            number(first.1),
+            real(first.1),
             mapping(&scales)
         )
     })
@@ -215,6 +217,6 @@ fn interpolated(points: &[(f64, f64)], cosine: bool) -> Option<String> {
 
 fn mapping(scales: &[(f64, f64)]) -> String {
     let each: Vec<String> =
-        scales.iter().map(|(at, scale)| format!("{}: {}", number(*at), number(*scale))).collect();
+        scales.iter().map(|(at, scale)| format!("{}: {}", number(*at), real(*scale))).collect();
     format!("{{{}}}", each.join(", "))
 }

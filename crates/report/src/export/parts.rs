@@ -70,6 +70,17 @@ pub(super) fn half_wave(ramp: &KnownRamp) -> bool {
     ramp.way == Way::Cosine { cycles: 0.5, exponent: 1.0 } && !ramp.ahead
 }
 
+/// Whether `t / every`, rounded down, is right in single and double precision for a compiler that multiplies
+/// by 1 / every instead.
+pub(super) fn rounds_down(every: f64, active: f64) -> bool {
+    let stretches = (active / every).floor().min(1e6) as u32;
+    let short = every as f32;
+    (1..=stretches).all(|i| {
+        let (wide, narrow) = (f64::from(i), i as f32);
+        (wide * every * (1.0 / every)).floor() == wide && (narrow * short * (1.0 / short)).floor() == narrow
+    })
+}
+
 /// Whether two rates are the same but for rounding.
 pub(super) fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-14 * b.abs()

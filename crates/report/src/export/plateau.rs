@@ -4,7 +4,7 @@
 use schedule::known::{Known, KnownGreedy, KnownPlateau, KnownWatch, Way};
 
 use super::parts::same;
-use super::python::number;
+use super::python::real;
 use super::{Subject, head};
 
 /// What the rule looks at, and how often.
@@ -36,13 +36,27 @@ fn means(accumulate: u64) -> String {
     }
 }
 
+/// The lr from which the rule reduces no further, because the change would be below its `eps`: for
+/// libraries that know a lowest lr and no `eps`.
+fn floor(rule: &KnownPlateau) -> f64 {
+    let mut lr = rule.lr;
+    // 100,000 reductions are more than any run sees.
+    for _ in 0..100_000 {
+        let lower = (lr * rule.factor).max(rule.min);
+        if lr - lower <= rule.eps || lower <= 0.0 {
+            return lr;
+        }
+        lr = lower;
+    }
+    lr
+}
+
 pub(super) fn pytorch(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
     let usage = format!(
-        "    optimizer = torch.optim.SGD(model.parameters(), lr={})  # or any other, with this lr\n    \
+        "    optimizer = torch.optim.SGD(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              for batch in batches:\n        \
                  ...\n{}{}",
-        number(rule.lr),
         steps(&rule.watch, "scheduler.step(metric)"),
         means(rule.accumulate)
     );
@@ -56,43 +70,42 @@ pub(super) fn pytorch(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
     let class = if both { "Plateau" } else { "ReduceLROnPlateau" };
     let subclass = if both {
         let better = if rule.max_mode {
-            format!("a > best * {} + {}", number(1.0 + rule.threshold), number(rule.threshold_abs))
+            format!("a > best * {} + {}", real(1.0 + rule.threshold), real(rule.threshold_abs))
         } else {
-            format!("a < best * {} - {}", number(1.0 - rule.threshold), number(rule.threshold_abs))
+            format!("a < best * {} - {}", real(1.0 - rule.threshold), real(rule.threshold_abs))
         };
-        let name = if rule.max_mode { "_is_better" } else { "_is_better" };
         format!(
-            "class Plateau(ReduceLROnPlateau):\n    def {name}(self, a, best):\n        \
+            "class Plateau(ReduceLROnPlateau):\n    def _is_better(self, a, best):\n        \
              return {better}  # both thresholds at once\n\n\n"
         )
     } else {
         String::new()
     };
     format!(
-        "{}import torch\nfrom torch.optim.lr_scheduler import ReduceLROnPlateau\n\n\n{subclass}\
+        "{}import torch\nfrom torch.optim.lr_scheduler import ReduceLROnPlateau\n\nBASE_LR = {}\n\n\n{subclass}\
          def make_scheduler(optimizer: torch.optim.Optimizer) -> ReduceLROnPlateau:\n    return {class}(\n        \
          optimizer,\n        mode=\"{}\",\n        factor={},\n        patience={},\n        threshold={},\n        \
          threshold_mode=\"{mode_name}\",\n        cooldown={},\n        min_lr={},\n        eps={},\n    )\n",
         head(subject, &usage),
+        real(rule.lr),
         mode(rule.max_mode),
-        number(rule.factor),
+        real(rule.factor),
         rule.patience,
-        number(threshold),
+        real(threshold),
         rule.cooldown,
-        number(rule.min),
-        number(rule.eps)
+        real(rule.min),
+        real(rule.eps)
     )
 }
 
 pub(super) fn transformers(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
     // `reduce_lr_on_plateau` of transformers is torch's class; Trainer shows it the metric.
     let usage = format!(
-        "    optimizer = torch.optim.AdamW(model.parameters(), lr={})  # or any other, with this lr\n    \
+        "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              trainer = Trainer(model, args, optimizers=(optimizer, scheduler))\n\n\
          Trainer shows it metric_for_best_model after each evaluation, if args name the scheduler too: \
          lr_scheduler_type=\"reduce_lr_on_plateau\".\nIt must look at {}.\n{}",
-        number(rule.lr),
         metric(&rule.watch),
         means(rule.accumulate)
     );
@@ -103,15 +116,14 @@ pub(super) fn transformers(subject: &Subject<'_>, rule: &KnownPlateau) -> String
 
 pub(super) fn greedy(subject: &Subject<'_>, rule: &KnownGreedy) -> String {
     let usage = format!(
-        "    optimizer = torch.optim.AdamW(model.parameters(), lr={})  # or any other, with this lr\n    \
+        "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              for batch in batches:\n        \
                  ...\n{}",
-        number(rule.lr),
         steps(&rule.watch, "scheduler.step(metric)")
     );
     format!(
-        "{}import torch\nfrom transformers import get_scheduler\n\n\n\
+        "{}import torch\nfrom transformers import get_scheduler\n\nBASE_LR = {}\n\n\n\
          def make_scheduler(optimizer: torch.optim.Optimizer):\n    return get_scheduler(\n        \"greedy\",\n        \
          optimizer,\n        scheduler_specific_kwargs={{\n            \"mode\": \"{}\",\n            \
          \"factor\": {},\n            \"patience\": {},\n            \"threshold\": {},\n            \
@@ -119,19 +131,20 @@ pub(super) fn greedy(subject: &Subject<'_>, rule: &KnownGreedy) -> String {
          \"min_lr\": {},\n            \"max_lr\": {},\n            \"smooth\": {},\n            \
          \"window_size\": {},\n            \"reset_start\": {},\n            \"eps\": {},\n        }},\n    )\n",
         head(subject, &usage),
+        real(rule.lr),
         mode(rule.max_mode),
-        number(rule.factor),
+        real(rule.factor),
         rule.patience,
-        number(rule.threshold),
+        real(rule.threshold),
         if rule.relative { "rel" } else { "abs" },
         rule.cooldown,
         rule.warmup,
-        number(rule.min),
-        number(rule.max),
+        real(rule.min),
+        real(rule.max),
         if rule.smooth > 1 { "True" } else { "False" },
         rule.smooth,
         rule.reset_after,
-        number(rule.eps)
+        real(rule.eps)
     )
 }
 
@@ -155,36 +168,36 @@ pub(super) fn timm(subject: &Subject<'_>) -> Option<String> {
         return None;
     }
     let warmup = warmup.map_or(String::new(), |ramp| {
-        format!("        warmup_t={},\n        warmup_lr_init={},\n", number(ramp.over), number(ramp.from))
+        format!("        warmup_t={},\n        warmup_lr_init={},\n", real(ramp.over), real(ramp.from))
     });
     let looks = match rule.watch.every {
         None => "here an epoch is what lies between two evaluations; a warmup counts these too",
         Some(_) => "here an epoch is what lies between two looks; a warmup counts these too",
     };
     let usage = format!(
-        "    optimizer = timm.optim.create_optimizer_v2(model, opt=\"sgd\", lr={})  # or any other, with this lr\n    \
+        "    optimizer = timm.optim.create_optimizer_v2(model, opt=\"sgd\", lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              for t in range(...):\n        \
                  ...\n        \
                  scheduler.step(epoch=t + 1, metric=metric)  # with {}\n\n\
          timm calls what it counts epochs: {looks}.\n",
-        number(rule.lr),
         metric(&rule.watch)
     );
     Some(format!(
-        "{}import torch\nfrom timm.scheduler import PlateauLRScheduler\n\n\n\
+        "{}import torch\nfrom timm.scheduler import PlateauLRScheduler\n\nBASE_LR = {}\n\n\n\
          def make_scheduler(optimizer: torch.optim.Optimizer) -> PlateauLRScheduler:\n    \
          scheduler = PlateauLRScheduler(\n        optimizer,\n        mode=\"{}\",\n        decay_rate={},\n        \
          patience_t={},\n        threshold={},\n        cooldown_t={},\n        lr_min={},\n{warmup}    )\n    \
          scheduler.lr_scheduler.eps = {}  # of torch's class inside it\n    return scheduler\n",
         head(subject, &usage),
+        real(rule.lr),
         mode(rule.max_mode),
-        number(rule.factor),
+        real(rule.factor),
         rule.patience,
-        number(rule.threshold),
+        real(rule.threshold),
         rule.cooldown,
-        number(rule.min),
-        number(rule.eps)
+        real(rule.min),
+        real(rule.eps)
     ))
 }
 
@@ -195,10 +208,17 @@ pub(super) fn optax(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
                     there is no counterpart; PyTorch, Keras and timm have one"
             .to_owned());
     }
+    if rule.accumulate != 1 && !rule.watch.before {
+        return Err("optax's reduce_on_plateau is shown the metric with the update; this rule sees it after the update and \
+                    judges means: there is no counterpart; PyTorch has one"
+            .to_owned());
+    }
     let (rtol, atol) = match rule.relative {
         true => (rule.threshold, rule.threshold_abs),
         false => (0.0, rule.threshold + rule.threshold_abs),
     };
+    // One of them must be above 0.
+    let atol = if rtol == 0.0 && atol == 0.0 { 1e-300 } else { atol };
     let which = if rule.watch.before {
         "the loss of this update's batch"
     } else {
@@ -221,14 +241,14 @@ pub(super) fn optax(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
          optax.contrib.reduce_on_plateau(\n        factor={},\n        patience={},  # one more than in PyTorch\n        \
          rtol={},\n        atol={},\n        cooldown={},\n        accumulation_size={},\n        min_scale={},\n    ),\n)\n",
         head(subject, &usage).replace("import optax\n", ""),
-        number(rule.lr),
-        number(rule.factor),
+        real(rule.lr),
+        real(rule.factor),
         rule.patience + 1,
-        number(rtol),
-        number(atol),
+        real(rtol),
+        real(atol),
         rule.cooldown,
         rule.accumulate,
-        number(rule.min / rule.lr)
+        real(floor(rule) / rule.lr)
     ))
 }
 
@@ -240,9 +260,9 @@ pub(super) fn polyak(subject: &Subject<'_>, max: f64, f_min: f64, eps: f64) -> S
         "{}import optax\n\noptimizer = optax.polyak_sgd(\n    max_learning_rate={},\n    scaling=1.0,\n    f_min={},\n    \
          eps={},\n    variant=\"sps+\",  # never below 0\n)\n",
         head(subject, usage),
-        number(max),
-        number(f_min),
-        number(eps)
+        real(max),
+        real(f_min),
+        real(eps)
     )
 }
 
@@ -256,9 +276,9 @@ pub(super) fn keras(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
     let relative = rule.relative && rule.threshold != 0.0;
     let delta = if rule.relative { rule.threshold_abs } else { rule.threshold + rule.threshold_abs };
     let better = if rule.max_mode {
-        format!("a > b * {} + self.min_delta", number(1.0 + rule.threshold))
+        format!("a > b * {} + self.min_delta", real(1.0 + rule.threshold))
     } else {
-        format!("a < b * {} - self.min_delta", number(1.0 - rule.threshold))
+        format!("a < b * {} - self.min_delta", real(1.0 - rule.threshold))
     };
     let (class, subclass) = match relative {
         false => ("keras.callbacks.ReduceLROnPlateau", String::new()),
@@ -276,20 +296,19 @@ pub(super) fn keras(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
         "    optimizer = keras.optimizers.SGD(learning_rate={})  # or any other, with this lr\n    \
              model.fit(..., callbacks=[callback])\n\n\
          Keras looks at the end of each epoch; the rule looks at {}.\n\
-         It keeps its lr in single precision, and makes changes below {} too.\n",
-        number(rule.lr),
-        metric(&rule.watch),
-        number(rule.eps)
+         It keeps its lr in single precision.\n",
+        real(rule.lr),
+        metric(&rule.watch)
     );
     Ok(format!(
         "{}import keras\n\n\n{subclass}callback = {class}(\n    monitor=\"{monitor}\",\n    mode=\"{}\",\n    factor={},\n    \
          patience={},  # one more than in PyTorch\n    min_delta={},\n    cooldown={},\n    min_lr={},\n)\n",
         head(subject, &usage),
         mode(rule.max_mode),
-        number(rule.factor),
+        real(rule.factor),
         rule.patience + 1,
-        number(delta),
+        real(delta),
         if rule.cooldown == 0 { 0 } else { rule.cooldown + 1 },
-        number(rule.min)
+        real(floor(rule))
     ))
 }

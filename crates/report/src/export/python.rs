@@ -42,10 +42,21 @@ pub(super) fn body(term: &Term, dialect: Dialect, indent: &str) -> Body {
 
 /// A number as Python reads it.
 pub(super) fn number(x: f64) -> String {
-    if x.fract() == 0.0 && x.abs() < 2e9 {
-        return format!("{x:.0}").replace("-0", if x == 0.0 { "0" } else { "-0" });
+    if x == 0.0 {
+        return "0".to_owned();
     }
-    format!("{x:?}")
+    if x.fract() == 0.0 && x.abs() < 2e9 {
+        return format!("{x:.0}");
+    }
+    // 0.1 * 0.1 is meant to be 0.01.
+    let short: f64 = format!("{x:.11e}").parse().unwrap_or(x);
+    if short.fract() != 0.0 && (x - short).abs() <= 4.0 * f64::EPSILON * x.abs() { format!("{short:?}") } else { format!("{x:?}") }
+}
+
+/// The same with a point: a whole number would make some libraries count in whole numbers.
+pub(super) fn real(x: f64) -> String {
+    let text = number(x);
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
 }
 
 /// A list of numbers, in lines of at most 100 characters.
@@ -122,7 +133,7 @@ impl Printer {
             chain.push((condition, yes));
             rest = no;
         }
-        let last = self.text(rest, &scope, Level::Choice);
+        let last = self.wide(rest, &scope);
         let wanted = if chain.is_empty() { "return" } else { "lr =" };
         self.line(indent, &format!("{wanted} {last}"));
         for (condition, yes) in chain.into_iter().rev() {
@@ -172,8 +183,14 @@ impl Printer {
         if level < least { format!("({text})") } else { text }
     }
 
+    /// The same with Keras' double precision, which it gives up where it meets a plain number.
+    fn wide(&mut self, term: &Term, scope: &Scope) -> String {
+        let text = self.text(term, scope, Level::Choice);
+        if self.dialect == Dialect::Keras && term.number().is_some() { format!("f64({text})") } else { text }
+    }
+
     fn call(&mut self, name: &str, args: &[&Term], scope: &Scope) -> String {
-        let args: Vec<String> = args.iter().map(|arg| self.text(arg, scope, Level::Choice)).collect();
+        let args: Vec<String> = args.iter().map(|arg| self.wide(arg, scope)).collect();
         format!("{name}({})", args.join(", "))
     }
 
@@ -189,6 +206,13 @@ impl Printer {
             Node::Pi => (format!("{module}.pi"), Level::Atom),
             Node::T => ("t".to_owned(), Level::Atom),
             Node::Named(_, x) => self.expression(x, scope),
+            // Keras rounds in single precision.
+            Node::Function(function, x) if self.dialect == Dialect::Keras && function.name == "floor" => {
+                (format!("{} // 1", self.text(x, scope, Level::Power)), Level::Product)
+            }
+            Node::Function(function, x) if self.dialect == Dialect::Keras && function.name == "ceil" => {
+                (format!("-(-{} // 1)", self.text(x, scope, Level::Atom)), Level::Sum)
+            }
             Node::Function(function, x) => {
                 let name = match (self.dialect, function.name) {
                     (Dialect::Math, "abs") => "abs".to_owned(),
@@ -206,7 +230,7 @@ impl Printer {
             Node::Where(condition, yes, no) => {
                 (self.call(&format!("{module}.where"), &[condition, yes, no], scope), Level::Atom)
             }
-            Node::Entry(table, index) => self.entry(table, index, scope),
+            Node::Entry(what, table, index) => self.entry(what, table, index, scope),
             Node::Passed(table, x) => self.passed(table, x, scope),
             Node::Binary(binary, a, b) => self.binary(*binary, a, b, scope),
         }
@@ -240,8 +264,8 @@ impl Printer {
         name
     }
 
-    fn entry(&mut self, table: &[f64], index: &Term, scope: &Scope) -> (String, Level) {
-        let table = self.table("VALUES", table);
+    fn entry(&mut self, what: &str, table: &[f64], index: &Term, scope: &Scope) -> (String, Level) {
+        let table = self.table(&what.to_uppercase(), table);
         let text = self.text(index, scope, Level::Choice);
         let counted = is_count(index);
         let text = match self.dialect {
@@ -249,9 +273,7 @@ impl Printer {
             Dialect::Math => format!("{table}[int({text})]"),
             Dialect::Jax if counted => format!("jnp.array({table})[{text}]"),
             Dialect::Jax => format!("jnp.array({table})[jnp.asarray({text}, int)]"),
-            Dialect::Keras => format!(
-                "keras.ops.take(keras.ops.convert_to_tensor({table}, \"float64\"), keras.ops.cast({text}, \"int32\"))"
-            ),
+            Dialect::Keras => format!("keras.ops.take(f64({table}), keras.ops.cast({text}, \"int32\"))"),
         };
         (text, Level::Atom)
     }
@@ -263,7 +285,7 @@ impl Printer {
             let text = match self.dialect {
                 Dialect::Math => return (text, Level::Comparison),
                 Dialect::Jax => format!("jnp.asarray({text}, int)"),
-                Dialect::Keras => format!("keras.ops.cast({text}, \"float64\")"),
+                Dialect::Keras => format!("f64({text})"),
             };
             return (text, Level::Atom);
         }
@@ -271,10 +293,9 @@ impl Printer {
         let text = match self.dialect {
             Dialect::Math => format!("bisect_right({table}, {})", self.text(x, scope, Level::Choice)),
             Dialect::Jax => format!("jnp.sum({} >= jnp.array({table}))", self.text(x, scope, Level::Sum)),
-            Dialect::Keras => format!(
-                "keras.ops.sum(keras.ops.cast({} >= keras.ops.convert_to_tensor({table}, \"float64\"), \"float64\"))",
-                self.text(x, scope, Level::Sum)
-            ),
+            Dialect::Keras => {
+                format!("keras.ops.sum(f64({} >= f64({table})))", self.text(x, scope, Level::Sum))
+            }
         };
         (text, Level::Atom)
     }
@@ -331,7 +352,7 @@ impl Printer {
             let least = if whole && level == Level::Product { Level::Power } else { least };
             let text = self.text(term, scope, least);
             if arithmetic && self.dialect == Dialect::Keras && term.is_condition() {
-                format!("keras.ops.cast({text}, \"float64\")")
+                format!("f64({text})")
             } else {
                 text
             }

@@ -3,7 +3,7 @@
 use schedule::known::{Known, KnownRamp, Way};
 
 use super::parts::{Part, half_wave, parts, runs_out, same};
-use super::python::{list, number};
+use super::python::{list, number, real};
 use super::{Subject, head, plateau};
 
 const LIBRARY: &str = "PyTorch";
@@ -13,10 +13,10 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         return Ok(plateau::pytorch(subject, &rule));
     }
     if let Some((classes, expression, lr)) = native(subject) {
-        let imports = format!("from torch.optim.lr_scheduler import {}\n\n\n", classes.join(", "));
         return Ok(format!(
-            "{}import torch\n{imports}{}",
-            head(subject, &usage(lr, momentum(subject))),
+            "{}import torch\nfrom torch.optim.lr_scheduler import {}\n\nBASE_LR = {lr}\n\n\n{}",
+            head(subject, &usage(momentum(subject))),
+            classes.join(", "),
             make(&expression)
         ));
     }
@@ -24,7 +24,7 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
     let imports: String = imports.iter().map(|import| format!("{import}\n")).collect();
     Ok(format!(
         "{}{imports}{}import torch\nfrom torch.optim.lr_scheduler import LambdaLR\n\n{function}\n\n{}",
-        head(subject, &usage("BASE_LR".to_owned(), "")),
+        head(subject, &usage("")),
         if imports.is_empty() { "" } else { "\n" },
         make("LambdaLR(optimizer, lambda t: lr(t) / BASE_LR)")
     ))
@@ -39,9 +39,9 @@ fn momentum(subject: &Subject<'_>) -> &'static str {
     if subject.schedule.momentum(0).is_some() { ", momentum=0.9" } else { "" }
 }
 
-fn usage(lr: String, more: &str) -> String {
+fn usage(more: &str) -> String {
     format!(
-        "    optimizer = torch.optim.SGD(model.parameters(), lr={lr}{more})  # or any other, with this lr\n    \
+        "    optimizer = torch.optim.SGD(model.parameters(), lr=BASE_LR{more})  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              for batch in batches:\n        \
                  ...\n        \
@@ -59,7 +59,7 @@ fn native(subject: &Subject<'_>) -> Option<(Vec<&'static str>, String, String)> 
     let known = subject.known();
     let steps = subject.steps() as f64;
     if let Some((class, expression)) = cycling(&known, steps) {
-        return Some((vec![class], expression, number(subject.base_lr())));
+        return Some((vec![class], expression, real(subject.base_lr())));
     }
     // Momentum is cycled by those classes only.
     if subject.schedule.momentum(0).is_some() {
@@ -86,7 +86,7 @@ fn native(subject: &Subject<'_>) -> Option<(Vec<&'static str>, String, String)> 
         };
         classes.sort_unstable();
         classes.dedup();
-        Some((classes, expression, number(lr)))
+        Some((classes, expression, real(lr)))
     })
 }
 
@@ -109,21 +109,21 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
         None => "cycle_momentum=False".to_owned(),
         Some((min, max)) => format!(
             "cycle_momentum=True, base_momentum={}, max_momentum={}",
-            number(*min),
-            number(*max)
+            real(*min),
+            real(*max)
         ),
     };
     match known {
         Known::Cyclic { min, max, up, down, mode, gamma, momentum } if up.fract() + down.fract() == 0.0 => {
             // 0 to the power of a negative number is none.
-            let gamma = if *mode == "exp_range" { format!(", gamma={}", number(*gamma)) } else { String::new() };
+            let gamma = if *mode == "exp_range" { format!(", gamma={}", real(*gamma)) } else { String::new() };
             Some((
                 "CyclicLR",
                 format!(
                     "CyclicLR(\n        optimizer,\n        base_lr={},\n        max_lr={},\n        step_size_up={},\n        \
                      step_size_down={},\n        mode=\"{mode}\"{gamma},\n        {},\n    )",
-                    number(*min),
-                    number(*max),
+                    real(*min),
+                    real(*max),
                     number(*up),
                     number(*down),
                     cycled(momentum)
@@ -139,12 +139,12 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
                     "OneCycleLR(\n        optimizer,\n        max_lr={},\n        total_steps={},\n        pct_start={},\n        \
                      anneal_strategy=\"{}\",\n        div_factor={},\n        final_div_factor={},\n        \
                      three_phase={},\n        {},\n    )",
-                    number(*max),
+                    real(*max),
                     number(*over),
                     number(*pct_start),
                     if *linear { "linear" } else { "cos" },
-                    number(*div),
-                    number(*final_div),
+                    real(*div),
+                    real(*final_div),
                     if *three_phase { "True" } else { "False" },
                     cycled(momentum)
                 ),
@@ -166,14 +166,14 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             // One step more than it is at work, after which it would go back to the optimiser's lr.
             format!(
                 "ConstantLR(optimizer, factor={}, total_iters={})",
-                number(value / lr),
+                real(value / lr),
                 number(part.active() + 1.0)
             ),
         )),
         Known::Ramp(ramp) => ramp_class(ramp, part.active(), lr),
         Known::Step { lr: from, every, gamma } if same(*from, lr) && whole(*every) => Some((
             "StepLR",
-            format!("StepLR(optimizer, step_size={}, gamma={})", number(*every), number(*gamma)),
+            format!("StepLR(optimizer, step_size={}, gamma={})", number(*every), real(*gamma)),
         )),
         Known::Multistep { lr: from, at, gammas } if same(*from, lr) => {
             let gamma = gammas.first()?;
@@ -182,7 +182,7 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             sound.then(|| {
                 (
                     "MultiStepLR",
-                    format!("MultiStepLR(optimizer, milestones={}, gamma={})", list(&reached), number(*gamma)),
+                    format!("MultiStepLR(optimizer, milestones={}, gamma={})", list(&reached), real(*gamma)),
                 )
             })
         }
@@ -190,9 +190,9 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             // Factors far below every number would come to 0 here a little sooner than there.
             let rate = gamma.powf(1.0 / every);
             let text = if *every == 1.0 {
-                number(*gamma)
+                real(*gamma)
             } else {
-                format!("{} ** (1 / {})", number(*gamma), number(*every))
+                format!("{} ** (1 / {})", real(*gamma), number(*every))
             };
             (rate.powf(part.active()) > 1e-290)
                 .then(|| ("ExponentialLR", format!("ExponentialLR(optimizer, gamma={text})")))
@@ -212,7 +212,7 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
                         "CosineAnnealingWarmRestarts(optimizer, T_0={}, T_mult={}, eta_min={})",
                         number(restart.every),
                         number(restart.mult),
-                        number(ramp.to)
+                        real(ramp.to)
                     ),
                 )
             })
@@ -237,8 +237,8 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
                     "LinearLR",
                     format!(
                         "LinearLR(optimizer, start_factor={}, end_factor={}, total_iters={})",
-                        number(from),
-                        number(to),
+                        real(from),
+                        real(to),
                         number(n)
                     ),
                 )
@@ -246,7 +246,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
         }
         Way::Polynomial { power } if held && same(ramp.from, lr) && ramp.to == 0.0 => Some((
             "PolynomialLR",
-            format!("PolynomialLR(optimizer, total_iters={}, power={})", number(n), number(power)),
+            format!("PolynomialLR(optimizer, total_iters={}, power={})", number(n), real(power)),
         )),
         Way::Cosine { cycles, exponent: 1.0 } if same(ramp.from, lr) && ramp.to < ramp.from => {
             let half = n / (2.0 * cycles);
@@ -255,7 +255,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
             (same && half.fract() == 0.0 && half >= 1.0).then(|| {
                 (
                     "CosineAnnealingLR",
-                    format!("CosineAnnealingLR(optimizer, T_max={}, eta_min={})", number(half), number(ramp.to)),
+                    format!("CosineAnnealingLR(optimizer, T_max={}, eta_min={})", number(half), real(ramp.to)),
                 )
             })
         }

@@ -3,7 +3,7 @@
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
 use super::parts::{half_wave, same};
-use super::python::{list, number};
+use super::python::{list, number, real};
 use super::{Subject, head, plateau};
 
 const LIBRARY: &str = "timm";
@@ -19,10 +19,11 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
             .map(|(name, value)| format!("        {name}={value},\n"))
             .collect();
         return Ok(format!(
-            "{}import torch\nfrom timm.scheduler import {class}\n\n\n\
+            "{}import torch\nfrom timm.scheduler import {class}\n\nBASE_LR = {}\n\n\n\
              def make_scheduler(optimizer: torch.optim.Optimizer) -> {class}:\n    return {class}(\n        \
              optimizer,\n{arguments}    )\n",
-            head(subject, &usage(&number(subject.base_lr())))
+            head(subject, USAGE),
+            real(subject.base_lr())
         ));
     }
     let (function, imports) = subject.plain_function().map_err(|reason| match reason.is_empty() {
@@ -45,20 +46,18 @@ class Schedule(Scheduler):
 def make_scheduler(optimizer: torch.optim.Optimizer) -> Schedule:
     return Schedule(optimizer)
 ",
-        head(subject, &usage("BASE_LR"))
+        head(subject, USAGE)
     ))
 }
 
-fn usage(lr: &str) -> String {
-    format!(
-        "    optimizer = timm.optim.create_optimizer_v2(model, opt=\"sgd\", lr={lr})  # or any other, with this lr\n    \
-             scheduler = make_scheduler(optimizer)\n    \
-             for t, batch in enumerate(batches):\n        \
-                 ...\n        \
-                 optimizer.step()\n        \
-                 scheduler.step_update(num_updates=t + 1)  # after each update: the number of updates so far\n"
-    )
-}
+const USAGE: &str =
+    "    optimizer = timm.optim.create_optimizer_v2(model, opt=\"sgd\", lr=BASE_LR)  # or any other, with this lr
+    scheduler = make_scheduler(optimizer)
+    for t, batch in enumerate(batches):
+        ...
+        optimizer.step()
+        scheduler.step_update(num_updates=t + 1)  # after each update: the number of updates so far
+";
 
 type Arguments = Vec<(&'static str, String)>;
 
@@ -77,7 +76,7 @@ fn native(known: &Known, subject: &Subject<'_>) -> Option<(&'static str, Argumen
         }
         arguments.extend([
             ("warmup_t", number(ramp.over)),
-            ("warmup_lr_init", number(ramp.from)),
+            ("warmup_lr_init", real(ramp.from)),
             ("warmup_prefix", "True".to_owned()),
         ]);
     }
@@ -92,15 +91,15 @@ fn body_class(body: &Known, active: f64, lr: f64) -> Option<(&'static str, Argum
             _ => None,
         },
         Known::Step { lr: from, every, gamma } if same(*from, lr) && every.fract() == 0.0 => {
-            Some(("StepLRScheduler", vec![("decay_t", number(*every)), ("decay_rate", number(*gamma))]))
+            Some(("StepLRScheduler", vec![("decay_t", number(*every)), ("decay_rate", real(*gamma))]))
         }
         Known::Multistep { lr: from, at, gammas } if same(*from, lr) => {
             let gamma = gammas.first()?;
-            let plain = gammas.iter().all(|g| g == gamma) && at.iter().all(|m| m.fract() == 0.0);
-            // In timm milestone m takes effect at t = m - 1.
+            let plain = gammas.iter().all(|g| g == gamma) && at.iter().all(|m| m.fract() == 0.0 && *m >= 1.0);
+            // The optimiser's lr is that of update 0. In timm milestone m takes effect at t = m - 1.
             let milestones: Vec<f64> = at.iter().map(|m| m + 1.0).collect();
             plain.then(|| {
-                ("MultiStepLRScheduler", vec![("decay_t", list(&milestones)), ("decay_rate", number(*gamma))])
+                ("MultiStepLRScheduler", vec![("decay_t", list(&milestones)), ("decay_rate", real(*gamma))])
             })
         }
         _ => None,
@@ -124,8 +123,8 @@ fn cycles(
     if ramp.ahead || ramp.over.fract() != 0.0 || !same(ramp.from, lr) || ramp.to >= ramp.from || !held {
         return None;
     }
-    let mut arguments = vec![("t_initial", number(ramp.over)), ("lr_min", number(ramp.to))];
-    arguments.extend(power.map(|power| ("power", number(power))));
+    let mut arguments = vec![("t_initial", number(ramp.over)), ("lr_min", real(ramp.to))];
+    arguments.extend(power.map(|power| ("power", real(power))));
     let Some(restart) = restart else { return Some((class, arguments)) };
     let limit = restart.limit.map(|limit| limit as f64);
     let enough = (active / restart.every).ceil().max(1.0);
@@ -140,8 +139,8 @@ fn cycles(
         return None;
     }
     arguments.extend([
-        ("cycle_mul", number(restart.mult)),
-        ("cycle_decay", number(restart.decay)),
+        ("cycle_mul", real(restart.mult)),
+        ("cycle_decay", real(restart.decay)),
         ("cycle_limit", number(limit.unwrap_or(enough).min(enough))),
     ]);
     Some((class, arguments))

@@ -3,7 +3,7 @@
 use schedule::known::{Known, Way};
 
 use super::parts::{Part, parts, same};
-use super::python::number;
+use super::python::{number, real};
 use super::{Subject, head, plateau};
 
 const LIBRARY: &str = "transformers";
@@ -16,8 +16,9 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
     }
     if let Some(named) = native(subject) {
         return Ok(format!(
-            "{}import torch\nfrom transformers import get_scheduler\n\n\n{}",
-            head(subject, &usage(&number(subject.base_lr()), subject.steps())),
+            "{}import torch\nfrom transformers import get_scheduler\n\nBASE_LR = {}\n\n\n{}",
+            head(subject, &usage(subject.steps())),
+            real(subject.base_lr()),
             make(&named)
         ));
     }
@@ -31,13 +32,13 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         "{}{imports}{gap}import torch\nfrom torch.optim.lr_scheduler import LambdaLR\n\n{function}\n\n\
          def make_scheduler(optimizer: torch.optim.Optimizer) -> LambdaLR:\n    \
          return LambdaLR(optimizer, lambda t: lr(t) / BASE_LR)\n",
-        head(subject, &usage("BASE_LR", subject.steps()))
+        head(subject, &usage(subject.steps()))
     ))
 }
 
-fn usage(lr: &str, steps: u64) -> String {
+fn usage(steps: u64) -> String {
     format!(
-        "    optimizer = torch.optim.AdamW(model.parameters(), lr={lr})  # or any other, with this lr\n    \
+        "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              args = TrainingArguments(..., max_steps={steps})\n    \
              trainer = Trainer(model, args, optimizers=(optimizer, scheduler))\n\n\
@@ -118,12 +119,12 @@ fn native(subject: &Subject<'_>) -> Option<Named> {
                 Way::Linear if !ramp.ahead && held && ramp.to < lr => Some(named(
                     "polynomial",
                     training,
-                    vec![("lr_end", number(ramp.to)), ("power", "1.0".to_owned())],
+                    vec![("lr_end", real(ramp.to)), ("power", "1.0".to_owned())],
                 )),
                 Way::Polynomial { power } if !ramp.ahead && held && ramp.to < lr => Some(named(
                     "polynomial",
                     training,
-                    vec![("lr_end", number(ramp.to)), ("power", number(power))],
+                    vec![("lr_end", real(ramp.to)), ("power", real(power))],
                 )),
                 Way::Cosine { cycles, exponent: 1.0 } if on => {
                     let mut specific = Vec::new();
@@ -134,7 +135,7 @@ fn native(subject: &Subject<'_>) -> Option<Named> {
                     let name = match (ramp.ahead, ramp.to) {
                         (false, 0.0) => "cosine",
                         (ahead, _) => {
-                            specific.push(("min_lr", number(ramp.to)));
+                            specific.push(("min_lr", real(ramp.to)));
                             if ahead { "cosine_warmup_with_min_lr" } else { "cosine_with_min_lr" }
                         }
                     };
@@ -209,7 +210,7 @@ fn stable(row: &[Part], lr: f64) -> Option<Named> {
             ("num_decay_steps", number(fall.over)),
             ("warmup_type", format!("\"{rise}\"")),
             ("decay_type", format!("\"{decay}\"")),
-            ("min_lr_ratio", number(fall.to / lr)),
+            ("min_lr_ratio", real(fall.to / lr)),
         ],
     })
 }

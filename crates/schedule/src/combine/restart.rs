@@ -141,10 +141,11 @@ impl Restart {
                 let rest = |x: &Term, by: Term| x.clone().remainder(by).named("s");
                 let s = rest(&s, every.clone());
                 let step = if at.tick == 1.0 { s.clone() } else { rest(&at.step, every.clone() * at.tick) };
-                return Some((Position { s, step, len: every.clone(), ..at.clone() }, cycle));
+                return Some((Position { s, step, len: every.clone(), inside: true, ..at.clone() }, cycle));
             }
             let cycle = cycle.named("cycle");
-            return Some((at.part(every.clone() * cycle.clone(), every.clone()), cycle));
+            let inside = at.part(every.clone() * cycle.clone(), every.clone());
+            return Some((Position { inside: true, ..inside }, cycle));
         }
         // Begins and lengths in units of the first cycle, as far as the run goes.
         let most = at.s.ends().1 / every.ends().0;
@@ -170,8 +171,11 @@ impl Restart {
             begins.iter().map(|x| if x.fract() == 0.0 { *x } else { x - 1e-9 * unit }).collect();
         let cycle = (s.passed(&early) - 1.0).at_least(0.0).named("cycle");
         let back = every.clone() / unit;
-        let begin = cycle.clone().entry(&begins) * back.clone();
-        Some((at.part(begin, cycle.clone().entry(&lengths) * back), cycle))
+        let begin = cycle.clone().entry("starts", &begins) * back.clone();
+        let length = (cycle.clone().entry("lengths", &lengths) * back).named("n");
+        // Where all is whole, rounding puts no step before the begin of its cycle.
+        let at = at.part(begin, length);
+        Some((Position { inside: true, ..at }, cycle))
     }
 }
 

@@ -298,11 +298,14 @@ struct SpansFormula {
     warm: Term,
     cool: Term,
     body: (Term, Term),
+    to_the_end: bool,
 }
 
 impl SpansFormula {
     fn body_at(&self, at: &Position) -> Position {
-        at.part(self.body.0.clone(), self.body.1.clone())
+        let part = at.part(self.body.0.clone(), self.body.1.clone());
+        // A body without a cooldown after it ends with the segment.
+        Position { inside: at.inside && self.to_the_end, ..part }
     }
 }
 
@@ -310,7 +313,7 @@ impl Wrap {
     fn spans_formula(&self, at: &Position) -> SpansFormula {
         let zero = || Term::from(0.0);
         let warm = self.warmup.as_ref().map_or(zero(), |warmup| warmup.over.formula(at));
-        let warm = warm.at_most(at.len.clone());
+        let warm = warm.at_most(at.len.clone()).named("warm");
         let down = self.cooldown.as_ref().map_or(zero(), |cooldown| cooldown.over.formula(at));
         let down = down.at_most(at.len.clone() - warm.clone());
         let begin = match &self.warmup {
@@ -321,8 +324,9 @@ impl Wrap {
             Some(cooldown) if !cooldown.multiply => down.clone(),
             _ => zero(),
         };
+        let to_the_end = kept.number() == Some(0.0);
         let body = (begin.clone(), at.len.clone() - begin - kept);
-        SpansFormula { warm, cool: at.len.clone() - down, body }
+        SpansFormula { warm, cool: (at.len.clone() - down).named("cool"), body, to_the_end }
     }
 
     fn warmup_formula(&self, warmup: &Warmup, at: &Position, spans: &SpansFormula) -> Option<Term> {

@@ -208,8 +208,8 @@ impl Term {
         Self::new(Node::Passed(kept.into(), self), range) + low
     }
 
-    /// The entry of a table.
-    pub(crate) fn entry(self, table: &[f64]) -> Self {
+    /// The entry of a table that holds `what`.
+    pub(crate) fn entry(self, what: &'static str, table: &[f64]) -> Self {
         // An index may count from the first entry that is reached at all.
         let (table, index) = match self.node() {
             Node::Binary(Binary::Add, x, first) if first.number().is_some_and(|first| first >= 0.0) => {
@@ -226,7 +226,7 @@ impl Term {
         if least == most {
             return Self::from(least);
         }
-        Self::new(Node::Entry(table.into(), index), Range::new(least, most, whole))
+        Self::new(Node::Entry(what, table.into(), index), Range::new(least, most, whole))
     }
 
     /// The same under a name, if it is more than a number or a name.

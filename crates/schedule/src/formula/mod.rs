@@ -37,8 +37,8 @@ pub enum Node {
     Binary(Binary, Term, Term),
     /// Condition, value if it holds, value if not. Only the value that is chosen need exist.
     Where(Term, Term, Term),
-    /// The entry of a table at an index, which is whole and inside the table.
-    Entry(Arc<[f64]>, Term),
+    /// The entry of a table at an index, which is whole and inside the table; and what the table holds.
+    Entry(&'static str, Arc<[f64]>, Term),
     /// How many numbers of a rising table are at most the term.
     Passed(Arc<[f64]>, Term),
     /// A term that a person would give a name.
@@ -131,7 +131,7 @@ impl Term {
             Node::Number(_) | Node::Pi | Node::T => Vec::new(),
             Node::Function(_, x)
             | Node::Wave(x)
-            | Node::Entry(_, x)
+            | Node::Entry(_, _, x)
             | Node::Passed(_, x)
             | Node::Named(_, x) => vec![x],
             Node::Binary(_, a, b) => vec![a, b],

@@ -13,6 +13,8 @@ pub(crate) struct Position {
     pub(crate) tick: f64,
     pub(crate) epoch: Option<f64>,
     pub(crate) whole: bool,
+    /// Whether it is known to lie before the end of the segment.
+    pub(crate) inside: bool,
 }
 
 impl Position {
@@ -27,12 +29,13 @@ impl Position {
             tick: at.tick,
             epoch: at.epoch,
             whole: at.whole,
+            inside: true,
         }
     }
 
     /// The same segment at another position.
     pub(crate) fn at(&self, s: Term) -> Self {
-        Self { step: s.clone() * self.tick, s, ..self.clone() }
+        Self { step: s.clone() * self.tick, s, inside: false, ..self.clone() }
     }
 
     /// A part of this segment that begins at `start` and has its own length.
@@ -43,7 +46,7 @@ impl Position {
         } else {
             (self.step.clone() - start * self.tick).at_least(0.0)
         };
-        Self { s, step, len, ..self.clone() }
+        Self { s, step, len, inside: false, ..self.clone() }
     }
 
     /// The same position, known to lie before `end` (and not before `start`).

@@ -19,7 +19,7 @@ impl Term {
                     yes.value(t)
                 }
             }
-            Node::Entry(table, index) => table.get(index.value(t) as usize).copied().unwrap_or(f64::NAN),
+            Node::Entry(_, table, index) => table.get(index.value(t) as usize).copied().unwrap_or(f64::NAN),
             Node::Passed(table, x) => {
                 let x = x.value(t);
                 table.iter().filter(|entry| **entry <= x).count() as f64

@@ -74,7 +74,7 @@ impl Leaf for Chebyshev {
         let last = at.s.ends().1.min(self.last() as f64 + 2.0);
         let divisors: Vec<f64> = (0..=last as u64).map(|s| self.divisor(s as f64)).collect();
         let index = at.s.clone().divide_down(1.0.into()).at_most(last.floor());
-        at.base.clone() / index.entry(&divisors)
+        at.base.clone() / index.entry("divisors", &divisors)
     }
 }
 

@@ -105,7 +105,13 @@ pub(crate) struct Progress {
 impl Progress {
     /// `num / den`.
     fn of(num: Term, den: Term) -> Self {
-        Self { p: num.clone() / den.clone(), left: (den.clone() - num) / den }
+        let p = (num.clone() / den.clone()).named("p");
+        Self { p, left: (den.clone() - num) / den }
+    }
+
+    /// The same, known to be at most 1.
+    fn at_most_1(self) -> Self {
+        Self { p: self.p.within(0.0, 1.0), left: self.left.within(0.0, 1.0) }
     }
 
     /// [`bent`].
@@ -140,6 +146,15 @@ impl Sample {
         }
     }
 
+    /// Whether progress is at most 1 at every position before the end.
+    fn ends_late(self, s: &Term, n: &Term) -> bool {
+        match self {
+            Sample::Left => true,
+            Sample::Right | Sample::Open => s.is_whole() && n.is_whole(),
+            Sample::Closed => false,
+        }
+    }
+
     /// [`Sample::progress`], as what is divided and what it is divided by.
     fn share(self, s: Term, n: Term) -> (Term, Term) {
         match self {
@@ -159,7 +174,7 @@ impl Sample {
     /// The same, at most 1.
     pub(crate) fn capped(self, s: Term, n: Term) -> Progress {
         let (num, den) = self.share(s, n);
-        Progress::of(num.at_most(den.clone()), den)
+        Progress::of(num.at_most(den.clone()), den).at_most_1()
     }
 }
 
@@ -225,7 +240,7 @@ impl Leaf for Ramp {
     }
 
     fn formula(&self, at: &Position) -> Term {
-        let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at));
+        let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at)).named("over");
         let s = at.s.clone();
         let (from, to) = (self.from.formula(&at.base), self.to.formula(&at.base));
         let value = |p: Progress| self.shape.formula(&p.bent(self.k), from.clone(), to.clone());
@@ -233,7 +248,11 @@ impl Leaf for Ramp {
             After::Continue => value(self.sample.formula(s, n.clone())),
             After::Stretch => {
                 let rounds = (s.clone() / n.clone()).function("ceil", f64::ceil).at_least(1.0);
-                value(self.sample.capped(s, n.clone() * rounds))
+                value(self.sample.capped(s, (n.clone() * rounds).named("length")))
+            }
+            // It never comes to its end.
+            After::Hold | After::Error if at.inside && self.over.is_none() && self.sample.ends_late(&s, &n) => {
+                value(self.sample.formula(s, n.clone()).at_most_1())
             }
             // Between whole ticks progress may pass 1 before the end is reached.
             After::Hold | After::Error if self.sample == Sample::Left || (s.is_whole() && n.is_whole()) => {
