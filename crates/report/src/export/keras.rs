@@ -28,6 +28,10 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         true => subject.no_counterpart(LIBRARY),
         false => reason,
     })?;
+    let greatest = match body.lines.contains("greatest(") {
+        true => "\ndef greatest(a, b):\n    return keras.ops.where(a > b, a, b)\n\n",
+        false => "",
+    };
     let math = if body.math { "import math\n\n" } else { "" };
     let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
     Ok(format!(
@@ -36,12 +40,16 @@ def f64(x):
     return keras.ops.convert_to_tensor(x, \"float64\")
 
 
+def least(a, b):
+    return keras.ops.where(a < b, a, b)
+
+{greatest}
 @keras.saving.register_keras_serializable(package=\"schedules\")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         \"\"\"Learning rate of update step = 0, 1, ..., {}.\"\"\"
         # After the last update its lr holds.
-        t = keras.ops.minimum(f64(step), f64({}))
+        t = least(f64(step), f64({}))
 {}
     def get_config(self):
         return {{}}  # all its numbers stand in the code

@@ -309,6 +309,9 @@ impl Printer {
         let function = match (binary, self.dialect) {
             (Least, Dialect::Math) => Some("min".to_owned()),
             (Greatest, Dialect::Math) => Some("max".to_owned()),
+            // Those of Keras come down to single precision.
+            (Least, Dialect::Keras) => Some("least".to_owned()),
+            (Greatest, Dialect::Keras) => Some("greatest".to_owned()),
             (Least, _) => Some(format!("{module}.minimum")),
             (Greatest, _) => Some(format!("{module}.maximum")),
             (And, Dialect::Jax | Dialect::Keras) => Some(format!("{module}.logical_and")),
