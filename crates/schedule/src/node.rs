@@ -4,8 +4,8 @@
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
 use crate::lr_value::lr_value;

@@ -160,14 +160,18 @@ fn in_file(
             configs.push(&trial.config);
         }
     }
-    let config = chosen(args, &configs, name, &shown.to_string())?;
+    // Runs that are the same at several base lrs are one config, which has the first of them.
+    let merged = |lr| configs.len() == 1 && spec.points.iter().any(|point| point.base_lr == lr);
+    let lr = args.lr.filter(|lr| !merged(*lr));
+    let config = chosen(lr, args.config.as_deref(), &configs, name, &shown.to_string())?;
     let title = format!("Schedule `{name}` of {shown} at base lr {}{}", config.base_lr, axes(config));
     Ok(Found { title, schedule: config.schedule.clone(), used: None })
 }
 
 /// The one config that is meant.
 fn chosen<'a>(
-    args: &ExportSchedule,
+    lr: Option<f64>,
+    id: Option<&str>,
     configs: &[&'a Config],
     name: &str,
     file: &str,
@@ -175,11 +179,12 @@ fn chosen<'a>(
     let meant: Vec<&Config> = configs
         .iter()
         .copied()
-        .filter(|config| args.lr.is_none_or(|lr| lr == config.base_lr))
-        .filter(|config| args.config.as_ref().is_none_or(|id| config.id.starts_with(&id.to_lowercase())))
+        .filter(|config| lr.is_none_or(|lr| lr == config.base_lr))
+        .filter(|config| id.is_none_or(|id| config.id.starts_with(&id.to_lowercase())))
         .collect();
     // What differs in more than the lrs makes no difference here: a batch size with the same length, say.
-    let lrs = |config: &Config| (config.base_lr.to_bits(), config.schedule.formula(), config.schedule.known());
+    let lrs =
+        |config: &Config| (config.base_lr.to_bits(), config.schedule.formula(), config.schedule.known());
     let horizon = |config: &Config| config.schedule.horizon();
     match meant.as_slice() {
         [first, rest @ ..]
@@ -213,7 +218,9 @@ fn axes(config: &Config) -> String {
 fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     only_for_nodes(args)?;
     if args.lr.is_some() || args.config.is_some() {
-        return Err(Failure::usage("a trial has its lr and its config: --lr and --config are for sweep files"));
+        return Err(Failure::usage(
+            "a trial has its lr and its config: --lr and --config are for sweep files",
+        ));
     }
     let which = Which { trial: args.what.clone(), sweep: args.sweep.clone() };
     let (row, steps) = wait_for(async {
@@ -229,8 +236,7 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     let schedule = trial.config.schedule.clone();
     let used = (schedule.feedback() == Feedback::ClosedLoop && !steps.is_empty())
         .then(|| steps.iter().map(|step| step.lr).collect());
-    let title =
-        format!("Schedule `{}` of trial {} at base lr {}", row.schedule, row.trial_id, row.base_lr);
+    let title = format!("Schedule `{}` of trial {} at base lr {}", row.schedule, row.trial_id, row.base_lr);
     Ok(Found { title, schedule, used })
 }
 

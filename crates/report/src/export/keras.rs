@@ -97,7 +97,7 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
         Known::Exponential { lr, gamma, every } => {
             Some(("ExponentialDecay", exponential(*lr, *every, *gamma, false)))
         }
-        Known::InverseTime { lr, rate, every, staircase } 
+        Known::InverseTime { lr, rate, every, staircase }
             if !staircase || (whole(*every) && rounds_down(*every, steps)) =>
         {
             Some(("InverseTimeDecay", exponential(*lr, *every, *rate, *staircase)))
@@ -129,11 +129,8 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
 }
 
 fn exponential(lr: f64, every: f64, rate: f64, staircase: bool) -> Arguments {
-    let mut arguments = vec![
-        ("initial_learning_rate", real(lr)),
-        ("decay_steps", number(every)),
-        ("decay_rate", real(rate)),
-    ];
+    let mut arguments =
+        vec![("initial_learning_rate", real(lr)), ("decay_steps", number(every)), ("decay_rate", real(rate))];
     if staircase {
         arguments.push(("staircase", "True".to_owned()));
     }

@@ -10,6 +10,7 @@ mod pytorch;
 mod timm;
 mod transformers;
 
+use schedule::formula::Term;
 use schedule::known::Known;
 use schedule::{Feedback, Schedule};
 
@@ -25,6 +26,9 @@ pub enum Library {
     Transformers,
     Timm,
 }
+
+/// The most steps at which a formula is tried.
+const MOST_TRIED: u64 = 1_000_000;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy)]
@@ -68,13 +72,30 @@ impl Subject<'_> {
     /// The closed form as a function's body.
     fn body(&self, dialect: Dialect, indent: &str) -> Result<Body, String> {
         match self.schedule.formula() {
-            Some(formula) => Ok(python::body(&formula, dialect, indent)),
+            Some(formula) => {
+                if dialect == Dialect::Math {
+                    self.works_in_python(&formula)?;
+                }
+                Ok(python::body(&formula, dialect, indent))
+            }
             None if self.schedule.feedback() == Feedback::ClosedLoop => Err(String::new()),
             None => Err("a schedule whose cycles grow so slowly can't be written out".to_owned()),
         }
     }
 
-    /// What the schedule is, with an end that this library can tell from its beginning.
+    /// A formula may pass over infinities that are an error in Python, as in exp(-1 / t) at t = 0.
+    fn works_in_python(&self, formula: &Term) -> Result<(), String> {
+        let refused = (0..self.steps().min(MOST_TRIED)).find(|t| formula.python_value(*t as f64).is_none());
+        match refused {
+            None => Ok(()),
+            Some(t) => Err(format!(
+                "at t = {t} the formula divides by 0, or grows beyond all numbers on the way, which is an error in \
+                 Python: write it so that it does not, as in 0 if t == 0 else ..."
+            )),
+        }
+    }
+
+    /// What the schedule is, in words that libraries share.
     fn known(&self) -> Known {
         self.schedule.known()
     }
@@ -130,7 +151,9 @@ impl Subject<'_> {
 /// Who has a rule, by its kind.
 fn elsewhere(kind: &str) -> Option<&'static str> {
     Some(match kind {
-        "plateau" => "alone, without a schedule around it, it is ReduceLROnPlateau in PyTorch, Keras and optax.contrib",
+        "plateau" => {
+            "alone, without a schedule around it, it is ReduceLROnPlateau in PyTorch, Keras and optax.contrib"
+        }
         "greedy" => "transformers has it alone, without a schedule around it: get_scheduler(\"greedy\")",
         "polyak" => "optax has it alone, without a schedule around it: optax.polyak_sgd",
         "adaptive" => "scikit-learn has it inside MLPClassifier(learning_rate=\"adaptive\")",

@@ -56,7 +56,8 @@ fn native(subject: &Subject<'_>) -> Option<String> {
     match each.as_slice() {
         [_] => each.pop(),
         _ => {
-            let lines: String = each.iter().map(|text| format!("        {},\n", text.replace('\n', "\n    "))).collect();
+            let lines: String =
+                each.iter().map(|text| format!("        {},\n", text.replace('\n', "\n    "))).collect();
             let boundaries: Vec<String> = row.iter().skip(1).map(|part| number(part.start)).collect();
             Some(format!(
                 "optax.join_schedules(\n    schedules=[\n{lines}    ],\n    boundaries=[{}],\n)",
@@ -136,14 +137,19 @@ fn one(part: &Part) -> Option<String> {
                     "optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})"
                 )),
                 // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
-                Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= part.active() => Some(format!(
-                    "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
+                Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= part.active() => {
+                    Some(format!(
+                        "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
                      transition_steps={n},\n)",
-                    real(power)
-                )),
+                        real(power)
+                    ))
+                }
                 Way::Cosine { cycles: 0.5, exponent } if ramp.from > 0.0 => {
-                    let exponent =
-                        if exponent == 1.0 { String::new() } else { format!(", exponent={}", real(exponent)) };
+                    let exponent = if exponent == 1.0 {
+                        String::new()
+                    } else {
+                        format!(", exponent={}", real(exponent))
+                    };
                     Some(format!(
                         "optax.cosine_decay_schedule(init_value={from}, decay_steps={n}, alpha={}{exponent})",
                         real(ramp.to / ramp.from)
@@ -157,13 +163,15 @@ fn one(part: &Part) -> Option<String> {
                 _ => None,
             }
         }
-        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => Some(format!(
-            "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
+        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => {
+            Some(format!(
+                "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
              staircase=True,\n)",
-            real(*lr),
-            number(*every),
-            real(*gamma)
-        )),
+                real(*lr),
+                number(*every),
+                real(*gamma)
+            ))
+        }
         Known::Exponential { lr, gamma, every } => Some(format!(
             "optax.exponential_decay(init_value={}, transition_steps={}, decay_rate={})",
             real(*lr),

@@ -50,7 +50,11 @@ pub(super) fn number(x: f64) -> String {
     }
     // 0.1 * 0.1 is meant to be 0.01.
     let short: f64 = format!("{x:.11e}").parse().unwrap_or(x);
-    if short.fract() != 0.0 && (x - short).abs() <= 4.0 * f64::EPSILON * x.abs() { format!("{short:?}") } else { format!("{x:?}") }
+    if short.fract() != 0.0 && (x - short).abs() <= 4.0 * f64::EPSILON * x.abs() {
+        format!("{short:?}")
+    } else {
+        format!("{x:?}")
+    }
 }
 
 /// The same with a point: a whole number would make some libraries count in whole numbers.
@@ -247,7 +251,11 @@ impl Printer {
         let (module, left) = (self.module(), self.text(&x.left(), scope, Level::Product));
         let pi = if self.dialect == Dialect::Keras { "math.pi" } else { "jnp.pi" };
         let wave = format!("{module}.sin({pi} / 2 * {left}) ** 2");
-        if factor == 1.0 { (wave, Level::Power) } else { (format!("{} * {wave}", number(factor)), Level::Product) }
+        if factor == 1.0 {
+            (wave, Level::Power)
+        } else {
+            (format!("{} * {wave}", number(factor)), Level::Product)
+        }
     }
 
     /// A short table as it is, a long one under a name.
@@ -302,8 +310,8 @@ impl Printer {
 
     fn binary(&mut self, binary: Binary, a: &Term, b: &Term, scope: &Scope) -> (String, Level) {
         use Binary::{
-            Add, And, AtLeast, AtMost, Divide, DivideDown, Equal, Greater, Greatest, Least, Less, Multiply, Or,
-            Power, Remainder, Subtract, Unequal,
+            Add, And, AtLeast, AtMost, Divide, DivideDown, Equal, Greater, Greatest, Least, Less, Multiply,
+            Or, Power, Remainder, Subtract, Unequal,
         };
         let module = self.module();
         let function = match (binary, self.dialect) {

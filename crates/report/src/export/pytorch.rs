@@ -107,16 +107,15 @@ fn peak(known: &Known) -> f64 {
 fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
     let cycled = |momentum: &Option<(f64, f64)>| match momentum {
         None => "cycle_momentum=False".to_owned(),
-        Some((min, max)) => format!(
-            "cycle_momentum=True, base_momentum={}, max_momentum={}",
-            real(*min),
-            real(*max)
-        ),
+        Some((min, max)) => {
+            format!("cycle_momentum=True, base_momentum={}, max_momentum={}", real(*min), real(*max))
+        }
     };
     match known {
         Known::Cyclic { min, max, up, down, mode, gamma, momentum } if up.fract() + down.fract() == 0.0 => {
             // 0 to the power of a negative number is none.
-            let gamma = if *mode == "exp_range" { format!(", gamma={}", real(*gamma)) } else { String::new() };
+            let gamma =
+                if *mode == "exp_range" { format!(", gamma={}", real(*gamma)) } else { String::new() };
             Some((
                 "CyclicLR",
                 format!(
@@ -255,7 +254,11 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
             (same && half.fract() == 0.0 && half >= 1.0).then(|| {
                 (
                     "CosineAnnealingLR",
-                    format!("CosineAnnealingLR(optimizer, T_max={}, eta_min={})", number(half), real(ramp.to)),
+                    format!(
+                        "CosineAnnealingLR(optimizer, T_max={}, eta_min={})",
+                        number(half),
+                        real(ramp.to)
+                    ),
                 )
             })
         }

@@ -28,9 +28,9 @@ impl Branch for Chain {
     }
 
     fn formula(&self, at: &Position) -> Option<Term> {
-        self.links.iter().try_fold(at.base.clone(), |lr, link| {
-            Some(lr * (link.formula(at)? / at.base.clone()))
-        })
+        self.links
+            .iter()
+            .try_fold(at.base.clone(), |lr, link| Some(lr * (link.formula(at)? / at.base.clone())))
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

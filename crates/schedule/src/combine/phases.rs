@@ -2,8 +2,8 @@
 
 use super::{Combinator, Form};
 use crate::fields::{Field, Fields};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
 use crate::lr_value::lr_value;

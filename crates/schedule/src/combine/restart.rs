@@ -2,8 +2,8 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Holds, optional, param, required};
-use crate::known::{Known, KnownRamp, KnownRestart};
 use crate::formula::{Position, Term};
+use crate::known::{Known, KnownRamp, KnownRestart};
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};

@@ -6,8 +6,8 @@ use super::{Combinator, Form, Group};
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, ENTRIES, Holds, Param, find, param, required};
 use crate::fields::{Field, Fields};
-use crate::known::{Known, KnownRamp, Way as KnownWay};
 use crate::formula::{Position, Term};
+use crate::known::{Known, KnownRamp, Way as KnownWay};
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
@@ -361,11 +361,13 @@ impl Wrap {
             value(finished()),
             value(cooldown.sample.formula(s, n)),
         );
-        Some(match scaled {
-            Some(body) => body * factor,
-            None => factor,
-        }
-        .at_least(0.0))
+        Some(
+            match scaled {
+                Some(body) => body * factor,
+                None => factor,
+            }
+            .at_least(0.0),
+        )
     }
 }
 

@@ -149,10 +149,8 @@ impl Term {
         if let Some(x) = quotient.number() {
             return Self::from(crate::segment::floor(x));
         }
-        let nudged = Self::new(
-            Node::Binary(Binary::Multiply, quotient, Self::from(1.0 + 2.0 * f64::EPSILON)),
-            range,
-        );
+        let nudged =
+            Self::new(Node::Binary(Binary::Multiply, quotient, Self::from(1.0 + 2.0 * f64::EPSILON)), range);
         nudged.function("floor", f64::floor)
     }
 

@@ -41,11 +41,8 @@ impl Position {
     /// A part of this segment that begins at `start` and has its own length.
     pub(crate) fn part(&self, start: Term, len: Term) -> Self {
         let s = (self.s.clone() - start.clone()).at_least(0.0).named("s");
-        let step = if self.tick == 1.0 {
-            s.clone()
-        } else {
-            (self.step.clone() - start * self.tick).at_least(0.0)
-        };
+        let step =
+            if self.tick == 1.0 { s.clone() } else { (self.step.clone() - start * self.tick).at_least(0.0) };
         Self { s, step, len, inside: false, ..self.clone() }
     }
 

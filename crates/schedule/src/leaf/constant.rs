@@ -2,8 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, param};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::lr_value::LrValue;
 use crate::segment::At;
 

@@ -3,8 +3,8 @@
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;

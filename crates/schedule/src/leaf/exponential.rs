@@ -2,8 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param, required};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -49,7 +49,11 @@ impl Leaf for Exponential {
 
     fn known(&self, at: &At) -> Known {
         let (lr, gamma, every) = (at.base, self.gamma, self.every.ticks(at) * at.tick);
-        if self.staircase { Known::Step { lr, every, gamma } } else { Known::Exponential { lr, gamma, every } }
+        if self.staircase {
+            Known::Step { lr, every, gamma }
+        } else {
+            Known::Exponential { lr, gamma, every }
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,8 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Entry, Holds, required};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;

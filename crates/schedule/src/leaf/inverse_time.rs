@@ -2,8 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Entry, Holds, param};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;

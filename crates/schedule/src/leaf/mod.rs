@@ -1,7 +1,7 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::problem::Problem;
 use crate::segment::At;
 

@@ -2,8 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, optional, param, required};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
@@ -122,16 +122,19 @@ impl Leaf for Multistep {
                     *product *= gamma;
                     Some(*product)
                 });
-                at.base.clone() * passed.entry("factors", &[1.0].into_iter().chain(products).collect::<Vec<_>>())
+                at.base.clone()
+                    * passed.entry("factors", &[1.0].into_iter().chain(products).collect::<Vec<_>>())
             }
             Drops::Values(values) => {
                 let values: Vec<Term> = values.iter().map(|value| value.formula(&at.base)).collect();
                 match values.iter().map(Term::number).collect::<Option<Vec<f64>>>() {
                     Some(values) => passed.entry("values", &values),
-                    None => milestones.iter().zip(values.iter().skip(1)).fold(
-                        values.first().cloned().unwrap_or(0.0.into()),
-                        |lr, (m, value)| Term::choose(s.clone().reaches(m.clone()), value.clone(), lr),
-                    ),
+                    None => milestones
+                        .iter()
+                        .zip(values.iter().skip(1))
+                        .fold(values.first().cloned().unwrap_or(0.0.into()), |lr, (m, value)| {
+                            Term::choose(s.clone().reaches(m.clone()), value.clone(), lr)
+                        }),
                 }
             }
         }

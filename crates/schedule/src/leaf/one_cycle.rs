@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Entry, FROM_0_TO_1, Holds, optional, param};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
@@ -124,7 +124,11 @@ impl OneCycle {
                 ((s.clone() - start) / length).at_most(1.0),
                 1.0.into(),
             );
-            if self.linear { value(from).towards(value(to), q) } else { value(to).towards(value(from), q.wave()) }
+            if self.linear {
+                value(from).towards(value(to), q)
+            } else {
+                value(to).towards(value(from), q.wave())
+            }
         };
         let top = n.clone() * self.pct_start - 1.0;
         let up = stretch(0.0.into(), top.clone(), Knot::First, Knot::Top);

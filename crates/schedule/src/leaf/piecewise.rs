@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{Build, Entry, Holds, param, required};
-use crate::known::Known;
 use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
@@ -69,11 +69,8 @@ impl Leaf for Piecewise {
 
     fn formula(&self, at: &Position) -> Term {
         // From the last knot backwards: each stretch is chosen before what comes after it.
-        let knots: Vec<(Term, Term)> = self
-            .points
-            .iter()
-            .map(|(when, value)| (when.formula(at), value.formula(&at.base)))
-            .collect();
+        let knots: Vec<(Term, Term)> =
+            self.points.iter().map(|(when, value)| (when.formula(at), value.formula(&at.base))).collect();
         let Some((_, last)) = knots.last() else { return 0.0.into() };
         let stretches = knots.iter().zip(knots.iter().skip(1)).rev();
         let after = stretches.fold(last.clone(), |after, ((a, start), (b, end))| {

@@ -2,8 +2,8 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, Holds, param, required};
-use crate::known::Way;
 use crate::formula::{Binary, Term, binary};
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",

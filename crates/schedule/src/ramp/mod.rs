@@ -3,8 +3,8 @@
 
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Entry, Holds, Param, optional, param};
-use crate::known::{Known, KnownRamp, Way};
 use crate::formula::{Position, Term};
+use crate::known::{Known, KnownRamp, Way};
 use crate::leaf::Leaf;
 use crate::length::Length;
 use crate::lr_value::LrValue;
@@ -183,8 +183,7 @@ pub(crate) fn finished() -> Progress {
     Progress { p: 1.0.into(), left: 0.0.into() }
 }
 
-impl Sample {
-}
+impl Sample {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -251,7 +250,9 @@ impl Leaf for Ramp {
                 value(self.sample.capped(s, (n.clone() * rounds).named("length")))
             }
             // It never comes to its end.
-            After::Hold | After::Error if at.inside && self.over.is_none() && self.sample.ends_late(&s, &n) => {
+            After::Hold | After::Error
+                if at.inside && self.over.is_none() && self.sample.ends_late(&s, &n) =>
+            {
                 value(self.sample.formula(s, n.clone()).at_most_1())
             }
             // Between whole ticks progress may pass 1 before the end is reached.
@@ -275,14 +276,16 @@ impl Leaf for Ramp {
         };
         let over = self.over.as_ref().map_or(at.len, |over| over.ticks(at));
         match self.shape.way() {
-            Some(way) if self.k == 1.0 && self.after != After::Stretch && over > 0.0 => Known::Ramp(KnownRamp {
-                way,
-                from: self.from.of(at.base),
-                to: self.to.of(at.base),
-                over,
-                ahead,
-                holds: self.after != After::Continue,
-            }),
+            Some(way) if self.k == 1.0 && self.after != After::Stretch && over > 0.0 => {
+                Known::Ramp(KnownRamp {
+                    way,
+                    from: self.from.of(at.base),
+                    to: self.to.of(at.base),
+                    over,
+                    ahead,
+                    holds: self.after != After::Continue,
+                })
+            }
             _ => Known::Other,
         }
     }

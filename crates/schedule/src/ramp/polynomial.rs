@@ -2,8 +2,8 @@
 
 use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
-use crate::known::Way;
 use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polynomial",

@@ -1,13 +1,17 @@
 //! The formula of a schedule says what its lr is.
 
 use proptest::prelude::*;
-use schedule::{Horizon, Schedule};
 use schedule::tree::Tree;
+use schedule::{Horizon, Schedule};
 
 use crate::generate::{check, horizon, node};
 
 /// Compares the formula with lr(t) at every step of the run.
-fn same(tree: &Tree, schedule: &Schedule, Horizon { base_lr, total, .. }: Horizon) -> Result<(), TestCaseError> {
+fn same(
+    tree: &Tree,
+    schedule: &Schedule,
+    Horizon { base_lr, total, .. }: Horizon,
+) -> Result<(), TestCaseError> {
     let Some(formula) = schedule.formula() else {
         prop_assert_eq!(schedule.feedback(), schedule::Feedback::ClosedLoop, "{}", tree);
         return Ok(());
