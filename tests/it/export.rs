@@ -125,8 +125,10 @@ fn a_schedule_of_a_sweep_file_is_named_and_one_variant_chosen() {
     assert!(output.stderr.contains("which schedule"), "{}", output.stderr);
     let output = run(&["missing.yaml:cosine"]).exits(2);
     assert!(output.stderr.contains("there is no file missing.yaml"), "{}", output.stderr);
+    // A length says that it is a schedule by itself, which a name of a file is not.
     let output = run(&["small.yaml:cosine", "--total", "5"]).exits(2);
-    assert!(output.stderr.contains("--total"), "{}", output.stderr);
+    assert!(output.stderr.contains("a learning rate of at least 0"), "{}", output.stderr);
+    assert_eq!(run(&["0.5x", "--total", "5", "--lr", "0.4"]).exits(0).json()["lr"][4], 0.2);
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
 
 fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     let what = args.what.trim();
-    if what == "-" || what.starts_with(['{', '"', '\'']) || what.contains('(') {
+    // A length is given for a schedule only, which may then be as short as `1x`.
+    if args.total.is_some() || what == "-" || what.starts_with(['{', '"', '\'']) || what.contains('(') {
         return node(args);
     }
     let (file, name) = match what.rsplit_once(':') {
@@ -96,6 +97,11 @@ fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
 
 /// A schedule as written on the command line.
 fn node(args: &ExportSchedule) -> Result<Found, Failure> {
+    if args.sweep.is_some() || args.config.is_some() {
+        return Err(Failure::usage(
+            "--total is for a schedule by itself, --config and --sweep are for others",
+        ));
+    }
     let Some(total) = args.total else {
         return Err(Failure::usage("how long the run is, is not known: give --total T, its steps"));
     };
@@ -129,7 +135,11 @@ fn in_file(
     name: Option<&str>,
     global: &Global,
 ) -> Result<Found, Failure> {
-    only_for_nodes(args)?;
+    if args.steps_per_epoch.is_some() {
+        return Err(Failure::usage(
+            "a sweep file knows its epochs: --steps-per-epoch is for a schedule by itself",
+        ));
+    }
     let (spec, plan) = input::sweep_file(file, global.quiet)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
@@ -216,7 +226,6 @@ fn axes(config: &Config) -> String {
 
 /// The schedule of a stored trial.
 fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
-    only_for_nodes(args)?;
     if args.lr.is_some() || args.config.is_some() {
         return Err(Failure::usage(
             "a trial has its lr and its config: --lr and --config are for sweep files",
@@ -238,14 +247,4 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
         .then(|| steps.iter().map(|step| step.lr).collect());
     let title = format!("Schedule `{}` of trial {} at base lr {}", row.schedule, row.trial_id, row.base_lr);
     Ok(Found { title, schedule, used })
-}
-
-fn only_for_nodes(args: &ExportSchedule) -> Result<(), Failure> {
-    if args.total.is_some() || args.steps_per_epoch.is_some() {
-        return Err(Failure::usage(
-            "--total and --steps-per-epoch are for a schedule written on the command line; a trial or a sweep file has \
-             its own",
-        ));
-    }
-    Ok(())
 }

@@ -212,10 +212,10 @@ impl Printer {
             Node::Named(_, x) => self.expression(x, scope),
             // Keras rounds in single precision.
             Node::Function(function, x) if self.dialect == Dialect::Keras && function.name == "floor" => {
-                (format!("{} // 1", self.text(x, scope, Level::Power)), Level::Product)
+                (format!("({} // 1)", self.text(x, scope, Level::Power)), Level::Atom)
             }
             Node::Function(function, x) if self.dialect == Dialect::Keras && function.name == "ceil" => {
-                (format!("-(-{} // 1)", self.text(x, scope, Level::Atom)), Level::Sum)
+                (format!("(-(-{} // 1))", self.text(x, scope, Level::Atom)), Level::Atom)
             }
             Node::Function(function, x) => {
                 let name = match (self.dialect, function.name) {
@@ -273,6 +273,7 @@ impl Printer {
     }
 
     fn entry(&mut self, what: &str, table: &[f64], index: &Term, scope: &Scope) -> (String, Level) {
+        let most = table.len().saturating_sub(1);
         let table = self.table(&what.to_uppercase(), table);
         let text = self.text(index, scope, Level::Choice);
         let counted = is_count(index);
@@ -281,7 +282,11 @@ impl Printer {
             Dialect::Math => format!("{table}[int({text})]"),
             Dialect::Jax if counted => format!("jnp.array({table})[{text}]"),
             Dialect::Jax => format!("jnp.array({table})[jnp.asarray({text}, int)]"),
-            Dialect::Keras => format!("keras.ops.take(f64({table}), keras.ops.cast({text}, \"int32\"))"),
+            // In a branch that is not taken an index may lie outside.
+            Dialect::Keras => format!(
+                "keras.ops.take(f64({table}), keras.ops.clip(keras.ops.cast({text}, \"int32\"), 0, {}))",
+                most
+            ),
         };
         (text, Level::Atom)
     }
@@ -370,7 +375,10 @@ impl Printer {
         };
         let arithmetic = !binary.is_condition();
         let (a, b) = (side(a, left, arithmetic), side(b, right, arithmetic));
-        (format!("{a} {sign} {b}"), level)
+        match b.strip_prefix('-') {
+            Some(b) if binary == Add => (format!("{a} - {b}"), level),
+            _ => (format!("{a} {sign} {b}"), level),
+        }
     }
 }
 
