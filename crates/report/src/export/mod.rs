@@ -152,7 +152,8 @@ impl Subject<'_> {
 fn elsewhere(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "plateau" => {
-            "alone, without a schedule around it, it is ReduceLROnPlateau in PyTorch, Keras and optax.contrib"
+            "alone it is ReduceLROnPlateau in PyTorch and Keras, and reduce_on_plateau in optax.contrib; after a linear \
+             warmup to 1x timm has it: PlateauLRScheduler"
         }
         "greedy" => "transformers has it alone, without a schedule around it: get_scheduler(\"greedy\")",
         "polyak" => "optax has it alone, without a schedule around it: optax.polyak_sgd",
