@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod bad_input;
+mod export;
 mod generated;
 mod layers;
 mod libraries_page;

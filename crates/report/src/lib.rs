@@ -1,5 +1,6 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
+pub mod export;
 mod format;
 pub mod page;
 pub mod plot;

@@ -1,6 +1,7 @@
 //! Lengths of time inside a schedule: ticks, percent of the enclosing length, epochs, steps.
 
 use crate::fields::Field;
+use crate::formula::{Position, Term};
 use crate::problem::Problem;
 use crate::segment::At;
 use crate::tree::{Place, Value};
@@ -100,6 +101,16 @@ impl Length {
             Amount::Percent(percent) => at.round(percent * at.len / 100.0),
             Amount::Epochs(epochs) => at.round(epochs * at.epoch.unwrap_or(1.0) / at.tick),
             Amount::Steps(steps) => steps / at.tick,
+        }
+    }
+
+    /// The length in ticks, as a term.
+    pub(crate) fn formula(&self, at: &Position) -> Term {
+        match self.amount {
+            Amount::Ticks(ticks) => ticks.into(),
+            Amount::Percent(percent) => at.round(Term::from(percent) * at.len.clone() / 100.0),
+            Amount::Epochs(epochs) => at.round((epochs * at.epoch.unwrap_or(1.0) / at.tick).into()),
+            Amount::Steps(steps) => (steps / at.tick).into(),
         }
     }
 

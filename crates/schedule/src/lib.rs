@@ -10,7 +10,9 @@ pub mod combine;
 mod exact;
 mod expression;
 pub mod fields;
+pub mod formula;
 pub mod index;
+pub mod known;
 mod leaf;
 pub mod length;
 pub mod library;
@@ -63,6 +65,9 @@ const MOST_LR: f64 = f32::MAX as f64;
 
 /// The longest run of a schedule that is checked at each step.
 const MOST_CHECKED: u64 = 10_000_000;
+
+/// The longest run whose lrs are written out where they have no formula.
+const MOST_LISTED: f64 = 1e6;
 
 /// A schedule fitted to one run.
 #[derive(Debug, Clone)]
@@ -250,6 +255,36 @@ impl Schedule {
     /// The momentum (Adam: beta1) of update `t`, where the schedule cycles it.
     pub fn momentum(&self, t: u64) -> Option<f64> {
         self.node.root.momentum(&self.at(t))
+    }
+
+    /// The run that it is fitted to.
+    pub fn horizon(&self) -> Horizon {
+        let At { base, len, epoch, .. } = self.run;
+        Horizon { base_lr: base, total: len as u64, steps_per_epoch: epoch.map(|steps| steps as u64) }
+    }
+
+    /// lr(t) at every step of the run, written out. What has no formula (`noise`, products) is a table of its
+    /// lrs, for runs of up to 1,000,000 steps. `None` if it depends on more than t.
+    pub fn formula(&self) -> Option<formula::Term> {
+        if self.feedback() == Feedback::OpenLoop && !self.node.root.has_formula(&self.run) {
+            let start = self.start();
+            let total = Some(self.run.len).filter(|total| *total <= MOST_LISTED)?;
+            let lrs: Vec<f64> = (0..total as u64).map(|t| self.lr(t, &start)).collect();
+            return Some(formula::Term::t(total).entry("lrs", &lrs));
+        }
+        self.node.root.formula(&formula::Position::run(&self.run))
+    }
+
+    /// What the schedule is, in words that other libraries have too.
+    pub fn known(&self) -> known::Known {
+        self.node.root.known(&self.run)
+    }
+
+    /// The kinds of the rules in it, each once.
+    pub fn rule_kinds(&self) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        self.node.root.rule_kinds(&self.run, &mut kinds);
+        kinds
     }
 
     /// Whether lr(t) depends on more than t.

@@ -1,6 +1,7 @@
 //! Learning rates as written: a bare number is absolute, `0.1x` a multiple of the base lr.
 
 use crate::fields::Field;
+use crate::formula::Term;
 use crate::problem::Problem;
 use crate::tree::Value;
 
@@ -17,6 +18,14 @@ impl LrValue {
         match self {
             LrValue::Absolute(lr) => lr,
             LrValue::Multiple(factor) => factor * base,
+        }
+    }
+
+    /// The number it stands for, as a term.
+    pub(crate) fn formula(self, base: &Term) -> Term {
+        match self {
+            LrValue::Absolute(lr) => lr.into(),
+            LrValue::Multiple(factor) => base.clone() * factor,
         }
     }
 

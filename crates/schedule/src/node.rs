@@ -5,7 +5,9 @@ use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
+use crate::formula::{Position, Term};
 use crate::index::{self, Item, plain};
+use crate::known::Known;
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
 use crate::library;
@@ -33,14 +35,27 @@ pub(crate) struct Part {
 #[derive(Debug)]
 enum What {
     Leaf(Box<dyn Leaf>),
-    /// A rule and the index of its memory.
-    Rule(usize, Box<dyn Rule>),
+    /// A rule, the index of its memory, and its kind.
+    Rule(usize, Box<dyn Rule>, &'static str),
     Branch(Box<dyn Branch>),
 }
 
 /// A combinator: its lr follows from its children's.
 pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     fn lr(&self, at: &At, memories: &Memories) -> f64;
+
+    /// Whether [`Branch::formula`] can give its lr as a function of t.
+    fn has_formula(&self) -> bool {
+        true
+    }
+
+    /// The lr as a term; `None` where it depends on more than t.
+    fn formula(&self, at: &Position) -> Option<Term>;
+
+    /// What it is, in words that libraries share.
+    fn known(&self, _at: &At) -> Known {
+        Known::Other
+    }
 
     /// The children that are at work at a position, each with its own position.
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
@@ -191,7 +206,7 @@ impl Part {
             Build::Leaf(read) => read(&mut reader).map(What::Leaf),
             Build::Rule(read) => read(&mut reader).map(|rule| {
                 *reader.rules += 1;
-                What::Rule(*reader.rules - 1, rule)
+                What::Rule(*reader.rules - 1, rule, entry.kind)
             }),
         };
         reader.finish_known(entry.all_params().map(|param| param.name));
@@ -245,7 +260,7 @@ impl Part {
         };
         let lr = match &self.what {
             What::Leaf(leaf) => leaf.lr(at),
-            What::Rule(slot, rule) => match memories.slots.get(*slot) {
+            What::Rule(slot, rule, _) => match memories.slots.get(*slot) {
                 Some(slot) => slot.lr(rule.as_ref(), at),
                 None => rule.start(at.base).lr,
             },
@@ -253,6 +268,66 @@ impl Part {
         };
         // NaN, too, fails the comparison.
         if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }
+    }
+
+    /// [`Part::local`], as terms.
+    fn local_formula(&self, at: &Position) -> Position {
+        let steps = at.len.clone() * at.tick;
+        let epochs = |epoch: f64, s: Term, whole| Position {
+            s,
+            len: steps.clone() / epoch,
+            tick: epoch,
+            whole,
+            ..at.clone()
+        };
+        match (self.clock, at.epoch) {
+            (None, _) | (_, None) => at.clone(),
+            (Some(Clock::Step), _) => {
+                Position { s: at.step.clone(), len: steps, tick: 1.0, whole: true, ..at.clone() }
+            }
+            (Some(Clock::Epoch), Some(epoch)) => {
+                epochs(epoch, at.step.clone().divide_down(epoch.into()).named("epoch"), true)
+            }
+            (Some(Clock::EpochFraction), Some(epoch)) => {
+                epochs(epoch, (at.step.clone() / epoch).named("epoch"), false)
+            }
+        }
+    }
+
+    /// The lr at any position, as a term; `None` where it depends on more than t.
+    pub(crate) fn formula(&self, at: &Position) -> Option<Term> {
+        let at = self.local_formula(at);
+        let lr = match &self.what {
+            What::Leaf(leaf) => leaf.formula(&at),
+            What::Rule(..) => return None,
+            What::Branch(branch) => branch.formula(&at)?,
+        };
+        Some(lr.at_least(0.0))
+    }
+
+    /// What it is in a segment that begins at `at`, in words that libraries share. Those count steps.
+    pub(crate) fn known(&self, at: &At) -> Known {
+        let at = self.local(at);
+        let known = match &self.what {
+            What::Leaf(leaf) => leaf.known(&at),
+            What::Rule(_, rule, _) => rule.known(at.base),
+            What::Branch(branch) => branch.known(&at),
+        };
+        match known {
+            Known::Constant(_) | Known::Step { .. } | Known::Multistep { .. } => known,
+            _ if at.tick == 1.0 => known,
+            _ => Known::Other,
+        }
+    }
+
+    /// The kinds of the rules in it, each once.
+    pub(crate) fn rule_kinds(&self, at: &At, kinds: &mut Vec<&'static str>) {
+        match &self.what {
+            What::Leaf(_) => {}
+            What::Rule(_, _, kind) if kinds.contains(kind) => {}
+            What::Rule(_, _, kind) => kinds.push(kind),
+            What::Branch(branch) => branch.parts(at, &mut |part, at| part.rule_kinds(&at, kinds)),
+        }
     }
 
     /// The momentum at a position, where a leaf at work there cycles it.
@@ -274,8 +349,21 @@ impl Part {
         let at = self.local(at);
         match &self.what {
             What::Leaf(_) => {}
-            What::Rule(slot, rule) => see(*slot, rule.as_ref(), &at),
+            What::Rule(slot, rule, _) => see(*slot, rule.as_ref(), &at),
             What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
+        }
+    }
+
+    /// Whether everything in it can be written as a formula.
+    pub(crate) fn has_formula(&self, at: &At) -> bool {
+        match &self.what {
+            What::Leaf(leaf) => leaf.has_formula(),
+            What::Rule(..) => true,
+            What::Branch(branch) => {
+                let mut all = branch.has_formula();
+                branch.parts(at, &mut |part, at| all &= part.has_formula(&at));
+                all
+            }
         }
     }
 
@@ -283,7 +371,7 @@ impl Part {
     pub(crate) fn all_rules(&self, at: &At, see: &mut dyn FnMut(usize, &dyn Rule)) {
         match &self.what {
             What::Leaf(_) => {}
-            What::Rule(slot, rule) => see(*slot, rule.as_ref()),
+            What::Rule(slot, rule, _) => see(*slot, rule.as_ref()),
             What::Branch(branch) => branch.parts(at, &mut |part, at| part.all_rules(&at, see)),
         }
     }
@@ -316,7 +404,7 @@ impl Part {
         let local = self.local(at);
         match &self.what {
             What::Leaf(leaf) => leaf.check(&local, problems),
-            What::Rule(_, rule) => {
+            What::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
                     watch.check(&local, problems);
                 }
@@ -346,7 +434,7 @@ impl Part {
         let before = warnings.len();
         match &self.what {
             What::Leaf(leaf) => leaf.warn(&seen, warnings),
-            What::Rule(_, rule) => {
+            What::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
                     watch.warn(&seen, rule.least_looks(), warnings);
                 }

@@ -57,6 +57,6 @@ impl At {
 
 /// The floor of a number of at least 0 that came out of a division or a percentage: what is meant to be
 /// whole may be a last digit below it (1.4% of 2750 is 38.5, in floating point a little less).
-fn floor(x: f64) -> f64 {
+pub(crate) fn floor(x: f64) -> f64 {
     (x + x * (2.0 * f64::EPSILON)).floor()
 }

@@ -239,7 +239,7 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
     (lrs, cycled.then_some(momenta))
 }
 
-fn csv(lrs: &[f64], momenta: Option<&[f64]>) -> String {
+pub(super) fn csv(lrs: &[f64], momenta: Option<&[f64]>) -> String {
     let mut text = String::from(if momenta.is_some() { "step,lr,momentum\n" } else { "step,lr\n" });
     for (t, lr) in lrs.iter().enumerate() {
         match momenta.and_then(|momenta| momenta.get(t)) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod export;
 mod lr;
 mod plan;
 mod plot;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Lr(args) => lr::run(args),
         Verb::Schedules(args) => schedules::run(args),
         Verb::Plot(args) => plot::run(args, global),
+        Verb::Export(args) => export::run(args, global),
         Verb::Schema => schema::run(),
         Verb::Completions { shell } => completions::run(*shell),
     }

@@ -2,6 +2,8 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{Ends, Holds, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -45,6 +47,14 @@ impl Base {
 impl Branch for Base {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         self.of.lr(&self.inside(at), memories)
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        self.of.formula(&Position { base: self.base.formula(&at.base), ..at.clone() })
+    }
+
+    fn known(&self, at: &At) -> Known {
+        self.of.known(&self.inside(at))
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

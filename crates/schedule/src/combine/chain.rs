@@ -2,6 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::Ends;
+use crate::formula::{Position, Term};
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -30,6 +31,12 @@ struct Chain {
 impl Branch for Chain {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         self.links.iter().fold(at.base, |lr, link| lr * (link.lr(at, memories) / at.base))
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        self.links
+            .iter()
+            .try_fold(at.base.clone(), |lr, link| Some(lr * (link.formula(at)? / at.base.clone())))
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -3,6 +3,7 @@
 use super::{Combinator, Form, Group};
 use crate::catalogue::{Ends, Holds, Param, optional};
 use crate::fields::Fields;
+use crate::formula::{Position, Term};
 use crate::lr_value::LrValue;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -66,6 +67,18 @@ impl Branch for Clamp {
         let lr = self.of.lr(at, memories);
         let lr = self.min.map_or(lr, |min| lr.max(min.of(at.base)));
         self.max.map_or(lr, |max| lr.min(max.of(at.base)))
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        let lr = self.of.formula(at)?;
+        let lr = match self.min {
+            Some(min) => lr.at_least(min.formula(&at.base)),
+            None => lr,
+        };
+        Some(match self.max {
+            Some(max) => lr.at_most(max.formula(&at.base)),
+            None => lr,
+        })
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

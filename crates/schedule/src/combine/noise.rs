@@ -4,6 +4,7 @@ use super::torch_random::Generator;
 use super::{Combinator, Form, Group};
 use crate::catalogue::{ABOVE_0, Ends, Holds, Param, optional, param};
 use crate::fields::Fields;
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -106,6 +107,14 @@ impl Branch for Noise {
             memories.noise.get(step as usize).copied().unwrap_or(0.0)
         };
         self.of.lr(at, memories) * (1.0 + n)
+    }
+
+    fn has_formula(&self) -> bool {
+        false
+    }
+
+    fn formula(&self, _at: &Position) -> Option<Term> {
+        None
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -3,6 +3,8 @@
 use super::{Combinator, Form};
 use crate::catalogue::Ends;
 use crate::fields::{Field, Fields};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
 use crate::lint::{self, HORIZON_MISMATCH, warning};
@@ -124,6 +126,42 @@ impl Phases {
 impl Branch for Phases {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         self.now(at).map_or(0.0, |(part, at)| part.lr(&at, memories))
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        let mut start = Term::from(0.0);
+        let mut spans = Vec::new();
+        for phase in &self.phases {
+            let end = match &phase.length {
+                Some(length) => start.clone() + length.formula(at),
+                None => at.len.clone().at_least(start.clone()),
+            };
+            spans.push((&phase.part, start, end.clone()));
+            start = end;
+        }
+        let mut spans = spans.into_iter().rev();
+        let (last, start, end) = spans.next()?;
+        let after = at.between(&start, &f64::INFINITY.into());
+        let after = last.formula(&after.part(start.clone(), end - start))?;
+        spans.try_fold(after, |after, (part, start, end)| {
+            // A phase without length is skipped.
+            if start.ends().1 >= end.ends().1 && start.number().is_some() {
+                return Some(after);
+            }
+            let here = at.between(&start, &end);
+            let value = part.formula(&here.part(start.clone(), end.clone() - start))?;
+            Some(Term::choose(at.s.clone().less(end), value, after))
+        })
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let spans = self.spans(at);
+        Known::Phases(
+            spans
+                .filter(|(_, start, end)| end > start)
+                .map(|(phase, start, end)| (end, phase.part.known(&At { len: end - start, ..*at })))
+                .collect(),
+        )
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -2,6 +2,8 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{ABOVE_0, AT_LEAST_1, Ends, Holds, optional, param, required};
+use crate::formula::{Position, Term};
+use crate::known::{Known, KnownRamp, KnownRestart};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK};
 use crate::lr_value::LrValue;
@@ -81,6 +83,9 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     },
 };
 
+/// The most cycles of growing length that are written out in a formula.
+const MOST_CYCLES: usize = 4096;
+
 #[derive(Debug)]
 struct Restart {
     of: Part,
@@ -100,10 +105,19 @@ enum DecayOn {
     All,
 }
 
+/// A number of ticks that is meant to be whole may be a last digit off it, and with it each milestone inside.
+fn whole(ticks: f64) -> f64 {
+    let whole = ticks.round();
+    if (ticks - whole).abs() <= 1e-12 * whole { whole } else { ticks }
+}
+
 impl Restart {
     /// Begin of cycle `i`: the sum of the lengths before it.
     fn begin(&self, every: f64, i: f64) -> f64 {
-        if self.mult == 1.0 { every * i } else { every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0) }
+        if self.mult == 1.0 {
+            return every * i;
+        }
+        whole(every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0))
     }
 
     /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.
@@ -162,11 +176,59 @@ impl Restart {
             return None;
         }
         // Far beyond every run the length would be infinite.
-        let length = (every * libm::pow(self.mult, i)).min(1e300);
+        let length = whole(every * libm::pow(self.mult, i)).min(1e300);
         let factor = libm::pow(self.decay, i).min(f64::MAX);
         let inside = at.part(self.begin(every, i), length);
         let base = if self.decay_on == DecayOn::Peak { (at.base * factor).min(f64::MAX) } else { at.base };
         Some((At { base, ..inside }, factor))
+    }
+}
+
+impl Restart {
+    /// The position inside the cycle, and the cycle's number.
+    fn inside_formula(&self, at: &Position, every: &Term) -> Option<(Position, Term)> {
+        let s = at.s.clone();
+        if self.mult == 1.0 {
+            let cycle = at.stretches(every.clone());
+            if s.is_multiple_exact() && every.number().is_some() && every.is_whole() {
+                let rest = |x: &Term, by: Term| x.clone().remainder(by).named("s");
+                let s = rest(&s, every.clone());
+                let step = if at.tick == 1.0 { s.clone() } else { rest(&at.step, every.clone() * at.tick) };
+                return Some((Position { s, step, len: every.clone(), inside: true, ..at.clone() }, cycle));
+            }
+            let cycle = cycle.named("cycle");
+            let inside = at.part(every.clone() * cycle.clone(), every.clone());
+            return Some((Position { inside: true, ..inside }, cycle));
+        }
+        // Begins and lengths in units of the first cycle, as far as the run goes.
+        let most = at.s.ends().1 / every.ends().0;
+        let mut begins = Vec::new();
+        loop {
+            let begin = self.begin(1.0, begins.len() as f64);
+            if begin > most + 1e-9 {
+                break;
+            }
+            if begins.len() >= MOST_CYCLES {
+                return None;
+            }
+            begins.push(begin);
+        }
+        let lengths: Vec<f64> = (0..begins.len()).map(|i| libm::pow(self.mult, i as f64)).collect();
+        let scaled = |table: &[f64], by: f64| table.iter().map(|x| whole(x * by)).collect::<Vec<_>>();
+        let (unit, s) = match every.number() {
+            Some(every) => (every, s),
+            None => (1.0, s / every.clone()),
+        };
+        let (begins, lengths) = (scaled(&begins, unit), scaled(&lengths, unit));
+        let early: Vec<f64> =
+            begins.iter().map(|x| if x.fract() == 0.0 { *x } else { x - 1e-9 * unit }).collect();
+        let cycle = (s.passed(&early) - 1.0).at_least(0.0).named("cycle");
+        let back = every.clone() / unit;
+        let begin = cycle.clone().entry("starts", &begins) * back.clone();
+        let length = (cycle.clone().entry("lengths", &lengths) * back).named("n");
+        // Where all is whole, rounding puts no step before the begin of its cycle.
+        let at = at.part(begin, length);
+        Some((Position { inside: true, ..at }, cycle))
     }
 }
 
@@ -182,6 +244,58 @@ impl Branch for Restart {
             }
             DecayOn::All => lr * factor,
         }
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        let every = self.every.formula(at);
+        let (inside, cycle) = self.inside_formula(at, &every)?;
+        let factor = Term::from(self.decay).power(cycle.clone());
+        let base = match self.decay_on {
+            DecayOn::Peak => at.base.clone() * factor.clone(),
+            _ => at.base.clone(),
+        };
+        let lr = self.of.formula(&Position { base, ..inside })?;
+        let lr = match self.decay_on {
+            DecayOn::Peak => lr,
+            DecayOn::Amplitude if self.decay == 1.0 => lr,
+            DecayOn::Amplitude => {
+                let floor = self.floor.formula(&at.base);
+                (floor.clone() + (lr - floor) * factor).at_least(0.0)
+            }
+            DecayOn::All => lr * factor,
+        };
+        Some(match self.limit {
+            Some(limit) => Term::choose(cycle.less(limit as f64), lr, self.then.formula(&at.base)),
+            None => lr,
+        })
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let every = self.every.ticks(at);
+        let of = |base: f64| self.of.known(&At { len: every, base, ..*at });
+        // Where the base decays, so may more than the peak.
+        if self.decay != 1.0 && self.decay_on == DecayOn::Peak {
+            match (of(at.base), of(at.base * self.decay)) {
+                (Known::Ramp(first), Known::Ramp(second))
+                    if first == KnownRamp { from: first.from, ..second.clone() }
+                        && (second.from - first.from * self.decay).abs() <= 1e-14 * second.from => {}
+                _ => return Known::Other,
+            }
+        }
+        Known::Restart(Box::new(KnownRestart {
+            of: of(at.base),
+            every,
+            mult: self.mult,
+            decay: self.decay,
+            decay_on: match self.decay_on {
+                DecayOn::Peak => "peak",
+                DecayOn::Amplitude => "amplitude",
+                DecayOn::All => "all",
+            },
+            floor: self.floor.of(at.base),
+            limit: self.limit,
+            then: self.then.of(at.base),
+        }))
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

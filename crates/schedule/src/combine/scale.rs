@@ -2,6 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{AT_LEAST_0, Ends, Holds, required};
+use crate::formula::{Position, Term};
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
 use crate::segment::At;
@@ -38,6 +39,10 @@ struct Scale {
 impl Branch for Scale {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         self.factor * self.of.lr(at, memories)
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        Some(Term::from(self.factor) * self.of.formula(at)?)
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

@@ -2,6 +2,7 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::{Ends, Holds, required};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::node::{Branch, Memories, Part};
 use crate::problem::Problem;
@@ -46,6 +47,11 @@ impl Shift {
 impl Branch for Shift {
     fn lr(&self, at: &At, memories: &Memories) -> f64 {
         self.of.lr(&self.ahead(at), memories)
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        let ahead = at.part(Term::from(0.0) - self.by.formula(at), at.len.clone());
+        self.of.formula(&ahead)
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

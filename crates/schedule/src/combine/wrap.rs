@@ -1,11 +1,16 @@
 //! Warmup, body, cooldown.
 
+mod formula;
+mod known;
+
 use std::f64::consts::PI;
 
 use super::{Combinator, Form, Group};
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, ENTRIES, Ends, Holds, Param, find, param, required};
 use crate::fields::{Field, Fields};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP};
 use crate::lr_value::LrValue;
@@ -329,6 +334,14 @@ impl Branch for Wrap {
         }
         let anchor = self.body_lr(at, spans.cool, &spans, memories);
         cooldown.shape.value(p, anchor, to).max(0.0)
+    }
+
+    fn formula(&self, at: &Position) -> Option<Term> {
+        self.written_out(at)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        self.in_shared_words(at)
     }
 
     fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {

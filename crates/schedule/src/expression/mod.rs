@@ -6,10 +6,13 @@
 //! and `%` round towards minus infinity, `and` and `or` give one of their sides. Comparisons give 1 or 0 and
 //! are not chained. Functions are those of `libm`: the same bits on every machine.
 
+mod formula;
 mod parse;
 mod token;
 
 use std::str::FromStr;
+
+pub(crate) use formula::Names;
 
 /// What the names stand for.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +70,7 @@ const NAMES: &[(&str, Name)] =
 enum Unary {
     Minus,
     Not,
-    Function(Function),
+    Function(&'static str, Function),
 }
 
 /// A function of one number.
@@ -186,7 +189,7 @@ impl Unary {
         match self {
             Unary::Minus => -x,
             Unary::Not => f64::from(x == 0.0),
-            Unary::Function(function) => function(x),
+            Unary::Function(_, function) => function(x),
         }
     }
 }

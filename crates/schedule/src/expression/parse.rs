@@ -153,14 +153,14 @@ impl<'a> Parser<'a> {
             }
             _ => {}
         }
-        let Some((_, of)) = FUNCTIONS.iter().find(|(name, _)| *name == text) else {
+        let Some((function, of)) = FUNCTIONS.iter().find(|(name, _)| *name == text) else {
             if NAMES.iter().any(|(name, _)| *name == text) {
                 return Err(mistake(format!("`{text}` at character {at} is no function")));
             }
             return Err(unknown("function", function, &functions()));
         };
         match <[Term; 1]>::try_from(values) {
-            Ok([x]) => Ok(Term::Unary(Unary::Function(*of), Box::new(x))),
+            Ok([x]) => Ok(Term::Unary(Unary::Function(function, *of), Box::new(x))),
             Err(values) => takes("1 value", values.len()),
         }
     }

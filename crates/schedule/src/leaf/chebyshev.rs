@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
+use crate::formula::{Position, Term};
 use crate::segment::At;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -55,12 +56,30 @@ fn fractal(i: u64, levels: u32) -> u64 {
     }
 }
 
+impl Chebyshev {
+    /// The last index that the permutation visits.
+    fn last(&self) -> u64 {
+        (1_u64 << self.order) - 1
+    }
+
+    /// What the base lr is divided by.
+    fn divisor(&self, s: f64) -> f64 {
+        let i = ((s - 2.0).max(0.0) as u64).min(self.last());
+        let node = fractal(i, self.order) as f64 + 0.5;
+        0.525 - 0.475 * libm::cos(PI * node / (1_u64 << self.levels) as f64)
+    }
+}
+
 impl Leaf for Chebyshev {
     fn lr(&self, at: &At) -> f64 {
-        let last = (1_u64 << self.order) - 1;
-        let i = ((at.s - 2.0).max(0.0) as u64).min(last);
-        let node = fractal(i, self.order) as f64 + 0.5;
-        at.base / (0.525 - 0.475 * libm::cos(PI * node / (1_u64 << self.levels) as f64))
+        at.base / self.divisor(at.s)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let last = at.s.ends().1.min(self.last() as f64 + 2.0);
+        let divisors: Vec<f64> = (0..=last as u64).map(|s| self.divisor(s as f64)).collect();
+        let index = at.s.clone().divide_down(1.0.into()).at_most(last.floor());
+        at.base.clone() / index.entry("divisors", &divisors)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, param};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::lr_value::LrValue;
 use crate::segment::At;
 
@@ -30,5 +32,13 @@ impl Leaf for Constant {
 
     fn is_constant(&self) -> bool {
         true
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        self.value.formula(&at.base)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::Constant(self.value.of(at.base))
     }
 }

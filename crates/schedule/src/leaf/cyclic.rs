@@ -3,6 +3,8 @@
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, NEVER_CHANGES, warning};
 use crate::lr_value::LrValue;
@@ -134,11 +136,54 @@ impl Cyclic {
         };
         height * factor
     }
+
+    fn height_formula(&self, at: &Position) -> Term {
+        let up = self.up.formula(at);
+        let length = up.clone() + self.down.as_ref().map_or(up.clone(), |down| down.formula(at));
+        let s = at.s.clone();
+        let before = s.clone().divide_down(length.clone());
+        // Ticks since the foot of this cycle.
+        let x = if s.is_multiple_exact() && length.is_whole() {
+            s.clone().remainder(length.clone())
+        } else {
+            s.clone() - length.clone() * before.clone()
+        };
+        let x = x.named("x");
+        let fall = (length.clone() - x.clone()) / (length - up.clone());
+        let height = Term::choose(x.clone().less(up.clone()), x / up, fall);
+        match self.mode {
+            Mode::Triangular => height,
+            Mode::Triangular2 => height * Term::from(0.5).power(before),
+            Mode::ExpRange { gamma } => height * Term::from(gamma).power(s),
+        }
+    }
 }
 
 impl Leaf for Cyclic {
     fn lr(&self, at: &At) -> f64 {
         blend(self.min.of(at.base), self.max.of(at.base), self.height(at))
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        self.min.formula(&at.base).towards(self.max.formula(&at.base), self.height_formula(at))
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let up = self.up.ticks(at);
+        let (mode, gamma) = match self.mode {
+            Mode::Triangular => ("triangular", 1.0),
+            Mode::Triangular2 => ("triangular2", 1.0),
+            Mode::ExpRange { gamma } => ("exp_range", gamma),
+        };
+        Known::Cyclic {
+            min: self.min.of(at.base),
+            max: self.max.of(at.base),
+            up,
+            down: self.down.as_ref().map_or(up, |down| down.ticks(at)),
+            mode,
+            gamma,
+            momentum: self.momentum.map(|momentum| (momentum.min, momentum.max)),
+        }
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -45,6 +47,21 @@ impl Leaf for Exponential {
         let every = self.every.ticks(at);
         let n = if self.staircase { at.stretches(every) } else { at.s / every };
         at.base * libm::pow(self.gamma, n)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let every = self.every.formula(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        at.base.clone() * Term::from(self.gamma).power(n)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let (lr, gamma, every) = (at.base, self.gamma, self.every.ticks(at) * at.tick);
+        if self.staircase {
+            Known::Step { lr, every, gamma }
+        } else {
+            Known::Exponential { lr, gamma, every }
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -35,6 +37,14 @@ struct InverseSqrt {
 impl Leaf for InverseSqrt {
     fn lr(&self, at: &At) -> f64 {
         at.base / (1.0 + at.s / self.timescale.ticks(at)).sqrt()
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        at.base.clone() / (Term::from(1.0) + at.s.clone() / self.timescale.formula(at)).sqrt()
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::InverseSqrt { lr: at.base, timescale: self.timescale.ticks(at) }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -47,6 +49,20 @@ impl Leaf for InverseTime {
         let every = self.every.ticks(at);
         let n = if self.staircase { at.stretches(every) } else { at.s / every };
         at.base / libm::pow(1.0 + self.rate * n, self.power)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let every = self.every.formula(at);
+        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        at.base.clone() / (Term::from(1.0) + Term::from(self.rate) * n).power(self.power)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let (every, staircase) = (self.every.ticks(at), self.staircase);
+        match self.power {
+            1.0 => Known::InverseTime { lr: at.base, rate: self.rate, every, staircase },
+            _ => Known::Other,
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,7 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
-use crate::expression::{Expression, Values};
+use crate::expression::{Expression, Names, Values};
+use crate::formula::{Position, Term};
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -46,6 +47,12 @@ impl Lambda {
 impl Leaf for Lambda {
     fn lr(&self, at: &At) -> f64 {
         at.base * self.factor(at)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let epoch = at.epoch.map_or(f64::NAN.into(), |epoch| at.step.clone().divide_down(epoch.into()));
+        let names = Names { t: at.s.clone(), length: at.len.clone(), epoch, base: at.base.clone() };
+        at.base.clone() * self.expression.formula(&names)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

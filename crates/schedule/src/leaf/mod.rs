@@ -1,6 +1,8 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
 use crate::expression::Expression;
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::problem::Problem;
 use crate::segment::At;
 use crate::window::Window;
@@ -24,6 +26,20 @@ pub(crate) mod step;
 pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
     /// The lr at a position, at least 0. Costs the same at every position.
     fn lr(&self, at: &At) -> f64;
+
+    /// Whether [`Leaf::formula`] can give its lr.
+    fn has_formula(&self) -> bool {
+        true
+    }
+
+    /// The lr as a term.
+    fn formula(&self, at: &Position) -> Term;
+
+    /// What it is, in words that libraries share; only [`Known::Step`] and [`Known::Multistep`] may stand
+    /// under a clock of epochs.
+    fn known(&self, _at: &At) -> Known {
+        Known::Other
+    }
 
     /// The momentum at a position, where the kind cycles it.
     fn momentum(&self, _at: &At) -> Option<f64> {

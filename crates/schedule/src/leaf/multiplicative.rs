@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::expression::{Expression, Values};
+use crate::formula::{Position, Term};
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -104,6 +105,15 @@ impl Multiplicative {
 impl Leaf for Multiplicative {
     fn lr(&self, at: &At) -> f64 {
         at.base * self.product(at, at.s.floor() as u64)
+    }
+
+    fn has_formula(&self) -> bool {
+        !self.expression.says_names()
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let factor = self.expression.value(&Values { t: 0.0, length: 0.0, epoch: 0.0, base: 0.0 });
+        at.base.clone() * Term::from(factor).power(at.s.clone().divide_down(1.0.into()))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
@@ -108,6 +110,58 @@ impl Leaf for Multistep {
                 values.get(n).map_or(0.0, |value| value.of(at.base))
             }
         }
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        // Milestones that depend on a length that changes from cycle to cycle are compared one by one.
+        let milestones: Vec<Term> = self.at.iter().map(|m| m.formula(at)).collect();
+        let s = at.s.clone() + self.offset;
+        let table: Option<Vec<f64>> = milestones.iter().map(Term::number).collect();
+        let passed = match &table {
+            Some(table) => s.clone().passed(table),
+            None => milestones.iter().fold(Term::from(0.0), |n, m| {
+                n + Term::choose(s.clone().reaches(m.clone()), 1.0.into(), 0.0.into())
+            }),
+        };
+        match &self.drops {
+            Drops::Gamma(gamma) => at.base.clone() * Term::from(*gamma).power(passed),
+            Drops::Gammas(gammas) => {
+                let products = gammas.iter().scan(1.0, |product, gamma| {
+                    *product *= gamma;
+                    Some(*product)
+                });
+                at.base.clone()
+                    * passed.entry("factors", &[1.0].into_iter().chain(products).collect::<Vec<_>>())
+            }
+            Drops::Values(values) => {
+                let values: Vec<Term> = values.iter().map(|value| value.formula(&at.base)).collect();
+                match values.iter().map(Term::number).collect::<Option<Vec<f64>>>() {
+                    Some(values) => passed.entry("values", &values),
+                    None => milestones
+                        .iter()
+                        .zip(values.iter().skip(1))
+                        .fold(values.first().cloned().unwrap_or(0.0.into()), |lr, (m, value)| {
+                            Term::choose(s.clone().reaches(m.clone()), value.clone(), lr)
+                        }),
+                }
+            }
+        }
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let milestones = self.at.iter().map(|m| ((m.ticks(at) - self.offset) * at.tick).max(0.0)).collect();
+        let n = self.at.len();
+        let (lr, gammas) = match &self.drops {
+            Drops::Gamma(gamma) => (at.base, vec![*gamma; n]),
+            Drops::Gammas(gammas) => (at.base, gammas.clone()),
+            Drops::Values(values) => {
+                let values: Vec<f64> = values.iter().map(|value| value.of(at.base)).collect();
+                let ratios = values.iter().zip(values.iter().skip(1)).map(|(a, b)| b / a).collect();
+                (values.first().copied().unwrap_or(0.0), ratios)
+            }
+        };
+        let sound = gammas.iter().all(|gamma| gamma.is_finite());
+        if sound { Known::Multistep { lr, at: milestones, gammas } } else { Known::Other }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

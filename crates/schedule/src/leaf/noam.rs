@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
+use crate::formula::{Position, Term};
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::problem::Problem;
@@ -43,6 +44,12 @@ impl Leaf for Noam {
         let n = at.s + 1.0;
         let rise = n * libm::pow(self.warmup.ticks(at), -1.5);
         at.base / self.model_dim.sqrt() * (1.0 / n.sqrt()).min(rise)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let n = at.s.clone() + 1.0;
+        let rise = n.clone() * self.warmup.formula(at).power(-1.5);
+        at.base.clone() * Term::from(self.model_dim).power(-0.5) * n.power(-0.5).at_most(rise)
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -5,6 +5,8 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, FROM_0_TO_1, Holds, optional, param};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NO_RISE};
 use crate::lr_value::LrValue;
@@ -116,6 +118,40 @@ impl OneCycle {
     }
 }
 
+impl OneCycle {
+    /// The way from knot to knot, given the value of each.
+    fn between_formula(&self, at: &Position, value: &dyn Fn(Knot) -> Term) -> Term {
+        let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at));
+        let last = n.clone() - 1.0;
+        let s = at.s.clone().at_most(last.clone());
+        let stretch = |start: Term, end: Term, from: Knot, to: Knot| {
+            let length = end - start.clone();
+            // A stretch without length stands at its end.
+            let q = Term::choose(
+                Term::from(0.0).less(length.clone()),
+                ((s.clone() - start) / length).at_most(1.0),
+                1.0.into(),
+            );
+            if self.linear {
+                value(from).towards(value(to), q)
+            } else {
+                value(to).towards(value(from), q.wave())
+            }
+        };
+        let top = n.clone() * self.pct_start - 1.0;
+        let up = stretch(0.0.into(), top.clone(), Knot::First, Knot::Top);
+        let down = if self.three_phase {
+            let back = n * (2.0 * self.pct_start) - 2.0;
+            let first = stretch(top.clone(), back.clone(), Knot::Top, Knot::First);
+            let second = stretch(back.clone(), last, Knot::First, Knot::Last);
+            Term::choose(s.clone().up_to(back), first, second)
+        } else {
+            stretch(top.clone(), last, Knot::Top, Knot::Last)
+        };
+        Term::choose(s.up_to(top), up, down)
+    }
+}
+
 impl Leaf for OneCycle {
     fn lr(&self, at: &At) -> f64 {
         let max = self.max.of(at.base);
@@ -126,6 +162,29 @@ impl Leaf for OneCycle {
         };
         let (from, to, q) = self.between(at);
         blend(value(from), value(to), q)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let max = self.max.formula(&at.base);
+        let value = |knot| match knot {
+            Knot::First => max.clone() / self.div,
+            Knot::Top => max.clone(),
+            Knot::Last => max.clone() / self.div / self.final_div,
+        };
+        self.between_formula(at, &value)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::OneCycle {
+            max: self.max.of(at.base),
+            over: self.n(at),
+            pct_start: self.pct_start,
+            div: self.div,
+            final_div: self.final_div,
+            linear: self.linear,
+            three_phase: self.three_phase,
+            momentum: self.momentum.map(|momentum| (momentum.min, momentum.max)),
+        }
     }
 
     fn momentum(&self, at: &At) -> Option<f64> {

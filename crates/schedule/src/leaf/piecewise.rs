@@ -5,6 +5,8 @@ use std::f64::consts::PI;
 use super::Leaf;
 use crate::blend::blend;
 use crate::catalogue::{Build, Ends, Entry, Holds, param, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
@@ -78,6 +80,38 @@ impl Leaf for Piecewise {
             before = Some((b, end));
         }
         before.map_or(0.0, |(_, value)| value)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        // From the last knot backwards: each stretch is chosen before what comes after it.
+        let knots: Vec<(Term, Term)> =
+            self.points.iter().map(|(when, value)| (when.formula(at), value.formula(&at.base))).collect();
+        let Some((_, last)) = knots.last() else { return 0.0.into() };
+        let stretches = knots.iter().zip(knots.iter().skip(1)).rev();
+        let after = stretches.fold(last.clone(), |after, ((a, start), (b, end))| {
+            let here = at.between(a, b).s;
+            let q = (here - a.clone()) / (b.clone() - a.clone());
+            let (start, end) = (start.clone(), end.clone());
+            let value = match self.interp {
+                Interp::Linear => start.towards(end, q),
+                Interp::Cosine => end.towards(start, q.wave()),
+                Interp::Constant => start,
+            };
+            Term::choose(at.s.clone().less(b.clone()), value, after)
+        });
+        match knots.first() {
+            Some((a, value)) => Term::choose(at.s.clone().less(a.clone()), value.clone(), after),
+            None => after,
+        }
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let points = self.points.iter().map(|(when, lr)| (when.ticks(at), lr.of(at.base))).collect();
+        match self.interp {
+            Interp::Linear => Known::Piecewise { points, cosine: false },
+            Interp::Cosine => Known::Piecewise { points, cosine: true },
+            Interp::Constant => Known::Other,
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -2,6 +2,7 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, BELOW_0, Build, Ends, Entry, Holds, param};
+use crate::formula::{Position, Term};
 use crate::segment::At;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -46,5 +47,10 @@ impl Leaf for Power {
     fn lr(&self, at: &At) -> f64 {
         let tokens = (at.s + 1.0) * self.tokens_per_step;
         at.base.min(self.batch * self.a * libm::pow(tokens, self.b))
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let tokens = (at.s.clone() + 1.0) * self.tokens_per_step;
+        at.base.clone().at_most(Term::from(self.batch * self.a) * tokens.power(self.b))
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
+use crate::formula::{Position, Term};
+use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -40,6 +42,14 @@ struct Step {
 impl Leaf for Step {
     fn lr(&self, at: &At) -> f64 {
         at.base * libm::pow(self.gamma, at.stretches(self.every.ticks(at)))
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        at.base.clone() * Term::from(self.gamma).power(at.stretches(self.every.formula(at)))
+    }
+
+    fn known(&self, at: &At) -> Known {
+        Known::Step { lr: at.base, every: self.every.ticks(at) * at.tick, gamma: self.gamma }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

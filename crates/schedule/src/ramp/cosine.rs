@@ -2,8 +2,10 @@
 
 use std::f64::consts::TAU;
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param};
+use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cosine",
@@ -50,5 +52,13 @@ impl Shape for Cosine {
 
     fn mend(&self) -> Option<&'static str> {
         Some("`cycles: 0.5`, or 1.5, 2.5, ...: a whole number of waves ends where it began")
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Cosine { cycles: self.cycles, exponent: self.exponent })
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        (Term::from(2.0 * self.cycles) * p.p.clone()).wave().power(self.exponent)
     }
 }

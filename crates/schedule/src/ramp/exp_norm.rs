@@ -1,7 +1,8 @@
 //! An exponential that ends exactly at its target.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "exp_norm",
@@ -24,5 +25,9 @@ struct ExpNorm {
 impl Shape for ExpNorm {
     fn left(&self, p: f64) -> f64 {
         (libm::pow(self.ratio, p) - self.ratio) / (1.0 - self.ratio)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        (Term::from(self.ratio).power(p.p.clone()) - self.ratio) / (1.0 - self.ratio)
     }
 }

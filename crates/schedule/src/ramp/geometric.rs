@@ -1,7 +1,9 @@
 //! Equal ratios from step to step.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::formula::{Binary, Term, binary};
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",
@@ -25,6 +27,23 @@ pub(crate) struct Geometric;
 impl Shape for Geometric {
     fn left(&self, p: f64) -> f64 {
         1.0 - p
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Geometric)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        p.left.clone()
+    }
+
+    fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
+        match (from.number(), p.p.number()) {
+            (_, Some(1.0)) => to,
+            // A cooldown from 0 stays there, but for its end.
+            (Some(0.0), _) => Term::choose(binary(Binary::Equal, p.p.clone(), 1.0.into()), to, from),
+            _ => from.clone() * (to / from).power(p.p.clone()),
+        }
     }
 
     fn value(&self, p: f64, from: f64, to: f64) -> f64 {

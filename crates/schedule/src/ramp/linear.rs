@@ -1,7 +1,9 @@
 //! A straight line.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "linear",
@@ -22,5 +24,18 @@ pub(crate) struct Linear;
 impl Shape for Linear {
     fn left(&self, p: f64) -> f64 {
         1.0 - p
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Linear)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        p.left.clone()
+    }
+
+    fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
+        let rises = from.ends().1 <= to.ends().0;
+        if rises { from.towards(to, p.p.clone()) } else { to.towards(from, p.left.clone()) }
     }
 }

@@ -3,6 +3,8 @@
 
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Ends, Entry, Holds, Param, optional, param};
+use crate::formula::{Position, Term};
+use crate::known::{Known, KnownRamp, Way};
 use crate::leaf::Leaf;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP, warning};
@@ -73,6 +75,19 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// [`Shape::left`], as a term.
+    fn left_formula(&self, p: &Progress) -> Term;
+
+    /// The lr, as a term.
+    fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
+        to.towards(from, self.left_formula(p))
+    }
+
+    /// The way by a name that libraries share.
+    fn way(&self) -> Option<Way> {
+        None
+    }
+
     /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
     /// is known only after them.
     fn needs_positive_ends(&self) -> bool {
@@ -92,6 +107,35 @@ pub(crate) enum Sample {
 /// How progress becomes what the formula takes: p^k.
 pub(crate) fn bent(p: f64, k: f64) -> f64 {
     if k == 1.0 { p } else { libm::pow(p, k) }
+}
+
+/// Progress as a term, and the share that is left, written so that nothing cancels near the end.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) p: Term,
+    pub(crate) left: Term,
+}
+
+impl Progress {
+    /// `num / den`.
+    fn of(num: Term, den: Term) -> Self {
+        let p = (num.clone() / den.clone()).named("p");
+        Self { p, left: (den.clone() - num) / den }
+    }
+
+    /// The same, known to be at most 1.
+    fn at_most_1(self) -> Self {
+        Self { p: self.p.within(0.0, 1.0), left: self.left.within(0.0, 1.0) }
+    }
+
+    /// [`bent`].
+    pub(crate) fn bent(self, k: f64) -> Self {
+        if k == 1.0 {
+            return self;
+        }
+        let p = self.p.power(k);
+        Self { left: Term::from(1.0) - p.clone(), p }
+    }
 }
 
 impl Sample {
@@ -115,7 +159,45 @@ impl Sample {
             Sample::Open => (s + 1.0) / (n + 1.0),
         }
     }
+
+    /// Whether progress is at most 1 at every position before the end.
+    fn ends_late(self, s: &Term, n: &Term) -> bool {
+        match self {
+            Sample::Left => true,
+            Sample::Right | Sample::Open => s.is_whole() && n.is_whole(),
+            Sample::Closed => false,
+        }
+    }
+
+    /// [`Sample::progress`], as what is divided and what it is divided by.
+    fn share(self, s: Term, n: Term) -> (Term, Term) {
+        match self {
+            Sample::Left => (s, n),
+            Sample::Right => (s + 1.0, n),
+            Sample::Closed => (s, Term::choose(n.clone().up_to(1.0), 1.0.into(), n - 1.0)),
+            Sample::Open => (s + 1.0, n + 1.0),
+        }
+    }
+
+    /// [`Sample::progress`], as a term.
+    pub(crate) fn formula(self, s: Term, n: Term) -> Progress {
+        let (num, den) = self.share(s, n);
+        Progress::of(num, den)
+    }
+
+    /// The same, at most 1.
+    pub(crate) fn capped(self, s: Term, n: Term) -> Progress {
+        let (num, den) = self.share(s, n);
+        Progress::of(num.at_most(den.clone()), den).at_most_1()
+    }
 }
+
+/// What a shape comes to at the end of its way.
+pub(crate) fn finished() -> Progress {
+    Progress { p: 1.0.into(), left: 0.0.into() }
+}
+
+impl Sample {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -168,6 +250,58 @@ impl Leaf for Ramp {
         };
         // `continue` may cross 0.
         self.shape.value(bent(p, self.k), self.from.of(at.base), self.to.of(at.base)).max(0.0)
+    }
+
+    fn formula(&self, at: &Position) -> Term {
+        let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at)).named("over");
+        let s = at.s.clone();
+        let (from, to) = (self.from.formula(&at.base), self.to.formula(&at.base));
+        let value = |p: Progress| self.shape.formula(&p.bent(self.k), from.clone(), to.clone());
+        let running = match self.after {
+            After::Continue => value(self.sample.formula(s, n.clone())),
+            After::Stretch => {
+                let rounds = (s.clone() / n.clone()).function("ceil", f64::ceil).at_least(1.0);
+                value(self.sample.capped(s, (n.clone() * rounds).named("length")))
+            }
+            // It never comes to its end.
+            After::Hold | After::Error
+                if at.inside && self.over.is_none() && self.sample.ends_late(&s, &n) =>
+            {
+                value(self.sample.formula(s, n.clone()).at_most_1())
+            }
+            // Between whole ticks progress may pass 1 before the end is reached.
+            After::Hold | After::Error if self.sample == Sample::Left || (s.is_whole() && n.is_whole()) => {
+                value(self.sample.capped(s, n.clone()))
+            }
+            After::Hold | After::Error => Term::choose(
+                s.clone().reaches(n.clone()),
+                value(finished()),
+                value(self.sample.formula(s, n.clone())),
+            ),
+        };
+        Term::choose(n.up_to(0.0), value(finished()), running)
+    }
+
+    fn known(&self, at: &At) -> Known {
+        let ahead = match self.sample {
+            Sample::Left => false,
+            Sample::Right => true,
+            _ => return Known::Other,
+        };
+        let over = self.over.as_ref().map_or(at.len, |over| over.ticks(at));
+        match self.shape.way() {
+            Some(way) if self.k == 1.0 && self.after != After::Stretch && over > 0.0 => {
+                Known::Ramp(KnownRamp {
+                    way,
+                    from: self.from.of(at.base),
+                    to: self.to.of(at.base),
+                    over,
+                    ahead,
+                    holds: self.after != After::Continue,
+                })
+            }
+            _ => Known::Other,
+        }
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {

@@ -1,7 +1,8 @@
 //! One minus a power of the progress: flat first for powers above 1.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, required};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_minus_power",
@@ -24,5 +25,9 @@ struct OneMinusPower {
 impl Shape for OneMinusPower {
     fn left(&self, p: f64) -> f64 {
         1.0 - libm::pow(p, self.power)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        Term::from(1.0) - p.p.clone().power(self.power)
     }
 }

@@ -1,7 +1,9 @@
 //! One minus a square root: steep first.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};
+use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_minus_sqrt",
@@ -22,5 +24,13 @@ struct OneMinusSqrt;
 impl Shape for OneMinusSqrt {
     fn left(&self, p: f64) -> f64 {
         1.0 - p.sqrt()
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::OneMinusSqrt)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        Term::from(1.0) - p.p.clone().sqrt()
     }
 }

@@ -1,7 +1,9 @@
 //! A power of the share that is left.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polynomial",
@@ -24,5 +26,13 @@ struct Polynomial {
 impl Shape for Polynomial {
     fn left(&self, p: f64) -> f64 {
         libm::pow((1.0 - p).max(0.0), self.power)
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Polynomial { power: self.power })
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        p.left.clone().at_least(0.0).power(self.power)
     }
 }

@@ -1,7 +1,8 @@
 //! A reflected exponential: high for long, then a quick fall.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, FROM_0_BELOW_1, Holds, param};
+use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "rex",
@@ -24,5 +25,9 @@ struct Rex {
 impl Shape for Rex {
     fn left(&self, p: f64) -> f64 {
         (1.0 - p) / (1.0 - self.d * p)
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        p.left.clone() / (Term::from(1.0) - p.p.clone() * self.d)
     }
 }

@@ -1,7 +1,9 @@
 //! A hyperbolic tangent: flat, steep, flat.
 
-use super::Shape;
+use super::{Progress, Shape};
 use crate::catalogue::{ANY, Build, Ends, Entry, Holds, param};
+use crate::formula::Term;
+use crate::known::Way;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "tanh",
@@ -44,5 +46,13 @@ impl Shape for Tanh {
 
     fn mend(&self) -> Option<&'static str> {
         Some("`ub: 3`")
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(Way::Tanh { lb: self.lb, ub: self.ub })
+    }
+
+    fn left_formula(&self, p: &Progress) -> Term {
+        (Term::from(1.0) - (p.left.clone() * self.lb + p.p.clone() * self.ub).tanh()) * 0.5
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
+use crate::known::{Known, KnownGreedy};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::At;
@@ -116,6 +117,25 @@ impl Rule for Greedy {
 
     fn least_looks(&self) -> u64 {
         self.patience.saturating_add(1)
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Greedy(KnownGreedy {
+            lr: base,
+            max_mode: self.better.max,
+            relative: self.better.relative,
+            threshold: self.better.threshold,
+            factor: self.factor,
+            patience: self.patience,
+            cooldown: self.cooldown,
+            warmup: self.warmup,
+            min: self.min.of(base),
+            max: self.max.of(base),
+            smooth: self.smooth,
+            reset_after: self.reset_after,
+            eps: self.eps,
+            watch: self.watch.known(),
+        })
     }
 
     fn watch(&self) -> Option<&Watch> {

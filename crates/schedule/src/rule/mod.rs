@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Holds, Param, optional, param};
+use crate::known::{Known, KnownWatch};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
@@ -30,6 +31,11 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     /// What it remembers before it has seen anything; `base` is the lr it starts from.
     fn start(&self, base: f64) -> Memory {
         Memory { lr: base, ..Memory::default() }
+    }
+
+    /// What it is, in words that libraries share.
+    fn known(&self, _base: f64) -> Known {
+        Known::Other
     }
 
     /// How it watches the loss, if it does.
@@ -150,6 +156,12 @@ impl Watch {
             return None;
         }
         Some(Self { train_loss: true, before: true, ..self })
+    }
+
+    /// In words that libraries share, where a stretch is so many steps.
+    pub(crate) fn known(&self) -> KnownWatch {
+        let every = self.every.as_ref().map(Length::written);
+        KnownWatch { train_loss: self.train_loss, before: self.before, every }
     }
 
     /// Whether the step at a position is the last of a stretch.

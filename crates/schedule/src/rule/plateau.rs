@@ -2,6 +2,7 @@
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
+use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -94,6 +95,23 @@ impl Rule for Plateau {
         // The first metric is better than none, but where no gain is a whole times what there was.
         let first = u64::from(!self.better.relative || self.better.threshold < 1.0);
         self.patience.saturating_add(1 + first).saturating_mul(self.accumulate)
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Plateau(KnownPlateau {
+            lr: base,
+            max_mode: self.better.max,
+            relative: self.better.relative,
+            threshold: self.better.threshold,
+            threshold_abs: self.better.also,
+            factor: self.factor,
+            patience: self.patience,
+            cooldown: self.cooldown,
+            min: self.min.of(base),
+            eps: self.eps,
+            accumulate: self.accumulate,
+            watch: self.watch.known(),
+        })
     }
 
     fn watch(&self) -> Option<&Watch> {

@@ -2,6 +2,7 @@
 
 use super::{Memory, Rule};
 use crate::catalogue::{ANY, AT_LEAST_0, Build, Ends, Entry, Holds, param};
+use crate::known::Known;
 use crate::lr_value::LrValue;
 use crate::segment::At;
 use crate::vectors::Own;
@@ -49,6 +50,10 @@ struct Polyak {
 impl Rule for Polyak {
     fn start(&self, base: f64) -> Memory {
         Memory { lr: self.max.of(base), ..Memory::default() }
+    }
+
+    fn known(&self, base: f64) -> Known {
+        Known::Polyak { max: self.max.of(base), f_min: self.f_min, eps: self.eps }
     }
 
     fn needs(&self) -> Needs {

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
 
 mod ends;
+mod formula;
 mod formulas;
 mod generate;
 mod index;

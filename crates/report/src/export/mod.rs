@@ -1,0 +1,179 @@
+//! A schedule as code of another library: its own class where that gives the same lrs, else a function with
+//! the closed form. Text out; no I/O. One file per library.
+
+mod keras;
+mod optax;
+mod parts;
+mod plateau;
+mod python;
+mod pytorch;
+mod timm;
+mod transformers;
+
+use schedule::formula::Term;
+use schedule::known::Known;
+use schedule::{Feedback, Schedule};
+
+use python::{Body, Dialect, number};
+
+/// The libraries that code is printed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the libraries'")]
+pub enum Library {
+    Pytorch,
+    Optax,
+    Keras,
+    Transformers,
+    Timm,
+}
+
+/// The most steps at which a formula is tried.
+const MOST_TRIED: u64 = 1_000_000;
+
+/// What is printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What it is, in a few words: one line.
+    pub title: &'a str,
+    /// The schedule.
+    pub schedule: &'a Schedule,
+}
+
+/// The program that gives the same lrs.
+///
+/// # Errors
+/// The schedule watches training by a rule that the library does not have: the reason, and what there is.
+pub fn code(library: Library, subject: &Subject<'_>) -> Result<String, String> {
+    match library {
+        Library::Pytorch => pytorch::code(subject),
+        Library::Optax => optax::code(subject),
+        Library::Keras => keras::code(subject),
+        Library::Transformers => transformers::code(subject),
+        Library::Timm => timm::code(subject),
+    }
+}
+
+impl Subject<'_> {
+    /// The base lr that it is fitted to.
+    fn base_lr(&self) -> f64 {
+        self.schedule.horizon().base_lr
+    }
+
+    /// Updates of the run.
+    fn steps(&self) -> u64 {
+        self.schedule.horizon().total
+    }
+
+    /// The last update of the run.
+    fn last(&self) -> u64 {
+        self.steps().saturating_sub(1)
+    }
+
+    /// The closed form as a function's body.
+    fn body(&self, dialect: Dialect, indent: &str) -> Result<Body, String> {
+        match self.schedule.formula() {
+            Some(formula) => {
+                if dialect == Dialect::Math {
+                    self.works_in_python(&formula)?;
+                }
+                Ok(python::body(&formula, dialect, indent))
+            }
+            None if self.schedule.feedback() == Feedback::ClosedLoop => Err(String::new()),
+            None => Err("a schedule whose cycles grow so slowly can't be written out".to_owned()),
+        }
+    }
+
+    /// A formula may pass over infinities that are an error in Python, as in exp(-1 / t) at t = 0.
+    fn works_in_python(&self, formula: &Term) -> Result<(), String> {
+        let refused = (0..self.steps().min(MOST_TRIED)).find(|t| formula.python_value(*t as f64).is_none());
+        match refused {
+            None => Ok(()),
+            Some(t) => Err(format!(
+                "at t = {t} the formula divides by 0, or grows beyond all numbers on the way, which is an error in \
+                 Python: write it so that it does not, as in 0 if t == 0 else ..."
+            )),
+        }
+    }
+
+    /// What the schedule is, in words that libraries share.
+    fn known(&self) -> Known {
+        self.schedule.known()
+    }
+
+    /// `lr(t)` with what it needs, for libraries that run on Python's own numbers.
+    fn plain_function(&self) -> Result<(String, Vec<&'static str>), String> {
+        let body = self.body(Dialect::Math, "    ")?;
+        let mut imports = Vec::new();
+        if body.math {
+            imports.push("import math");
+        }
+        if body.bisect {
+            imports.push("from bisect import bisect_right");
+        }
+        let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
+        let text = format!(
+            "{tables}BASE_LR = {}\n\n\ndef lr(t):\n    \"\"\"Learning rate of update t = 0, 1, ..., {}.\"\"\"\n    t = min(t, {})  # after the last update its lr holds\n{}",
+            number(self.base_lr()),
+            self.last(),
+            self.last(),
+            body.lines
+        );
+        Ok((text, imports))
+    }
+
+    /// The note of a schedule that cycles the momentum too, where the code does not.
+    fn momentum_note(&self) -> &'static str {
+        match self.schedule.momentum(0) {
+            Some(_) => {
+                "\nThe schedule cycles the momentum as well, which is not part of this code: export it as csv to have it.\n"
+            }
+            None => "",
+        }
+    }
+
+    /// What is said of rules that the library does not have.
+    fn no_counterpart(&self, library: &str) -> String {
+        let kinds = self.schedule.rule_kinds();
+        let named = schedule::problem::listed(kinds.iter().copied());
+        let instead: Vec<&str> = kinds.iter().filter_map(|kind| elsewhere(kind)).collect();
+        let mut text = format!("{library} has no counterpart of {named}, which watches training");
+        for hint in instead {
+            text.push_str("; ");
+            text.push_str(hint);
+        }
+        text.push_str(
+            "; the lrs that a trained trial used can be had: sweep export schedule TRIAL --to csv (or json)",
+        );
+        text
+    }
+}
+
+/// Who has a rule, by its kind.
+fn elsewhere(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "plateau" => {
+            "alone it is ReduceLROnPlateau in PyTorch and Keras, and reduce_on_plateau in optax.contrib; after a linear \
+             warmup to 1x timm has it: PlateauLRScheduler"
+        }
+        "greedy" => "transformers has it alone, without a schedule around it: get_scheduler(\"greedy\")",
+        "polyak" => "optax has it alone, without a schedule around it: optax.polyak_sgd",
+        "adaptive" => "scikit-learn has it inside MLPClassifier(learning_rate=\"adaptive\")",
+        "adagrad_norm" => "PyTorch's Adagrad is this rule for a single parameter only",
+        "dog" => "as an optimiser optax has it: optax.contrib.dog",
+        "d_adaptation" => "as an optimiser the package dadaptation has it: DAdaptSGD",
+        "prodigy" => "as an optimiser the package prodigyopt and optax.contrib.prodigy have it",
+        "schedule_free" => "as an optimiser the package schedulefree and optax.contrib.schedule_free have it",
+        "hypergradient" | "bold_driver" => "no library in wide use has it",
+        _ => return None,
+    })
+}
+
+/// The text at the head of a program: what it is, and how it is used.
+fn head(subject: &Subject<'_>, usage: &str) -> String {
+    format!(
+        "\"\"\"Learning rates of {} updates:\n\n    {}\n\nUsage:\n\n{usage}{}\"\"\"\n\n",
+        subject.steps(),
+        subject.title.replace(['"', '\\', '\n'], "'"),
+        subject.momentum_note()
+    )
+}

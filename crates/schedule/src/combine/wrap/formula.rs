@@ -1,0 +1,132 @@
+//! Warmup, body, cooldown as a formula.
+
+use super::{Cooldown, Warmup, WarmupMode, Way, Wrap};
+use crate::formula::{Position, Term};
+use crate::ramp::{Progress, finished};
+
+/// [`Spans`], as terms.
+struct SpansFormula {
+    warm: Term,
+    cool: Term,
+    body: (Term, Term),
+    to_the_end: bool,
+}
+
+impl SpansFormula {
+    fn body_at(&self, at: &Position) -> Position {
+        let part = at.part(self.body.0.clone(), self.body.1.clone());
+        // A body without a cooldown after it ends with the segment.
+        Position { inside: at.inside && self.to_the_end, ..part }
+    }
+}
+
+impl Wrap {
+    /// The lr at any position, as a term; `None` where it depends on more than t.
+    pub(super) fn written_out(&self, at: &Position) -> Option<Term> {
+        let spans = self.spans_formula(at);
+        let (warm, cool) = (spans.warm.clone(), spans.cool.clone());
+        let start = if self.warmup.is_some() { warm.clone() } else { 0.0.into() };
+        // A cooldown without a length never comes, not even beyond the end.
+        let cools = cool.clone().less(at.len.clone());
+        let ends = cools.number() == Some(1.0);
+        let end = if ends { cool.clone() } else { f64::INFINITY.into() };
+        let body = self.body.formula(&spans.body_at(&at.between(&start, &end)))?;
+        let body = match &self.cooldown {
+            Some(cooldown) => {
+                let here = at.between(&cool, &f64::INFINITY.into());
+                let down = self.cooldown_formula(cooldown, &here, &spans)?;
+                let cooling = at.s.clone().reaches(cool.clone());
+                Term::choose(cools, Term::choose(cooling, down, body.clone()), body)
+            }
+            None => body,
+        };
+        Some(match &self.warmup {
+            Some(warmup) => {
+                let here = at.between(&0.0.into(), &warm);
+                let up = self.warmup_formula(warmup, &here, &spans)?;
+                Term::choose(at.s.clone().less(warm), up, body)
+            }
+            None => body,
+        })
+    }
+
+    fn spans_formula(&self, at: &Position) -> SpansFormula {
+        let zero = || Term::from(0.0);
+        let warm = self.warmup.as_ref().map_or(zero(), |warmup| warmup.over.formula(at));
+        let warm = warm.at_most(at.len.clone()).named("warm");
+        let down = self.cooldown.as_ref().map_or(zero(), |cooldown| cooldown.over.formula(at));
+        let down = down.at_most(at.len.clone() - warm.clone());
+        let begin = match &self.warmup {
+            Some(Warmup { mode: WarmupMode::Prefix, .. }) => warm.clone(),
+            _ => zero(),
+        };
+        let kept = match &self.cooldown {
+            Some(cooldown) if !cooldown.multiply => down.clone(),
+            _ => zero(),
+        };
+        let to_the_end = kept.number() == Some(0.0);
+        let body = (begin.clone(), at.len.clone() - begin - kept);
+        SpansFormula { warm, cool: (at.len.clone() - down).named("cool"), body, to_the_end }
+    }
+
+    fn warmup_formula(&self, warmup: &Warmup, at: &Position, spans: &SpansFormula) -> Option<Term> {
+        let from = warmup.from.formula(&at.base);
+        let (s, n) = (at.s.clone(), spans.warm.clone());
+        if warmup.mode == WarmupMode::Multiply {
+            let body = self.body.formula(&spans.body_at(at))?;
+            let target = warmup.target.map_or(1.0.into(), |t| t.formula(&at.base) / at.base.clone());
+            return Some(body * warmup.formula(s, n, from / at.base.clone(), target));
+        }
+        let target = match warmup.target {
+            Some(target) => target.formula(&at.base),
+            None => self.body.formula(&spans.body_at(&at.at(n.clone())))?,
+        };
+        Some(warmup.formula(s, n, from, target))
+    }
+
+    fn cooldown_formula(&self, cooldown: &Cooldown, at: &Position, spans: &SpansFormula) -> Option<Term> {
+        let n = at.len.clone() - spans.cool.clone();
+        let to = cooldown.to.formula(&at.base);
+        let (from, to, scaled) = if cooldown.multiply {
+            let body = self.body.formula(&spans.body_at(at))?;
+            (1.0.into(), to / at.base.clone(), Some(body))
+        } else {
+            (self.body.formula(&spans.body_at(&at.at(spans.cool.clone())))?, to, None)
+        };
+        let value = |p: Progress| cooldown.shape.formula(&p.bent(cooldown.k), from.clone(), to.clone());
+        // The same subtraction as in the position of any other part of the segment.
+        let s = at.part(spans.cool.clone(), n.clone()).s;
+        let factor = Term::choose(
+            at.s.clone().reaches(at.len.clone()),
+            value(finished()),
+            value(cooldown.sample.formula(s, n)),
+        );
+        Some(
+            match scaled {
+                Some(body) => body * factor,
+                None => factor,
+            }
+            .at_least(0.0),
+        )
+    }
+}
+
+impl Warmup {
+    /// [`Warmup::lr`], as a term.
+    fn formula(&self, s: Term, n: Term, from: Term, target: Term) -> Term {
+        let Progress { p, left } = self.sample.capped(s.clone(), n.clone());
+        let way = match self.way {
+            Way::Linear => p,
+            Way::Cosine => return target.towards(from, p.wave()),
+            Way::OneMinusSqrt => Term::from(1.0) - left.sqrt(),
+            Way::Exponential => return from.clone() * (target / from).power(p),
+            Way::Constant => return from,
+            Way::Log => {
+                let log = (s + 1.0).log() / n.clone().log();
+                Term::choose(n.up_to(1.0), 1.0.into(), log)
+            }
+            Way::Power(power) => p.power(power),
+        };
+        from.towards(target, way)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a term comes to.
+
+use super::{Binary, Node, Term};
+
+impl Term {
+    /// Its value at step `t`.
+    pub fn value(&self, t: f64) -> f64 {
+        match &*self.node {
+            Node::Number(x) => *x,
+            Node::Pi => std::f64::consts::PI,
+            Node::T => t,
+            Node::Function(function, x) => (function.of)(x.value(t)),
+            Node::Wave(x) => (1.0 + libm::cos(std::f64::consts::PI * x.value(t))) / 2.0,
+            Node::Binary(binary, a, b) => binary.of(a.value(t), b.value(t)),
+            Node::Where(condition, yes, no) => {
+                if condition.value(t) == 0.0 {
+                    no.value(t)
+                } else {
+                    yes.value(t)
+                }
+            }
+            Node::Entry(_, table, index) => table.get(index.value(t) as usize).copied().unwrap_or(f64::NAN),
+            Node::Passed(table, x) => {
+                let x = x.value(t);
+                table.iter().filter(|entry| **entry <= x).count() as f64
+            }
+            Node::Named(_, x) => x.value(t),
+        }
+    }
+}
+
+impl Term {
+    /// Its value at step `t` as Python works it out: `None` where that is an error there, as a division by 0.
+    pub fn python_value(&self, t: f64) -> Option<f64> {
+        Some(match &*self.node {
+            Node::Function(function, x) => {
+                let x = x.python_value(t)?;
+                let value = (function.of)(x);
+                let rounds = matches!(function.name, "floor" | "ceil") && !x.is_finite();
+                return (!rounds && (value.is_finite() || value == x)).then_some(value);
+            }
+            Node::Wave(x) => return x.python_value(t).filter(|x| x.is_finite()).map(|_| self.value(t)),
+            Node::Binary(binary, a, b) => {
+                let (a, b) = match binary {
+                    Binary::And if a.python_value(t)? == 0.0 => return Some(0.0),
+                    Binary::Or if a.python_value(t)? != 0.0 => return Some(1.0),
+                    _ => (a.python_value(t)?, b.python_value(t)?),
+                };
+                let value = binary.of(a, b);
+                match binary {
+                    Binary::Divide | Binary::DivideDown | Binary::Remainder if b == 0.0 => return None,
+                    // A negative number to a fraction is complex there.
+                    Binary::Power if !value.is_finite() && a.is_finite() && b.is_finite() => return None,
+                    _ => value,
+                }
+            }
+            Node::Where(condition, yes, no) => {
+                let chosen = if condition.python_value(t)? == 0.0 { no } else { yes };
+                chosen.python_value(t)?
+            }
+            Node::Entry(_, table, index) => return table.get(index.python_value(t)? as usize).copied(),
+            Node::Passed(_, x) => x.python_value(t).map(|_| self.value(t))?,
+            Node::Named(_, x) => x.python_value(t)?,
+            Node::Number(_) | Node::Pi | Node::T => self.value(t),
+        })
+    }
+}
+
+impl Binary {
+    pub(super) fn of(self, a: f64, b: f64) -> f64 {
+        match self {
+            Binary::Add => a + b,
+            Binary::Subtract => a - b,
+            Binary::Multiply => a * b,
+            Binary::Divide => a / b,
+            Binary::DivideDown => (a / b).floor(),
+            Binary::Remainder => {
+                let rest = a % b;
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            }
+            Binary::Power => libm::pow(a, b),
+            Binary::Least => a.min(b),
+            Binary::Greatest => a.max(b),
+            Binary::Less => f64::from(a < b),
+            Binary::AtMost => f64::from(a <= b),
+            Binary::Greater => f64::from(a > b),
+            Binary::AtLeast => f64::from(a >= b),
+            Binary::Equal => f64::from(a == b),
+            Binary::Unequal => f64::from(a != b),
+            Binary::And => f64::from(a != 0.0 && b != 0.0),
+            Binary::Or => f64::from(a != 0.0 || b != 0.0),
+        }
+    }
+}

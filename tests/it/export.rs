@@ -1,0 +1,177 @@
+//! A schedule leaves as code of another library. That the code gives the right lrs there is
+//! `scripts/check-exports`'s business; here is what it looks like, and what is said where there is none.
+
+use crate::support::Sandbox;
+
+const SWEEP: &str = "\
+name: small
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [8]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 20}
+seeds: 1
+lr: {values: [0.1, 0.3]}
+schedules:
+  constant: {kind: constant, value: 0.2}
+  cosine: {warmup: {over: 2, from: 0.01x}, body: {kind: cosine, to: {values: [0, 0.1x]}}}
+  plateau: {kind: plateau, watch: train_loss, every: 2, factor: 0.5, patience: 0}
+";
+
+fn export(node: &str, target: &str) -> String {
+    let args = ["export", "schedule", node, "--lr", "0.1", "--total", "100", "--steps-per-epoch", "10"];
+    Sandbox::new().run(&[&args[..], &["--to", target]].concat()).exits(0).stdout
+}
+
+/// The program without the text at its head.
+fn code(node: &str, target: &str) -> String {
+    let text = export(node, target);
+    let (_, code) = text.split_once("\n\"\"\"\n\n").expect("a text at its head");
+    code.to_owned()
+}
+
+#[test]
+fn classes_of_the_library_are_used_where_they_are_right() {
+    let warmup_cosine = "{warmup: {over: 10%, from: 0.1x}, body: {kind: cosine, to: 0.2x}}";
+    for target in ["pytorch", "optax", "keras", "timm"] {
+        insta::assert_snapshot!(format!("classes_of_{target}"), code(warmup_cosine, target));
+    }
+    let linear = "{warmup: {over: 10%}, body: {kind: linear}}";
+    insta::assert_snapshot!("classes_of_transformers", code(linear, "transformers"));
+    insta::assert_snapshot!("a_rule", export("{kind: plateau, patience: 3, every: 1 epochs}", "pytorch"));
+}
+
+#[test]
+fn the_closed_form_is_printed_where_the_library_has_no_class() {
+    let rex = "{restart: {kind: rex}, every: 10, mult: 2}";
+    insta::assert_snapshot!("closed_form_for_pytorch", export(rex, "pytorch"));
+    insta::assert_snapshot!("closed_form_for_optax", code(rex, "optax"));
+    let epochs = "{clock: epoch, body: 1x, cooldown: {over: 4, shape: one_minus_sqrt}}";
+    insta::assert_snapshot!("closed_form_for_keras", code(epochs, "keras"));
+    let lambda = "{kind: lambda, expr: \"0.5 if t > 3 and t < 9 else 1\"}";
+    insta::assert_snapshot!("closed_form_for_transformers", code(lambda, "transformers"));
+    insta::assert_snapshot!("closed_form_for_timm", code("{kind: rex}", "timm"));
+}
+
+/// LinearLR can't start at 0, CosineAnnealingLR comes back up after its end: neither may be printed then.
+#[test]
+fn a_class_that_would_differ_is_not_used() {
+    for (node, target, class) in [
+        ("{kind: linear, from: 0, to: 1x}", "pytorch", "LinearLR"),
+        ("{kind: cosine, over: 50}", "pytorch", "CosineAnnealingLR"),
+        ("{kind: cosine, exponent: 2}", "pytorch", "CosineAnnealingLR"),
+        ("{kind: one_cycle, over: 50}", "pytorch", "OneCycleLR"),
+        ("{kind: cosine}", "keras", "CosineDecay"),
+        ("{kind: step, every: 49}", "optax", "exponential_decay"),
+        ("{restart: {kind: cosine, to: 0.1x}, every: 10, decay: 0.5}", "timm", "CosineLRScheduler"),
+        ("{kind: multistep, at: [0, 6]}", "timm", "MultiStepLRScheduler"),
+        ("{warmup: {over: 5, from: 0.1x}, body: {kind: linear}}", "transformers", "get_scheduler"),
+    ] {
+        assert!(!export(node, target).contains(class), "{node} for {target} has {class}");
+    }
+}
+
+#[test]
+fn csv_and_json_are_the_lrs_of_the_run() {
+    let sandbox = Sandbox::new();
+    let node = "{kind: one_cycle, momentum: {min: 0.8, max: 0.9}}";
+    for format in ["csv", "json"] {
+        let run = ["--lr", "0.1", "--total", "30"];
+        let exported =
+            sandbox.run(&[&["export", "schedule", node, "--to", format], &run[..]].concat()).exits(0);
+        let printed = sandbox.run(&[&["lr", node, "--format", format], &run[..]].concat()).exits(0);
+        assert_eq!(exported.stdout, printed.stdout);
+    }
+}
+
+#[test]
+fn rules_without_a_counterpart_are_named() {
+    let refused = |node: &str, target: &str| {
+        let args = ["export", "schedule", node, "--lr", "0.1", "--total", "100", "--to", target];
+        Sandbox::new().run(&args).exits(1)
+    };
+    let output = refused("{kind: adagrad_norm}", "pytorch");
+    assert_eq!(output.stdout, "");
+    for words in ["PyTorch has no counterpart of `adagrad_norm`", "--to csv"] {
+        assert!(output.stderr.contains(words), "{}", output.stderr);
+    }
+    let output = refused("{warmup: {over: 5}, body: {kind: greedy}}", "transformers");
+    assert!(output.stderr.contains("without a schedule around it"), "{}", output.stderr);
+    let output = refused("{kind: lambda, expr: exp(-1 / t)}", "timm");
+    assert!(output.stderr.contains("at t = 0 the formula divides by 0"), "{}", output.stderr);
+    let output = refused("{kind: plateau}", "csv");
+    assert!(output.stderr.contains("not known before"), "{}", output.stderr);
+}
+
+#[test]
+fn a_schedule_of_a_sweep_file_is_named_and_one_variant_chosen() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SWEEP);
+    let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args, &["--to", "json", "-q"]].concat());
+    let output = run(&["small.yaml:cosine"]).exits(2);
+    assert_eq!(output.stdout, "");
+    for words in ["several configs of `cosine`", "--lr", "--config ID", "lr 0.3, schedule.body.to \"0.1x\""] {
+        assert!(output.stderr.contains(words), "no {words} in {}", output.stderr);
+    }
+    let listed = output.stderr.lines().find(|line| line.contains("lr 0.3, schedule.body.to \"0.1x\""));
+    let id = listed.and_then(|line| line.split_whitespace().next()).expect("an id");
+    let lrs = run(&["small.yaml:cosine", "--config", id]).exits(0).json();
+    assert_eq!(lrs["lr"][0], 0.003);
+    assert_eq!(lrs["lr"].as_array().map(Vec::len), Some(20));
+    // The base lrs make no difference to an absolute lr, and the last choice is the only one.
+    assert_eq!(run(&["small.yaml:constant", "--lr", "0.3"]).exits(0).json()["lr"][0], 0.2);
+    let output = run(&["small.yaml:cosin"]).exits(2);
+    assert!(output.stderr.contains("did you mean `cosine`?"), "{}", output.stderr);
+    let output = run(&["small.yaml"]).exits(2);
+    assert!(output.stderr.contains("which schedule"), "{}", output.stderr);
+    let output = run(&["missing.yaml:cosine"]).exits(2);
+    assert!(output.stderr.contains("there is no file missing.yaml"), "{}", output.stderr);
+    // A length says that it is a schedule by itself, which a name of a file is not.
+    let output = run(&["small.yaml:cosine", "--total", "5"]).exits(2);
+    assert!(output.stderr.contains("a learning rate of at least 0"), "{}", output.stderr);
+    assert_eq!(run(&["0.5x", "--total", "5", "--lr", "0.4"]).exits(0).json()["lr"][4], 0.2);
+}
+
+#[test]
+fn a_trial_is_exported_as_it_was_trained() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SWEEP);
+    sandbox.run(&["small.yaml", "-q"]).exits(0);
+    let trial = |schedule: &str| {
+        let rows =
+            sandbox.query(&format!("select trial_id from trials where schedule = '{schedule}' limit 1"));
+        rows[0]["trial_id"].as_str().expect("a trial").to_owned()
+    };
+    let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args].concat());
+    let program = run(&["best", "--to", "pytorch"]).exits(0).stdout;
+    assert!(program.contains("def make_scheduler(optimizer"), "{program}");
+    // What a rule came to is in the database, and nowhere else.
+    let plateau = trial("plateau");
+    let lrs = run(&[&plateau, "--to", "json"]).exits(0).json();
+    let stored = sandbox.query(&format!("select lr from metrics where trial_id = '{plateau}' order by step"));
+    let stored: Vec<&serde_json::Value> =
+        stored.as_array().expect("rows").iter().map(|row| &row["lr"]).collect();
+    assert_eq!(lrs["lr"].as_array().expect("lrs").iter().collect::<Vec<_>>(), stored);
+    assert!(stored.iter().any(|lr| **lr != *stored[0]), "the rule never moved its lr");
+    let output = run(&["zzzz", "--to", "csv"]).exits(2);
+    assert!(output.stderr.contains("there is no trial"), "{}", output.stderr);
+    run(&[&plateau, "--to", "csv", "-o", "lrs.csv"]).exits(0);
+    let written = std::fs::read_to_string(sandbox.path("lrs.csv")).expect("a file");
+    assert!(written.starts_with("step,lr\n0,0.1\n") || written.starts_with("step,lr\n0,0.3\n"), "{written}");
+}
+
+#[test]
+fn what_can_not_be_exported_is_refused() {
+    let sandbox = Sandbox::new();
+    let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args].concat()).exits(2).stderr;
+    for (args, words) in [
+        (vec!["{kind: cosine}", "--to", "tensorflow", "--total", "9"], "pytorch"),
+        (vec!["{kind: cosine}", "--to", "pytorch"], "--total"),
+        (vec!["{kind: cosin}", "--to", "pytorch", "--total", "9"], "did you mean `cosine`?"),
+        (vec!["{kind: cosine, over: 0}", "--to", "csv", "--total", "9"], "at least 1"),
+        (vec!["{kind: cosine}", "--to", "csv", "--total", "9", "-o", "no/such/folder"], "can't write"),
+        (vec!["best", "--to", "pytorch"], "sweep.db"),
+    ] {
+        let stderr = run(&args);
+        assert!(stderr.contains(words), "{args:?}: no {words} in\n{stderr}");
+    }
+}
