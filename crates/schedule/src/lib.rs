@@ -266,9 +266,10 @@ impl Schedule {
     /// lr(t) at every step of the run, written out. What has no formula (`noise`, products) is a table of its
     /// lrs, for runs of up to 1,000,000 steps. `None` if it depends on more than t.
     pub fn formula(&self) -> Option<formula::Term> {
-        if self.feedback() == Feedback::OpenLoop && !self.node.root.has_formula(&self.run) {
+        if !self.node.root.has_formula(&self.run) {
             let start = self.start();
-            let total = Some(self.run.len).filter(|total| *total <= MOST_LISTED)?;
+            let known = self.feedback() == Feedback::OpenLoop && self.run.len <= MOST_LISTED;
+            let total = known.then_some(self.run.len)?;
             let lrs: Vec<f64> = (0..total as u64).map(|t| self.lr(t, &start)).collect();
             return Some(formula::Term::t(total).entry("lrs", &lrs));
         }

@@ -235,7 +235,9 @@ impl Part {
 
     /// The position by this node's own clock.
     fn local(&self, at: &At) -> At {
+        // Through epochs and back, whole steps are to stay whole.
         let steps = at.len * at.tick;
+        let steps = if (steps - steps.round()).abs() < 1e-9 * steps { steps.round() } else { steps };
         match (self.clock, at.epoch) {
             (None, _) | (_, None) => *at,
             (Some(Clock::Step), _) => At { s: at.step, len: steps, tick: 1.0, whole: true, ..*at },

@@ -21,7 +21,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         after: "as the schedule inside",
     },
     source: "the `init_value` of optax, the `initial_learning_rate` of keras",
-    example: "{base: 0.05, of: {kind: exponential, gamma: 0.9, every: \"5%\"}}",
+    example: "{base: 2x, of: {kind: exponential, gamma: 0.9, every: \"5%\"}}",
     nodes: &["of"],
     form: Form::One,
     groups: &[],

@@ -10,8 +10,6 @@ use crate::generate::{map, text};
 
 const HORIZON: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5) };
 
-/// Kinds that expansions name and the table does not have yet.
-
 fn read(call: &str) -> Result<Node, String> {
     let pasted = paste(call).map_err(|problem| problem.to_string())?;
     let mut problems = Vec::new();

@@ -337,7 +337,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{scale: -1, of: 1x}", "1:9: s.scale: expected a number of at least 0, found `-1`"),
     ("{scale: 1x, of: 1x}", "1:9: s.scale: expected a number of at least 0, found the text \"1x\""),
     ("{scale: 2}", "1:1: s: the key `of` is missing"),
-    ("{clamp: {min: 1, max: 0.1}, of: 1x}", "1:9: s.clamp: `min` is above `max`"),
+    ("{clamp: {min: 1, max: 0.1}, of: 1x}", "1:9: s.clamp: the floor 1 is above the ceiling 0.1"),
     ("{clamp: {}, of: 1x}", "1:9: s.clamp: expected `min`, `max` or both"),
     ("{clamp: 0.1, of: 1x}", "1:9: s.clamp: expected a mapping, found `0.1`"),
     ("{shift: -1, of: 1x}", "1:9: s.shift: expected a length of at least 0, found -1"),

@@ -297,7 +297,7 @@ fn the_defaults_of_the_run_are_the_readers() {
 }
 
 proptest! {
-    #![proptest_config(config(6000))]
+    #![proptest_config(ProptestConfig { max_global_rejects: 12_000, ..config(6000) })]
 
     /// A schema that refuses what the reader takes would cry wolf in the editor.
     #[test]
