@@ -23,7 +23,7 @@ pub(crate) static ENTRY: Entry = Entry {
         after: "goes on for as long as it is shown gradients",
     },
     source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code; they let the lr fall below 0)",
-    example: "{kind: hypergradient, beta: 1e-3}",
+    example: "{kind: hypergradient, beta: 0.02}",
     params: &[required("beta", Holds::Number(ABOVE_0), "lr of the lr")],
     build: Build::Rule(|reader| Some(Box::new(Hypergradient { beta: reader.number("beta")? }))),
 };

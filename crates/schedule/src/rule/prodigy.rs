@@ -34,7 +34,7 @@ pub(crate) static ENTRY: Entry = Entry {
         after: "goes on for as long as it is shown gradients",
     },
     source: "Mishchenko and Defazio, arXiv 2306.06101; prodigyopt Prodigy",
-    example: "{kind: prodigy}",
+    example: "{kind: prodigy, d_coef: 0.3}",
     params: &[
         param("d0", Holds::Number(ABOVE_0), "1e-6", "first estimate of the distance"),
         param("d_coef", Holds::Number(ABOVE_0), "1", "factor on the estimates"),
