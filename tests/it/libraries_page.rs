@@ -85,6 +85,7 @@ fn describe(text: &mut String, entry: &Named) {
             Within::Parameters => "a mapping of parameters",
             Within::Each => "a list of mappings of parameters",
             Within::Span => "a length, or two",
+            Within::Pair => "a word and a number",
             Within::Word => "a word",
         };
         let default = if extra.required { "required" } else { "—" };

@@ -135,6 +135,8 @@ impl Given<'_, '_> {
             (Value::List(items), Within::Span) if items.len() == 2 => return,
             (Value::Int(_) | Value::Float(_) | Value::Text(_), Within::Span) => return,
             (_, Within::Span) => field.expected("a length, or [from, to]"),
+            (Value::List(items), Within::Pair) if is_pair(items) => return,
+            (_, Within::Pair) => field.expected("a word and a number, as in [distance, 0.01]"),
             (_, Within::Schedules) => field.expected("a list of schedules, at least one"),
             (_, Within::Each) => field.expected("a list of mappings, at least one"),
             (_, Within::Scales) => field.expected("a mapping from steps to factors, as in {30: 0.1}"),
@@ -295,4 +297,9 @@ impl Given<'_, '_> {
     pub(super) fn states_epochs(&mut self, ticks: Option<f64>) {
         self.length = ticks.map(|ticks| Stated { ticks, epochs: true });
     }
+}
+
+fn is_pair(items: &[Tree]) -> bool {
+    let number = |tree: &Tree| matches!(tree.value, Value::Int(_) | Value::Float(_));
+    matches!(items, [word, x] if matches!(word.value, Value::Text(_)) && number(x))
 }

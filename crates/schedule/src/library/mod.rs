@@ -80,6 +80,8 @@ pub enum Within {
     Each,
     /// A length, or the two ends of a stretch.
     Span,
+    /// A word and a number.
+    Pair,
     /// Any word.
     Word,
 }

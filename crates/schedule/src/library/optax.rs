@@ -447,6 +447,38 @@ pub(super) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
+    Named {
+        name: "optax.contrib.dog",
+        signature: &["learning_rate=", "init_step=", "eps=", "weight_decay=", "mask="],
+        params: &[
+            param("learning_rate", Holds::PositiveLr, "1.0", "factor on the rule's lr"),
+            param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
+        ],
+        extra: &[Extra {
+            name: "init_step",
+            holds: Within::Pair,
+            required: false,
+            doc: "`[heuristic, 1e-6]` if not given, or `[distance, r]`: how far the first steps reach",
+        }],
+        refused: &[(
+            "weight_decay",
+            "it is the optimiser's: `optimizer: {weight_decay: ...}` in the sweep file",
+        )],
+        expansion: "{base: learning_rate, of: {kind: dog, init: init_step[0], r_eps: init_step[1], eps: eps}}",
+        note: "`init_step` by a learning_rate is refused: there is no such start here",
+        example: "optax.contrib.dog(learning_rate=0.5, init_step=('distance', 0.01))",
+        expand: |given| {
+            let init = given.items("init_step");
+            let (word, reach) = match init.as_slice() {
+                [word, reach] => (word.clone(), reach.clone()),
+                _ => (text("heuristic"), float(1e-6)),
+            };
+            let rule =
+                map([("kind", text("dog")), ("init", word), ("r_eps", reach), ("eps", given.tree("eps")?)]);
+            Some(map([("base", given.tree("learning_rate")?), ("of", rule)]))
+        },
+        ..PLAIN
+    },
 ];
 
 const SCALES: Extra = Extra {

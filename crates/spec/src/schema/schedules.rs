@@ -106,6 +106,7 @@ fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static 
                 let end = json!({ "type": ["number", "string"] });
                 json!({ "anyOf": [end, { "type": "array", "items": end, "minItems": 2, "maxItems": 2 }] })
             }
+            Within::Pair => json!({ "type": "array", "minItems": 2, "maxItems": 2 }),
             Within::Word => json!({ "type": "string" }),
         };
         let form = if extra.required { axis(&form) } else { or_none(axis(&form)) };
