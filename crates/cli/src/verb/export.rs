@@ -89,7 +89,7 @@ fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     };
     let is_path = what.contains(['/', '\\']) || file.extension().is_some();
     if name.is_some() || is_path || file.is_file() {
-        return in_file(args, file, name, global);
+        return in_file(args, file, name);
     }
     stored(args, global)
 }
@@ -112,18 +112,14 @@ fn node(args: &ExportSchedule) -> Result<Found, Failure> {
 }
 
 /// A schedule of a sweep file.
-fn in_file(
-    args: &ExportSchedule,
-    file: &Path,
-    name: Option<&str>,
-    global: &Global,
-) -> Result<Found, Failure> {
+fn in_file(args: &ExportSchedule, file: &Path, name: Option<&str>) -> Result<Found, Failure> {
     if args.steps_per_epoch.is_some() {
         return Err(Failure::usage(
             "a sweep file knows its epochs: --steps-per-epoch is for a schedule by itself",
         ));
     }
-    let (spec, plan) = input::sweep_file(file, Warnings::default(), global.quiet)?;
+    // Its lints are for `check`, `plan` and `run`.
+    let (spec, plan) = input::sweep_file(file, Warnings::default(), true)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
     let name = match name {
