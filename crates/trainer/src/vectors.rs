@@ -149,3 +149,73 @@ impl Vectors for StepVectors<'_> {
         self.note(add);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Tensor, Var};
+    use schedule::vectors::{Kept, Plain, Vector, Vectors};
+
+    use super::{KeptTensors, StepVectors};
+    use crate::model::Parameter;
+
+    const STEPS: [([f64; 5], [f64; 5]); 3] = [
+        ([1.0, -2.0, 0.5, 3.0, -0.25], [0.5, 0.25, -1.0, 2.0, 4.0]),
+        ([0.5, -1.5, 0.75, 2.0, -0.5], [-0.5, 1.0, 1.5, 0.125, -3.0]),
+        ([0.25, -1.0, 1.0, 1.5, 0.0], [2.0, -0.75, 0.5, 1.0, 0.5]),
+    ];
+
+    /// All that rules ask for, in an order in which they might.
+    fn asked(vectors: &mut dyn Vectors, first: bool) -> Vec<f64> {
+        let (start, sum, previous) =
+            (Vector::Kept(Kept::Start), Vector::Kept(Kept::Sum), Vector::Kept(Kept::Previous));
+        if first {
+            vectors.keep(1, Kept::Start, Vector::Parameters);
+        }
+        vectors.accumulate(1, Kept::Sum, if first { 0.0 } else { 0.5 }, 2.0);
+        let mut found = vec![
+            vectors.dot(1, Vector::Gradient, Vector::WayBack),
+            vectors.dot(1, Vector::WayBack, Vector::WayBack),
+            vectors.dot(1, Vector::Parameters, start),
+            vectors.dot(1, sum, sum),
+            vectors.magnitude(1, sum),
+        ];
+        if !first {
+            found.push(vectors.dot(0, Vector::Gradient, previous));
+        }
+        vectors.keep(0, Kept::Previous, Vector::Gradient);
+        found
+    }
+
+    /// The numbers are such that single precision holds them all.
+    #[test]
+    fn tensors_answer_as_plain_numbers_do_by_both_paths() {
+        for dtype in [DType::F32, DType::F64] {
+            let tensors = |x: &[f64; 5]| -> Vec<Tensor> {
+                let whole = Tensor::new(x, &Device::Cpu).and_then(|x| x.to_dtype(dtype)).expect("a tensor");
+                [(0, 2), (2, 3)].map(|(at, n)| whole.narrow(0, at, n).expect("a part")).to_vec()
+            };
+            let parameters: Vec<Parameter> = tensors(&STEPS[0].0)
+                .iter()
+                .map(|x| Parameter { name: "p".to_owned(), var: Var::from_tensor(x).expect("a variable") })
+                .collect();
+            let keeps = [(0, Kept::Previous), (1, Kept::Start), (1, Kept::Sum)];
+            let kept = KeptTensors::new(&keeps, &parameters).expect("zeros");
+            let mut plain = Plain::default();
+            for (t, (x, g)) in STEPS.iter().enumerate() {
+                for (parameter, x) in parameters.iter().zip(tensors(x)) {
+                    parameter.var.set(&x).expect("a value");
+                }
+                (plain.parameters, plain.gradient) = (x.to_vec(), g.to_vec());
+                let gradients = tensors(g);
+                let mut step = StepVectors {
+                    kept: &kept,
+                    parameters: &parameters,
+                    gradients: &gradients,
+                    failure: None,
+                };
+                assert_eq!(asked(&mut step, t == 0), asked(&mut plain, t == 0), "{dtype:?}, step {t}");
+                assert!(step.failure.is_none());
+            }
+        }
+    }
+}
