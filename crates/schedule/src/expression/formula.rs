@@ -1,7 +1,7 @@
 //! An expression as a term, its names being terms themselves.
 
-use super::{Binary, Expression, Name, Term, Unary};
-use crate::formula::{self, Binary as Op};
+use super::{Expression, Name, Term, Unary};
+use crate::formula::{self, Binary};
 
 /// What the names stand for.
 #[derive(Debug)]
@@ -30,50 +30,30 @@ impl Term {
             Term::Name(Name::Base) => names.base.clone(),
             Term::Name(Name::Pi) => formula::Term::pi(),
             Term::Unary(Unary::Minus, x) => formula::Term::from(-1.0) * x.formula(names),
-            Term::Unary(Unary::Not, x) => formula::binary(Op::Equal, x.formula(names), zero()),
+            Term::Unary(Unary::Not, x) => formula::binary(Binary::Equal, x.formula(names), zero()),
             Term::Unary(Unary::Function(name, of), x) => x.formula(names).function(name, *of),
             Term::Binary(binary, a, b) => {
                 let (a, b) = (a.formula(names), b.formula(names));
                 let conditions = a.is_condition() && b.is_condition();
                 match binary {
-                    Binary::And if conditions => formula::binary(Op::And, a, b),
-                    Binary::Or if conditions => formula::binary(Op::Or, a, b),
+                    Binary::And if conditions => formula::binary(Binary::And, a, b),
+                    Binary::Or if conditions => formula::binary(Binary::Or, a, b),
                     Binary::And => formula::Term::choose(a, b, zero()),
                     Binary::Or => formula::Term::choose(a.clone(), a, b),
-                    _ => formula::binary(op(*binary), a, b),
+                    _ => formula::binary(*binary, a, b),
                 }
             }
             Term::Choice(terms) => {
                 let [condition, yes, no] = terms.as_ref();
                 formula::Term::choose(condition.formula(names), yes.formula(names), no.formula(names))
             }
-            Term::Least(terms) => joined(terms, names, Op::Least),
-            Term::Greatest(terms) => joined(terms, names, Op::Greatest),
+            Term::Least(terms) => joined(terms, names, Binary::Least),
+            Term::Greatest(terms) => joined(terms, names, Binary::Greatest),
         }
     }
 }
 
-fn joined(terms: &[Term], names: &Names, op: Op) -> formula::Term {
+fn joined(terms: &[Term], names: &Names, op: Binary) -> formula::Term {
     let terms = terms.iter().map(|term| term.formula(names));
     terms.reduce(|a, b| formula::binary(op, a, b)).unwrap_or(f64::NAN.into())
-}
-
-fn op(binary: Binary) -> Op {
-    match binary {
-        Binary::Add => Op::Add,
-        Binary::Subtract => Op::Subtract,
-        Binary::Multiply => Op::Multiply,
-        Binary::Divide => Op::Divide,
-        Binary::DivideDown => Op::DivideDown,
-        Binary::Remainder => Op::Remainder,
-        Binary::Power => Op::Power,
-        Binary::And => Op::And,
-        Binary::Or => Op::Or,
-        Binary::Less => Op::Less,
-        Binary::AtMost => Op::AtMost,
-        Binary::Greater => Op::Greater,
-        Binary::AtLeast => Op::AtLeast,
-        Binary::Equal => Op::Equal,
-        Binary::Unequal => Op::Unequal,
-    }
 }

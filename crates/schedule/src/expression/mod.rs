@@ -12,6 +12,7 @@ mod token;
 
 use std::str::FromStr;
 
+use crate::formula::Binary;
 pub(crate) use formula::Names;
 
 /// What the names stand for.
@@ -94,25 +95,6 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("tanh", libm::tanh),
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Binary {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    DivideDown,
-    Remainder,
-    Power,
-    And,
-    Or,
-    Less,
-    AtMost,
-    Greater,
-    AtLeast,
-    Equal,
-    Unequal,
-}
-
 impl FromStr for Expression {
     type Err = Mistake;
 
@@ -190,31 +172,6 @@ impl Unary {
             Unary::Minus => -x,
             Unary::Not => f64::from(x == 0.0),
             Unary::Function(_, function) => function(x),
-        }
-    }
-}
-
-impl Binary {
-    fn of(self, a: f64, b: f64) -> f64 {
-        match self {
-            Binary::Add => a + b,
-            Binary::Subtract => a - b,
-            Binary::Multiply => a * b,
-            Binary::Divide => a / b,
-            Binary::DivideDown => (a / b).floor(),
-            Binary::Remainder => {
-                // The sign is that of the divisor.
-                let rest = a % b;
-                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
-            }
-            Binary::Power => libm::pow(a, b),
-            Binary::And | Binary::Or => f64::NAN,
-            Binary::Less => f64::from(a < b),
-            Binary::AtMost => f64::from(a <= b),
-            Binary::Greater => f64::from(a > b),
-            Binary::AtLeast => f64::from(a >= b),
-            Binary::Equal => f64::from(a == b),
-            Binary::Unequal => f64::from(a != b),
         }
     }
 }

@@ -67,7 +67,8 @@ impl Term {
 }
 
 impl Binary {
-    pub(super) fn of(self, a: f64, b: f64) -> f64 {
+    /// What it makes of two numbers; comparisons give 1 or 0.
+    pub(crate) fn of(self, a: f64, b: f64) -> f64 {
         match self {
             Binary::Add => a + b,
             Binary::Subtract => a - b,
@@ -75,6 +76,7 @@ impl Binary {
             Binary::Divide => a / b,
             Binary::DivideDown => (a / b).floor(),
             Binary::Remainder => {
+                // The sign is that of the divisor.
                 let rest = a % b;
                 if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
             }
