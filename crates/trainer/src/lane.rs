@@ -109,9 +109,10 @@ impl<'a> Lane<'a> {
         self.model.with(parameters.to_vec())
     }
 
-    /// How update `t`, the last that rules were shown, is averaged.
+    /// How update `t`, the last that rules were shown, is averaged. Costs nothing where none is.
     fn average(&self, t: u64) -> Option<(&Averaged, Average)> {
-        self.averaged.as_ref().zip(self.trial.config.schedule.average(t, &self.schedule))
+        let averaged = self.averaged.as_ref()?;
+        Some((averaged, self.trial.config.schedule.average(t, &self.schedule)?))
     }
 
     /// Parameters and all state beside them, by name.
@@ -180,7 +181,7 @@ impl<'a> Lane<'a> {
         let gradients = self.gradients(&loss)?;
         let grad_norm_squared = sum_of_squares(&gradients)?;
         let grad_norm = grad_norm_squared.sqrt();
-        let was_averaged = t.checked_sub(1).and_then(|last| schedule.average(last, &self.schedule)).is_some();
+        let was_averaged = t.checked_sub(1).and_then(|last| self.average(last)).is_some();
         self.show(&gradients, t, train_loss, grad_norm_squared)?;
         let lr = schedule.lr(t, &self.schedule);
         let clip = clip(task.clip_norm, grad_norm);
@@ -216,17 +217,16 @@ impl<'a> Lane<'a> {
     /// The update itself. `was_averaged`: whether the one before it was.
     fn update(&mut self, gradients: &[Tensor], update: Update, was_averaged: bool) -> Result<(), TrainError> {
         let parameters = self.model.parameters();
-        let average = self.trial.config.schedule.average(update.t, &self.schedule);
-        match (&self.averaged, average) {
-            (Some(averaged), Some(average)) => {
-                averaged.update(&mut self.optimizer, parameters, gradients, update, average)?;
+        let Some(averaged) = &self.averaged else {
+            return Ok(self.optimizer.update(parameters, gradients, update)?);
+        };
+        if let Some(average) = self.trial.config.schedule.average(update.t, &self.schedule) {
+            averaged.update(&mut self.optimizer, parameters, gradients, update, average)?;
+        } else {
+            if was_averaged {
+                averaged.leave(parameters)?;
             }
-            (averaged, _) => {
-                if let Some(averaged) = averaged.as_ref().filter(|_| was_averaged) {
-                    averaged.leave(parameters)?;
-                }
-                self.optimizer.update(parameters, gradients, update)?;
-            }
+            self.optimizer.update(parameters, gradients, update)?;
         }
         Ok(())
     }
