@@ -80,18 +80,7 @@ pub(super) const ENTRIES: &[Named] = &[
             "staircase=",
             "end_value=",
         ],
-        params: &[
-            INIT,
-            required(
-                "transition_steps",
-                Holds::Length(0),
-                "the stretch after which the whole factor has been applied",
-            ),
-            RATE,
-            BEGIN,
-            STAIRCASE,
-            BOUND,
-        ],
+        params: &[INIT, STRETCH, RATE, BEGIN, STAIRCASE, BOUND],
         expansion: "{clamp: {min or max: end_value}, of: {base: init_value, of: {phases: [{for: transition_begin, value: \
                     1x}, {kind: exponential, gamma: decay_rate, every: transition_steps, staircase: staircase}]}}}",
         note: "With transition_steps 0 or decay_rate 0 init_value holds for ever, whatever end_value is, as in optax",
@@ -195,11 +184,7 @@ pub(super) const ENTRIES: &[Named] = &[
             required("init_value", Holds::Lr, "lr at step 0"),
             PEAK,
             required("warmup_steps", Holds::Length(0), "length of the warmup"),
-            required(
-                "transition_steps",
-                Holds::Length(0),
-                "the stretch after which the whole factor has been applied",
-            ),
+            STRETCH,
             RATE,
             BEGIN,
             STAIRCASE,
@@ -487,6 +472,11 @@ const SCALES: Extra = Extra {
     required: false,
     doc: "steps, and the factor that the lr is multiplied by at each",
 };
+const STRETCH: Param = required(
+    "transition_steps",
+    Holds::Length(0),
+    "the stretch after which the whole factor has been applied",
+);
 const TRANSITION: Param = required("transition_steps", Holds::Whole(1), "length N of the cycle, in steps");
 const SHARE: Param = param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
 const DIV: Param =

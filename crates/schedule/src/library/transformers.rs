@@ -9,7 +9,7 @@ use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
 use crate::catalogue::{
     ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
 };
-use crate::rule::{EVERY, WATCH};
+use crate::rule::{EVERY, MODE, WATCH};
 use crate::tree::{Tree, Value};
 
 const WARMUP: Param =
@@ -324,7 +324,7 @@ pub(super) const ENTRIES: &[Named] = &[
             "reset_start=",
         ],
         params: &[
-            param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better"),
+            MODE,
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
             param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
             param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),

@@ -8,7 +8,7 @@ use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
 use crate::catalogue::{Param, optional, param, required};
 use crate::lr_value::LrValue;
-use crate::rule::{EVERY, WATCH};
+use crate::rule::{EVERY, MODE, WATCH};
 use crate::tree::{Tree, Value};
 
 pub(super) use sequence::sequence;
@@ -399,7 +399,7 @@ pub(super) const PLATEAU_SIGNATURE: &[&str] = &[
 ];
 
 pub(super) const PLATEAU: &[Param] = &[
-    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better"),
+    MODE,
     param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
     param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
     param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
