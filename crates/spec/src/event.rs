@@ -1,30 +1,43 @@
 //! What a training run tells the world. One stream of these events feeds the screen, the store and
 //! everything that comes after. Plain data.
 
-/// What happened to one trial.
+/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A worker took the trial up at `step` (0, or where a checkpoint left off). Rows of steps from
-    /// `step` on that an earlier attempt left are void.
+    /// A worker took trials up, together, at `step` (0, or where a checkpoint left off). Steps of theirs
+    /// from `step` on that an earlier attempt left are void.
     Started {
-        /// Which trial.
-        trial_id: String,
+        /// Which trials.
+        trial_ids: Vec<String>,
         /// The first step that will be trained.
         step: u64,
         /// UTC, milliseconds since 1970.
         at: i64,
     },
-    /// Some finished steps, in order and without gaps.
+    /// From step `first` on these trials are trained as one: every step that is told of the stage is a step
+    /// of each of them, until another stage takes the trial over.
+    Stage {
+        /// Number of the stage, new in the store.
+        stage: u64,
+        /// Its first step.
+        first: u64,
+        /// Whose steps it trains.
+        trial_ids: Vec<String>,
+    },
+    /// Some finished steps of a stage, in order and without gaps.
     Steps {
-        /// Which trial.
-        trial_id: String,
+        /// Which stage.
+        stage: u64,
         /// The steps.
         rows: Vec<StepRow>,
+        /// What was evaluated after them.
+        evaluated: Vec<Evaluated>,
     },
-    /// A checkpoint is on disk. Comes after the rows of every step before it.
+    /// A checkpoint is on disk, from which each of these trials can go on. Comes after the rows of every
+    /// step before it.
     Checkpoint {
-        /// Which trial.
-        trial_id: String,
+        /// Which trials.
+        trial_ids: Vec<String>,
         /// The first step that is not in it.
         step: u64,
         /// File name of the side-car within the store's checkpoint folder.
@@ -43,19 +56,28 @@ pub enum Event {
     },
 }
 
-/// One step of one trial.
+/// One trained step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepRow {
     /// The update, from 0.
     pub step: u64,
-    /// The lr it used.
+    /// The lr it used. Trials that share the step agree in it as f32.
     pub lr: f64,
     /// Loss of its batch, before the update.
     pub train_loss: f64,
-    /// Validation loss after the update, where the run evaluated.
-    pub valid_loss: Option<f64>,
     /// Global 2-norm of the gradient, before clipping.
     pub grad_norm: f64,
+}
+
+/// What one trial saw of the validation set. Trials that share a step may look at different times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// Which trial.
+    pub trial_id: String,
+    /// After which update, from 0.
+    pub step: u64,
+    /// The loss.
+    pub valid_loss: f64,
 }
 
 /// How a trial ended.
