@@ -79,9 +79,19 @@ pub(crate) enum Verb {
 pub(crate) struct Run {
     /// The sweep file (`-` reads it from standard input)
     pub file: PathBuf,
-    /// Trials trained at the same time [default: one for each core]
+    /// Threads that train [default: one for each core]
     #[arg(long, short, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+    /// Trials that a thread trains in lock-step, at most; no result depends on it
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub lanes: NonZeroUsize,
+    /// Train each trial from its first step: share no steps between trials whose lrs agree so far
+    #[arg(long)]
+    pub no_share: bool,
+    /// Memory that training may take, as in 4GiB; what it does not hold waits on disk [default: half of
+    /// what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<bytesize::ByteSize>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,

@@ -21,13 +21,18 @@ pub(crate) struct Progress {
     counts: Counts,
     best: Option<(f64, String)>,
     started: Instant,
-    steps_trained: u64,
+    /// Steps of all trials so far; those that trials share count for each.
+    steps_done: u64,
+    /// How many trials each stage trains.
+    stages: HashMap<u64, u64>,
 }
 
 struct Trial {
     label: String,
     steps: u64,
-    /// Steps that the progress has counted.
+    /// The stage that trains it.
+    stage: Option<u64>,
+    /// Steps before that stage.
     counted: u64,
 }
 
@@ -59,7 +64,7 @@ impl Progress {
                 let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
                 let steps = config.task.steps;
                 counts.steps_left += steps.saturating_sub(*first);
-                trials.insert(trial.id.clone(), Trial { label, steps, counted: *first });
+                trials.insert(trial.id.clone(), Trial { label, steps, stage: None, counted: *first });
             }
         }
         let now = Instant::now();
@@ -70,26 +75,45 @@ impl Progress {
         } else {
             Screen::Plain { last: now }
         };
-        Self { screen, trials, counts, best: None, started: now, steps_trained: 0 }
+        Self { screen, trials, counts, best: None, started: now, steps_done: 0, stages: HashMap::new() }
     }
 
     /// Takes in one event.
     pub(crate) fn on(&mut self, event: &Event) {
         match event {
-            Event::Started { .. } => self.counts.running += 1,
-            Event::Steps { trial_id, rows } => self.count(trial_id, rows.len() as u64),
+            Event::Started { trial_ids, .. } => self.counts.running += trial_ids.len(),
+            Event::Stage { stage, first, trial_ids } => self.stage(*stage, *first, trial_ids),
+            Event::Steps { stage, rows, .. } => {
+                let trials = self.stages.get(stage).copied().unwrap_or(0);
+                self.count(trials * rows.len() as u64);
+            }
             Event::Checkpoint { .. } => {}
             Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
         }
         self.draw();
     }
 
-    fn count(&mut self, trial_id: &str, steps: u64) {
-        self.steps_trained += steps;
-        self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
-        if let Some(trial) = self.trials.get_mut(trial_id) {
-            trial.counted += steps;
+    /// Trials go on in another stage.
+    fn stage(&mut self, stage: u64, first: u64, trial_ids: &[String]) {
+        for id in trial_ids {
+            let Some(trial) = self.trials.get_mut(id) else { continue };
+            trial.counted = first;
+            if let Some(before) = trial.stage.replace(stage) {
+                self.leave(before);
+            }
         }
+        self.stages.insert(stage, trial_ids.len() as u64);
+    }
+
+    fn leave(&mut self, stage: u64) {
+        if let Some(trials) = self.stages.get_mut(&stage) {
+            *trials = trials.saturating_sub(1);
+        }
+    }
+
+    fn count(&mut self, steps: u64) {
+        self.steps_done += steps;
+        self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
         if let Screen::Bar(bar) = &self.screen {
             bar.inc(steps);
         }
@@ -97,7 +121,13 @@ impl Progress {
 
     fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
         self.counts.running = self.counts.running.saturating_sub(1);
-        let Some(trial) = self.trials.get(trial_id) else { return };
+        let Some(trial) = self.trials.get_mut(trial_id) else { return };
+        let stage = trial.stage.take();
+        let end = match outcome {
+            Outcome::Diverged { at, .. } => at + 1,
+            Outcome::Done(_) => trial.steps,
+            _ => trial.counted,
+        };
         match outcome {
             Outcome::Done(result) => {
                 if self.best.as_ref().is_none_or(|(loss, _)| result.valid_loss < *loss) {
@@ -113,11 +143,17 @@ impl Progress {
                     _ => say(&line),
                 }
             }
-            Outcome::Stopped { .. } => return,
+            Outcome::Stopped { .. } => {}
+        }
+        // A run that ended early leaves steps that nobody will train.
+        let untrained = trial.steps.saturating_sub(end);
+        if let Some(stage) = stage {
+            self.leave(stage);
+        }
+        if matches!(outcome, Outcome::Stopped { .. }) {
+            return;
         }
         self.counts.ended += 1;
-        // A run that ended early leaves steps that nobody will train.
-        let untrained = trial.steps.saturating_sub(trial.counted);
         self.counts.steps_left = self.counts.steps_left.saturating_sub(untrained);
         if let Screen::Bar(bar) = &self.screen {
             bar.inc(untrained);
@@ -144,10 +180,10 @@ impl Progress {
     fn line(&self) -> String {
         let Counts { all, ended, running, diverged, failed, steps_left } = self.counts;
         let seconds = self.started.elapsed().as_secs_f64();
-        let rate = self.steps_trained as f64 / seconds.max(1e-9);
+        let rate = self.steps_done as f64 / seconds.max(1e-9);
         let mut line =
             format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
-        if self.steps_trained > 0 && seconds > 0.5 {
+        if self.steps_done > 0 && seconds > 0.5 {
             let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
             line.push_str(&format!(", {rate:.0} steps/s, {} left", span(left)));
         }

@@ -3,12 +3,16 @@
 //! hands in a [`Stop`] and asks for it.
 
 mod environment;
+mod memory;
+mod pool;
 mod worker;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use spec::Plan;
@@ -18,6 +22,7 @@ use store::{Store, StoreError};
 use tokio::sync::mpsc;
 use trainer::data::{DataError, Images};
 use trainer::device::{Device, DeviceError};
+use trainer::{Branch, Census, Shared};
 
 pub use trainer::Stop;
 
@@ -29,8 +34,14 @@ const QUEUE: usize = 256;
 /// How to run a sweep.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Trials trained at the same time.
+    /// Threads that train.
     pub workers: NonZeroUsize,
+    /// Lanes that each trains in lock-step, at most.
+    pub lanes: NonZeroUsize,
+    /// Whether trials share the steps in which they are the same run.
+    pub share: bool,
+    /// Bytes that training may take; `None` is a safe share of what the machine has.
+    pub memory: Option<u64>,
     /// Where to train.
     pub device: Device,
     /// Wall time between the checkpoints of a trial.
@@ -71,6 +82,20 @@ pub enum SweepError {
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// Less memory than the smallest way of training takes.
+    #[error(
+        "too little memory: training with {workers} worker{} takes at least {}, and {} may be used \
+         (`--memory` says how much, `--workers` takes fewer)",
+        if *.workers == 1 { "" } else { "s" }, memory::size(*.needed), memory::size(*.given)
+    )]
+    Memory {
+        /// Threads that train.
+        workers: usize,
+        /// Bytes that they need at least.
+        needed: u64,
+        /// Bytes that may be used.
+        given: u64,
     },
     /// A thread can't be started.
     #[error("can't start a worker: {0}")]
@@ -143,8 +168,19 @@ pub async fn train(
         .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
     trainer::checkpoint::remove_others(&options.checkpoints, &store.checkpoint_files().await?);
     let total = missing.len();
+    let most_states = memory::most_states(&missing, options)?;
+    let shared = Shared {
+        device: options.device,
+        width: options.lanes.get(),
+        census: Census::default(),
+        most_states,
+        parking: Some(options.checkpoints.clone()),
+        next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
+    };
     let (sender, mut events) = mpsc::channel(QUEUE);
-    let workers = worker::start(missing, images, options, stop, sender)?;
+    let branches = branches(missing, options);
+    let workers = worker::start(branches, images, shared, options, stop, &sender)?;
+    drop(sender);
 
     let mut batch = Vec::new();
     let mut outcome = Ok(());
@@ -169,6 +205,24 @@ pub async fn train(
     outcome?;
     summary.stopped = total.saturating_sub(summary.done + summary.diverged + summary.failed);
     Ok(summary)
+}
+
+/// What is trained together: trials that stopped at the same checkpoint, and all that begin.
+fn branches(missing: Vec<Missing>, options: &Options) -> Vec<Branch> {
+    let mut starts = Vec::new();
+    let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
+    for Missing { trial, checkpoint } in missing {
+        match checkpoint {
+            None => starts.push(trial),
+            Some(at) => stopped.entry(at).or_default().push(trial),
+        }
+    }
+    let mut all = Branch::starts(starts, options.share);
+    for ((file, step), trials) in stopped {
+        let dir = options.checkpoints.clone();
+        all.extend(Branch::resumed(trials, options.share, step, dir, file));
+    }
+    all
 }
 
 /// One transaction; then the files that it made superfluous go.

@@ -1,100 +1,106 @@
-//! The worker threads: each takes the next trial from the queue, trains it, and tells what happens. A
-//! trial that panics is recorded as failed and harms no other.
+//! The worker threads: each takes a branch, trains it as a stack with what fits beside it, gives away what
+//! forks off, and tells what happens.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use spec::event::{Event, Outcome};
+use spec::event::Event;
 use tokio::sync::mpsc::Sender;
-use trainer::{Checkpoint, Stop, checkpoint, now};
+use trainer::{Branch, Emit, Shared, Stack, Stop};
 
-use crate::{Loaded, Missing, Options, SweepError};
+use crate::pool::Pool;
+use crate::{Loaded, Options, SweepError};
 
 /// Stack of a worker: candle walks the graph of a step by recursion.
 const STACK_BYTES: usize = 64 << 20;
 
-type Queue = Arc<Mutex<VecDeque<Missing>>>;
-
-/// Starts the workers. They end when the queue is empty, when a stop is requested, or when nobody
-/// listens any more.
-pub(crate) fn start(
-    missing: Vec<Missing>,
+/// What all workers see.
+struct Site {
+    pool: Pool,
     images: Loaded,
+    shared: Shared,
+    options: Options,
+    stop: Stop,
+}
+
+/// Starts the workers. They end when nothing is left, when a stop is requested, or when nobody listens
+/// any more.
+pub(crate) fn start(
+    branches: Vec<Branch>,
+    images: Loaded,
+    shared: Shared,
     options: &Options,
     stop: &Stop,
-    sender: Sender<Event>,
+    sender: &Sender<Event>,
 ) -> Result<Vec<JoinHandle<()>>, SweepError> {
-    let count = options.workers.get().min(missing.len());
-    let queue: Queue = Arc::new(Mutex::new(missing.into()));
-    let images = Arc::new(images);
-    (0..count)
+    let pool = Pool::new(branches);
+    let site = Arc::new(Site { pool, images, shared, options: options.clone(), stop: stop.clone() });
+    (0..options.workers.get())
         .map(|i| {
-            let (queue, images) = (Arc::clone(&queue), Arc::clone(&images));
-            let (options, stop, sender) = (options.clone(), stop.clone(), sender.clone());
+            let (site, sender) = (Arc::clone(&site), sender.clone());
             std::thread::Builder::new()
                 .name(format!("worker-{i}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || work(&queue, &images, &options, &stop, &sender))
+                .spawn(move || site.work(&sender))
                 .map_err(SweepError::Thread)
         })
         .collect()
 }
 
-fn work(queue: &Queue, images: &Loaded, options: &Options, stop: &Stop, sender: &Sender<Event>) {
-    while !stop.requested() {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(missing) = next else { return };
-        let trial_id = missing.trial.id.clone();
-        let trained = catch_unwind(AssertUnwindSafe(|| train(&missing, images, options, stop, sender)));
-        let outcome = match trained {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(reason)) => Outcome::Failed { reason },
-            Err(panic) => Outcome::Failed { reason: format!("panic: {}", message(&*panic)) },
+/// Even a worker that dies is no longer waited for.
+struct Busy<'a>(&'a Pool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.done();
+    }
+}
+
+impl Site {
+    fn work(&self, sender: &Sender<Event>) {
+        let heard = Cell::new(true);
+        let mut emit = |event| {
+            heard.set(heard.get() && sender.blocking_send(event).is_ok());
+            heard.get()
         };
-        if sender.blocking_send(Event::Ended { trial_id, outcome, at: now() }).is_err() {
-            return;
+        while let Some(branch) = self.pool.next(&self.stop) {
+            let _busy = Busy(&self.pool);
+            self.train(branch, &heard, &mut emit);
+        }
+        if self.stop.requested() {
+            self.pool.save(&self.options.checkpoints, &mut emit);
+            self.pool.drain().into_iter().for_each(|branch| branch.stop(&mut emit));
         }
     }
-}
 
-/// Trains one trial from its checkpoint, if it has one that can be used.
-fn train(
-    missing: &Missing,
-    images: &Loaded,
-    options: &Options,
-    stop: &Stop,
-    sender: &Sender<Event>,
-) -> Result<Outcome, String> {
-    let trial = &missing.trial;
-    let data = &trial.config.task.data;
-    let images = images.0.get(&(data.dataset, data.limit)).ok_or("its data set was not loaded")?;
-    let from = missing.checkpoint.as_ref().and_then(|(file, _)| resume(missing, file, options));
-    let step = from.as_ref().map_or(0, Checkpoint::step);
-    let mut emit = |event| sender.blocking_send(event).is_ok();
-    if !emit(Event::Started { trial_id: trial.id.clone(), step, at: now() }) {
-        return Ok(Outcome::Stopped { steps: step });
-    }
-    let trainer_options = trainer::Options {
-        device: options.device,
-        checkpoints: Some((options.checkpoints.clone(), options.checkpoint_every)),
-    };
-    trainer::train(trial, images, from, &trainer_options, stop, &mut emit).map_err(|error| error.to_string())
-}
-
-/// A checkpoint that is torn or foreign is not used: the trial starts over.
-fn resume(missing: &Missing, file: &str, options: &Options) -> Option<Checkpoint> {
-    match checkpoint::load(&options.checkpoints, file, &missing.trial) {
-        Ok(checkpoint) => Some(checkpoint),
-        Err(error) => {
-            tracing::warn!("{error}; trial {} starts over", missing.trial.id);
-            None
+    /// Trains a branch, and what comes to it, to the end.
+    fn train(&self, branch: Branch, heard: &Cell<bool>, emit: &mut Emit<'_>) {
+        let data = branch.data().map(|data| (data.dataset, data.limit));
+        let Some(images) = data.and_then(|data| self.images.0.get(&data)) else {
+            return branch.fail("its data set was not loaded", emit);
+        };
+        let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else { return };
+        let dir = &self.options.checkpoints;
+        let mut saved = Instant::now();
+        while !stack.is_empty() {
+            while let Some(more) = self.pool.fitting(&stack) {
+                stack.add(more, emit);
+            }
+            self.pool.put(stack.advance(emit));
+            let stopping = self.stop.requested() || !heard.get();
+            if stopping || saved.elapsed() >= self.options.checkpoint_every {
+                stack.checkpoint(dir, emit);
+                self.pool.save(dir, emit);
+                saved = Instant::now();
+            }
+            if stopping {
+                return stack.stop(emit);
+            }
+            if self.pool.is_hungry() {
+                self.pool.put(stack.halve(emit));
+            }
         }
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

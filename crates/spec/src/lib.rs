@@ -8,6 +8,7 @@ pub mod json;
 pub mod plan;
 mod same;
 pub mod schema;
+pub mod share;
 pub mod sweep_file;
 mod task;
 pub mod trial;

@@ -11,6 +11,7 @@ use crate::allow;
 use crate::id;
 use crate::json;
 use crate::same::{Fitted, Same};
+use crate::share;
 use crate::sweep_file::{NamedSchedule, Point, Spec};
 use crate::trial::{Config, Trial};
 
@@ -50,9 +51,15 @@ impl Plan {
         self.cells.iter().filter_map(|cell| self.trials.get(cell.trial)).map(steps).sum()
     }
 
-    /// Steps that are trained when nothing is stored yet.
-    pub fn steps_trained(&self) -> u64 {
+    /// Steps of all different runs.
+    pub fn steps_of_trials(&self) -> u64 {
         self.trials.iter().map(steps).sum()
+    }
+
+    /// Steps that are trained when nothing is stored yet, those that trials share counted once: the least
+    /// there is. Closed-loop trials count in full, though they may turn out to share steps too.
+    pub fn steps_trained(&self) -> u64 {
+        share::steps(&self.trials)
     }
 }
 

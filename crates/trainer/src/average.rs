@@ -7,11 +7,12 @@ use schedule::Average;
 
 use crate::kernels::is_ours;
 use crate::kernels::simd::leveled;
-use crate::model::Parameter;
+use crate::model::{Parameter, copies};
 use crate::optimizer::in_place::{With1, With2};
 use crate::optimizer::{Optimizer, Update};
 
 /// z and x of one run, named and ordered as the model's parameters.
+#[derive(Debug)]
 pub(crate) struct Averaged {
     z: Vec<Parameter>,
     x: Vec<Parameter>,
@@ -20,14 +21,12 @@ pub(crate) struct Averaged {
 impl Averaged {
     /// Copies of the parameters.
     pub(crate) fn new(parameters: &[Parameter]) -> Result<Self> {
-        let copy = |p: &Parameter| {
-            Ok(Parameter {
-                name: p.name.clone(),
-                var: Var::from_tensor(&p.var.as_detached_tensor().copy()?)?,
-            })
-        };
-        let copies = || parameters.iter().map(copy).collect::<Result<Vec<_>>>();
-        Ok(Self { z: copies()?, x: copies()? })
+        Ok(Self { z: copies(parameters)?, x: copies(parameters)? })
+    }
+
+    /// The same with numbers of its own.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        Ok(Self { z: copies(&self.z)?, x: copies(&self.x)? })
     }
 
     /// The averaged weights: what evaluation is to use.
@@ -44,7 +43,7 @@ impl Averaged {
     /// One update of y, `parameters`, with gradients taken there.
     pub(crate) fn update(
         &self,
-        optimizer: &mut Optimizer,
+        optimizer: &Optimizer,
         parameters: &[Parameter],
         gradients: &[Tensor],
         update: Update,
@@ -157,7 +156,7 @@ mod tests {
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone() }];
         let numbers =
             |var: &Var| -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
-        let mut optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
+        let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
         let averaged = Averaged::new(&parameters).expect("copies");
         let mut sum = 0.0;
         for t in 0..6u64 {
@@ -167,7 +166,7 @@ mod tests {
             sum += lr * lr;
             let update = Update { t, lr, momentum: None, averaged: false, clip: 1.0 };
             let average = Average { first: t == 0, momentum: 0.8, weight: lr * lr / sum };
-            averaged.update(&mut optimizer, &parameters, &[gradient], update, average).expect("an update");
+            averaged.update(&optimizer, &parameters, &[gradient], update, average).expect("an update");
         }
         [numbers(&var), numbers(&averaged.eval_view()[0].var)]
     }

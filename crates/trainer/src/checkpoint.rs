@@ -1,19 +1,21 @@
-//! Checkpoints: everything that a run needs to go on with the same bits. Two files: the tensors
+//! Checkpoints: everything that the riders of a lane need to go on with the same bits. Two files: the tensors
 //! (safetensors) and a side-car (JSON) that names them by their hash. Each is written beside, synced and
 //! renamed, the side-car last, so that a side-car is always complete.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::TrainError;
+use crate::digest::Digest;
+use crate::model::Parameter;
+use crate::rider::{Rider, Riders};
+use crate::state::RunState;
 use candle_core::{Device, Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use schedule::State;
 use serde::{Deserialize, Serialize};
-use spec::trial::Trial;
 
-use crate::digest::Digest;
-
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Files that are being written begin so.
 const TEMPORARY: &str = ".writing-";
@@ -21,6 +23,7 @@ const TEMPORARY: &str = ".writing-";
 /// A checkpoint in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
+    path: PathBuf,
     body: Body,
     digest: Digest,
     tensors: Vec<(String, Tensor)>,
@@ -30,16 +33,22 @@ pub struct Checkpoint {
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     version: u32,
-    trial_id: String,
     /// The first step that is not in it.
     step: u64,
     /// Bits of the loss at step 0.
     first_loss: u32,
     digest: String,
-    schedule: State,
+    riders: Vec<Remembered>,
     /// File name of the tensors, and the hash of its bytes.
     tensors: String,
     tensors_blake3: String,
+}
+
+/// What a trial's schedule remembers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    trial_id: String,
+    schedule: State,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,12 +81,25 @@ pub enum CheckpointError {
 
 /// What a lane puts into a checkpoint.
 pub(crate) struct Content<'a> {
-    pub(crate) trial_id: &'a str,
-    pub(crate) step: u64,
-    pub(crate) first_loss: f32,
-    pub(crate) digest: Digest,
-    pub(crate) schedule: &'a State,
-    pub(crate) tensors: Vec<(String, Var)>,
+    pub(crate) state: &'a RunState,
+    pub(crate) riders: &'a Riders,
+}
+
+impl Content<'_> {
+    /// Name and value of each tensor. What the rules of a trial keep has its id before the name.
+    fn tensors(&self) -> Vec<(String, Var)> {
+        let mut all = self.state.tensors();
+        for rider in self.riders.iter() {
+            all.extend(kept(rider, self.state.model.parameters()));
+        }
+        all
+    }
+}
+
+/// The tensors that the rules of a trial keep, by their names in a checkpoint.
+fn kept<'a>(rider: &'a Rider, parameters: &'a [Parameter]) -> impl Iterator<Item = (String, Var)> + 'a {
+    let named = rider.kept.iter().flat_map(|kept| kept.named(parameters));
+    named.map(|(name, var)| (format!("{}.{name}", rider.trial.id), var.clone()))
 }
 
 /// Writes a checkpoint and gives the file name of its side-car.
@@ -85,17 +107,20 @@ pub(crate) struct Content<'a> {
 /// # Errors
 /// A file can't be written; an earlier checkpoint is not touched.
 pub(crate) fn save(dir: &Path, content: &Content<'_>) -> Result<String, CheckpointError> {
-    let stem = format!("{}-{}", content.trial_id, content.step);
+    let RunState { step, first_loss, digest, .. } = content.state;
+    let first = content.riders.leader().map_or("none", |rider| rider.trial.id.as_str());
+    let stem = format!("{first}-{step}");
     let tensors = format!("{stem}.safetensors");
-    let bytes = serialize(&content.tensors)
+    let bytes = serialize(&content.tensors())
         .map_err(|reason| CheckpointError::Unusable { path: dir.join(&tensors), reason })?;
+    let remembered =
+        |rider: &Rider| Remembered { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
     let body = Body {
         version: VERSION,
-        trial_id: content.trial_id.to_owned(),
-        step: content.step,
-        first_loss: content.first_loss.to_bits(),
-        digest: content.digest.hex(),
-        schedule: content.schedule.clone(),
+        step: *step,
+        first_loss: first_loss.to_bits(),
+        digest: digest.hex(),
+        riders: content.riders.iter().map(remembered).collect(),
         tensors_blake3: blake3::hash(&bytes).to_hex().to_string(),
         tensors: tensors.clone(),
     };
@@ -140,11 +165,11 @@ fn write(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
     written.map(|_| ()).map_err(|error| CheckpointError::Io { path, error })
 }
 
-/// Reads the checkpoint with this side-car, for this trial.
+/// Reads the checkpoint with this side-car.
 ///
 /// # Errors
-/// It is missing, torn, of another version or of another run.
-pub fn load(dir: &Path, file: &str, trial: &Trial) -> Result<Checkpoint, CheckpointError> {
+/// It is missing, torn or of another version.
+pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
     let read = |name: &str| {
         let path = dir.join(name);
         std::fs::read(&path).map_err(|error| CheckpointError::Io { path, error })
@@ -162,9 +187,6 @@ pub fn load(dir: &Path, file: &str, trial: &Trial) -> Result<Checkpoint, Checkpo
     if hash(&body) != blake3 {
         return Err(unusable("its side-car was changed".to_owned()));
     }
-    if body.trial_id != trial.id {
-        return Err(unusable(format!("it is of trial {}", body.trial_id)));
-    }
     if !is_plain(&body.tensors) {
         return Err(unusable("its tensors' name is no file name".to_owned()));
     }
@@ -174,7 +196,7 @@ pub fn load(dir: &Path, file: &str, trial: &Trial) -> Result<Checkpoint, Checkpo
     }
     let digest = Digest::from_hex(&body.digest).ok_or_else(|| unusable("its digest is none".to_owned()))?;
     let tensors = deserialize(&bytes).map_err(unusable)?;
-    Ok(Checkpoint { body, digest, tensors })
+    Ok(Checkpoint { path, body, digest, tensors })
 }
 
 fn is_plain(name: &str) -> bool {
@@ -226,28 +248,40 @@ pub fn remove_others(dir: &Path, side_cars: &[String]) {
 }
 
 impl Checkpoint {
-    /// The first step that is not in it.
-    pub fn step(&self) -> u64 {
-        self.body.step
+    /// Sets a state of the same kind to this one.
+    pub(crate) fn restore(&self, state: &mut RunState) -> Result<(), TrainError> {
+        for (name, var) in state.tensors() {
+            self.tensor(&name, &var)?;
+        }
+        state.step = self.body.step;
+        state.first_loss = f32::from_bits(self.body.first_loss);
+        state.digest = self.digest;
+        Ok(())
     }
 
-    pub(crate) fn first_loss(&self) -> f32 {
-        f32::from_bits(self.body.first_loss)
+    /// What a trial's schedule remembers.
+    pub(crate) fn memory(&self, trial_id: &str) -> Result<&State, CheckpointError> {
+        let found = self.body.riders.iter().find(|rider| rider.trial_id == trial_id);
+        found.map(|rider| &rider.schedule).ok_or_else(|| CheckpointError::Unusable {
+            path: self.path.clone(),
+            reason: format!("it is not of trial {trial_id}"),
+        })
     }
 
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    pub(crate) fn schedule(&self) -> &State {
-        &self.body.schedule
+    /// Sets what a trial's rules keep.
+    pub(crate) fn restore_kept(&self, rider: &Rider, parameters: &[Parameter]) -> Result<(), TrainError> {
+        kept(rider, parameters).try_for_each(|(name, var)| self.tensor(&name, &var))
     }
 
     /// Sets a variable to the tensor of this name.
-    pub(crate) fn restore(&self, name: &str, var: &Var) -> candle_core::Result<()> {
+    fn tensor(&self, name: &str, var: &Var) -> Result<(), TrainError> {
         match self.tensors.iter().find(|(known, _)| known == name) {
-            Some((_, tensor)) => var.set(&tensor.to_device(var.device())?),
-            None => candle_core::bail!("the checkpoint lacks the tensor {name}"),
+            Some((_, tensor)) => Ok(var.set(&tensor.to_device(var.device())?)?),
+            None => Err(CheckpointError::Unusable {
+                path: self.path.clone(),
+                reason: format!("it lacks the tensor {name}"),
+            }
+            .into()),
         }
     }
 }

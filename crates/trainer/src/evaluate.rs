@@ -1,15 +1,6 @@
-//! Loss and accuracy of a model over a whole split.
+//! What an evaluation on a whole split gives.
 
-use candle_core::{Device, Result, Tensor};
-
-use crate::data::{Images, Split};
-use crate::kernels::cross_entropy;
-use crate::model::{Model, PIXELS};
-
-/// Images that are evaluated at once. Part of what fixes the order in which losses are added.
-const CHUNK: usize = 500;
-
-/// What an evaluation gave.
+/// Loss and accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Evaluation {
     /// Mean cross-entropy.
@@ -18,16 +9,23 @@ pub(crate) struct Evaluation {
     pub(crate) accuracy: f64,
 }
 
-/// Evaluates a model on every image of a split.
-pub(crate) fn evaluate(model: &Model, images: &Images, split: &Split, device: &Device) -> Result<Evaluation> {
-    let (mut sum, mut right) = (0.0, 0);
-    for first in (0..split.len()).step_by(CHUNK) {
-        let (pixels, labels) = images.batch(split, first..(first + CHUNK).min(split.len()));
-        let batch = Tensor::from_vec(pixels, (labels.len(), PIXELS), device)?;
-        let (loss, rightly) = cross_entropy::evaluate(&model.infer(&batch)?, &labels)?;
-        sum += loss;
-        right += rightly;
+/// Running sums over the chunks of a split.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sum {
+    loss: f64,
+    right: usize,
+}
+
+impl Sum {
+    /// Takes in a chunk: its summed loss, and how many images were named rightly.
+    pub(crate) fn add(&mut self, loss: f64, right: usize) {
+        self.loss += loss;
+        self.right += right;
     }
-    let n = split.len().max(1) as f64;
-    Ok(Evaluation { loss: sum / n, accuracy: right as f64 / n })
+
+    /// Means over `n` images.
+    pub(crate) fn over(self, n: usize) -> Evaluation {
+        let n = n.max(1) as f64;
+        Evaluation { loss: self.loss / n, accuracy: self.right as f64 / n }
+    }
 }

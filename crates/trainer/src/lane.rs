@@ -1,100 +1,66 @@
-//! A lane: the state of one run in flight, and what one step does to it.
+//! A lane: one state that is trained, the riders it is trained for, and what one step does to them.
 
-use candle_core::{DType, Device, Tensor};
-use schedule::{AfterUpdate, Average, BeforeUpdate, State};
+use schedule::{AfterUpdate, Average, BeforeUpdate};
 use spec::event::StepRow;
-use spec::trial::Trial;
 
 use crate::TrainError;
 use crate::average::Averaged;
-use crate::batches::Batches;
-use crate::checkpoint::{Checkpoint, Content};
-use crate::data::Images;
-use crate::digest::{self, Digest};
-use crate::evaluate::{Evaluation, evaluate};
-use crate::kernels::cross_entropy::cross_entropy;
-use crate::kernels::{is_ours, reduce, with_slice};
-use crate::model::{Model, PIXELS};
-use crate::optimizer::{Optimizer, Update};
-use crate::vectors::{KeptTensors, StepVectors};
+use crate::digest;
+use crate::evaluate::Evaluation;
+use crate::model::Model;
+use crate::optimizer::Update;
+use crate::rider::{Rates, Rider, Riders};
+use crate::state::RunState;
+use crate::vectors::StepVectors;
+use crate::work::Work;
 
-/// One run between two steps.
-pub(crate) struct Lane<'a> {
-    trial: &'a Trial,
-    images: &'a Images,
-    device: Device,
-    model: Model,
-    optimizer: Optimizer,
-    batches: Batches,
-    schedule: State,
-    /// What its rules keep beside numbers.
-    kept: KeptTensors,
-    /// The averaged weights, where the schedule asks for them.
-    averaged: Option<Averaged>,
-    digest: Digest,
-    /// The next step.
-    step: u64,
-    /// Loss at step 0, by which divergence is judged.
-    first_loss: f32,
-    /// The last evaluation on the validation set.
-    valid: Option<Evaluation>,
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) state: RunState,
+    pub(crate) riders: Riders,
+    /// Up to which step the open-loop riders go together.
+    together_until: u64,
+    /// How the last update was averaged.
+    averaged: Option<Average>,
 }
 
-/// What a step came to.
+/// What a step came to. Its row is not complete before [`Lane::finish`].
 pub(crate) struct Stepped {
     pub(crate) row: StepRow,
-    /// The loss that left the bounds, if one did: the run is over.
+    /// The loss that left the bounds, if it did: the run is over for all riders.
     pub(crate) diverged: Option<f64>,
 }
 
-impl<'a> Lane<'a> {
-    /// The state before the first step, or that of a checkpoint.
-    pub(crate) fn new(
-        trial: &'a Trial,
-        images: &'a Images,
-        device: Device,
-        from: Option<&Checkpoint>,
-    ) -> Result<Self, TrainError> {
-        let task = &trial.config.task;
-        let model = Model::new(&task.model, trial.seed, DType::F32, &device)?;
-        let cycled = trial.config.schedule.momentum(0).is_some();
-        let optimizer = Optimizer::new(&task.optimizer, cycled, model.parameters())?;
-        let schedule = &trial.config.schedule;
-        let kept = KeptTensors::new(&schedule.keeps(), model.parameters())?;
-        let averaged = schedule.averages().then(|| Averaged::new(model.parameters())).transpose()?;
-        let mut lane = Self {
-            trial,
-            images,
-            device,
-            model,
-            optimizer,
-            batches: Batches::new(trial.seed, images.train.len(), task.data.batch_size),
-            schedule: trial.config.start(),
-            kept,
-            averaged,
-            digest: Digest::new(),
-            step: 0,
-            first_loss: 0.0,
-            valid: None,
-        };
-        if let Some(from) = from {
-            for (name, var) in lane.tensors() {
-                from.restore(&name, &var)?;
-            }
-            lane.schedule.clone_from(from.schedule());
-            (lane.digest, lane.step, lane.first_loss) = (from.digest(), from.step(), from.first_loss());
+/// Gets riders that leave a lane before its next step, and the state they go on from.
+pub(crate) type Leave<'a> = dyn FnMut(&RunState, Riders) -> Result<(), TrainError> + 'a;
+
+impl Lane {
+    /// Riders that go on from a state.
+    pub(crate) fn new(state: RunState, mut riders: Riders) -> Result<Self, TrainError> {
+        for rider in riders.iter_mut() {
+            rider.prepare(state.model.parameters())?;
         }
+        let last = state.step.checked_sub(1);
+        let averaged = last.and_then(|t| riders.leader()?.rates(t).average);
+        let mut lane = Self { state, riders, together_until: 0, averaged };
+        lane.rearranged();
         Ok(lane)
     }
 
-    /// The next step.
-    pub(crate) fn position(&self) -> u64 {
-        self.step
+    /// To be called when riders have left.
+    fn rearranged(&mut self) {
+        self.together_until = self.riders.together_until();
+        if !self.riders.iter().any(|rider| rider.schedule().averages()) {
+            self.state.averaged = None;
+        }
     }
 
-    /// Fingerprint of the steps so far.
-    pub(crate) fn digest(&self) -> String {
-        self.digest.hex()
+    /// The model that is evaluated: with the averaged weights, where the last update was averaged.
+    pub(crate) fn eval_view(&self) -> Model {
+        let averaged = self.averaged.and(self.state.averaged.as_ref());
+        let parameters = averaged.map_or(self.state.model.parameters(), Averaged::eval_view);
+        self.state.model.with(parameters.to_vec())
     }
 
     /// Fingerprint of the weights that are evaluated.
@@ -102,158 +68,186 @@ impl<'a> Lane<'a> {
         Ok(digest::weights(self.eval_view().parameters())?)
     }
 
-    /// The model that is evaluated: with the averaged weights, where the last update was averaged.
-    fn eval_view(&self) -> Model {
-        let averaged = self.step.checked_sub(1).and_then(|last| self.average(last));
-        let parameters = averaged.map_or(self.model.parameters(), |(averaged, _)| averaged.eval_view());
-        self.model.with(parameters.to_vec())
-    }
-
-    /// How update `t`, the last that rules were shown, is averaged. Costs nothing where none is.
-    fn average(&self, t: u64) -> Option<(&Averaged, Average)> {
-        let averaged = self.averaged.as_ref()?;
-        Some((averaged, self.trial.config.schedule.average(t, &self.schedule)?))
-    }
-
-    /// Parameters and all state beside them, by name.
-    fn tensors(&self) -> Vec<(String, candle_core::Var)> {
-        let parameters = self.model.parameters();
-        let state = self.optimizer.state(parameters).chain(self.kept.named(parameters));
-        let state = state.chain(self.averaged.iter().flat_map(Averaged::named));
-        let state = state.map(|(name, var)| (name, var.clone()));
-        parameters.iter().map(|p| (p.name.clone(), p.var.clone())).chain(state).collect()
-    }
-
-    /// What a checkpoint holds.
-    pub(crate) fn content(&self) -> Content<'_> {
-        Content {
-            trial_id: &self.trial.id,
-            step: self.step,
-            first_loss: self.first_loss,
-            digest: self.digest,
-            schedule: &self.schedule,
-            tensors: self.tensors(),
-        }
-    }
-
-    /// The validation set with the weights of now.
-    pub(crate) fn valid(&self) -> Result<Evaluation, TrainError> {
-        match self.valid {
-            Some(evaluation) => Ok(evaluation),
-            None => Ok(evaluate(&self.eval_view(), self.images, &self.images.valid, &self.device)?),
-        }
-    }
-
-    /// The test set with the weights of now.
-    pub(crate) fn test(&self) -> Result<Evaluation, TrainError> {
-        Ok(evaluate(&self.eval_view(), self.images, &self.images.test, &self.device)?)
-    }
-
     /// Whether a loss is none, or beyond the bound.
     fn is_divergent(&self, loss: f64) -> bool {
-        let bound = self.trial.config.task.diverge_above * f64::from(self.first_loss);
-        !loss.is_finite() || loss > bound
+        let bound = self.riders.leader().map_or(f64::NAN, |rider| rider.trial.config.task.diverge_above);
+        !loss.is_finite() || loss > bound * f64::from(self.state.first_loss)
     }
 
-    /// One update.
-    pub(crate) fn advance(&mut self) -> Result<Stepped, TrainError> {
-        let (t, config) = (self.step, &self.trial.config);
-        let (task, schedule) = (&config.task, &config.schedule);
-        let indices = self.batches.at(t).iter().map(|i| *i as usize);
-        let (pixels, labels) = self.images.batch(&self.images.train, indices);
-        let images = Tensor::from_vec(pixels, (labels.len(), PIXELS), &self.device)?;
-        let labels = Tensor::new(labels, &self.device)?;
-        let loss = cross_entropy(&self.model.forward(&images)?, &labels)?;
-        let loss_bits: f32 = loss.to_scalar()?;
-        let train_loss = f64::from(loss_bits);
-        if t == 0 {
-            self.first_loss = loss_bits;
+    /// One update with the batch in `work`. Riders that are told otherwise than most leave before it.
+    pub(crate) fn advance(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
+        let t = self.state.step;
+        if t >= self.together_until && self.riders.closed.is_empty() {
+            let parts = self.riders.cut(t);
+            self.keep_most(parts, leave)?;
         }
-        self.step += 1;
-        self.valid = None;
+        let loss = work.loss(&self.state.model)?;
+        let train_loss = f64::from(loss);
+        if t == 0 {
+            self.state.first_loss = loss;
+        }
         if self.is_divergent(train_loss) {
-            let lr = schedule.lr(t, &self.schedule);
-            self.digest.step(lr as f32, loss_bits);
-            let row = StepRow { step: t, lr, train_loss, valid_loss: None, grad_norm: f64::NAN };
+            // Each trial's digest ends with its own lr.
+            let parts = self.riders.by_rates(t).into_iter().map(|(_, part)| part).collect();
+            self.keep_most(parts, leave)?;
+            self.state.step += 1;
+            let row = self.row(t, train_loss, f64::NAN);
+            self.state.digest.step(row.lr as f32, loss);
             return Ok(Stepped { row, diverged: Some(train_loss) });
         }
 
-        let gradients = self.gradients(&loss)?;
-        let grad_norm_squared = sum_of_squares(&gradients)?;
-        let grad_norm = grad_norm_squared.sqrt();
-        let was_averaged = t.checked_sub(1).and_then(|last| self.average(last)).is_some();
-        self.show(&gradients, t, train_loss, grad_norm_squared)?;
-        let lr = schedule.lr(t, &self.schedule);
-        let clip = clip(task.clip_norm, grad_norm);
-        let update = Update { t, lr, momentum: schedule.momentum(t), averaged: false, clip };
-        self.update(&gradients, update, was_averaged)?;
-        self.digest.step(lr as f32, loss_bits);
-
-        let look = task.evaluates_after(t);
-        if look || schedule.wants_validation(t) {
-            self.valid = Some(self.valid()?);
-        }
-        let valid_loss = self.valid.map(|evaluation| evaluation.loss);
-        schedule.after_update(&mut self.schedule, t, &AfterUpdate { train_loss, valid_loss, look });
-        let row = StepRow { step: t, lr, train_loss, valid_loss, grad_norm };
-        Ok(Stepped { row, diverged: valid_loss.filter(|loss| self.is_divergent(*loss)) })
+        let clip_norm = self.riders.leader().and_then(|rider| rider.trial.config.task.clip_norm);
+        let simple = self.riders.closed.is_empty() && clip_norm.is_none() && work.fuses();
+        let squares = if simple {
+            let Some(rates) = self.riders.leader().map(|leader| leader.rates(t)) else {
+                return Err(TrainError::Empty);
+            };
+            let update = update(t, &rates, 1.0);
+            work.fused_update(&self.state.model, &self.state.optimizer, update)?
+        } else {
+            work.gradients(&self.state.model)?;
+            let squares = work.sum_of_squares()?;
+            let rates = self.show(t, train_loss, squares, work, leave)?;
+            self.update(update(t, &rates, clip(clip_norm, squares.sqrt())), rates.average, work)?;
+            squares
+        };
+        self.state.step += 1;
+        let row = self.row(t, train_loss, squares.sqrt());
+        self.state.digest.step(row.lr as f32, loss);
+        Ok(Stepped { row, diverged: None })
     }
 
-    /// Shows the rules what is known before update `t`.
+    fn row(&self, step: u64, train_loss: f64, grad_norm: f64) -> StepRow {
+        let lr = self.riders.leader().map_or(f64::NAN, |rider| rider.schedule().lr(step, &rider.state));
+        StepRow { step, lr, train_loss, grad_norm }
+    }
+
+    /// Shows the rules what is known before update `t`, and lets go of the riders that are told otherwise
+    /// than most: as they were before, for they see it again.
     fn show(
         &mut self,
-        gradients: &[Tensor],
         t: u64,
         train_loss: f64,
         grad_norm_squared: f64,
-    ) -> Result<(), TrainError> {
-        let mut vectors =
-            StepVectors { kept: &self.kept, parameters: self.model.parameters(), gradients, failure: None };
+        work: &Work,
+        leave: &mut Leave<'_>,
+    ) -> Result<Rates, TrainError> {
         let seen = BeforeUpdate { train_loss, grad_norm_squared };
-        self.trial.config.schedule.before_update(&mut self.schedule, t, &seen, &mut vectors);
-        vectors.failure.map_or(Ok(()), |error| Err(error.into()))
+        let alone = self.riders.len() == 1;
+        let mut before = Vec::new();
+        for rider in &mut self.riders.closed {
+            if !alone {
+                before.push((rider.trial.id.clone(), rider.memory()?));
+            }
+            let Rider { trial, state, kept, .. } = rider;
+            let Some(kept) = kept else { return Err(TrainError::Empty) };
+            let parameters = self.state.model.parameters();
+            let gradients = work.all_gradients();
+            let mut vectors = StepVectors { kept, parameters, gradients, failure: None };
+            trial.config.schedule.before_update(state, t, &seen, &mut vectors);
+            if let Some(error) = vectors.failure {
+                return Err(error.into());
+            }
+        }
+        let parts = self.riders.by_rates(t);
+        let mut parts: Vec<Riders> = parts.into_iter().map(|(_, part)| part).collect();
+        let most = most(&parts);
+        for (i, part) in parts.iter_mut().enumerate() {
+            for rider in part.closed.iter_mut().filter(|_| Some(i) != most) {
+                if let Some(at) = before.iter().position(|(id, _)| *id == rider.trial.id) {
+                    rider.recall(before.swap_remove(at).1);
+                }
+            }
+        }
+        self.keep_most(parts, leave)?;
+        self.riders.leader().map(|leader| leader.rates(t)).ok_or(TrainError::Empty)
     }
 
-    /// The update itself. `was_averaged`: whether the one before it was.
-    fn update(&mut self, gradients: &[Tensor], update: Update, was_averaged: bool) -> Result<(), TrainError> {
-        let parameters = self.model.parameters();
-        let Some(averaged) = &self.averaged else {
-            return Ok(self.optimizer.update(parameters, gradients, update)?);
-        };
-        if let Some(average) = self.trial.config.schedule.average(update.t, &self.schedule) {
-            averaged.update(&mut self.optimizer, parameters, gradients, update, average)?;
-        } else {
-            if was_averaged {
-                averaged.leave(parameters)?;
-            }
-            self.optimizer.update(parameters, gradients, update)?;
+    /// The largest part stays, the others leave.
+    fn keep_most(&mut self, mut parts: Vec<Riders>, leave: &mut Leave<'_>) -> Result<(), TrainError> {
+        if let Some(most) = most(&parts) {
+            let mut stay = parts.swap_remove(most);
+            std::mem::swap(&mut self.riders, &mut stay);
         }
+        for part in parts {
+            leave(&self.state, part)?;
+        }
+        self.rearranged();
         Ok(())
     }
 
-    /// The gradients in the order of the parameters. Some of candle's operations drop gradients without a
-    /// word: a parameter without one is an error.
-    fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, TrainError> {
-        let mut store = loss.backward()?;
-        let gradients = self.model.parameters().iter().map(|parameter| {
-            let gradient = store.remove(&parameter.var);
-            gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))
-        });
-        gradients.collect()
+    /// The update itself, with all gradients at hand.
+    fn update(&mut self, update: Update, average: Option<Average>, work: &Work) -> Result<(), TrainError> {
+        let RunState { model, optimizer, averaged, .. } = &self.state;
+        let (parameters, gradients) = (model.parameters(), work.all_gradients());
+        match (averaged, average) {
+            (Some(averaged), Some(average)) => {
+                averaged.update(optimizer, parameters, gradients, update, average)?;
+            }
+            (averaged, _) => {
+                if let (Some(averaged), Some(_)) = (averaged, self.averaged) {
+                    averaged.leave(parameters)?;
+                }
+                optimizer.update(parameters, gradients, update)?;
+            }
+        }
+        self.averaged = average;
+        Ok(())
+    }
+
+    /// Whether anyone looks at the validation set after step `t`.
+    pub(crate) fn evaluates_after(&self, t: u64) -> bool {
+        self.riders.iter().any(|rider| looks(rider, t).1)
+    }
+
+    /// Ends step `t`: shows the rules what came of it. `valid` is the evaluation after it, if anyone asked
+    /// for one. Gives for each trial that looked the loss it saw, and takes out those whose loss left the
+    /// bounds: step and loss with them.
+    pub(crate) fn finish(
+        &mut self,
+        t: u64,
+        train_loss: f64,
+        valid: Option<Evaluation>,
+    ) -> (Vec<(String, f64)>, Riders) {
+        let mut seen = Vec::new();
+        for rider in self.riders.iter_mut() {
+            let (look, asks) = looks(rider, t);
+            let valid_loss = valid.filter(|_| asks).map(|evaluation| evaluation.loss);
+            if let Some(loss) = valid_loss {
+                seen.push((rider.trial.id.clone(), loss));
+            }
+            let Rider { trial, state, .. } = rider;
+            trial.config.schedule.after_update(state, t, &AfterUpdate { train_loss, valid_loss, look });
+        }
+        let out = valid.is_some_and(|evaluation| self.is_divergent(evaluation.loss));
+        let diverged = if out { self.take(|rider| looks(rider, t).1) } else { Riders::default() };
+        (seen, diverged)
+    }
+
+    /// Takes out riders.
+    pub(crate) fn take(&mut self, leaves: impl Fn(&Rider) -> bool) -> Riders {
+        if !self.riders.iter().any(&leaves) {
+            return Riders::default();
+        }
+        let taken = self.riders.take(leaves);
+        self.rearranged();
+        taken
     }
 }
 
-/// Over all tensors, in f64.
-fn sum_of_squares(tensors: &[Tensor]) -> Result<f64, TrainError> {
-    let mut sum = 0.0;
-    for tensor in tensors {
-        sum += if is_ours(tensor) {
-            with_slice(&tensor.contiguous()?, |numbers| Ok(reduce::sum_of_squares(numbers)))?
-        } else {
-            tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?
-        };
-    }
-    Ok(sum)
+/// Whether a rider's evaluation is due after step `t`, and whether it evaluates, for that or for a rule.
+fn looks(rider: &Rider, t: u64) -> (bool, bool) {
+    let due = rider.trial.config.task.evaluates_after(t);
+    (due, due || rider.schedule().wants_validation(t))
+}
+
+fn update(t: u64, rates: &Rates, clip: f64) -> Update {
+    Update { t, lr: f64::from(rates.lr), momentum: rates.momentum, averaged: false, clip }
+}
+
+/// Index of the part with the most riders, the first of equals.
+fn most(parts: &[Riders]) -> Option<usize> {
+    (0..parts.len()).rev().max_by_key(|i| parts.get(*i).map_or(0, Riders::len))
 }
 
 /// The factor on the gradients, as PyTorch's `clip_grad_norm_` has it.

@@ -1,9 +1,10 @@
 //! Training runs on candle: data sets, models, kernels, optimisers, checkpoints and the training loop.
-//! What a run does is a function of its trial alone. Knows no database, no threads but its caller's, and
-//! nothing of other trials.
+//! What a run does is a function of its trial alone, whichever runs it shares steps with. Knows no database
+//! and no threads but its caller's.
 
 mod average;
 mod batches;
+mod branch;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
@@ -12,12 +13,22 @@ mod evaluate;
 pub mod kernels;
 mod lane;
 pub mod model;
+mod need;
 pub mod optimizer;
 mod random;
+mod rider;
 mod run;
+mod stack;
+mod state;
 mod stop;
+mod tell;
 mod vectors;
+mod work;
 
-pub use checkpoint::Checkpoint;
-pub use run::{Options, TrainError, now, train};
+pub use branch::Branch;
+pub use need::{data_bytes, state_bytes, work_bytes};
+pub use run::{TrainError, now, train};
+pub use stack::{Shared, Stack};
+pub use state::Census;
 pub use stop::Stop;
+pub use tell::Emit;

@@ -5,10 +5,11 @@ use schedule::vectors::{Kept, Vector, Vectors};
 
 use crate::kernels::simd::leveled;
 use crate::kernels::{is_ours, reduce, with_slice};
-use crate::model::Parameter;
+use crate::model::{Parameter, copy_of};
 use crate::optimizer::in_place::With1;
 
 /// What the rules of one schedule keep from step to step: for each a tensor beside every parameter.
+#[derive(Debug)]
 pub(crate) struct KeptTensors {
     lists: Vec<(usize, Kept, Vec<Var>)>,
 }
@@ -21,6 +22,19 @@ impl KeptTensors {
             Ok((*rule, *kept, parameters.iter().map(zeros).collect::<Result<_>>()?))
         };
         Ok(Self { lists: keeps.iter().map(list).collect::<Result<_>>()? })
+    }
+
+    /// The same with numbers of its own.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        let list = |(rule, kept, list): &(usize, Kept, Vec<Var>)| {
+            Ok((*rule, *kept, list.iter().map(copy_of).collect::<Result<_>>()?))
+        };
+        Ok(Self { lists: self.lists.iter().map(list).collect::<Result<_>>()? })
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists.is_empty()
     }
 
     fn list(&self, rule: usize, kept: Kept) -> &[Var] {

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
-use store::{Status, TrialRow};
+use store::{MetricRow, Status, TrialRow};
 use trainer::data;
 use trainer::device::Device;
 
@@ -50,7 +49,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
         return compare_devices(&row, &title, &again, device, global);
     }
     let mut comparison = Comparison { stored: &steps, compared: 0, difference: None };
-    let ended = train(&again, device, global, &mut |rows| comparison.rows(rows))?;
+    let ended = train(&again, device, global, &mut |row, valid| comparison.step(row, valid))?;
     let difference = comparison.finish(&row, ended.as_ref());
     match difference {
         None => print(&same(&title, &row)),
@@ -77,24 +76,31 @@ fn same(title: &str, row: &TrialRow) -> String {
     text
 }
 
-/// Trains; `rows` gets each bundle of steps and says whether to go on. `None` if it did not want to.
+/// Trains; `each` gets each step with what was evaluated after it, and says whether to go on. `None` if it
+/// did not want to.
 fn train(
     trial: &Trial,
     device: Device,
     global: &Global,
-    rows: &mut dyn FnMut(&[StepRow]) -> bool,
+    each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
     let task = &trial.config.task.data;
     let dirs = data::search_dirs(task.dataset, global.data_dir.as_deref());
     let images = data::load(task.dataset, task.limit, &dirs).map_err(Failure::usage)?;
-    let options = trainer::Options { device, checkpoints: None };
+    let mut ended = None;
     let mut emit = |event| match event {
-        Event::Steps { rows: told, .. } => rows(&told),
+        Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
+            let valid = evaluated.iter().find(|evaluated| evaluated.step == row.step);
+            each(row, valid.map(|evaluated| evaluated.valid_loss))
+        }),
+        Event::Ended { outcome, .. } => {
+            ended = Some(outcome);
+            true
+        }
         _ => true,
     };
-    match trainer::train(trial, &images, None, &options, &Stop::default(), &mut emit) {
-        Ok(Ended::Stopped { .. }) => Ok(None),
-        Ok(ended) => Ok(Some(ended)),
+    match trainer::train(trial.clone(), &images, device, &mut emit) {
+        Ok(()) => Ok(ended),
         Err(trainer::TrainError::Device(error)) => Err(error.into()),
         Err(error) => Err(Failure::failed(error)),
     }
@@ -102,27 +108,21 @@ fn train(
 
 /// Compares steps as they come with those that are stored.
 struct Comparison<'a> {
-    stored: &'a [StepRow],
+    stored: &'a [MetricRow],
     compared: usize,
     difference: Option<String>,
 }
 
 impl Comparison<'_> {
     /// Whether all was the same so far.
-    fn rows(&mut self, rows: &[StepRow]) -> bool {
-        for row in rows {
-            let stored = self.stored.get(self.compared);
-            self.compared += 1;
-            self.difference = match stored {
-                None => Some(format!("step {} is not stored", row.step)),
-                Some(stored) if stored.step != row.step => Some(format!("step {} is not stored", row.step)),
-                Some(stored) => first_difference(stored, row),
-            };
-            if self.difference.is_some() {
-                return false;
-            }
-        }
-        true
+    fn step(&mut self, row: &StepRow, valid_loss: Option<f64>) -> bool {
+        let stored = self.stored.get(self.compared);
+        self.compared += 1;
+        self.difference = match stored {
+            Some(stored) if stored.step == row.step => first_difference(stored, row, valid_loss),
+            _ => Some(format!("step {} is not stored", row.step)),
+        };
+        self.difference.is_none()
     }
 
     /// What differs after all steps were seen.
@@ -168,7 +168,7 @@ impl Comparison<'_> {
 }
 
 /// The lr as the updates use it (f32) and the losses, by their bits; a NaN equals any other.
-fn first_difference(stored: &StepRow, now: &StepRow) -> Option<String> {
+fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) -> Option<String> {
     let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     let step = now.step;
     if (stored.lr as f32).to_bits() != (now.lr as f32).to_bits() {
@@ -180,7 +180,7 @@ fn first_difference(stored: &StepRow, now: &StepRow) -> Option<String> {
     let nan = f64::NAN;
     let losses = [
         ("train_loss", stored.train_loss, now.train_loss),
-        ("valid_loss", stored.valid_loss.unwrap_or(nan), now.valid_loss.unwrap_or(nan)),
+        ("valid_loss", stored.valid_loss.unwrap_or(nan), valid_loss.unwrap_or(nan)),
     ];
     let different = losses.into_iter().find(|(_, stored, now)| !same(*stored, *now));
     different.map(|(name, stored, now)| {
@@ -197,7 +197,7 @@ fn compare_devices(row: &TrialRow, title: &str, again: &Trial, device: Device, g
              differ by {percent} %"
         ));
     }
-    let ended = train(again, device, global, &mut |_| true)?;
+    let ended = train(again, device, global, &mut |_, _| true)?;
     let close = match (&ended, row.final_valid_loss) {
         (Some(Ended::Done(now)), Some(stored)) => (now.valid_loss - stored).abs() <= TOLERANCE * stored.abs(),
         (Some(Ended::Diverged { .. }), None) => true,

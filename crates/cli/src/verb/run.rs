@@ -22,6 +22,7 @@ impl From<SweepError> for Failure {
             SweepError::Store(error) => error.into(),
             SweepError::Data(error) => Failure::usage(error),
             SweepError::Device(error) => error.into(),
+            error @ SweepError::Memory { .. } => Failure::usage(error),
             other => Failure::failed(other),
         }
     }
@@ -49,6 +50,9 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = Options {
         workers: args.workers.unwrap_or(cores),
+        lanes: args.lanes,
+        share: !args.no_share,
+        memory: args.memory.map(|size| size.as_u64()),
         device,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         checkpoints: global.store.join("checkpoints"),

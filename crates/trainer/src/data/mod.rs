@@ -14,6 +14,9 @@ use crate::model::PIXELS;
 /// The last so many training images are the validation set.
 const VALID: usize = 10_000;
 
+/// What an image takes in memory: its pixels and its label, a byte each.
+pub(crate) const PIXEL_BYTES: usize = PIXELS + 1;
+
 /// The images of a run.
 #[derive(Debug)]
 pub struct Images {
@@ -70,18 +73,35 @@ impl Images {
         Self { train, valid, test, mean, deviation }
     }
 
-    /// Pixels (one image after another) and labels of some images of a split, the pixels shifted and
-    /// scaled to mean 0 and deviation 1 over the training part. An index beyond the split is left out.
-    pub fn batch(&self, split: &Split, indices: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<u32>) {
-        let indices: Vec<usize> = indices.filter(|i| *i < split.len()).collect();
-        let mut pixels = vec![0.0; indices.len() * PIXELS];
-        for (i, to) in indices.iter().zip(pixels.chunks_exact_mut(PIXELS)) {
-            let from = split.pixels.get(i * PIXELS..(i + 1) * PIXELS).unwrap_or_default();
-            normalise(from, to, self.mean, 1.0 / self.deviation);
+    /// Puts some images of a split into a batch. An index beyond the split is left out.
+    pub fn gather(&self, split: &Split, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
+        let Batch { pixels, labels } = batch;
+        labels.clear();
+        let mut filled = 0;
+        for i in indices {
+            let (Some(from), Some(label)) =
+                (split.pixels.get(i * PIXELS..(i + 1) * PIXELS), split.labels.get(i))
+            else {
+                continue;
+            };
+            if pixels.len() < filled + PIXELS {
+                pixels.resize(filled + PIXELS, 0.0);
+            }
+            normalise(from, &mut pixels[filled..filled + PIXELS], self.mean, 1.0 / self.deviation);
+            filled += PIXELS;
+            labels.push(u32::from(*label));
         }
-        let labels = indices.iter().filter_map(|i| split.labels.get(*i)).map(|label| u32::from(*label));
-        (pixels, labels.collect())
+        pixels.truncate(filled);
     }
+}
+
+/// Images as a model sees them. Kept from batch to batch, so that nothing is allocated.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// One image after another, shifted and scaled to mean 0 and deviation 1 over the training part.
+    pub pixels: Vec<f32>,
+    /// As many as there are images.
+    pub labels: Vec<u32>,
 }
 
 crate::kernels::simd::leveled! {
@@ -174,9 +194,11 @@ mod tests {
     fn pixels_are_normalised_by_the_training_part() {
         let train = split(20_000, |i| if i % 2 == 0 { 50 } else { 150 });
         let images = Images::new(&train, &split(10, |_| 100), Dataset::Mnist, None);
-        let (pixels, labels) = images.batch(&images.train, [0, 1, 99_999].into_iter());
-        assert_eq!((pixels[0], pixels[PIXELS], pixels.len()), (-1.0, 1.0, 2 * PIXELS));
-        assert_eq!(labels, [0, 1]);
-        assert_eq!(images.batch(&images.test, 0..1).0[0], 0.0);
+        let mut batch = Batch::default();
+        images.gather(&images.train, [0, 99_999, 1].into_iter(), &mut batch);
+        assert_eq!((batch.pixels[0], batch.pixels[PIXELS], batch.pixels.len()), (-1.0, 1.0, 2 * PIXELS));
+        assert_eq!(batch.labels, [0, 1]);
+        images.gather(&images.test, 0..1, &mut batch);
+        assert_eq!((batch.pixels[0], batch.pixels.len(), &batch.labels[..]), (0.0, PIXELS, &[0][..]));
     }
 }

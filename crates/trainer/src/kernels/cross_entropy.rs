@@ -41,7 +41,7 @@ fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
 leveled! {
 /// Loss summed over the rows, in f64, and how many rows have their largest logit at their label. A label
 /// that is no class gives NaN.
-fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
+pub(crate) fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
     let mut scratch = vec![0.0; classes];
     let (mut sum, mut right) = (0.0f64, 0);
     for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
@@ -56,7 +56,7 @@ fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
 
 leveled! {
 /// Writes the gradient of the summed loss, times `scale`.
-fn gradients(logits: &[f32], labels: &[u32], classes: usize, scale: f32, gradient: &mut [f32]) {
+pub(crate) fn gradients(logits: &[f32], labels: &[u32], classes: usize, scale: f32, gradient: &mut [f32]) {
     let rows = logits.chunks_exact(classes.max(1)).zip(gradient.chunks_exact_mut(classes.max(1)));
     for ((row, gradient), label) in rows.zip(labels) {
         softmax(row, gradient);

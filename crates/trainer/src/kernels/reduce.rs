@@ -37,11 +37,55 @@ macro_rules! sum_of_terms {
     }};
 }
 
+/// Sum of squares, in f64, of numbers that come in pieces: the bits are the same however they are cut.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SumOfSquares {
+    sums: [f64; LANES],
+    /// Numbers so far.
+    count: usize,
+}
+
+impl SumOfSquares {
+    /// Takes in the next numbers.
+    pub fn add(&mut self, values: &[f32]) {
+        // Up to the next whole round by hand, the rest round by round.
+        let begun = (LANES - self.count % LANES) % LANES;
+        let (head, rest) = values.split_at(begun.min(values.len()));
+        for (sum, x) in self.sums.iter_mut().skip(self.count % LANES).zip(head) {
+            *sum += f64::from(*x) * f64::from(*x);
+        }
+        add_squares(&mut self.sums, rest);
+        self.count += values.len();
+    }
+
+    /// The sum.
+    pub fn sum(self) -> f64 {
+        let mut sums = self.sums;
+        tree!(sums)
+    }
+}
+
 leveled! {
+fn add_squares(sums: &mut [f64; LANES], values: &[f32]) {
+    let mut running = *sums;
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (sum, x) in running.iter_mut().zip(chunk) {
+            *sum += f64::from(*x) * f64::from(*x);
+        }
+    }
+    for (sum, x) in running.iter_mut().zip(chunks.remainder()) {
+        *sum += f64::from(*x) * f64::from(*x);
+    }
+    *sums = running;
+}
+}
+
 /// Sum of squares, in f64.
 pub fn sum_of_squares(values: &[f32]) -> f64 {
-    sum_of_terms!(values, |x| f64::from(*x) * f64::from(*x))
-}
+    let mut sum = SumOfSquares::default();
+    sum.add(values);
+    sum.sum()
 }
 
 leveled! {
@@ -111,6 +155,12 @@ mod tests {
             let expected: f64 = (1..=n).map(|i| f64::from(i) * f64::from(i)).sum();
             assert_eq!(sum_of_squares(&values), expected, "{n}");
             assert_eq!(dot(&values, &values), expected, "{n}");
+            for cut in 0..=values.len() {
+                let (mut pieces, (head, tail)) = (SumOfSquares::default(), values.split_at(cut));
+                pieces.add(head);
+                pieces.add(tail);
+                assert_eq!(pieces.sum().to_bits(), sum_of_squares(&values).to_bits(), "{n} cut at {cut}");
+            }
             let negative: Vec<f32> = values.iter().map(|x| -x).collect();
             assert_eq!(magnitude(&negative), values.iter().map(|x| f64::from(*x)).sum::<f64>(), "{n}");
             assert_eq!(sum(&values), values.iter().sum::<f32>(), "{n}");

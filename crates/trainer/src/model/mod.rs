@@ -1,6 +1,7 @@
 //! Models: parameters in a fixed order with seeded initial values, and a forward pass. One file for each
 //! architecture: its parameters and what it does with them.
 
+pub(crate) mod direct;
 mod lenet;
 mod mlp;
 
@@ -23,6 +24,17 @@ pub struct Parameter {
     pub var: Var,
 }
 
+/// A variable of its own with the same numbers.
+pub(crate) fn copy_of(var: &Var) -> Result<Var> {
+    Var::from_tensor(&var.as_detached_tensor().copy()?)
+}
+
+/// Parameters of their own with the same numbers.
+pub(crate) fn copies(parameters: &[Parameter]) -> Result<Vec<Parameter>> {
+    let copy = |p: &Parameter| Ok(Parameter { name: p.name.clone(), var: copy_of(&p.var)? });
+    parameters.iter().map(copy).collect()
+}
+
 /// What a parameter is before training.
 pub(crate) struct Shape {
     name: String,
@@ -39,6 +51,26 @@ fn layer(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Shape;
     ]
 }
 
+fn shapes(kind: &Kind) -> Vec<Shape> {
+    match kind {
+        Kind::Mlp { hidden } => mlp::shapes(hidden),
+        Kind::Lenet => lenet::shapes(),
+    }
+}
+
+/// Numbers in all parameters.
+pub(crate) fn size(kind: &Kind) -> u64 {
+    shapes(kind).iter().map(|shape| shape.dims.iter().product::<usize>() as u64).sum()
+}
+
+/// Numbers that all layers give for one image.
+pub(crate) fn activations(kind: &Kind) -> u64 {
+    match kind {
+        Kind::Mlp { hidden } => hidden.iter().map(|n| *n as u64).sum::<u64>() + CLASSES as u64,
+        Kind::Lenet => lenet::ACTIVATIONS,
+    }
+}
+
 /// A model of one run.
 #[derive(Debug)]
 pub struct Model {
@@ -53,11 +85,7 @@ impl Model {
     /// # Errors
     /// The device fails.
     pub fn new(kind: &Kind, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        let shapes = match kind {
-            Kind::Mlp { hidden } => mlp::shapes(hidden),
-            Kind::Lenet => lenet::shapes(),
-        };
-        let parameters = shapes.into_iter().map(|shape| {
+        let parameters = shapes(kind).into_iter().map(|shape| {
             let mut stream = Stream::new(seed, "weights", &shape.name);
             let bound = 1.0 / (shape.fan_in.max(1) as f32).sqrt();
             let count = shape.dims.iter().product();
@@ -71,6 +99,11 @@ impl Model {
     /// The parameters, in an order that never changes.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    /// The same with numbers of its own.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        Ok(self.with(copies(&self.parameters)?))
     }
 
     /// The same model with other values of its parameters, in their order; nothing is copied.

@@ -1,6 +1,8 @@
-//! Updates a tensor on the CPU in place from one or two others of its shape.
+//! Changes tensors on the CPU in place: the numbers of one, or one from one or two others of its shape.
 
-use candle_core::{CpuStorage, Error, InplaceOp2, InplaceOp3, Layout, Result};
+use std::cell::Cell;
+
+use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
 
 use crate::kernels::slice;
 
@@ -9,6 +11,26 @@ pub(crate) struct With1<F>(pub(crate) F);
 
 /// `f(target, first, second)` over the numbers of contiguous f32 tensors.
 pub(crate) struct With2<F>(pub(crate) F);
+
+/// Calls `f` with the numbers of a contiguous f32 tensor on the CPU, to be changed.
+pub(crate) fn with_slice_mut<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> Result<T>) -> Result<T> {
+    struct Once<F, T>(Cell<Option<F>>, Cell<Option<T>>);
+    impl<F: FnOnce(&mut [f32]) -> Result<T>, T> InplaceOp1 for Once<F, T> {
+        fn name(&self) -> &'static str {
+            NAME
+        }
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            let numbers = target(storage, layout)?;
+            if let Some(f) = self.0.take() {
+                self.1.set(Some(f(numbers)?));
+            }
+            Ok(())
+        }
+    }
+    let once = Once(Cell::new(Some(f)), Cell::new(None));
+    tensor.inplace_op1(&once)?;
+    once.1.take().ok_or_else(|| Error::Msg("a tensor on the CPU was expected".to_owned()))
+}
 
 const NAME: &str = "sweep in place";
 

@@ -8,7 +8,10 @@ mod sgd;
 use candle_core::{Result, Tensor, Var};
 use spec::trial::Optimizer as Kind;
 
-use crate::model::Parameter;
+use crate::kernels::{is_ours, with_slice};
+use crate::model::{Parameter, copy_of};
+
+use in_place::with_slice_mut;
 
 /// What one update is told.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +26,48 @@ pub struct Update {
     pub averaged: bool,
     /// Factor on the gradients, from clipping.
     pub clip: f64,
+}
+
+/// One parameter, or some of its rows, with its moments: slices of the same length.
+pub(crate) struct Elements<'a> {
+    p: &'a mut [f32],
+    first: Option<&'a mut [f32]>,
+    second: Option<&'a mut [f32]>,
+}
+
+impl Elements<'_> {
+    /// The elements `from..to`.
+    pub(crate) fn part(&mut self, from: usize, to: usize) -> Elements<'_> {
+        fn cut(slice: &mut [f32], from: usize, to: usize) -> &mut [f32] {
+            slice.get_mut(from..to).unwrap_or_default()
+        }
+        Elements {
+            p: cut(self.p, from, to),
+            first: self.first.as_deref_mut().map(|x| cut(x, from, to)),
+            second: self.second.as_deref_mut().map(|x| cut(x, from, to)),
+        }
+    }
+}
+
+/// What one update does to each element: the same whether it comes for a whole parameter or row by row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    Sgd(sgd::Sgd),
+    Adamw(adamw::Adamw),
+}
+
+impl Rule {
+    /// Updates elements by their gradient `g`.
+    pub(crate) fn apply(&self, to: &mut Elements<'_>, g: &[f32]) {
+        match self {
+            Rule::Sgd(sgd) => sgd.here(to.p, to.first.as_deref_mut(), g),
+            Rule::Adamw(adamw) => {
+                if let (Some(first), Some(second)) = (to.first.as_deref_mut(), to.second.as_deref_mut()) {
+                    adamw.here(to.p, first, second, g);
+                }
+            }
+        }
+    }
 }
 
 /// An optimiser of one run.
@@ -50,42 +95,84 @@ impl Optimizer {
         Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()? })
     }
 
+    /// What one update does to each element of each parameter.
+    pub(crate) fn rule(&self, update: Update) -> Rule {
+        let own = |momentum: f64| if update.averaged { 0.0 } else { update.momentum.unwrap_or(momentum) };
+        let kept = |decay: f64| if update.averaged { 0.0 } else { decay };
+        let Update { t, lr, clip, .. } = update;
+        match &self.kind {
+            Kind::Sgd { momentum, nesterov, weight_decay } => Rule::Sgd(sgd::Sgd {
+                lr,
+                momentum: own(*momentum),
+                nesterov: *nesterov,
+                weight_decay: kept(*weight_decay),
+                clip,
+            }),
+            Kind::Adamw { beta1, beta2, eps, weight_decay } => {
+                let betas = (own(*beta1), *beta2);
+                Rule::Adamw(adamw::Adamw::new(t, lr, betas, *eps, kept(*weight_decay), clip))
+            }
+        }
+    }
+
     /// Updates all parameters. `gradients` are in their order.
     ///
     /// # Errors
     /// The device fails.
-    pub fn update(&mut self, parameters: &[Parameter], gradients: &[Tensor], update: Update) -> Result<()> {
-        let own = |momentum: f64| if update.averaged { 0.0 } else { update.momentum.unwrap_or(momentum) };
-        let kept = |decay: f64| if update.averaged { 0.0 } else { decay };
-        let moment = |list: usize, i: usize| self.moments.get(list).and_then(|(_, moments)| moments.get(i));
+    pub fn update(&self, parameters: &[Parameter], gradients: &[Tensor], update: Update) -> Result<()> {
+        let rule = self.rule(update);
         for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
-            match &self.kind {
-                Kind::Sgd { momentum, nesterov, weight_decay } => {
-                    let rule = sgd::Sgd {
-                        lr: update.lr,
-                        momentum: own(*momentum),
-                        nesterov: *nesterov,
-                        weight_decay: kept(*weight_decay),
-                        clip: update.clip,
-                    };
-                    rule.update(&parameter.var, gradient, moment(0, i))?;
+            if is_ours(&parameter.var) {
+                let gradient = gradient.contiguous()?;
+                with_slice(&gradient, |g| {
+                    self.with_element(parameter, i, |mut state| {
+                        rule.apply(&mut state, g);
+                    })
+                })?;
+                continue;
+            }
+            match (&rule, self.moment(0, i), self.moment(1, i)) {
+                (Rule::Sgd(sgd), velocity, _) => sgd.anywhere(&parameter.var, gradient, velocity)?,
+                (Rule::Adamw(adamw), Some(first), Some(second)) => {
+                    adamw.anywhere(&parameter.var, gradient, first, second)?;
                 }
-                Kind::Adamw { beta1, beta2, eps, weight_decay } => {
-                    let (Some(first), Some(second)) = (moment(0, i), moment(1, i)) else { continue };
-                    let rule = adamw::Adamw {
-                        t: update.t,
-                        lr: update.lr,
-                        beta1: own(*beta1),
-                        beta2: *beta2,
-                        eps: *eps,
-                        weight_decay: kept(*weight_decay),
-                        clip: update.clip,
-                    };
-                    rule.update(&parameter.var, gradient, first, second)?;
-                }
+                (Rule::Adamw(_), ..) => candle_core::bail!("AdamW without its moments"),
             }
         }
         Ok(())
+    }
+
+    /// Calls `f` with the numbers of parameter `i` and its moments, on the CPU.
+    pub(crate) fn with_element<T>(
+        &self,
+        parameter: &Parameter,
+        i: usize,
+        f: impl FnOnce(Elements<'_>) -> T,
+    ) -> Result<T> {
+        with_slice_mut(&parameter.var, |p| match (self.moment(0, i), self.moment(1, i)) {
+            (None, _) => Ok(f(Elements { p, first: None, second: None })),
+            (Some(first), None) => {
+                with_slice_mut(first, |first| Ok(f(Elements { p, first: Some(first), second: None })))
+            }
+            (Some(first), Some(second)) => with_slice_mut(first, |first| {
+                with_slice_mut(second, |second| {
+                    Ok(f(Elements { p, first: Some(first), second: Some(second) }))
+                })
+            }),
+        })
+    }
+
+    fn moment(&self, list: usize, i: usize) -> Option<&Var> {
+        self.moments.get(list).and_then(|(_, moments)| moments.get(i))
+    }
+
+    /// The same with numbers of its own.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        let moments = self
+            .moments
+            .iter()
+            .map(|(name, list)| Ok((*name, list.iter().map(copy_of).collect::<Result<_>>()?)));
+        Ok(Self { kind: self.kind.clone(), moments: moments.collect::<Result<_>>()? })
     }
 
     /// The weight decay, as the sweep file has it.

@@ -3,11 +3,10 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use super::in_place::{With1, With2};
-use crate::kernels::is_ours;
 use crate::kernels::simd::leveled;
 
-pub(super) struct Sgd {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sgd {
     pub(super) lr: f64,
     pub(super) momentum: f64,
     pub(super) nesterov: bool,
@@ -16,37 +15,18 @@ pub(super) struct Sgd {
 }
 
 impl Sgd {
-    pub(super) fn update(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
-        if is_ours(parameter) {
-            self.here(parameter, gradient, velocity)
-        } else {
-            self.anywhere(parameter, gradient, velocity)
-        }
-    }
-
-    fn here(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
+    /// On the CPU, element by element; all slices are as long as `p`.
+    pub(super) fn here(&self, p: &mut [f32], velocity: Option<&mut [f32]>, g: &[f32]) {
         let (lr, momentum) = (self.lr as f32, self.momentum as f32);
         let (decay, clip) = (self.weight_decay as f32, self.clip as f32);
-        let Some(velocity) = velocity else {
-            return parameter
-                .inplace_op2(gradient, &With1(|p: &mut [f32], g: &[f32]| plain(p, g, lr, decay, clip)));
-        };
-        velocity.inplace_op3(
-            gradient,
-            parameter,
-            &With2(|v: &mut [f32], g: &[f32], p: &[f32]| accelerate(v, g, p, momentum, decay, clip)),
-        )?;
-        if self.nesterov {
-            return parameter.inplace_op3(
-                velocity,
-                gradient,
-                &With2(|p: &mut [f32], v: &[f32], g: &[f32]| ahead(p, v, g, lr, momentum, decay, clip)),
-            );
+        match velocity {
+            None => plain(p, g, lr, decay, clip),
+            Some(v) if self.nesterov => ahead(p, v, g, lr, momentum, decay, clip),
+            Some(v) => accelerate(p, v, g, lr, momentum, decay, clip),
         }
-        parameter.inplace_op2(velocity, &With1(|p: &mut [f32], v: &[f32]| plain(p, v, lr, 0.0, 1.0)))
     }
 
-    fn anywhere(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
+    pub(super) fn anywhere(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
         let p = parameter.as_detached_tensor();
         let g = ((gradient * self.clip)? + (&p * self.weight_decay)?)?;
         let direction = match velocity {
@@ -70,17 +50,20 @@ fn plain(p: &mut [f32], g: &[f32], lr: f32, decay: f32, clip: f32) {
 }
 
 leveled! {
-fn accelerate(v: &mut [f32], g: &[f32], p: &[f32], momentum: f32, decay: f32, clip: f32) {
-    for ((v, g), p) in v.iter_mut().zip(g).zip(p) {
-        *v = momentum * *v + (clip * g + decay * p);
+fn accelerate(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
+    for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
+        *v = momentum * *v + (clip * g + decay * *p);
+        *p -= lr * *v;
     }
 }
 }
 
 leveled! {
-fn ahead(p: &mut [f32], v: &[f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
+fn ahead(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
     for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-        *p -= lr * ((clip * g + decay * *p) + momentum * v);
+        let g = clip * g + decay * *p;
+        *v = momentum * *v + g;
+        *p -= lr * (g + momentum * *v);
     }
 }
 }

@@ -32,7 +32,7 @@ fn run(kind: &Kind, dtype: DType) -> Vec<f64> {
     let var = Var::from_tensor(&tensor(&[1.0, -2.0, 0.5])).expect("a variable");
     let parameters = [Parameter { name: "p".to_owned(), var: var.clone() }];
     let numbers = || -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
-    let mut optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
+    let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
     for t in 0..5u64 {
         let p = numbers();
         let by = t as f64 - 1.5;
@@ -70,8 +70,7 @@ fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
     let step = |kind: &Kind, update: Update| -> f32 {
         let var = Var::new(&[1.0f32], &Device::Cpu).expect("a variable");
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone() }];
-        let mut optimizer =
-            Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimiser");
+        let optimizer = Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimiser");
         for t in 0..2 {
             let gradient = Tensor::new(&[1.0f32], &Device::Cpu).expect("a gradient");
             optimizer.update(&parameters, &[gradient], Update { t, ..update }).expect("an update");

@@ -1,0 +1,246 @@
+//! Which trials are the same run for a while: those that agree in everything but schedule and length, as
+//! long as their lr sequences agree bit for bit, as f32. Pure.
+//!
+//! Sequences that begin alike form a tree. It is held as a sorted list in which each entry says how many
+//! steps it has in common with the next: any two have the least of the numbers between them in common, so
+//! cutting a list where that number is passed is what a fork is.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use schedule::{Feedback, State};
+
+use crate::trial::{Config, Task, Trial};
+
+/// What trials must agree in to share steps, apart from their seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kin {
+    /// The task without its length and without when it evaluates.
+    task: Task,
+    /// Whether the schedule cycles the momentum: then the optimiser keeps one.
+    cycled: bool,
+}
+
+impl Kin {
+    /// Of a config.
+    pub fn of(config: &Config) -> Self {
+        let task = Task { steps: 0, evaluate_every: 0, ..config.task.clone() };
+        Self { task, cycled: config.schedule.momentum(0).is_some() }
+    }
+
+    /// For finding equal ones.
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        // A struct of plain numbers and names: its JSON can't fail.
+        serde_json::to_string(&self.task).unwrap_or_default().hash(&mut hasher);
+        self.cycled.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// An open-loop run in a sorted list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Index into the list that was given.
+    pub index: usize,
+    /// Steps that it has in common with the next entry; 0 for the last.
+    pub with_next: u64,
+}
+
+/// Whether a run's lrs are known before it is trained.
+pub fn is_open(config: &Config) -> bool {
+    config.schedule.feedback() == Feedback::OpenLoop
+}
+
+/// Sorts open-loop runs so that those that begin alike stand together. All must be of the same [`Kin`].
+pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
+    let states: Vec<State> = configs.iter().map(|config| config.start()).collect();
+    // Members that agree in all steps before `step`, and what the first of them has in common with the
+    // entry before it. Worked through from the end.
+    let mut open = vec![(0u64, (0..configs.len()).collect::<Vec<_>>(), 0u64)];
+    let mut sorted: Vec<Entry> = Vec::with_capacity(configs.len());
+    while let Some((mut step, mut members, with_previous)) = open.pop() {
+        let first = sorted.len();
+        loop {
+            if let [index] = members[..] {
+                sorted.push(Entry { index, with_next: 0 });
+                break;
+            }
+            // Those that are over stand first.
+            let (over, going): (Vec<usize>, Vec<usize>) =
+                members.into_iter().partition(|i| configs.get(*i).is_none_or(|c| c.task.steps <= step));
+            sorted.extend(over.into_iter().map(|index| Entry { index, with_next: step }));
+            let mut classes: Vec<(Rates, Vec<usize>)> = Vec::new();
+            for i in going {
+                let (Some(config), Some(state)) = (configs.get(i), states.get(i)) else { continue };
+                let rates = Rates::of(config, state, step);
+                match classes.iter_mut().find(|(known, _)| *known == rates) {
+                    Some((_, class)) => class.push(i),
+                    None => classes.push((rates, vec![i])),
+                }
+            }
+            match classes.len() {
+                0 => break,
+                1 => {
+                    members = classes.into_iter().flat_map(|(_, class)| class).collect();
+                    step += 1;
+                }
+                _ => {
+                    // The first class comes next, so it stands on top.
+                    let over = sorted.get(first..).and_then(|new| new.last());
+                    let before = over.map_or(with_previous, |last| last.with_next);
+                    let all = classes.into_iter().enumerate().rev();
+                    open.extend(all.map(|(i, (_, class))| (step, class, if i == 0 { before } else { step })));
+                    break;
+                }
+            }
+        }
+        if let Some(before) = first.checked_sub(1).and_then(|before| sorted.get_mut(before)) {
+            before.with_next = with_previous;
+        }
+    }
+    if let Some(last) = sorted.last_mut() {
+        last.with_next = 0;
+    }
+    sorted
+}
+
+/// What an update is told.
+#[derive(PartialEq)]
+struct Rates {
+    lr: u32,
+    momentum: Option<u64>,
+}
+
+impl Rates {
+    fn of(config: &Config, state: &State, t: u64) -> Self {
+        let lr = config.schedule.lr(t, state) as f32;
+        Self { lr: lr.to_bits(), momentum: config.schedule.momentum(t).map(f64::to_bits) }
+    }
+}
+
+/// Trials of the same [`Kin`] and seed, by index, in the order in which they are met.
+pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> {
+    let mut families: Vec<(u64, Kin, Vec<usize>)> = Vec::new();
+    let mut known: HashMap<(u64, u64), Vec<usize>> = HashMap::new();
+    // One config stands in as many trials as there are seeds.
+    let mut kin: HashMap<String, (u64, Kin)> = HashMap::new();
+    for (i, trial) in trials.enumerate() {
+        let (hash, own) = kin.entry(trial.config.id.clone()).or_insert_with(|| {
+            let kin = Kin::of(&trial.config);
+            (kin.hash(), kin)
+        });
+        let candidates = known.entry((*hash, trial.seed)).or_default();
+        let found = candidates.iter().find(|family| families.get(**family).is_some_and(|(_, k, _)| k == own));
+        match found.copied() {
+            Some(family) => families.get_mut(family).into_iter().for_each(|(.., list)| list.push(i)),
+            None => {
+                candidates.push(families.len());
+                families.push((trial.seed, own.clone(), vec![i]));
+            }
+        }
+    }
+    families.into_iter().map(|(.., list)| list).collect()
+}
+
+/// Steps that are trained for these trials, none of them yet begun, when shared steps are trained once.
+/// Closed-loop trials count in full: what they share shows only in training.
+pub fn steps(trials: &[Trial]) -> u64 {
+    // Seeds have the same configs as a rule: then the tree is grown once.
+    let mut grown: HashMap<Vec<&str>, u64> = HashMap::new();
+    let mut sum = 0;
+    for family in families(trials.iter()) {
+        let configs: Vec<&Config> =
+            family.iter().filter_map(|i| trials.get(*i)).map(|trial| &*trial.config).collect();
+        let ids = configs.iter().map(|config| config.id.as_str()).collect();
+        sum += *grown.entry(ids).or_insert_with(|| {
+            let all: u64 = configs.iter().map(|config| config.task.steps).sum();
+            let open: Vec<&Config> = configs.into_iter().filter(|config| is_open(config)).collect();
+            all - sorted(&open).iter().map(|entry| entry.with_next).sum::<u64>()
+        });
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn plan(schedules: &str, budget: &str) -> crate::Plan {
+        let text = format!(
+            "data: {{dataset: digits, batch_size: 50}}\nmodel: {{kind: mlp, hidden: [8]}}\noptimizer: {{kind: sgd}}\n\
+             budget: {budget}\nseeds: 2\nlr: {{values: [0.1, 0.2]}}\nschedules:\n{schedules}"
+        );
+        crate::read(&text, "x")
+            .and_then(|spec| crate::plan(&spec))
+            .unwrap_or_else(|found| panic!("{found:?}"))
+    }
+
+    /// By definition: the different beginnings.
+    fn beginnings(trials: &[Trial]) -> u64 {
+        let mut all = BTreeSet::new();
+        let mut closed = 0;
+        for trial in trials {
+            let (config, state) = (&trial.config, trial.config.start());
+            if !is_open(config) {
+                closed += config.task.steps;
+                continue;
+            }
+            let mut so_far = Vec::new();
+            for t in 0..config.task.steps {
+                so_far.push((config.schedule.lr(t, &state) as f32).to_bits());
+                so_far.push(config.schedule.momentum(t).map_or(0, |m| (m as f32).to_bits()));
+                all.insert((trial.seed, config.schedule.momentum(0).is_some(), so_far.clone()));
+            }
+        }
+        all.len() as u64 + closed
+    }
+
+    const SCHEDULES: &str = "  constant: {kind: constant}\n  late: {kind: step, every: 30, gamma: 0.5}\n  \
+        wsd: {body: 1x, cooldown: {over: {values: [\"10%\", 5, 7, \"50%\"]}, to: 0}}\n  \
+        warm: {warmup: {over: 10, from: 0.1x}, body: 1x}\n  \
+        warmer: {warmup: {over: 10, from: 0.1x}, body: {kind: cosine}}\n  plateau: {kind: plateau}\n  \
+        cycle: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}\n";
+
+    #[test]
+    fn the_tree_has_as_many_steps_as_there_are_different_beginnings() {
+        for budget in ["{steps: 40}", "{steps: {values: [20, 40, 41]}}"] {
+            let plan = plan(SCHEDULES, budget);
+            assert_eq!(plan.steps_trained(), beginnings(&plan.trials), "{budget}");
+            assert!(plan.steps_trained() < plan.trials.iter().map(|t| t.config.task.steps).sum());
+        }
+    }
+
+    #[test]
+    fn neighbours_have_in_common_what_is_said() {
+        let plan = plan(SCHEDULES, "{steps: {values: [20, 40]}}");
+        let family = &families(plan.trials.iter())[0];
+        let configs: Vec<&Config> =
+            family.iter().map(|i| &*plan.trials[*i].config).filter(|c| is_open(c)).collect();
+        let list = sorted(&configs);
+        assert_eq!(list.len(), configs.len());
+        for pair in list.windows(2) {
+            let lrs = |entry: &Entry| {
+                let config = configs[entry.index];
+                let state = config.start();
+                (0..config.task.steps)
+                    .map(|t| (config.schedule.lr(t, &state) as f32).to_bits())
+                    .collect::<Vec<_>>()
+            };
+            let (a, b) = (lrs(&pair[0]), lrs(&pair[1]));
+            let common = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+            assert_eq!(common as u64, pair[0].with_next);
+        }
+    }
+
+    #[test]
+    fn other_seeds_models_and_momenta_share_nothing() {
+        let plan = plan(
+            "  a: {kind: constant}\n  b: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}\n",
+            "{steps: 9}",
+        );
+        assert_eq!(families(plan.trials.iter()).len(), 4, "two seeds, with and without a cycled momentum");
+    }
+}

@@ -1,0 +1,168 @@
+//! A branch: trials that are to go on together from one state, and are not in training now. What a sweep
+//! starts with, what a fork leaves, what a checkpoint holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::Device;
+use spec::share::Kin;
+use spec::trial::{Data, Trial};
+
+use crate::TrainError;
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Content};
+use crate::lane::Lane;
+use crate::rider::{Rider, Riders};
+use crate::state::{Census, RunState};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Branch {
+    pub(crate) riders: Riders,
+    pub(crate) step: u64,
+    pub(crate) origin: Origin,
+    /// Whether the start of its trials was told.
+    pub(crate) told: bool,
+    seed: u64,
+    kin: Option<Kin>,
+}
+
+/// Where the state is.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// Nowhere yet: it follows from the seed.
+    Start,
+    /// In memory, shared with other branches of the same fork.
+    Memory(Arc<RunState>),
+    /// On disk: the folder and the name of the side-car. What riders remember is at hand.
+    Parked(PathBuf, String),
+    /// On disk, with what riders remember.
+    Stored(PathBuf, String),
+}
+
+impl Branch {
+    pub(crate) fn new(riders: Riders, step: u64, origin: Origin, told: bool) -> Self {
+        let (seed, kin) = riders.kin().map_or((0, None), |(seed, kin)| (seed, Some(kin)));
+        Self { riders, step, origin, told, seed, kin }
+    }
+
+    /// Trials before their first step, those together that share steps. With `share` off each for itself.
+    pub fn starts(trials: Vec<Trial>, share: bool) -> Vec<Self> {
+        groups(trials, share).into_iter().map(|riders| Self::new(riders, 0, Origin::Start, false)).collect()
+    }
+
+    /// Trials that go on together from a checkpoint; with `share` off each for itself.
+    pub fn resumed(trials: Vec<Trial>, share: bool, step: u64, dir: PathBuf, file: String) -> Vec<Self> {
+        let origin = |riders| Self::new(riders, step, Origin::Stored(dir.clone(), file.clone()), false);
+        groups(trials, share).into_iter().map(origin).collect()
+    }
+
+    /// Its next step.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Ids of its trials.
+    pub fn trial_ids(&self) -> Vec<String> {
+        self.riders.ids()
+    }
+
+    /// The data that it is trained on.
+    pub fn data(&self) -> Option<&Data> {
+        self.riders.leader().map(|rider| &rider.trial.config.task.data)
+    }
+
+    /// The seed of its trials.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Steps that are left if nothing is shared: how much work it is at most.
+    pub fn steps_left(&self) -> u64 {
+        self.riders.steps_left(self.step)
+    }
+
+    /// Whether its state takes memory while it waits.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.origin, Origin::Memory(_))
+    }
+
+    /// Whether it can be trained in lock-step with riders before this step.
+    pub(crate) fn goes_with(&self, step: u64, riders: &Riders) -> bool {
+        self.step == step
+            && riders.kin().is_some_and(|(seed, kin)| seed == self.seed && Some(kin) == self.kin)
+    }
+
+    /// Writes its state to disk, if it is in memory alone. Gives the file, if one was written.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn save(&mut self, dir: &std::path::Path) -> Result<Option<String>, CheckpointError> {
+        let Origin::Memory(state) = &self.origin else { return Ok(None) };
+        let file = checkpoint::save(dir, &Content { state, riders: &self.riders })?;
+        self.origin = Origin::Parked(dir.to_owned(), file.clone());
+        Ok(Some(file))
+    }
+
+    /// The lane that trains it. A checkpoint that is torn or foreign is not used: its trials start over.
+    pub(crate) fn start(mut self, device: &Device, census: &Census) -> Result<Lane, TrainError> {
+        let averages = self.riders.iter().any(|rider| rider.schedule().averages());
+        let Some(trial) = self.riders.leader().map(|rider| rider.trial.clone()) else {
+            return Err(TrainError::Empty);
+        };
+        let new = || RunState::new(&trial, averages, device, census);
+        let state = match self.origin {
+            Origin::Start => new()?,
+            Origin::Memory(state) => match Arc::try_unwrap(state) {
+                Ok(state) => state,
+                Err(shared) => shared.copy()?,
+            },
+            Origin::Parked(dir, file) => {
+                let checkpoint = checkpoint::load(&dir, &file)?;
+                let mut state = new()?;
+                checkpoint.restore(&mut state)?;
+                state
+            }
+            Origin::Stored(dir, file) => {
+                let mut state = new()?;
+                let riders = &mut self.riders;
+                let restored = checkpoint::load(&dir, &file).map_err(TrainError::from).and_then(|found| {
+                    found.restore(&mut state)?;
+                    recall(riders, &found, &state)
+                });
+                match restored {
+                    Ok(()) => state,
+                    Err(error) => {
+                        tracing::warn!("{error}; {} start over", trials(riders));
+                        for rider in riders.iter_mut() {
+                            (rider.state, rider.kept) = (rider.trial.config.start(), None);
+                        }
+                        new()?
+                    }
+                }
+            }
+        };
+        Lane::new(state, self.riders)
+    }
+}
+
+fn groups(trials: Vec<Trial>, share: bool) -> Vec<Riders> {
+    if share { Riders::groups(trials) } else { trials.into_iter().map(Riders::one).collect() }
+}
+
+fn trials(riders: &Riders) -> String {
+    match riders.ids().as_slice() {
+        [one] => format!("the trial {one}"),
+        many => format!("{} trials", many.len()),
+    }
+}
+
+/// What the riders remember, from the checkpoint.
+fn recall(riders: &mut Riders, checkpoint: &Checkpoint, state: &RunState) -> Result<(), TrainError> {
+    for rider in riders.iter_mut() {
+        let Rider { trial, state: memory, .. } = rider;
+        memory.clone_from(checkpoint.memory(&trial.id)?);
+        rider.prepare(state.model.parameters())?;
+        checkpoint.restore_kept(rider, state.model.parameters())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! A stack: lanes of one seed and task that one thread trains in lock-step. A batch is prepared once for
+//! all of them, and so is each image that they are evaluated on. The bits of a lane do not depend on the
+//! lanes beside it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spec::event::{Event, Final, Outcome};
+use spec::trial::Task;
+
+use crate::TrainError;
+use crate::batches::Batches;
+use crate::branch::{Branch, Origin};
+use crate::checkpoint::{self, Content};
+use crate::data::{Images, Split};
+use crate::device::Device;
+use crate::evaluate::Evaluation;
+use crate::lane::{Lane, Stepped};
+use crate::model::Model;
+use crate::rider::Riders;
+use crate::run::now;
+use crate::state::{Census, RunState};
+use crate::tell::{Emit, Teller};
+use crate::work::Work;
+
+/// What the stacks of a sweep share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where to train.
+    pub device: Device,
+    /// The most lanes of a stack, at least 1.
+    pub width: usize,
+    /// States in memory.
+    pub census: Census,
+    /// So many states may be in memory: forks beyond them go to `parking`.
+    pub most_states: usize,
+    /// Folder for states that memory does not hold.
+    pub parking: Option<PathBuf>,
+    /// Number of the next stage.
+    pub next_stage: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// For one run alone: nothing forks.
+    pub(crate) fn alone(device: Device) -> Self {
+        let next_stage = Arc::new(AtomicU64::new(1));
+        Self {
+            device,
+            width: 1,
+            census: Census::default(),
+            most_states: usize::MAX,
+            parking: None,
+            next_stage,
+        }
+    }
+
+    /// Whether memory holds another state.
+    pub fn has_room(&self) -> bool {
+        self.census.count() < self.most_states
+    }
+}
+
+/// See the module.
+pub struct Stack<'a> {
+    shared: &'a Shared,
+    images: &'a Images,
+    step: u64,
+    batches: Batches,
+    task: Task,
+    work: Work,
+    lanes: Vec<Told>,
+}
+
+/// A lane, and what its last step came to as far as that is not told yet.
+struct Told {
+    lane: Lane,
+    teller: Teller,
+    stepped: Option<Stepped>,
+    valid: Option<Evaluation>,
+    last_train_loss: f64,
+}
+
+impl<'a> Stack<'a> {
+    /// Begins with one branch. `None` if its trials can't be trained, which is told then.
+    pub fn new(branch: Branch, images: &'a Images, shared: &'a Shared, emit: &mut Emit<'_>) -> Option<Self> {
+        let leader = branch.riders.leader()?;
+        let (seed, task) = (leader.trial.seed, leader.trial.config.task.clone());
+        let device = match shared.device.open() {
+            Ok(device) => device,
+            Err(error) => {
+                branch.fail(&error.to_string(), emit);
+                return None;
+            }
+        };
+        let mut first = begin(branch, &device, shared, emit)?;
+        match Work::new(&task, &first.lane.state.model, device) {
+            Ok(work) => {
+                let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
+                let step = first.lane.state.step;
+                Some(Self { shared, images, step, batches, task, work, lanes: vec![first] })
+            }
+            Err(error) => {
+                first.fail(&error.to_string(), emit);
+                None
+            }
+        }
+    }
+
+    /// Lanes in training.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether all lanes are over.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// The next step.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether a branch can be added: there is room, and it sees the same batches with the same kind of model.
+    pub fn takes(&self, branch: &Branch) -> bool {
+        let room = self.lanes.len() < self.shared.width && self.shared.has_room();
+        room && self.lanes.first().is_some_and(|told| branch.goes_with(self.step, &told.lane.riders))
+    }
+
+    /// Takes in a branch that it [`takes`](Stack::takes).
+    pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) {
+        self.lanes.extend(begin(branch, &self.work.device, self.shared, emit));
+    }
+
+    /// Gives about half of the lanes away, if there are two at least.
+    pub fn halve(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
+        let half = self.lanes.split_off(self.lanes.len().div_ceil(2));
+        let give = |mut told: Told| {
+            told.teller.flush(emit);
+            let Lane { state, riders, .. } = told.lane;
+            Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), true)
+        };
+        half.into_iter().map(give).collect()
+    }
+
+    /// One step of every lane. Gives what has forked off before it and found no room; ended trials are told. A lane that
+    /// fails or panics fails its own trials and harms no other.
+    pub fn advance(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
+        let t = self.step;
+        let indices = self.batches.at(t).iter().map(|i| *i as usize);
+        self.images.gather(&self.images.train, indices, &mut self.work.batch);
+        let (mut forks, mut waiting) = (Vec::new(), Vec::new());
+        let mut failed = false;
+        let mut i = 0;
+        while let Some(told) = self.lanes.get_mut(i) {
+            let (work, shared) = (&mut self.work, self.shared);
+            if let Err(reason) = contained(|| told.advance(work, shared, &mut forks, emit)) {
+                failed = true;
+                told.fail(&reason, emit);
+            }
+            i += 1;
+            // What forks off joins at once, as long as there is room.
+            for fork in forks.drain(..) {
+                if self.lanes.len() < self.shared.width && self.shared.has_room() {
+                    self.lanes.extend(begin(fork, &self.work.device, self.shared, emit));
+                } else {
+                    waiting.push(fork);
+                }
+            }
+        }
+        self.step += 1;
+        self.validate(t, emit);
+        for told in &mut self.lanes {
+            told.finish(t, emit);
+        }
+        self.end(emit);
+        self.lanes.retain(|told| told.lane.riders.len() > 0);
+        if failed {
+            self.renew(emit);
+        }
+        waiting
+    }
+
+    /// A panic may have left the buffers in disorder.
+    fn renew(&mut self, emit: &mut Emit<'_>) {
+        let Some(told) = self.lanes.first() else { return };
+        match Work::new(&self.task, &told.lane.state.model, self.work.device.clone()) {
+            Ok(work) => self.work = work,
+            Err(error) => {
+                let reason = error.to_string();
+                self.lanes.drain(..).for_each(|mut told| told.fail(&reason, emit));
+            }
+        }
+    }
+
+    /// Evaluates the lanes of which a rider looks after step `t`, all at once.
+    fn validate(&mut self, t: u64, emit: &mut Emit<'_>) {
+        let looks = |told: &Told| told.looks(t);
+        self.evaluate(looks, |images| &images.valid, emit, |told, valid, _| told.valid = Some(valid));
+    }
+
+    /// Tells the results of the riders whose run is over.
+    fn end(&mut self, emit: &mut Emit<'_>) {
+        let step = self.step;
+        let ends = |told: &Told| told.lane.riders.iter().any(|rider| rider.steps() <= step);
+        self.evaluate(ends, |images| &images.test, emit, |told, test, emit| told.results(step, test, emit));
+    }
+
+    /// Evaluates some lanes on a split. Lanes that can't be evaluated fail.
+    fn evaluate(
+        &mut self,
+        which: impl Fn(&Told) -> bool,
+        split: impl Fn(&Images) -> &Split,
+        emit: &mut Emit<'_>,
+        mut found: impl FnMut(&mut Told, Evaluation, &mut Emit<'_>),
+    ) {
+        if !self.lanes.iter().any(&which) {
+            return;
+        }
+        let models: Vec<Model> =
+            self.lanes.iter().filter(|told| which(told)).map(|told| told.lane.eval_view()).collect();
+        let (work, images) = (&mut self.work, self.images);
+        let evaluations = contained(|| work.evaluate(&models, images, split(images)));
+        let wanted = self.lanes.iter_mut().filter(|told| which(told));
+        match evaluations {
+            Ok(evaluations) => wanted.zip(evaluations).for_each(|(told, one)| found(told, one, emit)),
+            Err(reason) => wanted.for_each(|told| told.fail(&reason, emit)),
+        }
+    }
+
+    /// Writes a checkpoint of every lane and tells of it. One that can't be written is a warning: the run
+    /// itself is well, without it a kill would only cost more steps.
+    pub fn checkpoint(&mut self, dir: &Path, emit: &mut Emit<'_>) {
+        for told in &mut self.lanes {
+            let Lane { state, riders, .. } = &told.lane;
+            match checkpoint::save(dir, &Content { state, riders }) {
+                Ok(file) => {
+                    // The rows first: a checkpoint counts only with every step before it.
+                    told.teller.flush(emit);
+                    let (trial_ids, step) = (riders.ids(), state.step);
+                    emit(Event::Checkpoint { trial_ids, step, file, at: now() });
+                }
+                Err(error) => tracing::warn!("{} trials go on without a checkpoint: {error}", riders.len()),
+            }
+        }
+    }
+
+    /// Tells that all its trials are stopped here.
+    pub fn stop(self, emit: &mut Emit<'_>) {
+        let outcome = Outcome::Stopped { steps: self.step };
+        for mut told in self.lanes {
+            told.teller.flush(emit);
+            told.end_all(&outcome, emit);
+        }
+    }
+}
+
+impl Branch {
+    /// Tells that its trials can't be trained, and why.
+    pub fn fail(self, reason: &str, emit: &mut Emit<'_>) {
+        ended(&self.riders, &Outcome::Failed { reason: reason.to_owned() }, emit);
+    }
+
+    /// Tells that its trials are stopped before they go on.
+    pub fn stop(self, emit: &mut Emit<'_>) {
+        if self.told {
+            ended(&self.riders, &Outcome::Stopped { steps: self.step }, emit);
+        }
+    }
+}
+
+/// Starts a branch as a lane, or tells that its trials failed.
+fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Option<Told> {
+    let (trial_ids, told) = (branch.riders.ids(), branch.told);
+    match contained(|| branch.start(device, &shared.census)) {
+        Ok(lane) => {
+            let step = lane.state.step;
+            if !told {
+                emit(Event::Started { trial_ids: trial_ids.clone(), step, at: now() });
+            }
+            let stage = shared.next_stage.fetch_add(1, Ordering::Relaxed);
+            emit(Event::Stage { stage, first: step, trial_ids });
+            Some(Told {
+                lane,
+                teller: Teller::new(stage),
+                stepped: None,
+                valid: None,
+                last_train_loss: f64::NAN,
+            })
+        }
+        Err(reason) => {
+            for trial_id in trial_ids {
+                let outcome = Outcome::Failed { reason: reason.clone() };
+                emit(Event::Ended { trial_id, outcome, at: now() });
+            }
+            None
+        }
+    }
+}
+
+impl Told {
+    /// One update; riders that leave before it become branches.
+    fn advance(
+        &mut self,
+        work: &mut Work,
+        shared: &Shared,
+        forks: &mut Vec<Branch>,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), TrainError> {
+        (self.stepped, self.valid) = (None, None);
+        let mut copied: Option<Arc<RunState>> = None;
+        let mut parked = Vec::new();
+        let before = forks.len();
+        let stepped = self.lane.advance(work, &mut |state, riders| {
+            let origin = match (&copied, &shared.parking) {
+                // The initial state is made anew as cheaply as it is copied.
+                _ if state.step == 0 => Origin::Start,
+                (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
+                (None, Some(dir)) if !shared.has_room() => {
+                    let file = checkpoint::save(dir, &Content { state, riders: &riders })?;
+                    parked.push((riders.ids(), state.step, file.clone()));
+                    Origin::Parked(dir.clone(), file)
+                }
+                _ => {
+                    let copy = Arc::new(state.copy()?);
+                    copied = Some(Arc::clone(&copy));
+                    Origin::Memory(copy)
+                }
+            };
+            forks.push(Branch::new(riders, state.step, origin, true));
+            Ok(())
+        });
+        if forks.len() > before {
+            // What the forks build on comes first.
+            self.teller.flush(emit);
+        }
+        for (trial_ids, step, file) in parked {
+            emit(Event::Checkpoint { trial_ids, step, file, at: now() });
+        }
+        self.stepped = Some(stepped?);
+        Ok(())
+    }
+
+    /// Whether a rider looks at the validation set after step `t`.
+    fn looks(&self, t: u64) -> bool {
+        self.stepped.as_ref().is_some_and(|stepped| stepped.diverged.is_none())
+            && self.lane.evaluates_after(t)
+    }
+
+    /// Ends step `t` for rules and events.
+    fn finish(&mut self, t: u64, emit: &mut Emit<'_>) {
+        let Some(Stepped { row, diverged }) = self.stepped.take() else { return };
+        let digest = |lane: &Lane| lane.state.digest.hex();
+        if let Some(loss) = diverged {
+            self.teller.step(row, Vec::new());
+            self.teller.flush(emit);
+            let outcome = Outcome::Diverged { at: t, loss, digest: digest(&self.lane) };
+            return self.end_all(&outcome, emit);
+        }
+        let (seen, out) = self.lane.finish(t, row.train_loss, self.valid);
+        self.last_train_loss = row.train_loss;
+        self.teller.step(row, seen);
+        self.teller.tell(emit);
+        if let (Some(valid), true) = (self.valid, out.len() > 0) {
+            self.teller.flush(emit);
+            let outcome = Outcome::Diverged { at: t, loss: valid.loss, digest: digest(&self.lane) };
+            ended(&out, &outcome, emit);
+        }
+    }
+
+    /// Takes out the riders whose run is over, and tells what came of it.
+    fn results(&mut self, step: u64, test: Evaluation, emit: &mut Emit<'_>) {
+        let weights = contained(|| self.lane.weights_hash());
+        let (Ok(weights_hash), Some(valid)) = (&weights, self.valid) else {
+            let reason = weights.err().unwrap_or_else(|| "its validation is missing".to_owned());
+            return self.fail(&reason, emit);
+        };
+        let outcome = Outcome::Done(Final {
+            train_loss: self.last_train_loss,
+            valid_loss: valid.loss,
+            valid_accuracy: valid.accuracy,
+            test_loss: test.loss,
+            test_accuracy: test.accuracy,
+            digest: self.lane.state.digest.hex(),
+            weights_hash: weights_hash.clone(),
+        });
+        self.teller.flush(emit);
+        ended(&self.lane.take(|rider| rider.steps() <= step), &outcome, emit);
+    }
+
+    /// All riders failed, for this reason.
+    fn fail(&mut self, reason: &str, emit: &mut Emit<'_>) {
+        self.teller.flush(emit);
+        self.end_all(&Outcome::Failed { reason: reason.to_owned() }, emit);
+    }
+
+    /// Tells an outcome of all riders; none is left.
+    fn end_all(&mut self, outcome: &Outcome, emit: &mut Emit<'_>) {
+        self.stepped = None;
+        ended(&std::mem::take(&mut self.lane.riders), outcome, emit);
+    }
+}
+
+fn ended(riders: &Riders, outcome: &Outcome, emit: &mut Emit<'_>) {
+    for trial_id in riders.ids() {
+        emit(Event::Ended { trial_id, outcome: outcome.clone(), at: now() });
+    }
+}
+
+/// Runs `f`; an error or a panic is a reason.
+fn contained<T>(f: impl FnOnce() -> Result<T, TrainError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => Err(format!("panic: {}", message(&*panic))),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

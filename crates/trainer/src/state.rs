@@ -1,0 +1,88 @@
+//! The state of a run between two steps, as far as riders share it: weights, moments, averages, position.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::{DType, Device, Result, Var};
+use spec::trial::Trial;
+
+use crate::average::Averaged;
+use crate::digest::Digest;
+use crate::model::Model;
+use crate::optimizer::Optimizer;
+
+/// How many states are in memory, so that they can be kept within bounds.
+#[derive(Debug, Clone, Default)]
+pub struct Census(Arc<AtomicUsize>);
+
+impl Census {
+    /// States in memory now.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts one state as long as it lives.
+#[derive(Debug)]
+struct Counted(Census);
+
+impl Counted {
+    fn new(census: &Census) -> Self {
+        census.0.fetch_add(1, Ordering::Relaxed);
+        Self(census.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct RunState {
+    pub(crate) model: Model,
+    pub(crate) optimizer: Optimizer,
+    /// The averaged weights, where a schedule asks for them.
+    pub(crate) averaged: Option<Averaged>,
+    pub(crate) digest: Digest,
+    /// The next step.
+    pub(crate) step: u64,
+    /// Loss at step 0, by which divergence is judged.
+    pub(crate) first_loss: f32,
+    counted: Counted,
+}
+
+impl RunState {
+    /// Before the first step of a trial and all that go with it.
+    pub(crate) fn new(trial: &Trial, averages: bool, device: &Device, census: &Census) -> Result<Self> {
+        let task = &trial.config.task;
+        let model = Model::new(&task.model, trial.seed, DType::F32, device)?;
+        let cycled = trial.config.schedule.momentum(0).is_some();
+        let optimizer = Optimizer::new(&task.optimizer, cycled, model.parameters())?;
+        let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
+        let (digest, counted) = (Digest::new(), Counted::new(census));
+        Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })
+    }
+
+    /// The same with numbers of its own.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        Ok(Self {
+            model: self.model.copy()?,
+            optimizer: self.optimizer.copy()?,
+            averaged: self.averaged.as_ref().map(Averaged::copy).transpose()?,
+            counted: Counted::new(&self.counted.0),
+            ..*self
+        })
+    }
+
+    /// Parameters and all state beside them, by name.
+    pub(crate) fn tensors(&self) -> Vec<(String, Var)> {
+        let parameters = self.model.parameters();
+        let state = self.optimizer.state(parameters);
+        let state = state.chain(self.averaged.iter().flat_map(Averaged::named));
+        let state = state.map(|(name, var)| (name, var.clone()));
+        parameters.iter().map(|p| (p.name.clone(), p.var.clone())).chain(state).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! What a thread needs to compute a step besides the state of a run: buffers, and the choice between our
+//! direct passes (CPU) and candle's autograd (everywhere else).
+
+use candle_core::{DType, Device, Tensor, Var};
+use spec::trial::Task;
+
+use crate::TrainError;
+use crate::data::{Batch, Images, Split};
+use crate::evaluate::{Evaluation, Sum};
+use crate::kernels::cross_entropy::{self, cross_entropy};
+use crate::kernels::reduce::SumOfSquares;
+use crate::kernels::{is_ours, reduce, with_slice};
+use crate::model::direct::Direct;
+use crate::model::{Model, PIXELS, Parameter};
+use crate::optimizer::in_place::with_slice_mut;
+use crate::optimizer::{Optimizer, Update};
+
+/// Images that are evaluated at once. Part of what fixes the order in which losses are added.
+pub(crate) const CHUNK: usize = 500;
+
+/// The buffers of one thread for one task.
+pub(crate) struct Work {
+    pub(crate) device: Device,
+    /// The batch of the step.
+    pub(crate) batch: Batch,
+    direct: Option<Buffers>,
+    /// The loss of the step, for candle's backward pass.
+    loss: Option<Tensor>,
+    /// Gradients of the step, in the order of the parameters.
+    gradients: Vec<Tensor>,
+}
+
+struct Buffers {
+    train: Direct,
+    evaluate: Direct,
+    chunk: Batch,
+    /// One for each parameter.
+    gradients: Vec<Var>,
+    squares: Vec<SumOfSquares>,
+}
+
+impl Work {
+    /// For runs of this task. `model`: one like theirs.
+    pub(crate) fn new(task: &Task, model: &Model, device: Device) -> Result<Self, TrainError> {
+        let batch = task.data.batch_size;
+        let pair = Direct::new(&task.model, batch).zip(Direct::new(&task.model, CHUNK));
+        let buffers = pair.filter(|_| model.parameters().iter().all(|p| is_ours(&p.var)));
+        let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
+        let direct = match buffers {
+            None => None,
+            Some((train, evaluate)) => {
+                let gradients = model.parameters().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
+                let squares = vec![SumOfSquares::default(); gradients.len()];
+                Some(Buffers { train, evaluate, chunk: Batch::default(), gradients, squares })
+            }
+        };
+        Ok(Self { device, batch: Batch::default(), direct, loss: None, gradients: Vec::new() })
+    }
+
+    /// Whether gradients may be used up piece by piece, by [`Work::fused_update`].
+    pub(crate) fn fuses(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    /// Mean loss of the batch.
+    pub(crate) fn loss(&mut self, model: &Model) -> Result<f32, TrainError> {
+        let Batch { pixels, labels } = &self.batch;
+        if let Some(Buffers { train, .. }) = &mut self.direct {
+            return Ok(train.loss(model.parameters(), pixels, labels)?);
+        }
+        let images = Tensor::from_slice(pixels, (labels.len(), PIXELS), &self.device)?;
+        let labels = Tensor::new(&labels[..], &self.device)?;
+        let loss = cross_entropy(&model.forward(&images)?, &labels)?;
+        let number = loss.to_scalar()?;
+        self.loss = Some(loss);
+        Ok(number)
+    }
+
+    /// After [`Work::loss`]: gradient and update of each parameter in one go. Gives the sum of squares of
+    /// the whole gradient.
+    pub(crate) fn fused_update(
+        &mut self,
+        model: &Model,
+        optimizer: &Optimizer,
+        update: Update,
+    ) -> Result<f64, TrainError> {
+        let Some(Buffers { train, squares, .. }) = &mut self.direct else {
+            self.gradients(model)?;
+            let sum = self.sum_of_squares()?;
+            optimizer.update(model.parameters(), &self.gradients, update)?;
+            return Ok(sum);
+        };
+        let (rule, parameters) = (optimizer.rule(update), model.parameters());
+        let Batch { pixels, labels } = &self.batch;
+        train.backward(parameters, pixels, labels.len(), &mut |i, make| {
+            let mut sum = SumOfSquares::default();
+            optimizer.with_element(&parameters[i], i, |mut all| {
+                make(&mut |first, piece| {
+                    sum.add(piece);
+                    rule.apply(&mut all.part(first, first + piece.len()), piece);
+                });
+            })?;
+            squares[i] = sum;
+            Ok(())
+        })?;
+        Ok(squares.iter().map(|sum| sum.sum()).sum())
+    }
+
+    /// After [`Work::loss`]: all gradients, which [`Work::all_gradients`] gives then. Some of candle's
+    /// operations drop gradients without a word: a parameter without one is an error.
+    pub(crate) fn gradients(&mut self, model: &Model) -> Result<(), TrainError> {
+        if let Some(Buffers { train, gradients, .. }) = &mut self.direct {
+            let Batch { pixels, labels } = &self.batch;
+            train.backward(model.parameters(), pixels, labels.len(), &mut |i, make| {
+                with_slice_mut(&gradients[i], |to| {
+                    make(&mut |first, piece| to[first..first + piece.len()].copy_from_slice(piece));
+                    Ok(())
+                })
+            })?;
+            if self.gradients.is_empty() {
+                self.gradients = gradients.iter().map(Var::as_detached_tensor).collect();
+            }
+            return Ok(());
+        }
+        let Some(loss) = self.loss.take() else { return Ok(()) };
+        let mut store = loss.backward()?;
+        let gradients = model.parameters().iter().map(|parameter| {
+            let gradient = store.remove(&parameter.var);
+            gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))
+        });
+        self.gradients = gradients.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// What [`Work::gradients`] found, in the order of the parameters.
+    pub(crate) fn all_gradients(&self) -> &[Tensor] {
+        &self.gradients
+    }
+
+    /// Of all gradients, in f64.
+    pub(crate) fn sum_of_squares(&self) -> Result<f64, TrainError> {
+        let mut sum = 0.0;
+        for tensor in &self.gradients {
+            sum += if is_ours(tensor) {
+                with_slice(&tensor.contiguous()?, |numbers| Ok(reduce::sum_of_squares(numbers)))?
+            } else {
+                tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?
+            };
+        }
+        Ok(sum)
+    }
+
+    /// Evaluates several models on every image of a split, each image prepared once for all.
+    pub(crate) fn evaluate(
+        &mut self,
+        models: &[Model],
+        images: &Images,
+        split: &Split,
+    ) -> Result<Vec<Evaluation>, TrainError> {
+        let mut sums = vec![Sum::default(); models.len()];
+        let mut chunk = match &mut self.direct {
+            Some(Buffers { chunk, .. }) => std::mem::take(chunk),
+            None => Batch::default(),
+        };
+        for first in (0..split.len()).step_by(CHUNK) {
+            images.gather(split, first..(first + CHUNK).min(split.len()), &mut chunk);
+            for (model, sum) in models.iter().zip(&mut sums) {
+                let (loss, right) = match &mut self.direct {
+                    Some(Buffers { evaluate, .. }) => {
+                        evaluate.evaluate(model.parameters(), &chunk.pixels, &chunk.labels)?
+                    }
+                    None => {
+                        let shape = (chunk.labels.len(), PIXELS);
+                        let batch = Tensor::from_slice(&chunk.pixels, shape, &self.device)?;
+                        cross_entropy::evaluate(&model.infer(&batch)?, &chunk.labels)?
+                    }
+                };
+                sum.add(loss, right);
+            }
+        }
+        if let Some(Buffers { chunk: kept, .. }) = &mut self.direct {
+            *kept = chunk;
+        }
+        Ok(sums.into_iter().map(|sum| sum.over(split.len())).collect())
+    }
+}

@@ -1,0 +1,7 @@
+//! Training through the public interface.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
+
+mod resume;
+mod share;
+mod support;

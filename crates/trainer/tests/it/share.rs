@@ -1,0 +1,168 @@
+//! Trials that share steps end with the bits of lone runs, and no step is trained twice.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
+use spec::trial::Trial;
+use trainer::data::Images;
+use trainer::{Branch, Shared, Stack};
+
+use crate::support::{Told, images, shared, whole, zoo};
+
+/// All that was told of a sweep.
+#[derive(Default)]
+struct Sweep {
+    steps: BTreeMap<u64, Vec<StepRow>>,
+    /// Of each trial: its stages and where each begins.
+    stages: BTreeMap<String, Vec<(u64, u64)>>,
+    evaluated: Vec<Evaluated>,
+    outcomes: BTreeMap<String, Outcome>,
+}
+
+impl Sweep {
+    fn hear(&mut self, event: Event) -> bool {
+        match event {
+            Event::Stage { stage, first, trial_ids } => {
+                for id in trial_ids {
+                    self.stages.entry(id).or_default().push((first, stage));
+                }
+            }
+            Event::Steps { stage, rows, evaluated } => {
+                self.steps.entry(stage).or_default().extend(rows);
+                self.evaluated.extend(evaluated);
+            }
+            Event::Ended { trial_id, outcome, .. } => {
+                assert_eq!(self.outcomes.insert(trial_id, outcome), None);
+            }
+            Event::Started { .. } | Event::Checkpoint { .. } => {}
+        }
+        true
+    }
+
+    /// The steps of one trial: of each of its stages up to where the next begins.
+    fn lrs(&self, trial: &Trial) -> Vec<f64> {
+        let mut lrs = Vec::new();
+        for (first, stage) in &self.stages[&trial.id] {
+            lrs.truncate(*first as usize);
+            let rows = self.steps.get(stage).into_iter().flatten();
+            lrs.extend(rows.filter(|row| row.step >= *first).map(|row| row.lr));
+        }
+        // Others may go on in its last stage.
+        lrs.truncate(trial.config.task.steps as usize);
+        lrs
+    }
+
+    fn rows(&self) -> u64 {
+        self.steps.values().map(|rows| rows.len() as u64).sum()
+    }
+
+    fn done(&self, id: &str) -> &Final {
+        match &self.outcomes[id] {
+            Outcome::Done(last) => last,
+            outcome => panic!("{id}: {outcome:?}"),
+        }
+    }
+}
+
+/// Trains all; with `interrupt` everything is put on disk after each step.
+fn sweep(trials: &[Trial], images: &Images, shared: &Shared, dir: &Path, interrupt: bool) -> Sweep {
+    let mut told = Sweep::default();
+    let mut queue: VecDeque<Branch> = Branch::starts(trials.to_vec(), true).into();
+    while let Some(branch) = queue.pop_front() {
+        let Some(mut stack) = Stack::new(branch, images, shared, &mut |event| told.hear(event)) else {
+            continue;
+        };
+        while !stack.is_empty() {
+            while let Some(fits) = queue.iter().position(|branch| stack.takes(branch)) {
+                let branch = queue.remove(fits).expect("it is there");
+                stack.add(branch, &mut |event| told.hear(event));
+            }
+            queue.extend(stack.advance(&mut |event| told.hear(event)));
+            assert!(stack.len() <= shared.width);
+            if interrupt {
+                queue.extend(stack.halve(&mut |event| told.hear(event)));
+                for branch in &mut queue {
+                    branch.save(dir).expect("it can be written");
+                }
+            }
+        }
+    }
+    assert_eq!(shared.census.count(), 0);
+    told
+}
+
+/// The zoo, with open-loop schedules that begin alike and lengths that differ.
+fn trials() -> Vec<Trial> {
+    let mut trials = zoo("{kind: adamw, weight_decay: 0.1}");
+    let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
+                optimizer: {kind: adamw, weight_decay: 0.1}\nbudget: {steps: {values: [9, 17, 25]}}\nlr: 0.1\n\
+                schedules:\n  constant: {kind: constant}\n  \
+                wsd: {body: 1x, cooldown: {over: {values: [3, 5, \"50%\"]}, to: 0}}\n  \
+                step: {kind: step, every: 7, gamma: 0.5}\n  \
+                plateau: {kind: plateau, watch: train_loss, every: 3, factor: 0.5, patience: 0}\n";
+    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    trials.extend(plan.trials);
+    trials.sort_by(|a, b| a.id.cmp(&b.id));
+    trials.dedup_by(|a, b| a.id == b.id);
+    trials
+}
+
+#[test]
+fn shared_steps_change_no_bit_and_none_is_trained_twice() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let trials = trials();
+    let images = images(&trials[0]);
+    let alone: Vec<(Final, Vec<f64>)> = trials.iter().map(|trial| whole(trial, &images)).collect();
+    let mut counts = Vec::new();
+    for (width, most_states, interrupt) in [(1, 100, false), (16, 100, false), (3, 2, false), (4, 100, true)]
+    {
+        let shared = Shared { width, most_states, ..shared(dir.path()) };
+        let told = sweep(&trials, &images, &shared, dir.path(), interrupt);
+        for (trial, (wanted, lrs)) in trials.iter().zip(&alone) {
+            let name = format!("{}, {width} lanes, {most_states} states", trial.config.schedule_name);
+            let bits = |lrs: &[f64]| lrs.iter().map(|lr| (*lr as f32).to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&told.lrs(trial)), bits(lrs), "{name}");
+            assert_eq!(told.done(&trial.id), wanted, "{name}");
+            let own = |evaluated: &&Evaluated| evaluated.trial_id == trial.id;
+            let last = told.evaluated.iter().filter(own).next_back().expect("it was evaluated");
+            assert_eq!(last.valid_loss, wanted.valid_loss);
+        }
+        counts.push(told.rows());
+    }
+    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    assert!(counts[0] < asked, "{counts:?}");
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+    // What the closed-loop trials share is not known before.
+    assert!(counts[0] <= spec::share::steps(&trials), "{counts:?}");
+}
+
+#[test]
+fn open_loop_trials_train_as_many_steps_as_the_plan_says() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let trials: Vec<Trial> =
+        trials().into_iter().filter(|trial| spec::share::is_open(&trial.config)).collect();
+    let images = images(&trials[0]);
+    let told = sweep(&trials, &images, &shared(dir.path()), dir.path(), false);
+    assert_eq!(told.rows(), spec::share::steps(&trials));
+}
+
+/// A loss that leaves the bounds for one leaves them for all that share the step; a lone run would have
+/// told the same.
+#[test]
+fn a_divergence_is_told_of_all_that_share_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
+                optimizer: {kind: sgd}\nbudget: {steps: {values: [20, 30]}}\nlr: 300\ndiverge_above: 2\n\
+                schedules: {constant: {kind: constant}, plateau: {kind: plateau}, step: {kind: step, every: 9, gamma: 0.5}}\n";
+    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    let images = images(&plan.trials[0]);
+    let told = sweep(&plan.trials, &images, &shared(dir.path()), dir.path(), false);
+    for trial in &plan.trials {
+        let mut alone = Told::default();
+        let emit = &mut |event| alone.hear(event);
+        trainer::train(trial.clone(), &images, trainer::device::Device::Cpu, emit).expect("it trains");
+        assert!(matches!(alone.outcome, Some(Outcome::Diverged { .. })), "{:?}", alone.outcome);
+        assert_eq!(told.outcomes.get(&trial.id), alone.outcome.as_ref());
+    }
+}

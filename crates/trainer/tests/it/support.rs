@@ -1,0 +1,85 @@
+//! Trials to train, and what training tells of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use spec::event::{Event, Final, Outcome};
+use spec::trial::Trial;
+use trainer::data::{self, Images};
+use trainer::device::Device;
+use trainer::{Census, Shared, train};
+
+pub(crate) const STEPS: u64 = 25;
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The zoo on a few images, for a few steps: one trial of each schedule.
+pub(crate) fn zoo(optimizer: &str) -> Vec<Trial> {
+    let text = std::fs::read_to_string(root().join("experiments/zoo.yaml")).expect("the zoo");
+    let text = [
+        ("{dataset: mnist, batch_size: 64}", "{dataset: digits, batch_size: 20, limit: 120}"),
+        ("hidden: [64]", "hidden: [8]"),
+        ("{kind: sgd, momentum: 0.9}", optimizer),
+        ("{epochs: 2}", &format!("{{steps: {STEPS}}}")),
+        ("seeds: 2", "seeds: 1"),
+        ("1562", "25"),
+        ("\"2%\"", "\"4%\""),
+    ]
+    .iter()
+    .fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "the zoo has no `{from}` any more");
+        text.replace(from, to)
+    });
+    let plan = spec::read(&text, "zoo").and_then(|spec| spec::plan(&spec));
+    plan.unwrap_or_else(|problems| panic!("{problems:?}")).trials
+}
+
+pub(crate) fn images(trial: &Trial) -> Images {
+    let data = &trial.config.task.data;
+    let dirs = data::search_dirs(data.dataset, Some(&root().join("data")));
+    data::load(data.dataset, data.limit, &dirs).expect("the digits")
+}
+
+pub(crate) fn shared(dir: &Path) -> Shared {
+    Shared {
+        device: Device::Cpu,
+        width: 4,
+        census: Census::default(),
+        most_states: 100,
+        parking: Some(dir.to_owned()),
+        next_stage: Arc::default(),
+    }
+}
+
+/// What training told of one trial.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) lrs: Vec<f64>,
+    pub(crate) outcome: Option<Outcome>,
+    /// Step and file of the newest checkpoint.
+    pub(crate) saved: Option<(u64, String)>,
+}
+
+impl Told {
+    pub(crate) fn hear(&mut self, event: Event) -> bool {
+        match event {
+            Event::Steps { rows, .. } => self.lrs.extend(rows.iter().map(|row| row.lr)),
+            Event::Checkpoint { step, file, .. } => self.saved = Some((step, file)),
+            Event::Ended { outcome, .. } => self.outcome = Some(outcome),
+            _ => {}
+        }
+        true
+    }
+}
+
+/// In one go.
+pub(crate) fn whole(trial: &Trial, images: &Images) -> (Final, Vec<f64>) {
+    let mut told = Told::default();
+    train(trial.clone(), images, Device::Cpu, &mut |event| told.hear(event)).expect("it trains");
+    match told.outcome {
+        Some(Outcome::Done(last)) => (last, told.lrs),
+        outcome => panic!("{}: {outcome:?}", trial.config.schedule_name),
+    }
+}
