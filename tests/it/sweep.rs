@@ -76,15 +76,6 @@ fn the_ranking_of_the_program_and_of_the_database_agree() {
 }
 
 #[test]
-fn the_bits_do_not_depend_on_the_number_of_workers() {
-    let (_, one) = run(&["--workers", "1"]);
-    assert_eq!(one.len(), 16);
-    for workers in ["2", "4"] {
-        assert_eq!(run(&["--workers", workers]).1, one, "{workers} workers");
-    }
-}
-
-#[test]
 fn the_bits_do_not_depend_on_the_instruction_set() {
     let run = |level: Option<&str>| {
         let sandbox = Sandbox::new();

@@ -124,6 +124,15 @@ pub(crate) enum Device {
 pub(crate) struct Plan {
     /// The sweep file (`-` reads it from standard input)
     pub file: PathBuf,
+    /// Threads that the estimate of time is for [default: one for each core]
+    #[arg(long, short, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// Count every trial from its first step, as `run --no-share` trains it
+    #[arg(long)]
+    pub no_share: bool,
+    /// Train no steps for an estimate of time
+    #[arg(long)]
+    pub no_probe: bool,
     #[command(flatten)]
     pub warnings: Warnings,
     #[command(flatten)]

@@ -222,7 +222,7 @@ fn bar(steps: u64) -> ProgressBar {
 }
 
 /// `1h02m`, `3m20s` or `12s`.
-fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),

@@ -3,6 +3,7 @@
 //! hands in a [`Stop`] and asks for it.
 
 mod environment;
+mod estimate;
 mod memory;
 mod pool;
 mod worker;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use spec::Plan;
 use spec::event::{Event, Outcome};
-use spec::trial::{Dataset, Trial};
+use spec::trial::{Data, Dataset, Trial};
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
 use trainer::data::{DataError, Images};
@@ -27,6 +28,7 @@ use trainer::{Branch, Census, Shared};
 pub use trainer::Stop;
 
 pub use environment::environment;
+pub use estimate::estimate;
 
 /// Events on their way to the store, at most; a worker that finds the queue full waits.
 const QUEUE: usize = 256;
@@ -97,6 +99,9 @@ pub enum SweepError {
         /// Bytes that may be used.
         given: u64,
     },
+    /// A probe failed.
+    #[error(transparent)]
+    Probe(trainer::TrainError),
     /// A thread can't be started.
     #[error("can't start a worker: {0}")]
     Thread(std::io::Error),
@@ -105,6 +110,13 @@ pub enum SweepError {
 /// Data sets in memory.
 #[derive(Debug)]
 pub struct Loaded(HashMap<(Dataset, Option<usize>), Images>);
+
+impl Loaded {
+    /// The images of a data set, if it was loaded.
+    pub(crate) fn of(&self, data: &Data) -> Option<&Images> {
+        self.0.get(&(data.dataset, data.limit))
+    }
+}
 
 /// What is about to be trained: the trials that the store lacks, and where each goes on.
 #[derive(Debug, Clone)]
@@ -135,9 +147,12 @@ pub async fn register(plan: &Plan, store: &mut Store) -> Result<Vec<Missing>, Sw
 ///
 /// # Errors
 /// A data set is missing or not what it should be.
-pub fn load(missing: &[Missing], data_dir: Option<&Path>) -> Result<Loaded, SweepError> {
+pub fn load<'a>(
+    trials: impl Iterator<Item = &'a Trial>,
+    data_dir: Option<&Path>,
+) -> Result<Loaded, SweepError> {
     let mut loaded = HashMap::new();
-    for data in missing.iter().map(|missing| &missing.trial.config.task.data) {
+    for data in trials.map(|trial| &trial.config.task.data) {
         if let Entry::Vacant(entry) = loaded.entry((data.dataset, data.limit)) {
             let dirs = trainer::data::search_dirs(data.dataset, data_dir);
             entry.insert(trainer::data::load(data.dataset, data.limit, &dirs)?);

@@ -77,8 +77,7 @@ impl Site {
 
     /// Trains a branch, and what comes to it, to the end.
     fn train(&self, branch: Branch, heard: &Cell<bool>, emit: &mut Emit<'_>) {
-        let data = branch.data().map(|data| (data.dataset, data.limit));
-        let Some(images) = data.and_then(|data| self.images.0.get(&data)) else {
+        let Some(images) = branch.data().and_then(|data| self.images.of(data)) else {
             return branch.fail("its data set was not loaded", emit);
         };
         let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else { return };

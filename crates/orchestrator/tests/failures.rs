@@ -23,15 +23,22 @@ lr: 0.1
 schedules: {constant: {kind: constant}}
 ";
 
-async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<Event>) {
-    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
-    let missing = orchestrator::register(&plan, store).await.expect("the store takes it");
-    let options = Options {
-        workers: NonZeroUsize::new(2).expect("two"),
+fn options(workers: usize, dir: &Path) -> Options {
+    Options {
+        workers: NonZeroUsize::new(workers).expect("one at least"),
+        lanes: NonZeroUsize::MIN,
+        share: true,
+        memory: None,
         device: Device::Cpu,
         checkpoint_every: Duration::from_secs(60),
         checkpoints: dir.join("checkpoints"),
-    };
+    }
+}
+
+async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<Event>) {
+    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let missing = orchestrator::register(&plan, store).await.expect("the store takes it");
+    let options = options(2, dir);
     let mut events = Vec::new();
     let observe = |event: &Event| events.push(event.clone());
     let trained = orchestrator::train(missing, images, store, &options, &Stop::default(), observe).await;
@@ -40,13 +47,10 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
 
 /// The data of the trials with this limit alone, or of all.
 fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
-    let some: Vec<Missing> = all
-        .iter()
-        .filter(|missing| limit.is_none() || missing.trial.config.task.data.limit == limit)
-        .cloned()
-        .collect();
+    let trials = all.iter().map(|missing| &missing.trial);
+    let some = trials.filter(|trial| limit.is_none() || trial.config.task.data.limit == limit);
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
-    orchestrator::load(&some, Some(&data)).expect("the data is in the repository")
+    orchestrator::load(some, Some(&data)).expect("the data is in the repository")
 }
 
 #[tokio::test]
@@ -81,12 +85,7 @@ async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
     let images = load(&all, None);
     let stop = Stop::default();
     stop.request();
-    let options = Options {
-        workers: NonZeroUsize::MIN,
-        device: Device::Cpu,
-        checkpoint_every: Duration::from_secs(60),
-        checkpoints: dir.path().join("checkpoints"),
-    };
+    let options = options(1, dir.path());
     let summary =
         orchestrator::train(all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
     assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });

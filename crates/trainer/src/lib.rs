@@ -15,6 +15,7 @@ mod lane;
 pub mod model;
 mod need;
 pub mod optimizer;
+mod probe;
 mod random;
 mod rider;
 mod run;
@@ -27,6 +28,7 @@ mod work;
 
 pub use branch::Branch;
 pub use need::{data_bytes, state_bytes, work_bytes};
+pub use probe::{Cost, probe};
 pub use run::{TrainError, now, train};
 pub use stack::{Shared, Stack};
 pub use state::Census;

@@ -1,33 +1,77 @@
 //! `sweep plan`: what would be trained, and nothing is.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
 use report::plot::Scale;
 use report::{Cell, Format, Rows, lr};
 use serde_json::json;
+use trainer::device::Device;
 
 use crate::args::{Global, Plan};
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
+use crate::progress::span;
 use crate::screen;
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
-    match Format::from(&args.format) {
-        Format::Json => print(&format!("{:#}\n", summary(&spec, &plan))),
-        Format::Csv => print(&trials(&plan).render(Format::Csv)),
-        Format::Table => {
-            if screen::is_terminal() {
-                print(&curves(&spec, args)?)?;
+    let format = Format::from(&args.format);
+    if format == Format::Csv {
+        return print(&trials(&plan).render(format));
+    }
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = args.workers.unwrap_or(cores).get();
+    let steps = if args.no_share { plan.steps_of_trials() } else { plan.steps_trained() };
+    let time = if args.no_probe { None } else { estimate(&plan, args, workers, global) };
+    if format == Format::Json {
+        return print(&format!("{:#}\n", summary(&spec, &plan, steps, time)));
+    }
+    if screen::is_terminal() {
+        print(&curves(&spec, args)?)?;
+    }
+    print(&schedules(&spec, &plan).render(Format::Table))?;
+    print(&format!("\n{}", words(&plan, steps, time, workers)))
+}
+
+/// What training will take; without data there is no telling.
+fn estimate(plan: &spec::Plan, args: &Plan, workers: usize, global: &Global) -> Option<Duration> {
+    let data = global.data_dir.as_deref();
+    match orchestrator::estimate(plan, !args.no_share, workers, Device::Cpu, data) {
+        Ok(time) => Some(time),
+        Err(error) => {
+            if !global.quiet {
+                say(format_args!("no estimate of time: {error}"));
             }
-            print(&schedules(&spec, &plan).render(Format::Table))?;
-            print(&format!(
-                "\n{} trials, {} steps to train; {} of the {} runs asked for are the same as another\n",
-                plan.trials.len(),
-                plan.steps_trained(),
-                plan.merged(),
-                plan.cells.len(),
-            ))
+            None
         }
     }
+}
+
+/// The plan in words.
+fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) -> String {
+    let (asked, all) = (plan.steps_asked(), plan.trials.len());
+    let mut text = format!("{} runs asked for, {all} trials", plan.cells.len());
+    if plan.merged() > 0 {
+        text.push_str(&format!(" ({} are the same as another)", plan.merged()));
+    }
+    text.push_str(&format!("\n{asked} steps asked for, {steps} to train"));
+    if steps < asked {
+        let times = asked as f64 / steps.max(1) as f64;
+        text.push_str(&format!(": {times:.1} times fewer, trials share the steps in which they are the same run"));
+    }
+    text.push('\n');
+    let closed = plan.trials.iter().filter(|trial| !spec::share::is_open(&trial.config)).count();
+    if closed > 0 {
+        text.push_str(&format!(
+            "{closed} trials watch losses or gradients: what they share shows only in training\n"
+        ));
+    }
+    if let Some(time) = time {
+        let plural = if workers == 1 { "" } else { "s" };
+        text.push_str(&format!("about {} on {workers} worker{plural}, by a short probe\n", span(time)));
+    }
+    text
 }
 
 /// The most curves that are drawn besides the plan.
@@ -46,7 +90,7 @@ fn curves(spec: &spec::Spec, args: &Plan) -> Result<String, Failure> {
 }
 
 /// The plan in numbers, for programs.
-fn summary(spec: &spec::Spec, plan: &spec::Plan) -> serde_json::Value {
+fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Duration>) -> serde_json::Value {
     let trials: Vec<_> = plan
         .trials
         .iter()
@@ -68,9 +112,10 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan) -> serde_json::Value {
         "seeds": spec.seeds.len(),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
-        "duplicates_removed": plan.merged(),
+        "merged": plan.merged(),
         "steps_asked": plan.steps_asked(),
-        "total_steps": plan.steps_trained(),
+        "steps_trained": steps,
+        "estimate_seconds": time.map(|time| time.as_secs_f64()),
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })

@@ -1,0 +1,62 @@
+//! What training costs here: a few steps of a trial, timed.
+
+use std::time::{Duration, Instant};
+
+use spec::trial::Trial;
+
+use crate::TrainError;
+use crate::batches::Batches;
+use crate::data::Images;
+use crate::device::Device;
+use crate::optimizer::Update;
+use crate::state::{Census, RunState};
+use crate::work::Work;
+
+/// Steps that are not timed: caches and branch predictors learn.
+const WARM_UP: u64 = 5;
+/// No more steps than that.
+const MOST_STEPS: u64 = 2000;
+
+/// Wall time on one thread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Of a step.
+    pub step: Duration,
+    /// Of evaluating one image.
+    pub image: Duration,
+}
+
+/// Trains the first steps of a trial for about `time`, and evaluates once.
+///
+/// # Errors
+/// The device can't be used, or fails.
+pub fn probe(trial: &Trial, images: &Images, device: Device, time: Duration) -> Result<Cost, TrainError> {
+    let device = device.open()?;
+    let state = RunState::new(trial, false, &device, &Census::default())?;
+    let task = &trial.config.task;
+    let mut work = Work::new(task, &state.model, device)?;
+    let mut batches = Batches::new(trial.seed, images.train.len(), task.data.batch_size);
+    let (mut begin, mut timed) = (Instant::now(), 0);
+    for t in 0..MOST_STEPS {
+        let indices = batches.at(t).iter().map(|i| *i as usize);
+        images.gather(&images.train, indices, &mut work.batch);
+        work.loss(&state.model)?;
+        // A tiny lr: the weights stay where they are, and so do the numbers' magnitudes.
+        let update = Update { t, lr: 1e-9, momentum: None, averaged: false, clip: 1.0 };
+        work.fused_update(&state.model, &state.optimizer, update)?;
+        if t < WARM_UP {
+            begin = Instant::now();
+            continue;
+        }
+        timed += 1;
+        if begin.elapsed() >= time {
+            break;
+        }
+    }
+    let step = begin.elapsed() / u32::try_from(timed).unwrap_or(1).max(1);
+    let begin = Instant::now();
+    let split = &images.valid;
+    work.evaluate(std::slice::from_ref(&state.model), images, split)?;
+    let image = begin.elapsed() / u32::try_from(split.len()).unwrap_or(u32::MAX).max(1);
+    Ok(Cost { step, image })
+}

@@ -1,0 +1,155 @@
+//! One small sweep, run in every way there is: digests, weights and all that is stored of its steps are
+//! the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, finish};
+
+/// Schedules that begin alike, lengths that differ, rules that watch losses, gradients and weights, clipping
+/// aside: what shares steps, forks early and late, and never.
+const FILE: &str = "\
+name: ways
+data: {dataset: digits, batch_size: 32}
+model: {kind: mlp, hidden: [24, 9]}
+optimizer: {kind: adamw, weight_decay: 0.01}
+budget: {steps: {values: [30, 45, 60]}}
+seeds: 2
+lr: {values: [0.003, 0.01]}
+evaluate: {every: 15}
+schedules:
+  constant: {kind: constant}
+  wsd: {body: 1x, cooldown: {over: {values: [5, 10, \"50%\"]}, to: 0}}
+  warm: {warmup: {over: 8, from: 0.1x}, body: {kind: step, every: 20, gamma: 0.5}}
+  cycled: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}
+  plateau: {kind: plateau, watch: train_loss, every: 5, factor: 0.5, patience: 0}
+  validated: {kind: plateau, watch: valid_loss, every: 10, factor: 0.5, patience: 0}
+  adagrad_norm: {scale: 0.1, of: {kind: adagrad_norm}}
+  free: {kind: schedule_free}
+  dog: {kind: dog}
+";
+
+/// All that a result consists of, by trial. The lr counts as the updates use it.
+fn results(sandbox: &Sandbox) -> BTreeMap<String, Value> {
+    let rows = sandbox.query(
+        "select trial_id, status, digest, weights_hash, final_train_loss, final_valid_loss, valid_accuracy, \
+         test_loss, test_accuracy, steps_done, (select json_group_array(json_array(step, train_loss, valid_loss, \
+         grad_norm)) from metrics m where m.trial_id = t.trial_id) as metrics from trials t",
+    );
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| (row["trial_id"].as_str().expect("an id").to_owned(), row.clone())).collect()
+}
+
+fn run(args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
+    let sandbox = Sandbox::new();
+    sandbox.write("ways.yaml", FILE);
+    let mut command = sandbox.command(&[&["ways.yaml"], args].concat());
+    cpu.map(|cpu| command.env("SWEEP_CPU", cpu));
+    finish(command).exits(0);
+    let found = results(&sandbox);
+    (sandbox, found)
+}
+
+#[track_caller]
+fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way: &str) {
+    assert_eq!(found.len(), expected.len(), "{way}");
+    for (id, row) in expected {
+        assert_eq!(found.get(id), Some(row), "{way}: trial {id}");
+    }
+}
+
+#[test]
+fn every_way_of_running_a_sweep_gives_the_same_bits() {
+    // Alone: no lane beside it, nothing shared, one thread.
+    let (alone, expected) = run(&["--no-share", "--lanes", "1", "--workers", "1"], None);
+    assert_eq!(expected.len(), 132);
+    let ids: Vec<&String> = expected.keys().collect();
+    for id in ids.iter().step_by(3) {
+        alone.run(&["reproduce", id, "--quiet"]).exits(0);
+    }
+
+    for args in [
+        &["--workers", "1"][..],
+        &["--workers", "2"],
+        &["--workers", "4"],
+        &["--lanes", "1"],
+        &["--lanes", "16"],
+        &["--no-share", "--lanes", "16"],
+        // Room for a few states only: the rest waits on disk.
+        &["--memory", "14MiB", "--workers", "1"],
+        &["--checkpoint-every", "0", "--lanes", "3"],
+    ] {
+        let (_, found) = run(args, None);
+        same(&found, &expected, &args.join(" "));
+    }
+
+    let mut levels = vec!["scalar"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let fma = std::arch::is_x86_feature_detected!("fma");
+        levels.extend((fma && std::arch::is_x86_feature_detected!("avx2")).then_some("avx2"));
+        levels.extend((fma && std::arch::is_x86_feature_detected!("avx512f")).then_some("avx512"));
+    }
+    for level in levels {
+        same(&run(&[], Some(level)).1, &expected, level);
+    }
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
+    let (_, expected) = run(&[], None);
+    let sandbox = Sandbox::new();
+    sandbox.write("ways.yaml", FILE);
+    for (i, wait) in [150, 250, 350, 450, 300].into_iter().enumerate() {
+        let lanes = ["1", "4", "8"][i % 3];
+        let mut child = sandbox.start(&["ways.yaml", "--checkpoint-every", "0", "--lanes", lanes]);
+        std::thread::sleep(Duration::from_millis(wait));
+        if i % 2 == 0 {
+            child.kill().expect("the child can be killed");
+        } else {
+            let term = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            assert!(term.expect("kill runs").success());
+        }
+        child.wait().expect("the child ends");
+    }
+    sandbox.run(&["ways.yaml"]).exits(0);
+    same(&results(&sandbox), &expected, "interrupted");
+    let left: Vec<_> = std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// What the plan promises is what the database counts.
+#[test]
+fn the_database_holds_as_many_trained_steps_as_the_plan_says() {
+    let open: String = FILE
+        .lines()
+        .filter(|line| !["plateau", "validated", "adagrad_norm", "free", "dog"].iter().any(|closed| {
+            line.trim_start().starts_with(&format!("{closed}:"))
+        }))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let sandbox = Sandbox::new();
+    sandbox.write("ways.yaml", &open);
+    let plan = sandbox.run(&["plan", "ways.yaml", "--format", "json", "--no-probe"]).exits(0).json();
+    assert!(plan["steps_trained"].as_u64() < plan["steps_asked"].as_u64(), "{plan}");
+    sandbox.run(&["ways.yaml"]).exits(0);
+    let sharing = sandbox.query("select * from sharing");
+    assert_eq!(sharing[0]["steps_trained"], plan["steps_trained"], "{sharing}");
+    assert_eq!(sharing[0]["steps_asked"], plan["steps_asked"], "{sharing}");
+
+    let plan = sandbox.run(&["plan", "ways.yaml", "--format", "json", "--no-probe", "--no-share"]).exits(0).json();
+    assert_eq!(plan["steps_trained"], plan["steps_asked"]);
+}
+
+#[test]
+fn too_little_memory_is_refused_before_training() {
+    let sandbox = Sandbox::new();
+    sandbox.write("ways.yaml", FILE);
+    let output = sandbox.run(&["ways.yaml", "--memory", "1MiB"]).exits(2);
+    assert!(output.stderr.contains("too little memory") && output.stderr.contains("at least"), "{}", output.stderr);
+    assert_eq!(sandbox.query("select count(*) as n from metrics")[0]["n"], 0);
+    let output = sandbox.run(&["ways.yaml", "--memory", "lots"]).exits(2);
+    assert!(output.stderr.contains("lots"), "{}", output.stderr);
+}
