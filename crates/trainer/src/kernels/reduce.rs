@@ -66,16 +66,19 @@ impl SumOfSquares {
 }
 
 leveled! {
+/// The product of two `f32` is exact in `f64`: fused or not, the bits are the same.
 fn add_squares(sums: &mut [f64; LANES], values: &[f32]) {
     let mut running = *sums;
     let mut chunks = values.chunks_exact(LANES);
     for chunk in &mut chunks {
         for (sum, x) in running.iter_mut().zip(chunk) {
-            *sum += f64::from(*x) * f64::from(*x);
+            let x = f64::from(*x);
+            *sum = x.mul_add(x, *sum);
         }
     }
     for (sum, x) in running.iter_mut().zip(chunks.remainder()) {
-        *sum += f64::from(*x) * f64::from(*x);
+        let x = f64::from(*x);
+            *sum = x.mul_add(x, *sum);
     }
     *sums = running;
 }
