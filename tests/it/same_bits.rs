@@ -125,9 +125,11 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
 fn the_database_holds_as_many_trained_steps_as_the_plan_says() {
     let open: String = FILE
         .lines()
-        .filter(|line| !["plateau", "validated", "adagrad_norm", "free", "dog"].iter().any(|closed| {
-            line.trim_start().starts_with(&format!("{closed}:"))
-        }))
+        .filter(|line| {
+            !["plateau", "validated", "adagrad_norm", "free", "dog"]
+                .iter()
+                .any(|closed| line.trim_start().starts_with(&format!("{closed}:")))
+        })
         .map(|line| format!("{line}\n"))
         .collect();
     let sandbox = Sandbox::new();
@@ -139,7 +141,8 @@ fn the_database_holds_as_many_trained_steps_as_the_plan_says() {
     assert_eq!(sharing[0]["steps_trained"], plan["steps_trained"], "{sharing}");
     assert_eq!(sharing[0]["steps_asked"], plan["steps_asked"], "{sharing}");
 
-    let plan = sandbox.run(&["plan", "ways.yaml", "--format", "json", "--no-probe", "--no-share"]).exits(0).json();
+    let plan =
+        sandbox.run(&["plan", "ways.yaml", "--format", "json", "--no-probe", "--no-share"]).exits(0).json();
     assert_eq!(plan["steps_trained"], plan["steps_asked"]);
 }
 
@@ -148,7 +151,11 @@ fn too_little_memory_is_refused_before_training() {
     let sandbox = Sandbox::new();
     sandbox.write("ways.yaml", FILE);
     let output = sandbox.run(&["ways.yaml", "--memory", "1MiB"]).exits(2);
-    assert!(output.stderr.contains("too little memory") && output.stderr.contains("at least"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("too little memory") && output.stderr.contains("at least"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(sandbox.query("select count(*) as n from metrics")[0]["n"], 0);
     let output = sandbox.run(&["ways.yaml", "--memory", "lots"]).exits(2);
     assert!(output.stderr.contains("lots"), "{}", output.stderr);

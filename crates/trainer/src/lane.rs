@@ -74,13 +74,32 @@ impl Lane {
         !loss.is_finite() || loss > bound * f64::from(self.state.first_loss)
     }
 
-    /// One update with the batch in `work`. Riders that are told otherwise than most leave before it.
-    pub(crate) fn advance(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
+    /// Lets go of open-loop riders that are told otherwise than most from this step on. Where rules have a
+    /// say that shows only during the step.
+    pub(crate) fn part(&mut self, leave: &mut Leave<'_>) -> Result<(), TrainError> {
         let t = self.state.step;
         if t >= self.together_until && self.riders.closed.is_empty() {
             let parts = self.riders.cut(t);
             self.keep_most(parts, leave)?;
         }
+        Ok(())
+    }
+
+    /// Steps that can be trained, at most `most`, before riders are evaluated, part or end.
+    pub(crate) fn undisturbed(&self, most: usize) -> usize {
+        let t = self.state.step;
+        let until_fork = match self.together_until {
+            fork if fork > t => usize::try_from(fork - t).unwrap_or(usize::MAX),
+            _ => most,
+        };
+        let look = (0..most as u64).position(|ahead| self.evaluates_after(t + ahead));
+        look.map_or(most, |at| at + 1).min(until_fork)
+    }
+
+    /// One update with the batch in `work`. Riders that are told otherwise than most leave before it.
+    pub(crate) fn advance(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
+        self.part(leave)?;
+        let t = self.state.step;
         let loss = work.loss(&self.state.model)?;
         let train_loss = f64::from(loss);
         if t == 0 {

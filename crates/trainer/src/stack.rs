@@ -18,7 +18,7 @@ use crate::checkpoint::{self, Content};
 use crate::data::{Images, Split};
 use crate::device::Device;
 use crate::evaluate::Evaluation;
-use crate::lane::{Lane, Stepped};
+use crate::lane::{Lane, Leave, Stepped};
 use crate::model::Model;
 use crate::rider::Riders;
 use crate::run::now;
@@ -33,6 +33,8 @@ pub struct Shared {
     pub device: Device,
     /// The most lanes of a stack, at least 1.
     pub width: usize,
+    /// The most steps that a lane trains before the next lane's turn: its state stays in the cache meanwhile.
+    pub block: usize,
     /// States in memory.
     pub census: Census,
     /// So many states may be in memory: forks beyond them go to `parking`.
@@ -96,7 +98,7 @@ impl<'a> Stack<'a> {
             }
         };
         let mut first = begin(branch, &device, shared, emit)?;
-        match Work::new(&task, &first.lane.state.model, device) {
+        match Work::new(&task, images, &first.lane.state.model, device, shared.block) {
             Ok(work) => {
                 let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
                 let step = first.lane.state.step;
@@ -146,32 +148,31 @@ impl<'a> Stack<'a> {
         half.into_iter().map(give).collect()
     }
 
-    /// One step of every lane. Gives what has forked off before it and found no room; ended trials are told. A lane that
-    /// fails or panics fails its own trials and harms no other.
+    /// Some steps of every lane, the same for all: up to where one of them is evaluated. Gives what has forked
+    /// off and found no room; ended trials are told. A lane that fails or panics fails its own trials and
+    /// harms no other.
     pub fn advance(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
-        let t = self.step;
-        let indices = self.batches.at(t).iter().map(|i| *i as usize);
-        self.images.gather(&self.images.train, indices, &mut self.work.batch);
-        let (mut forks, mut waiting) = (Vec::new(), Vec::new());
+        let mut waiting = Vec::new();
         let mut failed = false;
-        let mut i = 0;
-        while let Some(told) = self.lanes.get_mut(i) {
-            let (work, shared) = (&mut self.work, self.shared);
-            if let Err(reason) = contained(|| told.advance(work, shared, &mut forks, emit)) {
-                failed = true;
-                told.fail(&reason, emit);
-            }
-            i += 1;
-            // What forks off joins at once, as long as there is room.
-            for fork in forks.drain(..) {
-                if self.lanes.len() < self.shared.width && self.shared.has_room() {
-                    self.lanes.extend(begin(fork, &self.work.device, self.shared, emit));
-                } else {
-                    waiting.push(fork);
+        failed |=
+            self.each_lane(&mut waiting, emit, |told, _, shared, forks, emit| told.part(shared, forks, emit));
+        let block = self.prepare();
+        let first = self.step;
+        failed |= self.each_lane(&mut waiting, emit, |told, work, shared, forks, emit| {
+            for at in 0..block {
+                work.at = at;
+                told.advance(work, shared, forks, emit)?;
+                if at + 1 < block {
+                    told.finish(first + at as u64, emit);
+                }
+                if told.lane.riders.len() == 0 {
+                    break;
                 }
             }
-        }
-        self.step += 1;
+            Ok(())
+        });
+        self.step += block as u64;
+        let t = self.step - 1;
         self.validate(t, emit);
         for told in &mut self.lanes {
             told.finish(t, emit);
@@ -184,10 +185,52 @@ impl<'a> Stack<'a> {
         waiting
     }
 
+    /// Does something with every lane, and with those that fork off meanwhile and find room. Whether one
+    /// failed, which is told.
+    fn each_lane(
+        &mut self,
+        waiting: &mut Vec<Branch>,
+        emit: &mut Emit<'_>,
+        each: impl Fn(&mut Told, &mut Work, &Shared, &mut Vec<Branch>, &mut Emit<'_>) -> Result<(), TrainError>,
+    ) -> bool {
+        let mut failed = false;
+        let mut forks = Vec::new();
+        let mut i = 0;
+        while let Some(told) = self.lanes.get_mut(i) {
+            let (work, shared) = (&mut self.work, self.shared);
+            if let Err(reason) = contained(|| each(told, work, shared, &mut forks, emit)) {
+                failed = true;
+                told.fail(&reason, emit);
+            }
+            i += 1;
+            for fork in forks.drain(..) {
+                let room = self.lanes.len() < self.shared.width && self.shared.has_room();
+                if room && fork.step == self.step {
+                    self.lanes.extend(begin(fork, &self.work.device, self.shared, emit));
+                } else {
+                    waiting.push(fork);
+                }
+            }
+        }
+        failed
+    }
+
+    /// Prepares the batches of the next steps, and says how many.
+    fn prepare(&mut self) -> usize {
+        let most = self.work.batches.len();
+        let block = self.lanes.iter().map(|told| told.lane.undisturbed(most)).min().unwrap_or(1).max(1);
+        for (t, batch) in (self.step..).zip(&mut self.work.batches).take(block) {
+            let indices = self.batches.at(t).iter().map(|i| *i as usize);
+            self.images.gather(&self.images.train, indices, batch);
+        }
+        block
+    }
+
     /// A panic may have left the buffers in disorder.
     fn renew(&mut self, emit: &mut Emit<'_>) {
         let Some(told) = self.lanes.first() else { return };
-        match Work::new(&self.task, &told.lane.state.model, self.work.device.clone()) {
+        let (model, device) = (&told.lane.state.model, self.work.device.clone());
+        match Work::new(&self.task, self.images, model, device, self.shared.block) {
             Ok(work) => self.work = work,
             Err(error) => {
                 let reason = error.to_string();
@@ -302,6 +345,16 @@ fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &m
 }
 
 impl Told {
+    /// Riders that go another way from this step on become branches.
+    fn part(
+        &mut self,
+        shared: &Shared,
+        forks: &mut Vec<Branch>,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), TrainError> {
+        self.forking(shared, forks, emit, |lane, leave| lane.part(leave))
+    }
+
     /// One update; riders that leave before it become branches.
     fn advance(
         &mut self,
@@ -311,10 +364,23 @@ impl Told {
         emit: &mut Emit<'_>,
     ) -> Result<(), TrainError> {
         (self.stepped, self.valid) = (None, None);
+        let stepped = self.forking(shared, forks, emit, |lane, leave| lane.advance(work, leave))?;
+        self.stepped = Some(stepped);
+        Ok(())
+    }
+
+    /// Does something with the lane; riders that leave it become branches.
+    fn forking<T>(
+        &mut self,
+        shared: &Shared,
+        forks: &mut Vec<Branch>,
+        emit: &mut Emit<'_>,
+        f: impl FnOnce(&mut Lane, &mut Leave<'_>) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
         let mut copied: Option<Arc<RunState>> = None;
         let mut parked = Vec::new();
         let before = forks.len();
-        let stepped = self.lane.advance(work, &mut |state, riders| {
+        let done = f(&mut self.lane, &mut |state, riders| {
             let origin = match (&copied, &shared.parking) {
                 // The initial state is made anew as cheaply as it is copied.
                 _ if state.step == 0 => Origin::Start,
@@ -340,8 +406,7 @@ impl Told {
         for (trial_ids, step, file) in parked {
             emit(Event::Checkpoint { trial_ids, step, file, at: now() });
         }
-        self.stepped = Some(stepped?);
-        Ok(())
+        done
     }
 
     /// Whether a rider looks at the validation set after step `t`.

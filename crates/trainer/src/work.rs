@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use spec::trial::Task;
 
 use crate::TrainError;
-use crate::data::{Batch, Images, Split};
+use crate::data::{Batch, Form, Images, Split};
 use crate::evaluate::{Evaluation, Sum};
 use crate::kernels::cross_entropy::{self, cross_entropy};
 use crate::kernels::reduce::SumOfSquares;
@@ -21,8 +21,10 @@ pub(crate) const CHUNK: usize = 500;
 /// The buffers of one thread for one task.
 pub(crate) struct Work {
     pub(crate) device: Device,
-    /// The batch of the step.
-    pub(crate) batch: Batch,
+    /// The batches of the next steps.
+    pub(crate) batches: Vec<Batch>,
+    /// Which of them is the step's.
+    pub(crate) at: usize,
     direct: Option<Buffers>,
     /// The loss of the step, for candle's backward pass.
     loss: Option<Tensor>,
@@ -40,21 +42,34 @@ struct Buffers {
 }
 
 impl Work {
-    /// For runs of this task. `model`: one like theirs.
-    pub(crate) fn new(task: &Task, model: &Model, device: Device) -> Result<Self, TrainError> {
+    /// For runs of this task, with room for the batches of `block` steps. `model`: one like theirs.
+    pub(crate) fn new(
+        task: &Task,
+        images: &Images,
+        model: &Model,
+        device: Device,
+        block: usize,
+    ) -> Result<Self, TrainError> {
         let batch = task.data.batch_size;
         let pair = Direct::new(&task.model, batch).zip(Direct::new(&task.model, CHUNK));
         let buffers = pair.filter(|_| model.parameters().iter().all(|p| is_ours(&p.var)));
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
+        let mut form = Form::Dense;
         let direct = match buffers {
             None => None,
             Some((train, evaluate)) => {
+                let mut chunk = Batch::default();
+                if images.is_sparse() && train.takes_sparse() {
+                    form = Form::Sparse { transposed: true };
+                    chunk = Batch::new(Form::Sparse { transposed: false });
+                }
                 let gradients = model.parameters().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
                 let squares = vec![SumOfSquares::default(); gradients.len()];
-                Some(Buffers { train, evaluate, chunk: Batch::default(), gradients, squares })
+                Some(Buffers { train, evaluate, chunk, gradients, squares })
             }
         };
-        Ok(Self { device, batch: Batch::default(), direct, loss: None, gradients: Vec::new() })
+        let batches = vec![Batch::new(form); block.max(1)];
+        Ok(Self { device, batches, at: 0, direct, loss: None, gradients: Vec::new() })
     }
 
     /// Whether gradients may be used up piece by piece, by [`Work::fused_update`].
@@ -64,10 +79,10 @@ impl Work {
 
     /// Mean loss of the batch.
     pub(crate) fn loss(&mut self, model: &Model) -> Result<f32, TrainError> {
-        let Batch { pixels, labels } = &self.batch;
         if let Some(Buffers { train, .. }) = &mut self.direct {
-            return Ok(train.loss(model.parameters(), pixels, labels)?);
+            return Ok(train.loss(model.parameters(), &self.batches[self.at])?);
         }
+        let Batch { pixels, labels, .. } = &self.batches[self.at];
         let images = Tensor::from_slice(pixels, (labels.len(), PIXELS), &self.device)?;
         let labels = Tensor::new(&labels[..], &self.device)?;
         let loss = cross_entropy(&model.forward(&images)?, &labels)?;
@@ -91,8 +106,7 @@ impl Work {
             return Ok(sum);
         };
         let (rule, parameters) = (optimizer.rule(update), model.parameters());
-        let Batch { pixels, labels } = &self.batch;
-        train.backward(parameters, pixels, labels.len(), &mut |i, make| {
+        train.backward(parameters, &self.batches[self.at], &mut |i, make| {
             let mut sum = SumOfSquares::default();
             optimizer.with_element(&parameters[i], i, |mut all| {
                 make(&mut |first, piece| {
@@ -110,8 +124,7 @@ impl Work {
     /// operations drop gradients without a word: a parameter without one is an error.
     pub(crate) fn gradients(&mut self, model: &Model) -> Result<(), TrainError> {
         if let Some(Buffers { train, gradients, .. }) = &mut self.direct {
-            let Batch { pixels, labels } = &self.batch;
-            train.backward(model.parameters(), pixels, labels.len(), &mut |i, make| {
+            train.backward(model.parameters(), &self.batches[self.at], &mut |i, make| {
                 with_slice_mut(&gradients[i], |to| {
                     make(&mut |first, piece| to[first..first + piece.len()].copy_from_slice(piece));
                     Ok(())
@@ -166,9 +179,7 @@ impl Work {
             images.gather(split, first..(first + CHUNK).min(split.len()), &mut chunk);
             for (model, sum) in models.iter().zip(&mut sums) {
                 let (loss, right) = match &mut self.direct {
-                    Some(Buffers { evaluate, .. }) => {
-                        evaluate.evaluate(model.parameters(), &chunk.pixels, &chunk.labels)?
-                    }
+                    Some(Buffers { evaluate, .. }) => evaluate.evaluate(model.parameters(), &chunk)?,
                     None => {
                         let shape = (chunk.labels.len(), PIXELS);
                         let batch = Tensor::from_slice(&chunk.pixels, shape, &self.device)?;

@@ -58,7 +58,9 @@ fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) 
     text.push_str(&format!("\n{asked} steps asked for, {steps} to train"));
     if steps < asked {
         let times = asked as f64 / steps.max(1) as f64;
-        text.push_str(&format!(": {times:.1} times fewer, trials share the steps in which they are the same run"));
+        text.push_str(&format!(
+            ": {times:.1} times fewer, trials share the steps in which they are the same run"
+        ));
     }
     text.push('\n');
     let closed = plan.trials.iter().filter(|trial| !spec::share::is_open(&trial.config)).count();

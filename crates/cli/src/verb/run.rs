@@ -70,7 +70,8 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
 async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summary, Ranking), Failure> {
     let mut store = Store::open(&global.store).await?;
     let missing = orchestrator::register(plan, &mut store).await?;
-    let images = orchestrator::load(missing.iter().map(|missing| &missing.trial), global.data_dir.as_deref())?;
+    let images =
+        orchestrator::load(missing.iter().map(|missing| &missing.trial), global.data_dir.as_deref())?;
     if !global.quiet {
         say(opening(plan, &missing, options));
     }

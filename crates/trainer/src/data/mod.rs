@@ -9,10 +9,14 @@ use spec::trial::Dataset;
 
 pub use files::DataError;
 
+use crate::kernels::sparse::Rows;
 use crate::model::PIXELS;
 
 /// The last so many training images are the validation set.
 const VALID: usize = 10_000;
+
+/// Up to this share of pixels that are not zero images count as sparse: where it pays to leave out the rest.
+const SPARSE: f64 = 0.3;
 
 /// What an image takes in memory: its pixels and its label, a byte each.
 pub(crate) const PIXEL_BYTES: usize = PIXELS + 1;
@@ -30,6 +34,8 @@ pub struct Images {
     mean: f32,
     /// Their standard deviation.
     deviation: f32,
+    /// Whether so few of them are not zero that it pays to look at those alone.
+    sparse: bool,
 }
 
 /// One part of a data set.
@@ -70,38 +76,81 @@ impl Images {
         let train = train.part(0, train_size.min(cut));
         let test = test.part(0, test_size);
         let (mean, deviation) = moments(&train.pixels);
-        Self { train, valid, test, mean, deviation }
+        let inked = train.pixels.iter().filter(|pixel| **pixel != 0).count();
+        let sparse = inked as f64 <= SPARSE * train.pixels.len() as f64;
+        Self { train, valid, test, mean, deviation, sparse }
+    }
+
+    /// Whether most pixels are zero.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
     }
 
     /// Puts some images of a split into a batch. An index beyond the split is left out.
     pub fn gather(&self, split: &Split, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
-        let Batch { pixels, labels } = batch;
-        labels.clear();
-        let mut filled = 0;
+        let scale = 1.0 / self.deviation;
+        batch.clear(self.mean * scale);
         for i in indices {
-            let (Some(from), Some(label)) =
-                (split.pixels.get(i * PIXELS..(i + 1) * PIXELS), split.labels.get(i))
-            else {
-                continue;
-            };
-            if pixels.len() < filled + PIXELS {
-                pixels.resize(filled + PIXELS, 0.0);
+            let image = split.pixels.get(i * PIXELS..(i + 1) * PIXELS);
+            let (Some(image), Some(label)) = (image, split.labels.get(i)) else { continue };
+            batch.labels.push(u32::from(*label));
+            match batch.form {
+                Form::Dense => {
+                    let filled = batch.pixels.len();
+                    batch.pixels.resize(filled + PIXELS, 0.0);
+                    normalise(image, &mut batch.pixels[filled..], self.mean, scale);
+                }
+                Form::Sparse { .. } => batch.by_image.push(image, scale),
             }
-            normalise(from, &mut pixels[filled..filled + PIXELS], self.mean, 1.0 / self.deviation);
-            filled += PIXELS;
-            labels.push(u32::from(*label));
         }
-        pixels.truncate(filled);
+        if batch.form == (Form::Sparse { transposed: true }) {
+            batch.by_image.transpose_into(&mut batch.by_pixel);
+        }
     }
+}
+
+/// How images are handed to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// All pixels.
+    #[default]
+    Dense,
+    /// Those that are not zero.
+    Sparse {
+        /// By pixel too, as the gradient of a first layer needs it.
+        transposed: bool,
+    },
 }
 
 /// Images as a model sees them. Kept from batch to batch, so that nothing is allocated.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// One image after another, shifted and scaled to mean 0 and deviation 1 over the training part.
-    pub pixels: Vec<f32>,
+    pub(crate) form: Form,
     /// As many as there are images.
     pub labels: Vec<u32>,
+    /// In the dense form: one image after another, shifted and scaled to mean 0 and deviation 1 over the
+    /// training part.
+    pub pixels: Vec<f32>,
+    /// In the sparse form: (images, pixels), scaled but not shifted.
+    pub(crate) by_image: Rows,
+    /// The same by pixel.
+    pub(crate) by_pixel: Rows,
+    /// By how much each pixel of the sparse form is too high.
+    pub(crate) shift: f32,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new(form: Form) -> Self {
+        Self { form, ..Self::default() }
+    }
+
+    fn clear(&mut self, shift: f32) {
+        self.labels.clear();
+        self.pixels.clear();
+        self.by_image.clear(PIXELS);
+        self.shift = shift;
+    }
 }
 
 crate::kernels::simd::leveled! {

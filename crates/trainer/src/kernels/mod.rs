@@ -10,6 +10,7 @@ pub mod matmul;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
+pub mod sparse;
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 

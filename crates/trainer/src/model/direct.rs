@@ -6,10 +6,11 @@ use candle_core::Result;
 use spec::trial::Model as Kind;
 
 use super::{CLASSES, PIXELS, Parameter};
+use crate::data::{Batch, Form};
 use crate::kernels::cross_entropy;
 use crate::kernels::matmul::{Epilogue, Strided, matmul};
 use crate::kernels::simd::{level, leveled};
-use crate::kernels::with_slice;
+use crate::kernels::{sparse, with_slice};
 
 /// Gradients are handed out in pieces of about so many numbers, which stay in the fastest cache.
 const PIECE: usize = 2048;
@@ -32,6 +33,7 @@ pub(crate) struct Direct {
     transposed: Vec<f32>,
     piece: Vec<f32>,
     bias: Vec<f32>,
+    cursors: Vec<u32>,
 }
 
 impl Direct {
@@ -50,22 +52,38 @@ impl Direct {
             transposed: vec![0.0; swapped.unwrap_or(0)],
             piece: vec![0.0; layers.iter().map(|(_, n)| n * rows_of(*n)).max().unwrap_or(0)],
             bias: vec![0.0; widest],
+            cursors: vec![0; batch.max(PIXELS)],
             layers,
         })
     }
 
-    /// Logits of `n` images (n, pixels), at most as many as there is room for.
-    fn forward(&mut self, parameters: &[Parameter], images: &[f32], n: usize) -> Result<()> {
+    /// Whether its first layer can do without the pixels that are zero.
+    pub(crate) fn takes_sparse(&self) -> bool {
+        true
+    }
+
+    /// Logits of the images of a batch, of which there are no more than there is room for.
+    fn forward(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<()> {
+        let n = batch.labels.len();
         let last = self.layers.len().saturating_sub(1);
-        for (i, (inputs, outputs)) in self.layers.iter().enumerate() {
+        for (i, (inputs, outputs)) in self.layers.iter().copied().enumerate() {
             let (before, after) = self.outputs.split_at_mut(i);
-            let x = before.last().map_or(images, |x| &x[..n * inputs]);
             let y = &mut after[0][..n * outputs];
+            let (shifted, cursors) = (&mut self.bias[..outputs], &mut self.cursors);
             with_slice(&parameters[2 * i].var, |w| {
                 with_slice(&parameters[2 * i + 1].var, |bias| {
-                    let a = Strided { data: x, row: *inputs, column: 1 };
+                    if i == 0 && batch.form != Form::Dense {
+                        // (x - s) w + b = x w + (b - s 1 w).
+                        sum_rows(w, shifted);
+                        add_scaled(shifted, bias, -batch.shift);
+                        sparse::product(&batch.by_image, 0..n, w, outputs, y, cursors);
+                        finish(y, shifted, i < last);
+                        return Ok(());
+                    }
+                    let x = before.last().map_or(&batch.pixels[..], |x| &x[..n * inputs]);
+                    let a = Strided { data: x, row: inputs, column: 1 };
                     let epilogue = Epilogue { bias: Some(bias), relu: i < last };
-                    matmul(level(), (n, *outputs, *inputs), a, w, y, epilogue);
+                    matmul(level(), (n, outputs, inputs), a, w, y, epilogue);
                     Ok(())
                 })
             })?;
@@ -74,26 +92,21 @@ impl Direct {
     }
 
     /// Loss summed over images, and how many have their largest logit at their label.
-    pub(crate) fn evaluate(
-        &mut self,
-        parameters: &[Parameter],
-        images: &[f32],
-        labels: &[u32],
-    ) -> Result<(f64, usize)> {
-        self.forward(parameters, images, labels.len())?;
-        let logits = self.outputs.last().map_or(&[][..], |y| &y[..labels.len() * CLASSES]);
-        Ok(cross_entropy::sum_losses(logits, labels, CLASSES))
+    pub(crate) fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, usize)> {
+        self.forward(parameters, batch)?;
+        let logits = self.outputs.last().map_or(&[][..], |y| &y[..batch.labels.len() * CLASSES]);
+        Ok(cross_entropy::sum_losses(logits, &batch.labels, CLASSES))
     }
 
     /// Mean loss of a batch.
-    pub(crate) fn loss(&mut self, parameters: &[Parameter], images: &[f32], labels: &[u32]) -> Result<f32> {
-        let n = labels.len();
-        self.forward(parameters, images, n)?;
+    pub(crate) fn loss(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<f32> {
+        let n = batch.labels.len();
+        self.forward(parameters, batch)?;
         let logits = self.outputs.last().map_or(&[][..], |y| &y[..n * CLASSES]);
         let scale = 1.0 / n as f32;
-        let (sum, _) = cross_entropy::sum_losses(logits, labels, CLASSES);
+        let (sum, _) = cross_entropy::sum_losses(logits, &batch.labels, CLASSES);
         if let Some(gradient) = self.gradients.last_mut() {
-            cross_entropy::gradients(logits, labels, CLASSES, scale, gradient);
+            cross_entropy::gradients(logits, &batch.labels, CLASSES, scale, gradient);
         }
         Ok((sum / n as f64) as f32)
     }
@@ -103,15 +116,15 @@ impl Direct {
     pub(crate) fn backward(
         &mut self,
         parameters: &[Parameter],
-        images: &[f32],
-        n: usize,
+        batch: &Batch,
         each: &mut Each<'_>,
     ) -> Result<()> {
+        let n = batch.labels.len();
         for (i, (inputs, outputs)) in self.layers.iter().copied().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(i);
             let dz = &after[0][..n * outputs];
             let x = match i.checked_sub(1) {
-                None => images,
+                None => &batch.pixels[..],
                 Some(below) => &self.outputs[below][..n * inputs],
             };
             if let Some(dx) = before.last_mut() {
@@ -125,11 +138,18 @@ impl Direct {
             let bias = &mut self.bias[..outputs];
             sum_rows(dz, bias);
             each(2 * i + 1, &mut |take| take(0, bias))?;
-            let (piece, rows) = (&mut self.piece, rows_of(outputs));
+            let (piece, rows, cursors) = (&mut self.piece, rows_of(outputs), &mut self.cursors);
             each(2 * i, &mut |take| {
                 for first in (0..inputs).step_by(rows) {
                     let rows = rows.min(inputs - first);
                     let piece = &mut piece[..rows * outputs];
+                    if i == 0 && batch.form != Form::Dense {
+                        // (x - s)' dz = x' dz - s 1' dz, and the last factor is the bias's gradient.
+                        sparse::product(&batch.by_pixel, first..first + rows, dz, outputs, piece, cursors);
+                        piece.chunks_exact_mut(outputs).for_each(|row| shift(row, bias, -batch.shift));
+                        take(first * outputs, piece);
+                        continue;
+                    }
                     let a = Strided { data: &x[first..], row: 1, column: inputs };
                     matmul(level(), (rows, outputs, n), a, dz, piece, Epilogue::default());
                     take(first * outputs, piece);
@@ -188,6 +208,36 @@ leveled! {
 fn mask(gradient: &mut [f32], y: &[f32]) {
     for (gradient, y) in gradient.iter_mut().zip(y) {
         *gradient = if *y <= 0.0 { 0.0 } else { *gradient };
+    }
+}
+}
+
+leveled! {
+/// target = scale target + other.
+fn add_scaled(target: &mut [f32], other: &[f32], scale: f32) {
+    for (target, other) in target.iter_mut().zip(other) {
+        *target = scale.mul_add(*target, *other);
+    }
+}
+}
+
+leveled! {
+/// target = target + scale other.
+fn shift(target: &mut [f32], other: &[f32], scale: f32) {
+    for (target, other) in target.iter_mut().zip(other) {
+        *target = scale.mul_add(*other, *target);
+    }
+}
+}
+
+leveled! {
+/// Adds the bias to each row, and lets a ReLU follow.
+fn finish(y: &mut [f32], bias: &[f32], relu: bool) {
+    for row in y.chunks_exact_mut(bias.len().max(1)) {
+        for (y, bias) in row.iter_mut().zip(bias) {
+            let z = *y + bias;
+            *y = if relu && 0.0 > z { 0.0 } else { z };
+        }
     }
 }
 }

@@ -1,0 +1,312 @@
+//! Products with a matrix most of whose elements are zero, as images are: only the others are touched. Each
+//! output element adds its products in the order of k, each by one fused multiply-add, so the bits are those
+//! of the dense product that leaves the zeros out, on any instruction set.
+
+use std::ops::Range;
+
+use super::simd::{Level, Vector, level};
+
+/// The elements of a matrix that are not zero, row by row, in the order of their columns.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// Where the elements of each row begin, and where the last one's end.
+    starts: Vec<u32>,
+    columns: Vec<u32>,
+    values: Vec<f32>,
+    /// Above every column.
+    width: usize,
+}
+
+impl Rows {
+    /// Forgets all rows; the next ones have `width` columns.
+    pub fn clear(&mut self, width: usize) {
+        self.starts.clear();
+        self.starts.push(0);
+        self.columns.clear();
+        self.values.clear();
+        self.width = width;
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a row: each byte that is not zero, times `scale`. As wide as [`Rows::clear`] said.
+    pub fn push(&mut self, bytes: &[u8], scale: f32) {
+        let mut end = self.columns.len();
+        // Room for all of them; what is not needed is cut off again.
+        self.columns.resize(end + bytes.len(), 0);
+        self.values.resize(end + bytes.len(), 0.0);
+        let (columns, values) = (&mut self.columns[..], &mut self.values[..]);
+        let mut some = |first: usize, bytes: &[u8]| {
+            for (i, byte) in bytes.iter().enumerate() {
+                // Written in any case and kept if not zero: quicker than to ask.
+                columns[end] = (first + i) as u32;
+                values[end] = f32::from(*byte) * scale;
+                end += usize::from(*byte != 0);
+            }
+        };
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (i, word) in words.iter().enumerate() {
+            if u64::from_ne_bytes(*word) != 0 {
+                some(i * 8, word);
+            }
+        }
+        some(words.len() * 8, rest);
+        self.columns.truncate(end);
+        self.values.truncate(end);
+        self.starts.push(end as u32);
+    }
+
+    /// The same matrix with rows and columns exchanged, into `to`.
+    pub fn transpose_into(&self, to: &mut Rows) {
+        to.width = self.len();
+        to.columns.resize(self.columns.len(), 0);
+        to.values.resize(self.values.len(), 0.0);
+        // How many each row will have, then where the next one of it goes.
+        to.starts.clear();
+        to.starts.resize(self.width + 1, 0);
+        for column in &self.columns {
+            to.starts[*column as usize + 1] += 1;
+        }
+        for i in 0..self.width {
+            to.starts[i + 1] += to.starts[i];
+        }
+        for row in 0..self.len() {
+            for at in self.range(row) {
+                let next = &mut to.starts[self.columns[at] as usize];
+                to.columns[*next as usize] = row as u32;
+                to.values[*next as usize] = self.values[at];
+                *next += 1;
+            }
+        }
+        // Each start has become the next one's.
+        to.starts.rotate_right(1);
+        to.starts[0] = 0;
+        let end = to.columns.len() as u32;
+        if let Some(last) = to.starts.last_mut() {
+            *last = end;
+        }
+    }
+
+    fn range(&self, row: usize) -> Range<usize> {
+        self.starts[row] as usize..self.starts[row + 1] as usize
+    }
+}
+
+/// Bytes of a strip of B that stays in the fastest cache while all rows of A pass.
+const PANEL: usize = 24 << 10;
+
+/// C = A B for some rows of A: `b` is (k, n) with k the width of `a`, `c` is (rows, n), both contiguous.
+/// Every element of `c` is overwritten. `cursors` is scratch, at least as long as there are rows.
+///
+/// # Panics
+/// The slices are shorter than their shapes say: a mistake of the caller.
+pub fn product(a: &Rows, rows: Range<usize>, b: &[f32], n: usize, c: &mut [f32], cursors: &mut [u32]) {
+    // The only bounds checks beside those of slices: columns are below the width (`push`, `transpose_into`).
+    assert!(rows.end <= a.len() && b.len() >= a.width * n && c.len() >= rows.len() * n, "too short");
+    if rows.is_empty() {
+        return;
+    }
+    let cursors = &mut cursors[..rows.len()];
+    match level() {
+        // SAFETY: the bounds were checked; a level exists only where the processor has it.
+        Level::Scalar => unsafe { strips::<f32>(a, rows, b, n, c, cursors) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { strips_avx2(a, rows, b, n, c, cursors) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { strips_avx512(a, rows, b, n, c, cursors) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn strips_avx2(a: &Rows, rows: Range<usize>, b: &[f32], n: usize, c: &mut [f32], cursors: &mut [u32]) {
+    unsafe { strips::<std::arch::x86_64::__m256>(a, rows, b, n, c, cursors) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn strips_avx512(
+    a: &Rows,
+    rows: Range<usize>,
+    b: &[f32],
+    n: usize,
+    c: &mut [f32],
+    cursors: &mut [u32],
+) {
+    unsafe { strips::<std::arch::x86_64::__m512>(a, rows, b, n, c, cursors) }
+}
+
+/// Cuts C into strips of columns whose sums fit the registers.
+///
+/// # Safety
+/// The processor has V's instruction set; the slices are as long as the shapes say.
+#[inline(always)]
+unsafe fn strips<V: Vector>(
+    a: &Rows,
+    rows: Range<usize>,
+    b: &[f32],
+    n: usize,
+    c: &mut [f32],
+    cursors: &mut [u32],
+) {
+    let mut j = 0;
+    while j < n {
+        let columns = (n - j).min(8 * V::LANES);
+        let wide = columns.div_ceil(V::LANES);
+        let last = columns - (wide - 1) * V::LANES;
+        // SAFETY: columns j.. of B and C lie inside the shapes, and there are `columns` of them.
+        unsafe {
+            macro_rules! pick {
+                ($($wide:literal)*) => {
+                    match wide {
+                        $($wide => strip::<V, $wide>(a, &rows, &b[j..], n, &mut c[j..], cursors, last),)*
+                        _ => unreachable!("strips are at most 8 vectors wide"),
+                    }
+                };
+            }
+            pick!(1 2 3 4 5 6 7 8);
+        }
+        j += columns;
+    }
+}
+
+/// One strip, panel by panel of B.
+///
+/// # Safety
+/// As for `strips`; `b` and `c` begin at the strip, whose last vector has `last` columns.
+#[inline(always)]
+unsafe fn strip<V: Vector, const WIDE: usize>(
+    a: &Rows,
+    rows: &Range<usize>,
+    b: &[f32],
+    n: usize,
+    c: &mut [f32],
+    cursors: &mut [u32],
+    last: usize,
+) {
+    let panel = (PANEL / (4 * WIDE * V::LANES)).max(8);
+    let (b, c) = (b.as_ptr(), c.as_mut_ptr());
+    let full = last == V::LANES;
+    for (cursor, row) in cursors.iter_mut().zip(rows.clone()) {
+        *cursor = a.starts[row];
+    }
+    let mut end = 0;
+    loop {
+        let begins = end == 0;
+        end = (end + panel).min(a.width);
+        for (i, (cursor, row)) in cursors.iter_mut().zip(rows.clone()).enumerate() {
+            let (first, stop) = (*cursor as usize, a.starts[row + 1] as usize);
+            let columns = &a.columns[first..stop];
+            let ahead = if end == a.width {
+                columns.len()
+            } else {
+                columns.iter().position(|column| *column as usize >= end).unwrap_or(columns.len())
+            };
+            if ahead == 0 && !begins {
+                continue;
+            }
+            *cursor += ahead as u32;
+            let values = &a.values[first..first + ahead];
+            // SAFETY: row i of C has `n` columns from the strip's first on, as has every row of B; with an
+            // edge only `last` columns of the last vector are touched. Columns of A are below its width.
+            unsafe {
+                let to = c.add(i * n);
+                let mut sums = [V::splat(0.0); WIDE];
+                if !begins {
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = load::<V, WIDE>(to, j, full, last);
+                    }
+                }
+                if full {
+                    for (column, value) in columns[..ahead].iter().zip(values) {
+                        let (from, value) = (b.add(*column as usize * n), V::splat(*value));
+                        for (j, sum) in sums.iter_mut().enumerate() {
+                            *sum = value.mul_add(V::load(from.add(j * V::LANES)), *sum);
+                        }
+                    }
+                } else {
+                    for (column, value) in columns[..ahead].iter().zip(values) {
+                        let (from, value) = (b.add(*column as usize * n), V::splat(*value));
+                        for (j, sum) in sums.iter_mut().enumerate() {
+                            *sum = value.mul_add(load::<V, WIDE>(from, j, false, last), *sum);
+                        }
+                    }
+                }
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let to = to.add(j * V::LANES);
+                    if j == WIDE - 1 && !full { sum.store_some(to, last) } else { sum.store(to) }
+                }
+            }
+        }
+        if end == a.width {
+            return;
+        }
+    }
+}
+
+/// Vector `j` of the strip that starts at `from`.
+///
+/// # Safety
+/// As for `strip`.
+#[inline(always)]
+unsafe fn load<V: Vector, const WIDE: usize>(from: *const f32, j: usize, full: bool, last: usize) -> V {
+    unsafe {
+        let from = from.add(j * V::LANES);
+        if j == WIDE - 1 && !full { V::load_some(from, last) } else { V::load(from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_the_definition(
+            m in 0usize..9, k in 1usize..130, n in 1usize..300, seed: u64, share in 0u32..100,
+        ) {
+            let mut stream = crate::random::Stream::new(seed, "test", "sparse");
+            let mut byte = || {
+                let (keep, value) = (stream.uniform(50.0) + 50.0, stream.uniform(127.0) + 128.0);
+                if keep < share as f32 { value as u8 } else { 0 }
+            };
+            let bytes: Vec<Vec<u8>> = (0..m).map(|_| (0..k).map(|_| byte()).collect()).collect();
+            let b: Vec<f32> = (0..k.max(m) * n).map(|_| stream.uniform(1.0)).collect();
+            let (mut a, mut transposed) = (Rows::default(), Rows::default());
+            a.clear(k);
+            bytes.iter().for_each(|row| a.push(row, 0.3));
+            a.transpose_into(&mut transposed);
+            let element = |i: usize, l: usize| f32::from(bytes[i][l]) * 0.3;
+            let mut cursors = vec![0; m.max(k)];
+            let mut c = vec![f32::NAN; m * n];
+            product(&a, 0..m, &b, n, &mut c, &mut cursors);
+            for i in 0..m {
+                for j in 0..n {
+                    let sum = (0..k).filter(|l| bytes[i][*l] != 0)
+                        .fold(0.0f32, |sum, l| element(i, l).mul_add(b[l * n + j], sum));
+                    prop_assert_eq!(c[i * n + j].to_bits(), sum.to_bits());
+                }
+            }
+            let rows = k / 3..k;
+            let mut c = vec![f32::NAN; rows.len() * n];
+            product(&transposed, rows.clone(), &b, n, &mut c, &mut cursors);
+            for (at, l) in rows.enumerate() {
+                for j in 0..n {
+                    let sum = (0..m).filter(|i| bytes[*i][l] != 0)
+                        .fold(0.0f32, |sum, i| element(i, l).mul_add(b[i * n + j], sum));
+                    prop_assert_eq!(c[at * n + j].to_bits(), sum.to_bits());
+                }
+            }
+        }
+    }
+}
