@@ -187,6 +187,7 @@ pub async fn train(
     let shared = Shared {
         device: options.device,
         width: options.lanes.get(),
+        block: trainer::BLOCK,
         census: Census::default(),
         most_states,
         parking: Some(options.checkpoints.clone()),

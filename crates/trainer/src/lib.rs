@@ -30,7 +30,7 @@ pub use branch::Branch;
 pub use need::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};
 pub use run::{TrainError, now, train};
-pub use stack::{Shared, Stack};
+pub use stack::{BLOCK, Shared, Stack};
 pub use state::Census;
 pub use stop::Stop;
 pub use tell::Emit;

@@ -26,6 +26,9 @@ use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
 use crate::work::Work;
 
+/// Steps that pay for the way of a state to the cache and back.
+pub const BLOCK: usize = 8;
+
 /// What the stacks of a sweep share.
 #[derive(Debug, Clone)]
 pub struct Shared {
@@ -52,6 +55,7 @@ impl Shared {
         Self {
             device,
             width: 1,
+            block: BLOCK,
             census: Census::default(),
             most_states: usize::MAX,
             parking: None,

@@ -115,12 +115,13 @@ fn shared_steps_change_no_bit_and_none_is_trained_twice() {
     let images = images(&trials[0]);
     let alone: Vec<(Final, Vec<f64>)> = trials.iter().map(|trial| whole(trial, &images)).collect();
     let mut counts = Vec::new();
-    for (width, most_states, interrupt) in [(1, 100, false), (16, 100, false), (3, 2, false), (4, 100, true)]
+    for (width, block, most_states, interrupt) in
+        [(1, 1, 100, false), (16, 8, 100, false), (3, 4, 2, false), (4, 1, 100, true), (2, 5, 100, true)]
     {
-        let shared = Shared { width, most_states, ..shared(dir.path()) };
+        let shared = Shared { width, block, most_states, ..shared(dir.path()) };
         let told = sweep(&trials, &images, &shared, dir.path(), interrupt);
         for (trial, (wanted, lrs)) in trials.iter().zip(&alone) {
-            let name = format!("{}, {width} lanes, {most_states} states", trial.config.schedule_name);
+            let name = format!("{}, {width} lanes, blocks of {block}", trial.config.schedule_name);
             let bits = |lrs: &[f64]| lrs.iter().map(|lr| (*lr as f32).to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&told.lrs(trial)), bits(lrs), "{name}");
             assert_eq!(told.done(&trial.id), wanted, "{name}");

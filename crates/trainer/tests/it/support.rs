@@ -46,6 +46,7 @@ pub(crate) fn shared(dir: &Path) -> Shared {
     Shared {
         device: Device::Cpu,
         width: 4,
+        block: 1,
         census: Census::default(),
         most_states: 100,
         parking: Some(dir.to_owned()),
