@@ -16,7 +16,7 @@ use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
 
 /// Images that are evaluated at once. Part of what fixes the order in which losses are added.
-pub(crate) const CHUNK: usize = 500;
+pub(crate) const CHUNK: usize = 128;
 
 /// The buffers of one thread for one task.
 pub(crate) struct Work {
@@ -51,8 +51,8 @@ impl Work {
         block: usize,
     ) -> Result<Self, TrainError> {
         let batch = task.data.batch_size;
-        let pair = Direct::new(&task.model, batch).zip(Direct::new(&task.model, CHUNK));
-        let buffers = pair.filter(|_| model.parameters().iter().all(|p| is_ours(&p.var)));
+        let ours = model.parameters().iter().all(|p| is_ours(&p.var));
+        let buffers = ours.then(|| (Direct::new(&task.model, batch), Direct::new(&task.model, CHUNK)));
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
         let mut form = Form::Dense;
         let direct = match buffers {

@@ -7,10 +7,12 @@ pub mod cross_entropy;
 pub mod linear;
 pub mod math;
 pub mod matmul;
+pub mod planes;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
 pub mod sparse;
+pub mod tiles;
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 

@@ -132,18 +132,22 @@ pub fn sum(values: &[f32]) -> f32 {
 }
 }
 
-leveled! {
 /// Adds the rows of a (rows, columns) matrix from the first to the last.
 pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut sums = vec![0.0f32; columns];
-    if columns > 0 {
-        for row in matrix.chunks_exact(columns) {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += x;
-            }
+    sum_rows_into(matrix, &mut sums);
+    sums
+}
+
+leveled! {
+/// The same, into as many sums as there are columns.
+pub fn sum_rows_into(matrix: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    for row in matrix.chunks_exact(sums.len().max(1)) {
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += x;
         }
     }
-    sums
 }
 }
 

@@ -9,6 +9,8 @@ use super::{CLASSES, PIXELS, Parameter};
 use crate::data::{Batch, Form};
 use crate::kernels::cross_entropy;
 use crate::kernels::matmul::{Epilogue, Strided, matmul};
+use crate::kernels::planes::{self, Conv, transpose};
+use crate::kernels::reduce::sum_rows_into;
 use crate::kernels::simd::{level, leveled};
 use crate::kernels::{sparse, with_slice};
 
@@ -21,69 +23,145 @@ pub(crate) type Take<'a> = dyn FnMut(usize, &[f32]) + 'a;
 /// Gets a parameter's index and what makes its gradient, piece by piece.
 pub(crate) type Each<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Take<'_>)) -> Result<()> + 'a;
 
+/// A layer as the direct passes see it. What comes in and goes out is (images, numbers), or within
+/// convolutional models planes: (numbers, images).
+#[derive(Debug)]
+pub(crate) enum Layer {
+    /// Fully connected; `planes`: whether planes come in.
+    Linear { inputs: usize, outputs: usize, relu: bool, planes: bool },
+    /// A convolution of planes, with ReLU. Its tables are for one size of batches.
+    Conv(Conv),
+    /// Max-pooling of planes over 2x2 windows: how many, of which height and width.
+    Pool { planes: usize, height: usize, width: usize },
+}
+
+impl Layer {
+    /// Numbers that it gives for one image.
+    fn outputs(&self) -> usize {
+        match self {
+            Layer::Linear { outputs, .. } => *outputs,
+            Layer::Conv(conv) => conv.sizes().outputs * conv.sizes().positions(),
+            Layer::Pool { planes, height, width } => planes * height * width / 4,
+        }
+    }
+
+    fn relu(&self) -> bool {
+        match self {
+            Layer::Linear { relu, .. } => *relu,
+            Layer::Conv(_) => true,
+            Layer::Pool { .. } => false,
+        }
+    }
+}
+
 /// The buffers of one thread, for batches up to one size.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    /// Numbers that flow into and out of each layer.
-    layers: Vec<(usize, usize)>,
-    /// What each layer gave: (batch, outputs).
+    layers: Vec<Layer>,
+    /// What each layer gave.
     outputs: Vec<Vec<f32>>,
-    /// Gradient at each layer before its activation: (batch, outputs).
+    /// Gradient of each layer before its activation, laid out as what it gave.
     gradients: Vec<Vec<f32>>,
-    transposed: Vec<f32>,
+    /// The images as planes, where the model begins with a convolution.
+    planes: Vec<f32>,
+    scratch: Vec<f32>,
     piece: Vec<f32>,
     bias: Vec<f32>,
     cursors: Vec<u32>,
 }
 
 impl Direct {
-    /// Buffers for this model; `None` where it has no direct form.
-    pub(crate) fn new(kind: &Kind, batch: usize) -> Option<Self> {
-        let Kind::Mlp { hidden } = kind else { return None };
-        let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
-        let outputs = hidden.iter().copied().chain([CLASSES]);
-        let layers: Vec<(usize, usize)> = inputs.zip(outputs).collect();
-        let buffer = |(_, n): &(usize, usize)| vec![0.0; batch * n];
-        let widest = layers.iter().map(|(_, n)| *n).max().unwrap_or(0);
-        let swapped = layers.iter().skip(1).map(|(m, n)| (m * n).min(batch * (m + n))).max();
-        Some(Self {
-            outputs: layers.iter().map(buffer).collect(),
-            gradients: layers.iter().map(buffer).collect(),
-            transposed: vec![0.0; swapped.unwrap_or(0)],
-            piece: vec![0.0; layers.iter().map(|(_, n)| n * rows_of(*n)).max().unwrap_or(0)],
-            bias: vec![0.0; widest],
+    /// Buffers for this model and batches of at most this size.
+    pub(crate) fn new(kind: &Kind, batch: usize) -> Self {
+        let layers = match kind {
+            Kind::Mlp { hidden } => super::mlp::layers(hidden),
+            Kind::Lenet => super::lenet::layers(batch),
+        };
+        let buffers = || layers.iter().map(|layer| vec![0.0; batch * layer.outputs()]).collect();
+        let begins_with_planes = matches!(layers.first(), Some(Layer::Conv(_)));
+        let scratch = layers.iter().map(|layer| match layer {
+            Layer::Linear { inputs, outputs, .. } => batch * (inputs + outputs),
+            Layer::Conv(conv) => conv.scratch(),
+            Layer::Pool { .. } => 0,
+        });
+        let piece = layers.iter().map(|layer| match layer {
+            Layer::Linear { outputs, .. } => outputs * rows_of(*outputs),
+            Layer::Conv(conv) => conv.sizes().window() * conv.sizes().outputs,
+            Layer::Pool { .. } => 0,
+        });
+        Self {
+            outputs: buffers(),
+            gradients: buffers(),
+            planes: vec![0.0; if begins_with_planes { batch * PIXELS } else { 0 }],
+            scratch: vec![0.0; scratch.max().unwrap_or(0)],
+            piece: vec![0.0; piece.max().unwrap_or(0)],
+            bias: vec![0.0; layers.iter().map(Layer::outputs).max().unwrap_or(0)],
             cursors: vec![0; batch.max(PIXELS)],
             layers,
-        })
+        }
     }
 
     /// Whether its first layer can do without the pixels that are zero.
     pub(crate) fn takes_sparse(&self) -> bool {
-        true
+        matches!(self.layers.first(), Some(Layer::Linear { .. }))
+    }
+
+    /// The tables of convolutions are for one size of batches.
+    fn fit(&mut self, n: usize) {
+        for layer in &mut self.layers {
+            if let Layer::Conv(conv) = layer
+                && conv.images() != n
+            {
+                *conv = Conv::new(conv.sizes(), n);
+            }
+        }
     }
 
     /// Logits of the images of a batch, of which there are no more than there is room for.
     fn forward(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<()> {
         let n = batch.labels.len();
-        let last = self.layers.len().saturating_sub(1);
-        for (i, (inputs, outputs)) in self.layers.iter().copied().enumerate() {
+        self.fit(n);
+        if !self.planes.is_empty() {
+            transpose(&batch.pixels, PIXELS, &mut self.planes[..n * PIXELS]);
+        }
+        let mut own = parameters.chunks_exact(2);
+        for (i, layer) in self.layers.iter().enumerate() {
             let (before, after) = self.outputs.split_at_mut(i);
-            let y = &mut after[0][..n * outputs];
-            let (shifted, cursors) = (&mut self.bias[..outputs], &mut self.cursors);
-            with_slice(&parameters[2 * i].var, |w| {
-                with_slice(&parameters[2 * i + 1].var, |bias| {
-                    if i == 0 && batch.form != Form::Dense {
-                        // (x - s) w + b = x w + (b - s 1 w).
-                        sum_rows(w, shifted);
-                        add_scaled(shifted, bias, -batch.shift);
-                        sparse::product(&batch.by_image, 0..n, w, outputs, y, cursors);
-                        finish(y, shifted, i < last);
-                        return Ok(());
+            let y = &mut after[0][..n * layer.outputs()];
+            let first = if self.planes.is_empty() { &batch.pixels } else { &self.planes };
+            let x = before.last().unwrap_or(first);
+            if let Layer::Pool { width, .. } = layer {
+                planes::pool(&x[..4 * y.len()], *width, n, y);
+                continue;
+            }
+            let Some([weight, bias]) = own.next() else { continue };
+            let (shifted, cursors) = (&mut self.bias, &mut self.cursors);
+            with_slice(&weight.var, |w| {
+                with_slice(&bias.var, |bias| {
+                    match *layer {
+                        Layer::Linear { outputs, relu, .. } if i == 0 && batch.form != Form::Dense => {
+                            // (x - s) w + b = x w + (b - s 1 w).
+                            let shifted = &mut shifted[..outputs];
+                            sum_rows_into(w, shifted);
+                            add_scaled(shifted, bias, -batch.shift);
+                            sparse::product(&batch.by_image, 0..n, w, outputs, y, cursors);
+                            finish(y, shifted, relu);
+                        }
+                        Layer::Linear { inputs, outputs, relu, planes } => {
+                            let (row, column) = if planes { (1, n) } else { (inputs, 1) };
+                            let epilogue = Epilogue { bias: Some(bias), relu };
+                            matmul(
+                                level(),
+                                (n, outputs, inputs),
+                                Strided { data: x, row, column },
+                                w,
+                                y,
+                                epilogue,
+                            );
+                        }
+                        Layer::Conv(ref conv) => conv.forward(x, w, bias, true, y),
+                        Layer::Pool { .. } => {}
                     }
-                    let x = before.last().map_or(&batch.pixels[..], |x| &x[..n * inputs]);
-                    let a = Strided { data: x, row: inputs, column: 1 };
-                    let epilogue = Epilogue { bias: Some(bias), relu: i < last };
-                    matmul(level(), (n, outputs, inputs), a, w, y, epilogue);
                     Ok(())
                 })
             })?;
@@ -120,41 +198,72 @@ impl Direct {
         each: &mut Each<'_>,
     ) -> Result<()> {
         let n = batch.labels.len();
-        for (i, (inputs, outputs)) in self.layers.iter().copied().enumerate().rev() {
+        let mut parameter = parameters.len();
+        for (i, layer) in self.layers.iter().enumerate().rev() {
             let (before, after) = self.gradients.split_at_mut(i);
-            let dz = &after[0][..n * outputs];
-            let x = match i.checked_sub(1) {
-                None => &batch.pixels[..],
-                Some(below) => &self.outputs[below][..n * inputs],
-            };
+            let dz = &after[0][..n * layer.outputs()];
+            let first = if self.planes.is_empty() { &batch.pixels } else { &self.planes };
+            let below = i.checked_sub(1).and_then(|below| self.layers.get(below));
+            let x = i.checked_sub(1).map_or(first, |below| &self.outputs[below]);
+            let x = &x[..below.map_or(x.len(), |below| n * below.outputs())];
             if let Some(dx) = before.last_mut() {
-                let (dx, scratch) = (&mut dx[..n * inputs], &mut self.transposed);
-                with_slice(&parameters[2 * i].var, |w| {
-                    input_gradient((n, inputs, outputs), w, dz, dx, scratch);
-                    Ok(())
-                })?;
-                mask(dx, x);
-            }
-            let bias = &mut self.bias[..outputs];
-            sum_rows(dz, bias);
-            each(2 * i + 1, &mut |take| take(0, bias))?;
-            let (piece, rows, cursors) = (&mut self.piece, rows_of(outputs), &mut self.cursors);
-            each(2 * i, &mut |take| {
-                for first in (0..inputs).step_by(rows) {
-                    let rows = rows.min(inputs - first);
-                    let piece = &mut piece[..rows * outputs];
-                    if i == 0 && batch.form != Form::Dense {
-                        // (x - s)' dz = x' dz - s 1' dz, and the last factor is the bias's gradient.
-                        sparse::product(&batch.by_pixel, first..first + rows, dz, outputs, piece, cursors);
-                        piece.chunks_exact_mut(outputs).for_each(|row| shift(row, bias, -batch.shift));
-                        take(first * outputs, piece);
-                        continue;
+                let (dx, scratch) = (&mut dx[..x.len()], &mut self.scratch);
+                match layer {
+                    Layer::Pool { width, .. } => planes::pool_gradient(x, dz, *width, n, dx),
+                    Layer::Linear { .. } | Layer::Conv(_) => {
+                        with_slice(&parameters[parameter - 2].var, |w| {
+                            match *layer {
+                                Layer::Linear { inputs, outputs, planes, .. } => {
+                                    input_gradient((n, inputs, outputs), w, dz, planes, dx, scratch);
+                                }
+                                Layer::Conv(ref conv) => conv.input_gradient(w, dz, dx),
+                                Layer::Pool { .. } => {}
+                            }
+                            Ok(())
+                        })?
                     }
-                    let a = Strided { data: &x[first..], row: 1, column: inputs };
-                    matmul(level(), (rows, outputs, n), a, dz, piece, Epilogue::default());
-                    take(first * outputs, piece);
                 }
-            })?;
+                if below.is_some_and(Layer::relu) {
+                    mask(dx, x);
+                }
+            }
+            let piece = &mut self.piece;
+            match *layer {
+                Layer::Pool { .. } => continue,
+                Layer::Conv(ref conv) => {
+                    let weights = conv.sizes().window() * conv.sizes().outputs;
+                    let (dw, db) = (&mut piece[..weights], &mut self.bias[..conv.sizes().outputs]);
+                    conv.weight_gradient(x, dz, dw, db, &mut self.scratch);
+                    each(parameter - 1, &mut |take| take(0, db))?;
+                    each(parameter - 2, &mut |take| take(0, dw))?;
+                }
+                Layer::Linear { inputs, outputs, planes, .. } => {
+                    let (bias, cursors) = (&mut self.bias[..outputs], &mut self.cursors);
+                    sum_rows_into(dz, bias);
+                    each(parameter - 1, &mut |take| take(0, bias))?;
+                    each(parameter - 2, &mut |take| {
+                        for first in (0..inputs).step_by(rows_of(outputs)) {
+                            let rows = rows_of(outputs).min(inputs - first);
+                            let piece = &mut piece[..rows * outputs];
+                            if i == 0 && batch.form != Form::Dense {
+                                // (x - s)' dz = x' dz - s 1' dz, and the last factor is the bias's gradient.
+                                let all = first..first + rows;
+                                sparse::product(&batch.by_pixel, all, dz, outputs, piece, cursors);
+                                piece
+                                    .chunks_exact_mut(outputs)
+                                    .for_each(|row| shift(row, bias, -batch.shift));
+                            } else {
+                                let (from, row, column) =
+                                    if planes { (first * n, n, 1) } else { (first, 1, inputs) };
+                                let a = Strided { data: &x[from..], row, column };
+                                matmul(level(), (rows, outputs, n), a, dz, piece, Epilogue::default());
+                            }
+                            take(first * outputs, piece);
+                        }
+                    })?;
+                }
+            }
+            parameter -= 2;
         }
         Ok(())
     }
@@ -165,42 +274,32 @@ fn rows_of(outputs: usize) -> usize {
     (PIECE / outputs.max(1) / 12 * 12).max(12)
 }
 
-/// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). What is smaller is transposed.
+/// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs), or with `planes` its transpose. What is
+/// smaller is transposed.
 fn input_gradient(
     (n, inputs, outputs): (usize, usize, usize),
     w: &[f32],
     dz: &[f32],
+    planes: bool,
     dx: &mut [f32],
     scratch: &mut [f32],
 ) {
-    if inputs * outputs <= n * (inputs + outputs) {
+    if !planes && inputs * outputs <= n * (inputs + outputs) {
         let scratch = &mut scratch[..inputs * outputs];
         transpose(w, outputs, scratch);
         let a = Strided { data: dz, row: outputs, column: 1 };
         matmul(level(), (n, inputs, outputs), a, scratch, dx, Epilogue::default());
+        return;
+    }
+    let (dz_transposed, dx_transposed) = scratch[..n * (inputs + outputs)].split_at_mut(n * outputs);
+    transpose(dz, outputs, dz_transposed);
+    let a = Strided { data: w, row: outputs, column: 1 };
+    if planes {
+        matmul(level(), (inputs, n, outputs), a, dz_transposed, dx, Epilogue::default());
     } else {
-        let (dz_transposed, dx_transposed) = scratch[..n * (inputs + outputs)].split_at_mut(n * outputs);
-        transpose(dz, outputs, dz_transposed);
-        let a = Strided { data: w, row: outputs, column: 1 };
         matmul(level(), (inputs, n, outputs), a, dz_transposed, dx_transposed, Epilogue::default());
         transpose(dx_transposed, n, dx);
     }
-}
-
-leveled! {
-/// (rows, columns) to (columns, rows), a few columns at a time so that reads and writes stay in the cache.
-fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
-    const BLOCK: usize = 16;
-    let rows = matrix.len() / columns.max(1);
-    for first in (0..columns).step_by(BLOCK) {
-        let last = (first + BLOCK).min(columns);
-        for (i, row) in matrix.chunks_exact(columns).enumerate() {
-            for (j, x) in row[first..last].iter().enumerate() {
-                transposed[(first + j) * rows + i] = *x;
-            }
-        }
-    }
-}
 }
 
 leveled! {
@@ -237,18 +336,6 @@ fn finish(y: &mut [f32], bias: &[f32], relu: bool) {
         for (y, bias) in row.iter_mut().zip(bias) {
             let z = *y + bias;
             *y = if relu && 0.0 > z { 0.0 } else { z };
-        }
-    }
-}
-}
-
-leveled! {
-/// Adds the rows of a matrix, from the first to the last.
-fn sum_rows(matrix: &[f32], sums: &mut [f32]) {
-    sums.fill(0.0);
-    for row in matrix.chunks_exact(sums.len().max(1)) {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum += x;
         }
     }
 }

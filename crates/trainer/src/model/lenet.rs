@@ -3,9 +3,11 @@
 
 use candle_core::{Result, Tensor};
 
+use super::direct::Layer;
 use super::{CLASSES, Shape, layer};
 use crate::kernels::conv::conv;
 use crate::kernels::linear::linear;
+use crate::kernels::planes::{Conv, Sizes};
 use crate::kernels::pool::max_pool_2x2;
 
 /// Images of 4 x 4 in 32 channels reach the first linear layer.
@@ -24,6 +26,23 @@ pub(crate) fn shapes() -> Vec<Shape> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// For the direct passes, on batches of this size.
+pub(crate) fn layers(images: usize) -> Vec<Layer> {
+    let sizes = [
+        Sizes { channels: 1, height: 28, width: 28, outputs: 16, size: 5 },
+        Sizes { channels: 16, height: 12, width: 12, outputs: 32, size: 5 },
+    ];
+    let convolutions = sizes.into_iter().flat_map(|sizes| {
+        let (planes, height, width) = (sizes.outputs, sizes.out_height(), sizes.out_width());
+        [Layer::Conv(Conv::new(sizes, images)), Layer::Pool { planes, height, width }]
+    });
+    let linear = [
+        Layer::Linear { inputs: FLAT, outputs: 128, relu: true, planes: true },
+        Layer::Linear { inputs: 128, outputs: CLASSES, relu: false, planes: false },
+    ];
+    convolutions.chain(linear).collect()
 }
 
 /// Logits (batch, classes) of images (batch, pixels).

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::direct::Layer;
 use super::{CLASSES, PIXELS, Shape, layer};
 use crate::kernels::linear::linear;
 
@@ -13,6 +14,21 @@ pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
     layers
         .flat_map(|(i, (inputs, outputs))| {
             layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs)
+        })
+        .collect()
+}
+
+/// For the direct passes.
+pub(crate) fn layers(hidden: &[usize]) -> Vec<Layer> {
+    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
+    let outputs = hidden.iter().copied().chain([CLASSES]);
+    let layers = inputs.zip(outputs).enumerate();
+    layers
+        .map(|(i, (inputs, outputs))| Layer::Linear {
+            inputs,
+            outputs,
+            relu: i < hidden.len(),
+            planes: false,
         })
         .collect()
 }

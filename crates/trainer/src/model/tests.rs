@@ -3,7 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 use spec::trial::Model as Kind;
 
+use super::direct::{Direct, Take};
 use super::{Model, PIXELS};
+use crate::data::{Batch, Form};
 use crate::kernels::cross_entropy::cross_entropy;
 use crate::random::Stream;
 
@@ -82,6 +84,67 @@ fn our_kernels_agree_with_candles_operations() {
             for (x, y) in ours.iter().zip(theirs) {
                 assert!((x - y).abs() <= 2e-5 * scale, "{kind:?} {}: {x} and {y}", parameter.name);
             }
+        }
+    }
+}
+
+/// Loss and gradients by the direct passes.
+fn direct(kind: &Kind, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
+    let model = Model::new(kind, 11, DType::F32, &Device::Cpu).expect("a model");
+    // With room to spare.
+    let mut direct = Direct::new(kind, 7);
+    let loss = direct.loss(model.parameters(), batch).expect("a loss");
+    let sizes = model.parameters().iter().map(|p| p.var.elem_count());
+    let mut gradients: Vec<Vec<f32>> = sizes.map(|n| vec![f32::NAN; n]).collect();
+    let each = &mut |i: usize, make: &mut dyn FnMut(&mut Take<'_>)| {
+        make(&mut |first, piece| gradients[i][first..first + piece.len()].copy_from_slice(piece));
+        Ok(())
+    };
+    direct.backward(model.parameters(), batch, each).expect("gradients");
+    (loss, gradients)
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn the_direct_passes_give_the_bits_of_autograd() {
+    let (images, labels) = batch(DType::F32);
+    let mut dense = Batch::new(Form::Dense);
+    dense.pixels = images.flatten_all().and_then(|x| x.to_vec1()).expect("numbers");
+    dense.labels = labels.to_vec1().expect("numbers");
+    for kind in kinds() {
+        let (_, loss, by_graph) = gradients(&kind, DType::F32);
+        let (found, by_hand) = direct(&kind, &dense);
+        assert_eq!(f64::from(found), loss, "{kind:?}");
+        for (i, (hand, graph)) in by_hand.iter().zip(&by_graph).enumerate() {
+            let graph: Vec<f32> = graph.iter().map(|x| *x as f32).collect();
+            assert_eq!(bits(hand), bits(&graph), "{kind:?}, parameter {i}");
+        }
+    }
+}
+
+#[test]
+fn pixels_that_are_left_out_change_nothing_but_rounding() {
+    let mut stream = Stream::new(6, "test", "bytes");
+    let mut byte = || if stream.uniform(1.0) > 0.5 { (stream.uniform(100.0) + 120.0) as u8 } else { 0 };
+    let bytes: Vec<u8> = (0..4 * PIXELS).map(|_| byte()).collect();
+    let (scale, shift) = (0.01, 0.4);
+    let mut sparse = Batch::new(Form::Sparse { transposed: true });
+    sparse.by_image.clear(PIXELS);
+    bytes.chunks(PIXELS).for_each(|image| sparse.by_image.push(image, scale));
+    sparse.by_image.transpose_into(&mut sparse.by_pixel);
+    (sparse.shift, sparse.labels) = (shift, vec![3, 0, 9, 3]);
+    let mut dense = Batch::new(Form::Dense);
+    dense.pixels = bytes.iter().map(|byte| f32::from(*byte) * scale - shift).collect();
+    dense.labels.clone_from(&sparse.labels);
+    for kind in [Kind::Mlp { hidden: vec![] }, Kind::Mlp { hidden: vec![12, 7] }] {
+        let ((a, all), (b, some)) = (direct(&kind, &dense), direct(&kind, &sparse));
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        for (all, some) in all.iter().zip(&some) {
+            let most = all.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            assert!(all.iter().zip(some).all(|(x, y)| (x - y).abs() < 1e-5 * most), "{kind:?}");
         }
     }
 }

@@ -1,0 +1,273 @@
+//! Convolution and pooling on planes: activations laid out (channels, height, width, images), the images of
+//! a batch side by side. So vectors run across images, no window is unfolded, and every sum has one order.
+
+use super::simd::leveled;
+use super::tiles::{Finish, Walk, product};
+
+/// The sizes of a convolution without padding, stride 1, with square windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Channels of the input.
+    pub channels: usize,
+    /// Of the input.
+    pub height: usize,
+    /// Of the input.
+    pub width: usize,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Of the window.
+    pub size: usize,
+}
+
+impl Sizes {
+    /// Height of the output.
+    pub fn out_height(self) -> usize {
+        self.height - self.size + 1
+    }
+
+    /// Width of the output.
+    pub fn out_width(self) -> usize {
+        self.width - self.size + 1
+    }
+
+    /// Pixels of an output channel.
+    pub fn positions(self) -> usize {
+        self.out_height() * self.out_width()
+    }
+
+    /// Numbers in a window.
+    pub fn window(self) -> usize {
+        self.channels * self.size * self.size
+    }
+
+    /// Numbers that come in for one image.
+    pub fn inputs(self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+/// A convolution of batches of one size: its tables.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    sizes: Sizes,
+    images: usize,
+    /// Over (channel, down, right).
+    forward: Walk,
+    /// Where the weights of each output begin.
+    outputs: Vec<u32>,
+    /// For the pixels of the input: over (output, down, right), as far as these positions exist. By first
+    /// and last step down and to the right.
+    backward: Vec<([usize; 4], Walk)>,
+    /// Where the weights of each channel begin within an output.
+    channels: Vec<u32>,
+    /// Over (column, image), for one row of the output.
+    weights: Walk,
+    /// Where the inputs of each weight of a window begin.
+    windows: Vec<u32>,
+}
+
+impl Conv {
+    /// The tables for batches of this size.
+    pub fn new(sizes: Sizes, images: usize) -> Self {
+        let Sizes { channels, height, width, outputs, size } = sizes;
+        let square = size * size;
+        let all = || (0..size).flat_map(|down| (0..size).map(move |right| (down, right)));
+        let inner = all()
+            .map(|(down, right)| ((down * size + right) as u32, ((down * width + right) * images) as u32));
+        let forward = Walk::new(channels, (square, height * width * images), inner.collect());
+        let windows = (0..channels).flat_map(|channel| {
+            all().map(move |(down, right)| (((channel * height + down) * width + right) * images) as u32)
+        });
+        let row = sizes.out_width() * images;
+        let mut conv = Self {
+            sizes,
+            images,
+            forward,
+            outputs: (0..outputs).map(|output| (output * sizes.window()) as u32).collect(),
+            backward: Vec::new(),
+            channels: (0..channels).map(|channel| (channel * square) as u32).collect(),
+            weights: Walk::new(1, (0, 0), (0..row).map(|k| (k as u32, (k * outputs) as u32)).collect()),
+            windows: windows.collect(),
+        };
+        for y in 0..height {
+            for x in 0..width {
+                let reach = conv.reach(y, x);
+                if conv.backward.iter().all(|(known, _)| *known != reach) {
+                    let walk = conv.back(reach);
+                    conv.backward.push((reach, walk));
+                }
+            }
+        }
+        conv
+    }
+
+    /// Its sizes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// The size of batches.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// First and last step down, and to the right, by which a pixel is seen from some position.
+    fn reach(&self, y: usize, x: usize) -> [usize; 4] {
+        let Sizes { size, .. } = self.sizes;
+        let of = |at: usize, positions: usize| ((at + 1).saturating_sub(positions), at.min(size - 1));
+        let ((first_down, last_down), (first_right, last_right)) =
+            (of(y, self.sizes.out_height()), of(x, self.sizes.out_width()));
+        [first_down, last_down, first_right, last_right]
+    }
+
+    /// From the position furthest up and to the left, which the last steps lead from.
+    fn back(&self, [first_down, last_down, first_right, last_right]: [usize; 4]) -> Walk {
+        let (size, width) = (self.sizes.size, self.sizes.out_width());
+        let steps = (first_down..=last_down)
+            .flat_map(|down| (first_right..=last_right).map(move |right| (down, right)));
+        let inner = steps.map(|(down, right)| {
+            let position = (last_down - down) * width + (last_right - right);
+            ((down * size + right) as u32, (position * self.images) as u32)
+        });
+        let strides = (self.sizes.window(), self.sizes.positions() * self.images);
+        Walk::new(self.sizes.outputs, strides, inner.collect())
+    }
+
+    /// y = x * w + b, and with `relu` what is negative becomes 0. `w` is (outputs, channels, size, size).
+    pub fn forward(&self, x: &[f32], w: &[f32], b: &[f32], relu: bool, y: &mut [f32]) {
+        let Sizes { width, .. } = self.sizes;
+        let (out_height, out_width) = (self.sizes.out_height(), self.sizes.out_width());
+        let plane = self.sizes.positions() * self.images;
+        for row in 0..out_height {
+            for column in 0..out_width {
+                let from = &x[(row * width + column) * self.images..];
+                let to = &mut y[(row * out_width + column) * self.images..];
+                let finish = Finish::Bias(b, relu);
+                product(&self.forward, w, &self.outputs, from, self.images, (to, plane), finish);
+            }
+        }
+    }
+
+    /// Gradient of the input from that of the output before its activation.
+    pub fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut [f32]) {
+        let Sizes { height, width, .. } = self.sizes;
+        let plane = height * width * self.images;
+        for y in 0..height {
+            for x in 0..width {
+                let reach = self.reach(y, x);
+                let Some((_, walk)) = self.backward.iter().find(|(known, _)| *known == reach) else {
+                    continue;
+                };
+                let [_, last_down, _, last_right] = reach;
+                let position = (y - last_down) * self.sizes.out_width() + (x - last_right);
+                let from = &dz[position * self.images..];
+                let to = &mut dx[(y * width + x) * self.images..];
+                product(walk, w, &self.channels, from, self.images, (to, plane), Finish::Write);
+            }
+        }
+    }
+
+    /// Gradients of the weights and, as sums over positions and images, of the bias. `scratch` holds at least
+    /// (positions, images, outputs) and (window, outputs) numbers: [`Conv::scratch`].
+    pub fn weight_gradient(
+        &self,
+        x: &[f32],
+        dz: &[f32],
+        dw: &mut [f32],
+        db: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let Sizes { width, outputs, .. } = self.sizes;
+        let row = self.sizes.out_width() * self.images;
+        let all = self.sizes.out_height() * row;
+        let (by_position, rest) = scratch.split_at_mut(all * outputs);
+        let by_window = &mut rest[..self.sizes.window() * outputs];
+        transpose(dz, all, by_position);
+        super::reduce::sum_rows_into(by_position, &mut db[..outputs]);
+        by_window.fill(0.0);
+        for y in 0..self.sizes.out_height() {
+            let from = &by_position[y * row * outputs..];
+            let x = &x[y * width * self.images..];
+            product(&self.weights, x, &self.windows, from, outputs, (by_window, outputs), Finish::GoOn);
+        }
+        transpose(by_window, outputs, dw);
+    }
+
+    /// Numbers of scratch that [`Conv::weight_gradient`] takes.
+    pub fn scratch(&self) -> usize {
+        (self.sizes.positions() * self.images + self.sizes.window()) * self.sizes.outputs
+    }
+}
+
+leveled! {
+/// (rows, columns) to (columns, rows), block by block so that reads and writes stay in the cache.
+pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let rows = matrix.len() / columns.max(1);
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (0..columns).step_by(BLOCK) {
+            let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
+            let mut block = [[0.0f32; BLOCK]; BLOCK];
+            for (i, block) in block.iter_mut().enumerate().take(high) {
+                let at = (top + i) * columns + left;
+                block[..wide].copy_from_slice(&matrix[at..at + wide]);
+            }
+            for j in 0..wide {
+                let at = (left + j) * rows + top;
+                for (to, row) in transposed[at..at + high].iter_mut().zip(&block) {
+                    *to = row[j];
+                }
+            }
+        }
+    }
+}
+}
+
+leveled! {
+/// The largest of each 2x2 window; a NaN wins, so that it is seen. `x` is (planes, height, width, images)
+/// with even height and width.
+pub fn pool(x: &[f32], width: usize, images: usize, y: &mut [f32]) {
+    let row = width * images;
+    for (pair, to) in x.chunks_exact(2 * row).zip(y.chunks_exact_mut(width / 2 * images)) {
+        let (above, below) = pair.split_at(row);
+        let windows = above.chunks_exact(2 * images).zip(below.chunks_exact(2 * images));
+        for ((above, below), to) in windows.zip(to.chunks_exact_mut(images)) {
+            let ((a, b), (c, d)) = (above.split_at(images), below.split_at(images));
+            for ((((to, a), b), c), d) in to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                let larger = |a: f32, b: f32| if b > a || (b.is_nan() && !a.is_nan()) { b } else { a };
+                *to = larger(larger(larger(*a, *b), *c), *d);
+            }
+        }
+    }
+}
+}
+
+leveled! {
+/// Gradient of [`pool`]: the first of the largest of a window, row by row, gets all of it.
+pub fn pool_gradient(x: &[f32], dy: &[f32], width: usize, images: usize, dx: &mut [f32]) {
+    let row = width * images;
+    let pairs = x.chunks_exact(2 * row).zip(dx.chunks_exact_mut(2 * row));
+    for ((x, dx), dy) in pairs.zip(dy.chunks_exact(width / 2 * images)) {
+        let ((above, below), (to_above, to_below)) = (x.split_at(row), dx.split_at_mut(row));
+        let windows = above.chunks_exact(2 * images).zip(below.chunks_exact(2 * images));
+        let to = to_above.chunks_exact_mut(2 * images).zip(to_below.chunks_exact_mut(2 * images));
+        for (((above, below), (to_above, to_below)), dy) in windows.zip(to).zip(dy.chunks_exact(images)) {
+            let ((a, b), (c, d)) = (above.split_at(images), below.split_at(images));
+            let ((da, db), (dc, dd)) = (to_above.split_at_mut(images), to_below.split_at_mut(images));
+            for i in 0..images {
+                let wins = |new: f32, old: f32| new > old || (new.is_nan() && !old.is_nan());
+                let (mut best, mut at) = (a[i], 0u32);
+                for (j, new) in [(1, b[i]), (2, c[i]), (3, d[i])] {
+                    let won = wins(new, best);
+                    best = if won { new } else { best };
+                    at = if won { j } else { at };
+                }
+                da[i] = if at == 0 { dy[i] } else { 0.0 };
+                db[i] = if at == 1 { dy[i] } else { 0.0 };
+                dc[i] = if at == 2 { dy[i] } else { 0.0 };
+                dd[i] = if at == 3 { dy[i] } else { 0.0 };
+            }
+        }
+    }
+}
+}
