@@ -113,6 +113,14 @@ pub enum StoreError {
         /// The trial.
         trial_id: String,
     },
+    /// Steps were told of a stage that is not in the database.
+    #[error("{} has no stage {stage}; it was taken out while it was trained; start again", path.display())]
+    UnknownStage {
+        /// The database.
+        path: PathBuf,
+        /// The stage's number.
+        stage: u64,
+    },
     /// A number that SQLite can't hold.
     #[error("{} can't hold the number {number}: it is above 2^63 - 1", path.display())]
     TooLarge {
@@ -148,7 +156,8 @@ impl StoreError {
             | Self::Corrupt { .. }
             | Self::Io { .. }
             | Self::Sqlite { .. }
-            | Self::UnknownTrial { .. } => false,
+            | Self::UnknownTrial { .. }
+            | Self::UnknownStage { .. } => false,
         }
     }
 
@@ -158,6 +167,7 @@ impl StoreError {
         match fault.into() {
             Fault::Sql(error) => from_sql(path, error),
             Fault::UnknownTrial(trial_id) => Self::UnknownTrial { path, trial_id },
+            Fault::UnknownStage(stage) => Self::UnknownStage { path, stage },
             Fault::TooLarge(number) => Self::TooLarge { path, number },
         }
     }
@@ -180,6 +190,7 @@ impl StoreError {
 pub(crate) enum Fault {
     Sql(sqlx::Error),
     UnknownTrial(String),
+    UnknownStage(u64),
     TooLarge(u64),
 }
 

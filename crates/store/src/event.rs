@@ -1,13 +1,15 @@
 //! What training told, into the database. A trial that is done or has diverged stays as it is, whatever
-//! comes after.
+//! comes after. Each event is one call of SQLite, of several statements where need be: the way to its
+//! thread and back costs more than they do.
 
 use spec::event::{Event, Outcome};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteQueryResult;
 
 use crate::error::Fault;
-use crate::metrics::Pending;
 use crate::register::integer;
+use crate::stage;
+use crate::steps::Pending;
+use crate::trials::{check, json};
 
 /// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed
 /// any more.
@@ -16,93 +18,84 @@ pub(crate) async fn write(
     batch: &[Event],
     environment: i64,
 ) -> Result<Vec<String>, Fault> {
-    let mut superseded = Vec::new();
+    check(connection, batch).await?;
+    let mut given_up = Vec::new();
     let mut pending = Pending::default();
     for event in batch {
+        if let Event::Steps { stage, rows, evaluated } = event {
+            pending.add(*stage, rows, evaluated);
+            continue;
+        }
+        pending.write(connection).await?;
         match event {
-            Event::Steps { trial_id, rows } => pending.add(trial_id, rows),
-            Event::Started { trial_id, step, at } => {
-                pending.write(connection).await?;
-                started(connection, trial_id, integer(*step)?, *at, environment).await?;
+            Event::Started { trial_ids, step, at } => {
+                stage::started(connection, trial_ids, *step, *at, environment).await?;
             }
-            Event::Checkpoint { trial_id, step, file, at } => {
-                pending.write(connection).await?;
-                checkpoint(connection, trial_id, integer(*step)?, file, *at, &mut superseded).await?;
+            Event::Stage { stage, first, trial_ids } => {
+                stage::begun(connection, *stage, *first, trial_ids).await?;
+            }
+            Event::Checkpoint { trial_ids, step, file, at } => {
+                given_up.extend(checkpoint(connection, trial_ids, *step, file, *at).await?);
+                // Of no use where all its trials are over.
+                given_up.push(file.clone());
             }
             Event::Ended { trial_id, outcome, at } => {
-                pending.write(connection).await?;
-                ended(connection, trial_id, outcome, *at, &mut superseded).await?;
+                given_up.extend(ended(connection, trial_id, outcome, *at).await?);
             }
+            Event::Steps { .. } => {}
         }
     }
     pending.write(connection).await?;
-    Ok(superseded)
+    superseded(connection, given_up).await
 }
 
-async fn started(
-    connection: &mut SqliteConnection,
-    trial_id: &str,
-    step: i64,
-    at: i64,
-    environment: i64,
-) -> Result<(), Fault> {
-    let sql = "
-        UPDATE trials SET
-            status = 'running', attempts = attempts + 1, environment_id = ?2,
-            started_at = coalesce(started_at, ?3), finished_at = NULL, error = NULL, steps_done = ?4
-        WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')";
-    let query = sqlx::query(sql).bind(trial_id).bind(environment).bind(at).bind(step);
-    let updated = query.execute(&mut *connection).await?;
-    if is_open(connection, trial_id, updated).await? {
-        let sql = "DELETE FROM metrics WHERE trial_id = ? AND step >= ?";
-        sqlx::query(sql).bind(trial_id).bind(step).execute(connection).await?;
-    }
-    Ok(())
-}
-
+/// Gives the files from which the trials would have gone on before.
 async fn checkpoint(
     connection: &mut SqliteConnection,
-    trial_id: &str,
-    step: i64,
+    trial_ids: &[String],
+    step: u64,
     file: &str,
     at: i64,
-    superseded: &mut Vec<String>,
-) -> Result<(), Fault> {
-    let sql = "SELECT file FROM checkpoints WHERE trial_id = ?";
-    let older: Option<String> =
-        sqlx::query_scalar(sql).bind(trial_id).fetch_optional(&mut *connection).await?;
+) -> Result<Vec<String>, Fault> {
     let sql = "
+        DELETE FROM checkpoints WHERE trial_id IN (SELECT value FROM json_each(?1)) RETURNING file;
         INSERT INTO checkpoints (trial_id, step, file, created_at)
-        SELECT trial_id, ?2, ?3, ?4 FROM trials WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')
-        ON CONFLICT (trial_id) DO UPDATE SET
-            step = excluded.step, file = excluded.file, created_at = excluded.created_at";
-    let query = sqlx::query(sql).bind(trial_id).bind(step).bind(file).bind(at);
-    let inserted = query.execute(&mut *connection).await?;
-    if is_open(connection, trial_id, inserted).await? {
-        superseded.extend(older.filter(|older| older != file));
-        // The same name may have been used by an attempt before.
-        superseded.retain(|name| name != file);
-    } else {
-        superseded.push(file.to_owned());
-    }
-    Ok(())
+        SELECT trial_id, ?2, ?3, ?4 FROM trials
+        WHERE trial_id IN (SELECT value FROM json_each(?1)) AND status NOT IN ('done', 'diverged')";
+    let query = sqlx::query_scalar(sql).bind(json(trial_ids)).bind(integer(step)?).bind(file).bind(at);
+    Ok(query.fetch_all(connection).await?)
 }
 
+/// What follows every end: the trial takes no part in what its stage is told from now on, and where it is
+/// over it needs no checkpoint.
+macro_rules! after_end {
+    () => {
+        "DELETE FROM trial_stages WHERE trial_id = ?1
+            AND first_step >= (SELECT steps_done FROM trials WHERE trial_id = ?1);
+        UPDATE trial_stages SET end_step = t.steps_done FROM trials AS t
+        WHERE t.trial_id = ?1 AND trial_stages.trial_id = ?1 AND end_step > t.steps_done;
+        DELETE FROM checkpoints WHERE trial_id = ?1 AND EXISTS (
+            SELECT 1 FROM trials WHERE trial_id = ?1 AND status IN ('done', 'diverged')
+        ) RETURNING file"
+    };
+}
+
+/// Gives the file from which the trial would have gone on.
 async fn ended(
     connection: &mut SqliteConnection,
     trial_id: &str,
     outcome: &Outcome,
     at: i64,
-    superseded: &mut Vec<String>,
-) -> Result<(), Fault> {
+) -> Result<Vec<String>, Fault> {
     let query = match outcome {
-        Outcome::Done(results) => sqlx::query(
+        Outcome::Done(results) => sqlx::query_scalar(concat!(
             "UPDATE trials SET
                 status = 'done', finished_at = ?2, steps_done = steps, final_train_loss = ?3,
                 final_valid_loss = ?4, valid_accuracy = ?5, test_loss = ?6, test_accuracy = ?7, digest = ?8,
                 weights_hash = ?9
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')",
-        )
+            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
+            after_end!(),
+        ))
         .bind(trial_id)
         .bind(at)
         .bind(results.train_loss)
@@ -112,53 +105,46 @@ async fn ended(
         .bind(results.test_accuracy)
         .bind(&results.digest)
         .bind(&results.weights_hash),
-        Outcome::Diverged { at: step, loss, digest } => sqlx::query(
+        // Trials that share its steps may have gone further by now.
+        Outcome::Diverged { at: step, loss, digest } => sqlx::query_scalar(concat!(
             "UPDATE trials SET
-                status = 'diverged', finished_at = ?2, diverged_at = ?3, diverged_loss = ?4, digest = ?5
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')",
-        )
+                status = 'diverged', finished_at = ?2, diverged_at = ?3, diverged_loss = ?4, digest = ?5,
+                steps_done = min(steps_done, ?3 + 1)
+            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
+            after_end!(),
+        ))
         .bind(trial_id)
         .bind(at)
         .bind(integer(*step)?)
         .bind(*loss)
         .bind(digest),
-        Outcome::Failed { reason } => sqlx::query(
+        Outcome::Failed { reason } => sqlx::query_scalar(concat!(
             "UPDATE trials SET status = 'failed', finished_at = ?2, error = ?3
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')",
-        )
+            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
+            after_end!(),
+        ))
         .bind(trial_id)
         .bind(at)
         .bind(reason),
-        Outcome::Stopped { steps } => sqlx::query(
+        Outcome::Stopped { steps } => sqlx::query_scalar(concat!(
             "UPDATE trials SET status = 'stopped', steps_done = ?2
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged')",
-        )
+            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
+            after_end!(),
+        ))
         .bind(trial_id)
         .bind(integer(*steps)?),
     };
-    let updated = query.execute(&mut *connection).await?;
-    let open = is_open(connection, trial_id, updated).await?;
-    if open && matches!(outcome, Outcome::Done(_) | Outcome::Diverged { .. }) {
-        let sql = "DELETE FROM checkpoints WHERE trial_id = ? RETURNING file";
-        let files: Vec<String> = sqlx::query_scalar(sql).bind(trial_id).fetch_all(connection).await?;
-        superseded.extend(files);
-    }
-    Ok(())
+    Ok(query.fetch_all(connection).await?)
 }
 
-/// Whether a change reached the trial; not, where that is over already.
-///
-/// # Errors
-/// There is no such trial.
-pub(crate) async fn is_open(
-    connection: &mut SqliteConnection,
-    trial_id: &str,
-    change: SqliteQueryResult,
-) -> Result<bool, Fault> {
-    if change.rows_affected() > 0 {
-        return Ok(true);
+/// Of files that trials gave up those from which no other goes on, each once.
+async fn superseded(connection: &mut SqliteConnection, given_up: Vec<String>) -> Result<Vec<String>, Fault> {
+    if given_up.is_empty() {
+        return Ok(given_up);
     }
-    let sql = "SELECT count(*) FROM trials WHERE trial_id = ?";
-    let known: i64 = sqlx::query_scalar(sql).bind(trial_id).fetch_one(connection).await?;
-    if known == 0 { Err(Fault::UnknownTrial(trial_id.to_owned())) } else { Ok(false) }
+    let sql = "
+        SELECT value FROM json_each(?)
+        WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE file = value)
+        GROUP BY value ORDER BY min(key)";
+    Ok(sqlx::query_scalar(sql).bind(json(&given_up)).fetch_all(connection).await?)
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use spec::event::StepRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
@@ -10,7 +9,7 @@ use crate::connection::connect_to_read;
 use crate::error::StoreError;
 use crate::files;
 use crate::query::{self, Table};
-use crate::rows::{Environment, RunRow, Status, TrialRow};
+use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::schema::{self, Schema};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
@@ -113,14 +112,14 @@ impl Reader {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn steps(&mut self, trial_id: &str) -> Result<Vec<StepRow>, StoreError> {
+    pub async fn steps(&mut self, trial_id: &str) -> Result<Vec<MetricRow>, StoreError> {
         let sql = "
             SELECT step, lr, train_loss, valid_loss, grad_norm FROM metrics WHERE trial_id = ?
             ORDER BY step";
         let found = sqlx::query_as(sql).bind(trial_id).fetch_all(&mut self.connection).await;
         let rows: Vec<Stored> = found.map_err(|error| StoreError::at(&self.path, error))?;
         let nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
-        let steps = rows.into_iter().map(|(step, lr, train_loss, valid_loss, grad_norm)| StepRow {
+        let steps = rows.into_iter().map(|(step, lr, train_loss, valid_loss, grad_norm)| MetricRow {
             step,
             lr: nan(lr),
             train_loss: nan(train_loss),
@@ -128,6 +127,16 @@ impl Reader {
             grad_norm: nan(grad_norm),
         });
         Ok(steps.collect())
+    }
+
+    /// What a sweep saved by sharing steps; `None` where there is no such sweep.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn sharing(&mut self, sweep: &str) -> Result<Option<Sharing>, StoreError> {
+        let sql = "SELECT trials, steps_asked, steps_trained FROM sharing WHERE sweep = ?";
+        let found = sqlx::query_as(sql).bind(sweep).fetch_optional(&mut self.connection).await;
+        found.map_err(|error| StoreError::at(&self.path, error))
     }
 
     /// Runs one SELECT, PRAGMA or EXPLAIN.

@@ -66,6 +66,32 @@ pub struct Unfinished {
     pub checkpoint: Option<(String, u64)>,
 }
 
+/// One step of a trial.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MetricRow {
+    /// The update, from 0.
+    pub step: u64,
+    /// The lr it used.
+    pub lr: f64,
+    /// Loss of its batch, before the update.
+    pub train_loss: f64,
+    /// Validation loss after the update, where it was evaluated and is not NaN.
+    pub valid_loss: Option<f64>,
+    /// Global 2-norm of the gradient, before clipping.
+    pub grad_norm: f64,
+}
+
+/// What trials of a sweep saved by sharing steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sharing {
+    /// Trials, each once, however many cells ask for it.
+    pub trials: u64,
+    /// Steps that these have so far, as if each had been trained alone.
+    pub steps_asked: u64,
+    /// Steps that were trained for them.
+    pub steps_trained: u64,
+}
+
 /// One run that a sweep asks for, with its result.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct RunRow {

@@ -1,9 +1,14 @@
 //! SQL as text: statements for many rows, and what kind of statement a person wrote.
 
+/// `VALUES (?, …), (?, …) …`.
+pub(crate) fn values(columns: usize, rows: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    format!("VALUES {}", vec![row; rows].join(", "))
+}
+
 /// `HEAD VALUES (?, …), (?, …) … TAIL`.
 pub(crate) fn insert(head: &str, columns: usize, rows: usize, tail: &str) -> String {
-    let row = format!("({})", vec!["?"; columns].join(", "));
-    format!("{head} VALUES {} {tail}", vec![row; rows].join(", "))
+    format!("{head} {} {tail}", values(columns, rows))
 }
 
 /// What stands against running a text as one query that only reads.

@@ -10,7 +10,7 @@ use crate::connection::{Access, connect, connect_to_read};
 use crate::error::{Fault, StoreError};
 use crate::lock::{self, Lock};
 use crate::rows::{Environment, Unfinished};
-use crate::{event, files, register, schema};
+use crate::{event, files, register, schema, stage};
 
 /// A sweep database, open for writing. There is one at a time.
 #[derive(Debug)]
@@ -88,13 +88,22 @@ impl Store {
         self.end(outcome).await
     }
 
+    /// A number from which on no stage is numbered yet.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn next_stage(&mut self) -> Result<u64, StoreError> {
+        let next = stage::next(&mut self.connection).await;
+        next.map_err(|error| StoreError::at(&self.path, error))
+    }
+
     /// Names of all checkpoint files that an unfinished trial may go on from, of whatever sweep. Other
     /// files in the folder of checkpoints are left over from a kill.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn checkpoint_files(&mut self) -> Result<Vec<String>, StoreError> {
-        let files = sqlx::query_scalar("SELECT file FROM checkpoints ORDER BY file");
+        let files = sqlx::query_scalar("SELECT DISTINCT file FROM checkpoints ORDER BY file");
         files.fetch_all(&mut self.connection).await.map_err(|error| StoreError::at(&self.path, error))
     }
 
@@ -167,9 +176,10 @@ mod tests {
 
     use super::*;
 
-    async fn store(dir: &Path) -> (Store, String, i64) {
+    /// A store in which stage 1 has begun.
+    async fn store(dir: &Path) -> (Store, i64) {
         let text = "{name: x, data: {dataset: digits, batch_size: 50}, model: {kind: mlp, hidden: [8]}, \
-             optimizer: {kind: sgd}, budget: {steps: 9}, lr: 0.1, schedules: {a: {kind: constant}}}";
+             optimizer: {kind: sgd}, budget: {steps: 10000}, lr: 0.1, schedules: {a: {kind: constant}}}";
         let spec = spec::read(text, "x").expect("a good sweep file");
         let plan = spec::plan(&spec).expect("a plan");
         let mut store = Store::open(dir).await.expect("a store");
@@ -184,7 +194,10 @@ mod tests {
             os: String::new(),
         };
         let environment = store.environment(&environment).await.expect("a number");
-        (store, plan.trials[0].id.clone(), environment)
+        let trial_ids = vec![plan.trials[0].id.clone()];
+        let begin = [Event::Stage { stage: 1, first: 0, trial_ids }];
+        store.write(&begin, environment).await.expect("written");
+        (store, environment)
     }
 
     async fn rows(store: &mut Store) -> i64 {
@@ -192,9 +205,9 @@ mod tests {
         count.expect("readable")
     }
 
-    fn batch(trial_id: &str, steps: std::ops::Range<u64>) -> Vec<Event> {
-        let row = |step| StepRow { step, lr: 0.1, train_loss: 1.0, valid_loss: None, grad_norm: 1.0 };
-        vec![Event::Steps { trial_id: trial_id.to_owned(), rows: steps.map(row).collect() }]
+    fn batch(steps: std::ops::Range<u64>) -> Vec<Event> {
+        let row = |step| StepRow { step, lr: 0.1, train_loss: 1.0, grad_norm: 1.0 };
+        vec![Event::Steps { stage: 1, rows: steps.map(row).collect(), evaluated: Vec::new() }]
     }
 
     async fn allow_pages(store: &mut Store, pages: &'static str) {
@@ -204,16 +217,16 @@ mod tests {
     #[tokio::test]
     async fn after_a_full_disk_the_store_is_whole_and_goes_on() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (mut store, id, environment) = store(dir.path()).await;
-        store.write(&batch(&id, 0..10), environment).await.expect("written");
+        let (mut store, environment) = store(dir.path()).await;
+        store.write(&batch(0..10), environment).await.expect("written");
         allow_pages(&mut store, "PRAGMA max_page_count = 1").await;
         for _ in 0..3 {
-            let error = store.write(&batch(&id, 10..10_000), environment).await.expect_err("no room");
+            let error = store.write(&batch(10..10_000), environment).await.expect_err("no room");
             assert!(matches!(error, StoreError::Full { .. }) && !error.is_users_mistake(), "{error}");
             assert_eq!(rows(&mut store).await, 10);
         }
         allow_pages(&mut store, "PRAGMA max_page_count = 1000000").await;
-        store.write(&batch(&id, 10..10_000), environment).await.expect("there is room again");
+        store.write(&batch(10..10_000), environment).await.expect("there is room again");
         assert_eq!(rows(&mut store).await, 10_000);
         store.close().await.expect("closed");
         let mut reader = crate::Reader::open(dir.path()).await.expect("a store");
@@ -224,12 +237,12 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_is_cancelled_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (mut store, id, environment) = store(dir.path()).await;
+        let (mut store, environment) = store(dir.path()).await;
         // However far it comes before its future is dropped.
         for patience in 0..40 {
             let before = rows(&mut store).await;
             let range = 100 * patience..100 * patience + 100;
-            let events = batch(&id, range);
+            let events = batch(range);
             let outcome = {
                 let mut write = std::pin::pin!(store.write(&events, environment));
                 let mut polls = 0;
@@ -259,13 +272,13 @@ mod tests {
     #[tokio::test]
     async fn another_program_with_the_lock_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (mut store, id, environment) = store(dir.path()).await;
+        let (mut store, environment) = store(dir.path()).await;
         let mut other = connect(&store.path, Access::Write).await.expect("a connection");
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("locked");
         sqlx::raw_sql("PRAGMA busy_timeout = 10").execute(&mut store.connection).await.expect("impatient");
-        let error = store.write(&batch(&id, 0..10), environment).await.expect_err("locked");
+        let error = store.write(&batch(0..10), environment).await.expect_err("locked");
         assert!(matches!(error, StoreError::Locked { .. }) && !error.is_users_mistake(), "{error}");
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("free");
-        store.write(&batch(&id, 0..10), environment).await.expect("written");
+        store.write(&batch(0..10), environment).await.expect("written");
     }
 }

@@ -23,16 +23,16 @@ async fn a_cut_at_any_moment_keeps_what_was_written() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    store.write(&[started(id, 0)], environment).await.expect("written");
+    store.write(&[started(&[id], 0), stage(1, 0, &[id])], environment).await.expect("written");
     for step in 0..20 {
-        store.write(&[steps(id, step..step + 1)], environment).await.expect("written");
+        store.write(&[steps(1, step..step + 1)], environment).await.expect("written");
         let copy = snapshot(dir.path());
         // Reading first, as people do after a crash: the log is still to be taken in.
         let mut reader = Reader::open(copy.path()).await.expect("readable");
         assert_eq!(reader.steps(id).await.expect("rows").len(), usize::try_from(step).expect("small") + 1);
         is_whole(copy.path()).await;
         let mut again = Store::open(copy.path()).await.expect("writable");
-        again.write(&[started(id, step)], environment).await.expect("written");
+        again.write(&[started(&[id], step)], environment).await.expect("written");
         again.close().await.expect("closed");
         // After closing, the one file has it all.
         let alone = tempfile::tempdir().expect("a folder");
@@ -50,11 +50,14 @@ async fn a_torn_log_loses_the_transaction_that_it_tore_only() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    store.write(&[started(id, 0), steps(id, 0..5)], environment).await.expect("written");
+    store
+        .write(&[started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..5)], environment)
+        .await
+        .expect("written");
     let log = dir.path().join("sweep.db-wal");
     let length = |path: &Path| path.metadata().expect("a log").len();
     let before = length(&log);
-    store.write(&[steps(id, 5..10)], environment).await.expect("written");
+    store.write(&[steps(1, 5..10)], environment).await.expect("written");
     let after = length(&log);
     assert!(before < after);
     for cut in (before..after).step_by(500) {
@@ -74,9 +77,12 @@ async fn a_reader_sees_whole_batches_while_the_store_writes() {
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
-    store.write(&[started(id, 0), steps(id, 0..10)], environment).await.expect("written");
+    store
+        .write(&[started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..10)], environment)
+        .await
+        .expect("written");
     assert_eq!(reader.steps(id).await.expect("rows").len(), 10);
-    store.write(&[steps(id, 10..20), ended(id, done(1.0))], environment).await.expect("written");
+    store.write(&[steps(1, 10..20), ended(id, done(1.0))], environment).await.expect("written");
     assert_eq!(reader.steps(id).await.expect("rows").len(), 20);
     // Closing does not wait for readers, not even for one in the middle of a transaction.
     let mut shell = shell(dir.path()).await;
@@ -95,7 +101,10 @@ async fn a_dropped_store_can_be_opened_again() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    store.write(&[started(id, 0), steps(id, 0..10)], environment).await.expect("written");
+    store
+        .write(&[started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..10)], environment)
+        .await
+        .expect("written");
     drop(store);
     let mut store = Store::open(dir.path()).await.expect("a store");
     assert_eq!(store.unfinished("small").await.expect("rows").len(), 8);

@@ -1,6 +1,6 @@
 //! What sweeps ask for, and what becomes of their trials.
 
-use spec::event::{Event, Outcome};
+use spec::event::Outcome;
 use store::{Reader, Status, Store};
 
 use crate::support::*;
@@ -38,7 +38,7 @@ async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials() {
     let plan_before = small();
     let (mut store, environment) = store_with(dir.path(), &plan_before).await;
     let id = &plan_before.trials[0].id;
-    let events = [started(id, 0), steps(id, 0..20), ended(id, done(1.0))];
+    let events = [started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..20), ended(id, done(1.0))];
     store.write(&events, environment).await.expect("written");
     let text =
         sweep_file("small", "1", "[0.1]", &["linear: {kind: linear, to: 0}", "constant: {kind: constant}"]);
@@ -89,13 +89,16 @@ async fn a_trial_lives_from_queued_to_done() {
     let id = &trial.id;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
 
-    store.write(&[started(id, 0), steps(id, 0..7)], environment).await.expect("written");
+    store
+        .write(&[started(&[id], 0), stage(7, 0, &[id]), steps(7, 0..7)], environment)
+        .await
+        .expect("written");
     let row = reader.trial(id).await.expect("readable").expect("known");
     assert_eq!((row.status, row.steps_done, row.attempts), (Status::Running, 7, 1));
     assert_eq!((row.started_at, row.finished_at), (Some(1_000), None));
     assert_eq!(row.environment, Some(crate::support::environment()));
 
-    store.write(&[steps(id, 7..20), ended(id, done(1.25))], environment).await.expect("written");
+    store.write(&[steps(7, 7..20), ended(id, done(1.25))], environment).await.expect("written");
     let row = reader.trial(id).await.expect("readable").expect("known");
     assert_eq!((row.status, row.steps, row.steps_done), (Status::Done, 20, 20));
     assert_eq!((row.final_train_loss, row.final_valid_loss), (Some(0.5), Some(1.25)));
@@ -109,7 +112,7 @@ async fn a_trial_lives_from_queued_to_done() {
     let again = spec::json::trial(&row.schedule, &row.config, row.seed).expect("a trial");
     assert_eq!(&again.id, id);
     let stored = reader.steps(id).await.expect("rows");
-    assert_eq!(stored, (0..20).map(|step| crate::support::row(step, 2.0)).collect::<Vec<_>>());
+    assert_eq!(stored, (0..20).map(|step| metric_row(step, 2.0, None)).collect::<Vec<_>>());
     assert_eq!(store.unfinished("small").await.expect("rows").len(), 7);
     store.close().await.expect("closed");
     assert_eq!(reader.trial("unknown").await.expect("readable"), None);
@@ -136,27 +139,26 @@ async fn taking_a_trial_up_again_voids_the_steps_from_there_on() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    let events = [started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8"), steps(id, 8..13)];
+    let events =
+        [started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..8), checkpoint(&[id], 8, "a-8"), steps(1, 8..13)];
     store.write(&events, environment).await.expect("written");
     let unfinished = store.unfinished("small").await.expect("rows");
     assert_eq!(unfinished[0].checkpoint, Some(("a-8".into(), 8)));
 
-    store.write(&[started(id, 8), steps(id, 8..10)], environment).await.expect("written");
+    store
+        .write(&[started(&[id], 8), stage(2, 8, &[id]), steps(2, 8..10)], environment)
+        .await
+        .expect("written");
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let stored = reader.steps(id).await.expect("rows");
     assert_eq!(stored.iter().map(|row| row.step).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
     let row = reader.trial(id).await.expect("readable").expect("known");
     assert_eq!((row.steps_done, row.attempts, row.started_at), (10, 2, Some(1_000)));
 
-    // A row that comes twice replaces the first.
-    let twice = Event::Steps { trial_id: id.clone(), rows: vec![row_with_loss(9)] };
-    store.write(&[twice], environment).await.expect("written");
+    // A row that comes twice stays as it came first: a trial that is over may share it.
+    store.write(&[rows(2, vec![step_row(9, 7.0)])], environment).await.expect("written");
     let stored = reader.steps(id).await.expect("rows");
-    assert_eq!((stored.len(), stored[9].train_loss), (10, 7.0));
-}
-
-fn row_with_loss(step: u64) -> spec::event::StepRow {
-    row(step, 7.0)
+    assert_eq!((stored.len(), stored[9].train_loss), (10, 2.0));
 }
 
 /// Where a checkpoint can't be read, the trial starts over; the checkpoint is of no use until the new
@@ -167,15 +169,29 @@ async fn a_checkpoint_ahead_of_the_steps_is_not_offered() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    let events = [started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8"), started(id, 0), steps(id, 0..3)];
+    let events = [
+        started(&[id], 0),
+        stage(1, 0, &[id]),
+        steps(1, 0..8),
+        checkpoint(&[id], 8, "a-8"),
+        started(&[id], 0),
+        stage(2, 0, &[id]),
+        steps(2, 0..3),
+    ];
     assert_eq!(store.write(&events, environment).await.expect("written"), Vec::<String>::new());
     assert_eq!(store.unfinished("small").await.expect("rows")[0].checkpoint, None);
     // The new attempt writes a file of the same name, which must stay.
-    let superseded = store.write(&[steps(id, 3..8), checkpoint(id, 8, "a-8")], environment).await;
+    let superseded = store.write(&[steps(2, 3..8), checkpoint(&[id], 8, "a-8")], environment).await;
     assert_eq!(superseded.expect("written"), Vec::<String>::new());
     let unfinished = store.unfinished("small").await.expect("rows");
     assert_eq!(unfinished[0].checkpoint, Some(("a-8".into(), 8)));
-    let events = [checkpoint(id, 9, "a-9"), started(id, 0), steps(id, 0..8), checkpoint(id, 8, "a-8")];
+    let events = [
+        checkpoint(&[id], 9, "a-9"),
+        started(&[id], 0),
+        stage(3, 0, &[id]),
+        steps(3, 0..8),
+        checkpoint(&[id], 8, "a-8"),
+    ];
     assert_eq!(store.write(&events, environment).await.expect("written"), ["a-9"]);
 }
 
@@ -185,10 +201,16 @@ async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
-    let first = [started(a, 0), steps(a, 0..5), checkpoint(a, 5, "a-5"), checkpoint(b, 0, "b-0")];
+    let first = [
+        started(&[a], 0),
+        stage(1, 0, &[a]),
+        steps(1, 0..5),
+        checkpoint(&[a], 5, "a-5"),
+        checkpoint(&[b], 0, "b-0"),
+    ];
     assert_eq!(store.write(&first, environment).await.expect("written"), Vec::<String>::new());
     assert_eq!(store.checkpoint_files().await.expect("names"), ["a-5", "b-0"]);
-    let second = [steps(a, 5..9), checkpoint(a, 7, "a-7"), checkpoint(a, 9, "a-9")];
+    let second = [steps(1, 5..9), checkpoint(&[a], 7, "a-7"), checkpoint(&[a], 9, "a-9")];
     assert_eq!(store.write(&second, environment).await.expect("written"), ["a-5", "a-7"]);
     let stopped = [ended(a, Outcome::Stopped { steps: 9 }), ended(b, failed())];
     assert_eq!(store.write(&stopped, environment).await.expect("written"), Vec::<String>::new());
@@ -196,12 +218,18 @@ async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end() {
     assert_eq!(unfinished[0].checkpoint, Some(("a-9".into(), 9)));
     assert_eq!(unfinished[1].checkpoint, Some(("b-0".into(), 0)));
 
-    let last =
-        [started(a, 9), steps(a, 9..20), ended(a, done(1.0)), started(b, 0), ended(b, diverged(3, 1e9))];
+    let last = [
+        started(&[a], 9),
+        stage(2, 9, &[a]),
+        steps(2, 9..20),
+        ended(a, done(1.0)),
+        started(&[b], 0),
+        ended(b, diverged(3, 1e9)),
+    ];
     assert_eq!(store.write(&last, environment).await.expect("written"), ["a-9", "b-0"]);
     assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
     // One that comes too late is of no use either.
-    assert_eq!(store.write(&[checkpoint(a, 20, "a-20")], environment).await.expect("written"), ["a-20"]);
+    assert_eq!(store.write(&[checkpoint(&[a], 20, "a-20")], environment).await.expect("written"), ["a-20"]);
     assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
 }
 
@@ -212,11 +240,12 @@ async fn failed_and_stopped_trials_are_taken_up_again() {
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
     let events = [
-        started(a, 0),
-        steps(a, 0..4),
+        started(&[a, b], 0),
+        stage(1, 0, &[a]),
+        stage(2, 0, &[b]),
+        steps(1, 0..4),
         ended(a, failed()),
-        started(b, 0),
-        steps(b, 0..6),
+        steps(2, 0..6),
         ended(b, Outcome::Stopped { steps: 6 }),
     ];
     store.write(&events, environment).await.expect("written");
@@ -228,7 +257,7 @@ async fn failed_and_stopped_trials_are_taken_up_again() {
     assert_eq!((row.status, row.steps_done, row.finished_at), (Status::Stopped, 6, None));
     assert_eq!(store.unfinished("small").await.expect("rows").len(), 8);
 
-    store.write(&[started(a, 0)], environment).await.expect("written");
+    store.write(&[started(&[a], 0)], environment).await.expect("written");
     let row = reader.trial(a).await.expect("readable").expect("known");
     assert_eq!((row.status, row.error, row.steps_done), (Status::Running, None, 0));
     assert_eq!((row.finished_at, row.attempts), (None, 2));
@@ -242,21 +271,30 @@ async fn a_finished_trial_is_never_overwritten() {
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
     let events = [
-        started(a, 0),
-        steps(a, 0..20),
+        started(&[a], 0),
+        stage(1, 0, &[a]),
+        steps(1, 0..20),
         ended(a, done(1.0)),
-        started(b, 0),
-        steps(b, 0..4),
+        started(&[b], 0),
+        stage(2, 0, &[b]),
+        steps(2, 0..4),
         ended(b, diverged(3, f64::INFINITY)),
     ];
     store.write(&events, environment).await.expect("written");
     assert_eq!(store.unfinished("small").await.expect("rows").len(), 6);
     let everything = "SELECT * FROM trials JOIN metrics USING (trial_id) ORDER BY trial_id, step";
     let before = query(dir.path(), everything).await;
-    for id in [a, b] {
-        let late = Event::Steps { trial_id: id.clone(), rows: vec![row(2, 9.0), row(30, 9.0)] };
+    for (id, number) in [(a, 1), (b, 2)] {
+        let late = [2, 4, 30].map(|step| step_row(step, 9.0));
         let outcomes = [done(7.0), diverged(1, 2.0), failed(), Outcome::Stopped { steps: 1 }];
-        let mut events = vec![started(id, 0), late];
+        let mut events = vec![
+            rows(number, late.to_vec()),
+            evaluated(number, id, 2, 9.0),
+            started(&[id], 0),
+            stage(number + 10, 0, &[id]),
+            rows(number + 10, late.to_vec()),
+            evaluated(number + 10, id, 2, 9.0),
+        ];
         events.extend(outcomes.map(|outcome| ended(id, outcome)));
         store.write(&events, environment).await.expect("written");
     }
@@ -269,19 +307,32 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
-    for unknown in [started("unknown", 0), steps("unknown", 0..1), checkpoint("unknown", 0, "file")] {
-        let error = store.write(&[started(id, 0), steps(id, 0..3), unknown], environment).await;
-        let error = error.expect_err("there is no such trial");
-        assert!(error.to_string().contains("unknown"), "{error}");
+    for (unknown, name) in [
+        (started(&[id, "unknown"], 0), "trial unknown"),
+        (stage(2, 0, &["unknown", id]), "trial unknown"),
+        (evaluated(1, "unknown", 0, 1.0), "trial unknown"),
+        (checkpoint(&["unknown"], 0, "file"), "trial unknown"),
+        (ended("unknown", failed()), "trial unknown"),
+        (steps(99, 0..1), "stage 99"),
+    ] {
+        let events = [started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..3), unknown];
+        let error = store.write(&events, environment).await.expect_err(name);
+        assert!(error.to_string().contains(name), "{error}");
         assert!(!error.is_users_mistake());
     }
-    let too_large = Event::Started { trial_id: id.clone(), step: u64::MAX, at: 0 };
-    store.write(&[started(id, 0), too_large], environment).await.expect_err("SQLite has 63 bits");
+    for too_large in [stage(1 << 63, 0, &[id]), stage(1, 1 << 63, &[id])] {
+        store.write(&[started(&[id], 0), too_large], environment).await.expect_err("SQLite has 63 bits");
+    }
     // No such environment: the database itself refuses.
-    store.write(&[started(id, 0)], environment + 1).await.expect_err("a foreign key");
+    store.write(&[started(&[id], 0)], environment + 1).await.expect_err("a foreign key");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM trials WHERE status <> 'queued'").await, 0);
-    assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 0);
-    store.write(&[started(id, 0), steps(id, 0..3)], environment).await.expect("written");
+    for table in ["metrics", "steps", "stages", "trial_stages", "evaluations", "checkpoints"] {
+        assert_eq!(count(dir.path(), &format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+    }
+    store
+        .write(&[started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..3)], environment)
+        .await
+        .expect("written");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 3);
     store.close().await.expect("closed");
     is_whole(dir.path()).await;

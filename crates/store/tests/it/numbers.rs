@@ -1,6 +1,6 @@
 //! Numbers come back as they went in, also those that SQLite has no place for.
 
-use spec::event::{Event, StepRow};
+use spec::event::{Evaluated, Event, StepRow};
 use store::{Reader, Status};
 
 use crate::support::*;
@@ -25,21 +25,30 @@ async fn steps_keep_their_bits_and_nan_and_infinity() {
     let rows: Vec<StepRow> = odd
         .into_iter()
         .zip(0..)
-        .map(|(x, step)| StepRow { step, lr: x, train_loss: x, valid_loss: Some(x), grad_norm: x })
+        .map(|(x, step)| StepRow { step, lr: x, train_loss: x, grad_norm: x })
         .collect();
-    let events = [started(id, 0), Event::Steps { trial_id: id.clone(), rows: rows.clone() }];
+    let evaluated: Vec<Evaluated> = odd
+        .into_iter()
+        .zip(0..)
+        .map(|(x, step)| Evaluated { trial_id: id.clone(), step, valid_loss: x })
+        .collect();
+    let events = [
+        started(&[id], 0),
+        stage(1, 0, &[id]),
+        Event::Steps { stage: 1, rows: rows.clone(), evaluated: evaluated.clone() },
+    ];
     store.write(&events, environment).await.expect("written");
     let stored = Reader::open(dir.path()).await.expect("a store").steps(id).await.expect("rows");
     assert_eq!(stored.len(), rows.len());
     // Adding zero: SQLite keeps minus zero as zero.
     let bits = |x: f64| if x.is_nan() { f64::NAN.to_bits() } else { (x + 0.0).to_bits() };
-    for (stored, row) in stored.iter().zip(&rows) {
+    for ((stored, row), seen) in stored.iter().zip(&rows).zip(&evaluated) {
         assert_eq!(stored.step, row.step);
         assert_eq!(bits(stored.lr), bits(row.lr));
         assert_eq!(bits(stored.train_loss), bits(row.train_loss));
         assert_eq!(bits(stored.grad_norm), bits(row.grad_norm));
         // NULL is no validation loss, so a NaN there is lost; the trial has it as `diverged_loss`.
-        assert_eq!(stored.valid_loss.map(bits), row.valid_loss.filter(|x| !x.is_nan()).map(bits));
+        assert_eq!(stored.valid_loss.map(bits), Some(seen.valid_loss).filter(|x| !x.is_nan()).map(bits));
     }
 }
 
@@ -49,8 +58,10 @@ async fn the_loss_of_a_trial_that_diverged_is_kept() {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
-    for (trial, loss) in plan.trials.iter().zip([f64::NAN, f64::INFINITY, 1e300]) {
-        let events = [started(&trial.id, 0), steps(&trial.id, 0..4), ended(&trial.id, diverged(3, loss))];
+    for ((trial, loss), number) in plan.trials.iter().zip([f64::NAN, f64::INFINITY, 1e300]).zip(1..) {
+        let id = &trial.id;
+        let events =
+            [started(&[id], 0), stage(number, 0, &[id]), steps(number, 0..4), ended(id, diverged(3, loss))];
         store.write(&events, environment).await.expect("written");
         let row = reader.trial(&trial.id).await.expect("readable").expect("known");
         assert_eq!((row.status, row.diverged_at, row.steps_done), (Status::Diverged, Some(3), 4));

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use spec::Plan;
-use spec::event::{Event, Final, Outcome, StepRow};
+use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
-use store::{Environment, Reader, RunRow, Store, Table, Value};
+use store::{Environment, MetricRow, Reader, RunRow, Store, Table, Value};
 
 /// A sweep file with this name, these seeds and lrs, and these lines of schedules.
 pub(crate) fn sweep_file(name: &str, seeds: &str, lrs: &str, schedules: &[&str]) -> String {
@@ -58,20 +58,44 @@ pub(crate) async fn store_with(dir: &Path, plan: &Plan) -> (Store, i64) {
     (store, environment)
 }
 
-pub(crate) fn started(trial_id: &str, step: u64) -> Event {
-    Event::Started { trial_id: trial_id.into(), step, at: 1_000 + i64::try_from(step).expect("small") }
+fn owned(trials: &[&str]) -> Vec<String> {
+    trials.iter().map(|id| (*id).to_owned()).collect()
 }
 
-pub(crate) fn row(step: u64, train_loss: f64) -> StepRow {
-    StepRow { step, lr: 0.1, train_loss, valid_loss: None, grad_norm: 1.5 }
+pub(crate) fn started(trials: &[&str], step: u64) -> Event {
+    let at = 1_000 + i64::try_from(step).expect("small");
+    Event::Started { trial_ids: owned(trials), step, at }
 }
 
-pub(crate) fn steps(trial_id: &str, steps: std::ops::Range<u64>) -> Event {
-    Event::Steps { trial_id: trial_id.into(), rows: steps.map(|step| row(step, 2.0)).collect() }
+pub(crate) fn stage(stage: u64, first: u64, trials: &[&str]) -> Event {
+    Event::Stage { stage, first, trial_ids: owned(trials) }
 }
 
-pub(crate) fn checkpoint(trial_id: &str, step: u64, file: &str) -> Event {
-    Event::Checkpoint { trial_id: trial_id.into(), step, file: file.into(), at: 5_000 }
+pub(crate) fn step_row(step: u64, train_loss: f64) -> StepRow {
+    StepRow { step, lr: 0.1, train_loss, grad_norm: 1.5 }
+}
+
+pub(crate) fn rows(stage: u64, rows: Vec<StepRow>) -> Event {
+    Event::Steps { stage, rows, evaluated: Vec::new() }
+}
+
+pub(crate) fn steps(stage: u64, steps: std::ops::Range<u64>) -> Event {
+    rows(stage, steps.map(|step| step_row(step, 2.0)).collect())
+}
+
+pub(crate) fn evaluated(stage: u64, trial: &str, step: u64, valid_loss: f64) -> Event {
+    let evaluated = vec![Evaluated { trial_id: trial.into(), step, valid_loss }];
+    Event::Steps { stage, rows: Vec::new(), evaluated }
+}
+
+pub(crate) fn checkpoint(trials: &[&str], step: u64, file: &str) -> Event {
+    Event::Checkpoint { trial_ids: owned(trials), step, file: file.into(), at: 5_000 }
+}
+
+/// A row as the store gives it back.
+pub(crate) fn metric_row(step: u64, train_loss: f64, valid_loss: Option<f64>) -> MetricRow {
+    let StepRow { step, lr, train_loss, grad_norm } = step_row(step, train_loss);
+    MetricRow { step, lr, train_loss, valid_loss, grad_norm }
 }
 
 pub(crate) fn ended(trial_id: &str, outcome: Outcome) -> Event {

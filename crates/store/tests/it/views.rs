@@ -4,7 +4,6 @@ use std::path::Path;
 
 use report::ranking::{RunResult, RunState, rank};
 use spec::Plan;
-use spec::event::Event;
 use sqlx::Connection;
 use store::{Reader, RunRow, Status, Store, Value};
 
@@ -68,7 +67,9 @@ async fn filled() -> (tempfile::TempDir, Store, Vec<RunRow>) {
                 Failed => failed(),
                 Waits => continue,
             };
-            let events: [Event; 3] = [started(id, 0), steps(id, 0..4), ended(id, outcome)];
+            let number = store.next_stage().await.expect("a number");
+            let events =
+                [started(&[id], 0), stage(number, 0, &[id]), steps(number, 0..4), ended(id, outcome)];
             store.write(&events, environment).await.expect("written");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use spec::event::{Event, StepRow};
+use spec::event::Event;
 use store::Reader;
 
 use crate::support::*;
@@ -18,10 +18,16 @@ fn within(what: &str, since: Instant, limit: Duration) {
 #[ignore = "takes a while"]
 async fn a_million_steps_in_batches_of_a_few_hundred() {
     let dir = tempfile::tempdir().expect("a folder");
-    let plan = small();
+    let lasting = sweep_file("small", "4", "[0.1]", &["constant: {kind: constant}"]);
+    let plan = plan(&lasting.replace("steps: 20", "steps: 250000"));
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let ids: Vec<_> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    for rows_of_event in [100, 1] {
+    for (rows_of_event, attempt) in [(100, 0), (1, 1)] {
+        let begin = ids
+            .iter()
+            .zip(1..)
+            .flat_map(|(id, number)| [started(&[id], 0), stage(number + 10 * attempt, 0, &[id])]);
+        store.write(&begin.collect::<Vec<_>>(), environment).await.expect("written");
         let start = Instant::now();
         for batch in 0..2_500_u64 {
             // Four workers take turns; 400 rows in a batch.
@@ -29,10 +35,7 @@ async fn a_million_steps_in_batches_of_a_few_hundred() {
                 .map(|event| {
                     let worker = event % 4;
                     let first = batch * 100 + (event / 4) * rows_of_event;
-                    let row =
-                        |step| StepRow { step, lr: 0.1, train_loss: 2.3, valid_loss: None, grad_norm: 1.0 };
-                    let rows = (first..first + rows_of_event).map(row).collect();
-                    Event::Steps { trial_id: ids[worker as usize].clone(), rows }
+                    steps(1 + worker + 10 * attempt, first..first + rows_of_event)
                 })
                 .collect();
             store.write(&events, environment).await.expect("written");
@@ -72,7 +75,7 @@ async fn a_hundred_thousand_trials() {
     let start = Instant::now();
     for chunk in plan.trials.chunks(200) {
         let events: Vec<Event> =
-            chunk.iter().flat_map(|trial| [started(&trial.id, 0), ended(&trial.id, done(1.0))]).collect();
+            chunk.iter().flat_map(|trial| [started(&[&trial.id], 0), ended(&trial.id, done(1.0))]).collect();
         store.write(&events, environment).await.expect("written");
     }
     within("starting and ending all", start, Duration::from_secs(60));

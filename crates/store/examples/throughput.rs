@@ -1,0 +1,136 @@
+//! CPU time of the store for much of everything (Linux; user and system time of the whole process):
+//! `cargo run --release -p store --example throughput`.
+
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement, not a part of the program")]
+
+use std::path::Path;
+
+use spec::event::{Event, Final, Outcome, StepRow};
+use store::{Environment, Reader, Store};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    for rows in [1, 16, 100] {
+        a_million_rows(rows).await;
+    }
+    a_thousand_rows_many_times(1_000).await;
+    thousands_of_trials().await;
+}
+
+/// Eight lanes, 256 events in a batch.
+async fn a_million_rows(rows_of_event: u64) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, trials, environment) = store(dir.path(), 8).await;
+    let events = trials.iter().zip(1..).map(|(trial, stage)| begin(stage, std::slice::from_ref(trial)));
+    store.write(&events.flatten().collect::<Vec<_>>(), environment).await.expect("written");
+    let before = cpu_seconds();
+    let told: Vec<Event> = (0..1_000_000 / 8 / rows_of_event)
+        .flat_map(|i| (1..=8).map(move |stage| steps(stage, i * rows_of_event, rows_of_event)))
+        .collect();
+    let made = cpu_seconds();
+    for batch in told.chunks(256) {
+        store.write(batch, environment).await.expect("written");
+    }
+    store.close().await.expect("closed");
+    let rows = (told.len() as u64 * rows_of_event) as f64;
+    let each = (cpu_seconds() - made) / rows * 1e6;
+    println!("{rows} rows, {rows_of_event} in an event: {each:.2} us a row");
+    let _ = made - before;
+    let before = cpu_seconds();
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let rows = reader.steps(&trials[0]).await.expect("rows").len();
+    println!("  reading back: {:.2} us a row", (cpu_seconds() - before) / rows as f64 * 1e6);
+}
+
+/// One stage that very many trials share, told in small batches.
+async fn a_thousand_rows_many_times(sharing: usize) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, trials, environment) = store(dir.path(), sharing).await;
+    let before = cpu_seconds();
+    store.write(&begin(1, &trials), environment).await.expect("written");
+    println!("a stage of {sharing} trials: {:.1} ms to begin", (cpu_seconds() - before) * 1e3);
+    let before = cpu_seconds();
+    for i in 0..100 {
+        store.write(&[steps(1, i * 100, 100)], environment).await.expect("written");
+    }
+    println!("  {:.2} ms a batch of 100 rows", (cpu_seconds() - before) / 100.0 * 1e3);
+}
+
+/// Two thousand trials of fifty steps, each alone.
+async fn thousands_of_trials() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, trials, environment) = store(dir.path(), 2_000).await;
+    let events: Vec<Event> = trials
+        .iter()
+        .zip(1..)
+        .flat_map(|(trial, stage)| {
+            let steps = steps(stage, 0, 50);
+            let ended = Event::Ended { trial_id: trial.clone(), outcome: done(), at: 2 };
+            begin(stage, std::slice::from_ref(trial)).into_iter().chain([steps, ended])
+        })
+        .collect();
+    let before = cpu_seconds();
+    for batch in events.chunks(256) {
+        store.write(batch, environment).await.expect("written");
+    }
+    store.close().await.expect("closed");
+    println!("2000 trials of 50 steps: {:.2} s", cpu_seconds() - before);
+}
+
+async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
+    let text = format!(
+        "{{name: x, data: {{dataset: digits, batch_size: 50}}, model: {{kind: mlp, hidden: [8]}}, \
+         optimizer: {{kind: sgd, momentum: 0.9}}, budget: {{steps: 1000000}}, seeds: {trials}, lr: 0.1, \
+         schedules: {{a: {{kind: constant}}}}}}"
+    );
+    let plan = spec::plan(&spec::read(&text, "x").expect("a good sweep file")).expect("a plan");
+    let mut store = Store::open(dir).await.expect("a store");
+    store.register(&plan).await.expect("registered");
+    let environment = Environment {
+        version: String::new(),
+        git_commit: String::new(),
+        cpu: String::new(),
+        cpu_features: String::new(),
+        threads: 1,
+        device: String::new(),
+        os: String::new(),
+    };
+    let environment = store.environment(&environment).await.expect("a number");
+    (store, plan.trials.into_iter().map(|trial| trial.id).collect(), environment)
+}
+
+fn begin(stage: u64, trials: &[String]) -> [Event; 2] {
+    let trial_ids = trials.to_vec();
+    [
+        Event::Started { trial_ids: trial_ids.clone(), step: 0, at: 1 },
+        Event::Stage { stage, first: 0, trial_ids },
+    ]
+}
+
+fn steps(stage: u64, first: u64, rows: u64) -> Event {
+    let row = |step| {
+        let x = 1.0 / (step + 3) as f64;
+        StepRow { step, lr: 0.1 + x, train_loss: 2.3 + x, grad_norm: 1.0 - x }
+    };
+    Event::Steps { stage, rows: (first..first + rows).map(row).collect(), evaluated: Vec::new() }
+}
+
+fn done() -> Outcome {
+    Outcome::Done(Final {
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        test_loss: 1.0,
+        test_accuracy: 0.5,
+        digest: "d".repeat(64),
+        weights_hash: "e".repeat(64),
+    })
+}
+
+/// User and system time of this process so far, in hundredths.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let after_name = stat.rsplit_once(')').expect("a name in parentheses").1;
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+}
