@@ -20,8 +20,8 @@ pub struct Branch {
     pub(crate) riders: Riders,
     pub(crate) step: u64,
     pub(crate) origin: Origin,
-    /// Whether the start of its trials was told.
-    pub(crate) told: bool,
+    /// The stage that its steps belong to, where the start of its trials was told.
+    pub(crate) stage: Option<u64>,
     seed: u64,
     kin: Option<Kin>,
 }
@@ -40,19 +40,19 @@ pub(crate) enum Origin {
 }
 
 impl Branch {
-    pub(crate) fn new(riders: Riders, step: u64, origin: Origin, told: bool) -> Self {
+    pub(crate) fn new(riders: Riders, step: u64, origin: Origin, stage: Option<u64>) -> Self {
         let (seed, kin) = riders.kin().map_or((0, None), |(seed, kin)| (seed, Some(kin)));
-        Self { riders, step, origin, told, seed, kin }
+        Self { riders, step, origin, stage, seed, kin }
     }
 
     /// Trials before their first step, those together that share steps. With `share` off each for itself.
     pub fn starts(trials: Vec<Trial>, share: bool) -> Vec<Self> {
-        groups(trials, share).into_iter().map(|riders| Self::new(riders, 0, Origin::Start, false)).collect()
+        groups(trials, share).into_iter().map(|riders| Self::new(riders, 0, Origin::Start, None)).collect()
     }
 
     /// Trials that go on together from a checkpoint; with `share` off each for itself.
     pub fn resumed(trials: Vec<Trial>, share: bool, step: u64, dir: PathBuf, file: String) -> Vec<Self> {
-        let origin = |riders| Self::new(riders, step, Origin::Stored(dir.clone(), file.clone()), false);
+        let origin = |riders| Self::new(riders, step, Origin::Stored(dir.clone(), file.clone()), None);
         groups(trials, share).into_iter().map(origin).collect()
     }
 

@@ -63,6 +63,10 @@ impl Shared {
         }
     }
 
+    fn new_stage(&self) -> u64 {
+        self.next_stage.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Whether memory holds another state.
     pub fn has_room(&self) -> bool {
         self.census.count() < self.most_states
@@ -146,8 +150,8 @@ impl<'a> Stack<'a> {
         let half = self.lanes.split_off(self.lanes.len().div_ceil(2));
         let give = |mut told: Told| {
             told.teller.flush(emit);
-            let Lane { state, riders, .. } = told.lane;
-            Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), true)
+            let (Lane { state, riders, .. }, stage) = (told.lane, told.teller.stage());
+            Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), Some(stage))
         };
         half.into_iter().map(give).collect()
     }
@@ -313,7 +317,7 @@ impl Branch {
 
     /// Tells that its trials are stopped before they go on.
     pub fn stop(self, emit: &mut Emit<'_>) {
-        if self.told {
+        if self.stage.is_some() {
             ended(&self.riders, &Outcome::Stopped { steps: self.step }, emit);
         }
     }
@@ -321,15 +325,16 @@ impl Branch {
 
 /// Starts a branch as a lane, or tells that its trials failed.
 fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Option<Told> {
-    let (trial_ids, told) = (branch.riders.ids(), branch.told);
+    let (trial_ids, stage) = (branch.riders.ids(), branch.stage);
     match contained(|| branch.start(device, &shared.census)) {
         Ok(lane) => {
             let step = lane.state.step;
-            if !told {
+            let stage = stage.unwrap_or_else(|| {
                 emit(Event::Started { trial_ids: trial_ids.clone(), step, at: now() });
-            }
-            let stage = shared.next_stage.fetch_add(1, Ordering::Relaxed);
-            emit(Event::Stage { stage, first: step, trial_ids });
+                let stage = shared.new_stage();
+                emit(Event::Stage { stage, first: step, trial_ids });
+                stage
+            });
             Some(Told {
                 lane,
                 teller: Teller::new(stage),
@@ -400,12 +405,17 @@ impl Told {
                     Origin::Memory(copy)
                 }
             };
-            forks.push(Branch::new(riders, state.step, origin, true));
+            forks.push(Branch::new(riders, state.step, origin, Some(shared.new_stage())));
             Ok(())
         });
         if forks.len() > before {
             // What the forks build on comes first.
             self.teller.flush(emit);
+        }
+        for fork in forks.iter().skip(before) {
+            if let Some(stage) = fork.stage {
+                emit(Event::Stage { stage, first: fork.step, trial_ids: fork.riders.ids() });
+            }
         }
         for (trial_ids, step, file) in parked {
             emit(Event::Checkpoint { trial_ids, step, file, at: now() });

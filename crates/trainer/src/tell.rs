@@ -26,6 +26,11 @@ impl Teller {
         Self { stage, rows: Vec::with_capacity(ROWS), evaluated: Vec::new(), told: Instant::now() }
     }
 
+    /// Number of the stage.
+    pub(crate) fn stage(&self) -> u64 {
+        self.stage
+    }
+
     /// Takes in a step, and what trials saw after it.
     pub(crate) fn step(&mut self, row: StepRow, seen: Vec<(String, f64)>) {
         self.rows.push(row);
