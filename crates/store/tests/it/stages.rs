@@ -144,6 +144,10 @@ async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length() {
     assert_eq!(row(reader.trial(long).await.expect("readable").expect("known")), (9, Status::Running));
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 19, 10]);
     store.write(&[trained(2, 9..11, 2.0)], environment).await.expect("written");
+    // Nobody's: after the end of one, and of a stage that the other left.
+    let late = [evaluated(1, short, 12, 9.0), evaluated(1, long, 10, 9.0)];
+    store.write(&late, environment).await.expect("written");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 0);
     let losses: Vec<_> = reader.steps(long).await.expect("rows").iter().map(|row| row.train_loss).collect();
     assert_eq!(losses, [[1.0; 9].as_slice(), &[2.0; 2]].concat());
 }
@@ -204,6 +208,8 @@ async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(
         started(&[short, long], 0),
         stage(1, 0, &[short, long]),
         trained(1, 0..14, 1.0),
+        evaluated(1, short, 3, 0.5),
+        evaluated(1, long, 3, 0.5),
         ended(short, done(1.0)),
         ended(long, Outcome::Stopped { steps: 14 }),
         started(&[long], 0),
@@ -213,8 +219,10 @@ async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(
     write(&mut store, &[stage(2, 0, &[long]), trained(2, 0..3, 2.0)], environment, true).await;
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 13, 13]);
     let mut reader = Reader::open(dir.path()).await.expect("a store");
-    let expected: Vec<_> = (0..10).map(|step| metric_row(step, 1.0, None)).collect();
+    let mut expected: Vec<_> = (0..10).map(|step| metric_row(step, 1.0, None)).collect();
+    expected[3].valid_loss = Some(0.5);
     assert_eq!(reader.steps(short).await.expect("rows"), expected);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 1);
     // And nothing is left where nobody shares.
     write(&mut store, &[started(&[long], 0)], environment, true).await;
     assert_eq!(query(dir.path(), "SELECT stage_id FROM stages").await, [[Value::Integer(1)]]);
