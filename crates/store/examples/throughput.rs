@@ -13,7 +13,7 @@ async fn main() {
     for rows in [1, 16, 100] {
         a_million_rows(rows).await;
     }
-    a_thousand_rows_many_times(1_000).await;
+    one_stage_of_many(1_000).await;
     thousands_of_trials().await;
 }
 
@@ -23,19 +23,17 @@ async fn a_million_rows(rows_of_event: u64) {
     let (mut store, trials, environment) = store(dir.path(), 8).await;
     let events = trials.iter().zip(1..).map(|(trial, stage)| begin(stage, std::slice::from_ref(trial)));
     store.write(&events.flatten().collect::<Vec<_>>(), environment).await.expect("written");
-    let before = cpu_seconds();
     let told: Vec<Event> = (0..1_000_000 / 8 / rows_of_event)
         .flat_map(|i| (1..=8).map(move |stage| steps(stage, i * rows_of_event, rows_of_event)))
         .collect();
-    let made = cpu_seconds();
+    let before = cpu_seconds();
     for batch in told.chunks(256) {
         store.write(batch, environment).await.expect("written");
     }
     store.close().await.expect("closed");
     let rows = (told.len() as u64 * rows_of_event) as f64;
-    let each = (cpu_seconds() - made) / rows * 1e6;
+    let each = (cpu_seconds() - before) / rows * 1e6;
     println!("{rows} rows, {rows_of_event} in an event: {each:.2} us a row");
-    let _ = made - before;
     let before = cpu_seconds();
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let rows = reader.steps(&trials[0]).await.expect("rows").len();
@@ -43,7 +41,7 @@ async fn a_million_rows(rows_of_event: u64) {
 }
 
 /// One stage that very many trials share, told in small batches.
-async fn a_thousand_rows_many_times(sharing: usize) {
+async fn one_stage_of_many(sharing: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let (mut store, trials, environment) = store(dir.path(), sharing).await;
     let before = cpu_seconds();

@@ -138,7 +138,7 @@ async fn count(connection: &mut SqliteConnection, told: &[Vec<u64>]) -> Result<(
             FROM trial_stages AS g CROSS JOIN told ON told.stage_id = g.stage_id
             WHERE g.trial_id = trials.trial_id
         ))
-        WHERE status NOT IN ('done', 'diverged') AND trial_id IN (
+        WHERE trial_id IN (
             SELECT g.trial_id
             FROM told CROSS JOIN trial_stages AS g
                 ON g.stage_id = told.stage_id AND g.end_step > told.first_step

@@ -4,9 +4,11 @@
 
 mod crash;
 mod life;
+mod migration;
 mod numbers;
 mod query;
 mod refusals;
+mod stages;
 mod support;
 mod views;
 mod volume;

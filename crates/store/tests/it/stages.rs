@@ -1,0 +1,285 @@
+//! Steps that trials share: stored once, and shown for each as if it had been trained alone.
+
+use std::path::Path;
+
+use spec::Plan;
+use spec::event::{Event, Outcome};
+use store::{Reader, Sharing, Status, Store, Value};
+
+use crate::support::*;
+
+/// Four trials that differ in nothing but their length: two of ten steps, two of twenty, seed by seed.
+fn lengths() -> Plan {
+    let text = sweep_file("lengths", "2", "[0.1]", &["constant: {kind: constant}"]);
+    plan(&text.replace("{steps: 20}", "{steps: {values: [10, 20]}}"))
+}
+
+/// Ids of the trials of seed 0, the shorter first, and of seed 1.
+fn ids(plan: &Plan) -> [&str; 4] {
+    let id = |steps, seed| {
+        let mut trials = plan.trials.iter();
+        let found = trials.find(|trial| trial.config.task.steps == steps && trial.seed == seed);
+        found.expect("in the plan").id.as_str()
+    };
+    [id(10, 0), id(20, 0), id(10, 1), id(20, 1)]
+}
+
+/// Steps with a loss that tells where they were trained.
+fn trained(stage: u64, steps: std::ops::Range<u64>, loss: f64) -> Event {
+    rows(stage, steps.map(|step| step_row(step, loss)).collect())
+}
+
+/// All that people see of the trials.
+async fn seen(dir: &Path) -> Vec<Vec<Vec<Value>>> {
+    let mut seen = Vec::new();
+    for sql in [
+        "SELECT * FROM metrics ORDER BY trial_id, step",
+        "SELECT * FROM curves ORDER BY trial_id, schedule, step",
+        "SELECT * FROM trials ORDER BY trial_id",
+        "SELECT * FROM checkpoints ORDER BY trial_id",
+    ] {
+        seen.push(query(dir, sql).await);
+    }
+    seen
+}
+
+/// Writes events one batch each, or all in one.
+async fn write(store: &mut Store, events: &[Event], environment: i64, at_once: bool) {
+    let size = if at_once { events.len() } else { 1 };
+    for batch in events.chunks(size) {
+        store.write(batch, environment).await.expect("written");
+    }
+}
+
+async fn numbers(dir: &Path, sweep: &str) -> [u64; 3] {
+    let mut reader = Reader::open(dir).await.expect("a store");
+    let sharing = reader.sharing(sweep).await.expect("readable").expect("a sweep");
+    let Sharing { trials, steps_asked, steps_trained } = sharing;
+    // However they are counted, there is no row that is nobody's.
+    assert_eq!(count(dir, "SELECT count(*) FROM metrics").await, i64::try_from(steps_asked).expect("small"));
+    assert_eq!(count(dir, "SELECT count(*) FROM steps").await, i64::try_from(steps_trained).expect("small"));
+    [trials, steps_asked, steps_trained]
+}
+
+/// One ends early because it is shorter, one diverges while the steps go on, one forks and fails, one forks
+/// and is done.
+#[tokio::test]
+async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
+    let plan = lengths();
+    let [short, long, other_short, other_long] = ids(&plan);
+    let all = [short, long, other_short, other_long];
+    let alone = tempfile::tempdir().expect("a folder");
+    let (mut store, environment) = store_with(alone.path(), &plan).await;
+    let begin = |number, id: &str| [started(&[id], 0), stage(number, 0, &[id])];
+    let told = [
+        begin(1, short).to_vec(),
+        vec![trained(1, 0..10, 1.0), evaluated(1, short, 4, 0.5), ended(short, done(1.0))],
+        begin(2, long).to_vec(),
+        vec![trained(2, 0..12, 1.0), trained(2, 12..20, 2.0)],
+        vec![evaluated(2, long, 4, 0.25), evaluated(2, long, 14, f64::INFINITY), ended(long, done(2.0))],
+        begin(3, other_short).to_vec(),
+        vec![trained(3, 0..6, 1.0), ended(other_short, diverged(5, f64::NAN))],
+        begin(4, other_long).to_vec(),
+        vec![trained(4, 0..12, 1.0), trained(4, 12..15, 3.0), ended(other_long, failed())],
+    ];
+    write(&mut store, &told.concat(), environment, false).await;
+    let expected = seen(alone.path()).await;
+    assert_eq!(numbers(alone.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 10 + 20 + 6 + 15]);
+
+    for at_once in [false, true] {
+        let shared = tempfile::tempdir().expect("a folder");
+        let (mut store, environment) = store_with(shared.path(), &plan).await;
+        let told = [
+            started(&all, 0),
+            stage(1, 0, &all),
+            trained(1, 0..8, 1.0),
+            evaluated(1, short, 4, 0.5),
+            evaluated(1, long, 4, 0.25),
+            ended(other_short, diverged(5, f64::NAN)),
+            trained(1, 8..12, 1.0),
+            ended(short, done(1.0)),
+            stage(2, 12, &[long]),
+            stage(3, 12, &[other_long]),
+            trained(3, 12..15, 3.0),
+            trained(2, 12..20, 2.0),
+            ended(other_long, failed()),
+            evaluated(2, long, 14, f64::INFINITY),
+            ended(long, done(2.0)),
+            // What nobody has any more, or has as it is.
+            trained(1, 3..30, 9.0),
+            trained(2, 3..30, 9.0),
+            trained(3, 3..30, 9.0),
+            evaluated(1, long, 15, 9.0),
+        ];
+        write(&mut store, &told, environment, at_once).await;
+        assert_eq!(seen(shared.path()).await, expected, "at once: {at_once}");
+        assert_eq!(numbers(shared.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 12 + 8 + 3]);
+        assert_eq!(store.next_stage().await.expect("a number"), 4);
+        is_whole(shared.path()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = lengths();
+    let [short, long, ..] = ids(&plan);
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    store
+        .write(&[started(&[short, long], 0), stage(1, 0, &[short, long])], environment)
+        .await
+        .expect("written");
+    for (told, steps_done) in [(0..7, [7, 7]), (7..12, [10, 12]), (12..15, [10, 15])] {
+        store.write(&[trained(1, told, 1.0)], environment).await.expect("written");
+        for (id, steps_done) in [short, long].into_iter().zip(steps_done) {
+            let row = reader.trial(id).await.expect("readable").expect("known");
+            assert_eq!((row.status, row.steps_done, row.attempts), (Status::Running, steps_done, 1));
+            assert_eq!(reader.steps(id).await.expect("rows").len() as u64, steps_done);
+        }
+    }
+    // A fork that is told of late: the steps from there on were never its own.
+    let row = |trial: store::TrialRow| (trial.steps_done, trial.status);
+    store.write(&[stage(2, 9, &[long])], environment).await.expect("written");
+    assert_eq!(row(reader.trial(long).await.expect("readable").expect("known")), (9, Status::Running));
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 19, 10]);
+    store.write(&[trained(2, 9..11, 2.0)], environment).await.expect("written");
+    // Nobody's: after the end of one, and of a stage that the other left.
+    let late = [evaluated(1, short, 12, 9.0), evaluated(1, long, 10, 9.0)];
+    store.write(&late, environment).await.expect("written");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 0);
+    let losses: Vec<_> = reader.steps(long).await.expect("rows").iter().map(|row| row.train_loss).collect();
+    assert_eq!(losses, [[1.0; 9].as_slice(), &[2.0; 2]].concat());
+}
+
+/// A kill loses what came after the last checkpoint; what is trained again ends as if nothing had been.
+#[tokio::test]
+async fn trials_go_on_together_from_a_checkpoint_within_their_stage() {
+    let plan = lengths();
+    let [short, long, ..] = ids(&plan);
+    let both = [short, long];
+    let undisturbed = tempfile::tempdir().expect("a folder");
+    let (mut store, environment) = store_with(undisturbed.path(), &plan).await;
+    let end = [trained(1, 9..20, 1.0), ended(short, done(1.0)), ended(long, done(2.0))];
+    let begin = [started(&both, 0), stage(1, 0, &both), trained(1, 0..9, 1.0)];
+    write(&mut store, &[&begin[..], &end].concat(), environment, true).await;
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let begin = [
+        started(&both, 0),
+        stage(1, 0, &both),
+        trained(1, 0..5, 1.0),
+        evaluated(1, long, 3, 0.5),
+        checkpoint(&both, 5, "five"),
+        trained(1, 5..9, 9.0),
+        evaluated(1, long, 5, 9.0),
+        evaluated(1, short, 8, 9.0),
+    ];
+    write(&mut store, &begin, environment, true).await;
+    drop(store);
+    let mut store = Store::open(dir.path()).await.expect("a store");
+    let unfinished = store.unfinished("lengths").await.expect("rows");
+    let checkpoints = unfinished.iter().filter(|trial| both.contains(&trial.trial_id.as_str()));
+    let checkpoints: Vec<_> = checkpoints.map(|trial| trial.checkpoint.clone()).collect();
+    assert_eq!(checkpoints, [Some(("five".into(), 5)), Some(("five".into(), 5))]);
+
+    let next = store.next_stage().await.expect("a number");
+    store.write(&[started(&both, 5)], environment).await.expect("written");
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 10, 5]);
+    let evaluations = query(dir.path(), "SELECT step, valid_loss FROM evaluations").await;
+    assert_eq!(evaluations, [[Value::Integer(3), Value::Real(0.5)]]);
+    let again =
+        [stage(next, 5, &both), trained(next, 5..20, 1.0), ended(short, done(1.0)), ended(long, done(2.0))];
+    write(&mut store, &again, environment, true).await;
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 30, 20]);
+    let metrics = "SELECT trial_id, step, train_loss FROM metrics ORDER BY 1, 2";
+    assert_eq!(query(dir.path(), metrics).await, query(undisturbed.path(), metrics).await);
+    is_whole(dir.path()).await;
+}
+
+#[tokio::test]
+async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = lengths();
+    let [short, long, ..] = ids(&plan);
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let events = [
+        started(&[short, long], 0),
+        stage(1, 0, &[short, long]),
+        trained(1, 0..14, 1.0),
+        evaluated(1, short, 3, 0.5),
+        evaluated(1, long, 3, 0.5),
+        ended(short, done(1.0)),
+        ended(long, Outcome::Stopped { steps: 14 }),
+        started(&[long], 0),
+    ];
+    write(&mut store, &events, environment, true).await;
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 10, 10]);
+    write(&mut store, &[stage(2, 0, &[long]), trained(2, 0..3, 2.0)], environment, true).await;
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 13, 13]);
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let mut expected: Vec<_> = (0..10).map(|step| metric_row(step, 1.0, None)).collect();
+    expected[3].valid_loss = Some(0.5);
+    assert_eq!(reader.steps(short).await.expect("rows"), expected);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 1);
+    // And nothing is left where nobody shares.
+    write(&mut store, &[started(&[long], 0)], environment, true).await;
+    assert_eq!(query(dir.path(), "SELECT stage_id FROM stages").await, [[Value::Integer(1)]]);
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 10, 10]);
+    is_whole(dir.path()).await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_many_is_kept_until_the_last_has_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = lengths();
+    let [a, b, c, d] = ids(&plan);
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let none = Vec::<String>::new();
+    for (event, superseded, kept) in [
+        (checkpoint(&[a, b, c, d], 3, "all-3"), vec![], vec!["all-3"]),
+        (checkpoint(&[a, b], 5, "ab-5"), vec![], vec!["ab-5", "all-3"]),
+        (ended(c, diverged(4, 1.0)), vec![], vec!["ab-5", "all-3"]),
+        (ended(d, failed()), vec![], vec!["ab-5", "all-3"]),
+        (checkpoint(&[c, d], 6, "cd-6"), vec!["all-3"], vec!["ab-5", "cd-6"]),
+        (checkpoint(&[c], 7, "c-7"), vec!["c-7"], vec!["ab-5", "cd-6"]),
+        (ended(d, done(1.0)), vec!["cd-6"], vec!["ab-5"]),
+        (ended(a, done(1.0)), vec![], vec!["ab-5"]),
+        (checkpoint(&[a, b], 5, "ab-5"), vec![], vec!["ab-5"]),
+        (ended(b, done(1.0)), vec!["ab-5"], vec![]),
+    ] {
+        assert_eq!(
+            store.write(std::slice::from_ref(&event), environment).await.expect("written"),
+            superseded,
+            "{event:?}"
+        );
+        assert_eq!(store.checkpoint_files().await.expect("names"), kept, "{event:?}");
+    }
+    assert_eq!(store.write(&[], environment).await.expect("written"), none);
+}
+
+/// What two sweeps share was trained once, and counts in both.
+#[tokio::test]
+async fn sharing_is_counted_within_each_sweep() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = lengths();
+    let [short, long, ..] = ids(&plan);
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 0, 0]);
+    let events = [
+        started(&[short, long], 0),
+        stage(1, 0, &[short, long]),
+        trained(1, 0..20, 1.0),
+        ended(short, done(1.0)),
+    ];
+    write(&mut store, &events, environment, true).await;
+    assert_eq!(numbers(dir.path(), "lengths").await, [4, 30, 20]);
+    // Two names of the shorter run, and one that is not trained yet.
+    let text = sweep_file("other", "1", "[0.1, 0.2]", &["a: {kind: constant}", "b: {kind: constant}"]);
+    store.register(&crate::support::plan(&text.replace("steps: 20", "steps: 10"))).await.expect("registered");
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
+    let other = reader.sharing("other").await.expect("readable");
+    assert_eq!(other, Some(Sharing { trials: 2, steps_asked: 10, steps_trained: 10 }));
+    assert_eq!(reader.sharing("unknown").await.expect("readable"), None);
+}
