@@ -198,7 +198,7 @@ fn reproduce_compares_digest_and_weights_too() {
     let (sandbox, _) = run(&[]);
     for column in ["digest", "weights_hash"] {
         sandbox.sql(&format!(
-            "update trials set {column} = 'f' || substr({column}, 2) where schedule = 'plateau'"
+            "update trials set {column} = iif({column} like 'f%', '0', 'f') || substr({column}, 2) where schedule = 'plateau'"
         ));
         let trial = sandbox.query("select trial_id from trials where schedule = 'plateau' limit 1");
         let output = sandbox.run(&["reproduce", trial[0]["trial_id"].as_str().expect("an id")]).exits(1);

@@ -19,7 +19,7 @@ pub fn state_bytes(trial: &Trial) -> u64 {
 
 /// Bytes that each thread needs beside the states, for batches, activations and gradients.
 pub fn work_bytes(task: &Task) -> u64 {
-    let chunk = crate::work::CHUNK.max(task.data.batch_size) as u64;
+    let chunk = crate::work::chunk(&task.model).max(task.data.batch_size) as u64;
     let activations = model::activations(&task.model) + PIXELS as u64;
     4 * (model::size(&task.model) + 3 * chunk * activations)
 }

@@ -2,7 +2,7 @@
 //! direct passes (CPU) and candle's autograd (everywhere else).
 
 use candle_core::{DType, Device, Tensor, Var};
-use spec::trial::Task;
+use spec::trial::{Model as Kind, Task};
 
 use crate::TrainError;
 use crate::data::{Batch, Form, Images, Split};
@@ -15,8 +15,14 @@ use crate::model::{Model, PIXELS, Parameter};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
 
-/// Images that are evaluated at once. Part of what fixes the order in which losses are added.
-pub(crate) const CHUNK: usize = 128;
+/// Images that are evaluated at once. Part of what fixes the order in which losses are added. Planes of a
+/// convolutional model would leave the cache sooner.
+pub(crate) fn chunk(model: &Kind) -> usize {
+    match model {
+        Kind::Mlp { .. } => 500,
+        Kind::Lenet => 128,
+    }
+}
 
 /// The buffers of one thread for one task.
 pub(crate) struct Work {
@@ -28,6 +34,8 @@ pub(crate) struct Work {
     direct: Option<Buffers>,
     /// The loss of the step, for candle's backward pass.
     loss: Option<Tensor>,
+    /// Images that are evaluated at once.
+    chunk_size: usize,
     /// Gradients of the step, in the order of the parameters.
     gradients: Vec<Tensor>,
 }
@@ -51,8 +59,9 @@ impl Work {
         block: usize,
     ) -> Result<Self, TrainError> {
         let batch = task.data.batch_size;
+        let chunk_size = chunk(&task.model);
         let ours = model.parameters().iter().all(|p| is_ours(&p.var));
-        let buffers = ours.then(|| (Direct::new(&task.model, batch), Direct::new(&task.model, CHUNK)));
+        let buffers = ours.then(|| (Direct::new(&task.model, batch), Direct::new(&task.model, chunk_size)));
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
         let mut form = Form::Dense;
         let direct = match buffers {
@@ -69,7 +78,7 @@ impl Work {
             }
         };
         let batches = vec![Batch::new(form); block.max(1)];
-        Ok(Self { device, batches, at: 0, direct, loss: None, gradients: Vec::new() })
+        Ok(Self { device, batches, at: 0, direct, chunk_size, loss: None, gradients: Vec::new() })
     }
 
     /// Whether gradients may be used up piece by piece, by [`Work::fused_update`].
@@ -175,8 +184,9 @@ impl Work {
             Some(Buffers { chunk, .. }) => std::mem::take(chunk),
             None => Batch::default(),
         };
-        for first in (0..split.len()).step_by(CHUNK) {
-            images.gather(split, first..(first + CHUNK).min(split.len()), &mut chunk);
+        for first in (0..split.len()).step_by(self.chunk_size) {
+            let last = (first + self.chunk_size).min(split.len());
+            images.gather(split, first..last, &mut chunk);
             for (model, sum) in models.iter().zip(&mut sums) {
                 let (loss, right) = match &mut self.direct {
                     Some(Buffers { evaluate, .. }) => evaluate.evaluate(model.parameters(), &chunk)?,
