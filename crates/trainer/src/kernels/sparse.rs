@@ -100,8 +100,8 @@ impl Rows {
     }
 }
 
-/// Bytes of a strip of B that stays in the fastest cache while all rows of A pass.
-const PANEL: usize = 24 << 10;
+/// Bytes of a strip of B that stays in the fastest caches while all rows of A pass.
+const PANEL: usize = 48 << 10;
 
 /// C = A B for some rows of A: `b` is (k, n) with k the width of `a`, `c` is (rows, n), both contiguous.
 /// Every element of `c` is overwritten. `cursors` is scratch, at least as long as there are rows.
