@@ -23,6 +23,7 @@ static ROWS: LazyLock<[String; 3]> = LazyLock::new(|| {
     })
 });
 
+/// `+` keeps SQLite from looking through all trials of the stage instead of the one.
 static EVALUATED: LazyLock<[String; 3]> = LazyLock::new(|| {
     SIZES.map(|size| {
         let values = values(4, size);
@@ -33,8 +34,8 @@ static EVALUATED: LazyLock<[String; 3]> = LazyLock::new(|| {
             FROM seen
             CROSS JOIN trials AS t ON t.trial_id = seen.trial_id AND t.status NOT IN ('done', 'diverged')
             CROSS JOIN trial_stages AS g
-                ON g.trial_id = seen.trial_id AND g.stage_id = seen.stage_id
-                AND g.first_step <= seen.step AND g.end_step > seen.step"
+                ON g.trial_id = seen.trial_id AND g.first_step <= seen.step AND +g.end_step > seen.step
+                AND +g.stage_id = seen.stage_id"
         )
     })
 });

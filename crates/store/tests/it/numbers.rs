@@ -52,6 +52,30 @@ async fn steps_keep_their_bits_and_nan_and_infinity() {
     }
 }
 
+/// However many come at once: statements have fixed sizes.
+#[tokio::test]
+async fn every_row_of_a_batch_is_stored() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = sweep_file("long", "1", "[0.1]", &["constant: {kind: constant}"]);
+    let plan = plan(&text.replace("steps: 20", "steps: 5000"));
+    let (mut store, environment) = store_with(dir.path(), &plan).await;
+    let id = &plan.trials[0].id;
+    store.write(&[started(&[id], 0), stage(1, 0, &[id])], environment).await.expect("written");
+    let mut first = 0;
+    for size in [1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1100] {
+        let steps = first..first + size;
+        let seen = |step| Evaluated { trial_id: id.clone(), step, valid_loss: step as f64 };
+        let evaluated = steps.clone().map(seen).collect();
+        let rows = steps.map(|step| step_row(step, -(step as f64))).collect();
+        store.write(&[Event::Steps { stage: 1, rows, evaluated }], environment).await.expect("written");
+        first += size;
+    }
+    let stored = Reader::open(dir.path()).await.expect("a store").steps(id).await.expect("rows");
+    let expected: Vec<_> =
+        (0..first).map(|step| metric_row(step, -(step as f64), Some(step as f64))).collect();
+    assert!(stored == expected, "{} rows of {first}", stored.len());
+}
+
 #[tokio::test]
 async fn the_loss_of_a_trial_that_diverged_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
