@@ -21,6 +21,7 @@ use spec::event::{Event, Outcome};
 use spec::trial::{Data, Dataset, Trial};
 use store::{Store, StoreError};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use trainer::data::{DataError, Images};
 use trainer::device::{Device, DeviceError};
 use trainer::{Branch, Census, Shared};
@@ -32,6 +33,9 @@ pub use estimate::estimate;
 
 /// Events on their way to the store, at most; a worker that finds the queue full waits.
 const QUEUE: usize = 256;
+
+/// Events are written at least this often, and when there are [`QUEUE`] of them.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
 
 /// How to run a sweep.
 #[derive(Debug, Clone)]
@@ -198,18 +202,30 @@ pub async fn train(
     let workers = worker::start(branches, images, shared, options, stop, &sender)?;
     drop(sender);
 
-    let mut batch = Vec::new();
+    let (mut batch, mut observed) = (Vec::new(), 0);
     let mut outcome = Ok(());
-    while events.recv_many(&mut batch, QUEUE).await > 0 {
-        batch.iter().for_each(&mut observe);
+    let mut due = Instant::now() + WRITE_EVERY;
+    let mut open = true;
+    while open {
+        // A transaction has its price, whatever is in it.
+        match timeout_at(due, events.recv_many(&mut batch, QUEUE)).await {
+            Ok(0) => open = false,
+            Ok(_) | Err(_) => {}
+        }
+        batch.iter().skip(observed).for_each(&mut observe);
+        observed = batch.len();
+        if open && batch.len() < QUEUE && Instant::now() < due {
+            continue;
+        }
         // After an error the queue is still emptied, so that no worker waits for ever.
-        if outcome.is_ok() {
+        if outcome.is_ok() && !batch.is_empty() {
             outcome = store_batch(&batch, environment, store, options, &mut summary).await;
             if outcome.is_err() {
                 stop.request();
             }
         }
         batch.clear();
+        (observed, due) = (0, Instant::now() + WRITE_EVERY);
     }
     for worker in workers {
         // A worker catches its trials' panics; one that still died has told no end of its trial, which
