@@ -207,15 +207,22 @@ pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
     for top in (0..rows).step_by(BLOCK) {
         for left in (0..columns).step_by(BLOCK) {
             let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
-            let mut block = [[0.0f32; BLOCK]; BLOCK];
-            for (i, block) in block.iter_mut().enumerate().take(high) {
-                let at = (top + i) * columns + left;
-                block[..wide].copy_from_slice(&matrix[at..at + wide]);
+            if (high, wide) == (BLOCK, BLOCK) {
+                let mut block = [[0.0f32; BLOCK]; BLOCK];
+                for (i, row) in block.iter_mut().enumerate() {
+                    let at = (top + i) * columns + left;
+                    row.copy_from_slice(&matrix[at..at + BLOCK]);
+                }
+                for j in 0..BLOCK {
+                    let at = (left + j) * rows + top;
+                    let column: [f32; BLOCK] = std::array::from_fn(|i| block[i][j]);
+                    transposed[at..at + BLOCK].copy_from_slice(&column);
+                }
+                continue;
             }
             for j in 0..wide {
-                let at = (left + j) * rows + top;
-                for (to, row) in transposed[at..at + high].iter_mut().zip(&block) {
-                    *to = row[j];
+                for i in 0..high {
+                    transposed[(left + j) * rows + top + i] = matrix[(top + i) * columns + left + j];
                 }
             }
         }
@@ -243,8 +250,9 @@ pub fn pool(x: &[f32], width: usize, images: usize, y: &mut [f32]) {
 }
 
 leveled! {
-/// Gradient of [`pool`]: the first of the largest of a window, row by row, gets all of it.
-pub fn pool_gradient(x: &[f32], dy: &[f32], width: usize, images: usize, dx: &mut [f32]) {
+/// Gradient of [`pool`]: the first of the largest of a window, row by row, gets all of it. With `relu` the
+/// gradient before the ReLU that gave `x`: none, where the largest is not above 0.
+pub fn pool_gradient(x: &[f32], dy: &[f32], width: usize, images: usize, relu: bool, dx: &mut [f32]) {
     let row = width * images;
     let pairs = x.chunks_exact(2 * row).zip(dx.chunks_exact_mut(2 * row));
     for ((x, dx), dy) in pairs.zip(dy.chunks_exact(width / 2 * images)) {
@@ -254,18 +262,23 @@ pub fn pool_gradient(x: &[f32], dy: &[f32], width: usize, images: usize, dx: &mu
         for (((above, below), (to_above, to_below)), dy) in windows.zip(to).zip(dy.chunks_exact(images)) {
             let ((a, b), (c, d)) = (above.split_at(images), below.split_at(images));
             let ((da, db), (dc, dd)) = (to_above.split_at_mut(images), to_below.split_at_mut(images));
+            // Lengths that the compiler knows to be equal.
+            let (a, b, c, d, dy) = (&a[..images], &b[..images], &c[..images], &d[..images], &dy[..images]);
+            let (da, db) = (&mut da[..images], &mut db[..images]);
+            let (dc, dd) = (&mut dc[..images], &mut dd[..images]);
             for i in 0..images {
-                let wins = |new: f32, old: f32| new > old || (new.is_nan() && !old.is_nan());
-                let (mut best, mut at) = (a[i], 0u32);
-                for (j, new) in [(1, b[i]), (2, c[i]), (3, d[i])] {
-                    let won = wins(new, best);
-                    best = if won { new } else { best };
-                    at = if won { j } else { at };
-                }
-                da[i] = if at == 0 { dy[i] } else { 0.0 };
-                db[i] = if at == 1 { dy[i] } else { 0.0 };
-                dc[i] = if at == 2 { dy[i] } else { 0.0 };
-                dd[i] = if at == 3 { dy[i] } else { 0.0 };
+                let wins = |new: f32, old: f32| (new > old) | (new.is_nan() & !old.is_nan());
+                let second = wins(b[i], a[i]);
+                let best = if second { b[i] } else { a[i] };
+                let third = wins(c[i], best);
+                let best = if third { c[i] } else { best };
+                let last = wins(d[i], best);
+                let best = if last { d[i] } else { best };
+                let dy = if relu & (best <= 0.0) { 0.0 } else { dy[i] };
+                da[i] = if second | third | last { 0.0 } else { dy };
+                db[i] = if second & !third & !last { dy } else { 0.0 };
+                dc[i] = if third & !last { dy } else { 0.0 };
+                dd[i] = if last { dy } else { 0.0 };
             }
         }
     }

@@ -206,10 +206,13 @@ impl Direct {
             let below = i.checked_sub(1).and_then(|below| self.layers.get(below));
             let x = i.checked_sub(1).map_or(first, |below| &self.outputs[below]);
             let x = &x[..below.map_or(x.len(), |below| n * below.outputs())];
+            let relu_below = below.is_some_and(Layer::relu);
             if let Some(dx) = before.last_mut() {
                 let (dx, scratch) = (&mut dx[..x.len()], &mut self.scratch);
                 match layer {
-                    Layer::Pool { width, .. } => planes::pool_gradient(x, dz, *width, n, dx),
+                    Layer::Pool { width, .. } => {
+                        planes::pool_gradient(x, dz, *width, n, relu_below, dx);
+                    }
                     Layer::Linear { .. } | Layer::Conv(_) => {
                         with_slice(&parameters[parameter - 2].var, |w| {
                             match *layer {
@@ -223,7 +226,7 @@ impl Direct {
                         })?
                     }
                 }
-                if below.is_some_and(Layer::relu) {
+                if relu_below && !matches!(layer, Layer::Pool { .. }) {
                     mask(dx, x);
                 }
             }
