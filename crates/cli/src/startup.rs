@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Keeps candle's thread pools at one thread, unless the user says otherwise: trials are trained side by
 /// side, one thread each, and more threads than cores make all of them slower.
+#[expect(unsafe_code, reason = "the environment can't be changed without")]
 pub(crate) fn one_thread_per_trial() {
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         if std::env::var_os(name).is_none() {

@@ -208,9 +208,8 @@ pub async fn train(
     let mut open = true;
     while open {
         // A transaction has its price, whatever is in it.
-        match timeout_at(due, events.recv_many(&mut batch, QUEUE)).await {
-            Ok(0) => open = false,
-            Ok(_) | Err(_) => {}
+        if let Ok(0) = timeout_at(due, events.recv_many(&mut batch, QUEUE)).await {
+            open = false;
         }
         batch.iter().skip(observed).for_each(&mut observe);
         observed = batch.len();

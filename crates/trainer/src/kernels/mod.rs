@@ -6,13 +6,12 @@ pub mod conv;
 pub mod cross_entropy;
 pub mod linear;
 pub mod math;
-pub mod matmul;
 pub mod planes;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
-pub mod sparse;
-pub mod tiles;
+
+pub use simd::{matmul, sparse, tiles};
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 

@@ -213,9 +213,9 @@ pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
                     let at = (top + i) * columns + left;
                     row.copy_from_slice(&matrix[at..at + BLOCK]);
                 }
-                for j in 0..BLOCK {
+                let columns = (0..BLOCK).map(|j| block.map(|row| row[j]));
+                for (j, column) in columns.enumerate() {
                     let at = (left + j) * rows + top;
-                    let column: [f32; BLOCK] = std::array::from_fn(|i| block[i][j]);
                     transposed[at..at + BLOCK].copy_from_slice(&column);
                 }
                 continue;

@@ -30,7 +30,7 @@ pub(crate) enum Layer {
     /// Fully connected; `planes`: whether planes come in.
     Linear { inputs: usize, outputs: usize, relu: bool, planes: bool },
     /// A convolution of planes, with ReLU. Its tables are for one size of batches.
-    Conv(Conv),
+    Conv(Box<Conv>),
     /// Max-pooling of planes over 2x2 windows: how many, of which height and width.
     Pool { planes: usize, height: usize, width: usize },
 }
@@ -112,7 +112,7 @@ impl Direct {
             if let Layer::Conv(conv) = layer
                 && conv.images() != n
             {
-                *conv = Conv::new(conv.sizes(), n);
+                **conv = Conv::new(conv.sizes(), n);
             }
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn layers(images: usize) -> Vec<Layer> {
     ];
     let convolutions = sizes.into_iter().flat_map(|sizes| {
         let (planes, height, width) = (sizes.outputs, sizes.out_height(), sizes.out_width());
-        [Layer::Conv(Conv::new(sizes, images)), Layer::Pool { planes, height, width }]
+        [Layer::Conv(Box::new(Conv::new(sizes, images))), Layer::Pool { planes, height, width }]
     });
     let linear = [
         Layer::Linear { inputs: FLAT, outputs: 128, relu: true, planes: true },

@@ -1,6 +1,8 @@
 //! Steps in steady state allocate no buffer. What candle asks for when a tensor is changed in place, to compare
 //! strides, is some bytes.
 
+#![expect(unsafe_code, reason = "an allocator can't be written without")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

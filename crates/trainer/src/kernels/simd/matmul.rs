@@ -2,7 +2,7 @@
 //! multiply-add. Vectors run across the columns of the output, never across k, so the bits depend neither
 //! on the instruction set nor on the shape of the rest of the product.
 
-use super::simd::{Level, Vector};
+use super::{Level, Vector};
 
 /// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`. A transposed
 /// matrix is the same data with the strides exchanged.

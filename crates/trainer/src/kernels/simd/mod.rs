@@ -1,8 +1,15 @@
-//! Vectors of `f32` behind one small trait, and the choice of instruction set. This module and `matmul`
-//! hold the crate's `unsafe` code.
+//! The crate's `unsafe` code, all of it: vectors of `f32` behind one small trait, the choice of instruction
+//! set, and the three kernels that are written in vectors ([`matmul`], [`tiles`], [`sparse`]). Each kernel checks
+//! at its entrance that its slices are as long as its shapes say, and computes addresses inside them only.
 //!
 //! All instruction sets give the same bits: each operation acts on every lane alone and is correctly
 //! rounded (add, multiply, fused multiply-add, square root), and none mixes lanes.
+
+#![allow(unsafe_code)]
+
+pub mod matmul;
+pub mod sparse;
+pub mod tiles;
 
 use std::sync::OnceLock;
 
@@ -89,6 +96,7 @@ macro_rules! leveled {
             fn avx512($($arg: $type),*) $(-> $ret)? {
                 plain($($arg),*)
             }
+            #[allow(unsafe_code)]
             match $crate::kernels::simd::level() {
                 $crate::kernels::simd::Level::Scalar => plain($($arg),*),
                 // SAFETY: a level is chosen only where the processor has it.

@@ -2,7 +2,7 @@
 //! made of. Each output element adds its products in the order of the walk, each by one fused multiply-add;
 //! vectors run across the columns of the output.
 
-use super::simd::{Level, Vector, level};
+use super::{Level, Vector, level};
 
 /// Which elements are multiplied, and in which order: for each of `outers` rounds, each pair of `inner`.
 /// Distances are in numbers.

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::simd::{Level, Vector, level};
+use super::{Level, Vector, level};
 
 /// The elements of a matrix that are not zero, row by row, in the order of their columns.
 #[derive(Debug, Clone, Default)]
