@@ -126,7 +126,7 @@ fn shared_steps_change_no_bit_and_none_is_trained_twice() {
             assert_eq!(bits(&told.lrs(trial)), bits(lrs), "{name}");
             assert_eq!(told.done(&trial.id), wanted, "{name}");
             let own = |evaluated: &&Evaluated| evaluated.trial_id == trial.id;
-            let last = told.evaluated.iter().filter(own).next_back().expect("it was evaluated");
+            let last = told.evaluated.iter().rfind(own).expect("it was evaluated");
             assert_eq!(last.valid_loss, wanted.valid_loss);
         }
         counts.push(told.rows());
