@@ -15,9 +15,9 @@ name: ways
 data: {dataset: digits, batch_size: 32}
 model: {kind: mlp, hidden: [24, 9]}
 optimizer: {kind: adamw, weight_decay: 0.01}
-budget: {steps: {values: [30, 45, 60]}}
+budget: {steps: {values: [30, 60]}}
 seeds: 2
-lr: {values: [0.003, 0.01]}
+lr: 0.01
 evaluate: {every: 15}
 schedules:
   constant: {kind: constant}
@@ -64,9 +64,8 @@ fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way
 fn every_way_of_running_a_sweep_gives_the_same_bits() {
     // Alone: no lane beside it, nothing shared, one thread.
     let (alone, expected) = run(&["--no-share", "--lanes", "1", "--workers", "1"], None);
-    assert_eq!(expected.len(), 132);
-    let ids: Vec<&String> = expected.keys().collect();
-    for id in ids.iter().step_by(3) {
+    assert_eq!(expected.len(), 44);
+    for id in expected.keys() {
         alone.run(&["reproduce", id, "--quiet"]).exits(0);
     }
 

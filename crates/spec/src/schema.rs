@@ -8,6 +8,7 @@ mod schedules;
 use serde_json::{Value as Json, json};
 
 use self::forms::{Forms, axis, object, property, reference};
+use crate::task;
 
 /// The schema, draft 2020-12.
 pub fn sweep_file() -> Json {
@@ -103,7 +104,9 @@ fn model() -> Json {
     let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
     let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
     let hidden = property(widths, "widths of the hidden layers", Some(json!([128])));
-    kinds(&[("mlp", &[("hidden", hidden)]), ("lenet", &[])])
+    let activations = axis(&json!({ "enum": task::ACTIVATIONS.map(|(name, _)| name) }));
+    let activation = property(activations, "what follows each hidden layer", Some(json!("relu")));
+    kinds(&[("mlp", &[("hidden", hidden), ("activation", activation)]), ("lenet", &[])])
 }
 
 fn optimizer(forms: &mut Forms) -> Json {

@@ -6,7 +6,7 @@ use schedule::length::length;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
-use crate::trial::{Data, Dataset, Model, Optimizer, Task};
+use crate::trial::{Activation, Data, Dataset, Model, Optimizer, Task};
 
 /// The longest run, in steps.
 const MOST_STEPS: u64 = 100_000_000;
@@ -85,7 +85,9 @@ fn model(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
     let kind = fields.read("kind", problems, choice(&[("mlp", true), ("lenet", false)]));
     let model = match kind {
         Some(true) => {
-            fields.read_or("hidden", vec![128], problems, widths).map(|hidden| Model::Mlp { hidden })
+            let hidden = fields.read_or("hidden", vec![128], problems, widths);
+            let activation = fields.read_or("activation", Activation::Relu, problems, choice(&ACTIVATIONS));
+            hidden.zip(activation).map(|(hidden, activation)| Model::Mlp { hidden, activation })
         }
         Some(false) => Some(Model::Lenet),
         // The other keys can't be judged without a kind.
@@ -94,6 +96,10 @@ fn model(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
     fields.finish(problems);
     model
 }
+
+/// The activations by name.
+pub(crate) const ACTIVATIONS: [(&str, Activation); 3] =
+    [("relu", Activation::Relu), ("gelu", Activation::Gelu), ("tanh", Activation::Tanh)];
 
 /// Layer widths: a list of whole numbers.
 fn widths(field: &Field<'_>) -> Result<Vec<usize>, Problem> {

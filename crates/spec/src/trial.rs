@@ -83,13 +83,36 @@ pub enum Dataset {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Model {
-    /// Fully connected layers with ReLU between them.
+    /// Fully connected layers with an activation between them.
     Mlp {
         /// Widths of the hidden layers; empty is logistic regression.
         hidden: Vec<usize>,
+        /// What follows each hidden layer.
+        #[serde(default, skip_serializing_if = "Activation::is_relu")]
+        activation: Activation,
     },
     /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear 10, ReLU between.
     Lenet,
+}
+
+/// What follows a fully connected layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(z, 0).
+    #[default]
+    Relu,
+    /// PyTorch's default GELU, by the error function.
+    Gelu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// The default is not written: a model without the key is the same model.
+    fn is_relu(&self) -> bool {
+        *self == Self::Relu
+    }
 }
 
 /// The optimisers.

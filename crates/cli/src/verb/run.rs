@@ -109,12 +109,25 @@ fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
         0 => String::new(),
         n => format!(", {n} of them stored already"),
     };
-    let workers = options.workers.get().min(left);
+    let workers = options.workers.get();
     let plural = if workers == 1 { "" } else { "s" };
     format!(
-        "{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({})",
-        options.device
+        "{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({}){}",
+        options.device,
+        sharing(missing, options)
     )
+}
+
+/// What shared steps save, where none of the trials has begun.
+fn sharing(missing: &[Missing], options: &Options) -> String {
+    let trials: Vec<_> = missing.iter().map(|missing| missing.trial.clone()).collect();
+    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    let steps = spec::share::steps(&trials);
+    if !options.share || steps == asked || missing.iter().any(|missing| missing.checkpoint.is_some()) {
+        return String::new();
+    }
+    let times = asked as f64 / steps.max(1) as f64;
+    format!(", {steps} steps for {asked} asked for ({times:.1} times fewer)")
 }
 
 /// The first Ctrl-C (or SIGTERM, or a closed terminal) asks the workers to stop, the second ends the program at once.

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::linear::masked;
+use super::activation::Activation;
 use super::planes::{self, Sizes, transpose};
 use super::{is_ours, slice, with_slice};
 
@@ -78,7 +78,13 @@ impl CustomOp3 for Conv {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (batch, sizes) = sizes(x.shape(), w.shape())?;
         let dy = dy.contiguous()?;
-        let dz = if self.relu { masked(&dy, y)? } else { with_slice(&dy, |dy| Ok(dy.to_vec()))? };
+        let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
+        if self.relu {
+            with_slice(y, |y| {
+                Activation::Relu.back(y, &mut dz);
+                Ok(())
+            })?;
+        }
         let dz = transposed(&dz, sizes.outputs * sizes.positions());
         let conv = planes::Conv::new(sizes, batch);
         let (mut dw, mut db) = (vec![0.0; w.elem_count()], vec![0.0; sizes.outputs]);

@@ -1,30 +1,43 @@
-//! A fully connected layer: y = x w + b, with an optional ReLU.
+//! A fully connected layer: y = x w + b, and an activation.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::activation::Activation;
 use super::matmul::{Epilogue, Strided, matmul};
 use super::reduce::sum_rows;
 use super::simd::level;
 use super::{is_ours, slice, with_slice};
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result
-/// is (batch, outputs). With `relu`, negative results become 0. Without `input_gradient` the backward
-/// forms none for `x`: for a first layer.
+/// is (batch, outputs). Without `input_gradient` the backward forms none for `x`: for a first layer.
 ///
 /// # Errors
 /// Shapes that don't fit, or a device that fails.
-pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor, relu: bool, input_gradient: bool) -> Result<Tensor> {
+pub fn linear(
+    x: &Tensor,
+    w: &Tensor,
+    b: &Tensor,
+    activation: Activation,
+    input_gradient: bool,
+) -> Result<Tensor> {
     if is_ours(x) {
-        return x.apply_op3(w, b, Linear { relu, input_gradient });
+        return x.apply_op3(w, b, Linear { activation, input_gradient });
     }
     let x = if input_gradient { x.clone() } else { x.detach() };
-    let y = x.matmul(w)?.broadcast_add(b)?;
-    if relu { y.relu() } else { Ok(y) }
+    activation.anywhere(&x.matmul(w)?.broadcast_add(b)?)
 }
 
 struct Linear {
-    relu: bool,
+    activation: Activation,
     input_gradient: bool,
+}
+
+/// x w + b.
+fn affine(x: &[f32], w: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) -> Vec<f32> {
+    let mut z = vec![0.0; m * n];
+    let a = Strided { data: x, row: k, column: 1 };
+    matmul(level(), (m, n, k), a, w, &mut z, Epilogue { bias: Some(b), relu: false });
+    z
 }
 
 impl CustomOp3 for Linear {
@@ -51,10 +64,9 @@ impl CustomOp3 for Linear {
                 b_layout.shape()
             );
         }
-        let a = Strided { data: slice(x, x_layout)?, row: k, column: 1 };
-        let epilogue = Epilogue { bias: Some(slice(b, b_layout)?), relu: self.relu };
-        let mut y = vec![0.0; m * n];
-        matmul(level(), (m, n, k), a, slice(w, w_layout)?, &mut y, epilogue);
+        let (x, w, b) = (slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?);
+        let mut y = affine(x, w, b, (m, n, k));
+        self.activation.apply(&mut y);
         Ok((CpuStorage::F32(y), Shape::from((m, n))))
     }
 
@@ -62,13 +74,22 @@ impl CustomOp3 for Linear {
         &self,
         x: &Tensor,
         w: &Tensor,
-        _b: &Tensor,
+        b: &Tensor,
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let ((m, k), (_, n)) = (x.dims2()?, w.dims2()?);
         let dy = dy.contiguous()?;
-        let dz = if self.relu { masked(&dy, y)? } else { with_slice(&dy, |dy| Ok(dy.to_vec()))? };
+        let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
+        if self.activation.needs_input() {
+            let z = with_slice(x, |x| with_slice(w, |w| with_slice(b, |b| Ok(affine(x, w, b, (m, n, k))))))?;
+            self.activation.back(&z, &mut dz);
+        } else {
+            with_slice(y, |y| {
+                self.activation.back(y, &mut dz);
+                Ok(())
+            })?;
+        }
         let dw = with_slice(x, |x| {
             let mut dw = vec![0.0; k * n];
             let transposed = Strided { data: x, row: 1, column: k };
@@ -87,13 +108,6 @@ impl CustomOp3 for Linear {
         };
         Ok((dx, Some(dw), Some(db)))
     }
-}
-
-/// The gradient where the ReLU let something through.
-pub(super) fn masked(dy: &Tensor, y: &Tensor) -> Result<Vec<f32>> {
-    with_slice(dy, |dy| {
-        with_slice(y, |y| Ok(dy.iter().zip(y).map(|(dy, y)| if *y <= 0.0 { 0.0 } else { *dy }).collect()))
-    })
 }
 
 /// (rows, columns) to (columns, rows).

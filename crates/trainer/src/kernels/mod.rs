@@ -2,8 +2,11 @@
 //! forward on the CPU is ours, on other devices it is made of candle's operations. Each has one function
 //! that models call; which device it runs on is decided there.
 
+pub mod activation;
+pub mod binary_cross_entropy;
 pub mod conv;
 pub mod cross_entropy;
+pub mod layer_norm;
 pub mod linear;
 pub mod math;
 pub mod planes;
@@ -40,3 +43,6 @@ pub(crate) fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>
         _ => Err(Error::Msg("a tensor on the CPU was expected".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use spec::trial::Model as Kind;
 
 use super::{CLASSES, PIXELS, Parameter};
 use crate::data::{Batch, Form};
+use crate::kernels::activation::Activation;
 use crate::kernels::cross_entropy;
 use crate::kernels::matmul::{Epilogue, Strided, matmul};
 use crate::kernels::planes::{self, Conv, transpose};
@@ -28,7 +29,7 @@ pub(crate) type Each<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Take<'_>)) -> Re
 #[derive(Debug)]
 pub(crate) enum Layer {
     /// Fully connected; `planes`: whether planes come in.
-    Linear { inputs: usize, outputs: usize, relu: bool, planes: bool },
+    Linear { inputs: usize, outputs: usize, activation: Activation, planes: bool },
     /// A convolution of planes, with ReLU. Its tables are for one size of batches.
     Conv(Box<Conv>),
     /// Max-pooling of planes over 2x2 windows: how many, of which height and width.
@@ -45,11 +46,11 @@ impl Layer {
         }
     }
 
-    fn relu(&self) -> bool {
+    fn activation(&self) -> Activation {
         match self {
-            Layer::Linear { relu, .. } => *relu,
-            Layer::Conv(_) => true,
-            Layer::Pool { .. } => false,
+            Layer::Linear { activation, .. } => *activation,
+            Layer::Conv(_) => Activation::Relu,
+            Layer::Pool { .. } => Activation::Identity,
         }
     }
 }
@@ -60,6 +61,8 @@ pub(crate) struct Direct {
     layers: Vec<Layer>,
     /// What each layer gave.
     outputs: Vec<Vec<f32>>,
+    /// The same before the activation, where its gradient needs that.
+    inputs: Vec<Vec<f32>>,
     /// Gradient of each layer before its activation, laid out as what it gave.
     gradients: Vec<Vec<f32>>,
     /// The images as planes, where the model begins with a convolution.
@@ -74,7 +77,7 @@ impl Direct {
     /// Buffers for this model and batches of at most this size.
     pub(crate) fn new(kind: &Kind, batch: usize) -> Self {
         let layers = match kind {
-            Kind::Mlp { hidden } => super::mlp::layers(hidden),
+            Kind::Mlp { hidden, activation } => super::mlp::layers(hidden, (*activation).into()),
             Kind::Lenet => super::lenet::layers(batch),
         };
         let buffers = || layers.iter().map(|layer| vec![0.0; batch * layer.outputs()]).collect();
@@ -89,7 +92,12 @@ impl Direct {
             Layer::Conv(conv) => conv.sizes().window() * conv.sizes().outputs,
             Layer::Pool { .. } => 0,
         });
+        let inputs = layers.iter().map(|layer| match layer.activation().needs_input() {
+            true => vec![0.0; batch * layer.outputs()],
+            false => Vec::new(),
+        });
         Self {
+            inputs: inputs.collect(),
             outputs: buffers(),
             gradients: buffers(),
             planes: vec![0.0; if begins_with_planes { batch * PIXELS } else { 0 }],
@@ -135,21 +143,23 @@ impl Direct {
                 continue;
             }
             let Some([weight, bias]) = own.next() else { continue };
-            let (shifted, cursors) = (&mut self.bias, &mut self.cursors);
+            let (shifted, cursors, z) = (&mut self.bias, &mut self.cursors, &mut self.inputs[i]);
             with_slice(&weight.var, |w| {
                 with_slice(&bias.var, |bias| {
                     match *layer {
-                        Layer::Linear { outputs, relu, .. } if i == 0 && batch.form != Form::Dense => {
+                        Layer::Linear { outputs, activation, .. } if i == 0 && batch.form != Form::Dense => {
                             // (x - s) w + b = x w + (b - s 1 w).
                             let shifted = &mut shifted[..outputs];
                             sum_rows_into(w, shifted);
                             add_scaled(shifted, bias, -batch.shift);
                             sparse::product(&batch.by_image, 0..n, w, outputs, y, cursors);
-                            finish(y, shifted, relu);
+                            finish(y, shifted, activation == Activation::Relu);
+                            follow(activation, y, z);
                         }
-                        Layer::Linear { inputs, outputs, relu, planes } => {
+                        Layer::Linear { inputs, outputs, activation, planes } => {
                             let (row, column) = if planes { (1, n) } else { (inputs, 1) };
-                            let epilogue = Epilogue { bias: Some(bias), relu };
+                            let epilogue =
+                                Epilogue { bias: Some(bias), relu: activation == Activation::Relu };
                             matmul(
                                 level(),
                                 (n, outputs, inputs),
@@ -158,6 +168,7 @@ impl Direct {
                                 y,
                                 epilogue,
                             );
+                            follow(activation, y, z);
                         }
                         Layer::Conv(ref conv) => conv.forward(x, w, bias, true, y),
                         Layer::Pool { .. } => {}
@@ -206,12 +217,12 @@ impl Direct {
             let below = i.checked_sub(1).and_then(|below| self.layers.get(below));
             let x = i.checked_sub(1).map_or(first, |below| &self.outputs[below]);
             let x = &x[..below.map_or(x.len(), |below| n * below.outputs())];
-            let relu_below = below.is_some_and(Layer::relu);
+            let activation = below.map_or(Activation::Identity, Layer::activation);
             if let Some(dx) = before.last_mut() {
                 let (dx, scratch) = (&mut dx[..x.len()], &mut self.scratch);
                 match layer {
                     Layer::Pool { width, .. } => {
-                        planes::pool_gradient(x, dz, *width, n, relu_below, dx);
+                        planes::pool_gradient(x, dz, *width, n, activation == Activation::Relu, dx);
                     }
                     Layer::Linear { .. } | Layer::Conv(_) => {
                         with_slice(&parameters[parameter - 2].var, |w| {
@@ -226,8 +237,9 @@ impl Direct {
                         })?
                     }
                 }
-                if relu_below && !matches!(layer, Layer::Pool { .. }) {
-                    mask(dx, x);
+                if !matches!(layer, Layer::Pool { .. }) {
+                    let z = i.checked_sub(1).map_or(x, |below| &self.inputs[below]);
+                    activation.back(if activation.needs_input() { &z[..x.len()] } else { x }, dx);
                 }
             }
             let piece = &mut self.piece;
@@ -305,13 +317,15 @@ fn input_gradient(
     }
 }
 
-leveled! {
-/// No gradient where the ReLU let nothing through.
-fn mask(gradient: &mut [f32], y: &[f32]) {
-    for (gradient, y) in gradient.iter_mut().zip(y) {
-        *gradient = if *y <= 0.0 { 0.0 } else { *gradient };
+/// What follows a layer, but for the ReLU, which was applied with the bias. `z` gets the values before it,
+/// where they are needed.
+fn follow(activation: Activation, y: &mut [f32], z: &mut [f32]) {
+    if activation.needs_input() {
+        z[..y.len()].copy_from_slice(y);
     }
-}
+    if activation != Activation::Relu {
+        activation.apply(y);
+    }
 }
 
 leveled! {

@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::direct::Layer;
 use super::{CLASSES, Shape, layer};
+use crate::kernels::activation::Activation;
 use crate::kernels::conv::conv;
 use crate::kernels::linear::linear;
 use crate::kernels::planes::{Conv, Sizes};
@@ -39,8 +40,8 @@ pub(crate) fn layers(images: usize) -> Vec<Layer> {
         [Layer::Conv(Box::new(Conv::new(sizes, images))), Layer::Pool { planes, height, width }]
     });
     let linear = [
-        Layer::Linear { inputs: FLAT, outputs: 128, relu: true, planes: true },
-        Layer::Linear { inputs: 128, outputs: CLASSES, relu: false, planes: false },
+        Layer::Linear { inputs: FLAT, outputs: 128, activation: Activation::Relu, planes: true },
+        Layer::Linear { inputs: 128, outputs: CLASSES, activation: Activation::Identity, planes: false },
     ];
     convolutions.chain(linear).collect()
 }
@@ -53,6 +54,6 @@ pub(crate) fn forward(parameters: &[Tensor], images: &Tensor) -> Result<Tensor> 
     let x = images.reshape(((), 1, 28, 28))?;
     let x = max_pool_2x2(&conv(&x, w1, b1, true, false)?)?;
     let x = max_pool_2x2(&conv(&x, w2, b2, true, true)?)?;
-    let x = linear(&x.reshape(((), FLAT))?, w3, b3, true, true)?;
-    linear(&x, w4, b4, false, true)
+    let x = linear(&x.reshape(((), FLAT))?, w3, b3, Activation::Relu, true)?;
+    linear(&x, w4, b4, Activation::Identity, true)
 }

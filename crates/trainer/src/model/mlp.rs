@@ -1,9 +1,10 @@
-//! Fully connected layers with ReLU between them. Weights are (inputs, outputs).
+//! Fully connected layers with an activation between them. Weights are (inputs, outputs).
 
 use candle_core::{Result, Tensor};
 
 use super::direct::Layer;
 use super::{CLASSES, PIXELS, Shape, layer};
+use crate::kernels::activation::Activation;
 use crate::kernels::linear::linear;
 
 /// Parameters `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
@@ -19,27 +20,26 @@ pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
 }
 
 /// For the direct passes.
-pub(crate) fn layers(hidden: &[usize]) -> Vec<Layer> {
+pub(crate) fn layers(hidden: &[usize], between: Activation) -> Vec<Layer> {
     let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
     let outputs = hidden.iter().copied().chain([CLASSES]);
     let layers = inputs.zip(outputs).enumerate();
     layers
-        .map(|(i, (inputs, outputs))| Layer::Linear {
-            inputs,
-            outputs,
-            relu: i < hidden.len(),
-            planes: false,
+        .map(|(i, (inputs, outputs))| {
+            let activation = if i < hidden.len() { between } else { Activation::Identity };
+            Layer::Linear { inputs, outputs, activation, planes: false }
         })
         .collect()
 }
 
 /// Logits (batch, classes) of images (batch, pixels).
-pub(crate) fn forward(parameters: &[Tensor], images: &Tensor) -> Result<Tensor> {
+pub(crate) fn forward(parameters: &[Tensor], images: &Tensor, between: Activation) -> Result<Tensor> {
     let layers = parameters.len() / 2;
     let mut x = images.clone();
     for (i, pair) in parameters.chunks_exact(2).enumerate() {
         if let [weight, bias] = pair {
-            x = linear(&x, weight, bias, i + 1 < layers, i > 0)?;
+            let activation = if i + 1 < layers { between } else { Activation::Identity };
+            x = linear(&x, weight, bias, activation, i > 0)?;
         }
     }
     Ok(x)

@@ -6,8 +6,9 @@ mod lenet;
 mod mlp;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use spec::trial::Model as Kind;
+use spec::trial::{Activation as Named, Model as Kind};
 
+use crate::kernels::activation::Activation;
 use crate::random::Stream;
 
 /// Pixels of an image, 28 x 28.
@@ -22,6 +23,16 @@ pub struct Parameter {
     pub name: String,
     /// Its value.
     pub var: Var,
+}
+
+impl From<Named> for Activation {
+    fn from(named: Named) -> Self {
+        match named {
+            Named::Relu => Self::Relu,
+            Named::Gelu => Self::Gelu,
+            Named::Tanh => Self::Tanh,
+        }
+    }
 }
 
 /// A variable of its own with the same numbers.
@@ -53,7 +64,7 @@ fn layer(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Shape;
 
 fn shapes(kind: &Kind) -> Vec<Shape> {
     match kind {
-        Kind::Mlp { hidden } => mlp::shapes(hidden),
+        Kind::Mlp { hidden, .. } => mlp::shapes(hidden),
         Kind::Lenet => lenet::shapes(),
     }
 }
@@ -66,7 +77,7 @@ pub(crate) fn size(kind: &Kind) -> u64 {
 /// Numbers that all layers give for one image.
 pub(crate) fn activations(kind: &Kind) -> u64 {
     match kind {
-        Kind::Mlp { hidden } => hidden.iter().map(|n| *n as u64).sum::<u64>() + CLASSES as u64,
+        Kind::Mlp { hidden, .. } => hidden.iter().map(|n| *n as u64).sum::<u64>() + CLASSES as u64,
         Kind::Lenet => lenet::ACTIVATIONS,
     }
 }
@@ -131,7 +142,7 @@ impl Model {
 
     fn apply(&self, parameters: &[Tensor], images: &Tensor) -> Result<Tensor> {
         match &self.kind {
-            Kind::Mlp { .. } => mlp::forward(parameters, images),
+            Kind::Mlp { activation, .. } => mlp::forward(parameters, images, (*activation).into()),
             Kind::Lenet => lenet::forward(parameters, images),
         }
     }

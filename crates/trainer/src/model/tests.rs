@@ -1,7 +1,7 @@
 //! Gradients of every model against finite differences, and our kernels against candle's operations.
 
 use candle_core::{DType, Device, Tensor};
-use spec::trial::Model as Kind;
+use spec::trial::{Activation, Model as Kind};
 
 use super::direct::{Direct, Take};
 use super::{Model, PIXELS};
@@ -9,8 +9,18 @@ use crate::data::{Batch, Form};
 use crate::kernels::cross_entropy::cross_entropy;
 use crate::random::Stream;
 
-fn kinds() -> [Kind; 3] {
-    [Kind::Mlp { hidden: vec![] }, Kind::Mlp { hidden: vec![12, 7] }, Kind::Lenet]
+fn mlp(hidden: &[usize], activation: Activation) -> Kind {
+    Kind::Mlp { hidden: hidden.to_vec(), activation }
+}
+
+fn kinds() -> [Kind; 5] {
+    [
+        mlp(&[], Activation::Relu),
+        mlp(&[12, 7], Activation::Relu),
+        mlp(&[12, 7], Activation::Gelu),
+        mlp(&[12, 7], Activation::Tanh),
+        Kind::Lenet,
+    ]
 }
 
 fn batch(dtype: DType) -> (Tensor, Tensor) {
@@ -139,7 +149,7 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
     let mut dense = Batch::new(Form::Dense);
     dense.pixels = bytes.iter().map(|byte| f32::from(*byte) * scale - shift).collect();
     dense.labels.clone_from(&sparse.labels);
-    for kind in [Kind::Mlp { hidden: vec![] }, Kind::Mlp { hidden: vec![12, 7] }] {
+    for kind in kinds().into_iter().filter(|kind| *kind != Kind::Lenet) {
         let ((a, all), (b, some)) = (direct(&kind, &dense), direct(&kind, &sparse));
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
         for (all, some) in all.iter().zip(&some) {
@@ -153,7 +163,7 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
 fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
     let values = |seed| -> Vec<f32> {
         let model =
-            Model::new(&Kind::Mlp { hidden: vec![16] }, seed, DType::F32, &Device::Cpu).expect("a model");
+            Model::new(&mlp(&[16], Activation::Relu), seed, DType::F32, &Device::Cpu).expect("a model");
         model.parameters()[0].var.flatten_all().and_then(|x| x.to_vec1()).expect("numbers")
     };
     assert_eq!(values(1), values(1));
