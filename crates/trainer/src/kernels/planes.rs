@@ -284,3 +284,125 @@ pub fn pool_gradient(x: &[f32], dy: &[f32], width: usize, images: usize, relu: b
     }
 }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Stream;
+
+    fn numbers(seed: u64, name: &str, count: usize) -> Vec<f32> {
+        let mut stream = Stream::new(seed, "test", name);
+        (0..count).map(|_| stream.uniform(1.0)).collect()
+    }
+
+    fn bits(numbers: &[f32]) -> Vec<u32> {
+        numbers.iter().map(|x| x.to_bits()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Output by output, in the order that the functions promise.
+        #[test]
+        fn convolutions_are_those_of_the_definition(
+            channels in 1usize..4, outputs in 1usize..11, size in 1usize..5, more in (0usize..5, 0usize..4),
+            images in 1usize..40, seed: u64,
+        ) {
+            let sizes = Sizes { channels, height: size + more.0, width: size + more.1, outputs, size };
+            let (high, wide) = (sizes.out_height(), sizes.out_width());
+            let conv = Conv::new(sizes, images);
+            let x = numbers(seed, "x", sizes.inputs() * images);
+            let (w, b) = (numbers(seed, "w", outputs * sizes.window()), numbers(seed, "b", outputs));
+            let dz = numbers(seed, "dz", outputs * sizes.positions() * images);
+            let x_at = |c: usize, y: usize, x: usize, n: usize| ((c * sizes.height + y) * sizes.width + x) * images + n;
+            let z_at = |o: usize, y: usize, x: usize, n: usize| ((o * high + y) * wide + x) * images + n;
+            let w_at = |o: usize, c: usize, down: usize, right: usize| ((o * channels + c) * size + down) * size + right;
+
+            let mut y = vec![f32::NAN; dz.len()];
+            conv.forward(&x, &w, &b, true, &mut y);
+            let mut dx = vec![f32::NAN; x.len()];
+            conv.input_gradient(&w, &dz, &mut dx);
+            let (mut dw, mut db) = (vec![f32::NAN; w.len()], vec![f32::NAN; outputs]);
+            conv.weight_gradient(&x, &dz, &mut dw, &mut db, &mut vec![f32::NAN; conv.scratch()]);
+
+            let mut expected = vec![0.0f32; dz.len()];
+            let (mut back, mut weights, mut bias) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()], vec![0.0f32; outputs]);
+            for o in 0..outputs {
+                for (row, column) in (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))) {
+                    for n in 0..images {
+                        let at = z_at(o, row, column, n);
+                        for c in 0..channels {
+                            for (down, right) in (0..size).flat_map(|d| (0..size).map(move |r| (d, r))) {
+                                let (x_at, w_at) = (x_at(c, row + down, column + right, n), w_at(o, c, down, right));
+                                expected[at] = w[w_at].mul_add(x[x_at], expected[at]);
+                                weights[w_at] = x[x_at].mul_add(dz[at], weights[w_at]);
+                            }
+                        }
+                        expected[at] = (expected[at] + b[o]).max(0.0);
+                        bias[o] += dz[at];
+                    }
+                }
+                for c in 0..channels {
+                    for (down, right) in (0..size).flat_map(|d| (0..size).map(move |r| (d, r))) {
+                        for (row, column) in (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))) {
+                            for n in 0..images {
+                                let at = x_at(c, row + down, column + right, n);
+                                back[at] = w[w_at(o, c, down, right)].mul_add(dz[z_at(o, row, column, n)], back[at]);
+                            }
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(bits(&y), bits(&expected));
+            prop_assert_eq!(bits(&dx), bits(&back));
+            prop_assert_eq!(bits(&dw), bits(&weights));
+            prop_assert_eq!(bits(&db), bits(&bias));
+        }
+
+        #[test]
+        fn transposing_moves_every_element(rows in 1usize..40, columns in 1usize..40, seed: u64) {
+            let matrix = numbers(seed, "matrix", rows * columns);
+            let mut transposed = vec![f32::NAN; matrix.len()];
+            transpose(&matrix, columns, &mut transposed);
+            for (i, x) in matrix.iter().enumerate() {
+                prop_assert_eq!(x.to_bits(), transposed[i % columns * rows + i / columns].to_bits());
+            }
+        }
+
+        #[test]
+        fn pools_keep_the_first_of_the_largest(
+            planes in 1usize..4, height in 1usize..4, width in 1usize..4, images in 1usize..40, seed: u64,
+        ) {
+            let (height, width) = (2 * height, 2 * width);
+            // Few values, so that equal ones meet; and a NaN now and then.
+            let mut x = numbers(seed, "x", planes * height * width * images);
+            x.iter_mut().for_each(|x| *x = if *x > 0.9 { f32::NAN } else { (*x * 2.0).round() });
+            let dy = numbers(seed, "dy", x.len() / 4);
+            let (mut y, mut dx) = (vec![0.0; dy.len()], vec![f32::NAN; x.len()]);
+            pool(&x, width, images, &mut y);
+            pool_gradient(&x, &dy, width, images, false, &mut dx);
+            let mut masked = vec![f32::NAN; x.len()];
+            pool_gradient(&x, &dy, width, images, true, &mut masked);
+            for (i, y) in y.iter().enumerate() {
+                let (n, at) = (i % images, i / images);
+                let (row, column) = (at / (width / 2), at % (width / 2));
+                let window = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                    .map(|(down, right)| ((2 * row + down) * width + 2 * column + right) * images + n);
+                let mut best = window[0];
+                for i in window {
+                    if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
+                        best = i;
+                    }
+                }
+                prop_assert_eq!(y.to_bits(), x[best].to_bits());
+                for i in window {
+                    let own = if i == best { dy[at * images + n] } else { 0.0 };
+                    prop_assert_eq!(dx[i], own);
+                    prop_assert_eq!(masked[i], if x[best] <= 0.0 { 0.0 } else { own });
+                }
+            }
+        }
+    }
+}

@@ -50,6 +50,17 @@ pub fn product(
     rows: &[u32],
     b: &[f32],
     n: usize,
+    to: (&mut [f32], usize),
+    finish: Finish<'_>,
+) {
+    product_at(level(), walk, (a, rows), (b, n), to, finish);
+}
+
+fn product_at(
+    level: Level,
+    walk: &Walk,
+    (a, rows): (&[f32], &[u32]),
+    (b, n): (&[f32], usize),
     (c, width): (&mut [f32], usize),
     finish: Finish<'_>,
 ) {
@@ -60,7 +71,7 @@ pub fn product(
     assert!(c.len() >= (rows.len() - 1) * width + n && (width >= n || rows.len() == 1), "c is too short");
     assert!(!matches!(finish, Finish::Bias(bias, _) if bias.len() < rows.len()), "the bias is too short");
     let product = Product { walk, a, rows, b, n, c: c.as_mut_ptr(), width, finish };
-    match level() {
+    match level {
         // SAFETY: the bounds were checked above; a level exists only where the processor has it.
         Level::Scalar => unsafe { product.tiles::<f32>() },
         #[cfg(target_arch = "x86_64")]
@@ -201,5 +212,57 @@ unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(from: *const f32,
     unsafe {
         let from = from.add(v * V::LANES);
         if EDGE && v == WIDE - 1 { V::load_some(from, last) } else { V::load(from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Stream;
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_gives_the_bits_of_the_definition(
+            m in 1usize..20, n in 1usize..150, outers in 0usize..4, inner in 0usize..9, seed: u64, finish in 0..3,
+        ) {
+            let mut stream = Stream::new(seed, "test", "tiles");
+            let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
+            let (a, b, bias, before) = (numbers(200), numbers(400 + n), numbers(m), numbers(m * n));
+            let mut offsets = Stream::new(seed, "test", "offsets");
+            let mut below = |most: u32| (offsets.uniform(0.5) + 0.5).mul_add(most as f32, 0.0) as u32;
+            let pairs: Vec<(u32, u32)> = (0..inner).map(|_| (below(50), below(100))).collect();
+            let rows: Vec<u32> = (0..m).map(|_| below(50)).collect();
+            let strides = (below(30) as usize, below(90) as usize);
+            let walk = Walk::new(outers, strides, pairs.clone());
+            let finish = match finish {
+                0 => Finish::Write,
+                1 => Finish::GoOn,
+                _ => Finish::Bias(&bias, true),
+            };
+            let mut expected = Vec::new();
+            for i in 0..m {
+                for j in 0..n {
+                    let mut sum = if matches!(finish, Finish::GoOn) { before[i * n + j] } else { 0.0 };
+                    for round in 0..outers {
+                        for (left, right) in &pairs {
+                            let left = a[(rows[i] + left) as usize + round * strides.0];
+                            sum = left.mul_add(b[*right as usize + round * strides.1 + j], sum);
+                        }
+                    }
+                    if let Finish::Bias(bias, _) = finish {
+                        sum = (sum + bias[i]).max(0.0);
+                    }
+                    expected.push(sum.to_bits());
+                }
+            }
+            for level in Level::available() {
+                let mut c = before.clone();
+                product_at(level, &walk, (&a, &rows), (&b, n), (&mut c, n), finish);
+                let found: Vec<u32> = c.iter().map(|x| x.to_bits()).collect();
+                prop_assert_eq!(&found, &expected, "{:?}", level);
+            }
+        }
     }
 }
