@@ -1,6 +1,7 @@
-"""PyTorch, as fast as it gets on one thread: eager, fused optimisers, each epoch's batches gathered ahead.
+"""PyTorch, as fast as it gets on one thread: eager, fused optimisers.
 
-    torch_train.py steps MODEL OPTIMIZER STEPS     microseconds of a step, after a warm-up
+    torch_train.py steps MODEL OPTIMIZER STEPS     microseconds of a step, after a warm-up; its
+                                                   batches are gathered before the clock starts
     torch_train.py optuna RUNS.json STORAGE        trains the runs of a file under Optuna, with other processes
 """
 
@@ -33,29 +34,35 @@ def optimizer(kind, parameters):
 
 
 class Trainer:
-    """Batches are gathered epoch by epoch, so that a step takes a view."""
-
     def __init__(self):
         self.parts = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data.mnist()]
-        self.gathered = None
+        self.orders = {}
 
-    def batches(self, seed, epoch):
-        if self.gathered is None or self.gathered[0] != (seed, epoch):
-            images, labels = self.parts[0]
-            order = torch.from_numpy(data.order(seed, epoch))
-            self.gathered = (seed, epoch), images[order], labels[order]
-        return self.gathered[1:]
+    def batch(self, seed, t):
+        """The images of a step, gathered when they are needed."""
+        epoch = t // 781
+        if (seed, epoch) not in self.orders:
+            self.orders[seed, epoch] = torch.from_numpy(data.order(seed, epoch))
+        images, labels = self.parts[0]
+        indices = self.orders[seed, epoch][t % 781]
+        return images[indices], labels[indices]
 
-    def train(self, kind, rule, lrs, seed):
+    def gathered(self):
+        """Some batches gathered ahead, for as many steps again and again."""
+        batches = [self.batch(0, t) for t in range(100)]
+        return lambda seed, t: batches[t % 100]
+
+    def train(self, kind, rule, lrs, seed, batch=None):
+        batch = batch or self.batch
         torch.manual_seed(seed)
         net, loss_of = model(kind), nn.CrossEntropyLoss()
         steps = optimizer(rule, net.parameters())
         group = steps.param_groups[0]
         for t, lr in enumerate(lrs):
-            images, labels = self.batches(seed, t // 781)
+            images, labels = batch(seed, t)
             group["lr"] = lr
             steps.zero_grad(set_to_none=True)
-            loss_of(net(images[t % 781]), labels[t % 781]).backward()
+            loss_of(net(images), labels).backward()
             steps.step()
         return net
 
@@ -71,10 +78,10 @@ def main():
     trainer = Trainer()
     if sys.argv[1] == "steps":
         kind, rule, steps = sys.argv[2], sys.argv[3], int(sys.argv[4])
-        trainer.train(kind, rule, [1e-3] * max(20, steps // 10), 0)
-        trainer.batches(0, 0)
+        batch = trainer.gathered()
+        trainer.train(kind, rule, [1e-3] * max(20, steps // 10), 0, batch)
         began = time.perf_counter()
-        trainer.train(kind, rule, [1e-3] * steps, 0)
+        trainer.train(kind, rule, [1e-3] * steps, 0, batch)
         return data.tell(us=(time.perf_counter() - began) / steps * 1e6)
 
     import optuna

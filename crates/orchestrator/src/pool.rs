@@ -1,6 +1,8 @@
 //! The branches that wait to be trained, shared by the workers. A fork that a worker has no room for comes
 //! here, and a worker with nothing to do gets what waits, or half of what another one has.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,24 +22,35 @@ pub(crate) struct Pool {
     hungry: AtomicUsize,
 }
 
+#[derive(Default)]
 struct Queue {
-    branches: Vec<Branch>,
+    branches: BTreeMap<Rank, Branch>,
+    /// Which of them wait before a step of a seed.
+    places: BTreeMap<(u64, u64), BTreeSet<Rank>>,
     /// Seeds in the order in which they are to be trained.
-    seeds: Vec<u64>,
+    seeds: HashMap<u64, usize>,
+    /// Branches so far.
+    count: u64,
     /// Workers that are training, and may bring forks.
     busy: usize,
 }
 
+/// What is trained first stands first: seed by seed, so that an interrupted sweep holds whole comparisons;
+/// then what takes memory while it waits; then the most work, so that all workers end at about the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    seed: usize,
+    takes_no_memory: bool,
+    work: Reverse<u64>,
+    /// What came first.
+    count: u64,
+}
+
 impl Pool {
     pub(crate) fn new(branches: Vec<Branch>) -> Self {
-        let mut seeds: Vec<u64> = Vec::new();
-        for branch in &branches {
-            if !seeds.contains(&branch.seed()) {
-                seeds.push(branch.seed());
-            }
-        }
-        let queue = Mutex::new(Queue { branches, seeds, busy: 0 });
-        Self { queue, changed: Condvar::new(), hungry: AtomicUsize::new(0) }
+        let mut queue = Queue::default();
+        branches.into_iter().for_each(|branch| queue.put(branch));
+        Self { queue: Mutex::new(queue), changed: Condvar::new(), hungry: AtomicUsize::new(0) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -52,9 +65,9 @@ impl Pool {
             if stop.requested() {
                 return None;
             }
-            if let Some(first) = queue.first() {
+            if let Some(first) = queue.branches.keys().next().copied() {
                 queue.busy += 1;
-                return Some(queue.branches.swap_remove(first));
+                return queue.take(first);
             }
             if queue.busy == 0 {
                 return None;
@@ -69,14 +82,17 @@ impl Pool {
     /// A branch that can join a stack.
     pub(crate) fn fitting(&self, stack: &Stack<'_>) -> Option<Branch> {
         let mut queue = self.queue();
-        let found = queue.branches.iter().position(|branch| stack.takes(branch))?;
-        Some(queue.branches.swap_remove(found))
+        let place = queue.places.get(&(stack.step(), stack.seed()))?;
+        let takes = |rank: &&Rank| queue.branches.get(rank).is_some_and(|branch| stack.takes(branch));
+        let found = place.iter().find(takes).copied()?;
+        queue.take(found)
     }
 
     /// Takes in what a worker gives away.
     pub(crate) fn put(&self, branches: Vec<Branch>) {
         if !branches.is_empty() {
-            self.queue().branches.extend(branches);
+            let mut queue = self.queue();
+            branches.into_iter().for_each(|branch| queue.put(branch));
             self.changed.notify_all();
         }
     }
@@ -95,7 +111,10 @@ impl Pool {
 
     /// Writes the branches that are in memory alone to disk, and tells of it.
     pub(crate) fn save(&self, dir: &Path, emit: &mut Emit<'_>) {
-        for branch in &mut self.queue().branches {
+        let mut queue = self.queue();
+        let all: Vec<Rank> = queue.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();
+        for rank in all {
+            let Some(mut branch) = queue.take(rank) else { continue };
             match branch.save(dir) {
                 Ok(None) => {}
                 Ok(Some(file)) => {
@@ -103,26 +122,45 @@ impl Pool {
                     emit(Event::Checkpoint { trial_ids, step, file, at: now() });
                 }
                 Err(error) => {
-                    tracing::warn!("{} trials wait without a checkpoint: {error}", branch.trial_ids().len())
+                    tracing::warn!("{} trials wait without a checkpoint: {error}", branch.trial_ids().len());
                 }
             }
+            queue.put(branch);
         }
     }
 
     /// After a stop: all branches that are left.
     pub(crate) fn drain(&self) -> Vec<Branch> {
-        std::mem::take(&mut self.queue().branches)
+        let mut queue = self.queue();
+        queue.places.clear();
+        std::mem::take(&mut queue.branches).into_values().collect()
     }
 }
 
 impl Queue {
-    /// Seed by seed, so that an interrupted sweep holds whole comparisons; then what takes memory while it
-    /// waits; then the most work, so that all workers end at about the same time.
-    fn first(&self) -> Option<usize> {
-        let key = |branch: &Branch| {
-            let seed = self.seeds.iter().position(|seed| *seed == branch.seed());
-            (seed, !branch.is_in_memory(), u64::MAX - branch.steps_left())
+    fn put(&mut self, branch: Branch) {
+        let next = self.seeds.len();
+        let seed = *self.seeds.entry(branch.seed()).or_insert(next);
+        self.count += 1;
+        let rank = Rank {
+            seed,
+            takes_no_memory: !branch.is_in_memory(),
+            work: Reverse(branch.steps_left()),
+            count: self.count,
         };
-        (0..self.branches.len()).min_by_key(|i| self.branches.get(*i).map(key))
+        self.places.entry((branch.step(), branch.seed())).or_default().insert(rank);
+        self.branches.insert(rank, branch);
+    }
+
+    fn take(&mut self, rank: Rank) -> Option<Branch> {
+        let branch = self.branches.remove(&rank)?;
+        let place = (branch.step(), branch.seed());
+        if let Some(ranks) = self.places.get_mut(&place) {
+            ranks.remove(&rank);
+            if ranks.is_empty() {
+                self.places.remove(&place);
+            }
+        }
+        Some(branch)
     }
 }

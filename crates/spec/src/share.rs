@@ -70,19 +70,21 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
             let (over, going): (Vec<usize>, Vec<usize>) =
                 members.into_iter().partition(|i| configs.get(*i).is_none_or(|c| c.task.steps <= step));
             sorted.extend(over.into_iter().map(|index| Entry { index, with_next: step }));
-            let mut classes: Vec<(Rates, Vec<usize>)> = Vec::new();
+            // In the order in which they are met.
+            let mut classes: Vec<Vec<usize>> = Vec::new();
+            let mut known: HashMap<Rates, usize> = HashMap::new();
             for i in going {
                 let (Some(config), Some(state)) = (configs.get(i), states.get(i)) else { continue };
-                let rates = Rates::of(config, state, step);
-                match classes.iter_mut().find(|(known, _)| *known == rates) {
-                    Some((_, class)) => class.push(i),
-                    None => classes.push((rates, vec![i])),
+                let class = *known.entry(Rates::of(config, state, step)).or_insert(classes.len());
+                match classes.get_mut(class) {
+                    Some(members) => members.push(i),
+                    None => classes.push(vec![i]),
                 }
             }
             match classes.len() {
                 0 => break,
                 1 => {
-                    members = classes.into_iter().flat_map(|(_, class)| class).collect();
+                    members = classes.into_iter().flatten().collect();
                     step += 1;
                 }
                 _ => {
@@ -90,7 +92,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
                     let over = sorted.get(first..).and_then(|new| new.last());
                     let before = over.map_or(with_previous, |last| last.with_next);
                     let all = classes.into_iter().enumerate().rev();
-                    open.extend(all.map(|(i, (_, class))| (step, class, if i == 0 { before } else { step })));
+                    open.extend(all.map(|(i, class)| (step, class, if i == 0 { before } else { step })));
                     break;
                 }
             }
@@ -106,7 +108,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
 }
 
 /// What an update is told.
-#[derive(PartialEq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Rates {
     lr: u32,
     momentum: Option<u64>,

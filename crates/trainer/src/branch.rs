@@ -86,10 +86,14 @@ impl Branch {
         matches!(self.origin, Origin::Memory(_))
     }
 
-    /// Whether it can be trained in lock-step with riders before this step.
-    pub(crate) fn goes_with(&self, step: u64, riders: &Riders) -> bool {
-        self.step == step
-            && riders.kin().is_some_and(|(seed, kin)| seed == self.seed && Some(kin) == self.kin)
+    /// Whether it can be trained in lock-step with others of this seed and kin, before this step.
+    pub(crate) fn goes_with(&self, step: u64, seed: u64, kin: Option<&Kin>) -> bool {
+        (self.step, self.seed) == (step, seed) && self.kin.as_ref() == kin
+    }
+
+    /// What it has in common with others.
+    pub(crate) fn kin(&self) -> Option<&Kin> {
+        self.kin.as_ref()
     }
 
     /// Writes its state to disk, if it is in memory alone. Gives the file, if one was written.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use spec::event::{Event, Final, Outcome};
+use spec::share::Kin;
 use spec::trial::Task;
 
 use crate::TrainError;
@@ -78,6 +79,8 @@ pub struct Stack<'a> {
     shared: &'a Shared,
     images: &'a Images,
     step: u64,
+    seed: u64,
+    kin: Option<Kin>,
     batches: Batches,
     task: Task,
     work: Work,
@@ -98,6 +101,7 @@ impl<'a> Stack<'a> {
     pub fn new(branch: Branch, images: &'a Images, shared: &'a Shared, emit: &mut Emit<'_>) -> Option<Self> {
         let leader = branch.riders.leader()?;
         let (seed, task) = (leader.trial.seed, leader.trial.config.task.clone());
+        let kin = branch.kin().cloned();
         let device = match shared.device.open() {
             Ok(device) => device,
             Err(error) => {
@@ -110,7 +114,7 @@ impl<'a> Stack<'a> {
             Ok(work) => {
                 let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
                 let step = first.lane.state.step;
-                Some(Self { shared, images, step, batches, task, work, lanes: vec![first] })
+                Some(Self { shared, images, step, seed, kin, batches, task, work, lanes: vec![first] })
             }
             Err(error) => {
                 first.fail(&error.to_string(), emit);
@@ -134,10 +138,15 @@ impl<'a> Stack<'a> {
         self.step
     }
 
+    /// The seed of all its trials.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Whether a branch can be added: there is room, and it sees the same batches with the same kind of model.
     pub fn takes(&self, branch: &Branch) -> bool {
         let room = self.lanes.len() < self.shared.width && self.shared.has_room();
-        room && self.lanes.first().is_some_and(|told| branch.goes_with(self.step, &told.lane.riders))
+        room && branch.goes_with(self.step, self.seed, self.kin.as_ref())
     }
 
     /// Takes in a branch that it [`takes`](Stack::takes).
