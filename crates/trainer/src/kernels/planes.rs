@@ -168,7 +168,7 @@ impl Conv {
     }
 
     /// Gradients of the weights and, as sums over positions and images, of the bias. `scratch` holds at least
-    /// (positions, images, outputs) and (window, outputs) numbers: [`Conv::scratch`].
+    /// (columns, images, outputs) and (window, outputs) numbers: [`Conv::scratch`].
     pub fn weight_gradient(
         &self,
         x: &[f32],
@@ -179,38 +179,54 @@ impl Conv {
     ) {
         let Sizes { width, outputs, .. } = self.sizes;
         let row = self.sizes.out_width() * self.images;
-        let all = self.sizes.out_height() * row;
-        let (by_position, rest) = scratch.split_at_mut(all * outputs);
+        let plane = self.sizes.out_height() * row;
+        let (by_position, rest) = scratch.split_at_mut(row * outputs);
         let by_window = &mut rest[..self.sizes.window() * outputs];
-        transpose(dz, all, by_position);
-        super::reduce::sum_rows_into(by_position, &mut db[..outputs]);
+        let db = &mut db[..outputs];
+        db.fill(0.0);
         by_window.fill(0.0);
+        // Row by row, so that what is transposed is still in the cache when it is used.
         for y in 0..self.sizes.out_height() {
-            let from = &by_position[y * row * outputs..];
+            transpose_part(&dz[y * row..], plane, row, by_position);
+            super::reduce::add_rows(by_position, db);
             let x = &x[y * width * self.images..];
-            product(&self.weights, x, &self.windows, from, outputs, (by_window, outputs), Finish::GoOn);
+            product(
+                &self.weights,
+                x,
+                &self.windows,
+                by_position,
+                outputs,
+                (by_window, outputs),
+                Finish::GoOn,
+            );
         }
         transpose(by_window, outputs, dw);
     }
 
     /// Numbers of scratch that [`Conv::weight_gradient`] takes.
     pub fn scratch(&self) -> usize {
-        (self.sizes.positions() * self.images + self.sizes.window()) * self.sizes.outputs
+        (self.sizes.out_width() * self.images + self.sizes.window()) * self.sizes.outputs
     }
 }
 
-leveled! {
-/// (rows, columns) to (columns, rows), block by block so that reads and writes stay in the cache.
+/// (rows, columns) to (columns, rows).
 pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+    transpose_part(matrix, columns, columns, &mut transposed[..matrix.len()]);
+}
+
+leveled! {
+/// Some columns of a matrix whose rows stand `stride` apart, as (columns, rows) to `transposed`, whose length
+/// says how many rows there are. Block by block, so that reads and writes stay in the cache.
+fn transpose_part(matrix: &[f32], stride: usize, columns: usize, transposed: &mut [f32]) {
     const BLOCK: usize = 16;
-    let rows = matrix.len() / columns.max(1);
+    let rows = transposed.len() / columns.max(1);
     for top in (0..rows).step_by(BLOCK) {
         for left in (0..columns).step_by(BLOCK) {
             let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
             if (high, wide) == (BLOCK, BLOCK) {
                 let mut block = [[0.0f32; BLOCK]; BLOCK];
                 for (i, row) in block.iter_mut().enumerate() {
-                    let at = (top + i) * columns + left;
+                    let at = (top + i) * stride + left;
                     row.copy_from_slice(&matrix[at..at + BLOCK]);
                 }
                 let columns = (0..BLOCK).map(|j| block.map(|row| row[j]));
@@ -222,7 +238,7 @@ pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
             }
             for j in 0..wide {
                 for i in 0..high {
-                    transposed[(left + j) * rows + top + i] = matrix[(top + i) * columns + left + j];
+                    transposed[(left + j) * rows + top + i] = matrix[(top + i) * stride + left + j];
                 }
             }
         }

@@ -139,10 +139,15 @@ pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     sums
 }
 
-leveled! {
 /// The same, into as many sums as there are columns.
 pub fn sum_rows_into(matrix: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
+    add_rows(matrix, sums);
+}
+
+leveled! {
+/// The same, to what the sums are.
+pub fn add_rows(matrix: &[f32], sums: &mut [f32]) {
     for row in matrix.chunks_exact(sums.len().max(1)) {
         for (sum, x) in sums.iter_mut().zip(row) {
             *sum += x;
