@@ -89,6 +89,8 @@ def main():
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     runs = json.load(open(sys.argv[2]))
     lrs = np.load(sys.argv[2].replace(".json", ".npz"))
+    if not runs:
+        return
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(sys.argv[3]))
     grid = optuna.samplers.GridSampler({"run": list(range(len(runs)))}, seed=0)
     study = optuna.create_study(study_name="runs", storage=storage, sampler=grid, load_if_exists=True)
