@@ -25,12 +25,12 @@ pub fn estimate(
     data_dir: Option<&Path>,
 ) -> Result<Duration, SweepError> {
     let images = load(plan.trials.iter(), data_dir)?;
-    let mut kinds: Vec<(Kind<'_>, Cost, Vec<Trial>)> = Vec::new();
+    let mut kinds: Vec<(Kind<'_>, Cost, Vec<&Trial>)> = Vec::new();
     for trial in &plan.trials {
         let task = &trial.config.task;
         let kind = (&task.data, &task.model, &task.optimizer);
         if let Some((.., trials)) = kinds.iter_mut().find(|(known, ..)| *known == kind) {
-            trials.push(trial.clone());
+            trials.push(trial);
             continue;
         }
         let Some(images) = images.of(&task.data) else { continue };
@@ -38,7 +38,7 @@ pub fn estimate(
             TrainError::Device(error) => SweepError::Device(error),
             other => SweepError::Probe(other),
         })?;
-        kinds.push((kind, cost, vec![trial.clone()]));
+        kinds.push((kind, cost, vec![trial]));
     }
     let all = kinds.iter().map(|(_, cost, trials)| time(*cost, trials, share));
     Ok(all.sum::<Duration>() / u32::try_from(workers).unwrap_or(1).max(1))
@@ -47,7 +47,7 @@ pub fn estimate(
 /// What a probe's result depends on.
 type Kind<'a> = (&'a Data, &'a Model, &'a Optimizer);
 
-fn time(cost: Cost, trials: &[Trial], share: bool) -> Duration {
+fn time(cost: Cost, trials: &[&Trial], share: bool) -> Duration {
     let steps = if share {
         spec::share::steps(trials)
     } else {

@@ -59,7 +59,7 @@ impl Plan {
     /// Steps that are trained when nothing is stored yet, those that trials share counted once: the least
     /// there is. Closed-loop trials count in full, though they may turn out to share steps too.
     pub fn steps_trained(&self) -> u64 {
-        share::steps(&self.trials)
+        share::steps(&self.trials.iter().collect::<Vec<_>>())
     }
 }
 

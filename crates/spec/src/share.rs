@@ -6,7 +6,6 @@
 //! cutting a list where that number is passed is what a fork is.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use schedule::{Feedback, State};
 
@@ -26,15 +25,6 @@ impl Kin {
     pub fn of(config: &Config) -> Self {
         let task = Task { steps: 0, evaluate_every: 0, ..config.task.clone() };
         Self { task, cycled: config.schedule.momentum(0).is_some() }
-    }
-
-    /// For finding equal ones.
-    fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        // A struct of plain numbers and names: its JSON can't fail.
-        serde_json::to_string(&self.task).unwrap_or_default().hash(&mut hasher);
-        self.cycled.hash(&mut hasher);
-        hasher.finish()
     }
 }
 
@@ -123,35 +113,35 @@ impl Rates {
 
 /// Trials of the same [`Kin`] and seed, by index, in the order in which they are met.
 pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> {
-    let mut families: Vec<(u64, Kin, Vec<usize>)> = Vec::new();
-    let mut known: HashMap<(u64, u64), Vec<usize>> = HashMap::new();
+    let mut families: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<(usize, u64), usize> = HashMap::new();
+    let mut kinds: Vec<Kin> = Vec::new();
     // One config stands in as many trials as there are seeds.
-    let mut kin: HashMap<String, (u64, Kin)> = HashMap::new();
+    let mut kind_of: HashMap<&str, usize> = HashMap::new();
     for (i, trial) in trials.enumerate() {
-        let (hash, own) = kin.entry(trial.config.id.clone()).or_insert_with(|| {
+        let kind = *kind_of.entry(&trial.config.id).or_insert_with(|| {
             let kin = Kin::of(&trial.config);
-            (kin.hash(), kin)
+            kinds.iter().position(|known| *known == kin).unwrap_or_else(|| {
+                kinds.push(kin);
+                kinds.len() - 1
+            })
         });
-        let candidates = known.entry((*hash, trial.seed)).or_default();
-        let found = candidates.iter().find(|family| families.get(**family).is_some_and(|(_, k, _)| k == own));
-        match found.copied() {
-            Some(family) => families.get_mut(family).into_iter().for_each(|(.., list)| list.push(i)),
-            None => {
-                candidates.push(families.len());
-                families.push((trial.seed, own.clone(), vec![i]));
-            }
+        let family = *known.entry((kind, trial.seed)).or_insert(families.len());
+        match families.get_mut(family) {
+            Some(list) => list.push(i),
+            None => families.push(vec![i]),
         }
     }
-    families.into_iter().map(|(.., list)| list).collect()
+    families
 }
 
 /// Steps that are trained for these trials, none of them yet begun, when shared steps are trained once.
 /// Closed-loop trials count in full: what they share shows only in training.
-pub fn steps(trials: &[Trial]) -> u64 {
+pub fn steps(trials: &[&Trial]) -> u64 {
     // Seeds have the same configs as a rule: then the tree is grown once.
     let mut grown: HashMap<Vec<&str>, u64> = HashMap::new();
     let mut sum = 0;
-    for family in families(trials.iter()) {
+    for family in families(trials.iter().copied()) {
         let configs: Vec<&Config> =
             family.iter().filter_map(|i| trials.get(*i)).map(|trial| &*trial.config).collect();
         let ids = configs.iter().map(|config| config.id.as_str()).collect();

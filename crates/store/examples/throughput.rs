@@ -92,16 +92,7 @@ async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
     let plan = spec::plan(&spec::read(&text, "x").expect("a good sweep file")).expect("a plan");
     let mut store = Store::open(dir).await.expect("a store");
     store.register(&plan).await.expect("registered");
-    let environment = Environment {
-        version: String::new(),
-        git_commit: String::new(),
-        cpu: String::new(),
-        cpu_features: String::new(),
-        threads: 1,
-        device: String::new(),
-        os: String::new(),
-    };
-    let environment = store.environment(&environment).await.expect("a number");
+    let environment = store.environment(&Environment::default()).await.expect("a number");
     (store, plan.trials.into_iter().map(|trial| trial.id).collect(), environment)
 }
 

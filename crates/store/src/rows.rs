@@ -39,7 +39,7 @@ impl std::fmt::Display for Status {
 }
 
 /// What a result's bits may depend on besides the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Environment {
     /// Of this program.
     pub version: String,

@@ -184,16 +184,7 @@ mod tests {
         let plan = spec::plan(&spec).expect("a plan");
         let mut store = Store::open(dir).await.expect("a store");
         store.register(&plan).await.expect("registered");
-        let environment = Environment {
-            version: String::new(),
-            git_commit: String::new(),
-            cpu: String::new(),
-            cpu_features: String::new(),
-            threads: 1,
-            device: String::new(),
-            os: String::new(),
-        };
-        let environment = store.environment(&environment).await.expect("a number");
+        let environment = store.environment(&Environment::default()).await.expect("a number");
         let trial_ids = vec![plan.trials[0].id.clone()];
         let begin = [Event::Stage { stage: 1, first: 0, trial_ids }];
         store.write(&begin, environment).await.expect("written");

@@ -1,5 +1,6 @@
 //! Which images make up the batch of a step: a function of (seed, step), so that any step can be resumed.
 
+use crate::data::{Batch, Images};
 use crate::random::Stream;
 
 /// The batches of one run. Each epoch goes through the training images in an order of its own; a last
@@ -19,8 +20,13 @@ impl Batches {
         Self { seed, images, size: size.clamp(1, (images as usize).max(1)), epoch: None }
     }
 
-    /// The images of step `t`.
-    pub(crate) fn at(&mut self, t: u64) -> &[u32] {
+    /// Puts the training images of step `t` into a batch.
+    pub(crate) fn gather(&mut self, t: u64, images: &Images, batch: &mut Batch) {
+        images.gather(&images.train, self.at(t).iter().map(|i| *i as usize), batch);
+    }
+
+    /// Which images make up step `t`.
+    fn at(&mut self, t: u64) -> &[u32] {
         let per_epoch = (self.images as usize / self.size).max(1) as u64;
         let (epoch, batch) = (t / per_epoch, (t % per_epoch) as usize);
         if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {

@@ -5,15 +5,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use candle_core::{Device, Tensor, Var};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use schedule::State;
+use serde::{Deserialize, Serialize};
+
 use crate::TrainError;
 use crate::digest::Digest;
 use crate::model::Parameter;
 use crate::rider::{Rider, Riders};
 use crate::state::RunState;
-use candle_core::{Device, Tensor, Var};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use schedule::State;
-use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 2;
 

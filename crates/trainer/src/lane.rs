@@ -107,38 +107,39 @@ impl Lane {
         }
         if self.is_divergent(train_loss) {
             // Each trial's digest ends with its own lr.
-            let parts = self.riders.by_rates(t).into_iter().map(|(_, part)| part).collect();
+            let parts = self.riders.by_rates(t);
             self.keep_most(parts, leave)?;
-            self.state.step += 1;
-            let row = self.row(t, train_loss, f64::NAN);
-            self.state.digest.step(row.lr as f32, loss);
+            let row = self.count(t, self.rates(t)?.lr, loss, f64::NAN);
             return Ok(Stepped { row, diverged: Some(train_loss) });
         }
 
         let clip_norm = self.riders.leader().and_then(|rider| rider.trial.config.task.clip_norm);
         let simple = self.riders.closed.is_empty() && clip_norm.is_none() && work.fuses();
-        let squares = if simple {
-            let Some(rates) = self.riders.leader().map(|leader| leader.rates(t)) else {
-                return Err(TrainError::Empty);
-            };
+        let (rates, squares) = if simple {
+            let rates = self.rates(t)?;
             let update = update(t, &rates, 1.0);
-            work.fused_update(&self.state.model, &self.state.optimizer, update)?
+            (rates, work.fused_update(&self.state.model, &self.state.optimizer, update)?)
         } else {
             work.gradients(&self.state.model)?;
             let squares = work.sum_of_squares()?;
             let rates = self.show(t, train_loss, squares, work, leave)?;
             self.update(update(t, &rates, clip(clip_norm, squares.sqrt())), rates.average, work)?;
-            squares
+            (rates, squares)
         };
-        self.state.step += 1;
-        let row = self.row(t, train_loss, squares.sqrt());
-        self.state.digest.step(row.lr as f32, loss);
+        let row = self.count(t, rates.lr, loss, squares.sqrt());
         Ok(Stepped { row, diverged: None })
     }
 
-    fn row(&self, step: u64, train_loss: f64, grad_norm: f64) -> StepRow {
-        let lr = self.riders.leader().map_or(f64::NAN, |rider| rider.schedule().lr(step, &rider.state));
-        StepRow { step, lr, train_loss, grad_norm }
+    /// What update `t` is told, the same for all riders.
+    fn rates(&self, t: u64) -> Result<Rates, TrainError> {
+        self.riders.leader().map(|leader| leader.rates(t)).ok_or(TrainError::Empty)
+    }
+
+    /// Counts a step that is trained.
+    fn count(&mut self, step: u64, lr: f64, loss: f32, grad_norm: f64) -> StepRow {
+        self.state.step += 1;
+        self.state.digest.step(lr as f32, loss);
+        StepRow { step, lr, train_loss: f64::from(loss), grad_norm }
     }
 
     /// Shows the rules what is known before update `t`, and lets go of the riders that are told otherwise
@@ -168,8 +169,7 @@ impl Lane {
                 return Err(error.into());
             }
         }
-        let parts = self.riders.by_rates(t);
-        let mut parts: Vec<Riders> = parts.into_iter().map(|(_, part)| part).collect();
+        let mut parts = self.riders.by_rates(t);
         let most = most(&parts);
         for (i, part) in parts.iter_mut().enumerate() {
             for rider in part.closed.iter_mut().filter(|_| Some(i) != most) {
@@ -179,7 +179,7 @@ impl Lane {
             }
         }
         self.keep_most(parts, leave)?;
-        self.riders.leader().map(|leader| leader.rates(t)).ok_or(TrainError::Empty)
+        self.rates(t)
     }
 
     /// The largest part stays, the others leave.
@@ -261,7 +261,7 @@ fn looks(rider: &Rider, t: u64) -> (bool, bool) {
 }
 
 fn update(t: u64, rates: &Rates, clip: f64) -> Update {
-    Update { t, lr: f64::from(rates.lr), momentum: rates.momentum, averaged: false, clip }
+    Update { t, lr: f64::from(rates.lr as f32), momentum: rates.momentum, averaged: false, clip }
 }
 
 /// Index of the part with the most riders, the first of equals.

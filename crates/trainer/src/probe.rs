@@ -38,8 +38,7 @@ pub fn probe(trial: &Trial, images: &Images, device: Device, time: Duration) -> 
     let mut batches = Batches::new(trial.seed, images.train.len(), task.data.batch_size);
     let (mut begin, mut timed) = (Instant::now(), 0);
     for t in 0..MOST_STEPS {
-        let indices = batches.at(t).iter().map(|i| *i as usize);
-        images.gather(&images.train, indices, &mut work.batches[0]);
+        batches.gather(t, images, &mut work.batches[0]);
         work.loss(&state.model)?;
         // A tiny lr: the weights stay where they are, and so do the numbers' magnitudes.
         let update = Update { t, lr: 1e-9, momentum: None, averaged: false, clip: 1.0 };

@@ -39,7 +39,7 @@ impl Rider {
     pub(crate) fn rates(&self, t: u64) -> Rates {
         let schedule = self.schedule();
         Rates {
-            lr: schedule.lr(t, &self.state) as f32,
+            lr: schedule.lr(t, &self.state),
             momentum: schedule.momentum(t),
             average: schedule.average(t, &self.state),
         }
@@ -74,10 +74,11 @@ pub(crate) struct Memory {
     kept: Option<KeptTensors>,
 }
 
-/// All that an update is told by a schedule. Riders whose rates differ by a bit part.
+/// All that an update is told by a schedule; of the lr it uses the `f32`. Riders whose rates differ by a bit
+/// part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
-    pub(crate) lr: f32,
+    pub(crate) lr: f64,
     pub(crate) momentum: Option<f64>,
     pub(crate) average: Option<Average>,
 }
@@ -87,7 +88,7 @@ impl Rates {
     pub(crate) fn same(&self, other: &Self) -> bool {
         let bits = |rates: &Self| {
             let average = rates.average.map(|a| (a.first, a.momentum.to_bits(), a.weight.to_bits()));
-            (rates.lr.to_bits(), rates.momentum.map(f64::to_bits), average)
+            ((rates.lr as f32).to_bits(), rates.momentum.map(f64::to_bits), average)
         };
         bits(self) == bits(other)
     }
@@ -171,12 +172,19 @@ impl Riders {
         self.open.iter().take(all_but_last).map(|rider| rider.with_next).min().unwrap_or(u64::MAX)
     }
 
-    /// Takes out the riders that `leaves` names.
+    /// Takes out the riders that `leaves` names; neighbours on either side have in common what all between
+    /// them have.
     pub(crate) fn take(&mut self, leaves: impl Fn(&Rider) -> bool) -> Self {
-        let key = |rider: &Rider| usize::from(leaves(rider));
-        let mut parts = part(std::mem::take(self), 2, key).into_iter();
-        *self = parts.next().unwrap_or_default();
-        parts.next().unwrap_or_default()
+        let (mut stay, mut go) = (Side::default(), Side::default());
+        for rider in std::mem::take(&mut self.open) {
+            let with_next = rider.with_next;
+            let (own, other) = if leaves(&rider) { (&mut go, &mut stay) } else { (&mut stay, &mut go) };
+            own.push(rider);
+            other.common = other.common.min(with_next);
+        }
+        let (gone, left) = std::mem::take(&mut self.closed).into_iter().partition(leaves);
+        (self.open, self.closed) = (stay.open, left);
+        Self { open: go.open, closed: gone }
     }
 
     /// Cuts open-loop riders where their common steps end at `step`: each part goes together for longer.
@@ -195,7 +203,7 @@ impl Riders {
     }
 
     /// Parts them by what they are told of update `t`.
-    pub(crate) fn by_rates(&mut self, t: u64) -> Vec<(Rates, Self)> {
+    pub(crate) fn by_rates(&mut self, t: u64) -> Vec<Self> {
         let mut parts: Vec<(Rates, Self)> = Vec::new();
         for part in self.cut(t) {
             if let Some(rates) = part.leader().map(|leader| leader.rates(t)) {
@@ -209,31 +217,24 @@ impl Riders {
                 None => parts.push((rates, Self { open: Vec::new(), closed: vec![rider] })),
             }
         }
-        parts
+        parts.into_iter().map(|(_, part)| part).collect()
     }
 }
 
-/// Distributes riders to `n` parts; neighbours in a part have in common what all between them have.
-fn part(riders: Riders, n: usize, key: impl Fn(&Rider) -> usize) -> Vec<Riders> {
-    let mut parts: Vec<Riders> = (0..n).map(|_| Riders::default()).collect();
-    // What the next rider has in common with the last one of each part.
-    let mut common = vec![u64::MAX; n];
-    for rider in riders.open {
-        let (own, with_next) = (key(&rider), rider.with_next);
-        if let Some(part) = parts.get_mut(own) {
-            if let (Some(last), Some(common)) = (part.open.last_mut(), common.get(own)) {
-                last.with_next = *common;
-            }
-            part.open.push(rider);
+/// Open-loop riders of one side, as they are parted.
+#[derive(Default)]
+struct Side {
+    open: Vec<Rider>,
+    /// What the next one has in common with the last.
+    common: u64,
+}
+
+impl Side {
+    fn push(&mut self, rider: Rider) {
+        if let Some(last) = self.open.last_mut() {
+            last.with_next = self.common;
         }
-        for (i, common) in common.iter_mut().enumerate() {
-            *common = if i == own { with_next } else { (*common).min(with_next) };
-        }
+        self.common = rider.with_next;
+        self.open.push(rider);
     }
-    for rider in riders.closed {
-        if let Some(part) = parts.get_mut(key(&rider)) {
-            part.closed.push(rider);
-        }
-    }
-    parts
 }

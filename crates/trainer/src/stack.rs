@@ -21,7 +21,6 @@ use crate::device::Device;
 use crate::evaluate::Evaluation;
 use crate::lane::{Lane, Leave, Stepped};
 use crate::model::Model;
-use crate::rider::Riders;
 use crate::run::now;
 use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
@@ -145,8 +144,12 @@ impl<'a> Stack<'a> {
 
     /// Whether a branch can be added: there is room, and it sees the same batches with the same kind of model.
     pub fn takes(&self, branch: &Branch) -> bool {
-        let room = self.lanes.len() < self.shared.width && self.shared.has_room();
-        room && branch.goes_with(self.step, self.seed, self.kin.as_ref())
+        self.has_room() && branch.goes_with(self.step, self.seed, self.kin.as_ref())
+    }
+
+    /// Whether another lane finds room.
+    fn has_room(&self) -> bool {
+        self.lanes.len() < self.shared.width && self.shared.has_room()
     }
 
     /// Takes in a branch that it [`takes`](Stack::takes).
@@ -170,8 +173,7 @@ impl<'a> Stack<'a> {
     /// harms no other.
     pub fn advance(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
         let mut waiting = Vec::new();
-        let mut failed = false;
-        failed |=
+        let mut failed =
             self.each_lane(&mut waiting, emit, |told, _, shared, forks, emit| told.part(shared, forks, emit));
         let block = self.prepare();
         let first = self.step;
@@ -221,8 +223,7 @@ impl<'a> Stack<'a> {
             }
             i += 1;
             for fork in forks.drain(..) {
-                let room = self.lanes.len() < self.shared.width && self.shared.has_room();
-                if room && fork.step == self.step {
+                if self.has_room() && fork.step == self.step {
                     self.lanes.extend(begin(fork, &self.work.device, self.shared, emit));
                 } else {
                     waiting.push(fork);
@@ -237,8 +238,7 @@ impl<'a> Stack<'a> {
         let most = self.work.batches.len();
         let block = self.lanes.iter().map(|told| told.lane.undisturbed(most)).min().unwrap_or(1).max(1);
         for (t, batch) in (self.step..).zip(&mut self.work.batches).take(block) {
-            let indices = self.batches.at(t).iter().map(|i| *i as usize);
-            self.images.gather(&self.images.train, indices, batch);
+            self.batches.gather(t, self.images, batch);
         }
         block
     }
@@ -321,13 +321,13 @@ impl<'a> Stack<'a> {
 impl Branch {
     /// Tells that its trials can't be trained, and why.
     pub fn fail(self, reason: &str, emit: &mut Emit<'_>) {
-        ended(&self.riders, &Outcome::Failed { reason: reason.to_owned() }, emit);
+        ended(self.riders.ids(), &Outcome::Failed { reason: reason.to_owned() }, emit);
     }
 
     /// Tells that its trials are stopped before they go on.
     pub fn stop(self, emit: &mut Emit<'_>) {
         if self.stage.is_some() {
-            ended(&self.riders, &Outcome::Stopped { steps: self.step }, emit);
+            ended(self.riders.ids(), &Outcome::Stopped { steps: self.step }, emit);
         }
     }
 }
@@ -353,10 +353,7 @@ fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &m
             })
         }
         Err(reason) => {
-            for trial_id in trial_ids {
-                let outcome = Outcome::Failed { reason: reason.clone() };
-                emit(Event::Ended { trial_id, outcome, at: now() });
-            }
+            ended(trial_ids, &Outcome::Failed { reason }, emit);
             None
         }
     }
@@ -396,7 +393,6 @@ impl Told {
         f: impl FnOnce(&mut Lane, &mut Leave<'_>) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         let mut copied: Option<Arc<RunState>> = None;
-        let mut parked = Vec::new();
         let before = forks.len();
         let done = f(&mut self.lane, &mut |state, riders| {
             let origin = match (&copied, &shared.parking) {
@@ -405,7 +401,6 @@ impl Told {
                 (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
                 (None, Some(dir)) if !shared.has_room() => {
                     let file = checkpoint::save(dir, &Content { state, riders: &riders })?;
-                    parked.push((riders.ids(), state.step, file.clone()));
                     Origin::Parked(dir.clone(), file)
                 }
                 _ => {
@@ -421,13 +416,15 @@ impl Told {
             // What the forks build on comes first.
             self.teller.flush(emit);
         }
-        for fork in forks.iter().skip(before) {
-            if let Some(stage) = fork.stage {
-                emit(Event::Stage { stage, first: fork.step, trial_ids: fork.riders.ids() });
+        for Branch { riders, step, origin, stage, .. } in forks.iter().skip(before) {
+            let step = *step;
+            if let Some(stage) = *stage {
+                emit(Event::Stage { stage, first: step, trial_ids: riders.ids() });
             }
-        }
-        for (trial_ids, step, file) in parked {
-            emit(Event::Checkpoint { trial_ids, step, file, at: now() });
+            if let Origin::Parked(_, file) = origin {
+                let (trial_ids, file) = (riders.ids(), file.clone());
+                emit(Event::Checkpoint { trial_ids, step, file, at: now() });
+            }
         }
         done
     }
@@ -455,7 +452,7 @@ impl Told {
         if let (Some(valid), true) = (self.valid, out.len() > 0) {
             self.teller.flush(emit);
             let outcome = Outcome::Diverged { at: t, loss: valid.loss, digest: digest(&self.lane) };
-            ended(&out, &outcome, emit);
+            ended(out.ids(), &outcome, emit);
         }
     }
 
@@ -476,7 +473,7 @@ impl Told {
             weights_hash: weights_hash.clone(),
         });
         self.teller.flush(emit);
-        ended(&self.lane.take(|rider| rider.steps() <= step), &outcome, emit);
+        ended(self.lane.take(|rider| rider.steps() <= step).ids(), &outcome, emit);
     }
 
     /// All riders failed, for this reason.
@@ -488,12 +485,12 @@ impl Told {
     /// Tells an outcome of all riders; none is left.
     fn end_all(&mut self, outcome: &Outcome, emit: &mut Emit<'_>) {
         self.stepped = None;
-        ended(&std::mem::take(&mut self.lane.riders), outcome, emit);
+        ended(std::mem::take(&mut self.lane.riders).ids(), outcome, emit);
     }
 }
 
-fn ended(riders: &Riders, outcome: &Outcome, emit: &mut Emit<'_>) {
-    for trial_id in riders.ids() {
+fn ended(trial_ids: Vec<String>, outcome: &Outcome, emit: &mut Emit<'_>) {
+    for trial_id in trial_ids {
         emit(Event::Ended { trial_id, outcome: outcome.clone(), at: now() });
     }
 }

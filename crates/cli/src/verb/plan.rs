@@ -1,6 +1,5 @@
 //! `sweep plan`: what would be trained, and nothing is.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use report::plot::Scale;
@@ -13,6 +12,7 @@ use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
 use crate::progress::span;
 use crate::screen;
+use crate::verb::run::{fewer, workers};
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
@@ -20,8 +20,7 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers = args.workers.unwrap_or(cores).get();
+    let workers = workers(args.workers).get();
     let steps = if args.no_share { plan.steps_of_trials() } else { plan.steps_trained() };
     let time = if args.no_probe { None } else { estimate(&plan, args, workers, global) };
     if format == Format::Json {
@@ -57,10 +56,8 @@ fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) 
     }
     text.push_str(&format!("\n{asked} steps asked for, {steps} to train"));
     if steps < asked {
-        let times = asked as f64 / steps.max(1) as f64;
-        text.push_str(&format!(
-            ": {times:.1} times fewer, trials share the steps in which they are the same run"
-        ));
+        let times = fewer(asked, steps);
+        text.push_str(&format!(": {times}, trials share the steps in which they are the same run"));
     }
     text.push('\n');
     let closed = plan.trials.iter().filter(|trial| !spec::share::is_open(&trial.config)).count();

@@ -47,9 +47,8 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let (_, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
     let device = trainer::device::Device::from(args.device);
     device.open()?;
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = Options {
-        workers: args.workers.unwrap_or(cores),
+        workers: workers(args.workers),
         lanes: args.lanes,
         share: !args.no_share,
         memory: args.memory.map(|size| size.as_u64()),
@@ -120,14 +119,25 @@ fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
 
 /// What shared steps save, where none of the trials has begun.
 fn sharing(missing: &[Missing], options: &Options) -> String {
-    let trials: Vec<_> = missing.iter().map(|missing| missing.trial.clone()).collect();
-    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
-    let steps = spec::share::steps(&trials);
-    if !options.share || steps == asked || missing.iter().any(|missing| missing.checkpoint.is_some()) {
+    if !options.share || missing.iter().any(|missing| missing.checkpoint.is_some()) {
         return String::new();
     }
-    let times = asked as f64 / steps.max(1) as f64;
-    format!(", {steps} steps for {asked} asked for ({times:.1} times fewer)")
+    let trials: Vec<_> = missing.iter().map(|missing| &missing.trial).collect();
+    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    match spec::share::steps(&trials) {
+        steps if steps == asked => String::new(),
+        steps => format!(", {steps} steps for {asked} asked for ({})", fewer(asked, steps)),
+    }
+}
+
+/// As in `9.3 times fewer`.
+pub(super) fn fewer(asked: u64, steps: u64) -> String {
+    format!("{:.1} times fewer", asked as f64 / steps.max(1) as f64)
+}
+
+/// So many threads as were asked for, or one for each core.
+pub(super) fn workers(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The first Ctrl-C (or SIGTERM, or a closed terminal) asks the workers to stop, the second ends the program at once.

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
-use super::planes::{self, Sizes, transpose};
+use super::planes::{self, Sizes, transposed};
 use super::{is_ours, slice, with_slice};
 
 /// A convolution. `x` is (batch, channels, height, width), `w` is (outputs, channels, size, size), `b` is
@@ -34,13 +34,6 @@ fn sizes(x: &Shape, w: &Shape) -> Result<(usize, Sizes)> {
         candle_core::bail!("conv: x {x:?}, w {w:?}");
     }
     Ok((batch, Sizes { channels, height, width, outputs, size }))
-}
-
-/// (columns, rows) of a (rows, columns) matrix.
-fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
-    let mut to = vec![0.0; matrix.len()];
-    transpose(matrix, columns, &mut to);
-    to
 }
 
 impl CustomOp3 for Conv {

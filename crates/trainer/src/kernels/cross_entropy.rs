@@ -38,33 +38,46 @@ fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
     (largest, ln(sum))
 }
 
+/// Minus the log of the label's share, from what [`softmax`] gave. A label that is no class gives NaN.
+#[inline(always)]
+fn row_loss(row: &[f32], label: u32, (largest, log_sum): (f32, f32)) -> f64 {
+    let own = row.get(label as usize).copied().unwrap_or(f32::NAN);
+    f64::from(log_sum - (own - largest))
+}
+
 leveled! {
-/// Loss summed over the rows, in f64, and how many rows have their largest logit at their label. A label
-/// that is no class gives NaN.
+/// Loss summed over the rows, in f64, and how many rows have their largest logit at their label.
 pub(crate) fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
     let mut scratch = vec![0.0; classes];
     let (mut sum, mut right) = (0.0f64, 0);
     for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-        let (largest, log_sum) = softmax(row, &mut scratch);
-        let own = row.get(*label as usize).copied().unwrap_or(f32::NAN);
-        sum += f64::from(log_sum - (own - largest));
-        right += usize::from(row.iter().position(|x| *x == largest) == Some(*label as usize));
+        let of_row = softmax(row, &mut scratch);
+        sum += row_loss(row, *label, of_row);
+        right += usize::from(row.iter().position(|x| *x == of_row.0) == Some(*label as usize));
     }
     (sum, right)
 }
 }
 
 leveled! {
-/// Writes the gradient of the summed loss, times `scale`.
-pub(crate) fn gradients(logits: &[f32], labels: &[u32], classes: usize, scale: f32, gradient: &mut [f32]) {
+/// Loss summed over the rows, in f64; writes its gradient, times `scale`.
+pub(crate) fn losses_and_gradients(
+    logits: &[f32],
+    labels: &[u32],
+    classes: usize,
+    scale: f32,
+    gradient: &mut [f32],
+) -> f64 {
+    let mut sum = 0.0f64;
     let rows = logits.chunks_exact(classes.max(1)).zip(gradient.chunks_exact_mut(classes.max(1)));
     for ((row, gradient), label) in rows.zip(labels) {
-        softmax(row, gradient);
+        sum += row_loss(row, *label, softmax(row, gradient));
         gradient[*label as usize] -= 1.0;
         for g in gradient {
             *g *= scale;
         }
     }
+    sum
 }
 }
 
@@ -99,7 +112,7 @@ impl CustomOp2 for CrossEntropy {
         let labels: Vec<u32> = labels.to_vec1()?;
         let gradient = with_slice(logits, |logits| {
             let mut gradient = vec![0.0; logits.len()];
-            gradients(logits, &labels, classes, scale, &mut gradient);
+            losses_and_gradients(logits, &labels, classes, scale, &mut gradient);
             Ok(gradient)
         })?;
         Ok((Some(Tensor::from_vec(gradient, (batch, classes), logits.device())?), None))

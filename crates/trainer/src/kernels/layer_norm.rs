@@ -4,7 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
-use super::reduce::sum;
+use super::reduce::{add_rows, sum, sum_of_squares};
 use super::simd::leveled;
 use super::{is_ours, slice, with_slice};
 
@@ -43,7 +43,7 @@ fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
     for (to, x) in to.iter_mut().zip(x) {
         *to = x - mean;
     }
-    let scale = 1.0 / (super::reduce::sum_of_squares(to) as f32 / n + eps).sqrt();
+    let scale = 1.0 / (sum_of_squares(to) as f32 / n + eps).sqrt();
     for to in to {
         *to *= scale;
     }
@@ -76,7 +76,7 @@ impl LayerNorm {
         for ((x, dy), dx) in rows {
             let scale = normalise(x, self.eps, &mut normal);
             add_products(&mut all.weight, dy, &normal);
-            add(&mut all.bias, dy);
+            add_rows(dy, &mut all.bias);
             multiply(dy, weight, dx);
             multiply(dx, &normal, &mut product);
             let (mean, along) = (sum(dx) / n as f32, sum(&product) / n as f32);
@@ -84,14 +84,6 @@ impl LayerNorm {
         }
         all
     }
-}
-
-leveled! {
-fn add(sum: &mut [f32], part: &[f32]) {
-    for (sum, part) in sum.iter_mut().zip(part) {
-        *sum += part;
-    }
-}
 }
 
 leveled! {

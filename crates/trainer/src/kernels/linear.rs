@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
 use super::matmul::{Epilogue, Strided, matmul};
+use super::planes::transposed;
 use super::reduce::sum_rows;
 use super::simd::level;
 use super::{is_ours, slice, with_slice};
@@ -98,7 +99,7 @@ impl CustomOp3 for Linear {
         })?;
         let db = Tensor::from_vec(sum_rows(&dz, n), n, w.device())?;
         let dx = if self.input_gradient {
-            let transposed = with_slice(w, |w| Ok(transpose(w, k, n)))?;
+            let transposed = with_slice(w, |w| Ok(transposed(w, n)))?;
             let mut dx = vec![0.0; m * k];
             let dz = Strided { data: &dz, row: n, column: 1 };
             matmul(level(), (m, k, n), dz, &transposed, &mut dx, Epilogue::default());
@@ -108,17 +109,4 @@ impl CustomOp3 for Linear {
         };
         Ok((dx, Some(dw), Some(db)))
     }
-}
-
-/// (rows, columns) to (columns, rows).
-pub(super) fn transpose(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut transposed = vec![0.0; rows * columns];
-    if columns > 0 && rows > 0 {
-        for (i, row) in matrix.chunks_exact(columns).enumerate() {
-            for (x, column) in row.iter().zip(transposed.chunks_exact_mut(rows)) {
-                column[i] = *x;
-            }
-        }
-    }
-    transposed
 }

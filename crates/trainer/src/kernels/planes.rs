@@ -1,6 +1,7 @@
 //! Convolution and pooling on planes: activations laid out (channels, height, width, images), the images of
 //! a batch side by side. So vectors run across images, no window is unfolded, and every sum has one order.
 
+use super::reduce::add_rows;
 use super::simd::leveled;
 use super::tiles::{Finish, Walk, product};
 
@@ -188,7 +189,7 @@ impl Conv {
         // Row by row, so that what is transposed is still in the cache when it is used.
         for y in 0..self.sizes.out_height() {
             transpose_part(&dz[y * row..], plane, row, by_position);
-            super::reduce::add_rows(by_position, db);
+            add_rows(by_position, db);
             let x = &x[y * width * self.images..];
             product(
                 &self.weights,
@@ -212,6 +213,13 @@ impl Conv {
 /// (rows, columns) to (columns, rows).
 pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
     transpose_part(matrix, columns, columns, &mut transposed[..matrix.len()]);
+}
+
+/// The same, as a list of its own.
+pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let mut to = vec![0.0; matrix.len()];
+    transpose(matrix, columns, &mut to);
+    to
 }
 
 leveled! {

@@ -20,23 +20,6 @@ macro_rules! tree {
     }};
 }
 
-/// Adds a term for each number of a list, in f64.
-macro_rules! sum_of_terms {
-    ($values:ident, |$x:ident| $term:expr) => {{
-        let mut sums = [0.0f64; LANES];
-        let mut chunks = $values.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            for (sum, $x) in sums.iter_mut().zip(chunk) {
-                *sum += $term;
-            }
-        }
-        for (sum, $x) in sums.iter_mut().zip(chunks.remainder()) {
-            *sum += $term;
-        }
-        tree!(sums)
-    }};
-}
-
 /// Sum of squares, in f64, of numbers that come in pieces: the bits are the same however they are cut.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SumOfSquares {
@@ -94,7 +77,17 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
 leveled! {
 /// Sum of absolute values, in f64.
 pub fn magnitude(values: &[f32]) -> f64 {
-    sum_of_terms!(values, |x| f64::from(x.abs()))
+    let mut sums = [0.0f64; LANES];
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(x.abs());
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(chunks.remainder()) {
+        *sum += f64::from(x.abs());
+    }
+    tree!(sums)
 }
 }
 

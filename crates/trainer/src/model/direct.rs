@@ -55,6 +55,18 @@ impl Layer {
     }
 }
 
+fn layers(kind: &Kind, batch: usize) -> Vec<Layer> {
+    match kind {
+        Kind::Mlp { hidden, activation } => super::mlp::layers(hidden, (*activation).into()),
+        Kind::Lenet => super::lenet::layers(batch),
+    }
+}
+
+/// Numbers that all layers give for one image.
+pub(crate) fn activations(kind: &Kind) -> u64 {
+    layers(kind, 1).iter().map(|layer| layer.outputs() as u64).sum()
+}
+
 /// The buffers of one thread, for batches up to one size.
 #[derive(Debug)]
 pub(crate) struct Direct {
@@ -76,10 +88,7 @@ pub(crate) struct Direct {
 impl Direct {
     /// Buffers for this model and batches of at most this size.
     pub(crate) fn new(kind: &Kind, batch: usize) -> Self {
-        let layers = match kind {
-            Kind::Mlp { hidden, activation } => super::mlp::layers(hidden, (*activation).into()),
-            Kind::Lenet => super::lenet::layers(batch),
-        };
+        let layers = layers(kind, batch);
         let buffers = || layers.iter().map(|layer| vec![0.0; batch * layer.outputs()]).collect();
         let begins_with_planes = matches!(layers.first(), Some(Layer::Conv(_)));
         let scratch = layers.iter().map(|layer| match layer {
@@ -192,11 +201,9 @@ impl Direct {
         let n = batch.labels.len();
         self.forward(parameters, batch)?;
         let logits = self.outputs.last().map_or(&[][..], |y| &y[..n * CLASSES]);
+        let Some(gradient) = self.gradients.last_mut() else { return Ok(f32::NAN) };
         let scale = 1.0 / n as f32;
-        let (sum, _) = cross_entropy::sum_losses(logits, &batch.labels, CLASSES);
-        if let Some(gradient) = self.gradients.last_mut() {
-            cross_entropy::gradients(logits, &batch.labels, CLASSES, scale, gradient);
-        }
+        let sum = cross_entropy::losses_and_gradients(logits, &batch.labels, CLASSES, scale, gradient);
         Ok((sum / n as f64) as f32)
     }
 

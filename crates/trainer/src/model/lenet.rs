@@ -14,9 +14,6 @@ use crate::kernels::pool::max_pool_2x2;
 /// Images of 4 x 4 in 32 channels reach the first linear layer.
 const FLAT: usize = 32 * 4 * 4;
 
-/// Numbers that all layers give for one image.
-pub(super) const ACTIVATIONS: u64 = 16 * (24 * 24 + 12 * 12) + 32 * (8 * 8 + 4 * 4) + 128 + CLASSES as u64;
-
 pub(crate) fn shapes() -> Vec<Shape> {
     [
         layer("conv1", &[16, 1, 5, 5], 16, 25),

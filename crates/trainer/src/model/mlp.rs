@@ -7,12 +7,16 @@ use super::{CLASSES, PIXELS, Shape, layer};
 use crate::kernels::activation::Activation;
 use crate::kernels::linear::linear;
 
+/// Inputs and outputs of each layer.
+fn widths(hidden: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
+    inputs.zip(hidden.iter().copied().chain([CLASSES]))
+}
+
 /// Parameters `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
 pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
-    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
-    let outputs = hidden.iter().copied().chain([CLASSES]);
-    let layers = inputs.zip(outputs).enumerate();
-    layers
+    widths(hidden)
+        .enumerate()
         .flat_map(|(i, (inputs, outputs))| {
             layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs)
         })
@@ -21,10 +25,8 @@ pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
 
 /// For the direct passes.
 pub(crate) fn layers(hidden: &[usize], between: Activation) -> Vec<Layer> {
-    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
-    let outputs = hidden.iter().copied().chain([CLASSES]);
-    let layers = inputs.zip(outputs).enumerate();
-    layers
+    widths(hidden)
+        .enumerate()
         .map(|(i, (inputs, outputs))| {
             let activation = if i < hidden.len() { between } else { Activation::Identity };
             Layer::Linear { inputs, outputs, activation, planes: false }

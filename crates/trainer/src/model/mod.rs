@@ -74,14 +74,6 @@ pub(crate) fn size(kind: &Kind) -> u64 {
     shapes(kind).iter().map(|shape| shape.dims.iter().product::<usize>() as u64).sum()
 }
 
-/// Numbers that all layers give for one image.
-pub(crate) fn activations(kind: &Kind) -> u64 {
-    match kind {
-        Kind::Mlp { hidden, .. } => hidden.iter().map(|n| *n as u64).sum::<u64>() + CLASSES as u64,
-        Kind::Lenet => lenet::ACTIVATIONS,
-    }
-}
-
 /// A model of one run.
 #[derive(Debug)]
 pub struct Model {

@@ -70,6 +70,15 @@ impl Rule {
     }
 }
 
+/// The kinds of moments that an optimiser keeps. `cycled`: whether the schedule gives the momentum.
+pub(crate) fn moments(kind: &Kind, cycled: bool) -> &'static [&'static str] {
+    match kind {
+        Kind::Sgd { momentum, .. } if *momentum > 0.0 || cycled => &["velocity"],
+        Kind::Sgd { .. } => &[],
+        Kind::Adamw { .. } => &["first", "second"],
+    }
+}
+
 /// An optimiser of one run.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -84,14 +93,10 @@ impl Optimizer {
     /// # Errors
     /// The device fails.
     pub fn new(kind: &Kind, cycled: bool, parameters: &[Parameter]) -> Result<Self> {
-        let names: &[&'static str] = match kind {
-            Kind::Sgd { momentum, .. } if *momentum > 0.0 || cycled => &["velocity"],
-            Kind::Sgd { .. } => &[],
-            Kind::Adamw { .. } => &["first", "second"],
-        };
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
-        let moments =
-            names.iter().map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
+        let moments = moments(kind, cycled)
+            .iter()
+            .map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
         Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()? })
     }
 

@@ -135,7 +135,7 @@ fn shared_steps_change_no_bit_and_none_is_trained_twice() {
     assert!(counts[0] < asked, "{counts:?}");
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
     // What the closed-loop trials share is not known before.
-    assert!(counts[0] <= spec::share::steps(&trials), "{counts:?}");
+    assert!(counts[0] <= spec::share::steps(&trials.iter().collect::<Vec<_>>()), "{counts:?}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn open_loop_trials_train_as_many_steps_as_the_plan_says() {
         trials().into_iter().filter(|trial| spec::share::is_open(&trial.config)).collect();
     let images = images(&trials[0]);
     let told = sweep(&trials, &images, &shared(dir.path()), dir.path(), false);
-    assert_eq!(told.rows(), spec::share::steps(&trials));
+    assert_eq!(told.rows(), spec::share::steps(&trials.iter().collect::<Vec<_>>()));
 }
 
 /// A loss that leaves the bounds for one leaves them for all that share the step; a lone run would have

@@ -2,7 +2,7 @@
 //! multiply-add. Vectors run across the columns of the output, never across k, so the bits depend neither
 //! on the instruction set nor on the shape of the rest of the product.
 
-use super::{Level, Vector};
+use super::{Level, Vector, load, store};
 
 /// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`. A transposed
 /// matrix is the same data with the strides exchanged.
@@ -160,7 +160,7 @@ impl Tile {
             for _ in 0..self.k {
                 let mut right = [V::splat(0.0); WIDE];
                 for (j, right) in right.iter_mut().enumerate() {
-                    *right = self.load::<V, WIDE, EDGE>(b, j);
+                    *right = load::<V, WIDE, EDGE>(b, j, self.last);
                 }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let left = V::splat(*a.add(i * self.a_row));
@@ -174,24 +174,14 @@ impl Tile {
             for (i, sums) in sums.into_iter().enumerate() {
                 for (j, mut sum) in sums.into_iter().enumerate() {
                     if !self.bias.is_null() {
-                        sum = sum.add(self.load::<V, WIDE, EDGE>(self.bias, j));
+                        sum = sum.add(load::<V, WIDE, EDGE>(self.bias, j, self.last));
                     }
                     if self.relu {
                         sum = sum.relu();
                     }
-                    let to = self.c.add(i * self.width + j * V::LANES);
-                    if EDGE && j == WIDE - 1 { sum.store_some(to, self.last) } else { sum.store(to) }
+                    store::<V, WIDE, EDGE>(sum, self.c.add(i * self.width), j, self.last);
                 }
             }
-        }
-    }
-
-    /// Vector `j` of a row that starts at `from`.
-    #[inline(always)]
-    unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(&self, from: *const f32, j: usize) -> V {
-        unsafe {
-            let from = from.add(j * V::LANES);
-            if EDGE && j == WIDE - 1 { V::load_some(from, self.last) } else { V::load(from) }
         }
     }
 }

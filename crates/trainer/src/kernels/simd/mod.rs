@@ -139,6 +139,30 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn relu(self) -> Self;
 }
 
+/// Vector `j` of `WIDE` that stand side by side; with EDGE the last one has `last` numbers only.
+///
+/// # Safety
+/// As for [`Vector`]: the numbers can be read.
+#[inline(always)]
+unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(from: *const f32, j: usize, last: usize) -> V {
+    unsafe {
+        let from = from.add(j * V::LANES);
+        if EDGE && j == WIDE - 1 { V::load_some(from, last) } else { V::load(from) }
+    }
+}
+
+/// The same to memory.
+///
+/// # Safety
+/// As for [`Vector`]: the numbers can be written.
+#[inline(always)]
+unsafe fn store<V: Vector, const WIDE: usize, const EDGE: bool>(x: V, to: *mut f32, j: usize, last: usize) {
+    unsafe {
+        let to = to.add(j * V::LANES);
+        if EDGE && j == WIDE - 1 { x.store_some(to, last) } else { x.store(to) }
+    }
+}
+
 // SAFETY: plain Rust; a "vector" is one number, so `count` is always 1.
 unsafe impl Vector for f32 {
     const LANES: usize = 1;

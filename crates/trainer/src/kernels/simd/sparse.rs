@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Level, Vector, level};
+use super::{Level, Vector, level, load, store};
 
 /// The elements of a matrix that are not zero, row by row, in the order of their columns.
 #[derive(Debug, Clone, Default)]
@@ -167,7 +167,10 @@ unsafe fn strips<V: Vector>(
             macro_rules! pick {
                 ($($wide:literal)*) => {
                     match wide {
-                        $($wide => strip::<V, $wide>(a, &rows, &b[j..], n, &mut c[j..], cursors, last),)*
+                        $($wide if last == V::LANES => {
+                            strip::<V, $wide, false>(a, &rows, &b[j..], n, &mut c[j..], cursors, last);
+                        }
+                        $wide => strip::<V, $wide, true>(a, &rows, &b[j..], n, &mut c[j..], cursors, last),)*
                         _ => unreachable!("strips are at most 8 vectors wide"),
                     }
                 };
@@ -183,7 +186,7 @@ unsafe fn strips<V: Vector>(
 /// # Safety
 /// As for `strips`; `b` and `c` begin at the strip, whose last vector has `last` columns.
 #[inline(always)]
-unsafe fn strip<V: Vector, const WIDE: usize>(
+unsafe fn strip<V: Vector, const WIDE: usize, const EDGE: bool>(
     a: &Rows,
     rows: &Range<usize>,
     b: &[f32],
@@ -194,7 +197,6 @@ unsafe fn strip<V: Vector, const WIDE: usize>(
 ) {
     let panel = (PANEL / (4 * WIDE * V::LANES)).max(8);
     let (b, c) = (b.as_ptr(), c.as_mut_ptr());
-    let full = last == V::LANES;
     for (cursor, row) in cursors.iter_mut().zip(rows.clone()) {
         *cursor = a.starts[row];
     }
@@ -215,52 +217,30 @@ unsafe fn strip<V: Vector, const WIDE: usize>(
             }
             *cursor += ahead as u32;
             let values = &a.values[first..first + ahead];
-            // SAFETY: row i of C has `n` columns from the strip's first on, as has every row of B; with an
-            // edge only `last` columns of the last vector are touched. Columns of A are below its width.
+            // SAFETY: row i of C has `n` columns from the strip's first on, as has every row of B; with EDGE
+            // only `last` columns of the last vector are touched. Columns of A are below its width.
             unsafe {
                 let to = c.add(i * n);
                 let mut sums = [V::splat(0.0); WIDE];
                 if !begins {
                     for (j, sum) in sums.iter_mut().enumerate() {
-                        *sum = load::<V, WIDE>(to, j, full, last);
+                        *sum = load::<V, WIDE, EDGE>(to, j, last);
                     }
                 }
-                if full {
-                    for (column, value) in columns[..ahead].iter().zip(values) {
-                        let (from, value) = (b.add(*column as usize * n), V::splat(*value));
-                        for (j, sum) in sums.iter_mut().enumerate() {
-                            *sum = value.mul_add(V::load(from.add(j * V::LANES)), *sum);
-                        }
-                    }
-                } else {
-                    for (column, value) in columns[..ahead].iter().zip(values) {
-                        let (from, value) = (b.add(*column as usize * n), V::splat(*value));
-                        for (j, sum) in sums.iter_mut().enumerate() {
-                            *sum = value.mul_add(load::<V, WIDE>(from, j, false, last), *sum);
-                        }
+                for (column, value) in columns[..ahead].iter().zip(values) {
+                    let (from, value) = (b.add(*column as usize * n), V::splat(*value));
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = value.mul_add(load::<V, WIDE, EDGE>(from, j, last), *sum);
                     }
                 }
                 for (j, sum) in sums.into_iter().enumerate() {
-                    let to = to.add(j * V::LANES);
-                    if j == WIDE - 1 && !full { sum.store_some(to, last) } else { sum.store(to) }
+                    store::<V, WIDE, EDGE>(sum, to, j, last);
                 }
             }
         }
         if end == a.width {
             return;
         }
-    }
-}
-
-/// Vector `j` of the strip that starts at `from`.
-///
-/// # Safety
-/// As for `strip`.
-#[inline(always)]
-unsafe fn load<V: Vector, const WIDE: usize>(from: *const f32, j: usize, full: bool, last: usize) -> V {
-    unsafe {
-        let from = from.add(j * V::LANES);
-        if j == WIDE - 1 && !full { V::load_some(from, last) } else { V::load(from) }
     }
 }
 

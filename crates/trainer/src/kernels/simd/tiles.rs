@@ -2,7 +2,7 @@
 //! made of. Each output element adds its products in the order of the walk, each by one fused multiply-add;
 //! vectors run across the columns of the output.
 
-use super::{Level, Vector, level};
+use super::{Level, Vector, level, load, store};
 
 /// Which elements are multiplied, and in which order: for each of `outers` rounds, each pair of `inner`.
 /// Distances are in numbers.
@@ -198,20 +198,10 @@ impl Product<'_> {
                             sum = sum.relu();
                         }
                     }
-                    let to = to.add(r * self.width + v * V::LANES);
-                    if EDGE && v == WIDE - 1 { sum.store_some(to, last) } else { sum.store(to) }
+                    store::<V, WIDE, EDGE>(sum, to.add(r * self.width), v, last);
                 }
             }
         }
-    }
-}
-
-/// Vector `v` of a row that starts at `from`.
-#[inline(always)]
-unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(from: *const f32, v: usize, last: usize) -> V {
-    unsafe {
-        let from = from.add(v * V::LANES);
-        if EDGE && v == WIDE - 1 { V::load_some(from, last) } else { V::load(from) }
     }
 }
 
