@@ -6,7 +6,7 @@ use schedule::{Feedback, Schedule};
 use crate::trial::Task;
 
 /// Hashed first; to be raised when the same input no longer means the same training.
-const VERSION: &str = "sweep trial 2";
+const VERSION: &str = "sweep trial 3";
 
 /// Hash of a config: task, and the lr sequence that the updates will use. The schedule's name and way of
 /// writing don't count for an open-loop schedule: only its numbers do. A closed-loop one has no numbers

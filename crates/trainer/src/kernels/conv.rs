@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
-use super::planes::{self, Sizes, transposed};
+use super::channels_last::{self, Gradient, Sizes, transposed};
 use super::{is_ours, slice, with_slice};
 
 /// A convolution. `x` is (batch, channels, height, width), `w` is (outputs, channels, size, size), `b` is
@@ -55,10 +55,17 @@ impl CustomOp3 for Conv {
             candle_core::bail!("conv: {} outputs, bias {:?}", sizes.outputs, b_layout.shape());
         }
         let (x, w, b) = (slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?);
+        let mut conv = channels_last::Conv::new(sizes);
+        conv.load(w);
         let mut y = vec![0.0; sizes.outputs * sizes.positions() * batch];
-        planes::Conv::new(sizes, batch).forward(&transposed(x, sizes.inputs()), w, b, self.relu, &mut y);
+        let x = by_image(x, sizes.inputs(), sizes.height * sizes.width);
+        let images = x.chunks_exact(sizes.inputs());
+        for (x, y) in images.zip(y.chunks_exact_mut(sizes.outputs * sizes.positions())) {
+            conv.forward(x, b, self.relu, y);
+        }
+        let y = by_image(&y, sizes.outputs * sizes.positions(), sizes.outputs);
         let shape = Shape::from((batch, sizes.outputs, sizes.out_height(), sizes.out_width()));
-        Ok((CpuStorage::F32(transposed(&y, batch)), shape))
+        Ok((CpuStorage::F32(y), shape))
     }
 
     fn bwd(
@@ -69,7 +76,7 @@ impl CustomOp3 for Conv {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (batch, sizes) = sizes(x.shape(), w.shape())?;
+        let (_, sizes) = sizes(x.shape(), w.shape())?;
         let dy = dy.contiguous()?;
         let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
         if self.relu {
@@ -78,26 +85,31 @@ impl CustomOp3 for Conv {
                 Ok(())
             })?;
         }
-        let dz = transposed(&dz, sizes.outputs * sizes.positions());
-        let conv = planes::Conv::new(sizes, batch);
+        let outputs = sizes.outputs * sizes.positions();
+        let dz = by_image(&dz, outputs, sizes.positions());
         let (mut dw, mut db) = (vec![0.0; w.elem_count()], vec![0.0; sizes.outputs]);
+        let mut dx = self.input_gradient.then(|| vec![0.0; x.elem_count()]);
         with_slice(x, |x| {
-            let (x, mut scratch) = (transposed(x, sizes.inputs()), vec![0.0; conv.scratch()]);
-            conv.weight_gradient(&x, &dz, &mut dw, &mut db, &mut scratch);
-            Ok(())
-        })?;
-        let dx = if self.input_gradient {
-            let mut dx = vec![0.0; x.elem_count()];
             with_slice(w, |w| {
-                conv.input_gradient(w, &dz, &mut dx);
+                let x = by_image(x, sizes.inputs(), sizes.height * sizes.width);
+                let mut conv = channels_last::Conv::new(sizes);
+                conv.load(w);
+                let gradient = |image: usize| Gradient::Full(&dz[image * outputs..][..outputs]);
+                conv.gradients(&x, gradient, &mut dw, &mut db, dx.as_deref_mut());
                 Ok(())
-            })?;
-            Some(Tensor::from_vec(transposed(&dx, batch), x.shape(), x.device())?)
-        } else {
-            None
-        };
+            })
+        })?;
+        let dx = dx.map(|dx| {
+            let dx = by_image(&dx, sizes.inputs(), sizes.channels);
+            Tensor::from_vec(dx, x.shape(), x.device())
+        });
         let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
         let db = Tensor::from_vec(db, b.shape(), b.device())?;
-        Ok((dx, Some(dw), Some(db)))
+        Ok((dx.transpose()?, Some(dw), Some(db)))
     }
+}
+
+/// Each image's numbers transposed: channels last to first, or the other way round.
+fn by_image(images: &[f32], numbers: usize, columns: usize) -> Vec<f32> {
+    images.chunks_exact(numbers).flat_map(|image| transposed(image, columns)).collect()
 }

@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
+use super::channels_last::transposed;
 use super::matmul::{Epilogue, Strided, matmul};
-use super::planes::transposed;
 use super::reduce::sum_rows;
 use super::simd::level;
 use super::{is_ours, slice, with_slice};

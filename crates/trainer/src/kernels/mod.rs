@@ -4,17 +4,17 @@
 
 pub mod activation;
 pub mod binary_cross_entropy;
+pub mod channels_last;
 pub mod conv;
 pub mod cross_entropy;
 pub mod layer_norm;
 pub mod linear;
 pub mod math;
-pub mod planes;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
 
-pub use simd::{matmul, sparse, tiles};
+pub use simd::{matmul, sparse, tiles, windows};
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 

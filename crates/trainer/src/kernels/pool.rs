@@ -3,7 +3,8 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
-use super::{is_ours, planes, slice, with_slice};
+use super::channels_last::{pool, pool_gradient};
+use super::{is_ours, slice, with_slice};
 
 /// The largest of each 2x2 window. `x` is (batch, channels, height, width) with even height and width;
 /// the result is (batch, channels, height / 2, width / 2). Of equal numbers the first one, row by row,
@@ -33,9 +34,7 @@ impl CustomOp1 for MaxPool {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, channels, height, width) = layout.shape().dims4()?;
         let x = slice(x, layout)?;
-        let mut y = vec![0.0; x.len() / 4];
-        // Image by image: planes of one.
-        planes::pool(x, width, 1, &mut y);
+        let (y, _) = pooled(x, width);
         Ok((CpuStorage::F32(y), Shape::from((batch, channels, height / 2, width / 2))))
     }
 
@@ -45,10 +44,18 @@ impl CustomOp1 for MaxPool {
         let dx = with_slice(x, |x| {
             with_slice(&dy, |dy| {
                 let mut dx = vec![0.0; x.len()];
-                planes::pool_gradient(x, dy, width, 1, false, &mut dx);
+                let (_, which) = pooled(x, width);
+                pool_gradient(dy, &which, width, 1, &mut dx);
                 Ok(dx)
             })
         })?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
+}
+
+/// All channels of all images as if they stood below each other in one.
+fn pooled(x: &[f32], width: usize) -> (Vec<f32>, Vec<u8>) {
+    let (mut y, mut which) = (vec![0.0; x.len() / 4], vec![0; x.len() / 4]);
+    pool(x, width, 1, &mut y, &mut which);
+    (y, which)
 }

@@ -8,9 +8,9 @@ use spec::trial::Model as Kind;
 use super::{CLASSES, PIXELS, Parameter};
 use crate::data::{Batch, Form};
 use crate::kernels::activation::Activation;
+use crate::kernels::channels_last::{Conv, Gradient, transpose};
 use crate::kernels::cross_entropy;
 use crate::kernels::matmul::{Epilogue, Strided, matmul};
-use crate::kernels::planes::{self, Conv, transpose};
 use crate::kernels::reduce::sum_rows_into;
 use crate::kernels::simd::{level, leveled};
 use crate::kernels::{sparse, with_slice};
@@ -24,25 +24,23 @@ pub(crate) type Take<'a> = dyn FnMut(usize, &[f32]) + 'a;
 /// Gets a parameter's index and what makes its gradient, piece by piece.
 pub(crate) type Each<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Take<'_>)) -> Result<()> + 'a;
 
-/// A layer as the direct passes see it. What comes in and goes out is (images, numbers), or within
-/// convolutional models planes: (numbers, images).
+/// A layer as the direct passes see it. What comes in and goes out is (images, numbers).
 #[derive(Debug)]
 pub(crate) enum Layer {
-    /// Fully connected; `planes`: whether planes come in.
-    Linear { inputs: usize, outputs: usize, activation: Activation, planes: bool },
-    /// A convolution of planes, with ReLU. Its tables are for one size of batches.
+    /// Fully connected.
+    Linear { inputs: usize, outputs: usize, activation: Activation },
+    /// A convolution with ReLU and max-pooling over 2x2 windows, channels last.
     Conv(Box<Conv>),
-    /// Max-pooling of planes over 2x2 windows: how many, of which height and width.
-    Pool { planes: usize, height: usize, width: usize },
+    /// Channels last to channels first.
+    ChannelsFirst { channels: usize, outputs: usize },
 }
 
 impl Layer {
     /// Numbers that it gives for one image.
     fn outputs(&self) -> usize {
         match self {
-            Layer::Linear { outputs, .. } => *outputs,
-            Layer::Conv(conv) => conv.sizes().outputs * conv.sizes().positions(),
-            Layer::Pool { planes, height, width } => planes * height * width / 4,
+            Layer::Linear { outputs, .. } | Layer::ChannelsFirst { outputs, .. } => *outputs,
+            Layer::Conv(conv) => conv.sizes().outputs * conv.sizes().positions() / 4,
         }
     }
 
@@ -50,21 +48,21 @@ impl Layer {
         match self {
             Layer::Linear { activation, .. } => *activation,
             Layer::Conv(_) => Activation::Relu,
-            Layer::Pool { .. } => Activation::Identity,
+            Layer::ChannelsFirst { .. } => Activation::Identity,
         }
     }
 }
 
-fn layers(kind: &Kind, batch: usize) -> Vec<Layer> {
+fn layers(kind: &Kind) -> Vec<Layer> {
     match kind {
         Kind::Mlp { hidden, activation } => super::mlp::layers(hidden, (*activation).into()),
-        Kind::Lenet => super::lenet::layers(batch),
+        Kind::Lenet => super::lenet::layers(),
     }
 }
 
 /// Numbers that all layers give for one image.
 pub(crate) fn activations(kind: &Kind) -> u64 {
-    layers(kind, 1).iter().map(|layer| layer.outputs() as u64).sum()
+    layers(kind).iter().map(|layer| layer.outputs() as u64).sum()
 }
 
 /// The buffers of one thread, for batches up to one size.
@@ -77,8 +75,8 @@ pub(crate) struct Direct {
     inputs: Vec<Vec<f32>>,
     /// Gradient of each layer before its activation, laid out as what it gave.
     gradients: Vec<Vec<f32>>,
-    /// The images as planes, where the model begins with a convolution.
-    planes: Vec<f32>,
+    /// Of convolutions: which place of each window was the largest.
+    which: Vec<Vec<u8>>,
     scratch: Vec<f32>,
     piece: Vec<f32>,
     bias: Vec<f32>,
@@ -88,18 +86,20 @@ pub(crate) struct Direct {
 impl Direct {
     /// Buffers for this model and batches of at most this size.
     pub(crate) fn new(kind: &Kind, batch: usize) -> Self {
-        let layers = layers(kind, batch);
+        let layers = layers(kind);
         let buffers = || layers.iter().map(|layer| vec![0.0; batch * layer.outputs()]).collect();
-        let begins_with_planes = matches!(layers.first(), Some(Layer::Conv(_)));
         let scratch = layers.iter().map(|layer| match layer {
             Layer::Linear { inputs, outputs, .. } => batch * (inputs + outputs),
-            Layer::Conv(conv) => conv.scratch(),
-            Layer::Pool { .. } => 0,
+            Layer::Conv(_) | Layer::ChannelsFirst { .. } => 0,
         });
         let piece = layers.iter().map(|layer| match layer {
             Layer::Linear { outputs, .. } => outputs * rows_of(*outputs),
             Layer::Conv(conv) => conv.sizes().window() * conv.sizes().outputs,
-            Layer::Pool { .. } => 0,
+            Layer::ChannelsFirst { .. } => 0,
+        });
+        let which = layers.iter().map(|layer| match layer {
+            Layer::Conv(_) => vec![0; batch * layer.outputs()],
+            Layer::Linear { .. } | Layer::ChannelsFirst { .. } => Vec::new(),
         });
         let inputs = layers.iter().map(|layer| match layer.activation().needs_input() {
             true => vec![0.0; batch * layer.outputs()],
@@ -109,7 +109,7 @@ impl Direct {
             inputs: inputs.collect(),
             outputs: buffers(),
             gradients: buffers(),
-            planes: vec![0.0; if begins_with_planes { batch * PIXELS } else { 0 }],
+            which: which.collect(),
             scratch: vec![0.0; scratch.max().unwrap_or(0)],
             piece: vec![0.0; piece.max().unwrap_or(0)],
             bias: vec![0.0; layers.iter().map(Layer::outputs).max().unwrap_or(0)],
@@ -123,40 +123,28 @@ impl Direct {
         matches!(self.layers.first(), Some(Layer::Linear { .. }))
     }
 
-    /// The tables of convolutions are for one size of batches.
-    fn fit(&mut self, n: usize) {
-        for layer in &mut self.layers {
-            if let Layer::Conv(conv) = layer
-                && conv.images() != n
-            {
-                **conv = Conv::new(conv.sizes(), n);
-            }
-        }
-    }
-
     /// Logits of the images of a batch, of which there are no more than there is room for.
     fn forward(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<()> {
         let n = batch.labels.len();
-        self.fit(n);
-        if !self.planes.is_empty() {
-            transpose(&batch.pixels, PIXELS, &mut self.planes[..n * PIXELS]);
-        }
         let mut own = parameters.chunks_exact(2);
-        for (i, layer) in self.layers.iter().enumerate() {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.outputs.split_at_mut(i);
-            let y = &mut after[0][..n * layer.outputs()];
-            let first = if self.planes.is_empty() { &batch.pixels } else { &self.planes };
-            let x = before.last().unwrap_or(first);
-            if let Layer::Pool { width, .. } = layer {
-                planes::pool(&x[..4 * y.len()], *width, n, y);
+            let outputs = layer.outputs();
+            let y = &mut after[0][..n * outputs];
+            let x = before.last().unwrap_or(&batch.pixels);
+            if let Layer::ChannelsFirst { channels, .. } = *layer {
+                for (x, y) in x.chunks_exact(outputs).zip(y.chunks_exact_mut(outputs)) {
+                    transpose(x, channels, y);
+                }
                 continue;
             }
             let Some([weight, bias]) = own.next() else { continue };
             let (shifted, cursors, z) = (&mut self.bias, &mut self.cursors, &mut self.inputs[i]);
+            let which = &mut self.which[i];
             with_slice(&weight.var, |w| {
                 with_slice(&bias.var, |bias| {
-                    match *layer {
-                        Layer::Linear { outputs, activation, .. } if i == 0 && batch.form != Form::Dense => {
+                    match layer {
+                        &mut Layer::Linear { activation, .. } if i == 0 && batch.form != Form::Dense => {
                             // (x - s) w + b = x w + (b - s 1 w).
                             let shifted = &mut shifted[..outputs];
                             sum_rows_into(w, shifted);
@@ -165,22 +153,21 @@ impl Direct {
                             finish(y, shifted, activation == Activation::Relu);
                             follow(activation, y, z);
                         }
-                        Layer::Linear { inputs, outputs, activation, planes } => {
-                            let (row, column) = if planes { (1, n) } else { (inputs, 1) };
-                            let epilogue =
-                                Epilogue { bias: Some(bias), relu: activation == Activation::Relu };
-                            matmul(
-                                level(),
-                                (n, outputs, inputs),
-                                Strided { data: x, row, column },
-                                w,
-                                y,
-                                epilogue,
-                            );
+                        &mut Layer::Linear { inputs, activation, .. } => {
+                            let x = Strided { data: x, row: inputs, column: 1 };
+                            let relu = activation == Activation::Relu;
+                            let epilogue = Epilogue { bias: Some(bias), relu };
+                            matmul(level(), (n, outputs, inputs), x, w, y, epilogue);
                             follow(activation, y, z);
                         }
-                        Layer::Conv(ref conv) => conv.forward(x, w, bias, true, y),
-                        Layer::Pool { .. } => {}
+                        Layer::Conv(conv) => {
+                            conv.load(w);
+                            let to = y.chunks_exact_mut(outputs).zip(which.chunks_exact_mut(outputs));
+                            for (x, (y, which)) in x.chunks_exact(conv.sizes().inputs()).zip(to) {
+                                conv.forward_pooled(x, bias, y, which);
+                            }
+                        }
+                        Layer::ChannelsFirst { .. } => {}
                     }
                     Ok(())
                 })
@@ -217,49 +204,50 @@ impl Direct {
     ) -> Result<()> {
         let n = batch.labels.len();
         let mut parameter = parameters.len();
-        for (i, layer) in self.layers.iter().enumerate().rev() {
+        for i in (0..self.layers.len()).rev() {
+            let (layers, rest) = self.layers.split_at_mut(i);
+            let (below, Some(layer)) = (layers.last(), rest.first_mut()) else { continue };
             let (before, after) = self.gradients.split_at_mut(i);
-            let dz = &after[0][..n * layer.outputs()];
-            let first = if self.planes.is_empty() { &batch.pixels } else { &self.planes };
-            let below = i.checked_sub(1).and_then(|below| self.layers.get(below));
-            let x = i.checked_sub(1).map_or(first, |below| &self.outputs[below]);
+            let (outputs, dz) = (layer.outputs(), &after[0][..n * layer.outputs()]);
+            let x = i.checked_sub(1).map_or(&batch.pixels, |below| &self.outputs[below]);
             let x = &x[..below.map_or(x.len(), |below| n * below.outputs())];
-            let activation = below.map_or(Activation::Identity, Layer::activation);
-            if let Some(dx) = before.last_mut() {
-                let (dx, scratch) = (&mut dx[..x.len()], &mut self.scratch);
-                match layer {
-                    Layer::Pool { width, .. } => {
-                        planes::pool_gradient(x, dz, *width, n, activation == Activation::Relu, dx);
-                    }
-                    Layer::Linear { .. } | Layer::Conv(_) => {
-                        with_slice(&parameters[parameter - 2].var, |w| {
-                            match *layer {
-                                Layer::Linear { inputs, outputs, planes, .. } => {
-                                    input_gradient((n, inputs, outputs), w, dz, planes, dx, scratch);
-                                }
-                                Layer::Conv(ref conv) => conv.input_gradient(w, dz, dx),
-                                Layer::Pool { .. } => {}
-                            }
-                            Ok(())
-                        })?
+            let mut dx = before.last_mut().map(|dx| &mut dx[..x.len()]);
+            let (piece, scratch) = (&mut self.piece, &mut self.scratch);
+            match (&mut *layer, &mut dx) {
+                (Layer::Linear { inputs, .. }, Some(dx)) => {
+                    let sizes = (n, *inputs, outputs);
+                    with_slice(&parameters[parameter - 2].var, |w| {
+                        input_gradient(sizes, w, dz, dx, scratch);
+                        Ok(())
+                    })?;
+                }
+                (Layer::ChannelsFirst { channels, .. }, Some(dx)) => {
+                    for (dz, dx) in dz.chunks_exact(outputs).zip(dx.chunks_exact_mut(outputs)) {
+                        transpose(dz, outputs / *channels, dx);
                     }
                 }
-                if !matches!(layer, Layer::Pool { .. }) {
-                    let z = i.checked_sub(1).map_or(x, |below| &self.inputs[below]);
-                    activation.back(if activation.needs_input() { &z[..x.len()] } else { x }, dx);
+                (Layer::Conv(conv), dx) => {
+                    let which = &self.which[i];
+                    let (dw, db) = (&mut piece[..], &mut self.bias[..conv.sizes().outputs]);
+                    let image = |image| image * outputs..(image + 1) * outputs;
+                    let gradient = |i| Gradient::Pooled(&dz[image(i)], &which[image(i)]);
+                    conv.gradients(x, gradient, dw, db, dx.as_deref_mut());
                 }
+                (_, None) => {}
             }
-            let piece = &mut self.piece;
+            if let (Some(below), Some(dx)) = (below, dx) {
+                let z = &self.inputs[i - 1];
+                let activation = below.activation();
+                activation.back(if activation.needs_input() { &z[..x.len()] } else { x }, dx);
+            }
             match *layer {
-                Layer::Pool { .. } => continue,
+                Layer::ChannelsFirst { .. } => continue,
                 Layer::Conv(ref conv) => {
                     let weights = conv.sizes().window() * conv.sizes().outputs;
-                    let (dw, db) = (&mut piece[..weights], &mut self.bias[..conv.sizes().outputs]);
-                    conv.weight_gradient(x, dz, dw, db, &mut self.scratch);
-                    each(parameter - 1, &mut |take| take(0, db))?;
-                    each(parameter - 2, &mut |take| take(0, dw))?;
+                    each(parameter - 1, &mut |take| take(0, &self.bias[..conv.sizes().outputs]))?;
+                    each(parameter - 2, &mut |take| take(0, &piece[..weights]))?;
                 }
-                Layer::Linear { inputs, outputs, planes, .. } => {
+                Layer::Linear { inputs, .. } => {
                     let (bias, cursors) = (&mut self.bias[..outputs], &mut self.cursors);
                     sum_rows_into(dz, bias);
                     each(parameter - 1, &mut |take| take(0, bias))?;
@@ -275,9 +263,7 @@ impl Direct {
                                     .chunks_exact_mut(outputs)
                                     .for_each(|row| shift(row, bias, -batch.shift));
                             } else {
-                                let (from, row, column) =
-                                    if planes { (first * n, n, 1) } else { (first, 1, inputs) };
-                                let a = Strided { data: &x[from..], row, column };
+                                let a = Strided { data: &x[first..], row: 1, column: inputs };
                                 matmul(level(), (rows, outputs, n), a, dz, piece, Epilogue::default());
                             }
                             take(first * outputs, piece);
@@ -296,17 +282,15 @@ fn rows_of(outputs: usize) -> usize {
     (PIECE / outputs.max(1) / 12 * 12).max(12)
 }
 
-/// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs), or with `planes` its transpose. What is
-/// smaller is transposed.
+/// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). What is smaller is transposed.
 fn input_gradient(
     (n, inputs, outputs): (usize, usize, usize),
     w: &[f32],
     dz: &[f32],
-    planes: bool,
     dx: &mut [f32],
     scratch: &mut [f32],
 ) {
-    if !planes && inputs * outputs <= n * (inputs + outputs) {
+    if inputs * outputs <= n * (inputs + outputs) {
         let scratch = &mut scratch[..inputs * outputs];
         transpose(w, outputs, scratch);
         let a = Strided { data: dz, row: outputs, column: 1 };
@@ -316,12 +300,8 @@ fn input_gradient(
     let (dz_transposed, dx_transposed) = scratch[..n * (inputs + outputs)].split_at_mut(n * outputs);
     transpose(dz, outputs, dz_transposed);
     let a = Strided { data: w, row: outputs, column: 1 };
-    if planes {
-        matmul(level(), (inputs, n, outputs), a, dz_transposed, dx, Epilogue::default());
-    } else {
-        matmul(level(), (inputs, n, outputs), a, dz_transposed, dx_transposed, Epilogue::default());
-        transpose(dx_transposed, n, dx);
-    }
+    matmul(level(), (inputs, n, outputs), a, dz_transposed, dx_transposed, Epilogue::default());
+    transpose(dx_transposed, n, dx);
 }
 
 /// What follows a layer, but for the ReLU, which was applied with the bias. `z` gets the values before it,

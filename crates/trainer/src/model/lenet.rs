@@ -6,9 +6,9 @@ use candle_core::{Result, Tensor};
 use super::direct::Layer;
 use super::{CLASSES, Shape, layer};
 use crate::kernels::activation::Activation;
+use crate::kernels::channels_last::{Conv, Sizes};
 use crate::kernels::conv::conv;
 use crate::kernels::linear::linear;
-use crate::kernels::planes::{Conv, Sizes};
 use crate::kernels::pool::max_pool_2x2;
 
 /// Images of 4 x 4 in 32 channels reach the first linear layer.
@@ -26,21 +26,19 @@ pub(crate) fn shapes() -> Vec<Shape> {
     .collect()
 }
 
-/// For the direct passes, on batches of this size.
-pub(crate) fn layers(images: usize) -> Vec<Layer> {
+/// For the direct passes.
+pub(crate) fn layers() -> Vec<Layer> {
     let sizes = [
         Sizes { channels: 1, height: 28, width: 28, outputs: 16, size: 5 },
         Sizes { channels: 16, height: 12, width: 12, outputs: 32, size: 5 },
     ];
-    let convolutions = sizes.into_iter().flat_map(|sizes| {
-        let (planes, height, width) = (sizes.outputs, sizes.out_height(), sizes.out_width());
-        [Layer::Conv(Box::new(Conv::new(sizes, images))), Layer::Pool { planes, height, width }]
-    });
-    let linear = [
-        Layer::Linear { inputs: FLAT, outputs: 128, activation: Activation::Relu, planes: true },
-        Layer::Linear { inputs: 128, outputs: CLASSES, activation: Activation::Identity, planes: false },
+    let convolutions = sizes.into_iter().map(|sizes| Layer::Conv(Box::new(Conv::new(sizes))));
+    let rest = [
+        Layer::ChannelsFirst { channels: 32, outputs: FLAT },
+        Layer::Linear { inputs: FLAT, outputs: 128, activation: Activation::Relu },
+        Layer::Linear { inputs: 128, outputs: CLASSES, activation: Activation::Identity },
     ];
-    convolutions.chain(linear).collect()
+    convolutions.chain(rest).collect()
 }
 
 /// Logits (batch, classes) of images (batch, pixels).

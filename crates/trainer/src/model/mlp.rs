@@ -29,7 +29,7 @@ pub(crate) fn layers(hidden: &[usize], between: Activation) -> Vec<Layer> {
         .enumerate()
         .map(|(i, (inputs, outputs))| {
             let activation = if i < hidden.len() { between } else { Activation::Identity };
-            Layer::Linear { inputs, outputs, activation, planes: false }
+            Layer::Linear { inputs, outputs, activation }
         })
         .collect()
 }

@@ -1,5 +1,5 @@
 //! The crate's `unsafe` code, all of it: vectors of `f32` behind one small trait, the choice of instruction
-//! set, and the three kernels that are written in vectors ([`matmul`], [`tiles`], [`sparse`]). Each kernel checks
+//! set, and the kernels that are written in vectors ([`matmul`], [`sparse`], [`tiles`], [`windows`]). Each kernel checks
 //! at its entrance that its slices are as long as its shapes say, and computes addresses inside them only.
 //!
 //! All instruction sets give the same bits: each operation acts on every lane alone and is correctly
@@ -10,6 +10,7 @@
 pub mod matmul;
 pub mod sparse;
 pub mod tiles;
+pub mod windows;
 
 use std::sync::OnceLock;
 

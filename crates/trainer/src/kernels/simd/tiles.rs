@@ -1,76 +1,40 @@
-//! Products whose operands stand apart in memory and are found by tables of offsets: what convolutions are
-//! made of. Each output element adds its products in the order of the walk, each by one fused multiply-add;
-//! vectors run across the columns of the output.
+//! Products of the windows of an image with a matrix: what a convolution is made of. Each output element adds its
+//! products in the order of the window, each by one fused multiply-add; vectors run across the columns of the output.
 
+use super::windows::Window;
 use super::{Level, Vector, level, load, store};
 
-/// Which elements are multiplied, and in which order: for each of `outers` rounds, each pair of `inner`.
-/// Distances are in numbers.
-#[derive(Debug, Clone)]
-pub struct Walk {
-    outers: usize,
-    /// How far A and B move from round to round.
-    strides: (usize, usize),
-    /// Offsets into A and B within a round.
-    inner: Vec<(u32, u32)>,
-    /// The furthest offsets of all.
-    furthest: (usize, usize),
-}
-
-impl Walk {
-    /// See the fields.
-    pub fn new(outers: usize, strides: (usize, usize), inner: Vec<(u32, u32)>) -> Self {
-        let most = inner.iter().fold((0, 0), |most, pair| (pair.0.max(most.0), pair.1.max(most.1)));
-        let rounds = outers.saturating_sub(1);
-        let furthest = (most.0 as usize + rounds * strides.0, most.1 as usize + rounds * strides.1);
-        Self { outers, strides, inner, furthest }
-    }
-}
-
-/// What happens to a finished element.
-#[derive(Debug, Clone, Copy)]
-pub enum Finish<'a> {
-    /// It is written.
-    Write,
-    /// The sum goes on from what stands there.
-    GoOn,
-    /// The number of its row is added, and with the flag a ReLU follows.
-    Bias(&'a [f32], bool),
-}
-
-/// c(i, j) = sum of a(i, k) b(k, j) over the walk, for each of `rows` (the offset of each in `a`) and `n`
-/// columns: a(i, k) is `a[rows[i] + its offset]`, b(k, j) is `b[its offset + j]`, c(i, j) is
-/// `c[i * width + j]`.
+/// c(i, j) = bias(j) + sum over k of the k-th number of window i times b(k, j), with `relu` 0 where that is negative.
+/// The windows begin in `image` at `starts`; `b` is (numbers of a window, n), `c` is (windows, n), and `n` is the
+/// length of `bias`.
 ///
 /// # Panics
-/// The slices are shorter than the offsets say: a mistake of the caller.
+/// The slices are shorter than that: a mistake of the caller.
 pub fn product(
-    walk: &Walk,
-    a: &[f32],
-    rows: &[u32],
+    window: Window,
+    image: &[f32],
+    starts: &[u32],
     b: &[f32],
-    n: usize,
-    to: (&mut [f32], usize),
-    finish: Finish<'_>,
+    (bias, relu): (&[f32], bool),
+    c: &mut [f32],
 ) {
-    product_at(level(), walk, (a, rows), (b, n), to, finish);
+    product_at(level(), window, (image, starts), b, (bias, relu), c);
 }
 
 fn product_at(
     level: Level,
-    walk: &Walk,
-    (a, rows): (&[f32], &[u32]),
-    (b, n): (&[f32], usize),
-    (c, width): (&mut [f32], usize),
-    finish: Finish<'_>,
+    window: Window,
+    (image, starts): (&[f32], &[u32]),
+    b: &[f32],
+    (bias, relu): (&[f32], bool),
+    c: &mut [f32],
 ) {
-    let (Some(last), true) = (rows.iter().max(), n > 0) else { return };
+    let (Some(furthest), n) = (starts.iter().max(), bias.len()) else { return };
     // The only bounds checks: everything below computes addresses inside these.
-    assert!(walk.inner.is_empty() || a.len() > *last as usize + walk.furthest.0, "a is too short");
-    assert!(walk.inner.is_empty() || b.len() >= walk.furthest.1 + n, "b is too short");
-    assert!(c.len() >= (rows.len() - 1) * width + n && (width >= n || rows.len() == 1), "c is too short");
-    assert!(!matches!(finish, Finish::Bias(bias, _) if bias.len() < rows.len()), "the bias is too short");
-    let product = Product { walk, a, rows, b, n, c: c.as_mut_ptr(), width, finish };
+    assert!(image.len() >= *furthest as usize + window.reach(), "the image is too short");
+    assert!(b.len() >= window.rows * window.length * n, "b is too short");
+    assert!(c.len() >= starts.len() * n, "c is too short");
+    let product = Product { window, image, starts, b, bias, relu, c: c.as_mut_ptr() };
     match level {
         // SAFETY: the bounds were checked above; a level exists only where the processor has it.
         Level::Scalar => unsafe { product.tiles::<f32>() },
@@ -82,14 +46,13 @@ fn product_at(
 }
 
 struct Product<'a> {
-    walk: &'a Walk,
-    a: &'a [f32],
-    rows: &'a [u32],
+    window: Window,
+    image: &'a [f32],
+    starts: &'a [u32],
     b: &'a [f32],
-    n: usize,
+    bias: &'a [f32],
+    relu: bool,
     c: *mut f32,
-    width: usize,
-    finish: Finish<'a>,
 }
 
 impl Product<'_> {
@@ -113,12 +76,12 @@ impl Product<'_> {
     unsafe fn tiles<V: Vector>(&self) {
         let (_, vectors) = V::TILE;
         let mut j = 0;
-        while j < self.n {
-            let columns = (self.n - j).min(vectors * V::LANES);
+        while j < self.bias.len() {
+            let columns = (self.bias.len() - j).min(vectors * V::LANES);
             let wide = columns.div_ceil(V::LANES);
             let last = columns - (wide - 1) * V::LANES;
             let most = V::TILE.0 + if wide <= 2 && vectors > 2 { 2 } else { 0 };
-            let m = self.rows.len();
+            let m = self.starts.len();
             let high = m.div_ceil(m.div_ceil(most));
             for i in (0..m).step_by(high) {
                 // SAFETY: rows i.. and columns j.. lie inside, `wide` vectors with `last` columns in the last.
@@ -155,50 +118,38 @@ impl Product<'_> {
         j: usize,
         last: usize,
     ) {
-        // SAFETY: offsets were checked by `product`; with EDGE only `last` columns of the last vector are
-        // touched.
+        // SAFETY: what the slices hold was checked by `product`; with EDGE only `last` columns of the last vector
+        // are touched.
         unsafe {
-            let to = self.c.add(i * self.width + j);
+            let n = self.bias.len();
             let mut sums = [[V::splat(0.0); WIDE]; HIGH];
-            if let Finish::GoOn = self.finish {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = load::<V, WIDE, EDGE>(to.add(r * self.width), v, last);
-                    }
-                }
+            let mut windows = [self.image.as_ptr(); HIGH];
+            for (window, start) in windows.iter_mut().zip(self.starts.get_unchecked(i..i + HIGH)) {
+                *window = window.add(*start as usize);
             }
-            let mut rows = [self.a.as_ptr(); HIGH];
-            for (row, offset) in rows.iter_mut().zip(self.rows.get_unchecked(i..i + HIGH)) {
-                *row = row.add(*offset as usize);
-            }
-            let mut b = self.b.as_ptr().add(j);
-            let mut moved = 0;
-            for _ in 0..self.walk.outers {
-                for (left, right) in &self.walk.inner {
-                    let (left, from) = (moved + *left as usize, b.add(*right as usize));
+            let mut b = self.b.as_ptr().wrapping_add(j);
+            for row in 0..self.window.rows {
+                for at in 0..self.window.length {
+                    let at = row * self.window.stride + at;
                     let mut right = [V::splat(0.0); WIDE];
                     for (v, right) in right.iter_mut().enumerate() {
-                        *right = load::<V, WIDE, EDGE>(from, v, last);
+                        *right = load::<V, WIDE, EDGE>(b, v, last);
                     }
-                    for (sums, row) in sums.iter_mut().zip(rows) {
-                        let left = V::splat(*row.add(left));
+                    for (sums, window) in sums.iter_mut().zip(windows) {
+                        let left = V::splat(*window.add(at));
                         for (sum, right) in sums.iter_mut().zip(right) {
                             *sum = left.mul_add(right, *sum);
                         }
                     }
+                    b = b.wrapping_add(n);
                 }
-                moved += self.walk.strides.0;
-                b = b.wrapping_add(self.walk.strides.1);
             }
+            let (bias, to) = (self.bias.as_ptr().add(j), self.c.add(i * n + j));
             for (r, sums) in sums.into_iter().enumerate() {
-                for (v, mut sum) in sums.into_iter().enumerate() {
-                    if let Finish::Bias(bias, relu) = self.finish {
-                        sum = sum.add(V::splat(*bias.get_unchecked(i + r)));
-                        if relu {
-                            sum = sum.relu();
-                        }
-                    }
-                    store::<V, WIDE, EDGE>(sum, to.add(r * self.width), v, last);
+                for (v, sum) in sums.into_iter().enumerate() {
+                    let sum = sum.add(load::<V, WIDE, EDGE>(bias, v, last));
+                    let sum = if self.relu { sum.relu() } else { sum };
+                    store::<V, WIDE, EDGE>(sum, to.add(r * n), v, last);
                 }
             }
         }
@@ -215,41 +166,27 @@ mod tests {
     proptest! {
         #[test]
         fn every_instruction_set_gives_the_bits_of_the_definition(
-            m in 1usize..20, n in 1usize..150, outers in 0usize..4, inner in 0usize..9, seed: u64, finish in 0..3,
+            m in 1usize..20, n in 1usize..150, rows in 0usize..4, length in 1usize..9, beside in 0usize..9,
+            seed: u64, relu: bool,
         ) {
+            let window = Window { rows, length, stride: length + beside };
             let mut stream = Stream::new(seed, "test", "tiles");
             let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
-            let (a, b, bias, before) = (numbers(200), numbers(400 + n), numbers(m), numbers(m * n));
-            let mut offsets = Stream::new(seed, "test", "offsets");
-            let mut below = |most: u32| (offsets.uniform(0.5) + 0.5).mul_add(most as f32, 0.0) as u32;
-            let pairs: Vec<(u32, u32)> = (0..inner).map(|_| (below(50), below(100))).collect();
-            let rows: Vec<u32> = (0..m).map(|_| below(50)).collect();
-            let strides = (below(30) as usize, below(90) as usize);
-            let walk = Walk::new(outers, strides, pairs.clone());
-            let finish = match finish {
-                0 => Finish::Write,
-                1 => Finish::GoOn,
-                _ => Finish::Bias(&bias, true),
-            };
+            let (image, b, bias) = (numbers(50 + window.reach()), numbers(rows * length * n), numbers(n));
+            let starts: Vec<u32> = numbers(m).iter().map(|x| ((x + 2.0) * 12.0) as u32).collect();
             let mut expected = Vec::new();
-            for i in 0..m {
-                for j in 0..n {
-                    let mut sum = if matches!(finish, Finish::GoOn) { before[i * n + j] } else { 0.0 };
-                    for round in 0..outers {
-                        for (left, right) in &pairs {
-                            let left = a[(rows[i] + left) as usize + round * strides.0];
-                            sum = left.mul_add(b[*right as usize + round * strides.1 + j], sum);
-                        }
-                    }
-                    if let Finish::Bias(bias, _) = finish {
-                        sum = (sum + bias[i]).max(0.0);
-                    }
-                    expected.push(sum.to_bits());
+            for (start, j) in starts.iter().flat_map(|start| (0..n).map(move |j| (start, j))) {
+                let mut sum = 0.0;
+                for k in 0..rows * length {
+                    let at = *start as usize + k / length * window.stride + k % length;
+                    sum = image[at].mul_add(b[k * n + j], sum);
                 }
+                sum += bias[j];
+                expected.push(if relu { sum.max(0.0) } else { sum }.to_bits());
             }
             for level in Level::available() {
-                let mut c = before.clone();
-                product_at(level, &walk, (&a, &rows), (&b, n), (&mut c, n), finish);
+                let mut c = vec![f32::NAN; m * n];
+                product_at(level, window, (&image, &starts), &b, (&bias, relu), &mut c);
                 let found: Vec<u32> = c.iter().map(|x| x.to_bits()).collect();
                 prop_assert_eq!(&found, &expected, "{:?}", level);
             }

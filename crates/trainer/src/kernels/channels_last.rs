@@ -1,0 +1,460 @@
+//! Convolution and max-pooling of images laid out (height, width, channels), one after another: vectors run across
+//! channels and no window is unfolded. After a pool, gradients leave out the places that were not the largest of
+//! their window. Every sum has one order.
+
+use super::reduce::add_rows;
+use super::simd::leveled;
+use super::tiles::product;
+use super::windows::{Place, Window, gather, scatter};
+
+/// The sizes of a convolution without padding, stride 1, with square windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Channels of the input.
+    pub channels: usize,
+    /// Of the input.
+    pub height: usize,
+    /// Of the input.
+    pub width: usize,
+    /// Channels of the output.
+    pub outputs: usize,
+    /// Of the window.
+    pub size: usize,
+}
+
+impl Sizes {
+    /// Height of the output.
+    pub fn out_height(self) -> usize {
+        self.height - self.size + 1
+    }
+
+    /// Width of the output.
+    pub fn out_width(self) -> usize {
+        self.width - self.size + 1
+    }
+
+    /// Pixels of an output channel.
+    pub fn positions(self) -> usize {
+        self.out_height() * self.out_width()
+    }
+
+    /// Numbers in a window.
+    pub fn window(self) -> usize {
+        self.channels * self.size * self.size
+    }
+
+    /// Numbers that come in for one image.
+    pub fn inputs(self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+/// What is known about the gradient of a convolution's output, for one image.
+#[derive(Debug, Clone, Copy)]
+pub enum Gradient<'a> {
+    /// All of it: (positions, outputs).
+    Full(&'a [f32]),
+    /// That of the largest in each 2x2 window, and which of the four that is: (windows, outputs), both.
+    Pooled(&'a [f32], &'a [u8]),
+}
+
+/// Images whose weight gradients are added up together: their inputs stay in the fastest cache meanwhile.
+const TOGETHER: usize = 2;
+
+/// A convolution: its tables, its weights in the orders that its loops want, its workspace.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    sizes: Sizes,
+    /// As the inputs are laid out.
+    window: Window,
+    /// Where the window of each position of two rows begins.
+    starts: Vec<u32>,
+    /// Each position and where its window begins: 2x2 by 2x2, row by row.
+    places: Vec<(u32, u32)>,
+    /// (window, outputs).
+    by_window: Vec<f32>,
+    /// (outputs, window): as the model's weights, but for channels last.
+    by_output: Vec<f32>,
+    /// Gradients of those.
+    gradients: Vec<f32>,
+    /// Two rows before the pool.
+    rows: Vec<f32>,
+    list: Vec<Place>,
+}
+
+impl Conv {
+    /// Without weights yet: see [`Conv::load`].
+    pub fn new(sizes: Sizes) -> Self {
+        let Sizes { channels, width, outputs, size, .. } = sizes;
+        let (high, wide) = (sizes.out_height(), sizes.out_width());
+        let start = |y: usize, x: usize| ((y * width + x) * channels) as u32;
+        let windows = (0..high).step_by(2).flat_map(|y| (0..wide).step_by(2).map(move |x| (y, x)));
+        let positions = windows.flat_map(|(top, left)| {
+            let rows = top..(top + 2).min(high);
+            rows.flat_map(move |y| (left..(left + 2).min(wide)).map(move |x| (y, x)))
+        });
+        Self {
+            sizes,
+            window: Window { rows: size, length: size * channels, stride: width * channels },
+            starts: (0..2).flat_map(|y| (0..wide).map(move |x| start(y, x))).collect(),
+            places: positions.map(|(y, x)| ((y * wide + x) as u32, start(y, x))).collect(),
+            by_window: vec![0.0; sizes.window() * outputs],
+            by_output: vec![0.0; sizes.window() * outputs],
+            gradients: vec![0.0; sizes.window() * outputs],
+            rows: vec![0.0; 2 * wide * outputs],
+            list: vec![(0, 0.0); TOGETHER * sizes.positions()],
+        }
+    }
+
+    /// Its sizes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Takes the weights (outputs, channels, size, size) that all else works with.
+    pub fn load(&mut self, w: &[f32]) {
+        let Sizes { size, outputs, .. } = self.sizes;
+        let window = self.sizes.window();
+        for (from, to) in w.chunks_exact(window).zip(self.by_output.chunks_exact_mut(window)) {
+            transpose(from, size * size, to);
+        }
+        transpose(&self.by_output, window, &mut self.by_window[..window * outputs]);
+    }
+
+    /// y = x * w + b of one image, and with `relu` what is negative becomes 0.
+    pub fn forward(&self, x: &[f32], b: &[f32], relu: bool, y: &mut [f32]) {
+        let two = 2 * self.sizes.out_width() * self.sizes.outputs;
+        for (pair, y) in y.chunks_mut(two).enumerate() {
+            self.two_rows(x, pair, b, relu, y);
+        }
+    }
+
+    /// The same with ReLU, of even height and width, and of each 2x2 window the largest and which it is.
+    pub fn forward_pooled(&mut self, x: &[f32], b: &[f32], y: &mut [f32], which: &mut [u8]) {
+        let (wide, outputs) = (self.sizes.out_width(), self.sizes.outputs);
+        let mut rows = std::mem::take(&mut self.rows);
+        let pooled = wide / 2 * outputs;
+        for (pair, (y, which)) in y.chunks_exact_mut(pooled).zip(which.chunks_exact_mut(pooled)).enumerate() {
+            self.two_rows(x, pair, b, true, &mut rows);
+            pool(&rows, wide, outputs, y, which);
+        }
+        self.rows = rows;
+    }
+
+    /// Two rows of the output from row 2 `pair` on, or one if `y` has no room for more.
+    fn two_rows(&self, x: &[f32], pair: usize, b: &[f32], relu: bool, y: &mut [f32]) {
+        let Sizes { channels, width, outputs, .. } = self.sizes;
+        let (x, starts) = (&x[2 * pair * width * channels..], &self.starts[..y.len() / outputs]);
+        product(self.window, x, starts, &self.by_window, (&b[..outputs], relu), y);
+    }
+
+    /// Gradients of the weights and, as sums over positions and images, of the bias; and of the inputs, if that
+    /// is asked for. `x` has one image after another, and `gradient` tells that of an image's output. Each sum
+    /// runs over images, then positions window by window; of zeros nothing is added.
+    pub fn gradients<'a>(
+        &mut self,
+        x: &[f32],
+        gradient: impl Fn(usize) -> Gradient<'a>,
+        dw: &mut [f32],
+        db: &mut [f32],
+        mut dx: Option<&mut [f32]>,
+    ) {
+        let Sizes { channels, outputs, .. } = self.sizes;
+        let (window, inputs, weights) = (self.window, self.sizes.inputs(), self.sizes.window());
+        self.gradients.fill(0.0);
+        db.fill(0.0);
+        if let Some(dx) = &mut dx {
+            dx.fill(0.0);
+        }
+        let images = x.len() / inputs;
+        for first in (0..images).step_by(TOGETHER) {
+            let some = first..(first + TOGETHER).min(images);
+            for image in some.clone() {
+                match gradient(image) {
+                    Gradient::Pooled(largest, _) => add_rows(largest, db),
+                    Gradient::Full(all) => {
+                        for (position, _) in &self.places {
+                            add_rows(&all[*position as usize * outputs..][..outputs], db);
+                        }
+                    }
+                }
+            }
+            for output in 0..outputs {
+                let mut count = 0;
+                for (i, image) in some.clone().enumerate() {
+                    let begun = count;
+                    count = self.list(gradient(image), output, begun, i * inputs);
+                    if let Some(dx) = &mut dx {
+                        let weights = &self.by_output[output * weights..][..weights];
+                        scatter(window, &self.list[begun..count], weights, &mut dx[first * inputs..]);
+                    }
+                }
+                let sums = &mut self.gradients[output * weights..][..weights];
+                gather(window, &self.list[..count], &x[first * inputs..], sums);
+            }
+        }
+        for (from, to) in self.gradients.chunks_exact(weights).zip(dw.chunks_exact_mut(weights)) {
+            transpose(from, channels, to);
+        }
+    }
+
+    /// Writes from `count` on where the gradient of an output is not 0; `moved` is where the image begins. The
+    /// number of all places so far.
+    fn list(&mut self, gradient: Gradient<'_>, output: usize, mut count: usize, moved: usize) -> usize {
+        let (outputs, list, moved) = (self.sizes.outputs, &mut self.list, moved as u32);
+        // Written in any case and kept if not zero: quicker than to ask.
+        let mut next = |start: u32, number: f32| {
+            list[count] = (moved + start, number);
+            count += usize::from(number != 0.0);
+        };
+        match gradient {
+            Gradient::Full(all) => {
+                for (position, start) in &self.places {
+                    next(*start, all[*position as usize * outputs + output]);
+                }
+            }
+            Gradient::Pooled(largest, which) => {
+                let windows = largest.chunks_exact(outputs).zip(which.chunks_exact(outputs));
+                for ((largest, which), places) in windows.zip(self.places.as_chunks::<4>().0) {
+                    next(places[usize::from(which[output] & 3)].1, largest[output]);
+                }
+            }
+        }
+        count
+    }
+}
+
+/// (rows, columns) to (columns, rows).
+pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+    transpose_all(matrix, columns, &mut transposed[..matrix.len()]);
+}
+
+/// The same, as a list of its own.
+pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let mut to = vec![0.0; matrix.len()];
+    transpose(matrix, columns, &mut to);
+    to
+}
+
+leveled! {
+/// Block by block, so that reads and writes stay in the cache.
+fn transpose_all(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let rows = transposed.len() / columns.max(1);
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (0..columns).step_by(BLOCK) {
+            let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
+            if (high, wide) == (BLOCK, BLOCK) {
+                let mut block = [[0.0f32; BLOCK]; BLOCK];
+                for (i, row) in block.iter_mut().enumerate() {
+                    let at = (top + i) * columns + left;
+                    row.copy_from_slice(&matrix[at..at + BLOCK]);
+                }
+                let turned = (0..BLOCK).map(|j| block.map(|row| row[j]));
+                for (j, column) in turned.enumerate() {
+                    let at = (left + j) * rows + top;
+                    transposed[at..at + BLOCK].copy_from_slice(&column);
+                }
+                continue;
+            }
+            for j in 0..wide {
+                for i in 0..high {
+                    transposed[(left + j) * rows + top + i] = matrix[(top + i) * columns + left + j];
+                }
+            }
+        }
+    }
+}
+}
+
+leveled! {
+/// The largest of each 2x2 window, and which of the four it is, row by row: the first of those that are equal; a NaN
+/// wins, so that it is seen. `x` is (height, width, channels) with even height and width.
+pub fn pool(x: &[f32], width: usize, channels: usize, y: &mut [f32], which: &mut [u8]) {
+    let row = width * channels;
+    let to = y.chunks_exact_mut(row / 2).zip(which.chunks_exact_mut(row / 2));
+    for (pair, (y, which)) in x.chunks_exact(2 * row).zip(to) {
+        let (above, below) = pair.split_at(row);
+        let windows = above.chunks_exact(2 * channels).zip(below.chunks_exact(2 * channels));
+        let to = y.chunks_exact_mut(channels).zip(which.chunks_exact_mut(channels));
+        for ((above, below), (y, which)) in windows.zip(to) {
+            let ((a, b), (c, d)) = (above.split_at(channels), below.split_at(channels));
+            // Lengths that the compiler knows to be equal.
+            let (a, b, c, d) = (&a[..channels], &b[..channels], &c[..channels], &d[..channels]);
+            let (y, which) = (&mut y[..channels], &mut which[..channels]);
+            for i in 0..channels {
+                let wins = |new: f32, old: f32| (new > old) | (new.is_nan() & !old.is_nan());
+                let (mut best, mut at) = (a[i], 0);
+                for (place, new) in [(1, b[i]), (2, c[i]), (3, d[i])] {
+                    let wins = wins(new, best);
+                    best = if wins { new } else { best };
+                    at = if wins { place } else { at };
+                }
+                (y[i], which[i]) = (best, at);
+            }
+        }
+    }
+}
+}
+
+/// Gradient of [`pool`]: the largest of each window gets all of it.
+pub fn pool_gradient(dy: &[f32], which: &[u8], width: usize, channels: usize, dx: &mut [f32]) {
+    dx.fill(0.0);
+    for (i, (dy, which)) in dy.iter().zip(which).enumerate() {
+        let (window, channel) = (i / channels, i % channels);
+        let (top, left) = (window / (width / 2) * 2, window % (width / 2) * 2);
+        let (down, right) = (usize::from(which / 2), usize::from(which % 2));
+        dx[((top + down) * width + left + right) * channels + channel] = *dy;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::Stream;
+
+    fn numbers(seed: u64, name: &str, count: usize) -> Vec<f32> {
+        let mut stream = Stream::new(seed, "test", name);
+        (0..count).map(|_| stream.uniform(1.0)).collect()
+    }
+
+    fn bits(numbers: &[f32]) -> Vec<u32> {
+        numbers.iter().map(|x| x.to_bits()).collect()
+    }
+
+    /// All positions 2x2 by 2x2.
+    fn window_by_window(high: usize, wide: usize) -> Vec<(usize, usize)> {
+        let mut all: Vec<(usize, usize)> = (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))).collect();
+        all.sort_by_key(|(y, x)| (y / 2, x / 2, *y, *x));
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Output by output, in the order that the functions promise.
+        #[test]
+        fn convolutions_are_those_of_the_definition(
+            channels in 1usize..20, outputs in 1usize..11, size in 1usize..6, more in (0usize..5, 0usize..4),
+            images in 1usize..4, seed: u64,
+        ) {
+            let sizes = Sizes { channels, height: size + more.0, width: size + more.1, outputs, size };
+            let (high, wide, positions) = (sizes.out_height(), sizes.out_width(), sizes.positions());
+            let x = numbers(seed, "x", sizes.inputs() * images);
+            let (w, b) = (numbers(seed, "w", outputs * sizes.window()), numbers(seed, "b", outputs));
+            // Some of them 0.
+            let dz: Vec<f32> = numbers(seed, "dz", outputs * positions * images)
+                .into_iter().map(|x| if x > 0.3 { 0.0 } else { x }).collect();
+            let x_at = |n: usize, y: usize, x: usize, c: usize| ((n * sizes.height + y) * sizes.width + x) * channels + c;
+            let z_at = |n: usize, y: usize, x: usize, o: usize| ((n * high + y) * wide + x) * outputs + o;
+            let w_at = |o: usize, c: usize, down: usize, right: usize| ((o * channels + c) * size + down) * size + right;
+            let window = || (0..size).flat_map(|d| (0..size).flat_map(move |r| (0..channels).map(move |c| (d, r, c))));
+
+            let mut conv = Conv::new(sizes);
+            conv.load(&w);
+            let mut y = vec![f32::NAN; dz.len()];
+            for (x, y) in x.chunks(sizes.inputs()).zip(y.chunks_mut(positions * outputs)) {
+                conv.forward(x, &b, true, y);
+            }
+            let (mut dw, mut db, mut dx) = (vec![f32::NAN; w.len()], vec![f32::NAN; outputs], vec![f32::NAN; x.len()]);
+            let of = |image: usize| Gradient::Full(&dz[image * positions * outputs..][..positions * outputs]);
+            conv.gradients(&x, of, &mut dw, &mut db, Some(&mut dx));
+
+            let mut expected = vec![0.0f32; dz.len()];
+            let (mut back, mut weights, mut bias) = (vec![0.0f32; x.len()], vec![0.0f32; w.len()], vec![0.0f32; outputs]);
+            for (n, o) in (0..images).flat_map(|n| (0..outputs).map(move |o| (n, o))) {
+                for (row, column) in window_by_window(high, wide) {
+                    let at = z_at(n, row, column, o);
+                    bias[o] += dz[at];
+                    for (down, right, c) in window() {
+                        let (x_at, w_at) = (x_at(n, row + down, column + right, c), w_at(o, c, down, right));
+                        expected[at] = x[x_at].mul_add(w[w_at], expected[at]);
+                        if dz[at] != 0.0 {
+                            weights[w_at] = x[x_at].mul_add(dz[at], weights[w_at]);
+                            back[x_at] = w[w_at].mul_add(dz[at], back[x_at]);
+                        }
+                    }
+                    expected[at] = (expected[at] + b[o]).max(0.0);
+                }
+            }
+            prop_assert_eq!(bits(&y), bits(&expected));
+            prop_assert_eq!(bits(&dx), bits(&back));
+            prop_assert_eq!(bits(&dw), bits(&weights));
+            prop_assert_eq!(bits(&db), bits(&bias));
+        }
+
+        /// A convolution with its pool, and the two by themselves.
+        #[test]
+        fn pooled_convolutions_are_those_of_their_parts(
+            channels in 1usize..4, outputs in 1usize..20, size in 1usize..4, half in (1usize..4, 1usize..4), seed: u64,
+        ) {
+            let (height, width) = (size - 1 + 2 * half.0, size - 1 + 2 * half.1);
+            let sizes = Sizes { channels, height, width, outputs, size };
+            let (x, w) = (numbers(seed, "x", sizes.inputs()), numbers(seed, "w", outputs * sizes.window()));
+            let (b, windows) = (numbers(seed, "b", outputs), sizes.positions() / 4 * outputs);
+            let mut conv = Conv::new(sizes);
+            conv.load(&w);
+            let (mut y, mut which) = (vec![f32::NAN; windows], vec![9; windows]);
+            conv.forward_pooled(&x, &b, &mut y, &mut which);
+            let mut all = vec![f32::NAN; 4 * windows];
+            conv.forward(&x, &b, true, &mut all);
+            let (mut expected, mut places) = (vec![f32::NAN; windows], vec![9; windows]);
+            pool(&all, sizes.out_width(), outputs, &mut expected, &mut places);
+            prop_assert_eq!(bits(&y), bits(&expected));
+            prop_assert_eq!(&which, &places);
+
+            let dy = numbers(seed, "dy", windows);
+            let mut dz = vec![f32::NAN; 4 * windows];
+            pool_gradient(&dy, &which, sizes.out_width(), outputs, &mut dz);
+            let mut found = Vec::new();
+            for gradient in [Gradient::Full(&dz), Gradient::Pooled(&dy, &which)] {
+                let (mut dw, mut db, mut dx) = (vec![f32::NAN; w.len()], vec![f32::NAN; outputs], vec![f32::NAN; x.len()]);
+                conv.gradients(&x, |_| gradient, &mut dw, &mut db, Some(&mut dx));
+                found.push((bits(&dw), bits(&db), bits(&dx)));
+            }
+            prop_assert_eq!(&found[0], &found[1]);
+        }
+
+        #[test]
+        fn transposing_moves_every_element(rows in 1usize..40, columns in 1usize..40, seed: u64) {
+            let matrix = numbers(seed, "matrix", rows * columns);
+            let mut transposed = vec![f32::NAN; matrix.len()];
+            transpose(&matrix, columns, &mut transposed);
+            for (i, x) in matrix.iter().enumerate() {
+                prop_assert_eq!(x.to_bits(), transposed[i % columns * rows + i / columns].to_bits());
+            }
+        }
+
+        #[test]
+        fn pools_keep_the_first_of_the_largest(
+            height in 1usize..4, width in 1usize..4, channels in 1usize..40, seed: u64,
+        ) {
+            let (height, width) = (2 * height, 2 * width);
+            // Few values, so that equal ones meet; and a NaN now and then.
+            let mut x = numbers(seed, "x", height * width * channels);
+            x.iter_mut().for_each(|x| *x = if *x > 0.9 { f32::NAN } else { (*x * 2.0).round() });
+            let dy = numbers(seed, "dy", x.len() / 4);
+            let (mut y, mut which, mut dx) = (vec![0.0; dy.len()], vec![9; dy.len()], vec![f32::NAN; x.len()]);
+            pool(&x, width, channels, &mut y, &mut which);
+            pool_gradient(&dy, &which, width, channels, &mut dx);
+            for (i, y) in y.iter().enumerate() {
+                let (channel, at) = (i % channels, i / channels);
+                let (row, column) = (at / (width / 2), at % (width / 2));
+                let window = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                    .map(|(down, right)| ((2 * row + down) * width + 2 * column + right) * channels + channel);
+                let mut best = window[0];
+                for i in window {
+                    if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
+                        best = i;
+                    }
+                }
+                prop_assert_eq!(y.to_bits(), x[best].to_bits());
+                for i in window {
+                    prop_assert_eq!(dx[i], if i == best { dy[at * channels + channel] } else { 0.0 });
+                }
+            }
+        }
+    }
+}
