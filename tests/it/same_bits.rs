@@ -43,8 +43,12 @@ fn results(sandbox: &Sandbox) -> BTreeMap<String, Value> {
 }
 
 fn run(args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
+    run_file(FILE, args, cpu)
+}
+
+fn run_file(file: &str, args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
     let sandbox = Sandbox::new();
-    sandbox.write("ways.yaml", FILE);
+    sandbox.write("ways.yaml", file);
     let mut command = sandbox.command(&[&["ways.yaml"], args].concat());
     cpu.map(|cpu| command.env("SWEEP_CPU", cpu));
     finish(command).exits(0);
@@ -58,6 +62,18 @@ fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way
     for (id, row) in expected {
         assert_eq!(found.get(id), Some(row), "{way}: trial {id}");
     }
+}
+
+/// The names of all instruction sets that this processor has kernels for.
+fn levels() -> Vec<&'static str> {
+    let mut levels = vec!["scalar"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let fma = std::arch::is_x86_feature_detected!("fma");
+        levels.extend((fma && std::arch::is_x86_feature_detected!("avx2")).then_some("avx2"));
+        levels.extend((fma && std::arch::is_x86_feature_detected!("avx512f")).then_some("avx512"));
+    }
+    levels
 }
 
 #[test]
@@ -84,15 +100,26 @@ fn every_way_of_running_a_sweep_gives_the_same_bits() {
         same(&found, &expected, &args.join(" "));
     }
 
-    let mut levels = vec!["scalar"];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let fma = std::arch::is_x86_feature_detected!("fma");
-        levels.extend((fma && std::arch::is_x86_feature_detected!("avx2")).then_some("avx2"));
-        levels.extend((fma && std::arch::is_x86_feature_detected!("avx512f")).then_some("avx512"));
-    }
-    for level in levels {
+    for level in levels() {
         same(&run(&[], Some(level)).1, &expected, level);
+    }
+}
+
+/// Convolutions have kernels of their own.
+#[test]
+fn a_convolutional_network_has_the_same_bits_on_every_instruction_set() {
+    let file = "\
+data: {dataset: digits, limit: 100, batch_size: 24}
+model: {kind: lenet}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 6}
+lr: 0.05
+schedules: {constant: {kind: constant}, cosine: {kind: cosine, to: 0}}
+";
+    let (alone, expected) = run_file(file, &["--no-share", "--lanes", "1", "--workers", "1"], None);
+    alone.run(&["reproduce", "best", "--quiet"]).exits(0);
+    for level in levels() {
+        same(&run_file(file, &[], Some(level)).1, &expected, level);
     }
 }
 
