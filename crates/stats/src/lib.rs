@@ -1,10 +1,21 @@
 //! Statistics for comparing runs: numbers in, numbers out. Each function cites its source; nothing here
 //! knows of schedules, databases or text.
 
+mod choose;
 mod holm;
+mod joint;
+mod paired;
+mod random;
+mod several;
 mod sign_flip;
 mod summary;
+mod wilson;
 
+pub use choose::{Choice, Losses, cross_fit, retuned_error};
 pub use holm::holm;
+pub use joint::joint_flips;
+pub use paired::{Paired, detectable, paired, pairs_needed, power};
+pub use several::{Friedman, friedman, kendall_tau, ranks};
 pub use sign_flip::{SignFlip, sign_flip};
 pub use summary::{Summary, summary};
+pub use wilson::wilson;

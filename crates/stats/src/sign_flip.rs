@@ -1,6 +1,8 @@
 //! The exact sign-flip (randomisation) test for paired differences (Fisher 1935, "The Design of
 //! Experiments", section 21; Pitman 1937).
 
+use crate::random::SplitMix;
+
 /// Up to so many pairs every assignment of signs is tried.
 const MOST_EXACT: usize = 20;
 
@@ -30,8 +32,8 @@ pub fn sign_flip(differences: &[f64]) -> Option<SignFlip> {
     // Sums of the same numbers in another sign order may differ in their last bits.
     let least = seen - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
     if n > MOST_EXACT {
-        let mut random = SplitMix(0x5eed);
-        let as_far = (0..SAMPLES).filter(|_| random.flipped(differences).abs() >= least).count();
+        let mut random = SplitMix::new(0x5eed);
+        let as_far = (0..SAMPLES).filter(|_| flipped(&mut random, differences).abs() >= least).count();
         let all = f64::from(SAMPLES) + 1.0;
         return Some(SignFlip { p: (as_far as f64 + 1.0) / all, floor: 1.0 / all });
     }
@@ -47,28 +49,16 @@ pub fn sign_flip(differences: &[f64]) -> Option<SignFlip> {
     Some(SignFlip { p: as_far as f64 / all, floor: (2.0 / all).min(1.0) })
 }
 
-/// Random bits (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Sum of the differences with random signs.
-    fn flipped(&mut self, differences: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        for chunk in differences.chunks(64) {
-            let signs = self.next();
-            for (i, d) in chunk.iter().enumerate() {
-                sum += if signs >> i & 1 == 1 { -d } else { *d };
-            }
+/// Sum of the differences with random signs.
+fn flipped(random: &mut SplitMix, differences: &[f64]) -> f64 {
+    let mut sum = 0.0;
+    for chunk in differences.chunks(64) {
+        let signs = random.next();
+        for (i, d) in chunk.iter().enumerate() {
+            sum += if signs >> i & 1 == 1 { -d } else { *d };
         }
-        sum
     }
+    sum
 }
 
 #[cfg(test)]

@@ -1,0 +1,22 @@
+//! Random bits from a fixed seed (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+
+#[derive(Debug)]
+pub(crate) struct SplitMix(u64);
+
+impl SplitMix {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `most`, by the high half of a product (Lemire 2019); its bias is below most / 2^64.
+    pub(crate) fn below(&mut self, most: usize) -> usize {
+        ((u128::from(self.next()) * most as u128) >> 64) as usize
+    }
+}
