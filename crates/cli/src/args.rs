@@ -152,8 +152,79 @@ pub(crate) struct Check {
 pub(crate) struct Rank {
     /// Name or file of the sweep [default: the one that was run last]
     pub sweep: Option<String>,
+    /// What gets a row
+    #[arg(long, value_enum, default_value_t = By::Schedule)]
+    pub by: By,
+    #[command(flatten)]
+    pub how: RankBy,
     #[command(flatten)]
     pub format: FormatArg,
+}
+
+/// What a row of the ranking is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// A schedule at its best config
+    Schedule,
+    /// A config over its seeds
+    Config,
+    /// A run
+    Trial,
+}
+
+/// What schedules are ranked by.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct RankBy {
+    /// final (validation loss after the last step), best (the lowest that was seen), tail:N (mean train loss of the last N
+    /// steps), test_loss or accuracy (of test images: they judge, and the final loss still chooses)
+    #[arg(long, default_value_t = Metric::Final, value_parser = metric)]
+    pub metric: Metric,
+    /// Rank the runs of this length in steps [default: the longest]
+    #[arg(long, value_name = "STEPS")]
+    pub budget: Option<i64>,
+    /// Differences up to this count as none: schedules within it are called equivalent
+    #[arg(long, value_name = "DIFFERENCE", value_parser = rope)]
+    pub rope: Option<f64>,
+}
+
+/// What runs are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metric {
+    Final,
+    Best,
+    /// Over so many steps.
+    Tail(u32),
+    TestLoss,
+    Accuracy,
+}
+
+impl std::fmt::Display for Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Metric::Final => write!(f, "final"),
+            Metric::Best => write!(f, "best"),
+            Metric::Tail(steps) => write!(f, "tail:{steps}"),
+            Metric::TestLoss => write!(f, "test_loss"),
+            Metric::Accuracy => write!(f, "accuracy"),
+        }
+    }
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    let tail = text.strip_prefix("tail:").and_then(|steps| steps.parse().ok()).filter(|steps| *steps > 0);
+    match (text, tail) {
+        ("final", _) => Ok(Metric::Final),
+        ("best", _) => Ok(Metric::Best),
+        ("test_loss", _) => Ok(Metric::TestLoss),
+        ("accuracy", _) => Ok(Metric::Accuracy),
+        (_, Some(steps)) => Ok(Metric::Tail(steps)),
+        _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
+    }
+}
+
+fn rope(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|rope: &f64| rope.is_finite() && *rope > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
 #[derive(Debug, Args)]

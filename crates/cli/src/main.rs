@@ -5,6 +5,7 @@ mod diagnostics;
 mod exit;
 mod input;
 mod progress;
+mod rounds;
 mod screen;
 mod startup;
 mod stored;

@@ -1,15 +1,17 @@
 //! What the verbs that read the database share: opening it, naming a sweep or a trial, and its results.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 
-use report::ranking::{RunResult, RunState};
+use report::ranking::Options;
+use report::results::{Purpose, RunResult, RunState, budgets};
+use report::warnings::{Warning, warnings};
 use report::{Cell, Ranking, rank};
 use schedule::problem::{listed, nearest};
 use store::{Reader, RunRow, Status, StoreError, TrialRow};
 
-use crate::args::Warnings;
-use crate::args::{Global, Which};
+use crate::args::{Global, Metric, RankBy, Warnings, Which};
 use crate::exit::Failure;
 
 impl From<StoreError> for Failure {
@@ -56,24 +58,86 @@ pub(crate) async fn sweep(reader: &mut Reader, word: Option<&str>) -> Result<Str
     Err(Failure::usage(format_args!("there is no sweep `{word}` ({hint})")))
 }
 
-/// The ranking of a sweep.
-pub(crate) async fn ranking(reader: &mut Reader, sweep: &str) -> Result<Ranking, Failure> {
-    let rows = reader.results(sweep).await?;
-    Ok(rank(&rows.into_iter().map(result).collect::<Vec<_>>()))
+/// A sweep's results, ranked.
+pub(crate) struct Ranked {
+    pub results: Vec<RunResult>,
+    pub rows: Vec<RunRow>,
+    pub ranking: Ranking,
+    pub warnings: Vec<Warning>,
 }
 
-fn result(row: RunRow) -> RunResult {
-    let state = match (row.status, row.final_valid_loss) {
-        (Status::Done, Some(loss)) => RunState::Done(loss),
+/// The ranking of a sweep.
+pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ranked, Failure> {
+    let rows = reader.results(sweep).await?;
+    let seen = match how.metric {
+        Metric::Best => reader.best_losses(sweep).await?,
+        Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,
+        Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
+    };
+    let results: Vec<RunResult> = rows.iter().map(|row| result(row, how.metric, &seen)).collect();
+    let known = budgets(&results);
+    if let Some(budget) = how.budget
+        && !known.contains(&budget)
+        && !known.is_empty()
+    {
+        let known: Vec<String> = known.iter().map(i64::to_string).collect();
+        return Err(Failure::usage(format_args!(
+            "no run of `{sweep}` has {budget} steps (its budgets: {})",
+            known.join(", ")
+        )));
+    }
+    let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
+    let ranking = rank(&results, &options);
+    let warnings = warnings(&ranking, &results, &options);
+    Ok(Ranked { results, rows, ranking, warnings })
+}
+
+impl Metric {
+    /// As the report has it.
+    fn described(self) -> report::ranking::Metric {
+        let title = match self {
+            Metric::Final => "valid loss".to_owned(),
+            Metric::Best => "best valid loss".to_owned(),
+            Metric::Tail(steps) => format!("train loss, last {steps}"),
+            Metric::TestLoss => "test loss".to_owned(),
+            Metric::Accuracy => "test accuracy".to_owned(),
+        };
+        report::ranking::Metric { name: self.to_string(), title, higher_is_better: self == Metric::Accuracy }
+    }
+}
+
+/// What a run is chosen and judged by. What was seen on test images only judges.
+pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
+    let chosen = match metric {
+        Metric::Best | Metric::Tail(_) => seen.get(&row.trial_id).copied(),
+        Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
+    };
+    let state = match (row.status, chosen) {
+        (Status::Done, Some(loss)) if loss.is_finite() && row.final_valid_loss.is_some() => {
+            RunState::Done(loss)
+        }
         (Status::Diverged | Status::Done, _) => RunState::Diverged,
         _ => RunState::Missing,
     };
+    let judged = match metric {
+        Metric::TestLoss => row.test_loss,
+        Metric::Accuracy => row.test_accuracy.map(|accuracy| -accuracy),
+        Metric::Final | Metric::Best | Metric::Tail(_) => chosen,
+    };
+    let purpose = match row.purpose.as_str() {
+        "tune" => Purpose::Tune,
+        "decide" => Purpose::Decide,
+        _ => Purpose::All,
+    };
     RunResult {
-        schedule: row.schedule,
-        config_id: row.config_id,
+        schedule: row.schedule.clone(),
+        config_id: row.config_id.clone(),
         base_lr: row.base_lr,
+        steps: row.steps,
         seed: row.seed,
+        purpose,
         state,
+        judged,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
     }

@@ -1,13 +1,19 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
+pub mod compare;
 pub mod export;
 mod format;
 pub mod page;
 pub mod plot;
+pub mod promote;
 pub mod ranking;
+mod ranking_rows;
+pub mod results;
 pub mod rows;
+pub mod warnings;
 pub mod wrap;
 
 pub use format::{accuracy, decimals, lr};
 pub use ranking::{Line, Ranking, rank};
+pub use ranking_rows::by_config;
 pub use rows::{Cell, Format, Rows};

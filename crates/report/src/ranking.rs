@@ -1,42 +1,58 @@
-//! From results to a ranking: each schedule at its best config, and what can be said of the order. The
-//! only place where a conclusion about schedules is drawn.
+//! From results to a ranking: each schedule at its best config, in groups that the data can't tell apart. The only
+//! place where a conclusion about several schedules is drawn. How it looks is in `ranking_rows`, what to know before
+//! believing it in `warnings`; docs/methods.md says what is computed and why.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
-use crate::format::{accuracy, decimals, lr};
-use crate::rows::Rows;
+use stats::{Choice, choice_error, cross_fit, holm, joint_flips, summary};
 
-/// Two schedules are told apart when the corrected p-value is below this.
-pub const ALPHA: f64 = 0.05;
+use crate::compare::{ALPHA, Pair, pair};
+use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, seeds};
 
-/// The result of one run that a sweep asks for.
+/// What schedules are judged by.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RunResult {
-    /// The schedule's name.
-    pub schedule: String,
-    /// The point of the grid without its seed.
-    pub config_id: String,
-    /// The base lr.
-    pub base_lr: f64,
-    /// The seed.
-    pub seed: i64,
-    /// How far it is.
-    pub state: RunState,
-    /// Test loss after the last step.
-    pub test_loss: Option<f64>,
-    /// Test accuracy after the last step, 0 to 1.
-    pub test_accuracy: Option<f64>,
+pub struct Metric {
+    /// As `--metric` has it.
+    pub name: String,
+    /// For people, as in `valid loss`.
+    pub title: String,
+    /// An accuracy rather than a loss: [`RunResult::judged`] holds its negative.
+    pub higher_is_better: bool,
 }
 
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RunState {
-    /// Finished with this validation loss.
-    Done(f64),
-    /// Diverged: counts as an infinite loss.
-    Diverged,
-    /// Queued, running, stopped or failed.
-    Missing,
+impl Default for Metric {
+    fn default() -> Self {
+        Self { name: "final".to_owned(), title: "valid loss".to_owned(), higher_is_better: false }
+    }
+}
+
+impl Metric {
+    /// A judged number as people know it.
+    pub fn shown(&self, judged: f64) -> f64 {
+        if self.higher_is_better { -judged } else { judged }
+    }
+}
+
+/// What is asked of a ranking.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options {
+    /// What schedules are judged by.
+    pub metric: Metric,
+    /// Which length of runs, in steps; the longest if not given.
+    pub budget: Option<i64>,
+    /// Differences up to this count as none.
+    pub rope: Option<f64>,
+}
+
+/// How configs were chosen and judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// On the same seeds, each judged at what the others choose.
+    CrossFitted,
+    /// Chosen on seeds that do not judge.
+    Decided,
+    /// Chosen, and not one deciding run has ended yet: what is shown are the tuning runs.
+    Tuning,
 }
 
 /// The schedules of a sweep, best first.
@@ -44,6 +60,16 @@ pub enum RunState {
 pub struct Ranking {
     /// One line for each schedule.
     pub lines: Vec<Line>,
+    /// What they are judged by.
+    pub metric: Metric,
+    /// Length of the runs that are ranked here, in steps.
+    pub budget: i64,
+    /// All lengths that the sweep asks for.
+    pub budgets: Vec<i64>,
+    /// How configs were chosen.
+    pub protocol: Protocol,
+    /// Tests against the first line.
+    pub comparisons: usize,
     /// The lowest p-value that the number of seeds can give, where a test was possible.
     pub p_floor: Option<f64>,
 }
@@ -59,9 +85,11 @@ pub struct Line {
     pub base_lr: f64,
     /// Set where the best base lr is the lowest or highest that was tried.
     pub edge: Option<Edge>,
-    /// Finished runs of that config.
+    /// Length of its runs in steps.
+    pub steps: i64,
+    /// Finished runs of that config that judge it.
     pub n: usize,
-    /// Mean validation loss of the finished runs.
+    /// Mean of them.
     pub mean: Option<f64>,
     /// Its standard deviation over seeds.
     pub sd: Option<f64>,
@@ -75,12 +103,41 @@ pub struct Line {
     pub test_loss: Option<f64>,
     /// Mean test accuracy.
     pub test_accuracy: Option<f64>,
-    /// Mean paired difference of validation losses to the first line, over common seeds.
-    pub diff: Option<f64>,
-    /// Exact sign-flip p-value of that difference, corrected by Holm for the number of lines.
-    pub p: Option<f64>,
-    /// Whether the data tell this schedule from the first one.
-    pub tied: bool,
+    /// Its difference to the first line, and the tests of it; p is corrected.
+    pub versus: Pair,
+    /// What that says.
+    pub verdict: Verdict,
+    /// Lines of one group are not told from its first; the groups count from 1. `None` without results.
+    pub tie_group: Option<usize>,
+    /// Seed and result of the config's runs that judge it; infinite if it diverged.
+    pub runs: Vec<(i64, Option<f64>)>,
+    /// What the comparison is made of: seed by seed, at the config that other seeds chose.
+    pub judged: Vec<Option<f64>>,
+}
+
+/// What the data say of a schedule beside the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first one.
+    First,
+    /// Told from the first.
+    Worse,
+    /// Its difference lies within the rope.
+    Equivalent,
+    /// Neither.
+    Undecided,
+}
+
+impl Verdict {
+    /// As in rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::First => "first",
+            Verdict::Worse => "worse",
+            Verdict::Equivalent => "equivalent",
+            Verdict::Undecided => "undecided",
+        }
+    }
 }
 
 /// Which end of the lr grid.
@@ -93,7 +150,8 @@ pub enum Edge {
 }
 
 impl Edge {
-    fn name(self) -> &'static str {
+    /// As in rows.
+    pub fn name(self) -> &'static str {
         match self {
             Edge::Low => "low",
             Edge::High => "high",
@@ -101,412 +159,259 @@ impl Edge {
     }
 }
 
-/// A line on its way into the ranking: what it is ordered by, and its losses by seed.
-struct Ranked {
+/// Which end of a grid a base lr is, if it is one: a better one may lie beyond.
+pub(crate) fn edge(base_lr: f64, lrs: &[f64]) -> Option<Edge> {
+    match lrs {
+        [] | [_] => None,
+        [lowest, ..] if base_lr == *lowest => Some(Edge::Low),
+        [.., highest] if base_lr == *highest => Some(Edge::High),
+        _ => None,
+    }
+}
+
+/// A line on its way into the ranking.
+struct Contender {
     line: Line,
-    key: Key,
-    losses: BTreeMap<i64, f64>,
+    /// Where the seeds that judge have chosen too: values of all configs, and the choice.
+    chosen: Option<(Vec<Vec<Option<f64>>>, Choice)>,
 }
 
-/// No results yet, share of runs that diverged, mean loss.
-type Key = (bool, f64, f64);
-
-/// One config of one schedule.
-struct Config<'a> {
-    id: &'a str,
-    base_lr: f64,
-    runs: Vec<&'a RunResult>,
-}
-
-impl Config<'_> {
-    fn losses(&self) -> Vec<f64> {
-        self.runs
-            .iter()
-            .filter_map(|run| if let RunState::Done(loss) = run.state { Some(loss) } else { None })
-            .collect()
-    }
-
-    fn count(&self, state: RunState) -> usize {
-        self.runs.iter().filter(|run| run.state == state).count()
-    }
-
-    /// Orders configs: those with results first, then by the share that diverged, then by mean loss.
-    fn key(&self) -> Key {
-        let (losses, diverged) = (self.losses(), self.count(RunState::Diverged));
-        let ended = losses.len() + diverged;
-        let share = if ended == 0 { 1.0 } else { diverged as f64 / ended as f64 };
-        let mean = stats::summary(&losses).map_or(f64::INFINITY, |s| s.mean);
-        (ended == 0, share, mean)
+impl Contender {
+    /// What it is ordered by, as in the database's view: no results yet, share of runs that diverged, mean of the
+    /// others.
+    fn key(&self) -> (bool, f64, f64) {
+        let ended = self.line.n + self.line.diverged;
+        let share = self.line.diverged as f64 / ended.max(1) as f64;
+        (ended == 0, share, self.line.mean.unwrap_or(f64::INFINITY))
     }
 }
 
-fn compare(a: Key, b: Key) -> std::cmp::Ordering {
+fn in_order(a: &Contender, b: &Contender) -> Ordering {
+    let (a, b) = (a.key(), b.key());
     a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
 }
 
+/// How the runs of a sweep were chosen and judged.
+fn protocol(results: &[RunResult]) -> Protocol {
+    let judges = |run: &&RunResult| run.purpose == Purpose::Decide;
+    if results.iter().all(|run| run.purpose == Purpose::All) {
+        Protocol::CrossFitted
+    } else if results.iter().filter(judges).any(|run| run.loss().is_some()) {
+        Protocol::Decided
+    } else {
+        Protocol::Tuning
+    }
+}
+
 /// Ranks the schedules of one sweep. `results` are in the order of the sweep file, which breaks ties.
-pub fn rank(results: &[RunResult]) -> Ranking {
-    let mut best = Vec::new();
-    for (schedule, configs) in by_schedule(results) {
-        let Some(chosen) = configs.iter().min_by(|a, b| compare(a.key(), b.key())) else { continue };
-        best.push(Ranked {
-            line: line(schedule, chosen, &configs),
-            key: chosen.key(),
-            losses: by_seed(chosen),
-        });
-    }
-    best.sort_by(|a, b| compare(a.key, b.key));
-    let p_floor = test_against_first(&mut best);
-    Ranking { lines: best.into_iter().map(|ranked| ranked.line).collect(), p_floor }
+pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
+    let budgets = budgets(results);
+    let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
+    let protocol = protocol(results);
+    let grids = grids(results, budget);
+    let mut all: Vec<Contender> =
+        grids.iter().filter_map(|grid| contender(grid, results, protocol)).collect();
+    all.sort_by(in_order);
+    let comparisons = judge(&mut all, protocol, options.rope);
+    all.sort_by_key(|contender| contender.line.tie_group.unwrap_or(usize::MAX));
+    let lines: Vec<Line> = all.into_iter().map(|contender| contender.line).collect();
+    let floors = lines.iter().filter_map(|line| line.versus.p_floor);
+    let p_floor =
+        floors.fold(None, |most: Option<f64>, floor| Some(most.map_or(floor, |most| most.max(floor))));
+    Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, comparisons, p_floor }
 }
 
-/// Groups results by schedule and config, in the order of first appearance.
-fn by_schedule(results: &[RunResult]) -> Vec<(&str, Vec<Config<'_>>)> {
-    let mut schedules: Vec<(&str, Vec<Config<'_>>)> = Vec::new();
-    let mut index: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for run in results {
-        let at = *names.entry(&run.schedule).or_insert_with(|| {
-            schedules.push((&run.schedule, Vec::new()));
-            schedules.len() - 1
-        });
-        let Some((_, configs)) = schedules.get_mut(at) else { continue };
-        let (_, config) = *index.entry((&run.schedule, &run.config_id)).or_insert_with(|| {
-            configs.push(Config { id: &run.config_id, base_lr: run.base_lr, runs: Vec::new() });
-            (at, configs.len() - 1)
-        });
-        if let Some(config) = configs.get_mut(config) {
-            // A config that ignores the base lr is asked for once for each base lr: count its runs once.
-            if config.runs.iter().all(|known| known.seed != run.seed) {
-                config.runs.push(run);
-            }
-        }
-    }
-    schedules
-}
-
-fn by_seed(config: &Config<'_>) -> BTreeMap<i64, f64> {
-    let done =
-        |run: &&RunResult| if let RunState::Done(loss) = run.state { Some((run.seed, loss)) } else { None };
-    config.runs.iter().filter_map(done).collect()
-}
-
-fn line(schedule: &str, chosen: &Config<'_>, configs: &[Config<'_>]) -> Line {
-    let mean = |pick: fn(&RunResult) -> Option<f64>| {
-        let values: Vec<f64> = chosen.runs.iter().filter_map(|run| pick(run)).collect();
-        stats::summary(&values).map(|s| s.mean)
+/// A schedule at the config that is chosen for it.
+fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Option<Contender> {
+    let (choosing, judging) = match protocol {
+        Protocol::CrossFitted => (Purpose::All, Purpose::All),
+        Protocol::Decided => (Purpose::Tune, Purpose::Decide),
+        Protocol::Tuning => (Purpose::Tune, Purpose::Tune),
     };
-    let summary = stats::summary(&chosen.losses());
-    Line {
-        schedule: schedule.to_owned(),
-        config_id: chosen.id.to_owned(),
-        base_lr: chosen.base_lr,
-        edge: edge(chosen, configs).filter(|_| !chosen.key().0),
-        n: chosen.losses().len(),
+    let judging_seeds = seeds(results, &[judging]);
+    let (values, losses) = (grid.values(&judging_seeds), grid.losses(&seeds(results, &[choosing])));
+    let choice = match protocol {
+        Protocol::CrossFitted => cross_fit(&losses, &values),
+        Protocol::Decided | Protocol::Tuning => cross_fit(&losses, &losses),
+    };
+    let at = choice.as_ref().map_or(0, |choice| choice.config);
+    let config = grid.configs.get(at)?;
+    let own = values.get(at)?.clone();
+    let judged = match &choice {
+        Some(choice) if protocol == Protocol::CrossFitted => choice.judged.clone(),
+        _ => own.clone(),
+    };
+    let runs: Vec<&&RunResult> = config.runs.iter().filter(|run| run.purpose == judging).collect();
+    let mean = |pick: fn(&RunResult) -> Option<f64>| {
+        summary(&runs.iter().filter_map(|run| pick(run)).collect::<Vec<_>>()).map(|s| s.mean)
+    };
+    let count = |state| runs.iter().filter(|run| run.state == state).count();
+    let finite: Vec<f64> = own.iter().copied().flatten().filter(|x| x.is_finite()).collect();
+    let summary = summary(&finite);
+    let all = grid.configs.iter().flat_map(|config| &config.runs);
+    let line = Line {
+        schedule: grid.schedule.to_owned(),
+        config_id: config.id.to_owned(),
+        base_lr: config.base_lr,
+        edge: edge(config.base_lr, &grid.lrs()).filter(|_| choice.is_some()),
+        steps: config.steps,
+        n: finite.len(),
         mean: summary.map(|s| s.mean),
         sd: summary.and_then(|s| s.sd),
-        diverged: chosen.count(RunState::Diverged),
-        missing: chosen.count(RunState::Missing),
-        diverged_in_grid: configs.iter().map(|config| config.count(RunState::Diverged)).sum(),
+        diverged: count(RunState::Diverged),
+        missing: judging_seeds.len().saturating_sub(own.iter().flatten().count()),
+        diverged_in_grid: all.filter(|run| run.state == RunState::Diverged).count(),
         test_loss: mean(|run| run.test_loss),
         test_accuracy: mean(|run| run.test_accuracy),
-        diff: None,
-        p: None,
-        tied: false,
-    }
+        versus: Pair::default(),
+        verdict: Verdict::Undecided,
+        tie_group: None,
+        runs: judging_seeds.into_iter().zip(own.iter().copied()).collect(),
+        judged,
+    };
+    let chosen = choice.filter(|_| protocol == Protocol::CrossFitted).map(|choice| (values, choice));
+    Some(Contender { line, chosen })
 }
 
-/// Whether the chosen base lr is the first or last of the grid, so that a better one may lie beyond.
-fn edge(chosen: &Config<'_>, configs: &[Config<'_>]) -> Option<Edge> {
-    let lowest = configs.iter().map(|config| config.base_lr).fold(f64::INFINITY, f64::min);
-    let highest = configs.iter().map(|config| config.base_lr).fold(0.0, f64::max);
-    if lowest >= highest {
-        None
-    } else if chosen.base_lr == lowest {
-        Some(Edge::Low)
-    } else if chosen.base_lr == highest {
-        Some(Edge::High)
-    } else {
-        None
+/// Fills in what can be said of each line against the first, and the tie groups; how many tests that took.
+fn judge(all: &mut [Contender], protocol: Protocol, rope: Option<f64>) -> usize {
+    let with_results = all.iter().take_while(|contender| !contender.key().0).count();
+    let joint = joint(all.get(..with_results).unwrap_or_default());
+    let mut comparisons = 0;
+    let mut left: Vec<usize> = (0..with_results).collect();
+    for group in 1.. {
+        let Some((&first, rest)) = left.split_first() else { break };
+        let pairs: Vec<Pair> = rest.iter().map(|&i| against(all, i, first)).collect();
+        let tested: Vec<(usize, f64)> =
+            pairs.iter().enumerate().filter_map(|(i, pair)| Some((i, pair.p?))).collect();
+        let corrected = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+        let mut p = vec![None; pairs.len()];
+        for ((i, _), corrected) in tested.iter().zip(corrected) {
+            // The first was made first by the same numbers: it may be any of them, so all pairs count.
+            let among_all = rest.get(*i).and_then(|i| joint.get(&(first.max(*i), first.min(*i))));
+            if let Some(p) = p.get_mut(*i) {
+                *p = Some(among_all.map_or(corrected, |among_all| corrected.max(*among_all)));
+            }
+        }
+        if group == 1 {
+            comparisons = tested.len();
+        }
+        if let Some(first) = all.get_mut(first) {
+            first.line.tie_group = Some(group);
+            if group == 1 {
+                first.line.verdict = Verdict::First;
+            }
+        }
+        let mut next = Vec::new();
+        for ((&i, pair), p) in rest.iter().zip(pairs).zip(p) {
+            // The order is one of means, the test is cross-fitted: both must agree.
+            let behind = pair.wins < 0.5 * pair.n as f64 || pair.diff.is_some_and(|diff| diff > 0.0);
+            let worse = p.is_some_and(|p| p < ALPHA) && behind && protocol != Protocol::Tuning;
+            let Some(contender) = all.get_mut(i) else { continue };
+            if worse {
+                next.push(i);
+            } else {
+                contender.line.tie_group = Some(group);
+            }
+            if group == 1 {
+                let equivalent = rope.is_some_and(|rope| pair.is_equivalent(rope));
+                contender.line.verdict = match (equivalent, worse) {
+                    (true, _) => Verdict::Equivalent,
+                    (false, true) => Verdict::Worse,
+                    (false, false) => Verdict::Undecided,
+                };
+                contender.line.versus = Pair { p, ..pair };
+            }
+        }
+        left = next;
     }
+    comparisons
 }
 
-/// Fills in what can be said of each line against the first.
-fn test_against_first(best: &mut [Ranked]) -> Option<f64> {
-    let (first, rest) = best.split_first_mut()?;
-    let mut floor: Option<f64> = None;
-    let mut tested = Vec::new();
-    for (i, Ranked { line, losses, .. }) in rest.iter_mut().enumerate() {
-        let differences: Vec<f64> =
-            losses.iter().filter_map(|(seed, loss)| Some(loss - first.losses.get(seed)?)).collect();
-        line.diff = stats::summary(&differences).map(|s| s.mean);
-        // Undecided until a test says otherwise.
-        line.tied = line.mean.is_some();
-        // A run that diverged is no number: the test would leave out what matters most.
-        if line.diverged > 0 || first.line.diverged > 0 {
-            continue;
-        }
-        if let Some(test) = stats::sign_flip(&differences) {
-            floor = Some(floor.map_or(test.floor, |floor| floor.max(test.floor)));
-            tested.push((i, test.p));
-        }
+/// One schedule against another.
+fn against(all: &[Contender], i: usize, first: usize) -> Pair {
+    let (Some(ours), Some(theirs)) = (all.get(i), all.get(first)) else { return Pair::default() };
+    pair(&ours.line.judged, &theirs.line.judged, error_of_choice(ours, theirs))
+}
+
+fn error_of_choice(ours: &Contender, theirs: &Contender) -> Option<f64> {
+    let ((our_values, our_choice), (their_values, their_choice)) =
+        (ours.chosen.as_ref()?, theirs.chosen.as_ref()?);
+    choice_error((our_values, our_choice), (their_values, their_choice))
+}
+
+/// p-values of all pairs of schedules without a diverged run, on the seeds that all of these have; keys are (later,
+/// earlier) places.
+fn joint(all: &[Contender]) -> std::collections::BTreeMap<(usize, usize), f64> {
+    let whole = |contender: &Contender| contender.line.judged.iter().flatten().all(|x| x.is_finite());
+    let places: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(whole)).collect();
+    let rows: Vec<&Vec<Option<f64>>> =
+        places.iter().filter_map(|i| all.get(*i)).map(|contender| &contender.line.judged).collect();
+    let seeds = rows.iter().map(|row| row.len()).min().unwrap_or(0);
+    let at = |row: &Vec<Option<f64>>, seed: usize| row.get(seed).copied().flatten();
+    let common: Vec<usize> =
+        (0..seeds).filter(|seed| rows.iter().all(|row| at(row, *seed).is_some())).collect();
+    let losses: Vec<Vec<f64>> =
+        rows.iter().map(|row| common.iter().filter_map(|seed| at(row, *seed)).collect()).collect();
+    let mut found = std::collections::BTreeMap::new();
+    let weight = |i: usize, j: usize| {
+        let (i, j) = (places.get(i), places.get(j));
+        i.zip(j).map_or(1.0, |(i, j)| against(all, *i, *j).weight)
+    };
+    for (row, i) in joint_flips(&losses, weight).into_iter().zip(&places) {
+        found.extend(row.into_iter().zip(&places).map(|(p, j)| ((*i, *j), p)));
     }
-    let adjusted = stats::holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-    for ((i, _), p) in tested.iter().zip(adjusted) {
-        if let Some(Ranked { line, .. }) = rest.get_mut(*i) {
-            line.p = Some(p);
-            line.tied = p >= ALPHA;
-        }
-    }
-    floor
+    found
 }
 
 impl Line {
     /// Whether any of its runs has ended; else its config is only the first of the grid.
-    fn has_results(&self) -> bool {
+    pub fn has_results(&self) -> bool {
         self.n + self.diverged > 0
+    }
+
+    /// Runs that judge it or are to.
+    pub fn asked(&self) -> usize {
+        self.runs.len()
     }
 }
 
 impl Ranking {
-    /// The ranking for programs: full precision, names that SQL and JSON users expect.
-    pub fn rows(&self) -> Rows {
-        let mut rows = Rows::new([
-            "rank",
-            "schedule",
-            "config_id",
-            "base_lr",
-            "edge",
-            "n",
-            "mean",
-            "sd",
-            "diff",
-            "p",
-            "p_floor",
-            "tied",
-            "diverged",
-            "missing",
-            "diverged_in_grid",
-            "test_loss",
-            "test_accuracy",
-        ]);
-        for (i, line) in self.lines.iter().enumerate() {
-            rows.rows.push(vec![
-                line.mean.map(|_| i + 1).into(),
-                line.schedule.as_str().into(),
-                line.config_id.as_str().into(),
-                line.has_results().then_some(line.base_lr).into(),
-                line.edge.map(Edge::name).into(),
-                line.n.into(),
-                line.mean.into(),
-                line.sd.into(),
-                line.diff.into(),
-                line.p.into(),
-                self.p_floor.into(),
-                line.tied.into(),
-                line.diverged.into(),
-                line.missing.into(),
-                line.diverged_in_grid.into(),
-                line.test_loss.into(),
-                line.test_accuracy.into(),
-            ]);
-        }
-        rows
+    /// Whether the number of seeds lets any difference to the first be significant.
+    pub fn can_decide(&self) -> bool {
+        self.p_floor.is_some_and(|floor| floor * (self.comparisons.max(1) as f64) < ALPHA)
     }
 
-    /// The ranking for people: rounded to what the spread over seeds supports.
-    pub fn table(&self) -> Rows {
-        let mut rows = Rows::new([
-            "#",
-            "schedule",
-            "best lr",
-            "valid loss",
-            "vs first",
-            "seeds",
-            "diverged",
-            "test acc.",
-        ]);
-        for (i, line) in self.lines.iter().enumerate() {
-            let digits = decimals(line.sd);
-            let loss = match (line.mean, line.sd) {
-                (Some(mean), Some(sd)) => format!("{mean:.digits$} ± {sd:.digits$}"),
-                (Some(mean), None) => format!("{mean:.digits$}"),
-                (None, _) if line.diverged > 0 => "diverged".to_owned(),
-                (None, _) => "—".to_owned(),
-            };
-            let edge = match line.edge {
-                Some(Edge::Low) => " ↓EDGE",
-                Some(Edge::High) => " ↑EDGE",
-                None => "",
-            };
-            let versus = match (line.diff, line.p) {
-                (Some(diff), Some(_)) if line.tied => format!("{diff:+.digits$} (tie)"),
-                (Some(diff), None) if line.tied => format!("{diff:+.digits$} (undecided)"),
-                (None, None) if line.tied => "(undecided)".to_owned(),
-                (Some(diff), Some(p)) => format!("{diff:+.digits$} (p {p:.3})"),
-                (Some(diff), None) => format!("{diff:+.digits$}"),
-                _ => String::new(),
-            };
-            let diverged = match (line.diverged, line.diverged_in_grid) {
-                (_, 0) => "0".to_owned(),
-                (here, grid) => format!("{here} ({grid} in grid)"),
-            };
-            let seeds = match line.missing {
-                0 => format!("{}", line.n + line.diverged),
-                missing => format!("{} of {}", line.n + line.diverged, line.n + line.diverged + missing),
-            };
-            // Not told from the first: it shares its place.
-            let place = match line.mean {
-                None => "—".to_owned(),
-                Some(_) if line.tied => "=1".to_owned(),
-                Some(_) => format!("{}", i + 1),
-            };
-            rows.rows.push(vec![
-                place.into(),
-                line.schedule.as_str().into(),
-                if line.has_results() { format!("{}{edge}", lr(line.base_lr)) } else { "—".to_owned() }
-                    .into(),
-                loss.into(),
-                versus.into(),
-                seeds.into(),
-                diverged.into(),
-                line.test_accuracy.map(accuracy).unwrap_or_default().into(),
-            ]);
-        }
-        rows
-    }
-
-    /// What to know before believing the order, one short sentence each.
+    /// What the columns mean, one short sentence each.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if let Some(floor) = self.p_floor {
-            let tests = self.lines.iter().filter(|line| line.p.is_some()).count();
-            let reachable = (floor * tests as f64).min(1.0);
-            notes.push(format!(
-                "tie: its difference to the first, paired over seeds, may be chance (p >= {ALPHA}; sign-flip test, Holm's \
-                 correction)"
-            ));
-            if reachable >= ALPHA {
-                notes.push(format!(
-                    "so few seeds can decide nothing: {tests} comparisons reach p = {reachable:.2} at best; more seeds are \
-                     needed"
-                ));
-            }
+        if self.p_floor.is_none() {
+            return Vec::new();
         }
-        if self.lines.iter().any(|line| line.tied && line.p.is_none()) {
-            notes.push("undecided: diverged runs or a lack of common seeds leave nothing to test".to_owned());
-        }
-        if self.lines.iter().any(|line| line.edge.is_some()) {
+        let correction = if self.comparisons > 1 { ", Holm's correction" } else { "" };
+        let chosen = match self.protocol {
+            Protocol::CrossFitted => "",
+            Protocol::Decided => "; lrs were chosen on other seeds",
+            Protocol::Tuning => "; so far on the seeds that choose lrs",
+        };
+        let mut notes = vec![format!(
+            "= shares its place: its difference to the first, paired over seeds, may be chance (exact sign-flip test{correction}, \
+             p >= {ALPHA}){chosen}"
+        )];
+        let mut rope = self.lines.iter().filter(|line| line.verdict == Verdict::Equivalent);
+        if rope.next().is_some() {
             notes.push(
-                "EDGE: the best lr is the lowest (↓) or highest (↑) that was tried; widen the grid on that side"
-                    .to_owned(),
-            );
-        }
-        if self.p_floor.is_some() {
-            notes.push(
-                "each lr was chosen on the seeds shown here, which flatters every schedule a little"
-                    .to_owned(),
+                "~ equivalent: the difference is within the rope (two one-sided tests at 5 %)".to_owned(),
             );
         }
         notes
     }
+
+    /// The lines that are not told from the first, the first among them.
+    pub fn leaders(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.tie_group == Some(1))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rows::Cell;
-
-    fn run(schedule: &str, base_lr: f64, seed: i64, state: RunState) -> RunResult {
-        let config_id = format!("{schedule}-{base_lr}");
-        let (schedule, accuracy) = (schedule.to_owned(), Some(0.5));
-        RunResult { schedule, config_id, base_lr, seed, state, test_loss: None, test_accuracy: accuracy }
-    }
-
-    /// `losses` over base lrs 0.1, 0.2, 0.3 with a small seed effect that pairing removes.
-    fn grid(schedule: &str, losses: [f64; 3], seeds: i64) -> Vec<RunResult> {
-        let mut all = Vec::new();
-        for seed in 0..seeds {
-            for (i, loss) in losses.iter().enumerate() {
-                let state = if loss.is_finite() {
-                    RunState::Done(loss + 0.01 * seed as f64)
-                } else {
-                    RunState::Diverged
-                };
-                all.push(run(schedule, 0.1 * (i + 1) as f64, seed, state));
-            }
-        }
-        all
-    }
-
-    #[test]
-    fn each_schedule_stands_at_its_own_best_lr() {
-        let ranking = rank(&[grid("a", [3.0, 1.0, 2.0], 3), grid("b", [0.5, 4.0, 5.0], 3)].concat());
-        let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.edge)).collect();
-        assert_eq!(found, [("b", 0.1, Some(Edge::Low)), ("a", 0.2, None)]);
-    }
-
-    #[test]
-    fn a_diverged_run_ranks_its_config_and_schedule_last_and_is_counted() {
-        let mut results = grid("a", [1.0, 9.0, f64::INFINITY], 3);
-        results[0].state = RunState::Diverged;
-        let ranking = rank(&[results, grid("b", [10.0; 3], 3)].concat());
-        assert_eq!(ranking.lines[0].schedule, "a");
-        assert_eq!((ranking.lines[0].base_lr, ranking.lines[0].diverged_in_grid), (0.2, 4));
-        let ranking = rank(&[grid("c", [f64::INFINITY; 3], 3), grid("b", [10.0; 3], 3)].concat());
-        assert_eq!((ranking.lines[1].schedule.as_str(), ranking.lines[1].diverged), ("c", 3));
-        assert_eq!(ranking.table().rows[1][3], Cell::Text("diverged".into()));
-    }
-
-    #[test]
-    fn a_clear_difference_is_told_from_a_tie_only_with_enough_seeds() {
-        let few = rank(&[grid("a", [1.0; 3], 3), grid("b", [2.0; 3], 3)].concat());
-        assert!(few.lines[1].tied);
-        assert_eq!(few.p_floor, Some(0.25));
-        assert!(few.notes()[1].contains("more seeds are needed"));
-        let many = rank(&[grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8)].concat());
-        assert!(!many.lines[1].tied);
-        assert_eq!(many.lines[1].p, Some(2.0 / 256.0));
-        assert!((many.lines[1].diff.expect("paired") - 1.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn one_seed_and_many_seeds_are_never_an_order_without_evidence() {
-        let one = rank(&[grid("a", [1.0; 3], 1), grid("b", [2.0; 3], 1)].concat());
-        assert!(one.lines[1].tied && one.notes()[1].contains("more seeds are needed"), "{one:?}");
-        let many = rank(&[grid("a", [1.0; 3], 30), grid("b", [1.0 + 1e-9; 3], 30)].concat());
-        assert!(many.lines[1].p.is_some());
-        let mut results = [grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8)].concat();
-        results
-            .iter_mut()
-            .filter(|run| run.schedule == "b" && run.seed == 3)
-            .for_each(|run| run.state = RunState::Diverged);
-        let ranking = rank(&results);
-        assert!(ranking.lines[1].tied && ranking.lines[1].p.is_none());
-        let failed = rank(&grid("c", [f64::INFINITY; 3], 2));
-        assert_eq!(failed.table().rows[0][0], Cell::Text("—".into()));
-    }
-
-    #[test]
-    fn the_same_config_under_several_lrs_is_one_config_without_an_edge() {
-        let mut results = grid("a", [1.0; 3], 2);
-        for run in &mut results {
-            run.config_id = "same".to_owned();
-        }
-        let line = &rank(&results).lines[0];
-        assert_eq!((line.n, line.edge), (2, None));
-    }
-
-    #[test]
-    fn a_sweep_in_progress_and_an_empty_one_have_rankings() {
-        assert_eq!(rank(&[]).lines, []);
-        let mut results = grid("a", [1.0; 3], 2);
-        results.extend(
-            grid("b", [1.0; 3], 2).into_iter().map(|run| RunResult { state: RunState::Missing, ..run }),
-        );
-        let ranking = rank(&results);
-        assert_eq!((ranking.lines[1].n, ranking.lines[1].missing, ranking.lines[1].edge), (0, 2, None));
-        assert_eq!(ranking.table().rows[1][2], Cell::Text("—".into()));
-        assert_eq!(ranking.table().rows[1][5], Cell::Text("0 of 2".into()));
-    }
-}
+#[path = "ranking_tests.rs"]
+mod tests;

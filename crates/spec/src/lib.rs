@@ -6,6 +6,7 @@ pub mod event;
 mod id;
 pub mod json;
 pub mod plan;
+pub mod protocol;
 mod same;
 pub mod schema;
 pub mod share;
@@ -14,5 +15,5 @@ mod task;
 pub mod trial;
 pub mod yaml;
 
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, plan_on};
 pub use sweep_file::{Spec, read};

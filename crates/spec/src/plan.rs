@@ -10,6 +10,7 @@ use schedule::tree::Tree;
 use crate::allow;
 use crate::id;
 use crate::json;
+use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::same::{Fitted, Same};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, Point, Spec};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub trials: Vec<Trial>,
     /// What a person should know before spending compute.
     pub warnings: Vec<Problem>,
+    /// What was decided before: all cells of it are here.
+    pub decisions: Decisions,
 }
 
 /// One run that the file asks for.
@@ -38,6 +41,8 @@ pub struct Cell {
     pub schedule: String,
     /// Index into [`Plan::trials`].
     pub trial: usize,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 impl Plan {
@@ -67,19 +72,28 @@ fn steps(trial: &Trial) -> u64 {
     trial.config.task.steps
 }
 
-/// Works out what to train.
+/// Works out what to train first.
 ///
 /// # Errors
 /// Every schedule that does not fit its runs.
 pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
+    plan_on(spec, Decisions::default())
+}
+
+/// Works out what to train, given what was decided: what came before, and what follows from that.
+///
+/// # Errors
+/// Every schedule that does not fit its runs.
+pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut configs = Vec::new();
     let mut same = Same::default();
     for schedule in &spec.schedules {
+        let added = added(spec, &schedule.key.name, &decisions);
         for variant in &schedule.variants {
             let mut fitted = Fitted::with_capacity(spec.points.len());
-            for point in &spec.points {
+            for point in spec.points.iter().chain(&added) {
                 let Some((config, hash)) = config(schedule, variant, point, &mut problems) else { continue };
                 let found = config.schedule.warnings(Some(config.task.evaluate_every));
                 warnings.extend(placed(schedule, found));
@@ -96,8 +110,24 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     in_order(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
     in_order(&mut warnings);
-    let (cells, trials) = grid(&configs, &spec.seeds);
-    Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings })
+    let (cells, trials) = grid(spec, &configs, &decisions);
+    Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
+}
+
+/// The points that were added to the grid of a schedule: each that there is, at the new lr.
+fn added(spec: &Spec, schedule: &str, decisions: &Decisions) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    for added in decisions.added.iter().filter(|added| added.schedule == schedule) {
+        for point in spec.points.iter().filter(|point| point.task.steps == added.steps) {
+            let new = Point { base_lr: added.base_lr, ..point.clone() };
+            let known =
+                |old: &Point| old.base_lr == new.base_lr && old.task == new.task && old.chosen == new.chosen;
+            if !points.iter().any(known) {
+                points.push(new);
+            }
+        }
+    }
+    points
 }
 
 /// Fits one variant of a schedule to one point of the grid.
@@ -175,19 +205,42 @@ pub(crate) fn in_order(problems: &mut Vec<Problem>) {
     problems.dedup();
 }
 
-/// Seeds outermost: after the first part of a sweep every schedule has been seen.
-fn grid(configs: &[(Arc<Config>, blake3::Hash)], seeds: &[u64]) -> (Vec<Cell>, Vec<Trial>) {
-    let mut cells = Vec::with_capacity(configs.len() * seeds.len());
+/// A config, and the hash that identifies it.
+type Hashed = (Arc<Config>, blake3::Hash);
+
+/// Seeds outermost: after the first part of a sweep every schedule has been seen. The deciding runs come last.
+fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, Vec<Trial>) {
+    let place: HashMap<&str, usize> =
+        spec.schedules.iter().enumerate().map(|(i, schedule)| (schedule.key.name.as_str(), i)).collect();
+    let mut wanted: Vec<(usize, &Hashed, u64, Purpose)> = Vec::new();
+    for config in configs {
+        let at = place.get(config.0.schedule_name.as_str()).copied().unwrap_or(0);
+        let (seeds, purpose) = spec.seeds.of_grid(at);
+        wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
+    }
+    if let Seeds::Split { tune, decide } = &spec.seeds {
+        for chosen in &decisions.chosen {
+            let is_chosen = |(config, _): &&Hashed| {
+                config.id == chosen.config_id && config.schedule_name == chosen.schedule
+            };
+            if let Some(config) = configs.iter().find(is_chosen) {
+                let rounds = tune.len()..;
+                wanted
+                    .extend(rounds.zip(decide).map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
+            }
+        }
+    }
+    // Stable: within a round in the order of the file.
+    wanted.sort_by_key(|(round, ..)| *round);
+    let mut cells = Vec::with_capacity(wanted.len());
     let mut trials = Vec::new();
     let mut known: HashMap<(blake3::Hash, u64), usize> = HashMap::new();
-    for &seed in seeds {
-        for (config, hash) in configs {
-            let trial = *known.entry((*hash, seed)).or_insert_with(|| {
-                trials.push(Trial { id: id::trial(hash, seed), config: Arc::clone(config), seed });
-                trials.len() - 1
-            });
-            cells.push(Cell { schedule: config.schedule_name.clone(), trial });
-        }
+    for (_, (config, hash), seed, purpose) in wanted {
+        let trial = *known.entry((*hash, seed)).or_insert_with(|| {
+            trials.push(Trial { id: id::trial(hash, seed), config: Arc::clone(config), seed });
+            trials.len() - 1
+        });
+        cells.push(Cell { schedule: config.schedule_name.clone(), trial, purpose });
     }
     (cells, trials)
 }

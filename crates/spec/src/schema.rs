@@ -46,6 +46,7 @@ pub fn sweep_file() -> Json {
             ),
             "evaluate": run.evaluate,
             "seeds": seeds(),
+            "extend": extend(),
             "allow": schedules::allow("lints that are silenced in the whole file"),
             "schedules": {
                 "description": "the schedules to compare, by name",
@@ -154,12 +155,37 @@ fn kinds(kinds: &[(&str, &[(&str, Json)])]) -> Json {
 }
 
 fn seeds() -> Json {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
+    let list = json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } });
+    let some = json!({ "anyOf": [count, list] });
     json!({
-        "description": "how many seeds (0, 1, ...), or a list of them",
+        "description": "how many seeds (0, 1, ...), a list of them, {tune: 2, decide: 8} to choose lrs on other seeds than \
+                        those that judge, or {each: 8} for seeds of its own for each schedule",
         "default": 1,
         "anyOf": [
-            { "type": "integer", "minimum": 1, "maximum": 100_000 },
-            { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } },
+            count,
+            list,
+            {
+                "type": "object",
+                "properties": { "tune": some, "decide": some },
+                "required": ["tune", "decide"],
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": { "each": count },
+                "required": ["each"],
+                "additionalProperties": false,
+            },
         ],
+    })
+}
+
+fn extend() -> Json {
+    json!({
+        "description": "how often the lr grid of a schedule whose best lr is at its edge is extended by its own ratio; \
+                        false is never",
+        "default": 2,
+        "anyOf": [{ "type": "boolean" }, { "type": "integer", "minimum": 0, "maximum": 20 }],
     })
 }

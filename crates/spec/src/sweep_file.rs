@@ -8,6 +8,7 @@ use schedule::tree::{Key, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
+use crate::protocol::{self, Seeds};
 use crate::trial::Task;
 use crate::{plan, task, yaml};
 
@@ -21,8 +22,10 @@ pub struct Spec {
     pub name: String,
     /// The text it was read from.
     pub text: String,
-    /// Seeds, each once, in the order of the file.
-    pub seeds: Vec<u64>,
+    /// Which seeds choose and which judge.
+    pub seeds: Seeds,
+    /// How often the grid of a schedule whose best lr is at its edge may be extended.
+    pub extend: u64,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// The schedules, in the order of the file.
@@ -69,7 +72,11 @@ pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
 fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Problem>) -> Option<Spec> {
     let mut fields = Fields::new(tree, "", problems)?;
     let name = fields.read_or("name", default_name.to_owned(), problems, name);
-    let seeds = fields.read_or("seeds", vec![0], problems, seeds);
+    let seeds = match fields.optional("seeds") {
+        Some(field) => protocol::seeds(&field, problems),
+        None => Some(Seeds::All(vec![0])),
+    };
+    let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
     fields.read_or("allow", Vec::new(), problems, schedule::lint::names);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
@@ -87,15 +94,17 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
     };
     add_bad_axes(problems, before, bad);
 
-    let (name, seeds, points, schedules) = (name?, seeds?, points?, schedules?);
+    let (name, seeds, extend, points, schedules) = (name?, seeds?, extend?, points?, schedules?);
     let variants: u64 = schedules.iter().map(|schedule| schedule.variants.len() as u64).sum();
-    let size = (points.len() as u64).checked_mul(seeds.len() as u64).and_then(|n| n.checked_mul(variants));
+    let decided = seeds.deciding().saturating_mul(schedules.len() as u64);
+    let size = (points.len() as u64).checked_mul(seeds.choosing()).and_then(|n| n.checked_mul(variants));
+    let size = size.and_then(|n| n.checked_add(decided));
     if size.is_none_or(|size| size > MOST_TRIALS) {
         problems.push(too_many(tree, size));
         return None;
     }
     let allows = allow::find(tree, source);
-    Some(Spec { name, text: source.to_owned(), seeds, points, schedules, allows })
+    Some(Spec { name, text: source.to_owned(), seeds, extend, points, schedules, allows })
 }
 
 /// Adds the problems of axes. What the readers said, from `start` on, of the values where these axes stand
@@ -124,7 +133,9 @@ fn run_of(tree: &Tree) -> Tree {
         Value::Map(entries) => Value::Map(
             entries
                 .iter()
-                .filter(|(key, _)| !matches!(key.name.as_str(), "name" | "seeds" | "schedules" | "allow"))
+                .filter(|(key, _)| {
+                    !matches!(key.name.as_str(), "name" | "seeds" | "extend" | "schedules" | "allow")
+                })
                 .cloned()
                 .collect(),
         ),
@@ -161,7 +172,7 @@ fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<
 fn point(variant: Variant, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
-    for known in ["name", "seeds", "schedules", "allow"] {
+    for known in ["name", "seeds", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
@@ -192,31 +203,6 @@ fn check_name(name: &str) -> Result<(), String> {
     match name.chars().find(|c| tricky(*c)) {
         Some(c) => Err(format!("a name can't contain the invisible character U+{:04X}", c as u32)),
         None => Ok(()),
-    }
-}
-
-/// `8` is the seeds 0 to 7; a list names them.
-fn seeds(field: &Field<'_>) -> Result<Vec<u64>, Problem> {
-    const FORM: &str = "a whole number from 1 to 100000 (how many), or a list of seeds as in [1, 2, 3]";
-    match &field.tree.value {
-        Value::Int(n @ 1..=100_000) => Ok((0..n.unsigned_abs()).collect()),
-        Value::List(items) if !items.is_empty() => {
-            let mut seeds = Vec::with_capacity(items.len());
-            let mut seen = std::collections::HashSet::new();
-            for item in items {
-                let part = Field { tree: item, path: field.path.clone() };
-                let Value::Int(seed @ 0..) = item.value else {
-                    return Err(part.expected("a seed, a whole number of at least 0"));
-                };
-                if !seen.insert(seed) {
-                    return Err(part.problem(format!("the seed {seed} stands here twice")));
-                }
-                seeds.push(seed.unsigned_abs());
-            }
-            Ok(seeds)
-        }
-        Value::Map(_) => Err(field.expected(FORM).with_hint("seeds are no axis: write the list alone")),
-        _ => Err(field.expected(FORM)),
     }
 }
 

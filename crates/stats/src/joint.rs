@@ -12,8 +12,9 @@ const SAMPLES: u32 = 19_999;
 
 /// p-values of all pairs of rows of `losses` (schedule, seed), all finite and equally long, such that comparing each
 /// with alpha keeps the chance of any false alarm among all pairs below alpha: `p[i][j]` for `i > j`. The
-/// statistic of a pair is the sum of its differences over the root of the sum of their squares.
-pub fn joint_flips(losses: &[Vec<f64>]) -> Vec<Vec<f64>> {
+/// statistic of a pair is the sum of its differences over the root of the sum of their squares. `weight(i, j)` (0 to 1)
+/// shrinks the one that was seen, as in [`sign_flip`](crate::sign_flip).
+pub fn joint_flips(losses: &[Vec<f64>], weight: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     let n = losses.first().map_or(0, Vec::len);
     let pairs: Vec<(usize, usize)> = (0..losses.len()).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
     let scale: Vec<f64> = pairs
@@ -37,6 +38,7 @@ pub fn joint_flips(losses: &[Vec<f64>]) -> Vec<Vec<f64>> {
     };
     let mut seen = Vec::new();
     statistics(0, &mut seen);
+    seen.iter_mut().zip(&pairs).for_each(|(seen, &(i, j))| *seen *= weight(i, j));
     // The least first: a step down leaves out the pairs above.
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     order.sort_by(|&a, &b| seen[a].total_cmp(&seen[b]));
@@ -79,9 +81,9 @@ mod tests {
     #[test]
     fn two_schedules_are_one_sign_flip_test() {
         let a = vec![0.3, -0.1, 0.5, 0.2, 0.4, 0.05, 0.1];
-        let p = joint_flips(&[vec![0.0; 7], a.clone()])[1][0];
-        assert_eq!(Some(p), sign_flip(&a).map(|test| test.p));
-        assert_eq!(joint_flips(&[vec![1.0; 3], vec![1.0; 3]])[1][0], 1.0);
+        let p = joint_flips(&[vec![0.0; 7], a.clone()], |_, _| 1.0)[1][0];
+        assert_eq!(Some(p), sign_flip(&a, 1.0).map(|test| test.p));
+        assert_eq!(joint_flips(&[vec![1.0; 3], vec![1.0; 3]], |_, _| 1.0)[1][0], 1.0);
     }
 
     #[test]
@@ -91,7 +93,7 @@ mod tests {
         let mut losses: Vec<Vec<f64>> =
             (0..6).map(|_| (0..8).map(|_| random.below(1000) as f64 / 1e4).collect()).collect();
         losses[3].iter_mut().for_each(|x| *x += 5.0);
-        let p = joint_flips(&losses);
+        let p = joint_flips(&losses, |_, _| 1.0);
         assert!([p[3][0], p[3][1], p[3][2], p[4][3], p[5][3]].iter().all(|p| *p == 2.0 / 256.0), "{p:?}");
         assert!(p[1][0] > 0.05 && p[2][1] > 0.05, "{p:?}");
     }
@@ -102,10 +104,10 @@ mod tests {
         for _ in 0..20 {
             let losses: Vec<Vec<f64>> =
                 (0..4).map(|_| (0..7).map(|_| random.below(1000) as f64 / 1e3).collect()).collect();
-            let p = joint_flips(&losses);
+            let p = joint_flips(&losses, |_, _| 1.0);
             for (i, j) in [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)] {
                 let alone: Vec<f64> = losses[i].iter().zip(&losses[j]).map(|(a, b)| a - b).collect();
-                assert!(p[i][j] >= sign_flip(&alone).expect("a test").p);
+                assert!(p[i][j] >= sign_flip(&alone, 1.0).expect("a test").p);
             }
         }
     }

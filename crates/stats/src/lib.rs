@@ -11,7 +11,7 @@ mod sign_flip;
 mod summary;
 mod wilson;
 
-pub use choose::{Choice, Losses, cross_fit, retuned_error};
+pub use choose::{Choice, Losses, choice_error, cross_fit};
 pub use holm::holm;
 pub use joint::joint_flips;
 pub use paired::{Paired, detectable, paired, pairs_needed, power};

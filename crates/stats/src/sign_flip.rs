@@ -22,13 +22,14 @@ pub struct SignFlip {
 /// at least as far from 0 as the one seen. With more than 20 pairs the share among 99,999 random
 /// assignments from a fixed seed, the one seen counted as one of them (Phipson and Smyth 2010,
 /// "Permutation p-values should never be zero"). `None` without a pair or with a difference that is no
-/// number.
-pub fn sign_flip(differences: &[f64]) -> Option<SignFlip> {
+/// number. `weight` (0 to 1) shrinks the sum that was seen before it is compared: the share of its standard error
+/// that the differences themselves show, where choosing configs adds to it.
+pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
     let n = differences.len();
     if n == 0 || differences.iter().any(|d| !d.is_finite()) {
         return None;
     }
-    let seen = differences.iter().sum::<f64>().abs();
+    let seen = weight * differences.iter().sum::<f64>().abs();
     // Sums of the same numbers in another sign order may differ in their last bits.
     let least = seen - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
     if n > MOST_EXACT {
@@ -69,23 +70,23 @@ mod tests {
     fn agrees_with_scipy() {
         // scipy.stats.permutation_test(([0.3, -0.1, 0.5, 0.2, 0.4],), lambda x, axis: x.mean(axis),
         //   permutation_type="samples").pvalue, which tries all 2^5 sign flips: 0.125
-        let test = sign_flip(&[0.3, -0.1, 0.5, 0.2, 0.4]).expect("five pairs");
+        let test = sign_flip(&[0.3, -0.1, 0.5, 0.2, 0.4], 1.0).expect("five pairs");
         assert_eq!(test, SignFlip { p: 0.125, floor: 0.0625 });
     }
 
     #[test]
     fn equal_signs_reach_the_floor_and_zeros_reach_one() {
-        let test = sign_flip(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("six pairs");
+        let test = sign_flip(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 1.0).expect("six pairs");
         assert_eq!(test.p, test.floor);
         assert_eq!(test.floor, 0.03125);
-        assert_eq!(sign_flip(&[0.0; 4]).map(|t| t.p), Some(1.0));
-        assert_eq!(sign_flip(&[1.0]).map(|t| t.floor), Some(1.0));
+        assert_eq!(sign_flip(&[0.0; 4], 1.0).map(|t| t.p), Some(1.0));
+        assert_eq!(sign_flip(&[1.0], 1.0).map(|t| t.floor), Some(1.0));
     }
 
     #[test]
     fn refuses_what_it_cannot_test() {
-        assert_eq!(sign_flip(&[]), None);
-        assert_eq!(sign_flip(&[f64::INFINITY, 1.0]), None);
+        assert_eq!(sign_flip(&[], 1.0), None);
+        assert_eq!(sign_flip(&[f64::INFINITY, 1.0], 1.0), None);
     }
 
     #[test]
@@ -93,9 +94,9 @@ mod tests {
         // Sums of 24 signs: P(|S| >= 10) = 2 sum over k >= 17 of C(24, k) / 2^24 = 0.063914...
         let mut differences = [1.0; 24];
         differences[..7].fill(-1.0);
-        let test = sign_flip(&differences).expect("24 pairs");
+        let test = sign_flip(&differences, 1.0).expect("24 pairs");
         assert!((test.p - 0.063_914).abs() < 0.003, "{test:?}");
-        let test = sign_flip(&[1.0; 30]).expect("30 pairs");
+        let test = sign_flip(&[1.0; 30], 1.0).expect("30 pairs");
         assert_eq!((test.p, test.floor), (1e-5, 1e-5));
     }
 }

@@ -1,5 +1,6 @@
 //! Reading, also while a sweep runs: a connection of its own that can't write.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteRow;
@@ -61,13 +62,55 @@ impl Reader {
     pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
         let sql = "
             SELECT
-                c.schedule, t.config_id, c.base_lr, t.seed, c.trial_id, t.status, t.final_valid_loss,
-                t.test_loss, t.test_accuracy, t.diverged_at
+                c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
+                t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at
             FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
             WHERE c.sweep = ?
             ORDER BY c.position";
         let rows = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
         rows.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// A number of each run that is done, by trial: the lowest validation loss that it was seen to have.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn best_losses(&mut self, sweep: &str) -> Result<HashMap<String, f64>, StoreError> {
+        let sql = "
+            SELECT e.trial_id, min(e.valid_loss) FROM evaluations AS e
+            WHERE e.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?) GROUP BY e.trial_id";
+        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
+        let rows: Vec<(String, f64)> = found.map_err(|error| StoreError::at(&self.path, error))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// The mean training loss over the last `steps` steps of each run.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn tail_losses(&mut self, sweep: &str, steps: u32) -> Result<HashMap<String, f64>, StoreError> {
+        let sql = "
+            SELECT t.trial_id, avg(s.train_loss)
+            FROM trials AS t
+            CROSS JOIN trial_stages AS g ON g.trial_id = t.trial_id AND g.end_step > t.steps_done - ?2
+            CROSS JOIN steps AS s
+                ON s.stage_id = g.stage_id AND s.step >= max(g.first_step, t.steps_done - ?2) AND s.step < g.end_step
+            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?1)
+            GROUP BY t.trial_id HAVING count(*) = count(s.train_loss)";
+        let found = sqlx::query_as(sql).bind(sweep).bind(steps).fetch_all(&mut self.connection).await;
+        let rows: Vec<(String, f64)> = found.map_err(|error| StoreError::at(&self.path, error))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// The lrs that a sweep added to its grids: schedule, steps of the runs, base lr.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn extensions(&mut self, sweep: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
+        let sql = "
+            SELECT schedule, steps, base_lr FROM promotions WHERE sweep = ? AND kind = 'extended' ORDER BY position";
+        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
+        found.map_err(|error| StoreError::at(&self.path, error))
     }
 
     /// Ids of trials that start so, at most a few. Ids are lower-case hex; nothing else finds anything.

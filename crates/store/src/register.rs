@@ -18,12 +18,12 @@ const ROWS: usize = 50;
 const TRIALS: &str =
     "INSERT INTO trials (trial_id, sweep, schedule, config_id, base_lr, seed, steps, axes, config)";
 const KEEP: &str = "ON CONFLICT (trial_id) DO NOTHING";
-const CELLS: &str = "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats)";
+const CELLS: &str = "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose)";
 
 static MANY_TRIALS: LazyLock<String> = LazyLock::new(|| insert(TRIALS, 9, ROWS, KEEP));
 static ONE_TRIAL: LazyLock<String> = LazyLock::new(|| insert(TRIALS, 9, 1, KEEP));
-static MANY_CELLS: LazyLock<String> = LazyLock::new(|| insert(CELLS, 6, ROWS, ""));
-static ONE_CELL: LazyLock<String> = LazyLock::new(|| insert(CELLS, 6, 1, ""));
+static MANY_CELLS: LazyLock<String> = LazyLock::new(|| insert(CELLS, 7, ROWS, ""));
+static ONE_CELL: LazyLock<String> = LazyLock::new(|| insert(CELLS, 7, 1, ""));
 
 /// Writes a plan.
 pub(crate) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), Fault> {
@@ -44,6 +44,32 @@ pub(crate) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
     }
     for cell in chunks.remainder() {
         cells(connection, &ONE_CELL, &plan.name, std::slice::from_ref(cell)).await?;
+    }
+    promotions(connection, plan).await
+}
+
+/// What was decided before this plan.
+async fn promotions(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM promotions WHERE sweep = ?").bind(&plan.name).execute(&mut *connection).await?;
+    let sql = "
+        INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)
+        VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let added = plan.decisions.added.iter().map(|lr| ("extended", &lr.schedule, lr.steps, lr.base_lr, None));
+    let chosen =
+        plan.decisions.chosen.iter().map(|config| {
+            ("chosen", &config.schedule, config.steps, config.base_lr, Some(&config.config_id))
+        });
+    for (position, (kind, schedule, steps, base_lr, config_id)) in (0_i64..).zip(added.chain(chosen)) {
+        sqlx::query(sql)
+            .bind(&plan.name)
+            .bind(position)
+            .bind(kind)
+            .bind(schedule)
+            .bind(integer(steps)?)
+            .bind(base_lr)
+            .bind(config_id)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -90,6 +116,7 @@ struct Wanted<'a> {
     schedule: &'a str,
     trial: &'a Trial,
     repeats: bool,
+    purpose: &'static str,
 }
 
 fn wanted(plan: &Plan) -> Vec<Wanted<'_>> {
@@ -99,7 +126,8 @@ fn wanted(plan: &Plan) -> Vec<Wanted<'_>> {
         // The plan made the index; a cell without its trial can't be.
         let trial = plan.trials.get(cell.trial)?;
         let repeats = !seen.insert((cell.schedule.as_str(), cell.trial));
-        Some(Wanted { position, schedule: &cell.schedule, trial, repeats })
+        let purpose = cell.purpose.name();
+        Some(Wanted { position, schedule: &cell.schedule, trial, repeats, purpose })
     });
     wanted.collect()
 }
@@ -118,7 +146,8 @@ async fn cells(
             .bind(cell.schedule)
             .bind(cell.trial.config.base_lr)
             .bind(&cell.trial.id)
-            .bind(cell.repeats);
+            .bind(cell.repeats)
+            .bind(cell.purpose);
     }
     query.execute(connection).await?;
     Ok(())

@@ -101,8 +101,12 @@ pub struct RunRow {
     pub config_id: String,
     /// The base lr in this sweep.
     pub base_lr: f64,
+    /// Length of the run.
+    pub steps: i64,
     /// The seed.
     pub seed: i64,
+    /// What it is for: `all`, `tune` or `decide`.
+    pub purpose: String,
     /// The run.
     pub trial_id: String,
     /// How far it is.

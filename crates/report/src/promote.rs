@@ -1,0 +1,86 @@
+//! What a sweep trains next, as a pure function of its results: grids that end at their best lr are extended, and the
+//! config that the tuning seeds choose for each schedule goes on to the deciding seeds.
+
+use stats::cross_fit;
+
+use crate::ranking::{Edge, edge};
+use crate::results::{Grid, Purpose, RunResult, budgets, grids, seeds};
+
+/// A base lr to add to a schedule's grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extension {
+    /// The schedule.
+    pub schedule: String,
+    /// Length of the runs whose grid is extended.
+    pub steps: i64,
+    /// The best lr so far, an end of the grid.
+    pub from: f64,
+    /// The lr beyond it, by the grid's own ratio.
+    pub to: f64,
+    /// Which end.
+    pub edge: Edge,
+}
+
+/// A config that the tuning seeds chose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Promotion {
+    /// The schedule.
+    pub schedule: String,
+    /// Length of its runs.
+    pub steps: i64,
+    /// The config.
+    pub config_id: String,
+    /// Its base lr.
+    pub base_lr: f64,
+}
+
+/// The seeds that choose.
+fn choosing(results: &[RunResult]) -> Vec<i64> {
+    seeds(results, &[Purpose::All, Purpose::Tune])
+}
+
+/// The config that these seeds choose, as the ranking does.
+fn best(grid: &Grid<'_>, seeds: &[i64]) -> Option<usize> {
+    let losses = grid.losses(seeds);
+    cross_fit(&losses, &losses).map(|choice| choice.config)
+}
+
+/// The extensions that are due: for each schedule and budget whose best lr is an end of its grid, one lr beyond.
+pub fn extensions(results: &[RunResult]) -> Vec<Extension> {
+    let seeds = choosing(results);
+    let all = budgets(results);
+    let grids =
+        all.iter().flat_map(|steps| grids(results, *steps).into_iter().map(move |grid| (*steps, grid)));
+    grids.filter_map(|(steps, grid)| extension(&grid, steps, &seeds)).collect()
+}
+
+fn extension(grid: &Grid<'_>, steps: i64, seeds: &[i64]) -> Option<Extension> {
+    let lrs = grid.lrs();
+    let best = grid.configs.get(best(grid, seeds)?)?.base_lr;
+    let edge = edge(best, &lrs)?;
+    let to = match (edge, lrs.as_slice()) {
+        (Edge::Low, [lowest, next, ..]) => lowest / (next / lowest),
+        (Edge::High, [.., next, highest]) => highest * (highest / next),
+        _ => return None,
+    };
+    // 0.3 * (0.3 / 0.1) is 0.8999999999999999: what is meant is 0.9.
+    let to: f64 = format!("{to:.11e}").parse().ok()?;
+    let (schedule, fits) = (grid.schedule.to_owned(), to.is_finite() && to > 0.0 && !lrs.contains(&to));
+    fits.then_some(Extension { schedule, steps, from: best, to, edge })
+}
+
+/// The best config of each schedule and budget by the tuning seeds.
+pub fn promotions(results: &[RunResult]) -> Vec<Promotion> {
+    let seeds = choosing(results);
+    let mut all = Vec::new();
+    for steps in budgets(results) {
+        for grid in grids(results, steps) {
+            let best = best(&grid, &seeds).and_then(|config| grid.configs.get(config));
+            if let Some(best) = best {
+                let (schedule, config_id) = (grid.schedule.to_owned(), best.id.to_owned());
+                all.push(Promotion { schedule, steps, config_id, base_lr: best.base_lr });
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,274 @@
+//! What a ranking promises, on made-up results; and how often it is wrong, by simulation with fixed seeds.
+
+use super::*;
+use crate::rows::Cell;
+use crate::warnings::{Kind, warnings};
+
+pub(crate) fn run(schedule: &str, base_lr: f64, seed: i64, state: RunState) -> RunResult {
+    let judged = if let RunState::Done(loss) = state { Some(loss) } else { None };
+    RunResult {
+        schedule: schedule.to_owned(),
+        config_id: format!("{schedule}-{base_lr}"),
+        base_lr,
+        steps: 100,
+        seed,
+        purpose: Purpose::All,
+        state,
+        judged,
+        test_loss: None,
+        test_accuracy: Some(0.5),
+    }
+}
+
+/// `losses` over base lrs 0.1, 0.2, 0.3 with a small seed effect that pairing removes.
+fn grid(schedule: &str, losses: [f64; 3], seeds: i64) -> Vec<RunResult> {
+    let mut all = Vec::new();
+    for seed in 0..seeds {
+        for (i, loss) in losses.iter().enumerate() {
+            let state =
+                if loss.is_finite() { RunState::Done(loss + 0.01 * seed as f64) } else { RunState::Diverged };
+            all.push(run(schedule, 0.1 * (i + 1) as f64, seed, state));
+        }
+    }
+    all
+}
+
+fn plain(results: &[RunResult]) -> Ranking {
+    rank(results, &Options::default())
+}
+
+fn kinds(results: &[RunResult]) -> Vec<Kind> {
+    let options = Options::default();
+    warnings(&rank(results, &options), results, &options).into_iter().map(|warning| warning.kind).collect()
+}
+
+#[test]
+fn each_schedule_stands_at_its_own_best_lr() {
+    let ranking = plain(&[grid("a", [3.0, 1.0, 2.0], 3), grid("b", [0.5, 4.0, 5.0], 3)].concat());
+    let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.edge)).collect();
+    assert_eq!(found, [("b", 0.1, Some(Edge::Low)), ("a", 0.2, None)]);
+}
+
+#[test]
+fn a_diverged_run_ranks_its_config_and_schedule_last_and_is_counted() {
+    let mut results = grid("a", [1.0, 9.0, f64::INFINITY], 3);
+    results[0].state = RunState::Diverged;
+    let ranking = plain(&[results, grid("b", [10.0; 3], 3)].concat());
+    assert_eq!(ranking.lines[0].schedule, "a");
+    assert_eq!((ranking.lines[0].base_lr, ranking.lines[0].diverged_in_grid), (0.2, 4));
+    let both = [grid("c", [f64::INFINITY; 3], 6), grid("b", [10.0; 3], 6)].concat();
+    let ranking = plain(&both);
+    let last = &ranking.lines[1];
+    assert_eq!((last.schedule.as_str(), last.diverged, last.mean, last.versus.diff), ("c", 6, None, None));
+    // That it is worse needs no number.
+    assert_eq!((last.verdict, last.versus.p), (Verdict::Worse, Some(0.03125)));
+    assert_eq!(ranking.table().rows[1][3], Cell::Text("diverged".into()));
+    assert_eq!(ranking.table().rows[1][9], Cell::Text("6/6 (18 in grid)".into()));
+    assert!(kinds(&both).contains(&Kind::Diverged));
+}
+
+#[test]
+fn a_clear_difference_is_told_from_a_tie_only_with_enough_seeds() {
+    let few = [grid("a", [1.0; 3], 3), grid("b", [2.0; 3], 3)].concat();
+    let ranking = plain(&few);
+    assert_eq!(ranking.lines[1].tie_group, Some(1));
+    assert_eq!((ranking.p_floor, ranking.can_decide()), (Some(0.25), false));
+    assert!(kinds(&few).contains(&Kind::FewSeeds));
+    let many = [grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8)].concat();
+    let ranking = plain(&many);
+    let line = &ranking.lines[1];
+    assert_eq!((line.tie_group, line.verdict, line.versus.p), (Some(2), Verdict::Worse, Some(2.0 / 256.0)));
+    assert!((line.versus.diff.expect("paired") - 1.0).abs() < 1e-12);
+    assert!(!kinds(&many).contains(&Kind::FewSeeds));
+}
+
+#[test]
+fn p_is_corrected_for_the_number_of_comparisons() {
+    // Two clear differences with 8 seeds: Holm doubles the smaller one.
+    let ranking = plain(&[grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8), grid("c", [4.0; 3], 8)].concat());
+    let p: Vec<_> = ranking.lines.iter().map(|line| line.versus.p).collect();
+    assert_eq!(p, [None, Some(4.0 / 256.0), Some(4.0 / 256.0)]);
+    let groups: Vec<_> = ranking.lines.iter().map(|line| line.tie_group).collect();
+    assert_eq!(groups, [Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
+    let mut results = Vec::new();
+    for (schedule, tuned, decided) in [("a", [1.0, 2.0, 3.0], 5.0), ("b", [2.0, 1.5, 3.0], 4.0)] {
+        for run in grid(schedule, tuned, 2) {
+            results.push(RunResult { purpose: Purpose::Tune, ..run });
+        }
+        let lr = if schedule == "a" { 0.1 } else { 0.2 };
+        for seed in 2..10 {
+            let run = run(schedule, lr, seed, RunState::Done(decided + 0.1 * seed as f64));
+            results.push(RunResult { purpose: Purpose::Decide, ..run });
+        }
+    }
+    let ranking = plain(&results);
+    assert_eq!(ranking.protocol, Protocol::Decided);
+    let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.n)).collect();
+    assert_eq!(found, [("b", 0.2, 8), ("a", 0.1, 8)]);
+    assert_eq!(ranking.lines[1].versus.p, Some(2.0 / 256.0));
+    // Without deciding runs the tuning runs are shown, and decide nothing.
+    results.retain(|run| run.purpose == Purpose::Tune);
+    let ranking = plain(&results);
+    assert_eq!((ranking.protocol, ranking.lines[0].schedule.as_str()), (Protocol::Tuning, "a"));
+    assert!(ranking.lines.iter().all(|line| line.tie_group == Some(1)));
+    assert!(kinds(&results).contains(&Kind::OnlyTuned));
+}
+
+#[test]
+fn an_accuracy_ranks_from_the_top() {
+    let metric = Metric { name: "accuracy".into(), title: "test accuracy".into(), higher_is_better: true };
+    let options = Options { metric, ..Options::default() };
+    let mut results = [grid("a", [1.0; 3], 8), grid("b", [1.0; 3], 8)].concat();
+    for run in &mut results {
+        let accuracy = if run.schedule == "b" { 0.9 } else { 0.8 };
+        run.judged = Some(-(accuracy + 0.001 * run.seed as f64));
+    }
+    let ranking = rank(&results, &options);
+    assert_eq!(ranking.lines[0].schedule, "b");
+    let rows = ranking.rows();
+    let cell = |column: &str| {
+        let at = rows.columns.iter().position(|name| name == column).expect("a column");
+        if let Cell::Real(x) = rows.rows[1][at] { x } else { f64::NAN }
+    };
+    assert!((cell("mean") - 0.8035).abs() < 1e-9 && (cell("diff") + 0.1).abs() < 1e-9);
+    assert!(cell("diff_low") <= cell("diff") && cell("diff") <= cell("diff_high") && cell("diff_high") < 0.0);
+}
+
+#[test]
+fn one_seed_and_many_seeds_are_never_an_order_without_evidence() {
+    let one = [grid("a", [1.0; 3], 1), grid("b", [2.0; 3], 1)].concat();
+    assert!(plain(&one).lines[1].tie_group == Some(1) && kinds(&one).contains(&Kind::FewSeeds));
+    let many = plain(&[grid("a", [1.0; 3], 30), grid("b", [1.0 + 1e-9; 3], 30)].concat());
+    assert!(many.lines[1].versus.p.is_some());
+    let alone = plain(&grid("a", [1.0; 3], 8));
+    assert_eq!((alone.lines.len(), alone.lines[0].verdict, alone.p_floor), (1, Verdict::First, None));
+    let failed = plain(&grid("c", [f64::INFINITY; 3], 2));
+    assert_eq!(failed.table().rows[0][3], Cell::Text("diverged".into()));
+}
+
+#[test]
+fn the_same_config_under_several_lrs_is_one_config_without_an_edge() {
+    let mut results = grid("a", [1.0; 3], 2);
+    for run in &mut results {
+        run.config_id = "same".to_owned();
+    }
+    let line = &plain(&results).lines[0];
+    assert_eq!((line.n, line.edge), (2, None));
+}
+
+#[test]
+fn a_sweep_in_progress_and_an_empty_one_have_rankings() {
+    assert_eq!(plain(&[]).lines, []);
+    assert_eq!(kinds(&[]), []);
+    let mut results = grid("a", [1.0; 3], 2);
+    results
+        .extend(grid("b", [1.0; 3], 2).into_iter().map(|run| RunResult { state: RunState::Missing, ..run }));
+    let ranking = plain(&results);
+    assert_eq!((ranking.lines[1].n, ranking.lines[1].missing, ranking.lines[1].edge), (0, 2, None));
+    assert_eq!(ranking.lines[1].tie_group, None);
+    assert_eq!(ranking.table().rows[1][2], Cell::Text("—".into()));
+    assert_eq!(ranking.table().rows[1][8], Cell::Text("0 of 2".into()));
+    assert!(kinds(&results).contains(&Kind::Missing));
+}
+
+#[test]
+fn budgets_are_ranked_one_by_one_and_an_order_that_turns_is_said() {
+    let mut results = Vec::new();
+    for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        let short = grid(name, [1.0 + i as f64; 3], 6);
+        let long = grid(name, [9.0 - i as f64; 3], 6);
+        results.extend(short);
+        results.extend(long.into_iter().map(|run| RunResult { steps: 200, ..run }));
+    }
+    let ranking = plain(&results);
+    assert_eq!((ranking.budget, ranking.lines[0].schedule.as_str()), (200, "d"));
+    let short = rank(&results, &Options { budget: Some(100), ..Options::default() });
+    assert_eq!(short.lines[0].schedule, "a");
+    assert!(kinds(&results).contains(&Kind::UnstableOverBudgets));
+}
+
+/// Normal numbers by sums of uniform ones are too short in the tails; Box and Muller 1958.
+struct Normal(u64);
+
+impl Normal {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (((z ^ (z >> 31)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    fn next(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+/// A sweep of schedules with these true losses at the first of `lrs` lrs, each next one worse by `step`; a seed moves all
+/// its losses together, and each by itself by a deviation of 1.
+fn simulated(random: &mut Normal, losses: &[f64], (lrs, step): (usize, f64), seeds: i64) -> Vec<RunResult> {
+    let mut all = Vec::new();
+    for seed in 0..seeds {
+        let common = 3.0 * random.next();
+        for (i, loss) in losses.iter().enumerate() {
+            for lr in 0..lrs {
+                let state = RunState::Done(loss + common + step * lr as f64 + random.next());
+                all.push(run(&i.to_string(), lr as f64, seed, state));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn equal_schedules_are_seldom_called_different() {
+    let mut random = Normal(1);
+    for (schedules, lrs, seeds) in
+        [(2, (1, 0.0), 8), (2, (4, 0.0), 8), (2, (4, 0.5), 8), (8, (1, 0.0), 10), (8, (2, 1.0), 9)]
+    {
+        let mut wrong = 0;
+        for _ in 0..2000 {
+            let ranking = plain(&simulated(&mut random, &vec![0.0; schedules], lrs, seeds));
+            wrong += u32::from(ranking.lines.iter().any(|line| line.tie_group != Some(1)));
+        }
+        println!("{schedules} schedules, lrs {lrs:?}, {seeds} seeds: {wrong} of 2000");
+        assert!(wrong <= 120, "{schedules} schedules, lrs {lrs:?}: {wrong} of 2000 are called different");
+    }
+}
+
+/// Where several lrs are equally good, the choice among them is pure noise, and intervals hold more than they say.
+#[test]
+fn intervals_hold_the_true_difference() {
+    let mut random = Normal(2);
+    for (lrs, seeds, most) in
+        [((1, 0.0), 4, 1940), ((1, 0.0), 8, 1940), ((4, 0.7), 8, 1940), ((3, 0.0), 8, 2000)]
+    {
+        let mut held = 0;
+        for _ in 0..2000 {
+            let ranking = plain(&simulated(&mut random, &[0.0, 0.7], lrs, seeds));
+            let line = ranking.lines.iter().find(|line| line.verdict != Verdict::First).expect("two lines");
+            let truth = if line.schedule == "1" { 0.7 } else { -0.7 };
+            let (low, high) = ranking.interval(line).expect("an interval");
+            held += u32::from(low <= truth && truth <= high);
+        }
+        println!("lrs {lrs:?}, {seeds} seeds: {held} of 2000 intervals hold the truth");
+        assert!((1860..=most).contains(&held), "lrs {lrs:?}, {seeds} seeds: {held} of 2000");
+    }
+}
+
+#[test]
+fn a_large_difference_is_found() {
+    let mut random = Normal(3);
+    // 1.5 deviations of the difference, which is the root of 2 times that of a loss.
+    let shift = 1.5 * 2f64.sqrt();
+    let mut found = 0;
+    for _ in 0..2000 {
+        let ranking = plain(&simulated(&mut random, &[0.0, shift], (1, 0.0), 8));
+        found += u32::from(ranking.lines[0].schedule == "0" && ranking.lines[1].verdict == Verdict::Worse);
+    }
+    println!("found in {found} of 2000");
+    assert!(found >= 1800, "found in {found} of 2000");
+}

@@ -1,0 +1,154 @@
+//! Results of runs as the ranking takes them: grouped by schedule and config, as tables of losses over seeds.
+//! Nothing is concluded here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The result of one run that a sweep asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunResult {
+    /// The schedule's name.
+    pub schedule: String,
+    /// The point of the grid without its seed.
+    pub config_id: String,
+    /// The base lr.
+    pub base_lr: f64,
+    /// Length of the run in steps.
+    pub steps: i64,
+    /// The seed.
+    pub seed: i64,
+    /// What the run is for.
+    pub purpose: Purpose,
+    /// How far it is. Its loss is what configs are chosen by.
+    pub state: RunState,
+    /// What schedules are judged by, lower is better: the same loss, or another metric. Ignored in a run that diverged.
+    pub judged: Option<f64>,
+    /// Test loss after the last step.
+    pub test_loss: Option<f64>,
+    /// Test accuracy after the last step, 0 to 1.
+    pub test_accuracy: Option<f64>,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Choosing and judging.
+    All,
+    /// Choosing a config.
+    Tune,
+    /// Judging the chosen one.
+    Decide,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RunState {
+    /// Finished with this loss.
+    Done(f64),
+    /// Diverged: counts as an infinite loss.
+    Diverged,
+    /// Queued, running, stopped or failed.
+    Missing,
+}
+
+impl RunResult {
+    /// What its config is chosen by; `None` where it has not ended.
+    pub(crate) fn loss(&self) -> Option<f64> {
+        match self.state {
+            RunState::Done(loss) => Some(loss),
+            RunState::Diverged => Some(f64::INFINITY),
+            RunState::Missing => None,
+        }
+    }
+
+    /// What its schedule is judged by; `None` where it has not ended.
+    pub fn value(&self) -> Option<f64> {
+        match self.state {
+            RunState::Done(_) => self.judged,
+            RunState::Diverged => Some(f64::INFINITY),
+            RunState::Missing => None,
+        }
+    }
+}
+
+/// One config of one schedule.
+#[derive(Debug)]
+pub(crate) struct Config<'a> {
+    pub id: &'a str,
+    pub base_lr: f64,
+    pub steps: i64,
+    pub runs: Vec<&'a RunResult>,
+}
+
+impl Config<'_> {
+    /// One number for each seed, where there is one.
+    fn over(&self, seeds: &[i64], number: fn(&RunResult) -> Option<f64>) -> Vec<Option<f64>> {
+        let by_seed: BTreeMap<i64, Option<f64>> =
+            self.runs.iter().map(|run| (run.seed, number(run))).collect();
+        seeds.iter().map(|seed| by_seed.get(seed).copied().flatten()).collect()
+    }
+}
+
+/// The configs of one schedule.
+#[derive(Debug)]
+pub(crate) struct Grid<'a> {
+    pub schedule: &'a str,
+    pub configs: Vec<Config<'a>>,
+}
+
+impl Grid<'_> {
+    /// Losses to choose by: `[config][seed]`.
+    pub(crate) fn losses(&self, seeds: &[i64]) -> Vec<Vec<Option<f64>>> {
+        self.configs.iter().map(|config| config.over(seeds, RunResult::loss)).collect()
+    }
+
+    /// Values to judge by: `[config][seed]`.
+    pub(crate) fn values(&self, seeds: &[i64]) -> Vec<Vec<Option<f64>>> {
+        self.configs.iter().map(|config| config.over(seeds, RunResult::value)).collect()
+    }
+
+    /// Its base lrs, lowest first, each once.
+    pub(crate) fn lrs(&self) -> Vec<f64> {
+        let mut lrs: Vec<f64> = self.configs.iter().map(|config| config.base_lr).collect();
+        lrs.sort_by(f64::total_cmp);
+        lrs.dedup();
+        lrs
+    }
+}
+
+/// The lengths of runs that a sweep asks for, shortest first.
+pub fn budgets(results: &[RunResult]) -> Vec<i64> {
+    results.iter().map(|run| run.steps).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Seeds of runs with these purposes, in ascending order.
+pub(crate) fn seeds(results: &[RunResult], wanted: &[Purpose]) -> Vec<i64> {
+    let of = results.iter().filter(|run| wanted.contains(&run.purpose)).map(|run| run.seed);
+    of.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Groups the results of one budget by schedule and config, in the order of first appearance.
+pub(crate) fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
+    let mut grids: Vec<Grid<'_>> = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    let mut seen: BTreeSet<(usize, usize, i64)> = BTreeSet::new();
+    for run in results.iter().filter(|run| run.steps == steps) {
+        let at = *known.entry(&run.schedule).or_insert_with(|| {
+            grids.push(Grid { schedule: &run.schedule, configs: Vec::new() });
+            grids.len() - 1
+        });
+        let Some(grid) = grids.get_mut(at) else { continue };
+        let config = *configs.entry((at, &run.config_id)).or_insert_with(|| {
+            let (id, base_lr, steps) = (run.config_id.as_str(), run.base_lr, run.steps);
+            grid.configs.push(Config { id, base_lr, steps, runs: Vec::new() });
+            grid.configs.len() - 1
+        });
+        // A config that ignores the base lr is asked for once for each base lr: its runs count once.
+        if seen.insert((at, config, run.seed))
+            && let Some(config) = grid.configs.get_mut(config)
+        {
+            config.runs.push(run);
+        }
+    }
+    grids
+}

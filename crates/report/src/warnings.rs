@@ -1,0 +1,221 @@
+//! What to know before believing a ranking: warnings as data, each with what to do about it.
+
+use crate::compare::ALPHA;
+use crate::format::lr;
+use crate::ranking::{Edge, Line, Options, Protocol, Ranking, rank};
+use crate::results::RunResult;
+
+/// Something that limits what a ranking says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warning {
+    /// What it is about.
+    pub kind: Kind,
+    /// The schedules that it concerns; none means all.
+    pub schedules: Vec<String>,
+    /// What is the case.
+    pub text: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// The kinds of warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Runs are not trained yet.
+    Missing,
+    /// The deciding runs have not begun.
+    OnlyTuned,
+    /// The seeds are too few to decide anything.
+    FewSeeds,
+    /// A best lr is the lowest or highest of its grid.
+    Edge,
+    /// Runs of the best configs have other lengths.
+    UnequalBudget,
+    /// Runs diverged.
+    Diverged,
+    /// The order by accuracy is another one.
+    MetricsDisagree,
+    /// The order over budgets is another one.
+    UnstableOverBudgets,
+    /// Configs were chosen on the seeds that judge them.
+    SameSeeds,
+}
+
+impl Kind {
+    /// As in rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Missing => "missing",
+            Kind::OnlyTuned => "only_tuned",
+            Kind::FewSeeds => "few_seeds",
+            Kind::Edge => "edge",
+            Kind::UnequalBudget => "unequal_budget",
+            Kind::Diverged => "diverged",
+            Kind::MetricsDisagree => "metrics_disagree",
+            Kind::UnstableOverBudgets => "unstable_over_budgets",
+            Kind::SameSeeds => "same_seeds",
+        }
+    }
+}
+
+/// Seeds that let the first of `comparisons` differences be significant: 2 / 2^n times their number is below alpha.
+pub(crate) fn seeds_to_decide(comparisons: usize) -> u32 {
+    (1..64).find(|n| 2.0 / 2f64.powi(*n) * (comparisons.max(1) as f64) < ALPHA).unwrap_or(64).unsigned_abs()
+}
+
+fn names<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
+    lines.map(|line| line.schedule.clone()).collect()
+}
+
+/// As in `a, b and 3 more`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "all".to_owned(),
+        [.., _] if names.len() <= 4 => names.join(", "),
+        _ => format!("{} and {} more", names.get(..3).unwrap_or_default().join(", "), names.len() - 3),
+    }
+}
+
+/// All warnings of a ranking of these results.
+pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<Warning> {
+    let mut found = Vec::new();
+    let mut warn = |kind, schedules: Vec<String>, text: String, advice: String| {
+        found.push(Warning { kind, schedules, text, advice });
+    };
+    let lines = &ranking.lines;
+    let missing: usize = lines.iter().map(|line| line.missing).sum();
+    if missing > 0 {
+        let schedules = names(lines.iter().filter(|line| line.missing > 0));
+        let text = format!("{missing} runs of the best configs are not trained yet ({})", listed(&schedules));
+        warn(Kind::Missing, schedules, text, "run the sweep again: it goes on where it stopped".to_owned());
+    }
+    if ranking.protocol == Protocol::Tuning {
+        let text =
+            "these are the tuning runs: no deciding run has ended yet, so nothing is decided".to_owned();
+        warn(Kind::OnlyTuned, Vec::new(), text, "let the sweep run to its end".to_owned());
+    }
+    if ranking.comparisons > 0 && !ranking.can_decide() && ranking.protocol != Protocol::Tuning {
+        let seeds = lines.iter().map(Line::asked).max().unwrap_or(0);
+        let comparisons = ranking.comparisons;
+        let several = if comparisons == 1 { String::new() } else { format!(" of {comparisons}") };
+        let plural = if seeds == 1 { "" } else { "s" };
+        let text = format!(
+            "a difference{several} cannot be significant with {seeds} seed{plural}: the exact test reaches p = {:.3} at best",
+            (ranking.p_floor.unwrap_or(1.0) * comparisons as f64).min(1.0)
+        );
+        let advice = format!(
+            "at least {} seeds are needed for {comparisons} comparisons",
+            seeds_to_decide(comparisons)
+        );
+        warn(Kind::FewSeeds, Vec::new(), text, advice);
+    }
+    let edges: Vec<&Line> = lines.iter().filter(|line| line.edge.is_some()).collect();
+    if !edges.is_empty() {
+        let each: Vec<String> = edges.iter().map(|line| edge(line)).collect();
+        let text = format!("EDGE: the best lr is at the edge of its grid: {}", listed(&each));
+        let advice = "a better lr may lie beyond: widen the grid there, or let `extend` do it".to_owned();
+        warn(Kind::Edge, names(edges.into_iter()), text, advice);
+    }
+    let lengths = |line: &&Line| line.has_results() && line.steps != ranking.budget;
+    if lines.iter().any(|line| lengths(&line)) {
+        let text = "the runs compared here have different lengths".to_owned();
+        let advice = "compare at one budget (--budget)".to_owned();
+        warn(Kind::UnequalBudget, names(lines.iter().filter(lengths)), text, advice);
+    }
+    let unequal = unequal_budgets(results, ranking.budget);
+    if !unequal.is_empty() {
+        let text = format!("not every schedule has runs of {} steps: {}", ranking.budget, listed(&unequal));
+        let advice = "give all schedules the same budgets, or rank another one (--budget)".to_owned();
+        warn(Kind::UnequalBudget, unequal, text, advice);
+    }
+    let diverged: Vec<&Line> = lines.iter().filter(|line| line.diverged > 0).collect();
+    if !diverged.is_empty() {
+        let each: Vec<String> = diverged
+            .iter()
+            .map(|line| format!("{} {}/{}", line.schedule, line.diverged, line.asked()))
+            .collect();
+        let text = format!("runs at the best lr diverged: {}", listed(&each));
+        let advice = "they count as infinitely bad; try lower lrs, a warmup or `clip_norm`".to_owned();
+        warn(Kind::Diverged, names(diverged.into_iter()), text, advice);
+    }
+    if let Some((better, first)) = disagreement(ranking) {
+        let text =
+            format!("by test accuracy {better} is ahead of {first}, by {} it is not", ranking.metric.title);
+        let advice = "say which of both you care about, and rank by it (--metric)".to_owned();
+        warn(Kind::MetricsDisagree, vec![better, first], text, advice);
+    }
+    if let Some((least, most, tau)) = unstable(ranking, results, options) {
+        let text = format!(
+            "the order changes with the budget: Kendall's tau between {least} and {most} steps is {tau:.2}"
+        );
+        let advice = "rank at the budget that you train with (--budget), don't extrapolate".to_owned();
+        warn(Kind::UnstableOverBudgets, Vec::new(), text, advice);
+    }
+    if ranking.protocol == Protocol::CrossFitted
+        && lines.iter().any(|line| line.edge.is_some() || choices(results, line) > 1)
+    {
+        let text = "each lr was chosen on the seeds that judge it: differences are cross-fitted (each seed is judged at \
+                    the lr that the others choose), means are not and flatter a little"
+            .to_owned();
+        let advice = "`seeds: {tune: 2, decide: 8}` chooses on other seeds than it judges on".to_owned();
+        warn(Kind::SameSeeds, Vec::new(), text, advice);
+    }
+    found
+}
+
+fn edge(line: &Line) -> String {
+    let (arrow, end) = if line.edge == Some(Edge::Low) { ("↓", "lowest") } else { ("↑", "highest") };
+    format!("{} ({} is the {end} {arrow})", line.schedule, lr(line.base_lr))
+}
+
+/// Configs among which this line's was chosen.
+fn choices(results: &[RunResult], line: &Line) -> usize {
+    let own = results.iter().filter(|run| run.schedule == line.schedule && run.steps == line.steps);
+    own.map(|run| run.config_id.as_str()).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// Schedules that have runs, but none of this length.
+fn unequal_budgets(results: &[RunResult], budget: i64) -> Vec<String> {
+    let mut has: std::collections::BTreeMap<&str, bool> = std::collections::BTreeMap::new();
+    for run in results {
+        *has.entry(&run.schedule).or_default() |= run.steps == budget;
+    }
+    has.into_iter().filter(|(_, has)| !has).map(|(schedule, _)| schedule.to_owned()).collect()
+}
+
+/// A schedule that is told from the first as worse, and has the higher accuracy all the same.
+fn disagreement(ranking: &Ranking) -> Option<(String, String)> {
+    let first = ranking.lines.first()?;
+    let best = first.test_accuracy?;
+    let mut worse = ranking.lines.iter().filter(|line| line.tie_group.is_some_and(|group| group > 1));
+    let better = worse.find(|line| line.test_accuracy.is_some_and(|accuracy| accuracy > best))?;
+    Some((better.schedule.clone(), first.schedule.clone()))
+}
+
+/// Two neighbouring budgets whose orders agree little, and how much: below 0.6 an order has little in common with the
+/// other.
+fn unstable(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<(i64, i64, f64)> {
+    let orders: Vec<(i64, Vec<(String, f64)>)> =
+        ranking.budgets.iter().map(|&steps| (steps, means(results, steps, options))).collect();
+    let mut worst: Option<(i64, i64, f64)> = None;
+    for pair in orders.windows(2) {
+        let [(least, a), (most, b)] = pair else { continue };
+        let (left, right): (Vec<f64>, Vec<f64>) =
+            a.iter().filter_map(|(name, x)| Some((*x, b.iter().find(|(other, _)| other == name)?.1))).unzip();
+        if left.len() < 3 {
+            continue;
+        }
+        let Some(tau) = stats::kendall_tau(&left, &right) else { continue };
+        if tau < worst.map_or(0.6, |(.., tau)| tau) {
+            worst = Some((*least, *most, tau));
+        }
+    }
+    worst
+}
+
+/// Each schedule's mean at its best lr at one budget.
+pub fn means(results: &[RunResult], steps: i64, options: &Options) -> Vec<(String, f64)> {
+    let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });
+    let known = ranking.lines.iter().filter_map(|line| Some((line.schedule.clone(), line.mean?)));
+    known.collect()
+}

@@ -1,0 +1,193 @@
+//! Which seeds choose and which judge, and what a sweep has decided on its way. Plain values: what to decide follows from
+//! results, which this crate never sees.
+
+use schedule::fields::{Field, Fields};
+use schedule::problem::Problem;
+use schedule::tree::Value;
+
+/// The seeds of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seeds {
+    /// All choose each schedule's config, and all judge it.
+    All(Vec<u64>),
+    /// The first choose, the second judge what was chosen.
+    Split {
+        /// Seeds of the whole grid.
+        tune: Vec<u64>,
+        /// Seeds of the chosen configs; none of the others.
+        decide: Vec<u64>,
+    },
+    /// So many for each schedule, none of them another one's: for schedules that are the same, to see what chance does.
+    Each(u64),
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Choosing and judging.
+    All,
+    /// Choosing a config.
+    Tune,
+    /// Judging the chosen one.
+    Decide,
+}
+
+impl Purpose {
+    /// As the database has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::All => "all",
+            Purpose::Tune => "tune",
+            Purpose::Decide => "decide",
+        }
+    }
+}
+
+/// What a sweep has decided so far.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Decisions {
+    /// Base lrs beyond the grid.
+    pub added: Vec<AddedLr>,
+    /// The configs that go on to the deciding seeds.
+    pub chosen: Vec<Chosen>,
+}
+
+/// A base lr that was added to a schedule's grid, whose best lr was at its edge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddedLr {
+    /// The schedule.
+    pub schedule: String,
+    /// Length of the runs that it is for, in steps.
+    pub steps: u64,
+    /// The base lr.
+    pub base_lr: f64,
+}
+
+/// The config that was chosen for a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The schedule.
+    pub schedule: String,
+    /// Length of its runs in steps.
+    pub steps: u64,
+    /// The config.
+    pub config_id: String,
+    /// Its base lr.
+    pub base_lr: f64,
+}
+
+impl Seeds {
+    /// How many runs of each config choose.
+    pub fn choosing(&self) -> u64 {
+        match self {
+            Seeds::All(seeds) | Seeds::Split { tune: seeds, .. } => seeds.len() as u64,
+            Seeds::Each(n) => *n,
+        }
+    }
+
+    /// How many more runs of each chosen config judge it.
+    pub fn deciding(&self) -> u64 {
+        match self {
+            Seeds::Split { decide, .. } => decide.len() as u64,
+            Seeds::All(_) | Seeds::Each(_) => 0,
+        }
+    }
+
+    /// The seeds of the grid for the schedule at this place of the file, and what they are for.
+    pub(crate) fn of_grid(&self, schedule: usize) -> (Vec<u64>, Purpose) {
+        match self {
+            Seeds::All(seeds) => (seeds.clone(), Purpose::All),
+            Seeds::Split { tune, .. } => (tune.clone(), Purpose::Tune),
+            Seeds::Each(n) => {
+                let first = schedule as u64 * n;
+                ((first..first + n).collect(), Purpose::All)
+            }
+        }
+    }
+}
+
+/// `8` is the seeds 0 to 7; a list names them; `{tune: 2, decide: 8}` chooses on other seeds than it judges on.
+pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
+    if !matches!(field.tree.value, Value::Map(_)) {
+        return match list(field, 0) {
+            Ok(seeds) => Some(Seeds::All(seeds)),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+    }
+    let before = problems.len();
+    let mut fields = Fields::new(field.tree, &field.path, problems)?;
+    if let Some(each) = fields.optional("each") {
+        let count = list(&each, 0).map(|seeds| seeds.len() as u64);
+        let count = count.map_err(|problem| problems.push(problem)).ok();
+        if !matches!(each.tree.value, Value::Int(_)) {
+            problems.push(each.expected("a whole number of seeds for each schedule"));
+        }
+        fields.finish(problems);
+        return count.filter(|_| problems.len() == before).map(Seeds::Each);
+    }
+    let tune = fields.required("tune", problems).map(|field| (list(&field, 0), field.tree.place));
+    let decide = fields.required("decide", problems);
+    fields.finish(problems);
+    let (tune, decide) = (tune?, decide?);
+    let mut read = |seeds: Result<Vec<u64>, Problem>| seeds.map_err(|problem| problems.push(problem)).ok();
+    let tune = read(tune.0);
+    // Numbers count on from the tuning seeds: nothing is judged on a seed that chose.
+    let first = tune.iter().flatten().max().map_or(0, |most| most + 1);
+    let seeds = read(list(&decide, first));
+    let (tune, seeds) = (tune?, seeds?);
+    if let Some(seed) = seeds.iter().find(|seed| tune.contains(seed)) {
+        problems.push(
+            decide
+                .problem(format!("the seed {seed} is among the tuning seeds too"))
+                .with_hint("seeds that chose can't judge what they chose: name others, or write how many"),
+        );
+        return None;
+    }
+    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds })
+}
+
+/// A number of seeds from `first` on, or a list of them.
+fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Problem> {
+    const FORM: &str = "a whole number from 1 to 100000 (how many), a list of seeds as in [1, 2, 3], or {tune: 2, \
+                        decide: 8}";
+    match &field.tree.value {
+        Value::Int(n @ 1..=100_000) => Ok((first..first + n.unsigned_abs()).collect()),
+        Value::List(items) if !items.is_empty() => {
+            let mut seeds = Vec::with_capacity(items.len());
+            let mut seen = std::collections::HashSet::new();
+            for item in items {
+                let part = Field { tree: item, path: field.path.clone() };
+                let Value::Int(seed @ 0..) = item.value else {
+                    return Err(part.expected("a seed, a whole number of at least 0"));
+                };
+                if !seen.insert(seed) {
+                    return Err(part.problem(format!("the seed {seed} stands here twice")));
+                }
+                seeds.push(seed.unsigned_abs());
+            }
+            Ok(seeds)
+        }
+        _ => Err(field.expected(FORM)),
+    }
+}
+
+/// How often a grid whose best lr is at its edge is extended, unless the file says otherwise.
+const EXTENSIONS: u64 = 2;
+
+/// `false` is never, `true` up to as often as by default, a number so often.
+pub(crate) fn extend(field: &Field<'_>) -> Result<u64, Problem> {
+    match field.tree.value {
+        Value::Bool(false) => Ok(0),
+        Value::Bool(true) => Ok(EXTENSIONS),
+        Value::Int(n @ 0..=20) => Ok(n.unsigned_abs()),
+        _ => Err(field.expected("false, or how often a grid may be extended, a whole number from 0 to 20")),
+    }
+}
+
+/// What holds where the file says nothing.
+pub(crate) fn default_extend() -> u64 {
+    EXTENSIONS
+}
