@@ -13,4 +13,5 @@ mod same_bits;
 mod schedules;
 mod support;
 mod sweep;
+mod verdicts;
 mod zoo;

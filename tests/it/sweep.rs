@@ -15,6 +15,7 @@ model: {kind: mlp, hidden: [16]}
 optimizer: {kind: sgd, momentum: 0.9}
 budget: {epochs: 2}
 seeds: 2
+extend: false
 lr: {values: [0.01, 0.1]}
 schedules:
   constant: {kind: constant}

@@ -51,6 +51,8 @@ pub(crate) enum Verb {
     Check(Check),
     /// Rank the schedules of a sweep
     Rank(Rank),
+    /// Compare two schedules of a sweep
+    Compare(Compare),
     /// Show one trial
     Show(Show),
     /// Ask the database in SQL
@@ -155,6 +157,21 @@ pub(crate) struct Rank {
     /// What gets a row
     #[arg(long, value_enum, default_value_t = By::Schedule)]
     pub by: By,
+    #[command(flatten)]
+    pub how: RankBy,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// A schedule
+    pub a: String,
+    /// Another one
+    pub b: String,
+    /// Name or file of the sweep [default: the one that was run last]
+    #[arg(long, value_name = "NAME")]
+    pub sweep: Option<String>,
     #[command(flatten)]
     pub how: RankBy,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
 pub mod compare;
+pub mod duel;
 pub mod export;
 mod format;
 pub mod page;

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use stats::{Choice, choice_error, cross_fit, holm, joint_flips, summary};
 
 use crate::compare::{ALPHA, Pair, pair};
-use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, seeds};
+use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, matched, seeds};
 
 /// What schedules are judged by.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,8 @@ pub struct Ranking {
     pub budgets: Vec<i64>,
     /// How configs were chosen.
     pub protocol: Protocol,
+    /// Whether schedules have seeds in common, so that differences are between runs of one seed.
+    pub is_paired: bool,
     /// Tests against the first line.
     pub comparisons: usize,
     /// The lowest p-value that the number of seeds can give, where a test was possible.
@@ -205,6 +207,9 @@ fn protocol(results: &[RunResult]) -> Protocol {
 
 /// Ranks the schedules of one sweep. `results` are in the order of the sweep file, which breaks ties.
 pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
+    let matched = matched(results);
+    let is_paired = matched.is_none();
+    let results = matched.as_deref().unwrap_or(results);
     let budgets = budgets(results);
     let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
     let protocol = protocol(results);
@@ -218,7 +223,16 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let floors = lines.iter().filter_map(|line| line.versus.p_floor);
     let p_floor =
         floors.fold(None, |most: Option<f64>, floor| Some(most.map_or(floor, |most| most.max(floor))));
-    Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, comparisons, p_floor }
+    Ranking {
+        lines,
+        metric: options.metric.clone(),
+        budget,
+        budgets,
+        protocol,
+        is_paired,
+        comparisons,
+        p_floor,
+    }
 }
 
 /// A schedule at the config that is chosen for it.
@@ -414,4 +428,4 @@ impl Ranking {
 
 #[cfg(test)]
 #[path = "ranking_tests.rs"]
-mod tests;
+pub(crate) mod tests;

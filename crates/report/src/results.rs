@@ -115,6 +115,24 @@ impl Grid<'_> {
     }
 }
 
+/// Results of schedules that share no seed at all, as `seeds: {each: 8}` asks for, with the number of the seed within its
+/// schedule in place of the seed: the first of each are compared, the second, and so on. Else the results as they are.
+pub(crate) fn matched(results: &[RunResult]) -> Option<Vec<RunResult>> {
+    let mut own: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    for run in results {
+        own.entry(&run.schedule).or_default().insert(run.seed);
+    }
+    let all: BTreeSet<i64> = own.values().flatten().copied().collect();
+    let several = own.len() > 1 && own.values().map(BTreeSet::len).sum::<usize>() == all.len();
+    let place = |run: &RunResult| {
+        let seeds = own.get(run.schedule.as_str())?;
+        i64::try_from(seeds.range(..run.seed).count()).ok()
+    };
+    several.then(|| {
+        results.iter().map(|run| RunResult { seed: place(run).unwrap_or(run.seed), ..run.clone() }).collect()
+    })
+}
+
 /// The lengths of runs that a sweep asks for, shortest first.
 pub fn budgets(results: &[RunResult]) -> Vec<i64> {
     results.iter().map(|run| run.steps).collect::<BTreeSet<_>>().into_iter().collect()

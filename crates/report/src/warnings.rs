@@ -39,6 +39,8 @@ pub enum Kind {
     UnstableOverBudgets,
     /// Configs were chosen on the seeds that judge them.
     SameSeeds,
+    /// Each schedule has seeds of its own.
+    Unpaired,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Kind::MetricsDisagree => "metrics_disagree",
             Kind::UnstableOverBudgets => "unstable_over_budgets",
             Kind::SameSeeds => "same_seeds",
+            Kind::Unpaired => "unpaired",
         }
     }
 }
@@ -150,6 +153,13 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
         );
         let advice = "rank at the budget that you train with (--budget), don't extrapolate".to_owned();
         warn(Kind::UnstableOverBudgets, Vec::new(), text, advice);
+    }
+    if !ranking.is_paired {
+        let text =
+            "no two schedules share a seed: the first runs of both are compared, the second, and so on"
+                .to_owned();
+        let advice = "with the same seeds for all, differences have less noise".to_owned();
+        warn(Kind::Unpaired, Vec::new(), text, advice);
     }
     if ranking.protocol == Protocol::CrossFitted
         && lines.iter().any(|line| line.edge.is_some() || choices(results, line) > 1)

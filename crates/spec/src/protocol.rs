@@ -5,6 +5,8 @@ use schedule::fields::{Field, Fields};
 use schedule::problem::Problem;
 use schedule::tree::Value;
 
+use crate::axes::is_axis;
+
 /// The seeds of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seeds {
@@ -106,6 +108,9 @@ impl Seeds {
     }
 }
 
+const FORM: &str =
+    "a whole number from 1 to 100000 (how many), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
+
 /// `8` is the seeds 0 to 7; a list names them; `{tune: 2, decide: 8}` chooses on other seeds than it judges on.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
@@ -116,6 +121,10 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
                 None
             }
         };
+    }
+    if is_axis(field.tree) {
+        problems.push(field.expected(FORM).with_hint("seeds are no axis: write the list alone"));
+        return None;
     }
     let before = problems.len();
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
@@ -151,8 +160,6 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
 
 /// A number of seeds from `first` on, or a list of them.
 fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Problem> {
-    const FORM: &str = "a whole number from 1 to 100000 (how many), a list of seeds as in [1, 2, 3], or {tune: 2, \
-                        decide: 8}";
     match &field.tree.value {
         Value::Int(n @ 1..=100_000) => Ok((first..first + n.unsigned_abs()).collect()),
         Value::List(items) if !items.is_empty() => {

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod check;
+mod compare;
 mod completions;
 mod export;
 mod lr;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Plan(args) => plan::run(args, global),
         Verb::Check(args) => check::run(args, global),
         Verb::Rank(args) => rank::run(args, global),
+        Verb::Compare(args) => compare::run(args, global),
         Verb::Show(args) => show::run(args, global),
         Verb::Query(args) => query::run(args, global),
         Verb::Reproduce(args) => reproduce::run(args, global),

@@ -60,7 +60,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing
         "SELECT * FROM metrics ORDER BY trial_id, step",
         "SELECT * FROM curves ORDER BY trial_id, step",
         "SELECT * FROM trials",
-        "SELECT * FROM cells",
+        "SELECT sweep, position, schedule, base_lr, trial_id, repeats FROM cells",
         "SELECT * FROM checkpoints",
     ];
     let mut before = Vec::new();

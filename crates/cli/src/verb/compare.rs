@@ -1,0 +1,104 @@
+//! `sweep compare A B`: one verdict on two schedules, then what it rests on.
+
+use report::duel::{Duel, duel};
+use report::ranking::Options;
+use report::warnings::{Warning, warnings};
+use report::{Format, Rows};
+use schedule::problem::{listed, nearest};
+use serde_json::{Value, json};
+
+use crate::args::{Compare, Global};
+use crate::exit::{Failure, Outcome, print};
+use crate::stored::{Ranked, open, ranked, sweep, wait_for};
+use crate::verb::rank::words;
+
+pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
+    let (name, ranked) = wait_for(async {
+        let mut reader = open(global).await?;
+        let name = sweep(&mut reader, args.sweep.as_deref()).await?;
+        let ranked = ranked(&mut reader, &name, &args.how).await?;
+        Ok((name, ranked))
+    })?;
+    let (a, b) = (known(&args.a, &name, &ranked)?, known(&args.b, &name, &ranked)?);
+    if a == b {
+        return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));
+    }
+    let (metric, budget) = (ranked.ranking.metric.clone(), ranked.ranking.budget);
+    let options = Options { metric, budget: Some(budget), rope: args.how.rope };
+    let Some(found) = duel(&ranked.results, a, b, &options) else {
+        return Err(Failure::usage(format_args!("`{a}` and `{b}` have no runs of {budget} steps in common")));
+    };
+    let both: Vec<_> =
+        ranked.results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
+    let warnings = warnings(&found.ranking, &both, &options);
+    match Format::from(&args.format) {
+        Format::Table => {
+            let details: String = found.details().iter().map(|detail| format!("  {detail}\n")).collect();
+            let warned: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
+            let gap = if warned.is_empty() { "" } else { "\n" };
+            let seeds = found.by_seed().render(Format::Table);
+            let lrs = if found.by_lr.len() < 2 {
+                String::new()
+            } else {
+                format!("\n{}", found.lrs().render(Format::Table))
+            };
+            print(&format!("{}\n\n{details}\n{seeds}{lrs}{gap}{warned}", found.sentence))
+        }
+        Format::Csv => print(&found.by_seed().render(Format::Csv)),
+        Format::Json => print(&format!("{:#}\n", data(&found, &warnings))),
+    }
+}
+
+/// All of it, for programs.
+fn data(found: &Duel, warnings: &[Warning]) -> Value {
+    let json = |rows: Rows| serde_json::from_str(&rows.render(Format::Json)).unwrap_or(Value::Null);
+    let versus = found.ranking.lines.get(1).map(|line| &line.versus);
+    let [a, b] = &found.names;
+    json!({
+        "a": a,
+        "b": b,
+        "verdict": found.verdict,
+        "sentence": found.sentence,
+        "metric": found.ranking.metric.name,
+        "n": versus.map(|versus| versus.n),
+        "diff": found.diff,
+        "diff_low": found.interval.map(|(low, _)| low),
+        "diff_high": found.interval.map(|(_, high)| high),
+        "p": versus.and_then(|versus| versus.p),
+        "p_floor": versus.and_then(|versus| versus.p_floor),
+        "wins": found.wins,
+        "win_share_low": found.win_share.map(|(low, _)| low),
+        "win_share_high": found.win_share.map(|(_, high)| high),
+        "correlation": found.correlation,
+        "variance_ratio": found.variance_ratio,
+        "detectable": found.detectable,
+        "seeds_needed": found.seeds_needed,
+        "ranking": json(found.ranking.rows()),
+        "seeds": json(found.by_seed()),
+        "lrs": json(found.lrs()),
+        "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
+    })
+}
+
+/// A warning, for programs.
+pub(crate) fn warning(warning: &Warning) -> Value {
+    json!({
+        "kind": warning.kind.name(),
+        "schedules": warning.schedules,
+        "text": warning.text,
+        "advice": warning.advice,
+    })
+}
+
+/// A schedule of the sweep by its name.
+fn known<'a>(word: &str, sweep: &str, ranked: &'a Ranked) -> Result<&'a str, Failure> {
+    let names = || ranked.ranking.lines.iter().map(|line| line.schedule.as_str());
+    if let Some(name) = names().find(|name| *name == word) {
+        return Ok(name);
+    }
+    let hint = match nearest(word, names()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("known: {}", listed(names())),
+    };
+    Err(Failure::usage(format_args!("the sweep `{sweep}` has no schedule `{word}` ({hint})")))
+}

@@ -1,0 +1,273 @@
+//! Two schedules side by side: one verdict, and the details that it rests on. Judges by `compare`, as the ranking does.
+
+use stats::{detectable, pairs_needed, wilson};
+
+use crate::compare::ALPHA;
+use crate::format::{decimals, lr};
+use crate::ranking::{Line, Options, Ranking, Verdict, rank};
+use crate::ranking_rows::wins;
+use crate::results::{RunResult, RunState, budgets, grids};
+use crate::rows::Rows;
+
+/// What the data say of `a` beside `b`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Duel {
+    /// The two schedules.
+    pub names: [String; 2],
+    /// Their ranking among themselves.
+    pub ranking: Ranking,
+    /// `a` is better, worse, equivalent or undecided.
+    pub verdict: &'static str,
+    /// In words and numbers, one sentence.
+    pub sentence: String,
+    /// Mean of a minus mean of b, and its 95 % interval, as people know the metric.
+    pub diff: Option<f64>,
+    /// See `diff`.
+    pub interval: Option<(f64, f64)>,
+    /// Seeds on which a is better; equal ones count half.
+    pub wins: f64,
+    /// Seed, value of a, value of b, as judged; infinite where it diverged.
+    pub seeds: Vec<(i64, Option<f64>, Option<f64>)>,
+    /// Pearson's correlation of their values over seeds: what pairing removes.
+    pub correlation: Option<f64>,
+    /// How much smaller the variance of the difference is than that of unpaired runs.
+    pub variance_ratio: Option<f64>,
+    /// 95 % interval of the share of seeds on which a wins.
+    pub win_share: Option<(f64, f64)>,
+    /// The smallest true difference that so many seeds find in 80 of 100 cases.
+    pub detectable: Option<f64>,
+    /// Seeds that find a difference as large as the one seen in 80 of 100 cases.
+    pub seeds_needed: Option<usize>,
+    /// At each base lr that both have: mean of a, mean of b.
+    pub by_lr: Vec<(f64, f64, f64)>,
+}
+
+/// Most seeds that are worth naming.
+const MOST_SEEDS: usize = 10_000;
+
+/// Compares two schedules of one sweep by the runs that they have; `None` where one of them is not there.
+pub fn duel(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Duel> {
+    let both: Vec<RunResult> =
+        results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
+    let budget = options.budget.or(budgets(results).last().copied())?;
+    let ranking = rank(&both, &Options { budget: Some(budget), ..options.clone() });
+    let line = |name: &str| ranking.lines.iter().find(|line| line.schedule == name);
+    let (ours, theirs) = (line(a)?, line(b)?);
+    let a_is_first = ranking.lines.first().is_some_and(|line| line.schedule == a);
+    // The pair is stored with the one that ranks second.
+    let behind = if a_is_first { theirs } else { ours };
+    let versus = &behind.versus;
+    let verdict = match (behind.verdict, a_is_first) {
+        (Verdict::Worse, true) => "better",
+        (Verdict::Worse, false) => "worse",
+        (Verdict::Equivalent, _) => "equivalent",
+        _ => "undecided",
+    };
+    let sign = if a_is_first { -1.0 } else { 1.0 };
+    let shown = |x: f64| ranking.metric.shown(sign * x);
+    let interval = versus.interval.map(|(low, high)| {
+        let (low, high) = (shown(low), shown(high));
+        (low.min(high), low.max(high))
+    });
+    let wins = if a_is_first { versus.n as f64 - versus.wins } else { versus.wins };
+    let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
+    // The choice of configs adds to the error, and so to what it takes to find a difference.
+    let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
+    let detectable = noise.and_then(|sd| Some(detectable(versus.n, ALPHA, 0.8)? * sd));
+    let undecided = versus.p.is_none_or(|p| p >= ALPHA);
+    let seeds_needed = noise
+        .zip(versus.diff.filter(|_| undecided))
+        .and_then(|(sd, diff)| pairs_needed(diff / sd, ALPHA, 0.8, MOST_SEEDS));
+    let seeds = ours.runs.iter().zip(ours.judged.iter().zip(&theirs.judged));
+    let mut duel = Duel {
+        names: [a.to_owned(), b.to_owned()],
+        verdict,
+        sentence: String::new(),
+        diff: versus.diff.map(shown),
+        interval,
+        wins,
+        seeds: seeds.map(|((seed, _), (a, b))| (*seed, *a, *b)).collect(),
+        correlation,
+        variance_ratio,
+        win_share: wilson(wins, versus.n, 0.95),
+        detectable,
+        seeds_needed,
+        by_lr: by_lr(&both, a, b, budget),
+        ranking: ranking.clone(),
+    };
+    duel.sentence = duel.say(ours, theirs, behind);
+    Some(duel)
+}
+
+/// Correlation of two schedules over seeds, and the variance of their difference against that of unpaired runs.
+fn pairing(a: &Line, b: &Line, sd: Option<f64>) -> Option<(f64, f64)> {
+    let both: Vec<(f64, f64)> =
+        a.judged.iter().zip(&b.judged).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
+    let (left, right): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+    let (a, b, d) = (stats::summary(&left)?.sd?, stats::summary(&right)?.sd?, sd?);
+    let unpaired = a * a + b * b;
+    (a > 0.0 && b > 0.0 && unpaired.is_finite())
+        .then(|| (((unpaired - d * d) / (2.0 * a * b)).clamp(-1.0, 1.0), d * d / unpaired))
+}
+
+/// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant.
+fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<(f64, f64, f64)> {
+    let grids = grids(results, steps);
+    let best = |name: &str, lr: f64| {
+        let grid = grids.iter().find(|grid| grid.schedule == name)?;
+        let at_lr = grid.configs.iter().filter(|config| config.base_lr == lr);
+        let ended =
+            at_lr.filter(|config| config.runs.iter().all(|run| matches!(run.state, RunState::Done(_))));
+        let means = ended.filter_map(|config| {
+            stats::summary(&config.runs.iter().filter_map(|run| run.value()).collect::<Vec<_>>())
+        });
+        means.map(|summary| summary.mean).min_by(f64::total_cmp)
+    };
+    let lrs = grids.iter().find(|grid| grid.schedule == a).map(|grid| grid.lrs()).unwrap_or_default();
+    lrs.into_iter().filter_map(|lr| Some((lr, best(a, lr)?, best(b, lr)?))).collect()
+}
+
+impl Duel {
+    fn say(&self, ours: &Line, theirs: &Line, behind: &Line) -> String {
+        let [a, b] = &self.names;
+        let n = behind.versus.n;
+        let word = match self.verdict {
+            "better" => format!("{a} is better than {b}"),
+            "worse" => format!("{a} is worse than {b}"),
+            "equivalent" => format!("{a} and {b} are equivalent"),
+            _ if n == 0 => return format!("{a} and {b}: undecided, no seed has an ended run of both"),
+            _ => format!("{a} and {b}: undecided"),
+        };
+        let digits = decimals(behind.versus.sd);
+        let interval = self
+            .interval
+            .map(|(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"))
+            .unwrap_or_default();
+        let title = &self.ranking.metric.title;
+        let difference = self.diff.map(|diff| format!(", {title} {diff:+.digits$}{interval}"));
+        let p = match (behind.versus.p, behind.versus.p_floor) {
+            (Some(_), Some(floor)) if floor >= ALPHA => {
+                format!(", which cannot be significant with {n} seed{}", if n == 1 { "" } else { "s" })
+            }
+            (Some(p), _) => format!(", p = {p:.3}"),
+            _ => String::new(),
+        };
+        format!(
+            "{word}{}{p}; {a} wins {} seeds (lr {} against {})",
+            difference.unwrap_or_default(),
+            wins(self.wins, n),
+            lr(ours.base_lr),
+            lr(theirs.base_lr)
+        )
+    }
+
+    /// Seed by seed.
+    pub fn by_seed(&self) -> Rows {
+        let [a, b] = &self.names;
+        let mut rows = Rows::new(["seed", a, b, "difference"]);
+        let shown = |x: f64| self.ranking.metric.shown(x);
+        for (seed, ours, theirs) in &self.seeds {
+            let both = ours.zip(*theirs).filter(|(a, b)| a.is_finite() && b.is_finite());
+            let difference = both.map(|(a, b)| shown(a) - shown(b));
+            rows.rows.push(vec![
+                (*seed).into(),
+                ours.map(shown).into(),
+                theirs.map(shown).into(),
+                difference.into(),
+            ]);
+        }
+        rows
+    }
+
+    /// Whether another lr would change it: lr by lr, as far as both have it.
+    pub fn lrs(&self) -> Rows {
+        let [a, b] = &self.names;
+        let mut rows = Rows::new(["base_lr", a, b, "difference"]);
+        let shown = |x: f64| self.ranking.metric.shown(x);
+        let row = |(lr, a, b): &(f64, f64, f64)| {
+            vec![(*lr).into(), shown(*a).into(), shown(*b).into(), (shown(*a) - shown(*b)).into()]
+        };
+        rows.rows = self.by_lr.iter().map(row).collect();
+        rows
+    }
+
+    /// The details in words.
+    pub fn details(&self) -> Vec<String> {
+        let [a, b] = &self.names;
+        let mut details = Vec::new();
+        if let (Some(correlation), Some(ratio)) = (self.correlation, self.variance_ratio) {
+            details.push(format!(
+                "pairing: correlation over seeds {correlation:.2}, the difference has {ratio:.2} of the variance of unpaired runs"
+            ));
+        }
+        if let Some((low, high)) = self.win_share {
+            details.push(format!(
+                "{a} wins on {:.0} % to {:.0} % of seeds (95 % interval, Wilson)",
+                100.0 * low,
+                100.0 * high
+            ));
+        }
+        let digits = decimals(self.detectable.map(|x| x / 3.0));
+        if let Some(detectable) = self.detectable {
+            details.push(format!(
+                "a true difference of {detectable:.digits$} would be found in 80 of 100 sweeps like this"
+            ));
+        }
+        if let Some(seeds) = self.seeds_needed {
+            details.push(format!("one as large as that seen takes about {seeds} seeds to be found so often"));
+        }
+        let worse = self.by_lr.iter().filter(|(_, a, b)| a > b).count();
+        let better = self.by_lr.iter().filter(|(_, a, b)| a < b).count();
+        if self.by_lr.len() > 1 {
+            details.push(match (better, worse) {
+                (_, 0) => format!("at each lr that both have, {a} has the better mean"),
+                (0, _) => format!("at each lr that both have, {b} has the better mean"),
+                _ => format!(
+                    "another lr would change it: {a} has the better mean at {better} lrs, {b} at {worse}"
+                ),
+            });
+        }
+        details
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ranking::tests::run;
+
+    #[test]
+    fn a_verdict_is_the_same_from_both_sides() {
+        let noise = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
+        let mut results = Vec::new();
+        for (seed, noise) in (0..8).zip(noise) {
+            results.push(run("a", 0.1, seed, RunState::Done(1.0 + seed as f64)));
+            results.push(run("b", 0.1, seed, RunState::Done(1.5 + seed as f64 + noise)));
+        }
+        let options = Options::default();
+        let both = |a, b| duel(&results, a, b, &options).expect("both are there");
+        let (ab, ba) = (both("a", "b"), both("b", "a"));
+        assert_eq!((ab.verdict, ba.verdict), ("better", "worse"));
+        assert_eq!((ab.wins, ba.wins), (8.0, 0.0));
+        assert!(
+            (ab.diff.expect("eight") + 0.505).abs() < 1e-12
+                && (ba.diff.expect("eight") - 0.505).abs() < 1e-12
+        );
+        let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins 8/8 seeds (lr 0.1 against 0.1)";
+        assert_eq!(ab.sentence, expected);
+        assert!(ab.correlation.expect("eight") > 0.99 && ab.variance_ratio.expect("eight") < 0.01);
+        assert_eq!(duel(&results, "a", "c", &options), None);
+        let rope = Options { rope: Some(0.6), ..Options::default() };
+        assert_eq!(duel(&results, "a", "b", &rope).expect("both are there").verdict, "equivalent");
+    }
+
+    #[test]
+    fn too_few_seeds_are_said() {
+        let state = |name| RunState::Done(if name == "a" { 1.0 } else { 2.0 });
+        let seeds = (0..3).flat_map(|seed| ["a", "b"].map(|name| run(name, 0.1, seed, state(name))));
+        let results: Vec<RunResult> = seeds.collect();
+        let duel = duel(&results, "b", "a", &Options::default()).expect("both are there");
+        assert_eq!(duel.verdict, "undecided");
+        assert!(duel.sentence.contains("cannot be significant with 3 seeds"), "{}", duel.sentence);
+    }
+}

@@ -1,0 +1,213 @@
+//! What a sweep decides on its way, and what it says in the end: tuning and deciding seeds, grids that grow, ties,
+//! comparisons.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+const BASE: &str = "\
+name: v
+data: {dataset: digits, limit: 600, batch_size: 25}
+model: {kind: mlp, hidden: [12]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 40}
+evaluate: {every: 40}
+";
+
+fn sweep(rest: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("v.yaml", format!("{BASE}{rest}"));
+    sandbox
+}
+
+/// A slow schedule that can't win, and two that can.
+const DECIDED: &str = "\
+seeds: {tune: 2, decide: 7}
+lr: {values: [0.01, 0.03, 0.1]}
+schedules:
+  tiny: {kind: constant, value: 0.00001}
+  constant: {kind: constant}
+  cosine: {kind: cosine, to: {values: [0, 0.1x]}}
+";
+
+#[test]
+fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
+    let sandbox = sweep(DECIDED);
+    let output = sandbox.run(&["v.yaml"]).exits(0);
+    assert!(output.stderr.contains("chosen on 2 tuning seeds: tiny at lr"), "{}", output.stderr);
+    let tuned = sandbox.query(
+        "select schedule, config_id, avg(final_valid_loss) as loss from runs where purpose = 'tune' \
+         group by 1, 2 order by loss",
+    );
+    for name in ["tiny", "constant", "cosine"] {
+        let rows = tuned.as_array().expect("rows");
+        let best = rows.iter().find(|row| row["schedule"] == name).expect("it was tuned");
+        let chosen = sandbox.query(&format!(
+            "select config_id from promotions where kind = 'chosen' and schedule = '{name}'"
+        ));
+        assert_eq!(chosen, json!([{ "config_id": best["config_id"] }]), "{name}");
+        let decided = sandbox.query(&format!(
+            "select distinct config_id, count(*) as n, min(seed) as low, max(seed) as high from runs \
+             where purpose = 'decide' and schedule = '{name}' group by config_id"
+        ));
+        let expected = json!([{ "config_id": best["config_id"], "n": 7, "low": 2, "high": 8 }]);
+        assert_eq!(decided, expected, "{name}");
+    }
+    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let last = &ranking[2];
+    assert_eq!(
+        (&last["schedule"], &last["n"], &last["verdict"]),
+        (&json!("tiny"), &json!(7), &json!("worse"))
+    );
+    // Two comparisons of seven seeds: 2 times 2 / 2^7.
+    assert_eq!(
+        (&last["p"], &last["p_floor"], &last["wins"]),
+        (&json!(0.03125), &json!(0.015625), &json!(0.0))
+    );
+    let means = sandbox.query("select schedule, mean_valid_loss from ranking order by rank");
+    for (row, mean) in ranking.as_array().expect("rows").iter().zip(means.as_array().expect("rows")) {
+        assert_eq!(row["schedule"], mean["schedule"]);
+        let (a, b) =
+            (row["mean"].as_f64().expect("a mean"), mean["mean_valid_loss"].as_f64().expect("a mean"));
+        assert!((a - b).abs() < 1e-12, "{row} and {mean}");
+    }
+    let before = sandbox.query("select trial_id, finished_at from trials order by trial_id");
+    let again = sandbox.run(&["v.yaml"]).exits(0);
+    assert!(again.stderr.contains("nothing to train"), "{}", again.stderr);
+    assert_eq!(sandbox.query("select trial_id, finished_at from trials order by trial_id"), before);
+}
+
+#[test]
+fn a_sweep_that_is_killed_between_its_rounds_decides_the_same() {
+    let undisturbed = sweep(DECIDED);
+    undisturbed.run(&["v.yaml"]).exits(0);
+    let sandbox = sweep(DECIDED);
+    for wait in [60, 120, 180, 240, 300] {
+        let mut child = sandbox.start(&["v.yaml", "--checkpoint-every", "0"]);
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().expect("the child can be killed");
+        child.wait().expect("the child ends");
+    }
+    sandbox.run(&["v.yaml"]).exits(0);
+    for sql in [
+        "select * from promotions order by position",
+        "select trial_id, digest, weights_hash from trials order by trial_id",
+        "select position, schedule, trial_id, purpose from cells order by position",
+    ] {
+        assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{sql}");
+    }
+}
+
+#[test]
+fn a_grid_grows_at_its_edge_and_never_silently() {
+    let grid = "seeds: 2\nlr: {values: [0.001, 0.003]}\nschedules: {constant: {kind: constant}}\n";
+    let sandbox = sweep(grid);
+    let output = sandbox.run(&["v.yaml"]).exits(0);
+    let told = "constant: its best lr 0.003 is the highest of its grid; 0.009 is added (1 of at most 2";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
+    let lrs = sandbox.query("select distinct base_lr from runs order by 1");
+    let expected: Value = [0.001, 0.003, 0.009, 0.027].map(|lr| json!({ "base_lr": lr })).to_vec().into();
+    assert_eq!(lrs, expected);
+    let added = sandbox.query("select kind, base_lr from promotions order by position");
+    assert_eq!(
+        added,
+        json!([{"kind": "extended", "base_lr": 0.009}, {"kind": "extended", "base_lr": 0.027}])
+    );
+    // It may still stand at the edge: that is said.
+    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    assert_eq!(ranking[0]["edge"], "high");
+
+    let off = sweep(&format!("extend: false\n{grid}"));
+    let output = off.run(&["v.yaml"]).exits(0);
+    assert!(!output.stderr.contains("is added") && output.stdout.contains("EDGE"), "{}", output.stderr);
+    assert_eq!(off.query("select count(*) as n from trials"), json!([{ "n": 4 }]));
+}
+
+#[test]
+fn the_same_schedule_under_several_names_is_a_tie_and_is_not_merged() {
+    let sandbox = sweep(
+        "seeds: {each: 20}\nlr: 0.05\nschedules:\n  a: {kind: cosine, to: 0}\n  b: {kind: cosine, to: 0}\n  \
+         c: {kind: cosine, to: 0}\n",
+    );
+    let output = sandbox.run(&["v.yaml"]).exits(0);
+    assert!(!output.stderr.contains("warning"), "{}", output.stderr);
+    assert_eq!(
+        sandbox.query("select count(*) as n, count(distinct seed) as seeds from trials"),
+        json!([{ "n": 60, "seeds": 60 }])
+    );
+    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let groups: Vec<&Value> = ranking.as_array().expect("rows").iter().map(|row| &row["tie_group"]).collect();
+    assert_eq!(groups, [1, 1, 1]);
+    assert!(ranking[1]["p"].as_f64().is_some(), "{ranking}");
+}
+
+#[test]
+fn two_schedules_are_compared_from_either_side() {
+    let sandbox = sweep(&DECIDED.replace("decide: 7", "decide: [11, 12, 13, 14, 15, 16, 17]"));
+    sandbox.run(&["v.yaml", "--quiet"]).exits(0);
+    let ab = sandbox.run(&["compare", "cosine", "tiny", "--format", "json"]).exits(0).json();
+    let ba = sandbox.run(&["compare", "tiny", "cosine", "--format", "json"]).exits(0).json();
+    assert_eq!((&ab["verdict"], &ba["verdict"]), (&json!("better"), &json!("worse")));
+    assert_eq!(
+        (&ab["p"], &ab["n"], &ab["wins"], &ba["wins"]),
+        (&json!(2.0 / 128.0), &json!(7), &json!(7.0), &json!(0.0))
+    );
+    let number = |value: &Value| value.as_f64().expect("a number");
+    assert_eq!(number(&ab["diff"]), -number(&ba["diff"]));
+    assert!(number(&ab["diff_low"]) < number(&ab["diff"]) && number(&ab["diff"]) < number(&ab["diff_high"]));
+    let text = sandbox.run(&["compare", "cosine", "tiny"]).exits(0).stdout;
+    assert!(text.starts_with("cosine is better than tiny, valid loss -"), "{text}");
+    let wrong = sandbox.run(&["compare", "cosin", "tiny"]).exits(2);
+    assert!(wrong.stderr.contains("did you mean `cosine`?"), "{}", wrong.stderr);
+    sandbox.run(&["compare", "tiny", "tiny"]).exits(2);
+}
+
+#[test]
+fn metrics_rows_and_budgets_can_be_chosen() {
+    let sandbox = sweep(
+        "seeds: 3\nextend: false\nlr: {values: [0.01, 0.1]}\nschedules: {a: {kind: constant}, b: {kind: cosine, to: 0}}\n",
+    );
+    sandbox.write(
+        "v.yaml",
+        std::fs::read_to_string(sandbox.path("v.yaml"))
+            .expect("the file")
+            .replace("{steps: 40}", "{steps: {values: [20, 40]}}"),
+    );
+    sandbox.run(&["v.yaml", "--quiet"]).exits(0);
+    let rank = |args: &[&str]| {
+        sandbox.run(&[&["rank", "--format", "json", "--quiet"], args].concat()).exits(0).json()
+    };
+    assert!(rank(&[]).as_array().expect("rows").iter().all(|row| row["steps"] == 40));
+    assert!(rank(&["--budget", "20"]).as_array().expect("rows").iter().all(|row| row["steps"] == 20));
+    let output = sandbox.run(&["rank", "--budget", "30"]).exits(2);
+    assert!(output.stderr.contains("its budgets: 20, 40"), "{}", output.stderr);
+    let accuracy = rank(&["--metric", "accuracy"]);
+    assert_eq!(accuracy[0]["mean"], accuracy[0]["test_accuracy"]);
+    let tail = rank(&["--metric", "tail:5"]);
+    let config = tail[0]["config_id"].as_str().expect("an id");
+    let by_hand = sandbox.query(&format!(
+        "select avg(loss) as mean from (select avg(train_loss) as loss from metrics join trials using (trial_id) \
+         where config_id = '{config}' and step >= 35 group by trial_id)"
+    ));
+    let (a, b) = (tail[0]["mean"].as_f64().expect("a mean"), by_hand[0]["mean"].as_f64().expect("a mean"));
+    assert!((a - b).abs() < 1e-12, "{a} and {b}");
+    assert_eq!(rank(&["--by", "config"]).as_array().map(Vec::len), Some(4));
+    assert_eq!(rank(&["--by", "trial"]).as_array().map(Vec::len), Some(12));
+    sandbox.run(&["rank", "--metric", "tail:0"]).exits(2);
+    sandbox.run(&["rank", "--rope", "-1"]).exits(2);
+}
+
+#[test]
+fn little_and_nothing_are_ranked_too() {
+    let one = sweep("seeds: 1\nlr: 0.05\nschedules: {only: {kind: constant}}\n");
+    one.run(&["v.yaml"]).exits(0);
+    let lost = sweep("seeds: 2\nlr: 1e9\nschedules: {a: {kind: constant}, b: {kind: linear, to: 0}}\n");
+    let output = lost.run(&["v.yaml"]).exits(0);
+    assert!(output.stdout.contains("diverged"), "{}", output.stdout);
+    lost.run(&["compare", "a", "b"]).exits(0);
+    let two = sweep("seeds: 3\nlr: 0.05\nschedules: {a: {kind: constant}, b: {kind: linear, to: 0}}\n");
+    let output = two.run(&["v.yaml"]).exits(0);
+    assert!(output.stdout.contains("cannot be significant with 3 seeds"), "{}", output.stdout);
+}
