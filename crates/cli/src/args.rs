@@ -53,6 +53,8 @@ pub(crate) enum Verb {
     Rank(Rank),
     /// Compare two schedules of a sweep
     Compare(Compare),
+    /// Write a sweep's report: verdict, ranking, curves, warnings, as one page
+    Report(Report),
     /// Show one trial
     Show(Show),
     /// Ask the database in SQL
@@ -176,6 +178,29 @@ pub(crate) struct Compare {
     pub how: RankBy,
     #[command(flatten)]
     pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// Where to write it: a name ending in .html or .md [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Form of the page [default: what the file's name says, else html]
+    #[arg(long, value_enum)]
+    pub format: Option<Page>,
+    #[command(flatten)]
+    pub how: RankBy,
+}
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Page {
+    /// One file that opens offline
+    Html,
+    /// GitHub-flavoured Markdown
+    Md,
 }
 
 /// What a row of the ranking is.

@@ -1,9 +1,13 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
 pub mod compare;
+pub mod compose;
+pub mod document;
 pub mod duel;
 pub mod export;
 mod format;
+mod html;
+mod markdown;
 pub mod page;
 pub mod plot;
 pub mod promote;
@@ -15,6 +19,8 @@ pub mod warnings;
 pub mod wrap;
 
 pub use format::{accuracy, decimals, lr};
+pub use html::html;
+pub use markdown::markdown;
 pub use ranking::{Line, Ranking, rank};
 pub use ranking_rows::by_config;
 pub use rows::{Cell, Format, Rows};

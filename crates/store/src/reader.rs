@@ -102,6 +102,32 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
+    /// The sweep file, as it was run last; empty where there is no such sweep.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn file_text(&mut self, sweep: &str) -> Result<String, StoreError> {
+        let sql = "SELECT file_text FROM sweeps WHERE sweep = ?";
+        let found = sqlx::query_scalar(sql).bind(sweep).fetch_optional(&mut self.connection).await;
+        found.map(Option::unwrap_or_default).map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// Where the trials of a sweep were trained, and how many of them there.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn environments(&mut self, sweep: &str) -> Result<Vec<(Environment, i64)>, StoreError> {
+        let sql = "
+            SELECT e.*, count(*) AS trials FROM trials AS t JOIN environments AS e USING (environment_id)
+            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?)
+            GROUP BY e.environment_id ORDER BY e.environment_id";
+        let found = sqlx::query(sql).bind(sweep).fetch_all(&mut self.connection).await;
+        let rows = found.and_then(|rows| {
+            rows.iter().map(|row| Ok((Environment::from_row(row)?, row.try_get("trials")?))).collect()
+        });
+        rows.map_err(|error| StoreError::at(&self.path, error))
+    }
+
     /// The lrs that a sweep added to its grids: schedule, steps of the runs, base lr.
     ///
     /// # Errors

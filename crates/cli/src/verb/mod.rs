@@ -9,6 +9,7 @@ mod plan;
 mod plot;
 mod query;
 mod rank;
+mod report;
 mod reproduce;
 mod run;
 mod schedules;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Check(args) => check::run(args, global),
         Verb::Rank(args) => rank::run(args, global),
         Verb::Compare(args) => compare::run(args, global),
+        Verb::Report(args) => report::run(args, global),
         Verb::Show(args) => show::run(args, global),
         Verb::Query(args) => query::run(args, global),
         Verb::Reproduce(args) => reproduce::run(args, global),

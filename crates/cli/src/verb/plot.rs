@@ -289,7 +289,7 @@ fn label(name: &str, chosen: &[(String, Tree)], number: &dyn Fn(f64) -> String) 
 }
 
 /// Writes beside the name and then renames: no one ever sees half a picture.
-fn write(path: &Path, bytes: &[u8]) -> Outcome {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Outcome {
     let failed =
         |error: std::io::Error| Failure::failed(format_args!("can't write {}: {error}", path.display()));
     if path.is_dir() {

@@ -6,12 +6,12 @@ pub mod bowl;
 mod example;
 mod font;
 mod layout;
-mod palette;
+pub(crate) mod palette;
 mod png;
 mod sample;
 mod svg;
 mod terminal;
-mod ticks;
+pub(crate) mod ticks;
 
 pub use example::{RUN, RUN_WORDS, example};
 pub use palette::STYLES;

@@ -2,7 +2,7 @@
 //! 2008; without the yellow, which is too light on white), and dashes for when there are more curves.
 
 /// A colour, red, green, blue.
-pub(super) type Colour = [u8; 3];
+pub(crate) type Colour = [u8; 3];
 
 pub(super) const INK: Colour = [0x22, 0x22, 0x22];
 pub(super) const FAINT: Colour = [0x59, 0x59, 0x59];
@@ -26,7 +26,7 @@ const DASHES: [&[f32]; 4] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0
 pub const STYLES: usize = COLOURS.len() * DASHES.len();
 
 /// Colour and dash of curve `i`.
-pub(super) fn style(i: usize) -> (Colour, &'static [f32]) {
+pub(crate) fn style(i: usize) -> (Colour, &'static [f32]) {
     let colour = COLOURS.get(i % COLOURS.len()).copied().unwrap_or(INK);
     (colour, DASHES.get(i / COLOURS.len() % DASHES.len()).copied().unwrap_or(&[]))
 }

@@ -1,7 +1,7 @@
 //! Where an axis has its marks, and what is written beside them.
 
 /// A mark: its value and its text.
-pub(super) type Tick = (f64, String);
+pub(crate) type Tick = (f64, String);
 
 /// Marks at round values from 0 to `most`, about `number` of them, beginning with 0.
 pub(super) fn linear(most: f64, number: usize) -> Vec<Tick> {
@@ -47,7 +47,7 @@ fn unit(most: f64) -> (f64, &'static str) {
 
 /// Marks at powers of ten within a range of decades; where there are few of those, at 2 and 5 times them
 /// as well.
-pub(super) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
+pub(crate) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let decades = usize::try_from(last - first).unwrap_or(1).max(1);
     let factors: &[f64] = if 3 * decades <= number + 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -63,7 +63,7 @@ pub(super) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
 }
 
 /// 1, 2 or 5 times a power of ten, no smaller than `step`.
-fn round_step(step: f64) -> f64 {
+pub(crate) fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor()).max(f64::MIN_POSITIVE);
     let times = [1.0, 2.0, 5.0].into_iter().find(|times| times * power >= step * (1.0 - 1e-9));
     times.unwrap_or(10.0) * power

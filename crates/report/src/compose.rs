@@ -1,0 +1,262 @@
+//! From a ranking and the steps of its runs to a [`Document`]: the verdict in a sentence, curves with bands, lr
+//! sensitivity, budgets. Pure: the same rows give the same document.
+
+use crate::compare::ALPHA;
+use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
+use crate::format::{decimals, lr};
+use crate::ranking::{Line, Options, Protocol, Ranking, Verdict};
+use crate::results::{RunResult, RunState, grids};
+use crate::warnings::{Warning, means};
+
+/// A step of a run, as a report needs it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The update, from 0.
+    pub step: u64,
+    /// The lr it used.
+    pub lr: f64,
+    /// Loss of its batch.
+    pub train_loss: f64,
+    /// Validation loss after it, where it was taken.
+    pub valid_loss: Option<f64>,
+}
+
+/// What a report is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Material {
+    /// The sweep's name.
+    pub sweep: String,
+    /// The sweep file.
+    pub file_text: String,
+    /// Program and version.
+    pub generated_by: String,
+    /// Commands, and what they do.
+    pub reproduce: Vec<(String, String)>,
+    /// Where it was trained.
+    pub environment: Vec<(String, String)>,
+    /// Path and value of each axis, by config.
+    pub axes: std::collections::BTreeMap<String, Vec<(String, String)>>,
+    /// The runs that judge each schedule, step by step, in the order of the ranking.
+    pub runs: Vec<(String, Vec<Vec<Step>>)>,
+}
+
+/// The document of a ranking.
+pub fn compose(
+    ranking: &Ranking,
+    results: &[RunResult],
+    options: &Options,
+    warnings: &[Warning],
+    material: Material,
+) -> Document {
+    let validated = material.runs.iter().all(|(_, runs)| {
+        runs.iter().all(|run| run.iter().filter(|step| step.valid_loss.is_some()).count() >= 3)
+    });
+    let curves = material.runs.iter().map(|(schedule, runs)| curve(schedule, runs, validated));
+    let question = material.file_text.lines().next().and_then(|line| line.strip_prefix('#'));
+    Document {
+        question: question.unwrap_or_default().trim().to_owned(),
+        verdict: verdict(ranking),
+        method: method(ranking),
+        warnings: warnings.iter().map(warning).collect(),
+        ranking: ranking.lines.iter().map(|line| ranked(ranking, line, &material)).collect(),
+        curves: curves.filter(|curve| !curve.steps.is_empty()).collect(),
+        sensitivity: sensitivity(ranking, results),
+        budgets: if ranking.budgets.len() > 1 { budgets(ranking, results, options) } else { Vec::new() },
+        metric: ranking.metric.title.clone(),
+        curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
+        lower_is_better: !ranking.metric.higher_is_better,
+        alpha: ALPHA,
+        sweep: material.sweep,
+        generated_by: material.generated_by,
+        file_text: material.file_text,
+        reproduce: material.reproduce,
+        environment: material.environment,
+    }
+}
+
+/// The answer in a sentence, and no more than the data say.
+fn verdict(ranking: &Ranking) -> String {
+    let leaders: Vec<&Line> = ranking.leaders().collect();
+    let (Some(first), others) =
+        (ranking.lines.first().filter(|line| line.has_results()), ranking.lines.len())
+    else {
+        return "No run has ended yet: there is nothing to rank.".to_owned();
+    };
+    let name = &first.schedule;
+    if ranking.protocol == Protocol::Tuning {
+        return format!(
+            "Nothing is decided yet: {name} leads among the tuning runs, and no deciding run has ended."
+        );
+    }
+    if others == 1 {
+        return format!("{name} is the only schedule of this sweep: there is nothing to compare it with.");
+    }
+    let digits = decimals(first.sd);
+    let mean =
+        first.mean.map(|mean| format!(" ({} {:.digits$})", ranking.metric.title, ranking.metric.shown(mean)));
+    let at = format!("{name} at lr {}{}", lr(first.base_lr), mean.unwrap_or_default());
+    let beaten = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse).count();
+    let tied: Vec<&str> = leaders.iter().skip(1).map(|line| line.schedule.as_str()).collect();
+    match (tied.len(), beaten) {
+        (0, beaten) => format!("{at} is better than all {beaten} others, beyond what chance explains."),
+        (_, 0) if !ranking.can_decide() => {
+            format!(
+                "{at} has the best mean, and with so few seeds nothing can be told: all {others} schedules are tied."
+            )
+        }
+        (_, 0) => {
+            format!("{at} has the best mean, but no schedule can be told from it: all {others} are tied.")
+        }
+        (tied_count, beaten) => format!(
+            "{at} leads; {} can't be told from it, and {beaten} are worse beyond what chance explains.",
+            if tied_count <= 3 { tied.join(", ") } else { format!("{tied_count} others") }
+        ),
+    }
+}
+
+fn method(ranking: &Ranking) -> Vec<String> {
+    let chosen = match ranking.protocol {
+        Protocol::CrossFitted => {
+            "Each schedule stands at its best config; differences are cross-fitted: half of the seeds chooses the config, the \
+             other half judges it, over all halvings."
+        }
+        Protocol::Decided => {
+            "Each schedule's config was chosen on tuning seeds, and is judged on fresh ones."
+        }
+        Protocol::Tuning => "These are tuning runs: they choose configs and judge nothing.",
+    };
+    vec![
+        chosen.to_owned(),
+        format!(
+            "Differences are paired over seeds. p is the exact sign-flip test with Holm's correction; schedules with p of at \
+             least {ALPHA} against the first share its place. Intervals are Student's t, 95 %, each by itself."
+        ),
+        "Diverged runs count as infinitely bad.".to_owned(),
+    ]
+}
+
+fn warning(warning: &Warning) -> DocumentWarning {
+    DocumentWarning {
+        kind: warning.kind.name().to_owned(),
+        text: warning.text.clone(),
+        advice: warning.advice.clone(),
+        schedules: warning.schedules.clone(),
+    }
+}
+
+fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule {
+    let shown = |x: f64| ranking.metric.shown(x);
+    RankedSchedule {
+        schedule: line.schedule.clone(),
+        config_id: line.config_id.clone(),
+        config: material.axes.get(&line.config_id).cloned().unwrap_or_default(),
+        base_lr: line.base_lr,
+        edge: line.edge,
+        n: line.n,
+        asked: line.asked(),
+        mean: line.mean.map(shown),
+        sd: line.sd,
+        diff: line.versus.diff.map(shown),
+        interval: ranking.interval(line),
+        p: line.versus.p,
+        p_floor: line.versus.p_floor,
+        verdict: line.verdict.name().to_owned(),
+        wins: (line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),
+        diverged: line.diverged,
+        accuracy: line.test_accuracy,
+        steps: line.steps,
+        tie_group: line.tie_group.unwrap_or(0),
+        seeds: line.runs.iter().map(|(seed, x)| (*seed, x.filter(|x| x.is_finite()).map(shown))).collect(),
+    }
+}
+
+/// Points of a curve: more than a screen shows help nobody.
+const POINTS: usize = 80;
+
+/// Mean over seeds, with a band of one standard deviation. Training losses are averaged over stretches of steps, as each
+/// is that of one batch.
+fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
+    let Some(first) = runs.iter().max_by_key(|run| run.len()).filter(|run| !run.is_empty()) else {
+        return Curve::default();
+    };
+    let all = first.len();
+    let every = all.div_ceil(POINTS);
+    let taken: Vec<u64> = if validated {
+        let at: Vec<u64> =
+            first.iter().filter(|step| step.valid_loss.is_some()).map(|step| step.step + 1).collect();
+        let every = at.len().div_ceil(POINTS).max(1);
+        at.iter().rev().step_by(every).rev().copied().collect()
+    } else {
+        (1..=all.div_ceil(every)).map(|i| (i * every).min(all) as u64).collect()
+    };
+    let mut curve = Curve { schedule: schedule.to_owned(), ..Curve::default() };
+    for end in taken {
+        let values: Vec<f64> = runs
+            .iter()
+            .filter_map(|run| {
+                if validated {
+                    let at = usize::try_from(end).ok()?.checked_sub(1)?;
+                    return run.get(at)?.valid_loss;
+                }
+                let end = usize::try_from(end).ok()?.min(run.len());
+                let part = run.get(end.saturating_sub(every)..end)?;
+                stats::summary(&part.iter().map(|step| step.train_loss).collect::<Vec<_>>()).map(|s| s.mean)
+            })
+            .filter(|x| x.is_finite())
+            .collect();
+        let Some(summary) = stats::summary(&values) else { continue };
+        let sd = summary.sd.unwrap_or(0.0);
+        curve.steps.push(end);
+        curve.mean.push(summary.mean);
+        curve.low.push(summary.mean - sd);
+        curve.high.push(summary.mean + sd);
+    }
+    let every = all.div_ceil(4 * POINTS).max(1);
+    for step in first.iter().step_by(every).chain(first.last()) {
+        curve.lr_steps.push(step.step);
+        curve.lr.push(step.lr);
+    }
+    curve
+}
+
+/// Means over each schedule's lr grid, by all runs, each lr at its best variant.
+fn sensitivity(ranking: &Ranking, results: &[RunResult]) -> Vec<Sensitivity> {
+    let grids = grids(results, ranking.budget);
+    let of = |line: &Line| {
+        let grid = grids.iter().find(|grid| grid.schedule == line.schedule)?;
+        let points = grid.lrs().into_iter().map(|lr| {
+            let at: Vec<_> = grid.configs.iter().filter(|config| config.base_lr == lr).collect();
+            let runs = || at.iter().flat_map(|config| &config.runs);
+            let diverged = runs().filter(|run| run.state == RunState::Diverged).count();
+            let means = at.iter().filter_map(|config| {
+                let values: Vec<f64> = config.runs.iter().filter_map(|run| run.value()).collect();
+                stats::summary(&values).map(|s| s.mean).filter(|mean| mean.is_finite())
+            });
+            let mean = means.min_by(f64::total_cmp).map(|mean| ranking.metric.shown(mean));
+            (lr, mean, diverged)
+        });
+        Some(Sensitivity {
+            schedule: line.schedule.clone(),
+            points: points.collect(),
+            chosen: line.base_lr,
+            edge: line.edge,
+        })
+    };
+    ranking.lines.iter().filter(|line| line.has_results()).filter_map(of).collect()
+}
+
+fn budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<BudgetLine> {
+    let all: Vec<(i64, Vec<(String, f64)>)> =
+        ranking.budgets.iter().map(|steps| (*steps, means(results, *steps, options))).collect();
+    let of = |line: &Line| BudgetLine {
+        schedule: line.schedule.clone(),
+        points: all
+            .iter()
+            .filter_map(|(steps, means)| {
+                let (_, mean) = means.iter().find(|(name, _)| *name == line.schedule)?;
+                Some((*steps, ranking.metric.shown(*mean)))
+            })
+            .collect(),
+    };
+    ranking.lines.iter().map(of).collect()
+}

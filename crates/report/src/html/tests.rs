@@ -1,0 +1,118 @@
+//! A page must be whole, hold what the document holds, and let no text out of its place.
+
+use super::*;
+use crate::document::{BudgetLine, Curve, DocumentWarning, RankedSchedule};
+
+const HOSTILE: &str = "</script><script>alert('1')</script>&\"\u{202e}";
+
+/// Made-up results of so many schedules.
+fn document(schedules: usize) -> Document {
+    let name = |i: usize| if i == 1 { HOSTILE.to_owned() } else { format!("schedule {i}") };
+    let ranked = |i: usize| RankedSchedule {
+        schedule: name(i),
+        config_id: format!("{i:012x}"),
+        base_lr: 0.1,
+        n: 8,
+        asked: 8,
+        mean: Some(0.1 + i as f64 / 100.0),
+        sd: Some(0.01),
+        diff: (i > 0).then_some(i as f64 / 100.0),
+        interval: (i > 0).then_some((i as f64 / 100.0 - 0.02, i as f64 / 100.0 + 0.02)),
+        p: (i > 0).then_some(1.0 / (1 + i) as f64),
+        p_floor: (i > 0).then_some(1.0 / 128.0),
+        verdict: if i == 0 { "first" } else { "undecided" }.to_owned(),
+        wins: (i > 0).then_some((1.0, 8)),
+        tie_group: 1 + i / 3,
+        steps: 100,
+        ..RankedSchedule::default()
+    };
+    let curve = |i: usize| Curve {
+        schedule: name(i),
+        steps: vec![10, 50, 100],
+        mean: vec![1.0, 0.5, 0.2 + i as f64],
+        low: vec![0.9, 0.4, 0.1],
+        high: vec![1.1, 0.6, f64::INFINITY],
+        lr_steps: vec![0, 50, 99],
+        lr: vec![0.1, 0.05, 0.0],
+    };
+    let sensitivity = |i: usize| Sensitivity {
+        schedule: name(i),
+        points: vec![(0.01, Some(0.3), 0), (0.1, Some(0.2), 1), (1.0, None, 8)],
+        chosen: 0.1,
+        edge: None,
+    };
+    Document {
+        sweep: HOSTILE.to_owned(),
+        question: HOSTILE.to_owned(),
+        verdict: HOSTILE.to_owned(),
+        file_text: HOSTILE.to_owned(),
+        metric: "valid loss".to_owned(),
+        curve_metric: "validation loss".to_owned(),
+        lower_is_better: true,
+        alpha: 0.05,
+        warnings: vec![DocumentWarning { text: HOSTILE.to_owned(), ..DocumentWarning::default() }],
+        ranking: (0..schedules).map(ranked).collect(),
+        curves: (0..schedules).map(curve).collect(),
+        sensitivity: (0..schedules).map(sensitivity).collect(),
+        budgets: vec![BudgetLine { schedule: name(0), points: vec![(50, 0.4), (100, 0.2)] }],
+        ..Document::default()
+    }
+}
+
+/// The pictures of a page.
+fn pictures(page: &str) -> Vec<&str> {
+    page.split("<svg").skip(1).filter_map(|rest| Some(&rest[..rest.find("</svg>")?])).collect()
+}
+
+#[test]
+fn no_text_leaves_its_place() {
+    let page = html(&document(3));
+    assert_eq!(page.matches("<script").count(), 2, "the data and our own");
+    assert_eq!(page.matches("</script>").count(), 2);
+    assert!(!page.contains("<script>alert") && !page.contains('\u{202e}'));
+    assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)"));
+    let start = page.find("id=\"data\">").expect("data") + "id=\"data\">".len();
+    let end = start + page[start..].find("</script>").expect("its end");
+    let data: serde_json::Value = serde_json::from_str(&page[start..end]).expect("JSON");
+    assert_eq!(data["ranking"][1]["schedule"], HOSTILE);
+}
+
+#[test]
+fn every_picture_is_well_formed_and_finite() {
+    for schedules in [1, 3, 60] {
+        let page = html(&document(schedules));
+        for picture in pictures(&page) {
+            let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"{picture}</svg>");
+            roxmltree::Document::parse(&picture).expect("well-formed XML");
+            assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
+        }
+        let lines = page.matches("<path class=\"line").count();
+        // In the legend, of losses, of lrs, of the sensitivity, and one of budgets.
+        assert_eq!(lines, 4 * schedules + 1);
+    }
+}
+
+#[test]
+fn the_same_document_gives_the_same_bytes_and_little_gives_a_page_too() {
+    assert_eq!(html(&document(5)), html(&document(5)));
+    let empty = html(&Document::default());
+    assert!(empty.contains("<main") && !empty.contains("id=\"plot-curves\""));
+    let lost = Document {
+        ranking: vec![RankedSchedule {
+            schedule: "a".into(),
+            diverged: 3,
+            asked: 3,
+            tie_group: 1,
+            ..RankedSchedule::default()
+        }],
+        ..Document::default()
+    };
+    assert!(html(&lost).contains("3/3") && crate::markdown(&lost).contains("3/3"));
+}
+
+#[test]
+fn markdown_escapes_what_it_would_take_for_its_own() {
+    let page = crate::markdown(&document(2));
+    assert!(!page.contains("<script>alert") || page.contains("\\<script\\>"), "{page}");
+    assert!(page.lines().filter(|line| line.starts_with("| ")).count() == 3, "{page}");
+}
