@@ -9,6 +9,7 @@ mod layers;
 mod libraries_page;
 mod lr;
 mod plot;
+mod report;
 mod same_bits;
 mod schedules;
 mod support;

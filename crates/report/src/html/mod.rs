@@ -131,7 +131,7 @@ fn pairs(pairs: &[(String, String)]) -> String {
 fn table(caption: &str, head: &[&str], rows: &str) -> String {
     let head: String = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table>\n<caption>{0}</caption>\n<thead><tr>{head}</tr>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table>\n<caption><span>{0}</span></caption>\n<thead><tr>{head}</tr>\
          </thead>\n{rows}</table></div>\n",
         escape(caption)
     )
@@ -282,15 +282,22 @@ fn curves(document: &Document) -> String {
         return String::new();
     };
     let x = Axis::exactly(0.0, *last as f64, (LEFT, RIGHT));
-    let rates = curves.iter().flat_map(|(_, curve)| curve.lr.iter().copied());
-    let (Some(y), Some(rate)) =
-        (Axis::over(means, true, (330.0, 10.0)), Axis::over(rates.chain([0.0]), false, (480.0, 362.0)))
-    else {
+    // A rate that is far above the others for a few steps would flatten all of them.
+    let mut rates: Vec<f64> =
+        curves.iter().flat_map(|(_, curve)| curve.lr.iter().copied()).filter(|lr| lr.is_finite()).collect();
+    rates.sort_by(f64::total_cmp);
+    let (usual, highest) = (rates.get(rates.len() * 97 / 100), rates.last().copied().unwrap_or(0.0));
+    let is_cut = usual.is_some_and(|usual| *usual > 0.0 && highest > 2.5 * usual);
+    let most = usual.filter(|_| is_cut).map_or(highest, |usual| 2.0 * usual);
+    let (Some(y), Some(rate)) = (
+        Axis::over(means, true, (330.0, 10.0)),
+        Axis::over([0.0, 1.05 * most].into_iter(), false, (480.0, 362.0)),
+    ) else {
         return String::new();
     };
     let mut chart = Chart::new(528.0);
-    chart.y(&y, 6, &document.curve_metric);
-    chart.y(&rate, 3, "lr");
+    chart.y(&y, 9, &document.curve_metric);
+    chart.y(&rate, 4, if is_cut { "lr (cut)" } else { "lr" });
     chart.x(&x, (10.0, 480.0), "step");
     for (i, curve) in curves.iter().rev() {
         let steps: Vec<f64> = curve.steps.iter().map(|step| *step as f64).collect();
@@ -345,7 +352,7 @@ fn sensitivity(document: &Document) -> String {
         return String::new();
     };
     let mut chart = Chart::new(378.0);
-    chart.y(&y, 6, &document.metric);
+    chart.y(&y, 9, &document.metric);
     chart.x(&x, (10.0, 330.0), "base lr");
     let mut rows = String::new();
     for (i, own) in all.iter().rev() {
@@ -404,7 +411,7 @@ fn budgets(document: &Document) -> String {
         return String::new();
     };
     let mut chart = Chart::new(378.0);
-    chart.y(&y, 6, &document.metric);
+    chart.y(&y, 9, &document.metric);
     chart.x(&x, (10.0, 330.0), "length of the run in steps");
     let mut rows = String::new();
     for own in document.budgets.iter().rev() {

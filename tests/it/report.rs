@@ -1,0 +1,110 @@
+//! The report as a reader sees it: Markdown, HTML, and the page in a real browser.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+const FILE: &str = "\
+# Which one?
+name: \"<script>alert(1)</script>\"
+data: {dataset: digits, limit: 600, batch_size: 25}
+model: {kind: mlp, hidden: [12]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: {values: [20, 40]}}
+evaluate: {every: 5}
+seeds: 4
+extend: false
+lr: {values: [0.01, 0.1]}
+schedules:
+  \"<b>constant\": {kind: constant}
+  cosine: {kind: cosine, to: {values: [0, 0.1x]}}
+  lost: {kind: constant, value: 1e9}
+";
+
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("v.yaml", FILE);
+    sandbox.run(&["v.yaml", "--quiet"]).exits(0);
+    sandbox
+}
+
+/// The text of the element with this id.
+fn element<'a>(page: &'a str, id: &str) -> &'a str {
+    let start = page.find(&format!("id=\"{id}\">")).expect(id) + id.len() + 6;
+    let end = page[start..].find('<').expect("an end");
+    &page[start..start + end]
+}
+
+#[test]
+fn the_same_data_give_the_same_report_in_each_form() {
+    let sandbox = trained();
+    let text = sandbox.run(&["report", "-o", "report.html"]).exits(0);
+    assert!(text.stderr.contains("wrote report.html"), "{}", text.stderr);
+    let page = std::fs::read_to_string(sandbox.path("report.html")).expect("the page");
+    assert_eq!(sandbox.run(&["report"]).exits(0).stdout, page);
+    assert!(!page.contains("<b>constant") && !page.contains("<script>alert"), "names are text");
+    for id in ["forest", "plot-curves", "plot-lrs", "plot-budgets"] {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
+    sandbox.run(&["report", "-o", "report.md"]).exits(0);
+    let page = std::fs::read_to_string(sandbox.path("report.md")).expect("the page");
+    assert!(page.starts_with("# \\<script\\>") && page.contains("| cosine |"), "{page}");
+    let wrong = sandbox.run(&["report", "-o", "report.docx"]).exits(2);
+    assert!(wrong.stderr.contains(".html or .md"), "{}", wrong.stderr);
+    sandbox.run(&["report", "-o", "nowhere/report.html"]).exits(1);
+}
+
+/// The page as a browser has it after its script has run, and what the browser complained of. `None` where there is no
+/// browser, which is a failure where `SWEEP_REQUIRE_CHROMIUM` is set, as in `.ci/run`.
+fn in_chromium(sandbox: &Sandbox, name: &str, size: &str) -> Option<(String, String)> {
+    let browser = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
+        .arg(format!("--window-size={size}"))
+        .arg(format!("--user-data-dir={}", sandbox.path("browser").display()))
+        .arg(format!("file://{}", sandbox.path(name).display()))
+        .stdin(Stdio::null())
+        .output();
+    match browser {
+        Ok(output) => Some((
+            String::from_utf8(output.stdout).expect("UTF-8"),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )),
+        Err(error) => {
+            assert!(std::env::var_os("SWEEP_REQUIRE_CHROMIUM").is_none(), "no chromium: {error}");
+            eprintln!("there is no chromium here: the page was not opened in a browser");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_browser_shows_the_numbers_of_the_database() {
+    let sandbox = trained();
+    sandbox.run(&["report", "-q", "-o", "report.html"]).exits(0);
+    for size in ["1280,2000", "390,2000"] {
+        let Some((page, log)) = in_chromium(&sandbox, "report.html", size) else { return };
+        assert!(!log.contains("CONSOLE"), "{log}");
+        // The script has run: it shows the button, which is hidden without it.
+        assert!(!page.contains("id=\"theme\" hidden"), "{page}");
+        let data: Value = serde_json::from_str(element(&page, "data")).expect("JSON");
+        let database = sandbox
+            .query("select schedule, base_lr, mean_valid_loss, n, diverged from ranking order by rank");
+        for expected in database.as_array().expect("rows") {
+            let rows = data["ranking"].as_array().expect("rows");
+            let row = rows.iter().find(|row| row["schedule"] == expected["schedule"]).expect("each is shown");
+            assert_eq!(
+                (&row["base_lr"], &row["diverged"]),
+                (&expected["base_lr"], &expected["diverged"]),
+                "{row}"
+            );
+            match expected["mean_valid_loss"].as_f64() {
+                Some(mean) => assert!((row["mean"].as_f64().expect("a mean") - mean).abs() < 1e-12, "{row}"),
+                None => assert!(row["mean"].is_null(), "{row}"),
+            }
+        }
+        assert_eq!(data["curves"].as_array().map(Vec::len), Some(3));
+    }
+}
