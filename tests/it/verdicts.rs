@@ -211,3 +211,27 @@ fn little_and_nothing_are_ranked_too() {
     let output = two.run(&["v.yaml"]).exits(0);
     assert!(output.stdout.contains("cannot be significant with 3 seeds"), "{}", output.stdout);
 }
+
+#[test]
+fn an_audit_says_what_stopping_early_would_have_lost() {
+    let sandbox = sweep(
+        "seeds: 2\nextend: false\nlr: {values: [0.01, 0.03, 0.1]}\nschedules: {a: {kind: constant}, b: {kind: cosine, to: 0}}\n",
+    );
+    sandbox.run(&["v.yaml", "--quiet"]).exits(0);
+    let none = sandbox.run(&["audit"]).exits(2);
+    assert!(none.stderr.contains("evaluate: {every:"), "{}", none.stderr);
+    let file = std::fs::read_to_string(sandbox.path("v.yaml")).expect("the file");
+    sandbox.write("v.yaml", file.replace("every: 40", "every: 4").replace("name: v", "name: w"));
+    sandbox.run(&["v.yaml", "--quiet"]).exits(0);
+    let rows = sandbox.run(&["audit", "--format", "json"]).exits(0).json();
+    let rules: Vec<&str> =
+        rows.as_array().expect("rows").iter().filter_map(|row| row["rule"].as_str()).collect();
+    assert_eq!(rules, ["median stopping", "successive halving", "hyperband"]);
+    for row in rows.as_array().expect("rows") {
+        assert_eq!((&row["runs"], &row["steps"]), (&json!(12), &json!(480)));
+        assert!(row["steps_saved"].as_u64() > Some(0) && row["regret"].as_f64() >= Some(0.0), "{row}");
+    }
+    // Two rungs (4 and 12 of 40 steps) for six runs of a seed: six, two, one.
+    assert_eq!(rows[1]["steps_saved"], json!(2 * (4 * 36 + 28)));
+    assert!(sandbox.run(&["audit"]).exits(0).stdout.contains("keeps_winner"));
+}

@@ -53,6 +53,8 @@ pub(crate) enum Verb {
     Rank(Rank),
     /// Compare two schedules of a sweep
     Compare(Compare),
+    /// Say what early-stopping rules would have saved and lost
+    Audit(Audit),
     /// Write a sweep's report: verdict, ranking, curves, warnings, as one page
     Report(Report),
     /// Show one trial
@@ -201,6 +203,17 @@ pub(crate) enum Page {
     Html,
     /// GitHub-flavoured Markdown
     Md,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// The runs of this length in steps [default: the longest]
+    #[arg(long, value_name = "STEPS")]
+    pub budget: Option<i64>,
+    #[command(flatten)]
+    pub format: FormatArg,
 }
 
 /// What a row of the ranking is.

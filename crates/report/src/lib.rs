@@ -1,5 +1,6 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
+pub mod audit;
 pub mod compare;
 pub mod compose;
 pub mod document;

@@ -102,6 +102,19 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
+    /// Every validation loss of a sweep's runs that is a number: trial, step, loss, in order.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn validation_losses(&mut self, sweep: &str) -> Result<Vec<(String, u64, f64)>, StoreError> {
+        let sql = "
+            SELECT trial_id, step, valid_loss FROM evaluations
+            WHERE trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?) AND valid_loss IS NOT NULL
+            ORDER BY trial_id, step";
+        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
+        found.map_err(|error| StoreError::at(&self.path, error))
+    }
+
     /// The sweep file, as it was run last; empty where there is no such sweep.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+mod audit;
 mod check;
 mod compare;
 mod completions;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Check(args) => check::run(args, global),
         Verb::Rank(args) => rank::run(args, global),
         Verb::Compare(args) => compare::run(args, global),
+        Verb::Audit(args) => audit::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Show(args) => show::run(args, global),
         Verb::Query(args) => query::run(args, global),

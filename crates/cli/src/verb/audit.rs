@@ -1,0 +1,66 @@
+//! `sweep audit`: what early stopping would have saved, and what it would have thrown away.
+
+use std::collections::HashMap;
+
+use report::Format;
+use report::audit::{Trace, audit, rows};
+
+use crate::args::{Audit, Global, Metric, RankBy};
+use crate::exit::{Failure, Outcome, print};
+use crate::stored::{open, ranked, sweep, wait_for};
+
+pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
+    let (name, ranked, curves) = wait_for(async {
+        let mut reader = open(global).await?;
+        let name = sweep(&mut reader, args.sweep.as_deref()).await?;
+        let how = RankBy { metric: Metric::Final, budget: args.budget, rope: None };
+        let ranked = ranked(&mut reader, &name, &how).await?;
+        let curves = reader.validation_losses(&name).await?;
+        Ok((name, ranked, curves))
+    })?;
+    let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
+    for (trial, step, loss) in &curves {
+        by_trial.entry(trial.as_str()).or_default().push((*step + 1, *loss));
+    }
+    let of_budget =
+        ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| row.steps == ranked.ranking.budget);
+    let mut seen = std::collections::HashSet::new();
+    let traces: Vec<Trace> = of_budget
+        .filter_map(|(row, result)| {
+            let last = result.value()?;
+            // A run that several cells of a schedule ask for counts once.
+            seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
+                schedule: row.schedule.clone(),
+                config_id: row.config_id.clone(),
+                seed: row.seed,
+                losses: by_trial.get(row.trial_id.as_str()).cloned().unwrap_or_default(),
+                steps: row.steps.unsigned_abs(),
+                last,
+            })
+        })
+        .collect();
+    let best: Vec<(String, String)> =
+        ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
+    let Some(audits) = audit(&traces, &best) else {
+        return Err(Failure::usage(format_args!(
+            "the runs of `{name}` were evaluated at their end only: a rule has nothing to go by (write `evaluate: {{every: \
+             \"10%\"}}`)"
+        )));
+    };
+    let format = Format::from(&args.format);
+    if format == Format::Table {
+        print(&format!(
+            "{name}: what early stopping would have saved, replayed on {} runs of {} steps\n\n",
+            traces.len(),
+            ranked.ranking.budget
+        ))?;
+    }
+    print(&rows(&audits).render(format))?;
+    if format == Format::Table {
+        print(
+            "\n  keeps_winner: the best config of all runs to its end; regret: how much worse the best run that is left is, mean over \
+             seeds\n  dropped_schedules: their best config would have been stopped on most seeds, so their rank would be wrong\n",
+        )?;
+    }
+    Ok(())
+}
