@@ -59,6 +59,7 @@ fn the_same_data_give_the_same_report_in_each_form() {
 
 /// The page as a browser has it after its script has run, and what the browser complained of. `None` where there is no
 /// browser, which is a failure where `SWEEP_REQUIRE_CHROMIUM` is set, as in `.ci/run`.
+#[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
 fn in_chromium(sandbox: &Sandbox, name: &str, size: &str) -> Option<(String, String)> {
     let browser = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use report::Format;
 use report::audit::{Trace, audit, rows};
+use report::results::Purpose;
 
 use crate::args::{Audit, Global, Metric, RankBy};
 use crate::exit::{Failure, Outcome, print};
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
     let mut seen = std::collections::HashSet::new();
     let traces: Vec<Trace> = of_budget
         .filter_map(|(row, result)| {
-            let last = result.value()?;
+            // The runs that judge are those of chosen configs only: no grid to stop in.
+            let last = result.value().filter(|_| result.purpose != Purpose::Decide)?;
             // A run that several cells of a schedule ask for counts once.
             seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
                 schedule: row.schedule.clone(),
