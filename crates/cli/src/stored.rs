@@ -6,7 +6,7 @@ use std::path::Path;
 
 use report::ranking::Options;
 use report::results::{Purpose, RunResult, RunState, budgets};
-use report::warnings::{Warning, warnings};
+use report::warnings::{Warning, over_budgets, warnings};
 use report::{Cell, Ranking, rank};
 use schedule::problem::{listed, nearest};
 use store::{Reader, RunRow, Status, StoreError, TrialRow};
@@ -64,6 +64,8 @@ pub(crate) struct Ranked {
     pub rows: Vec<RunRow>,
     pub ranking: Ranking,
     pub warnings: Vec<Warning>,
+    /// What several budgets say together.
+    pub over_budgets: Option<String>,
 }
 
 /// The ranking of a sweep.
@@ -89,7 +91,8 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
     let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
     let ranking = rank(&results, &options);
     let warnings = warnings(&ranking, &results, &options);
-    Ok(Ranked { results, rows, ranking, warnings })
+    let over_budgets = over_budgets(&ranking, &results, &options);
+    Ok(Ranked { results, rows, ranking, warnings, over_budgets })
 }
 
 impl Metric {

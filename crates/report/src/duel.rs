@@ -6,7 +6,7 @@ use crate::compare::ALPHA;
 use crate::format::{decimals, lr};
 use crate::ranking::{Line, Options, Ranking, Verdict, rank};
 use crate::ranking_rows::wins;
-use crate::results::{RunResult, RunState, budgets, grids};
+use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, seeds};
 use crate::rows::Rows;
 
 /// What the data say of `a` beside `b`.
@@ -40,6 +40,9 @@ pub struct Duel {
     pub seeds_needed: Option<usize>,
     /// At each base lr that both have: mean of a, mean of b.
     pub by_lr: Vec<(f64, f64, f64)>,
+    /// With the seeds that choose drawn again and every lr chosen anew: the share of draws in which a is ahead, and of
+    /// those in which a and b keep their lr.
+    pub retuned: Option<(f64, f64, f64)>,
 }
 
 /// Most seeds that are worth naming.
@@ -93,6 +96,7 @@ pub fn duel(results: &[RunResult], a: &str, b: &str, options: &Options) -> Optio
         detectable,
         seeds_needed,
         by_lr: by_lr(&both, a, b, budget),
+        retuned: retuned(&both, ours, theirs, budget),
         ranking: ranking.clone(),
     };
     duel.sentence = duel.say(ours, theirs, behind);
@@ -108,6 +112,20 @@ fn pairing(a: &Line, b: &Line, sd: Option<f64>) -> Option<(f64, f64)> {
     let unpaired = a * a + b * b;
     (a > 0.0 && b > 0.0 && unpaired.is_finite())
         .then(|| (((unpaired - d * d) / (2.0 * a * b)).clamp(-1.0, 1.0), d * d / unpaired))
+}
+
+/// How firm the choice of lrs is, by the runs that made it.
+fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<(f64, f64, f64)> {
+    let seeds = seeds(results, &[Purpose::All, Purpose::Tune]);
+    let grids = grids(results, steps);
+    let grid = |line: &Line| grids.iter().find(|grid| grid.schedule == line.schedule);
+    let (ours, theirs) = (grid(a)?, grid(b)?);
+    let found = stats::retune(&ours.losses(&seeds), &theirs.losses(&seeds))?;
+    let kept = |grid: &Grid<'_>, line: &Line, shares: &[f64]| -> f64 {
+        let same = grid.configs.iter().zip(shares).filter(|(config, _)| config.base_lr == line.base_lr);
+        same.map(|(_, share)| share).sum()
+    };
+    Some((found.ahead, kept(ours, a, &found.ours), kept(theirs, b, &found.theirs)))
 }
 
 /// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant.
@@ -215,6 +233,15 @@ impl Duel {
         }
         if let Some(seeds) = self.seeds_needed {
             details.push(format!("one as large as that seen takes about {seeds} seeds to be found so often"));
+        }
+        if let Some((ahead, ours, theirs)) = self.retuned {
+            details.push(format!(
+                "with the choosing seeds drawn again and lrs chosen anew, {a} is ahead in {:.0} % of draws ({a} keeps its lr in {:.0} \
+                 %, {b} in {:.0} %)",
+                100.0 * ahead,
+                100.0 * ours,
+                100.0 * theirs
+            ));
         }
         let worse = self.by_lr.iter().filter(|(_, a, b)| a > b).count();
         let better = self.by_lr.iter().filter(|(_, a, b)| a < b).count();

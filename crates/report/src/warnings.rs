@@ -223,6 +223,37 @@ fn unstable(ranking: &Ranking, results: &[RunResult], options: &Options) -> Opti
     worst
 }
 
+/// What several budgets say together, in a sentence: whether the schedules differ over all of them, and which mean ranks
+/// are told apart.
+pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<String> {
+    let blocks: Vec<Vec<f64>> = ranking
+        .budgets
+        .iter()
+        .map(|&steps| {
+            let means = means(results, steps, options);
+            let of =
+                |line: &Line| means.iter().find(|(name, _)| *name == line.schedule).map(|(_, mean)| *mean);
+            ranking.lines.iter().map(|line| of(line).unwrap_or(f64::INFINITY)).collect()
+        })
+        .collect();
+    let found = stats::friedman(&blocks)?;
+    let mut ranks: Vec<(f64, &str)> = found
+        .mean_ranks
+        .iter()
+        .copied()
+        .zip(ranking.lines.iter().map(|line| line.schedule.as_str()))
+        .collect();
+    ranks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let best: Vec<String> = ranks.iter().take(3).map(|(rank, name)| format!("{name} {rank:.1}")).collect();
+    Some(format!(
+        "over {} budgets: Friedman's test p = {:.3}; mean ranks ({}) that are more than {:.1} apart differ (Nemenyi, 5 %)",
+        blocks.len(),
+        found.p,
+        best.join(", "),
+        found.critical_difference
+    ))
+}
+
 /// Each schedule's mean at its best lr at one budget.
 pub fn means(results: &[RunResult], steps: i64, options: &Options) -> Vec<(String, f64)> {
     let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });

@@ -35,7 +35,8 @@ pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) ->
                 "{sweep}: schedules by {}, each at its best lr (mean ± deviation over seeds){budget}",
                 ranking.metric.title
             );
-            let notes: String = ranking.notes().iter().map(|note| format!("  {note}\n")).collect();
+            let notes = ranking.notes().into_iter().chain(ranked.over_budgets.clone());
+            let notes: String = notes.map(|note| format!("  {note}\n")).collect();
             let warnings: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
             let gap = if notes.is_empty() && warnings.is_empty() { "" } else { "\n" };
             print(&format!("{title}\n\n{}{gap}{notes}{warnings}", ranking.table().render(Format::Table)))

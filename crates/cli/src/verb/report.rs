@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Report, global: &Global) -> Outcome {
     let metric = ranked.ranking.metric.clone();
     let budget = args.how.budget.or(budgets(&ranked.results).last().copied());
     let options = Options { metric, budget, rope: args.how.rope };
-    let document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, material);
+    let mut document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, material);
+    document.method.extend(ranked.over_budgets);
     let text = match page {
         Page::Html => report::html(&document),
         Page::Md => report::markdown(&document),
