@@ -2,10 +2,12 @@
 
 pub mod export;
 mod format;
+pub mod lines;
 pub mod page;
 pub mod plot;
 pub mod ranking;
 pub mod rows;
+pub mod tensorboard;
 pub mod wrap;
 
 pub use format::{accuracy, decimals, lr};
