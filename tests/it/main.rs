@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod export;
+mod export_results;
 mod generated;
 mod layers;
 mod libraries_page;

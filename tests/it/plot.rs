@@ -218,10 +218,10 @@ fn what_can_not_be_written_is_refused_and_nothing_is_left() {
     let sandbox = Sandbox::new();
     let output = plotted(&sandbox, &["small.yaml", "-o", "out.pdf"]).exits(2);
     assert!(output.stderr.contains(".svg or .png"), "{}", output.stderr);
-    let output = plotted(&sandbox, &["small.yaml", "-o", "missing/out.svg"]).exits(1);
+    let output = plotted(&sandbox, &["small.yaml", "-o", "missing/out.svg"]).exits(2);
     assert!(output.stderr.contains("can't write missing/out.svg"), "{}", output.stderr);
     std::fs::create_dir(sandbox.path("folder.svg")).expect("a folder");
-    let output = plotted(&sandbox, &["small.yaml", "-o", "folder.svg"]).exits(1);
+    let output = plotted(&sandbox, &["small.yaml", "-o", "folder.svg"]).exits(2);
     assert!(output.stderr.contains("it is a directory"), "{}", output.stderr);
     let mut left: Vec<String> = std::fs::read_dir(root_of(&sandbox))
         .expect("a folder")

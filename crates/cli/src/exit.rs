@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Told,
     /// Stopped by Ctrl-C or a signal: exit code 130.
     Interrupted,
+    /// Whoever read stdout has gone and wants no more, as `head` does: exit code 0.
+    NotRead,
 }
 
 impl Failure {
@@ -35,7 +37,7 @@ pub(crate) type Outcome = Result<(), Failure>;
 /// Prints the error, if there is one, and gives the exit code.
 pub(crate) fn report(outcome: Outcome) -> ExitCode {
     let (message, code) = match outcome {
-        Ok(()) => (None, 0),
+        Ok(()) | Err(Failure::NotRead) => (None, 0),
         Err(Failure::Usage(message)) => (Some(message), 2),
         Err(Failure::Shown) => (None, 2),
         Err(Failure::Failed(message)) => (Some(message), 1),

@@ -4,6 +4,7 @@ mod args;
 mod diagnostics;
 mod exit;
 mod input;
+mod output;
 mod progress;
 mod rounds;
 mod screen;

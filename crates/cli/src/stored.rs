@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use report::ranking::Options;
 use report::results::{Purpose, RunResult, RunState, budgets};
 use report::warnings::{Warning, over_budgets, warnings};
 use report::{Cell, Ranking, rank};
 use schedule::problem::{listed, nearest};
+use spec::trial::Trial;
 use store::{Reader, RunRow, Status, StoreError, TrialRow};
 
 use crate::args::{Global, Metric, RankBy, Warnings, Which};
@@ -176,6 +178,20 @@ pub(crate) async fn trial(reader: &mut Reader, which: &Which) -> Result<TrialRow
     };
     let row = reader.trial(&id).await?;
     row.ok_or_else(|| Failure::failed(format_args!("the trial {id} is gone")))
+}
+
+/// The run of a stored trial, to be trained again.
+pub(crate) fn retrained(row: &TrialRow) -> Result<Trial, Failure> {
+    spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))
+    })
+}
+
+/// Milliseconds since 1970 as UTC, as in `2026-01-31T12:00:00.000Z` (RFC 3339).
+pub(crate) fn utc(milliseconds: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
 /// A value of the database as a cell.

@@ -8,6 +8,7 @@ pub mod duel;
 pub mod export;
 mod format;
 mod html;
+pub mod lines;
 mod markdown;
 pub mod page;
 pub mod plot;
@@ -16,6 +17,7 @@ pub mod ranking;
 mod ranking_rows;
 pub mod results;
 pub mod rows;
+pub mod tensorboard;
 pub mod warnings;
 pub mod wrap;
 

@@ -3,6 +3,8 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value as Json};
 
+use crate::lines;
+
 /// A table of results.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {
@@ -73,18 +75,7 @@ impl Rows {
     }
 
     fn json(&self) -> String {
-        // Of columns with one name, as a join gives them, the later ones get a number.
-        let mut names: Vec<String> = Vec::new();
-        for name in &self.columns {
-            let mut unique = name.clone();
-            for i in 2.. {
-                if !names.contains(&unique) {
-                    break;
-                }
-                unique = format!("{name}_{i}");
-            }
-            names.push(unique);
-        }
+        let names = lines::unique(&self.columns);
         let objects: Vec<Json> = self
             .rows
             .iter()
@@ -98,16 +89,7 @@ impl Rows {
     }
 
     fn csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let mut records = vec![self.columns.clone()];
-        records.extend(self.rows.iter().map(|row| row.iter().map(Cell::raw).collect()));
-        for record in records {
-            // Writing to memory does not fail, and all rows have the header's length.
-            if writer.write_record(&record).is_err() {
-                break;
-            }
-        }
-        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        lines::csv_header(&self.columns) + &lines::csv(self)
     }
 }
 
@@ -121,7 +103,7 @@ impl Cell {
         }
     }
 
-    fn raw(&self) -> String {
+    pub(crate) fn raw(&self) -> String {
         match self {
             Cell::Null => String::new(),
             Cell::Integer(i) => i.to_string(),
@@ -132,7 +114,7 @@ impl Cell {
     }
 
     /// Infinity has no number in JSON: it is written as text.
-    fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         match self {
             Cell::Null => Json::Null,
             Cell::Integer(i) => Json::from(*i),

@@ -100,10 +100,10 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
     if ranking.comparisons > 0 && !ranking.can_decide() && ranking.protocol != Protocol::Tuning {
         let seeds = lines.iter().map(Line::asked).max().unwrap_or(0);
         let comparisons = ranking.comparisons;
-        let several = if comparisons == 1 { String::new() } else { format!(" of {comparisons}") };
         let plural = if seeds == 1 { "" } else { "s" };
         let text = format!(
-            "a difference{several} cannot be significant with {seeds} seed{plural}: the exact test reaches p = {:.3} at best",
+            "a difference cannot be significant with {seeds} seed{plural}: the exact test, corrected for {comparisons} \
+             comparisons, reaches p = {:.3} at best",
             (ranking.p_floor.unwrap_or(1.0) * comparisons as f64).min(1.0)
         );
         let advice = format!(
@@ -246,9 +246,9 @@ pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options)
     ranks.sort_by(|a, b| a.0.total_cmp(&b.0));
     let best: Vec<String> = ranks.iter().take(3).map(|(rank, name)| format!("{name} {rank:.1}")).collect();
     Some(format!(
-        "over {} budgets: Friedman's test p = {:.3}; mean ranks ({}) that are more than {:.1} apart differ (Nemenyi, 5 %)",
+        "over {} budgets: Friedman's test {}; mean ranks ({}) that are more than {:.1} apart differ (Nemenyi, 5 %)",
         blocks.len(),
-        found.p,
+        if found.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", found.p) },
         best.join(", "),
         found.critical_difference
     ))

@@ -16,6 +16,7 @@ mod stage;
 mod statement;
 mod steps;
 mod store;
+mod sweep_runs;
 mod trials;
 
 pub use error::StoreError;
@@ -23,3 +24,4 @@ pub use query::{Table, Value};
 pub use reader::Reader;
 pub use rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow, Unfinished};
 pub use store::Store;
+pub use sweep_runs::SweepRun;

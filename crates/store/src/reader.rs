@@ -1,6 +1,7 @@
 //! Reading, also while a sweep runs: a connection of its own that can't write.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteRow;
@@ -12,6 +13,7 @@ use crate::files;
 use crate::query::{self, Table};
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::schema::{self, Schema};
+use crate::sweep_runs::{self, SweepRun};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
 const MOST_FOUND: i64 = 10;
@@ -190,15 +192,49 @@ impl Reader {
         row.map_err(|error| StoreError::at(&self.path, error))
     }
 
+    /// Every run of a sweep with all that is stored of it apart from its steps, in the sweep's order. A trial
+    /// that one schedule asks for twice stands here once.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn runs(&mut self, sweep: &str) -> Result<Vec<SweepRun>, StoreError> {
+        let rows = sqlx::query_as(sweep_runs::SQL).bind(sweep).fetch_all(&mut self.connection).await;
+        rows.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// From here on this reader sees the database as it is now, whatever is written meanwhile.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn hold(&mut self) -> Result<(), StoreError> {
+        let held = sqlx::query("BEGIN").execute(&mut self.connection).await;
+        held.map(|_| ()).map_err(|error| StoreError::at(&self.path, error))
+    }
+
     /// The steps of one trial, in order.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn steps(&mut self, trial_id: &str) -> Result<Vec<MetricRow>, StoreError> {
+        self.steps_within(trial_id, 0..u64::MAX).await
+    }
+
+    /// Some steps of one trial, in order.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn steps_within(
+        &mut self,
+        trial_id: &str,
+        steps: Range<u64>,
+    ) -> Result<Vec<MetricRow>, StoreError> {
         let sql = "
-            SELECT step, lr, train_loss, valid_loss, grad_norm FROM metrics WHERE trial_id = ?
+            SELECT step, lr, train_loss, valid_loss, grad_norm FROM metrics
+            WHERE trial_id = ? AND step >= ? AND step < ?
             ORDER BY step";
-        let found = sqlx::query_as(sql).bind(trial_id).fetch_all(&mut self.connection).await;
+        let bound = |step: u64| i64::try_from(step).unwrap_or(i64::MAX);
+        let query = sqlx::query_as(sql).bind(trial_id).bind(bound(steps.start)).bind(bound(steps.end));
+        let found = query.fetch_all(&mut self.connection).await;
         let rows: Vec<Stored> = found.map_err(|error| StoreError::at(&self.path, error))?;
         let nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
         let steps = rows.into_iter().map(|(step, lr, train_loss, valid_loss, grad_norm)| MetricRow {
@@ -231,13 +267,6 @@ impl Reader {
 }
 
 fn trial(row: &SqliteRow) -> Result<TrialRow, sqlx::Error> {
-    let json = |column: &str| {
-        let text: String = row.try_get(column)?;
-        serde_json::from_str::<serde_json::Value>(&text)
-            .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() })
-    };
-    let axes = json("axes")?;
-    let axes = axes.as_object().into_iter().flatten();
     let status: Status = row.try_get("status")?;
     let diverged_loss: Option<f64> = row.try_get("diverged_loss")?;
     let has_environment = row.try_get::<Option<i64>, _>("environment_id")?.is_some();
@@ -265,10 +294,8 @@ fn trial(row: &SqliteRow) -> Result<TrialRow, sqlx::Error> {
         attempts: row.try_get("attempts")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
-        axes: axes
-            .map(|(path, value)| (path.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect(),
-        config: json("config")?,
+        axes: sweep_runs::axes(row)?,
+        config: sweep_runs::json(row, "config")?,
         environment: if has_environment { Some(Environment::from_row(row)?) } else { None },
     })
 }

@@ -1,7 +1,6 @@
 //! `sweep plot`: draws the lr curves of a sweep file, or of one schedule, before anything is trained.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 
 use report::plot::{Figure, STYLES, Scale, curve};
@@ -15,6 +14,7 @@ use crate::args::{AxisScale, Global, Plot, Warnings};
 use crate::diagnostics::{Severity, show};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::input::{self, Source};
+use crate::output::Output;
 use crate::screen;
 use crate::verb::lr::Fitted;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
     }
     let size = args.size.unwrap_or_else(|| figure.fitting_size());
     match (args.output.as_deref(), form) {
-        (Some(path), Some(Form::Svg)) => write(path, figure.svg(size).as_bytes()),
+        (Some(path), Some(Form::Svg)) => Output::file(path)?.write_whole(figure.svg(size).as_bytes()),
         (Some(path), Some(Form::Png)) => {
             let boxes = figure.letters_without_glyph();
             if !boxes.is_empty() && !global.quiet {
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
             }
             let png =
                 figure.png(size).ok_or_else(|| Failure::failed("no memory for a picture of this size"))?;
-            write(path, &png)
+            Output::file(path)?.write_whole(&png)
         }
         _ => print(&figure.text(screen::width())),
     }
@@ -286,23 +286,4 @@ fn label(name: &str, chosen: &[(String, Tree)], number: &dyn Fn(f64) -> String) 
         name.push_str(&if word.is_empty() { value } else { format!("{word} {value}") });
     }
     name
-}
-
-/// Writes beside the name and then renames: no one ever sees half a picture.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Outcome {
-    let failed =
-        |error: std::io::Error| Failure::failed(format_args!("can't write {}: {error}", path.display()));
-    if path.is_dir() {
-        return Err(Failure::failed(format_args!("can't write {}: it is a directory", path.display())));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".plot-");
-    // Else only the owner could read it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }

@@ -10,8 +10,8 @@ use store::{Reader, RunRow};
 
 use crate::args::{Global, Page, Report};
 use crate::exit::{Failure, Outcome, print, say};
+use crate::output::Output;
 use crate::stored::{Ranked, open, ranked, sweep, wait_for};
-use crate::verb::plot::write;
 
 /// The most seeds of a schedule whose steps are drawn: the band of more looks the same.
 const MOST_RUNS: usize = 32;
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Report, global: &Global) -> Outcome {
         Page::Md => report::markdown(&document),
     };
     let Some(path) = &args.output else { return print(&text) };
-    write(path, text.as_bytes())?;
+    Output::file(path)?.write_whole(text.as_bytes())?;
     if !global.quiet {
         say(format_args!("wrote {}", path.display()));
     }

@@ -10,7 +10,7 @@ use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::stored::{open, trial, wait_for};
+use crate::stored::{open, retrained, trial, wait_for};
 
 /// Between kinds of devices bits differ: there final validation losses may differ by this share.
 const TOLERANCE: f64 = 0.02;
@@ -29,10 +29,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
             row.trial_id
         )));
     }
-    let again = spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))
-    })?;
+    let again = retrained(&row)?;
     if again.id != row.trial_id {
         say(format_args!(
             "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",

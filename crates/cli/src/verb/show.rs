@@ -1,13 +1,11 @@
 //! `sweep show`: one trial, or its steps.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use report::{Cell, Format, Rows};
 use store::TrialRow;
 
 use crate::args::{Global, Show};
 use crate::exit::{Outcome, print};
-use crate::stored::{open, trial, wait_for};
+use crate::stored::{open, trial, utc, wait_for};
 
 pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
@@ -83,10 +81,4 @@ fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
         ("os", environment.map(|e| e.os.as_str()).into()),
         ("config", row.config.to_string().into()),
     ]
-}
-
-/// Milliseconds since 1970 as UTC, as in `2026-01-31T12:00:00.000Z` (RFC 3339).
-fn utc(milliseconds: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }

@@ -8,11 +8,12 @@ use schedule::{Feedback, Schedule};
 use serde_json::json;
 use spec::trial::Config;
 
-use super::lr;
-use crate::args::{Export, ExportSchedule, Global, Target, Warnings, Which};
+use crate::args::{ExportSchedule, Global, Target, Warnings, Which};
 use crate::exit::{Failure, Outcome, print};
 use crate::input;
-use crate::stored::{open, trial, wait_for};
+use crate::output::Output;
+use crate::stored::{open, retrained, trial, wait_for};
+use crate::verb::lr;
 
 /// The most lrs that are written out.
 const MOST_STEPS: u64 = 100_000_000;
@@ -26,8 +27,7 @@ struct Found {
     used: Option<Vec<f64>>,
 }
 
-pub(crate) fn run(export: &Export, global: &Global) -> Outcome {
-    let Export::Schedule(args) = export;
+pub(crate) fn run(args: &ExportSchedule, global: &Global) -> Outcome {
     let found = find(args, global)?;
     let text = match args.to {
         Target::Pytorch => program(&found, Library::Pytorch),
@@ -39,8 +39,7 @@ pub(crate) fn run(export: &Export, global: &Global) -> Outcome {
     }?;
     match &args.output {
         None => print(&text),
-        Some(path) => std::fs::write(path, text)
-            .map_err(|error| Failure::usage(format_args!("can't write {}: {error}", path.display()))),
+        Some(path) => Output::file(path)?.write_whole(text.as_bytes()),
     }
 }
 
@@ -217,10 +216,7 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
         let steps = reader.steps(&row.trial_id).await?;
         Ok((row, steps))
     })?;
-    let trial = spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))
-    })?;
+    let trial = retrained(&row)?;
     let schedule = trial.config.schedule.clone();
     let used = (schedule.feedback() == Feedback::ClosedLoop && !steps.is_empty())
         .then(|| steps.iter().map(|step| step.lr).collect());

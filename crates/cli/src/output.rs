@@ -1,0 +1,108 @@
+//! Where data goes: to stdout, or to a file that appears under its name when it is complete.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Stdout, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::exit::{Failure, Outcome};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Stdout(BufWriter<Stdout>),
+    /// Written beside the name and then renamed: no one ever sees half a file.
+    File(BufWriter<NamedTempFile>, PathBuf),
+    /// What is no plain file, as `/dev/null` or a named pipe, can't be replaced.
+    Device(BufWriter<File>, PathBuf),
+}
+
+impl Output {
+    pub(crate) fn stdout() -> Self {
+        Self::Stdout(BufWriter::new(io::stdout()))
+    }
+
+    /// A file to be written anew.
+    pub(crate) fn file(path: &Path) -> Result<Self, Failure> {
+        // A link stays one: what it points to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.is_dir() {
+            return Err(Failure::usage(format_args!("can't write {}: it is a directory", path.display())));
+        }
+        let failed = |error| failure(&path, error);
+        if path.exists() && !path.is_file() {
+            let device = File::options().write(true).open(&path).map_err(failed)?;
+            return Ok(Self::Device(BufWriter::new(device), path));
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".writing-");
+        // Else only the owner could read it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder(&path)).map_err(failed)?;
+        Ok(Self::File(BufWriter::new(file), path))
+    }
+
+    /// Writes all there is.
+    pub(crate) fn write_whole(mut self, bytes: &[u8]) -> Outcome {
+        self.put(bytes)?;
+        self.keep()
+    }
+
+    /// Writes some more.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> Outcome {
+        self.write_all(bytes).map_err(|error| self.failure(error))
+    }
+
+    /// Says that it is complete.
+    pub(crate) fn keep(mut self) -> Outcome {
+        self.flush().map_err(|error| self.failure(error))?;
+        let Self::File(file, path) = self else { return Ok(()) };
+        let kept = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)
+        });
+        kept.map(|_| ()).map_err(|error| failure(&path, error))
+    }
+
+    fn failure(&self, error: io::Error) -> Failure {
+        match self {
+            Self::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => Failure::NotRead,
+            Self::Stdout(_) => Failure::failed(format_args!("can't write to stdout: {error}")),
+            Self::File(_, path) | Self::Device(_, path) => failure(path, error),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::File(file, _) => file.write(bytes),
+            Self::Device(device, _) => device.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::File(file, _) => file.flush(),
+            Self::Device(device, _) => device.flush(),
+        }
+    }
+}
+
+/// The folder that a path stands in.
+pub(crate) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A place that is not there is the user's mistake.
+pub(crate) fn failure(path: &Path, error: io::Error) -> Failure {
+    let message = format!("can't write {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::Usage(message),
+        _ => Failure::Failed(message),
+    }
+}

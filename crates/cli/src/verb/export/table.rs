@@ -1,0 +1,102 @@
+//! A table on its way out, some rows at a time: CSV, JSON Lines or Parquet.
+
+use std::path::Path;
+
+use report::{Cell, Rows, lines};
+
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+use crate::screen;
+
+/// What a column holds; each may be missing. What holds several kinds holds the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Integer,
+    Real,
+    Text,
+}
+
+/// Name and content of a column.
+pub(crate) type Column = (String, Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Csv,
+    Jsonl,
+    Parquet,
+}
+
+/// See the module.
+pub(crate) struct Table {
+    columns: Vec<String>,
+    sink: Sink,
+}
+
+enum Sink {
+    Csv(Output),
+    Jsonl(Output),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<super::parquet::Writer>),
+}
+
+impl Table {
+    /// Begins a table.
+    pub(crate) fn open(form: Form, path: Option<&Path>, columns: &[Column]) -> Result<Self, Failure> {
+        if form == Form::Parquet {
+            check_parquet(path)?;
+        }
+        let output = path.map_or_else(|| Ok(Output::stdout()), Output::file)?;
+        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+        let sink = match form {
+            Form::Csv => {
+                let mut output = output;
+                output.put(lines::csv_header(&names).as_bytes())?;
+                Sink::Csv(output)
+            }
+            Form::Jsonl => Sink::Jsonl(output),
+            #[cfg(feature = "parquet")]
+            Form::Parquet => Sink::Parquet(Box::new(super::parquet::Writer::new(output, columns)?)),
+            #[cfg(not(feature = "parquet"))]
+            Form::Parquet => return Err(not_built()),
+        };
+        Ok(Self { columns: names, sink })
+    }
+
+    /// Writes some rows.
+    pub(crate) fn write(&mut self, rows: Vec<Vec<Cell>>) -> Outcome {
+        let rows = Rows { columns: self.columns.clone(), rows };
+        match &mut self.sink {
+            Sink::Csv(output) => output.put(lines::csv(&rows).as_bytes()),
+            Sink::Jsonl(output) => output.put(lines::json(&rows).as_bytes()),
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(writer) => writer.write(rows.rows),
+        }
+    }
+
+    /// Says that it is complete.
+    pub(crate) fn finish(self) -> Outcome {
+        match self.sink {
+            Sink::Csv(output) | Sink::Jsonl(output) => output.keep(),
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(writer) => writer.finish(),
+        }
+    }
+}
+
+/// Parquet is binary, and is not in every build.
+fn check_parquet(path: Option<&Path>) -> Outcome {
+    if cfg!(not(feature = "parquet")) {
+        return Err(not_built());
+    }
+    if path.is_none() && screen::is_terminal() {
+        return Err(Failure::usage("Parquet is no text for a terminal: name a file with -o FILE"));
+    }
+    Ok(())
+}
+
+fn not_built() -> Failure {
+    Failure::usage(
+        "this build writes no Parquet: build it with `cargo install --path crates/cli --features parquet`, or \
+         take --to csv",
+    )
+}
