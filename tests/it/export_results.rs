@@ -16,6 +16,7 @@ model: {kind: mlp, hidden: [8]}
 optimizer: {kind: sgd, momentum: {values: [0, 0.9]}}
 budget: {steps: 20}
 seeds: 2
+extend: false
 lr: {values: [0.1, 1e6]}
 schedules:
   constant: {kind: constant}

@@ -54,7 +54,7 @@ fn the_same_data_give_the_same_report_in_each_form() {
     assert!(page.starts_with("# \\<script\\>") && page.contains("| cosine |"), "{page}");
     let wrong = sandbox.run(&["report", "-o", "report.docx"]).exits(2);
     assert!(wrong.stderr.contains(".html or .md"), "{}", wrong.stderr);
-    sandbox.run(&["report", "-o", "nowhere/report.html"]).exits(1);
+    sandbox.run(&["report", "-o", "nowhere/report.html"]).exits(2);
 }
 
 /// The page as a browser has it after its script has run, and what the browser complained of. `None` where there is no

@@ -17,6 +17,8 @@ pub struct SweepRun {
     pub base_lr: f64,
     /// The seed.
     pub seed: i64,
+    /// What it is for: `all`, `tune` or `decide`.
+    pub purpose: String,
     /// How far it is.
     pub status: Status,
     /// Length of the run.
@@ -52,7 +54,7 @@ pub struct SweepRun {
 /// Those of a sweep, in its order: a run that one schedule asks for twice stands here once.
 pub(crate) const SQL: &str = "
     SELECT
-        r.schedule, r.config_id, r.base_lr, r.seed, r.status, r.steps, r.steps_done, r.final_train_loss,
+        r.schedule, r.config_id, r.base_lr, r.seed, r.purpose, r.status, r.steps, r.steps_done, r.final_train_loss,
         r.final_valid_loss, r.valid_accuracy, r.test_loss, r.test_accuracy, r.diverged_at, t.started_at,
         t.finished_at, r.trial_id, t.digest, t.weights_hash, t.axes
     FROM runs AS r JOIN trials AS t ON t.trial_id = r.trial_id
@@ -66,6 +68,7 @@ impl FromRow<'_, SqliteRow> for SweepRun {
             config_id: row.try_get("config_id")?,
             base_lr: row.try_get("base_lr")?,
             seed: row.try_get("seed")?,
+            purpose: row.try_get("purpose")?,
             status: row.try_get("status")?,
             steps: row.try_get("steps")?,
             steps_done: row.try_get("steps_done")?,

@@ -64,11 +64,12 @@ fn row(run: &SweepRun, axes: &[Axis]) -> Vec<Cell> {
 type Get = fn(&SweepRun) -> Cell;
 
 /// What is said of each run, before its axes.
-const COLUMNS: [(&str, Kind, Get); 18] = [
+const COLUMNS: [(&str, Kind, Get); 19] = [
     ("schedule", Kind::Text, |run| run.schedule.as_str().into()),
     ("config_id", Kind::Text, |run| run.config_id.as_str().into()),
     ("base_lr", Kind::Real, |run| run.base_lr.into()),
     ("seed", Kind::Integer, |run| run.seed.into()),
+    ("purpose", Kind::Text, |run| run.purpose.as_str().into()),
     ("status", Kind::Text, |run| run.status.name().into()),
     ("steps", Kind::Integer, |run| run.steps.into()),
     ("steps_done", Kind::Integer, |run| run.steps_done.into()),
