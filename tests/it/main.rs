@@ -5,6 +5,7 @@
 mod bad_input;
 mod export;
 mod export_results;
+mod export_weights;
 mod generated;
 mod layers;
 mod libraries_page;

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 mod export;
 
-pub(crate) use export::{Export, ExportResults, ExportSchedule, ResultsTo, Target};
+pub(crate) use export::{Export, ExportResults, ExportSchedule, ExportWeights, ResultsTo, Target};
 
 const EXAMPLES: &str = "\
 Examples:

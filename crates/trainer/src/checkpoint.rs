@@ -112,7 +112,9 @@ pub(crate) fn save(dir: &Path, content: &Content<'_>) -> Result<String, Checkpoi
     let first = content.riders.leader().map_or("none", |rider| rider.trial.id.as_str());
     let stem = format!("{first}-{step}");
     let tensors = format!("{stem}.safetensors");
-    let bytes = serialize(&content.tensors())
+    let values: Vec<(String, Tensor)> =
+        content.tensors().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
+    let bytes = serialize(&values)
         .map_err(|reason| CheckpointError::Unusable { path: dir.join(&tensors), reason })?;
     let remembered =
         |rider: &Rider| Remembered { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
@@ -139,13 +141,14 @@ fn hash(body: &Body) -> String {
     blake3::hash(serde_json::to_string(body).unwrap_or_default().as_bytes()).to_hex().to_string()
 }
 
-fn serialize(tensors: &[(String, Var)]) -> Result<Vec<u8>, String> {
+/// Tensors as a safetensors file.
+pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, String> {
     let mut parts = Vec::new();
-    for (name, var) in tensors {
-        let numbers = var.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+    for (name, tensor) in tensors {
+        let numbers = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
         let numbers = numbers.map_err(|error| error.to_string())?;
         let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
-        parts.push((name, var.dims().to_vec(), bytes));
+        parts.push((name, tensor.dims().to_vec(), bytes));
     }
     let views: Result<Vec<_>, _> = parts
         .iter()

@@ -24,12 +24,13 @@ mod state;
 mod stop;
 mod tell;
 mod vectors;
+pub mod weights;
 mod work;
 
 pub use branch::Branch;
 pub use need::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};
-pub use run::{TrainError, now, train};
+pub use run::{TrainError, now, train, train_to_weights};
 pub use stack::{BLOCK, Shared, Stack};
 pub use state::Census;
 pub use stop::Stop;

@@ -9,6 +9,7 @@ use crate::branch::Branch;
 use crate::checkpoint::CheckpointError;
 use crate::data::Images;
 use crate::device::{Device, DeviceError};
+use crate::model::Parameter;
 use crate::stack::{Shared, Stack};
 use crate::tell::Emit;
 
@@ -37,22 +38,36 @@ pub enum TrainError {
 /// # Errors
 /// The device can't be used. All that comes later is told as the trial's outcome.
 pub fn train(trial: Trial, images: &Images, device: Device, emit: &mut Emit<'_>) -> Result<(), TrainError> {
+    train_to_weights(trial, images, device, emit).map(|_| ())
+}
+
+/// The same, and gives the weights that the results are of: the averaged ones, where the schedule averages
+/// at the end. `None` if the run did not come to its end.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_to_weights(
+    trial: Trial,
+    images: &Images,
+    device: Device,
+    emit: &mut Emit<'_>,
+) -> Result<Option<Vec<Parameter>>, TrainError> {
     let shared = Shared::alone(device);
-    let Some(start) = Branch::starts(vec![trial], false).pop() else { return Ok(()) };
+    let Some(start) = Branch::starts(vec![trial], false).pop() else { return Ok(None) };
     let heard = Cell::new(true);
     let mut emit = |event| {
         heard.set(emit(event) && heard.get());
         heard.get()
     };
     device.open()?;
-    let Some(mut stack) = Stack::new(start, images, &shared, &mut emit) else { return Ok(()) };
+    let Some(mut stack) = Stack::new(start, images, &shared, &mut emit) else { return Ok(None) };
     while !stack.is_empty() {
         stack.advance(&mut emit);
         if !heard.get() {
             break;
         }
     }
-    Ok(())
+    Ok(stack.into_last().map(|model| model.parameters().to_vec()))
 }
 
 /// UTC, milliseconds since 1970.

@@ -84,6 +84,8 @@ pub struct Stack<'a> {
     task: Task,
     work: Work,
     lanes: Vec<Told>,
+    /// The model of the run that ended last.
+    last: Option<Model>,
 }
 
 /// A lane, and what its last step came to as far as that is not told yet.
@@ -113,7 +115,18 @@ impl<'a> Stack<'a> {
             Ok(work) => {
                 let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
                 let step = first.lane.state.step;
-                Some(Self { shared, images, step, seed, kin, batches, task, work, lanes: vec![first] })
+                Some(Self {
+                    shared,
+                    images,
+                    step,
+                    seed,
+                    kin,
+                    batches,
+                    task,
+                    work,
+                    lanes: vec![first],
+                    last: None,
+                })
             }
             Err(error) => {
                 first.fail(&error.to_string(), emit);
@@ -140,6 +153,11 @@ impl<'a> Stack<'a> {
     /// The seed of all its trials.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The model that the results of the last run are of, where the stack trains one run at a time.
+    pub(crate) fn into_last(self) -> Option<Model> {
+        self.last
     }
 
     /// Whether a branch can be added: there is room, and it sees the same batches with the same kind of model.
@@ -266,6 +284,10 @@ impl<'a> Stack<'a> {
     fn end(&mut self, emit: &mut Emit<'_>) {
         let step = self.step;
         let ends = |told: &Told| told.lane.riders.iter().any(|rider| rider.steps() <= step);
+        // A stack of one run holds no other state any more; in others this would be one too many.
+        if self.shared.width == 1 {
+            self.last = self.lanes.iter().find(|told| ends(told)).map(|told| told.lane.eval_view());
+        }
         self.evaluate(ends, |images| &images.test, emit, |told, test, emit| told.results(step, test, emit));
     }
 

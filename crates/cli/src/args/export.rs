@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{Device, Which};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Export {
     /// Print a program that gives the same learning rates, or the rates themselves
@@ -12,6 +14,8 @@ pub(crate) enum Export {
     /// Write the results of a sweep for pandas, DuckDB, a spreadsheet, or TensorBoard
     #[command(after_help = RESULTS_EXAMPLES)]
     Results(ExportResults),
+    /// Train a stored trial again and write its final weights, as PyTorch names and shapes them
+    Weights(ExportWeights),
 }
 
 const SCHEDULE_EXAMPLES: &str = "\
@@ -100,4 +104,16 @@ pub(crate) enum ResultsTo {
     Parquet,
     /// A folder of event files, with the data of its HPARAMS tab
     Tensorboard,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportWeights {
+    #[command(flatten)]
+    pub which: Which,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE.safetensors")]
+    pub output: PathBuf,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub device: Device,
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRow};
-use trainer::data;
+use trainer::TrainError;
+use trainer::data::{self, Images};
 use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
@@ -57,7 +58,8 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     }
 }
 
-fn title(row: &TrialRow) -> String {
+/// A trial in a few words.
+pub(crate) fn title(row: &TrialRow) -> String {
     let lr = report::lr(row.base_lr);
     format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
 }
@@ -81,9 +83,7 @@ fn train(
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
-    let task = &trial.config.task.data;
-    let dirs = data::search_dirs(task.dataset, global.data_dir.as_deref());
-    let images = data::load(task.dataset, task.limit, &dirs).map_err(Failure::usage)?;
+    let images = images(trial, global)?;
     let mut ended = None;
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
@@ -96,10 +96,21 @@ fn train(
         }
         _ => true,
     };
-    match trainer::train(trial.clone(), &images, device, &mut emit) {
-        Ok(()) => Ok(ended),
-        Err(trainer::TrainError::Device(error)) => Err(error.into()),
-        Err(error) => Err(Failure::failed(error)),
+    trainer::train(trial.clone(), &images, device, &mut emit).map_err(not_trained)?;
+    Ok(ended)
+}
+
+/// The images that a trial is trained on.
+pub(crate) fn images(trial: &Trial, global: &Global) -> Result<Images, Failure> {
+    let task = &trial.config.task.data;
+    let dirs = data::search_dirs(task.dataset, global.data_dir.as_deref());
+    data::load(task.dataset, task.limit, &dirs).map_err(Failure::usage)
+}
+
+pub(crate) fn not_trained(error: TrainError) -> Failure {
+    match error {
+        TrainError::Device(error) => error.into(),
+        error => Failure::failed(error),
     }
 }
 

@@ -81,6 +81,12 @@ impl Images {
         Self { train, valid, test, mean, deviation, sparse }
     }
 
+    /// What a model sees of a pixel from 0 to 255: the pixel less the first number, over the second. Mean and
+    /// standard deviation of the training part.
+    pub fn moments(&self) -> (f32, f32) {
+        (self.mean, self.deviation)
+    }
+
     /// Whether most pixels are zero.
     pub fn is_sparse(&self) -> bool {
         self.sparse

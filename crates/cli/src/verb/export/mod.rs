@@ -7,6 +7,7 @@ mod results;
 mod schedule;
 mod table;
 mod tensorboard;
+mod weights;
 
 use crate::args::{Export, Global};
 use crate::exit::Outcome;
@@ -15,5 +16,6 @@ pub(crate) fn run(export: &Export, global: &Global) -> Outcome {
     match export {
         Export::Schedule(args) => schedule::run(args, global),
         Export::Results(args) => results::run(args, global),
+        Export::Weights(args) => weights::run(args, global),
     }
 }

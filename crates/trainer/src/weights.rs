@@ -1,0 +1,42 @@
+//! Trained weights as other programs take them: a safetensors file with the names and shapes of PyTorch's
+//! modules.
+
+use candle_core::{Result, Tensor};
+use serde_json::{Map, Value as Json};
+
+use crate::checkpoint;
+use crate::model::Parameter;
+
+/// The file, the same bytes for the same weights. `metadata` are names and texts to put beside the tensors.
+///
+/// # Errors
+/// The device fails.
+pub fn safetensors(
+    parameters: &[Parameter],
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<u8>> {
+    let tensors = parameters.iter().map(|parameter| Ok((parameter.name.clone(), as_pytorch(parameter)?)));
+    let tensors = tensors.collect::<Result<Vec<_>>>()?;
+    let file = checkpoint::serialize(&tensors).map_err(candle_core::Error::msg)?;
+    let metadata = metadata.into_iter().map(|(name, text)| (name, Json::from(text))).collect();
+    with_metadata(&file, metadata).ok_or_else(|| candle_core::Error::msg("the header of the weights is torn"))
+}
+
+/// The crate puts metadata in an order that differs from run to run, so they are put into the header here: its
+/// length (8 bytes), a JSON object, spaces up to a multiple of 8.
+fn with_metadata(file: &[u8], metadata: Map<String, Json>) -> Option<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk::<8>()?;
+    let (header, data) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let tensors: Map<String, Json> = serde_json::from_slice(header).ok()?;
+    let mut all = Map::from_iter([("__metadata__".to_owned(), Json::Object(metadata))]);
+    all.extend(tensors);
+    let mut header = Json::Object(all).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Some([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
+}
+
+/// A linear layer's weight is (inputs, outputs) here and (outputs, inputs) there; all else is the same.
+fn as_pytorch(parameter: &Parameter) -> Result<Tensor> {
+    let value = parameter.var.as_detached_tensor();
+    if value.rank() == 2 { value.t()?.contiguous() } else { Ok(value) }
+}
