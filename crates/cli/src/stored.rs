@@ -97,6 +97,20 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
     Ok(Ranked { results, rows, ranking, warnings, over_budgets })
 }
 
+/// The sweep that is meant, and its ranking.
+pub(crate) fn ranked_sweep(
+    global: &Global,
+    word: Option<&str>,
+    how: &RankBy,
+) -> Result<(String, Ranked), Failure> {
+    wait_for(async {
+        let mut reader = open(global).await?;
+        let name = sweep(&mut reader, word).await?;
+        let ranked = ranked(&mut reader, &name, how).await?;
+        Ok((name, ranked))
+    })
+}
+
 impl Metric {
     /// As the report has it.
     fn described(self) -> report::ranking::Metric {

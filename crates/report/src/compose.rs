@@ -6,7 +6,7 @@ use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedu
 use crate::format::{decimals, lr};
 use crate::ranking::{Line, Options, Protocol, Ranking, Verdict};
 use crate::results::{RunResult, RunState, grids};
-use crate::warnings::{Warning, means};
+use crate::warnings::{Warning, by_budget};
 
 /// A step of a run, as a report needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +61,7 @@ pub fn compose(
         ranking: ranking.lines.iter().map(|line| ranked(ranking, line, &material)).collect(),
         curves: curves.filter(|curve| !curve.steps.is_empty()).collect(),
         sensitivity: sensitivity(ranking, results),
-        budgets: if ranking.budgets.len() > 1 { budgets(ranking, results, options) } else { Vec::new() },
+        budgets: budgets(ranking, results, options),
         metric: ranking.metric.title.clone(),
         curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
         lower_is_better: !ranking.metric.higher_is_better,
@@ -246,8 +246,10 @@ fn sensitivity(ranking: &Ranking, results: &[RunResult]) -> Vec<Sensitivity> {
 }
 
 fn budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<BudgetLine> {
-    let all: Vec<(i64, Vec<(String, f64)>)> =
-        ranking.budgets.iter().map(|steps| (*steps, means(results, *steps, options))).collect();
+    let all = by_budget(ranking, results, options);
+    if all.is_empty() {
+        return Vec::new();
+    }
     let of = |line: &Line| BudgetLine {
         schedule: line.schedule.clone(),
         points: all

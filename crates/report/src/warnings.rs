@@ -205,8 +205,7 @@ fn disagreement(ranking: &Ranking) -> Option<(String, String)> {
 /// Two neighbouring budgets whose orders agree little, and how much: below 0.6 an order has little in common with the
 /// other.
 fn unstable(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<(i64, i64, f64)> {
-    let orders: Vec<(i64, Vec<(String, f64)>)> =
-        ranking.budgets.iter().map(|&steps| (steps, means(results, steps, options))).collect();
+    let orders = by_budget(ranking, results, options);
     let mut worst: Option<(i64, i64, f64)> = None;
     for pair in orders.windows(2) {
         let [(least, a), (most, b)] = pair else { continue };
@@ -226,11 +225,9 @@ fn unstable(ranking: &Ranking, results: &[RunResult], options: &Options) -> Opti
 /// What several budgets say together, in a sentence: whether the schedules differ over all of them, and which mean ranks
 /// are told apart.
 pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<String> {
-    let blocks: Vec<Vec<f64>> = ranking
-        .budgets
+    let blocks: Vec<Vec<f64>> = by_budget(ranking, results, options)
         .iter()
-        .map(|&steps| {
-            let means = means(results, steps, options);
+        .map(|(_, means)| {
             let of =
                 |line: &Line| means.iter().find(|(name, _)| *name == line.schedule).map(|(_, mean)| *mean);
             ranking.lines.iter().map(|line| of(line).unwrap_or(f64::INFINITY)).collect()
@@ -254,9 +251,18 @@ pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options)
     ))
 }
 
-/// Each schedule's mean at its best lr at one budget.
-pub fn means(results: &[RunResult], steps: i64, options: &Options) -> Vec<(String, f64)> {
-    let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });
-    let known = ranking.lines.iter().filter_map(|line| Some((line.schedule.clone(), line.mean?)));
-    known.collect()
+/// Each schedule's mean at its best lr, budget by budget; nothing where there is one budget, which is ranked already.
+pub(crate) fn by_budget(
+    ranking: &Ranking,
+    results: &[RunResult],
+    options: &Options,
+) -> Vec<(i64, Vec<(String, f64)>)> {
+    if ranking.budgets.len() < 2 {
+        return Vec::new();
+    }
+    let means = |steps: i64| {
+        let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });
+        ranking.lines.into_iter().filter_map(|line| Some((line.schedule, line.mean?))).collect()
+    };
+    ranking.budgets.iter().map(|&steps| (steps, means(steps))).collect()
 }

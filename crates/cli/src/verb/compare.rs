@@ -9,16 +9,11 @@ use serde_json::{Value, json};
 
 use crate::args::{Compare, Global};
 use crate::exit::{Failure, Outcome, print};
-use crate::stored::{Ranked, open, ranked, sweep, wait_for};
+use crate::stored::{Ranked, ranked_sweep};
 use crate::verb::rank::words;
 
 pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
-    let (name, ranked) = wait_for(async {
-        let mut reader = open(global).await?;
-        let name = sweep(&mut reader, args.sweep.as_deref()).await?;
-        let ranked = ranked(&mut reader, &name, &args.how).await?;
-        Ok((name, ranked))
-    })?;
+    let (name, ranked) = ranked_sweep(global, args.sweep.as_deref(), &args.how)?;
     let (a, b) = (known(&args.a, &name, &ranked)?, known(&args.b, &name, &ranked)?);
     if a == b {
         return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));

@@ -5,15 +5,10 @@ use report::{Cell, Format, Rows, by_config};
 
 use crate::args::{By, Global, Rank};
 use crate::exit::{Outcome, print, say};
-use crate::stored::{Ranked, open, ranked, sweep, wait_for};
+use crate::stored::{Ranked, ranked_sweep};
 
 pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
-    let (name, ranked) = wait_for(async {
-        let mut reader = open(global).await?;
-        let name = sweep(&mut reader, args.sweep.as_deref()).await?;
-        let ranked = ranked(&mut reader, &name, &args.how).await?;
-        Ok((name, ranked))
-    })?;
+    let (name, ranked) = ranked_sweep(global, args.sweep.as_deref(), &args.how)?;
     let format = Format::from(&args.format);
     match args.by {
         By::Schedule => show(&name, &ranked, format, global.quiet),
