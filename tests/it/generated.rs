@@ -87,7 +87,7 @@ fn picture(item: &Item) -> String {
     let node = schedule::parse(&tree, item.name(), &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
     let schedule =
         node.resolve(&plot::RUN).unwrap_or_else(|problems| panic!("{}: {problems:?}", item.name()));
-    plot::example(&schedule).svg(SIZE)
+    plot::example(&schedule).page(SIZE).svg()
 }
 
 #[test]

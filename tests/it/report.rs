@@ -57,6 +57,41 @@ fn the_same_data_give_the_same_report_in_each_form() {
     sandbox.run(&["report", "-o", "nowhere/report.html"]).exits(2);
 }
 
+#[test]
+fn single_figures_are_pictures_of_their_own() {
+    let sandbox = trained();
+    for figure in ["forest", "curves", "sensitivity", "budgets"] {
+        let name = format!("{figure}.svg");
+        sandbox.run(&["plot", "--figure", figure, "-o", &name]).exits(0);
+        let svg = std::fs::read_to_string(sandbox.path(&name)).expect("the picture");
+        let picture = roxmltree::Document::parse(&svg).expect("an SVG is XML");
+        let texts: Vec<&str> = picture.descendants().filter_map(|node| node.text()).collect();
+        // What diverged every time stands in the legend, and in no forest.
+        for schedule in ["cosine", "lost"].iter().take(if figure == "forest" { 1 } else { 2 }) {
+            assert!(texts.contains(schedule), "{figure}: {texts:?}");
+        }
+        let name = format!("{figure}.png");
+        sandbox.run(&["plot", "v.yaml", "--figure", figure, "-o", &name, "--size", "640x480"]).exits(0);
+        let file = std::fs::File::open(sandbox.path(&name)).expect("the picture");
+        let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
+        assert_eq!((reader.info().width, reader.info().height), (640, 480));
+    }
+    for (args, told) in [
+        (&["plot", "--figure", "forest"][..], "needs --output FILE"),
+        (&["plot", "--figure", "forrest", "-o", "x.svg"], "'forest'"),
+        (&["plot", "--figure", "curves", "-o", "x.jpg"], ".svg or .png"),
+        (&["plot", "--figure", "curves", "--budget", "7", "-o", "x.svg"], "no run of"),
+        (&["plot", "--figure", "curves", "--log", "-o", "x.svg"], "cannot be used with"),
+        (&["plot", "v.yaml", "--metric", "best"], "are for --figure"),
+        (&["plot", "nothing", "--figure", "curves", "-o", "x.svg"], "there is no sweep `nothing`"),
+        (&["plot"], "required"),
+    ] {
+        let output = sandbox.run(args).exits(2);
+        assert!(output.stderr.contains(told), "{args:?}: {}", output.stderr);
+        assert!(!sandbox.path("x.svg").exists());
+    }
+}
+
 /// The page as a browser has it after its script has run, and what the browser complained of. `None` where there is no
 /// browser, which is a failure where `SWEEP_REQUIRE_CHROMIUM` is set, as in `.ci/run`.
 #[expect(clippy::print_stderr, reason = "a test that did nothing says so")]

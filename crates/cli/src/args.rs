@@ -246,6 +246,13 @@ pub(crate) struct RankBy {
     pub rope: Option<f64>,
 }
 
+impl RankBy {
+    /// Whether anything of it was said.
+    pub(crate) fn is_given(&self) -> bool {
+        self.metric != Metric::Final || self.budget.is_some() || self.rope.is_some()
+    }
+}
+
 /// What runs are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Metric {
@@ -372,9 +379,17 @@ pub(crate) struct Schedules {
 
 #[derive(Debug, Args)]
 pub(crate) struct Plot {
-    /// A sweep file, or a schedule as in '{kind: cosine}' (`-` reads standard input)
-    #[arg(value_name = "FILE|SCHEDULE", allow_hyphen_values = true)]
-    pub what: String,
+    /// A sweep file, or a schedule as in '{kind: cosine}' (`-` reads standard input); with --figure name or file
+    /// of a stored sweep [default: the one that was run last]
+    #[arg(
+        value_name = "FILE|SCHEDULE|SWEEP",
+        allow_hyphen_values = true,
+        required_unless_present = "figure"
+    )]
+    pub what: Option<String>,
+    /// Draw this figure of a stored sweep's report instead of lr curves
+    #[arg(long, value_enum, conflicts_with_all = ["scale", "log", "select", "lr", "total", "steps_per_epoch"])]
+    pub figure: Option<Figure>,
     /// Where to write the picture: a name ending in .svg or .png [default: draw it on the terminal]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -399,6 +414,32 @@ pub(crate) struct Plot {
     /// Steps in an epoch; a sweep file has its own
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps_per_epoch: Option<u64>,
+    #[command(flatten)]
+    pub how: RankBy,
+}
+
+/// The figures of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Figure {
+    /// Paired differences to the first schedule, with their 95 % intervals
+    Forest,
+    /// Loss over the run, mean and band over seeds, with the lrs below
+    Curves,
+    /// The metric over each schedule's lr grid
+    Sensitivity,
+    /// The metric over the lengths of the run
+    Budgets,
+}
+
+impl From<Figure> for report::figure::Figure {
+    fn from(figure: Figure) -> Self {
+        match figure {
+            Figure::Forest => Self::Forest,
+            Figure::Curves => Self::Curves,
+            Figure::Sensitivity => Self::Sensitivity,
+            Figure::Budgets => Self::Budgets,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,12 +2,14 @@
 
 mod args;
 mod diagnostics;
+mod document;
 mod exit;
 mod input;
 mod output;
 mod progress;
 mod rounds;
 mod screen;
+mod shell;
 mod startup;
 mod stored;
 mod verb;

@@ -1,11 +1,14 @@
 //! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
 
 pub mod audit;
+mod chart;
 pub mod compare;
 pub mod compose;
 pub mod document;
 pub mod duel;
+mod escape;
 pub mod export;
+pub mod figure;
 mod format;
 mod html;
 pub mod lines;

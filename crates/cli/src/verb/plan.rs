@@ -98,7 +98,7 @@ const MOST_CURVES: usize = 16;
 fn curves(spec: &spec::Spec, args: &Plan) -> Result<String, Failure> {
     let schedules: Vec<_> = spec.schedules.iter().collect();
     let file = args.file.display().to_string();
-    let figure = super::plot::of_sweep(spec, &schedules, None, Scale::Linear, &file)?.figure;
+    let figure = super::plot::rates::of_sweep(spec, &schedules, None, Scale::Linear, &file)?.figure;
     Ok(match figure.curves.len() {
         0 => String::new(),
         1..=MOST_CURVES => format!("{}\n", figure.text(screen::width())),

@@ -1,7 +1,6 @@
 //! `sweep run FILE`: trains what is missing, stores it, ranks.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Duration;
 
 use orchestrator::{Missing, Options, Stop, Summary, SweepError};
@@ -14,6 +13,7 @@ use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
 use crate::progress::Progress;
 use crate::rounds;
+use crate::shell::{quoted, store_option};
 use crate::stored::{Ranked, ranked, wait_for};
 use crate::verb::rank;
 
@@ -229,10 +229,7 @@ async fn signal() {
 /// that say where things are.
 fn next(ranking: &Ranking, global: &Global) -> String {
     let program = std::env::args_os().next().unwrap_or_else(|| "sweep".into());
-    let mut sweep = quoted(&program.to_string_lossy());
-    if global.store != Path::new("runs") {
-        sweep.push_str(&format!(" --store {}", quoted(&global.store.display().to_string())));
-    }
+    let sweep = format!("{}{}", quoted(&program.to_string_lossy()), store_option(global));
     let query = format!("{sweep} query \"select * from ranking\"");
     let mut lines = vec![(query, "ask the database")];
     if ranking.lines.iter().any(|line| line.mean.is_some()) {
@@ -248,15 +245,6 @@ fn next(ranking: &Ranking, global: &Global) -> String {
     let lines: String =
         lines.iter().map(|(command, what)| format!("  {command:<width$}   {what}\n")).collect();
     format!("\nnext:\n{lines}")
-}
-
-/// As a POSIX shell reads it back.
-pub(super) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The exit code, and what to do where not all is done.

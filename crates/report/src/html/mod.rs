@@ -7,36 +7,16 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use self::chart::{Axis, Chart, LEFT, RIGHT, look};
-use crate::document::{Document, Sensitivity};
-use crate::format::{decimals, lr};
+use self::chart::{look, svg};
+use crate::chart::figures::{self, CURSOR, drawn_curves};
+use crate::chart::{LEFT, RIGHT};
+use crate::document::Document;
+use crate::escape::{escape, turns};
+use crate::format::{capital, decimals, lr};
 use crate::markdown::row;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-
-/// Text within an element or an attribute. Controls and marks that turn the direction of writing are made visible.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || turns(c) => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-/// Whether it turns the direction of writing.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// The document as a page.
 pub fn html(document: &Document) -> String {
@@ -112,11 +92,6 @@ fn warnings(document: &Document) -> String {
         })
         .collect();
     if items.is_empty() { items } else { format!("<ul class=\"warnings\">\n{items}</ul>\n") }
-}
-
-fn capital(text: &str) -> String {
-    let mut rest = text.chars();
-    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 fn pairs(pairs: &[(String, String)]) -> String {
@@ -216,105 +191,21 @@ fn legend(document: &Document) -> String {
 }
 
 fn forest(document: &Document) -> String {
-    let rows: Vec<_> = document.ranking.iter().enumerate().filter(|(_, line)| line.diff.is_some()).collect();
-    let ends = rows.iter().flat_map(|(_, line)| {
-        let (low, high) = line.interval.or(line.diff.zip(line.diff)).unwrap_or((0.0, 0.0));
-        [low, high, 0.0]
-    });
-    let Some(axis) = Axis::over(ends, false, (LEFT + 170.0, RIGHT)) else { return String::new() };
-    let bottom = 14.0 + 26.0 * rows.len() as f64;
-    let mut chart = Chart::new(bottom + 44.0);
-    chart.x(
-        &axis,
-        (6.0, bottom),
-        &format!("difference in {} to the first, with its 95 % interval", document.metric),
-    );
-    let zero = axis.at(0.0);
-    let _ = write!(
-        chart.body,
-        "<line class=\"zero\" x1=\"{zero:.1}\" x2=\"{zero:.1}\" y1=\"6\" y2=\"{bottom}\"/>"
-    );
-    for (at, (i, line)) in rows.iter().enumerate() {
-        let y = 22.0 + 26.0 * at as f64;
-        let told = if line.verdict == "worse" { "told" } else { "tied" };
-        let name: String = if line.schedule.chars().count() > 26 {
-            line.schedule.chars().take(25).chain(['…']).collect()
-        } else {
-            line.schedule.clone()
-        };
-        let _ = write!(
-            chart.body,
-            "<g class=\"{told}\" data-s=\"{i}\"><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT + 160.0,
-            y + 4.0,
-            escape(&name)
-        );
-        if let Some((low, high)) = line.interval {
-            let _ = write!(
-                chart.body,
-                "<line class=\"whisker\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y}\" y2=\"{y}\"/>",
-                axis.at(low),
-                axis.at(high)
-            );
-        }
-        if let Some(diff) = line.diff {
-            let words = format!("{}: {diff:+}", line.schedule);
-            chart.dot(*i, (axis.at(diff), y), false, &words);
-        }
-        chart.body.push_str("</g>");
-    }
-    let description = "Each schedule's paired difference to the first; the table above has the numbers.";
-    let svg = chart.svg("forest", "Paired differences to the first schedule", description, "");
+    let Some(chart) = figures::forest(document) else { return String::new() };
+    let svg = svg(&chart, "forest", "", "");
     format!("<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: can't be told from the first.</p>\n")
 }
 
 fn curves(document: &Document) -> String {
-    let curves: Vec<_> = document
-        .curves
-        .iter()
-        .filter_map(|curve| {
-            let place = document.ranking.iter().position(|line| line.schedule == curve.schedule)?;
-            Some((place, curve))
-        })
-        .collect();
-    let last = curves.iter().flat_map(|(_, curve)| curve.steps.iter().chain(&curve.lr_steps)).max();
-    let (Some(last), means) = (last, curves.iter().flat_map(|(_, curve)| curve.mean.iter().copied())) else {
+    let (Some(chart), Some(last)) = (figures::curves(document), figures::last_step(document)) else {
         return String::new();
     };
-    let x = Axis::exactly(0.0, *last as f64, (LEFT, RIGHT));
-    // A rate that is far above the others for a few steps would flatten all of them.
-    let mut rates: Vec<f64> =
-        curves.iter().flat_map(|(_, curve)| curve.lr.iter().copied()).filter(|lr| lr.is_finite()).collect();
-    rates.sort_by(f64::total_cmp);
-    let (usual, highest) = (rates.get(rates.len() * 97 / 100), rates.last().copied().unwrap_or(0.0));
-    let is_cut = usual.is_some_and(|usual| *usual > 0.0 && highest > 2.5 * usual);
-    let most = usual.filter(|_| is_cut).map_or(highest, |usual| 2.0 * usual);
-    let (Some(y), Some(rate)) = (
-        Axis::over(means, true, (330.0, 10.0)),
-        Axis::over([0.0, 1.05 * most].into_iter(), false, (480.0, 362.0)),
-    ) else {
-        return String::new();
-    };
-    let mut chart = Chart::new(528.0);
-    chart.y(&y, 9, &document.curve_metric);
-    chart.y(&rate, 4, if is_cut { "lr (cut)" } else { "lr" });
-    chart.x(&x, (10.0, 480.0), "step");
-    for (i, curve) in curves.iter().rev() {
-        let steps: Vec<f64> = curve.steps.iter().map(|step| *step as f64).collect();
-        chart.band(*i, &steps, &curve.low, &curve.high, (&x, &y));
-    }
-    for (i, curve) in curves.iter().rev() {
-        let steps = curve.steps.iter().map(|step| *step as f64);
-        chart.line(*i, steps.zip(curve.mean.iter().copied()), (&x, &y), &curve.schedule);
-        let steps = curve.lr_steps.iter().map(|step| *step as f64);
-        chart.line(*i, steps.zip(curve.lr.iter().copied()), (&x, &rate), &curve.schedule);
-    }
-    chart.body.push_str("<line id=\"cursor\" y1=\"10\" y2=\"480\" x1=\"0\" x2=\"0\" visibility=\"hidden\"/>");
-    let title = format!("{} and learning rate over the run", capital(&document.curve_metric));
-    let description = "Mean over seeds with a band of one standard deviation; below, the learning rates. The table has the numbers.";
+    let (top, bottom) = CURSOR;
+    let cursor =
+        format!("<line id=\"cursor\" y1=\"{top}\" y2=\"{bottom}\" x1=\"0\" x2=\"0\" visibility=\"hidden\"/>");
     let more = format!(" tabindex=\"0\" data-left=\"{LEFT}\" data-right=\"{RIGHT}\" data-last=\"{last}\"");
-    let svg = chart.svg("plot-curves", &title, description, &more);
-    let rows: String = curves
+    let svg = svg(&chart, "plot-curves", &more, &cursor);
+    let rows: String = drawn_curves(document)
         .iter()
         .map(|(_, curve)| {
             let ends = curve.mean.first().zip(curve.mean.last());
@@ -338,34 +229,9 @@ fn curves(document: &Document) -> String {
 }
 
 fn sensitivity(document: &Document) -> String {
-    let place = |name: &str| document.ranking.iter().position(|line| line.schedule == name);
-    let all: Vec<(usize, &Sensitivity)> =
-        document.sensitivity.iter().filter_map(|own| Some((place(&own.schedule)?, own))).collect();
-    if all.iter().all(|(_, own)| own.points.len() < 2) {
-        return String::new();
-    }
-    let points = || all.iter().flat_map(|(_, own)| &own.points);
-    let (Some(x), Some(y)) = (
-        Axis::over(points().map(|point| point.0), true, (LEFT, RIGHT)),
-        Axis::over(points().filter_map(|point| point.1), document.lower_is_better, (330.0, 10.0)),
-    ) else {
-        return String::new();
-    };
-    let mut chart = Chart::new(378.0);
-    chart.y(&y, 9, &document.metric);
-    chart.x(&x, (10.0, 330.0), "base lr");
+    let Some(chart) = figures::sensitivity(document) else { return String::new() };
     let mut rows = String::new();
-    for (i, own) in all.iter().rev() {
-        let drawn = own.points.iter().map(|(lr, mean, _)| (*lr, mean.unwrap_or(f64::NAN)));
-        chart.line(*i, drawn, (&x, &y), &own.schedule);
-        for (at, mean, diverged) in &own.points {
-            let words = format!("{} at lr {}, {} diverged", own.schedule, lr(*at), diverged);
-            if let Some(mean) = mean {
-                chart.dot(*i, (x.at(*at), y.at(*mean)), *at == own.chosen, &words);
-            }
-        }
-    }
-    for (_, own) in &all {
+    for own in &document.sensitivity {
         let cells: Vec<String> = own
             .points
             .iter()
@@ -387,9 +253,7 @@ fn sensitivity(document: &Document) -> String {
             escape(&edge.unwrap_or_default())
         );
     }
-    let description =
-        "Means over each schedule's lr grid, each lr at its best variant. The table has the numbers.";
-    let svg = chart.svg("plot-lrs", "Metric over the base learning rate", description, "");
+    let svg = svg(&chart, "plot-lrs", "", "");
     let caption = format!("Mean {} by base lr; ◀ the one that was chosen", document.metric);
     format!(
         "<p>Large dots: the lr that was chosen. All runs count here, those that chose and those that judged.</p>\n<div class=\"scroll\" \
@@ -399,29 +263,8 @@ fn sensitivity(document: &Document) -> String {
 }
 
 fn budgets(document: &Document) -> String {
-    if document.budgets.is_empty() {
-        return String::new();
-    }
-    let place = |name: &str| document.ranking.iter().position(|line| line.schedule == name);
-    let points = || document.budgets.iter().flat_map(|own| &own.points);
-    let (Some(x), Some(y)) = (
-        Axis::over(points().map(|point| point.0 as f64), true, (LEFT, RIGHT)),
-        Axis::over(points().map(|point| point.1), document.lower_is_better, (330.0, 10.0)),
-    ) else {
-        return String::new();
-    };
-    let mut chart = Chart::new(378.0);
-    chart.y(&y, 9, &document.metric);
-    chart.x(&x, (10.0, 330.0), "length of the run in steps");
+    let Some(chart) = figures::budgets(document) else { return String::new() };
     let mut rows = String::new();
-    for own in document.budgets.iter().rev() {
-        let Some(i) = place(&own.schedule) else { continue };
-        chart.line(i, own.points.iter().map(|(steps, mean)| (*steps as f64, *mean)), (&x, &y), &own.schedule);
-        for (steps, mean) in &own.points {
-            let words = format!("{} at {steps} steps", own.schedule);
-            chart.dot(i, (x.at(*steps as f64), y.at(*mean)), false, &words);
-        }
-    }
     for own in &document.budgets {
         let cells: Vec<String> =
             own.points.iter().map(|(steps, mean)| format!("{steps}: {mean:.4}")).collect();
@@ -432,8 +275,7 @@ fn budgets(document: &Document) -> String {
             escape(&cells.join("; "))
         );
     }
-    let svg =
-        chart.svg("plot-budgets", "Metric over the length of the run", "Each schedule at its best lr.", "");
+    let svg = svg(&chart, "plot-budgets", "", "");
     let caption = format!("Mean {} by length of the run in steps, each at its best lr", document.metric);
     format!(
         "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<details><summary>As a table</summary>\n{}</details>\n",

@@ -1,7 +1,10 @@
 //! A page must be whole, hold what the document holds, and let no text out of its place.
 
 use super::*;
-use crate::document::{BudgetLine, Curve, DocumentWarning, RankedSchedule};
+use crate::chart::Axis;
+use crate::document::{BudgetLine, Curve, DocumentWarning, RankedSchedule, Sensitivity};
+use crate::figure::{Figure, figure};
+use crate::plot::Size;
 
 const HOSTILE: &str = "</script><script>alert('1')</script>&\"\u{202e}";
 
@@ -89,6 +92,35 @@ fn every_picture_is_well_formed_and_finite() {
         let lines = page.matches("<path class=\"line").count();
         // In the legend, of losses, of lrs, of the sensitivity, and one of budgets.
         assert_eq!(lines, 4 * schedules + 1);
+    }
+}
+
+#[test]
+fn every_figure_is_a_picture_of_its_own() {
+    let document = document(4);
+    for which in [Figure::Forest, Figure::Curves, Figure::Sensitivity, Figure::Budgets] {
+        let page = figure(&document, which).expect("something to draw");
+        let svg = page.svg();
+        roxmltree::Document::parse(&svg).expect("well-formed XML");
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<script"), "{svg}");
+        assert!(svg.contains("&lt;/script&gt;"), "the names of {which:?} are there");
+        assert!(page.png().is_some_and(|png| png.starts_with(b"\x89PNG")));
+        let size = Size { width: 300, height: 900 };
+        let small = page.shown_at(size).svg();
+        assert!(small.contains("width=\"300\" height=\"900\""), "{small}");
+    }
+    let alone = self::document(1);
+    assert_eq!(
+        figure(&alone, Figure::Forest).expect_err("nothing to compare"),
+        "no two schedules have finished runs of one seed"
+    );
+}
+
+#[test]
+fn an_axis_within_a_decade_has_marks_too() {
+    for (low, high) in [(0.068, 0.13), (0.011, 0.012), (1.0, 1000.0)] {
+        let axis = Axis::over([low, high].into_iter(), true, (0.0, 1.0)).expect("an axis");
+        assert!(axis.marks(9).len() > 2, "{low} to {high}");
     }
 }
 

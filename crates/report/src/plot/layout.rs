@@ -2,31 +2,77 @@
 
 use super::palette::{AXIS, Colour, FAINT, GRID, INK, style};
 use super::ticks::{self, Tick};
-use super::{Curve, Figure, Scale, Size, font};
+use super::{Curve, Figure, Scale, Size, font, png, svg};
 
 /// A picture in pixels, x to the right and y downwards.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) title: String,
-    pub(super) size: Size,
+pub struct Page {
+    pub(crate) title: String,
+    /// What the marks are laid out in.
+    pub(crate) size: Size,
+    /// What it is enlarged to, or made smaller.
+    pub(crate) shown: Size,
     /// Left, top, right, bottom of the part that curves are drawn in.
-    pub(super) plot: [f32; 4],
-    pub(super) marks: Vec<Mark>,
+    pub(crate) plot: [f32; 4],
+    pub(crate) marks: Vec<Mark>,
 }
+
+impl Page {
+    /// Enlarged, or made smaller, to fit into so many pixels.
+    #[must_use]
+    pub fn shown_at(self, shown: Size) -> Self {
+        Self { shown, ..self }
+    }
+
+    /// Its size in pixels.
+    pub fn size(&self) -> Size {
+        self.shown
+    }
+
+    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
+    pub fn svg(&self) -> String {
+        svg::write(self)
+    }
+
+    /// The picture as a PNG file; `None` if there is no memory for it.
+    pub fn png(&self) -> Option<Vec<u8>> {
+        png::write(self)
+    }
+
+    /// Letters of its texts that the PNG's font does not have: boxes stand for them. An SVG is written in
+    /// the reader's fonts.
+    pub fn letters_without_glyph(&self) -> Vec<char> {
+        let texts = self.marks.iter().filter_map(|mark| match mark {
+            Mark::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let mut letters: Vec<char> = texts.flat_map(str::chars).filter(|c| !font::has(*c)).collect();
+        letters.sort_unstable();
+        letters.dedup();
+        letters
+    }
+}
+
+/// A point in pixels.
+pub(crate) type Corner = (f32, f32);
 
 /// One thing to draw.
 #[derive(Debug)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// A straight line.
     Line { from: (f32, f32), to: (f32, f32), colour: Colour, width: f32, dash: &'static [f32] },
     /// A curve, cut off at the edges of the plot. `tip` says what it is.
     Curve { points: Vec<(f32, f32)>, colour: Colour, dash: &'static [f32], tip: String },
     /// Text whose base line begins, has its middle or ends at a point; turned, it runs upwards.
     Text { at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor, turned: bool },
+    /// A filled area that what is under it shines through, cut off at the edges of the plot.
+    Area { points: Vec<(f32, f32)>, colour: Colour, opacity: f32 },
+    /// A filled circle. `tip` says what it is.
+    Dot { at: (f32, f32), radius: f32, colour: Colour, tip: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
@@ -40,7 +86,7 @@ const LABEL: f32 = 12.0;
 const NOTE: f32 = 11.0;
 const MARGIN: f32 = 12.0;
 const NOTE_LINE: f32 = 15.0;
-const LEGEND_LINE: f32 = 18.0;
+pub(crate) const LEGEND_LINE: f32 = 18.0;
 /// Length of the piece of a curve in the legend, and the gap behind it.
 const SAMPLE: (f32, f32) = (30.0, 7.0);
 /// A curve is moved by less than this many pixels where points of it are left out.
@@ -51,16 +97,17 @@ const DECADES: f64 = 1e6;
 pub(super) fn fitting_size(figure: &Figure) -> Size {
     let width = 960.0;
     let legend = if figure.curves.len() > 1 { figure.curves.len() as f32 * LEGEND_LINE } else { 0.0 };
-    let above = heading(figure, width).1;
+    let above = heading(&figure.title, &notes(figure), width).1;
     let height = (above + legend + 60.0).clamp(540.0, 6000.0);
     Size { width: width as u32, height: height as u32 }
 }
 
 pub(super) fn lay_out(figure: &Figure, size: Size) -> Page {
     let (width, height) = (size.width as f32, size.height as f32);
-    let (mut marks, top) = heading(figure, width);
+    let (mut marks, top) = heading(&figure.title, &notes(figure), width);
     let range = Range::of(figure);
-    let (legend, right) = legend(figure, width, top, height - MARGIN);
+    let names: Vec<&str> = figure.curves.iter().map(|curve| curve.name.as_str()).collect();
+    let (legend, right) = legend(&names, 0.36 * width, (width, top, height - MARGIN));
     marks.extend(legend);
 
     let bottom = height - 46.0;
@@ -74,7 +121,7 @@ pub(super) fn lay_out(figure: &Figure, size: Size) -> Page {
     marks.extend(y_axis(&place, &ticks, &figure.y_title));
     marks.extend(x_axis(&place, figure));
     marks.extend(figure.curves.iter().enumerate().map(|(i, curve)| place.curve(i, curve)));
-    Page { title: figure.title.clone(), size, plot, marks }
+    Page { title: figure.title.clone(), size, shown: size, plot, marks }
 }
 
 /// The range of the vertical axis.
@@ -179,17 +226,17 @@ impl Place {
 }
 
 /// Title and notes, and where the plot may begin.
-fn heading(figure: &Figure, width: f32) -> (Vec<Mark>, f32) {
+pub(crate) fn heading(title: &str, notes: &[String], width: f32) -> (Vec<Mark>, f32) {
     let room = width - 2.0 * MARGIN;
     let mut marks = Vec::new();
     let mut y = MARGIN;
-    if !figure.title.is_empty() {
+    if !title.is_empty() {
         y += TITLE;
-        marks.push(text((MARGIN, y), font::shortened(&figure.title, TITLE, room), TITLE, INK, Anchor::Start));
+        marks.push(text((MARGIN, y), font::shortened(title, TITLE, room), TITLE, INK, Anchor::Start));
         y += 6.0;
     }
-    for note in notes(figure) {
-        for line in wrapped(&note, room) {
+    for note in notes {
+        for line in wrapped(note, room) {
             y += NOTE_LINE;
             marks.push(text((MARGIN, y), line, NOTE, FAINT, Anchor::Start));
         }
@@ -221,21 +268,30 @@ fn wrapped(note: &str, room: f32) -> Vec<String> {
     lines
 }
 
-/// The legend beside the plot, and where the plot must end. One curve needs none.
-fn legend(figure: &Figure, width: f32, top: f32, bottom: f32) -> (Vec<Mark>, f32) {
-    if figure.curves.len() < 2 {
-        return (Vec::new(), width - MARGIN - 8.0);
+/// What [`legend`] takes from the width of a page, at full size.
+pub(crate) fn legend_width(names: &[&str], most: f32) -> f32 {
+    if names.len() < 2 {
+        return MARGIN + 8.0;
+    }
+    let widths = names.iter().map(|name| font::width(&font::shortened(name, LABEL, most), LABEL));
+    MARGIN + widths.fold(0.0, f32::max) + SAMPLE.0 + SAMPLE.1 + 18.0
+}
+
+/// The legend beside the plot, at the right of a page of some width, from top to bottom; and where the plot must end.
+/// No name takes more than `most`. One curve needs no legend.
+pub(crate) fn legend(names: &[&str], most: f32, (width, top, bottom): (f32, f32, f32)) -> (Vec<Mark>, f32) {
+    if names.len() < 2 {
+        return (Vec::new(), width - legend_width(names, most));
     }
     // With little room the lines come closer together; what still does not fit is counted.
     let room = (bottom - top).max(LEGEND_LINE);
-    let line = (room / figure.curves.len() as f32).clamp(11.0, LEGEND_LINE);
+    let line = (room / names.len() as f32).clamp(11.0, LEGEND_LINE);
     let letters = LABEL.min(line - 2.0);
     let fit = (room / line) as usize;
-    let shown = if figure.curves.len() > fit { fit.saturating_sub(1) } else { figure.curves.len() };
-    let most = width * 0.36;
+    let shown = if names.len() > fit { fit.saturating_sub(1) } else { names.len() };
+    let hidden = names.len() - shown;
     let names: Vec<String> =
-        figure.curves.iter().take(shown).map(|c| font::shortened(&c.name, letters, most)).collect();
-    let hidden = figure.curves.len() - shown;
+        names.iter().take(shown).map(|name| font::shortened(name, letters, most)).collect();
     let rest = format!("and {hidden} more");
     let widest = names.iter().chain((hidden > 0).then_some(&rest)).map(|name| font::width(name, letters));
     let left = width - MARGIN - widest.fold(0.0, f32::max) - SAMPLE.0 - SAMPLE.1;
@@ -373,8 +429,8 @@ mod tests {
                     for mark in &page.marks {
                         let points = match mark {
                             Mark::Line { from, to, .. } => vec![*from, *to],
-                            Mark::Text { at, .. } => vec![*at],
-                            Mark::Curve { points, .. } => {
+                            Mark::Text { at, .. } | Mark::Dot { at, .. } => vec![*at],
+                            Mark::Curve { points, .. } | Mark::Area { points, .. } => {
                                 assert!(points.iter().all(|(x, y)| x.is_finite() && y.is_finite()));
                                 continue;
                             }

@@ -5,7 +5,7 @@
 pub mod bowl;
 mod example;
 mod font;
-mod layout;
+pub(crate) mod layout;
 pub(crate) mod palette;
 mod png;
 mod sample;
@@ -14,6 +14,7 @@ mod terminal;
 pub(crate) mod ticks;
 
 pub use example::{RUN, RUN_WORDS, example};
+pub use layout::Page;
 pub use palette::STYLES;
 pub use sample::{COLUMNS, curve};
 
@@ -72,30 +73,15 @@ impl Figure {
         layout::fitting_size(self)
     }
 
-    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
-    pub fn svg(&self, size: Size) -> String {
-        svg::write(&layout::lay_out(self, size))
-    }
-
-    /// The picture as a PNG file; `None` if there is no memory for it.
-    pub fn png(&self, size: Size) -> Option<Vec<u8>> {
-        png::write(&layout::lay_out(self, size))
+    /// The picture laid out in so many pixels.
+    pub fn page(&self, size: Size) -> Page {
+        layout::lay_out(self, size)
     }
 
     /// The picture in braille dots, at most `width` columns wide, without colours. Several curves get a
     /// panel each, on one scale.
     pub fn text(&self, width: usize) -> String {
         terminal::write(self, width)
-    }
-
-    /// Letters of its names that the PNG's font does not have: boxes stand for them. An SVG is written in
-    /// the reader's fonts.
-    pub fn letters_without_glyph(&self) -> Vec<char> {
-        let names = self.curves.iter().map(|curve| curve.name.as_str()).chain([self.title.as_str()]);
-        let mut letters: Vec<char> = names.flat_map(str::chars).filter(|c| !font::has(*c)).collect();
-        letters.sort_unstable();
-        letters.dedup();
-        letters
     }
 
     /// The largest value.

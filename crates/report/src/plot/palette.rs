@@ -4,10 +4,10 @@
 /// A colour, red, green, blue.
 pub(crate) type Colour = [u8; 3];
 
-pub(super) const INK: Colour = [0x22, 0x22, 0x22];
-pub(super) const FAINT: Colour = [0x59, 0x59, 0x59];
+pub(crate) const INK: Colour = [0x22, 0x22, 0x22];
+pub(crate) const FAINT: Colour = [0x59, 0x59, 0x59];
 pub(super) const AXIS: Colour = [0x80, 0x80, 0x80];
-pub(super) const GRID: Colour = [0xe3, 0xe3, 0xe3];
+pub(crate) const GRID: Colour = [0xe3, 0xe3, 0xe3];
 pub(super) const PAPER: Colour = [0xff, 0xff, 0xff];
 
 const COLOURS: [Colour; 7] = [

@@ -10,25 +10,48 @@ use super::layout::{Anchor, Mark, Page, STROKE};
 use super::palette::{Colour, PAPER};
 
 pub(super) fn write(page: &Page) -> Option<Vec<u8>> {
-    let (width, height) = (page.size.width, page.size.height);
+    let (width, height) = (page.shown.width, page.shown.height);
     let mut image = Pixmap::new(width, height)?;
     image.fill(Color::from_rgba8(PAPER[0], PAPER[1], PAPER[2], 255));
+    let to_fit = to_fit(page);
     let [left, top, right, bottom] = page.plot;
     let mut plot = Mask::new(width, height)?;
     let inside = Rect::from_ltrb(left, top - STROKE, right + STROKE, bottom + STROKE)?;
-    plot.fill_path(&PathBuilder::from_rect(inside), FillRule::Winding, true, Transform::identity());
+    plot.fill_path(&PathBuilder::from_rect(inside), FillRule::Winding, true, to_fit);
     for mark in &page.marks {
-        draw(&mut image, &plot, mark);
+        draw(&mut image, &plot, to_fit, mark);
     }
     encode(&image)
 }
 
-fn draw(image: &mut Pixmap, plot: &Mask, mark: &Mark) {
+/// Enlarges the page to what is shown, in its middle, as SVG's viewers do.
+fn to_fit(page: &Page) -> Transform {
+    let (width, height) = (page.size.width as f32, page.size.height as f32);
+    let (shown_width, shown_height) = (page.shown.width as f32, page.shown.height as f32);
+    let scale = (shown_width / width).min(shown_height / height);
+    let (x, y) = ((shown_width - scale * width) / 2.0, (shown_height - scale * height) / 2.0);
+    Transform::from_row(scale, 0.0, 0.0, scale, x, y)
+}
+
+fn draw(image: &mut Pixmap, plot: &Mask, to_fit: Transform, mark: &Mark) {
+    let fill = FillRule::Winding;
     match mark {
         Mark::Line { from, to, colour, width, dash } => {
-            stroke(image, None, &[*from, *to], *colour, *width, dash);
+            stroke(image, None, to_fit, &[*from, *to], *colour, *width, dash);
         }
-        Mark::Curve { points, colour, dash, .. } => stroke(image, Some(plot), points, *colour, STROKE, dash),
+        Mark::Curve { points, colour, dash, .. } => {
+            stroke(image, Some(plot), to_fit, points, *colour, STROKE, dash);
+        }
+        Mark::Area { points, colour, opacity } => {
+            if let Some(path) = polyline(points) {
+                image.fill_path(&path, &paint(*colour, *opacity), fill, to_fit, Some(plot));
+            }
+        }
+        Mark::Dot { at: (x, y), radius, colour, .. } => {
+            if let Some(path) = PathBuilder::from_circle(*x, *y, *radius) {
+                image.fill_path(&path, &paint(*colour, 1.0), fill, to_fit, None);
+            }
+        }
         Mark::Text { at: (x, y), text, size, colour, anchor, turned } => {
             let before = match anchor {
                 Anchor::Start => 0.0,
@@ -37,7 +60,7 @@ fn draw(image: &mut Pixmap, plot: &Mask, mark: &Mark) {
             };
             let turn = if *turned { Transform::from_rotate_at(-90.0, *x, *y) } else { Transform::identity() };
             if let Some(path) = font::outline(text, *size, x - before, *y) {
-                image.fill_path(&path, &paint(*colour), FillRule::Winding, turn, None);
+                image.fill_path(&path, &paint(*colour, 1.0), fill, turn.post_concat(to_fit), None);
             }
         }
     }
@@ -46,6 +69,7 @@ fn draw(image: &mut Pixmap, plot: &Mask, mark: &Mark) {
 fn stroke(
     image: &mut Pixmap,
     clip: Option<&Mask>,
+    to_fit: Transform,
     points: &[(f32, f32)],
     colour: Colour,
     width: f32,
@@ -59,7 +83,7 @@ fn stroke(
         dash: StrokeDash::new(dash.to_vec(), 0.0),
         ..Stroke::default()
     };
-    image.stroke_path(&path, &paint(colour), &stroke, Transform::identity(), clip);
+    image.stroke_path(&path, &paint(colour, 1.0), &stroke, to_fit, clip);
 }
 
 fn polyline(points: &[(f32, f32)]) -> Option<Path> {
@@ -70,9 +94,9 @@ fn polyline(points: &[(f32, f32)]) -> Option<Path> {
     path.finish()
 }
 
-fn paint(colour: Colour) -> Paint<'static> {
+fn paint(colour: Colour, opacity: f32) -> Paint<'static> {
     let mut paint = Paint { anti_alias: true, ..Paint::default() };
-    paint.set_color_rgba8(colour[0], colour[1], colour[2], 255);
+    paint.set_color_rgba8(colour[0], colour[1], colour[2], (255.0 * opacity).round() as u8);
     paint
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::layout::{Anchor, Mark, Page, STROKE};
 use super::palette::{Colour, PAPER};
+use crate::escape::escape;
 
 pub(super) fn write(page: &Page) -> String {
     let (width, height) = (page.size.width, page.size.height);
@@ -12,12 +13,14 @@ pub(super) fn write(page: &Page) -> String {
     // Writing to memory does not fail.
     let _ = write!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"Helvetica, Arial, sans-serif\" role=\"img\">\n\
          <title>{}</title>\n\
          <clipPath id=\"plot\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
-        escaped(&page.title),
+        page.shown.width,
+        page.shown.height,
+        escape(&page.title),
         short(left),
         short(top - STROKE),
         short(right - left + STROKE),
@@ -44,19 +47,30 @@ fn draw(svg: &mut String, mark: &Mark) {
             short(*width),
             dashed(dash)
         ),
-        Mark::Curve { points, colour, dash, tip } => {
-            let points: Vec<String> =
-                points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
-            writeln!(
-                svg,
-                "<polyline clip-path=\"url(#plot)\" fill=\"none\" stroke=\"{}\" stroke-width=\"{STROKE}\" \
-                 stroke-linejoin=\"round\"{} points=\"{}\"><title>{}</title></polyline>",
-                hex(*colour),
-                dashed(dash),
-                points.join(" "),
-                escaped(tip)
-            )
-        }
+        Mark::Curve { points: curve, colour, dash, tip } => writeln!(
+            svg,
+            "<polyline clip-path=\"url(#plot)\" fill=\"none\" stroke=\"{}\" stroke-width=\"{STROKE}\" \
+             stroke-linejoin=\"round\"{} points=\"{}\"><title>{}</title></polyline>",
+            hex(*colour),
+            dashed(dash),
+            points(curve),
+            escape(tip)
+        ),
+        Mark::Area { points: area, colour, opacity } => writeln!(
+            svg,
+            "<polygon clip-path=\"url(#plot)\" fill=\"{}\" fill-opacity=\"{opacity}\" points=\"{}\"/>",
+            hex(*colour),
+            points(area)
+        ),
+        Mark::Dot { at: (x, y), radius, colour, tip } => writeln!(
+            svg,
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\"><title>{}</title></circle>",
+            short(*x),
+            short(*y),
+            short(*radius),
+            hex(*colour),
+            escape(tip)
+        ),
         Mark::Text { at: (x, y), text, size, colour, anchor, turned } => {
             let anchor = match anchor {
                 Anchor::Start => "",
@@ -70,10 +84,15 @@ fn draw(svg: &mut String, mark: &Mark) {
                 "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{anchor}{turn}>{}</text>",
                 short(*size),
                 hex(*colour),
-                escaped(text)
+                escape(text)
             )
         }
     };
+}
+
+fn points(points: &[(f32, f32)]) -> String {
+    let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+    points.join(" ")
 }
 
 fn dashed(dash: &[f32]) -> String {
@@ -92,21 +111,4 @@ fn hex([red, green, blue]: Colour) -> String {
 fn short(x: f32) -> String {
     let text = format!("{x:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
-}
-
-/// Text that may stand in an element or an attribute; characters that XML does not allow are replaced.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
 }

@@ -1,9 +1,9 @@
-//! `sweep plot`: draws the lr curves of a sweep file, or of one schedule, before anything is trained.
+//! The lr curves of a sweep file, or of one schedule: what is known before anything is trained.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use report::plot::{Figure, STYLES, Scale, curve};
+use report::plot::{Figure, Scale, curve};
 use schedule::problem::{Problem, listed, nearest};
 use schedule::tree::{Tree, Value};
 use schedule::{Feedback, Horizon};
@@ -12,68 +12,23 @@ use spec::sweep_file::{NamedSchedule, Point};
 
 use crate::args::{AxisScale, Global, Plot, Warnings};
 use crate::diagnostics::{Severity, show};
-use crate::exit::{Failure, Outcome, print, say};
+use crate::exit::{Failure, say};
 use crate::input::{self, Source};
-use crate::output::Output;
-use crate::screen;
 use crate::verb::lr::Fitted;
 
-pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
-    // A name that can't be written to is told before the work is done.
-    let form = args.output.as_deref().map(form).transpose()?;
-    let figure = match read(args)? {
-        (source, true) => of_file(args, &source, global.quiet)?,
-        (source, false) => of_schedule(args, &source)?,
-    };
-    if figure.curves.len() > STYLES && !global.quiet && form.is_some() {
-        say(format_args!(
-            "{} curves share {STYLES} styles of line; --select draws some of them",
-            figure.curves.len()
-        ));
-    }
-    let size = args.size.unwrap_or_else(|| figure.fitting_size());
-    match (args.output.as_deref(), form) {
-        (Some(path), Some(Form::Svg)) => Output::file(path)?.write_whole(figure.svg(size).as_bytes()),
-        (Some(path), Some(Form::Png)) => {
-            let boxes = figure.letters_without_glyph();
-            if !boxes.is_empty() && !global.quiet {
-                let letters: String = boxes.iter().filter(|c| !c.is_control()).take(20).collect();
-                say(format_args!(
-                    "the font of the PNG has no {letters}: boxes stand for them; an SVG shows them"
-                ));
-            }
-            let png =
-                figure.png(size).ok_or_else(|| Failure::failed("no memory for a picture of this size"))?;
-            Output::file(path)?.write_whole(&png)
-        }
-        _ => print(&figure.text(screen::width())),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Form {
-    Svg,
-    Png,
-}
-
-/// The form that a file's name asks for.
-fn form(path: &Path) -> Result<Form, Failure> {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    match ending.to_ascii_lowercase().as_str() {
-        "svg" => Ok(Form::Svg),
-        "png" => Ok(Form::Png),
-        _ => Err(Failure::usage(format_args!(
-            "--output {}: a picture is written as .svg or .png, by the ending of its name",
-            path.display()
-        ))),
+/// The lr curves that are asked for.
+pub(super) fn figure(args: &Plot, what: &str, global: &Global) -> Result<Figure, Failure> {
+    match read(what)? {
+        (source, true) => of_file(args, what, &source, global.quiet),
+        (source, false) => of_schedule(args, &source),
     }
 }
 
 /// The text to draw, and whether it is a sweep file.
-fn read(args: &Plot) -> Result<(Source, bool), Failure> {
-    let path = Path::new(&args.what);
-    if args.what != "-" && !path.exists() && is_schedule(&args.what) {
-        return Ok((Source { name: "<schedule>".to_owned(), text: args.what.clone() }, false));
+fn read(what: &str) -> Result<(Source, bool), Failure> {
+    let path = Path::new(what);
+    if what != "-" && !path.exists() && is_schedule(what) {
+        return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
     let source =
         input::read(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MOST_BYTES)?;
@@ -116,7 +71,7 @@ fn of_schedule(args: &Plot, source: &Source) -> Result<Figure, Failure> {
         ));
     }
     let Fitted { schedule, base_lr, total } =
-        super::lr::fit(source, args.lr, args.total, args.steps_per_epoch)?;
+        crate::verb::lr::fit(source, args.lr, args.total, args.steps_per_epoch)?;
     if schedule.feedback() == Feedback::ClosedLoop {
         return Err(Failure::usage(
             "the lr of this schedule follows what training shows, so there is no curve before it; `sweep schedules \
@@ -149,7 +104,7 @@ fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
 
 /// The schedules of a sweep file, at one base lr: at several each curve would stand there several times,
 /// only higher or lower.
-fn of_file(args: &Plot, source: &Source, quiet: bool) -> Result<Figure, Failure> {
+fn of_file(args: &Plot, what: &str, source: &Source, quiet: bool) -> Result<Figure, Failure> {
     for (flag, given) in
         [("--total", args.total.is_some()), ("--steps-per-epoch", args.steps_per_epoch.is_some())]
     {
@@ -159,7 +114,7 @@ fn of_file(args: &Plot, source: &Source, quiet: bool) -> Result<Figure, Failure>
             )));
         }
     }
-    let (spec, _) = input::sweep_text(Path::new(&args.what), source, Warnings::default(), quiet)?;
+    let (spec, _) = input::sweep_text(Path::new(what), source, Warnings::default(), quiet)?;
     let chosen = selected(&spec, &args.select)?;
     let drawn = of_sweep(&spec, &chosen, args.lr, scale(args), &source.name)?;
     if let Some(note) = &drawn.left_out {
@@ -174,13 +129,13 @@ fn of_file(args: &Plot, source: &Source, quiet: bool) -> Result<Figure, Failure>
 }
 
 /// A sweep's curves, and what is said of schedules that have none.
-pub(super) struct Drawn {
-    pub(super) figure: Figure,
+pub(crate) struct Drawn {
+    pub(crate) figure: Figure,
     left_out: Option<String>,
 }
 
 /// Draws schedules of a sweep at one base lr, the middle one if none is given.
-pub(super) fn of_sweep(
+pub(crate) fn of_sweep(
     spec: &Spec,
     schedules: &[&NamedSchedule],
     lr: Option<f64>,

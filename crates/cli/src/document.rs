@@ -1,0 +1,115 @@
+//! A stored sweep's report as data: its results ranked, with all that its page and its figures show.
+
+use std::collections::BTreeMap;
+
+use report::compose::{Material, Step, compose};
+use report::document::Document;
+use report::ranking::{Options, Protocol};
+use report::results::{Purpose, budgets};
+use store::{Reader, RunRow};
+
+use crate::args::{Global, RankBy};
+use crate::exit::Failure;
+use crate::shell::{quoted, store_option};
+use crate::stored::{Ranked, open, ranked, sweep, wait_for};
+
+/// The most seeds of a schedule whose steps are drawn: the band of more looks the same.
+const MOST_RUNS: usize = 32;
+
+/// The report of the sweep that is meant.
+pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Result<Document, Failure> {
+    let (ranked, material) = wait_for(async {
+        let mut reader = open(global).await?;
+        let name = sweep(&mut reader, word).await?;
+        let ranked = ranked(&mut reader, &name, how).await?;
+        let material = material(&mut reader, &name, &ranked, global).await?;
+        Ok((ranked, material))
+    })?;
+    let metric = ranked.ranking.metric.clone();
+    let budget = how.budget.or(budgets(&ranked.results).last().copied());
+    let options = Options { metric, budget, rope: how.rope };
+    let mut document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, material);
+    document.method.extend(ranked.over_budgets);
+    Ok(document)
+}
+
+/// What a page shows besides the ranking.
+async fn material(
+    reader: &mut Reader,
+    sweep: &str,
+    ranked: &Ranked,
+    global: &Global,
+) -> Result<Material, Failure> {
+    let purpose = match ranked.ranking.protocol {
+        Protocol::CrossFitted => Purpose::All,
+        Protocol::Decided => Purpose::Decide,
+        Protocol::Tuning => Purpose::Tune,
+    };
+    let mut runs = Vec::new();
+    let mut axes = BTreeMap::new();
+    for line in &ranked.ranking.lines {
+        let of_line = |row: &&RunRow| row.schedule == line.schedule && row.config_id == line.config_id;
+        let judging = ranked.rows.iter().zip(&ranked.results).filter(|(_, result)| result.purpose == purpose);
+        let mut ids: Vec<&str> =
+            judging.map(|(row, _)| row).filter(of_line).map(|row| row.trial_id.as_str()).collect();
+        ids.dedup();
+        let mut steps = Vec::new();
+        for id in ids.iter().take(MOST_RUNS) {
+            let rows = reader.steps(id).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            steps.push(
+                rows.iter()
+                    .map(|row| Step {
+                        step: row.step,
+                        lr: row.lr,
+                        train_loss: row.train_loss,
+                        valid_loss: row.valid_loss,
+                    })
+                    .collect(),
+            );
+        }
+        if let Some(id) = ids.first()
+            && let Some(trial) = reader.trial(id).await?
+        {
+            axes.insert(line.config_id.clone(), trial.axes);
+        }
+        runs.push((line.schedule.clone(), steps));
+    }
+    let store = store_option(global);
+    let quoted = quoted(sweep);
+    let reproduce = [
+        (format!("sweep{store} rank {quoted}"), "The ranking in the terminal; --format json for programs:"),
+        (format!("sweep{store} reproduce best --sweep {quoted}"), "The best run again, every bit compared:"),
+    ];
+    Ok(Material {
+        sweep: sweep.to_owned(),
+        file_text: reader.file_text(sweep).await?,
+        generated_by: format!("sweep {}", env!("CARGO_PKG_VERSION")),
+        reproduce: reproduce.map(|(command, what)| (command, what.to_owned())).to_vec(),
+        environment: reader.environments(sweep).await?.iter().flat_map(environment).collect(),
+        axes,
+        runs,
+    })
+}
+
+/// An environment in words.
+fn environment((environment, trials): &(store::Environment, i64)) -> Vec<(String, String)> {
+    let plural = if *trials == 1 { "" } else { "s" };
+    let commit = if environment.git_commit.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", environment.git_commit)
+    };
+    [
+        ("trained here", format!("{trials} trial{plural}")),
+        ("sweep", format!("{}{commit}", environment.version)),
+        ("device", environment.device.clone()),
+        ("processor", format!("{}, {} threads", environment.cpu, environment.threads)),
+        ("instructions", environment.cpu_features.clone()),
+        ("system", environment.os.clone()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}

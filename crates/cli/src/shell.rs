@@ -1,0 +1,22 @@
+//! Commands for people to paste into a POSIX shell.
+
+use std::path::Path;
+
+use crate::args::Global;
+
+/// As the shell reads it back.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// The option that says where the store is, with a space before it; nothing where that is the default.
+pub(crate) fn store_option(global: &Global) -> String {
+    if global.store == Path::new("runs") {
+        return String::new();
+    }
+    format!(" --store {}", quoted(&global.store.display().to_string()))
+}

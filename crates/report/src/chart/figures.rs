@@ -1,0 +1,146 @@
+//! What each chart shows of a report's document. Nothing is computed here, and nothing is known of how it is rendered.
+
+use super::{Axis, Chart, LEFT, RIGHT, Rule, Shape, Text};
+use crate::document::{Curve, Document, Sensitivity};
+use crate::format::{capital, lr};
+
+/// Where a schedule stands in the ranking.
+fn place(document: &Document, name: &str) -> Option<usize> {
+    document.ranking.iter().position(|line| line.schedule == name)
+}
+
+/// Paired differences to the first, with their intervals.
+pub(crate) fn forest(document: &Document) -> Option<Chart> {
+    let rows: Vec<_> = document.ranking.iter().enumerate().filter(|(_, line)| line.diff.is_some()).collect();
+    let ends = rows.iter().flat_map(|(_, line)| {
+        let (low, high) = line.interval.or(line.diff.zip(line.diff)).unwrap_or((0.0, 0.0));
+        [low, high, 0.0]
+    });
+    let axis = Axis::over(ends, false, (LEFT + 170.0, RIGHT))?;
+    let bottom = 14.0 + 26.0 * rows.len() as f64;
+    let description = "Each schedule's paired difference to the first; the table above has the numbers.";
+    let mut chart = Chart::new(bottom + 44.0, "Paired differences to the first schedule", description);
+    let title = format!("difference in {} to the first, with its 95 % interval", document.metric);
+    chart.x(&axis, (6.0, bottom), &title);
+    let zero = axis.at(0.0);
+    chart.shapes.push(Shape::Rule { kind: Rule::Zero, from: (zero, 6.0), to: (zero, bottom) });
+    for (at, (i, line)) in rows.into_iter().enumerate() {
+        let y = 22.0 + 26.0 * at as f64;
+        let name: String = if line.schedule.chars().count() > 26 {
+            line.schedule.chars().take(25).chain(['…']).collect()
+        } else {
+            line.schedule.clone()
+        };
+        let mut shapes = vec![Shape::Text { kind: Text::Name, at: (LEFT + 160.0, y + 4.0), text: name }];
+        if let Some((low, high)) = line.interval {
+            shapes.push(Shape::Rule { kind: Rule::Whisker, from: (axis.at(low), y), to: (axis.at(high), y) });
+        }
+        if let Some(diff) = line.diff {
+            let words = format!("{}: {diff:+}", line.schedule);
+            shapes.push(Shape::Dot { i, at: (axis.at(diff), y), chosen: false, words });
+        }
+        chart.shapes.push(Shape::Row { i, faint: line.verdict != "worse", shapes });
+    }
+    Some(chart)
+}
+
+/// The top and the bottom of the part of [`curves`] that a cursor moves in.
+pub(crate) const CURSOR: (f64, f64) = (10.0, 480.0);
+
+/// A schedule's place in the ranking and its curve, for all that have one.
+pub(crate) fn drawn_curves(document: &Document) -> Vec<(usize, &Curve)> {
+    let curves = document.curves.iter();
+    curves.filter_map(|curve| Some((place(document, &curve.schedule)?, curve))).collect()
+}
+
+/// The last step that [`curves`] shows.
+pub(crate) fn last_step(document: &Document) -> Option<u64> {
+    drawn_curves(document)
+        .iter()
+        .flat_map(|(_, curve)| curve.steps.iter().chain(&curve.lr_steps))
+        .max()
+        .copied()
+}
+
+/// Losses over the run with their bands, and the learning rates below.
+pub(crate) fn curves(document: &Document) -> Option<Chart> {
+    let curves = drawn_curves(document);
+    let last = last_step(document)?;
+    let means = curves.iter().flat_map(|(_, curve)| curve.mean.iter().copied());
+    let x = Axis::exactly(0.0, last as f64, (LEFT, RIGHT));
+    // A rate that is far above the others for a few steps would flatten all of them.
+    let mut rates: Vec<f64> =
+        curves.iter().flat_map(|(_, curve)| curve.lr.iter().copied()).filter(|lr| lr.is_finite()).collect();
+    rates.sort_by(f64::total_cmp);
+    let (usual, highest) = (rates.get(rates.len() * 97 / 100), rates.last().copied().unwrap_or(0.0));
+    let is_cut = usual.is_some_and(|usual| *usual > 0.0 && highest > 2.5 * usual);
+    let most = usual.filter(|_| is_cut).map_or(highest, |usual| 2.0 * usual);
+    let y = Axis::over(means, true, (330.0, CURSOR.0))?;
+    let rate = Axis::over([0.0, 1.05 * most].into_iter(), false, (CURSOR.1, 362.0))?;
+    let title = format!("{} and learning rate over the run", capital(&document.curve_metric));
+    let description = "Mean over seeds with a band of one standard deviation; below, the learning rates. The table has the numbers.";
+    let mut chart = Chart::new(528.0, title, description);
+    chart.y(&y, 9, &document.curve_metric);
+    chart.y(&rate, 4, if is_cut { "lr (cut)" } else { "lr" });
+    chart.x(&x, CURSOR, "step");
+    for (i, curve) in curves.iter().rev() {
+        let steps: Vec<f64> = curve.steps.iter().map(|step| *step as f64).collect();
+        chart.band(*i, &steps, &curve.low, &curve.high, (&x, &y));
+    }
+    for (i, curve) in curves.iter().rev() {
+        let steps = curve.steps.iter().map(|step| *step as f64);
+        chart.line(*i, steps.zip(curve.mean.iter().copied()), (&x, &y), &curve.schedule);
+        let steps = curve.lr_steps.iter().map(|step| *step as f64);
+        chart.line(*i, steps.zip(curve.lr.iter().copied()), (&x, &rate), &curve.schedule);
+    }
+    Some(chart)
+}
+
+/// Means over the lr grid; `None` if no schedule tried two.
+pub(crate) fn sensitivity(document: &Document) -> Option<Chart> {
+    let all: Vec<(usize, &Sensitivity)> =
+        document.sensitivity.iter().filter_map(|own| Some((place(document, &own.schedule)?, own))).collect();
+    if all.iter().all(|(_, own)| own.points.len() < 2) {
+        return None;
+    }
+    let points = || all.iter().flat_map(|(_, own)| &own.points);
+    let x = Axis::over(points().map(|point| point.0), true, (LEFT, RIGHT))?;
+    let y = Axis::over(points().filter_map(|point| point.1), document.lower_is_better, (330.0, 10.0))?;
+    let description =
+        "Means over each schedule's lr grid, each lr at its best variant. The table has the numbers.";
+    let mut chart = Chart::new(378.0, "Metric over the base learning rate", description);
+    chart.y(&y, 9, &document.metric);
+    chart.x(&x, (10.0, 330.0), "base lr");
+    for (i, own) in all.iter().rev() {
+        let drawn = own.points.iter().map(|(lr, mean, _)| (*lr, mean.unwrap_or(f64::NAN)));
+        chart.line(*i, drawn, (&x, &y), &own.schedule);
+        for (at, mean, diverged) in &own.points {
+            let words = format!("{} at lr {}, {} diverged", own.schedule, lr(*at), diverged);
+            if let Some(mean) = mean {
+                let chosen = *at == own.chosen;
+                chart.shapes.push(Shape::Dot { i: *i, at: (x.at(*at), y.at(*mean)), chosen, words });
+            }
+        }
+    }
+    Some(chart)
+}
+
+/// Means over the lengths of the run; `None` if there is one.
+pub(crate) fn budgets(document: &Document) -> Option<Chart> {
+    let points = || document.budgets.iter().flat_map(|own| &own.points);
+    let x = Axis::over(points().map(|point| point.0 as f64), true, (LEFT, RIGHT))?;
+    let y = Axis::over(points().map(|point| point.1), document.lower_is_better, (330.0, 10.0))?;
+    let mut chart = Chart::new(378.0, "Metric over the length of the run", "Each schedule at its best lr.");
+    chart.y(&y, 9, &document.metric);
+    chart.x(&x, (10.0, 330.0), "length of the run in steps");
+    for own in document.budgets.iter().rev() {
+        let Some(i) = place(document, &own.schedule) else { continue };
+        let drawn = own.points.iter().map(|(steps, mean)| (*steps as f64, *mean));
+        chart.line(i, drawn, (&x, &y), &own.schedule);
+        for (steps, mean) in &own.points {
+            let words = format!("{} at {steps} steps", own.schedule);
+            chart.shapes.push(Shape::Dot { i, at: (x.at(*steps as f64), y.at(*mean)), chosen: false, words });
+        }
+    }
+    Some(chart)
+}

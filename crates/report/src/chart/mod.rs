@@ -1,0 +1,200 @@
+//! Charts of results as plain shapes: axes, lines, bands, points. What is drawn is in `figures`; how it looks is said by
+//! those that render it: `html` within the report, `page` as a picture of its own.
+
+pub(crate) mod figures;
+mod page;
+
+use crate::plot::ticks::{self, round_step};
+
+/// Width of a drawing in its own units.
+pub(crate) const WIDTH: f64 = 900.0;
+/// Where the plotting area begins and ends.
+pub(crate) const LEFT: f64 = 70.0;
+/// See `LEFT`.
+pub(crate) const RIGHT: f64 = 880.0;
+
+/// One direction of a chart.
+#[derive(Debug, Clone)]
+pub(crate) struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+    /// Where `low` and `high` are drawn.
+    from: f64,
+    to: f64,
+}
+
+impl Axis {
+    /// Over all of these values that can be drawn, with some air; `None` if there is none.
+    pub(crate) fn over(values: impl Iterator<Item = f64>, log: bool, (from, to): (f64, f64)) -> Option<Self> {
+        let drawn = values.filter(|x| x.is_finite() && (!log || *x > 0.0));
+        let (low, high) =
+            drawn.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        if low > high {
+            return None;
+        }
+        let (low, high) = match (log, low == high) {
+            (true, _) => (low / 1.15, high * 1.15),
+            (false, true) => (low - low.abs().max(1e-3) * 0.1, high + high.abs().max(1e-3) * 0.1),
+            (false, false) => (low - 0.04 * (high - low), high + 0.04 * (high - low)),
+        };
+        Some(Self { low, high, log, from, to })
+    }
+
+    /// From exactly here to there.
+    pub(crate) fn exactly(low: f64, high: f64, span: (f64, f64)) -> Self {
+        let high = if high > low { high } else { low + 1.0 };
+        Self { low, high, log: false, from: span.0, to: span.1 }
+    }
+
+    /// Where a value is drawn.
+    pub(crate) fn at(&self, x: f64) -> f64 {
+        let share = if self.log {
+            (x / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (x - self.low) / (self.high - self.low)
+        };
+        self.from + share.clamp(-0.02, 1.02) * (self.to - self.from)
+    }
+
+    fn draws(&self, value: f64) -> bool {
+        value.is_finite() && (!self.log || value > 0.0)
+    }
+
+    pub(crate) fn marks(&self, number: usize) -> Vec<(f64, String)> {
+        if self.log {
+            // Within a decade there may be hardly any round power of ten.
+            let marks = ticks::log(self.low, self.high, number);
+            if marks.len() > 2 {
+                return marks;
+            }
+        }
+        let step = round_step((self.high - self.low) / number as f64);
+        if !step.is_finite() || step <= 0.0 {
+            return Vec::new();
+        }
+        let first = (self.low / step).ceil() as i64;
+        let decimals = usize::try_from(-(step.log10() + 1e-9).floor() as i32).unwrap_or(0).min(12);
+        let text = |x: f64| {
+            if x != 0.0 && !(1e-4..1e7).contains(&x.abs()) { crate::lr(x) } else { format!("{x:.decimals$}") }
+        };
+        (first..first + 3 * number as i64)
+            .map(|i| i as f64 * step)
+            .take_while(|x| *x <= self.high)
+            .map(|x| (x, text(x)))
+            .collect()
+    }
+}
+
+/// A point of a drawing, x to the right and y downwards.
+pub(crate) type Point = (f64, f64);
+
+/// One thing to draw. `i` is a schedule's place in the ranking, which gives it its colour and dash.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape {
+    /// A straight line.
+    Rule { kind: Rule, from: Point, to: Point },
+    /// A text that has its middle or its end at a point; turned, it runs upwards.
+    Text { kind: Text, at: Point, text: String },
+    /// A schedule's line, in pieces where something can't be drawn.
+    Line { i: usize, pieces: Vec<Vec<Point>>, name: String },
+    /// A schedule's band.
+    Band { i: usize, points: Vec<Point> },
+    /// A value of a schedule, with words that a pointer shows; a chosen one is large.
+    Dot { i: usize, at: Point, chosen: bool, words: String },
+    /// What belongs to a schedule; faint where it can't be told from the first.
+    Row { i: usize, faint: bool, shapes: Vec<Shape> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Grid,
+    /// No difference.
+    Zero,
+    /// An interval.
+    Whisker,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// Under a mark of the horizontal axis.
+    MarkX,
+    /// Beside a mark of the vertical axis.
+    MarkY,
+    /// Title of the horizontal axis.
+    TitleX,
+    /// Title of the vertical axis: runs upwards.
+    TitleY,
+    /// A schedule's name, which ends at its point.
+    Name,
+}
+
+/// A drawing.
+#[derive(Debug, Clone)]
+pub(crate) struct Chart {
+    /// What it shows.
+    pub(crate) title: String,
+    /// For those who don't see it, and under the title of a picture of its own.
+    pub(crate) description: String,
+    /// Size from top to bottom; from left to right it is [`WIDTH`].
+    pub(crate) height: f64,
+    pub(crate) shapes: Vec<Shape>,
+}
+
+impl Chart {
+    fn new(height: f64, title: impl Into<String>, description: &str) -> Self {
+        Self { title: title.into(), description: description.to_owned(), height, shapes: Vec::new() }
+    }
+
+    /// Marks, grid and title of the horizontal axis.
+    fn x(&mut self, axis: &Axis, (top, bottom): (f64, f64), title: &str) {
+        for (value, text) in axis.marks(8) {
+            let x = axis.at(value);
+            self.shapes.push(Shape::Rule { kind: Rule::Grid, from: (x, top), to: (x, bottom) });
+            self.shapes.push(Shape::Text { kind: Text::MarkX, at: (x, bottom + 16.0), text });
+        }
+        let at = (f64::midpoint(LEFT, RIGHT), bottom + 34.0);
+        self.shapes.push(Shape::Text { kind: Text::TitleX, at, text: title.to_owned() });
+    }
+
+    /// The same of the vertical axis.
+    fn y(&mut self, axis: &Axis, number: usize, title: &str) {
+        for (value, text) in axis.marks(number) {
+            let y = axis.at(value);
+            self.shapes.push(Shape::Rule { kind: Rule::Grid, from: (LEFT, y), to: (RIGHT, y) });
+            self.shapes.push(Shape::Text { kind: Text::MarkY, at: (LEFT - 6.0, y + 4.0), text });
+        }
+        let at = (14.0, f64::midpoint(axis.from, axis.to));
+        self.shapes.push(Shape::Text { kind: Text::TitleY, at, text: title.to_owned() });
+    }
+
+    /// A line through points; what can't be drawn interrupts it.
+    fn line(&mut self, i: usize, points: impl Iterator<Item = Point>, axes: (&Axis, &Axis), name: &str) {
+        let mut pieces: Vec<Vec<Point>> = vec![Vec::new()];
+        for (x, y) in points {
+            match pieces.last_mut() {
+                Some(piece) if axes.0.draws(x) && axes.1.draws(y) => piece.push((axes.0.at(x), axes.1.at(y))),
+                _ => pieces.push(Vec::new()),
+            }
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        if !pieces.is_empty() {
+            self.shapes.push(Shape::Line { i, pieces, name: name.to_owned() });
+        }
+    }
+
+    /// The area between two lines.
+    fn band(&mut self, i: usize, x: &[f64], low: &[f64], high: &[f64], axes: (&Axis, &Axis)) {
+        let lower = x.iter().zip(low).map(|(x, y)| (*x, *y));
+        let upper = x.iter().zip(high).map(|(x, y)| (*x, *y)).rev();
+        let visible = |y: f64| if axes.1.log { y.max(axes.1.low) } else { y };
+        let points: Vec<Point> = lower
+            .chain(upper)
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .map(|(x, y)| (axes.0.at(x), axes.1.at(visible(y))))
+            .collect();
+        if points.len() > 3 {
+            self.shapes.push(Shape::Band { i, points });
+        }
+    }
+}
