@@ -266,20 +266,3 @@ fn stores_that_cannot_be_used_are_named() {
         assert!(output.stderr.contains("newer version of sweep"), "{}", output.stderr);
     }
 }
-
-#[test]
-fn a_store_in_use_is_left_alone() {
-    let sandbox = Sandbox::new();
-    sandbox.write("long.yaml", sweep_file("steps: 20", "steps: 1000000"));
-    let mut first = sandbox.start(&["long.yaml"]);
-    while sandbox.run(&["query", "select count(*) from metrics having count(*) > 0"]).stdout.lines().count()
-        < 2
-    {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    let second = sandbox.run(&["long.yaml"]);
-    first.kill().expect("the first one can be killed");
-    first.wait().expect("it ends");
-    let second = second.exits(1);
-    assert!(second.stderr.contains("in use by another sweep"), "{}", second.stderr);
-}

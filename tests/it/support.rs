@@ -4,41 +4,62 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use sqlx::{Connection, SqliteConnection};
+
 /// The repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository")
 }
 
-/// The binary, built once: cargo builds binaries for the tests of their own crate only.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--package",
-                "cli",
-                "--bin",
-                "sweep",
-                "--profile",
-                profile,
-                "--message-format",
-                "json",
-            ])
-            .current_dir(root())
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs");
-        assert!(output.status.success(), "the binary does not build");
-        let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
-        let executable = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .next_back();
-        executable.expect("cargo names the binary")
+/// The binaries, built once: cargo builds binaries for the tests of their own crate only.
+struct Binaries {
+    /// As users have it.
+    plain: PathBuf,
+    /// A copy of one that fails on purpose where `SWEEP_FAULT` says.
+    inject: PathBuf,
+}
+
+static BINARIES: OnceLock<Binaries> = OnceLock::new();
+
+fn binaries() -> &'static Binaries {
+    BINARIES.get_or_init(|| {
+        // Cargo gives both the same name: the other one goes out of the way first.
+        let inject = build(&["--features", "inject"]);
+        let copy = inject.with_file_name("sweep-inject");
+        std::fs::copy(&inject, &copy).expect("the binary can be copied");
+        Binaries { plain: build(&[]), inject: copy }
     })
+}
+
+fn build(args: &[&str]) -> PathBuf {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    let common =
+        ["build", "--package", "cli", "--bin", "sweep", "--profile", profile, "--message-format", "json"];
+    let output = Command::new(env!("CARGO"))
+        .args(common)
+        .args(args)
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "the binary does not build");
+    let messages = String::from_utf8(output.stdout).expect("cargo speaks UTF-8");
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back();
+    executable.expect("cargo names the binary")
+}
+
+/// The binary.
+pub(crate) fn binary() -> &'static Path {
+    &binaries().plain
+}
+
+/// The binary that fails on purpose.
+pub(crate) fn inject_binary() -> &'static Path {
+    &binaries().inject
 }
 
 /// What a run of the binary gave.
@@ -86,7 +107,12 @@ impl Sandbox {
 
     /// The binary with its data and an environment that does not depend on the machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        self.command_of(binary(), args)
+    }
+
+    /// The same of another binary.
+    pub(crate) fn command_of(&self, binary: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env("SWEEP_DATA_DIR", root().join("data")).env_remove("SWEEP_STORE").env("NO_COLOR", "1");
         command
@@ -102,14 +128,28 @@ impl Sandbox {
 
     /// Changes the database behind the program's back.
     pub(crate) fn sql(&self, sql: &str) {
-        use sqlx::{Connection, SqliteConnection};
+        self.shell(async |connection| {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.expect("good SQL");
+        });
+    }
+
+    /// The rows of a query that gives one text.
+    pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
+        self.shell(async |connection| {
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await.expect("good SQL")
+        })
+    }
+
+    /// A look at the database without the program.
+    fn shell<T>(&self, f: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         let url = format!("sqlite://{}", self.path("runs/sweep.db").display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let mut connection = SqliteConnection::connect(&url).await.expect("a database");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("good SQL");
+            let found = f(&mut connection).await;
             connection.close().await.expect("it closes");
-        });
+            found
+        })
     }
 
     /// Rows of a query, as JSON.

@@ -63,6 +63,12 @@ pub(crate) enum Verb {
     Report(Report),
     /// Show one trial
     Show(Show),
+    /// Say how far each sweep is, what runs where, and what is stuck
+    Status(Status),
+    /// Remove files that no run needs any more
+    Gc(Gc),
+    /// Check machine, data, store and settings, and say what to mend
+    Doctor(Doctor),
     /// Ask the database in SQL
     Query(Query),
     /// Train a stored trial again and compare every bit
@@ -108,6 +114,13 @@ pub(crate) struct Run {
     /// Seconds between the checkpoints of a trial
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub checkpoint_every: u64,
+    /// Seconds without a sign of life after which another process that trains for this store is taken for dead, and its
+    /// trials are taken over
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..))]
+    pub lease: u64,
+    /// How often a trial that failed (a crash, an I/O error; never a divergence) is tried again
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub retries: u32,
     #[command(flatten)]
     pub warnings: Warnings,
     #[command(flatten)]
@@ -207,6 +220,30 @@ pub(crate) enum Page {
     Html,
     /// GitHub-flavoured Markdown
     Md,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Name or file of a sweep [default: all]
+    pub sweep: Option<String>,
+    /// List the processes that train instead of the sweeps
+    #[arg(long)]
+    pub processes: bool,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// The checkpoints of unfinished trials too: these start over
+    #[arg(long)]
+    pub checkpoints: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub format: FormatArg,
 }
 
 #[derive(Debug, Args)]

@@ -61,9 +61,11 @@ impl Output {
         let Self::File(file, path) = self else { return Ok(()) };
         let kept = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
             file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)
+            fault::point("output.rename")?;
+            file.persist(&path).map_err(|error| error.error)?;
+            fault::point("output.renamed")
         });
-        kept.map(|_| ()).map_err(|error| failure(&path, error))
+        kept.map_err(|error| failure(&path, error))
     }
 
     fn failure(&self, error: io::Error) -> Failure {

@@ -40,6 +40,8 @@ struct Trial {
 struct Counts {
     all: usize,
     ended: usize,
+    /// Ended by other processes.
+    elsewhere: usize,
     running: usize,
     diverged: usize,
     failed: usize,
@@ -89,6 +91,20 @@ impl Progress {
             }
             Event::Checkpoint { .. } => {}
             Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
+        }
+        self.draw();
+    }
+
+    /// So many trials were ended by other processes.
+    pub(crate) fn elsewhere(&mut self, ended: usize) {
+        let more = ended.saturating_sub(self.counts.elsewhere) as u64;
+        let left = self.counts.all.saturating_sub(self.counts.ended + self.counts.elsewhere).max(1) as u64;
+        // Which trials these were is not told: each counts as the mean of what was left.
+        let steps = self.counts.steps_left / left * more;
+        self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
+        self.counts.elsewhere = self.counts.elsewhere.max(ended);
+        if let Screen::Bar(bar) = &self.screen {
+            bar.inc(steps);
         }
         self.draw();
     }
@@ -178,7 +194,8 @@ impl Progress {
 
     /// Trials done, running and left, steps per second, time left, best so far.
     fn line(&self) -> String {
-        let Counts { all, ended, running, diverged, failed, steps_left } = self.counts;
+        let Counts { all, ended, elsewhere, running, diverged, failed, steps_left } = self.counts;
+        let ended = ended + elsewhere;
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.steps_done as f64 / seconds.max(1e-9);
         let mut line =
@@ -187,7 +204,7 @@ impl Progress {
             let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
             line.push_str(&format!(", {rate:.0} steps/s, {} left", span(left)));
         }
-        for (count, name) in [(diverged, "diverged"), (failed, "failed")] {
+        for (count, name) in [(elsewhere, "by other processes"), (diverged, "diverged"), (failed, "failed")] {
             if count > 0 {
                 line.push_str(&format!(", {count} {name}"));
             }

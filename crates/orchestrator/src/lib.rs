@@ -6,36 +6,28 @@ mod environment;
 mod estimate;
 mod memory;
 mod pool;
+mod train;
 mod worker;
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use spec::Plan;
-use spec::event::{Event, Outcome};
+use spec::event::Event;
 use spec::trial::{Data, Dataset, Trial};
 use store::{Store, StoreError};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
 use trainer::data::{DataError, Images};
 use trainer::device::{Device, DeviceError};
-use trainer::{Branch, Census, Shared};
 
 pub use trainer::Stop;
 
 pub use environment::environment;
 pub use estimate::estimate;
-
-/// Events on their way to the store, at most; a worker that finds the queue full waits.
-const QUEUE: usize = 256;
-
-/// Events are written at least this often, and when there are [`QUEUE`] of them.
-const WRITE_EVERY: Duration = Duration::from_millis(250);
+pub use memory::available as available_memory;
+pub use train::train;
 
 /// How to run a sweep.
 #[derive(Debug, Clone)]
@@ -54,6 +46,10 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Folder of the checkpoints.
     pub checkpoints: PathBuf,
+    /// Another process that gave no sign of life for so long is taken for dead, and its trials are taken over.
+    pub lease: Duration,
+    /// So often a trial that failed is tried again before the sweep ends without it.
+    pub retries: u32,
 }
 
 /// How a sweep went.
@@ -67,6 +63,17 @@ pub struct Summary {
     pub failed: usize,
     /// Trials left over because of a stop.
     pub stopped: usize,
+    /// Trials that other processes trained or failed meanwhile.
+    pub elsewhere: usize,
+}
+
+/// What can be seen while a sweep is trained.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// This process told something of a trial.
+    Event(&'a Event),
+    /// So many trials of the sweep were ended by other processes since this one began.
+    Elsewhere(usize),
 }
 
 /// Why a sweep could not go on. What the store had taken by then stays.
@@ -163,120 +170,4 @@ pub fn load<'a>(
         }
     }
     Ok(Loaded(loaded))
-}
-
-/// Trains `missing` on the data that [`load`] read for it, and stores what comes of it. Returns when all are over or, after a stop, when all
-/// workers have put down theirs.
-///
-/// # Errors
-/// See [`SweepError`]. A trial that fails is no error: it is stored as failed and counted.
-pub async fn train(
-    missing: Vec<Missing>,
-    images: Loaded,
-    store: &mut Store,
-    options: &Options,
-    stop: &Stop,
-    mut observe: impl FnMut(&Event),
-) -> Result<Summary, SweepError> {
-    let mut summary = Summary::default();
-    if missing.is_empty() {
-        return Ok(summary);
-    }
-    let environment = store.environment(&environment(options)).await?;
-    std::fs::create_dir_all(&options.checkpoints)
-        .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
-    trainer::checkpoint::remove_others(&options.checkpoints, &store.checkpoint_files().await?);
-    let total = missing.len();
-    let most_states = memory::most_states(&missing, options)?;
-    let shared = Shared {
-        device: options.device,
-        width: options.lanes.get(),
-        block: trainer::BLOCK,
-        census: Census::default(),
-        most_states,
-        parking: Some(options.checkpoints.clone()),
-        next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
-    };
-    let (sender, mut events) = mpsc::channel(QUEUE);
-    let branches = branches(missing, options);
-    let workers = worker::start(branches, images, shared, options, stop, &sender)?;
-    drop(sender);
-
-    let (mut batch, mut observed) = (Vec::new(), 0);
-    let mut outcome = Ok(());
-    let mut due = Instant::now() + WRITE_EVERY;
-    let mut open = true;
-    while open {
-        // A transaction has its price, whatever is in it.
-        if let Ok(0) = timeout_at(due, events.recv_many(&mut batch, QUEUE)).await {
-            open = false;
-        }
-        batch.iter().skip(observed).for_each(&mut observe);
-        observed = batch.len();
-        if open && batch.len() < QUEUE && Instant::now() < due {
-            continue;
-        }
-        // After an error the queue is still emptied, so that no worker waits for ever.
-        if outcome.is_ok() && !batch.is_empty() {
-            outcome = store_batch(&batch, environment, store, options, &mut summary).await;
-            if outcome.is_err() {
-                stop.request();
-            }
-        }
-        batch.clear();
-        (observed, due) = (0, Instant::now() + WRITE_EVERY);
-    }
-    for worker in workers {
-        // A worker catches its trials' panics; one that still died has told no end of its trial, which
-        // stays `running` in the store and is trained anew by the next run.
-        if worker.join().is_err() {
-            summary.failed += 1;
-        }
-    }
-    outcome?;
-    summary.stopped = total.saturating_sub(summary.done + summary.diverged + summary.failed);
-    Ok(summary)
-}
-
-/// What is trained together: trials that stopped at the same checkpoint, and all that begin.
-fn branches(missing: Vec<Missing>, options: &Options) -> Vec<Branch> {
-    let mut starts = Vec::new();
-    let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
-    for Missing { trial, checkpoint } in missing {
-        match checkpoint {
-            None => starts.push(trial),
-            Some(at) => stopped.entry(at).or_default().push(trial),
-        }
-    }
-    let mut all = Branch::starts(starts, options.share);
-    for ((file, step), trials) in stopped {
-        let dir = options.checkpoints.clone();
-        all.extend(Branch::resumed(trials, options.share, step, dir, file));
-    }
-    all
-}
-
-/// One transaction; then the files that it made superfluous go.
-async fn store_batch(
-    batch: &[Event],
-    environment: i64,
-    store: &mut Store,
-    options: &Options,
-    summary: &mut Summary,
-) -> Result<(), SweepError> {
-    let superseded = store.write(batch, environment).await?;
-    for file in superseded {
-        trainer::checkpoint::remove(&options.checkpoints, &file);
-    }
-    for event in batch {
-        if let Event::Ended { outcome, .. } = event {
-            match outcome {
-                Outcome::Done(_) => summary.done += 1,
-                Outcome::Diverged { .. } => summary.diverged += 1,
-                Outcome::Failed { .. } => summary.failed += 1,
-                Outcome::Stopped { .. } => {}
-            }
-        }
-    }
-    Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) fn most_states(missing: &[Missing], options: &Options) -> Result<usiz
 }
 
 /// Bytes that can be had now: what the system has left, within the limit of the control group.
-fn available() -> u64 {
+pub fn available() -> u64 {
     let read = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
     let system = read("/proc/meminfo").and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -3,12 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use spec::event::Event;
+use tokio::sync::Notify;
+use trainer::checkpoint::Folder;
 use trainer::{Branch, Emit, Stack, Stop, now};
 
 /// So often a waiting worker looks whether a stop was requested.
@@ -20,6 +21,8 @@ pub(crate) struct Pool {
     changed: Condvar,
     /// Workers that wait in vain.
     hungry: AtomicUsize,
+    /// Told when nothing is left to train.
+    idle: Notify,
 }
 
 #[derive(Default)]
@@ -33,6 +36,8 @@ struct Queue {
     count: u64,
     /// Workers that are training, and may bring forks.
     busy: usize,
+    /// Nothing will be put in from outside any more.
+    closed: bool,
 }
 
 /// What is trained first stands first: seed by seed, so that an interrupted sweep holds whole comparisons;
@@ -50,15 +55,21 @@ impl Pool {
     pub(crate) fn new(branches: Vec<Branch>) -> Self {
         let mut queue = Queue::default();
         branches.into_iter().for_each(|branch| queue.put(branch));
-        Self { queue: Mutex::new(queue), changed: Condvar::new(), hungry: AtomicUsize::new(0) }
+        Self {
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            hungry: AtomicUsize::new(0),
+            idle: Notify::new(),
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The branch to train next, for a worker that has nothing. Waits as long as others may bring one;
-    /// `None` when all is over or a stop was requested. After each the worker calls [`Pool::done`].
+    /// The branch to train next, for a worker that has nothing. Waits as long as someone may bring one;
+    /// `None` when the pool is closed and all is over, or a stop was requested. After each the worker calls
+    /// [`Pool::done`].
     pub(crate) fn next(&self, stop: &Stop) -> Option<Branch> {
         let mut queue = self.queue();
         loop {
@@ -70,7 +81,10 @@ impl Pool {
                 return queue.take(first);
             }
             if queue.busy == 0 {
-                return None;
+                if queue.closed {
+                    return None;
+                }
+                self.idle.notify_one();
             }
             self.hungry.fetch_add(1, Ordering::Relaxed);
             let waited = self.changed.wait_timeout(queue, LOOK_EVERY);
@@ -104,18 +118,46 @@ impl Pool {
         self.changed.notify_all();
     }
 
+    /// Waits until it may be that nothing is left to train.
+    pub(crate) async fn idle(&self) {
+        self.idle.notified().await;
+    }
+
+    /// Whether nothing is left to train.
+    pub(crate) fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        queue.branches.is_empty() && queue.busy == 0
+    }
+
+    /// Nothing will be put in from outside any more: workers end when all is over.
+    pub(crate) fn close(&self) {
+        self.queue().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes out about half of the branches that wait and of which nothing was told yet, those that would come last;
+    /// what the workers need next stays.
+    pub(crate) fn give_away(&self, workers: usize) -> Vec<Branch> {
+        let mut queue = self.queue();
+        let new = queue.branches.iter().filter(|(_, branch)| !branch.is_begun()).map(|(rank, _)| *rank);
+        let new: Vec<Rank> = new.collect();
+        let waiting = queue.branches.len();
+        let given = new.len().min((waiting / 2).min(waiting.saturating_sub(workers)));
+        new.iter().rev().take(given).filter_map(|rank| queue.take(*rank)).collect()
+    }
+
     /// Whether a worker waits for something to do.
     pub(crate) fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Relaxed) > 0
     }
 
     /// Writes the branches that are in memory alone to disk, and tells of it.
-    pub(crate) fn save(&self, dir: &Path, emit: &mut Emit<'_>) {
+    pub(crate) fn save(&self, folder: &Folder, emit: &mut Emit<'_>) {
         let mut queue = self.queue();
         let all: Vec<Rank> = queue.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();
         for rank in all {
             let Some(mut branch) = queue.take(rank) else { continue };
-            match branch.save(dir) {
+            match branch.save(folder) {
                 Ok(None) => {}
                 Ok(Some(file)) => {
                     let (trial_ids, step) = (branch.trial_ids(), branch.step());

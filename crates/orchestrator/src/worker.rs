@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use spec::event::Event;
 use tokio::sync::mpsc::Sender;
+use trainer::checkpoint::Folder;
 use trainer::{Branch, Emit, Shared, Stack, Stop};
 
 use crate::pool::Pool;
@@ -17,36 +18,31 @@ use crate::{Loaded, Options, SweepError};
 const STACK_BYTES: usize = 64 << 20;
 
 /// What all workers see.
-struct Site {
-    pool: Pool,
-    images: Loaded,
-    shared: Shared,
-    options: Options,
-    stop: Stop,
+pub(crate) struct Site {
+    pub(crate) pool: Pool,
+    pub(crate) images: Loaded,
+    pub(crate) shared: Shared,
+    pub(crate) folder: Folder,
+    pub(crate) options: Options,
+    pub(crate) stop: Stop,
 }
 
-/// Starts the workers. They end when nothing is left, when a stop is requested, or when nobody listens
-/// any more.
-pub(crate) fn start(
-    branches: Vec<Branch>,
-    images: Loaded,
-    shared: Shared,
-    options: &Options,
-    stop: &Stop,
-    sender: &Sender<Event>,
-) -> Result<Vec<JoinHandle<()>>, SweepError> {
-    let pool = Pool::new(branches);
-    let site = Arc::new(Site { pool, images, shared, options: options.clone(), stop: stop.clone() });
-    (0..options.workers.get())
-        .map(|i| {
-            let (site, sender) = (Arc::clone(&site), sender.clone());
-            std::thread::Builder::new()
-                .name(format!("worker-{i}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || site.work(&sender))
-                .map_err(SweepError::Thread)
-        })
-        .collect()
+/// Starts the workers. They end when the pool is closed and nothing is left, when a stop is requested, or when nobody
+/// listens any more.
+pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<JoinHandle<()>>, SweepError> {
+    let mut workers = Vec::new();
+    for i in 0..site.options.workers.get() {
+        let (own, sender) = (Arc::clone(site), sender.clone());
+        let thread = std::thread::Builder::new().name(format!("worker-{i}")).stack_size(STACK_BYTES);
+        match thread.spawn(move || own.work(&sender)) {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                site.stop.request();
+                return Err(SweepError::Thread(error));
+            }
+        }
+    }
+    Ok(workers)
 }
 
 /// Even a worker that dies is no longer waited for.
@@ -70,7 +66,7 @@ impl Site {
             self.train(branch, &heard, &mut emit);
         }
         if self.stop.requested() {
-            self.pool.save(&self.options.checkpoints, &mut emit);
+            self.pool.save(&self.folder, &mut emit);
             self.pool.drain().into_iter().for_each(|branch| branch.stop(&mut emit));
         }
     }
@@ -81,17 +77,17 @@ impl Site {
             return branch.fail("its data set was not loaded", emit);
         };
         let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else { return };
-        let dir = &self.options.checkpoints;
+        let folder = &self.folder;
         let mut saved = Instant::now();
         while !stack.is_empty() {
             while let Some(more) = self.pool.fitting(&stack) {
-                stack.add(more, emit);
+                self.pool.put(stack.add(more, emit).into_iter().collect());
             }
             self.pool.put(stack.advance(emit));
             let stopping = self.stop.requested() || !heard.get();
             if stopping || saved.elapsed() >= self.options.checkpoint_every {
-                stack.checkpoint(dir, emit);
-                self.pool.save(dir, emit);
+                stack.checkpoint(folder, emit);
+                self.pool.save(folder, emit);
                 saved = Instant::now();
             }
             if stopping {

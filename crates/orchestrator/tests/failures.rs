@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use orchestrator::{Loaded, Missing, Options, Stop, Summary};
+use orchestrator::{Loaded, Missing, Options, Seen, Stop, Summary};
 use spec::event::{Event, Outcome};
 use store::{Reader, Status, Store};
 use trainer::device::Device;
@@ -32,6 +32,8 @@ fn options(workers: usize, dir: &Path) -> Options {
         device: Device::Cpu,
         checkpoint_every: Duration::from_secs(60),
         checkpoints: dir.join("checkpoints"),
+        lease: Duration::from_secs(30),
+        retries: 0,
     }
 }
 
@@ -40,8 +42,12 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
     let missing = orchestrator::register(&plan, store).await.expect("the store takes it");
     let options = options(2, dir);
     let mut events = Vec::new();
-    let observe = |event: &Event| events.push(event.clone());
-    let trained = orchestrator::train(missing, images, store, &options, &Stop::default(), observe).await;
+    let observe = |seen: Seen<'_>| match seen {
+        Seen::Event(event) => events.push(event.clone()),
+        Seen::Elsewhere(trials) => assert_eq!(trials, 0),
+    };
+    let trained =
+        orchestrator::train("two", missing, images, store, &options, &Stop::default(), observe).await;
     (trained.expect("the sweep goes on"), events)
 }
 
@@ -62,7 +68,7 @@ async fn a_failed_trial_harms_no_other_and_is_tried_again() {
     assert_eq!(all.len(), 4);
 
     let (summary, events) = train(&mut store, dir.path(), load(&all, Some(100))).await;
-    assert_eq!(summary, Summary { done: 2, diverged: 0, failed: 2, stopped: 0 });
+    assert_eq!(summary, Summary { done: 2, failed: 2, ..Summary::default() });
     let failed = events.iter().filter(|event| {
         matches!(event, Event::Ended { outcome: Outcome::Failed { reason }, .. } if reason.contains("not loaded"))
     });
@@ -87,7 +93,7 @@ async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
     stop.request();
     let options = options(1, dir.path());
     let summary =
-        orchestrator::train(all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
+        orchestrator::train("two", all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
     assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });
     assert_eq!(orchestrator::register(&plan, &mut store).await.expect("rows").len(), 4);
 }

@@ -61,6 +61,13 @@ pub enum StoreError {
         /// Number of the process that writes, where it is known.
         pid: Option<u32>,
     },
+    /// Another process took this one for dead.
+    #[error("{}: another process has taken over the trials of this one, which gave no sign of life for too long (was it \
+             suspended?); what it had stored stays, and the same command joins in again", path.display())]
+    TakenOver {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another program than a sweep holds it.
     #[error("{} is locked by another program (a database shell with an open transaction?); close that and start again", path.display())]
     Locked {
@@ -151,6 +158,7 @@ impl StoreError {
             | Self::Query { .. }
             | Self::TooLarge { .. } => true,
             Self::Busy { .. }
+            | Self::TakenOver { .. }
             | Self::Locked { .. }
             | Self::Full { .. }
             | Self::Corrupt { .. }
@@ -169,6 +177,7 @@ impl StoreError {
             Fault::UnknownTrial(trial_id) => Self::UnknownTrial { path, trial_id },
             Fault::UnknownStage(stage) => Self::UnknownStage { path, stage },
             Fault::TooLarge(number) => Self::TooLarge { path, number },
+            Fault::TakenOver => Self::TakenOver { path },
         }
     }
 
@@ -192,6 +201,8 @@ pub(crate) enum Fault {
     UnknownTrial(String),
     UnknownStage(u64),
     TooLarge(u64),
+    /// This runner was ended by another.
+    TakenOver,
 }
 
 impl From<sqlx::Error> for Fault {

@@ -74,6 +74,9 @@ macro_rules! after_end {
             AND first_step >= (SELECT steps_done FROM trials WHERE trial_id = ?1);
         UPDATE trial_stages SET end_step = t.steps_done FROM trials AS t
         WHERE t.trial_id = ?1 AND trial_stages.trial_id = ?1 AND end_step > t.steps_done;
+        DELETE FROM leases WHERE trial_id = ?1 AND EXISTS (
+            SELECT 1 FROM trials WHERE trial_id = ?1 AND status IN ('done', 'diverged')
+        );
         DELETE FROM checkpoints WHERE trial_id = ?1 AND EXISTS (
             SELECT 1 FROM trials WHERE trial_id = ?1 AND status IN ('done', 'diverged')
         ) RETURNING file"

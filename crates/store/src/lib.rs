@@ -1,4 +1,4 @@
-//! The sweep database: the only SQL in the workspace. [`Store`] is the one writer, [`Reader`] reads, also
+//! The sweep database: the only SQL in the workspace. [`Store`] writes, [`Reader`] reads, also
 //! while a sweep runs. The tables and the views for people are made by `migrations/` in the repository.
 //! What the results mean is not decided here, but by `report`.
 
@@ -11,9 +11,11 @@ mod query;
 mod reader;
 mod register;
 mod rows;
+mod runner;
 mod schema;
 mod stage;
 mod statement;
+mod status;
 mod steps;
 mod store;
 mod sweep_runs;
@@ -22,6 +24,7 @@ mod trials;
 pub use error::StoreError;
 pub use query::{Table, Value};
 pub use reader::Reader;
-pub use rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow, Unfinished};
+pub use rows::{Environment, MetricRow, RunRow, Sharing, Status, Tended, TrialRow, Unfinished};
+pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
 pub use sweep_runs::SweepRun;

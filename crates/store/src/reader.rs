@@ -13,6 +13,7 @@ use crate::files;
 use crate::query::{self, Table};
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::schema::{self, Schema};
+use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::sweep_runs::{self, SweepRun};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
@@ -245,6 +246,33 @@ impl Reader {
             grad_norm: nan(grad_norm),
         });
         Ok(steps.collect())
+    }
+
+    /// How far each sweep is, the one that was run last first.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn status(&mut self) -> Result<Vec<SweepStatus>, StoreError> {
+        status::sweeps(&mut self.connection).await.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// The processes that train for this store, and those that died while they did.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn runners(&mut self) -> Result<Vec<RunnerStatus>, StoreError> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let found = status::runners(&mut self.connection, dir).await;
+        found.map_err(|error| StoreError::at(&self.path, error))
+    }
+
+    /// Trials that are begun, of one sweep or all, those first that were begun first; at most `most`.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn running(&mut self, sweep: Option<&str>, most: i64) -> Result<Vec<RunningTrial>, StoreError> {
+        let found = status::running(&mut self.connection, sweep, most).await;
+        found.map_err(|error| StoreError::at(&self.path, error))
     }
 
     /// What a sweep saved by sharing steps; `None` where there is no such sweep.

@@ -175,6 +175,15 @@ pub(crate) async fn unfinished(
     Ok(unfinished.collect())
 }
 
+/// How many trials of a sweep are over.
+pub(crate) async fn ended(connection: &mut SqliteConnection, sweep: &str) -> Result<usize, Fault> {
+    let sql = "
+        SELECT count(DISTINCT c.trial_id) FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+        WHERE c.sweep = ? AND t.status IN ('done', 'diverged')";
+    let count: i64 = sqlx::query_scalar(sql).bind(sweep).fetch_one(connection).await?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// Finds or writes an environment.
 pub(crate) async fn environment(
     connection: &mut SqliteConnection,
@@ -203,7 +212,7 @@ pub(crate) fn integer(number: u64) -> Result<i64, Fault> {
 }
 
 /// UTC, milliseconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -66,6 +66,19 @@ pub struct Unfinished {
     pub checkpoint: Option<(String, u64)>,
 }
 
+/// What a runner saw of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tended {
+    /// Others that had died, and were ended.
+    pub dead: usize,
+    /// For one that has nothing to train: trials that others have or that are free, and that are neither over nor failed.
+    pub left: u64,
+    /// Others that wait for trials of the sweep.
+    pub waiting: u64,
+    /// Trials of the sweep that are over, where there are other runners.
+    pub ended: Option<usize>,
+}
+
 /// One step of a trial.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MetricRow {

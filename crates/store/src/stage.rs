@@ -71,9 +71,3 @@ pub(crate) async fn begun(
     query.execute(connection).await?;
     Ok(())
 }
-
-/// The smallest number from which on no stage is numbered.
-pub(crate) async fn next(connection: &mut SqliteConnection) -> Result<u64, Fault> {
-    let sql = "SELECT coalesce(max(stage_id), 0) + 1 FROM stages";
-    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
-}

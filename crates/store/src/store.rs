@@ -1,6 +1,8 @@
-//! The one writer: opening, transactions, closing. What is written stands in `register` and `event`.
+//! A writer: opening, transactions, closing. What is written stands in `register`, `event` and `runner`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use spec::Plan;
 use spec::event::Event;
@@ -8,32 +10,35 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::connection::{Access, connect, connect_to_read};
 use crate::error::{Fault, StoreError};
-use crate::lock::{self, Lock};
-use crate::rows::{Environment, Unfinished};
-use crate::{event, files, register, schema, stage};
+use crate::rows::{Environment, Tended, Unfinished};
+use crate::runner::Runner;
+use crate::{event, files, lock, register, schema};
 
-/// A sweep database, open for writing. There is one at a time.
+/// A sweep database, open for writing. Several processes may have it open; each is a *runner* and writes of the trials only
+/// that it has claimed. One that is ended by another, because it seemed dead, can write nothing any more.
 #[derive(Debug)]
 pub struct Store {
+    dir: PathBuf,
     path: PathBuf,
     connection: SqliteConnection,
     /// A transaction was begun and its end is not known.
     in_transaction: bool,
     /// After the connection, so that this ends first.
-    _lock: Lock,
+    runner: Runner,
 }
 
 impl Store {
     /// Opens `DIR/sweep.db` for writing. Folder and database are made where they are missing, and brought
-    /// up to date.
+    /// up to date. Runners of this host that have died are ended, and their trials are free again.
     ///
     /// # Errors
-    /// It can't be written, is not a sweep database of this version or an older one, or is in use.
+    /// It can't be written, is not a sweep database of this version or an older one, or is being opened by
+    /// another process all the time.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = files::database(dir);
         files::prepare_to_write(dir, &path)?;
         files::has_content(&path)?;
-        let lock = lock::take(dir, &path)?;
+        let _gate = lock::gate(dir, &path).await?;
         // Looked at before it is opened for writing: that alone would change another program's file.
         if files::has_content(&path)? {
             let mut reading = connect_to_read(&path).await?;
@@ -41,10 +46,98 @@ impl Store {
             reading.close().await.map_err(|error| StoreError::at(&path, error))?;
             found?;
         }
-        let mut connection =
-            connect(&path, Access::Write).await.map_err(|error| StoreError::at(&path, error))?;
+        let at = |error: sqlx::Error| StoreError::at(&path, error);
+        let mut connection = connect(&path, Access::Write).await.map_err(at)?;
         schema::migrate(&mut connection, &path).await?;
-        Ok(Self { path, connection, in_transaction: false, _lock: lock })
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(at)?;
+        // What fails here drops the connection, which takes back what was begun.
+        let runner = Runner::join(&mut connection, dir, &path).await?;
+        sqlx::query("COMMIT").execute(&mut connection).await.map_err(at)?;
+        let mut store = Self { dir: dir.to_owned(), path, connection, in_transaction: false, runner };
+        store.begin().await?;
+        let outcome = store.runner.end_the_dead(&mut store.connection, dir, Duration::MAX).await;
+        store.end(outcome).await?;
+        Ok(store)
+    }
+
+    /// The number of this process in the store, which no other process has or will have.
+    pub fn runner(&self) -> i64 {
+        self.runner.id
+    }
+
+    /// Says that this runner lives, and sees to the others: ends those that have died, those of this host at once, the
+    /// rest when their beat has been the same for longer than `patience`, by this process' own clock. Their trials are free
+    /// then. `idle`: this one has nothing to train and waits for what others may give back.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn tend(&mut self, sweep: &str, patience: Duration, idle: bool) -> Result<Tended, StoreError> {
+        self.begin().await?;
+        let (runner, connection) = (&mut self.runner, &mut self.connection);
+        let outcome = async {
+            let dead = runner.end_the_dead(connection, &self.dir, patience).await?.len();
+            let alone = dead == 0 && runner.others(connection).await?.is_empty();
+            if idle {
+                runner.tell(connection, sweep, !alone).await?;
+            }
+            let left = if idle { runner.left(connection, sweep).await? } else { 0 };
+            let waiting = if alone || idle { 0 } else { runner.idle_others(connection, sweep).await? };
+            let ended = if alone { None } else { Some(register::ended(connection, sweep).await?) };
+            Ok(Tended { dead, left, waiting, ended })
+        };
+        let outcome = outcome.await;
+        self.end(outcome).await
+    }
+
+    /// Numbers of the other runners that may write.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn others(&mut self) -> Result<Vec<i64>, StoreError> {
+        let found = self.runner.others(&mut self.connection).await;
+        let found = found.map_err(|error| StoreError::at(&self.path, error))?;
+        Ok(found.into_iter().map(|(id, ..)| id).collect())
+    }
+
+    /// Takes the trials of a sweep that are not over and that nobody has, those that failed only `with_failed`. In the
+    /// sweep's order.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn claim(&mut self, sweep: &str, with_failed: bool) -> Result<Vec<Unfinished>, StoreError> {
+        self.begin().await?;
+        let outcome = async {
+            self.runner.tell(&mut self.connection, sweep, false).await?;
+            let claimed = self.runner.claim(&mut self.connection, sweep, with_failed).await?;
+            if claimed.is_empty() {
+                return Ok(Vec::new());
+            }
+            let claimed: HashSet<String> = claimed.into_iter().collect();
+            let mut unfinished = register::unfinished(&mut self.connection, sweep).await?;
+            unfinished.retain(|trial| claimed.contains(&trial.trial_id));
+            Ok(unfinished)
+        };
+        let outcome = outcome.await;
+        self.end(outcome).await
+    }
+
+    /// Gives trials back that it has not begun, so that another runner takes them.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn release(&mut self, trial_ids: &[String]) -> Result<(), StoreError> {
+        self.begin().await?;
+        let outcome = self.runner.release(&mut self.connection, trial_ids).await;
+        self.end(outcome).await
+    }
+
+    /// How many trials of a sweep are done or have diverged, whoever trained them.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn ended(&mut self, sweep: &str) -> Result<usize, StoreError> {
+        let ended = register::ended(&mut self.connection, sweep).await;
+        ended.map_err(|error| StoreError::at(&self.path, error))
     }
 
     /// Writes what a sweep asks for. Trials that exist stay as they are; what the sweep asked for before
@@ -88,12 +181,12 @@ impl Store {
         self.end(outcome).await
     }
 
-    /// A number from which on no stage is numbered yet.
+    /// A number from which on no stage is numbered yet, nor will be by another runner.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn next_stage(&mut self) -> Result<u64, StoreError> {
-        let next = stage::next(&mut self.connection).await;
+        let next = self.runner.next_stage(&mut self.connection).await;
         next.map_err(|error| StoreError::at(&self.path, error))
     }
 
@@ -107,22 +200,71 @@ impl Store {
         files.fetch_all(&mut self.connection).await.map_err(|error| StoreError::at(&self.path, error))
     }
 
-    /// Closes the database so that all of it is in one file.
+    /// Forgets the checkpoints of all trials that no runner has: they start over. Gives how many trials.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn drop_checkpoints(&mut self) -> Result<u64, StoreError> {
+        self.begin().await?;
+        let sql = "
+            DELETE FROM checkpoints WHERE NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = checkpoints.trial_id)";
+        let outcome = sqlx::query(sql).execute(&mut self.connection).await;
+        self.end(outcome.map(|done| done.rows_affected()).map_err(Fault::Sql)).await
+    }
+
+    /// Gives the pages of the database that hold nothing back to the system, where no other runner is at work, and removes
+    /// what runners that have ended left in the folder. Gives how many files went, and how many bytes with them.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn compact(&mut self) -> Result<(usize, u64), StoreError> {
+        let others = self.others().await?;
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let before = size(&self.path);
+        if others.is_empty() {
+            let sql = "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);";
+            let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
+            done.map_err(|error| StoreError::at(&self.path, error))?;
+        }
+        let mut files = 0;
+        for entry in std::fs::read_dir(self.dir.join("runners")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let id =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
+            let at_work = |id| id == self.runner.id || others.contains(&id);
+            if id.is_some_and(|id| !at_work(id)) && std::fs::remove_file(&path).is_ok() {
+                files += 1;
+            }
+        }
+        Ok((files, before.saturating_sub(size(&self.path))))
+    }
+
+    /// Frees the trials that it still has, and closes the database so that all of it is in one file.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn close(mut self) -> Result<(), StoreError> {
+        let left = async {
+            self.begin().await?;
+            let outcome = self.runner.leave(&mut self.connection).await;
+            self.end(outcome).await
+        };
+        match left.await {
+            // Then it was ended before.
+            Ok(()) | Err(StoreError::TakenOver { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let Self { path, mut connection, runner, .. } = self;
         let closed = async {
-            if self.in_transaction {
-                sqlx::query("ROLLBACK").execute(&mut self.connection).await.ok();
-            }
             // Statistics for the query planner, then the log into the file, as far as no reader needs it;
             // PASSIVE waits for none.
             let sql = "PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE);";
-            sqlx::raw_sql(sql).execute(&mut self.connection).await?;
-            self.connection.close().await
+            sqlx::raw_sql(sql).execute(&mut connection).await?;
+            connection.close().await
         };
-        closed.await.map_err(|error| StoreError::at(&self.path, error))
+        closed.await.map_err(|error| StoreError::at(&path, error))?;
+        runner.forget();
+        Ok(())
     }
 
     /// Begins a transaction. SQL of our own instead of sqlx's transactions: when SQLite has ended one by
@@ -132,26 +274,39 @@ impl Store {
             // Left by a call whose future was dropped.
             self.roll_back().await;
         }
+        fault::point("store.begin").map_err(|error| StoreError::io(&self.path, &error))?;
         self.in_transaction = true;
         let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await;
-        if begun.is_err() {
+        if let Err(error) = begun {
             self.in_transaction = false;
+            return Err(StoreError::at(&self.path, error));
         }
-        begun.map(|_| ()).map_err(|error| StoreError::at(&self.path, error))
+        // From here on nobody else writes: who was not ended by now is not ended before the commit.
+        let lives = self.runner.beat(&mut self.connection).await;
+        if let Err(fault) = lives {
+            self.roll_back().await;
+            return Err(StoreError::at(&self.path, fault));
+        }
+        Ok(())
     }
 
     /// Commits what went well and takes back what did not.
     async fn end<T>(&mut self, outcome: Result<T, Fault>) -> Result<T, StoreError> {
         let committed = match outcome {
             Ok(value) => {
-                let commit = sqlx::query("COMMIT").execute(&mut self.connection).await;
-                commit.map(|_| value).map_err(Fault::Sql)
+                let ready = fault::point("store.commit").map_err(sqlx::Error::from);
+                let commit = match ready {
+                    Ok(()) => sqlx::query("COMMIT").execute(&mut self.connection).await.map(|_| value),
+                    Err(error) => Err(error),
+                };
+                commit.map_err(Fault::Sql)
             }
             Err(fault) => Err(fault),
         };
         match committed {
             Ok(value) => {
                 self.in_transaction = false;
+                fault::point("store.committed").map_err(|error| StoreError::io(&self.path, &error))?;
                 Ok(value)
             }
             Err(fault) => {

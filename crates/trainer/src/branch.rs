@@ -9,7 +9,7 @@ use spec::share::Kin;
 use spec::trial::{Data, Trial};
 
 use crate::TrainError;
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Content};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Content, Folder};
 use crate::lane::Lane;
 use crate::rider::{Rider, Riders};
 use crate::state::{Census, RunState};
@@ -76,6 +76,11 @@ impl Branch {
         self.seed
     }
 
+    /// Whether any of it was told to the store by this process: its stage, or that it was taken up.
+    pub fn is_begun(&self) -> bool {
+        self.stage.is_some()
+    }
+
     /// Steps that are left if nothing is shared: how much work it is at most.
     pub fn steps_left(&self) -> u64 {
         self.riders.steps_left(self.step)
@@ -100,53 +105,58 @@ impl Branch {
     ///
     /// # Errors
     /// It can't be written.
-    pub fn save(&mut self, dir: &std::path::Path) -> Result<Option<String>, CheckpointError> {
+    pub fn save(&mut self, folder: &Folder) -> Result<Option<String>, CheckpointError> {
         let Origin::Memory(state) = &self.origin else { return Ok(None) };
-        let file = checkpoint::save(dir, &Content { state, riders: &self.riders })?;
-        self.origin = Origin::Parked(dir.to_owned(), file.clone());
+        let file = checkpoint::save(folder, &Content { state, riders: &self.riders })?;
+        self.origin = Origin::Parked(folder.dir.clone(), file.clone());
         Ok(Some(file))
     }
 
-    /// The lane that trains it. A checkpoint that is torn or foreign is not used: its trials start over.
-    pub(crate) fn start(mut self, device: &Device, census: &Census) -> Result<Lane, TrainError> {
+    /// The lane that trains it. A checkpoint that is torn or foreign is set aside: its trials start over.
+    pub(crate) fn start(mut self, device: &Device, census: &Census) -> Result<Started, TrainError> {
         let averages = self.riders.iter().any(|rider| rider.schedule().averages());
         let Some(trial) = self.riders.leader().map(|rider| rider.trial.clone()) else {
             return Err(TrainError::Empty);
         };
         let new = || RunState::new(&trial, averages, device, census);
-        let state = match self.origin {
-            Origin::Start => new()?,
-            Origin::Memory(state) => match Arc::try_unwrap(state) {
-                Ok(state) => state,
-                Err(shared) => shared.copy()?,
-            },
-            Origin::Parked(dir, file) => {
-                let checkpoint = checkpoint::load(&dir, &file)?;
-                let mut state = new()?;
-                checkpoint.restore(&mut state)?;
-                state
+        let (dir, file, remembers) = match self.origin {
+            Origin::Start => return Lane::new(new()?, self.riders).map(Started::Lane),
+            Origin::Memory(state) => {
+                let state = match Arc::try_unwrap(state) {
+                    Ok(state) => state,
+                    Err(shared) => shared.copy()?,
+                };
+                return Lane::new(state, self.riders).map(Started::Lane);
             }
-            Origin::Stored(dir, file) => {
-                let mut state = new()?;
-                let riders = &mut self.riders;
-                let restored = checkpoint::load(&dir, &file).map_err(TrainError::from).and_then(|found| {
-                    found.restore(&mut state)?;
-                    recall(riders, &found, &state)
-                });
-                match restored {
-                    Ok(()) => state,
-                    Err(error) => {
-                        tracing::warn!("{error}; {} start over", trials(riders));
-                        for rider in riders.iter_mut() {
-                            (rider.state, rider.kept) = (rider.trial.config.start(), None);
-                        }
-                        new()?
-                    }
-                }
-            }
+            Origin::Parked(dir, file) => (dir, file, true),
+            Origin::Stored(dir, file) => (dir, file, false),
         };
-        Lane::new(state, self.riders)
+        let mut state = new()?;
+        let riders = &mut self.riders;
+        let restored = checkpoint::load(&dir, &file).map_err(TrainError::from).and_then(|found| {
+            found.restore(&mut state)?;
+            if remembers { Ok(()) } else { recall(riders, &found, &state) }
+        });
+        match restored {
+            Ok(()) => Lane::new(state, self.riders).map(Started::Lane),
+            Err(error) => {
+                tracing::warn!("{error}; {} start over", trials(riders));
+                checkpoint::set_aside(&dir, &file);
+                for rider in riders.iter_mut() {
+                    (rider.state, rider.kept) = (rider.trial.config.start(), None);
+                }
+                Ok(Started::Over(Self::new(self.riders, 0, Origin::Start, None)))
+            }
+        }
     }
+}
+
+/// What came of [`Branch::start`].
+#[derive(Debug)]
+pub(crate) enum Started {
+    Lane(Lane),
+    /// Its checkpoint is of no use: this goes on from the first step.
+    Over(Branch),
 }
 
 fn groups(trials: Vec<Trial>, share: bool) -> Vec<Riders> {

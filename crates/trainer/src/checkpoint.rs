@@ -2,7 +2,7 @@
 //! (safetensors) and a side-car (JSON) that names them by their hash. Each is written beside, synced and
 //! renamed, the side-car last, so that a side-car is always complete.
 
-use std::io::Write;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
@@ -20,6 +20,19 @@ const VERSION: u32 = 2;
 
 /// Files that are being written begin so.
 const TEMPORARY: &str = ".writing-";
+
+/// Ending of the names of files that were set aside.
+const ASIDE: &str = "unusable";
+
+/// Where a process writes its checkpoints. Several may write into one folder: the number of each begins the names of its
+/// files.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Who writes; no two that write at the same time have the same number.
+    pub writer: i64,
+}
 
 /// A checkpoint in memory.
 #[derive(Debug)]
@@ -107,10 +120,11 @@ fn kept<'a>(rider: &'a Rider, parameters: &'a [Parameter]) -> impl Iterator<Item
 ///
 /// # Errors
 /// A file can't be written; an earlier checkpoint is not touched.
-pub(crate) fn save(dir: &Path, content: &Content<'_>) -> Result<String, CheckpointError> {
+pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, CheckpointError> {
+    let dir = &folder.dir;
     let RunState { step, first_loss, digest, .. } = content.state;
     let first = content.riders.leader().map_or("none", |rider| rider.trial.id.as_str());
-    let stem = format!("{first}-{step}");
+    let stem = format!("{}-{first}-{step}", folder.writer);
     let tensors = format!("{stem}.safetensors");
     let values: Vec<(String, Tensor)> =
         content.tensors().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
@@ -129,10 +143,11 @@ pub(crate) fn save(dir: &Path, content: &Content<'_>) -> Result<String, Checkpoi
     };
     let side_car = SideCar { blake3: hash(&body), body };
     let file = format!("{stem}.json");
-    write(dir, &tensors, &bytes)?;
-    write(dir, &file, &serde_json::to_vec(&side_car).unwrap_or_default())?;
+    write(folder, &tensors, &bytes)?;
+    write(folder, &file, &serde_json::to_vec(&side_car).unwrap_or_default())?;
     let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|error| CheckpointError::Io { path: dir.to_owned(), error })?;
+    let synced = synced.and_then(|()| fault::point("checkpoint.saved"));
+    synced.map_err(|error| CheckpointError::Io { path: dir.clone(), error })?;
     Ok(file)
 }
 
@@ -158,15 +173,19 @@ pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, String>
     safetensors::serialize(views, None).map_err(|error| error.to_string())
 }
 
-fn write(dir: &Path, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let path = dir.join(file);
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir);
+fn write(folder: &Folder, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let path = folder.dir.join(file);
+    let prefix = format!("{TEMPORARY}{}-", folder.writer);
+    let temporary = tempfile::Builder::new().prefix(&prefix).tempfile_in(&folder.dir);
     let written = temporary.and_then(|mut temporary| {
-        temporary.write_all(bytes)?;
+        fault::write_all("checkpoint.write", &mut temporary, bytes)?;
+        fault::point("checkpoint.written")?;
         temporary.as_file().sync_all()?;
-        temporary.persist(&path).map_err(|error| error.error)
+        fault::point("checkpoint.rename")?;
+        temporary.persist(&path).map_err(|error| error.error)?;
+        fault::point("checkpoint.renamed")
     });
-    written.map(|_| ()).map_err(|error| CheckpointError::Io { path, error })
+    written.map_err(|error| CheckpointError::Io { path, error })
 }
 
 /// Reads the checkpoint with this side-car.
@@ -227,7 +246,8 @@ pub fn remove(dir: &Path, file: &str) {
         return;
     }
     for path in [dir.join(file), dir.join(file).with_extension("safetensors")] {
-        if let Err(error) = std::fs::remove_file(&path)
+        let removed = fault::point("checkpoint.remove").and_then(|()| std::fs::remove_file(&path));
+        if let Err(error) = removed
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!("can't remove {}: {error}", path.display());
@@ -235,20 +255,46 @@ pub fn remove(dir: &Path, file: &str) {
     }
 }
 
-/// Removes the files in a folder of checkpoints that belong to none of these side-cars: a kill between
-/// writing a checkpoint and telling of it leaves them.
-pub fn remove_others(dir: &Path, side_cars: &[String]) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
+/// Gives the files of a checkpoint that can't be used other names, under which nothing looks for them.
+pub(crate) fn set_aside(dir: &Path, file: &str) {
+    if !is_plain(file) {
+        return;
+    }
+    for path in [dir.join(file), dir.join(file).with_extension("safetensors")] {
+        let mut aside = path.clone().into_os_string();
+        aside.push(".");
+        aside.push(ASIDE);
+        // What is not there is no checkpoint either.
+        let _ = std::fs::rename(&path, aside);
+    }
+}
+
+/// Removes the files in a folder of checkpoints that belong to none of these side-cars, and were not written by one of
+/// the processes that are at work: a kill between writing a checkpoint and telling of it leaves them. `all`: those too
+/// that were set aside. Gives how many files and bytes went.
+pub fn remove_others(dir: &Path, side_cars: &[String], at_work: &[i64], all: bool) -> (usize, u64) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return (0, 0) };
+    let known: HashSet<&str> = side_cars.iter().map(String::as_str).collect();
+    let mut removed = (0, 0);
     for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        let name = path.with_extension("json");
-        let name = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let ours = path.extension().is_some_and(|kind| kind == "json" || kind == "safetensors");
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let side_car = path.with_extension("json");
+        let side_car = side_car.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let temporary = name.starts_with(TEMPORARY);
-        if temporary || (ours && !side_cars.iter().any(|known| known == name)) {
+        let kind = path.extension().and_then(|kind| kind.to_str());
+        let unknown = matches!(kind, Some("json" | "safetensors")) && !known.contains(side_car);
+        let writer = name.strip_prefix(TEMPORARY).unwrap_or(name).split('-').next();
+        let writes =
+            writer.and_then(|writer| writer.parse().ok()).is_some_and(|writer| at_work.contains(&writer));
+        if (temporary || unknown || (all && kind == Some(ASIDE))) && !writes {
+            let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             // What can't be removed only takes space.
-            let _ = std::fs::remove_file(path);
+            if std::fs::remove_file(path).is_ok() {
+                removed = (removed.0 + 1, removed.1 + bytes);
+            }
         }
     }
+    removed
 }
 
 impl Checkpoint {

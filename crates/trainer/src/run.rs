@@ -28,6 +28,9 @@ pub enum TrainError {
     /// The backward pass reached no gradient for a parameter.
     #[error("the parameter {0} got no gradient")]
     NoGradient(String),
+    /// A test build failed on purpose.
+    #[error("{0}")]
+    Fault(std::io::Error),
     /// A mistake of the program.
     #[error("a lane has no trial to train")]
     Empty,

@@ -4,7 +4,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,8 +13,8 @@ use spec::trial::Task;
 
 use crate::TrainError;
 use crate::batches::Batches;
-use crate::branch::{Branch, Origin};
-use crate::checkpoint::{self, Content};
+use crate::branch::{Branch, Origin, Started};
+use crate::checkpoint::{self, Content, Folder};
 use crate::data::{Images, Split};
 use crate::device::Device;
 use crate::evaluate::Evaluation;
@@ -42,8 +41,8 @@ pub struct Shared {
     pub census: Census,
     /// So many states may be in memory: forks beyond them go to `parking`.
     pub most_states: usize,
-    /// Folder for states that memory does not hold.
-    pub parking: Option<PathBuf>,
+    /// For states that memory does not hold.
+    pub parking: Option<Folder>,
     /// Number of the next stage.
     pub next_stage: Arc<AtomicU64>,
 }
@@ -110,7 +109,15 @@ impl<'a> Stack<'a> {
                 return None;
             }
         };
-        let mut first = begin(branch, &device, shared, emit)?;
+        let mut first = match begin(branch, &device, shared, emit) {
+            Begun::Lane(told) => *told,
+            // From the first step on there is no checkpoint to fail.
+            Begun::Over(again) => match begin(again, &device, shared, emit) {
+                Begun::Lane(told) => *told,
+                Begun::Over(_) | Begun::Failed => return None,
+            },
+            Begun::Failed => return None,
+        };
         match Work::new(&task, images, &first.lane.state.model, device, shared.block) {
             Ok(work) => {
                 let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
@@ -170,9 +177,14 @@ impl<'a> Stack<'a> {
         self.lanes.len() < self.shared.width && self.shared.has_room()
     }
 
-    /// Takes in a branch that it [`takes`](Stack::takes).
-    pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) {
-        self.lanes.extend(begin(branch, &self.work.device, self.shared, emit));
+    /// Takes in a branch that it [`takes`](Stack::takes). Gives one back that has to start over.
+    pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) -> Option<Branch> {
+        match begin(branch, &self.work.device, self.shared, emit) {
+            Begun::Lane(told) => self.lanes.push(*told),
+            Begun::Over(again) => return Some(again),
+            Begun::Failed => {}
+        }
+        None
     }
 
     /// Gives about half of the lanes away, if there are two at least.
@@ -242,7 +254,7 @@ impl<'a> Stack<'a> {
             i += 1;
             for fork in forks.drain(..) {
                 if self.has_room() && fork.step == self.step {
-                    self.lanes.extend(begin(fork, &self.work.device, self.shared, emit));
+                    waiting.extend(self.add(fork, emit));
                 } else {
                     waiting.push(fork);
                 }
@@ -315,10 +327,10 @@ impl<'a> Stack<'a> {
 
     /// Writes a checkpoint of every lane and tells of it. One that can't be written is a warning: the run
     /// itself is well, without it a kill would only cost more steps.
-    pub fn checkpoint(&mut self, dir: &Path, emit: &mut Emit<'_>) {
+    pub fn checkpoint(&mut self, folder: &Folder, emit: &mut Emit<'_>) {
         for told in &mut self.lanes {
             let Lane { state, riders, .. } = &told.lane;
-            match checkpoint::save(dir, &Content { state, riders }) {
+            match checkpoint::save(folder, &Content { state, riders }) {
                 Ok(file) => {
                     // The rows first: a checkpoint counts only with every step before it.
                     told.teller.flush(emit);
@@ -354,11 +366,20 @@ impl Branch {
     }
 }
 
-/// Starts a branch as a lane, or tells that its trials failed.
-fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Option<Told> {
+/// What came of [`begin`].
+enum Begun {
+    Lane(Box<Told>),
+    /// It goes on from the first step.
+    Over(Branch),
+    /// Which is told.
+    Failed,
+}
+
+/// Starts a branch as a lane.
+fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Begun {
     let (trial_ids, stage) = (branch.riders.ids(), branch.stage);
     match contained(|| branch.start(device, &shared.census)) {
-        Ok(lane) => {
+        Ok(Started::Lane(lane)) => {
             let step = lane.state.step;
             let stage = stage.unwrap_or_else(|| {
                 emit(Event::Started { trial_ids: trial_ids.clone(), step, at: now() });
@@ -366,17 +387,18 @@ fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &m
                 emit(Event::Stage { stage, first: step, trial_ids });
                 stage
             });
-            Some(Told {
+            Begun::Lane(Box::new(Told {
                 lane,
                 teller: Teller::new(stage),
                 stepped: None,
                 valid: None,
                 last_train_loss: f64::NAN,
-            })
+            }))
         }
+        Ok(Started::Over(again)) => Begun::Over(again),
         Err(reason) => {
             ended(trial_ids, &Outcome::Failed { reason }, emit);
-            None
+            Begun::Failed
         }
     }
 }
@@ -417,13 +439,14 @@ impl Told {
         let mut copied: Option<Arc<RunState>> = None;
         let before = forks.len();
         let done = f(&mut self.lane, &mut |state, riders| {
+            fault::point("fork.before").map_err(TrainError::Fault)?;
             let origin = match (&copied, &shared.parking) {
                 // The initial state is made anew as cheaply as it is copied.
                 _ if state.step == 0 => Origin::Start,
                 (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
-                (None, Some(dir)) if !shared.has_room() => {
-                    let file = checkpoint::save(dir, &Content { state, riders: &riders })?;
-                    Origin::Parked(dir.clone(), file)
+                (None, Some(folder)) if !shared.has_room() => {
+                    let file = checkpoint::save(folder, &Content { state, riders: &riders })?;
+                    Origin::Parked(folder.dir.clone(), file)
                 }
                 _ => {
                     let copy = Arc::new(state.copy()?);
@@ -432,7 +455,7 @@ impl Told {
                 }
             };
             forks.push(Branch::new(riders, state.step, origin, Some(shared.new_stage())));
-            Ok(())
+            fault::point("fork.after").map_err(TrainError::Fault)
         });
         if forks.len() > before {
             // What the forks build on comes first.

@@ -4,7 +4,9 @@ mod audit;
 mod check;
 mod compare;
 mod completions;
+mod doctor;
 mod export;
+mod gc;
 mod lr;
 mod plan;
 mod plot;
@@ -16,6 +18,7 @@ mod run;
 mod schedules;
 mod schema;
 mod show;
+mod status;
 
 use crate::args::{Cli, Verb};
 use crate::exit::Outcome;
@@ -32,6 +35,9 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Audit(args) => audit::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Show(args) => show::run(args, global),
+        Verb::Status(args) => status::run(args, global),
+        Verb::Gc(args) => gc::run(args, global),
+        Verb::Doctor(args) => doctor::run(args, global),
         Verb::Query(args) => query::run(args, global),
         Verb::Reproduce(args) => reproduce::run(args, global),
         Verb::Lr(args) => lr::run(args),

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use orchestrator::{Missing, Options, Stop, Summary, SweepError};
+use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
 use report::{Format, Ranking};
 use spec::{Plan, Spec};
 use store::{Reader, Store};
@@ -56,6 +56,8 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         device,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         checkpoints: global.store.join("checkpoints"),
+        lease: Duration::from_secs(args.lease),
+        retries: args.retries,
     };
     let name = plan.name.clone();
     let (summary, ranked) = wait_for(sweep(&spec, plan, &options, global))?;
@@ -82,6 +84,7 @@ async fn sweep(
         // What earlier runs of this command have decided is decided again from what they stored.
         let rows = Reader::open(&global.store).await?.results(&plan.name).await?;
         if let Some(decided) = rounds::next(spec, &plan, &rows) {
+            fault::point("promotion.before").map_err(Failure::failed)?;
             if !global.quiet {
                 decided.words.iter().for_each(say);
             }
@@ -95,6 +98,7 @@ async fn sweep(
             continue;
         }
         let missing = orchestrator::register(&plan, &mut store).await?;
+        fault::point("promotion.after").map_err(Failure::failed)?;
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() && !global.quiet {
                 say(opening(&plan, &missing, options));
@@ -107,8 +111,9 @@ async fn sweep(
         all.diverged += summary.diverged;
         all.failed += summary.failed;
         all.stopped += summary.stopped;
+        all.elsewhere += summary.elsewhere;
         // Anything but an end of all of them: what follows can't be told.
-        if summary.done + summary.diverged < asked {
+        if summary.done + summary.diverged + summary.elsewhere < asked {
             break;
         }
     }
@@ -138,8 +143,11 @@ async fn train(
         .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
         .collect();
     let mut progress = Progress::new(plan, &firsts, global.quiet);
-    let trained =
-        orchestrator::train(missing, images, store, options, stop, |event| progress.on(event)).await;
+    let observe = |seen: Seen<'_>| match seen {
+        Seen::Event(event) => progress.on(event),
+        Seen::Elsewhere(ended) => progress.elsewhere(ended),
+    };
+    let trained = orchestrator::train(&plan.name, missing, images, store, options, stop, observe).await;
     if !firsts.is_empty() {
         progress.finish();
     }

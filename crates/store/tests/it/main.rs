@@ -8,6 +8,7 @@ mod migration;
 mod numbers;
 mod query;
 mod refusals;
+mod runners;
 mod stages;
 mod support;
 mod views;

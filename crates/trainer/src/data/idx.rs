@@ -26,7 +26,10 @@ pub enum IdxError {
 }
 
 /// The numbers of an IDX file with exactly these dimensions.
-pub(super) fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
+///
+/// # Errors
+/// It is none, or has other dimensions.
+pub fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
     let (header, numbers) = bytes.split_at_checked(4 + 4 * dims.len()).ok_or(IdxError::Header(dims.len()))?;
     match header {
         [0, 0, 8, count, sizes @ ..] if usize::from(*count) == dims.len() => {

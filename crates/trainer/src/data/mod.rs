@@ -1,7 +1,7 @@
 //! Data sets: where their files are looked for, and images in memory as a run sees them.
 
 mod files;
-mod idx;
+pub mod idx;
 
 use std::path::{Path, PathBuf};
 

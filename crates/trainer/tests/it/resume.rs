@@ -10,7 +10,7 @@ use spec::trial::Trial;
 use trainer::data::Images;
 use trainer::{Branch, Stack};
 
-use crate::support::{STEPS, Told, images, shared, whole, zoo};
+use crate::support::{STEPS, Told, folder, images, shared, whole, zoo};
 
 /// Stopped after each step.
 fn in_pieces(trial: &Trial, images: &Images, dir: &Path) -> (Final, Vec<f64>) {
@@ -29,7 +29,7 @@ fn in_pieces(trial: &Trial, images: &Images, dir: &Path) -> (Final, Vec<f64>) {
             Stack::new(branch, images, &shared, &mut |event| told.hear(event)).expect("it begins");
         stack.advance(&mut |event| told.hear(event));
         if !stack.is_empty() {
-            stack.checkpoint(dir, &mut |event| told.hear(event));
+            stack.checkpoint(&folder(dir), &mut |event| told.hear(event));
             stack.stop(&mut |event| told.hear(event));
         }
         match told.outcome.take() {

@@ -8,7 +8,7 @@ use spec::trial::Trial;
 use trainer::data::Images;
 use trainer::{Branch, Shared, Stack};
 
-use crate::support::{Told, images, shared, whole, zoo};
+use crate::support::{Told, folder, images, shared, whole, zoo};
 
 /// All that was told of a sweep.
 #[derive(Default)]
@@ -76,14 +76,14 @@ fn sweep(trials: &[Trial], images: &Images, shared: &Shared, dir: &Path, interru
         while !stack.is_empty() {
             while let Some(fits) = queue.iter().position(|branch| stack.takes(branch)) {
                 let branch = queue.remove(fits).expect("it is there");
-                stack.add(branch, &mut |event| told.hear(event));
+                queue.extend(stack.add(branch, &mut |event| told.hear(event)));
             }
             queue.extend(stack.advance(&mut |event| told.hear(event)));
             assert!(stack.len() <= shared.width);
             if interrupt {
                 queue.extend(stack.halve(&mut |event| told.hear(event)));
                 for branch in &mut queue {
-                    branch.save(dir).expect("it can be written");
+                    branch.save(&folder(dir)).expect("it can be written");
                 }
             }
         }

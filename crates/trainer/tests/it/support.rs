@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use spec::event::{Event, Final, Outcome};
 use spec::trial::Trial;
+use trainer::checkpoint::Folder;
 use trainer::data::{self, Images};
 use trainer::device::Device;
 use trainer::{Census, Shared, train};
@@ -42,6 +43,10 @@ pub(crate) fn images(trial: &Trial) -> Images {
     data::load(data.dataset, data.limit, &dirs).expect("the digits")
 }
 
+pub(crate) fn folder(dir: &Path) -> Folder {
+    Folder { dir: dir.to_owned(), writer: 1 }
+}
+
 pub(crate) fn shared(dir: &Path) -> Shared {
     Shared {
         device: Device::Cpu,
@@ -49,7 +54,7 @@ pub(crate) fn shared(dir: &Path) -> Shared {
         block: 1,
         census: Census::default(),
         most_states: 100,
-        parking: Some(dir.to_owned()),
+        parking: Some(folder(dir)),
         next_stage: Arc::default(),
     }
 }

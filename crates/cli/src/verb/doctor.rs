@@ -1,0 +1,246 @@
+//! `sweep doctor`: looks at machine, settings, data, store and space, and says what to mend. Exit code 1 if something
+//! would keep a sweep from running.
+
+use std::path::{Path, PathBuf};
+
+use report::{Format, Rows};
+use spec::trial::Dataset;
+use store::{Reader, StoreError};
+
+use crate::args::{Doctor, Global};
+use crate::exit::{Failure, Outcome, print};
+use crate::stored::wait_for;
+
+/// What is left on the disk of a store should be this at least.
+const ROOM: u64 = 1 << 30;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    /// It works, though not as well as it could.
+    Warning,
+    /// A sweep would not run.
+    Error,
+}
+
+struct Check {
+    what: &'static str,
+    state: State,
+    found: String,
+    mend: String,
+}
+
+fn check(what: &'static str, state: State, found: impl Into<String>, mend: impl Into<String>) -> Check {
+    Check { what, state, found: found.into(), mend: mend.into() }
+}
+
+fn ok(what: &'static str, found: impl Into<String>) -> Check {
+    check(what, State::Ok, found, "")
+}
+
+pub(crate) fn run(args: &Doctor, global: &Global) -> Outcome {
+    let mut checks = vec![processor(), memory(), instructions()];
+    checks.extend(threads());
+    checks.extend([Dataset::Mnist, Dataset::FashionMnist].map(|dataset| data(dataset, global)));
+    checks.extend(store(global));
+    checks.push(space(&global.store));
+    checks.extend(file_system(&global.store));
+    let mut rows = Rows::new(["check", "state", "found", "mend"]);
+    for Check { what, state, found, mend } in &checks {
+        let state = match state {
+            State::Ok => "ok",
+            State::Warning => "warning",
+            State::Error => "error",
+        };
+        rows.rows.push(vec![(*what).into(), state.into(), found.as_str().into(), mend.as_str().into()]);
+    }
+    print(&rows.render(Format::from(&args.format)))?;
+    match checks.iter().filter(|check| check.state == State::Error).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 check failed")),
+        n => Err(Failure::failed(format_args!("{n} checks failed"))),
+    }
+}
+
+fn processor() -> Check {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = load.split_whitespace().next().and_then(|load| load.parse().ok());
+    match load {
+        Some(load) if load > 0.5 * cores as f64 => check(
+            "processor",
+            State::Warning,
+            format!("{cores} cores, load {load}"),
+            "other programs use it; sweeps will take longer than `sweep plan` says",
+        ),
+        _ => ok("processor", format!("{cores} cores")),
+    }
+}
+
+fn memory() -> Check {
+    let free = orchestrator::available_memory();
+    let found = format!("{} can be had", bytesize::ByteSize::b(free).display().iec());
+    if free < 512 << 20 {
+        check("memory", State::Warning, found, "close other programs, or train with fewer --workers")
+    } else {
+        ok("memory", found)
+    }
+}
+
+fn instructions() -> Check {
+    match trainer::kernels::simd::chosen() {
+        Ok(level) => ok("kernels", level.name()),
+        Err(error) => check("kernels", State::Error, error, "unset SWEEP_CPU"),
+    }
+}
+
+/// Settings that would make trials that are trained side by side slow each other down.
+fn threads() -> Vec<Check> {
+    let names = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+    let many = names.into_iter().filter_map(|name| {
+        let value = std::env::var(name).ok()?;
+        (value.trim() != "1").then(|| format!("{name}={value}"))
+    });
+    let many: Vec<String> = many.collect();
+    if many.is_empty() {
+        return vec![ok("threads", "one for each trial")];
+    }
+    let mend =
+        "unset it: each worker trains with one thread, and more threads than cores make all of them slower";
+    vec![check("threads", State::Warning, many.join(" "), mend)]
+}
+
+fn data(dataset: Dataset, global: &Global) -> Check {
+    let (what, is_needed) = match dataset {
+        Dataset::FashionMnist => ("data fashion-mnist", false),
+        Dataset::Mnist | Dataset::Digits => ("data mnist", true),
+    };
+    let dirs = trainer::data::search_dirs(dataset, global.data_dir.as_deref());
+    match trainer::data::load(dataset, Some(100), &dirs) {
+        Ok(_) => ok(what, "the published files"),
+        Err(error) => {
+            let missing = matches!(error, trainer::data::DataError::Missing { .. });
+            let state = if is_needed || !missing { State::Error } else { State::Warning };
+            let text = error.to_string();
+            let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
+            check(what, state, found, mend)
+        }
+    }
+}
+
+fn store(global: &Global) -> Vec<Check> {
+    let dir = &global.store;
+    let mut checks = Vec::new();
+    let found = wait_for(async {
+        let mut reader = match Reader::open(dir).await {
+            Ok(reader) => reader,
+            Err(StoreError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(Failure::failed(error)),
+        };
+        let whole = reader.query("PRAGMA quick_check").await?;
+        let whole = whole
+            .rows
+            .first()
+            .and_then(|row| row.first())
+            .is_some_and(|cell| matches!(cell, store::Value::Text(text) if text == "ok"));
+        Ok(Some((whole, reader.sweeps().await?.len(), reader.runners().await?)))
+    });
+    match found {
+        Ok(None) => {
+            checks.push(ok("store", format!("none yet in {}: the first sweep makes it", dir.display())))
+        }
+        Ok(Some((whole, sweeps, runners))) => {
+            let plural = if sweeps == 1 { "" } else { "s" };
+            let name = dir.join("sweep.db");
+            checks.push(if whole {
+                ok("store", format!("{}: whole, {sweeps} sweep{plural}", name.display()))
+            } else {
+                check(
+                    "store",
+                    State::Error,
+                    format!("{} is damaged", name.display()),
+                    "`sqlite3 FILE .recover` may save what is left; name another folder with --store",
+                )
+            });
+            let dead = runners.iter().filter(|runner| runner.dead == Some(true)).count();
+            if dead > 0 {
+                let mend = "`sweep FILE` goes on with their trials; `sweep status` shows them";
+                checks.push(check(
+                    "processes",
+                    State::Warning,
+                    format!("{dead} died while they trained"),
+                    mend,
+                ));
+            }
+        }
+        Err(Failure::Failed(error) | Failure::Usage(error)) => {
+            let (found, mend) = error.split_once("; ").unwrap_or((&error, ""));
+            checks.push(check("store", State::Error, found, mend));
+        }
+        Err(_) => {}
+    }
+    let place = existing(dir);
+    if let Err(error) = tempfile::Builder::new().prefix(".sweep-doctor-").tempfile_in(&place) {
+        let mend = "allow writing, or name another folder with --store";
+        checks.push(check("folder", State::Error, format!("{}: {error}", place.display()), mend));
+    } else {
+        checks.push(ok("folder", format!("{} can be written", place.display())));
+    }
+    checks
+}
+
+/// The folder itself, or the nearest one above it that is there.
+fn existing(dir: &Path) -> PathBuf {
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    absolute.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned()
+}
+
+#[cfg(unix)]
+fn space(dir: &Path) -> Check {
+    let place = existing(dir);
+    match rustix::fs::statvfs(&place) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let text = format!(
+                "{} left on the disk of {}",
+                bytesize::ByteSize::b(free).display().iec(),
+                place.display()
+            );
+            if free < ROOM {
+                check(
+                    "space",
+                    State::Warning,
+                    text,
+                    "make room (`sweep gc` removes what no run needs); a full disk stops a sweep",
+                )
+            } else {
+                ok("space", text)
+            }
+        }
+        Err(error) => check("space", State::Warning, format!("{}: {error}", place.display()), ""),
+    }
+}
+
+#[cfg(not(unix))]
+fn space(_: &Path) -> Check {
+    ok("space", "not looked at on this system")
+}
+
+/// SQLite's locks don't hold on network file systems.
+fn file_system(dir: &Path) -> Option<Check> {
+    let text = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let place = existing(dir);
+    let mounts = text.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let (_, kind) = mounts.filter(|(at, _)| place.starts_with(at)).max_by_key(|(at, _)| at.len())?;
+    let network = ["nfs", "nfs4", "cifs", "smb3", "lustre", "beegfs", "gpfs", "ceph", "fuse.sshfs", "9p"];
+    Some(if network.contains(&kind) {
+        let mend = "use a folder on a local disk: databases get damaged on network file systems";
+        check("file system", State::Warning, kind, mend)
+    } else {
+        ok("file system", kind)
+    })
+}

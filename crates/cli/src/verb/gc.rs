@@ -1,0 +1,30 @@
+//! `sweep gc`: removes what no run needs any more from the folder of a store.
+
+use store::Store;
+
+use crate::args::{Gc, Global};
+use crate::exit::{Outcome, say};
+use crate::stored::wait_for;
+
+pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
+    // A store that is not there is not made.
+    wait_for(async { Ok(crate::stored::open(global).await.map(|_| ())?) })?;
+    let (files, bytes, dropped) = wait_for(async {
+        let mut store = Store::open(&global.store).await?;
+        let dropped = if args.checkpoints { store.drop_checkpoints().await? } else { 0 };
+        let (known, others) = (store.checkpoint_files().await?, store.others().await?);
+        let dir = global.store.join("checkpoints");
+        let (files, bytes) = trainer::checkpoint::remove_others(&dir, &known, &others, true);
+        let (database, freed) = store.compact().await?;
+        store.close().await?;
+        Ok((files + database, bytes + freed, dropped))
+    })?;
+    if !global.quiet {
+        let size = bytesize::ByteSize::b(bytes).display().iec();
+        say(format_args!("removed {files} files, {size} freed"));
+        if dropped > 0 {
+            say(format_args!("{dropped} unfinished trials start over when they are trained next"));
+        }
+    }
+    Ok(())
+}

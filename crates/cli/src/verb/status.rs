@@ -1,0 +1,188 @@
+//! `sweep status`: how far each sweep is, what runs where, since when, and what is stuck.
+
+use std::time::Duration;
+
+use report::{Cell, Format, Rows};
+use store::{RunnerStatus, RunningTrial, SweepStatus};
+
+use crate::args::{Global, Status};
+use crate::exit::{Outcome, print};
+use crate::progress::span;
+use crate::stored::{open, sweep, utc, wait_for};
+
+/// Without a sign of life for so long a process is called stuck.
+const SILENT: i64 = 30_000;
+
+/// Running trials that are listed.
+const MOST: i64 = 20;
+
+pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
+    let (sweeps, runners, running) = wait_for(async {
+        let mut reader = open(global).await?;
+        let name = match &args.sweep {
+            Some(word) => Some(sweep(&mut reader, Some(word)).await?),
+            None => None,
+        };
+        reader.hold().await?;
+        let mut sweeps = reader.status().await?;
+        sweeps.retain(|status| name.as_ref().is_none_or(|name| *name == status.sweep));
+        let running = reader.running(name.as_deref(), MOST).await?;
+        Ok((sweeps, reader.runners().await?, running))
+    })?;
+    let now = trainer::now();
+    let format = Format::from(&args.format);
+    if args.processes {
+        return print(&processes(&runners, now).render(format));
+    }
+    if format != Format::Table {
+        return print(&rows(&sweeps, &runners, now).render(format));
+    }
+    let mut text = rows(&sweeps, &runners, now).render(format);
+    if !runners.is_empty() {
+        text.push_str("\nprocesses\n");
+        text.push_str(&processes(&runners, now).render(format));
+    }
+    if !running.is_empty() {
+        let more = if running.len() as i64 == MOST { ", those that began first" } else { "" };
+        text.push_str(&format!("\nrunning{more}\n"));
+        text.push_str(&trials(&running, now).render(format));
+    }
+    for advice in advice(&sweeps, &runners, now) {
+        text.push_str(&format!("\n  {advice}"));
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    print(&text)
+}
+
+/// How a process is doing.
+fn state(runner: &RunnerStatus, now: i64) -> &'static str {
+    match runner.dead {
+        Some(true) => "died",
+        _ if now - runner.seen_at > SILENT => "silent",
+        _ if runner.idle => "waiting",
+        _ => "training",
+    }
+}
+
+fn is_stuck(runner: &RunnerStatus, now: i64) -> bool {
+    matches!(state(runner, now), "died" | "silent")
+}
+
+fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Rows {
+    let mut rows = Rows::new([
+        "sweep",
+        "trials",
+        "done",
+        "diverged",
+        "running",
+        "queued",
+        "stopped",
+        "left",
+        "failed",
+        "processes",
+        "stuck",
+        "updated_at",
+    ]);
+    for status in sweeps {
+        let own = || runners.iter().filter(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
+        rows.rows.push(vec![
+            status.sweep.as_str().into(),
+            status.trials.into(),
+            status.done.into(),
+            status.diverged.into(),
+            status.running.into(),
+            status.queued.into(),
+            status.stopped.into(),
+            status.left.into(),
+            status.failed.into(),
+            own().filter(|runner| !is_stuck(runner, now)).count().into(),
+            own().filter(|runner| is_stuck(runner, now)).count().into(),
+            utc(status.updated_at).into(),
+        ]);
+    }
+    rows
+}
+
+fn processes(runners: &[RunnerStatus], now: i64) -> Rows {
+    let mut rows =
+        Rows::new(["runner", "host", "pid", "sweep", "state", "trials", "running", "since", "last_sign"]);
+    for runner in runners {
+        rows.rows.push(vec![
+            runner.runner_id.into(),
+            runner.host.as_str().into(),
+            runner.pid.into(),
+            runner.sweep.as_deref().into(),
+            state(runner, now).into(),
+            runner.trials.into(),
+            runner.running.into(),
+            utc(runner.started_at).into(),
+            utc(runner.seen_at).into(),
+        ]);
+    }
+    rows
+}
+
+fn trials(running: &[RunningTrial], now: i64) -> Rows {
+    let mut rows =
+        Rows::new(["trial_id", "schedule", "base_lr", "seed", "steps", "for", "attempt", "runner"]);
+    for trial in running {
+        let short: String = trial.trial_id.chars().take(12).collect();
+        rows.rows.push(vec![
+            short.into(),
+            trial.schedule.as_str().into(),
+            trial.base_lr.into(),
+            trial.seed.into(),
+            format!("{}/{}", trial.steps_done, trial.steps).into(),
+            trial.started_at.map_or(Cell::Null, |at| ago(now, at).into()),
+            trial.attempts.into(),
+            trial.runner_id.into(),
+        ]);
+    }
+    rows
+}
+
+/// Time since then; a clock that went backwards gives none.
+fn ago(now: i64, then: i64) -> String {
+    span(Duration::from_millis(u64::try_from(now - then).unwrap_or(0)))
+}
+
+/// What is stuck, and what to do.
+fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Vec<String> {
+    let mut all = Vec::new();
+    for runner in runners {
+        let trials = runner.trials;
+        match state(runner, now) {
+            "died" => all.push(format!(
+                "process {} has died with {trials} trials: `sweep FILE` goes on with them",
+                runner.pid
+            )),
+            "silent" => all.push(format!(
+                "process {} on {} gave no sign of life for {}: is it suspended? Another `sweep FILE` takes over its {trials} trials",
+                runner.pid,
+                runner.host,
+                ago(now, runner.seen_at)
+            )),
+            _ => {}
+        }
+    }
+    for status in sweeps {
+        if status.failed > 0 {
+            all.push(format!(
+                "{}: {} failed (sweep query \"select trial_id, error from trials where status = 'failed'\"); the same sweep \
+                 file tries them again",
+                status.sweep, status.failed
+            ));
+        }
+        let open = status.queued + status.stopped + status.left;
+        let attended = runners.iter().any(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
+        if open > 0 && !attended {
+            all.push(format!(
+                "{}: {open} trials wait and no process trains them: `sweep FILE` goes on",
+                status.sweep
+            ));
+        }
+    }
+    all
+}

@@ -1,0 +1,296 @@
+//! The loop between the workers and the store: takes trials from the store, writes down what the workers tell, and shares
+//! the work with the other processes that train for the same store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use spec::event::{Event, Outcome};
+use spec::trial::Trial;
+use store::{Store, Unfinished};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use trainer::checkpoint::Folder;
+use trainer::{Branch, Census, Shared, Stop};
+
+use crate::pool::Pool;
+use crate::worker::{self, Site};
+use crate::{Loaded, Missing, Options, Seen, Summary, SweepError, environment, memory};
+
+/// Events on their way to the store, at most; a worker that finds the queue full waits.
+const QUEUE: usize = 256;
+
+/// Events are written at least this often, and when there are [`QUEUE`] of them.
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// So often it is seen to the other processes, and said that this one lives.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Trains those trials of a sweep that `missing` names and no other process has, on the data that [`load`](crate::load)
+/// read for them, and stores what comes of them. Trials that other processes give back or leave behind are taken over;
+/// to those that wait this one gives trials that it has not begun. Returns when all are over, whoever trained them, or
+/// after a stop, when all workers have put down theirs.
+///
+/// # Errors
+/// See [`SweepError`]. A trial that fails is no error: it is tried again, and then stored as failed and counted.
+pub async fn train(
+    sweep: &str,
+    missing: Vec<Missing>,
+    images: Loaded,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    mut observe: impl FnMut(Seen<'_>),
+) -> Result<Summary, SweepError> {
+    if missing.is_empty() {
+        return Ok(Summary::default());
+    }
+    let environment = store.environment(&environment(options)).await?;
+    std::fs::create_dir_all(&options.checkpoints)
+        .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
+    let others = store.others().await?;
+    trainer::checkpoint::remove_others(
+        &options.checkpoints,
+        &store.checkpoint_files().await?,
+        &others,
+        false,
+    );
+    let folder = Folder { dir: options.checkpoints.clone(), writer: store.runner() };
+    let shared = Shared {
+        device: options.device,
+        width: options.lanes.get(),
+        block: trainer::BLOCK,
+        census: Census::default(),
+        most_states: memory::most_states(&missing, options)?,
+        parking: Some(folder.clone()),
+        next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
+    };
+    let ended = store.ended(sweep).await?;
+    let mut desk = Desk::new(sweep, missing, options, ended);
+    let claimed = store.claim(sweep, true).await?;
+    let pool = Pool::new(desk.take(claimed));
+    let site = Site { pool, images, shared, folder, options: options.clone(), stop: stop.clone() };
+    let site = Arc::new(site);
+    let (sender, mut events) = mpsc::channel(QUEUE);
+    let workers = worker::start(&site, &sender)?;
+    drop(sender);
+
+    let (mut batch, mut observed) = (Vec::new(), 0);
+    let mut outcome: Result<(), SweepError> = Ok(());
+    let mut due = Instant::now() + WRITE_EVERY;
+    let mut tend = Instant::now() + TEND_EVERY;
+    let mut standing = Standing::Busy;
+    let mut open = true;
+    while open {
+        // A transaction has its price, whatever is in it.
+        tokio::select! {
+            biased;
+            told = events.recv_many(&mut batch, QUEUE) => open = told > 0,
+            () = site.pool.idle() => {}
+            () = sleep_until(due) => {}
+        }
+        let idle = site.pool.is_idle();
+        if idle {
+            // What the workers told before they had nothing left.
+            while let Ok(event) = events.try_recv() {
+                batch.push(event);
+            }
+        }
+        batch.iter().skip(observed).for_each(|event| observe(Seen::Event(event)));
+        observed = batch.len();
+        let ends = idle && standing == Standing::Busy;
+        if open && !ends && batch.len() < QUEUE && Instant::now() < due {
+            continue;
+        }
+        // After an error the queue is still emptied, so that no worker waits for ever.
+        if outcome.is_ok() {
+            let told = async {
+                if !batch.is_empty() {
+                    let superseded = store.write(&batch, environment).await?;
+                    for file in superseded {
+                        trainer::checkpoint::remove(&options.checkpoints, &file);
+                    }
+                    site.pool.put(desk.heard(&batch, stop));
+                }
+                let now = Instant::now();
+                if open && !stop.requested() && standing != Standing::Over && (ends || now >= tend) {
+                    standing = desk.tend(&site.pool, store, &mut observe).await?;
+                    tend = now + if standing == Standing::Waiting { WRITE_EVERY } else { TEND_EVERY };
+                }
+                Ok(())
+            };
+            outcome = told.await;
+            if outcome.is_err() {
+                stop.request();
+            }
+        }
+        batch.clear();
+        (observed, due) = (0, Instant::now() + WRITE_EVERY);
+    }
+    for worker in workers {
+        // A worker catches its trials' panics; one that still died has told no end of its trial, which
+        // stays `running` in the store and is trained anew by the next run.
+        if worker.join().is_err() {
+            desk.summary.failed += 1;
+        }
+    }
+    outcome?;
+    desk.close(store).await
+}
+
+/// How this process stands among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has something to train.
+    Busy,
+    /// It waits for what others have.
+    Waiting,
+    /// Nothing is left to wait for.
+    Over,
+}
+
+/// The trials that are still to be ended, and who has them.
+struct Desk<'a> {
+    sweep: &'a str,
+    options: &'a Options,
+    /// All that were missing, by id.
+    trials: HashMap<String, Trial>,
+    /// Those that this process has, and how often each has failed here.
+    mine: HashMap<String, u32>,
+    /// Those that it gave up. It keeps them until it is done: else another process would fail on them at once.
+    failed: Vec<String>,
+    /// Trials of the sweep that were over at the beginning.
+    ended_before: usize,
+    summary: Summary,
+}
+
+impl<'a> Desk<'a> {
+    fn new(sweep: &'a str, missing: Vec<Missing>, options: &'a Options, ended_before: usize) -> Self {
+        let trials = missing.into_iter().map(|missing| (missing.trial.id.clone(), missing.trial)).collect();
+        let summary = Summary::default();
+        Self { sweep, options, trials, mine: HashMap::new(), failed: Vec::new(), ended_before, summary }
+    }
+
+    /// Trials that were claimed, as branches: those together that stopped at the same checkpoint, and all that begin.
+    fn take(&mut self, claimed: Vec<Unfinished>) -> Vec<Branch> {
+        let mut starts = Vec::new();
+        let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
+        for Unfinished { trial_id, checkpoint } in claimed {
+            let Some(trial) = self.trials.get(&trial_id).cloned() else { continue };
+            self.mine.insert(trial_id, 0);
+            match checkpoint {
+                None => starts.push(trial),
+                Some(at) => stopped.entry(at).or_default().push(trial),
+            }
+        }
+        let Options { share, checkpoints, .. } = self.options;
+        let mut all = Branch::starts(starts, *share);
+        for ((file, step), trials) in stopped {
+            all.extend(Branch::resumed(trials, *share, step, checkpoints.clone(), file));
+        }
+        all
+    }
+
+    /// Counts what was told, and gives what is to be tried again.
+    fn heard(&mut self, batch: &[Event], stop: &Stop) -> Vec<Branch> {
+        let mut again = Vec::new();
+        for event in batch {
+            let Event::Ended { trial_id, outcome, .. } = event else { continue };
+            match outcome {
+                Outcome::Done(_) => self.summary.done += 1,
+                Outcome::Diverged { .. } => self.summary.diverged += 1,
+                Outcome::Failed { .. } => {
+                    let tried = self.mine.get_mut(trial_id).filter(|tried| **tried < self.options.retries);
+                    if let (Some(tried), Some(trial)) = (tried, self.trials.get(trial_id))
+                        && !stop.requested()
+                    {
+                        *tried += 1;
+                        // Alone: what it failed on may have been another's.
+                        again.extend(Branch::starts(vec![trial.clone()], false));
+                        continue;
+                    }
+                    self.summary.failed += 1;
+                    self.failed.push(trial_id.clone());
+                }
+                Outcome::Stopped { .. } => continue,
+            }
+            self.mine.remove(trial_id);
+        }
+        again
+    }
+
+    /// Sees to the other processes: takes what the dead and those that leave have left, gives to those that wait.
+    async fn tend(
+        &mut self,
+        pool: &Pool,
+        store: &mut Store,
+        observe: &mut impl FnMut(Seen<'_>),
+    ) -> Result<Standing, SweepError> {
+        let idle = pool.is_idle();
+        let tended = store.tend(self.sweep, self.options.lease, idle).await?;
+        if tended.dead > 0 {
+            let plural = if tended.dead == 1 { "process" } else { "processes" };
+            tracing::warn!("{} {plural} gave no sign of life; trains its trials now", tended.dead);
+        }
+        if let Some(ended) = tended.ended {
+            let ours = self.summary.done + self.summary.diverged;
+            observe(Seen::Elsewhere(ended.saturating_sub(self.ended_before + ours)));
+        }
+        if tended.dead > 0 || tended.left > 0 {
+            let claimed = store.claim(self.sweep, false).await?;
+            let (known, foreign): (Vec<_>, Vec<_>) =
+                claimed.into_iter().partition(|trial| self.trials.contains_key(&trial.trial_id));
+            let more = self.take(known);
+            if !more.is_empty() {
+                pool.put(more);
+                return Ok(Standing::Busy);
+            }
+            if !foreign.is_empty() {
+                // Another process runs a changed file of this name: that is for it to train.
+                let ids: Vec<String> = foreign.into_iter().map(|trial| trial.trial_id).collect();
+                store.release(&ids).await?;
+            } else if idle && tended.left > 0 {
+                return Ok(Standing::Waiting);
+            }
+        }
+        if idle {
+            pool.close();
+            return Ok(Standing::Over);
+        }
+        if tended.waiting > 0 {
+            self.give(pool, store).await?;
+        }
+        Ok(Standing::Busy)
+    }
+
+    /// Gives trials to a process that waits.
+    async fn give(&mut self, pool: &Pool, store: &mut Store) -> Result<(), SweepError> {
+        let given = pool.give_away(self.options.workers.get());
+        let ids: Vec<String> = given.iter().flat_map(Branch::trial_ids).collect();
+        if let Err(error) = store.release(&ids).await {
+            pool.put(given);
+            return Err(error.into());
+        }
+        for id in &ids {
+            self.mine.remove(id);
+        }
+        Ok(())
+    }
+
+    /// Gives back what is left, and says how it went.
+    async fn close(mut self, store: &mut Store) -> Result<Summary, SweepError> {
+        self.failed.extend(self.mine.keys().cloned());
+        if !self.failed.is_empty() {
+            store.release(&self.failed).await?;
+        }
+        let ended = store.ended(self.sweep).await?.saturating_sub(self.ended_before);
+        let Summary { done, diverged, failed, .. } = self.summary;
+        self.summary.stopped = self.mine.len();
+        let ours = done + diverged + failed + self.summary.stopped;
+        // What is neither ours nor over has failed with another process, or was left by it.
+        self.summary.elsewhere =
+            ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));
+        Ok(self.summary)
+    }
+}

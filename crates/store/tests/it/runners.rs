@@ -1,0 +1,171 @@
+//! Several writers: who has which trial, who has died, and that the dead write nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use spec::event::{Event, Outcome};
+use store::{Store, StoreError};
+
+use crate::support::*;
+
+/// So long nobody in these tests is silent.
+const LONG: Duration = Duration::from_secs(3600);
+
+async fn claimed(store: &mut Store) -> BTreeSet<String> {
+    let claimed = store.claim("small", false).await.expect("claimed");
+    claimed.into_iter().map(|trial| trial.trial_id).collect()
+}
+
+/// Two stores with a plan of eight trials.
+async fn two(dir: &std::path::Path) -> (Store, Store) {
+    let (first, _) = store_with(dir, &small()).await;
+    let mut second = Store::open(dir).await.expect("a second one");
+    second.register(&small()).await.expect("the same again");
+    (first, second)
+}
+
+fn ended_events(trial: &str) -> Vec<Event> {
+    vec![started(&[trial], 0), stage(1, 0, &[trial]), steps(1, 0..20), ended(trial, done(0.5))]
+}
+
+#[tokio::test]
+async fn a_trial_has_one_runner() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut first, mut second) = two(dir.path()).await;
+    assert!(first.runner() < second.runner());
+    let mine = claimed(&mut first).await;
+    assert_eq!(mine.len(), 8);
+    assert!(claimed(&mut second).await.is_empty() && claimed(&mut first).await.is_empty());
+    let tended = second.tend("small", LONG, true).await.expect("tended");
+    assert_eq!((tended.dead, tended.left, tended.ended), (0, 8, Some(0)));
+    assert_eq!(first.tend("small", LONG, false).await.expect("tended").waiting, 1);
+    // What is given back another one can have, and only that.
+    let given: Vec<String> = mine.iter().take(3).cloned().collect();
+    first.release(&given).await.expect("released");
+    assert_eq!(claimed(&mut second).await, given.iter().cloned().collect());
+    assert_eq!(first.tend("small", LONG, false).await.expect("tended").waiting, 0);
+    // Others' leases can't be given back.
+    second.release(&mine.iter().cloned().collect::<Vec<_>>()).await.expect("released");
+    assert_eq!(claimed(&mut first).await, given.into_iter().collect());
+    // What leaves lets go of all.
+    first.close().await.expect("closed");
+    assert_eq!(claimed(&mut second).await, mine);
+    is_whole(dir.path()).await;
+}
+
+#[tokio::test]
+async fn what_is_over_is_claimed_by_nobody_and_what_failed_only_on_request() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, environment) = store_with(dir.path(), &small()).await;
+    let mine: Vec<String> = claimed(&mut store).await.into_iter().collect();
+    store.write(&ended_events(&mine[0]), environment).await.expect("written");
+    let failed = vec![started(&[&mine[1]], 0), ended(&mine[1], failed())];
+    store.write(&failed, environment).await.expect("written");
+    assert_eq!(store.ended("small").await.expect("a number"), 1);
+    store.release(&mine).await.expect("released");
+    assert_eq!(claimed(&mut store).await, mine[2..].iter().cloned().collect());
+    store.release(&mine).await.expect("released");
+    let with_failed = store.claim("small", true).await.expect("claimed");
+    assert_eq!(with_failed.len(), 7);
+}
+
+#[tokio::test]
+async fn who_is_gone_is_seen_at_once_and_who_is_silent_after_a_while() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut first, mut second) = two(dir.path()).await;
+    let mine = claimed(&mut first).await;
+    // It lives as long as its beat grows, however long that is watched.
+    for _ in 0..3 {
+        assert_eq!(second.tend("small", Duration::from_millis(200), true).await.expect("tended").dead, 0);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        first.tend("small", LONG, false).await.expect("tended");
+    }
+    drop(first);
+    assert_eq!(second.tend("small", LONG, true).await.expect("tended").dead, 1, "its lock is free");
+    assert_eq!(claimed(&mut second).await, mine);
+    second.close().await.expect("closed");
+    assert_eq!(std::fs::read_dir(dir.path().join("runners")).expect("a folder").count(), 0);
+}
+
+#[tokio::test]
+async fn who_was_taken_for_dead_writes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut first, mut second) = two(dir.path()).await;
+    let mine: Vec<String> = claimed(&mut first).await.into_iter().collect();
+    let environment = first.environment(&environment()).await.expect("a number");
+    first.write(&[started(&[&mine[0]], 0), stage(1, 0, &[&mine[0]])], environment).await.expect("written");
+    let patience = Duration::from_millis(50);
+    assert_eq!(second.tend("small", patience, true).await.expect("tended").dead, 0);
+    tokio::time::sleep(2 * patience).await;
+    assert_eq!(second.tend("small", patience, true).await.expect("tended").dead, 1);
+    assert_eq!(claimed(&mut second).await.len(), 8);
+
+    let before = query(dir.path(), "SELECT * FROM trials ORDER BY trial_id").await;
+    let late = [steps(1, 0..20), ended(&mine[0], Outcome::Failed { reason: "late".into() })];
+    let refused = [
+        first.write(&late, environment).await.err(),
+        first.register(&small()).await.err(),
+        first.claim("small", true).await.err(),
+        first.release(&mine).await.err(),
+        first.tend("small", LONG, true).await.err(),
+    ];
+    for error in refused {
+        let error = error.expect("refused");
+        assert!(matches!(error, StoreError::TakenOver { .. }) && !error.is_users_mistake(), "{error}");
+    }
+    assert_eq!(query(dir.path(), "SELECT * FROM trials ORDER BY trial_id").await, before);
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM steps").await, 0);
+    first.close().await.expect("closed");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM leases").await, 8, "they are the second one's");
+}
+
+#[tokio::test]
+async fn stages_of_two_runners_have_different_numbers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut first, _) = store_with(dir.path(), &small()).await;
+    let alone = first.next_stage().await.expect("a number");
+    let mut second = Store::open(dir.path()).await.expect("a second one");
+    let joined = second.next_stage().await.expect("a number");
+    assert_eq!(alone, 1);
+    assert!(joined >= alone + (1 << 24), "{joined}");
+    let mut third = Store::open(dir.path()).await.expect("a third one");
+    assert!(third.next_stage().await.expect("a number") >= joined + (1 << 24));
+}
+
+#[tokio::test]
+async fn many_open_a_new_store_at_the_same_time() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = (0..6).map(|_| {
+        let dir = dir.path().to_owned();
+        tokio::spawn(async move { Store::open(&dir).await.map(|store| store.runner()) })
+    });
+    let mut numbers = BTreeSet::new();
+    for store in opened.collect::<Vec<_>>() {
+        numbers.insert(store.await.expect("no panic").expect("a store"));
+    }
+    assert_eq!(numbers.len(), 6);
+}
+
+#[tokio::test]
+async fn status_says_who_is_at_work() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut first, second) = two(dir.path()).await;
+    let mine: Vec<String> = claimed(&mut first).await.into_iter().collect();
+    let environment = first.environment(&environment()).await.expect("a number");
+    first.write(&[started(&[&mine[0]], 0), stage(1, 0, &[&mine[0]])], environment).await.expect("written");
+    drop(second);
+    let mut reader = store::Reader::open(dir.path()).await.expect("a store");
+    let [status] = <[_; 1]>::try_from(reader.status().await.expect("rows")).expect("one sweep");
+    assert_eq!((status.trials, status.running, status.queued, status.left), (8, 1, 7, 0));
+    let runners = reader.runners().await.expect("rows");
+    let seen: Vec<_> = runners.iter().map(|runner| (runner.trials, runner.running, runner.dead)).collect();
+    assert_eq!(seen, [(8, 1, Some(false)), (0, 0, Some(true))]);
+    let running = reader.running(Some("small"), 9).await.expect("rows");
+    assert_eq!(running.len(), 1);
+    assert_eq!(running[0].trial_id, mine[0]);
+    drop(first);
+    let third = Store::open(dir.path()).await.expect("opens");
+    third.close().await.expect("closed");
+    let status = reader.status().await.expect("rows");
+    assert_eq!((status[0].running, status[0].left), (0, 1));
+}

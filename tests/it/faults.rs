@@ -1,0 +1,201 @@
+//! The campaign: a small sweep, killed, starved and lied to at a seeded place, is then run again as a user would run it,
+//! and has to end with the database of an undisturbed one. `SWEEP_FAULTS=500` asks for more cases than CI has time for
+//! (`scripts/check-faults`).
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::support::{Output, Sandbox, finish, inject_binary};
+
+/// Tuned and decided, with an edge to extend, shared prefixes, a rule that watches the loss, and a run that diverges.
+const FILE: &str = "\
+data: {dataset: digits, limit: 200, batch_size: 20}
+model: {kind: mlp, hidden: [8]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 40}
+evaluate: {every: 10}
+seeds: {tune: 1, decide: 2}
+extend: 1
+lr: {values: [0.01, 0.04]}
+schedules:
+  constant: {kind: constant}
+  wsd: {body: 1x, cooldown: {over: {values: [10, 20]}, to: 0}}
+  plateau: {kind: plateau, factor: 0.5, patience: 1, every: 5, watch: train_loss}
+  lost: {kind: constant, value: 1e9}
+";
+
+/// A checkpoint after each block of steps, and so little memory that forks wait on disk.
+const ARGS: [&str; 6] = ["sweep.yaml", "--quiet", "--checkpoint-every", "0", "--workers", "2"];
+
+/// Cases without `SWEEP_FAULTS`.
+const FEW: u64 = 45;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("sweep.yaml", FILE);
+    sandbox
+}
+
+/// All that a sweep leaves, but times, attempts and numbers of stages.
+fn content(sandbox: &Sandbox) -> Vec<String> {
+    let sql = [
+        "select json_array('trial', trial_id, status, steps_done, final_train_loss, final_valid_loss, valid_accuracy,
+            test_loss, test_accuracy, diverged_at, diverged_loss, digest, weights_hash, error)
+        from trials order by trial_id",
+        "select json_array('cell', position, schedule, base_lr, trial_id, repeats, purpose) from cells order by position",
+        "select json_array('promotion', position, kind, schedule, steps, base_lr, config_id) from promotions order by position",
+        "select json_array('step', trial_id, step, hex(lr), train_loss, valid_loss, grad_norm) from metrics order by trial_id, step",
+        "select json_array('trained', (select count(*) from steps), (select count(*) from evaluations))",
+        "select json_array('left', (select count(*) from checkpoints), (select count(*) from leases),
+            (select count(*) from runners where ended_at is null))",
+        "pragma integrity_check",
+        "select json_array('orphan', \"table\", rowid) from pragma_foreign_key_check",
+    ];
+    sql.iter().flat_map(|sql| sandbox.texts(sql)).collect()
+}
+
+/// Trials that are over, with what must not change about them any more.
+fn over(sandbox: &Sandbox) -> Vec<String> {
+    if !sandbox.path("runs/sweep.db").exists() || sandbox.run(&["query", "select 1"]).code != 0 {
+        return Vec::new();
+    }
+    sandbox.texts(
+        "select json_array(trial_id, attempts, finished_at, digest) from trials
+        where status in ('done', 'diverged') order by trial_id",
+    )
+}
+
+/// What is done to a run.
+#[derive(Debug, Clone)]
+enum Fault {
+    /// `kill -9` after so long.
+    Kill(Duration),
+    /// As `SWEEP_FAULT` has it.
+    At(String),
+}
+
+fn run(sandbox: &Sandbox, fault: &Fault) -> Output {
+    let mut command = sandbox.command_of(inject_binary(), &ARGS);
+    match fault {
+        Fault::At(fault) => finish({
+            command.env("SWEEP_FAULT", fault);
+            command
+        }),
+        Fault::Kill(after) => {
+            let mut child =
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+            std::thread::sleep(*after);
+            // It may be over already.
+            let _ = child.kill();
+            let code = child.wait().expect("it ends").code().unwrap_or(-1);
+            Output { code, stdout: String::new(), stderr: String::new() }
+        }
+    }
+}
+
+/// How often each point is passed in an undisturbed run, and how long that takes.
+fn undisturbed(sandbox: &Sandbox) -> (BTreeMap<String, u64>, Duration) {
+    let log = sandbox.path("points");
+    let mut command = sandbox.command_of(inject_binary(), &ARGS);
+    command.env("SWEEP_FAULT_LOG", &log);
+    let begun = Instant::now();
+    finish(command).exits(0);
+    let took = begun.elapsed();
+    let mut points = BTreeMap::new();
+    for point in std::fs::read_to_string(log).expect("a log").lines() {
+        *points.entry(point.to_owned()).or_default() += 1;
+    }
+    (points, took)
+}
+
+#[test]
+#[cfg(unix)]
+#[expect(clippy::print_stderr, reason = "the long campaign says how it went")]
+fn whatever_fails_the_same_command_ends_with_the_same_database() {
+    let cases = std::env::var("SWEEP_FAULTS").ok().map_or(FEW, |n| n.parse().expect("a number"));
+    let reference = sandbox();
+    let (points, took) = undisturbed(&reference);
+    let wanted = content(&reference);
+    for point in fault::POINTS.iter().filter(|point| !point.starts_with("output.")) {
+        assert!(points.contains_key(*point), "no run passes {point}: {points:?}");
+    }
+    let points: Vec<(String, u64)> = points.into_iter().collect();
+    let mut fired: BTreeMap<String, u64> = BTreeMap::new();
+    for case in 0..cases {
+        let mut random = ChaCha8Rng::seed_from_u64(case);
+        let mut below = |n: u64| random.next_u64() % n.max(1);
+        let mut next = |round: u64| {
+            if (case + round).is_multiple_of(3) {
+                return Fault::Kill(took.mul_f64(below(1000) as f64 / 900.0));
+            }
+            let (point, times) = &points[((case + round) / 3 * 2 + case % 3) as usize % points.len()];
+            let action = fault::ACTIONS[below(if case % 2 == 0 { 1 } else { 4 }) as usize];
+            Fault::At(format!("{point}:{}:{action}", 1 + below(*times)))
+        };
+        let sandbox = sandbox();
+        // Some are hit again while they recover.
+        for round in 0..1 + u64::from(case % 5 == 4) {
+            let before = over(&sandbox);
+            let fault = next(round);
+            let output = run(&sandbox, &fault);
+            assert!([0, 1, -1].contains(&output.code), "case {case}, {fault:?}: {output:?}");
+            assert!(!output.stderr.contains("panicked"), "case {case}, {fault:?}: {output:?}");
+            kept(&before, &over(&sandbox), case, &fault);
+            let kind = match &fault {
+                Fault::Kill(_) => "kill at a random time".to_owned(),
+                Fault::At(at) => at.rsplit(':').next().expect("an action").to_owned(),
+            };
+            *fired.entry(kind).or_default() += 1;
+        }
+        let before = over(&sandbox);
+        let last = finish(sandbox.command_of(inject_binary(), &ARGS));
+        assert_eq!(last.code, 0, "case {case}: {}", last.stderr);
+        kept(&before, &over(&sandbox), case, &Fault::At("none".to_owned()));
+        let found = content(&sandbox);
+        let differs = wanted.iter().zip(&found).find(|(wanted, found)| wanted != found);
+        assert!(found.len() == wanted.len() && differs.is_none(), "case {case}: {differs:?}");
+        sandbox.run(&["gc", "-q"]).exits(0);
+        let left: Vec<_> =
+            std::fs::read_dir(sandbox.path("runs/checkpoints")).into_iter().flatten().collect();
+        assert!(left.is_empty(), "case {case}: {left:?}");
+    }
+    let kinds: Vec<String> = fired.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    eprintln!(
+        "{cases} campaigns of {} faults ({}): all ended with the database of the undisturbed run; 0 results lost, 0 \
+         finished trials trained again, 0 databases damaged",
+        fired.values().sum::<u64>(),
+        kinds.join(", ")
+    );
+}
+
+/// What was over stays as it was.
+fn kept(before: &[String], after: &[String], case: u64, fault: &Fault) {
+    for row in before {
+        assert!(after.contains(row), "case {case}, {fault:?}: {row} is gone or was trained again");
+    }
+}
+
+/// A report that can't be written leaves the old one.
+#[test]
+#[cfg(unix)]
+fn an_output_is_the_old_one_or_the_new_one() {
+    let sandbox = sandbox();
+    finish(sandbox.command_of(inject_binary(), &ARGS)).exits(0);
+    sandbox.run(&["report", "-o", "new.html"]).exits(0);
+    let new = std::fs::read(sandbox.path("new.html")).expect("a page");
+    for (fault, expected) in [
+        ("output.rename:1:kill", &b"old"[..]),
+        ("output.rename:1:error", b"old"),
+        ("output.renamed:1:kill", &new),
+    ] {
+        sandbox.write("report.html", "old");
+        let mut command = sandbox.command_of(inject_binary(), &["report", "-o", "report.html"]);
+        command.env("SWEEP_FAULT", fault);
+        assert_ne!(finish(command).code, 0, "{fault}");
+        assert!(std::fs::read(sandbox.path("report.html")).expect("a page") == expected, "{fault}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Several processes on one store: they share the work, take over from the dead, and who was taken for dead writes nothing.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::support::{Sandbox, finish};
+
+/// Enough trials that share nothing to keep two processes busy for a while.
+const FILE: &str = "\
+data: {dataset: digits, batch_size: 20}
+model: {kind: mlp, hidden: [32]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {epochs: 12}
+seeds: 6
+extend: false
+lr: {values: [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]}
+schedules:
+  constant: {kind: constant}
+  cosine: {kind: cosine, to: 0}
+";
+
+const ARGS: [&str; 6] = ["sweep.yaml", "--workers", "1", "--lanes", "1", "--quiet"];
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("sweep.yaml", FILE);
+    sandbox
+}
+
+/// What must be equal however the work was shared.
+fn fingerprints(sandbox: &Sandbox) -> BTreeMap<String, String> {
+    let rows = sandbox.texts(
+        "select json_array(t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step), sum(m.train_loss))
+        from trials t join metrics m using (trial_id) group by t.trial_id",
+    );
+    rows.into_iter().map(|row| (row[2..34].to_owned(), row)).collect()
+}
+
+fn count(sandbox: &Sandbox, what: &str) -> i64 {
+    sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
+}
+
+/// Waits until something holds; a test that waits for ever has failed.
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{what}: never");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+fn has_begun(sandbox: &Sandbox, done: usize) -> bool {
+    let output =
+        sandbox.run(&["query", "select trial_id from trials where status = 'done'", "--format", "csv"]);
+    output.code == 0 && output.stdout.lines().count() > done
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+fn undisturbed() -> BTreeMap<String, String> {
+    let sandbox = sandbox();
+    sandbox.run(&["sweep.yaml", "--quiet"]).exits(0);
+    fingerprints(&sandbox)
+}
+
+#[test]
+fn two_processes_share_the_trials_of_a_sweep() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    let mut first = sandbox.start(&ARGS);
+    wait("the first one begins", || has_begun(&sandbox, 1));
+    let second = sandbox.run(&ARGS);
+    second.exits(0);
+    assert!(first.wait().expect("it ends").success());
+    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(count(&sandbox, "runners"), 2);
+    assert_eq!(count(&sandbox, "leases"), 0);
+    assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
+    // Each has trained some: their stages have numbers of their own.
+    assert!(count(&sandbox, "trial_stages where stage_id >= 16777216") > 0);
+    assert!(count(&sandbox, "trial_stages where stage_id < 16777216") > 0);
+}
+
+/// The others take over what a killed process had; nobody waits for its lease, since the system tells that it is gone.
+#[test]
+#[cfg(unix)]
+fn what_a_dead_process_had_is_taken_over() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    let mut first = sandbox.start(&ARGS);
+    wait("the first one begins", || has_begun(&sandbox, 1));
+    let mut second = sandbox.start(&ARGS);
+    wait("the second one joins", || count(&sandbox, "runners where sweep is not null") == 2);
+    first.kill().expect("it can be killed");
+    first.wait().expect("it ends");
+    let status = sandbox.run(&["status"]).exits(0);
+    assert!(status.stdout.contains("died") || count(&sandbox, "runners where ended_at is null") <= 1);
+    assert!(second.wait().expect("it ends").success());
+    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(count(&sandbox, "runners where taken_over_by is not null"), 1);
+}
+
+/// One that was suspended for longer than its lease wakes up, finds its trials taken over, and writes nothing.
+#[test]
+#[cfg(unix)]
+fn who_was_taken_for_dead_writes_nothing() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&ARGS);
+    command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let first = command.spawn().expect("it starts");
+    wait("the first one begins", || has_begun(&sandbox, 1));
+    signal(&first, "-STOP");
+    let second = sandbox.run(&[&ARGS[..], &["--lease", "2"]].concat());
+    second.exits(0);
+    let ended = fingerprints(&sandbox);
+    signal(&first, "-CONT");
+    let first = first.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&first.stderr);
+    assert_eq!(first.status.code(), Some(1), "{told}");
+    assert!(told.contains("another process has taken over the trials of this one"), "{told}");
+    assert_eq!(fingerprints(&sandbox), ended);
+    assert_eq!(ended, wanted);
+    sandbox.run(&ARGS).exits(0);
+}
+
+/// Two that start at the same time on no store at all make one, and share it.
+#[test]
+fn two_that_begin_together_end_together() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    let mut both = [sandbox.start(&ARGS), sandbox.start(&ARGS)];
+    for process in &mut both {
+        assert!(process.wait().expect("it ends").success());
+    }
+    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
+}
+
+/// One that is asked to stop leaves its trials to the others.
+#[test]
+#[cfg(unix)]
+fn who_leaves_hands_over() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    let mut first = sandbox.start(&ARGS);
+    wait("the first one begins", || has_begun(&sandbox, 1));
+    let mut second = sandbox.start(&ARGS);
+    wait("the second one joins", || count(&sandbox, "runners where sweep is not null") == 2);
+    signal(&first, "-TERM");
+    assert_eq!(first.wait().expect("it ends").code(), Some(130));
+    assert!(second.wait().expect("it ends").success());
+    assert_eq!(fingerprints(&sandbox), wanted);
+    let output = finish(sandbox.command(&["status", "--format", "json"]));
+    assert_eq!(output.json()[0]["running"], 0);
+}
