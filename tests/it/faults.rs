@@ -49,7 +49,7 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
         "select json_array('cell', position, schedule, base_lr, trial_id, repeats, purpose) from cells order by position",
         "select json_array('promotion', position, kind, schedule, steps, base_lr, config_id) from promotions order by position",
         "select json_array('step', trial_id, step, hex(lr), train_loss, valid_loss, grad_norm) from metrics order by trial_id, step",
-        "select json_array('trained', (select count(*) from steps), (select count(*) from evaluations))",
+        "select json_array('seen', trial_id, step, valid_loss) from evaluations order by trial_id, step",
         "select json_array('left', (select count(*) from checkpoints), (select count(*) from leases),
             (select count(*) from runners where ended_at is null))",
         "pragma integrity_check",

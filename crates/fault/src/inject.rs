@@ -54,7 +54,8 @@ fn parse(text: &str) -> Option<Fault> {
 fn due(point: &'static str) -> Option<Action> {
     if let Some(path) = std::env::var_os("SWEEP_FAULT_LOG") {
         let log = OpenOptions::new().append(true).create(true).open(path);
-        log.and_then(|mut log| writeln!(log, "{point}")).unwrap_or_default();
+        // In one piece: other threads write too.
+        log.and_then(|mut log| log.write_all(format!("{point}\n").as_bytes())).unwrap_or_default();
     }
     let fault = FAULT.as_ref()?;
     if fault.point != point {

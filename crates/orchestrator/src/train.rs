@@ -115,6 +115,11 @@ pub async fn train(
                 }
                 let now = Instant::now();
                 if open && !stop.requested() && standing != Standing::Over && (ends || now >= tend) {
+                    let missed = if site.pool.is_idle() { desk.missed() } else { Vec::new() };
+                    if !missed.is_empty() {
+                        store.write(&missed, environment).await?;
+                        site.pool.put(desk.heard(&missed, stop));
+                    }
                     standing = desk.tend(&site.pool, store, &mut observe).await?;
                     tend = now + if standing == Standing::Waiting { WRITE_EVERY } else { TEND_EVERY };
                 }
@@ -129,10 +134,8 @@ pub async fn train(
         (observed, due) = (0, Instant::now() + WRITE_EVERY);
     }
     for worker in workers {
-        // A worker catches its trials' panics; one that still died has told no end of its trial, which
-        // stays `running` in the store and is trained anew by the next run.
         if worker.join().is_err() {
-            desk.summary.failed += 1;
+            tracing::warn!("a worker has died");
         }
     }
     outcome?;
@@ -157,7 +160,7 @@ struct Desk<'a> {
     /// All that were missing, by id.
     trials: HashMap<String, Trial>,
     /// Those that this process has, and how often each has failed here.
-    mine: HashMap<String, u32>,
+    mine: BTreeMap<String, u32>,
     /// Those that it gave up. It keeps them until it is done: else another process would fail on them at once.
     failed: Vec<String>,
     /// Trials of the sweep that were over at the beginning.
@@ -169,7 +172,7 @@ impl<'a> Desk<'a> {
     fn new(sweep: &'a str, missing: Vec<Missing>, options: &'a Options, ended_before: usize) -> Self {
         let trials = missing.into_iter().map(|missing| (missing.trial.id.clone(), missing.trial)).collect();
         let summary = Summary::default();
-        Self { sweep, options, trials, mine: HashMap::new(), failed: Vec::new(), ended_before, summary }
+        Self { sweep, options, trials, mine: BTreeMap::new(), failed: Vec::new(), ended_before, summary }
     }
 
     /// Trials that were claimed, as branches: those together that stopped at the same checkpoint, and all that begin.
@@ -218,6 +221,17 @@ impl<'a> Desk<'a> {
             self.mine.remove(trial_id);
         }
         again
+    }
+
+    /// When nothing is left to train: the ends of trials that were told none, because the worker that had them failed.
+    fn missed(&self) -> Vec<Event> {
+        let reason = "the worker that trained it has failed";
+        let end = |trial_id: &String| Event::Ended {
+            trial_id: trial_id.clone(),
+            outcome: Outcome::Failed { reason: reason.to_owned() },
+            at: trainer::now(),
+        };
+        self.mine.keys().map(end).collect()
     }
 
     /// Sees to the other processes: takes what the dead and those that leave have left, gives to those that wait.

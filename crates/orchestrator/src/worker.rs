@@ -2,6 +2,7 @@
 //! forks off, and tells what happens.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -63,7 +64,12 @@ impl Site {
         };
         while let Some(branch) = self.pool.next(&self.stop) {
             let _busy = Busy(&self.pool);
-            self.train(branch, &heard, &mut emit);
+            // What a trial does is contained within its lane; whatever else fails, the worker lives. The trials that
+            // it then tells nothing of are missed when all else is over.
+            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, &heard, &mut emit)));
+            if trained.is_err() {
+                tracing::warn!("a worker has failed, and goes on");
+            }
         }
         if self.stop.requested() {
             self.pool.save(&self.folder, &mut emit);

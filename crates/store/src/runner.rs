@@ -116,14 +116,14 @@ impl Runner {
         Ok(sqlx::query_scalar(sql).bind(self.id).bind(sweep).fetch_one(connection).await?)
     }
 
-    /// Says what it trains, and whether it waits for trials.
+    /// Says what it trains, and, if that has changed, whether it waits for trials.
     pub(crate) async fn tell(
         &self,
         connection: &mut SqliteConnection,
         sweep: &str,
-        idle: bool,
+        idle: Option<bool>,
     ) -> Result<(), Fault> {
-        let sql = "UPDATE runners SET sweep = ?2, idle = ?3 WHERE runner_id = ?1";
+        let sql = "UPDATE runners SET sweep = ?2, idle = coalesce(?3, idle) WHERE runner_id = ?1";
         sqlx::query(sql).bind(self.id).bind(sweep).bind(idle).execute(connection).await?;
         Ok(())
     }

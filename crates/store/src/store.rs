@@ -78,7 +78,7 @@ impl Store {
             let dead = runner.end_the_dead(connection, &self.dir, patience).await?.len();
             let alone = dead == 0 && runner.others(connection).await?.is_empty();
             if idle {
-                runner.tell(connection, sweep, !alone).await?;
+                runner.tell(connection, sweep, Some(!alone)).await?;
             }
             let left = if idle { runner.left(connection, sweep).await? } else { 0 };
             let waiting = if alone || idle { 0 } else { runner.idle_others(connection, sweep).await? };
@@ -107,8 +107,9 @@ impl Store {
     pub async fn claim(&mut self, sweep: &str, with_failed: bool) -> Result<Vec<Unfinished>, StoreError> {
         self.begin().await?;
         let outcome = async {
-            self.runner.tell(&mut self.connection, sweep, false).await?;
             let claimed = self.runner.claim(&mut self.connection, sweep, with_failed).await?;
+            let has_work = (!claimed.is_empty()).then_some(false);
+            self.runner.tell(&mut self.connection, sweep, has_work).await?;
             if claimed.is_empty() {
                 return Ok(Vec::new());
             }

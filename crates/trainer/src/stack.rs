@@ -20,6 +20,7 @@ use crate::device::Device;
 use crate::evaluate::Evaluation;
 use crate::lane::{Lane, Leave, Stepped};
 use crate::model::Model;
+use crate::rider::Riders;
 use crate::run::now;
 use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
@@ -437,26 +438,17 @@ impl Told {
         f: impl FnOnce(&mut Lane, &mut Leave<'_>) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         let mut copied: Option<Arc<RunState>> = None;
+        let mut lost = Vec::new();
         let before = forks.len();
         let done = f(&mut self.lane, &mut |state, riders| {
-            fault::point("fork.before").map_err(TrainError::Fault)?;
-            let origin = match (&copied, &shared.parking) {
-                // The initial state is made anew as cheaply as it is copied.
-                _ if state.step == 0 => Origin::Start,
-                (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
-                (None, Some(folder)) if !shared.has_room() => {
-                    let file = checkpoint::save(folder, &Content { state, riders: &riders })?;
-                    Origin::Parked(folder.dir.clone(), file)
-                }
-                _ => {
-                    let copy = Arc::new(state.copy()?);
-                    copied = Some(Arc::clone(&copy));
-                    Origin::Memory(copy)
-                }
-            };
+            // The riders have left the lane: where they can't go on, that is theirs to be told.
+            let origin = origin(state, &riders, shared, &mut copied).inspect_err(|_| lost = riders.ids())?;
             forks.push(Branch::new(riders, state.step, origin, Some(shared.new_stage())));
             fault::point("fork.after").map_err(TrainError::Fault)
         });
+        if let Err(error) = &done {
+            ended(lost, &Outcome::Failed { reason: error.to_string() }, emit);
+        }
         if forks.len() > before {
             // What the forks build on comes first.
             self.teller.flush(emit);
@@ -532,6 +524,30 @@ impl Told {
         self.stepped = None;
         ended(std::mem::take(&mut self.lane.riders).ids(), outcome, emit);
     }
+}
+
+/// Where riders that leave a lane find its state.
+fn origin(
+    state: &RunState,
+    riders: &Riders,
+    shared: &Shared,
+    copied: &mut Option<Arc<RunState>>,
+) -> Result<Origin, TrainError> {
+    fault::point("fork.before").map_err(TrainError::Fault)?;
+    Ok(match (&copied, &shared.parking) {
+        // The initial state is made anew as cheaply as it is copied.
+        _ if state.step == 0 => Origin::Start,
+        (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
+        (None, Some(folder)) if !shared.has_room() => {
+            let file = checkpoint::save(folder, &Content { state, riders })?;
+            Origin::Parked(folder.dir.clone(), file)
+        }
+        _ => {
+            let copy = Arc::new(state.copy()?);
+            *copied = Some(Arc::clone(&copy));
+            Origin::Memory(copy)
+        }
+    })
 }
 
 fn ended(trial_ids: Vec<String>, outcome: &Outcome, emit: &mut Emit<'_>) {

@@ -38,6 +38,7 @@ async fn a_trial_has_one_runner() {
     assert!(claimed(&mut second).await.is_empty() && claimed(&mut first).await.is_empty());
     let tended = second.tend("small", LONG, true).await.expect("tended");
     assert_eq!((tended.dead, tended.left, tended.ended), (0, 8, Some(0)));
+    assert!(claimed(&mut second).await.is_empty(), "which it is told once more, and waits on");
     assert_eq!(first.tend("small", LONG, false).await.expect("tended").waiting, 1);
     // What is given back another one can have, and only that.
     let given: Vec<String> = mine.iter().take(3).cloned().collect();
