@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value as Json};
 
+use crate::escape::turns;
 use crate::lines;
 
 /// A table of results.
@@ -142,7 +143,7 @@ fn printable(text: &str) -> String {
         '\n' => "\\n".to_owned(),
         '\r' => "\\r".to_owned(),
         '\t' => "\\t".to_owned(),
-        c if c.is_control() => '\u{fffd}'.to_string(),
+        c if c.is_control() || turns(c) => '\u{fffd}'.to_string(),
         c => c.to_string(),
     };
     text.chars().map(show).collect()

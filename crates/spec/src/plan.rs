@@ -9,7 +9,6 @@ use schedule::tree::Tree;
 
 use crate::allow;
 use crate::id;
-use crate::json;
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::same::{Fitted, Same};
 use crate::share;
@@ -93,8 +92,9 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
         let added = added(spec, &schedule.key.name, &decisions);
         for variant in &schedule.variants {
             let mut fitted = Fitted::with_capacity(spec.points.len());
+            let written = Arc::new(variant.1.tree.clone());
             for point in spec.points.iter().chain(&added) {
-                let Some((config, hash)) = config(schedule, variant, point, &mut problems) else { continue };
+                let Some((config, hash)) = config(schedule, variant, &written, point, &mut problems) else { continue };
                 let found = config.schedule.warnings(Some(config.task.evaluate_every));
                 warnings.extend(placed(schedule, found));
                 fitted.push((config, hash));
@@ -137,10 +137,11 @@ fn added(spec: &Spec, schedule: &str, decisions: &Decisions) -> Vec<Point> {
 fn config(
     schedule: &NamedSchedule,
     (node, variant): &(schedule::Node, crate::axes::Variant),
+    written: &Arc<Tree>,
     point: &Point,
     problems: &mut Vec<Problem>,
 ) -> Option<(Arc<Config>, blake3::Hash)> {
-    let config = fit(&schedule.key.name, node, &variant.tree, point.base_lr, &point.task);
+    let config = fit(&schedule.key.name, node, written, point.base_lr, &point.task);
     match config {
         Ok((mut config, hash)) => {
             // An axis of whole schedules has no path within its schedule.
@@ -175,7 +176,7 @@ fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item =
 pub(crate) fn fit(
     name: &str,
     node: &schedule::Node,
-    tree: &Tree,
+    written: &Arc<Tree>,
     base_lr: f64,
     task: &crate::trial::Task,
 ) -> Result<(Config, blake3::Hash), Vec<Problem>> {
@@ -189,7 +190,7 @@ pub(crate) fn fit(
         schedule,
         task: task.clone(),
         axes: Vec::new(),
-        json: json::config(tree, base_lr, task),
+        written: Arc::clone(written),
     };
     Ok((config, hash))
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use schedule::tree::Tree;
 use schedule::{Schedule, State};
 
 /// One training run: a point of the grid with its seed.
@@ -31,8 +32,8 @@ pub struct Config {
     pub task: Task,
     /// Path and value of each axis but `lr` and the seed, for people.
     pub axes: Vec<(String, String)>,
-    /// The whole configuration as JSON, as the database stores it.
-    pub json: serde_json::Value,
+    /// The schedule as written, each axis replaced by its value.
+    pub written: Arc<Tree>,
 }
 
 /// Everything that determines a run's result besides the seed and the lr sequence.
@@ -159,6 +160,11 @@ impl Task {
 }
 
 impl Config {
+    /// The whole configuration as JSON, as the database stores it.
+    pub fn json(&self) -> serde_json::Value {
+        crate::json::config(&self.written, self.base_lr, &self.task)
+    }
+
     /// A fresh state for the schedule's closed-loop rules.
     pub fn start(&self) -> State {
         self.schedule.start()

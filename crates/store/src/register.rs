@@ -104,7 +104,7 @@ async fn trials(
             .bind(integer(trial.seed)?)
             .bind(integer(config.task.steps)?)
             .bind(serde_json::Value::Object(axes).to_string())
-            .bind(config.json.to_string());
+            .bind(config.json().to_string());
     }
     query.execute(connection).await?;
     Ok(())
