@@ -94,7 +94,9 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
             let mut fitted = Fitted::with_capacity(spec.points.len());
             let written = Arc::new(variant.1.tree.clone());
             for point in spec.points.iter().chain(&added) {
-                let Some((config, hash)) = config(schedule, variant, &written, point, &mut problems) else { continue };
+                let Some((config, hash)) = config(schedule, variant, &written, point, &mut problems) else {
+                    continue;
+                };
                 let found = config.schedule.warnings(Some(config.task.evaluate_every));
                 warnings.extend(placed(schedule, found));
                 fitted.push((config, hash));

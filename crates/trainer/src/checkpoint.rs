@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use schedule::State;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::TrainError;
 use crate::digest::Digest;
@@ -58,6 +59,12 @@ struct Body {
     tensors_blake3: String,
 }
 
+/// Read before the rest, which other versions have in another form.
+#[derive(Debug, Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// What a trial's schedule remembers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
@@ -67,9 +74,9 @@ struct Remembered {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SideCar {
-    /// Of the body as written.
+    /// Of the body's text as it stands in the file.
     blake3: String,
-    body: Body,
+    body: Box<RawValue>,
 }
 
 /// Why a checkpoint can't be written or used.
@@ -141,19 +148,21 @@ pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, Che
         tensors_blake3: blake3::hash(&bytes).to_hex().to_string(),
         tensors: tensors.clone(),
     };
-    let side_car = SideCar { blake3: hash(&body), body };
+    let side_car = side_car(&body)
+        .map_err(|error| CheckpointError::Unusable { path: dir.join(&tensors), reason: error.to_string() })?;
     let file = format!("{stem}.json");
     write(folder, &tensors, &bytes)?;
-    write(folder, &file, &serde_json::to_vec(&side_car).unwrap_or_default())?;
+    write(folder, &file, &side_car)?;
     let synced = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
     let synced = synced.and_then(|()| fault::point("checkpoint.saved"));
     synced.map_err(|error| CheckpointError::Io { path: dir.clone(), error })?;
     Ok(file)
 }
 
-/// Plain numbers and text: their JSON can't fail.
-fn hash(body: &Body) -> String {
-    blake3::hash(serde_json::to_string(body).unwrap_or_default().as_bytes()).to_hex().to_string()
+fn side_car(body: &Body) -> serde_json::Result<Vec<u8>> {
+    let body = serde_json::value::to_raw_value(body)?;
+    let blake3 = blake3::hash(body.get().as_bytes()).to_hex().to_string();
+    serde_json::to_vec(&SideCar { blake3, body })
 }
 
 /// Tensors as a safetensors file.
@@ -202,14 +211,16 @@ pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
     if !is_plain(file) {
         return Err(unusable("its name is no file name".to_owned()));
     }
-    let SideCar { blake3, body } = serde_json::from_slice(&read(file)?)
-        .map_err(|error| unusable(format!("its side-car is torn: {error}")))?;
-    if body.version != VERSION {
-        return Err(unusable(format!("it is of version {}, this program reads {VERSION}", body.version)));
+    let torn = |error: serde_json::Error| unusable(format!("its side-car is torn: {error}"));
+    let SideCar { blake3, body } = serde_json::from_slice(&read(file)?).map_err(torn)?;
+    let Version { version } = serde_json::from_str(body.get()).map_err(torn)?;
+    if version != VERSION {
+        return Err(unusable(format!("it is of version {version}, this program reads {VERSION}")));
     }
-    if hash(&body) != blake3 {
+    if *blake3::hash(body.get().as_bytes()).to_hex() != *blake3 {
         return Err(unusable("its side-car was changed".to_owned()));
     }
+    let body: Body = serde_json::from_str(body.get()).map_err(torn)?;
     if !is_plain(&body.tensors) {
         return Err(unusable("its tensors' name is no file name".to_owned()));
     }

@@ -1,0 +1,192 @@
+//! What happens to a store while a sweep runs: a disk that fills up, others that read it all the time or hold it, and time
+//! that goes backwards.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::{Connection, SqliteConnection};
+
+use crate::support::{Sandbox, binary, finish, root};
+
+const FILE: &str = "\
+data: {dataset: digits, limit: 400, batch_size: 20}
+model: {kind: mlp, hidden: [16]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 600}
+seeds: 4
+extend: false
+lr: {values: [0.01, 0.02, 0.04]}
+schedules:
+  constant: {kind: constant}
+  cosine: {kind: cosine, to: 0}
+  linear: {kind: linear, to: 0}
+";
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("sweep.yaml", FILE);
+    sandbox
+}
+
+fn fingerprints(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.texts(
+        "select json_array(t.trial_id, status, digest, weights_hash, count(m.step), sum(m.train_loss))
+        from trials t join metrics m using (trial_id) group by t.trial_id order by t.trial_id",
+    )
+}
+
+fn undisturbed() -> Vec<String> {
+    let sandbox = sandbox();
+    sandbox.run(&["sweep.yaml", "-q"]).exits(0);
+    fingerprints(&sandbox)
+}
+
+/// A disk of 1 MB in a mount namespace of its own, which is made larger afterwards.
+#[test]
+#[cfg(target_os = "linux")]
+#[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
+fn a_full_disk_stops_a_sweep_and_loses_nothing() {
+    let unshare = ["--mount", "--map-root-user", "sh", "-c"];
+    let may = Command::new("unshare").args(unshare).arg("mount -t tmpfs tmpfs /tmp").output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        return eprintln!("no small disk can be made here: the full disk was not tried");
+    }
+    let sandbox = sandbox();
+    std::fs::create_dir_all(sandbox.path("runs")).expect("a folder");
+    std::fs::create_dir_all(sandbox.path("kept")).expect("a folder");
+    let script = "
+        mount -t tmpfs -o size=1m tmpfs runs || exit 99
+        \"$0\" sweep.yaml -q --checkpoint-every 1 2>first; echo $? >code
+        \"$0\" query 'pragma integrity_check' --format csv >whole 2>&1
+        mount -o remount,size=100m runs || exit 99
+        \"$0\" sweep.yaml -q 2>second || exit 98
+        cp -r runs/. kept";
+    let mut command = Command::new("unshare");
+    command.args(unshare).arg(script).arg(binary()).current_dir(sandbox.path(".")).stdin(Stdio::null());
+    command.env("SWEEP_DATA_DIR", root().join("data")).env_remove("SWEEP_STORE").env("NO_COLOR", "1");
+    let read = |name: &str| std::fs::read_to_string(sandbox.path(name)).unwrap_or_default();
+    let output = finish(command);
+    assert_eq!(output.code, 0, "{}{}{}", output.stderr, read("first"), read("second"));
+    assert_eq!(read("code").trim(), "1", "{}", read("first"));
+    assert!(read("first").contains("no room is left to write"), "{}", read("first"));
+    assert!(!read("first").contains("panicked"), "{}", read("first"));
+    assert!(read("whole").contains("ok"), "{}", read("whole"));
+    std::fs::remove_dir(sandbox.path("runs")).expect("it is empty here");
+    std::fs::rename(sandbox.path("kept"), sandbox.path("runs")).expect("moved");
+    assert_eq!(fingerprints(&sandbox), undisturbed());
+}
+
+/// Eight readers that never stop, one of which holds a transaction open: nobody sees an error.
+#[test]
+fn readers_and_a_sweep_do_not_disturb_each_other() {
+    let sandbox = sandbox();
+    let (stop, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    let url = format!("sqlite://{}?mode=ro", sandbox.path("runs/sweep.db").display());
+    let read = |holds: bool| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect(&url).await.expect("a reader");
+            while !stop.load(Ordering::Relaxed) {
+                if holds {
+                    sqlx::query("BEGIN").execute(&mut connection).await.expect("no error");
+                }
+                for sql in ["SELECT count(*) FROM metrics", "SELECT count(*) FROM ranking", "SELECT count(*) FROM curves"] {
+                    let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("no error");
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+                if holds {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    sqlx::query("COMMIT").execute(&mut connection).await.expect("no error");
+                }
+            }
+        });
+    };
+    let mut sweep = sandbox.start(&["sweep.yaml", "-q"]);
+    while sandbox.run(&["query", "select count(*) from trials"]).code != 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::scope(|scope| {
+        for i in 0..8 {
+            let read = &read;
+            scope.spawn(move || read(i == 0));
+        }
+        let status = sweep.wait().expect("it ends");
+        stop.store(true, Ordering::Relaxed);
+        assert!(status.success());
+    });
+    assert!(reads.load(Ordering::Relaxed) > 8);
+    assert_eq!(fingerprints(&sandbox), undisturbed());
+}
+
+/// A database shell that holds the lock for a while only makes the sweep wait.
+#[test]
+fn a_sweep_waits_for_a_shell_that_writes() {
+    let sandbox = sandbox();
+    sandbox.run(&["sweep.yaml", "-q"]).exits(0);
+    let url = format!("sqlite://{}", sandbox.path("runs/sweep.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let waited = runtime.block_on(async {
+        let mut shell = SqliteConnection::connect(&url).await.expect("a shell");
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut shell).await.expect("locked");
+        let mut second = sandbox.start(&["sweep.yaml", "-q"]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(second.try_wait().expect("it can be asked").is_none(), "it waits");
+        sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.expect("free");
+        second.wait().expect("it ends")
+    });
+    assert!(waited.success());
+}
+
+/// What was stored in the future, as it seems after a clock was set back, changes nothing.
+#[test]
+fn a_clock_that_was_set_back_does_no_harm() {
+    let wanted = undisturbed();
+    let sandbox = sandbox();
+    sandbox.write("sweep.yaml", FILE.replace("seeds: 4", "seeds: 2"));
+    sandbox.run(&["sweep.yaml", "-q"]).exits(0);
+    sandbox.sql(
+        "update sweeps set created_at = created_at + 1e12, updated_at = updated_at + 1e12;
+        update trials set started_at = started_at + 1e12, finished_at = finished_at + 1e12;
+        update runners set started_at = started_at + 1e12, seen_at = seen_at + 1e12;",
+    );
+    sandbox.write("sweep.yaml", FILE);
+    sandbox.run(&["sweep.yaml", "-q"]).exits(0);
+    assert_eq!(fingerprints(&sandbox), wanted);
+    sandbox.run(&["status"]).exits(0);
+    sandbox.run(&["rank"]).exits(0);
+    sandbox.run(&["report", "-o", "report.html", "-q"]).exits(0);
+}
+
+#[test]
+fn a_query_can_only_read() {
+    let sandbox = sandbox();
+    sandbox.write("sweep.yaml", FILE.replace("steps: 600", "steps: 5"));
+    sandbox.run(&["sweep.yaml", "-q"]).exits(0);
+    let before = fingerprints(&sandbox);
+    for sql in [
+        "delete from trials",
+        "with x as (select 1) delete from trials",
+        "select 1; delete from trials",
+        "attach database 'other.db' as other",
+        "attach ':memory:' as m",
+        "pragma journal_mode = delete",
+        "pragma writable_schema = 1",
+        "vacuum into 'copy.db'",
+        "select load_extension('x')",
+        "select writefile('x', 'y')",
+        "select readfile('/etc/passwd')",
+        "create temp table t (x)",
+        "explain delete from trials; delete from trials",
+        "replace into sweeps select * from sweeps",
+    ] {
+        let output = sandbox.run(&["query", sql]);
+        let harmless = output.code == 2 || sql.starts_with("pragma");
+        assert!(harmless, "{sql}: {} {}", output.code, output.stderr);
+        for file in ["other.db", "copy.db", "x"] {
+            assert!(!sandbox.path(file).exists(), "{sql} made {file}");
+        }
+    }
+    assert_eq!(fingerprints(&sandbox), before);
+    assert_eq!(sandbox.texts("pragma journal_mode"), ["wal"]);
+}
