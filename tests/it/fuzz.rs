@@ -339,6 +339,7 @@ fn checkpoint(dir: &Path) -> (String, Vec<u8>, Vec<u8>) {
         census: trainer::Census::default(),
         most_states: 9,
         parking: None,
+        time_limit: None,
         next_stage: std::sync::Arc::default(),
     };
     let folder = trainer::checkpoint::Folder { dir: dir.to_owned(), writer: 1 };

@@ -45,7 +45,6 @@ fn undisturbed() -> Vec<String> {
 /// A disk of 1 MB in a mount namespace of its own, which is made larger afterwards.
 #[test]
 #[cfg(target_os = "linux")]
-#[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
 fn a_full_disk_stops_a_sweep_and_loses_nothing() {
     let unshare = ["--mount", "--map-root-user", "sh", "-c"];
     let may = Command::new("unshare").args(unshare).arg("mount -t tmpfs tmpfs /tmp").output();
@@ -91,7 +90,11 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
                 if holds {
                     sqlx::query("BEGIN").execute(&mut connection).await.expect("no error");
                 }
-                for sql in ["SELECT count(*) FROM metrics", "SELECT count(*) FROM ranking", "SELECT count(*) FROM curves"] {
+                for sql in [
+                    "SELECT count(*) FROM metrics",
+                    "SELECT count(*) FROM ranking",
+                    "SELECT count(*) FROM curves",
+                ] {
                     let _: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("no error");
                     reads.fetch_add(1, Ordering::Relaxed);
                 }

@@ -118,6 +118,9 @@ pub(crate) struct Run {
     /// trials are taken over
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..))]
     pub lease: u64,
+    /// A trial that takes longer than this for its own training fails, as in 90s, 10m or 2h
+    #[arg(long, value_name = "DURATION")]
+    pub time_limit: Option<humantime::Duration>,
     /// How often a trial that failed (a crash, an I/O error; never a divergence) is tried again
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub retries: u32,

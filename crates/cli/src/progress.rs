@@ -151,8 +151,12 @@ impl Progress {
                 }
             }
             Outcome::Diverged { .. } => self.counts.diverged += 1,
-            Outcome::Failed { reason } => {
+            Outcome::Failed { .. } | Outcome::TimedOut { .. } => {
                 self.counts.failed += 1;
+                let reason = match outcome {
+                    Outcome::Failed { reason } => reason.as_str(),
+                    _ => "its time limit was reached",
+                };
                 let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);
                 match &self.screen {
                     Screen::Bar(bar) => bar.suspend(|| say(&line)),

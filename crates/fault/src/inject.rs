@@ -26,6 +26,8 @@ enum Action {
     Short,
     /// A disk that takes its time.
     Delay,
+    /// A mistake of the program.
+    Panic,
 }
 
 static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
@@ -45,6 +47,7 @@ fn parse(text: &str) -> Option<Fault> {
         "error" => Action::Error,
         "short" => Action::Short,
         "delay" => Action::Delay,
+        "panic" => Action::Panic,
         _ => return None,
     };
     POINTS.contains(&point).then(|| Fault { point: point.to_owned(), time, action })
@@ -67,6 +70,7 @@ fn due(point: &'static str) -> Option<Action> {
     (*times == fault.time).then_some(fault.action)
 }
 
+#[expect(clippy::panic, reason = "it was asked for")]
 fn fail(point: &str, action: Action) -> io::Result<()> {
     match action {
         Action::Kill => {
@@ -80,6 +84,7 @@ fn fail(point: &str, action: Action) -> io::Result<()> {
         Action::Short => {
             Err(io::Error::new(io::ErrorKind::StorageFull, format!("an injected lack of room at {point}")))
         }
+        Action::Panic => panic!("an injected panic at {point}"),
         Action::Delay => {
             std::thread::sleep(Duration::from_millis(200));
             Ok(())

@@ -2,13 +2,14 @@
 //! they are nothing. What fails is said by the environment variable `SWEEP_FAULT`, as in `store.commit:3:kill`: the third
 //! time that this point is passed. `SWEEP_FAULT_LOG` names a file that every point appends its name to.
 
+#[cfg(not(feature = "inject"))]
 use std::io::{self, Write};
 
 #[cfg(feature = "inject")]
 mod inject;
 
 /// Every point that there is.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 16] = [
     "checkpoint.write",
     "checkpoint.written",
     "checkpoint.rename",
@@ -18,6 +19,7 @@ pub const POINTS: [&str; 15] = [
     "store.begin",
     "store.commit",
     "store.committed",
+    "train.step",
     "fork.before",
     "fork.after",
     "promotion.before",
@@ -27,7 +29,7 @@ pub const POINTS: [&str; 15] = [
 ];
 
 /// What can happen at a point.
-pub const ACTIONS: [&str; 4] = ["kill", "error", "short", "delay"];
+pub const ACTIONS: [&str; 5] = ["kill", "error", "short", "delay", "panic"];
 
 /// Passes a point.
 ///

@@ -50,6 +50,8 @@ pub struct Options {
     pub lease: Duration,
     /// So often a trial that failed is tried again before the sweep ends without it.
     pub retries: u32,
+    /// A trial that takes more time than this for its training fails.
+    pub time_limit: Option<Duration>,
 }
 
 /// How a sweep went.

@@ -64,6 +64,7 @@ pub async fn train(
         census: Census::default(),
         most_states: memory::most_states(&missing, options)?,
         parking: Some(folder.clone()),
+        time_limit: options.time_limit,
         next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
     };
     let ended = store.ended(sweep).await?;
@@ -115,12 +116,13 @@ pub async fn train(
                 }
                 let now = Instant::now();
                 if open && !stop.requested() && standing != Standing::Over && (ends || now >= tend) {
-                    let missed = if site.pool.is_idle() { desk.missed() } else { Vec::new() };
+                    // Only where all was heard before: a worker may have come to its end since.
+                    let missed = if idle && site.pool.is_idle() { desk.missed() } else { Vec::new() };
                     if !missed.is_empty() {
                         store.write(&missed, environment).await?;
                         site.pool.put(desk.heard(&missed, stop));
                     }
-                    standing = desk.tend(&site.pool, store, &mut observe).await?;
+                    standing = desk.tend(&site.pool, idle, store, &mut observe).await?;
                     tend = now + if standing == Standing::Waiting { WRITE_EVERY } else { TEND_EVERY };
                 }
                 Ok(())
@@ -216,6 +218,10 @@ impl<'a> Desk<'a> {
                     self.summary.failed += 1;
                     self.failed.push(trial_id.clone());
                 }
+                Outcome::TimedOut { .. } => {
+                    self.summary.failed += 1;
+                    self.failed.push(trial_id.clone());
+                }
                 Outcome::Stopped { .. } => continue,
             }
             self.mine.remove(trial_id);
@@ -238,10 +244,11 @@ impl<'a> Desk<'a> {
     async fn tend(
         &mut self,
         pool: &Pool,
+        heard_all: bool,
         store: &mut Store,
         observe: &mut impl FnMut(Seen<'_>),
     ) -> Result<Standing, SweepError> {
-        let idle = pool.is_idle();
+        let idle = heard_all && pool.is_idle();
         let tended = store.tend(self.sweep, self.options.lease, idle).await?;
         if tended.dead > 0 {
             let plural = if tended.dead == 1 { "process" } else { "processes" };

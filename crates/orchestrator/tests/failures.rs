@@ -34,6 +34,7 @@ fn options(workers: usize, dir: &Path) -> Options {
         checkpoints: dir.join("checkpoints"),
         lease: Duration::from_secs(30),
         retries: 0,
+        time_limit: None,
     }
 }
 

@@ -99,6 +99,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// Its time was up: stored as failed, and not tried again by itself.
+    TimedOut {
+        /// Seconds that it may take.
+        limit: u64,
+    },
     /// Stopped on request before its end.
     Stopped {
         /// Steps trained so far.

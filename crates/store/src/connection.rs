@@ -12,7 +12,7 @@ use crate::files;
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// The one writer.
+    /// A writer.
     Write,
     /// A reader beside it.
     Read,
@@ -25,7 +25,7 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
     let common = SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(Duration::from_secs(30))
         .disable_statement_logging();
     match access {
         Access::Write => common

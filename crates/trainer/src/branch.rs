@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use candle_core::Device;
 use spec::share::Kin;
@@ -22,6 +23,8 @@ pub struct Branch {
     pub(crate) origin: Origin,
     /// The stage that its steps belong to, where the start of its trials was told.
     pub(crate) stage: Option<u64>,
+    /// Time that its trials have taken for their training.
+    pub(crate) spent: Duration,
     seed: u64,
     kin: Option<Kin>,
 }
@@ -42,7 +45,7 @@ pub(crate) enum Origin {
 impl Branch {
     pub(crate) fn new(riders: Riders, step: u64, origin: Origin, stage: Option<u64>) -> Self {
         let (seed, kin) = riders.kin().map_or((0, None), |(seed, kin)| (seed, Some(kin)));
-        Self { riders, step, origin, stage, seed, kin }
+        Self { riders, step, origin, stage, spent: Duration::ZERO, seed, kin }
     }
 
     /// Trials before their first step, those together that share steps. With `share` off each for itself.

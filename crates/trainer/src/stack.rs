@@ -6,6 +6,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use spec::event::{Event, Final, Outcome};
 use spec::share::Kin;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub most_states: usize,
     /// For states that memory does not hold.
     pub parking: Option<Folder>,
+    /// A trial that takes more time than this for its own training fails.
+    pub time_limit: Option<Duration>,
     /// Number of the next stage.
     pub next_stage: Arc<AtomicU64>,
 }
@@ -59,6 +62,7 @@ impl Shared {
             census: Census::default(),
             most_states: usize::MAX,
             parking: None,
+            time_limit: None,
             next_stage,
         }
     }
@@ -95,6 +99,8 @@ struct Told {
     stepped: Option<Stepped>,
     valid: Option<Evaluation>,
     last_train_loss: f64,
+    /// Time that its trials have taken for their training, as far as this process had them.
+    spent: Duration,
 }
 
 impl<'a> Stack<'a> {
@@ -113,7 +119,7 @@ impl<'a> Stack<'a> {
         let mut first = match begin(branch, &device, shared, emit) {
             Begun::Lane(told) => *told,
             // From the first step on there is no checkpoint to fail.
-            Begun::Over(again) => match begin(again, &device, shared, emit) {
+            Begun::Over(again) => match begin(*again, &device, shared, emit) {
                 Begun::Lane(told) => *told,
                 Begun::Over(_) | Begun::Failed => return None,
             },
@@ -182,7 +188,7 @@ impl<'a> Stack<'a> {
     pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) -> Option<Branch> {
         match begin(branch, &self.work.device, self.shared, emit) {
             Begun::Lane(told) => self.lanes.push(*told),
-            Begun::Over(again) => return Some(again),
+            Begun::Over(again) => return Some(*again),
             Begun::Failed => {}
         }
         None
@@ -194,7 +200,9 @@ impl<'a> Stack<'a> {
         let give = |mut told: Told| {
             told.teller.flush(emit);
             let (Lane { state, riders, .. }, stage) = (told.lane, told.teller.stage());
-            Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), Some(stage))
+            let mut branch = Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), Some(stage));
+            branch.spent = told.spent;
+            branch
         };
         half.into_iter().map(give).collect()
     }
@@ -248,9 +256,19 @@ impl<'a> Stack<'a> {
         let mut i = 0;
         while let Some(told) = self.lanes.get_mut(i) {
             let (work, shared) = (&mut self.work, self.shared);
-            if let Err(reason) = contained(|| each(told, work, shared, &mut forks, emit)) {
+            let begun = Instant::now();
+            let done = contained(|| each(told, work, shared, &mut forks, emit));
+            told.spent += begun.elapsed();
+            if let Err(reason) = done {
                 failed = true;
                 told.fail(&reason, emit);
+            }
+            for fork in &mut forks {
+                fork.spent = told.spent;
+            }
+            if let Some(limit) = shared.time_limit.filter(|limit| told.spent > *limit) {
+                told.teller.flush(emit);
+                told.end_all(&Outcome::TimedOut { limit: limit.as_secs() }, emit);
             }
             i += 1;
             for fork in forks.drain(..) {
@@ -371,14 +389,14 @@ impl Branch {
 enum Begun {
     Lane(Box<Told>),
     /// It goes on from the first step.
-    Over(Branch),
+    Over(Box<Branch>),
     /// Which is told.
     Failed,
 }
 
 /// Starts a branch as a lane.
 fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Begun {
-    let (trial_ids, stage) = (branch.riders.ids(), branch.stage);
+    let (trial_ids, stage, spent) = (branch.riders.ids(), branch.stage, branch.spent);
     match contained(|| branch.start(device, &shared.census)) {
         Ok(Started::Lane(lane)) => {
             let step = lane.state.step;
@@ -394,9 +412,10 @@ fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &m
                 stepped: None,
                 valid: None,
                 last_train_loss: f64::NAN,
+                spent,
             }))
         }
-        Ok(Started::Over(again)) => Begun::Over(again),
+        Ok(Started::Over(again)) => Begun::Over(Box::new(again)),
         Err(reason) => {
             ended(trial_ids, &Outcome::Failed { reason }, emit);
             Begun::Failed
@@ -424,6 +443,7 @@ impl Told {
         emit: &mut Emit<'_>,
     ) -> Result<(), TrainError> {
         (self.stepped, self.valid) = (None, None);
+        fault::point("train.step").map_err(TrainError::Fault)?;
         let stepped = self.forking(shared, forks, emit, |lane, leave| lane.advance(work, leave))?;
         self.stepped = Some(stepped);
         Ok(())
@@ -438,32 +458,26 @@ impl Told {
         f: impl FnOnce(&mut Lane, &mut Leave<'_>) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         let mut copied: Option<Arc<RunState>> = None;
-        let mut lost = Vec::new();
-        let before = forks.len();
-        let done = f(&mut self.lane, &mut |state, riders| {
-            // The riders have left the lane: where they can't go on, that is theirs to be told.
-            let origin = origin(state, &riders, shared, &mut copied).inspect_err(|_| lost = riders.ids())?;
-            forks.push(Branch::new(riders, state.step, origin, Some(shared.new_stage())));
+        let Self { lane, teller, .. } = self;
+        f(lane, &mut |state, riders| {
+            let origin = match origin(state, &riders, shared, &mut copied) {
+                Ok(origin) => origin,
+                Err(error) => {
+                    // The riders have left the lane: where they can't go on, that is theirs to be told.
+                    ended(riders.ids(), &Outcome::Failed { reason: error.to_string() }, emit);
+                    return Err(error);
+                }
+            };
+            let (trial_ids, step, stage) = (riders.ids(), state.step, shared.new_stage());
+            // What the fork builds on comes first. All of it is told before anything else can fail.
+            teller.flush(emit);
+            emit(Event::Stage { stage, first: step, trial_ids: trial_ids.clone() });
+            if let Origin::Parked(_, file) = &origin {
+                emit(Event::Checkpoint { trial_ids, step, file: file.clone(), at: now() });
+            }
+            forks.push(Branch::new(riders, step, origin, Some(stage)));
             fault::point("fork.after").map_err(TrainError::Fault)
-        });
-        if let Err(error) = &done {
-            ended(lost, &Outcome::Failed { reason: error.to_string() }, emit);
-        }
-        if forks.len() > before {
-            // What the forks build on comes first.
-            self.teller.flush(emit);
-        }
-        for Branch { riders, step, origin, stage, .. } in forks.iter().skip(before) {
-            let step = *step;
-            if let Some(stage) = *stage {
-                emit(Event::Stage { stage, first: step, trial_ids: riders.ids() });
-            }
-            if let Origin::Parked(_, file) = origin {
-                let (trial_ids, file) = (riders.ids(), file.clone());
-                emit(Event::Checkpoint { trial_ids, step, file, at: now() });
-            }
-        }
-        done
+        })
     }
 
     /// Whether a rider looks at the validation set after step `t`.

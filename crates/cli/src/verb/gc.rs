@@ -8,7 +8,7 @@ use crate::stored::wait_for;
 
 pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
     // A store that is not there is not made.
-    wait_for(async { Ok(crate::stored::open(global).await.map(|_| ())?) })?;
+    wait_for(crate::stored::open(global))?;
     let (files, bytes, dropped) = wait_for(async {
         let mut store = Store::open(&global.store).await?;
         let dropped = if args.checkpoints { store.drop_checkpoints().await? } else { 0 };

@@ -58,6 +58,7 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         checkpoints: global.store.join("checkpoints"),
         lease: Duration::from_secs(args.lease),
         retries: args.retries,
+        time_limit: args.time_limit.map(Into::into),
     };
     let name = plan.name.clone();
     let (summary, ranked) = wait_for(sweep(&spec, plan, &options, global))?;

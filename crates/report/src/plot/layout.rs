@@ -25,7 +25,7 @@ impl Page {
     }
 
     /// Its size in pixels.
-    pub fn size(&self) -> Size {
+    pub fn pixels(&self) -> Size {
         self.shown
     }
 

@@ -55,6 +55,7 @@ pub(crate) fn shared(dir: &Path) -> Shared {
         census: Census::default(),
         most_states: 100,
         parking: Some(folder(dir)),
+        time_limit: None,
         next_stage: Arc::default(),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
             let document = crate::document::document(global, args.what.as_deref(), &args.how)?;
             let page = figure(&document, which.into())
                 .map_err(|why| Failure::usage(format_args!("there is nothing to draw: {why}")))?;
-            let size = args.size.unwrap_or(page.size());
+            let size = args.size.unwrap_or(page.pixels());
             warn_of_styles(document.ranking.len(), "", global);
             return write(&page.shown_at(size), path, form, global);
         }
