@@ -4,6 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
@@ -102,6 +103,9 @@ const WORDS: [&str; 78] = [
     "allow",
 ];
 
+/// Of any thread, in the long run.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = vec![String::new()];
     let mut last = None;
@@ -197,6 +201,14 @@ fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
     let asked = std::env::var("SWEEP_FUZZ").ok().map(|n| n.parse().expect("a number"));
     // A noisy machine may stop for a while; the long run is alone.
     let most = if asked.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
+    if asked.is_some() {
+        // A library's own thread may panic as well, which nobody would catch here.
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            usual(info);
+        }));
+    }
     let (mut taken, mut longest) = (0, Duration::ZERO);
     let cases = asked.unwrap_or(FEW);
     for seed in 0..cases {
@@ -206,6 +218,7 @@ fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
         let outcome = catch_unwind(AssertUnwindSafe(|| case(&mut dice, &mut input)));
         let took = begun.elapsed();
         longest = longest.max(took);
+        assert_eq!(PANICS.load(Ordering::Relaxed), 0, "{kind}, seed {seed}: a panic on\n{input}");
         match outcome {
             Ok(good) => taken += u64::from(good),
             Err(_) => panic!("{kind}, seed {seed}: a panic on\n{input}"),

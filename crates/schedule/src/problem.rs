@@ -65,18 +65,20 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     if let (Some(name), None) = (beginning, begin.next()) {
         return Some(name);
     }
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| {
-            let (name, typed) = (name.chars().count(), typed.chars().count());
-            let short = name.min(typed);
-            // Something must be left of it: q is no misspelt t, and foo no cos.
-            let most = if short < 4 { 1 } else { 1 + short / 3 };
-            *distance <= most && *distance < name.max(typed)
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+    let letters = typed.chars().count();
+    let near = |name: &'a str| {
+        let other = name.chars().count();
+        let short = other.min(letters);
+        // Something must be left of it: q is no misspelt t, and foo no cos.
+        let most = if short < 4 { 1 } else { 1 + short / 3 };
+        // Of other lengths by more than that no two are near: what would take long is not worked out.
+        if other.abs_diff(letters) > most {
+            return None;
+        }
+        let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+        (distance <= most && distance < other.max(letters)).then_some((distance, name))
+    };
+    known.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// "`cosine`, `linear` and `step`": names as prose.

@@ -35,6 +35,13 @@ async fn inspect_as(
     path: &Path,
 ) -> Result<Schema, StoreError> {
     let at = |error: sqlx::Error| StoreError::at(path, error);
+    // What describes the tables has to be text before anything else is asked of them: sqlx relies on it.
+    let sql = "SELECT CAST(coalesce(name, '') || coalesce(sql, '') AS BLOB) FROM sqlite_master";
+    let described: Vec<Vec<u8>> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.map_err(at)?;
+    if described.iter().any(|text| std::str::from_utf8(text).is_err()) {
+        let message = "what describes its tables is no text".to_owned();
+        return Err(StoreError::Corrupt { path: path.to_owned(), message });
+    }
     let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.map_err(at)?;
     let has = |name: &str| names.iter().any(|known| known == name);

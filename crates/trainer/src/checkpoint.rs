@@ -73,6 +73,7 @@ struct Remembered {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SideCar {
     /// Of the body's text as it stands in the file.
     blake3: String,

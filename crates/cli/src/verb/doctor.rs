@@ -9,6 +9,7 @@ use store::{Reader, StoreError};
 
 use crate::args::{Doctor, Global};
 use crate::exit::{Failure, Outcome, print};
+use crate::screen;
 use crate::stored::wait_for;
 
 /// What is left on the disk of a store should be this at least.
@@ -46,21 +47,55 @@ pub(crate) fn run(args: &Doctor, global: &Global) -> Outcome {
     checks.extend(store(global));
     checks.push(space(&global.store));
     checks.extend(file_system(&global.store));
-    let mut rows = Rows::new(["check", "state", "found", "mend"]);
-    for Check { what, state, found, mend } in &checks {
-        let state = match state {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Error => "error",
-        };
-        rows.rows.push(vec![(*what).into(), state.into(), found.as_str().into(), mend.as_str().into()]);
+    match Format::from(&args.format) {
+        Format::Table => print(&text(&checks, screen::width()))?,
+        format => print(&rows(&checks).render(format))?,
     }
-    print(&rows.render(Format::from(&args.format)))?;
     match checks.iter().filter(|check| check.state == State::Error).count() {
         0 => Ok(()),
         1 => Err(Failure::failed("1 check failed")),
         n => Err(Failure::failed(format_args!("{n} checks failed"))),
     }
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+fn rows(checks: &[Check]) -> Rows {
+    let mut rows = Rows::new(["check", "state", "found", "mend"]);
+    for Check { what, state, found, mend } in checks {
+        rows.rows.push(vec![
+            (*what).into(),
+            state.name().into(),
+            found.as_str().into(),
+            mend.as_str().into(),
+        ]);
+    }
+    rows
+}
+
+/// A line for each check, and below it what to do.
+fn text(checks: &[Check], width: usize) -> String {
+    let mut text = String::new();
+    let column = 28;
+    for Check { what, state, found, mend } in checks {
+        let mut start = format!("{:<8} {what}", state.name());
+        for (words, mark) in [(found, ""), (mend, "-> ")] {
+            let words = if words.is_empty() { continue } else { format!("{mark}{words}") };
+            for line in report::wrap::wrapped(&words, width.saturating_sub(column).max(30)) {
+                text.push_str(&format!("{start:<column$}{line}\n"));
+                start.clear();
+            }
+        }
+    }
+    text
 }
 
 fn processor() -> Check {
