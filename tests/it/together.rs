@@ -67,6 +67,15 @@ fn undisturbed() -> BTreeMap<String, String> {
     fingerprints(&sandbox)
 }
 
+/// A process that has begun to train, and one that has joined it.
+fn two(sandbox: &Sandbox) -> (Child, Child) {
+    let first = sandbox.start(&ARGS);
+    wait("the first one begins", || has_begun(sandbox, 1));
+    let second = sandbox.start(&ARGS);
+    wait("the second one joins", || count(sandbox, "runners where sweep is not null") == 2);
+    (first, second)
+}
+
 #[test]
 fn two_processes_share_the_trials_of_a_sweep() {
     let wanted = undisturbed();
@@ -91,10 +100,7 @@ fn two_processes_share_the_trials_of_a_sweep() {
 fn what_a_dead_process_had_is_taken_over() {
     let wanted = undisturbed();
     let sandbox = sandbox();
-    let mut first = sandbox.start(&ARGS);
-    wait("the first one begins", || has_begun(&sandbox, 1));
-    let mut second = sandbox.start(&ARGS);
-    wait("the second one joins", || count(&sandbox, "runners where sweep is not null") == 2);
+    let (mut first, mut second) = two(&sandbox);
     first.kill().expect("it can be killed");
     first.wait().expect("it ends");
     let status = sandbox.run(&["status"]).exits(0);
@@ -147,10 +153,7 @@ fn two_that_begin_together_end_together() {
 fn who_leaves_hands_over() {
     let wanted = undisturbed();
     let sandbox = sandbox();
-    let mut first = sandbox.start(&ARGS);
-    wait("the first one begins", || has_begun(&sandbox, 1));
-    let mut second = sandbox.start(&ARGS);
-    wait("the second one joins", || count(&sandbox, "runners where sweep is not null") == 2);
+    let (mut first, mut second) = two(&sandbox);
     signal(&first, "-TERM");
     assert_eq!(first.wait().expect("it ends").code(), Some(130));
     assert!(second.wait().expect("it ends").success());
