@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use spec::Plan;
 use sqlx::SqliteConnection;
 
 use crate::error::{Fault, StoreError};
@@ -126,6 +127,22 @@ impl Runner {
         let sql = "UPDATE runners SET sweep = ?2, idle = coalesce(?3, idle) WHERE runner_id = ?1";
         sqlx::query(sql).bind(self.id).bind(sweep).bind(idle).execute(connection).await?;
         Ok(())
+    }
+
+    /// Whether another runner at work has the same sweep file and has decided more of it than this plan.
+    pub(crate) async fn is_behind(
+        &self,
+        connection: &mut SqliteConnection,
+        plan: &Plan,
+    ) -> Result<bool, Fault> {
+        let sql = "
+            SELECT
+                EXISTS (SELECT 1 FROM runners WHERE sweep = ?1 AND runner_id != ?2 AND ended_at IS NULL)
+                AND EXISTS (SELECT 1 FROM sweeps WHERE sweep = ?1 AND file_text = ?3)
+                AND (SELECT count(*) FROM promotions WHERE sweep = ?1) > ?4";
+        let decided = plan.decisions.added.len() + plan.decisions.chosen.len();
+        let query = sqlx::query_scalar(sql).bind(&plan.name).bind(self.id).bind(&plan.text);
+        Ok(query.bind(i64::try_from(decided).unwrap_or(i64::MAX)).fetch_one(connection).await?)
     }
 
     /// Leases the trials of a sweep that are not over and that nobody has; those that failed only `with_failed`. Gives

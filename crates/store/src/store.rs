@@ -142,13 +142,20 @@ impl Store {
     }
 
     /// Writes what a sweep asks for. Trials that exist stay as they are; what the sweep asked for before
-    /// is forgotten. A second call changes nothing.
+    /// is forgotten. A second call changes nothing. Where another runner has the same sweep file and has decided more by
+    /// now, all that is asked for is there already, and nothing is written.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn register(&mut self, plan: &Plan) -> Result<(), StoreError> {
         self.begin().await?;
-        let outcome = register::write(&mut self.connection, plan).await;
+        let outcome = async {
+            if self.runner.is_behind(&mut self.connection, plan).await? {
+                return Ok(());
+            }
+            register::write(&mut self.connection, plan).await
+        };
+        let outcome = outcome.await;
         self.end(outcome).await
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spec::event::{Event, Outcome};
+use spec::protocol::{AddedLr, Decisions};
 use store::{Store, StoreError};
 
 use crate::support::*;
@@ -131,6 +132,25 @@ async fn stages_of_two_runners_have_different_numbers() {
     assert!(joined >= alone + (1 << 24), "{joined}");
     let mut third = Store::open(dir.path()).await.expect("a third one");
     assert!(third.next_stage().await.expect("a number") >= joined + (1 << 24));
+}
+
+/// A slow process does not take back what a quicker one has decided since.
+#[tokio::test]
+async fn a_round_that_is_behind_takes_nothing_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let spec = spec::read(&small().text, "small").expect("a good file");
+    let added = AddedLr { schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
+    let later = spec::plan_on(&spec, Decisions { added: vec![added], chosen: Vec::new() }).expect("a plan");
+    let (mut quick, mut slow) = two(dir.path()).await;
+    quick.register(&later).await.expect("registered");
+    assert_eq!(quick.claim("small", false).await.expect("claimed").len(), 10);
+    slow.register(&small()).await.expect("registered");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM cells").await, 10);
+    // Alone it may: then the file was made smaller again.
+    drop(quick);
+    assert_eq!(slow.tend("small", LONG, true).await.expect("tended").dead, 1);
+    slow.register(&small()).await.expect("registered");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM cells").await, 8);
 }
 
 #[tokio::test]
