@@ -1,7 +1,8 @@
 //! Random input that knows the form of the real one: real documents, cut, spliced and filled with what breaks programs. Each
-//! is refused in words or taken, without a panic. `SWEEP_FUZZ=1000000` asks for so many cases of each kind, and then holds
+//! is refused in words or taken, without a panic. `SWEEP_FUZZ=1000000` (or `500..1000`) asks for these cases of each kind, and holds
 //! each to a second and the process to 1 GB (`scripts/check-fuzz`).
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,8 @@ use crate::support::root;
 /// Cases of each kind without `SWEEP_FUZZ`.
 const FEW: u64 = 3_000;
 
-/// The largest sweep that is planned, in steps of all its runs: beyond it planning takes its time, rightly.
-const MOST_PLANNED: u64 = 2_000_000;
+/// The largest sweep that is planned, in steps of all its configs and in trials: beyond it planning takes its time, rightly.
+const MOST_PLANNED: (u64, u64) = (2_000_000, 100_000);
 
 /// What takes the place of other words, or stands between them.
 const WORDS: [&str; 78] = [
@@ -198,7 +199,10 @@ impl Dice {
 /// Runs a kind of case many times; what panics or takes too long is named by its seed and input.
 #[expect(clippy::print_stderr, reason = "the long run says how it went")]
 fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
-    let asked = std::env::var("SWEEP_FUZZ").ok().map(|n| n.parse().expect("a number"));
+    let asked = std::env::var("SWEEP_FUZZ").ok().map(|text| {
+        let (first, end) = text.split_once("..").unwrap_or(("0", &text));
+        first.parse().expect("a number")..end.parse().expect("a number")
+    });
     // A noisy machine may stop for a while; the long run is alone.
     let most = if asked.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
     if asked.is_some() {
@@ -210,8 +214,9 @@ fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
         }));
     }
     let (mut taken, mut longest) = (0, Duration::ZERO);
-    let cases = asked.unwrap_or(FEW);
-    for seed in 0..cases {
+    let is_long = asked.is_some();
+    let cases: Range<u64> = asked.unwrap_or(0..FEW);
+    for seed in cases.clone() {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
         let mut input = String::new();
         let begun = Instant::now();
@@ -226,14 +231,14 @@ fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
         assert!(took < most, "{kind}, seed {seed}: {took:?} for\n{input}");
     }
     assert!(taken > 0, "{kind}: nothing was good, so nothing behind the first check was tried");
-    if asked.is_some() {
+    if is_long {
         let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak =
             peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB").trim().to_owned();
         let kib: u64 = peak.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
         assert!(kib < 1 << 20, "{kind}: {peak}");
         eprintln!(
-            "{kind}: {cases} cases, {taken} of them good; the longest took {longest:?}, {peak} at most"
+            "{kind}: cases {cases:?}, {taken} of them good; the longest took {longest:?}, {peak} at most"
         );
     }
 }
@@ -261,7 +266,9 @@ fn sweep_files_are_refused_or_planned() {
                     spec.points.iter().map(|point| point.task.steps).fold(0, u64::saturating_add);
                 let variants: u64 =
                     spec.schedules.iter().map(|schedule| schedule.variants.len() as u64).sum();
-                if steps.saturating_mul(variants) <= MOST_PLANNED {
+                let seeds = spec.seeds.choosing() + spec.seeds.deciding();
+                let trials = (spec.points.len() as u64).saturating_mul(variants).saturating_mul(seeds);
+                if steps.saturating_mul(variants) <= MOST_PLANNED.0 && trials <= MOST_PLANNED.1 {
                     let _ = spec::plan(&spec);
                 }
                 true
