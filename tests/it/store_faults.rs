@@ -1,6 +1,7 @@
 //! What happens to a store while a sweep runs: a disk that fills up, others that read it all the time or hold it, and time
 //! that goes backwards.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,17 +30,10 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn fingerprints(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.texts(
-        "select json_array(t.trial_id, status, digest, weights_hash, count(m.step), sum(m.train_loss))
-        from trials t join metrics m using (trial_id) group by t.trial_id order by t.trial_id",
-    )
-}
-
-fn undisturbed() -> Vec<String> {
+fn undisturbed() -> BTreeMap<String, String> {
     let sandbox = sandbox();
     sandbox.run(&["sweep.yaml", "-q"]).exits(0);
-    fingerprints(&sandbox)
+    sandbox.fingerprints()
 }
 
 /// A disk of 1 MB in a mount namespace of its own, which is made larger afterwards.
@@ -73,7 +67,7 @@ fn a_full_disk_stops_a_sweep_and_loses_nothing() {
     assert!(read("whole").contains("ok"), "{}", read("whole"));
     std::fs::remove_dir(sandbox.path("runs")).expect("it is empty here");
     std::fs::rename(sandbox.path("kept"), sandbox.path("runs")).expect("moved");
-    assert_eq!(fingerprints(&sandbox), undisturbed());
+    assert_eq!(sandbox.fingerprints(), undisturbed());
 }
 
 /// Eight readers that never stop, one of which holds a transaction open: nobody sees an error.
@@ -119,7 +113,7 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
         assert!(status.success());
     });
     assert!(reads.load(Ordering::Relaxed) > 8);
-    assert_eq!(fingerprints(&sandbox), undisturbed());
+    assert_eq!(sandbox.fingerprints(), undisturbed());
 }
 
 /// A database shell that holds the lock for a while only makes the sweep wait.
@@ -155,7 +149,7 @@ fn a_clock_that_was_set_back_does_no_harm() {
     );
     sandbox.write("sweep.yaml", FILE);
     sandbox.run(&["sweep.yaml", "-q"]).exits(0);
-    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(sandbox.fingerprints(), wanted);
     sandbox.run(&["status"]).exits(0);
     sandbox.run(&["rank"]).exits(0);
     sandbox.run(&["report", "-o", "report.html", "-q"]).exits(0);
@@ -166,7 +160,7 @@ fn a_query_can_only_read() {
     let sandbox = sandbox();
     sandbox.write("sweep.yaml", FILE.replace("steps: 600", "steps: 5"));
     sandbox.run(&["sweep.yaml", "-q"]).exits(0);
-    let before = fingerprints(&sandbox);
+    let before = sandbox.fingerprints();
     for sql in [
         "delete from trials",
         "with x as (select 1) delete from trials",
@@ -190,6 +184,6 @@ fn a_query_can_only_read() {
             assert!(!sandbox.path(file).exists(), "{sql} made {file}");
         }
     }
-    assert_eq!(fingerprints(&sandbox), before);
+    assert_eq!(sandbox.fingerprints(), before);
     assert_eq!(sandbox.texts("pragma journal_mode"), ["wal"]);
 }

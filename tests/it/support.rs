@@ -1,5 +1,6 @@
 //! A folder of one's own, the binary, and small sweep files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -138,6 +139,15 @@ impl Sandbox {
         self.shell(async |connection| {
             sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await.expect("good SQL")
         })
+    }
+
+    /// By trial, what must not depend on how a sweep was run.
+    pub(crate) fn fingerprints(&self) -> BTreeMap<String, String> {
+        let rows = self.texts(
+            "select json_array(t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step), \
+             sum(m.train_loss)) from trials t join metrics m using (trial_id) group by t.trial_id",
+        );
+        rows.into_iter().map(|row| (row[2..34].to_owned(), row)).collect()
     }
 
     /// A look at the database without the program.

@@ -24,21 +24,11 @@ schedules:
   adagrad_norm: {kind: adagrad_norm}
 ";
 
-/// What must not depend on how a sweep was run.
-fn fingerprints(sandbox: &Sandbox) -> BTreeMap<String, Value> {
-    let rows = sandbox.query(
-        "select t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step) as rows, \
-         sum(m.train_loss) as losses from trials t join metrics m using (trial_id) group by t.trial_id",
-    );
-    let rows = rows.as_array().expect("rows").iter();
-    rows.map(|row| (row["trial_id"].as_str().expect("an id").to_owned(), row.clone())).collect()
-}
-
-fn run(args: &[&str]) -> (Sandbox, BTreeMap<String, Value>) {
+fn run(args: &[&str]) -> (Sandbox, BTreeMap<String, String>) {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL);
     sandbox.run(&[&["small.yaml"], args].concat()).exits(0);
-    let found = fingerprints(&sandbox);
+    let found = sandbox.fingerprints();
     (sandbox, found)
 }
 
@@ -90,7 +80,7 @@ fn the_bits_do_not_depend_on_the_instruction_set() {
             level.map(|level| command.env("SWEEP_CPU", level));
             crate::support::finish(command).exits(0);
         }
-        fingerprints(&sandbox)
+        sandbox.fingerprints()
     };
     let best = run(None);
     assert_eq!(best.len(), 2);
@@ -117,7 +107,7 @@ fn a_second_run_trains_nothing_and_a_changed_file_its_new_cells_only() {
 
     sandbox.write("small.yaml", format!("{SMALL}  linear: {{kind: linear, to: 0}}\n"));
     sandbox.run(&["small.yaml"]).exits(0);
-    let after = fingerprints(&sandbox);
+    let after = sandbox.fingerprints();
     assert_eq!(after.len(), before.len() + 4);
     assert!(before.iter().all(|(id, row)| after.get(id) == Some(row)), "the old trials are as they were");
     let still = sandbox
@@ -139,7 +129,7 @@ fn a_killed_sweep_continues_to_the_same_end() {
         child.wait().expect("the child ends");
     }
     sandbox.run(&["small.yaml"]).exits(0);
-    assert_eq!(fingerprints(&sandbox), undisturbed);
+    assert_eq!(sandbox.fingerprints(), undisturbed);
     assert_eq!(sandbox.query("pragma integrity_check"), serde_json::json!([{"integrity_check": "ok"}]));
     let left: Vec<_> = std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
@@ -170,7 +160,7 @@ fn an_interrupted_sweep_continues_to_the_same_end() {
     let undisturbed = Sandbox::new();
     undisturbed.write("small.yaml", &long);
     undisturbed.run(&["small.yaml"]).exits(0);
-    assert_eq!(fingerprints(&sandbox), fingerprints(&undisturbed));
+    assert_eq!(sandbox.fingerprints(), undisturbed.fingerprints());
 }
 
 #[test]
@@ -234,7 +224,7 @@ fn every_task_trains_and_resumes_to_the_same_bits() {
                 sandbox.run(&[&["task.yaml"], args].concat()).exits(0);
             }
             sandbox.run(&["reproduce", "best"]).exits(0);
-            fingerprints(&sandbox)
+            sandbox.fingerprints()
         });
         assert_eq!(sandboxes[0], sandboxes[1], "{model} {optimizer}");
         assert_eq!(sandboxes[0].len(), 1);

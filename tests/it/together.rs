@@ -28,15 +28,6 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// What must be equal however the work was shared.
-fn fingerprints(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let rows = sandbox.texts(
-        "select json_array(t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step), sum(m.train_loss))
-        from trials t join metrics m using (trial_id) group by t.trial_id",
-    );
-    rows.into_iter().map(|row| (row[2..34].to_owned(), row)).collect()
-}
-
 fn count(sandbox: &Sandbox, what: &str) -> i64 {
     sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
 }
@@ -64,7 +55,7 @@ fn signal(child: &Child, name: &str) {
 fn undisturbed() -> BTreeMap<String, String> {
     let sandbox = sandbox();
     sandbox.run(&["sweep.yaml", "--quiet"]).exits(0);
-    fingerprints(&sandbox)
+    sandbox.fingerprints()
 }
 
 /// A process that has begun to train, and one that has joined it.
@@ -85,7 +76,7 @@ fn two_processes_share_the_trials_of_a_sweep() {
     let second = sandbox.run(&ARGS);
     second.exits(0);
     assert!(first.wait().expect("it ends").success());
-    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "runners"), 2);
     assert_eq!(count(&sandbox, "leases"), 0);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
@@ -106,7 +97,7 @@ fn what_a_dead_process_had_is_taken_over() {
     let status = sandbox.run(&["status"]).exits(0);
     assert!(status.stdout.contains("died") || count(&sandbox, "runners where ended_at is null") <= 1);
     assert!(second.wait().expect("it ends").success());
-    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "runners where taken_over_by is not null"), 1);
 }
 
@@ -123,13 +114,13 @@ fn who_was_taken_for_dead_writes_nothing() {
     signal(&first, "-STOP");
     let second = sandbox.run(&[&ARGS[..], &["--lease", "2"]].concat());
     second.exits(0);
-    let ended = fingerprints(&sandbox);
+    let ended = sandbox.fingerprints();
     signal(&first, "-CONT");
     let first = first.wait_with_output().expect("it ends");
     let told = String::from_utf8_lossy(&first.stderr);
     assert_eq!(first.status.code(), Some(1), "{told}");
     assert!(told.contains("another process has taken over the trials of this one"), "{told}");
-    assert_eq!(fingerprints(&sandbox), ended);
+    assert_eq!(sandbox.fingerprints(), ended);
     assert_eq!(ended, wanted);
     sandbox.run(&ARGS).exits(0);
 }
@@ -143,7 +134,7 @@ fn two_that_begin_together_end_together() {
     for process in &mut both {
         assert!(process.wait().expect("it ends").success());
     }
-    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
 }
 
@@ -157,7 +148,7 @@ fn who_leaves_hands_over() {
     signal(&first, "-TERM");
     assert_eq!(first.wait().expect("it ends").code(), Some(130));
     assert!(second.wait().expect("it ends").success());
-    assert_eq!(fingerprints(&sandbox), wanted);
+    assert_eq!(sandbox.fingerprints(), wanted);
     let output = finish(sandbox.command(&["status", "--format", "json"]));
     assert_eq!(output.json()[0]["running"], 0);
 }

@@ -153,10 +153,7 @@ impl Progress {
             Outcome::Diverged { .. } => self.counts.diverged += 1,
             Outcome::Failed { .. } | Outcome::TimedOut { .. } => {
                 self.counts.failed += 1;
-                let reason = match outcome {
-                    Outcome::Failed { reason } => reason.as_str(),
-                    _ => "its time limit was reached",
-                };
+                let reason = outcome.error().unwrap_or_default();
                 let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);
                 match &self.screen {
                     Screen::Bar(bar) => bar.suspend(|| say(&line)),

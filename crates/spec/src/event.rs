@@ -111,6 +111,19 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Why the trial could not be trained, for those that could not.
+    pub fn error(&self) -> Option<String> {
+        match self {
+            Self::Failed { reason } => Some(reason.clone()),
+            Self::TimedOut { limit } => {
+                Some(format!("it was not done after {limit} s of training, its time limit"))
+            }
+            Self::Done(_) | Self::Diverged { .. } | Self::Stopped { .. } => None,
+        }
+    }
+}
+
 /// The results of a finished trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Final {

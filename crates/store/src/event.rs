@@ -121,10 +121,14 @@ async fn ended(
         .bind(integer(*step)?)
         .bind(*loss)
         .bind(digest),
-        Outcome::Failed { reason } => failed(trial_id, reason, at),
-        Outcome::TimedOut { limit } => {
-            failed(trial_id, &format!("it was not done after {limit} s of training, its time limit"), at)
-        }
+        Outcome::Failed { .. } | Outcome::TimedOut { .. } => sqlx::query_scalar(concat!(
+            "UPDATE trials SET status = 'failed', finished_at = ?2, error = ?3
+            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
+            after_end!(),
+        ))
+        .bind(trial_id)
+        .bind(at)
+        .bind(outcome.error()),
         Outcome::Stopped { steps } => sqlx::query_scalar(concat!(
             "UPDATE trials SET status = 'stopped', steps_done = ?2
             WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
@@ -134,19 +138,6 @@ async fn ended(
         .bind(integer(*steps)?),
     };
     Ok(query.fetch_all(connection).await?)
-}
-
-type Files<'q> = sqlx::query::QueryScalar<'q, sqlx::Sqlite, String, sqlx::sqlite::SqliteArguments>;
-
-fn failed<'q>(trial_id: &'q str, reason: &str, at: i64) -> Files<'q> {
-    sqlx::query_scalar(concat!(
-        "UPDATE trials SET status = 'failed', finished_at = ?2, error = ?3
-        WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
-        after_end!(),
-    ))
-    .bind(trial_id)
-    .bind(at)
-    .bind(reason.to_owned())
 }
 
 /// Of files that trials gave up those from which no other goes on, each once.

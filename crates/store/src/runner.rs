@@ -72,14 +72,14 @@ impl Runner {
     }
 
     /// Ends the others that have died: those of this host whose lock is free, and those whose beat was the same for longer
-    /// than `patience`. Gives their numbers.
+    /// than `patience`. Gives how many those were, and how many others live.
     pub(crate) async fn end_the_dead(
         &mut self,
         connection: &mut SqliteConnection,
         dir: &Path,
         patience: Duration,
-    ) -> Result<Vec<i64>, Fault> {
-        let mut dead = Vec::new();
+    ) -> Result<(usize, usize), Fault> {
+        let (mut dead, mut living) = (0, 0);
         for (id, host, beat) in self.others(connection).await? {
             let gone = host == self.host && lock::is_free(&lock::of_runner(dir, id));
             let seen = self.seen.entry(id).or_insert_with(|| (beat, Instant::now()));
@@ -90,10 +90,12 @@ impl Runner {
                 end(connection, id, Some(self.id)).await?;
                 let _ = std::fs::remove_file(lock::of_runner(dir, id));
                 self.seen.remove(&id);
-                dead.push(id);
+                dead += 1;
+            } else {
+                living += 1;
             }
         }
-        Ok(dead)
+        Ok((dead, living))
     }
 
     /// The other runners that may write: number, host, beat.

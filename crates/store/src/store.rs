@@ -51,13 +51,11 @@ impl Store {
         schema::migrate(&mut connection, &path).await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(at)?;
         // What fails here drops the connection, which takes back what was begun.
-        let runner = Runner::join(&mut connection, dir, &path).await?;
+        let mut runner = Runner::join(&mut connection, dir, &path).await?;
+        let ended = runner.end_the_dead(&mut connection, dir, Duration::MAX).await;
+        ended.map_err(|fault| StoreError::at(&path, fault))?;
         sqlx::query("COMMIT").execute(&mut connection).await.map_err(at)?;
-        let mut store = Self { dir: dir.to_owned(), path, connection, in_transaction: false, runner };
-        store.begin().await?;
-        let outcome = store.runner.end_the_dead(&mut store.connection, dir, Duration::MAX).await;
-        store.end(outcome).await?;
-        Ok(store)
+        Ok(Self { dir: dir.to_owned(), path, connection, in_transaction: false, runner })
     }
 
     /// The number of this process in the store, which no other process has or will have.
@@ -75,8 +73,8 @@ impl Store {
         self.begin().await?;
         let (runner, connection) = (&mut self.runner, &mut self.connection);
         let outcome = async {
-            let dead = runner.end_the_dead(connection, &self.dir, patience).await?.len();
-            let alone = dead == 0 && runner.others(connection).await?.is_empty();
+            let (dead, living) = runner.end_the_dead(connection, &self.dir, patience).await?;
+            let alone = dead == 0 && living == 0;
             if idle {
                 runner.tell(connection, sweep, Some(!alone)).await?;
             }

@@ -134,7 +134,7 @@ pub(crate) enum Text {
 pub(crate) struct Chart {
     /// What it shows.
     pub(crate) title: String,
-    /// For those who don't see it, and under the title of a picture of its own.
+    /// For those who don't see it.
     pub(crate) description: String,
     /// Size from top to bottom; from left to right it is [`WIDTH`].
     pub(crate) height: f64,

@@ -2,7 +2,7 @@
 
 use super::{Chart, Point, Rule, Shape, Text, WIDTH};
 use crate::plot::Size;
-use crate::plot::layout::{self, Anchor, Corner, LEGEND_LINE, Mark, Page};
+use crate::plot::layout::{self, Anchor, LEGEND_LINE, Mark, Page};
 use crate::plot::palette::{Colour, FAINT, GRID, INK, style};
 
 /// Letters of names, and of marks and titles of axes.
@@ -37,7 +37,7 @@ struct Draws {
 }
 
 impl Draws {
-    fn at(&self, (x, y): Point) -> Corner {
+    fn at(&self, (x, y): Point) -> (f32, f32) {
         (x as f32, y as f32 + self.top)
     }
 

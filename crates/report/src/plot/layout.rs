@@ -53,9 +53,6 @@ impl Page {
     }
 }
 
-/// A point in pixels.
-pub(crate) type Corner = (f32, f32);
-
 /// One thing to draw.
 #[derive(Debug)]
 pub(crate) enum Mark {
