@@ -6,8 +6,9 @@ use std::process::Command;
 use crate::support::root;
 
 /// Our crates and those of ours that each may import.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("fault", &[]),
+    ("pgtest", &[]),
     ("schedule", &[]),
     ("stats", &[]),
     ("spec", &["schedule"]),

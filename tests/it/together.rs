@@ -107,12 +107,13 @@ fn what_a_dead_process_had_is_taken_over() {
 fn who_was_taken_for_dead_writes_nothing() {
     let wanted = undisturbed();
     let sandbox = sandbox();
-    let mut command = sandbox.command(&ARGS);
+    let args = [&ARGS[..], &["--lease", "2"]].concat();
+    let mut command = sandbox.command(&args);
     command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let first = command.spawn().expect("it starts");
     wait("the first one begins", || has_begun(&sandbox, 1));
     signal(&first, "-STOP");
-    let second = sandbox.run(&[&ARGS[..], &["--lease", "2"]].concat());
+    let second = sandbox.run(&args);
     second.exits(0);
     let ended = sandbox.fingerprints();
     signal(&first, "-CONT");

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 mod export;
@@ -34,9 +35,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Folder of the results; the database is DIR/sweep.db
-    #[arg(long, global = true, value_name = "DIR", default_value = "runs", env = "SWEEP_STORE")]
-    pub store: PathBuf,
+    /// Where the results are: a folder on a local disk, with the database DIR/sweep.db, or a PostgreSQL server, as in
+    /// postgres://user@host/database; passwords are read from PGPASSWORD or ~/.pgpass
+    #[arg(
+        long, global = true, value_name = "DIR|URL", default_value = "runs", env = "SWEEP_STORE",
+        hide_env_values = true, value_parser = clap::builder::OsStringValueParser::new().map(store::Location::parse)
+    )]
+    pub store: store::Location,
     /// Folder in which data sets are looked for first
     #[arg(long, global = true, value_name = "DIR", env = "SWEEP_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
@@ -49,6 +54,8 @@ pub(crate) struct Global {
 pub(crate) enum Verb {
     /// Train what a sweep file asks for and is not stored yet, then rank
     Run(Run),
+    /// Join the sweeps of a store and train for them, from any machine that reaches it
+    Worker(Worker),
     /// Say what would be trained, and train nothing
     Plan(Plan),
     /// Look for mistakes in a sweep file
@@ -95,9 +102,36 @@ pub(crate) enum Verb {
 pub(crate) struct Run {
     /// The sweep file (`-` reads it from standard input)
     pub file: PathBuf,
+    /// Threads that train; with 0 this process only coordinates, and `sweep worker` processes train [default: one for
+    /// each core]
+    #[arg(long, short, value_name = "N")]
+    pub workers: Option<usize>,
+    #[command(flatten)]
+    pub training: Training,
+    #[command(flatten)]
+    pub warnings: Warnings,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Train for this sweep only [default: whichever has something to train, the one that was run last first]
+    #[arg(long, value_name = "NAME")]
+    pub sweep: Option<String>,
     /// Threads that train [default: one for each core]
     #[arg(long, short, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
+    /// With nothing to train, wait so long for a sweep before leaving, as in 90s, 10m or 2h
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub wait: humantime::Duration,
+    #[command(flatten)]
+    pub training: Training,
+}
+
+/// How trials are trained. No result depends on it.
+#[derive(Debug, Args)]
+pub(crate) struct Training {
     /// Trials that a thread trains in lock-step, at most; no result depends on it
     #[arg(long, value_name = "N", default_value = "8")]
     pub lanes: NonZeroUsize,
@@ -114,8 +148,11 @@ pub(crate) struct Run {
     /// Seconds between the checkpoints of a trial
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub checkpoint_every: u64,
-    /// Seconds without a sign of life after which another process that trains for this store is taken for dead, and its
-    /// trials are taken over
+    /// Folder of the checkpoints; on a file system that all workers see, one goes on where another stopped [default:
+    /// beside the database; with a server runs/checkpoints-HASH]
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    pub checkpoints: Option<PathBuf>,
+    /// Seconds without a sign of life after which other processes take this one for dead, and take its trials over
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..))]
     pub lease: u64,
     /// A trial that takes longer than this for its own training fails, as in 90s, 10m or 2h
@@ -124,10 +161,10 @@ pub(crate) struct Run {
     /// How often a trial that failed (a crash, an I/O error; never a divergence) is tried again
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub retries: u32,
-    #[command(flatten)]
-    pub warnings: Warnings,
-    #[command(flatten)]
-    pub format: FormatArg,
+    /// Train this share of the finished trials, 0 to 1, once more on another machine than the one that trained them, and
+    /// compare every bit
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub verify_fraction: f64,
 }
 
 /// What warnings are worth.
@@ -241,6 +278,9 @@ pub(crate) struct Gc {
     /// The checkpoints of unfinished trials too: these start over
     #[arg(long)]
     pub checkpoints: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    pub checkpoints_in: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -326,6 +366,11 @@ fn metric(text: &str) -> Result<Metric, String> {
         (_, Some(steps)) => Ok(Metric::Tail(steps)),
         _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn rope(text: &str) -> Result<f64, String> {

@@ -73,7 +73,7 @@ async fn material(
         if let Some(id) = ids.first()
             && let Some(trial) = reader.trial(id).await?
         {
-            axes.insert(line.config_id.clone(), trial.axes);
+            axes.insert(line.config_id.clone(), trial.axes.0);
         }
         runs.push((line.schedule.clone(), steps));
     }

@@ -12,6 +12,7 @@ mod screen;
 mod shell;
 mod startup;
 mod stored;
+mod training;
 mod verb;
 
 use std::process::ExitCode;

@@ -13,10 +13,11 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The option that says where the store is, with a space before it; nothing where that is the default.
+/// The option that says where the store is, with a space before it; nothing where that is the default. A password is not
+/// in it.
 pub(crate) fn store_option(global: &Global) -> String {
-    if global.store == Path::new("runs") {
+    if global.store.folder().is_some_and(|dir| dir == Path::new("runs")) {
         return String::new();
     }
-    format!(" --store {}", quoted(&global.store.display().to_string()))
+    format!(" --store {}", quoted(&global.store.to_string()))
 }

@@ -32,8 +32,8 @@ pub use train::train;
 /// How to run a sweep.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads that train.
-    pub workers: NonZeroUsize,
+    /// Threads that train; with 0 this process only coordinates others.
+    pub workers: usize,
     /// Lanes that each trains in lock-step, at most.
     pub lanes: NonZeroUsize,
     /// Whether trials share the steps in which they are the same run.
@@ -46,15 +46,19 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Folder of the checkpoints.
     pub checkpoints: PathBuf,
-    /// Another process that gave no sign of life for so long is taken for dead, and its trials are taken over.
+    /// If this process gives no sign of life for so long, others take it for dead and take its trials over.
     pub lease: Duration,
     /// So often a trial that failed is tried again before the sweep ends without it.
     pub retries: u32,
     /// A trial that takes more time than this for its training fails.
     pub time_limit: Option<Duration>,
+    /// Whether trials that failed before are tried again.
+    pub with_failed: bool,
+    /// The share of the finished trials, 0 to 1, that is trained once more on another machine.
+    pub verify_fraction: f64,
 }
 
-/// How a sweep went.
+/// How a sweep went, or a round of one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Trials trained to their end now.
@@ -67,6 +71,16 @@ pub struct Summary {
     pub stopped: usize,
     /// Trials that other processes trained or failed meanwhile.
     pub elsewhere: usize,
+}
+
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, more: Self) {
+        self.done += more.done;
+        self.diverged += more.diverged;
+        self.failed += more.failed;
+        self.stopped += more.stopped;
+        self.elsewhere += more.elsewhere;
+    }
 }
 
 /// What can be seen while a sweep is trained.
@@ -140,12 +154,12 @@ pub struct Missing {
     pub checkpoint: Option<(String, u64)>,
 }
 
-/// Writes the sweep into the store and says what it lacks, in the plan's order.
+/// Writes the sweep into the store and says what it lacks, in the plan's order. `again`: nobody has just asked for it.
 ///
 /// # Errors
 /// The store can't be written.
-pub async fn register(plan: &Plan, store: &mut Store) -> Result<Vec<Missing>, SweepError> {
-    store.register(plan).await?;
+pub async fn register(plan: &Plan, store: &mut Store, again: bool) -> Result<Vec<Missing>, SweepError> {
+    store.register(plan, again).await?;
     let unfinished = store.unfinished(&plan.name).await?;
     let mut unfinished: HashMap<String, Option<(String, u64)>> =
         unfinished.into_iter().map(|trial| (trial.trial_id, trial.checkpoint)).collect();

@@ -13,7 +13,7 @@ const ASSUMED: u64 = 4 << 30;
 /// Memory does not hold that.
 pub(crate) fn most_states(missing: &[Missing], options: &Options) -> Result<usize, SweepError> {
     let given = options.memory.unwrap_or_else(|| available() / 2);
-    let workers = options.workers.get();
+    let workers = options.workers;
     let most = |bytes: fn(&Missing) -> u64| missing.iter().map(bytes).max().unwrap_or(0);
     let state = most(|missing| trainer::state_bytes(&missing.trial)).max(1);
     let work = most(|missing| trainer::work_bytes(&missing.trial.config.task));

@@ -129,21 +129,26 @@ impl Pool {
         queue.branches.is_empty() && queue.busy == 0
     }
 
+    /// Branches that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue().branches.len()
+    }
+
     /// Nothing will be put in from outside any more: workers end when all is over.
     pub(crate) fn close(&self) {
         self.queue().closed = true;
         self.changed.notify_all();
     }
 
-    /// Takes out about half of the branches that wait and of which nothing was told yet, those that would come last;
-    /// what the workers need next stays.
-    pub(crate) fn give_away(&self, workers: usize) -> Vec<Branch> {
+    /// Takes out branches that wait and of which nothing was told yet, those that would come last: at least about half, and
+    /// all but `most`. What the workers need next stays.
+    pub(crate) fn give_away(&self, workers: usize, most: usize) -> Vec<Branch> {
         let mut queue = self.queue();
         let new = queue.branches.iter().filter(|(_, branch)| !branch.is_begun()).map(|(rank, _)| *rank);
         let new: Vec<Rank> = new.collect();
         let waiting = queue.branches.len();
-        let given = new.len().min((waiting / 2).min(waiting.saturating_sub(workers)));
-        new.iter().rev().take(given).filter_map(|rank| queue.take(*rank)).collect()
+        let given = (waiting / 2).max(waiting.saturating_sub(most)).min(waiting.saturating_sub(workers));
+        new.iter().rev().take(given.min(new.len())).filter_map(|rank| queue.take(*rank)).collect()
     }
 
     /// Whether a worker waits for something to do.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use spec::event::{Event, Outcome};
 use spec::trial::Trial;
-use store::{Store, Unfinished};
+use store::{Attention, Store, Unfinished};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use trainer::checkpoint::Folder;
@@ -24,8 +24,22 @@ const QUEUE: usize = 256;
 /// Events are written at least this often, and when there are [`QUEUE`] of them.
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
-/// So often it is seen to the other processes, and said that this one lives.
-const TEND_EVERY: Duration = Duration::from_secs(1);
+/// How often the store is spoken to.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Events are written at least this often.
+    write: Duration,
+    /// So often it is seen to the other processes, and said that this one lives.
+    tend: Duration,
+}
+
+impl Pace {
+    /// Thirty signs of life in a lease. A server that thousands write to is spared what a file is not.
+    fn of(store: &Store, options: &Options) -> Self {
+        let tend = (options.lease / 30).max(Duration::from_secs(1)).min(options.lease / 4);
+        Self { write: if store.is_remote() { tend } else { WRITE_EVERY }, tend }
+    }
+}
 
 /// Trains those trials of a sweep that `missing` names and no other process has, on the data that [`load`](crate::load)
 /// read for them, and stores what comes of them. Trials that other processes give back or leave behind are taken over;
@@ -45,6 +59,10 @@ pub async fn train(
 ) -> Result<Summary, SweepError> {
     if missing.is_empty() {
         return Ok(Summary::default());
+    }
+    let pace = Pace::of(store, options);
+    if options.workers == 0 {
+        return coordinate(sweep, missing.len(), store, pace, stop, observe).await;
     }
     let environment = store.environment(&environment(options)).await?;
     std::fs::create_dir_all(&options.checkpoints)
@@ -69,7 +87,7 @@ pub async fn train(
     };
     let ended = store.ended(sweep).await?;
     let mut desk = Desk::new(sweep, missing, options, ended);
-    let claimed = store.claim(sweep, true).await?;
+    let claimed = store.claim(sweep, options.with_failed, desk.portion()).await?;
     let pool = Pool::new(desk.take(claimed));
     let site = Site { pool, images, shared, folder, options: options.clone(), stop: stop.clone() };
     let site = Arc::new(site);
@@ -79,8 +97,9 @@ pub async fn train(
 
     let (mut batch, mut observed) = (Vec::new(), 0);
     let mut outcome: Result<(), SweepError> = Ok(());
-    let mut due = Instant::now() + WRITE_EVERY;
-    let mut tend = Instant::now() + TEND_EVERY;
+    let mut due = Instant::now() + pace.write;
+    let mut tend = Instant::now() + pace.tend;
+    let mut more = true;
     let mut standing = Standing::Busy;
     let mut open = true;
     while open {
@@ -101,7 +120,9 @@ pub async fn train(
         batch.iter().skip(observed).for_each(|event| observe(Seen::Event(event)));
         observed = batch.len();
         let ends = idle && standing == Standing::Busy;
-        if open && !ends && batch.len() < QUEUE && Instant::now() < due {
+        // While others take portions too, the next one is fetched before this one is used up.
+        let low = more && !idle && site.pool.waiting() < options.workers * options.lanes.get();
+        if open && !ends && !low && batch.len() < QUEUE && Instant::now() < due {
             continue;
         }
         // After an error the queue is still emptied, so that no worker waits for ever.
@@ -114,6 +135,11 @@ pub async fn train(
                     }
                     site.pool.put(desk.heard(&batch, stop));
                 }
+                if low && open && !stop.requested() {
+                    let claimed = store.claim(sweep, false, desk.portion()).await?;
+                    more = !claimed.is_empty();
+                    site.pool.put(desk.known(claimed, store).await?);
+                }
                 let now = Instant::now();
                 if open && !stop.requested() && standing != Standing::Over && (ends || now >= tend) {
                     // Only where all was heard before: a worker may have come to its end since.
@@ -123,7 +149,8 @@ pub async fn train(
                         site.pool.put(desk.heard(&missed, stop));
                     }
                     standing = desk.tend(&site.pool, idle, store, &mut observe).await?;
-                    tend = now + if standing == Standing::Waiting { WRITE_EVERY } else { TEND_EVERY };
+                    more = true;
+                    tend = now + if standing == Standing::Waiting { pace.write } else { pace.tend };
                 }
                 Ok(())
             };
@@ -133,7 +160,7 @@ pub async fn train(
             }
         }
         batch.clear();
-        (observed, due) = (0, Instant::now() + WRITE_EVERY);
+        (observed, due) = (0, Instant::now() + pace.write);
     }
     for worker in workers {
         if worker.join().is_err() {
@@ -142,6 +169,41 @@ pub async fn train(
     }
     outcome?;
     desk.close(store).await
+}
+
+/// Looks on while others train what is missing, until all is over or failed, or a stop.
+async fn coordinate(
+    sweep: &str,
+    missing: usize,
+    store: &mut Store,
+    pace: Pace,
+    stop: &Stop,
+    mut observe: impl FnMut(Seen<'_>),
+) -> Result<Summary, SweepError> {
+    let before = store.ended(sweep).await?;
+    store.tell(sweep).await?;
+    let mut ended = before;
+    let mut due = Instant::now();
+    while !stop.requested() {
+        if Instant::now() < due {
+            // A stop is seen to at once.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        due = Instant::now() + pace.tend;
+        let tended = store.tend(sweep, Attention::Watching, true).await?;
+        if let Some(now) = tended.ended {
+            ended = now;
+            observe(Seen::Elsewhere(ended.saturating_sub(before)));
+        }
+        if !tended.left {
+            break;
+        }
+    }
+    let ended = store.ended(sweep).await?.max(ended).saturating_sub(before);
+    let left = missing.saturating_sub(ended);
+    let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
+    Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
 }
 
 /// How this process stands among the others.
@@ -159,8 +221,8 @@ enum Standing {
 struct Desk<'a> {
     sweep: &'a str,
     options: &'a Options,
-    /// All that were missing, by id.
-    trials: HashMap<String, Trial>,
+    /// All that were missing, by id, with their place in the sweep.
+    trials: HashMap<String, (usize, Trial)>,
     /// Those that this process has, and how often each has failed here.
     mine: BTreeMap<String, u32>,
     /// Those that it gave up. It keeps them until it is done: else another process would fail on them at once.
@@ -172,17 +234,41 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     fn new(sweep: &'a str, missing: Vec<Missing>, options: &'a Options, ended_before: usize) -> Self {
-        let trials = missing.into_iter().map(|missing| (missing.trial.id.clone(), missing.trial)).collect();
+        let place = |(i, missing): (usize, Missing)| (missing.trial.id.clone(), (i, missing.trial));
+        let trials = missing.into_iter().enumerate().map(place).collect();
         let summary = Summary::default();
         Self { sweep, options, trials, mine: BTreeMap::new(), failed: Vec::new(), ended_before, summary }
     }
 
+    /// Stage groups that are claimed at a time where others claim too: enough to fill the lanes of all workers, and as many
+    /// to wait.
+    fn portion(&self) -> usize {
+        2 * self.options.workers * self.options.lanes.get()
+    }
+
+    /// Trials that were claimed and that this process knows, as branches. Others are given back: they are from a changed
+    /// file of this name, and for the process that runs that to train.
+    async fn known(
+        &mut self,
+        claimed: Vec<Unfinished>,
+        store: &mut Store,
+    ) -> Result<Vec<Branch>, SweepError> {
+        let (known, foreign): (Vec<_>, Vec<_>) =
+            claimed.into_iter().partition(|trial| self.trials.contains_key(&trial.trial_id));
+        if !foreign.is_empty() {
+            let ids: Vec<String> = foreign.into_iter().map(|trial| trial.trial_id).collect();
+            store.release(&ids).await?;
+        }
+        Ok(self.take(known))
+    }
+
     /// Trials that were claimed, as branches: those together that stopped at the same checkpoint, and all that begin.
-    fn take(&mut self, claimed: Vec<Unfinished>) -> Vec<Branch> {
+    fn take(&mut self, mut claimed: Vec<Unfinished>) -> Vec<Branch> {
+        claimed.sort_by_key(|claimed| self.trials.get(&claimed.trial_id).map(|(place, _)| *place));
         let mut starts = Vec::new();
         let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
         for Unfinished { trial_id, checkpoint } in claimed {
-            let Some(trial) = self.trials.get(&trial_id).cloned() else { continue };
+            let Some((_, trial)) = self.trials.get(&trial_id).cloned() else { continue };
             self.mine.insert(trial_id, 0);
             match checkpoint {
                 None => starts.push(trial),
@@ -207,7 +293,7 @@ impl<'a> Desk<'a> {
                 Outcome::Diverged { .. } => self.summary.diverged += 1,
                 Outcome::Failed { .. } => {
                     let tried = self.mine.get_mut(trial_id).filter(|tried| **tried < self.options.retries);
-                    if let (Some(tried), Some(trial)) = (tried, self.trials.get(trial_id))
+                    if let (Some(tried), Some((_, trial))) = (tried, self.trials.get(trial_id))
                         && !stop.requested()
                     {
                         *tried += 1;
@@ -249,7 +335,8 @@ impl<'a> Desk<'a> {
         observe: &mut impl FnMut(Seen<'_>),
     ) -> Result<Standing, SweepError> {
         let idle = heard_all && pool.is_idle();
-        let tended = store.tend(self.sweep, self.options.lease, idle).await?;
+        let attention = if idle { Attention::Waiting } else { Attention::Busy };
+        let tended = store.tend(self.sweep, attention, true).await?;
         if tended.dead > 0 {
             let plural = if tended.dead == 1 { "process" } else { "processes" };
             tracing::warn!("{} {plural} gave no sign of life; trains its trials now", tended.dead);
@@ -258,20 +345,15 @@ impl<'a> Desk<'a> {
             let ours = self.summary.done + self.summary.diverged;
             observe(Seen::Elsewhere(ended.saturating_sub(self.ended_before + ours)));
         }
-        if tended.dead > 0 || tended.left > 0 {
-            let claimed = store.claim(self.sweep, false).await?;
-            let (known, foreign): (Vec<_>, Vec<_>) =
-                claimed.into_iter().partition(|trial| self.trials.contains_key(&trial.trial_id));
-            let more = self.take(known);
+        if tended.dead > 0 || tended.left {
+            let claimed = store.claim(self.sweep, false, self.portion()).await?;
+            let any = !claimed.is_empty();
+            let more = self.known(claimed, store).await?;
             if !more.is_empty() {
                 pool.put(more);
                 return Ok(Standing::Busy);
             }
-            if !foreign.is_empty() {
-                // Another process runs a changed file of this name: that is for it to train.
-                let ids: Vec<String> = foreign.into_iter().map(|trial| trial.trial_id).collect();
-                store.release(&ids).await?;
-            } else if idle && tended.left > 0 {
+            if idle && tended.left && !any {
                 return Ok(Standing::Waiting);
             }
         }
@@ -279,7 +361,7 @@ impl<'a> Desk<'a> {
             pool.close();
             return Ok(Standing::Over);
         }
-        if tended.waiting > 0 {
+        if tended.waiting {
             self.give(pool, store).await?;
         }
         Ok(Standing::Busy)
@@ -287,7 +369,7 @@ impl<'a> Desk<'a> {
 
     /// Gives trials to a process that waits.
     async fn give(&mut self, pool: &Pool, store: &mut Store) -> Result<(), SweepError> {
-        let given = pool.give_away(self.options.workers.get());
+        let given = pool.give_away(self.options.workers, self.portion());
         let ids: Vec<String> = given.iter().flat_map(Branch::trial_ids).collect();
         if let Err(error) = store.release(&ids).await {
             pool.put(given);

@@ -32,7 +32,7 @@ pub(crate) struct Site {
 /// listens any more.
 pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<JoinHandle<()>>, SweepError> {
     let mut workers = Vec::new();
-    for i in 0..site.options.workers.get() {
+    for i in 0..site.options.workers {
         let (own, sender) = (Arc::clone(site), sender.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{i}")).stack_size(STACK_BYTES);
         match thread.spawn(move || own.work(&sender)) {

@@ -25,7 +25,7 @@ schedules: {constant: {kind: constant}}
 
 fn options(workers: usize, dir: &Path) -> Options {
     Options {
-        workers: NonZeroUsize::new(workers).expect("one at least"),
+        workers,
         lanes: NonZeroUsize::MIN,
         share: true,
         memory: None,
@@ -35,12 +35,14 @@ fn options(workers: usize, dir: &Path) -> Options {
         lease: Duration::from_secs(30),
         retries: 0,
         time_limit: None,
+        with_failed: true,
+        verify_fraction: 0.0,
     }
 }
 
 async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<Event>) {
     let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
-    let missing = orchestrator::register(&plan, store).await.expect("the store takes it");
+    let missing = orchestrator::register(&plan, store, false).await.expect("the store takes it");
     let options = options(2, dir);
     let mut events = Vec::new();
     let observe = |seen: Seen<'_>| match seen {
@@ -65,7 +67,7 @@ async fn a_failed_trial_harms_no_other_and_is_tried_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
     let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
-    let all = orchestrator::register(&plan, &mut store).await.expect("the store takes it");
+    let all = orchestrator::register(&plan, &mut store, false).await.expect("the store takes it");
     assert_eq!(all.len(), 4);
 
     let (summary, events) = train(&mut store, dir.path(), load(&all, Some(100))).await;
@@ -88,7 +90,7 @@ async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
     let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
-    let all = orchestrator::register(&plan, &mut store).await.expect("the store takes it");
+    let all = orchestrator::register(&plan, &mut store, false).await.expect("the store takes it");
     let images = load(&all, None);
     let stop = Stop::default();
     stop.request();
@@ -96,5 +98,5 @@ async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
     let summary =
         orchestrator::train("two", all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
     assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });
-    assert_eq!(orchestrator::register(&plan, &mut store).await.expect("rows").len(), 4);
+    assert_eq!(orchestrator::register(&plan, &mut store, false).await.expect("rows").len(), 4);
 }

@@ -98,7 +98,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
 }
 
 /// What an update is told.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Rates {
     lr: u32,
     momentum: Option<u64>,
@@ -133,6 +133,27 @@ pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> 
         }
     }
     families
+}
+
+/// Trials that share their first step, by index, in the order in which they are met: those of a family whose first update is
+/// the same. No trial shares a step with one of another group.
+pub fn stage_groups<'a>(trials: &[&'a Trial]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    // Seeds have the same configs as a rule.
+    let mut rates: HashMap<&'a str, Rates> = HashMap::new();
+    for family in families(trials.iter().copied()) {
+        let mut known: HashMap<Rates, usize> = HashMap::new();
+        for i in family {
+            let Some(config) = trials.get(i).map(|trial| &trial.config) else { continue };
+            let first = *rates.entry(&config.id).or_insert_with(|| Rates::of(config, &config.start(), 0));
+            let group = *known.entry(first).or_insert(groups.len());
+            match groups.get_mut(group) {
+                Some(members) => members.push(i),
+                None => groups.push(vec![i]),
+            }
+        }
+    }
+    groups
 }
 
 /// Steps that are trained for these trials, none of them yet begun, when shared steps are trained once.

@@ -91,7 +91,7 @@ async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
     );
     let plan = spec::plan(&spec::read(&text, "x").expect("a good sweep file")).expect("a plan");
     let mut store = Store::open(dir).await.expect("a store");
-    store.register(&plan).await.expect("registered");
+    store.register(&plan, false).await.expect("registered");
     let environment = store.environment(&Environment::default()).await.expect("a number");
     (store, plan.trials.into_iter().map(|trial| trial.id).collect(), environment)
 }

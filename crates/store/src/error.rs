@@ -2,14 +2,62 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
 /// Why the store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is nothing to read yet.
-    #[error("there is no sweep database {} yet; run a sweep first, or name another folder with --store", path.display())]
+    #[error("there is no sweep database {} yet; run a sweep first, or name another store with --store", path.display())]
     Missing {
         /// The database.
         path: PathBuf,
+    },
+    /// What names the store is neither a folder nor a server's address.
+    #[error(
+        "{shown} names no store: {message}; --store takes a folder or postgres://USER@HOST:PORT/DATABASE"
+    )]
+    Location {
+        /// The text, without what may be a password.
+        shown: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// SQLite's locks don't hold there.
+    #[error("{} lies on a network file system ({kind}), where SQLite databases get damaged; use a folder on a local disk, a \
+             server (--store postgres://…), or shards (sweep submit slurm)", path.display())]
+    Network {
+        /// The folder.
+        path: PathBuf,
+        /// Its type.
+        kind: String,
+    },
+    /// The server can't be reached.
+    #[error("{} can't be reached: {message}", path.display())]
+    Unreachable {
+        /// The server.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The server was there, and did not come back.
+    #[error("{} did not come back: {message}; what was stored stays, and the same command goes on", path.display())]
+    Gone {
+        /// The server.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The server lets nobody in like that.
+    #[error("{} refuses: {message}; {advice}", path.display())]
+    Refused {
+        /// The server.
+        path: PathBuf,
+        /// The server's words.
+        message: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// The folder is something else.
     #[error("{} is not a folder; --store names the folder in which sweep.db lies", path.display())]
@@ -24,13 +72,13 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A database, but of another program. It is left as it is.
-    #[error("{} is the database of another program; name another folder with --store", path.display())]
+    #[error("{} is the database of another program; name another store with --store", path.display())]
     Foreign {
         /// The database.
         path: PathBuf,
     },
     /// It has tables that this program does not know yet. It is left as it is.
-    #[error("{} was written by a newer version of sweep; use that version, or name another folder with --store", path.display())]
+    #[error("{} was written by a newer version of sweep; use that version, or name another store with --store", path.display())]
     Newer {
         /// The database.
         path: PathBuf,
@@ -42,7 +90,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Its tables were made by a version that was never released.
-    #[error("{} was made by a development version of sweep, with other tables; move it away, or name another folder with --store", path.display())]
+    #[error("{} was made by a development version of sweep, with other tables; move it away, or name another store with --store", path.display())]
     Unreleased {
         /// The database.
         path: PathBuf,
@@ -96,12 +144,12 @@ pub enum StoreError {
         /// The system's words.
         message: String,
     },
-    /// SQLite refused something that this program asked for.
+    /// The database refused something that this program asked for.
     #[error("{}: {message}", path.display())]
-    Sqlite {
+    Database {
         /// The database.
         path: PathBuf,
-        /// SQLite's words.
+        /// The database's words.
         message: String,
     },
     /// A query that can't be answered.
@@ -128,7 +176,7 @@ pub enum StoreError {
         /// The stage's number.
         stage: u64,
     },
-    /// A number that SQLite can't hold.
+    /// A number that the databases can't hold.
     #[error("{} can't hold the number {number}: it is above 2^63 - 1", path.display())]
     TooLarge {
         /// The database.
@@ -148,6 +196,9 @@ impl StoreError {
     pub fn is_users_mistake(&self) -> bool {
         match self {
             Self::Missing { .. }
+            | Self::Location { .. }
+            | Self::Network { .. }
+            | Self::Refused { .. }
             | Self::NotAFolder { .. }
             | Self::NotADatabase { .. }
             | Self::Foreign { .. }
@@ -158,18 +209,20 @@ impl StoreError {
             | Self::Query { .. }
             | Self::TooLarge { .. } => true,
             Self::Busy { .. }
+            | Self::Unreachable { .. }
+            | Self::Gone { .. }
             | Self::TakenOver { .. }
             | Self::Locked { .. }
             | Self::Full { .. }
             | Self::Corrupt { .. }
             | Self::Io { .. }
-            | Self::Sqlite { .. }
+            | Self::Database { .. }
             | Self::UnknownTrial { .. }
             | Self::UnknownStage { .. } => false,
         }
     }
 
-    /// What SQLite or a part of this crate reports, with the database it happened to.
+    /// What a database or a part of this crate reports, with the database it happened to.
     pub(crate) fn at(path: &Path, fault: impl Into<Fault>) -> Self {
         let path = path.to_owned();
         match fault.into() {
@@ -211,6 +264,12 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
 pub(crate) mod code {
     pub(crate) const BUSY: i32 = 5;
@@ -226,11 +285,56 @@ pub(crate) mod code {
 /// SQLite's primary result code and message, where the error comes from SQLite.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<(i32, String)> {
     let sqlx::Error::Database(error) = error else { return None };
+    error.try_downcast_ref::<SqliteError>()?;
     let extended: i32 = error.code()?.parse().ok()?;
     Some((extended & 0xff, error.message().to_owned()))
 }
 
+/// PostgreSQL's SQLSTATE and message, where the error comes from a server.
+fn sqlstate(error: &sqlx::Error) -> Option<(&str, &str)> {
+    let sqlx::Error::Database(error) = error else { return None };
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    Some((error.code(), error.message()))
+}
+
+/// Whether the connection to a server is gone, or could not be made for a reason that may pass.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::StorageFull,
+        // What is left when the end of the stream comes within a message.
+        sqlx::Error::Protocol(_) => true,
+        // Connection exceptions, too many connections, shut down by hand or by a crash, and starting up.
+        _ => sqlstate(error).is_some_and(|(code, _)| {
+            code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03" | "57P05")
+        }),
+    }
+}
+
+/// Whether two transactions had locked against each other, of which this one was taken back.
+pub(crate) fn was_in_the_way(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|(code, _)| matches!(code, "40001" | "40P01"))
+}
+
+/// Whether the server knows who asks and does not allow it.
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|(code, _)| code == "42501")
+}
+
+/// An error in a few words, without a password.
+pub(crate) fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            "no answer in time".to_owned()
+        }
+        sqlx::Error::Io(error) => error.to_string(),
+        error => sqlstate(error).map_or_else(|| error.to_string(), |(_, message)| message.to_owned()),
+    }
+}
+
 fn from_sql(path: PathBuf, error: sqlx::Error) -> StoreError {
+    if is_server(&path) {
+        return from_server(path, &error);
+    }
     if let sqlx::Error::Io(error) = &error {
         return StoreError::io(&path, error);
     }
@@ -241,7 +345,34 @@ fn from_sql(path: PathBuf, error: sqlx::Error) -> StoreError {
         Some((code::NOTADB, _)) => StoreError::NotADatabase { path },
         Some((code::CORRUPT, message)) => StoreError::Corrupt { path, message },
         Some((code::IOERR | code::CANTOPEN, message)) => StoreError::Io { path, message },
-        Some((_, message)) => StoreError::Sqlite { path, message },
-        None => StoreError::Sqlite { path, message: error.to_string() },
+        Some((_, message)) => StoreError::Database { path, message },
+        None => StoreError::Database { path, message: error.to_string() },
+    }
+}
+
+/// Whether this is the name of a server's database.
+fn is_server(path: &Path) -> bool {
+    path.to_str().is_some_and(|name| name.starts_with("postgres") && name.contains("://"))
+}
+
+/// SQLSTATEs: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn from_server(path: PathBuf, error: &sqlx::Error) -> StoreError {
+    let message = words(error);
+    let refused = |advice| StoreError::Refused { path: path.clone(), message: message.clone(), advice };
+    match sqlstate(error).map(|(code, _)| code) {
+        Some("28P01" | "28000") => {
+            refused("a password is taken from PGPASSWORD or ~/.pgpass, the user from the address or PGUSER")
+        }
+        Some("3D000") => refused("make the database (createdb NAME), or name another one"),
+        Some("42501") => refused(
+            "the user needs the right to make tables there (GRANT CREATE ON SCHEMA public TO …) and to read and write them",
+        ),
+        Some("25006") => refused("the server, or this user, can only read"),
+        Some("53100") => StoreError::Full { path },
+        _ if matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => {
+            refused("this build speaks no TLS (cargo build --features tls), and needs it for sslmode=require")
+        }
+        _ if is_lost(error) => StoreError::Unreachable { path, message },
+        _ => StoreError::Database { path, message },
     }
 }

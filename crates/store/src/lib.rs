@@ -1,30 +1,37 @@
 //! The sweep database: the only SQL in the workspace. [`Store`] writes, [`Reader`] reads, also
 //! while a sweep runs. The tables and the views for people are made by `migrations/` in the repository.
-//! What the results mean is not decided here, but by `report`.
+//! Two databases can hold a store: SQLite in a folder, and PostgreSQL on a server. What they do differently is one trait
+//! (`backend`), implemented in `sqlite` and `postgres`; all else is SQL that both understand. What the results mean is not
+//! decided here, but by `report`.
 
-mod connection;
+mod backend;
 mod error;
 mod event;
-mod files;
-mod lock;
+mod location;
+mod postgres;
 mod query;
 mod reader;
 mod register;
 mod rows;
 mod runner;
-mod schema;
-mod stage;
+mod sqlite;
 mod statement;
 mod status;
-mod steps;
 mod store;
 mod sweep_runs;
-mod trials;
 
 pub use error::StoreError;
+pub use location::{Location, Server};
 pub use query::{Table, Value};
 pub use reader::Reader;
-pub use rows::{Environment, MetricRow, RunRow, Sharing, Status, Tended, TrialRow, Unfinished};
+pub use rows::{
+    Attention, Environment, Joining, MetricRow, RunRow, Sharing, Status, Tended, TrialRow, Unfinished,
+};
 pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
-pub use sweep_runs::SweepRun;
+pub use sweep_runs::{Axes, SweepRun};
+
+/// The type of the network file system that a folder lies on, as in `nfs4`; `None` on a local disk.
+pub fn network_file_system(dir: &std::path::Path) -> Option<String> {
+    sqlite::network_file_system(dir)
+}

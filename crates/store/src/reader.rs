@@ -4,47 +4,65 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, SqliteConnection};
+use sqlx::{PgConnection, SqliteConnection};
 
-use crate::connection::connect_to_read;
+use crate::backend::{Conn, on};
 use crate::error::StoreError;
-use crate::files;
-use crate::query::{self, Table};
+use crate::location::Location;
+use crate::query::Table;
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
-use crate::schema::{self, Schema};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
-use crate::sweep_runs::{self, SweepRun};
+use crate::sweep_runs::{self, Axes, SweepRun};
+use crate::{postgres, sqlite};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
 const MOST_FOUND: i64 = 10;
 
 /// Step, lr, train loss, validation loss, gradient norm.
-type Stored = (u64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
+type Stored = (i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 /// A sweep database, open for reading.
 #[derive(Debug)]
 pub struct Reader {
-    path: PathBuf,
-    connection: SqliteConnection,
+    name: PathBuf,
+    connection: Connection,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
 }
 
 impl Reader {
-    /// Opens `DIR/sweep.db` for reading.
+    /// Opens a store for reading.
     ///
     /// # Errors
-    /// There is none yet, or it is not one that this version can read.
-    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = files::database(dir);
-        if !files::has_content(&path)? {
-            return Err(StoreError::Missing { path });
+    /// There is none yet, it can't be reached, or it is not one that this version can read.
+    pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        let (connection, name) = match location.into() {
+            Location::Folder(dir) => {
+                let (connection, name) = sqlite::open_to_read(&dir).await?;
+                (Connection::Sqlite(connection), name)
+            }
+            Location::Server(server) => {
+                let (connection, name) = postgres::open_to_read(&server).await?;
+                (Connection::Postgres(connection), name)
+            }
+            Location::Unusable { shown, message } => return Err(StoreError::Location { shown, message }),
+        };
+        Ok(Self { name, connection })
+    }
+
+    fn conn(&mut self) -> Conn<'_> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => Conn::Sqlite(connection),
+            Connection::Postgres(connection) => Conn::Postgres(connection),
         }
-        let mut connection = connect_to_read(&path).await?;
-        match schema::inspect(&mut connection, &path).await? {
-            Schema::Current => Ok(Self { path, connection }),
-            Schema::Empty => Err(StoreError::Missing { path }),
-            Schema::Older => Err(StoreError::Older { path }),
-        }
+    }
+
+    fn at(&self, error: sqlx::Error) -> StoreError {
+        StoreError::at(&self.name, error)
     }
 
     /// Names of the sweeps, the one that was run last first.
@@ -53,8 +71,8 @@ impl Reader {
     /// The database can't be read.
     pub async fn sweeps(&mut self) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sweep FROM sweeps ORDER BY updated_at DESC, sweep";
-        let names = sqlx::query_scalar(sql).fetch_all(&mut self.connection).await;
-        names.map_err(|error| StoreError::at(&self.path, error))
+        let names = on!(self.conn(), c => sqlx::query_scalar(sql).fetch_all(c).await);
+        names.map_err(|error| self.at(error))
     }
 
     /// Every run that a sweep asks for, in the sweep's order; none where there is no such sweep. A trial
@@ -63,15 +81,7 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
-        let sql = "
-            SELECT
-                c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
-                t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at
-            FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
-            WHERE c.sweep = ?
-            ORDER BY c.position";
-        let rows = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
-        rows.map_err(|error| StoreError::at(&self.path, error))
+        results(self.conn(), sweep).await.map_err(|error| self.at(error))
     }
 
     /// A number of each run that is done, by trial: the lowest validation loss that it was seen to have.
@@ -81,9 +91,9 @@ impl Reader {
     pub async fn best_losses(&mut self, sweep: &str) -> Result<HashMap<String, f64>, StoreError> {
         let sql = "
             SELECT e.trial_id, min(e.valid_loss) FROM evaluations AS e
-            WHERE e.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?) GROUP BY e.trial_id";
-        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
-        let rows: Vec<(String, f64)> = found.map_err(|error| StoreError::at(&self.path, error))?;
+            WHERE e.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1) GROUP BY e.trial_id";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        let rows: Vec<(String, f64)> = found.map_err(|error| self.at(error))?;
         Ok(rows.into_iter().collect())
     }
 
@@ -95,13 +105,15 @@ impl Reader {
         let sql = "
             SELECT t.trial_id, avg(s.train_loss)
             FROM trials AS t
-            CROSS JOIN trial_stages AS g ON g.trial_id = t.trial_id AND g.end_step > t.steps_done - ?2
-            CROSS JOIN steps AS s
-                ON s.stage_id = g.stage_id AND s.step >= max(g.first_step, t.steps_done - ?2) AND s.step < g.end_step
-            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?1)
+            JOIN trial_stages AS g ON g.trial_id = t.trial_id AND g.end_step > t.steps_done - $2
+            JOIN steps AS s
+                ON s.stage_id = g.stage_id AND s.step >= g.first_step AND s.step >= t.steps_done - $2
+                AND s.step < g.end_step
+            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
             GROUP BY t.trial_id HAVING count(*) = count(s.train_loss)";
-        let found = sqlx::query_as(sql).bind(sweep).bind(steps).fetch_all(&mut self.connection).await;
-        let rows: Vec<(String, f64)> = found.map_err(|error| StoreError::at(&self.path, error))?;
+        let steps = i64::from(steps);
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).bind(steps).fetch_all(c).await);
+        let rows: Vec<(String, f64)> = found.map_err(|error| self.at(error))?;
         Ok(rows.into_iter().collect())
     }
 
@@ -109,13 +121,13 @@ impl Reader {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn validation_losses(&mut self, sweep: &str) -> Result<Vec<(String, u64, f64)>, StoreError> {
+    pub async fn validation_losses(&mut self, sweep: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
         let sql = "
             SELECT trial_id, step, valid_loss FROM evaluations
-            WHERE trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?) AND valid_loss IS NOT NULL
+            WHERE trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1) AND valid_loss IS NOT NULL
             ORDER BY trial_id, step";
-        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
     }
 
     /// The sweep file, as it was run last; empty where there is no such sweep.
@@ -123,9 +135,10 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn file_text(&mut self, sweep: &str) -> Result<String, StoreError> {
-        let sql = "SELECT file_text FROM sweeps WHERE sweep = ?";
-        let found = sqlx::query_scalar(sql).bind(sweep).fetch_optional(&mut self.connection).await;
-        found.map(Option::unwrap_or_default).map_err(|error| StoreError::at(&self.path, error))
+        let sql = "SELECT file_text FROM sweeps WHERE sweep = $1";
+        let found: Result<Option<String>, _> =
+            on!(self.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_optional(c).await);
+        found.map(Option::unwrap_or_default).map_err(|error| self.at(error))
     }
 
     /// Where the trials of a sweep were trained, and how many of them there.
@@ -134,14 +147,13 @@ impl Reader {
     /// The database can't be read.
     pub async fn environments(&mut self, sweep: &str) -> Result<Vec<(Environment, i64)>, StoreError> {
         let sql = "
-            SELECT e.*, count(*) AS trials FROM trials AS t JOIN environments AS e USING (environment_id)
-            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = ?)
+            SELECT e.version, e.git_commit, e.cpu, e.cpu_features, e.threads, e.device, e.os, count(*) AS trials
+            FROM trials AS t JOIN environments AS e ON e.environment_id = t.environment_id
+            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
             GROUP BY e.environment_id ORDER BY e.environment_id";
-        let found = sqlx::query(sql).bind(sweep).fetch_all(&mut self.connection).await;
-        let rows = found.and_then(|rows| {
-            rows.iter().map(|row| Ok((Environment::from_row(row)?, row.try_get("trials")?))).collect()
-        });
-        rows.map_err(|error| StoreError::at(&self.path, error))
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        let rows: Vec<Used> = found.map_err(|error| self.at(error))?;
+        Ok(rows.into_iter().map(|used| (used.environment, used.trials)).collect())
     }
 
     /// The lrs that a sweep added to its grids: schedule, steps of the runs, base lr.
@@ -150,9 +162,9 @@ impl Reader {
     /// The database can't be read.
     pub async fn extensions(&mut self, sweep: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
         let sql = "
-            SELECT schedule, steps, base_lr FROM promotions WHERE sweep = ? AND kind = 'extended' ORDER BY position";
-        let found = sqlx::query_as(sql).bind(sweep).fetch_all(&mut self.connection).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+            SELECT schedule, steps, base_lr FROM promotions WHERE sweep = $1 AND kind = 'extended' ORDER BY position";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
     }
 
     /// Ids of trials that start so, at most a few. Ids are lower-case hex; nothing else finds anything.
@@ -165,10 +177,11 @@ impl Reader {
         }
         // `g` follows every hex digit.
         let sql = "
-            SELECT trial_id FROM trials WHERE trial_id >= ?1 AND trial_id < ?1 || 'g'
-            ORDER BY trial_id LIMIT ?2";
-        let ids = sqlx::query_scalar(sql).bind(prefix).bind(MOST_FOUND).fetch_all(&mut self.connection).await;
-        ids.map_err(|error| StoreError::at(&self.path, error))
+            SELECT trial_id FROM trials WHERE trial_id >= $1 AND trial_id < $1 || 'g'
+            ORDER BY trial_id LIMIT $2";
+        let ids =
+            on!(self.conn(), c => sqlx::query_scalar(sql).bind(prefix).bind(MOST_FOUND).fetch_all(c).await);
+        ids.map_err(|error| self.at(error))
     }
 
     /// The best trial of a sweep: of the config that ranks first, the one with the lowest validation loss.
@@ -176,9 +189,9 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn best(&mut self, sweep: &str) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT trial_id FROM best_per_schedule WHERE sweep = ? AND rank = 1";
-        let id = sqlx::query_scalar(sql).bind(sweep).fetch_optional(&mut self.connection).await;
-        id.map_err(|error| StoreError::at(&self.path, error))
+        let sql = "SELECT trial_id FROM best_per_schedule WHERE sweep = $1 AND rank = 1";
+        let id = on!(self.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_optional(c).await);
+        id.map_err(|error| self.at(error))
     }
 
     /// All that is known of one trial, apart from its steps.
@@ -187,10 +200,20 @@ impl Reader {
     /// The database can't be read.
     pub async fn trial(&mut self, trial_id: &str) -> Result<Option<TrialRow>, StoreError> {
         let sql = "
-            SELECT * FROM trials LEFT JOIN environments USING (environment_id) WHERE trial_id = ?";
-        let found = sqlx::query(sql).bind(trial_id).fetch_optional(&mut self.connection).await;
-        let row = found.and_then(|row| row.map(|row| trial(&row)).transpose());
-        row.map_err(|error| StoreError::at(&self.path, error))
+            SELECT
+                trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, final_train_loss,
+                final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest,
+                weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host
+            FROM trials WHERE trial_id = $1";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_optional(c).await);
+        let Some(row): Option<StoredTrial> = found.map_err(|error| self.at(error))? else { return Ok(None) };
+        let sql = "
+            SELECT version, git_commit, cpu, cpu_features, threads, device, os FROM environments
+            WHERE environment_id = $1";
+        let number = row.environment_id;
+        let environment = on!(self.conn(), c => sqlx::query_as(sql).bind(number).fetch_optional(c).await);
+        let environment = environment.map_err(|error| self.at(error))?;
+        row.with(environment).map(Some).map_err(|error| self.at(error))
     }
 
     /// Every run of a sweep with all that is stored of it apart from its steps, in the sweep's order. A trial
@@ -199,8 +222,9 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn runs(&mut self, sweep: &str) -> Result<Vec<SweepRun>, StoreError> {
-        let rows = sqlx::query_as(sweep_runs::SQL).bind(sweep).fetch_all(&mut self.connection).await;
-        rows.map_err(|error| StoreError::at(&self.path, error))
+        let sql = sweep_runs::SQL;
+        let rows = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        rows.map_err(|error| self.at(error))
     }
 
     /// From here on this reader sees the database as it is now, whatever is written meanwhile.
@@ -208,8 +232,9 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn hold(&mut self) -> Result<(), StoreError> {
-        let held = sqlx::query("BEGIN").execute(&mut self.connection).await;
-        held.map(|_| ()).map_err(|error| StoreError::at(&self.path, error))
+        let sql = self.conn().pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let held = on!(self.conn(), c => sqlx::query(sql).execute(c).await.map(|_| ()));
+        held.map_err(|error| self.at(error))
     }
 
     /// The steps of one trial, in order.
@@ -231,15 +256,16 @@ impl Reader {
     ) -> Result<Vec<MetricRow>, StoreError> {
         let sql = "
             SELECT step, lr, train_loss, valid_loss, grad_norm FROM metrics
-            WHERE trial_id = ? AND step >= ? AND step < ?
+            WHERE trial_id = $1 AND step >= $2 AND step < $3
             ORDER BY step";
         let bound = |step: u64| i64::try_from(step).unwrap_or(i64::MAX);
-        let query = sqlx::query_as(sql).bind(trial_id).bind(bound(steps.start)).bind(bound(steps.end));
-        let found = query.fetch_all(&mut self.connection).await;
-        let rows: Vec<Stored> = found.map_err(|error| StoreError::at(&self.path, error))?;
+        let (from, to) = (bound(steps.start), bound(steps.end));
+        let found =
+            on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).bind(from).bind(to).fetch_all(c).await);
+        let rows: Vec<Stored> = found.map_err(|error| self.at(error))?;
         let nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
         let steps = rows.into_iter().map(|(step, lr, train_loss, valid_loss, grad_norm)| MetricRow {
-            step,
+            step: step.unsigned_abs(),
             lr: nan(lr),
             train_loss: nan(train_loss),
             valid_loss,
@@ -253,7 +279,7 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn status(&mut self) -> Result<Vec<SweepStatus>, StoreError> {
-        status::sweeps(&mut self.connection).await.map_err(|error| StoreError::at(&self.path, error))
+        status::sweeps(self.conn()).await.map_err(|error| self.at(error))
     }
 
     /// The processes that train for this store, and those that died while they did.
@@ -261,9 +287,11 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn runners(&mut self) -> Result<Vec<RunnerStatus>, StoreError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let found = status::runners(&mut self.connection, dir).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+        let dir = match &self.connection {
+            Connection::Sqlite(_) => Some(self.name.parent().unwrap_or(Path::new(".")).to_owned()),
+            Connection::Postgres(_) => None,
+        };
+        status::runners(self.conn(), dir.as_deref()).await.map_err(|error| self.at(error))
     }
 
     /// Trials that are begun, of one sweep or all, those first that were begun first; at most `most`.
@@ -271,8 +299,7 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn running(&mut self, sweep: Option<&str>, most: i64) -> Result<Vec<RunningTrial>, StoreError> {
-        let found = status::running(&mut self.connection, sweep, most).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+        status::running(self.conn(), sweep, most).await.map_err(|error| self.at(error))
     }
 
     /// What a sweep saved by sharing steps; `None` where there is no such sweep.
@@ -280,50 +307,122 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn sharing(&mut self, sweep: &str) -> Result<Option<Sharing>, StoreError> {
-        let sql = "SELECT trials, steps_asked, steps_trained FROM sharing WHERE sweep = ?";
-        let found = sqlx::query_as(sql).bind(sweep).fetch_optional(&mut self.connection).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+        let sql = "SELECT trials, steps_asked, steps_trained FROM sharing WHERE sweep = $1";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_optional(c).await);
+        found.map_err(|error| self.at(error))
     }
 
-    /// Runs one SELECT, PRAGMA or EXPLAIN.
+    /// Whether the database is whole, as far as it can tell. A server looks after its own.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn is_whole(&mut self) -> Result<bool, StoreError> {
+        let Connection::Sqlite(connection) = &mut self.connection else { return Ok(true) };
+        let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check").fetch_one(connection).await;
+        found.map(|found| found == "ok").map_err(|error| self.at(error))
+    }
+
+    /// Runs one statement that reads: SELECT, EXPLAIN, and on SQLite PRAGMA.
     ///
     /// # Errors
     /// [`StoreError::Query`] where it is none of these, wrong, or would write.
     pub async fn query(&mut self, sql: &str) -> Result<Table, StoreError> {
-        query::run(&mut self.connection, &self.path, sql).await
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::query(connection, &self.name, sql).await,
+            Connection::Postgres(connection) => postgres::query(connection, &self.name, sql).await,
+        }
     }
 }
 
-fn trial(row: &SqliteRow) -> Result<TrialRow, sqlx::Error> {
-    let status: Status = row.try_get("status")?;
-    let diverged_loss: Option<f64> = row.try_get("diverged_loss")?;
-    let has_environment = row.try_get::<Option<i64>, _>("environment_id")?.is_some();
-    Ok(TrialRow {
-        trial_id: row.try_get("trial_id")?,
-        sweep: row.try_get("sweep")?,
-        schedule: row.try_get("schedule")?,
-        config_id: row.try_get("config_id")?,
-        base_lr: row.try_get("base_lr")?,
-        seed: row.try_get("seed")?,
-        status,
-        steps: row.try_get("steps")?,
-        steps_done: row.try_get("steps_done")?,
-        final_train_loss: row.try_get("final_train_loss")?,
-        final_valid_loss: row.try_get("final_valid_loss")?,
-        valid_accuracy: row.try_get("valid_accuracy")?,
-        test_loss: row.try_get("test_loss")?,
-        test_accuracy: row.try_get("test_accuracy")?,
-        diverged_at: row.try_get("diverged_at")?,
-        // SQLite has no NaN.
-        diverged_loss: if status == Status::Diverged { diverged_loss.or(Some(f64::NAN)) } else { None },
-        digest: row.try_get("digest")?,
-        weights_hash: row.try_get("weights_hash")?,
-        error: row.try_get("error")?,
-        attempts: row.try_get("attempts")?,
-        started_at: row.try_get("started_at")?,
-        finished_at: row.try_get("finished_at")?,
-        axes: sweep_runs::axes(row)?,
-        config: sweep_runs::json(row, "config")?,
-        environment: if has_environment { Some(Environment::from_row(row)?) } else { None },
-    })
+/// Every run that a sweep asks for, in the sweep's order.
+pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, sqlx::Error> {
+    let sql = "
+        SELECT
+            c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
+            t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at
+        FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+        WHERE c.sweep = $1
+        ORDER BY c.position";
+    on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
+}
+
+/// An environment, and how many trials have it.
+#[derive(sqlx::FromRow)]
+struct Used {
+    #[sqlx(flatten)]
+    environment: Environment,
+    trials: i64,
+}
+
+/// A trial as its row has it.
+#[derive(sqlx::FromRow)]
+struct StoredTrial {
+    trial_id: String,
+    sweep: String,
+    schedule: String,
+    config_id: String,
+    base_lr: f64,
+    seed: i64,
+    #[sqlx(try_from = "String")]
+    status: Status,
+    steps: i64,
+    steps_done: i64,
+    final_train_loss: Option<f64>,
+    final_valid_loss: Option<f64>,
+    valid_accuracy: Option<f64>,
+    test_loss: Option<f64>,
+    test_accuracy: Option<f64>,
+    diverged_at: Option<i64>,
+    diverged_loss: Option<f64>,
+    digest: Option<String>,
+    weights_hash: Option<String>,
+    error: Option<String>,
+    attempts: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    #[sqlx(try_from = "String")]
+    axes: Axes,
+    config: String,
+    environment_id: Option<i64>,
+    host: Option<String>,
+}
+
+impl StoredTrial {
+    fn with(self, environment: Option<Environment>) -> Result<TrialRow, sqlx::Error> {
+        let config = serde_json::from_str(&self.config).map_err(|error| sqlx::Error::ColumnDecode {
+            index: "config".to_owned(),
+            source: error.into(),
+        })?;
+        // There is no NaN in the database.
+        let diverged = self.status == Status::Diverged;
+        let diverged_loss = if diverged { self.diverged_loss.or(Some(f64::NAN)) } else { None };
+        Ok(TrialRow {
+            trial_id: self.trial_id,
+            sweep: self.sweep,
+            schedule: self.schedule,
+            config_id: self.config_id,
+            base_lr: self.base_lr,
+            seed: self.seed.unsigned_abs(),
+            status: self.status,
+            steps: self.steps.unsigned_abs(),
+            steps_done: self.steps_done.unsigned_abs(),
+            final_train_loss: self.final_train_loss,
+            final_valid_loss: self.final_valid_loss,
+            valid_accuracy: self.valid_accuracy,
+            test_loss: self.test_loss,
+            test_accuracy: self.test_accuracy,
+            diverged_at: self.diverged_at.map(i64::unsigned_abs),
+            diverged_loss,
+            digest: self.digest,
+            weights_hash: self.weights_hash,
+            error: self.error,
+            attempts: self.attempts,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            axes: self.axes,
+            config,
+            environment,
+            host: self.host,
+        })
+    }
 }

@@ -1,8 +1,11 @@
 //! What the store takes and gives: plain rows.
 
+use std::time::Duration;
+
+use crate::sweep_runs::Axes;
+
 /// How far a trial is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Not begun.
     Queued,
@@ -29,6 +32,17 @@ impl Status {
             Self::Failed => "failed",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let all = [Self::Queued, Self::Running, Self::Done, Self::Diverged, Self::Failed, Self::Stopped];
+        all.into_iter()
+            .find(|status| status.name() == name)
+            .ok_or_else(|| format!("there is no status `{name}`"))
     }
 }
 
@@ -66,16 +80,47 @@ pub struct Unfinished {
     pub checkpoint: Option<(String, u64)>,
 }
 
+/// How a process joins a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    /// It gives a sign of life far more often than this; silent for longer it counts as dead.
+    pub lease: Duration,
+    /// Threads that train; with 0 it only coordinates.
+    pub workers: usize,
+    /// The Slurm job that it is, as in `1234_5`.
+    pub job: Option<String>,
+}
+
+impl Default for Joining {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(30), workers: 1, job: None }
+    }
+}
+
+/// What a runner does, as it tells the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// It has something to train.
+    Busy,
+    /// It has nothing to train, and waits for what others may give back.
+    Waiting,
+    /// It only looks on.
+    Watching,
+}
+
 /// What a runner saw of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tended {
     /// Others that had died, and were ended.
     pub dead: usize,
-    /// For one that has nothing to train: trials that others have or that are free, and that are neither over nor failed.
-    pub left: u64,
-    /// Others that wait for trials of the sweep.
-    pub waiting: u64,
-    /// Trials of the sweep that are over, where there are other runners.
+    /// For one that is not busy: whether there are trials that others have or that are free, and that are neither over nor
+    /// failed.
+    pub left: bool,
+    /// Whether another one waits for trials of the sweep.
+    pub waiting: bool,
+    /// Whether there are no others.
+    pub alone: bool,
+    /// Trials of the sweep that are over, where there are others and it was asked for.
     pub ended: Option<usize>,
 }
 
@@ -98,11 +143,11 @@ pub struct MetricRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sharing {
     /// Trials, each once, however many cells ask for it.
-    pub trials: u64,
+    pub trials: i64,
     /// Steps that these have so far, as if each had been trained alone.
-    pub steps_asked: u64,
+    pub steps_asked: i64,
     /// Steps that were trained for them.
-    pub steps_trained: u64,
+    pub steps_trained: i64,
 }
 
 /// One run that a sweep asks for, with its result.
@@ -123,6 +168,7 @@ pub struct RunRow {
     /// The run.
     pub trial_id: String,
     /// How far it is.
+    #[sqlx(try_from = "String")]
     pub status: Status,
     /// Validation loss after the last step; `None` in a trial that is done is a NaN.
     pub final_valid_loss: Option<f64>,
@@ -182,9 +228,11 @@ pub struct TrialRow {
     /// When it ended.
     pub finished_at: Option<i64>,
     /// Path and value of each axis of its config.
-    pub axes: Vec<(String, String)>,
+    pub axes: Axes,
     /// The whole configuration but the seed; `spec::json::trial` makes a trial of it.
     pub config: serde_json::Value,
     /// Where it was trained, or taken up last.
     pub environment: Option<Environment>,
+    /// The machine that did that.
+    pub host: Option<String>,
 }

@@ -1,90 +1,114 @@
-//! A writer: opening, transactions, closing. What is written stands in `register`, `event` and `runner`.
-
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+//! A writer: opening, transactions, closing. What is written stands in `register`, `runner`, `merge` and, where the databases
+//! differ, behind [`Backend`].
 
 use spec::Plan;
 use spec::event::Event;
-use sqlx::{Connection, SqliteConnection};
 
-use crate::connection::{Access, connect, connect_to_read};
+use crate::backend::{Backend, on};
 use crate::error::{Fault, StoreError};
-use crate::rows::{Environment, Tended, Unfinished};
+use crate::location::Location;
+use crate::rows::{Attention, Environment, Joining, RunRow, Tended, Unfinished};
 use crate::runner::Runner;
-use crate::{event, files, lock, register, schema};
+use crate::{postgres, reader, register, sqlite};
 
 /// A sweep database, open for writing. Several processes may have it open; each is a *runner* and writes of the trials only
 /// that it has claimed. One that is ended by another, because it seemed dead, can write nothing any more.
 #[derive(Debug)]
 pub struct Store {
-    dir: PathBuf,
-    path: PathBuf,
-    connection: SqliteConnection,
+    pub(crate) writer: Writer,
     /// A transaction was begun and its end is not known.
     in_transaction: bool,
-    /// After the connection, so that this ends first.
-    runner: Runner,
+}
+
+/// What transactions work with.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) runner: Runner,
 }
 
 impl Store {
-    /// Opens `DIR/sweep.db` for writing. Folder and database are made where they are missing, and brought
-    /// up to date. Runners of this host that have died are ended, and their trials are free again.
+    /// Opens a store for writing, with a lease of 30 s. See [`Store::join`].
     ///
     /// # Errors
-    /// It can't be written, is not a sweep database of this version or an older one, or is being opened by
+    /// See [`Store::join`].
+    pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
+        Self::join(location, &Joining::default()).await
+    }
+
+    /// Opens a store for writing. Folder, database and tables are made where they are missing, and brought up to date.
+    /// Runners that have died are ended, and their trials are free again.
+    ///
+    /// # Errors
+    /// It can't be reached or written, is not a sweep database of this version or an older one, or is being opened by
     /// another process all the time.
-    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = files::database(dir);
-        files::prepare_to_write(dir, &path)?;
-        files::has_content(&path)?;
-        let _gate = lock::gate(dir, &path).await?;
-        // Looked at before it is opened for writing: that alone would change another program's file.
-        if files::has_content(&path)? {
-            let mut reading = connect_to_read(&path).await?;
-            let found = schema::inspect(&mut reading, &path).await;
-            reading.close().await.map_err(|error| StoreError::at(&path, error))?;
-            found?;
+    pub async fn join(location: impl Into<Location>, joining: &Joining) -> Result<Self, StoreError> {
+        match location.into() {
+            Location::Folder(dir) => {
+                let (backend, _gate) = sqlite::open(&dir).await?;
+                Self::enter(Box::new(backend), joining).await
+            }
+            Location::Server(server) => Self::enter(Box::new(postgres::open(server).await?), joining).await,
+            Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
         }
-        let at = |error: sqlx::Error| StoreError::at(&path, error);
-        let mut connection = connect(&path, Access::Write).await.map_err(at)?;
-        schema::migrate(&mut connection, &path).await?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(at)?;
-        // What fails here drops the connection, which takes back what was begun.
-        let mut runner = Runner::join(&mut connection, dir, &path).await?;
-        let ended = runner.end_the_dead(&mut connection, dir, Duration::MAX).await;
-        ended.map_err(|fault| StoreError::at(&path, fault))?;
-        sqlx::query("COMMIT").execute(&mut connection).await.map_err(at)?;
-        Ok(Self { dir: dir.to_owned(), path, connection, in_transaction: false, runner })
+    }
+
+    async fn enter(mut backend: Box<dyn Backend>, joining: &Joining) -> Result<Self, StoreError> {
+        let entered = async {
+            backend.begin().await?;
+            // What fails here drops the connection, which takes back what was begun.
+            let runner = Runner::join(backend.conn(), joining).await?;
+            Ok(runner)
+        };
+        let entered: Result<Runner, Fault> = entered.await;
+        let runner = entered.map_err(|fault| StoreError::at(backend.name(), fault))?;
+        // Nobody sees it before it holds its lock.
+        backend.enter(runner.id)?;
+        let settled = async {
+            runner.end_the_dead(&mut *backend).await?;
+            backend.commit().await
+        };
+        let settled: Result<(), Fault> = settled.await;
+        settled.map_err(|fault| StoreError::at(backend.name(), fault))?;
+        Ok(Self { writer: Writer { backend, runner }, in_transaction: false })
     }
 
     /// The number of this process in the store, which no other process has or will have.
     pub fn runner(&self) -> i64 {
-        self.runner.id
+        self.writer.runner.id
     }
 
-    /// Says that this runner lives, and sees to the others: ends those that have died, those of this host at once, the
-    /// rest when their beat has been the same for longer than `patience`, by this process' own clock. Their trials are free
-    /// then. `idle`: this one has nothing to train and waits for what others may give back.
+    /// Whether others write from other machines: then transactions are dear, and should be few.
+    pub fn is_remote(&self) -> bool {
+        self.writer.backend.is_remote()
+    }
+
+    /// Says that this runner lives, and sees to the others: ends those that were silent for longer than their lease, and
+    /// those of this host whose process has ended. Their trials are free then. `count`: how many trials are over is asked
+    /// for.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn tend(&mut self, sweep: &str, patience: Duration, idle: bool) -> Result<Tended, StoreError> {
-        self.begin().await?;
-        let (runner, connection) = (&mut self.runner, &mut self.connection);
-        let outcome = async {
-            let (dead, living) = runner.end_the_dead(connection, &self.dir, patience).await?;
-            let alone = dead == 0 && living == 0;
-            if idle {
-                runner.tell(connection, sweep, Some(!alone)).await?;
+    pub async fn tend(
+        &mut self,
+        sweep: &str,
+        attention: Attention,
+        count: bool,
+    ) -> Result<Tended, StoreError> {
+        self.transact(async |Writer { backend, runner }| {
+            let dead = runner.end_the_dead(&mut **backend).await?;
+            let alone = dead == 0 && runner.is_alone(backend.conn()).await?;
+            if attention == Attention::Waiting {
+                runner.tell(backend.conn(), sweep, Some(!alone)).await?;
             }
-            let left = if idle { runner.left(connection, sweep).await? } else { 0 };
-            let waiting = if alone || idle { 0 } else { runner.idle_others(connection, sweep).await? };
-            let ended = if alone { None } else { Some(register::ended(connection, sweep).await?) };
-            Ok(Tended { dead, left, waiting, ended })
-        };
-        let outcome = outcome.await;
-        self.end(outcome).await
+            let left = attention != Attention::Busy && runner.is_left(backend.conn(), sweep).await?;
+            let waiting =
+                attention == Attention::Busy && !alone && runner.others_wait(backend.conn(), sweep).await?;
+            let ended =
+                if alone || !count { None } else { Some(register::ended(backend.conn(), sweep).await?) };
+            Ok(Tended { dead, left, waiting, alone, ended })
+        })
+        .await
     }
 
     /// Numbers of the other runners that may write.
@@ -92,32 +116,30 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn others(&mut self) -> Result<Vec<i64>, StoreError> {
-        let found = self.runner.others(&mut self.connection).await;
-        let found = found.map_err(|error| StoreError::at(&self.path, error))?;
-        Ok(found.into_iter().map(|(id, ..)| id).collect())
+        self.look(async |Writer { backend, runner }| runner.others(backend.conn()).await).await
     }
 
-    /// Takes the trials of a sweep that are not over and that nobody has, those that failed only `with_failed`. In the
-    /// sweep's order.
+    /// Takes trials of a sweep that are not over and that nobody has, those that failed only `with_failed`. Whole stage
+    /// groups: all there are for one that is alone, at most `groups` for one of many. In no order.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn claim(&mut self, sweep: &str, with_failed: bool) -> Result<Vec<Unfinished>, StoreError> {
-        self.begin().await?;
-        let outcome = async {
-            let claimed = self.runner.claim(&mut self.connection, sweep, with_failed).await?;
+    pub async fn claim(
+        &mut self,
+        sweep: &str,
+        with_failed: bool,
+        groups: usize,
+    ) -> Result<Vec<Unfinished>, StoreError> {
+        self.transact(async |Writer { backend, runner }| {
+            let claimed = runner.claim(&mut **backend, sweep, with_failed, groups).await?;
             let has_work = (!claimed.is_empty()).then_some(false);
-            self.runner.tell(&mut self.connection, sweep, has_work).await?;
+            runner.tell(backend.conn(), sweep, has_work).await?;
             if claimed.is_empty() {
                 return Ok(Vec::new());
             }
-            let claimed: HashSet<String> = claimed.into_iter().collect();
-            let mut unfinished = register::unfinished(&mut self.connection, sweep).await?;
-            unfinished.retain(|trial| claimed.contains(&trial.trial_id));
-            Ok(unfinished)
-        };
-        let outcome = outcome.await;
-        self.end(outcome).await
+            register::begun(backend.conn(), &claimed).await
+        })
+        .await
     }
 
     /// Gives trials back that it has not begun, so that another runner takes them.
@@ -125,9 +147,8 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn release(&mut self, trial_ids: &[String]) -> Result<(), StoreError> {
-        self.begin().await?;
-        let outcome = self.runner.release(&mut self.connection, trial_ids).await;
-        self.end(outcome).await
+        self.transact(async |Writer { backend, runner }| runner.release(backend.conn(), trial_ids).await)
+            .await
     }
 
     /// How many trials of a sweep are done or have diverged, whoever trained them.
@@ -135,26 +156,59 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn ended(&mut self, sweep: &str) -> Result<usize, StoreError> {
-        let ended = register::ended(&mut self.connection, sweep).await;
-        ended.map_err(|error| StoreError::at(&self.path, error))
+        self.look(async |Writer { backend, .. }| register::ended(backend.conn(), sweep).await).await
     }
 
     /// Writes what a sweep asks for. Trials that exist stay as they are; what the sweep asked for before
     /// is forgotten. A second call changes nothing. Where another runner has the same sweep file and has decided more by
-    /// now, all that is asked for is there already, and nothing is written.
+    /// now, all that is asked for is there already, and nothing is written. `again`: nobody has just asked for the sweep,
+    /// so that it does not count as the one that was run last.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn register(&mut self, plan: &Plan) -> Result<(), StoreError> {
-        self.begin().await?;
-        let outcome = async {
-            if self.runner.is_behind(&mut self.connection, plan).await? {
+    pub async fn register(&mut self, plan: &Plan, again: bool) -> Result<(), StoreError> {
+        self.transact(async |Writer { backend, runner }| {
+            backend.lock_register().await?;
+            if runner.is_behind(backend.conn(), plan).await? {
                 return Ok(());
             }
-            register::write(&mut self.connection, plan).await
-        };
-        let outcome = outcome.await;
-        self.end(outcome).await
+            register::write(backend.conn(), plan, again).await
+        })
+        .await
+    }
+
+    /// Says that this runner lives, where there is nothing else to write.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn sign_of_life(&mut self) -> Result<(), StoreError> {
+        self.transact(async |_| Ok(())).await
+    }
+
+    /// Says which sweep this runner is for, before it claims any of its trials.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn tell(&mut self, sweep: &str) -> Result<(), StoreError> {
+        self.transact(async |Writer { backend, runner }| runner.tell(backend.conn(), sweep, None).await).await
+    }
+
+    /// The sweeps that have trials which are neither over nor failed, the one that was run last first: name and file.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn open_sweeps(&mut self) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "
+            SELECT s.sweep, s.file_text FROM sweeps AS s
+            WHERE EXISTS (
+                SELECT 1 FROM trials AS t JOIN cells AS c ON c.trial_id = t.trial_id
+                WHERE c.sweep = s.sweep AND t.status NOT IN ('done', 'diverged', 'failed')
+            )
+            ORDER BY s.updated_at DESC, s.sweep";
+        self.look(async |Writer { backend, .. }| {
+            Ok(on!(backend.conn(), c => sqlx::query_as(sql).fetch_all(c).await)?)
+        })
+        .await
     }
 
     /// The trials that a sweep asks for and that are neither done nor diverged, in the sweep's order.
@@ -162,8 +216,15 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn unfinished(&mut self, sweep: &str) -> Result<Vec<Unfinished>, StoreError> {
-        let found = register::unfinished(&mut self.connection, sweep).await;
-        found.map_err(|error| StoreError::at(&self.path, error))
+        self.look(async |Writer { backend, .. }| register::unfinished(backend.conn(), sweep).await).await
+    }
+
+    /// Every run that a sweep asks for, as [`Reader::results`](crate::Reader::results) gives them.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
+        self.look(async |Writer { backend, .. }| Ok(reader::results(backend.conn(), sweep).await?)).await
     }
 
     /// The number of an environment, which is written where it is new.
@@ -171,9 +232,8 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn environment(&mut self, environment: &Environment) -> Result<i64, StoreError> {
-        self.begin().await?;
-        let outcome = register::environment(&mut self.connection, environment).await;
-        self.end(outcome).await
+        self.transact(async |Writer { backend, .. }| register::environment(backend.conn(), environment).await)
+            .await
     }
 
     /// Writes a batch of events, all or none of it. Gives the checkpoint files that nobody needs any more
@@ -182,9 +242,10 @@ impl Store {
     /// # Errors
     /// The database can't be written. What was stored before stays, and a later call may succeed.
     pub async fn write(&mut self, batch: &[Event], environment: i64) -> Result<Vec<String>, StoreError> {
-        self.begin().await?;
-        let outcome = event::write(&mut self.connection, batch, environment).await;
-        self.end(outcome).await
+        self.transact(async |Writer { backend, runner }| {
+            backend.write(batch, environment, &runner.host).await
+        })
+        .await
     }
 
     /// A number from which on no stage is numbered yet, nor will be by another runner.
@@ -192,8 +253,7 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn next_stage(&mut self) -> Result<u64, StoreError> {
-        let next = self.runner.next_stage(&mut self.connection).await;
-        next.map_err(|error| StoreError::at(&self.path, error))
+        self.look(async |Writer { backend, runner }| runner.next_stage(backend.conn()).await).await
     }
 
     /// Names of all checkpoint files that an unfinished trial may go on from, of whatever sweep. Other
@@ -202,8 +262,11 @@ impl Store {
     /// # Errors
     /// The database can't be read.
     pub async fn checkpoint_files(&mut self) -> Result<Vec<String>, StoreError> {
-        let files = sqlx::query_scalar("SELECT DISTINCT file FROM checkpoints ORDER BY file");
-        files.fetch_all(&mut self.connection).await.map_err(|error| StoreError::at(&self.path, error))
+        let sql = "SELECT DISTINCT file FROM checkpoints ORDER BY file";
+        self.look(async |Writer { backend, .. }| {
+            Ok(on!(backend.conn(), c => sqlx::query_scalar(sql).fetch_all(c).await)?)
+        })
+        .await
     }
 
     /// Forgets the checkpoints of all trials that no runner has: they start over. Gives how many trials.
@@ -211,131 +274,146 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn drop_checkpoints(&mut self) -> Result<u64, StoreError> {
-        self.begin().await?;
         let sql = "
             DELETE FROM checkpoints WHERE NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = checkpoints.trial_id)";
-        let outcome = sqlx::query(sql).execute(&mut self.connection).await;
-        self.end(outcome.map(|done| done.rows_affected()).map_err(Fault::Sql)).await
+        self.transact(async |Writer { backend, .. }| {
+            Ok(on!(backend.conn(), c => sqlx::query(sql).execute(c).await.map(|done| done.rows_affected()))?)
+        })
+        .await
     }
 
-    /// Gives the pages of the database that hold nothing back to the system, where no other runner is at work, and removes
-    /// what runners that have ended left in the folder. Gives how many files went, and how many bytes with them.
+    /// Gives room that the database does not need any more back to the system, as far as that disturbs no other runner.
+    /// Gives how many files went, and how many bytes with them.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn compact(&mut self) -> Result<(usize, u64), StoreError> {
         let others = self.others().await?;
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let before = size(&self.path);
-        if others.is_empty() {
-            let sql = "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);";
-            let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
-            done.map_err(|error| StoreError::at(&self.path, error))?;
-        }
-        let mut files = 0;
-        for entry in std::fs::read_dir(self.dir.join("runners")).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let id =
-                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
-            let at_work = |id| id == self.runner.id || others.contains(&id);
-            if id.is_some_and(|id| !at_work(id)) && std::fs::remove_file(&path).is_ok() {
-                files += 1;
-            }
-        }
-        Ok((files, before.saturating_sub(size(&self.path))))
+        self.writer.backend.compact(self.writer.runner.id, &others).await
     }
 
-    /// Frees the trials that it still has, and closes the database so that all of it is in one file.
+    /// Frees the trials that it still has, and closes the database.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn close(mut self) -> Result<(), StoreError> {
-        let left = async {
-            self.begin().await?;
-            let outcome = self.runner.leave(&mut self.connection).await;
-            self.end(outcome).await
-        };
-        match left.await {
+        match self.transact(async |Writer { backend, runner }| runner.leave(backend.conn()).await).await {
             // Then it was ended before.
             Ok(()) | Err(StoreError::TakenOver { .. }) => {}
             Err(error) => return Err(error),
         }
-        let Self { path, mut connection, runner, .. } = self;
-        let closed = async {
-            // Statistics for the query planner, then the log into the file, as far as no reader needs it;
-            // PASSIVE waits for none.
-            let sql = "PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE);";
-            sqlx::raw_sql(sql).execute(&mut connection).await?;
-            connection.close().await
-        };
-        closed.await.map_err(|error| StoreError::at(&path, error))?;
-        runner.forget();
-        Ok(())
+        let Writer { mut backend, runner } = self.writer;
+        backend.forget(runner.id);
+        backend.close().await
     }
 
-    /// Begins a transaction. SQL of our own instead of sqlx's transactions: when SQLite has ended one by
-    /// itself, as it does when the disk is full, those lose count.
-    async fn begin(&mut self) -> Result<(), StoreError> {
+    /// Does some work in one transaction: all or none of it, and only once, also where the connection was lost before its
+    /// end was heard of.
+    pub(crate) async fn transact<T>(
+        &mut self,
+        mut work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let (fault, unheard) = match self.attempt(&mut work).await {
+                Ok(value) => return Ok(value),
+                Err(failed) => failed,
+            };
+            let backend = &mut self.writer.backend;
+            if !backend.recover(&fault).await? {
+                return Err(StoreError::at(backend.name(), fault));
+            }
+            if let Some((value, beat)) = unheard {
+                // Every transaction makes the beat grow, so that it tells which was the last.
+                let stored =
+                    self.look(async |Writer { backend, runner }| runner.stored_beat(backend.conn()).await);
+                if stored.await? == beat {
+                    self.writer.runner.beat = beat;
+                    return Ok(value);
+                }
+            }
+            tracing::debug!(runner = self.writer.runner.id, "a transaction is tried again");
+        }
+    }
+
+    /// One attempt. One whose end is not known gives what it would have given, and the beat that then stands in the database.
+    async fn attempt<T>(
+        &mut self,
+        work: &mut impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
+    ) -> Result<T, (Fault, Option<(T, i64)>)> {
         if self.in_transaction {
             // Left by a call whose future was dropped.
             self.roll_back().await;
         }
-        fault::point("store.begin").map_err(|error| StoreError::io(&self.path, &error))?;
+        fault::point("store.begin").map_err(|error| (Fault::from(error), None))?;
         self.in_transaction = true;
-        let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await;
-        if let Err(error) = begun {
+        if let Err(fault) = self.writer.backend.begin().await {
             self.in_transaction = false;
-            return Err(StoreError::at(&self.path, error));
+            return Err((fault, None));
         }
-        // From here on nobody else writes: who was not ended by now is not ended before the commit.
-        let lives = self.runner.beat(&mut self.connection).await;
-        if let Err(fault) = lives {
-            self.roll_back().await;
-            return Err(StoreError::at(&self.path, fault));
-        }
-        Ok(())
-    }
-
-    /// Commits what went well and takes back what did not.
-    async fn end<T>(&mut self, outcome: Result<T, Fault>) -> Result<T, StoreError> {
-        let committed = match outcome {
-            Ok(value) => {
-                let ready = fault::point("store.commit").map_err(sqlx::Error::from);
-                let commit = match ready {
-                    Ok(()) => sqlx::query("COMMIT").execute(&mut self.connection).await.map(|_| value),
-                    Err(error) => Err(error),
-                };
-                commit.map_err(Fault::Sql)
-            }
-            Err(fault) => Err(fault),
+        let worked = async {
+            // From here on nobody ends this runner before the commit.
+            let beat = self.writer.runner.beat(self.writer.backend.conn()).await?;
+            let value = work(&mut self.writer).await?;
+            fault::point("store.commit").map_err(sqlx::Error::from)?;
+            Ok((value, beat))
         };
-        match committed {
-            Ok(value) => {
-                self.in_transaction = false;
-                fault::point("store.committed").map_err(|error| StoreError::io(&self.path, &error))?;
-                Ok(value)
-            }
+        let (value, beat) = match worked.await {
+            Ok(worked) => worked,
             Err(fault) => {
                 self.roll_back().await;
-                Err(StoreError::at(&self.path, fault))
+                return Err((fault, None));
+            }
+        };
+        if let Err(fault) = self.writer.backend.commit().await {
+            self.roll_back().await;
+            return Err((fault, Some((value, beat))));
+        }
+        self.writer.runner.beat = beat;
+        self.in_transaction = false;
+        fault::point("store.committed").map_err(|error| (Fault::from(error), None))?;
+        Ok(value)
+    }
+
+    /// Reads, without a transaction.
+    async fn look<T>(
+        &mut self,
+        mut read: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match read(&mut self.writer).await {
+                Ok(value) => return Ok(value),
+                Err(fault) => {
+                    if !self.writer.backend.recover(&fault).await? {
+                        return Err(StoreError::at(self.writer.backend.name(), fault));
+                    }
+                }
             }
         }
     }
 
     async fn roll_back(&mut self) {
-        // Fails where SQLite has done it already, which is as well.
-        if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
-            tracing::debug!("rollback: {error}");
-        }
+        self.writer.backend.roll_back().await;
         self.in_transaction = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use spec::event::StepRow;
+    use sqlx::SqliteConnection;
 
     use super::*;
+    use crate::backend::Conn;
+
+    /// SQLite's own connection.
+    fn sqlite(store: &mut Store) -> &mut SqliteConnection {
+        match store.writer.backend.conn() {
+            Conn::Sqlite(connection) => connection,
+            Conn::Postgres(_) => panic!("a folder was opened"),
+        }
+    }
 
     /// A store in which stage 1 has begun.
     async fn store(dir: &Path) -> (Store, i64) {
@@ -344,7 +422,7 @@ mod tests {
         let spec = spec::read(text, "x").expect("a good sweep file");
         let plan = spec::plan(&spec).expect("a plan");
         let mut store = Store::open(dir).await.expect("a store");
-        store.register(&plan).await.expect("registered");
+        store.register(&plan, false).await.expect("registered");
         let environment = store.environment(&Environment::default()).await.expect("a number");
         let trial_ids = vec![plan.trials[0].id.clone()];
         let begin = [Event::Stage { stage: 1, first: 0, trial_ids }];
@@ -353,7 +431,7 @@ mod tests {
     }
 
     async fn rows(store: &mut Store) -> i64 {
-        let count = sqlx::query_scalar("SELECT count(*) FROM metrics").fetch_one(&mut store.connection).await;
+        let count = sqlx::query_scalar("SELECT count(*) FROM metrics").fetch_one(sqlite(store)).await;
         count.expect("readable")
     }
 
@@ -363,7 +441,7 @@ mod tests {
     }
 
     async fn allow_pages(store: &mut Store, pages: &'static str) {
-        sqlx::raw_sql(pages).execute(&mut store.connection).await.expect("a setting");
+        sqlx::raw_sql(pages).execute(sqlite(store)).await.expect("a setting");
     }
 
     #[tokio::test]
@@ -425,9 +503,11 @@ mod tests {
     async fn another_program_with_the_lock_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut store, environment) = store(dir.path()).await;
-        let mut other = connect(&store.path, Access::Write).await.expect("a connection");
+        let path = dir.path().join("sweep.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let mut other = sqlx::ConnectOptions::connect(&options).await.expect("a connection");
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("locked");
-        sqlx::raw_sql("PRAGMA busy_timeout = 10").execute(&mut store.connection).await.expect("impatient");
+        sqlx::raw_sql("PRAGMA busy_timeout = 10").execute(sqlite(&mut store)).await.expect("impatient");
         let error = store.write(&batch(0..10), environment).await.expect_err("locked");
         assert!(matches!(error, StoreError::Locked { .. }) && !error.is_users_mistake(), "{error}");
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("free");

@@ -294,10 +294,12 @@ pub fn remove_others(dir: &Path, side_cars: &[String], at_work: &[i64], all: boo
         let side_car = side_car.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let temporary = name.starts_with(TEMPORARY);
         let kind = path.extension().and_then(|kind| kind.to_str());
-        let unknown = matches!(kind, Some("json" | "safetensors")) && !known.contains(side_car);
         let writer = name.strip_prefix(TEMPORARY).unwrap_or(name).split('-').next();
-        let writes =
-            writer.and_then(|writer| writer.parse().ok()).is_some_and(|writer| at_work.contains(&writer));
+        let writer = writer.and_then(|writer| writer.parse::<i64>().ok());
+        // Whatever else people keep there is not ours.
+        let unknown =
+            writer.is_some() && matches!(kind, Some("json" | "safetensors")) && !known.contains(side_car);
+        let writes = writer.is_some_and(|writer| at_work.contains(&writer));
         if (temporary || unknown || (all && kind == Some(ASIDE))) && !writes {
             let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
             // What can't be removed only takes space.

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
     })?;
     let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
     for (trial, step, loss) in &curves {
-        by_trial.entry(trial.as_str()).or_default().push((*step + 1, *loss));
+        by_trial.entry(trial.as_str()).or_default().push((step.unsigned_abs() + 1, *loss));
     }
     let of_budget =
         ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| row.steps == ranked.ranking.budget);

@@ -45,8 +45,9 @@ pub(crate) fn run(args: &Doctor, global: &Global) -> Outcome {
     checks.extend(threads());
     checks.extend([Dataset::Mnist, Dataset::FashionMnist].map(|dataset| data(dataset, global)));
     checks.extend(store(global));
-    checks.push(space(&global.store));
-    checks.extend(file_system(&global.store));
+    if let Some(dir) = global.store.folder() {
+        checks.extend([folder(dir), space(dir), file_system(dir)]);
+    }
     match Format::from(&args.format) {
         Format::Table => print(&text(&checks, screen::width()))?,
         format => print(&rows(&checks).render(format))?,
@@ -165,36 +166,30 @@ fn data(dataset: Dataset, global: &Global) -> Check {
 }
 
 fn store(global: &Global) -> Vec<Check> {
-    let dir = &global.store;
     let mut checks = Vec::new();
     let found = wait_for(async {
-        let mut reader = match Reader::open(dir).await {
+        let mut reader = match Reader::open(&global.store).await {
             Ok(reader) => reader,
             Err(StoreError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(Failure::failed(error)),
         };
-        let whole = reader.query("PRAGMA quick_check").await?;
-        let whole = whole
-            .rows
-            .first()
-            .and_then(|row| row.first())
-            .is_some_and(|cell| matches!(cell, store::Value::Text(text) if text == "ok"));
+        let whole = reader.is_whole().await?;
         Ok(Some((whole, reader.sweeps().await?.len(), reader.runners().await?)))
     });
     match found {
         Ok(None) => {
-            checks.push(ok("store", format!("none yet in {}: the first sweep makes it", dir.display())))
+            checks.push(ok("store", format!("none yet in {}: the first sweep makes it", global.store)))
         }
         Ok(Some((whole, sweeps, runners))) => {
             let plural = if sweeps == 1 { "" } else { "s" };
-            let name = dir.join("sweep.db");
+            let name = reader_name(&global.store);
             checks.push(if whole {
-                ok("store", format!("{}: whole, {sweeps} sweep{plural}", name.display()))
+                ok("store", format!("{name}: whole, {sweeps} sweep{plural}"))
             } else {
                 check(
                     "store",
                     State::Error,
-                    format!("{} is damaged", name.display()),
+                    format!("{name} is damaged"),
                     "`sqlite3 FILE .recover` may save what is left; name another folder with --store",
                 )
             });
@@ -215,14 +210,24 @@ fn store(global: &Global) -> Vec<Check> {
         }
         Err(_) => {}
     }
-    let place = existing(dir);
-    if let Err(error) = tempfile::Builder::new().prefix(".sweep-doctor-").tempfile_in(&place) {
-        let mend = "allow writing, or name another folder with --store";
-        checks.push(check("folder", State::Error, format!("{}: {error}", place.display()), mend));
-    } else {
-        checks.push(ok("folder", format!("{} can be written", place.display())));
-    }
     checks
+}
+
+/// What holds the results.
+fn reader_name(location: &store::Location) -> String {
+    location.folder().map_or_else(|| location.to_string(), |dir| dir.join("sweep.db").display().to_string())
+}
+
+/// Whether the folder of a store can be written.
+fn folder(dir: &Path) -> Check {
+    let place = existing(dir);
+    match tempfile::Builder::new().prefix(".sweep-doctor-").tempfile_in(&place) {
+        Err(error) => {
+            let mend = "allow writing, or name another folder with --store";
+            check("folder", State::Error, format!("{}: {error}", place.display()), mend)
+        }
+        Ok(_) => ok("folder", format!("{} can be written", place.display())),
+    }
 }
 
 /// The folder itself, or the nearest one above it that is there.
@@ -263,19 +268,12 @@ fn space(_: &Path) -> Check {
 }
 
 /// SQLite's locks don't hold on network file systems.
-fn file_system(dir: &Path) -> Option<Check> {
-    let text = std::fs::read_to_string("/proc/self/mounts").ok()?;
-    let place = existing(dir);
-    let mounts = text.lines().filter_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        Some((words.next()?, words.next()?))
-    });
-    let (_, kind) = mounts.filter(|(at, _)| place.starts_with(at)).max_by_key(|(at, _)| at.len())?;
-    let network = ["nfs", "nfs4", "cifs", "smb3", "lustre", "beegfs", "gpfs", "ceph", "fuse.sshfs", "9p"];
-    Some(if network.contains(&kind) {
-        let mend = "use a folder on a local disk: databases get damaged on network file systems";
-        check("file system", State::Warning, kind, mend)
-    } else {
-        ok("file system", kind)
-    })
+fn file_system(dir: &Path) -> Check {
+    match store::network_file_system(dir) {
+        Some(kind) => {
+            let mend = "use a folder on a local disk, or a server: SQLite databases get damaged on network file systems";
+            check("file system", State::Error, kind, mend)
+        }
+        None => ok("file system", "local"),
+    }
 }

@@ -19,6 +19,7 @@ mod schedules;
 mod schema;
 mod show;
 mod status;
+mod worker;
 
 use crate::args::{Cli, Verb};
 use crate::exit::Outcome;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
     match &cli.verb {
         Verb::Run(args) => run::run(args, global),
+        Verb::Worker(args) => worker::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Check(args) => check::run(args, global),
         Verb::Rank(args) => rank::run(args, global),

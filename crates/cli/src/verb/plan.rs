@@ -12,7 +12,7 @@ use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
 use crate::progress::span;
 use crate::screen;
-use crate::verb::run::{fewer, workers};
+use crate::training::{cores, fewer};
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
-    let workers = workers(args.workers).get();
+    let workers = args.workers.map_or_else(cores, |workers| workers.get());
     let steps = if args.no_share { plan.steps_of_trials() } else { plan.steps_trained() };
     let time = if args.no_probe { None } else { estimate(&plan, args, workers, global) };
     if format == Format::Json {

@@ -47,7 +47,8 @@ pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
 fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
     let text = |text: &Option<String>| Cell::from(text.as_deref());
     let environment = row.environment.as_ref();
-    let axes = row.axes.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join(", ");
+    let axes =
+        row.axes.0.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join(", ");
     vec![
         ("trial_id", row.trial_id.as_str().into()),
         ("sweep", row.sweep.as_str().into()),

@@ -10,9 +10,6 @@ use crate::exit::{Outcome, print};
 use crate::progress::span;
 use crate::stored::{open, sweep, utc, wait_for};
 
-/// Without a sign of life for so long a process is called stuck.
-const SILENT: i64 = 30_000;
-
 /// Running trials that are listed.
 const MOST: i64 = 20;
 
@@ -32,22 +29,22 @@ pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
     let now = trainer::now();
     let format = Format::from(&args.format);
     if args.processes {
-        return print(&processes(&runners, now).render(format));
+        return print(&processes(&runners).render(format));
     }
     if format != Format::Table {
-        return print(&rows(&sweeps, &runners, now).render(format));
+        return print(&rows(&sweeps, &runners).render(format));
     }
-    let mut text = rows(&sweeps, &runners, now).render(format);
+    let mut text = rows(&sweeps, &runners).render(format);
     if !runners.is_empty() {
         text.push_str("\nprocesses\n");
-        text.push_str(&processes(&runners, now).render(format));
+        text.push_str(&processes(&runners).render(format));
     }
     if !running.is_empty() {
         let more = if running.len() as i64 == MOST { ", those that began first" } else { "" };
         text.push_str(&format!("\nrunning{more}\n"));
         text.push_str(&trials(&running, now).render(format));
     }
-    for advice in advice(&sweeps, &runners, now) {
+    for advice in advice(&sweeps, &runners) {
         text.push_str(&format!("\n  {advice}"));
     }
     if !text.ends_with('\n') {
@@ -57,20 +54,21 @@ pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
 }
 
 /// How a process is doing.
-fn state(runner: &RunnerStatus, now: i64) -> &'static str {
+fn state(runner: &RunnerStatus) -> &'static str {
     match runner.dead {
         Some(true) => "died",
-        _ if now - runner.seen_at > SILENT => "silent",
+        _ if runner.silent_ms > runner.lease_ms => "silent",
+        _ if runner.workers == 0 => "coordinating",
         _ if runner.idle => "waiting",
         _ => "training",
     }
 }
 
-fn is_stuck(runner: &RunnerStatus, now: i64) -> bool {
-    matches!(state(runner, now), "died" | "silent")
+fn is_stuck(runner: &RunnerStatus) -> bool {
+    matches!(state(runner), "died" | "silent")
 }
 
-fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Rows {
+fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Rows {
     let mut rows = Rows::new([
         "sweep",
         "trials",
@@ -97,24 +95,35 @@ fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Rows {
             status.stopped.into(),
             status.left.into(),
             status.failed.into(),
-            own().filter(|runner| !is_stuck(runner, now)).count().into(),
-            own().filter(|runner| is_stuck(runner, now)).count().into(),
+            own().filter(|runner| !is_stuck(runner)).count().into(),
+            own().filter(|runner| is_stuck(runner)).count().into(),
             utc(status.updated_at).into(),
         ]);
     }
     rows
 }
 
-fn processes(runners: &[RunnerStatus], now: i64) -> Rows {
-    let mut rows =
-        Rows::new(["runner", "host", "pid", "sweep", "state", "trials", "running", "since", "last_sign"]);
+fn processes(runners: &[RunnerStatus]) -> Rows {
+    let mut rows = Rows::new([
+        "runner",
+        "host",
+        "pid",
+        "job",
+        "sweep",
+        "state",
+        "trials",
+        "running",
+        "since",
+        "last_sign",
+    ]);
     for runner in runners {
         rows.rows.push(vec![
             runner.runner_id.into(),
             runner.host.as_str().into(),
             runner.pid.into(),
+            runner.job.as_deref().into(),
             runner.sweep.as_deref().into(),
-            state(runner, now).into(),
+            state(runner).into(),
             runner.trials.into(),
             runner.running.into(),
             utc(runner.started_at).into(),
@@ -149,11 +158,11 @@ fn ago(now: i64, then: i64) -> String {
 }
 
 /// What is stuck, and what to do.
-fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Vec<String> {
+fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Vec<String> {
     let mut all = Vec::new();
     for runner in runners {
         let trials = runner.trials;
-        match state(runner, now) {
+        match state(runner) {
             "died" => all.push(format!(
                 "process {} has died with {trials} trials: `sweep FILE` goes on with them",
                 runner.pid
@@ -162,7 +171,7 @@ fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus], now: i64) -> Vec<Str
                 "process {} on {} gave no sign of life for {}: is it suspended? Another `sweep FILE` takes over its {trials} trials",
                 runner.pid,
                 runner.host,
-                ago(now, runner.seen_at)
+                span(Duration::from_millis(runner.silent_ms.unsigned_abs()))
             )),
             _ => {}
         }

@@ -5,15 +5,13 @@ use store::{Reader, Status, Store};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn registering_keeps_the_order_and_a_second_time_changes_nothing() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn registering_keeps_the_order_and_a_second_time_changes_nothing(dir: &Place) {
     let plan = small();
     let (mut store, _) = store_with(dir.path(), &plan).await;
     let everything = "SELECT t.*, c.* FROM trials AS t JOIN cells AS c USING (trial_id) ORDER BY position";
     let first = query(dir.path(), everything).await;
     assert_eq!(first.len(), 8);
-    store.register(&plan).await.expect("registered again");
+    store.register(&plan, false).await.expect("registered again");
     assert_eq!(query(dir.path(), everything).await, first);
 
     let rows = Reader::open(dir.path()).await.expect("a store").results("small").await.expect("rows");
@@ -32,9 +30,7 @@ async fn registering_keeps_the_order_and_a_second_time_changes_nothing() {
     assert_eq!(store.unfinished("unknown").await.expect("rows"), []);
 }
 
-#[tokio::test]
-async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials(dir: &Place) {
     let plan_before = small();
     let (mut store, environment) = store_with(dir.path(), &plan_before).await;
     let id = &plan_before.trials[0].id;
@@ -42,7 +38,7 @@ async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials() {
     store.write(&events, environment).await.expect("written");
     let text =
         sweep_file("small", "1", "[0.1]", &["linear: {kind: linear, to: 0}", "constant: {kind: constant}"]);
-    store.register(&plan(&text)).await.expect("registered");
+    store.register(&plan(&text), false).await.expect("registered");
 
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let rows = reader.results("small").await.expect("rows");
@@ -52,13 +48,11 @@ async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials() {
     assert_eq!(query(dir.path(), "SELECT file_text FROM sweeps").await, [[crate::support::text(&text)]]);
 }
 
-#[tokio::test]
-async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first(dir: &Place) {
     let (mut store, _) = store_with(dir.path(), &small()).await;
     // The same run by another name, and from twice the lr.
     let other = plan(&sweep_file("other", "1", "[0.4]", &["quarter: 0.25x", "half: 0.5x"]));
-    store.register(&other).await.expect("registered");
+    store.register(&other, false).await.expect("registered");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM trials").await, 8);
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let rows = reader.results("other").await.expect("rows");
@@ -76,13 +70,11 @@ async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_fir
     assert_eq!((trial.sweep.as_str(), trial.schedule.as_str(), trial.base_lr), ("small", "constant", 0.1));
 
     assert_eq!(reader.sweeps().await.expect("names"), ["other", "small"]);
-    store.register(&small()).await.expect("registered");
+    store.register(&small(), false).await.expect("registered");
     assert_eq!(reader.sweeps().await.expect("names"), ["small", "other"]);
 }
 
-#[tokio::test]
-async fn a_trial_lives_from_queued_to_done() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_trial_lives_from_queued_to_done(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let trial = &plan.trials[1];
@@ -118,9 +110,7 @@ async fn a_trial_lives_from_queued_to_done() {
     assert_eq!(reader.trial("unknown").await.expect("readable"), None);
 }
 
-#[tokio::test]
-async fn axes_are_kept_by_name() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn axes_are_kept_by_name(dir: &Place) {
     let text = sweep_file("small", "1", "[0.1]", &["cosine: {kind: cosine, to: {values: [0, 0.1x]}}"]);
     let plan = plan(&text.replace("momentum: 0.9", "momentum: {values: [0, 0.9]}"));
     store_with(dir.path(), &plan).await;
@@ -129,13 +119,11 @@ async fn axes_are_kept_by_name() {
         let row = reader.trial(&trial.id).await.expect("readable").expect("known");
         let mut axes = trial.config.axes.clone();
         axes.sort();
-        assert_eq!((row.axes.len(), row.axes), (2, axes));
+        assert_eq!(row.axes.0, axes);
     }
 }
 
-#[tokio::test]
-async fn taking_a_trial_up_again_voids_the_steps_from_there_on() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn taking_a_trial_up_again_voids_the_steps_from_there_on(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -163,9 +151,7 @@ async fn taking_a_trial_up_again_voids_the_steps_from_there_on() {
 
 /// Where a checkpoint can't be read, the trial starts over; the checkpoint is of no use until the new
 /// attempt has come as far, or there would be steps without rows.
-#[tokio::test]
-async fn a_checkpoint_ahead_of_the_steps_is_not_offered() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_checkpoint_ahead_of_the_steps_is_not_offered(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -195,9 +181,7 @@ async fn a_checkpoint_ahead_of_the_steps_is_not_offered() {
     assert_eq!(store.write(&events, environment).await.expect("written"), ["a-9"]);
 }
 
-#[tokio::test]
-async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -233,9 +217,7 @@ async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end() {
     assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn failed_and_stopped_trials_are_taken_up_again() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn failed_and_stopped_trials_are_taken_up_again(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -264,9 +246,7 @@ async fn failed_and_stopped_trials_are_taken_up_again() {
     assert_eq!(reader.steps(a).await.expect("rows"), []);
 }
 
-#[tokio::test]
-async fn a_finished_trial_is_never_overwritten() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_finished_trial_is_never_overwritten(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -301,9 +281,7 @@ async fn a_finished_trial_is_never_overwritten() {
     assert_eq!(query(dir.path(), everything).await, before);
 }
 
-#[tokio::test]
-async fn a_batch_is_written_whole_or_not_at_all() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_batch_is_written_whole_or_not_at_all(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -338,9 +316,7 @@ async fn a_batch_is_written_whole_or_not_at_all() {
     is_whole(dir.path()).await;
 }
 
-#[tokio::test]
-async fn an_environment_is_written_once() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn an_environment_is_written_once(dir: &Place) {
     let mut store = Store::open(dir.path()).await.expect("a store");
     let first = store.environment(&environment()).await.expect("a number");
     let other = store::Environment { threads: 3, ..environment() };
@@ -351,9 +327,7 @@ async fn an_environment_is_written_once() {
     assert_eq!(count(dir.path(), "SELECT count(*) FROM environments").await, 2);
 }
 
-#[tokio::test]
-async fn trials_are_found_by_the_start_of_their_id() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn trials_are_found_by_the_start_of_their_id(dir: &Place) {
     let plan = plan(&sweep_file("many", "40", "[0.1]", &["constant: {kind: constant}"]));
     store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
@@ -369,4 +343,20 @@ async fn trials_are_found_by_the_start_of_their_id() {
     {
         assert_eq!(reader.find(nothing).await.expect("ids"), Vec::<String>::new(), "{nothing}");
     }
+}
+
+contract! {
+    registering_keeps_the_order_and_a_second_time_changes_nothing,
+    a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials,
+    a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first,
+    a_trial_lives_from_queued_to_done,
+    axes_are_kept_by_name,
+    taking_a_trial_up_again_voids_the_steps_from_there_on,
+    a_checkpoint_ahead_of_the_steps_is_not_offered,
+    checkpoints_are_superseded_by_newer_ones_and_by_the_end,
+    failed_and_stopped_trials_are_taken_up_again,
+    a_finished_trial_is_never_overwritten,
+    a_batch_is_written_whole_or_not_at_all,
+    an_environment_is_written_once,
+    trials_are_found_by_the_start_of_their_id,
 }

@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// A database as the first version left it: two trials with steps, one of them killed, and one without.
 async fn old_store(dir: &Path) -> [String; 3] {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/sqlite");
     let all = Migrator::new(folder).await.expect("the migrations");
     let first = all.iter().take(1).cloned().collect();
     let first = Migrator { migrations: Cow::Owned(first), ..Migrator::DEFAULT };
@@ -59,7 +59,10 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing
     let all = [
         "SELECT * FROM metrics ORDER BY trial_id, step",
         "SELECT * FROM curves ORDER BY trial_id, step",
-        "SELECT * FROM trials",
+        "SELECT trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, final_train_loss,
+            final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest,
+            weights_hash, error, attempts, environment_id, started_at, finished_at, axes, config
+        FROM trials",
         "SELECT sweep, position, schedule, base_lr, trial_id, repeats FROM cells",
         "SELECT * FROM checkpoints",
     ];

@@ -5,9 +5,7 @@ use store::{Reader, Status};
 
 use crate::support::*;
 
-#[tokio::test]
-async fn steps_keep_their_bits_and_nan_and_infinity() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn steps_keep_their_bits_and_nan_and_infinity(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -53,9 +51,7 @@ async fn steps_keep_their_bits_and_nan_and_infinity() {
 }
 
 /// However many come at once: statements have fixed sizes.
-#[tokio::test]
-async fn every_row_of_a_batch_is_stored() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn every_row_of_a_batch_is_stored(dir: &Place) {
     let text = sweep_file("long", "1", "[0.1]", &["constant: {kind: constant}"]);
     let plan = plan(&text.replace("steps: 20", "steps: 5000"));
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -76,9 +72,7 @@ async fn every_row_of_a_batch_is_stored() {
     assert!(stored == expected, "{} rows of {first}", stored.len());
 }
 
-#[tokio::test]
-async fn the_loss_of_a_trial_that_diverged_is_kept() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn the_loss_of_a_trial_that_diverged_is_kept(dir: &Place) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
@@ -96,9 +90,7 @@ async fn the_loss_of_a_trial_that_diverged_is_kept() {
     }
 }
 
-#[tokio::test]
-async fn the_largest_seed_of_a_sweep_file_is_kept() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn the_largest_seed_of_a_sweep_file_is_kept(dir: &Place) {
     let largest = "[9223372036854775807]";
     let plan = plan(&sweep_file("small", largest, "[0.1]", &["constant: {kind: constant}"]));
     let (_store, _) = store_with(dir.path(), &plan).await;
@@ -106,4 +98,11 @@ async fn the_largest_seed_of_a_sweep_file_is_kept() {
     assert_eq!(reader.results("small").await.expect("rows")[0].seed, i64::MAX);
     let row = reader.trial(&plan.trials[0].id).await.expect("readable").expect("known");
     assert_eq!(row.seed, 9_223_372_036_854_775_807);
+}
+
+contract! {
+    steps_keep_their_bits_and_nan_and_infinity,
+    every_row_of_a_batch_is_stored,
+    the_loss_of_a_trial_that_diverged_is_kept,
+    the_largest_seed_of_a_sweep_file_is_kept,
 }

@@ -1,10 +1,8 @@
 //! Steps that trials share: stored once, and shown for each as if it had been trained alone.
 
-use std::path::Path;
-
 use spec::Plan;
 use spec::event::{Event, Outcome};
-use store::{Reader, Sharing, Status, Store, Value};
+use store::{Location, Reader, Sharing, Status, Store, Value};
 
 use crate::support::*;
 
@@ -30,7 +28,7 @@ fn trained(stage: u64, steps: std::ops::Range<u64>, loss: f64) -> Event {
 }
 
 /// All that people see of the trials.
-async fn seen(dir: &Path) -> Vec<Vec<Vec<Value>>> {
+async fn seen(dir: &Location) -> Vec<Vec<Vec<Value>>> {
     let mut seen = Vec::new();
     for sql in [
         "SELECT * FROM metrics ORDER BY trial_id, step",
@@ -51,7 +49,7 @@ async fn write(store: &mut Store, events: &[Event], environment: i64, at_once: b
     }
 }
 
-async fn numbers(dir: &Path, sweep: &str) -> [u64; 3] {
+async fn numbers(dir: &Location, sweep: &str) -> [i64; 3] {
     let mut reader = Reader::open(dir).await.expect("a store");
     let sharing = reader.sharing(sweep).await.expect("readable").expect("a sweep");
     let Sharing { trials, steps_asked, steps_trained } = sharing;
@@ -68,7 +66,7 @@ async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
     let plan = lengths();
     let [short, long, other_short, other_long] = ids(&plan);
     let all = [short, long, other_short, other_long];
-    let alone = tempfile::tempdir().expect("a folder");
+    let alone = Place::folder();
     let (mut store, environment) = store_with(alone.path(), &plan).await;
     let begin = |number, id: &str| [started(&[id], 0), stage(number, 0, &[id])];
     let told = [
@@ -87,7 +85,7 @@ async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
     assert_eq!(numbers(alone.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 10 + 20 + 6 + 15]);
 
     for at_once in [false, true] {
-        let shared = tempfile::tempdir().expect("a folder");
+        let shared = Place::folder();
         let (mut store, environment) = store_with(shared.path(), &plan).await;
         let told = [
             started(&all, 0),
@@ -119,9 +117,7 @@ async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
     }
 }
 
-#[tokio::test]
-async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &Place) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -158,13 +154,13 @@ async fn trials_go_on_together_from_a_checkpoint_within_their_stage() {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let both = [short, long];
-    let undisturbed = tempfile::tempdir().expect("a folder");
+    let undisturbed = Place::folder();
     let (mut store, environment) = store_with(undisturbed.path(), &plan).await;
     let end = [trained(1, 9..20, 1.0), ended(short, done(1.0)), ended(long, done(2.0))];
     let begin = [started(&both, 0), stage(1, 0, &both), trained(1, 0..9, 1.0)];
     write(&mut store, &[&begin[..], &end].concat(), environment, true).await;
 
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = Place::folder();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let begin = [
         started(&both, 0),
@@ -198,9 +194,7 @@ async fn trials_go_on_together_from_a_checkpoint_within_their_stage() {
     is_whole(dir.path()).await;
 }
 
-#[tokio::test]
-async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(dir: &Place) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -230,9 +224,7 @@ async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(
     is_whole(dir.path()).await;
 }
 
-#[tokio::test]
-async fn a_checkpoint_of_many_is_kept_until_the_last_has_another() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn a_checkpoint_of_many_is_kept_until_the_last_has_another(dir: &Place) {
     let plan = lengths();
     let [a, b, c, d] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -260,9 +252,7 @@ async fn a_checkpoint_of_many_is_kept_until_the_last_has_another() {
 }
 
 /// What two sweeps share was trained once, and counts in both.
-#[tokio::test]
-async fn sharing_is_counted_within_each_sweep() {
-    let dir = tempfile::tempdir().expect("a folder");
+async fn sharing_is_counted_within_each_sweep(dir: &Place) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -277,9 +267,19 @@ async fn sharing_is_counted_within_each_sweep() {
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 30, 20]);
     // Two names of the shorter run, and one that is not trained yet.
     let text = sweep_file("other", "1", "[0.1, 0.2]", &["a: {kind: constant}", "b: {kind: constant}"]);
-    store.register(&crate::support::plan(&text.replace("steps: 20", "steps: 10"))).await.expect("registered");
+    store
+        .register(&crate::support::plan(&text.replace("steps: 20", "steps: 10")), false)
+        .await
+        .expect("registered");
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let other = reader.sharing("other").await.expect("readable");
     assert_eq!(other, Some(Sharing { trials: 2, steps_asked: 10, steps_trained: 10 }));
     assert_eq!(reader.sharing("unknown").await.expect("readable"), None);
+}
+
+contract! {
+    the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length,
+    a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps,
+    a_checkpoint_of_many_is_kept_until_the_last_has_another,
+    sharing_is_counted_within_each_sweep,
 }

@@ -6,7 +6,7 @@ use spec::Plan;
 use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
-use store::{Environment, MetricRow, Reader, RunRow, Store, Table, Value};
+use store::{Environment, Location, MetricRow, Reader, RunRow, Store, Table, Value};
 
 /// A sweep file with this name, these seeds and lrs, and these lines of schedules.
 pub(crate) fn sweep_file(name: &str, seeds: &str, lrs: &str, schedules: &[&str]) -> String {
@@ -27,6 +27,57 @@ pub(crate) fn plan(text: &str) -> Plan {
     let spec = spec::read(text, "unnamed").expect("a good sweep file");
     spec::plan(&spec).expect("schedules that fit")
 }
+
+/// Where a test has its store; it goes with the value.
+pub(crate) struct Place {
+    location: Location,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    pub(crate) fn folder() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        Self { location: Location::from(dir.path()), _dir: Some(dir) }
+    }
+
+    /// A database of its own on a server, where there is one.
+    pub(crate) fn server() -> Option<Self> {
+        let url = pgtest::shared()?.database();
+        Some(Self { location: Location::parse(url.into()), _dir: None })
+    }
+
+    pub(crate) fn path(&self) -> &Location {
+        &self.location
+    }
+}
+
+/// Tests of what every store promises, each on both databases.
+macro_rules! contract {
+    ($($name:ident,)*) => {
+        mod on_sqlite {
+            use $crate::support::Place;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(&Place::folder()).await;
+                }
+            )*
+        }
+
+        mod on_postgres {
+            use $crate::support::Place;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if let Some(place) = Place::server() {
+                        super::$name(&place).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use contract;
 
 /// Two schedules, two lrs, two seeds.
 pub(crate) fn small() -> Plan {
@@ -51,9 +102,9 @@ pub(crate) fn environment() -> Environment {
 }
 
 /// A new store with this plan registered, and the number of its environment.
-pub(crate) async fn store_with(dir: &Path, plan: &Plan) -> (Store, i64) {
+pub(crate) async fn store_with(dir: impl Into<Location>, plan: &Plan) -> (Store, i64) {
     let mut store = Store::open(dir).await.expect("a new store");
-    store.register(plan).await.expect("registered");
+    store.register(plan, false).await.expect("registered");
     let environment = store.environment(&environment()).await.expect("an environment");
     (store, environment)
 }
@@ -143,14 +194,14 @@ pub(crate) async fn execute(dir: &Path, sql: &str) {
 }
 
 /// Rows of a query.
-pub(crate) async fn query(dir: &Path, sql: &str) -> Vec<Vec<Value>> {
+pub(crate) async fn query(dir: impl Into<Location>, sql: &str) -> Vec<Vec<Value>> {
     let mut reader = Reader::open(dir).await.expect("a store");
     let Table { rows, .. } = reader.query(sql).await.expect("good SQL");
     rows
 }
 
 /// The one value of a query that gives a whole number.
-pub(crate) async fn count(dir: &Path, sql: &str) -> i64 {
+pub(crate) async fn count(dir: impl Into<Location>, sql: &str) -> i64 {
     match query(dir, sql).await.first().and_then(|row| row.first()) {
         Some(Value::Integer(number)) => *number,
         other => panic!("{other:?}"),
@@ -162,7 +213,12 @@ pub(crate) fn text(text: &str) -> Value {
 }
 
 /// Fails the test unless the database is whole.
-pub(crate) async fn is_whole(dir: &Path) {
+pub(crate) async fn is_whole(dir: impl Into<Location>) {
+    let dir = &dir.into();
+    // A server checks foreign keys all the time, and its pages by itself.
+    if dir.folder().is_none() {
+        return;
+    }
     assert_eq!(query(dir, "PRAGMA integrity_check").await, [[text("ok")]]);
     assert_eq!(query(dir, "PRAGMA foreign_key_check").await, Vec::<Vec<Value>>::new());
 }

@@ -70,7 +70,7 @@ async fn a_hundred_thousand_trials() {
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     within("registering", start, Duration::from_secs(10));
     let start = Instant::now();
-    store.register(&plan).await.expect("registered");
+    store.register(&plan, false).await.expect("registered");
     within("registering again", start, Duration::from_secs(10));
     let start = Instant::now();
     for chunk in plan.trials.chunks(200) {

@@ -19,7 +19,7 @@ pub(crate) struct Axis {
 /// In the order in which runs have them.
 pub(crate) fn of(runs: &[SweepRun]) -> Vec<Axis> {
     let mut axes: Vec<Axis> = Vec::new();
-    for (path, text) in runs.iter().flat_map(|run| &run.axes) {
+    for (path, text) in runs.iter().flat_map(|run| &run.axes.0) {
         let kind = match value(text) {
             Json::Number(number) if number.is_i64() => Kind::Integer,
             Json::Number(_) => Kind::Real,
@@ -36,7 +36,9 @@ pub(crate) fn of(runs: &[SweepRun]) -> Vec<Axis> {
 impl Axis {
     /// The value of one run, if it has this axis.
     pub(crate) fn cell(&self, run: &SweepRun) -> Cell {
-        let Some((_, text)) = run.axes.iter().find(|(path, _)| *path == self.path) else { return Cell::Null };
+        let Some((_, text)) = run.axes.0.iter().find(|(path, _)| *path == self.path) else {
+            return Cell::Null;
+        };
         match (self.kind, value(text)) {
             (Kind::Integer, value) => value.as_i64().into(),
             (Kind::Real, value) => value.as_f64().into(),

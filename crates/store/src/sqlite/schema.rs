@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::error::StoreError;
 
 /// Forward-only; made into the program.
-static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
         }
         MigrateError::VersionMissing(_) => StoreError::Newer { path: path_buf() },
         MigrateError::VersionMismatch(_) => StoreError::Unreleased { path: path_buf() },
-        error => StoreError::Sqlite { path: path_buf(), message: error.to_string() },
+        error => StoreError::Database { path: path_buf(), message: error.to_string() },
     })
 }
 
@@ -97,7 +97,7 @@ mod tests {
     use sqlx::migrate::{Migration, MigrationType};
 
     use super::*;
-    use crate::connection::{Access, connect};
+    use crate::sqlite::connection::{Access, connect};
 
     #[tokio::test]
     async fn an_older_database_is_told_and_brought_up_to_date() {

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::error::{StoreError, code, sqlite_code};
-use crate::files;
+use crate::sqlite::files;
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,7 @@
 use sqlx::SqliteConnection;
 
 use crate::error::Fault;
-use crate::register::integer;
-use crate::trials::json;
+use crate::register::{integer, json};
 
 /// Of the trials in ?1 those that are not over.
 macro_rules! open {
@@ -39,16 +38,18 @@ pub(crate) async fn started(
     step: u64,
     at: i64,
     environment: i64,
+    host: &str,
 ) -> Result<(), Fault> {
     let sql = concat!(
         cut!(),
         "UPDATE trials SET
-            status = 'running', attempts = attempts + 1, environment_id = ?4,
+            status = 'running', attempts = attempts + 1, environment_id = ?4, host = ?5,
             started_at = coalesce(started_at, ?3), finished_at = NULL, error = NULL, steps_done = ?2
         WHERE trial_id IN ",
         open!(),
     );
-    let query = sqlx::query(sql).bind(json(trial_ids)).bind(integer(step)?).bind(at).bind(environment);
+    let query =
+        sqlx::query(sql).bind(json(trial_ids)).bind(integer(step)?).bind(at).bind(environment).bind(host);
     query.execute(connection).await?;
     Ok(())
 }

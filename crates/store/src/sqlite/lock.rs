@@ -69,11 +69,6 @@ fn holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// The name of this machine.
-pub(crate) fn host() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
-}
-
 /// The file that a runner holds the lock of as long as it lives.
 pub(crate) fn of_runner(dir: &Path, runner: i64) -> PathBuf {
     dir.join("runners").join(format!("{runner}.lock"))

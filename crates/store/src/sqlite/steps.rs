@@ -7,9 +7,7 @@ use spec::event::{Evaluated, StepRow};
 use sqlx::SqliteConnection;
 
 use crate::error::Fault;
-use crate::register::integer;
-use crate::statement::values;
-use crate::trials::json;
+use crate::register::{integer, json};
 
 /// Rows of one statement: few sizes, so that each is prepared once. What is not bound is NULL, and rows of
 /// NULLs are not stored: a rest takes the smallest statement that holds it.
@@ -39,6 +37,12 @@ static EVALUATED: LazyLock<[String; 3]> = LazyLock::new(|| {
         )
     })
 });
+
+/// `VALUES (?, …), (?, …) …`.
+fn values(columns: usize, rows: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    format!("VALUES {}", vec![row; rows].join(", "))
+}
 
 /// The next rows, and which statement takes them.
 fn next_chunk<T>(rest: &[T]) -> (usize, &[T], &[T]) {

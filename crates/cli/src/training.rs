@@ -1,0 +1,268 @@
+//! What the verbs that train share: options, and a sweep's rounds on an open store.
+
+use std::time::Duration;
+
+use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
+use spec::{Plan, Spec};
+use store::{Joining, Store};
+
+use crate::args::{Device, Global, Training};
+use crate::exit::{Failure, say};
+use crate::progress::Progress;
+use crate::rounds;
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Store(error) => error.into(),
+            SweepError::Data(error) => Failure::usage(error),
+            SweepError::Device(error) => error.into(),
+            error @ SweepError::Memory { .. } => Failure::usage(error),
+            other => Failure::failed(other),
+        }
+    }
+}
+
+impl From<trainer::device::DeviceError> for Failure {
+    fn from(error: trainer::device::DeviceError) -> Self {
+        if error.is_users_mistake() { Failure::usage(error) } else { Failure::failed(error) }
+    }
+}
+
+impl From<Device> for trainer::device::Device {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+        }
+    }
+}
+
+/// How to train. `asked`: by a person, just now.
+pub(crate) fn options(
+    args: &Training,
+    workers: usize,
+    asked: bool,
+    global: &Global,
+) -> Result<Options, Failure> {
+    let device = trainer::device::Device::from(args.device);
+    if workers > 0 {
+        device.open()?;
+    }
+    Ok(Options {
+        workers,
+        lanes: args.lanes,
+        share: !args.no_share,
+        memory: args.memory.map(|size| size.as_u64()),
+        device,
+        checkpoint_every: Duration::from_secs(args.checkpoint_every),
+        checkpoints: global.store.checkpoints(args.checkpoints.as_deref()),
+        lease: Duration::from_secs(args.lease),
+        retries: args.retries,
+        time_limit: args.time_limit.map(Into::into),
+        with_failed: asked,
+        verify_fraction: args.verify_fraction,
+    })
+}
+
+/// Opens the store for a process that trains so.
+pub(crate) async fn join(options: &Options, global: &Global) -> Result<Store, Failure> {
+    let joining = Joining { lease: options.lease, workers: options.workers, job: slurm_job() };
+    Ok(Store::join(&global.store, &joining).await?)
+}
+
+/// The Slurm job that this process is a part of, as `squeue` names it.
+fn slurm_job() -> Option<String> {
+    let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    match (var("SLURM_ARRAY_JOB_ID"), var("SLURM_ARRAY_TASK_ID")) {
+        (Some(job), Some(task)) => Some(format!("{job}_{task}")),
+        _ => var("SLURM_JOB_ID"),
+    }
+}
+
+/// Trains what the store lacks, round after round until nothing more follows from the results.
+pub(crate) async fn rounds(
+    spec: &Spec,
+    mut plan: Plan,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Summary, Failure> {
+    let mut all = Summary::default();
+    loop {
+        // What earlier runs of this command have decided is decided again from what they stored.
+        let rows = store.results(&plan.name).await?;
+        if let Some(decided) = rounds::next(spec, &plan, &rows) {
+            fault::point("promotion.before").map_err(Failure::failed)?;
+            if !global.quiet {
+                decided.words.iter().for_each(say);
+            }
+            plan = spec::plan_on(spec, decided.decisions).map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Failure::usage(format_args!(
+                    "what follows from the results can't be trained: {}",
+                    problems.join("; ")
+                ))
+            })?;
+            continue;
+        }
+        let missing = orchestrator::register(&plan, store, !options.with_failed).await?;
+        fault::point("promotion.after").map_err(Failure::failed)?;
+        if missing.is_empty() && rounds::is_complete(&plan, &rows) {
+            if all == Summary::default() && !global.quiet {
+                say(opening(&plan, &missing, options));
+            }
+            break;
+        }
+        let asked = missing.len();
+        let summary = train(&plan, missing, store, options, stop, global).await?;
+        all += summary;
+        // Anything but an end of all of them: what follows can't be told.
+        if summary.done + summary.diverged + summary.elsewhere < asked {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// One round.
+async fn train(
+    plan: &Plan,
+    missing: Vec<Missing>,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Summary, Failure> {
+    let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
+    let images = orchestrator::load(needed, global.data_dir.as_deref())?;
+    if !global.quiet {
+        say(opening(plan, &missing, options));
+    }
+    let firsts: Vec<(String, u64)> = missing
+        .iter()
+        .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
+        .collect();
+    let mut progress = Progress::new(plan, &firsts, global.quiet);
+    let observe = |seen: Seen<'_>| match seen {
+        Seen::Event(event) => progress.on(event),
+        Seen::Elsewhere(ended) => progress.elsewhere(ended),
+    };
+    let trained = orchestrator::train(&plan.name, missing, images, store, options, stop, observe).await;
+    if !firsts.is_empty() {
+        progress.finish();
+    }
+    Ok(trained?)
+}
+
+/// What is about to happen.
+fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
+    let (all, left) = (plan.trials.len(), missing.len());
+    let name = &plan.name;
+    if left == 0 {
+        return format!("{name}: all {all} trials are stored, nothing to train");
+    }
+    let merged = match plan.merged() {
+        0 => String::new(),
+        n => format!(", {n} runs are the same as another"),
+    };
+    let stored = match all - left {
+        0 => String::new(),
+        n => format!(", {n} of them stored already"),
+    };
+    if options.workers == 0 {
+        return format!("{name}: {all} trials{stored}{merged}; {left} are left for `sweep worker` processes");
+    }
+    let workers = options.workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    format!(
+        "{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({}){}",
+        options.device,
+        sharing(missing, options)
+    )
+}
+
+/// What shared steps save, where none of the trials has begun.
+fn sharing(missing: &[Missing], options: &Options) -> String {
+    if !options.share || missing.iter().any(|missing| missing.checkpoint.is_some()) {
+        return String::new();
+    }
+    let trials: Vec<_> = missing.iter().map(|missing| &missing.trial).collect();
+    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    match spec::share::steps(&trials) {
+        steps if steps == asked => String::new(),
+        steps => format!(", {steps} steps for {asked} asked for ({})", fewer(asked, steps)),
+    }
+}
+
+/// As in `9.3 times fewer`.
+pub(crate) fn fewer(asked: u64, steps: u64) -> String {
+    format!("{:.1} times fewer", asked as f64 / steps.max(1) as f64)
+}
+
+/// One thread for each core.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests; the second ends the program
+/// at once.
+pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
+    let stop = Stop::default();
+    let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
+    let done = work(&stop).await;
+    on_signals.abort();
+    done
+}
+
+async fn stop_on_signals(stop: Stop) {
+    signal().await;
+    stop.request();
+    say("stopping: each worker writes a checkpoint (Ctrl-C again quits at once)");
+    signal().await;
+    std::process::exit(130);
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        }
+        // Without handlers the system's own ones end the program, which loses nothing that is stored.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The exit code, and what to do where not all is done.
+pub(crate) fn ended(summary: &Summary, global: &Global) -> Result<(), Failure> {
+    if summary.stopped > 0 {
+        if !global.quiet {
+            say(format_args!(
+                "{} trials are left; the same command goes on where this one stopped",
+                summary.stopped
+            ));
+        }
+        return Err(Failure::Interrupted);
+    }
+    match summary.failed {
+        0 => Ok(()),
+        n => Err(Failure::failed(format_args!(
+            "{n} trials failed (select trial_id, error from trials where status = 'failed'); the same command tries them \
+             again"
+        ))),
+    }
+}

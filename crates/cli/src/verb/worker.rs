@@ -1,0 +1,79 @@
+//! `sweep worker`: joins the sweeps of a store and trains for them.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use orchestrator::{Options, Stop, Summary};
+use store::Store;
+
+use crate::args::{Global, Worker};
+use crate::exit::{Failure, Outcome, say};
+use crate::stored::wait_for;
+use crate::training;
+
+pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
+    let workers = args.workers.map_or_else(training::cores, |workers| workers.get());
+    let options = training::options(&args.training, workers, false, global)?;
+    let summary = wait_for(async {
+        let mut store = training::join(&options, global).await?;
+        let worked =
+            training::stoppable(async |stop| work(args, &mut store, &options, stop, global).await).await?;
+        store.close().await?;
+        Ok(worked)
+    })?;
+    if summary == Summary::default() && !global.quiet {
+        say("nothing to train");
+    }
+    training::ended(&summary, global)
+}
+
+/// Trains sweep after sweep, as long as there are any.
+async fn work(
+    args: &Worker,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Summary, Failure> {
+    let wait = Duration::from(args.wait);
+    let mut all = Summary::default();
+    // What this process could not train others may; it does not come back to it.
+    let mut left = BTreeSet::new();
+    let mut since = Instant::now();
+    while !stop.requested() {
+        let open = store.open_sweeps().await?;
+        let wanted = |name: &str| args.sweep.as_deref().is_none_or(|sweep| sweep == name);
+        let next = open.into_iter().find(|(name, _)| wanted(name) && !left.contains(name));
+        let Some((name, text)) = next else {
+            if since.elapsed() >= wait {
+                break;
+            }
+            pause(options, stop).await;
+            store.sign_of_life().await?;
+            continue;
+        };
+        let read = spec::read(&text, &name).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
+        let (spec, plan) = read.map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::failed(format_args!(
+                "the file of the sweep `{name}` can't be used by this version: {}",
+                problems.join("; ")
+            ))
+        })?;
+        let summary = training::rounds(&spec, plan, store, options, stop, global).await?;
+        if summary.failed > 0 || summary.stopped > 0 {
+            left.insert(name);
+        }
+        all += summary;
+        since = Instant::now();
+    }
+    Ok(all)
+}
+
+/// A while, and less than a lease; a stop ends it.
+async fn pause(options: &Options, stop: &Stop) {
+    let until = Instant::now() + (options.lease / 10).min(Duration::from_secs(2));
+    while Instant::now() < until && !stop.requested() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

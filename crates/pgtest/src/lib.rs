@@ -1,0 +1,189 @@
+//! Throw-away PostgreSQL servers for tests: on a socket in a folder of their own, without durability, gone with the process
+//! that started them, however that ends. Nothing of a sweep is known here.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A server that runs, or was stopped for a while.
+#[derive(Debug)]
+pub struct Server {
+    bin: PathBuf,
+    dir: tempfile::TempDir,
+    /// A shell that ends the server when its input ends, which the system sees to.
+    running: Option<Child>,
+    databases: AtomicU32,
+}
+
+/// The server that all tests of a process share. `None` where PostgreSQL is not installed, which is said.
+///
+/// # Panics
+/// It is not installed although `SWEEP_REQUIRE_POSTGRES` is set, or does not start.
+pub fn shared() -> Option<&'static Server> {
+    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
+    SHARED.get_or_init(Server::start).as_ref()
+}
+
+/// The folder of the server's programs: the newest that Debian has installed, or that of the search path.
+fn bin() -> Option<PathBuf> {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = debian
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    found.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = found.into_iter().rev().map(|(_, bin)| bin);
+    debian.chain(std::env::split_paths(&path)).find(|bin| bin.join("initdb").is_file())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("id runs");
+    String::from_utf8_lossy(&id.stdout).trim() == "0"
+}
+
+/// The words that run a program as somebody else than root, whom the server refuses.
+fn as_user() -> Vec<&'static str> {
+    if is_root() {
+        vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    } else {
+        Vec::new()
+    }
+}
+
+impl Server {
+    /// Starts a server. `None` where PostgreSQL is not installed, which is said.
+    ///
+    /// # Panics
+    /// It is not installed although `SWEEP_REQUIRE_POSTGRES` is set, or does not start.
+    pub fn start() -> Option<Self> {
+        let Some(bin) = bin() else {
+            assert!(std::env::var_os("SWEEP_REQUIRE_POSTGRES").is_none(), "PostgreSQL is not installed");
+            #[expect(clippy::print_stderr, reason = "a test that did not run says so")]
+            {
+                eprintln!("PostgreSQL is not installed: nothing was tried on it");
+            }
+            return None;
+        };
+        // The path of a socket is short, whatever the folder of temporary files is.
+        let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a folder");
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
+            assert!(owned.expect("chown runs").success());
+        }
+        let mut server = Self { bin, dir, running: None, databases: AtomicU32::new(0) };
+        let data = server.data();
+        let initdb = server.bin.join("initdb");
+        let args = ["-U", "sweep", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
+        server.must(initdb.to_str().expect("UTF-8"), &[&args[..], &[&data]].concat());
+        server.up();
+        Some(server)
+    }
+
+    fn data(&self) -> String {
+        self.dir.path().join("data").display().to_string()
+    }
+
+    fn must(&self, program: &str, args: &[&str]) -> String {
+        let mut words = as_user();
+        words.push(program);
+        words.extend(args);
+        let (first, rest) = words.split_first().expect("a program");
+        let output = Command::new(first).args(rest).current_dir(self.dir.path()).output().expect("it starts");
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Starts a server that was stopped.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn up(&mut self) {
+        let socket = self.dir.path().display();
+        let postgres = self.bin.join("postgres").display().to_string();
+        let settings = [
+            "listen_addresses=",
+            &format!("unix_socket_directories={socket}"),
+            "port=5433",
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "shared_buffers=32MB",
+            "max_connections=60",
+        ];
+        let settings: Vec<String> = settings.iter().map(|setting| format!("-c {setting}")).collect();
+        let script = format!(
+            "{} {postgres} -D {} {} >>{socket}/log 2>&1 & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid",
+            as_user().join(" "),
+            self.data(),
+            settings.join(" ")
+        );
+        let shell = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn();
+        self.running = Some(shell.expect("a shell starts"));
+        let begun = Instant::now();
+        while !self.is_ready() {
+            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(60), "the server does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut command = Command::new(self.bin.join("pg_isready"));
+        command.args(["-q", "-p", "5433", "-h"]).arg(self.dir.path());
+        command.status().is_ok_and(|status| status.success())
+    }
+
+    /// Stops it, with all its connections; its data stays.
+    pub fn down(&mut self) {
+        if let Some(mut shell) = self.running.take() {
+            drop(shell.stdin.take());
+            let _ = shell.wait();
+        }
+    }
+
+    /// The address of a new database with nothing in it.
+    ///
+    /// # Panics
+    /// It can't be made.
+    pub fn database(&self) -> String {
+        let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"));
+        self.url("sweep", &name)
+    }
+
+    /// The address of a database for a user.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@localhost:5433/{database}?host={}", self.socket().display())
+    }
+
+    /// The folder of the socket.
+    pub fn socket(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs SQL as the superuser, and gives the rows as lines.
+    ///
+    /// # Panics
+    /// The SQL is wrong.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let psql = self.bin.join("psql").display().to_string();
+        let socket = self.socket().display().to_string();
+        let args =
+            ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", &socket, "-p", "5433", "-U", "sweep"];
+        self.must(&psql, &[&args[..], &["-d", database, "-c", sql]].concat())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.down();
+        if is_root() {
+            // The folder is another user's.
+            let _ = Command::new("rm").arg("-rf").arg(self.dir.path()).status();
+        }
+    }
+}

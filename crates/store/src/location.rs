@@ -1,0 +1,192 @@
+//! Where a store is: a folder with an SQLite database, or a database on a PostgreSQL server. A password is part of neither
+//! what is shown of it nor what is debugged.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// `DIR/sweep.db`, on a local disk.
+    Folder(PathBuf),
+    /// A PostgreSQL server.
+    Server(Server),
+    /// A text that is neither; opening it says why.
+    Unusable {
+        /// The text, without what may be a password.
+        shown: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// A database on a PostgreSQL server.
+#[derive(Clone)]
+pub struct Server {
+    pub(crate) options: PgConnectOptions,
+    shown: String,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Server").field(&self.shown).finish()
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl Location {
+    /// What a person wrote: `postgres://user@host/database`, or the name of a folder. Never fails: what can't be used is
+    /// said when it is opened, where the message holds no password.
+    pub fn parse(text: OsString) -> Self {
+        let Some((scheme, _)) = text.to_str().and_then(|text| text.split_once("://")) else {
+            return Self::Folder(PathBuf::from(text));
+        };
+        let unusable = |shown: &str, message: String| Self::Unusable { shown: shown.to_owned(), message };
+        let shown = format!("{scheme}://…");
+        if !matches!(scheme, "postgres" | "postgresql") {
+            return unusable(&shown, format!("there are no stores on `{scheme}`"));
+        }
+        let Some(Ok(mut url)) = text.to_str().map(Url::parse) else {
+            return unusable(&shown, "it is no URL".to_owned());
+        };
+        let options = PgConnectOptions::from_str(url.as_str());
+        without_password(&mut url);
+        let shown = url.to_string();
+        match options {
+            Ok(options) => Self::Server(Server { options: options.application_name("sweep"), shown }),
+            // The parser's message may hold the value that it dislikes.
+            Err(_) => unusable(&shown, "it has a part that can't be read".to_owned()),
+        }
+    }
+
+    /// The folder, where it is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(dir) => Some(dir),
+            Self::Server(_) | Self::Unusable { .. } => None,
+        }
+    }
+}
+
+impl Location {
+    /// The folder of this store's checkpoints: beside the database, or in a folder that was `given`, or for a server in
+    /// `runs`. Two stores never share one.
+    pub fn checkpoints(&self, given: Option<&Path>) -> PathBuf {
+        match (given, self) {
+            (None, Self::Folder(dir)) => dir.join("checkpoints"),
+            (given, _) => {
+                given.unwrap_or(Path::new("runs")).join(format!("checkpoints-{}", self.fingerprint()))
+            }
+        }
+    }
+
+    /// A few hex digits that tell this store from others: the folder, or the server and the name of the database there,
+    /// whoever asks for it.
+    pub fn fingerprint(&self) -> String {
+        let text = match self {
+            Self::Folder(dir) => {
+                std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).display().to_string()
+            }
+            Self::Server(Server { options, .. }) => {
+                let place = options
+                    .get_socket()
+                    .map_or(options.get_host().to_owned(), |socket| socket.display().to_string());
+                let database = options.get_database().unwrap_or(options.get_username());
+                format!("{place}:{}/{database}", options.get_port())
+            }
+            Self::Unusable { shown, .. } => shown.clone(),
+        };
+        blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect()
+    }
+}
+
+/// Takes it out of a URL, in both of the places where it can stand.
+fn without_password(url: &mut Url) {
+    // Fails only for URLs that have no place for one.
+    let _ = url.set_password(None);
+    if url.query().is_some() {
+        let kept: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(key, _)| key != "password")
+            .map(|(key, value)| (key.into_owned(), value.into_owned()))
+            .collect();
+        url.set_query(None);
+        for (key, value) in kept {
+            // Paths are left readable; what would end the query is escaped.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,~".contains(c);
+            let pair = if value.chars().all(plain) {
+                format!("{key}={value}")
+            } else {
+                url::form_urlencoded::Serializer::new(String::new()).append_pair(&key, &value).finish()
+            };
+            let query = url.query().map_or(pair.clone(), |before| format!("{before}&{pair}"));
+            url.set_query(Some(&query));
+        }
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(dir) => dir.display().fmt(f),
+            Self::Server(server) => server.fmt(f),
+            Self::Unusable { shown, .. } => f.write_str(shown),
+        }
+    }
+}
+
+impl FromStr for Location {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::parse(text.into()))
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Location {
+    fn from(dir: &P) -> Self {
+        Self::Folder(dir.as_ref().to_owned())
+    }
+}
+
+impl From<&Location> for Location {
+    fn from(location: &Location) -> Self {
+        location.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_never_shown() {
+        for (text, shown) in [
+            ("postgres://me:secret@host:5433/sweeps", "postgres://me@host:5433/sweeps"),
+            ("postgresql://host/x?user=me&password=secret", "postgresql://host/x?user=me"),
+            (
+                "postgres://me@localhost/x?host=/run/pg&password=secret",
+                "postgres://me@localhost/x?host=/run/pg",
+            ),
+            ("postgres://me:secret@host:99999999/x", "postgres://…"),
+            ("mysql://me:secret@host/x", "mysql://…"),
+        ] {
+            let location = Location::parse(text.into());
+            assert_eq!(location.to_string(), shown);
+            assert!(!format!("{location:?}").contains("secret"), "{location:?}");
+        }
+        assert!(matches!(Location::parse("runs".into()), Location::Folder(_)));
+        assert!(matches!(Location::parse("postgres://me@host/x".into()), Location::Server(_)));
+        assert!(matches!(Location::parse("mysql://host/x".into()), Location::Unusable { .. }));
+    }
+}

@@ -1,0 +1,221 @@
+//! A store on a PostgreSQL server: many machines write at the same time. Each runner has one connection and no transaction
+//! while it trains; what two could disturb each other in is held by row locks. Leases run by the server's clock.
+
+mod event;
+mod query;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use spec::event::Event;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use crate::backend::{Backend, Conn, Wanted};
+use crate::error::{Fault, StoreError};
+use crate::location::Server;
+use schema::Schema;
+
+pub(crate) use query::run as query;
+
+/// So long a server may be away before a runner gives up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What takes longer is taken for a lost connection.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// A server's database, open for writing.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    server: Server,
+    name: PathBuf,
+    connection: PgConnection,
+    /// Since when the server was in reach without a break; `None`: all the time.
+    back_since: Option<Instant>,
+    /// When it last looked for the dead.
+    looked: Option<Instant>,
+}
+
+/// Opens a database for writing and brings its tables up to date.
+pub(crate) async fn open(server: Server) -> Result<Postgres, StoreError> {
+    let name = PathBuf::from(server.to_string());
+    let mut connection = connect(&server, false).await.map_err(|error| StoreError::at(&name, error))?;
+    schema::inspect(&mut connection, &name).await?;
+    schema::migrate(&mut connection, &name).await?;
+    Ok(Postgres { server, name, connection, back_since: None, looked: None })
+}
+
+/// Opens a database for reading, and gives its name too.
+pub(crate) async fn open_to_read(server: &Server) -> Result<(PgConnection, PathBuf), StoreError> {
+    let name = PathBuf::from(server.to_string());
+    let mut connection = connect(server, true).await.map_err(|error| StoreError::at(&name, error))?;
+    match schema::inspect(&mut connection, &name).await? {
+        Schema::Current => Ok((connection, name)),
+        Schema::Empty => Err(StoreError::Missing { path: name }),
+        Schema::Older => Err(StoreError::Older { path: name }),
+    }
+}
+
+async fn connect(server: &Server, read_only: bool) -> Result<PgConnection, sqlx::Error> {
+    let mut options = server.options.clone().disable_statement_logging();
+    if read_only {
+        options = options.options([("default_transaction_read_only", "on")]);
+    }
+    match tokio::time::timeout(Duration::from_secs(30), options.connect()).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+    }
+}
+
+/// The server's clock: milliseconds since 1970.
+macro_rules! server_now {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+
+impl Postgres {
+    /// Waits for an answer, but not for ever: a connection that fell silent is given up.
+    async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Fault> {
+        match tokio::time::timeout(ANSWER, answer).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Fault::Sql(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Backend for Postgres {
+    fn name(&self) -> &Path {
+        &self.name
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn conn(&mut self) -> Conn<'_> {
+        Conn::Postgres(&mut self.connection)
+    }
+
+    async fn begin(&mut self) -> Result<(), Fault> {
+        let begun =
+            sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").execute(&mut self.connection);
+        Self::in_time(begun).await.map(|_| ())
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        let committed = sqlx::raw_sql("COMMIT").execute(&mut self.connection);
+        Self::in_time(committed).await.map(|_| ())
+    }
+
+    async fn roll_back(&mut self) {
+        let rolled = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection);
+        if let Err(fault) = Self::in_time(rolled).await {
+            tracing::debug!("rollback: {fault:?}");
+        }
+    }
+
+    /// A lost connection is made again, for as long as it may take; what two had locked against each other is tried again
+    /// at once.
+    async fn recover(&mut self, fault: &Fault) -> Result<bool, StoreError> {
+        let Fault::Sql(error) = fault else { return Ok(false) };
+        if crate::error::was_in_the_way(error) {
+            return Ok(true);
+        }
+        if !crate::error::is_lost(error) {
+            return Ok(false);
+        }
+        let lost = Instant::now();
+        tracing::warn!(
+            "{} does not answer ({}): waits for it, and training goes on meanwhile",
+            self.name.display(),
+            crate::error::words(error)
+        );
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match connect(&self.server, false).await {
+                Ok(connection) => {
+                    self.connection = connection;
+                    break;
+                }
+                Err(error) if !crate::error::is_lost(&error) => {
+                    return Err(StoreError::at(&self.name, error));
+                }
+                Err(error) if lost.elapsed() > PATIENCE => {
+                    let message = crate::error::words(&error);
+                    return Err(StoreError::Gone { path: self.name.clone(), message });
+                }
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (2 * pause).min(Duration::from_secs(2));
+        }
+        tracing::warn!("{} answers again", self.name.display());
+        self.back_since = Some(Instant::now());
+        Ok(true)
+    }
+
+    fn enter(&mut self, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn forget(&mut self, _: i64) {}
+
+    /// Those that were silent for longer than their lease. One whose row is locked is writing just now. After the server was
+    /// away all have been silent: none is ended before it had its lease to come back.
+    async fn dead(&mut self, me: i64, _: &str) -> Result<Vec<i64>, Fault> {
+        let sql = "SELECT lease_ms FROM runners WHERE runner_id = $1";
+        let lease: i64 = sqlx::query_scalar(sql).bind(me).fetch_one(&mut self.connection).await?;
+        let lease = Duration::from_millis(lease.unsigned_abs());
+        // Each looks now and then only: where there are thousands, others look too.
+        let just_looked = self.looked.is_some_and(|looked| looked.elapsed() < lease / 4);
+        if just_looked || self.back_since.is_some_and(|since| since.elapsed() < lease) {
+            return Ok(Vec::new());
+        }
+        self.looked = Some(Instant::now());
+        let sql = concat!(
+            "SELECT runner_id FROM runners
+            WHERE ended_at IS NULL AND runner_id != $1 AND seen_at + lease_ms < ",
+            server_now!(),
+            " AND (extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + lease_ms < ",
+            server_now!(),
+            " ORDER BY runner_id FOR UPDATE SKIP LOCKED"
+        );
+        Ok(sqlx::query_scalar(sql).bind(me).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn lock_register(&mut self) -> Result<(), Fault> {
+        // Any number will do, as long as nobody else takes it: "sweep" in ASCII.
+        sqlx::query("SELECT pg_advisory_xact_lock(495840126320)").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
+        let sql = "
+            SELECT g.stage_group FROM stage_groups AS g
+            WHERE g.sweep = $1 AND (g.runner_id IS NULL OR g.runner_id = $2) AND EXISTS (
+                SELECT 1 FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+                WHERE c.sweep = g.sweep AND c.stage_group = g.stage_group
+                    AND t.status NOT IN ('done', 'diverged') AND ($3 OR t.status != 'failed')
+                    AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = c.trial_id)
+            )
+            ORDER BY g.stage_group LIMIT $4 FOR UPDATE OF g SKIP LOCKED";
+        let query = sqlx::query_scalar(sql).bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed);
+        Ok(query.bind(wanted.most).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault> {
+        event::write(&mut self.connection, batch, environment, host).await
+    }
+
+    /// The server does that by itself.
+    async fn compact(&mut self, _: i64, _: &[i64]) -> Result<(usize, u64), StoreError> {
+        Ok((0, 0))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { name, connection, .. } = *self;
+        connection.close().await.map_err(|error| StoreError::at(&name, error))
+    }
+}

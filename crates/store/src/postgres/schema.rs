@@ -1,0 +1,77 @@
+//! Whose database it is, and which migrations it has seen.
+
+use std::path::Path;
+
+use sqlx::PgConnection;
+use sqlx::migrate::{MigrateError, Migrator};
+
+use crate::error::StoreError;
+
+/// Forward-only; made into the program. A number names the same schema as in SQLite's.
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// What a database turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// Nothing of ours in it yet.
+    Empty,
+    /// A sweep database with all that this program knows.
+    Current,
+    /// A sweep database that lacks migrations.
+    Older,
+}
+
+/// Looks at a database without changing it. Tables of other programs may be there too, as long as none has a name that
+/// ours need.
+///
+/// # Errors
+/// It is not one that this program can use.
+pub(crate) async fn inspect(connection: &mut PgConnection, name: &Path) -> Result<Schema, StoreError> {
+    let at = |error: sqlx::Error| StoreError::at(name, error);
+    let sql = "
+        SELECT c.relname::text FROM pg_class AS c
+        WHERE c.relnamespace = current_schema()::regnamespace
+            AND c.relname IN ('sweeps', 'trials', 'cells', 'steps', 'stages', 'runs', '_sqlx_migrations')";
+    let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.map_err(at)?;
+    let has = |name: &str| names.iter().any(|known| known == name);
+    let foreign = || StoreError::Foreign { path: name.to_owned() };
+    if !has("_sqlx_migrations") {
+        return if names.is_empty() { Ok(Schema::Empty) } else { Err(foreign()) };
+    }
+    let sql = "SELECT version, checksum FROM _sqlx_migrations";
+    let applied: Vec<(i64, Vec<u8>)> = match sqlx::query_as(sql).fetch_all(&mut *connection).await {
+        Ok(applied) => applied,
+        // Another program's table of this name may have other columns.
+        Err(error) if crate::error::is_lost(&error) || crate::error::is_forbidden(&error) => {
+            return Err(at(error));
+        }
+        Err(_) => return Err(foreign()),
+    };
+    if applied.is_empty() && names.len() == 1 {
+        return Ok(Schema::Empty);
+    }
+    // The first migration never changes: who has it is a sweep database, whatever came later.
+    let knows =
+        |version, checksum: &[u8]| applied.iter().any(|(known, sum)| *known == version && sum == checksum);
+    if !MIGRATOR.iter().take(1).all(|first| knows(first.version, &first.checksum)) {
+        return Err(foreign());
+    }
+    if applied.iter().any(|(version, _)| !MIGRATOR.version_exists(*version)) {
+        return Err(StoreError::Newer { path: name.to_owned() });
+    }
+    let current = MIGRATOR.iter().all(|known| applied.iter().any(|(version, _)| *version == known.version));
+    Ok(if current { Schema::Current } else { Schema::Older })
+}
+
+/// Brings a database that [`inspect`] accepted up to date. Several may do so at the same time: the server lets them one
+/// after the other.
+pub(crate) async fn migrate(connection: &mut PgConnection, name: &Path) -> Result<(), StoreError> {
+    MIGRATOR.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            StoreError::at(name, error)
+        }
+        MigrateError::VersionMissing(_) => StoreError::Newer { path: name.to_owned() },
+        MigrateError::VersionMismatch(_) => StoreError::Unreleased { path: name.to_owned() },
+        error => StoreError::Database { path: name.to_owned(), message: error.to_string() },
+    })
+}

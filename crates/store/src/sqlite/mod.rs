@@ -1,0 +1,212 @@
+//! A store in a folder: `DIR/sweep.db`. One writes at a time, and the system's file locks tell the living from the dead.
+
+mod connection;
+mod event;
+mod files;
+mod lock;
+mod network;
+mod query;
+mod schema;
+mod stage;
+mod steps;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use spec::event::Event;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::backend::{Backend, Conn, Wanted};
+use crate::error::{Fault, StoreError};
+use connection::{Access, connect, connect_to_read};
+use lock::{Lock, Taken};
+use schema::Schema;
+
+pub(crate) use lock::{is_free, of_runner};
+pub(crate) use network::network_file_system;
+pub(crate) use query::run as query;
+
+/// A folder's database, open for writing.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    dir: PathBuf,
+    path: PathBuf,
+    connection: SqliteConnection,
+    /// Freed by the system when this process ends, however that ends.
+    lock: Option<Lock>,
+    /// The beats of the others, and since when they are so by a clock that only goes forward.
+    seen: HashMap<i64, (i64, Instant)>,
+}
+
+/// Opens `DIR/sweep.db` for writing. Folder and database are made where they are missing, and brought up to date. The lock
+/// is to be held until the caller has entered itself.
+pub(crate) async fn open(dir: &Path) -> Result<(Sqlite, Lock), StoreError> {
+    let path = files::database(dir);
+    network::refuse(dir)?;
+    files::prepare_to_write(dir, &path)?;
+    files::has_content(&path)?;
+    let gate = lock::gate(dir, &path).await?;
+    // Looked at before it is opened for writing: that alone would change another program's file.
+    if files::has_content(&path)? {
+        let mut reading = connect_to_read(&path).await?;
+        let found = schema::inspect(&mut reading, &path).await;
+        reading.close().await.map_err(|error| StoreError::at(&path, error))?;
+        found?;
+    }
+    let opened = connect(&path, Access::Write).await;
+    let mut connection = opened.map_err(|error| StoreError::at(&path, error))?;
+    schema::migrate(&mut connection, &path).await?;
+    Ok((Sqlite { dir: dir.to_owned(), path, connection, lock: None, seen: HashMap::new() }, gate))
+}
+
+/// Opens `DIR/sweep.db` for reading, and gives its name too.
+pub(crate) async fn open_to_read(dir: &Path) -> Result<(SqliteConnection, PathBuf), StoreError> {
+    let path = files::database(dir);
+    if !files::has_content(&path)? {
+        return Err(StoreError::Missing { path });
+    }
+    network::refuse(dir)?;
+    let mut connection = connect_to_read(&path).await?;
+    match schema::inspect(&mut connection, &path).await? {
+        Schema::Current => Ok((connection, path)),
+        Schema::Empty => Err(StoreError::Missing { path }),
+        Schema::Older => Err(StoreError::Older { path }),
+    }
+}
+
+#[async_trait(?Send)]
+impl Backend for Sqlite {
+    fn name(&self) -> &Path {
+        &self.path
+    }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    fn conn(&mut self) -> Conn<'_> {
+        Conn::Sqlite(&mut self.connection)
+    }
+
+    /// SQL of our own instead of sqlx's transactions: when SQLite has ended one by itself, as it does when the disk is full,
+    /// those lose count.
+    async fn begin(&mut self) -> Result<(), Fault> {
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) {
+        // Fails where SQLite has done it already, which is as well.
+        if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
+            tracing::debug!("rollback: {error}");
+        }
+    }
+
+    async fn recover(&mut self, _: &Fault) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn enter(&mut self, runner: i64) -> Result<(), StoreError> {
+        let name = lock::of_runner(&self.dir, runner);
+        if let Some(folder) = name.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, &error))?;
+        }
+        match lock::take(&name)? {
+            Taken::Mine(lock) => self.lock = Some(lock),
+            // Left from a database that was moved away, by a process that still runs.
+            Taken::Others(pid) => return Err(StoreError::Busy { path: name, pid }),
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, runner: i64) {
+        // What can't be removed only lies around.
+        let _ = std::fs::remove_file(lock::of_runner(&self.dir, runner));
+        self.seen.remove(&runner);
+    }
+
+    /// Those of this host whose lock is free, and those whose beat was the same for longer than their lease. Within a
+    /// transaction nobody else writes.
+    async fn dead(&mut self, me: i64, host: &str) -> Result<Vec<i64>, Fault> {
+        let sql =
+            "SELECT runner_id, host, beat, lease_ms FROM runners WHERE ended_at IS NULL AND runner_id != ?";
+        let others: Vec<(i64, String, i64, i64)> =
+            sqlx::query_as(sql).bind(me).fetch_all(&mut self.connection).await?;
+        let mut dead = Vec::new();
+        for (id, its_host, beat, lease) in others {
+            let gone = its_host == host && is_free(&of_runner(&self.dir, id));
+            let seen = self.seen.entry(id).or_insert_with(|| (beat, Instant::now()));
+            if seen.0 != beat {
+                *seen = (beat, Instant::now());
+            }
+            if gone || seen.1.elapsed() > Duration::from_millis(lease.unsigned_abs()) {
+                dead.push(id);
+            }
+        }
+        Ok(dead)
+    }
+
+    async fn lock_register(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
+        let sql = "
+            SELECT g.stage_group FROM stage_groups AS g
+            WHERE g.sweep = ?1 AND (g.runner_id IS NULL OR g.runner_id = ?2) AND EXISTS (
+                SELECT 1 FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+                WHERE c.sweep = g.sweep AND c.stage_group = g.stage_group
+                    AND t.status NOT IN ('done', 'diverged') AND (?3 OR t.status != 'failed')
+                    AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = c.trial_id)
+            )
+            ORDER BY g.stage_group LIMIT ?4";
+        let query = sqlx::query_scalar(sql).bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed);
+        Ok(query.bind(wanted.most.unwrap_or(-1)).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault> {
+        event::write(&mut self.connection, batch, environment, host).await
+    }
+
+    /// Gives the pages of the database that hold nothing back to the system, where no other runner is at work, and removes
+    /// what runners that have ended left in the folder.
+    async fn compact(&mut self, me: i64, others: &[i64]) -> Result<(usize, u64), StoreError> {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let before = size(&self.path);
+        if others.is_empty() {
+            let sql = "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);";
+            let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
+            done.map_err(|error| StoreError::at(&self.path, error))?;
+        }
+        let mut files = 0;
+        for entry in std::fs::read_dir(self.dir.join("runners")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let id =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<i64>().ok());
+            let at_work = |id| id == me || others.contains(&id);
+            if id.is_some_and(|id| !at_work(id)) && std::fs::remove_file(&path).is_ok() {
+                files += 1;
+            }
+        }
+        Ok((files, before.saturating_sub(size(&self.path))))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { path, mut connection, .. } = *self;
+        let closed = async {
+            // Statistics for the query planner, then the log into the file, as far as no reader needs it;
+            // PASSIVE waits for none.
+            let sql = "PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE);";
+            sqlx::raw_sql(sql).execute(&mut connection).await?;
+            connection.close().await
+        };
+        closed.await.map_err(|error| StoreError::at(&path, error))
+    }
+}

@@ -1,0 +1,43 @@
+-- Work is handed out in *stage groups*: the trials of a sweep that share their first step, so that what they share is trained
+-- once, wherever that is. Who trained what, and where; results that a second machine has checked.
+
+-- The group of a cell's trial, numbered in the order of training.
+ALTER TABLE cells ADD COLUMN stage_group INTEGER NOT NULL DEFAULT 0;
+
+-- Where a claim looks first. `leases` says who has which trial; this only spares a look at groups that someone took.
+CREATE TABLE stage_groups (
+    sweep       TEXT    NOT NULL REFERENCES sweeps ON DELETE CASCADE,
+    stage_group INTEGER NOT NULL,
+    runner_id   INTEGER REFERENCES runners, -- who took it; NULL: nobody did, or whoever did has let go of it
+    PRIMARY KEY (sweep, stage_group)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX stage_groups_free ON stage_groups (sweep, stage_group) WHERE runner_id IS NULL;
+CREATE INDEX stage_groups_by_runner ON stage_groups (runner_id) WHERE runner_id IS NOT NULL;
+CREATE INDEX cells_by_group ON cells (sweep, stage_group);
+
+-- What is registered by now is a group for each cell, until its sweep is run again.
+UPDATE cells SET stage_group = position;
+INSERT INTO stage_groups (sweep, stage_group) SELECT sweep, stage_group FROM cells;
+
+-- Those that are still to be trained: few, in a sweep that is nearly over.
+CREATE INDEX trials_open ON trials (trial_id) WHERE status NOT IN ('done', 'diverged', 'failed');
+
+-- The machine that trained a trial, or took it up last.
+ALTER TABLE trials ADD COLUMN host TEXT;
+
+ALTER TABLE runners ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 30000; -- silent for longer it counts as dead
+ALTER TABLE runners ADD COLUMN workers INTEGER NOT NULL DEFAULT 1;      -- threads that train; 0: it only coordinates
+ALTER TABLE runners ADD COLUMN job TEXT;                                -- of Slurm, as in 1234_5
+
+-- Finished trials that are trained once more on another machine, to see that the bits are the same there.
+CREATE TABLE verifications (
+    trial_id       TEXT    NOT NULL PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
+    runner_id      INTEGER NOT NULL REFERENCES runners, -- who does it
+    host           TEXT    NOT NULL,
+    environment_id INTEGER NOT NULL REFERENCES environments,
+    same           INTEGER CHECK (same IN (0, 1)),      -- whether every bit was; NULL: not ended yet
+    digest         TEXT,                                -- that it found
+    weights_hash   TEXT,
+    checked_at     INTEGER
+) STRICT, WITHOUT ROWID;
