@@ -16,6 +16,7 @@ mod plot;
 mod report;
 mod same_bits;
 mod schedules;
+mod servers;
 mod store_faults;
 mod support;
 mod sweep;

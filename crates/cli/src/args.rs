@@ -56,6 +56,13 @@ pub(crate) enum Verb {
     Run(Run),
     /// Join the sweeps of a store and train for them, from any machine that reaches it
     Worker(Worker),
+    /// Put the results of other stores into this one
+    Merge(Merge),
+    /// Hand a sweep to a cluster
+    #[command(subcommand)]
+    Submit(Submit),
+    /// Cancel the Slurm jobs of a sweep
+    Cancel(Cancel),
     /// Say what would be trained, and train nothing
     Plan(Plan),
     /// Look for mistakes in a sweep file
@@ -106,6 +113,10 @@ pub(crate) struct Run {
     /// each core]
     #[arg(long, short, value_name = "N")]
     pub workers: Option<usize>,
+    /// Train only part I of N equal parts of the sweep, from 1/N to N/N, in a store of its own; `sweep merge` puts the parts
+    /// together
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<crate::training::Shard>,
     #[command(flatten)]
     pub training: Training,
     #[command(flatten)]
@@ -127,6 +138,72 @@ pub(crate) struct Worker {
     pub wait: humantime::Duration,
     #[command(flatten)]
     pub training: Training,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// The stores to take results from: folders with a sweep.db, or servers
+    #[arg(required = true, value_name = "SHARD", value_parser = clap::builder::OsStringValueParser::new().map(store::Location::parse))]
+    pub shards: Vec<store::Location>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Submit {
+    /// Write and submit a Slurm job array that trains a sweep
+    Slurm(Slurm),
+}
+
+/// What Slurm is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Slurm {
+    /// The sweep file
+    pub file: PathBuf,
+    /// Tasks of the job array
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub array: NonZeroUsize,
+    /// Partition
+    #[arg(long, short, value_name = "NAME")]
+    pub partition: Option<String>,
+    /// Time limit of a task, in a form that Slurm knows, as in 02:00:00; shortly before it the task writes its checkpoints
+    /// and is requeued
+    #[arg(long, short, value_name = "TIME")]
+    pub time: Option<String>,
+    /// GPUs of a task; trains with `--device cuda`
+    #[arg(long, short = 'G', value_name = "N")]
+    pub gpus: Option<NonZeroUsize>,
+    /// Cores of a task, each with a worker
+    #[arg(long, short, value_name = "N", default_value = "1")]
+    pub cpus_per_task: NonZeroUsize,
+    /// Memory of a task, in a form that Slurm knows, as in 4G
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<String>,
+    /// Account that is charged
+    #[arg(long, short = 'A', value_name = "NAME")]
+    pub account: Option<String>,
+    /// Any other option of sbatch, as in --sbatch=--constraint=zen4; may be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub sbatch: Vec<String>,
+    /// Folder that all nodes see, for scripts, logs and the copies of shards [default: `slurm` in the store's folder; with a
+    /// server runs/slurm]
+    #[arg(long, value_name = "DIR")]
+    pub shared: Option<PathBuf>,
+    /// Train this share of the trials, 0 to 1, on two nodes and compare every bit
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub verify_fraction: f64,
+    /// Print the scripts and submit nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Submit nothing unless the store has more results than this: what the merge of an earlier round passes on
+    #[arg(long, value_name = "N", hide = true)]
+    pub after: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// Name or file of the sweep
+    pub sweep: String,
 }
 
 /// How trials are trained. No result depends on it.
@@ -269,6 +346,9 @@ pub(crate) struct Status {
     /// List the processes that train instead of the sweeps
     #[arg(long)]
     pub processes: bool,
+    /// List the Slurm jobs instead, with Slurm's states
+    #[arg(long, conflicts_with = "processes")]
+    pub jobs: bool,
     #[command(flatten)]
     pub format: FormatArg,
 }
@@ -366,6 +446,13 @@ fn metric(text: &str) -> Result<Metric, String> {
         (_, Some(steps)) => Ok(Metric::Tail(steps)),
         _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
     }
+}
+
+fn shard(text: &str) -> Result<crate::training::Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let shard = parts.filter(|(number, of)| (1..=*of).contains(number) && *of <= 1_000_000);
+    let shard = shard.map(|(number, of)| crate::training::Shard { number, of });
+    shard.ok_or_else(|| "expected I/N with I from 1 to N, as in 2/4".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

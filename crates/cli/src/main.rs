@@ -10,6 +10,7 @@ mod progress;
 mod rounds;
 mod screen;
 mod shell;
+mod slurm;
 mod startup;
 mod stored;
 mod training;

@@ -159,6 +159,7 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         judged,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
+        hardware: row.hardware.clone(),
     }
 }
 

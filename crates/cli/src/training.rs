@@ -1,5 +1,7 @@
 //! What the verbs that train share: options, and a sweep's rounds on an open store.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
@@ -80,10 +82,52 @@ fn slurm_job() -> Option<String> {
     }
 }
 
-/// Trains what the store lacks, round after round until nothing more follows from the results.
+/// A part of a sweep: of so many equal ones the one with this number, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub number: usize,
+    pub of: usize,
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl Shard {
+    /// Its trials: every so manieth stage group, so that each has its part of all seeds; and of the next shard's a sample,
+    /// which `sweep merge` then compares.
+    fn keep(self, plan: &Plan, verify_fraction: f64, missing: &mut Vec<Missing>) {
+        let groups = spec::share::stage_groups(&plan.trials.iter().collect::<Vec<_>>());
+        let mut shard_of = HashMap::new();
+        for (group, members) in groups.into_iter().enumerate() {
+            for trial in members.into_iter().filter_map(|i| plan.trials.get(i)) {
+                shard_of.insert(trial.id.as_str(), group % self.of);
+            }
+        }
+        let (own, next) = (self.number - 1, self.number % self.of);
+        missing.retain(|missing| match shard_of.get(missing.trial.id.as_str()) {
+            Some(shard) => {
+                *shard == own || (*shard == next && is_sampled(&missing.trial.id, verify_fraction))
+            }
+            None => false,
+        });
+    }
+}
+
+/// Whether a trial belongs to a sample that is this share of all: ids are hashes.
+fn is_sampled(id: &str, share: f64) -> bool {
+    let first = id.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    first.is_some_and(|first| f64::from(first) < share * 2f64.powi(32))
+}
+
+/// Trains what the store lacks, round after round until nothing more follows from the results; of one `shard` its part of
+/// one round.
 pub(crate) async fn rounds(
     spec: &Spec,
     mut plan: Plan,
+    shard: Option<Shard>,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -107,7 +151,10 @@ pub(crate) async fn rounds(
             })?;
             continue;
         }
-        let missing = orchestrator::register(&plan, store, !options.with_failed).await?;
+        let mut missing = orchestrator::register(&plan, store, !options.with_failed).await?;
+        if let Some(shard) = shard {
+            shard.keep(&plan, options.verify_fraction, &mut missing);
+        }
         fault::point("promotion.after").map_err(Failure::failed)?;
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() && !global.quiet {
@@ -119,11 +166,44 @@ pub(crate) async fn rounds(
         let summary = train(&plan, missing, store, options, stop, global).await?;
         all += summary;
         // Anything but an end of all of them: what follows can't be told.
-        if summary.done + summary.diverged + summary.elsewhere < asked {
+        if shard.is_some() || summary.done + summary.diverged + summary.elsewhere < asked {
             break;
         }
     }
+    if options.verify_fraction > 0.0 && shard.is_none() && !stop.requested() {
+        verify(&plan, store, options, stop, global).await?;
+    }
     Ok(all)
+}
+
+/// Trains a sample of what other machines have trained once more.
+async fn verify(
+    plan: &Plan,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Result<(), Failure> {
+    if options.workers == 0 {
+        return Ok(());
+    }
+    let images = Arc::new(orchestrator::load(plan.trials.iter(), global.data_dir.as_deref())?);
+    let verified = orchestrator::verify(plan, &images, store, options, stop).await?;
+    if !global.quiet && verified.same > 0 {
+        say(format_args!(
+            "{} trials of other machines were trained once more: every bit is the same",
+            verified.same
+        ));
+    }
+    match verified.different.as_slice() {
+        [] => Ok(()),
+        different => Err(Failure::failed(format_args!(
+            "trained once more here, {} of another machine's trials have other bits: {}; don't compare what these machines \
+             trained before you know why (`sweep query \"select * from verifications where same = 0\"`)",
+            different.len(),
+            different.join(", ")
+        ))),
+    }
 }
 
 /// One round.
@@ -206,8 +286,8 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests; the second ends the program
-/// at once.
+/// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program
+/// at once; clusters send SIGTERM more than once.
 pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
     let stop = Stop::default();
     let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
@@ -220,8 +300,10 @@ async fn stop_on_signals(stop: Stop) {
     signal().await;
     stop.request();
     say("stopping: each worker writes a checkpoint (Ctrl-C again quits at once)");
-    signal().await;
-    std::process::exit(130);
+    // Of other signals the handlers that are there by now take no notice.
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(130);
+    }
 }
 
 #[cfg(unix)]

@@ -7,6 +7,7 @@ mod estimate;
 mod memory;
 mod pool;
 mod train;
+mod verify;
 mod worker;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ pub use environment::environment;
 pub use estimate::estimate;
 pub use memory::available as available_memory;
 pub use train::train;
+pub use verify::{Verified, verify};
 
 /// How to run a sweep.
 #[derive(Debug, Clone)]

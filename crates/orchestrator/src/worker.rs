@@ -16,7 +16,7 @@ use crate::pool::Pool;
 use crate::{Loaded, Options, SweepError};
 
 /// Stack of a worker: candle walks the graph of a step by recursion.
-const STACK_BYTES: usize = 64 << 20;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// What all workers see.
 pub(crate) struct Site {

@@ -160,6 +160,15 @@ impl Server {
         format!("postgres://{user}@localhost:5433/{database}?host={}", self.socket().display())
     }
 
+    /// The name of the database in an address.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn name(url: &str) -> &str {
+        let (place, _) = url.split_once('?').expect("a query");
+        place.rsplit('/').next().expect("a path")
+    }
+
     /// The folder of the socket.
     pub fn socket(&self) -> &Path {
         self.dir.path()

@@ -17,6 +17,7 @@ pub(crate) fn run(schedule: &str, base_lr: f64, seed: i64, state: RunState) -> R
         judged,
         test_loss: None,
         test_accuracy: Some(0.5),
+        hardware: None,
     }
 }
 

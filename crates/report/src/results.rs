@@ -26,6 +26,8 @@ pub struct RunResult {
     pub test_loss: Option<f64>,
     /// Test accuracy after the last step, 0 to 1.
     pub test_accuracy: Option<f64>,
+    /// What trained it, in words, where that is known.
+    pub hardware: Option<String>,
 }
 
 /// What a run is for.

@@ -1,9 +1,11 @@
 //! What to know before believing a ranking: warnings as data, each with what to do about it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::compare::ALPHA;
 use crate::format::lr;
 use crate::ranking::{Edge, Line, Options, Protocol, Ranking, rank};
-use crate::results::RunResult;
+use crate::results::{Purpose, RunResult, RunState};
 
 /// Something that limits what a ranking says.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +43,8 @@ pub enum Kind {
     SameSeeds,
     /// Each schedule has seeds of its own.
     Unpaired,
+    /// Schedules ran on different hardware.
+    Hardware,
 }
 
 impl Kind {
@@ -57,6 +61,7 @@ impl Kind {
             Kind::UnstableOverBudgets => "unstable_over_budgets",
             Kind::SameSeeds => "same_seeds",
             Kind::Unpaired => "unpaired",
+            Kind::Hardware => "hardware",
         }
     }
 }
@@ -77,6 +82,38 @@ fn listed(names: &[String]) -> String {
         [.., _] if names.len() <= 4 => names.join(", "),
         _ => format!("{} and {} more", names.get(..3).unwrap_or_default().join(", "), names.len() - 3),
     }
+}
+
+/// Which schedules ran on what, where for some seed that is not the same for all: paired differences then compare hardware
+/// too. `None` where it is.
+fn hardware(lines: &[Line], results: &[RunResult], ranking: &Ranking) -> Option<(Vec<String>, String)> {
+    let mut by_seed: BTreeMap<(i64, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut by_schedule: BTreeMap<usize, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (place, line) in lines.iter().enumerate() {
+        let own = |run: &&RunResult| {
+            run.schedule == line.schedule && run.config_id == line.config_id && run.steps == ranking.budget
+        };
+        for run in results.iter().filter(own).filter(|run| run.state != RunState::Missing) {
+            let Some(hardware) = run.hardware.as_deref() else { continue };
+            let purpose = if run.purpose == Purpose::Tune { "tune" } else { "judge" };
+            by_seed.entry((run.seed, purpose)).or_default().insert(hardware);
+            *by_schedule.entry(place).or_default().entry(hardware).or_default() += 1;
+        }
+    }
+    if by_seed.values().all(|hardware| hardware.len() < 2) {
+        return None;
+    }
+    let each: Vec<String> = by_schedule
+        .iter()
+        .filter_map(|(place, counts)| {
+            let counts: Vec<String> =
+                counts.iter().map(|(hardware, runs)| format!("{runs} on {hardware}")).collect();
+            Some(format!("{}: {}", lines.get(*place)?.schedule, counts.join(", ")))
+        })
+        .collect();
+    let schedules =
+        by_schedule.keys().filter_map(|place| lines.get(*place)).map(|line| line.schedule.clone());
+    Some((schedules.collect(), each.join("; ")))
 }
 
 /// All warnings of a ranking of these results.
@@ -111,6 +148,12 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
             seeds_to_decide(comparisons)
         );
         warn(Kind::FewSeeds, Vec::new(), text, advice);
+    }
+    if let Some((schedules, each)) = hardware(lines, results, ranking) {
+        let text = format!("seeds of one schedule ran on other hardware than those of another ({each})");
+        let advice = "bits are the same on all CPUs, and not on other kinds of devices: between those, train each seed of \
+                      all schedules on one (`sweep query \"select * from environments\"`)";
+        warn(Kind::Hardware, schedules, text, advice.to_owned());
     }
     let edges: Vec<&Line> = lines.iter().filter(|line| line.edge.is_some()).collect();
     if !edges.is_empty() {

@@ -88,6 +88,9 @@ pub(crate) trait Backend: std::fmt::Debug {
     /// Nobody else registers before the transaction ends.
     async fn lock_register(&mut self) -> Result<(), Fault>;
 
+    /// Much was registered: the planner of queries may have to count anew.
+    async fn registered(&mut self);
+
     /// Stage groups with a trial that is to be trained and that nobody has, in the order of training; no other claim gets
     /// them before the transaction ends.
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault>;

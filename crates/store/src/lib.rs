@@ -8,6 +8,7 @@ mod backend;
 mod error;
 mod event;
 mod location;
+mod merge;
 mod postgres;
 mod query;
 mod reader;
@@ -19,9 +20,11 @@ mod statement;
 mod status;
 mod store;
 mod sweep_runs;
+mod verify;
 
 pub use error::StoreError;
 pub use location::{Location, Server};
+pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};
 pub use reader::Reader;
 pub use rows::{
@@ -30,6 +33,7 @@ pub use rows::{
 pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
 pub use sweep_runs::{Axes, SweepRun};
+pub use verify::{ToVerify, Verification};
 
 /// The type of the network file system that a folder lies on, as in `nfs4`; `None` on a local disk.
 pub fn network_file_system(dir: &std::path::Path) -> Option<String> {

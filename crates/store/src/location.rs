@@ -30,6 +30,14 @@ pub enum Location {
 pub struct Server {
     pub(crate) options: PgConnectOptions,
     shown: String,
+    has_password: bool,
+}
+
+impl Server {
+    /// Whether its address was given with a password.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
 }
 
 impl std::fmt::Debug for Server {
@@ -60,10 +68,13 @@ impl Location {
             return unusable(&shown, "it is no URL".to_owned());
         };
         let options = PgConnectOptions::from_str(url.as_str());
+        let has_password = url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
         without_password(&mut url);
         let shown = url.to_string();
         match options {
-            Ok(options) => Self::Server(Server { options: options.application_name("sweep"), shown }),
+            Ok(options) => {
+                Self::Server(Server { options: options.application_name("sweep"), shown, has_password })
+            }
             // The parser's message may hold the value that it dislikes.
             Err(_) => unusable(&shown, "it has a part that can't be read".to_owned()),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use crate::backend::{Conn, on};
 use crate::error::StoreError;
@@ -13,6 +13,7 @@ use crate::query::Table;
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::sweep_runs::{self, Axes, SweepRun};
+use crate::verify::Verification;
 use crate::{postgres, sqlite};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
@@ -54,7 +55,12 @@ impl Reader {
         Ok(Self { name, connection })
     }
 
-    fn conn(&mut self) -> Conn<'_> {
+    /// What messages call it.
+    pub(crate) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    pub(crate) fn conn(&mut self) -> Conn<'_> {
         match &mut self.connection {
             Connection::Sqlite(connection) => Conn::Sqlite(connection),
             Connection::Postgres(connection) => Conn::Postgres(connection),
@@ -199,13 +205,9 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn trial(&mut self, trial_id: &str) -> Result<Option<TrialRow>, StoreError> {
-        let sql = "
-            SELECT
-                trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, final_train_loss,
-                final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest,
-                weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host
-            FROM trials WHERE trial_id = $1";
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_optional(c).await);
+        let sql = format!("SELECT {} FROM trials WHERE trial_id = $1", StoredTrial::COLUMNS);
+        let found =
+            on!(self.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(trial_id).fetch_optional(c).await);
         let Some(row): Option<StoredTrial> = found.map_err(|error| self.at(error))? else { return Ok(None) };
         let sql = "
             SELECT version, git_commit, cpu, cpu_features, threads, device, os FROM environments
@@ -312,6 +314,22 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
+    /// Finished trials of a sweep that were trained once more on another machine: how many, and those of which not every
+    /// bit was the same.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn verified(&mut self, sweep: &str) -> Result<(usize, Vec<Verification>), StoreError> {
+        let sql = "
+            SELECT v.trial_id, t.host AS trained_on, v.host AS checked_on, v.same, t.digest, v.digest AS found
+            FROM verifications AS v JOIN trials AS t ON t.trial_id = v.trial_id
+            WHERE v.same IS NOT NULL AND v.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
+            ORDER BY v.trial_id";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
+        let all: Vec<Verification> = found.map_err(|error| self.at(error))?;
+        Ok((all.len(), all.into_iter().filter(|row| row.same == 0).collect()))
+    }
+
     /// Whether the database is whole, as far as it can tell. A server looks after its own.
     ///
     /// # Errors
@@ -339,8 +357,11 @@ pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, 
     let sql = "
         SELECT
             c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
-            t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at
-        FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+            t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at,
+            e.device || ', ' || e.cpu || ', ' || e.os AS hardware
+        FROM cells AS c
+        JOIN trials AS t ON t.trial_id = c.trial_id
+        LEFT JOIN environments AS e ON e.environment_id = t.environment_id
         WHERE c.sweep = $1
         ORDER BY c.position";
     on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
@@ -356,43 +377,50 @@ struct Used {
 
 /// A trial as its row has it.
 #[derive(sqlx::FromRow)]
-struct StoredTrial {
-    trial_id: String,
-    sweep: String,
-    schedule: String,
-    config_id: String,
-    base_lr: f64,
-    seed: i64,
+pub(crate) struct StoredTrial {
+    pub(crate) trial_id: String,
+    pub(crate) sweep: String,
+    pub(crate) schedule: String,
+    pub(crate) config_id: String,
+    pub(crate) base_lr: f64,
+    pub(crate) seed: i64,
     #[sqlx(try_from = "String")]
-    status: Status,
-    steps: i64,
-    steps_done: i64,
-    final_train_loss: Option<f64>,
-    final_valid_loss: Option<f64>,
-    valid_accuracy: Option<f64>,
-    test_loss: Option<f64>,
-    test_accuracy: Option<f64>,
-    diverged_at: Option<i64>,
-    diverged_loss: Option<f64>,
-    digest: Option<String>,
-    weights_hash: Option<String>,
-    error: Option<String>,
-    attempts: i64,
-    started_at: Option<i64>,
-    finished_at: Option<i64>,
-    #[sqlx(try_from = "String")]
-    axes: Axes,
-    config: String,
-    environment_id: Option<i64>,
-    host: Option<String>,
+    pub(crate) status: Status,
+    pub(crate) steps: i64,
+    pub(crate) steps_done: i64,
+    pub(crate) final_train_loss: Option<f64>,
+    pub(crate) final_valid_loss: Option<f64>,
+    pub(crate) valid_accuracy: Option<f64>,
+    pub(crate) test_loss: Option<f64>,
+    pub(crate) test_accuracy: Option<f64>,
+    pub(crate) diverged_at: Option<i64>,
+    pub(crate) diverged_loss: Option<f64>,
+    pub(crate) digest: Option<String>,
+    pub(crate) weights_hash: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) attempts: i64,
+    pub(crate) started_at: Option<i64>,
+    pub(crate) finished_at: Option<i64>,
+    #[sqlx(rename = "axes")]
+    pub(crate) axes_text: String,
+    pub(crate) config: String,
+    pub(crate) environment_id: Option<i64>,
+    pub(crate) host: Option<String>,
 }
 
 impl StoredTrial {
+    /// Its columns.
+    pub(crate) const COLUMNS: &str = "trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, \
+        final_train_loss, final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest, \
+        weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host";
+
     fn with(self, environment: Option<Environment>) -> Result<TrialRow, sqlx::Error> {
-        let config = serde_json::from_str(&self.config).map_err(|error| sqlx::Error::ColumnDecode {
-            index: "config".to_owned(),
+        let unreadable = |column: &str, error: serde_json::Error| sqlx::Error::ColumnDecode {
+            index: column.to_owned(),
             source: error.into(),
-        })?;
+        };
+        let config = serde_json::from_str(&self.config).map_err(|error| unreadable("config", error))?;
+        let axes = Axes::try_from(self.axes_text).map_err(|error| unreadable("axes", error))?;
         // There is no NaN in the database.
         let diverged = self.status == Status::Diverged;
         let diverged_loss = if diverged { self.diverged_loss.or(Some(f64::NAN)) } else { None };
@@ -419,7 +447,7 @@ impl StoredTrial {
             attempts: self.attempts,
             started_at: self.started_at,
             finished_at: self.finished_at,
-            axes: self.axes,
+            axes,
             config,
             environment,
             host: self.host,

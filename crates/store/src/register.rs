@@ -16,12 +16,14 @@ use crate::rows::{Environment, Unfinished};
 /// Rows of one INSERT.
 const ROWS: usize = 50;
 
-/// Writes a plan. `again`: not because a person asked for it, so that the sweep does not count as run last.
-pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
+/// Writes a plan, and says whether that changed what is asked for. `again`: not because a person asked for it, so that the
+/// sweep does not count as run last.
+pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Result<bool, Fault> {
     sweep(conn.again(), plan, again).await?;
     let wanted = wanted(plan);
     if is_written(conn.again(), &plan.name, &wanted).await? {
-        return promotions(conn, plan).await;
+        promotions(conn, plan).await?;
+        return Ok(false);
     }
     for chunk in plan.trials.chunks(ROWS) {
         trials(conn.again(), &plan.name, chunk).await?;
@@ -32,12 +34,19 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Resul
     for chunk in wanted.chunks(ROWS) {
         cells(conn.again(), &plan.name, chunk).await?;
     }
+    stage_groups(conn.again(), &plan.name).await?;
+    promotions(conn, plan).await?;
+    Ok(true)
+}
+
+/// Enters the stage groups of a sweep that have something to train, for those that claim.
+pub(crate) async fn stage_groups(conn: Conn<'_>, sweep: &str) -> Result<(), Fault> {
     let sql = "
         INSERT INTO stage_groups (sweep, stage_group)
         SELECT DISTINCT c.sweep, c.stage_group FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
         WHERE c.sweep = $1 AND t.status NOT IN ('done', 'diverged')";
-    on!(conn.again(), c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
-    promotions(conn, plan).await
+    on!(conn, c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Whether exactly these cells stand there already.
@@ -110,7 +119,7 @@ async fn sweep(conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
 }
 
 /// `HEAD VALUES ($1, …), ($5, …) … TAIL`.
-fn insert(head: &str, columns: usize, rows: usize, tail: &str) -> String {
+pub(crate) fn insert(head: &str, columns: usize, rows: usize, tail: &str) -> String {
     let mut sql = format!("{head} VALUES ");
     for row in 0..rows {
         let numbers: Vec<String> =

@@ -178,6 +178,8 @@ pub struct RunRow {
     pub test_accuracy: Option<f64>,
     /// The step whose loss showed that it diverged.
     pub diverged_at: Option<i64>,
+    /// Device, processor and system that trained it, as in `cpu, AMD EPYC 9354, linux x86_64`.
+    pub hardware: Option<String>,
 }
 
 /// All that is known of one trial, apart from its steps. Times are UTC, milliseconds since 1970.

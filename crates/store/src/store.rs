@@ -167,14 +167,17 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn register(&mut self, plan: &Plan, again: bool) -> Result<(), StoreError> {
-        self.transact(async |Writer { backend, runner }| {
+        let written = self.transact(async |Writer { backend, runner }| {
             backend.lock_register().await?;
             if runner.is_behind(backend.conn(), plan).await? {
-                return Ok(());
+                return Ok(false);
             }
             register::write(backend.conn(), plan, again).await
-        })
-        .await
+        });
+        if written.await? {
+            self.writer.backend.registered().await;
+        }
+        Ok(())
     }
 
     /// Says that this runner lives, where there is nothing else to write.

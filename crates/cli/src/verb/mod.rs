@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod audit;
+mod cancel;
 mod check;
 mod compare;
 mod completions;
@@ -8,6 +9,7 @@ mod doctor;
 mod export;
 mod gc;
 mod lr;
+mod merge;
 mod plan;
 mod plot;
 mod query;
@@ -19,6 +21,7 @@ mod schedules;
 mod schema;
 mod show;
 mod status;
+mod submit;
 mod worker;
 
 use crate::args::{Cli, Verb};
@@ -30,6 +33,9 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match &cli.verb {
         Verb::Run(args) => run::run(args, global),
         Verb::Worker(args) => worker::run(args, global),
+        Verb::Merge(args) => merge::run(args, global),
+        Verb::Submit(args) => submit::run(args, global),
+        Verb::Cancel(args) => cancel::run(args, global),
         Verb::Plan(args) => plan::run(args, global),
         Verb::Check(args) => check::run(args, global),
         Verb::Rank(args) => rank::run(args, global),

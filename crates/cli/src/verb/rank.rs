@@ -3,7 +3,7 @@
 use report::warnings::Warning;
 use report::{Cell, Format, Rows, by_config};
 
-use crate::args::{By, Global, Rank};
+use crate::args::{By, Global, Metric, Rank, RankBy};
 use crate::exit::{Outcome, print, say};
 use crate::stored::{Ranked, ranked_sweep};
 
@@ -15,6 +15,13 @@ pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
         By::Config => print(&by_config(&ranked.results, &ranked.ranking).render(format)),
         By::Trial => print(&by_trial(&ranked).render(format)),
     }
+}
+
+/// Prints the ranking of a sweep, as `sweep rank NAME` does.
+pub(crate) fn of(sweep: &str, global: &Global) -> Outcome {
+    let how = RankBy { metric: Metric::Final, budget: None, rope: None };
+    let (name, ranked) = ranked_sweep(global, Some(sweep), &how)?;
+    show(&name, &ranked, Format::Table, global.quiet)
 }
 
 /// Prints a ranking; the table with a title and its warnings.

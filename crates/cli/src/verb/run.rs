@@ -4,7 +4,7 @@ use report::{Format, Ranking};
 use store::Reader;
 
 use crate::args::{Global, Metric, RankBy, Run};
-use crate::exit::{Outcome, print};
+use crate::exit::{Outcome, print, say};
 use crate::input::sweep_file;
 use crate::shell::{quoted, store_option};
 use crate::stored::{ranked, wait_for};
@@ -16,10 +16,11 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let workers = args.workers.unwrap_or_else(training::cores);
     let options = training::options(&args.training, workers, true, global)?;
     let name = plan.name.clone();
+    let (all, shard) = (plan.trials.len(), args.shard);
     let (summary, ranked) = wait_for(async {
         let mut store = training::join(&options, global).await?;
         let all = training::stoppable(async |stop| {
-            training::rounds(&spec, plan, &mut store, &options, stop, global).await
+            training::rounds(&spec, plan, shard, &mut store, &options, stop, global).await
         });
         let all = all.await?;
         store.close().await?;
@@ -27,6 +28,14 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         let how = RankBy { metric: Metric::Final, budget: None, rope: None };
         Ok((all, ranked(&mut reader, &name, &how).await?))
     })?;
+    if let Some(shard) = shard {
+        if !global.quiet && summary.stopped == 0 {
+            say(format_args!(
+                "{name}: shard {shard} of {all} trials has ended; `sweep merge` puts all shards into one store"
+            ));
+        }
+        return training::ended(&summary, global);
+    }
     let format = Format::from(&args.format);
     rank::show(&name, &ranked, format, global.quiet)?;
     if format == Format::Table {

@@ -6,14 +6,31 @@ use report::{Cell, Format, Rows};
 use store::{RunnerStatus, RunningTrial, SweepStatus};
 
 use crate::args::{Global, Status};
-use crate::exit::{Outcome, print};
+use crate::exit::{Failure, Outcome, print};
 use crate::progress::span;
+use crate::slurm;
 use crate::stored::{open, sweep, utc, wait_for};
 
 /// Running trials that are listed.
 const MOST: i64 = 20;
 
 pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
+    let jobs = slurm::tasks(&global.store).unwrap_or_default();
+    let format = Format::from(&args.format);
+    if args.jobs {
+        return print(&tasks(&jobs).render(format));
+    }
+    match in_store(args, &jobs, global) {
+        // The shards of a sweep that was submitted are merged at its end only.
+        Err(Failure::Usage(_)) if !jobs.is_empty() && args.sweep.is_none() && format == Format::Table => {
+            print(&format!("nothing is merged yet\n\nslurm\n{}", tasks(&jobs).render(format)))
+        }
+        outcome => outcome,
+    }
+}
+
+/// What the store knows, with the jobs beside it.
+fn in_store(args: &Status, jobs: &[slurm::Task], global: &Global) -> Outcome {
     let (sweeps, runners, running) = wait_for(async {
         let mut reader = open(global).await?;
         let name = match &args.sweep {
@@ -43,6 +60,10 @@ pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
         let more = if running.len() as i64 == MOST { ", those that began first" } else { "" };
         text.push_str(&format!("\nrunning{more}\n"));
         text.push_str(&trials(&running, now).render(format));
+    }
+    if !jobs.is_empty() {
+        text.push_str("\nslurm\n");
+        text.push_str(&tasks(jobs).render(format));
     }
     for advice in advice(&sweeps, &runners) {
         text.push_str(&format!("\n  {advice}"));
@@ -129,6 +150,15 @@ fn processes(runners: &[RunnerStatus]) -> Rows {
             utc(runner.started_at).into(),
             utc(runner.seen_at).into(),
         ]);
+    }
+    rows
+}
+
+fn tasks(jobs: &[slurm::Task]) -> Rows {
+    let mut rows = Rows::new(["job", "name", "state", "node", "reason"]);
+    for task in jobs {
+        let words = [&task.id, &task.name, &task.state, &task.node, &task.reason];
+        rows.rows.push(words.iter().map(|word| word.as_str().into()).collect());
     }
     rows
 }

@@ -60,7 +60,7 @@ async fn work(
                 problems.join("; ")
             ))
         })?;
-        let summary = training::rounds(&spec, plan, store, options, stop, global).await?;
+        let summary = training::rounds(&spec, plan, None, store, options, stop, global).await?;
         if summary.failed > 0 || summary.stopped > 0 {
             left.insert(name);
         }

@@ -191,6 +191,15 @@ impl Backend for Postgres {
         Ok(())
     }
 
+    async fn registered(&mut self) {
+        // Else the server plans as for empty tables, until it finds the time to count.
+        let counted =
+            sqlx::raw_sql("ANALYZE cells, trials, stage_groups").execute(&mut self.connection).await;
+        if let Err(error) = counted {
+            tracing::debug!("analyze: {error}");
+        }
+    }
+
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
         let sql = "
             SELECT g.stage_group FROM stage_groups AS g

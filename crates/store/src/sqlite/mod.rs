@@ -157,6 +157,8 @@ impl Backend for Sqlite {
         Ok(())
     }
 
+    async fn registered(&mut self) {}
+
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
         let sql = "
             SELECT g.stage_group FROM stage_groups AS g

@@ -284,6 +284,7 @@ fn result(row: RunRow) -> RunResult {
         judged: loss,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
+        hardware: None,
     }
 }
 

@@ -1,0 +1,42 @@
+//! `sweep cancel`: cancels the Slurm jobs of a sweep. Each task writes checkpoints first; what is stored stays.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::args::{Cancel, Global, Warnings};
+use crate::exit::{Failure, Outcome, say};
+use crate::slurm;
+use crate::slurm::script::MERGE;
+
+pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
+    let path = Path::new(&args.sweep);
+    let sweep = if path.is_file() {
+        crate::input::sweep_file(path, Warnings::default(), true)?.1.name
+    } else {
+        args.sweep.clone()
+    };
+    let name = slurm::job_name(&sweep, &global.store);
+    let tasks = slurm::tasks(&global.store)
+        .ok_or_else(|| Failure::failed("Slurm does not answer, or is not to be found here (squeue)"))?;
+    let of_sweep = |task: &&slurm::Task| task.name.strip_suffix(MERGE).unwrap_or(&task.name) == name;
+    let active: Vec<&slurm::Task> = tasks.iter().filter(of_sweep).filter(|task| task.is_active()).collect();
+    // The whole array in one word.
+    let job = |task: &&slurm::Task| task.id.split('_').next().unwrap_or_default().to_owned();
+    let jobs: BTreeSet<String> = active.iter().map(job).collect();
+    let jobs: Vec<String> = jobs.into_iter().collect();
+    if jobs.is_empty() {
+        if !global.quiet {
+            say(format_args!("no Slurm job of the sweep `{sweep}` is queued or running"));
+        }
+        return Ok(());
+    }
+    slurm::cancel(&jobs)?;
+    if !global.quiet {
+        say(format_args!(
+            "cancelled {} tasks (jobs {}); what is stored stays, and `sweep submit` goes on",
+            active.len(),
+            jobs.join(", ")
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! `sweep merge SHARD...`: puts the results of other stores into this one. Merging twice, or in another order, gives the same.
+
+use report::{Format, Rows};
+use store::{Conflict, Location, Merged, Origin, Reader, Store};
+
+use crate::args::{Global, Merge};
+use crate::exit::{Failure, Outcome, print, say};
+use crate::stored::wait_for;
+
+/// Conflicts that are told of one shard.
+const MOST: usize = 20;
+
+pub(crate) fn run(args: &Merge, global: &Global) -> Outcome {
+    let merged = wait_for(async {
+        let mut store = Store::open(&global.store).await?;
+        let mut all = Vec::new();
+        for shard in &args.shards {
+            let shard = folder(shard);
+            let one = async {
+                let mut reader = Reader::open(&shard).await?;
+                store.merge(&mut reader).await
+            };
+            all.push((shard.to_string(), one.await));
+        }
+        store.close().await?;
+        Ok(all)
+    })?;
+    let mut rows = Rows::new(["shard", "new", "known", "unfinished", "in_training", "conflicts"]);
+    let (mut conflicts, mut unread, mut mistake) = (0, 0, true);
+    for (shard, outcome) in &merged {
+        match outcome {
+            Ok(merged) => {
+                conflicts += merged.conflicts.len();
+                rows.rows.push(vec![
+                    shard.as_str().into(),
+                    merged.new.into(),
+                    merged.known.into(),
+                    merged.unfinished.into(),
+                    merged.in_training.into(),
+                    merged.conflicts.len().into(),
+                ]);
+                tell(shard, merged, global.quiet);
+            }
+            Err(error) => {
+                unread += 1;
+                mistake &= error.is_users_mistake();
+                say(format_args!("{shard}: {error}"));
+            }
+        }
+    }
+    print(&rows.render(Format::from(&args.format)))?;
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    match (conflicts, unread) {
+        (0, 0) => Ok(()),
+        (0, n) => {
+            let message = format!("{n} shard{} could not be read; all others are merged", plural(n));
+            Err(if mistake { Failure::usage(message) } else { Failure::failed(message) })
+        }
+        (n, _) => Err(Failure::failed(format_args!(
+            "{n} result{} differ{} from the one that is stored; those that were there stay, all others are merged",
+            plural(n),
+            if n == 1 { "s" } else { "" }
+        ))),
+    }
+}
+
+/// A shard that is named by its database file is the folder that this lies in.
+fn folder(shard: &Location) -> Location {
+    match shard.folder() {
+        Some(path) if path.is_file() && path.file_name().is_some_and(|name| name == "sweep.db") => {
+            Location::from(path.parent().unwrap_or(path))
+        }
+        _ => shard.clone(),
+    }
+}
+
+/// What people should know of a shard.
+fn tell(shard: &str, merged: &Merged, quiet: bool) {
+    for conflict in merged.conflicts.iter().take(MOST) {
+        say(format_args!("{shard}: {}", words(conflict)));
+    }
+    if merged.conflicts.len() > MOST {
+        say(format_args!("{shard}: and {} more conflicts", merged.conflicts.len() - MOST));
+    }
+    for sweep in merged.other_files.iter().filter(|_| !quiet) {
+        say(format_args!(
+            "{shard}: its file of the sweep `{sweep}` differs from the one that is stored, which stays; its results are merged"
+        ));
+    }
+}
+
+fn words(conflict: &Conflict) -> String {
+    format!("trial {}: {} here, {} there", conflict.trial_id, origin(&conflict.here), origin(&conflict.there))
+}
+
+/// A result in a few words, with where it comes from.
+fn origin(origin: &Origin) -> String {
+    let digest: String = origin.digest.as_deref().unwrap_or("no digest").chars().take(12).collect();
+    let host = origin.host.as_deref().unwrap_or("a machine of unknown name");
+    let with = origin.environment.as_ref().map_or(String::new(), |environment| {
+        format!(", sweep {} on {} ({})", environment.version, environment.device, environment.cpu)
+    });
+    format!("{} with digest {digest} from {host}{with}", origin.status)
+}

@@ -1,0 +1,85 @@
+//! Trains a sample of what other machines have trained once more, and compares every bit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spec::Plan;
+use spec::event::{Event, Outcome};
+use store::Store;
+use trainer::Stop;
+
+use crate::{Loaded, Options, SweepError, environment};
+
+/// So often this process says that it lives.
+const LIVES_EVERY: Duration = Duration::from_millis(500);
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Trials that have the same bits here.
+    pub same: usize,
+    /// Those that have not.
+    pub different: Vec<String>,
+}
+
+/// Trains the sample of a finished sweep's trials that is left and that this machine has not trained, one after the other.
+///
+/// # Errors
+/// See [`SweepError`].
+pub async fn verify(
+    plan: &Plan,
+    images: &Arc<Loaded>,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+) -> Result<Verified, SweepError> {
+    let trials: HashMap<&str, _> = plan.trials.iter().map(|trial| (trial.id.as_str(), trial)).collect();
+    let environment = store.environment(&environment(options)).await?;
+    let mut verified = Verified::default();
+    while !stop.requested() {
+        let share = options.verify_fraction;
+        let Some(wanted) = store.claim_verification(&plan.name, share, environment).await? else { break };
+        let Some(trial) = trials.get(wanted.trial_id.as_str()) else { break };
+        let (trial, device) = ((*trial).clone(), options.device);
+        let (images, stopped) = (Arc::clone(images), stop.clone());
+        let (sender, mut ended) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().stack_size(crate::worker::STACK_BYTES);
+        let started = thread.spawn(move || {
+            let mut last = None;
+            let mut emit = |event| {
+                if let Event::Ended { outcome, .. } = event {
+                    last = Some(outcome);
+                }
+                !stopped.requested()
+            };
+            let trained = images
+                .of(&trial.config.task.data)
+                .map_or(Ok(()), |images| trainer::train(trial.clone(), images, device, &mut emit));
+            // Nobody listens any more only when this process ends.
+            let _ = sender.send(trained.map(|()| last));
+        });
+        started.map_err(SweepError::Thread)?;
+        let trained = loop {
+            tokio::select! {
+                trained = &mut ended => break trained,
+                () = tokio::time::sleep(LIVES_EVERY) => store.sign_of_life().await?,
+            }
+        };
+        let found = match trained {
+            Ok(Ok(Some(Outcome::Done(done)))) => (done.digest, Some(done.weights_hash)),
+            Ok(Ok(Some(Outcome::Diverged { digest, .. }))) => (digest, None),
+            Ok(Err(error)) => return Err(SweepError::Probe(error)),
+            // It was stopped, or could not be trained at all: nothing is known of it.
+            _ => break,
+        };
+        let same = wanted.digest.as_ref() == Some(&found.0) && wanted.weights_hash == found.1;
+        store.verified(&wanted.trial_id, same, &found.0, found.1.as_deref()).await?;
+        if same {
+            verified.same += 1;
+        } else {
+            verified.different.push(wanted.trial_id);
+        }
+    }
+    Ok(verified)
+}

@@ -1,0 +1,115 @@
+//! Finished trials that are trained once more on another machine, to see that the bits are the same there.
+
+use crate::backend::{Conn, on};
+use crate::error::{Fault, StoreError};
+use crate::register::now;
+use crate::runner::Runner;
+use crate::store::{Store, Writer};
+
+/// A trial that was trained once more.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Verification {
+    /// Which.
+    pub trial_id: String,
+    /// The machine that trained it.
+    pub trained_on: Option<String>,
+    /// The one that trained it again.
+    pub checked_on: String,
+    /// 1: every bit is the same.
+    pub same: i64,
+    /// Fingerprint of its steps that is stored.
+    pub digest: Option<String>,
+    /// The one that was found.
+    pub found: Option<String>,
+}
+
+/// A finished trial that this process is to train once more.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ToVerify {
+    /// Which.
+    pub trial_id: String,
+    /// Fingerprint of its steps.
+    pub digest: Option<String>,
+    /// Fingerprint of its final weights; `None` where it diverged.
+    pub weights_hash: Option<String>,
+}
+
+impl Store {
+    /// Takes a finished trial of a sweep that another machine has trained and that nobody has checked, of a sample that is
+    /// this share of all: ids are hashes, so those that begin low are one. `None` where there is none.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn claim_verification(
+        &mut self,
+        sweep: &str,
+        share: f64,
+        environment: i64,
+    ) -> Result<Option<ToVerify>, StoreError> {
+        self.transact(async |Writer { backend, runner }| {
+            claim(backend.conn(), runner, sweep, share, environment).await
+        })
+        .await
+    }
+
+    /// Takes down what came of it.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn verified(
+        &mut self,
+        trial_id: &str,
+        same: bool,
+        digest: &str,
+        weights_hash: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = "
+            UPDATE verifications SET same = $3, digest = $4, weights_hash = $5, checked_at = $6
+            WHERE trial_id = $1 AND runner_id = $2";
+        self.transact(async |Writer { backend, runner }| {
+            on!(backend.conn(), c => sqlx::query(sql)
+                .bind(trial_id)
+                .bind(runner.id)
+                .bind(i64::from(same))
+                .bind(digest)
+                .bind(weights_hash)
+                .bind(now())
+                .execute(c)
+                .await
+                .map(|_| ()))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn claim(
+    mut conn: Conn<'_>,
+    runner: &Runner,
+    sweep: &str,
+    share: f64,
+    environment: i64,
+) -> Result<Option<ToVerify>, Fault> {
+    // Of the sixteen first digits of an id; a share of 1 is all of them.
+    let below =
+        if share >= 1.0 { "g".to_owned() } else { format!("{:016x}", (share * 2f64.powi(64)) as u64) };
+    let sql = "
+        INSERT INTO verifications (trial_id, runner_id, host, environment_id)
+        SELECT t.trial_id, $1, $2, $3 FROM trials AS t
+        WHERE t.trial_id < $4 AND t.status IN ('done', 'diverged') AND t.host != $2
+            AND t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $5)
+            AND NOT EXISTS (SELECT 1 FROM verifications AS v WHERE v.trial_id = t.trial_id)
+        ORDER BY t.trial_id LIMIT 1
+        ON CONFLICT DO NOTHING RETURNING trial_id";
+    let taken: Option<String> = on!(conn.again(), c => sqlx::query_scalar(sql)
+        .bind(runner.id)
+        .bind(&runner.host)
+        .bind(environment)
+        .bind(&below)
+        .bind(sweep)
+        .fetch_optional(c)
+        .await)?;
+    let Some(trial_id) = taken else { return Ok(None) };
+    let sql = "SELECT trial_id, digest, weights_hash FROM trials WHERE trial_id = $1";
+    Ok(on!(conn, c => sqlx::query_as(sql).bind(&trial_id).fetch_optional(c).await)?)
+}
