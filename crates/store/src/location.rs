@@ -15,7 +15,7 @@ pub enum Location {
     /// `DIR/sweep.db`, on a local disk.
     Folder(PathBuf),
     /// A PostgreSQL server.
-    Server(Server),
+    Server(Box<Server>),
     /// A text that is neither; opening it says why.
     Unusable {
         /// The text, without what may be a password.
@@ -72,9 +72,11 @@ impl Location {
         without_password(&mut url);
         let shown = url.to_string();
         match options {
-            Ok(options) => {
-                Self::Server(Server { options: options.application_name("sweep"), shown, has_password })
-            }
+            Ok(options) => Self::Server(Box::new(Server {
+                options: options.application_name("sweep"),
+                shown,
+                has_password,
+            })),
             // The parser's message may hold the value that it dislikes.
             Err(_) => unusable(&shown, "it has a part that can't be read".to_owned()),
         }
@@ -108,7 +110,8 @@ impl Location {
             Self::Folder(dir) => {
                 std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).display().to_string()
             }
-            Self::Server(Server { options, .. }) => {
+            Self::Server(server) => {
+                let options = &server.options;
                 let place = options
                     .get_socket()
                     .map_or(options.get_host().to_owned(), |socket| socket.display().to_string());

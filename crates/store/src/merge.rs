@@ -291,7 +291,8 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
         on!(writer.backend.conn(), c => sqlx::query(sql).bind(next).bind(first).execute(c).await.map(|_| ()))?;
         let sql = "
             SELECT step, lr, train_loss, grad_norm FROM steps WHERE stage_id = $1 AND step < $2 ORDER BY step";
-        let rows: Vec<(i64, Option<f64>, Option<f64>, Option<f64>)> =
+        type Step = (i64, Option<f64>, Option<f64>, Option<f64>);
+        let rows: Vec<Step> =
             on!(shard.conn(), c => sqlx::query_as(sql).bind(stage).bind(end).fetch_all(c).await)?;
         for chunk in rows.chunks(ROWS) {
             let head = "INSERT INTO steps (stage_id, step, lr, train_loss, grad_norm)";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::backend::{Conn, on};
 use crate::error::StoreError;
@@ -24,15 +24,12 @@ type Stored = (i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
 /// A sweep database, open for reading.
 #[derive(Debug)]
-pub struct Reader {
-    name: PathBuf,
-    connection: Connection,
-}
+pub struct Reader(Connection);
 
 #[derive(Debug)]
 enum Connection {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
+    Sqlite(sqlite::Reading),
+    Postgres(PgConnection, PathBuf),
 }
 
 impl Reader {
@@ -41,34 +38,33 @@ impl Reader {
     /// # Errors
     /// There is none yet, it can't be reached, or it is not one that this version can read.
     pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
-        let (connection, name) = match location.into() {
-            Location::Folder(dir) => {
-                let (connection, name) = sqlite::open_to_read(&dir).await?;
-                (Connection::Sqlite(connection), name)
-            }
+        match location.into() {
+            Location::Folder(dir) => Ok(Self(Connection::Sqlite(sqlite::open_to_read(&dir).await?))),
             Location::Server(server) => {
                 let (connection, name) = postgres::open_to_read(&server).await?;
-                (Connection::Postgres(connection), name)
+                Ok(Self(Connection::Postgres(connection, name)))
             }
-            Location::Unusable { shown, message } => return Err(StoreError::Location { shown, message }),
-        };
-        Ok(Self { name, connection })
+            Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
+        }
     }
 
     /// What messages call it.
     pub(crate) fn name(&self) -> &Path {
-        &self.name
+        match &self.0 {
+            Connection::Sqlite(reading) => &reading.name,
+            Connection::Postgres(_, name) => name,
+        }
     }
 
     pub(crate) fn conn(&mut self) -> Conn<'_> {
-        match &mut self.connection {
-            Connection::Sqlite(connection) => Conn::Sqlite(connection),
-            Connection::Postgres(connection) => Conn::Postgres(connection),
+        match &mut self.0 {
+            Connection::Sqlite(reading) => Conn::Sqlite(&mut reading.connection),
+            Connection::Postgres(connection, _) => Conn::Postgres(connection),
         }
     }
 
     fn at(&self, error: sqlx::Error) -> StoreError {
-        StoreError::at(&self.name, error)
+        StoreError::at(self.name(), error)
     }
 
     /// Names of the sweeps, the one that was run last first.
@@ -289,9 +285,9 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn runners(&mut self) -> Result<Vec<RunnerStatus>, StoreError> {
-        let dir = match &self.connection {
-            Connection::Sqlite(_) => Some(self.name.parent().unwrap_or(Path::new(".")).to_owned()),
-            Connection::Postgres(_) => None,
+        let dir = match &self.0 {
+            Connection::Sqlite(reading) => Some(reading.name.parent().unwrap_or(Path::new(".")).to_owned()),
+            Connection::Postgres(..) => None,
         };
         status::runners(self.conn(), dir.as_deref()).await.map_err(|error| self.at(error))
     }
@@ -335,7 +331,7 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn is_whole(&mut self) -> Result<bool, StoreError> {
-        let Connection::Sqlite(connection) = &mut self.connection else { return Ok(true) };
+        let Connection::Sqlite(sqlite::Reading { connection, .. }) = &mut self.0 else { return Ok(true) };
         let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check").fetch_one(connection).await;
         found.map(|found| found == "ok").map_err(|error| self.at(error))
     }
@@ -345,9 +341,9 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Query`] where it is none of these, wrong, or would write.
     pub async fn query(&mut self, sql: &str) -> Result<Table, StoreError> {
-        match &mut self.connection {
-            Connection::Sqlite(connection) => sqlite::query(connection, &self.name, sql).await,
-            Connection::Postgres(connection) => postgres::query(connection, &self.name, sql).await,
+        match &mut self.0 {
+            Connection::Sqlite(reading) => sqlite::query(&mut reading.connection, &reading.name, sql).await,
+            Connection::Postgres(connection, name) => postgres::query(connection, name, sql).await,
         }
     }
 }

@@ -48,7 +48,7 @@ impl Store {
                 let (backend, _gate) = sqlite::open(&dir).await?;
                 Self::enter(Box::new(backend), joining).await
             }
-            Location::Server(server) => Self::enter(Box::new(postgres::open(server).await?), joining).await,
+            Location::Server(server) => Self::enter(Box::new(postgres::open(*server).await?), joining).await,
             Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
         }
     }

@@ -61,19 +61,42 @@ pub(crate) async fn open(dir: &Path) -> Result<(Sqlite, Lock), StoreError> {
     Ok((Sqlite { dir: dir.to_owned(), path, connection, lock: None, seen: HashMap::new() }, gate))
 }
 
-/// Opens `DIR/sweep.db` for reading, and gives its name too.
-pub(crate) async fn open_to_read(dir: &Path) -> Result<(SqliteConnection, PathBuf), StoreError> {
-    let path = files::database(dir);
-    if !files::has_content(&path)? {
-        return Err(StoreError::Missing { path });
+/// A database that is open for reading.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) name: PathBuf,
+    /// The folder of the copy that is read, where the database lies on a network file system.
+    _copy: Option<tempfile::TempDir>,
+}
+
+/// Opens `DIR/sweep.db` for reading; from a network file system, where SQLite's locks don't hold, a copy of it.
+pub(crate) async fn open_to_read(dir: &Path) -> Result<Reading, StoreError> {
+    let name = files::database(dir);
+    if !files::has_content(&name)? {
+        return Err(StoreError::Missing { path: name });
     }
-    network::refuse(dir)?;
+    let copy = if network_file_system(dir).is_some() { Some(copied(dir, &name)?) } else { None };
+    let path = copy.as_ref().map_or_else(|| name.clone(), |copy| files::database(copy.path()));
     let mut connection = connect_to_read(&path).await?;
-    match schema::inspect(&mut connection, &path).await? {
-        Schema::Current => Ok((connection, path)),
-        Schema::Empty => Err(StoreError::Missing { path }),
-        Schema::Older => Err(StoreError::Older { path }),
+    match schema::inspect(&mut connection, &name).await? {
+        Schema::Current => Ok(Reading { connection, name, _copy: copy }),
+        Schema::Empty => Err(StoreError::Missing { path: name }),
+        Schema::Older => Err(StoreError::Older { path: name }),
     }
+}
+
+/// A copy of a database that nobody writes.
+fn copied(dir: &Path, name: &Path) -> Result<tempfile::TempDir, StoreError> {
+    if files::has_log(name) {
+        // Somebody does, or has died there: only where its log is can it be read.
+        network::refuse(dir)?;
+    }
+    let copied = tempfile::tempdir().and_then(|copy| {
+        std::fs::copy(name, files::database(copy.path()))?;
+        Ok(copy)
+    });
+    copied.map_err(|error| StoreError::Io { path: name.to_owned(), message: error.to_string() })
 }
 
 #[async_trait(?Send)]

@@ -4,6 +4,7 @@
 
 mod crash;
 mod life;
+mod merge;
 mod migration;
 mod numbers;
 mod query;

@@ -71,12 +71,12 @@ async fn a_trial_has_one_runner(dir: &Place) {
     let tended = second.tend("small", Waiting, true).await.expect("tended");
     assert_eq!((tended.dead, tended.left, tended.ended), (0, true, Some(0)));
     assert!(claimed(&mut second).await.is_empty(), "which it is told once more, and waits on");
-    assert_eq!(first.tend("small", Busy, true).await.expect("tended").waiting, true);
+    assert!(first.tend("small", Busy, true).await.expect("tended").waiting);
     // What is given back another one can have, and only that.
     let given: Vec<String> = mine.iter().take(3).cloned().collect();
     first.release(&given).await.expect("released");
     assert_eq!(claimed(&mut second).await, given.iter().cloned().collect());
-    assert_eq!(first.tend("small", Busy, true).await.expect("tended").waiting, false);
+    assert!(!first.tend("small", Busy, true).await.expect("tended").waiting);
     // Others' leases can't be given back.
     second.release(&mine.iter().cloned().collect::<Vec<_>>()).await.expect("released");
     assert_eq!(claimed(&mut first).await, given.into_iter().collect());

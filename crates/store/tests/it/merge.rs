@@ -1,0 +1,110 @@
+//! Stores that are put into one: what is new, what is known, and what differs.
+
+use spec::Plan;
+use store::{Merged, Reader, Store};
+
+use crate::support::*;
+
+/// Every result with all that belongs to it, however it came there.
+const RESULTS: &str = "
+    SELECT t.trial_id, t.status, t.digest, t.weights_hash, t.final_valid_loss, t.diverged_at, t.steps_done, t.attempts,
+        (SELECT count(*) FROM metrics AS m WHERE m.trial_id = t.trial_id) AS steps,
+        (SELECT count(*) FROM evaluations AS e WHERE e.trial_id = t.trial_id) AS evaluations
+    FROM trials AS t ORDER BY t.trial_id";
+
+/// Trains some trials of a plan in a store of their own. Two of one seed share their first ten steps.
+async fn shard(plan: &Plan, trials: std::ops::Range<usize>, loss: f64) -> Place {
+    let place = Place::folder();
+    let (mut store, environment) = store_with(place.path(), plan).await;
+    let ids: Vec<&str> = plan.trials[trials].iter().map(|trial| trial.id.as_str()).collect();
+    for (i, pair) in (0_u64..).zip(ids.chunks(2)) {
+        let mut events = vec![started(pair, 0), stage(10 * i + 1, 0, pair), steps(10 * i + 1, 0..10)];
+        for (j, id) in (0_u64..).zip(pair) {
+            let own = 10 * i + 2 + j;
+            events.extend([stage(own, 10, &[id]), steps(own, 10..20), evaluated(own, id, 19, loss)]);
+            let outcome = if j == 0 { done(loss) } else { diverged(15, f64::NAN) };
+            events.push(ended(id, outcome));
+        }
+        store.write(&events, environment).await.expect("written");
+    }
+    store.close().await.expect("closed");
+    place
+}
+
+async fn merge(store: &mut Store, shard: &Place) -> Merged {
+    let mut reader = Reader::open(shard.path()).await.expect("a store");
+    store.merge(&mut reader).await.expect("merged")
+}
+
+/// In whatever order and however often: the same.
+async fn shards_make_the_store_that_one_process_would_have_made(dir: &Place) {
+    let plan = small();
+    let whole = shard(&plan, 0..8, 0.5).await;
+    let wanted = query(whole.path(), RESULTS).await;
+    let parts = [shard(&plan, 0..4, 0.5).await, shard(&plan, 4..6, 0.5).await, shard(&plan, 2..8, 0.5).await];
+    let mut store = Store::open(dir.path()).await.expect("a new store");
+    let counts = |merged: Merged| (merged.new, merged.known, merged.unfinished, merged.conflicts.len());
+    assert_eq!(counts(merge(&mut store, &parts[1]).await), (2, 0, 6, 0));
+    assert_eq!(counts(merge(&mut store, &parts[1]).await), (0, 2, 6, 0), "twice");
+    assert_eq!(counts(merge(&mut store, &parts[0]).await), (4, 0, 4, 0));
+    assert_eq!(counts(merge(&mut store, &parts[2]).await), (2, 4, 2, 0));
+    assert_eq!(query(dir.path(), RESULTS).await, wanted);
+    // Shared steps are shared here too, and nothing lies around.
+    let shared = "SELECT trials, steps_asked, steps_trained FROM sharing";
+    assert_eq!(query(dir.path(), shared).await, query(whole.path(), shared).await);
+    let all = count(dir.path(), "SELECT count(*) FROM steps").await;
+    assert_eq!(all, count(whole.path(), "SELECT count(*) FROM steps").await);
+    // What the sweep asks for came along: nothing is left to train.
+    let ranking = "SELECT schedule, rank, n, diverged FROM ranking";
+    assert_eq!(query(dir.path(), ranking).await, query(whole.path(), ranking).await);
+    assert!(store.claim("small", true, 100).await.expect("claimed").is_empty());
+    store.register(&plan, false).await.expect("the same plan");
+    assert_eq!(store.unfinished("small").await.expect("rows"), []);
+    is_whole(dir.path()).await;
+}
+
+/// A result that differs is told with where both come from, and the one that was there stays.
+async fn a_result_that_differs_is_told_and_left_out(dir: &Place) {
+    let plan = small();
+    let (good, other) = (shard(&plan, 0..2, 0.5).await, shard(&plan, 0..6, 0.25).await);
+    let mut store = Store::open(dir.path()).await.expect("a new store");
+    merge(&mut store, &good).await;
+    let before = query(dir.path(), "SELECT final_valid_loss FROM trials WHERE status = 'done'").await;
+    let merged = merge(&mut store, &other).await;
+    assert_eq!((merged.new, merged.known), (4, 1), "all else is merged; the one that diverged is the same");
+    let [conflict] = <[_; 1]>::try_from(merged.conflicts).expect("one conflict");
+    assert_eq!(conflict.trial_id, plan.trials[0].id);
+    assert_eq!(conflict.here.environment, Some(environment()));
+    assert!(conflict.there.host.is_some());
+    let sql = format!("SELECT final_valid_loss FROM trials WHERE trial_id = '{}'", plan.trials[0].id);
+    assert_eq!(query(dir.path(), &sql).await, before);
+}
+
+/// What another process has begun here is replaced by a finished result only when nobody trains it.
+async fn what_is_in_training_is_left_to_who_trains_it(dir: &Place) {
+    let plan = small();
+    let finished = shard(&plan, 0..4, 0.5).await;
+    let (mut trains, environment) = store_with(dir.path(), &plan).await;
+    let id = plan.trials[0].id.as_str();
+    let begun = [started(&[id], 0), stage(1, 0, &[id]), steps(1, 0..5), checkpoint(&[id], 5, "file")];
+    let mut merges = Store::open(dir.path()).await.expect("a second one");
+    assert!(trains.claim("small", false, 1).await.expect("claimed").iter().any(|trial| trial.trial_id == id));
+    trains.write(&begun, environment).await.expect("written");
+    let merged = merge(&mut merges, &finished).await;
+    assert!(merged.in_training >= 1, "{merged:?}");
+    assert_eq!(merged.new + merged.in_training, 4);
+    trains.write(&[steps(1, 5..10)], environment).await.expect("it goes on undisturbed");
+    trains.close().await.expect("closed");
+    let merged = merge(&mut merges, &finished).await;
+    assert_eq!((merged.in_training, merged.conflicts.len()), (0, 0));
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM checkpoints").await, 0);
+    let sql = format!("SELECT count(*) FROM metrics WHERE trial_id = '{id}'");
+    assert_eq!(count(dir.path(), &sql).await, 20);
+    is_whole(dir.path()).await;
+}
+
+contract! {
+    shards_make_the_store_that_one_process_would_have_made,
+    a_result_that_differs_is_told_and_left_out,
+    what_is_in_training_is_left_to_who_trains_it,
+}
