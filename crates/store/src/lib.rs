@@ -15,6 +15,8 @@ mod reader;
 mod register;
 mod rows;
 mod runner;
+#[cfg(test)]
+mod simulation;
 mod sqlite;
 mod statement;
 mod status;

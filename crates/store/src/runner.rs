@@ -139,7 +139,8 @@ impl Runner {
         groups: usize,
     ) -> Result<Vec<String>, Fault> {
         let alone = self.is_alone(backend.conn()).await?;
-        let most = (!alone).then(|| i64::try_from(groups).unwrap_or(i64::MAX));
+        let groups = i64::try_from(groups).unwrap_or(i64::MAX);
+        let most = if alone { None } else { Some(self.portion(backend.conn(), sweep, groups).await?) };
         let groups = backend.free_groups(Wanted { sweep, runner: self.id, with_failed, most }).await?;
         if groups.is_empty() {
             return Ok(Vec::new());
@@ -173,6 +174,21 @@ impl Runner {
             .bind(with_failed)
             .fetch_all(c)
             .await)?)
+    }
+
+    /// How many stage groups to take at a time, at most `most`: half of this runner's part of what is free, so that all come
+    /// to their end at about the same time, however many they are.
+    async fn portion(&self, conn: Conn<'_>, sweep: &str, most: i64) -> Result<i64, Fault> {
+        let sql = "
+            SELECT r.runners, (
+                SELECT count(*) FROM (
+                    SELECT 1 FROM stage_groups WHERE sweep = $1 AND runner_id IS NULL LIMIT 2 * $2 * r.runners
+                ) AS f
+            )
+            FROM (SELECT count(*) AS runners FROM runners WHERE ended_at IS NULL AND workers > 0) AS r";
+        let (runners, free): (i64, i64) =
+            on!(conn, c => sqlx::query_as(sql).bind(sweep).bind(most).fetch_one(c).await)?;
+        Ok((free / (2 * runners.max(1))).clamp(1, most.max(1)))
     }
 
     /// Gives leases back.
