@@ -134,9 +134,9 @@ pub(crate) async fn rounds(
     global: &Global,
 ) -> Result<Summary, Failure> {
     let mut all = Summary::default();
+    let mut rows = store.results(&plan.name).await?;
     loop {
         // What earlier runs of this command have decided is decided again from what they stored.
-        let rows = store.results(&plan.name).await?;
         if let Some(decided) = rounds::next(spec, &plan, &rows) {
             fault::point("promotion.before").map_err(Failure::failed)?;
             if !global.quiet {
@@ -162,11 +162,10 @@ pub(crate) async fn rounds(
             }
             break;
         }
-        let asked = missing.len();
-        let summary = train(&plan, missing, store, options, stop, global).await?;
-        all += summary;
-        // Anything but an end of all of them: what follows can't be told.
-        if shard.is_some() || summary.done + summary.diverged + summary.elsewhere < asked {
+        all += train(&plan, missing, store, options, stop, global).await?;
+        rows = store.results(&plan.name).await?;
+        // Anything but an end of all of them, whoever trained them: what follows can't be told.
+        if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
             break;
         }
     }

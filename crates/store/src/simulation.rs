@@ -59,7 +59,6 @@ fn done() -> Outcome {
 
 #[test]
 #[ignore = "takes minutes, and is a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
 fn ten_thousand_workers() {
     let Some(server) = pgtest::shared() else { return };
     let url = server.database();

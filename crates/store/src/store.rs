@@ -196,18 +196,17 @@ impl Store {
         self.transact(async |Writer { backend, runner }| runner.tell(backend.conn(), sweep, None).await).await
     }
 
-    /// The sweeps that have trials which are neither over nor failed, the one that was run last first: name and file.
+    /// The sweeps, the one that was run last first: name, file, and whether it has trials that are neither over nor failed.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn open_sweeps(&mut self) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn sweeps(&mut self) -> Result<Vec<(String, String, bool)>, StoreError> {
         let sql = "
-            SELECT s.sweep, s.file_text FROM sweeps AS s
-            WHERE EXISTS (
+            SELECT s.sweep, s.file_text, EXISTS (
                 SELECT 1 FROM trials AS t JOIN cells AS c ON c.trial_id = t.trial_id
                 WHERE c.sweep = s.sweep AND t.status NOT IN ('done', 'diverged', 'failed')
             )
-            ORDER BY s.updated_at DESC, s.sweep";
+            FROM sweeps AS s ORDER BY s.updated_at DESC, s.sweep";
         self.look(async |Writer { backend, .. }| {
             Ok(on!(backend.conn(), c => sqlx::query_as(sql).fetch_all(c).await)?)
         })

@@ -60,7 +60,7 @@ pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
         Command::new("squeue").args(["-h", "-r", "--me", "-t", "all", "-O", fields]).output().ok()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        tracing::warn!("Slurm does not answer: {said}");
+        tracing::debug!("Slurm does not answer: {said}");
         return None;
     }
     let text = String::from_utf8_lossy(&output.stdout);

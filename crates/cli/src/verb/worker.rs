@@ -37,14 +37,17 @@ async fn work(
 ) -> Result<Summary, Failure> {
     let wait = Duration::from(args.wait);
     let mut all = Summary::default();
-    // What this process could not train others may; it does not come back to it.
-    let mut left = BTreeSet::new();
+    // Each sweep is looked into once at least: whoever trained the last trial of a round may have died before it saw what
+    // follows. What this process could not train others may; it does not come back to it.
+    let (mut known, mut left) = (BTreeSet::new(), BTreeSet::new());
     let mut since = Instant::now();
     while !stop.requested() {
-        let open = store.open_sweeps().await?;
-        let wanted = |name: &str| args.sweep.as_deref().is_none_or(|sweep| sweep == name);
-        let next = open.into_iter().find(|(name, _)| wanted(name) && !left.contains(name));
-        let Some((name, text)) = next else {
+        let sweeps = store.sweeps().await?;
+        let wanted =
+            |name: &str| args.sweep.as_deref().is_none_or(|sweep| sweep == name) && !left.contains(name);
+        let next =
+            sweeps.into_iter().find(|(name, _, open)| wanted(name) && (*open || !known.contains(name)));
+        let Some((name, text, _)) = next else {
             if since.elapsed() >= wait {
                 break;
             }
@@ -52,20 +55,28 @@ async fn work(
             store.sign_of_life().await?;
             continue;
         };
+        known.insert(name.clone());
         let read = spec::read(&text, &name).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
-        let (spec, plan) = read.map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::failed(format_args!(
-                "the file of the sweep `{name}` can't be used by this version: {}",
-                problems.join("; ")
-            ))
-        })?;
+        let (spec, plan) = match read {
+            Ok(read) => read,
+            Err(problems) => {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                tracing::warn!(
+                    "the file of the sweep `{name}` can't be used by this version: {}",
+                    problems.join("; ")
+                );
+                left.insert(name);
+                continue;
+            }
+        };
         let summary = training::rounds(&spec, plan, None, store, options, stop, global).await?;
         if summary.failed > 0 || summary.stopped > 0 {
             left.insert(name);
         }
+        if summary != Summary::default() {
+            since = Instant::now();
+        }
         all += summary;
-        since = Instant::now();
     }
     Ok(all)
 }
