@@ -178,16 +178,16 @@ impl Runner {
 
     /// How many stage groups to take at a time, at most `most`: half of this runner's part of what is free, so that all come
     /// to their end at about the same time, however many they are.
-    async fn portion(&self, conn: Conn<'_>, sweep: &str, most: i64) -> Result<i64, Fault> {
+    async fn portion(&self, mut conn: Conn<'_>, sweep: &str, most: i64) -> Result<i64, Fault> {
+        let sql = "SELECT count(*) FROM runners WHERE ended_at IS NULL AND workers > 0";
+        let runners: i64 = on!(conn.again(), c => sqlx::query_scalar(sql).fetch_one(c).await)?;
+        // No more than would make a difference are counted.
         let sql = "
-            SELECT r.runners, (
-                SELECT count(*) FROM (
-                    SELECT 1 FROM stage_groups WHERE sweep = $1 AND runner_id IS NULL LIMIT 2 * $2 * r.runners
-                ) AS f
-            )
-            FROM (SELECT count(*) AS runners FROM runners WHERE ended_at IS NULL AND workers > 0) AS r";
-        let (runners, free): (i64, i64) =
-            on!(conn, c => sqlx::query_as(sql).bind(sweep).bind(most).fetch_one(c).await)?;
+            SELECT count(*) FROM (
+                SELECT 1 FROM stage_groups WHERE sweep = $1 AND runner_id IS NULL LIMIT $2
+            ) AS f";
+        let enough = most.saturating_mul(2).saturating_mul(runners.max(1));
+        let free: i64 = on!(conn, c => sqlx::query_scalar(sql).bind(sweep).bind(enough).fetch_one(c).await)?;
         Ok((free / (2 * runners.max(1))).clamp(1, most.max(1)))
     }
 
