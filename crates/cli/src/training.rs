@@ -169,6 +169,9 @@ pub(crate) async fn rounds(
             break;
         }
     }
+    // What a kill between the last result and this left.
+    let (known, others) = (store.checkpoint_files().await?, store.others().await?);
+    trainer::checkpoint::remove_others(&options.checkpoints, &known, &others, false);
     if options.verify_fraction > 0.0 && shard.is_none() && !stop.requested() {
         verify(&plan, store, options, stop, global).await?;
     }
