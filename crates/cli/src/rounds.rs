@@ -10,6 +10,7 @@ use spec::{Plan, Spec};
 use store::{RunRow, Status};
 
 use crate::args::Metric;
+use crate::exit::{Failure, say};
 use crate::stored::result;
 
 /// What follows from the results of a round.
@@ -17,6 +18,22 @@ pub(crate) struct Decided {
     pub decisions: Decisions,
     /// For people.
     pub words: Vec<String>,
+}
+
+impl Decided {
+    /// Says what was decided, and makes the plan that follows from it.
+    pub(crate) fn plan(self, spec: &Spec, quiet: bool) -> Result<Plan, Failure> {
+        if !quiet {
+            self.words.iter().for_each(say);
+        }
+        spec::plan_on(spec, self.decisions).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::usage(format_args!(
+                "what follows from the results can't be trained: {}",
+                problems.join("; ")
+            ))
+        })
+    }
 }
 
 /// Whether every run of the plan has ended.

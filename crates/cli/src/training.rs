@@ -107,19 +107,12 @@ impl Shard {
             }
         }
         let (own, next) = (self.number - 1, self.number % self.of);
+        let sample = store::sample_end(verify_fraction);
         missing.retain(|missing| match shard_of.get(missing.trial.id.as_str()) {
-            Some(shard) => {
-                *shard == own || (*shard == next && is_sampled(&missing.trial.id, verify_fraction))
-            }
+            Some(shard) => *shard == own || (*shard == next && missing.trial.id < sample),
             None => false,
         });
     }
-}
-
-/// Whether a trial belongs to a sample that is this share of all: ids are hashes.
-fn is_sampled(id: &str, share: f64) -> bool {
-    let first = id.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
-    first.is_some_and(|first| f64::from(first) < share * 2f64.powi(32))
 }
 
 /// Trains what the store lacks, round after round until nothing more follows from the results; of one `shard` its part of
@@ -133,22 +126,15 @@ pub(crate) async fn rounds(
     stop: &Stop,
     global: &Global,
 ) -> Result<Summary, Failure> {
+    // Also where nothing is left to train: a kill may have come between the last result and the end of its files.
+    orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
     let mut rows = store.results(&plan.name).await?;
     loop {
         // What earlier runs of this command have decided is decided again from what they stored.
         if let Some(decided) = rounds::next(spec, &plan, &rows) {
             fault::point("promotion.before").map_err(Failure::failed)?;
-            if !global.quiet {
-                decided.words.iter().for_each(say);
-            }
-            plan = spec::plan_on(spec, decided.decisions).map_err(|problems| {
-                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                Failure::usage(format_args!(
-                    "what follows from the results can't be trained: {}",
-                    problems.join("; ")
-                ))
-            })?;
+            plan = decided.plan(spec, global.quiet)?;
             continue;
         }
         let mut missing = orchestrator::register(&plan, store, !options.with_failed).await?;
@@ -169,9 +155,6 @@ pub(crate) async fn rounds(
             break;
         }
     }
-    // What a kill between the last result and this left.
-    let (known, others) = (store.checkpoint_files().await?, store.others().await?);
-    trainer::checkpoint::remove_others(&options.checkpoints, &known, &others, false);
     if options.verify_fraction > 0.0 && shard.is_none() && !stop.requested() {
         verify(&plan, store, options, stop, global).await?;
     }

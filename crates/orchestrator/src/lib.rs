@@ -172,6 +172,16 @@ pub async fn register(plan: &Plan, store: &mut Store, again: bool) -> Result<Vec
     Ok(missing.collect())
 }
 
+/// Removes the files in a folder of checkpoints that no unfinished trial goes on from and that nobody is writing: what kills
+/// left. `all`: those too that were set aside. Gives how many files and bytes went.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn remove_stale(store: &mut Store, dir: &Path, all: bool) -> Result<(usize, u64), SweepError> {
+    let (known, others) = (store.checkpoint_files().await?, store.others().await?);
+    Ok(trainer::checkpoint::remove_others(dir, &known, &others, all))
+}
+
 /// Reads the data sets that these trials need, each once.
 ///
 /// # Errors

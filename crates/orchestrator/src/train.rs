@@ -67,13 +67,6 @@ pub async fn train(
     let environment = store.environment(&environment(options)).await?;
     std::fs::create_dir_all(&options.checkpoints)
         .map_err(|error| SweepError::Folder { path: options.checkpoints.clone(), error })?;
-    let others = store.others().await?;
-    trainer::checkpoint::remove_others(
-        &options.checkpoints,
-        &store.checkpoint_files().await?,
-        &others,
-        false,
-    );
     let folder = Folder { dir: options.checkpoints.clone(), writer: store.runner() };
     let shared = Shared {
         device: options.device,

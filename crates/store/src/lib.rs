@@ -35,7 +35,7 @@ pub use rows::{
 pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
 pub use sweep_runs::{Axes, SweepRun};
-pub use verify::{ToVerify, Verification};
+pub use verify::{ToVerify, sample_end};
 
 /// The type of the network file system that a folder lies on, as in `nfs4`; `None` on a local disk.
 pub fn network_file_system(dir: &std::path::Path) -> Option<String> {

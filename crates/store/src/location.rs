@@ -1,7 +1,6 @@
 //! Where a store is: a folder with an SQLite database, or a database on a PostgreSQL server. A password is part of neither
 //! what is shown of it nor what is debugged.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -156,14 +155,6 @@ impl std::fmt::Display for Location {
             Self::Server(server) => server.fmt(f),
             Self::Unusable { shown, .. } => f.write_str(shown),
         }
-    }
-}
-
-impl FromStr for Location {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::parse(text.into()))
     }
 }
 

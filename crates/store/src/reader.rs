@@ -13,7 +13,6 @@ use crate::query::Table;
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::sweep_runs::{self, Axes, SweepRun};
-use crate::verify::Verification;
 use crate::{postgres, sqlite};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
@@ -308,22 +307,6 @@ impl Reader {
         let sql = "SELECT trials, steps_asked, steps_trained FROM sharing WHERE sweep = $1";
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_optional(c).await);
         found.map_err(|error| self.at(error))
-    }
-
-    /// Finished trials of a sweep that were trained once more on another machine: how many, and those of which not every
-    /// bit was the same.
-    ///
-    /// # Errors
-    /// The database can't be read.
-    pub async fn verified(&mut self, sweep: &str) -> Result<(usize, Vec<Verification>), StoreError> {
-        let sql = "
-            SELECT v.trial_id, t.host AS trained_on, v.host AS checked_on, v.same, t.digest, v.digest AS found
-            FROM verifications AS v JOIN trials AS t ON t.trial_id = v.trial_id
-            WHERE v.same IS NOT NULL AND v.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
-            ORDER BY v.trial_id";
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
-        let all: Vec<Verification> = found.map_err(|error| self.at(error))?;
-        Ok((all.len(), all.into_iter().filter(|row| row.same == 0).collect()))
     }
 
     /// Whether the database is whole, as far as it can tell. A server looks after its own.

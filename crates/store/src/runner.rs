@@ -19,8 +19,6 @@ const STAGES: i64 = 1 << 24;
 pub(crate) struct Runner {
     pub(crate) id: i64,
     pub(crate) host: String,
-    /// Its beat after the last transaction whose end is known.
-    pub(crate) beat: i64,
 }
 
 impl Runner {
@@ -41,7 +39,7 @@ impl Runner {
             .bind(joining.job.as_deref())
             .fetch_one(c)
             .await)?;
-        Ok(Self { id, host, beat: 0 })
+        Ok(Self { id, host })
     }
 
     /// The first statement of each transaction: lives on, unless it was ended. Times are those of the database, where it

@@ -96,7 +96,7 @@ fn ten_thousand_workers() {
         ),
     );
     let worker = |i: usize| Worker {
-        runner: Runner { id: 2 + i as i64, host: "h".to_owned(), beat: 0 },
+        runner: Runner { id: 2 + i as i64, host: "h".to_owned() },
         trials: VecDeque::new(),
         ends: 0,
         stage: (2 + i as u64) << 24,

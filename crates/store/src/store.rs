@@ -329,7 +329,6 @@ impl Store {
                 let stored =
                     self.look(async |Writer { backend, runner }| runner.stored_beat(backend.conn()).await);
                 if stored.await? == beat {
-                    self.writer.runner.beat = beat;
                     return Ok(value);
                 }
             }
@@ -370,7 +369,6 @@ impl Store {
             self.roll_back().await;
             return Err((fault, Some((value, beat))));
         }
-        self.writer.runner.beat = beat;
         self.in_transaction = false;
         fault::point("store.committed").map_err(|error| (Fault::from(error), None))?;
         Ok(value)

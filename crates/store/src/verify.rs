@@ -6,21 +6,10 @@ use crate::register::now;
 use crate::runner::Runner;
 use crate::store::{Store, Writer};
 
-/// A trial that was trained once more.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Verification {
-    /// Which.
-    pub trial_id: String,
-    /// The machine that trained it.
-    pub trained_on: Option<String>,
-    /// The one that trained it again.
-    pub checked_on: String,
-    /// 1: every bit is the same.
-    pub same: i64,
-    /// Fingerprint of its steps that is stored.
-    pub digest: Option<String>,
-    /// The one that was found.
-    pub found: Option<String>,
+/// Ids of the trials that are this share of all, 0 to 1, are those that stand before this: ids are hashes.
+pub fn sample_end(share: f64) -> String {
+    // Sixteen of the hex digits; after all of them comes `g`.
+    if share >= 1.0 { "g".to_owned() } else { format!("{:016x}", (share * 2f64.powi(64)) as u64) }
 }
 
 /// A finished trial that this process is to train once more.
@@ -90,9 +79,7 @@ async fn claim(
     share: f64,
     environment: i64,
 ) -> Result<Option<ToVerify>, Fault> {
-    // Of the sixteen first digits of an id; a share of 1 is all of them.
-    let below =
-        if share >= 1.0 { "g".to_owned() } else { format!("{:016x}", (share * 2f64.powi(64)) as u64) };
+    let below = sample_end(share);
     let sql = "
         INSERT INTO verifications (trial_id, runner_id, host, environment_id)
         SELECT t.trial_id, $1, $2, $3 FROM trials AS t

@@ -22,6 +22,11 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// The name that all jobs of its sweep have.
+    pub(crate) fn sweep_name(&self) -> &str {
+        self.name.strip_suffix(script::MERGE).unwrap_or(&self.name)
+    }
+
     /// Whether it is queued or runs.
     pub(crate) fn is_active(&self) -> bool {
         !matches!(
@@ -46,12 +51,6 @@ pub(crate) fn job_name(sweep: &str, location: &Location) -> String {
     format!("sweep-{sweep}-{}", location.fingerprint())
 }
 
-/// Whether a job of this name belongs to a sweep of the store.
-fn is_of(name: &str, location: &Location) -> bool {
-    let name = name.strip_suffix(script::MERGE).unwrap_or(name);
-    name.starts_with("sweep-") && name.ends_with(&format!("-{}", location.fingerprint()))
-}
-
 /// All tasks of the store's sweeps that Slurm still knows, those that have ended a while ago no longer. `None` where there
 /// is no Slurm, or it does not answer.
 pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
@@ -70,7 +69,9 @@ pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
         let (node, reason) = (words.next()?, words.next()?);
         Some(Task { id, name, state, node, reason })
     });
-    Some(tasks.filter(|task| is_of(&task.name, location)).collect())
+    let ending = format!("-{}", location.fingerprint());
+    let ours = |task: &Task| task.name.starts_with("sweep-") && task.sweep_name().ends_with(&ending);
+    Some(tasks.filter(ours).collect())
 }
 
 /// Runs a command of Slurm's and gives what it prints. An address with a password is not passed on.

@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::args::{Cancel, Global, Warnings};
 use crate::exit::{Failure, Outcome, say};
 use crate::slurm;
-use crate::slurm::script::MERGE;
 
 pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
     let path = Path::new(&args.sweep);
@@ -18,7 +17,7 @@ pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
     let name = slurm::job_name(&sweep, &global.store);
     let tasks = slurm::tasks(&global.store)
         .ok_or_else(|| Failure::failed("Slurm does not answer, or is not to be found here (squeue)"))?;
-    let of_sweep = |task: &&slurm::Task| task.name.strip_suffix(MERGE).unwrap_or(&task.name) == name;
+    let of_sweep = |task: &&slurm::Task| task.sweep_name() == name;
     let active: Vec<&slurm::Task> = tasks.iter().filter(of_sweep).filter(|task| task.is_active()).collect();
     // The whole array in one word.
     let job = |task: &&slurm::Task| task.id.split('_').next().unwrap_or_default().to_owned();

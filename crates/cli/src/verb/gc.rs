@@ -12,9 +12,8 @@ pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
     let (files, bytes, dropped) = wait_for(async {
         let mut store = Store::open(&global.store).await?;
         let dropped = if args.checkpoints { store.drop_checkpoints().await? } else { 0 };
-        let (known, others) = (store.checkpoint_files().await?, store.others().await?);
         let dir = global.store.checkpoints(args.checkpoints_in.as_deref());
-        let (files, bytes) = trainer::checkpoint::remove_others(&dir, &known, &others, true);
+        let (files, bytes) = orchestrator::remove_stale(&mut store, &dir, true).await?;
         let (database, freed) = store.compact().await?;
         store.close().await?;
         Ok((files + database, bytes + freed, dropped))

@@ -130,16 +130,7 @@ async fn results(global: &Global, plan: &Plan) -> Result<Vec<RunRow>, Failure> {
 /// The plan with all that follows from the results.
 fn decided(spec: &Spec, mut plan: Plan, rows: &[RunRow], global: &Global) -> Result<Plan, Failure> {
     while let Some(decided) = rounds::next(spec, &plan, rows) {
-        if !global.quiet {
-            decided.words.iter().for_each(say);
-        }
-        plan = spec::plan_on(spec, decided.decisions).map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::usage(format_args!(
-                "what follows from the results can't be trained: {}",
-                problems.join("; ")
-            ))
-        })?;
+        plan = decided.plan(spec, global.quiet)?;
     }
     Ok(plan)
 }
