@@ -105,9 +105,22 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
     };
     let (mut killed, asleep, third) = (worker(), worker(), worker());
     wait("trials are done", || begun(4));
+    // Suspended while it has trials: one without any would be missed by nobody.
+    let suspend = |worker: &Child| {
+        let has = format!("leases join runners using (runner_id) where pid = {}", worker.id());
+        wait("it has trials", || {
+            signal(worker, "-STOP");
+            let suspended = count(&sandbox, &url, &has) > 0;
+            if !suspended {
+                signal(worker, "-CONT");
+            }
+            suspended
+        });
+    };
+    suspend(&killed);
     killed.kill().expect("it can be killed");
     killed.wait().expect("it ends");
-    signal(&asleep, "-STOP");
+    suspend(&asleep);
     wait("both are taken for dead", || count(&sandbox, &url, "runners where taken_over_by is not null") == 2);
     let taken_over = count(&sandbox, &url, "trials where status = 'done'");
     signal(&asleep, "-CONT");

@@ -303,9 +303,11 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::StorageFull,
         // What is left when the end of the stream comes within a message.
         sqlx::Error::Protocol(_) => true,
-        // Connection exceptions, too many connections, shut down by hand or by a crash, and starting up.
+        // Connection exceptions, too many connections, a transaction that idled for too long, shut down by hand or by a
+        // crash, and starting up.
         _ => sqlstate(error).is_some_and(|(code, _)| {
-            code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03" | "57P05")
+            code.starts_with("08")
+                || matches!(code, "25P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05")
         }),
     }
 }

@@ -56,12 +56,6 @@ impl Runner {
         query.ok_or(Fault::TakenOver)
     }
 
-    /// The beat that is stored: whether a transaction whose end was not heard of has happened.
-    pub(crate) async fn stored_beat(&self, conn: Conn<'_>) -> Result<i64, Fault> {
-        let sql = "SELECT beat FROM runners WHERE runner_id = $1";
-        Ok(on!(conn, c => sqlx::query_scalar(sql).bind(self.id).fetch_one(c).await)?)
-    }
-
     /// Ends itself and frees its trials.
     pub(crate) async fn leave(&self, conn: Conn<'_>) -> Result<(), Fault> {
         end(conn, self.id, None).await

@@ -48,7 +48,10 @@ impl Store {
                 let (backend, _gate) = sqlite::open(&dir).await?;
                 Self::enter(Box::new(backend), joining).await
             }
-            Location::Server(server) => Self::enter(Box::new(postgres::open(*server).await?), joining).await,
+            Location::Server(server) => {
+                let backend = postgres::open(*server, joining.lease).await?;
+                Self::enter(Box::new(backend), joining).await
+            }
             Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
         }
     }
@@ -315,62 +318,69 @@ impl Store {
         &mut self,
         mut work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
+        // What a transaction gave whose end was not heard of, and the beat that it wrote.
+        let mut unheard: Option<(T, i64)> = None;
         loop {
-            let (fault, unheard) = match self.attempt(&mut work).await {
+            let fault = match self.attempt(&mut work, &mut unheard).await {
                 Ok(value) => return Ok(value),
-                Err(failed) => failed,
+                Err(fault) => fault,
             };
             let backend = &mut self.writer.backend;
             if !backend.recover(&fault).await? {
                 return Err(StoreError::at(backend.name(), fault));
             }
-            if let Some((value, beat)) = unheard {
-                // Every transaction makes the beat grow, so that it tells which was the last.
-                let stored =
-                    self.look(async |Writer { backend, runner }| runner.stored_beat(backend.conn()).await);
-                if stored.await? == beat {
-                    return Ok(value);
-                }
-            }
             tracing::debug!(runner = self.writer.runner.id, "a transaction is tried again");
         }
     }
 
-    /// One attempt. One whose end is not known gives what it would have given, and the beat that then stands in the database.
     async fn attempt<T>(
         &mut self,
         work: &mut impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
-    ) -> Result<T, (Fault, Option<(T, i64)>)> {
+        unheard: &mut Option<(T, i64)>,
+    ) -> Result<T, Fault> {
         if self.in_transaction {
             // Left by a call whose future was dropped.
             self.roll_back().await;
         }
-        fault::point("store.begin").map_err(|error| (Fault::from(error), None))?;
+        fault::point("store.begin")?;
         self.in_transaction = true;
         if let Err(fault) = self.writer.backend.begin().await {
             self.in_transaction = false;
-            return Err((fault, None));
+            return Err(fault);
         }
-        let worked = async {
-            // From here on nobody ends this runner before the commit.
-            let beat = self.writer.runner.beat(self.writer.backend.conn()).await?;
-            let value = work(&mut self.writer).await?;
-            fault::point("store.commit").map_err(sqlx::Error::from)?;
-            Ok((value, beat))
-        };
-        let (value, beat) = match worked.await {
-            Ok(worked) => worked,
+        // From here on nobody ends this runner before the commit, and what it had begun before has come to its end.
+        let beat = match self.writer.runner.beat(self.writer.backend.conn()).await {
+            Ok(beat) => beat,
             Err(fault) => {
                 self.roll_back().await;
-                return Err((fault, None));
+                return Err(fault);
+            }
+        };
+        // Every transaction makes the beat grow: it tells whether the last one has happened.
+        if let Some((value, _)) = unheard.take_if(|(_, written)| *written < beat) {
+            self.roll_back().await;
+            return Ok(value);
+        }
+        *unheard = None;
+        let worked = async {
+            let value = work(&mut self.writer).await?;
+            fault::point("store.commit").map_err(sqlx::Error::from)?;
+            Ok(value)
+        };
+        let value = match worked.await {
+            Ok(value) => value,
+            Err(fault) => {
+                self.roll_back().await;
+                return Err(fault);
             }
         };
         if let Err(fault) = self.writer.backend.commit().await {
             self.roll_back().await;
-            return Err((fault, Some((value, beat))));
+            *unheard = Some((value, beat));
+            return Err(fault);
         }
         self.in_transaction = false;
-        fault::point("store.committed").map_err(|error| (Fault::from(error), None))?;
+        fault::point("store.committed")?;
         Ok(value)
     }
 
@@ -512,5 +522,44 @@ mod tests {
         assert!(matches!(error, StoreError::Locked { .. }) && !error.is_users_mistake(), "{error}");
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("free");
         store.write(&batch(0..10), environment).await.expect("written");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_has_happened_is_not_done_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut store, _) = store(dir.path()).await;
+        let beat = store.transact(async |writer| writer.runner.beat(writer.backend.conn()).await);
+        let beat = beat.await.expect("a beat");
+        let mut work = async |_: &mut Writer| Ok("again");
+        // Its beat is stored, or one after it.
+        let mut unheard = Some(("before", beat));
+        assert_eq!(store.attempt(&mut work, &mut unheard).await.expect("well"), "before");
+        // It never came to its end.
+        let mut unheard = Some(("before", beat + 1));
+        assert_eq!(store.attempt(&mut work, &mut unheard).await.expect("well"), "again");
+        assert!(unheard.is_none());
+    }
+
+    /// A process that is suspended in the middle of a transaction holds the locks of it.
+    #[tokio::test]
+    async fn one_that_sleeps_within_a_transaction_is_taken_for_dead() {
+        let Some(server) = pgtest::shared() else { return };
+        let url = Location::parse(server.database().into());
+        let joining = Joining { lease: std::time::Duration::from_secs(1), ..Joining::default() };
+        let mut asleep = Store::join(&url, &joining).await.expect("a store");
+        let mut other = Store::join(&url, &joining).await.expect("a store");
+        let sleep = tokio::sync::Notify::new();
+        let sleeping = asleep.transact(async |_| {
+            sleep.notified().await;
+            Ok(())
+        });
+        let watching = async {
+            while other.tend("x", Attention::Waiting, false).await.expect("tended").dead == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            sleep.notify_one();
+        };
+        let (slept, ()) = tokio::join!(sleeping, watching);
+        assert!(matches!(slept, Err(StoreError::TakenOver { .. })), "{slept:?}");
     }
 }

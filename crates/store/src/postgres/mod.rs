@@ -25,11 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// What takes longer is taken for a lost connection.
 const ANSWER: Duration = Duration::from_secs(120);
 
+/// A process that is silent for longer within a transaction is taken for suspended.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
 /// A server's database, open for writing.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     server: Server,
     name: PathBuf,
+    /// After so long others take this process for dead.
+    lease: Duration,
     connection: PgConnection,
     /// Since when the server was in reach without a break; `None`: all the time.
     back_since: Option<Instant>,
@@ -38,18 +43,18 @@ pub(crate) struct Postgres {
 }
 
 /// Opens a database for writing and brings its tables up to date.
-pub(crate) async fn open(server: Server) -> Result<Postgres, StoreError> {
+pub(crate) async fn open(server: Server, lease: Duration) -> Result<Postgres, StoreError> {
     let name = PathBuf::from(server.to_string());
-    let mut connection = connect(&server, false).await.map_err(|error| StoreError::at(&name, error))?;
+    let mut connection = connect(&server, Some(lease)).await.map_err(|error| StoreError::at(&name, error))?;
     schema::inspect(&mut connection, &name).await?;
     schema::migrate(&mut connection, &name).await?;
-    Ok(Postgres { server, name, connection, back_since: None, looked: None })
+    Ok(Postgres { server, name, lease, connection, back_since: None, looked: None })
 }
 
 /// Opens a database for reading, and gives its name too.
 pub(crate) async fn open_to_read(server: &Server) -> Result<(PgConnection, PathBuf), StoreError> {
     let name = PathBuf::from(server.to_string());
-    let mut connection = connect(server, true).await.map_err(|error| StoreError::at(&name, error))?;
+    let mut connection = connect(server, None).await.map_err(|error| StoreError::at(&name, error))?;
     match schema::inspect(&mut connection, &name).await? {
         Schema::Current => Ok((connection, name)),
         Schema::Empty => Err(StoreError::Missing { path: name }),
@@ -57,12 +62,24 @@ pub(crate) async fn open_to_read(server: &Server) -> Result<(PgConnection, PathB
     }
 }
 
-async fn connect(server: &Server, read_only: bool) -> Result<PgConnection, sqlx::Error> {
-    let mut options = server.options.clone().disable_statement_logging();
-    if read_only {
-        options = options.options([("default_transaction_read_only", "on")]);
-    }
-    match tokio::time::timeout(Duration::from_secs(30), options.connect()).await {
+/// Connects, to write where there is a lease.
+async fn connect(server: &Server, lease: Option<Duration>) -> Result<PgConnection, sqlx::Error> {
+    let connecting = async {
+        let mut connection = server.options.clone().disable_statement_logging().connect().await?;
+        let (setting, value) = match lease {
+            None => ("default_transaction_read_only", "on".to_owned()),
+            // A process that is suspended within a transaction would hold its locks, and so its trials, for ever: the server
+            // gives it up. One that is only slow does the transaction again.
+            Some(lease) => {
+                let longest = lease.clamp(Duration::from_secs(1), LONGEST_IDLE);
+                ("idle_in_transaction_session_timeout", longest.as_millis().to_string())
+            }
+        };
+        let set = sqlx::query("SELECT set_config($1, $2, false)").bind(setting).bind(value);
+        set.execute(&mut connection).await?;
+        Ok(connection)
+    };
+    match tokio::time::timeout(Duration::from_secs(30), connecting).await {
         Ok(connected) => connected,
         Err(_) => Err(sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))),
     }
@@ -135,7 +152,7 @@ impl Backend for Postgres {
         );
         let mut pause = Duration::from_millis(100);
         loop {
-            match connect(&self.server, false).await {
+            match connect(&self.server, Some(self.lease)).await {
                 Ok(connection) => {
                     self.connection = connection;
                     break;
