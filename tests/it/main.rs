@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
 
 mod bad_input;
+mod clusters;
 mod export;
 mod export_results;
 mod export_weights;

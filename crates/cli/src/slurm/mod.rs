@@ -74,6 +74,11 @@ pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
     Some(tasks.filter(ours).collect())
 }
 
+/// What there is to say where `tasks` gives none.
+pub(crate) fn silent() -> Failure {
+    Failure::failed("Slurm does not answer, or is not to be found here (squeue)")
+}
+
 /// Runs a command of Slurm's and gives what it prints. An address with a password is not passed on.
 fn call(program: &str, args: &[&str]) -> Result<String, Failure> {
     let output = Command::new(program).args(args).env_remove("SWEEP_STORE").output();

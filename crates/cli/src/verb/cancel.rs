@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::args::{Cancel, Global, Warnings};
-use crate::exit::{Failure, Outcome, say};
+use crate::exit::{Outcome, say};
 use crate::slurm;
 
 pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
@@ -15,8 +15,7 @@ pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
         args.sweep.clone()
     };
     let name = slurm::job_name(&sweep, &global.store);
-    let tasks = slurm::tasks(&global.store)
-        .ok_or_else(|| Failure::failed("Slurm does not answer, or is not to be found here (squeue)"))?;
+    let tasks = slurm::tasks(&global.store).ok_or_else(slurm::silent)?;
     let of_sweep = |task: &&slurm::Task| task.sweep_name() == name;
     let active: Vec<&slurm::Task> = tasks.iter().filter(of_sweep).filter(|task| task.is_active()).collect();
     // The whole array in one word.

@@ -15,11 +15,12 @@ use crate::stored::{open, sweep, utc, wait_for};
 const MOST: i64 = 20;
 
 pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
-    let jobs = slurm::tasks(&global.store).unwrap_or_default();
     let format = Format::from(&args.format);
+    let jobs = slurm::tasks(&global.store);
     if args.jobs {
-        return print(&tasks(&jobs).render(format));
+        return print(&tasks(&jobs.ok_or_else(slurm::silent)?).render(format));
     }
+    let jobs = jobs.unwrap_or_default();
     match in_store(args, &jobs, global) {
         // The shards of a sweep that was submitted are merged at its end only.
         Err(Failure::Usage(_)) if !jobs.is_empty() && args.sweep.is_none() && format == Format::Table => {

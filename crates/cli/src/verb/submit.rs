@@ -315,7 +315,7 @@ fn next_round(
             .map_err(|error| Failure::failed(format_args!("{}: {error}", dir.display())))?;
         words.push(format!("--data-dir {}", path(&dir)));
     }
-    Ok(format!("exec {}", words.join(" ")))
+    Ok(words.join(" "))
 }
 
 #[cfg(test)]
