@@ -39,6 +39,11 @@ impl Pace {
         let tend = (options.lease / 30).max(Duration::from_secs(1)).min(options.lease / 4);
         Self { write: if store.is_remote() { tend } else { WRITE_EVERY }, tend }
     }
+
+    /// When one that has waited for so long looks again: what others have is often at its end soon, and otherwise late.
+    fn looks_again(&self, waited: Duration) -> Duration {
+        waited.max(WRITE_EVERY).min(self.write)
+    }
 }
 
 /// Trains those trials of a sweep that `missing` names and no other process has, on the data that [`load`](crate::load)
@@ -94,14 +99,16 @@ pub async fn train(
     let mut tend = Instant::now() + pace.tend;
     let mut more = true;
     let mut standing = Standing::Busy;
+    let mut waits_since: Option<Instant> = None;
     let mut open = true;
     while open {
+        let wake = if standing == Standing::Waiting { due.min(tend) } else { due };
         // A transaction has its price, whatever is in it.
         tokio::select! {
             biased;
             told = events.recv_many(&mut batch, QUEUE) => open = told > 0,
             () = site.pool.idle() => {}
-            () = sleep_until(due) => {}
+            () = sleep_until(wake) => {}
         }
         let idle = site.pool.is_idle();
         if idle {
@@ -115,7 +122,7 @@ pub async fn train(
         let ends = idle && standing == Standing::Busy;
         // While others take portions too, the next one is fetched before this one is used up.
         let low = more && !idle && site.pool.waiting() < options.workers * options.lanes.get();
-        if open && !ends && !low && batch.len() < QUEUE && Instant::now() < due {
+        if open && !ends && !low && batch.len() < QUEUE && Instant::now() < wake {
             continue;
         }
         // After an error the queue is still emptied, so that no worker waits for ever.
@@ -143,7 +150,14 @@ pub async fn train(
                     }
                     standing = desk.tend(&site.pool, idle, store, &mut observe).await?;
                     more = true;
-                    tend = now + if standing == Standing::Waiting { pace.write } else { pace.tend };
+                    tend = now
+                        + match standing {
+                            Standing::Waiting => pace.looks_again(waits_since.get_or_insert(now).elapsed()),
+                            _ => {
+                                waits_since = None;
+                                pace.tend
+                            }
+                        };
                 }
                 Ok(())
             };
