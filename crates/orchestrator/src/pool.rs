@@ -67,22 +67,18 @@ impl Pool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The branch to train next, for a worker that has nothing, and with it up to `width` others that wait before the same
-    /// step of the same seed: two workers that begin would else have half of each seed, and narrow stacks. Waits as long as
-    /// someone may bring one; `None` when the pool is closed and all is over, or a stop was requested. After each the worker
-    /// calls [`Pool::done`].
-    pub(crate) fn next(&self, stop: &Stop, width: usize) -> Option<(Branch, Vec<Branch>)> {
+    /// The branch to train next, for a worker that has nothing. Waits as long as someone may bring one;
+    /// `None` when the pool is closed and all is over, or a stop was requested. After each the worker calls
+    /// [`Pool::done`].
+    pub(crate) fn next(&self, stop: &Stop) -> Option<Branch> {
         let mut queue = self.queue();
         loop {
             if stop.requested() {
                 return None;
             }
             if let Some(first) = queue.branches.keys().next().copied() {
-                let branch = queue.take(first)?;
                 queue.busy += 1;
-                let place = queue.places.get(&(branch.step(), branch.seed()));
-                let others: Vec<Rank> = place.into_iter().flatten().take(width).copied().collect();
-                return Some((branch, others.into_iter().filter_map(|rank| queue.take(rank)).collect()));
+                return queue.take(first);
             }
             if queue.busy == 0 {
                 if queue.closed {

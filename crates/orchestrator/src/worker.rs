@@ -62,11 +62,11 @@ impl Site {
             heard.set(heard.get() && sender.blocking_send(event).is_ok());
             heard.get()
         };
-        while let Some((branch, others)) = self.pool.next(&self.stop, self.shared.width.saturating_sub(1)) {
+        while let Some(branch) = self.pool.next(&self.stop) {
             let _busy = Busy(&self.pool);
             // What a trial does is contained within its lane; whatever else fails, the worker lives. The trials that
             // it then tells nothing of are missed when all else is over.
-            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, others, &heard, &mut emit)));
+            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, &heard, &mut emit)));
             if trained.is_err() {
                 tracing::warn!("a worker has failed, and goes on");
             }
@@ -77,19 +77,12 @@ impl Site {
         }
     }
 
-    /// Trains a branch, those of the others that go with it, and what comes to them, to the end.
-    fn train(&self, branch: Branch, others: Vec<Branch>, heard: &Cell<bool>, emit: &mut Emit<'_>) {
+    /// Trains a branch, and what comes to it, to the end.
+    fn train(&self, branch: Branch, heard: &Cell<bool>, emit: &mut Emit<'_>) {
         let Some(images) = branch.data().and_then(|data| self.images.of(data)) else {
-            self.pool.put(others);
             return branch.fail("its data set was not loaded", emit);
         };
-        let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else {
-            return self.pool.put(others);
-        };
-        for other in others {
-            let left = if stack.takes(&other) { stack.add(other, emit) } else { Some(other) };
-            self.pool.put(left.into_iter().collect());
-        }
+        let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else { return };
         let folder = &self.folder;
         let mut saved = Instant::now();
         while !stack.is_empty() {

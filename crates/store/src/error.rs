@@ -371,14 +371,14 @@ fn from_server(path: PathBuf, error: &sqlx::Error) -> StoreError {
         ),
         Some("25006") => refused("the server, or this user, can only read"),
         Some("53100") => StoreError::Full { path },
-        _ if matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => refused(
-            if cfg!(feature = "tls") {
+        _ if matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => {
+            refused(if cfg!(feature = "tls") {
                 "sslmode=require asks for TLS without a look at the server's certificate, sslrootcert names whose are trusted"
             } else {
                 "this build speaks no TLS: build it with `--features tls`, or use a socket, a private network or a tunnel, and \
                  sslmode=prefer or disable"
-            },
-        ),
+            })
+        }
         _ if is_lost(error) => StoreError::Unreachable { path, message },
         _ => StoreError::Database { path, message },
     }

@@ -3,7 +3,7 @@
 
 use candle_core::Result;
 use schedule::{Average, Schedule, State};
-use spec::share::{Kin, is_open, sorted, stage_groups};
+use spec::share::{Kin, families, is_open, sorted};
 use spec::trial::{Config, Trial};
 
 use crate::model::Parameter;
@@ -107,11 +107,11 @@ impl Riders {
     /// Trials that can start together, each group for itself, in the order of the trials. All trials of a
     /// group have the same seed and task, but for the length.
     pub(crate) fn groups(trials: Vec<Trial>) -> Vec<Self> {
-        let groups = stage_groups(&trials.iter().collect::<Vec<_>>());
+        let families = families(trials.iter());
         let mut trials: Vec<Option<Trial>> = trials.into_iter().map(Some).collect();
         let mut take = |i: usize| trials.get_mut(i).and_then(Option::take);
-        let group = |members: Vec<usize>| {
-            let all: Vec<Trial> = members.into_iter().filter_map(&mut take).collect();
+        let group = |family: Vec<usize>| {
+            let all: Vec<Trial> = family.into_iter().filter_map(&mut take).collect();
             let (open, closed): (Vec<Trial>, Vec<Trial>) = all.into_iter().partition(|t| is_open(&t.config));
             let configs: Vec<&Config> = open.iter().map(|trial| &*trial.config).collect();
             let order = sorted(&configs);
@@ -121,7 +121,7 @@ impl Riders {
                 .filter_map(|entry| Some(Rider::new(open.get_mut(entry.index)?.take()?, entry.with_next)));
             Self { open: open.collect(), closed: closed.into_iter().map(|t| Rider::new(t, 0)).collect() }
         };
-        groups.into_iter().map(group).collect()
+        families.into_iter().map(group).collect()
     }
 
     /// One trial alone.
