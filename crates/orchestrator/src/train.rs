@@ -198,7 +198,7 @@ async fn coordinate(
             continue;
         }
         due = Instant::now() + pace.tend;
-        let tended = store.tend(sweep, Attention::Watching, true).await?;
+        let tended = store.tend(sweep, Attention::Watching).await?;
         if let Some(now) = tended.ended {
             ended = now;
             observe(Seen::Elsewhere(ended.saturating_sub(before)));
@@ -343,7 +343,7 @@ impl<'a> Desk<'a> {
     ) -> Result<Standing, SweepError> {
         let idle = heard_all && pool.is_idle();
         let attention = if idle { Attention::Waiting } else { Attention::Busy };
-        let tended = store.tend(self.sweep, attention, true).await?;
+        let tended = store.tend(self.sweep, attention).await?;
         if tended.dead > 0 {
             let plural = if tended.dead == 1 { "process" } else { "processes" };
             tracing::warn!("{} {plural} gave no sign of life; trains its trials now", tended.dead);

@@ -118,9 +118,7 @@ pub struct Tended {
     pub left: bool,
     /// Whether another one waits for trials of the sweep.
     pub waiting: bool,
-    /// Whether there are no others.
-    pub alone: bool,
-    /// Trials of the sweep that are over, where there are others and it was asked for.
+    /// Trials of the sweep that are over: always for one that only watches, else where there are others and not many.
     pub ended: Option<usize>,
 }
 

@@ -78,6 +78,15 @@ impl Runner {
         Ok(on!(conn, c => sqlx::query_scalar(sql).bind(self.id).fetch_all(c).await)?)
     }
 
+    /// How many other runners may write, as far as `most`.
+    pub(crate) async fn count_others(&self, conn: Conn<'_>, most: i64) -> Result<i64, Fault> {
+        let sql = "
+            SELECT count(*) FROM (
+                SELECT 1 FROM runners WHERE ended_at IS NULL AND runner_id != $1 LIMIT $2
+            ) AS o";
+        Ok(on!(conn, c => sqlx::query_scalar(sql).bind(self.id).bind(most).fetch_one(c).await)?)
+    }
+
     /// Whether no other runner may write.
     pub(crate) async fn is_alone(&self, conn: Conn<'_>) -> Result<bool, Fault> {
         let sql = "SELECT NOT EXISTS (SELECT 1 FROM runners WHERE ended_at IS NULL AND runner_id != $1)";

@@ -159,7 +159,7 @@ async fn run(
             }
         };
         if worker.trials.is_empty() {
-            let tended = store.tend("x", Attention::Waiting, false).await.expect("tended");
+            let tended = store.tend("x", Attention::Waiting).await.expect("tended");
             called("tend", begun, false, Vec::new());
             if !tended.left {
                 continue;
@@ -184,7 +184,7 @@ async fn run(
             }
             let name = if batch.is_empty() { "tend" } else { "write" };
             if batch.is_empty() {
-                store.tend("x", Attention::Busy, false).await.expect("tended");
+                store.tend("x", Attention::Busy).await.expect("tended");
             } else {
                 store.write(&batch, 1).await.expect("written");
             }

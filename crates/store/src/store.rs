@@ -11,6 +11,9 @@ use crate::rows::{Attention, Environment, Joining, RunRow, Tended, Unfinished};
 use crate::runner::Runner;
 use crate::{postgres, reader, register, sqlite};
 
+/// Where there are so many others, only who watches counts what they have done: each count looks at every trial.
+const MANY: i64 = 30;
+
 /// A sweep database, open for writing. Several processes may have it open; each is a *runner* and writes of the trials only
 /// that it has claimed. One that is ended by another, because it seemed dead, can write nothing any more.
 #[derive(Debug)]
@@ -87,29 +90,24 @@ impl Store {
     }
 
     /// Says that this runner lives, and sees to the others: ends those that were silent for longer than their lease, and
-    /// those of this host whose process has ended. Their trials are free then. `count`: how many trials are over is asked
-    /// for.
+    /// those of this host whose process has ended. Their trials are free then.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn tend(
-        &mut self,
-        sweep: &str,
-        attention: Attention,
-        count: bool,
-    ) -> Result<Tended, StoreError> {
+    pub async fn tend(&mut self, sweep: &str, attention: Attention) -> Result<Tended, StoreError> {
         self.transact(async |Writer { backend, runner }| {
             let dead = runner.end_the_dead(&mut **backend).await?;
-            let alone = dead == 0 && runner.is_alone(backend.conn()).await?;
+            let others = runner.count_others(backend.conn(), MANY).await?;
+            let alone = dead == 0 && others == 0;
             if attention == Attention::Waiting {
                 runner.tell(backend.conn(), sweep, Some(!alone)).await?;
             }
             let left = attention != Attention::Busy && runner.is_left(backend.conn(), sweep).await?;
             let waiting =
                 attention == Attention::Busy && !alone && runner.others_wait(backend.conn(), sweep).await?;
-            let ended =
-                if alone || !count { None } else { Some(register::ended(backend.conn(), sweep).await?) };
-            Ok(Tended { dead, left, waiting, alone, ended })
+            let counts = attention == Attention::Watching || (!alone && others < MANY);
+            let ended = if counts { Some(register::ended(backend.conn(), sweep).await?) } else { None };
+            Ok(Tended { dead, left, waiting, ended })
         })
         .await
     }
@@ -554,7 +552,7 @@ mod tests {
             Ok(())
         });
         let watching = async {
-            while other.tend("x", Attention::Waiting, false).await.expect("tended").dead == 0 {
+            while other.tend("x", Attention::Waiting).await.expect("tended").dead == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             sleep.notify_one();

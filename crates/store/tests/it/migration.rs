@@ -196,3 +196,31 @@ async fn the_steps_of_a_trial_are_found_by_index() {
     execute(dir.path(), "ANALYZE").await;
     check().await;
 }
+
+/// Every table and view of a new store with its columns, and the versions of its schema.
+async fn schema(place: &Place, columns: &str) -> Vec<Vec<Value>> {
+    drop(Store::open(place.path()).await.expect("a new store"));
+    let mut reader = Reader::open(place.path()).await.expect("a store");
+    let columns = reader.query(columns).await.expect("good SQL").rows;
+    let versions =
+        reader.query("SELECT version FROM _sqlx_migrations ORDER BY version").await.expect("good SQL").rows;
+    // The server's begins where there was something to bring over.
+    [columns, vec![versions.last().cloned().expect("a version")]].concat()
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables_and_views() {
+    let Some(server) = Place::server() else { return };
+    let sqlite = "
+        SELECT m.type, m.name, p.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS p
+        WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '_sqlx_%'
+        ORDER BY m.name, p.name";
+    let postgres = "
+        SELECT CASE t.table_type WHEN 'VIEW' THEN 'view' ELSE 'table' END, c.table_name::text, c.column_name::text
+        FROM information_schema.columns AS c JOIN information_schema.tables AS t USING (table_schema, table_name)
+        WHERE c.table_schema = current_schema() AND c.table_name NOT LIKE '\\_sqlx\\_%'
+        ORDER BY c.table_name::text COLLATE \"C\", c.column_name::text COLLATE \"C\"";
+    let folder = schema(&Place::folder(), sqlite).await;
+    assert!(folder.len() > 100, "{folder:?}");
+    assert_eq!(folder, schema(&server, postgres).await);
+}

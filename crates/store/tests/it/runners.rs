@@ -78,15 +78,15 @@ async fn a_trial_has_one_runner(dir: &Place) {
     let mine = claimed(&mut first).await;
     assert_eq!(mine.len(), 8);
     assert!(claimed(&mut second).await.is_empty() && claimed(&mut first).await.is_empty());
-    let tended = second.tend("small", Waiting, true).await.expect("tended");
+    let tended = second.tend("small", Waiting).await.expect("tended");
     assert_eq!((tended.dead, tended.left, tended.ended), (0, true, Some(0)));
     assert!(claimed(&mut second).await.is_empty(), "which it is told once more, and waits on");
-    assert!(first.tend("small", Busy, true).await.expect("tended").waiting);
+    assert!(first.tend("small", Busy).await.expect("tended").waiting);
     // What is given back another one can have, and only that.
     let given: Vec<String> = mine.iter().take(3).cloned().collect();
     first.release(&given).await.expect("released");
     assert_eq!(claimed(&mut second).await, given.iter().cloned().collect());
-    assert!(!first.tend("small", Busy, true).await.expect("tended").waiting);
+    assert!(!first.tend("small", Busy).await.expect("tended").waiting);
     // Others' leases can't be given back.
     second.release(&mine.iter().cloned().collect::<Vec<_>>()).await.expect("released");
     assert_eq!(claimed(&mut first).await, given.into_iter().collect());
@@ -116,7 +116,7 @@ async fn who_is_gone_from_this_host_is_seen_at_once() {
     let (mut first, mut second) = two(dir.path()).await;
     let mine = claimed(&mut first).await;
     drop(first);
-    assert_eq!(second.tend("small", Waiting, true).await.expect("tended").dead, 1, "its lock is free");
+    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 1, "its lock is free");
     assert_eq!(claimed(&mut second).await, mine);
     second.close().await.expect("closed");
     let folder = dir.path().folder().expect("a folder").join("runners");
@@ -128,9 +128,9 @@ async fn who_gives_signs_of_life_lives(dir: &Place) {
     let mut first = joined(dir, lease).await;
     let mut second = joined(dir, lease).await;
     for _ in 0..6 {
-        assert_eq!(second.tend("small", Waiting, true).await.expect("tended").dead, 0);
+        assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 0);
         tokio::time::sleep(lease / 4).await;
-        first.tend("small", Busy, true).await.expect("tended");
+        first.tend("small", Busy).await.expect("tended");
     }
 }
 
@@ -142,9 +142,9 @@ async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
     let mine: Vec<String> = claimed(&mut first).await.into_iter().collect();
     let environment = first.environment(&environment()).await.expect("a number");
     first.write(&[started(&[&mine[0]], 0), stage(1, 0, &[&mine[0]])], environment).await.expect("written");
-    assert_eq!(second.tend("small", Waiting, true).await.expect("tended").dead, 0);
+    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 0);
     tokio::time::sleep(2 * lease).await;
-    assert_eq!(second.tend("small", Waiting, true).await.expect("tended").dead, 1);
+    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 1);
     assert_eq!(claimed(&mut second).await.len(), 8);
 
     let before = query(dir.path(), "SELECT * FROM trials ORDER BY trial_id").await;
@@ -154,7 +154,7 @@ async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
         first.register(&small(), false).await.err(),
         first.claim("small", true, ALL).await.err(),
         first.release(&mine).await.err(),
-        first.tend("small", Waiting, true).await.err(),
+        first.tend("small", Waiting).await.err(),
     ];
     for error in refused {
         let error = error.expect("refused");
