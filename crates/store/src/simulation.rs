@@ -90,8 +90,8 @@ fn ten_thousand_workers() {
     server.sql(
         pgtest::Server::name(&url),
         &format!(
-            "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, sweep)
-             SELECT 'h', g, 0, (extract(epoch FROM now()) * 1000)::bigint, 3600000, 'x' FROM generate_series(1, {WORKERS}) AS g;
+            "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, sweep)
+             SELECT 'h', g, 0, (extract(epoch FROM now()) * 1000)::bigint, 3600000, 1, 'x' FROM generate_series(1, {WORKERS}) AS g;
              ANALYZE runners"
         ),
     );

@@ -92,6 +92,23 @@ macro_rules! server_now {
     };
 }
 
+/// Stage groups with trials to claim that nobody else is just taking.
+macro_rules! groups_with {
+    ($whose:literal) => {
+        concat!(
+            "SELECT g.stage_group FROM stage_groups AS g WHERE g.sweep = $1 AND ",
+            $whose,
+            " AND EXISTS (
+                SELECT 1 FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+                WHERE c.sweep = g.sweep AND c.stage_group = g.stage_group
+                    AND t.status NOT IN ('done', 'diverged') AND ($3 OR t.status != 'failed')
+                    AND (SELECT l.runner_id FROM leases AS l WHERE l.trial_id = c.trial_id) IS NULL
+            )
+            ORDER BY g.stage_group LIMIT $4 FOR UPDATE OF g SKIP LOCKED"
+        )
+    };
+}
+
 impl Postgres {
     /// Waits for an answer, but not for ever: a connection that fell silent is given up.
     async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Fault> {
@@ -218,17 +235,19 @@ impl Backend for Postgres {
     }
 
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
-        let sql = "
-            SELECT g.stage_group FROM stage_groups AS g
-            WHERE g.sweep = $1 AND (g.runner_id IS NULL OR g.runner_id = $2) AND EXISTS (
-                SELECT 1 FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
-                WHERE c.sweep = g.sweep AND c.stage_group = g.stage_group
-                    AND t.status NOT IN ('done', 'diverged') AND ($3 OR t.status != 'failed')
-                    AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = c.trial_id)
-            )
-            ORDER BY g.stage_group LIMIT $4 FOR UPDATE OF g SKIP LOCKED";
-        let query = sqlx::query_scalar(sql).bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed);
-        Ok(query.bind(wanted.most).fetch_all(&mut self.connection).await?)
+        let mut groups: Vec<i64> = Vec::new();
+        // First its own, which may have got new trials: in one question the index of the free ones would be of no use.
+        for sql in
+            [groups_with!("g.runner_id = $2"), groups_with!("g.runner_id IS NULL AND $2::bigint IS NOT NULL")]
+        {
+            let most =
+                wanted.most.map(|most| most.saturating_sub(i64::try_from(groups.len()).unwrap_or(i64::MAX)));
+            // Planned for these values each time: in general the server would look through all trials.
+            let query = sqlx::query_scalar::<_, i64>(sql).persistent(false);
+            let query = query.bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed).bind(most);
+            groups.extend(query.fetch_all(&mut self.connection).await?);
+        }
+        Ok(groups)
     }
 
     async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault> {
