@@ -138,17 +138,19 @@ pub(crate) async fn rounds(
             continue;
         }
         let mut missing = orchestrator::register(&plan, store, !options.with_failed).await?;
+        let stored = plan.trials.len() - missing.len();
         if let Some(shard) = shard {
             shard.keep(&plan, options.verify_fraction, &mut missing);
         }
         fault::point("promotion.after").map_err(Failure::failed)?;
+        let opening = opening(&plan, &missing, stored, shard, options);
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() && !global.quiet {
-                say(opening(&plan, &missing, options));
+                say(opening);
             }
             break;
         }
-        all += train(&plan, missing, store, options, stop, global).await?;
+        all += train(&plan, missing, &opening, store, options, stop, global).await?;
         rows = store.results(&plan.name).await?;
         // Anything but an end of all of them, whoever trained them: what follows can't be told.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
@@ -195,6 +197,7 @@ async fn verify(
 async fn train(
     plan: &Plan,
     missing: Vec<Missing>,
+    opening: &str,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -203,7 +206,7 @@ async fn train(
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     let images = orchestrator::load(needed, global.data_dir.as_deref())?;
     if !global.quiet {
-        say(opening(plan, &missing, options));
+        say(opening);
     }
     let firsts: Vec<(String, u64)> = missing
         .iter()
@@ -221,18 +224,28 @@ async fn train(
     Ok(trained?)
 }
 
-/// What is about to happen.
-fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
+/// What is about to happen. `missing`: what this process has to do with; `stored`: trials that are over.
+fn opening(
+    plan: &Plan,
+    missing: &[Missing],
+    stored: usize,
+    shard: Option<Shard>,
+    options: &Options,
+) -> String {
     let (all, left) = (plan.trials.len(), missing.len());
     let name = &plan.name;
-    if left == 0 {
+    if stored == all {
         return format!("{name}: all {all} trials are stored, nothing to train");
+    }
+    let of_shard = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
+    if left == 0 {
+        return format!("{name}: {all} trials, and none{of_shard} is left to train");
     }
     let merged = match plan.merged() {
         0 => String::new(),
         n => format!(", {n} runs are the same as another"),
     };
-    let stored = match all - left {
+    let stored = match stored {
         0 => String::new(),
         n => format!(", {n} of them stored already"),
     };
@@ -242,7 +255,7 @@ fn opening(plan: &Plan, missing: &[Missing], options: &Options) -> String {
     let workers = options.workers;
     let plural = if workers == 1 { "" } else { "s" };
     format!(
-        "{name}: {all} trials{stored}{merged}; training {left} on {workers} worker{plural} ({}){}",
+        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}",
         options.device,
         sharing(missing, options)
     )

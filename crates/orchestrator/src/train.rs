@@ -201,14 +201,15 @@ async fn coordinate(
         let tended = store.tend(sweep, Attention::Watching).await?;
         if let Some(now) = tended.ended {
             ended = now;
-            observe(Seen::Elsewhere(ended.saturating_sub(before)));
+            // Whoever trains may have begun another round by now.
+            observe(Seen::Elsewhere(ended.saturating_sub(before).min(missing)));
         }
         if !tended.left {
             break;
         }
     }
-    let ended = store.ended(sweep).await?.max(ended).saturating_sub(before);
-    let left = missing.saturating_sub(ended);
+    let ended = store.ended(sweep).await?.max(ended).saturating_sub(before).min(missing);
+    let left = missing - ended;
     let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
     Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
 }
@@ -350,7 +351,8 @@ impl<'a> Desk<'a> {
         }
         if let Some(ended) = tended.ended {
             let ours = self.summary.done + self.summary.diverged;
-            observe(Seen::Elsewhere(ended.saturating_sub(self.ended_before + ours)));
+            let most = self.trials.len().saturating_sub(ours);
+            observe(Seen::Elsewhere(ended.saturating_sub(self.ended_before + ours).min(most)));
         }
         if tended.dead > 0 || tended.left {
             let claimed = store.claim(self.sweep, false, self.portion()).await?;

@@ -8,6 +8,24 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+/// What the address of a server begins with.
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+
+/// What may follow the database's name.
+const PARAMETERS: [&str; 11] = [
+    "user",
+    "password",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "options",
+];
+
 /// Where a store is.
 #[derive(Debug, Clone)]
 pub enum Location {
@@ -55,29 +73,22 @@ impl Location {
     /// What a person wrote: `postgres://user@host/database`, or the name of a folder. Never fails: what can't be used is
     /// said when it is opened, where the message holds no password.
     pub fn parse(text: OsString) -> Self {
-        let Some((scheme, _)) = text.to_str().and_then(|text| text.split_once("://")) else {
+        let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once(':')) else {
             return Self::Folder(PathBuf::from(text));
         };
-        let unusable = |shown: &str, message: String| Self::Unusable { shown: shown.to_owned(), message };
-        let shown = format!("{scheme}://…");
-        if !matches!(scheme, "postgres" | "postgresql") {
-            return unusable(&shown, format!("there are no stores on `{scheme}`"));
+        let is_server = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        let unusable =
+            |message: &str| Self::Unusable { shown: format!("{scheme}://…"), message: message.to_owned() };
+        match (is_server, rest.starts_with("//")) {
+            (false, false) => return Self::Folder(PathBuf::from(text)),
+            (false, true) => return unusable(&format!("there are no stores on `{scheme}`")),
+            (true, false) => return unusable("two slashes come after the colon"),
+            (true, true) => {}
         }
-        let Some(Ok(mut url)) = text.to_str().map(Url::parse) else {
-            return unusable(&shown, "it is no URL".to_owned());
-        };
-        let options = PgConnectOptions::from_str(url.as_str());
-        let has_password = url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
-        without_password(&mut url);
-        let shown = url.to_string();
-        match options {
-            Ok(options) => Self::Server(Box::new(Server {
-                options: options.application_name("sweep"),
-                shown,
-                has_password,
-            })),
-            // The parser's message may hold the value that it dislikes.
-            Err(_) => unusable(&shown, "it has a part that can't be read".to_owned()),
+        let Some(Ok(url)) = text.to_str().map(Url::parse) else { return unusable("it is no URL") };
+        match server(url) {
+            Ok(server) => Self::Server(Box::new(server)),
+            Err(message) => unusable(&message),
         }
     }
 
@@ -121,6 +132,37 @@ impl Location {
         };
         blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect()
     }
+}
+
+/// A server by its address.
+///
+/// # Errors
+/// What is wrong with it, without any value, which may be a password in a wrong place.
+fn server(mut url: Url) -> Result<Server, String> {
+    if let Some((key, _)) = url.query_pairs().find(|(key, _)| !PARAMETERS.contains(&&**key)) {
+        return Err(format!("`{key}` is not known as a parameter ({})", PARAMETERS.join(", ")));
+    }
+    let has_user = !url.username().is_empty() || url.query_pairs().any(|(key, _)| key == "user");
+    // The parser's message may hold the value that it dislikes.
+    let options = PgConnectOptions::from_str(url.as_str());
+    let mut options = options.map_err(|_| "it has a part that can't be read".to_owned())?;
+    let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    if !has_user
+        && var("PGUSER").is_none()
+        && let Some(user) = var("USER").or_else(|| var("LOGNAME"))
+    {
+        options = options.username(&user);
+    }
+    let has_host = url.query_pairs().any(|(key, _)| matches!(&*key, "host" | "hostaddr"));
+    // Without the brackets that an address in a URL needs.
+    if let (Some(host), false) = (url.host_str(), has_host)
+        && let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
+    {
+        options = options.host(address);
+    }
+    let has_password = url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
+    without_password(&mut url);
+    Ok(Server { options: options.application_name("sweep"), shown: url.to_string(), has_password })
 }
 
 /// Takes it out of a URL, in both of the places where it can stand.
@@ -185,12 +227,21 @@ mod tests {
             ),
             ("postgres://me:secret@host:99999999/x", "postgres://…"),
             ("mysql://me:secret@host/x", "mysql://…"),
+            ("postgres://me@host/x?passwrod=secret", "postgres://…"),
+            ("postgres:/me:secret@host/x", "postgres://…"),
+            ("Postgres://me:secret@[::1]/x", "postgres://me@[::1]/x"),
         ] {
             let location = Location::parse(text.into());
             assert_eq!(location.to_string(), shown);
             assert!(!format!("{location:?}").contains("secret"), "{location:?}");
         }
-        assert!(matches!(Location::parse("runs".into()), Location::Folder(_)));
+        for folder in ["runs", "a:b", "C:\\runs", ""] {
+            assert!(matches!(Location::parse(folder.into()), Location::Folder(_)), "{folder}");
+        }
+        let Location::Server(server) = Location::parse("postgres://me@[::1]/x".into()) else {
+            panic!("a server")
+        };
+        assert_eq!(server.options.get_host(), "::1");
         assert!(matches!(Location::parse("postgres://me@host/x".into()), Location::Server(_)));
         assert!(matches!(Location::parse("mysql://host/x".into()), Location::Unusable { .. }));
     }

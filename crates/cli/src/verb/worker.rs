@@ -4,20 +4,26 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use orchestrator::{Options, Stop, Summary};
-use store::Store;
+use store::{Reader, Store, StoreError};
 
 use crate::args::{Global, Worker};
 use crate::exit::{Failure, Outcome, say};
-use crate::stored::wait_for;
+use crate::stored::{sweep, wait_for};
 use crate::training;
 
 pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
     let workers = args.workers.map_or_else(training::cores, |workers| workers.get());
     let options = training::options(&args.training, workers, false, global)?;
+    let mut name = args.sweep.clone();
+    if args.wait.is_zero() {
+        name = wait_for(check(name, global))?;
+    }
     let summary = wait_for(async {
         let mut store = training::join(&options, global).await?;
-        let worked =
-            training::stoppable(async |stop| work(args, &mut store, &options, stop, global).await).await?;
+        let worked = training::stoppable(async |stop| {
+            work(args, name.as_deref(), &mut store, &options, stop, global).await
+        })
+        .await?;
         store.close().await?;
         Ok(worked)
     })?;
@@ -27,9 +33,22 @@ pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
     training::ended(&summary, global)
 }
 
+/// There must be something to join; nothing is made where there is not. Gives the name of the sweep that is meant, if one is.
+async fn check(name: Option<String>, global: &Global) -> Result<Option<String>, Failure> {
+    let mut reader = match Reader::open(&global.store).await {
+        Ok(reader) => reader,
+        // What else is wrong is said by who wants to write.
+        Err(error @ StoreError::Missing { .. }) => return Err(error.into()),
+        Err(_) => return Ok(name),
+    };
+    let found = sweep(&mut reader, name.as_deref()).await?;
+    Ok(name.map(|_| found))
+}
+
 /// Trains sweep after sweep, as long as there are any.
 async fn work(
     args: &Worker,
+    name: Option<&str>,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -43,8 +62,7 @@ async fn work(
     let mut since = Instant::now();
     while !stop.requested() {
         let sweeps = store.sweeps().await?;
-        let wanted =
-            |name: &str| args.sweep.as_deref().is_none_or(|sweep| sweep == name) && !left.contains(name);
+        let wanted = |known: &str| name.is_none_or(|name| name == known) && !left.contains(known);
         let next =
             sweeps.into_iter().find(|(name, _, open)| wanted(name) && (*open || !known.contains(name)));
         let Some((name, text, _)) = next else {
