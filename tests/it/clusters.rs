@@ -391,3 +391,30 @@ fn a_ranking_warns_of_other_hardware() {
         output.stdout
     );
 }
+
+/// Nothing is made where there is nothing to join.
+#[test]
+fn a_worker_needs_a_sweep_to_join() {
+    let sandbox = sharded();
+    let output = sandbox.run(&["worker", "--store", "nosuch"]).exits(2);
+    assert!(output.stderr.contains("there is no sweep database"), "{}", output.stderr);
+    assert!(!sandbox.path("nosuch").exists());
+    let output = sandbox.run(&["worker", "--store", "1", "--sweep", "onw"]).exits(2);
+    assert!(output.stderr.contains("did you mean `own`?"), "{}", output.stderr);
+    let output = sandbox.run(&["worker", "--store", "1", "--sweep", "own"]).exits(0);
+    assert!(output.stderr.contains("training 6 on"), "what the shard left: {}", output.stderr);
+    assert_eq!(results(&sandbox, "1").lines().count(), 13);
+    sandbox.run(&["worker", "--store", "new", "--wait", "100ms"]).exits(0);
+}
+
+/// What others train is not said to be stored.
+#[test]
+fn a_shard_says_what_is_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
+    let run = |part: &str| sandbox.run(&["run", "own.yaml", "--shard", part]).exits(0).stderr;
+    let first = run("1/3");
+    assert!(first.contains("own: 12 trials; training 4 of shard 1/3"), "{first}");
+    assert!(run("1/3").contains("own: 12 trials, and none of shard 1/3 is left to train"));
+    assert!(run("2/3").contains("own: 12 trials, 4 of them stored already; training 4 of shard 2/3"));
+}
