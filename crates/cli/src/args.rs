@@ -230,7 +230,7 @@ pub(crate) struct Training {
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
     pub checkpoints: Option<PathBuf>,
     /// Seconds without a sign of life after which other processes take this one for dead, and take its trials over
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=2_592_000))]
     pub lease: u64,
     /// A trial that takes longer than this for its own training fails, as in 90s, 10m or 2h
     #[arg(long, value_name = "DURATION")]

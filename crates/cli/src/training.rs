@@ -126,6 +126,7 @@ pub(crate) async fn rounds(
     stop: &Stop,
     global: &Global,
 ) -> Result<Summary, Failure> {
+    store.heed(stop.flag());
     // Also where nothing is left to train: a kill may have come between the last result and the end of its files.
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();

@@ -86,7 +86,7 @@ pub async fn train(
     let ended = store.ended(sweep).await?;
     let mut desk = Desk::new(sweep, missing, options, ended);
     let claimed = store.claim(sweep, options.with_failed, desk.portion()).await?;
-    let pool = Pool::new(desk.take(claimed));
+    let pool = Pool::new(desk.known(claimed, store).await?);
     let site = Site { pool, images, shared, folder, options: options.clone(), stop: stop.clone() };
     let site = Arc::new(site);
     let (sender, mut events) = mpsc::channel(QUEUE);
@@ -129,11 +129,12 @@ pub async fn train(
         if outcome.is_ok() {
             let told = async {
                 if !batch.is_empty() {
+                    let again = desk.heard(&mut batch, stop);
                     let superseded = store.write(&batch, environment).await?;
                     for file in superseded {
                         trainer::checkpoint::remove(&options.checkpoints, &file);
                     }
-                    site.pool.put(desk.heard(&batch, stop));
+                    site.pool.put(again);
                 }
                 if low && open && !stop.requested() {
                     let claimed = store.claim(sweep, false, desk.portion()).await?;
@@ -143,10 +144,11 @@ pub async fn train(
                 let now = Instant::now();
                 if open && !stop.requested() && standing != Standing::Over && (ends || now >= tend) {
                     // Only where all was heard before: a worker may have come to its end since.
-                    let missed = if idle && site.pool.is_idle() { desk.missed() } else { Vec::new() };
+                    let mut missed = if idle && site.pool.is_idle() { desk.missed() } else { Vec::new() };
                     if !missed.is_empty() {
+                        let again = desk.heard(&mut missed, stop);
                         store.write(&missed, environment).await?;
-                        site.pool.put(desk.heard(&missed, stop));
+                        site.pool.put(again);
                     }
                     standing = desk.tend(&site.pool, idle, store, &mut observe).await?;
                     more = true;
@@ -291,12 +293,12 @@ impl<'a> Desk<'a> {
         all
     }
 
-    /// Counts what was told, and gives what is to be tried again.
-    fn heard(&mut self, batch: &[Event], stop: &Stop) -> Vec<Branch> {
+    /// Counts what was told, and gives what is to be tried again: that has stopped, and not failed, for others too.
+    fn heard(&mut self, batch: &mut [Event], stop: &Stop) -> Vec<Branch> {
         let mut again = Vec::new();
         for event in batch {
             let Event::Ended { trial_id, outcome, .. } = event else { continue };
-            match outcome {
+            match &*outcome {
                 Outcome::Done(_) => self.summary.done += 1,
                 Outcome::Diverged { .. } => self.summary.diverged += 1,
                 Outcome::Failed { .. } => {
@@ -307,6 +309,10 @@ impl<'a> Desk<'a> {
                         *tried += 1;
                         // Alone: what it failed on may have been another's.
                         again.extend(Branch::starts(vec![trial.clone()], false));
+                        if let Some(reason) = outcome.error() {
+                            tracing::warn!("the trial {trial_id} is tried again: {reason}");
+                        }
+                        *outcome = Outcome::Stopped { steps: 0 };
                         continue;
                     }
                     self.summary.failed += 1;

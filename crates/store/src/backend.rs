@@ -2,6 +2,8 @@
 //! statements that are run [`on!`] a [`Conn`].
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use spec::event::Event;
@@ -64,6 +66,9 @@ pub(crate) trait Backend: std::fmt::Debug {
 
     /// Whether others write from other machines: then transactions are dear.
     fn is_remote(&self) -> bool;
+
+    /// Once this is true it is not waited for long for what does not answer.
+    fn heed(&mut self, stop: Arc<AtomicBool>);
 
     fn conn(&mut self) -> Conn<'_>;
 

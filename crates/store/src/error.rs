@@ -231,6 +231,7 @@ impl StoreError {
             Fault::UnknownStage(stage) => Self::UnknownStage { path, stage },
             Fault::TooLarge(number) => Self::TooLarge { path, number },
             Fault::TakenOver => Self::TakenOver { path },
+            Fault::Shard(error) => *error,
         }
     }
 
@@ -256,6 +257,8 @@ pub(crate) enum Fault {
     TooLarge(u64),
     /// This runner was ended by another.
     TakenOver,
+    /// Of another store, which is read.
+    Shard(Box<StoreError>),
 }
 
 impl From<sqlx::Error> for Fault {

@@ -140,7 +140,14 @@ impl Location {
 /// What is wrong with it, without any value, which may be a password in a wrong place.
 fn server(mut url: Url) -> Result<Server, String> {
     if let Some((key, _)) = url.query_pairs().find(|(key, _)| !PARAMETERS.contains(&&**key)) {
-        return Err(format!("`{key}` is not known as a parameter ({})", PARAMETERS.join(", ")));
+        // What looks like no name may be the end of a password.
+        let is_name = key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        let key = if is_name { format!("`{key}`") } else { "what follows `?`".to_owned() };
+        return Err(format!("{key} is not known as a parameter ({})", PARAMETERS.join(", ")));
+    }
+    let path = url.path().trim_start_matches('/');
+    if url.fragment().is_some() || path.contains(['/', '@']) {
+        return Err("after the host comes the name of one database; in a password / is written %2F, # %23, ? %3F and @ %40".to_owned());
     }
     let has_user = !url.username().is_empty() || url.query_pairs().any(|(key, _)| key == "user");
     // The parser's message may hold the value that it dislikes.
@@ -229,6 +236,10 @@ mod tests {
             ("mysql://me:secret@host/x", "mysql://…"),
             ("postgres://me@host/x?passwrod=secret", "postgres://…"),
             ("postgres:/me:secret@host/x", "postgres://…"),
+            ("postgres://me:a/secret@host/x", "postgres://…"),
+            ("postgres://me:1#secret@host/x", "postgres://…"),
+            ("postgres://me:1?secret@host/x", "postgres://…"),
+            ("postgres://me:p@a/secret@host/x", "postgres://…"),
             ("Postgres://me:secret@[::1]/x", "postgres://me@[::1]/x"),
         ] {
             let location = Location::parse(text.into());

@@ -10,10 +10,22 @@ use crate::error::{Fault, StoreError};
 use crate::reader::{Reader, StoredTrial};
 use crate::register::{self, insert, json};
 use crate::rows::{Environment, Status};
-use crate::store::{Store, Writer};
+use crate::store::{LONG_ANSWER, Store, Writer};
 
 /// Rows of one INSERT.
 const ROWS: usize = 100;
+
+/// Reads from a shard: what goes wrong there is no fault of the store that is written, and won't pass by itself.
+macro_rules! there {
+    ($shard:ident, $connection:ident => $body:expr) => {{
+        let read: Result<_, sqlx::Error> = on!($shard.conn(), $connection => $body);
+        read.map_err(|error| of_shard($shard, error))
+    }};
+}
+
+fn of_shard(shard: &Reader, fault: impl Into<Fault>) -> Fault {
+    Fault::Shard(Box::new(StoreError::at(shard.name(), fault)))
+}
 
 /// What came of a merge.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,7 +79,7 @@ impl Store {
             let message = "its pages don't fit together".to_owned();
             return Err(StoreError::Corrupt { path: shard.name().to_owned(), message });
         }
-        self.transact(async |writer| {
+        self.transact_within(LONG_ANSWER, async |writer| {
             writer.backend.lock_register().await?;
             merge(writer, shard).await
         })
@@ -78,8 +90,7 @@ impl Store {
 async fn merge(writer: &mut Writer, shard: &mut Reader) -> Result<Merged, Fault> {
     let mut merged = Merged::default();
     let sql = format!("SELECT {} FROM trials ORDER BY trial_id", StoredTrial::COLUMNS);
-    let trials: Vec<StoredTrial> =
-        on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(c).await)?;
+    let trials: Vec<StoredTrial> = there!(shard, c => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(c).await)?;
     let known = ends(writer.backend.conn()).await?;
     let mut environments = Environments::default();
     let mut new = Vec::new();
@@ -156,7 +167,8 @@ async fn conflict(
     there: &StoredTrial,
 ) -> Result<Conflict, Fault> {
     let ours = environment(writer.backend.conn(), here.environment_id).await?;
-    let theirs = environment(shard.conn(), there.environment_id).await?;
+    let theirs =
+        environment(shard.conn(), there.environment_id).await.map_err(|fault| of_shard(shard, fault))?;
     Ok(Conflict {
         trial_id: there.trial_id.clone(),
         here: Origin {
@@ -195,7 +207,8 @@ impl Environments {
         if let Some(here) = self.0.get(&there) {
             return Ok(Some(*here));
         }
-        let Some(found) = environment(shard.conn(), Some(there)).await? else { return Ok(None) };
+        let found = environment(shard.conn(), Some(there)).await.map_err(|fault| of_shard(shard, fault))?;
+        let Some(found) = found else { return Ok(None) };
         let here = register::environment(writer.backend.conn(), &found).await?;
         self.0.insert(there, here);
         Ok(Some(here))
@@ -277,7 +290,8 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
         WHERE trial_id IN (SELECT json_array_elements_text($1::json)) ORDER BY stage_id, trial_id, first_step",
     );
     let taken: Vec<(String, i64, i64, i64)> =
-        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)?;
+        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)
+            .map_err(|error| of_shard(shard, error))?;
     let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
     for (_, _, end, stage) in &taken {
         ends.entry(*stage).and_modify(|known| *known = (*known).max(*end)).or_insert(*end);
@@ -286,14 +300,14 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
     let mut numbers = HashMap::new();
     for (stage, end) in ends {
         let sql = "SELECT first_step FROM stages WHERE stage_id = $1";
-        let first: i64 = on!(shard.conn(), c => sqlx::query_scalar(sql).bind(stage).fetch_one(c).await)?;
+        let first: i64 = there!(shard, c => sqlx::query_scalar(sql).bind(stage).fetch_one(c).await)?;
         let sql = "INSERT INTO stages (stage_id, first_step) VALUES ($1, $2)";
         on!(writer.backend.conn(), c => sqlx::query(sql).bind(next).bind(first).execute(c).await.map(|_| ()))?;
         let sql = "
             SELECT step, lr, train_loss, grad_norm FROM steps WHERE stage_id = $1 AND step < $2 ORDER BY step";
         type Step = (i64, Option<f64>, Option<f64>, Option<f64>);
         let rows: Vec<Step> =
-            on!(shard.conn(), c => sqlx::query_as(sql).bind(stage).bind(end).fetch_all(c).await)?;
+            there!(shard, c => sqlx::query_as(sql).bind(stage).bind(end).fetch_all(c).await)?;
         for chunk in rows.chunks(ROWS) {
             let head = "INSERT INTO steps (stage_id, step, lr, train_loss, grad_norm)";
             let sql = insert(head, 5, chunk.len(), "");
@@ -326,7 +340,8 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
         WHERE trial_id IN (SELECT json_array_elements_text($1::json))",
     );
     let seen: Vec<(String, i64, Option<f64>)> =
-        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)?;
+        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)
+            .map_err(|error| of_shard(shard, error))?;
     for chunk in seen.chunks(ROWS) {
         let sql = insert("INSERT INTO evaluations (trial_id, step, valid_loss)", 3, chunk.len(), "");
         on!(writer.backend.conn(), c => {
@@ -347,7 +362,7 @@ async fn sweeps(writer: &mut Writer, shard: &mut Reader, merged: &mut Merged) ->
             (SELECT count(*) FROM promotions AS p WHERE p.sweep = s.sweep)
         FROM sweeps AS s ORDER BY s.updated_at, s.sweep";
     type Sweep = (String, String, i64, i64, i64);
-    let there: Vec<Sweep> = on!(shard.conn(), c => sqlx::query_as(sql).fetch_all(c).await)?;
+    let there: Vec<Sweep> = there!(shard, c => sqlx::query_as(sql).fetch_all(c).await)?;
     let here: Vec<Sweep> = on!(writer.backend.conn(), c => sqlx::query_as(sql).fetch_all(c).await)?;
     for (sweep, text, created_at, updated_at, decided) in there {
         if let Some((_, known, _, _, before)) = here.iter().find(|(name, ..)| *name == sweep) {
@@ -382,7 +397,7 @@ async fn sweeps(writer: &mut Writer, shard: &mut Reader, merged: &mut Merged) ->
             SELECT position, schedule, base_lr, trial_id, repeats, purpose, stage_group FROM cells
             WHERE sweep = $1 ORDER BY position";
         type Cell = (i64, String, f64, String, i64, String, i64);
-        let cells: Vec<Cell> = on!(shard.conn(), c => sqlx::query_as(sql).bind(&sweep).fetch_all(c).await)?;
+        let cells: Vec<Cell> = there!(shard, c => sqlx::query_as(sql).bind(&sweep).fetch_all(c).await)?;
         for chunk in cells.chunks(ROWS) {
             let head = "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose, stage_group)";
             let sql = insert(head, 8, chunk.len(), "");
@@ -407,7 +422,7 @@ async fn sweeps(writer: &mut Writer, shard: &mut Reader, merged: &mut Merged) ->
             SELECT position, kind, schedule, steps, base_lr, config_id FROM promotions WHERE sweep = $1 ORDER BY position";
         type Promotion = (i64, String, String, i64, f64, Option<String>);
         let promotions: Vec<Promotion> =
-            on!(shard.conn(), c => sqlx::query_as(sql).bind(&sweep).fetch_all(c).await)?;
+            there!(shard, c => sqlx::query_as(sql).bind(&sweep).fetch_all(c).await)?;
         let sql = "
             INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)
             VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -27,9 +27,12 @@ impl Runner {
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let (pid, lease) = (i64::from(std::process::id()), i64::try_from(joining.lease.as_millis()));
         let workers = i64::try_from(joining.workers).unwrap_or(i64::MAX);
-        let sql = "
-            INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
-            VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING runner_id";
+        let sql = conn.pick(
+            "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
+            VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING runner_id",
+            "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
+            VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $4, $5, $6) RETURNING runner_id",
+        );
         let id = on!(conn, c => sqlx::query_scalar(sql)
             .bind(&host)
             .bind(pid)

@@ -1,6 +1,10 @@
 //! A writer: opening, transactions, closing. What is written stands in `register`, `runner`, `merge` and, where the databases
 //! differ, behind [`Backend`].
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use spec::Plan;
 use spec::event::Event;
 
@@ -10,6 +14,12 @@ use crate::location::Location;
 use crate::rows::{Attention, Environment, Joining, RunRow, Tended, Unfinished};
 use crate::runner::Runner;
 use crate::{postgres, reader, register, sqlite};
+
+/// A server that gives no answer for so long has lost the connection. Far longer than any transaction takes.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// The same where much is read or written at once.
+pub(crate) const LONG_ANSWER: Duration = Duration::from_secs(3600);
 
 /// Where there are so many others, only who watches counts what they have done: each count looks at every trial.
 const MANY: i64 = 30;
@@ -82,6 +92,11 @@ impl Store {
     /// The number of this process in the store, which no other process has or will have.
     pub fn runner(&self) -> i64 {
         self.writer.runner.id
+    }
+
+    /// Once this is true it is not waited for long for a server that does not answer.
+    pub fn heed(&mut self, stop: Arc<AtomicBool>) {
+        self.writer.backend.heed(stop);
     }
 
     /// Whether others write from other machines: then transactions are dear, and should be few.
@@ -168,7 +183,7 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn register(&mut self, plan: &Plan, again: bool) -> Result<(), StoreError> {
-        let written = self.transact(async |Writer { backend, runner }| {
+        let written = self.transact_within(LONG_ANSWER, async |Writer { backend, runner }| {
             backend.lock_register().await?;
             if runner.is_behind(backend.conn(), plan).await? {
                 return Ok(false);
@@ -314,14 +329,32 @@ impl Store {
     /// end was heard of.
     pub(crate) async fn transact<T>(
         &mut self,
+        work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        self.transact_within(ANSWER, work).await
+    }
+
+    /// The same for what may take longer.
+    pub(crate) async fn transact_within<T>(
+        &mut self,
+        limit: Duration,
         mut work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        // What a transaction gave whose end was not heard of, and the beat that it wrote.
-        let mut unheard: Option<(T, i64)> = None;
+        // What the work gave, and the beat that was written with it.
+        let mut outcome: Option<(T, i64)> = None;
         loop {
-            let fault = match self.attempt(&mut work, &mut unheard).await {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
+            let limit = if self.is_remote() { limit } else { Duration::MAX };
+            let fault = match tokio::time::timeout(limit, self.attempt(&mut work, &mut outcome)).await {
+                Ok(Ok(())) => match outcome.take() {
+                    Some((value, _)) => return Ok(value),
+                    None => continue,
+                },
+                Ok(Err(fault)) => fault,
+                Err(_) => {
+                    // What was begun ends with its connection, which is given up.
+                    self.in_transaction = false;
+                    Fault::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
+                }
             };
             let backend = &mut self.writer.backend;
             if !backend.recover(&fault).await? {
@@ -331,11 +364,12 @@ impl Store {
         }
     }
 
+    /// One attempt. Leaves an outcome there where it has happened, and where the end of it is not known: then the next one sees.
     async fn attempt<T>(
         &mut self,
         work: &mut impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
-        unheard: &mut Option<(T, i64)>,
-    ) -> Result<T, Fault> {
+        outcome: &mut Option<(T, i64)>,
+    ) -> Result<(), Fault> {
         if self.in_transaction {
             // Left by a call whose future was dropped.
             self.roll_back().await;
@@ -355,11 +389,11 @@ impl Store {
             }
         };
         // Every transaction makes the beat grow: it tells whether the last one has happened.
-        if let Some((value, _)) = unheard.take_if(|(_, written)| *written < beat) {
+        if outcome.as_ref().is_some_and(|(_, written)| *written < beat) {
             self.roll_back().await;
-            return Ok(value);
+            return Ok(());
         }
-        *unheard = None;
+        *outcome = None;
         let worked = async {
             let value = work(&mut self.writer).await?;
             fault::point("store.commit").map_err(sqlx::Error::from)?;
@@ -372,14 +406,14 @@ impl Store {
                 return Err(fault);
             }
         };
+        *outcome = Some((value, beat));
         if let Err(fault) = self.writer.backend.commit().await {
             self.roll_back().await;
-            *unheard = Some((value, beat));
             return Err(fault);
         }
         self.in_transaction = false;
         fault::point("store.committed")?;
-        Ok(value)
+        Ok(())
     }
 
     /// Reads, without a transaction.
@@ -388,7 +422,11 @@ impl Store {
         mut read: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         loop {
-            match read(&mut self.writer).await {
+            let limit = if self.is_remote() { LONG_ANSWER } else { Duration::MAX };
+            let read = tokio::time::timeout(limit, read(&mut self.writer)).await;
+            match read
+                .unwrap_or_else(|_| Err(Fault::from(std::io::Error::from(std::io::ErrorKind::TimedOut))))
+            {
                 Ok(value) => return Ok(value),
                 Err(fault) => {
                     if !self.writer.backend.recover(&fault).await? {
@@ -530,12 +568,13 @@ mod tests {
         let beat = beat.await.expect("a beat");
         let mut work = async |_: &mut Writer| Ok("again");
         // Its beat is stored, or one after it.
-        let mut unheard = Some(("before", beat));
-        assert_eq!(store.attempt(&mut work, &mut unheard).await.expect("well"), "before");
+        let mut outcome = Some(("before", beat));
+        store.attempt(&mut work, &mut outcome).await.expect("well");
+        assert_eq!(outcome, Some(("before", beat)));
         // It never came to its end.
-        let mut unheard = Some(("before", beat + 1));
-        assert_eq!(store.attempt(&mut work, &mut unheard).await.expect("well"), "again");
-        assert!(unheard.is_none());
+        let mut outcome = Some(("before", beat + 1));
+        store.attempt(&mut work, &mut outcome).await.expect("well");
+        assert_eq!(outcome, Some(("again", beat + 1)));
     }
 
     /// A process that is suspended in the middle of a transaction holds the locks of it.

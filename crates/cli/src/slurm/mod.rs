@@ -55,8 +55,7 @@ pub(crate) fn job_name(sweep: &str, location: &Location) -> String {
 /// is no Slurm, or it does not answer.
 pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
     let fields = "JobArrayID:|,Name:|,State:|,NodeList:|,Reason:|";
-    let output =
-        Command::new("squeue").args(["-h", "-r", "--me", "-t", "all", "-O", fields]).output().ok()?;
+    let output = program("squeue", &["-h", "-r", "--me", "-t", "all", "-O", fields]).output().ok()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         tracing::debug!("Slurm does not answer: {said}");
@@ -79,9 +78,16 @@ pub(crate) fn silent() -> Failure {
     Failure::failed("Slurm does not answer, or is not to be found here (squeue)")
 }
 
-/// Runs a command of Slurm's and gives what it prints. An address with a password is not passed on.
+/// A command of Slurm's. An address with a password is not passed on.
+fn program(name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(name);
+    command.args(args).env_remove("SWEEP_STORE");
+    command
+}
+
+/// Runs a command of Slurm's and gives what it prints.
 fn call(program: &str, args: &[&str]) -> Result<String, Failure> {
-    let output = Command::new(program).args(args).env_remove("SWEEP_STORE").output();
+    let output = self::program(program, args).output();
     let output = output.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::usage(format_args!(
             "`{program}` is not to be found: submit from a login node of the cluster, or look at the scripts with --dry-run"

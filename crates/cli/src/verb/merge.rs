@@ -1,18 +1,24 @@
 //! `sweep merge SHARD...`: puts the results of other stores into this one. Merging twice, or in another order, gives the same.
 
+use std::time::Duration;
+
 use report::{Format, Rows};
-use store::{Conflict, Location, Merged, Origin, Reader, Store};
+use store::{Conflict, Joining, Location, Merged, Origin, Reader, Store};
 
 use crate::args::{Global, Merge};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::stored::wait_for;
+
+/// So long it may take to look through one shard.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Conflicts that are told of one shard.
 const MOST: usize = 20;
 
 pub(crate) fn run(args: &Merge, global: &Global) -> Outcome {
     let merged = wait_for(async {
-        let mut store = Store::open(&global.store).await?;
+        let joining = Joining { lease: LONGEST, workers: 0, job: None };
+        let mut store = Store::join(&global.store, &joining).await?;
         let mut all = Vec::new();
         for shard in &args.shards {
             let shard = folder(shard);
@@ -81,6 +87,12 @@ fn tell(shard: &str, merged: &Merged, quiet: bool) {
     }
     if merged.conflicts.len() > MOST {
         say(format_args!("{shard}: and {} more conflicts", merged.conflicts.len() - MOST));
+    }
+    if merged.in_training > 0 {
+        say(format_args!(
+            "{shard}: {} results are left to a process that trains these trials now, or had died a moment ago; merge again later",
+            merged.in_training
+        ));
     }
     for sweep in merged.other_files.iter().filter(|_| !quiet) {
         say(format_args!(

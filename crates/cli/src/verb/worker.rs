@@ -54,6 +54,7 @@ async fn work(
     stop: &Stop,
     global: &Global,
 ) -> Result<Summary, Failure> {
+    store.heed(stop.flag());
     let wait = Duration::from(args.wait);
     let mut all = Summary::default();
     // Each sweep is looked into once at least: whoever trained the last trial of a round may have died before it saw what

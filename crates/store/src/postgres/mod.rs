@@ -6,6 +6,8 @@ mod query;
 mod schema;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -22,8 +24,8 @@ pub(crate) use query::run as query;
 /// So long a server may be away before a runner gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What takes longer is taken for a lost connection.
-const ANSWER: Duration = Duration::from_secs(120);
+/// The same once it is to stop.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process that is silent for longer within a transaction is taken for suspended.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
@@ -40,6 +42,8 @@ pub(crate) struct Postgres {
     back_since: Option<Instant>,
     /// When it last looked for the dead.
     looked: Option<Instant>,
+    /// Whether this process is to end soon.
+    stop: Arc<AtomicBool>,
 }
 
 /// Opens a database for writing and brings its tables up to date.
@@ -48,7 +52,7 @@ pub(crate) async fn open(server: Server, lease: Duration) -> Result<Postgres, St
     let mut connection = connect(&server, Some(lease)).await.map_err(|error| StoreError::at(&name, error))?;
     schema::inspect(&mut connection, &name).await?;
     schema::migrate(&mut connection, &name).await?;
-    Ok(Postgres { server, name, lease, connection, back_since: None, looked: None })
+    Ok(Postgres { server, name, lease, connection, back_since: None, looked: None, stop: Arc::default() })
 }
 
 /// Opens a database for reading, and gives its name too.
@@ -110,12 +114,8 @@ macro_rules! groups_with {
 }
 
 impl Postgres {
-    /// Waits for an answer, but not for ever: a connection that fell silent is given up.
-    async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Fault> {
-        match tokio::time::timeout(ANSWER, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Fault::Sql(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
-        }
+    fn patience(&self) -> Duration {
+        if self.stop.load(Ordering::Relaxed) { LAST_PATIENCE } else { PATIENCE }
     }
 }
 
@@ -129,25 +129,26 @@ impl Backend for Postgres {
         true
     }
 
+    fn heed(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
     fn conn(&mut self) -> Conn<'_> {
         Conn::Postgres(&mut self.connection)
     }
 
     async fn begin(&mut self) -> Result<(), Fault> {
-        let begun =
-            sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").execute(&mut self.connection);
-        Self::in_time(begun).await.map(|_| ())
+        let begin = sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+        Ok(begin.execute(&mut self.connection).await.map(|_| ())?)
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
-        let committed = sqlx::raw_sql("COMMIT").execute(&mut self.connection);
-        Self::in_time(committed).await.map(|_| ())
+        Ok(sqlx::raw_sql("COMMIT").execute(&mut self.connection).await.map(|_| ())?)
     }
 
     async fn roll_back(&mut self) {
-        let rolled = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection);
-        if let Err(fault) = Self::in_time(rolled).await {
-            tracing::debug!("rollback: {fault:?}");
+        if let Err(error) = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await {
+            tracing::debug!("rollback: {error}");
         }
     }
 
@@ -177,7 +178,7 @@ impl Backend for Postgres {
                 Err(error) if !crate::error::is_lost(&error) => {
                     return Err(StoreError::at(&self.name, error));
                 }
-                Err(error) if lost.elapsed() > PATIENCE => {
+                Err(error) if lost.elapsed() > self.patience() => {
                     let message = crate::error::words(&error);
                     return Err(StoreError::Gone { path: self.name.clone(), message });
                 }
@@ -210,11 +211,10 @@ impl Backend for Postgres {
         self.looked = Some(Instant::now());
         let sql = concat!(
             "SELECT runner_id FROM runners
-            WHERE ended_at IS NULL AND runner_id != $1 AND seen_at + lease_ms < ",
+            WHERE ended_at IS NULL AND runner_id != $1 AND lease_ms < ",
             server_now!(),
-            " AND (extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint + lease_ms < ",
-            server_now!(),
-            " ORDER BY runner_id FOR UPDATE SKIP LOCKED"
+            " - greatest(seen_at, (extract(epoch FROM pg_postmaster_start_time()) * 1000)::bigint)
+            ORDER BY runner_id FOR UPDATE SKIP LOCKED"
         );
         Ok(sqlx::query_scalar(sql).bind(me).fetch_all(&mut self.connection).await?)
     }

@@ -12,6 +12,8 @@ mod steps;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -108,6 +110,8 @@ impl Backend for Sqlite {
     fn is_remote(&self) -> bool {
         false
     }
+
+    fn heed(&mut self, _: Arc<AtomicBool>) {}
 
     fn conn(&mut self) -> Conn<'_> {
         Conn::Sqlite(&mut self.connection)
