@@ -327,3 +327,29 @@ fn a_password_is_never_shown() {
         assert!(!server.sql(database, &format!("select * from {table}")).contains("hunter2"), "{table}");
     }
 }
+
+/// Shards are for stores of their own, a lease has an end, and what failed is tried again by the same command.
+#[test]
+fn a_server_takes_workers_and_no_shards() {
+    let Some(server) = pgtest::shared() else { return };
+    let sandbox = sandbox();
+    sandbox.write("short.yaml", FILE.replace("epochs: 8", "steps: 5").replace("{tune: 2, decide: 4}", "2"));
+    let url = server.database();
+    let output = sandbox.run(&["run", "short.yaml", "--shard", "1/2", "--store", &url]).exits(2);
+    assert!(output.stderr.contains("a store of its own"), "{}", output.stderr);
+    let output = sandbox.run(&["worker", "--lease", "18446744073709551615", "--store", &url]).exits(2);
+    assert!(output.stderr.contains("--lease"), "{}", output.stderr);
+    sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
+    server.sql(
+        Server::name(&url),
+        "UPDATE trials SET status = 'failed', error = 'a cosmic ray', digest = NULL, weights_hash = NULL,
+            final_valid_loss = NULL WHERE trial_id IN (SELECT trial_id FROM trials ORDER BY trial_id LIMIT 2)",
+    );
+    // A worker does not try what others gave up; who asks for the sweep does.
+    sandbox.run(&["worker", "-q", "--store", &url]).exits(0);
+    assert_eq!(count(&sandbox, &url, "trials where status = 'failed'"), 2);
+    let coordinator = sandbox.start(&["short.yaml", "-q", "--workers", "0", "--store", &url]);
+    sandbox.run(&["worker", "-q", "--store", &url, "--wait", "3s"]).exits(0);
+    assert_eq!(coordinator.wait_with_output().expect("it ends").status.code(), Some(0));
+    assert_eq!(count(&sandbox, &url, "trials where status != 'done'"), 0);
+}

@@ -127,6 +127,11 @@ pub(crate) async fn rounds(
     global: &Global,
 ) -> Result<Summary, Failure> {
     store.heed(stop.flag());
+    if shard.is_some() && (store.is_remote() || !store.others().await?.is_empty()) {
+        return Err(Failure::usage(
+            "a shard needs a store of its own, in a folder that no other process has; `sweep merge` puts them together",
+        ));
+    }
     // Also where nothing is left to train: a kill may have come between the last result and the end of its files.
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
@@ -151,7 +156,15 @@ pub(crate) async fn rounds(
             }
             break;
         }
-        all += train(&plan, missing, &opening, store, options, stop, global).await?;
+        let asked = missing.len();
+        let trained = train(&plan, missing, &opening, store, options, stop, global).await?;
+        let Summary { done, diverged, failed, stopped, elsewhere, .. } = trained;
+        if shard.is_some() && done + diverged + failed + stopped + elsewhere < asked {
+            return Err(Failure::failed(
+                "another process has trials of this shard: the same command goes on when it has ended",
+            ));
+        }
+        all += trained;
         rows = store.results(&plan.name).await?;
         // Anything but an end of all of them, whoever trained them: what follows can't be told.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
@@ -177,11 +190,13 @@ async fn verify(
     }
     let images = Arc::new(orchestrator::load(plan.trials.iter(), global.data_dir.as_deref())?);
     let verified = orchestrator::verify(plan, &images, store, options, stop).await?;
-    if !global.quiet && verified.same > 0 {
-        say(format_args!(
-            "{} trials of other machines were trained once more: every bit is the same",
-            verified.same
-        ));
+    if !global.quiet && verified.different.is_empty() {
+        match verified.same {
+            0 => say("no trial of another machine is left to be checked"),
+            n => say(format_args!(
+                "{n} trials of other machines were trained once more: every bit is the same"
+            )),
+        }
     }
     match verified.different.as_slice() {
         [] => Ok(()),

@@ -67,6 +67,9 @@ pub async fn train(
     }
     let pace = Pace::of(store, options);
     if options.workers == 0 {
+        if options.with_failed {
+            store.retry(sweep).await?;
+        }
         return coordinate(sweep, missing.len(), store, pace, stop, observe).await;
     }
     let environment = store.environment(&environment(options)).await?;

@@ -158,6 +158,21 @@ impl Store {
         .await
     }
 
+    /// Has trials of a sweep that failed and that nobody has tried again by whoever claims them next. Gives how many.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn retry(&mut self, sweep: &str) -> Result<u64, StoreError> {
+        let sql = "
+            UPDATE trials SET status = 'queued', error = NULL, steps_done = 0
+            WHERE status = 'failed' AND trial_id IN (SELECT c.trial_id FROM cells AS c WHERE c.sweep = $1)
+                AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = trials.trial_id)";
+        self.transact(async |Writer { backend, .. }| {
+            Ok(on!(backend.conn(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|done| done.rows_affected()))?)
+        })
+        .await
+    }
+
     /// Gives trials back that it has not begun, so that another runner takes them.
     ///
     /// # Errors

@@ -134,7 +134,12 @@ store={store}
 work=$(mktemp -d \"${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/sweep-$SLURM_JOB_ID-XXXXXX\") || exit 1
 trap 'rm -rf \"$work\"' EXIT
 mkdir -p \"$work/store\" \"$work/shards\" \"$store\" || exit 1
-if [[ -s $store/sweep.db-wal ]]; then echo \"$store is in use\" >&2; exit 1; fi
+# One merge into a store at a time, also where several sweeps share it.
+exec 9>>\"$store/.merge.lock\" && flock 9 || exit 1
+if [[ -s $store/sweep.db-wal ]]; then
+    echo \"a process has $store open: when it has ended, sbatch $folder/merge.sbatch\" >&2
+    exit 1
+fi
 if [[ -e $store/sweep.db ]]; then cp \"$store/sweep.db\" \"$work/store\" || exit 1; fi
 (cd \"$folder/shards\" && cp -R --parents */[0-9][0-9][0-9] \"$work/shards\") || exit 1
 
@@ -142,6 +147,7 @@ if [[ -e $store/sweep.db ]]; then cp \"$store/sweep.db\" \"$work/store\" || exit
 code=$?
 cp \"$work/store/sweep.db\" \"$store/.sweep.db.$SLURM_JOB_ID\" || exit 1
 mv -T \"$store/.sweep.db.$SLURM_JOB_ID\" \"$store/sweep.db\" || exit 1
+exec 9>&-
 if ((code)); then exit \"$code\"; fi
 
 # What follows from the results: the next round, or the ranking.

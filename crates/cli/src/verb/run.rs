@@ -22,8 +22,11 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
         let all = training::stoppable(async |stop| {
             training::rounds(&spec, plan, shard, &mut store, &options, stop, global).await
         });
-        let all = all.await?;
-        store.close().await?;
+        let all = all.await;
+        // Also after an error: else others would wait for this process until its lease is over.
+        let closed = store.close().await;
+        let all = all?;
+        closed?;
         let mut reader = Reader::open(&global.store).await?;
         let how = RankBy { metric: Metric::Final, budget: None, rope: None };
         Ok((all, ranked(&mut reader, &name, &how).await?))

@@ -23,6 +23,7 @@ pub(crate) fn run(submit: &Submit, global: &Global) -> Outcome {
     let Submit::Slurm(args) = submit;
     check(args, global)?;
     let (spec, plan) = sweep_file(&args.file, Warnings::default(), global.quiet)?;
+    wait_for(fold(global))?;
     let rows = wait_for(results(global, &plan))?;
     let plan = decided(&spec, plan, &rows, global)?;
     let (ended, missing) = count(&plan, &rows);
@@ -47,6 +48,23 @@ pub(crate) fn run(submit: &Submit, global: &Global) -> Outcome {
     }
     let submission = Submission::new(args, global, &plan, ended, missing)?;
     if args.dry_run { submission.show() } else { submission.submit(&plan, global) }
+}
+
+/// Tasks and merges take copies of a folder's database, without its log: what stands there alone, after a crash, is brought
+/// over first.
+async fn fold(global: &Global) -> Outcome {
+    let Some(dir) = global.store.folder() else { return Ok(()) };
+    let has_log = || std::fs::metadata(dir.join("sweep.db-wal")).is_ok_and(|log| log.len() > 0);
+    if has_log() {
+        Store::open(&global.store).await?.close().await?;
+    }
+    if has_log() {
+        return Err(Failure::usage(format_args!(
+            "{} is in use by a running process (`sweep status`); submit when that has ended, or into another store",
+            dir.display()
+        )));
+    }
+    Ok(())
 }
 
 /// What can be known to be wrong before anything is read.
@@ -250,6 +268,7 @@ impl<'a> Submission<'a> {
             wait_for(async {
                 let mut store = Store::open(&global.store).await?;
                 store.register(plan, false).await?;
+                store.retry(&plan.name).await?;
                 Ok(store.close().await?)
             })?;
         }

@@ -23,8 +23,11 @@ pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
         let worked = training::stoppable(async |stop| {
             work(args, name.as_deref(), &mut store, &options, stop, global).await
         })
-        .await?;
-        store.close().await?;
+        .await;
+        // Also after an error: else others would wait for this process until its lease is over.
+        let closed = store.close().await;
+        let worked = worked?;
+        closed?;
         Ok(worked)
     })?;
     if summary == Summary::default() && !global.quiet {
