@@ -354,6 +354,7 @@ fn trials_of_another_machine_are_checked() {
     let output = run("1").exits(1);
     assert!(output.stderr.contains("1 of another machine's trials have other bits"), "{}", output.stderr);
     assert!(output.stderr.contains(&trial), "{}", output.stderr);
+    assert!(run("1").exits(1).stderr.contains(&trial), "it is not forgotten");
     assert_eq!(sandbox.texts("select trial_id from verifications where same = 0"), [trial]);
 }
 

@@ -19,7 +19,7 @@ const LIVES_EVERY: Duration = Duration::from_millis(500);
 pub struct Verified {
     /// Trials that have the same bits here.
     pub same: usize,
-    /// Those that have not.
+    /// All of the sweep that have not, also those that were seen before.
     pub different: Vec<String>,
 }
 
@@ -75,11 +75,8 @@ pub async fn verify(
         };
         let same = wanted.digest.as_ref() == Some(&found.0) && wanted.weights_hash == found.1;
         store.verified(&wanted.trial_id, same, &found.0, found.1.as_deref()).await?;
-        if same {
-            verified.same += 1;
-        } else {
-            verified.different.push(wanted.trial_id);
-        }
+        verified.same += usize::from(same);
     }
+    verified.different = store.differing(&plan.name).await?;
     Ok(verified)
 }

@@ -432,7 +432,7 @@ impl Store {
     }
 
     /// Reads, without a transaction.
-    async fn look<T>(
+    pub(crate) async fn look<T>(
         &mut self,
         mut read: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {

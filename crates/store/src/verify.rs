@@ -41,6 +41,20 @@ impl Store {
         .await
     }
 
+    /// Trials of a sweep that had other bits on another machine, whenever that was seen.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn differing(&mut self, sweep: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "
+            SELECT trial_id FROM verifications
+            WHERE same = 0 AND trial_id IN (SELECT c.trial_id FROM cells AS c WHERE c.sweep = $1) ORDER BY trial_id";
+        self.look(async |Writer { backend, .. }| {
+            Ok(on!(backend.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_all(c).await)?)
+        })
+        .await
+    }
+
     /// Takes down what came of it.
     ///
     /// # Errors
