@@ -423,3 +423,20 @@ fn a_shard_says_what_is_its_own() {
     assert!(run("1/3").contains("own: 12 trials, and none of shard 1/3 is left to train"));
     assert!(run("2/3").contains("own: 12 trials, 4 of them stored already; training 4 of shard 2/3"));
 }
+
+/// A sweep file that a newer version wrote, perhaps: it is told, in plain text where nobody sees colours, and left alone.
+#[test]
+fn a_worker_leaves_what_it_does_not_understand() {
+    let sandbox = sharded();
+    merged(&sandbox, &["1"], "runs").exits(0);
+    sandbox.sql("update sweeps set file_text = replace(file_text, 'cosine,', 'wavelet,')");
+    let mut command = sandbox.command(&["worker"]);
+    command.env_remove("NO_COLOR");
+    let output = finish(command).exits(0);
+    assert!(
+        output.stderr.contains("the file of the sweep `own` can't be used by this version"),
+        "{}",
+        output.stderr
+    );
+    assert!(!output.stderr.contains('\u{1b}'), "{:?}", output.stderr);
+}

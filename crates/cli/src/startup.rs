@@ -18,6 +18,6 @@ pub(crate) fn one_thread_per_trial() {
 pub(crate) fn log(quiet: bool) {
     let default = if quiet { "error" } else { "warn" };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let format = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+    let format = tracing_subscriber::fmt().with_writer(anstream::stderr).without_time().with_target(false);
     format.with_env_filter(filter).init();
 }
