@@ -13,7 +13,7 @@ const FILE: &str = "\
 data: {dataset: digits, batch_size: 20}
 model: {kind: mlp, hidden: [32]}
 optimizer: {kind: sgd, momentum: 0.9}
-budget: {epochs: 8}
+budget: {epochs: 16}
 seeds: {tune: 2, decide: 4}
 lr: {values: [0.01, 0.02, 0.04, 0.08]}
 schedules:
@@ -109,9 +109,13 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
     let suspend = |worker: &Child| {
         let has = format!("leases join runners using (runner_id) where pid = {}", worker.id());
         wait("it has trials", || {
+            if count(&sandbox, &url, &has) == 0 {
+                return false;
+            }
             signal(worker, "-STOP");
             let suspended = count(&sandbox, &url, &has) > 0;
             if !suspended {
+                // It had just come to an end with them.
                 signal(worker, "-CONT");
             }
             suspended
@@ -246,7 +250,7 @@ fn what_is_wrong_with_a_server_is_said() {
 
     // One who may look and not write.
     let database = Server::name(&url);
-    sandbox.write("short.yaml", FILE.replace("epochs: 8", "steps: 5"));
+    sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
     sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
     server.sql(database, "CREATE ROLE guest LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest");
     let guest = server.url("guest", database);
@@ -274,7 +278,7 @@ fn a_query_on_a_server_can_only_read() {
     let Some(server) = pgtest::shared() else { return };
     let sandbox = sandbox();
     let url = server.database();
-    sandbox.write("short.yaml", FILE.replace("epochs: 8", "steps: 5"));
+    sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
     sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
     let before = rows(&sandbox, &url, RESULTS);
     for sql in [
@@ -305,7 +309,7 @@ fn a_password_is_never_shown() {
     let sandbox = sandbox();
     let url = server.database();
     let secret = url.replace("postgres://sweep@", "postgres://sweep:hunter2@");
-    sandbox.write("short.yaml", FILE.replace("epochs: 8", "steps: 5"));
+    sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
     let mut command = sandbox.command(&["short.yaml"]);
     command.env("SWEEP_STORE", &secret).env("SWEEP_LOG", "trace");
     let output = finish(command).exits(0);
@@ -333,7 +337,7 @@ fn a_password_is_never_shown() {
 fn a_server_takes_workers_and_no_shards() {
     let Some(server) = pgtest::shared() else { return };
     let sandbox = sandbox();
-    sandbox.write("short.yaml", FILE.replace("epochs: 8", "steps: 5").replace("{tune: 2, decide: 4}", "2"));
+    sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5").replace("{tune: 2, decide: 4}", "2"));
     let url = server.database();
     let output = sandbox.run(&["run", "short.yaml", "--shard", "1/2", "--store", &url]).exits(2);
     assert!(output.stderr.contains("a store of its own"), "{}", output.stderr);
