@@ -67,10 +67,24 @@ pub(crate) fn options(
     })
 }
 
-/// Opens the store for a process that trains so.
-pub(crate) async fn join(options: &Options, global: &Global) -> Result<Store, Failure> {
+/// Joins the store as a process that trains so, for some work that a signal stops.
+pub(crate) async fn joined<T>(
+    options: &Options,
+    global: &Global,
+    work: impl AsyncFnOnce(&mut Store, &Stop) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let joining = Joining { lease: options.lease, workers: options.workers, job: slurm_job() };
-    Ok(Store::join(&global.store, &joining).await?)
+    let mut store = Store::join(&global.store, &joining).await?;
+    let worked = stoppable(async |stop| {
+        store.heed(stop.flag());
+        work(&mut store, stop).await
+    });
+    let worked = worked.await;
+    // Also after an error: else others would wait for this process until its lease is over.
+    let closed = store.close().await;
+    let worked = worked?;
+    closed?;
+    Ok(worked)
 }
 
 /// The Slurm job that this process is a part of, as `squeue` names it.
@@ -126,7 +140,6 @@ pub(crate) async fn rounds(
     stop: &Stop,
     global: &Global,
 ) -> Result<Summary, Failure> {
-    store.heed(stop.flag());
     if shard.is_some() && (store.is_remote() || !store.others().await?.is_empty()) {
         return Err(Failure::usage(
             "a shard needs a store of its own, in a folder that no other process has; `sweep merge` puts them together",
@@ -149,15 +162,15 @@ pub(crate) async fn rounds(
             shard.keep(&plan, options.verify_fraction, &mut missing);
         }
         fault::point("promotion.after").map_err(Failure::failed)?;
-        let opening = opening(&plan, &missing, stored, shard, options);
+        let opening = (!global.quiet).then(|| opening(&plan, &missing, stored, shard, options));
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
-            if all == Summary::default() && !global.quiet {
-                say(opening);
+            if all == Summary::default() {
+                opening.iter().for_each(say);
             }
             break;
         }
         let asked = missing.len();
-        let trained = train(&plan, missing, &opening, store, options, stop, global).await?;
+        let trained = train(&plan, missing, opening, store, options, stop, global).await?;
         let Summary { done, diverged, failed, stopped, elsewhere, .. } = trained;
         if shard.is_some() && done + diverged + failed + stopped + elsewhere < asked {
             return Err(Failure::failed(
@@ -213,7 +226,7 @@ async fn verify(
 async fn train(
     plan: &Plan,
     missing: Vec<Missing>,
-    opening: &str,
+    opening: Option<String>,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -221,9 +234,7 @@ async fn train(
 ) -> Result<Summary, Failure> {
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     let images = orchestrator::load(needed, global.data_dir.as_deref())?;
-    if !global.quiet {
-        say(opening);
-    }
+    opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing
         .iter()
         .map(|missing| (missing.trial.id.clone(), missing.checkpoint.as_ref().map_or(0, |(_, step)| *step)))
@@ -302,7 +313,7 @@ pub(crate) fn cores() -> usize {
 
 /// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program
 /// at once; clusters send SIGTERM more than once.
-pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
+async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
     let stop = Stop::default();
     let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
     let done = work(&stop).await;

@@ -46,6 +46,14 @@ macro_rules! on {
 }
 pub(crate) use on;
 
+/// A PostgreSQL server's clock, as SQL: milliseconds since 1970.
+macro_rules! server_now {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+pub(crate) use server_now;
+
 /// Which trials a claim is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {

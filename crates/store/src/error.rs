@@ -300,6 +300,11 @@ fn sqlstate(error: &sqlx::Error) -> Option<(&str, &str)> {
     Some((error.code(), error.message()))
 }
 
+/// A server that gives no answer in time.
+pub(crate) fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))
+}
+
 /// Whether the connection to a server is gone, or could not be made for a reason that may pass.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {

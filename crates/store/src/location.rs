@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
-use url::Url;
+use url::{Host, Url};
 
 /// What the address of a server begins with.
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
@@ -149,25 +149,23 @@ fn server(mut url: Url) -> Result<Server, String> {
     if url.fragment().is_some() || path.contains(['/', '@']) {
         return Err("after the host comes the name of one database; in a password / is written %2F, # %23, ? %3F and @ %40".to_owned());
     }
-    let has_user = !url.username().is_empty() || url.query_pairs().any(|(key, _)| key == "user");
+    let given = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
     // The parser's message may hold the value that it dislikes.
     let options = PgConnectOptions::from_str(url.as_str());
     let mut options = options.map_err(|_| "it has a part that can't be read".to_owned())?;
     let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    if !has_user
+    if url.username().is_empty()
+        && !given(&["user"])
         && var("PGUSER").is_none()
         && let Some(user) = var("USER").or_else(|| var("LOGNAME"))
     {
         options = options.username(&user);
     }
-    let has_host = url.query_pairs().any(|(key, _)| matches!(&*key, "host" | "hostaddr"));
     // Without the brackets that an address in a URL needs.
-    if let (Some(host), false) = (url.host_str(), has_host)
-        && let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
-    {
-        options = options.host(address);
+    if let (Some(Host::Ipv6(address)), false) = (url.host(), given(&["host", "hostaddr"])) {
+        options = options.host(&address.to_string());
     }
-    let has_password = url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
+    let has_password = url.password().is_some() || given(&["password"]);
     without_password(&mut url);
     Ok(Server { options: options.application_name("sweep"), shown: url.to_string(), has_password })
 }

@@ -282,16 +282,14 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
         return Ok(());
     }
     let ids = json(ids);
-    let conn = shard.conn();
-    let sql = conn.pick(
+    let sql = shard.conn().pick(
         "SELECT trial_id, first_step, end_step, stage_id FROM trial_stages
         WHERE trial_id IN (SELECT value FROM json_each($1)) ORDER BY stage_id, trial_id, first_step",
         "SELECT trial_id, first_step, end_step, stage_id FROM trial_stages
         WHERE trial_id IN (SELECT json_array_elements_text($1::json)) ORDER BY stage_id, trial_id, first_step",
     );
     let taken: Vec<(String, i64, i64, i64)> =
-        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)
-            .map_err(|error| of_shard(shard, error))?;
+        there!(shard, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)?;
     let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
     for (_, _, end, stage) in &taken {
         ends.entry(*stage).and_modify(|known| *known = (*known).max(*end)).or_insert(*end);
@@ -333,15 +331,13 @@ async fn steps(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Resul
             query.execute(c).await.map(|_| ())
         })?;
     }
-    let conn = shard.conn();
-    let sql = conn.pick(
+    let sql = shard.conn().pick(
         "SELECT trial_id, step, valid_loss FROM evaluations WHERE trial_id IN (SELECT value FROM json_each($1))",
         "SELECT trial_id, step, valid_loss FROM evaluations
         WHERE trial_id IN (SELECT json_array_elements_text($1::json))",
     );
     let seen: Vec<(String, i64, Option<f64>)> =
-        on!(conn, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)
-            .map_err(|error| of_shard(shard, error))?;
+        there!(shard, c => sqlx::query_as(sql).bind(&*ids).fetch_all(c).await)?;
     for chunk in seen.chunks(ROWS) {
         let sql = insert("INSERT INTO evaluations (trial_id, step, valid_loss)", 3, chunk.len(), "");
         on!(writer.backend.conn(), c => {

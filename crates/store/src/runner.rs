@@ -6,7 +6,7 @@
 
 use spec::Plan;
 
-use crate::backend::{Backend, Conn, Wanted, on};
+use crate::backend::{Backend, Conn, Wanted, on, server_now};
 use crate::error::Fault;
 use crate::register::{json, now};
 use crate::rows::Joining;
@@ -30,8 +30,12 @@ impl Runner {
         let sql = conn.pick(
             "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
             VALUES ($1, $2, $3, $3, $4, $5, $6) RETURNING runner_id",
-            "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
-            VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, $4, $5, $6) RETURNING runner_id",
+            concat!(
+                "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, job)
+                VALUES ($1, $2, $3, ",
+                server_now!(),
+                ", $4, $5, $6) RETURNING runner_id",
+            ),
         );
         let id = on!(conn, c => sqlx::query_scalar(sql)
             .bind(&host)
@@ -50,9 +54,11 @@ impl Runner {
     pub(crate) async fn beat(&self, conn: Conn<'_>) -> Result<i64, Fault> {
         let sql = conn.pick(
             "UPDATE runners SET beat = beat + 1, seen_at = $2 WHERE runner_id = $1 AND ended_at IS NULL RETURNING beat",
-            "UPDATE runners SET
-                beat = beat + 1, seen_at = coalesce((extract(epoch FROM clock_timestamp()) * 1000)::bigint, $2)
-            WHERE runner_id = $1 AND ended_at IS NULL RETURNING beat",
+            concat!(
+                "UPDATE runners SET beat = beat + 1, seen_at = coalesce(",
+                server_now!(),
+                ", $2) WHERE runner_id = $1 AND ended_at IS NULL RETURNING beat",
+            ),
         );
         let query =
             on!(conn, c => sqlx::query_scalar(sql).bind(self.id).bind(now()).fetch_optional(c).await)?;
@@ -92,8 +98,7 @@ impl Runner {
 
     /// Whether no other runner may write.
     pub(crate) async fn is_alone(&self, conn: Conn<'_>) -> Result<bool, Fault> {
-        let sql = "SELECT NOT EXISTS (SELECT 1 FROM runners WHERE ended_at IS NULL AND runner_id != $1)";
-        Ok(on!(conn, c => sqlx::query_scalar(sql).bind(self.id).fetch_one(c).await)?)
+        Ok(self.count_others(conn, 1).await? == 0)
     }
 
     /// Whether another one waits for trials of this sweep.

@@ -9,7 +9,7 @@ use spec::Plan;
 use spec::event::Event;
 
 use crate::backend::{Backend, on};
-use crate::error::{Fault, StoreError};
+use crate::error::{Fault, StoreError, no_answer};
 use crate::location::Location;
 use crate::rows::{Attention, Environment, Joining, RunRow, Tended, Unfinished};
 use crate::runner::Runner;
@@ -340,6 +340,11 @@ impl Store {
         backend.close().await
     }
 
+    /// How long an answer may take: a file always gives one.
+    fn patience(&self, limit: Duration) -> Duration {
+        if self.is_remote() { limit } else { Duration::MAX }
+    }
+
     /// Does some work in one transaction: all or none of it, and only once, also where the connection was lost before its
     /// end was heard of.
     pub(crate) async fn transact<T>(
@@ -358,19 +363,20 @@ impl Store {
         // What the work gave, and the beat that was written with it.
         let mut outcome: Option<(T, i64)> = None;
         loop {
-            let limit = if self.is_remote() { limit } else { Duration::MAX };
-            let fault = match tokio::time::timeout(limit, self.attempt(&mut work, &mut outcome)).await {
-                Ok(Ok(())) => match outcome.take() {
-                    Some((value, _)) => return Ok(value),
-                    None => continue,
-                },
-                Ok(Err(fault)) => fault,
-                Err(_) => {
-                    // What was begun ends with its connection, which is given up.
-                    self.in_transaction = false;
-                    Fault::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
-                }
-            };
+            let fault =
+                match tokio::time::timeout(self.patience(limit), self.attempt(&mut work, &mut outcome)).await
+                {
+                    Ok(Ok(())) => match outcome.take() {
+                        Some((value, _)) => return Ok(value),
+                        None => continue,
+                    },
+                    Ok(Err(fault)) => fault,
+                    Err(_) => {
+                        // What was begun ends with its connection, which is given up.
+                        self.in_transaction = false;
+                        no_answer().into()
+                    }
+                };
             let backend = &mut self.writer.backend;
             if !backend.recover(&fault).await? {
                 return Err(StoreError::at(backend.name(), fault));
@@ -395,33 +401,28 @@ impl Store {
             self.in_transaction = false;
             return Err(fault);
         }
-        // From here on nobody ends this runner before the commit, and what it had begun before has come to its end.
-        let beat = match self.writer.runner.beat(self.writer.backend.conn()).await {
-            Ok(beat) => beat,
-            Err(fault) => {
-                self.roll_back().await;
-                return Err(fault);
-            }
-        };
-        // Every transaction makes the beat grow: it tells whether the last one has happened.
-        if outcome.as_ref().is_some_and(|(_, written)| *written < beat) {
-            self.roll_back().await;
-            return Ok(());
-        }
-        *outcome = None;
         let worked = async {
+            // From here on nobody ends this runner before the commit, and what it had begun before has come to its end.
+            let beat = self.writer.runner.beat(self.writer.backend.conn()).await?;
+            // Every transaction makes the beat grow: it tells whether the last one has happened.
+            if outcome.as_ref().is_some_and(|(_, written)| *written < beat) {
+                return Ok(None);
+            }
             let value = work(&mut self.writer).await?;
             fault::point("store.commit").map_err(sqlx::Error::from)?;
-            Ok(value)
+            Ok(Some((value, beat)))
         };
-        let value = match worked.await {
-            Ok(value) => value,
+        match worked.await {
+            Ok(Some(done)) => *outcome = Some(done),
+            Ok(None) => {
+                self.roll_back().await;
+                return Ok(());
+            }
             Err(fault) => {
                 self.roll_back().await;
                 return Err(fault);
             }
-        };
-        *outcome = Some((value, beat));
+        }
         if let Err(fault) = self.writer.backend.commit().await {
             self.roll_back().await;
             return Err(fault);
@@ -437,11 +438,9 @@ impl Store {
         mut read: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         loop {
-            let limit = if self.is_remote() { LONG_ANSWER } else { Duration::MAX };
+            let limit = self.patience(LONG_ANSWER);
             let read = tokio::time::timeout(limit, read(&mut self.writer)).await;
-            match read
-                .unwrap_or_else(|_| Err(Fault::from(std::io::Error::from(std::io::ErrorKind::TimedOut))))
-            {
+            match read.unwrap_or_else(|_| Err(no_answer().into())) {
                 Ok(value) => return Ok(value),
                 Err(fault) => {
                     if !self.writer.backend.recover(&fault).await? {

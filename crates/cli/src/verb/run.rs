@@ -18,15 +18,10 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let name = plan.name.clone();
     let (all, shard) = (plan.trials.len(), args.shard);
     let (summary, ranked) = wait_for(async {
-        let mut store = training::join(&options, global).await?;
-        let all = training::stoppable(async |stop| {
-            training::rounds(&spec, plan, shard, &mut store, &options, stop, global).await
+        let all = training::joined(&options, global, async |store, stop| {
+            training::rounds(&spec, plan, shard, store, &options, stop, global).await
         });
-        let all = all.await;
-        // Also after an error: else others would wait for this process until its lease is over.
-        let closed = store.close().await;
-        let all = all?;
-        closed?;
+        let all = all.await?;
         let mut reader = Reader::open(&global.store).await?;
         let how = RankBy { metric: Metric::Final, budget: None, rope: None };
         Ok((all, ranked(&mut reader, &name, &how).await?))

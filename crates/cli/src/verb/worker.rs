@@ -18,18 +18,9 @@ pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
     if args.wait.is_zero() {
         name = wait_for(check(name, global))?;
     }
-    let summary = wait_for(async {
-        let mut store = training::join(&options, global).await?;
-        let worked = training::stoppable(async |stop| {
-            work(args, name.as_deref(), &mut store, &options, stop, global).await
-        })
-        .await;
-        // Also after an error: else others would wait for this process until its lease is over.
-        let closed = store.close().await;
-        let worked = worked?;
-        closed?;
-        Ok(worked)
-    })?;
+    let summary = wait_for(training::joined(&options, global, async |store, stop| {
+        work(args, name.as_deref(), store, &options, stop, global).await
+    }))?;
     if summary == Summary::default() && !global.quiet {
         say("nothing to train");
     }
@@ -57,7 +48,6 @@ async fn work(
     stop: &Stop,
     global: &Global,
 ) -> Result<Summary, Failure> {
-    store.heed(stop.flag());
     let wait = Duration::from(args.wait);
     let mut all = Summary::default();
     // Each sweep is looked into once at least: whoever trained the last trial of a round may have died before it saw what

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use spec::event::Event;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::backend::{Backend, Conn, Wanted};
+use crate::backend::{Backend, Conn, Wanted, server_now};
 use crate::error::{Fault, StoreError};
 use crate::location::Server;
 use schema::Schema;
@@ -85,15 +85,8 @@ async fn connect(server: &Server, lease: Option<Duration>) -> Result<PgConnectio
     };
     match tokio::time::timeout(Duration::from_secs(30), connecting).await {
         Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+        Err(_) => Err(crate::error::no_answer()),
     }
-}
-
-/// The server's clock: milliseconds since 1970.
-macro_rules! server_now {
-    () => {
-        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    };
 }
 
 /// Stage groups with trials to claim that nobody else is just taking.
