@@ -68,6 +68,29 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until somebody has asked for a sweep: before that the store has no tables.
+fn registered(sandbox: &Sandbox, url: &str) {
+    let args = ["query", "select 1 as x from sweeps", "--store", url, "--format", "csv"];
+    wait("the sweep is registered", || sandbox.run(&args).stdout.contains('1'));
+}
+
+/// Suspends a worker while it has trials: one without any would be missed by nobody.
+fn suspend(sandbox: &Sandbox, url: &str, worker: &Child) {
+    let has = format!("leases join runners using (runner_id) where pid = {}", worker.id());
+    wait("it has trials", || {
+        if count(sandbox, url, &has) == 0 {
+            return false;
+        }
+        signal(worker, "-STOP");
+        let suspended = count(sandbox, url, &has) > 0;
+        if !suspended {
+            // It had just come to an end with them.
+            signal(worker, "-CONT");
+        }
+        suspended
+    });
+}
+
 /// Three workers and a process that only coordinates; one worker is killed, one suspended past its lease and then continued.
 #[test]
 #[cfg(unix)]
@@ -79,12 +102,7 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
     let begun = |done: i64| count(&sandbox, &url, "trials where status = 'done'") > done;
 
     let coordinator = sandbox.start(&["sweep.yaml", "-q", "--workers", "0", "--store", &url, "--lease", "3"]);
-    wait("the sweep is registered", || {
-        sandbox
-            .run(&["query", "select 1 as x from sweeps", "--store", &url, "--format", "csv"])
-            .stdout
-            .contains('1')
-    });
+    registered(&sandbox, &url);
     let worker = || {
         let args = [
             "worker",
@@ -105,26 +123,10 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
     };
     let (mut killed, asleep, third) = (worker(), worker(), worker());
     wait("trials are done", || begun(4));
-    // Suspended while it has trials: one without any would be missed by nobody.
-    let suspend = |worker: &Child| {
-        let has = format!("leases join runners using (runner_id) where pid = {}", worker.id());
-        wait("it has trials", || {
-            if count(&sandbox, &url, &has) == 0 {
-                return false;
-            }
-            signal(worker, "-STOP");
-            let suspended = count(&sandbox, &url, &has) > 0;
-            if !suspended {
-                // It had just come to an end with them.
-                signal(worker, "-CONT");
-            }
-            suspended
-        });
-    };
-    suspend(&killed);
+    suspend(&sandbox, &url, &killed);
     killed.kill().expect("it can be killed");
     killed.wait().expect("it ends");
-    suspend(&asleep);
+    suspend(&sandbox, &url, &asleep);
     wait("both are taken for dead", || count(&sandbox, &url, "runners where taken_over_by is not null") == 2);
     let taken_over = count(&sandbox, &url, "trials where status = 'done'");
     signal(&asleep, "-CONT");
@@ -160,18 +162,13 @@ fn a_worker_leaves_politely() {
     let url = server.database();
     let register = ["sweep.yaml", "-q", "--workers", "0", "--store", &url];
     let coordinator = sandbox.start(&register);
-    let args = ["worker", "-q", "--workers", "1", "--store", &url, "--wait", "60s"];
+    let args = ["worker", "-q", "--workers", "1", "--lanes", "1", "--store", &url, "--wait", "60s"];
     let mut first = sandbox.start(&args);
-    wait("trials are done", || {
-        let sql = "select count(*) as n from trials where status = 'done'";
-        sandbox
-            .run(&["query", sql, "--store", &url, "--format", "csv"])
-            .stdout
-            .lines()
-            .nth(1)
-            .is_some_and(|n| n != "0")
-    });
+    registered(&sandbox, &url);
+    // It is asked in the middle of a trial, however fast the machine is.
+    suspend(&sandbox, &url, &first);
     signal(&first, "-TERM");
+    signal(&first, "-CONT");
     assert_eq!(first.wait().expect("it ends").code(), Some(130));
     assert_eq!(count(&sandbox, &url, "leases"), 0);
     let args = ["worker", "-q", "--workers", "2", "--store", &url];
@@ -189,7 +186,7 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
     let sandbox = sandbox();
     let wanted = undisturbed(&sandbox);
     let url = server.database();
-    let args = ["sweep.yaml", "--workers", "1", "--store", &url, "--lease", "2"];
+    let args = ["sweep.yaml", "--workers", "1", "--lanes", "1", "--store", &url, "--lease", "2"];
     let spawn = || {
         let mut command = sandbox.command(&args);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
