@@ -14,9 +14,10 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("spec", &["schedule"]),
     ("trainer", &["fault", "schedule", "spec"]),
     ("store", &["fault", "spec"]),
-    ("orchestrator", &["spec", "trainer", "store"]),
+    ("program", &["schedule", "spec", "trainer"]),
+    ("orchestrator", &["spec", "trainer", "program", "store"]),
     ("report", &["stats", "schedule"]),
-    ("cli", &["fault", "schedule", "stats", "spec", "trainer", "store", "orchestrator", "report"]),
+    ("cli", &["fault", "schedule", "stats", "spec", "trainer", "program", "store", "orchestrator", "report"]),
     ("end-to-end", &[]),
 ];
 

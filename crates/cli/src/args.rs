@@ -85,6 +85,8 @@ pub(crate) enum Verb {
     Doctor(Doctor),
     /// Ask the database in SQL
     Query(Query),
+    /// Show what the program of a trial has printed
+    Logs(Logs),
     /// Train a stored trial again and compare every bit
     Reproduce(Reproduce),
     /// Print the learning rates of one schedule
@@ -501,6 +503,21 @@ pub(crate) struct Reproduce {
     /// Where to train
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub which: Which,
+    /// Only the last lines
+    #[arg(long, short = 'n', value_name = "N")]
+    pub tail: Option<usize>,
+    /// Go on with what is added, until the trial has ended
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it: logs are kept beside
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    pub checkpoints: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

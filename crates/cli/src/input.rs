@@ -1,8 +1,11 @@
 //! Reads what the user names: sweep files and JSON files, with errors that say what to do.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
+use schedule::problem::Problem;
 use spec::{Plan, Spec};
 
 use crate::args::Warnings;
@@ -83,8 +86,7 @@ pub(crate) fn sweep_text(
 ) -> Result<(Spec, Plan), Failure> {
     let deny = warnings.deny_warnings;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
-    let planned = spec::read(&source.text, stem).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
-    match planned {
+    match planned(&source.text, stem) {
         Ok((spec, plan)) => {
             if !quiet || deny {
                 show(Severity::Warning, &plan.warnings, &source.name, &source.text);
@@ -107,46 +109,34 @@ pub(crate) fn sweep_text(
     }
 }
 
+/// The plan of a sweep file's text, with the files as they are here that programs consist of.
+pub(crate) fn planned(text: &str, default_name: &str) -> Result<(Spec, Plan), Vec<Problem>> {
+    // Each point of a grid names the same files.
+    let known = RefCell::new(HashMap::new());
+    let find = |name: &str| known.borrow_mut().entry(name.to_owned()).or_insert_with(|| hash(name)).clone();
+    spec::read_with(text, default_name, &find).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
+}
+
+/// The blake3 hash of a file in hex; `None` if there is none that can be read.
+pub(crate) fn hash(name: &str) -> Option<String> {
+    let mut hasher = blake3::Hasher::new();
+    let file =
+        std::fs::File::open(name).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    hasher.update_reader(file).ok()?;
+    Some(hasher.finalize().to_hex().to_string())
+}
+
 /// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become
 /// null and the texts "Infinity" and "-Infinity".
 pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure> {
     let source = read(path, what, 256 << 20)?;
     let read = serde_json::from_str(&source.text);
     // Only what is no JSON is looked at a second time.
-    let read = read.or_else(|error| serde_json::from_str(&python_numbers(&source.text)).map_err(|_| error));
+    let read = read.or_else(|error| {
+        serde_json::from_str(&spec::json::python_numbers(&source.text, "null")).map_err(|_| error)
+    });
     read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Failure::Usage(format!("{}:{line}:{column}: {what} was expected: {error}", source.name))
     })
-}
-
-/// The same text with Python's words for what is no finite number, outside of strings, put into JSON.
-fn python_numbers(text: &str) -> String {
-    let mut json = String::with_capacity(text.len());
-    let mut rest = text;
-    let (mut quoted, mut escaped) = (false, false);
-    while let Some(c) = rest.chars().next() {
-        let words = [("NaN", "null"), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
-        let word = words.iter().find(|(word, _)| !quoted && rest.starts_with(word));
-        let (taken, put) = word.map_or((c.len_utf8(), None), |(word, put)| (word.len(), Some(*put)));
-        let (head, tail) = rest.split_at(taken);
-        json.push_str(put.unwrap_or(head));
-        quoted ^= c == '"' && !escaped;
-        escaped = quoted && c == '\\' && !escaped;
-        rest = tail;
-    }
-    json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::python_numbers;
-
-    #[test]
-    fn words_of_python_become_json_outside_of_strings() {
-        let text = r#"{"NaN \" NaN": [NaN, 1, -Infinity, Infinity, "\\"], "é": NaN}"#;
-        let json = r#"{"NaN \" NaN": [null, 1, "-Infinity", "Infinity", "\\"], "é": null}"#;
-        assert_eq!(python_numbers(text), json);
-        assert_eq!(python_numbers(json), json);
-    }
 }

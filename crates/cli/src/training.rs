@@ -20,6 +20,7 @@ impl From<SweepError> for Failure {
             SweepError::Data(error) => Failure::usage(error),
             SweepError::Device(error) => error.into(),
             error @ SweepError::Memory { .. } => Failure::usage(error),
+            SweepError::Probe(error) => crate::verb::not_trained(error),
             other => Failure::failed(other),
         }
     }
@@ -59,6 +60,7 @@ pub(crate) fn options(
         device,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         checkpoints: global.store.checkpoints(args.checkpoints.as_deref()),
+        trials: global.store.trials(args.checkpoints.as_deref()),
         lease: Duration::from_secs(args.lease),
         retries: args.retries,
         time_limit: args.time_limit.map(Into::into),
@@ -309,6 +311,13 @@ pub(crate) fn fewer(asked: u64, steps: u64) -> String {
 /// One thread for each core.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// As many threads as programs of this plan have slots, or one for each core.
+pub(crate) fn workers_for(plan: &Plan) -> usize {
+    let programs = plan.trials.iter().filter_map(|trial| trial.config.task.program());
+    let slots = programs.flat_map(|program| program.care.slots.values().map(Vec::len));
+    slots.min().unwrap_or_else(cores)
 }
 
 /// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program

@@ -2,6 +2,7 @@
 //! it that what they tell reaches the store in order. Knows no SQL, no tensors and no signals: the caller
 //! hands in a [`Stop`] and asks for it.
 
+mod alone;
 mod environment;
 mod estimate;
 mod memory;
@@ -25,6 +26,7 @@ use trainer::device::{Device, DeviceError};
 
 pub use trainer::Stop;
 
+pub use alone::train_alone;
 pub use environment::environment;
 pub use estimate::estimate;
 pub use memory::available as available_memory;
@@ -48,6 +50,8 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Folder of the checkpoints.
     pub checkpoints: PathBuf,
+    /// Folder of what programs of the user's own leave: a folder for each trial.
+    pub trials: PathBuf,
     /// If this process gives no sign of life for so long, others take it for dead and take its trials over.
     pub lease: Duration,
     /// So often a trial that failed is tried again before the sweep ends without it.
@@ -191,7 +195,7 @@ pub fn load<'a>(
     data_dir: Option<&Path>,
 ) -> Result<Loaded, SweepError> {
     let mut loaded = HashMap::new();
-    for data in trials.map(|trial| &trial.config.task.data) {
+    for data in trials.filter_map(|trial| trial.config.task.network()).map(|network| &network.data) {
         if let Entry::Vacant(entry) = loaded.entry((data.dataset, data.limit)) {
             let dirs = trainer::data::search_dirs(data.dataset, data_dir);
             entry.insert(trainer::data::load(data.dataset, data.limit, &dirs)?);

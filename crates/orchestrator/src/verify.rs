@@ -9,7 +9,7 @@ use spec::event::{Event, Outcome};
 use store::Store;
 use trainer::Stop;
 
-use crate::{Loaded, Options, SweepError, environment};
+use crate::{Loaded, Options, SweepError, environment, train_alone};
 
 /// So often this process says that it lives.
 const LIVES_EVERY: Duration = Duration::from_millis(500);
@@ -53,9 +53,7 @@ pub async fn verify(
                 }
                 !stopped.requested()
             };
-            let trained = images
-                .of(&trial.config.task.data)
-                .map_or(Ok(()), |images| trainer::train(trial.clone(), images, device, &mut emit));
+            let trained = train_alone(&trial, &images, device, &mut emit);
             // Nobody listens any more only when this process ends.
             let _ = sender.send(trained.map(|()| last));
         });
@@ -67,9 +65,9 @@ pub async fn verify(
             }
         };
         let found = match trained {
-            Ok(Ok(Some(Outcome::Done(done)))) => (done.digest, Some(done.weights_hash)),
+            Ok(Ok(Some(Outcome::Done(done)))) => (done.digest, done.weights_hash),
             Ok(Ok(Some(Outcome::Diverged { digest, .. }))) => (digest, None),
-            Ok(Err(error)) => return Err(SweepError::Probe(error)),
+            Ok(Err(error)) => return Err(error),
             // It was stopped, or could not be trained at all: nothing is known of it.
             _ => break,
         };

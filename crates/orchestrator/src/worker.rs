@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use program::Place;
 use spec::event::Event;
 use tokio::sync::mpsc::Sender;
 use trainer::checkpoint::Folder;
@@ -35,7 +36,7 @@ pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<Join
     for i in 0..site.options.workers {
         let (own, sender) = (Arc::clone(site), sender.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{i}")).stack_size(STACK_BYTES);
-        match thread.spawn(move || own.work(&sender)) {
+        match thread.spawn(move || own.work(i, &sender)) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
                 site.stop.request();
@@ -56,7 +57,7 @@ impl Drop for Busy<'_> {
 }
 
 impl Site {
-    fn work(&self, sender: &Sender<Event>) {
+    fn work(&self, number: usize, sender: &Sender<Event>) {
         let heard = Cell::new(true);
         let mut emit = |event| {
             heard.set(heard.get() && sender.blocking_send(event).is_ok());
@@ -66,7 +67,7 @@ impl Site {
             let _busy = Busy(&self.pool);
             // What a trial does is contained within its lane; whatever else fails, the worker lives. The trials that
             // it then tells nothing of are missed when all else is over.
-            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, &heard, &mut emit)));
+            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, number, &heard, &mut emit)));
             if trained.is_err() {
                 tracing::warn!("a worker has failed, and goes on");
             }
@@ -78,7 +79,17 @@ impl Site {
     }
 
     /// Trains a branch, and what comes to it, to the end.
-    fn train(&self, branch: Branch, heard: &Cell<bool>, emit: &mut Emit<'_>) {
+    fn train(&self, branch: Branch, number: usize, heard: &Cell<bool>, emit: &mut Emit<'_>) {
+        if let Some((trial, stored)) = branch.of_program() {
+            let place = Place {
+                dir: self.options.trials.join(&trial.id),
+                side_cars: Some(self.folder.clone()),
+                worker: number,
+                next_stage: Arc::clone(&self.shared.next_stage),
+                time_limit: self.options.time_limit,
+            };
+            return program::train(&trial, stored, &place, &self.stop, emit);
+        }
         let Some(images) = branch.data().and_then(|data| self.images.of(data)) else {
             return branch.fail("its data set was not loaded", emit);
         };

@@ -86,9 +86,11 @@ impl Length {
     /// The length in whole steps of a run of `total` steps, for lengths outside a schedule.
     ///
     /// # Errors
-    /// It comes to no step at all.
-    pub fn steps(&self, total: u64, steps_per_epoch: u64) -> Result<u64, Problem> {
-        match self.ticks(&At::run(total, 1.0, Some(steps_per_epoch))) {
+    /// It comes to no step at all, or to epochs whose length is not known.
+    pub fn steps(&self, total: u64, steps_per_epoch: Option<u64>) -> Result<u64, Problem> {
+        let at = At::run(total, 1.0, steps_per_epoch);
+        self.known(&at)?;
+        match self.ticks(&at) {
             steps if steps >= 1.0 => Ok(steps as u64),
             _ => Err(self.problem(format!("{} of {total} steps is no step", self.written()))),
         }
@@ -117,10 +119,8 @@ impl Length {
     /// The length in ticks after the checks that need a run: epochs must be known, and it must come to
     /// at least `least` ticks (steps, where ticks can be split).
     pub(crate) fn check(&self, at: &At, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
-        if matches!(self.amount, Amount::Epochs(_)) && at.epoch.is_none() {
-            let problem = self.problem("this length is in epochs, but how long an epoch is, is not known");
-            problems
-                .push(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"));
+        if let Err(problem) = self.known(at) {
+            problems.push(problem);
             return None;
         }
         let ticks = self.ticks(at);
@@ -133,6 +133,15 @@ impl Length {
             return None;
         }
         Some(ticks)
+    }
+
+    /// Whether it is known how long an epoch is, where that counts.
+    fn known(&self, at: &At) -> Result<(), Problem> {
+        if !matches!(self.amount, Amount::Epochs(_)) || at.epoch.is_some() {
+            return Ok(());
+        }
+        let problem = self.problem("this length is in epochs, but how long an epoch is, is not known");
+        Err(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"))
     }
 
     /// Whether it is a share of the enclosing length.

@@ -96,6 +96,17 @@ pub struct Needs {
     pub parameters: bool,
 }
 
+/// Which losses rules look at in one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// The loss of the batch, before the update.
+    pub before: bool,
+    /// The loss of the batch, after the update.
+    pub train_loss: bool,
+    /// The validation loss, after the update.
+    pub valid_loss: bool,
+}
+
 /// How the weights of an update are averaged (schedule-free training): z is what the optimiser moves, x the
 /// average, y where gradients are taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -314,6 +325,11 @@ impl Schedule {
         all
     }
 
+    /// Whether its rules see or keep vectors: more than losses and the gradient's norm.
+    pub fn looks_inside(&self) -> bool {
+        self.needs().parameters || self.averages() || !self.keeps().is_empty()
+    }
+
     /// Whether any update of the run may be averaged.
     pub fn averages(&self) -> bool {
         let mut any = false;
@@ -355,11 +371,19 @@ impl Schedule {
 
     /// Whether a rule needs the validation loss after step `t`, though the run itself would not evaluate.
     pub fn wants_validation(&self, t: u64) -> bool {
-        let mut wants = false;
+        self.wants(t, false).valid_loss
+    }
+
+    /// What its rules must be shown of step `t`; `look`: the run evaluates after it.
+    pub fn wants(&self, t: u64, look: bool) -> Wants {
+        let mut all = Wants::default();
         self.node.root.rules(&self.at(t), &mut |_, rule, at| {
-            wants |= rule.watch().is_some_and(|watch| watch.wants_validation(at));
+            let Some(wants) = rule.watch().map(|watch| watch.wants(at, look)) else { return };
+            all.before |= wants.before;
+            all.train_loss |= wants.train_loss;
+            all.valid_loss |= wants.valid_loss;
         });
-        wants
+        all
     }
 
     /// Shows the rules what is known before update `t`; to be called before [`Schedule::lr`] of `t`.

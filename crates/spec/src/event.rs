@@ -131,14 +131,15 @@ pub struct Final {
     pub train_loss: f64,
     /// Validation loss after the last step: the default metric.
     pub valid_loss: f64,
-    /// Share of validation images named rightly, 0 to 1.
-    pub valid_accuracy: f64,
+    /// Share of validation images named rightly, 0 to 1. A program of the user's own may leave out what follows, but for
+    /// the digest.
+    pub valid_accuracy: Option<f64>,
     /// Test loss after the last step; never used to choose.
-    pub test_loss: f64,
+    pub test_loss: Option<f64>,
     /// Share of test images named rightly, 0 to 1.
-    pub test_accuracy: f64,
+    pub test_accuracy: Option<f64>,
     /// 64 hex digits: chained blake3 over the bits of (lr, loss) of every step.
     pub digest: String,
     /// 64 hex digits: blake3 of the final weights.
-    pub weights_hash: String,
+    pub weights_hash: Option<String>,
 }

@@ -19,7 +19,7 @@ pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree
     };
     part(VERSION.as_bytes());
     // A struct of plain numbers and names: its JSON can't fail, and has one fixed order.
-    part(serde_json::to_string(task).unwrap_or_default().as_bytes());
+    part(serde_json::to_string(&task.identity()).unwrap_or_default().as_bytes());
     match schedule.feedback() {
         Feedback::OpenLoop => {
             let state = schedule.start();

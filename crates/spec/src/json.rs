@@ -69,3 +69,35 @@ pub fn json_to_tree(json: &Json) -> Tree {
         Json::Object(entries) => Value::Map(object(entries)),
     })
 }
+
+/// The same text with Python's words for what is no finite number, outside of strings, put into JSON:
+/// infinities as texts, and NaN as `nan`.
+pub fn python_numbers(text: &str, nan: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut quoted, mut escaped) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let words = [("NaN", nan), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
+        let word = words.iter().find(|(word, _)| !quoted && rest.starts_with(word));
+        let (taken, put) = word.map_or((c.len_utf8(), None), |(word, put)| (word.len(), Some(*put)));
+        let (head, tail) = rest.split_at(taken);
+        json.push_str(put.unwrap_or(head));
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        rest = tail;
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::python_numbers;
+
+    #[test]
+    fn words_of_python_become_json_outside_of_strings() {
+        let text = r#"{"NaN \" NaN": [NaN, 1, -Infinity, Infinity, "\\"], "é": NaN}"#;
+        let json = r#"{"NaN \" NaN": [null, 1, "-Infinity", "Infinity", "\\"], "é": null}"#;
+        assert_eq!(python_numbers(text, "null"), json);
+        assert_eq!(python_numbers(json, "null"), json);
+    }
+}

@@ -6,6 +6,7 @@ pub mod event;
 mod id;
 pub mod json;
 pub mod plan;
+mod program;
 pub mod protocol;
 mod same;
 pub mod schema;
@@ -16,4 +17,5 @@ pub mod trial;
 pub mod yaml;
 
 pub use plan::{Plan, plan, plan_on};
-pub use sweep_file::{Spec, read};
+pub use program::Find;
+pub use sweep_file::{Spec, read, read_with};

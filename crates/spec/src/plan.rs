@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schedule::Horizon;
 use schedule::problem::Problem;
-use schedule::tree::Tree;
+use schedule::tree::{Place, Tree};
 
 use crate::allow;
 use crate::id;
@@ -182,8 +182,12 @@ pub(crate) fn fit(
     base_lr: f64,
     task: &crate::trial::Task,
 ) -> Result<(Config, blake3::Hash), Vec<Problem>> {
-    let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: Some(task.steps_per_epoch) };
+    let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: task.steps_per_epoch };
     let schedule = node.resolve(&horizon)?;
+    if task.program().is_some() && schedule.looks_inside() {
+        let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
+        return Err(vec![Problem::new(Place::default(), "", message)]);
+    }
     let hash = id::config(task, base_lr, &schedule, node.expanded());
     let config = Config {
         id: id::short(&hash, 12),

@@ -22,7 +22,11 @@ pub fn sweep_file() -> Json {
         "description": "One training run, with any value replaced by an axis of values to try",
         "type": "object",
         "additionalProperties": false,
-        "required": ["data", "model", "optimizer", "budget", "lr", "schedules"],
+        "required": ["budget", "lr", "schedules"],
+        "oneOf": [
+            { "required": ["data", "model", "optimizer"] },
+            { "required": ["trainer"] },
+        ],
         "properties": {
             "name": property(
                 json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
@@ -32,6 +36,7 @@ pub fn sweep_file() -> Json {
             "data": run.data,
             "model": run.model,
             "optimizer": run.optimizer,
+            "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
             "budget": run.budget,
             "lr": property(forms.above_0(), "the base learning rate, 1x", None),
             "clip_norm": property(
@@ -137,9 +142,55 @@ fn optimizer(forms: &mut Forms) -> Json {
 fn budget(forms: &mut Forms) -> Json {
     let epochs = property(forms.above_0(), "passes over the training images", None);
     let steps = property(forms.whole(1), "updates", None);
-    axis(
-        &json!({ "oneOf": [object(&[("epochs", epochs)], &["epochs"]), object(&[("steps", steps)], &["steps"])] }),
-    )
+    let length = property(forms.whole(1), "updates in an epoch; with a `trainer` only", None);
+    let of = |name, form| object(&[(name, form), ("steps_per_epoch", length.clone())], &[name]);
+    axis(&json!({ "oneOf": [of("epochs", epochs), of("steps", steps)] }))
+}
+
+fn trainer() -> Json {
+    let words = json!({ "type": "array", "minItems": 1, "items": axis(&json!({ "type": ["string", "number", "boolean"] })) });
+    let time = axis(&json!({ "type": "string", "pattern": "^ *[0-9]" }));
+    let slots = json!({ "type": "object", "additionalProperties": words });
+    axis(&object(
+        &[
+            ("command", property(axis(&words), "the program and its arguments; run without a shell", None)),
+            (
+                "params",
+                property(
+                    json!({ "type": "object" }),
+                    "what the program is told besides; any value may be an axis",
+                    None,
+                ),
+            ),
+            (
+                "files",
+                property(
+                    axis(&words),
+                    "files that decide what the program does, beside those that `command` names",
+                    None,
+                ),
+            ),
+            (
+                "silence",
+                property(
+                    time.clone(),
+                    "a program that reports nothing for so long is killed",
+                    Some(json!("30m")),
+                ),
+            ),
+            ("time_limit", property(time.clone(), "so much time one trial may take", None)),
+            ("grace", property(time, "between a request to stop and a kill", Some(json!("10s")))),
+            (
+                "slots",
+                property(
+                    slots,
+                    "lists of values by environment variable; a worker gets the values of its number",
+                    None,
+                ),
+            ),
+        ],
+        &["command"],
+    ))
 }
 
 /// A mapping whose keys follow from its `kind`. An axis of kinds leaves them open.

@@ -23,7 +23,7 @@ pub struct Kin {
 impl Kin {
     /// Of a config.
     pub fn of(config: &Config) -> Self {
-        let task = Task { steps: 0, evaluate_every: 0, ..config.task.clone() };
+        let task = Task { steps: 0, evaluate_every: 0, ..config.task.identity() };
         Self { task, cycled: config.schedule.momentum(0).is_some() }
     }
 }
@@ -119,6 +119,11 @@ pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> 
     // One config stands in as many trials as there are seeds.
     let mut kind_of: HashMap<&str, usize> = HashMap::new();
     for (i, trial) in trials.enumerate() {
+        // Nobody can fork a program.
+        if trial.config.task.program().is_some() {
+            families.push(vec![i]);
+            continue;
+        }
         let kind = *kind_of.entry(&trial.config.id).or_insert_with(|| {
             let kin = Kin::of(&trial.config);
             kinds.iter().position(|known| *known == kin).unwrap_or_else(|| {

@@ -8,6 +8,7 @@ use schedule::tree::{Key, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
+use crate::program::Find;
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
 use crate::{plan, task, yaml};
@@ -54,14 +55,23 @@ pub struct NamedSchedule {
     pub variants: Vec<(Node, Variant)>,
 }
 
-/// Reads a sweep file. `default_name` is used where the file gives no name.
+/// Reads a sweep file that names no other files. `default_name` is used where the file gives no name.
 ///
 /// # Errors
 /// Every problem of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
+    read_with(text, default_name, &|_| None)
+}
+
+/// Reads a sweep file. `find` gives the blake3 hash, in hex, of the bytes of a file that a program consists of, or `None`
+/// where there is no such file.
+///
+/// # Errors
+/// Every problem of the text.
+pub fn read_with(text: &str, default_name: &str, find: &Find<'_>) -> Result<Spec, Vec<Problem>> {
     let tree = yaml::read(text)?;
     let mut problems = Vec::new();
-    let spec = spec(&tree, text, default_name, &mut problems);
+    let spec = spec(&tree, text, default_name, find, &mut problems);
     plan::in_order(&mut problems);
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
@@ -69,7 +79,13 @@ pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
     }
 }
 
-fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Problem>) -> Option<Spec> {
+fn spec(
+    tree: &Tree,
+    source: &str,
+    default_name: &str,
+    find: &Find<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Spec> {
     let mut fields = Fields::new(tree, "", problems)?;
     let name = fields.read_or("name", default_name.to_owned(), problems, name);
     let seeds = match fields.optional("seeds") {
@@ -86,7 +102,7 @@ fn spec(tree: &Tree, source: &str, default_name: &str, problems: &mut Vec<Proble
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
     let points = match axes::size(&axes) {
-        Some(size) if size <= MOST_TRIALS => points(&run, &axes, problems),
+        Some(size) if size <= MOST_TRIALS => points(&run, &axes, find, problems),
         size => {
             problems.push(too_many(tree, size));
             None
@@ -144,7 +160,7 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
-fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
+fn points(run: &Tree, axes: &[Axis], find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
     // First each value beside the first values of the other axes: what is wrong is told once or a few
     // times, not for each of a million points.
     let before = problems.len();
@@ -158,7 +174,7 @@ fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<
                 this.values = vec![value.clone()];
             }
             for variant in axes::variants(run, &one) {
-                point(variant, problems);
+                point(variant, find, problems);
             }
         }
     }
@@ -166,17 +182,17 @@ fn points(run: &Tree, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<
         return None;
     }
     // Then what values do to each other: the first bad point stands for all.
-    axes::variants(run, axes).into_iter().map(|variant| point(variant, problems)).collect()
+    axes::variants(run, axes).into_iter().map(|variant| point(variant, find, problems)).collect()
 }
 
-fn point(variant: Variant, problems: &mut Vec<Problem>) -> Option<Point> {
+fn point(variant: Variant, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
     for known in ["name", "seeds", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
-    let task = task::read(&mut fields, problems);
+    let task = task::read(&mut fields, find, problems);
     fields.finish(problems);
     let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
     Some(Point { base_lr: base_lr?, task: task?, chosen })

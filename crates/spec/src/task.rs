@@ -1,25 +1,36 @@
 //! Reads the sweep file's sections on the run itself: data, model, optimiser, budget and what goes with
-//! them. Each reader collects problems and gives `None` after one.
+//! them. Each reader collects problems and gives `None` after one. What a program of the user's own is told is
+//! read by `program`.
 
 use schedule::fields::{Field, Fields, boolean, choice, number_where, whole};
 use schedule::length::length;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
-use crate::trial::{Activation, Data, Dataset, Model, Optimizer, Task};
+use crate::program::{self, Find};
+use crate::trial::{Activation, Data, Dataset, Learner, Model, Network, Optimizer, Task};
 
 /// The longest run, in steps.
 const MOST_STEPS: u64 = 100_000_000;
 
 /// Reads everything that determines a run besides its schedule, base lr and seed.
-pub(crate) fn read(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
-    let data = fields.required("data", problems).and_then(|field| data(&field, problems));
-    let model = fields.required("model", problems).and_then(|field| model(&field, problems));
-    let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
+pub(crate) fn read(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
+    let (learner, epoch) = match fields.optional("trainer") {
+        Some(field) => {
+            program::refuse_ours(fields, problems);
+            let trainer = program::read(&field, find, problems);
+            (trainer.map(|trainer| Learner::Program { trainer }), Some(Epoch::Stated))
+        }
+        None => {
+            let network = network(fields, problems);
+            let epoch = network.as_ref().map(|network| {
+                let (images, _, _) = network.data.dataset.sizes(network.data.limit);
+                Epoch::Known((images / network.data.batch_size) as u64)
+            });
+            (network.map(Learner::Network), epoch)
+        }
+    };
     let budget = fields.required("budget", problems);
-    let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
-        number_where("a number above 0", |x| x > 0.0)(field).map(Some)
-    });
     let diverge_above = fields.read_or(
         "diverge_above",
         100.0,
@@ -28,24 +39,38 @@ pub(crate) fn read(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Opti
     );
     let evaluate = fields.optional("evaluate");
 
-    let data = data?;
-    let (images, _, _) = data.dataset.sizes(data.limit);
-    let steps_per_epoch = (images / data.batch_size) as u64;
-    let steps = budget.and_then(|field| steps(&field, steps_per_epoch, problems))?;
+    let epoch = epoch?;
+    let (steps, steps_per_epoch) = budget.and_then(|field| steps(&field, epoch, problems))?;
     let evaluate_every = match evaluate {
         None => Some(steps.div_ceil(10)),
         Some(field) => evaluate_every(&field, steps, steps_per_epoch, problems),
     };
     Some(Task {
-        data,
-        model: model?,
-        optimizer: optimizer?,
-        clip_norm: clip_norm?,
+        learner: learner?,
         steps,
         steps_per_epoch,
         evaluate_every: evaluate_every?,
         diverge_above: diverge_above?,
     })
+}
+
+/// How long an epoch is.
+#[derive(Clone, Copy)]
+enum Epoch {
+    /// It follows from the data.
+    Known(u64),
+    /// The budget says so, or nobody.
+    Stated,
+}
+
+fn network(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Network> {
+    let data = fields.required("data", problems).and_then(|field| data(&field, problems));
+    let model = fields.required("model", problems).and_then(|field| model(&field, problems));
+    let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
+    let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
+        number_where("a number above 0", |x| x > 0.0)(field).map(Some)
+    });
+    Some(Network { data: data?, model: model?, optimizer: optimizer?, clip_norm: clip_norm? })
 }
 
 fn data(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Data> {
@@ -177,15 +202,25 @@ fn betas(field: &Field<'_>) -> Result<(f64, f64), Problem> {
     .ok_or_else(|| field.expected("a list of two numbers of at least 0 and below 1, as in [0.9, 0.999]"))
 }
 
-/// The budget in steps.
-fn steps(field: &Field<'_>, steps_per_epoch: u64, problems: &mut Vec<Problem>) -> Option<u64> {
+/// The budget in steps, and the length of an epoch as far as it is known.
+fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option<(u64, Option<u64>)> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let steps = fields.optional("steps");
     let epochs = fields.optional("epochs");
+    let per_epoch = match epoch {
+        Epoch::Known(steps) => Some(steps),
+        Epoch::Stated => {
+            fields.read_or("steps_per_epoch", None, problems, |field| whole(1)(field).map(Some))?
+        }
+    };
     let read = match (&steps, &epochs) {
         (Some(steps), None) => whole(1)(steps),
         (None, Some(epochs)) => {
             number_where("a number above 0", |x| x > 0.0)(epochs).and_then(|epochs_asked| {
+                let Some(steps_per_epoch) = per_epoch else {
+                    let problem = epochs.problem("how many steps an epoch of this program has is not known");
+                    return Err(problem.with_hint("add `steps_per_epoch: 500`, or write {steps: 1500}"));
+                };
                 // A product beyond u64 saturates and is refused below.
                 match (epochs_asked * steps_per_epoch as f64).round() as u64 {
                     0 => Err(epochs
@@ -202,7 +237,7 @@ fn steps(field: &Field<'_>, steps_per_epoch: u64, problems: &mut Vec<Problem>) -
             problems.push(field.problem(format!("a run has at most {MOST_STEPS} steps, these are {steps}")));
             None
         }
-        Ok(steps) => Some(steps),
+        Ok(steps) => Some((steps, per_epoch)),
         Err(problem) => {
             problems.push(problem);
             None
@@ -213,7 +248,7 @@ fn steps(field: &Field<'_>, steps_per_epoch: u64, problems: &mut Vec<Problem>) -
 fn evaluate_every(
     field: &Field<'_>,
     steps: u64,
-    steps_per_epoch: u64,
+    steps_per_epoch: Option<u64>,
     problems: &mut Vec<Problem>,
 ) -> Option<u64> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;

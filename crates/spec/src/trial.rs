@@ -1,7 +1,9 @@
 //! The plain types that the rest of the workspace speaks: what one training run is, fully decided.
 //! No parsing and no defaults live here; `spec` makes these values, `trainer` and `store` read them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schedule::tree::Tree;
 use schedule::{Schedule, State};
@@ -39,6 +41,35 @@ pub struct Config {
 /// Everything that determines a run's result besides the seed and the lr sequence.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Task {
+    /// What learns.
+    #[serde(flatten)]
+    pub learner: Learner,
+    /// Length of the run in steps.
+    pub steps: u64,
+    /// Steps in an epoch: training images / batch size, the last short batch dropped. Of a program it may be unknown.
+    pub steps_per_epoch: Option<u64>,
+    /// The validation loss is taken after each `evaluate_every` steps, and after the last one.
+    pub evaluate_every: u64,
+    /// A run has diverged when its loss is NaN, infinite, or above this multiple of its first loss.
+    pub diverge_above: f64,
+}
+
+/// What learns: a model of ours, or a program of the user's own.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Learner {
+    /// A model that ships with the tool.
+    Network(Network),
+    /// A program that is told the lrs and reports the losses.
+    Program {
+        /// Which.
+        trainer: Program,
+    },
+}
+
+/// A model of ours, its data and its optimiser.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Network {
     /// Where the images come from.
     pub data: Data,
     /// What is trained.
@@ -47,14 +78,46 @@ pub struct Task {
     pub optimizer: Optimizer,
     /// Gradients are scaled down to this global 2-norm when they exceed it.
     pub clip_norm: Option<f64>,
-    /// Length of the run in steps.
-    pub steps: u64,
-    /// Steps in an epoch: training images / batch size, the last short batch dropped.
-    pub steps_per_epoch: u64,
-    /// The validation loss is taken after each `evaluate_every` steps, and after the last one.
-    pub evaluate_every: u64,
-    /// A run has diverged when its loss is NaN, infinite, or above this multiple of its first loss.
-    pub diverge_above: f64,
+}
+
+/// A program of the user's own.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Program {
+    /// The program and its arguments, one at least.
+    pub command: Vec<String>,
+    /// Files that decide what it does, with the blake3 hash of their bytes in hex.
+    pub files: BTreeMap<String, String>,
+    /// What it is told besides the trial: a JSON object.
+    pub params: serde_json::Value,
+    /// How it is run; no part of what the result depends on.
+    #[serde(default, skip_serializing_if = "Care::is_default")]
+    pub care: Care,
+}
+
+/// How a program is run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Care {
+    /// A program that reports nothing for so long is killed.
+    pub silence: Duration,
+    /// So much time one run may take.
+    pub time_limit: Option<Duration>,
+    /// Between a request to stop and a kill.
+    pub grace: Duration,
+    /// For each environment variable the values for worker 0, 1 and so on. All lists are of the same length.
+    pub slots: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for Care {
+    fn default() -> Self {
+        let (silence, grace) = (Duration::from_secs(30 * 60), Duration::from_secs(10));
+        Self { silence, time_limit: None, grace, slots: BTreeMap::new() }
+    }
+}
+
+impl Care {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Data set and batches.
@@ -152,6 +215,31 @@ impl Dataset {
 }
 
 impl Task {
+    /// The model of ours that learns, if one does.
+    pub fn network(&self) -> Option<&Network> {
+        match &self.learner {
+            Learner::Network(network) => Some(network),
+            Learner::Program { .. } => None,
+        }
+    }
+
+    /// The program of the user's own that learns, if one does.
+    pub fn program(&self) -> Option<&Program> {
+        match &self.learner {
+            Learner::Network(_) => None,
+            Learner::Program { trainer } => Some(trainer),
+        }
+    }
+
+    /// The same without what no result depends on.
+    pub(crate) fn identity(&self) -> Self {
+        let mut task = self.clone();
+        if let Learner::Program { trainer } = &mut task.learner {
+            trainer.care = Care::default();
+        }
+        task
+    }
+
     /// Whether the run evaluates after step `t` (from 0).
     pub fn evaluates_after(&self, t: u64) -> bool {
         let done = t + 1;

@@ -105,11 +105,18 @@ impl Location {
     /// The folder of this store's checkpoints: beside the database, or in a folder that was `given`, or for a server in
     /// `runs`. Two stores never share one.
     pub fn checkpoints(&self, given: Option<&Path>) -> PathBuf {
+        self.beside("checkpoints", given)
+    }
+
+    /// The folder of what programs of the user's own leave, in the same place.
+    pub fn trials(&self, given: Option<&Path>) -> PathBuf {
+        self.beside("trials", given)
+    }
+
+    fn beside(&self, name: &str, given: Option<&Path>) -> PathBuf {
         match (given, self) {
-            (None, Self::Folder(dir)) => dir.join("checkpoints"),
-            (given, _) => {
-                given.unwrap_or(Path::new("runs")).join(format!("checkpoints-{}", self.fingerprint()))
-            }
+            (None, Self::Folder(dir)) => dir.join(name),
+            (given, _) => given.unwrap_or(Path::new("runs")).join(format!("{name}-{}", self.fingerprint())),
         }
     }
 

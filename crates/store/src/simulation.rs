@@ -49,11 +49,11 @@ fn done() -> Outcome {
     Outcome::Done(Final {
         train_loss: 1.0,
         valid_loss: 1.0,
-        valid_accuracy: 0.5,
-        test_loss: 1.0,
-        test_accuracy: 0.5,
+        valid_accuracy: Some(0.5),
+        test_loss: Some(1.0),
+        test_accuracy: Some(0.5),
         digest: "d".repeat(64),
-        weights_hash: "e".repeat(64),
+        weights_hash: Some("e".repeat(64)),
     })
 }
 

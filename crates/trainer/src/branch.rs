@@ -71,7 +71,19 @@ impl Branch {
 
     /// The data that it is trained on.
     pub fn data(&self) -> Option<&Data> {
-        self.riders.leader().map(|rider| &rider.trial.config.task.data)
+        self.riders.leader().and_then(|rider| rider.trial.config.task.network()).map(|network| &network.data)
+    }
+
+    /// The trial of a branch that a program of the user's own trains, and the checkpoint that it goes on from: folder and
+    /// name of the side-car. Programs share no steps: such a branch has one trial.
+    pub fn of_program(&self) -> Option<(Trial, Option<(PathBuf, String)>)> {
+        let trial = self.riders.leader().map(|rider| rider.trial.clone())?;
+        trial.config.task.program()?;
+        let stored = match &self.origin {
+            Origin::Stored(dir, file) | Origin::Parked(dir, file) => Some((dir.clone(), file.clone())),
+            Origin::Start | Origin::Memory(_) => None,
+        };
+        Some((trial, stored))
     }
 
     /// The seed of its trials.

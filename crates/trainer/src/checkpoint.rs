@@ -183,7 +183,11 @@ pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, String>
     safetensors::serialize(views, None).map_err(|error| error.to_string())
 }
 
-fn write(folder: &Folder, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+/// Writes a file of the folder: beside, synced and renamed, so that it is whole or not there.
+///
+/// # Errors
+/// It can't be written.
+pub fn write(folder: &Folder, file: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
     let path = folder.dir.join(file);
     let prefix = format!("{TEMPORARY}{}-", folder.writer);
     let temporary = tempfile::Builder::new().prefix(&prefix).tempfile_in(&folder.dir);
@@ -268,7 +272,7 @@ pub fn remove(dir: &Path, file: &str) {
 }
 
 /// Gives the files of a checkpoint that can't be used other names, under which nothing looks for them.
-pub(crate) fn set_aside(dir: &Path, file: &str) {
+pub fn set_aside(dir: &Path, file: &str) {
     if !is_plain(file) {
         return;
     }

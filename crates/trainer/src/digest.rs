@@ -5,16 +5,16 @@ use crate::model::Parameter;
 /// A running hash over the bits of (lr, loss) of each step. Each step hashes the hash so far, so that the
 /// state is 32 bytes, which a checkpoint holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digest([u8; 32]);
+pub struct Digest([u8; 32]);
 
 impl Digest {
     /// Before the first step.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(blake3::hash(b"sweep digest 1").into())
     }
 
     /// Takes in a step: the lr that the update used, as f32, and the loss.
-    pub(crate) fn step(&mut self, lr: f32, loss: f32) {
+    pub fn step(&mut self, lr: f32, loss: f32) {
         let mut bytes = [0; 40];
         bytes[..32].copy_from_slice(&self.0);
         bytes[32..36].copy_from_slice(&lr.to_bits().to_le_bytes());
@@ -23,12 +23,12 @@ impl Digest {
     }
 
     /// As 64 hex digits.
-    pub(crate) fn hex(self) -> String {
+    pub fn hex(self) -> String {
         blake3::Hash::from(self.0).to_hex().to_string()
     }
 
     /// Reads what [`Digest::hex`] wrote.
-    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+    pub fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text).ok().map(|hash| Self(hash.into()))
     }
 }

@@ -113,7 +113,7 @@ impl Lane {
             return Ok(Stepped { row, diverged: Some(train_loss) });
         }
 
-        let clip_norm = self.riders.leader().and_then(|rider| rider.trial.config.task.clip_norm);
+        let clip_norm = self.riders.leader().and_then(|rider| rider.trial.config.task.network()?.clip_norm);
         let simple = self.riders.closed.is_empty() && clip_norm.is_none() && work.fuses();
         let (rates, squares) = if simple {
             let rates = self.rates(t)?;

@@ -28,10 +28,11 @@ pub mod weights;
 mod work;
 
 pub use branch::Branch;
+pub use digest::Digest;
 pub use need::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};
 pub use run::{TrainError, now, train, train_to_weights};
 pub use stack::{BLOCK, Shared, Stack};
 pub use state::Census;
 pub use stop::Stop;
-pub use tell::Emit;
+pub use tell::{Emit, Teller};

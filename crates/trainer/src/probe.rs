@@ -10,7 +10,7 @@ use crate::data::Images;
 use crate::device::Device;
 use crate::optimizer::Update;
 use crate::state::{Census, RunState};
-use crate::work::Work;
+use crate::work::{Work, network};
 
 /// Steps that are not timed: caches and branch predictors learn.
 const WARM_UP: u64 = 5;
@@ -35,7 +35,7 @@ pub fn probe(trial: &Trial, images: &Images, device: Device, time: Duration) -> 
     let state = RunState::new(trial, false, &device, &Census::default())?;
     let task = &trial.config.task;
     let mut work = Work::new(task, images, &state.model, device, 1)?;
-    let mut batches = Batches::new(trial.seed, images.train.len(), task.data.batch_size);
+    let mut batches = Batches::new(trial.seed, images.train.len(), network(task)?.data.batch_size);
     let (mut begin, mut timed) = (Instant::now(), 0);
     for t in 0..MOST_STEPS {
         batches.gather(t, images, &mut work.batches[0]);

@@ -34,6 +34,9 @@ pub enum TrainError {
     /// A mistake of the program.
     #[error("a lane has no trial to train")]
     Empty,
+    /// The trial is not trained here.
+    #[error("a program of its own trains this")]
+    Program,
 }
 
 /// Trains one trial, without checkpoints. `emit` gets every event and says whether to go on.

@@ -25,7 +25,7 @@ use crate::rider::Riders;
 use crate::run::now;
 use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
-use crate::work::Work;
+use crate::work::{Work, network};
 
 /// Steps that pay for the way of a state to the cache and back.
 pub const BLOCK: usize = 8;
@@ -116,6 +116,13 @@ impl<'a> Stack<'a> {
                 return None;
             }
         };
+        let batch_size = match network(&task) {
+            Ok(network) => network.data.batch_size,
+            Err(error) => {
+                branch.fail(&error.to_string(), emit);
+                return None;
+            }
+        };
         let mut first = match begin(branch, &device, shared, emit) {
             Begun::Lane(told) => *told,
             // From the first step on there is no checkpoint to fail.
@@ -127,7 +134,7 @@ impl<'a> Stack<'a> {
         };
         match Work::new(&task, images, &first.lane.state.model, device, shared.block) {
             Ok(work) => {
-                let batches = Batches::new(seed, images.train.len(), task.data.batch_size);
+                let batches = Batches::new(seed, images.train.len(), batch_size);
                 let step = first.lane.state.step;
                 Some(Self {
                     shared,
@@ -517,11 +524,11 @@ impl Told {
         let outcome = Outcome::Done(Final {
             train_loss: self.last_train_loss,
             valid_loss: valid.loss,
-            valid_accuracy: valid.accuracy,
-            test_loss: test.loss,
-            test_accuracy: test.accuracy,
+            valid_accuracy: Some(valid.accuracy),
+            test_loss: Some(test.loss),
+            test_accuracy: Some(test.accuracy),
             digest: self.lane.state.digest.hex(),
-            weights_hash: weights_hash.clone(),
+            weights_hash: Some(weights_hash.clone()),
         });
         self.teller.flush(emit);
         ended(self.lane.take(|rider| rider.steps() <= step).ids(), &outcome, emit);

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::{DType, Device, Result, Var};
+use candle_core::{DType, Device, Var};
 use spec::trial::Trial;
 
+use crate::TrainError;
 use crate::average::Averaged;
 use crate::digest::Digest;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
+use crate::work::network;
 
 /// How many states are in memory, so that they can be kept within bounds.
 #[derive(Debug, Clone, Default)]
@@ -56,18 +58,23 @@ pub(crate) struct RunState {
 
 impl RunState {
     /// Before the first step of a trial and all that go with it.
-    pub(crate) fn new(trial: &Trial, averages: bool, device: &Device, census: &Census) -> Result<Self> {
-        let task = &trial.config.task;
-        let model = Model::new(&task.model, trial.seed, DType::F32, device)?;
+    pub(crate) fn new(
+        trial: &Trial,
+        averages: bool,
+        device: &Device,
+        census: &Census,
+    ) -> Result<Self, TrainError> {
+        let network = network(&trial.config.task)?;
+        let model = Model::new(&network.model, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
-        let optimizer = Optimizer::new(&task.optimizer, cycled, model.parameters())?;
+        let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?;
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
         let (digest, counted) = (Digest::new(), Counted::new(census));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })
     }
 
     /// The same with numbers of its own.
-    pub(crate) fn copy(&self) -> Result<Self> {
+    pub(crate) fn copy(&self) -> candle_core::Result<Self> {
         Ok(Self {
             model: self.model.copy()?,
             optimizer: self.optimizer.copy()?,

@@ -14,7 +14,7 @@ pub type Emit<'a> = dyn FnMut(Event) -> bool + 'a;
 
 /// What is still to be told of a stage.
 #[derive(Debug)]
-pub(crate) struct Teller {
+pub struct Teller {
     stage: u64,
     rows: Vec<StepRow>,
     evaluated: Vec<Evaluated>,
@@ -22,17 +22,18 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    pub(crate) fn new(stage: u64) -> Self {
+    /// For the stage with this number, which was told.
+    pub fn new(stage: u64) -> Self {
         Self { stage, rows: Vec::with_capacity(ROWS), evaluated: Vec::new(), told: Instant::now() }
     }
 
     /// Number of the stage.
-    pub(crate) fn stage(&self) -> u64 {
+    pub fn stage(&self) -> u64 {
         self.stage
     }
 
     /// Takes in a step, and what trials saw after it.
-    pub(crate) fn step(&mut self, row: StepRow, seen: Vec<(String, f64)>) {
+    pub fn step(&mut self, row: StepRow, seen: Vec<(String, f64)>) {
         self.rows.push(row);
         let step = row.step;
         let seen = seen.into_iter();
@@ -40,7 +41,7 @@ impl Teller {
     }
 
     /// Tells, if it is time to; whether anyone still listens.
-    pub(crate) fn tell(&mut self, emit: &mut Emit<'_>) -> bool {
+    pub fn tell(&mut self, emit: &mut Emit<'_>) -> bool {
         // The clock is asked now and then only.
         let many = self.rows.len() >= ROWS;
         let due = many || (self.rows.len() % 16 == 1 && self.told.elapsed() >= EVERY);
@@ -48,7 +49,7 @@ impl Teller {
     }
 
     /// Tells what there is.
-    pub(crate) fn flush(&mut self, emit: &mut Emit<'_>) -> bool {
+    pub fn flush(&mut self, emit: &mut Emit<'_>) -> bool {
         self.told = Instant::now();
         if self.rows.is_empty() {
             return true;

@@ -2,7 +2,7 @@
 //! direct passes (CPU) and candle's autograd (everywhere else).
 
 use candle_core::{DType, Device, Tensor, Var};
-use spec::trial::{Model as Kind, Task};
+use spec::trial::{Model as Kind, Network, Task};
 
 use crate::TrainError;
 use crate::data::{Batch, Form, Images, Split};
@@ -22,6 +22,11 @@ pub(crate) fn chunk(model: &Kind) -> usize {
         Kind::Mlp { .. } => 500,
         Kind::Lenet => 128,
     }
+}
+
+/// The model of ours that a task is about, and what goes with it.
+pub(crate) fn network(task: &Task) -> Result<&Network, TrainError> {
+    task.network().ok_or(TrainError::Program)
 }
 
 /// The buffers of one thread for one task.
@@ -58,10 +63,12 @@ impl Work {
         device: Device,
         block: usize,
     ) -> Result<Self, TrainError> {
-        let batch = task.data.batch_size;
-        let chunk_size = chunk(&task.model);
+        let network = network(task)?;
+        let batch = network.data.batch_size;
+        let chunk_size = chunk(&network.model);
         let ours = model.parameters().iter().all(|p| is_ours(&p.var));
-        let buffers = ours.then(|| (Direct::new(&task.model, batch), Direct::new(&task.model, chunk_size)));
+        let buffers =
+            ours.then(|| (Direct::new(&network.model, batch), Direct::new(&network.model, chunk_size)));
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
         let mut form = Form::Dense;
         let direct = match buffers {

@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod export;
 mod gc;
+mod logs;
 mod lr;
 mod merge;
 mod plan;
@@ -23,6 +24,8 @@ mod show;
 mod status;
 mod submit;
 mod worker;
+
+pub(crate) use self::reproduce::not_trained;
 
 use crate::args::{Cli, Verb};
 use crate::exit::Outcome;
@@ -43,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Audit(args) => audit::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Show(args) => show::run(args, global),
+        Verb::Logs(args) => logs::run(args, global),
         Verb::Status(args) => status::run(args, global),
         Verb::Gc(args) => gc::run(args, global),
         Verb::Doctor(args) => doctor::run(args, global),

@@ -55,7 +55,7 @@ fn later(spec: &spec::Spec) -> String {
 fn estimate(plan: &spec::Plan, args: &Plan, workers: usize, global: &Global) -> Option<Duration> {
     let data = global.data_dir.as_deref();
     match orchestrator::estimate(plan, !args.no_share, workers, Device::Cpu, data) {
-        Ok(time) => Some(time),
+        Ok(time) => time,
         Err(error) => {
             if !global.quiet {
                 say(format_args!("no estimate of time: {error}"));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use spec::event::{Event, Outcome as Ended, StepRow};
-use spec::trial::Trial;
+use spec::trial::{Data, Program, Trial};
 use store::{MetricRow, Status, TrialRow};
 use trainer::TrainError;
 use trainer::data::{self, Images};
@@ -11,6 +11,7 @@ use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
 use crate::exit::{Failure, Outcome, print, say};
+use crate::input;
 use crate::stored::{open, retrained, trial, wait_for};
 
 /// Between kinds of devices bits differ: there final validation losses may differ by this share.
@@ -46,15 +47,36 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
-    let mut comparison = Comparison { stored: &steps, compared: 0, difference: None };
+    let program = again.config.task.program();
+    program.iter().for_each(|program| changed_files(program));
+    let mut comparison = Comparison {
+        stored: &steps,
+        compared: 0,
+        difference: None,
+        measured: program.map(|_| Measured::default()),
+    };
     let ended = train(&again, device, global, &mut |row, valid| comparison.step(row, valid))?;
+    let measured = comparison.measured.take();
     let difference = comparison.finish(&row, ended.as_ref());
     match difference {
         None => print(&same(&title, &row)),
         Some(difference) => {
-            print(&format!("{title}\n  NOT reproduced: {difference}\n"))?;
+            let measured = measured.map_or(String::new(), |measured| measured.words(&row, ended.as_ref()));
+            print(&format!("{title}\n  NOT reproduced: {difference}\n{measured}"))?;
             Err(Failure::Told)
         }
+    }
+}
+
+/// Says which files of a program are other ones now.
+fn changed_files(program: &Program) {
+    for (name, hash) in &program.files {
+        let what = match input::hash(name) {
+            Some(now) if now == *hash => continue,
+            Some(_) => "is another one now than when the trial was trained",
+            None => "is not here",
+        };
+        say(format_args!("warning: the file {name} {what}"));
     }
 }
 
@@ -83,7 +105,7 @@ fn train(
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
-    let images = images(trial, global)?;
+    let loaded = orchestrator::load(std::iter::once(trial), global.data_dir.as_deref())?;
     let mut ended = None;
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
@@ -96,15 +118,14 @@ fn train(
         }
         _ => true,
     };
-    trainer::train(trial.clone(), &images, device, &mut emit).map_err(not_trained)?;
+    orchestrator::train_alone(trial, &loaded, device, &mut emit)?;
     Ok(ended)
 }
 
-/// The images that a trial is trained on.
-pub(crate) fn images(trial: &Trial, global: &Global) -> Result<Images, Failure> {
-    let task = &trial.config.task.data;
-    let dirs = data::search_dirs(task.dataset, global.data_dir.as_deref());
-    data::load(task.dataset, task.limit, &dirs).map_err(Failure::usage)
+/// The images that a model is trained on.
+pub(crate) fn images(of: &Data, global: &Global) -> Result<Images, Failure> {
+    let dirs = data::search_dirs(of.dataset, global.data_dir.as_deref());
+    data::load(of.dataset, of.limit, &dirs).map_err(Failure::usage)
 }
 
 pub(crate) fn not_trained(error: TrainError) -> Failure {
@@ -119,6 +140,46 @@ struct Comparison<'a> {
     stored: &'a [MetricRow],
     compared: usize,
     difference: Option<String>,
+    /// How far steps differ, of a program: nobody has promised its bits.
+    measured: Option<Measured>,
+}
+
+/// How far a second run is from the first one.
+#[derive(Default)]
+struct Measured {
+    steps: usize,
+    different: usize,
+    /// The largest difference of a loss, as a share of it.
+    largest: f64,
+}
+
+impl Measured {
+    fn step(&mut self, stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) {
+        self.steps += 1;
+        self.different += usize::from(first_difference(stored, now, valid_loss).is_some());
+        let valid = stored.valid_loss.zip(valid_loss);
+        for (a, b) in [Some((stored.train_loss, now.train_loss)), valid].into_iter().flatten() {
+            let apart = ((a - b) / a).abs();
+            if apart.is_finite() {
+                self.largest = self.largest.max(apart);
+            }
+        }
+    }
+
+    /// In words, for a program that ran to its end again.
+    fn words(&self, row: &TrialRow, ended: Option<&Ended>) -> String {
+        let percent = 100.0 * self.largest;
+        let mut text = format!(
+            "  {} of {} steps differ, a loss by {percent:.2} % at most\n",
+            self.different, self.steps
+        );
+        if let (Some(Ended::Done(now)), Some(stored)) = (ended, row.final_valid_loss) {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "  final validation loss {} now, {stored} stored", now.valid_loss);
+        }
+        text.push_str("  what a program gives twice is up to it: seeds, deterministic operations, threads\n");
+        text
+    }
 }
 
 impl Comparison<'_> {
@@ -126,11 +187,17 @@ impl Comparison<'_> {
     fn step(&mut self, row: &StepRow, valid_loss: Option<f64>) -> bool {
         let stored = self.stored.get(self.compared);
         self.compared += 1;
+        if let (Some(measured), Some(stored)) = (&mut self.measured, stored) {
+            measured.step(stored, row, valid_loss);
+            if self.difference.is_some() {
+                return true;
+            }
+        }
         self.difference = match stored {
             Some(stored) if stored.step == row.step => first_difference(stored, row, valid_loss),
             _ => Some(format!("step {} is not stored", row.step)),
         };
-        self.difference.is_none()
+        self.measured.is_some() || self.difference.is_none()
     }
 
     /// What differs after all steps were seen.
@@ -150,16 +217,20 @@ impl Comparison<'_> {
         match ended {
             Some(Ended::Done(now)) if row.status == Status::Done => {
                 let losses = [
-                    ("final validation loss", row.final_valid_loss, now.valid_loss),
+                    ("final validation loss", row.final_valid_loss, Some(now.valid_loss)),
                     ("test loss", row.test_loss, now.test_loss),
                     ("test accuracy", row.test_accuracy, now.test_accuracy),
                 ];
+                let number =
+                    |x: Option<f64>| x.filter(|x| !x.is_nan()).map_or("none".to_owned(), |x| x.to_string());
                 differ("digest", &stored_digest, &now.digest)
-                    .or_else(|| differ("hash of the final weights", &stored_weights, &now.weights_hash))
                     .or_else(|| {
-                        losses.into_iter().find_map(|(what, stored, now)| {
-                            differ(what, &format!("{}", stored.unwrap_or(f64::NAN)), &format!("{now}"))
-                        })
+                        differ("hash of the final weights", &stored_weights, &text(&now.weights_hash))
+                    })
+                    .or_else(|| {
+                        losses
+                            .into_iter()
+                            .find_map(|(what, stored, now)| differ(what, &number(stored), &number(now)))
                     })
             }
             Some(Ended::Diverged { at, digest, .. }) if row.status == Status::Diverged => {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use orchestrator::{Options, Stop, Summary};
+use spec::Plan;
 use store::{Reader, Store, StoreError};
 
 use crate::args::{Global, Worker};
 use crate::exit::{Failure, Outcome, say};
+use crate::input::planned;
 use crate::stored::{sweep, wait_for};
 use crate::training;
 
@@ -68,8 +70,7 @@ async fn work(
             continue;
         };
         known.insert(name.clone());
-        let read = spec::read(&text, &name).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)));
-        let (spec, plan) = match read {
+        let (spec, plan) = match planned(&text, &name) {
             Ok(read) => read,
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -81,6 +82,14 @@ async fn work(
                 continue;
             }
         };
+        if !same_program(&plan, store).await? {
+            tracing::warn!(
+                "the files of the program that trains the sweep `{name}` are other ones here than where it was started; \
+                 this worker leaves it alone"
+            );
+            left.insert(name);
+            continue;
+        }
         let summary = training::rounds(&spec, plan, None, store, options, stop, global).await?;
         if summary.failed > 0 || summary.stopped > 0 {
             left.insert(name);
@@ -91,6 +100,16 @@ async fn work(
         all += summary;
     }
     Ok(all)
+}
+
+/// Whether the trials of a plan are those that the store has: with other files a program is another one.
+async fn same_program(plan: &Plan, store: &mut Store) -> Result<bool, Failure> {
+    if plan.trials.iter().all(|trial| trial.config.task.program().is_none()) {
+        return Ok(true);
+    }
+    let rows = store.results(&plan.name).await?;
+    let stored: BTreeSet<&str> = rows.iter().map(|row| row.trial_id.as_str()).collect();
+    Ok(plan.trials.iter().any(|trial| stored.contains(trial.id.as_str())))
 }
 
 /// A while, and less than a lease; a stop ends it.

@@ -12,7 +12,7 @@ use crate::reader::Reader;
 use crate::segment::At;
 use crate::vectors::{Kept, Own};
 use crate::window::Window;
-use crate::{AfterUpdate, Average, BeforeUpdate, Needs};
+use crate::{AfterUpdate, Average, BeforeUpdate, Needs, Wants};
 
 pub(crate) mod adagrad_norm;
 pub(crate) mod adaptive;
@@ -180,15 +180,25 @@ impl Watch {
 
     /// The metric of a look after the update.
     pub(crate) fn metric_after(&self, at: &At, seen: &AfterUpdate) -> Option<f64> {
-        if self.before || !self.due(at) || (self.every.is_none() && !seen.look) {
+        if !self.looks_after(at, seen.look) {
             return None;
         }
         if self.train_loss { Some(seen.train_loss) } else { seen.valid_loss }
     }
 
-    /// Whether it needs the validation loss though the run itself might not evaluate.
-    pub(crate) fn wants_validation(&self, at: &At) -> bool {
-        !self.train_loss && self.every.is_some() && self.due(at)
+    /// Whether it looks after the update; `look`: the run evaluates then.
+    fn looks_after(&self, at: &At, look: bool) -> bool {
+        !self.before && self.due(at) && (self.every.is_some() || look)
+    }
+
+    /// What it must be shown of a step after which the run evaluates, or not.
+    pub(crate) fn wants(&self, at: &At, look: bool) -> Wants {
+        let after = self.looks_after(at, look);
+        Wants {
+            before: self.before && self.due(at),
+            train_loss: after && self.train_loss,
+            valid_loss: after && !self.train_loss,
+        }
     }
 
     /// Too few looks to do anything, whatever the losses.

@@ -159,9 +159,9 @@ async fn ended(
         .bind(at)
         .bind(real(results.train_loss))
         .bind(real(results.valid_loss))
-        .bind(real(results.valid_accuracy))
-        .bind(real(results.test_loss))
-        .bind(real(results.test_accuracy))
+        .bind(results.valid_accuracy.and_then(real))
+        .bind(results.test_loss.and_then(real))
+        .bind(results.test_accuracy.and_then(real))
         .bind(&results.digest)
         .bind(&results.weights_hash),
         // Trials that share its steps may have gone further by now.

@@ -157,11 +157,11 @@ pub(crate) fn done(valid_loss: f64) -> Outcome {
     Outcome::Done(Final {
         train_loss: 0.5,
         valid_loss,
-        valid_accuracy: 0.75,
-        test_loss: 10.0 * valid_loss,
-        test_accuracy: 0.625,
+        valid_accuracy: Some(0.75),
+        test_loss: Some(10.0 * valid_loss),
+        test_accuracy: Some(0.625),
         digest: "d".repeat(64),
-        weights_hash: "e".repeat(64),
+        weights_hash: Some("e".repeat(64)),
     })
 }
 

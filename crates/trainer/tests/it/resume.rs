@@ -90,7 +90,7 @@ fn schedule_free_evaluates_its_average() {
     // Without momentum gradients are taken at z, which plain SGD moves: the same training losses, by the
     // same digest; but x is evaluated.
     assert_eq!(ends[0].0.digest, ends[2].0.digest);
-    let hashes: BTreeSet<&String> = ends.iter().map(|(last, _)| &last.weights_hash).collect();
+    let hashes: BTreeSet<&Option<String>> = ends.iter().map(|(last, _)| &last.weights_hash).collect();
     assert_eq!(hashes.len(), 3);
     assert!(ends[2].0.valid_loss > ends[0].0.valid_loss, "early weights weigh on the average");
 }

@@ -38,7 +38,7 @@ pub(crate) fn zoo(optimizer: &str) -> Vec<Trial> {
 }
 
 pub(crate) fn images(trial: &Trial) -> Images {
-    let data = &trial.config.task.data;
+    let data = &trial.config.task.network().expect("a network").data;
     let dirs = data::search_dirs(data.dataset, Some(&root().join("data")));
     data::load(data.dataset, data.limit, &dirs).expect("the digits")
 }

@@ -2,7 +2,7 @@
 //! and its fingerprints must be the stored ones.
 
 use spec::event::{Event, Final, Outcome as Ended};
-use spec::trial::Trial;
+use spec::trial::Network;
 use store::{Status, TrialRow};
 use trainer::data::Images;
 use trainer::device::Device;
@@ -22,7 +22,13 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
     // A wrong place is told of before anything is trained.
     drop(Output::file(&args.output)?);
     let again = retrained(&row)?;
-    let images = images(&again, global)?;
+    let Some(network) = again.config.task.network() else {
+        return Err(Failure::usage(format_args!(
+            "the weights of the trial {} are its program's: only that can write them down",
+            row.trial_id
+        )));
+    };
+    let images = images(&network.data, global)?;
     if !global.quiet {
         say(format_args!("training again: {}", title(&row)));
     }
@@ -41,19 +47,20 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
     };
     check(&row, &now)?;
     let file =
-        trainer::weights::safetensors(&weights, metadata(&row, &again, &images)).map_err(Failure::failed)?;
+        trainer::weights::safetensors(&weights, metadata(&row, network, &images)).map_err(Failure::failed)?;
     Output::file(&args.output)?.write_whole(&file)
 }
 
 /// Every lr, every loss and every weight must be as stored.
 fn check(row: &TrialRow, now: &Final) -> Outcome {
     let pairs = [
-        ("digest", &row.digest, &now.digest),
+        ("digest", &row.digest, &Some(now.digest.clone())),
         ("hash of the final weights", &row.weights_hash, &now.weights_hash),
     ];
     for (what, stored, now) in pairs {
-        if stored.as_ref() != Some(now) {
-            let stored = stored.as_deref().unwrap_or("missing");
+        if stored != now {
+            let text = |hash: &Option<String>| hash.clone().unwrap_or_else(|| "missing".to_owned());
+            let (now, stored) = (text(now), text(stored));
             return Err(differs(row, &format!("its {what} is {now}, the stored one is {stored}")));
         }
     }
@@ -69,8 +76,7 @@ fn differs(row: &TrialRow, how: &str) -> Failure {
 }
 
 /// What to know of the weights: whose they are, and what the model's inputs must be.
-fn metadata(row: &TrialRow, trial: &Trial, images: &Images) -> Vec<(String, String)> {
-    let task = &trial.config.task;
+fn metadata(row: &TrialRow, network: &Network, images: &Images) -> Vec<(String, String)> {
     let json = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let (mean, deviation) = images.moments();
     let fields = [
@@ -82,8 +88,8 @@ fn metadata(row: &TrialRow, trial: &Trial, images: &Images) -> Vec<(String, Stri
         ("steps", row.steps.to_string()),
         ("digest", row.digest.clone().unwrap_or_default()),
         ("weights_hash", row.weights_hash.clone().unwrap_or_default()),
-        ("model", json(serde_json::to_value(&task.model))),
-        ("data", json(serde_json::to_value(&task.data))),
+        ("model", json(serde_json::to_value(&network.model))),
+        ("data", json(serde_json::to_value(&network.data))),
         ("pixel_mean", mean.to_string()),
         ("pixel_deviation", deviation.to_string()),
     ];

@@ -144,7 +144,7 @@ pub(crate) fn of_sweep(
 ) -> Result<Drawn, Failure> {
     let (point, base_lr, at) = point(spec, lr)?;
     let total = point.task.steps;
-    let horizon = Horizon { base_lr, total, steps_per_epoch: Some(point.task.steps_per_epoch) };
+    let horizon = Horizon { base_lr, total, steps_per_epoch: point.task.steps_per_epoch };
     let (mut curves, mut rules) = (Vec::new(), Vec::new());
     for each in schedules {
         for ((node, _), name) in each.variants.iter().zip(labels(each)) {

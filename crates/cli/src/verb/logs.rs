@@ -1,0 +1,96 @@
+//! `sweep logs`: what the program of a trial has printed, all attempts one after the other.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use store::Status;
+
+use crate::args::{Global, Logs};
+use crate::exit::{Failure, Outcome};
+use crate::stored::{open, retrained, trial, wait_for};
+
+/// So often it is looked for more.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+pub(crate) fn run(args: &Logs, global: &Global) -> Outcome {
+    let row = wait_for(async { trial(&mut open(global).await?, &args.which).await })?;
+    let id = &row.trial_id;
+    if retrained(&row)?.config.task.program().is_none() {
+        return Err(Failure::usage(format_args!(
+            "the trial {id} is trained by sweep itself, which prints nothing of it"
+        )));
+    }
+    let path = global.store.trials(args.checkpoints.as_deref()).join(id).join(program::LOG);
+    let mut log = match File::open(&path) {
+        Ok(log) => log,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let why = if row.status == Status::Queued {
+                "it was not started yet"
+            } else {
+                "it ran on another machine or from another folder"
+            };
+            return Err(Failure::usage(format_args!(
+                "no log of the trial {id} at {}: {why}",
+                path.display()
+            )));
+        }
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    if let Some(lines) = args.tail {
+        skip(&mut log, lines).map_err(|error| unreadable(&path, &error))?;
+    }
+    loop {
+        // Asked before the rest is read: what was printed until then is shown.
+        let over = !args.follow || !is_running(&row.trial_id, global)?;
+        match std::io::copy(&mut log, &mut std::io::stdout().lock()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(unreadable(&path, &error)),
+            Ok(_) if over => return Ok(()),
+            Ok(_) => {
+                // Whoever reads on has gone.
+                if std::io::stdout().flush().is_err() {
+                    return Ok(());
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format_args!("can't read {}: {error}", path.display()))
+}
+
+fn is_running(id: &str, global: &Global) -> Result<bool, Failure> {
+    let row = wait_for(async { Ok(open(global).await?.trial(id).await?) })?;
+    Ok(row.is_some_and(|row| row.status == Status::Running))
+}
+
+/// Goes to where the last lines begin.
+fn skip(log: &mut File, lines: usize) -> std::io::Result<()> {
+    const BLOCK: u64 = 64 << 10;
+    let mut at = log.metadata()?.len();
+    let mut wanted = lines.saturating_add(1);
+    let mut last = true;
+    while at > 0 {
+        let size = at.min(BLOCK);
+        at -= size;
+        log.seek(SeekFrom::Start(at))?;
+        let mut block = Vec::new();
+        Read::by_ref(log).take(size).read_to_end(&mut block)?;
+        // A last line without an end is a line too.
+        if last && block.last() != Some(&b'\n') {
+            wanted -= 1;
+        }
+        last = false;
+        for (i, _) in block.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            wanted = wanted.saturating_sub(1);
+            if wanted == 0 {
+                return log.seek(SeekFrom::Start(at + i as u64 + 1)).map(|_| ());
+            }
+        }
+    }
+    log.seek(SeekFrom::Start(0)).map(|_| ())
+}

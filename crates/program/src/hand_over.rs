@@ -1,0 +1,132 @@
+//! What a program finds when it starts: a folder with its trial as JSON, the lrs, and two named pipes. All of it goes when the
+//! program has ended; its output and its checkpoints stand beside.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use schedule::Feedback;
+use serde::Serialize;
+use spec::trial::Trial;
+
+use crate::resume::Resume;
+
+/// Folders that are handed over begin so.
+const PREFIX: &str = "run-";
+
+/// See the module.
+pub(crate) struct HandOver {
+    dir: tempfile::TempDir,
+    pub(crate) trial: PathBuf,
+    pub(crate) report: PathBuf,
+    pub(crate) answers: PathBuf,
+}
+
+/// The file that `SWEEP_TRIAL` names.
+#[derive(Serialize)]
+struct Told<'a> {
+    protocol: u32,
+    id: &'a str,
+    seed: u64,
+    schedule: &'a str,
+    base_lr: f64,
+    steps: u64,
+    steps_per_epoch: Option<u64>,
+    evaluate_every: u64,
+    closed_loop: bool,
+    lr: Option<&'a Path>,
+    lr_text: Option<&'a Path>,
+    momentum: Option<&'a Path>,
+    params: &'a serde_json::Value,
+    checkpoints: &'a Path,
+    resume: Option<&'a Resume>,
+}
+
+impl HandOver {
+    /// Writes everything into a new folder within the trial's.
+    pub(crate) fn new(
+        trial: &Trial,
+        params: &serde_json::Value,
+        within: &Path,
+        checkpoints: &Path,
+        resume: Option<&Resume>,
+    ) -> std::io::Result<Self> {
+        remove_left(within);
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(within)?;
+        let path = |name: &str| dir.path().join(name);
+        let config = &trial.config;
+        let schedule = &config.schedule;
+        let steps = config.task.steps;
+        let closed_loop = schedule.feedback() == Feedback::ClosedLoop;
+        let (lr, lr_text, momentum) = (path("lr.npy"), path("lr.txt"), path("momentum.npy"));
+        if !closed_loop {
+            let state = schedule.start();
+            let rates: Vec<f64> = (0..steps).map(|t| schedule.lr(t, &state)).collect();
+            write_npy(&lr, &rates)?;
+            let mut text = BufWriter::new(std::fs::File::create(&lr_text)?);
+            // The shortest digits that are read back as the same number.
+            rates.iter().try_for_each(|rate| writeln!(text, "{rate:?}"))?;
+            text.flush()?;
+        }
+        let momenta: Vec<f64> = (0..steps).map_while(|t| schedule.momentum(t)).collect();
+        if !momenta.is_empty() {
+            write_npy(&momentum, &momenta)?;
+        }
+        let told = Told {
+            protocol: 1,
+            id: &trial.id,
+            seed: trial.seed,
+            schedule: &config.schedule_name,
+            base_lr: config.base_lr,
+            steps,
+            steps_per_epoch: config.task.steps_per_epoch,
+            evaluate_every: config.task.evaluate_every,
+            closed_loop,
+            lr: (!closed_loop).then_some(&lr),
+            lr_text: (!closed_loop).then_some(&lr_text),
+            momentum: (!momenta.is_empty()).then_some(&momentum),
+            params,
+            checkpoints,
+            resume,
+        };
+        let json = serde_json::to_vec_pretty(&told).map_err(std::io::Error::other)?;
+        std::fs::write(path("trial.json"), json)?;
+        let (trial, report, answers) = (path("trial.json"), path("report"), path("answers"));
+        Ok(Self { dir, trial, report, answers })
+    }
+
+    /// Removes it; what can't be removed only takes space.
+    pub(crate) fn remove(self) {
+        let path = self.dir.path().to_owned();
+        if let Err(error) = self.dir.close() {
+            tracing::debug!("can't remove {}: {error}", path.display());
+        }
+    }
+}
+
+/// Removes what a kill left of earlier attempts: whoever trains a trial now has it alone.
+fn remove_left(within: &Path) {
+    let Ok(entries) = std::fs::read_dir(within) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Writes numbers as NumPy has them, in version 1.0 of its format: shape (n,), little-endian float64.
+fn write_npy(path: &Path, numbers: &[f64]) -> std::io::Result<()> {
+    let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({},), }}", numbers.len());
+    // The numbers begin at a multiple of 64 bytes; a line ends before them.
+    let whole = (10 + header.len() + 1).next_multiple_of(64);
+    header.push_str(&" ".repeat(whole - 10 - header.len() - 1));
+    header.push('\n');
+    let length = u16::try_from(header.len()).map_err(std::io::Error::other)?;
+    let mut file = BufWriter::new(std::fs::File::create(path)?);
+    file.write_all(b"\x93NUMPY\x01\x00")?;
+    file.write_all(&length.to_le_bytes())?;
+    file.write_all(header.as_bytes())?;
+    for number in numbers {
+        file.write_all(&number.to_le_bytes())?;
+    }
+    file.flush()
+}

@@ -1,0 +1,21 @@
+//! Trials that a program of the user's own trains: it is started once for each trial, told the lrs, and its reports become the
+//! same events as those of our own trainer. `docs/programs.md` is the protocol. Knows no database and no threads but its
+//! caller's; what a trial is and which are trained is decided elsewhere.
+
+#[cfg(unix)]
+mod hand_over;
+mod place;
+#[cfg(unix)]
+mod report;
+#[cfg(unix)]
+mod resume;
+#[cfg(unix)]
+mod run;
+#[cfg_attr(not(unix), path = "unsupported.rs")]
+mod train;
+
+pub use place::Place;
+pub use train::train;
+
+/// File name of a program's output within the folder of its trial.
+pub const LOG: &str = "output.log";

@@ -1,0 +1,294 @@
+//! What reports come to: a run that is told step by step. Pure but for the events: no files, no processes, no clock.
+
+use schedule::vectors::Plain;
+use schedule::{AfterUpdate, BeforeUpdate, Feedback, State};
+use spec::event::{Final, Outcome, StepRow};
+use spec::trial::Trial;
+use trainer::{Digest, Emit, Teller};
+
+use crate::report::{Report, Seen};
+
+/// See the module.
+pub(crate) struct Run<'a> {
+    pub(crate) trial: &'a Trial,
+    /// What the schedule's rules remember.
+    pub(crate) state: State,
+    pub(crate) digest: Digest,
+    /// The first loss that was reported, by which divergence is judged.
+    pub(crate) first_loss: Option<f64>,
+    /// The first step that is not complete.
+    pub(crate) next: u64,
+    /// What was said of step `next` or a later one so far.
+    open: Option<(u64, Seen)>,
+    /// The last step that rules were asked about, and the answer.
+    asked: Option<(u64, Answer)>,
+    /// What was said of the last complete step.
+    last: Seen,
+    teller: Teller,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub(crate) struct Answer {
+    pub(crate) step: u64,
+    pub(crate) lr: f64,
+    pub(crate) momentum: Option<f64>,
+}
+
+/// What follows from a report.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Heard {
+    /// Nothing.
+    Nothing,
+    /// This is to be answered.
+    Answer(Answer),
+    /// All before step `next` is in this checkpoint of the program's.
+    Checkpoint(String),
+    /// The run is over.
+    Diverged(Outcome),
+}
+
+impl<'a> Run<'a> {
+    /// Before the first step.
+    pub(crate) fn new(trial: &'a Trial, stage: u64) -> Self {
+        Self {
+            trial,
+            state: trial.config.start(),
+            digest: Digest::new(),
+            first_loss: None,
+            next: 0,
+            open: None,
+            asked: None,
+            last: Seen::default(),
+            teller: Teller::new(stage),
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.trial.config.task.steps
+    }
+
+    fn is_closed_loop(&self) -> bool {
+        self.trial.config.schedule.feedback() == Feedback::ClosedLoop
+    }
+
+    /// Whether all was reported that a result needs.
+    pub(crate) fn is_complete(&self) -> bool {
+        let done = (self.next, &self.last);
+        let (next, seen) = self.open.as_ref().map_or(done, |(step, seen)| (step + 1, seen));
+        next == self.steps() && seen.valid_loss.is_some()
+    }
+
+    /// Takes in a report.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a part of a sentence.
+    pub(crate) fn hear(&mut self, report: Report, emit: &mut Emit<'_>) -> Result<Heard, String> {
+        match report {
+            Report::Step { step, seen, checkpoint } => {
+                if let Some(diverged) = self.take(step, seen, emit)? {
+                    return Ok(Heard::Diverged(diverged));
+                }
+                let Some(checkpoint) = checkpoint else { return Ok(Heard::Nothing) };
+                Ok(match self.complete(emit)? {
+                    Some(diverged) => Heard::Diverged(diverged),
+                    None => Heard::Checkpoint(checkpoint),
+                })
+            }
+            Report::Ask { step, seen } => self.ask(step, seen, emit),
+        }
+    }
+
+    /// Adds what is said of a step; those before it are complete then.
+    fn take(&mut self, step: u64, seen: Seen, emit: &mut Emit<'_>) -> Result<Option<Outcome>, String> {
+        let steps = self.steps();
+        if step >= steps {
+            return Err(format!(
+                "there is no step {step}: the last of {steps} is {}",
+                steps.saturating_sub(1)
+            ));
+        }
+        if let Some((open, known)) = &mut self.open {
+            if *open == step {
+                known.add(seen);
+                return Ok(self.judge(emit));
+            }
+            if step < *open {
+                return Err(format!("step {step} comes after step {open}"));
+            }
+            if let Some(diverged) = self.complete(emit)? {
+                return Ok(Some(diverged));
+            }
+        }
+        if step < self.next {
+            return Err(format!(
+                "step {step} comes after step {}, which was complete",
+                self.next.saturating_sub(1)
+            ));
+        }
+        self.open = Some((step, seen));
+        Ok(self.judge(emit))
+    }
+
+    /// Whether the losses of the open step are none, or beyond the bound: then the run is over.
+    fn judge(&mut self, emit: &mut Emit<'_>) -> Option<Outcome> {
+        let (step, seen) = self.open.as_ref()?;
+        let first = self.first_loss.or(seen.train_loss);
+        let bound = first.map_or(f64::INFINITY, |first| self.trial.config.task.diverge_above * first);
+        let out = |loss: &f64| !loss.is_finite() || (bound > 0.0 && *loss > bound);
+        let loss = [seen.train_loss, seen.valid_loss].into_iter().flatten().find(out)?;
+        let (at, seen) = (*step, seen.clone());
+        self.open = None;
+        self.fill(at);
+        let lr = self.rate(at).unwrap_or(f64::NAN);
+        self.count(at, lr, &seen);
+        self.teller.flush(emit);
+        Some(Outcome::Diverged { at, loss, digest: self.digest.hex() })
+    }
+
+    /// The lr that step `t` uses; of a closed-loop schedule only what was asked for is known.
+    fn rate(&self, t: u64) -> Option<f64> {
+        if !self.is_closed_loop() {
+            return Some(self.trial.config.schedule.lr(t, &self.state));
+        }
+        self.asked.filter(|(step, _)| *step == t).map(|(_, answer)| answer.lr)
+    }
+
+    /// Steps that were left out, up to `to`: nothing is known of their losses.
+    fn fill(&mut self, to: u64) {
+        while self.next < to {
+            let lr = self.rate(self.next).unwrap_or(f64::NAN);
+            self.count(self.next, lr, &Seen::default());
+        }
+    }
+
+    /// Counts a step that is complete.
+    fn count(&mut self, step: u64, lr: f64, seen: &Seen) {
+        let train_loss = seen.train_loss.unwrap_or(f64::NAN);
+        self.first_loss = self.first_loss.or(seen.train_loss);
+        // A NaN is a NaN, whatever its bits.
+        let loss = if train_loss.is_nan() { f32::NAN } else { train_loss as f32 };
+        self.digest.step(lr as f32, loss);
+        self.next = step + 1;
+        let row = StepRow { step, lr, train_loss, grad_norm: seen.grad_norm.unwrap_or(f64::NAN) };
+        let valid = seen.valid_loss.map(|loss| (self.trial.id.clone(), loss));
+        self.teller.step(row, valid.into_iter().collect());
+    }
+
+    /// Nothing more will be said of the open step.
+    fn complete(&mut self, emit: &mut Emit<'_>) -> Result<Option<Outcome>, String> {
+        let Some((step, seen)) = self.open.take() else { return Ok(None) };
+        let config = &self.trial.config;
+        if self.is_closed_loop() {
+            if step > self.next {
+                return Err(format!("step {} was left out, and the schedule follows every loss", self.next));
+            }
+            if self.rate(step).is_none() {
+                return Err(format!("step {step} was trained without asking for its lr"));
+            }
+            let wants = config.schedule.wants(step, config.task.evaluates_after(step));
+            for (wanted, given, name) in [
+                (wants.train_loss, seen.train_loss, "train_loss"),
+                (wants.valid_loss, seen.valid_loss, "valid_loss"),
+            ] {
+                if wanted && given.is_none() {
+                    return Err(format!("step {step} has no `{name}`, and the schedule looks at it there"));
+                }
+            }
+        }
+        self.fill(step);
+        let lr = self.rate(step).unwrap_or(f64::NAN);
+        self.count(step, lr, &seen);
+        let (train_loss, look) = (seen.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
+        let after = AfterUpdate { train_loss, valid_loss: seen.valid_loss, look };
+        config.schedule.after_update(&mut self.state, step, &after);
+        self.last = seen;
+        self.teller.tell(emit);
+        Ok(None)
+    }
+
+    fn ask(&mut self, step: u64, seen: Seen, emit: &mut Emit<'_>) -> Result<Heard, String> {
+        if let Some((_, answer)) = self.asked.filter(|(asked, _)| *asked == step) {
+            return Ok(Heard::Answer(answer));
+        }
+        let schedule = &self.trial.config.schedule;
+        let steps = self.steps();
+        if step >= steps {
+            return Err(format!(
+                "there is no step {step}: the last of {steps} is {}",
+                steps.saturating_sub(1)
+            ));
+        }
+        if self.is_closed_loop() {
+            if self.open.as_ref().is_some_and(|(open, _)| *open != step)
+                && let Some(diverged) = self.complete(emit)?
+            {
+                return Ok(Heard::Diverged(diverged));
+            }
+            if step != self.next {
+                return Err(format!("it asks for the lr of step {step}, but step {} comes next", self.next));
+            }
+            let needs = schedule.needs();
+            let loss = schedule.wants(step, false).before || (needs.gradient && needs.loss);
+            for (wanted, given, name) in
+                [(loss, seen.train_loss, "train_loss"), (needs.gradient, seen.grad_norm, "grad_norm")]
+            {
+                if wanted && given.is_none() {
+                    return Err(format!("it asks without `{name}`, and the schedule decides by that"));
+                }
+            }
+        }
+        if seen != Seen::default()
+            && let Some(diverged) = self.take(step, seen.clone(), emit)?
+        {
+            return Ok(Heard::Diverged(diverged));
+        }
+        let schedule = &self.trial.config.schedule;
+        if self.is_closed_loop() {
+            let norm = seen.grad_norm.unwrap_or(f64::NAN);
+            let train_loss = seen.train_loss.unwrap_or(f64::NAN);
+            let before = BeforeUpdate { train_loss, grad_norm_squared: norm * norm };
+            schedule.before_update(&mut self.state, step, &before, &mut Plain::default());
+        }
+        let answer = Answer { step, lr: schedule.lr(step, &self.state), momentum: schedule.momentum(step) };
+        self.asked = Some((step, answer));
+        Ok(Heard::Answer(answer))
+    }
+
+    /// Tells what was not told yet.
+    pub(crate) fn flush(&mut self, emit: &mut Emit<'_>) {
+        self.teller.flush(emit);
+    }
+
+    /// The program has ended well, by its own account.
+    ///
+    /// # Errors
+    /// What is missing, as a sentence.
+    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<Outcome, String> {
+        if let Some(diverged) = self.complete(emit)? {
+            return Ok(diverged);
+        }
+        self.teller.flush(emit);
+        let (steps, last) = (self.steps(), self.steps().saturating_sub(1));
+        if self.next < steps {
+            let reported =
+                self.next.checked_sub(1).map_or("no step".to_owned(), |step| format!("step {step}"));
+            return Err(format!(
+                "the program ended after reporting {reported}; the last of {steps} is {last}"
+            ));
+        }
+        let seen = std::mem::take(&mut self.last);
+        let Some(valid_loss) = seen.valid_loss else {
+            return Err(format!("the program ended without a `valid_loss` for the last step, {last}"));
+        };
+        Ok(Outcome::Done(Final {
+            train_loss: seen.train_loss.unwrap_or(f64::NAN),
+            valid_loss,
+            valid_accuracy: seen.valid_accuracy,
+            test_loss: seen.test_loss,
+            test_accuracy: seen.test_accuracy,
+            digest: self.digest.hex(),
+            weights_hash: seen.weights_hash,
+        }))
+    }
+}

@@ -1,0 +1,488 @@
+//! The program as a child process: started in a process group of its own, heard, answered, watched, and stopped as a group.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use spec::event::{Event, Outcome};
+use spec::trial::{Program, Trial};
+use trainer::checkpoint::{Folder, set_aside};
+use trainer::{Emit, Stop, now};
+
+use crate::LOG;
+use crate::hand_over::HandOver;
+use crate::place::Place;
+use crate::report::{self, LONGEST};
+use crate::resume::{self, Resume};
+use crate::run::{Heard, Run};
+
+/// So often it is looked whether the program has ended, while it says nothing.
+const LOOK_EVERY: u16 = 20;
+
+/// The same once it has said all: then it ends soon.
+const LOOK_SOON: u16 = 1;
+
+/// Trains a trial of a program to its end, from a checkpoint if one is given: folder and name of the side-car. Everything that
+/// happens is told; also that it can't be trained.
+pub fn train(
+    trial: &Trial,
+    stored: Option<(PathBuf, String)>,
+    place: &Place,
+    stop: &Stop,
+    emit: &mut Emit<'_>,
+) {
+    let Some(program) = trial.config.task.program() else { return };
+    let mut stored = stored;
+    let begun = Instant::now();
+    loop {
+        let stage = place.next_stage.fetch_add(1, Ordering::Relaxed);
+        let mut run = Run::new(trial, stage);
+        let resume = stored.take().and_then(|(dir, file)| match resume::load(&dir, &file, &mut run) {
+            Ok(resume) => Some(resume),
+            Err(error) => {
+                tracing::warn!("{error}; the trial {} starts over", trial.id);
+                set_aside(&dir, &file);
+                run = Run::new(trial, stage);
+                None
+            }
+        });
+        let trial_ids = vec![trial.id.clone()];
+        emit(Event::Started { trial_ids: trial_ids.clone(), step: run.next, at: now() });
+        emit(Event::Stage { stage, first: run.next, trial_ids });
+        let mut attempt = Attempt {
+            program,
+            place,
+            stop,
+            limit: limit(program, place),
+            begun,
+            checkpoint: None,
+            heard: true,
+        };
+        let outcome = match attempt.go(&mut run, resume.as_ref(), emit) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed { reason: error.to_string() },
+        };
+        run.flush(emit);
+        match (&outcome, attempt.checkpoint.take()) {
+            // Whoever gets further each time gets to the end.
+            (Outcome::Failed { reason }, Some((folder, file))) if !stop.requested() && attempt.heard => {
+                tracing::warn!("the trial {} goes on from its checkpoint: {reason}", trial.id);
+                stored = Some((folder.dir, file));
+                continue;
+            }
+            (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
+                // What can't be removed only takes space.
+                let _ = std::fs::remove_dir_all(checkpoints(&place.dir));
+            }
+            _ => {}
+        }
+        emit(Event::Ended { trial_id: trial.id.clone(), outcome, at: now() });
+        return;
+    }
+}
+
+/// The smaller of two limits.
+fn limit(program: &Program, place: &Place) -> Option<Duration> {
+    [program.care.time_limit, place.time_limit].into_iter().flatten().min()
+}
+
+fn checkpoints(dir: &Path) -> PathBuf {
+    dir.join("checkpoints")
+}
+
+/// Why a program could not be run.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("can't start `{program}`: {error}")]
+    Start { program: String, error: std::io::Error },
+    #[error("{what}: {error}")]
+    Io { what: &'static str, error: std::io::Error },
+}
+
+fn io(what: &'static str) -> impl Fn(std::io::Error) -> Broken {
+    move |error| Broken::Io { what, error }
+}
+
+/// One start of the program.
+struct Attempt<'a> {
+    program: &'a Program,
+    place: &'a Place,
+    stop: &'a Stop,
+    limit: Option<Duration>,
+    /// When the trial was taken up.
+    begun: Instant,
+    /// The newest checkpoint that this start has reported.
+    checkpoint: Option<(Folder, String)>,
+    /// Whether anyone listens.
+    heard: bool,
+}
+
+/// Why a program is to be stopped.
+enum Verdict {
+    /// This is what its trial has come to.
+    Over(Outcome),
+    /// It is to leave, and may say where it goes on.
+    Leave,
+}
+
+impl Attempt<'_> {
+    fn go(
+        &mut self,
+        run: &mut Run<'_>,
+        resume: Option<&Resume>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Outcome, Broken> {
+        let dir = &self.place.dir;
+        let kept = checkpoints(dir);
+        std::fs::create_dir_all(&kept).map_err(io("can't make the trial's folder"))?;
+        let dir = std::path::absolute(dir).map_err(io("can't find the trial's folder"))?;
+        let kept = checkpoints(&dir);
+        let hand_over = HandOver::new(run.trial, &self.program.params, &dir, &kept, resume)
+            .map_err(io("can't write what the program is told"))?;
+        let mut pipes = Pipes::new(&hand_over).map_err(io("can't make a named pipe"))?;
+        let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
+        let child = self.spawn(&hand_over, &log)?;
+        let outcome = self.attend(child, &mut pipes, run, emit);
+        hand_over.remove();
+        Ok(match outcome? {
+            Outcome::Failed { reason } => {
+                Outcome::Failed { reason: with_last_line(reason, &dir.join(LOG), from) }
+            }
+            outcome => outcome,
+        })
+    }
+
+    /// The file that takes the program's output, and where this attempt's begins.
+    fn log(&self, dir: &Path) -> std::io::Result<(File, u64)> {
+        let mut log = File::options().create(true).append(true).open(dir.join(LOG))?;
+        let at = humantime::format_rfc3339_seconds(SystemTime::now());
+        writeln!(log, "== {at} {}", self.program.command.join(" "))?;
+        let from = log.metadata()?.len();
+        Ok((log, from))
+    }
+
+    fn spawn(&self, hand_over: &HandOver, log: &File) -> Result<Group, Broken> {
+        let Some((program, arguments)) = self.program.command.split_first() else {
+            return Err(io("there is no command")(ErrorKind::InvalidInput.into()));
+        };
+        let output =
+            |log: &File| log.try_clone().map(Stdio::from).map_err(io("can't write the program's output"));
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("SWEEP_TRIAL", &hand_over.trial)
+            .env("SWEEP_REPORT", &hand_over.report)
+            .env("SWEEP_ANSWERS", &hand_over.answers)
+            .env("SWEEP_WORKER", self.place.worker.to_string())
+            // It may hold a password.
+            .env_remove("SWEEP_STORE")
+            .stdin(Stdio::null())
+            .stdout(output(log)?)
+            .stderr(output(log)?)
+            .process_group(0);
+        for (name, values) in &self.program.care.slots {
+            if let Some(value) = values.get(self.place.worker % values.len().max(1)) {
+                command.env(name, value);
+            }
+        }
+        let start = |error| Broken::Start { program: program.clone(), error };
+        command.spawn().map(Group).map_err(start)
+    }
+
+    /// Hears and answers until the program has ended.
+    fn attend(
+        &mut self,
+        mut child: Group,
+        pipes: &mut Pipes,
+        run: &mut Run<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Outcome, Broken> {
+        let mut last_word = Instant::now();
+        // When it was asked to leave.
+        let mut leaving: Option<Instant> = None;
+        loop {
+            let ended = child.0.try_wait().map_err(io("can't wait for the program"))?;
+            let wait = if ended.is_some() {
+                0
+            } else if run.is_complete() {
+                LOOK_SOON
+            } else {
+                LOOK_EVERY
+            };
+            let lines = pipes.lines(wait).map_err(io("can't read the program's reports"));
+            let lines = match lines {
+                Ok(lines) => lines,
+                Err(error) => {
+                    child.kill();
+                    return Err(error);
+                }
+            };
+            let quiet = lines.is_empty();
+            for line in lines {
+                last_word = Instant::now();
+                let verdict = self.hear(&line, pipes, run, emit);
+                match verdict {
+                    Ok(None) => {}
+                    Ok(Some(outcome)) => {
+                        child.end(self.program.care.grace);
+                        return Ok(outcome);
+                    }
+                    Err(reason) => {
+                        child.end(self.program.care.grace);
+                        return Ok(Outcome::Failed { reason });
+                    }
+                }
+            }
+            match ended {
+                // What it wrote before its end was heard.
+                Some(status) if quiet => {
+                    child.kill();
+                    // The last line may lack its end.
+                    if let Some(line) = pipes.rest() {
+                        match self.hear(&line, pipes, run, emit) {
+                            Ok(None) => {}
+                            Ok(Some(outcome)) => return Ok(outcome),
+                            Err(reason) => return Ok(Outcome::Failed { reason }),
+                        }
+                    }
+                    return Ok(self.ended(status, leaving.is_some(), run, emit));
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            if let Some(since) = leaving {
+                if since.elapsed() >= self.program.care.grace {
+                    child.kill();
+                    return Ok(Outcome::Stopped { steps: run.next });
+                }
+                continue;
+            }
+            match self.judge(last_word) {
+                None => {}
+                Some(Verdict::Over(outcome)) => {
+                    child.kill();
+                    return Ok(outcome);
+                }
+                Some(Verdict::Leave) => {
+                    child.signal(Signal::SIGTERM);
+                    leaving = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes in a line. Gives the end of the trial, where it is one.
+    fn hear(
+        &mut self,
+        line: &str,
+        pipes: &mut Pipes,
+        run: &mut Run<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<Option<Outcome>, String> {
+        let mut told = |event: Event| {
+            self.heard &= emit(event);
+            self.heard
+        };
+        let refused =
+            |reason: String| format!("the program's report `{}` can't be used: {reason}", shown(line));
+        let heard = report::read(line).and_then(|report| run.hear(report, &mut told)).map_err(refused)?;
+        match heard {
+            Heard::Nothing => Ok(None),
+            Heard::Diverged(outcome) => Ok(Some(outcome)),
+            Heard::Answer(answer) => {
+                let mut line = serde_json::to_vec(&answer).map_err(|error| error.to_string())?;
+                line.push(b'\n');
+                match pipes.answers.write_all(&line) {
+                    Ok(()) => Ok(None),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        Err("the program asks for lrs and does not read the answers".to_owned())
+                    }
+                    Err(error) => Err(format!("the program can't be answered: {error}")),
+                }
+            }
+            Heard::Checkpoint(path) => {
+                let path = std::path::absolute(&path).map_err(|error| refused(error.to_string()))?;
+                if !path.exists() {
+                    return Err(refused(format!("there is no {}", path.display())));
+                }
+                run.flush(&mut told);
+                let Some(folder) = &self.place.side_cars else { return Ok(None) };
+                match resume::save(folder, run, &path) {
+                    Ok(file) => {
+                        let trial_ids = vec![run.trial.id.clone()];
+                        let checkpoint =
+                            Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() };
+                        told(checkpoint);
+                        self.checkpoint = Some((folder.clone(), file));
+                    }
+                    Err(error) => {
+                        tracing::warn!("the trial {} goes on without a checkpoint: {error}", run.trial.id)
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the program has to go.
+    fn judge(&self, last_word: Instant) -> Option<Verdict> {
+        let care = &self.program.care;
+        if self.stop.requested() || !self.heard {
+            return Some(Verdict::Leave);
+        }
+        if let Some(limit) = self.limit.filter(|limit| self.begun.elapsed() > *limit) {
+            return Some(Verdict::Over(Outcome::TimedOut { limit: limit.as_secs() }));
+        }
+        if last_word.elapsed() > care.silence {
+            let silence = humantime::format_duration(care.silence);
+            let reason = format!("the program reported nothing for {silence} and was killed");
+            return Some(Verdict::Over(Outcome::Failed { reason }));
+        }
+        None
+    }
+
+    /// What the end of the program means.
+    fn ended(&self, status: ExitStatus, leaving: bool, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Outcome {
+        if leaving && !(status.success() && run.is_complete()) {
+            return Outcome::Stopped { steps: run.next };
+        }
+        let reason = match (status.code(), status.signal()) {
+            (Some(0), _) => match run.finish(emit) {
+                Ok(outcome) => return outcome,
+                Err(reason) => reason,
+            },
+            (Some(code), _) => format!("the program ended with exit code {code}"),
+            (None, Some(signal)) => match Signal::try_from(signal) {
+                Ok(signal) => format!("the program was killed by {signal}"),
+                Err(_) => format!("the program was killed by signal {signal}"),
+            },
+            (None, None) => "the program ended, and nobody knows how".to_owned(),
+        };
+        Outcome::Failed { reason }
+    }
+}
+
+/// A line that is not too long for a message.
+fn shown(line: &str) -> String {
+    const MOST: usize = 120;
+    let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    match line.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// A reason with the last line that the program has printed, which often says more.
+fn with_last_line(reason: String, log: &Path, from: u64) -> String {
+    const TAIL: u64 = 4096;
+    let last = || -> std::io::Result<Option<String>> {
+        let mut log = File::open(log)?;
+        let length = log.metadata()?.len();
+        log.seek(SeekFrom::Start(length.saturating_sub(TAIL).max(from)))?;
+        let mut bytes = Vec::new();
+        log.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| shown(line.trim())))
+    };
+    match last() {
+        Ok(Some(line)) => format!("{reason}; its last line was: {line}"),
+        _ => reason,
+    }
+}
+
+/// A child and what it has started.
+struct Group(Child);
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        // One that is gone already needs no signal.
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            let _ = killpg(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Ends what is left of the group.
+    fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+
+    /// Asks it to end, and waits for that as long as `grace` is.
+    fn end(&mut self, grace: Duration) {
+        self.signal(Signal::SIGTERM);
+        let asked = Instant::now();
+        while asked.elapsed() < grace && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Our ends of the pipes. Both are open for reading and writing, so that neither ends while a program comes and goes.
+struct Pipes {
+    report: File,
+    answers: File,
+    /// What was read of a line that is not whole yet.
+    rest: Vec<u8>,
+}
+
+impl Pipes {
+    fn new(hand_over: &HandOver) -> std::io::Result<Self> {
+        let open = |path: &Path| {
+            mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            File::options().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+        };
+        Ok(Self { report: open(&hand_over.report)?, answers: open(&hand_over.answers)?, rest: Vec::new() })
+    }
+
+    /// A line that has no end.
+    fn rest(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.rest);
+        let line = String::from_utf8_lossy(&rest).trim().to_owned();
+        (!line.is_empty()).then_some(line)
+    }
+
+    /// The lines that are there, or come within so many milliseconds.
+    fn lines(&mut self, wait: u16) -> std::io::Result<Vec<String>> {
+        let mut polled = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, PollTimeout::from(wait)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut bytes = [0; 64 << 10];
+        match self.report.read(&mut bytes) {
+            Ok(read) => self.rest.extend(bytes.iter().take(read)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            if self.rest.len() > LONGEST {
+                // It is no report, and is refused as a line.
+                return Ok(vec![String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned()]);
+            }
+            return Ok(Vec::new());
+        };
+        let after = self.rest.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.rest, after);
+        let text = String::from_utf8_lossy(&whole);
+        Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+    }
+}

@@ -1,0 +1,292 @@
+//! Reads the section `trainer`: a program of the user's own that trains. Running it is no business of this crate, and of the
+//! files it consists of only hashes are seen, which the caller finds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schedule::fields::{Field, Fields};
+use schedule::problem::Problem;
+use schedule::tree::{Tree, Value};
+use serde_json::Value as Json;
+
+use crate::json::tree_to_json;
+use crate::trial::{Care, Program};
+
+/// Gives the blake3 hash of a file in hex, or `None` where there is no such file.
+pub type Find<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Sections of the models that ship with the tool.
+const OURS: [&str; 4] = ["data", "model", "optimizer", "clip_norm"];
+
+const FILES: &str = "a list of file names, as in [model.py]";
+
+/// Arguments that end so are files, even where there are none.
+const SCRIPTS: [&str; 7] = [".py", ".sh", ".jl", ".R", ".js", ".pl", ".rb"];
+
+/// With a program the sections of our own models have no place.
+pub(crate) fn refuse_ours(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
+    for name in OURS {
+        if let Some(field) = fields.optional(name) {
+            let problem = field
+                .problem(format!("with a `trainer` the file has no `{name}`: that is the program's own"));
+            problems.push(
+                problem.with_hint("what the program should be told stands in `trainer: {params: {...}}`"),
+            );
+        }
+    }
+}
+
+/// Reads the section.
+pub(crate) fn read(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Program> {
+    let mut fields = Fields::new(field.tree, &field.path, problems)?;
+    let command_field = fields.required("command", problems);
+    let files_field = fields.optional("files");
+    let command = command_field.as_ref().and_then(|field| kept(command(field), problems));
+    let named = files_field.as_ref().map_or(Some(Vec::new()), |field| kept(texts(field, FILES), problems));
+    let params = fields.read_or("params", Json::Object(serde_json::Map::new()), problems, params);
+    let default = Care::default();
+    let silence = fields.read_or("silence", default.silence, problems, duration);
+    let time_limit = fields.read_or("time_limit", None, problems, |field| duration(field).map(Some));
+    let grace = fields.read_or("grace", default.grace, problems, duration);
+    let slots = fields.read_or("slots", BTreeMap::new(), problems, slots);
+    fields.finish(problems);
+
+    let (command, named) = (command?, named?);
+    let before = problems.len();
+    let mut files = BTreeMap::new();
+    let arguments =
+        command.iter().enumerate().map(|(i, word)| (command_field.as_ref(), i, word, is_file(i, word)));
+    let named = named.iter().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
+    for (field, i, name, must) in arguments.chain(named) {
+        // A program without a path is looked for elsewhere, and is no part of the work.
+        let hash = if i > 0 || must { find(name) } else { None };
+        match (hash, field) {
+            (Some(hash), _) => {
+                files.insert(name.clone(), hash);
+            }
+            (None, Some(field)) if must => {
+                let place = match &field.tree.value {
+                    Value::List(items) => items.get(i).unwrap_or(field.tree).place,
+                    _ => field.tree.place,
+                };
+                let problem =
+                    Problem::new(place, format!("{}[{i}]", field.path), format!("there is no file `{name}`"));
+                problems.push(
+                    problem.with_hint(
+                        "files are looked for where `sweep` is started, and there the program runs",
+                    ),
+                );
+            }
+            (None, _) => {}
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    let care = Care { silence: silence?, time_limit: time_limit?, grace: grace?, slots: slots? };
+    Some(Program { command, files, params: params?, care })
+}
+
+/// Whether a word of a command can only be a file.
+fn is_file(i: usize, word: &str) -> bool {
+    if i == 0 {
+        word.contains('/')
+    } else {
+        !word.starts_with('-') && SCRIPTS.iter().any(|end| word.ends_with(end))
+    }
+}
+
+/// What was read, or a problem more.
+fn kept<T>(read: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    read.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn command(field: &Field<'_>) -> Result<Vec<String>, Problem> {
+    const FORM: &str = "the program and its arguments, a list as in [python3, train.py]";
+    if let Value::Text(text) = &field.tree.value {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        return Err(field
+            .expected(FORM)
+            .with_hint(format!("no shell takes it apart: write [{}]", words.join(", "))));
+    }
+    match texts(field, FORM)? {
+        words if words.first().is_none_or(|program| program.trim().is_empty()) => Err(field.expected(FORM)),
+        words => Ok(words),
+    }
+}
+
+/// A list of texts; numbers stand for their digits.
+fn texts(field: &Field<'_>, form: &str) -> Result<Vec<String>, Problem> {
+    let Value::List(items) = &field.tree.value else { return Err(field.expected(form)) };
+    let words: Option<Vec<String>> = items.iter().map(word).collect();
+    words.filter(|words| words.iter().all(|word| !word.contains('\0'))).ok_or_else(|| field.expected(form))
+}
+
+fn word(item: &Tree) -> Option<String> {
+    match &item.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(item.to_string()),
+        Value::Null | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+fn params(field: &Field<'_>) -> Result<Json, Problem> {
+    match &field.tree.value {
+        Value::Map(_) => Ok(tree_to_json(field.tree)),
+        _ => Err(field.expected("a mapping that the program gets as it stands, as in {width: 64}")),
+    }
+}
+
+fn duration(field: &Field<'_>) -> Result<Duration, Problem> {
+    const FORM: &str = "a time above 0, as in 90s, 30m or 2h";
+    match &field.tree.value {
+        Value::Text(text) => match humantime::parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(time),
+            _ => Err(field.expected(FORM)),
+        },
+        Value::Int(seconds @ 1..) => Err(field.expected(FORM).with_hint(format!("seconds are {seconds}s"))),
+        _ => Err(field.expected(FORM)),
+    }
+}
+
+fn slots(field: &Field<'_>) -> Result<BTreeMap<String, Vec<String>>, Problem> {
+    const FORM: &str =
+        "lists of values by environment variable, as in {CUDA_VISIBLE_DEVICES: [\"0\", \"1\"]}";
+    let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM)) };
+    let mut slots = BTreeMap::new();
+    for (key, tree) in entries {
+        let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
+        let values = texts(&entry, "a list of values, one for each worker")?;
+        if values.is_empty() {
+            return Err(entry.problem("expected one value at least"));
+        }
+        if key.name.is_empty() || key.name.contains(['=', '\0']) || key.name.starts_with("SWEEP_") {
+            return Err(entry.problem(format!("`{}` is no name for a variable of the program", key.name)));
+        }
+        slots.insert(key.name.clone(), values);
+    }
+    let mut lengths = slots.values().map(Vec::len);
+    match lengths.next() {
+        Some(first) if lengths.any(|length| length != first) => {
+            Err(field.problem("all variables need the same number of values, one for each worker"))
+        }
+        _ => Ok(slots),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Task;
+
+    fn read(trainer: &str, rest: &str) -> Result<Task, String> {
+        let text = format!(
+            "trainer: {trainer}\n{rest}\nlr: 0.1\nschedules: {{a: {{kind: constant}}, p: {{kind: plateau}}}}\n"
+        );
+        let find =
+            |name: &str| ["train.py", "data/model.py"].contains(&name).then(|| format!("hash of {name}"));
+        let read = crate::read_with(&text, "x", &find).and_then(|spec| crate::plan(&spec));
+        let told = |found: Vec<Problem>| {
+            found
+                .iter()
+                .map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        read.map(|plan| plan.trials[0].config.task.clone()).map_err(told)
+    }
+
+    const BUDGET: &str = "budget: {steps: 10}";
+
+    #[test]
+    fn a_program_is_what_its_files_and_parameters_are() {
+        let text =
+            "{command: [python3, -u, train.py, 3], files: [data/model.py], params: {width: 64, name: x}}";
+        let task = read(text, BUDGET).expect(text);
+        let program = task.program().expect("a program");
+        assert_eq!(program.command, ["python3", "-u", "train.py", "3"]);
+        let files: Vec<&str> = program.files.keys().map(String::as_str).collect();
+        assert_eq!(files, ["data/model.py", "train.py"]);
+        assert_eq!(program.params, serde_json::json!({"width": 64, "name": "x"}));
+        assert_eq!(task.steps_per_epoch, None);
+        let json = serde_json::to_value(&task).expect("JSON");
+        assert_eq!(serde_json::from_value::<Task>(json).expect("a task"), task);
+    }
+
+    #[test]
+    fn how_it_is_run_is_no_part_of_a_trial() {
+        let ids = |trainer: &str| {
+            let text =
+                format!("trainer: {trainer}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: constant}}}}\n");
+            let spec = crate::read_with(&text, "x", &|name| Some(name.to_owned())).expect("a good file");
+            crate::plan(&spec).expect("a plan").trials[0].id.clone()
+        };
+        let plain = ids("{command: [a, b.py]}");
+        assert_eq!(
+            plain,
+            ids("{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}}")
+        );
+        assert_ne!(plain, ids("{command: [a, b.py], params: {x: 1}}"));
+        assert_ne!(plain, ids("{command: [a, b.py], files: [c.py]}"));
+        assert_ne!(plain, ids("{command: [a, c.py]}"));
+    }
+
+    #[test]
+    fn epochs_are_known_where_the_budget_says_how_long_they_are() {
+        let task = read("{command: [a]}", "budget: {epochs: 3, steps_per_epoch: 50}").expect("known epochs");
+        assert_eq!((task.steps, task.steps_per_epoch), (150, Some(50)));
+        let refused = read("{command: [a]}", "budget: {epochs: 3}").expect_err("unknown");
+        assert!(refused.contains("steps_per_epoch: 500"), "{refused}");
+        let refused =
+            read("{command: [a]}", "budget: {steps: 9}\nevaluate: {every: 1 epochs}").expect_err("unknown");
+        assert!(refused.contains("how long an epoch is"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (trainer, rest, words) in [
+            (
+                "{command: python3 train.py}",
+                BUDGET,
+                "trainer.command: expected the program and its arguments",
+            ),
+            ("{command: python3 train.py}", BUDGET, "write [python3, train.py]"),
+            ("{command: []}", BUDGET, "trainer.command"),
+            ("{command: [python3, trian.py]}", BUDGET, "trainer.command[1]: there is no file `trian.py`"),
+            ("{command: [./run]}", BUDGET, "trainer.command[0]: there is no file `./run`"),
+            ("{command: [a], files: [train.py, b.py]}", BUDGET, "trainer.files[1]: there is no file `b.py`"),
+            ("{command: [a], silence: 30}", BUDGET, "seconds are 30s"),
+            ("{command: [a], grace: soon}", BUDGET, "trainer.grace: expected a time above 0"),
+            ("{command: [a], params: [1]}", BUDGET, "trainer.params: expected a mapping"),
+            ("{command: [a], slots: {A: [0], B: [0, 1]}}", BUDGET, "the same number of values"),
+            ("{command: [a], slots: {SWEEP_X: [0]}}", BUDGET, "no name for a variable"),
+            ("{comand: [a]}", BUDGET, "did you mean `command`"),
+            (
+                "{command: [a]}",
+                "budget: {steps: 9}\nmodel: {kind: mlp}",
+                "model: with a `trainer` the file has no `model`",
+            ),
+            ("{command: [a]}", "budget: {steps: 9}\nclip_norm: 1", "clip_norm: with a `trainer`"),
+        ] {
+            let told = read(trainer, rest).expect_err(trainer);
+            assert!(told.contains(words), "{words} in\n{told}");
+        }
+    }
+
+    #[test]
+    fn rules_that_look_into_the_weights_are_refused() {
+        let plan = |kind: &str| {
+            let text =
+                format!("trainer: {{command: [a]}}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: {kind}}}}}\n");
+            crate::read(&text, "x").and_then(|spec| crate::plan(&spec)).map(|_| ())
+        };
+        for kind in ["prodigy", "dog", "d_adaptation", "hypergradient, beta: 1e-4", "schedule_free"] {
+            let problems = plan(kind).expect_err(kind);
+            assert!(problems[0].message.contains("looks into the weights"), "{kind}: {problems:?}");
+            assert_eq!(problems[0].path, "schedules.a");
+        }
+        for kind in ["plateau", "polyak", "adagrad_norm", "bold_driver", "greedy"] {
+            plan(kind).unwrap_or_else(|problems| panic!("{kind}: {problems:?}"));
+        }
+    }
+}
