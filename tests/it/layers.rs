@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// Our crates and those of ours that each may import.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("fault", &[]),
     ("pgtest", &[]),
     ("schedule", &[]),

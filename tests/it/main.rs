@@ -14,6 +14,7 @@ mod layers;
 mod libraries_page;
 mod lr;
 mod plot;
+mod programs;
 mod report;
 mod same_bits;
 mod schedules;

@@ -1,10 +1,11 @@
 //! What the verbs that train share: options, and a sweep's rounds on an open store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
+use spec::trial::Program;
 use spec::{Plan, Spec};
 use store::{Joining, Store};
 
@@ -235,6 +236,7 @@ async fn train(
     global: &Global,
 ) -> Result<Summary, Failure> {
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
+    needed.clone().try_for_each(|trial| trial.config.task.program().map_or(Ok(()), is_there))?;
     let images = orchestrator::load(needed, global.data_dir.as_deref())?;
     opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing
@@ -251,6 +253,20 @@ async fn train(
         progress.finish();
     }
     Ok(trained?)
+}
+
+/// Whether a program can be found, before anything is trained.
+fn is_there(program: &Program) -> Result<(), Failure> {
+    let Some(name) = program.command.first() else { return Ok(()) };
+    if which::which(name).is_ok() {
+        return Ok(());
+    }
+    let instead = [format!("{name}3"), name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()];
+    let instead = instead.iter().find(|other| *other != name && which::which(other).is_ok());
+    let hint = instead.map_or(String::new(), |other| format!("; there is `{other}`"));
+    Err(Failure::usage(format_args!(
+        "the program `{name}` of `trainer.command` is not to be found on PATH{hint}"
+    )))
 }
 
 /// What is about to happen. `missing`: what this process has to do with; `stored`: trials that are over.
@@ -285,9 +301,21 @@ fn opening(
     let plural = if workers == 1 { "" } else { "s" };
     format!(
         "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}",
-        options.device,
+        trained_by(missing, options),
         sharing(missing, options)
     )
+}
+
+/// The device, or the program.
+fn trained_by(missing: &[Missing], options: &Options) -> String {
+    let programs = missing.iter().map(|missing| missing.trial.config.task.program());
+    let commands: Option<BTreeSet<String>> =
+        programs.map(|program| program.map(|program| program.command.join(" "))).collect();
+    match commands {
+        Some(commands) if commands.len() == 1 => commands.into_iter().collect(),
+        Some(commands) => format!("{} programs", commands.len()),
+        None => options.device.to_string(),
+    }
 }
 
 /// What shared steps save, where none of the trials has begun.
@@ -377,8 +405,8 @@ pub(crate) fn ended(summary: &Summary, global: &Global) -> Result<(), Failure> {
     match summary.failed {
         0 => Ok(()),
         n => Err(Failure::failed(format_args!(
-            "{n} trials failed (select trial_id, error from trials where status = 'failed'); the same command tries them \
-             again"
+            "{n} trials failed (select trial_id, error from trials where status = 'failed'; `sweep logs TRIAL` shows what a \
+             program has printed); the same command tries them again"
         ))),
     }
 }

@@ -32,6 +32,7 @@ fn options(workers: usize, dir: &Path) -> Options {
         device: Device::Cpu,
         checkpoint_every: Duration::from_secs(60),
         checkpoints: dir.join("checkpoints"),
+        trials: dir.join("trials"),
         lease: Duration::from_secs(30),
         retries: 0,
         time_limit: None,
@@ -57,7 +58,7 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
 /// The data of the trials with this limit alone, or of all.
 fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
     let trials = all.iter().map(|missing| &missing.trial);
-    let some = trials.filter(|trial| limit.is_none() || trial.config.task.data.limit == limit);
+    let some = trials.filter(|trial| limit.is_none() || trial.config.task.network().is_some_and(|network| network.data.limit == limit));
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
     orchestrator::load(some, Some(&data)).expect("the data is in the repository")
 }

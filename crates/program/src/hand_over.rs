@@ -1,9 +1,12 @@
 //! What a program finds when it starts: a folder with its trial as JSON, the lrs, and two named pipes. All of it goes when the
 //! program has ended; its output and its checkpoints stand beside.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use schedule::Feedback;
 use serde::Serialize;
 use spec::trial::Trial;
@@ -12,6 +15,10 @@ use crate::resume::Resume;
 
 /// Folders that are handed over begin so.
 const PREFIX: &str = "run-";
+
+/// Names of the pipes.
+const REPORT: &str = "report";
+const ANSWERS: &str = "answers";
 
 /// See the module.
 pub(crate) struct HandOver {
@@ -62,7 +69,7 @@ impl HandOver {
             let state = schedule.start();
             let rates: Vec<f64> = (0..steps).map(|t| schedule.lr(t, &state)).collect();
             write_npy(&lr, &rates)?;
-            let mut text = BufWriter::new(std::fs::File::create(&lr_text)?);
+            let mut text = BufWriter::new(File::create(&lr_text)?);
             // The shortest digits that are read back as the same number.
             rates.iter().try_for_each(|rate| writeln!(text, "{rate:?}"))?;
             text.flush()?;
@@ -90,7 +97,7 @@ impl HandOver {
         };
         let json = serde_json::to_vec_pretty(&told).map_err(std::io::Error::other)?;
         std::fs::write(path("trial.json"), json)?;
-        let (trial, report, answers) = (path("trial.json"), path("report"), path("answers"));
+        let (trial, report, answers) = (path("trial.json"), path(REPORT), path(ANSWERS));
         Ok(Self { dir, trial, report, answers })
     }
 
@@ -103,14 +110,23 @@ impl HandOver {
     }
 }
 
-/// Removes what a kill left of earlier attempts: whoever trains a trial now has it alone.
+/// Removes what a kill left of earlier attempts: whoever trains a trial now has it alone. A program that was just about to
+/// open its pipes when nobody was left to hear it waits for ever: it is let go, and breaks at its first word.
 fn remove_left(within: &Path) {
     let Ok(entries) = std::fs::read_dir(within) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            for pipe in [REPORT, ANSWERS] {
+                let _ = open_pipe(&entry.path().join(pipe));
+            }
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Opens a pipe for reading and writing, so that it does not end while a program comes and goes; never waits.
+pub(crate) fn open_pipe(path: &Path) -> std::io::Result<File> {
+    File::options().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
 /// Writes numbers as NumPy has them, in version 1.0 of its format: shape (n,), little-endian float64.
@@ -121,7 +137,7 @@ fn write_npy(path: &Path, numbers: &[f64]) -> std::io::Result<()> {
     header.push_str(&" ".repeat(whole - 10 - header.len() - 1));
     header.push('\n');
     let length = u16::try_from(header.len()).map_err(std::io::Error::other)?;
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
+    let mut file = BufWriter::new(File::create(path)?);
     file.write_all(b"\x93NUMPY\x01\x00")?;
     file.write_all(&length.to_le_bytes())?;
     file.write_all(header.as_bytes())?;

@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
         let after = AfterUpdate { train_loss, valid_loss: seen.valid_loss, look };
         config.schedule.after_update(&mut self.state, step, &after);
         self.last = seen;
-        self.teller.tell(emit);
+        self.teller.tell_soon(emit);
         Ok(None)
     }
 
@@ -290,5 +290,123 @@ impl<'a> Run<'a> {
             digest: self.digest.hex(),
             weights_hash: seen.weights_hash,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::read;
+
+    fn trial(schedule: &str) -> Trial {
+        let text = format!(
+            "trainer: {{command: [x]}}\nbudget: {{steps: 8}}\nevaluate: {{every: 2}}\nlr: 0.1\nschedules: {{a: {schedule}}}\n"
+        );
+        let spec = spec::read(&text, "x").expect("a good sweep file");
+        spec::plan(&spec).expect("a plan").trials.remove(0)
+    }
+
+    /// Reports one after the other: answers as they come, and the first thing that is wrong.
+    fn hear(run: &mut Run<'_>, lines: &[&str]) -> Result<Vec<Heard>, String> {
+        lines.iter().map(|line| run.hear(read(line)?, &mut |_| true)).collect()
+    }
+
+    fn answer(heard: &Heard) -> f64 {
+        match heard {
+            Heard::Answer(answer) => answer.lr,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_rule_sees_what_is_reported_and_nothing_else() {
+        let trial = trial("{kind: plateau, patience: 0, factor: 0.5}");
+        let mut run = Run::new(&trial, 1);
+        let mut lrs = Vec::new();
+        for step in 0..8 {
+            // The validation loss after step 1 is the first; that after step 3 is no better.
+            let valid = if step % 2 == 1 { ", \"valid_loss\": 1.0" } else { "" };
+            let lines =
+                [format!("{{\"ask\": {step}}}"), format!("{{\"step\": {step}, \"train_loss\": 2.0{valid}}}")];
+            let heard = hear(&mut run, &[&lines[0], &lines[1]]).expect("good reports");
+            lrs.push(answer(&heard[0]));
+        }
+        assert_eq!(lrs, [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]);
+        assert!(run.is_complete());
+        assert!(matches!(run.finish(&mut |_| true), Ok(Outcome::Done(_))));
+    }
+
+    #[test]
+    fn a_rule_that_decides_before_the_update_is_told_before() {
+        let trial = trial("{kind: polyak}");
+        let mut run = Run::new(&trial, 1);
+        let heard = hear(&mut run, &["{\"ask\": 0, \"train_loss\": 2.0, \"grad_norm\": 4.0}"]).expect("good");
+        let (schedule, mut state) = (&trial.config.schedule, trial.config.start());
+        let seen = BeforeUpdate { train_loss: 2.0, grad_norm_squared: 16.0 };
+        schedule.before_update(&mut state, 0, &seen, &mut Plain::default());
+        assert_eq!(answer(&heard[0]).to_bits(), schedule.lr(0, &state).to_bits());
+        let again = hear(&mut run, &["{\"ask\": 0}"]).expect("the same question");
+        assert_eq!(again, heard);
+        let told = hear(&mut run, &["{\"ask\": 1, \"train_loss\": 2.0}"]).expect_err("no norm");
+        assert!(told.contains("without `grad_norm`"), "{told}");
+    }
+
+    #[test]
+    fn what_a_rule_needs_must_be_there() {
+        let trial = trial("{kind: plateau, patience: 0}");
+        let refused = |lines: &[&str]| hear(&mut Run::new(&trial, 1), lines).expect_err("refused");
+        let told = refused(&["{\"step\": 0, \"train_loss\": 1}", "{\"ask\": 1}"]);
+        assert!(told.contains("step 0 was trained without asking"), "{told}");
+        let told = refused(&["{\"ask\": 1}"]);
+        assert!(told.contains("step 0 comes next"), "{told}");
+        let lines = [
+            "{\"ask\": 0}",
+            "{\"step\": 0, \"train_loss\": 1}",
+            "{\"ask\": 1}",
+            "{\"step\": 1, \"train_loss\": 1}",
+            "{\"ask\": 2}",
+        ];
+        let told = refused(&lines);
+        assert!(told.contains("step 1 has no `valid_loss`"), "{told}");
+    }
+
+    #[test]
+    fn lines_on_one_step_are_put_together() {
+        let trial = trial("{kind: constant}");
+        let mut run = Run::new(&trial, 1);
+        let lines = [
+            "{\"step\": 7, \"train_loss\": 1.5}",
+            "{\"step\": 7, \"valid_loss\": 1.25, \"valid_accuracy\": 0.5}",
+            "{\"step\": 7, \"test_loss\": 1.0, \"weights_hash\": \"w\"}",
+        ];
+        hear(&mut run, &lines).expect("good reports");
+        let Ok(Outcome::Done(done)) = run.finish(&mut |_| true) else { panic!("not done") };
+        assert_eq!((done.train_loss, done.valid_loss, done.valid_accuracy), (1.5, 1.25, Some(0.5)));
+        assert_eq!((done.test_loss, done.weights_hash.as_deref()), (Some(1.0), Some("w")));
+    }
+
+    #[test]
+    fn a_checkpoint_is_the_last_word_on_its_step() {
+        let trial = trial("{kind: constant}");
+        let mut run = Run::new(&trial, 1);
+        let heard =
+            hear(&mut run, &["{\"step\": 1, \"train_loss\": 1, \"checkpoint\": \"c\"}"]).expect("good");
+        assert_eq!((heard, run.next), (vec![Heard::Checkpoint("c".to_owned())], 2));
+        let told = hear(&mut run, &["{\"step\": 1, \"valid_loss\": 1}"]).expect_err("too late");
+        assert!(told.contains("which was complete"), "{told}");
+    }
+
+    #[test]
+    fn a_loss_beyond_the_bound_ends_the_run() {
+        let trial = trial("{kind: constant}");
+        let ends = |last: &str| {
+            let mut run = Run::new(&trial, 1);
+            let lines = ["{\"step\": 0, \"train_loss\": 0.5}", last];
+            hear(&mut run, &lines).expect("good reports").pop()
+        };
+        for last in ["{\"step\": 3, \"train_loss\": 50.1}", "{\"step\": 3, \"valid_loss\": Infinity}"] {
+            let Some(Heard::Diverged(Outcome::Diverged { at: 3, .. })) = ends(last) else { panic!("{last}") };
+        }
+        assert_eq!(ends("{\"step\": 3, \"train_loss\": 49.9}"), Some(Heard::Nothing));
     }
 }

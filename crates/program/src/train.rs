@@ -3,16 +3,14 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use spec::event::{Event, Outcome};
@@ -21,7 +19,7 @@ use trainer::checkpoint::{Folder, set_aside};
 use trainer::{Emit, Stop, now};
 
 use crate::LOG;
-use crate::hand_over::HandOver;
+use crate::hand_over::{HandOver, open_pipe};
 use crate::place::Place;
 use crate::report::{self, LONGEST};
 use crate::resume::{self, Resume};
@@ -275,7 +273,7 @@ impl Attempt<'_> {
                     return Ok(outcome);
                 }
                 Some(Verdict::Leave) => {
-                    child.signal(Signal::SIGTERM);
+                    child.ask();
                     leaving = Some(Instant::now());
                 }
             }
@@ -405,22 +403,25 @@ fn with_last_line(reason: String, log: &Path, from: u64) -> String {
 struct Group(Child);
 
 impl Group {
-    fn signal(&self, signal: Signal) {
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.0.id()).ok().map(Pid::from_raw)
+    }
+
+    /// Asks the program itself to end: what it has started it may still need for that.
+    fn ask(&self) {
         // One that is gone already needs no signal.
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            let _ = killpg(Pid::from_raw(pid), signal);
-        }
+        let _ = self.pid().map(|pid| kill(pid, Signal::SIGTERM));
     }
 
     /// Ends what is left of the group.
     fn kill(&mut self) {
-        self.signal(Signal::SIGKILL);
+        let _ = self.pid().map(|pid| killpg(pid, Signal::SIGKILL));
         let _ = self.0.wait();
     }
 
     /// Asks it to end, and waits for that as long as `grace` is.
     fn end(&mut self, grace: Duration) {
-        self.signal(Signal::SIGTERM);
+        self.ask();
         let asked = Instant::now();
         while asked.elapsed() < grace && matches!(self.0.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
@@ -435,7 +436,7 @@ impl Drop for Group {
     }
 }
 
-/// Our ends of the pipes. Both are open for reading and writing, so that neither ends while a program comes and goes.
+/// Our ends of the pipes.
 struct Pipes {
     report: File,
     answers: File,
@@ -447,7 +448,7 @@ impl Pipes {
     fn new(hand_over: &HandOver) -> std::io::Result<Self> {
         let open = |path: &Path| {
             mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            File::options().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+            open_pipe(path)
         };
         Ok(Self { report: open(&hand_over.report)?, answers: open(&hand_over.answers)?, rest: Vec::new() })
     }

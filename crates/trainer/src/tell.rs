@@ -48,6 +48,11 @@ impl Teller {
         !due || self.flush(emit)
     }
 
+    /// The same where steps take long: the clock is asked each time.
+    pub fn tell_soon(&mut self, emit: &mut Emit<'_>) -> bool {
+        (self.rows.len() < ROWS && self.told.elapsed() < EVERY) || self.flush(emit)
+    }
+
     /// Tells what there is.
     pub fn flush(&mut self, emit: &mut Emit<'_>) -> bool {
         self.told = Instant::now();

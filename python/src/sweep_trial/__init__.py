@@ -1,0 +1,13 @@
+"""What a training program needs to be one trial of a sweep: `current()` and the `Trial` that it gives.
+
+Everything else of the package is private. The protocol itself is in docs/programs.md of the project.
+"""
+
+from __future__ import annotations
+
+from ._facts import Resume
+from ._gone import ParentGone
+from ._trial import Trial, current
+
+__all__ = ["ParentGone", "Resume", "Trial", "current"]
+__version__ = "0.1.0"

@@ -1,0 +1,76 @@
+"""What a trial is: read from the file that `SWEEP_TRIAL` names, or made up outside of a sweep. Does nothing with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, Optional
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where a trial goes on that was stopped: with step `step`, from the checkpoint at `path`."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a trial before it runs."""
+
+    id: str
+    seed: int
+    schedule_name: str
+    base_lr: float
+    total_steps: int
+    steps_per_epoch: Optional[int]
+    evaluate_every: int
+    closed_loop: bool
+    params: dict[str, Any]
+    checkpoints: Optional[Path]
+    in_sweep: bool
+    resume: Optional[Resume]
+    lr: Optional[Path] = None
+    momentum: Optional[Path] = None
+
+
+def read(path: Path, params: Mapping[str, Any]) -> Facts:
+    """The trial in the file at `path`. `params` fills in what the sweep file leaves out."""
+    given = json.loads(path.read_text(encoding="utf-8"))
+    protocol = given.get("protocol")
+    if protocol != PROTOCOL:
+        raise RuntimeError(
+            f"{path} is written in protocol {protocol}, but this version of sweep_trial speaks {PROTOCOL}:"
+            " take the version that came with sweep"
+        )
+    try:
+        resume = given["resume"]
+        facts = Facts(
+            id=given["id"],
+            seed=given["seed"],
+            schedule_name=given["schedule"],
+            base_lr=given["base_lr"],
+            total_steps=given["steps"],
+            steps_per_epoch=given["steps_per_epoch"],
+            evaluate_every=given["evaluate_every"],
+            closed_loop=given["closed_loop"],
+            params={**params, **given["params"]},
+            checkpoints=Path(given["checkpoints"]),
+            in_sweep=True,
+            resume=Resume(resume["step"], Path(resume["path"])) if resume else None,
+            lr=_path(given["lr"]),
+            momentum=_path(given["momentum"]),
+        )
+    except KeyError as missing:
+        raise RuntimeError(f"{path} lacks {missing}: it is not what protocol {PROTOCOL} asks for") from None
+    if facts.lr is None and not facts.closed_loop:
+        raise RuntimeError(f"{path} has no lr, though the schedule is open-loop")
+    return facts
+
+
+def _path(text: Optional[str]) -> Optional[Path]:
+    return None if text is None else Path(text)

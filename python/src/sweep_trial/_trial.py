@@ -1,0 +1,388 @@
+"""The trial as a program sees it: which steps, which lr, and what was reported, in which order.
+
+The frameworks' own shapes of this are in `_torch`, `_optax`, `_keras` and `_transformers`, which are imported only by
+who asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, SupportsIndex, Union
+
+from ._checks import Number, number, positive, whole
+from ._facts import Facts, Resume, read
+from ._rates import Asked, Computed, Listed, Rates
+from ._reporters import Echo, Fields, Lines, Reporter
+from ._stop import Stop
+
+if TYPE_CHECKING:
+    from ._keras import SweepCallback as KerasCallback
+    from ._torch import SweepLR
+    from ._transformers import SweepCallback as TransformersCallback
+
+#: What is known only once training is over.
+_FINAL = ("test_loss", "test_accuracy", "weights_hash")
+
+
+class Trial:
+    """One training run. Made by `current()`.
+
+    Attributes:
+        id: the trial's id.
+        seed: what initial weights and the order of batches should follow from.
+        schedule_name: the name of the schedule in the sweep file.
+        base_lr: what the schedule calls `1x`.
+        total_steps: T, the number of updates: steps 0 to T - 1.
+        steps_per_epoch: how many of them are an epoch, if the sweep file says so.
+        evaluate_every: a validation loss is due after each so many steps.
+        closed_loop: whether the lr depends on what is reported.
+        params: the mapping `params` of the sweep file.
+        in_sweep: False when the program was started by hand.
+        resume: None, or what to go on from: `.step` and `.path`.
+    """
+
+    def __init__(self, facts: Facts, rates: Rates, reporter: Reporter) -> None:
+        self.id: str = facts.id
+        self.seed: int = facts.seed
+        self.schedule_name: str = facts.schedule_name
+        self.base_lr: float = facts.base_lr
+        self.total_steps: int = facts.total_steps
+        self.steps_per_epoch: Optional[int] = facts.steps_per_epoch
+        self.evaluate_every: int = facts.evaluate_every
+        self.closed_loop: bool = facts.closed_loop
+        self.params: dict[str, Any] = facts.params
+        self.in_sweep: bool = facts.in_sweep
+        self.resume: Optional[Resume] = facts.resume
+        self._rates = rates
+        self._reporter = reporter
+        self._stop = Stop()
+        self._pid = os.getpid()
+        self._checkpoints = facts.checkpoints
+        self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._momentum_was_read = False
+        self._first = 0 if facts.resume is None else facts.resume.step
+        # The last step of which something was reported, and the first of which nothing was.
+        self._last = self._first - 1
+        self._gap = self._first
+        self._checkpointed = False
+        self._finished = False
+        # A signal handler may report in the middle of a report; it must not wait for itself.
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<Trial {self.id}: {self.schedule_name} at {self.base_lr}, seed {self.seed}, {self.total_steps} steps>"
+
+    def steps(self) -> range:
+        """The steps that are left: all of them, or those from `resume.step` on."""
+        return range(self._first, self.total_steps)
+
+    def evaluates(self, step: SupportsIndex) -> bool:
+        """Whether a validation loss is due after `step`."""
+        at = self._inside(step)
+        return (at + 1) % self.evaluate_every == 0 or at == self.total_steps - 1
+
+    def lr(
+        self, step: SupportsIndex, *, train_loss: Optional[Number] = None, grad_norm: Optional[Number] = None
+    ) -> float:
+        """The lr of the update `step`.
+
+        Of a closed-loop schedule `sweep` is asked, once for each step, after all steps before it were reported.
+        Rules that decide on the batch at hand need its loss and gradient norm here; other schedules ignore them.
+        """
+        with self._lock:
+            at = self._may_ask(step)
+            told: dict[str, float] = {}
+            if train_loss is not None:
+                told["train_loss"] = number("train_loss", train_loss)
+            if grad_norm is not None:
+                told["grad_norm"] = number("grad_norm", grad_norm)
+            return self._rates.lr(at, told)
+
+    def momentum(self, step: SupportsIndex) -> Optional[float]:
+        """The momentum (beta1 of Adam) of the update `step`; None where the schedule leaves it as it is.
+
+        Of a closed-loop schedule it comes with the lr: call `lr(step)` first.
+        """
+        with self._lock:
+            self._momentum_was_read = True
+            return self._rates.momentum(self._may_ask(step))
+
+    def log(
+        self,
+        step: SupportsIndex,
+        *,
+        train_loss: Optional[Number] = None,
+        valid_loss: Optional[Number] = None,
+        valid_accuracy: Optional[Number] = None,
+        test_loss: Optional[Number] = None,
+        test_accuracy: Optional[Number] = None,
+        grad_norm: Optional[Number] = None,
+        weights_hash: Optional[str] = None,
+    ) -> None:
+        """Reports what is known of `step`. Steps come in order; one step may be reported in several calls.
+
+        Of several processes only one may report: under DDP that is rank 0.
+        """
+        fields: Fields = {}
+        metrics = {
+            "train_loss": train_loss,
+            "grad_norm": grad_norm,
+            "valid_loss": valid_loss,
+            "valid_accuracy": valid_accuracy,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+        }
+        for name, value in metrics.items():
+            if value is not None:
+                fields[name] = number(name, value)
+        if weights_hash is not None:
+            if not isinstance(weights_hash, str):
+                raise TypeError(f"weights_hash must be a string, not {weights_hash!r}")
+            fields["weights_hash"] = weights_hash
+        if not fields:
+            raise ValueError(f"step {step} is reported without a metric")
+        with self._lock:
+            at = self._may_report(step)
+            if at != self.total_steps - 1:
+                early = [name for name in _FINAL if name in fields]
+                if early:
+                    raise ValueError(
+                        f"{early[0]} belongs to the last step, {self.total_steps - 1}, not to {at}: see finish()"
+                    )
+            self._reporter.report(at, fields)
+            self._reported(at)
+
+    def finish(
+        self,
+        valid_loss: Number,
+        *,
+        valid_accuracy: Optional[Number] = None,
+        test_loss: Optional[Number] = None,
+        test_accuracy: Optional[Number] = None,
+        train_loss: Optional[Number] = None,
+        grad_norm: Optional[Number] = None,
+        weights_hash: Optional[str] = None,
+    ) -> None:
+        """Reports the final metrics, as those of the last step. Nothing can be reported after it."""
+        if valid_loss is None:
+            raise TypeError("finish() needs a valid_loss: it is what the ranking compares")
+        self.log(
+            self.total_steps - 1,
+            train_loss=train_loss,
+            valid_loss=valid_loss,
+            valid_accuracy=valid_accuracy,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            grad_norm=grad_norm,
+            weights_hash=weights_hash,
+        )
+        self._finished = True
+        if self._rates.cycles_momentum() and not self._momentum_was_read:
+            warnings.warn(
+                f"the schedule {self.schedule_name} cycles the momentum, but the program never asked for it:"
+                " use trial.momentum(step)",
+                stacklevel=2,
+            )
+
+    def checkpoint(self, step: SupportsIndex, path: Union[str, "os.PathLike[str]"]) -> None:
+        """Reports a checkpoint at `path`, complete by now, from which the program can go on with step + 1.
+
+        It is the last word on its step: report the step's metrics before it. After the last step there is nothing to
+        go on with, and nothing is reported.
+        """
+        place = Path(os.path.abspath(os.fspath(path)))
+        if not place.exists():
+            raise FileNotFoundError(f"there is no checkpoint at {place}: write it before reporting it")
+        with self._lock:
+            at = self._may_report(step)
+            if at == self.total_steps - 1:
+                return
+            if self.closed_loop and self._gap <= at:
+                raise ValueError(f"step {self._gap} must be reported before the checkpoint after step {at}")
+            self._reporter.report(at, {"checkpoint": str(place)})
+            self._last = at
+            self._checkpointed = True
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder of this trial's own, for checkpoints.
+
+        Outside of a sweep it is what `current(checkpoints=...)` names, or else a temporary folder that goes with the
+        process.
+        """
+        if self._checkpoints is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="sweep-trial-")
+            self._checkpoints = Path(self._temporary.name)
+        if not self.in_sweep:
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
+        return self._checkpoints
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether `sweep` has sent SIGTERM: time to write a checkpoint, report it, and end.
+
+        Looking at it for the first time, in the main thread, keeps SIGTERM from ending the program. A program that
+        looks must end by itself.
+        """
+        return self._stop.requested()
+
+    def schedule(self, optimizer: Any) -> SweepLR:
+        """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, where the schedule cycles it).
+
+        Use it like any other: `optimizer.step()`, then `scheduler.step()`. See `SweepLR` for the rest.
+        """
+        from ._torch import SweepLR
+
+        return SweepLR(optimizer, self)
+
+    def optax_schedule(self, of: str = "lr") -> Callable[[Any], Any]:
+        """A function from optax's step count to the lr (or with `of="momentum"` to the momentum) that can be jitted.
+
+        The count lives in optax's state: a program that resumes restores it along with the weights.
+        """
+        from ._optax import schedule
+
+        return schedule(self, of)
+
+    def keras_callback(self) -> KerasCallback:
+        """A callback for `fit` that sets the lr, reports the losses, and stops after the last step."""
+        from ._keras import SweepCallback
+
+        return SweepCallback(self)
+
+    def transformers_callback(self) -> TransformersCallback:
+        """A callback for `Trainer` that reports losses and checkpoints. The lr comes from `schedule(optimizer)`."""
+        from ._transformers import SweepCallback
+
+        return SweepCallback(self)
+
+    def _all(self, of: str) -> Any:
+        """All values of an open-loop schedule; None where it leaves the momentum alone."""
+        if of == "momentum":
+            self._momentum_was_read = True
+            if not self._rates.cycles_momentum():
+                return None
+            return [self._rates.momentum(step) for step in range(self.total_steps)]
+        return [self._rates.lr(step, {}) for step in range(self.total_steps)]
+
+    def _inside(self, step: SupportsIndex) -> int:
+        at = whole("step", step)
+        if not 0 <= at < self.total_steps:
+            raise ValueError(f"there is no step {at}: this trial has the steps 0 to {self.total_steps - 1}")
+        return at
+
+    def _may_ask(self, step: SupportsIndex) -> int:
+        """Checks that the lr of `step` can be known."""
+        at = self._inside(step)
+        if self._rates.known(at):
+            return at
+        self._own("ask for an lr")
+        if self._gap < at:
+            raise ValueError(
+                f"the lr of step {at} depends on what came before it, but step {self._gap} was not reported yet"
+            )
+        if self._gap > at:
+            raise ValueError(f"step {at} was reported before its lr was asked for: first the lr, then the report")
+        return at
+
+    def _may_report(self, step: SupportsIndex) -> int:
+        """Checks that `step` can be reported now."""
+        self._own("report")
+        at = self._inside(step)
+        if self._finished:
+            raise ValueError("the trial is finished: nothing can be reported after finish()")
+        if at < self._first:
+            raise ValueError(f"step {at} was reported before the trial was stopped: it goes on with {self._first}")
+        if at < self._last:
+            raise ValueError(f"steps must come in order: {at} after {self._last}")
+        if at == self._last and self._checkpointed:
+            raise ValueError(f"the checkpoint was the last word on step {at}")
+        return at
+
+    def _reported(self, at: int) -> None:
+        if at != self._last:
+            self._checkpointed = False
+        self._last = at
+        if at == self._gap:
+            self._gap = at + 1
+
+    def _own(self, what: str) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                f"process {os.getpid()} must not {what}: that is up to process {self._pid}, which called current()"
+            )
+
+
+_current: Optional[Trial] = None
+
+
+def current(
+    *,
+    steps: int = 1000,
+    lr: Union[float, Callable[[int], float]] = 0.1,
+    seed: int = 0,
+    params: Optional[Mapping[str, Any]] = None,
+    steps_per_epoch: Optional[int] = None,
+    evaluate_every: Optional[int] = None,
+    checkpoints: Union[str, "os.PathLike[str]", None] = None,
+    verbose: bool = False,
+) -> Trial:
+    """The trial that this process is to train. Called again it gives the same object, whatever the arguments.
+
+    The arguments are for running outside of a sweep. Inside they are ignored, except that `params` stands in for
+    what the sweep file leaves out.
+    """
+    global _current
+    if _current is None:
+        path = os.environ.get("SWEEP_TRIAL")
+        if path:
+            _current = _in_sweep(Path(path), params or {})
+        else:
+            _current = _alone(steps, lr, seed, params or {}, steps_per_epoch, evaluate_every, checkpoints, verbose)
+    return _current
+
+
+def _in_sweep(path: Path, params: Mapping[str, Any]) -> Trial:
+    # Named pipes are not everywhere; running alone must be.
+    from ._pipes import Pipes
+
+    facts = read(path, params)
+    for name in ("SWEEP_REPORT", "SWEEP_ANSWERS"):
+        if not os.environ.get(name):
+            raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not: sweep sets both")
+    pipes = Pipes(os.environ["SWEEP_REPORT"], os.environ["SWEEP_ANSWERS"])
+    rates: Rates = Asked(facts, pipes) if facts.closed_loop else Listed(facts)
+    return Trial(facts, rates, Lines(pipes))
+
+
+def _alone(
+    steps: int,
+    lr: Union[float, Callable[[int], float]],
+    seed: int,
+    params: Mapping[str, Any],
+    steps_per_epoch: Optional[int],
+    evaluate_every: Optional[int],
+    checkpoints: Union[str, "os.PathLike[str]", None],
+    verbose: bool,
+) -> Trial:
+    total = positive("steps", steps)
+    rates = Computed(lr)
+    facts = Facts(
+        id="alone",
+        seed=whole("seed", seed),
+        schedule_name="function" if callable(lr) else "constant",
+        base_lr=rates.lr(0, {}),
+        total_steps=total,
+        steps_per_epoch=None if steps_per_epoch is None else positive("steps_per_epoch", steps_per_epoch),
+        evaluate_every=max(1, total // 10) if evaluate_every is None else positive("evaluate_every", evaluate_every),
+        closed_loop=False,
+        params=dict(params),
+        checkpoints=None if checkpoints is None else Path(checkpoints),
+        in_sweep=False,
+        resume=None,
+    )
+    return Trial(facts, rates, Echo(total, verbose))

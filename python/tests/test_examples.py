@@ -1,0 +1,129 @@
+"""The examples as trials of a sweep, and by hand. Passes over those whose frameworks are not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any, Callable, Optional, TypeVar
+
+from parent import SOURCE, Parent
+
+EXAMPLES = SOURCE.parent / "examples"
+DATA = SOURCE.parent.parent / "data" / "mnist"
+STEPS = 20
+Test = TypeVar("Test", bound=Callable[..., None])
+LRS = [0.05 * (1 - step / STEPS) for step in range(STEPS)]
+
+
+def needs(*names: str) -> Callable[[Test], Test]:
+    missing = [name for name in names if not importlib.util.find_spec(name)]
+    return unittest.skipIf(missing, f"not installed: {', '.join(missing)}")
+
+
+def trial(lrs: list[float] = LRS, **more: Any) -> Parent:
+    params = {"data": str(DATA), **more.pop("params", {})}
+    return Parent(lrs, evaluate_every=8, params=params, **more)
+
+
+def slower(question: dict[str, Any]) -> tuple[float, Optional[float]]:
+    return LRS[question["ask"]], None
+
+
+@unittest.skipUnless(DATA.is_dir(), "the data is not there")
+class Examples(unittest.TestCase):
+    def check(self, lines: list[dict[str, Any]], test: bool = True) -> None:
+        """What every example must report."""
+        self.assertEqual([line["step"] for line in lines if "train_loss" in line], list(range(STEPS)))
+        valid = [line["step"] for line in lines if "valid_loss" in line]
+        self.assertEqual(sorted(set(valid)), [7, 15, 19])
+        self.assertEqual(lines[-1]["step"], STEPS - 1)
+        self.assertIn("test_loss", lines[-1])
+        losses = [line["train_loss"] for line in lines if "train_loss" in line]
+        self.assertLess(sum(losses[-5:]), sum(losses[:5]))
+
+    def trains(self, name: str, **env: str) -> None:
+        """Runs an example twice open-loop and once closed-loop, with the same lrs: the same reports each time."""
+        reports = []
+        for answer in (None, None, slower):
+            with trial(answer=answer) as parent:
+                parent.env.update(env)
+                outcome = parent.run(EXAMPLES / name)
+            self.assertEqual(outcome.code, 0, outcome.err)
+            self.check(outcome.lines)
+            reports.append(outcome.lines)
+        self.assertEqual(reports[0], reports[1])
+        self.assertEqual(reports[0], reports[2])
+
+    def stops(self, name: str) -> None:
+        """Stops an example, goes on from its checkpoint, and expects what a run in one piece reports."""
+        with trial() as parent:
+            wanted = parent.run(EXAMPLES / name).lines
+        # Told to stop before it has the answer for step 9, it is still at work then, however fast it is.
+        with trial(answer=slower) as first:
+            child: subprocess.Popen[str]
+
+            def answer(question: dict[str, Any]) -> tuple[float, Optional[float]]:
+                if question["ask"] == 9:
+                    os.kill(child.pid, signal.SIGTERM)
+                return slower(question)
+
+            first.answer = answer
+            child = first.start(EXAMPLES / name)
+            outcome = first.wait(child)
+            self.assertEqual(outcome.code, 143, outcome.err)
+            last = outcome.lines[-1]
+            self.assertEqual((last["step"], sorted(last)), (9, ["checkpoint", "step"]))
+            with trial(resume={"step": 10, "path": last["checkpoint"]}) as second:
+                rest = second.run(EXAMPLES / name)
+        self.assertEqual(rest.code, 0, rest.err)
+        self.assertEqual(outcome.lines[:-1] + rest.lines, wanted)
+
+    def by_hand(self, name: str) -> None:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("SWEEP_")}
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / name)],
+            cwd=DATA.parent.parent,
+            env={**env, "PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        self.assertIn("step 299 of 299: valid loss 0.", done.stderr)
+
+    @needs("numpy")
+    def test_numpy(self) -> None:
+        self.trains("numpy_logistic.py")
+        self.stops("numpy_logistic.py")
+        self.by_hand("numpy_logistic.py")
+
+    @needs("numpy")
+    def test_numpy_checkpoints_on_its_way(self) -> None:
+        with trial(params={"checkpoint_every": 5}) as parent:
+            outcome = parent.run(EXAMPLES / "numpy_logistic.py")
+        self.assertEqual([line["step"] for line in outcome.lines if "checkpoint" in line], [4, 9, 14], outcome.err)
+
+    @needs("numpy", "torch")
+    def test_pytorch(self) -> None:
+        self.trains("pytorch_cnn.py")
+        self.stops("pytorch_cnn.py")
+
+    @needs("numpy", "jax", "optax")
+    def test_jax(self) -> None:
+        self.trains("jax_mlp.py")
+
+    @needs("numpy", "jax", "keras")
+    def test_keras(self) -> None:
+        self.trains("keras_mlp.py", KERAS_BACKEND="jax")
+
+    @needs("torch", "transformers", "accelerate")
+    def test_transformers(self) -> None:
+        self.trains("transformers_trainer.py")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,208 @@
+"""What optax, Keras and transformers get from a trial. Passes over what is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import unittest
+
+from parent import Parent
+
+
+def installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+@unittest.skipUnless(installed("jax", "optax"), "jax or optax is not installed")
+class Optax(unittest.TestCase):
+    def test_the_lr_of_each_count(self) -> None:
+        with Parent(momenta=[0.9, 0.8, 0.7, 0.6, 0.5]) as parent:
+            outcome = parent.run(
+                """
+                import jax, optax
+                jax.config.update("jax_enable_x64", True)
+                lr, momentum = trial.optax_schedule(), trial.optax_schedule(of="momentum")
+                print([float(jax.jit(lr)(step)) for step in (0, 1, 4, 5)], float(momentum(2)))
+                optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=lr, momentum=momentum)
+                state = optimizer.init(1.0)
+                update = jax.jit(optimizer.update)
+                for step in range(3):
+                    change, state = update(1.0, state)
+                print(state.hyperparams["learning_rate"], state.hyperparams["momentum"])
+                """
+            )
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.assertEqual(outcome.out.splitlines(), ["[0.1, 0.2, 0.5, 0.5] 0.7", "0.3 0.7"])
+
+    def test_what_is_refused(self) -> None:
+        with Parent() as parent:
+            self.assertIn("does not cycle the momentum", parent.run("trial.optax_schedule(of='momentum')").err)
+        with Parent() as parent:
+            self.assertIn("of must be 'lr' or 'momentum'", parent.run("trial.optax_schedule(of='beta')").err)
+
+
+KERAS = """
+    import keras, numpy
+    x = numpy.arange(24.0).reshape(12, 2) / 24
+    y = x.sum(1, keepdims=True) + 1
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(optimizer=keras.optimizers.SGD(9.0), loss="mse", metrics=["accuracy"], steps_per_execution=EXECUTION)
+    model.fit(x, y, batch_size=6, shuffle=False, epochs=EPOCHS, verbose=0, VALID
+              callbacks=[trial.keras_callback()])
+"""
+
+
+@unittest.skipUnless(installed("keras", "numpy"), "keras is not installed")
+class Keras(unittest.TestCase):
+    def script(self, epochs: int, valid: str = "validation_data=(x, y + 1),", execution: int = 1) -> str:
+        text = KERAS.replace("EPOCHS", str(epochs)).replace("VALID", valid).replace("EXECUTION", str(execution))
+        return text.replace("\n    ", "\n")
+
+    def backends(self) -> list[str]:
+        return [name for name in ("jax", "torch", "tensorflow") if installed(name)]
+
+    def test_a_trial_inside_fit(self) -> None:
+        for backend in self.backends():
+            with self.subTest(backend), Parent() as parent:
+                parent.env["KERAS_BACKEND"] = backend
+                outcome = parent.run(self.script(9))
+                self.assertEqual(outcome.code, 0, outcome.err)
+                keys = [(line["step"], "train_loss" in line, "valid_loss" in line) for line in outcome.lines]
+                yes, no = (True, False), (False, True)
+                self.assertEqual(
+                    keys, [(0, *yes), (1, *yes), (1, *no), (2, *yes), (3, *yes), (3, *no), (4, *yes), (4, *no)]
+                )
+                losses = [line["train_loss"] for line in outcome.lines if "train_loss" in line]
+                # With other lrs the losses would be others. To look at the optimizer from here would help it along.
+                self.assertEqual(len(set(losses)), 5)
+                for got, wanted in zip(losses, self.by_hand()):
+                    self.assertAlmostEqual(got, wanted, places=5)
+
+    def by_hand(self) -> list[float]:
+        """The same five steps in plain numbers."""
+        xs = [(2 * i / 24, (2 * i + 1) / 24) for i in range(12)]
+        a, b, c = 1.0, 1.0, 0.0
+        losses = []
+        for step, lr in enumerate((0.1, 0.2, 0.3, 0.4, 0.5)):
+            batch = xs[6 * (step % 2) : 6 * (step % 2) + 6]
+            errors = [a * u + b * v + c - (u + v + 1) for u, v in batch]
+            losses.append(sum(e * e for e in errors) / 6)
+            a -= lr * sum(2 * e * u for e, (u, _) in zip(errors, batch)) / 6
+            b -= lr * sum(2 * e * v for e, (_, v) in zip(errors, batch)) / 6
+            c -= lr * sum(2 * e for e in errors) / 6
+        return losses
+
+    def test_what_is_refused(self) -> None:
+        backend = self.backends()[0]
+        cases = [
+            (self.script(2), "fit ended after 4 of 5 steps"),
+            (self.script(9, valid=""), "there is no final validation loss"),
+        ]
+        if backend != "torch":
+            cases.append((self.script(9, execution=2), "steps_per_execution must be 1"))
+        for script, words in cases:
+            with self.subTest(words), Parent() as parent:
+                parent.env["KERAS_BACKEND"] = backend
+                self.assertIn(words, parent.run(script).err)
+        with Parent(momenta=[0.9] * 5) as parent:
+            parent.env["KERAS_BACKEND"] = backend
+            self.assertIn("Keras can't change the momentum", parent.run(self.script(9)).err)
+
+
+TRAINER = """
+    import torch, transformers
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.zeros(1))
+        def forward(self, x, labels):
+            return {"loss": ((self.w * x - labels) ** 2).mean()}
+    data = [{"x": float(i % 3 + 1), "labels": 2.0} for i in range(8)]
+    model = Model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    class Look(transformers.TrainerCallback):
+        def on_optimizer_step(self, *_, **__):
+            print(optimizer.param_groups[0]["lr"])
+        def on_step_end(self, args, state, control, **__):
+            STOP
+    trainer = transformers.Trainer(
+        model,
+        transformers.TrainingArguments(
+            output_dir=str(trial.checkpoints), max_steps=STEPS, per_device_train_batch_size=2, save_strategy="no",
+            logging_nan_inf_filter=FILTER, report_to=[], disable_tqdm=True, use_cpu=True, max_grad_norm=0.5),
+        train_dataset=data, eval_dataset=data,
+        optimizers=(optimizer, trial.schedule(optimizer)),
+        callbacks=[trial.transformers_callback(), Look()],
+    )
+    trainer.train(resume_from_checkpoint=RESUME)
+    print("left", trial.stop_requested)
+"""
+
+
+@unittest.skipUnless(installed("transformers", "torch", "accelerate"), "transformers is not installed")
+class Transformers(unittest.TestCase):
+    def script(self, steps: str = "trial.total_steps", hide: bool = False, stop: str = "pass", resume: str = "") -> str:
+        text = TRAINER.replace("STEPS", steps).replace("FILTER", str(hide)).replace("STOP", stop)
+        resume = resume or "trial.resume and str(trial.resume.path)"
+        return text.replace("RESUME", resume).replace("\n    ", "\n")
+
+    def check(self, parent: Parent) -> None:
+        outcome = parent.run(self.script())
+        self.assertEqual(outcome.code, 0, outcome.err)
+        lrs = [line for line in outcome.out.splitlines() if line in ("0.1", "0.2", "0.3", "0.4", "0.5")]
+        self.assertEqual(lrs, ["0.1", "0.2", "0.3", "0.4", "0.5"], outcome.out)
+        train = [line["step"] for line in outcome.lines if "train_loss" in line and "grad_norm" in line]
+        valid = [line["step"] for line in outcome.lines if "valid_loss" in line]
+        self.assertEqual((train, valid), ([0, 1, 2, 3, 4], [1, 3, 4]))
+        self.assertEqual(outcome.lines[0]["train_loss"], 4.0)
+
+    def test_a_trial_inside_trainer(self) -> None:
+        with Parent() as parent:
+            self.check(parent)
+
+    def test_a_closed_loop_is_told_everything_in_time(self) -> None:
+        known: list[int] = []
+        with Parent(answer=lambda question: (round(0.1 * (question["ask"] + 1), 5), None)) as parent:
+            self.check(parent)
+            for line in parent.lines:
+                if "ask" in line:
+                    self.assertEqual(known.count(line["ask"] - 1), {0: 0, 1: 1, 2: 2, 3: 1, 4: 2}[line["ask"]])
+                else:
+                    known.append(line["step"])
+
+    def test_it_is_stopped_and_goes_on(self) -> None:
+        stop = "import os, signal; state.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM)"
+        # The callback looks first, so it sees the signal one step later.
+        with Parent() as parent, Parent() as whole:
+            outcome = parent.run(self.script(stop=stop))
+            self.assertEqual(outcome.code, 0, outcome.err)
+            self.assertIn("left True", outcome.out)
+            last = outcome.lines[-1]
+            self.assertEqual((last["step"], "checkpoint" in last), (3, True))
+            with Parent(resume={"step": 4, "path": last["checkpoint"]}) as second:
+                rest = second.run(self.script())
+            self.assertEqual(rest.code, 0, rest.err)
+            wanted = whole.run(self.script()).lines
+        got = [line for line in outcome.lines if "checkpoint" not in line] + rest.lines
+        self.assertEqual(got, wanted)
+
+    def test_what_is_refused(self) -> None:
+        for script, words in (
+            (self.script(steps="4"), "Trainer would do 4 steps, but the trial has 5"),
+            (self.script(hide=True), "Trainer hides losses that are no numbers"),
+        ):
+            with self.subTest(words), Parent() as parent:
+                self.assertIn(words, parent.run(script).err)
+        with Parent(resume={"step": 3, "path": "/some/where"}) as parent:
+            outcome = parent.run(self.script(resume="None"))
+            self.assertIn("Trainer begins with step 0, but the trial with 3", outcome.err)
+
+    def test_a_diverged_loss_shows(self) -> None:
+        with Parent([1e30, 1e30, 1e30]) as parent:
+            outcome = parent.run(self.script())
+        losses = [line["train_loss"] for line in outcome.lines if "train_loss" in line]
+        self.assertFalse(math.isfinite(losses[-1]), outcome.err)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,216 @@
+"""What a program can get wrong, and what it is told: in this process, against a reporter that only remembers."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any, Callable
+from unittest import mock
+
+import parent as fake
+from sweep_trial import _facts, _trial
+from sweep_trial._npy import Values
+from sweep_trial._rates import Computed, Listed
+from sweep_trial._reporters import Fields
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.lines: list[tuple[int, Fields]] = []
+
+    def report(self, step: int, fields: Fields) -> None:
+        self.lines.append((step, fields))
+
+
+class OneElement:
+    """Like a tensor: `float()` takes it when it holds one number, and raises what frameworks raise when not."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+
+    def __float__(self) -> float:
+        if len(self.values) != 1:
+            raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+        return self.values[0]
+
+
+class Index:
+    """Like an integer of numpy."""
+
+    def __index__(self) -> int:
+        return 1
+
+
+class Misuse(unittest.TestCase):
+    def setUp(self) -> None:
+        self.memory = Memory()
+        self.trial = self.make()
+
+    def make(self, **changes: Any) -> _trial.Trial:
+        facts: dict[str, Any] = {
+            "id": "t1",
+            "seed": 0,
+            "schedule_name": "x",
+            "base_lr": 0.1,
+            "total_steps": 10,
+            "steps_per_epoch": None,
+            "evaluate_every": 4,
+            "closed_loop": False,
+            "params": {},
+            "checkpoints": None,
+            "in_sweep": False,
+            "resume": None,
+            **changes,
+        }
+        return _trial.Trial(_facts.Facts(**facts), Computed(0.1), self.memory)
+
+    def refused(self, kind: type[Exception], words: str, action: Callable[..., Any], *args: Any, **more: Any) -> None:
+        before = list(self.memory.lines)
+        with self.assertRaisesRegex(kind, words):
+            action(*args, **more)
+        self.assertEqual(self.memory.lines, before)
+
+    def test_numbers(self) -> None:
+        log = self.trial.log
+        self.refused(ValueError, "step 0 is reported without a metric", log, 0)
+        self.refused(TypeError, "train_loss must be a number, not '0.5'", log, 0, train_loss="0.5")
+        self.refused(TypeError, "valid_accuracy must be a number, not True", log, 0, valid_accuracy=True)
+        self.refused(TypeError, "grad_norm must be one number, not list", log, 0, grad_norm=[1.0])
+        self.refused(TypeError, "grad_norm must be one number, not complex", log, 0, grad_norm=1j)
+        self.refused(TypeError, "valid_loss must be one number, not OneElement", log, 0, valid_loss=OneElement(1, 2))
+        self.refused(TypeError, "weights_hash must be a string, not b'ab'", log, 9, weights_hash=b"ab")
+        self.refused(TypeError, "unexpected keyword argument 'loss'", log, 0, loss=1.0)
+        log(0, train_loss=OneElement(0.25), grad_norm=3)
+        self.assertEqual(self.memory.lines, [(0, {"train_loss": 0.25, "grad_norm": 3.0})])
+
+    def test_steps(self) -> None:
+        log = self.trial.log
+        self.refused(TypeError, "step must be a whole number, not 1.0", log, 1.0, train_loss=1)
+        self.refused(TypeError, "step must be a whole number, not True", log, True, train_loss=1)
+        self.refused(ValueError, "there is no step 10: this trial has the steps 0 to 9", log, 10, train_loss=1)
+        self.refused(ValueError, "there is no step -1", log, -1, train_loss=1)
+        self.refused(ValueError, "there is no step 10", self.trial.lr, 10)
+        self.refused(ValueError, "there is no step -1", self.trial.momentum, -1)
+        self.refused(ValueError, "there is no step 10", self.trial.evaluates, 10)
+        log(Index(), train_loss=1)
+        log(5, train_loss=1)
+        log(5, valid_loss=1)
+        self.refused(ValueError, "steps must come in order: 4 after 5", log, 4, train_loss=1)
+        self.assertEqual([step for step, _ in self.memory.lines], [1, 5, 5])
+
+    def test_what_belongs_to_the_end(self) -> None:
+        for name in ("test_loss", "test_accuracy"):
+            self.refused(ValueError, f"{name} belongs to the last step, 9, not to 8", self.trial.log, 8, **{name: 1.0})
+        self.refused(ValueError, "weights_hash belongs", self.trial.log, 8, train_loss=1, weights_hash="ab")
+        self.refused(TypeError, "needs a valid_loss", self.trial.finish, None)
+        self.refused(TypeError, "valid_loss must be a number", self.trial.finish, "1")
+        self.trial.finish(1, test_loss=2)
+        self.refused(ValueError, "the trial is finished", self.trial.log, 9, test_loss=1)
+        self.refused(ValueError, "the trial is finished", self.trial.finish, 1)
+
+    def test_checkpoints(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            self.refused(FileNotFoundError, "there is no checkpoint at", self.trial.checkpoint, 3, f"{folder}/x")
+            self.trial.log(3, train_loss=1)
+            self.trial.checkpoint(3, folder)
+            self.refused(ValueError, "the checkpoint was the last word on step 3", self.trial.log, 3, valid_loss=1)
+            self.refused(ValueError, "the checkpoint was the last word on step 3", self.trial.checkpoint, 3, folder)
+            self.refused(ValueError, "steps must come in order: 2 after 3", self.trial.checkpoint, 2, folder)
+            self.trial.log(4, train_loss=1)
+            self.trial.log(4, valid_loss=1)
+
+    def test_what_came_before_a_stop(self) -> None:
+        trial = self.make(resume=_facts.Resume(5, Path("x")))
+        self.refused(ValueError, "step 4 was reported before the trial was stopped", trial.log, 4, train_loss=1)
+        trial.log(5, train_loss=1)
+
+    def test_when_a_validation_loss_is_due(self) -> None:
+        self.assertEqual([step for step in self.trial.steps() if self.trial.evaluates(step)], [3, 7, 9])
+
+    def test_the_arguments_of_current(self) -> None:
+        wrong: list[tuple[type[Exception], str, dict[str, Any]]] = [
+            (ValueError, "steps must be at least 1, not 0", {"steps": 0}),
+            (TypeError, "steps must be a whole number", {"steps": 1.5}),
+            (TypeError, "seed must be a whole number", {"seed": "0"}),
+            (TypeError, "lr must be a number", {"lr": "0.1"}),
+            (ValueError, "evaluate_every must be at least 1", {"evaluate_every": 0}),
+            (ValueError, "steps_per_epoch must be at least 1", {"steps_per_epoch": 0}),
+        ]
+        with mock.patch.dict(os.environ):
+            os.environ.pop("SWEEP_TRIAL", None)
+            for kind, words, arguments in wrong:
+                with self.subTest(words), self.assertRaisesRegex(kind, words):
+                    _trial.current(**arguments)
+
+
+class Files(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+
+    def refused(self, words: str, content: bytes) -> None:
+        path = self.root / "x.npy"
+        path.write_bytes(content)
+        with self.subTest(words), self.assertRaisesRegex(ValueError, words):
+            Values(path)
+
+    def test_npy_files_that_are_none(self) -> None:
+        good = fake.npy(self.root / "good.npy", [1.0, 2.0]).read_bytes()
+        self.assertEqual(list(Values(self.root / "good.npy")), [1.0, 2.0])
+        self.refused("is no .npy file", b"")
+        self.refused("is no .npy file", b"0.1\n0.2\n" * 4)
+        self.refused("is cut short", good[:9])
+        self.refused("holds 2 numbers, but has 8 bytes", good[:-8])
+        self.refused("holds 2 numbers, but has 17 bytes", good + b"\0")
+        self.refused("version 4", good[:6] + b"\4" + good[7:])
+        self.refused("one row of '<f8', not '<f4'", good.replace(b"<f8", b"<f4"))
+        self.refused("of shape \\(1, 2\\)", good.replace(b"(2,), }  ", b"(1, 2), }"))
+        self.refused("header that can't be read", good.replace(b"{", b"["))
+        self.refused("header that can't be read", good.replace(b"'descr'", b"'other'"))
+
+    def test_npy_files_as_numpy_writes_them(self) -> None:
+        # What numpy 1.26 and 2 write for np.array([0.1, 2.0]), byte for byte.
+        header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"
+        path = self.root / "x.npy"
+        path.write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.ljust(117) + b"\n" + struct.pack("<2d", 0.1, 2.0))
+        values = Values(path)
+        self.assertEqual((len(values), values[0], values[1]), (2, 0.1, 2.0))
+        for at in (2, -1):
+            with self.assertRaises(IndexError):
+                values[at]
+
+    def test_the_file_of_the_trial(self) -> None:
+        with fake.Parent() as parent:
+            path = parent.root / "trial.json"
+            given = json.loads(path.read_text())
+
+            def changed(**changes: Any) -> Path:
+                path.write_text(json.dumps({**given, **changes}))
+                return path
+
+            with self.assertRaisesRegex(RuntimeError, "protocol 2, but this version of sweep_trial speaks 1"):
+                _facts.read(changed(protocol=2), {})
+            with self.assertRaisesRegex(RuntimeError, "has no lr, though the schedule is open-loop"):
+                _facts.read(changed(lr=None), {})
+            with self.assertRaisesRegex(ValueError, "lr.npy holds 5 numbers for 6 steps"):
+                Listed(_facts.read(changed(steps=6), {}))
+            # A key that a later sweep adds does no harm.
+            _facts.read(changed(news=1), {})
+            del given["seed"]
+            with self.assertRaisesRegex(RuntimeError, "lacks 'seed'"):
+                _facts.read(changed(), {})
+
+    def test_half_of_the_environment(self) -> None:
+        with fake.Parent() as parent:
+            parent.env["SWEEP_ANSWERS"] = ""
+            outcome = parent.run("")
+        self.assertIn("SWEEP_TRIAL is set, but SWEEP_ANSWERS is not", outcome.err)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,372 @@
+//! Programs of the user's own: the whole way of a trial, and each way in which a program can go wrong. `toy.py` walks down a
+//! parabola with the standard library of Python alone, and misbehaves as its parameter `mode` says.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Sandbox, finish, root};
+
+const TOY: &str = include_str!("programs/toy.py");
+
+const FILE: &str = "\
+name: toy
+trainer: {command: [python3, toy.py], silence: 20s, grace: 5s, slots: {SLOT: [left, right]}, params: {mode: well}}
+budget: {steps: 40}
+seeds: 3
+extend: false
+lr: {values: [0.05, 0.1]}
+schedules:
+  constant: {kind: constant}
+  linear: {kind: linear, to: 0}
+  plateau: {kind: plateau, patience: 1}
+  greedy: {kind: polyak}
+  cycle: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}
+";
+
+/// `None` where there is no Python, which is said.
+fn sandbox(file: &str) -> Option<Sandbox> {
+    let python = std::process::Command::new("python3").arg("--version").stdout(Stdio::null()).status();
+    if !python.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("SWEEP_REQUIRE_PYTHON").is_none(), "python3 is missing");
+        eprintln!("python3 is not installed: nothing is tested");
+        return None;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("toy.py", TOY);
+    sandbox.write("toy.yaml", file);
+    Some(sandbox)
+}
+
+fn with_mode(mode: &str) -> String {
+    let one =
+        FILE.replace("{mode: well}", mode).replace("seeds: 3", "seeds: 1").replace("[0.05, 0.1]", "[0.1]");
+    let from = one.find("  linear").expect("a schedule");
+    one[..from].to_owned()
+}
+
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: never");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_program_goes_the_whole_way() {
+    let Some(sandbox) = sandbox(FILE) else { return };
+    let ran = sandbox.run(&["toy.yaml"]).exits(0);
+    assert!(ran.stderr.contains("30 trials; training 30 on 2 workers (python3 toy.py)"), "{}", ran.stderr);
+    assert!(sandbox.query("select distinct status from trials") == serde_json::json!([{"status": "done"}]));
+    // Every step has its lr, its loss and, of half of them, a gradient's norm; accuracy and test loss are as reported.
+    let told = "select count(*) as n, count(lr) as lr, count(train_loss) as loss, count(valid_loss) as valid from metrics";
+    assert_eq!(sandbox.query(told), serde_json::json!([{"n": 1200, "lr": 1200, "loss": 1200, "valid": 300}]));
+    let ends = "select distinct valid_accuracy is null as a, test_loss is not null as b, weights_hash as w from trials";
+    assert_eq!(sandbox.query(ends), serde_json::json!([{"a": 1, "b": 1, "w": "toy"}]));
+    for args in [
+        &["rank"][..],
+        &["show", "best"],
+        &["status"],
+        &["report", "-o", "report.html"],
+        &["compare", "linear", "cycle"],
+    ] {
+        sandbox.run(args).exits(0);
+    }
+    // The program printed which lrs it used: the very numbers of the schedule.
+    let trial = &sandbox
+        .texts("select trial_id from runs where schedule = 'cycle' and base_lr = 0.1 and seed = 1")[0];
+    let log = sandbox.run(&["logs", &trial[..8]]).exits(0).stdout;
+    let sum = |name: &str| -> f64 {
+        let line = log.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.trim().parse().expect("a number")
+    };
+    let lrs = sandbox.run(&[
+        "lr",
+        "{kind: one_cycle, momentum: {min: 0.8, max: 0.9}}",
+        "--lr",
+        "0.1",
+        "--total",
+        "40",
+        "--format",
+        "json",
+    ]);
+    let lrs = lrs.exits(0).json();
+    let expected = |key: &str| {
+        let numbers = lrs[key].as_array().expect("numbers").iter();
+        numbers.fold(0.0, |sum, number| sum + number.as_f64().expect("a number"))
+    };
+    assert_eq!(sum("sum of lrs").to_bits(), expected("lr").to_bits());
+    assert_eq!(sum("sum of momenta").to_bits(), expected("momentum").to_bits());
+    assert_eq!(sandbox.run(&["logs", &trial[..8], "--tail", "1"]).exits(0).stdout.lines().count(), 1);
+    // Two workers, two slots.
+    let all = sandbox.texts("select trial_id from trials");
+    let slots: std::collections::BTreeSet<bool> =
+        all.iter().map(|id| sandbox.run(&["logs", id]).exits(0).stdout.contains("slot left")).collect();
+    assert_eq!(slots.len(), 2, "both slots were used");
+    let again = sandbox.run(&["reproduce", "best"]).exits(0);
+    assert!(again.stdout.contains("every bit is equal"), "{}", again.stdout);
+    // Nothing is left of what was handed over, and nothing is trained twice.
+    let folders = std::fs::read_dir(sandbox.path("runs/trials").join(trial)).expect("the trial's folder");
+    let names: Vec<_> = folders.map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["output.log"]);
+    let again = sandbox.run(&["toy.yaml"]).exits(0);
+    assert!(again.stderr.contains("all 30 trials are stored"), "{}", again.stderr);
+    // No weights of ours, and no time to tell.
+    let refused = sandbox.run(&["export", "weights", "best", "-o", "w.safetensors"]).exits(2);
+    assert!(refused.stderr.contains("its program's"), "{}", refused.stderr);
+    assert!(!sandbox.run(&["plan", "toy.yaml"]).exits(0).stdout.contains("about"));
+}
+
+#[test]
+fn each_way_to_go_wrong_has_its_outcome() {
+    const MODES: [(&str, &str, &str); 14] = [
+        ("nan", "diverged", ""),
+        ("beyond", "diverged", ""),
+        ("garbage", "failed", "it is no JSON"),
+        ("unknown", "failed", "did you mean `train_loss`?"),
+        ("order", "failed", "step 2 comes after step 4"),
+        ("late", "failed", "there is no step 40: the last of 40 is 39"),
+        ("endless", "failed", "can't be used: it is no JSON"),
+        ("exit", "failed", "ended with exit code 3; its last line was: out of memory"),
+        ("signal", "failed", "killed by SIGABRT"),
+        ("short", "failed", "ended after reporting step 7; the last of 40 is 39"),
+        ("silent", "failed", "ended after reporting no step"),
+        ("nofinal", "failed", "without a `valid_loss` for the last step, 39"),
+        ("hang", "failed", "reported nothing for 2s and was killed"),
+        ("gaps", "done", ""),
+    ];
+    let modes = MODES.map(|(mode, ..)| mode).join(", ");
+    let file = with_mode(&format!("{{mode: {{values: [{modes}]}}}}")).replace("20s", "2s");
+    let Some(sandbox) = sandbox(&file) else { return };
+    let ran = sandbox.run(&["toy.yaml", "--retries", "0"]).exits(1);
+    assert!(ran.stderr.contains("11 trials failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`sweep logs TRIAL`"), "{}", ran.stderr);
+    let rows = sandbox.query("select axes, status, error, diverged_at, steps_done, attempts from trials");
+    let rows: BTreeMap<String, &serde_json::Value> = rows
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            let axes: serde_json::Value =
+                serde_json::from_str(row["axes"].as_str().expect("a text")).expect("JSON");
+            (axes["trainer.params.mode"].as_str().expect("a mode").to_owned(), row)
+        })
+        .collect();
+    for (mode, status, words) in MODES {
+        let row = rows[mode];
+        assert_eq!(row["status"], status, "{mode}: {row}");
+        assert!(row["error"].as_str().unwrap_or_default().contains(words), "{mode}: {row}");
+        assert_eq!(row["attempts"], 1, "{mode}");
+    }
+    assert_eq!((&rows["nan"]["diverged_at"], &rows["nan"]["steps_done"]), (&5.into(), &6.into()));
+    // Steps that were left out have their lr, and no loss.
+    let gaps = "select count(*) as n, count(train_loss) as loss, count(lr) as lr from metrics join trials using (trial_id) \
+                where axes like '%gaps%'";
+    assert_eq!(sandbox.query(gaps), serde_json::json!([{"n": 40, "loss": 4, "lr": 40}]));
+    // The garbage is in the log, and nothing that hangs is left.
+    assert!(!alive("toy.py", &sandbox), "a program is left");
+    sandbox.run(&["rank"]).exits(0);
+}
+
+/// Whether a process works in the sandbox with this word in its command.
+fn alive(word: &str, sandbox: &Sandbox) -> bool {
+    let here = sandbox.path("").canonicalize().expect("a folder");
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    processes.flatten().any(|entry| {
+        let path = entry.path();
+        let command = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        command.contains(word) && std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == here)
+    })
+}
+
+#[test]
+fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
+    let Some(sandbox) = sandbox(
+        &with_mode("{mode: {values: [well, killed]}}")
+            .replace("constant}", "constant}\n  plateau: {kind: plateau, patience: 1}"),
+    ) else {
+        return;
+    };
+    sandbox.run(&["toy.yaml", "-q", "--retries", "0"]).exits(0);
+    let rows = sandbox.query(
+        "select schedule, count(distinct digest) as digests, sum(attempts) as attempts, count(*) as n, \
+         count(distinct final_valid_loss) as losses from trials where status = 'done' group by schedule",
+    );
+    for row in rows.as_array().expect("rows") {
+        let expected = serde_json::json!({"schedule": row["schedule"], "digests": 1, "attempts": 3, "n": 2, "losses": 1});
+        assert_eq!(row, &expected, "killed and not: the same digest");
+    }
+    assert_eq!(rows.as_array().map(Vec::len), Some(2));
+    let killed = sandbox.texts("select trial_id from trials where attempts = 2");
+    let log = sandbox.run(&["logs", &killed[0]]).exits(0).stdout;
+    assert!(log.contains("goes on with step 16"), "{log}");
+    assert!(std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").next().is_none());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: {values: [polite, rude]}}")) else { return };
+    let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
+    wait("both have begun", || {
+        sandbox.path("runs/sweep.db").exists()
+            && finish(sandbox.command(&[
+                "query",
+                "select count(*) as n from metrics where step = 3",
+                "--format",
+                "csv",
+            ]))
+            .stdout
+            .contains('2')
+    });
+    let sent = std::process::Command::new("kill").args(["-TERM", &sweep.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
+    assert!(!alive("toy.py", &sandbox), "a program is left");
+    let stopped = sandbox.query("select status, count(*) as n from trials group by status");
+    assert_eq!(stopped, serde_json::json!([{"status": "stopped", "n": 2}]));
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    let log = |mode: &str| {
+        let id = sandbox.texts(&format!("select trial_id from trials where axes like '%{mode}%'"));
+        sandbox.run(&["logs", &id[0]]).exits(0).stdout
+    };
+    assert!(log("polite").contains("goes on with step"), "{}", log("polite"));
+    assert!(!log("rude").contains("goes on with step"));
+    let done = sandbox.query("select count(distinct digest) as n from trials where status = 'done'");
+    assert_eq!(done, serde_json::json!([{"n": 1}]), "the same numbers, however they were reached");
+}
+
+#[test]
+#[cfg(unix)]
+fn programs_end_when_the_sweep_is_killed() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: rude}")) else { return };
+    let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
+    let begun = || {
+        let Ok(trials) = std::fs::read_dir(sandbox.path("runs/trials")) else { return false };
+        let logs = trials.flatten().map(|trial| std::fs::read_to_string(trial.path().join("output.log")));
+        logs.flatten().any(|log| log.contains("slot"))
+    };
+    wait("it has begun", begun);
+    sweep.kill().expect("it can be killed");
+    sweep.wait().expect("it ends");
+    wait("the program ends too", || !alive("toy.py", &sandbox));
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    let id = sandbox.texts("select trial_id from trials where status = 'done'");
+    let left = std::fs::read_dir(sandbox.path("runs/trials").join(&id[0])).expect("a folder");
+    assert_eq!(left.count(), 1, "the log alone");
+}
+
+#[test]
+fn another_program_makes_other_trials() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: well}")) else { return };
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    let first = sandbox.texts("select trial_id from trials");
+    sandbox.write("toy.yaml", with_mode("{mode: well}").replace("20s", "30s"));
+    let same = sandbox.run(&["toy.yaml"]).exits(0);
+    assert!(same.stderr.contains("all 1 trials are stored"), "{}", same.stderr);
+    sandbox.write("toy.py", format!("{TOY}\n# better\n"));
+    let changed = sandbox.run(&["reproduce", &first[0]]).exits(0);
+    assert!(changed.stderr.contains("the file toy.py is another one now"), "{}", changed.stderr);
+    // A worker with another program leaves the sweep alone.
+    let worker = sandbox.run(&["worker", "--sweep", "toy"]).exits(0);
+    assert!(
+        worker.stderr.contains("the files of the program that trains the sweep `toy` are other ones"),
+        "{}",
+        worker.stderr
+    );
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    assert_eq!(sandbox.texts("select trial_id from trials").len(), 2);
+    // What it gives twice is measured.
+    sandbox.write("toy.yaml", with_mode("{mode: random}"));
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    let random = sandbox.texts("select trial_id from runs");
+    let other = sandbox.run(&["reproduce", &random[0]]).exits(1);
+    assert!(
+        other.stdout.contains("39 of 40 steps differ") && other.stdout.contains("final validation loss"),
+        "{}",
+        other.stdout
+    );
+}
+
+#[test]
+fn what_can_not_be_run_is_said() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: well}").replace("toy.py", "ty.py")) else { return };
+    let refused = sandbox.run(&["toy.yaml"]).exits(2);
+    assert!(
+        refused.stderr.contains("there is no file `ty.py`") && refused.stderr.contains("toy.yaml:2:"),
+        "{}",
+        refused.stderr
+    );
+    sandbox.write(
+        "toy.yaml",
+        with_mode("{mode: well}").replace("[python3, toy.py]", "[no-such-python, toy.py]"),
+    );
+    let refused = sandbox.run(&["toy.yaml"]).exits(2);
+    assert!(refused.stderr.contains("no-such-python"), "{}", refused.stderr);
+    let digits = root().join("experiments/smoke.yaml");
+    sandbox.run(&[&digits.display().to_string(), "-q"]).exits(0);
+    let refused = sandbox.run(&["logs", "best"]).exits(2);
+    assert!(refused.stderr.contains("trained by sweep itself"), "{}", refused.stderr);
+}
+
+/// The experiment that ships, as it is and with a program that goes wrong three times: the same results, digest by digest.
+#[test]
+fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
+    let Some(python) = numpy() else { return };
+    let file =
+        std::fs::read_to_string(root().join("experiments/external-numpy.yaml")).expect("the experiment");
+    let shorter = |text: &str| {
+        text.replace("steps: 300", "steps: 60").replace("checkpoint_every: 100", "checkpoint_every: 15")
+    };
+    let run = |file: &str| {
+        let sandbox = Sandbox::new();
+        std::os::unix::fs::symlink(root().join("python"), sandbox.path("python")).expect("a link");
+        std::os::unix::fs::symlink(root().join("data"), sandbox.path("data")).expect("a link");
+        sandbox.write("faulty.py", include_str!("programs/faulty.py"));
+        sandbox.write("external.yaml", file);
+        let mut command = sandbox.command(&["external.yaml", "--workers", "2"]);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", python.display())).env("STARTS", sandbox.path("starts"));
+        (finish(command).exits(0), sandbox)
+    };
+    let (_, well) = run(&shorter(&file));
+    let (told, faulty) = run(&shorter(&file)
+        .replace("OPENBLAS_NUM_THREADS=1, python3,", "OPENBLAS_NUM_THREADS=1, python3, faulty.py, python3,")
+        .replace("silence: 2m", "silence: 5s"));
+    for words in ["was killed by SIGABRT", "it is no JSON", "reported nothing for 5s"] {
+        assert!(told.stderr.contains(words), "{words} in {}", told.stderr);
+    }
+    // Trials of another command are others; what they come to is the same.
+    let results = |sandbox: &Sandbox| {
+        sandbox.query(
+            "select schedule, base_lr, seed, status, digest, weights_hash, final_valid_loss, test_accuracy from runs \
+             join trials using (trial_id, schedule, base_lr, seed, status, final_valid_loss, test_accuracy) \
+             order by schedule, base_lr, seed",
+        )
+    };
+    assert_eq!(results(&faulty), results(&well));
+    let attempts = "select sum(attempts - 1) as n from trials where status = 'done'";
+    assert_eq!(faulty.query(attempts), serde_json::json!([{"n": 3}]));
+    assert_eq!(faulty.run(&["rank"]).exits(0).stdout, well.run(&["rank"]).exits(0).stdout);
+    faulty.run(&["report", "-o", "report.html"]).exits(0);
+    assert!(!alive("faulty.py", &faulty), "a program is left");
+}
+
+/// The folder of a `python3` that has numpy: the machine's own, or one that was made for the tests.
+fn numpy() -> Option<std::path::PathBuf> {
+    let made = root().join("target/python/bin");
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::iter::once(made).chain(std::env::split_paths(&folders)).find(|folder| {
+        let check = std::process::Command::new(folder.join("python3"))
+            .args(["-c", "import numpy"])
+            .stderr(Stdio::null())
+            .status();
+        check.is_ok_and(|status| status.success())
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("SWEEP_REQUIRE_NUMPY").is_none(), "numpy is missing");
+        eprintln!("there is no python3 with numpy: nothing is tested");
+    }
+    found
+}
