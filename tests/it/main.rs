@@ -8,6 +8,7 @@ mod export;
 mod export_results;
 mod export_weights;
 mod faults;
+mod finetune;
 mod fuzz;
 mod generated;
 mod layers;

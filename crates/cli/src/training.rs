@@ -20,7 +20,7 @@ impl From<SweepError> for Failure {
             SweepError::Store(error) => error.into(),
             SweepError::Data(error) => Failure::usage(error),
             SweepError::Device(error) => error.into(),
-            error @ SweepError::Memory { .. } => Failure::usage(error),
+            error @ (SweepError::Memory { .. } | SweepError::Transfer(_)) => Failure::usage(error),
             SweepError::Probe(error) => crate::verb::not_trained(error),
             other => Failure::failed(other),
         }

@@ -19,10 +19,11 @@ use std::time::Duration;
 
 use spec::Plan;
 use spec::event::Event;
-use spec::trial::{Data, Dataset, Trial};
+use spec::trial::{Data, Dataset, Network, Trial};
 use store::{Store, StoreError};
 use trainer::data::{DataError, Images};
 use trainer::device::{Device, DeviceError};
+use trainer::transfer::Weights;
 
 pub use trainer::Stop;
 
@@ -104,6 +105,9 @@ pub enum SweepError {
     /// A data set is missing or not what it should be.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Weights to begin with, or patterns of parameters, that do not fit the model: everything that is wrong.
+    #[error("{}", .0.join("\n"))]
+    Transfer(Vec<String>),
     /// The device can't be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -186,16 +190,38 @@ pub async fn remove_stale(store: &mut Store, dir: &Path, all: bool) -> Result<(u
     Ok(trainer::checkpoint::remove_others(dir, &known, &others, all))
 }
 
-/// Reads the data sets that these trials need, each once.
+/// Whether weights, patterns and models go together.
+fn check_transfer(network: &Network) -> Result<(), SweepError> {
+    let weights = match &network.init_from {
+        Some(init) => {
+            Some(Weights::read(init).map_err(|error| SweepError::Transfer(vec![error.to_string()]))?)
+        }
+        None => None,
+    };
+    match trainer::transfer::misfits(network, weights.as_ref()) {
+        found if found.is_empty() => Ok(()),
+        found => Err(SweepError::Transfer(found)),
+    }
+}
+
+/// Reads the data sets that these trials need, each once, and sees whether the weights that they begin with fit.
 ///
 /// # Errors
-/// A data set is missing or not what it should be.
+/// A data set or a file of weights is missing or not what it should be.
 pub fn load<'a>(
     trials: impl Iterator<Item = &'a Trial>,
     data_dir: Option<&Path>,
 ) -> Result<Loaded, SweepError> {
     let mut loaded = HashMap::new();
-    for data in trials.filter_map(|trial| trial.config.task.network()).map(|network| &network.data) {
+    let mut checked: Vec<&Network> = Vec::new();
+    let trials: Vec<&Trial> = trials.collect();
+    for network in trials.iter().filter_map(|trial| trial.config.task.network()) {
+        if !checked.contains(&network) {
+            check_transfer(network)?;
+            checked.push(network);
+        }
+    }
+    for data in trials.iter().filter_map(|trial| trial.config.task.network()).map(|network| &network.data) {
         if let Entry::Vacant(entry) = loaded.entry((data.dataset, data.limit)) {
             let dirs = trainer::data::search_dirs(data.dataset, data_dir);
             entry.insert(trainer::data::load(data.dataset, data.limit, &dirs)?);

@@ -58,7 +58,9 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
 /// The data of the trials with this limit alone, or of all.
 fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
     let trials = all.iter().map(|missing| &missing.trial);
-    let some = trials.filter(|trial| limit.is_none() || trial.config.task.network().is_some_and(|network| network.data.limit == limit));
+    let some = trials.filter(|trial| {
+        limit.is_none() || trial.config.task.network().is_some_and(|network| network.data.limit == limit)
+    });
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
     orchestrator::load(some, Some(&data)).expect("the data is in the repository")
 }

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod share;
 pub mod sweep_file;
 mod task;
+pub mod transfer;
 pub mod trial;
 pub mod yaml;
 

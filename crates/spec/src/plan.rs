@@ -188,6 +188,12 @@ pub(crate) fn fit(
         let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
+    let tuned = task.network().is_some_and(|net| !net.freeze.is_empty() || !net.lr_multipliers.is_empty());
+    if tuned && schedule.averages() {
+        let message =
+            "this schedule averages all weights alike; it does not go with `freeze` or `lr_multipliers`";
+        return Err(vec![Problem::new(Place::default(), "", message)]);
+    }
     let hash = id::config(task, base_lr, &schedule, node.expanded());
     let config = Config {
         id: id::short(&hash, 12),

@@ -16,7 +16,7 @@ use crate::trial::{Care, Program};
 pub type Find<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Sections of the models that ship with the tool.
-const OURS: [&str; 4] = ["data", "model", "optimizer", "clip_norm"];
+const OURS: [&str; 7] = ["data", "model", "optimizer", "clip_norm", "init_from", "freeze", "lr_multipliers"];
 
 const FILES: &str = "a list of file names, as in [model.py]";
 

@@ -44,6 +44,13 @@ pub fn sweep_file() -> Json {
                 "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
                 None,
             ),
+            "init_from": property(init_from(), "weights to begin with, in the layout of PyTorch", None),
+            "freeze": property(patterns(), "parameters that stay as they are: names or layers, * for any text", None),
+            "lr_multipliers": property(
+                json!({ "type": "object", "additionalProperties": forms.above_0() }),
+                "factors on the lr of some parameters: names or layers, * for any text",
+                None,
+            ),
             "diverge_above": property(
                 forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
                 "a run has diverged when its loss exceeds this multiple of its first loss",
@@ -145,6 +152,26 @@ fn budget(forms: &mut Forms) -> Json {
     let length = property(forms.whole(1), "updates in an epoch; with a `trainer` only", None);
     let of = |name, form| object(&[(name, form), ("steps_per_epoch", length.clone())], &[name]);
     axis(&json!({ "oneOf": [of("epochs", epochs), of("steps", steps)] }))
+}
+
+fn patterns() -> Json {
+    axis(&json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }))
+}
+
+fn init_from() -> Json {
+    let names = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let mapping = object(
+        &[
+            ("file", property(axis(&json!({ "type": "string" })), "a safetensors file", None)),
+            (
+                "names",
+                property(names, "names here and in the file; * stands for the same text on both sides", None),
+            ),
+            ("fresh", property(patterns(), "parameters that the seed initialises all the same", None)),
+        ],
+        &["file"],
+    );
+    axis(&json!({ "anyOf": [{ "type": "string" }, mapping] }))
 }
 
 fn trainer() -> Json {

@@ -8,6 +8,7 @@ use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
 use crate::program::{self, Find};
+use crate::transfer::{self, Transfer};
 use crate::trial::{Activation, Data, Dataset, Learner, Model, Network, Optimizer, Task};
 
 /// The longest run, in steps.
@@ -22,7 +23,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<
             (trainer.map(|trainer| Learner::Program { trainer }), Some(Epoch::Stated))
         }
         None => {
-            let network = network(fields, problems);
+            let network = network(fields, find, problems);
             let epoch = network.as_ref().map(|network| {
                 let (images, _, _) = network.data.dataset.sizes(network.data.limit);
                 Epoch::Known((images / network.data.batch_size) as u64)
@@ -63,14 +64,17 @@ enum Epoch {
     Stated,
 }
 
-fn network(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Network> {
+fn network(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Network> {
     let data = fields.required("data", problems).and_then(|field| data(&field, problems));
     let model = fields.required("model", problems).and_then(|field| model(&field, problems));
     let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
     let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
         number_where("a number above 0", |x| x > 0.0)(field).map(Some)
     });
-    Some(Network { data: data?, model: model?, optimizer: optimizer?, clip_norm: clip_norm? })
+    let transfer = transfer::read(fields, find, problems);
+    let (data, model, optimizer, clip_norm) = (data?, model?, optimizer?, clip_norm?);
+    let Transfer { init_from, freeze, lr_multipliers } = transfer?;
+    Some(Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers })
 }
 
 fn data(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Data> {

@@ -78,6 +78,30 @@ pub struct Network {
     pub optimizer: Optimizer,
     /// Gradients are scaled down to this global 2-norm when they exceed it.
     pub clip_norm: Option<f64>,
+    /// Where the first weights come from, if not from the seed alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
+    /// Patterns of parameters that stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Patterns of parameters and the factor on their lr, above 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lr_multipliers: Vec<(String, f64)>,
+}
+
+/// Weights to begin with.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct InitFrom {
+    /// A safetensors file, with weights in PyTorch's layout.
+    pub file: String,
+    /// Its blake3 hash in hex: what the result depends on.
+    pub blake3: String,
+    /// Patterns of our names, and the names in the file; `*` stands for the same text on both sides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<(String, String)>,
+    /// Patterns of parameters that the seed initialises all the same, as for a new head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<String>,
 }
 
 /// A program of the user's own.
@@ -234,8 +258,13 @@ impl Task {
     /// The same without what no result depends on.
     pub(crate) fn identity(&self) -> Self {
         let mut task = self.clone();
-        if let Learner::Program { trainer } = &mut task.learner {
-            trainer.care = Care::default();
+        match &mut task.learner {
+            Learner::Program { trainer } => trainer.care = Care::default(),
+            Learner::Network(network) => {
+                if let Some(init) = &mut network.init_from {
+                    init.file.clear();
+                }
+            }
         }
         task
     }

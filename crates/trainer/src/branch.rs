@@ -14,6 +14,8 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Content, Folder};
 use crate::lane::Lane;
 use crate::rider::{Rider, Riders};
 use crate::state::{Census, RunState};
+use crate::transfer;
+use crate::work::network;
 
 /// See the module.
 #[derive(Debug)]
@@ -135,7 +137,11 @@ impl Branch {
         };
         let new = || RunState::new(&trial, averages, device, census);
         let (dir, file, remembers) = match self.origin {
-            Origin::Start => return Lane::new(new()?, self.riders).map(Started::Lane),
+            Origin::Start => {
+                let state = new()?;
+                transfer::initialise(state.model.parameters(), network(&trial.config.task)?)?;
+                return Lane::new(state, self.riders).map(Started::Lane);
+            }
             Origin::Memory(state) => {
                 let state = match Arc::try_unwrap(state) {
                     Ok(state) => state,

@@ -120,7 +120,7 @@ impl Lane {
             let update = update(t, &rates, 1.0);
             (rates, work.fused_update(&self.state.model, &self.state.optimizer, update)?)
         } else {
-            work.gradients(&self.state.model)?;
+            work.gradients(&self.state.model, &self.state.optimizer)?;
             let squares = work.sum_of_squares()?;
             let rates = self.show(t, train_loss, squares, work, leave)?;
             self.update(update(t, &rates, clip(clip_norm, squares.sqrt())), rates.average, work)?;

@@ -23,6 +23,7 @@ mod stack;
 mod state;
 mod stop;
 mod tell;
+pub mod transfer;
 mod vectors;
 pub mod weights;
 mod work;

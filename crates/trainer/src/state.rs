@@ -11,6 +11,7 @@ use crate::average::Averaged;
 use crate::digest::Digest;
 use crate::model::Model;
 use crate::optimizer::Optimizer;
+use crate::transfer;
 use crate::work::network;
 
 /// How many states are in memory, so that they can be kept within bounds.
@@ -67,7 +68,8 @@ impl RunState {
         let network = network(&trial.config.task)?;
         let model = Model::new(&network.model, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
-        let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?;
+        let factors = transfer::factors(model.parameters(), network);
+        let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
         let (digest, counted) = (Digest::new(), Counted::new(census));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })

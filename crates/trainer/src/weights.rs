@@ -35,6 +35,11 @@ fn with_metadata(file: &[u8], metadata: Map<String, Json>) -> Option<Vec<u8>> {
     Some([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
 }
 
+/// A value in PyTorch's layout as it is here.
+pub(crate) fn from_pytorch(value: &Tensor) -> Result<Tensor> {
+    if value.rank() == 2 { value.t()?.contiguous() } else { Ok(value.clone()) }
+}
+
 /// A linear layer's weight is (inputs, outputs) here and (outputs, inputs) there; all else is the same.
 fn as_pytorch(parameter: &Parameter) -> Result<Tensor> {
     let value = parameter.var.as_detached_tensor();

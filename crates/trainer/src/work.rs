@@ -116,14 +116,19 @@ impl Work {
         update: Update,
     ) -> Result<f64, TrainError> {
         let Some(Buffers { train, squares, .. }) = &mut self.direct else {
-            self.gradients(model)?;
+            self.gradients(model, optimizer)?;
             let sum = self.sum_of_squares()?;
             optimizer.update(model.parameters(), &self.gradients, update)?;
             return Ok(sum);
         };
-        let (rule, parameters) = (optimizer.rule(update), model.parameters());
+        let (plain, parameters) = (optimizer.rule(update), model.parameters());
         train.backward(parameters, &self.batches[self.at], &mut |i, make| {
             let mut sum = SumOfSquares::default();
+            if optimizer.is_frozen(i) {
+                squares[i] = sum;
+                return Ok(());
+            }
+            let rule = optimizer.rule_of(i, plain, update);
             optimizer.with_element(&parameters[i], i, |mut all| {
                 make(&mut |first, piece| {
                     sum.add(piece);
@@ -137,10 +142,14 @@ impl Work {
     }
 
     /// After [`Work::loss`]: all gradients, which [`Work::all_gradients`] gives then. Some of candle's
-    /// operations drop gradients without a word: a parameter without one is an error.
-    pub(crate) fn gradients(&mut self, model: &Model) -> Result<(), TrainError> {
+    /// operations drop gradients without a word: a parameter without one is an error. Those of parameters that stay as
+    /// they are count as 0.
+    pub(crate) fn gradients(&mut self, model: &Model, optimizer: &Optimizer) -> Result<(), TrainError> {
         if let Some(Buffers { train, gradients, .. }) = &mut self.direct {
             train.backward(model.parameters(), &self.batches[self.at], &mut |i, make| {
+                if optimizer.is_frozen(i) {
+                    return Ok(());
+                }
                 with_slice_mut(&gradients[i], |to| {
                     make(&mut |first, piece| to[first..first + piece.len()].copy_from_slice(piece));
                     Ok(())
@@ -153,9 +162,10 @@ impl Work {
         }
         let Some(loss) = self.loss.take() else { return Ok(()) };
         let mut store = loss.backward()?;
-        let gradients = model.parameters().iter().map(|parameter| {
+        let gradients = model.parameters().iter().enumerate().map(|(i, parameter)| {
             let gradient = store.remove(&parameter.var);
-            gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))
+            let gradient = gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))?;
+            Ok::<_, TrainError>(if optimizer.is_frozen(i) { gradient.zeros_like()? } else { gradient })
         });
         self.gradients = gradients.collect::<Result<_, _>>()?;
         Ok(())

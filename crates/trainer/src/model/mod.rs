@@ -48,7 +48,7 @@ pub(crate) fn copies(parameters: &[Parameter]) -> Result<Vec<Parameter>> {
 
 /// What a parameter is before training.
 pub(crate) struct Shape {
-    name: String,
+    pub(crate) name: String,
     dims: Vec<usize>,
     /// Numbers that flow into one output: initial values are uniform within 1 / sqrt(fan_in).
     fan_in: usize,
@@ -62,7 +62,17 @@ fn layer(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Shape;
     ]
 }
 
-fn shapes(kind: &Kind) -> Vec<Shape> {
+impl Shape {
+    /// Its dimensions in PyTorch's layout: there a linear layer's weight is (outputs, inputs).
+    pub(crate) fn as_pytorch(&self) -> Vec<usize> {
+        match self.dims.as_slice() {
+            [inputs, outputs] => vec![*outputs, *inputs],
+            other => other.to_vec(),
+        }
+    }
+}
+
+pub(crate) fn shapes(kind: &Kind) -> Vec<Shape> {
     match kind {
         Kind::Mlp { hidden, .. } => mlp::shapes(hidden),
         Kind::Lenet => lenet::shapes(),

@@ -85,6 +85,8 @@ pub struct Optimizer {
     kind: Kind,
     /// One list for each kind of moment, as long as the list of parameters.
     moments: Vec<(&'static str, Vec<Var>)>,
+    /// For each parameter the factor on its lr; `None` where it stays as it is. Empty: 1 for all.
+    factors: Vec<Option<f64>>,
 }
 
 impl Optimizer {
@@ -97,10 +99,31 @@ impl Optimizer {
         let moments = moments(kind, cycled)
             .iter()
             .map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
-        Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()? })
+        Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()?, factors: Vec::new() })
     }
 
-    /// What one update does to each element of each parameter.
+    /// The same with a factor on the lr of each parameter; `None` where it stays as it is.
+    pub(crate) fn with_factors(mut self, factors: Vec<Option<f64>>) -> Self {
+        if factors.iter().any(|factor| *factor != Some(1.0)) {
+            self.factors = factors;
+        }
+        self
+    }
+
+    /// Whether parameter `i` stays as it is.
+    pub(crate) fn is_frozen(&self, i: usize) -> bool {
+        matches!(self.factors.get(i), Some(None))
+    }
+
+    /// What one update does to parameter `i`, given what it does to those without a factor.
+    pub(crate) fn rule_of(&self, i: usize, plain: Rule, update: Update) -> Rule {
+        match self.factors.get(i).copied().flatten() {
+            Some(factor) if factor != 1.0 => self.rule(Update { lr: update.lr * factor, ..update }),
+            _ => plain,
+        }
+    }
+
+    /// What one update does to each element of each parameter that has no factor.
     pub(crate) fn rule(&self, update: Update) -> Rule {
         let own = |momentum: f64| if update.averaged { 0.0 } else { update.momentum.unwrap_or(momentum) };
         let kept = |decay: f64| if update.averaged { 0.0 } else { decay };
@@ -125,8 +148,12 @@ impl Optimizer {
     /// # Errors
     /// The device fails.
     pub fn update(&self, parameters: &[Parameter], gradients: &[Tensor], update: Update) -> Result<()> {
-        let rule = self.rule(update);
+        let plain = self.rule(update);
         for (i, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
+            if self.is_frozen(i) {
+                continue;
+            }
+            let rule = self.rule_of(i, plain, update);
             if is_ours(&parameter.var) {
                 let gradient = gradient.contiguous()?;
                 with_slice(&gradient, |g| {
@@ -177,7 +204,8 @@ impl Optimizer {
             .moments
             .iter()
             .map(|(name, list)| Ok((*name, list.iter().map(copy_of).collect::<Result<_>>()?)));
-        Ok(Self { kind: self.kind.clone(), moments: moments.collect::<Result<_>>()? })
+        let (kind, factors) = (self.kind.clone(), self.factors.clone());
+        Ok(Self { kind, moments: moments.collect::<Result<_>>()?, factors })
     }
 
     /// The weight decay, as the sweep file has it.

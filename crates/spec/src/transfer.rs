@@ -1,0 +1,193 @@
+//! Fine-tuning: weights to begin with, parameters that stay as they are, factors on the lr of others. Which names a model has,
+//! and whether a file fits it, the trainer knows; what patterns mean is said here.
+
+use schedule::fields::{Field, Fields, number_where, text};
+use schedule::problem::Problem;
+use schedule::tree::Value;
+use wildmatch::WildMatch;
+
+use crate::program::Find;
+use crate::trial::InitFrom;
+
+const PATTERNS: &str = "a list of parameter names, where * stands for any text, as in [\"fc1.*\"]";
+
+/// What the three keys say.
+pub(crate) struct Transfer {
+    pub(crate) init_from: Option<InitFrom>,
+    pub(crate) freeze: Vec<String>,
+    pub(crate) lr_multipliers: Vec<(String, f64)>,
+}
+
+/// Whether a parameter is meant by a pattern: its name, or that of its layer, with `*` for any text.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let layer = name.rsplit_once('.').map(|(layer, _)| layer);
+    let pattern = WildMatch::new(pattern);
+    pattern.matches(name) || layer.is_some_and(|layer| pattern.matches(layer))
+}
+
+impl InitFrom {
+    /// The name in the file of one of our parameters.
+    pub fn name_in_file(&self, name: &str) -> String {
+        let renamed = |(ours, theirs): &(String, String)| match ours.split_once('*') {
+            None => (ours == name).then(|| theirs.clone()),
+            Some((head, tail)) => {
+                let middle = name.strip_prefix(head)?.strip_suffix(tail)?;
+                Some(theirs.replacen('*', middle, 1))
+            }
+        };
+        self.names.iter().find_map(renamed).unwrap_or_else(|| name.to_owned())
+    }
+}
+
+pub(crate) fn read(
+    fields: &mut Fields<'_>,
+    find: &Find<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Transfer> {
+    let init_from = match fields.optional("init_from") {
+        Some(field) => init_from(&field, find, problems).map(Some),
+        None => Some(None),
+    };
+    let freeze = fields.read_or("freeze", Vec::new(), problems, patterns);
+    let lr_multipliers = fields.read_or("lr_multipliers", Vec::new(), problems, multipliers);
+    Some(Transfer { init_from: init_from?, freeze: freeze?, lr_multipliers: lr_multipliers? })
+}
+
+fn init_from(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<InitFrom> {
+    if let Value::Text(file) = &field.tree.value {
+        let blake3 = hash(field, file, find, problems)?;
+        return Some(InitFrom { file: file.clone(), blake3, names: Vec::new(), fresh: Vec::new() });
+    }
+    if !matches!(field.tree.value, Value::Map(_)) {
+        problems
+            .push(field.expected(
+                "a safetensors file, or a mapping as in {file: weights.safetensors, fresh: [fc3]}",
+            ));
+        return None;
+    }
+    let mut fields = Fields::new(field.tree, &field.path, problems)?;
+    let file = fields.required("file", problems);
+    let file = file.and_then(|field| match text(&field) {
+        Ok(file) => hash(&field, &file, find, problems).map(|hash| (file, hash)),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    });
+    let names = fields.read_or("names", Vec::new(), problems, names);
+    let fresh = fields.read_or("fresh", Vec::new(), problems, patterns);
+    fields.finish(problems);
+    let (file, blake3) = file?;
+    Some(InitFrom { file, blake3, names: names?, fresh: fresh? })
+}
+
+fn hash(field: &Field<'_>, file: &str, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<String> {
+    let found = find(file);
+    if found.is_none() {
+        let problem = field.problem(format!("there is no file `{file}`"));
+        problems
+            .push(problem.with_hint("`sweep export weights TRIAL -o FILE` writes the weights of a trial"));
+    }
+    found
+}
+
+fn patterns(field: &Field<'_>) -> Result<Vec<String>, Problem> {
+    let items = match &field.tree.value {
+        Value::List(items) => items,
+        _ => return Err(field.expected(PATTERNS)),
+    };
+    let pattern = |item: &schedule::tree::Tree| match &item.value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        _ => None,
+    };
+    items.iter().map(pattern).collect::<Option<_>>().ok_or_else(|| field.expected(PATTERNS))
+}
+
+fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Problem> {
+    let Value::Map(entries) = &field.tree.value else {
+        return Err(field.expected("a mapping from parameter names to factors, as in {\"fc1.*\": 0.1}"));
+    };
+    let factor =
+        number_where("a factor above 0 (`freeze` is for parameters that stay as they are)", |x| x > 0.0);
+    let read = entries.iter().map(|(key, tree)| {
+        let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
+        factor(&entry).map(|factor| (key.name.clone(), factor))
+    });
+    read.collect()
+}
+
+fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Problem> {
+    const FORM: &str = "a mapping from names here to names in the file, as in {\"fc1.*\": \"encoder.0.*\"}";
+    let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM)) };
+    let stars = |text: &str| text.matches('*').count();
+    let read = entries.iter().map(|(key, tree)| {
+        let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
+        let theirs = text(&entry)?;
+        match (stars(&key.name), stars(&theirs)) {
+            (0, 0) | (1, 1) => Ok((key.name.clone(), theirs)),
+            _ => Err(entry.problem("`*` stands once on both sides, or on none")),
+        }
+    });
+    read.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_parameters_and_layers() {
+        for (pattern, name, means) in [
+            ("fc1.weight", "fc1.weight", true),
+            ("fc1", "fc1.bias", true),
+            ("fc1", "fc11.bias", false),
+            ("*.bias", "fc2.bias", true),
+            ("fc*", "fc2.bias", true),
+            ("*", "conv1.weight", true),
+            ("weight", "fc1.weight", false),
+        ] {
+            assert_eq!(matches(pattern, name), means, "{pattern} {name}");
+        }
+    }
+
+    fn read(keys: &str) -> Result<crate::trial::Network, String> {
+        let text = format!(
+            "data: {{dataset: digits}}\nmodel: {{kind: mlp, hidden: [8]}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 5}}\n\
+             lr: 0.1\nschedules: {{a: {{kind: constant}}}}\n{keys}\n"
+        );
+        let find = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());
+        let plan = crate::read_with(&text, "x", &find).and_then(|spec| crate::plan(&spec));
+        let plan = plan.map_err(|found| {
+            found.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<String>()
+        })?;
+        Ok(plan.trials[0].config.task.network().expect("a network").clone())
+    }
+
+    #[test]
+    fn names_are_mapped() {
+        let init = read("init_from: {file: w.safetensors, names: {\"fc1.*\": \"body.0.*\", fc2.bias: head.b}, fresh: [fc3]}")
+            .expect("a good file")
+            .init_from
+            .expect("weights");
+        let names = ["fc1.weight", "fc2.bias", "fc2.weight"].map(|name| init.name_in_file(name));
+        assert_eq!(names, ["body.0.weight", "head.b", "fc2.weight"]);
+        assert_eq!(
+            read("init_from: w.safetensors").expect("short").init_from.expect("weights").blake3,
+            "hash"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (keys, words) in [
+            ("init_from: no.safetensors", "init_from: there is no file `no.safetensors`"),
+            ("init_from: 3", "init_from: expected a safetensors file"),
+            ("init_from: {file: w.safetensors, names: {\"fc1.*\": head}}", "`*` stands once on both sides"),
+            ("freeze: fc1", "freeze: expected a list of parameter names"),
+            ("lr_multipliers: {fc1: 0}", "lr_multipliers.fc1: expected a factor above 0"),
+        ] {
+            let told = read(keys).expect_err(keys);
+            assert!(told.contains(words), "{words} in {told}");
+        }
+    }
+}

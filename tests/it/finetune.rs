@@ -1,0 +1,161 @@
+//! Fine-tuning: weights to begin with, parameters that stay as they are, factors on the lr.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::support::Sandbox;
+
+const PRETRAIN: &str = "\
+name: pretrain
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [24, 12]}
+optimizer: {kind: adamw}
+budget: {steps: 80}
+lr: 0.003
+schedules: {cosine: {kind: cosine, to: 0}}
+";
+
+const TUNE: &str = "\
+name: tune
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [24, 12]}
+optimizer: {kind: sgd, momentum: 0.9, weight_decay: 0.01}
+budget: {steps: 40}
+seeds: 2
+lr: 0.05
+schedules:
+  constant: {kind: constant}
+  wsd: {body: 1x, cooldown: {over: {values: [5, 10]}, to: 0}}
+  plateau: {kind: plateau, watch: train_loss, every: 5, factor: 0.5, patience: 0}
+  adagrad_norm: {kind: adagrad_norm}
+";
+
+/// Weights that were trained, in a file.
+fn pretrained() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("pretrain.yaml", PRETRAIN);
+    sandbox.run(&["pretrain.yaml", "-q"]).exits(0);
+    sandbox.run(&["export", "weights", "best", "-q", "-o", "w.safetensors"]).exits(0);
+    sandbox
+}
+
+/// The bytes of each tensor of a file.
+fn tensors(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = std::fs::read(path).expect("a file");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let entries = header.as_object().expect("an object").iter().filter(|(name, _)| *name != "__metadata__");
+    let data = &bytes[8 + length..];
+    let of = |entry: &serde_json::Value| {
+        let at = |i: usize| entry["data_offsets"][i].as_u64().expect("an offset") as usize;
+        data[at(0)..at(1)].to_vec()
+    };
+    entries.map(|(name, entry)| (name.clone(), of(entry))).collect()
+}
+
+#[test]
+fn a_run_begins_with_the_weights_of_a_file() {
+    let sandbox = pretrained();
+    let tiny = TUNE.replace("steps: 40", "steps: 1").replace("lr: 0.05", "lr: 1.0e-30");
+    let tiny = tiny.split("  wsd").next().expect("a schedule");
+    sandbox.write("tune.yaml", format!("{tiny}init_from: w.safetensors\n"));
+    sandbox.run(&["tune.yaml", "-q"]).exits(0);
+    let losses = "select distinct final_valid_loss as loss from trials where sweep = ";
+    let before = sandbox.query(&format!("{losses}'pretrain'"));
+    let after = sandbox.query(&format!("{losses}'tune'"));
+    assert_eq!(before, after, "not a bit differs, whatever the seed");
+    // Another file is another trial; the same file in another place is not.
+    std::fs::copy(sandbox.path("w.safetensors"), sandbox.path("copy.safetensors")).expect("a copy");
+    sandbox.write("tune.yaml", format!("{tiny}init_from: {{file: copy.safetensors}}\n"));
+    let again = sandbox.run(&["tune.yaml"]).exits(0);
+    assert!(again.stderr.contains("nothing to train"), "{}", again.stderr);
+    std::fs::write(sandbox.path("w.safetensors"), "no weights").expect("a file");
+    sandbox.write("tune.yaml", format!("{tiny}init_from: w.safetensors\n"));
+    let refused = sandbox.run(&["tune.yaml"]).exits(2);
+    assert!(refused.stderr.contains("no safetensors file"), "{}", refused.stderr);
+}
+
+#[test]
+fn frozen_parameters_keep_every_bit_and_the_rest_learns() {
+    let sandbox = pretrained();
+    let file = TUNE.replace("seeds: 2", "seeds: 1").replace("steps: 40", "steps: 12");
+    sandbox.write(
+        "tune.yaml",
+        format!("{file}clip_norm: 0.5\ninit_from: w.safetensors\nfreeze: [fc1, fc2.bias]\n"),
+    );
+    sandbox.run(&["tune.yaml", "-q"]).exits(0);
+    let before = tensors(&sandbox.path("w.safetensors"));
+    for id in sandbox.texts("select trial_id from trials where sweep = 'tune'") {
+        sandbox.run(&["export", "weights", &id, "-q", "-o", "after.safetensors"]).exits(0);
+        let after = tensors(&sandbox.path("after.safetensors"));
+        for (name, bytes) in &before {
+            let frozen = name.starts_with("fc1.") || name == "fc2.bias";
+            assert_eq!(after[name] == *bytes, frozen, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_factor_on_the_lr_is_another_lr() {
+    let sandbox = Sandbox::new();
+    let run = |name: &str, lr: &str, rest: &str| {
+        let file = TUNE.replace("name: tune", &format!("name: {name}")).replace("lr: 0.05", lr);
+        let file = file.split("  plateau").next().expect("schedules").to_owned();
+        sandbox.write("tune.yaml", format!("{file}{rest}\n"));
+        sandbox.run(&["tune.yaml", "-q"]).exits(0);
+        sandbox.query(&format!(
+            "select weights_hash, final_valid_loss from runs join trials using (trial_id, final_valid_loss) \
+             where runs.sweep = '{name}' order by position"
+        ))
+    };
+    // A half is exact.
+    assert_eq!(run("plain", "lr: 0.05", ""), run("half", "lr: 0.1", "lr_multipliers: {\"*\": 0.5}"));
+    let mixed = run("mixed", "lr: 0.1", "lr_multipliers: {fc1: 0.5, \"fc2.*\": 0.5}");
+    assert_ne!(mixed, run("plain", "lr: 0.05", ""), "fc3 has the whole lr");
+}
+
+#[test]
+fn all_that_does_not_fit_is_listed_at_once() {
+    let sandbox = pretrained();
+    let file = TUNE.replace("[24, 12]", "[24, 16, 12]");
+    let rest = "init_from: {file: w.safetensors, names: {fc3.bias: head}, fresh: [fc9]}\nfreeze: [conv1]\n\
+                lr_multipliers: {fc1: 0.1, \"*.bias\": 2}\n";
+    sandbox.write("tune.yaml", format!("{file}{rest}"));
+    let refused = sandbox.run(&["tune.yaml"]).exits(2);
+    for words in [
+        "`freeze`: no parameter is called `conv1`",
+        "`init_from.fresh`: no parameter is called `fc9`",
+        "fc1.bias is meant by fc1 and *.bias",
+        "`fc2.weight` has the shape [12, 24], fc2.weight needs [16, 24]",
+        "no tensor `head` for fc3.bias",
+        "no tensor `fc4.weight` for fc4.weight",
+    ] {
+        assert!(refused.stderr.contains(words), "{words} in {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("panicked"));
+    // A new head, and names that differ.
+    sandbox.write("tune.yaml", format!("{file}init_from: {{file: w.safetensors, fresh: [fc2, fc3, fc4]}}\n"));
+    sandbox.run(&["tune.yaml", "-q"]).exits(0);
+    sandbox.write("tune.yaml", format!("{TUNE}  free: {{kind: schedule_free}}\nfreeze: [fc1]\n"));
+    let refused = sandbox.run(&["tune.yaml"]).exits(2);
+    assert!(refused.stderr.contains("averages all weights alike"), "{}", refused.stderr);
+}
+
+/// Workers, lanes, sharing, interruption and alone: the same bits.
+#[test]
+fn every_way_gives_the_same_bits() {
+    let sandbox = pretrained();
+    let file = format!(
+        "{TUNE}init_from: {{file: w.safetensors, fresh: [fc3]}}\nfreeze: [fc1]\nlr_multipliers: {{fc3: 4}}\n"
+    );
+    sandbox.write("tune.yaml", file);
+    let all = |store: &str, args: &[&str]| {
+        sandbox.run(&[&["tune.yaml", "-q", "--store", store], args].concat()).exits(0);
+        let sql = "select trial_id, digest, weights_hash, final_valid_loss, test_loss from trials order by trial_id";
+        sandbox.run(&["query", sql, "--store", store, "--format", "json"]).exits(0).json()
+    };
+    let expected = all("alone", &["--no-share", "--lanes", "1", "--workers", "1"]);
+    assert_eq!(all("together", &["--workers", "2"]), expected);
+    assert_eq!(all("wide", &["--workers", "1", "--lanes", "16", "--checkpoint-every", "0"]), expected);
+    sandbox.run(&["reproduce", "best", "-q", "--store", "alone"]).exits(0);
+}
