@@ -237,24 +237,120 @@ fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
     assert_eq!(done, serde_json::json!([{"n": 1}]), "the same numbers, however they were reached");
 }
 
-#[test]
-#[cfg(unix)]
-fn programs_end_when_the_sweep_is_killed() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: rude}")) else { return };
-    let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
-    let begun = || {
+/// Waits until the program of a trial has printed this.
+fn wait_for_words(words: &str, sandbox: &Sandbox) {
+    wait(words, || {
         let Ok(trials) = std::fs::read_dir(sandbox.path("runs/trials")) else { return false };
         let logs = trials.flatten().map(|trial| std::fs::read_to_string(trial.path().join("output.log")));
-        logs.flatten().any(|log| log.contains("slot"))
-    };
-    wait("it has begun", begun);
-    sweep.kill().expect("it can be killed");
-    sweep.wait().expect("it ends");
-    wait("the program ends too", || !alive("toy.py", &sandbox));
+        logs.flatten().any(|log| log.contains(words))
+    });
+}
+
+#[cfg(unix)]
+fn terminate(process: &std::process::Child) {
+    let sent = std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn programs_end_when_the_sweep_is_killed() {
+    // One that speaks, and one that does not even listen.
+    for (mode, words) in [("rude", "slot"), ("deaf", "deaf now")] {
+        let Some(sandbox) = sandbox(&with_mode(&format!("{{mode: {mode}}}"))) else { return };
+        let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
+        wait_for_words(words, &sandbox);
+        sweep.kill().expect("it can be killed");
+        sweep.wait().expect("it ends");
+        wait("the program ends too", || !alive("toy.py", &sandbox));
+        if mode == "rude" {
+            sandbox.run(&["toy.yaml", "-q"]).exits(0);
+            let id = sandbox.texts("select trial_id from trials where status = 'done'");
+            let left = std::fs::read_dir(sandbox.path("runs/trials").join(&id[0])).expect("a folder");
+            assert_eq!(left.count(), 1, "the log alone");
+        }
+    }
+}
+
+/// A second run of one trial that is interrupted leaves nothing behind.
+#[test]
+#[cfg(unix)]
+fn a_reproduction_can_be_interrupted() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: rude}")) else { return };
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
-    let id = sandbox.texts("select trial_id from trials where status = 'done'");
-    let left = std::fs::read_dir(sandbox.path("runs/trials").join(&id[0])).expect("a folder");
-    assert_eq!(left.count(), 1, "the log alone");
+    let folder = sandbox.path("tmp");
+    std::fs::create_dir(&folder).expect("a folder");
+    let mut command = sandbox.command(&["reproduce", "best", "-q"]);
+    let mut again = command.env("TMPDIR", &folder).stderr(Stdio::null()).spawn().expect("it starts");
+    wait("it has begun", || alive("toy.py", &sandbox));
+    terminate(&again);
+    assert_eq!(again.wait().expect("it ends").code(), Some(130));
+    assert!(!alive("toy.py", &sandbox), "a program is left");
+    assert!(std::fs::read_dir(&folder).expect("a folder").next().is_none(), "files are left");
+}
+
+/// What is cut short by a stop is no mistake of the program.
+#[test]
+#[cfg(unix)]
+fn half_a_line_at_a_stop_is_no_report() {
+    let Some(sandbox) = sandbox(&with_mode("{mode: torn}")) else { return };
+    let mut sweep = sandbox.start(&["toy.yaml", "-q", "--retries", "0"]);
+    wait_for_words("torn now", &sandbox);
+    terminate(&sweep);
+    assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
+    assert_eq!(sandbox.texts("select status from trials"), ["stopped"]);
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+}
+
+#[test]
+fn checkpoints_are_what_was_reported() {
+    // After the last step none is needed, and more may be said; one that was written over is not used.
+    let Some(sandbox) = sandbox(&with_mode("{mode: {values: [well, last, over]}}")) else { return };
+    let ran = sandbox.run(&["toy.yaml", "--workers", "1"]).exits(0);
+    assert!(ran.stderr.contains("was changed since it was reported"), "{}", ran.stderr);
+    let same = sandbox.query("select count(distinct digest) as n from trials where status = 'done'");
+    assert_eq!(same, serde_json::json!([{"n": 1}]));
+    assert_eq!(
+        sandbox.query("select count(*) as n from trials where status = 'done'"),
+        serde_json::json!([{"n": 3}])
+    );
+}
+
+#[test]
+fn a_program_that_is_changed_meanwhile_is_not_started() {
+    let file =
+        with_mode("{mode: rude}").replace("toy.py]", "toy.py], files: [src]").replace("seeds: 1", "seeds: 3");
+    let Some(sandbox) = sandbox(&file) else { return };
+    std::fs::create_dir_all(sandbox.path("src/deep/__pycache__")).expect("folders");
+    sandbox.write("src/deep/part.py", "x = 1");
+    let sweep = sandbox.start(&["toy.yaml", "-q", "--workers", "1", "--retries", "0"]);
+    wait_for_words("slot", &sandbox);
+    sandbox.write("src/deep/__pycache__/part.pyc", "compiled");
+    sandbox.write("src/deep/part.py", "x = 2");
+    let ended = sweep.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(1));
+    let rows = sandbox.query(
+        "select status, count(*) as n, min(error) as error from trials group by status order by status",
+    );
+    assert_eq!((&rows[0]["status"], &rows[0]["n"]), (&"done".into(), &1.into()), "{rows}");
+    assert!(
+        rows[1]["error"].as_str().is_some_and(|error| error.contains("the file src was changed")),
+        "{rows}"
+    );
+    // As it is now it makes trials of its own.
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    assert_eq!(
+        sandbox.query("select count(*) as n from trials where status = 'done'"),
+        serde_json::json!([{"n": 4}])
+    );
+    // What no trial needs goes.
+    let kept = sandbox
+        .path("runs/trials")
+        .join(&sandbox.texts("select trial_id from trials where status = 'failed'")[0]);
+    std::fs::create_dir_all(kept.join("checkpoints")).expect("a folder");
+    std::fs::write(kept.join("checkpoints/old"), "weights").expect("a file");
+    sandbox.run(&["gc", "-q"]).exits(0);
+    assert!(!kept.join("checkpoints").exists());
 }
 
 #[test]

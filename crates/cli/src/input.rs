@@ -113,17 +113,9 @@ pub(crate) fn sweep_text(
 pub(crate) fn planned(text: &str, default_name: &str) -> Result<(Spec, Plan), Vec<Problem>> {
     // Each point of a grid names the same files.
     let known = RefCell::new(HashMap::new());
-    let find = |name: &str| known.borrow_mut().entry(name.to_owned()).or_insert_with(|| hash(name)).clone();
+    let find =
+        |name: &str| known.borrow_mut().entry(name.to_owned()).or_insert_with(|| program::hash(name)).clone();
     spec::read_with(text, default_name, &find).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
-}
-
-/// The blake3 hash of a file in hex; `None` if there is none that can be read.
-pub(crate) fn hash(name: &str) -> Option<String> {
-    let mut hasher = blake3::Hasher::new();
-    let file =
-        std::fs::File::open(name).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
-    hasher.update_reader(file).ok()?;
-    Some(hasher.finalize().to_hex().to_string())
 }
 
 /// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become

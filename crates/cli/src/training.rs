@@ -348,6 +348,34 @@ pub(crate) fn workers_for(plan: &Plan) -> usize {
     slots.min().unwrap_or_else(cores)
 }
 
+/// Runs `work` on this thread with a stop that a signal requests; then the verb is interrupted.
+pub(crate) fn alone<T>(work: impl FnOnce(&Stop) -> Result<T, SweepError>) -> Result<T, Failure> {
+    let stop = Stop::default();
+    let (sender, over) = tokio::sync::oneshot::channel::<()>();
+    let worked = std::thread::scope(|scope| {
+        let asked = stop.clone();
+        scope.spawn(move || {
+            // Without a runtime the system's own handlers end the program.
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = signal() => asked.request(),
+                    _ = over => {}
+                }
+            });
+        });
+        let worked = work(&stop);
+        drop(sender);
+        worked
+    });
+    if stop.requested() {
+        return Err(Failure::Interrupted);
+    }
+    Ok(worked?)
+}
+
 /// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program
 /// at once; clusters send SIGTERM more than once.
 async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {

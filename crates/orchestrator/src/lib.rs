@@ -190,6 +190,49 @@ pub async fn remove_stale(store: &mut Store, dir: &Path, all: bool) -> Result<(u
     Ok(trainer::checkpoint::remove_others(dir, &known, &others, all))
 }
 
+/// Removes the checkpoints of programs from which no trial of the store goes on; none, while other processes are at work. Gives
+/// how many and how many bytes went.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn remove_program_checkpoints(
+    store: &mut Store,
+    trials: &Path,
+) -> Result<(usize, u64), SweepError> {
+    let Ok(entries) = std::fs::read_dir(trials) else { return Ok((0, 0)) };
+    if !store.others().await?.is_empty() {
+        return Ok((0, 0));
+    }
+    let side_cars = store.checkpoint_files().await?;
+    let mut removed = (0, 0);
+    for entry in entries.flatten() {
+        let id = entry.file_name().to_string_lossy().into_owned();
+        let dir = entry.path().join(program::CHECKPOINTS);
+        if side_cars.iter().any(|file| file.contains(&id)) || !dir.is_dir() {
+            continue;
+        }
+        let (files, bytes) = size(&dir);
+        // What can't be removed only takes space.
+        if std::fs::remove_dir_all(&dir).is_ok() {
+            removed = (removed.0 + files, removed.1 + bytes);
+        }
+    }
+    Ok(removed)
+}
+
+/// Files of a folder, and their bytes.
+fn size(dir: &Path) -> (usize, u64) {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.fold((0, 0), |(files, bytes), entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => {
+            let (more, within) = size(&entry.path());
+            (files + more, bytes + within)
+        }
+        Ok(about) => (files + 1, bytes + about.len()),
+        Err(_) => (files, bytes),
+    })
+}
+
 /// Whether weights, patterns and models go together.
 fn check_transfer(network: &Network) -> Result<(), SweepError> {
     let weights = match &network.init_from {

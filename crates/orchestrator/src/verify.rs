@@ -43,6 +43,7 @@ pub async fn verify(
         let Some(trial) = trials.get(wanted.trial_id.as_str()) else { break };
         let (trial, device) = ((*trial).clone(), options.device);
         let (images, stopped) = (Arc::clone(images), stop.clone());
+        let stopping = stop.clone();
         let (sender, mut ended) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new().stack_size(crate::worker::STACK_BYTES);
         let started = thread.spawn(move || {
@@ -53,7 +54,7 @@ pub async fn verify(
                 }
                 !stopped.requested()
             };
-            let trained = train_alone(&trial, &images, device, &mut emit);
+            let trained = train_alone(&trial, &images, device, &stopping, &mut emit);
             // Nobody listens any more only when this process ends.
             let _ = sender.send(trained.map(|()| last));
         });

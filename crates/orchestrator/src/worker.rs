@@ -83,7 +83,8 @@ impl Site {
         if let Some((trial, stored)) = branch.of_program() {
             let place = Place {
                 dir: self.options.trials.join(&trial.id),
-                side_cars: Some(self.folder.clone()),
+                side_cars: self.folder.clone(),
+                as_planned: true,
                 worker: number,
                 next_stage: Arc::clone(&self.shared.next_stage),
                 time_limit: self.options.time_limit,

@@ -11,11 +11,16 @@ mod report;
 mod resume;
 #[cfg(unix)]
 mod run;
+mod source;
 #[cfg_attr(not(unix), path = "unsupported.rs")]
 mod train;
 
 pub use place::Place;
+pub use source::hash;
 pub use train::train;
+
+/// Name of the folder of a program's checkpoints within the folder of its trial.
+pub const CHECKPOINTS: &str = "checkpoints";
 
 /// File name of a program's output within the folder of its trial.
 pub const LOG: &str = "output.log";

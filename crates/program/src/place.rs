@@ -12,8 +12,10 @@ use trainer::checkpoint::Folder;
 pub struct Place {
     /// The trial's own folder: output and checkpoints.
     pub dir: PathBuf,
-    /// Where it is written down from which of its checkpoints a program goes on; nowhere, for a run alone.
-    pub side_cars: Option<Folder>,
+    /// Where it is written down from which of its checkpoints a program goes on.
+    pub side_cars: Folder,
+    /// Whether a program whose files were changed is refused: what it comes to would be stored as what another one came to.
+    pub as_planned: bool,
     /// Number of the worker, from 0: it chooses the values of the slots.
     pub worker: usize,
     /// Number of the next stage.

@@ -1,7 +1,9 @@
 //! What is kept beside a checkpoint of the program's own, so that the run goes on as if nothing had happened: the digest so
 //! far and what the schedule's rules remember. The checkpoint itself is the program's.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use schedule::State;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ struct SideCar {
     /// The first step that is not in it.
     step: u64,
     path: PathBuf,
+    /// What could be seen of the checkpoint from outside when it was reported: a program may have written another one in its
+    /// place since.
+    marks: String,
     /// Bits of the first loss.
     first_loss: Option<u64>,
     digest: String,
@@ -46,6 +51,7 @@ pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String
         trial_id: run.trial.id.clone(),
         step: run.next,
         path: path.to_owned(),
+        marks: marks(path),
         first_loss: run.first_loss.map(f64::to_bits),
         digest: run.digest.hex(),
         schedule: run.state.clone(),
@@ -72,11 +78,37 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
     if !found.path.exists() {
         return Err(unusable(&path, &format!("{} is gone", found.path.display())));
     }
+    if marks(&found.path) != found.marks {
+        return Err(unusable(&path, &format!("{} was changed since it was reported", found.path.display())));
+    }
     run.digest = Digest::from_hex(&found.digest).ok_or_else(|| unusable(&path, "its digest is none"))?;
     run.first_loss = found.first_loss.map(f64::from_bits);
     run.state = found.schedule;
     run.next = found.step;
     Ok(Resume { step: found.step, path: found.path })
+}
+
+/// Names, sizes and times of a file or of all in a folder, as a hash.
+fn marks(path: &Path) -> String {
+    fn add(path: &Path, hasher: &mut blake3::Hasher) {
+        let Ok(about) = std::fs::symlink_metadata(path) else { return };
+        let time =
+            about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(&about.ino().to_le_bytes());
+        if about.is_dir() {
+            let mut within: Vec<PathBuf> =
+                std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+            within.sort();
+            within.iter().for_each(|path| add(path, hasher));
+        } else {
+            hasher.update(&about.len().to_le_bytes());
+            hasher.update(&time.as_nanos().to_le_bytes());
+        }
+    }
+    let mut hasher = blake3::Hasher::new();
+    add(path, &mut hasher);
+    hasher.finalize().to_hex().to_string()
 }
 
 fn unusable(path: &Path, reason: &str) -> CheckpointError {

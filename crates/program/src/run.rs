@@ -89,7 +89,9 @@ impl<'a> Run<'a> {
                 if let Some(diverged) = self.take(step, seen, emit)? {
                     return Ok(Heard::Diverged(diverged));
                 }
-                let Some(checkpoint) = checkpoint else { return Ok(Heard::Nothing) };
+                // After the last step nothing is left to go on with, and more may be said of it.
+                let last = step + 1 == self.steps();
+                let Some(checkpoint) = checkpoint.filter(|_| !last) else { return Ok(Heard::Nothing) };
                 Ok(match self.complete(emit)? {
                     Some(diverged) => Heard::Diverged(diverged),
                     None => Heard::Checkpoint(checkpoint),
@@ -237,6 +239,17 @@ impl<'a> Run<'a> {
                     return Err(format!("it asks without `{name}`, and the schedule decides by that"));
                 }
             }
+        }
+        if self.is_closed_loop()
+            && schedule.needs().gradient
+            && seen.grad_norm.is_some_and(|norm| !norm.is_finite())
+        {
+            // The schedule has nothing to decide by any more.
+            let loss = seen.grad_norm.unwrap_or(f64::NAN);
+            let lr = f64::NAN;
+            self.count(step, lr, &seen);
+            self.teller.flush(emit);
+            return Ok(Heard::Diverged(Outcome::Diverged { at: step, loss, digest: self.digest.hex() }));
         }
         if seen != Seen::default()
             && let Some(diverged) = self.take(step, seen.clone(), emit)?

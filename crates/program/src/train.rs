@@ -18,12 +18,13 @@ use spec::trial::{Program, Trial};
 use trainer::checkpoint::{Folder, set_aside};
 use trainer::{Emit, Stop, now};
 
-use crate::LOG;
 use crate::hand_over::{HandOver, open_pipe};
 use crate::place::Place;
 use crate::report::{self, LONGEST};
 use crate::resume::{self, Resume};
 use crate::run::{Heard, Run};
+use crate::source;
+use crate::{CHECKPOINTS, LOG};
 
 /// So often it is looked whether the program has ended, while it says nothing.
 const LOOK_EVERY: u16 = 20;
@@ -46,6 +47,7 @@ pub fn train(
     loop {
         let stage = place.next_stage.fetch_add(1, Ordering::Relaxed);
         let mut run = Run::new(trial, stage);
+        let began_with = stored.clone();
         let resume = stored.take().and_then(|(dir, file)| match resume::load(&dir, &file, &mut run) {
             Ok(resume) => Some(resume),
             Err(error) => {
@@ -72,6 +74,12 @@ pub fn train(
             Err(error) => Outcome::Failed { reason: error.to_string() },
         };
         run.flush(emit);
+        if let (Outcome::Failed { .. }, Some(resume), Some((dir, file))) = (&outcome, &resume, began_with)
+            && run.next == resume.step
+        {
+            // It can't go on from there: the next start is a new one.
+            set_aside(&dir, &file);
+        }
         match (&outcome, attempt.checkpoint.take()) {
             // Whoever gets further each time gets to the end.
             (Outcome::Failed { reason }, Some((folder, file))) if !stop.requested() && attempt.heard => {
@@ -96,7 +104,7 @@ fn limit(program: &Program, place: &Place) -> Option<Duration> {
 }
 
 fn checkpoints(dir: &Path) -> PathBuf {
-    dir.join("checkpoints")
+    dir.join(CHECKPOINTS)
 }
 
 /// Why a program could not be run.
@@ -141,6 +149,13 @@ impl Attempt<'_> {
         resume: Option<&Resume>,
         emit: &mut Emit<'_>,
     ) -> Result<Outcome, Broken> {
+        if let Some(name) = source::changed(self.program).filter(|_| self.place.as_planned) {
+            let reason = format!(
+                "the file {name} was changed since the sweep was started; `sweep run` again makes new trials of the program as it \
+                 is now"
+            );
+            return Ok(Outcome::Failed { reason });
+        }
         let dir = &self.place.dir;
         let kept = checkpoints(dir);
         std::fs::create_dir_all(&kept).map_err(io("can't make the trial's folder"))?;
@@ -189,6 +204,7 @@ impl Attempt<'_> {
             .stdout(output(log)?)
             .stderr(output(log)?)
             .process_group(0);
+        die_together(&mut command);
         for (name, values) in &self.program.care.slots {
             if let Some(value) = values.get(self.place.worker % values.len().max(1)) {
                 command.env(name, value);
@@ -236,6 +252,8 @@ impl Attempt<'_> {
                         child.end(self.program.care.grace);
                         return Ok(outcome);
                     }
+                    // Whoever leaves may be cut short in the middle of a line.
+                    Err(_) if leaving.is_some() => {}
                     Err(reason) => {
                         child.end(self.program.care.grace);
                         return Ok(Outcome::Failed { reason });
@@ -246,8 +264,8 @@ impl Attempt<'_> {
                 // What it wrote before its end was heard.
                 Some(status) if quiet => {
                     child.kill();
-                    // The last line may lack its end.
-                    if let Some(line) = pipes.rest() {
+                    // The last line may lack its end, and be whole all the same.
+                    if let Some(line) = pipes.rest().filter(|_| status.success() && leaving.is_none()) {
                         match self.hear(&line, pipes, run, emit) {
                             Ok(None) => {}
                             Ok(Some(outcome)) => return Ok(outcome),
@@ -315,7 +333,7 @@ impl Attempt<'_> {
                     return Err(refused(format!("there is no {}", path.display())));
                 }
                 run.flush(&mut told);
-                let Some(folder) = &self.place.side_cars else { return Ok(None) };
+                let folder = &self.place.side_cars;
                 match resume::save(folder, run, &path) {
                     Ok(file) => {
                         let trial_ids = vec![run.trial.id.clone()];
@@ -370,6 +388,20 @@ impl Attempt<'_> {
         Outcome::Failed { reason }
     }
 }
+
+/// The system kills the program when the thread that attends to it is gone, however that came.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "what runs between fork and exec can't be checked")]
+fn die_together(command: &mut Command) {
+    // SAFETY: a single system call, which allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?));
+    }
+}
+
+/// Elsewhere its next report breaks.
+#[cfg(not(target_os = "linux"))]
+fn die_together(_: &mut Command) {}
 
 /// A line that is not too long for a message.
 fn shown(line: &str) -> String {

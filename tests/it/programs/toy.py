@@ -94,10 +94,30 @@ for step in range(first, steps):
             os.abort()
         if mode == "hang":
             time.sleep(1000)
+    if mode == "deaf" and step == 5:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf now", flush=True)
+        time.sleep(1000)
+    if mode == "torn" and step == 5 and not os.path.exists("torn"):
+        open("torn", "w").close()
+        report.write('{"step": 5, "train_l')
+        report.flush()
+        print("torn now", flush=True)
+        time.sleep(1000)
     if mode == "short" and step == 8:
         sys.exit(0)
     if mode != "gaps" or step % 10 == 9:
         tell(**line)
+    if mode == "last" and step == steps - 1:
+        checkpoint(step)
+        tell(step=step, valid_accuracy=0.5)
+    if mode == "over" and step in (10, 20) and not trial["resume"]:
+        checkpoint(step)
+        if step == 20:
+            time.sleep(0.3)
+            with open(os.path.join(trial["checkpoints"], "after-20"), "w") as file:
+                file.write("-7")
+            sys.exit(1)
     if mode == "killed" and step == 15 and not trial["resume"]:
         checkpoint(step)
         time.sleep(0.3)

@@ -14,6 +14,9 @@ pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
         let dropped = if args.checkpoints { store.drop_checkpoints().await? } else { 0 };
         let dir = global.store.checkpoints(args.checkpoints_in.as_deref());
         let (files, bytes) = orchestrator::remove_stale(&mut store, &dir, true).await?;
+        let trials = global.store.trials(args.checkpoints_in.as_deref());
+        let of_programs = orchestrator::remove_program_checkpoints(&mut store, &trials).await?;
+        let (files, bytes) = (files + of_programs.0, bytes + of_programs.1);
         let (database, freed) = store.compact().await?;
         store.close().await?;
         Ok((files + database, bytes + freed, dropped))

@@ -11,8 +11,8 @@ use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::input;
 use crate::stored::{open, retrained, trial, wait_for};
+use crate::training;
 
 /// Between kinds of devices bits differ: there final validation losses may differ by this share.
 const TOLERANCE: f64 = 0.02;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
 /// Says which files of a program are other ones now.
 fn changed_files(program: &Program) {
     for (name, hash) in &program.files {
-        let what = match input::hash(name) {
+        let what = match program::hash(name) {
             Some(now) if now == *hash => continue,
             Some(_) => "is another one now than when the trial was trained",
             None => "is not here",
@@ -118,7 +118,7 @@ fn train(
         }
         _ => true,
     };
-    orchestrator::train_alone(trial, &loaded, device, &mut emit)?;
+    training::alone(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
     Ok(ended)
 }
 

@@ -74,10 +74,7 @@ async fn work(
             Ok(read) => read,
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                tracing::warn!(
-                    "the file of the sweep `{name}` can't be used by this version: {}",
-                    problems.join("; ")
-                );
+                tracing::warn!("the file of the sweep `{name}` can't be used here: {}", problems.join("; "));
                 left.insert(name);
                 continue;
             }
@@ -109,7 +106,7 @@ async fn same_program(plan: &Plan, store: &mut Store) -> Result<bool, Failure> {
     }
     let rows = store.results(&plan.name).await?;
     let stored: BTreeSet<&str> = rows.iter().map(|row| row.trial_id.as_str()).collect();
-    Ok(plan.trials.iter().any(|trial| stored.contains(trial.id.as_str())))
+    Ok(plan.trials.iter().all(|trial| stored.contains(trial.id.as_str())))
 }
 
 /// A while, and less than a lease; a stop ends it.

@@ -1,0 +1,57 @@
+//! The files that a program consists of, as hashes: what a trial is depends on their bytes, and on nothing else of them.
+
+use std::path::{Path, PathBuf};
+
+use spec::trial::Program;
+
+/// The blake3 hash in hex of a file, or of all files in a folder with their names; what begins with a dot and what Python
+/// compiles is left out. `None` if there is nothing that can be read.
+pub fn hash(name: &str) -> Option<String> {
+    let path = Path::new(name);
+    let mut hasher = blake3::Hasher::new();
+    if path.is_dir() {
+        for file in files(path)? {
+            let within = file.strip_prefix(path).ok()?.to_string_lossy().into_owned();
+            hasher.update(&(within.len() as u64).to_le_bytes());
+            hasher.update(within.as_bytes());
+            hasher.update(of_file(&file)?.as_bytes());
+        }
+    } else {
+        return of_file(path).map(|hash| hash.to_hex().to_string());
+    }
+    Some(hasher.finalize().to_hex().to_string())
+}
+
+fn of_file(path: &Path) -> Option<blake3::Hash> {
+    let file =
+        std::fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).ok()?;
+    Some(hasher.finalize())
+}
+
+/// All files of a folder, in an order that does not depend on the file system.
+fn files(dir: &Path) -> Option<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).ok()? {
+        let entry = entry.ok()?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') || name == "__pycache__" {
+            continue;
+        }
+        // Links to folders could lead round in a circle.
+        match entry.file_type().ok()? {
+            kind if kind.is_dir() => all.append(&mut files(&entry.path())?),
+            _ if entry.path().is_file() => all.push(entry.path()),
+            _ => {}
+        }
+    }
+    all.sort();
+    Some(all)
+}
+
+/// The first file of a program that is not what it was when the sweep was planned.
+pub(crate) fn changed(program: &Program) -> Option<&str> {
+    let differs = |(name, known): &(&String, &String)| hash(name).as_ref() != Some(*known);
+    program.files.iter().find(differs).map(|(name, _)| name.as_str())
+}
