@@ -314,6 +314,11 @@ fn checkpoints_are_what_was_reported() {
         sandbox.query("select count(*) as n from trials where status = 'done'"),
         serde_json::json!([{"n": 3}])
     );
+    // One that gets no further is not started for ever.
+    sandbox.write("toy.yaml", with_mode("{mode: always}"));
+    sandbox.run(&["toy.yaml", "-q", "--retries", "1"]).exits(1);
+    let attempts = "select attempts from trials where status = 'failed'";
+    assert_eq!(sandbox.query(attempts), serde_json::json!([{"attempts": 4}]));
 }
 
 #[test]

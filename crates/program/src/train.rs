@@ -15,7 +15,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use spec::event::{Event, Outcome};
 use spec::trial::{Program, Trial};
-use trainer::checkpoint::{Folder, set_aside};
+use trainer::checkpoint::set_aside;
 use trainer::{Emit, Stop, now};
 
 use crate::hand_over::{HandOver, open_pipe};
@@ -44,6 +44,8 @@ pub fn train(
     let Some(program) = trial.config.task.program() else { return };
     let mut stored = stored;
     let begun = Instant::now();
+    // The furthest step that a checkpoint has brought it to.
+    let mut furthest = 0;
     loop {
         let stage = place.next_stage.fetch_add(1, Ordering::Relaxed);
         let mut run = Run::new(trial, stage);
@@ -82,9 +84,12 @@ pub fn train(
         }
         match (&outcome, attempt.checkpoint.take()) {
             // Whoever gets further each time gets to the end.
-            (Outcome::Failed { reason }, Some((folder, file))) if !stop.requested() && attempt.heard => {
+            (Outcome::Failed { reason }, Some((step, file)))
+                if !stop.requested() && attempt.heard && step > furthest =>
+            {
+                furthest = step;
                 tracing::warn!("the trial {} goes on from its checkpoint: {reason}", trial.id);
-                stored = Some((folder.dir, file));
+                stored = Some((place.side_cars.dir.clone(), file));
                 continue;
             }
             (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
@@ -128,8 +133,8 @@ struct Attempt<'a> {
     limit: Option<Duration>,
     /// When the trial was taken up.
     begun: Instant,
-    /// The newest checkpoint that this start has reported.
-    checkpoint: Option<(Folder, String)>,
+    /// The newest checkpoint that this start has reported: the step that it goes on with, and the side-car.
+    checkpoint: Option<(u64, String)>,
     /// Whether anyone listens.
     heard: bool,
 }
@@ -340,7 +345,7 @@ impl Attempt<'_> {
                         let checkpoint =
                             Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() };
                         told(checkpoint);
-                        self.checkpoint = Some((folder.clone(), file));
+                        self.checkpoint = Some((run.next, file));
                     }
                     Err(error) => {
                         tracing::warn!("the trial {} goes on without a checkpoint: {error}", run.trial.id)

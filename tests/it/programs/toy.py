@@ -111,9 +111,10 @@ for step in range(first, steps):
     if mode == "last" and step == steps - 1:
         checkpoint(step)
         tell(step=step, valid_accuracy=0.5)
-    if mode == "over" and step in (10, 20) and not trial["resume"]:
+    if mode in ("over", "always") and step in (10, 20) and not trial["resume"]:
         checkpoint(step)
-        if step == 20:
+        if step == 20 and (mode == "always" or not os.path.exists("over")):
+            open("over", "w").close()
             time.sleep(0.3)
             with open(os.path.join(trial["checkpoints"], "after-20"), "w") as file:
                 file.write("-7")
