@@ -25,6 +25,7 @@ schedules:
 ";
 
 /// `None` where there is no Python, which is said.
+#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
 fn sandbox(file: &str) -> Option<Sandbox> {
     let python = std::process::Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
@@ -455,6 +456,7 @@ fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
 }
 
 /// The folder of a `python3` that has numpy: the machine's own, or one that was made for the tests.
+#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
 fn numpy() -> Option<std::path::PathBuf> {
     let made = root().join("target/python/bin");
     let folders = std::env::var_os("PATH").unwrap_or_default();

@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
         Self {
             trial,
             state: trial.config.start(),
-            digest: Digest::new(),
+            digest: Digest::default(),
             first_loss: None,
             next: 0,
             open: None,

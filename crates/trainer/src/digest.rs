@@ -7,12 +7,14 @@ use crate::model::Parameter;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
-impl Digest {
+impl Default for Digest {
     /// Before the first step.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self(blake3::hash(b"sweep digest 1").into())
     }
+}
 
+impl Digest {
     /// Takes in a step: the lr that the update used, as f32, and the loss.
     pub fn step(&mut self, lr: f32, loss: f32) {
         let mut bytes = [0; 40];
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn every_bit_and_the_order_count() {
         let digest = |steps: &[(f32, f32)]| {
-            let mut digest = Digest::new();
+            let mut digest = Digest::default();
             steps.iter().for_each(|(lr, loss)| digest.step(*lr, *loss));
             digest
         };

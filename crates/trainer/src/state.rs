@@ -71,7 +71,7 @@ impl RunState {
         let factors = transfer::factors(model.parameters(), network);
         let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
-        let (digest, counted) = (Digest::new(), Counted::new(census));
+        let (digest, counted) = (Digest::default(), Counted::new(census));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })
     }
 
