@@ -23,12 +23,12 @@ pub(crate) fn read(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<
             (trainer.map(|trainer| Learner::Program { trainer }), Some(Epoch::Stated))
         }
         None => {
-            let network = network(fields, find, problems);
-            let epoch = network.as_ref().map(|network| {
-                let (images, _, _) = network.data.dataset.sizes(network.data.limit);
-                Epoch::Known((images / network.data.batch_size) as u64)
+            let data = fields.required("data", problems).and_then(|field| data(&field, problems));
+            let epoch = data.as_ref().map(|data| {
+                let (images, _, _) = data.dataset.sizes(data.limit);
+                Epoch::Known((images / data.batch_size) as u64)
             });
-            (network.map(Learner::Network), epoch)
+            (network(data, fields, find, problems).map(Learner::Network), epoch)
         }
     };
     let budget = fields.required("budget", problems);
@@ -64,8 +64,12 @@ enum Epoch {
     Stated,
 }
 
-fn network(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Network> {
-    let data = fields.required("data", problems).and_then(|field| data(&field, problems));
+fn network(
+    data: Option<Data>,
+    fields: &mut Fields<'_>,
+    find: &Find<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Network> {
     let model = fields.required("model", problems).and_then(|field| model(&field, problems));
     let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
     let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
