@@ -24,8 +24,11 @@ pub fn sweep_file() -> Json {
         "additionalProperties": false,
         "required": ["budget", "lr", "schedules"],
         "oneOf": [
-            { "required": ["data", "model", "optimizer"] },
-            { "required": ["trainer"] },
+            {
+                "required": ["data", "model", "optimizer"],
+                "properties": { "data": {}, "model": {}, "optimizer": {} },
+            },
+            { "required": ["trainer"], "properties": { "trainer": {} } },
         ],
         "properties": {
             "name": property(
@@ -175,7 +178,7 @@ fn init_from() -> Json {
 }
 
 fn trainer() -> Json {
-    let words = json!({ "type": "array", "minItems": 1, "items": axis(&json!({ "type": ["string", "number", "boolean"] })) });
+    let words = json!({ "type": "array", "minItems": 1, "items": axis(&json!({ "anyOf": [{ "type": "string" }, { "type": "number" }, { "type": "boolean" }] })) });
     let time = axis(&json!({ "type": "string", "pattern": "^ *[0-9]" }));
     let slots = json!({ "type": "object", "additionalProperties": words });
     axis(&object(

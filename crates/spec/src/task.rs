@@ -216,7 +216,14 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
     let steps = fields.optional("steps");
     let epochs = fields.optional("epochs");
     let per_epoch = match epoch {
-        Epoch::Known(steps) => Some(steps),
+        Epoch::Known(steps) => {
+            if let Some(field) = fields.optional("steps_per_epoch") {
+                problems.push(
+                    field.problem(format!("how long an epoch is follows from the data: {steps} steps")),
+                );
+            }
+            Some(steps)
+        }
         Epoch::Stated => {
             fields.read_or("steps_per_epoch", None, problems, |field| whole(1)(field).map(Some))?
         }
