@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, finish, root};
+use crate::support::{Sandbox, finish, root, signal, within};
 
 const TOY: &str = include_str!("programs/toy.py");
 
@@ -44,14 +43,6 @@ fn with_mode(mode: &str) -> String {
         FILE.replace("{mode: well}", mode).replace("seeds: 3", "seeds: 1").replace("[0.05, 0.1]", "[0.1]");
     let from = one.find("  linear").expect("a schedule");
     one[..from].to_owned()
-}
-
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: never");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -210,7 +201,7 @@ fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
 fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
     let Some(sandbox) = sandbox(&with_mode("{mode: {values: [polite, rude]}}")) else { return };
     let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
-    wait("both have begun", || {
+    within(60, "both have begun", || {
         sandbox.path("runs/sweep.db").exists()
             && finish(sandbox.command(&[
                 "query",
@@ -221,8 +212,7 @@ fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
             .stdout
             .contains('2')
     });
-    let sent = std::process::Command::new("kill").args(["-TERM", &sweep.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
+    signal(&sweep, "-TERM");
     assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
     assert!(!alive("toy.py", &sandbox), "a program is left");
     let stopped = sandbox.query("select status, count(*) as n from trials group by status");
@@ -240,17 +230,11 @@ fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
 
 /// Waits until the program of a trial has printed this.
 fn wait_for_words(words: &str, sandbox: &Sandbox) {
-    wait(words, || {
+    within(60, words, || {
         let Ok(trials) = std::fs::read_dir(sandbox.path("runs/trials")) else { return false };
         let logs = trials.flatten().map(|trial| std::fs::read_to_string(trial.path().join("output.log")));
         logs.flatten().any(|log| log.contains(words))
     });
-}
-
-#[cfg(unix)]
-fn terminate(process: &std::process::Child) {
-    let sent = std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
 }
 
 #[test]
@@ -263,7 +247,7 @@ fn programs_end_when_the_sweep_is_killed() {
         wait_for_words(words, &sandbox);
         sweep.kill().expect("it can be killed");
         sweep.wait().expect("it ends");
-        wait("the program ends too", || !alive("toy.py", &sandbox));
+        within(60, "the program ends too", || !alive("toy.py", &sandbox));
         if mode == "rude" {
             sandbox.run(&["toy.yaml", "-q"]).exits(0);
             let id = sandbox.texts("select trial_id from trials where status = 'done'");
@@ -283,8 +267,8 @@ fn a_reproduction_can_be_interrupted() {
     std::fs::create_dir(&folder).expect("a folder");
     let mut command = sandbox.command(&["reproduce", "best", "-q"]);
     let mut again = command.env("TMPDIR", &folder).stderr(Stdio::null()).spawn().expect("it starts");
-    wait("it has begun", || alive("toy.py", &sandbox));
-    terminate(&again);
+    within(60, "it has begun", || alive("toy.py", &sandbox));
+    signal(&again, "-TERM");
     assert_eq!(again.wait().expect("it ends").code(), Some(130));
     assert!(!alive("toy.py", &sandbox), "a program is left");
     assert!(std::fs::read_dir(&folder).expect("a folder").next().is_none(), "files are left");
@@ -297,7 +281,7 @@ fn half_a_line_at_a_stop_is_no_report() {
     let Some(sandbox) = sandbox(&with_mode("{mode: torn}")) else { return };
     let mut sweep = sandbox.start(&["toy.yaml", "-q", "--retries", "0"]);
     wait_for_words("torn now", &sandbox);
-    terminate(&sweep);
+    signal(&sweep, "-TERM");
     assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
     assert_eq!(sandbox.texts("select status from trials"), ["stopped"]);
     sandbox.run(&["toy.yaml", "-q"]).exits(0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, finish};
+use crate::support::{Sandbox, finish, signal};
 
 /// Schedules that begin alike, lengths that differ, rules that watch losses, gradients and weights, clipping
 /// aside: what shares steps, forks early and late, and never.
@@ -135,8 +135,7 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
         if i % 2 == 0 {
             child.kill().expect("the child can be killed");
         } else {
-            let term = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-            assert!(term.expect("kill runs").success());
+            signal(&child, "-TERM");
         }
         child.wait().expect("the child ends");
     }

@@ -2,12 +2,12 @@
 //! so and does nothing where PostgreSQL is not installed.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgtest::Server;
 use serde_json::Value;
 
-use crate::support::{Sandbox, finish};
+use crate::support::{Sandbox, finish, signal, wait};
 
 const FILE: &str = "\
 data: {dataset: digits, batch_size: 20}
@@ -52,20 +52,6 @@ fn count(sandbox: &Sandbox, store: &str, what: &str) -> i64 {
 fn undisturbed(sandbox: &Sandbox) -> [Value; 2] {
     sandbox.run(&["sweep.yaml", "-q", "--workers", "1", "--store", "alone"]).exits(0);
     [RESULTS, ASKED].map(|sql| rows(sandbox, "alone", sql))
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
-}
-
-/// Waits until something holds; a test that waits for ever has failed.
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what}: never");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Waits until somebody has asked for a sweep: before that the store has no tables.

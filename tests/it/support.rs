@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -166,6 +167,26 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn query(&self, sql: &str) -> serde_json::Value {
         self.run(&["query", sql, "--format", "json"]).exits(0).json()
+    }
+}
+
+/// Sends a signal, as in `-TERM`.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Waits until something holds; a test that waits for ever has failed.
+pub(crate) fn wait(what: &str, holds: impl FnMut() -> bool) {
+    within(120, what, holds);
+}
+
+/// The same, for so many seconds at most.
+pub(crate) fn within(seconds: u64, what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "{what}: never");
+        std::thread::sleep(Duration::from_millis(30));
     }
 }
 

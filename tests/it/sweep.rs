@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, root};
+use crate::support::{Sandbox, root, signal};
 
 const SMALL: &str = "\
 name: small
@@ -150,8 +150,7 @@ fn an_interrupted_sweep_continues_to_the_same_end() {
     while !begun(&sandbox) {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.expect("kill runs").success());
+    signal(&child, "-INT");
     assert_eq!(child.wait().expect("the child ends").code(), Some(130));
     let stopped = sandbox.query("select count(*) as n from trials where status = 'stopped'");
     assert!(stopped[0]["n"].as_i64() > Some(0), "{stopped}");

@@ -1,10 +1,9 @@
 //! Several processes on one store: they share the work, take over from the dead, and who was taken for dead writes nothing.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Child;
 
-use crate::support::{Sandbox, finish};
+use crate::support::{Sandbox, finish, signal, wait};
 
 /// Enough trials that share nothing to keep two processes busy for a while.
 const FILE: &str = "\
@@ -32,24 +31,10 @@ fn count(sandbox: &Sandbox, what: &str) -> i64 {
     sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
 }
 
-/// Waits until something holds; a test that waits for ever has failed.
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "{what}: never");
-        std::thread::sleep(Duration::from_millis(30));
-    }
-}
-
 fn has_begun(sandbox: &Sandbox, done: usize) -> bool {
     let output =
         sandbox.run(&["query", "select trial_id from trials where status = 'done'", "--format", "csv"]);
     output.code == 0 && output.stdout.lines().count() > done
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
 }
 
 fn undisturbed() -> BTreeMap<String, String> {

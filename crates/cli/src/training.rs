@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
-use spec::trial::Program;
 use spec::{Plan, Spec};
 use store::{Joining, Store};
 
@@ -21,8 +20,17 @@ impl From<SweepError> for Failure {
             SweepError::Data(error) => Failure::usage(error),
             SweepError::Device(error) => error.into(),
             error @ (SweepError::Memory { .. } | SweepError::Transfer(_)) => Failure::usage(error),
-            SweepError::Probe(error) => crate::verb::not_trained(error),
+            SweepError::Probe(error) => error.into(),
             other => Failure::failed(other),
+        }
+    }
+}
+
+impl From<trainer::TrainError> for Failure {
+    fn from(error: trainer::TrainError) -> Self {
+        match error {
+            trainer::TrainError::Device(error) => error.into(),
+            error => Failure::failed(error),
         }
     }
 }
@@ -236,7 +244,8 @@ async fn train(
     global: &Global,
 ) -> Result<Summary, Failure> {
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
-    needed.clone().try_for_each(|trial| trial.config.task.program().map_or(Ok(()), is_there))?;
+    let programs = needed.clone().filter_map(|trial| trial.config.task.program()?.command.first());
+    programs.collect::<BTreeSet<_>>().into_iter().try_for_each(|name| is_there(name))?;
     let images = orchestrator::load(needed, global.data_dir.as_deref())?;
     opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing
@@ -256,8 +265,7 @@ async fn train(
 }
 
 /// Whether a program can be found, before anything is trained.
-fn is_there(program: &Program) -> Result<(), Failure> {
-    let Some(name) = program.command.first() else { return Ok(()) };
+fn is_there(name: &str) -> Result<(), Failure> {
     if which::which(name).is_ok() {
         return Ok(());
     }

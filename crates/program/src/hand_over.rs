@@ -20,9 +20,9 @@ const PREFIX: &str = "run-";
 const REPORT: &str = "report";
 const ANSWERS: &str = "answers";
 
-/// See the module.
+/// See the module. It goes with the value.
 pub(crate) struct HandOver {
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub(crate) trial: PathBuf,
     pub(crate) report: PathBuf,
     pub(crate) answers: PathBuf,
@@ -98,15 +98,7 @@ impl HandOver {
         let json = serde_json::to_vec_pretty(&told).map_err(std::io::Error::other)?;
         std::fs::write(path("trial.json"), json)?;
         let (trial, report, answers) = (path("trial.json"), path(REPORT), path(ANSWERS));
-        Ok(Self { dir, trial, report, answers })
-    }
-
-    /// Removes it; what can't be removed only takes space.
-    pub(crate) fn remove(self) {
-        let path = self.dir.path().to_owned();
-        if let Err(error) = self.dir.close() {
-            tracing::debug!("can't remove {}: {error}", path.display());
-        }
+        Ok(Self { _dir: dir, trial, report, answers })
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) struct Run<'a> {
     pub(crate) next: u64,
     /// What was said of step `next` or a later one so far.
     open: Option<(u64, Seen)>,
-    /// The last step that rules were asked about, and the answer.
-    asked: Option<(u64, Answer)>,
+    /// The last answer.
+    asked: Option<Answer>,
     /// What was said of the last complete step.
     last: Seen,
     teller: Teller,
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         if !self.is_closed_loop() {
             return Some(self.trial.config.schedule.lr(t, &self.state));
         }
-        self.asked.filter(|(step, _)| *step == t).map(|(_, answer)| answer.lr)
+        self.asked.filter(|answer| answer.step == t).map(|answer| answer.lr)
     }
 
     /// Steps that were left out, up to `to`: nothing is known of their losses.
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
     }
 
     fn ask(&mut self, step: u64, seen: Seen, emit: &mut Emit<'_>) -> Result<Heard, String> {
-        if let Some((_, answer)) = self.asked.filter(|(asked, _)| *asked == step) {
+        if let Some(answer) = self.asked.filter(|answer| answer.step == step) {
             return Ok(Heard::Answer(answer));
         }
         let schedule = &self.trial.config.schedule;
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
             schedule.before_update(&mut self.state, step, &before, &mut Plain::default());
         }
         let answer = Answer { step, lr: schedule.lr(step, &self.state), momentum: schedule.momentum(step) };
-        self.asked = Some((step, answer));
+        self.asked = Some(answer);
         Ok(Heard::Answer(answer))
     }
 

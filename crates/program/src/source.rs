@@ -8,18 +8,19 @@ use spec::trial::Program;
 /// compiles is left out. `None` if there is nothing that can be read.
 pub fn hash(name: &str) -> Option<String> {
     let path = Path::new(name);
+    let hash = if path.is_dir() { of_folder(path) } else { of_file(path) };
+    hash.map(|hash| hash.to_hex().to_string())
+}
+
+fn of_folder(path: &Path) -> Option<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    if path.is_dir() {
-        for file in files(path)? {
-            let within = file.strip_prefix(path).ok()?.to_string_lossy().into_owned();
-            hasher.update(&(within.len() as u64).to_le_bytes());
-            hasher.update(within.as_bytes());
-            hasher.update(of_file(&file)?.as_bytes());
-        }
-    } else {
-        return of_file(path).map(|hash| hash.to_hex().to_string());
+    for file in files(path)? {
+        let within = file.strip_prefix(path).ok()?.to_string_lossy().into_owned();
+        hasher.update(&(within.len() as u64).to_le_bytes());
+        hasher.update(within.as_bytes());
+        hasher.update(of_file(&file)?.as_bytes());
     }
-    Some(hasher.finalize().to_hex().to_string())
+    Some(hasher.finalize())
 }
 
 fn of_file(path: &Path) -> Option<blake3::Hash> {

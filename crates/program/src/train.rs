@@ -36,13 +36,12 @@ const LOOK_SOON: u16 = 1;
 /// happens is told; also that it can't be trained.
 pub fn train(
     trial: &Trial,
-    stored: Option<(PathBuf, String)>,
+    mut stored: Option<(PathBuf, String)>,
     place: &Place,
     stop: &Stop,
     emit: &mut Emit<'_>,
 ) {
     let Some(program) = trial.config.task.program() else { return };
-    let mut stored = stored;
     let begun = Instant::now();
     // The furthest step that a checkpoint has brought it to.
     let mut furthest = 0;
@@ -94,7 +93,7 @@ pub fn train(
             }
             (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
                 // What can't be removed only takes space.
-                let _ = std::fs::remove_dir_all(checkpoints(&place.dir));
+                let _ = std::fs::remove_dir_all(place.dir.join(CHECKPOINTS));
             }
             _ => {}
         }
@@ -106,10 +105,6 @@ pub fn train(
 /// The smaller of two limits.
 fn limit(program: &Program, place: &Place) -> Option<Duration> {
     [program.care.time_limit, place.time_limit].into_iter().flatten().min()
-}
-
-fn checkpoints(dir: &Path) -> PathBuf {
-    dir.join(CHECKPOINTS)
 }
 
 /// Why a program could not be run.
@@ -161,19 +156,15 @@ impl Attempt<'_> {
             );
             return Ok(Outcome::Failed { reason });
         }
-        let dir = &self.place.dir;
-        let kept = checkpoints(dir);
+        let dir = std::path::absolute(&self.place.dir).map_err(io("can't find the trial's folder"))?;
+        let kept = dir.join(CHECKPOINTS);
         std::fs::create_dir_all(&kept).map_err(io("can't make the trial's folder"))?;
-        let dir = std::path::absolute(dir).map_err(io("can't find the trial's folder"))?;
-        let kept = checkpoints(&dir);
         let hand_over = HandOver::new(run.trial, &self.program.params, &dir, &kept, resume)
             .map_err(io("can't write what the program is told"))?;
         let mut pipes = Pipes::new(&hand_over).map_err(io("can't make a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
         let child = self.spawn(&hand_over, &log)?;
-        let outcome = self.attend(child, &mut pipes, run, emit);
-        hand_over.remove();
-        Ok(match outcome? {
+        Ok(match self.attend(child, &mut pipes, run, emit)? {
             Outcome::Failed { reason } => {
                 Outcome::Failed { reason: with_last_line(reason, &dir.join(LOG), from) }
             }
@@ -239,19 +230,11 @@ impl Attempt<'_> {
             } else {
                 LOOK_EVERY
             };
-            let lines = pipes.lines(wait).map_err(io("can't read the program's reports"));
-            let lines = match lines {
-                Ok(lines) => lines,
-                Err(error) => {
-                    child.kill();
-                    return Err(error);
-                }
-            };
+            let lines = pipes.lines(wait).map_err(io("can't read the program's reports"))?;
             let quiet = lines.is_empty();
             for line in lines {
                 last_word = Instant::now();
-                let verdict = self.hear(&line, pipes, run, emit);
-                match verdict {
+                match self.hear(&line, pipes, run, emit) {
                     Ok(None) => {}
                     Ok(Some(outcome)) => {
                         child.end(self.program.care.grace);

@@ -25,8 +25,6 @@ mod status;
 mod submit;
 mod worker;
 
-pub(crate) use self::reproduce::not_trained;
-
 use crate::args::{Cli, Verb};
 use crate::exit::Outcome;
 

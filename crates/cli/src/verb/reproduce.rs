@@ -5,7 +5,6 @@ use std::fmt::Write;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::{Data, Program, Trial};
 use store::{MetricRow, Status, TrialRow};
-use trainer::TrainError;
 use trainer::data::{self, Images};
 use trainer::device::Device;
 
@@ -126,13 +125,6 @@ fn train(
 pub(crate) fn images(of: &Data, global: &Global) -> Result<Images, Failure> {
     let dirs = data::search_dirs(of.dataset, global.data_dir.as_deref());
     data::load(of.dataset, of.limit, &dirs).map_err(Failure::usage)
-}
-
-pub(crate) fn not_trained(error: TrainError) -> Failure {
-    match error {
-        TrainError::Device(error) => error.into(),
-        error => Failure::failed(error),
-    }
 }
 
 /// Compares steps as they come with those that are stored.

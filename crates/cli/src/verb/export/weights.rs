@@ -11,7 +11,7 @@ use crate::args::{ExportWeights, Global};
 use crate::exit::{Failure, Outcome, say};
 use crate::output::Output;
 use crate::stored::{open, retrained, trial, wait_for};
-use crate::verb::reproduce::{images, not_trained, title};
+use crate::verb::reproduce::{images, title};
 
 pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
     let row = wait_for(async { trial(&mut open(global).await?, &args.which).await })?;
@@ -40,8 +40,7 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
         true
     };
     let device = Device::from(args.device);
-    let weights =
-        trainer::train_to_weights(again.clone(), &images, device, &mut emit).map_err(not_trained)?;
+    let weights = trainer::train_to_weights(again.clone(), &images, device, &mut emit)?;
     let (Some(weights), Some(Ended::Done(now))) = (weights, ended) else {
         return Err(differs(&row, "it did not come to its end"));
     };
