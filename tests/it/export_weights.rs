@@ -50,16 +50,24 @@ fn conv(weights: &Weights, name: &str, x: &Tensor) -> Tensor {
 
 /// Mean cross-entropy of the test images.
 fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Tensor) -> f64 {
-    let task: spec::trial::Data = serde_json::from_str(&metadata["data"]).expect("a data set");
-    let dirs = trainer::data::search_dirs(task.dataset, Some(&root().join("data")));
-    let images = trainer::data::load(task.dataset, task.limit, &dirs).expect("images");
+    let network = spec::trial::Network {
+        data: serde_json::from_str(&metadata["data"]).expect("a data set"),
+        model: serde_json::from_str(&metadata["model"]).expect("a model"),
+        optimizer: spec::trial::Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+        clip_norm: None,
+        init_from: None,
+        freeze: Vec::new(),
+        lr_multipliers: Vec::new(),
+    };
+    let images = trainer::data::load(&network, Some(&root().join("data")), &trainer::own::Tasks::new())
+        .expect("images");
+    let n = images.len(trainer::data::Part::Test);
     let mut batch = trainer::data::Batch::new(trainer::data::Form::Dense);
-    images.gather(&images.test, 0..images.test.len(), &mut batch);
+    images.gather(trainer::data::Part::Test, 0..n, 0, &mut batch);
     // What the metadata say of the pixels is what the trainer does with them.
     let number = |name: &str| metadata[name].parse::<f32>().expect("a number");
     let black = -number("pixel_mean") / number("pixel_deviation");
     assert!((batch.pixels[0] - black).abs() < 1e-5, "{} {black}", batch.pixels[0]);
-    let n = images.test.len();
     let x = Tensor::from_vec(batch.pixels.clone(), (n, 784), &Device::Cpu).expect("images");
     let y = Tensor::from_vec(batch.labels.clone(), (n, 1), &Device::Cpu).expect("labels");
     let z = logits(&x);

@@ -12,7 +12,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use schedule::index::FAMILIES;
 use schedule::{Feedback, Horizon};
-use spec::trial::Dataset;
 
 use crate::support::root;
 
@@ -350,8 +349,9 @@ fn checkpoint(dir: &Path) -> (String, Vec<u8>, Vec<u8>) {
     let text = "data: {dataset: digits, batch_size: 20, limit: 100}\nmodel: {kind: mlp, hidden: [4]}\n\
                 optimizer: {kind: adamw}\nbudget: {steps: 9}\nlr: 0.1\nschedules: {plateau: {kind: plateau}}\n";
     let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
-    let dirs = trainer::data::search_dirs(Dataset::Digits, Some(&root().join("data")));
-    let images = trainer::data::load(Dataset::Digits, Some(100), &dirs).expect("the digits");
+    let network = plan.trials[0].config.task.network().expect("a network");
+    let images = trainer::data::load(network, Some(&root().join("data")), &trainer::own::Tasks::new());
+    let images = images.expect("the digits");
     let shared = trainer::Shared {
         device: trainer::device::Device::Cpu,
         width: 1,

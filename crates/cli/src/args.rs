@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use trainer::own::Tasks;
 
 mod export;
 
@@ -48,6 +49,16 @@ pub(crate) struct Global {
     /// Say nothing on stderr but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// The tasks that this program brings along
+    #[arg(skip)]
+    pub tasks: Tasks,
+}
+
+impl Global {
+    /// Where what is learnt from is looked for.
+    pub(crate) fn places(&self) -> orchestrator::Places<'_> {
+        orchestrator::Places { data_dir: self.data_dir.as_deref(), tasks: &self.tasks }
+    }
 }
 
 #[derive(Debug, Subcommand)]

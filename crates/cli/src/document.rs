@@ -20,7 +20,7 @@ const MOST_RUNS: usize = 32;
 pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Result<Document, Failure> {
     let (ranked, material) = wait_for(async {
         let mut reader = open(global).await?;
-        let name = sweep(&mut reader, word).await?;
+        let name = sweep(&mut reader, word, global).await?;
         let ranked = ranked(&mut reader, &name, how).await?;
         let material = material(&mut reader, &name, &ranked, global).await?;
         Ok((ranked, material))

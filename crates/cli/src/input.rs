@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io::Read;
 use std::path::Path;
 
 use schedule::problem::Problem;
-use spec::{Plan, Spec};
+use spec::{Plan, Spec, World};
 
-use crate::args::Warnings;
+use crate::args::{Global, Warnings};
 use crate::diagnostics::{Severity, show};
 use crate::exit::Failure;
+use crate::weights;
 
 /// A text and the name to show for it.
 #[derive(Debug)]
@@ -72,9 +74,14 @@ fn nearest_verb(name: &str) -> String {
 }
 
 /// Reads and checks a sweep file; problems and warnings are shown on stderr.
-pub(crate) fn sweep_file(path: &Path, warnings: Warnings, quiet: bool) -> Result<(Spec, Plan), Failure> {
+pub(crate) fn sweep_file(
+    path: &Path,
+    warnings: Warnings,
+    quiet: bool,
+    global: &Global,
+) -> Result<(Spec, Plan), Failure> {
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
-    sweep_text(path, &source, warnings, quiet)
+    sweep_text(path, &source, warnings, quiet, global)
 }
 
 /// The same of a text that has been read.
@@ -83,10 +90,11 @@ pub(crate) fn sweep_text(
     source: &Source,
     warnings: Warnings,
     quiet: bool,
+    global: &Global,
 ) -> Result<(Spec, Plan), Failure> {
     let deny = warnings.deny_warnings;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
-    match planned(&source.text, stem) {
+    match planned(&source.text, stem, global) {
         Ok((spec, plan)) => {
             if !quiet || deny {
                 show(Severity::Warning, &plan.warnings, &source.name, &source.text);
@@ -109,13 +117,38 @@ pub(crate) fn sweep_text(
     }
 }
 
-/// The plan of a sweep file's text, with the files as they are here that programs consist of.
-pub(crate) fn planned(text: &str, default_name: &str) -> Result<(Spec, Plan), Vec<Problem>> {
+/// The plan of a sweep file's text, with the files and tasks that it names as they are here.
+pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result<(Spec, Plan), Vec<Problem>> {
     // Each point of a grid names the same files.
-    let known = RefCell::new(HashMap::new());
-    let find =
-        |name: &str| known.borrow_mut().entry(name.to_owned()).or_insert_with(|| program::hash(name)).clone();
-    spec::read_with(text, default_name, &find).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
+    let hashes = Known::default();
+    let tables = Known::default();
+    let texts = Known::default();
+    let trials = Known::default();
+    let tasks = global.tasks.names();
+    let world = World {
+        hash: &|name| hashes.get(name, |name| program::hash(name)),
+        table: &|source| tables.get(source, trainer::data::look),
+        text: &|file| texts.get(file, trainer::data::look_at_text),
+        tasks: &tasks,
+        task: &|name, params| global.tasks.describe(name, params),
+        weights: &|which| trials.get(which, |which| weights::of_trial(which, global)),
+    };
+    spec::read_with(text, default_name, &world).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
+}
+
+/// What was looked up before.
+struct Known<K, V>(RefCell<HashMap<K, V>>);
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Known<K, V> {
+    fn get<Q: ?Sized + ToOwned<Owned = K>>(&self, key: &Q, look: impl FnOnce(&Q) -> V) -> V {
+        self.0.borrow_mut().entry(key.to_owned()).or_insert_with(|| look(key)).clone()
+    }
 }
 
 /// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become

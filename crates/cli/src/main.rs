@@ -1,20 +1,4 @@
-//! The binary `sweep`: reads the command line, runs one verb, says how it went.
-
-mod args;
-mod diagnostics;
-mod document;
-mod exit;
-mod input;
-mod output;
-mod progress;
-mod rounds;
-mod screen;
-mod shell;
-mod slurm;
-mod startup;
-mod stored;
-mod training;
-mod verb;
+//! The binary `sweep`.
 
 use std::process::ExitCode;
 
@@ -23,9 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    startup::one_thread_per_trial();
-    let args = args::parse();
-    startup::log(args.global.quiet);
-    let outcome = verb::run(args);
-    exit::report(outcome)
+    cli::main(trainer::own::Tasks::new())
 }

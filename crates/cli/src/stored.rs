@@ -34,7 +34,11 @@ pub(crate) async fn open(global: &Global) -> Result<Reader, Failure> {
 }
 
 /// The sweep that is meant by a name or a sweep file: the one that was run last if none is given.
-pub(crate) async fn sweep(reader: &mut Reader, word: Option<&str>) -> Result<String, Failure> {
+pub(crate) async fn sweep(
+    reader: &mut Reader,
+    word: Option<&str>,
+    global: &Global,
+) -> Result<String, Failure> {
     let known = reader.sweeps().await?;
     let Some(word) = word else {
         let last = known.into_iter().next();
@@ -45,7 +49,7 @@ pub(crate) async fn sweep(reader: &mut Reader, word: Option<&str>) -> Result<Str
     }
     let path = Path::new(word);
     if path.is_file() {
-        let (_, plan) = crate::input::sweep_file(path, Warnings::default(), true)?;
+        let (_, plan) = crate::input::sweep_file(path, Warnings::default(), true, global)?;
         if known.contains(&plan.name) {
             return Ok(plan.name);
         }
@@ -105,7 +109,7 @@ pub(crate) fn ranked_sweep(
 ) -> Result<(String, Ranked), Failure> {
     wait_for(async {
         let mut reader = open(global).await?;
-        let name = sweep(&mut reader, word).await?;
+        let name = sweep(&mut reader, word, global).await?;
         let ranked = ranked(&mut reader, &name, how).await?;
         Ok((name, ranked))
     })
@@ -164,9 +168,9 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
 }
 
 /// The trial that is meant by the start of its id, or by `best`.
-pub(crate) async fn trial(reader: &mut Reader, which: &Which) -> Result<TrialRow, Failure> {
+pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -> Result<TrialRow, Failure> {
     let id = if which.trial == "best" {
-        let sweep = sweep(reader, which.sweep.as_deref()).await?;
+        let sweep = sweep(reader, which.sweep.as_deref(), global).await?;
         let best = reader.best(&sweep).await?;
         best.ok_or_else(|| {
             Failure::usage(format_args!(

@@ -212,8 +212,8 @@ async fn verify(
     if options.workers == 0 {
         return Ok(());
     }
-    let images = Arc::new(orchestrator::load(plan.trials.iter(), global.data_dir.as_deref())?);
-    let verified = orchestrator::verify(plan, &images, store, options, stop).await?;
+    let loaded = Arc::new(orchestrator::load(plan.trials.iter(), global.places())?);
+    let verified = orchestrator::verify(plan, &loaded, store, options, stop).await?;
     if !global.quiet && verified.different.is_empty() {
         match verified.same {
             0 => say("no trial of another machine is left to be checked"),
@@ -246,7 +246,7 @@ async fn train(
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     let programs = needed.clone().filter_map(|trial| trial.config.task.program()?.command.first());
     programs.collect::<BTreeSet<_>>().into_iter().try_for_each(|name| is_there(name))?;
-    let images = orchestrator::load(needed, global.data_dir.as_deref())?;
+    let loaded = orchestrator::load(needed, global.places())?;
     opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing
         .iter()
@@ -257,7 +257,7 @@ async fn train(
         Seen::Event(event) => progress.on(event),
         Seen::Elsewhere(ended) => progress.elsewhere(ended),
     };
-    let trained = orchestrator::train(&plan.name, missing, images, store, options, stop, observe).await;
+    let trained = orchestrator::train(&plan.name, missing, loaded, store, options, stop, observe).await;
     if !firsts.is_empty() {
         progress.finish();
     }

@@ -22,10 +22,10 @@ pub fn train_alone(
     emit: &mut Emit<'_>,
 ) -> Result<(), SweepError> {
     match trial.config.task.network() {
-        Some(network) => match loaded.of(&network.data) {
-            Some(images) => {
+        Some(network) => match loaded.of(network) {
+            Some(examples) => {
                 let mut emit = |event| emit(event) && !stop.requested();
-                trainer::train(trial.clone(), images, device, &mut emit).map_err(SweepError::Probe)
+                trainer::train(trial.clone(), examples, device, &mut emit).map_err(SweepError::Probe)
             }
             None => Ok(()),
         },

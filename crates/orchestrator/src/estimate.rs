@@ -1,14 +1,14 @@
 //! How long a sweep will take, from a short probe of each kind of run in it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use spec::Plan;
 use spec::trial::{Data, Model, Network, Optimizer, Trial};
+use trainer::data::Part;
 use trainer::device::Device;
 use trainer::{Cost, TrainError, probe};
 
-use crate::{SweepError, load};
+use crate::{Loaded, Places, SweepError, load};
 
 /// Time of one probe.
 const PROBE: Duration = Duration::from_millis(150);
@@ -23,12 +23,12 @@ pub fn estimate(
     share: bool,
     workers: usize,
     device: Device,
-    data_dir: Option<&Path>,
+    places: Places<'_>,
 ) -> Result<Option<Duration>, SweepError> {
-    let images = load(plan.trials.iter(), data_dir)?;
+    let loaded = load(plan.trials.iter(), places)?;
     let mut kinds: Vec<(Kind<'_>, Cost, Vec<&Trial>)> = Vec::new();
     for trial in &plan.trials {
-        let Some(Network { data, model, optimizer, .. }) = trial.config.task.network() else {
+        let Some(network @ Network { data, model, optimizer, .. }) = trial.config.task.network() else {
             return Ok(None);
         };
         let kind = (data, model, optimizer);
@@ -36,21 +36,21 @@ pub fn estimate(
             trials.push(trial);
             continue;
         }
-        let Some(images) = images.of(data) else { continue };
-        let cost = probe(trial, images, device, PROBE).map_err(|error| match error {
+        let Some(examples) = loaded.of(network) else { continue };
+        let cost = probe(trial, examples, device, PROBE).map_err(|error| match error {
             TrainError::Device(error) => SweepError::Device(error),
             other => SweepError::Probe(other),
         })?;
         kinds.push((kind, cost, vec![trial]));
     }
-    let all = kinds.iter().map(|(_, cost, trials)| time(*cost, trials, share));
+    let all = kinds.iter().map(|(_, cost, trials)| time(*cost, trials, &loaded, share));
     Ok(Some(all.sum::<Duration>() / u32::try_from(workers).unwrap_or(1).max(1)))
 }
 
 /// What a probe's result depends on.
-type Kind<'a> = (&'a Data, &'a Model, &'a Optimizer);
+type Kind<'a> = (&'a Option<Data>, &'a Model, &'a Optimizer);
 
-fn time(cost: Cost, trials: &[&Trial], share: bool) -> Duration {
+fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration {
     let steps = if share {
         spec::share::steps(trials)
     } else {
@@ -60,8 +60,8 @@ fn time(cost: Cost, trials: &[&Trial], share: bool) -> Duration {
         .iter()
         .filter_map(|trial| {
             let task = &trial.config.task;
-            let Network { data, .. } = task.network()?;
-            let (_, valid, test) = data.dataset.sizes(data.limit);
+            let examples = loaded.of(task.network()?)?;
+            let (valid, test) = (examples.len(Part::Valid), examples.len(Part::Test));
             Some(task.steps.div_ceil(task.evaluate_every) * valid as u64 + test as u64)
         })
         .sum();

@@ -12,17 +12,17 @@ mod verify;
 mod worker;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spec::Plan;
 use spec::event::Event;
-use spec::trial::{Data, Dataset, Network, Trial};
+use spec::trial::{Data, Model, Network, Trial};
 use store::{Store, StoreError};
-use trainer::data::{DataError, Images};
+use trainer::data::{DataError, Examples};
 use trainer::device::{Device, DeviceError};
+use trainer::own::Tasks;
 use trainer::transfer::Weights;
 
 pub use trainer::Stop;
@@ -144,15 +144,44 @@ pub enum SweepError {
     Thread(std::io::Error),
 }
 
-/// Data sets in memory.
+/// What networks learn from, in memory.
 #[derive(Debug)]
-pub struct Loaded(HashMap<(Dataset, Option<usize>), Images>);
+pub struct Loaded(Vec<(Learnt, Examples)>);
+
+/// What examples depend on.
+#[derive(Debug, Clone, PartialEq)]
+struct Learnt {
+    /// Batches are cut later.
+    data: Option<Data>,
+    /// Characters of a window.
+    context: usize,
+    /// A task that brings its examples along.
+    task: Option<Model>,
+}
+
+impl Learnt {
+    fn of(network: &Network) -> Self {
+        let data = network.data.as_ref().map(|data| Data { batch_size: 1, ..data.clone() });
+        let task = network.data.is_none().then(|| network.model.clone());
+        Self { data, context: network.model.context(), task }
+    }
+}
 
 impl Loaded {
-    /// The images of a data set, if it was loaded.
-    pub(crate) fn of(&self, data: &Data) -> Option<&Images> {
-        self.0.get(&(data.dataset, data.limit))
+    /// What a network learns from, if it was loaded.
+    pub(crate) fn of(&self, network: &Network) -> Option<&Examples> {
+        let wanted = Learnt::of(network);
+        self.0.iter().find(|(known, _)| *known == wanted).map(|(_, examples)| examples)
     }
+}
+
+/// Where what networks learn from is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// The folder of the data sets, if not the usual ones.
+    pub data_dir: Option<&'a Path>,
+    /// The tasks of the program itself.
+    pub tasks: &'a Tasks,
 }
 
 /// What is about to be trained: the trials that the store lacks, and where each goes on.
@@ -251,24 +280,19 @@ fn check_transfer(network: &Network) -> Result<(), SweepError> {
 ///
 /// # Errors
 /// A data set or a file of weights is missing or not what it should be.
-pub fn load<'a>(
-    trials: impl Iterator<Item = &'a Trial>,
-    data_dir: Option<&Path>,
-) -> Result<Loaded, SweepError> {
-    let mut loaded = HashMap::new();
+pub fn load<'a>(trials: impl Iterator<Item = &'a Trial>, places: Places<'_>) -> Result<Loaded, SweepError> {
+    let mut loaded = Loaded(Vec::new());
     let mut checked: Vec<&Network> = Vec::new();
-    let trials: Vec<&Trial> = trials.collect();
-    for network in trials.iter().filter_map(|trial| trial.config.task.network()) {
-        if !checked.contains(&network) {
-            check_transfer(network)?;
-            checked.push(network);
+    for network in trials.filter_map(|trial| trial.config.task.network()) {
+        if checked.contains(&network) {
+            continue;
+        }
+        check_transfer(network)?;
+        checked.push(network);
+        if loaded.of(network).is_none() {
+            let examples = trainer::data::load(network, places.data_dir, places.tasks)?;
+            loaded.0.push((Learnt::of(network), examples));
         }
     }
-    for data in trials.iter().filter_map(|trial| trial.config.task.network()).map(|network| &network.data) {
-        if let Entry::Vacant(entry) = loaded.entry((data.dataset, data.limit)) {
-            let dirs = trainer::data::search_dirs(data.dataset, data_dir);
-            entry.insert(trainer::data::load(data.dataset, data.limit, &dirs)?);
-        }
-    }
-    Ok(Loaded(loaded))
+    Ok(loaded)
 }

@@ -56,7 +56,7 @@ impl Pace {
 pub async fn train(
     sweep: &str,
     missing: Vec<Missing>,
-    images: Loaded,
+    loaded: Loaded,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -90,7 +90,7 @@ pub async fn train(
     let mut desk = Desk::new(sweep, missing, options, ended);
     let claimed = store.claim(sweep, options.with_failed, desk.portion()).await?;
     let pool = Pool::new(desk.known(claimed, store).await?);
-    let site = Site { pool, images, shared, folder, options: options.clone(), stop: stop.clone() };
+    let site = Site { pool, loaded, shared, folder, options: options.clone(), stop: stop.clone() };
     let site = Arc::new(site);
     let (sender, mut events) = mpsc::channel(QUEUE);
     let workers = worker::start(&site, &sender)?;

@@ -29,7 +29,7 @@ pub struct Verified {
 /// See [`SweepError`].
 pub async fn verify(
     plan: &Plan,
-    images: &Arc<Loaded>,
+    loaded: &Arc<Loaded>,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
@@ -42,7 +42,7 @@ pub async fn verify(
         let Some(wanted) = store.claim_verification(&plan.name, share, environment).await? else { break };
         let Some(trial) = trials.get(wanted.trial_id.as_str()) else { break };
         let (trial, device) = ((*trial).clone(), options.device);
-        let (images, stopped) = (Arc::clone(images), stop.clone());
+        let (loaded, stopped) = (Arc::clone(loaded), stop.clone());
         let stopping = stop.clone();
         let (sender, mut ended) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new().stack_size(crate::worker::STACK_BYTES);
@@ -54,7 +54,7 @@ pub async fn verify(
                 }
                 !stopped.requested()
             };
-            let trained = train_alone(&trial, &images, device, &stopping, &mut emit);
+            let trained = train_alone(&trial, &loaded, device, &stopping, &mut emit);
             // Nobody listens any more only when this process ends.
             let _ = sender.send(trained.map(|()| last));
         });

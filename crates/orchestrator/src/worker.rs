@@ -22,7 +22,7 @@ pub(crate) const STACK_BYTES: usize = 64 << 20;
 /// What all workers see.
 pub(crate) struct Site {
     pub(crate) pool: Pool,
-    pub(crate) images: Loaded,
+    pub(crate) loaded: Loaded,
     pub(crate) shared: Shared,
     pub(crate) folder: Folder,
     pub(crate) options: Options,
@@ -91,10 +91,10 @@ impl Site {
             };
             return program::train(&trial, stored, &place, &self.stop, emit);
         }
-        let Some(images) = branch.data().and_then(|data| self.images.of(data)) else {
+        let Some(examples) = branch.network().and_then(|network| self.loaded.of(network)) else {
             return branch.fail("its data set was not loaded", emit);
         };
-        let Some(mut stack) = Stack::new(branch, images, &self.shared, emit) else { return };
+        let Some(mut stack) = Stack::new(branch, examples, &self.shared, emit) else { return };
         let folder = &self.folder;
         let mut saved = Instant::now();
         while !stack.is_empty() {

@@ -59,10 +59,16 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
 fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
     let trials = all.iter().map(|missing| &missing.trial);
     let some = trials.filter(|trial| {
-        limit.is_none() || trial.config.task.network().is_some_and(|network| network.data.limit == limit)
+        limit.is_none()
+            || trial
+                .config
+                .task
+                .network()
+                .is_some_and(|network| network.data.as_ref().is_some_and(|data| data.limit == limit))
     });
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
-    orchestrator::load(some, Some(&data)).expect("the data is in the repository")
+    let places = orchestrator::Places { data_dir: Some(&data), tasks: &trainer::own::Tasks::new() };
+    orchestrator::load(some, places).expect("the data is in the repository")
 }
 
 #[tokio::test]

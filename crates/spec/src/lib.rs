@@ -2,9 +2,11 @@
 
 mod allow;
 pub mod axes;
+mod data;
 pub mod event;
 mod id;
 pub mod json;
+mod model;
 pub mod plan;
 mod program;
 pub mod protocol;
@@ -15,8 +17,9 @@ pub mod sweep_file;
 mod task;
 pub mod transfer;
 pub mod trial;
+mod world;
 pub mod yaml;
 
 pub use plan::{Plan, plan, plan_on};
-pub use program::Find;
 pub use sweep_file::{Spec, read, read_with};
+pub use world::World;

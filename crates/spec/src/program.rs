@@ -11,12 +11,11 @@ use serde_json::Value as Json;
 
 use crate::json::tree_to_json;
 use crate::trial::{Care, Program};
-
-/// Gives the blake3 hash of a file in hex, or `None` where there is no such file.
-pub type Find<'a> = dyn Fn(&str) -> Option<String> + 'a;
+use crate::world::World;
 
 /// Sections of the models that ship with the tool.
-const OURS: [&str; 7] = ["data", "model", "optimizer", "clip_norm", "init_from", "freeze", "lr_multipliers"];
+const OURS: [&str; 8] =
+    ["data", "model", "task", "optimizer", "clip_norm", "init_from", "freeze", "lr_multipliers"];
 
 const FILES: &str = "a list of file names, as in [model.py]";
 
@@ -37,7 +36,7 @@ pub(crate) fn refuse_ours(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) 
 }
 
 /// Reads the section.
-pub(crate) fn read(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Program> {
+pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Program> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let command_field = fields.required("command", problems);
     let files_field = fields.optional("files");
@@ -59,7 +58,7 @@ pub(crate) fn read(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Proble
     let named = named.iter().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
     for (field, i, name, must) in arguments.chain(named) {
         // A program without a path is looked for elsewhere, and is no part of the work.
-        let hash = if i > 0 || must { find(name) } else { None };
+        let hash = if i > 0 || must { (world.hash)(name) } else { None };
         match (hash, field) {
             (Some(hash), _) => {
                 files.insert(name.clone(), hash);
@@ -183,9 +182,10 @@ mod tests {
         let text = format!(
             "trainer: {trainer}\n{rest}\nlr: 0.1\nschedules: {{a: {{kind: constant}}, p: {{kind: plateau}}}}\n"
         );
-        let find =
+        let hash =
             |name: &str| ["train.py", "data/model.py"].contains(&name).then(|| format!("hash of {name}"));
-        let read = crate::read_with(&text, "x", &find).and_then(|spec| crate::plan(&spec));
+        let world = World { hash: &hash, ..World::EMPTY };
+        let read = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
         let told = |found: Vec<Problem>| {
             found
                 .iter()
@@ -218,7 +218,8 @@ mod tests {
         let ids = |trainer: &str| {
             let text =
                 format!("trainer: {trainer}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: constant}}}}\n");
-            let spec = crate::read_with(&text, "x", &|name| Some(name.to_owned())).expect("a good file");
+            let world = World { hash: &|name| Some(name.to_owned()), ..World::EMPTY };
+            let spec = crate::read_with(&text, "x", &world).expect("a good file");
             crate::plan(&spec).expect("a plan").trials[0].id.clone()
         };
         let plain = ids("{command: [a, b.py]}");

@@ -8,7 +8,7 @@ mod schedules;
 use serde_json::{Value as Json, json};
 
 use self::forms::{Forms, axis, object, property, reference};
-use crate::task;
+use crate::{data as data_sets, model as models};
 
 /// The schema, draft 2020-12.
 pub fn sweep_file() -> Json {
@@ -28,6 +28,7 @@ pub fn sweep_file() -> Json {
                 "required": ["data", "model", "optimizer"],
                 "properties": { "data": {}, "model": {}, "optimizer": {} },
             },
+            { "required": ["task", "optimizer"], "properties": { "task": {}, "optimizer": {} } },
             { "required": ["trainer"], "properties": { "trainer": {} } },
         ],
         "properties": {
@@ -38,6 +39,7 @@ pub fn sweep_file() -> Json {
             ),
             "data": run.data,
             "model": run.model,
+            "task": property(tasks(&mut forms), "data and model in one, in the place of both", None),
             "optimizer": run.optimizer,
             "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
             "budget": run.budget,
@@ -86,8 +88,8 @@ struct Run {
 
 fn run(forms: &mut Forms) -> Run {
     Run {
-        data: property(data(forms), "where the images come from", None),
-        model: property(model(), "what is trained", None),
+        data: property(data(forms), "what is learnt from", None),
+        model: property(model(forms), "what is trained", None),
         optimizer: property(optimizer(forms), "how it is updated", None),
         budget: property(budget(forms), "length of the run", None),
         evaluate: property(
@@ -105,24 +107,123 @@ fn run(forms: &mut Forms) -> Run {
 }
 
 fn data(forms: &mut Forms) -> Json {
-    let datasets = axis(&json!({ "enum": ["mnist", "fashion-mnist", "digits"] }));
+    let names = data_sets::DATASETS.map(|(name, _)| name);
+    let mut each = vec![json!({ "enum": names })];
+    each.extend(own_data());
+    let datasets = axis(&json!({ "anyOf": each }));
     axis(&object(
         &[
-            ("dataset", property(datasets, "the images; `digits` is a small part of `mnist`", None)),
-            ("batch_size", property(forms.whole(1), "images in a batch", Some(json!(64)))),
-            ("limit", property(forms.whole(1), "only the first so many training images", None)),
+            (
+                "dataset",
+                property(
+                    datasets,
+                    "a data set by name (`digits` is a small part of `mnist`), or files of your own",
+                    None,
+                ),
+            ),
+            ("batch_size", property(forms.whole(1), "examples in a batch", Some(json!(64)))),
+            ("limit", property(forms.whole(1), "only the first so many training examples", None)),
         ],
         &["dataset"],
     ))
 }
 
-fn model() -> Json {
+/// Files of the user's own.
+fn own_data() -> Vec<Json> {
+    let file = || axis(&json!({ "type": "string", "minLength": 1 }));
+    let part = || {
+        axis(
+            &json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": "^ *[0-9.]+ *%" }] }),
+        )
+    };
+    let form = |form: &str, doc: &str, shares: (&str, &str), more: &[(&str, Json)], required: &[&str]| {
+        let all = [
+            (form, property(file(), doc, None)),
+            (
+                "validation",
+                property(
+                    part(),
+                    "how much of it schedules are compared on: a share or a number",
+                    Some(json!(shares.0)),
+                ),
+            ),
+            ("test", property(part(), "how much of it is kept for the test loss", Some(json!(shares.1)))),
+        ];
+        object(&[all.as_slice(), more].concat(), &[&[form], required].concat())
+    };
+    let label = property(file(), "name of the column that holds the labels", None);
+    let labels = property(file(), "the labels, an IDX file", None);
+    let x = property(file(), "name of the array of examples", Some(json!("x")));
+    let y = property(file(), "name of the array of labels", Some(json!("y")));
+    let table = ("20%", "0%");
+    vec![
+        form("csv", "a table of numbers with a line of column names", table, &[("label", label)], &["label"]),
+        form("npz", "NumPy arrays", table, &[("x", x), ("y", y)], &[]),
+        form("idx", "examples, an IDX file", table, &[("labels", labels)], &["labels"]),
+        form("text", "a text for `char-gpt`, UTF-8", ("10%", "10%"), &[], &[]),
+    ]
+}
+
+fn model(forms: &mut Forms) -> Json {
     let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
     let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
     let hidden = property(widths, "widths of the hidden layers", Some(json!([128])));
-    let activations = axis(&json!({ "enum": task::ACTIVATIONS.map(|(name, _)| name) }));
+    let activations = axis(&json!({ "enum": models::ACTIVATIONS.map(|(name, _)| name) }));
     let activation = property(activations, "what follows each hidden layer", Some(json!("relu")));
-    kinds(&[("mlp", &[("hidden", hidden), ("activation", activation)]), ("lenet", &[])])
+    let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
+    let vae = [
+        (
+            "hidden",
+            property(
+                widths,
+                "widths of the encoder's hidden layers; the decoder mirrors them",
+                Some(json!([512, 256])),
+            ),
+        ),
+        ("latent", property(forms.whole(1), "latent numbers", Some(json!(2)))),
+    ];
+    let whole =
+        |forms: &mut Forms, doc: &str, default: u64| property(forms.whole(1), doc, Some(json!(default)));
+    let gpt = [
+        ("layers", whole(forms, "blocks", 4)),
+        ("heads", whole(forms, "heads of the attention; divides the width", 4)),
+        ("width", whole(forms, "numbers that stand for a character", 128)),
+        ("context", whole(forms, "characters that it sees", 64)),
+    ];
+    kinds(&[
+        ("mlp", &[("hidden", hidden), ("activation", activation)]),
+        ("lenet", &[]),
+        ("vae", &vae),
+        ("char-gpt", &gpt),
+    ])
+}
+
+/// A task of the program's own has the keys that it likes.
+fn tasks(forms: &mut Forms) -> Json {
+    let number = |forms: &mut Forms, doc: &str, default: f64| {
+        property(forms.number("a number of at least 0", json!({ "minimum": 0 })), doc, Some(json!(default)))
+    };
+    let dimensions = property(forms.whole(1), "weights", Some(json!(100)));
+    let batch = |forms: &mut Forms, default: u64| {
+        property(forms.whole(1), "examples of a step", Some(json!(default)))
+    };
+    let quadratic = [
+        ("dimensions", dimensions.clone()),
+        ("exponent", number(forms, "how fast the curvature falls: i^-exponent", 1.0)),
+        ("noise", number(forms, "variance of the gradients' noise, in units of the curvature", 1.0)),
+        ("batch_size", batch(forms, 1)),
+    ];
+    let regression = [
+        ("dimensions", dimensions),
+        ("capacity", number(forms, "how fast the variances of the inputs fall: i^-capacity", 1.5)),
+        ("source", number(forms, "how fast the squares of the true weights fall: i^-source", 1.0)),
+        ("noise", number(forms, "variance of what no weights explain", 0.1)),
+        ("batch_size", batch(forms, 4)),
+    ];
+    let ours = kinds(&[("quadratic", &quadratic), ("power-law-regression", &regression)]);
+    let kind = json!({ "type": "string", "not": { "enum": models::TASKS } });
+    let own = json!({ "type": "object", "required": ["kind"], "properties": { "kind": kind } });
+    json!({ "anyOf": [ours, own] })
 }
 
 fn optimizer(forms: &mut Forms) -> Json {
@@ -150,9 +251,10 @@ fn optimizer(forms: &mut Forms) -> Json {
 }
 
 fn budget(forms: &mut Forms) -> Json {
-    let epochs = property(forms.above_0(), "passes over the training images", None);
+    let epochs = property(forms.above_0(), "passes over the training examples", None);
     let steps = property(forms.whole(1), "updates", None);
-    let length = property(forms.whole(1), "updates in an epoch; with a `trainer` only", None);
+    let length =
+        property(forms.whole(1), "updates in an epoch, where that does not follow from the data", None);
     let of = |name, form| object(&[(name, form), ("steps_per_epoch", length.clone())], &[name]);
     axis(&json!({ "oneOf": [of("epochs", epochs), of("steps", steps)] }))
 }

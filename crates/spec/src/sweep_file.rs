@@ -8,9 +8,9 @@ use schedule::tree::{Key, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
-use crate::program::Find;
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
+use crate::world::World;
 use crate::{plan, task, yaml};
 
 /// The most trials that one sweep may ask for.
@@ -55,23 +55,22 @@ pub struct NamedSchedule {
     pub variants: Vec<(Node, Variant)>,
 }
 
-/// Reads a sweep file that names no other files. `default_name` is used where the file gives no name.
+/// Reads a sweep file that speaks of nothing outside its text. `default_name` is used where the file gives no name.
 ///
 /// # Errors
 /// Every problem of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
-    read_with(text, default_name, &|_| None)
+    read_with(text, default_name, &World::EMPTY)
 }
 
-/// Reads a sweep file. `find` gives the blake3 hash, in hex, of the bytes of a file that a program consists of, or `None`
-/// where there is no such file.
+/// Reads a sweep file, and looks up in the world what it speaks of.
 ///
 /// # Errors
 /// Every problem of the text.
-pub fn read_with(text: &str, default_name: &str, find: &Find<'_>) -> Result<Spec, Vec<Problem>> {
+pub fn read_with(text: &str, default_name: &str, world: &World<'_>) -> Result<Spec, Vec<Problem>> {
     let tree = yaml::read(text)?;
     let mut problems = Vec::new();
-    let spec = spec(&tree, text, default_name, find, &mut problems);
+    let spec = spec(&tree, text, default_name, world, &mut problems);
     plan::in_order(&mut problems);
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
@@ -83,7 +82,7 @@ fn spec(
     tree: &Tree,
     source: &str,
     default_name: &str,
-    find: &Find<'_>,
+    world: &World<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Spec> {
     let mut fields = Fields::new(tree, "", problems)?;
@@ -102,7 +101,7 @@ fn spec(
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
     let points = match axes::size(&axes) {
-        Some(size) if size <= MOST_TRIALS => points(&run, &axes, find, problems),
+        Some(size) if size <= MOST_TRIALS => points(&run, &axes, world, problems),
         size => {
             problems.push(too_many(tree, size));
             None
@@ -160,7 +159,7 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
-fn points(run: &Tree, axes: &[Axis], find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
+fn points(run: &Tree, axes: &[Axis], world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
     // First each value beside the first values of the other axes: what is wrong is told once or a few
     // times, not for each of a million points.
     let before = problems.len();
@@ -174,7 +173,7 @@ fn points(run: &Tree, axes: &[Axis], find: &Find<'_>, problems: &mut Vec<Problem
                 this.values = vec![value.clone()];
             }
             for variant in axes::variants(run, &one) {
-                point(variant, find, problems);
+                point(variant, world, problems);
             }
         }
     }
@@ -182,17 +181,17 @@ fn points(run: &Tree, axes: &[Axis], find: &Find<'_>, problems: &mut Vec<Problem
         return None;
     }
     // Then what values do to each other: the first bad point stands for all.
-    axes::variants(run, axes).into_iter().map(|variant| point(variant, find, problems)).collect()
+    axes::variants(run, axes).into_iter().map(|variant| point(variant, world, problems)).collect()
 }
 
-fn point(variant: Variant, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
+fn point(variant: Variant, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
     for known in ["name", "seeds", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
-    let task = task::read(&mut fields, find, problems);
+    let task = task::read(&mut fields, world, problems);
     fields.finish(problems);
     let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
     Some(Point { base_lr: base_lr?, task: task?, chosen })

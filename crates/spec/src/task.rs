@@ -1,34 +1,32 @@
-//! Reads the sweep file's sections on the run itself: data, model, optimiser, budget and what goes with
-//! them. Each reader collects problems and gives `None` after one. What a program of the user's own is told is
-//! read by `program`.
+//! Reads the sweep file's sections on the run itself: optimiser, budget and what goes with them. Each reader collects problems
+//! and gives `None` after one. Data, models and programs of the user's own have readers of their own.
 
 use schedule::fields::{Field, Fields, boolean, choice, number_where, whole};
 use schedule::length::length;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
-use crate::program::{self, Find};
 use crate::transfer::{self, Transfer};
-use crate::trial::{Activation, Data, Dataset, Learner, Model, Network, Optimizer, Task};
+use crate::trial::{Data, Learner, Model, Network, Optimizer, Task};
+use crate::world::World;
+use crate::{data, model, program};
 
 /// The longest run, in steps.
 const MOST_STEPS: u64 = 100_000_000;
 
 /// Reads everything that determines a run besides its schedule, base lr and seed.
-pub(crate) fn read(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
+pub(crate) fn read(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
     let (learner, epoch) = match fields.optional("trainer") {
         Some(field) => {
             program::refuse_ours(fields, problems);
-            let trainer = program::read(&field, find, problems);
-            (trainer.map(|trainer| Learner::Program { trainer }), Some(Epoch::Stated))
+            let trainer = program::read(&field, world, problems);
+            let epoch = Epoch::Stated("an epoch of this program");
+            (trainer.map(|trainer| Learner::Program { trainer }), Some(epoch))
         }
         None => {
-            let data = fields.required("data", problems).and_then(|field| data(&field, problems));
-            let epoch = data.as_ref().map(|data| {
-                let (images, _, _) = data.dataset.sizes(data.limit);
-                Epoch::Known((images / data.batch_size) as u64)
-            });
-            (network(data, fields, find, problems).map(Learner::Network), epoch)
+            let learns = learns(fields, world, problems);
+            let epoch = learns.as_ref().map(epoch);
+            (network(learns, fields, world, problems).map(Learner::Network), epoch)
         }
     };
     let budget = fields.required("budget", problems);
@@ -60,102 +58,60 @@ pub(crate) fn read(fields: &mut Fields<'_>, find: &Find<'_>, problems: &mut Vec<
 enum Epoch {
     /// It follows from the data.
     Known(u64),
-    /// The budget says so, or nobody.
-    Stated,
+    /// The budget says so, or nobody: of what.
+    Stated(&'static str),
+}
+
+/// What learns from what.
+type Learns = (Option<Data>, Model);
+
+fn epoch((data, model): &Learns) -> Epoch {
+    let sizes = |data: &Data| data.dataset.sizes(model.context(), data.limit)[0] / data.batch_size.max(1);
+    match (data, model) {
+        (Some(data), _) => Epoch::Known(sizes(data) as u64),
+        (None, Model::Own(task)) => Epoch::Known((task.examples / task.batch_size.max(1)) as u64),
+        (None, _) => Epoch::Stated("an epoch of a task whose examples are always new"),
+    }
+}
+
+fn learns(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Learns> {
+    if let Some(field) = fields.optional("task") {
+        for name in ["data", "model"] {
+            if let Some(field) = fields.optional(name) {
+                problems.push(
+                    field.problem(format!("with a `task` the file has no `{name}`: the task brings its own")),
+                );
+            }
+        }
+        return model::task(&field, world, problems).map(|model| (None, model));
+    }
+    let data_field = fields.required("data", problems);
+    let data = data_field.as_ref().and_then(|field| data::read(field, world, problems));
+    let model_field = fields.required("model", problems);
+    let model = model_field.as_ref().and_then(|field| model::read(field, problems));
+    let (mut data, data_field) = (data?, data_field?);
+    // The batch size is judged whatever the model: what a window of text is does not change images.
+    let context = model.as_ref().map_or(1, Model::context);
+    let fit = data::fit(&mut data, &data_field, context, problems);
+    let (model, model_field) = (model?, model_field?);
+    let goes = model::fits(&model, &data, &model_field, problems);
+    (fit && goes).then_some((Some(data), model))
 }
 
 fn network(
-    data: Option<Data>,
+    learns: Option<Learns>,
     fields: &mut Fields<'_>,
-    find: &Find<'_>,
+    world: &World<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Network> {
-    let model = fields.required("model", problems).and_then(|field| model(&field, problems));
     let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
     let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
         number_where("a number above 0", |x| x > 0.0)(field).map(Some)
     });
-    let transfer = transfer::read(fields, find, problems);
-    let (data, model, optimizer, clip_norm) = (data?, model?, optimizer?, clip_norm?);
+    let transfer = transfer::read(fields, world, problems);
+    let ((data, model), optimizer, clip_norm) = (learns?, optimizer?, clip_norm?);
     let Transfer { init_from, freeze, lr_multipliers } = transfer?;
     Some(Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers })
-}
-
-fn data(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Data> {
-    let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let datasets =
-        [("mnist", Dataset::Mnist), ("fashion-mnist", Dataset::FashionMnist), ("digits", Dataset::Digits)];
-    let dataset = fields.read("dataset", problems, choice(&datasets));
-    let size = fields.read_or("batch_size", 64, problems, whole(1));
-    let limit = fields.read_or("limit", None, problems, |field| whole(1)(field).map(Some));
-    let size_place = field.tree.get("batch_size").unwrap_or(field.tree).place;
-    let (path, limit_path) = (fields.path_of("batch_size"), fields.path_of("limit"));
-    fields.finish(problems);
-    let (dataset, batch_size, limit) = (dataset?, size?, limit?);
-    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let (all, _, _) = dataset.sizes(None);
-    if limit.is_some_and(|limit| limit > all) {
-        let place = field.tree.get("limit").unwrap_or(field.tree).place;
-        let message = format!("expected at most {all}, the number of training images");
-        problems.push(Problem::new(place, limit_path, message));
-        return None;
-    }
-    // The same images, so the same runs.
-    let limit = limit.filter(|limit| dataset.sizes(Some(*limit)) != dataset.sizes(None));
-    let (images, _, _) = dataset.sizes(limit);
-    match usize::try_from(batch_size) {
-        Ok(batch_size) if batch_size <= images => Some(Data { dataset, batch_size, limit }),
-        _ => {
-            let message = format!("a batch of {batch_size} is larger than the {images} training images");
-            problems.push(Problem::new(size_place, path, message));
-            None
-        }
-    }
-}
-
-fn model(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
-    let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let kind = fields.read("kind", problems, choice(&[("mlp", true), ("lenet", false)]));
-    let model = match kind {
-        Some(true) => {
-            let hidden = fields.read_or("hidden", vec![128], problems, widths);
-            let activation = fields.read_or("activation", Activation::Relu, problems, choice(&ACTIVATIONS));
-            hidden.zip(activation).map(|(hidden, activation)| Model::Mlp { hidden, activation })
-        }
-        Some(false) => Some(Model::Lenet),
-        // The other keys can't be judged without a kind.
-        None => return None,
-    };
-    fields.finish(problems);
-    model
-}
-
-/// The activations by name.
-pub(crate) const ACTIVATIONS: [(&str, Activation); 3] =
-    [("relu", Activation::Relu), ("gelu", Activation::Gelu), ("tanh", Activation::Tanh)];
-
-/// Layer widths: a list of whole numbers.
-fn widths(field: &Field<'_>) -> Result<Vec<usize>, Problem> {
-    const FORM: &str = "a list of at most 16 layer widths from 1 to 65536";
-    let items = match &field.tree.value {
-        Value::List(items) => items,
-        Value::Int(width) => return Err(field.expected(FORM).with_hint(format!("one layer is [{width}]"))),
-        Value::Text(text) if text.trim().parse::<u64>().is_ok() => {
-            return Err(field.expected(FORM).with_hint(format!("one layer is [{}]", text.trim())));
-        }
-        _ => return Err(field.expected(FORM)),
-    };
-    let widths: Option<Vec<usize>> = items
-        .iter()
-        .map(|item| match item.value {
-            Value::Int(width @ 1..=65_536) => usize::try_from(width).ok(),
-            _ => None,
-        })
-        .collect();
-    widths.filter(|widths| widths.len() <= 16).ok_or_else(|| {
-        let found = field.problem(format!("expected {FORM}, found {}", field.tree));
-        if found.message.len() > 300 { field.expected(FORM) } else { found }
-    })
 }
 
 fn optimizer(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
@@ -224,7 +180,7 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
             }
             Some(steps)
         }
-        Epoch::Stated => {
+        Epoch::Stated(_) => {
             fields.read_or("steps_per_epoch", None, problems, |field| whole(1)(field).map(Some))?
         }
     };
@@ -233,7 +189,8 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
         (None, Some(epochs)) => {
             number_where("a number above 0", |x| x > 0.0)(epochs).and_then(|epochs_asked| {
                 let Some(steps_per_epoch) = per_epoch else {
-                    let problem = epochs.problem("how many steps an epoch of this program has is not known");
+                    let of = if let Epoch::Stated(of) = epoch { of } else { "an epoch" };
+                    let problem = epochs.problem(format!("how many steps {of} has is not known"));
                     return Err(problem.with_hint("add `steps_per_epoch: 500`, or write {steps: 1500}"));
                 };
                 // A product beyond u64 saturates and is refused below.

@@ -6,8 +6,8 @@ use schedule::problem::Problem;
 use schedule::tree::Value;
 use wildmatch::WildMatch;
 
-use crate::program::Find;
 use crate::trial::InitFrom;
+use crate::world::World;
 
 const PATTERNS: &str = "a list of parameter names, where * stands for any text, as in [\"fc1.*\"]";
 
@@ -41,11 +41,11 @@ impl InitFrom {
 
 pub(crate) fn read(
     fields: &mut Fields<'_>,
-    find: &Find<'_>,
+    world: &World<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Transfer> {
     let init_from = match fields.optional("init_from") {
-        Some(field) => init_from(&field, find, problems).map(Some),
+        Some(field) => init_from(&field, world, problems).map(Some),
         None => Some(None),
     };
     let freeze = fields.read_or("freeze", Vec::new(), problems, patterns);
@@ -53,10 +53,9 @@ pub(crate) fn read(
     Some(Transfer { init_from: init_from?, freeze: freeze?, lr_multipliers: lr_multipliers? })
 }
 
-fn init_from(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<InitFrom> {
+fn init_from(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<InitFrom> {
     if let Value::Text(file) = &field.tree.value {
-        let blake3 = hash(field, file, find, problems)?;
-        return Some(InitFrom { file: file.clone(), blake3, names: Vec::new(), fresh: Vec::new() });
+        return weights(field, file, world, problems);
     }
     if !matches!(field.tree.value, Value::Map(_)) {
         problems
@@ -67,8 +66,8 @@ fn init_from(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) ->
     }
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let file = fields.required("file", problems);
-    let file = file.and_then(|field| match text(&field) {
-        Ok(file) => hash(&field, &file, find, problems).map(|hash| (file, hash)),
+    let found = file.and_then(|field| match text(&field) {
+        Ok(file) => weights(&field, &file, world, problems),
         Err(problem) => {
             problems.push(problem);
             None
@@ -77,16 +76,32 @@ fn init_from(field: &Field<'_>, find: &Find<'_>, problems: &mut Vec<Problem>) ->
     let names = fields.read_or("names", Vec::new(), problems, names);
     let fresh = fields.read_or("fresh", Vec::new(), problems, patterns);
     fields.finish(problems);
-    let (file, blake3) = file?;
-    Some(InitFrom { file, blake3, names: names?, fresh: fresh? })
+    Some(InitFrom { names: names?, fresh: fresh?, ..found? })
 }
 
-fn hash(field: &Field<'_>, file: &str, find: &Find<'_>, problems: &mut Vec<Problem>) -> Option<String> {
-    let found = find(file);
+/// What stands before the id of a trial in the place of a file.
+const TRIAL: &str = "trial:";
+
+/// The weights of a file, or of a stored trial.
+fn weights(
+    field: &Field<'_>,
+    file: &str,
+    world: &World<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<InitFrom> {
+    if let Some(trial) = file.strip_prefix(TRIAL) {
+        let found = (world.weights)(trial.trim());
+        return found.map_err(|message| problems.push(field.problem(message))).ok();
+    }
+    let blake3 = hash(field, file, world, problems)?;
+    Some(InitFrom { file: file.to_owned(), blake3, names: Vec::new(), fresh: Vec::new() })
+}
+
+fn hash(field: &Field<'_>, file: &str, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<String> {
+    let found = (world.hash)(file);
     if found.is_none() {
         let problem = field.problem(format!("there is no file `{file}`"));
-        problems
-            .push(problem.with_hint("`sweep export weights TRIAL -o FILE` writes the weights of a trial"));
+        problems.push(problem.with_hint("`trial:ID` means the weights of a stored trial"));
     }
     found
 }
@@ -155,8 +170,9 @@ mod tests {
             "data: {{dataset: digits}}\nmodel: {{kind: mlp, hidden: [8]}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 5}}\n\
              lr: 0.1\nschedules: {{a: {{kind: constant}}}}\n{keys}\n"
         );
-        let find = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());
-        let plan = crate::read_with(&text, "x", &find).and_then(|spec| crate::plan(&spec));
+        let hash = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());
+        let world = World { hash: &hash, ..World::EMPTY };
+        let plan = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
         let plan = plan.map_err(|found| {
             found.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<String>()
         })?;

@@ -70,8 +70,9 @@ pub enum Learner {
 /// A model of ours, its data and its optimiser.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Network {
-    /// Where the images come from.
-    pub data: Data,
+    /// Where the examples come from; none where the model is a task that makes its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
     /// What is trained.
     pub model: Model,
     /// How it is updated.
@@ -149,14 +150,14 @@ impl Care {
 pub struct Data {
     /// Which set.
     pub dataset: Dataset,
-    /// Images in a batch, at least 1.
+    /// Examples in a batch, at least 1.
     pub batch_size: usize,
-    /// Only the first so many training images (and at most as many validation and test images).
+    /// Only the first so many training examples (and at most as many validation and test examples).
     pub limit: Option<usize>,
 }
 
-/// The data sets that ship with the tool or are found on the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+/// The data sets that ship with the tool or are found on the machine, and those of the user's own.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dataset {
     /// MNIST's 28x28 digits: 50,000 training, 10,000 validation, 10,000 test images.
@@ -165,10 +166,98 @@ pub enum Dataset {
     FashionMnist,
     /// The first 2,000 training images of MNIST, for tests and first tries.
     Digits,
+    /// Jane Austen's novel Emma, as text.
+    Emma,
+    /// Labelled rows or images in files of the user's own.
+    Table(Table),
+    /// A text in a file of the user's own.
+    Text(Text),
+}
+
+/// Labelled examples in files of the user's own, with the sizes that they were found to have.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Table {
+    /// What is read.
+    pub source: Source,
+    /// The blake3 hash of the files' bytes in hex: what the result depends on.
+    pub blake3: String,
+    /// Numbers of an example.
+    pub inputs: usize,
+    /// Different labels, 2 at least.
+    pub classes: usize,
+    /// Whether the numbers are bytes, as in images: these are scaled together, columns of a table each for itself.
+    pub bytes: bool,
+    /// Training examples, 1 at least.
+    pub train: usize,
+    /// Validation examples, 1 at least.
+    pub valid: usize,
+    /// Test examples.
+    pub test: usize,
+}
+
+/// Files of the user's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "form", rename_all = "kebab-case")]
+pub enum Source {
+    /// A table of numbers with a line of column names; one column is the label.
+    Csv {
+        /// The file.
+        file: String,
+        /// Name of the column.
+        label: String,
+    },
+    /// NumPy arrays by name.
+    Npz {
+        /// The file.
+        file: String,
+        /// Name of the examples, (examples, ...).
+        x: String,
+        /// Name of the labels, (examples).
+        y: String,
+    },
+    /// Two IDX files, as MNIST's.
+    Idx {
+        /// The examples, (examples, ...).
+        file: String,
+        /// The labels, (examples).
+        labels: String,
+    },
+}
+
+/// What was found in [`Source`] files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The blake3 hash of the files' bytes in hex.
+    pub blake3: String,
+    /// Examples in all.
+    pub examples: usize,
+    /// Numbers of an example.
+    pub inputs: usize,
+    /// Different labels.
+    pub classes: usize,
+    /// Whether the numbers are bytes.
+    pub bytes: bool,
+}
+
+/// A text of the user's own, with the sizes that it was found to have.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Text {
+    /// The file, UTF-8.
+    pub file: String,
+    /// The blake3 hash of its bytes in hex: what the result depends on.
+    pub blake3: String,
+    /// Different characters.
+    pub alphabet: usize,
+    /// Characters that are trained on.
+    pub train: usize,
+    /// Characters of the validation part, which follows.
+    pub valid: usize,
+    /// Characters of the test part, which is the end.
+    pub test: usize,
 }
 
 /// The models.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Model {
     /// Fully connected layers with an activation between them.
@@ -181,6 +270,79 @@ pub enum Model {
     },
     /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear 10, ReLU between.
     Lenet,
+    /// A variational autoencoder (Kingma and Welling, arXiv 1312.6114) of fully connected layers with ReLU between; the decoder
+    /// mirrors the encoder. Its loss is binary cross-entropy plus Kullback-Leibler divergence, in nats an image.
+    Vae {
+        /// Widths of the encoder's hidden layers.
+        hidden: Vec<usize>,
+        /// Latent numbers.
+        latent: usize,
+    },
+    /// A causal transformer over characters, as GPT-2 (layer norms before attention and perceptron, learned positions, GELU).
+    /// Its loss is in nats a character.
+    CharGpt {
+        /// Blocks.
+        layers: usize,
+        /// Heads of the attention; divides the width.
+        heads: usize,
+        /// Numbers that stand for a character.
+        width: usize,
+        /// Characters that it sees.
+        context: usize,
+    },
+    /// A task with a closed form: see [`Quadratic`].
+    Quadratic(Quadratic),
+    /// A task with a closed form: see [`Regression`].
+    PowerLawRegression(Regression),
+    /// A task that a program of the user's own brings along, with its data.
+    Own(Own),
+}
+
+/// The noisy quadratic (Zhang et al. 2019, arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with curvature hᵢ = i^-exponent, gradients
+/// hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Quadratic {
+    /// Weights.
+    pub dimensions: usize,
+    /// How fast the curvature falls, at least 0.
+    pub exponent: f64,
+    /// Variance of the gradients' noise in units of the curvature, at least 0.
+    pub noise: f64,
+    /// What divides it.
+    pub batch_size: usize,
+}
+
+/// Linear regression on fresh examples: x normal with variances λᵢ = i^-capacity, y = x·w* + √noise ε with w*ᵢ² = i^-source,
+/// squared error by half, weights that begin at 0.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Regression {
+    /// Weights.
+    pub dimensions: usize,
+    /// How fast the variances of x fall, at least 0.
+    pub capacity: f64,
+    /// How fast the squares of the true weights fall, at least 0.
+    pub source: f64,
+    /// Variance of what no weights explain, at least 0.
+    pub noise: f64,
+    /// Examples of a step.
+    pub batch_size: usize,
+}
+
+/// A task that is not known here: what its program has said of it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Own {
+    /// Its name.
+    pub task: String,
+    /// What the sweep file says of it: a JSON object.
+    pub params: serde_json::Value,
+    /// Its version, for all that the rest does not tell.
+    pub version: String,
+    /// Names and dimensions of its parameters, in their order.
+    pub parameters: Vec<(String, Vec<usize>)>,
+    /// Training examples.
+    pub examples: usize,
+    /// Examples of a step.
+    pub batch_size: usize,
 }
 
 /// What follows a fully connected layer.
@@ -230,11 +392,91 @@ pub enum Optimizer {
 }
 
 impl Dataset {
-    /// Training, validation and test images that a run with this `limit` sees.
-    pub fn sizes(self, limit: Option<usize>) -> (usize, usize, usize) {
-        let digits = if self == Dataset::Digits { 2_000 } else { usize::MAX };
-        let most = digits.min(limit.unwrap_or(usize::MAX));
-        (most.min(50_000), most.min(10_000), most.min(10_000))
+    /// Its different characters, and how many characters are for training, validation and test.
+    pub const EMMA: (usize, [usize; 3]) = (75, [705_844, 88_230, 88_230]);
+
+    /// Training, validation and test examples (of a text: characters) that there are.
+    fn all(&self) -> [usize; 3] {
+        match self {
+            Self::Mnist | Self::FashionMnist => [50_000, 10_000, 10_000],
+            Self::Digits => [2_000; 3],
+            Self::Emma => Self::EMMA.1,
+            Self::Table(table) => [table.train, table.valid, table.test],
+            Self::Text(text) => [text.train, text.valid, text.test],
+        }
+    }
+
+    /// Whether it is text.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Emma | Self::Text(_))
+    }
+
+    /// Numbers of an example, and classes; of a text the different characters stand for both.
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Mnist | Self::FashionMnist | Self::Digits => (784, 10),
+            Self::Emma => (Self::EMMA.0, Self::EMMA.0),
+            Self::Table(table) => (table.inputs, table.classes),
+            Self::Text(text) => (text.alphabet, text.alphabet),
+        }
+    }
+
+    /// Training, validation and test examples that a run with this `limit` sees. An example of a text is a window of
+    /// `context` characters and the one that follows it.
+    pub fn sizes(&self, context: usize, limit: Option<usize>) -> [usize; 3] {
+        let limit = limit.unwrap_or(usize::MAX);
+        let windows = |n: usize| if self.is_text() { n / context.max(1) } else { n };
+        // A text's training windows begin at another place in each epoch, for which one of them is left out.
+        let [train, valid, test] = self.all();
+        let train = if self.is_text() { windows(train).saturating_sub(1) } else { train };
+        let windows = |n: usize| if self.is_text() { windows(n.saturating_sub(1)) } else { n };
+        [train, windows(valid), windows(test)].map(|n| n.min(limit))
+    }
+}
+
+impl Dataset {
+    /// Where files lie is no part of what a result depends on.
+    fn forget_files(&mut self) {
+        match self {
+            Self::Mnist | Self::FashionMnist | Self::Digits | Self::Emma => {}
+            Self::Text(text) => text.file.clear(),
+            Self::Table(table) => match &mut table.source {
+                Source::Csv { file, .. } | Source::Npz { file, .. } => file.clear(),
+                Source::Idx { file, labels } => {
+                    file.clear();
+                    labels.clear();
+                }
+            },
+        }
+    }
+}
+
+impl Model {
+    /// Characters of a window, where the model reads text.
+    pub fn context(&self) -> usize {
+        if let Self::CharGpt { context, .. } = self { *context } else { 1 }
+    }
+}
+
+impl Network {
+    /// Examples of a step.
+    pub fn batch_size(&self) -> usize {
+        match (&self.data, &self.model) {
+            (Some(data), _) => data.batch_size,
+            (None, Model::Quadratic(task)) => task.batch_size,
+            (None, Model::PowerLawRegression(task)) => task.batch_size,
+            (None, Model::Own(task)) => task.batch_size,
+            (None, _) => 1,
+        }
+    }
+
+    /// Training examples, if there is an end of them.
+    pub fn examples(&self) -> Option<usize> {
+        match (&self.data, &self.model) {
+            (Some(data), model) => Some(data.dataset.sizes(model.context(), data.limit)[0]),
+            (None, Model::Own(task)) => Some(task.examples),
+            (None, _) => None,
+        }
     }
 }
 
@@ -263,6 +505,9 @@ impl Task {
             Learner::Network(network) => {
                 if let Some(init) = &mut network.init_from {
                     init.file.clear();
+                }
+                if let Some(data) = &mut network.data {
+                    data.dataset.forget_files();
                 }
             }
         }

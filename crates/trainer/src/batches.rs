@@ -1,40 +1,73 @@
-//! Which images make up the batch of a step: a function of (seed, step), so that any step can be resumed.
+//! Which examples make up the batch of a step: a function of (seed, step), so that any step can be resumed.
 
-use crate::data::{Batch, Images};
+use spec::trial::{Model, Network};
+
+use crate::data::{Batch, Examples, Part};
 use crate::random::Stream;
 
-/// The batches of one run. Each epoch goes through the training images in an order of its own; a last
+/// The batches of one run. Each epoch goes through the training examples in an order of its own; a last
 /// batch that would be short is dropped.
 pub(crate) struct Batches {
     seed: u64,
-    images: u32,
+    examples: u32,
     size: usize,
     /// The epoch whose order is at hand.
-    epoch: Option<(u64, Vec<u32>)>,
+    epoch: Option<Epoch>,
+}
+
+struct Epoch {
+    number: u64,
+    order: Vec<u32>,
+    /// By so many characters windows of a text begin later, from 0 to a window's length less 1.
+    offset: usize,
+}
+
+/// Random numbers that a model asks for, for each example.
+pub(crate) fn draws(model: &Model) -> usize {
+    if let Model::Vae { latent, .. } = model { *latent } else { 0 }
 }
 
 impl Batches {
-    /// `size` is at least 1 and at most `images`.
-    pub(crate) fn new(seed: u64, images: usize, size: usize) -> Self {
-        let images = u32::try_from(images).unwrap_or(u32::MAX);
-        Self { seed, images, size: size.clamp(1, (images as usize).max(1)), epoch: None }
+    /// `size` is at least 1 and at most `examples`.
+    pub(crate) fn new(seed: u64, examples: usize, size: usize) -> Self {
+        let examples = u32::try_from(examples).unwrap_or(u32::MAX);
+        Self { seed, examples, size: size.clamp(1, (examples as usize).max(1)), epoch: None }
     }
 
-    /// Puts the training images of step `t` into a batch.
-    pub(crate) fn gather(&mut self, t: u64, images: &Images, batch: &mut Batch) {
-        images.gather(&images.train, self.at(t).iter().map(|i| *i as usize), batch);
+    /// The batches of a network's runs with this seed.
+    pub(crate) fn of(seed: u64, network: &Network, examples: &Examples) -> Self {
+        Self::new(seed, examples.len(Part::Train), network.batch_size())
     }
 
-    /// Which images make up step `t`.
-    fn at(&mut self, t: u64) -> &[u32] {
-        let per_epoch = (self.images as usize / self.size).max(1) as u64;
-        let (epoch, batch) = (t / per_epoch, (t % per_epoch) as usize);
-        if self.epoch.as_ref().is_none_or(|(known, _)| *known != epoch) {
-            let mut stream = Stream::new(self.seed, "shuffle", &format!("epoch {epoch}"));
-            self.epoch = Some((epoch, stream.permutation(self.images)));
+    /// Puts the training examples of step `t` into a batch. `draws`: random numbers for each of them.
+    pub(crate) fn gather(&mut self, t: u64, examples: &Examples, draws: usize, batch: &mut Batch) {
+        if let Examples::Synthetic(synthetic) = examples {
+            return synthetic.draw(self.seed, t, batch);
         }
-        let order = self.epoch.as_ref().map_or(&[][..], |(_, order)| order);
-        order.get(batch * self.size..(batch + 1) * self.size).unwrap_or_default()
+        (batch.own.seed, batch.own.step) = (self.seed, t);
+        let window = if let Examples::Text(text) = examples { text.context() } else { 1 };
+        let (indices, offset) = self.at(t, window);
+        examples.gather(Part::Train, indices.iter().map(|i| *i as usize), offset, batch);
+        if draws > 0 {
+            batch.noise.resize(draws * batch.labels.len(), 0.0);
+            Stream::new(self.seed, "latent", &format!("step {t}")).normals(&mut batch.noise);
+        }
+    }
+
+    /// Which examples make up step `t`, and by how many characters, below `window`, they begin later.
+    fn at(&mut self, t: u64, window: usize) -> (&[u32], usize) {
+        let per_epoch = (self.examples as usize / self.size).max(1) as u64;
+        let (number, batch) = (t / per_epoch, (t % per_epoch) as usize);
+        if self.epoch.as_ref().is_none_or(|epoch| epoch.number != number) {
+            let name = format!("epoch {number}");
+            let order = Stream::new(self.seed, "shuffle", &name).permutation(self.examples);
+            let window = u32::try_from(window).unwrap_or(1).max(1);
+            let offset = Stream::new(self.seed, "offset", &name).below(window) as usize;
+            self.epoch = Some(Epoch { number, order, offset });
+        }
+        let (order, offset) =
+            self.epoch.as_ref().map_or((&[][..], 0), |epoch| (&epoch.order[..], epoch.offset));
+        (order.get(batch * self.size..(batch + 1) * self.size).unwrap_or_default(), offset)
     }
 }
 
@@ -46,7 +79,7 @@ mod tests {
     fn an_epoch_shows_each_image_once_and_the_next_in_another_order() {
         let mut batches = Batches::new(3, 10, 3);
         let mut epoch =
-            |e: u64| -> Vec<u32> { (0..3).flat_map(|i| batches.at(3 * e + i).to_vec()).collect() };
+            |e: u64| -> Vec<u32> { (0..3).flat_map(|i| batches.at(3 * e + i, 1).0.to_vec()).collect() };
         let (first, second) = (epoch(0), epoch(1));
         for order in [&first, &second] {
             let mut sorted = order.clone();
@@ -58,13 +91,22 @@ mod tests {
     }
 
     #[test]
+    fn windows_begin_elsewhere_in_each_epoch() {
+        let mut batches = Batches::new(3, 10, 5);
+        let offsets: Vec<usize> = (0..20).map(|t| batches.at(t, 64).1).collect();
+        assert!(offsets.iter().all(|offset| *offset < 64));
+        assert!(offsets.chunks(2).all(|epoch| epoch[0] == epoch[1]));
+        assert!(offsets.iter().collect::<std::collections::BTreeSet<_>>().len() > 5, "{offsets:?}");
+    }
+
+    #[test]
     fn a_step_does_not_depend_on_the_steps_before() {
         let mut forward = Batches::new(3, 100, 7);
-        let all: Vec<Vec<u32>> = (0..60).map(|t| forward.at(t).to_vec()).collect();
+        let all: Vec<Vec<u32>> = (0..60).map(|t| forward.at(t, 5).0.to_vec()).collect();
         let mut backward = Batches::new(3, 100, 7);
         for t in (0..60).rev() {
-            assert_eq!(backward.at(t), all[t as usize]);
+            assert_eq!(backward.at(t, 5).0, all[t as usize]);
         }
-        assert_ne!(Batches::new(4, 100, 7).at(0), all[0]);
+        assert_ne!(Batches::new(4, 100, 7).at(0, 5).0, all[0]);
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use candle_core::Device;
 use spec::share::Kin;
-use spec::trial::{Data, Trial};
+use spec::trial::{Network, Trial};
 
 use crate::TrainError;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Content, Folder};
+use crate::data::Examples;
 use crate::lane::Lane;
 use crate::rider::{Rider, Riders};
 use crate::state::{Census, RunState};
@@ -71,9 +72,9 @@ impl Branch {
         self.riders.ids()
     }
 
-    /// The data that it is trained on.
-    pub fn data(&self) -> Option<&Data> {
-        self.riders.leader().and_then(|rider| rider.trial.config.task.network()).map(|network| &network.data)
+    /// The model of ours that it trains, with its data.
+    pub fn network(&self) -> Option<&Network> {
+        self.riders.leader().and_then(|rider| rider.trial.config.task.network())
     }
 
     /// The trial of a branch that a program of the user's own trains, and the checkpoint that it goes on from: folder and
@@ -130,12 +131,17 @@ impl Branch {
     }
 
     /// The lane that trains it. A checkpoint that is torn or foreign is set aside: its trials start over.
-    pub(crate) fn start(mut self, device: &Device, census: &Census) -> Result<Started, TrainError> {
+    pub(crate) fn start(
+        mut self,
+        examples: &Examples,
+        device: &Device,
+        census: &Census,
+    ) -> Result<Started, TrainError> {
         let averages = self.riders.iter().any(|rider| rider.schedule().averages());
         let Some(trial) = self.riders.leader().map(|rider| rider.trial.clone()) else {
             return Err(TrainError::Empty);
         };
-        let new = || RunState::new(&trial, averages, device, census);
+        let new = || RunState::new(&trial, averages, examples, device, census);
         let (dir, file, remembers) = match self.origin {
             Origin::Start => {
                 let state = new()?;

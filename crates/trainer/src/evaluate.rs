@@ -2,30 +2,32 @@
 
 /// Loss and accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Evaluation {
-    /// Mean cross-entropy.
-    pub(crate) loss: f64,
-    /// Share of images named rightly, 0 to 1.
-    pub(crate) accuracy: f64,
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// Share of examples named rightly, 0 to 1, where they have names.
+    pub accuracy: Option<f64>,
 }
 
 /// Running sums over the chunks of a split.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     loss: f64,
-    right: usize,
+    right: Option<usize>,
+    count: usize,
 }
 
 impl Sum {
-    /// Takes in a chunk: its summed loss, and how many images were named rightly.
-    pub(crate) fn add(&mut self, loss: f64, right: usize) {
+    /// Takes in a chunk: its summed loss, how many of its examples were named rightly, and how many there are.
+    pub(crate) fn add(&mut self, loss: f64, right: Option<usize>, count: usize) {
         self.loss += loss;
-        self.right += right;
+        self.right = right.map(|right| right + self.right.unwrap_or(0));
+        self.count += count;
     }
 
-    /// Means over `n` images.
-    pub(crate) fn over(self, n: usize) -> Evaluation {
-        let n = n.max(1) as f64;
-        Evaluation { loss: self.loss / n, accuracy: self.right as f64 / n }
+    /// Means.
+    pub(crate) fn mean(self) -> Evaluation {
+        let n = self.count.max(1) as f64;
+        Evaluation { loss: self.loss / n, accuracy: self.right.map(|right| right as f64 / n) }
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use spec::trial::Trial;
 
 use crate::TrainError;
-use crate::batches::Batches;
-use crate::data::Images;
+use crate::batches::{Batches, draws};
+use crate::data::{Examples, Part};
 use crate::device::Device;
 use crate::optimizer::Update;
 use crate::state::{Census, RunState};
@@ -22,7 +22,7 @@ const MOST_STEPS: u64 = 2000;
 pub struct Cost {
     /// Of a step.
     pub step: Duration,
-    /// Of evaluating one image.
+    /// Of evaluating one example.
     pub image: Duration,
 }
 
@@ -30,15 +30,16 @@ pub struct Cost {
 ///
 /// # Errors
 /// The device can't be used, or fails.
-pub fn probe(trial: &Trial, images: &Images, device: Device, time: Duration) -> Result<Cost, TrainError> {
+pub fn probe(trial: &Trial, examples: &Examples, device: Device, time: Duration) -> Result<Cost, TrainError> {
     let device = device.open()?;
-    let state = RunState::new(trial, false, &device, &Census::default())?;
+    let state = RunState::new(trial, false, examples, &device, &Census::default())?;
     let task = &trial.config.task;
-    let mut work = Work::new(task, images, &state.model, device, 1)?;
-    let mut batches = Batches::new(trial.seed, images.train.len(), network(task)?.data.batch_size);
+    let mut work = Work::new(task, examples, &state.model, device, 1)?;
+    let network = network(task)?;
+    let mut batches = Batches::of(trial.seed, network, examples);
     let (mut begin, mut timed) = (Instant::now(), 0);
     for t in 0..MOST_STEPS {
-        batches.gather(t, images, &mut work.batches[0]);
+        batches.gather(t, examples, draws(&network.model), &mut work.batches[0]);
         work.loss(&state.model)?;
         // A tiny lr: the weights stay where they are, and so do the numbers' magnitudes.
         let update = Update { t, lr: 1e-9, momentum: None, averaged: false, clip: 1.0 };
@@ -54,8 +55,7 @@ pub fn probe(trial: &Trial, images: &Images, device: Device, time: Duration) -> 
     }
     let step = begin.elapsed() / u32::try_from(timed).unwrap_or(1).max(1);
     let begin = Instant::now();
-    let split = &images.valid;
-    work.evaluate(std::slice::from_ref(&state.model), images, split)?;
-    let image = begin.elapsed() / u32::try_from(split.len()).unwrap_or(u32::MAX).max(1);
+    work.evaluate(std::slice::from_ref(&state.model), examples, Part::Valid)?;
+    let image = begin.elapsed() / u32::try_from(examples.len(Part::Valid)).unwrap_or(u32::MAX).max(1);
     Ok(Cost { step, image })
 }

@@ -26,9 +26,23 @@ impl Stream {
         (2.0 * unit - 1.0) * bound
     }
 
+    /// Standard normal numbers, two at a time (Box and Muller 1958), by arithmetic that is the same on every machine.
+    pub(crate) fn normals(&mut self, to: &mut [f32]) {
+        for pair in to.chunks_mut(2) {
+            // In (0, 1], so that the logarithm is finite.
+            let unit = (f64::from(self.0.next_u32()) + 1.0) / 4_294_967_296.0;
+            let angle = f64::from(self.0.next_u32()) / 4_294_967_296.0 * std::f64::consts::TAU;
+            let radius = (-2.0 * libm::log(unit)).sqrt();
+            let (sine, cosine) = libm::sincos(angle);
+            for (to, part) in pair.iter_mut().zip([cosine, sine]) {
+                *to = (radius * part) as f32;
+            }
+        }
+    }
+
     /// A whole number below `n`, each equally likely (Lemire 2019, "Fast random integer generation in an
     /// interval"). `n` is at least 1.
-    fn below(&mut self, n: u32) -> u32 {
+    pub(crate) fn below(&mut self, n: u32) -> u32 {
         loop {
             let product = u64::from(self.0.next_u32()) * u64::from(n);
             if product as u32 >= n.wrapping_neg() % n {
@@ -84,6 +98,16 @@ mod tests {
         }
         // Ten standard deviations of a binomial count around its mean of 10,000.
         assert!(counts.iter().all(|count| (9_074..10_926).contains(count)), "{counts:?}");
+        let mut normals = vec![0.0; 100_001];
+        stream.normals(&mut normals);
+        let mean = |power: i32| {
+            normals.iter().map(|x| f64::from(*x).powi(power)).sum::<f64>() / normals.len() as f64
+        };
+        // Five standard errors of the first four moments of 100,001 normal numbers.
+        let bounds = [(1, 0.0, 0.016), (2, 1.0, 0.023), (3, 0.0, 0.062), (4, 3.0, 0.156)];
+        for (power, expected, bound) in bounds {
+            assert!((mean(power) - expected).abs() < bound, "moment {power}: {}", mean(power));
+        }
         let mut order = stream.permutation(1000);
         order.sort_unstable();
         assert!(order.into_iter().eq(0..1000));

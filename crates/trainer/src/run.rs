@@ -7,7 +7,7 @@ use spec::trial::Trial;
 
 use crate::branch::Branch;
 use crate::checkpoint::CheckpointError;
-use crate::data::Images;
+use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::model::Parameter;
 use crate::stack::{Shared, Stack};
@@ -43,8 +43,13 @@ pub enum TrainError {
 ///
 /// # Errors
 /// The device can't be used. All that comes later is told as the trial's outcome.
-pub fn train(trial: Trial, images: &Images, device: Device, emit: &mut Emit<'_>) -> Result<(), TrainError> {
-    train_to_weights(trial, images, device, emit).map(|_| ())
+pub fn train(
+    trial: Trial,
+    examples: &Examples,
+    device: Device,
+    emit: &mut Emit<'_>,
+) -> Result<(), TrainError> {
+    train_to_weights(trial, examples, device, emit).map(|_| ())
 }
 
 /// The same, and gives the weights that the results are of: the averaged ones, where the schedule averages
@@ -54,7 +59,7 @@ pub fn train(trial: Trial, images: &Images, device: Device, emit: &mut Emit<'_>)
 /// As [`train`].
 pub fn train_to_weights(
     trial: Trial,
-    images: &Images,
+    examples: &Examples,
     device: Device,
     emit: &mut Emit<'_>,
 ) -> Result<Option<Vec<Parameter>>, TrainError> {
@@ -66,7 +71,7 @@ pub fn train_to_weights(
         heard.get()
     };
     device.open()?;
-    let Some(mut stack) = Stack::new(start, images, &shared, &mut emit) else { return Ok(None) };
+    let Some(mut stack) = Stack::new(start, examples, &shared, &mut emit) else { return Ok(None) };
     while !stack.is_empty() {
         stack.advance(&mut emit);
         if !heard.get() {

@@ -13,10 +13,10 @@ use spec::share::Kin;
 use spec::trial::Task;
 
 use crate::TrainError;
-use crate::batches::Batches;
+use crate::batches::{Batches, draws};
 use crate::branch::{Branch, Origin, Started};
 use crate::checkpoint::{self, Content, Folder};
-use crate::data::{Images, Split};
+use crate::data::{Examples, Part};
 use crate::device::Device;
 use crate::evaluate::Evaluation;
 use crate::lane::{Lane, Leave, Stepped};
@@ -80,11 +80,13 @@ impl Shared {
 /// See the module.
 pub struct Stack<'a> {
     shared: &'a Shared,
-    images: &'a Images,
+    examples: &'a Examples,
     step: u64,
     seed: u64,
     kin: Option<Kin>,
     batches: Batches,
+    /// Random numbers that the model asks for, for each example.
+    draws: usize,
     task: Task,
     work: Work,
     lanes: Vec<Told>,
@@ -105,7 +107,12 @@ struct Told {
 
 impl<'a> Stack<'a> {
     /// Begins with one branch. `None` if its trials can't be trained, which is told then.
-    pub fn new(branch: Branch, images: &'a Images, shared: &'a Shared, emit: &mut Emit<'_>) -> Option<Self> {
+    pub fn new(
+        branch: Branch,
+        examples: &'a Examples,
+        shared: &'a Shared,
+        emit: &mut Emit<'_>,
+    ) -> Option<Self> {
         let leader = branch.riders.leader()?;
         let (seed, task) = (leader.trial.seed, leader.trial.config.task.clone());
         let kin = branch.kin().cloned();
@@ -116,33 +123,33 @@ impl<'a> Stack<'a> {
                 return None;
             }
         };
-        let batch_size = match network(&task) {
-            Ok(network) => network.data.batch_size,
+        let (batches, draws) = match network(&task) {
+            Ok(network) => (Batches::of(seed, network, examples), draws(&network.model)),
             Err(error) => {
                 branch.fail(&error.to_string(), emit);
                 return None;
             }
         };
-        let mut first = match begin(branch, &device, shared, emit) {
+        let mut first = match begin(branch, examples, &device, shared, emit) {
             Begun::Lane(told) => *told,
             // From the first step on there is no checkpoint to fail.
-            Begun::Over(again) => match begin(*again, &device, shared, emit) {
+            Begun::Over(again) => match begin(*again, examples, &device, shared, emit) {
                 Begun::Lane(told) => *told,
                 Begun::Over(_) | Begun::Failed => return None,
             },
             Begun::Failed => return None,
         };
-        match Work::new(&task, images, &first.lane.state.model, device, shared.block) {
+        match Work::new(&task, examples, &first.lane.state.model, device, shared.block) {
             Ok(work) => {
-                let batches = Batches::new(seed, images.train.len(), batch_size);
                 let step = first.lane.state.step;
                 Some(Self {
                     shared,
-                    images,
+                    examples,
                     step,
                     seed,
                     kin,
                     batches,
+                    draws,
                     task,
                     work,
                     lanes: vec![first],
@@ -193,7 +200,7 @@ impl<'a> Stack<'a> {
 
     /// Takes in a branch that it [`takes`](Stack::takes). Gives one back that has to start over.
     pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) -> Option<Branch> {
-        match begin(branch, &self.work.device, self.shared, emit) {
+        match begin(branch, self.examples, &self.work.device, self.shared, emit) {
             Begun::Lane(told) => self.lanes.push(*told),
             Begun::Over(again) => return Some(*again),
             Begun::Failed => {}
@@ -294,7 +301,7 @@ impl<'a> Stack<'a> {
         let most = self.work.batches.len();
         let block = self.lanes.iter().map(|told| told.lane.undisturbed(most)).min().unwrap_or(1).max(1);
         for (t, batch) in (self.step..).zip(&mut self.work.batches).take(block) {
-            self.batches.gather(t, self.images, batch);
+            self.batches.gather(t, self.examples, self.draws, batch);
         }
         block
     }
@@ -303,7 +310,7 @@ impl<'a> Stack<'a> {
     fn renew(&mut self, emit: &mut Emit<'_>) {
         let Some(told) = self.lanes.first() else { return };
         let (model, device) = (&told.lane.state.model, self.work.device.clone());
-        match Work::new(&self.task, self.images, model, device, self.shared.block) {
+        match Work::new(&self.task, self.examples, model, device, self.shared.block) {
             Ok(work) => self.work = work,
             Err(error) => {
                 let reason = error.to_string();
@@ -315,7 +322,7 @@ impl<'a> Stack<'a> {
     /// Evaluates the lanes of which a rider looks after step `t`, all at once.
     fn validate(&mut self, t: u64, emit: &mut Emit<'_>) {
         let looks = |told: &Told| told.looks(t);
-        self.evaluate(looks, |images| &images.valid, emit, |told, valid, _| told.valid = Some(valid));
+        self.evaluate(looks, Part::Valid, emit, |told, valid, _| told.valid = valid);
     }
 
     /// Tells the results of the riders whose run is over.
@@ -326,27 +333,30 @@ impl<'a> Stack<'a> {
         if self.shared.width == 1 {
             self.last = self.lanes.iter().find(|told| ends(told)).map(|told| told.lane.eval_view());
         }
-        self.evaluate(ends, |images| &images.test, emit, |told, test, emit| told.results(step, test, emit));
+        self.evaluate(ends, Part::Test, emit, |told, test, emit| told.results(step, test, emit));
     }
 
-    /// Evaluates some lanes on a split. Lanes that can't be evaluated fail.
+    /// Evaluates some lanes on a part, if it has examples. Lanes that can't be evaluated fail.
     fn evaluate(
         &mut self,
         which: impl Fn(&Told) -> bool,
-        split: impl Fn(&Images) -> &Split,
+        part: Part,
         emit: &mut Emit<'_>,
-        mut found: impl FnMut(&mut Told, Evaluation, &mut Emit<'_>),
+        mut found: impl FnMut(&mut Told, Option<Evaluation>, &mut Emit<'_>),
     ) {
         if !self.lanes.iter().any(&which) {
             return;
         }
+        if self.examples.is_empty(part) {
+            return self.lanes.iter_mut().filter(|told| which(told)).for_each(|told| found(told, None, emit));
+        }
         let models: Vec<Model> =
             self.lanes.iter().filter(|told| which(told)).map(|told| told.lane.eval_view()).collect();
-        let (work, images) = (&mut self.work, self.images);
-        let evaluations = contained(|| work.evaluate(&models, images, split(images)));
+        let (work, examples) = (&mut self.work, self.examples);
+        let evaluations = contained(|| work.evaluate(&models, examples, part));
         let wanted = self.lanes.iter_mut().filter(|told| which(told));
         match evaluations {
-            Ok(evaluations) => wanted.zip(evaluations).for_each(|(told, one)| found(told, one, emit)),
+            Ok(evaluations) => wanted.zip(evaluations).for_each(|(told, one)| found(told, Some(one), emit)),
             Err(reason) => wanted.for_each(|told| told.fail(&reason, emit)),
         }
     }
@@ -402,9 +412,15 @@ enum Begun {
 }
 
 /// Starts a branch as a lane.
-fn begin(branch: Branch, device: &candle_core::Device, shared: &Shared, emit: &mut Emit<'_>) -> Begun {
+fn begin(
+    branch: Branch,
+    examples: &Examples,
+    device: &candle_core::Device,
+    shared: &Shared,
+    emit: &mut Emit<'_>,
+) -> Begun {
     let (trial_ids, stage, spent) = (branch.riders.ids(), branch.stage, branch.spent);
-    match contained(|| branch.start(device, &shared.census)) {
+    match contained(|| branch.start(examples, device, &shared.census)) {
         Ok(Started::Lane(lane)) => {
             let step = lane.state.step;
             let stage = stage.unwrap_or_else(|| {
@@ -515,7 +531,7 @@ impl Told {
     }
 
     /// Takes out the riders whose run is over, and tells what came of it.
-    fn results(&mut self, step: u64, test: Evaluation, emit: &mut Emit<'_>) {
+    fn results(&mut self, step: u64, test: Option<Evaluation>, emit: &mut Emit<'_>) {
         let weights = contained(|| self.lane.weights_hash());
         let (Ok(weights_hash), Some(valid)) = (&weights, self.valid) else {
             let reason = weights.err().unwrap_or_else(|| "its validation is missing".to_owned());
@@ -524,9 +540,9 @@ impl Told {
         let outcome = Outcome::Done(Final {
             train_loss: self.last_train_loss,
             valid_loss: valid.loss,
-            valid_accuracy: Some(valid.accuracy),
-            test_loss: Some(test.loss),
-            test_accuracy: Some(test.accuracy),
+            valid_accuracy: valid.accuracy,
+            test_loss: test.map(|test| test.loss),
+            test_accuracy: test.and_then(|test| test.accuracy),
             digest: self.lane.state.digest.hex(),
             weights_hash: Some(weights_hash.clone()),
         });

@@ -8,8 +8,9 @@ use spec::trial::Trial;
 
 use crate::TrainError;
 use crate::average::Averaged;
+use crate::data::Examples;
 use crate::digest::Digest;
-use crate::model::Model;
+use crate::model::{Arch, Model};
 use crate::optimizer::Optimizer;
 use crate::transfer;
 use crate::work::network;
@@ -62,11 +63,13 @@ impl RunState {
     pub(crate) fn new(
         trial: &Trial,
         averages: bool,
+        examples: &Examples,
         device: &Device,
         census: &Census,
     ) -> Result<Self, TrainError> {
         let network = network(&trial.config.task)?;
-        let model = Model::new(&network.model, trial.seed, DType::F32, device)?;
+        let arch = Arch::of(network).with_task(examples.own().cloned());
+        let model = Model::new(&arch, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
         let factors = transfer::factors(model.parameters(), network);
         let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);

@@ -32,7 +32,7 @@ impl Weights {
 
 /// Everything of a task's transfer that does not fit its model, or the weights that its file holds.
 pub fn misfits(network: &Network, weights: Option<&Weights>) -> Vec<String> {
-    let shapes = model::shapes(&network.model);
+    let shapes = model::shapes(network);
     let mut found = Vec::new();
     let mut unused = |key: &str, pattern: &str| {
         if !shapes.iter().any(|shape| matches(pattern, &shape.name)) {
@@ -98,7 +98,7 @@ pub(crate) fn initialise(parameters: &[Parameter], network: &Network) -> Result<
         let Some(tensor) = weights.0.get(&name) else {
             candle_core::bail!("{} has no tensor `{name}`", init.file)
         };
-        let value = from_pytorch(&tensor.to_dtype(DType::F32)?)?;
+        let value = from_pytorch(parameter, &tensor.to_dtype(DType::F32)?)?;
         let value = value.to_dtype(parameter.var.dtype())?.to_device(parameter.var.device())?;
         parameter.var.set(&value.contiguous()?)?;
     }

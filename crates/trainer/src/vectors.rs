@@ -210,7 +210,11 @@ mod tests {
             };
             let parameters: Vec<Parameter> = tensors(&STEPS[0].0)
                 .iter()
-                .map(|x| Parameter { name: "p".to_owned(), var: Var::from_tensor(x).expect("a variable") })
+                .map(|x| Parameter {
+                    name: "p".to_owned(),
+                    var: Var::from_tensor(x).expect("a variable"),
+                    turned: false,
+                })
                 .collect();
             let keeps = [(0, Kept::Previous), (1, Kept::Start), (1, Kept::Sum)];
             let kept = KeptTensors::new(&keeps, &parameters).expect("zeros");

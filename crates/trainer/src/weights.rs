@@ -1,11 +1,13 @@
 //! Trained weights as other programs take them: a safetensors file with the names and shapes of PyTorch's
 //! modules.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor, Var};
 use serde_json::{Map, Value as Json};
 
-use crate::checkpoint;
-use crate::model::Parameter;
+use spec::trial::Network;
+
+use crate::model::{self, Parameter};
+use crate::{checkpoint, digest};
 
 /// The file, the same bytes for the same weights. `metadata` are names and texts to put beside the tensors.
 ///
@@ -35,13 +37,27 @@ fn with_metadata(file: &[u8], metadata: Map<String, Json>) -> Option<Vec<u8>> {
     Some([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
 }
 
-/// A value in PyTorch's layout as it is here.
-pub(crate) fn from_pytorch(value: &Tensor) -> Result<Tensor> {
-    if value.rank() == 2 { value.t()?.contiguous() } else { Ok(value.clone()) }
+/// The hash of the weights in a file that [`safetensors`] wrote for this network: the one that its trial is stored with.
+///
+/// # Errors
+/// The file is none, or does not hold the weights of such a network.
+pub fn hash(file: &[u8], network: &Network) -> Result<String> {
+    let tensors = candle_core::safetensors::load_buffer(file, &Device::Cpu)?;
+    let parameters = model::shapes(network).into_iter().map(|shape| {
+        let Some(value) = tensors.get(&shape.name) else { candle_core::bail!("no tensor `{}`", shape.name) };
+        let value = if shape.is_turned() { value.t()?.contiguous()? } else { value.clone() };
+        Ok(Parameter { name: shape.name.clone(), var: Var::from_tensor(&value)?, turned: shape.is_turned() })
+    });
+    digest::weights(&parameters.collect::<Result<Vec<_>>>()?)
+}
+
+/// A value of a parameter in PyTorch's layout as it is here.
+pub(crate) fn from_pytorch(parameter: &Parameter, value: &Tensor) -> Result<Tensor> {
+    if parameter.turned { value.t()?.contiguous() } else { Ok(value.clone()) }
 }
 
 /// A linear layer's weight is (inputs, outputs) here and (outputs, inputs) there; all else is the same.
 fn as_pytorch(parameter: &Parameter) -> Result<Tensor> {
     let value = parameter.var.as_detached_tensor();
-    if value.rank() == 2 { value.t()?.contiguous() } else { Ok(value) }
+    if parameter.turned { value.t()?.contiguous() } else { Ok(value) }
 }

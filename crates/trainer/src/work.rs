@@ -5,22 +5,28 @@ use candle_core::{DType, Device, Tensor, Var};
 use spec::trial::{Model as Kind, Network, Task};
 
 use crate::TrainError;
-use crate::data::{Batch, Form, Images, Split};
+use crate::batches::draws;
+use crate::data::{Batch, Examples, Form, Part};
 use crate::evaluate::{Evaluation, Sum};
-use crate::kernels::cross_entropy::{self, cross_entropy};
 use crate::kernels::reduce::SumOfSquares;
 use crate::kernels::{is_ours, reduce, with_slice};
 use crate::model::direct::Direct;
-use crate::model::{Model, PIXELS, Parameter};
+use crate::model::synthetic::Synthetic;
+use crate::model::{Model, Parameter};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
+use crate::own;
+use crate::random::Stream;
 
-/// Images that are evaluated at once. Part of what fixes the order in which losses are added. Planes of a
+/// Examples that are evaluated at once. Part of what fixes the order in which losses are added. Planes of a
 /// convolutional model would leave the cache sooner.
 pub(crate) fn chunk(model: &Kind) -> usize {
     match model {
-        Kind::Mlp { .. } => 500,
+        Kind::Mlp { .. } | Kind::Vae { .. } => 500,
         Kind::Lenet => 128,
+        Kind::CharGpt { .. } => 16,
+        // These are evaluated in one go.
+        Kind::Quadratic(_) | Kind::PowerLawRegression(_) | Kind::Own(_) => 1,
     }
 }
 
@@ -36,13 +42,23 @@ pub(crate) struct Work {
     pub(crate) batches: Vec<Batch>,
     /// Which of them is the step's.
     pub(crate) at: usize,
-    direct: Option<Buffers>,
-    /// The loss of the step, for candle's backward pass.
-    loss: Option<Tensor>,
-    /// Images that are evaluated at once.
+    pass: Pass,
+    /// Examples that are evaluated at once.
     chunk_size: usize,
+    /// Random numbers that the model asks for, for each example.
+    draws: usize,
     /// Gradients of the step, in the order of the parameters.
     gradients: Vec<Tensor>,
+}
+
+/// How a step is computed.
+enum Pass {
+    /// By our passes over a chain of layers.
+    Direct(Box<Buffers>),
+    /// A task with a closed form, whose gradient comes with its loss.
+    Synthetic(Synthetic, Vec<f32>),
+    /// By candle's autograd, with the loss of the step.
+    Graph(Option<Tensor>),
 }
 
 struct Buffers {
@@ -58,53 +74,62 @@ impl Work {
     /// For runs of this task, with room for the batches of `block` steps. `model`: one like theirs.
     pub(crate) fn new(
         task: &Task,
-        images: &Images,
+        examples: &Examples,
         model: &Model,
         device: Device,
         block: usize,
     ) -> Result<Self, TrainError> {
         let network = network(task)?;
-        let batch = network.data.batch_size;
-        let chunk_size = chunk(&network.model);
+        let (batch, chunk_size, arch) = (network.batch_size(), chunk(&network.model), model.arch());
         let ours = model.parameters().iter().all(|p| is_ours(&p.var));
-        let buffers =
-            ours.then(|| (Direct::new(&network.model, batch), Direct::new(&network.model, chunk_size)));
-        let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
-        let mut form = Form::Dense;
-        let direct = match buffers {
-            None => None,
-            Some((train, evaluate)) => {
+        let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
+        let mut form = if matches!(network.model, Kind::Vae { .. }) { Form::Unit } else { Form::Dense };
+        let pass = match (direct, examples) {
+            (Some((train, evaluate)), Examples::Labelled(labelled)) => {
                 let mut chunk = Batch::default();
-                if images.is_sparse() && train.takes_sparse() {
+                if labelled.is_sparse() && train.takes_sparse() {
                     form = Form::Sparse { transposed: true };
                     chunk = Batch::new(Form::Sparse { transposed: false });
                 }
+                let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
                 let gradients = model.parameters().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
                 let squares = vec![SumOfSquares::default(); gradients.len()];
-                Some(Buffers { train, evaluate, chunk, gradients, squares })
+                Pass::Direct(Box::new(Buffers { train, evaluate, chunk, gradients, squares }))
             }
+            (_, Examples::Synthetic(task)) if ours => {
+                let numbers = model.parameters().iter().map(|p| p.var.elem_count()).sum();
+                Pass::Synthetic(task.clone(), vec![0.0; numbers])
+            }
+            _ => Pass::Graph(None),
         };
         let batches = vec![Batch::new(form); block.max(1)];
-        Ok(Self { device, batches, at: 0, direct, chunk_size, loss: None, gradients: Vec::new() })
+        let draws = draws(&network.model);
+        Ok(Self { device, batches, at: 0, pass, chunk_size, draws, gradients: Vec::new() })
     }
 
     /// Whether gradients may be used up piece by piece, by [`Work::fused_update`].
     pub(crate) fn fuses(&self) -> bool {
-        self.direct.is_some()
+        !matches!(self.pass, Pass::Graph(_))
     }
 
     /// Mean loss of the batch.
     pub(crate) fn loss(&mut self, model: &Model) -> Result<f32, TrainError> {
-        if let Some(Buffers { train, .. }) = &mut self.direct {
-            return Ok(train.loss(model.parameters(), &self.batches[self.at])?);
+        let batch = &self.batches[self.at];
+        match &mut self.pass {
+            Pass::Direct(buffers) => Ok(buffers.train.loss(model.parameters(), batch)?),
+            Pass::Synthetic(task, gradient) => match model.parameters() {
+                [weight, ..] => {
+                    Ok(with_slice(&weight.var, |w| Ok(task.loss_and_gradient(w, batch, gradient)))?)
+                }
+                [] => Ok(f32::NAN),
+            },
+            Pass::Graph(kept) => {
+                let loss = model.loss(batch, &self.device)?;
+                let number = own::scalar(&loss)?;
+                *kept = Some(loss);
+                Ok(number)
+            }
         }
-        let Batch { pixels, labels, .. } = &self.batches[self.at];
-        let images = Tensor::from_slice(pixels, (labels.len(), PIXELS), &self.device)?;
-        let labels = Tensor::new(&labels[..], &self.device)?;
-        let loss = cross_entropy(&model.forward(&images)?, &labels)?;
-        let number = loss.to_scalar()?;
-        self.loss = Some(loss);
-        Ok(number)
     }
 
     /// After [`Work::loss`]: gradient and update of each parameter in one go. Gives the sum of squares of
@@ -115,14 +140,25 @@ impl Work {
         optimizer: &Optimizer,
         update: Update,
     ) -> Result<f64, TrainError> {
-        let Some(Buffers { train, squares, .. }) = &mut self.direct else {
-            self.gradients(model, optimizer)?;
-            let sum = self.sum_of_squares()?;
-            optimizer.update(model.parameters(), &self.gradients, update)?;
-            return Ok(sum);
+        let parameters = model.parameters();
+        let (Buffers { train, squares, .. }, batch) = match &mut self.pass {
+            Pass::Direct(buffers) => (&mut **buffers, &self.batches[self.at]),
+            Pass::Synthetic(_, gradient) => {
+                if let (Some(weight), false) = (parameters.first(), optimizer.is_frozen(0)) {
+                    let rule = optimizer.rule_of(0, optimizer.rule(update), update);
+                    optimizer.with_element(weight, 0, |mut all| rule.apply(&mut all, gradient))?;
+                }
+                return Ok(reduce::sum_of_squares(gradient));
+            }
+            Pass::Graph(_) => {
+                self.gradients(model, optimizer)?;
+                let sum = self.sum_of_squares()?;
+                optimizer.update(parameters, &self.gradients, update)?;
+                return Ok(sum);
+            }
         };
-        let (plain, parameters) = (optimizer.rule(update), model.parameters());
-        train.backward(parameters, &self.batches[self.at], &mut |i, make| {
+        let plain = optimizer.rule(update);
+        train.backward(parameters, batch, &mut |i, make| {
             let mut sum = SumOfSquares::default();
             if optimizer.is_frozen(i) {
                 squares[i] = sum;
@@ -145,29 +181,40 @@ impl Work {
     /// operations drop gradients without a word: a parameter without one is an error. Those of parameters that stay as
     /// they are count as 0.
     pub(crate) fn gradients(&mut self, model: &Model, optimizer: &Optimizer) -> Result<(), TrainError> {
-        if let Some(Buffers { train, gradients, .. }) = &mut self.direct {
-            train.backward(model.parameters(), &self.batches[self.at], &mut |i, make| {
-                if optimizer.is_frozen(i) {
-                    return Ok(());
+        match &mut self.pass {
+            Pass::Direct(buffers) => {
+                let Buffers { train, gradients, .. } = &mut **buffers;
+                train.backward(model.parameters(), &self.batches[self.at], &mut |i, make| {
+                    if optimizer.is_frozen(i) {
+                        return Ok(());
+                    }
+                    with_slice_mut(&gradients[i], |to| {
+                        make(&mut |first, piece| to[first..first + piece.len()].copy_from_slice(piece));
+                        Ok(())
+                    })
+                })?;
+                if self.gradients.is_empty() {
+                    self.gradients = gradients.iter().map(Var::as_detached_tensor).collect();
                 }
-                with_slice_mut(&gradients[i], |to| {
-                    make(&mut |first, piece| to[first..first + piece.len()].copy_from_slice(piece));
-                    Ok(())
-                })
-            })?;
-            if self.gradients.is_empty() {
-                self.gradients = gradients.iter().map(Var::as_detached_tensor).collect();
             }
-            return Ok(());
+            Pass::Synthetic(_, gradient) => {
+                self.gradients = vec![Tensor::from_slice(gradient, gradient.len(), &self.device)?];
+            }
+            Pass::Graph(kept) => {
+                let Some(loss) = kept.take() else { return Ok(()) };
+                let mut store = loss.backward()?;
+                let gradients = model.parameters().iter().enumerate().map(|(i, parameter)| {
+                    let gradient = store.remove(&parameter.var);
+                    let gradient = gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))?;
+                    Ok::<_, TrainError>(if optimizer.is_frozen(i) {
+                        gradient.zeros_like()?
+                    } else {
+                        gradient
+                    })
+                });
+                self.gradients = gradients.collect::<Result<_, _>>()?;
+            }
         }
-        let Some(loss) = self.loss.take() else { return Ok(()) };
-        let mut store = loss.backward()?;
-        let gradients = model.parameters().iter().enumerate().map(|(i, parameter)| {
-            let gradient = store.remove(&parameter.var);
-            let gradient = gradient.ok_or_else(|| TrainError::NoGradient(parameter.name.clone()))?;
-            Ok::<_, TrainError>(if optimizer.is_frozen(i) { gradient.zeros_like()? } else { gradient })
-        });
-        self.gradients = gradients.collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -189,36 +236,55 @@ impl Work {
         Ok(sum)
     }
 
-    /// Evaluates several models on every image of a split, each image prepared once for all.
+    /// Evaluates several models on every example of a part, each example prepared once for all.
     pub(crate) fn evaluate(
         &mut self,
         models: &[Model],
-        images: &Images,
-        split: &Split,
+        examples: &Examples,
+        part: Part,
     ) -> Result<Vec<Evaluation>, TrainError> {
+        if let Some(own) = examples.own() {
+            let each = |model: &Model| {
+                let tensors: Vec<Tensor> =
+                    model.parameters().iter().map(|p| p.var.as_detached_tensor()).collect();
+                own.task().evaluate(&model.named(&tensors), part)
+            };
+            return Ok(models.iter().map(each).collect::<Result<_, _>>()?);
+        }
         let mut sums = vec![Sum::default(); models.len()];
-        let mut chunk = match &mut self.direct {
-            Some(Buffers { chunk, .. }) => std::mem::take(chunk),
-            None => Batch::default(),
+        let mut chunk = match &mut self.pass {
+            Pass::Direct(buffers) => std::mem::take(&mut buffers.chunk),
+            Pass::Synthetic(..) | Pass::Graph(_) => Batch::new(self.batches[self.at].form),
         };
-        for first in (0..split.len()).step_by(self.chunk_size) {
-            let last = (first + self.chunk_size).min(split.len());
-            images.gather(split, first..last, &mut chunk);
+        let all = examples.len(part);
+        for first in (0..all).step_by(self.chunk_size) {
+            let last = (first + self.chunk_size).min(all);
+            examples.gather(part, first..last, 0, &mut chunk);
+            if self.draws > 0 {
+                // The same for each look and each seed: what differs then is the model.
+                chunk.noise.resize(self.draws * (last - first), 0.0);
+                Stream::new(0, "latent", &format!("{part:?} {first}")).normals(&mut chunk.noise);
+            }
+            // Of a text each character counts.
+            let count = chunk.labels.len().max(1);
             for (model, sum) in models.iter().zip(&mut sums) {
-                let (loss, right) = match &mut self.direct {
-                    Some(Buffers { evaluate, .. }) => evaluate.evaluate(model.parameters(), &chunk)?,
-                    None => {
-                        let shape = (chunk.labels.len(), PIXELS);
-                        let batch = Tensor::from_slice(&chunk.pixels, shape, &self.device)?;
-                        cross_entropy::evaluate(&model.infer(&batch)?, &chunk.labels)?
+                let (loss, right) = match &mut self.pass {
+                    Pass::Direct(buffers) => {
+                        let (loss, right) = buffers.evaluate.evaluate(model.parameters(), &chunk)?;
+                        (loss, Some(right))
                     }
+                    Pass::Synthetic(task, _) => match model.parameters() {
+                        [weight, ..] => (with_slice(&weight.var, |w| Ok(task.excess(w)))?, None),
+                        [] => (f64::NAN, None),
+                    },
+                    Pass::Graph(_) => model.evaluate(&chunk, &self.device)?,
                 };
-                sum.add(loss, right);
+                sum.add(loss, right, count);
             }
         }
-        if let Some(Buffers { chunk: kept, .. }) = &mut self.direct {
-            *kept = chunk;
+        if let Pass::Direct(buffers) = &mut self.pass {
+            buffers.chunk = chunk;
         }
-        Ok(sums.into_iter().map(|sum| sum.over(split.len())).collect())
+        Ok(sums.into_iter().map(Sum::mean).collect())
     }
 }

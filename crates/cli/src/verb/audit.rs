@@ -13,7 +13,7 @@ use crate::stored::{open, ranked, sweep, wait_for};
 pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
     let (name, ranked, curves) = wait_for(async {
         let mut reader = open(global).await?;
-        let name = sweep(&mut reader, args.sweep.as_deref()).await?;
+        let name = sweep(&mut reader, args.sweep.as_deref(), global).await?;
         let how = RankBy { metric: Metric::Final, budget: args.budget, rope: None };
         let ranked = ranked(&mut reader, &name, &how).await?;
         let curves = reader.validation_losses(&name).await?;

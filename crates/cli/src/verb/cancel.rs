@@ -10,7 +10,7 @@ use crate::slurm;
 pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
     let path = Path::new(&args.sweep);
     let sweep = if path.is_file() {
-        crate::input::sweep_file(path, Warnings::default(), true)?.1.name
+        crate::input::sweep_file(path, Warnings::default(), true, global)?.1.name
     } else {
         args.sweep.clone()
     };

@@ -7,7 +7,7 @@ use crate::input::sweep_file;
 pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
     let mut outcome = Ok(());
     for file in &args.files {
-        match sweep_file(file, args.warnings, global.quiet) {
+        match sweep_file(file, args.warnings, global.quiet, global) {
             Ok((_, plan)) if !global.quiet => {
                 let warnings = match plan.warnings.len() {
                     0 => String::new(),

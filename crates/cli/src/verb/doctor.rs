@@ -43,7 +43,8 @@ fn ok(what: &'static str, found: impl Into<String>) -> Check {
 pub(crate) fn run(args: &Doctor, global: &Global) -> Outcome {
     let mut checks = vec![processor(), memory(), instructions()];
     checks.extend(threads());
-    checks.extend([Dataset::Mnist, Dataset::FashionMnist].map(|dataset| data(dataset, global)));
+    checks
+        .extend([Dataset::Mnist, Dataset::FashionMnist, Dataset::Emma].map(|dataset| data(dataset, global)));
     checks.extend(store(global));
     if let Some(dir) = global.store.folder() {
         checks.extend([folder(dir), space(dir), file_system(dir)]);
@@ -150,10 +151,10 @@ fn threads() -> Vec<Check> {
 fn data(dataset: Dataset, global: &Global) -> Check {
     let (what, is_needed) = match dataset {
         Dataset::FashionMnist => ("data fashion-mnist", false),
-        Dataset::Mnist | Dataset::Digits => ("data mnist", true),
+        Dataset::Emma => ("data emma", false),
+        _ => ("data mnist", true),
     };
-    let dirs = trainer::data::search_dirs(dataset, global.data_dir.as_deref());
-    match trainer::data::load(dataset, Some(100), &dirs) {
+    match trainer::data::published(&dataset, global.data_dir.as_deref()) {
         Ok(_) => ok(what, "the published files"),
         Err(error) => {
             let missing = matches!(error, trainer::data::DataError::Missing { .. });

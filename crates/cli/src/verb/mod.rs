@@ -16,7 +16,7 @@ mod plot;
 mod query;
 mod rank;
 mod report;
-mod reproduce;
+pub(crate) mod reproduce;
 mod run;
 mod schedules;
 mod schema;

@@ -15,7 +15,7 @@ use crate::screen;
 use crate::training::{cores, fewer};
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
     let format = Format::from(&args.format);
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
@@ -53,8 +53,7 @@ fn later(spec: &spec::Spec) -> String {
 
 /// What training will take; without data there is no telling.
 fn estimate(plan: &spec::Plan, args: &Plan, workers: usize, global: &Global) -> Option<Duration> {
-    let data = global.data_dir.as_deref();
-    match orchestrator::estimate(plan, !args.no_share, workers, Device::Cpu, data) {
+    match orchestrator::estimate(plan, !args.no_share, workers, Device::Cpu, global.places()) {
         Ok(time) => time,
         Err(error) => {
             if !global.quiet {

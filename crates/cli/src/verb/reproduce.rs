@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use spec::event::{Event, Outcome as Ended, StepRow};
-use spec::trial::{Data, Program, Trial};
+use spec::trial::{Program, Trial};
 use store::{MetricRow, Status, TrialRow};
-use trainer::data::{self, Images};
 use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
@@ -19,7 +18,7 @@ const TOLERANCE: f64 = 0.02;
 pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
         let mut reader = open(global).await?;
-        let row = trial(&mut reader, &args.which).await?;
+        let row = trial(&mut reader, &args.which, global).await?;
         let steps = reader.steps(&row.trial_id).await?;
         Ok((row, steps))
     })?;
@@ -104,7 +103,7 @@ fn train(
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
-    let loaded = orchestrator::load(std::iter::once(trial), global.data_dir.as_deref())?;
+    let loaded = orchestrator::load(std::iter::once(trial), global.places())?;
     let mut ended = None;
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
@@ -119,12 +118,6 @@ fn train(
     };
     training::alone(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
     Ok(ended)
-}
-
-/// The images that a model is trained on.
-pub(crate) fn images(of: &Data, global: &Global) -> Result<Images, Failure> {
-    let dirs = data::search_dirs(of.dataset, global.data_dir.as_deref());
-    data::load(of.dataset, of.limit, &dirs).map_err(Failure::usage)
 }
 
 /// Compares steps as they come with those that are stored.

@@ -12,7 +12,7 @@ use crate::training;
 use crate::verb::rank;
 
 pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
     let workers = args.workers.unwrap_or_else(|| training::workers_for(&plan));
     let options = training::options(&args.training, workers, true, global)?;
     let name = plan.name.clone();

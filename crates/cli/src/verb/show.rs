@@ -10,7 +10,7 @@ use crate::stored::{open, trial, utc, wait_for};
 pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
         let mut reader = open(global).await?;
-        let row = trial(&mut reader, &args.which).await?;
+        let row = trial(&mut reader, &args.which, global).await?;
         let steps = if args.metrics { reader.steps(&row.trial_id).await? } else { Vec::new() };
         Ok((row, steps))
     })?;

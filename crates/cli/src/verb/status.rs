@@ -35,7 +35,7 @@ fn in_store(args: &Status, jobs: &[slurm::Task], global: &Global) -> Outcome {
     let (sweeps, runners, running) = wait_for(async {
         let mut reader = open(global).await?;
         let name = match &args.sweep {
-            Some(word) => Some(sweep(&mut reader, Some(word)).await?),
+            Some(word) => Some(sweep(&mut reader, Some(word), global).await?),
             None => None,
         };
         reader.hold().await?;

@@ -22,7 +22,7 @@ const LEAST_SECONDS: u64 = 300;
 pub(crate) fn run(submit: &Submit, global: &Global) -> Outcome {
     let Submit::Slurm(args) = submit;
     check(args, global)?;
-    let (spec, plan) = sweep_file(&args.file, Warnings::default(), global.quiet)?;
+    let (spec, plan) = sweep_file(&args.file, Warnings::default(), global.quiet, global)?;
     wait_for(fold(global))?;
     let rows = wait_for(results(global, &plan))?;
     let plan = decided(&spec, plan, &rows, global)?;

@@ -37,7 +37,7 @@ async fn check(name: Option<String>, global: &Global) -> Result<Option<String>, 
         Err(error @ StoreError::Missing { .. }) => return Err(error.into()),
         Err(_) => return Ok(name),
     };
-    let found = sweep(&mut reader, name.as_deref()).await?;
+    let found = sweep(&mut reader, name.as_deref(), global).await?;
     Ok(name.map(|_| found))
 }
 
@@ -70,7 +70,7 @@ async fn work(
             continue;
         };
         known.insert(name.clone());
-        let (spec, plan) = match planned(&text, &name) {
+        let (spec, plan) = match planned(&text, &name, global) {
             Ok(read) => read,
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

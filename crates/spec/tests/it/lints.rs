@@ -17,9 +17,9 @@ fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
 
 fn all(text: &str) -> Vec<Problem> {
     // Whatever files an experiment names are there.
-    let found = |name: &str| Some(name.to_owned());
+    let world = spec::World { hash: &|name| Some(name.to_owned()), ..spec::World::EMPTY };
     let spec =
-        sweep_file::read_with(text, "x", &found).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+        sweep_file::read_with(text, "x", &world).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).warnings
 }
 

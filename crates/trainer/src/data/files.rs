@@ -24,9 +24,10 @@ const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
 const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 
 /// Training images and labels, test images and labels.
-pub(super) fn of(dataset: Dataset) -> [File; 4] {
+pub(super) fn of(dataset: &Dataset) -> [File; 4] {
     let [a, b, c, d] = match dataset {
-        Dataset::Mnist | Dataset::Digits => [
+        // Others have other files.
+        Dataset::Mnist | Dataset::Digits | Dataset::Emma | Dataset::Table(_) | Dataset::Text(_) => [
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -82,6 +83,15 @@ pub enum DataError {
         /// How to get a good one.
         mend: &'static str,
     },
+    /// A file of the user's own is not what it should be.
+    #[error("{0}")]
+    Own(String),
+    /// A file of the user's own was changed since.
+    #[error("{0} is another file than the sweep was planned with")]
+    Changed(String),
+    /// A task of the user's own can't be made.
+    #[error("{0}")]
+    Task(String),
     /// A file has the right form and other bytes.
     #[error("{} is not the published file: the SHA-256 of its decompressed bytes is {found} instead of {expected}; {mend}", path.display())]
     OtherBytes {
@@ -96,16 +106,48 @@ pub enum DataError {
     },
 }
 
+/// The text of the novel.
+pub(super) fn emma(dirs: &[PathBuf]) -> Result<String, DataError> {
+    const NAME: &str = "emma.txt";
+    const SHA256: &str = "b27b60d451a70cfc21a6444fd0e03a3915994fa9c54fdcc42779d9010ec0a8c2";
+    const BYTES: u64 = 882_304;
+    let (path, bytes) = found(&Dataset::Emma, NAME, BYTES, dirs)?;
+    checked(&Dataset::Emma, &path, &bytes, SHA256)?;
+    // The published bytes are ASCII.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The most that a file of the user's own may have, in bytes.
+pub(super) const MOST_BYTES: u64 = 2 << 30;
+
+/// The decompressed bytes of a file of the user's own; why they can't be had, in words.
+pub(super) fn bytes_of(file: &str, most: u64) -> Result<Vec<u8>, String> {
+    let path = Path::new(file);
+    if !path.exists() {
+        return Err(format!("there is no file {file}; files are looked for where `sweep` is started"));
+    }
+    match bytes(path, most) {
+        Ok(bytes) if bytes.len() as u64 > most => Err(format!("{file} has more than {most} bytes")),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(format!("can't read {file}: {error}")),
+    }
+}
+
 fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Name of a data set and how to get it.
-fn about(dataset: Dataset) -> (&'static str, &'static str) {
+fn about(dataset: &Dataset) -> (&'static str, &'static str) {
     const MNIST: &str = "its four files are in this project's folder data/mnist: run sweep from the project's folder, \
                          or name the folder above them by --data-dir or SWEEP_DATA_DIR";
     match dataset {
-        Dataset::Mnist => ("mnist", MNIST),
+        Dataset::Mnist | Dataset::Table(_) | Dataset::Text(_) => ("mnist", MNIST),
+        Dataset::Emma => (
+            "emma",
+            "it is in this project's folder data/emma: run sweep from the project's folder, or name the folder above it by \
+             --data-dir or SWEEP_DATA_DIR",
+        ),
         Dataset::Digits => ("digits (the first images of mnist)", MNIST),
         Dataset::FashionMnist => (
             "fashion-mnist",
@@ -117,26 +159,44 @@ fn about(dataset: Dataset) -> (&'static str, &'static str) {
 
 /// The numbers of one file: from the first folder that has it, compressed or not, checked against the
 /// published hash.
-pub(super) fn read(dataset: Dataset, file: File, dirs: &[PathBuf]) -> Result<Vec<u8>, DataError> {
-    let (name, mend) = about(dataset);
-    let candidates = dirs.iter().flat_map(|dir| [dir.join(format!("{}.gz", file.name)), dir.join(file.name)]);
-    let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
-        return Err(DataError::Missing { dataset: name, file: file.name, looked: dirs.to_vec(), mend });
-    };
+pub(super) fn read(dataset: &Dataset, file: File, dirs: &[PathBuf]) -> Result<Vec<u8>, DataError> {
+    let (_, mend) = about(dataset);
     let size = 4 + 4 * file.dims.len() as u64 + file.dims.iter().map(|n| u64::from(*n)).product::<u64>();
-    let bytes = match bytes(&path, size) {
-        Ok(bytes) => bytes,
-        Err(error) => return Err(DataError::Unreadable { path, error, mend }),
-    };
+    let (path, bytes) = found(dataset, file.name, size, dirs)?;
     let numbers = match idx::parse(&bytes, file.dims) {
         Ok(numbers) => numbers,
         Err(error) => return Err(DataError::Malformed { path, error, mend }),
     };
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found != file.sha256 {
-        return Err(DataError::OtherBytes { path, found, expected: file.sha256, mend });
-    }
+    checked(dataset, &path, &bytes, file.sha256)?;
     Ok(numbers)
+}
+
+/// The first file of this name, compressed or not, and its bytes.
+fn found(
+    dataset: &Dataset,
+    file: &'static str,
+    size: u64,
+    dirs: &[PathBuf],
+) -> Result<(PathBuf, Vec<u8>), DataError> {
+    let (name, mend) = about(dataset);
+    let candidates = dirs.iter().flat_map(|dir| [dir.join(format!("{file}.gz")), dir.join(file)]);
+    let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
+        return Err(DataError::Missing { dataset: name, file, looked: dirs.to_vec(), mend });
+    };
+    match bytes(&path, size) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(error) => Err(DataError::Unreadable { path, error, mend }),
+    }
+}
+
+/// Whether these are the published bytes.
+fn checked(dataset: &Dataset, path: &Path, bytes: &[u8], expected: &'static str) -> Result<(), DataError> {
+    let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == expected {
+        return Ok(());
+    }
+    let (_, mend) = about(dataset);
+    Err(DataError::OtherBytes { path: path.to_owned(), found, expected, mend })
 }
 
 /// The decompressed bytes; one more than `size` at most, so that no file can exhaust the memory.
@@ -172,9 +232,9 @@ mod tests {
         if let Some(bytes) = bytes {
             std::fs::write(dir.path().join(name), bytes).expect("a file");
         }
-        let [.., labels] = of(Dataset::Mnist);
+        let [.., labels] = of(&Dataset::Mnist);
         let error =
-            read(Dataset::Mnist, labels, &[dir.path().to_owned()]).expect_err("not the published file");
+            read(&Dataset::Mnist, labels, &[dir.path().to_owned()]).expect_err("not the published file");
         let text = error.to_string();
         assert!(text.contains(TEST_LABELS) && text.contains(&*dir.path().to_string_lossy()), "{text}");
         assert!(text.contains("--data-dir"), "{text}");

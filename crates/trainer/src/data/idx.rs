@@ -25,6 +25,24 @@ pub enum IdxError {
     },
 }
 
+/// The dimensions and the numbers of an IDX file of any dimensions.
+///
+/// # Errors
+/// It is none.
+pub fn parse_any(bytes: &[u8]) -> Result<(Vec<u32>, Vec<u8>), IdxError> {
+    let dims = match bytes {
+        [0, 0, 8, count, rest @ ..] => {
+            rest.chunks_exact(4).take(usize::from(*count)).map(big_endian).collect()
+        }
+        _ => Vec::new(),
+    };
+    parse(bytes, &dims).map(|numbers| (dims, numbers))
+}
+
+fn big_endian(size: &[u8]) -> u32 {
+    size.iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
+}
+
 /// The numbers of an IDX file with exactly these dimensions.
 ///
 /// # Errors
@@ -33,17 +51,14 @@ pub fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
     let (header, numbers) = bytes.split_at_checked(4 + 4 * dims.len()).ok_or(IdxError::Header(dims.len()))?;
     match header {
         [0, 0, 8, count, sizes @ ..] if usize::from(*count) == dims.len() => {
-            let found: Vec<u32> = sizes
-                .chunks_exact(4)
-                .map(|size| size.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
-                .collect();
+            let found: Vec<u32> = sizes.chunks_exact(4).map(big_endian).collect();
             if found != dims {
                 return Err(IdxError::Dimensions { found, expected: dims.to_vec() });
             }
         }
         _ => return Err(IdxError::Header(dims.len())),
     }
-    let promised = dims.iter().map(|n| u64::from(*n)).product();
+    let promised = dims.iter().fold(1, |n: u64, dim| n.saturating_mul(u64::from(*dim)));
     let found = numbers.len() as u64;
     if found == promised { Ok(numbers.to_vec()) } else { Err(IdxError::Length { promised, found }) }
 }

@@ -1,126 +1,101 @@
-//! Data sets: where their files are looked for, and images in memory as a run sees them.
+//! What is learnt from: where data sets are looked for, examples in memory as a run sees them, and batches of them.
 
 mod files;
 pub mod idx;
+mod labelled;
+mod table;
+mod text;
 
 use std::path::{Path, PathBuf};
 
-use spec::trial::Dataset;
+use spec::trial::{Dataset, Model, Network};
 
 pub use files::DataError;
+pub use labelled::{Labelled, Split};
+pub use table::look;
+pub use text::{Text, look as look_at_text};
 
 use crate::kernels::sparse::Rows;
-use crate::model::PIXELS;
+use crate::model::synthetic::Synthetic;
+use crate::own::{OwnTask, Picked, Tasks};
 
-/// The last so many training images are the validation set.
-const VALID: usize = 10_000;
-
-/// Up to this share of pixels that are not zero images count as sparse: where it pays to leave out the rest.
-const SPARSE: f64 = 0.3;
-
-/// What an image takes in memory: its pixels and its label, a byte each.
-pub(crate) const PIXEL_BYTES: usize = PIXELS + 1;
-
-/// The images of a run.
-#[derive(Debug)]
-pub struct Images {
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
     /// What is trained on.
-    pub train: Split,
+    Train,
     /// What schedules are compared on.
-    pub valid: Split,
+    Valid,
     /// Never used to choose.
-    pub test: Split,
-    /// Mean of the training part's pixels, 0 to 255.
-    mean: f32,
-    /// Their standard deviation.
-    deviation: f32,
-    /// Whether so few of them are not zero that it pays to look at those alone.
-    sparse: bool,
+    Test,
 }
 
-/// One part of a data set.
+/// The examples of a run.
 #[derive(Debug)]
-pub struct Split {
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
+pub enum Examples {
+    /// Images or rows of numbers, with labels.
+    Labelled(Labelled),
+    /// Windows of a text.
+    Text(Text),
+    /// Always new ones.
+    Synthetic(Synthetic),
+    /// Those of a task that a program of the user's own brought along.
+    Own(OwnTask),
 }
 
-impl Split {
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The images `from..to`, and no more than there are.
-    fn part(&self, from: usize, to: usize) -> Self {
-        let (from, to) = (from.min(self.len()), to.min(self.len()));
-        Self {
-            pixels: self.pixels.get(from * PIXELS..to * PIXELS).unwrap_or_default().to_vec(),
-            labels: self.labels.get(from..to).unwrap_or_default().to_vec(),
+impl Examples {
+    /// Number of examples in a part.
+    pub fn len(&self, part: Part) -> usize {
+        match self {
+            Self::Labelled(labelled) => labelled.part(part).len(),
+            Self::Text(text) => text.len(part),
+            // The expected loss is known without any.
+            Self::Synthetic(_) => usize::from(part == Part::Valid),
+            Self::Own(own) => own.task().len(part),
         }
     }
-}
 
-impl Images {
-    /// Splits the files' images: of the training file the last 10,000 are the validation set; of each part
-    /// the first ones, as many as the data set and `limit` allow.
-    fn new(train: &Split, test: &Split, dataset: Dataset, limit: Option<usize>) -> Self {
-        let (train_size, valid_size, test_size) = dataset.sizes(limit);
-        let cut = train.len().saturating_sub(VALID);
-        let valid = train.part(cut, cut + valid_size);
-        let train = train.part(0, train_size.min(cut));
-        let test = test.part(0, test_size);
-        let (mean, deviation) = moments(&train.pixels);
-        let inked = train.pixels.iter().filter(|pixel| **pixel != 0).count();
-        let sparse = inked as f64 <= SPARSE * train.pixels.len() as f64;
-        Self { train, valid, test, mean, deviation, sparse }
+    /// Whether a part is empty.
+    pub fn is_empty(&self, part: Part) -> bool {
+        self.len(part) == 0
     }
 
-    /// What a model sees of a pixel from 0 to 255: the pixel less the first number, over the second. Mean and
-    /// standard deviation of the training part.
-    pub fn moments(&self) -> (f32, f32) {
-        (self.mean, self.deviation)
+    /// What a model sees of a number from 0 to 255: the number less the first, over the second. Where the data are bytes.
+    pub fn moments(&self) -> Option<(f32, f32)> {
+        match self {
+            Self::Labelled(labelled) => labelled.moments(),
+            Self::Text(_) | Self::Synthetic(_) | Self::Own(_) => None,
+        }
     }
 
-    /// Whether most pixels are zero.
-    pub fn is_sparse(&self) -> bool {
-        self.sparse
+    /// The task of the user's own that these are of.
+    pub(crate) fn own(&self) -> Option<&OwnTask> {
+        if let Self::Own(own) = self { Some(own) } else { None }
     }
 
-    /// Puts some images of a split into a batch. An index beyond the split is left out.
-    pub fn gather(&self, split: &Split, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
-        let scale = 1.0 / self.deviation;
-        batch.clear(self.mean * scale);
-        for i in indices {
-            let image = split.pixels.get(i * PIXELS..(i + 1) * PIXELS);
-            let (Some(image), Some(label)) = (image, split.labels.get(i)) else { continue };
-            batch.labels.push(u32::from(*label));
-            match batch.form {
-                Form::Dense => {
-                    let filled = batch.pixels.len();
-                    batch.pixels.resize(filled + PIXELS, 0.0);
-                    normalise(image, &mut batch.pixels[filled..], self.mean, scale);
-                }
-                Form::Sparse { .. } => batch.by_image.push(image, scale),
+    /// Puts some examples of a part into a batch. An index beyond the part is left out. `offset`: by so many characters
+    /// windows of a text begin later.
+    pub fn gather(&self, part: Part, indices: impl Iterator<Item = usize>, offset: usize, batch: &mut Batch) {
+        match self {
+            Self::Labelled(labelled) => labelled.gather(part, indices, batch),
+            Self::Text(text) => text.gather(part, indices, offset, batch),
+            Self::Synthetic(_) => batch.clear(0, 0.0),
+            Self::Own(_) => {
+                batch.own.examples.clear();
+                batch.own.examples.extend(indices);
             }
         }
-        if batch.form == (Form::Sparse { transposed: true }) {
-            batch.by_image.transpose_into(&mut batch.by_pixel);
-        }
     }
 }
 
-/// How images are handed to a model.
+/// How examples are handed to a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
-    /// All pixels.
+    /// All numbers, shifted and scaled.
     #[default]
     Dense,
+    /// Bytes as numbers from 0 to 1.
+    Unit,
     /// Those that are not zero.
     Sparse {
         /// By pixel too, as the gradient of a first layer needs it.
@@ -128,21 +103,26 @@ pub enum Form {
     },
 }
 
-/// Images as a model sees them. Kept from batch to batch, so that nothing is allocated.
+/// Examples as a model sees them. Kept from batch to batch, so that nothing is allocated.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) form: Form,
-    /// As many as there are images.
+    /// As many as there are examples; of text as many as there are characters: those that follow.
     pub labels: Vec<u32>,
-    /// In the dense form: one image after another, shifted and scaled to mean 0 and deviation 1 over the
-    /// training part.
+    /// In the dense forms: one example after another.
     pub pixels: Vec<f32>,
-    /// In the sparse form: (images, pixels), scaled but not shifted.
+    /// The characters of a text, window after window.
+    pub tokens: Vec<u32>,
+    /// Random numbers that a model asks for.
+    pub(crate) noise: Vec<f32>,
+    /// In the sparse form: (examples, pixels), scaled but not shifted.
     pub(crate) by_image: Rows,
     /// The same by pixel.
     pub(crate) by_pixel: Rows,
     /// By how much each pixel of the sparse form is too high.
     pub(crate) shift: f32,
+    /// Of a task of the user's own: which examples.
+    pub(crate) own: Picked,
 }
 
 impl Batch {
@@ -151,48 +131,30 @@ impl Batch {
         Self { form, ..Self::default() }
     }
 
-    fn clear(&mut self, shift: f32) {
+    pub(crate) fn clear(&mut self, inputs: usize, shift: f32) {
         self.labels.clear();
         self.pixels.clear();
-        self.by_image.clear(PIXELS);
+        self.tokens.clear();
+        self.by_image.clear(inputs);
         self.shift = shift;
     }
 }
 
-crate::kernels::simd::leveled! {
-fn normalise(from: &[u8], to: &mut [f32], mean: f32, scale: f32) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = (f32::from(*from) - mean) * scale;
-    }
-}
-}
-
-/// Mean and deviation by whole-number sums, which are exact; 0 and 1 where nothing can be said.
-fn moments(pixels: &[u8]) -> (f32, f32) {
-    let n = pixels.len() as f64;
-    let (mut sum, mut squares) = (0u64, 0u64);
-    for pixel in pixels {
-        sum += u64::from(*pixel);
-        squares += u64::from(*pixel) * u64::from(*pixel);
-    }
-    let mean = sum as f64 / n;
-    let deviation = (squares as f64 / n - mean * mean).sqrt();
-    if deviation > 0.0 { (mean as f32, deviation as f32) } else { (0.0, 1.0) }
-}
-
 /// The folder of a data set within a folder of data sets.
-fn folder(dataset: Dataset) -> &'static str {
+fn folder(dataset: &Dataset) -> Option<&'static str> {
     match dataset {
-        Dataset::Mnist | Dataset::Digits => "mnist",
-        Dataset::FashionMnist => "fashion-mnist",
+        Dataset::Mnist | Dataset::Digits => Some("mnist"),
+        Dataset::FashionMnist => Some("fashion-mnist"),
+        Dataset::Emma => Some("emma"),
+        Dataset::Table(_) | Dataset::Text(_) => None,
     }
 }
 
 /// Where a data set's files are looked for, in this order. With `data_dir`: `DIR/NAME` and `DIR` itself.
 /// Without: `data/NAME` here and beside the program (in each folder above it). Then where Debian's
-/// package puts it.
-pub fn search_dirs(dataset: Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
-    let name = folder(dataset);
+/// package puts it. Nowhere for files that are named by their paths.
+pub fn search_dirs(dataset: &Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
+    let Some(name) = folder(dataset) else { return Vec::new() };
     let mut dirs = match data_dir {
         Some(dir) => vec![dir.join(name), dir.to_owned()],
         None => {
@@ -202,58 +164,62 @@ pub fn search_dirs(dataset: Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
             std::iter::once(Path::new("data").join(name)).chain(above.filter(|dir| dir.is_dir())).collect()
         }
     };
-    if dataset == Dataset::FashionMnist {
+    if *dataset == Dataset::FashionMnist {
         dirs.push(PathBuf::from("/usr/share/datasets/fashion-mnist"));
     }
     dirs
 }
 
-/// Reads a data set from the first of `dirs` that has its files.
+/// Whether a published data set is here, and what was published.
 ///
 /// # Errors
-/// A file is missing, can't be read, or holds other bytes than the published ones.
-pub fn load(dataset: Dataset, limit: Option<usize>, dirs: &[PathBuf]) -> Result<Images, DataError> {
-    let [train_images, train_labels, test_images, test_labels] = files::of(dataset);
-    let read = |images, labels| -> Result<Split, DataError> {
-        let pixels = files::read(dataset, images, dirs)?;
-        let labels = files::read(dataset, labels, dirs)?;
-        Ok(Split { pixels, labels })
-    };
-    let train = read(train_images, train_labels)?;
-    let test = read(test_images, test_labels)?;
-    Ok(Images::new(&train, &test, dataset, limit))
+/// A file is missing, can't be read, or holds other bytes.
+pub fn published(dataset: &Dataset, data_dir: Option<&Path>) -> Result<(), DataError> {
+    let dirs = search_dirs(dataset, data_dir);
+    match dataset {
+        Dataset::Mnist | Dataset::FashionMnist | Dataset::Digits => {
+            files::of(dataset).into_iter().try_for_each(|file| files::read(dataset, file, &dirs).map(|_| ()))
+        }
+        Dataset::Emma => files::emma(&dirs).map(|_| ()),
+        Dataset::Table(_) | Dataset::Text(_) => Ok(()),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split(n: usize, pixel: impl Fn(usize) -> u8) -> Split {
-        let pixels = (0..n).flat_map(|i| std::iter::repeat_n(pixel(i), PIXELS)).collect();
-        Split { pixels, labels: (0..n).map(|i| (i % 10) as u8).collect() }
-    }
-
-    #[test]
-    fn the_last_training_images_are_the_validation_set_and_parts_are_cut_from_the_front() {
-        let train = split(60_000, |i| if i < 50_000 { 100 } else { 200 });
-        let test = split(10_000, |_| 7);
-        let all = Images::new(&train, &test, Dataset::Mnist, None);
-        assert_eq!((all.train.len(), all.valid.len(), all.test.len()), (50_000, 10_000, 10_000));
-        assert!(all.train.pixels.iter().all(|x| *x == 100) && all.valid.pixels.iter().all(|x| *x == 200));
-        let digits = Images::new(&train, &test, Dataset::Digits, Some(30));
-        assert_eq!((digits.train.len(), digits.valid.len(), digits.test.len()), (30, 30, 30));
-        assert_eq!(digits.valid.pixels[0], 200);
-    }
-
-    #[test]
-    fn pixels_are_normalised_by_the_training_part() {
-        let train = split(20_000, |i| if i % 2 == 0 { 50 } else { 150 });
-        let images = Images::new(&train, &split(10, |_| 100), Dataset::Mnist, None);
-        let mut batch = Batch::default();
-        images.gather(&images.train, [0, 99_999, 1].into_iter(), &mut batch);
-        assert_eq!((batch.pixels[0], batch.pixels[PIXELS], batch.pixels.len()), (-1.0, 1.0, 2 * PIXELS));
-        assert_eq!(batch.labels, [0, 1]);
-        images.gather(&images.test, 0..1, &mut batch);
-        assert_eq!((batch.pixels[0], batch.pixels.len(), &batch.labels[..]), (0.0, PIXELS, &[0][..]));
+/// Reads what a network learns from. `data_dir`: see [`search_dirs`]; `tasks`: those of the program itself.
+///
+/// # Errors
+/// A file is missing, can't be read, or is another one than was published or planned with; a task is not known.
+pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result<Examples, DataError> {
+    let Some(data) = &network.data else {
+        return Ok(match &network.model {
+            Model::Own(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
+            model => Examples::Synthetic(Synthetic::new(model)),
+        });
+    };
+    let sizes = data.dataset.sizes(network.model.context(), data.limit);
+    match &data.dataset {
+        Dataset::Mnist | Dataset::FashionMnist | Dataset::Digits => {
+            let dirs = search_dirs(&data.dataset, data_dir);
+            let [train_images, train_labels, test_images, test_labels] = files::of(&data.dataset);
+            let read = |images, labels| -> Result<Split, DataError> {
+                let pixels = files::read(&data.dataset, images, &dirs)?;
+                let labels = files::read(&data.dataset, labels, &dirs)?;
+                Ok(Split::bytes(pixels, labels.into_iter().map(u32::from).collect()))
+            };
+            let train = read(train_images, train_labels)?;
+            let test = read(test_images, test_labels)?;
+            Ok(Examples::Labelled(Labelled::published(&train, &test, sizes)))
+        }
+        Dataset::Table(table) => table::read(table, sizes).map(Examples::Labelled),
+        Dataset::Emma => {
+            let bytes = files::emma(&search_dirs(&data.dataset, data_dir))?;
+            let parts = Dataset::EMMA.1;
+            Ok(Examples::Text(Text::new(&bytes, parts, sizes, network.model.context())))
+        }
+        Dataset::Text(text) => {
+            let found = text::read(text)?;
+            let parts = [text.train, text.valid, text.test];
+            Ok(Examples::Text(Text::new(&found, parts, sizes, network.model.context())))
+        }
     }
 }

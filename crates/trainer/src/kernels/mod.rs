@@ -3,10 +3,13 @@
 //! that models call; which device it runs on is decided there.
 
 pub mod activation;
+pub mod attention;
 pub mod binary_cross_entropy;
 pub mod channels_last;
 pub mod conv;
 pub mod cross_entropy;
+pub mod embedding;
+pub mod latent;
 pub mod layer_norm;
 pub mod linear;
 pub mod math;

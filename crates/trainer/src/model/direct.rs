@@ -5,7 +5,7 @@
 use candle_core::Result;
 use spec::trial::Model as Kind;
 
-use super::{CLASSES, PIXELS, Parameter};
+use super::{Arch, Parameter};
 use crate::data::{Batch, Form};
 use crate::kernels::activation::Activation;
 use crate::kernels::channels_last::{Conv, Gradient, transpose};
@@ -53,16 +53,20 @@ impl Layer {
     }
 }
 
-fn layers(kind: &Kind) -> Vec<Layer> {
-    match kind {
-        Kind::Mlp { hidden, activation } => super::mlp::layers(hidden, (*activation).into()),
-        Kind::Lenet => super::lenet::layers(),
+/// The layers of a model that is a chain of them.
+fn layers(arch: &Arch) -> Option<Vec<Layer>> {
+    match &arch.kind {
+        Kind::Mlp { hidden, activation } => {
+            Some(super::mlp::layers(arch.inputs, hidden, arch.classes, (*activation).into()))
+        }
+        Kind::Lenet => Some(super::lenet::layers(arch.classes)),
+        _ => None,
     }
 }
 
 /// Numbers that all layers give for one image.
-pub(crate) fn activations(kind: &Kind) -> u64 {
-    layers(kind).iter().map(|layer| layer.outputs() as u64).sum()
+pub(crate) fn activations(arch: &Arch) -> Option<u64> {
+    Some(layers(arch)?.iter().map(|layer| layer.outputs() as u64).sum())
 }
 
 /// The buffers of one thread, for batches up to one size.
@@ -81,12 +85,13 @@ pub(crate) struct Direct {
     piece: Vec<f32>,
     bias: Vec<f32>,
     cursors: Vec<u32>,
+    classes: usize,
 }
 
 impl Direct {
-    /// Buffers for this model and batches of at most this size.
-    pub(crate) fn new(kind: &Kind, batch: usize) -> Self {
-        let layers = layers(kind);
+    /// Buffers for this model and batches of at most this size; `None` where the model is no chain of layers.
+    pub(crate) fn new(arch: &Arch, batch: usize) -> Option<Self> {
+        let layers = layers(arch)?;
         let buffers = || layers.iter().map(|layer| vec![0.0; batch * layer.outputs()]).collect();
         let scratch = layers.iter().map(|layer| match layer {
             Layer::Linear { inputs, outputs, .. } => batch * (inputs + outputs),
@@ -105,7 +110,7 @@ impl Direct {
             true => vec![0.0; batch * layer.outputs()],
             false => Vec::new(),
         });
-        Self {
+        Some(Self {
             inputs: inputs.collect(),
             outputs: buffers(),
             gradients: buffers(),
@@ -113,9 +118,10 @@ impl Direct {
             scratch: vec![0.0; scratch.max().unwrap_or(0)],
             piece: vec![0.0; piece.max().unwrap_or(0)],
             bias: vec![0.0; layers.iter().map(Layer::outputs).max().unwrap_or(0)],
-            cursors: vec![0; batch.max(PIXELS)],
+            cursors: vec![0; batch.max(arch.inputs)],
+            classes: arch.classes,
             layers,
-        }
+        })
     }
 
     /// Whether its first layer can do without the pixels that are zero.
@@ -179,18 +185,18 @@ impl Direct {
     /// Loss summed over images, and how many have their largest logit at their label.
     pub(crate) fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, usize)> {
         self.forward(parameters, batch)?;
-        let logits = self.outputs.last().map_or(&[][..], |y| &y[..batch.labels.len() * CLASSES]);
-        Ok(cross_entropy::sum_losses(logits, &batch.labels, CLASSES))
+        let logits = self.outputs.last().map_or(&[][..], |y| &y[..batch.labels.len() * self.classes]);
+        Ok(cross_entropy::sum_losses(logits, &batch.labels, self.classes))
     }
 
     /// Mean loss of a batch.
     pub(crate) fn loss(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<f32> {
         let n = batch.labels.len();
         self.forward(parameters, batch)?;
-        let logits = self.outputs.last().map_or(&[][..], |y| &y[..n * CLASSES]);
+        let logits = self.outputs.last().map_or(&[][..], |y| &y[..n * self.classes]);
         let Some(gradient) = self.gradients.last_mut() else { return Ok(f32::NAN) };
         let scale = 1.0 / n as f32;
-        let sum = cross_entropy::losses_and_gradients(logits, &batch.labels, CLASSES, scale, gradient);
+        let sum = cross_entropy::losses_and_gradients(logits, &batch.labels, self.classes, scale, gradient);
         Ok((sum / n as f64) as f32)
     }
 

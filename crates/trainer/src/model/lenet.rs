@@ -1,10 +1,10 @@
 //! A small convolutional network: convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear
-//! 10, ReLU between.
+//! to the classes, ReLU between.
 
 use candle_core::{Result, Tensor};
 
 use super::direct::Layer;
-use super::{CLASSES, Shape, layer};
+use super::{Shape, layer};
 use crate::kernels::activation::Activation;
 use crate::kernels::channels_last::{Conv, Sizes};
 use crate::kernels::conv::conv;
@@ -14,12 +14,12 @@ use crate::kernels::pool::max_pool_2x2;
 /// Images of 4 x 4 in 32 channels reach the first linear layer.
 const FLAT: usize = 32 * 4 * 4;
 
-pub(crate) fn shapes() -> Vec<Shape> {
+pub(crate) fn shapes(classes: usize) -> Vec<Shape> {
     [
         layer("conv1", &[16, 1, 5, 5], 16, 25),
         layer("conv2", &[32, 16, 5, 5], 32, 16 * 25),
         layer("fc1", &[FLAT, 128], 128, FLAT),
-        layer("fc2", &[128, CLASSES], CLASSES, 128),
+        layer("fc2", &[128, classes], classes, 128),
     ]
     .into_iter()
     .flatten()
@@ -27,7 +27,7 @@ pub(crate) fn shapes() -> Vec<Shape> {
 }
 
 /// For the direct passes.
-pub(crate) fn layers() -> Vec<Layer> {
+pub(crate) fn layers(classes: usize) -> Vec<Layer> {
     let sizes = [
         Sizes { channels: 1, height: 28, width: 28, outputs: 16, size: 5 },
         Sizes { channels: 16, height: 12, width: 12, outputs: 32, size: 5 },
@@ -36,7 +36,7 @@ pub(crate) fn layers() -> Vec<Layer> {
     let rest = [
         Layer::ChannelsFirst { channels: 32, outputs: FLAT },
         Layer::Linear { inputs: FLAT, outputs: 128, activation: Activation::Relu },
-        Layer::Linear { inputs: 128, outputs: CLASSES, activation: Activation::Identity },
+        Layer::Linear { inputs: 128, outputs: classes, activation: Activation::Identity },
     ];
     convolutions.chain(rest).collect()
 }

@@ -3,19 +3,23 @@
 use candle_core::{Result, Tensor};
 
 use super::direct::Layer;
-use super::{CLASSES, PIXELS, Shape, layer};
+use super::{Shape, layer};
 use crate::kernels::activation::Activation;
 use crate::kernels::linear::linear;
 
 /// Inputs and outputs of each layer.
-fn widths(hidden: &[usize]) -> impl Iterator<Item = (usize, usize)> {
-    let inputs = std::iter::once(PIXELS).chain(hidden.iter().copied());
-    inputs.zip(hidden.iter().copied().chain([CLASSES]))
+pub(super) fn widths(
+    inputs: usize,
+    hidden: &[usize],
+    outputs: usize,
+) -> impl Iterator<Item = (usize, usize)> {
+    let inputs = std::iter::once(inputs).chain(hidden.iter().copied());
+    inputs.zip(hidden.iter().copied().chain([outputs]))
 }
 
 /// Parameters `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
-pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
-    widths(hidden)
+pub(crate) fn shapes(inputs: usize, hidden: &[usize], classes: usize) -> Vec<Shape> {
+    widths(inputs, hidden, classes)
         .enumerate()
         .flat_map(|(i, (inputs, outputs))| {
             layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs)
@@ -24,8 +28,8 @@ pub(crate) fn shapes(hidden: &[usize]) -> Vec<Shape> {
 }
 
 /// For the direct passes.
-pub(crate) fn layers(hidden: &[usize], between: Activation) -> Vec<Layer> {
-    widths(hidden)
+pub(crate) fn layers(inputs: usize, hidden: &[usize], classes: usize, between: Activation) -> Vec<Layer> {
+    widths(inputs, hidden, classes)
         .enumerate()
         .map(|(i, (inputs, outputs))| {
             let activation = if i < hidden.len() { between } else { Activation::Identity };
@@ -34,7 +38,7 @@ pub(crate) fn layers(hidden: &[usize], between: Activation) -> Vec<Layer> {
         .collect()
 }
 
-/// Logits (batch, classes) of images (batch, pixels).
+/// Logits (batch, classes) of examples (batch, inputs).
 pub(crate) fn forward(parameters: &[Tensor], images: &Tensor, between: Activation) -> Result<Tensor> {
     let layers = parameters.len() / 2;
     let mut x = images.clone();

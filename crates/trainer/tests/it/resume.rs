@@ -7,13 +7,13 @@ use std::path::Path;
 use schedule::Feedback;
 use spec::event::{Final, Outcome};
 use spec::trial::Trial;
-use trainer::data::Images;
+use trainer::data::Examples;
 use trainer::{Branch, Stack};
 
 use crate::support::{STEPS, Told, folder, images, shared, whole, zoo};
 
 /// Stopped after each step.
-fn in_pieces(trial: &Trial, images: &Images, dir: &Path) -> (Final, Vec<f64>) {
+fn in_pieces(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) {
     let shared = shared(dir);
     let mut told = Told::default();
     for step in 0..STEPS {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
 use spec::trial::Trial;
-use trainer::data::Images;
+use trainer::data::Examples;
 use trainer::{Branch, Shared, Stack};
 
 use crate::support::{Told, folder, images, shared, whole, zoo};
@@ -66,7 +66,7 @@ impl Sweep {
 }
 
 /// Trains all; with `interrupt` everything is put on disk after each step.
-fn sweep(trials: &[Trial], images: &Images, shared: &Shared, dir: &Path, interrupt: bool) -> Sweep {
+fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, interrupt: bool) -> Sweep {
     let mut told = Sweep::default();
     let mut queue: VecDeque<Branch> = Branch::starts(trials.to_vec(), true).into();
     while let Some(branch) = queue.pop_front() {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use spec::event::{Event, Final, Outcome};
 use spec::trial::Trial;
 use trainer::checkpoint::Folder;
-use trainer::data::{self, Images};
+use trainer::data::{self, Examples};
 use trainer::device::Device;
+use trainer::own::Tasks;
 use trainer::{Census, Shared, train};
 
 pub(crate) const STEPS: u64 = 25;
@@ -37,10 +38,9 @@ pub(crate) fn zoo(optimizer: &str) -> Vec<Trial> {
     plan.unwrap_or_else(|problems| panic!("{problems:?}")).trials
 }
 
-pub(crate) fn images(trial: &Trial) -> Images {
-    let data = &trial.config.task.network().expect("a network").data;
-    let dirs = data::search_dirs(data.dataset, Some(&root().join("data")));
-    data::load(data.dataset, data.limit, &dirs).expect("the digits")
+pub(crate) fn images(trial: &Trial) -> Examples {
+    let network = trial.config.task.network().expect("a network");
+    data::load(network, Some(&root().join("data")), &Tasks::new()).expect("the digits")
 }
 
 pub(crate) fn folder(dir: &Path) -> Folder {
@@ -82,7 +82,7 @@ impl Told {
 }
 
 /// In one go.
-pub(crate) fn whole(trial: &Trial, images: &Images) -> (Final, Vec<f64>) {
+pub(crate) fn whole(trial: &Trial, images: &Examples) -> (Final, Vec<f64>) {
     let mut told = Told::default();
     train(trial.clone(), images, Device::Cpu, &mut |event| told.hear(event)).expect("it trains");
     match told.outcome {

@@ -43,7 +43,7 @@ fn event_files(args: &ExportResults, global: &Global) -> Outcome {
 async fn read(args: &ExportResults, global: &Global) -> Result<(Reader, String, Vec<SweepRun>), Failure> {
     let mut reader = open(global).await?;
     reader.hold().await?;
-    let name = sweep(&mut reader, args.sweep.as_deref()).await?;
+    let name = sweep(&mut reader, args.sweep.as_deref(), global).await?;
     let runs = reader.runs(&name).await?;
     Ok((reader, name, runs))
 }

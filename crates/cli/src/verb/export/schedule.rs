@@ -88,7 +88,7 @@ fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     };
     let is_path = what.contains(['/', '\\']) || file.extension().is_some();
     if name.is_some() || is_path || file.is_file() {
-        return in_file(args, file, name);
+        return in_file(args, file, name, global);
     }
     stored(args, global)
 }
@@ -111,14 +111,19 @@ fn node(args: &ExportSchedule) -> Result<Found, Failure> {
 }
 
 /// A schedule of a sweep file.
-fn in_file(args: &ExportSchedule, file: &Path, name: Option<&str>) -> Result<Found, Failure> {
+fn in_file(
+    args: &ExportSchedule,
+    file: &Path,
+    name: Option<&str>,
+    global: &Global,
+) -> Result<Found, Failure> {
     if args.steps_per_epoch.is_some() {
         return Err(Failure::usage(
             "a sweep file knows its epochs: --steps-per-epoch is for a schedule by itself",
         ));
     }
     // Its lints are for `check`, `plan` and `run`.
-    let (spec, plan) = input::sweep_file(file, Warnings::default(), true)?;
+    let (spec, plan) = input::sweep_file(file, Warnings::default(), true, global)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
     let name = match name {
@@ -212,7 +217,7 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     let which = Which { trial: args.what.clone(), sweep: args.sweep.clone() };
     let (row, steps) = wait_for(async {
         let mut reader = open(global).await?;
-        let row = trial(&mut reader, &which).await?;
+        let row = trial(&mut reader, &which, global).await?;
         let steps = reader.steps(&row.trial_id).await?;
         Ok((row, steps))
     })?;

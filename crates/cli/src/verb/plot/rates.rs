@@ -19,7 +19,7 @@ use crate::verb::lr::Fitted;
 /// The lr curves that are asked for.
 pub(super) fn figure(args: &Plot, what: &str, global: &Global) -> Result<Figure, Failure> {
     match read(what)? {
-        (source, true) => of_file(args, what, &source, global.quiet),
+        (source, true) => of_file(args, what, &source, global),
         (source, false) => of_schedule(args, &source),
     }
 }
@@ -104,7 +104,8 @@ fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
 
 /// The schedules of a sweep file, at one base lr: at several each curve would stand there several times,
 /// only higher or lower.
-fn of_file(args: &Plot, what: &str, source: &Source, quiet: bool) -> Result<Figure, Failure> {
+fn of_file(args: &Plot, what: &str, source: &Source, global: &Global) -> Result<Figure, Failure> {
+    let quiet = global.quiet;
     for (flag, given) in
         [("--total", args.total.is_some()), ("--steps-per-epoch", args.steps_per_epoch.is_some())]
     {
@@ -114,7 +115,7 @@ fn of_file(args: &Plot, what: &str, source: &Source, quiet: bool) -> Result<Figu
             )));
         }
     }
-    let (spec, _) = input::sweep_text(Path::new(what), source, Warnings::default(), quiet)?;
+    let (spec, _) = input::sweep_text(Path::new(what), source, Warnings::default(), quiet, global)?;
     let chosen = selected(&spec, &args.select)?;
     let drawn = of_sweep(&spec, &chosen, args.lr, scale(args), &source.name)?;
     if let Some(note) = &drawn.left_out {

@@ -1,0 +1,286 @@
+//! Reads the section `data`: a data set by its name, or files of the user's own with how they are split. Opening these is no
+//! business of this crate.
+
+use schedule::fields::{Field, Fields, choice, text, whole};
+use schedule::problem::Problem;
+use schedule::tree::Value;
+
+use crate::trial::{Data, Dataset, Found, Source, Table, Text};
+use crate::world::World;
+
+/// The data sets by name.
+pub(crate) const DATASETS: [(&str, Dataset); 4] = [
+    ("mnist", Dataset::Mnist),
+    ("fashion-mnist", Dataset::FashionMnist),
+    ("digits", Dataset::Digits),
+    ("emma", Dataset::Emma),
+];
+
+/// The forms that data of the user's own have.
+pub(crate) const FORMS: [&str; 4] = ["csv", "npz", "idx", "text"];
+
+/// Reads the section.
+pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Data> {
+    let mut fields = Fields::new(field.tree, &field.path, problems)?;
+    let dataset = fields.required("dataset", problems).and_then(|field| dataset(&field, world, problems));
+    let size = fields.read_or("batch_size", 64, problems, whole(1));
+    let limit = fields.read_or("limit", None, problems, |field| whole(1)(field).map(Some));
+    fields.finish(problems);
+    let limit = limit?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Some(Data { dataset: dataset?, batch_size: usize::try_from(size?).unwrap_or(usize::MAX), limit })
+}
+
+/// Holds limit and batch size against what there is. `context`: characters of a window, in text.
+pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: &mut Vec<Problem>) -> bool {
+    let place = |key: &str| field.tree.get(key).unwrap_or(field.tree).place;
+    let path = |key: &str| format!("{}.{key}", field.path);
+    let what = match &data.dataset {
+        dataset if dataset.is_text() => "windows of text",
+        Dataset::Table(_) => "examples",
+        _ => "images",
+    };
+    let all = data.dataset.sizes(context, None);
+    if data.limit.is_some_and(|limit| limit > all[0]) {
+        let message = format!("expected at most {}, the number of training {what}", all[0]);
+        problems.push(Problem::new(place("limit"), path("limit"), message));
+        return false;
+    }
+    // The same examples, so the same runs.
+    data.limit = data.limit.filter(|limit| data.dataset.sizes(context, Some(*limit)) != all);
+    let [train, valid, _] = data.dataset.sizes(context, data.limit);
+    if data.batch_size > train {
+        let message = format!("a batch of {} is larger than the {train} training {what}", data.batch_size);
+        problems.push(Problem::new(place("batch_size"), path("batch_size"), message));
+        return false;
+    }
+    if valid == 0 {
+        let message = format!("the validation part holds no window of {context} characters");
+        problems.push(Problem::new(place("dataset"), path("dataset"), message));
+        return false;
+    }
+    true
+}
+
+fn dataset(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {
+    if let Value::Map(_) = field.tree.value {
+        return own(field, world, problems);
+    }
+    let named = choice(&DATASETS)(field);
+    named
+        .map_err(|problem| match problem.hint {
+            Some(_) => problems.push(problem),
+            None => problems.push(problem.with_hint(
+                "data of your own are {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
+            )),
+        })
+        .ok()
+}
+
+/// A part of all examples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    Share(f64),
+    Count(usize),
+}
+
+impl Part {
+    fn of(self, all: usize) -> usize {
+        match self {
+            Self::Share(share) => (share * all as f64).round() as usize,
+            Self::Count(count) => count,
+        }
+    }
+}
+
+fn part(field: &Field<'_>) -> Result<Part, Problem> {
+    let share = |text: &str| {
+        let percent = text.trim().strip_suffix('%')?.trim().parse::<f64>().ok()?;
+        (0.0..100.0).contains(&percent).then_some(Part::Share(percent / 100.0))
+    };
+    let part = match &field.tree.value {
+        Value::Int(count @ 0..) => Some(Part::Count(usize::try_from(*count).unwrap_or(usize::MAX))),
+        Value::Text(text) => share(text),
+        _ => None,
+    };
+    part.ok_or_else(|| field.expected("a share as in \"20%\", or a number of examples"))
+}
+
+fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {
+    let mut fields = Fields::new(field.tree, &field.path, problems)?;
+    let given: Vec<&str> = FORMS.into_iter().filter(|form| field.tree.get(form).is_some()).collect();
+    let [form] = given[..] else {
+        let problem = field.problem("expected one of `csv`, `npz`, `idx` and `text`");
+        problems.push(problem.with_hint(
+            "as in {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
+        ));
+        return None;
+    };
+    let file_field = fields.required(form, problems)?;
+    let file = file_name(&file_field).map_err(|problem| problems.push(problem)).ok();
+    let named = |fields: &mut Fields<'_>, key, default: &str, problems: &mut Vec<Problem>| {
+        fields.read_or(key, default.to_owned(), problems, text)
+    };
+    let source = match form {
+        "csv" => {
+            let label = fields.read("label", problems, text);
+            file.zip(label).map(|(file, label)| Some(Source::Csv { file, label }))
+        }
+        "npz" => {
+            let (x, y) = (named(&mut fields, "x", "x", problems), named(&mut fields, "y", "y", problems));
+            file.zip(x).zip(y).map(|((file, x), y)| Some(Source::Npz { file, x, y }))
+        }
+        "idx" => {
+            let labels = fields.read("labels", problems, file_name);
+            file.zip(labels).map(|(file, labels)| Some(Source::Idx { file, labels }))
+        }
+        // A text has neither labels nor names.
+        _ => file.map(|_| None),
+    };
+    let default = if form == "text" { (0.1, 0.1) } else { (0.2, 0.0) };
+    let valid = fields.read_or("validation", Part::Share(default.0), problems, part);
+    let test = fields.read_or("test", Part::Share(default.1), problems, part);
+    fields.finish(problems);
+    let (source, valid, test) = (source?, valid?, test?);
+
+    let found = match &source {
+        Some(source) => (world.table)(source),
+        None => (world.text)(&file_name(&file_field).ok()?),
+    };
+    let found = found.map_err(|message| problems.push(file_field.problem(message))).ok()?;
+    let all = found.examples;
+    let (valid, test) = (valid.of(all), test.of(all));
+    let split = all.checked_sub(valid).and_then(|rest| rest.checked_sub(test)).filter(|train| *train > 0);
+    let what = if source.is_some() { "examples" } else { "characters" };
+    let Some(train) = split else {
+        problems.push(field.problem(format!(
+            "of {all} {what} {valid} are for validation and {test} for the test: none is left to train on"
+        )));
+        return None;
+    };
+    if valid == 0 {
+        let problem = field.problem(format!("of {all} {what} none is for validation"));
+        problems.push(problem.with_hint("schedules are compared on it: write `validation: \"20%\"`"));
+        return None;
+    }
+    let Found { blake3, inputs, classes, bytes, .. } = found;
+    Some(match source {
+        Some(source) => Dataset::Table(Table { source, blake3, inputs, classes, bytes, train, valid, test }),
+        None => {
+            let file = file_name(&file_field).ok()?;
+            Dataset::Text(Text { file, blake3, alphabet: classes, train, valid, test })
+        }
+    })
+}
+
+fn file_name(field: &Field<'_>) -> Result<String, Problem> {
+    match &field.tree.value {
+        Value::Text(name) if !name.trim().is_empty() => Ok(name.clone()),
+        _ => Err(field.expected("the name of a file")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Task;
+
+    fn read(data: &str, model: &str) -> Result<Task, String> {
+        let text = format!(
+            "data: {data}\nmodel: {model}\noptimizer: {{kind: sgd}}\nbudget: {{epochs: 2}}\nlr: 0.1\n\
+             schedules: {{a: {{kind: constant}}}}\n"
+        );
+        let found = |bytes| Found { blake3: "hash".to_owned(), examples: 150, inputs: 4, classes: 3, bytes };
+        let table = |source: &Source| match source {
+            Source::Csv { label, .. } if label != "species" => Err(format!("no column `{label}`")),
+            Source::Idx { .. } => Ok(Found { inputs: 784, ..found(true) }),
+            _ => Ok(found(false)),
+        };
+        let text_of = |_: &str| Ok(Found { examples: 1000, classes: 30, ..found(false) });
+        let world = World { table: &table, text: &text_of, ..World::EMPTY };
+        let plan = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
+        let told = |found: Vec<Problem>| {
+            found
+                .iter()
+                .map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        plan.map(|plan| plan.trials[0].config.task.clone()).map_err(told)
+    }
+
+    const MLP: &str = "{kind: mlp, hidden: [8]}";
+
+    #[test]
+    fn parts_are_shares_or_counts() {
+        let sizes = |data: &str| {
+            let task = read(&format!("{{dataset: {data}, batch_size: 10}}"), MLP).expect(data);
+            let data = task.network().and_then(|network| network.data.clone()).expect("data");
+            (data.dataset.sizes(1, None), task.steps)
+        };
+        assert_eq!(sizes("{csv: a.csv, label: species}"), ([120, 30, 0], 24));
+        assert_eq!(sizes("{csv: a.csv, label: species, validation: 10%, test: 50}"), ([85, 15, 50], 16));
+        assert_eq!(sizes("{npz: a.npz, test: \"20%\"}"), ([90, 30, 30], 18));
+    }
+
+    #[test]
+    fn a_text_is_cut_into_windows() {
+        let data = "{dataset: {text: a.txt}, batch_size: 4}";
+        let task =
+            read(data, "{kind: char-gpt, layers: 1, heads: 2, width: 8, context: 10}").expect("a text");
+        // 800, 100, 100 characters.
+        assert_eq!(task.network().and_then(|network| network.examples()), Some(79));
+        let data = task.network().and_then(|network| network.data.clone()).expect("data");
+        assert_eq!(data.dataset.sizes(10, None), [79, 9, 9]);
+        assert_eq!(task.steps, 38);
+    }
+
+    #[test]
+    fn the_place_of_a_file_makes_no_other_trial() {
+        let json = |file: &str| {
+            let task = read(&format!("{{dataset: {{csv: {file}, label: species}}, batch_size: 5}}"), MLP)
+                .expect("good");
+            serde_json::to_string(&task.identity()).expect("JSON")
+        };
+        assert_eq!(json("a.csv"), json("b/c.csv"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let gpt = "{kind: char-gpt}";
+        for (data, model, words) in [
+            ("{dataset: {csv: a.csv}}", MLP, "data.dataset: the key `label` is missing"),
+            ("{dataset: {csv: a.csv, label: kind}}", MLP, "data.dataset.csv: no column `kind`"),
+            ("{dataset: {csv: 3, label: kind}}", MLP, "data.dataset.csv: expected the name of a file"),
+            ("{dataset: {}}", MLP, "data.dataset: expected one of `csv`, `npz`, `idx` and `text`"),
+            ("{dataset: {csv: a, npz: b}}", MLP, "data.dataset: expected one of"),
+            (
+                "{dataset: {npz: a, validation: 100}, batch_size: 500}",
+                MLP,
+                "a batch of 500 is larger than the 50 training examples",
+            ),
+            ("{dataset: {npz: a, validation: 0}}", MLP, "of 150 examples none is for validation"),
+            ("{dataset: {npz: a, validation: 60%, test: 60%}}", MLP, "none is left to train on"),
+            ("{dataset: {npz: a, validation: most}}", MLP, "data.dataset.validation: expected a share"),
+            ("{dataset: {npz: a, lable: 3}}", MLP, "data.dataset.lable"),
+            ("{dataset: minst}", MLP, "did you mean `mnist`"),
+            ("{dataset: mnist}", gpt, "reads text"),
+            ("{dataset: emma}", MLP, "images or a table"),
+            ("{dataset: {npz: a}, batch_size: 5}", "{kind: lenet}", "28 x 28"),
+            ("{dataset: {npz: a}, batch_size: 5}", "{kind: vae}", "images of bytes"),
+            (
+                "{dataset: {text: a.txt}, batch_size: 2}",
+                "{kind: char-gpt, context: 200}",
+                "holds no window of 200 characters",
+            ),
+            (
+                "{dataset: {text: a.txt}, batch_size: 5}",
+                "{kind: char-gpt, heads: 3, width: 8}",
+                "`heads` must divide",
+            ),
+        ] {
+            let told = read(data, model).expect_err(data);
+            assert!(told.contains(words), "{words} in\n{told}");
+        }
+        read("{dataset: {idx: a, labels: b}, batch_size: 5}", "{kind: lenet}").expect("images of 28 x 28");
+    }
+}

@@ -1,0 +1,232 @@
+//! Images and rows of numbers with labels, in memory.
+
+use super::{Batch, Form, Part};
+
+/// The last so many training images of a published data set are its validation set.
+const VALID: usize = 10_000;
+
+/// Up to this share of pixels that are not zero images count as sparse: where it pays to leave out the rest.
+const SPARSE: f64 = 0.3;
+
+/// The examples of a run.
+#[derive(Debug)]
+pub struct Labelled {
+    train: Split,
+    valid: Split,
+    test: Split,
+    /// Numbers of an example.
+    inputs: usize,
+    scale: Scale,
+    /// Whether so few pixels are not zero that it pays to look at those alone.
+    sparse: bool,
+}
+
+/// What is done to numbers before a model sees them.
+#[derive(Debug)]
+enum Scale {
+    /// Bytes: mean and standard deviation of the training part.
+    Bytes { mean: f32, deviation: f32 },
+    /// Columns: they are scaled already.
+    Done,
+}
+
+/// The numbers of some examples, one after another.
+#[derive(Debug)]
+enum Values {
+    Bytes(Vec<u8>),
+    Numbers(Vec<f32>),
+}
+
+/// One part of a data set.
+#[derive(Debug)]
+pub struct Split {
+    values: Values,
+    labels: Vec<u32>,
+}
+
+impl Split {
+    /// Bytes and labels.
+    pub(super) fn bytes(values: Vec<u8>, labels: Vec<u32>) -> Self {
+        Self { values: Values::Bytes(values), labels }
+    }
+
+    /// Numbers, scaled already, and labels.
+    pub(super) fn numbers(values: Vec<f32>, labels: Vec<u32>) -> Self {
+        Self { values: Values::Numbers(values), labels }
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The examples `from..to` of so many numbers each, and no more than there are.
+    fn part(&self, from: usize, to: usize, inputs: usize) -> Self {
+        fn cut<T: Clone>(all: &[T], from: usize, to: usize) -> Vec<T> {
+            all.get(from..to).unwrap_or_default().to_vec()
+        }
+        let (from, to) = (from.min(self.len()), to.min(self.len()));
+        let values = match &self.values {
+            Values::Bytes(bytes) => Values::Bytes(cut(bytes, from * inputs, to * inputs)),
+            Values::Numbers(numbers) => Values::Numbers(cut(numbers, from * inputs, to * inputs)),
+        };
+        Self { values, labels: cut(&self.labels, from, to) }
+    }
+}
+
+impl Labelled {
+    /// Of published files: of the training file the last 10,000 are the validation set; of each part the first ones, as many
+    /// as `sizes` says.
+    pub(super) fn published(
+        train: &Split,
+        test: &Split,
+        [train_size, valid_size, test_size]: [usize; 3],
+    ) -> Self {
+        const INPUTS: usize = 28 * 28;
+        let cut = train.len().saturating_sub(VALID);
+        let valid = train.part(cut, cut + valid_size, INPUTS);
+        let train = train.part(0, train_size.min(cut), INPUTS);
+        Self::new(train, valid, test.part(0, test_size, INPUTS), INPUTS)
+    }
+
+    /// Of parts that were cut already.
+    pub(super) fn new(train: Split, valid: Split, test: Split, inputs: usize) -> Self {
+        let (scale, sparse) = match &train.values {
+            Values::Bytes(bytes) => {
+                let (mean, deviation) = moments(bytes);
+                let inked = bytes.iter().filter(|pixel| **pixel != 0).count();
+                (Scale::Bytes { mean, deviation }, inked as f64 <= SPARSE * bytes.len() as f64)
+            }
+            Values::Numbers(_) => (Scale::Done, false),
+        };
+        Self { train, valid, test, inputs, scale, sparse }
+    }
+
+    /// A part.
+    pub fn part(&self, part: Part) -> &Split {
+        match part {
+            Part::Train => &self.train,
+            Part::Valid => &self.valid,
+            Part::Test => &self.test,
+        }
+    }
+
+    /// What a model sees of a byte: the byte less the first number, over the second. Mean and standard deviation of the
+    /// training part.
+    pub fn moments(&self) -> Option<(f32, f32)> {
+        match self.scale {
+            Scale::Bytes { mean, deviation } => Some((mean, deviation)),
+            Scale::Done => None,
+        }
+    }
+
+    /// Whether most numbers are zero.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
+    /// Puts some examples of a part into a batch. An index beyond the part is left out.
+    pub fn gather(&self, part: Part, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
+        let (mean, deviation) = match (batch.form, self.moments()) {
+            (Form::Unit, _) => (0.0, 255.0),
+            (_, moments) => moments.unwrap_or((0.0, 1.0)),
+        };
+        let scale = 1.0 / deviation;
+        let split = self.part(part);
+        batch.clear(self.inputs, mean * scale);
+        for i in indices {
+            let Some(label) = split.labels.get(i) else { continue };
+            batch.labels.push(*label);
+            let here = i * self.inputs..(i + 1) * self.inputs;
+            match &split.values {
+                Values::Numbers(numbers) => batch.pixels.extend(numbers.get(here).unwrap_or_default()),
+                Values::Bytes(bytes) => {
+                    let example = bytes.get(here).unwrap_or_default();
+                    match batch.form {
+                        Form::Dense | Form::Unit => {
+                            let filled = batch.pixels.len();
+                            batch.pixels.resize(filled + self.inputs, 0.0);
+                            normalise(example, &mut batch.pixels[filled..], mean, scale);
+                        }
+                        Form::Sparse { .. } => batch.by_image.push(example, scale),
+                    }
+                }
+            }
+        }
+        if batch.form == (Form::Sparse { transposed: true }) {
+            batch.by_image.transpose_into(&mut batch.by_pixel);
+        }
+    }
+}
+
+crate::kernels::simd::leveled! {
+fn normalise(from: &[u8], to: &mut [f32], mean: f32, scale: f32) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = (f32::from(*from) - mean) * scale;
+    }
+}
+}
+
+/// Mean and deviation by whole-number sums, which are exact; 0 and 1 where nothing can be said.
+fn moments(pixels: &[u8]) -> (f32, f32) {
+    let n = pixels.len() as f64;
+    let (mut sum, mut squares) = (0u64, 0u64);
+    for pixel in pixels {
+        sum += u64::from(*pixel);
+        squares += u64::from(*pixel) * u64::from(*pixel);
+    }
+    let mean = sum as f64 / n;
+    let deviation = (squares as f64 / n - mean * mean).sqrt();
+    if deviation > 0.0 { (mean as f32, deviation as f32) } else { (0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIXELS: usize = 784;
+
+    fn split(n: usize, pixel: impl Fn(usize) -> u8) -> Split {
+        let pixels = (0..n).flat_map(|i| std::iter::repeat_n(pixel(i), PIXELS)).collect();
+        Split::bytes(pixels, (0..n).map(|i| (i % 10) as u32).collect())
+    }
+
+    fn first(split: &Split) -> u8 {
+        match &split.values {
+            Values::Bytes(bytes) => bytes[0],
+            Values::Numbers(_) => panic!("bytes were expected"),
+        }
+    }
+
+    #[test]
+    fn the_last_training_images_are_the_validation_set_and_parts_are_cut_from_the_front() {
+        let train = split(60_000, |i| if i < 50_000 { 100 } else { 200 });
+        let test = split(10_000, |_| 7);
+        let all = Labelled::published(&train, &test, [50_000, 10_000, 10_000]);
+        assert_eq!([&all.train, &all.valid, &all.test].map(Split::len), [50_000, 10_000, 10_000]);
+        assert_eq!([&all.train, &all.valid, &all.test].map(first), [100, 200, 7]);
+        let digits = Labelled::published(&train, &test, [30, 30, 30]);
+        assert_eq!([&digits.train, &digits.valid, &digits.test].map(Split::len), [30; 3]);
+        assert_eq!([&digits.train, &digits.valid, &digits.test].map(first), [100, 200, 7]);
+    }
+
+    #[test]
+    fn pixels_are_normalised_by_the_training_part() {
+        let train = split(20_000, |i| if i % 2 == 0 { 50 } else { 150 });
+        let images = Labelled::published(&train, &split(10, |_| 100), [50_000, 10_000, 10_000]);
+        let mut batch = Batch::default();
+        images.gather(Part::Train, [0, 99_999, 1].into_iter(), &mut batch);
+        assert_eq!((batch.pixels[0], batch.pixels[PIXELS], batch.pixels.len()), (-1.0, 1.0, 2 * PIXELS));
+        assert_eq!(batch.labels, [0, 1]);
+        images.gather(Part::Test, 0..1, &mut batch);
+        assert_eq!((batch.pixels[0], batch.pixels.len(), &batch.labels[..]), (0.0, PIXELS, &[0][..]));
+        let mut unit = Batch::new(Form::Unit);
+        images.gather(Part::Test, 0..1, &mut unit);
+        assert!((unit.pixels[0] - 100.0 / 255.0).abs() < 1e-6);
+    }
+}

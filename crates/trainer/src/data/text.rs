@@ -1,0 +1,131 @@
+//! A text in memory, as numbers of characters, and windows of it.
+
+use std::collections::BTreeSet;
+
+use spec::trial::{self, Found};
+
+use super::files::{DataError, MOST_BYTES, bytes_of};
+use super::{Batch, Part};
+
+/// A text that is cut into parts: the beginning is trained on, then comes the validation part, then the test part.
+#[derive(Debug)]
+pub struct Text {
+    /// Number of each character in the sorted alphabet.
+    parts: [Vec<u32>; 3],
+    /// Windows of each part.
+    windows: [usize; 3],
+    context: usize,
+}
+
+impl Text {
+    /// `parts`: characters of each; `windows`: as many of each are used.
+    pub(super) fn new(text: &str, parts: [usize; 3], windows: [usize; 3], context: usize) -> Self {
+        let alphabet: Vec<char> = alphabet(text).into_iter().collect();
+        let number = |c: char| alphabet.binary_search(&c).unwrap_or_default() as u32;
+        let mut all = text.chars().map(number);
+        let parts = parts.map(|n| all.by_ref().take(n).collect());
+        Self { parts, windows, context }
+    }
+
+    pub(super) fn len(&self, part: Part) -> usize {
+        self.windows[part as usize]
+    }
+
+    /// Windows by number: characters, and those that follow them.
+    pub(super) fn gather(
+        &self,
+        part: Part,
+        indices: impl Iterator<Item = usize>,
+        offset: usize,
+        batch: &mut Batch,
+    ) {
+        batch.clear(0, 0.0);
+        let all = &self.parts[part as usize];
+        for i in indices {
+            let first = i * self.context + offset;
+            if let Some(window) = all.get(first..first + self.context + 1) {
+                batch.tokens.extend(&window[..self.context]);
+                batch.labels.extend(&window[1..]);
+            }
+        }
+    }
+
+    pub(crate) fn context(&self) -> usize {
+        self.context
+    }
+}
+
+fn alphabet(text: &str) -> BTreeSet<char> {
+    text.chars().collect()
+}
+
+/// What a file of text holds: examples are characters, classes the different ones.
+///
+/// # Errors
+/// Why it can't be read, in words.
+pub fn look(file: &str) -> Result<Found, String> {
+    let (text, blake3) = utf8(file)?;
+    let (examples, classes) = (text.chars().count(), alphabet(&text).len());
+    if classes < 2 {
+        return Err(format!("{file} has {classes} different characters; two at least are needed"));
+    }
+    if classes > 10_000 {
+        return Err(format!("{file} has {classes} different characters; 10000 are the most"));
+    }
+    Ok(Found { blake3, examples, inputs: classes, classes, bytes: false })
+}
+
+fn utf8(file: &str) -> Result<(String, String), String> {
+    let bytes = bytes_of(file, MOST_BYTES)?;
+    let blake3 = blake3::hash(&bytes).to_hex().to_string();
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        format!("{file}:{}: this is not UTF-8 text", line + 1)
+    })?;
+    Ok((text, blake3))
+}
+
+/// The text that a trial was planned with.
+pub(super) fn read(text: &trial::Text) -> Result<String, DataError> {
+    let (found, blake3) = utf8(&text.file).map_err(DataError::Own)?;
+    if blake3 == text.blake3 { Ok(found) } else { Err(DataError::Changed(text.file.clone())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_follow_each_other_and_labels_are_the_next_characters() {
+        // a = 0 ... j = 9, then the validation part.
+        let text = Text::new("abcdefghijklmno", [10, 5, 0], [2, 1, 0], 3);
+        let mut batch = Batch::default();
+        text.gather(Part::Train, [1, 0].into_iter(), 1, &mut batch);
+        assert_eq!(
+            (&batch.tokens[..], &batch.labels[..]),
+            (&[4, 5, 6, 1, 2, 3][..], &[5, 6, 7, 2, 3, 4][..])
+        );
+        text.gather(Part::Valid, 0..1, 0, &mut batch);
+        assert_eq!((&batch.tokens[..], &batch.labels[..]), (&[10, 11, 12][..], &[11, 12, 13][..]));
+        // The last window at the largest offset ends with the last character.
+        text.gather(Part::Train, 1..2, 2, &mut batch);
+        assert_eq!(batch.labels, [6, 7, 8]);
+        assert_eq!((text.len(Part::Train), text.len(Part::Test)), (2, 0));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = |bytes: &[u8]| {
+            let path = dir.path().join("a.txt");
+            std::fs::write(&path, bytes).expect("a file");
+            look(path.to_str().expect("a name"))
+        };
+        assert!(file(b"one\ntwo \xff\n").expect_err("bytes").contains("a.txt:2: this is not UTF-8"));
+        assert!(file(b"aaaa").expect_err("one letter").contains("1 different characters"));
+        let found = file("añb\n".as_bytes()).expect("a text");
+        assert_eq!((found.examples, found.classes), (4, 4));
+        assert!(look("none.txt").expect_err("no file").contains("there is no file none.txt"));
+    }
+}

@@ -1,0 +1,136 @@
+//! What the loss of a task with a closed form is expected to be after each step, over all seeds: moments of the weights, step by
+//! step, without any random number. For plain SGD with or without momentum and a schedule that is known beforehand.
+
+use schedule::Feedback;
+use spec::trial::{Model, Optimizer, Task, Trial};
+
+use crate::model::synthetic::powers;
+
+/// Why there is no closed form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoClosedForm {
+    /// Another task.
+    #[error("only the tasks quadratic and power-law-regression have a closed form")]
+    Task,
+    /// Another optimiser, or something beside it.
+    #[error(
+        "the closed form is that of sgd without weight_decay, nesterov, clip_norm, init_from, freeze and lr_multipliers"
+    )]
+    Optimizer,
+    /// The lrs or the weights follow from what a run sees, or are averaged.
+    #[error("the schedule watches the run or averages its weights")]
+    Schedule,
+}
+
+/// Second moments of one weight's distance from the minimum and of its velocity.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    /// E[e²].
+    apart: f64,
+    /// E[e v].
+    both: f64,
+    /// E[v²].
+    velocity: f64,
+}
+
+/// The expected validation loss of a trial after each evaluation: steps done, and the loss. Infinite where it diverges.
+///
+/// Sources: for the quadratic Zhang et al. 2019 (arXiv 1907.04164); for the regression the fourth moments of normal numbers,
+/// E[x xᵀ M x xᵀ] = 2 Λ M Λ + Λ tr(Λ M).
+///
+/// # Errors
+/// There is no closed form.
+pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
+    let config = &trial.config;
+    let task: &Task = &config.task;
+    let network = task.network().ok_or(NoClosedForm::Task)?;
+    let plain = network.clip_norm.is_none()
+        && network.init_from.is_none()
+        && network.freeze.is_empty()
+        && network.lr_multipliers.is_empty();
+    let (true, Optimizer::Sgd { momentum, nesterov: false, weight_decay: 0.0 }) = (plain, &network.optimizer)
+    else {
+        return Err(NoClosedForm::Optimizer);
+    };
+    if config.schedule.feedback() != Feedback::OpenLoop || config.schedule.averages() {
+        return Err(NoClosedForm::Schedule);
+    }
+    let mut problem = Problem::of(&network.model).ok_or(NoClosedForm::Task)?;
+    let state = config.start();
+    let mut losses = Vec::new();
+    for t in 0..task.steps {
+        // As the updates use it.
+        let lr = f64::from(config.schedule.lr(t, &state) as f32);
+        problem.step(lr, config.schedule.momentum(t).unwrap_or(*momentum));
+        if task.evaluates_after(t) {
+            losses.push((t + 1, problem.loss()));
+        }
+    }
+    Ok(losses)
+}
+
+/// A task, and the moments of its weights.
+struct Problem {
+    /// Curvature of each weight.
+    scales: Vec<f64>,
+    moments: Vec<Moments>,
+    gradient: Gradient,
+    /// What is left at the minimum.
+    floor: f64,
+}
+
+/// How the noise of a gradient comes about.
+enum Gradient {
+    /// Of a variance of its own for each weight: so many times its curvature.
+    Fixed(f64),
+    /// From so many fresh examples with errors of this variance.
+    Sampled(f64, f64),
+}
+
+impl Problem {
+    fn of(model: &Model) -> Option<Self> {
+        let at = |apart| Moments { apart, both: 0.0, velocity: 0.0 };
+        match model {
+            Model::Quadratic(task) => Some(Self {
+                scales: powers(task.dimensions, task.exponent).collect(),
+                moments: vec![at(1.0); task.dimensions],
+                gradient: Gradient::Fixed(task.noise / task.batch_size as f64),
+                floor: 0.0,
+            }),
+            Model::PowerLawRegression(task) => Some(Self {
+                scales: powers(task.dimensions, task.capacity).collect(),
+                moments: powers(task.dimensions, task.source).map(at).collect(),
+                gradient: Gradient::Sampled(task.batch_size as f64, task.noise),
+                floor: 0.5 * task.noise,
+            }),
+            _ => None,
+        }
+    }
+
+    /// v <- momentum v + g, e <- e - lr v.
+    fn step(&mut self, lr: f64, momentum: f64) {
+        let whole: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.apart).sum();
+        for (h, m) in self.scales.iter().zip(&mut self.moments) {
+            // E[g²]; with E[g e] = h E[e²] and E[g v] = h E[e v].
+            let squared = match self.gradient {
+                Gradient::Fixed(noise) => h * h * m.apart + noise * h,
+                Gradient::Sampled(batch, noise) => {
+                    h * h * m.apart * (1.0 + 1.0 / batch) + h * (whole + noise) / batch
+                }
+            };
+            let velocity = momentum * momentum * m.velocity + 2.0 * momentum * h * m.both + squared;
+            let both = momentum * m.both + h * m.apart;
+            *m = Moments {
+                apart: m.apart - 2.0 * lr * both + lr * lr * velocity,
+                both: both - lr * velocity,
+                velocity,
+            };
+        }
+    }
+
+    fn loss(&self) -> f64 {
+        let sum: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.apart).sum();
+        let loss = 0.5 * sum + self.floor;
+        if loss.is_finite() { loss } else { f64::INFINITY }
+    }
+}

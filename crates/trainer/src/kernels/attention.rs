@@ -1,0 +1,216 @@
+//! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position looks at itself and those before it.
+
+use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
+
+use super::channels_last::transpose;
+use super::math::exp;
+use super::matmul::{Epilogue, Strided, matmul};
+use super::reduce::sum;
+use super::simd::{level, leveled};
+use super::{is_ours, slice, with_slice};
+
+/// Attention of sequences of `context` positions with so many heads. `qkv` is (sequences x context, 3 x width): queries, keys
+/// and values of each position side by side, each a row of heads. The result is (sequences x context, width).
+///
+/// # Errors
+/// Shapes that don't fit, or a device that fails.
+pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Tensor> {
+    let (rows, columns) = qkv.dims2()?;
+    if context == 0 || heads == 0 || !rows.is_multiple_of(context) || !columns.is_multiple_of(3 * heads) {
+        candle_core::bail!("attention: {:?} with {heads} heads over {context} positions", qkv.shape());
+    }
+    let (width, size) = (columns / 3, columns / 3 / heads);
+    if is_ours(qkv) {
+        return qkv.apply_op1(Attention { context, heads, size });
+    }
+    // (sequences, context, 3, heads, size) -> three times (sequences, heads, context, size).
+    let parts = qkv.reshape((rows / context, context, 3, heads, size))?;
+    let part = |i| parts.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous();
+    let (q, k, v) = (part(0)?, part(1)?, part(2)?);
+    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * (1.0 / (size as f64).sqrt()))?;
+    let mask: Vec<f32> = (0..context * context)
+        .map(|i| if i % context > i / context { f32::NEG_INFINITY } else { 0.0 })
+        .collect();
+    let mask = Tensor::from_vec(mask, (context, context), qkv.device())?.to_dtype(qkv.dtype())?;
+    let scores = scores.broadcast_add(&mask)?;
+    let shares = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
+    let shares = shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)?;
+    shares.matmul(&v)?.transpose(1, 2)?.contiguous()?.reshape((rows, width))
+}
+
+struct Attention {
+    context: usize,
+    heads: usize,
+    /// Of a head.
+    size: usize,
+}
+
+/// What one head of one sequence is worked out with.
+struct Buffers {
+    /// (size, context).
+    k_turned: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    /// (context, context).
+    shares: Vec<f32>,
+    gradient: Vec<f32>,
+    /// (context, size).
+    d_out: Vec<f32>,
+    product: Vec<f32>,
+}
+
+impl Attention {
+    fn buffers(&self) -> Buffers {
+        let (small, square) = (vec![0.0; self.context * self.size], vec![0.0; self.context * self.context]);
+        Buffers {
+            k_turned: small.clone(),
+            k: small.clone(),
+            v: small.clone(),
+            shares: square.clone(),
+            gradient: square,
+            d_out: small.clone(),
+            product: small,
+        }
+    }
+
+    /// Calls `f` with the first element of queries, keys, values of each head of each sequence, and of its outputs.
+    fn each(&self, rows: usize, mut f: impl FnMut([usize; 3], usize)) {
+        let width = self.heads * self.size;
+        for sequence in 0..rows / self.context {
+            for head in 0..self.heads {
+                let (row, column) = (sequence * self.context, head * self.size);
+                let first = row * 3 * width + column;
+                f([first, first + width, first + 2 * width], row * width + column);
+            }
+        }
+    }
+
+    /// The rows of a head, `stride` apart, side by side.
+    fn gather(&self, from: &[f32], first: usize, stride: usize, to: &mut [f32]) {
+        for (i, to) in to.chunks_exact_mut(self.size).enumerate() {
+            let at = first + i * stride;
+            to.copy_from_slice(&from[at..at + self.size]);
+        }
+    }
+
+    fn scatter(&self, from: &[f32], to: &mut [f32], first: usize, stride: usize) {
+        for (i, from) in from.chunks_exact(self.size).enumerate() {
+            let at = first + i * stride;
+            to[at..at + self.size].copy_from_slice(from);
+        }
+    }
+
+    /// Keys, values and the shares of attention of one head.
+    fn shares(&self, qkv: &[f32], [q, k, v]: [usize; 3], buffers: &mut Buffers) {
+        let (context, size, stride) = (self.context, self.size, 3 * self.heads * self.size);
+        self.gather(qkv, k, stride, &mut buffers.k);
+        self.gather(qkv, v, stride, &mut buffers.v);
+        transpose(&buffers.k, size, &mut buffers.k_turned);
+        let queries = Strided { data: &qkv[q..], row: stride, column: 1 };
+        let shape = (context, context, size);
+        matmul(level(), shape, queries, &buffers.k_turned, &mut buffers.shares, Epilogue::default());
+        let scale = 1.0 / (size as f32).sqrt();
+        for (i, row) in buffers.shares.chunks_exact_mut(context).enumerate() {
+            let (seen, later) = row.split_at_mut(i + 1);
+            softmax(seen, scale);
+            later.fill(0.0);
+        }
+    }
+
+    fn forward(&self, qkv: &[f32], out: &mut [f32]) {
+        let (context, size, width) = (self.context, self.size, self.heads * self.size);
+        let mut buffers = self.buffers();
+        self.each(out.len() / width, |at, to| {
+            self.shares(qkv, at, &mut buffers);
+            let Buffers { shares, v, product, .. } = &mut buffers;
+            let shares = Strided { data: shares, row: context, column: 1 };
+            matmul(level(), (context, size, context), shares, v, product, Epilogue::default());
+            self.scatter(product, out, to, width);
+        });
+    }
+
+    fn backward(&self, qkv: &[f32], d_out: &[f32], d_qkv: &mut [f32]) {
+        let (context, size, width) = (self.context, self.size, self.heads * self.size);
+        let scale = 1.0 / (size as f32).sqrt();
+        let (stride, square) = (3 * width, (context, size, context));
+        let mut buffers = self.buffers();
+        let mut v_turned = vec![0.0; context * size];
+        self.each(d_out.len() / width, |[q, k, v], out| {
+            self.shares(qkv, [q, k, v], &mut buffers);
+            let Buffers { shares, gradient, d_out: d, product, k: keys, v: values, .. } = &mut buffers;
+            self.gather(d_out, out, width, d);
+            // dV = P' dO.
+            let turned = Strided { data: shares, row: 1, column: context };
+            matmul(level(), square, turned, d, product, Epilogue::default());
+            self.scatter(product, d_qkv, v, stride);
+            // dP = dO V'; dS = P (dP - its mean under P).
+            transpose(values, size, &mut v_turned);
+            let rows = Strided { data: d, row: size, column: 1 };
+            matmul(level(), (context, context, size), rows, &v_turned, gradient, Epilogue::default());
+            for (shares, gradient) in shares.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
+                softmax_back(shares, gradient, scale);
+            }
+            // dQ = dS K, dK = dS' Q.
+            let by_query = Strided { data: gradient, row: context, column: 1 };
+            matmul(level(), square, by_query, keys, product, Epilogue::default());
+            self.scatter(product, d_qkv, q, stride);
+            self.gather(qkv, q, stride, keys);
+            let by_key = Strided { data: gradient, row: 1, column: context };
+            matmul(level(), square, by_key, keys, product, Epilogue::default());
+            self.scatter(product, d_qkv, k, stride);
+        });
+    }
+}
+
+leveled! {
+/// Softmax of the scaled row, in place.
+fn softmax(row: &mut [f32], scale: f32) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
+    for x in row.iter_mut() {
+        *x = exp((*x - largest) * scale);
+    }
+    let whole = sum(row);
+    for x in row {
+        *x /= whole;
+    }
+}
+}
+
+leveled! {
+/// From the gradient of softmax(row scale) to that of the row.
+fn softmax_back(shares: &[f32], gradient: &mut [f32], scale: f32) {
+    let mut mean = 0.0f32;
+    for (share, gradient) in shares.iter().zip(gradient.iter()) {
+        mean = share.mul_add(*gradient, mean);
+    }
+    for (gradient, share) in gradient.iter_mut().zip(shares) {
+        *gradient = scale * share * (*gradient - mean);
+    }
+}
+}
+
+impl CustomOp1 for Attention {
+    fn name(&self) -> &'static str {
+        "sweep-causal-attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, columns) = layout.shape().dims2()?;
+        let mut out = vec![0.0; rows * columns / 3];
+        self.forward(slice(qkv, layout)?, &mut out);
+        Ok((CpuStorage::F32(out), Shape::from((rows, columns / 3))))
+    }
+
+    fn bwd(&self, qkv: &Tensor, _out: &Tensor, d_out: &Tensor) -> Result<Option<Tensor>> {
+        debug_assert_eq!(qkv.dtype(), DType::F32);
+        let d_out = d_out.contiguous()?;
+        let gradient = with_slice(qkv, |qkv| {
+            with_slice(&d_out, |d_out| {
+                let mut gradient = vec![0.0; qkv.len()];
+                self.backward(qkv, d_out, &mut gradient);
+                Ok(gradient)
+            })
+        })?;
+        Tensor::from_vec(gradient, qkv.shape(), qkv.device()).map(Some)
+    }
+}
