@@ -32,7 +32,7 @@ schedules:
 ";
 
 /// All that a result consists of, by trial. The lr counts as the updates use it.
-fn results(sandbox: &Sandbox) -> BTreeMap<String, Value> {
+pub(crate) fn results(sandbox: &Sandbox) -> BTreeMap<String, Value> {
     let rows = sandbox.query(
         "select trial_id, status, digest, weights_hash, final_train_loss, final_valid_loss, valid_accuracy, \
          test_loss, test_accuracy, steps_done, (select json_group_array(json_array(step, train_loss, valid_loss, \
@@ -46,7 +46,7 @@ fn run(args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
     run_file(FILE, args, cpu)
 }
 
-fn run_file(file: &str, args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
+pub(crate) fn run_file(file: &str, args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<String, Value>) {
     let sandbox = Sandbox::new();
     sandbox.write("ways.yaml", file);
     let mut command = sandbox.command(&[&["ways.yaml"], args].concat());
@@ -57,7 +57,7 @@ fn run_file(file: &str, args: &[&str], cpu: Option<&str>) -> (Sandbox, BTreeMap<
 }
 
 #[track_caller]
-fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way: &str) {
+pub(crate) fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way: &str) {
     assert_eq!(found.len(), expected.len(), "{way}");
     for (id, row) in expected {
         assert_eq!(found.get(id), Some(row), "{way}: trial {id}");
@@ -65,7 +65,7 @@ fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way
 }
 
 /// The names of all instruction sets that this processor has kernels for.
-fn levels() -> Vec<&'static str> {
+pub(crate) fn levels() -> Vec<&'static str> {
     let mut levels = vec!["scalar"];
     #[cfg(target_arch = "x86_64")]
     {

@@ -34,9 +34,13 @@ fn binaries() -> &'static Binaries {
 }
 
 fn build(args: &[&str]) -> PathBuf {
+    build_of("cli", args)
+}
+
+/// The binary of a package.
+pub(crate) fn build_of(package: &str, args: &[&str]) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    let common =
-        ["build", "--package", "cli", "--bin", "sweep", "--profile", profile, "--message-format", "json"];
+    let common = ["build", "--package", package, "--bins", "--profile", profile, "--message-format", "json"];
     let output = Command::new(env!("CARGO"))
         .args(common)
         .args(args)

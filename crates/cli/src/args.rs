@@ -84,6 +84,8 @@ pub(crate) enum Verb {
     Compare(Compare),
     /// Say what early-stopping rules would have saved and lost
     Audit(Audit),
+    /// Work out the losses that a task with a closed form is expected to have
+    Expect(Expect),
     /// Write a sweep's report: verdict, ranking, curves, warnings, as one page
     Report(Report),
     /// Show one trial
@@ -389,6 +391,14 @@ pub(crate) struct Audit {
     /// The runs of this length in steps [default: the longest]
     #[arg(long, value_name = "STEPS")]
     pub budget: Option<i64>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Expect {
+    /// The sweep file; its task is quadratic or power-law-regression (`-` reads from standard input)
+    pub file: PathBuf,
     #[command(flatten)]
     pub format: FormatArg,
 }

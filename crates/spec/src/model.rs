@@ -98,8 +98,8 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
     let model = match kind.as_str() {
         "quadratic" => {
             let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
-            let exponent = fields.read_or("exponent", 1.0, problems, at_least_0());
-            let noise = fields.read_or("noise", 1.0, problems, at_least_0());
+            let exponent = fields.read_or("exponent", 1.25, problems, at_least_0());
+            let noise = fields.read_or("noise", 3.0, problems, at_least_0());
             let batch_size = fields.read_or("batch_size", 1, problems, count(MOST));
             let numbers = dimensions.zip(batch_size).zip(exponent.zip(noise));
             numbers.map(|((dimensions, batch_size), (exponent, noise))| {
@@ -108,9 +108,9 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
         }
         "power-law-regression" => {
             let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
-            let capacity = fields.read_or("capacity", 1.5, problems, at_least_0());
-            let source = fields.read_or("source", 1.0, problems, at_least_0());
-            let noise = fields.read_or("noise", 0.1, problems, at_least_0());
+            let capacity = fields.read_or("capacity", 1.25, problems, at_least_0());
+            let source = fields.read_or("source", 0.5, problems, at_least_0());
+            let noise = fields.read_or("noise", 0.49, problems, at_least_0());
             let batch_size = fields.read_or("batch_size", 4, problems, count(65_536));
             let numbers = dimensions.zip(batch_size).zip(capacity.zip(source).zip(noise));
             numbers.map(|((dimensions, batch_size), ((capacity, source), noise))| {

@@ -209,15 +209,15 @@ fn tasks(forms: &mut Forms) -> Json {
     };
     let quadratic = [
         ("dimensions", dimensions.clone()),
-        ("exponent", number(forms, "how fast the curvature falls: i^-exponent", 1.0)),
-        ("noise", number(forms, "variance of the gradients' noise, in units of the curvature", 1.0)),
+        ("exponent", number(forms, "how fast the curvature falls: i^-exponent", 1.25)),
+        ("noise", number(forms, "variance of the gradients' noise, in units of the curvature", 3.0)),
         ("batch_size", batch(forms, 1)),
     ];
     let regression = [
         ("dimensions", dimensions),
-        ("capacity", number(forms, "how fast the variances of the inputs fall: i^-capacity", 1.5)),
-        ("source", number(forms, "how fast the squares of the true weights fall: i^-source", 1.0)),
-        ("noise", number(forms, "variance of what no weights explain", 0.1)),
+        ("capacity", number(forms, "how fast the variances of the inputs fall: i^-capacity", 1.25)),
+        ("source", number(forms, "how fast the squares of the true weights fall: i^-source", 0.5)),
+        ("noise", number(forms, "variance of what no weights explain", 0.49)),
         ("batch_size", batch(forms, 4)),
     ];
     let ours = kinds(&[("quadratic", &quadratic), ("power-law-regression", &regression)]);

@@ -299,7 +299,8 @@ pub enum Model {
 }
 
 /// The noisy quadratic (Zhang et al. 2019, arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with curvature hᵢ = i^-exponent, gradients
-/// hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal.
+/// hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal. The loss of a batch is
+/// ½ Σ hᵢ (wᵢ + ξ'ᵢ)², of which that is the gradient; the validation loss has no noise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Quadratic {
     /// Weights.
@@ -313,7 +314,7 @@ pub struct Quadratic {
 }
 
 /// Linear regression on fresh examples: x normal with variances λᵢ = i^-capacity, y = x·w* + √noise ε with w*ᵢ² = i^-source,
-/// squared error by half, weights that begin at 0.
+/// squared error by half, weights that begin at 0. The validation loss is what is above the least there is: ½ Σ λᵢ (wᵢ - w*ᵢ)².
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Regression {
     /// Weights.
@@ -328,6 +329,17 @@ pub struct Regression {
     pub batch_size: usize,
 }
 
+/// A parameter of a task that is not known here.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OwnParameter {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions.
+    pub dims: Vec<usize>,
+    /// Whether PyTorch has the two of them the other way round.
+    pub turned: bool,
+}
+
 /// A task that is not known here: what its program has said of it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Own {
@@ -337,8 +349,8 @@ pub struct Own {
     pub params: serde_json::Value,
     /// Its version, for all that the rest does not tell.
     pub version: String,
-    /// Names and dimensions of its parameters, in their order.
-    pub parameters: Vec<(String, Vec<usize>)>,
+    /// Its parameters, in their order.
+    pub parameters: Vec<OwnParameter>,
     /// Training examples.
     pub examples: usize,
     /// Examples of a step.

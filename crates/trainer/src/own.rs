@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 use serde_json::Value as Json;
-use spec::trial::Own;
+use spec::trial::{Own, OwnParameter};
 
 pub use crate::data::Part;
 pub use crate::evaluate::Evaluation;
@@ -218,10 +218,14 @@ fn described(name: &str, params: &Json, own: &OwnTask) -> Own {
         task: name.to_owned(),
         params: params.clone(),
         version: own.task.version(),
-        parameters: own.shapes.iter().map(|shape| (shape.name.clone(), shape.dims.clone())).collect(),
+        parameters: own.shapes.iter().map(parameter).collect(),
         examples: own.task.len(Part::Train),
         batch_size: own.task.batch_size(),
     }
+}
+
+fn parameter(shape: &Shape) -> OwnParameter {
+    OwnParameter { name: shape.name.clone(), dims: shape.dims.clone(), turned: shape.turned }
 }
 
 impl fmt::Debug for Tasks {

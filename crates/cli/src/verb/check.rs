@@ -18,7 +18,6 @@ pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
                 say(format_args!("{}: no mistake found{warnings}, {trials} trials", file.display()));
             }
             Ok(_) => {}
-            // The other files are looked at all the same; the last failure is told by the caller.
             // The other files are looked at all the same. The last failure is told by the caller.
             Err(failure) => {
                 report(std::mem::replace(&mut outcome, Err(failure)));

@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod completions;
 mod doctor;
+mod expect;
 mod export;
 mod gc;
 mod logs;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Rank(args) => rank::run(args, global),
         Verb::Compare(args) => compare::run(args, global),
         Verb::Audit(args) => audit::run(args, global),
+        Verb::Expect(args) => expect::run(args, global),
         Verb::Report(args) => report::run(args, global),
         Verb::Show(args) => show::run(args, global),
         Verb::Logs(args) => logs::run(args, global),

@@ -11,7 +11,7 @@ mod vae;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use spec::trial::{Activation as Named, Model as Kind, Network};
+use spec::trial::{Activation as Named, Model as Kind, Network, OwnParameter};
 
 use crate::data::Batch;
 use crate::kernels::activation::Activation;
@@ -111,6 +111,12 @@ impl Shape {
         ]
     }
 
+    /// The same parameters in the layout of [`linear`](crate::kernels::linear::linear), whose weight is (inputs, outputs). Files
+    /// of weights have PyTorch's layout all the same.
+    pub fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
+        layer(name, &[inputs, outputs], outputs, inputs)
+    }
+
     /// Whether PyTorch has its two dimensions the other way round.
     pub(crate) fn is_turned(&self) -> bool {
         self.turned
@@ -185,8 +191,10 @@ impl Arch {
                 Some(own) => own.shapes(),
                 // Where only sizes count the task itself is not at hand.
                 None => {
-                    let plain =
-                        |(name, dims): &(String, Vec<usize>)| Shape::new(name, dims, Init::Constant(0.0));
+                    let plain = |OwnParameter { name, dims, turned }: &OwnParameter| Shape {
+                        turned: *turned,
+                        ..Shape::new(name, dims, Init::Constant(0.0))
+                    };
                     task.parameters.iter().map(plain).collect()
                 }
             },

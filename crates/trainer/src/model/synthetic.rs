@@ -119,11 +119,11 @@ impl Synthetic {
         }
     }
 
-    /// Expected loss of these weights; of the quadratic less what its noise alone makes.
+    /// By how much the expected loss of these weights is above the least there is.
     pub(crate) fn excess(&self, w: &[f32]) -> f64 {
         let apart = w.iter().zip(&self.target).map(|(w, target)| f64::from(*w) - f64::from(*target));
         let sum: f64 = apart.zip(&self.scales).map(|(apart, scale)| f64::from(*scale) * apart * apart).sum();
-        0.5 * (sum + f64::from(self.noise))
+        0.5 * sum
     }
 }
 

@@ -1,0 +1,84 @@
+//! For a program that compares learning-rate schedules on a model of its own: implement [`Task`], hand it to [`main()`], and the
+//! program has the whole command line of `sweep`, with grids, paired seeds, shared steps, the database, verdicts and reports.
+//!
+//! A sweep file asks for the task by its name; what stands beside `kind` is handed to the closure that makes it:
+//!
+//! ```yaml
+//! task: {kind: line, slope: 3}
+//! optimizer: {kind: sgd}
+//! budget: {epochs: 5}
+//! seeds: 4
+//! lr: {values: [0.01, 0.1]}
+//! schedules: {constant: {kind: constant}, cosine: {kind: cosine, to: 0}}
+//! ```
+//!
+//! ```no_run
+//! use sweep_kit::candle_core::{Device, Result, Tensor};
+//! use sweep_kit::{Evaluation, Init, Part, Picked, Shape, Task, Tasks, Tensors};
+//!
+//! /// y = slope x, from a hundred points.
+//! struct Line {
+//!     slope: f32,
+//! }
+//!
+//! impl Line {
+//!     fn error(&self, parameters: &Tensors, points: &[usize]) -> Result<Tensor> {
+//!         let x: Vec<f32> = points.iter().map(|i| *i as f32 / 100.0).collect();
+//!         let x = Tensor::new(x, &parameters.device())?;
+//!         let found = x.broadcast_mul(parameters.get("slope")?)?;
+//!         (found - (x * f64::from(self.slope))?)?.sqr()?.mean_all()
+//!     }
+//! }
+//!
+//! impl Task for Line {
+//!     fn version(&self) -> String {
+//!         "1".to_owned()
+//!     }
+//!     fn parameters(&self) -> Vec<Shape> {
+//!         vec![Shape::new("slope", &[1], Init::Normal(1.0))]
+//!     }
+//!     fn len(&self, part: Part) -> usize {
+//!         if part == Part::Test { 0 } else { 50 }
+//!     }
+//!     fn batch_size(&self) -> usize {
+//!         10
+//!     }
+//!     fn loss(&self, parameters: &Tensors, batch: &Picked) -> Result<Tensor> {
+//!         self.error(parameters, &batch.examples)
+//!     }
+//!     fn evaluate(&self, parameters: &Tensors, _part: Part) -> Result<Evaluation> {
+//!         let points: Vec<usize> = (50..100).collect();
+//!         Ok(Evaluation { loss: self.error(parameters, &points)?.to_scalar::<f32>()?.into(), accuracy: None })
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     sweep_kit::main(Tasks::new().with("line", |params| {
+//!         let slope = params["slope"].as_f64().ok_or("`slope` must be a number")?;
+//!         Ok::<_, &str>(Line { slope: slope as f32 })
+//!     }))
+//! }
+//! ```
+//!
+//! A model built with candle-nn is made anew from [`Tensors::to_map`] for each step, by
+//! `VarBuilder::from_tensors(parameters.to_map(), DType::F32, &parameters.device())`: gradients flow through it.
+//!
+//! candle's own matrix products may give other bits on another processor; those in [`kernels`] do not. On one machine a run
+//! has the same bits each time, if the task computes from its arguments alone.
+
+pub use candle_core;
+pub use cli::main;
+pub use trainer::own::{Evaluation, Init, Part, Picked, Shape, Task, Tasks, Tensors};
+
+/// Operations of `sweep`'s own models: with gradients, and on the CPU with the same bits on every processor.
+pub mod kernels {
+    pub use trainer::kernels::activation::Activation;
+    pub use trainer::kernels::attention::causal_attention;
+    pub use trainer::kernels::binary_cross_entropy::binary_cross_entropy;
+    pub use trainer::kernels::conv::conv;
+    pub use trainer::kernels::cross_entropy::{cross_entropy, evaluate};
+    pub use trainer::kernels::embedding::embedding;
+    pub use trainer::kernels::layer_norm::layer_norm;
+    pub use trainer::kernels::linear::linear;
+    pub use trainer::kernels::pool::max_pool_2x2;
+}

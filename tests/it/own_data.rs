@@ -1,0 +1,212 @@
+//! Data of one's own: tables, NumPy's archives, IDX files and texts, as users have them.
+
+use crate::support::{Sandbox, root};
+
+/// Three kinds of flowers by two numbers, sorted by kind as such tables often are.
+fn flowers() -> String {
+    let row = |i: usize| {
+        let kind = i / 40;
+        let spread = |step: usize| ((i * step) % 17) as f64 / 17.0;
+        format!(
+            "{:.3},{:.2},{}\n",
+            kind as f64 + spread(5),
+            200.0 - 50.0 * kind as f64 + 40.0 * spread(7),
+            ["iris", "lily", "rose"][kind]
+        )
+    };
+    format!("petal,stem,kind\n{}", (0..120).map(row).collect::<String>())
+}
+
+fn file(dataset: &str, model: &str) -> String {
+    format!(
+        "name: own\ndata: {{dataset: {dataset}, batch_size: 8}}\nmodel: {model}\noptimizer: {{kind: adamw}}\n\
+         budget: {{epochs: 10}}\nlr: 0.02\nschedules: {{cosine: {{kind: cosine, to: 0}}}}\n"
+    )
+}
+
+const MLP: &str = "{kind: mlp, hidden: [16]}";
+
+/// Trains, and gives the row of the one trial.
+fn trained(sandbox: &Sandbox, dataset: &str, model: &str) -> serde_json::Value {
+    sandbox.write("own.yaml", file(dataset, model));
+    sandbox.run(&["own.yaml", "-q"]).exits(0);
+    sandbox.run(&["reproduce", "best", "-q"]).exits(0);
+    sandbox.query("select steps, valid_accuracy, test_loss, test_accuracy from trials")[0].clone()
+}
+
+/// An npz file, by hand: a zip archive of stored arrays.
+fn npz(arrays: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, kind, dims, bytes) in arrays {
+        let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
+        let dims = if let [one] = &dims[..] { format!("{one},") } else { dims.join(", ") };
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({dims}), }}\n");
+        let mut entry = b"\x93NUMPY\x01\x00".to_vec();
+        entry.extend((header.len() as u16).to_le_bytes());
+        entry.extend(header.as_bytes());
+        entry.extend(bytes);
+        let name = format!("{name}.npy");
+        let mut about = vec![20, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        about.extend(crc(&entry).to_le_bytes());
+        about.extend((entry.len() as u32).to_le_bytes());
+        about.extend((entry.len() as u32).to_le_bytes());
+        about.extend((name.len() as u16).to_le_bytes());
+        about.extend([0, 0]);
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&about);
+        directory.extend([0; 10]);
+        directory.extend((file.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        file.extend(b"PK\x03\x04");
+        file.extend(&about);
+        file.extend(name.as_bytes());
+        file.extend(entry);
+    }
+    let (start, size, count) = (file.len() as u32, directory.len() as u32, arrays.len() as u16);
+    file.extend(directory);
+    file.extend(b"PK\x05\x06\0\0\0\0");
+    file.extend(count.to_le_bytes());
+    file.extend(count.to_le_bytes());
+    file.extend(size.to_le_bytes());
+    file.extend(start.to_le_bytes());
+    file.extend([0, 0]);
+    file
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+#[test]
+fn a_table_is_learnt_whatever_the_order_of_its_lines() {
+    let sandbox = Sandbox::new();
+    sandbox.write("flowers.csv", flowers());
+    let row = trained(&sandbox, "{csv: flowers.csv, label: kind, test: 20%}", MLP);
+    // 72 of 120 are left to train on, 9 batches of 8.
+    assert_eq!(row["steps"], 90);
+    assert!(row["valid_accuracy"].as_f64() > Some(0.9) && row["test_accuracy"].as_f64() > Some(0.9), "{row}");
+
+    // Without a test part there is no test loss, and the ranking has none.
+    let plain = Sandbox::new();
+    plain.write("flowers.csv", flowers());
+    let row = trained(&plain, "{csv: flowers.csv, label: kind}", MLP);
+    assert!(row["test_loss"].is_null() && row["steps"] == 120, "{row}");
+    let first = plain.query("select trial_id from trials")[0]["trial_id"].as_str().expect("an id").to_owned();
+    plain.run(&["rank"]).exits(0);
+    plain.run(&["report", "-o", "report.html"]).exits(0);
+
+    // Where the file lies is no part of a trial; what is in it is.
+    plain.write("same.csv", flowers());
+    plain.write("own.yaml", file("{csv: same.csv, label: kind}", MLP));
+    assert!(plain.run(&["own.yaml"]).exits(0).stderr.contains("nothing to train"));
+    plain.write("same.csv", flowers().replace("iris", "tulip"));
+    assert!(!plain.run(&["own.yaml"]).exits(0).stderr.contains("nothing to train"));
+    // A trial that was planned with another file is not trained with this one.
+    plain.write("flowers.csv", flowers().replace("lily", "orchid"));
+    let told = plain.run(&["reproduce", &first]);
+    assert!(
+        told.code == 2 && told.stderr.contains("is another file than the sweep was planned with"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn arrays_and_idx_files_are_learnt() {
+    let sandbox = Sandbox::new();
+    let n = 80usize;
+    let x: Vec<u8> =
+        (0..n).flat_map(|i| [(i % 4) as f32, (i * 7 % 5) as f32]).flat_map(f32::to_le_bytes).collect();
+    let y: Vec<u8> = (0..n).flat_map(|i| (i as i64 % 4 - 1).to_le_bytes()).collect();
+    sandbox.write("a.npz", npz(&[("x", "<f4", &[n, 2], x.clone()), ("labels", "<i8", &[n], y.clone())]));
+    let row = trained(&sandbox, "{npz: a.npz, y: labels, validation: 16}", MLP);
+    assert!(row["steps"] == 80 && row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
+
+    // Images of 28 x 28 bytes go into every model of images.
+    let images: Vec<u8> = (0..n).flat_map(|i| vec![(60 * (i % 4)) as u8; 784]).collect();
+    let images = [vec![0, 0, 8, 3, 0, 0, 0, n as u8, 0, 0, 0, 28, 0, 0, 0, 28], images].concat();
+    let labels: Vec<u8> = (0..n).map(|i| (i % 4) as u8).collect();
+    let labels = [vec![0, 0, 8, 1, 0, 0, 0, n as u8], labels].concat();
+    for model in ["{kind: lenet}", "{kind: vae, hidden: [8]}", MLP] {
+        let sandbox = Sandbox::new();
+        sandbox.write("images.idx", &images);
+        sandbox.write("labels.idx", &labels);
+        let row = trained(&sandbox, "{idx: images.idx, labels: labels.idx}", model);
+        assert_eq!(row["steps"], 80, "{model}: {row}");
+    }
+}
+
+#[test]
+fn a_text_of_ones_own_is_learnt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("abc.txt", "abcdéf, ".repeat(300));
+    let gpt = "{kind: char-gpt, layers: 1, heads: 1, width: 16, context: 8}";
+    let row = trained(&sandbox, "{text: abc.txt}", gpt);
+    assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
+}
+
+#[test]
+fn what_is_wrong_with_data_is_said_before_training() {
+    let sandbox = Sandbox::new();
+    sandbox.write("flowers.csv", flowers());
+    sandbox.write("hole.csv", flowers().replacen("200.00,iris", ",iris", 1));
+    sandbox.write("word.csv", flowers().replacen("200.00,iris", "tall,iris", 1));
+    sandbox.write("short.csv", "a,b,kind\n1,2,x\n1,y\n");
+    sandbox.write("one.csv", "a,kind\n1,x\n2,x\n3,x\n");
+    sandbox.write("empty.csv", "");
+    sandbox.write(
+        "numbers.csv",
+        format!("a,y\n{}", (0..20_000).map(|i| format!("1,{i}\n")).collect::<String>()),
+    );
+    sandbox.write("bad.npz", "no archive");
+    let f4 = |n: usize| vec![0u8; 4 * n];
+    sandbox.write("short.npz", npz(&[("x", "<f4", &[1 << 40, 2], f4(8)), ("y", "<i4", &[4], f4(4))]));
+    sandbox.write("uneven.npz", npz(&[("x", "<f4", &[4, 2], f4(8)), ("y", "<i4", &[3], f4(3))]));
+    let nan: Vec<u8> = [1.0f32, f32::NAN, 1.0, 1.0].into_iter().flat_map(f32::to_le_bytes).collect();
+    sandbox.write("nan.npz", npz(&[("x", "<f4", &[2, 2], nan), ("y", "<f4", &[2], f4(2))]));
+    sandbox.write("a.idx", [0, 0, 8, 1, 0, 0, 0, 9, 1]);
+    sandbox.write("latin.txt", b"caf\xe9 ".repeat(50));
+    for (dataset, words) in [
+        ("{csv: none.csv, label: kind}", "there is no file none.csv"),
+        (
+            "{csv: flowers.csv, label: kinds}",
+            "has no column `kinds` (there are petal, stem, kind); did you mean `kind`?",
+        ),
+        ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
+        ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
+        ("{csv: short.csv, label: kind}", "line: 3"),
+        ("{csv: one.csv, label: kind}", "all labels are the same"),
+        ("{csv: empty.csv, label: kind}", "has no column `kind`"),
+        ("{csv: numbers.csv, label: y}", "20000 different labels"),
+        ("{npz: bad.npz}", "no NumPy archive"),
+        ("{npz: short.npz}", "is shorter than its header says"),
+        ("{npz: uneven.npz}", "should have the shape [4]"),
+        ("{npz: uneven.npz, x: images}", "no array `images` (there are x, y)"),
+        ("{npz: nan.npz}", "example 0 holds NaN"),
+        ("{idx: a.idx, labels: a.idx}", "promises 9 bytes, 1 follow"),
+        ("{idx: flowers.csv, labels: a.idx}", "does not begin like an IDX file"),
+        ("{text: latin.txt}", "latin.txt:1: this is not UTF-8 text"),
+    ] {
+        sandbox.write("own.yaml", file(dataset, MLP));
+        let told = sandbox.run(&["check", "own.yaml"]).exits(2).stderr;
+        assert!(told.contains(words) && told.contains("own.yaml:2:"), "{dataset}: {words} in {told}");
+    }
+}
+
+/// MNIST by its own files is MNIST, but for what is validated on.
+#[test]
+fn published_files_can_be_named_as_ones_own() {
+    let sandbox = Sandbox::new();
+    let path = |name: &str| root().join("data/mnist").join(name).display().to_string();
+    let (images, labels) = (path("t10k-images-idx3-ubyte.gz"), path("t10k-labels-idx1-ubyte.gz"));
+    sandbox.write(
+        "own.yaml",
+        format!(
+            "data: {{dataset: {{idx: \"{images}\", labels: \"{labels}\"}}, batch_size: 64}}\nmodel: {MLP}\n\
+             optimizer: {{kind: adamw}}\nbudget: {{epochs: 1}}\nlr: 0.003\nschedules: {{a: {{kind: linear, to: 0}}}}\n"
+        ),
+    );
+    sandbox.run(&["own.yaml", "-q"]).exits(0);
+    let row = &sandbox.query("select steps, valid_accuracy from trials")[0];
+    assert!(row["steps"] == 125 && row["valid_accuracy"].as_f64() > Some(0.85), "{row}");
+}

@@ -1,0 +1,268 @@
+//! Every built-in task, end to end: the same bits in every way of running it, and the closed forms.
+
+use crate::same_bits::{levels, results, run_file, same};
+use crate::support::{Sandbox, root, signal, wait};
+
+/// What learns, in every task that ships.
+const TASKS: [(&str, &str); 7] = [
+    (
+        "mlp",
+        "data: {dataset: digits, batch_size: 16, limit: 120}\nmodel: {kind: mlp, hidden: [9], activation: gelu}",
+    ),
+    ("lenet", "data: {dataset: digits, batch_size: 8, limit: 40}\nmodel: {kind: lenet}"),
+    (
+        "vae",
+        "data: {dataset: digits, batch_size: 16, limit: 120}\nmodel: {kind: vae, hidden: [12, 6], latent: 2}",
+    ),
+    (
+        "char-gpt",
+        "data: {dataset: emma, batch_size: 4, limit: 60}\n\
+         model: {kind: char-gpt, layers: 2, heads: 2, width: 8, context: 12}",
+    ),
+    ("quadratic", "task: {kind: quadratic, dimensions: 20}"),
+    ("regression", "task: {kind: power-law-regression, dimensions: 20}"),
+    (
+        "csv",
+        "data: {dataset: {csv: table.csv, label: kind, test: 20%}, batch_size: 8}\nmodel: {kind: mlp, hidden: [6]}",
+    ),
+];
+
+/// Schedules that begin alike, and some that watch losses, gradients and weights.
+const REST: &str = "
+name: ways
+optimizer: {kind: sgd, momentum: 0.5}
+budget: {steps: 24}
+seeds: 2
+lr: 0.02
+evaluate: {every: 8}
+schedules:
+  constant: {kind: constant}
+  wsd: {body: 1x, cooldown: {over: {values: [5, 10]}, to: 0}}
+  cycled: {kind: one_cycle, momentum: {min: 0.4, max: 0.6}}
+  validated: {kind: plateau, watch: valid_loss, every: 8, factor: 0.5, patience: 0}
+  adagrad_norm: {scale: 0.1, of: {kind: adagrad_norm}}
+  free: {kind: schedule_free}
+  dog: {kind: dog}
+";
+
+fn table() -> String {
+    let row = |i: usize| {
+        let x = ((i * 37) % 101) as f64 / 50.0;
+        format!("{x},{},{}\n", ((i * 53) % 97) as f64 - 40.0, ["a", "b", "c"][i % 3])
+    };
+    format!("x,y,kind\n{}", (0..90).map(row).collect::<String>())
+}
+
+/// A run of a task in a folder of its own, beside the files that it needs.
+fn run(
+    task: &str,
+    args: &[&str],
+    cpu: Option<&str>,
+) -> (Sandbox, std::collections::BTreeMap<String, serde_json::Value>) {
+    let sandbox = Sandbox::new();
+    sandbox.write("table.csv", table());
+    sandbox.write("ways.yaml", format!("{task}{REST}"));
+    let mut command = sandbox.command(&[&["ways.yaml"], args].concat());
+    cpu.map(|cpu| command.env("SWEEP_CPU", cpu));
+    crate::support::finish(command).exits(0);
+    let found = results(&sandbox);
+    (sandbox, found)
+}
+
+#[test]
+fn every_task_has_the_same_bits_in_every_way_of_running_it() {
+    for (name, task) in TASKS {
+        let (alone, expected) = run(task, &["--no-share", "--lanes", "1", "--workers", "1"], None);
+        assert_eq!(expected.len(), 16, "{name}");
+        assert!(expected.values().all(|row| row["status"] == "done"), "{name}: {expected:?}");
+        let ids: Vec<&str> = expected.keys().map(String::as_str).collect();
+        for id in ids.iter().step_by(5) {
+            alone.run(&["reproduce", id, "--quiet"]).exits(0);
+        }
+        for args in
+            [&["--workers", "2"][..], &["--lanes", "16"], &["--lanes", "3", "--checkpoint-every", "0"]]
+        {
+            same(&run(task, args, None).1, &expected, &format!("{name} {}", args.join(" ")));
+        }
+        for level in levels() {
+            same(&run(task, &[], Some(level)).1, &expected, &format!("{name} {level}"));
+        }
+    }
+}
+
+#[test]
+fn every_task_goes_on_from_its_checkpoints_to_the_same_bits() {
+    for (name, task) in TASKS {
+        // Long enough to be stopped in the middle.
+        let rest = REST.replace("steps: 24", "steps: 600").replace("every: 8", "every: 200");
+        let file = format!("{task}{rest}");
+        let (whole, stopped) = (Sandbox::new(), Sandbox::new());
+        for sandbox in [&whole, &stopped] {
+            sandbox.write("table.csv", table());
+            sandbox.write("ways.yaml", &file);
+        }
+        whole.run(&["ways.yaml", "-q"]).exits(0);
+        let mut child =
+            stopped.start(&["ways.yaml", "--checkpoint-every", "0", "--workers", "1", "--lanes", "2"]);
+        let database = stopped.path("runs/sweep.db");
+        wait("a first step", || {
+            database.exists()
+                && stopped
+                    .run(&["query", "select 1 from metrics limit 1", "--format", "json"])
+                    .stdout
+                    .contains('1')
+        });
+        signal(&child, "-TERM");
+        child.wait().expect("it ends");
+        stopped.run(&["ways.yaml", "-q"]).exits(0);
+        same(&results(&stopped), &results(&whole), name);
+    }
+}
+
+const TEN: &str = "
+optimizer: {kind: sgd}
+budget: {steps: 300}
+seeds: 300
+extend: false
+# A first batch of two examples may have a loss near 0 by chance.
+diverge_above: 1.0e6
+schedules:
+  constant: {kind: constant}
+  linear: {kind: linear, to: 0}
+  cosine: {kind: cosine, to: 0}
+  step: {kind: multistep, at: [\"50%\", \"75%\"], gamma: 0.1}
+  exponential: {kind: exponential, gamma: 0.985}
+  inverse: {kind: lambda, expr: \"1 / (1 + 10 * t / T)\"}
+  warm: {warmup: {over: \"5%\", from: 0}, body: {kind: polynomial, power: 2, to: 0}}
+  wsd: {body: 1x, cooldown: {over: \"20%\", to: 0}}
+  triangle: {kind: one_cycle}
+  restarts: {restart: {kind: cosine, to: 0}, every: \"25%\"}
+";
+
+/// The rows of `sweep expect`.
+fn expected(sandbox: &Sandbox) -> Vec<serde_json::Value> {
+    let rows = sandbox.run(&["expect", "ten.yaml", "--format", "json"]).exits(0).json();
+    rows.as_array().expect("rows").clone()
+}
+
+/// Losses over many seeds against the closed form, which knows nothing of seeds. Both tasks, with momentum and without.
+#[test]
+fn ten_schedules_come_to_their_expected_losses() {
+    for (task, optimizer, lr) in [
+        ("{kind: quadratic, dimensions: 30}", "{kind: sgd}", "{values: [0.05, 0.3]}"),
+        (
+            "{kind: quadratic, dimensions: 30, noise: 0.3, batch_size: 4, exponent: 0.5}",
+            "{kind: sgd, momentum: 0.8}",
+            "0.05",
+        ),
+        ("{kind: power-law-regression, dimensions: 30}", "{kind: sgd}", "0.1"),
+        (
+            "{kind: power-law-regression, dimensions: 30, batch_size: 2, noise: 0.5}",
+            "{kind: sgd, momentum: 0.8}",
+            "0.02",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = TEN.replace("{kind: sgd}", optimizer);
+        sandbox.write("ten.yaml", format!("task: {task}\nlr: {lr}{file}"));
+        sandbox.run(&["ten.yaml", "-q"]).exits(0);
+        let rows = expected(&sandbox);
+        assert!(rows.len() >= 10, "{rows:?}");
+        let z: Vec<f64> = rows.iter().map(|row| row["z"].as_f64().expect("a number")).collect();
+        for (row, z) in rows.iter().zip(&z) {
+            assert_eq!(row["runs"], 300);
+            assert!(z.abs() < 4.0, "{task}: {row}");
+            let (mean, expected) =
+                (row["mean"].as_f64().expect("a mean"), row["expected"].as_f64().expect("a loss"));
+            assert!((mean / expected - 1.0).abs() < 0.1, "{task}: {row}");
+        }
+    }
+}
+
+/// On the experiment as it stands: what is expected to be the best is found to be.
+#[test]
+fn the_known_best_is_found() {
+    let sandbox = Sandbox::new();
+    let file = std::fs::read(root().join("experiments/quadratic.yaml")).expect("the experiment");
+    sandbox.write("ten.yaml", file);
+    sandbox.run(&["ten.yaml", "-q"]).exits(0);
+    let rows = expected(&sandbox);
+    assert_eq!(rows[0]["schedule"], "linear", "{:?}", rows[0]);
+    let lines = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let mean = |line: &serde_json::Value| line["mean"].as_f64().expect("a mean");
+    let lines = lines.as_array().expect("lines");
+    let linear = lines.iter().find(|line| line["schedule"] == "linear").expect("a line");
+    assert!(mean(linear) <= 1.01 * mean(&lines[0]), "{linear} {}", lines[0]);
+    assert_eq!(linear["base_lr"], rows[0]["base_lr"]);
+    let constant = lines.iter().find(|line| line["schedule"] == "constant").expect("a line");
+    assert!(mean(constant) > 1.2 * mean(linear), "{constant}");
+}
+
+#[test]
+fn what_has_no_closed_form_is_said() {
+    let sandbox = Sandbox::new();
+    let refused = |file: &str, words: &str| {
+        sandbox.write("a.yaml", file);
+        let told = sandbox.run(&["expect", "a.yaml"]).exits(2).stderr;
+        assert!(told.contains(words), "{words} in {told}");
+    };
+    let quadratic = "task: {kind: quadratic}\nbudget: {steps: 9}\nlr: 0.1\n";
+    refused(
+        &format!("{quadratic}optimizer: {{kind: adamw}}\nschedules: {{a: {{kind: constant}}}}\n"),
+        "that of sgd",
+    );
+    refused(
+        &format!("{quadratic}optimizer: {{kind: sgd}}\nschedules: {{a: {{kind: plateau}}}}\n"),
+        "watches the run",
+    );
+    refused(
+        "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 9}\nlr: 0.1\n\
+         schedules: {a: {kind: constant}}\n",
+        "only the tasks quadratic and power-law-regression",
+    );
+    refused(
+        "task: {kind: quadratic}\noptimizer: {kind: sgd}\nbudget: {epochs: 2}\nlr: 0.1\nschedules: {a: {kind: constant}}\n",
+        "how many steps an epoch of a task whose examples are always new has is not known",
+    );
+    refused(
+        "task: {kind: quadratik}\noptimizer: {kind: sgd}\nbudget: {steps: 2}\nlr: 0.1\nschedules: {a: {kind: constant}}\n",
+        "did you mean `quadratic`?",
+    );
+}
+
+/// Learning from text: far below what the frequencies of characters alone would give.
+#[test]
+fn a_small_transformer_learns_to_spell() {
+    let file = "\
+data: {dataset: emma, batch_size: 8, limit: 2000}
+model: {kind: char-gpt, layers: 1, heads: 2, width: 32, context: 32}
+optimizer: {kind: adamw}
+clip_norm: 1
+budget: {steps: 300}
+lr: 0.003
+schedules: {cosine: {kind: cosine, to: 0}}
+";
+    let (_, found) = run_file(file, &[], None);
+    let row = found.values().next().expect("a trial");
+    let loss = row["final_valid_loss"].as_f64().expect("a loss");
+    assert!((1.5..2.75).contains(&loss), "{loss}");
+    assert!(row["valid_accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.2), "{row}");
+}
+
+/// An autoencoder that learns nothing gives each pixel its mean: about 206 nats an image of MNIST.
+#[test]
+fn a_small_autoencoder_learns_shapes() {
+    let file = "\
+data: {dataset: mnist, batch_size: 50, limit: 5000}
+model: {kind: vae, hidden: [64], latent: 2}
+optimizer: {kind: adamw, weight_decay: 0}
+budget: {steps: 300}
+lr: 0.003
+schedules: {cosine: {kind: cosine, to: 0}}
+";
+    let (_, found) = run_file(file, &[], None);
+    let row = found.values().next().expect("a trial");
+    let loss = row["final_valid_loss"].as_f64().expect("a loss");
+    assert!((150.0..195.0).contains(&loss), "{loss}");
+    assert!(row["valid_accuracy"].is_null(), "{row}");
+}
