@@ -159,3 +159,98 @@ fn every_way_gives_the_same_bits() {
     assert_eq!(all("wide", &["--workers", "1", "--lanes", "16", "--checkpoint-every", "0"]), expected);
     sandbox.run(&["reproduce", "best", "-q", "--store", "alone"]).exits(0);
 }
+
+/// The numbers of a tensor of a file.
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+#[test]
+fn a_stored_trial_can_be_named_instead_of_a_file() {
+    let sandbox = pretrained();
+    let id = sandbox.query("select trial_id from trials")[0]["trial_id"].as_str().expect("an id").to_owned();
+    let tune = |init: &str| format!("{TUNE}init_from: {init}\n");
+    sandbox.write("tune.yaml", tune(&format!("\"trial:{}\"", &id[..8])));
+    sandbox.run(&["tune.yaml"]).exits(0);
+    // The weights are those that `export weights` writes, and are kept.
+    let kept = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
+    let (kept, exported) = (tensors(&kept), tensors(&sandbox.path("w.safetensors")));
+    assert!(exported.iter().all(|(name, bytes)| kept.get(name) == Some(bytes)));
+    let losses = |sandbox: &Sandbox| {
+        sandbox.texts("select json_array(c.schedule, t.seed, t.digest) from cells c join trials t using (trial_id) where c.sweep = 'tune' order by 1")
+    };
+    let file = pretrained();
+    file.write("tune.yaml", tune("w.safetensors"));
+    file.run(&["tune.yaml", "-q"]).exits(0);
+    assert_eq!(losses(&sandbox), losses(&file));
+    assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("nothing to train"));
+    // A file that was changed is made anew.
+    let path = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
+    let bytes = std::fs::read(&path).expect("the weights");
+    std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("a torn file");
+    assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("nothing to train"));
+    assert_eq!(std::fs::read(&path).expect("the weights"), bytes);
+    sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(0);
+
+    for (init, words) in [
+        ("\"trial:0000\"", "there is no trial whose id starts with `0000`"),
+        ("\"trial:\"", "expected the id of a stored trial"),
+        ("{file: \"trial:best\"}", "`sweep show best` prints the id"),
+        ("{file: w.safetensors, frsh: [fc1]}", "did you mean `fresh`"),
+    ] {
+        sandbox.write("bad.yaml", tune(init));
+        let told = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}
+
+#[test]
+fn an_optimiser_goes_on_where_another_run_left_it() {
+    let sandbox = pretrained();
+    sandbox.run(&["export", "weights", "best", "-q", "--optimizer", "-o", "o.safetensors"]).exits(0);
+    let one = |init: &str, optimizer: &str| {
+        PRETRAIN
+            .replace("name: pretrain", "name: one")
+            .replace("steps: 80", "steps: 1")
+            .replace("kind: adamw", optimizer)
+            .replace("{cosine: {kind: cosine, to: 0}}", "{a: {kind: constant}}")
+            + &format!("init_from: {init}\n")
+    };
+    let moved = |init: &str| -> Vec<f32> {
+        sandbox.write("one.yaml", one(init, "kind: adamw, weight_decay: 0"));
+        sandbox.run(&["one.yaml", "-q"]).exits(0);
+        let newest =
+            "select trial_id from trials where steps = 1 order by rowid desc limit 1";
+        let id = sandbox.texts(newest).remove(0);
+        sandbox.run(&["export", "weights", &id, "-q", "-o", "after.safetensors"]).exits(0);
+        let (before, after) =
+            (tensors(&sandbox.path("o.safetensors")), tensors(&sandbox.path("after.safetensors")));
+        let pairs = numbers(&before["fc2.weight"]).into_iter().zip(numbers(&after["fc2.weight"]));
+        pairs.map(|(before, after)| (after - before).abs() / 0.003).collect()
+    };
+    // Adam's first step is the lr itself, whatever the gradient; one that goes on remembers many gradients.
+    let fresh = moved("o.safetensors");
+    assert!(fresh.iter().all(|step| *step < 1.01), "{fresh:?}");
+    assert!(fresh.iter().filter(|step| **step > 0.98).count() * 2 > fresh.len(), "{fresh:?}");
+    let kept = moved("{file: o.safetensors, optimizer: keep}");
+    assert!(kept.iter().filter(|step| **step < 0.5).count() * 2 > kept.len(), "{kept:?}");
+    assert!(kept.iter().any(|step| *step > 0.0));
+    // The file that is kept for a trial has the state too.
+    let id = sandbox.texts("select trial_id from trials where steps = 80").remove(0);
+    let by_trial = moved(&format!("{{file: \"trial:{id}\", optimizer: keep}}"));
+    assert_eq!(by_trial, kept);
+    sandbox.run(&["reproduce", "best", "--sweep", "one", "-q"]).exits(0);
+
+    for (file, optimizer, words) in [
+        ("w.safetensors", "kind: adamw", "w.safetensors has no state of an optimiser"),
+        (
+            "o.safetensors",
+            "kind: sgd, momentum: 0.9",
+            "o.safetensors has no tensor `optimizer.velocity.fc1.weight`",
+        ),
+    ] {
+        sandbox.write("bad.yaml", one(&format!("{{file: {file}, optimizer: keep}}"), optimizer));
+        let told = sandbox.run(&["bad.yaml"]).exits(2).stderr;
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use spec::event::{Event, Final, Outcome as Ended};
 use spec::trial::{InitFrom, Network};
 use store::{Status, TrialRow};
+use trainer::Trained;
 use trainer::data::Examples;
 use trainer::device::Device;
-use trainer::model::Parameter;
 
 use crate::args::{Global, Which};
 use crate::exit::{Failure, Outcome, say};
@@ -18,7 +18,7 @@ use crate::verb::reproduce::title;
 
 /// Weights, and what they were trained on.
 pub(crate) struct Weights {
-    pub parameters: Vec<Parameter>,
+    pub trained: Trained,
     pub network: Network,
     pub examples: Examples,
 }
@@ -56,11 +56,11 @@ pub(crate) fn trained_again(row: &TrialRow, device: Device, global: &Global) -> 
         true
     };
     let weights = trainer::train_to_weights(again, &examples, device, &mut emit)?;
-    let (Some(parameters), Some(Ended::Done(now))) = (weights, ended) else {
+    let (Some(trained), Some(Ended::Done(now))) = (weights, ended) else {
         return Err(differs(row, "it did not come to its end"));
     };
     check(row, &now)?;
-    Ok(Weights { parameters, network, examples })
+    Ok(Weights { trained, network, examples })
 }
 
 /// Every lr, every loss and every weight must be as stored.
@@ -110,13 +110,13 @@ fn file_of(id: &str, global: &Global) -> Result<InitFrom, Failure> {
         Some(bytes) => bytes,
         None => {
             let weights = trained_again(&row, Device::Cpu, global)?;
-            let bytes = trainer::weights::safetensors(&weights.parameters, []).map_err(Failure::failed)?;
+            let bytes = trainer::weights::safetensors(&weights.trained, true, []).map_err(Failure::failed)?;
             write(&path, &bytes)?;
             bytes
         }
     };
     let (file, blake3) = (path.display().to_string(), blake3::hash(&bytes).to_hex().to_string());
-    Ok(InitFrom { file, blake3, names: Vec::new(), fresh: Vec::new() })
+    Ok(InitFrom::plain(file, blake3))
 }
 
 /// Whether a file holds the weights of this trial.

@@ -8,7 +8,7 @@ mod schedules;
 use serde_json::{Value as Json, json};
 
 use self::forms::{Forms, axis, object, property, reference};
-use crate::{data as data_sets, model as models};
+use crate::{data as data_sets, model as models, transfer};
 
 /// The schema, draft 2020-12.
 pub fn sweep_file() -> Json {
@@ -267,10 +267,25 @@ fn init_from() -> Json {
     let names = json!({ "type": "object", "additionalProperties": { "type": "string" } });
     let mapping = object(
         &[
-            ("file", property(axis(&json!({ "type": "string" })), "a safetensors file", None)),
+            (
+                "file",
+                property(
+                    axis(&json!({ "type": "string" })),
+                    "a safetensors file, or trial:ID for a stored trial",
+                    None,
+                ),
+            ),
             (
                 "names",
                 property(names, "names here and in the file; * stands for the same text on both sides", None),
+            ),
+            (
+                "optimizer",
+                property(
+                    axis(&json!({ "enum": transfer::OPTIMIZER.map(|(name, _)| name) })),
+                    "whether the optimiser goes on with the state that the file has of it",
+                    Some(json!("reset")),
+                ),
             ),
             ("fresh", property(patterns(), "parameters that the seed initialises all the same", None)),
         ],

@@ -1,7 +1,7 @@
 //! Fine-tuning: weights to begin with, parameters that stay as they are, factors on the lr of others. Which names a model has,
 //! and whether a file fits it, the trainer knows; what patterns mean is said here.
 
-use schedule::fields::{Field, Fields, number_where, text};
+use schedule::fields::{Field, Fields, choice, number_where, text};
 use schedule::problem::Problem;
 use schedule::tree::Value;
 use wildmatch::WildMatch;
@@ -75,9 +75,13 @@ fn init_from(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) 
     });
     let names = fields.read_or("names", Vec::new(), problems, names);
     let fresh = fields.read_or("fresh", Vec::new(), problems, patterns);
+    let keep = fields.read_or("optimizer", false, problems, choice(&OPTIMIZER));
     fields.finish(problems);
-    Some(InitFrom { names: names?, fresh: fresh?, ..found? })
+    Some(InitFrom { names: names?, fresh: fresh?, keep_optimizer: keep?, ..found? })
 }
+
+/// What becomes of the optimiser's state.
+pub(crate) const OPTIMIZER: [(&str, bool); 2] = [("reset", false), ("keep", true)];
 
 /// What stands before the id of a trial in the place of a file.
 const TRIAL: &str = "trial:";
@@ -90,11 +94,18 @@ fn weights(
     problems: &mut Vec<Problem>,
 ) -> Option<InitFrom> {
     if let Some(trial) = file.strip_prefix(TRIAL) {
-        let found = (world.weights)(trial.trim());
+        let id = trial.trim();
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
+            let message = format!("expected the id of a stored trial after `{TRIAL}`, found `{id}`");
+            let best = "`sweep show best` prints the id of the best trial, which changes as sweeps are run";
+            problems.push(field.problem(message).with_hint(best));
+            return None;
+        }
+        let found = (world.weights)(id);
         return found.map_err(|message| problems.push(field.problem(message))).ok();
     }
     let blake3 = hash(field, file, world, problems)?;
-    Some(InitFrom { file: file.to_owned(), blake3, names: Vec::new(), fresh: Vec::new() })
+    Some(InitFrom::plain(file.to_owned(), blake3))
 }
 
 fn hash(field: &Field<'_>, file: &str, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<String> {

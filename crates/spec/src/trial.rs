@@ -103,6 +103,16 @@ pub struct InitFrom {
     /// Patterns of parameters that the seed initialises all the same, as for a new head.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fresh: Vec<String>,
+    /// Whether the optimiser goes on with the state that the file has of it; else it has seen nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_optimizer: bool,
+}
+
+impl InitFrom {
+    /// All parameters of a file under our own names, for an optimiser that has seen nothing.
+    pub fn plain(file: String, blake3: String) -> Self {
+        Self { file, blake3, names: Vec::new(), fresh: Vec::new(), keep_optimizer: false }
+    }
 }
 
 /// A program of the user's own.

@@ -145,7 +145,11 @@ impl Branch {
         let (dir, file, remembers) = match self.origin {
             Origin::Start => {
                 let state = new()?;
-                transfer::initialise(state.model.parameters(), network(&trial.config.task)?)?;
+                transfer::initialise(
+                    state.model.parameters(),
+                    &state.optimizer,
+                    network(&trial.config.task)?,
+                )?;
                 return Lane::new(state, self.riders).map(Started::Lane);
             }
             Origin::Memory(state) => {

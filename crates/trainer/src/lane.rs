@@ -1,5 +1,6 @@
 //! A lane: one state that is trained, the riders it is trained for, and what one step does to them.
 
+use candle_core::Var;
 use schedule::{AfterUpdate, Average, BeforeUpdate};
 use spec::event::StepRow;
 
@@ -7,9 +8,10 @@ use crate::TrainError;
 use crate::average::Averaged;
 use crate::digest;
 use crate::evaluate::Evaluation;
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use crate::optimizer::Update;
 use crate::rider::{Rates, Rider, Riders};
+use crate::run::Trained;
 use crate::state::RunState;
 use crate::vectors::StepVectors;
 use crate::work::Work;
@@ -61,6 +63,21 @@ impl Lane {
         let averaged = self.averaged.and(self.state.averaged.as_ref());
         let parameters = averaged.map_or(self.state.model.parameters(), Averaged::eval_view);
         self.state.model.with(parameters.to_vec())
+    }
+
+    /// What is left when its run is over.
+    pub(crate) fn trained(&self) -> Trained {
+        let parameters = self.eval_view().parameters().to_vec();
+        let optimizer = &self.state.optimizer;
+        let turned = |name: &str| {
+            parameters
+                .iter()
+                .any(|p| p.turned && name.strip_suffix(&p.name).is_some_and(|rest| rest.ends_with('.')))
+        };
+        let moment =
+            |(name, var): (String, &Var)| Parameter { turned: turned(&name), var: var.clone(), name };
+        let moments = optimizer.state(&parameters).map(moment).collect();
+        Trained { moments, updates: optimizer.updates_before() + self.state.step, parameters }
     }
 
     /// Fingerprint of the weights that are evaluated.

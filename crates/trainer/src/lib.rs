@@ -34,7 +34,7 @@ pub use branch::Branch;
 pub use digest::Digest;
 pub use need::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};
-pub use run::{TrainError, now, train, train_to_weights};
+pub use run::{TrainError, Trained, now, train, train_to_weights};
 pub use stack::{BLOCK, Shared, Stack};
 pub use state::Census;
 pub use stop::Stop;

@@ -52,8 +52,18 @@ pub fn train(
     train_to_weights(trial, examples, device, emit).map(|_| ())
 }
 
-/// The same, and gives the weights that the results are of: the averaged ones, where the schedule averages
-/// at the end. `None` if the run did not come to its end.
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Trained {
+    /// The weights that the results are of: the averaged ones, where the schedule averages at the end.
+    pub parameters: Vec<Parameter>,
+    /// The optimiser's state: names as in `velocity.fc1.weight`, values laid out as the parameters.
+    pub moments: Vec<Parameter>,
+    /// Updates that the optimiser has seen.
+    pub updates: u64,
+}
+
+/// The same, and gives what is left. `None` if the run did not come to its end.
 ///
 /// # Errors
 /// As [`train`].
@@ -62,7 +72,7 @@ pub fn train_to_weights(
     examples: &Examples,
     device: Device,
     emit: &mut Emit<'_>,
-) -> Result<Option<Vec<Parameter>>, TrainError> {
+) -> Result<Option<Trained>, TrainError> {
     let shared = Shared::alone(device);
     let Some(start) = Branch::starts(vec![trial], false).pop() else { return Ok(None) };
     let heard = Cell::new(true);
@@ -78,7 +88,7 @@ pub fn train_to_weights(
             break;
         }
     }
-    Ok(stack.into_last().map(|model| model.parameters().to_vec()))
+    Ok(stack.into_last())
 }
 
 /// UTC, milliseconds since 1970.

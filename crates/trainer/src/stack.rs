@@ -22,7 +22,7 @@ use crate::evaluate::Evaluation;
 use crate::lane::{Lane, Leave, Stepped};
 use crate::model::Model;
 use crate::rider::Riders;
-use crate::run::now;
+use crate::run::{Trained, now};
 use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
 use crate::work::{Work, network};
@@ -90,8 +90,8 @@ pub struct Stack<'a> {
     task: Task,
     work: Work,
     lanes: Vec<Told>,
-    /// The model of the run that ended last.
-    last: Option<Model>,
+    /// What the run that ended last left.
+    last: Option<Trained>,
 }
 
 /// A lane, and what its last step came to as far as that is not told yet.
@@ -183,8 +183,8 @@ impl<'a> Stack<'a> {
         self.seed
     }
 
-    /// The model that the results of the last run are of, where the stack trains one run at a time.
-    pub(crate) fn into_last(self) -> Option<Model> {
+    /// What the run that ended last left, where the stack trains one run at a time.
+    pub(crate) fn into_last(self) -> Option<Trained> {
         self.last
     }
 
@@ -331,7 +331,7 @@ impl<'a> Stack<'a> {
         let ends = |told: &Told| told.lane.riders.iter().any(|rider| rider.steps() <= step);
         // A stack of one run holds no other state any more; in others this would be one too many.
         if self.shared.width == 1 {
-            self.last = self.lanes.iter().find(|told| ends(told)).map(|told| told.lane.eval_view());
+            self.last = self.lanes.iter().find(|told| ends(told)).map(|told| told.lane.trained());
         }
         self.evaluate(ends, Part::Test, emit, |told, test, emit| told.results(step, test, emit));
     }

@@ -3,16 +3,22 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use safetensors::SafeTensors;
 use spec::transfer::matches;
 use spec::trial::{InitFrom, Network};
 
 use crate::model::{self, Parameter};
-use crate::weights::from_pytorch;
+use crate::optimizer::{Optimizer, moments};
+use crate::weights::{OPTIMIZER, UPDATES, from_pytorch};
 
 /// The tensors of a file of weights, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Weights(HashMap<String, Tensor>);
+pub struct Weights {
+    tensors: HashMap<String, Tensor>,
+    /// Updates that the optimiser had seen whose state it holds.
+    updates: Option<u64>,
+}
 
 impl Weights {
     /// Reads the file that a model begins with.
@@ -25,8 +31,12 @@ impl Weights {
         if *blake3::hash(&bytes).to_hex() != *init.blake3 {
             return Err(said(&"the file is another one than the sweep was planned with"));
         }
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
-        tensors.map(Self).map_err(|error| said(&format!("no safetensors file: {error}")))
+        let none = |error: &dyn std::fmt::Display| said(&format!("no safetensors file: {error}"));
+        let tensors =
+            candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|error| none(&error))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| none(&error))?;
+        let updates = metadata.metadata().as_ref().and_then(|texts| texts.get(UPDATES)?.parse().ok());
+        Ok(Self { tensors, updates })
     }
 }
 
@@ -62,23 +72,35 @@ pub fn misfits(network: &Network, weights: Option<&Weights>) -> Vec<String> {
     if shapes.iter().all(|shape| network.freeze.iter().any(|pattern| matches(pattern, &shape.name))) {
         found.push("`freeze`: no parameter is left to train".to_owned());
     }
-    let (Some(init), Some(Weights(tensors))) = (&network.init_from, weights) else { return found };
+    let (Some(init), Some(weights)) = (&network.init_from, weights) else { return found };
+    if init.keep_optimizer && weights.updates.is_none() {
+        found.push(format!(
+            "`init_from.optimizer`: {} has no state of an optimiser (`sweep export weights --optimizer` writes it)",
+            init.file
+        ));
+    }
     for shape in &shapes {
         if init.fresh.iter().any(|pattern| matches(pattern, &shape.name)) {
             continue;
         }
         let name = init.name_in_file(&shape.name);
-        match tensors.get(&name) {
-            None => found.push(format!("{} has no tensor `{name}` for {}", init.file, shape.name)),
-            Some(tensor) => {
-                let wanted = shape.as_pytorch();
-                if tensor.dims() != wanted {
-                    found.push(format!(
-                        "{}: `{name}` has the shape {:?}, {} needs {wanted:?}",
-                        init.file,
-                        tensor.dims(),
-                        shape.name
-                    ));
+        let mut names = vec![name.clone()];
+        if init.keep_optimizer && weights.updates.is_some() {
+            names.extend(moments(&network.optimizer, false).iter().map(|moment| in_file(moment, &name)));
+        }
+        for name in names {
+            match weights.tensors.get(&name) {
+                None => found.push(format!("{} has no tensor `{name}` for {}", init.file, shape.name)),
+                Some(tensor) => {
+                    let wanted = shape.as_pytorch();
+                    if tensor.dims() != wanted {
+                        found.push(format!(
+                            "{}: `{name}` has the shape {:?}, {} needs {wanted:?}",
+                            init.file,
+                            tensor.dims(),
+                            shape.name
+                        ));
+                    }
                 }
             }
         }
@@ -86,23 +108,44 @@ pub fn misfits(network: &Network, weights: Option<&Weights>) -> Vec<String> {
     found
 }
 
-/// Sets the parameters that begin with given weights.
-pub(crate) fn initialise(parameters: &[Parameter], network: &Network) -> Result<()> {
+/// The name of a moment in a file.
+fn in_file(moment: &str, parameter: &str) -> String {
+    format!("{OPTIMIZER}{moment}.{parameter}")
+}
+
+/// Sets the parameters that begin with given weights, and the optimiser's state where it goes on.
+pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, network: &Network) -> Result<()> {
     let Some(init) = &network.init_from else { return Ok(()) };
     let weights = Weights::read(init)?;
+    let set = |var: &Var, parameter: &Parameter, name: &str| {
+        let Some(tensor) = weights.tensors.get(name) else {
+            candle_core::bail!("{} has no tensor `{name}`", init.file)
+        };
+        let value = from_pytorch(parameter, &tensor.to_dtype(DType::F32)?)?;
+        var.set(&value.to_dtype(var.dtype())?.to_device(var.device())?.contiguous()?)
+    };
+    let state: HashMap<String, &Var> = optimizer.state(parameters).collect();
     for parameter in parameters {
         if init.fresh.iter().any(|pattern| matches(pattern, &parameter.name)) {
             continue;
         }
         let name = init.name_in_file(&parameter.name);
-        let Some(tensor) = weights.0.get(&name) else {
-            candle_core::bail!("{} has no tensor `{name}`", init.file)
-        };
-        let value = from_pytorch(parameter, &tensor.to_dtype(DType::F32)?)?;
-        let value = value.to_dtype(parameter.var.dtype())?.to_device(parameter.var.device())?;
-        parameter.var.set(&value.contiguous()?)?;
+        set(&parameter.var, parameter, &name)?;
+        for moment in moments(&network.optimizer, false).iter().filter(|_| init.keep_optimizer) {
+            if let Some(var) = state.get(&format!("{moment}.{}", parameter.name)) {
+                set(var, parameter, &in_file(moment, &name))?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Updates that the optimiser of a network has seen before its run begins.
+pub(crate) fn updates_before(network: &Network) -> Result<u64> {
+    match &network.init_from {
+        Some(init) if init.keep_optimizer => Ok(Weights::read(init)?.updates.unwrap_or(0)),
+        _ => Ok(0),
+    }
 }
 
 /// For each parameter the factor on its lr; `None` where it stays as it is.

@@ -7,20 +7,31 @@ use serde_json::{Map, Value as Json};
 use spec::trial::Network;
 
 use crate::model::{self, Parameter};
-use crate::{checkpoint, digest};
+use crate::{Trained, checkpoint, digest};
 
-/// The file, the same bytes for the same weights. `metadata` are names and texts to put beside the tensors.
+/// What the names of the optimiser's tensors begin with.
+pub(crate) const OPTIMIZER: &str = "optimizer.";
+/// Under what the metadata say how many updates it has seen.
+pub(crate) const UPDATES: &str = "optimizer_updates";
+
+/// The file, the same bytes for the same weights, with the optimiser's state if asked for. `metadata` are names and texts to
+/// put beside the tensors.
 ///
 /// # Errors
 /// The device fails.
 pub fn safetensors(
-    parameters: &[Parameter],
+    trained: &Trained,
+    optimizer: bool,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Vec<u8>> {
-    let tensors = parameters.iter().map(|parameter| Ok((parameter.name.clone(), as_pytorch(parameter)?)));
-    let tensors = tensors.collect::<Result<Vec<_>>>()?;
+    let Trained { parameters, moments, updates } = trained;
+    let weights = parameters.iter().map(|parameter| Ok((parameter.name.clone(), as_pytorch(parameter)?)));
+    let moments = moments.iter().filter(|_| optimizer);
+    let moments = moments.map(|moment| Ok((format!("{OPTIMIZER}{}", moment.name), as_pytorch(moment)?)));
+    let tensors = weights.chain(moments).collect::<Result<Vec<_>>>()?;
+    let seen = optimizer.then(|| (UPDATES.to_owned(), updates.to_string()));
     let file = checkpoint::serialize(&tensors).map_err(candle_core::Error::msg)?;
-    let metadata = metadata.into_iter().map(|(name, text)| (name, Json::from(text))).collect();
+    let metadata = metadata.into_iter().chain(seen).map(|(name, text)| (name, Json::from(text))).collect();
     with_metadata(&file, metadata).ok_or_else(|| candle_core::Error::msg("the header of the weights is torn"))
 }
 

@@ -113,6 +113,9 @@ pub(crate) struct ExportWeights {
     /// The file to write
     #[arg(long, short, value_name = "FILE.safetensors")]
     pub output: PathBuf,
+    /// Write the optimiser's state too, for `init_from: {file: FILE, optimizer: keep}`
+    #[arg(long)]
+    pub optimizer: bool,
     /// Where to train
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,

@@ -87,6 +87,8 @@ pub struct Optimizer {
     moments: Vec<(&'static str, Vec<Var>)>,
     /// For each parameter the factor on its lr; `None` where it stays as it is. Empty: 1 for all.
     factors: Vec<Option<f64>>,
+    /// Updates that it had seen before this run began.
+    before: u64,
 }
 
 impl Optimizer {
@@ -99,7 +101,12 @@ impl Optimizer {
         let moments = moments(kind, cycled)
             .iter()
             .map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
-        Ok(Self { kind: kind.clone(), moments: moments.collect::<Result<_>>()?, factors: Vec::new() })
+        Ok(Self {
+            kind: kind.clone(),
+            moments: moments.collect::<Result<_>>()?,
+            factors: Vec::new(),
+            before: 0,
+        })
     }
 
     /// The same with a factor on the lr of each parameter; `None` where it stays as it is.
@@ -108,6 +115,17 @@ impl Optimizer {
             self.factors = factors;
         }
         self
+    }
+
+    /// The same after so many updates of another run, whose state it goes on with.
+    pub(crate) fn after(mut self, updates: u64) -> Self {
+        self.before = updates;
+        self
+    }
+
+    /// Updates that it had seen before this run began.
+    pub(crate) fn updates_before(&self) -> u64 {
+        self.before
     }
 
     /// Whether parameter `i` stays as it is.
@@ -138,7 +156,7 @@ impl Optimizer {
             }),
             Kind::Adamw { beta1, beta2, eps, weight_decay } => {
                 let betas = (own(*beta1), *beta2);
-                Rule::Adamw(adamw::Adamw::new(t, lr, betas, *eps, kept(*weight_decay), clip))
+                Rule::Adamw(adamw::Adamw::new(self.before + t, lr, betas, *eps, kept(*weight_decay), clip))
             }
         }
     }
@@ -204,8 +222,8 @@ impl Optimizer {
             .moments
             .iter()
             .map(|(name, list)| Ok((*name, list.iter().map(copy_of).collect::<Result<_>>()?)));
-        let (kind, factors) = (self.kind.clone(), self.factors.clone());
-        Ok(Self { kind, moments: moments.collect::<Result<_>>()?, factors })
+        let moments = moments.collect::<Result<_>>()?;
+        Ok(Self { kind: self.kind.clone(), moments, factors: self.factors.clone(), before: self.before })
     }
 
     /// The weight decay, as the sweep file has it.

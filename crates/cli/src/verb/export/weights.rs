@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
     // A wrong place is told of before anything is trained.
     drop(Output::file(&args.output)?);
     let weights = trained_again(&row, Device::from(args.device), global)?;
-    let file = trainer::weights::safetensors(&weights.parameters, metadata(&row, &weights));
+    let file = trainer::weights::safetensors(&weights.trained, args.optimizer, metadata(&row, &weights));
     Output::file(&args.output)?.write_whole(&file.map_err(Failure::failed)?)
 }
 
