@@ -219,8 +219,7 @@ fn an_optimiser_goes_on_where_another_run_left_it() {
     let moved = |init: &str| -> Vec<f32> {
         sandbox.write("one.yaml", one(init, "kind: adamw, weight_decay: 0"));
         sandbox.run(&["one.yaml", "-q"]).exits(0);
-        let newest =
-            "select trial_id from trials where steps = 1 order by rowid desc limit 1";
+        let newest = "select trial_id from trials where steps = 1 order by rowid desc limit 1";
         let id = sandbox.texts(newest).remove(0);
         sandbox.run(&["export", "weights", &id, "-q", "-o", "after.safetensors"]).exits(0);
         let (before, after) =

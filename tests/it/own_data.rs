@@ -87,6 +87,22 @@ fn a_table_is_learnt_whatever_the_order_of_its_lines() {
     assert_eq!(row["steps"], 90);
     assert!(row["valid_accuracy"].as_f64() > Some(0.9) && row["test_accuracy"].as_f64() > Some(0.9), "{row}");
 
+    // Who uses the weights elsewhere is told what the inputs and the classes are.
+    sandbox.run(&["export", "weights", "best", "-q", "-o", "w.safetensors"]).exits(0);
+    let bytes = std::fs::read(sandbox.path("w.safetensors")).expect("weights");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let about = |name: &str| -> serde_json::Value {
+        serde_json::from_str(header["__metadata__"][name].as_str().expect(name)).expect("JSON")
+    };
+    assert_eq!(about("labels"), serde_json::json!(["iris", "lily", "rose"]));
+    let near = |name: &str, i: usize, x: f64, by: f64| {
+        assert!((about(name)[i].as_f64().expect("a number") - x).abs() < by, "{name} {}", about(name));
+    };
+    near("input_means", 0, 1.5, 0.2);
+    near("input_means", 1, 170.0, 10.0);
+    near("input_deviations", 1, 42.0, 5.0);
+
     // Without a test part there is no test loss, and the ranking has none.
     let plain = Sandbox::new();
     plain.write("flowers.csv", flowers());

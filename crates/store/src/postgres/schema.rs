@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::error::StoreError;
 
 /// Forward-only; made into the program. A number names the same schema as in SQLite's.
-pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/postgres");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

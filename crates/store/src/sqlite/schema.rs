@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::error::StoreError;
 
 /// Forward-only; made into the program.
-static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,8 @@ pub struct Labelled {
     /// Numbers of an example.
     inputs: usize,
     scale: Scale,
+    /// What the classes are called, where the data are the user's own.
+    labels: Vec<String>,
     /// Whether so few pixels are not zero that it pays to look at those alone.
     sparse: bool,
 }
@@ -26,8 +28,8 @@ pub struct Labelled {
 enum Scale {
     /// Bytes: mean and standard deviation of the training part.
     Bytes { mean: f32, deviation: f32 },
-    /// Columns: they are scaled already.
-    Done,
+    /// Columns, which are scaled already: mean and standard deviation of each.
+    Columns(Vec<(f32, f32)>),
 }
 
 /// The numbers of some examples, one after another.
@@ -94,6 +96,13 @@ impl Labelled {
         Self::new(train, valid, test.part(0, test_size, INPUTS), INPUTS)
     }
 
+    /// The same with what the classes are called, and how columns were scaled.
+    pub(super) fn described(mut self, labels: Vec<String>, columns: Option<Vec<(f32, f32)>>) -> Self {
+        self.labels = labels;
+        self.scale = columns.map_or(self.scale, Scale::Columns);
+        self
+    }
+
     /// Of parts that were cut already.
     pub(super) fn new(train: Split, valid: Split, test: Split, inputs: usize) -> Self {
         let (scale, sparse) = match &train.values {
@@ -102,9 +111,9 @@ impl Labelled {
                 let inked = bytes.iter().filter(|pixel| **pixel != 0).count();
                 (Scale::Bytes { mean, deviation }, inked as f64 <= SPARSE * bytes.len() as f64)
             }
-            Values::Numbers(_) => (Scale::Done, false),
+            Values::Numbers(_) => (Scale::Columns(Vec::new()), false),
         };
-        Self { train, valid, test, inputs, scale, sparse }
+        Self { train, valid, test, inputs, scale, labels: Vec::new(), sparse }
     }
 
     /// A part.
@@ -121,8 +130,21 @@ impl Labelled {
     pub fn moments(&self) -> Option<(f32, f32)> {
         match self.scale {
             Scale::Bytes { mean, deviation } => Some((mean, deviation)),
-            Scale::Done => None,
+            Scale::Columns(_) => None,
         }
+    }
+
+    /// Mean and standard deviation of each column, by which a table was scaled.
+    pub fn columns(&self) -> Option<&[(f32, f32)]> {
+        match &self.scale {
+            Scale::Bytes { .. } => None,
+            Scale::Columns(columns) => Some(columns),
+        }
+    }
+
+    /// What the classes are called, where the data are the user's own.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// Whether most numbers are zero.

@@ -60,14 +60,6 @@ impl Examples {
         self.len(part) == 0
     }
 
-    /// What a model sees of a number from 0 to 255: the number less the first, over the second. Where the data are bytes.
-    pub fn moments(&self) -> Option<(f32, f32)> {
-        match self {
-            Self::Labelled(labelled) => labelled.moments(),
-            Self::Text(_) | Self::Synthetic(_) | Self::Own(_) => None,
-        }
-    }
-
     /// The task of the user's own that these are of.
     pub(crate) fn own(&self) -> Option<&OwnTask> {
         if let Self::Own(own) = self { Some(own) } else { None }

@@ -20,7 +20,8 @@ struct Raw {
     inputs: usize,
     /// The class of each example: the place of its label in the sorted list of labels.
     labels: Vec<u32>,
-    classes: usize,
+    /// The labels in their order.
+    names: Vec<String>,
 }
 
 enum Values {
@@ -38,7 +39,7 @@ pub fn look(source: &Source) -> Result<Found, String> {
         blake3: raw.blake3,
         examples: raw.labels.len(),
         inputs: raw.inputs,
-        classes: raw.classes,
+        classes: raw.names.len(),
         bytes: matches!(raw.values, Values::Bytes(_)),
     })
 }
@@ -59,13 +60,18 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
     let parts = [part(for_train, train), part(for_valid, valid), part(for_test, test)];
     let labels = |which: &[usize]| which.iter().filter_map(|i| raw.labels.get(*i).copied()).collect();
     let inputs = raw.inputs;
+    let columns = match &raw.values {
+        Values::Bytes(_) => None,
+        Values::Numbers(numbers) => Some(columns(numbers, &parts[0], inputs)),
+    };
     let [train, valid, test] = match &raw.values {
         Values::Bytes(bytes) => parts.map(|which| {
             let rows = which.iter().filter_map(|i| bytes.get(i * inputs..(i + 1) * inputs));
             Split::bytes(rows.flatten().copied().collect(), labels(&which))
         }),
         Values::Numbers(numbers) => {
-            let scales = scales(numbers, &parts[0], inputs);
+            let scales: Vec<(f32, f32)> =
+                columns.iter().flatten().map(|(mean, deviation)| (*mean, 1.0 / deviation)).collect();
             parts.map(|which| {
                 let rows = which.iter().filter_map(|i| numbers.get(i * inputs..(i + 1) * inputs));
                 let scaled =
@@ -74,19 +80,18 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
             })
         }
     };
-    Ok(Labelled::new(train, valid, test, inputs))
+    Ok(Labelled::new(train, valid, test, inputs).described(raw.names, columns))
 }
 
-/// Mean and one over the standard deviation of each column in the training part; a column that is always the same is left as
-/// it is but for its mean.
-fn scales(numbers: &[f32], train: &[usize], inputs: usize) -> Vec<(f32, f32)> {
+/// Mean and standard deviation of each column in the training part; 1 for a column that is always the same.
+fn columns(numbers: &[f32], train: &[usize], inputs: usize) -> Vec<(f32, f32)> {
     let of = |column: usize| {
         let column =
             || train.iter().filter_map(move |i| numbers.get(i * inputs + column)).map(|x| f64::from(*x));
         let n = train.len().max(1) as f64;
         let mean = column().sum::<f64>() / n;
         let deviation = (column().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-        (mean as f32, if deviation > 0.0 { (1.0 / deviation) as f32 } else { 1.0 })
+        (mean as f32, if (deviation as f32).is_normal() { deviation as f32 } else { 1.0 })
     };
     (0..inputs).map(of).collect()
 }
@@ -107,7 +112,7 @@ fn raw(source: &Source) -> Result<Raw, String> {
     if raw.inputs == 0 {
         return Err(format!("{file}: an example has no numbers"));
     }
-    match raw.classes {
+    match raw.names.len() {
         0 | 1 => Err(format!("{file}: all labels are the same; two different ones at least are needed")),
         n if n > MOST_CLASSES => Err(format!(
             "{file}: {n} different labels; {MOST_CLASSES} are the most, and numbers can't be predicted"
@@ -117,12 +122,12 @@ fn raw(source: &Source) -> Result<Raw, String> {
 }
 
 /// Classes of labels, in the order of the labels.
-fn classes<T: Ord + Clone>(labels: &[T]) -> (Vec<u32>, usize) {
+fn classes<T: Ord + Clone + ToString>(labels: &[T]) -> (Vec<u32>, Vec<String>) {
     let mut sorted = labels.to_vec();
     sorted.sort();
     sorted.dedup();
     let class = |label| sorted.binary_search(label).unwrap_or_default() as u32;
-    (labels.iter().map(class).collect(), sorted.len())
+    (labels.iter().map(class).collect(), sorted.iter().map(T::to_string).collect())
 }
 
 fn csv(file: &str, label: &str) -> Result<Raw, String> {
@@ -163,9 +168,9 @@ fn csv(file: &str, label: &str) -> Result<Raw, String> {
     }
     // Whole numbers in their own order: 10 comes after 9.
     let whole: Option<Vec<i64>> = labels.iter().map(|label| label.parse().ok()).collect();
-    let (labels, count) = whole.map_or_else(|| classes(&labels), |whole| classes(&whole));
+    let (labels, names) = whole.map_or_else(|| classes(&labels), |whole| classes(&whole));
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Raw { blake3, values: Values::Numbers(numbers), inputs: headers.len() - 1, labels, classes: count })
+    Ok(Raw { blake3, values: Values::Numbers(numbers), inputs: headers.len() - 1, labels, names })
 }
 
 fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
@@ -233,8 +238,8 @@ fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
     if let Some(at) = labels.iter().position(|label| label.fract() != 0.0 || label.abs() > 1e15) {
         return Err(said(&format!("`{y}`: label {at} is {}; whole numbers were expected", labels[at])));
     }
-    let (labels, count) = classes(&labels.iter().map(|label| *label as i64).collect::<Vec<_>>());
-    Ok(Raw { blake3: blake3::hash(&bytes).to_hex().to_string(), values, inputs, labels, classes: count })
+    let (labels, names) = classes(&labels.iter().map(|label| *label as i64).collect::<Vec<_>>());
+    Ok(Raw { blake3: blake3::hash(&bytes).to_hex().to_string(), values, inputs, labels, names })
 }
 
 fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {
@@ -254,7 +259,7 @@ fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {
     let inputs = rest.iter().map(|n| *n as usize).product();
     let mut hasher = blake3::Hasher::new();
     hasher.update(first_hash.as_bytes()).update(second_hash.as_bytes());
-    let (labels, count) = classes(&labels);
+    let (labels, names) = classes(&labels);
     let blake3 = hasher.finalize().to_hex().to_string();
-    Ok(Raw { blake3, values: Values::Bytes(values), inputs, labels, classes: count })
+    Ok(Raw { blake3, values: Values::Bytes(values), inputs, labels, names })
 }

@@ -15,6 +15,7 @@ pub struct Text {
     /// Windows of each part.
     windows: [usize; 3],
     context: usize,
+    alphabet: Vec<char>,
 }
 
 impl Text {
@@ -24,7 +25,7 @@ impl Text {
         let number = |c: char| alphabet.binary_search(&c).unwrap_or_default() as u32;
         let mut all = text.chars().map(number);
         let parts = parts.map(|n| all.by_ref().take(n).collect());
-        Self { parts, windows, context }
+        Self { parts, windows, context, alphabet }
     }
 
     pub(super) fn len(&self, part: Part) -> usize {
@@ -48,6 +49,11 @@ impl Text {
                 batch.labels.extend(&window[1..]);
             }
         }
+    }
+
+    /// The different characters in their order: the number of each is its place.
+    pub fn alphabet(&self) -> &[char] {
+        &self.alphabet
     }
 
     pub(crate) fn context(&self) -> usize {

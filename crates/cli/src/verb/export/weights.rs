@@ -1,6 +1,7 @@
 //! `sweep export weights`: the final weights of a stored trial, as a file for other programs.
 
 use store::TrialRow;
+use trainer::data::Examples;
 use trainer::device::Device;
 
 use crate::args::{ExportWeights, Global};
@@ -34,9 +35,23 @@ fn metadata(row: &TrialRow, weights: &Weights) -> Vec<(String, String)> {
         ("model", json(serde_json::to_value(&weights.network.model))),
         ("data", json(serde_json::to_value(&weights.network.data))),
     ];
-    let moments = weights.examples.moments();
-    let moments = moments.into_iter().flat_map(|(mean, deviation)| {
-        [("pixel_mean", mean.to_string()), ("pixel_deviation", deviation.to_string())]
-    });
-    fields.into_iter().chain(moments).map(|(name, value)| (name.to_owned(), value)).collect()
+    let mut fields = fields.to_vec();
+    match &weights.examples {
+        Examples::Labelled(labelled) => {
+            if let Some((mean, deviation)) = labelled.moments() {
+                fields.extend([("pixel_mean", mean.to_string()), ("pixel_deviation", deviation.to_string())]);
+            }
+            if let Some(columns) = labelled.columns() {
+                let (means, deviations): (Vec<f32>, Vec<f32>) = columns.iter().copied().unzip();
+                fields.push(("input_means", json(serde_json::to_value(means))));
+                fields.push(("input_deviations", json(serde_json::to_value(deviations))));
+            }
+            if !labelled.labels().is_empty() {
+                fields.push(("labels", json(serde_json::to_value(labelled.labels()))));
+            }
+        }
+        Examples::Text(text) => fields.push(("alphabet", json(serde_json::to_value(text.alphabet())))),
+        Examples::Synthetic(_) | Examples::Own(_) => {}
+    }
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
