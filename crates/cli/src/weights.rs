@@ -1,7 +1,7 @@
 //! The final weights of a stored trial. They are not stored: the trial is trained again, and its fingerprints must be the
 //! stored ones.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use spec::event::{Event, Final, Outcome as Ended};
 use spec::trial::{InitFrom, Network};
@@ -126,7 +126,7 @@ fn is_of(bytes: &[u8], row: &TrialRow) -> bool {
     hash.is_some() && hash == row.weights_hash
 }
 
-fn write(path: &PathBuf, bytes: &[u8]) -> Outcome {
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|error| {
             Failure::failed(format_args!("can't make the folder {}: {error}", dir.display()))

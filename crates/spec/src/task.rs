@@ -26,7 +26,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Ve
         None => {
             let learns = learns(fields, world, problems);
             let epoch = learns.as_ref().map(epoch);
-            (network(learns, fields, world, problems).map(Learner::Network), epoch)
+            (network(learns, fields, world, problems).map(|net| Learner::Network(Box::new(net))), epoch)
         }
     };
     let budget = fields.required("budget", problems);

@@ -59,7 +59,7 @@ pub struct Task {
 #[serde(untagged)]
 pub enum Learner {
     /// A model that ships with the tool.
-    Network(Network),
+    Network(Box<Network>),
     /// A program that is told the lrs and reports the losses.
     Program {
         /// Which.
@@ -506,7 +506,7 @@ impl Task {
     /// The model of ours that learns, if one does.
     pub fn network(&self) -> Option<&Network> {
         match &self.learner {
-            Learner::Network(network) => Some(network),
+            Learner::Network(network) => Some(network.as_ref()),
             Learner::Program { .. } => None,
         }
     }

@@ -48,7 +48,7 @@ fn with_metadata(file: &[u8], metadata: Map<String, Json>) -> Option<Vec<u8>> {
     Some([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
 }
 
-/// The hash of the weights in a file that [`safetensors`] wrote for this network: the one that its trial is stored with.
+/// The hash of the weights in a file that [`safetensors()`] wrote for this network: the one that its trial is stored with.
 ///
 /// # Errors
 /// The file is none, or does not hold the weights of such a network.
