@@ -180,6 +180,15 @@ fn what_is_wrong_with_data_is_said_before_training() {
     sandbox.write("uneven.npz", npz(&[("x", "<f4", &[4, 2], f4(8)), ("y", "<i4", &[3], f4(3))]));
     let nan: Vec<u8> = [1.0f32, f32::NAN, 1.0, 1.0].into_iter().flat_map(f32::to_le_bytes).collect();
     sandbox.write("nan.npz", npz(&[("x", "<f4", &[2, 2], nan), ("y", "<f4", &[2], f4(2))]));
+    let mut torn = npz(&[("x", "<f4", &[4, 2], f4(8)), ("y", "<i4", &[4], f4(4))]);
+    torn[110] ^= 1;
+    sandbox.write("torn.npz", torn);
+    sandbox.write("big.npz", npz(&[("x", ">f4", &[4, 2], f4(8)), ("y", "<i4", &[4], f4(4))]));
+    sandbox.write("floats.idx", [0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
+    sandbox.write("head.csv", "a,kind\n");
+    sandbox.write("tabs.csv", "a\tkind\n1\tx\n");
+    sandbox.write("unknown.csv", "a,kind\n1,x\n2,NA\n");
+    sandbox.write("price.csv", "a,y\n1,1.5\n2,2.5\n");
     sandbox.write("a.idx", [0, 0, 8, 1, 0, 0, 0, 9, 1]);
     sandbox.write("latin.txt", b"caf\xe9 ".repeat(50));
     for (dataset, words) in [
@@ -190,11 +199,21 @@ fn what_is_wrong_with_data_is_said_before_training() {
         ),
         ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
         ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
-        ("{csv: short.csv, label: kind}", "line: 3"),
+        ("{csv: short.csv, label: kind}", "short.csv:3: this line has 2 cells, the first one has 3"),
         ("{csv: one.csv, label: kind}", "all labels are the same"),
-        ("{csv: empty.csv, label: kind}", "has no column `kind`"),
+        ("{csv: empty.csv, label: kind}", "empty.csv is empty"),
+        ("{csv: head.csv, label: kind}", "there are no examples"),
+        ("{csv: tabs.csv, label: kind}", "cells are parted by commas"),
+        ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: the label is missing, found `NA`"),
+        (
+            "{csv: price.csv, label: y}",
+            "price.csv:2: column `y`: a label is a word or a whole number, found `1.5`",
+        ),
         ("{csv: numbers.csv, label: y}", "20000 different labels"),
         ("{npz: bad.npz}", "no NumPy archive"),
+        ("{npz: torn.npz}", "the array `x` is damaged"),
+        ("{npz: big.npz}", "`numpy.ascontiguousarray` and `.astype` make them"),
+        ("{idx: floats.idx, labels: a.idx}", "its numbers are of the type 0x0D"),
         ("{npz: short.npz}", "is shorter than its header says"),
         ("{npz: uneven.npz}", "should have the shape [4]"),
         ("{npz: uneven.npz, x: images}", "no array `images` (there are x, y)"),
@@ -207,6 +226,18 @@ fn what_is_wrong_with_data_is_said_before_training() {
         let told = sandbox.run(&["check", "own.yaml"]).exits(2).stderr;
         assert!(told.contains(words) && told.contains("own.yaml:2:"), "{dataset}: {words} in {told}");
     }
+}
+
+/// Numbers far from 0 that differ little are scaled before they become f32.
+#[test]
+fn large_numbers_keep_what_tells_them_apart() {
+    let sandbox = Sandbox::new();
+    let row = |i: usize| {
+        format!("{},{}\n", 1_700_000_000 + (i * 37) % 100, if (i * 37) % 100 < 50 { "low" } else { "high" })
+    };
+    sandbox.write("times.csv", format!("at,kind\n{}", (0..100).map(row).collect::<String>()));
+    let row = trained(&sandbox, "{csv: times.csv, label: kind}", MLP);
+    assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
 /// MNIST by its own files is MNIST, but for what is validated on.

@@ -209,7 +209,7 @@ fn what_has_no_closed_form_is_said() {
     let quadratic = "task: {kind: quadratic}\nbudget: {steps: 9}\nlr: 0.1\n";
     refused(
         &format!("{quadratic}optimizer: {{kind: adamw}}\nschedules: {{a: {{kind: constant}}}}\n"),
-        "that of sgd",
+        "`optimizer.kind` asks for something else",
     );
     refused(
         &format!("{quadratic}optimizer: {{kind: sgd}}\nschedules: {{a: {{kind: plateau}}}}\n"),

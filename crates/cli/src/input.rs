@@ -124,6 +124,7 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
     let tables = Known::default();
     let texts = Known::default();
     let trials = Known::default();
+    let misfits = Known::default();
     let tasks = global.tasks.names();
     let world = World {
         hash: &|name| hashes.get(name, program::hash),
@@ -132,6 +133,10 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
         tasks: &tasks,
         task: &|name, params| global.tasks.describe(name, params),
         weights: &|which| trials.get(which, |which| weights::of_trial(which, global)),
+        misfits: &|network| {
+            let known = serde_json::to_string(network).unwrap_or_default();
+            misfits.get(known.as_str(), |_| trainer::transfer::misfits(network))
+        },
     };
     spec::read_with(text, default_name, &world).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
 }

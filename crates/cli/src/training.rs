@@ -19,7 +19,7 @@ impl From<SweepError> for Failure {
             SweepError::Store(error) => error.into(),
             SweepError::Data(error) => Failure::usage(error),
             SweepError::Device(error) => error.into(),
-            error @ (SweepError::Memory { .. } | SweepError::Transfer(_)) => Failure::usage(error),
+            error @ SweepError::Memory { .. } => Failure::usage(error),
             SweepError::Probe(error) => error.into(),
             other => Failure::failed(other),
         }

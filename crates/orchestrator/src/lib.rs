@@ -23,7 +23,6 @@ use store::{Store, StoreError};
 use trainer::data::{DataError, Examples};
 use trainer::device::{Device, DeviceError};
 use trainer::own::Tasks;
-use trainer::transfer::Weights;
 
 pub use trainer::Stop;
 
@@ -105,9 +104,6 @@ pub enum SweepError {
     /// A data set is missing or not what it should be.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Weights to begin with, or patterns of parameters, that do not fit the model: everything that is wrong.
-    #[error("{}", .0.join("\n"))]
-    Transfer(Vec<String>),
     /// The device can't be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -262,24 +258,10 @@ fn size(dir: &Path) -> (usize, u64) {
     })
 }
 
-/// Whether weights, patterns and models go together.
-fn check_transfer(network: &Network) -> Result<(), SweepError> {
-    let weights = match &network.init_from {
-        Some(init) => {
-            Some(Weights::read(init).map_err(|error| SweepError::Transfer(vec![error.to_string()]))?)
-        }
-        None => None,
-    };
-    match trainer::transfer::misfits(network, weights.as_ref()) {
-        found if found.is_empty() => Ok(()),
-        found => Err(SweepError::Transfer(found)),
-    }
-}
-
-/// Reads the data sets that these trials need, each once, and sees whether the weights that they begin with fit.
+/// Reads the data sets that these trials need, each once.
 ///
 /// # Errors
-/// A data set or a file of weights is missing or not what it should be.
+/// A data set is missing or not what it should be.
 pub fn load<'a>(trials: impl Iterator<Item = &'a Trial>, places: Places<'_>) -> Result<Loaded, SweepError> {
     let mut loaded = Loaded(Vec::new());
     let mut checked: Vec<&Network> = Vec::new();
@@ -287,7 +269,6 @@ pub fn load<'a>(trials: impl Iterator<Item = &'a Trial>, places: Places<'_>) -> 
         if checked.contains(&network) {
             continue;
         }
-        check_transfer(network)?;
         checked.push(network);
         if loaded.of(network).is_none() {
             let examples = trainer::data::load(network, places.data_dir, places.tasks)?;

@@ -47,16 +47,20 @@ pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: 
     }
     // The same examples, so the same runs.
     data.limit = data.limit.filter(|limit| data.dataset.sizes(context, Some(*limit)) != all);
-    let [train, valid, _] = data.dataset.sizes(context, data.limit);
+    let [train, valid, test] = data.dataset.sizes(context, data.limit);
     if data.batch_size > train {
         let message = format!("a batch of {} is larger than the {train} training {what}", data.batch_size);
         problems.push(Problem::new(place("batch_size"), path("batch_size"), message));
         return false;
     }
-    if valid == 0 {
-        let message = format!("the validation part holds no window of {context} characters");
-        problems.push(Problem::new(place("dataset"), path("dataset"), message));
-        return false;
+    let asked = if let Dataset::Text(text) = &data.dataset { text.test } else { 0 };
+    for (part, is_short) in [("validation", valid == 0), ("test", asked > 0 && test == 0)] {
+        if is_short {
+            let message =
+                format!("the {part} part holds no window of {context} characters and the one after it");
+            problems.push(Problem::new(place("dataset"), path("dataset"), message));
+            return false;
+        }
     }
     true
 }
@@ -102,7 +106,7 @@ fn part(field: &Field<'_>) -> Result<Part, Problem> {
         Value::Text(text) => share(text),
         _ => None,
     };
-    part.ok_or_else(|| field.expected("a share as in \"20%\", or a number of examples"))
+    part.ok_or_else(|| field.expected("a share below 100 % as in \"20%\", or a number of examples"))
 }
 
 fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {

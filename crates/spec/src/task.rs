@@ -111,7 +111,18 @@ fn network(
     let transfer = transfer::read(fields, world, problems);
     let ((data, model), optimizer, clip_norm) = (learns?, optimizer?, clip_norm?);
     let Transfer { init_from, freeze, lr_multipliers } = transfer?;
-    Some(Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers })
+    let network = Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers };
+    let before = problems.len();
+    if network.init_from.is_some() || !network.freeze.is_empty() || !network.lr_multipliers.is_empty() {
+        let misfits = (world.misfits)(&network);
+        for key in ["init_from", "freeze", "lr_multipliers"] {
+            let of_key = misfits.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
+            let messages: Vec<&str> = of_key.collect();
+            let field = fields.optional(key).filter(|_| !messages.is_empty());
+            problems.extend(field.map(|field| field.problem(messages.join("; "))));
+        }
+    }
+    (problems.len() == before).then_some(network)
 }
 
 fn optimizer(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {

@@ -18,11 +18,12 @@ pub(crate) struct Transfer {
     pub(crate) lr_multipliers: Vec<(String, f64)>,
 }
 
-/// Whether a parameter is meant by a pattern: its name, or that of its layer, with `*` for any text.
+/// Whether a parameter is meant by a pattern: its name, or that of its layer or of a part that the layer is in, with `*` for
+/// any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let layer = name.rsplit_once('.').map(|(layer, _)| layer);
     let pattern = WildMatch::new(pattern);
-    pattern.matches(name) || layer.is_some_and(|layer| pattern.matches(layer))
+    let parts = name.match_indices('.').map(|(at, _)| name.split_at(at).0);
+    parts.chain([name]).any(|part| pattern.matches(part))
 }
 
 impl InitFrom {
@@ -170,6 +171,9 @@ mod tests {
             ("*.bias", "fc2.bias", true),
             ("fc*", "fc2.bias", true),
             ("*", "conv1.weight", true),
+            ("encoder", "encoder.fc1.weight", true),
+            ("encoder.fc1", "encoder.fc1.bias", true),
+            ("fc1", "encoder.fc1.bias", false),
             ("weight", "fc1.weight", false),
         ] {
             assert_eq!(matches(pattern, name), means, "{pattern} {name}");

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::trial::{Found, InitFrom, Own, Source};
+use crate::trial::{Found, InitFrom, Network, Own, Source};
 
 /// Looks files, tasks and trials up for the reader of a sweep file.
 #[derive(Clone, Copy)]
@@ -20,6 +20,8 @@ pub struct World<'a> {
     pub task: &'a dyn Fn(&str, &Json) -> Result<Own, String>,
     /// The final weights of a stored trial, or why there are none.
     pub weights: &'a dyn Fn(&str) -> Result<InitFrom, String>,
+    /// What of `init_from`, `freeze` and `lr_multipliers` does not fit a model: the key, and what is wrong.
+    pub misfits: &'a dyn Fn(&Network) -> Vec<(&'static str, String)>,
 }
 
 impl World<'_> {
@@ -31,5 +33,6 @@ impl World<'_> {
         tasks: &[],
         task: &|_, _| Err("there are no tasks here".to_owned()),
         weights: &|_| Err("no trials are looked at here".to_owned()),
+        misfits: &|_| Vec::new(),
     };
 }

@@ -10,13 +10,11 @@ use crate::model::synthetic::powers;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoClosedForm {
     /// Another task.
-    #[error("only the tasks quadratic and power-law-regression have a closed form")]
+    #[error("only the tasks quadratic and power-law-regression have one")]
     Task,
-    /// Another optimiser, or something beside it.
-    #[error(
-        "the closed form is that of sgd without weight_decay, nesterov, clip_norm, init_from, freeze and lr_multipliers"
-    )]
-    Optimizer,
+    /// Another optimiser, or something beside it: which key.
+    #[error("it is known for plain sgd with or without momentum, and `{0}` asks for something else")]
+    Optimizer(&'static str),
     /// The lrs or the weights follow from what a run sees, or are averaged.
     #[error("the schedule watches the run or averages its weights")]
     Schedule,
@@ -45,13 +43,20 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     let config = &trial.config;
     let task: &Task = &config.task;
     let network = task.network().ok_or(NoClosedForm::Task)?;
-    let plain = network.clip_norm.is_none()
-        && network.init_from.is_none()
-        && network.freeze.is_empty()
-        && network.lr_multipliers.is_empty();
-    let (true, Optimizer::Sgd { momentum, nesterov: false, weight_decay: 0.0 }) = (plain, &network.optimizer)
-    else {
-        return Err(NoClosedForm::Optimizer);
+    let beside = [
+        ("clip_norm", network.clip_norm.is_some()),
+        ("init_from", network.init_from.is_some()),
+        ("freeze", !network.freeze.is_empty()),
+        ("lr_multipliers", !network.lr_multipliers.is_empty()),
+    ];
+    if let Some((key, _)) = beside.into_iter().find(|(_, given)| *given) {
+        return Err(NoClosedForm::Optimizer(key));
+    }
+    let momentum = match &network.optimizer {
+        Optimizer::Sgd { nesterov: true, .. } => return Err(NoClosedForm::Optimizer("optimizer.nesterov")),
+        Optimizer::Sgd { momentum, weight_decay: 0.0, .. } => momentum,
+        Optimizer::Sgd { .. } => return Err(NoClosedForm::Optimizer("optimizer.weight_decay")),
+        Optimizer::Adamw { .. } => return Err(NoClosedForm::Optimizer("optimizer.kind")),
     };
     if config.schedule.feedback() != Feedback::OpenLoop || config.schedule.averages() {
         return Err(NoClosedForm::Schedule);

@@ -130,6 +130,9 @@ impl fmt::Debug for OwnTask {
     }
 }
 
+/// The most numbers that all parameters of a task may have.
+const MOST_NUMBERS: u64 = 1 << 36;
+
 /// Makes a task from what the sweep file says of it, or says what is wrong with that.
 type Build = Arc<dyn Fn(&Json) -> std::result::Result<Arc<dyn Task>, String> + Send + Sync>;
 
@@ -205,6 +208,17 @@ impl Tasks {
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("the task `{name}` has two parameters called `{}`", twice[0]));
+        }
+        let count = |shape: &Shape| shape.dims.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim as u64));
+        let whole = shapes.iter().try_fold(0u64, |sum, shape| sum.checked_add(count(shape)?));
+        if let Some(shape) = shapes.iter().find(|shape| count(shape) == Some(0)) {
+            return Err(format!(
+                "the parameter `{}` has the shape {:?}, and so no numbers",
+                shape.name, shape.dims
+            ));
+        }
+        if whole.is_none_or(|whole| whole > MOST_NUMBERS) {
+            return Err(format!("the task `{name}` has more than {MOST_NUMBERS} numbers to train"));
         }
         if shapes.is_empty() {
             return Err(format!("the task `{name}` has no parameters to train"));

@@ -20,7 +20,7 @@ pub enum TrainError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// An operation failed.
-    #[error(transparent)]
+    #[error("{}", first_line(.0))]
     Operation(#[from] candle_core::Error),
     /// A state can't be put aside or brought back.
     #[error(transparent)]
@@ -50,6 +50,11 @@ pub fn train(
     emit: &mut Emit<'_>,
 ) -> Result<(), TrainError> {
     train_to_weights(trial, examples, device, emit).map(|_| ())
+}
+
+/// What an error of candle says, without the backtrace that it puts behind where one is asked for.
+pub(crate) fn first_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a run leaves.

@@ -8,8 +8,9 @@ use safetensors::SafeTensors;
 use spec::transfer::matches;
 use spec::trial::{InitFrom, Network};
 
-use crate::model::{self, Parameter};
+use crate::model::{self, Parameter, Shape};
 use crate::optimizer::{Optimizer, moments};
+use crate::run::first_line;
 use crate::weights::{OPTIMIZER, UPDATES, from_pytorch};
 
 /// The tensors of a file of weights, by name.
@@ -40,46 +41,71 @@ impl Weights {
     }
 }
 
-/// Everything of a task's transfer that does not fit its model, or the weights that its file holds.
-pub fn misfits(network: &Network, weights: Option<&Weights>) -> Vec<String> {
+/// Something of a task's transfer that does not fit: the key of the sweep file, and what is wrong.
+pub type Misfit = (&'static str, String);
+
+/// Everything of a task's transfer that does not fit its model, or the weights that its file holds. Reads the file.
+pub fn misfits(network: &Network) -> Vec<Misfit> {
     let shapes = model::shapes(network);
-    let mut found = Vec::new();
-    let mut unused = |key: &str, pattern: &str| {
+    let mut found: Vec<Misfit> = Vec::new();
+    let mut unused = |key: &'static str, inner: &str, pattern: &str| {
         if !shapes.iter().any(|shape| matches(pattern, &shape.name)) {
             let names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
-            found.push(format!(
-                "`{key}`: no parameter is called `{pattern}` (there are {})",
-                names.join(", ")
-            ));
+            let there = names.join(", ");
+            found.push((key, format!("{inner}no parameter is called `{pattern}` (there are {there})")));
         }
     };
-    network.freeze.iter().for_each(|pattern| unused("freeze", pattern));
-    network.lr_multipliers.iter().for_each(|(pattern, _)| unused("lr_multipliers", pattern));
+    network.freeze.iter().for_each(|pattern| unused("freeze", "", pattern));
+    network.lr_multipliers.iter().for_each(|(pattern, _)| unused("lr_multipliers", "", pattern));
     if let Some(init) = &network.init_from {
-        init.fresh.iter().for_each(|pattern| unused("init_from.fresh", pattern));
+        init.fresh.iter().for_each(|pattern| unused("init_from", "`fresh`: ", pattern));
     }
+    let frozen = |shape: &Shape| network.freeze.iter().any(|pattern| matches(pattern, &shape.name));
     for shape in &shapes {
-        let factors: Vec<&str> = network
-            .lr_multipliers
-            .iter()
-            .filter(|(pattern, _)| matches(pattern, &shape.name))
-            .map(|(pattern, _)| pattern.as_str())
-            .collect();
-        if factors.len() > 1 {
-            found.push(format!("`lr_multipliers`: {} is meant by {}", shape.name, factors.join(" and ")));
+        let all = network.lr_multipliers.iter().filter(|(pattern, _)| matches(pattern, &shape.name));
+        let factors: Vec<&str> = all.map(|(pattern, _)| pattern.as_str()).collect();
+        match factors[..] {
+            [] => {}
+            [_] if frozen(shape) => {
+                found.push((
+                    "lr_multipliers",
+                    format!("{} stays as it is: `freeze` means it too", shape.name),
+                ));
+            }
+            [_] => {}
+            _ => found
+                .push(("lr_multipliers", format!("{} is meant by {}", shape.name, factors.join(" and ")))),
         }
     }
-    if shapes.iter().all(|shape| network.freeze.iter().any(|pattern| matches(pattern, &shape.name))) {
-        found.push("`freeze`: no parameter is left to train".to_owned());
+    if shapes.iter().all(frozen) {
+        found.push(("freeze", "no parameter is left to train".to_owned()));
     }
-    let (Some(init), Some(weights)) = (&network.init_from, weights) else { return found };
+    if let Some(init) = &network.init_from {
+        match Weights::read(init) {
+            Ok(weights) => {
+                found.extend(unfit(network, init, &shapes, &weights).map(|what| ("init_from", what)))
+            }
+            Err(error) => found.push(("init_from", first_line(&error))),
+        }
+    }
+    found
+}
+
+/// What of a file's weights does not fit a model.
+fn unfit(
+    network: &Network,
+    init: &InitFrom,
+    shapes: &[Shape],
+    weights: &Weights,
+) -> impl Iterator<Item = String> {
+    let mut found = Vec::new();
+    let file = &init.file;
     if init.keep_optimizer && weights.updates.is_none() {
         found.push(format!(
-            "`init_from.optimizer`: {} has no state of an optimiser (`sweep export weights --optimizer` writes it)",
-            init.file
+            "{file} has no state of an optimiser (`sweep export weights --optimizer` writes it)"
         ));
     }
-    for shape in &shapes {
+    for shape in shapes {
         if init.fresh.iter().any(|pattern| matches(pattern, &shape.name)) {
             continue;
         }
@@ -89,23 +115,20 @@ pub fn misfits(network: &Network, weights: Option<&Weights>) -> Vec<String> {
             names.extend(moments(&network.optimizer, false).iter().map(|moment| in_file(moment, &name)));
         }
         for name in names {
-            match weights.tensors.get(&name) {
-                None => found.push(format!("{} has no tensor `{name}` for {}", init.file, shape.name)),
-                Some(tensor) => {
+            match weights.tensors.get(&name).map(Tensor::dims) {
+                None => found.push(format!("{file} has no tensor `{name}` for {}", shape.name)),
+                Some(dims) if dims != shape.as_pytorch() => {
                     let wanted = shape.as_pytorch();
-                    if tensor.dims() != wanted {
-                        found.push(format!(
-                            "{}: `{name}` has the shape {:?}, {} needs {wanted:?}",
-                            init.file,
-                            tensor.dims(),
-                            shape.name
-                        ));
-                    }
+                    found.push(format!(
+                        "{file}: `{name}` has the shape {dims:?}, {} needs {wanted:?}",
+                        shape.name
+                    ));
                 }
+                Some(_) => {}
             }
         }
     }
-    found
+    found.into_iter()
 }
 
 /// The name of a moment in a file.

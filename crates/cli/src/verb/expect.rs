@@ -1,48 +1,48 @@
 //! `sweep expect`: the expected losses of a task with a closed form, beside what was trained.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use report::{Cell, Format, Rows};
+use spec::Plan;
 use spec::trial::Trial;
-use store::{Reader, StoreError};
+use store::{Reader, RunRow, Status, StoreError};
 
 use crate::args::{Expect, Global, Warnings};
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
-use crate::stored::{open, wait_for};
-
-/// A config, and the trials of it.
-struct Config<'a> {
-    first: &'a Trial,
-    trials: Vec<&'a str>,
-}
+use crate::rounds;
+use crate::stored::wait_for;
 
 pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
-    let (_, plan) = sweep_file(Path::new(&args.file), Warnings::default(), true, global)?;
-    let mut configs: Vec<Config<'_>> = Vec::new();
-    let mut known: HashMap<(&str, &str), usize> = HashMap::new();
-    for cell in &plan.cells {
-        let Some(trial) = plan.trials.get(cell.trial) else { continue };
-        // A run that two schedules ask for is told of under both names.
-        let at = *known.entry((cell.schedule.as_str(), trial.config.id.as_str())).or_insert_with(|| {
-            configs.push(Config { first: trial, trials: Vec::new() });
-            configs.len() - 1
-        });
-        if let Some(config) = configs.get_mut(at) {
-            config.trials.push(&trial.id);
-        }
+    let (spec, mut plan) = sweep_file(Path::new(&args.file), Warnings::default(), true, global)?;
+    let rows = wait_for(results(&plan.name, global))?;
+    // What followed from the results belongs to the sweep too.
+    while let Some(decided) = rounds::next(&spec, &plan, &rows) {
+        plan = decided.plan(&spec, true)?;
     }
-    let names: HashMap<usize, &str> = known.iter().map(|((name, _), at)| (*at, *name)).collect();
-    let trained = wait_for(trained(&plan.name, global))?;
+    let stored: HashMap<&str, &RunRow> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
+    let configs = configs(&plan);
+    let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();
+    if let Some(Err(error)) = expected.first().filter(|_| expected.iter().all(Result::is_err)) {
+        return Err(Failure::usage(format_args!(
+            "{}: there is no closed form: {error}",
+            args.file.display()
+        )));
+    }
+    let mut told = BTreeSet::new();
     let mut rows = Vec::new();
-    for (at, config) in configs.iter().enumerate() {
-        let name = names.get(&at).copied().unwrap_or_default();
-        let expected = trainer::expected::losses(config.first)
-            .map_err(|error| Failure::usage(format_args!("{}: {name}: {error}", args.file.display())))?;
-        let expected = expected.last().map_or(f64::NAN, |(_, loss)| *loss);
-        let losses: Vec<f64> = config.trials.iter().filter_map(|id| trained.get(*id).copied()).collect();
-        rows.push((expected, row(name, config.first, expected, &losses)));
+    for (config, expected) in configs.iter().zip(expected) {
+        match expected {
+            Ok(losses) => {
+                let expected = losses.last().map_or(f64::NAN, |(_, loss)| *loss);
+                rows.push((expected, row(config, expected, &stored)));
+            }
+            Err(error) if told.insert(config.name) => {
+                say(format_args!("{}: there is no closed form: {error}", config.name));
+            }
+            Err(_) => {}
+        }
     }
     rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut table = Rows::new([
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
         "axes",
         "expected",
         "runs",
+        "diverged",
         "mean",
         "standard_error",
         "z",
@@ -60,33 +61,64 @@ pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
     print(&table.render(Format::from(&args.format)))
 }
 
-/// The final losses in the store; none where there is no store yet.
-async fn trained(sweep: &str, global: &Global) -> Result<HashMap<String, f64>, Failure> {
-    match Reader::open(&global.store).await {
-        Err(StoreError::Missing { .. }) => return Ok(HashMap::new()),
-        Err(error) => return Err(error.into()),
-        Ok(_) => {}
-    }
-    let rows = open(global).await?.results(sweep).await?;
-    Ok(rows.into_iter().filter_map(|row| Some((row.trial_id, row.final_valid_loss?))).collect())
+/// A config under the name of a schedule, and the trials of it.
+struct Config<'a> {
+    name: &'a str,
+    first: &'a Trial,
+    trials: Vec<&'a str>,
 }
 
-fn row(name: &str, trial: &Trial, expected: f64, losses: &[f64]) -> Vec<Cell> {
+/// In the order of the plan. A run that two schedules ask for stands under both names.
+fn configs(plan: &Plan) -> Vec<Config<'_>> {
+    let mut configs: Vec<Config<'_>> = Vec::new();
+    let mut known: HashMap<(&str, &str), usize> = HashMap::new();
+    for cell in &plan.cells {
+        let Some(trial) = plan.trials.get(cell.trial) else { continue };
+        let name = cell.schedule.as_str();
+        let at = *known.entry((name, trial.config.id.as_str())).or_insert_with(|| {
+            configs.push(Config { name, first: trial, trials: Vec::new() });
+            configs.len() - 1
+        });
+        if let Some(config) = configs.get_mut(at) {
+            config.trials.push(&trial.id);
+        }
+    }
+    configs
+}
+
+/// What the store has of the sweep; nothing where there is no store yet.
+async fn results(sweep: &str, global: &Global) -> Result<Vec<RunRow>, Failure> {
+    match Reader::open(&global.store).await {
+        Err(StoreError::Missing { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+        Ok(mut reader) => Ok(reader.results(sweep).await?),
+    }
+}
+
+fn row(config: &Config<'_>, expected: f64, stored: &HashMap<&str, &RunRow>) -> Vec<Cell> {
+    let ended = || config.trials.iter().filter_map(|id| stored.get(id));
+    let losses: Vec<f64> =
+        ended().filter_map(|row| row.final_valid_loss).filter(|loss| loss.is_finite()).collect();
+    let diverged = ended().filter(|row| row.status == Status::Diverged).count();
     let n = losses.len() as f64;
     let mean = losses.iter().sum::<f64>() / n;
     let squares: f64 = losses.iter().map(|loss| (loss - mean) * (loss - mean)).sum();
     let error = (squares / (n - 1.0) / n).sqrt();
     let shown = |x: f64| if x.is_finite() { Cell::Real(x) } else { Cell::Null };
-    let axes: Vec<String> = trial.config.axes.iter().map(|(path, value)| format!("{path} {value}")).collect();
+    let count = |n: usize| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let task = &config.first.config;
+    let axes: Vec<String> = task.axes.iter().map(|(path, value)| format!("{path} {value}")).collect();
     vec![
-        Cell::Text(name.to_owned()),
-        Cell::Real(trial.config.base_lr),
-        Cell::Integer(i64::try_from(trial.config.task.steps).unwrap_or(i64::MAX)),
+        Cell::Text(config.name.to_owned()),
+        Cell::Real(task.base_lr),
+        Cell::Integer(i64::try_from(task.task.steps).unwrap_or(i64::MAX)),
         Cell::Text(axes.join(", ")),
         shown(expected),
-        Cell::Integer(i64::try_from(losses.len()).unwrap_or(i64::MAX)),
+        count(losses.len()),
+        count(diverged),
         shown(mean),
         shown(error),
-        shown((mean - expected) / error),
+        // Runs that diverged are in no mean: what is left is no sample of all.
+        if diverged == 0 { shown((mean - expected) / error) } else { Cell::Null },
     ]
 }

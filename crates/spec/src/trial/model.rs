@@ -44,7 +44,7 @@ pub enum Model {
 
 /// The noisy quadratic (Zhang et al. 2019, arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with curvature hᵢ = i^-exponent, gradients
 /// hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal. The loss of a batch is
-/// ½ Σ hᵢ (wᵢ + ξ'ᵢ)², of which that is the gradient; the validation loss has no noise.
+/// ½ Σ (√hᵢ wᵢ + √(noise / batch size) ξᵢ)², of which that is the gradient; the validation loss has no noise.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Quadratic {
     /// Weights.

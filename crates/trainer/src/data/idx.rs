@@ -5,8 +5,11 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdxError {
     /// No IDX file of unsigned bytes.
-    #[error("it does not begin like an IDX file of unsigned bytes with {0} dimension(s)")]
+    #[error("it does not begin like an IDX file of unsigned bytes{}", if *.0 == 0 { String::new() } else { format!(" with {} dimension(s)", .0) })]
     Header(usize),
+    /// An IDX file of other numbers than bytes.
+    #[error("its numbers are of the type 0x{0:02X}; unsigned bytes (0x08) are read")]
+    Type(u8),
     /// An IDX file of another size.
     #[error("its dimensions are {found:?} instead of {expected:?}")]
     Dimensions {
@@ -30,6 +33,9 @@ pub enum IdxError {
 /// # Errors
 /// It is none.
 pub fn parse_any(bytes: &[u8]) -> Result<(Vec<u32>, Vec<u8>), IdxError> {
+    if let [0, 0, kind @ (9 | 11..=14), ..] = bytes {
+        return Err(IdxError::Type(*kind));
+    }
     let dims = match bytes {
         [0, 0, 8, count, rest @ ..] => {
             rest.chunks_exact(4).take(usize::from(*count)).map(big_endian).collect()

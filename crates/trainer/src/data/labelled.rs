@@ -29,7 +29,7 @@ enum Scale {
     /// Bytes: mean and standard deviation of the training part.
     Bytes { mean: f32, deviation: f32 },
     /// Columns, which are scaled already: mean and standard deviation of each.
-    Columns(Vec<(f32, f32)>),
+    Columns(Vec<(f64, f64)>),
 }
 
 /// The numbers of some examples, one after another.
@@ -97,7 +97,7 @@ impl Labelled {
     }
 
     /// The same with what the classes are called, and how columns were scaled.
-    pub(super) fn described(mut self, labels: Vec<String>, columns: Option<Vec<(f32, f32)>>) -> Self {
+    pub(super) fn described(mut self, labels: Vec<String>, columns: Option<Vec<(f64, f64)>>) -> Self {
         self.labels = labels;
         self.scale = columns.map_or(self.scale, Scale::Columns);
         self
@@ -135,7 +135,7 @@ impl Labelled {
     }
 
     /// Mean and standard deviation of each column, by which a table was scaled.
-    pub fn columns(&self) -> Option<&[(f32, f32)]> {
+    pub fn columns(&self) -> Option<&[(f64, f64)]> {
         match &self.scale {
             Scale::Bytes { .. } => None,
             Scale::Columns(columns) => Some(columns),

@@ -9,6 +9,14 @@ use super::files::{DataError, MOST_BYTES, bytes_of};
 use super::idx;
 use super::labelled::{Labelled, Split};
 use crate::random::Stream;
+use crate::run::first_line;
+
+/// What stands where a label is missing.
+const MISSING: [&str; 7] = ["", "na", "n/a", "nan", "null", "none", "?"];
+
+/// What NumPy's arrays may be, for those who have others.
+const READ: &str = "arrays in C order of bool, uint8, int16, int32, int64, uint32 or floats are read: `numpy.ascontiguousarray` \
+                    and `.astype` make them";
 
 /// Different labels that there may be.
 const MOST_CLASSES: usize = 10_000;
@@ -26,7 +34,8 @@ struct Raw {
 
 enum Values {
     Bytes(Vec<u8>),
-    Numbers(Vec<f32>),
+    /// As exact as they are given: they are scaled before they become f32.
+    Numbers(Vec<f64>),
 }
 
 /// What is in some files.
@@ -70,12 +79,13 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
             Split::bytes(rows.flatten().copied().collect(), labels(&which))
         }),
         Values::Numbers(numbers) => {
-            let scales: Vec<(f32, f32)> =
+            let scales: Vec<(f64, f64)> =
                 columns.iter().flatten().map(|(mean, deviation)| (*mean, 1.0 / deviation)).collect();
             parts.map(|which| {
                 let rows = which.iter().filter_map(|i| numbers.get(i * inputs..(i + 1) * inputs));
-                let scaled =
-                    rows.flat_map(|row| row.iter().zip(&scales).map(|(x, (mean, scale))| (x - mean) * scale));
+                let scaled = rows.flat_map(|row| {
+                    row.iter().zip(&scales).map(|(x, (mean, scale))| ((x - mean) * scale) as f32)
+                });
                 Split::numbers(scaled.collect(), labels(&which))
             })
         }
@@ -84,14 +94,15 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
 }
 
 /// Mean and standard deviation of each column in the training part; 1 for a column that is always the same.
-fn columns(numbers: &[f32], train: &[usize], inputs: usize) -> Vec<(f32, f32)> {
+fn columns(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
     let of = |column: usize| {
-        let column =
-            || train.iter().filter_map(move |i| numbers.get(i * inputs + column)).map(|x| f64::from(*x));
+        let column = || train.iter().filter_map(move |i| numbers.get(i * inputs + column));
         let n = train.len().max(1) as f64;
-        let mean = column().sum::<f64>() / n;
-        let deviation = (column().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
-        (mean as f32, if (deviation as f32).is_normal() { deviation as f32 } else { 1.0 })
+        // The first number is taken off, so that sums of large numbers that differ little are exact enough.
+        let first = column().next().copied().unwrap_or(0.0);
+        let mean = column().map(|x| (x - first) / n).sum::<f64>();
+        let deviation = (column().map(|x| (x - first - mean).powi(2) / n).sum::<f64>()).sqrt();
+        (first + mean, if deviation.is_normal() { deviation } else { 1.0 })
     };
     (0..inputs).map(of).collect()
 }
@@ -111,6 +122,15 @@ fn raw(source: &Source) -> Result<Raw, String> {
     let file = name(source);
     if raw.inputs == 0 {
         return Err(format!("{file}: an example has no numbers"));
+    }
+    match raw.labels.len() {
+        0 => return Err(format!("{file}: there are no examples")),
+        1 => {
+            return Err(format!(
+                "{file}: there is one example; some are needed to train on and some to validate"
+            ));
+        }
+        _ => {}
     }
     match raw.names.len() {
         0 | 1 => Err(format!("{file}: all labels are the same; two different ones at least are needed")),
@@ -133,7 +153,17 @@ fn classes<T: Ord + Clone + ToString>(labels: &[T]) -> (Vec<u32>, Vec<String>) {
 fn csv(file: &str, label: &str) -> Result<Raw, String> {
     let bytes = bytes_of(file, MOST_BYTES)?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
-    let said = |error: csv::Error| format!("{file}: {error}");
+    let said = |error: csv::Error| {
+        let line = error.position().map_or(1, csv::Position::line);
+        let what = match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                format!("this line has {len} cells, the first one has {expected_len}")
+            }
+            csv::ErrorKind::Utf8 { .. } => "this is not UTF-8 text".to_owned(),
+            _ => error.to_string(),
+        };
+        format!("{file}:{line}: {what}")
+    };
     let headers = reader.headers().map_err(said)?.clone();
     let is_label = |name: &str| name.trim_start_matches('\u{feff}') == label;
     let columns: Vec<usize> = (0..headers.len()).filter(|i| headers.get(*i).is_some_and(is_label)).collect();
@@ -141,9 +171,16 @@ fn csv(file: &str, label: &str) -> Result<Raw, String> {
         let all: Vec<&str> = headers.iter().collect();
         let near = schedule::problem::nearest(label, all.iter().copied());
         let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        let listed = if all.len() <= 20 { format!(" (there are {})", all.join(", ")) } else { String::new() };
+        let listed = match all.len() {
+            0 => String::new(),
+            1..=20 => format!(" (there are {})", all.join(", ")),
+            n => format!(" (there are {n})"),
+        };
+        let parted = all.len() == 1 && all.iter().any(|name| name.contains([';', '\t']));
+        let hint = if parted { "; cells are parted by commas" } else { &near };
         return Err(match columns.len() {
-            0 => format!("{file} has no column `{label}`{listed}{near}"),
+            0 if all.is_empty() => format!("{file} is empty; a line of column names was expected"),
+            0 => format!("{file} has no column `{label}`{listed}{hint}"),
             n => format!("{file} has {n} columns `{label}`"),
         });
     };
@@ -154,13 +191,19 @@ fn csv(file: &str, label: &str) -> Result<Raw, String> {
         for (i, cell) in record.iter().enumerate() {
             let place = || format!("{file}:{line}: column `{}`", headers.get(i).unwrap_or_default());
             if i == column {
-                if cell.is_empty() {
-                    return Err(format!("{}: the label is missing", place()));
+                if MISSING.contains(&cell.to_lowercase().as_str()) {
+                    return Err(format!("{}: the label is missing, found `{cell}`", place()));
+                }
+                if cell.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) {
+                    return Err(format!(
+                        "{}: a label is a word or a whole number, found `{cell}`; classes can be learnt, numbers not",
+                        place()
+                    ));
                 }
                 labels.push(cell.to_owned());
                 continue;
             }
-            match cell.parse::<f32>() {
+            match cell.parse::<f64>() {
                 Ok(number) if number.is_finite() => numbers.push(number),
                 _ => return Err(format!("{}: expected a number, found `{cell}`", place())),
             }
@@ -175,35 +218,38 @@ fn csv(file: &str, label: &str) -> Result<Raw, String> {
 
 fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
     let bytes = bytes_of(file, MOST_BYTES)?;
-    let said = |error: &dyn std::fmt::Display| {
-        // candle puts a backtrace behind its message.
-        let text = error.to_string();
-        format!("{file}: {}", text.lines().next().unwrap_or_default())
-    };
+    let said = |error: &dyn std::fmt::Display| format!("{file}: {}", first_line(error));
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&bytes))
         .map_err(|error| said(&format!("no NumPy archive: {error}")))?;
     let names = archive.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_owned());
     let names: Vec<String> = names.collect();
     for name in [x, y] {
-        let Ok(entry) = archive.by_name(&format!("{name}.npy")) else {
+        let Ok(mut entry) = archive.by_name(&format!("{name}.npy")) else {
             return Err(said(&format!("no array `{name}` (there are {})", names.join(", "))));
         };
         if entry.size() > MOST_BYTES {
             return Err(said(&format!("the array `{name}` has more than {MOST_BYTES} bytes")));
         }
-        let promised = entry.size();
-        let arrays = NpzTensors::new(file).map_err(|error| said(&error))?;
-        let (shape, dtype) = arrays.get_shape_and_dtype(name).map_err(|error| said(&error))?;
-        let numbers =
-            shape.dims().iter().try_fold(dtype.size_in_bytes() as u64, |n, dim| n.checked_mul(*dim as u64));
+        // To the end, where its checksum is compared; candle stops before.
+        let read = std::io::copy(&mut entry, &mut std::io::sink())
+            .map_err(|error| said(&format!("the array `{name}` is damaged: {error}")))?;
+        let about = NpzTensors::new(file).and_then(|arrays| arrays.get_shape_and_dtype(name));
+        let (shape, dtype) = about.map_err(|error| {
+            said(&format!("the array `{name}` can't be read: {}; {READ}", first_line(&error)))
+        })?;
+        let size = dtype.size_in_bytes() as u64;
+        let numbers = shape.dims().iter().try_fold(size, |n, dim| n.checked_mul(*dim as u64));
         // Else a header could ask for any amount of memory.
-        if numbers.is_none_or(|numbers| numbers > promised) {
+        if numbers.is_none_or(|numbers| numbers > read) {
             return Err(said(&format!("the array `{name}` is shorter than its header says")));
         }
     }
     let arrays = NpzTensors::new(file).map_err(|error| said(&error))?;
     let array = |name: &str| -> Result<Tensor, String> {
-        let found = arrays.get(name).map_err(|error| said(&error))?;
+        let found = arrays.get(name);
+        let found = found.map_err(|error| {
+            said(&format!("the array `{name}` can't be read: {}; {READ}", first_line(&error)))
+        })?;
         found.ok_or_else(|| said(&format!("no array `{name}`")))
     };
     let (examples, labels) = (array(x)?, array(y)?);
@@ -222,8 +268,8 @@ fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
     let values = if flat.dtype() == DType::U8 {
         Values::Bytes(flat.to_vec1().map_err(|error| said(&error))?)
     } else {
-        let numbers: Vec<f32> =
-            flat.to_dtype(DType::F32).and_then(|x| x.to_vec1()).map_err(|error| said(&error))?;
+        let numbers: Vec<f64> =
+            flat.to_dtype(DType::F64).and_then(|x| x.to_vec1()).map_err(|error| said(&error))?;
         if let Some(at) = numbers.iter().position(|x| !x.is_finite()) {
             let example = at / inputs.max(1);
             return Err(said(&format!(

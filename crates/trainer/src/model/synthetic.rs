@@ -13,8 +13,10 @@ pub struct Synthetic {
     kind: Which,
     /// Of each weight: curvature, or variance of its input.
     scales: Vec<f32>,
-    /// Of each weight: deviation of the minimum of a batch, or of its input.
-    deviations: Vec<f32>,
+    /// Their roots.
+    roots: Vec<f32>,
+    /// Of the quadratic: deviation of a batch's minimum, in units in which every curvature is 1.
+    spread: f32,
     /// Where the expected loss is least.
     target: Vec<f32>,
     /// Examples of a step; of the quadratic 1, whose noise is the batch's.
@@ -43,7 +45,8 @@ impl Synthetic {
                 Self {
                     kind: Which::Regression,
                     scales: scales().map(|x| x as f32).collect(),
-                    deviations: scales().map(|x| x.sqrt() as f32).collect(),
+                    roots: scales().map(|x| x.sqrt() as f32).collect(),
+                    spread: 0.0,
                     target: powers(task.dimensions, task.source).map(|x| x.sqrt() as f32).collect(),
                     rows: task.batch_size,
                     noise: task.noise as f32,
@@ -51,12 +54,11 @@ impl Synthetic {
             }
             Kind::Quadratic(task) => {
                 let scales = || powers(task.dimensions, task.exponent);
-                // Noise of variance v in the minimum makes noise of variance h² v in the gradient.
-                let deviation = |h: f64| (task.noise / (h * task.batch_size as f64)).sqrt() as f32;
                 Self {
                     kind: Which::Quadratic,
                     scales: scales().map(|x| x as f32).collect(),
-                    deviations: scales().map(deviation).collect(),
+                    roots: scales().map(|x| x.sqrt() as f32).collect(),
+                    spread: (task.noise / task.batch_size as f64).sqrt() as f32,
                     target: vec![0.0; task.dimensions],
                     rows: 1,
                     noise: 0.0,
@@ -65,7 +67,8 @@ impl Synthetic {
             _ => Self {
                 kind: Which::Quadratic,
                 scales: Vec::new(),
-                deviations: Vec::new(),
+                roots: Vec::new(),
+                spread: 0.0,
                 target: Vec::new(),
                 rows: 0,
                 noise: 0.0,
@@ -73,15 +76,16 @@ impl Synthetic {
         }
     }
 
-    /// Draws what step `t` of a seed sees: minima of the quadratic, or inputs (`pixels`) and errors (`noise`).
+    /// Draws what step `t` of a seed sees: minima of the quadratic, times the root of its curvature, or inputs (`pixels`) and
+    /// errors (`noise`).
     pub(crate) fn draw(&self, seed: u64, t: u64, batch: &mut Batch) {
         batch.clear(0, 0.0);
         let mut stream = Stream::new(seed, "examples", &format!("step {t}"));
         batch.pixels.resize(self.rows * self.scales.len(), 0.0);
         stream.normals(&mut batch.pixels);
-        for row in batch.pixels.chunks_exact_mut(self.deviations.len().max(1)) {
-            for (x, deviation) in row.iter_mut().zip(&self.deviations) {
-                *x *= deviation;
+        for row in batch.pixels.chunks_exact_mut(self.roots.len().max(1)) {
+            for (x, root) in row.iter_mut().zip(&self.roots) {
+                *x *= if self.kind == Which::Regression { *root } else { self.spread };
             }
         }
         batch.noise.resize(if self.kind == Which::Regression { self.rows } else { 0 }, 0.0);
@@ -95,11 +99,11 @@ impl Synthetic {
         match self.kind {
             Which::Quadratic => {
                 let mut sum = 0.0f64;
-                let all = w.iter().zip(&batch.pixels).zip(&self.scales).zip(gradient);
-                for (((w, minimum), h), gradient) in all {
-                    let apart = w - minimum;
-                    *gradient = h * apart;
-                    sum += f64::from(*gradient * apart);
+                let all = w.iter().zip(&batch.pixels).zip(&self.roots).zip(gradient);
+                for (((w, minimum), root), gradient) in all {
+                    let apart = root.mul_add(*w, -*minimum);
+                    *gradient = root * apart;
+                    sum += f64::from(apart * apart);
                 }
                 (0.5 * sum) as f32
             }
@@ -136,8 +140,8 @@ pub(crate) fn loss(kind: &Kind, parameters: &[Tensor], batch: &Batch, device: &D
         |numbers: &[f32], dims: &[usize]| Tensor::from_slice(numbers, dims, device)?.to_dtype(w.dtype());
     match task.kind {
         Which::Quadratic => {
-            let apart = (w - tensor(&batch.pixels, &[d])?)?;
-            (apart.sqr()? * tensor(&task.scales, &[d])?)?.sum_all()? * 0.5
+            let apart = ((w * tensor(&task.roots, &[d])?)? - tensor(&batch.pixels, &[d])?)?;
+            apart.sqr()?.sum_all()? * 0.5
         }
         Which::Regression => {
             let apart = (w - tensor(&task.target, &[d])?)?.unsqueeze(1)?;

@@ -42,7 +42,7 @@ fn metadata(row: &TrialRow, weights: &Weights) -> Vec<(String, String)> {
                 fields.extend([("pixel_mean", mean.to_string()), ("pixel_deviation", deviation.to_string())]);
             }
             if let Some(columns) = labelled.columns() {
-                let (means, deviations): (Vec<f32>, Vec<f32>) = columns.iter().copied().unzip();
+                let (means, deviations): (Vec<f64>, Vec<f64>) = columns.iter().copied().unzip();
                 fields.push(("input_means", json(serde_json::to_value(means))));
                 fields.push(("input_deviations", json(serde_json::to_value(deviations))));
             }
