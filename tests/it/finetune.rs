@@ -136,7 +136,7 @@ fn all_that_does_not_fit_is_listed_at_once() {
     assert!(refused.stderr.contains("tune.yaml:14:9"), "{}", refused.stderr);
     let checked = sandbox.run(&["check", "tune.yaml"]).exits(2);
     assert_eq!(checked.stderr, refused.stderr);
-    assert_eq!(sandbox.texts("select name from sweeps"), ["pretrain"]);
+    assert_eq!(sandbox.texts("select sweep from sweeps"), ["pretrain"]);
     // A new head, and names that differ.
     sandbox.write("tune.yaml", format!("{file}init_from: {{file: w.safetensors, fresh: [fc2, fc3, fc4]}}\n"));
     sandbox.run(&["tune.yaml", "-q"]).exits(0);

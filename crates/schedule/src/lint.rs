@@ -31,6 +31,8 @@ pub const SAME_SCHEDULE: &str = "same-schedule";
 pub const SHARED_RUNS: &str = "shared-runs";
 /// An axis changes nothing.
 pub const IDLE_AXIS: &str = "idle-axis";
+/// An axis changes what losses mean.
+pub const MIXED_LOSSES: &str = "mixed-losses";
 /// A comment or key silences a lint that there is not.
 pub const UNKNOWN_LINT: &str = "unknown-lint";
 /// A comment or key silences nothing.
@@ -101,6 +103,13 @@ pub const LINTS: &[Lint] = &[
         what: "an axis of a schedule, or the base lr, changes nothing: two of its configs are the same run",
         example: "",
         fix: "leave out the value that the warning names",
+    },
+    Lint {
+        name: MIXED_LOSSES,
+        what: "an axis changes the data, the task or the kind of model, so that losses mean different things; the ranking \
+               takes the lowest of each schedule, whatever it is a loss of",
+        example: "",
+        fix: "a sweep of its own for each value",
     },
     Lint {
         name: UNKNOWN_LINT,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use schedule::Horizon;
+use schedule::lint::MIXED_LOSSES;
 use schedule::problem::Problem;
 use schedule::tree::{Place, Tree};
 
@@ -112,11 +113,29 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     if !problems.is_empty() {
         return Err(problems);
     }
+    warnings.extend(mixed(&spec.points));
     in_order(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
     in_order(&mut warnings);
     let (cells, trials) = grid(spec, &configs, &decisions);
     Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
+}
+
+/// Axes over what losses are of.
+fn mixed(points: &[Point]) -> impl Iterator<Item = Problem> {
+    let mixes = |path: &str| {
+        let within =
+            |key: &str| path == key || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        within("data.dataset") || within("task") || ["data", "model", "model.kind"].contains(&path)
+    };
+    let chosen = points.first().into_iter().flat_map(|point| &point.chosen);
+    chosen.filter(move |(path, _)| mixes(path)).map(|(path, value)| {
+        let message =
+            "the losses of this axis's values are of different things, and the ranking takes the lowest"
+                .to_owned();
+        let problem = Problem::new(value.place, path.clone(), message).with_lint(MIXED_LOSSES);
+        problem.with_hint("write a sweep of its own for each value")
+    })
 }
 
 /// The points that were added to the grid of a schedule: each that there is, at the new lr.

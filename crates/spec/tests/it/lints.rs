@@ -260,6 +260,22 @@ fn schedules_that_are_one_are_told_by_name() {
     assert_eq!(found, [("same-schedule", "schedules.b: the same as `a` in every run".to_owned())]);
 }
 
+#[test]
+fn an_axis_over_what_losses_are_of_is_told() {
+    let lints = |data: &str, rest: &str| -> Vec<String> {
+        let text = format!(
+            "data: {data}\nmodel: {{kind: mlp}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 9}}\nlr: 0.1\n{rest}\n\
+             schedules: {{a: {{kind: constant}}}}\n"
+        );
+        let plan = sweep_file::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        plan.warnings.iter().map(|problem| format!("{:?} {}", problem.lint, problem.path)).collect()
+    };
+    let told = ["Some(\"mixed-losses\") data.dataset"];
+    assert_eq!(lints("{dataset: {values: [mnist, digits]}}", ""), told);
+    assert_eq!(lints("{dataset: mnist, batch_size: {values: [8, 64]}}", ""), [""; 0]);
+    assert_eq!(lints("{dataset: {values: [mnist, digits]}}", "allow: [mixed-losses]"), [""; 0]);
+}
+
 const BAD: &str = "{kind: cosine, to: 0.1x, over: 900}";
 
 #[test]
