@@ -15,14 +15,12 @@ pub fn markdown(document: &Document) -> String {
         let _ = writeln!(page, "{}\n", text(&document.question));
     }
     let _ = writeln!(page, "**{}**\n", text(&document.verdict));
-    let _ = writeln!(
-        page,
-        "| # | schedule | best lr | {} | vs first | 95 % interval | p | wins | seeds | diverged | test acc. |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|",
-        text(&document.metric)
-    );
+    let head = head(document);
+    let names: Vec<String> = head.iter().map(|name| text(name)).collect();
+    let _ = writeln!(page, "| {} |\n|{}", names.join(" | "), "---|".repeat(head.len()));
     for (i, line) in document.ranking.iter().enumerate() {
-        let cells: Vec<String> = row(document, i, line).iter().map(|cell| text(cell)).collect();
+        let cells: Vec<String> =
+            row(document, i, line).iter().take(head.len()).map(|cell| text(cell)).collect();
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     if !document.warnings.is_empty() {
@@ -46,6 +44,26 @@ pub fn markdown(document: &Document) -> String {
     let _ = writeln!(page, "## The sweep file\n\n{}", fenced("yaml", &document.file_text));
     let _ = writeln!(page, "{}", text(&document.generated_by));
     page
+}
+
+/// What stands over the cells of a line; the accuracy, which comes last, only where there is one.
+pub(crate) fn head(document: &Document) -> Vec<&str> {
+    let mut head = vec![
+        "#",
+        "schedule",
+        "best lr",
+        &document.metric,
+        "vs first",
+        "95 % interval",
+        "p",
+        "wins",
+        "seeds",
+        "diverged",
+    ];
+    if document.ranking.iter().any(|line| line.accuracy.is_some()) {
+        head.push("test acc.");
+    }
+    head
 }
 
 /// The cells of a line of the ranking, as the page and the terminal have them.

@@ -5,6 +5,9 @@ use crate::ranking::{Edge, Line, Ranking, Verdict};
 use crate::results::{Grid, Purpose, RunResult, RunState, grids};
 use crate::rows::{Cell, Rows};
 
+/// The column that a ranking without accuracies leaves out.
+const ACCURACY: &str = "test acc.";
+
 impl Ranking {
     /// The ranking for programs: full precision, names that SQL and JSON users expect.
     pub fn rows(&self) -> Rows {
@@ -83,7 +86,7 @@ impl Ranking {
             "wins",
             "seeds",
             "diverged",
-            "test acc.",
+            ACCURACY,
             "steps",
         ]);
         for line in &self.lines {
@@ -114,6 +117,9 @@ impl Ranking {
                 line.steps.to_string(),
             ];
             rows.rows.push(cells.into_iter().map(Cell::Text).collect());
+        }
+        if self.lines.iter().all(|line| line.test_accuracy.is_none()) {
+            rows.remove(ACCURACY);
         }
         rows
     }

@@ -47,6 +47,16 @@ impl Rows {
         Self { columns: columns.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
     }
 
+    /// Leaves a column out.
+    pub(crate) fn remove(&mut self, name: &str) {
+        if let Some(at) = self.columns.iter().position(|column| column == name) {
+            self.columns.remove(at);
+            self.rows.iter_mut().filter(|row| at < row.len()).for_each(|row| {
+                row.remove(at);
+            });
+        }
+    }
+
     /// The rows in the given form, ending with a line break.
     pub fn render(&self, format: Format) -> String {
         match format {

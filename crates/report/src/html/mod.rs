@@ -13,7 +13,7 @@ use crate::chart::{LEFT, RIGHT};
 use crate::document::Document;
 use crate::escape::{escape, turns};
 use crate::format::{capital, decimals, lr};
-use crate::markdown::row;
+use crate::markdown::{head, row};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -115,6 +115,7 @@ fn table(caption: &str, head: &[&str], rows: &str) -> String {
 fn ranking(document: &Document) -> String {
     let mut rows = String::new();
     let mut group = None;
+    let head = head(document);
     for (i, line) in document.ranking.iter().enumerate() {
         if group != Some(line.tie_group) {
             let _ = writeln!(rows, "{}<tbody>", if group.is_some() { "</tbody>\n" } else { "" });
@@ -133,7 +134,7 @@ fn ranking(document: &Document) -> String {
         ];
         let full: Vec<String> = full.into_iter().filter(|text| !text.is_empty()).collect();
         let _ = write!(rows, "<tr data-s=\"{i}\" title=\"{}\">", escape(&full.join("; ")));
-        for (column, cell) in row(document, i, line).iter().enumerate() {
+        for (column, cell) in row(document, i, line).iter().take(head.len()).enumerate() {
             let (tag, scope) = if column == 1 { ("th", " scope=\"row\"") } else { ("td", "") };
             let config = if column == 1 && !config.is_empty() {
                 format!("<small>{}</small>", escape(&config.join(", ")))
@@ -153,19 +154,6 @@ fn ranking(document: &Document) -> String {
         document.metric,
         if document.lower_is_better { "lower" } else { "higher" }
     );
-    let head = [
-        "#",
-        "schedule",
-        "best lr",
-        document.metric.as_str(),
-        "vs first",
-        "95 % interval",
-        "p",
-        "wins",
-        "seeds",
-        "diverged",
-        "test acc.",
-    ];
     table(&caption, &head, &rows)
 }
 
