@@ -339,9 +339,12 @@ fn sharing(missing: &[Missing], options: &Options) -> String {
     }
 }
 
-/// As in `9.3 times fewer`.
+/// As in `9.3 times fewer` or `1.2 % fewer`.
 pub(crate) fn fewer(asked: u64, steps: u64) -> String {
-    format!("{:.1} times fewer", asked as f64 / steps.max(1) as f64)
+    match asked as f64 / steps.max(1) as f64 {
+        times if times < 1.05 => format!("{:.1} % fewer", 100.0 * (1.0 - 1.0 / times)),
+        times => format!("{times:.1} times fewer"),
+    }
 }
 
 /// One thread for each core.
