@@ -232,7 +232,6 @@ mod tests {
         let task =
             read(data, "{kind: char-gpt, layers: 1, heads: 2, width: 8, context: 10}").expect("a text");
         // 800, 100, 100 characters.
-        assert_eq!(task.network().and_then(|network| network.examples()), Some(79));
         let data = task.network().and_then(|network| network.data.clone()).expect("data");
         assert_eq!(data.dataset.sizes(10, None), [79, 9, 9]);
         assert_eq!(task.steps, 38);

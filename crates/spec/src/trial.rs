@@ -198,15 +198,6 @@ impl Network {
             (None, _) => 1,
         }
     }
-
-    /// Training examples, if there is an end of them.
-    pub fn examples(&self) -> Option<usize> {
-        match (&self.data, &self.model) {
-            (Some(data), model) => Some(data.dataset.sizes(model.context(), data.limit)[0]),
-            (None, Model::Own(task)) => Some(task.examples),
-            (None, _) => None,
-        }
-    }
 }
 
 impl Task {
