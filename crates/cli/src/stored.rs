@@ -199,6 +199,12 @@ pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -
     row.ok_or_else(|| Failure::failed(format_args!("the trial {id} is gone")))
 }
 
+/// A trial in a few words.
+pub(crate) fn title(row: &TrialRow) -> String {
+    let lr = report::lr(row.base_lr);
+    format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
+}
+
 /// The run of a stored trial, to be trained again.
 pub(crate) fn retrained(row: &TrialRow) -> Result<Trial, Failure> {
     spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {

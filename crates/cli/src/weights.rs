@@ -13,8 +13,7 @@ use trainer::device::Device;
 use crate::args::{Global, Which};
 use crate::exit::{Failure, Outcome, say};
 use crate::output::Output;
-use crate::stored::{open, retrained, trial, wait_for};
-use crate::verb::reproduce::title;
+use crate::stored::{open, retrained, title, trial, wait_for};
 
 /// Weights, and what they were trained on.
 pub(crate) struct Weights {

@@ -17,7 +17,7 @@ mod plot;
 mod query;
 mod rank;
 mod report;
-pub(crate) mod reproduce;
+mod reproduce;
 mod run;
 mod schedules;
 mod schema;

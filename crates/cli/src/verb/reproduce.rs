@@ -9,7 +9,7 @@ use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::stored::{open, retrained, trial, wait_for};
+use crate::stored::{open, retrained, title, trial, wait_for};
 use crate::training;
 
 /// Between kinds of devices bits differ: there final validation losses may differ by this share.
@@ -76,12 +76,6 @@ fn changed_files(program: &Program) {
         };
         say(format_args!("warning: the file {name} {what}"));
     }
-}
-
-/// A trial in a few words.
-pub(crate) fn title(row: &TrialRow) -> String {
-    let lr = report::lr(row.base_lr);
-    format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
 }
 
 fn same(title: &str, row: &TrialRow) -> String {
