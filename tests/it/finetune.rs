@@ -246,6 +246,7 @@ fn an_optimiser_goes_on_where_another_run_left_it() {
 
     for (file, optimizer, words) in [
         ("w.safetensors", "kind: adamw", "w.safetensors has no state of an optimiser"),
+        ("o.safetensors, fresh: [fc3]", "kind: adamw", "`optimizer: keep` does not go with `fresh`"),
         (
             "o.safetensors",
             "kind: sgd, momentum: 0.9",

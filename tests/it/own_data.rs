@@ -228,6 +228,23 @@ fn what_is_wrong_with_data_is_said_before_training() {
     }
 }
 
+/// A worker with another file of the same name plans other trials: they must not take the place of those that are stored.
+#[test]
+fn a_worker_with_other_data_leaves_a_sweep_alone() {
+    let (here, there) = (Sandbox::new(), Sandbox::new());
+    here.write("flowers.csv", flowers());
+    there.write("flowers.csv", flowers().replace("iris", "tulip"));
+    here.write("own.yaml", file("{csv: flowers.csv, label: kind}", MLP));
+    here.run(&["own.yaml", "-q"]).exits(0);
+    let before = here.fingerprints();
+    let cells = || here.texts("select trial_id from cells order by 1");
+    let asked = cells();
+    let store = here.path("runs").display().to_string();
+    let told = there.run(&["worker", "--store", &store]).exits(0).stderr;
+    assert!(told.contains("are other ones here than where it was started"), "{told}");
+    assert_eq!((cells(), here.fingerprints()), (asked, before));
+}
+
 /// Numbers far from 0 that differ little are scaled before they become f32.
 #[test]
 fn large_numbers_keep_what_tells_them_apart() {

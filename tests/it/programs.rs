@@ -357,7 +357,7 @@ fn another_program_makes_other_trials() {
     // A worker with another program leaves the sweep alone.
     let worker = sandbox.run(&["worker", "--sweep", "toy"]).exits(0);
     assert!(
-        worker.stderr.contains("the files of the program that trains the sweep `toy` are other ones"),
+        worker.stderr.contains("what the sweep `toy` is made of (the files of its program"),
         "{}",
         worker.stderr
     );

@@ -55,6 +55,12 @@ pub(crate) fn trained_again(row: &TrialRow, device: Device, global: &Global) -> 
         true
     };
     let weights = trainer::train_to_weights(again, &examples, device, &mut emit)?;
+    if let Some(Ended::Failed { reason }) = &ended {
+        return Err(Failure::failed(format_args!(
+            "the trial {} can't be trained again: {reason}",
+            row.trial_id
+        )));
+    }
     let (Some(trained), Some(Ended::Done(now))) = (weights, ended) else {
         return Err(differs(row, "it did not come to its end"));
     };
@@ -103,6 +109,14 @@ fn file_of(id: &str, global: &Global) -> Result<InitFrom, Failure> {
     let which = Which { trial: id.to_owned(), sweep: None };
     let row = wait_for(async { trial(&mut open(global).await?, &which, global).await })?;
     check_done(&row)?;
+    let device = row.environment.as_ref().map_or("cpu", |environment| environment.device.as_str());
+    if device != Device::Cpu.to_string() {
+        return Err(Failure::usage(format_args!(
+            "the trial {} was trained on {device}, and here it would get other weights: write them there by `sweep export \
+             weights --device {device}`, and name the file",
+            row.trial_id
+        )));
+    }
     let path = global.store.trials(None).join(&row.trial_id).join("weights.safetensors");
     let kept = std::fs::read(&path).ok().filter(|bytes| is_of(bytes, &row));
     let bytes = match kept {

@@ -14,7 +14,7 @@ use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::same::{Fitted, Same};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, Point, Spec};
-use crate::trial::{Config, Trial};
+use crate::trial::{Config, Model, Trial};
 
 /// What a sweep trains.
 #[derive(Debug, Clone)]
@@ -123,10 +123,16 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
 
 /// Axes over what losses are of.
 fn mixed(points: &[Point]) -> impl Iterator<Item = Problem> {
-    let mixes = |path: &str| {
+    // What the axes of a user's own task mean nobody knows here.
+    let own = points.first().is_some_and(|point| {
+        point.task.network().is_some_and(|network| matches!(network.model, Model::Own(_)))
+    });
+    let mixes = move |path: &str| {
         let within =
             |key: &str| path == key || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        within("data.dataset") || within("task") || ["data", "model", "model.kind"].contains(&path)
+        within("data.dataset")
+            || (within("task") && !own)
+            || ["data", "data.limit", "model", "model.kind", "task", "task.kind"].contains(&path)
     };
     let chosen = points.first().into_iter().flat_map(|point| &point.chosen);
     chosen.filter(move |(path, _)| mixes(path)).map(|(path, value)| {

@@ -69,14 +69,13 @@ impl Lane {
     pub(crate) fn trained(&self) -> Trained {
         let parameters = self.eval_view().parameters().to_vec();
         let optimizer = &self.state.optimizer;
-        let turned = |name: &str| {
-            parameters
-                .iter()
-                .any(|p| p.turned && name.strip_suffix(&p.name).is_some_and(|rest| rest.ends_with('.')))
+        // The state comes in the order of the parameters, list after list. One that stayed as it was has seen no update.
+        let moment = |(i, (name, var)): (usize, (String, &Var))| {
+            let i = i % parameters.len().max(1);
+            let turned = parameters.get(i).is_some_and(|parameter| parameter.turned);
+            (!optimizer.is_frozen(i)).then(|| Parameter { turned, var: var.clone(), name })
         };
-        let moment =
-            |(name, var): (String, &Var)| Parameter { turned: turned(&name), var: var.clone(), name };
-        let moments = optimizer.state(&parameters).map(moment).collect();
+        let moments = optimizer.state(&parameters).enumerate().filter_map(moment).collect();
         Trained { moments, updates: optimizer.updates_before() + self.state.step, parameters }
     }
 
@@ -87,8 +86,10 @@ impl Lane {
 
     /// Whether a loss is none, or beyond the bound.
     fn is_divergent(&self, loss: f64) -> bool {
-        let bound = self.riders.leader().map_or(f64::NAN, |rider| rider.trial.config.task.diverge_above);
-        !loss.is_finite() || loss > bound * f64::from(self.state.first_loss)
+        let multiple = self.riders.leader().map_or(f64::NAN, |rider| rider.trial.config.task.diverge_above);
+        // Of a first loss that is not above 0, as a task of the user's own may have, there is no multiple to exceed.
+        let bound = multiple * f64::from(self.state.first_loss);
+        !loss.is_finite() || (bound > 0.0 && loss > bound)
     }
 
     /// Lets go of open-loop riders that are told otherwise than most from this step on. Where rules have a

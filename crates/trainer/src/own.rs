@@ -31,7 +31,8 @@ pub trait Task: Send + Sync {
     /// batch that would be short is dropped.
     fn batch_size(&self) -> usize;
 
-    /// Mean loss of a batch: a scalar of type f32 from which candle reaches each parameter.
+    /// Mean loss of a batch: a scalar of type f32 from which candle reaches each parameter. Where the first one is above 0, a run
+    /// whose loss exceeds `diverge_above` times it has diverged.
     ///
     /// # Errors
     /// Any error fails the trial, and is told as its reason.
@@ -233,7 +234,9 @@ fn described(name: &str, params: &Json, own: &OwnTask) -> Own {
         params: params.clone(),
         version: own.task.version(),
         parameters: own.shapes.iter().map(parameter).collect(),
+        init: own.shapes.iter().map(|shape| format!("{:?}", shape.init)).collect(),
         examples: own.task.len(Part::Train),
+        held_out: [Part::Valid, Part::Test].map(|part| own.task.len(part)),
         batch_size: own.task.batch_size(),
     }
 }

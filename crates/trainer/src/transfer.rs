@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use safetensors::SafeTensors;
 use spec::transfer::matches;
-use spec::trial::{InitFrom, Network};
+use spec::trial::{InitFrom, Network, Optimizer as Kind};
 
 use crate::model::{self, Parameter, Shape};
 use crate::optimizer::{Optimizer, moments};
@@ -60,7 +60,7 @@ pub fn misfits(network: &Network) -> Vec<Misfit> {
     if let Some(init) = &network.init_from {
         init.fresh.iter().for_each(|pattern| unused("init_from", "`fresh`: ", pattern));
     }
-    let frozen = |shape: &Shape| network.freeze.iter().any(|pattern| matches(pattern, &shape.name));
+    let frozen = |shape: &Shape| is_frozen(network, &shape.name);
     for shape in &shapes {
         let all = network.lr_multipliers.iter().filter(|(pattern, _)| matches(pattern, &shape.name));
         let factors: Vec<&str> = all.map(|(pattern, _)| pattern.as_str()).collect();
@@ -105,13 +105,18 @@ fn unfit(
             "{file} has no state of an optimiser (`sweep export weights --optimizer` writes it)"
         ));
     }
+    if init.keep_optimizer && !init.fresh.is_empty() && matches!(network.optimizer, Kind::Adamw { .. }) {
+        found.push(
+            "AdamW counts its updates for all parameters together: `optimizer: keep` does not go with `fresh`".to_owned(),
+        );
+    }
     for shape in shapes {
         if init.fresh.iter().any(|pattern| matches(pattern, &shape.name)) {
             continue;
         }
         let name = init.name_in_file(&shape.name);
         let mut names = vec![name.clone()];
-        if init.keep_optimizer && weights.updates.is_some() {
+        if init.keep_optimizer && weights.updates.is_some() && !is_frozen(network, &shape.name) {
             names.extend(moments(&network.optimizer, false).iter().map(|moment| in_file(moment, &name)));
         }
         for name in names {
@@ -129,6 +134,11 @@ fn unfit(
         }
     }
     found.into_iter()
+}
+
+/// Whether a parameter stays as it is.
+fn is_frozen(network: &Network, name: &str) -> bool {
+    network.freeze.iter().any(|pattern| matches(pattern, name))
 }
 
 /// The name of a moment in a file.
@@ -154,7 +164,10 @@ pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, networ
         }
         let name = init.name_in_file(&parameter.name);
         set(&parameter.var, parameter, &name)?;
-        for moment in moments(&network.optimizer, false).iter().filter(|_| init.keep_optimizer) {
+        for moment in moments(&network.optimizer, false)
+            .iter()
+            .filter(|_| init.keep_optimizer && !is_frozen(network, &parameter.name))
+        {
             if let Some(var) = state.get(&format!("{moment}.{}", parameter.name)) {
                 set(var, parameter, &in_file(moment, &name))?;
             }
@@ -174,7 +187,7 @@ pub(crate) fn updates_before(network: &Network) -> Result<u64> {
 /// For each parameter the factor on its lr; `None` where it stays as it is.
 pub(crate) fn factors(parameters: &[Parameter], network: &Network) -> Vec<Option<f64>> {
     let factor = |parameter: &Parameter| {
-        if network.freeze.iter().any(|pattern| matches(pattern, &parameter.name)) {
+        if is_frozen(network, &parameter.name) {
             return None;
         }
         let found = network.lr_multipliers.iter().find(|(pattern, _)| matches(pattern, &parameter.name));

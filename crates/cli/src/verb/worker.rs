@@ -79,10 +79,10 @@ async fn work(
                 continue;
             }
         };
-        if !same_program(&plan, store).await? {
+        if !same_trials(&plan, store).await? {
             tracing::warn!(
-                "the files of the program that trains the sweep `{name}` are other ones here than where it was started; \
-                 this worker leaves it alone"
+                "what the sweep `{name}` is made of (the files of its program or data, tasks, weights) are other ones here than \
+                 where it was started; this worker leaves it alone"
             );
             left.insert(name);
             continue;
@@ -99,11 +99,8 @@ async fn work(
     Ok(all)
 }
 
-/// Whether the trials of a plan are those that the store has: with other files a program is another one.
-async fn same_program(plan: &Plan, store: &mut Store) -> Result<bool, Failure> {
-    if plan.trials.iter().all(|trial| trial.config.task.program().is_none()) {
-        return Ok(true);
-    }
+/// Whether the trials of a plan are those that the store has: with other files they are others, and would take their place.
+async fn same_trials(plan: &Plan, store: &mut Store) -> Result<bool, Failure> {
     let rows = store.results(&plan.name).await?;
     let stored: BTreeSet<&str> = rows.iter().map(|row| row.trial_id.as_str()).collect();
     Ok(plan.trials.iter().all(|trial| stored.contains(trial.id.as_str())))

@@ -12,7 +12,7 @@ pub enum Model {
         #[serde(default, skip_serializing_if = "Activation::is_relu")]
         activation: Activation,
     },
-    /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear 10, ReLU between.
+    /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear to the classes, ReLU between.
     Lenet,
     /// A variational autoencoder (Kingma and Welling, arXiv 1312.6114) of fully connected layers with ReLU between; the decoder
     /// mirrors the encoder. Its loss is binary cross-entropy plus Kullback-Leibler divergence, in nats an image.
@@ -95,8 +95,12 @@ pub struct Own {
     pub version: String,
     /// Its parameters, in their order.
     pub parameters: Vec<OwnParameter>,
+    /// What its parameters begin with.
+    pub init: Vec<String>,
     /// Training examples.
     pub examples: usize,
+    /// Validation and test examples.
+    pub held_out: [usize; 2],
     /// Examples of a step.
     pub batch_size: usize,
 }

@@ -263,7 +263,7 @@ fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
             labels.dims()
         )));
     }
-    let inputs: usize = rest.iter().product();
+    let inputs = rest.iter().try_fold(1usize, |n, dim| n.checked_mul(*dim)).unwrap_or(0);
     let flat = examples.flatten_all().map_err(|error| said(&error))?;
     let values = if flat.dtype() == DType::U8 {
         Values::Bytes(flat.to_vec1().map_err(|error| said(&error))?)
@@ -302,7 +302,7 @@ fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {
             "{file} has the dimensions {dims:?}, so that {labels_file} should have [{count}], and has {label_dims:?}"
         ));
     }
-    let inputs = rest.iter().map(|n| *n as usize).product();
+    let inputs = rest.iter().try_fold(1usize, |n, dim| n.checked_mul(*dim as usize)).unwrap_or(0);
     let mut hasher = blake3::Hasher::new();
     hasher.update(first_hash.as_bytes()).update(second_hash.as_bytes());
     let (labels, names) = classes(&labels);
