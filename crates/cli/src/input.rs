@@ -124,6 +124,7 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
     let tables = Known::default();
     let texts = Known::default();
     let trials = Known::default();
+    let own = Known::default();
     let misfits = Known::default();
     let tasks = global.tasks.names();
     let world = World {
@@ -131,7 +132,9 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
         table: &|source| tables.get(source, trainer::data::look),
         text: &|file| texts.get(file, trainer::data::look_at_text),
         tasks: &tasks,
-        task: &|name, params| global.tasks.describe(name, params),
+        task: &|name, params| {
+            own.get(format!("{name} {params}").as_str(), |_| global.tasks.describe(name, params))
+        },
         weights: &|which| trials.get(which, |which| weights::of_trial(which, global)),
         misfits: &|network| {
             let known = serde_json::to_string(network).unwrap_or_default();

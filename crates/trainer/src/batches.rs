@@ -11,6 +11,8 @@ pub(crate) struct Batches {
     seed: u64,
     examples: u32,
     size: usize,
+    /// Random numbers that the model asks for, for each example.
+    draws: usize,
     /// The epoch whose order is at hand.
     epoch: Option<Epoch>,
 }
@@ -29,18 +31,19 @@ pub(crate) fn draws(model: &Model) -> usize {
 
 impl Batches {
     /// `size` is at least 1 and at most `examples`.
-    pub(crate) fn new(seed: u64, examples: usize, size: usize) -> Self {
+    fn new(seed: u64, examples: usize, size: usize) -> Self {
         let examples = u32::try_from(examples).unwrap_or(u32::MAX);
-        Self { seed, examples, size: size.clamp(1, (examples as usize).max(1)), epoch: None }
+        Self { seed, examples, size: size.clamp(1, (examples as usize).max(1)), draws: 0, epoch: None }
     }
 
     /// The batches of a network's runs with this seed.
     pub(crate) fn of(seed: u64, network: &Network, examples: &Examples) -> Self {
-        Self::new(seed, examples.len(Part::Train), network.batch_size())
+        let batches = Self::new(seed, examples.len(Part::Train), network.batch_size());
+        Self { draws: draws(&network.model), ..batches }
     }
 
-    /// Puts the training examples of step `t` into a batch. `draws`: random numbers for each of them.
-    pub(crate) fn gather(&mut self, t: u64, examples: &Examples, draws: usize, batch: &mut Batch) {
+    /// Puts the training examples of step `t` into a batch.
+    pub(crate) fn gather(&mut self, t: u64, examples: &Examples, batch: &mut Batch) {
         if let Examples::Synthetic(synthetic) = examples {
             return synthetic.draw(self.seed, t, batch);
         }
@@ -48,8 +51,8 @@ impl Batches {
         let window = if let Examples::Text(text) = examples { text.context() } else { 1 };
         let (indices, offset) = self.at(t, window);
         examples.gather(Part::Train, indices.iter().map(|i| *i as usize), offset, batch);
-        if draws > 0 {
-            batch.noise.resize(draws * batch.labels.len(), 0.0);
+        if self.draws > 0 {
+            batch.noise.resize(self.draws * batch.labels.len(), 0.0);
             Stream::new(self.seed, "latent", &format!("step {t}")).normals(&mut batch.noise);
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use spec::trial::Trial;
 
 use crate::TrainError;
-use crate::batches::{Batches, draws};
+use crate::batches::Batches;
 use crate::data::{Examples, Part};
 use crate::device::Device;
 use crate::optimizer::Update;
@@ -35,11 +35,10 @@ pub fn probe(trial: &Trial, examples: &Examples, device: Device, time: Duration)
     let state = RunState::new(trial, false, examples, &device, &Census::default())?;
     let task = &trial.config.task;
     let mut work = Work::new(task, examples, &state.model, device, 1)?;
-    let network = network(task)?;
-    let mut batches = Batches::of(trial.seed, network, examples);
+    let mut batches = Batches::of(trial.seed, network(task)?, examples);
     let (mut begin, mut timed) = (Instant::now(), 0);
     for t in 0..MOST_STEPS {
-        batches.gather(t, examples, draws(&network.model), &mut work.batches[0]);
+        batches.gather(t, examples, &mut work.batches[0]);
         work.loss(&state.model)?;
         // A tiny lr: the weights stay where they are, and so do the numbers' magnitudes.
         let update = Update { t, lr: 1e-9, momentum: None, averaged: false, clip: 1.0 };

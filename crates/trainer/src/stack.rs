@@ -13,7 +13,7 @@ use spec::share::Kin;
 use spec::trial::Task;
 
 use crate::TrainError;
-use crate::batches::{Batches, draws};
+use crate::batches::Batches;
 use crate::branch::{Branch, Origin, Started};
 use crate::checkpoint::{self, Content, Folder};
 use crate::data::{Examples, Part};
@@ -85,8 +85,6 @@ pub struct Stack<'a> {
     seed: u64,
     kin: Option<Kin>,
     batches: Batches,
-    /// Random numbers that the model asks for, for each example.
-    draws: usize,
     task: Task,
     work: Work,
     lanes: Vec<Told>,
@@ -123,8 +121,8 @@ impl<'a> Stack<'a> {
                 return None;
             }
         };
-        let (batches, draws) = match network(&task) {
-            Ok(network) => (Batches::of(seed, network, examples), draws(&network.model)),
+        let batches = match network(&task) {
+            Ok(network) => Batches::of(seed, network, examples),
             Err(error) => {
                 branch.fail(&error.to_string(), emit);
                 return None;
@@ -149,7 +147,6 @@ impl<'a> Stack<'a> {
                     seed,
                     kin,
                     batches,
-                    draws,
                     task,
                     work,
                     lanes: vec![first],
@@ -301,7 +298,7 @@ impl<'a> Stack<'a> {
         let most = self.work.batches.len();
         let block = self.lanes.iter().map(|told| told.lane.undisturbed(most)).min().unwrap_or(1).max(1);
         for (t, batch) in (self.step..).zip(&mut self.work.batches).take(block) {
-            self.batches.gather(t, self.examples, self.draws, batch);
+            self.batches.gather(t, self.examples, batch);
         }
         block
     }

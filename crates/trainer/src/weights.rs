@@ -56,8 +56,8 @@ pub fn hash(file: &[u8], network: &Network) -> Result<String> {
     let tensors = candle_core::safetensors::load_buffer(file, &Device::Cpu)?;
     let parameters = model::shapes(network).into_iter().map(|shape| {
         let Some(value) = tensors.get(&shape.name) else { candle_core::bail!("no tensor `{}`", shape.name) };
-        let value = if shape.is_turned() { value.t()?.contiguous()? } else { value.clone() };
-        Ok(Parameter { name: shape.name.clone(), var: Var::from_tensor(&value)?, turned: shape.is_turned() })
+        let value = if shape.turned { value.t()?.contiguous()? } else { value.clone() };
+        Ok(Parameter { name: shape.name.clone(), var: Var::from_tensor(&value)?, turned: shape.turned })
     });
     digest::weights(&parameters.collect::<Result<Vec<_>>>()?)
 }

@@ -117,11 +117,6 @@ impl Shape {
         layer(name, &[inputs, outputs], outputs, inputs)
     }
 
-    /// Whether PyTorch has its two dimensions the other way round.
-    pub(crate) fn is_turned(&self) -> bool {
-        self.turned
-    }
-
     /// Its dimensions in PyTorch's layout: there a linear layer's weight is (outputs, inputs).
     pub(crate) fn as_pytorch(&self) -> Vec<usize> {
         match self.dims.as_slice() {
