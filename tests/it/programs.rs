@@ -110,6 +110,28 @@ fn a_program_goes_the_whole_way() {
     assert!(!sandbox.run(&["plan", "toy.yaml"]).exits(0).stdout.contains("about"));
 }
 
+/// Workers run side by side, whatever their number, and the bits of a sum depend on the number of threads.
+#[test]
+fn a_program_has_one_thread_unless_it_is_said_otherwise() {
+    let slots = "{SLOT: [left], MKL_NUM_THREADS: [2]}";
+    let Some(sandbox) = sandbox(&with_mode("{mode: well}").replace("{SLOT: [left, right]}", slots)) else {
+        return;
+    };
+    let threads = |own: Option<&str>| {
+        let mut command = sandbox.command(&["toy.yaml"]);
+        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"] {
+            command.env_remove(name);
+        }
+        command.envs(own.map(|n| ("OMP_NUM_THREADS", n)));
+        finish(command).exits(0);
+        let log = sandbox.run(&["logs", "best", "--tail", "4"]).exits(0).stdout;
+        log.lines().find(|line| line.starts_with("threads")).map(str::to_owned)
+    };
+    assert_eq!(threads(None).as_deref(), Some("threads 1 2 1 1"));
+    sandbox.write("toy.py", format!("{TOY}\n# again\n"));
+    assert_eq!(threads(Some("3")).as_deref(), Some("threads 3 2 1 1"));
+}
+
 #[test]
 fn each_way_to_go_wrong_has_its_outcome() {
     const MODES: [(&str, &str, &str); 14] = [
@@ -287,6 +309,33 @@ fn half_a_line_at_a_stop_is_no_report() {
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
 }
 
+/// What is garbled or breaks may do better the next time; what is well said and wrong would be said again.
+#[test]
+fn only_what_may_end_otherwise_is_tried_again() {
+    let file = with_mode("{mode: {values: [exit, garbage, short, order, unknown, nofinal]}}");
+    let Some(sandbox) = sandbox(&file) else { return };
+    let ran = sandbox.run(&["toy.yaml", "--retries", "2"]).exits(1);
+    let rows = sandbox.query("select attempts, axes from trials order by attempts, axes");
+    let attempts: Vec<(i64, String)> = rows
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            (row["attempts"].as_i64().expect("a number"), row["axes"].as_str().expect("a text").to_owned())
+        })
+        .collect();
+    let tried = |times| {
+        attempts.iter().filter(|(n, _)| *n == times).map(|(_, axes)| axes.as_str()).collect::<String>()
+    };
+    assert!(["nofinal", "order", "unknown"].iter().all(|mode| tried(1).contains(mode)), "{attempts:?}");
+    assert!(["exit", "garbage", "short"].iter().all(|mode| tried(3).contains(mode)), "{attempts:?}");
+    // Each trial counts once, and its end is told once.
+    let last = ran.stderr.lines().rfind(|line| line.contains(" trials, ")).expect("a last line of progress");
+    assert!(last.starts_with("6/6 trials, 0 running, 0 left") && last.contains("6 failed"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches(" failed: ").count(), 6, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches(" is tried again: ").count(), 6, "{}", ran.stderr);
+}
+
 #[test]
 fn checkpoints_are_what_was_reported() {
     // After the last step none is needed, and more may be said; one that was written over is not used.
@@ -390,6 +439,12 @@ fn what_can_not_be_run_is_said() {
     );
     let refused = sandbox.run(&["toy.yaml"]).exits(2);
     assert!(refused.stderr.contains("no-such-python"), "{}", refused.stderr);
+    let checked = sandbox.run(&["check", "toy.yaml"]).exits(0);
+    assert!(
+        checked.stderr.contains("`no-such-python` of `trainer.command` is not to be found"),
+        "{}",
+        checked.stderr
+    );
     let digits = root().join("experiments/smoke.yaml");
     sandbox.run(&[&digits.display().to_string(), "-q"]).exits(0);
     let refused = sandbox.run(&["logs", "best"]).exits(2);
@@ -418,7 +473,7 @@ fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
     };
     let (_, well) = run(&shorter(&file));
     let (told, faulty) = run(&shorter(&file)
-        .replace("OPENBLAS_NUM_THREADS=1, python3,", "OPENBLAS_NUM_THREADS=1, python3, faulty.py, python3,")
+        .replace("python/src, python3,", "python/src, python3, faulty.py, python3,")
         .replace("silence: 2m", "silence: 5s"));
     for words in ["was killed by SIGABRT", "it is no JSON", "reported nothing for 5s"] {
         assert!(told.stderr.contains(words), "{words} in {}", told.stderr);

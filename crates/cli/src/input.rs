@@ -6,12 +6,14 @@ use std::hash::Hash;
 use std::io::Read;
 use std::path::Path;
 
+use report::warnings::seeds_to_decide;
 use schedule::problem::Problem;
+use spec::protocol::Seeds;
 use spec::{Plan, Spec, World};
 
 use crate::args::{Global, Warnings};
 use crate::diagnostics::{Severity, show};
-use crate::exit::Failure;
+use crate::exit::{Failure, say};
 use crate::weights;
 
 /// A text and the name to show for it.
@@ -81,7 +83,28 @@ pub(crate) fn sweep_file(
     global: &Global,
 ) -> Result<(Spec, Plan), Failure> {
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
-    sweep_text(path, &source, warnings, quiet, global)
+    let (spec, plan) = sweep_text(path, &source, warnings, quiet, global)?;
+    if !quiet {
+        few_seeds(&spec).iter().for_each(say);
+    }
+    Ok((spec, plan))
+}
+
+/// That no result of a sweep can be significant, which is better known before it is trained.
+fn few_seeds(spec: &Spec) -> Option<String> {
+    let schedules = spec.schedules.len();
+    let seeds = match &spec.seeds {
+        Seeds::All(seeds) | Seeds::Split { decide: seeds, .. } => seeds.len() as u64,
+        Seeds::Each(seeds) => *seeds,
+    };
+    let needed = u64::from(seeds_to_decide(schedules.saturating_sub(1)));
+    let plural = if seeds == 1 { "" } else { "s" };
+    (schedules > 1 && seeds < needed).then(|| {
+        format!(
+            "note: no difference among {schedules} schedules can be significant with {seeds} seed{plural}; {needed} at least \
+             can show one"
+        )
+    })
 }
 
 /// The same of a text that has been read.

@@ -151,7 +151,7 @@ impl Progress {
                 }
             }
             Outcome::Diverged { .. } => self.counts.diverged += 1,
-            Outcome::Failed { .. } | Outcome::TimedOut { .. } => {
+            Outcome::Failed { .. } | Outcome::GivenUp { .. } => {
                 self.counts.failed += 1;
                 let reason = outcome.error().unwrap_or_default();
                 let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);

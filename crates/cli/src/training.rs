@@ -245,7 +245,7 @@ async fn train(
 ) -> Result<Summary, Failure> {
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     let programs = needed.clone().filter_map(|trial| trial.config.task.program()?.command.first());
-    programs.collect::<BTreeSet<_>>().into_iter().try_for_each(|name| is_there(name))?;
+    programs.collect::<BTreeSet<_>>().into_iter().try_for_each(|name| there(name).map_err(Failure::Usage))?;
     let loaded = orchestrator::load(needed, global.places())?;
     opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing
@@ -264,17 +264,21 @@ async fn train(
     Ok(trained?)
 }
 
-/// Whether a program can be found, before anything is trained.
-fn is_there(name: &str) -> Result<(), Failure> {
+/// The programs of a plan that can't be found here, in words.
+pub(crate) fn programs_missing(plan: &Plan) -> Vec<String> {
+    let programs = plan.trials.iter().filter_map(|trial| trial.config.task.program()?.command.first());
+    programs.collect::<BTreeSet<_>>().into_iter().filter_map(|name| there(name).err()).collect()
+}
+
+/// Whether a program can be found.
+fn there(name: &str) -> Result<(), String> {
     if which::which(name).is_ok() {
         return Ok(());
     }
     let instead = [format!("{name}3"), name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()];
     let instead = instead.iter().find(|other| *other != name && which::which(other).is_ok());
     let hint = instead.map_or(String::new(), |other| format!("; there is `{other}`"));
-    Err(Failure::usage(format_args!(
-        "the program `{name}` of `trainer.command` is not to be found on PATH{hint}"
-    )))
+    Err(format!("the program `{name}` of `trainer.command` is not to be found on PATH{hint}"))
 }
 
 /// What is about to happen. `missing`: what this process has to do with; `stored`: trials that are over.

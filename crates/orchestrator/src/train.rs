@@ -96,7 +96,7 @@ pub async fn train(
     let workers = worker::start(&site, &sender)?;
     drop(sender);
 
-    let (mut batch, mut observed) = (Vec::new(), 0);
+    let (mut batch, mut observed, mut again) = (Vec::new(), 0, Vec::new());
     let mut outcome: Result<(), SweepError> = Ok(());
     let mut due = Instant::now() + pace.write;
     let mut tend = Instant::now() + pace.tend;
@@ -120,7 +120,10 @@ pub async fn train(
                 batch.push(event);
             }
         }
-        batch.iter().skip(observed).for_each(|event| observe(Seen::Event(event)));
+        if let Some(new) = batch.get_mut(observed..) {
+            again.extend(desk.heard(new, stop));
+            new.iter().for_each(|event| observe(Seen::Event(event)));
+        }
         observed = batch.len();
         let ends = idle && standing == Standing::Busy;
         // While others take portions too, the next one is fetched before this one is used up.
@@ -132,12 +135,11 @@ pub async fn train(
         if outcome.is_ok() {
             let told = async {
                 if !batch.is_empty() {
-                    let again = desk.heard(&mut batch, stop);
                     let superseded = store.write(&batch, environment).await?;
                     for file in superseded {
                         trainer::checkpoint::remove(&options.checkpoints, &file);
                     }
-                    site.pool.put(again);
+                    site.pool.put(std::mem::take(&mut again));
                 }
                 if low && open && !stop.requested() {
                     let claimed = store.claim(sweep, false, desk.portion()).await?;
@@ -321,7 +323,7 @@ impl<'a> Desk<'a> {
                     self.summary.failed += 1;
                     self.failed.push(trial_id.clone());
                 }
-                Outcome::TimedOut { .. } => {
+                Outcome::GivenUp { .. } => {
                     self.summary.failed += 1;
                     self.failed.push(trial_id.clone());
                 }

@@ -62,20 +62,27 @@ const KEYS: [&str; 9] = [
 /// The keys of a question.
 const ASKED: [&str; 3] = ["ask", "train_loss", "grad_norm"];
 
-/// Reads a line.
+/// The JSON object that a line is.
 ///
 /// # Errors
 /// What is wrong with it, as a part of a sentence.
-pub(crate) fn read(line: &str) -> Result<Report, String> {
+pub(crate) fn object(line: &str) -> Result<Map<String, Json>, String> {
     let json = serde_json::from_str::<Json>(line).or_else(|error| {
         // Only what is no JSON is looked at a second time.
         serde_json::from_str(&spec::json::python_numbers(line, "\"NaN\"")).map_err(|_| error)
     });
-    let object = match json {
-        Ok(Json::Object(object)) => object,
-        Ok(_) => return Err("it is no JSON object".to_owned()),
-        Err(error) => return Err(format!("it is no JSON: {error}")),
-    };
+    match json {
+        Ok(Json::Object(object)) => Ok(object),
+        Ok(_) => Err("it is no JSON object".to_owned()),
+        Err(error) => Err(format!("it is no JSON: {error}")),
+    }
+}
+
+/// What a line says.
+///
+/// # Errors
+/// What is wrong with it, as a part of a sentence.
+pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
     let (step_key, keys) = if object.contains_key("ask") { ("ask", &ASKED[..]) } else { ("step", &KEYS[..]) };
     if let Some(unknown) = object.keys().find(|key| !keys.contains(&key.as_str())) {
         let known = keys.join(", ");
@@ -90,7 +97,7 @@ pub(crate) fn read(line: &str) -> Result<Report, String> {
         }
         None => return Err("it has no `step`".to_owned()),
     };
-    let number = |key: &str| number(&object, key);
+    let number = |key: &str| number(object, key);
     let text = |key: &str| match object.get(key) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
@@ -132,6 +139,10 @@ fn number(object: &Map<String, Json>, key: &str) -> Result<Option<f64>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(line: &str) -> Result<Report, String> {
+        object(line).and_then(|object| super::read(&object))
+    }
 
     #[test]
     fn lines_are_read() {

@@ -194,7 +194,15 @@ impl<'a> Run<'a> {
                 (wants.valid_loss, seen.valid_loss, "valid_loss"),
             ] {
                 if wanted && given.is_none() {
-                    return Err(format!("step {step} has no `{name}`, and the schedule looks at it there"));
+                    let remedy = if name == "valid_loss" {
+                        "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, valid_loss=...)`), or \
+                         let the schedule `watch: train_loss`"
+                    } else {
+                        ""
+                    };
+                    return Err(format!(
+                        "step {step} has no `{name}`, and the schedule looks at it there{remedy}"
+                    ));
                 }
             }
         }
@@ -273,28 +281,33 @@ impl<'a> Run<'a> {
         self.teller.flush(emit);
     }
 
-    /// The program has ended well, by its own account.
-    ///
-    /// # Errors
-    /// What is missing, as a sentence.
-    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Result<Outcome, String> {
-        if let Some(diverged) = self.complete(emit)? {
-            return Ok(diverged);
+    /// What the trial has come to, where the program has ended well by its own account.
+    pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Outcome {
+        match self.complete(emit) {
+            Ok(None) => {}
+            Ok(Some(diverged)) => return diverged,
+            Err(reason) => return Outcome::GivenUp { reason },
         }
         self.teller.flush(emit);
         let (steps, last) = (self.steps(), self.steps().saturating_sub(1));
         if self.next < steps {
             let reported =
                 self.next.checked_sub(1).map_or("no step".to_owned(), |step| format!("step {step}"));
-            return Err(format!(
-                "the program ended after reporting {reported}; the last of {steps} is {last}"
-            ));
+            // Something may have ended it.
+            return Outcome::Failed {
+                reason: format!(
+                    "the program ended after reporting {reported}; the last of {steps} is {last}"
+                ),
+            };
         }
         let seen = std::mem::take(&mut self.last);
         let Some(valid_loss) = seen.valid_loss else {
-            return Err(format!("the program ended without a `valid_loss` for the last step, {last}"));
+            let reason = format!(
+                "the program ended without a `valid_loss` for the last step, {last} (in Python: `trial.finish(valid_loss=...)`)"
+            );
+            return Outcome::GivenUp { reason };
         };
-        Ok(Outcome::Done(Final {
+        Outcome::Done(Final {
             train_loss: seen.train_loss.unwrap_or(f64::NAN),
             valid_loss,
             valid_accuracy: seen.valid_accuracy,
@@ -302,14 +315,14 @@ impl<'a> Run<'a> {
             test_accuracy: seen.test_accuracy,
             digest: self.digest.hex(),
             weights_hash: seen.weights_hash,
-        }))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::read;
+    use crate::report::{object, read};
 
     fn trial(schedule: &str) -> Trial {
         let text = format!(
@@ -321,7 +334,7 @@ mod tests {
 
     /// Reports one after the other: answers as they come, and the first thing that is wrong.
     fn hear(run: &mut Run<'_>, lines: &[&str]) -> Result<Vec<Heard>, String> {
-        lines.iter().map(|line| run.hear(read(line)?, &mut |_| true)).collect()
+        lines.iter().map(|line| run.hear(read(&object(line)?)?, &mut |_| true)).collect()
     }
 
     fn answer(heard: &Heard) -> f64 {
@@ -346,7 +359,7 @@ mod tests {
         }
         assert_eq!(lrs, [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]);
         assert!(run.is_complete());
-        assert!(matches!(run.finish(&mut |_| true), Ok(Outcome::Done(_))));
+        assert!(matches!(run.finish(&mut |_| true), Outcome::Done(_)));
     }
 
     #[test]
@@ -393,7 +406,7 @@ mod tests {
             "{\"step\": 7, \"test_loss\": 1.0, \"weights_hash\": \"w\"}",
         ];
         hear(&mut run, &lines).expect("good reports");
-        let Ok(Outcome::Done(done)) = run.finish(&mut |_| true) else { panic!("not done") };
+        let Outcome::Done(done) = run.finish(&mut |_| true) else { panic!("not done") };
         assert_eq!((done.train_loss, done.valid_loss, done.valid_accuracy), (1.5, 1.25, Some(0.5)));
         assert_eq!((done.test_loss, done.weights_hash.as_deref()), (Some(1.0), Some("w")));
     }

@@ -32,6 +32,10 @@ const LOOK_EVERY: u16 = 20;
 /// The same once it has said all: then it ends soon.
 const LOOK_SOON: u16 = 1;
 
+/// What numpy's and PyTorch's kernels, and JAX, take as their number of threads. Workers run side by side, and the order of a sum,
+/// so its last bits, is another one with more threads: a program has one, unless its user says otherwise.
+const THREADS: [&str; 4] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"];
+
 /// Trains a trial of a program to its end, from a checkpoint if one is given: folder and name of the side-car. Everything that
 /// happens is told; also that it can't be trained.
 pub fn train(
@@ -75,7 +79,8 @@ pub fn train(
             Err(error) => Outcome::Failed { reason: error.to_string() },
         };
         run.flush(emit);
-        if let (Outcome::Failed { .. }, Some(resume), Some((dir, file))) = (&outcome, &resume, began_with)
+        if let (Outcome::Failed { .. } | Outcome::GivenUp { .. }, Some(resume), Some((dir, file))) =
+            (&outcome, &resume, began_with)
             && run.next == resume.step
         {
             // It can't go on from there: the next start is a new one.
@@ -154,7 +159,7 @@ impl Attempt<'_> {
                 "the file {name} was changed since the sweep was started; `sweep run` again makes new trials of the program as it \
                  is now"
             );
-            return Ok(Outcome::Failed { reason });
+            return Ok(Outcome::GivenUp { reason });
         }
         let dir = std::path::absolute(&self.place.dir).map_err(io("can't find the trial's folder"))?;
         let kept = dir.join(CHECKPOINTS);
@@ -164,10 +169,10 @@ impl Attempt<'_> {
         let mut pipes = Pipes::new(&hand_over).map_err(io("can't make a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
         let child = self.spawn(&hand_over, &log)?;
+        let told = |reason| with_last_line(reason, &dir.join(LOG), from);
         Ok(match self.attend(child, &mut pipes, run, emit)? {
-            Outcome::Failed { reason } => {
-                Outcome::Failed { reason: with_last_line(reason, &dir.join(LOG), from) }
-            }
+            Outcome::Failed { reason } => Outcome::Failed { reason: told(reason) },
+            Outcome::GivenUp { reason } => Outcome::GivenUp { reason: told(reason) },
             outcome => outcome,
         })
     }
@@ -201,6 +206,9 @@ impl Attempt<'_> {
             .stderr(output(log)?)
             .process_group(0);
         die_together(&mut command);
+        for name in THREADS.into_iter().filter(|name| std::env::var_os(name).is_none()) {
+            command.env(name, "1");
+        }
         for (name, values) in &self.program.care.slots {
             if let Some(value) = values.get(self.place.worker % values.len().max(1)) {
                 command.env(name, value);
@@ -242,9 +250,9 @@ impl Attempt<'_> {
                     }
                     // Whoever leaves may be cut short in the middle of a line.
                     Err(_) if leaving.is_some() => {}
-                    Err(reason) => {
+                    Err(outcome) => {
                         child.end(self.program.care.grace);
-                        return Ok(Outcome::Failed { reason });
+                        return Ok(outcome);
                     }
                 }
             }
@@ -256,8 +264,7 @@ impl Attempt<'_> {
                     if let Some(line) = pipes.rest().filter(|_| status.success() && leaving.is_none()) {
                         match self.hear(&line, pipes, run, emit) {
                             Ok(None) => {}
-                            Ok(Some(outcome)) => return Ok(outcome),
-                            Err(reason) => return Ok(Outcome::Failed { reason }),
+                            Ok(Some(outcome)) | Err(outcome) => return Ok(outcome),
                         }
                     }
                     return Ok(self.ended(status, leaving.is_some(), run, emit));
@@ -286,39 +293,42 @@ impl Attempt<'_> {
         }
     }
 
-    /// Takes in a line. Gives the end of the trial, where it is one.
+    /// Takes in a line. Gives the end of the trial, where it is one; as an error, where the line can't be used. Garbage may
+    /// have come from anywhere. What is well said and wrong would be said again.
     fn hear(
         &mut self,
         line: &str,
         pipes: &mut Pipes,
         run: &mut Run<'_>,
         emit: &mut Emit<'_>,
-    ) -> Result<Option<Outcome>, String> {
+    ) -> Result<Option<Outcome>, Outcome> {
         let mut told = |event: Event| {
             self.heard &= emit(event);
             self.heard
         };
         let refused =
             |reason: String| format!("the program's report `{}` can't be used: {reason}", shown(line));
-        let heard = report::read(line).and_then(|report| run.hear(report, &mut told)).map_err(refused)?;
-        match heard {
+        let failed = |reason: String| Outcome::Failed { reason };
+        let object = report::object(line).map_err(|reason| failed(refused(reason)))?;
+        let heard = report::read(&object).and_then(|report| run.hear(report, &mut told));
+        match heard.map_err(|reason| Outcome::GivenUp { reason: refused(reason) })? {
             Heard::Nothing => Ok(None),
             Heard::Diverged(outcome) => Ok(Some(outcome)),
             Heard::Answer(answer) => {
-                let mut line = serde_json::to_vec(&answer).map_err(|error| error.to_string())?;
+                let mut line = serde_json::to_vec(&answer).map_err(|error| failed(error.to_string()))?;
                 line.push(b'\n');
                 match pipes.answers.write_all(&line) {
                     Ok(()) => Ok(None),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        Err("the program asks for lrs and does not read the answers".to_owned())
+                        Err(failed("the program asks for lrs and does not read the answers".to_owned()))
                     }
-                    Err(error) => Err(format!("the program can't be answered: {error}")),
+                    Err(error) => Err(failed(format!("the program can't be answered: {error}"))),
                 }
             }
             Heard::Checkpoint(path) => {
-                let path = std::path::absolute(&path).map_err(|error| refused(error.to_string()))?;
+                let path = std::path::absolute(&path).map_err(|error| failed(refused(error.to_string())))?;
                 if !path.exists() {
-                    return Err(refused(format!("there is no {}", path.display())));
+                    return Err(failed(refused(format!("there is no {}", path.display()))));
                 }
                 run.flush(&mut told);
                 let folder = &self.place.side_cars;
@@ -346,7 +356,7 @@ impl Attempt<'_> {
             return Some(Verdict::Leave);
         }
         if let Some(limit) = self.limit.filter(|limit| self.begun.elapsed() > *limit) {
-            return Some(Verdict::Over(Outcome::TimedOut { limit: limit.as_secs() }));
+            return Some(Verdict::Over(Outcome::timed_out(limit)));
         }
         if last_word.elapsed() > care.silence {
             let silence = humantime::format_duration(care.silence);
@@ -362,10 +372,7 @@ impl Attempt<'_> {
             return Outcome::Stopped { steps: run.next };
         }
         let reason = match (status.code(), status.signal()) {
-            (Some(0), _) => match run.finish(emit) {
-                Ok(outcome) => return outcome,
-                Err(reason) => reason,
-            },
+            (Some(0), _) => return run.finish(emit),
             (Some(code), _) => format!("the program ended with exit code {code}"),
             (None, Some(signal)) => match Signal::try_from(signal) {
                 Ok(signal) => format!("the program was killed by {signal}"),

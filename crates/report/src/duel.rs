@@ -16,7 +16,7 @@ pub struct Duel {
     pub names: [String; 2],
     /// Their ranking among themselves.
     pub ranking: Ranking,
-    /// `a` is better, worse, equivalent or undecided.
+    /// `a` is better, worse, equivalent, undecided, or the same: no seed has a difference.
     pub verdict: &'static str,
     /// In words and numbers, one sentence.
     pub sentence: String,
@@ -60,7 +60,10 @@ pub fn duel(results: &[RunResult], a: &str, b: &str, options: &Options) -> Optio
     // The pair is stored with the one that ranks second.
     let behind = if a_is_first { theirs } else { ours };
     let versus = &behind.versus;
+    let ended = |line: &Line| line.judged.iter().flatten().all(|value| value.is_finite());
+    let no_difference = versus.n > 1 && ours.judged == theirs.judged && ended(ours);
     let verdict = match (behind.verdict, a_is_first) {
+        _ if no_difference => "the same",
         (Verdict::Worse, true) => "better",
         (Verdict::Worse, false) => "worse",
         (Verdict::Equivalent, _) => "equivalent",
@@ -153,6 +156,12 @@ impl Duel {
             "better" => format!("{a} is better than {b}"),
             "worse" => format!("{a} is worse than {b}"),
             "equivalent" => format!("{a} and {b} are equivalent"),
+            "the same" => {
+                let [ours, theirs] = [lr(ours.base_lr), lr(theirs.base_lr)];
+                return format!(
+                    "{a} and {b}: no difference, all {n} seeds came to the same (lr {ours} and {theirs})"
+                );
+            }
             _ if n == 0 => return format!("{a} and {b}: undecided, no seed has an ended run of both"),
             _ => format!("{a} and {b}: undecided"),
         };
@@ -286,6 +295,22 @@ mod tests {
         assert_eq!(duel(&results, "a", "c", &options), None);
         let rope = Options { rope: Some(0.6), ..Options::default() };
         assert_eq!(duel(&results, "a", "b", &rope).expect("both are there").verdict, "equivalent");
+    }
+
+    #[test]
+    fn runs_that_are_the_same_are_no_comparison() {
+        let results: Vec<RunResult> = (0..8)
+            .flat_map(|seed| ["a", "b"].map(|name| run(name, 0.1, seed, RunState::Done(1.0 + seed as f64))))
+            .chain((0..8).map(|seed| run("c", 0.1, seed, RunState::Done(1.1 + seed as f64))))
+            .collect();
+        let options = Options::default();
+        let both = duel(&results, "a", "b", &options).expect("both are there");
+        let expected = "a and b: no difference, all 8 seeds came to the same (lr 0.1 and 0.1)";
+        assert_eq!((both.verdict, both.sentence.as_str()), ("the same", expected));
+        let warned = crate::warnings::warnings(&rank(&results, &options), &results, &options);
+        let same: Vec<_> = warned.iter().filter(|warning| warning.kind.name() == "same_runs").collect();
+        assert_eq!(same.len(), 1);
+        assert_eq!(same[0].schedules, ["a", "b"]);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Kind {
     Unpaired,
     /// Schedules ran on different hardware.
     Hardware,
+    /// Schedules came to the same losses.
+    SameRuns,
 }
 
 impl Kind {
@@ -62,12 +64,13 @@ impl Kind {
             Kind::SameSeeds => "same_seeds",
             Kind::Unpaired => "unpaired",
             Kind::Hardware => "hardware",
+            Kind::SameRuns => "same_runs",
         }
     }
 }
 
 /// Seeds that let the first of `comparisons` differences be significant: 2 / 2^n times their number is below alpha.
-pub(crate) fn seeds_to_decide(comparisons: usize) -> u32 {
+pub fn seeds_to_decide(comparisons: usize) -> u32 {
     (1..64).find(|n| 2.0 / 2f64.powi(*n) * (comparisons.max(1) as f64) < ALPHA).unwrap_or(64).unsigned_abs()
 }
 
@@ -116,6 +119,19 @@ fn hardware(lines: &[Line], results: &[RunResult], ranking: &Ranking) -> Option<
     Some((schedules.collect(), each.join("; ")))
 }
 
+/// Schedules whose runs came to the same value on every seed, by each value.
+fn same_runs(lines: &[Line]) -> Vec<Vec<String>> {
+    let mut by_values: BTreeMap<Vec<Option<u64>>, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let values: Vec<f64> = line.judged.iter().flatten().copied().collect();
+        if values.len() > 1 && values.iter().all(|value| value.is_finite()) {
+            let bits = line.judged.iter().map(|value| value.map(f64::to_bits)).collect();
+            by_values.entry(bits).or_default().push(line.schedule.clone());
+        }
+    }
+    by_values.into_values().filter(|schedules| schedules.len() > 1).collect()
+}
+
 /// All warnings of a ranking of these results.
 pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<Warning> {
     let mut found = Vec::new();
@@ -154,6 +170,13 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
         let advice = "bits are the same on all CPUs, and not on other kinds of devices: between those, train each seed of \
                       all schedules on one (`sweep query \"select * from environments\"`)";
         warn(Kind::Hardware, schedules, text, advice.to_owned());
+    }
+    // Accuracies are few different numbers.
+    for schedules in same_runs(lines).into_iter().filter(|_| !ranking.metric.higher_is_better) {
+        let text = format!("{} came to the same {}, seed by seed", listed(&schedules), ranking.metric.title);
+        let advice = "they are not compared by this: a rule that watches the loss may have had nothing to change (less \
+                      `patience`, a shorter `evaluate: {every: ...}`); a program may not use the lr that it is given";
+        warn(Kind::SameRuns, schedules, text, advice.to_owned());
     }
     let edges: Vec<&Line> = lines.iter().filter(|line| line.edge.is_some()).collect();
     if !edges.is_empty() {

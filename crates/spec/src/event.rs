@@ -1,6 +1,8 @@
 //! What a training run tells the world. One stream of these events feeds the screen, the store and
 //! everything that comes after. Plain data.
 
+use std::time::Duration;
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -94,15 +96,15 @@ pub enum Outcome {
         /// Fingerprint up to and including that step.
         digest: String,
     },
-    /// It could not be trained.
+    /// It could not be trained; another try may be more lucky.
     Failed {
         /// Why.
         reason: String,
     },
-    /// Its time was up: stored as failed, and not tried again by itself.
-    TimedOut {
-        /// Seconds that it may take.
-        limit: u64,
+    /// It could not be trained, and another try would come to the same: stored as failed, and not tried again by itself.
+    GivenUp {
+        /// Why.
+        reason: String,
     },
     /// Stopped on request before its end.
     Stopped {
@@ -112,13 +114,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Its time was up.
+    pub fn timed_out(limit: Duration) -> Self {
+        Self::GivenUp {
+            reason: format!("it was not done after {} s of training, its time limit", limit.as_secs()),
+        }
+    }
+
     /// Why the trial could not be trained, for those that could not.
     pub fn error(&self) -> Option<String> {
         match self {
-            Self::Failed { reason } => Some(reason.clone()),
-            Self::TimedOut { limit } => {
-                Some(format!("it was not done after {limit} s of training, its time limit"))
-            }
+            Self::Failed { reason } | Self::GivenUp { reason } => Some(reason.clone()),
             Self::Done(_) | Self::Diverged { .. } | Self::Stopped { .. } => None,
         }
     }

@@ -279,7 +279,7 @@ impl<'a> Stack<'a> {
             }
             if let Some(limit) = shared.time_limit.filter(|limit| told.spent > *limit) {
                 told.teller.flush(emit);
-                told.end_all(&Outcome::TimedOut { limit: limit.as_secs() }, emit);
+                told.end_all(&Outcome::timed_out(limit), emit);
             }
             i += 1;
             for fork in forks.drain(..) {

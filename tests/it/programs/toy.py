@@ -49,6 +49,8 @@ else:
     if trial["momentum"]:
         print("sum of momenta", repr(sum(numbers(trial["momentum"]))))
 assert "SWEEP_STORE" not in os.environ
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
+print("threads", *(os.environ[name] for name in THREADS))
 print("slot", os.environ["SLOT"], "worker", os.environ["SWEEP_WORKER"], flush=True)
 
 stopped = []

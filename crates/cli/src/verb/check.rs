@@ -3,12 +3,15 @@
 use crate::args::{Check, Global};
 use crate::exit::{Outcome, report, say};
 use crate::input::sweep_file;
+use crate::training::programs_missing;
 
 pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
     let mut outcome = Ok(());
     for file in &args.files {
         match sweep_file(file, args.warnings, global.quiet, global) {
             Ok((_, plan)) if !global.quiet => {
+                // It may be there where the sweep will run.
+                programs_missing(&plan).iter().for_each(|missing| say(format_args!("note: {missing} here")));
                 let warnings = match plan.warnings.len() {
                     0 => String::new(),
                     1 => ", 1 warning".to_owned(),

@@ -219,8 +219,8 @@ impl Comparison<'_> {
             }
             Some(Ended::Done(_)) => Some("it diverged when it was stored, and does not now".to_owned()),
             Some(Ended::Diverged { at, .. }) => Some(format!("it diverges now, at step {at}")),
-            Some(Ended::Failed { reason }) => Some(reason.clone()),
-            Some(Ended::Stopped { .. } | Ended::TimedOut { .. }) | None => Some("it was stopped".to_owned()),
+            Some(Ended::Failed { reason } | Ended::GivenUp { reason }) => Some(reason.clone()),
+            Some(Ended::Stopped { .. }) | None => Some("it was stopped".to_owned()),
         }
     }
 }

@@ -176,7 +176,7 @@ async fn ended(
         .bind(integer(*step)?)
         .bind(real(*loss))
         .bind(digest),
-        Outcome::Failed { .. } | Outcome::TimedOut { .. } => sqlx::query(
+        Outcome::Failed { .. } | Outcome::GivenUp { .. } => sqlx::query(
             "UPDATE trials SET status = 'failed', finished_at = $2, error = $3
             WHERE trial_id = $1 AND status NOT IN ('done', 'diverged')",
         )

@@ -133,7 +133,7 @@ async fn ended(
         .bind(integer(*step)?)
         .bind(*loss)
         .bind(digest),
-        Outcome::Failed { .. } | Outcome::TimedOut { .. } => sqlx::query_scalar(concat!(
+        Outcome::Failed { .. } | Outcome::GivenUp { .. } => sqlx::query_scalar(concat!(
             "UPDATE trials SET status = 'failed', finished_at = ?2, error = ?3
             WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
             after_end!(),
