@@ -175,9 +175,19 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     let id = sandbox.query("select trial_id from trials")[0]["trial_id"].as_str().expect("an id").to_owned();
     let tune = |init: &str| format!("{TUNE}init_from: {init}\n");
     sandbox.write("tune.yaml", tune(&format!("\"trial:{}\"", &id[..8])));
-    sandbox.run(&["tune.yaml"]).exits(0);
+    let path = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
+    // What the weights are is known without training, and so is what does not fit.
+    for args in [&["check", "tune.yaml"][..], &["plan", "tune.yaml"], &["rank", "tune.yaml"]] {
+        let told = sandbox.run(args);
+        assert!(!told.stderr.contains("training again") && !path.exists(), "{args:?}: {}", told.stderr);
+    }
+    sandbox.write("bad.yaml", tune(&format!("\"trial:{id}\"")).replace("[24, 12]", "[24, 16]"));
+    let told = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
+    let words = format!("trial:{id}: `fc2.weight` has the shape [12, 24], fc2.weight needs [16, 24]");
+    assert!(told.contains(&words), "{told}");
+    assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("training again"));
     // The weights are those that `export weights` writes, and are kept.
-    let kept = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
+    let kept = path.clone();
     let (kept, exported) = (tensors(&kept), tensors(&sandbox.path("w.safetensors")));
     assert!(exported.iter().all(|(name, bytes)| kept.get(name) == Some(bytes)));
     let losses = |sandbox: &Sandbox| {
@@ -188,13 +198,33 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     file.run(&["tune.yaml", "-q"]).exits(0);
     assert_eq!(losses(&sandbox), losses(&file));
     assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("nothing to train"));
-    // A file that was changed is made anew.
-    let path = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
+    // A file that was changed is made anew: one that is torn, one with another bit in the optimiser's state, one that is gone.
     let bytes = std::fs::read(&path).expect("the weights");
+    let mut flipped = bytes.clone();
+    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let entries: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).expect("a header");
+    let moment =
+        entries["optimizer.first.fc1.weight"]["data_offsets"][0].as_u64().expect("an offset") as usize;
+    flipped[8 + header + moment] ^= 1;
     std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("a torn file");
-    assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("nothing to train"));
-    assert_eq!(std::fs::read(&path).expect("the weights"), bytes);
-    sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(0);
+    let again = || {
+        let told = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(0).stderr;
+        assert_eq!(told.matches("training again").count(), 2, "{told}");
+        assert_eq!(std::fs::read(&path).expect("the weights"), bytes);
+    };
+    again();
+    std::fs::write(&path, &flipped).expect("a changed file");
+    again();
+    sandbox.run(&["gc"]).exits(0);
+    assert!(!path.exists(), "it can be made again");
+    again();
+    // A store that was moved has them with it.
+    let moved = sandbox.path("moved");
+    std::fs::rename(sandbox.path("runs"), &moved).expect("another place");
+    std::fs::remove_file(moved.join(format!("trials/{id}/weights.safetensors"))).expect("the weights");
+    sandbox.run(&["reproduce", "best", "--sweep", "tune", "--store", "moved"]).exits(0);
+    assert!(moved.join(format!("trials/{id}/weights.safetensors")).exists() && !path.exists());
+    std::fs::rename(&moved, sandbox.path("runs")).expect("the old place");
 
     for (init, words) in [
         ("\"trial:0000\"", "there is no trial whose id starts with `0000`"),
@@ -243,6 +273,18 @@ fn an_optimiser_goes_on_where_another_run_left_it() {
     let by_trial = moved(&format!("{{file: \"trial:{id}\", optimizer: keep}}"));
     assert_eq!(by_trial, kept);
     sandbox.run(&["reproduce", "best", "--sweep", "one", "-q"]).exits(0);
+    // Whose weights are an average has no optimiser's state that goes with them.
+    sandbox.write(
+        "average.yaml",
+        PRETRAIN.replace("{kind: cosine, to: 0}", "{kind: schedule_free}").replace("pretrain", "average"),
+    );
+    sandbox.run(&["average.yaml", "-q"]).exits(0);
+    let refused = sandbox.run(&["export", "weights", "best", "--optimizer", "-o", "a.safetensors"]).exits(2);
+    assert!(refused.stderr.contains("are an average"), "{}", refused.stderr);
+    let average = sandbox.texts("select trial_id from runs where sweep = 'average'").remove(0);
+    sandbox.write("bad.yaml", one(&format!("{{file: \"trial:{average}\", optimizer: keep}}"), "kind: adamw"));
+    let refused = sandbox.run(&["bad.yaml"]).exits(2);
+    assert!(refused.stderr.contains("are an average"), "{}", refused.stderr);
 
     for (file, optimizer, words) in [
         ("w.safetensors", "kind: adamw", "w.safetensors has no state of an optimiser"),

@@ -34,7 +34,7 @@ pub(crate) struct Cli {
     pub global: Global,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Where the results are: a folder on a local disk, with the database DIR/sweep.db, or a PostgreSQL server, as in
     /// postgres://user@host/database; passwords are read from PGPASSWORD or ~/.pgpass

@@ -85,7 +85,7 @@ pub(crate) fn sweep_file(
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
     let (spec, plan) = sweep_text(path, &source, warnings, quiet, global)?;
     if !quiet {
-        few_seeds(&spec).iter().for_each(say);
+        few_seeds(&spec).iter().for_each(|note| say(format_args!("note: {}: {note}", source.name)));
     }
     Ok((spec, plan))
 }
@@ -101,7 +101,7 @@ fn few_seeds(spec: &Spec) -> Option<String> {
     let plural = if seeds == 1 { "" } else { "s" };
     (schedules > 1 && seeds < needed).then(|| {
         format!(
-            "note: no difference among {schedules} schedules can be significant with {seeds} seed{plural}; {needed} at least \
+            "no difference among {schedules} schedules can be significant with {seeds} seed{plural}; {needed} at least \
              can show one"
         )
     })
@@ -158,10 +158,14 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
         task: &|name, params| {
             own.get(format!("{name} {params}").as_str(), |_| global.tasks.describe(name, params))
         },
-        weights: &|which| trials.get(which, |which| weights::of_trial(which, global)),
+        weights: &|which| Ok(trials.get(which, |which| weights::of_trial(which, global))?.0),
         misfits: &|network| {
             let known = serde_json::to_string(network).unwrap_or_default();
-            misfits.get(known.as_str(), |_| trainer::transfer::misfits(network))
+            let named = network.init_from.as_ref().and_then(|init| init.trial.as_deref());
+            let begins_with = named.and_then(|id| trials.get(id, |id| weights::of_trial(id, global)).ok());
+            misfits.get(known.as_str(), |_| {
+                trainer::transfer::misfits(network, begins_with.as_ref().map(|(_, trial)| trial))
+            })
         },
     };
     spec::read_with(text, default_name, &world).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))

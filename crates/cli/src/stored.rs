@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use report::ranking::Options;
@@ -206,11 +207,19 @@ pub(crate) fn title(row: &TrialRow) -> String {
 }
 
 /// The run of a stored trial, to be trained again.
-pub(crate) fn retrained(row: &TrialRow) -> Result<Trial, Failure> {
-    spec::json::trial(&row.schedule, &row.config, row.seed).map_err(|problems| {
+pub(crate) fn retrained(row: &TrialRow, global: &Global) -> Result<Trial, Failure> {
+    let again = spec::json::trial(&row.schedule, &row.config, row.seed);
+    let mut again = again.map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))
-    })
+    })?;
+    // The weights of a trial are kept beside the store, which may stand elsewhere by now.
+    if let Some(init) = Arc::make_mut(&mut again.config).task.init_from_mut()
+        && let Some(id) = &init.trial
+    {
+        init.file = crate::weights::kept_file(id, global).display().to_string();
+    }
+    Ok(again)
 }
 
 /// Milliseconds since 1970 as UTC, as in `2026-01-31T12:00:00.000Z` (RFC 3339).

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orchestrator::{Missing, Options, Seen, Stop, Summary, SweepError};
+use spec::trial::Trial;
 use spec::{Plan, Spec};
 use store::{Joining, Store};
 
 use crate::args::{Device, Global, Training};
-use crate::exit::{Failure, say};
+use crate::exit::{Failure, Outcome, say};
 use crate::progress::Progress;
-use crate::rounds;
+use crate::{rounds, weights};
 
 impl From<SweepError> for Failure {
     fn from(error: SweepError) -> Self {
@@ -212,6 +213,7 @@ async fn verify(
     if options.workers == 0 {
         return Ok(());
     }
+    provide(plan.trials.iter(), store, options, stop, global).await?;
     let loaded = Arc::new(orchestrator::load(plan.trials.iter(), global.places())?);
     let verified = orchestrator::verify(plan, &loaded, store, options, stop).await?;
     if !global.quiet && verified.different.is_empty() {
@@ -233,6 +235,37 @@ async fn verify(
     }
 }
 
+/// The weights of other trials that these begin with: trained again on a thread of their own where they are not there, while this
+/// process gives signs of life.
+async fn provide(
+    trials: impl Iterator<Item = &Trial> + Clone,
+    store: &mut Store,
+    options: &Options,
+    stop: &Stop,
+    global: &Global,
+) -> Outcome {
+    if !weights::are_needed(trials.clone()) {
+        return Ok(());
+    }
+    let trials: Vec<Trial> = trials.cloned().collect();
+    let (their, asked) = (global.clone(), stop.clone());
+    let thread = std::thread::Builder::new().name("weights".to_owned()).stack_size(orchestrator::STACK_BYTES);
+    let thread = thread.spawn(move || weights::provide(&trials, &their, &asked));
+    let thread = thread.map_err(|error| Failure::failed(format_args!("can't start a thread: {error}")))?;
+    let every = options.lease / 10;
+    let mut due = Instant::now() + every;
+    while !thread.is_finished() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if Instant::now() >= due {
+            store.sign_of_life().await?;
+            due = Instant::now() + every;
+        }
+    }
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(Failure::failed("the weights to begin with could not be trained: a panic")))
+}
+
 /// One round.
 async fn train(
     plan: &Plan,
@@ -246,6 +279,7 @@ async fn train(
     let needed = missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     let programs = needed.clone().filter_map(|trial| trial.config.task.program()?.command.first());
     programs.collect::<BTreeSet<_>>().into_iter().try_for_each(|name| there(name).map_err(Failure::Usage))?;
+    provide(needed.clone(), store, options, stop, global).await?;
     let loaded = orchestrator::load(needed, global.places())?;
     opening.iter().for_each(say);
     let firsts: Vec<(String, u64)> = missing

@@ -8,7 +8,7 @@ use trainer::data::Part;
 use trainer::device::Device;
 use trainer::{Cost, TrainError, probe};
 
-use crate::{Loaded, Places, SweepError, load};
+use crate::{Loaded, Places, SweepError, available_memory, load};
 
 /// Time of one probe.
 const PROBE: Duration = Duration::from_millis(150);
@@ -37,6 +37,11 @@ pub fn estimate(
             continue;
         }
         let Some(examples) = loaded.of(network) else { continue };
+        let needed = trainer::work_bytes(&trial.config.task) + trainer::state_bytes(trial);
+        let given = available_memory();
+        if given < needed {
+            return Err(SweepError::Memory { workers: 1, needed, given });
+        }
         let cost = probe(trial, examples, device, PROBE).map_err(|error| match error {
             TrainError::Device(error) => SweepError::Device(error),
             other => SweepError::Probe(other),

@@ -32,6 +32,7 @@ pub use estimate::estimate;
 pub use memory::available as available_memory;
 pub use train::train;
 pub use verify::{Verified, verify};
+pub use worker::STACK_BYTES;
 
 /// How to run a sweep.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ use trainer::{Branch, Emit, Shared, Stack, Stop};
 use crate::pool::Pool;
 use crate::{Loaded, Options, SweepError};
 
-/// Stack of a worker: candle walks the graph of a step by recursion.
-pub(crate) const STACK_BYTES: usize = 64 << 20;
+/// Stack of a thread that trains: candle walks the graph of a step by recursion.
+pub const STACK_BYTES: usize = 64 << 20;
 
 /// What all workers see.
 pub(crate) struct Site {

@@ -88,6 +88,13 @@ enum Part {
 }
 
 impl Part {
+    fn is_asked_for(&self) -> bool {
+        match self {
+            Self::Share(share) => *share > 0.0,
+            Self::Count(count) => *count > 0,
+        }
+    }
+
     fn of(self, all: usize) -> usize {
         match self {
             Self::Share(share) => (share * all as f64).round() as usize,
@@ -152,6 +159,7 @@ fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Opt
     };
     let found = found.map_err(|message| problems.push(file_field.problem(message))).ok()?;
     let all = found.examples;
+    let test_is_asked_for = test.is_asked_for();
     let (valid, test) = (valid.of(all), test.of(all));
     let split = all.checked_sub(valid).and_then(|rest| rest.checked_sub(test)).filter(|train| *train > 0);
     let what = if source.is_some() { "examples" } else { "characters" };
@@ -161,6 +169,10 @@ fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Opt
         )));
         return None;
     };
+    if test == 0 && test_is_asked_for {
+        problems.push(field.problem(format!("of {all} {what} none is for the test, which was asked for")));
+        return None;
+    }
     if valid == 0 {
         let problem = field.problem(format!("of {all} {what} none is for validation"));
         problems.push(problem.with_hint("schedules are compared on it: write `validation: \"20%\"`"));
@@ -262,6 +274,7 @@ mod tests {
                 "a batch of 500 is larger than the 50 training examples",
             ),
             ("{dataset: {npz: a, validation: 0}}", MLP, "of 150 examples none is for validation"),
+            ("{dataset: {npz: a, test: 0.1%}}", MLP, "of 150 examples none is for the test"),
             ("{dataset: {npz: a, validation: 60%, test: 60%}}", MLP, "none is left to train on"),
             ("{dataset: {npz: a, validation: most}}", MLP, "data.dataset.validation: expected a share"),
             ("{dataset: {npz: a, lable: 3}}", MLP, "data.dataset.lable"),

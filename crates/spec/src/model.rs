@@ -92,6 +92,12 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
     let kind_field = fields.required("kind", problems)?;
     let kind = text(&kind_field).map_err(|problem| problems.push(problem)).ok()?;
     if world.tasks.contains(&kind.as_str()) {
+        if TASKS.contains(&kind.as_str()) {
+            problems.push(kind_field.problem(format!(
+                "two tasks are called `{kind}`: one that ships with sweep, and one of this program's own, which needs another name"
+            )));
+            return None;
+        }
         return own(&kind, field, world, problems);
     }
     let at_least_0 = || number_where("a number of at least 0", |x| x >= 0.0);

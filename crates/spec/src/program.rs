@@ -228,6 +228,9 @@ mod tests {
             ids("{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}}")
         );
         assert_ne!(plain, ids("{command: [a, b.py], params: {x: 1}}"));
+        let [ab, ba] = ["{a: {c: 1, d: 2}, b: 3}", "{b: 3, a: {d: 2, c: 1}}"];
+        let of = |params: &str| ids(&format!("{{command: [a, b.py], params: {params}}}"));
+        assert_eq!(of(ab), of(ba), "a mapping has no order");
         assert_ne!(plain, ids("{command: [a, b.py], files: [c.py]}"));
         assert_ne!(plain, ids("{command: [a, c.py]}"));
     }

@@ -99,10 +99,13 @@ pub struct Network {
 /// Weights to begin with.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct InitFrom {
-    /// A safetensors file, with weights in PyTorch's layout.
+    /// A safetensors file, with weights in PyTorch's layout; of a trial the one that is kept for it.
     pub file: String,
-    /// Its blake3 hash in hex: what the result depends on.
+    /// What the result depends on: the file's blake3 hash in hex; of a trial the hash of its final weights.
     pub blake3: String,
+    /// The stored trial whose weights these are, where a trial was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<String>,
     /// Patterns of our names, and the names in the file; `*` stands for the same text on both sides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<(String, String)>,
@@ -117,7 +120,12 @@ pub struct InitFrom {
 impl InitFrom {
     /// All parameters of a file under our own names, for an optimiser that has seen nothing.
     pub fn plain(file: String, blake3: String) -> Self {
-        Self { file, blake3, names: Vec::new(), fresh: Vec::new(), keep_optimizer: false }
+        Self { file, blake3, trial: None, names: Vec::new(), fresh: Vec::new(), keep_optimizer: false }
+    }
+
+    /// As the sweep file names it.
+    pub fn source(&self) -> String {
+        self.trial.as_ref().map_or_else(|| self.file.clone(), |id| format!("trial:{id}"))
     }
 }
 
@@ -201,6 +209,19 @@ impl Network {
 }
 
 impl Task {
+    /// Where the first weights of a model of ours come from, if not from the seed alone.
+    pub fn init_from(&self) -> Option<&InitFrom> {
+        self.network()?.init_from.as_ref()
+    }
+
+    /// The same, to say where the file is.
+    pub fn init_from_mut(&mut self) -> Option<&mut InitFrom> {
+        match &mut self.learner {
+            Learner::Network(network) => network.init_from.as_mut(),
+            Learner::Program { .. } => None,
+        }
+    }
+
     /// The model of ours that learns, if one does.
     pub fn network(&self) -> Option<&Network> {
         match &self.learner {
@@ -221,13 +242,21 @@ impl Task {
     pub(crate) fn identity(&self) -> Self {
         let mut task = self.clone();
         match &mut task.learner {
-            Learner::Program { trainer } => trainer.care = Care::default(),
+            Learner::Program { trainer } => {
+                trainer.care = Care::default();
+                trainer.params.sort_all_objects();
+            }
             Learner::Network(network) => {
                 if let Some(init) = &mut network.init_from {
                     init.file.clear();
+                    // The hash says nothing of the optimiser's state, which follows from the trial.
+                    init.trial = init.trial.take().filter(|_| init.keep_optimizer);
                 }
                 if let Some(data) = &mut network.data {
                     data.dataset.forget_files();
+                }
+                if let Model::Own(own) = &mut network.model {
+                    own.params.sort_all_objects();
                 }
             }
         }

@@ -141,7 +141,11 @@ impl Branch {
         let Some(trial) = self.riders.leader().map(|rider| rider.trial.clone()) else {
             return Err(TrainError::Empty);
         };
-        let new = || RunState::new(&trial, averages, examples, device, census);
+        let new = || -> Result<RunState, TrainError> {
+            let mut state = RunState::new(&trial, averages, examples, device, census)?;
+            state.optimizer = state.optimizer.after(transfer::updates_before(network(&trial.config.task)?)?);
+            Ok(state)
+        };
         let (dir, file, remembers) = match self.origin {
             Origin::Start => {
                 let state = new()?;

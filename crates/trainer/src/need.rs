@@ -6,6 +6,7 @@ use spec::trial::{Dataset, Model, Network, Task, Trial};
 use crate::model::direct::activations;
 use crate::model::{self, Arch};
 use crate::optimizer::moments;
+use crate::stack::BLOCK;
 
 /// Bytes of the state of one lane that trains this trial: weights, moments, averages, what rules keep.
 pub fn state_bytes(trial: &Trial) -> u64 {
@@ -24,7 +25,22 @@ pub fn work_bytes(task: &Task) -> u64 {
     let arch = Arch::of(network);
     let chunk = crate::work::chunk(&network.model).max(network.batch_size()) as u64;
     let numbers = activations(&arch).unwrap_or_else(|| graph(&arch)) + arch.inputs as u64;
-    4 * (model::size(network) + 3 * chunk * numbers)
+    let batches = BLOCK as u64 * network.batch_size() as u64;
+    4 * (model::size(network) + 3 * chunk * numbers + batches * example(&arch))
+}
+
+/// Numbers of one example in a batch.
+fn example(arch: &Arch) -> u64 {
+    let numbers = match &arch.kind {
+        // At most: the numbers that are not zero with their places, by image and by pixel.
+        Model::Mlp { .. } => 4 * arch.inputs,
+        Model::Vae { latent, .. } => arch.inputs + latent,
+        Model::CharGpt { context, .. } => 2 * context,
+        Model::Quadratic(task) => task.dimensions,
+        Model::PowerLawRegression(task) => task.dimensions + 1,
+        Model::Lenet | Model::Own(_) => arch.inputs,
+    };
+    numbers as u64 + 1
 }
 
 /// Numbers that candle's graph holds for one example.

@@ -190,7 +190,12 @@ impl Tasks {
     }
 
     fn build(&self, name: &str, params: &Json) -> std::result::Result<OwnTask, String> {
-        let Some((_, build)) = self.0.iter().find(|(known, _)| known == name) else {
+        let mut named = self.0.iter().filter(|(known, _)| known == name);
+        let (first, second) = (named.next(), named.next());
+        if second.is_some() {
+            return Err(format!("two tasks of this program are called `{name}`"));
+        }
+        let Some((_, build)) = first else {
             return Err(match self.0.len() {
                 0 => {
                     format!("the task `{name}` is one of a program of its own, and this is not that program")
@@ -203,6 +208,9 @@ impl Tasks {
             if task.len(part) == 0 {
                 return Err(format!("the task `{name}` has no {what} examples"));
             }
+        }
+        if u32::try_from(task.len(Part::Train)).is_err() {
+            return Err(format!("the task `{name}` has more than {} training examples", u32::MAX));
         }
         let shapes = task.parameters();
         let mut names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();

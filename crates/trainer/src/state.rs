@@ -73,7 +73,6 @@ impl RunState {
         let cycled = trial.config.schedule.momentum(0).is_some();
         let factors = transfer::factors(model.parameters(), network);
         let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);
-        let optimizer = optimizer.after(transfer::updates_before(network)?);
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
         let (digest, counted) = (Digest::default(), Counted::new(census));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use safetensors::SafeTensors;
 use spec::transfer::matches;
-use spec::trial::{InitFrom, Network, Optimizer as Kind};
+use spec::trial::{InitFrom, Network, Optimizer as Kind, Trial};
 
 use crate::model::{self, Parameter, Shape};
 use crate::optimizer::{Optimizer, moments};
 use crate::run::first_line;
-use crate::weights::{OPTIMIZER, UPDATES, from_pytorch};
+use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept};
 
 /// The tensors of a file of weights, by name.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +29,11 @@ impl Weights {
     pub fn read(init: &InitFrom) -> Result<Self> {
         let said = |what: &dyn std::fmt::Display| candle_core::Error::msg(format!("{}: {what}", init.file));
         let bytes = std::fs::read(&init.file).map_err(|error| said(&error))?;
-        if *blake3::hash(&bytes).to_hex() != *init.blake3 {
+        let is_it = match init.trial {
+            None => *blake3::hash(&bytes).to_hex() == *init.blake3,
+            Some(_) => is_kept(&bytes, &init.blake3),
+        };
+        if !is_it {
             return Err(said(&"the file is another one than the sweep was planned with"));
         }
         let none = |error: &dyn std::fmt::Display| said(&format!("no safetensors file: {error}"));
@@ -41,11 +45,42 @@ impl Weights {
     }
 }
 
+/// What there is to begin with: the shape of each tensor, in PyTorch's layout.
+struct Held {
+    shapes: HashMap<String, Vec<usize>>,
+    /// Whether the optimiser's state is among them.
+    optimizer: bool,
+}
+
+impl Held {
+    fn by_file(init: &InitFrom) -> Result<Self> {
+        let Weights { tensors, updates } = Weights::read(init)?;
+        let shapes = tensors.into_iter().map(|(name, tensor)| (name, tensor.dims().to_vec())).collect();
+        Ok(Self { shapes, optimizer: updates.is_some() })
+    }
+
+    /// What the file will hold that is kept for a trial.
+    fn by_trial(trial: &Trial) -> Self {
+        let mut held = Self { shapes: HashMap::new(), optimizer: true };
+        let Some(network) = trial.config.task.network() else { return held };
+        let cycled = trial.config.schedule.momentum(0).is_some();
+        for shape in model::shapes(network) {
+            if !is_frozen(network, &shape.name) {
+                let moments = moments(&network.optimizer, cycled).iter();
+                held.shapes.extend(moments.map(|moment| (in_file(moment, &shape.name), shape.as_pytorch())));
+            }
+            held.shapes.insert(shape.name.clone(), shape.as_pytorch());
+        }
+        held
+    }
+}
+
 /// Something of a task's transfer that does not fit: the key of the sweep file, and what is wrong.
 pub type Misfit = (&'static str, String);
 
-/// Everything of a task's transfer that does not fit its model, or the weights that its file holds. Reads the file.
-pub fn misfits(network: &Network) -> Vec<Misfit> {
+/// Everything of a task's transfer that does not fit its model, or the weights that it begins with: those of a trial, where one
+/// is given, else those of its file, which is read.
+pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
     let shapes = model::shapes(network);
     let mut found: Vec<Misfit> = Vec::new();
     let mut unused = |key: &'static str, inner: &str, pattern: &str| {
@@ -81,26 +116,26 @@ pub fn misfits(network: &Network) -> Vec<Misfit> {
         found.push(("freeze", "no parameter is left to train".to_owned()));
     }
     if let Some(init) = &network.init_from {
-        match Weights::read(init) {
-            Ok(weights) => {
-                found.extend(unfit(network, init, &shapes, &weights).map(|what| ("init_from", what)))
-            }
+        if init.keep_optimizer && begins_with.is_some_and(|trial| trial.config.schedule.averages()) {
+            let source = init.source();
+            found.push((
+                "init_from",
+                format!("the weights of {source} are an average, and its optimiser's state is not: `optimizer: keep` does not go with it"),
+            ));
+        }
+        match begins_with.map_or_else(|| Held::by_file(init), |trial| Ok(Held::by_trial(trial))) {
+            Ok(held) => found.extend(unfit(network, init, &shapes, &held).map(|what| ("init_from", what))),
             Err(error) => found.push(("init_from", first_line(&error))),
         }
     }
     found
 }
 
-/// What of a file's weights does not fit a model.
-fn unfit(
-    network: &Network,
-    init: &InitFrom,
-    shapes: &[Shape],
-    weights: &Weights,
-) -> impl Iterator<Item = String> {
+/// What of the weights does not fit a model.
+fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> impl Iterator<Item = String> {
     let mut found = Vec::new();
-    let file = &init.file;
-    if init.keep_optimizer && weights.updates.is_none() {
+    let file = &init.source();
+    if init.keep_optimizer && !held.optimizer {
         found.push(format!(
             "{file} has no state of an optimiser (`sweep export weights --optimizer` writes it)"
         ));
@@ -116,13 +151,13 @@ fn unfit(
         }
         let name = init.name_in_file(&shape.name);
         let mut names = vec![name.clone()];
-        if init.keep_optimizer && weights.updates.is_some() && !is_frozen(network, &shape.name) {
+        if init.keep_optimizer && held.optimizer && !is_frozen(network, &shape.name) {
             names.extend(moments(&network.optimizer, false).iter().map(|moment| in_file(moment, &name)));
         }
         for name in names {
-            match weights.tensors.get(&name).map(Tensor::dims) {
+            match held.shapes.get(&name) {
                 None => found.push(format!("{file} has no tensor `{name}` for {}", shape.name)),
-                Some(dims) if dims != shape.as_pytorch() => {
+                Some(dims) if *dims != shape.as_pytorch() => {
                     let wanted = shape.as_pytorch();
                     found.push(format!(
                         "{file}: `{name}` has the shape {dims:?}, {} needs {wanted:?}",
@@ -164,12 +199,16 @@ pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, networ
         }
         let name = init.name_in_file(&parameter.name);
         set(&parameter.var, parameter, &name)?;
-        for moment in moments(&network.optimizer, false)
-            .iter()
-            .filter(|_| init.keep_optimizer && !is_frozen(network, &parameter.name))
-        {
-            if let Some(var) = state.get(&format!("{moment}.{}", parameter.name)) {
-                set(var, parameter, &in_file(moment, &name))?;
+        if !init.keep_optimizer || is_frozen(network, &parameter.name) {
+            continue;
+        }
+        let own = moments(&network.optimizer, false);
+        for moment in moments(&network.optimizer, true) {
+            let Some(var) = state.get(&format!("{moment}.{}", parameter.name)) else { continue };
+            let name = in_file(moment, &name);
+            // A velocity that a schedule alone brings is there only if the other run had one too.
+            if own.contains(moment) || weights.tensors.contains_key(&name) {
+                set(var, parameter, &name)?;
             }
         }
     }

@@ -1,18 +1,23 @@
 //! Trained weights as other programs take them: a safetensors file with the names and shapes of PyTorch's
 //! modules.
 
-use candle_core::{Device, Result, Tensor, Var};
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor};
+use safetensors::SafeTensors;
 use serde_json::{Map, Value as Json};
 
-use spec::trial::Network;
-
-use crate::model::{self, Parameter};
-use crate::{Trained, checkpoint, digest};
+use crate::model::Parameter;
+use crate::{Trained, checkpoint};
 
 /// What the names of the optimiser's tensors begin with.
 pub(crate) const OPTIMIZER: &str = "optimizer.";
 /// Under what the metadata say how many updates it has seen.
 pub(crate) const UPDATES: &str = "optimizer_updates";
+/// Under what the metadata of a file that is kept for a trial say which weights it holds.
+const WEIGHTS: &str = "weights_hash";
+/// And the hash of all else in it.
+const CONTENT: &str = "content_hash";
 
 /// The file, the same bytes for the same weights, with the optimiser's state if asked for. `metadata` are names and texts to
 /// put beside the tensors.
@@ -48,18 +53,51 @@ fn with_metadata(file: &[u8], metadata: Map<String, Json>) -> Option<Vec<u8>> {
     Some([&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat())
 }
 
-/// The hash of the weights in a file that [`safetensors()`] wrote for this network: the one that its trial is stored with.
+/// A file with the weights and the optimiser's state of a trial, for other trials to begin with. `weights_hash` is that of the
+/// trial.
 ///
 /// # Errors
-/// The file is none, or does not hold the weights of such a network.
-pub fn hash(file: &[u8], network: &Network) -> Result<String> {
-    let tensors = candle_core::safetensors::load_buffer(file, &Device::Cpu)?;
-    let parameters = model::shapes(network).into_iter().map(|shape| {
-        let Some(value) = tensors.get(&shape.name) else { candle_core::bail!("no tensor `{}`", shape.name) };
-        let value = if shape.turned { value.t()?.contiguous()? } else { value.clone() };
-        Ok(Parameter { name: shape.name.clone(), var: Var::from_tensor(&value)?, turned: shape.turned })
-    });
-    digest::weights(&parameters.collect::<Result<Vec<_>>>()?)
+/// The device fails.
+pub fn kept(trained: &Trained, weights_hash: &str) -> Result<Vec<u8>> {
+    let with = |more: Option<String>| {
+        let metadata = more.map(|hash| (CONTENT.to_owned(), hash));
+        let metadata = metadata.into_iter().chain([(WEIGHTS.to_owned(), weights_hash.to_owned())]);
+        safetensors(trained, true, metadata)
+    };
+    with(content(&with(None)?))
+}
+
+/// Whether a file is what [`kept`] wrote of these weights, to the last bit.
+pub fn is_kept(file: &[u8], weights_hash: &str) -> bool {
+    let Ok((_, header)) = SafeTensors::read_metadata(file) else { return false };
+    let text = |name: &str| header.metadata().as_ref()?.get(name).cloned();
+    let content = content(file);
+    text(WEIGHTS).as_deref() == Some(weights_hash) && content.is_some() && text(CONTENT) == content
+}
+
+/// The hash of the tensors and metadata of a file, but for itself. `None` where it is none.
+fn content(file: &[u8]) -> Option<String> {
+    let (_, header) = SafeTensors::read_metadata(file).ok()?;
+    let tensors = SafeTensors::deserialize(file).ok()?;
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    let texts: BTreeMap<&String, &String> = header.metadata().iter().flatten().collect();
+    for (name, text) in texts.into_iter().filter(|(name, _)| *name != CONTENT) {
+        put(name.as_bytes());
+        put(text.as_bytes());
+    }
+    let mut names = tensors.names();
+    names.sort_unstable();
+    for name in names {
+        let tensor = tensors.tensor(name).ok()?;
+        put(name.as_bytes());
+        put(format!("{:?} {:?}", tensor.dtype(), tensor.shape()).as_bytes());
+        put(tensor.data());
+    }
+    Some(hasher.finalize().to_hex().to_string())
 }
 
 /// A value of a parameter in PyTorch's layout as it is here.

@@ -11,7 +11,9 @@ pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
         match sweep_file(file, args.warnings, global.quiet, global) {
             Ok((_, plan)) if !global.quiet => {
                 // It may be there where the sweep will run.
-                programs_missing(&plan).iter().for_each(|missing| say(format_args!("note: {missing} here")));
+                for missing in programs_missing(&plan) {
+                    say(format_args!("note: {}: {missing} here", file.display()));
+                }
                 let warnings = match plan.warnings.len() {
                     0 => String::new(),
                     1 => ", 1 warning".to_owned(),

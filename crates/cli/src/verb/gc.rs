@@ -5,6 +5,7 @@ use store::Store;
 use crate::args::{Gc, Global};
 use crate::exit::{Outcome, say};
 use crate::stored::wait_for;
+use crate::weights;
 
 pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
     // A store that is not there is not made.
@@ -16,7 +17,8 @@ pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
         let (files, bytes) = orchestrator::remove_stale(&mut store, &dir, true).await?;
         let trials = global.store.trials(args.checkpoints_in.as_deref());
         let of_programs = orchestrator::remove_program_checkpoints(&mut store, &trials).await?;
-        let (files, bytes) = (files + of_programs.0, bytes + of_programs.1);
+        let kept = if store.others().await?.is_empty() { weights::remove_kept(&trials) } else { (0, 0) };
+        let (files, bytes) = (files + of_programs.0 + kept.0, bytes + of_programs.1 + kept.1);
         let (database, freed) = store.compact().await?;
         store.close().await?;
         Ok((files + database, bytes + freed, dropped))

@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &Logs, global: &Global) -> Outcome {
     let row = wait_for(async { trial(&mut open(global).await?, &args.which, global).await })?;
     let id = &row.trial_id;
-    if retrained(&row)?.config.task.program().is_none() {
+    if retrained(&row, global)?.config.task.program().is_none() {
         return Err(Failure::usage(format_args!(
             "the trial {id} is trained by sweep itself, which prints nothing of it"
         )));

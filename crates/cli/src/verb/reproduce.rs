@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::{Program, Trial};
 use store::{MetricRow, Status, TrialRow};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
             row.trial_id
         )));
     }
-    let again = retrained(&row)?;
+    let again = retrained(&row, global)?;
     if again.id != row.trial_id {
         say(format_args!(
             "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
+    crate::weights::provide([&again], global, &Stop::default())?;
     let program = again.config.task.program();
     program.iter().for_each(|program| changed_files(program));
     let mut comparison = Comparison {

@@ -210,10 +210,17 @@ fn csv(file: &str, label: &str) -> Result<Raw, String> {
         }
     }
     // Whole numbers in their own order: 10 comes after 9.
-    let whole: Option<Vec<i64>> = labels.iter().map(|label| label.parse().ok()).collect();
+    let whole: Option<Vec<i64>> = labels.iter().map(|label| whole(label)).collect();
     let (labels, names) = whole.map_or_else(|| classes(&labels), |whole| classes(&whole));
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
     Ok(Raw { blake3, values: Values::Numbers(numbers), inputs: headers.len() - 1, labels, names })
+}
+
+/// A whole number, also where it is written as `1.0`.
+fn whole(label: &str) -> Option<i64> {
+    // Up to here each whole number is an f64 of its own.
+    let exact = |number: &f64| number.fract() == 0.0 && number.abs() <= 9e15;
+    label.parse().ok().or_else(|| label.parse::<f64>().ok().filter(exact).map(|number| number as i64))
 }
 
 fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
@@ -285,7 +292,12 @@ fn npz(file: &str, x: &str, y: &str) -> Result<Raw, String> {
         return Err(said(&format!("`{y}`: label {at} is {}; whole numbers were expected", labels[at])));
     }
     let (labels, names) = classes(&labels.iter().map(|label| *label as i64).collect::<Vec<_>>());
-    Ok(Raw { blake3: blake3::hash(&bytes).to_hex().to_string(), values, inputs, labels, names })
+    let blake3 = blake3::hash(&bytes);
+    // The arrays were read from the file once more.
+    if blake3::hash(&bytes_of(file, MOST_BYTES)?) != blake3 {
+        return Err(said(&"it was changed while it was read"));
+    }
+    Ok(Raw { blake3: blake3.to_hex().to_string(), values, inputs, labels, names })
 }
 
 fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {

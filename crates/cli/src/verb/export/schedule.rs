@@ -221,7 +221,7 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
         let steps = reader.steps(&row.trial_id).await?;
         Ok((row, steps))
     })?;
-    let trial = retrained(&row)?;
+    let trial = retrained(&row, global)?;
     let schedule = trial.config.schedule.clone();
     let used = (schedule.feedback() == Feedback::ClosedLoop && !steps.is_empty())
         .then(|| steps.iter().map(|step| step.lr).collect());

@@ -1,5 +1,6 @@
 //! `sweep export weights`: the final weights of a stored trial, as a file for other programs.
 
+use orchestrator::Stop;
 use store::TrialRow;
 use trainer::data::Examples;
 use trainer::device::Device;
@@ -7,7 +8,7 @@ use trainer::device::Device;
 use crate::args::{ExportWeights, Global};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use crate::stored::{open, trial, wait_for};
+use crate::stored::{open, retrained, trial, wait_for};
 use crate::weights::{Weights, check_done, trained_again};
 
 pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
@@ -15,7 +16,13 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
     check_done(&row)?;
     // A wrong place is told of before anything is trained.
     drop(Output::file(&args.output)?);
-    let weights = trained_again(&row, Device::from(args.device), global)?;
+    if args.optimizer && retrained(&row, global)?.config.schedule.averages() {
+        return Err(Failure::usage(format_args!(
+            "the weights of the trial {} are an average, and its optimiser's state is not: leave out --optimizer",
+            row.trial_id
+        )));
+    }
+    let weights = trained_again(&row, Device::from(args.device), global, &Stop::default())?;
     let file = trainer::weights::safetensors(&weights.trained, args.optimizer, metadata(&row, &weights));
     Output::file(&args.output)?.write_whole(&file.map_err(Failure::failed)?)
 }
