@@ -55,6 +55,15 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         let expected = json!([{ "config_id": best["config_id"], "n": 7, "low": 2, "high": 8 }]);
         assert_eq!(decided, expected, "{name}");
     }
+    let ranked = sandbox.run(&["rank"]).exits(0).stdout;
+    assert!(ranked.contains("\n  axes at the best lr: cosine (schedule.to: 0"), "{ranked}");
+    let configs = sandbox.run(&["rank", "--by", "config", "--format", "json"]).exits(0).json();
+    let trials = sandbox.run(&["rank", "--by", "trial", "--format", "json"]).exits(0).json();
+    for row in [configs, trials].iter().flat_map(|rows| rows.as_array().expect("rows")) {
+        let has_axes = row["schedule"] == "cosine";
+        let to = ["schedule.to: 0", "schedule.to: 0.1x"];
+        assert_eq!(row["axes"].as_str().is_some_and(|axes| to.contains(&axes)), has_axes, "{row}");
+    }
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
     let last = &ranking[2];
     assert_eq!(

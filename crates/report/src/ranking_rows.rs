@@ -1,5 +1,7 @@
 //! How a ranking looks: rows for programs, a table for people. Nothing is concluded here.
 
+use std::collections::HashMap;
+
 use crate::format::{accuracy, decimals, lr};
 use crate::ranking::{Edge, Line, Ranking, Verdict};
 use crate::results::{Grid, Purpose, RunResult, RunState, grids};
@@ -177,12 +179,13 @@ fn diverged(line: &Line) -> String {
     }
 }
 
-/// Every config with its results, best mean first.
-pub fn by_config(results: &[RunResult], ranking: &Ranking) -> Rows {
+/// Every config with its results, best mean first. `axes`: the values of a config's axes in words, by its id.
+pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, String>) -> Rows {
     let mut rows = Rows::new([
         "schedule",
         "config_id",
         "base_lr",
+        "axes",
         "steps",
         "n",
         "mean",
@@ -205,6 +208,7 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking) -> Rows {
             grid.schedule.into(),
             config.id.into(),
             config.base_lr.into(),
+            axes.get(config.id).map(String::as_str).into(),
             config.steps.into(),
             values.len().into(),
             mean.map(|mean| ranking.metric.shown(mean)).into(),

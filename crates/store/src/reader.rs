@@ -337,7 +337,7 @@ pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, 
         SELECT
             c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
             t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at,
-            e.device || ', ' || e.cpu || ', ' || e.os AS hardware
+            e.device || ', ' || e.cpu || ', ' || e.os AS hardware, t.axes
         FROM cells AS c
         JOIN trials AS t ON t.trial_id = c.trial_id
         LEFT JOIN environments AS e ON e.environment_id = t.environment_id

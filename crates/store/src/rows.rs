@@ -178,6 +178,9 @@ pub struct RunRow {
     pub diverged_at: Option<i64>,
     /// Device, processor and system that trained it, as in `cpu, AMD EPYC 9354, linux x86_64`.
     pub hardware: Option<String>,
+    /// Path and value of each axis of its config, as the schedule that asked first has them.
+    #[sqlx(try_from = "String")]
+    pub axes: Axes,
 }
 
 /// All that is known of one trial, apart from its steps. Times are UTC, milliseconds since 1970.

@@ -1,5 +1,7 @@
 //! What is stored of the runs of one sweep, for those that carry it elsewhere.
 
+use std::fmt;
+
 use crate::rows::Status;
 
 /// One run that a sweep asks for, with all that is stored of it apart from its steps. Times are UTC,
@@ -53,6 +55,17 @@ pub struct SweepRun {
 /// Path and value of each axis of a config.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Axes(pub Vec<(String, String)>);
+
+impl fmt::Display for Axes {
+    /// As in `schedule.cooldown.over: 10%, data.batch_size: 64`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // They are stored as JSON; a text reads better without its quotes.
+        let plain = |value: &String| serde_json::from_str(value).unwrap_or_else(|_| value.clone());
+        let each: Vec<String> =
+            self.0.iter().map(|(path, value)| format!("{path}: {}", plain(value))).collect();
+        f.write_str(&each.join(", "))
+    }
+}
 
 impl TryFrom<String> for Axes {
     type Error = serde_json::Error;

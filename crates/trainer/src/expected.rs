@@ -177,4 +177,21 @@ mod tests {
         problem.step(0.25, 0.0);
         assert!((problem.loss() - 0.5 * (0.75 * 0.75 + 2.0 * 0.0625)).abs() < 1e-15);
     }
+
+    /// By hand: e₁ = (1 - lr) e₀ - lr ξ₀, v₂ = m (e₀ + ξ₀) + e₁ + ξ₁, e₂ = e₁ - lr v₂, with E[e₀²] = 1 and E[ξ²] = 2.
+    #[test]
+    fn two_steps_with_momentum_by_hand() {
+        let mut problem = Problem {
+            scales: vec![1.0],
+            moments: vec![Moments { apart: 1.0, both: 0.0, velocity: 0.0 }],
+            gradient: Gradient::Fixed(2.0),
+        };
+        let (lr, m) = (0.25, 0.5);
+        problem.step(lr, m);
+        problem.step(lr, m);
+        let of_e0 = (1.0 - lr) - lr * (m + 1.0 - lr);
+        let of_first = -lr - lr * (m - lr);
+        let expected = 0.5 * (of_e0 * of_e0 + 2.0 * of_first * of_first + 2.0 * lr * lr);
+        assert!((problem.loss() - expected).abs() < 1e-15, "{} {expected}", problem.loss());
+    }
 }

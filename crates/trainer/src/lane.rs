@@ -121,7 +121,7 @@ impl Lane {
         let loss = work.loss(&self.state.model)?;
         let train_loss = f64::from(loss);
         if t == 0 {
-            self.state.first_loss = loss;
+            self.state.first_loss = self.state.model.first_loss(loss)?;
         }
         if self.is_divergent(train_loss) {
             // Each trial's digest ends with its own lr.

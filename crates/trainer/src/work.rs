@@ -263,7 +263,8 @@ impl Work {
             if self.draws > 0 {
                 // The same for each look and each seed: what differs then is the model.
                 chunk.noise.resize(self.draws * (last - first), 0.0);
-                Stream::new(0, "latent", &format!("{part:?} {first}")).normals(&mut chunk.noise);
+                let name = format!("{} {first}", part.name());
+                Stream::new(0, "latent", &name).normals(&mut chunk.noise);
             }
             // Of a text each character counts.
             let count = chunk.labels.len().max(1);

@@ -1,5 +1,7 @@
 //! `sweep rank`: the schedules of a sweep, each at its best lr, and what to know before believing it.
 
+use std::collections::HashMap;
+
 use report::warnings::Warning;
 use report::{Cell, Format, Rows, by_config};
 
@@ -12,7 +14,7 @@ pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
     let format = Format::from(&args.format);
     match args.by {
         By::Schedule => show(&name, &ranked, format, global.quiet),
-        By::Config => print(&by_config(&ranked.results, &ranked.ranking).render(format)),
+        By::Config => print(&by_config(&ranked.results, &ranked.ranking, &axes(&ranked)).render(format)),
         By::Trial => print(&by_trial(&ranked).render(format)),
     }
 }
@@ -37,7 +39,8 @@ pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) ->
                 "{sweep}: schedules by {}, each at its best lr (mean ± deviation over seeds){budget}",
                 ranking.metric.title
             );
-            let notes = ranking.notes().into_iter().chain(ranked.over_budgets.clone());
+            let notes =
+                ranking.notes().into_iter().chain(ranked.over_budgets.clone()).chain(best_axes(ranked));
             let notes: String = notes.map(|note| format!("  {note}\n")).collect();
             let warnings: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
             let gap = if notes.is_empty() && warnings.is_empty() { "" } else { "\n" };
@@ -57,6 +60,22 @@ pub(crate) fn words(warning: &Warning) -> String {
     format!("{}; {}", warning.text, warning.advice)
 }
 
+/// What stands beside the lr in the best configs.
+fn best_axes(ranked: &Ranked) -> Option<String> {
+    let axes = axes(ranked);
+    let lines = ranked.ranking.lines.iter().filter(|line| line.has_results());
+    let each: Vec<String> = lines
+        .filter_map(|line| Some(format!("{} ({})", line.schedule, axes.get(line.config_id.as_str())?)))
+        .collect();
+    (!each.is_empty()).then(|| format!("axes at the best lr: {}", each.join("; ")))
+}
+
+/// The values of the axes of each config that has some, by its id.
+fn axes(ranked: &Ranked) -> HashMap<&str, String> {
+    let rows = ranked.rows.iter().filter(|row| !row.axes.0.is_empty());
+    rows.map(|row| (row.config_id.as_str(), row.axes.to_string())).collect()
+}
+
 /// Every run of the ranked budget, the best first.
 fn by_trial(ranked: &Ranked) -> Rows {
     let mut rows = Rows::new([
@@ -64,6 +83,7 @@ fn by_trial(ranked: &Ranked) -> Rows {
         "trial_id",
         "config_id",
         "base_lr",
+        "axes",
         "seed",
         "purpose",
         "status",
@@ -72,7 +92,7 @@ fn by_trial(ranked: &Ranked) -> Rows {
         "test_loss",
         "test_accuracy",
     ]);
-    let metric = &ranked.ranking.metric;
+    let (metric, axes) = (&ranked.ranking.metric, axes(ranked));
     let mut all: Vec<(f64, Vec<Cell>)> = Vec::new();
     let of_budget = |steps: i64| steps == ranked.ranking.budget;
     for (row, result) in ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| of_budget(row.steps)) {
@@ -82,6 +102,7 @@ fn by_trial(ranked: &Ranked) -> Rows {
             row.trial_id.as_str().into(),
             row.config_id.as_str().into(),
             row.base_lr.into(),
+            axes.get(row.config_id.as_str()).map(String::as_str).into(),
             row.seed.into(),
             row.purpose.as_str().into(),
             row.status.name().into(),

@@ -47,8 +47,6 @@ pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
 fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
     let text = |text: &Option<String>| Cell::from(text.as_deref());
     let environment = row.environment.as_ref();
-    let axes =
-        row.axes.0.iter().map(|(path, value)| format!("{path}: {value}")).collect::<Vec<_>>().join(", ");
     vec![
         ("trial_id", row.trial_id.as_str().into()),
         ("sweep", row.sweep.as_str().into()),
@@ -56,7 +54,7 @@ fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
         ("config_id", row.config_id.as_str().into()),
         ("base_lr", row.base_lr.into()),
         ("seed", row.seed.into()),
-        ("axes", if axes.is_empty() { Cell::Null } else { axes.into() }),
+        ("axes", (!row.axes.0.is_empty()).then(|| row.axes.to_string()).into()),
         ("status", row.status.name().into()),
         ("steps", row.steps.into()),
         ("steps_done", row.steps_done.into()),

@@ -30,6 +30,17 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    /// What the numbers that are drawn for it are named by: they change with this.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "Train",
+            Self::Valid => "Valid",
+            Self::Test => "Test",
+        }
+    }
+}
+
 /// The examples of a run.
 #[derive(Debug)]
 pub enum Examples {
@@ -185,7 +196,9 @@ pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result
     let Some(data) = &network.data else {
         return Ok(match &network.model {
             Model::Own(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
-            model => Examples::Synthetic(Synthetic::new(model)),
+            model => Examples::Synthetic(
+                Synthetic::of(model).ok_or_else(|| DataError::Task("this model needs data".to_owned()))?,
+            ),
         });
     };
     let sizes = data.dataset.sizes(network.model.context(), data.limit);

@@ -214,3 +214,60 @@ impl CustomOp1 for Attention {
         Tensor::from_vec(gradient, qkv.shape(), qkv.device()).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::random::Stream;
+
+    /// Output and gradient, where each number of the output counts differently.
+    fn both(qkv: &[f32], rows: usize, context: usize, heads: usize, dtype: DType) -> [Vec<f64>; 2] {
+        let qkv = Tensor::from_slice(qkv, (rows, qkv.len() / rows), &Device::Cpu).expect("a tensor");
+        let qkv = Var::from_tensor(&qkv.to_dtype(dtype).expect("a type")).expect("a variable");
+        let out = causal_attention(&qkv, context, heads).expect("attention");
+        let weights: Vec<f64> = (0..out.elem_count()).map(|i| ((i * 7 % 11) as f64 - 5.0) / 5.0).collect();
+        let weights = Tensor::from_vec(weights, out.shape(), &Device::Cpu).expect("weights");
+        let loss =
+            (&out * weights.to_dtype(dtype).expect("a type")).expect("a product").sum_all().expect("a sum");
+        let gradients = loss.backward().expect("gradients");
+        let numbers = |tensor: &Tensor| {
+            let flat = tensor.flatten_all().and_then(|flat| flat.to_dtype(DType::F64));
+            flat.and_then(|flat| flat.to_vec1()).expect("numbers")
+        };
+        [numbers(&out), numbers(gradients.get(&qkv).expect("its gradient"))]
+    }
+
+    /// The default shape of a model (64 positions, 4 heads of 32), and sizes that fill no vector.
+    #[test]
+    fn kernels_agree_with_candles_operations_at_every_size() {
+        for (sequences, context, heads, size) in
+            [(2, 64, 4, 32), (1, 1, 1, 3), (3, 16, 2, 8), (2, 37, 3, 5), (1, 128, 2, 16)]
+        {
+            let mut qkv = vec![0.0; sequences * context * 3 * heads * size];
+            Stream::new(1, "attention", &format!("{context}")).normals(&mut qkv);
+            let rows = sequences * context;
+            let [ours, theirs] =
+                [DType::F32, DType::F64].map(|dtype| both(&qkv, rows, context, heads, dtype));
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                let largest = theirs.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!((a - b).abs() < 1e-5 * largest, "{context} {heads} {size}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_position_sees_a_later_one() {
+        let (context, heads, width) = (37, 3, 15);
+        let mut qkv = vec![0.0; context * 3 * width];
+        Stream::new(2, "attention", "").normals(&mut qkv);
+        let [before, _] = both(&qkv, context, context, heads, DType::F32);
+        qkv[20 * 3 * width..].iter_mut().for_each(|x| *x += 1.0);
+        let [after, _] = both(&qkv, context, context, heads, DType::F32);
+        assert_eq!(before[..20 * width], after[..20 * width]);
+        assert!(before[20 * width..].iter().zip(&after[20 * width..]).all(|(a, b)| a != b));
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use spec::trial::{Activation as Named, Model as Kind, Network, OwnParameter};
 
+use self::synthetic::Synthetic;
 use crate::data::Batch;
 use crate::kernels::activation::Activation;
 use crate::kernels::cross_entropy::{self, cross_entropy};
@@ -278,14 +279,27 @@ impl Model {
                 let (sum, right) = cross_entropy::evaluate(&logits, &batch.labels)?;
                 Ok((sum, Some(right)))
             }
-            kind @ (Kind::Quadratic(_) | Kind::PowerLawRegression(_)) => {
-                let weights =
-                    tensors.first().map(|w| w.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1());
-                let weights: Vec<f32> = weights.transpose()?.unwrap_or_default();
-                Ok((synthetic::Synthetic::new(kind).excess(&weights), None))
-            }
+            Kind::Quadratic(_) | Kind::PowerLawRegression(_) => match self.synthetic()? {
+                Some((task, weights)) => Ok((task.excess(&weights), None)),
+                None => candle_core::bail!("no weights"),
+            },
             Kind::Own(_) => candle_core::bail!("a task of one's own evaluates itself"),
         }
+    }
+
+    /// Of a task with a closed form: the task and the weights, on the CPU.
+    fn synthetic(&self) -> Result<Option<(Synthetic, Vec<f32>)>> {
+        let Some((task, weight)) = Synthetic::of(&self.arch.kind).zip(self.parameters.first()) else {
+            return Ok(None);
+        };
+        let weights = weight.var.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1()?;
+        Ok(Some((task, weights)))
+    }
+
+    /// By what divergence is judged, where `loss` is that of the first batch: of a task with a closed form the expected one, since
+    /// a batch of few examples may have a loss near 0 by chance.
+    pub(crate) fn first_loss(&self, loss: f32) -> Result<f32> {
+        Ok(self.synthetic()?.map_or(loss, |(task, weights)| task.expected(&weights) as f32))
     }
 
     /// The values of its parameters by name.

@@ -61,7 +61,7 @@ fn batch(kind: &Kind) -> Batch {
             batch.labels = (0..2 * context).map(|i| (3 * i % 10) as u32).collect();
         }
         Kind::Quadratic(_) | Kind::PowerLawRegression(_) => {
-            super::synthetic::Synthetic::new(kind).draw(5, 3, &mut batch);
+            super::synthetic::Synthetic::of(kind).expect("a task").draw(5, 3, &mut batch);
         }
         _ => {
             let vae = matches!(kind, Kind::Vae { .. });
@@ -224,7 +224,11 @@ fn the_gradient_of_a_closed_form_is_that_of_its_loss() {
         let w: Vec<f32> =
             model.parameters()[0].var.to_dtype(DType::F32).and_then(|w| w.to_vec1()).expect("weights");
         let mut ours = vec![f32::NAN; w.len()];
-        let loss = super::synthetic::Synthetic::new(&kind).loss_and_gradient(&w, &batch(&kind), &mut ours);
+        let loss = super::synthetic::Synthetic::of(&kind).expect("a task").loss_and_gradient(
+            &w,
+            &batch(&kind),
+            &mut ours,
+        );
         assert!((f64::from(loss) - expected).abs() < 1e-5 * expected, "{loss} and {expected}");
         for (x, y) in ours.iter().zip(&theirs[0]) {
             assert!((f64::from(*x) - y).abs() < 1e-5, "{kind:?}: {x} and {y}");
