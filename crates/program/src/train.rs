@@ -32,9 +32,16 @@ const LOOK_EVERY: u16 = 20;
 /// The same once it has said all: then it ends soon.
 const LOOK_SOON: u16 = 1;
 
-/// What numpy's and PyTorch's kernels, and JAX, take as their number of threads. Workers run side by side, and the order of a sum,
+/// What numpy, PyTorch, JAX and TensorFlow take as their number of threads. Workers run side by side, and the order of a sum,
 /// so its last bits, is another one with more threads: a program has one, unless its user says otherwise.
-const THREADS: [&str; 4] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"];
+const THREADS: [&str; 6] = [
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NPROC",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+];
 
 /// Trains a trial of a program to its end, from a checkpoint if one is given: folder and name of the side-car. Everything that
 /// happens is told; also that it can't be trained.

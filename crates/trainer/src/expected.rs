@@ -166,14 +166,15 @@ mod tests {
         }
     }
 
+    fn one_weight() -> Problem {
+        let moments = vec![Moments { apart: 1.0, both: 0.0, velocity: 0.0 }];
+        Problem { scales: vec![1.0], moments, gradient: Gradient::Fixed(2.0) }
+    }
+
     /// By hand: one weight, one step. E[(w - lr (w + √2 ξ))²] = (1 - lr)² + 2 lr².
     #[test]
     fn one_step_by_hand() {
-        let mut problem = Problem {
-            scales: vec![1.0],
-            moments: vec![Moments { apart: 1.0, both: 0.0, velocity: 0.0 }],
-            gradient: Gradient::Fixed(2.0),
-        };
+        let mut problem = one_weight();
         problem.step(0.25, 0.0);
         assert!((problem.loss() - 0.5 * (0.75 * 0.75 + 2.0 * 0.0625)).abs() < 1e-15);
     }
@@ -181,11 +182,7 @@ mod tests {
     /// By hand: e₁ = (1 - lr) e₀ - lr ξ₀, v₂ = m (e₀ + ξ₀) + e₁ + ξ₁, e₂ = e₁ - lr v₂, with E[e₀²] = 1 and E[ξ²] = 2.
     #[test]
     fn two_steps_with_momentum_by_hand() {
-        let mut problem = Problem {
-            scales: vec![1.0],
-            moments: vec![Moments { apart: 1.0, both: 0.0, velocity: 0.0 }],
-            gradient: Gradient::Fixed(2.0),
-        };
+        let mut problem = one_weight();
         let (lr, m) = (0.25, 0.5);
         problem.step(lr, m);
         problem.step(lr, m);
