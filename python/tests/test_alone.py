@@ -69,6 +69,14 @@ class Alone(unittest.TestCase):
                 "step 99 of 99: valid loss 0.25, test accuracy 0.5",
             ],
         )
+        twice = run(
+            """
+            trial = sweep.current(steps=1)
+            trial.log(0, valid_loss=1)
+            trial.finish(1)
+            """
+        )
+        self.assertEqual(twice.stderr.splitlines(), ["step 0 of 0: valid loss 1"])
         verbose = run(script.replace("VERBOSE", "True"))
         self.assertEqual((len(verbose.stdout.splitlines()), verbose.stderr), (101, ""))
 

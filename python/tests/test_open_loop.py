@@ -118,6 +118,14 @@ class OpenLoop(unittest.TestCase):
             outcome = parent.run(path)
         self.assertEqual(outcome.out.strip(), "{'width': 8, 'depth': 2, 'inner': {'a': 1}} 5 7 0.1 True", outcome.err)
 
+    def test_an_epoch_has_one_length(self) -> None:
+        for ours, theirs, fits in [(3, 3, True), (3, None, True), (None, 3, True), (3, 4, False)]:
+            with Parent(steps_per_epoch=theirs) as parent:
+                path = parent.root / "script.py"
+                path.write_text(f"import sweep_trial as sweep\nsweep.current(steps_per_epoch={ours})\n")
+                outcome = parent.run(path)
+            self.assertEqual("has 3 steps here and 4 in the sweep file" in outcome.err, not fits, outcome.err)
+
     def test_a_line_longer_than_a_pipe_takes_at_once(self) -> None:
         with Parent() as parent:
             outcome = parent.run(f"trial.log(4, valid_loss=1, weights_hash={'ab' * 100_000!r})")

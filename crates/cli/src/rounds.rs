@@ -1,6 +1,6 @@
 //! What a sweep trains next. The decision is made in `report::promote`, from results alone; here it becomes a plan's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use report::promote::{Extension, extensions, promotions};
 use report::ranking::Edge;
@@ -34,6 +34,12 @@ impl Decided {
             ))
         })
     }
+}
+
+/// Runs that decide between the configs that the grid chooses.
+pub(crate) fn deciding(spec: &Spec) -> u64 {
+    let budgets: BTreeSet<u64> = spec.points.iter().map(|point| point.task.steps).collect();
+    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets.len() as u64
 }
 
 /// Whether every run of the plan has ended.

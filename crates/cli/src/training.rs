@@ -174,7 +174,10 @@ pub(crate) async fn rounds(
             shard.keep(&plan, options.verify_fraction, &mut missing);
         }
         fault::point("promotion.after").map_err(Failure::failed)?;
-        let opening = (!global.quiet).then(|| opening(&plan, &missing, stored, shard, options));
+        let opening = (!global.quiet).then(|| {
+            let then = if plan.decisions.chosen.is_empty() { rounds::deciding(spec) } else { 0 };
+            opening(&plan, &missing, stored, then, shard, options)
+        });
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() {
                 opening.iter().for_each(say);
@@ -315,11 +318,13 @@ fn there(name: &str) -> Result<(), String> {
     Err(format!("the program `{name}` of `trainer.command` is not to be found on PATH{hint}"))
 }
 
-/// What is about to happen. `missing`: what this process has to do with; `stored`: trials that are over.
+/// What is about to happen. `missing`: what this process has to do with; `stored`: trials that are over; `then`: runs that decide
+/// after this round.
 fn opening(
     plan: &Plan,
     missing: &[Missing],
     stored: usize,
+    then: u64,
     shard: Option<Shard>,
     options: &Options,
 ) -> String {
@@ -345,8 +350,9 @@ fn opening(
     }
     let workers = options.workers;
     let plural = if workers == 1 { "" } else { "s" };
+    let then = if then > 0 { format!("; then {then} decide") } else { String::new() };
     format!(
-        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}",
+        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

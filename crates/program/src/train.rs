@@ -407,7 +407,7 @@ fn die_together(_: &mut Command) {}
 
 /// A line that is not too long for a message.
 fn shown(line: &str) -> String {
-    const MOST: usize = 120;
+    const MOST: usize = 240;
     let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     match line.char_indices().nth(MOST) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),

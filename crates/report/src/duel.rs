@@ -1,5 +1,7 @@
 //! Two schedules side by side: one verdict, and the details that it rests on. Judges by `compare`, as the ranking does.
 
+use std::collections::BTreeMap;
+
 use stats::{detectable, pairs_needed, wilson};
 
 use crate::compare::ALPHA;
@@ -38,8 +40,8 @@ pub struct Duel {
     pub detectable: Option<f64>,
     /// Seeds that find a difference as large as the one seen in 80 of 100 cases.
     pub seeds_needed: Option<usize>,
-    /// At each base lr that both have: mean of a, mean of b.
-    pub by_lr: Vec<(f64, f64, f64)>,
+    /// At each base lr that both have, over the seeds that both have there: mean of a, mean of b, number of seeds.
+    pub by_lr: Vec<(f64, f64, f64, usize)>,
     /// With the seeds that choose drawn again and every lr chosen anew: the share of draws in which a is ahead, and of
     /// those in which a and b keep their lr.
     pub retuned: Option<(f64, f64, f64)>,
@@ -131,21 +133,30 @@ fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<(f64
     Some((found.ahead, kept(ours, a, &found.ours), kept(theirs, b, &found.theirs)))
 }
 
-/// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant.
-fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<(f64, f64, f64)> {
+/// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant, on the seeds that both
+/// have there: the lr that one of them has chosen has more.
+fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<(f64, f64, f64, usize)> {
     let grids = grids(results, steps);
-    let best = |name: &str, lr: f64| {
+    let best = |name: &str, lr: f64| -> Option<BTreeMap<i64, f64>> {
         let grid = grids.iter().find(|grid| grid.schedule == name)?;
         let at_lr = grid.configs.iter().filter(|config| config.base_lr == lr);
         let ended =
             at_lr.filter(|config| config.runs.iter().all(|run| matches!(run.state, RunState::Done(_))));
-        let means = ended.filter_map(|config| {
-            stats::summary(&config.runs.iter().filter_map(|run| run.value()).collect::<Vec<_>>())
+        let by_seed = ended.map(|config| -> BTreeMap<i64, f64> {
+            config.runs.iter().filter_map(|run| Some((run.seed, run.value()?))).collect()
         });
-        means.map(|summary| summary.mean).min_by(f64::total_cmp)
+        let mean = |values: &BTreeMap<i64, f64>| values.values().sum::<f64>() / values.len() as f64;
+        by_seed.filter(|values| !values.is_empty()).min_by(|x, y| mean(x).total_cmp(&mean(y)))
     };
     let lrs = grids.iter().find(|grid| grid.schedule == a).map(|grid| grid.lrs()).unwrap_or_default();
-    lrs.into_iter().filter_map(|lr| Some((lr, best(a, lr)?, best(b, lr)?))).collect()
+    let at = |lr: f64| {
+        let (ours, theirs) = (best(a, lr)?, best(b, lr)?);
+        let both: Vec<(f64, f64)> =
+            ours.iter().filter_map(|(seed, a)| Some((*a, *theirs.get(seed)?))).collect();
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
+        Some((lr, stats::summary(&ours)?.mean, stats::summary(&theirs)?.mean, ours.len()))
+    };
+    lrs.into_iter().filter_map(at).collect()
 }
 
 impl Duel {
@@ -180,9 +191,10 @@ impl Duel {
             _ => String::new(),
         };
         format!(
-            "{word}{}{p}; {a} wins {} seeds (lr {} against {})",
+            "{word}{}{p}; {a} wins {} seeds{} (lr {} against {})",
             difference.unwrap_or_default(),
             wins(self.wins, n),
+            if self.wins.fract() == 0.0 { "" } else { ", one that is equal counting half" },
             lr(ours.base_lr),
             lr(theirs.base_lr)
         )
@@ -209,10 +221,16 @@ impl Duel {
     /// Whether another lr would change it: lr by lr, as far as both have it.
     pub fn lrs(&self) -> Rows {
         let [a, b] = &self.names;
-        let mut rows = Rows::new(["base_lr", a, b, "difference"]);
+        let mut rows = Rows::new(["base_lr", a, b, "difference", "seeds"]);
         let shown = |x: f64| self.ranking.metric.shown(x);
-        let row = |(lr, a, b): &(f64, f64, f64)| {
-            vec![(*lr).into(), shown(*a).into(), shown(*b).into(), (shown(*a) - shown(*b)).into()]
+        let row = |(lr, a, b, seeds): &(f64, f64, f64, usize)| {
+            vec![
+                (*lr).into(),
+                shown(*a).into(),
+                shown(*b).into(),
+                (shown(*a) - shown(*b)).into(),
+                (*seeds).into(),
+            ]
         };
         rows.rows = self.by_lr.iter().map(row).collect();
         rows
@@ -252,14 +270,14 @@ impl Duel {
                 100.0 * theirs
             ));
         }
-        let worse = self.by_lr.iter().filter(|(_, a, b)| a > b).count();
-        let better = self.by_lr.iter().filter(|(_, a, b)| a < b).count();
+        let worse = self.by_lr.iter().filter(|(_, a, b, _)| a > b).count();
+        let better = self.by_lr.iter().filter(|(_, a, b, _)| a < b).count();
         if self.by_lr.len() > 1 {
             details.push(match (better, worse) {
                 (_, 0) => format!("at each lr that both have, {a} has the better mean"),
                 (0, _) => format!("at each lr that both have, {b} has the better mean"),
                 _ => format!(
-                    "another lr would change it: {a} has the better mean at {better} lrs, {b} at {worse}"
+                    "the order depends on the lr: {a} has the better mean at {better} of those that both have, {b} at {worse}"
                 ),
             });
         }
@@ -311,6 +329,22 @@ mod tests {
         let same: Vec<_> = warned.iter().filter(|warning| warning.kind.name() == "same_runs").collect();
         assert_eq!(same.len(), 1);
         assert_eq!(same[0].schedules, ["a", "b"]);
+    }
+
+    /// The lr that was chosen has more seeds than the others.
+    #[test]
+    fn lrs_are_compared_on_the_seeds_of_both() {
+        let mut results = Vec::new();
+        for seed in 0..8 {
+            results.push(run("a", 0.1, seed, RunState::Done(1.0 + seed as f64)));
+            results.push(run("b", 0.3, seed, RunState::Done(2.0 + seed as f64)));
+        }
+        for seed in 0..2 {
+            results.push(run("a", 0.3, seed, RunState::Done(3.0 + seed as f64)));
+            results.push(run("b", 0.1, seed, RunState::Done(4.0 + seed as f64)));
+        }
+        let found = duel(&results, "a", "b", &Options::default()).expect("both are there");
+        assert_eq!(found.by_lr, [(0.1, 1.5, 4.5, 2), (0.3, 3.5, 2.5, 2)]);
     }
 
     #[test]

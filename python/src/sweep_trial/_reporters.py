@@ -53,6 +53,7 @@ class Echo:
         self._last = total_steps - 1
         self._verbose = verbose
         self._due = 0.0
+        self._shown = ""
 
     def report(self, step: int, fields: Fields) -> None:
         now = time.monotonic()
@@ -64,4 +65,8 @@ class Echo:
             f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, '.5g')}"
             for name, value in fields.items()
         )
-        print(f"step {step} of {self._last}: {shown}", file=sys.stdout if self._verbose else sys.stderr, flush=True)
+        line = f"step {step} of {self._last}: {shown}"
+        # What was known of the last step before finish() says it again.
+        if line != self._shown:
+            print(line, file=sys.stdout if self._verbose else sys.stderr, flush=True)
+        self._shown = line

@@ -334,23 +334,28 @@ def current(
     """The trial that this process is to train. Called again it gives the same object, whatever the arguments.
 
     The arguments are for running outside of a sweep. Inside they are ignored, except that `params` stands in for
-    what the sweep file leaves out.
+    what the sweep file leaves out, and that `steps_per_epoch` must be what the sweep file says, where both say it.
     """
     global _current
     if _current is None:
         path = os.environ.get("SWEEP_TRIAL")
         if path:
-            _current = _in_sweep(Path(path), params or {})
+            _current = _in_sweep(Path(path), params or {}, steps_per_epoch)
         else:
             _current = _alone(steps, lr, seed, params or {}, steps_per_epoch, evaluate_every, checkpoints, verbose)
     return _current
 
 
-def _in_sweep(path: Path, params: Mapping[str, Any]) -> Trial:
+def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[int]) -> Trial:
     # Named pipes are not everywhere; running alone must be.
     from ._pipes import Pipes
 
     facts = read(path, params)
+    if None not in (steps_per_epoch, facts.steps_per_epoch) and steps_per_epoch != facts.steps_per_epoch:
+        raise ValueError(
+            f"an epoch has {steps_per_epoch} steps here and {facts.steps_per_epoch} in the sweep file: write"
+            f" `budget: {{epochs: ..., steps_per_epoch: {steps_per_epoch}}}` there"
+        )
     for name in ("SWEEP_REPORT", "SWEEP_ANSWERS"):
         if not os.environ.get(name):
             raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not: sweep sets both")

@@ -11,6 +11,7 @@ use crate::args::{Global, Plan};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
 use crate::progress::span;
+use crate::rounds::deciding;
 use crate::screen;
 use crate::training::{cores, fewer};
 
@@ -77,11 +78,16 @@ fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) 
         text.push_str(&format!(": {times}, trials share the steps in which they are the same run"));
     }
     text.push('\n');
-    let closed = plan.trials.iter().filter(|trial| !spec::share::is_open(&trial.config)).count();
+    let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
+    // Programs share nothing.
+    let closed = plan.trials.iter().filter(|trial| !programs && !spec::share::is_open(&trial.config)).count();
     if closed > 0 {
         text.push_str(&format!(
             "{closed} trials watch losses or gradients: what they share shows only in training\n"
         ));
+    }
+    if programs {
+        text.push_str("how long a program takes is not known before it has run\n");
     }
     if let Some(time) = time {
         let plural = if workers == 1 { "" } else { "s" };
@@ -136,12 +142,6 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Durati
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })
-}
-
-/// Runs that decide between the configs that the grid chooses.
-fn deciding(spec: &spec::Spec) -> u64 {
-    let budgets: std::collections::BTreeSet<u64> = spec.points.iter().map(|point| point.task.steps).collect();
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets.len() as u64
 }
 
 /// One row for each schedule.

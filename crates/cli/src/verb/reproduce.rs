@@ -42,11 +42,11 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     if !global.quiet {
         say(format_args!("training again: {title}"));
     }
+    crate::weights::provide([&again], global, &Stop::default())?;
     let stored_device = row.environment.as_ref().map(|environment| environment.device.as_str());
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
-    crate::weights::provide([&again], global, &Stop::default())?;
     let program = again.config.task.program();
     program.iter().for_each(|program| changed_files(program));
     let mut comparison = Comparison {

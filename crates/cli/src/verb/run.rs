@@ -50,6 +50,15 @@ fn next(ranking: &Ranking, global: &Global) -> String {
     let query = format!("{sweep} query \"select * from ranking\"");
     let mut lines = vec![(query, "ask the database")];
     if ranking.lines.iter().any(|line| line.mean.is_some()) {
+        if let [first, second, ..] = ranking.lines.as_slice()
+            && second.has_results()
+        {
+            let both = format!("{} {}", quoted(&first.schedule), quoted(&second.schedule));
+            lines.push((
+                format!("{sweep} compare {both}"),
+                "any two of them, and how many seeds would tell them apart",
+            ));
+        }
         lines.push((format!("{sweep} show best"), "the best run"));
         let data = global.data_dir.as_ref();
         let data = data.map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())));

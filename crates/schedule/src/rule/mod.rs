@@ -230,7 +230,9 @@ impl Watch {
             warnings.push(problem.with_hint(enough("every")));
             return;
         }
-        let message = format!("{looks} looks before the last update, and the lr can't change before {least}");
+        let plural = if looks == 1.0 { "" } else { "s" };
+        let message =
+            format!("{looks} look{plural} before the last update, and the lr can't change before {least}");
         let hint = format!("a smaller `patience`, or {}", enough("every"));
         warnings.push(warning(NEVER_CHANGES, message).with_hint(hint));
     }
