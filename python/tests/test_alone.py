@@ -80,6 +80,18 @@ class Alone(unittest.TestCase):
         verbose = run(script.replace("VERBOSE", "True"))
         self.assertEqual((len(verbose.stdout.splitlines()), verbose.stderr), (101, ""))
 
+    def test_a_run_that_was_cut_short_is_not_finished(self) -> None:
+        for body, words in [
+            ("for step in range(9): trial.log(step, train_loss=1)", "finish() after step 8, but the last one is 9"),
+            ("for step in range(9): trial.lr(step)", "finish() after step 8, but the last one is 9"),
+            ("trial.log(9, train_loss=1)", ""),
+            ("for step in range(10): trial.lr(step)", ""),
+            ("pass", ""),
+        ]:
+            done = run(f"trial = sweep.current(steps=10)\n{body}\ntrial.finish(1)\n")
+            self.assertEqual(words in done.stderr, True, done.stderr)
+            self.assertEqual(done.returncode, 1 if words else 0, done.stderr)
+
     def test_checkpoints_have_a_place(self) -> None:
         done = run(
             """

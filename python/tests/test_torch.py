@@ -52,6 +52,30 @@ class Torch(unittest.TestCase):
             wanted += [f"[{lr}] [{lr}]", str(lr)]
         self.assertEqual(out, [*wanted, "[0.5]", "all 5 steps of the trial are done: this update is one more"])
 
+    def test_a_scheduler_that_lags_behind_is_told_of(self) -> None:
+        # Stepped once an epoch of two updates, as other schedulers are; and a run that ends before its last step.
+        for last, every in [(5, 2), (3, 1)]:
+            with Parent() as parent:
+                out = self.prints(
+                    parent,
+                    f"""
+            optimizer = torch.optim.SGD(weights, lr=1.0)
+            scheduler = trial.schedule(optimizer)
+            try:
+                for step in range({last}):
+                    update(optimizer)
+                    trial.log(step, train_loss=1)
+                    if step % {every} == 0:
+                        scheduler.step()
+                trial.finish(1)
+            except ValueError as error:
+                print(error)
+            """,
+                )
+            self.assertEqual(len(out), 1)
+            step, at = (2, 1) if every == 2 else (4, 3)
+            self.assertIn(f"step {step} is reported, but the scheduler is at step {at}", out[0])
+
     def test_groups_keep_their_ratios(self) -> None:
         with Parent() as parent:
             out = self.prints(

@@ -24,6 +24,10 @@ pub(crate) struct Run<'a> {
     asked: Option<Answer>,
     /// What was said of the last complete step.
     last: Seen,
+    /// Steps that were reported since this start.
+    reported: u64,
+    /// The longest way from one of them to the next.
+    longest_way: u64,
     teller: Teller,
 }
 
@@ -60,6 +64,8 @@ impl<'a> Run<'a> {
             open: None,
             asked: None,
             last: Seen::default(),
+            reported: 0,
+            longest_way: 0,
             teller: Teller::new(stage),
         }
     }
@@ -195,8 +201,8 @@ impl<'a> Run<'a> {
             ] {
                 if wanted && given.is_none() {
                     let remedy = if name == "valid_loss" {
-                        "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, valid_loss=...)`), or \
-                         let the schedule `watch: train_loss`"
+                        "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, valid_loss=...)`), say by \
+                         `evaluate: {every: ...}` after which steps it is known, or let the schedule `watch: train_loss`"
                     } else {
                         ""
                     };
@@ -206,6 +212,18 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let way = step + 1 - self.next;
+        if step + 1 == self.steps() && self.reported > 1 && way > 2 * self.longest_way {
+            return Err(format!(
+                "the steps {} to {} were left out, more than ever before: a run that was cut short would be ranked as a whole one; \
+                 train all {}, and report one at least as often as before",
+                self.next,
+                step - 1,
+                self.steps()
+            ));
+        }
+        self.reported += 1;
+        self.longest_way = self.longest_way.max(way);
         self.fill(step);
         let lr = self.rate(step).unwrap_or(f64::NAN);
         self.count(step, lr, &seen);
@@ -409,6 +427,30 @@ mod tests {
         let Outcome::Done(done) = run.finish(&mut |_| true) else { panic!("not done") };
         assert_eq!((done.train_loss, done.valid_loss, done.valid_accuracy), (1.5, 1.25, Some(0.5)));
         assert_eq!((done.test_loss, done.weights_hash.as_deref()), (Some(1.0), Some("w")));
+    }
+
+    /// Reports may be rare, and the first ones more frequent; an end that comes all at once is none.
+    #[test]
+    fn a_run_that_was_cut_short_is_refused() {
+        let text =
+            "trainer: {command: [x]}\nbudget: {steps: 100}\nlr: 0.1\nschedules: {a: {kind: constant}}\n";
+        let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        let end = |steps: &[u64]| {
+            let mut run = Run::new(&plan.trials[0], 1);
+            for step in steps.iter().chain([&99]) {
+                let line = format!("{{\"step\": {step}, \"valid_loss\": 1}}");
+                hear(&mut run, &[&line]).expect("a good report");
+            }
+            run.finish(&mut |_| true)
+        };
+        let done = |steps: &[u64]| matches!(end(steps), Outcome::Done(_));
+        assert!(done(&[]) && done(&[0]) && done(&[50]));
+        assert!(done(&(0..99).collect::<Vec<_>>()) && done(&(0..98).collect::<Vec<_>>()));
+        assert!(done(&[9, 19, 29, 39, 49, 59, 69, 79]) && done(&[0, 1, 2, 3, 4, 33, 66]));
+        for cut in [(0..90).collect::<Vec<_>>(), vec![9, 19, 29, 39, 49, 59, 69]] {
+            let Outcome::GivenUp { reason } = end(&cut) else { panic!("{cut:?}") };
+            assert!(reason.contains("were left out, more than ever before"), "{reason}");
+        }
     }
 
     #[test]

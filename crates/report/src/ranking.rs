@@ -407,10 +407,16 @@ impl Ranking {
             Protocol::Decided => "; lrs were chosen on other seeds",
             Protocol::Tuning => "; so far on the seeds that choose lrs",
         };
-        let mut notes = vec![format!(
-            "= shares its place: its difference to the first, paired over seeds, may be chance (exact sign-flip test{correction}, \
-             p >= {ALPHA}){chosen}"
-        )];
+        let groups = self.lines.iter().filter_map(|line| line.tie_group);
+        let is_shared = groups.collect::<Vec<_>>().windows(2).any(|pair| pair.first() == pair.last());
+        let mut notes = vec![if is_shared {
+            format!(
+                "= shares its place: its difference to the first of this place, paired over seeds, may be chance (exact sign-flip \
+                 test{correction}, p >= {ALPHA}){chosen}"
+            )
+        } else {
+            format!("p by the exact sign-flip test{correction}, paired over seeds{chosen}")
+        }];
         let mut rope = self.lines.iter().filter(|line| line.verdict == Verdict::Equivalent);
         if rope.next().is_some() {
             notes.push(

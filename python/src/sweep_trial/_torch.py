@@ -39,6 +39,7 @@ class SweepLR(LRScheduler):
             self._ratios = [begin / begins[0] for begin in begins]
         for group, begin in zip(optimizer.param_groups, begins):
             group.setdefault("initial_lr", begin)
+        trial._schedulers.append(self)
         # The base class calls step(), which goes to the first step.
         super().__init__(optimizer, trial._first - 1)
         # Also puts right what loading the optimizer's state may have overwritten.

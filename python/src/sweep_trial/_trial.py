@@ -70,6 +70,11 @@ class Trial:
         self._gap = self._first
         self._checkpointed = False
         self._finished = False
+        # How far the training is, by what it asks for: the last step whose lr was asked for, and PyTorch's schedulers. Who takes
+        # the whole schedule at once does not tell.
+        self._asked = self._first - 1
+        self._schedulers: list[SweepLR] = []
+        self._took_all = False
         # A signal handler may report in the middle of a report; it must not wait for itself.
         self._lock = threading.RLock()
 
@@ -100,6 +105,7 @@ class Trial:
                 told["train_loss"] = number("train_loss", train_loss)
             if grad_norm is not None:
                 told["grad_norm"] = number("grad_norm", grad_norm)
+            self._asked = max(self._asked, at)
             return self._rates.lr(at, told)
 
     def momentum(self, step: SupportsIndex) -> Optional[float]:
@@ -167,9 +173,13 @@ class Trial:
         grad_norm: Optional[Number] = None,
         weights_hash: Optional[str] = None,
     ) -> None:
-        """Reports the final metrics, as those of the last step. Nothing can be reported after it."""
+        """Reports the final metrics, as those of the last step. Nothing can be reported after it.
+
+        Raises ValueError where training has not come to the last step, as far as can be told.
+        """
         if valid_loss is None:
             raise TypeError("finish() needs a valid_loss: it is what the ranking compares")
+        self._must_be_done()
         self.log(
             self.total_steps - 1,
             train_loss=train_loss,
@@ -260,8 +270,19 @@ class Trial:
 
         return SweepCallback(self)
 
+    def _must_be_done(self) -> None:
+        """A run that was cut short would be ranked as a whole one."""
+        self._own("report")
+        last, at = self.total_steps - 1, max(self._asked, self._last)
+        if self._first <= at < last and not (self._took_all or self._schedulers):
+            raise ValueError(
+                f"finish() after step {at}, but the last one is {last}: train all {self.total_steps} steps, and ask for the lr"
+                " of each or report it"
+            )
+
     def _all(self, of: str) -> Any:
         """All values of an open-loop schedule; None where it leaves the momentum alone."""
+        self._took_all = True
         if of == "momentum":
             self._momentum_was_read = True
             if not self._rates.cycles_momentum():
@@ -301,6 +322,12 @@ class Trial:
             raise ValueError(f"steps must come in order: {at} after {self._last}")
         if at == self._last and self._checkpointed:
             raise ValueError(f"the checkpoint was the last word on step {at}")
+        reached = max((scheduler.last_epoch for scheduler in self._schedulers), default=at)
+        if reached < at:
+            raise ValueError(
+                f"step {at} is reported, but the scheduler is at step {reached}: its step() belongs after each"
+                f" optimizer.step(), up to the last step, {self.total_steps - 1}"
+            )
         return at
 
     def _reported(self, at: int) -> None:
