@@ -149,16 +149,17 @@ fn threads() -> Vec<Check> {
 }
 
 fn data(dataset: Dataset, global: &Global) -> Check {
-    let (what, is_needed) = match dataset {
-        Dataset::FashionMnist => ("data fashion-mnist", false),
-        Dataset::Emma => ("data emma", false),
-        _ => ("data mnist", true),
+    let what = match dataset {
+        Dataset::FashionMnist => "data fashion-mnist",
+        Dataset::Emma => "data emma",
+        _ => "data mnist",
     };
     match trainer::data::published(&dataset, global.data_dir.as_deref()) {
         Ok(_) => ok(what, "the published files"),
         Err(error) => {
+            // Who trains programs or data of their own needs none of them.
             let missing = matches!(error, trainer::data::DataError::Missing { .. });
-            let state = if is_needed || !missing { State::Error } else { State::Warning };
+            let state = if missing { State::Warning } else { State::Error };
             let text = error.to_string();
             let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
             check(what, state, found, mend)
