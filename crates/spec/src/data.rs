@@ -198,6 +198,7 @@ fn file_name(field: &Field<'_>) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::task;
     use crate::trial::Task;
 
     fn read(data: &str, model: &str) -> Result<Task, String> {
@@ -213,15 +214,7 @@ mod tests {
         };
         let text_of = |_: &str| Ok(Found { examples: 1000, classes: 30, ..found(false) });
         let world = World { table: &table, text: &text_of, ..World::EMPTY };
-        let plan = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
-        let told = |found: Vec<Problem>| {
-            found
-                .iter()
-                .map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint))
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        plan.map(|plan| plan.trials[0].config.task.clone()).map_err(told)
+        task(&text, &world)
     }
 
     const MLP: &str = "{kind: mlp, hidden: [8]}";

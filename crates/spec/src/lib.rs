@@ -20,6 +20,9 @@ pub mod trial;
 mod world;
 pub mod yaml;
 
+#[cfg(test)]
+mod testing;
+
 pub use plan::{Plan, plan, plan_on};
 pub use sweep_file::{Spec, read, read_with};
 pub use world::World;

@@ -176,6 +176,7 @@ fn slots(field: &Field<'_>) -> Result<BTreeMap<String, Vec<String>>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::task;
     use crate::trial::Task;
 
     fn read(trainer: &str, rest: &str) -> Result<Task, String> {
@@ -185,15 +186,7 @@ mod tests {
         let hash =
             |name: &str| ["train.py", "data/model.py"].contains(&name).then(|| format!("hash of {name}"));
         let world = World { hash: &hash, ..World::EMPTY };
-        let read = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
-        let told = |found: Vec<Problem>| {
-            found
-                .iter()
-                .map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint))
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        read.map(|plan| plan.trials[0].config.task.clone()).map_err(told)
+        task(&text, &world)
     }
 
     const BUDGET: &str = "budget: {steps: 10}";

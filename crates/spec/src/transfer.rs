@@ -161,6 +161,7 @@ fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::task;
 
     #[test]
     fn a_pattern_means_parameters_and_layers() {
@@ -187,11 +188,7 @@ mod tests {
         );
         let hash = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());
         let world = World { hash: &hash, ..World::EMPTY };
-        let plan = crate::read_with(&text, "x", &world).and_then(|spec| crate::plan(&spec));
-        let plan = plan.map_err(|found| {
-            found.iter().map(|p| format!("{}: {}", p.path, p.message)).collect::<String>()
-        })?;
-        Ok(plan.trials[0].config.task.network().expect("a network").clone())
+        Ok(task(&text, &world)?.network().expect("a network").clone())
     }
 
     #[test]
