@@ -76,6 +76,26 @@ fn a_run_begins_with_the_weights_of_a_file() {
 }
 
 #[test]
+fn weights_that_are_gone_are_said() {
+    let sandbox = pretrained();
+    sandbox.write("tune.yaml", format!("{TUNE}init_from: w.safetensors\n"));
+    sandbox.run(&["tune.yaml", "-q"]).exits(0);
+    for change in ["another file", ""] {
+        match change {
+            "" => std::fs::remove_file(sandbox.path("w.safetensors")).expect("it is there"),
+            other => std::fs::write(sandbox.path("w.safetensors"), other).expect("a file"),
+        }
+        let told = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(2).stderr;
+        let words = if change.is_empty() { "No such file" } else { "the file is another one" };
+        assert!(told.contains("w.safetensors: ") && told.contains(words), "{told}");
+    }
+    sandbox.write("tune.yaml", format!("{TUNE}init_from: {{file: w.safetensors, fresh: [\"*\"]}}\n"));
+    std::fs::write(sandbox.path("w.safetensors"), "x").expect("a file");
+    let told = sandbox.run(&["check", "tune.yaml"]).exits(2).stderr;
+    assert!(told.contains("`fresh` means all parameters"), "{told}");
+}
+
+#[test]
 fn frozen_parameters_keep_every_bit_and_the_rest_learns() {
     let sandbox = pretrained();
     let file = TUNE.replace("seeds: 2", "seeds: 1").replace("steps: 40", "steps: 12");

@@ -257,6 +257,35 @@ fn large_numbers_keep_what_tells_them_apart() {
     assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
+/// What a column is measured in makes no difference, also where the square of its numbers is none.
+#[test]
+fn units_make_no_difference() {
+    let losses = [1.0, 2f64.powi(520), 2f64.powi(-540)].map(|unit| {
+        let sandbox = Sandbox::new();
+        let row = |i: usize| format!("{:e},{}\n", ((i * 37) % 100) as f64 * unit, i * 37 % 100 / 50);
+        sandbox.write("t.csv", format!("x,kind\n{}", (0..100).map(row).collect::<String>()));
+        trained(&sandbox, "{csv: t.csv, label: kind}", MLP);
+        sandbox.query("select final_valid_loss, weights_hash from trials")
+    });
+    assert!(losses.iter().all(|loss| *loss == losses[0]), "{losses:?}");
+}
+
+/// An array of bool, of 0 and 1, of 0 and 255: black and white.
+#[test]
+fn black_and_white_is_the_same_however_it_is_written() {
+    let n = 60usize;
+    let losses = [("|b1", 1u8), ("|u1", 1), ("|u1", 255)].map(|(kind, white)| {
+        let sandbox = Sandbox::new();
+        let x: Vec<u8> =
+            (0..n).flat_map(|i| (0..16).map(move |j| (i * 7 + j * j) as u8 % 3 / 2 * white)).collect();
+        let y: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+        sandbox.write("a.npz", npz(&[("x", kind, &[n, 16], x), ("y", "|u1", &[n], y)]));
+        trained(&sandbox, "{npz: a.npz}", "{kind: vae, hidden: [8]}");
+        sandbox.query("select final_valid_loss, weights_hash from trials")
+    });
+    assert!(losses.iter().all(|loss| *loss == losses[0]), "{losses:?}");
+}
+
 /// MNIST by its own files is MNIST, but for what is validated on.
 #[test]
 fn published_files_can_be_named_as_ones_own() {

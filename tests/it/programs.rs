@@ -141,7 +141,7 @@ fn each_way_to_go_wrong_has_its_outcome() {
         ("unknown", "failed", "did you mean `train_loss`?"),
         ("order", "failed", "step 2 comes after step 4"),
         ("late", "failed", "there is no step 40: the last of 40 is 39"),
-        ("endless", "failed", "can't be used: it is no JSON"),
+        ("endless", "failed", "can't be used: it is longer than 65536 bytes"),
         ("exit", "failed", "ended with exit code 3; its last line was: out of memory"),
         ("signal", "failed", "killed by SIGABRT"),
         ("short", "failed", "ended after reporting step 7; the last of 40 is 39"),
@@ -173,6 +173,15 @@ fn each_way_to_go_wrong_has_its_outcome() {
         assert!(row["error"].as_str().unwrap_or_default().contains(words), "{mode}: {row}");
         assert_eq!(row["attempts"], 1, "{mode}");
     }
+    // Steps without a loss are left out of a mean, and are no divergence; they are empty in exports.
+    let tail =
+        sandbox.run(&["rank", "--metric", "tail:15", "--by", "trial", "--format", "json"]).exits(0).json();
+    let tail: Vec<f64> =
+        tail.as_array().expect("rows").iter().filter_map(|row| row["value"].as_f64()).collect();
+    assert!(tail.len() == 1 && tail[0] < 10.0, "{tail:?}");
+    let exported = sandbox.run(&["export", "results", "--metrics", "--to", "csv"]).exits(0).stdout;
+    let unknown = exported.lines().filter(|line| line.contains("NaN")).count();
+    assert_eq!(unknown, 2, "the steps that diverged\n{exported}");
     assert_eq!((&rows["nan"]["diverged_at"], &rows["nan"]["steps_done"]), (&5.into(), &6.into()));
     // Steps that were left out have their lr, and no loss.
     let gaps = "select count(*) as n, count(train_loss) as loss, count(lr) as lr from metrics join trials using (trial_id) \

@@ -33,6 +33,24 @@ schedules:
 ";
 
 #[test]
+fn a_metric_that_no_run_has_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "q.yaml",
+        "task: {kind: quadratic, dimensions: 5}\noptimizer: {kind: sgd}\nbudget: {steps: 20}\nseeds: 2\nlr: 0.1\n\
+         schedules: {a: {kind: constant}, b: {kind: linear, to: 0}}\n",
+    );
+    sandbox.run(&["q.yaml", "-q"]).exits(0);
+    for metric in ["accuracy", "test_loss"] {
+        let told = sandbox.run(&["rank", "--metric", metric]).exits(2).stderr;
+        assert!(told.contains("the runs of `q` have no test "), "{told}");
+    }
+    for metric in ["best", "tail:5"] {
+        sandbox.run(&["rank", "--metric", metric]).exits(0);
+    }
+}
+
+#[test]
 fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
     let sandbox = sweep(DECIDED);
     let output = sandbox.run(&["v.yaml"]).exits(0);

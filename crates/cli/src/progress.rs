@@ -30,6 +30,7 @@ pub(crate) struct Progress {
 struct Trial {
     label: String,
     steps: u64,
+    runs: bool,
     /// The stage that trains it.
     stage: Option<u64>,
     /// Steps before that stage.
@@ -66,7 +67,10 @@ impl Progress {
                 let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
                 let steps = config.task.steps;
                 counts.steps_left += steps.saturating_sub(*first);
-                trials.insert(trial.id.clone(), Trial { label, steps, stage: None, counted: *first });
+                trials.insert(
+                    trial.id.clone(),
+                    Trial { label, steps, runs: false, stage: None, counted: *first },
+                );
             }
         }
         let now = Instant::now();
@@ -83,7 +87,7 @@ impl Progress {
     /// Takes in one event.
     pub(crate) fn on(&mut self, event: &Event) {
         match event {
-            Event::Started { trial_ids, .. } => self.counts.running += trial_ids.len(),
+            Event::Started { trial_ids, .. } => trial_ids.iter().for_each(|id| self.run(id, true)),
             Event::Stage { stage, first, trial_ids } => self.stage(*stage, *first, trial_ids),
             Event::Steps { stage, rows, .. } => {
                 let trials = self.stages.get(stage).copied().unwrap_or(0);
@@ -121,6 +125,15 @@ impl Progress {
         self.stages.insert(stage, trial_ids.len() as u64);
     }
 
+    /// A trial runs, or does not any more. One that goes on from a checkpoint starts twice.
+    fn run(&mut self, trial_id: &str, runs: bool) {
+        let Some(trial) = self.trials.get_mut(trial_id) else { return };
+        if std::mem::replace(&mut trial.runs, runs) != runs {
+            let running = self.counts.running;
+            self.counts.running = if runs { running + 1 } else { running.saturating_sub(1) };
+        }
+    }
+
     fn leave(&mut self, stage: u64) {
         if let Some(trials) = self.stages.get_mut(&stage) {
             *trials = trials.saturating_sub(1);
@@ -136,7 +149,7 @@ impl Progress {
     }
 
     fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
-        self.counts.running = self.counts.running.saturating_sub(1);
+        self.run(trial_id, false);
         let Some(trial) = self.trials.get_mut(trial_id) else { return };
         let stage = trial.stage.take();
         let end = match outcome {
@@ -211,7 +224,7 @@ impl Progress {
             }
         }
         if let Some((loss, label)) = &self.best {
-            line.push_str(&format!(", best {loss:.4} ({label})"));
+            line.push_str(&format!(", best {} ({label})", report::number(*loss, 4)));
         }
         line
     }

@@ -84,6 +84,15 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
         Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
     };
     let results: Vec<RunResult> = rows.iter().map(|row| result(row, how.metric, &seen)).collect();
+    let done = || rows.iter().zip(&results).filter(|(row, _)| row.status == Status::Done);
+    if !matches!(how.metric, Metric::Final) && done().next().is_some() {
+        let title = how.metric.described().title;
+        if done().all(|(_, result)| result.judged.is_none()) {
+            return Err(Failure::usage(format_args!(
+                "the runs of `{sweep}` have no {title}: rank them by another metric"
+            )));
+        }
+    }
     let known = budgets(&results);
     if let Some(budget) = how.budget
         && !known.contains(&budget)
@@ -140,6 +149,8 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         (Status::Done, Some(loss)) if loss.is_finite() && row.final_valid_loss.is_some() => {
             RunState::Done(loss)
         }
+        // A program need not report the losses of its last steps.
+        (Status::Done, None) if matches!(metric, Metric::Tail(_)) => RunState::Missing,
         (Status::Diverged | Status::Done, _) => RunState::Diverged,
         _ => RunState::Missing,
     };

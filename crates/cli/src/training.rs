@@ -1,6 +1,7 @@
 //! What the verbs that train share: options, and a sweep's rounds on an open store.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -311,6 +312,11 @@ pub(crate) fn programs_missing(plan: &Plan) -> Vec<String> {
 fn there(name: &str) -> Result<(), String> {
     if which::which(name).is_ok() {
         return Ok(());
+    }
+    let path = Path::new(name);
+    if name.contains('/') && path.exists() {
+        let what = if path.is_dir() { "is a folder" } else { "is no program that may be run (`chmod +x`?)" };
+        return Err(format!("`{name}` of `trainer.command` {what}"));
     }
     let instead = [format!("{name}3"), name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()];
     let instead = instead.iter().find(|other| *other != name && which::which(other).is_ok());

@@ -67,6 +67,9 @@ const ASKED: [&str; 3] = ["ask", "train_loss", "grad_norm"];
 /// # Errors
 /// What is wrong with it, as a part of a sentence.
 pub(crate) fn object(line: &str) -> Result<Map<String, Json>, String> {
+    if line.len() > LONGEST {
+        return Err(format!("it is longer than {LONGEST} bytes"));
+    }
     let json = serde_json::from_str::<Json>(line).or_else(|error| {
         // Only what is no JSON is looked at a second time.
         serde_json::from_str(&spec::json::python_numbers(line, "\"NaN\"")).map_err(|_| error)
@@ -112,6 +115,15 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         test_accuracy: number("test_accuracy")?,
         weights_hash: text("weights_hash")?,
     };
+    let shares = [("valid_accuracy", seen.valid_accuracy), ("test_accuracy", seen.test_accuracy)];
+    for (key, share) in shares {
+        if let Some(share) = share.filter(|share| *share < 0.0 || *share > 1.0) {
+            return Err(format!("`{key}` is {share}: a share from 0 to 1 was expected"));
+        }
+    }
+    if let Some(norm) = seen.grad_norm.filter(|norm| *norm < 0.0) {
+        return Err(format!("`grad_norm` is {norm}: a norm is at least 0"));
+    }
     if step_key == "ask" {
         return Ok(Report::Ask { step, seen });
     }
@@ -175,6 +187,8 @@ mod tests {
             (r#"{"step": 1, "train_loss": "low"}"#, "`train_loss` is no number"),
             (r#"{"step": 1, "train_los": 1}"#, "did you mean `train_loss`?"),
             (r#"{"step": 1, "bleu": 1}"#, "known are step"),
+            (r#"{"step": 1, "valid_accuracy": 85}"#, "a share from 0 to 1"),
+            (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "a norm is at least 0"),
             (r#"{"ask": 1, "valid_loss": 1}"#, "`valid_loss` is unknown"),
             (r#"{"step": 1, "checkpoint": 3}"#, "`checkpoint` is no text"),
         ] {

@@ -72,7 +72,8 @@ pub fn duel(results: &[RunResult], a: &str, b: &str, options: &Options) -> Optio
         _ => "undecided",
     };
     let sign = if a_is_first { -1.0 } else { 1.0 };
-    let shown = |x: f64| ranking.metric.shown(sign * x);
+    // No -0.
+    let shown = |x: f64| ranking.metric.shown(sign * x) + 0.0;
     let interval = versus.interval.map(|(low, high)| {
         let (low, high) = (shown(low), shown(high));
         (low.min(high), low.max(high))
@@ -274,6 +275,9 @@ impl Duel {
         let better = self.by_lr.iter().filter(|(_, a, b, _)| a < b).count();
         if self.by_lr.len() > 1 {
             details.push(match (better, worse) {
+                (0, 0) => format!("at each lr that both have, {a} and {b} have the same mean"),
+                (n, 0) if n < self.by_lr.len() => format!("at no lr that both have, {b} has the better mean"),
+                (0, n) if n < self.by_lr.len() => format!("at no lr that both have, {a} has the better mean"),
                 (_, 0) => format!("at each lr that both have, {a} has the better mean"),
                 (0, _) => format!("at each lr that both have, {b} has the better mean"),
                 _ => format!(

@@ -30,6 +30,11 @@ pub fn decimals(sd: Option<f64>) -> usize {
     }
 }
 
+/// A number with so many decimals, or as in `1.500e30` where it is huge.
+pub fn number(x: f64, digits: usize) -> String {
+    if x.abs() >= 1e9 && x.is_finite() { format!("{x:.3e}") } else { format!("{x:.digits$}") }
+}
+
 /// A share between 0 and 1 in per cent.
 pub fn accuracy(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
@@ -44,6 +49,11 @@ pub(crate) fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn huge_numbers_are_short() {
+        assert_eq!((number(1e308, 4), number(0.12345, 4)), ("1.000e308".to_owned(), "0.1235".to_owned()));
+    }
 
     #[test]
     fn learning_rates_are_short() {

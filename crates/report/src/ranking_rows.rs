@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::format::{accuracy, decimals, lr};
+use crate::format::{accuracy, decimals, lr, number};
 use crate::ranking::{Edge, Line, Ranking, Verdict};
 use crate::results::{Grid, Purpose, RunResult, RunState, grids};
 use crate::rows::{Cell, Rows};
@@ -93,10 +93,11 @@ impl Ranking {
         ]);
         for line in &self.lines {
             let digits = decimals(line.sd);
-            let shown = |x: f64| format!("{:.digits$}", self.metric.shown(x));
-            let signed = |x: f64| format!("{x:+.digits$}");
+            let shown = |x: f64| number(self.metric.shown(x), digits);
+            let signed =
+                |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
             let mean = match (line.mean, line.sd) {
-                (Some(mean), Some(sd)) => format!("{} ± {sd:.digits$}", shown(mean)),
+                (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
                 (Some(mean), None) => shown(mean),
                 (None, _) if line.diverged > 0 => "diverged".to_owned(),
                 (None, _) => "—".to_owned(),

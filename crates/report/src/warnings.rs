@@ -174,6 +174,12 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
     // Accuracies are few different numbers.
     for schedules in same_runs(lines).into_iter().filter(|_| !ranking.metric.higher_is_better) {
         let text = format!("{} came to the same {}, seed by seed", listed(&schedules), ranking.metric.title);
+        let same = lines.iter().filter(|line| schedules.contains(&line.schedule));
+        if same.map(|line| line.config_id.as_str()).collect::<BTreeSet<_>>().len() == 1 {
+            let advice = "they are the same runs: the schedules have the same lrs at every step".to_owned();
+            warn(Kind::SameRuns, schedules, text, advice);
+            continue;
+        }
         let advice = "they are not compared by this: a rule that watches the loss may have had nothing to change (less \
                       `patience`, a shorter `evaluate: {every: ...}`); a program may not use the lr that it is given";
         warn(Kind::SameRuns, schedules, text, advice.to_owned());

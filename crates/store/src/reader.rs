@@ -111,7 +111,7 @@ impl Reader {
                 ON s.stage_id = g.stage_id AND s.step >= g.first_step AND s.step >= t.steps_done - $2
                 AND s.step < g.end_step
             WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
-            GROUP BY t.trial_id HAVING count(*) = count(s.train_loss)";
+            GROUP BY t.trial_id HAVING count(s.train_loss) > 0";
         let steps = i64::from(steps);
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).bind(steps).fetch_all(c).await);
         let rows: Vec<(String, f64)> = found.map_err(|error| self.at(error))?;

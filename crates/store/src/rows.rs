@@ -137,6 +137,15 @@ pub struct MetricRow {
     pub grad_norm: f64,
 }
 
+impl MetricRow {
+    /// Loss and norm of the gradient, `None` where a program did not report them. A NaN they are only where a run has diverged,
+    /// at the step that is named.
+    pub fn known(&self, diverged_at: Option<u64>) -> (Option<f64>, Option<f64>) {
+        let known = |x: f64| (!x.is_nan() || diverged_at == Some(self.step)).then_some(x);
+        (known(self.train_loss), known(self.grad_norm))
+    }
+}
+
 /// What trials of a sweep saved by sharing steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sharing {

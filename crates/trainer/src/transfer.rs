@@ -94,6 +94,13 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
     network.lr_multipliers.iter().for_each(|(pattern, _)| unused("lr_multipliers", "", pattern));
     if let Some(init) = &network.init_from {
         init.fresh.iter().for_each(|pattern| unused("init_from", "`fresh`: ", pattern));
+        let is_fresh = |shape: &Shape| init.fresh.iter().any(|pattern| matches(pattern, &shape.name));
+        if !init.fresh.is_empty() && shapes.iter().all(is_fresh) {
+            found.push((
+                "init_from",
+                "`fresh` means all parameters: nothing would begin with these weights".to_owned(),
+            ));
+        }
     }
     let frozen = |shape: &Shape| is_frozen(network, &shape.name);
     for shape in &shapes {
@@ -129,6 +136,11 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
         }
     }
     found
+}
+
+/// What is wrong with the file of weights that a network begins with, if something is: it is missing, or another one than it was.
+pub fn missing_weights(network: &Network) -> Option<String> {
+    network.init_from.as_ref().and_then(|init| Weights::read(init).err()).map(|error| first_line(&error))
 }
 
 /// What of the weights does not fit a model.

@@ -47,6 +47,11 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
+    if let Some(problem) = again.config.task.network().and_then(trainer::transfer::missing_weights) {
+        return Err(Failure::usage(format_args!(
+            "the weights that the trial begins with are not as they were: {problem}"
+        )));
+    }
     let program = again.config.task.program();
     program.iter().for_each(|program| changed_files(program));
     let mut comparison = Comparison {
@@ -187,7 +192,8 @@ impl Comparison<'_> {
             return self.difference;
         }
         if let Some(more) = self.stored.get(self.compared) {
-            return Some(format!("step {} is stored, but the run ended before it", more.step));
+            let why = ended.and_then(Ended::error).map_or(String::new(), |why| format!(": {why}"));
+            return Some(format!("step {} is stored, but the run ended before it{why}", more.step));
         }
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (stored_digest, stored_weights) = (text(&row.digest), text(&row.weights_hash));

@@ -18,12 +18,13 @@ pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
     if args.metrics {
         let mut rows = Rows::new(["step", "lr", "train_loss", "valid_loss", "grad_norm"]);
         for step in steps {
+            let (train_loss, grad_norm) = step.known(row.diverged_at);
             rows.rows.push(vec![
                 step.step.into(),
                 step.lr.into(),
-                step.train_loss.into(),
+                train_loss.into(),
                 step.valid_loss.into(),
-                step.grad_norm.into(),
+                grad_norm.into(),
             ]);
         }
         return print(&rows.render(format));

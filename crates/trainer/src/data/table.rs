@@ -56,7 +56,13 @@ pub fn look(source: &Source) -> Result<Found, String> {
 /// The examples that a trial was planned with. Which are for validation and test was drawn once, the same for all trials: a
 /// table is often sorted by its labels.
 pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<Labelled, DataError> {
-    let raw = raw(&table.source).map_err(DataError::Own)?;
+    let mut raw = raw(&table.source).map_err(DataError::Own)?;
+    if let Values::Bytes(bytes) = &mut raw.values
+        && bytes.iter().max() == Some(&1)
+    {
+        // Black and white, as from an array of bool.
+        bytes.iter_mut().for_each(|byte| *byte *= 255);
+    }
     if raw.blake3 != table.blake3 {
         return Err(DataError::Changed(name(&table.source).to_owned()));
     }
@@ -101,8 +107,12 @@ fn columns(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
         // The first number is taken off, so that sums of large numbers that differ little are exact enough.
         let first = column().next().copied().unwrap_or(0.0);
         let mean = column().map(|x| (x - first) / n).sum::<f64>();
-        let deviation = (column().map(|x| (x - first - mean).powi(2) / n).sum::<f64>()).sqrt();
-        (first + mean, if deviation.is_normal() { deviation } else { 1.0 })
+        let largest = column().fold(0.0f64, |most, x| most.max((x - first - mean).abs()));
+        // Squares of very large or small numbers are none. By a power of two nothing is rounded.
+        let unit = f64::from_bits(largest.to_bits() >> 52 << 52);
+        let squares = column().map(|x| ((x - first - mean) / unit).powi(2) / n);
+        let deviation = unit * squares.sum::<f64>().sqrt();
+        (first + mean, if deviation.is_normal() && (1.0 / deviation).is_finite() { deviation } else { 1.0 })
     };
     (0..inputs).map(of).collect()
 }

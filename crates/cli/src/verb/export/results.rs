@@ -105,6 +105,7 @@ async fn steps(reader: &mut Reader, runs: &[SweepRun], form: Form, args: &Export
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
     for run in runs {
         let cells = |step: &MetricRow| {
+            let (train_loss, grad_norm) = step.known(run.diverged_at.map(i64::unsigned_abs));
             vec![
                 run.schedule.as_str().into(),
                 run.config_id.as_str().into(),
@@ -113,9 +114,9 @@ async fn steps(reader: &mut Reader, runs: &[SweepRun], form: Form, args: &Export
                 run.trial_id.as_str().into(),
                 step.step.into(),
                 step.lr.into(),
-                step.train_loss.into(),
+                train_loss.into(),
                 step.valid_loss.into(),
-                step.grad_norm.into(),
+                grad_norm.into(),
             ]
         };
         each_page(reader, &run.trial_id, |page| table.write(page.iter().map(cells).collect())).await?;

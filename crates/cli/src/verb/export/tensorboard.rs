@@ -71,9 +71,11 @@ async fn one_run(reader: &mut Reader, run: &SweepRun, axes: &[Axis], inside: &Pa
     file.put(&format::session_start(start, &hparams(run, axes)))?;
     each_page(reader, &run.trial_id, |page| {
         for step in page {
-            let mut values = vec![("lr", step.lr), ("train_loss", step.train_loss)];
+            let (train_loss, grad_norm) = step.known(run.diverged_at.map(i64::unsigned_abs));
+            let mut values = vec![("lr", step.lr)];
+            values.extend(train_loss.map(|loss| ("train_loss", loss)));
             values.extend(step.valid_loss.map(|loss| ("valid_loss", loss)));
-            values.push(("grad_norm", step.grad_norm));
+            values.extend(grad_norm.map(|norm| ("grad_norm", norm)));
             file.put(&format::scalars(start, step.step, &values))?;
         }
         Ok(())
