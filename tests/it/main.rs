@@ -18,6 +18,7 @@ mod own_data;
 mod own_model;
 mod plot;
 mod programs;
+mod removal;
 mod report;
 mod same_bits;
 mod schedules;

@@ -92,6 +92,8 @@ pub(crate) enum Verb {
     Show(Show),
     /// Say how far each sweep is, what runs where, and what is stuck
     Status(Status),
+    /// Remove a sweep or the results of trials from the store
+    Rm(Rm),
     /// Remove files that no run needs any more
     Gc(Gc),
     /// Check machine, data, store and settings, and say what to mend
@@ -364,6 +366,25 @@ pub(crate) struct Status {
     /// List the Slurm jobs instead, with Slurm's states
     #[arg(long, conflicts_with = "processes")]
     pub jobs: bool,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Name or file of the sweep; it is removed with the runs that no other sweep asks for
+    #[arg(required_unless_present = "trial", conflicts_with = "trial")]
+    pub sweep: Option<String>,
+    /// Remove the results of these trials instead; each is named by the start of its id. Sweeps that ask for them train
+    /// them again
+    #[arg(long, num_args = 1.., value_name = "TRIAL")]
+    pub trial: Vec<String>,
+    /// Remove; without it this only prints what would be removed
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    pub checkpoints_in: Option<PathBuf>,
     #[command(flatten)]
     pub format: FormatArg,
 }

@@ -246,6 +246,43 @@ pub async fn remove_program_checkpoints(
     Ok(removed)
 }
 
+/// How many files the folders of these trials hold, and how many bytes.
+pub fn trial_files(trials: &Path, ids: &[String]) -> (usize, u64) {
+    let sizes = ids.iter().map(|id| size(&trials.join(id)));
+    sizes.fold((0, 0), |(files, bytes), (more, within)| (files + more, bytes + within))
+}
+
+/// Removes the folders of these trials: what a program has printed, its checkpoints, and weights that are kept for others.
+/// Gives how many files and bytes went.
+pub fn remove_trials(trials: &Path, ids: &[String]) -> (usize, u64) {
+    let mut removed = (0, 0);
+    for id in ids {
+        let dir = trials.join(id);
+        let (files, bytes) = size(&dir);
+        // What can't be removed only takes space.
+        if std::fs::remove_dir_all(&dir).is_ok() {
+            removed = (removed.0 + files, removed.1 + bytes);
+        }
+    }
+    removed
+}
+
+/// Removes the folders of trials that the store does not have, as a removal that was killed leaves them; none, while other
+/// processes are at work. Gives how many files and bytes went.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn remove_unknown_trials(store: &mut Store, trials: &Path) -> Result<(usize, u64), SweepError> {
+    let is_id = |name: &String| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let entries = std::fs::read_dir(trials).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let ids: Vec<String> = names.filter(is_id).collect();
+    if ids.is_empty() || !store.others().await?.is_empty() {
+        return Ok((0, 0));
+    }
+    Ok(remove_trials(trials, &store.unknown(&ids).await?))
+}
+
 /// Files of a folder, and their bytes.
 fn size(dir: &Path) -> (usize, u64) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();

@@ -101,6 +101,9 @@ pub(crate) trait Backend: std::fmt::Debug {
     /// Nobody else registers before the transaction ends.
     async fn lock_register(&mut self) -> Result<(), Fault>;
 
+    /// Nobody else claims trials before the transaction ends.
+    async fn lock_claims(&mut self) -> Result<(), Fault>;
+
     /// Much was registered: the planner of queries may have to count anew.
     async fn registered(&mut self);
 

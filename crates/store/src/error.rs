@@ -160,6 +160,17 @@ pub enum StoreError {
         /// What is wrong with it.
         message: String,
     },
+    /// What is to be removed is being trained.
+    #[error(
+        "nothing is removed: the process {pid} on {host} trains for it; stop that (Ctrl-C) or wait for its end. One that was \
+             killed on another machine counts as alive until its lease is over (`sweep status --processes`)"
+    )]
+    InTraining {
+        /// The machine.
+        host: String,
+        /// The process there.
+        pid: i64,
+    },
     /// Something was told of a trial that is not in the database.
     #[error("{} has no trial {trial_id}; it was taken out while it was trained; start again", path.display())]
     UnknownTrial {
@@ -212,6 +223,7 @@ impl StoreError {
             | Self::Unreachable { .. }
             | Self::Gone { .. }
             | Self::TakenOver { .. }
+            | Self::InTraining { .. }
             | Self::Locked { .. }
             | Self::Full { .. }
             | Self::Corrupt { .. }
@@ -231,6 +243,7 @@ impl StoreError {
             Fault::UnknownStage(stage) => Self::UnknownStage { path, stage },
             Fault::TooLarge(number) => Self::TooLarge { path, number },
             Fault::TakenOver => Self::TakenOver { path },
+            Fault::InTraining { host, pid } => Self::InTraining { host, pid },
             Fault::Shard(error) => *error,
         }
     }
@@ -257,6 +270,11 @@ pub(crate) enum Fault {
     TooLarge(u64),
     /// This runner was ended by another.
     TakenOver,
+    /// Another process trains what is to be removed.
+    InTraining {
+        host: String,
+        pid: i64,
+    },
     /// Of another store, which is read.
     Shard(Box<StoreError>),
 }

@@ -13,6 +13,7 @@ mod postgres;
 mod query;
 mod reader;
 mod register;
+mod removal;
 mod rows;
 mod runner;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use location::{Location, Server};
 pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};
 pub use reader::Reader;
+pub use removal::{Affected, Fate, Target};
 pub use rows::{
     Attention, Environment, Joining, MetricRow, RunRow, Sharing, Status, Tended, TrialRow, Unfinished,
 };

@@ -17,8 +17,10 @@ pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
         let (files, bytes) = orchestrator::remove_stale(&mut store, &dir, true).await?;
         let trials = global.store.trials(args.checkpoints_in.as_deref());
         let of_programs = orchestrator::remove_program_checkpoints(&mut store, &trials).await?;
+        let unknown = orchestrator::remove_unknown_trials(&mut store, &trials).await?;
         let kept = if store.others().await?.is_empty() { weights::remove_kept(&trials) } else { (0, 0) };
-        let (files, bytes) = (files + of_programs.0 + kept.0, bytes + of_programs.1 + kept.1);
+        let files = files + of_programs.0 + unknown.0 + kept.0;
+        let bytes = bytes + of_programs.1 + unknown.1 + kept.1;
         let (database, freed) = store.compact().await?;
         store.close().await?;
         Ok((files + database, bytes + freed, dropped))

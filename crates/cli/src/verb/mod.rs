@@ -18,6 +18,7 @@ mod query;
 mod rank;
 mod report;
 mod reproduce;
+mod rm;
 mod run;
 mod schedules;
 mod schema;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Verb::Show(args) => show::run(args, global),
         Verb::Logs(args) => logs::run(args, global),
         Verb::Status(args) => status::run(args, global),
+        Verb::Rm(args) => rm::run(args, global),
         Verb::Gc(args) => gc::run(args, global),
         Verb::Doctor(args) => doctor::run(args, global),
         Verb::Query(args) => query::run(args, global),

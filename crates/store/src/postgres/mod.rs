@@ -218,6 +218,13 @@ impl Backend for Postgres {
         Ok(())
     }
 
+    async fn lock_claims(&mut self) -> Result<(), Fault> {
+        // Both are written by every claim. What a claim before has written is there once the locks are.
+        let sql = "LOCK TABLE stage_groups, leases IN SHARE ROW EXCLUSIVE MODE";
+        sqlx::raw_sql(sql).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     async fn registered(&mut self) {
         // Else the server plans as for empty tables, until it finds the time to count.
         let counted =

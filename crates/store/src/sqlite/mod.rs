@@ -184,6 +184,10 @@ impl Backend for Sqlite {
         Ok(())
     }
 
+    async fn lock_claims(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     async fn registered(&mut self) {}
 
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {

@@ -9,6 +9,7 @@ mod migration;
 mod numbers;
 mod query;
 mod refusals;
+mod removal;
 mod runners;
 mod stages;
 mod support;

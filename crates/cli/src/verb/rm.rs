@@ -1,0 +1,158 @@
+//! `sweep rm`: removes a sweep, or the results of trials, from the store. Without `--yes` it prints what it would remove.
+
+use std::collections::BTreeMap;
+
+use report::{Cell, Format, Rows};
+use store::{Affected, Fate, Reader, Store, Target};
+
+use crate::args::{Global, Rm, Which};
+use crate::exit::{Failure, Outcome, print};
+use crate::stored::{open, sweep, trial, wait_for};
+
+pub(crate) fn run(args: &Rm, global: &Global) -> Outcome {
+    let folder = global.store.trials(args.checkpoints_in.as_deref());
+    let (what, affected, files) = wait_for(async {
+        let mut reader = open(global).await?;
+        let what = what(&mut reader, args, global).await?;
+        if !args.yes {
+            let affected = reader.removal(what.target()).await?;
+            let files = orchestrator::trial_files(&folder, &lost(&affected));
+            return Ok((what, affected, files));
+        }
+        drop(reader);
+        let mut store = Store::open(&global.store).await?;
+        let removed = store.remove(what.target()).await;
+        let affected = match removed {
+            Ok(affected) => affected,
+            Err(error) => {
+                store.close().await?;
+                return Err(error.into());
+            }
+        };
+        // The database comes first: what a kill leaves of the files, `sweep gc` removes.
+        let checkpoints = global.store.checkpoints(args.checkpoints_in.as_deref());
+        let stale = orchestrator::remove_stale(&mut store, &checkpoints, false).await?;
+        let own = orchestrator::remove_trials(&folder, &lost(&affected));
+        store.close().await?;
+        Ok((what, affected, (stale.0 + own.0, stale.1 + own.1)))
+    })?;
+    match Format::from(&args.format) {
+        Format::Table => print(&words(&what, &affected, files, args.yes)),
+        format => print(&rows(&affected).render(format)),
+    }
+}
+
+/// What is removed, by its whole name.
+enum What {
+    Sweep(String),
+    Trials(Vec<String>),
+}
+
+impl What {
+    fn target(&self) -> Target<'_> {
+        match self {
+            Self::Sweep(name) => Target::Sweep(name),
+            Self::Trials(ids) => Target::Trials(ids),
+        }
+    }
+}
+
+async fn what(reader: &mut Reader, args: &Rm, global: &Global) -> Result<What, Failure> {
+    if let Some(word) = &args.sweep {
+        return Ok(What::Sweep(sweep(reader, Some(word), global).await?));
+    }
+    let mut ids = Vec::new();
+    for word in &args.trial {
+        let which = Which { trial: word.clone(), sweep: None };
+        ids.push(trial(reader, &which, global).await?.trial_id);
+    }
+    Ok(What::Trials(ids))
+}
+
+/// The trials whose results are removed.
+fn lost(affected: &[Affected]) -> Vec<String> {
+    let lost = affected.iter().filter(|trial| trial.fate.loses_results());
+    lost.map(|trial| trial.trial_id.clone()).collect()
+}
+
+/// One row for each trial.
+fn rows(affected: &[Affected]) -> Rows {
+    let mut rows =
+        Rows::new(["trial_id", "schedule", "base_lr", "seed", "status", "steps_done", "fate", "because_of"]);
+    for trial in affected {
+        let (fate, because) = match &trial.fate {
+            Fate::Removed => ("removed", None),
+            Fate::Queued(sweeps) => ("queued", Some(sweeps)),
+            Fate::AskedFor(sweeps) => ("kept: other sweeps ask for it", Some(sweeps)),
+            Fate::BegunWith(trials) => ("kept: others begin with its weights", Some(trials)),
+        };
+        rows.rows.push(vec![
+            trial.trial_id.as_str().into(),
+            trial.schedule.as_str().into(),
+            trial.base_lr.into(),
+            trial.seed.into(),
+            trial.status.name().into(),
+            trial.steps_done.into(),
+            fate.into(),
+            because.map_or(Cell::Null, |names| Cell::Text(names.join(" "))),
+        ]);
+    }
+    rows
+}
+
+/// What happens, for people.
+fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> String {
+    let mut text = match what {
+        What::Sweep(name) => format!("sweep {name}: {}\n", removed(affected)),
+        What::Trials(_) => format!("{}\n", removed(affected)),
+    };
+    let because = |names: fn(&Fate) -> Option<&Vec<String>>| -> Option<(usize, String)> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let found: Vec<_> = affected.iter().filter_map(|trial| names(&trial.fate)).collect();
+        found.iter().flat_map(|names| names.iter()).for_each(|name| *counts.entry(name).or_default() += 1);
+        let named: Vec<String> = counts.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        (!found.is_empty()).then(|| (found.len(), named.join(", ")))
+    };
+    let asked = because(|fate| if let Fate::AskedFor(names) = fate { Some(names) } else { None });
+    if let Some((count, names)) = asked {
+        text.push_str(&format!("{} kept, other sweeps ask for them: {names}\n", runs(count)));
+    }
+    let begun = because(|fate| if let Fate::BegunWith(names) = fate { Some(names) } else { None });
+    if let Some((count, names)) = begun {
+        text.push_str(&format!("{} kept, these trials begin with their weights: {names}\n", runs(count)));
+    }
+    let queued = because(|fate| if let Fate::Queued(names) = fate { Some(names) } else { None });
+    if let Some((count, names)) = queued {
+        text.push_str(&format!(
+            "{} to be trained again by the sweeps that ask for them: {names}\n",
+            runs(count)
+        ));
+    }
+    if files.0 > 0 {
+        let size = bytesize::ByteSize::b(files.1).display().iec();
+        text.push_str(&format!("files of these runs (output, checkpoints, weights): {}, {size}\n", files.0));
+    }
+    text.push_str(if yes {
+        "removed; `sweep gc` shrinks the database\n"
+    } else {
+        "nothing is removed yet: add --yes\n"
+    });
+    text
+}
+
+fn runs(count: usize) -> String {
+    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
+}
+
+/// How many runs lose their results, by status.
+fn removed(affected: &[Affected]) -> String {
+    let lost: Vec<&Affected> = affected.iter().filter(|trial| trial.fate.loses_results()).collect();
+    let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
+    lost.iter().for_each(|trial| *by_status.entry(trial.status.name()).or_default() += 1);
+    let each: Vec<String> = by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let steps: i64 = lost.iter().map(|trial| trial.steps_done).sum();
+    match lost.len() {
+        0 => "no results are removed".to_owned(),
+        count => format!("the results of {} are removed ({}), {steps} steps", runs(count), each.join(", ")),
+    }
+}
