@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use schedule::Horizon;
-use schedule::lint::MIXED_LOSSES;
+use schedule::lint::{IDLE_AXIS, MIXED_LOSSES};
 use schedule::problem::Problem;
 use schedule::tree::{Place, Tree};
 
@@ -13,7 +13,7 @@ use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::same::{Fitted, Same};
 use crate::share;
-use crate::sweep_file::{NamedSchedule, Point, Spec};
+use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
 
 /// What a sweep trains.
@@ -92,9 +92,10 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     for schedule in &spec.schedules {
         let added = added(spec, &schedule.key.name, &decisions);
         for variant in &schedule.variants {
-            let mut fitted = Fitted::with_capacity(spec.points.len());
-            let written = Arc::new(variant.1.tree.clone());
-            for point in spec.points.iter().chain(&added) {
+            let grid = spec.grid(variant);
+            let mut fitted = Fitted::with_capacity(grid.len());
+            let written = Arc::new(variant.variant.tree.clone());
+            for point in grid.into_iter().chain(added.iter().copied()) {
                 let Some((config, hash)) = config(schedule, variant, &written, point, &mut problems) else {
                     continue;
                 };
@@ -114,6 +115,7 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
         return Err(problems);
     }
     warnings.extend(mixed(&spec.points));
+    warnings.extend(spec.idle_lr.map(idle_lr));
     in_order(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
     in_order(&mut warnings);
@@ -144,37 +146,41 @@ fn mixed(points: &[Point]) -> impl Iterator<Item = Problem> {
     })
 }
 
-/// The points that were added to the grid of a schedule: each that there is, at the new lr.
-fn added(spec: &Spec, schedule: &str, decisions: &Decisions) -> Vec<Point> {
-    let mut points: Vec<Point> = Vec::new();
+/// A base lr that nothing uses.
+fn idle_lr(place: Place) -> Problem {
+    let message = "no schedule uses this: each has an `lr` of its own";
+    Problem::new(place, "lr", message).with_lint(IDLE_AXIS).with_hint("leave it out")
+}
+
+/// The lrs that were added to the grid of a schedule, each with the points that it is for.
+fn added<'a>(spec: &'a Spec, schedule: &str, decisions: &Decisions) -> Vec<(f64, &'a Point)> {
+    let mut points: Vec<(f64, &Point)> = Vec::new();
+    let runs = spec.runs();
     for added in decisions.added.iter().filter(|added| added.schedule == schedule) {
-        for point in spec.points.iter().filter(|point| point.task.steps == added.steps) {
-            let new = Point { base_lr: added.base_lr, ..point.clone() };
-            let known =
-                |old: &Point| old.base_lr == new.base_lr && old.task == new.task && old.chosen == new.chosen;
-            if !points.iter().any(known) {
-                points.push(new);
+        for point in runs.iter().filter(|point| point.task.steps == added.steps) {
+            if !points.iter().any(|(lr, old)| *lr == added.base_lr && std::ptr::eq(*old, *point)) {
+                points.push((added.base_lr, point));
             }
         }
     }
     points
 }
 
-/// Fits one variant of a schedule to one point of the grid.
+/// Fits one variant of a schedule to one point of the grid, at a base lr.
 fn config(
     schedule: &NamedSchedule,
-    (node, variant): &(schedule::Node, crate::axes::Variant),
+    variant: &NamedVariant,
     written: &Arc<Tree>,
-    point: &Point,
+    (base_lr, point): (f64, &Point),
     problems: &mut Vec<Problem>,
 ) -> Option<(Arc<Config>, blake3::Hash)> {
-    let config = fit(&schedule.key.name, node, written, point.base_lr, &point.task);
+    let config = fit(&schedule.key.name, &variant.node, written, base_lr, &point.task);
     match config {
         Ok((mut config, hash)) => {
             // An axis of whole schedules has no path within its schedule.
             let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
-            let chosen =
-                variant.chosen.iter().map(|(path, value)| (format!("schedule{}", within(path)), value));
+            let chosen = variant.variant.chosen.iter();
+            let chosen = chosen.map(|(path, value)| (format!("schedule{}", within(path)), value));
             let chosen = point.chosen.iter().map(|(path, value)| (path.clone(), value)).chain(chosen);
             config.axes = chosen.map(|(path, value)| (path, value.to_string())).collect();
             Some((Arc::new(config), hash))

@@ -22,7 +22,8 @@ pub fn sweep_file() -> Json {
         "description": "One training run, with any value replaced by an axis of values to try",
         "type": "object",
         "additionalProperties": false,
-        "required": ["budget", "lr", "schedules"],
+        "required": ["budget", "schedules"],
+        "anyOf": [{ "required": ["lr"], "properties": { "lr": {} } }, every_schedule_has_an_lr()],
         "oneOf": [
             {
                 "required": ["data", "model", "optimizer"],
@@ -43,7 +44,7 @@ pub fn sweep_file() -> Json {
             "optimizer": run.optimizer,
             "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
             "budget": run.budget,
-            "lr": property(forms.above_0(), "the base learning rate, 1x", None),
+            "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
             "clip_norm": property(
                 forms.above_0(),
                 "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
@@ -70,10 +71,25 @@ pub fn sweep_file() -> Json {
                 "type": "object",
                 "minProperties": 1,
                 "propertyNames": names,
-                "additionalProperties": reference("node"),
+                "additionalProperties": reference("schedule"),
             },
         },
         "$defs": forms.into_json(),
+    })
+}
+
+/// What a file without `lr` is.
+fn every_schedule_has_an_lr() -> Json {
+    let own = json!({ "type": "object", "required": ["lr"], "properties": { "lr": {} } });
+    let axis = json!({
+        "type": "object",
+        "required": ["values"],
+        "properties": { "values": { "type": "array", "items": own } },
+    });
+    json!({
+        "properties": {
+            "schedules": { "type": "object", "additionalProperties": { "anyOf": [own, axis] } },
+        },
     })
 }
 

@@ -1,10 +1,12 @@
 //! The sweep file: text to [`Spec`], with every problem found on the way. What the values mean for a run
 //! is read by `task`; what to train is worked out by `plan`.
 
+use std::collections::HashSet;
+
 use schedule::Node;
-use schedule::fields::{Field, Fields, number_where, text};
+use schedule::fields::{Field, Fields, join, number_where, text};
 use schedule::problem::Problem;
-use schedule::tree::{Key, Tree, Value};
+use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
@@ -29,6 +31,8 @@ pub struct Spec {
     pub extend: u64,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
+    /// Where the file's `lr` stands, if no schedule uses it.
+    pub(crate) idle_lr: Option<Place>,
     /// The schedules, in the order of the file.
     pub schedules: Vec<NamedSchedule>,
     /// The lints that the file silences.
@@ -38,8 +42,8 @@ pub struct Spec {
 /// One point of the grid outside `schedules`.
 #[derive(Debug, Clone)]
 pub struct Point {
-    /// The base lr, `1x`.
-    pub base_lr: f64,
+    /// The base lr, `1x`; none where the file has no `lr` and every schedule has its own.
+    pub base_lr: Option<f64>,
     /// Everything else.
     pub task: Task,
     /// Path and value of each axis but `lr`.
@@ -51,8 +55,61 @@ pub struct Point {
 pub struct NamedSchedule {
     /// Its name and where that stands.
     pub key: Key,
-    /// Its variants: one, or one for each combination of its own axes.
-    pub variants: Vec<(Node, Variant)>,
+    /// Its variants: one, or one for each combination of its own axes but the `lr`.
+    pub variants: Vec<NamedVariant>,
+}
+
+/// A schedule in which each axis has one of its values.
+#[derive(Debug, Clone)]
+pub struct NamedVariant {
+    /// The schedule.
+    pub node: Node,
+    /// The schedule as written, without its `lr`, and the value of each axis.
+    pub variant: Variant,
+    /// The base lrs of its own `lr`, in the order of the file; none: those of the file.
+    pub lrs: Option<Vec<f64>>,
+}
+
+impl Spec {
+    /// The points of the grid without their base lr, each once.
+    pub fn runs(&self) -> Vec<&Point> {
+        let mut seen = HashSet::new();
+        let words = |point: &Point| {
+            let chosen = point.chosen.iter().map(|(path, value)| format!("{path}: {value}"));
+            chosen.collect::<Vec<_>>().join(", ")
+        };
+        self.points.iter().filter(|point| seen.insert(words(point))).collect()
+    }
+
+    /// The base lrs of a variant at each point of the grid.
+    pub fn grid(&self, variant: &NamedVariant) -> Vec<(f64, &Point)> {
+        match &variant.lrs {
+            None => self.points.iter().filter_map(|point| Some((point.base_lr?, point))).collect(),
+            Some(lrs) => {
+                let runs = self.runs().into_iter();
+                runs.flat_map(|point| lrs.iter().map(move |lr| (*lr, point))).collect()
+            }
+        }
+    }
+
+    /// The base lrs of the file's own `lr`, in rising order.
+    pub fn lrs(&self) -> Vec<f64> {
+        rising(self.points.iter().filter_map(|point| point.base_lr))
+    }
+}
+
+impl NamedSchedule {
+    /// The base lrs of its grid in rising order, in a sweep.
+    pub fn lrs(&self, spec: &Spec) -> Vec<f64> {
+        rising(self.variants.iter().flat_map(|variant| variant.lrs.clone().unwrap_or_else(|| spec.lrs())))
+    }
+}
+
+fn rising(lrs: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut lrs: Vec<f64> = lrs.collect();
+    lrs.sort_by(f64::total_cmp);
+    lrs.dedup();
+    lrs
 }
 
 /// Reads a sweep file that speaks of nothing outside its text. `default_name` is used where the file gives no name.
@@ -100,8 +157,14 @@ fn spec(
     let before = problems.len();
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
+    // A file whose schedules all have their own lr needs none.
+    let all_own = match tree.get("schedules").map(|schedules| &schedules.value) {
+        Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
+        _ => false,
+    };
+    let needs_lr = !all_own || tree.get("lr").is_some();
     let points = match axes::size(&axes) {
-        Some(size) if size <= MOST_TRIALS => points(&run, &axes, world, problems),
+        Some(size) if size <= MOST_TRIALS => points(&run, &axes, needs_lr, world, problems),
         size => {
             problems.push(too_many(tree, size));
             None
@@ -110,16 +173,30 @@ fn spec(
     add_bad_axes(problems, before, bad);
 
     let (name, seeds, extend, points, schedules) = (name?, seeds?, extend?, points?, schedules?);
-    let variants: u64 = schedules.iter().map(|schedule| schedule.variants.len() as u64).sum();
-    let decided = seeds.deciding().saturating_mul(schedules.len() as u64);
-    let size = (points.len() as u64).checked_mul(seeds.choosing()).and_then(|n| n.checked_mul(variants));
-    let size = size.and_then(|n| n.checked_add(decided));
+    let allows = allow::find(tree, source);
+    let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
+    let spec = Spec { name, text: source.to_owned(), seeds, extend, points, idle_lr, schedules, allows };
+    let size = size(&spec);
     if size.is_none_or(|size| size > MOST_TRIALS) {
         problems.push(too_many(tree, size));
         return None;
     }
-    let allows = allow::find(tree, source);
-    Some(Spec { name, text: source.to_owned(), seeds, extend, points, schedules, allows })
+    Some(spec)
+}
+
+/// How many trials a sweep asks for at most; `None` where the number exceeds `u64`.
+fn size(spec: &Spec) -> Option<u64> {
+    let runs = spec.runs().len() as u64;
+    let configs =
+        spec.schedules.iter().flat_map(|schedule| &schedule.variants).try_fold(0_u64, |sum, variant| {
+            let points = match &variant.lrs {
+                None => spec.points.len() as u64,
+                Some(lrs) => runs.checked_mul(lrs.len() as u64)?,
+            };
+            sum.checked_add(points)
+        })?;
+    let decided = spec.seeds.deciding().saturating_mul(spec.schedules.len() as u64);
+    configs.checked_mul(spec.seeds.choosing())?.checked_add(decided)
 }
 
 /// Adds the problems of axes. What the readers said, from `start` on, of the values where these axes stand
@@ -159,7 +236,13 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
-fn points(run: &Tree, axes: &[Axis], world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Point>> {
+fn points(
+    run: &Tree,
+    axes: &[Axis],
+    needs_lr: bool,
+    world: &World<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<Point>> {
     // First each value beside the first values of the other axes: what is wrong is told once or a few
     // times, not for each of a million points.
     let before = problems.len();
@@ -173,7 +256,7 @@ fn points(run: &Tree, axes: &[Axis], world: &World<'_>, problems: &mut Vec<Probl
                 this.values = vec![value.clone()];
             }
             for variant in axes::variants(run, &one) {
-                point(variant, world, problems);
+                point(variant, needs_lr, world, problems);
             }
         }
     }
@@ -181,20 +264,25 @@ fn points(run: &Tree, axes: &[Axis], world: &World<'_>, problems: &mut Vec<Probl
         return None;
     }
     // Then what values do to each other: the first bad point stands for all.
-    axes::variants(run, axes).into_iter().map(|variant| point(variant, world, problems)).collect()
+    axes::variants(run, axes).into_iter().map(|variant| point(variant, needs_lr, world, problems)).collect()
 }
 
-fn point(variant: Variant, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
+fn point(variant: Variant, needs_lr: bool, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
     for known in ["name", "seeds", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
-    let base_lr = fields.read("lr", problems, number_where("a number above 0", |x| x > 0.0));
+    let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };
     let task = task::read(&mut fields, world, problems);
     fields.finish(problems);
     let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
     Some(Point { base_lr: base_lr?, task: task?, chosen })
+}
+
+/// The reader of a base lr.
+fn base_lr() -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
+    number_where("a number above 0", |x| x > 0.0)
 }
 
 /// A name that can stand in a table, a file and a terminal: printable, not too long.
@@ -242,14 +330,15 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
             problems.push(Problem::new(key.place, field.path.clone(), message));
         }
         let start = problems.len();
-        let own = axes::find(tree, &path, problems);
+        let (bare, lr) = without_lr(tree);
+        let own = axes::find(&bare, &path, problems);
         let bad = problems.split_off(start);
         match axes::size(&own) {
             Some(size) if size <= MOST_TRIALS => {
-                let variants = axes::variants(tree, &own)
-                    .into_iter()
-                    .filter_map(|variant| Some((schedule::parse(&variant.tree, &path, problems)?, variant)))
-                    .collect();
+                let lrs = lr.and_then(|lr| own_lrs(lr, &path, problems));
+                let all = axes::variants(&bare, &own).into_iter();
+                let variants =
+                    all.filter_map(|variant| named_variant(variant, &lrs, &path, problems)).collect();
                 schedules.push(NamedSchedule { key: key.clone(), variants });
             }
             size => problems.push(too_many(tree, size)),
@@ -257,4 +346,56 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         add_bad_axes(problems, start, bad);
     }
     (problems.len() == before).then_some(schedules)
+}
+
+/// Whether a schedule has an `lr` of its own, whichever value its axes take.
+fn has_lr(tree: &Tree) -> bool {
+    match &tree.value {
+        Value::Map(entries) if axes::is_axis(tree) => entries.iter().all(|(_, values)| match &values.value {
+            Value::List(items) => items.iter().all(has_lr),
+            _ => false,
+        }),
+        _ => tree.get("lr").is_some(),
+    }
+}
+
+/// A schedule without its own `lr`, and that.
+pub fn without_lr(tree: &Tree) -> (Tree, Option<&Tree>) {
+    let Value::Map(entries) = &tree.value else { return (tree.clone(), None) };
+    let rest = entries.iter().filter(|(key, _)| key.name != "lr").cloned().collect();
+    (Tree { place: tree.place, value: Value::Map(rest) }, tree.get("lr"))
+}
+
+/// The values of a schedule's own `lr`: a number above 0, or an axis of such numbers.
+fn own_lrs(lr: &Tree, schedule: &str, problems: &mut Vec<Problem>) -> Option<Vec<f64>> {
+    let path = join(schedule, "lr");
+    let before = problems.len();
+    let axes = axes::find(lr, &path, problems);
+    if problems.len() > before {
+        return None;
+    }
+    let mut lrs = Vec::new();
+    for Variant { tree, .. } in axes::variants(lr, &axes) {
+        match base_lr()(&Field { tree: &tree, path: path.clone() }) {
+            Ok(lr) => lrs.push(lr),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (problems.len() == before).then_some(lrs)
+}
+
+/// Reads one variant. One of an axis of whole schedules may have an `lr` of its own.
+fn named_variant(
+    mut variant: Variant,
+    lrs: &Option<Vec<f64>>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<NamedVariant> {
+    let (bare, lr) = without_lr(&variant.tree);
+    let lrs = match lr {
+        Some(lr) => Some(own_lrs(lr, path, problems)?),
+        None => lrs.clone(),
+    };
+    variant.tree = bare;
+    Some(NamedVariant { node: schedule::parse(&variant.tree, path, problems)?, variant, lrs })
 }

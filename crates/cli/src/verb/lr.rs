@@ -80,7 +80,11 @@ fn read(text: &str, lr: Option<f64>) -> Result<(Node, f64), Vec<Problem>> {
         let tree = spec::yaml::read(text)?;
         match tree.get("schedule") {
             Some(node) => (document_lr(&tree)?, node.clone(), "schedule"),
-            None => (None, tree, ""),
+            // As a schedule of a sweep file may have it.
+            None => match spec::sweep_file::without_lr(&tree) {
+                (node, Some(lr)) => (own_lr(lr)?, node, ""),
+                (node, None) => (None, node, ""),
+            },
         }
     };
     let base_lr = lr.or(own_lr).unwrap_or(1.0);
@@ -94,6 +98,13 @@ fn read(text: &str, lr: Option<f64>) -> Result<(Node, f64), Vec<Problem>> {
     let mut problems = Vec::new();
     let parsed = schedule::parse(&node, path, &mut problems);
     parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| (node, base_lr))
+}
+
+/// The `lr` that stands in a schedule.
+fn own_lr(lr: &Tree) -> Result<Option<f64>, Vec<Problem>> {
+    let field = schedule::fields::Field { tree: lr, path: "lr".to_owned() };
+    let read = schedule::fields::number_where("a number above 0", |x| x > 0.0)(&field);
+    read.map(Some).map_err(|problem| vec![problem])
 }
 
 /// The `lr` of a document; anything but `lr` and `schedule` in it is a problem.

@@ -147,11 +147,8 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Durati
 /// One row for each schedule.
 fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
     let mut rows = Rows::new(["schedule", "variants", "base lrs", "seeds", "trials", "steps"]);
-    let mut lrs: Vec<f64> = spec.points.iter().map(|point| point.base_lr).collect();
-    lrs.sort_by(f64::total_cmp);
-    lrs.dedup();
-    let lrs: Vec<String> = lrs.into_iter().map(lr).collect();
     for schedule in &spec.schedules {
+        let lrs: Vec<String> = schedule.lrs(spec).into_iter().map(lr).collect();
         let own = plan.trials.iter().filter(|trial| trial.config.schedule_name == schedule.key.name);
         let (mut trials, mut steps) = (0_usize, 0_u64);
         for trial in own {

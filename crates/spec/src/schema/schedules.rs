@@ -1,5 +1,5 @@
-//! The forms of schedules, made from the table of kinds and the table of combinators. Each stands twice:
-//! as a node, and as a phase with its length `for`.
+//! The forms of schedules, made from the table of kinds and the table of combinators. Each stands three times: as a node, as a
+//! phase with its length `for`, and as a schedule of a sweep, which may have a base lr of its own.
 
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
 use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
@@ -9,57 +9,70 @@ use serde_json::{Value as Json, json};
 
 use super::forms::{Forms, axis, object, open, property, reference};
 
-/// Defines `node`, `phase` and all that they refer to.
+/// Defines `schedule`, `node`, `phase` and all that they refer to.
 pub(super) fn define(forms: &mut Forms) {
     let value = forms.value(&Holds::Lr);
     let mut nodes = vec![value.clone()];
+    let mut named = nodes.clone();
     let length = parameter(forms, &FOR);
     let mut phases =
         vec![object(&[(FOR.name, length.clone()), ("value", value), ("allow", allow(DOC))], &["value"])];
+    let mut names = Vec::new();
     for entry in ENTRIES {
         let (keys, required) = kind(forms, entry);
-        both(forms, entry.kind, &described(entry), keys, &required, &length);
-        nodes.push(reference(&format!("kind_{}", entry.kind)));
-        phases.push(reference(&format!("phase_{}", entry.kind)));
+        each_form(forms, entry.kind, &described(entry), keys, &required, &length);
+        names.push(entry.kind);
     }
     for each in COMBINATORS {
         let (keys, required) = combinator(forms, each);
-        both(forms, each.key, each.summary, keys, &required, &length);
-        nodes.push(reference(&format!("kind_{}", each.key)));
-        phases.push(reference(&format!("phase_{}", each.key)));
+        each_form(forms, each.key, each.summary, keys, &required, &length);
+        names.push(each.key);
     }
-    for named in library::entries() {
-        let (keys, required) = foreign(forms, named);
-        let doc = format!("{} here; {}", named.expansion, named.note);
-        both(forms, named.name, doc.trim_end_matches("; "), keys, &required, &length);
-        nodes.push(reference(&format!("kind_{}", named.name)));
-        phases.push(reference(&format!("phase_{}", named.name)));
+    for entry in library::entries() {
+        let (keys, required) = foreign(forms, entry);
+        let doc = format!("{} here; {}", entry.expansion, entry.note);
+        each_form(forms, entry.name, doc.trim_end_matches("; "), keys, &required, &length);
+        names.push(entry.name);
+    }
+    for (forms, prefix) in [(&mut nodes, "kind"), (&mut phases, "phase"), (&mut named, "schedule")] {
+        forms.extend(names.iter().map(|name| reference(&format!("{prefix}_{name}"))));
     }
     let call = "a call as in a Python program: torch.OneCycleLR(max_lr=1x, total_steps=100)";
     let call = property(json!({ "type": "string", "pattern": r"\(" }), call, None);
     // As the last of the phases it needs no length.
     phases.push(call.clone());
-    nodes.push(call);
+    nodes.push(call.clone());
+    named.push(call);
     let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).chain(library::names()).collect();
-    nodes.push(open("kind", &kinds));
-    phases.push(open("kind", &kinds));
+    for forms in [&mut nodes, &mut phases, &mut named] {
+        forms.push(open("kind", &kinds));
+    }
     let values = |of: &str| {
         object(&[("values", json!({ "type": "array", "minItems": 1, "items": reference(of) }))], &["values"])
     };
     nodes.push(values("node"));
     phases.push(values("phase"));
+    named.push(values("schedule"));
     let doc = "a schedule: a kind, a combinator of schedules, or a constant as in 0.1 or 0.5x";
     forms.define("node", property(json!({ "anyOf": nodes }), doc, None));
+    forms.define("schedule", property(json!({ "anyOf": named }), doc, None));
     forms.define("phase", property(json!({ "anyOf": phases }), "a schedule and its length", None));
 }
 
-/// Defines a mapping as a node and as a phase.
-fn both(forms: &mut Forms, name: &str, doc: &str, mut keys: Vec<Key>, required: &[&str], length: &Json) {
+/// Defines a mapping as a node, as a phase and as a schedule of a sweep.
+fn each_form(forms: &mut Forms, name: &str, doc: &str, mut keys: Vec<Key>, required: &[&str], length: &Json) {
     keys.push((CLOCK.name, parameter(forms, &CLOCK)));
     keys.push(("allow", allow(DOC)));
     forms.define(&format!("kind_{name}"), property(object(&keys, required), doc, None));
-    keys.push((FOR.name, length.clone()));
-    forms.define(&format!("phase_{name}"), property(object(&keys, required), doc, None));
+    let lr = property(
+        forms.above_0(),
+        "the base learning rate of this schedule alone, in place of the file's",
+        None,
+    );
+    let with = |key: Key| object(&[keys.as_slice(), &[key]].concat(), required);
+    let (phase, named) = (with((FOR.name, length.clone())), with(("lr", lr)));
+    forms.define(&format!("phase_{name}"), property(phase, doc, None));
+    forms.define(&format!("schedule_{name}"), property(named, doc, None));
 }
 
 /// Names of lints. Others are taken too: an older program may read a newer file.

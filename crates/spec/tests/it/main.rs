@@ -14,6 +14,7 @@ mod golden_calls;
 mod library;
 mod lints;
 mod messages;
+mod own_lr;
 mod plan;
 mod refusals;
 mod round_trip;

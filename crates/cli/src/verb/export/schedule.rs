@@ -154,7 +154,9 @@ fn in_file(
         }
     }
     // Runs that are the same at several base lrs are one config, which has the first of them.
-    let merged = |lr| configs.len() == 1 && spec.points.iter().any(|point| point.base_lr == lr);
+    let lrs =
+        spec.schedules.iter().find(|schedule| schedule.key.name == name).map(|schedule| schedule.lrs(&spec));
+    let merged = |lr| configs.len() == 1 && lrs.iter().flatten().any(|known| *known == lr);
     let lr = args.lr.filter(|lr| !merged(*lr));
     let config = chosen(lr, args.config.as_deref(), &configs, name, &shown.to_string())?;
     let title = format!("Schedule `{name}` of {shown} at base lr {}{}", config.base_lr, axes(config));

@@ -135,7 +135,7 @@ pub(crate) struct Drawn {
     left_out: Option<String>,
 }
 
-/// Draws schedules of a sweep at one base lr, the middle one if none is given.
+/// Draws schedules of a sweep, each at one base lr: at the given one, else at the middle one of the file's grid or of its own.
 pub(crate) fn of_sweep(
     spec: &Spec,
     schedules: &[&NamedSchedule],
@@ -143,13 +143,22 @@ pub(crate) fn of_sweep(
     scale: Scale,
     file: &str,
 ) -> Result<Drawn, Failure> {
-    let (point, base_lr, at) = point(spec, lr)?;
+    let (point, common, at) = point(spec, lr)?;
     let total = point.task.steps;
-    let horizon = Horizon { base_lr, total, steps_per_epoch: point.task.steps_per_epoch };
+    let steps_per_epoch = point.task.steps_per_epoch;
     let (mut curves, mut rules) = (Vec::new(), Vec::new());
+    let mut own = false;
     for each in schedules {
-        for ((node, _), name) in each.variants.iter().zip(labels(each)) {
-            let schedule = node.resolve(&horizon).map_err(|problems| shown(&problems, file, &spec.text))?;
+        for (variant, mut name) in each.variants.iter().zip(labels(each)) {
+            let mut base_lr = common;
+            if let (None, Some(lrs)) = (lr, &variant.lrs) {
+                base_lr = middle(&rising(lrs));
+                name.push_str(&format!(" at lr {}", report::lr(base_lr)));
+                own = true;
+            }
+            let horizon = Horizon { base_lr, total, steps_per_epoch };
+            let schedule =
+                variant.node.resolve(&horizon).map_err(|problems| shown(&problems, file, &spec.text))?;
             match schedule.feedback() {
                 Feedback::OpenLoop => curves.push(curve(&name, &schedule, total)),
                 Feedback::ClosedLoop => rules.push(name),
@@ -160,16 +169,31 @@ pub(crate) fn of_sweep(
         let names = rules.join(", ");
         format!("not drawn: {names}; the lr follows what training shows, so there is no curve before it")
     });
+    let y_title = match own {
+        true => "learning rate".to_owned(),
+        false => format!("learning rate (1x = {})", report::lr(common)),
+    };
     let figure = Figure {
         title: format!("{}: learning rates", spec.name),
         notes: std::iter::once(at).chain(left_out.clone()).collect(),
-        x_title: steps_title(horizon.steps_per_epoch),
-        y_title: format!("learning rate (1x = {})", report::lr(base_lr)),
+        x_title: steps_title(steps_per_epoch),
+        y_title,
         scale,
         total,
         curves,
     };
     Ok(Drawn { figure, left_out })
+}
+
+fn rising(lrs: &[f64]) -> Vec<f64> {
+    let mut lrs = lrs.to_vec();
+    lrs.sort_by(f64::total_cmp);
+    lrs
+}
+
+/// The middle one of rising lrs.
+fn middle(lrs: &[f64]) -> f64 {
+    lrs.get(lrs.len().saturating_sub(1) / 2).copied().unwrap_or(1.0)
 }
 
 /// The schedules that `--select` names, or all.
@@ -190,34 +214,35 @@ fn selected<'a>(spec: &'a Spec, names: &[String]) -> Result<Vec<&'a NamedSchedul
 
 /// The point of the grid that is drawn, its base lr, and what to say of both.
 fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure> {
-    let mut lrs: Vec<f64> = spec.points.iter().map(|point| point.base_lr).collect();
-    lrs.sort_by(f64::total_cmp);
-    lrs.dedup();
+    let lrs = spec.lrs();
     if let Some(lr) = lr
         && !(lr.is_finite() && lr > 0.0)
     {
         return Err(Failure::usage(format_args!("--lr: expected a number above 0, found {lr}")));
     }
-    let middle = lrs.get(lrs.len().saturating_sub(1) / 2).copied().unwrap_or(1.0);
-    let base_lr = lr.unwrap_or(middle);
-    let point = spec.points.iter().find(|point| point.base_lr == base_lr).or(spec.points.first());
+    let base_lr = lr.unwrap_or_else(|| middle(&lrs));
+    let point = spec.points.iter().find(|point| point.base_lr == Some(base_lr)).or(spec.points.first());
     let point = point.ok_or_else(|| Failure::failed("a sweep without a single run"))?;
     let words: Vec<String> = lrs.iter().map(|lr| report::lr(*lr)).collect();
     let others = match lrs.as_slice() {
+        [] => String::new(),
         [only] if *only == base_lr => String::new(),
         lrs if lrs.contains(&base_lr) => format!(", one of {}", words.join(", ")),
         _ => format!("; the sweep file has {}", words.join(", ")),
     };
     let axes: Vec<String> = point.chosen.iter().map(|(path, value)| format!(", {path}: {value}")).collect();
-    let note =
-        format!("at base lr {}{others}; {} steps{}", report::lr(base_lr), point.task.steps, axes.concat());
+    let at = match (lrs.as_slice(), lr) {
+        ([], None) => "each at a base lr of its own".to_owned(),
+        _ => format!("at base lr {}{others}", report::lr(base_lr)),
+    };
+    let note = format!("{at}; {} steps{}", point.task.steps, axes.concat());
     Ok((point, base_lr, note))
 }
 
 /// A name for each variant of a schedule. Numbers are short where that tells the variants apart.
 fn labels(schedule: &NamedSchedule) -> Vec<String> {
     let all = |number: &dyn Fn(f64) -> String| -> Vec<String> {
-        let chosen = schedule.variants.iter().map(|(_, variant)| variant.chosen.as_slice());
+        let chosen = schedule.variants.iter().map(|variant| variant.variant.chosen.as_slice());
         chosen.map(|chosen| label(&schedule.key.name, chosen, number)).collect()
     };
     let short = all(&report::lr);

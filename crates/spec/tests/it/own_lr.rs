@@ -1,0 +1,142 @@
+//! A base lr, or a grid of them, for one schedule alone.
+
+use std::collections::BTreeSet;
+
+use spec::protocol::{AddedLr, Decisions};
+use spec::{Plan, Spec, plan, plan_on, sweep_file, yaml};
+
+use crate::schema::takes_file;
+
+const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {values: [{steps: 10}, {steps: 20}]}\n";
+
+fn spec(text: &str) -> Spec {
+    assert!(takes_file(&yaml::read(text).expect("good YAML")), "the schema takes it: {text}");
+    sweep_file::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+}
+
+fn planned(rest: &str) -> Plan {
+    let text = format!("{RUN}{rest}\n");
+    plan(&spec(&text)).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+}
+
+/// Base lrs and steps of a schedule's runs, in order.
+fn runs(plan: &Plan, schedule: &str) -> Vec<(f64, u64)> {
+    let own = plan.cells.iter().filter(|cell| cell.schedule == schedule);
+    own.map(|cell| &plan.trials[cell.trial].config)
+        .map(|config| (config.base_lr, config.task.steps))
+        .collect()
+}
+
+fn ids(plan: &Plan) -> BTreeSet<&str> {
+    plan.trials.iter().map(|trial| trial.id.as_str()).collect()
+}
+
+#[test]
+fn it_takes_the_place_of_the_files_lr() {
+    let plan = planned(
+        "lr: {values: [0.1, 0.2]}\nschedules: {a: {kind: cosine}, b: {kind: linear, to: 0.5x, lr: {values: [1, 3]}}}",
+    );
+    assert_eq!(runs(&plan, "a"), [(0.1, 10), (0.2, 10), (0.1, 20), (0.2, 20)]);
+    assert_eq!(runs(&plan, "b"), [(1.0, 10), (3.0, 10), (1.0, 20), (3.0, 20)]);
+    let b = plan.trials.iter().find(|trial| trial.config.schedule_name == "b").expect("a trial of b");
+    let state = b.config.start();
+    assert_eq!(b.config.schedule.lr(0, &state), 1.0, "1x is its own lr");
+    assert!(b.config.axes.iter().all(|(path, _)| path == "budget"), "the base lr has a column of its own");
+    assert_eq!(b.config.json()["lr"], 1.0);
+    assert!(b.config.json()["schedule"].get("lr").is_none());
+}
+
+/// How a run is written does not change what it is.
+#[test]
+fn ids_are_those_of_the_same_run_with_the_files_lr() {
+    for schedule in [
+        "{kind: cosine, to: 0.1x}",
+        "{kind: plateau, patience: 1}",
+        "{warmup: {over: 2}, body: {kind: cosine}}",
+        "{phases: [{for: 3, value: 1x}, {kind: linear, to: 0}]}",
+        "{body: \"torch.CosineAnnealingLR(T_max=10)\"}",
+        "{kind: torch.StepLR, step_size: 3}",
+    ] {
+        let with_lr = schedule.replacen('{', "{lr: 0.3, ", 1);
+        let of_file = planned(&format!("lr: 0.3\nschedules: {{a: {schedule}}}"));
+        let own = planned(&format!("lr: {{values: [0.1, 5]}}\nschedules: {{a: {with_lr}}}"));
+        let alone = planned(&format!("schedules: {{a: {with_lr}}}"));
+        assert_eq!(ids(&of_file), ids(&own), "{schedule}");
+        assert_eq!(ids(&of_file), ids(&alone), "{schedule}");
+    }
+}
+
+#[test]
+fn every_spelling_of_an_axis_is_one() {
+    for (lr, lrs) in [
+        ("0.5", vec![0.5]),
+        ("{values: [0.5, 2]}", vec![0.5, 2.0]),
+        ("{linspace: [1, 3, 3]}", vec![1.0, 2.0, 3.0]),
+        ("{logspace: [0.01, 1, 3]}", vec![0.01, 0.1, 1.0]),
+    ] {
+        let spec =
+            spec(&format!("{RUN}schedules: {{a: {{kind: cosine, lr: {lr}}}, b: {{kind: linear, lr: 7}}}}\n"));
+        assert_eq!(spec.schedules[0].lrs(&spec), lrs, "{lr}");
+        assert_eq!(spec.schedules[1].lrs(&spec), [7.0]);
+    }
+    // Of whole schedules each has its own.
+    let plan = planned(
+        "lr: 9\nschedules: {a: {values: [{kind: cosine, lr: 1}, {kind: linear, lr: 2}, {kind: constant}]}}",
+    );
+    assert_eq!(runs(&plan, "a"), [(1.0, 10), (1.0, 20), (2.0, 10), (2.0, 20), (9.0, 10), (9.0, 20)]);
+    // Beside another axis each value goes with each.
+    let plan = planned("schedules: {a: {kind: linear, to: {values: [0, 0.1x]}, lr: {values: [1, 2]}}}");
+    assert_eq!(plan.trials.len(), 2 * 2 * 2);
+}
+
+#[test]
+fn it_is_extended_for_the_budget_that_asks_for_it() {
+    let spec = spec(&format!(
+        "{RUN}lr: 5\nschedules: {{a: {{kind: cosine, lr: {{values: [1, 2]}}}}, b: {{kind: linear}}}}\n"
+    ));
+    let added = vec![AddedLr { schedule: "a".into(), steps: 20, base_lr: 4.0 }];
+    let plan = plan_on(&spec, Decisions { added, chosen: Vec::new() }).expect("a plan");
+    assert_eq!(runs(&plan, "a"), [(1.0, 10), (2.0, 10), (1.0, 20), (2.0, 20), (4.0, 20)]);
+    assert_eq!(runs(&plan, "b"), [(5.0, 10), (5.0, 20)]);
+}
+
+#[test]
+fn an_lr_that_nothing_uses_is_said() {
+    let warned = |rest: &str| planned(rest).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let all = warned(
+        "lr: {values: [1, 2]}\nschedules: {a: {kind: cosine, lr: 1}, b: {kind: linear, to: 0, lr: 2}}",
+    );
+    assert!(all.iter().any(|warning| warning.contains("lr: no schedule uses this")), "{all:?}");
+    assert_eq!(warned("lr: 3\nschedules: {a: {kind: cosine, lr: 1}, b: {kind: linear, to: 0}}"), [""; 0]);
+}
+
+#[test]
+fn what_is_wrong_with_it_is_said_where_it_stands() {
+    for (rest, words) in [
+        (
+            "lr: 1\nschedules: {a: {kind: cosine, lr: 0}}",
+            "schedules.a.lr: expected a number above 0, found `0`",
+        ),
+        ("lr: 1\nschedules: {a: {kind: cosine, lr: 0.1x}}", "schedules.a.lr: expected a number above 0"),
+        (
+            "lr: 1\nschedules: {a: {kind: cosine, lr: {values: [1, -1]}}}",
+            "schedules.a.lr: expected a number above 0",
+        ),
+        (
+            "lr: 1\nschedules: {a: {kind: cosine, lr: {values: []}}}",
+            "schedules.a.lr.values: an axis needs at least one value",
+        ),
+        ("lr: 1\nschedules: {a: {kind: cosine, lr: [1, 2]}}", "schedules.a.lr: expected a number above 0"),
+        ("schedules: {a: {kind: cosine, lr: 1}, b: {kind: linear}}", "the key `lr` is missing"),
+        ("schedules: {a: {kind: cosine}}", "the key `lr` is missing"),
+        (
+            "schedules: {a: {kind: cosine, lr: {linspace: [1, 2, 9999]}, to: {linspace: [0, 0.5, 200]}}}",
+            "trials",
+        ),
+    ] {
+        let text = format!("{RUN}{rest}\n");
+        let read = sweep_file::read(&text, "x").and_then(|spec| plan(&spec).map(|_| ()));
+        let problems: Vec<String> = read.expect_err(&text).iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|problem| problem.contains(words)), "{rest}: {problems:?}");
+    }
+}
