@@ -84,6 +84,11 @@ class Misuse(unittest.TestCase):
         self.refused(TypeError, "valid_loss must be one number, not OneElement", log, 0, valid_loss=OneElement(1, 2))
         self.refused(TypeError, "weights_hash must be a string, not b'ab'", log, 9, weights_hash=b"ab")
         self.refused(TypeError, "unexpected keyword argument 'loss'", log, 0, loss=1.0)
+        for name in ("valid_accuracy", "test_accuracy"):
+            self.refused(ValueError, "a share from 0 to 1, not 78.2: 78.2 percent is 0.782", log, 9, **{name: 78.2})
+            self.refused(ValueError, "a share from 0 to 1, not -0.5$", log, 9, **{name: -0.5})
+            self.refused(ValueError, "a share from 0 to 1, not 300$", self.trial.finish, 1, **{name: OneElement(300.0)})
+        self.refused(ValueError, "grad_norm must be at least 0, not -1", log, 0, grad_norm=-1)
         log(0, train_loss=OneElement(0.25), grad_norm=3)
         self.assertEqual(self.memory.lines, [(0, {"train_loss": 0.25, "grad_norm": 3.0})])
 
@@ -101,6 +106,41 @@ class Misuse(unittest.TestCase):
         log(5, valid_loss=1)
         self.refused(ValueError, "steps must come in order: 4 after 5", log, 4, train_loss=1)
         self.assertEqual([step for step, _ in self.memory.lines], [1, 5, 5])
+
+    def test_the_lr_that_was_used(self) -> None:
+        log = self.trial.log
+        self.refused(ValueError, "used the lr 0.2, but the schedule has 0.1 there", log, 0, train_loss=1, lr=0.2)
+        self.refused(ValueError, "used the lr nan", log, 0, lr=float("nan"))
+        self.refused(TypeError, "lr must be a number", log, 0, lr="0.1")
+        log(0, train_loss=1, lr=OneElement(struct.unpack("f", struct.pack("f", 0.1))[0]))
+        log(1, lr=0.1)
+        self.assertEqual([fields["lr"] for _, fields in self.memory.lines], [0.10000000149011612, 0.1])
+
+    def test_an_evaluation_at_the_top_of_the_loop(self) -> None:
+        trial = self.trial
+        # The first step, with nothing to tell whether its update was made.
+        self.refused(ValueError, "of step 0 is reported, but none is due there", trial.log, 0, valid_loss=1)
+        self.refused(ValueError, "of step 0 is reported", trial.log, 0, valid_accuracy=0.5, train_loss=1)
+        trial.log(0, train_loss=1)
+        trial.log(0, valid_loss=1)
+        # Before the loss of the step's batch.
+        trial.log(5, valid_loss=1)
+        self.refused(
+            ValueError, "of step 5 was reported before its train_loss: .* for step 4, and one", trial.log, 5, train_loss=1
+        )
+        trial.log(5, train_loss=1, valid_loss=1)
+        # Before the lr of the step was asked for.
+        trial.lr(6)
+        trial.log(6, valid_loss=1)
+        early = "valid_loss of step 7 is reported before the update of step 7.* for step 6, or evaluate after"
+        self.refused(ValueError, early, trial.log, 7, valid_loss=1)
+        trial.lr(9)
+        trial.log(8, valid_loss=1, train_loss=1)
+        self.refused(ValueError, "there is no step 10: .*; finish\\(", trial.log, 10, valid_loss=1)
+        trial.finish(1)
+        # Due after each step: then it says nothing that the first one has one.
+        self.make(evaluate_every=1).log(0, valid_loss=1)
+        self.make(total_steps=1).finish(1)
 
     def test_what_belongs_to_the_end(self) -> None:
         for name in ("test_loss", "test_accuracy"):

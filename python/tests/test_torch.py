@@ -87,14 +87,6 @@ class Torch(unittest.TestCase):
             update(optimizer)
             scheduler.step()
             print(lrs(optimizer))
-            optimizer = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:], "lr": 0.25}], lr=0.0)
-            try:
-                trial.schedule(optimizer)
-            except ValueError as error:
-                print(error)
-            optimizer = torch.optim.SGD(weights, lr=0.0)
-            trial.schedule(optimizer)
-            print(lrs(optimizer))
             """,
             )
         self.assertEqual(
@@ -102,8 +94,6 @@ class Torch(unittest.TestCase):
             [
                 "[0.1, 0.05]",
                 "[0.2, 0.1]",
-                "the first group begins with an lr of 0, so the others have no ratio to it",
-                "[0.1]",
             ],
         )
 
@@ -191,8 +181,10 @@ class Torch(unittest.TestCase):
                 """
             optimizer = torch.optim.SGD(weights, lr=1.0)
             scheduler = trial.schedule(optimizer)
+            update(optimizer)
             scheduler.step()
             state = scheduler.state_dict()
+            update(optimizer)
             scheduler.step()
             scheduler.load_state_dict(state)
             print(lrs(optimizer), scheduler.last_epoch)

@@ -134,13 +134,16 @@ fn a_program_has_one_thread_unless_it_is_said_otherwise() {
 
 #[test]
 fn each_way_to_go_wrong_has_its_outcome() {
-    const MODES: [(&str, &str, &str); 14] = [
+    const MODES: [(&str, &str, &str); 17] = [
         ("nan", "diverged", ""),
         ("beyond", "diverged", ""),
         ("garbage", "failed", "it is no JSON"),
         ("unknown", "failed", "did you mean `train_loss`?"),
         ("order", "failed", "step 2 comes after step 4"),
         ("late", "failed", "there is no step 40: the last of 40 is 39"),
+        ("ahead", "failed", "step 5 was trained at lr 0.05, but the schedule has 0.1 there"),
+        ("top", "failed", "the `valid_loss` of step 5 was reported before its `train_loss`"),
+        ("percent", "failed", "`valid_accuracy` is 78.2: a share from 0 to 1 was expected"),
         ("endless", "failed", "can't be used: it is longer than 65536 bytes"),
         ("exit", "failed", "ended with exit code 3; its last line was: out of memory"),
         ("signal", "failed", "killed by SIGABRT"),
@@ -154,7 +157,7 @@ fn each_way_to_go_wrong_has_its_outcome() {
     let file = with_mode(&format!("{{mode: {{values: [{modes}]}}}}")).replace("20s", "2s");
     let Some(sandbox) = sandbox(&file) else { return };
     let ran = sandbox.run(&["toy.yaml", "--retries", "0"]).exits(1);
-    assert!(ran.stderr.contains("11 trials failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("14 trials failed"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`sweep logs TRIAL`"), "{}", ran.stderr);
     let rows = sandbox.query("select axes, status, error, diverged_at, steps_done, attempts from trials");
     let rows: BTreeMap<String, &serde_json::Value> = rows

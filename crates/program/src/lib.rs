@@ -4,6 +4,8 @@
 
 #[cfg(unix)]
 mod hand_over;
+#[cfg(unix)]
+mod last_words;
 mod place;
 #[cfg(unix)]
 mod report;

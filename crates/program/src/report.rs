@@ -23,6 +23,8 @@ pub(crate) enum Report {
 /// The numbers of a report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Seen {
+    /// The lr that the update used, as the program has set it.
+    pub(crate) lr: Option<f64>,
     pub(crate) train_loss: Option<f64>,
     pub(crate) grad_norm: Option<f64>,
     pub(crate) valid_loss: Option<f64>,
@@ -33,9 +35,15 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether it says how good the weights are after the update.
+    pub(crate) fn is_evaluated(&self) -> bool {
+        self.valid_loss.is_some() || self.valid_accuracy.is_some()
+    }
+
     /// Takes in what a later line says of the same step.
     pub(crate) fn add(&mut self, more: Self) {
         let later = |old: &mut Option<f64>, new: Option<f64>| *old = new.or(*old);
+        later(&mut self.lr, more.lr);
         later(&mut self.train_loss, more.train_loss);
         later(&mut self.grad_norm, more.grad_norm);
         later(&mut self.valid_loss, more.valid_loss);
@@ -47,8 +55,9 @@ impl Seen {
 }
 
 /// The keys of a report on a step.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "step",
+    "lr",
     "train_loss",
     "grad_norm",
     "valid_loss",
@@ -107,6 +116,7 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         Some(_) => Err(format!("`{key}` is no text")),
     };
     let seen = Seen {
+        lr: number("lr")?,
         train_loss: number("train_loss")?,
         grad_norm: number("grad_norm")?,
         valid_loss: number("valid_loss")?,
@@ -118,7 +128,9 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
     let shares = [("valid_accuracy", seen.valid_accuracy), ("test_accuracy", seen.test_accuracy)];
     for (key, share) in shares {
         if let Some(share) = share.filter(|share| *share < 0.0 || *share > 1.0) {
-            return Err(format!("`{key}` is {share}: a share from 0 to 1 was expected"));
+            return Err(format!(
+                "`{key}` is {share}: a share from 0 to 1 was expected (78.2 percent is 0.782)"
+            ));
         }
     }
     if let Some(norm) = seen.grad_norm.filter(|norm| *norm < 0.0) {
@@ -145,6 +157,15 @@ fn number(object: &Map<String, Json>, key: &str) -> Result<Option<f64>, String> 
             _ => Err(format!("`{key}` is no number")),
         },
         Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{key}` is no number")),
+    }
+}
+
+/// A line for a message, cut after `most` characters.
+pub(crate) fn shown(line: &str, most: usize) -> String {
+    let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    match line.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
     }
 }
 

@@ -116,8 +116,10 @@ impl<'a> Run<'a> {
                 steps.saturating_sub(1)
             ));
         }
+        self.compare_lr(step, seen.lr)?;
         if let Some((open, known)) = &mut self.open {
             if *open == step {
+                in_order(step, known, &seen)?;
                 known.add(seen);
                 return Ok(self.judge(emit));
             }
@@ -136,6 +138,20 @@ impl<'a> Run<'a> {
         }
         self.open = Some((step, seen));
         Ok(self.judge(emit))
+    }
+
+    /// The database shows the lr of the schedule: a program that has used another one is refused.
+    fn compare_lr(&self, step: u64, used: Option<f64>) -> Result<(), String> {
+        let (Some(used), Some(planned)) = (used, self.rate(step)) else { return Ok(()) };
+        // An optimizer may keep its lr in single precision.
+        const ROUNDING: f64 = 1e-6;
+        if (used - planned).abs() <= ROUNDING * planned.abs() + f64::from(f32::MIN_POSITIVE) {
+            return Ok(());
+        }
+        Err(format!(
+            "step {step} was trained at lr {used:?}, but the schedule has {planned:?} there; use each step's lr for one update, \
+             and let nothing else set it"
+        ))
     }
 
     /// Whether the losses of the open step are none, or beyond the bound: then the run is over.
@@ -239,6 +255,9 @@ impl<'a> Run<'a> {
         if let Some(answer) = self.asked.filter(|answer| answer.step == step) {
             return Ok(Heard::Answer(answer));
         }
+        if self.open.as_ref().is_some_and(|(open, known)| *open == step && known.is_evaluated()) {
+            return Err(evaluated_early(step, "lr was asked for"));
+        }
         let schedule = &self.trial.config.schedule;
         let steps = self.steps();
         if step >= steps {
@@ -335,6 +354,24 @@ impl<'a> Run<'a> {
             weights_hash: seen.weights_hash,
         })
     }
+}
+
+/// A training loss is that of the batch before the update, a validation loss that of the weights after it: a step whose
+/// validation loss is known before its training loss was evaluated one update too early.
+fn in_order(step: u64, known: &Seen, more: &Seen) -> Result<(), String> {
+    let repeats = known.train_loss.is_some() || more.is_evaluated();
+    if !known.is_evaluated() || more.train_loss.is_none() || repeats {
+        return Ok(());
+    }
+    Err(evaluated_early(step, "`train_loss`"))
+}
+
+fn evaluated_early(step: u64, before: &str) -> String {
+    format!(
+        "the `valid_loss` of step {step} was reported before its {before}; a validation loss is that of the weights after update \
+         {step}: report one from the top of the loop for the step before, and one from after the update with the `train_loss` or \
+         after it"
+    )
 }
 
 #[cfg(test)]
@@ -450,6 +487,48 @@ mod tests {
         for cut in [(0..90).collect::<Vec<_>>(), vec![9, 19, 29, 39, 49, 59, 69]] {
             let Outcome::GivenUp { reason } = end(&cut) else { panic!("{cut:?}") };
             assert!(reason.contains("were left out, more than ever before"), "{reason}");
+        }
+    }
+
+    /// The order of nanoGPT's loop: evaluation, update, the loss of the update's batch.
+    #[test]
+    fn a_validation_loss_from_before_the_update_is_refused() {
+        for schedule in ["{kind: constant}", "{kind: plateau, patience: 0, watch: train_loss}"] {
+            let trial = trial(schedule);
+            let lines = |first: &str, second: &str| {
+                hear(&mut Run::new(&trial, 1), &["{\"ask\": 0}", first, second]).map(|_| ())
+            };
+            let train = "{\"step\": 0, \"train_loss\": 1}";
+            for early in ["{\"step\": 0, \"valid_loss\": 1}", "{\"step\": 0, \"valid_accuracy\": 0.5}"] {
+                let told = lines(early, train).expect_err("refused");
+                assert!(told.contains("report one from the top of the loop for the step before"), "{told}");
+                lines(train, early).expect("in order");
+            }
+            let both = "{\"step\": 0, \"train_loss\": 1, \"valid_loss\": 1}";
+            lines(both, train).expect("said again");
+            lines("{\"step\": 0, \"valid_loss\": 1}", both).expect("the later line counts");
+            let early = "{\"step\": 0, \"valid_loss\": 1}";
+            let told = hear(&mut Run::new(&trial, 1), &[early, "{\"ask\": 0}"]).expect_err("refused");
+            assert!(told.contains("before its lr was asked for"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_lr_that_was_used_is_the_schedules() {
+        let trial = trial("{kind: linear, to: 0}");
+        let hear = |lr: &str| {
+            let line = format!("{{\"step\": 4, \"train_loss\": 1, \"lr\": {lr}}}");
+            hear(&mut Run::new(&trial, 1), &[&line]).map(|_| ())
+        };
+        let planned = trial.config.schedule.lr(4, &trial.config.start());
+        hear(&format!("{planned:?}")).expect("the same");
+        hear(&format!("{:?}", f64::from(planned as f32))).expect("the same in single precision");
+        for other in ["0.1", "0.0", "NaN"] {
+            let told = hear(other).expect_err(other);
+            assert!(
+                told.contains("step 4 was trained at lr") && told.contains(&format!("{planned:?}")),
+                "{told}"
+            );
         }
     }
 

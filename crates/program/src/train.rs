@@ -1,7 +1,7 @@
 //! The program as a child process: started in a process group of its own, heard, answered, watched, and stopped as a group.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ use trainer::checkpoint::set_aside;
 use trainer::{Emit, Stop, now};
 
 use crate::hand_over::{HandOver, open_pipe};
+use crate::last_words;
 use crate::place::Place;
-use crate::report::{self, LONGEST};
+use crate::report::{self, LONGEST, shown};
 use crate::resume::{self, Resume};
 use crate::run::{Heard, Run};
 use crate::source;
@@ -31,6 +32,9 @@ const LOOK_EVERY: u16 = 20;
 
 /// The same once it has said all: then it ends soon.
 const LOOK_SOON: u16 = 1;
+
+/// The longest part of a report that is quoted, in characters.
+const LONGEST_QUOTE: usize = 240;
 
 /// What numpy, PyTorch, JAX and TensorFlow take as their number of threads. Workers run side by side, and the order of a sum,
 /// so its last bits, is another one with more threads: a program has one, unless its user says otherwise.
@@ -176,7 +180,10 @@ impl Attempt<'_> {
         let mut pipes = Pipes::new(&hand_over).map_err(io("can't make a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
         let child = self.spawn(&hand_over, &log)?;
-        let told = |reason| with_last_line(reason, &dir.join(LOG), from);
+        let told = |reason| match last_words::of_log(&dir.join(LOG), from) {
+            Some(words) => format!("{reason}; {words}"),
+            None => reason,
+        };
         Ok(match self.attend(child, &mut pipes, run, emit)? {
             Outcome::Failed { reason } => Outcome::Failed { reason: told(reason) },
             Outcome::GivenUp { reason } => Outcome::GivenUp { reason: told(reason) },
@@ -313,8 +320,9 @@ impl Attempt<'_> {
             self.heard &= emit(event);
             self.heard
         };
-        let refused =
-            |reason: String| format!("the program's report `{}` can't be used: {reason}", shown(line));
+        let refused = |reason: String| {
+            format!("the program's report `{}` can't be used: {reason}", shown(line, LONGEST_QUOTE))
+        };
         let failed = |reason: String| Outcome::Failed { reason };
         let object = report::object(line).map_err(|reason| failed(refused(reason)))?;
         let heard = report::read(&object).and_then(|report| run.hear(report, &mut told));
@@ -404,34 +412,6 @@ fn die_together(command: &mut Command) {
 /// Elsewhere its next report breaks.
 #[cfg(not(target_os = "linux"))]
 fn die_together(_: &mut Command) {}
-
-/// A line that is not too long for a message.
-fn shown(line: &str) -> String {
-    const MOST: usize = 240;
-    let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    match line.char_indices().nth(MOST) {
-        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
-        None => line,
-    }
-}
-
-/// A reason with the last line that the program has printed, which often says more.
-fn with_last_line(reason: String, log: &Path, from: u64) -> String {
-    const TAIL: u64 = 4096;
-    let last = || -> std::io::Result<Option<String>> {
-        let mut log = File::open(log)?;
-        let length = log.metadata()?.len();
-        log.seek(SeekFrom::Start(length.saturating_sub(TAIL).max(from)))?;
-        let mut bytes = Vec::new();
-        log.read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| shown(line.trim())))
-    };
-    match last() {
-        Ok(Some(line)) => format!("{reason}; its last line was: {line}"),
-        _ => reason,
-    }
-}
 
 /// A child and what it has started.
 struct Group(Child);

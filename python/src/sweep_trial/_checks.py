@@ -38,3 +38,25 @@ def positive(name: str, value: object) -> int:
     if at < 1:
         raise ValueError(f"{name} must be at least 1, not {at}")
     return at
+
+
+def share(name: str, value: object) -> float:
+    """`value` as a float from 0 to 1, as accuracies are. NaN is let through: it is what a program may have."""
+    at = number(name, value)
+    if at < 0 or at > 1:
+        percent = f": {at:g} percent is {at / 100:g}" if 1 < at <= 100 else ""
+        raise ValueError(f"{name} must be a share from 0 to 1, not {at:g}{percent}")
+    return at
+
+
+def norm(name: str, value: object) -> float:
+    """`value` as a float of at least 0."""
+    at = number(name, value)
+    if at < 0:
+        raise ValueError(f"{name} must be at least 0, not {at:g}")
+    return at
+
+
+def is_same_lr(used: float, planned: float) -> bool:
+    """Whether both are the same lr. An optimizer may keep its own in single precision."""
+    return abs(used - planned) <= 1e-6 * abs(planned) + 1.2e-38

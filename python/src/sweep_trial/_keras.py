@@ -39,7 +39,8 @@ class SweepCallback(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
         if logs is None or "loss" not in logs:
             raise RuntimeError("the model reports no loss: a train_step of its own must return one")
-        self._trial.log(self._step, train_loss=logs["loss"])
+        # Another callback may have set an lr of its own.
+        self._trial.log(self._step, train_loss=logs["loss"], lr=self.model.optimizer.learning_rate)
         self._step += 1
         if self._step == self._trial.total_steps:
             self.model.stop_training = True

@@ -13,8 +13,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, SupportsIndex, Union
 
-from ._checks import Number, number, positive, whole
+from ._checks import Number, is_same_lr, norm, number, positive, share, whole
 from ._facts import Facts, Resume, read
+from ._order import Order
 from ._rates import Asked, Computed, Listed, Rates
 from ._reporters import Echo, Fields, Lines, Reporter
 from ._stop import Stop
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from ._keras import SweepCallback as KerasCallback
     from ._torch import SweepLR
     from ._transformers import SweepCallback as TransformersCallback
+
+#: What each metric must be.
+_METRICS = {
+    "train_loss": number,
+    "grad_norm": norm,
+    "valid_loss": number,
+    "valid_accuracy": share,
+    "test_loss": number,
+    "test_accuracy": share,
+}
 
 #: What is known only once training is over.
 _FINAL = ("test_loss", "test_accuracy", "weights_hash")
@@ -70,6 +81,9 @@ class Trial:
         self._gap = self._first
         self._checkpointed = False
         self._finished = False
+        self._order = Order(self.total_steps)
+        # The last step that was reported with the lr that its update used.
+        self._compared = self._first - 1
         # How far the training is, by what it asks for: the last step whose lr was asked for, and PyTorch's schedulers. Who takes
         # the whole schedule at once does not tell.
         self._asked = self._first - 1
@@ -128,10 +142,19 @@ class Trial:
         test_accuracy: Optional[Number] = None,
         grad_norm: Optional[Number] = None,
         weights_hash: Optional[str] = None,
+        lr: Optional[Number] = None,
     ) -> None:
         """Reports what is known of `step`. Steps come in order; one step may be reported in several calls.
 
+        `train_loss` and `grad_norm` are those of the step's batch, before the update; the rest is what the weights are
+        worth after it. Accuracies are shares from 0 to 1. `lr` is what the update used, for programs that set it by
+        themselves: another one than the schedule's is refused. `trial.schedule` and `trial.keras_callback` report it.
+
         Of several processes only one may report: under DDP that is rank 0.
+
+        Raises:
+            TypeError: a metric is no number.
+            ValueError: a metric is out of range, belongs to another step, or comes before the update that it is about.
         """
         fields: Fields = {}
         metrics = {
@@ -144,12 +167,12 @@ class Trial:
         }
         for name, value in metrics.items():
             if value is not None:
-                fields[name] = number(name, value)
+                fields[name] = _METRICS[name](name, value)
         if weights_hash is not None:
             if not isinstance(weights_hash, str):
                 raise TypeError(f"weights_hash must be a string, not {weights_hash!r}")
             fields["weights_hash"] = weights_hash
-        if not fields:
+        if not fields and lr is None:
             raise ValueError(f"step {step} is reported without a metric")
         with self._lock:
             at = self._may_report(step)
@@ -159,7 +182,14 @@ class Trial:
                     raise ValueError(
                         f"{early[0]} belongs to the last step, {self.total_steps - 1}, not to {at}: see finish()"
                     )
+            problem = self._order.problem(at, fields, self._has_updated(at), self.evaluates(at))
+            if problem is not None:
+                raise ValueError(problem)
+            used = self._lr_used(at) if lr is None else number("lr", lr)
+            if used is not None:
+                fields["lr"] = self._compared_lr(at, used)
             self._reporter.report(at, fields)
+            self._order.note(at, fields)
             self._reported(at)
 
     def finish(
@@ -243,11 +273,17 @@ class Trial:
     def schedule(self, optimizer: Any) -> SweepLR:
         """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, where the schedule cycles it).
 
+        `optimizer` is one optimizer or a list of them. All groups keep their ratio to the first group of the first
+        optimizer that was scheduled, whether several are given here as a list or in several calls. Called again for the
+        same optimizer this gives the same scheduler.
+
         Use it like any other: `optimizer.step()`, then `scheduler.step()`. See `SweepLR` for the rest.
         """
-        from ._torch import SweepLR
+        from ._torch import SweepLR, bare
 
-        return SweepLR(optimizer, self)
+        optimizers = bare(optimizer)
+        made = [scheduler for scheduler in self._schedulers if scheduler.sets(optimizers)]
+        return made[0] if made else SweepLR(optimizers, self)
 
     def optax_schedule(self, of: str = "lr") -> Callable[[Any], Any]:
         """A function from optax's step count to the lr (or with `of="momentum"` to the momentum) that can be jitted.
@@ -269,6 +305,33 @@ class Trial:
         from ._transformers import SweepCallback
 
         return SweepCallback(self)
+
+    def _has_updated(self, at: int) -> Optional[bool]:
+        """Whether the update of `at` was made; None where nothing tells."""
+        if self._schedulers:
+            return any(scheduler.has_updated(at) for scheduler in self._schedulers)
+        if self._first <= self._asked < at and not self._took_all:
+            # Its lr was not even asked for.
+            return False
+        return None
+
+    def _lr_used(self, at: int) -> Optional[float]:
+        """The lr that a scheduler has found in the update of `at`, if it was not reported yet."""
+        if self._compared == at:
+            return None
+        used = (scheduler.lr_used(at) for scheduler in self._schedulers)
+        return next((lr for lr in used if lr is not None), None)
+
+    def _compared_lr(self, at: int, used: float) -> float:
+        """`used`, if it is the schedule's lr of `at`: that is what the results show."""
+        planned = self._rates.lr(at, {}) if self._rates.known(at) else used
+        if not is_same_lr(used, planned):
+            raise ValueError(
+                f"the update of step {at} used the lr {used!r}, but the schedule has {planned!r} there: let nothing else set"
+                " the lr, and use each step's lr for one update"
+            )
+        self._compared = at
+        return used
 
     def _must_be_done(self) -> None:
         """A run that was cut short would be ranked as a whole one."""
@@ -313,6 +376,11 @@ class Trial:
     def _may_report(self, step: SupportsIndex) -> int:
         """Checks that `step` can be reported now."""
         self._own("report")
+        if whole("step", step) == self.total_steps:
+            raise ValueError(
+                f"there is no step {step}: this trial has the steps 0 to {self.total_steps - 1}; finish(valid_loss=...) reports"
+                " the evaluation after the last update"
+            )
         at = self._inside(step)
         if self._finished:
             raise ValueError("the trial is finished: nothing can be reported after finish()")

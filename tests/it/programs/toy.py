@@ -87,6 +87,12 @@ for step in range(first, steps):
             line["step"] = 2
         if mode == "late":
             line["step"] = steps
+        if mode == "ahead":
+            line["lr"] = lr / 2
+        if mode == "top":
+            tell(step=step, valid_loss=x * x)
+        if mode == "percent":
+            line["valid_accuracy"] = 78.2
         if mode == "endless":
             report.write("x" * 1000000)
         if mode == "exit":
