@@ -88,11 +88,23 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         (&last["schedule"], &last["n"], &last["verdict"]),
         (&json!("tiny"), &json!(7), &json!("worse"))
     );
-    // Two comparisons of seven seeds: 2 times 2 / 2^7.
+    // On all of seven seeds it is worse by far: alone and among all pairs p is 2 / 2^7.
     assert_eq!(
-        (&last["p"], &last["p_floor"], &last["wins"]),
-        (&json!(0.03125), &json!(0.015625), &json!(0.0))
+        (&last["p_raw"], &last["p"], &last["p_floor"], &last["wins"]),
+        (&json!(0.015625), &json!(0.015625), &json!(0.015625), &json!(0.0))
     );
+    assert_eq!((&last["rank"], &last["rank_low"], &last["rank_high"]), (&json!(3), &json!(3), &json!(3)));
+    // `compare` and the report have the verdict of the ranking, and the pair's own p beside it.
+    for row in ranking.as_array().expect("rows").iter().skip(1) {
+        let (name, first) = (row["schedule"].as_str().expect("a name"), &ranking[0]["schedule"]);
+        let found = sandbox.run(&["compare", name, first.as_str().expect("a name"), "--format", "json"]);
+        let found = found.exits(0).json();
+        for key in ["verdict", "p", "p_raw", "diff", "diff_low", "diff_high", "wins"] {
+            assert_eq!(found[key], row[key], "{key} of {name}");
+        }
+        let sentence = found["sentence"].as_str().expect("a sentence");
+        assert!(sentence.contains("among the 3 pairs of this sweep (alone, had this been"), "{sentence}");
+    }
     let means = sandbox.query("select schedule, mean_valid_loss from ranking order by rank");
     for (row, mean) in ranking.as_array().expect("rows").iter().zip(means.as_array().expect("rows")) {
         assert_eq!(row["schedule"], mean["schedule"]);
@@ -236,7 +248,13 @@ fn little_and_nothing_are_ranked_too() {
     lost.run(&["compare", "a", "b"]).exits(0);
     let two = sweep("seeds: 3\nlr: 0.05\nschedules: {a: {kind: constant}, b: {kind: linear, to: 0}}\n");
     let output = two.run(&["v.yaml"]).exits(0);
-    assert!(output.stdout.contains("cannot be significant with 3 seeds"), "{}", output.stdout);
+    assert!(
+        output
+            .stdout
+            .contains("no difference can be significant with 3 seeds; the exact test needs at least 6 seeds"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]

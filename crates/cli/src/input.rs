@@ -97,12 +97,12 @@ fn few_seeds(spec: &Spec) -> Option<String> {
         Seeds::All(seeds) | Seeds::Split { decide: seeds, .. } => seeds.len() as u64,
         Seeds::Each(seeds) => *seeds,
     };
-    let needed = u64::from(seeds_to_decide(schedules.saturating_sub(1)));
+    let needed = seeds_to_decide() as u64;
     let plural = if seeds == 1 { "" } else { "s" };
     (schedules > 1 && seeds < needed).then(|| {
         format!(
-            "no difference among {schedules} schedules can be significant with {seeds} seed{plural}; {needed} at least \
-             can show one"
+            "no difference between schedules can be significant with {seeds} seed{plural}: the exact test needs at least \
+             {needed}"
         )
     })
 }

@@ -168,6 +168,7 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         schedule: row.schedule.clone(),
         config_id: row.config_id.clone(),
         base_lr: row.base_lr,
+        axes: row.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect(),
         steps: row.steps,
         seed: row.seed,
         purpose,

@@ -1,22 +1,25 @@
-//! Two schedules over paired seeds: what their differences support. The only place where a pair is judged.
+//! Two schedules over paired seeds: what their differences are. `family` tests all pairs of a sweep together and
+//! decides; nothing is concluded here.
 
-use stats::{paired, sign_flip};
+use stats::{differences, paired, sign_flip};
 
-/// Two schedules are told apart when the corrected p-value is below this; intervals hold the rest.
+/// Two schedules differ significantly when the adjusted p-value is below this; intervals hold with a chance of 1 less this.
 pub const ALPHA: f64 = 0.05;
 
-/// What paired values of two schedules say of their difference.
+/// The paired values of two schedules, and what they support. A difference is the first schedule's value minus the other's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pair {
-    /// Seeds that both have an ended run for.
+    /// Seeds for which both have an ended run.
     pub n: usize,
-    /// Mean of the differences, theirs minus the other's; `None` where a run diverged or there is no pair.
+    /// Mean of the differences; `None` where a run diverged or there is no pair.
     pub diff: Option<f64>,
-    /// 95 % interval of it.
+    /// 95 % interval of it that holds for all pairs of the ranking at once.
     pub interval: Option<(f64, f64)>,
-    /// Exact sign-flip p-value, not yet corrected for several comparisons.
+    /// Exact sign-flip p-value of this pair alone.
+    pub p_raw: Option<f64>,
+    /// The same for all pairs of the ranking at once; equal to `p_raw` where there is one pair.
     pub p: Option<f64>,
-    /// The lowest p-value that so many pairs can give.
+    /// The lowest p-value that this number of pairs can give.
     pub p_floor: Option<f64>,
     /// Seeds on which the first is better than the other; equal ones count half.
     pub wins: f64,
@@ -28,42 +31,36 @@ pub struct Pair {
     pub weight: f64,
 }
 
-/// Compares `ours` with `theirs`, seed by seed, lower is better. Where a run diverged, which is no number, only who is
-/// better counts. `choice_error` is the standard error with the choice of configs in it, where there was one: interval
-/// and test go by it if it is the larger one.
+/// Compares `ours` with `theirs`, seed by seed, lower is better, alone: `interval` and `p` are left to the family. Where a
+/// run diverged, which is no number, only who is better counts. `choice_error` is the standard error with the choice of
+/// configs in it, where there was one: interval and test go by it if it is the larger one.
 pub fn pair(ours: &[Option<f64>], theirs: &[Option<f64>], choice_error: Option<f64>) -> Pair {
     let both: Vec<(f64, f64)> = ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
-    let wins = both
-        .iter()
-        .map(|(a, b)| {
-            if a < b {
-                1.0
-            } else if a == b {
-                0.5
-            } else {
-                0.0
-            }
-        })
-        .sum();
     let finite = both.iter().all(|(a, b)| a.is_finite() && b.is_finite());
-    let differences: Vec<f64> = both
-        .iter()
-        .map(|(a, b)| if finite { a - b } else { f64::from(i8::from(a > b) - i8::from(a < b)) })
-        .collect();
+    let differences: Vec<f64> = differences(ours, theirs).into_iter().flatten().collect();
     let summary = stats::summary(&differences).filter(|_| finite);
     let plain = paired(&differences).filter(|_| finite);
-    let with_choice =
-        plain.map(|plain| stats::Paired { error: plain.error.max(choice_error.unwrap_or(0.0)), ..plain });
-    let weight = plain.zip(with_choice).map_or(1.0, |(plain, all)| share(plain.error, all.error));
+    let error = plain.map(|plain| plain.error.max(choice_error.unwrap_or(0.0)));
+    let weight = plain.zip(error).map_or(1.0, |(plain, error)| share(plain.error, error));
     let test = sign_flip(&differences, weight);
+    let won = |(a, b): &(f64, f64)| {
+        if a < b {
+            1.0
+        } else if a == b {
+            0.5
+        } else {
+            0.0
+        }
+    };
     Pair {
         n: both.len(),
         diff: summary.map(|s| s.mean),
-        interval: with_choice.map(|paired| paired.interval(1.0 - ALPHA)),
-        p: test.map(|test| test.p),
+        interval: None,
+        p_raw: test.map(|test| test.p),
+        p: None,
         p_floor: test.map(|test| test.floor),
-        wins,
-        error: with_choice.map(|paired| paired.error),
+        wins: both.iter().map(won).sum(),
+        error,
         sd: summary.and_then(|s| s.sd),
         weight,
     }
@@ -75,10 +72,26 @@ fn share(part: f64, all: f64) -> f64 {
 }
 
 impl Pair {
-    /// Whether two one-sided tests place the difference within ±`rope`.
-    pub fn is_equivalent(&self, rope: f64) -> bool {
-        let paired = self.diff.zip(self.error).map(|(mean, error)| stats::Paired { n: self.n, mean, error });
-        paired.is_some_and(|paired| paired.equivalence_p(rope) < ALPHA)
+    /// The same pair from the other side.
+    pub fn reversed(&self) -> Self {
+        // No -0.
+        let negative = |x: f64| 0.0 - x;
+        Self {
+            diff: self.diff.map(negative),
+            interval: self.interval.map(|(low, high)| (negative(high), negative(low))),
+            wins: self.n as f64 - self.wins,
+            ..self.clone()
+        }
+    }
+
+    /// Mean and standard error of the differences, for intervals and one-sided tests.
+    pub(crate) fn paired(&self) -> Option<stats::Paired> {
+        self.diff.zip(self.error).map(|(mean, error)| stats::Paired { n: self.n, mean, error })
+    }
+
+    /// Whether two one-sided tests at `level` place the difference within ±`rope`.
+    pub fn is_equivalent(&self, rope: f64, level: f64) -> bool {
+        self.paired().is_some_and(|paired| paired.equivalence_p(rope) < level)
     }
 }
 
@@ -87,30 +100,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_have_an_interval_and_a_floor() {
+    fn differences_have_an_error_and_a_floor() {
         let ours: Vec<Option<f64>> = [1.3, 0.9, 1.5, 1.2, 1.4].map(Some).to_vec();
         let found = pair(&ours, &[Some(1.0); 5], None);
         // As in the tests of stats, which hold SciPy's numbers.
-        assert_eq!((found.n, found.wins, found.p, found.p_floor), (5, 1.0, Some(0.125), Some(0.0625)));
-        let (low, high) = found.interval.expect("five pairs");
-        assert!((low + 0.025_852_519).abs() < 1e-8 && (high - 0.545_852_519).abs() < 1e-8);
-        assert!(found.is_equivalent(0.6) && !found.is_equivalent(0.3));
-        let wider = pair(&ours, &[Some(1.0); 5], Some(1.0)).interval.expect("five pairs");
-        assert!(wider.0 < low && wider.1 > high);
+        assert_eq!((found.n, found.wins, found.p_raw, found.p_floor), (5, 1.0, Some(0.125), Some(0.0625)));
+        assert!(found.is_equivalent(0.6, 0.05) && !found.is_equivalent(0.3, 0.05));
+        assert!(!found.is_equivalent(0.6, 0.001));
+        let wider = pair(&ours, &[Some(1.0); 5], Some(1.0));
+        assert_eq!((wider.error, found.weight), (Some(1.0), 1.0));
+        assert!((wider.weight - found.error.expect("five pairs")).abs() < 1e-12);
+        let back = found.reversed();
+        assert_eq!((back.diff, back.wins, back.p_raw), (found.diff.map(|x| -x), 4.0, found.p_raw));
     }
 
     #[test]
     fn a_run_that_diverged_is_worse_by_no_number() {
         let found = pair(&[Some(f64::INFINITY); 6], &[Some(1.0); 6], None);
-        assert_eq!((found.diff, found.interval, found.p), (None, None, Some(0.03125)));
+        assert_eq!((found.diff, found.error, found.p_raw), (None, None, Some(0.03125)));
         let both = pair(&[Some(f64::INFINITY); 6], &[Some(f64::INFINITY); 6], None);
-        assert_eq!((both.p, both.wins), (Some(1.0), 3.0));
+        assert_eq!((both.p_raw, both.wins), (Some(1.0), 3.0));
     }
 
     #[test]
     fn only_seeds_of_both_count() {
         let found = pair(&[Some(1.0), None, Some(3.0)], &[Some(0.0), Some(1.0), None], None);
-        assert_eq!((found.n, found.diff, found.interval), (1, Some(1.0), None));
-        assert_eq!(pair(&[], &[], None).p, None);
+        assert_eq!((found.n, found.diff, found.error), (1, Some(1.0), None));
+        assert_eq!(pair(&[], &[], None).p_raw, None);
     }
 }

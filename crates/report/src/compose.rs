@@ -1,10 +1,10 @@
 //! From a ranking and the steps of its runs to a [`Document`]: the verdict in a sentence, curves with bands, lr
 //! sensitivity, budgets. Pure: the same rows give the same document.
 
-use crate::compare::ALPHA;
 use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
 use crate::format::{decimals, lr};
 use crate::ranking::{Line, Options, Protocol, Ranking, Verdict};
+use crate::ranking_rows::place;
 use crate::results::{RunResult, RunState, grids};
 use crate::warnings::{Warning, by_budget};
 
@@ -65,7 +65,7 @@ pub fn compose(
         metric: ranking.metric.title.clone(),
         curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
         lower_is_better: !ranking.metric.higher_is_better,
-        alpha: ALPHA,
+        comparisons: ranking.family.comparisons(),
         sweep: material.sweep,
         generated_by: material.generated_by,
         file_text: material.file_text,
@@ -98,18 +98,19 @@ fn verdict(ranking: &Ranking) -> String {
     let beaten = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse).count();
     let tied: Vec<&str> = leaders.iter().skip(1).map(|line| line.schedule.as_str()).collect();
     match (tied.len(), beaten) {
-        (0, beaten) => format!("{at} is better than all {beaten} others, beyond what chance explains."),
-        (_, 0) if !ranking.can_decide() => {
-            format!(
-                "{at} has the best mean, and with so few seeds nothing can be told: all {others} schedules are tied."
-            )
-        }
-        (_, 0) => {
-            format!("{at} has the best mean, but no schedule can be told from it: all {others} are tied.")
-        }
+        (0, beaten) => format!("{at} is significantly better than all {beaten} others."),
+        (_, 0) if !ranking.can_decide() => format!(
+            "{at} has the best mean, and the seeds are too few for any difference to be significant: all {others} \
+             schedules are tied."
+        ),
+        (_, 0) => format!(
+            "{at} has the best mean, but no difference is significant: all {others} schedules are tied."
+        ),
         (tied_count, beaten) => format!(
-            "{at} leads; {} can't be told from it, and {beaten} are worse beyond what chance explains.",
-            if tied_count <= 3 { tied.join(", ") } else { format!("{tied_count} others") }
+            "{at} has the best mean; {} {} not significantly different from it, {beaten} {} significantly worse.",
+            if tied_count <= 3 { tied.join(", ") } else { format!("{tied_count} others") },
+            if tied_count == 1 { "is" } else { "are" },
+            if beaten == 1 { "is" } else { "are" },
         ),
     }
 }
@@ -117,7 +118,7 @@ fn verdict(ranking: &Ranking) -> String {
 fn method(ranking: &Ranking) -> Vec<String> {
     let chosen = match ranking.protocol {
         Protocol::CrossFitted => {
-            "Each schedule stands at its best config; differences are cross-fitted: half of the seeds chooses the config, the \
+            "Each schedule is at its best config; differences are cross-fitted: half of the seeds chooses the config, the \
              other half judges it, over all halvings."
         }
         Protocol::Decided => {
@@ -125,14 +126,10 @@ fn method(ranking: &Ranking) -> Vec<String> {
         }
         Protocol::Tuning => "These are tuning runs: they choose configs and judge nothing.",
     };
-    vec![
-        chosen.to_owned(),
-        format!(
-            "Differences are paired over seeds. p is the exact sign-flip test with Holm's correction; schedules with p of at \
-             least {ALPHA} against the first share its place. Intervals are Student's t, 95 %, each by itself."
-        ),
-        "Diverged runs count as infinitely bad.".to_owned(),
-    ]
+    let mut method = vec![chosen.to_owned()];
+    method.extend(ranking.notes().into_iter().map(|note| format!("{note}.")));
+    method.push("Diverged runs count as infinitely bad.".to_owned());
+    method
 }
 
 fn warning(warning: &Warning) -> DocumentWarning {
@@ -158,8 +155,9 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         sd: line.sd,
         diff: line.versus.diff.map(shown),
         interval: ranking.interval(line),
-        p: line.versus.p,
-        p_floor: line.versus.p_floor,
+        p_raw: line.versus.p_raw,
+        p: line.versus.p.filter(|_| ranking.can_decide()),
+        place: place(line.ranks, line.verdict),
         verdict: line.verdict.name().to_owned(),
         wins: (line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),
         diverged: line.diverged,

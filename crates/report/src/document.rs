@@ -37,8 +37,8 @@ pub struct Document {
     pub curve_metric: String,
     /// Whether less of the metric is better.
     pub lower_is_better: bool,
-    /// Schedules are told apart below this p.
-    pub alpha: f64,
+    /// Pairs of schedules that were tested together.
+    pub comparisons: usize,
 }
 
 /// See [`crate::warnings::Warning`].
@@ -77,13 +77,15 @@ pub struct RankedSchedule {
     pub sd: Option<f64>,
     /// Difference to the first line.
     pub diff: Option<f64>,
-    /// 95 % interval of it.
+    /// 95 % interval of it, for all pairs at once.
     pub interval: Option<(f64, f64)>,
-    /// Corrected p-value.
+    /// p-value of its difference to the first line, of this pair alone.
+    pub p_raw: Option<f64>,
+    /// The same for all pairs at once; `None` where the seeds are too few for any to be significant.
     pub p: Option<f64>,
-    /// The lowest that so many seeds can give.
-    pub p_floor: Option<f64>,
-    /// first, worse, equivalent or undecided.
+    /// The ranks that the data allow, as in `2-4`.
+    pub place: String,
+    /// first, better, worse, equivalent, same or undecided.
     pub verdict: String,
     /// Seeds won against the first, of how many.
     pub wins: Option<(f64, usize)>,

@@ -1,33 +1,37 @@
-//! Two schedules side by side: one verdict, and the details that it rests on. Judges by `compare`, as the ranking does.
+//! Two schedules side by side: the verdict that the ranking has for this pair, and the details that it rests on.
 
 use std::collections::BTreeMap;
 
 use stats::{detectable, pairs_needed, wilson};
 
-use crate::compare::ALPHA;
+use crate::compare::{ALPHA, Pair};
+use crate::family::Verdict;
 use crate::format::{decimals, lr};
-use crate::ranking::{Line, Options, Ranking, Verdict, rank};
-use crate::ranking_rows::wins;
-use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, seeds};
+use crate::ranking::{Line, Ranking};
+use crate::ranking_rows::{p_value, wins};
+use crate::results::{Grid, Purpose, RunResult, RunState, grids, seeds};
 use crate::rows::Rows;
+use crate::warnings::seeds_to_decide;
 
 /// What the data say of `a` beside `b`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Duel {
     /// The two schedules.
     pub names: [String; 2],
-    /// Their ranking among themselves.
+    /// Their two lines of the sweep's ranking.
     pub ranking: Ranking,
-    /// `a` is better, worse, equivalent, undecided, or the same: no seed has a difference.
-    pub verdict: &'static str,
+    /// Pairs that the sweep's ranking tests together.
+    pub comparisons: usize,
+    /// The ranking's verdict on `a` beside `b`.
+    pub verdict: Verdict,
     /// In words and numbers, one sentence.
     pub sentence: String,
-    /// Mean of a minus mean of b, and its 95 % interval, as people know the metric.
+    /// `a` against `b`, as judged; lower is better.
+    pub versus: Pair,
+    /// Mean of a minus mean of b, and its simultaneous 95 % interval, as people know the metric.
     pub diff: Option<f64>,
     /// See `diff`.
     pub interval: Option<(f64, f64)>,
-    /// Seeds on which a is better; equal ones count half.
-    pub wins: f64,
     /// Seed, value of a, value of b, as judged; infinite where it diverged.
     pub seeds: Vec<(i64, Option<f64>, Option<f64>)>,
     /// Pearson's correlation of their values over seeds: what pairing removes.
@@ -36,76 +40,86 @@ pub struct Duel {
     pub variance_ratio: Option<f64>,
     /// 95 % interval of the share of seeds on which a wins.
     pub win_share: Option<(f64, f64)>,
-    /// The smallest true difference that so many seeds find in 80 of 100 cases.
+    /// The smallest true difference that this number of seeds finds in 80 of 100 sweeps.
     pub detectable: Option<f64>,
-    /// Seeds that find a difference as large as the one seen in 80 of 100 cases.
+    /// Seeds that find a difference as large as the one seen in 80 of 100 sweeps; never fewer than the exact test needs.
     pub seeds_needed: Option<usize>,
-    /// At each base lr that both have, over the seeds that both have there: mean of a, mean of b, number of seeds.
-    pub by_lr: Vec<(f64, f64, f64, usize)>,
-    /// With the seeds that choose drawn again and every lr chosen anew: the share of draws in which a is ahead, and of
-    /// those in which a and b keep their lr.
-    pub retuned: Option<(f64, f64, f64)>,
+    /// Both at each base lr that both have.
+    pub by_lr: Vec<AtLr>,
+    /// How firm the choice of lrs is.
+    pub retuned: Option<Retuned>,
+}
+
+/// Both schedules at one base lr, over the seeds that both have there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AtLr {
+    /// The base lr.
+    pub base_lr: f64,
+    /// Mean of a.
+    pub a: f64,
+    /// Mean of b.
+    pub b: f64,
+    /// Number of seeds.
+    pub seeds: usize,
+}
+
+/// Shares of draws in which the choosing seeds are drawn again and every lr is chosen anew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Retuned {
+    /// In which a is ahead.
+    pub ahead: f64,
+    /// In which a keeps its lr.
+    pub keeps_a: f64,
+    /// In which b keeps its lr.
+    pub keeps_b: f64,
 }
 
 /// Most seeds that are worth naming.
 const MOST_SEEDS: usize = 10_000;
 
-/// Compares two schedules of one sweep by the runs that they have; `None` where one of them is not there.
-pub fn duel(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Duel> {
+/// Compares two schedules of a ranking of `results`; `None` where one of them is not there.
+pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Option<Duel> {
+    let (at_a, at_b) = (ranking.position(a)?, ranking.position(b)?);
+    let (ours, theirs) = (ranking.lines.get(at_a)?, ranking.lines.get(at_b)?);
+    let versus = ranking.family.pair(at_a, at_b);
     let both: Vec<RunResult> =
         results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
-    let budget = options.budget.or(budgets(results).last().copied())?;
-    let ranking = rank(&both, &Options { budget: Some(budget), ..options.clone() });
-    let line = |name: &str| ranking.lines.iter().find(|line| line.schedule == name);
-    let (ours, theirs) = (line(a)?, line(b)?);
-    let a_is_first = ranking.lines.first().is_some_and(|line| line.schedule == a);
-    // The pair is stored with the one that ranks second.
-    let behind = if a_is_first { theirs } else { ours };
-    let versus = &behind.versus;
-    let ended = |line: &Line| line.judged.iter().flatten().all(|value| value.is_finite());
-    let no_difference = versus.n > 1 && ours.judged == theirs.judged && ended(ours);
-    let verdict = match (behind.verdict, a_is_first) {
-        _ if no_difference => "the same",
-        (Verdict::Worse, true) => "better",
-        (Verdict::Worse, false) => "worse",
-        (Verdict::Equivalent, _) => "equivalent",
-        _ => "undecided",
-    };
-    let sign = if a_is_first { -1.0 } else { 1.0 };
     // No -0.
-    let shown = |x: f64| ranking.metric.shown(sign * x) + 0.0;
+    let shown = |x: f64| ranking.metric.shown(x) + 0.0;
     let interval = versus.interval.map(|(low, high)| {
         let (low, high) = (shown(low), shown(high));
         (low.min(high), low.max(high))
     });
-    let wins = if a_is_first { versus.n as f64 - versus.wins } else { versus.wins };
     let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
     // The choice of configs adds to the error, and so to what it takes to find a difference.
     let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
-    let detectable = noise.and_then(|sd| Some(detectable(versus.n, ALPHA, 0.8)? * sd));
+    let level = ranking.family.level;
+    let detectable = noise.and_then(|sd| Some(detectable(versus.n, level, 0.8)? * sd));
     let undecided = versus.p.is_none_or(|p| p >= ALPHA);
     let seeds_needed = noise
         .zip(versus.diff.filter(|_| undecided))
-        .and_then(|(sd, diff)| pairs_needed(diff / sd, ALPHA, 0.8, MOST_SEEDS));
+        .and_then(|(sd, diff)| pairs_needed(diff / sd, level, 0.8, MOST_SEEDS))
+        .map(|seeds| seeds.max(seeds_to_decide()));
     let seeds = ours.runs.iter().zip(ours.judged.iter().zip(&theirs.judged));
     let mut duel = Duel {
         names: [a.to_owned(), b.to_owned()],
-        verdict,
+        ranking: ranking.only(&[at_a, at_b]),
+        comparisons: ranking.family.comparisons(),
+        verdict: ranking.family.verdict(at_a, at_b),
         sentence: String::new(),
         diff: versus.diff.map(shown),
         interval,
-        wins,
         seeds: seeds.map(|((seed, _), (a, b))| (*seed, *a, *b)).collect(),
         correlation,
         variance_ratio,
-        win_share: wilson(wins, versus.n, 0.95),
+        win_share: wilson(versus.wins, versus.n, 0.95),
         detectable,
         seeds_needed,
-        by_lr: by_lr(&both, a, b, budget),
-        retuned: retuned(&both, ours, theirs, budget),
-        ranking: ranking.clone(),
+        by_lr: by_lr(&both, a, b, ranking.budget),
+        retuned: retuned(&both, ours, theirs, ranking.budget),
+        versus,
     };
-    duel.sentence = duel.say(ours, theirs, behind);
+    duel.sentence = duel.say(ours, theirs);
     Some(duel)
 }
 
@@ -120,8 +134,8 @@ fn pairing(a: &Line, b: &Line, sd: Option<f64>) -> Option<(f64, f64)> {
         .then(|| (((unpaired - d * d) / (2.0 * a * b)).clamp(-1.0, 1.0), d * d / unpaired))
 }
 
-/// How firm the choice of lrs is, by the runs that made it.
-fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<(f64, f64, f64)> {
+/// See [`Retuned`]; by the runs that chose.
+fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<Retuned> {
     let seeds = seeds(results, &[Purpose::All, Purpose::Tune]);
     let grids = grids(results, steps);
     let grid = |line: &Line| grids.iter().find(|grid| grid.schedule == line.schedule);
@@ -131,12 +145,16 @@ fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<(f64
         let same = grid.configs.iter().zip(shares).filter(|(config, _)| config.base_lr == line.base_lr);
         same.map(|(_, share)| share).sum()
     };
-    Some((found.ahead, kept(ours, a, &found.ours), kept(theirs, b, &found.theirs)))
+    Some(Retuned {
+        ahead: found.ahead,
+        keeps_a: kept(ours, a, &found.ours),
+        keeps_b: kept(theirs, b, &found.theirs),
+    })
 }
 
 /// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant, on the seeds that both
 /// have there: the lr that one of them has chosen has more.
-fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<(f64, f64, f64, usize)> {
+fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<AtLr> {
     let grids = grids(results, steps);
     let best = |name: &str, lr: f64| -> Option<BTreeMap<i64, f64>> {
         let grid = grids.iter().find(|grid| grid.schedule == name)?;
@@ -155,50 +173,60 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<(f64, f64, 
         let both: Vec<(f64, f64)> =
             ours.iter().filter_map(|(seed, a)| Some((*a, *theirs.get(seed)?))).collect();
         let (ours, theirs): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
-        Some((lr, stats::summary(&ours)?.mean, stats::summary(&theirs)?.mean, ours.len()))
+        let (a, b) = (stats::summary(&ours)?.mean, stats::summary(&theirs)?.mean);
+        Some(AtLr { base_lr: lr, a, b, seeds: ours.len() })
     };
     lrs.into_iter().filter_map(at).collect()
 }
 
 impl Duel {
-    fn say(&self, ours: &Line, theirs: &Line, behind: &Line) -> String {
+    fn say(&self, ours: &Line, theirs: &Line) -> String {
         let [a, b] = &self.names;
-        let n = behind.versus.n;
+        let n = self.versus.n;
+        let lrs = format!("(lr {} against {})", lr(ours.base_lr), lr(theirs.base_lr));
         let word = match self.verdict {
-            "better" => format!("{a} is better than {b}"),
-            "worse" => format!("{a} is worse than {b}"),
-            "equivalent" => format!("{a} and {b} are equivalent"),
-            "the same" => {
-                let [ours, theirs] = [lr(ours.base_lr), lr(theirs.base_lr)];
-                return format!(
-                    "{a} and {b}: no difference, all {n} seeds came to the same (lr {ours} and {theirs})"
-                );
+            Verdict::Better => format!("{a} is better than {b}"),
+            Verdict::Worse => format!("{a} is worse than {b}"),
+            Verdict::Equivalent => format!("{a} and {b} are equivalent"),
+            Verdict::Same => {
+                return format!("{a} and {b}: no difference, all {n} seeds gave both the same {lrs}");
             }
             _ if n == 0 => return format!("{a} and {b}: undecided, no seed has an ended run of both"),
             _ => format!("{a} and {b}: undecided"),
         };
-        let digits = decimals(behind.versus.sd);
+        let digits = decimals(self.versus.sd);
         let interval = self
             .interval
             .map(|(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"))
             .unwrap_or_default();
         let title = &self.ranking.metric.title;
         let difference = self.diff.map(|diff| format!(", {title} {diff:+.digits$}{interval}"));
-        let p = match (behind.versus.p, behind.versus.p_floor) {
-            (Some(_), Some(floor)) if floor >= ALPHA => {
-                format!(", which cannot be significant with {n} seed{}", if n == 1 { "" } else { "s" })
-            }
-            (Some(p), _) => format!(", p = {p:.3}"),
-            _ => String::new(),
-        };
         format!(
-            "{word}{}{p}; {a} wins {} seeds{} (lr {} against {})",
+            "{word}{}{}; {a} wins {} seeds{} {lrs}",
             difference.unwrap_or_default(),
-            wins(self.wins, n),
-            if self.wins.fract() == 0.0 { "" } else { ", one that is equal counting half" },
-            lr(ours.base_lr),
-            lr(theirs.base_lr)
+            self.evidence(),
+            wins(self.versus.wins, n),
+            if self.versus.wins.fract() == 0.0 { "" } else { ", one that is equal counting half" },
         )
+    }
+
+    /// The p-value of the family, and that of this pair alone.
+    fn evidence(&self) -> String {
+        let n = self.versus.n;
+        match (self.versus.p, self.versus.p_raw, self.versus.p_floor) {
+            (Some(_), _, Some(floor)) if floor >= ALPHA => {
+                let plural = if n == 1 { "" } else { "s" };
+                format!(", which cannot be significant with {n} seed{plural}")
+            }
+            (Some(p), Some(raw), _) if self.comparisons > 1 => format!(
+                ", p = {} among the {} pairs of this sweep (alone, had this been the only comparison: p = {})",
+                p_value(Some(p)),
+                self.comparisons,
+                p_value(Some(raw))
+            ),
+            (Some(p), ..) => format!(", p = {}", p_value(Some(p))),
+            _ => String::new(),
+        }
     }
 
     /// Seed by seed.
@@ -224,14 +252,9 @@ impl Duel {
         let [a, b] = &self.names;
         let mut rows = Rows::new(["base_lr", a, b, "difference", "seeds"]);
         let shown = |x: f64| self.ranking.metric.shown(x);
-        let row = |(lr, a, b, seeds): &(f64, f64, f64, usize)| {
-            vec![
-                (*lr).into(),
-                shown(*a).into(),
-                shown(*b).into(),
-                (shown(*a) - shown(*b)).into(),
-                (*seeds).into(),
-            ]
+        let row = |at: &AtLr| {
+            let (a, b) = (shown(at.a), shown(at.b));
+            vec![at.base_lr.into(), a.into(), b.into(), (a - b).into(), at.seeds.into()]
         };
         rows.rows = self.by_lr.iter().map(row).collect();
         rows
@@ -256,23 +279,25 @@ impl Duel {
         let digits = decimals(self.detectable.map(|x| x / 3.0));
         if let Some(detectable) = self.detectable {
             details.push(format!(
-                "a true difference of {detectable:.digits$} would be found in 80 of 100 sweeps like this"
+                "a true difference of {detectable:.digits$} would be found in 80 of 100 sweeps like this one"
             ));
         }
         if let Some(seeds) = self.seeds_needed {
-            details.push(format!("one as large as that seen takes about {seeds} seeds to be found so often"));
+            details.push(format!(
+                "a difference as large as this one needs about {seeds} seeds to be found in 80 of 100 sweeps"
+            ));
         }
-        if let Some((ahead, ours, theirs)) = self.retuned {
+        if let Some(retuned) = self.retuned {
             details.push(format!(
                 "with the choosing seeds drawn again and lrs chosen anew, {a} is ahead in {:.0} % of draws ({a} keeps its lr in {:.0} \
                  %, {b} in {:.0} %)",
-                100.0 * ahead,
-                100.0 * ours,
-                100.0 * theirs
+                100.0 * retuned.ahead,
+                100.0 * retuned.keeps_a,
+                100.0 * retuned.keeps_b
             ));
         }
-        let worse = self.by_lr.iter().filter(|(_, a, b, _)| a > b).count();
-        let better = self.by_lr.iter().filter(|(_, a, b, _)| a < b).count();
+        let worse = self.by_lr.iter().filter(|at| at.a > at.b).count();
+        let better = self.by_lr.iter().filter(|at| at.a < at.b).count();
         if self.by_lr.len() > 1 {
             details.push(match (better, worse) {
                 (0, 0) => format!("at each lr that both have, {a} and {b} have the same mean"),
@@ -293,6 +318,11 @@ impl Duel {
 mod tests {
     use super::*;
     use crate::ranking::tests::run;
+    use crate::ranking::{Options, rank};
+
+    fn compared(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Duel> {
+        duel(&rank(results, options), results, a, b)
+    }
 
     #[test]
     fn a_verdict_is_the_same_from_both_sides() {
@@ -303,10 +333,10 @@ mod tests {
             results.push(run("b", 0.1, seed, RunState::Done(1.5 + seed as f64 + noise)));
         }
         let options = Options::default();
-        let both = |a, b| duel(&results, a, b, &options).expect("both are there");
+        let both = |a, b| compared(&results, a, b, &options).expect("both are there");
         let (ab, ba) = (both("a", "b"), both("b", "a"));
-        assert_eq!((ab.verdict, ba.verdict), ("better", "worse"));
-        assert_eq!((ab.wins, ba.wins), (8.0, 0.0));
+        assert_eq!((ab.verdict, ba.verdict), (Verdict::Better, Verdict::Worse));
+        assert_eq!((ab.versus.wins, ba.versus.wins), (8.0, 0.0));
         assert!(
             (ab.diff.expect("eight") + 0.505).abs() < 1e-12
                 && (ba.diff.expect("eight") - 0.505).abs() < 1e-12
@@ -314,9 +344,49 @@ mod tests {
         let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins 8/8 seeds (lr 0.1 against 0.1)";
         assert_eq!(ab.sentence, expected);
         assert!(ab.correlation.expect("eight") > 0.99 && ab.variance_ratio.expect("eight") < 0.01);
-        assert_eq!(duel(&results, "a", "c", &options), None);
+        assert_eq!(compared(&results, "a", "c", &options), None);
         let rope = Options { rope: Some(0.6), ..Options::default() };
-        assert_eq!(duel(&results, "a", "b", &rope).expect("both are there").verdict, "equivalent");
+        assert_eq!(compared(&results, "a", "b", &rope).expect("both are there").verdict, Verdict::Equivalent);
+    }
+
+    /// What a sweep ranks together is one family: the same p-value, interval and verdict here and in the ranking.
+    #[test]
+    fn a_pair_of_several_has_the_verdict_of_the_ranking() {
+        let noise = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
+        let mut results = Vec::new();
+        for (name, mean, shift) in [("a", 1.0, 0), ("b", 1.02, 3), ("c", 1.05, 5), ("d", 1.03, 1)] {
+            for seed in 0..8 {
+                let state = RunState::Done(mean + 2.0 * noise[(3 * seed + shift) % 8]);
+                results.push(run(name, 0.1, seed as i64, state));
+            }
+        }
+        let options = Options::default();
+        let ranking = rank(&results, &options);
+        for (at, line) in ranking.lines.iter().enumerate().skip(1) {
+            let first = &ranking.lines[0].schedule;
+            let found = duel(&ranking, &results, &line.schedule, first).expect("both are there");
+            assert_eq!((&found.versus, found.verdict), (&line.versus, line.verdict));
+            assert_eq!(found.versus, ranking.family.pair(at, 0));
+            assert!(
+                found.sentence.contains("among the 6 pairs of this sweep (alone, had"),
+                "{}",
+                found.sentence
+            );
+        }
+    }
+
+    /// The number of seeds that a large difference needs is never below what the exact test needs.
+    #[test]
+    fn seeds_needed_respect_the_floor_of_the_test() {
+        let state =
+            |name, seed| RunState::Done(if name == "a" { 1.0 } else { 9.0 } + 0.01 * f64::from(seed * seed));
+        let seeds = (0..3).flat_map(|seed| {
+            ["a", "b"]
+                .map(|name| run(name, 0.1, i64::from(seed), state(name, if name == "a" { 0 } else { seed })))
+        });
+        let found =
+            compared(&seeds.collect::<Vec<_>>(), "a", "b", &Options::default()).expect("both are there");
+        assert_eq!(found.seeds_needed, Some(6));
     }
 
     #[test]
@@ -326,9 +396,9 @@ mod tests {
             .chain((0..8).map(|seed| run("c", 0.1, seed, RunState::Done(1.1 + seed as f64))))
             .collect();
         let options = Options::default();
-        let both = duel(&results, "a", "b", &options).expect("both are there");
-        let expected = "a and b: no difference, all 8 seeds came to the same (lr 0.1 and 0.1)";
-        assert_eq!((both.verdict, both.sentence.as_str()), ("the same", expected));
+        let both = compared(&results, "a", "b", &options).expect("both are there");
+        let expected = "a and b: no difference, all 8 seeds gave both the same (lr 0.1 against 0.1)";
+        assert_eq!((both.verdict, both.sentence.as_str()), (Verdict::Same, expected));
         let warned = crate::warnings::warnings(&rank(&results, &options), &results, &options);
         let same: Vec<_> = warned.iter().filter(|warning| warning.kind.name() == "same_runs").collect();
         assert_eq!(same.len(), 1);
@@ -347,8 +417,9 @@ mod tests {
             results.push(run("a", 0.3, seed, RunState::Done(3.0 + seed as f64)));
             results.push(run("b", 0.1, seed, RunState::Done(4.0 + seed as f64)));
         }
-        let found = duel(&results, "a", "b", &Options::default()).expect("both are there");
-        assert_eq!(found.by_lr, [(0.1, 1.5, 4.5, 2), (0.3, 3.5, 2.5, 2)]);
+        let found = compared(&results, "a", "b", &Options::default()).expect("both are there");
+        let at = |base_lr, a, b| AtLr { base_lr, a, b, seeds: 2 };
+        assert_eq!(found.by_lr, [at(0.1, 1.5, 4.5), at(0.3, 3.5, 2.5)]);
     }
 
     #[test]
@@ -356,8 +427,8 @@ mod tests {
         let state = |name| RunState::Done(if name == "a" { 1.0 } else { 2.0 });
         let seeds = (0..3).flat_map(|seed| ["a", "b"].map(|name| run(name, 0.1, seed, state(name))));
         let results: Vec<RunResult> = seeds.collect();
-        let duel = duel(&results, "b", "a", &Options::default()).expect("both are there");
-        assert_eq!(duel.verdict, "undecided");
+        let duel = compared(&results, "b", "a", &Options::default()).expect("both are there");
+        assert_eq!(duel.verdict, Verdict::Undecided);
         assert!(duel.sentence.contains("cannot be significant with 3 seeds"), "{}", duel.sentence);
     }
 }

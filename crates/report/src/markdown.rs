@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
 use crate::format::{accuracy, decimals, lr};
-use crate::ranking::Edge;
-use crate::ranking_rows::wins;
+use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
 
 /// The document as Markdown, ending with a line break.
 pub fn markdown(document: &Document) -> String {
@@ -18,9 +17,8 @@ pub fn markdown(document: &Document) -> String {
     let head = head(document);
     let names: Vec<String> = head.iter().map(|name| text(name)).collect();
     let _ = writeln!(page, "| {} |\n|{}", names.join(" | "), "---|".repeat(head.len()));
-    for (i, line) in document.ranking.iter().enumerate() {
-        let cells: Vec<String> =
-            row(document, i, line).iter().take(head.len()).map(|cell| text(cell)).collect();
+    for line in &document.ranking {
+        let cells: Vec<String> = row(document, line).iter().map(|cell| text(cell)).collect();
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     if !document.warnings.is_empty() {
@@ -46,56 +44,34 @@ pub fn markdown(document: &Document) -> String {
     page
 }
 
-/// What stands over the cells of a line; the accuracy, which comes last, only where there is one.
+/// Whether a p-value of a pair alone and one of all pairs are different things.
+fn has_family(document: &Document) -> bool {
+    document.comparisons > 1
+}
+
+fn has_accuracy(document: &Document) -> bool {
+    document.ranking.iter().any(|line| line.accuracy.is_some())
+}
+
+/// The heads of the columns; the accuracy, which is last, only where there is one.
 pub(crate) fn head(document: &Document) -> Vec<&str> {
-    let mut head = vec![
-        "#",
-        "schedule",
-        "best lr",
-        &document.metric,
-        "vs first",
-        "95 % interval",
-        "p",
-        "wins",
-        "seeds",
-        "diverged",
-    ];
-    if document.ranking.iter().any(|line| line.accuracy.is_some()) {
-        head.push("test acc.");
+    let mut head = vec!["#", "schedule", "best lr", &document.metric, "vs first", "95 % interval"];
+    head.extend(if has_family(document) { &[P_RAW, P_ADJUSTED][..] } else { &["p"] });
+    head.extend(["wins", "seeds", "diverged"]);
+    if has_accuracy(document) {
+        head.push(ACCURACY);
     }
     head
 }
 
-/// The cells of a line of the ranking, as the page and the terminal have them.
-pub(crate) fn row(document: &Document, i: usize, line: &RankedSchedule) -> [String; 11] {
+/// The cells of a line of the ranking, below `head`.
+pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     let digits = decimals(line.sd);
-    let group = |group: usize| document.ranking.iter().filter(move |other| other.tie_group == group);
-    let place = match line.tie_group {
-        0 => "—".to_owned(),
-        own => {
-            let before = document.ranking.iter().filter(|other| (1..own).contains(&other.tie_group)).count();
-            format!("{}{}", if group(own).count() > 1 { "=" } else { "" }, before + 1)
-        }
-    };
-    let edge = match line.edge {
-        Some(Edge::Low) => " ↓EDGE",
-        Some(Edge::High) => " ↑EDGE",
-        None => "",
-    };
+    let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
     let mean = match (line.mean, line.sd) {
         (Some(mean), Some(sd)) => format!("{mean:.digits$} ± {sd:.digits$}"),
         (Some(mean), None) => format!("{mean:.digits$}"),
         (None, _) if line.diverged > 0 => "diverged".to_owned(),
-        (None, _) => "—".to_owned(),
-    };
-    let comparisons = document.ranking.iter().filter(|line| line.p.is_some()).count();
-    let p = match (line.p, line.p_floor) {
-        (Some(_), Some(floor)) if floor * comparisons as f64 >= document.alpha => {
-            format!("cannot be significant with {} seeds", line.asked)
-        }
-        (Some(p), _) if p < 0.001 => format!("{p:.1e}"),
-        (Some(p), _) => format!("{p:.3}"),
-        (None, _) if i == 0 => String::new(),
         (None, _) => "—".to_owned(),
     };
     let seeds = if line.n + line.diverged == line.asked {
@@ -103,19 +79,27 @@ pub(crate) fn row(document: &Document, i: usize, line: &RankedSchedule) -> [Stri
     } else {
         format!("{} of {}", line.n + line.diverged, line.asked)
     };
-    [
-        place,
+    let mut cells = vec![
+        line.place.clone(),
         line.schedule.clone(),
         if line.tie_group == 0 { "—".to_owned() } else { format!("{}{edge}", lr(line.base_lr)) },
         mean,
         line.diff.map(|diff| format!("{diff:+.digits$}")).unwrap_or_default(),
         line.interval.map(|(low, high)| format!("{low:+.digits$} to {high:+.digits$}")).unwrap_or_default(),
-        p,
+    ];
+    if has_family(document) {
+        cells.push(p_value(line.p_raw));
+    }
+    cells.push(if line.p_raw.is_some() && line.p.is_none() { TOO_FEW.to_owned() } else { p_value(line.p) });
+    cells.extend([
         line.wins.map(|(won, n)| wins(won, n)).unwrap_or_default(),
         seeds,
         if line.diverged == 0 { "0".to_owned() } else { format!("{}/{}", line.diverged, line.asked) },
-        line.accuracy.map(accuracy).unwrap_or_default(),
-    ]
+    ]);
+    if has_accuracy(document) {
+        cells.push(line.accuracy.map(accuracy).unwrap_or_default());
+    }
+    cells
 }
 
 /// Text that means nothing to Markdown or HTML.

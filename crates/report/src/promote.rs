@@ -3,7 +3,7 @@
 
 use stats::cross_fit;
 
-use crate::ranking::{Edge, edge};
+use crate::edges::{Edge, edge};
 use crate::results::{Grid, Purpose, RunResult, budgets, grids, seeds};
 
 /// A base lr to add to a schedule's grid.

@@ -1,12 +1,16 @@
-//! From results to a ranking: each schedule at its best config, in groups that the data can't tell apart. The only
-//! place where a conclusion about several schedules is drawn. How it looks is in `ranking_rows`, what to know before
-//! believing it in `warnings`; docs/methods.md says what is computed and why.
+//! From results to a ranking: each schedule at its best config, by mean, with the ranks that the data allow. What is
+//! concluded of each pair is in `family`, how a ranking looks in `ranking_rows`, what to know before believing it in
+//! `warnings`; docs/methods.md says what is computed and why.
 
 use std::cmp::Ordering;
 
-use stats::{Choice, choice_error, cross_fit, holm, joint_flips, summary};
+use stats::{Choice, cross_fit, summary};
 
-use crate::compare::{ALPHA, Pair, pair};
+use crate::compare::{ALPHA, Pair};
+pub use crate::edges::{AxisEdge, Edge};
+use crate::edges::{axis_edges, edge};
+pub use crate::family::Verdict;
+use crate::family::{Family, Member};
 use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, matched, seeds};
 
 /// What schedules are judged by.
@@ -70,8 +74,8 @@ pub struct Ranking {
     pub protocol: Protocol,
     /// Whether schedules have seeds in common, so that differences are between runs of one seed.
     pub is_paired: bool,
-    /// Tests against the first line.
-    pub comparisons: usize,
+    /// All pairs of the lines with results, tested together; numbered as `lines`.
+    pub family: Family,
     /// The lowest p-value that the number of seeds can give, where a test was possible.
     pub p_floor: Option<f64>,
 }
@@ -87,6 +91,8 @@ pub struct Line {
     pub base_lr: f64,
     /// Set where the best base lr is the lowest or highest that was tried.
     pub edge: Option<Edge>,
+    /// The other axes of that config whose value is the lowest or highest that was tried.
+    pub axis_edges: Vec<AxisEdge>,
     /// Length of its runs in steps.
     pub steps: i64,
     /// Finished runs of that config that judge it.
@@ -105,70 +111,18 @@ pub struct Line {
     pub test_loss: Option<f64>,
     /// Mean test accuracy.
     pub test_accuracy: Option<f64>,
-    /// Its difference to the first line, and the tests of it; p is corrected.
+    /// Its difference to the first line, and the tests of it.
     pub versus: Pair,
-    /// What that says.
+    /// What that says of it beside the first line.
     pub verdict: Verdict,
-    /// Lines of one group are not told from its first; the groups count from 1. `None` without results.
+    /// The lowest and the highest rank that the data allow, from 1. `None` without results.
+    pub ranks: Option<(usize, usize)>,
+    /// No line of a group is significantly worse than the first of the group; groups count from 1. `None` without results.
     pub tie_group: Option<usize>,
     /// Seed and result of the config's runs that judge it; infinite if it diverged.
     pub runs: Vec<(i64, Option<f64>)>,
     /// What the comparison is made of: seed by seed, at the config that other seeds chose.
     pub judged: Vec<Option<f64>>,
-}
-
-/// What the data say of a schedule beside the first one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The first one.
-    First,
-    /// Told from the first.
-    Worse,
-    /// Its difference lies within the rope.
-    Equivalent,
-    /// Neither.
-    Undecided,
-}
-
-impl Verdict {
-    /// As in rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::First => "first",
-            Verdict::Worse => "worse",
-            Verdict::Equivalent => "equivalent",
-            Verdict::Undecided => "undecided",
-        }
-    }
-}
-
-/// Which end of the lr grid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edge {
-    /// The lowest base lr.
-    Low,
-    /// The highest base lr.
-    High,
-}
-
-impl Edge {
-    /// As in rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            Edge::Low => "low",
-            Edge::High => "high",
-        }
-    }
-}
-
-/// Which end of a grid a base lr is, if it is one: a better one may lie beyond.
-pub(crate) fn edge(base_lr: f64, lrs: &[f64]) -> Option<Edge> {
-    match lrs {
-        [] | [_] => None,
-        [lowest, ..] if base_lr == *lowest => Some(Edge::Low),
-        [.., highest] if base_lr == *highest => Some(Edge::High),
-        _ => None,
-    }
 }
 
 /// A line on its way into the ranking.
@@ -179,6 +133,11 @@ struct Contender {
 }
 
 impl Contender {
+    fn member(&self) -> Member<'_> {
+        let chosen = self.chosen.as_ref().map(|(values, choice)| (values.as_slice(), choice));
+        Member { judged: &self.line.judged, chosen }
+    }
+
     /// What it is ordered by, as in the database's view: no results yet, share of runs that diverged, mean of the
     /// others.
     fn key(&self) -> (bool, f64, f64) {
@@ -217,22 +176,15 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let mut all: Vec<Contender> =
         grids.iter().filter_map(|grid| contender(grid, results, protocol)).collect();
     all.sort_by(in_order);
-    let comparisons = judge(&mut all, protocol, options.rope);
-    all.sort_by_key(|contender| contender.line.tie_group.unwrap_or(usize::MAX));
+    let family = judge(&mut all, protocol, options.rope);
     let lines: Vec<Line> = all.into_iter().map(|contender| contender.line).collect();
-    let floors = lines.iter().filter_map(|line| line.versus.p_floor);
-    let p_floor =
-        floors.fold(None, |most: Option<f64>, floor| Some(most.map_or(floor, |most| most.max(floor))));
-    Ranking {
-        lines,
-        metric: options.metric.clone(),
-        budget,
-        budgets,
-        protocol,
-        is_paired,
-        comparisons,
-        p_floor,
-    }
+    let p_floor = p_floor(&lines);
+    Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, is_paired, family, p_floor }
+}
+
+/// The highest floor of the p-values against the first line: where it is not below alpha, no line can be decided.
+fn p_floor(lines: &[Line]) -> Option<f64> {
+    lines.iter().filter_map(|line| line.versus.p_floor).reduce(f64::max)
 }
 
 /// A schedule at the config that is chosen for it.
@@ -268,6 +220,7 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         config_id: config.id.to_owned(),
         base_lr: config.base_lr,
         edge: edge(config.base_lr, &grid.lrs()).filter(|_| choice.is_some()),
+        axis_edges: if choice.is_some() { axis_edges(grid, config) } else { Vec::new() },
         steps: config.steps,
         n: finite.len(),
         mean: summary.map(|s| s.mean),
@@ -279,6 +232,7 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         test_accuracy: mean(|run| run.test_accuracy),
         versus: Pair::default(),
         verdict: Verdict::Undecided,
+        ranks: None,
         tie_group: None,
         runs: judging_seeds.into_iter().zip(own.iter().copied()).collect(),
         judged,
@@ -287,95 +241,36 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
     Some(Contender { line, chosen })
 }
 
-/// Fills in what can be said of each line against the first, and the tie groups; how many tests that took.
-fn judge(all: &mut [Contender], protocol: Protocol, rope: Option<f64>) -> usize {
-    let with_results = all.iter().take_while(|contender| !contender.key().0).count();
-    let joint = joint(all.get(..with_results).unwrap_or_default());
-    let mut comparisons = 0;
-    let mut left: Vec<usize> = (0..with_results).collect();
+/// Tests all pairs of the schedules with results, and fills in what that says of each.
+fn judge(all: &mut [Contender], protocol: Protocol, rope: Option<f64>) -> Family {
+    let with_results = all.iter().take_while(|contender| !contender.key().0);
+    let members: Vec<Member<'_>> = with_results.map(Contender::member).collect();
+    let family = Family::new(&members, protocol != Protocol::Tuning, rope);
+    let groups = tie_groups(&family, members.len());
+    for (i, (contender, group)) in all.iter_mut().zip(groups).enumerate() {
+        contender.line.versus = family.pair(i, 0);
+        contender.line.verdict = if i == 0 { Verdict::First } else { family.verdict(i, 0) };
+        contender.line.ranks = Some(family.ranks(i));
+        contender.line.tie_group = Some(group);
+    }
+    family
+}
+
+/// The first schedule and all that are not significantly worse are group 1; the best of the rest opens group 2, and so on.
+fn tie_groups(family: &Family, schedules: usize) -> Vec<usize> {
+    let mut groups = vec![0; schedules];
+    let mut left: Vec<usize> = (0..schedules).collect();
     for group in 1.. {
-        let Some((&first, rest)) = left.split_first() else { break };
-        let pairs: Vec<Pair> = rest.iter().map(|&i| against(all, i, first)).collect();
-        let tested: Vec<(usize, f64)> =
-            pairs.iter().enumerate().filter_map(|(i, pair)| Some((i, pair.p?))).collect();
-        let corrected = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-        let mut p = vec![None; pairs.len()];
-        for ((i, _), corrected) in tested.iter().zip(corrected) {
-            // The first was made first by the same numbers: it may be any of them, so all pairs count.
-            let among_all = rest.get(*i).and_then(|i| joint.get(&(first.max(*i), first.min(*i))));
-            if let Some(p) = p.get_mut(*i) {
-                *p = Some(among_all.map_or(corrected, |among_all| corrected.max(*among_all)));
+        let Some(&first) = left.first() else { break };
+        left.retain(|&i| {
+            let is_worse = family.verdict(i, first) == Verdict::Worse;
+            if let Some(own) = groups.get_mut(i).filter(|_| !is_worse) {
+                *own = group;
             }
-        }
-        if group == 1 {
-            comparisons = tested.len();
-        }
-        if let Some(first) = all.get_mut(first) {
-            first.line.tie_group = Some(group);
-            if group == 1 {
-                first.line.verdict = Verdict::First;
-            }
-        }
-        let mut next = Vec::new();
-        for ((&i, pair), p) in rest.iter().zip(pairs).zip(p) {
-            // The order is one of means, the test is cross-fitted: both must agree.
-            let behind = pair.wins < 0.5 * pair.n as f64 || pair.diff.is_some_and(|diff| diff > 0.0);
-            let worse = p.is_some_and(|p| p < ALPHA) && behind && protocol != Protocol::Tuning;
-            let Some(contender) = all.get_mut(i) else { continue };
-            if worse {
-                next.push(i);
-            } else {
-                contender.line.tie_group = Some(group);
-            }
-            if group == 1 {
-                let equivalent = rope.is_some_and(|rope| pair.is_equivalent(rope));
-                contender.line.verdict = match (equivalent, worse) {
-                    (true, _) => Verdict::Equivalent,
-                    (false, true) => Verdict::Worse,
-                    (false, false) => Verdict::Undecided,
-                };
-                contender.line.versus = Pair { p, ..pair };
-            }
-        }
-        left = next;
+            is_worse
+        });
     }
-    comparisons
-}
-
-/// One schedule against another.
-fn against(all: &[Contender], i: usize, first: usize) -> Pair {
-    let (Some(ours), Some(theirs)) = (all.get(i), all.get(first)) else { return Pair::default() };
-    pair(&ours.line.judged, &theirs.line.judged, error_of_choice(ours, theirs))
-}
-
-fn error_of_choice(ours: &Contender, theirs: &Contender) -> Option<f64> {
-    let ((our_values, our_choice), (their_values, their_choice)) =
-        (ours.chosen.as_ref()?, theirs.chosen.as_ref()?);
-    choice_error((our_values, our_choice), (their_values, their_choice))
-}
-
-/// p-values of all pairs of schedules without a diverged run, on the seeds that all of these have; keys are (later,
-/// earlier) places.
-fn joint(all: &[Contender]) -> std::collections::BTreeMap<(usize, usize), f64> {
-    let whole = |contender: &Contender| contender.line.judged.iter().flatten().all(|x| x.is_finite());
-    let places: Vec<usize> = (0..all.len()).filter(|i| all.get(*i).is_some_and(whole)).collect();
-    let rows: Vec<&Vec<Option<f64>>> =
-        places.iter().filter_map(|i| all.get(*i)).map(|contender| &contender.line.judged).collect();
-    let seeds = rows.iter().map(|row| row.len()).min().unwrap_or(0);
-    let at = |row: &Vec<Option<f64>>, seed: usize| row.get(seed).copied().flatten();
-    let common: Vec<usize> =
-        (0..seeds).filter(|seed| rows.iter().all(|row| at(row, *seed).is_some())).collect();
-    let losses: Vec<Vec<f64>> =
-        rows.iter().map(|row| common.iter().filter_map(|seed| at(row, *seed)).collect()).collect();
-    let mut found = std::collections::BTreeMap::new();
-    let weight = |i: usize, j: usize| {
-        let (i, j) = (places.get(i), places.get(j));
-        i.zip(j).map_or(1.0, |(i, j)| against(all, *i, *j).weight)
-    };
-    for (row, i) in joint_flips(&losses, weight).into_iter().zip(&places) {
-        found.extend(row.into_iter().zip(&places).map(|(p, j)| ((*i, *j), p)));
-    }
-    found
+    groups
 }
 
 impl Line {
@@ -393,40 +288,67 @@ impl Line {
 impl Ranking {
     /// Whether the number of seeds lets any difference to the first be significant.
     pub fn can_decide(&self) -> bool {
-        self.p_floor.is_some_and(|floor| floor * (self.comparisons.max(1) as f64) < ALPHA)
+        self.p_floor.is_some_and(|floor| floor < ALPHA)
     }
 
-    /// What the columns mean, one short sentence each.
+    /// Where a schedule is among the lines.
+    pub fn position(&self, schedule: &str) -> Option<usize> {
+        self.lines.iter().position(|line| line.schedule == schedule)
+    }
+
+    /// Only these of its lines, in their order; p-values, intervals and ranks stay those among all lines.
+    pub fn only(&self, at: &[usize]) -> Self {
+        let mut at: Vec<usize> = at.to_vec();
+        at.sort_unstable();
+        let family = self.family.only(&at);
+        let mut lines: Vec<Line> = at.iter().filter_map(|i| self.lines.get(*i)).cloned().collect();
+        for (i, line) in lines.iter_mut().enumerate() {
+            line.versus = family.pair(i, 0);
+            line.verdict = if i == 0 { Verdict::First } else { family.verdict(i, 0) };
+        }
+        let p_floor = p_floor(&lines);
+        Self { lines, family, p_floor, ..self.clone() }
+    }
+
+    /// What the columns of a table mean, a sentence each.
     pub fn notes(&self) -> Vec<String> {
         if self.p_floor.is_none() {
             return Vec::new();
         }
-        let correction = if self.comparisons > 1 { ", Holm's correction" } else { "" };
-        let chosen = match self.protocol {
-            Protocol::CrossFitted => "",
-            Protocol::Decided => "; lrs were chosen on other seeds",
-            Protocol::Tuning => "; so far on the seeds that choose lrs",
-        };
-        let groups = self.lines.iter().filter_map(|line| line.tie_group);
-        let is_shared = groups.collect::<Vec<_>>().windows(2).any(|pair| pair.first() == pair.last());
-        let mut notes = vec![if is_shared {
-            format!(
-                "= shares its place: its difference to the first of this place, paired over seeds, may be chance (exact sign-flip \
-                 test{correction}, p >= {ALPHA}){chosen}"
-            )
+        let comparisons = self.family.comparisons();
+        let mut notes = if comparisons > 1 {
+            vec![
+                format!(
+                    "#: the ranks that the data allow: 1 + the schedules that are significantly better, to {} - those that are \
+                     significantly worse",
+                    self.lines.iter().filter(|line| line.ranks.is_some()).count()
+                ),
+                format!(
+                    "p raw: exact sign-flip test, paired over seeds, of this pair alone; p adj.: of all {comparisons} pairs at once \
+                     (step-down maxT);"
+                ),
+                format!("significant: p adj. < {ALPHA}; the 95 % intervals hold for all pairs at once"),
+            ]
         } else {
-            format!("p by the exact sign-flip test{correction}, paired over seeds{chosen}")
-        }];
-        let mut rope = self.lines.iter().filter(|line| line.verdict == Verdict::Equivalent);
-        if rope.next().is_some() {
+            vec![format!("p: exact sign-flip test, paired over seeds; significant: p < {ALPHA}")]
+        };
+        match self.protocol {
+            Protocol::CrossFitted => {}
+            Protocol::Decided => notes.push("each lr was chosen on other seeds".to_owned()),
+            Protocol::Tuning => {
+                notes.push("these are the seeds that choose lrs: nothing is decided".to_owned())
+            }
+        }
+        if self.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
             notes.push(
-                "~ equivalent: the difference is within the rope (two one-sided tests at 5 %)".to_owned(),
+                "~: equivalent to the first, the difference is within the rope (two one-sided tests)"
+                    .to_owned(),
             );
         }
         notes
     }
 
-    /// The lines that are not told from the first, the first among them.
+    /// The lines that are not significantly worse than the first, and the first.
     pub fn leaders(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.tie_group == Some(1))
     }

@@ -8,24 +8,35 @@ use crate::results::{Grid, Purpose, RunResult, RunState, grids};
 use crate::rows::{Cell, Rows};
 
 /// The column that a ranking without accuracies leaves out.
-const ACCURACY: &str = "test acc.";
+pub(crate) const ACCURACY: &str = "test acc.";
+
+/// The p-value of a pair alone, and that of all pairs at once.
+pub(crate) const P_RAW: &str = "p raw";
+pub(crate) const P_ADJUSTED: &str = "p adj.";
+
+/// In the place of a p-value that no result could make significant.
+pub(crate) const TOO_FEW: &str = "too few seeds";
 
 impl Ranking {
     /// The ranking for programs: full precision, names that SQL and JSON users expect.
     pub fn rows(&self) -> Rows {
         let mut rows = Rows::new([
             "rank",
+            "rank_low",
+            "rank_high",
             "tie_group",
             "schedule",
             "config_id",
             "base_lr",
             "edge",
+            "axis_edges",
             "n",
             "mean",
             "sd",
             "diff",
             "diff_low",
             "diff_high",
+            "p_raw",
             "p",
             "p_floor",
             "wins",
@@ -42,17 +53,21 @@ impl Ranking {
             let (low, high) = self.interval(line).unzip();
             rows.rows.push(vec![
                 line.has_results().then_some(i + 1).into(),
+                line.ranks.map(|(low, _)| low).into(),
+                line.ranks.map(|(_, high)| high).into(),
                 line.tie_group.into(),
                 line.schedule.as_str().into(),
                 line.config_id.as_str().into(),
                 line.has_results().then_some(line.base_lr).into(),
                 line.edge.map(Edge::name).into(),
+                axis_edges(line).into(),
                 line.n.into(),
                 line.mean.map(shown).into(),
                 line.sd.into(),
                 line.versus.diff.map(shown).into(),
                 low.into(),
                 high.into(),
+                line.versus.p_raw.into(),
                 line.versus.p.into(),
                 line.versus.p_floor.into(),
                 (line.versus.n > 0).then_some(line.versus.wins).into(),
@@ -77,88 +92,93 @@ impl Ranking {
 
     /// The ranking for people: rounded to what the spread over seeds supports.
     pub fn table(&self) -> Rows {
-        let mut rows = Rows::new([
-            "#",
-            "schedule",
-            "best lr",
-            &self.metric.title,
-            "vs first",
-            "95 % interval",
-            "p",
-            "wins",
-            "seeds",
-            "diverged",
-            ACCURACY,
-            "steps",
-        ]);
-        for line in &self.lines {
-            let digits = decimals(line.sd);
-            let shown = |x: f64| number(self.metric.shown(x), digits);
-            let signed =
-                |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
-            let mean = match (line.mean, line.sd) {
-                (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
-                (Some(mean), None) => shown(mean),
-                (None, _) if line.diverged > 0 => "diverged".to_owned(),
-                (None, _) => "—".to_owned(),
-            };
-            let interval = self.interval(line);
-            let cells = [
-                self.place(line),
-                line.schedule.clone(),
-                if line.has_results() { best_lr(line) } else { "—".to_owned() },
-                mean,
-                line.versus.diff.map(|diff| signed(self.metric.shown(diff))).unwrap_or_default(),
-                interval
-                    .map(|(low, high)| format!("{} to {}", signed(low), signed(high)))
-                    .unwrap_or_default(),
-                self.p(line),
-                if line.versus.n > 0 { wins(line.versus.wins, line.versus.n) } else { String::new() },
-                counted(line),
-                diverged(line),
-                line.test_accuracy.map(accuracy).unwrap_or_default(),
-                line.steps.to_string(),
-            ];
-            rows.rows.push(cells.into_iter().map(Cell::Text).collect());
-        }
+        let is_family = self.family.comparisons() > 1;
+        let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
+        let columns = ["#", "schedule", "best lr", &self.metric.title, "vs first", "95 % interval"];
+        let rest = ["wins", "seeds", "diverged", ACCURACY, "steps"];
+        let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
+        rows.rows = self.lines.iter().map(|line| self.row(line, is_family)).collect();
         if self.lines.iter().all(|line| line.test_accuracy.is_none()) {
             rows.remove(ACCURACY);
         }
         rows
     }
 
-    /// The lines of one group share a place: that of the first of them.
-    fn place(&self, line: &Line) -> String {
-        let Some(group) = line.tie_group else { return "—".to_owned() };
-        let before = self.lines.iter().filter(|other| other.tie_group.is_some_and(|other| other < group));
-        let alone = self.lines.iter().filter(|other| other.tie_group == Some(group)).count() == 1;
-        let sign = match line.verdict {
-            Verdict::Equivalent => "~",
-            _ if alone => "",
-            _ => "=",
+    fn row(&self, line: &Line, is_family: bool) -> Vec<Cell> {
+        let digits = decimals(line.sd);
+        let shown = |x: f64| number(self.metric.shown(x), digits);
+        let signed = |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
+        let mean = match (line.mean, line.sd) {
+            (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
+            (Some(mean), None) => shown(mean),
+            (None, _) if line.diverged > 0 => "diverged".to_owned(),
+            (None, _) => "—".to_owned(),
         };
-        format!("{sign}{}", before.count() + 1)
-    }
-
-    fn p(&self, line: &Line) -> String {
-        match line.versus.p {
-            Some(_) if !self.can_decide() => "cannot".to_owned(),
-            Some(p) if p < 0.0001 => "<0.0001".to_owned(),
-            Some(p) if p < 0.001 => format!("{p:.4}"),
-            Some(p) => format!("{p:.3}"),
-            None => String::new(),
+        let interval = self.interval(line);
+        let mut cells = vec![
+            place(line.ranks, line.verdict),
+            line.schedule.clone(),
+            if line.has_results() { best_lr(line) } else { "—".to_owned() },
+            mean,
+            line.versus.diff.map(|diff| signed(self.metric.shown(diff))).unwrap_or_default(),
+            interval.map(|(low, high)| format!("{} to {}", signed(low), signed(high))).unwrap_or_default(),
+        ];
+        if is_family {
+            cells.push(p_value(line.versus.p_raw));
         }
+        cells.push(match line.versus.p {
+            Some(_) if !self.can_decide() => TOO_FEW.to_owned(),
+            p => p_value(p),
+        });
+        cells.extend([
+            if line.versus.n > 0 { wins(line.versus.wins, line.versus.n) } else { String::new() },
+            counted(line),
+            diverged(line),
+            line.test_accuracy.map(accuracy).unwrap_or_default(),
+            line.steps.to_string(),
+        ]);
+        cells.into_iter().map(Cell::Text).collect()
+    }
+}
+
+/// Each axis at an edge and which it is, as in `schedule.cooldown.over: high`.
+fn axis_edges(line: &Line) -> Option<String> {
+    let each: Vec<String> =
+        line.axis_edges.iter().map(|axis| format!("{}: {}", axis.path, axis.edge.name())).collect();
+    (!each.is_empty()).then(|| each.join(", "))
+}
+
+/// The ranks that the data allow, as in `1` or `2-4`.
+pub(crate) fn place(ranks: Option<(usize, usize)>, verdict: Verdict) -> String {
+    let sign = if verdict == Verdict::Equivalent { "~" } else { "" };
+    match ranks {
+        None => "—".to_owned(),
+        Some((low, high)) if low == high => format!("{sign}{low}"),
+        Some((low, high)) => format!("{sign}{low}-{high}"),
+    }
+}
+
+/// A p-value for people.
+pub(crate) fn p_value(p: Option<f64>) -> String {
+    match p {
+        Some(p) if p < 0.0001 => "<0.0001".to_owned(),
+        Some(p) if p < 0.001 => format!("{p:.4}"),
+        Some(p) => format!("{p:.3}"),
+        None => String::new(),
     }
 }
 
 /// With the flag of an edge.
 fn best_lr(line: &Line) -> String {
-    let edge = match line.edge {
-        Some(Edge::Low) => " ↓EDGE",
-        Some(Edge::High) => " ↑EDGE",
-        None => "",
-    };
+    let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
     format!("{}{edge}", lr(line.base_lr))
+}
+
+impl Line {
+    /// The flag of an axis whose chosen value is an end of those that were tried.
+    pub fn axis_flag(&self, path: &str) -> Option<&'static str> {
+        self.axis_edges.iter().find(|axis| axis.path == path).map(|axis| axis.edge.flag())
+    }
 }
 
 /// As in `2/8`; an equal value is half a win.

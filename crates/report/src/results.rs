@@ -2,6 +2,7 @@
 //! Nothing is concluded here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The result of one run that a sweep asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,8 @@ pub struct RunResult {
     pub config_id: String,
     /// The base lr.
     pub base_lr: f64,
+    /// Path and value of each axis of the config.
+    pub axes: Arc<[(String, String)]>,
     /// Length of the run in steps.
     pub steps: i64,
     /// The seed.
@@ -77,6 +80,7 @@ impl RunResult {
 pub(crate) struct Config<'a> {
     pub id: &'a str,
     pub base_lr: f64,
+    pub axes: &'a [(String, String)],
     pub steps: i64,
     pub runs: Vec<&'a RunResult>,
 }
@@ -160,7 +164,7 @@ pub(crate) fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
         let Some(grid) = grids.get_mut(at) else { continue };
         let config = *configs.entry((at, &run.config_id)).or_insert_with(|| {
             let (id, base_lr, steps) = (run.config_id.as_str(), run.base_lr, run.steps);
-            grid.configs.push(Config { id, base_lr, steps, runs: Vec::new() });
+            grid.configs.push(Config { id, base_lr, axes: &run.axes, steps, runs: Vec::new() });
             grid.configs.len() - 1
         });
         // A config that ignores the base lr is asked for once for each base lr: its runs count once.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compare::ALPHA;
+use crate::family::Verdict;
 use crate::format::lr;
-use crate::ranking::{Edge, Line, Options, Protocol, Ranking, rank};
+use crate::ranking::{Line, Options, Protocol, Ranking, rank};
 use crate::results::{Purpose, RunResult, RunState};
 
 /// Something that limits what a ranking says.
@@ -29,7 +30,7 @@ pub enum Kind {
     OnlyTuned,
     /// The seeds are too few to decide anything.
     FewSeeds,
-    /// A best lr is the lowest or highest of its grid.
+    /// A best lr, or the best value of another axis, is the lowest or highest that was tried.
     Edge,
     /// Runs of the best configs have other lengths.
     UnequalBudget,
@@ -69,9 +70,9 @@ impl Kind {
     }
 }
 
-/// Seeds that let the first of `comparisons` differences be significant: 2 / 2^n times their number is below alpha.
-pub fn seeds_to_decide(comparisons: usize) -> u32 {
-    (1..64).find(|n| 2.0 / 2f64.powi(*n) * (comparisons.max(1) as f64) < ALPHA).unwrap_or(64).unsigned_abs()
+/// The fewest seeds with which a difference can be significant: the exact test's lowest p-value, 2 / 2^n, is below alpha.
+pub fn seeds_to_decide() -> usize {
+    (1..64).find(|n| 2.0 / 2f64.powi(*n) < ALPHA).and_then(|n| usize::try_from(n).ok()).unwrap_or(64)
 }
 
 fn names<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
@@ -150,19 +151,11 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
             "these are the tuning runs: no deciding run has ended yet, so nothing is decided".to_owned();
         warn(Kind::OnlyTuned, Vec::new(), text, "let the sweep run to its end".to_owned());
     }
-    if ranking.comparisons > 0 && !ranking.can_decide() && ranking.protocol != Protocol::Tuning {
+    if ranking.p_floor.is_some() && !ranking.can_decide() && ranking.protocol != Protocol::Tuning {
         let seeds = lines.iter().map(Line::asked).max().unwrap_or(0);
-        let comparisons = ranking.comparisons;
         let plural = if seeds == 1 { "" } else { "s" };
-        let text = format!(
-            "a difference cannot be significant with {seeds} seed{plural}: the exact test, corrected for {comparisons} \
-             comparisons, reaches p = {:.3} at best",
-            (ranking.p_floor.unwrap_or(1.0) * comparisons as f64).min(1.0)
-        );
-        let advice = format!(
-            "at least {} seeds are needed for {comparisons} comparisons",
-            seeds_to_decide(comparisons)
-        );
+        let text = format!("no difference can be significant with {seeds} seed{plural}");
+        let advice = format!("the exact test needs at least {} seeds", seeds_to_decide());
         warn(Kind::FewSeeds, Vec::new(), text, advice);
     }
     if let Some((schedules, each)) = hardware(lines, results, ranking) {
@@ -184,12 +177,14 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
                       `patience`, a shorter `evaluate: {every: ...}`); a program may not use the lr that it is given";
         warn(Kind::SameRuns, schedules, text, advice.to_owned());
     }
-    let edges: Vec<&Line> = lines.iter().filter(|line| line.edge.is_some()).collect();
-    if !edges.is_empty() {
-        let each: Vec<String> = edges.iter().map(|line| edge(line)).collect();
-        let text = format!("EDGE: the best lr is at the edge of its grid: {}", listed(&each));
-        let advice = "a better lr may lie beyond: widen the grid there, or let `extend` do it".to_owned();
-        warn(Kind::Edge, names(edges.into_iter()), text, advice);
+    let each: Vec<(&Line, Vec<String>)> = lines.iter().map(|line| (line, edges(line))).collect();
+    let at_edge = || each.iter().filter(|(_, edges)| !edges.is_empty());
+    if at_edge().next().is_some() {
+        let all: Vec<String> = at_edge().flat_map(|(_, edges)| edges.clone()).collect();
+        let text = format!("EDGE: the best value is at the edge of those that were tried: {}", listed(&all));
+        let advice =
+            "a better one may lie beyond: widen the axis there (for the lr, `extend` does it)".to_owned();
+        warn(Kind::Edge, names(at_edge().map(|(line, _)| *line)), text, advice);
     }
     let lengths = |line: &&Line| line.has_results() && line.steps != ranking.budget;
     if lines.iter().any(|line| lengths(&line)) {
@@ -245,9 +240,15 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
     found
 }
 
-fn edge(line: &Line) -> String {
-    let (arrow, end) = if line.edge == Some(Edge::Low) { ("↓", "lowest") } else { ("↑", "highest") };
-    format!("{} ({} is the {end} {arrow})", line.schedule, lr(line.base_lr))
+/// What of a line's config is at an edge, as in `wsd: lr 0.3 (the highest)`.
+fn edges(line: &Line) -> Vec<String> {
+    let lr =
+        line.edge.map(|edge| format!("{}: lr {} (the {})", line.schedule, lr(line.base_lr), edge.word()));
+    let axes = line
+        .axis_edges
+        .iter()
+        .map(|axis| format!("{}: {} {} (the {})", line.schedule, axis.path, axis.value, axis.edge.word()));
+    lr.into_iter().chain(axes).collect()
 }
 
 /// Configs among which this line's was chosen.
@@ -265,11 +266,11 @@ fn unequal_budgets(results: &[RunResult], budget: i64) -> Vec<String> {
     has.into_iter().filter(|(_, has)| !has).map(|(schedule, _)| schedule.to_owned()).collect()
 }
 
-/// A schedule that is told from the first as worse, and has the higher accuracy all the same.
+/// A schedule that is significantly worse than the first, and has the higher accuracy all the same.
 fn disagreement(ranking: &Ranking) -> Option<(String, String)> {
     let first = ranking.lines.first()?;
     let best = first.test_accuracy?;
-    let mut worse = ranking.lines.iter().filter(|line| line.tie_group.is_some_and(|group| group > 1));
+    let mut worse = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse);
     let better = worse.find(|line| line.test_accuracy.is_some_and(|accuracy| accuracy > best))?;
     Some((better.schedule.clone(), first.schedule.clone()))
 }

@@ -2,7 +2,6 @@
 //! knows of schedules, databases or text.
 
 mod choose;
-mod holm;
 mod joint;
 mod paired;
 mod random;
@@ -13,11 +12,10 @@ mod summary;
 mod wilson;
 
 pub use choose::{Choice, Losses, choice_error, cross_fit};
-pub use holm::holm;
-pub use joint::joint_flips;
+pub use joint::{bonferroni, joint_flips, simultaneous};
 pub use paired::{Paired, detectable, paired, pairs_needed, power};
 pub use retune::{Retuned, retune};
 pub use several::{Friedman, friedman, kendall_tau, ranks};
-pub use sign_flip::{SignFlip, sign_flip};
+pub use sign_flip::{SignFlip, differences, sign_flip};
 pub use summary::{Summary, summary};
 pub use wilson::wilson;

@@ -28,9 +28,20 @@ pub fn paired(differences: &[f64]) -> Option<Paired> {
 }
 
 impl Paired {
-    /// The interval that holds the true mean with this confidence (0 to 1), by Student's t.
-    pub fn interval(self, confidence: f64) -> (f64, f64) {
-        let half = quantile(self.n, 0.5 + confidence / 2.0) * self.error;
+    /// The number of standard errors around the mean of `n` differences that the true mean lies within with a chance of
+    /// 1 - `alpha`, by Student's t.
+    pub fn critical(n: usize, alpha: f64) -> f64 {
+        quantile(n, 1.0 - alpha / 2.0)
+    }
+
+    /// The two-sided alpha of an interval of this many standard errors around the mean of `n` differences.
+    pub fn level(n: usize, critical: f64) -> f64 {
+        student(n).map_or(f64::NAN, |t| 2.0 * t.sf(critical))
+    }
+
+    /// The mean, this many standard errors less and more.
+    pub fn interval(self, critical: f64) -> (f64, f64) {
+        let half = critical * self.error;
         (self.mean - half, self.mean + half)
     }
 
@@ -145,10 +156,10 @@ mod tests {
     #[test]
     fn agrees_with_scipy() {
         let test = paired(&[0.3, -0.1, 0.5, 0.2, 0.4]).expect("five numbers");
-        let (low, high) = test.interval(0.95);
+        let (low, high) = test.interval(Paired::critical(5, 0.05));
         close(low, -0.025_852_519_098_702);
         close(high, 0.545_852_519_098_702);
-        let (low, high) = test.interval(0.9);
+        let (low, high) = test.interval(Paired::critical(5, 0.1));
         close(low, 0.040_512_939_707_29);
         close(high, 0.479_487_060_292_709);
         close(test.p(), 0.064_985_910_342_120_67);
@@ -175,7 +186,8 @@ mod tests {
     #[test]
     fn what_does_not_vary_has_an_interval_of_no_width() {
         let test = paired(&[0.5; 4]).expect("four numbers");
-        assert_eq!((test.interval(0.95), test.p()), ((0.5, 0.5), 0.0));
+        assert_eq!((test.interval(Paired::critical(4, 0.05)), test.p()), ((0.5, 0.5), 0.0));
+        assert!((Paired::level(10, Paired::critical(10, 0.01)) - 0.01).abs() < 1e-9);
         assert_eq!(paired(&[0.0; 4]).map(Paired::p), Some(1.0));
         assert_eq!(paired(&[1.0]), None);
         assert_eq!(paired(&[1.0, f64::INFINITY]), None);

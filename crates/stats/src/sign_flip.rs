@@ -38,7 +38,8 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
         let all = f64::from(SAMPLES) + 1.0;
         return Some(SignFlip { p: (as_far as f64 + 1.0) / all, floor: 1.0 / all });
     }
-    let assignments = 1u32 << n;
+    // Flipping all signs changes no distance: the last difference keeps its own.
+    let assignments = 1u32 << (n - 1);
     let as_far = (0..assignments)
         .filter(|signs| {
             let flipped =
@@ -47,7 +48,18 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
         })
         .count();
     let all = f64::from(assignments);
-    Some(SignFlip { p: as_far as f64 / all, floor: (2.0 / all).min(1.0) })
+    Some(SignFlip { p: as_far as f64 / all, floor: 1.0 / all })
+}
+
+/// Differences of two schedules seed by seed, `ours` less `theirs`; `None` where one of them has no value. Where any value
+/// of a pair is infinite (a run diverged, which is no number), only who is better counts: 1, -1 or 0 on every seed.
+pub fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<Option<f64>> {
+    let both: Vec<Option<(f64, f64)>> = ours.iter().zip(theirs).map(|(a, b)| (*a).zip(*b)).collect();
+    let is_finite = both.iter().flatten().all(|(a, b)| a.is_finite() && b.is_finite());
+    let difference = |(a, b): (f64, f64)| {
+        if is_finite { a - b } else { f64::from(i8::from(a > b) - i8::from(a < b)) }
+    };
+    both.into_iter().map(|pair| pair.map(difference)).collect()
 }
 
 /// Sum of the differences with random signs.

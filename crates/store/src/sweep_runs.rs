@@ -56,13 +56,18 @@ pub struct SweepRun {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Axes(pub Vec<(String, String)>);
 
+impl Axes {
+    /// Path and value of each axis for people: values are stored as JSON, and a text reads better without its quotes.
+    pub fn plain(&self) -> impl Iterator<Item = (&str, String)> {
+        let plain = |value: &String| serde_json::from_str(value).unwrap_or_else(|_| value.clone());
+        self.0.iter().map(move |(path, value)| (path.as_str(), plain(value)))
+    }
+}
+
 impl fmt::Display for Axes {
     /// As in `schedule.cooldown.over: 10%, data.batch_size: 64`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // They are stored as JSON; a text reads better without its quotes.
-        let plain = |value: &String| serde_json::from_str(value).unwrap_or_else(|_| value.clone());
-        let each: Vec<String> =
-            self.0.iter().map(|(path, value)| format!("{path}: {}", plain(value))).collect();
+        let each: Vec<String> = self.plain().map(|(path, value)| format!("{path}: {value}")).collect();
         f.write_str(&each.join(", "))
     }
 }

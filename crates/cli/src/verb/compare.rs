@@ -18,14 +18,16 @@ pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
     if a == b {
         return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));
     }
-    let (metric, budget) = (ranked.ranking.metric.clone(), ranked.ranking.budget);
-    let options = Options { metric, budget: Some(budget), rope: args.how.rope };
-    let Some(found) = duel(&ranked.results, a, b, &options) else {
-        return Err(Failure::usage(format_args!("`{a}` and `{b}` have no runs of {budget} steps in common")));
+    let Some(found) = duel(&ranked.ranking, &ranked.results, a, b) else {
+        return Err(Failure::usage(format_args!(
+            "`{a}` and `{b}` have no runs of {} steps in common",
+            ranked.ranking.budget
+        )));
     };
+    let (metric, budget) = (ranked.ranking.metric.clone(), Some(ranked.ranking.budget));
     let both: Vec<_> =
         ranked.results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
-    let warnings = warnings(&found.ranking, &both, &options);
+    let warnings = warnings(&found.ranking, &both, &Options { metric, budget, rope: args.how.rope });
     match Format::from(&args.format) {
         Format::Table => {
             let details: String = found.details().iter().map(|detail| format!("  {detail}\n")).collect();
@@ -47,28 +49,30 @@ pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
 /// All of it, for programs.
 fn data(found: &Duel, warnings: &[Warning]) -> Value {
     let json = |rows: Rows| serde_json::from_str(&rows.render(Format::Json)).unwrap_or(Value::Null);
-    let versus = found.ranking.lines.get(1).map(|line| &line.versus);
+    let versus = &found.versus;
     let [a, b] = &found.names;
     json!({
         "a": a,
         "b": b,
-        "verdict": found.verdict,
+        "verdict": found.verdict.name(),
         "sentence": found.sentence,
         "metric": found.ranking.metric.name,
-        "n": versus.map(|versus| versus.n),
+        "n": versus.n,
         "diff": found.diff,
         "diff_low": found.interval.map(|(low, _)| low),
         "diff_high": found.interval.map(|(_, high)| high),
-        "p": versus.and_then(|versus| versus.p),
-        "p_floor": versus.and_then(|versus| versus.p_floor),
-        "wins": found.wins,
+        "p_raw": versus.p_raw,
+        "p": versus.p,
+        "p_floor": versus.p_floor,
+        "comparisons": found.comparisons,
+        "wins": versus.wins,
         "win_share_low": found.win_share.map(|(low, _)| low),
         "win_share_high": found.win_share.map(|(_, high)| high),
         "correlation": found.correlation,
         "variance_ratio": found.variance_ratio,
-        "retuned_ahead": found.retuned.map(|(ahead, ..)| ahead),
-        "retuned_keeps_lr_a": found.retuned.map(|(_, ours, _)| ours),
-        "retuned_keeps_lr_b": found.retuned.map(|(.., theirs)| theirs),
+        "retuned_ahead": found.retuned.map(|retuned| retuned.ahead),
+        "retuned_keeps_lr_a": found.retuned.map(|retuned| retuned.keeps_a),
+        "retuned_keeps_lr_b": found.retuned.map(|retuned| retuned.keeps_b),
         "detectable": found.detectable,
         "seeds_needed": found.seeds_needed,
         "ranking": json(found.ranking.rows()),

@@ -60,12 +60,24 @@ pub(crate) fn words(warning: &Warning) -> String {
     format!("{}; {}", warning.text, warning.advice)
 }
 
-/// What stands beside the lr in the best configs.
+/// The other axes of the best configs.
 fn best_axes(ranked: &Ranked) -> Option<String> {
-    let axes = axes(ranked);
-    let lines = ranked.ranking.lines.iter().filter(|line| line.has_results());
-    let each: Vec<String> = lines
-        .filter_map(|line| Some(format!("{} ({})", line.schedule, axes.get(line.config_id.as_str())?)))
+    let axes: HashMap<&str, &[(String, String)]> =
+        ranked.results.iter().map(|run| (run.config_id.as_str(), &*run.axes)).collect();
+    let each: Vec<String> = ranked
+        .ranking
+        .lines
+        .iter()
+        .filter(|line| line.has_results())
+        .filter_map(|line| Some((line, axes.get(line.config_id.as_str())?)))
+        .filter(|(_, axes)| !axes.is_empty())
+        .map(|(line, axes)| {
+            let value = |(path, value): &(String, String)| {
+                let flag = line.axis_flag(path).map(|flag| format!(" {flag}")).unwrap_or_default();
+                format!("{path}: {value}{flag}")
+            };
+            format!("{} ({})", line.schedule, axes.iter().map(value).collect::<Vec<_>>().join(", "))
+        })
         .collect();
     (!each.is_empty()).then(|| format!("axes at the best lr: {}", each.join("; ")))
 }

@@ -113,14 +113,9 @@ fn table(caption: &str, head: &[&str], rows: &str) -> String {
 }
 
 fn ranking(document: &Document) -> String {
-    let mut rows = String::new();
-    let mut group = None;
+    let mut rows = String::from("<tbody>\n");
     let head = head(document);
     for (i, line) in document.ranking.iter().enumerate() {
-        if group != Some(line.tie_group) {
-            let _ = writeln!(rows, "{}<tbody>", if group.is_some() { "</tbody>\n" } else { "" });
-            group = Some(line.tie_group);
-        }
         let config: Vec<String> =
             line.config.iter().map(|(path, value)| format!("{path} = {value}")).collect();
         let full = [
@@ -130,11 +125,12 @@ fn ranking(document: &Document) -> String {
             full("base lr", Some(line.base_lr)),
             full("mean", line.mean),
             full("difference", line.diff),
-            full("p", line.p),
+            full("p raw", line.p_raw),
+            full("p adjusted", line.p),
         ];
         let full: Vec<String> = full.into_iter().filter(|text| !text.is_empty()).collect();
         let _ = write!(rows, "<tr data-s=\"{i}\" title=\"{}\">", escape(&full.join("; ")));
-        for (column, cell) in row(document, i, line).iter().take(head.len()).enumerate() {
+        for (column, cell) in row(document, line).iter().enumerate() {
             let (tag, scope) = if column == 1 { ("th", " scope=\"row\"") } else { ("td", "") };
             let config = if column == 1 && !config.is_empty() {
                 format!("<small>{}</small>", escape(&config.join(", ")))
@@ -145,12 +141,9 @@ fn ranking(document: &Document) -> String {
         }
         rows.push_str("</tr>\n");
     }
-    if group.is_some() {
-        rows.push_str("</tbody>\n");
-    }
+    rows.push_str("</tbody>\n");
     let caption = format!(
-        "Schedules by {}, {} is better, each at its best lr. Those that can't be told from the first of their group share its \
-         place (=).",
+        "Schedules by {}, {} is better, each at its best lr. #: the ranks that the data allow.",
         document.metric,
         if document.lower_is_better { "lower" } else { "higher" }
     );
@@ -181,7 +174,9 @@ fn legend(document: &Document) -> String {
 fn forest(document: &Document) -> String {
     let Some(chart) = figures::forest(document) else { return String::new() };
     let svg = svg(&chart, "forest", "", "");
-    format!("<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: can't be told from the first.</p>\n")
+    format!(
+        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first.</p>\n"
+    )
 }
 
 fn curves(document: &Document) -> String {
@@ -294,7 +289,7 @@ fn data(document: &Document) -> String {
         .map(|line| {
             json!({
                 "schedule": line.schedule, "config_id": line.config_id, "base_lr": line.base_lr, "n": line.n,
-                "mean": line.mean, "sd": line.sd, "diff": line.diff, "p": line.p, "tie_group": line.tie_group,
+                "mean": line.mean, "sd": line.sd, "diff": line.diff, "p_raw": line.p_raw, "p": line.p, "tie_group": line.tie_group,
                 "verdict": line.verdict, "diverged": line.diverged,
             })
         })

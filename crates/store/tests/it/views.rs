@@ -277,6 +277,7 @@ fn result(row: RunRow) -> RunResult {
         schedule: row.schedule,
         config_id: row.config_id,
         base_lr: row.base_lr,
+        axes: [].into(),
         steps: row.steps,
         seed: row.seed,
         purpose,

@@ -1,0 +1,257 @@
+//! All pairs of the ranked schedules, tested together: the one place where a pair gets its verdict. The ranking, a
+//! comparison of two and the report all read it here. What a pair's differences are is in `compare`; docs/methods.md
+//! says what is computed and why.
+
+use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};
+
+use crate::compare::{ALPHA, Pair, pair};
+
+/// What the data say of one schedule beside another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first line of a ranking, beside itself.
+    First,
+    /// Significantly better.
+    Better,
+    /// Significantly worse.
+    Worse,
+    /// The difference lies within the rope.
+    Equivalent,
+    /// Every seed gave both the same value.
+    Same,
+    /// None of these.
+    Undecided,
+}
+
+impl Verdict {
+    /// As in rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::First => "first",
+            Verdict::Better => "better",
+            Verdict::Worse => "worse",
+            Verdict::Equivalent => "equivalent",
+            Verdict::Same => "same",
+            Verdict::Undecided => "undecided",
+        }
+    }
+
+    /// The same from the other schedule's side.
+    pub(crate) fn reversed(self) -> Self {
+        match self {
+            Verdict::Better => Verdict::Worse,
+            Verdict::Worse => Verdict::Better,
+            other => other,
+        }
+    }
+}
+
+/// A schedule that takes part.
+pub(crate) struct Member<'a> {
+    /// What each seed says of it, lower is better; infinite where its run diverged.
+    pub judged: &'a [Option<f64>],
+    /// Values of all its configs and the choice among them, where the seeds that judge have chosen too.
+    pub chosen: Option<(&'a Losses, &'a Choice)>,
+}
+
+/// All pairs of some schedules.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Family {
+    /// `pairs[i][j]` for i > j: schedule i against schedule j.
+    pairs: Vec<Vec<Pair>>,
+    /// `verdicts[i][j]` for i > j.
+    verdicts: Vec<Vec<Verdict>>,
+    /// The two-sided level at which the interval of each pair alone would be as wide as it is among all; 0.05 where there is
+    /// one pair.
+    pub level: f64,
+}
+
+impl Family {
+    /// Tests all pairs of `members`. Without `decides` (the seeds only chose configs) nothing is concluded. Differences up
+    /// to `rope` count as none.
+    pub(crate) fn new(members: &[Member<'_>], decides: bool, rope: Option<f64>) -> Self {
+        let mut pairs: Vec<Vec<Pair>> = members
+            .iter()
+            .enumerate()
+            .map(|(i, member)| members.iter().take(i).map(|other| alone(member, other)).collect())
+            .collect();
+        let level = adjust(members, &mut pairs);
+        let verdict = |pair: &Pair, (i, j): (usize, usize)| match (members.get(i), members.get(j)) {
+            (Some(a), Some(b)) if decides => conclude(pair, is_same(a, b), rope, level),
+            _ => Verdict::Undecided,
+        };
+        let verdicts = pairs
+            .iter()
+            .enumerate()
+            .map(|(i, row)| row.iter().enumerate().map(|(j, pair)| verdict(pair, (i, j))).collect())
+            .collect();
+        Self { pairs, verdicts, level }
+    }
+
+    /// The pairs among these schedules, which keep what they have among all.
+    pub(crate) fn only(&self, at: &[usize]) -> Self {
+        let rows = || at.iter().enumerate();
+        let before = |place: usize| at.iter().take(place);
+        Self {
+            pairs: rows().map(|(place, i)| before(place).map(|j| self.pair(*i, *j)).collect()).collect(),
+            verdicts: rows()
+                .map(|(place, i)| before(place).map(|j| self.verdict(*i, *j)).collect())
+                .collect(),
+            level: self.level,
+        }
+    }
+
+    /// Pairs that were tested.
+    pub fn comparisons(&self) -> usize {
+        self.pairs.iter().flatten().filter(|pair| pair.p.is_some()).count()
+    }
+
+    /// Schedule `i` against schedule `j`; nothing of a schedule against itself or of one without results.
+    pub fn pair(&self, i: usize, j: usize) -> Pair {
+        let stored = |i: usize, j: usize| self.pairs.get(i).and_then(|row| row.get(j));
+        stored(i, j).cloned().or_else(|| stored(j, i).map(Pair::reversed)).unwrap_or_default()
+    }
+
+    /// What the data say of schedule `i` beside schedule `j`.
+    pub fn verdict(&self, i: usize, j: usize) -> Verdict {
+        let stored = |i: usize, j: usize| self.verdicts.get(i).and_then(|row| row.get(j)).copied();
+        stored(i, j).or_else(|| stored(j, i).map(Verdict::reversed)).unwrap_or(Verdict::Undecided)
+    }
+
+    /// The ranks that the data allow schedule `i`: from 1 plus the number of schedules that are significantly better to all
+    /// but the number of those that are significantly worse. With a chance of 95 % the true ranks of all schedules lie
+    /// within (Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks").
+    pub fn ranks(&self, i: usize) -> (usize, usize) {
+        let all = self.pairs.len();
+        let count = |wanted| (0..all).filter(|j| self.verdict(i, *j) == wanted).count();
+        (1 + count(Verdict::Worse), all - count(Verdict::Better))
+    }
+}
+
+/// One pair by itself.
+fn alone(ours: &Member<'_>, theirs: &Member<'_>) -> Pair {
+    let error = ours.chosen.zip(theirs.chosen).and_then(|(ours, theirs)| choice_error(ours, theirs));
+    pair(ours.judged, theirs.judged, error)
+}
+
+/// Whether every seed gave both the same value.
+fn is_same(ours: &Member<'_>, theirs: &Member<'_>) -> bool {
+    let is_finite = ours.judged.iter().flatten().all(|value| value.is_finite());
+    ours.judged.iter().flatten().count() > 1 && is_finite && ours.judged == theirs.judged
+}
+
+/// Fills in p-values and intervals that hold for all pairs at once; returns the level of one pair.
+fn adjust(members: &[Member<'_>], pairs: &mut [Vec<Pair>]) -> f64 {
+    let count = pairs.iter().map(Vec::len).sum::<usize>();
+    let rows: Vec<Vec<Option<f64>>> = members.iter().map(|member| member.judged.to_vec()).collect();
+    let weights: Vec<Vec<f64>> =
+        pairs.iter().map(|row| row.iter().map(|pair| pair.weight).collect()).collect();
+    let weight = |i: usize, j: usize| weights.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
+    // One pair has its exact p-value; all pairs together may have one from a sample.
+    let joint = if count > 1 { joint_flips(&rows, weight) } else { Vec::new() };
+    let complete = complete(&rows);
+    let common = complete.first().map_or(0, Vec::len);
+    let among_all = simultaneous(&complete, ALPHA);
+    for (i, row) in pairs.iter_mut().enumerate() {
+        for (j, pair) in row.iter_mut().enumerate() {
+            let joint = joint.get(i).and_then(|row| row.get(j)).copied().unwrap_or(0.0);
+            pair.p = pair.p_raw.map(|raw| raw.max(joint));
+            let critical =
+                among_all.filter(|_| pair.n == common).unwrap_or_else(|| bonferroni(pair.n, count, ALPHA));
+            let interval = pair.paired().map(|paired| paired.interval(critical));
+            pair.interval = interval.zip(pair.p).map(|(interval, p)| compatible(interval, p));
+        }
+    }
+    among_all.map_or(ALPHA / count.max(1) as f64, |critical| Paired::level(common, critical))
+}
+
+/// The values of the schedules without a diverged run, at the seeds that all of these have.
+fn complete(rows: &[Vec<Option<f64>>]) -> Vec<Vec<f64>> {
+    let finite: Vec<&Vec<Option<f64>>> =
+        rows.iter().filter(|row| row.iter().flatten().all(|x| x.is_finite())).collect();
+    let at = |row: &[Option<f64>], seed: usize| row.get(seed).copied().flatten();
+    let seeds = finite.iter().map(|row| row.len()).min().unwrap_or(0);
+    let common: Vec<usize> =
+        (0..seeds).filter(|seed| finite.iter().all(|row| at(row, *seed).is_some())).collect();
+    finite.iter().map(|row| common.iter().filter_map(|seed| at(row, *seed)).collect()).collect()
+}
+
+/// An interval that holds 0 where, and only where, the test does not reject it: the interval is Student's, the test
+/// is exact, and near 0 they may differ a little.
+fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
+    match (p < ALPHA, low > 0.0, high < 0.0) {
+        (false, true, _) => (0.0, high),
+        (false, _, true) => (low, 0.0),
+        (true, false, false) if low + high > 0.0 => (0.0, high),
+        (true, false, false) => (low, 0.0),
+        _ => (low, high),
+    }
+}
+
+fn conclude(pair: &Pair, is_same: bool, rope: Option<f64>, level: f64) -> Verdict {
+    if is_same {
+        return Verdict::Same;
+    }
+    if rope.is_some_and(|rope| pair.is_equivalent(rope, level)) {
+        return Verdict::Equivalent;
+    }
+    let ahead = pair.diff.map_or(pair.wins - 0.5 * pair.n as f64, |diff| -diff);
+    match pair.p.is_some_and(|p| p < ALPHA) {
+        true if ahead > 0.0 => Verdict::Better,
+        true if ahead < 0.0 => Verdict::Worse,
+        _ => Verdict::Undecided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(values: &[f64]) -> Vec<Option<f64>> {
+        values.iter().copied().map(Some).collect()
+    }
+
+    fn family(rows: &[Vec<Option<f64>>]) -> Family {
+        let members: Vec<Member<'_>> = rows.iter().map(|judged| Member { judged, chosen: None }).collect();
+        Family::new(&members, true, None)
+    }
+
+    #[test]
+    fn a_pair_alone_is_the_exact_test_and_students_interval() {
+        let ours = some(&[1.3, 0.9, 1.5, 1.2, 1.4, 1.35, 1.25, 1.1]);
+        let found = family(&[vec![Some(1.0); 8], ours]);
+        let pair = found.pair(1, 0);
+        assert_eq!(pair.p, pair.p_raw);
+        assert!((found.level - ALPHA).abs() < 1e-12);
+        // SciPy 1.17.1: ttest_1samp([.3, -.1, .5, .2, .4, .35, .25, .1], 0).confidence_interval(0.95)
+        let (low, high) = pair.interval.expect("eight pairs");
+        assert!((low - 0.093_594_807).abs() < 1e-6 && (high - 0.406_405_193).abs() < 1e-6, "{low} {high}");
+        assert_eq!((found.verdict(1, 0), found.verdict(0, 1)), (Verdict::Worse, Verdict::Better));
+        assert_eq!(found.pair(0, 1), pair.reversed());
+        assert_eq!((found.ranks(0), found.ranks(1)), ((1, 1), (2, 2)));
+    }
+
+    #[test]
+    fn an_interval_holds_0_where_the_test_does_not_reject_it() {
+        // With three seeds no p is below 0.25, though Student's interval leaves out 0.
+        let found = family(&[vec![Some(1.0); 3], some(&[2.0, 2.01, 1.99])]);
+        let pair = found.pair(1, 0);
+        assert_eq!((pair.p, pair.interval.map(|(low, _)| low)), (Some(0.25), Some(0.0)));
+        assert_eq!((compatible((-1.0, 3.0), 0.01), compatible((-3.0, 1.0), 0.01)), ((0.0, 3.0), (-3.0, 0.0)));
+        assert_eq!((compatible((-3.0, -1.0), 0.06), compatible((1.0, 3.0), 0.01)), ((-3.0, 0.0), (1.0, 3.0)));
+    }
+
+    #[test]
+    fn ranks_span_what_is_not_decided_and_the_same_is_said() {
+        let noise = [0.03, -0.02, 0.01, 0.0, 0.02, -0.01, 0.015, -0.005, 0.01, -0.02];
+        let row = |mean: f64, shift: usize| {
+            some(&(0..10).map(|i| mean + noise[(i * 3 + shift) % 10]).collect::<Vec<_>>())
+        };
+        let best = row(1.0, 0);
+        let found = family(&[best.clone(), best, row(1.0, 1), row(2.0, 2), vec![Some(f64::INFINITY); 10]]);
+        let ranks: Vec<_> = (0..5).map(|i| found.ranks(i)).collect();
+        assert_eq!(ranks, [(1, 3), (1, 3), (1, 3), (4, 4), (5, 5)]);
+        assert_eq!((found.verdict(1, 0), found.verdict(4, 3)), (Verdict::Same, Verdict::Worse));
+        assert_eq!((found.pair(4, 3).interval, found.comparisons()), (None, 10));
+    }
+}
