@@ -325,9 +325,9 @@ impl Ranking {
                 ),
                 format!(
                     "p raw: exact sign-flip test, paired over seeds, of this pair alone; p adj.: of all {comparisons} pairs at once \
-                     (step-down maxT);"
+                     (step-down maxT); significant: p adj. < {ALPHA}"
                 ),
-                format!("significant: p adj. < {ALPHA}; the 95 % intervals hold for all pairs at once"),
+                "95 % interval: of the difference to the first, for all pairs at once".to_owned(),
             ]
         } else {
             vec![format!("p: exact sign-flip test, paired over seeds; significant: p < {ALPHA}")]

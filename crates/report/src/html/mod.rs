@@ -129,7 +129,8 @@ fn ranking(document: &Document) -> String {
             full("p adjusted", line.p),
         ];
         let full: Vec<String> = full.into_iter().filter(|text| !text.is_empty()).collect();
-        let _ = write!(rows, "<tr data-s=\"{i}\" title=\"{}\">", escape(&full.join("; ")));
+        let leads = if line.tie_group == 1 { " class=\"leads\"" } else { "" };
+        let _ = write!(rows, "<tr{leads} data-s=\"{i}\" title=\"{}\">", escape(&full.join("; ")));
         for (column, cell) in row(document, line).iter().enumerate() {
             let (tag, scope) = if column == 1 { ("th", " scope=\"row\"") } else { ("td", "") };
             let config = if column == 1 && !config.is_empty() {
@@ -143,7 +144,8 @@ fn ranking(document: &Document) -> String {
     }
     rows.push_str("</tbody>\n");
     let caption = format!(
-        "Schedules by {}, {} is better, each at its best lr. #: the ranks that the data allow.",
+        "Schedules by {}, {} is better, each at its best lr. #: the ranks that the data allow. Shaded: not significantly worse \
+         than the first.",
         document.metric,
         if document.lower_is_better { "lower" } else { "higher" }
     );
