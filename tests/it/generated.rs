@@ -153,6 +153,11 @@ fn page() -> String {
          run that a schedule stands in, and p the progress through a ramp. A learning rate is absolute (`0.01`) or \
          a multiple of the base lr (`0.1x`); a length is a number of steps (`100`), a share of what it stands in \
          (`\"10%\"`, rounded half up), `\"2 epochs\"` or `\"500 steps\"`.\n\n\
+         A schedule of a sweep file may have a base lr of its own beside its other keys, or an axis of them: \
+         `lr: 0.3`, `lr: {logspace: [0.01, 1, 5]}`. It takes the place of the file's `lr` for this schedule, \
+         in values of `1x` and in the grid that `extend` extends; a file whose schedules all have one needs \
+         no `lr`. A call written as text is put under `body` for that: `{body: \
+         \"torch.StepLR(step_size=30)\", lr: 0.3}`.\n\n\
          The names that torch, optax, keras, transformers and timm give to these, with their own parameters, are in \
          [libraries.md](libraries.md).\n\n",
     );

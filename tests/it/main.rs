@@ -14,6 +14,7 @@ mod generated;
 mod layers;
 mod libraries_page;
 mod lr;
+mod origins;
 mod own_data;
 mod own_model;
 mod plot;

@@ -6,6 +6,7 @@ mod diagnostics;
 mod document;
 mod exit;
 mod input;
+mod origins;
 mod output;
 mod progress;
 mod rounds;

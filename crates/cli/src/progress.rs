@@ -20,9 +20,7 @@ pub(crate) struct Progress {
     trials: HashMap<String, Trial>,
     counts: Counts,
     best: Option<(f64, String)>,
-    started: Instant,
-    /// Steps of all trials so far; those that trials share count for each.
-    steps_done: u64,
+    pace: Pace,
     /// How many trials each stage trains.
     stages: HashMap<u64, u64>,
 }
@@ -47,6 +45,45 @@ struct Counts {
     diverged: usize,
     failed: usize,
     steps_left: u64,
+}
+
+/// How fast training goes. Until trials have ended it is measured from the first steps on: before these programs start, data
+/// are read and kernels are compiled, which says nothing of the steps to come.
+struct Pace {
+    begun: Instant,
+    /// Steps of all trials so far; those that trials share count for each.
+    steps: u64,
+    /// When the first steps came, and how many those were.
+    first: Option<(Instant, u64)>,
+}
+
+/// So long the first steps are watched before anything is said of the rest.
+const WATCHED: Duration = Duration::from_secs(2);
+
+impl Pace {
+    fn new(begun: Instant) -> Self {
+        Self { begun, steps: 0, first: None }
+    }
+
+    fn count(&mut self, steps: u64, now: Instant) {
+        self.steps += steps;
+        if steps > 0 && self.first.is_none() {
+            self.first = Some((now, steps));
+        }
+    }
+
+    /// Steps in a second, where that is known by now. `ended`: trials have ended, so that what comes before their first steps is
+    /// in the mean as it will be in the rest.
+    fn rate(&self, ended: bool, now: Instant) -> Option<f64> {
+        let (at, first) = self.first?;
+        let watched = now.duration_since(at);
+        let (steps, time) = match ended {
+            true => (self.steps, now.duration_since(self.begun)),
+            false => (self.steps - first, watched),
+        };
+        let enough = if ended { time.as_secs_f64() > 0.5 } else { watched >= WATCHED };
+        (enough && steps > 0).then(|| steps as f64 / time.as_secs_f64())
+    }
 }
 
 enum Screen {
@@ -81,7 +118,7 @@ impl Progress {
         } else {
             Screen::Plain { last: now }
         };
-        Self { screen, trials, counts, best: None, started: now, steps_done: 0, stages: HashMap::new() }
+        Self { screen, trials, counts, best: None, pace: Pace::new(now), stages: HashMap::new() }
     }
 
     /// Takes in one event.
@@ -93,7 +130,7 @@ impl Progress {
                 let trials = self.stages.get(stage).copied().unwrap_or(0);
                 self.count(trials * rows.len() as u64);
             }
-            Event::Checkpoint { .. } => {}
+            Event::Checkpoint { .. } | Event::Loaded { .. } => {}
             Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
         }
         self.draw();
@@ -141,7 +178,7 @@ impl Progress {
     }
 
     fn count(&mut self, steps: u64) {
-        self.steps_done += steps;
+        self.pace.count(steps, Instant::now());
         self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
         if let Screen::Bar(bar) = &self.screen {
             bar.inc(steps);
@@ -210,13 +247,12 @@ impl Progress {
     fn line(&self) -> String {
         let Counts { all, ended, elsewhere, running, diverged, failed, steps_left } = self.counts;
         let ended = ended + elsewhere;
-        let seconds = self.started.elapsed().as_secs_f64();
-        let rate = self.steps_done as f64 / seconds.max(1e-9);
         let mut line =
             format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
-        if self.steps_done > 0 && seconds > 0.5 {
+        if let Some(rate) = self.pace.rate(self.counts.ended > 0, Instant::now()) {
             let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
-            line.push_str(&format!(", {rate:.0} steps/s, {} left", span(left)));
+            let digits = if rate < 10.0 { 1 } else { 0 };
+            line.push_str(&format!(", {rate:.digits$} steps/s, {} left", span(left)));
         }
         for (count, name) in [(elsewhere, "by other processes"), (diverged, "diverged"), (failed, "failed")] {
             if count > 0 {
@@ -259,5 +295,30 @@ pub(crate) fn span(time: Duration) -> String {
         (0, 0, s) => format!("{s}s"),
         (0, m, s) => format!("{m}m{s:02}s"),
         (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two trials of 3000 steps of a program that needs 5 s to start and 10 ms a step, on one worker.
+    #[test]
+    fn the_first_estimate_does_not_take_the_start_for_a_step() {
+        let begun = Instant::now();
+        let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
+        let mut pace = Pace::new(begun);
+        assert_eq!(pace.rate(false, at(4.9)), None, "nothing is known yet");
+        pace.count(1, at(5.0));
+        // One step in 5 s would be 8 hours for the rest.
+        assert_eq!(pace.rate(false, at(5.0)), None);
+        assert_eq!(pace.rate(false, at(6.9)), None, "too little was seen");
+        pace.count(200, at(7.0));
+        let rate = pace.rate(false, at(7.0)).expect("known");
+        assert!((99.0..101.0).contains(&rate), "{rate}");
+        // A trial has ended: now its start counts, as the next one has one too.
+        pace.count(2799, at(35.0));
+        let rate = pace.rate(true, at(35.0)).expect("known");
+        assert!((85.0..86.0).contains(&rate), "{rate}");
     }
 }

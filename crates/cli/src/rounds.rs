@@ -68,6 +68,15 @@ pub(crate) fn next(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Option<Decided>
     None
 }
 
+/// The plan with all that follows from these results of its sweep.
+pub(crate) fn decided(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Result<Plan, Failure> {
+    let mut plan = plan.clone();
+    while let Some(decided) = next(spec, &plan, rows) {
+        plan = decided.plan(spec, true)?;
+    }
+    Ok(plan)
+}
+
 /// How often this grid was extended.
 fn times(decisions: &Decisions, extension: &Extension) -> u64 {
     let same = |added: &&AddedLr| {

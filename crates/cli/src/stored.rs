@@ -1,6 +1,6 @@
 //! What the verbs that read the database share: opening it, naming a sweep or a trial, and its results.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use report::ranking::Options;
 use report::results::{Purpose, RunResult, RunState, budgets};
-use report::warnings::{Warning, over_budgets, warnings};
+use report::warnings::{Kind, Warning, over_budgets, warnings};
 use report::{Cell, Ranking, rank};
 use schedule::problem::{listed, nearest};
 use spec::trial::Trial;
@@ -16,6 +16,7 @@ use store::{Reader, RunRow, Status, StoreError, TrialRow};
 
 use crate::args::{Global, Metric, RankBy, Warnings, Which};
 use crate::exit::Failure;
+use crate::origins;
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
@@ -106,9 +107,34 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
     }
     let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
     let ranking = rank(&results, &options);
-    let warnings = warnings(&ranking, &results, &options);
+    let mut warnings = warnings(&ranking, &results, &options);
+    warnings.extend(origins::mixed(&reader.origins(sweep).await?));
+    warnings.extend(added_seeds(&reader.looks(sweep).await?, &results));
     let over_budgets = over_budgets(&ranking, &results, &options);
     Ok(Ranked { results, rows, ranking, warnings, over_budgets })
+}
+
+/// That seeds were added after the ranking could be seen with fewer.
+fn added_seeds(looks: &[i64], results: &[RunResult]) -> Option<Warning> {
+    let judging = results.iter().filter(|run| run.purpose != Purpose::Tune);
+    let now = judging.map(|run| run.seed).collect::<BTreeSet<_>>().len() as i64;
+    let before: Vec<String> = looks.iter().filter(|seeds| **seeds < now).map(i64::to_string).collect();
+    let schedules: BTreeSet<&str> = results.iter().map(|run| run.schedule.as_str()).collect();
+    // Rounded down: each look has its share of 0.05.
+    let share = (50.0 / (before.len() + 1) as f64).floor() / 1000.0;
+    (!before.is_empty() && schedules.len() > 1).then(|| Warning {
+        kind: Kind::AddedSeeds,
+        schedules: Vec::new(),
+        text: format!(
+            "this ranking could be seen with {} seeds before it got {now}: its p-values hold for a number of seeds that was fixed \
+             before the first look",
+            before.join(" and ")
+        ),
+        advice: format!(
+            "judge by p below {share} instead of 0.05 (a share of it for each of {} looks), or by fresh seeds alone",
+            before.len() + 1
+        ),
+    })
 }
 
 /// The sweep that is meant, and its ranking.
@@ -152,6 +178,7 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         // A program need not report the losses of its last steps.
         (Status::Done, None) if matches!(metric, Metric::Tail(_)) => RunState::Missing,
         (Status::Diverged | Status::Done, _) => RunState::Diverged,
+        (Status::Failed, _) => RunState::Failed,
         _ => RunState::Missing,
     };
     let judged = match metric {
@@ -184,12 +211,10 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
 pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -> Result<TrialRow, Failure> {
     let id = if which.trial == "best" {
         let sweep = sweep(reader, which.sweep.as_deref(), global).await?;
-        let best = reader.best(&sweep).await?;
-        best.ok_or_else(|| {
-            Failure::usage(format_args!(
-                "no trial of the sweep `{sweep}` has a result: all diverged, failed, or are not trained yet"
-            ))
-        })?
+        match reader.best(&sweep).await? {
+            Some(best) => best,
+            None => return Err(no_best(&sweep, &reader.results(&sweep).await?)),
+        }
     } else {
         match reader.find(&which.trial.to_lowercase()).await?.as_slice() {
             [id] => id.clone(),
@@ -210,6 +235,20 @@ pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -
     };
     let row = reader.trial(&id).await?;
     row.ok_or_else(|| Failure::failed(format_args!("the trial {id} is gone")))
+}
+
+/// Why a sweep has no best trial.
+fn no_best(sweep: &str, rows: &[RunRow]) -> Failure {
+    let trials: HashMap<&str, Status> = rows.iter().map(|row| (row.trial_id.as_str(), row.status)).collect();
+    let count = |wanted: &[Status]| trials.values().filter(|status| wanted.contains(status)).count();
+    let each = [
+        (count(&[Status::Diverged]), "diverged"),
+        (count(&[Status::Failed]), "failed (`sweep show TRIAL` says why)"),
+        (count(&[Status::Queued, Status::Running, Status::Stopped]), "not trained to the end yet"),
+    ];
+    let each: Vec<String> =
+        each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    Failure::usage(format_args!("no trial of the sweep `{sweep}` has a result: {}", each.join(", ")))
 }
 
 /// A trial in a few words.

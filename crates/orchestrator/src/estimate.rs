@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use spec::Plan;
 use spec::trial::{Data, Model, Network, Optimizer, Trial};
 use trainer::data::Part;
 use trainer::device::Device;
@@ -13,21 +12,21 @@ use crate::{Loaded, Places, SweepError, available_memory, load};
 /// Time of one probe.
 const PROBE: Duration = Duration::from_millis(150);
 
-/// Wall time of training a plan from nothing; `None` where programs of the user's own train, of which nobody knows how long
+/// Wall time of training these trials from their first steps; `None` where programs of the user's own train, of which nobody knows how long
 /// they take.
 ///
 /// # Errors
 /// Data are missing, or the device can't be used.
 pub fn estimate(
-    plan: &Plan,
+    trials: &[Trial],
     share: bool,
     workers: usize,
     device: Device,
     places: Places<'_>,
 ) -> Result<Option<Duration>, SweepError> {
-    let loaded = load(plan.trials.iter(), places)?;
+    let loaded = load(trials.iter(), places)?;
     let mut kinds: Vec<(Kind<'_>, Cost, Vec<&Trial>)> = Vec::new();
-    for trial in &plan.trials {
+    for trial in trials {
         let Some(network @ Network { data, model, optimizer, .. }) = trial.config.task.network() else {
             return Ok(None);
         };

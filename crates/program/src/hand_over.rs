@@ -46,6 +46,7 @@ struct Told<'a> {
     params: &'a serde_json::Value,
     checkpoints: &'a Path,
     resume: Option<&'a Resume>,
+    loaded: bool,
 }
 
 impl HandOver {
@@ -94,6 +95,7 @@ impl HandOver {
             params,
             checkpoints,
             resume,
+            loaded: true,
         };
         let json = serde_json::to_vec_pretty(&told).map_err(std::io::Error::other)?;
         std::fs::write(path("trial.json"), json)?;

@@ -18,6 +18,8 @@ pub(crate) enum Report {
     },
     /// A question for the lr of a step.
     Ask { step: u64, seen: Seen },
+    /// Files that the program has loaded.
+    Loaded(Vec<String>),
 }
 
 /// The numbers of a report.
@@ -71,6 +73,9 @@ const KEYS: [&str; 10] = [
 /// The keys of a question.
 const ASKED: [&str; 3] = ["ask", "train_loss", "grad_norm"];
 
+/// The key of a report on files.
+const LOADED: &str = "loaded";
+
 /// The JSON object that a line is.
 ///
 /// # Errors
@@ -95,6 +100,9 @@ pub(crate) fn object(line: &str) -> Result<Map<String, Json>, String> {
 /// # Errors
 /// What is wrong with it, as a part of a sentence.
 pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
+    if let Some(files) = object.get(LOADED) {
+        return loaded(object, files);
+    }
     let (step_key, keys) = if object.contains_key("ask") { ("ask", &ASKED[..]) } else { ("step", &KEYS[..]) };
     if let Some(unknown) = object.keys().find(|key| !keys.contains(&key.as_str())) {
         let known = keys.join(", ");
@@ -144,6 +152,16 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         return Err("it says nothing of its step".to_owned());
     }
     Ok(Report::Step { step, seen, checkpoint })
+}
+
+/// A report on files, which says nothing else.
+fn loaded(object: &Map<String, Json>, files: &Json) -> Result<Report, String> {
+    if let Some(other) = object.keys().find(|key| *key != LOADED) {
+        return Err(format!("`{LOADED}` stands in a line of its own, not beside `{other}`"));
+    }
+    let name = |file: &Json| file.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+    let names = files.as_array().and_then(|files| files.iter().map(name).collect());
+    names.map(Report::Loaded).ok_or_else(|| format!("`{LOADED}` is no list of file names"))
 }
 
 /// A number; null is as good as no key.
@@ -212,6 +230,9 @@ mod tests {
             (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "a norm is at least 0"),
             (r#"{"ask": 1, "valid_loss": 1}"#, "`valid_loss` is unknown"),
             (r#"{"step": 1, "checkpoint": 3}"#, "`checkpoint` is no text"),
+            (r#"{"loaded": "model.py"}"#, "`loaded` is no list of file names"),
+            (r#"{"loaded": [""]}"#, "`loaded` is no list of file names"),
+            (r#"{"step": 1, "loaded": []}"#, "`loaded` stands in a line of its own, not beside `step`"),
         ] {
             let told = read(line).expect_err(line);
             assert!(told.contains(words), "{line}: {told}");

@@ -1,6 +1,7 @@
 //! What is kept beside a checkpoint of the program's own, so that the run goes on as if nothing had happened: the digest so
 //! far and what the schedule's rules remember. The checkpoint itself is the program's.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -11,6 +12,7 @@ use trainer::Digest;
 use trainer::checkpoint::{CheckpointError, Folder, write};
 
 use crate::run::Run;
+use crate::source::first_changed;
 
 const VERSION: u32 = 1;
 
@@ -29,6 +31,9 @@ struct SideCar {
     /// Bits of the first loss.
     first_loss: Option<u64>,
     digest: String,
+    /// The files that the program had loaded, with their hashes.
+    #[serde(default)]
+    loaded: BTreeMap<String, String>,
     schedule: State,
 }
 
@@ -54,6 +59,7 @@ pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String
         marks: marks(path),
         first_loss: run.first_loss.map(f64::to_bits),
         digest: run.digest.hex(),
+        loaded: run.loaded.clone(),
         schedule: run.state.clone(),
     };
     let file = format!("{}-{}-{}.json", folder.writer, run.trial.id, run.next);
@@ -81,6 +87,10 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
     if marks(&found.path) != found.marks {
         return Err(unusable(&path, &format!("{} was changed since it was reported", found.path.display())));
     }
+    if let Some(name) = first_changed(&found.loaded) {
+        return Err(unusable(&path, &format!("{name}, which the program had loaded, was changed since")));
+    }
+    run.loaded = found.loaded;
     run.digest = Digest::from_hex(&found.digest).ok_or_else(|| unusable(&path, "its digest is none"))?;
     run.first_loss = found.first_loss.map(f64::from_bits);
     run.state = found.schedule;

@@ -1,12 +1,15 @@
 //! What reports come to: a run that is told step by step. Pure but for the events: no files, no processes, no clock.
 
+use std::collections::BTreeMap;
+
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, State};
-use spec::event::{Final, Outcome, StepRow};
+use spec::event::{Event, Final, Outcome, StepRow};
 use spec::trial::Trial;
 use trainer::{Digest, Emit, Teller};
 
 use crate::report::{Report, Seen};
+use crate::source;
 
 /// See the module.
 pub(crate) struct Run<'a> {
@@ -18,6 +21,8 @@ pub(crate) struct Run<'a> {
     pub(crate) first_loss: Option<f64>,
     /// The first step that is not complete.
     pub(crate) next: u64,
+    /// The files that the program has loaded, with their hashes.
+    pub(crate) loaded: BTreeMap<String, String>,
     /// What was said of step `next` or a later one so far.
     open: Option<(u64, Seen)>,
     /// The last answer.
@@ -61,6 +66,7 @@ impl<'a> Run<'a> {
             digest: Digest::default(),
             first_loss: None,
             next: 0,
+            loaded: BTreeMap::new(),
             open: None,
             asked: None,
             last: Seen::default(),
@@ -104,6 +110,22 @@ impl<'a> Run<'a> {
                 })
             }
             Report::Ask { step, seen } => self.ask(step, seen, emit),
+            Report::Loaded(names) => {
+                self.load(&names, emit);
+                Ok(Heard::Nothing)
+            }
+        }
+    }
+
+    /// Files that were loaded. One that is named again may be another one by now: the first counts.
+    fn load(&mut self, names: &[String], emit: &mut Emit<'_>) {
+        let Some(program) = self.trial.config.task.program() else { return };
+        let before = self.loaded.len();
+        for (name, hash) in source::loaded(program, names) {
+            self.loaded.entry(name).or_insert(hash);
+        }
+        if self.loaded.len() > before {
+            emit(Event::Loaded { trial_id: self.trial.id.clone(), files: self.loaded.clone() });
         }
     }
 

@@ -1,5 +1,6 @@
 //! The files that a program consists of, as hashes: what a trial is depends on their bytes, and on nothing else of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use spec::trial::Program;
@@ -51,8 +52,32 @@ fn files(dir: &Path) -> Option<Vec<PathBuf>> {
     Some(all)
 }
 
+/// Those of these files that are no part of what identifies the program's trials, with their hashes: named from the working
+/// folder where they lie in it. What can't be read is left out.
+pub(crate) fn loaded(program: &Program, names: &[String]) -> Vec<(String, String)> {
+    let Ok(here) = std::env::current_dir() else { return Vec::new() };
+    let known: Vec<PathBuf> =
+        program.files.keys().filter_map(|name| std::path::absolute(name).ok()).collect();
+    let own = |name: &String| {
+        let path = std::path::absolute(name).ok()?;
+        // A folder stands for all that is in it.
+        if known.iter().any(|known| path.starts_with(known)) {
+            return None;
+        }
+        let name = path.strip_prefix(&here).unwrap_or(&path).to_string_lossy().into_owned();
+        let hash = hash(&name)?;
+        Some((name, hash))
+    };
+    names.iter().filter_map(own).collect()
+}
+
+/// The first of these files that is another one now, or is gone.
+pub(crate) fn first_changed(files: &BTreeMap<String, String>) -> Option<&str> {
+    let differs = |(name, known): &(&String, &String)| hash(name).as_ref() != Some(*known);
+    files.iter().find(differs).map(|(name, _)| name.as_str())
+}
+
 /// The first file of a program that is not what it was when the sweep was planned.
 pub(crate) fn changed(program: &Program) -> Option<&str> {
-    let differs = |(name, known): &(&String, &String)| hash(name).as_ref() != Some(*known);
-    program.files.iter().find(differs).map(|(name, _)| name.as_str())
+    first_changed(&program.files)
 }

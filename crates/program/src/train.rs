@@ -74,7 +74,7 @@ pub fn train(
             }
         });
         let trial_ids = vec![trial.id.clone()];
-        emit(Event::Started { trial_ids: trial_ids.clone(), step: run.next, at: now() });
+        emit(Event::Started { trial_ids: trial_ids.clone(), step: run.next, bits: None, at: now() });
         emit(Event::Stage { stage, first: run.next, trial_ids });
         let mut attempt = Attempt {
             program,

@@ -213,6 +213,7 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, 
         "sd",
         "diverged",
         "missing",
+        "failed",
         "tuning_runs",
     ]);
     let grids: Vec<Grid<'_>> = grids(results, ranking.budget);
@@ -236,6 +237,7 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, 
             summary.and_then(|s| s.sd).into(),
             diverged.into(),
             count(RunState::Missing).into(),
+            count(RunState::Failed).into(),
             tuning.into(),
         ];
         all.push(((diverged, mean.unwrap_or(f64::INFINITY)), row));

@@ -220,6 +220,15 @@ fn a_sweep_in_progress_and_an_empty_one_have_rankings() {
     assert_eq!(ranking.table().rows[1][2], Cell::Text("—".into()));
     assert_eq!(ranking.table().rows[1][8], Cell::Text("0 of 2".into()));
     assert!(kinds(&results).contains(&Kind::Missing));
+    // One that could not be trained does not wait to be trained.
+    let failed: Vec<RunResult> = results
+        .iter()
+        .map(|run| match run.state {
+            RunState::Missing => RunResult { state: RunState::Failed, ..run.clone() },
+            _ => run.clone(),
+        })
+        .collect();
+    assert!(kinds(&failed).contains(&Kind::Failed) && !kinds(&failed).contains(&Kind::Missing));
 }
 
 #[test]

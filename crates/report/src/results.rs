@@ -51,8 +51,10 @@ pub enum RunState {
     Done(f64),
     /// Diverged: counts as an infinite loss.
     Diverged,
-    /// Queued, running, stopped or failed.
+    /// Queued, running or stopped.
     Missing,
+    /// It could not be trained.
+    Failed,
 }
 
 impl RunResult {
@@ -61,7 +63,7 @@ impl RunResult {
         match self.state {
             RunState::Done(loss) => Some(loss),
             RunState::Diverged => Some(f64::INFINITY),
-            RunState::Missing => None,
+            RunState::Missing | RunState::Failed => None,
         }
     }
 
@@ -70,7 +72,7 @@ impl RunResult {
         match self.state {
             RunState::Done(_) => self.judged,
             RunState::Diverged => Some(f64::INFINITY),
-            RunState::Missing => None,
+            RunState::Missing | RunState::Failed => None,
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Warning {
 pub enum Kind {
     /// Runs are not trained yet.
     Missing,
+    /// Runs could not be trained.
+    Failed,
     /// The deciding runs have not begun.
     OnlyTuned,
     /// The seeds are too few to decide anything.
@@ -48,13 +50,25 @@ pub enum Kind {
     Hardware,
     /// Schedules came to the same losses.
     SameRuns,
+    /// Runs were trained with several versions of the arithmetic.
+    MixedBits,
+    /// Runs of a program loaded different contents of a file.
+    MixedFiles,
+    /// Seeds were added after the ranking could be seen.
+    AddedSeeds,
 }
 
 impl Kind {
+    /// Whether it is about what is stored of all runs, not about how some of them compare.
+    pub fn is_of_store(self) -> bool {
+        matches!(self, Kind::MixedBits | Kind::MixedFiles | Kind::AddedSeeds)
+    }
+
     /// As in rows.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Missing => "missing",
+            Kind::Failed => "failed",
             Kind::OnlyTuned => "only_tuned",
             Kind::FewSeeds => "few_seeds",
             Kind::Edge => "edge",
@@ -66,6 +80,9 @@ impl Kind {
             Kind::Unpaired => "unpaired",
             Kind::Hardware => "hardware",
             Kind::SameRuns => "same_runs",
+            Kind::MixedBits => "mixed_bits",
+            Kind::MixedFiles => "mixed_files",
+            Kind::AddedSeeds => "added_seeds",
         }
     }
 }
@@ -97,7 +114,11 @@ fn hardware(lines: &[Line], results: &[RunResult], ranking: &Ranking) -> Option<
         let own = |run: &&RunResult| {
             run.schedule == line.schedule && run.config_id == line.config_id && run.steps == ranking.budget
         };
-        for run in results.iter().filter(own).filter(|run| run.state != RunState::Missing) {
+        for run in results
+            .iter()
+            .filter(own)
+            .filter(|run| !matches!(run.state, RunState::Missing | RunState::Failed))
+        {
             let Some(hardware) = run.hardware.as_deref() else { continue };
             let purpose = if run.purpose == Purpose::Tune { "tune" } else { "judge" };
             by_seed.entry((run.seed, purpose)).or_default().insert(hardware);
@@ -120,6 +141,33 @@ fn hardware(lines: &[Line], results: &[RunResult], ranking: &Ranking) -> Option<
     Some((schedules.collect(), each.join("; ")))
 }
 
+/// Runs of this budget that failed, and their schedules.
+fn failed(lines: &[Line], results: &[RunResult], ranking: &Ranking) -> (usize, Vec<String>) {
+    let failed: Vec<&RunResult> =
+        results.iter().filter(|run| run.state == RunState::Failed && run.steps == ranking.budget).collect();
+    let schedules = lines.iter().filter(|line| failed.iter().any(|run| run.schedule == line.schedule));
+    // A run that is asked for twice failed once.
+    let runs: BTreeSet<(&str, i64)> = failed.iter().map(|run| (run.config_id.as_str(), run.seed)).collect();
+    (runs.len(), names(schedules))
+}
+
+/// Runs of a line's config that failed and would have judged it.
+fn failed_at(line: &Line, results: &[RunResult], ranking: &Ranking) -> usize {
+    let judges = |purpose: Purpose| match ranking.protocol {
+        Protocol::Decided => purpose == Purpose::Decide,
+        Protocol::Tuning => purpose == Purpose::Tune,
+        Protocol::CrossFitted => purpose == Purpose::All,
+    };
+    let own = |run: &&RunResult| {
+        run.state == RunState::Failed
+            && run.schedule == line.schedule
+            && run.config_id == line.config_id
+            && run.steps == ranking.budget
+            && judges(run.purpose)
+    };
+    results.iter().filter(own).map(|run| run.seed).collect::<BTreeSet<_>>().len()
+}
+
 /// Schedules whose runs came to the same value on every seed, by each value.
 fn same_runs(lines: &[Line]) -> Vec<Vec<String>> {
     let mut by_values: BTreeMap<Vec<Option<u64>>, Vec<String>> = BTreeMap::new();
@@ -140,9 +188,19 @@ pub fn warnings(ranking: &Ranking, results: &[RunResult], options: &Options) -> 
         found.push(Warning { kind, schedules, text, advice });
     };
     let lines = &ranking.lines;
-    let missing: usize = lines.iter().map(|line| line.missing).sum();
+    let (failed, schedules) = failed(lines, results, ranking);
+    if failed > 0 {
+        let runs = if failed == 1 { "run" } else { "runs" };
+        let text = format!("{failed} {runs} failed ({})", listed(&schedules));
+        let advice = "`sweep query \"select trial_id, error from trials where status = 'failed'\"` says why; another run of the sweep \
+                      tries them again";
+        warn(Kind::Failed, schedules, text, advice.to_owned());
+    }
+    let lacking = |line: &&Line| line.missing > failed_at(line, results, ranking);
+    let missing: usize =
+        lines.iter().map(|line| line.missing.saturating_sub(failed_at(line, results, ranking))).sum();
     if missing > 0 {
-        let schedules = names(lines.iter().filter(|line| line.missing > 0));
+        let schedules = names(lines.iter().filter(lacking));
         let text = format!("{missing} runs of the best configs are not trained yet ({})", listed(&schedules));
         warn(Kind::Missing, schedules, text, "run the sweep again: it goes on where it stopped".to_owned());
     }

@@ -1,6 +1,7 @@
 //! What a training run tells the world. One stream of these events feeds the screen, the store and
 //! everything that comes after. Plain data.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What happened.
@@ -13,6 +14,8 @@ pub enum Event {
         trial_ids: Vec<String>,
         /// The first step that will be trained.
         step: u64,
+        /// The version of the arithmetic that trains them; none where a program of the user's own does.
+        bits: Option<u32>,
         /// UTC, milliseconds since 1970.
         at: i64,
     },
@@ -25,6 +28,13 @@ pub enum Event {
         first: u64,
         /// Whose steps it trains.
         trial_ids: Vec<String>,
+    },
+    /// The files that a program of the user's own has loaded so far, beside those that its trial names, with their blake3.
+    Loaded {
+        /// Which trial.
+        trial_id: String,
+        /// Hash by file.
+        files: BTreeMap<String, String>,
     },
     /// Some finished steps of a stage, in order and without gaps.
     Steps {

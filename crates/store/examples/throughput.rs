@@ -99,7 +99,7 @@ async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
 fn begin(stage: u64, trials: &[String]) -> [Event; 2] {
     let trial_ids = trials.to_vec();
     [
-        Event::Started { trial_ids: trial_ids.clone(), step: 0, at: 1 },
+        Event::Started { trial_ids: trial_ids.clone(), step: 0, bits: Some(1), at: 1 },
         Event::Stage { stage, first: 0, trial_ids },
     ]
 }

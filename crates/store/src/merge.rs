@@ -249,7 +249,8 @@ async fn finish(mut conn: Conn<'_>, trial: &StoredTrial, environment: Option<i64
         UPDATE trials SET
             status = $2, steps_done = $3, final_train_loss = $4, final_valid_loss = $5, valid_accuracy = $6,
             test_loss = $7, test_accuracy = $8, diverged_at = $9, diverged_loss = $10, digest = $11, weights_hash = $12,
-            error = NULL, attempts = $13, environment_id = $14, started_at = $15, finished_at = $16, host = $17
+            error = NULL, attempts = $13, environment_id = $14, started_at = $15, finished_at = $16, host = $17, bits = $18,
+            loaded = $19
         WHERE trial_id = $1";
     on!(conn, c => sqlx::query(sql)
         .bind(&trial.trial_id)
@@ -269,6 +270,8 @@ async fn finish(mut conn: Conn<'_>, trial: &StoredTrial, environment: Option<i64
         .bind(trial.started_at)
         .bind(trial.finished_at)
         .bind(&trial.host)
+        .bind(trial.bits)
+        .bind(&trial.loaded)
         .execute(c)
         .await
         .map(|_| ()))?;

@@ -1,6 +1,6 @@
 //! Reading, also while a sweep runs: a connection of its own that can't write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use crate::backend::{Conn, on};
 use crate::error::StoreError;
 use crate::location::Location;
 use crate::query::Table;
+use crate::register::json;
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::sweep_runs::{self, Axes, SweepRun};
@@ -155,6 +156,79 @@ impl Reader {
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
         let rows: Vec<Used> = found.map_err(|error| self.at(error))?;
         Ok(rows.into_iter().map(|used| (used.environment, used.trials)).collect())
+    }
+
+    /// What the results of a sweep owe to the programs that trained them.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn origins(&mut self, sweep: &str) -> Result<Vec<Origins>, StoreError> {
+        self.origins_of("(SELECT trial_id FROM cells WHERE sweep = $1)", sweep).await
+    }
+
+    /// The same of the results that have one of these ids.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn origins_by_id(&mut self, ids: &[String]) -> Result<Vec<Origins>, StoreError> {
+        let listed = self
+            .conn()
+            .pick("(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))");
+        self.origins_of(listed, &json(ids)).await
+    }
+
+    async fn origins_of(&mut self, which: &str, bound: &str) -> Result<Vec<Origins>, StoreError> {
+        let sql = format!(
+            "SELECT bits, loaded, count(*) FROM trials WHERE status IN ('done', 'diverged') AND trial_id IN {which}
+            GROUP BY bits, loaded ORDER BY bits, loaded"
+        );
+        let found = on!(self.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(bound).fetch_all(c).await);
+        let rows: Vec<(Option<i64>, Option<String>, i64)> = found.map_err(|error| self.at(error))?;
+        let origins = rows.into_iter().map(|(bits, loaded, trials)| {
+            let loaded = loaded.as_deref().map(files).transpose().unwrap_or_default().unwrap_or_default();
+            Origins { bits, loaded, trials }
+        });
+        Ok(origins.collect())
+    }
+
+    /// Of these ids those of trials that are over.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn over(&mut self, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let sql = self.conn().pick(
+            "SELECT trial_id FROM trials
+            WHERE status IN ('done', 'diverged') AND trial_id IN (SELECT value FROM json_each($1))",
+            "SELECT trial_id FROM trials
+            WHERE status IN ('done', 'diverged') AND trial_id IN (SELECT json_array_elements_text($1::json))",
+        );
+        let ids = json(ids);
+        let found = on!(self.conn(), c => sqlx::query_scalar(sql).bind(&*ids).fetch_all(c).await);
+        let rows: Vec<String> = found.map_err(|error| self.at(error))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Configuration, steps and milliseconds of the runs of programs that came to their end in one go.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn program_times(&mut self) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        let sql = "
+            SELECT config, steps, finished_at - started_at FROM trials
+            WHERE status = 'done' AND attempts = 1 AND bits IS NULL AND finished_at > started_at
+            ORDER BY finished_at DESC LIMIT 1000";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
+    }
+
+    /// With how many seeds the ranking of a sweep could be seen before it got more.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn looks(&mut self, sweep: &str) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT seeds FROM looks WHERE sweep = $1 ORDER BY seeds";
+        let found = on!(self.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
     }
 
     /// The lrs that a sweep added to its grids: schedule, steps of the runs, base lr.
@@ -346,6 +420,22 @@ pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, 
     on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
 }
 
+/// Hashes by file, from a JSON object.
+fn files(text: &str) -> Result<BTreeMap<String, String>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// What stored trials owe to the program that trained them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    /// The version of the arithmetic; none where a program of the user's own has trained.
+    pub bits: Option<i64>,
+    /// The files that such a program has loaded, with their hashes.
+    pub loaded: BTreeMap<String, String>,
+    /// How many trials that are over.
+    pub trials: i64,
+}
+
 /// An environment, and how many trials have it.
 #[derive(sqlx::FromRow)]
 struct Used {
@@ -385,13 +475,15 @@ pub(crate) struct StoredTrial {
     pub(crate) config: String,
     pub(crate) environment_id: Option<i64>,
     pub(crate) host: Option<String>,
+    pub(crate) bits: Option<i64>,
+    pub(crate) loaded: Option<String>,
 }
 
 impl StoredTrial {
     /// Its columns.
     pub(crate) const COLUMNS: &str = "trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, \
         final_train_loss, final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest, \
-        weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host";
+        weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host, bits, loaded";
 
     fn with(self, environment: Option<Environment>) -> Result<TrialRow, sqlx::Error> {
         let unreadable = |column: &str, error: serde_json::Error| sqlx::Error::ColumnDecode {
@@ -430,6 +522,13 @@ impl StoredTrial {
             config,
             environment,
             host: self.host,
+            bits: self.bits,
+            loaded: self
+                .loaded
+                .as_deref()
+                .map(files)
+                .transpose()
+                .map_err(|error| unreadable("loaded", error))?,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! What is to be trained: sweeps, their cells, trials before they start, environments.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Plan;
+use spec::protocol::Purpose;
 use spec::trial::Trial;
 use sqlx::AssertSqlSafe;
 
@@ -28,6 +29,7 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Resul
     for chunk in plan.trials.chunks(ROWS) {
         trials(conn.again(), &plan.name, chunk).await?;
     }
+    look(conn.again(), plan).await?;
     for sql in ["DELETE FROM cells WHERE sweep = $1", "DELETE FROM stage_groups WHERE sweep = $1"] {
         on!(conn.again(), c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
     }
@@ -37,6 +39,39 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Resul
     stage_groups(conn.again(), &plan.name).await?;
     promotions(conn, plan).await?;
     Ok(true)
+}
+
+/// Records with how many seeds the ranking could be seen, where all runs that judged have ended, and the plan asks for these and
+/// for more seeds.
+async fn look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
+    let judging = plan.cells.iter().filter(|cell| cell.purpose != Purpose::Tune);
+    let judging: HashMap<&str, u64> = judging
+        .filter_map(|cell| plan.trials.get(cell.trial))
+        .map(|trial| (trial.id.as_str(), trial.seed))
+        .collect();
+    let sql = "
+        SELECT DISTINCT t.trial_id, t.seed, t.status FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
+        WHERE c.sweep = $1 AND c.purpose != 'tune'";
+    let before: Vec<(String, i64, String)> =
+        on!(conn.again(), c => sqlx::query_as(sql).bind(&plan.name).fetch_all(c).await)?;
+    if before.is_empty() || judging.is_empty() {
+        return Ok(());
+    }
+    if !before.iter().all(|(id, ..)| judging.contains_key(id.as_str())) {
+        // Other runs answer another question.
+        let sql = "DELETE FROM looks WHERE sweep = $1";
+        on!(conn, c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
+        return Ok(());
+    }
+    let seen = before.iter().map(|(_, seed, _)| *seed).collect::<HashSet<_>>().len();
+    let ended = before.iter().all(|(.., status)| status == "done" || status == "diverged");
+    if !ended || seen >= judging.values().collect::<HashSet<_>>().len() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO looks (sweep, seeds, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let seen = integer(seen as u64)?;
+    on!(conn, c => sqlx::query(sql).bind(&plan.name).bind(seen).bind(now()).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Enters the stage groups of a sweep that have something to train, for those that claim.

@@ -148,7 +148,7 @@ async fn queue(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
             status = 'queued', steps_done = 0, final_train_loss = NULL, final_valid_loss = NULL, valid_accuracy = NULL,
             test_loss = NULL, test_accuracy = NULL, diverged_at = NULL, diverged_loss = NULL, digest = NULL,
             weights_hash = NULL, error = NULL, attempts = 0, environment_id = NULL, started_at = NULL,
-            finished_at = NULL, host = NULL
+            finished_at = NULL, host = NULL, bits = NULL, loaded = NULL
         WHERE trial_id IN";
     over(conn.again(), head, trials, "").await?;
     let head = "

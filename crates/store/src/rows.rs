@@ -1,5 +1,6 @@
 //! What the store takes and gives: plain rows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::sweep_runs::Axes;
@@ -247,4 +248,8 @@ pub struct TrialRow {
     pub environment: Option<Environment>,
     /// The machine that did that.
     pub host: Option<String>,
+    /// The version of the arithmetic that trained it; none where a program of the user's own did.
+    pub bits: Option<i64>,
+    /// The files that such a program has loaded beside those that `config` names, with their hashes, where that is known.
+    pub loaded: Option<BTreeMap<String, String>>,
 }

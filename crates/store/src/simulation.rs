@@ -176,7 +176,7 @@ async fn run(
                 let (trial_ids, stage) = (vec![trial_id.clone()], worker.stage);
                 worker.stage += 1;
                 worker.ends += TRIAL;
-                batch.push(Event::Started { trial_ids: trial_ids.clone(), step: 0, at: 1 });
+                batch.push(Event::Started { trial_ids: trial_ids.clone(), step: 0, bits: Some(1), at: 1 });
                 batch.push(Event::Stage { stage, first: 0, trial_ids });
                 batch.push(steps(stage));
                 batch.push(Event::Ended { trial_id: trial_id.clone(), outcome: done(), at: 2 });

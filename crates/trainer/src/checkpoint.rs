@@ -11,11 +11,11 @@ use schedule::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::TrainError;
 use crate::digest::Digest;
 use crate::model::Parameter;
 use crate::rider::{Rider, Riders};
 use crate::state::RunState;
+use crate::{BITS, TrainError};
 
 const VERSION: u32 = 2;
 
@@ -48,6 +48,9 @@ pub struct Checkpoint {
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     version: u32,
+    /// Of the arithmetic that trained so far.
+    #[serde(default = "first_bits")]
+    bits: u32,
     /// The first step that is not in it.
     step: u64,
     /// Bits of the loss at step 0.
@@ -57,6 +60,11 @@ struct Body {
     /// File name of the tensors, and the hash of its bytes.
     tensors: String,
     tensors_blake3: String,
+}
+
+/// Of checkpoints that do not say it.
+fn first_bits() -> u32 {
+    1
 }
 
 /// Read before the rest, which other versions have in another form.
@@ -142,6 +150,7 @@ pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, Che
         |rider: &Rider| Remembered { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
     let body = Body {
         version: VERSION,
+        bits: BITS,
         step: *step,
         first_loss: first_loss.to_bits(),
         digest: digest.hex(),
@@ -226,6 +235,12 @@ pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
         return Err(unusable("its side-car was changed".to_owned()));
     }
     let body: Body = serde_json::from_str(body.get()).map_err(torn)?;
+    if body.bits != BITS {
+        return Err(unusable(format!(
+            "it was trained with version {} of the arithmetic, this program has {BITS}: one run has one",
+            body.bits
+        )));
+    }
     if !is_plain(&body.tensors) {
         return Err(unusable("its tensors' name is no file name".to_owned()));
     }

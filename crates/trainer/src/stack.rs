@@ -12,7 +12,6 @@ use spec::event::{Event, Final, Outcome};
 use spec::share::Kin;
 use spec::trial::Task;
 
-use crate::TrainError;
 use crate::batches::Batches;
 use crate::branch::{Branch, Origin, Started};
 use crate::checkpoint::{self, Content, Folder};
@@ -26,6 +25,7 @@ use crate::run::{Trained, now};
 use crate::state::{Census, RunState};
 use crate::tell::{Emit, Teller};
 use crate::work::{Work, network};
+use crate::{BITS, TrainError};
 
 /// Steps that pay for the way of a state to the cache and back.
 pub const BLOCK: usize = 8;
@@ -421,7 +421,7 @@ fn begin(
         Ok(Started::Lane(lane)) => {
             let step = lane.state.step;
             let stage = stage.unwrap_or_else(|| {
-                emit(Event::Started { trial_ids: trial_ids.clone(), step, at: now() });
+                emit(Event::Started { trial_ids: trial_ids.clone(), step, bits: Some(BITS), at: now() });
                 let stage = shared.new_stage();
                 emit(Event::Stage { stage, first: step, trial_ids });
                 stage

@@ -36,6 +36,8 @@ class Facts:
     resume: Optional[Resume]
     lr: Optional[Path] = None
     momentum: Optional[Path] = None
+    #: Whether the files that the program has loaded are to be reported.
+    loaded: bool = False
 
 
 def read(path: Path, params: Mapping[str, Any]) -> Facts:
@@ -64,6 +66,7 @@ def read(path: Path, params: Mapping[str, Any]) -> Facts:
             resume=Resume(resume["step"], Path(resume["path"])) if resume else None,
             lr=_path(given["lr"]),
             momentum=_path(given["momentum"]),
+            loaded=bool(given.get("loaded", False)),
         )
     except KeyError as missing:
         raise RuntimeError(f"{path} lacks {missing}: it is not what protocol {PROTOCOL} asks for") from None

@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Protocol, Union
+from typing import Optional, Protocol, Union
+
+from ._modules import Modules
 
 Fields = dict[str, Union[float, str]]
 
@@ -34,12 +36,16 @@ class Reporter(Protocol):
 
 
 class Lines:
-    """Reports for `sweep`."""
+    """Reports for `sweep`. Before the steps come the files that the program has loaded, if `sweep` asks for them."""
 
-    def __init__(self, pipes: Writes) -> None:
+    def __init__(self, pipes: Writes, modules: Optional[Modules] = None) -> None:
         self._pipes = pipes
+        self._modules = modules
 
     def report(self, step: int, fields: Fields) -> None:
+        if self._modules is not None:
+            for files in self._modules.new():
+                self._pipes.write(json.dumps({"loaded": files}))
         self._pipes.write(json.dumps({"step": step, **fields}))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, SupportsInde
 
 from ._checks import Number, is_same_lr, norm, number, positive, share, whole
 from ._facts import Facts, Resume, read
+from ._modules import Modules
 from ._order import Order
 from ._rates import Asked, Computed, Listed, Rates
 from ._reporters import Echo, Fields, Lines, Reporter
@@ -456,7 +457,7 @@ def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[i
             raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not: sweep sets both")
     pipes = Pipes(os.environ["SWEEP_REPORT"], os.environ["SWEEP_ANSWERS"])
     rates: Rates = Asked(facts, pipes) if facts.closed_loop else Listed(facts)
-    return Trial(facts, rates, Lines(pipes))
+    return Trial(facts, rates, Lines(pipes, Modules() if facts.loaded else None))
 
 
 def _alone(

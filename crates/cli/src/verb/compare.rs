@@ -27,7 +27,9 @@ pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
     let (metric, budget) = (ranked.ranking.metric.clone(), Some(ranked.ranking.budget));
     let both: Vec<_> =
         ranked.results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
-    let warnings = warnings(&found.ranking, &both, &Options { metric, budget, rope: args.how.rope });
+    let options = Options { metric, budget, rope: args.how.rope };
+    let mut warnings = warnings(&found.ranking, &both, &options);
+    warnings.extend(ranked.warnings.iter().filter(|warning| warning.kind.is_of_store()).cloned());
     match Format::from(&args.format) {
         Format::Table => {
             let details: String = found.details().iter().map(|detail| format!("  {detail}\n")).collect();

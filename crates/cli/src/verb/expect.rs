@@ -15,12 +15,10 @@ use crate::rounds;
 use crate::stored::wait_for;
 
 pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
-    let (spec, mut plan) = sweep_file(Path::new(&args.file), Warnings::default(), true, global)?;
+    let (spec, plan) = sweep_file(Path::new(&args.file), Warnings::default(), true, global)?;
     let rows = wait_for(results(&plan.name, global))?;
     // What followed from the results belongs to the sweep too.
-    while let Some(decided) = rounds::next(&spec, &plan, &rows) {
-        plan = decided.plan(&spec, true)?;
-    }
+    let plan = rounds::decided(&spec, &plan, &rows)?;
     let stored: HashMap<&str, &RunRow> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
     let configs = configs(&plan);
     let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();

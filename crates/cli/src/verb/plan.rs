@@ -5,15 +5,17 @@ use std::time::Duration;
 use report::plot::Scale;
 use report::{Cell, Format, Rows, lr};
 use serde_json::json;
+use spec::trial::{Program, Trial};
 use trainer::device::Device;
 
 use crate::args::{Global, Plan};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::input::sweep_file;
+use crate::origins::{self, Stored};
 use crate::progress::span;
 use crate::rounds::deciding;
 use crate::screen;
-use crate::training::{cores, fewer};
+use crate::training::{fewer, workers_for};
 
 pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
@@ -21,17 +23,20 @@ pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
-    let workers = args.workers.map_or_else(cores, |workers| workers.get());
+    let stored = origins::look(&spec, &plan, global)?;
+    stored.warn(&args.file.display().to_string(), args.warnings, global)?;
+    let workers = args.workers.map_or_else(|| workers_for(&plan), |workers| workers.get());
+    let left = Left::of(&stored);
+    let time = if args.no_probe { None } else { left.time(&stored, args, workers, global) };
     let steps = if args.no_share { plan.steps_of_trials() } else { plan.steps_trained() };
-    let time = if args.no_probe { None } else { estimate(&plan, args, workers, global) };
     if format == Format::Json {
-        return print(&format!("{:#}\n", summary(&spec, &plan, steps, time)));
+        return print(&format!("{:#}\n", summary(&spec, &plan, steps, &left, time)));
     }
     if screen::is_terminal() {
         print(&curves(&spec, args)?)?;
     }
     print(&schedules(&spec, &plan).render(Format::Table))?;
-    print(&format!("\n{}{}", words(&plan, steps, time, workers), later(&spec)))
+    print(&format!("\n{}{}", words(&plan, steps, &left, time, workers), later(&spec)))
 }
 
 /// What may follow from the results.
@@ -52,21 +57,85 @@ fn later(spec: &spec::Spec) -> String {
     text
 }
 
-/// What training will take; without data there is no telling.
-fn estimate(plan: &spec::Plan, args: &Plan, workers: usize, global: &Global) -> Option<Duration> {
-    match orchestrator::estimate(plan, !args.no_share, workers, Device::Cpu, global.places()) {
-        Ok(time) => time,
-        Err(error) => {
-            if !global.quiet {
-                say(format_args!("no estimate of time: {error}"));
+/// What is still to be trained, as far as it is known by now.
+struct Left {
+    /// Trials of the plan that are over.
+    stored: usize,
+    trials: Vec<Trial>,
+}
+
+/// How long training takes, and how that is known.
+struct Time {
+    span: Duration,
+    by: &'static str,
+}
+
+impl Left {
+    fn of(stored: &Stored) -> Self {
+        let is_left = |trial: &&Trial| !stored.over.contains(&trial.id);
+        Self {
+            stored: stored.over.len(),
+            trials: stored.plan.trials.iter().filter(is_left).cloned().collect(),
+        }
+    }
+
+    /// What training will take; without data there is no telling.
+    fn time(&self, stored: &Stored, args: &Plan, workers: usize, global: &Global) -> Option<Time> {
+        if self.trials.iter().any(|trial| trial.config.task.program().is_some()) {
+            let span = of_programs(&self.trials, &stored.times)? / u32::try_from(workers).unwrap_or(1).max(1);
+            return Some(Time { span, by: "by what stored runs took" });
+        }
+        match orchestrator::estimate(&self.trials, !args.no_share, workers, Device::Cpu, global.places()) {
+            Ok(time) => time.map(|span| Time { span, by: "by a short probe" }),
+            Err(error) => {
+                if !global.quiet {
+                    say(format_args!("no estimate of time: {error}"));
+                }
+                None
             }
-            None
         }
     }
 }
 
+/// Time of runs of programs one after the other, from the median time of a step in stored runs with the same parameters, else in
+/// those of the same command.
+fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duration> {
+    let known: Vec<(Program, f64)> = times
+        .iter()
+        .filter_map(|(config, steps, milliseconds)| {
+            let config: serde_json::Value = serde_json::from_str(config).ok()?;
+            let program = serde_json::from_value(config.pointer("/task/trainer")?.clone()).ok()?;
+            Some((program, *milliseconds as f64 / 1000.0 / (*steps).max(1) as f64))
+        })
+        .collect();
+    let median = |same: &dyn Fn(&Program) -> bool| {
+        let mut found: Vec<f64> =
+            known.iter().filter(|(program, _)| same(program)).map(|(_, seconds)| *seconds).collect();
+        found.sort_by(f64::total_cmp);
+        found.get(found.len() / 2).copied()
+    };
+    let mut by_program: Vec<(&Program, f64)> = Vec::new();
+    let mut seconds = 0.0;
+    for trial in trials {
+        let program = trial.config.task.program()?;
+        let known = by_program.iter().find(|(other, _)| *other == program).map(|(_, step)| *step);
+        let step = match known {
+            Some(step) => step,
+            None => {
+                let alike =
+                    |other: &Program| other.command == program.command && other.params == program.params;
+                let step = median(&alike).or_else(|| median(&|other| other.command == program.command))?;
+                by_program.push((program, step));
+                step
+            }
+        };
+        seconds += step * trial.config.task.steps as f64;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// The plan in words.
-fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) -> String {
+fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers: usize) -> String {
     let (asked, all) = (plan.steps_asked(), plan.trials.len());
     let mut text = format!("{} runs asked for, {all} trials", plan.cells.len());
     if plan.merged() > 0 {
@@ -86,12 +155,18 @@ fn words(plan: &spec::Plan, steps: u64, time: Option<Duration>, workers: usize) 
             "{closed} trials watch losses or gradients: what they share shows only in training\n"
         ));
     }
-    if programs {
+    if left.stored > 0 {
+        text.push_str(&match left.trials.len() {
+            0 => format!("all {} trials are stored: nothing is left to train\n", left.stored),
+            n => format!("{} trials are stored: {n} are left to train\n", left.stored),
+        });
+    }
+    if programs && time.is_none() && !left.trials.is_empty() {
         text.push_str("how long a program takes is not known before it has run\n");
     }
-    if let Some(time) = time {
+    if let Some(Time { span: time, by }) = time.filter(|_| !left.trials.is_empty()) {
         let plural = if workers == 1 { "" } else { "s" };
-        text.push_str(&format!("about {} on {workers} worker{plural}, by a short probe\n", span(time)));
+        text.push_str(&format!("about {} on {workers} worker{plural}, {by}\n", span(time)));
     }
     text
 }
@@ -112,7 +187,13 @@ fn curves(spec: &spec::Spec, args: &Plan) -> Result<String, Failure> {
 }
 
 /// The plan in numbers, for programs.
-fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Duration>) -> serde_json::Value {
+fn summary(
+    spec: &spec::Spec,
+    plan: &spec::Plan,
+    steps: u64,
+    left: &Left,
+    time: Option<Time>,
+) -> serde_json::Value {
     let trials: Vec<_> = plan
         .trials
         .iter()
@@ -138,7 +219,9 @@ fn summary(spec: &spec::Spec, plan: &spec::Plan, steps: u64, time: Option<Durati
         "merged": plan.merged(),
         "steps_asked": plan.steps_asked(),
         "steps_trained": steps,
-        "estimate_seconds": time.map(|time| time.as_secs_f64()),
+        "trials_stored": left.stored,
+        "trials_left": left.trials.len(),
+        "estimate_seconds": time.map(|time| time.span.as_secs_f64()),
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })

@@ -1,10 +1,11 @@
 //! `sweep reproduce`: trains a stored trial again and compares every bit.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
-use spec::trial::{Program, Trial};
+use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRow};
 use trainer::device::Device;
 
@@ -24,9 +25,12 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
         Ok((row, steps))
     })?;
     if !matches!(row.status, Status::Done | Status::Diverged) {
-        let status = row.status.name();
+        let status = match (row.status, &row.error) {
+            (Status::Failed, Some(error)) => format!("it failed: {error}"),
+            (status, _) => format!("it is {status}"),
+        };
         return Err(Failure::usage(format_args!(
-            "the trial {} has no result to compare: it is {status}",
+            "the trial {} has no result to compare: {status}",
             row.trial_id
         )));
     }
@@ -36,6 +40,17 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
             "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
             again.id, row.trial_id
         ));
+    }
+    if let Some(bits) = row.bits.filter(|bits| *bits != i64::from(trainer::BITS)) {
+        let by = row.environment.as_ref().map_or(String::new(), |environment| {
+            format!(" (sweep {}, commit {})", environment.version, environment.git_commit)
+        });
+        return Err(Failure::usage(format_args!(
+            "the trial {} was trained with version {bits} of the arithmetic{by}, this program has {}: only a program with that version \
+             comes to the same bits",
+            row.trial_id,
+            trainer::BITS
+        )));
     }
     let device = Device::from(args.device);
     let title = title(&row);
@@ -53,7 +68,8 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
         )));
     }
     let program = again.config.task.program();
-    program.iter().for_each(|program| changed_files(program));
+    program.iter().for_each(|program| changed_files(&program.files));
+    row.loaded.iter().for_each(changed_files);
     let mut comparison = Comparison {
         stored: &steps,
         compared: 0,
@@ -74,8 +90,8 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
 }
 
 /// Says which files of a program are other ones now.
-fn changed_files(program: &Program) {
-    for (name, hash) in &program.files {
+fn changed_files(files: &BTreeMap<String, String>) {
+    for (name, hash) in files {
         let what = match program::hash(name) {
             Some(now) if now == *hash => continue,
             Some(_) => "is another one now than when the trial was trained",

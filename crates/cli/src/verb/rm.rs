@@ -103,8 +103,8 @@ fn rows(affected: &[Affected]) -> Rows {
 /// What happens, for people.
 fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> String {
     let mut text = match what {
-        What::Sweep(name) => format!("sweep {name}: {}\n", removed(affected)),
-        What::Trials(_) => format!("{}\n", removed(affected)),
+        What::Sweep(name) => format!("sweep {name}: {}\n", removed(affected, yes)),
+        What::Trials(_) => format!("{}\n", removed(affected, yes)),
     };
     let because = |names: fn(&Fate) -> Option<&Vec<String>>| -> Option<(usize, String)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -133,9 +133,9 @@ fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> 
         text.push_str(&format!("files of these runs (output, checkpoints, weights): {}, {size}\n", files.0));
     }
     text.push_str(if yes {
-        "removed; `sweep gc` shrinks the database\n"
+        "`sweep gc` shrinks the database\n"
     } else {
-        "nothing is removed yet: add --yes\n"
+        "nothing was removed: --yes does it\n"
     });
     text
 }
@@ -145,14 +145,17 @@ fn runs(count: usize) -> String {
 }
 
 /// How many runs lose their results, by status.
-fn removed(affected: &[Affected]) -> String {
+fn removed(affected: &[Affected], yes: bool) -> String {
     let lost: Vec<&Affected> = affected.iter().filter(|trial| trial.fate.loses_results()).collect();
     let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
     lost.iter().for_each(|trial| *by_status.entry(trial.status.name()).or_default() += 1);
     let each: Vec<String> = by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
     let steps: i64 = lost.iter().map(|trial| trial.steps_done).sum();
     match lost.len() {
-        0 => "no results are removed".to_owned(),
-        count => format!("the results of {} are removed ({}), {steps} steps", runs(count), each.join(", ")),
+        0 => "no run loses its results".to_owned(),
+        count => {
+            let what = if yes { "removed" } else { "would remove" };
+            format!("{what} the results of {} ({}), {steps} steps", runs(count), each.join(", "))
+        }
     }
 }

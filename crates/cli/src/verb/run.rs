@@ -6,6 +6,7 @@ use store::Reader;
 use crate::args::{Global, Metric, RankBy, Run};
 use crate::exit::{Outcome, print, say};
 use crate::input::sweep_file;
+use crate::origins;
 use crate::shell::{quoted, store_option};
 use crate::stored::{ranked, wait_for};
 use crate::training;
@@ -13,6 +14,7 @@ use crate::verb::rank;
 
 pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
+    origins::look(&spec, &plan, global)?.warn(&args.file.display().to_string(), args.warnings, global)?;
     let workers = args.workers.unwrap_or_else(|| training::workers_for(&plan));
     let options = training::options(&args.training, workers, true, global)?;
     let name = plan.name.clone();

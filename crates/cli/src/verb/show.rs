@@ -72,6 +72,11 @@ fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
         ("finished_at", row.finished_at.map(utc).into()),
         ("digest", text(&row.digest)),
         ("weights_hash", text(&row.weights_hash)),
+        ("bits", row.bits.into()),
+        (
+            "loaded",
+            row.loaded.as_ref().map(|files| files.keys().cloned().collect::<Vec<_>>().join(" ")).into(),
+        ),
         ("version", environment.map(|e| e.version.as_str()).into()),
         ("git_commit", environment.map(|e| e.git_commit.as_str()).into()),
         ("cpu", environment.map(|e| e.cpu.as_str()).into()),

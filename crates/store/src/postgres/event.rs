@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use spec::event::{Evaluated, Event, Outcome, StepRow};
 use sqlx::PgConnection;
 
+use crate::backend::Conn;
 use crate::error::Fault;
+use crate::event::By;
 use crate::register::integer;
 
 /// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed any more.
@@ -26,14 +28,18 @@ pub(crate) async fn write(
         }
         pending.write(connection).await?;
         match event {
-            Event::Started { trial_ids, step, at } => {
-                started(connection, trial_ids, *step, *at, environment, host).await?;
+            Event::Started { trial_ids, step, bits, at } => {
+                let by = By { bits: *bits, environment, host };
+                started(connection, trial_ids, *step, *at, by).await?;
             }
             Event::Stage { stage, first, trial_ids } => begun(connection, *stage, *first, trial_ids).await?,
             Event::Checkpoint { trial_ids, step, file, at } => {
                 given_up.extend(checkpoint(connection, trial_ids, *step, file, *at).await?);
                 // Of no use where all its trials are over.
                 given_up.push(file.clone());
+            }
+            Event::Loaded { trial_id, files } => {
+                crate::event::loaded(Conn::Postgres(connection), trial_id, files).await?
             }
             Event::Ended { trial_id, outcome, at } => {
                 given_up.extend(ended(connection, trial_id, outcome, *at).await?);
@@ -78,17 +84,18 @@ async fn started(
     trial_ids: &[String],
     step: u64,
     at: i64,
-    environment: i64,
-    host: &str,
+    by: By<'_>,
 ) -> Result<(), Fault> {
     let sql = concat!(
         cut!(),
         "UPDATE trials SET
-            status = 'running', attempts = attempts + 1, environment_id = $4, host = $5,
+            status = 'running', attempts = attempts + 1, environment_id = $4, host = $5, bits = $6,
+            loaded = CASE WHEN $2 = 0 THEN NULL ELSE loaded END,
             started_at = coalesce(started_at, $3), finished_at = NULL, error = NULL, steps_done = $2
         WHERE trial_id IN (SELECT trial_id FROM open)",
     );
-    let query = sqlx::query(sql).bind(trial_ids).bind(integer(step)?).bind(at).bind(environment).bind(host);
+    let query = sqlx::query(sql).bind(trial_ids).bind(integer(step)?).bind(at);
+    let query = query.bind(by.environment).bind(by.host).bind(by.bits.map(i64::from));
     query.execute(connection).await?;
     Ok(())
 }

@@ -5,7 +5,9 @@
 use spec::event::{Event, Outcome};
 use sqlx::SqliteConnection;
 
+use crate::backend::Conn;
 use crate::error::Fault;
+use crate::event::By;
 use crate::register::{integer, json};
 use crate::sqlite::stage;
 use crate::sqlite::steps::Pending;
@@ -28,8 +30,9 @@ pub(crate) async fn write(
         }
         pending.write(connection).await?;
         match event {
-            Event::Started { trial_ids, step, at } => {
-                stage::started(connection, trial_ids, *step, *at, environment, host).await?;
+            Event::Started { trial_ids, step, bits, at } => {
+                let by = By { bits: *bits, environment, host };
+                stage::started(connection, trial_ids, *step, *at, by).await?;
             }
             Event::Stage { stage, first, trial_ids } => {
                 stage::begun(connection, *stage, *first, trial_ids).await?;
@@ -38,6 +41,9 @@ pub(crate) async fn write(
                 given_up.extend(checkpoint(connection, trial_ids, *step, file, *at).await?);
                 // Of no use where all its trials are over.
                 given_up.push(file.clone());
+            }
+            Event::Loaded { trial_id, files } => {
+                crate::event::loaded(Conn::Sqlite(connection), trial_id, files).await?
             }
             Event::Ended { trial_id, outcome, at } => {
                 given_up.extend(ended(connection, trial_id, outcome, *at).await?);

@@ -68,11 +68,12 @@ pub(crate) async fn open(dir: &Path) -> Result<(Sqlite, Lock), StoreError> {
 pub(crate) struct Reading {
     pub(crate) connection: SqliteConnection,
     pub(crate) name: PathBuf,
-    /// The folder of the copy that is read, where the database lies on a network file system.
+    /// The folder of the copy that is read, where the database lies on a network file system or is an older one.
     _copy: Option<tempfile::TempDir>,
 }
 
-/// Opens `DIR/sweep.db` for reading; from a network file system, where SQLite's locks don't hold, a copy of it.
+/// Opens `DIR/sweep.db` for reading; from a network file system, where SQLite's locks don't hold, a copy of it, and of an
+/// older one a copy that is brought up to date.
 pub(crate) async fn open_to_read(dir: &Path) -> Result<Reading, StoreError> {
     let name = files::database(dir);
     if !files::has_content(&name)? {
@@ -84,8 +85,31 @@ pub(crate) async fn open_to_read(dir: &Path) -> Result<Reading, StoreError> {
     match schema::inspect(&mut connection, &name).await? {
         Schema::Current => Ok(Reading { connection, name, _copy: copy }),
         Schema::Empty => Err(StoreError::Missing { path: name }),
-        Schema::Older => Err(StoreError::Older { path: name }),
+        Schema::Older => {
+            let copy = up_to_date(&mut connection, &name).await?;
+            let connection = connect_to_read(&files::database(copy.path())).await?;
+            Ok(Reading { connection, name, _copy: Some(copy) })
+        }
     }
+}
+
+/// A copy of an older database with all that is missing: the database itself is for an older program as long as no sweep is
+/// trained into it.
+async fn up_to_date(connection: &mut SqliteConnection, name: &Path) -> Result<tempfile::TempDir, StoreError> {
+    let io = |error: std::io::Error| StoreError::Io { path: name.to_owned(), message: error.to_string() };
+    let copy = tempfile::tempdir().map_err(io)?;
+    let path = files::database(copy.path());
+    let text = path.to_str().ok_or_else(|| io(std::io::ErrorKind::InvalidFilename.into()))?;
+    let copied = async {
+        // It is this connection's own database that is not to be written.
+        sqlx::raw_sql("PRAGMA query_only = OFF").execute(&mut *connection).await?;
+        sqlx::query("VACUUM INTO ?").bind(text).execute(&mut *connection).await?;
+        connect(&path, Access::Write).await
+    };
+    let mut written = copied.await.map_err(|error| StoreError::at(name, error))?;
+    schema::migrate(&mut written, &path).await?;
+    written.close().await.map_err(|error| StoreError::at(name, error))?;
+    Ok(copy)
 }
 
 /// A copy of a database that nobody writes.

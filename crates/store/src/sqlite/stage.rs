@@ -4,6 +4,7 @@
 use sqlx::SqliteConnection;
 
 use crate::error::Fault;
+use crate::event::By;
 use crate::register::{integer, json};
 
 /// Of the trials in ?1 those that are not over.
@@ -37,19 +38,18 @@ pub(crate) async fn started(
     trial_ids: &[String],
     step: u64,
     at: i64,
-    environment: i64,
-    host: &str,
+    by: By<'_>,
 ) -> Result<(), Fault> {
     let sql = concat!(
         cut!(),
         "UPDATE trials SET
-            status = 'running', attempts = attempts + 1, environment_id = ?4, host = ?5,
-            started_at = coalesce(started_at, ?3), finished_at = NULL, error = NULL, steps_done = ?2
+            status = 'running', attempts = attempts + 1, environment_id = ?4, host = ?5, bits = ?6,
+            loaded = CASE WHEN ?2 = 0 THEN NULL ELSE loaded END, started_at = coalesce(started_at, ?3), finished_at = NULL, error = NULL, steps_done = ?2
         WHERE trial_id IN ",
         open!(),
     );
-    let query =
-        sqlx::query(sql).bind(json(trial_ids)).bind(integer(step)?).bind(at).bind(environment).bind(host);
+    let query = sqlx::query(sql).bind(json(trial_ids)).bind(integer(step)?).bind(at);
+    let query = query.bind(by.environment).bind(by.host).bind(by.bits.map(i64::from));
     query.execute(connection).await?;
     Ok(())
 }

@@ -115,7 +115,7 @@ fn owned(trials: &[&str]) -> Vec<String> {
 
 pub(crate) fn started(trials: &[&str], step: u64) -> Event {
     let at = 1_000 + i64::try_from(step).expect("small");
-    Event::Started { trial_ids: owned(trials), step, at }
+    Event::Started { trial_ids: owned(trials), step, bits: Some(1), at }
 }
 
 pub(crate) fn stage(stage: u64, first: u64, trials: &[&str]) -> Event {

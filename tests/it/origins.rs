@@ -1,0 +1,237 @@
+//! What stored results owe to the program that trained them: an earlier version of this one, and imports of a program of the
+//! user's own.
+
+use crate::support::{Sandbox, root};
+
+/// A store that an earlier version wrote, with its sweep files. `runs` is left as that version left it.
+fn earlier() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let from = root().join("tests/it/earlier");
+    std::fs::create_dir(sandbox.path("runs")).expect("a folder");
+    for name in ["earlier.yaml", "earlier-models.yaml", "earlier-program.yaml", "train.py"] {
+        std::fs::copy(from.join(name), sandbox.path(name)).expect("a copy");
+    }
+    std::fs::copy(from.join("sweep.db"), sandbox.path("runs/sweep.db")).expect("a copy");
+    sandbox
+}
+
+const SWEEPS: [&str; 3] = ["earlier", "earlier-models", "earlier-program"];
+
+/// Fails when ids change, or when an older database can't be read any more.
+#[test]
+fn results_of_an_earlier_version_are_read_and_ranked_and_nothing_is_trained_again() {
+    let sandbox = earlier();
+    let bytes = std::fs::read(sandbox.path("runs/sweep.db")).expect("a database");
+    for sweep in SWEEPS {
+        let rows = sandbox.run(&["rank", sweep, "--format", "csv"]).exits(0).stdout;
+        assert!(rows.lines().count() > 1, "{rows}");
+    }
+    let planned = sandbox.run(&["plan", "earlier.yaml", "--no-probe"]).exits(0).stdout;
+    assert!(planned.contains("all 42 trials are stored: nothing is left to train"), "{planned}");
+    assert_eq!(std::fs::read(sandbox.path("runs/sweep.db")).expect("a database"), bytes, "only read so far");
+
+    let before = sandbox.texts("select trial_id || digest || attempts || finished_at from trials order by 1");
+    for sweep in SWEEPS {
+        let told = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
+        assert!(
+            told.contains("trials are stored, nothing to train") && !told.contains("arithmetic"),
+            "{told}"
+        );
+    }
+    let after = sandbox.texts("select trial_id || digest || attempts || finished_at from trials order by 1");
+    assert_eq!(after, before);
+    let bits =
+        "select distinct coalesce(bits, 'none') || ' ' || (config like '%trainer%') from trials order by 1";
+    assert_eq!(sandbox.texts(bits), ["1 0", "none 1"]);
+}
+
+/// Fails when some trial comes to other bits. Then `trainer::BITS` has to be raised, and this store made anew with the program
+/// as it is by then.
+#[test]
+fn results_of_an_earlier_version_are_reproduced_to_the_bit() {
+    let sandbox = earlier();
+    let one_of_each = "
+        select min(trial_id) from trials where config not like '%trainer%'
+        group by schedule, config_id, status order by 1";
+    let ids = sandbox.texts(one_of_each);
+    assert!(ids.len() >= 10, "{ids:?}");
+    for id in ids {
+        let told = sandbox.run(&["reproduce", &id]).exits(0).stdout;
+        assert!(told.contains("every bit is equal"), "{told}");
+    }
+}
+
+/// Results with other bits are said to be such before they are reused, and where they are ranked beside others.
+#[test]
+fn results_of_other_bits_are_never_mixed_without_a_word() {
+    let sandbox = earlier();
+    // Brings it up to date.
+    sandbox.run(&["earlier.yaml", "-q"]).exits(0);
+    sandbox.sql("update trials set bits = 7 where seed = 0 and config not like '%trainer%'");
+    for args in [&["check", "earlier.yaml"][..], &["plan", "earlier.yaml", "--no-probe"], &["earlier.yaml"]] {
+        let told = sandbox.run(args).exits(0).stderr;
+        assert!(
+            told.contains("of another version of the arithmetic (version 7, this program has 1)"),
+            "{args:?}: {told}"
+        );
+        assert!(told.contains("`sweep rm earlier` removes"), "{told}");
+    }
+    let compare = ["compare", "wsd", "constant", "--sweep", "earlier"];
+    for args in [&["rank", "earlier"][..], &["report", "earlier", "--format", "md"], &compare] {
+        let shown = sandbox.run(args).exits(0);
+        let all = format!("{}{}", shown.stdout, shown.stderr);
+        assert!(all.contains("several versions of the arithmetic"), "{args:?}: {all}");
+    }
+    let id = sandbox.texts("select trial_id from trials where bits = 7 order by 1")[0].clone();
+    let refused = sandbox.run(&["reproduce", &id]).exits(2).stderr;
+    assert!(refused.contains("version 7 of the arithmetic (sweep 0.1.0, commit c3d17bb12b35)"), "{refused}");
+    // One that is trained now has its own.
+    sandbox.run(&["rm", "--trial", &id, "--yes"]).exits(0);
+    sandbox.run(&["earlier.yaml", "-q"]).exits(0);
+    assert_eq!(
+        sandbox.texts(&format!("select cast(bits as text) from trials where trial_id = '{id}'")),
+        ["1"]
+    );
+}
+
+/// A program of two files, of which the sweep file names one.
+fn imports(files: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("model.py", "STEP = 0.5\n");
+    sandbox.write(
+        "train.py",
+        "import sweep_trial\nimport model\n\ntrial = sweep_trial.current()\nloss = 1.0\nfor step in trial.steps():\n    \
+         loss *= 1 - model.STEP * trial.lr(step)\n    trial.log(step, train_loss=loss)\ntrial.finish(valid_loss=loss)\n",
+    );
+    sandbox.write(
+        "p.yaml",
+        format!(
+            "trainer: {{command: [python3, train.py]{files}}}\nbudget: {{steps: 4}}\nseeds: 2\nlr: 0.1\n\
+             schedules: {{a: {{kind: constant}}}}\n"
+        ),
+    );
+    sandbox
+}
+
+fn run(sandbox: &Sandbox, args: &[&str]) -> crate::support::Output {
+    let mut command = sandbox.command(args);
+    command.env("PYTHONPATH", root().join("python/src"));
+    crate::support::finish(command)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_changed_import_is_said_before_anything_is_reused() {
+    let sandbox = imports("");
+    run(&sandbox, &["p.yaml", "-q"]).exits(0);
+    let loaded = sandbox.texts("select distinct loaded from trials");
+    assert_eq!(loaded.len(), 1);
+    assert!(loaded[0].starts_with("{\"model.py\":"), "only what is not named in the file: {loaded:?}");
+    let quiet = run(&sandbox, &["check", "p.yaml"]).exits(0).stderr;
+    assert!(!quiet.contains("warning"), "{quiet}");
+
+    sandbox.write("model.py", "STEP = 0.25\n");
+    for args in [&["check", "p.yaml"][..], &["plan", "p.yaml"], &["p.yaml"]] {
+        let told = run(&sandbox, args).exits(0).stderr;
+        assert!(told.contains("`model.py` changed since 2 stored runs loaded it"), "{args:?}: {told}");
+        assert!(told.contains("`trainer.files` names it"), "{told}");
+    }
+    run(&sandbox, &["p.yaml", "--deny-warnings"]).exits(2);
+    let id = sandbox.texts("select trial_id from trials order by 1")[0].clone();
+    let told = run(&sandbox, &["reproduce", &id]).exits(1).stderr;
+    assert!(told.contains("the file model.py is another one now"), "{told}");
+    // Runs of both beside each other are told where they are ranked.
+    run(&sandbox, &["rm", "--trial", &id, "--yes"]).exits(0);
+    run(&sandbox, &["p.yaml", "-q"]).exits(0);
+    let ranked = run(&sandbox, &["rank", "p"]).exits(0);
+    assert!(
+        format!("{}{}", ranked.stdout, ranked.stderr).contains("different contents of `model.py`"),
+        "{}",
+        ranked.stdout
+    );
+    // As the warning says.
+    run(&sandbox, &["rm", "p", "--yes"]).exits(0);
+    let told = run(&sandbox, &["p.yaml"]).exits(0).stderr;
+    assert!(!told.contains("changed since"), "{told}");
+}
+
+/// A folder beside the script, and a file that the sweep file names.
+#[test]
+#[cfg(unix)]
+fn what_the_sweep_file_names_is_a_part_of_the_trials() {
+    let sandbox = imports(", files: [model.py]");
+    std::fs::create_dir(sandbox.path("parts")).expect("a folder");
+    sandbox.write("parts/__init__.py", "");
+    sandbox.write("parts/extra.py", "X = 1\n");
+    sandbox.write("model.py", "import parts.extra\nSTEP = 0.5\n");
+    run(&sandbox, &["p.yaml", "-q"]).exits(0);
+    let loaded = sandbox.texts("select distinct loaded from trials").concat();
+    assert!(loaded.contains("parts/extra.py") && !loaded.contains("\"model.py\""), "{loaded}");
+    let before = sandbox.texts("select trial_id from trials order by 1");
+    sandbox.write("model.py", "import parts.extra\nSTEP = 0.25\n");
+    let told = run(&sandbox, &["p.yaml"]).exits(0).stderr;
+    assert!(told.contains("training 2") && !told.contains("changed since"), "{told}");
+    let after = sandbox.texts("select trial_id from trials order by 1");
+    assert_eq!(after.len(), 2 * before.len(), "new trials");
+}
+
+/// What `plan` says of a program's time comes from its stored runs, and of what is left.
+#[test]
+#[cfg(unix)]
+fn plan_looks_at_what_is_stored() {
+    let sandbox = imports("");
+    let unknown = run(&sandbox, &["plan", "p.yaml"]).exits(0).stdout;
+    assert!(unknown.contains("how long a program takes is not known"), "{unknown}");
+    run(&sandbox, &["p.yaml", "-q"]).exits(0);
+    let stored = run(&sandbox, &["plan", "p.yaml"]).exits(0).stdout;
+    assert!(stored.contains("all 2 trials are stored: nothing is left to train"), "{stored}");
+    let text = std::fs::read_to_string(sandbox.path("p.yaml")).expect("the file");
+    sandbox.write("p.yaml", text.replace("seeds: 2", "seeds: 4"));
+    sandbox.sql("update trials set started_at = finished_at - 60000");
+    let more = run(&sandbox, &["plan", "p.yaml", "--workers", "1"]).exits(0).stdout;
+    assert!(more.contains("2 trials are stored: 2 are left to train"), "{more}");
+    assert!(more.contains("about 2m00s on 1 worker, by what stored runs took"), "{more}");
+    let json = run(&sandbox, &["plan", "p.yaml", "--workers", "1", "--format", "json"]).exits(0).json();
+    assert_eq!((json["trials_stored"].as_u64(), json["trials_left"].as_u64()), (Some(2), Some(2)));
+    assert_eq!(json["estimate_seconds"], 120.0);
+}
+
+/// A trial that failed is not one that waits to be trained.
+#[test]
+#[cfg(unix)]
+fn what_failed_is_not_called_untrained() {
+    let sandbox = imports("");
+    sandbox.write("model.py", "raise SystemExit('no such model')\n");
+    run(&sandbox, &["p.yaml", "-q"]).exits(1);
+    let ranked = run(&sandbox, &["rank", "p"]).exits(0);
+    let ranked = format!("{}{}", ranked.stdout, ranked.stderr);
+    assert!(ranked.contains("2 runs failed (a)") && !ranked.contains("not trained yet"), "{ranked}");
+    let page = run(&sandbox, &["report", "p", "--format", "md"]).exits(0).stdout;
+    assert!(page.contains("2 runs failed (a)") && !page.contains("not trained yet"), "{page}");
+    let best = run(&sandbox, &["show", "best"]).exits(2).stderr;
+    assert!(best.contains("2 failed") && !best.contains("not trained"), "{best}");
+    let id = sandbox.texts("select trial_id from trials order by 1")[0].clone();
+    let refused = run(&sandbox, &["reproduce", &id]).exits(2).stderr;
+    assert!(refused.contains("it failed: ") && refused.contains("no such model"), "{refused}");
+}
+
+/// More seeds for a sweep whose ranking could be seen.
+#[test]
+fn seeds_that_were_added_later_are_said() {
+    let sandbox = Sandbox::new();
+    let text = "data: {dataset: digits, limit: 100, batch_size: 20}\nmodel: {kind: mlp, hidden: [4]}\noptimizer: {kind: sgd}\n\
+                budget: {steps: 4}\nlr: 0.1\nschedules: {a: {kind: constant}, b: {kind: linear}}\nseeds: ";
+    sandbox.write("s.yaml", format!("{text}{{tune: 1, decide: 3}}\n"));
+    sandbox.run(&["s.yaml", "-q"]).exits(0);
+    let shown = |sandbox: &Sandbox| {
+        let ranked = sandbox.run(&["rank", "s"]).exits(0);
+        format!("{}{}", ranked.stdout, ranked.stderr)
+    };
+    assert!(!shown(&sandbox).contains("before the first look"));
+    sandbox.write("s.yaml", format!("{text}{{tune: 1, decide: 6}}\n"));
+    let ran = sandbox.run(&["s.yaml"]).exits(0);
+    for words in [format!("{}{}", ran.stdout, ran.stderr), shown(&sandbox)] {
+        assert!(words.contains("could be seen with 3 seeds before it got 6"), "{words}");
+        assert!(words.contains("judge by p below 0.025 instead of 0.05"), "{words}");
+    }
+}
