@@ -175,3 +175,37 @@ fn what_can_not_be_exported_is_refused() {
         assert!(stderr.contains(words), "{args:?}: no {words} in\n{stderr}");
     }
 }
+
+/// What `plan` prints of an lr is the lr: it can be pasted into a command and into SQL.
+#[test]
+fn lrs_can_be_pasted_back() {
+    for (space, numbers) in [
+        ("{linspace: [0.1, 1, 10]}", 10),
+        ("{logspace: [0.0003, 0.03, 5]}", 5),
+        ("{values: [0.123456789, 1.5e-9, 2]}", 3),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = SWEEP.replace("{values: [0.1, 0.3]}", space).replace("steps: 20", "steps: 2");
+        let file = file.split("  cosine").next().expect("the beginning").replace("value: 0.2", "value: 1x");
+        sandbox.write("small.yaml", format!("{file}  rule: {{kind: plateau}}\n"));
+        sandbox.run(&["small.yaml", "-q"]).exits(0);
+        let plan = sandbox.run(&["plan", "small.yaml", "--no-probe"]).exits(0).stdout;
+        let row = plan.lines().find(|line| line.starts_with("constant")).expect("a row");
+        let lrs: Vec<&str> =
+            row.split("  ").map(str::trim).find(|cell| cell.contains(' ')).expect("lrs").split(' ').collect();
+        assert_eq!(lrs.len(), numbers, "{plan}");
+        for lr in lrs {
+            sandbox.run(&["export", "schedule", "small.yaml:constant", "--lr", lr, "--to", "csv"]).exits(0);
+            for table in ["runs", "trials", "cells"] {
+                let sql = format!("select schedule from {table} where base_lr = {lr}");
+                assert_eq!(sandbox.query(&sql).as_array().map(Vec::len), Some(2), "{sql}");
+            }
+        }
+    }
+    // Another spelling of the same lr is the same lr.
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SWEEP);
+    for lr in ["0.3", "0.30000000000000004"] {
+        sandbox.run(&["export", "schedule", "small.yaml:plateau", "--lr", lr, "--to", "pytorch"]).exits(0);
+    }
+}

@@ -1,19 +1,36 @@
 //! Numbers as people read them in a terminal table.
 
-/// A learning rate: up to four significant digits, no trailing zeros, as in `0.03` or `1e-5`.
+/// A recorded learning rate: the shortest text that is this number, so that it can be pasted back, as in `0.03` or `1e-5`.
 pub fn lr(x: f64) -> String {
+    match x {
+        0.0 => "0".to_owned(),
+        x if PLAIN.contains(&x.abs()) => x.to_string(),
+        x => format!("{x:e}"),
+    }
+}
+
+/// A number that was computed: up to four significant digits, no trailing zeros, as in `0.03` or `1e-5`.
+pub fn short(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
     }
-    if !(1e-4..1e6).contains(&x.abs()) {
-        let text = format!("{x:.3e}");
-        return match text.split_once('e') {
-            Some((digits, exponent)) => format!("{}e{exponent}", trim(digits)),
-            None => text,
-        };
+    if !PLAIN.contains(&x.abs()) {
+        return scientific(x, 3);
     }
     let digits = 3 - x.abs().log10().floor() as i32;
     trim(&format!("{x:.*}", usize::try_from(digits.max(0)).unwrap_or(0))).to_owned()
+}
+
+/// Sizes that are written without an exponent.
+const PLAIN: std::ops::Range<f64> = 1e-4..1e6;
+
+/// With an exponent, and at most so many decimals.
+pub(crate) fn scientific(x: f64, decimals: usize) -> String {
+    let text = format!("{x:.decimals$e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => format!("{}e{exponent}", trim(digits)),
+        None => text,
+    }
 }
 
 fn trim(digits: &str) -> &str {
@@ -56,18 +73,20 @@ mod tests {
     }
 
     #[test]
-    fn learning_rates_are_short() {
-        for (x, text) in [
-            (0.1, "0.1"),
-            (0.03, "0.03"),
-            (1.0, "1"),
-            (1e-5, "1e-5"),
-            (0.0316227766, "0.03162"),
-            (1234.5678, "1235"),
-            (0.0, "0"),
-            (2.5e7, "2.5e7"),
+    fn numbers_that_were_computed_are_short_and_learning_rates_are_whole() {
+        for (x, text, whole) in [
+            (0.1, "0.1", "0.1"),
+            (1.0, "1", "1"),
+            (1e-5, "1e-5", "1e-5"),
+            (0.0316227766, "0.03162", "0.0316227766"),
+            (0.1 + 0.2, "0.3", "0.30000000000000004"),
+            (-1234.5678, "-1235", "-1234.5678"),
+            (0.0, "0", "0"),
+            (2.5e7, "2.5e7", "2.5e7"),
+            (f64::INFINITY, "inf", "inf"),
         ] {
-            assert_eq!(lr(x), text);
+            assert_eq!((short(x), lr(x)), (text.to_owned(), whole.to_owned()));
+            assert_eq!(lr(x).parse(), Ok(x), "it can be pasted back");
         }
     }
 

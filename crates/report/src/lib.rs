@@ -26,7 +26,7 @@ pub mod tensorboard;
 pub mod warnings;
 pub mod wrap;
 
-pub use format::{accuracy, decimals, lr, number};
+pub use format::{accuracy, decimals, lr, number, short};
 pub use html::html;
 pub use markdown::markdown;
 pub use ranking::{Line, Ranking, rank};

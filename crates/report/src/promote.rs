@@ -65,7 +65,9 @@ fn extension(grid: &Grid<'_>, steps: i64, seeds: &[i64]) -> Option<Extension> {
     };
     // 0.3 * (0.3 / 0.1) is 0.8999999999999999: what is meant is 0.9.
     let to: f64 = format!("{to:.11e}").parse().ok()?;
-    let (schedule, fits) = (grid.schedule.to_owned(), to.is_finite() && to > 0.0 && !lrs.contains(&to));
+    // An update uses single precision: two spellings of one lr are one trial.
+    let is_there = lrs.iter().any(|lr| *lr as f32 == to as f32);
+    let (schedule, fits) = (grid.schedule.to_owned(), to.is_finite() && to > 0.0 && !is_there);
     fits.then_some(Extension { schedule, steps, from: best, to, edge })
 }
 

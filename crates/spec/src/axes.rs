@@ -184,17 +184,27 @@ fn spaced(field: &Field<'_>, space: Space) -> Result<Vec<f64>, Problem> {
             .with_hint("logspace takes the values themselves, not their exponents"));
     }
     let last = (n - 1) as f64;
+    let step = (high - low) / last;
+    if !step.is_finite() {
+        return Err(field.problem(format!("{low} and {high} are too far from each other")));
+    }
     Ok((0..n)
         .map(|i| match (i, space) {
             (0, _) => low,
             (i, _) if i == n - 1 => high,
-            (i, Space::Linear) => low + (high - low) * (i as f64 / last),
+            (i, Space::Linear) => linear(i as f64, step, (low, high), last),
             (i, Space::Log) => round((low.ln() + (high / low).ln() * (i as f64 / last)).exp()),
         })
         .collect())
 }
 
-/// Twelve significant digits: hides the last digits of exp(ln(x)), so that 0.01..1 in 3 gives 0.1.
+/// Value `i` of numpy's `linspace`, to the last bit. A step that is too small for a number is divided later.
+fn linear(i: f64, step: f64, (low, high): (f64, f64), last: f64) -> f64 {
+    if step == 0.0 { i / last * (high - low) + low } else { i * step + low }
+}
+
+/// Twelve significant digits: those of numpy's `geomspace`, whose last ones differ from machine to machine and make
+/// 0.03000000000000001 of 0.03.
 fn round(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
 }
@@ -221,16 +231,79 @@ mod tests {
         (find(&tree, "", &mut problems), problems)
     }
 
-    fn numbers(text: &str) -> Vec<String> {
+    /// Printed by numpy 2.4.6: `[float(x) for x in np.linspace(0.1, 1, 10)]` and so on.
+    const LINSPACE: [(&str, &[f64]); 6] = [
+        ("[0.1, 1, 10]", &[0.1, 0.2, 0.30000000000000004, 0.4, 0.5, 0.6, 0.7000000000000001, 0.8, 0.9, 1.0]),
+        ("[0, 1, 5]", &[0.0, 0.25, 0.5, 0.75, 1.0]),
+        (
+            "[0.01, 0.1, 10]",
+            &[
+                0.01,
+                0.020000000000000004,
+                0.030000000000000006,
+                0.04000000000000001,
+                0.05000000000000001,
+                0.06000000000000001,
+                0.07,
+                0.08,
+                0.09000000000000001,
+                0.1,
+            ],
+        ),
+        ("[0.0001, 0.001, 7]", &[0.0001, 0.00025, 0.00039999999999999996, 0.00055, 0.0007, 0.00085, 0.001]),
+        ("[-0.3, 0.9, 5]", &[-0.3, 0.0, 0.3, 0.5999999999999999, 0.9]),
+        ("[1e-05, 1, 6]", &[1e-05, 0.20000800000000002, 0.40000600000000003, 0.600004, 0.800002, 1.0]),
+    ];
+
+    /// The same of `np.geomspace`.
+    const GEOMSPACE: [(&str, &[f64]); 6] = [
+        ("[0.01, 1, 3]", &[0.01, 0.1, 1.0]),
+        ("[0.003, 3, 4]", &[0.003, 0.03000000000000001, 0.3000000000000001, 3.0]),
+        (
+            "[0.0003, 0.03, 5]",
+            &[0.0003, 0.0009486832980505141, 0.003000000000000001, 0.009486832980505141, 0.03],
+        ),
+        ("[1e-9, 1e9, 5]", &[1e-09, 3.1622776601683795e-05, 1.0, 31622.776601683792, 1000000000.0]),
+        (
+            "[0.001, 1, 7]",
+            &[0.001, 0.0031622776601683794, 0.01, 0.03162277660168379, 0.1, 0.31622776601683794, 1.0],
+        ),
+        (
+            "[0.1, 100, 10]",
+            &[
+                0.1,
+                0.21544346900318834,
+                0.46415888336127786,
+                1.0,
+                2.1544346900318834,
+                4.6415888336127775,
+                10.0,
+                21.54434690031882,
+                46.41588833612777,
+                100.0,
+            ],
+        ),
+    ];
+
+    fn floats(text: &str) -> Vec<f64> {
         let (axes, problems) = axes(text);
         assert_eq!(problems, vec![]);
-        axes[0].values.iter().map(ToString::to_string).collect()
+        let value = |tree: &Tree| match tree.value {
+            Value::Float(x) => x,
+            _ => panic!("{tree} is no number"),
+        };
+        axes[0].values.iter().map(value).collect()
     }
 
     #[test]
-    fn spaces_hold_values_not_exponents() {
-        assert_eq!(numbers("a: {logspace: [0.01, 1, 3]}"), ["0.01", "0.1", "1.0"]);
-        assert_eq!(numbers("a: {linspace: [0, 1, 5]}"), ["0.0", "0.25", "0.5", "0.75", "1.0"]);
+    fn spaces_hold_the_values_of_numpy() {
+        for (space, values) in LINSPACE {
+            assert_eq!(floats(&format!("a: {{linspace: {space}}}")), values, "{space}");
+        }
+        for (space, values) in GEOMSPACE {
+            let twelve: Vec<f64> = values.iter().map(|x| round(*x)).collect();
+            assert_eq!(floats(&format!("a: {{logspace: {space}}}")), twelve, "{space}");
+        }
     }
 
     #[test]
@@ -255,6 +328,7 @@ mod tests {
             ("a: {linspace: [0, 1, 1]}", "at least 2"),
             ("a: {linspace: [0, 1]}", "a list of three"),
             ("a: {linspace: [0, 1, 1000000000]}", "10,000"),
+            ("a: {linspace: [-1.7e308, 1.7e308, 3]}", "too far from each other"),
             ("a: {values: [{values: [1]}]}", "inside another axis"),
         ] {
             let (_, problems) = axes(text);

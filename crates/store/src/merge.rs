@@ -32,8 +32,11 @@ fn of_shard(shard: &Reader, fault: impl Into<Fault>) -> Fault {
 pub struct Merged {
     /// Results that were not there before.
     pub new: usize,
-    /// Results that were there, and are the same.
+    /// Results that were there, and are the same or of another spelling.
     pub known: usize,
+    /// Of these, results of programs that were given other lrs, which are the same in single precision. A trial is one for
+    /// all spellings of its lrs, and keeps the result that it has.
+    pub respelled: usize,
     /// Results of trials that another process trains just now: left to that.
     pub in_training: usize,
     /// Trials of the shard that have no result yet.
@@ -102,14 +105,11 @@ async fn merge(writer: &mut Writer, shard: &mut Reader) -> Result<Merged, Fault>
         }
         match known.get(&trial.trial_id) {
             Some(here) if here.leased && !is_over(here.status) => merged.in_training += 1,
+            Some(here) if is_over(here.status) && here.is_same(trial) => merged.known += 1,
             Some(here) if is_over(here.status) => {
-                let same = here.status == trial.status
-                    && here.digest == trial.digest
-                    && here.weights_hash == trial.weights_hash
-                    && bits(here.final_valid_loss) == bits(trial.final_valid_loss)
-                    && here.diverged_at == trial.diverged_at;
-                if same {
+                if is_respelled(&config(writer.backend.conn(), &trial.trial_id).await?, trial) {
                     merged.known += 1;
+                    merged.respelled += 1;
                 } else {
                     merged.conflicts.push(conflict(writer, shard, here, trial).await?);
                 }
@@ -149,6 +149,35 @@ struct End {
     host: Option<String>,
     environment_id: Option<i64>,
     leased: bool,
+}
+
+impl End {
+    fn is_same(&self, there: &StoredTrial) -> bool {
+        self.status == there.status
+            && self.digest == there.digest
+            && self.weights_hash == there.weights_hash
+            && bits(self.final_valid_loss) == bits(there.final_valid_loss)
+            && self.diverged_at == there.diverged_at
+    }
+}
+
+async fn config(conn: Conn<'_>, trial_id: &str) -> Result<String, Fault> {
+    let sql = "SELECT config FROM trials WHERE trial_id = $1";
+    Ok(on!(conn, c => sqlx::query_scalar(sql).bind(trial_id).fetch_one(c).await)?)
+}
+
+/// Whether a trial of a program has other lrs there: equal in single precision, which its id is made of, and not in double
+/// precision, which the program computes with, as 0.9 and 0.8999999999999999.
+fn is_respelled(here: &str, there: &StoredTrial) -> bool {
+    let lrs = |config: &str| {
+        let seed = u64::try_from(there.seed).ok()?;
+        let trial = spec::json::trial(&there.schedule, &serde_json::from_str(config).ok()?, seed).ok()?;
+        trial.config.task.program()?;
+        let state = trial.config.start();
+        let lr = |t| trial.config.schedule.lr(t, &state).to_bits();
+        Some((0..trial.config.task.steps).map(lr).collect::<Vec<u64>>())
+    };
+    lrs(here).zip(lrs(&there.config)).is_some_and(|(here, there)| here != there)
 }
 
 async fn ends(conn: Conn<'_>) -> Result<HashMap<String, End>, Fault> {

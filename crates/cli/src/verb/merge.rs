@@ -94,6 +94,13 @@ fn tell(shard: &str, merged: &Merged, quiet: bool) {
             merged.in_training
         ));
     }
+    if merged.respelled > 0 && !quiet {
+        say(format_args!(
+            "{shard}: the lrs of {} trials differ from those stored here only beyond single precision, as 0.9 from \
+             0.8999999999999999: they are the same trials, and keep the results stored here",
+            merged.respelled
+        ));
+    }
     for sweep in merged.other_files.iter().filter(|_| !quiet) {
         say(format_args!(
             "{shard}: its file of the sweep `{sweep}` differs from the one that is stored, which stays; its results are merged"

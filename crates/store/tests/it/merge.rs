@@ -1,7 +1,7 @@
 //! Stores that are put into one: what is new, what is known, and what differs.
 
 use spec::Plan;
-use store::{Merged, Reader, Store};
+use store::{Merged, Reader, Store, Value};
 
 use crate::support::*;
 
@@ -80,6 +80,35 @@ async fn a_result_that_differs_is_told_and_left_out(dir: &Place) {
     assert_eq!(query(dir.path(), &sql).await, before);
 }
 
+/// 0.9 and 0.8999999999999999 are one lr in single precision, which ids are made of: one trial. A program that computes with more
+/// digits may come to another result; that is no conflict, and the result that was there stays.
+async fn two_spellings_of_a_trial_do_not_conflict(dir: &Place) {
+    let spelled = |trainer: &str, lr: &str| {
+        plan(&format!(
+            "{{name: x, {trainer}, budget: {{steps: 20}}, seeds: 2, lr: {lr}, schedules: {{a: {{kind: constant}}}}}}"
+        ))
+    };
+    let program = "trainer: {command: [sh]}";
+    let (here, there) = (spelled(program, "0.9"), spelled(program, "0.8999999999999999"));
+    assert_eq!(here.trials[0].id, there.trials[0].id);
+    let mut store = Store::open(dir.path()).await.expect("a new store");
+    merge(&mut store, &shard(&here, 0..2, 0.5).await).await;
+    let other = shard(&there, 0..2, 0.5000000000000001).await;
+    let merged = merge(&mut store, &other).await;
+    assert_eq!((merged.known, merged.respelled, merged.conflicts.len()), (2, 1, 0), "{merged:?}");
+    let losses = "SELECT base_lr, final_valid_loss FROM trials WHERE status = 'done'";
+    assert_eq!(query(dir.path(), losses).await, [[Value::Real(0.9), Value::Real(0.5)]]);
+    // The same spelling with another result is one, and so is a network's, which computes in single precision.
+    let merged = merge(&mut store, &shard(&here, 0..2, 0.25).await).await;
+    assert_eq!((merged.respelled, merged.conflicts.len()), (0, 1));
+    let network =
+        "data: {dataset: digits, batch_size: 50}, model: {kind: mlp, hidden: [8]}, optimizer: {kind: sgd}";
+    let (here, there) = (spelled(network, "0.9"), spelled(network, "0.8999999999999999"));
+    merge(&mut store, &shard(&here, 0..2, 0.5).await).await;
+    let merged = merge(&mut store, &shard(&there, 0..2, 0.25).await).await;
+    assert_eq!((merged.respelled, merged.conflicts.len()), (0, 1));
+}
+
 /// What another process has begun here is replaced by a finished result only when nobody trains it.
 async fn what_is_in_training_is_left_to_who_trains_it(dir: &Place) {
     let plan = small();
@@ -106,5 +135,6 @@ async fn what_is_in_training_is_left_to_who_trains_it(dir: &Place) {
 contract! {
     shards_make_the_store_that_one_process_would_have_made,
     a_result_that_differs_is_told_and_left_out,
+    two_spellings_of_a_trial_do_not_conflict,
     what_is_in_training_is_left_to_who_trains_it,
 }

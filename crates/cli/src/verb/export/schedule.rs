@@ -156,11 +156,16 @@ fn in_file(
     // Runs that are the same at several base lrs are one config, which has the first of them.
     let lrs =
         spec.schedules.iter().find(|schedule| schedule.key.name == name).map(|schedule| schedule.lrs(&spec));
-    let merged = |lr| configs.len() == 1 && lrs.iter().flatten().any(|known| *known == lr);
+    let merged = |lr| configs.len() == 1 && lrs.iter().flatten().any(|known| same_lr(*known, lr));
     let lr = args.lr.filter(|lr| !merged(*lr));
     let config = chosen(lr, args.config.as_deref(), &configs, name, &shown.to_string())?;
     let title = format!("Schedule `{name}` of {shown} at base lr {}{}", config.base_lr, axes(config));
     Ok(Found { title, schedule: config.schedule.clone(), used: None })
+}
+
+/// Whether two base lrs are one to an update, which uses single precision.
+fn same_lr(a: f64, b: f64) -> bool {
+    a as f32 == b as f32
 }
 
 /// The one config that is meant.
@@ -174,7 +179,7 @@ fn chosen<'a>(
     let meant: Vec<&Config> = configs
         .iter()
         .copied()
-        .filter(|config| lr.is_none_or(|lr| lr == config.base_lr))
+        .filter(|config| lr.is_none_or(|lr| same_lr(lr, config.base_lr)))
         .filter(|config| id.is_none_or(|id| config.id.starts_with(&id.to_lowercase())))
         .collect();
     // What differs in more than the lrs makes no difference here: a batch size with the same length, say.

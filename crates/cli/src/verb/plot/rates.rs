@@ -245,7 +245,7 @@ fn labels(schedule: &NamedSchedule) -> Vec<String> {
         let chosen = schedule.variants.iter().map(|variant| variant.variant.chosen.as_slice());
         chosen.map(|chosen| label(&schedule.key.name, chosen, number)).collect()
     };
-    let short = all(&report::lr);
+    let short = all(&report::short);
     let different = short.iter().collect::<HashSet<_>>().len();
     if different == short.len() { short } else { all(&|x| x.to_string()) }
 }
