@@ -246,7 +246,8 @@ impl Progress {
     /// Trials done, running and left, steps per second, time left, best so far.
     fn line(&self) -> String {
         let Counts { all, ended, elsewhere, running, diverged, failed, steps_left } = self.counts;
-        let ended = ended + elsewhere;
+        // A trial that failed here may have ended elsewhere.
+        let ended = (ended + elsewhere).min(all);
         let mut line =
             format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
         if let Some(rate) = self.pace.rate(self.counts.ended > 0, Instant::now()) {

@@ -182,7 +182,9 @@ pub async fn train(
         }
     }
     outcome?;
-    desk.close(store).await
+    let summary = desk.close(store).await?;
+    observe(Seen::Elsewhere(summary.elsewhere));
+    Ok(summary)
 }
 
 /// Looks on while others train what is missing, until all is over or failed, or a stop.
@@ -216,6 +218,7 @@ async fn coordinate(
         }
     }
     let ended = store.ended(sweep).await?.max(ended).saturating_sub(before).min(missing);
+    observe(Seen::Elsewhere(ended));
     let left = missing - ended;
     let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
     Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
