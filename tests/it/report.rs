@@ -92,36 +92,72 @@ fn single_figures_are_pictures_of_their_own() {
     }
 }
 
-/// The page as a browser has it after its script has run, and what the browser complained of. `None` where there is no
-/// browser, which is a failure where `SWEEP_REQUIRE_CHROMIUM` is set, as in `.ci/run`.
-#[expect(clippy::print_stderr, reason = "a test that did nothing says so")]
-fn in_chromium(sandbox: &Sandbox, name: &str, size: &str) -> Option<(String, String)> {
-    let browser = Command::new("chromium")
+/// Walks down a parabola that has its lowest point `off` below 0, in the shell.
+const DESCENT: &str = r#"
+number() { sed -n "s/.*\"$1\": *\([0-9.eE+-]*\).*/\1/p" "$SWEEP_TRIAL" | head -n 1; }
+awk -v lr="$(number base_lr)" -v off="$(number off)" 'BEGIN {
+    for (x = 2; t < 20; t++) { x -= lr * x / 2; printf "{\"step\": %d, \"valid_loss\": %.17g}\n", t, x * x / 4 - off }
+}' >"$SWEEP_REPORT"
+"#;
+
+/// The circles of the lrs that were chosen, and of all, and how many points the lines of losses have.
+fn drawn(sandbox: &Sandbox, figure: &str) -> (usize, usize, usize) {
+    sandbox.run(&["plot", "--figure", figure, "-o", "figure.svg"]).exits(0);
+    let svg = std::fs::read_to_string(sandbox.path("figure.svg")).expect("the picture");
+    let picture = roxmltree::Document::parse(&svg).expect("an SVG is XML");
+    let circles: Vec<_> = picture.descendants().filter(|node| node.has_tag_name("circle")).collect();
+    let chosen = circles.iter().filter(|circle| circle.attribute("r") == Some("6")).count();
+    let lines = picture.descendants().filter_map(|node| node.attribute("points"));
+    (chosen, circles.len(), lines.map(|points| points.split(' ').count()).sum())
+}
+
+/// Log-likelihoods of densities, ELBOs, `-accuracy`: losses have any sign, and nothing of them is missing from a picture.
+#[test]
+#[cfg(unix)]
+fn losses_of_any_sign_are_drawn() {
+    let mut all = Vec::new();
+    for off in ["0", "0.5", "1", "3"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("descent.sh", DESCENT);
+        let file = format!(
+            "trainer: {{command: [sh, descent.sh], params: {{off: {off}}}}}\nbudget: {{steps: 20}}\nseeds: 1\n\
+             evaluate: {{every: 1}}\nextend: false\nlr: {{values: [0.01, 0.1, 0.3]}}\nschedules: {{a: {{kind: constant}}}}\n"
+        );
+        sandbox.write("v.yaml", file);
+        sandbox.run(&["v.yaml", "-q"]).exits(0);
+        let lowest = sandbox.query("select min(final_valid_loss) as loss from trials")[0]["loss"].clone();
+        let expected = (1.0 - 0.15_f64).powi(40) - off.parse::<f64>().expect("a number");
+        assert!((lowest.as_f64().expect("a loss") - expected).abs() < 1e-12, "{lowest} and {expected}");
+        let page = sandbox.run(&["report"]).exits(0).stdout;
+        assert!(page.contains("id=\"plot-curves\"") && page.contains("id=\"plot-lrs\""), "off {off}");
+        all.push([drawn(&sandbox, "curves"), drawn(&sandbox, "sensitivity")]);
+    }
+    let [curves, sensitivity] = all[0];
+    assert!(curves.2 > 20, "{curves:?}");
+    assert_eq!((sensitivity.0, sensitivity.1), (1, 3), "each lr, and the one that was chosen");
+    assert!(all.iter().all(|drawn| *drawn == all[0]), "as much is drawn of each sign: {all:?}");
+}
+
+/// The page as a browser has it after its script has run, and what the browser complained of.
+fn in_chromium(sandbox: &Sandbox, name: &str, size: &str) -> (String, String) {
+    let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
         .arg(format!("--window-size={size}"))
         .arg(format!("--user-data-dir={}", sandbox.path("browser").display()))
         .arg(format!("file://{}", sandbox.path(name).display()))
         .stdin(Stdio::null())
-        .output();
-    match browser {
-        Ok(output) => Some((
-            String::from_utf8(output.stdout).expect("UTF-8"),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )),
-        Err(error) => {
-            assert!(std::env::var_os("SWEEP_REQUIRE_CHROMIUM").is_none(), "no chromium: {error}");
-            eprintln!("there is no chromium here: the page was not opened in a browser");
-            None
-        }
-    }
+        .output()
+        .expect("chromium starts");
+    (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[test]
+#[cfg_attr(not(has_chromium), ignore = "needs the browser chromium")]
 fn a_browser_shows_the_numbers_of_the_database() {
     let sandbox = trained();
     sandbox.run(&["report", "-q", "-o", "report.html"]).exits(0);
     for size in ["1280,2000", "390,2000"] {
-        let Some((page, log)) = in_chromium(&sandbox, "report.html", size) else { return };
+        let (page, log) = in_chromium(&sandbox, "report.html", size);
         assert!(!log.contains("CONSOLE"), "{log}");
         // The script has run: it shows the button, which is hidden without it.
         assert!(!page.contains("id=\"theme\" hidden"), "{page}");

@@ -48,10 +48,12 @@ pub fn compose(
     warnings: &[Warning],
     material: Material,
 ) -> Document {
-    let validated = material.runs.iter().all(|(_, runs)| {
-        runs.iter().all(|run| run.iter().filter(|step| step.valid_loss.is_some()).count() >= 3)
+    let validated = draws_validation(&material);
+    let curves = material.runs.iter().map(|(schedule, runs)| {
+        let line = ranking.lines.iter().find(|line| line.schedule == *schedule);
+        let all = line.map_or(0, |line| line.n + line.diverged).max(runs.len());
+        Curve { runs: (runs.len(), all), ..curve(schedule, runs, validated) }
     });
-    let curves = material.runs.iter().map(|(schedule, runs)| curve(schedule, runs, validated));
     let question = material.file_text.lines().next().and_then(|line| line.strip_prefix('#'));
     Document {
         question: question.unwrap_or_default().trim().to_owned(),
@@ -72,6 +74,13 @@ pub fn compose(
         reproduce: material.reproduce,
         environment: material.environment,
     }
+}
+
+/// Whether the curves are of validation losses: where every run has some, and where no run has other losses.
+fn draws_validation(material: &Material) -> bool {
+    let runs = || material.runs.iter().flat_map(|(_, runs)| runs);
+    let evaluations = |run: &Vec<Step>| run.iter().filter(|step| step.valid_loss.is_some()).count();
+    runs().all(|run| evaluations(run) >= 3) || !runs().flatten().any(|step| step.train_loss.is_finite())
 }
 
 /// The answer in a sentence, and no more than the data say.

@@ -118,6 +118,8 @@ pub struct Curve {
     pub lr_steps: Vec<u64>,
     /// Learning rates, of the first seed.
     pub lr: Vec<f64>,
+    /// Runs that the mean is over, of how many that judge the schedule.
+    pub runs: (usize, usize),
 }
 
 /// A schedule's means over its lr grid.

@@ -1,6 +1,6 @@
 //! Single figures of a report as pictures of their own.
 
-use crate::chart::figures;
+use crate::chart::{Absent, figures};
 use crate::document::Document;
 use crate::plot::Page;
 
@@ -23,22 +23,21 @@ pub enum Figure {
 ///
 /// Says why there is nothing to draw.
 pub fn figure(document: &Document, which: Figure) -> Result<Page, &'static str> {
-    let (chart, missing) = match which {
-        Figure::Forest => (figures::forest(document), "no two schedules have finished runs of one seed"),
-        Figure::Curves => (figures::curves(document), "no run has recorded a step"),
-        Figure::Sensitivity => {
-            (figures::sensitivity(document), "no schedule has finished runs at two learning rates")
-        }
-        Figure::Budgets => (figures::budgets(document), "all runs have one length"),
+    let chart = match which {
+        Figure::Forest => figures::forest(document),
+        Figure::Curves => figures::curves(document),
+        Figure::Sensitivity => figures::sensitivity(document),
+        Figure::Budgets => figures::budgets(document),
     };
-    let chart = chart.ok_or(missing)?;
+    let chart = chart.map_err(Absent::why)?;
     let names: Vec<&str> = document.ranking.iter().map(|line| line.schedule.as_str()).collect();
     // The rows of a forest plot have their names; what its faint ones are has to be said.
     let (names, note) = match which {
         Figure::Forest => (Vec::new(), "faint: can't be told from the first"),
-        Figure::Curves => {
-            (names, "mean over seeds with a band of one standard deviation; below, the learning rates")
-        }
+        Figure::Curves => (
+            names,
+            "mean over seeds with a band of one standard deviation, at up to 80 points; below, the learning rates",
+        ),
         Figure::Sensitivity => (
             names,
             "means over each schedule's lr grid, each lr at its best variant; large: the lr that was chosen",
@@ -47,5 +46,6 @@ pub fn figure(document: &Document, which: Figure) -> Result<Page, &'static str> 
     };
     let first = document.ranking.first().map(|line| format!("; the first is {}", line.schedule));
     let note = format!("{note}{}", first.filter(|_| which == Figure::Forest).unwrap_or_default());
-    Ok(chart.page(format!("{}: {}", document.sweep, chart.title), &[note], &names))
+    let notes: Vec<String> = std::iter::once(note).chain(chart.undrawn.iter().cloned()).collect();
+    Ok(chart.page(format!("{}: {}", document.sweep, chart.title), &notes, &names))
 }

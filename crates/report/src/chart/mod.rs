@@ -4,85 +4,63 @@
 pub(crate) mod figures;
 mod page;
 
-use crate::plot::ticks::{self, round_step};
+use crate::plot::scale::Scale;
+use crate::plot::ticks::Tick;
 
 /// Width of a drawing in its own units.
 pub(crate) const WIDTH: f64 = 900.0;
 /// Where the plotting area begins and ends.
-pub(crate) const LEFT: f64 = 70.0;
+pub(crate) const LEFT: f64 = 84.0;
 /// See `LEFT`.
 pub(crate) const RIGHT: f64 = 880.0;
+/// The share of an axis that is left free beyond its values.
+const AIR: f64 = 0.04;
 
 /// One direction of a chart.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     low: f64,
     high: f64,
-    log: bool,
+    scale: Scale,
     /// Where `low` and `high` are drawn.
     from: f64,
     to: f64,
 }
 
 impl Axis {
-    /// Over all of these values that can be drawn, with some air; `None` if there is none.
+    /// Over all of these values that are numbers, with some air; `None` if there is none.
     pub(crate) fn over(values: impl Iterator<Item = f64>, log: bool, (from, to): (f64, f64)) -> Option<Self> {
-        let drawn = values.filter(|x| x.is_finite() && (!log || *x > 0.0));
-        let (low, high) =
-            drawn.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        let values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
         if low > high {
             return None;
         }
-        let (low, high) = match (log, low == high) {
-            (true, _) => (low / 1.15, high * 1.15),
-            (false, true) => (low - low.abs().max(1e-3) * 0.1, high + high.abs().max(1e-3) * 0.1),
-            (false, false) => (low - 0.04 * (high - low), high + 0.04 * (high - low)),
+        let scale = if log { Scale::logarithmic(&values) } else { Scale::Linear };
+        let (low, high) = if low < high {
+            (scale.at(-AIR, low, high), scale.at(1.0 + AIR, low, high))
+        } else {
+            let around = low.abs().max(1e-3) * 0.1;
+            (low - around, high + around)
         };
-        Some(Self { low, high, log, from, to })
+        Some(Self { low, high, scale, from, to })
     }
 
     /// From exactly here to there.
     pub(crate) fn exactly(low: f64, high: f64, span: (f64, f64)) -> Self {
         let high = if high > low { high } else { low + 1.0 };
-        Self { low, high, log: false, from: span.0, to: span.1 }
+        Self { low, high, scale: Scale::Linear, from: span.0, to: span.1 }
     }
 
     /// Where a value is drawn.
     pub(crate) fn at(&self, x: f64) -> f64 {
-        let share = if self.log {
-            (x / self.low).ln() / (self.high / self.low).ln()
-        } else {
-            (x - self.low) / (self.high - self.low)
-        };
+        let share = self.scale.share(x, self.low, self.high);
         self.from + share.clamp(-0.02, 1.02) * (self.to - self.from)
     }
 
-    fn draws(&self, value: f64) -> bool {
-        value.is_finite() && (!self.log || value > 0.0)
-    }
-
-    pub(crate) fn marks(&self, number: usize) -> Vec<(f64, String)> {
-        if self.log {
-            // Within a decade there may be hardly any round power of ten.
-            let marks = ticks::log(self.low, self.high, number);
-            if marks.len() > 2 {
-                return marks;
-            }
-        }
-        let step = round_step((self.high - self.low) / number as f64);
-        if !step.is_finite() || step <= 0.0 {
-            return Vec::new();
-        }
-        let first = (self.low / step).ceil() as i64;
-        let decimals = usize::try_from(-(step.log10() + 1e-9).floor() as i32).unwrap_or(0).min(12);
-        let text = |x: f64| {
-            if x != 0.0 && !(1e-4..1e7).contains(&x.abs()) { crate::lr(x) } else { format!("{x:.decimals$}") }
-        };
-        (first..first + 3 * number as i64)
-            .map(|i| i as f64 * step)
-            .take_while(|x| *x <= self.high)
-            .map(|x| (x, text(x)))
-            .collect()
+    pub(crate) fn marks(&self, number: usize) -> Vec<Tick> {
+        self.scale.ticks(self.low, self.high, number)
     }
 }
 
@@ -139,11 +117,37 @@ pub(crate) struct Chart {
     /// Size from top to bottom; from left to right it is [`WIDTH`].
     pub(crate) height: f64,
     pub(crate) shapes: Vec<Shape>,
+    /// What was recorded and is not in the picture, and why.
+    pub(crate) undrawn: Vec<String>,
+}
+
+/// Why there is no chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// The sweep does not ask for what the chart shows.
+    Unasked(&'static str),
+    /// It does, and there is nothing to draw.
+    Empty(&'static str),
+}
+
+impl Absent {
+    /// The reason in words.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Self::Unasked(why) | Self::Empty(why) => why,
+        }
+    }
 }
 
 impl Chart {
     fn new(height: f64, title: impl Into<String>, description: &str) -> Self {
-        Self { title: title.into(), description: description.to_owned(), height, shapes: Vec::new() }
+        Self {
+            title: title.into(),
+            description: description.to_owned(),
+            height,
+            shapes: Vec::new(),
+            undrawn: Vec::new(),
+        }
     }
 
     /// Marks, grid and title of the horizontal axis.
@@ -154,7 +158,7 @@ impl Chart {
             self.shapes.push(Shape::Text { kind: Text::MarkX, at: (x, bottom + 16.0), text });
         }
         let at = (f64::midpoint(LEFT, RIGHT), bottom + 34.0);
-        self.shapes.push(Shape::Text { kind: Text::TitleX, at, text: title.to_owned() });
+        self.shapes.push(Shape::Text { kind: Text::TitleX, at, text: axis.scale.titled(title) });
     }
 
     /// The same of the vertical axis.
@@ -165,19 +169,24 @@ impl Chart {
             self.shapes.push(Shape::Text { kind: Text::MarkY, at: (LEFT - 6.0, y + 4.0), text });
         }
         let at = (14.0, f64::midpoint(axis.from, axis.to));
-        self.shapes.push(Shape::Text { kind: Text::TitleY, at, text: title.to_owned() });
+        self.shapes.push(Shape::Text { kind: Text::TitleY, at, text: axis.scale.titled(title) });
     }
 
-    /// A line through points; what can't be drawn interrupts it.
+    /// A line through points. What is no number interrupts it; a point between two such gaps is a dot.
     fn line(&mut self, i: usize, points: impl Iterator<Item = Point>, axes: (&Axis, &Axis), name: &str) {
         let mut pieces: Vec<Vec<Point>> = vec![Vec::new()];
         for (x, y) in points {
             match pieces.last_mut() {
-                Some(piece) if axes.0.draws(x) && axes.1.draws(y) => piece.push((axes.0.at(x), axes.1.at(y))),
+                Some(piece) if x.is_finite() && y.is_finite() => piece.push((axes.0.at(x), axes.1.at(y))),
                 _ => pieces.push(Vec::new()),
             }
         }
-        pieces.retain(|piece| !piece.is_empty());
+        for piece in &pieces {
+            if let [at] = piece.as_slice() {
+                self.shapes.push(Shape::Dot { i, at: *at, chosen: false, words: name.to_owned() });
+            }
+        }
+        pieces.retain(|piece| piece.len() > 1);
         if !pieces.is_empty() {
             self.shapes.push(Shape::Line { i, pieces, name: name.to_owned() });
         }
@@ -187,11 +196,10 @@ impl Chart {
     fn band(&mut self, i: usize, x: &[f64], low: &[f64], high: &[f64], axes: (&Axis, &Axis)) {
         let lower = x.iter().zip(low).map(|(x, y)| (*x, *y));
         let upper = x.iter().zip(high).map(|(x, y)| (*x, *y)).rev();
-        let visible = |y: f64| if axes.1.log { y.max(axes.1.low) } else { y };
         let points: Vec<Point> = lower
             .chain(upper)
             .filter(|(x, y)| x.is_finite() && y.is_finite())
-            .map(|(x, y)| (axes.0.at(x), axes.1.at(visible(y))))
+            .map(|(x, y)| (axes.0.at(x), axes.1.at(y.max(axes.1.low))))
             .collect();
         if points.len() > 3 {
             self.shapes.push(Shape::Band { i, points });

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use self::chart::{look, svg};
 use crate::chart::figures::{self, CURSOR, drawn_curves};
-use crate::chart::{LEFT, RIGHT};
+use crate::chart::{Absent, Chart, LEFT, RIGHT};
 use crate::document::Document;
 use crate::escape::{escape, turns};
-use crate::format::{capital, decimals, lr};
+use crate::format::{capital, lr, short};
 use crate::markdown::{head, row};
 
 const STYLE: &str = include_str!("style.css");
@@ -173,18 +173,37 @@ fn legend(document: &Document) -> String {
     format!("<ul class=\"legend\">\n{items}</ul>\n")
 }
 
+/// What is said where there is no chart: nothing where the sweep does not ask for one.
+fn absent(why: Absent) -> String {
+    match why {
+        Absent::Unasked(_) => String::new(),
+        Absent::Empty(why) => format!("<p>Nothing is drawn: {}.</p>\n", escape(why)),
+    }
+}
+
+/// What a chart leaves out, in words.
+fn undrawn(chart: &Chart) -> String {
+    chart.undrawn.iter().map(|words| format!("<p class=\"undrawn\">{}</p>\n", escape(words))).collect()
+}
+
 fn forest(document: &Document) -> String {
-    let Some(chart) = figures::forest(document) else { return String::new() };
+    let chart = match figures::forest(document) {
+        Ok(chart) => chart,
+        Err(why) => return absent(why),
+    };
     let svg = svg(&chart, "forest", "", "");
+    let undrawn = undrawn(&chart);
     format!(
-        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first.</p>\n"
+        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first.</p>\n{undrawn}"
     )
 }
 
 fn curves(document: &Document) -> String {
-    let (Some(chart), Some(last)) = (figures::curves(document), figures::last_step(document)) else {
-        return String::new();
+    let chart = match figures::curves(document) {
+        Ok(chart) => chart,
+        Err(why) => return absent(why),
     };
+    let last = figures::last_step(document).unwrap_or_default();
     let (top, bottom) = CURSOR;
     let cursor =
         format!("<line id=\"cursor\" y1=\"{top}\" y2=\"{bottom}\" x1=\"0\" x2=\"0\" visibility=\"hidden\"/>");
@@ -194,34 +213,37 @@ fn curves(document: &Document) -> String {
         .iter()
         .map(|(_, curve)| {
             let ends = curve.mean.first().zip(curve.mean.last());
-            let (first, end) = ends.map(|(a, b)| (format!("{a:.4}"), format!("{b:.4}"))).unwrap_or_default();
-            let lrs = curve.lr.iter().copied().fold(0.0, f64::max);
-            let last = curve.lr.last().copied().map(lr).unwrap_or_default();
+            let (first, end) = ends.map(|(a, b)| (short(*a), short(*b))).unwrap_or_default();
+            let highest = curve.lr.iter().copied().max_by(f64::total_cmp).map(short).unwrap_or_default();
+            let last = curve.lr.last().copied().map(short).unwrap_or_default();
             format!(
-                "<tr><th scope=\"row\">{}</th><td>{first}</td><td>{end}</td><td>{}</td><td>{last}</td></tr>\n",
-                escape(&curve.schedule),
-                lr(lrs)
+                "<tr><th scope=\"row\">{}</th><td>{first}</td><td>{end}</td><td>{highest}</td><td>{last}</td></tr>\n",
+                escape(&curve.schedule)
             )
         })
         .collect();
     let head = ["schedule", "first point", "last point", "highest lr", "last lr"];
     format!(
-        "<p>Mean over seeds with a band of one standard deviation. Point at the picture, or use the arrow keys in it, to read \
-         values.</p>\n<div class=\"scroll\">{svg}</div>\n<output id=\"read\" aria-live=\"polite\"></output>\n\
+        "<p>Mean over seeds with a band of one standard deviation, at up to 80 points. Point at the picture, or use the arrow keys in it, to read \
+         values.</p>\n<div class=\"scroll\">{svg}</div>\n<output id=\"read\" aria-live=\"polite\"></output>\n{}\
          <details><summary>As a table</summary>\n{}</details>\n",
+        undrawn(&chart),
         table(&format!("Mean {}", document.curve_metric), &head, &format!("<tbody>\n{rows}</tbody>\n"))
     )
 }
 
 fn sensitivity(document: &Document) -> String {
-    let Some(chart) = figures::sensitivity(document) else { return String::new() };
+    let chart = match figures::sensitivity(document) {
+        Ok(chart) => chart,
+        Err(why) => return absent(why),
+    };
     let mut rows = String::new();
     for own in &document.sensitivity {
         let cells: Vec<String> = own
             .points
             .iter()
             .map(|(at, mean, diverged)| {
-                let mean = mean.map_or("—".to_owned(), |mean| format!("{mean:.*}", decimals(None)));
+                let mean = mean.map_or("—".to_owned(), short);
                 let diverged = if *diverged > 0 { format!(" ({diverged} diverged)") } else { String::new() };
                 let mark = if *at == own.chosen { " ◀" } else { "" };
                 format!("{}: {mean}{diverged}{mark}", lr(*at))
@@ -242,17 +264,21 @@ fn sensitivity(document: &Document) -> String {
     let caption = format!("Mean {} by base lr; ◀ the one that was chosen", document.metric);
     format!(
         "<p>Large dots: the lr that was chosen. All runs count here, those that chose and those that judged.</p>\n<div class=\"scroll\" \
-         tabindex=\"0\">{svg}</div>\n<details><summary>As a table</summary>\n{}</details>\n",
+         tabindex=\"0\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
+        undrawn(&chart),
         table(&caption, &["schedule", "lr: mean", "edge"], &format!("<tbody>\n{rows}</tbody>\n"))
     )
 }
 
 fn budgets(document: &Document) -> String {
-    let Some(chart) = figures::budgets(document) else { return String::new() };
+    let chart = match figures::budgets(document) {
+        Ok(chart) => chart,
+        Err(why) => return absent(why),
+    };
     let mut rows = String::new();
     for own in &document.budgets {
         let cells: Vec<String> =
-            own.points.iter().map(|(steps, mean)| format!("{steps}: {mean:.4}")).collect();
+            own.points.iter().map(|(steps, mean)| format!("{steps}: {}", short(*mean))).collect();
         let _ = writeln!(
             rows,
             "<tr><th scope=\"row\">{}</th><td>{}</td></tr>",
@@ -263,7 +289,8 @@ fn budgets(document: &Document) -> String {
     let svg = svg(&chart, "plot-budgets", "", "");
     let caption = format!("Mean {} by length of the run in steps, each at its best lr", document.metric);
     format!(
-        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<details><summary>As a table</summary>\n{}</details>\n",
+        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
+        undrawn(&chart),
         table(&caption, &["schedule", "steps: mean"], &format!("<tbody>\n{rows}</tbody>\n"))
     )
 }

@@ -38,6 +38,7 @@ fn document(schedules: usize) -> Document {
         high: vec![1.1, 0.6, f64::INFINITY],
         lr_steps: vec![0, 50, 99],
         lr: vec![0.1, 0.05, 0.0],
+        runs: (8, 8),
     };
     let sensitivity = |i: usize| Sensitivity {
         schedule: name(i),
@@ -115,6 +116,71 @@ fn every_figure_is_a_picture_of_its_own() {
         figure(&alone, Figure::Forest).expect_err("nothing to compare"),
         "no two schedules have finished runs of one seed"
     );
+}
+
+/// Moves every loss of a document.
+fn moved(schedules: usize, by: f64) -> Document {
+    let mut document = document(schedules);
+    for curve in &mut document.curves {
+        [&mut curve.mean, &mut curve.low, &mut curve.high].into_iter().flatten().for_each(|loss| *loss += by);
+    }
+    for own in &mut document.sensitivity {
+        own.points.iter_mut().filter_map(|point| point.1.as_mut()).for_each(|loss| *loss += by);
+    }
+    document.budgets.iter_mut().flat_map(|own| &mut own.points).for_each(|point| point.1 += by);
+    document
+}
+
+#[test]
+fn losses_of_any_sign_are_drawn_on_the_page_and_alone() {
+    // Circles, bands, lines, and the points of the lines.
+    let page = |by: f64| {
+        let drawn = pictures(&html(&moved(3, by))).concat();
+        ["<circle", "<polygon", "<path class=\"line", "L"].map(|shape| drawn.matches(shape).count())
+    };
+    let alone = |by: f64, which| {
+        let svg = figure(&moved(3, by), which).expect("something to draw").svg();
+        let points = svg.split("points=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+        let points = points.map(|points| points.split(' ').count()).collect::<Vec<_>>();
+        (svg.matches("<circle").count(), points)
+    };
+    for by in [-0.25, -1.0, -3.0, -1e6] {
+        assert_eq!(page(by), page(0.0), "{by}");
+        for which in [Figure::Curves, Figure::Sensitivity, Figure::Budgets] {
+            assert_eq!(alone(by, which), alone(0.0, which), "{which:?} {by}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_drawn_is_named() {
+    let mut document = document(4);
+    document.curves.remove(2);
+    document.curves[0].runs = (32, 40);
+    document.ranking[1].diff = Some(f64::INFINITY);
+    let page = html(&document);
+    for words in [
+        "Not drawn: schedule 2 (no loss",
+        "at lr 1, 8 diverged (a mean over runs",
+        "(no difference to the first",
+    ] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    for curve in &mut document.curves {
+        curve.mean.fill(f64::NAN);
+    }
+    assert!(html(&document).contains("Nothing is drawn: no run has recorded a loss"));
+    assert!(figure(&document, Figure::Curves).is_err());
+}
+
+#[test]
+fn a_point_without_neighbours_is_a_dot() {
+    let mut document = document(1);
+    document.curves[0].mean = vec![1.0, f64::NAN, 0.5];
+    let circles = |document: &Document| {
+        figure(document, Figure::Curves).expect("a picture").svg().matches("<circle").count()
+    };
+    assert_eq!((circles(&document), circles(&self::document(1))), (2, 0));
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub fn curves(schedule: &Schedule, total: u64) -> [Curve; 2] {
     let most = |of: fn(&(f64, f64)) -> f64| steps.iter().map(of).fold(0.0, f64::max);
     let (most_lr, most_loss) = (most(|step| step.0), most(|step| step.1));
     let last = steps.last().map_or(0.0, |step| step.1);
-    let name = format!("loss, own scale: {} to {}", crate::lr(get(0).1), crate::lr(last));
+    let name = format!("loss, own scale: {} to {}", crate::short(get(0).1), crate::short(last));
     [
         sample::of_values("lr", known, &|t| get(t).0),
         sample::of_values(&name, known, &|t| get(t).1 / most_loss * most_lr),

@@ -1,8 +1,9 @@
 //! Where everything of a picture stands: axes, marks, curves and legend in pixels. What SVG and PNG share.
 
 use super::palette::{AXIS, Colour, FAINT, GRID, INK, style};
+use super::scale::Scale;
 use super::ticks::{self, Tick};
-use super::{Curve, Figure, Scale, Size, font, png, svg};
+use super::{Curve, Figure, Scale as Asked, Size, font, png, svg};
 
 /// A picture in pixels, x to the right and y downwards.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ const SAMPLE: (f32, f32) = (30.0, 7.0);
 const TOLERANCE: f32 = 0.15;
 /// How far down a log axis goes for the sake of a few points.
 const DECADES: f64 = 1e6;
+/// The share of an axis that is left free beyond its values.
+const AIR: f64 = 0.05;
 
 pub(super) fn fitting_size(figure: &Figure) -> Size {
     let width = 960.0;
@@ -130,54 +133,51 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// With some room at its ends.
+    /// With some room at its ends, but not below a 0 at the lower one.
     fn of(figure: &Figure) -> Self {
-        let tight = Self::tight(figure);
-        match figure.scale {
-            Scale::Linear => Self { high: tight.high * 1.05, ..tight },
-            Scale::Log => Self { low: tight.low / 1.15, high: tight.high * 1.15, ..tight },
-        }
+        let Self { scale, low, high } = Self::tight(figure);
+        let below = if low == 0.0 { 0.0 } else { -AIR };
+        Self { scale, low: scale.at(below, low, high), high: scale.at(1.0 + AIR, low, high) }
     }
 
-    /// From the lowest to the highest value; a linear one from 0.
+    /// From the lowest to the highest value, and 0 where the axis has one.
     pub(super) fn tight(figure: &Figure) -> Self {
-        let most = figure.most();
-        let (low, high) = match (figure.scale, figure.least_above_0()) {
-            (Scale::Linear, None) => (0.0, 1.0),
-            (Scale::Linear, Some(_)) => (0.0, most),
-            (Scale::Log, None) => (0.1, 1.0),
-            (Scale::Log, Some(least)) => {
-                let low = if spans_more(figure, most) { least } else { least.max(most / DECADES) };
-                if low == most { (low / 3.0, most * 3.0) } else { (rounded_down(low), most) }
+        let (low, high) = figure.values().fold((0.0, 0.0), |(low, high), x| (x.min(low), x.max(high)));
+        let largest = high.max(-low);
+        let least = figure.values().map(f64::abs).filter(|x| *x > 0.0).min_by(f64::total_cmp);
+        match (figure.scale, least) {
+            (_, None) => Self { scale: Scale::Linear, low: 0.0, high: 1.0 },
+            (Asked::Linear, _) => Self { scale: Scale::Linear, low, high },
+            (Asked::Log, Some(least)) => {
+                let unit = if spans_more(figure, largest) { least } else { least.max(largest / DECADES) };
+                if figure.values().any(|x| x < unit) {
+                    Self { scale: Scale::Symlog { unit }, low, high }
+                } else if least == high {
+                    Self { scale: Scale::Log, low: high / 3.0, high: high * 3.0 }
+                } else {
+                    Self { scale: Scale::Log, low: rounded_down(least), high }
+                }
             }
-        };
-        Self { scale: figure.scale, low, high }
+        }
     }
 
     fn ticks(&self, number: usize) -> Vec<Tick> {
-        match self.scale {
-            Scale::Linear => ticks::linear(self.high, number.clamp(2, 8)),
-            Scale::Log => ticks::log(self.low, self.high, number.clamp(2, 12)),
-        }
+        let most = if self.scale == Scale::Linear { 8 } else { 12 };
+        self.scale.ticks(self.low, self.high, number.clamp(2, most))
     }
 
-    /// How far up a value stands: 0 at the lower edge, 1 at the upper one, below 0 where a log axis does
-    /// not reach it.
+    /// How far up a value is: 0 at the lower edge, 1 at the upper one.
     pub(super) fn height(&self, value: f64) -> f64 {
-        match self.scale {
-            Scale::Linear => value / self.high,
-            Scale::Log if value < self.low => -1.0,
-            Scale::Log => (value.log10() - self.low.log10()) / (self.high.log10() - self.low.log10()),
-        }
+        self.scale.share(value, self.low, self.high)
     }
 }
 
 /// Whether a curve is below what a log axis shows at most for more than a moment. The last notches of a
-/// ramp to 0 are such a moment: to show them would take all room from the rest.
-fn spans_more(figure: &Figure, most: f64) -> bool {
+/// ramp to 0 are such a moment: to spread them out would take all room from the rest.
+fn spans_more(figure: &Figure, largest: f64) -> bool {
     figure.curves.iter().any(|curve| {
-        let below = curve.points.iter().filter(|(_, value)| *value > 0.0 && *value < most / DECADES);
-        20 * below.count() > curve.points.len()
+        let sizes = curve.points.iter().map(|(_, value)| value.abs());
+        20 * sizes.filter(|size| *size > 0.0 && *size < largest / DECADES).count() > curve.points.len()
     })
 }
 
@@ -203,8 +203,7 @@ impl Place {
 
     fn y(&self, value: f64) -> f32 {
         let [_, top, _, bottom] = self.plot;
-        // Below the axis means out of sight, by more than the width of any line.
-        bottom - (self.range.height(value).max(-0.5) as f32) * (bottom - top)
+        bottom - self.range.height(value) as f32 * (bottom - top)
     }
 
     fn curve(&self, i: usize, curve: &Curve) -> Mark {
@@ -215,8 +214,8 @@ impl Place {
         let tip = format!(
             "{}: from {} to {}",
             curve.name,
-            crate::lr(end(curve.points.first())),
-            crate::lr(end(curve.points.last()))
+            crate::short(end(curve.points.first())),
+            crate::short(end(curve.points.last()))
         );
         Mark::Curve { points: simplified(&points), colour, dash, tip }
     }
@@ -242,12 +241,19 @@ pub(crate) fn heading(title: &str, notes: &[String], width: f32) -> (Vec<Mark>, 
     (marks, y + gap)
 }
 
-/// The figure's notes, and what a log axis does not show.
+/// The figure's notes, and what is to be known of its scale.
 pub(super) fn notes(figure: &Figure) -> Vec<String> {
-    let low = Range::tight(figure).low;
-    let hidden = figure.scale == Scale::Log && figure.values().any(|value| value < low);
-    let below = || format!("a log axis has no 0: what is below {} is not shown", crate::lr(low));
-    figure.notes.iter().cloned().chain(hidden.then(below)).collect()
+    let scale = match Range::tight(figure).scale {
+        Scale::Symlog { unit } => Some(format!(
+            "a log axis has no 0: this one is symlog, linear within about {} of 0",
+            crate::short(unit)
+        )),
+        Scale::Linear if figure.scale == Asked::Log => {
+            Some("a log axis has no 0: this one is linear".to_owned())
+        }
+        Scale::Linear | Scale::Log => None,
+    };
+    figure.notes.iter().cloned().chain(scale).collect()
 }
 
 /// A note in lines that fit.
@@ -403,7 +409,7 @@ mod tests {
         assert_eq!(simplified(&[]), []);
     }
 
-    fn figure(scale: Scale, values: &[f64]) -> Figure {
+    fn figure(scale: Asked, values: &[f64]) -> Figure {
         let points = values.iter().enumerate().map(|(i, value)| (i as f64, *value)).collect();
         Figure {
             title: "a".to_owned(),
@@ -419,8 +425,17 @@ mod tests {
     #[test]
     fn every_mark_stands_on_the_page_whatever_the_values() {
         let most = f64::from(f32::MAX);
-        for values in [&[0.0, 0.0][..], &[1e-300, 0.0], &[most, 1.0], &[0.1, 0.1], &[1.0], &[5e-324, most]] {
-            for scale in [Scale::Linear, Scale::Log] {
+        for values in [
+            &[0.0, 0.0][..],
+            &[1e-300, 0.0],
+            &[most, 1.0],
+            &[0.1, 0.1],
+            &[1.0],
+            &[5e-324, most],
+            &[-most, most],
+            &[-1.0],
+        ] {
+            for scale in [Asked::Linear, Asked::Log] {
                 for size in [Size { width: 200, height: 200 }, Size { width: 960, height: 540 }] {
                     let page = lay_out(&figure(scale, values), size);
                     for mark in &page.marks {
@@ -443,22 +458,31 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_leaves_a_log_axis_and_a_note_says_so() {
-        let figure = figure(Scale::Log, &[1.0, 0.5, 0.0]);
-        let page = lay_out(&figure, figure.fitting_size());
-        let last = page.marks.iter().find_map(|mark| match mark {
-            Mark::Curve { points, .. } => points.last(),
-            _ => None,
-        });
-        assert!(last.is_some_and(|(_, y)| *y > page.plot[3] + 50.0));
-        assert!(
-            page.marks.iter().any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("no 0")))
-        );
+    fn a_value_of_any_sign_is_within_the_plot_on_every_scale() {
+        for values in
+            [&[1.0, 0.5, 0.0][..], &[0.1, -0.05], &[-0.1, -0.2], &[1.0, 1e-9, -1e-12], &[0.0], &[-1e38, 1e38]]
+        {
+            for scale in [Asked::Linear, Asked::Log] {
+                let figure = figure(scale, values);
+                let page = lay_out(&figure, figure.fitting_size());
+                let curve = page.marks.iter().find_map(|mark| match mark {
+                    Mark::Curve { points, .. } => Some(points),
+                    _ => None,
+                });
+                let [_, top, _, bottom] = page.plot;
+                assert!(curve.is_some_and(|points| points.iter().all(|(_, y)| (top..=bottom).contains(y))));
+                let says_so = page
+                    .marks
+                    .iter()
+                    .any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("has no 0")));
+                assert_eq!(says_so, scale == Asked::Log, "{values:?}");
+            }
+        }
     }
 
     #[test]
     fn a_legend_that_does_not_fit_says_how_many_it_leaves_out() {
-        let mut figure = figure(Scale::Linear, &[1.0, 0.5]);
+        let mut figure = figure(Asked::Linear, &[1.0, 0.5]);
         figure.curves =
             (0..60).map(|i| Curve { name: format!("s{i}"), ..figure.curves[0].clone() }).collect();
         let texts = |size| {

@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod palette;
 mod png;
 mod sample;
+pub(crate) mod scale;
 mod svg;
 mod terminal;
 pub(crate) mod ticks;
@@ -37,12 +38,12 @@ pub struct Figure {
     pub curves: Vec<Curve>,
 }
 
-/// The scale of the vertical axis.
+/// The scale of the vertical axis that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// From 0.
+    /// With 0 on it.
     Linear,
-    /// Powers of ten. What is 0 lies below it.
+    /// Powers of ten; symlog where values are 0 or below, or near it for a moment only.
     Log,
 }
 
@@ -51,7 +52,7 @@ pub enum Scale {
 pub struct Curve {
     /// Its name in the legend.
     pub name: String,
-    /// Step and value, in the order of the steps; values are at least 0.
+    /// Step and value, in the order of the steps.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -82,16 +83,6 @@ impl Figure {
     /// panel each, on one scale.
     pub fn text(&self, width: usize) -> String {
         terminal::write(self, width)
-    }
-
-    /// The largest value.
-    fn most(&self) -> f64 {
-        self.values().fold(0.0, f64::max)
-    }
-
-    /// The smallest value above 0.
-    fn least_above_0(&self) -> Option<f64> {
-        self.values().filter(|value| *value > 0.0).min_by(f64::total_cmp)
     }
 
     fn values(&self) -> impl Iterator<Item = f64> {

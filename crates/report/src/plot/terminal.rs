@@ -51,7 +51,7 @@ fn push(text: &mut String, line: &str) {
 
 /// One curve with its name, its axes and their titles.
 fn panel(figure: &Figure, curve: &Curve, range: Range, width: usize, rows: usize) -> Vec<String> {
-    let (high, low) = (crate::lr(range.high), crate::lr(range.low));
+    let (high, low) = (crate::short(range.high), crate::short(range.low));
     let margin = high.chars().count().max(low.chars().count());
     let columns = width.saturating_sub(margin + 2).max(8);
     let mut lines = Vec::new();
@@ -96,7 +96,7 @@ fn dots(curve: &Curve, range: Range, total: u64, columns: usize, rows: usize) ->
     };
     let place = |(step, value): &(f64, f64)| {
         let x = (step / last * (across - 1) as f64).round() as i64;
-        let y = ((1.0 - range.height(*value).max(-0.5)) * (down - 1) as f64).round() as i64;
+        let y = ((1.0 - range.height(*value)) * (down - 1) as f64).round() as i64;
         (x, y)
     };
     for pair in curve.points.windows(2) {

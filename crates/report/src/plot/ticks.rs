@@ -3,11 +3,19 @@
 /// A mark: its value and its text.
 pub(crate) type Tick = (f64, String);
 
-/// Marks at round values from 0 to `most`, about `number` of them, beginning with 0.
-pub(super) fn linear(most: f64, number: usize) -> Vec<Tick> {
-    let step = round_step(most / number.max(1) as f64);
-    let count = (most / step * (1.0 + 1e-9)).floor() as u32;
-    (0..=count).map(|i| f64::from(i) * step).map(|value| (value, fixed(value, step, most))).collect()
+/// Marks at round values from `low` to `high`, about `number` of them.
+pub(super) fn linear(low: f64, high: f64, number: usize) -> Vec<Tick> {
+    let number = number.max(1);
+    let step = round_step(high / number as f64 - low / number as f64);
+    if !step.is_finite() || step <= 0.0 {
+        return Vec::new();
+    }
+    let (first, most) = ((low / step - 1e-9).ceil(), low.abs().max(high.abs()));
+    (0..=2 * number as u32)
+        .map(|i| (first + f64::from(i)) * step)
+        .take_while(|value| *value <= high + 1e-9 * step)
+        .map(|value| (value, fixed(value, step, most)))
+        .collect()
 }
 
 /// Marks at whole steps, as [`linear`].
@@ -58,8 +66,13 @@ pub(crate) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
         .flat_map(|exponent| factors.iter().map(move |factor| format!("{factor}e{exponent}")))
         .filter_map(|text| text.parse::<f64>().ok())
         .filter(within)
-        .map(|value| (value, if value < 1e-3 { format!("{value:e}") } else { crate::lr(value) }))
+        .map(|value| (value, power(value)))
         .collect()
+}
+
+/// A round number on an axis of many decades.
+pub(super) fn power(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { crate::short(value) }
 }
 
 /// 1, 2 or 5 times a power of ten, no smaller than `step`.
@@ -74,11 +87,12 @@ fn fixed(value: f64, step: f64, most: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    if !(1e-3..1e6).contains(&most) {
-        return crate::lr(value);
+    let last = (step.log10() + 1e-9).floor() as i32;
+    let decimals = |places: i32| usize::try_from(places).unwrap_or(0).min(15);
+    if (1e-3..1e6).contains(&most) {
+        return format!("{value:.*}", decimals(-last));
     }
-    let decimals = usize::try_from(-step.log10().floor() as i32).unwrap_or(0);
-    format!("{value:.decimals$}")
+    crate::format::scientific(value, decimals(value.abs().log10().floor() as i32 - last))
 }
 
 #[cfg(test)]
@@ -91,10 +105,16 @@ mod tests {
 
     #[test]
     fn marks_are_round() {
-        assert_eq!(texts(linear(0.105, 5)), ["0", "0.05", "0.10"]);
-        assert_eq!(texts(linear(1.05, 6)), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
-        assert_eq!(texts(linear(2.1e-5, 5)), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5"]);
-        assert_eq!(texts(linear(3e38, 3)), ["0", "1e38", "2e38", "3e38"]);
+        assert_eq!(texts(linear(0.0, 0.105, 5)), ["0", "0.05", "0.10"]);
+        assert_eq!(texts(linear(0.0, 1.05, 6)), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(texts(linear(0.0, 2.1e-5, 5)), ["0", "5e-6", "1e-5", "1.5e-5", "2e-5"]);
+        assert_eq!(texts(linear(0.0, 3e38, 3)), ["0", "1e38", "2e38", "3e38"]);
+        // Far from 0 all digits that differ are written.
+        assert_eq!(
+            texts(linear(-12_345_680.0, -12_345_640.0, 2)),
+            ["-1.234568e7", "-1.234566e7", "-1.234564e7"]
+        );
+        assert_eq!(texts(linear(-1.0, 1.0, 4)), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
     }
 
     #[test]
