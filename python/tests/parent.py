@@ -159,6 +159,13 @@ class Parent:
         if line.strip() != text:
             raise AssertionError(f"the program never said {text!r}: {child.stderr and child.stderr.read()}")
 
+    def wait_until_full(self) -> None:
+        """Waits until the program can't write more of its reports before somebody reads."""
+        until = time.monotonic() + 30
+        while select.select([], [self._report], [], 0)[1]:
+            assert time.monotonic() < until, "the program never filled the pipe"
+            time.sleep(0.01)
+
     def _read(self, ended: threading.Event) -> None:
         pending = b""
         while self._report >= 0:

@@ -139,15 +139,16 @@ class OpenLoop(unittest.TestCase):
                 trial.stop_requested
                 print("ready", flush=True)
                 trial.log(4, valid_loss=1, weights_hash="ab" * 100_000)
+                print(trial.stop_requested)
                 """
             )
             parent.wait_for(child, "ready")
             # Nobody reads yet: the pipe is full before the line has ended.
-            time.sleep(0.5)
+            parent.wait_until_full()
+            self.assertIsNone(child.poll())
             os.kill(child.pid, signal.SIGTERM)
-            time.sleep(0.1)
             outcome = parent.wait(child)
-        self.assertEqual(outcome.code, 0, outcome.err)
+        self.assertEqual((outcome.code, outcome.out.split()), (0, ["True"]), outcome.err)
         self.assertEqual(outcome.lines, [{"step": 4, "valid_loss": 1.0, "weights_hash": "ab" * 100_000}])
 
     def test_one_write_is_one_line(self) -> None:
@@ -294,16 +295,18 @@ class Gone(unittest.TestCase):
         with Parent() as parent:
             child = parent.start(
                 """
-                import time
+                import signal
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
                 trial.log(0, train_loss=1)
                 print("ready", flush=True)
-                time.sleep(0.5)
+                signal.sigwait({signal.SIGUSR1})
                 trial.log(1, train_loss=1)
                 print("still here")
                 """
             )
             parent.wait_for(child, "ready")
             parent.die()
+            os.kill(child.pid, signal.SIGUSR1)
             outcome = parent.wait(child)
         self.assertEqual(outcome.code, 1)
         self.assertEqual(outcome.err, "sweep_trial: sweep no longer reads the reports; this program ends\n")

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use crate::support::{Sandbox, finish, root, signal, within};
+use crate::support::{Sandbox, finish, kill, root, signal, within};
 
 const TOY: &str = include_str!("programs/toy.py");
 
@@ -23,19 +23,11 @@ schedules:
   cycle: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}
 ";
 
-/// `None` where there is no Python, which is said.
-#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
-fn sandbox(file: &str) -> Option<Sandbox> {
-    let python = std::process::Command::new("python3").arg("--version").stdout(Stdio::null()).status();
-    if !python.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("SWEEP_REQUIRE_PYTHON").is_none(), "python3 is missing");
-        eprintln!("python3 is not installed: nothing is tested");
-        return None;
-    }
+fn sandbox(file: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("toy.py", TOY);
     sandbox.write("toy.yaml", file);
-    Some(sandbox)
+    sandbox
 }
 
 fn with_mode(mode: &str) -> String {
@@ -46,8 +38,9 @@ fn with_mode(mode: &str) -> String {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_goes_the_whole_way() {
-    let Some(sandbox) = sandbox(FILE) else { return };
+    let sandbox = sandbox(FILE);
     let ran = sandbox.run(&["toy.yaml"]).exits(0);
     assert!(ran.stderr.contains("30 trials; training 30 on 2 workers (python3 toy.py)"), "{}", ran.stderr);
     assert!(sandbox.query("select distinct status from trials") == serde_json::json!([{"status": "done"}]));
@@ -112,11 +105,10 @@ fn a_program_goes_the_whole_way() {
 
 /// Workers run side by side, whatever their number, and the bits of a sum depend on the number of threads.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_has_one_thread_unless_it_is_said_otherwise() {
     let slots = "{SLOT: [left], MKL_NUM_THREADS: [2]}";
-    let Some(sandbox) = sandbox(&with_mode("{mode: well}").replace("{SLOT: [left, right]}", slots)) else {
-        return;
-    };
+    let sandbox = sandbox(&with_mode("{mode: well}").replace("{SLOT: [left, right]}", slots));
     let threads = |own: Option<&str>| {
         let mut command = sandbox.command(&["toy.yaml"]);
         for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC"] {
@@ -133,6 +125,7 @@ fn a_program_has_one_thread_unless_it_is_said_otherwise() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn each_way_to_go_wrong_has_its_outcome() {
     const MODES: [(&str, &str, &str); 17] = [
         ("nan", "diverged", ""),
@@ -155,7 +148,7 @@ fn each_way_to_go_wrong_has_its_outcome() {
     ];
     let modes = MODES.map(|(mode, ..)| mode).join(", ");
     let file = with_mode(&format!("{{mode: {{values: [{modes}]}}}}")).replace("20s", "2s");
-    let Some(sandbox) = sandbox(&file) else { return };
+    let sandbox = sandbox(&file);
     let ran = sandbox.run(&["toy.yaml", "--retries", "0"]).exits(1);
     assert!(ran.stderr.contains("14 trials failed"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`sweep logs TRIAL`"), "{}", ran.stderr);
@@ -207,13 +200,12 @@ fn alive(word: &str, sandbox: &Sandbox) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
-    let Some(sandbox) = sandbox(
+    let sandbox = sandbox(
         &with_mode("{mode: {values: [well, killed]}}")
             .replace("constant}", "constant}\n  plateau: {kind: plateau, patience: 1}"),
-    ) else {
-        return;
-    };
+    );
     sandbox.run(&["toy.yaml", "-q", "--retries", "0"]).exits(0);
     let rows = sandbox.query(
         "select schedule, count(distinct digest) as digests, sum(attempts) as attempts, count(*) as n, \
@@ -231,9 +223,10 @@ fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: {values: [polite, rude]}}")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: {values: [polite, rude]}}"));
     let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
     within(60, "both have begun", || {
         sandbox.path("runs/sweep.db").exists()
@@ -272,15 +265,15 @@ fn wait_for_words(words: &str, sandbox: &Sandbox) {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(target_os = "linux")]
 fn programs_end_when_the_sweep_is_killed() {
     // One that speaks, and one that does not even listen.
     for (mode, words) in [("rude", "slot"), ("deaf", "deaf now")] {
-        let Some(sandbox) = sandbox(&with_mode(&format!("{{mode: {mode}}}"))) else { return };
+        let sandbox = sandbox(&with_mode(&format!("{{mode: {mode}}}")));
         let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
         wait_for_words(words, &sandbox);
-        sweep.kill().expect("it can be killed");
-        sweep.wait().expect("it ends");
+        kill(&mut sweep);
         within(60, "the program ends too", || !alive("toy.py", &sandbox));
         if mode == "rude" {
             sandbox.run(&["toy.yaml", "-q"]).exits(0);
@@ -293,9 +286,10 @@ fn programs_end_when_the_sweep_is_killed() {
 
 /// A second run of one trial that is interrupted leaves nothing behind.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn a_reproduction_can_be_interrupted() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: rude}")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: rude}"));
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     let folder = sandbox.path("tmp");
     std::fs::create_dir(&folder).expect("a folder");
@@ -310,9 +304,10 @@ fn a_reproduction_can_be_interrupted() {
 
 /// What is cut short by a stop is no mistake of the program.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn half_a_line_at_a_stop_is_no_report() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: torn}")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: torn}"));
     let mut sweep = sandbox.start(&["toy.yaml", "-q", "--retries", "0"]);
     wait_for_words("torn now", &sandbox);
     signal(&sweep, "-TERM");
@@ -323,9 +318,10 @@ fn half_a_line_at_a_stop_is_no_report() {
 
 /// What is garbled or breaks may do better the next time; what is well said and wrong would be said again.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn only_what_may_end_otherwise_is_tried_again() {
     let file = with_mode("{mode: {values: [exit, garbage, short, order, unknown, nofinal]}}");
-    let Some(sandbox) = sandbox(&file) else { return };
+    let sandbox = sandbox(&file);
     let ran = sandbox.run(&["toy.yaml", "--retries", "2"]).exits(1);
     let rows = sandbox.query("select attempts, axes from trials order by attempts, axes");
     let attempts: Vec<(i64, String)> = rows
@@ -349,9 +345,10 @@ fn only_what_may_end_otherwise_is_tried_again() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn checkpoints_are_what_was_reported() {
     // After the last step none is needed, and more may be said; one that was written over is not used.
-    let Some(sandbox) = sandbox(&with_mode("{mode: {values: [well, last, over]}}")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: {values: [well, last, over]}}"));
     let ran = sandbox.run(&["toy.yaml", "--workers", "1"]).exits(0);
     assert!(ran.stderr.contains("was changed since it was reported"), "{}", ran.stderr);
     let same = sandbox.query("select count(distinct digest) as n from trials where status = 'done'");
@@ -368,10 +365,11 @@ fn checkpoints_are_what_was_reported() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_that_is_changed_meanwhile_is_not_started() {
     let file =
         with_mode("{mode: rude}").replace("toy.py]", "toy.py], files: [src]").replace("seeds: 1", "seeds: 3");
-    let Some(sandbox) = sandbox(&file) else { return };
+    let sandbox = sandbox(&file);
     std::fs::create_dir_all(sandbox.path("src/deep/__pycache__")).expect("folders");
     sandbox.write("src/deep/part.py", "x = 1");
     let sweep = sandbox.start(&["toy.yaml", "-q", "--workers", "1", "--retries", "0"]);
@@ -405,8 +403,9 @@ fn a_program_that_is_changed_meanwhile_is_not_started() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn another_program_makes_other_trials() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: well}")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: well}"));
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     let first = sandbox.texts("select trial_id from trials");
     sandbox.write("toy.yaml", with_mode("{mode: well}").replace("20s", "30s"));
@@ -437,8 +436,9 @@ fn another_program_makes_other_trials() {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 fn what_can_not_be_run_is_said() {
-    let Some(sandbox) = sandbox(&with_mode("{mode: well}").replace("toy.py", "ty.py")) else { return };
+    let sandbox = sandbox(&with_mode("{mode: well}").replace("toy.py", "ty.py"));
     let refused = sandbox.run(&["toy.yaml"]).exits(2);
     assert!(
         refused.stderr.contains("there is no file `ty.py`") && refused.stderr.contains("toy.yaml:2:"),
@@ -465,8 +465,9 @@ fn what_can_not_be_run_is_said() {
 
 /// The experiment that ships, as it is and with a program that goes wrong three times: the same results, digest by digest.
 #[test]
+#[cfg_attr(not(has_numpy), ignore = "needs a python3 with numpy")]
 fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
-    let Some(python) = numpy() else { return };
+    let python = needs::numpy().expect("a python3 with numpy");
     let file =
         std::fs::read_to_string(root().join("experiments/external-numpy.yaml")).expect("the experiment");
     let shorter = |text: &str| {
@@ -504,23 +505,4 @@ fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
     assert_eq!(faulty.run(&["rank"]).exits(0).stdout, well.run(&["rank"]).exits(0).stdout);
     faulty.run(&["report", "-o", "report.html"]).exits(0);
     assert!(!alive("faulty.py", &faulty), "a program is left");
-}
-
-/// The folder of a `python3` that has numpy: the machine's own, or one that was made for the tests.
-#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
-fn numpy() -> Option<std::path::PathBuf> {
-    let made = root().join("target/python/bin");
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::iter::once(made).chain(std::env::split_paths(&folders)).find(|folder| {
-        let check = std::process::Command::new(folder.join("python3"))
-            .args(["-c", "import numpy"])
-            .stderr(Stdio::null())
-            .status();
-        check.is_ok_and(|status| status.success())
-    });
-    if found.is_none() {
-        assert!(std::env::var_os("SWEEP_REQUIRE_NUMPY").is_none(), "numpy is missing");
-        eprintln!("there is no python3 with numpy: nothing is tested");
-    }
-    found
 }

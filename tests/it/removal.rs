@@ -1,7 +1,7 @@
 //! `sweep rm`: what it prints, what it takes with it, that a kill leaves a whole store, and that the sweep trains again to the
 //! same bits.
 
-use crate::support::{Output, Sandbox, finish, inject_binary};
+use crate::support::{Output, Sandbox};
 
 const RUN: &str = "\
 data: {dataset: digits, limit: 100, batch_size: 20}
@@ -108,9 +108,7 @@ fn a_removal_that_is_killed_is_done_or_not_at_all() {
     let before = sandbox.fingerprints();
     let mut left = Vec::new();
     for (point, sweeps) in [("store.begin", 2), ("store.commit", 2), ("store.committed", 1)] {
-        let mut command = sandbox.command_of(inject_binary(), &["rm", "a", "--yes"]);
-        command.env("SWEEP_FAULT", format!("{point}:1:kill"));
-        assert_ne!(finish(command).code, 0, "{point}: the kill landed");
+        sandbox.run_with_fault(&["rm", "a", "--yes"], &format!("{point}:1:kill"));
         is_whole(&sandbox);
         assert_eq!(sandbox.texts("select sweep from sweeps").len(), sweeps, "{point}");
         left.push(sandbox.fingerprints().len());
@@ -159,8 +157,7 @@ fn what_is_being_trained_is_not_removed() {
     });
     let refused = sandbox.run(&["rm", "long", "--yes"]).exits(1);
     assert!(refused.stderr.contains(&format!("the process {}", child.id())), "{}", refused.stderr);
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
+    crate::support::kill(&mut child);
     // The dead hold nothing, and their checkpoints go.
     sandbox.run(&["rm", "long", "--yes"]).exits(0);
     assert_eq!(sandbox.texts("select sweep from sweeps"), [""; 0]);

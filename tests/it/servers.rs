@@ -7,7 +7,7 @@ use std::time::Duration;
 use pgtest::Server;
 use serde_json::Value;
 
-use crate::support::{Sandbox, finish, signal, wait};
+use crate::support::{Sandbox, finish, kill, signal, wait};
 
 const FILE: &str = "\
 data: {dataset: digits, batch_size: 20}
@@ -80,8 +80,9 @@ fn suspend(sandbox: &Sandbox, url: &str, worker: &Child) {
 /// Three workers and a process that only coordinates; one worker is killed, one suspended past its lease and then continued.
 #[test]
 #[cfg(unix)]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn three_workers_of_which_one_dies_and_one_sleeps() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     let wanted = undisturbed(&sandbox);
     let url = server.database();
@@ -110,8 +111,7 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
     let (mut killed, asleep, third) = (worker(), worker(), worker());
     wait("trials are done", || begun(4));
     suspend(&sandbox, &url, &killed);
-    killed.kill().expect("it can be killed");
-    killed.wait().expect("it ends");
+    kill(&mut killed);
     suspend(&sandbox, &url, &asleep);
     wait("both are taken for dead", || count(&sandbox, &url, "runners where taken_over_by is not null") == 2);
     let taken_over = count(&sandbox, &url, "trials where status = 'done'");
@@ -142,8 +142,9 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
 /// One that is asked to stop hands over, and its trials go on where they were.
 #[test]
 #[cfg(unix)]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_worker_leaves_politely() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();
     let register = ["sweep.yaml", "-q", "--workers", "0", "--store", &url];
@@ -167,8 +168,9 @@ fn a_worker_leaves_politely() {
 
 /// The server is stopped in the middle, and comes back later than the leases last.
 #[test]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_server_that_goes_away_and_comes_back_is_waited_for() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     let sandbox = sandbox();
     let wanted = undisturbed(&sandbox);
     let url = server.database();
@@ -177,7 +179,7 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
         let mut command = sandbox.command(&args);
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
     };
-    let first = spawn();
+    let mut first = spawn();
     let begun = || {
         let sql = "select count(*) as n from trials where status = 'done'";
         sandbox
@@ -188,13 +190,17 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
             .is_some_and(|n| n != "0")
     };
     wait("trials are done", begun);
-    let second = spawn();
+    let mut second = spawn();
     wait("the second one joins", || count(&sandbox, &url, "runners where sweep is not null") == 2);
     server.down();
     let gone = sandbox.run(&["rank", "--store", &url]);
     assert_eq!(gone.code, 1, "{}", gone.stderr);
     assert!(gone.stderr.contains("can't be reached"), "{}", gone.stderr);
+    // For longer than a lease lasts, while both have something to train.
     std::thread::sleep(Duration::from_secs(5));
+    for process in [&mut first, &mut second] {
+        assert!(process.try_wait().expect("it can be asked").is_none(), "it was over, or did not wait");
+    }
     server.up();
     for process in [first, second] {
         let output = process.wait_with_output().expect("it ends");
@@ -207,8 +213,9 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
 
 /// What is wrong is said, with the way out and without the password.
 #[test]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn what_is_wrong_with_a_server_is_said() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();
     let refused = |store: &str, code: i32, words: &[&str]| {
@@ -257,8 +264,9 @@ fn what_is_wrong_with_a_server_is_said() {
 
 /// A query can only read, whatever it tries.
 #[test]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_query_on_a_server_can_only_read() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();
     sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
@@ -287,8 +295,9 @@ fn a_query_on_a_server_can_only_read() {
 
 /// A password reaches the server, and nothing else: no message, no row, no child.
 #[test]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_password_is_never_shown() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();
     let secret = url.replace("postgres://sweep@", "postgres://sweep:hunter2@");
@@ -317,8 +326,9 @@ fn a_password_is_never_shown() {
 
 /// Shards are for stores of their own, a lease has an end, and what failed is tried again by the same command.
 #[test]
+#[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_server_takes_workers_and_no_shards() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let sandbox = sandbox();
     sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5").replace("{tune: 2, decide: 4}", "2"));
     let url = server.database();

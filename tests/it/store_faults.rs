@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 
-use crate::support::{Sandbox, binary, finish, root};
+use crate::support::{Sandbox, binary, finish, inject_binary, root, wait};
 
 const FILE: &str = "\
 data: {dataset: digits, limit: 400, batch_size: 20}
@@ -39,12 +39,9 @@ fn undisturbed() -> BTreeMap<String, String> {
 /// A disk of 1 MB in a mount namespace of its own, which is made larger afterwards.
 #[test]
 #[cfg(target_os = "linux")]
+#[cfg_attr(not(has_mounts), ignore = "needs a mount namespace")]
 fn a_full_disk_stops_a_sweep_and_loses_nothing() {
     let unshare = ["--mount", "--map-root-user", "sh", "-c"];
-    let may = Command::new("unshare").args(unshare).arg("mount -t tmpfs tmpfs /tmp").output();
-    if !may.is_ok_and(|output| output.status.success()) {
-        return eprintln!("no small disk can be made here: the full disk was not tried");
-    }
     let sandbox = sandbox();
     std::fs::create_dir_all(sandbox.path("runs")).expect("a folder");
     std::fs::create_dir_all(sandbox.path("kept")).expect("a folder");
@@ -100,9 +97,7 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
         });
     };
     let mut sweep = sandbox.start(&["sweep.yaml", "-q"]);
-    while sandbox.run(&["query", "select count(*) from trials"]).code != 0 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait("a store", || sandbox.run(&["query", "select count(*) from trials"]).code == 0);
     std::thread::scope(|scope| {
         for i in 0..8 {
             let read = &read;
@@ -118,6 +113,7 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
 
 /// A database shell that holds the lock for a while only makes the sweep wait.
 #[test]
+#[cfg(target_os = "linux")]
 fn a_sweep_waits_for_a_shell_that_writes() {
     let sandbox = sandbox();
     sandbox.run(&["sweep.yaml", "-q"]).exits(0);
@@ -126,9 +122,21 @@ fn a_sweep_waits_for_a_shell_that_writes() {
     let waited = runtime.block_on(async {
         let mut shell = SqliteConnection::connect(&url).await.expect("a shell");
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut shell).await.expect("locked");
-        let mut second = sandbox.start(&["sweep.yaml", "-q"]);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let log = sandbox.path("points");
+        let mut command = sandbox.command_of(inject_binary(), &["sweep.yaml", "-q"]);
+        command.env("SWEEP_FAULT_LOG", &log).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut second = command.spawn().expect("it starts");
+        let files = format!("/proc/{}/fd", second.id());
+        let has_store = |file: std::fs::DirEntry| {
+            std::fs::read_link(file.path()).is_ok_and(|file| file.ends_with("runs/sweep.db"))
+        };
+        wait("it opens the store", || {
+            std::fs::read_dir(&files).is_ok_and(|files| files.flatten().any(has_store))
+        });
+        tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(second.try_wait().expect("it can be asked").is_none(), "it waits");
+        let passed = std::fs::read_to_string(&log).unwrap_or_default();
+        assert!(!passed.contains("store.commit"), "the lock did not hold it: {passed}");
         sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.expect("free");
         second.wait().expect("it ends")
     });

@@ -68,6 +68,11 @@ pub(crate) fn inject_binary() -> &'static Path {
     &binaries().inject
 }
 
+/// The code of a process that a signal has ended.
+pub(crate) const KILLED: i32 = -1;
+/// The code of a process that was asked to stop, and did.
+pub(crate) const INTERRUPTED: i32 = 130;
+
 /// What a run of the binary gave.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -132,6 +137,26 @@ impl Sandbox {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
+    /// Runs the binary that fails on purpose, as in `store.commit:3:kill`. The fault must come about: a `kill` ends the process
+    /// as `kill -9` does, a `term` as a request to stop does; of others the point writes that it failed.
+    #[track_caller]
+    pub(crate) fn run_with_fault(&self, args: &[&str], fault: &str) -> Output {
+        let log = self.path("fault.log");
+        let _ = std::fs::remove_file(&log);
+        let mut command = self.command_of(inject_binary(), args);
+        let output = finish({
+            command.env("SWEEP_FAULT", fault).env("SWEEP_FAULT_LOG", &log);
+            command
+        });
+        let passed = std::fs::read_to_string(&log).unwrap_or_default();
+        assert!(passed.lines().any(|line| line == fault), "{fault} did not come about: {output:?}");
+        match fault.rsplit(':').next() {
+            Some("kill") => output.exits(KILLED),
+            Some("term") => output.exits(INTERRUPTED),
+            _ => output,
+        }
+    }
+
     /// Changes the database behind the program's back.
     pub(crate) fn sql(&self, sql: &str) {
         self.shell(async |connection| {
@@ -180,6 +205,13 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
+/// Ends a process as `kill -9` does; one that is over already was not killed.
+#[track_caller]
+pub(crate) fn kill(child: &mut Child) {
+    child.kill().expect("it can be killed");
+    assert_eq!(child.wait().expect("it ends").code(), None, "it was over before it was killed");
+}
+
 /// Waits until something holds; a test that waits for ever has failed.
 pub(crate) fn wait(what: &str, holds: impl FnMut() -> bool) {
     within(120, what, holds);
@@ -197,7 +229,7 @@ pub(crate) fn within(seconds: u64, what: &str, mut holds: impl FnMut() -> bool) 
 pub(crate) fn finish(mut command: Command) -> Output {
     let output = command.output().expect("the binary starts");
     Output {
-        code: output.status.code().unwrap_or(-1),
+        code: output.status.code().unwrap_or(KILLED),
         stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
     }

@@ -2,11 +2,10 @@
 //! nothing trained twice, nothing lost.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, root, signal};
+use crate::support::{Sandbox, root, signal, wait};
 
 const SMALL: &str = "\
 name: small
@@ -122,12 +121,17 @@ fn a_killed_sweep_continues_to_the_same_end() {
     let (_, undisturbed) = run(&[]);
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL);
-    for wait in [300, 500, 700, 900] {
-        let mut child = sandbox.start(&["small.yaml", "--checkpoint-every", "0"]);
-        std::thread::sleep(Duration::from_millis(wait));
-        child.kill().expect("the child can be killed");
-        child.wait().expect("the child ends");
+    for fault in
+        ["train.step:50:kill", "checkpoint.renamed:4:kill", "store.committed:6:kill", "store.commit:7:kill"]
+    {
+        sandbox.run_with_fault(&["small.yaml", "--checkpoint-every", "0"], fault);
+        let left = sandbox.texts("select trial_id from trials where status not in ('done', 'diverged')");
+        assert!(!left.is_empty(), "{fault}: all was trained before");
     }
+    assert!(
+        !sandbox.texts("select cast(step as text) from metrics").is_empty(),
+        "no kill came in the middle"
+    );
     sandbox.run(&["small.yaml"]).exits(0);
     assert_eq!(sandbox.fingerprints(), undisturbed);
     assert_eq!(sandbox.query("pragma integrity_check"), serde_json::json!([{"integrity_check": "ok"}]));
@@ -147,9 +151,7 @@ fn an_interrupted_sweep_continues_to_the_same_end() {
         let output = sandbox.run(&["query", "select count(*) as n from metrics", "--format", "json"]);
         output.code == 0 && output.json()[0]["n"].as_i64() > Some(0)
     };
-    while !begun(&sandbox) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait("a first step", || begun(&sandbox));
     signal(&child, "-INT");
     assert_eq!(child.wait().expect("the child ends").code(), Some(130));
     let stopped = sandbox.query("select count(*) as n from trials where status = 'stopped'");
@@ -196,8 +198,9 @@ fn reproduce_compares_digest_and_weights_too() {
     }
 }
 
-/// Models and optimisers, with clipping and a cycled momentum, undisturbed and killed.
+/// Models and optimisers, with clipping and a cycled momentum, undisturbed and stopped in the middle.
 #[test]
+#[cfg(unix)]
 fn every_task_trains_and_resumes_to_the_same_bits() {
     for (model, optimizer) in [
         ("{kind: lenet}", "{kind: sgd, momentum: 0.9, nesterov: true, weight_decay: 0.001}"),
@@ -209,24 +212,26 @@ fn every_task_trains_and_resumes_to_the_same_bits() {
              budget: {{steps: 30}}\nclip_norm: 1\nlr: 0.01\n\
              schedules:\n  one_cycle: {{kind: one_cycle, momentum: {{min: 0.85, max: 0.95}}}}\n"
         );
-        let sandboxes = [&[][..], &["--checkpoint-every", "0"]].map(|args| {
-            let sandbox = Sandbox::new();
+        let (whole, stopped) = (Sandbox::new(), Sandbox::new());
+        for sandbox in [&whole, &stopped] {
             sandbox.write("task.yaml", &text);
-            if args.is_empty() {
-                sandbox.run(&["task.yaml"]).exits(0);
-            } else {
-                // With a checkpoint after each step, a stop comes at some step.
-                let mut child = sandbox.start(&[&["task.yaml"], args].concat());
-                std::thread::sleep(Duration::from_millis(900));
-                child.kill().expect("the child can be killed");
-                child.wait().expect("the child ends");
-                sandbox.run(&[&["task.yaml"], args].concat()).exits(0);
-            }
+        }
+        whole.run(&["task.yaml"]).exits(0);
+        stopped.run_with_fault(&["task.yaml"], "train.step:12:term");
+        let middle =
+            stopped.query("select status, steps_done, (select count(*) from checkpoints) as n from trials");
+        assert_eq!(middle[0]["status"], "stopped", "{middle}");
+        let steps = middle[0]["steps_done"].as_i64().expect("a number");
+        assert!(
+            (1..30).contains(&steps) && middle[0]["n"] == 1,
+            "it stopped at no step in the middle: {middle}"
+        );
+        stopped.run(&["task.yaml"]).exits(0);
+        for sandbox in [&whole, &stopped] {
             sandbox.run(&["reproduce", "best"]).exits(0);
-            sandbox.fingerprints()
-        });
-        assert_eq!(sandboxes[0], sandboxes[1], "{model} {optimizer}");
-        assert_eq!(sandboxes[0].len(), 1);
+        }
+        assert_eq!(whole.fingerprints(), stopped.fingerprints(), "{model} {optimizer}");
+        assert_eq!(whole.fingerprints().len(), 1);
     }
 }
 

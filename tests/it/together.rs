@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Child;
 
-use crate::support::{Sandbox, finish, signal, wait};
+use crate::support::{Sandbox, finish, kill, signal, wait};
 
 /// Enough trials that share nothing to keep two processes busy for a while.
 const FILE: &str = "\
@@ -58,10 +58,14 @@ fn two_processes_share_the_trials_of_a_sweep() {
     let sandbox = sandbox();
     let mut first = sandbox.start(&ARGS);
     wait("the first one begins", || has_begun(&sandbox, 1));
-    let second = sandbox.run(&ARGS);
-    second.exits(0);
+    let second = sandbox.run(&ARGS[..5]).exits(0);
     assert!(first.wait().expect("it ends").success());
     assert_eq!(sandbox.fingerprints(), wanted);
+    // Its last line of progress counts what the other one has trained since it last looked.
+    let last = second.stderr.lines().rfind(|line| line.contains(" trials, ")).expect("a line of progress");
+    let (ended, rest) = last.split_once('/').expect("ended and all");
+    assert!(rest.starts_with(&format!("{ended} trials, 0 running, 0 left")), "{last}");
+    assert!(last.contains(" by other processes"), "{last}");
     assert_eq!(count(&sandbox, "runners"), 2);
     assert_eq!(count(&sandbox, "leases"), 0);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
@@ -77,8 +81,7 @@ fn what_a_dead_process_had_is_taken_over() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let (mut first, mut second) = two(&sandbox);
-    first.kill().expect("it can be killed");
-    first.wait().expect("it ends");
+    kill(&mut first);
     let status = sandbox.run(&["status"]).exits(0);
     assert!(status.stdout.contains("died") || count(&sandbox, "runners where ended_at is null") <= 1);
     assert!(second.wait().expect("it ends").success());
@@ -120,6 +123,7 @@ fn two_that_begin_together_end_together() {
     for process in &mut both {
         assert!(process.wait().expect("it ends").success());
     }
+    assert_eq!(count(&sandbox, "runners"), 2);
     assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
 }

@@ -1,8 +1,6 @@
 //! What a sweep decides on its way, and what it says in the end: tuning and deciding seeds, grids that grow, ties,
 //! comparisons.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
@@ -119,16 +117,27 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_sweep_that_is_killed_between_its_rounds_decides_the_same() {
     let undisturbed = sweep(DECIDED);
     undisturbed.run(&["v.yaml"]).exits(0);
     let sandbox = sweep(DECIDED);
-    for wait in [60, 120, 180, 240, 300] {
-        let mut child = sandbox.start(&["v.yaml", "--checkpoint-every", "0"]);
-        std::thread::sleep(Duration::from_millis(wait));
-        child.kill().expect("the child can be killed");
-        child.wait().expect("the child ends");
-    }
+    let count = |what: &str| {
+        sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
+    };
+    // The tuning runs are over, and nothing is decided.
+    sandbox.run_with_fault(&["v.yaml"], "promotion.before:1:kill");
+    assert!(count("trials where status = 'done'") > 0 && count("trials where status != 'done'") == 0);
+    assert_eq!(count("promotions"), 0);
+    // The first decision is stored, and nothing of it is trained.
+    sandbox.run_with_fault(&["v.yaml"], "promotion.after:1:kill");
+    let decided = count("promotions");
+    assert!(decided > 0 && count("trials where status = 'queued'") > 0);
+    // In the middle of the deciding runs.
+    let done = count("trials where status = 'done'");
+    sandbox.run_with_fault(&["v.yaml", "--checkpoint-every", "0"], "train.step:60:kill");
+    assert!(count("trials where status = 'done'") >= done && count("trials where status != 'done'") > 0);
+    assert!(count("promotions") >= decided);
     sandbox.run(&["v.yaml"]).exits(0);
     for sql in [
         "select * from promotions order by position",

@@ -20,6 +20,8 @@ struct Fault {
 enum Action {
     /// As `kill -9`.
     Kill,
+    /// As `kill`: a request to stop.
+    Term,
     /// An I/O error.
     Error,
     /// A write that stops halfway, as on a full disk.
@@ -44,6 +46,7 @@ fn parse(text: &str) -> Option<Fault> {
     let (point, time, action) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
     let action = match action {
         "kill" => Action::Kill,
+        "term" => Action::Term,
         "error" => Action::Error,
         "short" => Action::Short,
         "delay" => Action::Delay,
@@ -55,11 +58,7 @@ fn parse(text: &str) -> Option<Fault> {
 
 /// What happens at this point now.
 fn due(point: &'static str) -> Option<Action> {
-    if let Some(path) = std::env::var_os("SWEEP_FAULT_LOG") {
-        let log = OpenOptions::new().append(true).create(true).open(path);
-        // In one piece: other threads write too.
-        log.and_then(|mut log| log.write_all(format!("{point}\n").as_bytes())).unwrap_or_default();
-    }
+    log(point);
     let fault = FAULT.as_ref()?;
     if fault.point != point {
         return None;
@@ -67,7 +66,21 @@ fn due(point: &'static str) -> Option<Action> {
     let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
     let times = passed.entry(point).or_default();
     *times += 1;
-    (*times == fault.time).then_some(fault.action)
+    let is_due = *times == fault.time;
+    drop(passed);
+    if is_due {
+        log(&std::env::var("SWEEP_FAULT").unwrap_or_default());
+    }
+    is_due.then_some(fault.action)
+}
+
+/// Writes a line to the log, where there is one.
+fn log(line: &str) {
+    if let Some(path) = std::env::var_os("SWEEP_FAULT_LOG") {
+        let log = OpenOptions::new().append(true).create(true).open(path);
+        // In one piece: other threads write too.
+        log.and_then(|mut log| log.write_all(format!("{line}\n").as_bytes())).unwrap_or_default();
+    }
 }
 
 #[expect(clippy::panic, reason = "it was asked for")]
@@ -79,6 +92,12 @@ fn fail(point: &str, action: Action) -> io::Result<()> {
             loop {
                 std::thread::sleep(Duration::from_secs(1));
             }
+        }
+        Action::Term => {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+            // Until the request is seen.
+            std::thread::sleep(Duration::from_millis(500));
+            Ok(())
         }
         Action::Error => Err(io::Error::other(format!("an injected error at {point}"))),
         Action::Short => {

@@ -1,6 +1,7 @@
 //! Named points at which a test build fails on purpose: before and after what must not be half done. In any other build
 //! they are nothing. What fails is said by the environment variable `SWEEP_FAULT`, as in `store.commit:3:kill`: the third
-//! time that this point is passed. `SWEEP_FAULT_LOG` names a file that every point appends its name to.
+//! time that this point is passed. `SWEEP_FAULT_LOG` names a file that every point appends its name to; where it fails, the
+//! fault as it was asked for.
 
 #[cfg(not(feature = "inject"))]
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ pub const POINTS: [&str; 16] = [
 ];
 
 /// What can happen at a point.
-pub const ACTIONS: [&str; 5] = ["kill", "error", "short", "delay", "panic"];
+pub const ACTIONS: [&str; 6] = ["kill", "term", "error", "short", "delay", "panic"];
 
 /// Passes a point.
 ///

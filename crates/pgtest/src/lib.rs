@@ -19,25 +19,13 @@ pub struct Server {
     databases: AtomicU32,
 }
 
-/// The server that all tests of a process share. `None` where PostgreSQL is not installed, which is said.
+/// The server that all tests of a process share. A test that asks for it is ignored where there is none (`has_postgres`).
 ///
 /// # Panics
-/// It is not installed although `SWEEP_REQUIRE_POSTGRES` is set, or does not start.
-pub fn shared() -> Option<&'static Server> {
-    static SHARED: OnceLock<Option<Server>> = OnceLock::new();
-    SHARED.get_or_init(Server::start).as_ref()
-}
-
-/// The folder of the server's programs: the newest that Debian has installed, or that of the search path.
-fn bin() -> Option<PathBuf> {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut found: Vec<(u32, PathBuf)> = debian
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .collect();
-    found.sort();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = found.into_iter().rev().map(|(_, bin)| bin);
-    debian.chain(std::env::split_paths(&path)).find(|bin| bin.join("initdb").is_file())
+/// PostgreSQL is not installed, or does not start.
+pub fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(Server::start)
 }
 
 fn is_root() -> bool {
@@ -55,19 +43,12 @@ fn as_user() -> Vec<&'static str> {
 }
 
 impl Server {
-    /// Starts a server. `None` where PostgreSQL is not installed, which is said.
+    /// Starts a server.
     ///
     /// # Panics
-    /// It is not installed although `SWEEP_REQUIRE_POSTGRES` is set, or does not start.
-    pub fn start() -> Option<Self> {
-        let Some(bin) = bin() else {
-            assert!(std::env::var_os("SWEEP_REQUIRE_POSTGRES").is_none(), "PostgreSQL is not installed");
-            #[expect(clippy::print_stderr, reason = "a test that did not run says so")]
-            {
-                eprintln!("PostgreSQL is not installed: nothing was tried on it");
-            }
-            return None;
-        };
+    /// PostgreSQL is not installed, or does not start.
+    pub fn start() -> Self {
+        let bin = needs::postgres().expect("PostgreSQL is installed");
         // The path of a socket is short, whatever the folder of temporary files is.
         let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a folder");
         if is_root() {
@@ -80,7 +61,7 @@ impl Server {
         let args = ["-U", "sweep", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
         server.must(initdb.to_str().expect("UTF-8"), &[&args[..], &[&data]].concat());
         server.up();
-        Some(server)
+        server
     }
 
     fn data(&self) -> String {

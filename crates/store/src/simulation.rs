@@ -60,7 +60,7 @@ fn done() -> Outcome {
 #[test]
 #[ignore = "takes minutes, and is a measurement"]
 fn ten_thousand_workers() {
-    let Some(server) = pgtest::shared() else { return };
+    let server = pgtest::shared();
     let url = server.database();
     let location = Location::parse(url.clone().into());
     let wait = |future: std::pin::Pin<Box<dyn Future<Output = ()>>>| {

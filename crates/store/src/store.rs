@@ -593,9 +593,9 @@ mod tests {
 
     /// A process that is suspended in the middle of a transaction holds the locks of it.
     #[tokio::test]
+    #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
     async fn one_that_sleeps_within_a_transaction_is_taken_for_dead() {
-        let Some(server) = pgtest::shared() else { return };
-        let url = Location::parse(server.database().into());
+        let url = Location::parse(pgtest::shared().database().into());
         let joining = Joining { lease: std::time::Duration::from_secs(1), ..Joining::default() };
         let mut asleep = Store::join(&url, &joining).await.expect("a store");
         let mut other = Store::join(&url, &joining).await.expect("a store");

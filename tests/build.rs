@@ -1,0 +1,7 @@
+//! Says which of the things that some tests need are on this machine.
+
+use needs::Need;
+
+fn main() {
+    needs::tell(&[Need::Python, Need::Numpy, Need::Chromium, Need::Postgres, Need::Mounts]);
+}
