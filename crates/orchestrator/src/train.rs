@@ -1,7 +1,7 @@
 //! The loop between the workers and the store: takes trials from the store, writes down what the workers tell, and shares
 //! the work with the other processes that train for the same store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub async fn train(
         if options.with_failed {
             store.retry(sweep).await?;
         }
-        return coordinate(sweep, missing.len(), store, pace, stop, observe).await;
+        return coordinate(sweep, &missing, store, pace, stop, observe).await;
     }
     let environment = store.environment(&environment(options)).await?;
     std::fs::create_dir_all(&options.checkpoints)
@@ -86,8 +86,8 @@ pub async fn train(
         time_limit: options.time_limit,
         next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
     };
-    let ended = store.ended(sweep).await?;
-    let mut desk = Desk::new(sweep, missing, options, ended);
+    let ended_before = ended_before(sweep, &missing, store).await?;
+    let mut desk = Desk::new(sweep, missing, options, ended_before);
     let claimed = store.claim(sweep, options.with_failed, desk.portion()).await?;
     let pool = Pool::new(desk.known(claimed, store).await?);
     let site = Site { pool, loaded, shared, folder, options: options.clone(), stop: stop.clone() };
@@ -190,15 +190,14 @@ pub async fn train(
 /// Looks on while others train what is missing, until all is over or failed, or a stop.
 async fn coordinate(
     sweep: &str,
-    missing: usize,
+    missing: &[Missing],
     store: &mut Store,
     pace: Pace,
     stop: &Stop,
     mut observe: impl FnMut(Seen<'_>),
 ) -> Result<Summary, SweepError> {
-    let before = store.ended(sweep).await?;
+    let before = ended_before(sweep, missing, store).await?;
     store.tell(sweep).await?;
-    let mut ended = before;
     let mut due = Instant::now();
     while !stop.requested() {
         if Instant::now() < due {
@@ -208,20 +207,36 @@ async fn coordinate(
         }
         due = Instant::now() + pace.tend;
         let tended = store.tend(sweep, Attention::Watching).await?;
-        if let Some(now) = tended.ended {
-            ended = now;
+        if let Some(ended) = tended.ended {
             // Whoever trains may have begun another round by now.
-            observe(Seen::Elsewhere(ended.saturating_sub(before).min(missing)));
+            observe(Seen::Elsewhere(ended.saturating_sub(before).min(missing.len())));
         }
         if !tended.left {
             break;
         }
     }
-    let ended = store.ended(sweep).await?.max(ended).saturating_sub(before).min(missing);
+    let ended = over(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
     observe(Seen::Elsewhere(ended));
-    let left = missing - ended;
+    let left = missing.len() - ended;
     let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
     Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
+}
+
+/// How many of these trials of a sweep are over, whoever trained them.
+async fn over<'a>(
+    sweep: &str,
+    trials: impl Iterator<Item = &'a str>,
+    store: &mut Store,
+) -> Result<usize, SweepError> {
+    let left = store.unfinished(sweep).await?;
+    let left: HashSet<&str> = left.iter().map(|trial| trial.trial_id.as_str()).collect();
+    Ok(trials.filter(|id| !left.contains(id)).count())
+}
+
+/// Trials of a sweep that are over, but for those of `missing` that other processes have ended since it was read.
+async fn ended_before(sweep: &str, missing: &[Missing], store: &mut Store) -> Result<usize, SweepError> {
+    let since = over(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
+    Ok(store.ended(sweep).await?.saturating_sub(since))
 }
 
 /// How this process stands among the others.
@@ -245,7 +260,7 @@ struct Desk<'a> {
     mine: BTreeMap<String, u32>,
     /// Those that it gave up. It keeps them until it is done: else another process would fail on them at once.
     failed: Vec<String>,
-    /// Trials of the sweep that were over at the beginning.
+    /// Trials of the sweep that were over when `trials` was read.
     ended_before: usize,
     summary: Summary,
 }
@@ -410,11 +425,11 @@ impl<'a> Desk<'a> {
         if !self.failed.is_empty() {
             store.release(&self.failed).await?;
         }
-        let ended = store.ended(self.sweep).await?.saturating_sub(self.ended_before);
+        // What is neither ours nor over has failed with another process, or was left by it.
+        let ended = over(self.sweep, self.trials.keys().map(String::as_str), store).await?;
         let Summary { done, diverged, failed, .. } = self.summary;
         self.summary.stopped = self.mine.len();
         let ours = done + diverged + failed + self.summary.stopped;
-        // What is neither ours nor over has failed with another process, or was left by it.
         self.summary.elsewhere =
             ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));
         Ok(self.summary)
