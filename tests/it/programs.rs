@@ -143,11 +143,11 @@ fn each_way_to_go_wrong_has_its_outcome() {
         ("short", "failed", "ended after reporting step 7; the last of 40 is 39"),
         ("silent", "failed", "ended after reporting no step"),
         ("nofinal", "failed", "without a `valid_loss` for the last step, 39"),
-        ("hang", "failed", "reported nothing for 2s and was killed"),
+        ("hang", "failed", "reported nothing for 8s and was killed"),
         ("gaps", "done", ""),
     ];
     let modes = MODES.map(|(mode, ..)| mode).join(", ");
-    let file = with_mode(&format!("{{mode: {{values: [{modes}]}}}}")).replace("20s", "2s");
+    let file = with_mode(&format!("{{mode: {{values: [{modes}]}}}}")).replace("20s", "8s");
     let sandbox = sandbox(&file);
     let ran = sandbox.run(&["toy.yaml", "--retries", "0"]).exits(1);
     assert!(ran.stderr.contains("14 trials failed"), "{}", ran.stderr);
