@@ -120,6 +120,7 @@ fn run(sandbox: &Sandbox, args: &[&str]) -> crate::support::Output {
 }
 
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn a_changed_import_is_said_before_anything_is_reused() {
     let sandbox = imports("");
@@ -157,6 +158,7 @@ fn a_changed_import_is_said_before_anything_is_reused() {
 
 /// A folder beside the script, and a file that the sweep file names.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn what_the_sweep_file_names_is_a_part_of_the_trials() {
     let sandbox = imports(", files: [model.py]");
@@ -177,6 +179,7 @@ fn what_the_sweep_file_names_is_a_part_of_the_trials() {
 
 /// What `plan` says of a program's time comes from its stored runs, and of what is left.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn plan_looks_at_what_is_stored() {
     let sandbox = imports("");
@@ -198,6 +201,7 @@ fn plan_looks_at_what_is_stored() {
 
 /// A trial that failed is not one that waits to be trained.
 #[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
 fn what_failed_is_not_called_untrained() {
     let sandbox = imports("");
