@@ -70,6 +70,9 @@ fn describe(text: &mut String, entry: &Named) {
     if !entry.note.is_empty() {
         writeln!(text, "- {}.", entry.note).expect("memory");
     }
+    for typed in entry.typed {
+        writeln!(text, "- `{}` must be {}: {}.", typed.name, typed.number, typed.otherwise).expect("memory");
+    }
     for (name, reason) in entry.refused {
         writeln!(text, "- `{name}` is refused: {reason}.").expect("memory");
     }
@@ -87,6 +90,8 @@ fn describe(text: &mut String, entry: &Named) {
             Within::Span => "a length, or two",
             Within::Pair => "a word and a number",
             Within::Word => "a word",
+            Within::Ticks => "a length above 0",
+            Within::Shares => "a share, or two",
         };
         let default = if extra.required { "required" } else { "—" };
         writeln!(rows, "| `{}` | {holds} | {default} | {} |", extra.name, cell(extra.doc)).expect("memory");

@@ -29,6 +29,11 @@ impl LrValue {
         }
     }
 
+    /// Whether it counts from the base lr: a multiple of it, or 0.
+    pub(crate) fn is_factor(self) -> bool {
+        matches!(self, LrValue::Multiple(_) | LrValue::Absolute(0.0))
+    }
+
     /// Whether it is 0 for every base lr.
     pub(crate) fn is_zero(self) -> bool {
         matches!(self, LrValue::Absolute(0.0) | LrValue::Multiple(0.0))

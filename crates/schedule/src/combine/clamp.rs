@@ -38,26 +38,36 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         let field = reader.fields.required("clamp", reader.problems)?;
         let fields = Fields::new(field.tree, &field.path, reader.problems)?;
         let mut bounds = Reader::new(fields, BOUNDS, reader.problems, reader.rules);
-        let (min, max) = (bounds.maybe_lr("min"), bounds.maybe_lr("max"));
+        let (min, max, like) = (bounds.maybe_lr("min"), bounds.maybe_lr("max"), bounds.maybe_choice("like"));
+        let order = Problem::new(bounds.place_of("min"), bounds.fields.path_of("min"), "");
         bounds.finish();
         let (min, max) = (min?, max?);
         if min.is_none() && max.is_none() {
             reader.problem("clamp", "expected `min`, `max` or both");
             return None;
         }
-        let order = field.problem("");
-        Some(Box::new(Clamp { min, max, of: of?, order }))
+        Some(Box::new(Clamp { min, max, of: of?, below_base: like?.is_some(), order }))
     },
 };
 
 /// The keys of `clamp`.
-const BOUNDS: &[Param] = &[optional("min", Holds::Lr, "floor"), optional("max", Holds::Lr, "ceiling")];
+const BOUNDS: &[Param] = &[
+    optional("min", Holds::Lr, "floor"),
+    optional("max", Holds::Lr, "ceiling"),
+    optional(
+        "like",
+        Holds::Choice(&["lr_end"]),
+        "`lr_end`: the floor is that of transformers, which must be below the base lr",
+    ),
+];
 
 #[derive(Debug)]
 struct Clamp {
     min: Option<LrValue>,
     max: Option<LrValue>,
     of: Part,
+    /// Whether the floor must be below the base lr.
+    below_base: bool,
     /// What is said if the bounds are the wrong way round, but for the numbers, which the run decides.
     order: Problem,
 }
@@ -90,6 +100,11 @@ impl Branch for Clamp {
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+        if let Some(min) = self.min.filter(|min| self.below_base && min.of(at.base) >= at.base) {
+            let message = format!("`lr_end` ({}) must be below the base lr ({})", min.of(at.base), at.base);
+            problems.push(Problem { message, ..self.order.clone() });
+            return;
+        }
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min.of(at.base) > max.of(at.base)
         {

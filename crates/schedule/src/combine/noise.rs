@@ -19,7 +19,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
               < pct, times std; 0 at t = 0 and outside `range`",
     symbols: &[
         ("n_t", "the noise of step t"),
-        ("n", "a normal number, in double precision"),
+        ("n", "a normal number, in single precision"),
         ("of", "the lr of the schedule inside"),
     ],
     ends: Ends {
@@ -27,7 +27,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         at: "as at any other step",
         after: "goes on, unless `range` ends it",
     },
-    source: "timm, whose noise it is (timm rounds it to single precision unless torch's default type is double)",
+    source: "timm, whose noise it is",
     example: "{noise: {std: 0.1, range: [\"20%\", \"80%\"]}, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
     form: Form::One,
@@ -50,6 +50,12 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
             && bounds.len() > 2
         {
             noise.problem("range", "expected [from], or [from, to]");
+        }
+        if let (Some(std), Some(pct)) = (std, pct)
+            && pct < LEAST_PCT * std
+        {
+            let message = format!("a bound of {pct} is too far below the standard deviation {std}");
+            noise.problem("pct", format!("{message}: expected at least {LEAST_PCT} of it"));
         }
         noise.finish();
         let mut bounds = range?.unwrap_or_default().into_iter();
@@ -76,9 +82,8 @@ struct Noise {
     to: Option<Length>,
 }
 
-/// Draws after which there is no noise rather than another draw. With the defaults it never comes to that
-/// (half of all numbers are within the bound); with a bound far below `std` it does.
-const MOST_DRAWS: u64 = 10_000;
+/// The least bound, as a share of `std`: with less, hours go by until a number is within it.
+const LEAST_PCT: f64 = 1e-3;
 
 impl Noise {
     /// n at a position.
@@ -93,8 +98,8 @@ impl Noise {
     /// As timm: the first normal number within the bound.
     fn draw(&self, t: u64) -> f64 {
         let mut generator = Generator::new(self.seed.wrapping_add(t));
-        let draws = (0..MOST_DRAWS).map(|_| generator.normal() * self.std);
-        draws.into_iter().find(|n| n.abs() < self.pct).unwrap_or(0.0)
+        let mut draws = std::iter::repeat_with(|| f64::from(generator.normal() as f32) * self.std);
+        draws.find(|n| n.abs() < self.pct).unwrap_or(0.0)
     }
 }
 

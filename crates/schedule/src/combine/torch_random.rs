@@ -1,7 +1,7 @@
 //! The random numbers of `torch.Generator().manual_seed(seed)` on the CPU, as `torch.randn(1, generator=g)`
 //! gives them: MT19937 (Matsumoto and Nishimura 1998), two of its words for a number of 53 bits, two of
 //! those for a pair of normal numbers (Box and Muller). In double precision: where torch's default type is
-//! single precision, its numbers are these, rounded.
+//! single precision, its numbers are these, rounded to it.
 
 use std::f64::consts::TAU;
 

@@ -94,7 +94,7 @@ const WARMUP: &[Param] = &[
         Holds::Choice(&["prefix", "overlay", "multiply"]),
         "prefix",
         "`prefix`: the body begins after it; `overlay`: the body's clock runs from 0 underneath; `multiply`: it scales \
-         the body, which runs from 0",
+         the body, which runs from 0: a multiple in `from` and `target` is a factor on the body's lr, a number is an lr",
     ),
     param(
         "target",
@@ -114,7 +114,8 @@ const COOLDOWN: &[Param] = &[
         "mode",
         Holds::Choice(&["anchor", "multiply"]),
         "anchor",
-        "`anchor`: from the body's lr at its start; `multiply`: it scales the body, which runs on to the end",
+        "`anchor`: from the body's lr at its start; `multiply`: from the body's lr at each step, which runs on to the \
+         end, to `to`, where a multiple is a factor on the body's lr and a number is an lr",
     ),
 ];
 
@@ -205,7 +206,10 @@ impl Warmup {
         let (base, (place, path)) = (seen.at.base, &self.from_place);
         let from = self.from.of(base);
         let target = self.target.map(|target| target.of(base));
-        if target == Some(from) && self.way != Way::Constant {
+        // On a body that moves, an lr and a factor differ even where their numbers agree.
+        let differs = self.mode == WarmupMode::Multiply
+            && self.target.is_some_and(|target| target.is_factor() != self.from.is_factor());
+        if target == Some(from) && self.way != Way::Constant && !differs {
             let message = "the warmup begins at the lr that it leads to: it changes nothing";
             let problem = Problem::new(*place, path.clone(), message).with_lint(NEVER_CHANGES);
             warnings.push(problem.with_hint("`from: 0.01x`"));
@@ -261,6 +265,16 @@ impl Cooldown {
     }
 }
 
+/// The lr on a way that scales the body: between factors on the body's lr, or, where an end is an lr of its
+/// own, between lrs.
+fn scaled(ends: (LrValue, LrValue), body: f64, base: f64, way: impl Fn(f64, f64) -> f64) -> f64 {
+    let (from, to) = ends;
+    if from.is_factor() && to.is_factor() {
+        return body * way(from.of(base) / base, to.of(base) / base);
+    }
+    way(from.of(body), to.of(body))
+}
+
 /// The stretches of one segment, in ticks.
 struct Spans {
     /// W.
@@ -308,12 +322,12 @@ impl Branch for Wrap {
         if let Some(warmup) = &self.warmup
             && at.s < spans.warm
         {
-            let from = warmup.from.of(at.base);
             if warmup.mode == WarmupMode::Multiply {
                 let body = self.body.lr(&self.body_at(at, &spans), memories);
-                let target = warmup.target.map_or(1.0, |target| target.of(at.base) / at.base);
-                return body * warmup.lr(at.s, spans.warm, from / at.base, target);
+                let ends = (warmup.from, warmup.target.unwrap_or(LrValue::Multiple(1.0)));
+                return scaled(ends, body, at.base, |from, to| warmup.lr(at.s, spans.warm, from, to));
             }
+            let from = warmup.from.of(at.base);
             let target = match warmup.target {
                 Some(target) => target.of(at.base),
                 None => self.body_lr(at, spans.warm, &spans, memories),
@@ -327,13 +341,13 @@ impl Branch for Wrap {
         };
         let p = if at.s >= at.len { 1.0 } else { cooldown.sample.progress(at.s - spans.cool, n) };
         let p = bent(p, cooldown.k);
-        let to = cooldown.to.of(at.base);
         if cooldown.multiply {
             let body = self.body.lr(&self.body_at(at, &spans), memories);
-            return (body * cooldown.shape.value(p, 1.0, to / at.base)).max(0.0);
+            let ends = (LrValue::Multiple(1.0), cooldown.to);
+            return scaled(ends, body, at.base, |from, to| cooldown.shape.value(p, from, to)).max(0.0);
         }
         let anchor = self.body_lr(at, spans.cool, &spans, memories);
-        cooldown.shape.value(p, anchor, to).max(0.0)
+        cooldown.shape.value(p, anchor, cooldown.to.of(at.base)).max(0.0)
     }
 
     fn formula(&self, at: &Position) -> Option<Term> {

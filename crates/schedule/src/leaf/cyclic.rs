@@ -47,7 +47,12 @@ pub(crate) static ENTRY: Entry = Entry {
             "triangular",
             "how tops change",
         ),
-        param("gamma", Holds::Number(ABOVE_0), "1", "factor per step of exp_range"),
+        param(
+            "gamma",
+            Holds::Number(ABOVE_0),
+            "1",
+            "factor per step of exp_range; above 1 it must not take a cycled momentum below 0",
+        ),
         optional(
             "momentum",
             Holds::Momentum,
@@ -66,6 +71,8 @@ pub(crate) static ENTRY: Entry = Entry {
             _ => Mode::Triangular,
         };
         let order = Problem::new(top_place, path, "`max` is below `min`");
+        let growth = Problem::new(reader.place_of("gamma"), reader.fields.path_of("gamma"), "")
+            .with_hint("a `gamma` of at most 1, a shorter run, or no cycled momentum");
         Some(Box::new(Cyclic {
             min: min?,
             max: max?,
@@ -74,6 +81,7 @@ pub(crate) static ENTRY: Entry = Entry {
             mode,
             momentum: momentum?,
             order,
+            growth,
         }))
     }),
 };
@@ -88,6 +96,8 @@ struct Cyclic {
     momentum: Option<Momentum>,
     /// What is said if `max` turns out to be below `min`, which depends on the base lr.
     order: Problem,
+    /// The same of a momentum that falls below 0, but for the numbers.
+    growth: Problem,
 }
 
 #[derive(Debug)]
@@ -159,6 +169,21 @@ impl Cyclic {
     }
 }
 
+impl Cyclic {
+    /// The lowest momentum of the segment and its tick; `None` where tops do not grow.
+    fn lowest_momentum(&self, at: &At) -> Option<(f64, f64)> {
+        self.momentum?;
+        let Mode::ExpRange { gamma } = self.mode else { return None };
+        let up = self.up.ticks(at);
+        let length = up + self.down.as_ref().map_or(up, |down| down.ticks(at));
+        // Where tops grow, the highest is one of the last two.
+        let first = (at.len - 2.0 * length).max(0.0).floor();
+        let ticks = (0_u32..).map(|i| first + f64::from(i)).take_while(|s| *s < at.len);
+        let lowest = ticks.filter_map(|s| Some((s, self.momentum(&at.at(s))?))).min_by(|a, b| a.1.total_cmp(&b.1));
+        lowest.filter(|_| gamma > 1.0)
+    }
+}
+
 impl Leaf for Cyclic {
     fn lr(&self, at: &At) -> f64 {
         blend(self.min.of(at.base), self.max.of(at.base), self.height(at))
@@ -188,8 +213,7 @@ impl Leaf for Cyclic {
 
     fn momentum(&self, at: &At) -> Option<f64> {
         let momentum = self.momentum?;
-        // Tops that grow would take it below 0.
-        Some(blend(momentum.max, momentum.min, self.height(at)).max(0.0))
+        Some(blend(momentum.max, momentum.min, self.height(at)))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
@@ -199,6 +223,10 @@ impl Leaf for Cyclic {
         }
         if self.max.of(at.base) < self.min.of(at.base) {
             problems.push(self.order.clone());
+        }
+        if let Some((s, momentum)) = self.lowest_momentum(at).filter(|(_, momentum)| *momentum < 0.0) {
+            let message = format!("the momentum falls below 0 as the tops grow: it is {momentum} at step {s}");
+            problems.push(Problem { message, ..self.growth.clone() });
         }
     }
 

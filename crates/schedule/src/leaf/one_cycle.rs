@@ -11,6 +11,7 @@ use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NO_RISE};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
+use crate::ramp::no_lr_after;
 use crate::reader::Momentum;
 use crate::segment::At;
 use crate::tree::Place;
@@ -27,7 +28,8 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: Ends {
         before: "max/div at s = 0, unless pct_start * N is below 1: then it starts past its top",
         at: "exactly max/(div * final_div) at step N - 1",
-        after: "the last value holds (torch goes on by its formula for one step, then raises an error)",
+        after: "the last value holds; with `after: error` no run may be longer (torch goes on by its formula for one step, \
+                then raises an error)",
     },
     source: "Smith, arXiv 1708.07120; torch OneCycleLR",
     example: "{kind: one_cycle, pct_start: 0.3}",
@@ -39,6 +41,12 @@ pub(crate) static ENTRY: Entry = Entry {
         param("final_div", Holds::Number(ABOVE_0), "10000", "the last lr is the first one divided by this"),
         param("anneal", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
         param("three_phase", Holds::Flag, "false", "fall as long as it rose, then down to the last lr"),
+        param(
+            "after",
+            Holds::Choice(&["hold", "error"]),
+            "hold",
+            "beyond the cycle: `hold` the last value, `error` if the cycle ends before its segment",
+        ),
         optional(
             "momentum",
             Holds::Momentum,
@@ -50,7 +58,7 @@ pub(crate) static ENTRY: Entry = Entry {
             (reader.lr("max"), reader.maybe_length("over"), reader.number("pct_start"));
         let (div, final_div) = (reader.number("div"), reader.number("final_div"));
         let (anneal, three_phase) = (reader.choice("anneal"), reader.flag("three_phase"));
-        let momentum = reader.momentum();
+        let (after, momentum) = (reader.choice("after"), reader.momentum());
         let (place, path) = (reader.place_of("pct_start"), reader.fields.path_of("pct_start"));
         Some(Box::new(OneCycle {
             max: max?,
@@ -60,6 +68,7 @@ pub(crate) static ENTRY: Entry = Entry {
             final_div: final_div?,
             linear: anneal? == "linear",
             three_phase: three_phase?,
+            ends: after? == "error",
             momentum: momentum?,
             place,
             path,
@@ -76,6 +85,8 @@ struct OneCycle {
     final_div: f64,
     linear: bool,
     three_phase: bool,
+    /// Whether no step may come after it.
+    ends: bool,
     momentum: Option<Momentum>,
     place: Place,
     path: String,
@@ -204,6 +215,9 @@ impl Leaf for OneCycle {
             return;
         }
         let n = self.n(at);
+        if let Some(over) = self.over.as_ref().filter(|_| self.ends && n < at.len) {
+            problems.push(over.problem(no_lr_after("cycle", n, at.len)));
+        }
         if n < 1.0 {
             problems.push(self.problem(format!("the cycle has no room: N is {n}")));
         } else if (self.pct_start * n - 1.0).abs() < 1e-9 {

@@ -30,6 +30,22 @@ pub(super) fn with_some(tree: Tree, name: &str, value: Option<Tree>) -> Tree {
     }
 }
 
+/// The same mapping with another value for a key.
+pub(super) fn replaced(tree: Tree, name: &str, value: Tree) -> Tree {
+    with(without(tree, name), name, value)
+}
+
+/// The same mapping without a key.
+pub(super) fn without(tree: Tree, name: &str) -> Tree {
+    match tree.value {
+        Value::Map(mut entries) => {
+            entries.retain(|(key, _)| key.name != name);
+            Tree { value: Value::Map(entries), ..tree }
+        }
+        _ => tree,
+    }
+}
+
 pub(super) fn text(text: &str) -> Tree {
     Tree::new(Value::Text(text.to_owned()))
 }

@@ -306,11 +306,8 @@ impl Program<'_> {
     /// The value of an argument. One in a list of its own is that of the only parameter group.
     fn argument(&mut self, entry: &Named, name: &str, value: &Expr) -> Result<Tree, Problem> {
         let param = entry.params.iter().find(|param| param.name == name);
-        let takes_list = param.is_none_or(|param| {
-            matches!(param.holds, Holds::Lengths | Holds::Factors | Holds::Lrs | Holds::Points)
-        });
         match &value.what {
-            What::List(items) if !takes_list => match items.as_slice() {
+            What::List(items) if entry.per_group.contains(&name) => match items.as_slice() {
                 [one] => self.value(one, param.is_none()),
                 _ => {
                     let message = format!("expected one value, found a list of {}", items.len());
@@ -318,6 +315,10 @@ impl Program<'_> {
                     Err(problem.with_hint("there is one parameter group here"))
                 }
             },
+            What::Text(_) if param.is_some_and(|param| matches!(param.holds, Holds::Expression)) => {
+                let message = "expected a lambda of the step, found text";
+                Err(self.source.problem(value.start, value.end, message))
+            }
             _ => self.value(value, param.is_none()),
         }
     }

@@ -1,6 +1,6 @@
 //! The parameters of one named schedule, read as its table declares them.
 
-use super::{Named, Stated, Within, build};
+use super::{Named, NumberType, Stated, Typed, Within, build};
 use crate::catalogue::{Default, Holds};
 use crate::fields::{Field, Fields};
 use crate::lr_value::LrValue;
@@ -15,6 +15,8 @@ pub(crate) struct Child {
     pub(super) written: Tree,
     pub(super) expanded: Tree,
     pub(super) length: Option<Stated>,
+    /// Whether nothing is wrong with it.
+    pub(super) fine: bool,
 }
 
 /// What the user gave.
@@ -43,6 +45,7 @@ pub(super) fn expand(
             given.problem(name, format!("`{name}` can't be had here: {reason}"));
         }
     }
+    entry.typed.iter().for_each(|typed| given.check_type(typed));
     for extra in entry.extra {
         given.check_form(extra.name, extra.holds, extra.required);
     }
@@ -97,7 +100,9 @@ impl Given<'_, '_> {
     fn expression(&mut self, name: &'static str) -> Option<Tree> {
         let field = self.reader.fields.required(name, self.reader.problems)?;
         let Value::Text(text) = &field.tree.value else {
-            return self.reader.expression(name).map(|_| field.tree.clone());
+            let problem = field.expected("a lambda of the step, as in `lambda t: 0.95 ** t`");
+            self.reader.problems.push(problem);
+            return None;
         };
         let text = match super::lambda::expression(text) {
             Ok(text) => text,
@@ -114,6 +119,18 @@ impl Given<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Refuses a number of another type than Python wants.
+    fn check_type(&mut self, typed: &Typed) {
+        let Some(field) = self.reader.fields.optional(typed.name) else { return };
+        let found = match (&field.tree.value, typed.number) {
+            (Value::Float(x), NumberType::Int) => format!("{x:?}"),
+            (Value::Int(i), NumberType::Float) => i.to_string(),
+            _ => return,
+        };
+        let message = format!("expected {}, found {found}: {}", typed.number, typed.otherwise);
+        self.reader.problems.push(field.problem(message));
     }
 
     /// Looks at the form of what no single value can hold.
@@ -133,8 +150,15 @@ impl Given<'_, '_> {
             }
             (Value::Map(_), Within::Scales | Within::Parameters) | (Value::Text(_), Within::Word) => return,
             (Value::List(items), Within::Span) if items.len() == 2 => return,
+            (Value::List(items), Within::Shares) if matches!(items.len(), 1 | 2) => return,
+            (Value::Int(_) | Value::Float(_), Within::Shares) => return,
+            (_, Within::Shares) => field.expected("a share of the whole, or [from, to]"),
             (Value::Int(_) | Value::Float(_) | Value::Text(_), Within::Span) => return,
             (_, Within::Span) => field.expected("a length, or [from, to]"),
+            (Value::Int(i), Within::Ticks) if *i > 0 => return,
+            (Value::Float(x), Within::Ticks) if *x > 0.0 => return,
+            (Value::Text(_), Within::Ticks) => return,
+            (_, Within::Ticks) => field.expected("a length above 0"),
             (Value::List(items), Within::Pair) if is_pair(items) => return,
             (_, Within::Pair) => field.expected("a word and a number, as in [distance, 0.01]"),
             (_, Within::Schedules) => field.expected("a list of schedules, at least one"),
@@ -205,6 +229,11 @@ impl Given<'_, '_> {
             Value::Text(word) => Some(word.clone()),
             _ => None,
         }
+    }
+
+    /// A value that follows from that of a parameter, at its place.
+    pub(super) fn placed(&mut self, name: &'static str, tree: Tree) -> Tree {
+        Tree { place: self.maybe_tree(name).map_or(tree.place, |given| given.place), ..tree }
     }
 
     /// A problem with one parameter.

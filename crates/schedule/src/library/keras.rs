@@ -2,7 +2,7 @@
 
 use super::build::{based, map, phases, reckoned, text, ticks, times_base, whole, with, with_some};
 use super::given::Given;
-use super::{Extra, Named, PLAIN, Within};
+use super::{Extra, Named, NumberType, PLAIN, Typed, Within};
 use crate::catalogue::{
     ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
 };
@@ -12,6 +12,12 @@ use crate::tree::{Tree, Value};
 const INITIAL: Param = param("initial_learning_rate", Holds::Lr, "1x", "lr at step 0");
 const STAIRCASE: Param =
     param("staircase", Holds::Flag, "false", "change the lr only at the end of each stretch");
+
+const FLOAT: &[Typed] = &[Typed {
+    name: "initial_learning_rate",
+    number: NumberType::Float,
+    otherwise: "Keras computes in the type of this number, so that an `int` rounds every other to a whole number",
+}];
 
 pub(super) const ENTRIES: &[Named] = &[
     Named {
@@ -27,6 +33,7 @@ pub(super) const ENTRIES: &[Named] = &[
             required("decay_rate", Holds::Number(ABOVE_0), "the factor"),
             STAIRCASE,
         ],
+        typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {kind: exponential, gamma: decay_rate, every: decay_steps, \
                     staircase: staircase}}",
         example: "keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.9)",
@@ -50,6 +57,7 @@ pub(super) const ENTRIES: &[Named] = &[
             required("decay_rate", Holds::Number(AT_LEAST_0), "how fast it falls"),
             STAIRCASE,
         ],
+        typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {kind: inverse_time, rate: decay_rate, every: decay_steps, \
                     staircase: staircase}}",
         example: "keras.optimizers.schedules.InverseTimeDecay(0.1, decay_steps=100, decay_rate=0.5)",
@@ -111,6 +119,7 @@ pub(super) const ENTRIES: &[Named] = &[
                 "beyond the end, stretch the way to the next multiple of its length",
             ),
         ],
+        typed: FLOAT,
         expansion: "{kind: polynomial, from: initial_learning_rate, to: end_learning_rate, over: decay_steps, power: \
                     power, after: stretch if cycle}",
         note: "end_learning_rate is 1e-4, not 0, where it is left out",
@@ -146,11 +155,11 @@ pub(super) const ENTRIES: &[Named] = &[
             optional("warmup_target", Holds::Lr, "lr at the end of the warmup; no warmup if not given"),
             param("warmup_steps", Holds::Length(0), "0", "length of the warmup"),
         ],
+        typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {kind: cosine, to: alpha x, over: decay_steps}}; with \
                     warmup_target {phases: [{for: warmup_steps, kind: linear, from: initial_learning_rate, to: \
                     warmup_target}, {base: warmup_target, of: {kind: cosine, to: alpha x, over: decay_steps}}]}",
-        note: "warmup_steps without warmup_target do nothing. keras works out the cosine in single precision, so its \
-               numbers are up to 3e-7 off these",
+        note: "warmup_steps without warmup_target do nothing",
         example: "keras.optimizers.schedules.CosineDecay(0.0, decay_steps=90, warmup_target=0.1, warmup_steps=10)",
         expand: cosine,
         ..PLAIN
@@ -175,6 +184,7 @@ pub(super) const ENTRIES: &[Named] = &[
             ),
             param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
         ],
+        typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {restart: {kind: cosine, to: alpha x}, every: first_decay_steps, \
                     mult: t_mul, decay: m_mul, decay_on: amplitude, floor: alpha x}}",
         note: "t_mul is 2, not 1, where it is left out. A cycle begins exactly at its boundary; keras's logarithm can \

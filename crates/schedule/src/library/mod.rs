@@ -43,6 +43,10 @@ pub struct Named {
     pub params: &'static [Param],
     /// Parameters that hold schedules or mappings.
     pub extra: &'static [Extra],
+    /// Parameters that may be a list with one value for each parameter group, which is one value here.
+    pub per_group: &'static [&'static str],
+    /// Parameters that must be one type of number in Python.
+    pub typed: &'static [Typed],
     /// Parameters that can't be given, and why not.
     pub refused: &'static [(&'static str, &'static str)],
     /// What it stands for here.
@@ -67,6 +71,35 @@ pub struct Extra {
     pub doc: &'static str,
 }
 
+/// A parameter that must be one type of number in Python.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed {
+    /// Its key.
+    pub name: &'static str,
+    /// The type.
+    pub number: NumberType,
+    /// What the library does with another.
+    pub otherwise: &'static str,
+}
+
+/// A type of number in Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberType {
+    /// `int`: 10, not 10.0.
+    Int,
+    /// `float`: 1.0, not 1.
+    Float,
+}
+
+impl std::fmt::Display for NumberType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NumberType::Int => "an `int`, as in 10",
+            NumberType::Float => "a `float`, as in 1.0",
+        })
+    }
+}
+
 /// What an [`Extra`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within {
@@ -84,6 +117,10 @@ pub enum Within {
     Pair,
     /// Any word.
     Word,
+    /// A length, or a number of ticks that is not whole.
+    Ticks,
+    /// A share of the whole, or two in a list, or one.
+    Shares,
 }
 
 /// What the parts of an entry's table are where it does not say.
@@ -93,12 +130,19 @@ const PLAIN: Named = Named {
     signature: &[],
     params: &[],
     extra: &[],
+    per_group: &[],
+    typed: &[],
     refused: &[],
     expansion: "",
     note: "",
     example: "",
     expand: |_| None,
 };
+
+/// A parameter of which torch refuses every other type.
+const fn torch_typed(name: &'static str, number: NumberType) -> Typed {
+    Typed { name, number, otherwise: "torch refuses any other type" }
+}
 
 /// The `last_epoch` of torch and transformers.
 const LAST_EPOCH: Param =
@@ -218,6 +262,16 @@ fn in_their_words(hint: &str, key: &str) -> String {
     hint.replace("leave out `over`, or write", "write").replace("`over: ", &format!("`{key}: "))
 }
 
+/// A schedule as a mapping, if it is a call that can be read.
+fn as_mapping(tree: &Tree) -> Tree {
+    match &tree.value {
+        Value::Text(text) if is_call(text) => {
+            call::read_inside(text, tree.place).unwrap_or_else(|_| tree.clone())
+        }
+        _ => tree.clone(),
+    }
+}
+
 struct Walk<'p> {
     problems: &'p mut Vec<Problem>,
     origins: Origins,
@@ -286,8 +340,10 @@ impl Walk<'_> {
             if let (true, Value::List(items)) = (schedules, &list.value) {
                 for (i, item) in items.iter().enumerate() {
                     let path = format!("{}[{i}]", join(path, &key.name));
+                    let before = self.problems.len();
                     let (expanded, length) = self.node(item, &path);
-                    children.push(given::Child { written: item.clone(), expanded, length });
+                    let fine = self.problems.len() == before;
+                    children.push(given::Child { written: as_mapping(item), expanded, length, fine });
                 }
             }
         }

@@ -340,7 +340,7 @@ pub(super) const ENTRIES: &[Named] = &[
             doc: "one more than there are boundaries",
         }],
         expansion: "{phases: [{for: boundaries[0], schedules[0]}, ..., {schedules[n]}]}",
-        note: "Each schedule counts from its own begin",
+        note: "Each schedule counts from its own begin. Of boundaries that do not rise the later one counts, as in optax",
         example: "optax.join_schedules([optax.linear_schedule(0.0, 0.1, 10), optax.cosine_decay_schedule(0.1, 90)], [10])",
         expand: |given| {
             let boundaries = given.items("boundaries");
@@ -350,6 +350,7 @@ pub(super) const ENTRIES: &[Named] = &[
                     format!("{n} schedules need {} boundaries, found {}", n.max(1) - 1, boundaries.len());
                 return given.refuse("boundaries", message);
             }
+            let boundaries = in_force(given, boundaries);
             super::torch::sequence(given, "boundaries", &boundaries)
         },
         ..PLAIN
@@ -465,6 +466,23 @@ pub(super) const ENTRIES: &[Named] = &[
         ..PLAIN
     },
 ];
+
+/// The boundaries that count: one that does not come before a later one never does, nor does the schedule
+/// between them.
+fn in_force(given: &mut Given<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
+    if !boundaries.iter().all(|tree| ticks(tree).is_some()) {
+        return boundaries;
+    }
+    let mut kept: Vec<Tree> = Vec::new();
+    for boundary in boundaries {
+        while kept.last().is_some_and(|last| ticks(last) >= ticks(&boundary)) {
+            kept.pop();
+            given.children.remove(kept.len() + 1);
+        }
+        kept.push(boundary);
+    }
+    kept
+}
 
 const SCALES: Extra = Extra {
     name: "boundaries_and_scales",

@@ -4,7 +4,9 @@ use super::build::{
     entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
 };
 use super::given::Given;
-use super::torch::{PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_SIGNATURE, plateau};
+use super::torch::{
+    PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_PER_GROUP, PLATEAU_SIGNATURE, plateau,
+};
 use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
 use crate::catalogue::{
     ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
@@ -138,7 +140,7 @@ pub(super) const ENTRIES: &[Named] = &[
             param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
             LAST_EPOCH,
         ],
-        expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {clamp: {min: lr_end, max: 1x}, of: {kind: polynomial, \
+        expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {clamp: {min: lr_end, max: 1x, like: lr_end}, of: {kind: polynomial, \
                     to: lr_end, over: T - W, power: power}}]}",
         note: "lr_end is 1e-7, not 0, where it is left out. W = T divides by 0 in transformers, and is refused",
         example: "transformers.get_polynomial_decay_schedule_with_warmup(optimizer, num_warmup_steps=10, \
@@ -155,8 +157,8 @@ pub(super) const ENTRIES: &[Named] = &[
             let fall =
                 map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
             let fall = if n > 0.0 { fall } else { held(to.clone()) };
-            // Changes no number: it refuses an end above the base lr, as transformers does.
-            let bounds = Tree { place: to.place, ..map([("min", to), ("max", text("1x"))]) };
+            // Changes no number: it refuses an end that is not below the base lr, as transformers does.
+            let bounds = map([("min", to), ("max", text("1x")), ("like", text("lr_end"))]);
             let fall = map([("clamp", bounds), ("of", fall)]);
             Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
         },
@@ -189,6 +191,7 @@ pub(super) const ENTRIES: &[Named] = &[
         aliases: &["transformers.reduce_lr_on_plateau"],
         signature: PLATEAU_SIGNATURE,
         params: PLATEAU,
+        per_group: PLATEAU_PER_GROUP,
         expansion: PLATEAU_EXPANSION,
         note: PLATEAU_NOTE,
         example: "transformers.get_reduce_on_plateau_schedule(optimizer, patience=3, factor=0.5)",
@@ -345,6 +348,7 @@ pub(super) const ENTRIES: &[Named] = &[
             WATCH,
             EVERY,
         ],
+        per_group: &["min_lr", "max_lr"],
         expansion: "{kind: greedy, mode: mode, factor: factor, ..., min: min_lr, max: max_lr, smooth: window_size if \
                     smooth, reset_after: reset_start}",
         note: "It looks whenever the run evaluates; `every` and `watch` say otherwise, as in `greedy`",

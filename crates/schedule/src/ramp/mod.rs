@@ -197,7 +197,10 @@ pub(crate) fn finished() -> Progress {
     Progress { p: 1.0.into(), left: 0.0.into() }
 }
 
-impl Sample {}
+/// What is said where a segment outlasts what `after: error` ends.
+pub(crate) fn no_lr_after(what: &str, n: f64, len: f64) -> String {
+    format!("the {what} ends after {n} of {len}, and there is no lr after its end")
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -310,8 +313,7 @@ impl Leaf for Ramp {
             && self.after == After::Error
             && n < at.len
         {
-            let message = format!("the ramp ends after {n} of {}, and `after: error` forbids that", at.len);
-            problems.push(over.problem(message));
+            problems.push(over.problem(no_lr_after("ramp", n, at.len)));
         }
     }
 

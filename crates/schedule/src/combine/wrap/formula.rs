@@ -2,6 +2,7 @@
 
 use super::{Cooldown, Warmup, WarmupMode, Way, Wrap};
 use crate::formula::{Position, Term};
+use crate::lr_value::LrValue;
 use crate::ramp::{Progress, finished};
 
 /// [`Spans`], as terms.
@@ -70,13 +71,13 @@ impl Wrap {
     }
 
     fn warmup_formula(&self, warmup: &Warmup, at: &Position, spans: &SpansFormula) -> Option<Term> {
-        let from = warmup.from.formula(&at.base);
         let (s, n) = (at.s.clone(), spans.warm.clone());
         if warmup.mode == WarmupMode::Multiply {
             let body = self.body.formula(&spans.body_at(at))?;
-            let target = warmup.target.map_or(1.0.into(), |t| t.formula(&at.base) / at.base.clone());
-            return Some(body * warmup.formula(s, n, from / at.base.clone(), target));
+            let ends = (warmup.from, warmup.target.unwrap_or(LrValue::Multiple(1.0)));
+            return Some(scaled(ends, &body, &at.base, |from, to| warmup.formula(s, n, from, to)));
         }
+        let from = warmup.from.formula(&at.base);
         let target = match warmup.target {
             Some(target) => target.formula(&at.base),
             None => self.body.formula(&spans.body_at(&at.at(n.clone())))?,
@@ -86,29 +87,38 @@ impl Wrap {
 
     fn cooldown_formula(&self, cooldown: &Cooldown, at: &Position, spans: &SpansFormula) -> Option<Term> {
         let n = at.len.clone() - spans.cool.clone();
-        let to = cooldown.to.formula(&at.base);
-        let (from, to, scaled) = if cooldown.multiply {
-            let body = self.body.formula(&spans.body_at(at))?;
-            (1.0.into(), to / at.base.clone(), Some(body))
-        } else {
-            (self.body.formula(&spans.body_at(&at.at(spans.cool.clone())))?, to, None)
-        };
-        let value = |p: Progress| cooldown.shape.formula(&p.bent(cooldown.k), from.clone(), to.clone());
         // The same subtraction as in the position of any other part of the segment.
         let s = at.part(spans.cool.clone(), n.clone()).s;
-        let factor = Term::choose(
-            at.s.clone().reaches(at.len.clone()),
-            value(finished()),
-            value(cooldown.sample.formula(s, n)),
-        );
-        Some(
-            match scaled {
-                Some(body) => body * factor,
-                None => factor,
-            }
-            .at_least(0.0),
-        )
+        let value = |p: Progress, from: &Term, to: &Term| {
+            cooldown.shape.formula(&p.bent(cooldown.k), from.clone(), to.clone())
+        };
+        let way = |from: Term, to: Term| {
+            let falling = value(cooldown.sample.formula(s.clone(), n.clone()), &from, &to);
+            Term::choose(at.s.clone().reaches(at.len.clone()), value(finished(), &from, &to), falling)
+        };
+        let lr = if cooldown.multiply {
+            let body = self.body.formula(&spans.body_at(at))?;
+            scaled((LrValue::Multiple(1.0), cooldown.to), &body, &at.base, way)
+        } else {
+            let anchor = self.body.formula(&spans.body_at(&at.at(spans.cool.clone())))?;
+            way(anchor, cooldown.to.formula(&at.base))
+        };
+        Some(lr.at_least(0.0))
     }
+}
+
+/// [`super::scaled`], as a term.
+fn scaled(
+    (from, to): (LrValue, LrValue),
+    body: &Term,
+    base: &Term,
+    way: impl FnOnce(Term, Term) -> Term,
+) -> Term {
+    if from.is_factor() && to.is_factor() {
+        let factor = |end: LrValue| end.formula(base) / base.clone();
+        return body.clone() * way(factor(from), factor(to));
+    }
+    way(from.formula(body), to.formula(body))
 }
 
 impl Warmup {

@@ -80,7 +80,7 @@ pub(super) const CREATE: Named = Named {
     ],
     extra: &[Extra {
         name: "noise",
-        holds: Within::Span,
+        holds: Within::Shares,
         required: false,
         doc: "where there is noise, `from` or `[from, to]` as shares of num_epochs; none if not given",
     }],
@@ -109,7 +109,7 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
     let decay = given.maybe_number("decay_epochs").unwrap_or(if share { 0.2 } else { 90.0 });
     let mut entries = Vec::new();
     let mut set = |name: &str, tree: Tree| entries.push(entry(name, tree));
-    set("warmup_t", whole(warm));
+    set("warmup_t", given.placed("warmup_epochs", whole(warm)));
     set("warmup_lr_init", given.tree("warmup_lr")?);
     if sched != "plateau" {
         set("t_in_epochs", Tree::new(Value::Bool(by_epoch)));
@@ -122,13 +122,16 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
             _ => None,
         };
         let range = match &noise.value {
-            Value::List(ends) => ends.iter().map(share).collect::<Option<Vec<_>>>().map(list),
+            Value::List(ends) => match ends.as_slice() {
+                [from] => share(from),
+                ends => ends.iter().map(share).collect::<Option<Vec<_>>>().map(list),
+            },
             _ => share(&noise),
         };
         let Some(range) = range.filter(|_| sched != "plateau") else {
             return given.refuse("noise", "expected a share of num_epochs or two of them, and no plateau");
         };
-        set("noise_range_t", range);
+        set("noise_range_t", given.placed("noise", range));
         for name in ["noise_pct", "noise_std", "noise_seed"] {
             set(name, given.tree(name)?);
         }
@@ -139,7 +142,7 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
     let kind = match sched {
         "none" => return Some(held(text("1x"))),
         "cosine" | "tanh" | "poly" => {
-            set("t_initial", whole(length));
+            set("t_initial", given.placed("num_epochs", whole(length)));
             set("lr_min", given.tree("min_lr")?);
             for name in ["cycle_mul", "cycle_decay", "cycle_limit"] {
                 set(name, given.tree(name)?);
@@ -158,7 +161,8 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
         }
         "step" | "constant" => {
             let constant = sched == "constant";
-            set("decay_t", float(if constant { 1.0 } else { decay * tick }));
+            let every = float(if constant { 1.0 } else { decay * tick });
+            set("decay_t", given.placed("decay_epochs", every));
             set("decay_rate", if constant { float(1.0) } else { given.tree("decay_rate")? });
             "timm.StepLRScheduler"
         }
@@ -200,13 +204,13 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
                     format!("the decay would take {down} of {length}: expected more than 0 and at most all");
                 return given.refuse("decay_epochs", message);
             }
-            set("t_initial", whole(length));
-            set("decay_t", whole(down));
+            set("t_initial", given.placed("num_epochs", whole(length)));
+            set("decay_t", given.placed("decay_epochs", whole(down)));
             set("lr_min", given.tree("min_lr")?);
             let rsqrt = sched == "rsqrt";
             set("stable_fn", text(if rsqrt { "rsqrt" } else { "constant" }));
             if let Some(timescale) = given.maybe_number("stable_timescale") {
-                set("stable_timescale", float(timescale * tick));
+                set("stable_timescale", given.placed("stable_timescale", float(timescale * tick)));
             }
             let way = given.maybe_tree("decay_fn");
             set("decay_fn", way.unwrap_or_else(|| text(if rsqrt { "linear" } else { "1-sqrt" })));

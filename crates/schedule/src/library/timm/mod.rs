@@ -3,7 +3,7 @@
 
 mod factory;
 
-use super::build::{float, held, list, map, phases, text, ticks, whole, with, with_some};
+use super::build::{float, held, list, map, phases, text, ticks, whole, with, with_some, without};
 use super::given::Given;
 use super::{Extra, Named, PLAIN, Within};
 use crate::catalogue::{
@@ -37,14 +37,20 @@ const K: Param =
 const NOISE_PCT: Param = param("noise_pct", Holds::Number(ABOVE_0), "0.67", "bound on the noise");
 const NOISE_STD: Param = param("noise_std", Holds::Number(ABOVE_0), "1.0", "its standard deviation");
 const NOISE_SEED: Param = param("noise_seed", Holds::Whole(0), "42", "its seed");
-const SPAN: &[Extra] = &[Extra {
+const NOISE_RANGE: Extra = Extra {
     name: "noise_range_t",
     holds: Within::Span,
     required: false,
     doc: "where there is noise, `from` or `[from, to]`; none if not given",
-}];
+};
+const SPAN: &[Extra] = &[NOISE_RANGE];
 const NOT_HERE: &[(&str, &str)] =
     &[("noise_range_t", "noise on a rule is another than timm's: write {noise: ..., of: ...}")];
+
+/// A length that need not be whole.
+const fn ticks_of(name: &'static str, doc: &'static str) -> Extra {
+    Extra { name, holds: Within::Ticks, required: true, doc }
+}
 
 pub(super) const ENTRIES: &[Named] = &[
     Named {
@@ -218,7 +224,6 @@ pub(super) const ENTRIES: &[Named] = &[
             "initialize=",
         ],
         params: &[
-            required("decay_t", Holds::Length(1), "length of a stretch"),
             param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
             WARMUP,
             FIRST,
@@ -228,18 +233,22 @@ pub(super) const ENTRIES: &[Named] = &[
             NOISE_STD,
             NOISE_SEED,
         ],
-        extra: SPAN,
+        extra: &[ticks_of("decay_t", "length of a stretch, whole or not"), NOISE_RANGE],
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: step, \
-                    every: decay_t, gamma: decay_rate}]}",
+                    every: decay_t, gamma: decay_rate}]}; where decay_t is not whole {kind: lambda, expr: decay_rate ** \
+                    (t // decay_t)}",
         note: "decay_rate is 1 where it is left out: no drop at all. With `warmup_prefix: false` the steps are counted \
                from 0, the warmup lying over them",
         example: "timm.scheduler.StepLRScheduler(optimizer, decay_t=30, decay_rate=0.1, warmup_t=3)",
         expand: |given| {
-            let steps = map([
-                ("kind", text("step")),
-                ("every", given.tree("decay_t")?),
-                ("gamma", given.tree("decay_rate")?),
-            ]);
+            let every = given.tree("decay_t")?;
+            let steps = match fraction(&every) {
+                Some(every) => {
+                    let expr = format!("{} ** (t // {every})", given.number("decay_rate")?);
+                    map([("kind", text("lambda")), ("expr", text(&expr))])
+                }
+                None => map([("kind", text("step")), ("every", every), ("gamma", given.tree("decay_rate")?)]),
+            };
             let body = warmed(given, steps)?;
             clocked(given, body)
         },
@@ -276,7 +285,8 @@ pub(super) const ENTRIES: &[Named] = &[
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: \
                     multistep, at: decay_t, gamma: decay_rate, offset: 1}]}",
         note: "A milestone m counts at t = m - 1, but none at t = 0. decay_rate is 1 where it is left out: no drop at all. \
-               With `warmup_prefix: false` milestones are counted from 0, the warmup lying over them",
+               With `warmup_prefix: false` milestones are counted from 0, the warmup lying over them. Milestones that fall \
+               are refused: timm's search in them finds one or another",
         example: "timm.scheduler.MultiStepLRScheduler(optimizer, decay_t=[30, 60], decay_rate=0.1)",
         expand: |given| {
             let at = given.items("decay_t");
@@ -324,7 +334,6 @@ pub(super) const ENTRIES: &[Named] = &[
         ],
         params: &[
             required("t_initial", Holds::Length(1), "length of the stable part and the decay"),
-            required("decay_t", Holds::Length(1), "length of the decay, at most t_initial"),
             param("lr_min", Holds::Lr, "0.0", "lr at the end"),
             param("stable_fn", Holds::Choice(&["constant", "rsqrt", "power"]), "constant", "the stable part"),
             optional("stable_timescale", Holds::Number(ABOVE_0), "of rsqrt and power; warmup_t if not given"),
@@ -344,10 +353,10 @@ pub(super) const ENTRIES: &[Named] = &[
             NOISE_STD,
             NOISE_SEED,
         ],
-        extra: SPAN,
+        extra: &[ticks_of("decay_t", "length of the decay, whole or not, at most t_initial"), NOISE_RANGE],
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
-                    - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power a \
-                    `lambda` of its formula behind the warmup",
+                    - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power, or \
+                    a decay_t that is not whole, a `lambda` of its formula behind the warmup",
         note: "t_initial does not count the warmup. An lr_min above the base lr lifts all but the warmup and t = 0",
         example: "timm.scheduler.WSDLRScheduler(optimizer, t_initial=100, decay_t=20, warmup_t=5)",
         expand: wsd,
@@ -385,8 +394,8 @@ pub(super) const ENTRIES: &[Named] = &[
             EVERY,
         ],
         refused: NOT_HERE,
-        expansion: "{warmup: {over: warmup_t, from: warmup_lr_init}, body: {kind: plateau, mode: mode, factor: \
-                    decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}}",
+        expansion: "{phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: plateau, mode: mode, \
+                    factor: decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}]}",
         note: "mode is `max` where it is left out, for an accuracy: a loss needs `mode: min`. Its metric comes when the \
                run evaluates, and warmup_t counts steps; `clock: epoch` makes them epochs. Metrics of the warmup are not \
                seen",
@@ -465,7 +474,22 @@ fn clocked(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
 /// With the noise on it that is asked for.
 fn noisy(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
     let Some(range) = given.maybe_tree("noise_range_t") else { return Some(tree) };
-    let range = if matches!(range.value, Value::List(_)) { range } else { list(vec![range]) };
+    let mut ends = match range.value {
+        Value::List(ends) => ends,
+        _ => vec![range],
+    };
+    // t >= 2.5 for whole t is t >= 3.
+    for end in &mut ends {
+        if let Some(x) = fraction(end) {
+            end.value = whole(x.ceil()).value;
+        }
+    }
+    if let [from, to] = ends.as_slice()
+        && ticks(from).zip(ticks(to)).is_some_and(|(from, to)| from >= to)
+    {
+        return Some(tree);
+    }
+    let range = list(ends);
     let noise = map([
         ("std", given.tree("noise_std")?),
         ("pct", given.tree("noise_pct")?),
@@ -495,26 +519,37 @@ fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
     } else if given.flag("warmup_prefix")? {
         super::build::warmed(over, from, body)
     } else {
-        let warmup =
-            map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
-        map([("warmup", warmup), ("body", body)])
+        under(over, from, body)
     };
     clocked(given, tree)
 }
 
-fn without(tree: Tree, name: &str) -> Tree {
+/// A schedule that runs from the start, under a warmup to the lr that it has where the warmup ends.
+fn under(over: Tree, from: Tree, body: Tree) -> Tree {
+    let warmup = |over| map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
+    if ticks(&over).is_none() {
+        return map([("warmup", warmup(over)), ("body", body)]);
+    }
+    // In a part of its own, the warmup may be longer than the run.
+    let first = map([("warmup", warmup(text("100%"))), ("body", body.clone())]);
+    phases(vec![(over.clone(), first)], map([("shift", over), ("of", body)]))
+}
+
+/// A number of ticks that is not whole.
+fn fraction(tree: &Tree) -> Option<f64> {
     match tree.value {
-        Value::Map(mut entries) => {
-            entries.retain(|(key, _)| key.name != name);
-            Tree { value: Value::Map(entries), ..tree }
-        }
-        _ => tree,
+        Value::Float(x) if x.fract() != 0.0 => Some(x),
+        _ => None,
     }
 }
 
 fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
     let (length, down) = (given.tree("t_initial")?, given.tree("decay_t")?);
-    let Some((stable, rest)) = super::build::reckoned(&length, &down, |a, b| a - b) else {
+    let rest = match ticks(&length).zip(fraction(&down)) {
+        Some((length, down)) => Some((float(length - down), length - down)),
+        None => super::build::reckoned(&length, &down, |a, b| a - b),
+    };
+    let Some((stable, rest)) = rest else {
         return given.refuse("decay_t", format!("expected the unit of `t_initial` ({length}), found {down}"));
     };
     if rest < 0.0 {
@@ -523,7 +558,7 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     let total = ticks(&length).zip(ticks(&over)).map(|(length, warm)| length + warm);
     states(given, total)?;
-    let body = if given.choice("stable_fn")? == "constant" {
+    let body = if given.choice("stable_fn")? == "constant" && fraction(&down).is_none() {
         let to = given.tree("lr_min")?;
         let (kind, own) = match given.choice("decay_fn")? {
             "linear" => ("linear", None),
@@ -538,8 +573,8 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         }
         phases(vec![(stable, held(text("1x"))), (down, fall)], held(to))
     } else {
-        let Some((begin, down)) = Some(rest).zip(ticks(&down)) else {
-            return given.refuse("decay_t", "expected a whole number where `stable_fn` is not `constant`");
+        let Some((begin, down)) = Some(rest).zip(ticks(&down).or(fraction(&down))) else {
+            return given.refuse("decay_t", "expected a number where `stable_fn` is not `constant`");
         };
         formula(given, begin, down)?
     };
@@ -554,19 +589,9 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
     clocked(given, super::build::warmed(over, from, body))
 }
 
-/// A stable part that falls, and goes on falling as the decay takes it down.
+/// The stable part and the decay behind it, in one formula.
 fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
-    let timescale = match given.maybe_number("stable_timescale") {
-        Some(timescale) => timescale,
-        None => match ticks(&given.tree("warmup_t")?) {
-            Some(warm) if warm > 0.0 => warm,
-            _ => {
-                return given
-                    .refuse("stable_timescale", "expected a number above 0 where there is no warmup");
-            }
-        },
-    };
-    let power = if given.choice("stable_fn")? == "rsqrt" { 0.5 } else { given.number("stable_power")? };
+    let stable = stable_factor(given)?;
     let min = match given.lr("lr_min")? {
         LrValue::Absolute(lr) => format!("({lr} / base)"),
         LrValue::Multiple(factor) => format!("{factor}"),
@@ -582,9 +607,30 @@ fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
         }
         _ => format!("1 - sqrt({p})"),
     };
-    let stable = format!("max((1 + t / {timescale}) ** -{power}, {min})");
+    let stable = format!("max({stable}, {min})");
     let expr = format!("{min} + ({stable} - {min}) * ({left})");
     Some(map([("kind", text("lambda")), ("expr", text(&expr))]))
+}
+
+/// The stable part as a factor of the base lr, as an expression.
+fn stable_factor(given: &mut Given<'_, '_>) -> Option<String> {
+    let power = match given.choice("stable_fn")? {
+        "constant" => return Some("1".to_owned()),
+        "rsqrt" => 0.5,
+        _ => given.number("stable_power")?,
+    };
+    let timescale = match given.maybe_number("stable_timescale") {
+        Some(timescale) => timescale,
+        None => match ticks(&given.tree("warmup_t")?) {
+            Some(warm) if warm > 0.0 => warm,
+            _ => {
+                let message = "expected a number above 0 where there is no warmup";
+                given.problem("stable_timescale", message);
+                return None;
+            }
+        },
+    };
+    Some(format!("(1 + t / {timescale}) ** -{power}"))
 }
 
 fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
@@ -600,10 +646,5 @@ fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
     ] {
         tree = with_some(tree, own, given.maybe_tree(name));
     }
-    let over = given.tree("warmup_t")?;
-    if ticks(&over) == Some(0.0) {
-        return Some(tree);
-    }
-    let warmup = map([("over", over), ("from", given.tree("warmup_lr_init")?)]);
-    Some(map([("warmup", warmup), ("body", tree)]))
+    Some(super::build::warmed(given.tree("warmup_t")?, given.tree("warmup_lr_init")?, tree))
 }

@@ -4,7 +4,7 @@ mod sequence;
 
 use super::build::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
 use super::given::Given;
-use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
+use super::{Extra, LAST_EPOCH, Named, NumberType, PLAIN, Within, torch_typed};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
 use crate::catalogue::{Param, optional, param, required};
 use crate::lr_value::LrValue;
@@ -32,6 +32,7 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "torch.LambdaLR",
         signature: &["optimizer", "lr_lambda", "last_epoch="],
         params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        per_group: &["lr_lambda"],
         expansion: "{kind: lambda, expr: lr_lambda}",
         note: "In a lambda `math.`, `np.`, `torch.` and the like may stand before a function, and its parameter may \
                have any name",
@@ -43,6 +44,7 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "torch.MultiplicativeLR",
         signature: &["optimizer", "lr_lambda", "last_epoch="],
         params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        per_group: &["lr_lambda"],
         expansion: "{kind: multiplicative, expr: lr_lambda}",
         note: "The lambda is not applied at step 0",
         example: "torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lr_lambda=lambda epoch: 0.95)",
@@ -212,6 +214,7 @@ pub(super) const ENTRIES: &[Named] = &[
             param("eta_min", Holds::Lr, "0.0", "lr that each cycle falls to"),
             LAST_EPOCH,
         ],
+        typed: &[torch_typed("T_0", NumberType::Int), torch_typed("T_mult", NumberType::Int)],
         expansion: "{restart: {kind: cosine, to: eta_min}, every: T_0, mult: T_mult}",
         note: "`clock: epoch_fraction` is torch's `step(epoch + i / steps_per_epoch)`",
         example: "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=10, T_mult=2)",
@@ -259,11 +262,15 @@ pub(super) const ENTRIES: &[Named] = &[
             param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.9", "momentum at the foot"),
             LAST_EPOCH,
         ],
+        per_group: &["base_lr", "max_lr", "base_momentum", "max_momentum"],
         refused: &[("scale_fn", "it is a Python function; `chain` with a `lambda` scales a cycle")],
         expansion: "{kind: cyclic, min: base_lr, max: max_lr, up: step_size_up, down: step_size_down, mode: mode, \
                     gamma: gamma, momentum: {min: base_momentum, max: max_momentum} if asked for}",
         note: "torch cycles the momentum unless told not to. Here it stays the optimiser's, so that schedules can be \
-               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written",
+               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written. torch also runs a \
+               cycle that is upside down, which is mostly a mistake: a max_lr below base_lr is refused, and so is a \
+               base_momentum above max_momentum. With a gamma above 1 torch lets the momentum fall below 0, which is \
+               refused",
         example: "torch.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.001, max_lr=0.1, step_size_up=200)",
         expand: |given| {
             let (low, high) = (given.lr("base_lr")?, given.lr("max_lr")?);
@@ -327,13 +334,20 @@ pub(super) const ENTRIES: &[Named] = &[
             param("three_phase", Holds::Flag, "false", "fall as long as it rose, then on to the last lr"),
             LAST_EPOCH,
         ],
-        expansion: "{kind: one_cycle, max: max_lr, over: total_steps, pct_start: pct_start, div: div_factor, \
+        per_group: &["max_lr", "base_momentum", "max_momentum"],
+        typed: &[
+            torch_typed("total_steps", NumberType::Int),
+            torch_typed("epochs", NumberType::Int),
+            torch_typed("steps_per_epoch", NumberType::Int),
+            torch_typed("pct_start", NumberType::Float),
+        ],
+        expansion: "{kind: one_cycle, after: error, max: max_lr, over: total_steps, pct_start: pct_start, div: div_factor, \
                     final_div: final_div_factor, anneal: anneal_strategy, three_phase: three_phase, momentum: {min: \
                     base_momentum, max: max_momentum} if asked for}",
         note: "torch cycles the momentum unless told not to. Here it stays the optimiser's, so that schedules can be \
-               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written. At step \
-               total_steps torch goes on along the curve, and later it fails; here the last lr holds. pct_start * \
-               total_steps = 1 divides by 0 in torch, and is refused",
+               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written; base_momentum must \
+               not be above max_momentum. A run that is longer than total_steps is refused: torch fails in it. \
+               pct_start * total_steps = 1 divides by 0 in torch, and is refused",
         example: "torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)",
         expand: one_cycle,
         ..PLAIN
@@ -342,6 +356,7 @@ pub(super) const ENTRIES: &[Named] = &[
         name: "torch.ReduceLROnPlateau",
         signature: PLATEAU_SIGNATURE,
         params: PLATEAU,
+        per_group: PLATEAU_PER_GROUP,
         expansion: PLATEAU_EXPANSION,
         note: PLATEAU_NOTE,
         example: "torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3, factor=0.5)",
@@ -361,7 +376,10 @@ pub(super) const ENTRIES: &[Named] = &[
         expansion: "{phases: [{for: milestones[0], schedulers[0]}, ..., {schedulers[n]}]}",
         note: "Each schedule counts from its own begin. OneCycleLR and CyclicLR change what the others take for the \
                optimiser's lr when they are made, MultiplicativeLR goes on from the lr before it, and SequentialLR and \
-               ChainedScheduler fail in torch when they are not the first: all these are refused. With total_iters 0 a ConstantLR \
+               ChainedScheduler fail in torch when they are not the first: all these are refused. As the first, torch steps \
+               them once more before the first update: the milestones of a SequentialLR come a step early, and so they do \
+               here; an ExponentialLR, PolynomialLR, CosineAnnealingLR or MultiplicativeLR that begins inside would not \
+               begin at the base lr, and is refused. Milestones that fall are refused. With total_iters 0 a ConstantLR \
                behind a milestone is the base lr, and others fail in torch and are refused",
         example: "torch.optim.lr_scheduler.SequentialLR(optimizer, schedulers=[torch.optim.lr_scheduler.LinearLR(optimizer, \
                   start_factor=0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=95)], \
@@ -376,8 +394,9 @@ pub(super) const ENTRIES: &[Named] = &[
         expansion: "{chain: schedulers}",
         note: "The product of what its parts do to the lr, in closed form. torch goes step by step, which is the same \
                for parts that only ever multiply; others, which set the lr anew at each step or fall to an eta_min \
-               above 0, undo their neighbours there, and are refused. Beyond the T_max of a CosineAnnealingLR torch's \
-               numbers leave the product",
+               above 0, undo their neighbours there, and are refused; so is a SequentialLR, which sets the lr anew as it \
+               is made and at its milestones. A ChainedScheduler inside is the product of its own parts. Beyond the T_max of \
+               a CosineAnnealingLR torch's numbers leave the product, and a run that is longer is refused",
         example: "torch.optim.lr_scheduler.ChainedScheduler([torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.1, \
                   total_iters=20), torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)])",
         expand: sequence::chained,
@@ -397,6 +416,8 @@ pub(super) const PLATEAU_SIGNATURE: &[&str] = &[
     "eps=",
     "verbose=",
 ];
+
+pub(super) const PLATEAU_PER_GROUP: &[&str] = &["min_lr"];
 
 pub(super) const PLATEAU: &[Param] = &[
     MODE,
@@ -476,7 +497,7 @@ fn one_cycle(given: &mut Given<'_, '_>) -> Option<Tree> {
         let message = format!("pct_start * total_steps is 1: the rise would take no step ({share} * {over})");
         return given.refuse("pct_start", message);
     }
-    let mut tree = map([("kind", text("one_cycle")), ("over", over)]);
+    let mut tree = map([("kind", text("one_cycle")), ("over", over), ("after", text("error"))]);
     for (name, own) in [
         ("max_lr", "max"),
         ("pct_start", "pct_start"),
