@@ -49,9 +49,19 @@ for `max_lr`, a mapping may leave it out: it is `1x`. A call must give it, as in
 - A call may give positional arguments, be assigned to a name, run over several lines and stand behind others that give \
 names to schedules and numbers; the last schedule counts. Literals, arithmetic, lambdas and `import ... as` are read; \
 a variable or a function of the program's own is refused. Arguments that mean something in Python only (the optimizer, \
-`verbose`, `name`) are left out. One-element lists stand for their element.
+`verbose`, `name`) are left out. Where torch takes one value for each parameter group, a list of one value is that value.
 - `sweep lr` takes the length of the run from the call if it states one (`total_steps`, `T_max`, `decay_steps`, \
 `num_training_steps`, `t_initial`, ...), and the base lr from the optimizer if that is pasted along.
+
+`scripts/check-libraries` compares thousands of random calls with the libraries themselves; its last output is in \
+[library-checks.md](library-checks.md). What a library refuses is refused here. These names also refuse some of what a \
+library runs, each time with the reason:
+
+- A length is a whole number of steps or epochs (`20.0` is one), unless the table says otherwise. So are milestones.
+- A number outside the range of its table, a word that is not in it, and `True` or `False` where a number is expected, \
+though Python counts with them.
+- An lr below 0, or one that is no finite number, at any step of the run: of a lambda, too.
+- What the notes below name.
 
 ";
 

@@ -179,7 +179,8 @@ impl Cyclic {
         // Where tops grow, the highest is one of the last two.
         let first = (at.len - 2.0 * length).max(0.0).floor();
         let ticks = (0_u32..).map(|i| first + f64::from(i)).take_while(|s| *s < at.len);
-        let lowest = ticks.filter_map(|s| Some((s, self.momentum(&at.at(s))?))).min_by(|a, b| a.1.total_cmp(&b.1));
+        let lowest =
+            ticks.filter_map(|s| Some((s, self.momentum(&at.at(s))?))).min_by(|a, b| a.1.total_cmp(&b.1));
         lowest.filter(|_| gamma > 1.0)
     }
 }
@@ -225,7 +226,8 @@ impl Leaf for Cyclic {
             problems.push(self.order.clone());
         }
         if let Some((s, momentum)) = self.lowest_momentum(at).filter(|(_, momentum)| *momentum < 0.0) {
-            let message = format!("the momentum falls below 0 as the tops grow: it is {momentum} at step {s}");
+            let message =
+                format!("the momentum falls below 0 as the tops grow: it is {momentum} at step {s}");
             problems.push(Problem { message, ..self.growth.clone() });
         }
     }

@@ -4,9 +4,7 @@ use super::build::{
     entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
 };
 use super::given::Given;
-use super::torch::{
-    PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_PER_GROUP, PLATEAU_SIGNATURE, plateau,
-};
+use super::torch::{PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_PER_GROUP, PLATEAU_SIGNATURE, plateau};
 use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
 use crate::catalogue::{
     ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,

@@ -199,6 +199,43 @@ fn modes_of_cooldown_end_the_body() {
     }
 }
 
+/// An end that is a number is an lr, not a factor on the body. The numbers are those that timm 1.0.31 prints of
+/// WSDLRScheduler(optimizer, 8, 4, lr_min=0.02, stable_fn='rsqrt', stable_timescale=2.0, decay_fn='linear').
+#[test]
+fn a_scaling_way_ends_at_the_lr_that_is_written() {
+    let body = map([("kind", text("inverse_sqrt")), ("timescale", int(2))]);
+    let plain = lrs(&body, 8, 10);
+    let scaling = map([("over", int(4)), ("mode", text("multiply"))]);
+    let cooldown = with(&scaling, "to", float(0.02));
+    let timm = [
+        0.1,
+        0.08164965809277261,
+        0.07071067811865477,
+        0.0632455532033676,
+        0.057735026918962574,
+        0.04508918628686366,
+        0.035,
+        0.02678511301977579,
+        0.02,
+        0.02,
+    ];
+    close(&lrs(&map([("body", body.clone()), ("cooldown", cooldown.clone())]), 8, 10), &timm, "cooldown");
+    for name in ["cosine", "geometric", "one_minus_sqrt"] {
+        let shaped = with(&cooldown, "shape", text(name));
+        let ended = lrs(&map([("body", body.clone()), ("cooldown", shaped)]), 8, 10);
+        close(&ended[..5], &plain[..5], name);
+        assert_eq!(ended[8..], [0.02, 0.02], "{name}");
+    }
+    // A warmup that scales begins, and ends, at what is written.
+    let begins = with(&scaling, "from", float(0.02));
+    let begun = lrs(&map([("warmup", begins.clone()), ("body", body.clone())]), 8, 8);
+    let rise: Vec<f64> = (0..4).map(|t| 0.02 + (plain[t] - 0.02) * t as f64 / 4.0).collect();
+    close(&begun[..4], &rise, "warmup");
+    close(&begun[4..], &plain[4..8], "warmup");
+    let aimed = lrs(&map([("warmup", with(&begins, "target", float(0.08))), ("body", body)]), 8, 8);
+    close(&aimed[..4], &[0.02, 0.035, 0.05, 0.065], "target");
+}
+
 fn expression(expr: &str) -> Tree {
     map([("kind", text("lambda")), ("expr", text(expr))])
 }

@@ -251,7 +251,7 @@ fn mistakes_are_told_with_their_place() {
             "1:69",
             "one after another",
         ),
-        ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "can't stand inside"),
+        ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "can't be inside"),
         (
             "ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])",
             "1:18",
@@ -447,3 +447,191 @@ const WORDS: &[&str] = &[
     "/",
     "0",
 ];
+
+/// The lrs of a call in a run of as many steps as there are numbers.
+fn given_by(call: &str, base_lr: f64, wanted: &[f64], program: &str) {
+    let node = read(call).unwrap_or_else(|problem| panic!("{call}: {problem}"));
+    let horizon = Horizon { base_lr, total: wanted.len() as u64, steps_per_epoch: Some(1) };
+    let schedule = node.resolve(&horizon).unwrap_or_else(|problems| panic!("{call}: {problems:?}"));
+    let state = schedule.start();
+    for (t, wanted) in wanted.iter().enumerate() {
+        let found = schedule.lr(t as u64, &state);
+        let close = (found - wanted).abs() <= 1e-9 * wanted.abs() + 1e-15;
+        assert!(close, "{call}: at {t} {found} instead of {wanted}, which {program} prints");
+    }
+}
+
+/// Printed by torch 2.15.0: a nest that a SequentialLR begins with is one step ahead, once for each level.
+#[test]
+fn nests_that_a_sequence_begins_with_are_torchs() {
+    for (call, wanted) in [
+        (
+            "SequentialLR(o, [SequentialLR(o, [LinearLR(o, 0.1, total_iters=4), CosineAnnealingLR(o, 6)], [4]), \
+             ConstantLR(o, 0.1, 100)], [8])",
+            &[0.01, 0.0325, 0.055, 0.1, 0.0933012701892219, 0.075, 0.05, 0.025, 0.01, 0.01][..],
+        ),
+        (
+            "SequentialLR(o, [ChainedScheduler([LinearLR(o, 0.5, total_iters=4), StepLR(o, 3, 0.1)]), \
+             ExponentialLR(o, 0.5)], [5])",
+            &[0.05, 0.0625, 0.075, 0.00875, 0.01, 0.1, 0.05],
+        ),
+        (
+            "SequentialLR(o, [SequentialLR(o, [SequentialLR(o, [StepLR(o, 2, 0.5), ConstantLR(o, 0.1, 9)], [5]), \
+             LambdaLR(o, lambda t: 0.9 ** t)], [6])], [])",
+            &[0.1, 0.1, 0.05, 0.01, 0.01, 0.1, 0.09, 0.081],
+        ),
+    ] {
+        given_by(call, 0.1, wanted, "torch");
+    }
+}
+
+/// Printed by torch 2.15.0.
+#[test]
+fn a_chain_in_a_chain_is_torchs_product() {
+    let call = "ChainedScheduler([ConstantLR(o, 0.5, 3), ChainedScheduler([ExponentialLR(o, 0.9), StepLR(o, 4, 0.1)])])";
+    given_by(call, 0.1, &[0.05, 0.045, 0.0405, 0.0729, 0.006561, 0.0059049], "torch");
+    let call = "ChainedScheduler([StepLR(o, 3), CosineAnnealingLR(o, 5)])";
+    given_by(call, 0.1, &[0.1, 0.09045084971874738, 0.06545084971874738, 0.003454915028125263], "torch");
+    let beyond = read(call).expect("a chain").resolve(&HORIZON).expect_err("torch leaves the product");
+    assert!(beyond[0].to_string().contains("the ramp ends after 5 of 100"), "{beyond:?}");
+}
+
+/// Printed by timm 1.0.31, whose noise is in single precision, and whose lengths need not be whole everywhere.
+#[test]
+fn numbers_of_timm() {
+    for (call, wanted) in [
+        (
+            "timm.scheduler.CosineLRScheduler(o, t_initial=10, noise_range_t=2)",
+            &[
+                0.1,
+                0.09755282581475769,
+                0.09578247742963557,
+                0.08186428310844578,
+                0.05682287532670749,
+                0.07878394722938538,
+            ][..],
+        ),
+        (
+            "timm.scheduler.StepLRScheduler(o, decay_t=2.4, decay_rate=0.97)",
+            &[0.1, 0.1, 0.1, 0.097, 0.097, 0.09409],
+        ),
+        (
+            "timm.scheduler.create_scheduler_v2(o, 'step', decay_epochs=2.4, decay_rate=0.97)[0]",
+            &[0.1, 0.1, 0.1, 0.097, 0.097, 0.09409],
+        ),
+        (
+            "timm.scheduler.WSDLRScheduler(o, 6, 2.5, decay_fn='linear')",
+            &[0.1, 0.1, 0.1, 0.1, 0.08, 0.04, 0.0, 0.0],
+        ),
+        (
+            "timm.scheduler.TanhLRScheduler(o, 10, warmup_t=8, warmup_lr_init=0.01)",
+            &[0.01, 0.010240036525276467, 0.010480073050552936],
+        ),
+    ] {
+        given_by(call, 0.1, wanted, "timm");
+    }
+    for name in ["CosineLRScheduler(o, 10", "TanhLRScheduler(o, 10", "PlateauLRScheduler(o"] {
+        let node = read(&format!("timm.scheduler.{name}, warmup_t=500)")).expect(name);
+        node.resolve(&HORIZON).expect("a warmup may be longer than the run");
+    }
+    let shares =
+        |noise: &str| of(&format!("timm.scheduler.create_scheduler_v2(o, num_epochs=20, noise={noise})[0]"));
+    assert_eq!(shares("[0.4]"), shares("0.4"));
+}
+
+/// optax takes the later of boundaries that do not rise. Printed by optax 0.2.8.
+#[test]
+fn boundaries_that_fall_are_optaxs() {
+    let call = "optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(0.2), \
+                optax.constant_schedule(0.3)], [4, 2])";
+    given_by(call, 1.0, &[0.1, 0.1, 0.3, 0.3, 0.3, 0.3], "optax");
+}
+
+/// What the library refuses, or computes otherwise for the type of a number.
+#[test]
+fn what_libraries_refuse_is_refused() {
+    let mut accepted = Vec::new();
+    for (call, words) in [
+        ("OneCycleLR(o, 0.1, total_steps=100.0)", "total_steps: expected an `int`, as in 10, found 100.0"),
+        ("OneCycleLR(o, 0.1, 100, pct_start=1)", "pct_start: expected a `float`, as in 1.0, found 1"),
+        ("OneCycleLR(o, 0.1, total_steps=99)", "total_steps: the cycle ends after 99 of 100"),
+        ("CosineAnnealingWarmRestarts(o, 5.0)", "T_0: expected an `int`"),
+        ("CosineAnnealingLR(o, [3])", "T_max: expected a length"),
+        ("LambdaLR(o, 1)", "lr_lambda: expected a lambda of the step"),
+        ("LambdaLR(o, '0.95 ** t')", "expected a lambda of the step, found text"),
+        (
+            "CyclicLR(o, 0.1, 0.2, 5, mode='exp_range', gamma=1.1, cycle_momentum=True)",
+            "gamma: the momentum falls below 0",
+        ),
+        (
+            "get_polynomial_decay_schedule_with_warmup(o, 3, 9, lr_end=0.5)",
+            "lr_end: `lr_end` (0.5) must be below the base lr (0.5)",
+        ),
+        (
+            "get_polynomial_decay_schedule_with_warmup(o, 3, 9, lr_end=0.7)",
+            "lr_end: `lr_end` (0.7) must be below the base lr (0.5)",
+        ),
+        (
+            "keras.optimizers.schedules.CosineDecay(0, 8, warmup_target=0.1, warmup_steps=4)",
+            "initial_learning_rate: expected a `float`",
+        ),
+        (
+            "keras.optimizers.schedules.ExponentialDecay(1, 4, 0.5)",
+            "expected a `float`, as in 1.0, found 1: Keras computes",
+        ),
+        ("keras.optimizers.schedules.PolynomialDecay(1, 4)", "initial_learning_rate: expected a `float`"),
+        (
+            "timm.scheduler.create_scheduler_v2(o, 'step', decay_epochs=-1.0)",
+            "decay_epochs: expected a number above 0",
+        ),
+        ("timm.scheduler.create_scheduler_v2(o, 'wsd', num_epochs=5, warmup_epochs=5)", "decay_epochs: "),
+        (
+            "timm.scheduler.create_scheduler_v2(o, cycle_limit=2, min_lr=-0.1)",
+            "min_lr: expected a learning rate",
+        ),
+        ("timm.scheduler.StepLRScheduler(o, 3, noise_range_t=2, noise_pct=1e-9)", "noise_pct: a bound of"),
+        (
+            "SequentialLR(o, [SequentialLR(o, [ExponentialLR(o, 0.9)], [])], [])",
+            "one step before the first update",
+        ),
+        (
+            "SequentialLR(o, [StepLR(o, 3), ChainedScheduler([StepLR(o, 3)])], [3])",
+            "torch fails where it begins",
+        ),
+        (
+            "ChainedScheduler([StepLR(o, 3), ChainedScheduler([LambdaLR(o, lambda t: 1.0)])])",
+            "`torch.LambdaLR` can't be inside",
+        ),
+        ("ChainedScheduler([StepLR(o, 3), SequentialLR(o, [StepLR(o, 3)], [])])", "sets the lr anew"),
+    ] {
+        let refused = match read(call) {
+            Err(problem) => problem,
+            Ok(node) => match node.resolve(&HORIZON) {
+                Err(problems) => problems.iter().map(ToString::to_string).collect(),
+                Ok(_) => "nothing".to_owned(),
+            },
+        };
+        if !refused.contains(words) {
+            accepted.push(format!("{call}\n    {refused}\n    is not {words}"));
+        }
+    }
+    assert!(accepted.is_empty(), "{}", accepted.join("\n"));
+}
+
+/// A call inside a mapping is looked at as one by itself is.
+#[test]
+fn calls_inside_mappings_are_refused_alike() {
+    let inside = |call: &str| {
+        let list = Tree::new(Value::List(vec![text("torch.StepLR(o, 2)"), text(call)]));
+        let node = map([
+            ("kind", text("torch.SequentialLR")),
+            ("schedulers", list),
+            ("milestones", Tree::new(Value::List(vec![Tree::new(Value::Int(3))]))),
+        ]);
+        let mut problems = Vec::new();
+        schedule::parse(&node, "", &mut problems);
+        problems.iter().map(ToString::to_string).collect::<String>()
+    };
+    assert!(inside("torch.OneCycleLR(o, 0.1, 9)").contains("`torch.OneCycleLR` can't be inside"));
+    assert_eq!(inside("torch.StepLR(o, 3)"), "");
+}

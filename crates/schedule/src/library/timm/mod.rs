@@ -407,7 +407,8 @@ pub(super) const ENTRIES: &[Named] = &[
 ];
 
 const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The warmup lies over the schedule, which jumps \
-                        to its own value behind it, unless `warmup_prefix: true` lets it begin there";
+                        to its own value behind it, unless `warmup_prefix: true` lets it begin there. Cycles need a t_initial ** \
+                        k_decay that a Python float holds";
 
 /// A schedule of which the first lr is that of the optimiser as it was made.
 fn first_as_made(of: Tree) -> Tree {
@@ -419,6 +420,10 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
     let (every, limit) = (given.tree("t_initial")?, given.whole("cycle_limit")?);
     let (mul, decay) = (given.number("cycle_mul")?, given.number("cycle_decay")?);
     let n = limit as f64;
+    let k = way.get("k").and_then(|k| ticks(k).or(fraction(k)));
+    if ticks(&every).zip(k).is_some_and(|(every, k)| libm::pow(every, k).is_infinite()) {
+        return given.refuse("k_decay", "t_initial ** k_decay is too large for Python's floats");
+    }
     let warm = if given.flag("warmup_prefix")? { ticks(&given.tree("warmup_t")?) } else { Some(0.0) };
     let whole_length = ticks(&every).zip(warm).map(|(every, warm)| {
         let cycles =
@@ -526,7 +531,8 @@ fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
 
 /// A schedule that runs from the start, under a warmup to the lr that it has where the warmup ends.
 fn under(over: Tree, from: Tree, body: Tree) -> Tree {
-    let warmup = |over| map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
+    let warmup =
+        |over| map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
     if ticks(&over).is_none() {
         return map([("warmup", warmup(over)), ("body", body)]);
     }

@@ -346,7 +346,8 @@ pub(super) const ENTRIES: &[Named] = &[
                     base_momentum, max: max_momentum} if asked for}",
         note: "torch cycles the momentum unless told not to. Here it stays the optimiser's, so that schedules can be \
                compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written; base_momentum must \
-               not be above max_momentum. A run that is longer than total_steps is refused: torch fails in it. \
+               not be above max_momentum. A run that is longer than total_steps is refused: torch leaves the curve one \
+               step after it, and fails in the next. \
                pct_start * total_steps = 1 divides by 0 in torch, and is refused",
         example: "torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)",
         expand: one_cycle,

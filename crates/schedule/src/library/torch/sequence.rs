@@ -30,8 +30,7 @@ pub(super) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
     let milestones = given.items("milestones");
     let n = given.children.len();
     if milestones.len() + 1 != n {
-        let message =
-            format!("{n} schedules need {} milestones, found {}", n.max(1) - 1, milestones.len());
+        let message = format!("{n} schedules need {} milestones, found {}", n.max(1) - 1, milestones.len());
         return given.refuse("milestones", message);
     }
     if given.children.iter().any(|child| !child.fine) {
@@ -40,7 +39,8 @@ pub(super) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
     for i in 0..n {
         let child = given.children.get(i)?.written.clone();
         if let Err((name, reason)) = fits(&child, i > 0) {
-            let message = format!("`{name}` can't be inside `torch.SequentialLR` here: {reason}; write `phases`");
+            let message =
+                format!("`{name}` can't be inside `torch.SequentialLR` here: {reason}; write `phases`");
             return given.refuse("schedulers", message);
         }
         let expanded = match kind(&child) {
@@ -87,7 +87,10 @@ fn begins(tree: &Tree) -> Result<(), (String, &'static str)> {
                 begins(part)?;
                 continue;
             }
-            "torch.ExponentialLR" | "torch.PolynomialLR" | "torch.CosineAnnealingLR" | "torch.MultiplicativeLR" => {
+            "torch.ExponentialLR"
+            | "torch.PolynomialLR"
+            | "torch.CosineAnnealingLR"
+            | "torch.MultiplicativeLR" => {
                 "in torch a schedule inside takes one step before the first update, so that its first lr is not \
                  the base lr"
             }
@@ -172,7 +175,8 @@ fn links(tree: &Tree) -> Vec<Tree> {
 }
 
 pub(super) fn chained(given: &mut Given<'_, '_>) -> Option<Tree> {
-    given.length = given.children.iter().filter_map(|child| child.length).max_by(|a, b| a.ticks.total_cmp(&b.ticks));
+    given.length =
+        given.children.iter().filter_map(|child| child.length).max_by(|a, b| a.ticks.total_cmp(&b.ticks));
     if given.children.iter().any(|child| !child.fine) {
         return Some(constant(Default::default()));
     }
