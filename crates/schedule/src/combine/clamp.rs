@@ -39,14 +39,15 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         let fields = Fields::new(field.tree, &field.path, reader.problems)?;
         let mut bounds = Reader::new(fields, BOUNDS, reader.problems, reader.rules);
         let (min, max, like) = (bounds.maybe_lr("min"), bounds.maybe_lr("max"), bounds.maybe_choice("like"));
-        let order = Problem::new(bounds.place_of("min"), bounds.fields.path_of("min"), "");
+        let floor = Problem::new(bounds.place_of("min"), bounds.fields.path_of("min"), "");
         bounds.finish();
         let (min, max) = (min?, max?);
         if min.is_none() && max.is_none() {
             reader.problem("clamp", "expected `min`, `max` or both");
             return None;
         }
-        Some(Box::new(Clamp { min, max, of: of?, below_base: like?.is_some(), order }))
+        let order = field.problem("");
+        Some(Box::new(Clamp { min, max, of: of?, below_base: like?.is_some(), order, floor }))
     },
 };
 
@@ -70,6 +71,8 @@ struct Clamp {
     below_base: bool,
     /// What is said if the bounds are the wrong way round, but for the numbers, which the run decides.
     order: Problem,
+    /// The same if the floor is not below the base lr.
+    floor: Problem,
 }
 
 impl Branch for Clamp {
@@ -102,7 +105,7 @@ impl Branch for Clamp {
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
         if let Some(min) = self.min.filter(|min| self.below_base && min.of(at.base) >= at.base) {
             let message = format!("`lr_end` ({}) must be below the base lr ({})", min.of(at.base), at.base);
-            problems.push(Problem { message, ..self.order.clone() });
+            problems.push(Problem { message, ..self.floor.clone() });
             return;
         }
         if let (Some(min), Some(max)) = (self.min, self.max)

@@ -19,7 +19,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
               < pct, times std; 0 at t = 0 and outside `range`",
     symbols: &[
         ("n_t", "the noise of step t"),
-        ("n", "a normal number, in single precision"),
+        ("n", "a normal number, in double precision; with `single` rounded to single precision"),
         ("of", "the lr of the schedule inside"),
     ],
     ends: Ends {
@@ -27,7 +27,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         at: "as at any other step",
         after: "goes on, unless `range` ends it",
     },
-    source: "timm, whose noise it is",
+    source: "timm, whose noise it is with `single`, or where torch's default type is double",
     example: "{noise: {std: 0.1, range: [\"20%\", \"80%\"]}, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
     form: Form::One,
@@ -45,6 +45,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         let fields = Fields::new(field.tree, &field.path, reader.problems)?;
         let mut noise = Reader::new(fields, NOISE, reader.problems, reader.rules);
         let (std, pct, seed) = (noise.number("std"), noise.number("pct"), noise.whole("seed"));
+        let single = noise.flag("single");
         let range = noise.maybe_lengths("range");
         if let Some(Some(bounds)) = &range
             && bounds.len() > 2
@@ -60,7 +61,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         noise.finish();
         let mut bounds = range?.unwrap_or_default().into_iter();
         let (from, to) = (bounds.next(), bounds.next());
-        Some(Box::new(Noise { of: of?, std: std?, pct: pct?, seed: seed?, from, to }))
+        Some(Box::new(Noise { of: of?, std: std?, pct: pct?, seed: seed?, single: single?, from, to }))
     },
 };
 
@@ -70,6 +71,7 @@ const NOISE: &[Param] = &[
     param("pct", Holds::Number(ABOVE_0), "0.67", "bound on |n|"),
     optional("range", Holds::Lengths, "`[from, to]`: where there is noise, without `to` itself; or `[from]`"),
     param("seed", Holds::Whole(0), "42", "another number gives other noise"),
+    param("single", Holds::Flag, "false", "round n to single precision, torch's default type"),
 ];
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ struct Noise {
     std: f64,
     pct: f64,
     seed: u64,
+    single: bool,
     from: Option<Length>,
     to: Option<Length>,
 }
@@ -98,7 +101,8 @@ impl Noise {
     /// As timm: the first normal number within the bound.
     fn draw(&self, t: u64) -> f64 {
         let mut generator = Generator::new(self.seed.wrapping_add(t));
-        let mut draws = std::iter::repeat_with(|| f64::from(generator.normal() as f32) * self.std);
+        let round = |n: f64| if self.single { f64::from(n as f32) } else { n };
+        let mut draws = std::iter::repeat_with(|| round(generator.normal()) * self.std);
         draws.find(|n| n.abs() < self.pct).unwrap_or(0.0)
     }
 }

@@ -121,6 +121,13 @@ fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static 
             }
             Within::Pair => json!({ "type": "array", "minItems": 2, "maxItems": 2 }),
             Within::Word => json!({ "type": "string" }),
+            Within::Ticks => {
+                json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "type": "string" }] })
+            }
+            Within::Shares => {
+                let end = json!({ "type": "number" });
+                json!({ "anyOf": [end, { "type": "array", "items": end, "minItems": 1, "maxItems": 2 }] })
+            }
         };
         let form = if extra.required { axis(&form) } else { or_none(axis(&form)) };
         (extra.name, property(form, extra.doc, None))

@@ -115,7 +115,16 @@ fn tolerance(golden: &Golden) -> (f64, f64) {
 
 /// The first step at which a column is further off than that.
 pub(crate) fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
-    let (rtol, atol) = tolerance(golden);
+    first_miss_within(tolerance(golden), column, found, golden)
+}
+
+/// The first step at which a column is further off than a share of its value and so much.
+pub(crate) fn first_miss_within(
+    (rtol, atol): (f64, f64),
+    column: &str,
+    found: &[Option<f64>],
+    golden: &Golden,
+) -> Option<String> {
     let wanted = golden.numbers(column)?;
     assert_eq!(found.len(), wanted.len(), "{}", golden.name);
     wanted.iter().zip(found).enumerate().find_map(|(t, (wanted, found))| match found {

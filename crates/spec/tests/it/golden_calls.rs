@@ -5,7 +5,7 @@ use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
 use schedule::{Horizon, Schedule, library};
 
-use crate::golden::{Golden, all, first_miss, listed, trajectory};
+use crate::golden::{Golden, all, first_miss, first_miss_within, listed, trajectory};
 
 /// The libraries whose names are known.
 const LIBRARIES: [&str; 5] = ["torch", "optax", "keras", "transformers", "timm"];
@@ -62,7 +62,12 @@ fn every_call_of_a_golden_file_gives_the_files_numbers() {
             Ok(schedule) => {
                 let (lrs, momenta) = trajectory(&schedule, &golden);
                 let lrs: Vec<Option<f64>> = lrs.into_iter().map(Some).collect();
-                let mut found = vec![first_miss("lr", &lrs, &golden)];
+                // The files' noise is in double precision; timm's own, which the call has, in single.
+                let lr = match golden.json["kind"].as_str() {
+                    Some("noise") => first_miss_within((1e-7, 0.0), "lr", &lrs, &golden),
+                    _ => first_miss("lr", &lrs, &golden),
+                };
+                let mut found = vec![lr];
                 // torch cycles the momentum unasked; here the call must ask for it.
                 if momenta.iter().any(Option::is_some) {
                     cycled += 1;

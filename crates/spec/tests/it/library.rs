@@ -70,8 +70,8 @@ fn problems_name_the_keys_and_places_that_were_written() {
         ),
         ("{kind: torch.CyclicLR, base_lr: 2x, max_lr: 0.4}", "0.4", "schedules.a.max_lr", "is below"),
         (
-            "{kind: torch.OneCycleLR, total_steps: \"10%\", pct_start: 0.1}",
-            "0.1",
+            "{kind: torch.OneCycleLR, total_steps: \"100%\", pct_start: 0.01}",
+            "0.01",
             "schedules.a.pct_start",
             "0 steps long",
         ),

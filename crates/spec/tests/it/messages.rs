@@ -395,7 +395,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{kind: linear, k: 0}", "1:19: s.k: expected a number above 0, found `0`"),
     (
         "{kind: linear, after: error, over: 5}",
-        "1:36: s.over: the ramp ends after 5 of 20, and `after: error` forbids that",
+        "1:36: s.over: the ramp ends after 5 of 20, and there is no lr after its end",
     ),
     (
         "{kind: linear, after: stop}",

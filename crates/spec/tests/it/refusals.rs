@@ -90,7 +90,7 @@ fn each_refusal_points_at_the_value() {
         ("{kind: multistep, at: [3], offset: 0.5}", "0.5", "a whole number"),
         ("{kind: one_cycle, pct_start: 0.05}", "0.05", "0 steps long"),
         ("{kind: one_cycle, pct_start: 1.5}", "1.5", "from 0 to 1"),
-        ("{kind: linear, over: 5, after: error}", "5", "forbids"),
+        ("{kind: linear, over: 5, after: error}", "5", "no lr after"),
         // warmup, cooldown, phases
         ("{warmup: {over: 21}, body: 1x}", "21", "longer than the 20"),
         ("{body: 1x, cooldown: {over: 21}}", "21", "longer than the 20"),

@@ -499,6 +499,7 @@ fn noisy(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
         ("std", given.tree("noise_std")?),
         ("pct", given.tree("noise_pct")?),
         ("seed", given.tree("noise_seed")?),
+        ("single", Tree::new(Value::Bool(true))),
         ("range", range),
     ]);
     Some(map([("noise", noise), ("of", tree)]))
