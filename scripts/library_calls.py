@@ -165,18 +165,13 @@ class Calls:
             ("final_div_factor=", lambda: self.pick("1e4", "100", "1.0")),
             ("three_phase=", self.flag),
         ]
-        given = self.arguments([("max_lr", self.high)], ["optimizer"]) + ", " + self.arguments(
-            [(name, make) for name, make in length], edges=False
-        ) if False else None
         table = [("max_lr", self.high), *length]
-        if len(length) == 1:
-            table += [("epochs=", lambda: "None"), ("steps_per_epoch=", lambda: "None")] if self.chance(0.1) else []
-            if len(table) == 2:
-                # What follows by place would be epochs.
-                head = self.arguments(table, ["optimizer"])
-                tail = [f"{name.rstrip('=')}={make()}" for name, make in rest if self.chance(0.3)]
-                return self.torch_name("OneCycleLR") + "(" + ", ".join([head, *tail]) + ")"
-        return self.torch_name("OneCycleLR") + "(" + self.arguments(table + rest, ["optimizer"]) + ")"
+        if len(length) == 2 + 1:
+            return self.torch_name("OneCycleLR") + "(" + self.arguments(table + rest, ["optimizer"]) + ")"
+        # What follows total_steps by place would be epochs.
+        head = self.arguments(table, ["optimizer"])
+        tail = [f"{name.rstrip('=')}={make()}" for name, make in rest if self.chance(0.3)]
+        return self.torch_name("OneCycleLR") + "(" + ", ".join([head, *tail]) + ")"
 
     def torch_nest(self, depth=2):
         """A schedule made of others, or one alone."""

@@ -57,7 +57,8 @@ a variable or a function of the program's own is refused. Arguments that mean so
 [library-checks.md](library-checks.md). What a library refuses is refused here. These names also refuse some of what a \
 library runs, each time with the reason:
 
-- A length is a whole number of steps or epochs (`20.0` is one), unless the table says otherwise. So are milestones.
+- A length is a whole number of steps or epochs (`20.0` is one) and at least 0, unless the table says otherwise. So are \
+milestones.
 - A number outside the range of its table, a word that is not in it, and `True` or `False` where a number is expected, \
 though Python counts with them.
 - An lr below 0, or one that is no finite number, at any step of the run: of a lambda, too.

@@ -59,12 +59,19 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         param("floor", Holds::Lr, "0", "the foot of `amplitude`"),
         optional("limit", Holds::Whole(1), "number of cycles; without end if not given"),
         param("then", Holds::Lr, "0", "the lr after the last cycle"),
+        optional(
+            "like",
+            Holds::Choice(&["timm"]),
+            "`timm`: no run is taken in which timm's logarithm rounds a boundary into the cycle before",
+        ),
     ],
     read: |reader| {
         let of = reader.node("restart");
         let (every, mult, decay) = (reader.length("every"), reader.number("mult"), reader.number("decay"));
         let (decay_on, floor) = (reader.choice("decay_on"), reader.lr("floor"));
-        let (limit, then) = (reader.maybe_whole("limit"), reader.lr("then"));
+        let (limit, then, like) =
+            (reader.maybe_whole("limit"), reader.lr("then"), reader.maybe_choice("like"));
+        let rounded = Problem::new(reader.place_of("mult"), reader.fields.path_of("mult"), "");
         let decay_on = match decay_on? {
             "amplitude" => DecayOn::Amplitude,
             "all" => DecayOn::All,
@@ -79,6 +86,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
             floor: floor?,
             limit: limit?,
             then: then?,
+            rounded: like?.map(|_| rounded),
         }))
     },
 };
@@ -96,6 +104,8 @@ struct Restart {
     floor: LrValue,
     limit: Option<u64>,
     then: LrValue,
+    /// What is said, but for the numbers, of a boundary that timm's logarithm rounds; `None` if none is asked.
+    rounded: Option<Problem>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,6 +147,18 @@ impl Restart {
         } else {
             i
         }
+    }
+
+    /// The first cycle of the segment, and its begin, that a logarithm rounded down takes for the one before.
+    fn rounded_down(&self, every: f64, at: &At) -> Option<(f64, f64)> {
+        let cycles = self.limit.map_or(f64::INFINITY, |limit| limit as f64);
+        let begins = (1_u32..).map(f64::from).map(|i| (i, self.begin(every, i)));
+        let mut begins = begins.take_while(|(i, begin)| *i < cycles && *begin < at.len);
+        begins.find(|(i, begin)| {
+            let power = 1.0 - begin / every * (1.0 - self.mult);
+            // Of the system, as Python's: libm's differs in the last digit, which is what counts here.
+            (power.ln() / self.mult.ln()).floor() < *i && begin.fract() == 0.0
+        })
     }
 
     /// What the run sees of the last cycle that it sees, and the length of that cycle.
@@ -309,7 +331,13 @@ impl Branch for Restart {
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
-        self.every.check(at, 1.0, problems);
+        let Some(every) = self.every.check(at, 1.0, problems) else { return };
+        let Some(rounded) = self.rounded.as_ref().filter(|_| self.mult > 1.0) else { return };
+        if let Some((i, begin)) = self.rounded_down(every, at) {
+            let message =
+                format!("timm begins cycle {i} a step late, at {}: its logarithm rounds", begin + 1.0);
+            problems.push(Problem { message, ..rounded.clone() });
+        }
     }
 
     fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {

@@ -635,3 +635,17 @@ fn calls_inside_mappings_are_refused_alike() {
     assert!(inside("torch.OneCycleLR(o, 0.1, 9)").contains("`torch.OneCycleLR` can't be inside"));
     assert_eq!(inside("torch.StepLR(o, 3)"), "");
 }
+
+/// timm 1.0.31 begins the sixth cycle of `CosineLRScheduler(o, 1, cycle_mul=3.0, cycle_limit=8)` at 122, not at 121:
+/// math.log(243, 3) is 4.999999999999999.
+#[test]
+fn a_cycle_that_timm_begins_late_is_refused() {
+    let fitted = |call: &str, total| {
+        read(call).expect(call).resolve(&Horizon { base_lr: 0.1, total, steps_per_epoch: Some(1) })
+    };
+    let call = "timm.scheduler.CosineLRScheduler(o, 1, cycle_mul=3.0, cycle_limit=8)";
+    assert!(fitted(call, 121).is_ok());
+    let problems = fitted(call, 122).expect_err("timm begins late");
+    assert!(problems[0].to_string().contains("timm begins cycle 5 a step late, at 122"), "{problems:?}");
+    assert!(fitted("timm.scheduler.CosineLRScheduler(o, 1, cycle_mul=2.0, cycle_limit=9)", 5000).is_ok());
+}

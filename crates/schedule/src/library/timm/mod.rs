@@ -408,7 +408,8 @@ pub(super) const ENTRIES: &[Named] = &[
 
 const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The warmup lies over the schedule, which jumps \
                         to its own value behind it, unless `warmup_prefix: true` lets it begin there. Cycles need a t_initial ** \
-                        k_decay that a Python float holds";
+                        k_decay that a Python float holds. A run is refused in which timm, whose logarithm rounds, begins a \
+                        cycle a step late (with cycle_mul 3 the cycle after 121 * t_initial)";
 
 /// A schedule of which the first lr is that of the optimiser as it was made.
 fn first_as_made(of: Tree) -> Tree {
@@ -437,14 +438,15 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
     if decay != 1.0 && matches!(given.lr("lr_min")?, LrValue::Multiple(factor) if factor != 0.0) {
         return given.refuse("lr_min", "with `cycle_decay` expected an absolute learning rate");
     }
-    Some(map([
+    let cycles = map([
         ("restart", way),
         ("every", every),
-        ("mult", float(mul)),
+        ("mult", given.placed("cycle_mul", float(mul))),
         ("decay", float(decay)),
         ("limit", whole(n)),
         ("then", given.tree("lr_min")?),
-    ]))
+    ]);
+    Some(if mul == 1.0 { cycles } else { with(cycles, "like", text("timm")) })
 }
 
 fn states(given: &mut Given<'_, '_>, ticks: Option<f64>) -> Option<()> {
