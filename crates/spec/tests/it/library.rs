@@ -98,7 +98,7 @@ fn problems_name_the_keys_and_places_that_were_written() {
             "{kind: transformers.polynomial, num_warmup_steps: 1, num_training_steps: 9, lr_end: 0.7}",
             "0.7",
             "schedules.a.lr_end",
-            "the floor 0.7 is above the ceiling 0.5",
+            "must be below the base lr",
         ),
         ("\"torch.StepLR(opt, 3, gama=0.1)\"", "gama", "schedules.a", "did you mean `gamma`?"),
         ("torch.StepLR(opt, 0)", "0", "schedules.a.step_size", "at least 1"),
