@@ -132,10 +132,12 @@ fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> 
         let size = bytesize::ByteSize::b(files.1).display().iec();
         text.push_str(&format!("files of these runs (output, checkpoints, weights): {}, {size}\n", files.0));
     }
-    text.push_str(if yes {
-        "`sweep gc` shrinks the database\n"
-    } else {
-        "nothing was removed: --yes does it\n"
+    // A sweep itself goes, also where all its runs stay.
+    let nothing = matches!(what, What::Trials(_)) && lost(affected).is_empty();
+    text.push_str(match (nothing, yes) {
+        (true, _) => "",
+        (_, true) => "`sweep gc` shrinks the database\n",
+        (_, false) => "nothing was removed: --yes does it\n",
     });
     text
 }
