@@ -39,7 +39,8 @@ pub async fn verify(
     let mut verified = Verified::default();
     while !stop.requested() {
         let share = options.verify_fraction;
-        let Some(wanted) = store.claim_verification(&plan.name, share, environment).await? else { break };
+        let wanted = store.claim_verification(&plan.name, share, environment, trainer::BITS).await?;
+        let Some(wanted) = wanted else { break };
         let Some(trial) = trials.get(wanted.trial_id.as_str()) else { break };
         let (trial, device) = ((*trial).clone(), options.device);
         let (loaded, stopped) = (Arc::clone(loaded), stop.clone());

@@ -25,7 +25,8 @@ pub struct ToVerify {
 
 impl Store {
     /// Takes a finished trial of a sweep that another machine has trained and that nobody has checked, of a sample that is
-    /// this share of all: ids are hashes, so those that begin low are one. `None` where there is none.
+    /// this share of all: ids are hashes, so those that begin low are one. Results of another version of the arithmetic than `bits`
+    /// are not taken: they have other bits. `None` where there is none.
     ///
     /// # Errors
     /// The database can't be written.
@@ -34,9 +35,10 @@ impl Store {
         sweep: &str,
         share: f64,
         environment: i64,
+        bits: u32,
     ) -> Result<Option<ToVerify>, StoreError> {
         self.transact(async |Writer { backend, runner }| {
-            claim(backend.conn(), runner, sweep, share, environment).await
+            claim(backend.conn(), runner, sweep, share, (environment, bits)).await
         })
         .await
     }
@@ -91,14 +93,14 @@ async fn claim(
     runner: &Runner,
     sweep: &str,
     share: f64,
-    environment: i64,
+    (environment, bits): (i64, u32),
 ) -> Result<Option<ToVerify>, Fault> {
     let below = sample_end(share);
     let sql = "
         INSERT INTO verifications (trial_id, runner_id, host, environment_id)
         SELECT t.trial_id, $1, $2, $3 FROM trials AS t
         WHERE t.trial_id < $4 AND t.status IN ('done', 'diverged') AND t.host != $2
-            AND t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $5)
+            AND t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $5) AND (t.bits IS NULL OR t.bits = $6)
             AND NOT EXISTS (SELECT 1 FROM verifications AS v WHERE v.trial_id = t.trial_id)
         ORDER BY t.trial_id LIMIT 1
         ON CONFLICT DO NOTHING RETURNING trial_id";
@@ -108,6 +110,7 @@ async fn claim(
         .bind(environment)
         .bind(&below)
         .bind(sweep)
+        .bind(i64::from(bits))
         .fetch_optional(c)
         .await)?;
     let Some(trial_id) = taken else { return Ok(None) };
