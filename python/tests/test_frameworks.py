@@ -1,4 +1,4 @@
-"""What optax, Keras and transformers get from a trial. Passes over what is not installed."""
+"""What optax, Keras, transformers and Accelerate get from a trial. Skips what is not installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import math
 import unittest
 
-from parent import Parent
+from parent import Outcome, Parent
 
 
 def installed(*names: str) -> bool:
@@ -202,6 +202,55 @@ class Transformers(unittest.TestCase):
             outcome = parent.run(self.script())
         losses = [line["train_loss"] for line in outcome.lines if "train_loss" in line]
         self.assertFalse(math.isfinite(losses[-1]), outcome.err)
+
+
+ACCELERATE = """
+    import os, subprocess, sys
+    if "RANK" not in os.environ:
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", __file__]
+        raise SystemExit(subprocess.run(launch).returncode)
+    import torch
+    from accelerate import Accelerator
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = trial.schedule(optimizer)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    if PREPARED:
+        scheduler = accelerator.prepare(scheduler)
+    for batch in range(2 * trial.total_steps):
+        with accelerator.accumulate(model):
+            loss = model(torch.ones(1)).sum()
+            accelerator.backward(loss)
+            optimizer.step()
+            if accelerator.sync_gradients:
+                if accelerator.is_main_process:
+                    trial.log(batch // 2, train_loss=loss)
+                scheduler.step()
+            optimizer.zero_grad()
+    accelerator.end_training()
+"""
+
+
+@unittest.skipUnless(installed("accelerate", "torch"), "accelerate is not installed")
+class Accelerate(unittest.TestCase):
+    """Two processes on the CPU, started by torchrun."""
+
+    def run_it(self, prepared: bool) -> Outcome:
+        with Parent() as parent:
+            parent.env["CUDA_VISIBLE_DEVICES"] = ""
+            return parent.run(ACCELERATE.replace("PREPARED", str(prepared)).replace("\n    ", "\n"))
+
+    def test_a_prepared_scheduler_is_refused_at_the_first_update(self) -> None:
+        outcome = self.run_it(prepared=True)
+        self.assertNotEqual(outcome.code, 0)
+        self.assertIn("that of step 1 has not been made. Accelerate steps a prepared scheduler", outcome.err)
+        self.assertEqual([line["lr"] for line in outcome.lines], [0.1])
+
+    def test_one_that_was_left_out_has_each_lr_once(self) -> None:
+        outcome = self.run_it(prepared=False)
+        self.assertEqual(outcome.code, 0, outcome.err)
+        self.assertEqual([line["lr"] for line in outcome.lines], [0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 if __name__ == "__main__":
