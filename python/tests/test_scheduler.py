@@ -403,25 +403,33 @@ class Order(Scripts):
         )
         self.assertIn("all 8 steps of the trial are done: this scheduler.step() is one more", outcome.err)
 
-    def test_an_update_that_a_loss_scaler_skips_is_a_step(self) -> None:
-        outcome = self.outcome(
-            self.LOOP,
-            """
+    SKIPS = """
         parameter = optimizer.param_groups[0]["params"][0]
         for step in trial.steps():
             if step in (0, 3):
                 parameter.grad = torch.tensor(float("inf"))
             else:
                 update(optimizer)
-            trial.log(step, train_loss=1)
-            trial.log(step, valid_loss=1)
-            scheduler.step()
+            REPORT
         print(lrs(optimizer))
         """
-        )
-        self.assertEqual((outcome.code, outcome.err), (0, ""))
-        lrs = {line["step"]: line["lr"] for line in outcome.lines if "lr" in line}
-        self.assertEqual(lrs, {step: lr for step, lr in enumerate(COSINE) if step not in (0, 3)})
+    BEFORE = "trial.log(step, train_loss=1); trial.log(step, valid_loss=1); scheduler.step()"
+    AFTER = "scheduler.step(); trial.log(step, train_loss=1, valid_loss=1)"
+
+    def test_an_update_that_a_loss_scaler_skips_is_a_step(self) -> None:
+        for report in (self.BEFORE, self.AFTER):
+            outcome = self.outcome(self.LOOP, self.SKIPS.replace("REPORT", report))
+            self.assertEqual((outcome.code, outcome.err), (0, ""))
+            lrs = {line["step"]: line["lr"] for line in outcome.lines if "lr" in line}
+            self.assertEqual(lrs, {step: lr for step, lr in enumerate(COSINE) if step not in (0, 3)})
+
+    def test_a_closed_loop_is_asked_for_the_lr_of_a_skipped_update(self) -> None:
+        for report in (self.BEFORE, self.AFTER):
+            parent = Parent(COSINE, answer=lambda question: (0.5, None))
+            outcome = self.outcome(self.LOOP, self.SKIPS.replace("REPORT", report), parent=parent)
+            self.assertEqual((outcome.code, outcome.err), (0, ""))
+            asked = [line["ask"] for line in outcome.all if "ask" in line]
+            self.assertEqual(asked, list(range(8)))
 
     def test_what_the_optimizer_had_is_reported_once_a_step(self) -> None:
         outcome = self.outcome(

@@ -4,7 +4,7 @@ evaluation. A loop that evaluates at its top has the weights of the step before.
 
 from __future__ import annotations
 
-from typing import Collection, Optional
+from typing import Callable, Collection, Optional
 
 #: What is known of a step only once its update is made.
 _AFTER = ("valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
@@ -21,11 +21,13 @@ class Order:
         self._trained = -1
         self._evaluated_first = -1
 
-    def problem(self, at: int, names: Collection[str], updated: Optional[bool], due: bool) -> Optional[str]:
+    def problem(
+        self, at: int, names: Collection[str], has_updated: Callable[[int], Optional[bool]], due: bool
+    ) -> Optional[str]:
         """What is wrong with a report of `names` for step `at`, or None.
 
-        `updated` says whether the update of `at` was made; None is unknown. `due` says whether a validation loss is due
-        after it.
+        `has_updated` says whether the update of a step was made; None is unknown. `due` says whether a validation loss is
+        due after `at`.
         """
         after = [name for name in _AFTER if name in names]
         if not after:
@@ -35,6 +37,7 @@ class Order:
                     " the update together with the train_loss, or after it"
                 )
             return None
+        updated = has_updated(at)
         if updated is False:
             if at == self._last:
                 return f"{after[0]} of step {at}, the last one, is reported before its update: train all {at + 1} steps"

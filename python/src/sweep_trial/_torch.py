@@ -42,11 +42,11 @@ class SweepLR(LRScheduler):
         self._told: dict[str, Optional[Number]] = {}
         self._groups = [_Groups(optimizer) for optimizer in optimizers]
         self._reference: SweepLR = trial._schedulers[0] if trial._schedulers else self
-        # The trial's lr as it is set, and as the last update found it.
+        # The trial's lr as it is set, and the last update: its step, and the trial's lr as the optimizer had it.
         self._lr: Optional[float] = None
-        self._used: Optional[float] = None
+        self._used: Optional[tuple[int, Optional[float]]] = None
         self._begin: int = max((scheduler.last_epoch for scheduler in trial._schedulers), default=trial._first)
-        # The last step whose update was made.
+        # The last step whose update was made or skipped.
         self._updated = self._begin - 1
         # The base class calls step(), which goes to the first step.
         super().__init__(optimizers[0], self._begin - 1)
@@ -70,10 +70,9 @@ class SweepLR(LRScheduler):
         """
         if epoch is not None:
             raise ValueError("the sweep counts the steps: call step() without an epoch")
-        if not self.has_updated(self.last_epoch):
+        if not self.settle(self.last_epoch):
             caller = sys._getframe(1).f_globals.get("__name__", "")
             raise RuntimeError(self._ahead(by_accelerate=caller.startswith("accelerate.")))
-        self._updated = self.last_epoch
         self._go_to(self.last_epoch + 1)
 
     def get_lr(self) -> list[float]:
@@ -111,13 +110,20 @@ class SweepLR(LRScheduler):
             raise ValueError("an optimizer has a scheduler already: call trial.schedule([first, second]) once for all of them")
         return bool(shared)
 
-    def has_updated(self, step: int) -> bool:
-        """Whether the update of `step` was made, or skipped by a loss scaler."""
-        return self._updated >= step or (self.last_epoch == step and self._is_skipped())
+    def settle(self, step: int) -> bool:
+        """Whether the update of `step` was made. One that a loss scaler has skipped counts as made from now on."""
+        if self._updated < step and self.last_epoch == step and self._is_skipped():
+            if self._trial.closed_loop:
+                # The schedule decides for each step.
+                self._set()
+            self._updated = step
+        return self._updated >= step
 
     def lr_used(self, step: int) -> Optional[float]:
         """The trial's lr that the optimizer had in the update of `step`, if that was the last one."""
-        return self._used if self._updated == step else None
+        if self._used is None or self._used[0] != step:
+            return None
+        return self._used[1]
 
     def _go_to(self, step: int) -> None:
         self._told = {}
@@ -144,7 +150,8 @@ class SweepLR(LRScheduler):
         first = self._groups[0]
         ratio = self._ratio(first.initials[0])
         # What the optimizer has, and not what was meant: something else may have set it.
-        self._used = float(first.optimizer.param_groups[0]["lr"]) / ratio if ratio else None
+        lr = float(first.optimizer.param_groups[0]["lr"]) / ratio if ratio else None
+        self._used = self._updated, lr
 
     def _set(self) -> None:
         # After the last step there is no next one, and the lr stays.

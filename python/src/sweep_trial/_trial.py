@@ -183,7 +183,10 @@ class Trial:
                     raise ValueError(
                         f"{early[0]} belongs to the last step, {self.total_steps - 1}, not to {at}: see finish()"
                     )
-            problem = self._order.problem(at, fields, self._has_updated(at), self.evaluates(at))
+            if self.closed_loop:
+                # Where a loss scaler has skipped the update, its lr was not asked for yet.
+                self._has_updated(at)
+            problem = self._order.problem(at, fields, self._has_updated, self.evaluates(at))
             if problem is not None:
                 raise ValueError(problem)
             used = self._lr_used(at) if lr is None else number("lr", lr)
@@ -310,7 +313,7 @@ class Trial:
     def _has_updated(self, at: int) -> Optional[bool]:
         """Whether the update of `at` was made; None where nothing tells."""
         if self._schedulers:
-            return any(scheduler.has_updated(at) for scheduler in self._schedulers)
+            return any([scheduler.settle(at) for scheduler in self._schedulers])
         if self._first <= self._asked < at and not self._took_all:
             # Its lr was not even asked for.
             return False
