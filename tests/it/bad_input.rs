@@ -39,7 +39,7 @@ fn refused(part: &str, replacement: &str, words: &[&str]) {
 #[test]
 fn the_good_file_is_good() {
     let output = check(sweep_file("small", "small")).exits(0);
-    let few = "note: bad.yaml: no difference among 2 schedules can be significant with 2 seeds; 6 at least can show one\n";
+    let few = "note: bad.yaml: no difference between schedules can be significant with 2 seeds: the exact test needs at least 6\n";
     assert_eq!(output.stderr, format!("{few}bad.yaml: no mistake found, 4 trials\n"));
     let enough = check(sweep_file("seeds: 2", "seeds: {tune: 2, decide: 6}")).exits(0);
     assert_eq!(enough.stderr, "bad.yaml: no mistake found, 4 trials\n");
