@@ -236,13 +236,16 @@ impl<'a> Run<'a> {
             for (wanted, given, name) in [
                 (wants.train_loss, seen.train_loss, "train_loss"),
                 (wants.valid_loss, seen.valid_loss, "valid_loss"),
+                (wants.valid_accuracy, seen.valid_accuracy, "valid_accuracy"),
             ] {
                 if wanted && given.is_none() {
-                    let remedy = if name == "valid_loss" {
-                        "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, valid_loss=...)`), say by \
-                         `evaluate: {every: ...}` after which steps it is known, or let the schedule `watch: train_loss`"
+                    let remedy = if name == "train_loss" {
+                        String::new()
                     } else {
-                        ""
+                        format!(
+                            "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, {name}=...)`), say by \
+                             `evaluate: {{every: ...}}` after which steps it is known, or let the schedule `watch` another metric"
+                        )
                     };
                     return Err(format!(
                         "step {step} has no `{name}`, and the schedule looks at it there{remedy}"
@@ -266,7 +269,12 @@ impl<'a> Run<'a> {
         let lr = self.rate(step).unwrap_or(f64::NAN);
         self.count(step, lr, &seen);
         let (train_loss, look) = (seen.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
-        let after = AfterUpdate { train_loss, valid_loss: seen.valid_loss, look };
+        let after = AfterUpdate {
+            train_loss,
+            valid_loss: seen.valid_loss,
+            valid_accuracy: seen.valid_accuracy,
+            look,
+        };
         config.schedule.after_update(&mut self.state, step, &after);
         self.last = seen;
         self.teller.tell_soon(emit);

@@ -2,6 +2,7 @@
 //! missing and unknown keys. The one reader of both schedules and the rest of the sweep file.
 
 use crate::problem::{Problem, listed, nearest};
+use crate::slip;
 use crate::tree::{Key, Place, Tree, Value};
 
 /// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the
@@ -46,9 +47,14 @@ impl Field<'_> {
     fn meant(&self, what: &str) -> Option<String> {
         const AXES: [&str; 3] = ["values", "linspace", "logspace"];
         if let Value::Text(text) = &self.tree.value {
-            let number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+            let is_number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+            let number = match slip::number(text) {
+                None if is_number => Some(format!("write {} without quotes", text.trim())),
+                meant => meant.map(|meant| format!("write {meant}")),
+            };
             let wanted = ["number", "rate", "length"].iter().any(|word| what.contains(word));
-            return (number && wanted).then(|| format!("write {} without quotes", text.trim()));
+            let boolean = slip::boolean(text).filter(|_| what.contains("`true` or `false`"));
+            return boolean.map(|meant| format!("write {meant}")).or(number.filter(|_| wanted));
         }
         // Where a list, a pair or a mapping belongs, another one is no axis.
         if ["list", "pair", "mapping", "schedule"].iter().any(|word| what.contains(word)) {

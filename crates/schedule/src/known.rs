@@ -204,11 +204,33 @@ pub struct KnownRestart {
     pub then: f64,
 }
 
-/// How a rule looks at the loss.
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// The loss on the validation set.
+    ValidLoss,
+    /// The loss of the batch.
+    TrainLoss,
+    /// The share of the validation set that is classified correctly, 0 to 1.
+    ValidAccuracy,
+}
+
+impl Metric {
+    /// As `watch` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ValidLoss => "valid_loss",
+            Self::TrainLoss => "train_loss",
+            Self::ValidAccuracy => "valid_accuracy",
+        }
+    }
+}
+
+/// How a rule looks at a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownWatch {
-    /// The loss of the batch instead of the validation loss.
-    pub train_loss: bool,
+    /// The metric.
+    pub metric: Metric,
     /// Before the update, so that the update already uses the lr that follows.
     pub before: bool,
     /// How often, as written; whenever the run evaluates if `None`.

@@ -2,6 +2,7 @@
 
 use crate::fields::Field;
 use crate::formula::{Position, Term};
+use crate::lint::NO_STEPS;
 use crate::problem::Problem;
 use crate::segment::At;
 use crate::tree::{Place, Value};
@@ -65,6 +66,15 @@ pub fn length(field: &Field<'_>) -> Result<Length, Problem> {
             return Err(field.problem(format!("expected a length of at least 0, found {}", field.tree)));
         }
         Value::Text(text) => amount(text).ok_or_else(|| field.expected(FORM))?,
+        Value::Float(share) if *share < 1.0 => {
+            let percent = (share * 1e11).round() / 1e9;
+            return Err(field.expected(FORM).with_hint(format!("a share is written \"{percent}%\"")));
+        }
+        Value::Float(ticks) => {
+            let whole = ticks.round();
+            let hint = format!("write {whole}, or \"{ticks} epochs\" if epochs are meant");
+            return Err(field.expected(FORM).with_hint(hint));
+        }
         _ => return Err(field.expected(FORM)),
     };
     Ok(Length { amount, place: field.tree.place, path: field.path.clone() })
@@ -133,6 +143,18 @@ impl Length {
             return None;
         }
         Some(ticks)
+    }
+
+    /// Warns of a share or a number of epochs above 0 that rounds to 0 ticks.
+    pub(crate) fn warn_if_lost(&self, at: &At, warnings: &mut Vec<Problem>) {
+        let (Amount::Percent(amount) | Amount::Epochs(amount)) = self.amount else { return };
+        if amount > 0.0 && self.ticks(at) == 0.0 {
+            let what = if at.tick == 1.0 { "steps" } else { "epochs" };
+            let message = format!("{} of {} {what} rounds to 0", self.written(), at.len);
+            let problem = self.problem(message).with_lint(NO_STEPS);
+            let least = if at.tick == 1.0 { "1" } else { "\"1 steps\"" };
+            warnings.push(problem.with_hint(format!("write {least} for one step, or a larger share")));
+        }
     }
 
     /// Whether it is known how long an epoch is, where that counts.

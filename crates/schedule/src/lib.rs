@@ -7,6 +7,7 @@
 mod blend;
 pub mod catalogue;
 pub mod combine;
+mod epochs;
 mod exact;
 mod expression;
 pub mod fields;
@@ -25,6 +26,7 @@ mod ramp;
 mod reader;
 mod rule;
 mod segment;
+pub mod slip;
 pub mod tree;
 pub mod vectors;
 mod window;
@@ -90,13 +92,15 @@ pub enum Feedback {
 pub struct Needs {
     /// A loss: of the batch or on the validation set.
     pub loss: bool,
+    /// The accuracy on the validation set.
+    pub accuracy: bool,
     /// The gradient.
     pub gradient: bool,
     /// The parameters.
     pub parameters: bool,
 }
 
-/// Which losses rules look at in one step.
+/// Which metrics rules look at in one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
     /// The loss of the batch, before the update.
@@ -105,6 +109,8 @@ pub struct Wants {
     pub train_loss: bool,
     /// The validation loss, after the update.
     pub valid_loss: bool,
+    /// The validation accuracy, after the update.
+    pub valid_accuracy: bool,
 }
 
 /// How the weights of an update are averaged (schedule-free training): z is what the optimiser moves, x the
@@ -152,6 +158,8 @@ pub struct AfterUpdate {
     pub train_loss: f64,
     /// Validation loss after the update, where the run evaluated.
     pub valid_loss: Option<f64>,
+    /// Validation accuracy after the update, 0 to 1, where the run evaluated and the task has one.
+    pub valid_accuracy: Option<f64>,
     /// Whether the run evaluates after this step: rules without a cadence of their own look now.
     pub look: bool,
 }
@@ -310,6 +318,7 @@ impl Schedule {
         self.node.root.all_rules(&self.run, &mut |_, rule| {
             let needs = rule.needs();
             all.loss |= needs.loss;
+            all.accuracy |= needs.accuracy;
             all.gradient |= needs.gradient;
             all.parameters |= needs.parameters;
         });
@@ -360,6 +369,7 @@ impl Schedule {
             let here = |warning| Problem { place: self.node.place, path: self.node.path.clone(), ..warning };
             warnings.extend(whole.into_iter().map(here));
         }
+        self.warn_of_epochs(&mut warnings);
         self.node.expanded.relabel(&mut warnings);
         warnings
     }
@@ -369,9 +379,10 @@ impl Schedule {
         State { slots: vec![Slot::default(); self.node.rules], noise: Vec::new() }
     }
 
-    /// Whether a rule needs the validation loss after step `t`, though the run itself would not evaluate.
+    /// Whether a rule needs the validation loss or accuracy after step `t`, though the run itself would not evaluate.
     pub fn wants_validation(&self, t: u64) -> bool {
-        self.wants(t, false).valid_loss
+        let wants = self.wants(t, false);
+        wants.valid_loss || wants.valid_accuracy
     }
 
     /// What its rules must be shown of step `t`; `look`: the run evaluates after it.
@@ -382,6 +393,7 @@ impl Schedule {
             all.before |= wants.before;
             all.train_loss |= wants.train_loss;
             all.valid_loss |= wants.valid_loss;
+            all.valid_accuracy |= wants.valid_accuracy;
         });
         all
     }

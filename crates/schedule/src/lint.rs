@@ -25,6 +25,10 @@ pub(crate) const ZERO_WARMUP: &str = "zero-warmup";
 pub(crate) const ZERO_TAIL: &str = "zero-tail";
 pub(crate) const NEVER_CHANGES: &str = "never-changes";
 pub(crate) const NO_RISE: &str = "no-rise";
+pub(crate) const WRONG_MODE: &str = "wrong-mode";
+pub(crate) const VANISHING_LR: &str = "vanishing-lr";
+pub(crate) const EPOCHS_AS_STEPS: &str = "epochs-as-steps";
+pub(crate) const NO_STEPS: &str = "no-steps";
 /// Two schedules of a file are the same in every run.
 pub const SAME_SCHEDULE: &str = "same-schedule";
 /// Some runs of one schedule are those of another.
@@ -74,6 +78,28 @@ pub const LINTS: &[Lint] = &[
         fix: "move the last knot to the end of the run, or end above 0",
     },
     Lint {
+        name: VANISHING_LR,
+        what: "for a tenth of the run or more the lr is below a ten-millionth of its peak, or 0 in single precision, so that \
+               the updates change nothing",
+        example: "{kind: torch.StepLR, step_size: 30}",
+        fix: "`clock: epoch` for a schedule that was stepped once an epoch, as the warning writes it; a slower decay otherwise",
+    },
+    Lint {
+        name: EPOCHS_AS_STEPS,
+        what: "the lengths of a schedule look like epochs and count steps: its last change, or a whole cycle, lies within the \
+               first twentieth of the run. Lengths in percent or epochs and short warmups are fine; cycles, and rises that \
+               end early, are looked at under the names of torch",
+        example: "{kind: torch.LinearLR, total_iters: 5}",
+        fix: "`clock: epoch`, as the warning writes it; `clock: step` if steps are meant",
+    },
+    Lint {
+        name: NO_STEPS,
+        what: "a length that is a share or in epochs rounds to no step: a warmup, cooldown, phase, milestone or knot that \
+               is not there",
+        example: "{warmup: {over: \"0.01%\", from: 0.1x}, body: {kind: cosine, to: 0}}",
+        fix: "a larger share, or the length in steps",
+    },
+    Lint {
         name: NEVER_CHANGES,
         what: "the lr of a kind that is meant to change it stays the same for the whole run, whatever the losses",
         example: "{kind: cosine, to: 1x}",
@@ -85,6 +111,12 @@ pub const LINTS: &[Lint] = &[
         what: "a `one_cycle` starts past its top, because `pct_start` is less than one step",
         example: "{kind: one_cycle, pct_start: 0.0001}",
         fix: "a larger `pct_start`",
+    },
+    Lint {
+        name: WRONG_MODE,
+        what: "a rule waits for a loss to rise (`mode: max`, the default of timm), or for an accuracy to fall",
+        example: "{kind: plateau, mode: max, patience: 2}",
+        fix: "`mode: min` for a loss; `watch: valid_accuracy` for an accuracy, where the model or program reports one",
     },
     Lint {
         name: SAME_SCHEDULE,
@@ -170,6 +202,14 @@ pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: 
         };
         warnings.push(warning(ZERO_TAIL, message).with_hint("end above 0, or with the run"));
     }
+    if tail < 2 && vanishes(&lr, total) {
+        let last = lr(total.saturating_sub(1));
+        let message = format!(
+            "for a tenth of the run or more the lr is below 1e-7 of its peak (at the last step it is {last:.0e}): those \
+             updates change nothing"
+        );
+        warnings.push(warning(VANISHING_LR, message).with_hint("write a slower decay"));
+    }
     // Of a run without any lr all is said.
     if lr(0) == 0.0 && tail < total && !told(ZERO_WARMUP) {
         let message = "lr(0) is 0: the first update changes nothing";
@@ -184,6 +224,19 @@ pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: 
 /// Steps in a row at the end that have lr 0, counted up to [`MOST_LOOKED_AT`].
 fn zero_tail(lr: &impl Fn(u64) -> f64, total: u64) -> u64 {
     (0..total).rev().take_while(|t| lr(*t) == 0.0).take(MOST_LOOKED_AT as usize).count() as u64
+}
+
+/// Steps that are looked at where a sample is enough.
+const SAMPLES: u64 = 2000;
+
+/// Whether a tenth of the run has an lr above 0 that moves no weight: less than a ten-millionth of the highest, which is
+/// about what single precision resolves, or 0 in single precision.
+pub(crate) fn vanishes(lr: &impl Fn(u64) -> f64, total: u64) -> bool {
+    let stride = total.div_ceil(SAMPLES).max(1);
+    let lrs: Vec<f64> = (0..total.div_ceil(stride)).map(|i| lr(i * stride)).collect();
+    let peak = lrs.iter().copied().fold(0.0, f64::max);
+    let lost = lrs.iter().filter(|lr| **lr > 0.0 && (**lr as f32 == 0.0 || **lr < 1e-7 * peak)).count();
+    lost * 10 >= lrs.len().max(10)
 }
 
 /// Single precision is what training uses. The ends and the middle tell most schedules at once.

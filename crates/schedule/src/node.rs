@@ -233,17 +233,18 @@ impl Part {
         Self { clock: None, what: What::Leaf(leaf), no_epochs: None, place, path }
     }
 
+    /// Whether it says what its lengths count.
+    pub(crate) fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
     /// The position by this node's own clock.
     fn local(&self, at: &At) -> At {
-        // Through epochs and back, whole steps are to stay whole.
-        let steps = at.len * at.tick;
-        let steps = if (steps - steps.round()).abs() < 1e-9 * steps { steps.round() } else { steps };
+        let steps = at.whole_steps();
         match (self.clock, at.epoch) {
             (None, _) | (_, None) => *at,
             (Some(Clock::Step), _) => At { s: at.step, len: steps, tick: 1.0, whole: true, ..*at },
-            (Some(Clock::Epoch), Some(epoch)) => {
-                At { s: (at.step / epoch).floor(), len: steps / epoch, tick: epoch, whole: true, ..*at }
-            }
+            (Some(Clock::Epoch), Some(epoch)) => at.by_epochs(epoch),
             (Some(Clock::EpochFraction), Some(epoch)) => {
                 At { s: at.step / epoch, len: steps / epoch, tick: epoch, whole: false, ..*at }
             }
@@ -439,6 +440,9 @@ impl Part {
             What::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
                     watch.warn(&seen, rule.least_looks(), warnings);
+                    if let Some(max) = rule.max_mode() {
+                        watch.warn_of_the_mode(max, warnings);
+                    }
                 }
             }
             What::Branch(branch) => branch.warn(&seen, warnings),

@@ -36,6 +36,18 @@ impl At {
         Self { s, step: s * self.tick, ..self }
     }
 
+    /// The same position by a clock that ticks once an epoch; `steps` is the length of an epoch.
+    pub(crate) fn by_epochs(self, steps: f64) -> Self {
+        let len = self.whole_steps() / steps;
+        Self { s: (self.step / steps).floor(), len, tick: steps, epoch: Some(steps), whole: true, ..self }
+    }
+
+    /// The length in steps. Through epochs and back, whole steps are to stay whole.
+    pub(crate) fn whole_steps(self) -> f64 {
+        let steps = self.len * self.tick;
+        if (steps - steps.round()).abs() < 1e-9 * steps { steps.round() } else { steps }
+    }
+
     /// A part of this segment that begins at `start` and has its own length.
     pub(crate) fn part(self, start: f64, len: f64) -> Self {
         let steps = start * self.tick;

@@ -113,7 +113,16 @@ fn part(field: &Field<'_>) -> Result<Part, Problem> {
         Value::Text(text) => share(text),
         _ => None,
     };
-    part.ok_or_else(|| field.expected("a share below 100 % as in \"20%\", or a number of examples"))
+    part.ok_or_else(|| {
+        let problem = field.expected("a share below 100 % as in \"20%\", or a number of examples");
+        match field.tree.value {
+            Value::Float(share) if share > 0.0 && share < 1.0 => {
+                let percent = (share * 1e11).round() / 1e9;
+                problem.with_hint(format!("a share is written \"{percent}%\""))
+            }
+            _ => problem,
+        }
+    })
 }
 
 fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {

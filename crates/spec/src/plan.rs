@@ -219,6 +219,11 @@ pub(crate) fn fit(
         let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
+    if schedule.needs().accuracy && task.network().is_some_and(|net| net.model.lacks_accuracy()) {
+        let message = "this schedule watches the validation accuracy, and this model has none";
+        let problem = Problem::new(Place::default(), "", message);
+        return Err(vec![problem.with_hint("write `watch: valid_loss`")]);
+    }
     let tuned = task.network().is_some_and(|net| !net.freeze.is_empty() || !net.lr_multipliers.is_empty());
     if tuned && schedule.averages() {
         let message =

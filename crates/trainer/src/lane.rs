@@ -249,12 +249,15 @@ impl Lane {
         let mut seen = Vec::new();
         for rider in self.riders.iter_mut() {
             let (look, asks) = looks(rider, t);
-            let valid_loss = valid.filter(|_| asks).map(|evaluation| evaluation.loss);
-            if let Some(loss) = valid_loss {
-                seen.push((rider.trial.id.clone(), loss));
+            let evaluation = valid.filter(|_| asks);
+            if let Some(evaluation) = evaluation {
+                seen.push((rider.trial.id.clone(), evaluation.loss));
             }
+            let valid_loss = evaluation.map(|evaluation| evaluation.loss);
+            let valid_accuracy = evaluation.and_then(|evaluation| evaluation.accuracy);
+            let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, look };
             let Rider { trial, state, .. } = rider;
-            trial.config.schedule.after_update(state, t, &AfterUpdate { train_loss, valid_loss, look });
+            trial.config.schedule.after_update(state, t, &after);
         }
         let out = valid.is_some_and(|evaluation| self.is_divergent(evaluation.loss));
         let diverged = if out { self.take(|rider| looks(rider, t).1) } else { Riders::default() };

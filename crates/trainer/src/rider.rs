@@ -22,6 +22,11 @@ pub(crate) struct Rider {
 }
 
 impl Rider {
+    /// Whether a rule needs the validation accuracy after step `t`.
+    pub(crate) fn wants_accuracy(&self, t: u64) -> bool {
+        self.schedule().wants(t, self.trial.config.task.evaluates_after(t)).valid_accuracy
+    }
+
     fn new(trial: Trial, with_next: u64) -> Self {
         Self { state: trial.config.start(), trial, kept: None, with_next }
     }

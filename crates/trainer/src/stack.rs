@@ -319,7 +319,7 @@ impl<'a> Stack<'a> {
     /// Evaluates the lanes of which a rider looks after step `t`, all at once.
     fn validate(&mut self, t: u64, emit: &mut Emit<'_>) {
         let looks = |told: &Told| told.looks(t);
-        self.evaluate(looks, Part::Valid, emit, |told, valid, _| told.valid = valid);
+        self.evaluate(looks, Part::Valid, emit, |told, valid, emit| told.validated(t, valid, emit));
     }
 
     /// Tells the results of the riders whose run is over.
@@ -504,6 +504,18 @@ impl Told {
     fn looks(&self, t: u64) -> bool {
         self.stepped.as_ref().is_some_and(|stepped| stepped.diverged.is_none())
             && self.lane.evaluates_after(t)
+    }
+
+    /// Takes in the evaluation after step `t`. A rule that needs an accuracy can't go on without one, which only a task of
+    /// the user's own can turn out not to have.
+    fn validated(&mut self, t: u64, valid: Option<Evaluation>, emit: &mut Emit<'_>) {
+        self.valid = valid;
+        if valid.is_some_and(|valid| valid.accuracy.is_some()) {
+            return;
+        }
+        let blind = self.lane.take(|rider| rider.wants_accuracy(t));
+        let reason = "the schedule watches `valid_accuracy`, and the task has evaluated without an accuracy".to_owned();
+        ended(blind.ids(), &Outcome::GivenUp { reason }, emit);
     }
 
     /// Ends step `t` for rules and events.

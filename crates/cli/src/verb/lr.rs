@@ -183,9 +183,11 @@ impl Seen {
     /// A closed-loop schedule without its inputs would look constant: refuse instead.
     fn check(&self, needs: Needs, steps: u64) -> Outcome {
         // A metric is shown after its step.
-        let losses = self.metrics.as_ref().map_or(self.losses.len(), |metrics| metrics.len() + 1);
+        let metrics = self.metrics.as_ref().map_or(0, |metrics| metrics.len() + 1);
+        let losses = if self.metrics.is_some() { metrics } else { self.losses.len() };
         for (needed, have, what) in [
             (needs.loss, losses, "--metrics FILE.json, or --inputs FILE.json with `losses`"),
+            (needs.accuracy, metrics, "--metrics FILE.json with an accuracy for each step"),
             (needs.gradient, self.gradients.len(), "--inputs FILE.json with `grads`"),
             (needs.parameters, self.parameters.len(), "--inputs FILE.json with `params`"),
         ] {
@@ -243,7 +245,12 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
         schedule.before_update(&mut state, t, &before, &mut vectors);
         lrs.push(schedule.lr(t, &state));
         momenta.extend(schedule.momentum(t));
-        let after = AfterUpdate { train_loss, valid_loss: metric, look: metric.is_some() };
+        let after = AfterUpdate {
+            train_loss,
+            valid_loss: metric,
+            valid_accuracy: metric,
+            look: metric.is_some(),
+        };
         schedule.after_update(&mut state, t, &after);
     }
     let cycled = !momenta.is_empty() && momenta.len() == lrs.len();

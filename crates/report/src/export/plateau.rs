@@ -1,7 +1,7 @@
 //! Rules that watch training, in the libraries that have them. What each library counts differently is put
 //! right in its arguments, and what must be shown to it, and when, is said in the text.
 
-use schedule::known::{Known, KnownGreedy, KnownPlateau, KnownWatch, Way};
+use schedule::known::{Known, KnownGreedy, KnownPlateau, KnownWatch, Metric, Way};
 
 use super::parts::same;
 use super::python::real;
@@ -9,7 +9,11 @@ use super::{Subject, head};
 
 /// What the rule looks at, and how often.
 fn metric(watch: &KnownWatch) -> String {
-    let what = if watch.train_loss { "the loss of the batch" } else { "the validation loss" };
+    let what = match watch.metric {
+        Metric::TrainLoss => "the loss of the batch",
+        Metric::ValidLoss => "the validation loss",
+        Metric::ValidAccuracy => "the validation accuracy, from 0 to 1",
+    };
     let when = match &watch.every {
         Some(every) => format!("each {every}"),
         None => "whenever you evaluate".to_owned(),
@@ -229,7 +233,7 @@ pub(super) fn optax(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
              updates, state = optimizer.update(grads, state, params, value=metric)\n\n\
          The rule looks at {}.\nThe value of an update is {which}.\n{}",
         metric(&rule.watch),
-        if rule.watch.every.is_some() || !rule.watch.train_loss {
+        if rule.watch.every.is_some() || rule.watch.metric != Metric::TrainLoss {
             "Between two looks, scale the gradient's updates by optax.tree.get(state, \"scale\") without calling update.\n"
         } else {
             ""
@@ -291,7 +295,11 @@ pub(super) fn keras(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
             ),
         ),
     };
-    let monitor = if rule.watch.train_loss { "loss" } else { "val_loss" };
+    let monitor = match rule.watch.metric {
+        Metric::TrainLoss => "loss",
+        Metric::ValidLoss => "val_loss",
+        Metric::ValidAccuracy => "val_accuracy",
+    };
     let usage = format!(
         "    optimizer = keras.optimizers.SGD(learning_rate={})  # or any other, with this lr\n    \
              model.fit(..., callbacks=[callback])\n\n\

@@ -8,7 +8,7 @@ use super::{Curve, sample};
 
 /// What is trained, in words.
 pub const WORDS: &str = "gradient descent that it drives itself, on the made-up loss \
-                         0.3 + 0.75 x^2 + 0.05 y^2 from (2, 4), looked at after each step";
+                         0.3 + 0.75 x^2 + 0.05 y^2 from (2, 4), looked at after each step; its accuracy is exp(-loss)";
 
 /// Curvatures along x and y.
 const CURVATURE: [f64; 2] = [1.5, 0.1];
@@ -38,7 +38,9 @@ fn descend(schedule: &Schedule, total: u64) -> Vec<(f64, f64)> {
         }
         steps.push((lr, train_loss));
         at = [at[0] - lr * gradient[0], at[1] - lr * gradient[1]];
-        let after = AfterUpdate { train_loss, valid_loss: Some(loss(at)), look: true };
+        let valid_loss = loss(at);
+        let valid_accuracy = Some((-valid_loss).exp());
+        let after = AfterUpdate { train_loss, valid_loss: Some(valid_loss), valid_accuracy, look: true };
         schedule.after_update(&mut state, t, &after);
     }
     steps

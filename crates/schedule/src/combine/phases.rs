@@ -194,6 +194,9 @@ impl Branch for Phases {
 
     fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
         let mut over = 0.0;
+        for length in self.phases.iter().filter_map(|phase| phase.length.as_ref()) {
+            length.warn_if_lost(&seen.at, warnings);
+        }
         for (phase, start, end) in self.spans(&seen.at) {
             // Shares may have been rounded up.
             let slack = phase.length.as_ref().map_or(0.0, |length| f64::from(u8::from(length.is_percent())));

@@ -409,6 +409,10 @@ impl Branch for Wrap {
     }
 
     fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        let lengths = self.warmup.iter().map(|warmup| &warmup.over);
+        lengths
+            .chain(self.cooldown.iter().map(|cooldown| &cooldown.over))
+            .for_each(|over| over.warn_if_lost(&seen.at, warnings));
         let Some(warmup) = &self.warmup else { return };
         let warm = self.spans(&seen.at).warm;
         warmup.warn(seen, warm, warnings);

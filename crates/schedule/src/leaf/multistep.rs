@@ -177,6 +177,7 @@ impl Leaf for Multistep {
 
     fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
         for m in &self.at {
+            m.warn_if_lost(&seen.at, warnings);
             if m.ticks(&seen.at) - self.offset >= seen.end {
                 let message =
                     format!("this milestone ({}) is never reached: the run has {}", m.written(), seen.end);

@@ -128,6 +128,7 @@ impl Leaf for Piecewise {
     }
 
     fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+        self.points.iter().for_each(|(when, _)| when.warn_if_lost(&seen.at, warnings));
         for (when, _) in self.points.iter().filter(|(when, _)| seen.cuts(when.ticks(&seen.at))) {
             let message =
                 format!("this knot ({}) lies beyond the end of the run ({})", when.written(), seen.end);

@@ -191,6 +191,13 @@ impl Given<'_, '_> {
         self.reader.fields.optional(name).map(|field| field.tree.clone())
     }
 
+    /// The `mode` to write: what the user gave, and the library's default where our own would be another.
+    pub(super) fn mode(&mut self) -> Option<Tree> {
+        let given = self.maybe_tree("mode");
+        let accuracy = self.word("watch").is_some_and(|metric| metric == "valid_accuracy");
+        if accuracy { given.or_else(|| self.tree("mode")) } else { given }
+    }
+
     pub(super) fn lr(&mut self, name: &'static str) -> Option<LrValue> {
         self.reader.lr(name)
     }

@@ -235,11 +235,12 @@ pub(super) const ENTRIES: &[Named] = &[
             name: "monitor",
             holds: Within::Word,
             required: false,
-            doc: "`val_loss`, or `loss` for that of the batch; another name stands for the metric that is given",
+            doc: "`val_loss`, `loss` for that of the batch, or `val_accuracy` (and `val_acc`, `val_..._accuracy`); another \
+                  name stands for the metric that is given",
         }],
         expansion: "{kind: plateau, factor: factor, patience: patience - 1, mode: mode, threshold: min_delta, \
                     threshold_mode: abs, cooldown: cooldown - 1, min: min_lr, eps: 0, watch: train_loss if monitor is \
-                    loss}",
+                    loss, valid_accuracy if monitor is val_accuracy}",
         note: "keras cuts at the patience-th look without gain, torch at the one after it; its cooldown counts the look \
                that ends it. It looks whenever the run evaluates; `every` says otherwise",
         example: "keras.callbacks.ReduceLROnPlateau(monitor='val_loss', factor=0.2, patience=5, min_lr=0.001)",
@@ -270,8 +271,10 @@ fn cosine(given: &mut Given<'_, '_>) -> Option<Tree> {
 
 fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
     let monitor = given.word("monitor").unwrap_or_else(|| "val_loss".to_owned());
+    let accuracy = monitor.starts_with("val_") && (monitor.ends_with("accuracy") || monitor.ends_with("_acc"));
     let mode = match given.choice("mode")? {
         "auto" if matches!(monitor.as_str(), "loss" | "val_loss") => "min",
+        "auto" if accuracy => "max",
         "auto" => {
             let message =
                 format!("expected `min` or `max`: whether `{monitor}` should fall or rise is not known");
@@ -291,7 +294,10 @@ fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
         ("min", given.tree("min_lr")?),
         ("eps", whole(0.0)),
     ]);
-    let watch = given.maybe_tree("watch").or_else(|| (monitor == "loss").then(|| text("train_loss")));
+    let watch = given.maybe_tree("watch").or_else(|| match monitor.as_str() {
+        "loss" => Some(text("train_loss")),
+        _ => accuracy.then(|| text("valid_accuracy")),
+    });
     tree = with_some(tree, "watch", watch);
     Some(with_some(tree, "every", given.maybe_tree("every")))
 }

@@ -148,6 +148,10 @@ const fn torch_typed(name: &'static str, number: NumberType) -> Typed {
 const LAST_EPOCH: Param =
     param("last_epoch", Holds::Integer, "-1", "only -1, a new start: schedules here are seekable");
 
+/// The `mode` of torch and transformers.
+const MODE: Param =
+    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+
 /// Every name, by library.
 pub const LIBRARIES: &[(&str, &[Named])] = &[
     ("torch", torch::ENTRIES),
@@ -231,25 +235,48 @@ pub(crate) struct Expanded {
     pub(crate) length: Option<Stated>,
     /// Which keys the values at these places were written under.
     pub(crate) origins: Origins,
+    /// Whether a scheduler of torch is in it, which many programs step once an epoch.
+    pub(crate) torch: bool,
+    /// The document as it was written, with `clock: epoch`.
+    pub(crate) by_epochs: Option<Tree>,
 }
 
 /// Expands a schedule. What is wrong is added to `problems`; a constant stands for what can't be expanded.
 pub(crate) fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Expanded {
-    let mut walk = Walk { problems, origins: Origins::new() };
+    let mut walk = Walk { problems, origins: Origins::new(), torch: false };
+    let by_epochs = by_epochs(tree);
     let (tree, length) = walk.node(tree, path);
-    let origins = walk.origins;
-    Expanded { tree, length, origins }
+    let (origins, torch) = (walk.origins, walk.torch);
+    Expanded { tree, length, origins, torch, by_epochs }
+}
+
+/// A mapping, or a call as one, with `clock: epoch`.
+fn by_epochs(tree: &Tree) -> Option<Tree> {
+    let entries = match &tree.value {
+        Value::Text(text) if is_call(text) => match call::read_inside(text, tree.place).ok()?.value {
+            Value::Map(entries) => entries,
+            _ => return None,
+        },
+        Value::Map(entries) => entries.clone(),
+        _ => return None,
+    };
+    let clock = build::entry("clock", build::text("epoch"));
+    Some(Tree::new(Value::Map([clock].into_iter().chain(entries).collect())))
 }
 
 impl Expanded {
     /// Says of each problem which key the user wrote.
     pub(crate) fn relabel(&self, problems: &mut [Problem]) {
-        for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
-            if let Some(path) = self.origins.get(&spot(problem.place)) {
-                problem.path.clone_from(path);
-                let key = path.rsplit('.').next().unwrap_or(path);
-                problem.hint = problem.hint.take().map(|hint| in_their_words(&hint, key));
-            }
+        relabel(&self.origins, problems);
+    }
+}
+
+fn relabel(origins: &Origins, problems: &mut [Problem]) {
+    for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
+        if let Some(path) = origins.get(&spot(problem.place)) {
+            problem.path.clone_from(path);
+            let key = path.rsplit('.').next().unwrap_or(path);
+            problem.hint = problem.hint.take().map(|hint| in_their_words(&hint, key));
         }
     }
 }
@@ -275,6 +302,7 @@ fn as_mapping(tree: &Tree) -> Tree {
 struct Walk<'p> {
     problems: &'p mut Vec<Problem>,
     origins: Origins,
+    torch: bool,
 }
 
 impl Walk<'_> {
@@ -331,6 +359,7 @@ impl Walk<'_> {
         path: &str,
     ) -> (Tree, Option<Stated>) {
         self.remember(tree, path);
+        self.torch |= entry.name.starts_with("torch.");
         let (kept, own): (Vec<_>, Vec<_>) =
             entries.iter().partition(|(key, _)| matches!(key.name.as_str(), "clock" | "for"));
         let mut children = Vec::new();
@@ -369,11 +398,10 @@ impl Walk<'_> {
         {
             let before = self.problems.len();
             let (again, stated) = self.node(&expanded, path);
-            let here = Expanded { tree: again, length: stated, origins: std::mem::take(&mut self.origins) };
             if let Some(problems) = self.problems.get_mut(before..) {
-                here.relabel(problems);
+                relabel(&self.origins, problems);
             }
-            (expanded, length, self.origins) = (here.tree, length.or(here.length), here.origins);
+            (expanded, length) = (again, length.or(stated));
         }
         (self.with(expanded, kept, path), length)
     }

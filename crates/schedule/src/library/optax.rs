@@ -10,7 +10,7 @@ use crate::catalogue::{
     ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
 };
 use crate::lr_value::LrValue;
-use crate::rule::{EVERY, WATCH};
+use crate::rule::{EVERY, WATCH_LOSS};
 use crate::tree::{Tree, Value};
 
 const INIT: Param = param("init_value", Holds::Lr, "1x", "lr at step 0");
@@ -375,7 +375,7 @@ pub(super) const ENTRIES: &[Named] = &[
             param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
             param("accumulation_size", Holds::Whole(1), "1", "looks whose mean is one metric"),
             param("min_scale", Holds::Number(AT_LEAST_0), "0.0", "lower bound, as a factor of the base lr"),
-            WATCH,
+            WATCH_LOSS,
             EVERY,
         ],
         expansion: "{kind: plateau, apply: same, factor: factor, patience: patience - 1, threshold: rtol, threshold_abs: \

@@ -5,11 +5,11 @@ use super::build::{
 };
 use super::given::Given;
 use super::torch::{PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_PER_GROUP, PLATEAU_SIGNATURE, plateau};
-use super::{Extra, LAST_EPOCH, Named, PLAIN, Within};
+use super::{Extra, LAST_EPOCH, MODE, Named, PLAIN, Within};
 use crate::catalogue::{
     ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
 };
-use crate::rule::{EVERY, MODE, WATCH};
+use crate::rule::{EVERY, WATCH};
 use crate::tree::{Tree, Value};
 
 const WARMUP: Param =
@@ -463,9 +463,8 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
 }
 
 fn greedy(given: &mut Given<'_, '_>) -> Option<Tree> {
-    let mut tree = map([("kind", text("greedy"))]);
+    let mut tree = with_some(map([("kind", text("greedy"))]), "mode", given.mode());
     for (name, own) in [
-        ("mode", "mode"),
         ("factor", "factor"),
         ("patience", "patience"),
         ("threshold", "threshold"),

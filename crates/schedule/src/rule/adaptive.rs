@@ -1,6 +1,6 @@
 //! scikit-learn's adaptive learning rate.
 
-use super::{EVERY, Memory, Rule, WATCH, Watch};
+use super::{EVERY, Memory, Rule, WATCH_LOSS, Watch};
 use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -26,7 +26,7 @@ pub(crate) static ENTRY: Entry = Entry {
         param("tol", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
         param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
         param("stop_below", Holds::Number(AT_LEAST_0), "1e-6", "lr from which no further division is made"),
-        WATCH,
+        WATCH_LOSS,
         EVERY,
     ],
     build: Build::Rule(|reader| {

@@ -1,6 +1,6 @@
 //! The bold driver: a little faster after each success, much slower after a failure.
 
-use super::{EVERY, Memory, Rule, WATCH, Watch};
+use super::{EVERY, Memory, Rule, WATCH_LOSS, Watch};
 use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -19,7 +19,7 @@ pub(crate) static ENTRY: Entry = Entry {
     params: &[
         param("up", Holds::Number(AT_LEAST_1), "1.05", "factor after a fall of the loss"),
         param("down", Holds::Number(BETWEEN_0_AND_1), "0.5", "factor after a rise"),
-        WATCH,
+        WATCH_LOSS,
         EVERY,
     ],
     build: Build::Rule(|reader| {

@@ -44,7 +44,7 @@ pub(crate) static ENTRY: Entry = Entry {
         EVERY,
     ],
     build: Build::Rule(|reader| {
-        let max_mode = reader.choice("mode").map(|mode| mode == "max");
+        let mode = reader.maybe_choice("mode");
         let (factor, patience) = (reader.number("factor"), reader.whole("patience"));
         let threshold = reader.number("threshold");
         let relative = reader.choice("threshold_mode").map(|mode| mode == "rel");
@@ -53,10 +53,11 @@ pub(crate) static ENTRY: Entry = Entry {
         let (smooth, reset_after, eps) =
             (reader.whole("smooth"), reader.whole("reset_after"), reader.number("eps"));
         let watch = Watch::read(reader);
+        let (mode, watch) = (mode?, watch?);
         let order =
             Problem::new(reader.place_of("max"), reader.fields.path_of("max"), "`max` is below `min`");
         Some(Box::new(Greedy {
-            better: Better { max: max_mode?, relative: relative?, threshold: threshold?, also: 0.0 },
+            better: Better { max: watch.max_mode(mode), relative: relative?, threshold: threshold?, also: 0.0 },
             factor: factor?,
             patience: patience?,
             cooldown: cooldown?,
@@ -66,7 +67,7 @@ pub(crate) static ENTRY: Entry = Entry {
             smooth: smooth?,
             reset_after: reset_after?,
             eps: eps?,
-            watch: watch?,
+            watch,
             order,
         }))
     }),
@@ -140,6 +141,10 @@ impl Rule for Greedy {
 
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
+    }
+
+    fn max_mode(&self) -> Option<bool> {
+        Some(self.better.max)
     }
 
     fn look(&self, memory: &mut Memory, base: f64, metric: f64) {

@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{Holds, Param, optional, param};
-use crate::known::{Known, KnownWatch};
+use crate::catalogue::{Holds, Param, optional};
+use crate::known::{Known, KnownWatch, Metric};
 use crate::length::Length;
-use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
+use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, WRONG_MODE, warning};
 use crate::problem::Problem;
 use crate::reader::Reader;
 use crate::segment::At;
@@ -38,14 +38,15 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
         Known::Other
     }
 
-    /// How it watches the loss, if it does.
+    /// How it watches a metric, if it does.
     fn watch(&self) -> Option<&Watch> {
         None
     }
 
     /// What it can't do without.
     fn needs(&self) -> Needs {
-        Needs { loss: self.watch().is_some(), ..Needs::default() }
+        let accuracy = self.watch().is_some_and(|watch| watch.metric == Metric::ValidAccuracy);
+        Needs { loss: self.watch().is_some() && !accuracy, accuracy, ..Needs::default() }
     }
 
     /// The vectors that it keeps from step to step.
@@ -58,10 +59,15 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
         1
     }
 
+    /// Whether it takes a higher metric for a better one, where it judges a metric as better or worse.
+    fn max_mode(&self) -> Option<bool> {
+        None
+    }
+
     /// What does not fit a run whose segment begins at `at`.
     fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
 
-    /// One look at the loss it watches.
+    /// One look at the metric it watches.
     fn look(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
 
     /// Shows what is known of the gradient before an update.
@@ -116,15 +122,23 @@ pub(crate) struct Memory {
 }
 
 /// Which way is better.
-pub(crate) const MODE: Param =
-    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+pub(crate) const MODE: Param = optional(
+    "mode",
+    Holds::Choice(&["min", "max"]),
+    "whether lower or higher is better: `max` for an accuracy and `min` for a loss if not given",
+);
 
-/// The parameters of every rule that watches a loss.
+/// The parameters of every rule that watches a metric.
 pub(crate) const WATCH: Param = optional(
     "watch",
-    Holds::Choice(&["valid_loss", "train_loss"]),
-    "the metric: the validation loss if not given (with `apply: same` the loss of the batch)",
+    Holds::Choice(&Metric::NAMES),
+    "the metric: the validation loss if not given (with `apply: same` the loss of the batch); `valid_accuracy` needs a \
+     model or program that reports one",
 );
+
+/// The same for rules that only know a falling metric as a gain.
+pub(crate) const WATCH_LOSS: Param =
+    optional("watch", Holds::Choice(&["valid_loss", "train_loss"]), "the loss: the validation loss if not given");
 
 /// How often a rule looks.
 pub(crate) const EVERY: Param = optional(
@@ -133,11 +147,23 @@ pub(crate) const EVERY: Param = optional(
     "look at the end of each stretch of this length; if not given, whenever the run evaluates",
 );
 
-/// How a rule watches a loss.
+impl Metric {
+    /// As `watch` names them, in the order of the variants.
+    const NAMES: [&'static str; 3] = ["valid_loss", "train_loss", "valid_accuracy"];
+
+    fn named(name: &str) -> Self {
+        match name {
+            "train_loss" => Self::TrainLoss,
+            "valid_accuracy" => Self::ValidAccuracy,
+            _ => Self::ValidLoss,
+        }
+    }
+}
+
+/// How a rule watches a metric.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// The loss of the batch instead of the validation loss.
-    pub(crate) train_loss: bool,
+    pub(crate) metric: Metric,
     /// Look before the update: the lr of update t already follows from the loss at t.
     pub(crate) before: bool,
     every: Option<Length>,
@@ -146,22 +172,44 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
         let (watch, every) = (reader.maybe_choice("watch"), reader.maybe_length("every"));
-        Some(Self { train_loss: watch? == Some("train_loss"), before: false, every: every? })
+        Some(Self { metric: Metric::named(watch?.unwrap_or_default()), before: false, every: every? })
     }
 
     /// The same, looking before the update, which can only be at the loss of the batch.
     pub(crate) fn before_update(self, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        if reader.fields.has("watch") && !self.train_loss {
+        if reader.fields.has("watch") && self.metric != Metric::TrainLoss {
             reader.problem("watch", "with `apply: same` only `train_loss` is known before the update");
             return None;
         }
-        Some(Self { train_loss: true, before: true, ..self })
+        Some(Self { metric: Metric::TrainLoss, before: true, ..self })
+    }
+
+    /// Whether higher is better: as `mode` says, else as the metric is.
+    pub(crate) fn max_mode(&self, mode: Option<&str>) -> bool {
+        mode.map_or(self.metric == Metric::ValidAccuracy, |mode| mode == "max")
+    }
+
+    /// A rule that waits for a loss to rise, or for an accuracy to fall.
+    pub(crate) fn warn_of_the_mode(&self, max: bool, warnings: &mut Vec<Problem>) {
+        let name = self.metric.name();
+        let (message, hint) = match (self.metric, max) {
+            (Metric::ValidAccuracy, false) => (
+                format!("`mode: min` on `{name}`: a rise of the accuracy counts as no gain"),
+                "write `mode: max`, or leave `mode` out".to_owned(),
+            ),
+            (Metric::ValidLoss | Metric::TrainLoss, true) => (
+                format!("`mode: max` on `{name}`: a loss that falls counts as no gain"),
+                "write `mode: min` for the loss, or `watch: valid_accuracy` for the accuracy".to_owned(),
+            ),
+            _ => return,
+        };
+        warnings.push(warning(WRONG_MODE, message).with_hint(hint));
     }
 
     /// In words that libraries share, where a stretch is so many steps.
     pub(crate) fn known(&self) -> KnownWatch {
         let every = self.every.as_ref().map(Length::written);
-        KnownWatch { train_loss: self.train_loss, before: self.before, every }
+        KnownWatch { metric: self.metric, before: self.before, every }
     }
 
     /// Whether the step at a position is the last of a stretch.
@@ -183,7 +231,11 @@ impl Watch {
         if !self.looks_after(at, seen.look) {
             return None;
         }
-        if self.train_loss { Some(seen.train_loss) } else { seen.valid_loss }
+        match self.metric {
+            Metric::ValidLoss => seen.valid_loss,
+            Metric::TrainLoss => Some(seen.train_loss),
+            Metric::ValidAccuracy => seen.valid_accuracy,
+        }
     }
 
     /// Whether it looks after the update; `look`: the run evaluates then.
@@ -196,8 +248,9 @@ impl Watch {
         let after = self.looks_after(at, look);
         Wants {
             before: self.before && self.due(at),
-            train_loss: after && self.train_loss,
-            valid_loss: after && !self.train_loss,
+            train_loss: after && self.metric == Metric::TrainLoss,
+            valid_loss: after && self.metric == Metric::ValidLoss,
+            valid_accuracy: after && self.metric == Metric::ValidAccuracy,
         }
     }
 

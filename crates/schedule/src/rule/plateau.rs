@@ -51,7 +51,7 @@ pub(crate) static ENTRY: Entry = Entry {
         EVERY,
     ],
     build: Build::Rule(|reader| {
-        let max = reader.choice("mode").map(|mode| mode == "max");
+        let mode = reader.maybe_choice("mode");
         let (factor, patience) = (reader.number("factor"), reader.whole("patience"));
         let threshold = reader.number("threshold");
         let relative = reader.choice("threshold_mode").map(|mode| mode == "rel");
@@ -61,15 +61,17 @@ pub(crate) static ENTRY: Entry = Entry {
         let same = reader.choice("apply").map(|apply| apply == "same");
         let watch = Watch::read(reader);
         let watch = if same? { watch?.before_update(reader) } else { watch };
+        let (mode, watch) = (mode?, watch?);
+        let max = watch.max_mode(mode);
         Some(Box::new(Plateau {
-            better: Better { max: max?, relative: relative?, threshold: threshold?, also: also? },
+            better: Better { max, relative: relative?, threshold: threshold?, also: also? },
             factor: factor?,
             patience: patience?,
             cooldown: cooldown?,
             min: min?,
             eps: eps?,
             accumulate: accumulate?,
-            watch: watch?,
+            watch,
         }))
     }),
 };
@@ -116,6 +118,10 @@ impl Rule for Plateau {
 
     fn watch(&self) -> Option<&Watch> {
         Some(&self.watch)
+    }
+
+    fn max_mode(&self) -> Option<bool> {
+        Some(self.better.max)
     }
 
     fn look(&self, memory: &mut Memory, base: f64, metric: f64) {

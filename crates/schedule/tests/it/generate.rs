@@ -106,8 +106,9 @@ pub(crate) fn step(schedule: &Schedule, run: &mut Run, t: u64, (loss, squared): 
     for (x, g) in run.vectors.parameters.iter_mut().zip(&run.vectors.gradient) {
         *x -= 0.1 * g;
     }
-    let valid_loss = Some(loss);
-    schedule.after_update(&mut run.state, t, &AfterUpdate { train_loss: loss, valid_loss, look: true });
+    let after =
+        AfterUpdate { train_loss: loss, valid_loss: Some(loss), valid_accuracy: Some(-loss), look: true };
+    schedule.after_update(&mut run.state, t, &after);
     lr
 }
 

@@ -267,7 +267,7 @@ fn mistakes_are_told_with_their_place() {
         ("optax.piecewise_constant_schedule(0.1, {'a': 1})", "1:41", "expected a step"),
         ("optax.polyak_sgd(scaling=2)", "1:26", "scaling: expected 1"),
         ("optax.contrib.reduce_on_plateau(rtol=0.0)", "1:38", "expected `rtol` or `atol` above 0"),
-        ("keras.callbacks.ReduceLROnPlateau('val_acc')", "1:1", "expected `min` or `max`"),
+        ("keras.callbacks.ReduceLROnPlateau('accuracy')", "1:1", "expected `min` or `max`"),
         ("get_scheduler('cosin', opt)", "1:15", "did you mean `cosine`?"),
         ("get_scheduler('cosine', opt, 3, 9, {'num_cycle': 1})", "1:37", "did you mean `num_cycles`?"),
         ("get_polynomial_decay_schedule_with_warmup(opt, 9, 9)", "1:48", "nothing is left to decay"),

@@ -1,5 +1,6 @@
 //! Closed-loop rules inside combinators: when they see, what they see, when they begin anew.
 
+use schedule::AfterUpdate;
 use schedule::tree::Tree;
 
 use crate::generate::{Seen, fit, float, int, list, map, text, trajectory, with};
@@ -172,6 +173,47 @@ fn a_rule_looks_in_cycles_that_begin_between_two_steps() {
 #[test]
 fn a_rule_that_acts_on_the_same_step_sees_the_loss_of_the_batch() {
     assert_eq!(lrs(&with(&halving(), "apply", text("same")), 4), [0.1, 0.05, 0.025, 0.0125]);
+}
+
+/// What torch 2.15's `ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0)` prints for these accuracies at lr 0.1.
+#[test]
+fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
+    let accuracies = [0.5, 0.6, 0.6, 0.59, 0.7, 0.7, 0.7, 0.65];
+    let lrs = |node: &Tree| -> Vec<f64> {
+        let schedule = fit(node, 8);
+        let mut state = schedule.start();
+        let shown = |(t, accuracy): (u64, f64)| {
+            let lr = schedule.lr(t, &state);
+            // A loss that always falls: were it looked at, the lr would never change.
+            let valid_loss = Some(1.0 / (1.0 + t as f64));
+            let after = AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), look: true };
+            schedule.after_update(&mut state, t, &after);
+            lr
+        };
+        (0..).zip(accuracies).map(shown).collect()
+    };
+    let watching = |mode: Option<&str>, kind: &str| {
+        let ends = [("kind", text(kind)), ("factor", float(0.5)), ("patience", int(0))];
+        let node = with(&map(ends), "watch", text("valid_accuracy"));
+        mode.map_or(node.clone(), |mode| with(&node, "mode", text(mode)))
+    };
+    let max = [0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.0125, 0.00625];
+    let min = [0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625];
+    for (mode, kind, wanted) in [
+        (None, "plateau", max),
+        (Some("max"), "plateau", max),
+        (Some("min"), "plateau", min),
+        (Some("max"), "torch.ReduceLROnPlateau", max),
+        // torch's own default is `min`, whatever it is shown.
+        (None, "torch.ReduceLROnPlateau", min),
+    ] {
+        assert_eq!(lrs(&watching(mode, kind)), wanted, "{kind} {mode:?}");
+    }
+    let needs = fit(&watching(None, "plateau"), 8).needs();
+    assert!(needs.accuracy && !needs.loss);
+    let every = with(&watching(None, "plateau"), "every", int(4));
+    let wants: Vec<bool> = (0..8).map(|t| fit(&every, 8).wants_validation(t)).collect();
+    assert_eq!(wants, [false, false, false, true, false, false, false, true]);
 }
 
 /// The distance from the minimum over the squared norm, never below 0 and never above `max`.

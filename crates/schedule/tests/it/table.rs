@@ -137,7 +137,6 @@ fn defaults_are_those_of_the_libraries() {
         ("one_cycle", "final_div", "10000"),
         ("one_cycle", "anneal", "cos"),
         ("one_cycle", "three_phase", "false"),
-        ("plateau", "mode", "min"),
         ("plateau", "factor", "0.1"),
         ("plateau", "patience", "10"),
         ("plateau", "threshold", "1e-4"),

@@ -126,6 +126,15 @@ impl Activation {
 }
 
 impl Model {
+    /// Whether nothing of what it does counts as right or wrong, so that it has no accuracy. A task of the user's own says
+    /// with each evaluation whether it has one.
+    pub fn lacks_accuracy(&self) -> bool {
+        match self {
+            Self::Vae { .. } | Self::Quadratic(_) | Self::PowerLawRegression(_) => true,
+            Self::Mlp { .. } | Self::Lenet | Self::CharGpt { .. } | Self::Own(_) => false,
+        }
+    }
+
     /// Characters of a window, where the model reads text.
     pub fn context(&self) -> usize {
         if let Self::CharGpt { context, .. } = self { *context } else { 1 }

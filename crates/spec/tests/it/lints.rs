@@ -165,6 +165,146 @@ fn an_lr_that_never_changes_is_told() {
 }
 
 #[test]
+fn a_rule_that_waits_for_a_loss_to_rise_gets_a_warning() {
+    let loss = "watch: valid_accuracy";
+    for node in [
+        "{kind: plateau, mode: max, patience: 2}",
+        "{kind: plateau, mode: max, watch: train_loss, patience: 2}",
+        "{kind: greedy, mode: max, patience: 2, min: 0.01x, max: 2x}",
+        "{kind: torch.ReduceLROnPlateau, mode: max, patience: 2}",
+        "{kind: transformers.GreedyLR, mode: max, patience: 2, min_lr: 0.01x, max_lr: 2x}",
+        // timm's own default.
+        "{kind: timm.PlateauLRScheduler, patience_t: 2}",
+        "{kind: keras.ReduceLROnPlateau, mode: max, patience: 2}",
+    ] {
+        warns(node, "wrong-mode", node, loss);
+    }
+    for node in [
+        "{kind: plateau, mode: min, watch: valid_accuracy, patience: 2}",
+        "{kind: torch.ReduceLROnPlateau, watch: valid_accuracy, patience: 2}",
+    ] {
+        warns(node, "wrong-mode", node, "`mode: max`");
+    }
+    for node in [
+        "{kind: plateau, watch: valid_accuracy, patience: 2}",
+        "{kind: plateau, watch: valid_accuracy, mode: max, patience: 2}",
+        "{kind: timm.PlateauLRScheduler, watch: valid_accuracy, patience_t: 2}",
+        "{kind: timm.PlateauLRScheduler, mode: min, patience_t: 2}",
+        "{kind: keras.ReduceLROnPlateau, monitor: val_accuracy, patience: 2}",
+        "{kind: keras.ReduceLROnPlateau, monitor: val_acc, mode: max, patience: 2}",
+    ] {
+        silent(node);
+    }
+}
+
+/// The warnings of one schedule in a run of 30 epochs of 62 steps: lint and hint.
+fn in_epochs(node: &str, epochs: bool) -> Vec<(&'static str, String)> {
+    let budget = if epochs { "epochs: 30, steps_per_epoch: 62" } else { "steps: 1860" };
+    let text = format!(
+        "task: {{kind: quadratic}}\noptimizer: {{kind: sgd}}\nbudget: {{{budget}}}\nlr: 0.1\nschedules:\n  a: {node}\n"
+    );
+    all(&text).into_iter().map(|warning| (warning.lint.expect("a name"), warning.hint.unwrap_or_default())).collect()
+}
+
+#[test]
+fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
+    for (node, lint, line) in [
+        ("{kind: torch.StepLR, step_size: 30}", "vanishing-lr", "{clock: epoch, kind: torch.StepLR, step_size: 30}"),
+        (
+            "torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)",
+            "vanishing-lr",
+            "{clock: epoch, kind: torch.StepLR, step_size: 30}",
+        ),
+        ("{kind: step, every: 30}", "vanishing-lr", "{clock: epoch, kind: step, every: 30}"),
+        ("{kind: torch.ExponentialLR, gamma: 0.95}", "vanishing-lr", "{clock: epoch, kind: torch.ExponentialLR"),
+        ("{kind: lambda, expr: \"0.95 ** t\"}", "vanishing-lr", "{clock: epoch, kind: lambda"),
+        ("'torch.optim.lr_scheduler.MultiplicativeLR(o, lambda e: 0.95)'", "vanishing-lr", "{clock: epoch, kind: torch.Mult"),
+        ("{kind: torch.MultiStepLR, milestones: [30, 80]}", "epochs-as-steps", "{clock: epoch, kind: torch.MultiStepLR"),
+        ("{kind: multistep, at: [10, 20]}", "epochs-as-steps", "{clock: epoch, kind: multistep, at: [10, 20]}"),
+        ("{kind: torch.LinearLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.LinearLR"),
+        ("{kind: torch.ConstantLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.ConstantLR"),
+        ("{kind: torch.CosineAnnealingWarmRestarts, T_0: 10}", "epochs-as-steps", "{clock: epoch, kind: torch.Cos"),
+        ("{kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}", "mid-cycle", "{clock: epoch, kind: torch.Cos"),
+        ("{kind: torch.CosineAnnealingLR, T_max: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.CosineAnnealingLR"),
+        ("{kind: torch.PolynomialLR, total_iters: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.PolynomialLR"),
+        ("{kind: torch.OneCycleLR, max_lr: 0.1, total_steps: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.One"),
+        ("'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'", "zero-tail", "{clock: epoch, kind: torch.L"),
+    ] {
+        let found = in_epochs(node, true);
+        let hit = found.iter().find(|(name, _)| *name == lint);
+        assert!(hit.is_some_and(|(_, hint)| hint.contains(line)), "{node}: {found:?}");
+        if ["vanishing-lr", "epochs-as-steps"].contains(&lint) {
+            let found = in_epochs(node, false);
+            let hit = found.iter().find(|(name, _)| *name == lint);
+            assert!(hit.is_some_and(|(_, hint)| hint.contains("`steps_per_epoch`")), "{node}: {found:?}");
+        }
+    }
+    // What is advised is silent, where the schedule fits the run.
+    for node in [
+        "{clock: epoch, kind: torch.StepLR, step_size: 10}",
+        "{clock: epoch, kind: torch.ExponentialLR, gamma: 0.95}",
+        "{clock: epoch, kind: torch.LinearLR, total_iters: 5}",
+        "{clock: epoch, kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}",
+        "{clock: epoch, kind: torch.MultiStepLR, milestones: [10, 20]}",
+        // Steps are meant, as it says.
+        "{clock: step, kind: torch.LinearLR, total_iters: 5}",
+    ] {
+        assert_eq!(in_epochs(node, true), [], "{node}");
+    }
+}
+
+#[test]
+fn short_parts_that_are_meant_are_left_alone() {
+    for node in [
+        "{kind: cosine, to: 0}",
+        "{kind: polynomial, to: 0, power: 4}",
+        "{kind: geometric, to: 1e-6x}",
+        "{kind: exponential, gamma: 0.5, every: \"5%\"}",
+        "{kind: exponential, gamma: 0.995}",
+        "{warmup: {over: 20, from: 0.01x}, body: 1x}",
+        "{warmup: {over: 20, from: 0.01x}, body: {kind: cosine, to: 0}}",
+        "{kind: linear, from: 0.01x, to: 1x, over: 50}",
+        "{kind: multistep, at: [\"1%\", \"2%\"]}",
+        "{kind: multistep, at: [20 steps, 40 steps]}",
+        "{kind: multistep, at: [930, 1395]}",
+        "{kind: inverse_sqrt, timescale: 50}",
+        "{kind: torch.LinearLR, total_iters: 500}",
+        "{kind: torch.StepLR, step_size: 620}",
+        "{body: 1x, cooldown: {over: 10, to: 0}}",
+        "{kind: cyclic, min: 0.1x, up: 31}",
+        "{restart: {kind: cosine, to: 0.01x}, every: 62}",
+        "{clock: epoch, kind: step, every: 10}",
+        "{noise: {std: 0.1}, of: {kind: cosine, to: 0}}",
+        "{phases: [{for: 20, value: 2x}, {value: 1x}], allow: [epochs-as-steps]}",
+    ] {
+        assert_eq!(in_epochs(node, true), [], "{node}");
+        assert_eq!(in_epochs(&node.replace("{clock: epoch, kind: step, every: 10}", "1x"), false), [], "{node}");
+    }
+}
+
+#[test]
+fn lengths_that_round_to_no_step_get_a_warning() {
+    for (node, at) in [
+        ("{warmup: {over: 0.01%, from: 0.1x}, body: {kind: cosine, to: 0}}", "0.01%"),
+        ("{warmup: {over: 0.01 epochs, from: 0.1x}, body: {kind: cosine, to: 0}}", "0.01 epochs"),
+        ("{body: {kind: cosine, to: 0.1x}, cooldown: {over: 0.04%, to: 0}}", "0.04%"),
+        ("{phases: [{for: 0.01%, value: 2x}, {kind: cosine, to: 0}]}", "0.01%"),
+        ("{kind: multistep, at: [0.04%, 50%]}", "0.04%"),
+        ("{clock: epoch, warmup: {over: 1%, from: 0.1x}, body: {kind: cosine, to: 0}}", "1%"),
+    ] {
+        warns(node, "no-steps", at, "for one step");
+    }
+    for node in [
+        "{warmup: {over: 0.05%, from: 0.1x}, body: {kind: cosine, to: 0}}",
+        "{warmup: {over: 0%, from: 0.1x}, body: {kind: cosine, to: 0}}",
+        "{warmup: {over: 0, from: 0.1x}, body: {kind: cosine, to: 0}}",
+        "{kind: piecewise, points: [[0%, 1x], [100%, 0]]}",
+    ] {
+        silent(node);
+    }
+}
+
+#[test]
 fn what_is_as_it_should_be_is_left_alone() {
     for node in [
         "1x",
@@ -372,7 +512,7 @@ fn an_allow_changes_no_id() {
 fn advice_that_is_taken_silences_the_lint() {
     let mut mended = 0;
     // What follows from the first, and goes with it.
-    let others = ["never-changes", "no-rise", "zero-tail"];
+    let others = ["never-changes", "no-rise", "zero-tail", "vanishing-lr", "epochs-as-steps"];
     for n in (3..1500).step_by(31) {
         for node in [
             format!("{{kind: cyclic, min: 0.1x, up: {n}}}"),

@@ -4,11 +4,11 @@ mod sequence;
 
 use super::build::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
 use super::given::Given;
-use super::{Extra, LAST_EPOCH, Named, NumberType, PLAIN, Within, torch_typed};
+use super::{Extra, LAST_EPOCH, MODE, Named, NumberType, PLAIN, Within, torch_typed};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
 use crate::catalogue::{Param, optional, param, required};
 use crate::lr_value::LrValue;
-use crate::rule::{EVERY, MODE, WATCH};
+use crate::rule::{EVERY, WATCH};
 use crate::tree::{Tree, Value};
 
 pub(super) use sequence::sequence;
@@ -445,9 +445,8 @@ pub(super) const PLATEAU_NOTE: &str =
 
 /// Only what is not `plateau`'s own default is written, so that both names are one trial.
 pub(super) fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
-    let mut tree = map([("kind", text("plateau"))]);
+    let mut tree = with_some(map([("kind", text("plateau"))]), "mode", given.mode());
     for (name, own) in [
-        ("mode", "mode"),
         ("factor", "factor"),
         ("patience", "patience"),
         ("threshold", "threshold"),
