@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
 
+mod accuracy;
 mod bad_input;
 mod clusters;
 mod export;

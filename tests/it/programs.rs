@@ -506,3 +506,41 @@ fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
     faulty.run(&["report", "-o", "report.html"]).exits(0);
     assert!(!alive("faulty.py", &faulty), "a program is left");
 }
+
+/// The accuracies, and the lrs that torch 2.15's ReduceLROnPlateau prints for them at lr 0.1, are those of `rules.rs`.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_rule_follows_the_accuracy_that_a_program_reports() {
+    const PROGRAM: &str = "\
+import sweep_trial as sweep
+trial = sweep.current()
+accuracies = [0.5, 0.6, 0.6, 0.59, 0.7, 0.7, 0.7, 0.65]
+for step in trial.steps():
+    trial.lr(step)
+    trial.log(step, train_loss=1.0, valid_loss=1.0, **({'valid_accuracy': accuracies[step]} if trial.params['good'] else {}))
+trial.finish(valid_loss=1.0)
+";
+    let sandbox = sandbox(FILE);
+    sandbox.write("train.py", PROGRAM);
+    let file = |good| {
+        format!(
+            "trainer: {{command: [python3, train.py], params: {{good: {good}}}}}\nbudget: {{steps: 8}}\n\
+             evaluate: {{every: 1}}\nlr: 0.1\nschedules:\n  \
+             a: {{kind: torch.ReduceLROnPlateau, mode: max, watch: valid_accuracy, factor: 0.5, patience: 0}}\n"
+        )
+    };
+    sandbox.write("good.yaml", file(true));
+    sandbox.write("bad.yaml", file(false));
+    let run = |name: &str| {
+        let mut command = sandbox.command(&[name, "-q", "--retries", "0"]);
+        command.env("PYTHONPATH", root().join("python/src"));
+        finish(command)
+    };
+    run("good.yaml").exits(0);
+    let lrs = sandbox.query("select lr from metrics order by step");
+    let expected =
+        [0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.0125, 0.00625].map(|lr| serde_json::json!({"lr": lr}));
+    assert_eq!(lrs, serde_json::json!(expected));
+    let failed = run("bad.yaml").exits(1);
+    assert!(failed.stderr.contains("step 0 has no `valid_accuracy`"), "{}", failed.stderr);
+}

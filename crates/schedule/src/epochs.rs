@@ -1,10 +1,10 @@
 //! Schedules that were stepped once an epoch in the program that they come from, and count steps here: how their lr shows
 //! that, and what they are under `clock: epoch`.
 
+use crate::library;
 use crate::lint::{
     EPOCHS_AS_STEPS, HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK, VANISHING_LR, ZERO_TAIL, vanishes, warning,
 };
-use crate::library;
 use crate::problem::Problem;
 use crate::segment::At;
 use crate::tree::Tree;
@@ -139,7 +139,9 @@ impl Schedule {
 
 /// A mapping in flow style; names of other libraries need no quotes.
 fn unquoted(tree: &Tree) -> String {
-    library::names().fold(tree.to_string(), |text, name| text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}")))
+    library::names().fold(tree.to_string(), |text, name| {
+        text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}"))
+    })
 }
 
 fn is_sign(warning: &Problem) -> bool {

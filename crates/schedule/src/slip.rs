@@ -29,7 +29,8 @@ fn with_point(digits: &str) -> Option<String> {
     let mut groups = digits.split(',');
     let first = groups.next()?;
     let rest: Vec<&str> = groups.collect();
-    let thousands = !first.starts_with('0') && rest.iter().all(|group| group.split('.').next().map(str::len) == Some(3));
+    let thousands =
+        !first.starts_with('0') && rest.iter().all(|group| group.split('.').next().map(str::len) == Some(3));
     match rest.as_slice() {
         [] => Some(digits.to_owned()),
         _ if thousands => Some(digits.replace(',', "")),

@@ -135,7 +135,9 @@ impl<'a> Builder<'a> {
             return problem.with_hint("YAML is indented with spaces, never with tabs");
         }
         if error.info().contains("mapping values are not allowed") {
-            return problem.with_hint("text that holds a colon and a space needs quotes: 'LambdaLR(optimizer, lambda e: 0.9)'");
+            return problem.with_hint(
+                "text that holds a colon and a space needs quotes: 'LambdaLR(optimizer, lambda e: 0.9)'",
+            );
         }
         problem
     }

@@ -514,7 +514,8 @@ impl Told {
             return;
         }
         let blind = self.lane.take(|rider| rider.wants_accuracy(t));
-        let reason = "the schedule watches `valid_accuracy`, and the task has evaluated without an accuracy".to_owned();
+        let reason = "the schedule watches `valid_accuracy`, and the task has evaluated without an accuracy"
+            .to_owned();
         ended(blind.ids(), &Outcome::GivenUp { reason }, emit);
     }
 

@@ -245,12 +245,8 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
         schedule.before_update(&mut state, t, &before, &mut vectors);
         lrs.push(schedule.lr(t, &state));
         momenta.extend(schedule.momentum(t));
-        let after = AfterUpdate {
-            train_loss,
-            valid_loss: metric,
-            valid_accuracy: metric,
-            look: metric.is_some(),
-        };
+        let after =
+            AfterUpdate { train_loss, valid_loss: metric, valid_accuracy: metric, look: metric.is_some() };
         schedule.after_update(&mut state, t, &after);
     }
     let cycled = !momenta.is_empty() && momenta.len() == lrs.len();

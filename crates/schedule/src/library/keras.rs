@@ -271,7 +271,8 @@ fn cosine(given: &mut Given<'_, '_>) -> Option<Tree> {
 
 fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
     let monitor = given.word("monitor").unwrap_or_else(|| "val_loss".to_owned());
-    let accuracy = monitor.starts_with("val_") && (monitor.ends_with("accuracy") || monitor.ends_with("_acc"));
+    let accuracy =
+        monitor.starts_with("val_") && (monitor.ends_with("accuracy") || monitor.ends_with("_acc"));
     let mode = match given.choice("mode")? {
         "auto" if matches!(monitor.as_str(), "loss" | "val_loss") => "min",
         "auto" if accuracy => "max",

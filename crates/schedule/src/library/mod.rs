@@ -149,8 +149,7 @@ const LAST_EPOCH: Param =
     param("last_epoch", Holds::Integer, "-1", "only -1, a new start: schedules here are seekable");
 
 /// The `mode` of torch and transformers.
-const MODE: Param =
-    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+const MODE: Param = param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
 
 /// Every name, by library.
 pub const LIBRARIES: &[(&str, &[Named])] = &[

@@ -57,7 +57,12 @@ pub(crate) static ENTRY: Entry = Entry {
         let order =
             Problem::new(reader.place_of("max"), reader.fields.path_of("max"), "`max` is below `min`");
         Some(Box::new(Greedy {
-            better: Better { max: watch.max_mode(mode), relative: relative?, threshold: threshold?, also: 0.0 },
+            better: Better {
+                max: watch.max_mode(mode),
+                relative: relative?,
+                threshold: threshold?,
+                also: 0.0,
+            },
             factor: factor?,
             patience: patience?,
             cooldown: cooldown?,

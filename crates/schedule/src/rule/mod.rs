@@ -137,8 +137,11 @@ pub(crate) const WATCH: Param = optional(
 );
 
 /// The same for rules that only know a falling metric as a gain.
-pub(crate) const WATCH_LOSS: Param =
-    optional("watch", Holds::Choice(&["valid_loss", "train_loss"]), "the loss: the validation loss if not given");
+pub(crate) const WATCH_LOSS: Param = optional(
+    "watch",
+    Holds::Choice(&["valid_loss", "train_loss"]),
+    "the loss: the validation loss if not given",
+);
 
 /// How often a rule looks.
 pub(crate) const EVERY: Param = optional(

@@ -203,32 +203,83 @@ fn in_epochs(node: &str, epochs: bool) -> Vec<(&'static str, String)> {
     let text = format!(
         "task: {{kind: quadratic}}\noptimizer: {{kind: sgd}}\nbudget: {{{budget}}}\nlr: 0.1\nschedules:\n  a: {node}\n"
     );
-    all(&text).into_iter().map(|warning| (warning.lint.expect("a name"), warning.hint.unwrap_or_default())).collect()
+    all(&text)
+        .into_iter()
+        .map(|warning| (warning.lint.expect("a name"), warning.hint.unwrap_or_default()))
+        .collect()
 }
 
 #[test]
 fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
     for (node, lint, line) in [
-        ("{kind: torch.StepLR, step_size: 30}", "vanishing-lr", "{clock: epoch, kind: torch.StepLR, step_size: 30}"),
+        (
+            "{kind: torch.StepLR, step_size: 30}",
+            "vanishing-lr",
+            "{clock: epoch, kind: torch.StepLR, step_size: 30}",
+        ),
         (
             "torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)",
             "vanishing-lr",
             "{clock: epoch, kind: torch.StepLR, step_size: 30}",
         ),
         ("{kind: step, every: 30}", "vanishing-lr", "{clock: epoch, kind: step, every: 30}"),
-        ("{kind: torch.ExponentialLR, gamma: 0.95}", "vanishing-lr", "{clock: epoch, kind: torch.ExponentialLR"),
+        (
+            "{kind: torch.ExponentialLR, gamma: 0.95}",
+            "vanishing-lr",
+            "{clock: epoch, kind: torch.ExponentialLR",
+        ),
         ("{kind: lambda, expr: \"0.95 ** t\"}", "vanishing-lr", "{clock: epoch, kind: lambda"),
-        ("'torch.optim.lr_scheduler.MultiplicativeLR(o, lambda e: 0.95)'", "vanishing-lr", "{clock: epoch, kind: torch.Mult"),
-        ("{kind: torch.MultiStepLR, milestones: [30, 80]}", "epochs-as-steps", "{clock: epoch, kind: torch.MultiStepLR"),
-        ("{kind: multistep, at: [10, 20]}", "epochs-as-steps", "{clock: epoch, kind: multistep, at: [10, 20]}"),
+        (
+            "'torch.optim.lr_scheduler.MultiplicativeLR(o, lambda e: 0.95)'",
+            "vanishing-lr",
+            "{clock: epoch, kind: torch.Mult",
+        ),
+        (
+            "{kind: torch.MultiStepLR, milestones: [30, 80]}",
+            "epochs-as-steps",
+            "{clock: epoch, kind: torch.MultiStepLR",
+        ),
+        (
+            "{kind: multistep, at: [10, 20]}",
+            "epochs-as-steps",
+            "{clock: epoch, kind: multistep, at: [10, 20]}",
+        ),
         ("{kind: torch.LinearLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.LinearLR"),
-        ("{kind: torch.ConstantLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.ConstantLR"),
-        ("{kind: torch.CosineAnnealingWarmRestarts, T_0: 10}", "epochs-as-steps", "{clock: epoch, kind: torch.Cos"),
-        ("{kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}", "mid-cycle", "{clock: epoch, kind: torch.Cos"),
-        ("{kind: torch.CosineAnnealingLR, T_max: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.CosineAnnealingLR"),
-        ("{kind: torch.PolynomialLR, total_iters: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.PolynomialLR"),
-        ("{kind: torch.OneCycleLR, max_lr: 0.1, total_steps: 30}", "horizon-mismatch", "{clock: epoch, kind: torch.One"),
-        ("'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'", "zero-tail", "{clock: epoch, kind: torch.L"),
+        (
+            "{kind: torch.ConstantLR, total_iters: 5}",
+            "epochs-as-steps",
+            "{clock: epoch, kind: torch.ConstantLR",
+        ),
+        (
+            "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10}",
+            "epochs-as-steps",
+            "{clock: epoch, kind: torch.Cos",
+        ),
+        (
+            "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}",
+            "mid-cycle",
+            "{clock: epoch, kind: torch.Cos",
+        ),
+        (
+            "{kind: torch.CosineAnnealingLR, T_max: 30}",
+            "horizon-mismatch",
+            "{clock: epoch, kind: torch.CosineAnnealingLR",
+        ),
+        (
+            "{kind: torch.PolynomialLR, total_iters: 30}",
+            "horizon-mismatch",
+            "{clock: epoch, kind: torch.PolynomialLR",
+        ),
+        (
+            "{kind: torch.OneCycleLR, max_lr: 0.1, total_steps: 30}",
+            "horizon-mismatch",
+            "{clock: epoch, kind: torch.One",
+        ),
+        (
+            "'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'",
+            "zero-tail",
+            "{clock: epoch, kind: torch.L",
+        ),
     ] {
         let found = in_epochs(node, true);
         let hit = found.iter().find(|(name, _)| *name == lint);
@@ -278,7 +329,11 @@ fn short_parts_that_are_meant_are_left_alone() {
         "{phases: [{for: 20, value: 2x}, {value: 1x}], allow: [epochs-as-steps]}",
     ] {
         assert_eq!(in_epochs(node, true), [], "{node}");
-        assert_eq!(in_epochs(&node.replace("{clock: epoch, kind: step, every: 10}", "1x"), false), [], "{node}");
+        assert_eq!(
+            in_epochs(&node.replace("{clock: epoch, kind: step, every: 10}", "1x"), false),
+            [],
+            "{node}"
+        );
     }
 }
 
