@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use trainer::own::Tasks;
 
 mod export;
+mod paths;
 
 pub(crate) use export::{Export, ExportResults, ExportSchedule, ExportWeights, ResultsTo, Target};
 
@@ -40,11 +41,11 @@ pub(crate) struct Global {
     /// postgres://user@host/database; passwords are read from PGPASSWORD or ~/.pgpass
     #[arg(
         long, global = true, value_name = "DIR|URL", default_value = "runs", env = "SWEEP_STORE",
-        hide_env_values = true, value_parser = clap::builder::OsStringValueParser::new().map(store::Location::parse)
+        hide_env_values = true, value_parser = paths::path().map(|path| store::Location::parse(path.into_os_string()))
     )]
     pub store: store::Location,
     /// Folder in which data sets are looked for first
-    #[arg(long, global = true, value_name = "DIR", env = "SWEEP_DATA_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "SWEEP_DATA_DIR", value_parser = paths::path())]
     pub data_dir: Option<PathBuf>,
     /// Say nothing on stderr but errors
     #[arg(long, short, global = true)]
@@ -125,6 +126,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The sweep file (`-` reads it from standard input)
+    #[arg(value_parser = paths::path())]
     pub file: PathBuf,
     /// Threads that train; with 0 this process only coordinates, and `sweep worker` processes train [default: one for
     /// each core]
@@ -176,6 +178,7 @@ pub(crate) enum Submit {
 #[derive(Debug, Args)]
 pub(crate) struct Slurm {
     /// The sweep file
+    #[arg(value_parser = paths::path())]
     pub file: PathBuf,
     /// Tasks of the job array
     #[arg(long, value_name = "N", default_value = "4")]
@@ -204,7 +207,7 @@ pub(crate) struct Slurm {
     pub sbatch: Vec<String>,
     /// Folder that all nodes see, for scripts, logs and the copies of shards [default: `slurm` in the store's folder; with a
     /// server runs/slurm]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = paths::path())]
     pub shared: Option<PathBuf>,
     /// Train this share of the trials, 0 to 1, on two nodes and compare every bit
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
@@ -244,7 +247,7 @@ pub(crate) struct Training {
     pub checkpoint_every: u64,
     /// Folder of the checkpoints; on a file system that all workers see, one goes on where another stopped [default:
     /// beside the database; with a server runs/checkpoints-HASH]
-    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = paths::path())]
     pub checkpoints: Option<PathBuf>,
     /// Seconds without a sign of life after which other processes take this one for dead, and take its trials over
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=2_592_000))]
@@ -280,6 +283,7 @@ pub(crate) enum Device {
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The sweep file (`-` reads it from standard input)
+    #[arg(value_parser = paths::path())]
     pub file: PathBuf,
     /// Threads that the estimate of time is for [default: one for each core]
     #[arg(long, short, value_name = "N")]
@@ -299,7 +303,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The sweep files (`-` reads from standard input)
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = paths::path())]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub warnings: Warnings,
@@ -338,7 +342,7 @@ pub(crate) struct Report {
     /// Name or file of the sweep [default: the one that was run last]
     pub sweep: Option<String>,
     /// Where to write it: a name ending in .html or .md [default: stdout]
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = paths::path())]
     pub output: Option<PathBuf>,
     /// Form of the page [default: what the file's name says, else html]
     #[arg(long, value_enum)]
@@ -395,7 +399,7 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub checkpoints: bool,
     /// Folder of the checkpoints, as `run --checkpoints` has it
-    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = paths::path())]
     pub checkpoints_in: Option<PathBuf>,
 }
 
@@ -419,6 +423,7 @@ pub(crate) struct Audit {
 #[derive(Debug, Args)]
 pub(crate) struct Expect {
     /// The sweep file; its task is quadratic or power-law-regression (`-` reads from standard input)
+    #[arg(value_parser = paths::path())]
     pub file: PathBuf,
     #[command(flatten)]
     pub format: FormatArg,
@@ -558,7 +563,7 @@ pub(crate) struct Logs {
     #[arg(long, short)]
     pub follow: bool,
     /// Folder of the checkpoints, as `run --checkpoints` has it: logs are kept beside
-    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = paths::path())]
     pub checkpoints: Option<PathBuf>,
 }
 
@@ -581,11 +586,11 @@ pub(crate) struct Lr {
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps_per_epoch: Option<u64>,
     /// JSON array: the metric seen after each step, for schedules that watch the loss
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", value_parser = paths::path())]
     pub metrics: Option<PathBuf>,
     /// JSON object with `grads`, `params` (one array a step), `losses` or `noise` (one number a step), for
     /// schedules that watch gradients and for `noise`
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", value_parser = paths::path())]
     pub inputs: Option<PathBuf>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = LrFormat::Csv)]
@@ -622,7 +627,7 @@ pub(crate) struct Plot {
     #[arg(long, value_enum, conflicts_with_all = ["scale", "log", "select", "lr", "total", "steps_per_epoch"])]
     pub figure: Option<Figure>,
     /// Where to write the picture: a name ending in .svg or .png [default: draw it on the terminal]
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = paths::path())]
     pub output: Option<PathBuf>,
     /// Scale of the lr axis
     #[arg(long, value_enum, default_value_t = AxisScale::Linear, overrides_with = "log")]

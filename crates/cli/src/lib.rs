@@ -27,7 +27,7 @@ use trainer::own::Tasks;
 /// Reads the command line, runs one verb, says how it went. Sweep files may ask for these tasks. To be called before anything else
 /// in `main`: it sets variables of the environment, which no other thread may read meanwhile.
 pub fn main(tasks: Tasks) -> ExitCode {
-    startup::one_thread_per_trial();
+    startup::environment();
     // A verb may train, and the graph of a step may be deep.
     let thread = std::thread::Builder::new().name("main".to_owned()).stack_size(orchestrator::STACK_BYTES);
     match thread.spawn(move || run(tasks)).map(JoinHandle::join) {

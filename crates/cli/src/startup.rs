@@ -4,11 +4,24 @@ use tracing_subscriber::EnvFilter;
 
 /// Keeps candle's thread pools at one thread, unless the user says otherwise: trials are trained side by
 /// side, one thread each, and more threads than cores make all of them slower.
+const POOLS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+
+/// Sets what must be set before another thread reads the environment. A variable of ours, or of the thread pools, that is
+/// empty counts as not set: shells and CI systems make such from settings that are not there.
 #[expect(unsafe_code, reason = "the environment can't be changed without")]
-pub(crate) fn one_thread_per_trial() {
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+pub(crate) fn environment() {
+    let is_ours = |name: &str| name.starts_with("SWEEP_") || POOLS.contains(&name);
+    let names =
+        std::env::vars_os().filter(|(_, value)| value.to_str().is_some_and(|value| value.trim().is_empty()));
+    let empty: Vec<_> =
+        names.map(|(name, _)| name).filter(|name| name.to_str().is_some_and(is_ours)).collect();
+    for name in empty {
+        // SAFETY: `main` has started no other thread yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    for name in POOLS {
         if std::env::var_os(name).is_none() {
-            // SAFETY: `main` has started no other thread yet.
+            // SAFETY: as above.
             unsafe { std::env::set_var(name, "1") };
         }
     }

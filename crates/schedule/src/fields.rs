@@ -1,7 +1,8 @@
 //! Reads a mapping key by key and collects every problem on the way: wrong types, values out of range,
 //! missing and unknown keys. The one reader of both schedules and the rest of the sweep file.
 
-use crate::problem::{Problem, listed, nearest};
+use crate::elsewhere;
+use crate::problem::{About, Problem, listed, nearest};
 use crate::slip;
 use crate::tree::{Key, Place, Tree, Value};
 
@@ -139,53 +140,76 @@ impl<'a> Fields<'a> {
     pub fn required(&mut self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Field<'a>> {
         let field = self.optional(name);
         if field.is_none() {
-            problems.push(Problem::new(
-                self.place,
-                self.path.clone(),
-                format!("the key `{name}` is missing"),
-            ));
+            let problem = Problem::new(self.place, self.path.clone(), format!("the key `{name}` is missing"));
+            problems.push(Problem { about: About::Missing(name), ..problem });
         }
         field
     }
 
     /// An optional key, read by `read`; `default` where it is not given. `None` after a problem.
-    pub fn read_or<T>(
+    pub fn read_or<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
         default: T,
         problems: &mut Vec<Problem>,
-        read: impl FnOnce(&Field<'a>) -> Result<T, Problem>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, E>,
     ) -> Option<T> {
         match self.optional(name) {
             None => Some(default),
-            Some(field) => read(&field).map_err(|problem| problems.push(problem)).ok(),
+            Some(field) => read(&field).map_err(|found| problems.extend(found.into())).ok(),
         }
     }
 
     /// A key that must be there, read by `read`. `None` after a problem.
-    pub fn read<T>(
+    pub fn read<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
         problems: &mut Vec<Problem>,
-        read: impl FnOnce(&Field<'a>) -> Result<T, Problem>,
+        read: impl FnOnce(&Field<'a>) -> Result<T, E>,
     ) -> Option<T> {
         let field = self.required(name, problems)?;
-        read(&field).map_err(|problem| problems.push(problem)).ok()
+        read(&field).map_err(|found| problems.extend(found.into())).ok()
     }
 
     /// Reports every key that no getter asked for.
     pub fn finish(self, problems: &mut Vec<Problem>) {
-        for (key, _) in self.entries {
+        for (i, (key, value)) in self.entries.iter().enumerate() {
             if self.known.contains(&key.name.as_str()) {
                 continue;
             }
-            let problem =
-                Problem::new(key.place, join(&self.path, &key.name), format!("unknown key `{}`", key.name));
-            problems.push(match nearest(&key.name, self.known.iter().copied()) {
-                Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
-                None => problem.with_hint(format!("known here: {}", listed(self.known.iter().copied()))),
+            let before = i.checked_sub(1).and_then(|i| self.entries.get(i));
+            problems.push(match before.and_then(|before| self.split_number(before, key, value)) {
+                Some(problem) => problem,
+                None => self.unknown(key),
             });
         }
+    }
+
+    fn unknown(&self, key: &Key) -> Problem {
+        let problem =
+            Problem::new(key.place, join(&self.path, &key.name), format!("unknown key `{}`", key.name));
+        if let Some(advice) = elsewhere::advice(&key.name, &self.path) {
+            return problem.with_hint(advice);
+        }
+        match nearest(&key.name, self.known.iter().copied()) {
+            Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+            None => {
+                let list = format!("known here: {}", listed(self.known.iter().copied()));
+                Problem { about: About::Unlisted, ..problem.with_hint(list) }
+            }
+        }
+    }
+
+    /// In `{to: 0,1x}` the comma ends the value: what is left is a key without one.
+    fn split_number(&self, (before, whole): &(Key, Tree), key: &Key, value: &Tree) -> Option<Problem> {
+        let Value::Int(number) = whole.value else { return None };
+        let rest = &key.name;
+        if value.value != Value::Null || !rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let message = format!("a comma ends the value: `{}: {number},{rest}` is two keys", before.name);
+        let problem = Problem::new(whole.place, join(&self.path, &before.name), message);
+        Some(problem.with_hint(format!("a decimal number is written with a point: {number}.{rest}")))
     }
 }
 

@@ -7,6 +7,7 @@
 mod blend;
 pub mod catalogue;
 pub mod combine;
+mod elsewhere;
 mod epochs;
 mod exact;
 mod expression;

@@ -37,6 +37,8 @@ pub const SHARED_RUNS: &str = "shared-runs";
 pub const IDLE_AXIS: &str = "idle-axis";
 /// An axis changes what losses mean.
 pub const MIXED_LOSSES: &str = "mixed-losses";
+/// A value that other readers of YAML take for something else.
+pub const AMBIGUOUS_VALUE: &str = "ambiguous-value";
 /// A comment or key silences a lint that there is not.
 pub const UNKNOWN_LINT: &str = "unknown-lint";
 /// A comment or key silences nothing.
@@ -142,6 +144,14 @@ pub const LINTS: &[Lint] = &[
                takes the lowest of each schedule, whatever it is a loss of",
         example: "",
         fix: "a sweep of its own for each value",
+    },
+    Lint {
+        name: AMBIGUOUS_VALUE,
+        what: "a value without quotes in `params`, or of a task of your own, is text here and something else elsewhere: `no`, \
+               `off`, `0x10`, `1_000`, `0,1`, `None`, `inf`; or a whole number, anywhere in the file, begins with 0, as in \
+               `012`",
+        example: "",
+        fix: "`false`, `16`, `1000`, `0.1`, `null`, `12` as the warning names it; quotes where text is meant",
     },
     Lint {
         name: UNKNOWN_LINT,

@@ -2,7 +2,7 @@
 //! document, and evaluating it at a position.
 
 use crate::State;
-use crate::catalogue::{self, Build, CLOCKS, ENTRIES};
+use crate::catalogue::{self, Build, CLOCKS, ENTRIES, Entry};
 use crate::combine::{self, COMBINATORS};
 use crate::fields::{Field, Fields};
 use crate::formula::{Position, Term};
@@ -195,8 +195,24 @@ impl Part {
             _ => None,
         }) else {
             problems.push(unknown_kind(kind));
+            // What is wrong with the other keys shows by the kind that is nearly spelled so.
+            if let Value::Text(name) = &kind.tree.value
+                && let Some(entry) =
+                    nearest(name, ENTRIES.iter().map(|entry| entry.kind)).and_then(catalogue::find)
+            {
+                Self::read_entry(entry, fields, problems, rules);
+            }
             return None;
         };
+        Self::read_entry(entry, fields, problems, rules)
+    }
+
+    fn read_entry(
+        entry: &'static Entry,
+        fields: Fields<'_>,
+        problems: &mut Vec<Problem>,
+        rules: &mut usize,
+    ) -> Option<What> {
         let mut reader = Reader::new(fields, entry.params, problems, rules);
         let what = match entry.build {
             Build::Ramp(shape) => {

@@ -1,4 +1,4 @@
-//! What is wrong with a document, where, and how to mend it. Data only: `cli` prints it.
+//! What is wrong with a document, where, and how to correct it. Data only: `cli` prints it.
 
 use crate::tree::Place;
 
@@ -15,12 +15,107 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The lint that warns of it, a name in [`crate::lint::LINTS`]; none for what is plainly wrong.
     pub lint: Option<&'static str>,
+    /// What it is about: several of a kind are reported as one.
+    pub about: About,
+}
+
+/// What a problem is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub enum About {
+    /// A value.
+    #[default]
+    Value,
+    /// This key, which the mapping at the problem's path does not have.
+    Missing(&'static str),
+    /// A key that is not known; the hint is the list of those that are.
+    Unlisted,
+}
+
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Self {
+        vec![problem]
+    }
+}
+
+/// All values, or all problems.
+///
+/// # Errors
+/// Every problem among the items.
+pub fn all<T>(items: impl IntoIterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Vec<Problem>> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}
+
+/// In the order of the text, each once: the missing keys of a mapping as one problem, and a list of known keys where it is
+/// needed first.
+pub fn in_order(problems: &mut Vec<Problem>) {
+    problems.sort_by(|a, b| {
+        let place = |p: &Problem| (p.place.line, p.place.column, p.place.start, p.place.end);
+        // By everything that makes two of them differ, so that equal ones are next to each other.
+        place(a)
+            .cmp(&place(b))
+            .then_with(|| a.path.cmp(&b.path))
+            .then_with(|| matches!(a.about, About::Missing(_)).cmp(&matches!(b.about, About::Missing(_))))
+            .then_with(|| a.message.cmp(&b.message))
+            .then_with(|| a.hint.cmp(&b.hint))
+    });
+    problems.dedup();
+    join_missing(problems);
+    let mut lists: Vec<String> = Vec::new();
+    for problem in problems.iter_mut().filter(|problem| problem.about == About::Unlisted) {
+        match problem.hint.take() {
+            Some(list) if !lists.contains(&list) => {
+                lists.push(list.clone());
+                problem.hint = Some(list);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Missing keys of one mapping, which are next to each other, become one problem.
+fn join_missing(problems: &mut Vec<Problem>) {
+    let mut joined: Vec<Problem> = Vec::with_capacity(problems.len());
+    let mut names: Vec<&'static str> = Vec::new();
+    for problem in problems.drain(..) {
+        let About::Missing(name) = problem.about else {
+            joined.push(problem);
+            continue;
+        };
+        match joined.last_mut() {
+            Some(last)
+                if matches!(last.about, About::Missing(_))
+                    && (last.place, &last.path) == (problem.place, &problem.path) =>
+            {
+                names.push(name);
+                last.message = format!("the keys {} are missing", listed(names.iter().copied()));
+            }
+            _ => {
+                names = vec![name];
+                joined.push(problem);
+            }
+        }
+    }
+    *problems = joined;
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, path: path.into(), message: message.into(), hint: None, lint: None }
+        Self {
+            place,
+            path: path.into(),
+            message: message.into(),
+            hint: None,
+            lint: None,
+            about: About::Value,
+        }
     }
 
     /// The same problem with a hint.

@@ -7,7 +7,7 @@ use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
 use crate::length::{Length, length, length_of};
 use crate::lr_value::{LrValue, lr_value};
 use crate::node::Part;
-use crate::problem::{Problem, listed, nearest};
+use crate::problem::{Problem, all, listed, nearest};
 use crate::tree::{Place, Tree, Value};
 
 /// The parameters of one mapping.
@@ -46,10 +46,10 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// The outer `None` after a problem, the inner where the parameter is absent.
-    fn get<T>(
+    fn get<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
-        read: impl Fn(&Field<'_>, &Holds) -> Result<T, Problem>,
+        read: impl Fn(&Field<'_>, &Holds) -> Result<T, E>,
     ) -> Option<Option<T>> {
         let Some(param) = self.param(name) else {
             let problem = Problem::new(self.fields.place(), name, "internal: not in the table of parameters");
@@ -71,8 +71,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         };
         match result {
             Ok(value) => Some(Some(value)),
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(found) => {
+                self.problems.extend(found.into());
                 None
             }
         }
@@ -300,15 +300,14 @@ fn each<T>(
     field: &Field<'_>,
     form: &str,
     read: impl Fn(&Field<'_>) -> Result<T, Problem>,
-) -> Result<Vec<T>, Problem> {
+) -> Result<Vec<T>, Vec<Problem>> {
     match &field.tree.value {
-        Value::List(items) if !items.is_empty() => items
+        Value::List(items) if !items.is_empty() => all(items
             .iter()
             .enumerate()
-            .map(|(i, tree)| read(&Field { tree, path: format!("{}[{i}]", field.path) }))
-            .collect(),
-        Value::List(_) => Err(field.problem(format!("expected {form}, found an empty list"))),
-        _ => Err(field.expected(form)),
+            .map(|(i, tree)| read(&Field { tree, path: format!("{}[{i}]", field.path) }))),
+        Value::List(_) => Err(field.problem(format!("expected {form}, found an empty list")).into()),
+        _ => Err(field.expected(form).into()),
     }
 }
 

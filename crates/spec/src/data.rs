@@ -2,7 +2,7 @@
 //! business of this crate.
 
 use schedule::fields::{Field, Fields, choice, text, whole};
-use schedule::problem::Problem;
+use schedule::problem::{Problem, listed};
 use schedule::tree::Value;
 
 use crate::trial::{Data, Dataset, Found, Source, Table, Text};
@@ -129,10 +129,16 @@ fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Opt
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let given: Vec<&str> = FORMS.into_iter().filter(|form| field.tree.get(form).is_some()).collect();
     let [form] = given[..] else {
-        let problem = field.problem("expected one of `csv`, `npz`, `idx` and `text`");
+        let problem = field.problem(match given[..] {
+            [] => "expected one of `csv`, `npz`, `idx` and `text`".to_owned(),
+            _ => format!("{} were given together: write one of them", listed(given)),
+        });
         problems.push(problem.with_hint(
             "as in {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
         ));
+        for name in ["validation", "test"] {
+            fields.read_or(name, Part::Count(0), problems, part);
+        }
         return None;
     };
     let file_field = fields.required(form, problems)?;
@@ -269,7 +275,7 @@ mod tests {
             ("{dataset: {csv: a.csv, label: kind}}", MLP, "data.dataset.csv: no column `kind`"),
             ("{dataset: {csv: 3, label: kind}}", MLP, "data.dataset.csv: expected the name of a file"),
             ("{dataset: {}}", MLP, "data.dataset: expected one of `csv`, `npz`, `idx` and `text`"),
-            ("{dataset: {csv: a, npz: b}}", MLP, "data.dataset: expected one of"),
+            ("{dataset: {csv: a, npz: b}}", MLP, "data.dataset: `csv` and `npz` were given together"),
             (
                 "{dataset: {npz: a, validation: 100}, batch_size: 500}",
                 MLP,

@@ -1,6 +1,7 @@
 //! Sweep file -> [`Spec`] -> [`Plan`]. Text in, values and problems out; no I/O.
 
 mod allow;
+mod ambiguous;
 pub mod axes;
 mod data;
 pub mod event;

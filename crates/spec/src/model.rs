@@ -26,24 +26,33 @@ const MOST: u64 = 1_000_000;
 pub(crate) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let kinds = MODELS.map(|name| (name, name));
-    // The other keys can't be judged without a kind.
-    let kind = fields.read("kind", problems, choice(&kinds))?;
-    let model = match kind {
-        "mlp" => {
-            let hidden = fields.read_or("hidden", vec![128], problems, widths);
-            let activation = fields.read_or("activation", Activation::Relu, problems, choice(&ACTIVATIONS));
-            hidden.zip(activation).map(|(hidden, activation)| Model::Mlp { hidden, activation })
+    let model = match fields.read("kind", problems, choice(&kinds)) {
+        Some("mlp") => mlp(&mut fields, problems),
+        Some("vae") => vae(&mut fields, problems),
+        Some("char-gpt") => char_gpt(&mut fields, field, problems),
+        Some(_) => Some(Model::Lenet),
+        // Whatever it is: the keys of models are known, and their values can be judged.
+        None => {
+            mlp(&mut fields, problems);
+            vae(&mut fields, problems);
+            char_gpt(&mut fields, field, problems);
+            None
         }
-        "vae" => {
-            let hidden = fields.read_or("hidden", vec![512, 256], problems, widths);
-            let latent = fields.read_or("latent", 2, problems, count(65_536));
-            hidden.zip(latent).map(|(hidden, latent)| Model::Vae { hidden, latent })
-        }
-        "char-gpt" => char_gpt(&mut fields, field, problems),
-        _ => Some(Model::Lenet),
     };
     fields.finish(problems);
     model
+}
+
+fn mlp(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+    let hidden = fields.read_or("hidden", vec![128], problems, widths);
+    let activation = fields.read_or("activation", Activation::Relu, problems, choice(&ACTIVATIONS));
+    hidden.zip(activation).map(|(hidden, activation)| Model::Mlp { hidden, activation })
+}
+
+fn vae(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+    let hidden = fields.read_or("hidden", vec![512, 256], problems, widths);
+    let latent = fields.read_or("latent", 2, problems, count(65_536));
+    hidden.zip(latent).map(|(hidden, latent)| Model::Vae { hidden, latent })
 }
 
 fn char_gpt(fields: &mut Fields<'_>, field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
@@ -100,29 +109,9 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
         }
         return own(&kind, field, world, problems);
     }
-    let at_least_0 = || number_where("a number of at least 0", |x| x >= 0.0);
     let model = match kind.as_str() {
-        "quadratic" => {
-            let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
-            let exponent = fields.read_or("exponent", 1.25, problems, at_least_0());
-            let noise = fields.read_or("noise", 3.0, problems, at_least_0());
-            let batch_size = fields.read_or("batch_size", 1, problems, count(MOST));
-            let numbers = dimensions.zip(batch_size).zip(exponent.zip(noise));
-            numbers.map(|((dimensions, batch_size), (exponent, noise))| {
-                Model::Quadratic(Quadratic { dimensions, exponent, noise, batch_size })
-            })
-        }
-        "power-law-regression" => {
-            let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
-            let capacity = fields.read_or("capacity", 1.25, problems, at_least_0());
-            let source = fields.read_or("source", 0.5, problems, at_least_0());
-            let noise = fields.read_or("noise", 0.49, problems, at_least_0());
-            let batch_size = fields.read_or("batch_size", 4, problems, count(65_536));
-            let numbers = dimensions.zip(batch_size).zip(capacity.zip(source).zip(noise));
-            numbers.map(|((dimensions, batch_size), ((capacity, source), noise))| {
-                Model::PowerLawRegression(Regression { dimensions, capacity, source, noise, batch_size })
-            })
-        }
+        "quadratic" => quadratic(&mut fields, problems),
+        "power-law-regression" => regression(&mut fields, problems),
         _ => {
             let known: Vec<&str> = TASKS.iter().chain(world.tasks).copied().collect();
             let problem = kind_field
@@ -132,11 +121,41 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
                 Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
                 None => problem,
             });
-            return None;
+            // A task of the program that reads the file knows its keys itself.
+            if near.is_some_and(|near| world.tasks.contains(&near)) {
+                return None;
+            }
+            quadratic(&mut fields, problems);
+            regression(&mut fields, problems);
+            None
         }
     };
     fields.finish(problems);
     model
+}
+
+fn at_least_0(field: &Field<'_>) -> Result<f64, Problem> {
+    number_where("a number of at least 0", |x| x >= 0.0)(field)
+}
+
+fn quadratic(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+    let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
+    let exponent = fields.read_or("exponent", 1.25, problems, at_least_0);
+    let noise = fields.read_or("noise", 3.0, problems, at_least_0);
+    let batch_size = fields.read_or("batch_size", 1, problems, count(MOST));
+    let (dimensions, exponent, noise, batch_size) = (dimensions?, exponent?, noise?, batch_size?);
+    Some(Model::Quadratic(Quadratic { dimensions, exponent, noise, batch_size }))
+}
+
+fn regression(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+    let dimensions = fields.read_or("dimensions", 100, problems, count(MOST));
+    let capacity = fields.read_or("capacity", 1.25, problems, at_least_0);
+    let source = fields.read_or("source", 0.5, problems, at_least_0);
+    let noise = fields.read_or("noise", 0.49, problems, at_least_0);
+    let batch_size = fields.read_or("batch_size", 4, problems, count(65_536));
+    let (dimensions, capacity, source) = (dimensions?, capacity?, source?);
+    let (noise, batch_size) = (noise?, batch_size?);
+    Some(Model::PowerLawRegression(Regression { dimensions, capacity, source, noise, batch_size }))
 }
 
 /// A task of the program that reads the file: it judges its keys itself.

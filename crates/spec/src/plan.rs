@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schedule::Horizon;
 use schedule::lint::{IDLE_AXIS, MIXED_LOSSES};
-use schedule::problem::Problem;
+use schedule::problem::{Problem, in_order};
 use schedule::tree::{Place, Tree};
 
 use crate::allow;
@@ -116,11 +116,26 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     }
     warnings.extend(mixed(&spec.points));
     warnings.extend(spec.idle_lr.map(idle_lr));
+    warnings.extend(spec.warnings.iter().cloned());
     in_order(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
     in_order(&mut warnings);
     let (cells, trials) = grid(spec, &configs, &decisions);
     Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
+}
+
+/// The schedules that do not fit their runs, for a file with other mistakes.
+pub(crate) fn misfits(spec: &Spec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for schedule in &spec.schedules {
+        for variant in &schedule.variants {
+            let written = Arc::new(variant.variant.tree.clone());
+            for point in spec.grid(variant) {
+                config(schedule, variant, &written, point, &mut problems);
+            }
+        }
+    }
+    problems
 }
 
 /// Axes over what losses are of.
@@ -241,20 +256,6 @@ pub(crate) fn fit(
         written: Arc::clone(written),
     };
     Ok((config, hash))
-}
-
-/// In the order of the text, each once.
-pub(crate) fn in_order(problems: &mut Vec<Problem>) {
-    problems.sort_by(|a, b| {
-        let place = |p: &Problem| (p.place.line, p.place.column, p.place.start, p.place.end);
-        // By everything that makes two of them differ, so that equal ones come to stand together.
-        place(a)
-            .cmp(&place(b))
-            .then_with(|| a.path.cmp(&b.path))
-            .then_with(|| a.message.cmp(&b.message))
-            .then_with(|| a.hint.cmp(&b.hint))
-    });
-    problems.dedup();
 }
 
 /// A config, and the hash that identifies it.

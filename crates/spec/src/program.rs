@@ -50,12 +50,11 @@ pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
     let slots = fields.read_or("slots", BTreeMap::new(), problems, slots);
     fields.finish(problems);
 
-    let (command, named) = (command?, named?);
     let before = problems.len();
     let mut files = BTreeMap::new();
-    let arguments =
-        command.iter().enumerate().map(|(i, word)| (command_field.as_ref(), i, word, is_file(i, word)));
-    let named = named.iter().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
+    let arguments = command.iter().flatten().enumerate();
+    let arguments = arguments.map(|(i, word)| (command_field.as_ref(), i, word, is_file(i, word)));
+    let named = named.iter().flatten().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
     for (field, i, name, must) in arguments.chain(named) {
         // A program without a path is looked for elsewhere, and is no part of the work.
         let hash = if i > 0 || must { (world.hash)(name) } else { None };
@@ -70,18 +69,16 @@ pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
                 };
                 let problem =
                     Problem::new(place, format!("{}[{i}]", field.path), format!("there is no file `{name}`"));
-                problems.push(
-                    problem.with_hint(
+                problems.push(problem.with_hint(
+                    home_hint(name).unwrap_or(
                         "files are looked for where `sweep` is started, and there the program runs",
                     ),
-                );
+                ));
             }
             (None, _) => {}
         }
     }
-    if problems.len() > before {
-        return None;
-    }
+    let command = command.filter(|_| problems.len() == before)?;
     let care = Care { silence: silence?, time_limit: time_limit?, grace: grace?, slots: slots? };
     Some(Program { command, files, params: params?, care })
 }
@@ -100,8 +97,16 @@ fn kept<T>(read: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     read.map_err(|problem| problems.push(problem)).ok()
 }
 
+/// What to say of a file that begins with `~`, which a shell would replace.
+pub(crate) fn home_hint(name: &str) -> Option<&'static str> {
+    name.starts_with('~').then_some("`~` is not replaced by the home directory here: write the path in full")
+}
+
 fn command(field: &Field<'_>) -> Result<Vec<String>, Problem> {
     const FORM: &str = "the program and its arguments, a list as in [python3, train.py]";
+    if matches!(&field.tree.value, Value::List(items) if items.is_empty()) {
+        return Err(field.problem(format!("this command is empty: expected {FORM}")));
+    }
     if let Value::Text(text) = &field.tree.value {
         let words: Vec<&str> = text.split_whitespace().collect();
         return Err(field

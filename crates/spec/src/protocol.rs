@@ -2,7 +2,7 @@
 //! results, which this crate never sees.
 
 use schedule::fields::{Field, Fields};
-use schedule::problem::Problem;
+use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 
 use crate::axes::is_axis;
@@ -114,13 +114,7 @@ const FORM: &str =
 /// `8` is the seeds 0 to 7; a list names them; `{tune: 2, decide: 8}` chooses on other seeds than it judges on.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
-        return match list(field, 0) {
-            Ok(seeds) => Some(Seeds::All(seeds)),
-            Err(problem) => {
-                problems.push(problem);
-                None
-            }
-        };
+        return list(field, 0).map(Seeds::All).map_err(|found| problems.extend(found)).ok();
     }
     if is_axis(field.tree) {
         problems.push(field.expected(FORM).with_hint("seeds are no axis: write the list alone"));
@@ -129,10 +123,14 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let before = problems.len();
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     if let Some(each) = fields.optional("each") {
-        let count = list(&each, 0).map(|seeds| seeds.len() as u64);
-        let count = count.map_err(|problem| problems.push(problem)).ok();
-        if !matches!(each.tree.value, Value::Int(_)) {
-            problems.push(each.expected("a whole number of seeds for each schedule"));
+        let count = match each.tree.value {
+            Value::Int(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
+            _ => Err(each.expected("a whole number of seeds for each schedule").into()),
+        };
+        let count = count.map_err(|found| problems.extend(found)).ok();
+        for other in ["tune", "decide"].into_iter().filter_map(|other| fields.optional(other)) {
+            let message = "`each` and this one were both given, and each says which seeds there are";
+            problems.push(other.problem(message).with_hint("write {each: 8}, or {tune: 2, decide: 8}"));
         }
         fields.finish(problems);
         return count.filter(|_| problems.len() == before).map(Seeds::Each);
@@ -140,8 +138,15 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let tune = fields.required("tune", problems).map(|field| (list(&field, 0), field.tree.place));
     let decide = fields.required("decide", problems);
     fields.finish(problems);
-    let (tune, decide) = (tune?, decide?);
-    let mut read = |seeds: Result<Vec<u64>, Problem>| seeds.map_err(|problem| problems.push(problem)).ok();
+    let (tune, decide) = match (tune, decide) {
+        (Some(tune), Some(decide)) => (tune, decide),
+        (tune, decide) => {
+            let given = tune.map(|(seeds, _)| seeds).or(decide.map(|field| list(&field, 0)));
+            problems.extend(given.and_then(Result::err).unwrap_or_default());
+            return None;
+        }
+    };
+    let mut read = |seeds: Result<Vec<u64>, Vec<Problem>>| seeds.map_err(|found| problems.extend(found)).ok();
     let tune = read(tune.0);
     // Numbers count on from the tuning seeds: nothing is judged on a seed that chose.
     let first = tune.iter().flatten().max().map_or(0, |most| most + 1);
@@ -159,25 +164,22 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
 }
 
 /// A number of seeds from `first` on, or a list of them.
-fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Problem> {
+fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Vec<Problem>> {
     match &field.tree.value {
-        Value::Int(n @ 1..=100_000) => Ok((first..first + n.unsigned_abs()).collect()),
+        Value::Int(n @ 1..=100_000) => Ok((first..first.saturating_add(n.unsigned_abs())).collect()),
         Value::List(items) if !items.is_empty() => {
-            let mut seeds = Vec::with_capacity(items.len());
             let mut seen = std::collections::HashSet::new();
-            for item in items {
+            all(items.iter().map(|item| {
                 let part = Field { tree: item, path: field.path.clone() };
-                let Value::Int(seed @ 0..) = item.value else {
-                    return Err(part.expected("a seed, a whole number of at least 0"));
-                };
-                if !seen.insert(seed) {
-                    return Err(part.problem(format!("the seed {seed} stands here twice")));
+                match item.value {
+                    Value::Int(seed @ 0..) if seen.insert(seed) => Ok(seed.unsigned_abs()),
+                    Value::Int(seed @ 0..) => Err(part.problem(format!("the seed {seed} is here twice"))),
+                    _ => Err(part.expected("a seed, a whole number of at least 0")),
                 }
-                seeds.push(seed.unsigned_abs());
-            }
-            Ok(seeds)
+            }))
         }
-        _ => Err(field.expected(FORM)),
+        Value::List(_) => Err(field.problem(format!("this list of seeds is empty: expected {FORM}")).into()),
+        _ => Err(field.expected(FORM).into()),
     }
 }
 

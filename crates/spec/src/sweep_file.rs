@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use schedule::Node;
 use schedule::fields::{Field, Fields, join, number_where, text};
-use schedule::problem::Problem;
+use schedule::problem::{Problem, in_order};
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
@@ -13,7 +13,7 @@ use crate::axes::{self, Axis, Variant};
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
 use crate::world::World;
-use crate::{plan, task, yaml};
+use crate::{ambiguous, plan, task, yaml};
 
 /// The most trials that one sweep may ask for.
 pub const MOST_TRIALS: u64 = 1_000_000;
@@ -37,6 +37,8 @@ pub struct Spec {
     pub schedules: Vec<NamedSchedule>,
     /// The lints that the file silences.
     pub(crate) allows: Vec<Allow>,
+    /// What lints warn of in the text itself.
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// One point of the grid outside `schedules`.
@@ -125,10 +127,14 @@ pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
 /// # Errors
 /// Every problem of the text.
 pub fn read_with(text: &str, default_name: &str, world: &World<'_>) -> Result<Spec, Vec<Problem>> {
-    let tree = yaml::read(text)?;
+    let (tree, unreadable) = yaml::parse(text);
+    let Some(tree) = tree else { return Err(unreadable) };
     let mut problems = Vec::new();
     let spec = spec(&tree, text, default_name, world, &mut problems);
-    plan::in_order(&mut problems);
+    // Of a value that can't be read all is said.
+    problems.retain(|problem| unreadable.iter().all(|value| value.place != problem.place));
+    problems.extend(unreadable);
+    in_order(&mut problems);
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
         _ => Err(problems),
@@ -172,14 +178,21 @@ fn spec(
     };
     add_bad_axes(problems, before, bad);
 
-    let (name, seeds, extend, points, schedules) = (name?, seeds?, extend?, points?, schedules?);
-    let allows = allow::find(tree, source);
+    // What can't be read is reported; the rest is judged without it.
+    let (points, schedules) = (points?, schedules?);
+    let (name, extend) = (name.unwrap_or_default(), extend.unwrap_or_default());
+    let seeds = seeds.unwrap_or(Seeds::All(vec![0]));
+    let (allows, warnings) = (allow::find(tree, source), ambiguous::warnings(tree, source, world));
     let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
-    let spec = Spec { name, text: source.to_owned(), seeds, extend, points, idle_lr, schedules, allows };
+    let text = source.to_owned();
+    let spec = Spec { name, text, seeds, extend, points, idle_lr, schedules, allows, warnings };
     let size = size(&spec);
     if size.is_none_or(|size| size > MOST_TRIALS) {
         problems.push(too_many(tree, size));
         return None;
+    }
+    if !problems.is_empty() {
+        problems.extend(plan::misfits(&spec));
     }
     Some(spec)
 }
@@ -236,6 +249,7 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
+/// The points of the grid; after a problem those that are sound nevertheless, for what else is wrong.
 fn points(
     run: &Tree,
     axes: &[Axis],
@@ -249,6 +263,7 @@ fn points(
     let first =
         |axis: &Axis| Axis { values: axis.values.first().cloned().into_iter().collect(), ..axis.clone() };
     let firsts: Vec<Axis> = axes.iter().map(first).collect();
+    let mut sound = Vec::new();
     for (i, axis) in axes.iter().enumerate() {
         for value in &axis.values {
             let mut one = firsts.clone();
@@ -256,12 +271,12 @@ fn points(
                 this.values = vec![value.clone()];
             }
             for variant in axes::variants(run, &one) {
-                point(variant, needs_lr, world, problems);
+                sound.extend(point(variant, needs_lr, world, problems));
             }
         }
     }
     if problems.len() > before {
-        return None;
+        return Some(sound);
     }
     // Then what values do to each other: the first bad point stands for all.
     axes::variants(run, axes).into_iter().map(|variant| point(variant, needs_lr, world, problems)).collect()
@@ -322,7 +337,6 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
             return None;
         }
     };
-    let before = problems.len();
     let mut schedules = Vec::with_capacity(entries.len());
     for (key, tree) in entries {
         let path = format!("{}.{}", field.path, key.name);
@@ -345,7 +359,8 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         }
         add_bad_axes(problems, start, bad);
     }
-    (problems.len() == before).then_some(schedules)
+    // Those that are sound; a problem with another one is reported all the same.
+    Some(schedules)
 }
 
 /// Whether a schedule has an `lr` of its own, whichever value its axes take.

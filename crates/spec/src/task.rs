@@ -20,12 +20,11 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Ve
         Some(field) => {
             program::refuse_ours(fields, problems);
             let trainer = program::read(&field, world, problems);
-            let epoch = Epoch::Stated("an epoch of this program");
-            (trainer.map(|trainer| Learner::Program { trainer }), Some(epoch))
+            (trainer.map(|trainer| Learner::Program { trainer }), Epoch::Stated("an epoch of this program"))
         }
         None => {
             let learns = learns(fields, world, problems);
-            let epoch = learns.as_ref().map(epoch);
+            let epoch = learns.as_ref().map_or(Epoch::Unknown, epoch);
             (network(learns, fields, world, problems).map(|net| Learner::Network(Box::new(net))), epoch)
         }
     };
@@ -38,12 +37,12 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Ve
     );
     let evaluate = fields.optional("evaluate");
 
-    let epoch = epoch?;
-    let (steps, steps_per_epoch) = budget.and_then(|field| steps(&field, epoch, problems))?;
+    let length = budget.and_then(|field| steps(&field, epoch, problems));
     let evaluate_every = match evaluate {
-        None => Some(steps.div_ceil(10)),
-        Some(field) => evaluate_every(&field, steps, steps_per_epoch, problems),
+        None => length.map(|(steps, _)| steps.div_ceil(10)),
+        Some(field) => evaluate_every(&field, length, problems),
     };
+    let (steps, steps_per_epoch) = length?;
     Some(Task {
         learner: learner?,
         steps,
@@ -60,6 +59,8 @@ enum Epoch {
     Known(u64),
     /// The budget says so, or nobody: of what.
     Stated(&'static str),
+    /// What learns could not be read.
+    Unknown,
 }
 
 /// What learns from what.
@@ -127,37 +128,44 @@ fn network(
 
 fn optimizer(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let kind = fields.read("kind", problems, choice(&[("sgd", true), ("adamw", false)]))?;
-    let decay = number_where("a number of at least 0", |x| x >= 0.0);
-    let optimizer = if kind {
-        let fraction = number_where("a number of at least 0 and below 1", |x| (0.0..1.0).contains(&x));
-        let momentum = fields.read_or("momentum", 0.0, problems, fraction);
-        let nesterov = fields.read_or("nesterov", false, problems, boolean);
-        let weight_decay = fields.read_or("weight_decay", 0.0, problems, decay);
-        if let (Some(0.0), Some(true)) = (momentum, nesterov) {
-            let place = field.tree.get("nesterov").unwrap_or(field.tree).place;
-            let problem =
-                Problem::new(place, fields.path_of("nesterov"), "`nesterov` needs a momentum above 0");
-            problems.push(problem.with_hint("add `momentum: 0.9`"));
+    let optimizer = match fields.read("kind", problems, choice(&[("sgd", true), ("adamw", false)])) {
+        Some(true) => sgd(&mut fields, problems),
+        Some(false) => adamw(&mut fields, problems),
+        // Whatever it is: its keys are known, and their values can be judged.
+        None => {
+            sgd(&mut fields, problems);
+            adamw(&mut fields, problems);
             None
-        } else {
-            momentum.zip(nesterov).zip(weight_decay).map(|((momentum, nesterov), weight_decay)| {
-                Optimizer::Sgd { momentum, nesterov, weight_decay }
-            })
         }
-    } else {
-        let betas = fields.read_or("betas", (0.9, 0.999), problems, betas);
-        let eps = fields.read_or("eps", 1e-8, problems, number_where("a number above 0", |x| x > 0.0));
-        let weight_decay = fields.read_or("weight_decay", 0.01, problems, decay);
-        betas.zip(eps).zip(weight_decay).map(|(((beta1, beta2), eps), weight_decay)| Optimizer::Adamw {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-        })
     };
     fields.finish(problems);
     optimizer
+}
+
+fn decay(field: &Field<'_>) -> Result<f64, Problem> {
+    number_where("a number of at least 0", |x| x >= 0.0)(field)
+}
+
+fn sgd(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
+    let fraction = number_where("a number of at least 0 and below 1", |x| (0.0..1.0).contains(&x));
+    let momentum = fields.read_or("momentum", 0.0, problems, fraction);
+    let nesterov = fields.read_or("nesterov", false, problems, boolean);
+    let weight_decay = fields.read_or("weight_decay", 0.0, problems, decay);
+    if let (Some(0.0), Some(true), Some(field)) = (momentum, nesterov, fields.optional("nesterov")) {
+        let problem = field.problem("`nesterov` needs a momentum above 0");
+        problems.push(problem.with_hint("add `momentum: 0.9`"));
+        return None;
+    }
+    let (momentum, nesterov, weight_decay) = (momentum?, nesterov?, weight_decay?);
+    Some(Optimizer::Sgd { momentum, nesterov, weight_decay })
+}
+
+fn adamw(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
+    let betas = fields.read_or("betas", (0.9, 0.999), problems, betas);
+    let eps = fields.read_or("eps", 1e-8, problems, number_where("a number above 0", |x| x > 0.0));
+    let weight_decay = fields.read_or("weight_decay", 0.01, problems, decay);
+    let ((beta1, beta2), eps, weight_decay) = (betas?, eps?, weight_decay?);
+    Some(Optimizer::Adamw { beta1, beta2, eps, weight_decay })
 }
 
 /// AdamW's two decay rates.
@@ -191,51 +199,60 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
             }
             Some(steps)
         }
-        Epoch::Stated(_) => {
-            fields.read_or("steps_per_epoch", None, problems, |field| whole(1)(field).map(Some))?
+        Epoch::Stated(_) | Epoch::Unknown => {
+            let read = |field: &Field<'_>| whole(1)(field).map(Some);
+            fields.read_or("steps_per_epoch", None, problems, read).flatten()
         }
     };
-    let read = match (&steps, &epochs) {
-        (Some(steps), None) => whole(1)(steps),
-        (None, Some(epochs)) => {
-            number_where("a number above 0", |x| x > 0.0)(epochs).and_then(|epochs_asked| {
-                let Some(steps_per_epoch) = per_epoch else {
-                    let of = if let Epoch::Stated(of) = epoch { of } else { "an epoch" };
-                    let problem = epochs.problem(format!("how many steps {of} has is not known"));
-                    return Err(problem.with_hint("add `steps_per_epoch: 500`, or write {steps: 1500}"));
-                };
-                // A product beyond u64 saturates and is refused below.
-                match (epochs_asked * steps_per_epoch as f64).round() as u64 {
-                    0 => Err(epochs
-                        .problem(format!("{epochs_asked} epochs of {steps_per_epoch} steps are no step"))),
-                    steps => Ok(steps),
-                }
-            })
-        }
-        _ => Err(field.problem("expected one of `epochs` and `steps`, as in {epochs: 2}")),
+    let (steps, epochs) =
+        (steps.map(|field| whole(1)(&field)), epochs.map(|field| in_steps(&field, epoch, per_epoch)));
+    let both = steps.is_some() && epochs.is_some();
+    let mut read = |steps: Option<Result<Option<u64>, Problem>>| {
+        steps.transpose().map_err(|problem| problems.push(problem)).ok().flatten().flatten()
     };
+    let (steps, epochs) = (read(steps.map(|steps| steps.map(Some))), read(epochs));
+    if both {
+        let problem = field.problem("`epochs` and `steps` were both given");
+        problems.push(problem.with_hint("write one of them, as in {epochs: 2}"));
+    } else if field.tree.get("steps").or(field.tree.get("epochs")).is_none() {
+        problems.push(field.problem("expected one of `epochs` and `steps`, as in {epochs: 2}"));
+    }
     fields.finish(problems);
-    match read {
-        Ok(steps) if steps > MOST_STEPS => {
+    match steps.or(epochs).filter(|_| !both)? {
+        steps if steps > MOST_STEPS => {
             problems.push(field.problem(format!("a run has at most {MOST_STEPS} steps, these are {steps}")));
             None
         }
-        Ok(steps) => Some((steps, per_epoch)),
-        Err(problem) => {
-            problems.push(problem);
-            None
-        }
+        steps => Some((steps, per_epoch)),
     }
 }
 
+/// A number of epochs in steps; `None` where nothing is known of what learns.
+fn in_steps(field: &Field<'_>, epoch: Epoch, per_epoch: Option<u64>) -> Result<Option<u64>, Problem> {
+    let epochs = number_where("a number above 0", |x| x > 0.0)(field)?;
+    let Some(steps_per_epoch) = per_epoch else {
+        let Epoch::Stated(of) = epoch else { return Ok(None) };
+        let problem = field.problem(format!("how many steps {of} has is not known"));
+        return Err(problem.with_hint("add `steps_per_epoch: 500`, or write {steps: 1500}"));
+    };
+    // A product beyond u64 saturates and is refused later.
+    match (epochs * steps_per_epoch as f64).round() as u64 {
+        0 => Err(field.problem(format!("{epochs} epochs of {steps_per_epoch} steps are no step"))),
+        steps => Ok(Some(steps)),
+    }
+}
+
+/// `of`: the length of the run in steps and that of an epoch, where the budget could be read.
 fn evaluate_every(
     field: &Field<'_>,
-    steps: u64,
-    steps_per_epoch: Option<u64>,
+    of: Option<(u64, Option<u64>)>,
     problems: &mut Vec<Problem>,
 ) -> Option<u64> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let every = fields.read("every", problems, |field| length(field)?.steps(steps, steps_per_epoch));
+    let every = fields.read("every", problems, |field| {
+        let every = length(field)?;
+        of.map(|(steps, steps_per_epoch)| every.steps(steps, steps_per_epoch)).transpose()
+    });
     fields.finish(problems);
-    every
+    every.flatten()
 }

@@ -2,10 +2,11 @@
 //! and whether a file fits it, the trainer knows; what patterns mean is said here.
 
 use schedule::fields::{Field, Fields, choice, number_where, text};
-use schedule::problem::Problem;
+use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 use wildmatch::WildMatch;
 
+use crate::program::home_hint;
 use crate::trial::InitFrom;
 use crate::world::World;
 
@@ -113,7 +114,9 @@ fn hash(field: &Field<'_>, file: &str, world: &World<'_>, problems: &mut Vec<Pro
     let found = (world.hash)(file);
     if found.is_none() {
         let problem = field.problem(format!("there is no file `{file}`"));
-        problems.push(problem.with_hint("`trial:ID` means the weights of a stored trial"));
+        problems.push(
+            problem.with_hint(home_hint(file).unwrap_or("`trial:ID` means the weights of a stored trial")),
+        );
     }
     found
 }
@@ -130,9 +133,11 @@ fn patterns(field: &Field<'_>) -> Result<Vec<String>, Problem> {
     items.iter().map(pattern).collect::<Option<_>>().ok_or_else(|| field.expected(PATTERNS))
 }
 
-fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Problem> {
+fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Vec<Problem>> {
     let Value::Map(entries) = &field.tree.value else {
-        return Err(field.expected("a mapping from parameter names to factors, as in {\"fc1.*\": 0.1}"));
+        return Err(field
+            .expected("a mapping from parameter names to factors, as in {\"fc1.*\": 0.1}")
+            .into());
     };
     let factor =
         number_where("a factor above 0 (`freeze` is for parameters that stay as they are)", |x| x > 0.0);
@@ -140,12 +145,12 @@ fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Problem> {
         let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
         factor(&entry).map(|factor| (key.name.clone(), factor))
     });
-    read.collect()
+    all(read)
 }
 
-fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Problem> {
+fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     const FORM: &str = "a mapping from names here to names in the file, as in {\"fc1.*\": \"encoder.0.*\"}";
-    let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM)) };
+    let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM).into()) };
     let stars = |text: &str| text.matches('*').count();
     let read = entries.iter().map(|(key, tree)| {
         let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
@@ -155,7 +160,7 @@ fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Problem> {
             _ => Err(entry.problem("`*` stands once on both sides, or on none")),
         }
     });
-    read.collect()
+    all(read)
 }
 
 #[cfg(test)]

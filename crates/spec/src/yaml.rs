@@ -25,9 +25,17 @@ const MOST_VALUES: usize = 200_000;
 /// Everything that is wrong with the text as YAML: at most one syntax error, any number of duplicate
 /// keys, tags and numbers out of range.
 pub fn read(text: &str) -> Result<Tree, Vec<Problem>> {
+    match parse(text) {
+        (Some(tree), problems) if problems.is_empty() => Ok(tree),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// The same, with the tree even where single values and keys can't be read; `Null` stands for such a value.
+pub(crate) fn parse(text: &str) -> (Option<Tree>, Vec<Problem>) {
     if text.len() > MOST_BYTES {
         let message = format!("the text has {} bytes; at most {MOST_BYTES} are read", text.len());
-        return Err(vec![Problem::new(start_of(text), "", message)]);
+        return (None, vec![Problem::new(start_of(text), "", message)]);
     }
     let mut builder = Builder::new(text);
     for event in Parser::new_from_str(text) {
@@ -35,13 +43,13 @@ pub fn read(text: &str) -> Result<Tree, Vec<Problem>> {
             event.map_err(|error| builder.syntax(&error)).and_then(|(event, span)| builder.on(event, span));
         if let Err(problem) = step {
             builder.problems.push(problem);
-            return Err(builder.problems);
+            return (None, builder.problems);
         }
     }
     match builder.root {
-        _ if !builder.problems.is_empty() => Err(builder.problems),
-        Some(tree) if tree.value != Value::Null => Ok(tree),
-        _ => Err(vec![Problem::new(start_of(text), "", "the text is empty")]),
+        Some(tree) if tree.value != Value::Null => (Some(tree), builder.problems),
+        _ if !builder.problems.is_empty() => (None, builder.problems),
+        _ => (None, vec![Problem::new(start_of(text), "", "the text is empty")]),
     }
 }
 

@@ -23,6 +23,7 @@ mod statement;
 mod status;
 mod store;
 mod sweep_runs;
+mod tables;
 mod verify;
 
 pub use error::StoreError;

@@ -14,7 +14,7 @@ use crate::register::json;
 use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::sweep_runs::{self, Axes, SweepRun};
-use crate::{postgres, sqlite};
+use crate::{postgres, sqlite, tables};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
 const MOST_FOUND: i64 = 10;
@@ -396,11 +396,16 @@ impl Reader {
     /// Runs one statement that reads: SELECT, EXPLAIN, and on SQLite PRAGMA.
     ///
     /// # Errors
-    /// [`StoreError::Query`] where it is none of these, wrong, or would write.
+    /// [`StoreError::Query`] where it is none of these, wrong, or would write; with the names that there are, where it names
+    /// a column or a table that is not there.
     pub async fn query(&mut self, sql: &str) -> Result<Table, StoreError> {
-        match &mut self.0 {
+        let answered = match &mut self.0 {
             Connection::Sqlite(reading) => sqlite::query(&mut reading.connection, &reading.name, sql).await,
             Connection::Postgres(connection, name) => postgres::query(connection, name, sql).await,
+        };
+        match answered {
+            Err(error) => Err(tables::explained(self.conn(), sql, error).await),
+            answered => answered,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct ExportSchedule {
     #[arg(long, value_enum, value_name = "TARGET")]
     pub to: Target,
     /// Write it to this file instead of stdout
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = super::paths::path())]
     pub output: Option<PathBuf>,
     /// The sweep that `best` belongs to [default: the one that was run last]
     #[arg(long, value_name = "NAME")]
@@ -87,7 +87,7 @@ pub(crate) struct ExportResults {
     #[arg(long, value_enum, value_name = "FORM")]
     pub to: ResultsTo,
     /// Write to this file instead of stdout; the folder to make, for tensorboard
-    #[arg(long, short, value_name = "PATH")]
+    #[arg(long, short, value_name = "PATH", value_parser = super::paths::path())]
     pub output: Option<PathBuf>,
     /// A row for each step instead of one for each run
     #[arg(long)]
@@ -111,7 +111,7 @@ pub(crate) struct ExportWeights {
     #[command(flatten)]
     pub which: Which,
     /// The file to write
-    #[arg(long, short, value_name = "FILE.safetensors")]
+    #[arg(long, short, value_name = "FILE.safetensors", value_parser = super::paths::path())]
     pub output: PathBuf,
     /// Write the optimiser's state too, for `init_from: {file: FILE, optimizer: keep}`
     #[arg(long)]

@@ -20,3 +20,4 @@ mod refusals;
 mod round_trip;
 mod schema;
 mod validator;
+mod whole_files;

@@ -65,7 +65,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "{kind: plateau, watch: train}",
-        "1:24: s.watch: expected one of `valid_loss` and `train_loss`, found the text \"train\" (did you mean `train_loss`?)",
+        "1:24: s.watch: expected one of `valid_loss`, `train_loss` and `valid_accuracy`, found the text \"train\" (did you mean `train_loss`?)",
     ),
     ("{kind: cosine, to: .inf}", "1:20: to: a finite number was expected"),
     (
