@@ -187,7 +187,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{kind: linear, over: 0%}", "1:22: s.over: 0% comes to 0 of 20 here, which is too short"),
     (
         "{kind: linear, over: 1.5}",
-        "1:22: s.over: expected a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\", found `1.5`",
+        "1:22: s.over: expected a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\", found `1.5` (write 2, or \"1.5 epochs\" if epochs are meant)",
     ),
     (
         "{kind: linear, over: 2 hours}",
@@ -220,7 +220,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "{kind: piecewise, points: [0, 1]}",
-        "1:28: s.points[0]: expected a [length, learning rate] pair, found `0`",
+        "1:28: s.points[0]: expected a [length, learning rate] pair, found `0`; 1:31: s.points[1]: expected a [length, learning rate] pair, found `1`",
     ),
     (
         "{kind: piecewise, points: 5}",
@@ -343,7 +343,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{shift: -1, of: 1x}", "1:9: s.shift: expected a length of at least 0, found -1"),
     (
         "{shift: 1.5, of: 1x}",
-        "1:9: s.shift: expected a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\", found `1.5`",
+        "1:9: s.shift: expected a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\", found `1.5` (write 2, or \"1.5 epochs\" if epochs are meant)",
     ),
     ("{restart: 1x, every: 5, decay: 0}", "1:32: s.decay: expected a number above 0, found `0`"),
     ("{restart: 1x, every: 5, limit: 0}", "1:32: s.limit: expected a whole number of at least 1, found `0`"),
@@ -431,7 +431,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "{kind: one_cycle, three_phase: yes}",
-        "1:32: s.three_phase: expected `true` or `false`, found the text \"yes\"",
+        "1:32: s.three_phase: expected `true` or `false`, found the text \"yes\" (write true)",
     ),
     (
         "{kind: polyak, variant: plus}",
