@@ -18,6 +18,9 @@ const SIGNS: [&str; 6] =
 /// The first twentieth of the run is its beginning.
 const EARLY: u64 = 20;
 
+/// The same where the scheduler is one that many programs step once an epoch: its first tenth.
+const EARLY_OF_TORCH: u64 = 10;
+
 /// The first steps, in which cycles are counted.
 const COUNTED: u64 = 4000;
 
@@ -63,9 +66,10 @@ impl Schedule {
     /// percent or epochs, and mean what they say.
     fn settled(&self, lr: &impl Fn(u64) -> f64) -> Option<Problem> {
         let total = self.total();
-        let from = settles(lr, total)?;
+        let early = total / if self.node.expanded.torch { EARLY_OF_TORCH } else { EARLY };
+        let from = settles(lr, total, early)?;
         let guess = (total / from) as f64;
-        if settles(&self.lr_by_epochs(self.run.epoch.unwrap_or(guess)), total).is_some() {
+        if settles(&self.lr_by_epochs(self.run.epoch.unwrap_or(guess)), total, early).is_some() {
             return None;
         }
         // A warmup is short by nature; only what is known to have been stepped once an epoch is taken for more.
@@ -148,9 +152,8 @@ fn is_sign(warning: &Problem) -> bool {
     warning.lint.is_some_and(|lint| SIGNS.contains(&lint))
 }
 
-/// The step from which the lr stays the same to the end, where that is within the first steps and not the first.
-fn settles(lr: &impl Fn(u64) -> f64, total: u64) -> Option<u64> {
-    let early = total / EARLY;
+/// The step from which the lr stays the same to the end, where that is one of the `early` first steps and not step 0.
+fn settles(lr: &impl Fn(u64) -> f64, total: u64, early: u64) -> Option<u64> {
     let last = lr(total.saturating_sub(1)) as f32;
     let same = |t: u64| lr(t) as f32 == last;
     let stride = (total - early).div_ceil(COUNTED).max(1);

@@ -89,7 +89,7 @@ pub const LINTS: &[Lint] = &[
     Lint {
         name: EPOCHS_AS_STEPS,
         what: "the lengths of a schedule look like epochs and count steps: its last change, or a whole cycle, lies within the \
-               first twentieth of the run. Lengths in percent or epochs and short warmups are fine; cycles, and rises that \
+               first twentieth of the run, under the names of torch within the first tenth. Lengths in percent or epochs and short warmups are fine; cycles, and rises that \
                end early, are looked at under the names of torch",
         example: "{kind: torch.LinearLR, total_iters: 5}",
         fix: "`clock: epoch`, as the warning writes it; `clock: step` if steps are meant",
