@@ -48,10 +48,9 @@ fn lints() -> String {
     let mut text = String::from(
         "# Lints\n\nMade from the table in `crates/schedule/src/lint.rs`; a test holds it.\n\n\
          `sweep check`, `sweep plan` and `sweep run` warn of schedules that are legal and probably not meant, each \
-         with its line, its mend and the lint's name. With `--deny-warnings` any warning is a mistake and the exit \
-         code 2. What a loss may change is not guessed at: of a closed-loop schedule only that is said which holds \
-         whatever the losses.\n\n\
-         To silence a lint, name it; several names stand behind each other with commas:\n\n\
+         with its line, what to write instead and the lint's name. With `--deny-warnings` any warning is a mistake and \
+         the exit code 2. The warnings of a closed-loop schedule hold whatever the losses are.\n\n\
+         To silence a lint, name it; several names are separated by commas:\n\n\
          ```yaml\n\
          # sweep: allow(mid-cycle)        at the head of the file: in all of it\n\
          name: mine\n\
@@ -72,7 +71,7 @@ fn lints() -> String {
         if !lint.example.is_empty() {
             writeln!(text, "- As in: `{}` in a run of 1000 steps", lint.example).expect("memory");
         }
-        writeln!(text, "- Mend: {}", lint.fix).expect("memory");
+        writeln!(text, "- Write instead: {}", lint.fix).expect("memory");
     }
     text
 }

@@ -104,7 +104,7 @@ fn misread(text: &str) -> Option<(String, String)> {
         return Some((format!("{is_text}, no number"), format!("write {meant}, or {quoted}")));
     }
     if slip::is_nothing(text) {
-        return Some((format!("{is_text}"), format!("write null for nothing, or {quoted}")));
+        return Some((is_text, format!("write null for nothing, or {quoted}")));
     }
     if slip::is_not_finite(text) {
         let hint = format!("write {quoted}, and let the program make a number of it");
