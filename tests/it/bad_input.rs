@@ -1,6 +1,6 @@
 //! Bad input is refused before compute is spent: exit code 2, what is wrong, where, what was expected.
 
-use crate::support::{Output, Sandbox, root};
+use crate::support::{Output, Sandbox, finish, root};
 
 /// A good sweep file, with one part replaced.
 fn sweep_file(part: &str, replacement: &str) -> String {
@@ -61,9 +61,9 @@ fn values_are_checked_with_their_range() {
     refused("values: [0.1]", "values: [-0.1]", &["a number above 0", "`-0.1`"]);
     refused("values: [0.1]", "values: [0.1, 0.1]", &["twice"]);
     refused("seeds: 2", "seeds: 0", &["seeds"]);
-    refused("seeds: 2", "seeds: [1, 1]", &["the seed 1 stands here twice"]);
+    refused("seeds: 2", "seeds: [1, 1]", &["the seed 1 is here twice"]);
     refused("steps: 20", "steps: 0", &["a whole number of at least 1"]);
-    refused("steps: 20", "steps: 20, epochs: 1", &["one of `epochs` and `steps`"]);
+    refused("steps: 20", "steps: 20, epochs: 1", &["`epochs` and `steps` were both given"]);
     refused("batch_size: 50", "batch_size: 5000", &["larger than the 2000 training images"]);
     refused("momentum: 0.9", "momentum: 1.5", &["below 1"]);
     refused("momentum: 0.9", "nesterov: true", &["momentum above 0"]);
@@ -267,5 +267,38 @@ fn stores_that_cannot_be_used_are_named() {
     for verb in [&["small.yaml"][..], &["rank"]] {
         let output = sandbox.run(verb).exits(2);
         assert!(output.stderr.contains("newer version of sweep"), "{}", output.stderr);
+    }
+}
+
+/// Shells and CI systems make empty variables of settings that are not there, and replace `~` only where a word begins.
+#[test]
+fn an_empty_setting_is_none_and_a_tilde_is_the_home_directory() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "a.yaml",
+        "task: {kind: quadratic}\noptimizer: {kind: sgd}\nbudget: {steps: 5}\nlr: 0.1\nschedules: {a: 1x}\n",
+    );
+    let run = |args: &[&str], set: &[(&str, &str)]| {
+        let mut command = sandbox.command(args);
+        command.env("HOME", sandbox.path("home")).envs(set.iter().copied());
+        finish(command)
+    };
+    let empty =
+        ["SWEEP_STORE", "SWEEP_DATA_DIR", "SWEEP_CHECKPOINTS", "SWEEP_CPU", "SWEEP_LOG", "RAYON_NUM_THREADS"];
+    for value in ["", "  "] {
+        run(&["a.yaml", "-q"], &empty.map(|name| (name, value))).exits(0);
+        assert!(sandbox.path("runs/sweep.db").exists());
+        std::fs::remove_dir_all(sandbox.path("runs")).expect("a store");
+    }
+    run(&["a.yaml", "-q"], &[("SWEEP_STORE", "~/by-variable")]).exits(0);
+    run(&["a.yaml", "-q", "--store=~/by-option"], &[]).exits(0);
+    assert!(
+        sandbox.path("home/by-variable/sweep.db").exists()
+            && sandbox.path("home/by-option/sweep.db").exists()
+    );
+    assert!(!sandbox.path("~").exists());
+    for args in [["a.yaml", "--store=~bob/x"], ["a.yaml", "--store="], ["a.yaml", "--checkpoints=~bob"]] {
+        let told = run(&args, &[]).exits(2).stderr;
+        assert!(told.contains("write the path in full") || told.contains("is empty"), "{told}");
     }
 }

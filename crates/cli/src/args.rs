@@ -162,7 +162,7 @@ pub(crate) struct Worker {
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
     /// The stores to take results from: folders with a sweep.db, or servers
-    #[arg(required = true, value_name = "SHARD", value_parser = clap::builder::OsStringValueParser::new().map(store::Location::parse))]
+    #[arg(required = true, value_name = "SHARD", value_parser = paths::path().map(|path| store::Location::parse(path.into_os_string())))]
     pub shards: Vec<store::Location>,
     #[command(flatten)]
     pub format: FormatArg,
@@ -387,7 +387,7 @@ pub(crate) struct Rm {
     #[arg(long, short)]
     pub yes: bool,
     /// Folder of the checkpoints, as `run --checkpoints` has it
-    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS")]
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = paths::path())]
     pub checkpoints_in: Option<PathBuf>,
     #[command(flatten)]
     pub format: FormatArg,

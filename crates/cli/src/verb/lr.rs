@@ -97,6 +97,7 @@ fn read(text: &str, lr: Option<f64>) -> Result<(Node, f64), Vec<Problem>> {
     }
     let mut problems = Vec::new();
     let parsed = schedule::parse(&node, path, &mut problems);
+    schedule::problem::in_order(&mut problems);
     parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| (node, base_lr))
 }
 
