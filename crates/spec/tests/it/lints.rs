@@ -270,11 +270,7 @@ fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
             "horizon-mismatch",
             "{clock: epoch, kind: torch.PolynomialLR",
         ),
-        (
-            "{kind: torch.OneCycleLR, max_lr: 0.1, total_steps: 30}",
-            "horizon-mismatch",
-            "{clock: epoch, kind: torch.One",
-        ),
+        ("{kind: one_cycle, over: 30}", "horizon-mismatch", "{clock: epoch, kind: one_cycle, over: 30}"),
         (
             "'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'",
             "zero-tail",
