@@ -1,6 +1,8 @@
 //! A schedule leaves as code of another library. That the code gives the right lrs there is
 //! `scripts/check-exports`'s business; here is what it looks like, and what is said where there is none.
 
+use std::collections::BTreeSet;
+
 use crate::support::Sandbox;
 
 const SWEEP: &str = "\
@@ -185,7 +187,8 @@ fn lrs_can_be_pasted_back() {
         ("{values: [0.123456789, 1.5e-9, 2]}", 3),
     ] {
         let sandbox = Sandbox::new();
-        let file = SWEEP.replace("{values: [0.1, 0.3]}", space).replace("steps: 20", "steps: 2");
+        let file =
+            SWEEP.replace("{values: [0.1, 0.3]}", space).replace("steps: 20}", "steps: 2}\nextend: false");
         let file = file.split("  cosine").next().expect("the beginning").replace("value: 0.2", "value: 1x");
         sandbox.write("small.yaml", format!("{file}  rule: {{kind: plateau}}\n"));
         sandbox.run(&["small.yaml", "-q"]).exits(0);
@@ -194,6 +197,9 @@ fn lrs_can_be_pasted_back() {
         let lrs: Vec<&str> =
             row.split("  ").map(str::trim).find(|cell| cell.contains(' ')).expect("lrs").split(' ').collect();
         assert_eq!(lrs.len(), numbers, "{plan}");
+        let told = sandbox.run(&["query", "select distinct base_lr from runs order by 1"]).exits(0).stdout;
+        let told: Vec<&str> = told.lines().skip(1).map(str::trim).collect();
+        assert_eq!(told.iter().collect::<BTreeSet<_>>(), lrs.iter().collect::<BTreeSet<_>>());
         for lr in lrs {
             sandbox.run(&["export", "schedule", "small.yaml:constant", "--lr", lr, "--to", "csv"]).exits(0);
             for table in ["runs", "trials", "cells"] {

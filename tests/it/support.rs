@@ -164,6 +164,13 @@ impl Sandbox {
         });
     }
 
+    /// Whether nobody is in the middle of a transaction that writes.
+    pub(crate) fn can_be_written(&self) -> bool {
+        self.shell(async |connection| {
+            sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(connection).await.is_ok()
+        })
+    }
+
     /// The rows of a query that gives one text.
     pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
         self.shell(async |connection| {

@@ -100,7 +100,15 @@ fn who_was_taken_for_dead_writes_nothing() {
     command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
     let first = command.spawn().expect("it starts");
     wait("the first one begins", || has_begun(&sandbox, 1));
-    signal(&first, "-STOP");
+    // One that sleeps within a transaction would keep all others out.
+    wait("it is suspended between two transactions", || {
+        signal(&first, "-STOP");
+        let is_free = sandbox.can_be_written();
+        if !is_free {
+            signal(&first, "-CONT");
+        }
+        is_free
+    });
     let second = sandbox.run(&args);
     second.exits(0);
     let ended = sandbox.fingerprints();

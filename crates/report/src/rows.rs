@@ -71,7 +71,7 @@ impl Rows {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(self.columns.iter().map(|name| printable(name)));
         for row in &self.rows {
-            table.add_row(row.iter().map(Cell::plain));
+            table.add_row(self.columns.iter().zip(row).map(|(column, cell)| cell.shown(column)));
         }
         for (i, column) in table.column_iter_mut().enumerate() {
             let number = |row: &Vec<Cell>| {
@@ -111,6 +111,15 @@ impl Cell {
             Cell::Real(x) if x.is_finite() => short(*x),
             Cell::Text(text) => printable(text),
             other => other.raw(),
+        }
+    }
+
+    /// For people, as the value of a column or of what else has this name: a base lr has all its digits, so that it can be
+    /// pasted into a query.
+    pub fn shown(&self, name: &str) -> String {
+        match self {
+            Cell::Real(x) if name == "base_lr" => crate::lr(*x),
+            other => other.plain(),
         }
     }
 
@@ -199,6 +208,13 @@ mod tests {
     #[test]
     fn the_table_aligns_numbers_right_and_is_safe_to_print() {
         assert_eq!(sample().render(Format::Table), "name    n  loss\na,\"b\"   3   0.1\n\u{fffd}[2Jc  12\n");
+    }
+
+    #[test]
+    fn a_base_lr_can_be_pasted_back() {
+        let mut rows = Rows::new(["base_lr", "loss"]);
+        rows.rows.push(vec![0.700_000_000_000_000_1.into(), 0.700_000_000_000_000_1.into()]);
+        assert_eq!(rows.render(Format::Table), "           base_lr  loss\n0.7000000000000001   0.7\n");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
         // One field a line, for people.
         Format::Table => {
             let known = fields.into_iter().filter(|(_, value)| *value != Cell::Null);
-            let rows = known.map(|(name, value)| vec![name.into(), Cell::Text(value.plain())]).collect();
+            let rows = known.map(|(name, value)| vec![name.into(), Cell::Text(value.shown(name))]).collect();
             Rows { columns: vec!["field".to_owned(), "value".to_owned()], rows }
         }
         Format::Json | Format::Csv => {
