@@ -21,6 +21,7 @@ pub mod library;
 pub mod lint;
 mod lr_value;
 mod node;
+mod number;
 pub mod preset;
 pub mod problem;
 mod ramp;

@@ -3,15 +3,16 @@
 
 use std::path::Path;
 
+use schedule::library::BaseLr;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
-use schedule::{AfterUpdate, BeforeUpdate, Horizon, Needs, Node, Schedule};
+use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Needs, Node, Schedule};
 use serde_json::{Value as Json, json};
 
 use crate::args::{Lr, LrFormat};
 use crate::diagnostics::{Severity, show};
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::input::{self, Source};
 
 /// The most values that are printed.
@@ -55,7 +56,7 @@ pub(super) fn fit(
         show(Severity::Error, &problems, &source.name, &source.text);
         Failure::Shown
     };
-    let (node, base_lr) = read(&source.text, lr).map_err(shown)?;
+    let Read { node, stated } = read(&source.text).map_err(shown)?;
     let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)) else {
         return Err(match node.stated_epochs() {
             Some(epochs) => Failure::usage(format_args!(
@@ -66,46 +67,102 @@ pub(super) fn fit(
             ),
         });
     };
-    let horizon = Horizon { base_lr, total, steps_per_epoch };
-    let schedule = node.resolve(&horizon).map_err(shown)?;
-    Ok(Fitted { schedule, base_lr, total })
+    let fitted = |base_lr: f64| {
+        let schedule = node.resolve(&Horizon { base_lr, total, steps_per_epoch }).map_err(shown)?;
+        Ok(Fitted { schedule, base_lr, total })
+    };
+    if let Some(lr) = lr {
+        return fitted(positive(lr).map_err(|problem| shown(vec![problem]))?);
+    }
+    match stated {
+        Stated::Lr(lr) => fitted(positive(lr).map_err(|problem| shown(vec![problem]))?),
+        Stated::Default => fitted(1.0),
+        Stated::Pasted(BaseLr::Known(lr, groups)) => {
+            if groups.iter().any(|other| *other != lr) {
+                let all: Vec<String> = groups.iter().map(f64::to_string).collect();
+                say(format_args!(
+                    "note: the parameter groups have the lrs {}: this is the first one's",
+                    all.join(", ")
+                ));
+            }
+            fitted(positive(lr).map_err(|problem| shown(vec![problem]))?)
+        }
+        Stated::Pasted(BaseLr::Unstated) => {
+            let one = fitted(1.0)?;
+            if depends(&one.schedule, &fitted(2.0)?.schedule) {
+                say("note: the call of the optimizer is not pasted along: the base lr is 1; give it by --lr");
+            }
+            Ok(one)
+        }
+        Stated::Pasted(BaseLr::Unknown(problem)) => {
+            let one = fitted(1.0)?;
+            if depends(&one.schedule, &fitted(2.0)?.schedule) { Err(shown(vec![problem])) } else { Ok(one) }
+        }
+    }
 }
 
-/// The schedule of a text, and the base lr.
-fn read(text: &str, lr: Option<f64>) -> Result<(Node, f64), Vec<Problem>> {
-    let (own_lr, node, path) = if schedule::library::is_program(text) {
+/// The most steps at which two schedules are compared.
+const MOST_COMPARED: u64 = 1000;
+
+/// Whether the base lr makes a difference: whether the schedule has other lrs when fitted to another one.
+fn depends(one: &Schedule, other: &Schedule) -> bool {
+    let (a, b) = (one.start(), other.start());
+    let steps = if one.feedback() == Feedback::ClosedLoop { 1 } else { one.horizon().total };
+    let every = steps.div_ceil(MOST_COMPARED).max(1);
+    (0..steps).step_by(usize::try_from(every).unwrap_or(usize::MAX)).any(|t| one.lr(t, &a) != other.lr(t, &b))
+}
+
+/// A schedule, and what its text says of the base lr.
+struct Read {
+    node: Node,
+    stated: Stated,
+}
+
+enum Stated {
+    /// A document's own `lr`.
+    Lr(f64),
+    /// A document without one.
+    Default,
+    Pasted(BaseLr),
+}
+
+/// The schedule of a text.
+fn read(text: &str) -> Result<Read, Vec<Problem>> {
+    let (stated, node, path) = if schedule::library::is_program(text) {
         let pasted = schedule::library::paste(text).map_err(|problem| vec![problem])?;
-        (pasted.lr, pasted.schedule, "")
+        (Stated::Pasted(pasted.lr), pasted.schedule, "")
     } else {
         let tree = spec::yaml::read(text)?;
         match tree.get("schedule") {
-            Some(node) => (document_lr(&tree)?, node.clone(), "schedule"),
+            Some(node) => (document_lr(&tree)?.map_or(Stated::Default, Stated::Lr), node.clone(), "schedule"),
             // As a schedule of a sweep file may have it.
             None => match spec::sweep_file::without_lr(&tree) {
                 (node, Some(lr)) => (own_lr(lr)?, node, ""),
-                (node, None) => (None, node, ""),
+                (node, None) => (Stated::Default, node, ""),
             },
         }
     };
-    let base_lr = lr.or(own_lr).unwrap_or(1.0);
-    if !(base_lr.is_finite() && base_lr > 0.0) {
-        return Err(vec![Problem::new(
-            Default::default(),
-            "--lr",
-            format!("expected a number above 0, found {base_lr}"),
-        )]);
-    }
     let mut problems = Vec::new();
     let parsed = schedule::parse(&node, path, &mut problems);
     schedule::problem::in_order(&mut problems);
-    parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| (node, base_lr))
+    parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| Read { node, stated })
+}
+
+/// A base lr that a run can have.
+fn positive(lr: f64) -> Result<f64, Problem> {
+    match lr.is_finite() && lr > 0.0 {
+        true => Ok(lr),
+        false => {
+            Err(Problem::new(Default::default(), "--lr", format!("expected a number above 0, found {lr}")))
+        }
+    }
 }
 
 /// The `lr` that stands in a schedule.
-fn own_lr(lr: &Tree) -> Result<Option<f64>, Vec<Problem>> {
+fn own_lr(lr: &Tree) -> Result<Stated, Vec<Problem>> {
     let field = schedule::fields::Field { tree: lr, path: "lr".to_owned() };
     let read = schedule::fields::number_where("a number above 0", |x| x > 0.0)(&field);
-    read.map(Some).map_err(|problem| vec![problem])
+    read.map(Stated::Lr).map_err(|problem| vec![problem])
 }
 
 /// The `lr` of a document; anything but `lr` and `schedule` in it is a problem.

@@ -32,6 +32,11 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         true => "\ndef greatest(a, b):\n    return keras.ops.where(a > b, a, b)\n\n",
         false => "",
     };
+    let floor_divide = match body.lines.contains("floor_divide(") {
+        true => "\ndef floor_divide(a, b):\n    return keras.ops.round((a - a % b) / b)\n\n",
+        false => "",
+    };
+    let guard = if body.needs_double { GUARD } else { "" };
     let math = if body.math { "import math\n\n" } else { "" };
     let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
     Ok(format!(
@@ -43,7 +48,7 @@ def f64(x):
 def least(a, b):
     return keras.ops.where(a < b, a, b)
 
-{greatest}
+{greatest}{floor_divide}{guard}
 @keras.saving.register_keras_serializable(package=\"schedules\")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
@@ -63,6 +68,13 @@ schedule = Schedule()
         body.lines
     ))
 }
+
+/// A last digit decides at which update such a schedule jumps.
+const GUARD: &str = "
+if keras.backend.standardize_dtype(f64(1).dtype) != \"float64\":
+    raise RuntimeError(\"in single precision this schedule has other lrs: set jax_enable_x64\")
+
+";
 
 const USAGE: &str = "    optimizer = keras.optimizers.SGD(learning_rate=schedule)  # or any other
     model.compile(optimizer, ...)  # counts the updates itself

@@ -30,6 +30,14 @@ pub enum Library {
 /// The most steps at which a formula is tried.
 const MOST_TRIED: u64 = 1_000_000;
 
+/// How far a formula may be from the lr: a share of it, and one of the highest lr of the run.
+const SHARE: f64 = 1e-6;
+const LEAST: f64 = 1e-12;
+
+/// The same for single precision.
+const SINGLE_SHARE: f64 = 1e-2;
+const SINGLE_LEAST: f64 = 1e-4;
+
 /// What is printed.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -71,22 +79,60 @@ impl Subject<'_> {
 
     /// The closed form as a function's body.
     fn body(&self, dialect: Dialect, indent: &str) -> Result<Body, String> {
-        match self.schedule.formula() {
-            Some(formula) => {
-                if dialect == Dialect::Math {
-                    self.works_in_python(&formula)?;
+        let Some(formula) = self.schedule.formula() else {
+            return Err(match self.schedule.feedback() {
+                Feedback::ClosedLoop => String::new(),
+                Feedback::OpenLoop => {
+                    "this schedule can't be written out as a formula: its cycles grow too slowly, or \
+                                       its expression has no closed form"
+                        .to_owned()
                 }
-                Ok(python::body(&formula, dialect, indent))
-            }
-            None if self.schedule.feedback() == Feedback::ClosedLoop => Err(String::new()),
-            None => Err("a schedule whose cycles grow so slowly can't be written out".to_owned()),
+            });
+        };
+        self.is_the_schedule(&formula)?;
+        let mut body = python::body(&formula, dialect, indent)?;
+        match dialect {
+            Dialect::Math => self.works_in_python(&formula)?,
+            Dialect::Jax | Dialect::Keras => body.needs_double = self.needs_double(&formula),
         }
+        Ok(body)
+    }
+
+    /// The steps at which a formula is tried.
+    fn tried(&self) -> std::ops::Range<u64> {
+        0..self.steps().min(MOST_TRIED)
+    }
+
+    /// A formula is worked out in floats: where that is not what the schedule does, as with whole numbers beyond
+    /// 2^53, it is not printed.
+    fn is_the_schedule(&self, formula: &Term) -> Result<(), String> {
+        let state = self.schedule.start();
+        let lrs: Vec<f64> = self.tried().map(|t| self.schedule.lr(t, &state)).collect();
+        let top = lrs.iter().copied().fold(0.0, f64::max);
+        let close = |lr: f64, found: f64| (found - lr).abs() <= SHARE * lr.abs() + LEAST * top;
+        match lrs.iter().enumerate().find(|(t, lr)| !close(**lr, formula.value(*t as f64))) {
+            None => Ok(()),
+            Some((t, lr)) => Err(format!(
+                "written out as a formula this schedule would give {} at t = {t}, where its lr is {lr}: the formula is \
+                 worked out in floats, to whose last digit it is sensitive",
+                formula.value(t as f64)
+            )),
+        }
+    }
+
+    /// Whether another lr comes out in single precision: a last digit may decide what a division is rounded to.
+    fn needs_double(&self, formula: &Term) -> bool {
+        let top = self.tried().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
+        let far = |wide: f64, narrow: f64| {
+            let difference = (wide - narrow).abs();
+            difference.is_nan() || difference > SINGLE_SHARE * wide.abs() + SINGLE_LEAST * top
+        };
+        self.tried().any(|t| far(formula.value(t as f64), formula.single(t as f64)))
     }
 
     /// A formula may pass over infinities that are an error in Python, as in exp(-1 / t) at t = 0.
     fn works_in_python(&self, formula: &Term) -> Result<(), String> {
-        let refused = (0..self.steps().min(MOST_TRIED)).find(|t| formula.python_value(*t as f64).is_none());
-        match refused {
+        match self.tried().find(|t| formula.python_value(*t as f64).is_none()) {
             None => Ok(()),
             Some(t) => Err(format!(
                 "at t = {t} the formula divides by 0, or grows beyond all numbers on the way, which is an error in \

@@ -26,8 +26,9 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         false => reason,
     })?;
     let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n\n", body.tables) };
+    let (jax, guard) = if body.needs_double { ("import jax\n", GUARD) } else { ("", "") };
     Ok(format!(
-        "{head}import jax.numpy as jnp\n\n{tables}{}def schedule(count):\n    \
+        "{head}{jax}import jax.numpy as jnp\n\n{guard}{tables}{}def schedule(count):\n    \
          \"\"\"Learning rate of update count = 0, 1, ..., {}; may be traced.\"\"\"\n    \
          t = jnp.minimum(jnp.asarray(count, float), {})  # after the last update its lr holds\n{}",
         if tables.is_empty() { "\n" } else { "" },
@@ -36,6 +37,13 @@ pub(super) fn code(subject: &Subject<'_>) -> Result<String, String> {
         body.lines
     ))
 }
+
+/// A last digit decides at which update such a schedule jumps.
+const GUARD: &str = "\
+if not jax.config.jax_enable_x64:
+    raise RuntimeError(\"in single precision this schedule has other lrs: set jax_enable_x64\")
+
+";
 
 const USAGE: &str = "    optimizer = optax.sgd(learning_rate=schedule)  # or any other
     updates, state = optimizer.update(grads, state, params)  # counts the updates itself

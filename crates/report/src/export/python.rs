@@ -26,10 +26,20 @@ pub(super) struct Body {
     pub(super) math: bool,
     /// Whether it needs `bisect_right`.
     pub(super) bisect: bool,
+    /// Whether single precision would give another lr somewhere.
+    pub(super) needs_double: bool,
 }
 
 /// The lines of a function that returns the term, each indented by `indent`.
-pub(super) fn body(term: &Term, dialect: Dialect, indent: &str) -> Body {
+///
+/// # Errors
+/// It needs what the dialect lacks.
+pub(super) fn body(term: &Term, dialect: Dialect, indent: &str) -> Result<Body, String> {
+    if dialect != Dialect::Math && rounds_to_decimals(term) {
+        return Err(
+            "Python's `round` to decimals has no counterpart among the functions of arrays".to_owned()
+        );
+    }
     let mut printer = Printer { dialect, tables: Vec::new(), lines: String::new() };
     match dialect {
         Dialect::Math => printer.returns(term, &mut Vec::new(), indent),
@@ -37,7 +47,23 @@ pub(super) fn body(term: &Term, dialect: Dialect, indent: &str) -> Body {
     }
     let tables = printer.tables.iter().map(|(name, table)| format!("{name} = {}\n", list(table))).collect();
     let lines = printer.lines;
-    Body { tables, math: lines.contains("math."), bisect: lines.contains("bisect_right("), lines }
+    let (math, bisect) = (lines.contains("math."), lines.contains("bisect_right("));
+    Ok(Body { tables, math, bisect, needs_double: false, lines })
+}
+
+fn rounds_to_decimals(term: &Term) -> bool {
+    matches!(term.node(), Node::Binary(Binary::Decimals, ..))
+        || term.children().into_iter().any(rounds_to_decimals)
+}
+
+/// What a function of `math` is called where arrays have it.
+fn of_arrays(name: &str) -> &str {
+    match name {
+        "acos" => "arccos",
+        "asin" => "arcsin",
+        "atan" => "arctan",
+        name => name,
+    }
 }
 
 /// A number as Python reads it.
@@ -219,8 +245,9 @@ impl Printer {
             }
             Node::Function(function, x) => {
                 let name = match (self.dialect, function.name) {
-                    (Dialect::Math, "abs") => "abs".to_owned(),
-                    (_, name) => format!("{module}.{name}"),
+                    (Dialect::Math, "abs" | "round") => function.name.to_owned(),
+                    (Dialect::Math, name) => format!("{module}.{name}"),
+                    (_, name) => format!("{module}.{}", of_arrays(name)),
                 };
                 (self.call(&name, &[x], scope), Level::Atom)
             }
@@ -315,8 +342,8 @@ impl Printer {
 
     fn binary(&mut self, binary: Binary, a: &Term, b: &Term, scope: &Scope) -> (String, Level) {
         use Binary::{
-            Add, And, AtLeast, AtMost, Divide, DivideDown, Equal, Greater, Greatest, Least, Less, Multiply,
-            Or, Power, Remainder, Subtract, Unequal,
+            Add, And, AtLeast, AtMost, Decimals, Divide, DivideDown, Equal, Greater, Greatest, Least, Less,
+            Multiply, Or, Power, Remainder, Subtract, Unequal,
         };
         let module = self.module();
         let function = match (binary, self.dialect) {
@@ -325,6 +352,11 @@ impl Printer {
             // Those of Keras come down to single precision.
             (Least, Dialect::Keras) => Some("least".to_owned()),
             (Greatest, Dialect::Keras) => Some("greatest".to_owned()),
+            // Its backends round the quotient in different ways.
+            (DivideDown, Dialect::Keras) if !(a.is_whole() && b.is_whole()) => {
+                Some("floor_divide".to_owned())
+            }
+            (Decimals, _) => Some("round".to_owned()),
             (Least, _) => Some(format!("{module}.minimum")),
             (Greatest, _) => Some(format!("{module}.maximum")),
             (And, Dialect::Jax | Dialect::Keras) => Some(format!("{module}.logical_and")),
@@ -360,17 +392,18 @@ impl Printer {
             Equal => ("==", Level::Comparison, Level::Sum, Level::Sum),
             Unequal => ("!=", Level::Comparison, Level::Sum, Level::Sum),
             And => ("and", Level::And, Level::And, Level::And),
-            Or | Least | Greatest => ("or", Level::Or, Level::Or, Level::Or),
+            Or | Least | Greatest | Decimals => ("or", Level::Or, Level::Or, Level::Or),
         };
         let mut side = |term: &Term, least: Level, arithmetic: bool| {
             // `a // b * c` is right and hard to read.
             let whole = matches!(inner(term).node(), Node::Binary(DivideDown | Remainder, ..));
             let least = if whole && level == Level::Product { Level::Power } else { least };
             let text = self.text(term, scope, least);
-            if arithmetic && self.dialect == Dialect::Keras && term.is_condition() {
-                format!("f64({text})")
-            } else {
-                text
+            match self.dialect {
+                Dialect::Keras if arithmetic && term.is_condition() => format!("f64({text})"),
+                // The sum of two conditions would be a condition.
+                Dialect::Jax if arithmetic && term.is_condition() => format!("jnp.asarray({text}, float)"),
+                _ => text,
             }
         };
         let arithmetic = !binary.is_condition();

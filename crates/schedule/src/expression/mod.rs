@@ -1,10 +1,10 @@
 //! Arithmetic as Python writes it, over the names of [`Values`]: `0.95 ** t`, `1 if t < 10 else 0.1`.
-//! An expression is read once, with its mistakes told by their place in it; working it out can't fail: what
-//! has no value (a division by 0, the root of a negative number) is NaN or infinite, for the caller to judge.
+//! An expression is read once; its mistakes are reported with their place in it. Where Python raises an error
+//! (a division by 0, the root of a negative number) it has no value, and says why.
 //!
 //! It reads as Python does: `**` binds more tightly than a minus before it and groups from the right, `//`
-//! and `%` round towards minus infinity, `and` and `or` give one of their sides. Comparisons give 1 or 0 and
-//! are not chained. Functions are those of `libm`: the same bits on every machine.
+//! and `%` round towards minus infinity, `and` and `or` give one of their sides, comparisons are chained and
+//! give 1 or 0, whole numbers have any size. Lists are known where an index, `in` or a function follows.
 
 mod formula;
 mod parse;
@@ -13,6 +13,7 @@ mod token;
 use std::str::FromStr;
 
 use crate::formula::Binary;
+use crate::number::{Fault, Function, Number};
 pub(crate) use formula::Names;
 
 /// What the names stand for.
@@ -43,15 +44,30 @@ pub(crate) struct Mistake {
 
 #[derive(Debug)]
 enum Term {
-    Number(f64),
+    Number(Number),
     Name(Name),
-    Unary(Unary, Box<Term>),
+    Minus(Box<Term>),
+    Not(Box<Term>),
+    /// Arithmetic, `and`, `or`.
     Binary(Binary, Box<Term>, Box<Term>),
+    /// The first term and what it is compared with, one after another.
+    Compare(Box<Term>, Vec<(Comparison, Term)>),
     /// Condition, value if it holds, value if not.
     Choice(Box<[Term; 3]>),
-    /// The least or the greatest of one or more.
-    Least(Vec<Term>),
-    Greatest(Vec<Term>),
+    /// A function and its arguments; a list can only be the first.
+    Call(&'static Function, Vec<Term>),
+    /// Stands before an index, behind `in` or in a call; it is no number.
+    List(Vec<Term>),
+    /// The entry of a list at an index.
+    Item(Vec<Term>, Box<Term>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Comparison {
+    Binary(Binary),
+    /// Whether the right side, a list, holds the left.
+    In,
+    NotIn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,39 +77,37 @@ enum Name {
     Epoch,
     Base,
     Pi,
+    E,
+    Infinity,
 }
 
 /// Every name.
-const NAMES: &[(&str, Name)] =
-    &[("t", Name::T), ("T", Name::Length), ("epoch", Name::Epoch), ("base", Name::Base), ("pi", Name::Pi)];
+const NAMES: &[(&str, Name)] = &[
+    ("t", Name::T),
+    ("T", Name::Length),
+    ("epoch", Name::Epoch),
+    ("base", Name::Base),
+    ("pi", Name::Pi),
+    ("e", Name::E),
+    ("inf", Name::Infinity),
+];
 
-#[derive(Debug, Clone, Copy)]
-enum Unary {
-    Minus,
-    Not,
-    Function(&'static str, Function),
+impl Name {
+    /// Its value, where that is the same everywhere.
+    fn constant(self) -> Option<f64> {
+        match self {
+            Name::Pi => Some(std::f64::consts::PI),
+            Name::E => Some(std::f64::consts::E),
+            Name::Infinity => Some(f64::INFINITY),
+            Name::T | Name::Length | Name::Epoch | Name::Base => None,
+        }
+    }
 }
 
-/// A function of one number.
-type Function = fn(f64) -> f64;
-
-/// Every one of those; `min`, `max` and `pow` take more.
-const FUNCTIONS: &[(&str, Function)] = &[
-    ("abs", f64::abs),
-    ("ceil", f64::ceil),
-    ("cos", libm::cos),
-    ("exp", libm::exp),
-    ("float", |x| x),
-    ("floor", f64::floor),
-    ("int", f64::trunc),
-    ("log", libm::log),
-    ("log10", libm::log10),
-    ("log2", libm::log2),
-    ("sin", libm::sin),
-    ("sqrt", f64::sqrt),
-    ("tan", libm::tan),
-    ("tanh", libm::tanh),
-];
+/// What a function's name is, for the page of schedules.
+pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
+    crate::number::FUNCTIONS.iter().map(|function| function.name)
+}
 
 impl FromStr for Expression {
     type Err = Mistake;
@@ -105,8 +119,11 @@ impl FromStr for Expression {
 
 impl Expression {
     /// Its value.
-    pub(crate) fn value(&self, values: &Values) -> f64 {
-        self.root.value(values)
+    ///
+    /// # Errors
+    /// Python raises an error here.
+    pub(crate) fn value(&self, values: &Values) -> Result<f64, Fault> {
+        self.root.value(values)?.float()
     }
 
     /// Whether it says `epoch`.
@@ -116,35 +133,48 @@ impl Expression {
 
     /// Whether it says anything that may change from step to step.
     pub(crate) fn says_names(&self) -> bool {
-        self.root.says(&|name| name != Name::Pi)
+        self.root.says(&|name| name.constant().is_none())
     }
 }
 
 impl Term {
-    fn value(&self, values: &Values) -> f64 {
+    fn value(&self, values: &Values) -> Result<Number, Fault> {
         match self {
-            Term::Number(x) => *x,
-            Term::Name(Name::T) => values.t,
-            Term::Name(Name::Length) => values.length,
-            Term::Name(Name::Epoch) => values.epoch,
-            Term::Name(Name::Base) => values.base,
-            Term::Name(Name::Pi) => std::f64::consts::PI,
-            Term::Unary(unary, x) => unary.of(x.value(values)),
-            Term::Binary(Binary::And, a, b) => match a.value(values) {
-                0.0 => 0.0,
+            Term::Number(number) => Ok(number.clone()),
+            Term::Name(name) => Ok(match name {
+                Name::T => Number::counted(values.t),
+                Name::Length => Number::counted(values.length),
+                Name::Epoch => Number::counted(values.epoch),
+                Name::Base => Number::Float(values.base),
+                name => Number::Float(name.constant().unwrap_or(f64::NAN)),
+            }),
+            Term::Minus(x) => Ok(x.value(values)?.minus()),
+            Term::Not(x) => Ok(Number::from(!x.value(values)?.is_true())),
+            Term::Binary(Binary::And, a, b) => match a.value(values)? {
+                a if a.is_true() => b.value(values),
+                a => Ok(a),
+            },
+            Term::Binary(Binary::Or, a, b) => match a.value(values)? {
+                a if a.is_true() => Ok(a),
                 _ => b.value(values),
             },
-            Term::Binary(Binary::Or, a, b) => match a.value(values) {
-                0.0 => b.value(values),
-                a => a,
-            },
-            Term::Binary(binary, a, b) => binary.of(a.value(values), b.value(values)),
+            Term::Binary(sign, a, b) => Number::binary(*sign, &a.value(values)?, &b.value(values)?),
+            Term::Compare(first, rest) => compare(first, rest, values),
             Term::Choice(terms) => {
                 let [condition, yes, no] = terms.as_ref();
-                if condition.value(values) == 0.0 { no.value(values) } else { yes.value(values) }
+                if condition.value(values)?.is_true() { yes.value(values) } else { no.value(values) }
             }
-            Term::Least(terms) => of_all(terms, values, f64::min),
-            Term::Greatest(terms) => of_all(terms, values, f64::max),
+            Term::Call(function, arguments) => match arguments.as_slice() {
+                [Term::List(list), arguments @ ..] => {
+                    function.value(&each(list, values)?, &each(arguments, values)?)
+                }
+                arguments => function.value(&[], &each(arguments, values)?),
+            },
+            Term::List(_) => Err(Fault("a list where a number is needed")),
+            Term::Item(list, index) => {
+                let index = index.value(values)?.index(list.len())?;
+                each(list, values)?.into_iter().nth(index).ok_or(Fault("a place outside a list"))
+            }
         }
     }
 
@@ -152,28 +182,46 @@ impl Term {
         match self {
             Term::Number(_) => false,
             Term::Name(name) => what(*name),
-            Term::Unary(_, x) => x.says(what),
+            Term::Minus(x) | Term::Not(x) => x.says(what),
             Term::Binary(_, a, b) => a.says(what) || b.says(what),
+            Term::Compare(first, rest) => first.says(what) || rest.iter().any(|(_, term)| term.says(what)),
             Term::Choice(terms) => terms.iter().any(|term| term.says(what)),
-            Term::Least(terms) | Term::Greatest(terms) => terms.iter().any(|term| term.says(what)),
+            Term::Call(_, terms) | Term::List(terms) => terms.iter().any(|term| term.says(what)),
+            Term::Item(list, index) => index.says(what) || list.iter().any(|term| term.says(what)),
         }
     }
 }
 
-/// The least or greatest value; NaN if any is.
-fn of_all(terms: &[Term], values: &Values, of: fn(f64, f64) -> f64) -> f64 {
-    let both = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { of(a, b) };
-    terms.iter().map(|term| term.value(values)).reduce(both).unwrap_or(f64::NAN)
+fn each(terms: &[Term], values: &Values) -> Result<Vec<Number>, Fault> {
+    terms.iter().map(|term| term.value(values)).collect()
 }
 
-impl Unary {
-    fn of(self, x: f64) -> f64 {
-        match self {
-            Unary::Minus => -x,
-            Unary::Not => f64::from(x == 0.0),
-            Unary::Function(_, function) => function(x),
+/// Whether all comparisons hold; those behind the first that does not are not looked at.
+fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result<Number, Fault> {
+    let mut left = first.value(values)?;
+    for (comparison, right) in rest {
+        let holds = match (comparison, right) {
+            (Comparison::Binary(sign), right) => {
+                let right = right.value(values)?;
+                let holds = Number::binary(*sign, &left, &right)?.is_true();
+                left = right;
+                holds
+            }
+            (Comparison::In | Comparison::NotIn, Term::List(list)) => {
+                let held = each(list, values)?.iter().any(|entry| is_equal(entry, &left));
+                held == (*comparison == Comparison::In)
+            }
+            _ => return Err(Fault("`in` before what is no list")),
+        };
+        if !holds {
+            return Ok(Number::from(false));
         }
     }
+    Ok(Number::from(true))
+}
+
+fn is_equal(a: &Number, b: &Number) -> bool {
+    a.compare(b).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 #[cfg(test)]
@@ -185,7 +233,7 @@ mod tests {
 
     fn value(text: &str) -> f64 {
         match text.parse::<Expression>() {
-            Ok(expression) => expression.value(&VALUES),
+            Ok(expression) => expression.value(&VALUES).unwrap_or_else(|fault| panic!("{text}: {fault:?}")),
             Err(mistake) => panic!("{text}: {mistake:?}"),
         }
     }
@@ -234,6 +282,13 @@ mod tests {
             ("not t >= 8", 1.0),
             ("t > 3 and T > 30", 0.0),
             ("t > 3 or 5 / 0", 1.0),
+            ("1 < t < 9", 1.0),
+            ("1 < t < 7", 0.0),
+            ("9 < t < 5 / 0", 0.0),
+            ("0 < t - 1 < t <= 7 != 8", 1.0),
+            ("t in (1, 7)", 1.0),
+            ("t in [1, 2] or t not in (7,)", 0.0),
+            ("not t in (8, 9)", 1.0),
             ("0 and 1 or 4", 4.0),
             ("not 0 and 3", 3.0),
             ("t % 5 == 2", 1.0),
@@ -242,13 +297,67 @@ mod tests {
         }
     }
 
+    /// The numbers of CPython 3.11 and numpy 2 for the same text, `math.` and `np.` put before the functions.
     #[test]
-    fn what_has_no_value_is_no_number() {
-        for text in ["0 / 0", "sqrt(-1)", "min(1, 0 / 0)", "max(0 / 0, 1)", "(-1) ** 0.5", "1 % 0", "log(-1)"]
-        {
-            assert!(value(text).is_nan(), "{text}");
+    fn functions_are_those_of_python() {
+        for (text, wanted) in [
+            ("round(0.5) + round(1.5) + round(2.5)", 4.0),
+            ("round(2.675, 2)", 2.67),
+            ("round(1250, -2) + round(-0.125, 2)", 1199.88),
+            ("int(-2.7) + int(2.7) + trunc(-0.5)", 0.0),
+            ("around(2.675, 2)", 2.68),
+            ("log(1000, 10)", 2.9999999999999996),
+            ("log1p(0.5) + expm1(0.5)", 1.0541863788082926),
+            ("fmod(-7, 3) + mod(-7, 3)", 1.0),
+            ("clip(t, 0, 5) + minimum(t, 3) + maximum(t, 3)", 15.0),
+            ("power(2, 3) + where(t > 3, 1, 2)", 9.0),
+            ("e + 0 * min(inf, t)", std::f64::consts::E),
+            ("[1, 0.5, 0.1][t // 3] + (1, 2)[-1]", 2.1),
+            ("sum([t > 3, t > 6, t > 9]) + len((1, 2))", 4.0),
+            ("min([3, t]) + max((3, t))", 10.0),
+            ("bisect_right([3, 7, 9], t) + bisect_left([3, 7, 9], t) + bisect([9], t)", 3.0),
+            ("0.5 ** ((5 / 10) // 0.1)", 0.0625),
+            ("1 // 0.1", 9.0),
+            ("(10 ** 17 + 1) % 10", 1.0),
+            ("2 ** 100 // 2 ** 98 + (2 ** 53 + 1) % 2", 5.0),
+            ("1 / 2 ** 1100 * 2 ** 1000", 0.0),
+            ("sinh(1) + cosh(1) + asin(1) + acos(1) + atan(1)", 5.0744763186513895),
+        ] {
+            let found = value(text);
+            assert!((found - wanted).abs() <= 1e-15 * wanted.abs(), "{text} is {found}, not {wanted}");
         }
-        assert_eq!(value("1 / 0"), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_page_of_schedules_names_every_function() {
+        let page = crate::leaf::lambda::ENTRY.formula;
+        for name in super::function_names() {
+            assert!(page.contains(&format!(" {name},")) || page.contains(&format!(" {name}.")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_an_error_in_python_has_no_value() {
+        for (text, fault) in [
+            ("0 / 0", "a division by 0"),
+            ("1 / 0", "a division by 0"),
+            ("1 % 0", "a division by 0"),
+            ("1 // 0.0", "a division by 0"),
+            ("min(1, 1 / 0)", "a division by 0"),
+            ("0 ** -0.5", "0 to a negative power"),
+            ("(-1) ** 0.5", "complex"),
+            ("sqrt(-1)", "no value"),
+            ("log(0)", "the logarithm of 0 or less"),
+            ("exp(1000)", "beyond the largest float"),
+            ("10 ** 400 * 1.0", "beyond the largest float"),
+            ("[1, 2][2]", "a place outside a list"),
+            ("[1, 2][t / 7]", "no whole number"),
+            ("fmod(1, 0)", "a division by 0"),
+        ] {
+            let expression = text.parse::<Expression>().expect(text);
+            let found = expression.value(&VALUES).expect_err(text);
+            assert!(found.0.contains(fault), "{text}: {found:?}");
+        }
     }
 
     #[test]
@@ -260,7 +369,17 @@ mod tests {
             ("(1 + 2", "expected `)`, found the end"),
             ("2 t", "expected an operator, found `t` at character 3"),
             ("1 if t", "expected `else`, found the end"),
-            ("1 < t < 3", "comparisons can't be chained: `<` at character 7"),
+            ("t in 3", "expected a list, as in `t in (1, 2)`, found `3` at character 6"),
+            (
+                "t in (1, 2) < 3",
+                "expected `and`, `or` or the end of the comparison, found `<` at character 13",
+            ),
+            ("[1, 2] + 1", "expected a number, found a list at character 1"),
+            ("1 + (1, 2)", "expected a number, found a list at character 5"),
+            ("cos([1, 2])", "`cos` at character 1 takes numbers, not a list"),
+            ("len(3)", "`len` at character 1 takes a list first"),
+            ("log(1, 2, 3)", "`log` at character 1 takes 1 or 2 values, not 3"),
+            ("[[1, 2], 3][0]", "a list of lists"),
             ("step + 1", "there is no name `step` at character 1"),
             ("foo(1)", "there is no function `foo` at character 1"),
             ("cos", "`cos` at character 1 is a function"),
@@ -284,11 +403,10 @@ mod tests {
         for (text, hint) in [
             ("Epoch", "did you mean `epoch`?"),
             ("coss(t)", "did you mean `cos`?"),
-            ("wholly", "known: `t`, `T`, `epoch`, `base` and `pi`"),
+            ("wholly", "known: `t`, `T`, `epoch`, `base`, `pi`, `e` and `inf`"),
             ("2 ^ 3", "a power is written `**`"),
             ("t = 3", "equality is written `==`"),
             ("math.pi", "names stand alone"),
-            ("1 < t < 3", "and"),
         ] {
             let mistake = text.parse::<Expression>().expect_err(text);
             assert!(mistake.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {mistake:?}");
@@ -308,6 +426,6 @@ mod tests {
             assert!(text.parse::<Expression>().is_err());
         }
         let long = format!("1{}", "+1".repeat(100)).parse::<Expression>().expect("not too long");
-        assert_eq!(long.value(&VALUES), 101.0);
+        assert_eq!(long.value(&VALUES), Ok(101.0));
     }
 }

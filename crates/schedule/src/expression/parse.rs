@@ -1,7 +1,8 @@
 //! Words to terms, by how tightly operators bind.
 
 use super::token::{Kind, Token, tokens};
-use super::{Binary, FUNCTIONS, Mistake, NAMES, Term, Unary};
+use super::{Binary, Comparison, Mistake, NAMES, Term, function_names};
+use crate::number::{Function, function};
 use crate::problem::{listed, nearest};
 
 /// How tightly operators bind; those on the right of one of these bind at least as tightly.
@@ -21,7 +22,7 @@ const MOST_DEPTH: usize = 50;
 pub(super) fn parse(text: &str) -> Result<Term, Mistake> {
     let tokens = tokens(text)?;
     let mut parser = Parser { tokens: &tokens, depth: 0 };
-    let term = parser.term(CHOICE)?;
+    let term = parser.number(CHOICE)?;
     match parser.peek() {
         None => Ok(term),
         Some(_) => Err(parser.expected("an operator")),
@@ -65,7 +66,20 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A term whose operators bind at least as tightly as `least`.
+    /// A term that is a number, whose operators bind at least as tightly as `least`.
+    fn number(&mut self, least: u8) -> Result<Term, Mistake> {
+        let at = self.peek().map(|token| token.at);
+        match self.term(least)? {
+            Term::List(_) => {
+                let at = at.map_or(String::new(), |at| format!(", found a list at character {at}"));
+                let hint = "a list stands before an index, behind `in` or in a call, as in [1, 0.1][t // 30]";
+                Err(Mistake { message: format!("expected a number{at}"), hint: Some(hint.to_owned()) })
+            }
+            term => Ok(term),
+        }
+    }
+
+    /// A term whose operators bind at least as tightly as `least`. A list is one only where nothing joins it.
     fn term(&mut self, least: u8) -> Result<Term, Mistake> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
@@ -73,12 +87,19 @@ impl<'a> Parser<'a> {
         }
         let mut left = self.prefix(least)?;
         while let Some(token) = self.peek() {
+            if matches!(left, Term::List(_)) {
+                break;
+            }
             if token.text == "if" && least <= CHOICE {
                 self.next();
-                let condition = self.term(OR)?;
+                let condition = self.number(OR)?;
                 self.must_take("else")?;
-                let no = self.term(CHOICE)?;
+                let no = self.number(CHOICE)?;
                 left = Term::Choice(Box::new([condition, left, no]));
+                continue;
+            }
+            if least <= COMPARISON && self.comparison().is_some() {
+                left = self.compared(left)?;
                 continue;
             }
             let Some((binary, binds)) = operator(token.text).filter(|(_, binds)| *binds >= least) else {
@@ -86,44 +107,85 @@ impl<'a> Parser<'a> {
             };
             self.next();
             // A power groups from the right and takes a sign; all others group from the left.
-            let right = self.term(if binds == POWER { SIGN } else { binds + 1 })?;
+            let right = self.number(if binds == POWER { SIGN } else { binds + 1 })?;
             left = Term::Binary(binary, Box::new(left), Box::new(right));
-            if binds == COMPARISON
-                && let Some(next) = self.peek()
-                && operator(next.text).is_some_and(|(_, binds)| binds == COMPARISON)
-            {
-                let message =
-                    format!("comparisons can't be chained: `{}` at character {}", next.text, next.at);
-                let hint = Some("as in `0 < t and t < 10`".to_owned());
-                return Err(Mistake { message, hint });
-            }
         }
         self.depth -= 1;
         Ok(left)
     }
 
+    /// The comparison that comes next, and its words.
+    fn comparison(&self) -> Option<(Comparison, usize)> {
+        let mut words = self.tokens.iter().map(|token| token.text);
+        Some(match (words.next()?, words.next()) {
+            ("in", _) => (Comparison::In, 1),
+            ("not", Some("in")) => (Comparison::NotIn, 2),
+            (word, _) => (Comparison::Binary(comparison(word)?), 1),
+        })
+    }
+
+    /// A term and all that it is compared with.
+    fn compared(&mut self, first: Term) -> Result<Term, Mistake> {
+        let mut rest = Vec::new();
+        while let Some((comparison, words)) = self.comparison() {
+            self.tokens = self.tokens.get(words..).unwrap_or_default();
+            let right = match comparison {
+                Comparison::Binary(_) => self.number(SUM)?,
+                Comparison::In | Comparison::NotIn => {
+                    let expected = self.expected("a list, as in `t in (1, 2)`");
+                    match self.term(SUM)? {
+                        list @ Term::List(_) => list,
+                        _ => return Err(expected),
+                    }
+                }
+            };
+            let ends = matches!(right, Term::List(_));
+            rest.push((comparison, right));
+            if ends && self.comparison().is_some() {
+                return Err(self.expected("`and`, `or` or the end of the comparison"));
+            }
+        }
+        Ok(Term::Compare(Box::new(first), rest))
+    }
+
     /// A sign and what it belongs to, or a value.
     fn prefix(&mut self, least: u8) -> Result<Term, Mistake> {
         if self.take("-") {
-            return Ok(Term::Unary(Unary::Minus, Box::new(self.term(SIGN)?)));
+            return Ok(Term::Minus(Box::new(self.number(SIGN)?)));
         }
         if self.take("+") {
-            return self.term(SIGN);
+            return self.number(SIGN);
         }
         if least <= NOT && self.take("not") {
-            return Ok(Term::Unary(Unary::Not, Box::new(self.term(NOT)?)));
+            return Ok(Term::Not(Box::new(self.number(NOT)?)));
         }
-        if self.take("(") {
-            let inner = self.term(CHOICE)?;
-            self.must_take(")")?;
-            return Ok(inner);
-        }
-        match self.peek().map(|token| (token, token.kind)) {
-            Some((_, Kind::Number(x))) => {
-                self.next();
-                Ok(Term::Number(x))
+        match self.value()? {
+            Term::List(list) if self.take("[") => {
+                let index = Box::new(self.number(CHOICE)?);
+                self.must_take("]")?;
+                Ok(Term::Item(list, index))
             }
-            Some((token, Kind::Word)) if !matches!(token.text, "if" | "else" | "and" | "or" | "not") => {
+            term => Ok(term),
+        }
+    }
+
+    fn value(&mut self) -> Result<Term, Mistake> {
+        if self.take("(") {
+            let (mut terms, comma) = self.list(")")?;
+            return match terms.pop() {
+                Some(one) if terms.is_empty() && !comma => Ok(one),
+                last => flat(terms.into_iter().chain(last).collect()),
+            };
+        }
+        if self.take("[") {
+            return flat(self.list("]")?.0);
+        }
+        match self.peek().map(|token| (token, &token.kind)) {
+            Some((_, Kind::Number(number))) => {
+                self.next();
+                Ok(Term::Number(number.clone()))
+            }
+            Some((token, Kind::Word)) if !KEYWORDS.contains(&token.text) => {
                 self.next();
                 if self.take("(") { self.call(token) } else { name(token) }
             }
@@ -131,39 +193,74 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The values of a function, its bracket being open.
-    fn call(&mut self, function: &Token<'_>) -> Result<Term, Mistake> {
-        let mut values = vec![self.term(CHOICE)?];
+    /// Terms up to a closing bracket, at least one, and whether a comma stood behind the last. Of several all are
+    /// numbers.
+    fn list(&mut self, close: &str) -> Result<(Vec<Term>, bool), Mistake> {
+        let mut terms = vec![self.term(CHOICE)?];
         while self.take(",") {
-            values.push(self.term(CHOICE)?);
-        }
-        self.must_take(")")?;
-        let (text, at) = (function.text, function.at);
-        let takes = |takes: &str, count: usize| {
-            Err(mistake(format!("`{text}` at character {at} takes {takes}, not {count}")))
-        };
-        match text {
-            "min" => return Ok(Term::Least(values)),
-            "max" => return Ok(Term::Greatest(values)),
-            "pow" => {
-                return match <[Term; 2]>::try_from(values) {
-                    Ok([a, b]) => Ok(Term::Binary(Binary::Power, Box::new(a), Box::new(b))),
-                    Err(values) => takes("2 values", values.len()),
-                };
+            if self.take(close) {
+                return Ok((terms, true));
             }
-            _ => {}
+            terms.push(self.number(CHOICE)?);
         }
-        let Some((function, of)) = FUNCTIONS.iter().find(|(name, _)| *name == text) else {
+        self.must_take(close)?;
+        Ok((terms, false))
+    }
+
+    /// The arguments of a function, its bracket being open.
+    fn call(&mut self, named: &Token<'_>) -> Result<Term, Mistake> {
+        let (text, at) = (named.text, named.at);
+        let (arguments, _) = self.list(")")?;
+        let Some(function) = function(text) else {
             if NAMES.iter().any(|(name, _)| *name == text) {
                 return Err(mistake(format!("`{text}` at character {at} is no function")));
             }
-            return Err(unknown("function", function, &functions()));
+            return Err(unknown("function", named, &function_names().collect::<Vec<_>>()));
         };
-        match <[Term; 1]>::try_from(values) {
-            Ok([x]) => Ok(Term::Unary(Unary::Function(function, *of), Box::new(x))),
-            Err(values) => takes("1 value", values.len()),
+        let (least, most) = function.arity();
+        let count = arguments.len();
+        if count < least || count > most {
+            let takes = match (least, most) {
+                (1, 1) => "1 value".to_owned(),
+                (least, most) if least == most => format!("{least} values"),
+                (least, most) => format!("{least} or {most} values"),
+            };
+            return Err(mistake(format!("`{text}` at character {at} takes {takes}, not {count}")));
         }
+        checked(function, arguments, named)
     }
+}
+
+/// A list of numbers.
+fn flat(terms: Vec<Term>) -> Result<Term, Mistake> {
+    match terms.iter().any(|term| matches!(term, Term::List(_))) {
+        false => Ok(Term::List(terms)),
+        true => Err(mistake("a list of lists is no list of numbers".to_owned())),
+    }
+}
+
+/// A call, if lists are where it takes them.
+fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>) -> Result<Term, Mistake> {
+    let wrong = |what: &str| Err(mistake(format!("`{}` at character {} takes {what}", named.text, named.at)));
+    match (arguments.first(), function.takes_list(arguments.len())) {
+        (Some(Term::List(_)), None) => wrong("numbers, not a list"),
+        (Some(Term::List(_)), Some(_)) | (_, None | Some(false)) => Ok(Term::Call(function, arguments)),
+        (_, Some(true)) => wrong("a list first, as in [1, 2]"),
+    }
+}
+
+const KEYWORDS: [&str; 6] = ["if", "else", "and", "or", "not", "in"];
+
+fn comparison(text: &str) -> Option<Binary> {
+    Some(match text {
+        "<" => Binary::Less,
+        "<=" => Binary::AtMost,
+        ">" => Binary::Greater,
+        ">=" => Binary::AtLeast,
+        "==" => Binary::Equal,
+        "!=" => Binary::Unequal,
+        _ => return None,
+    })
 }
 
 /// The operator between two terms, and how tightly it binds.
@@ -171,12 +268,6 @@ fn operator(text: &str) -> Option<(Binary, u8)> {
     Some(match text {
         "or" => (Binary::Or, OR),
         "and" => (Binary::And, AND),
-        "<" => (Binary::Less, COMPARISON),
-        "<=" => (Binary::AtMost, COMPARISON),
-        ">" => (Binary::Greater, COMPARISON),
-        ">=" => (Binary::AtLeast, COMPARISON),
-        "==" => (Binary::Equal, COMPARISON),
-        "!=" => (Binary::Unequal, COMPARISON),
         "+" => (Binary::Add, SUM),
         "-" => (Binary::Subtract, SUM),
         "*" => (Binary::Multiply, PRODUCT),
@@ -192,15 +283,11 @@ fn name(token: &Token<'_>) -> Result<Term, Mistake> {
     if let Some((_, name)) = NAMES.iter().find(|(name, _)| *name == token.text) {
         return Ok(Term::Name(*name));
     }
-    if functions().contains(&token.text) {
+    if function(token.text).is_some() {
         return Err(mistake(format!("`{}` at character {} is a function", token.text, token.at)));
     }
     let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
     Err(unknown("name", token, &names))
-}
-
-fn functions() -> Vec<&'static str> {
-    FUNCTIONS.iter().map(|(name, _)| *name).chain(["min", "max", "pow"]).collect()
 }
 
 fn unknown(what: &str, token: &Token<'_>, known: &[&str]) -> Mistake {

@@ -1,18 +1,19 @@
 //! The words of an expression.
 
 use super::Mistake;
+use crate::number::Number;
 
 /// A word and where it stands, in characters from 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token<'a> {
     pub(super) text: &'a str,
     pub(super) kind: Kind,
     pub(super) at: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
-    Number(f64),
+    Number(Number),
     /// A name, a function or a word like `if`.
     Word,
     /// An operator, a bracket or a comma.
@@ -20,8 +21,8 @@ pub(super) enum Kind {
 }
 
 /// Every sign; one that begins another stands behind it.
-const SIGNS: [&str; 17] =
-    ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", ",", "="];
+const SIGNS: [&str; 19] =
+    ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", "[", "]", ",", "="];
 
 /// Signs of other languages, and what stands for them here.
 const FOREIGN: [(&str, &str); 4] = [
@@ -78,9 +79,9 @@ fn number(text: &str, at: usize) -> Result<(&str, Kind), Mistake> {
         }
     });
     let word = text.get(..digits.len() + exponent).unwrap_or_default();
-    match word.parse::<f64>() {
-        Ok(x) if x.is_finite() => Ok((word, Kind::Number(x))),
-        _ => Err(Mistake { message: format!("`{word}` at character {at} is no number"), hint: None }),
+    match Number::literal(word) {
+        Some(number) => Ok((word, Kind::Number(number))),
+        None => Err(Mistake { message: format!("`{word}` at character {at} is no number"), hint: None }),
     }
 }
 

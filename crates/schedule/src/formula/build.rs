@@ -273,6 +273,11 @@ pub(crate) fn binary(binary: Binary, a: Term, b: Term) -> Term {
     }
 }
 
+/// Two terms joined as they are: nothing is worked out beforehand or moved.
+pub(crate) fn verbatim(binary: Binary, a: Term, b: Term) -> Term {
+    plain(binary, a, b)
+}
+
 fn plain(binary: Binary, a: Term, b: Term) -> Term {
     let range = Range::binary(binary, a.range, b.range);
     if binary.is_condition() && range.low == range.high {

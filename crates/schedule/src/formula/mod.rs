@@ -9,7 +9,7 @@ mod value;
 
 use std::sync::Arc;
 
-pub(crate) use build::binary;
+pub(crate) use build::{binary, verbatim};
 pub(crate) use position::Position;
 use range::Range;
 
@@ -72,6 +72,8 @@ pub enum Binary {
     /// What that leaves; its sign is that of the divisor.
     Remainder,
     Power,
+    /// The nearest number of so many decimals, as Python's `round` gives it.
+    Decimals,
     Least,
     Greatest,
     Less,

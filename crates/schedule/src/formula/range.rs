@@ -2,6 +2,7 @@
 //! that a branch that no step takes can be left out.
 
 use super::Binary;
+use crate::number::floor_divide;
 
 /// Least and greatest value, and whether only whole numbers.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +71,8 @@ impl Range {
             "cos" | "sin" => Self::new(-1.0, 1.0, false),
             "abs" if self.low >= 0.0 => self,
             "abs" => Self::new(0.0, self.low.abs().max(self.high.abs()), self.whole),
-            "floor" | "ceil" => self.rising(of, true),
-            "exp" | "tanh" => self.rising(of, false),
+            "floor" | "ceil" | "round" => self.rising(of, true),
+            "exp" | "tanh" | "expm1" | "sinh" | "atan" => self.rising(of, false),
             "sqrt" | "log" | "log2" | "log10" | "log1p" if self.low >= 0.0 => self.rising(of, false),
             _ => Self::ALL,
         }
@@ -84,9 +85,7 @@ impl Range {
             Binary::Subtract => Self::new(a.low - b.high, a.high - b.low, whole),
             Binary::Multiply => Self::of(&corners(a, b, |x, y| x * y), whole),
             Binary::Divide if b.low > 0.0 || b.high < 0.0 => Self::of(&corners(a, b, |x, y| x / y), false),
-            Binary::DivideDown if b.low > 0.0 || b.high < 0.0 => {
-                Self::of(&corners(a, b, |x, y| (x / y).floor()), true)
-            }
+            Binary::DivideDown if b.low > 0.0 || b.high < 0.0 => Self::of(&corners(a, b, floor_divide), true),
             Binary::Remainder if b.low > 0.0 => {
                 let most = if whole { b.high - 1.0 } else { b.high };
                 let most = if a.low >= 0.0 { most.min(a.high) } else { most };

@@ -1,31 +1,37 @@
 //! What a term comes to.
 
 use super::{Binary, Node, Term};
+use crate::number::{floor_divide, modulo, round};
 
 impl Term {
     /// Its value at step `t`.
     pub fn value(&self, t: f64) -> f64 {
-        match &*self.node {
+        self.rounded(t, |x| x)
+    }
+
+    /// Its value at step `t` in single precision.
+    pub fn single(&self, t: f64) -> f64 {
+        self.rounded(t, |x| f64::from(x as f32))
+    }
+
+    /// Its value at step `t`, each number on the way being rounded.
+    fn rounded(&self, t: f64, round: fn(f64) -> f64) -> f64 {
+        let value = |x: &Self| x.rounded(t, round);
+        round(match &*self.node {
             Node::Number(x) => *x,
             Node::Pi => std::f64::consts::PI,
             Node::T => t,
-            Node::Function(function, x) => (function.of)(x.value(t)),
-            Node::Wave(x) => (1.0 + libm::cos(std::f64::consts::PI * x.value(t))) / 2.0,
-            Node::Binary(binary, a, b) => binary.of(a.value(t), b.value(t)),
-            Node::Where(condition, yes, no) => {
-                if condition.value(t) == 0.0 {
-                    no.value(t)
-                } else {
-                    yes.value(t)
-                }
-            }
-            Node::Entry(_, table, index) => table.get(index.value(t) as usize).copied().unwrap_or(f64::NAN),
+            Node::Function(function, x) => (function.of)(value(x)),
+            Node::Wave(x) => (1.0 + libm::cos(std::f64::consts::PI * value(x))) / 2.0,
+            Node::Binary(binary, a, b) => binary.of(value(a), value(b)),
+            Node::Where(condition, yes, no) => value(if value(condition) == 0.0 { no } else { yes }),
+            Node::Entry(_, table, index) => table.get(value(index) as usize).copied().unwrap_or(f64::NAN),
             Node::Passed(table, x) => {
-                let x = x.value(t);
-                table.iter().filter(|entry| **entry <= x).count() as f64
+                let x = value(x);
+                table.iter().filter(|entry| round(**entry) <= x).count() as f64
             }
-            Node::Named(_, x) => x.value(t),
-        }
+            Node::Named(_, x) => value(x),
+        })
     }
 }
 
@@ -36,7 +42,7 @@ impl Term {
             Node::Function(function, x) => {
                 let x = x.python_value(t)?;
                 let value = (function.of)(x);
-                let rounds = matches!(function.name, "floor" | "ceil") && !x.is_finite();
+                let rounds = matches!(function.name, "floor" | "ceil" | "round") && !x.is_finite();
                 return (!rounds && (value.is_finite() || value == x)).then_some(value);
             }
             Node::Wave(x) => return x.python_value(t).filter(|x| x.is_finite()).map(|_| self.value(t)),
@@ -74,13 +80,10 @@ impl Binary {
             Binary::Subtract => a - b,
             Binary::Multiply => a * b,
             Binary::Divide => a / b,
-            Binary::DivideDown => (a / b).floor(),
-            Binary::Remainder => {
-                // The sign is that of the divisor.
-                let rest = a % b;
-                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
-            }
+            Binary::DivideDown => floor_divide(a, b),
+            Binary::Remainder => modulo(a, b),
             Binary::Power => libm::pow(a, b),
+            Binary::Decimals => round(a, b as i64),
             Binary::Least => a.min(b),
             Binary::Greatest => a.max(b),
             Binary::Less => f64::from(a < b),

@@ -4,6 +4,7 @@ use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::expression::{Expression, Names, Values};
 use crate::formula::{Position, Term};
+use crate::number::Fault;
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -12,10 +13,20 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["LambdaLR", "expression", "custom"],
     summary: "the base lr times an expression of your own",
     formula: "lr = base * expr, an expression as Python writes it over t = s, T = S, epoch (whole epochs since the \
-              segment began), base (the base lr) and pi, with `+ - * / // % **`, comparisons, `and`, `or`, `not`, `if` with \
-              `else` and abs, ceil, cos, exp, float, floor, int, log, log10, log2, max, min, pow, sin, sqrt, tan, tanh. It must give a \
-              number of at least 0 at every step of the run; beyond the run what is none counts as 0",
-    symbols: &[("t", "the same as s"), ("T", "the same as S")],
+              segment began), base (the base lr), pi, e and inf, with `+ - * / // % **`, comparisons (chained too, and `in (1, \
+              2)`), `and`, `or`, `not`, `if` with `else`, `[1, 0.1][t // 30]`, and abs, acos, around, asin, atan, bisect, \
+              bisect_left, bisect_right, ceil, clip, cos, cosh, exp, expm1, float, floor, fmod, int, len, log, log10, log1p, \
+              log2, max, maximum, min, minimum, mod, pow, power, round, sin, sinh, sqrt, sum, tan, tanh, trunc, where. Numbers \
+              are Python's: `//` and `%` round down, `round` goes to the even one of two that are equally near, `int` and \
+              `trunc` towards 0, whole numbers have any size; what is an error in Python (a division by 0, the logarithm of \
+              0, a number beyond all floats) is one here. around, clip, fmod, maximum, minimum, mod, power and where are \
+              numpy's. It must give a number of at least 0 at every step of the run; beyond the run what is none counts as 0",
+    symbols: &[
+        ("t", "the same as s"),
+        ("T", "the same as S"),
+        ("e", "2.718281828459045"),
+        ("inf", "beyond all numbers, as in min(inf, t)"),
+    ],
     ends: Ends {
         before: "`expr` at t = 0 counts",
         at: "`expr` at t = T - 1",
@@ -38,7 +49,7 @@ struct Lambda {
 }
 
 impl Lambda {
-    fn factor(&self, at: &At) -> f64 {
+    fn factor(&self, at: &At) -> Result<f64, Fault> {
         let epoch = at.epoch.map_or(f64::NAN, |epoch| (at.step / epoch).floor());
         self.expression.value(&Values { t: at.s, length: at.len, epoch, base: at.base })
     }
@@ -46,13 +57,18 @@ impl Lambda {
 
 impl Leaf for Lambda {
     fn lr(&self, at: &At) -> f64 {
-        at.base * self.factor(at)
+        // A step of the run without a value is refused beforehand: see `stray`.
+        self.factor(at).map_or(f64::NAN, |factor| at.base * factor)
+    }
+
+    fn has_formula(&self) -> bool {
+        self.expression.has_formula()
     }
 
     fn formula(&self, at: &Position) -> Term {
         let epoch = at.epoch.map_or(f64::NAN.into(), |epoch| at.step.clone().divide_down(epoch.into()));
         let names = Names { t: at.s.clone(), length: at.len.clone(), epoch, base: at.base.clone() };
-        at.base.clone() * self.expression.formula(&names)
+        at.base.clone() * self.expression.formula(&names).unwrap_or_else(|| f64::NAN.into())
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
@@ -64,18 +80,21 @@ impl Leaf for Lambda {
     }
 
     fn stray(&self, at: &At) -> Option<Problem> {
-        let factor = self.factor(at);
-        let sound = factor >= 0.0 && (at.base * factor).is_finite();
-        if sound {
-            return None;
-        }
+        let factor = match self.factor(at) {
+            Ok(factor) if factor >= 0.0 && (at.base * factor).is_finite() => return None,
+            Ok(factor) => factor,
+            Err(Fault(fault)) => {
+                let message = format!("the expression has no value at t = {}: {fault}", at.s);
+                let problem = Problem { message, ..self.stray.clone() };
+                return Some(match at.s {
+                    0.0 => problem.with_hint("t counts from 0: t + 1 is never 0"),
+                    _ => problem,
+                });
+            }
+        };
         let message =
             format!("expected a finite number of at least 0 at every step, found {factor} at t = {}", at.s);
         let problem = Problem { message, ..self.stray.clone() };
-        Some(match at.s {
-            0.0 if !factor.is_finite() => problem.with_hint("t counts from 0: t + 1 is never 0"),
-            _ if factor < 0.0 => problem.with_hint("max(0, ...) is never below 0"),
-            _ => problem,
-        })
+        Some(if factor < 0.0 { problem.with_hint("max(0, ...) is never below 0") } else { problem })
     }
 }

@@ -6,6 +6,7 @@ use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, Holds, required};
 use crate::expression::{Expression, Values};
 use crate::formula::{Position, Term};
+use crate::number::Fault;
 use crate::problem::Problem;
 use crate::segment::At;
 
@@ -62,7 +63,7 @@ struct Products {
 }
 
 impl Multiplicative {
-    fn factor(&self, at: &At, s: f64) -> f64 {
+    fn factor(&self, at: &At, s: f64) -> Result<f64, Fault> {
         let epoch = at.epoch.map_or(f64::NAN, |epoch| (s * at.tick / epoch).floor());
         self.expression.value(&Values { t: s, length: at.len, epoch, base: at.base })
     }
@@ -70,7 +71,7 @@ impl Multiplicative {
     /// The product of the factors from step 1 to step `s`.
     fn product(&self, at: &At, s: u64) -> f64 {
         if !self.expression.says_names() {
-            return libm::pow(self.factor(at, 0.0), s as f64);
+            return libm::pow(self.factor(at, 0.0).unwrap_or(f64::NAN), s as f64);
         }
         let s = s.min((at.run / at.tick * RUNS).max(LEAST) as u64);
         let of = [at.len, at.base, at.tick, at.epoch.unwrap_or(0.0)].map(f64::to_bits);
@@ -88,7 +89,7 @@ impl Multiplicative {
         }
         while step < s {
             step += 1;
-            product *= self.factor(at, step as f64);
+            product *= self.factor(at, step as f64).unwrap_or(f64::NAN);
             if step == products.kept.len() as u64 * STRIDE {
                 products.kept.push(product);
             }
@@ -113,7 +114,7 @@ impl Leaf for Multiplicative {
 
     fn formula(&self, at: &Position) -> Term {
         let factor = self.expression.value(&Values { t: 0.0, length: 0.0, epoch: 0.0, base: 0.0 });
-        at.base.clone() * Term::from(factor).power(at.s.clone().divide_down(1.0.into()))
+        at.base.clone() * Term::from(factor.unwrap_or(f64::NAN)).power(at.s.clone().divide_down(1.0.into()))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
@@ -129,9 +130,12 @@ impl Leaf for Multiplicative {
         if s < 1.0 {
             return None;
         }
-        let factor = self.factor(at, s);
-        if factor.is_nan() || factor < 0.0 || factor.is_infinite() {
-            let message = format!("the expression gives {factor} at t = {s}, which is no factor");
+        let message = match self.factor(at, s) {
+            Ok(factor) if factor >= 0.0 && factor.is_finite() => None,
+            Ok(factor) => Some(format!("the expression gives {factor} at t = {s}, which is no factor")),
+            Err(Fault(fault)) => Some(format!("the expression has no value at t = {s}: {fault}")),
+        };
+        if let Some(message) = message {
             return Some(Problem { message, ..self.stray.clone() });
         }
         let lr = self.lr(at);

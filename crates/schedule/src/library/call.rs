@@ -1,55 +1,16 @@
-//! Reads a call as it stands in a Python program and gives the mapping that says the same: `kind:` and the
-//! arguments under their names. Lambdas become expressions.
+//! A call of a schedule and the mapping that says the same: `kind:` and the arguments under their names.
+//! Functions become expressions.
 
-use std::collections::HashMap;
-
-use super::arithmetic::arithmetic;
-use super::python::{Argument, Expr, Source, Statement, What, statements};
-use super::{LIBRARIES, Named, entries, lambda};
+use super::program::Program;
+use super::python::{Argument, Body, Expr, What};
+use super::{LIBRARIES, Named, bare, entries};
 use crate::catalogue::Holds;
 use crate::problem::{Problem, listed, nearest};
-use crate::tree::{Key, Place, Tree, Value};
-
-/// What a pasted program says.
-#[derive(Debug, Clone)]
-pub struct Pasted {
-    /// The schedule.
-    pub schedule: Tree,
-    /// The lr of the optimiser, if its call stands there too.
-    pub lr: Option<f64>,
-}
+use crate::tree::{Key, Tree, Value};
 
 /// Whether a value that is text is a call: no other schedule that is text has a bracket.
 pub fn is_call(text: &str) -> bool {
     text.contains('(')
-}
-
-/// Whether a whole document is a Python program, not YAML: its first words are a name and then a bracket, an
-/// assignment or a second name.
-pub fn is_program(text: &str) -> bool {
-    let mut lines =
-        text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let Some(line) = lines.next() else { return false };
-    if line.starts_with("import ") || line.starts_with("from ") {
-        return true;
-    }
-    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
-    let rest = line.trim_start_matches(name);
-    rest.len() < line.len() && rest.trim_start().starts_with(['(', '=', ','])
-}
-
-/// Reads a text that is a call and nothing else: the last schedule in it.
-///
-/// # Errors
-/// The first thing in it that can't be read, with its place.
-pub fn paste(text: &str) -> Result<Pasted, Problem> {
-    Program { source: Source { text, inside: None }, names: HashMap::new(), depth: 0 }.read()
-}
-
-/// Reads a call that is a value of a document.
-pub(super) fn read_inside(text: &str, place: Place) -> Result<Tree, Problem> {
-    let source = Source { text, inside: Some(place) };
-    Program { source, names: HashMap::new(), depth: 0 }.read().map(|pasted| pasted.schedule)
 }
 
 /// The libraries' own names of the modules that schedules stand in.
@@ -67,88 +28,34 @@ const SILENT: [&str; 4] = ["optim", "optimizers", "schedules", "schedule"];
 /// The deepest chain of variables that stand for each other.
 const MOST_DEPTH: usize = 60;
 
-struct Program<'a> {
-    source: Source<'a>,
-    /// What the names stand for that were assigned to so far.
-    names: HashMap<String, Expr>,
-    depth: usize,
-}
+/// Arguments that say nothing of the lr, whatever the schedule.
+const PRINTING: [&str; 1] = ["verbose"];
 
 impl Program<'_> {
-    fn read(mut self) -> Result<Pasted, Problem> {
-        let mut found = None;
-        let mut unknown = None;
-        let mut lr = None;
-        for Statement { names, value } in statements(&self.source)? {
-            if let Some(call) = self.schedule_in(&value) {
-                found = Some(self.schedule(&call)?);
-            } else if let What::Call(of, arguments) = &value.what {
-                lr = self.optimizer_lr(of, arguments).or(lr);
-                unknown = unknown.or_else(|| Some(value.clone()));
-            }
-            for name in names {
-                self.names.insert(name, value.clone());
-            }
-        }
-        match (found, unknown) {
-            (Some(schedule), _) => Ok(Pasted { schedule, lr }),
-            (None, Some(call)) => Err(self.unknown(&call)),
-            (None, None) => {
-                let end = self.source.text.len();
-                let problem = self.source.problem(0, end, "expected a call of a schedule");
-                Err(problem.with_hint("as in torch.OneCycleLR(max_lr=0.1, total_steps=100)"))
-            }
-        }
-    }
-
-    /// The call of a schedule that an expression is: as it stands, with something taken of it, or as the
-    /// learning rate of an optimiser.
-    fn schedule_in(&self, expr: &Expr) -> Option<Expr> {
-        match &expr.what {
-            What::Part(of) => self.schedule_in(of),
-            What::Call(of, arguments) => match self.entry(of) {
-                Ok(Some(_)) | Err(_) => Some(expr.clone()),
-                Ok(None) => arguments.iter().find_map(|argument| match &argument.name {
-                    Some((name, _)) if name == "learning_rate" => self.schedule_in(&argument.value),
-                    _ => None,
-                }),
-            },
-            _ => None,
-        }
-    }
-
-    /// The path of a callee, its first name replaced by what was imported under it.
-    fn path(&self, callee: &Expr) -> Option<Vec<String>> {
-        let What::Path(path) = &callee.what else { return None };
-        let (first, rest) = path.split_first()?;
-        match self.names.get(first).map(|expr| &expr.what) {
-            Some(What::Path(module)) if module.first() != Some(first) || rest.is_empty() => {
-                Some(module.iter().chain(rest).cloned().collect())
-            }
-            _ => Some(path.clone()),
-        }
-    }
-
-    /// The entry that is called; a problem if the name is in several libraries.
-    fn entry(&self, callee: &Expr) -> Result<Option<&'static Named>, Problem> {
-        let Some(path) = self.path(callee) else { return Ok(None) };
+    /// The entry that is called; a problem if the name is in several libraries, and the arguments don't tell which.
+    pub(super) fn entry(
+        &self,
+        callee: &Expr,
+        arguments: &[Argument],
+    ) -> Result<Option<&'static Named>, Problem> {
+        let What::Path(path) = &callee.what else { return Ok(None) };
         let Some((name, modules)) = path.split_last() else { return Ok(None) };
-        let bare = |full: &'static str| full.rsplit('.').next().unwrap_or(full);
-        let named: Vec<&'static Named> =
-            entries().filter(|entry| entry.names().any(|full| bare(full) == name)).collect();
+        let named = entries().filter(|entry| entry.names().any(|full| bare(full) == name));
         let library = modules.iter().find_map(|module| {
             MODULES.iter().find(|(_, known)| known.contains(&module.as_str())).map(|(library, _)| *library)
         });
         let of_library = |entry: &&Named| match library {
-            Some(library) => entry.name.split('.').next() == Some(library),
+            Some(library) => entry.library() == library,
             // A module of one's own may hold anything.
             None => modules.iter().all(|module| SILENT.contains(&module.as_str())),
         };
-        let found: Vec<&'static Named> = named.into_iter().filter(of_library).collect();
-        match found.as_slice() {
-            [] => Ok(None),
-            [entry] => Ok(Some(entry)),
-            several => {
+        let found: Vec<&'static Named> = named.filter(of_library).collect();
+        let fitting: Vec<&'static Named> =
+            found.iter().copied().filter(|entry| self.fits(entry, arguments)).collect();
+        match (found.as_slice(), fitting.as_slice()) {
+            ([], _) => Ok(None),
+            ([entry], _) | (_, [entry]) => Ok(Some(entry)),
+            (several, _) => {
                 let names = listed(several.iter().map(|entry| entry.name));
                 let message = format!("`{name}` stands in several libraries");
                 let problem = self.source.problem(callee.start, callee.end, message);
@@ -157,19 +64,53 @@ impl Program<'_> {
         }
     }
 
+    /// Whether a call may be that of an entry: it has the optimizer if, and only if, the entry takes one, and no
+    /// argument that the entry does not know.
+    fn fits(&self, entry: &Named, arguments: &[Argument]) -> bool {
+        let known = |name: &str| {
+            PRINTING.contains(&name)
+                || entry.arguments().any(|(known, _)| known == name)
+                || entry.params.iter().any(|param| param.name == name)
+        };
+        let place = entry.arguments().position(|(name, _)| name == "optimizer");
+        let mut named = arguments.iter().filter_map(|argument| argument.name.as_ref());
+        let by_name = named.clone().any(|(name, _)| name == "optimizer");
+        let first = arguments.first().filter(|argument| argument.name.is_none());
+        let is_object = |argument: &Argument| {
+            matches!(
+                self.resolved(&argument.value).what,
+                What::Path(_) | What::Call(..) | What::Attribute(..)
+            )
+        };
+        let takes = match place {
+            Some(_) => by_name || first.is_some_and(is_object),
+            None => !first.is_some_and(is_object),
+        };
+        takes && named.all(|(name, _)| known(name))
+    }
+
+    /// The library of a schedule's call.
+    pub(super) fn library_of(&self, call: &Expr) -> &'static str {
+        match &self.resolved(call).what {
+            What::Call(callee, arguments) => {
+                self.entry(callee, arguments).ok().flatten().map_or("torch", Named::library)
+            }
+            _ => "torch",
+        }
+    }
+
     /// What is said of a call of something else.
-    fn unknown(&self, call: &Expr) -> Problem {
+    pub(super) fn unknown(&self, call: &Expr) -> Problem {
         let What::Call(callee, _) = &call.what else {
             return self.source.problem(call.start, call.end, "expected a call of a schedule");
         };
-        let Some(path) = self.path(callee) else {
+        let What::Path(path) = &callee.what else {
             return self.source.problem(callee.start, callee.end, "expected the name of a schedule");
         };
         let written = path.join(".");
         let problem =
             self.source.problem(callee.start, callee.end, format!("there is no schedule `{written}`"));
         let last = path.last().map_or("", String::as_str);
-        let bare = |full: &'static str| full.rsplit('.').next().unwrap_or(full);
         let same = super::names().find(|full| bare(full) == last);
         let near = same.or_else(|| {
             let of_library = path.first().filter(|first| LIBRARIES.iter().any(|(name, _)| name == first));
@@ -188,24 +129,8 @@ impl Program<'_> {
         }
     }
 
-    /// The lr of a call of an optimiser.
-    fn optimizer_lr(&self, callee: &Expr, arguments: &[Argument]) -> Option<f64> {
-        let path = self.path(callee)?;
-        path.last().filter(|name| name.starts_with(|c: char| c.is_uppercase()))?;
-        let named = |argument: &&Argument| argument.name.as_ref().is_some_and(|(name, _)| name == "lr");
-        let given = arguments.iter().find(named).or_else(|| match arguments {
-            [_, second, ..] if second.name.is_none() => Some(second),
-            _ => None,
-        })?;
-        match self.folded(&given.value).ok()?.value {
-            Value::Int(i) => Some(i as f64),
-            Value::Float(x) => Some(x),
-            _ => None,
-        }
-    }
-
     /// The mapping that says what a call says.
-    fn schedule(&mut self, call: &Expr) -> Result<Tree, Problem> {
+    pub(super) fn schedule(&mut self, call: &Expr) -> Result<Tree, Problem> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
             return Err(self.source.problem(call.start, call.end, "nested too deeply"));
@@ -213,13 +138,17 @@ impl Program<'_> {
         let What::Call(callee, arguments) = &call.what else {
             return Err(self.source.problem(call.start, call.end, "expected a call of a schedule"));
         };
-        let Some(entry) = self.entry(callee)? else { return Err(self.unknown(call)) };
+        let Some(entry) = self.entry(callee, arguments)? else { return Err(self.unknown(call)) };
         let mut map = vec![self.keyed("kind", callee, Value::Text(entry.name.to_owned()))];
         let mut order = entry.arguments();
         let mut given: Vec<&str> = Vec::new();
         for argument in arguments {
             let value = &argument.value;
+            if let (None, What::Unknown(reason)) = (&argument.name, &value.what) {
+                return Err(self.source.problem(value.start, value.end, reason));
+            }
             let (name, at) = match &argument.name {
+                Some((name, _)) if PRINTING.contains(&name.as_str()) => continue,
                 Some((name, at)) => (self.known(entry, name, *at)?, *at),
                 None => match order.next() {
                     Some((name, _)) => (name, value.start),
@@ -287,7 +216,7 @@ impl Program<'_> {
     fn python_only(&self, entry: &Named, name: &str, value: &Expr) -> Result<(), Problem> {
         let literal = matches!(
             value.what,
-            What::Int(_) | What::Float(_) | What::Text(_) | What::List(_) | What::Lambda(..) | What::Minus(_)
+            What::Number(_) | What::Text(_) | What::List(_) | What::Function(_) | What::Sign(..)
         );
         if name != "optimizer" || !literal {
             return Ok(());
@@ -306,8 +235,8 @@ impl Program<'_> {
     /// The value of an argument. One in a list of its own is that of the only parameter group.
     fn argument(&mut self, entry: &Named, name: &str, value: &Expr) -> Result<Tree, Problem> {
         let param = entry.params.iter().find(|param| param.name == name);
-        match &value.what {
-            What::List(items) if entry.per_group.contains(&name) => match items.as_slice() {
+        match &self.resolved(value).what {
+            What::List(items) if entry.per_group.contains(&name) => match items.clone().as_slice() {
                 [one] => self.value(one, param.is_none()),
                 _ => {
                     let message = format!("expected one value, found a list of {}", items.len());
@@ -324,124 +253,60 @@ impl Program<'_> {
     }
 
     /// A value; a call in it is that of a schedule where `nodes` may stand.
-    fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
+    pub(super) fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
         let place = self.source.place(expr.start, expr.end);
         let value = match &expr.what {
             What::None => Value::Null,
             What::Bool(b) => Value::Bool(*b),
             What::Text(text) => Value::Text(text.clone()),
-            What::List(items) => {
-                Value::List(items.iter().map(|item| self.value(item, nodes)).collect::<Result<_, _>>()?)
+            What::Function(function) => {
+                let (start, end) = match &function.body {
+                    Body::Return(range) => (range.start, range.end),
+                    _ => (expr.start, expr.end),
+                };
+                let text =
+                    self.rendered(function).map_err(|message| self.source.problem(start, end, message))?;
+                return Ok(Tree { place: self.source.place(start, end), value: Value::Text(text) });
             }
-            What::Dict(items) => {
-                let mut entries: Vec<(Key, Tree)> = Vec::new();
-                for (key, value) in items {
-                    let name = match self.value(key, false)?.value {
-                        Value::Text(text) => text,
-                        Value::Int(i) => i.to_string(),
-                        _ => {
-                            let message = "expected a key that is text or a whole number";
-                            return Err(self.source.problem(key.start, key.end, message));
-                        }
-                    };
-                    let value = self.value(value, nodes)?;
-                    // As in Python, the last of equal keys counts.
-                    entries.retain(|(known, _)| known.name != name);
-                    let place = self.source.place(key.start, key.end);
-                    entries.push((Key { place, name }, value));
+            What::Bound(i) => {
+                let Some(bound) = self.values.get(*i).cloned() else { return self.folded(expr) };
+                if let What::Unknown(reason) = &bound.what {
+                    return Err(self.source.problem(expr.start, expr.end, reason));
                 }
-                Value::Map(entries)
-            }
-            What::Lambda(parameter, body) => {
-                let text = self.source.text.get(*body..expr.end).unwrap_or_default();
-                let place = self.source.place(*body, expr.end);
-                let text = self
-                    .rewritten(text, parameter)
-                    .map_err(|message| self.source.problem(*body, expr.end, message))?;
-                return Ok(Tree { place, value: Value::Text(text) });
-            }
-            What::Call(..) if nodes => return self.schedule(expr),
-            What::Call(..) => return self.folded(expr),
-            What::Part(of) => return self.value(of, nodes),
-            What::Path(path) => match (self.names.get(&path.join(".")).cloned(), path.as_slice()) {
-                (Some(expr), _) => {
-                    self.depth += 1;
-                    if self.depth > MOST_DEPTH {
-                        return Err(self.source.problem(expr.start, expr.end, "this name stands for itself"));
-                    }
-                    let value = self.value(&expr, nodes);
-                    self.depth -= 1;
-                    return value;
+                self.depth += 1;
+                if self.depth > MOST_DEPTH {
+                    return Err(self.source.problem(expr.start, expr.end, "nested too deeply"));
                 }
-                (None, [.., of, member]) if of == "SchedulerType" => Value::Text(scheduler_type(member)),
-                (None, _) => return self.folded(expr),
+                let value = self.value(&bound, nodes);
+                self.depth -= 1;
+                return value;
+            }
+            What::Call(..) if nodes && self.entries(expr)?.is_none() => return self.schedule(expr),
+            What::Item(of, _) | What::Attribute(of, _) if nodes && self.schedule_in(of).is_some() => {
+                return self.value(of, nodes);
+            }
+            What::Choice(terms) => {
+                let [condition, yes, no] = terms.as_ref();
+                let holds = self.number(condition, 0)?.is_true();
+                return self.value(if holds { yes } else { no }, nodes);
+            }
+            What::Item(of, index) => {
+                let item = self.item(expr, of, index, 0)?;
+                return self.value(&item, nodes);
+            }
+            What::Path(path) => match path.as_slice() {
+                [.., of, member] if of == "SchedulerType" => Value::Text(scheduler_type(member)),
+                _ => return self.folded(expr),
             },
-            What::Int(_) | What::Float(_) | What::Minus(_) | What::Binary(..) => return self.folded(expr),
+            _ => match (self.entries(expr)?, self.list(expr, 0)?) {
+                (Some(entries), _) => self.mapping(&entries, nodes)?,
+                (None, Some(items)) => {
+                    Value::List(items.iter().map(|item| self.value(item, nodes)).collect::<Result<_, _>>()?)
+                }
+                (None, None) => return self.folded(expr),
+            },
         };
         Ok(Tree { place, value })
-    }
-
-    /// A number, worked out as Python does.
-    fn folded(&self, expr: &Expr) -> Result<Tree, Problem> {
-        let value = self.number(expr, 0)?;
-        match value {
-            Value::Float(x) if !x.is_finite() => Err(self.source.problem(
-                expr.start,
-                expr.end,
-                format!("this is {x}, which is no number to train with"),
-            )),
-            value => Ok(Tree { place: self.source.place(expr.start, expr.end), value }),
-        }
-    }
-
-    fn number(&self, expr: &Expr, depth: usize) -> Result<Value, Problem> {
-        let problem = |message: String| self.source.problem(expr.start, expr.end, message);
-        if depth > MOST_DEPTH {
-            return Err(problem("this name stands for itself".to_owned()));
-        }
-        match &expr.what {
-            What::Int(i) => Ok(Value::Int(*i)),
-            What::Float(x) => Ok(Value::Float(*x)),
-            What::Minus(of) => match self.number(of, depth + 1)? {
-                Value::Int(i) => Ok(Value::Int(i.saturating_neg())),
-                Value::Float(x) => Ok(Value::Float(-x)),
-                other => Ok(other),
-            },
-            What::Binary(sign, a, b) => {
-                let (a, b) = (self.number(a, depth + 1)?, self.number(b, depth + 1)?);
-                arithmetic(sign, &a, &b).ok_or_else(|| problem("this has no value".to_owned()))
-            }
-            What::Path(path) => {
-                let name = path.join(".");
-                match (self.names.get(&name), name.as_str()) {
-                    (Some(value), _) => self.number(value, depth + 1),
-                    (None, "math.pi" | "np.pi" | "numpy.pi" | "torch.pi" | "jnp.pi") => {
-                        Ok(Value::Float(std::f64::consts::PI))
-                    }
-                    (None, _) => {
-                        let message =
-                            format!("`{name}` is a variable: a literal is needed here, as in 0.1 or 100");
-                        Err(problem(message))
-                    }
-                }
-            }
-            What::Call(..) | What::Part(_) => Err(problem(
-                "this is worked out by Python: a literal is needed here, as in 0.1 or 100".to_owned(),
-            )),
-            _ => Err(problem("expected a number".to_owned())),
-        }
-    }
-
-    /// A lambda's body as an expression, the numbers that were assigned to names put in.
-    fn rewritten(&self, body: &str, parameter: &str) -> Result<String, String> {
-        lambda::rewrite(body, parameter, &|name| {
-            let expr = self.names.get(name)?;
-            match self.folded(expr).ok()?.value {
-                Value::Int(i) => Some(format!("({i})")),
-                Value::Float(x) => Some(format!("({x})")),
-                _ => None,
-            }
-        })
     }
 }
 

@@ -2,16 +2,18 @@
 //! parameters, or the call as it stands in a Python program. Each is a documented expansion into the grammar
 //! of this crate, made before a document is read; nothing here works out a learning rate.
 //!
-//! One file or folder per library holds its table of entries; `call` reads pasted calls, `given` the
-//! parameters.
+//! One file or folder per library holds its table of entries. `python` reads the text of a pasted program,
+//! `program` what its names stand for, `call` the call of a schedule, `optimizer` the base lr, `given` the parameters.
 
-mod arithmetic;
 mod build;
 mod call;
+mod constant;
 mod given;
 mod keras;
 mod lambda;
 mod optax;
+mod optimizer;
+mod program;
 mod python;
 mod timm;
 mod torch;
@@ -25,8 +27,10 @@ use crate::fields::join;
 use crate::problem::{Problem, nearest};
 use crate::tree::{Key, Place, Tree, Value};
 
-pub use call::{Pasted, is_call, is_program, paste};
+pub use call::is_call;
 use given::Given;
+pub use optimizer::BaseLr;
+pub use program::{Pasted, is_program, paste};
 
 /// One schedule of another library.
 #[derive(Debug)]
@@ -175,9 +179,13 @@ pub fn find(name: &str) -> Option<&'static Named> {
     entries().find(|entry| entry.names().any(|known| known == name))
 }
 
+/// A name without its library.
+fn bare(name: &'static str) -> &'static str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 /// The name that was probably meant: of the same library, or the bare name of one.
 pub(crate) fn meant(typed: &str) -> Option<&'static str> {
-    let bare = |name: &'static str| name.rsplit('.').next().unwrap_or(name);
     let same = entries().find(|entry| bare(entry.name) == typed).map(|entry| entry.name);
     same.or_else(|| nearest(typed, names()).filter(|_| typed.contains('.')))
 }
@@ -186,6 +194,11 @@ impl Named {
     /// Its name and its aliases.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The library that it is of.
+    fn library(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
     }
 
     /// Parameters in the order of the Python function, each with whether it has a default there.
@@ -308,7 +321,7 @@ impl Walk<'_> {
     /// A node, expanded, and the length it states.
     fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<Stated>) {
         match &tree.value {
-            Value::Text(text) if is_call(text) => match call::read_inside(text, tree.place) {
+            Value::Text(text) if is_call(text) => match program::read_inside(text, tree.place) {
                 Ok(call) => self.node(&call, path),
                 Err(mut problem) => {
                     problem.path = path.to_owned();

@@ -197,7 +197,7 @@ fn mistakes_are_told_with_their_place() {
         ("optax.cosine_decay(0.1, 3)", "1:1", "there is no schedule `optax.cosine_decay`"),
         ("mmengine.StepLR(opt, 3)", "1:1", "there is no schedule `mmengine.StepLR`"),
         (
-            "ReduceLROnPlateau(opt)",
+            "ReduceLROnPlateau(opt, monitor='loss')",
             "1:1",
             "write one of `torch.ReduceLROnPlateau` and `keras.ReduceLROnPlateau`",
         ),
@@ -218,14 +218,14 @@ fn mistakes_are_told_with_their_place() {
         ("StepLR(opt, 3y)", "1:13", "`3y` is no number"),
         ("StepLR(opt, 3 4)", "1:15", "expected `,` or `)`, found `4`"),
         ("StepLR(opt, 3) 4", "1:16", "expected the end of the call, found `4`"),
-        ("StepLR(opt, **kwargs)", "1:13", "write the arguments out"),
-        ("MultiStepLR(opt, [i for i in range(3)])", "1:21", "write the values out"),
-        ("StepLR(opt, 3 if x else 4)", "1:15", "conditions are read inside a lambda only"),
+        ("StepLR(opt, **kwargs)", "1:13", "what is unpacked here is not known: write it out"),
+        ("MultiStepLR(opt, [i for i in range(3)])", "1:19", "write the values out"),
+        ("StepLR(opt, 3 if x else 4)", "1:18", "`x` is a variable: a literal is needed here"),
         ("StepLR(opt, 1 / 0)", "1:13", "this has no value"),
         ("StepLR(opt, 3 $ 4)", "1:15", "`$` has no meaning in a call"),
         ("x = 3", "1:1", "expected a call of a schedule"),
-        ("n = n\nStepLR(opt, n)", "1:5", "stands for itself"),
-        ("LambdaLR(opt, lambda a, b: 1)", "1:23", "a lambda of one parameter"),
+        ("n = n\nStepLR(opt, n)", "2:13", "`n` is a variable"),
+        ("LambdaLR(opt, lambda a, b: 1)", "1:15", "a lambda of one parameter"),
         ("LambdaLR(opt, lambda t: t / T)", "1:25", "`T` is a variable of the program"),
         ("LambdaLR(opt, lambda t: t / total)", "1:25", "there is no name `total` at character 5"),
         ("StepLR(opt, 0)", "1:13", "step_size: expected a length of at least 1, found 0"),
@@ -298,8 +298,8 @@ fn depth_and_length_are_bounded() {
         format!("{}StepLR(opt, 1{}", "ChainedScheduler([".repeat(60), "])".repeat(60)),
         format!("StepLR(opt, 1{})", " ".repeat(1_000_000)),
         format!(
-            "a0 = 1\n{}StepLR(opt, a99)",
-            (1..100).map(|i| format!("a{i} = a{} + 0\n", i - 1)).collect::<String>()
+            "a0 = [1]\n{}MultiStepLR(opt, a99)",
+            (1..100).map(|i| format!("a{i} = a{} + a{}\n", i - 1, i - 1)).collect::<String>()
         ),
     ] {
         assert!(read(&program).is_err());
@@ -314,7 +314,7 @@ fn the_optimizers_lr_is_found() {
         ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", None),
         ("s = StepLR(opt, 3)", None),
     ] {
-        assert_eq!(paste(program).expect(program).lr, lr, "{program}");
+        assert_eq!(paste(program).expect(program).lr.known(), lr, "{program}");
     }
 }
 

@@ -23,7 +23,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     let pasted = library::paste(call).map_err(|problem| vec![problem])?;
     let base_lr = golden.number("base_lr");
     // Where the optimiser stands in the call, its lr is the base lr.
-    assert!(pasted.lr.is_none_or(|lr| lr == base_lr), "{}: {:?}", golden.name, pasted.lr);
+    assert!(pasted.lr.known().is_none_or(|lr| lr == base_lr), "{}: {:?}", golden.name, pasted.lr);
     let driver = golden.json["driver"].as_str().expect("driver");
     let clock = match driver {
         _ if driver.contains("every") => Some("epoch"),

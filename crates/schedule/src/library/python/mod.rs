@@ -1,13 +1,17 @@
-//! Python as far as a pasted call needs it: statements of names, literals, arithmetic, calls and lambdas,
-//! each with its place in the text. What the names mean is not known here.
+//! Python as far as a pasted call needs it: statements of names, literals, arithmetic, calls and functions of one
+//! number, each with its place in the text. What the names mean is not known here.
 
+mod lines;
 mod parse;
 mod tokens;
 
+use std::ops::Range;
+
+use crate::number::Number;
 use crate::problem::Problem;
 use crate::tree::Place;
 
-pub(in crate::library) use parse::statements;
+pub(in crate::library) use lines::statements;
 
 /// An expression and the bytes it stands at.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,21 +25,49 @@ pub(in crate::library) struct Expr {
 pub(in crate::library) enum What {
     None,
     Bool(bool),
-    Int(i64),
-    Float(f64),
+    Number(Number),
     /// A string, or a multiple of the base lr as in `0.1x`, which is ours.
     Text(String),
     /// Names joined by dots.
     Path(Vec<String>),
+    /// What a name stands for: an entry of the program's values.
+    Bound(usize),
     Call(Box<Expr>, Vec<Argument>),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
-    /// The name of its parameter; its body is the text from here to the end.
-    Lambda(String, usize),
-    Minus(Box<Expr>),
+    /// A lambda, or a `def` that is no more than one.
+    Function(Function),
+    /// A sign before a value: `-`, `+` or `not`.
+    Sign(&'static str, Box<Expr>),
+    /// Arithmetic, `and`, `or`.
     Binary(&'static str, Box<Expr>, Box<Expr>),
-    /// Something of something: `call(...)[0]`, `call(...).name`.
-    Part(Box<Expr>),
+    /// The first value and what it is compared with.
+    Compare(Box<Expr>, Vec<(&'static str, Expr)>),
+    /// Condition, value if it holds, value if not.
+    Choice(Box<[Expr; 3]>),
+    /// Something of something: `value[index]`.
+    Item(Box<Expr>, Box<Expr>),
+    /// Something of what is no name: `call(...).name`.
+    Attribute(Box<Expr>, String),
+    /// What is not known here, and why.
+    Unknown(String),
+}
+
+/// A function of one number.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) struct Function {
+    pub(in crate::library) parameter: String,
+    pub(in crate::library) body: Body,
+}
+
+/// What a function does, its expressions being bytes of the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) enum Body {
+    Return(Range<usize>),
+    /// A name, its value, and what follows.
+    Assign(String, Range<usize>, Box<Body>),
+    /// A condition, what follows if it holds, and what if not.
+    If(Range<usize>, Box<Body>, Box<Body>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +77,28 @@ pub(in crate::library) struct Argument {
     pub(in crate::library) value: Expr,
 }
 
-/// One statement: the names that are assigned to, and the value.
-#[derive(Debug, PartialEq)]
-pub(in crate::library) struct Statement {
-    pub(in crate::library) names: Vec<String>,
-    pub(in crate::library) value: Expr,
+/// What a value is assigned to.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) enum Target {
+    /// A name, with its dots.
+    Name(String),
+    /// Several of those, one for each item of the value.
+    Names(Vec<String>),
+    /// Something else: `group["lr"]`.
+    Other(Expr),
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::library) enum Statement {
+    /// A value, and what it is assigned to, if anything.
+    Value(Vec<Target>, Expr),
+    /// A loop, a branch or a class: its first word and the statements inside.
+    Block(Expr, Vec<Statement>),
+    /// A function: its name, what it is if it is one of a number, and the statements inside.
+    Def(String, Result<Function, Problem>, Vec<Statement>),
+    /// What can't be read, and the names that it assigns to.
+    Unread(Vec<Target>, Problem),
 }
 
 /// A text and where it came from.

@@ -21,9 +21,9 @@ pub(super) struct Token {
 }
 
 /// Every sign; one that begins another stands behind it.
-const SIGNS: [&str; 26] = [
-    "**", "//", "==", "!=", "<=", ">=", "->", "(", ")", "[", "]", "{", "}", ",", ":", ".", "=", "+", "-",
-    "*", "/", "%", "<", ">", "@", "|",
+const SIGNS: [&str; 36] = [
+    "**=", "//=", "**", "//", "==", "!=", "<=", ">=", "->", ":=", "+=", "-=", "*=", "/=", "%=", "(", ")",
+    "[", "]", "{", "}", ",", ":", ".", "=", "+", "-", "*", "/", "%", "<", ">", "@", "|", "&", "~",
 ];
 
 /// The longest text.
@@ -55,16 +55,17 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
                 at += c.len_utf8();
                 continue;
             }
+            c if prefix(rest).is_some() || matches!(c, '"' | '\'') => (
+                Kind::Text,
+                string(rest, prefix(rest).unwrap_or(0))
+                    .ok_or_else(|| source.problem(at, at + 1, "this string has no end"))?,
+            ),
             c if c.is_alphabetic() || c == '_' => (Kind::Name, run(&|c| c.is_alphanumeric() || c == '_')),
             c if c.is_ascii_digit()
                 || (c == '.' && rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit())) =>
             {
                 (Kind::Number, number(rest))
             }
-            '"' | '\'' => (
-                Kind::Text,
-                string(rest, first).ok_or_else(|| source.problem(at, at + 1, "this string has no end"))?,
-            ),
             _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
                 Some(sign) => (Kind::Sign, sign.len()),
                 None => {
@@ -114,16 +115,26 @@ fn number(text: &str) -> usize {
     text.len()
 }
 
-/// Length of the string at the start, with its quotes.
-fn string(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (i, c) in text.char_indices().skip(1) {
+/// Length of the letters before the quote of a string, as in `f"..."`.
+fn prefix(text: &str) -> Option<usize> {
+    let letters = text.chars().take_while(|c| "rRbBuUfF".contains(*c)).take(3).count();
+    ((1..=2).contains(&letters) && text.get(letters..)?.starts_with(['"', '\''])).then_some(letters)
+}
+
+/// Length of the string at the start, with its prefix and its quotes, one or three at each end.
+fn string(text: &str, prefix: usize) -> Option<usize> {
+    let body = text.get(prefix..)?;
+    let quote = body.chars().next()?;
+    let three = quote.to_string().repeat(3);
+    let mut at = prefix + if body.starts_with(&three) { 3 } else { 1 };
+    let long = body.starts_with(&three);
+    while let Some(c) = text.get(at..)?.chars().next() {
         match c {
-            '\n' => return None,
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(i + 1),
-            _ => {}
+            '\\' => at += 1 + text.get(at + 1..)?.chars().next()?.len_utf8(),
+            '\n' if !long => return None,
+            _ if long && text.get(at..)?.starts_with(&three) => return Some(at + 3),
+            c if c == quote && !long => return Some(at + 1),
+            c => at += c.len_utf8(),
         }
     }
     None
