@@ -93,7 +93,10 @@ impl Subject<'_> {
         let mut body = python::body(&formula, dialect, indent)?;
         match dialect {
             Dialect::Math => self.works_in_python(&formula)?,
-            Dialect::Jax | Dialect::Keras => body.needs_double = self.needs_double(&formula),
+            Dialect::Jax | Dialect::Keras => {
+                self.may_be_compiled(&formula)?;
+                body.needs_double = self.needs_double(&formula);
+            }
         }
         Ok(body)
     }
@@ -116,6 +119,22 @@ impl Subject<'_> {
                 "written out as a formula this schedule would give {} at t = {t}, where its lr is {lr}: the formula is \
                  worked out in floats, to whose last digit it is sensitive",
                 formula.value(t as f64)
+            )),
+        }
+    }
+
+    /// Compilers of array code multiply by the inverse of a number instead of dividing by it.
+    fn may_be_compiled(&self, formula: &Term) -> Result<(), String> {
+        let top = self.tried().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
+        let differs = |t: &u64| {
+            let (lr, found) = (formula.value(*t as f64), formula.compiled(*t as f64));
+            (found - lr).abs() > SHARE * lr.abs() + LEAST * top
+        };
+        match self.tried().find(differs) {
+            None => Ok(()),
+            Some(t) => Err(format!(
+                "compiled, a division by a number becomes a multiplication, whose last digit makes another lr at t = {t}: \
+                 write it with whole numbers, as in t // 10"
             )),
         }
     }

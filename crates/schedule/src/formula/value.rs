@@ -3,21 +3,37 @@
 use super::{Binary, Node, Term};
 use crate::number::{floor_divide, modulo, round};
 
+/// How numbers are worked out.
+#[derive(Clone, Copy)]
+struct Arithmetic {
+    /// What each number on the way is rounded to.
+    round: fn(f64) -> f64,
+    /// Whether division by a number is multiplication by its inverse.
+    inverts: bool,
+}
+
 impl Term {
     /// Its value at step `t`.
     pub fn value(&self, t: f64) -> f64 {
-        self.rounded(t, |x| x)
+        self.by(t, Arithmetic { round: |x| x, inverts: false })
     }
 
     /// Its value at step `t` in single precision.
     pub fn single(&self, t: f64) -> f64 {
-        self.rounded(t, |x| f64::from(x as f32))
+        self.by(t, Arithmetic { round: |x| f64::from(x as f32), inverts: false })
     }
 
-    /// Its value at step `t`, each number on the way being rounded.
-    fn rounded(&self, t: f64, round: fn(f64) -> f64) -> f64 {
-        let value = |x: &Self| x.rounded(t, round);
+    /// Its value at step `t` where a compiler multiplies by the inverse of a number instead of dividing by it.
+    pub fn compiled(&self, t: f64) -> f64 {
+        self.by(t, Arithmetic { round: |x| x, inverts: true })
+    }
+
+    fn by(&self, t: f64, how: Arithmetic) -> f64 {
+        let (round, value) = (how.round, |x: &Self| x.by(t, how));
         round(match &*self.node {
+            Node::Binary(Binary::Divide, a, b) if how.inverts && b.number().is_some() => {
+                value(a) * (1.0 / value(b))
+            }
             Node::Number(x) => *x,
             Node::Pi => std::f64::consts::PI,
             Node::T => t,

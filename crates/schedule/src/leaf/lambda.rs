@@ -26,6 +26,8 @@ pub(crate) static ENTRY: Entry = Entry {
         ("T", "the same as S"),
         ("e", "2.718281828459045"),
         ("inf", "beyond all numbers, as in min(inf, t)"),
+        ("bisect_left", "bisect_left(list, x): how many numbers of a rising list are below x"),
+        ("bisect_right", "bisect_right(list, x): how many are at most x; `bisect` is the same"),
     ],
     ends: Ends {
         before: "`expr` at t = 0 counts",
