@@ -46,12 +46,20 @@ timm multiply the optimiser's lr: that is the base lr. Where optax and keras ask
 for `max_lr`, a mapping may leave it out: it is `1x`. A call must give it, as in Python.
 - Lengths are in steps, as if `step()` were called after each update, but timm's are in epochs. `clock: epoch` beside \
 `kind:` makes them epochs; around a call, `{clock: epoch, chain: [\"torch.StepLR(optimizer, 30)\"]}`.
-- A call may give positional arguments, be assigned to a name, run over several lines and stand behind others that give \
-names to schedules and numbers; the last schedule counts. Literals, arithmetic, lambdas and `import ... as` are read; \
-a variable or a function of the program's own is refused. Arguments that mean something in Python only (the optimizer, \
-`verbose`, `name`) are left out. Where torch takes one value for each parameter group, a list of one value is that value.
+- A call may give positional arguments, be assigned to a name, run over several lines and stand in a whole program; the \
+schedule that is used last counts. What is read of a program: imports, assignments (`a, b = 1, 2`, `lr *= 0.1`, with types \
+too), literals, arithmetic and conditions, `int`, `max`, `round`, `len`, `range`, `list`, `dict`, the functions of `math` and \
+`np`, `cfg[\"step\"]`, lambdas, and functions of one number made of assignments, `if` and `return`. Loops and branches are \
+left out: what they assign is not known, and a schedule inside one is refused. So is a schedule that needs a value that is \
+not known, by the name of that value.
+- Lambdas and such functions become expressions; [`lambda`](schedules.md#lambda) describes their language. Functions of \
+`torch`, `jnp` and `tf` are refused there: they work on tensors, in single precision.
+- Arguments that mean something in Python only (the optimizer, `name`, and `verbose` with every schedule) are left out. \
+Where torch takes one value for each parameter group, a list of one value is that value.
 - `sweep lr` takes the length of the run from the call if it states one (`total_steps`, `T_max`, `decay_steps`, \
-`num_training_steps`, `t_initial`, ...), and the base lr from the optimizer if that is pasted along.
+`num_training_steps`, `t_initial`, ...), and the base lr from the schedule's own optimizer if that is pasted along: what its \
+call says, or the library's default (torch, timm with `create_optimizer_v2`, Keras, optax). Of several parameter groups the \
+first one counts. An lr that can't be known (`lr=args.lr`) is refused by its name unless `--lr` is given.
 
 `scripts/check-libraries` compares thousands of random calls with the libraries themselves; its last output is in \
 [library-checks.md](library-checks.md). What a library refuses is refused here. These names also refuse some of what a \

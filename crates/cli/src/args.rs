@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
@@ -130,7 +131,7 @@ pub(crate) struct Run {
     pub file: PathBuf,
     /// Threads that train; with 0 this process only coordinates, and `sweep worker` processes train [default: one for
     /// each core]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = whole(0..=usize::MAX))]
     pub workers: Option<usize>,
     /// Train only part I of N equal parts of the sweep, from 1/N to N/N, in a store of its own; `sweep merge` puts the parts
     /// together
@@ -243,20 +244,20 @@ pub(crate) struct Training {
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Seconds between the checkpoints of a trial
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole(0..=u64::MAX))]
     pub checkpoint_every: u64,
     /// Folder of the checkpoints; on a file system that all workers see, one goes on where another stopped [default:
     /// beside the database; with a server runs/checkpoints-HASH]
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = paths::path())]
     pub checkpoints: Option<PathBuf>,
     /// Seconds without a sign of life after which other processes take this one for dead, and take its trials over
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=2_592_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole(2..=2_592_000_u64))]
     pub lease: u64,
     /// A trial that takes longer than this for its own training fails, as in 90s, 10m or 2h
     #[arg(long, value_name = "DURATION")]
     pub time_limit: Option<humantime::Duration>,
     /// How often a trial that failed (a crash, an I/O error; never a divergence) is tried again
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u32::MAX))]
     pub retries: u32,
     /// Train this share of the finished trials, 0 to 1, once more on another machine than the one that trained them, and
     /// compare every bit
@@ -486,7 +487,7 @@ impl std::fmt::Display for Metric {
 }
 
 fn metric(text: &str) -> Result<Metric, String> {
-    let tail = text.strip_prefix("tail:").and_then(|steps| steps.parse().ok()).filter(|steps| *steps > 0);
+    let tail = text.strip_prefix("tail:").and_then(|steps| whole(1..=u32::MAX)(steps).ok());
     match (text, tail) {
         ("final", _) => Ok(Metric::Final),
         ("best", _) => Ok(Metric::Best),
@@ -557,7 +558,7 @@ pub(crate) struct Logs {
     #[command(flatten)]
     pub which: Which,
     /// Only the last lines
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", value_parser = whole(0..=usize::MAX))]
     pub tail: Option<usize>,
     /// Go on with what is added, until the trial has ended
     #[arg(long, short)]
@@ -577,13 +578,13 @@ pub(crate) struct Lr {
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
     /// Length of the run in steps [default: what the schedule states, as by total_steps or T_max]
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "T", value_parser = whole(1..=u64::MAX))]
     pub total: Option<u64>,
     /// How many values to print, from step 0; may go beyond the run [default: T]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
     pub steps: Option<u64>,
     /// Steps in an epoch
-    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
     /// JSON array: the metric seen after each step, for schedules that watch the loss
     #[arg(long, value_name = "FILE.json", value_parser = paths::path())]
@@ -645,10 +646,10 @@ pub(crate) struct Plot {
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
     /// Length of the run in steps; needed for a schedule, a sweep file has its own
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "T", value_parser = whole(1..=u64::MAX))]
     pub total: Option<u64>,
     /// Steps in an epoch; a sweep file has its own
-    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
     #[command(flatten)]
     pub how: RankBy,
@@ -684,6 +685,23 @@ pub(crate) enum AxisScale {
     Linear,
     /// Powers of ten; what is 0 lies below it
     Log,
+}
+
+/// A whole number in a range, as in 1000 or 1e3.
+fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: Copy + PartialOrd + std::fmt::Display + std::str::FromStr + TryFrom<u64>,
+{
+    move |text| {
+        let number = text.parse().ok().or_else(|| {
+            // Up to here every whole number is a float.
+            let exact = |x: &f64| x.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(x);
+            text.parse::<f64>().ok().filter(exact).and_then(|x| T::try_from(x as u64).ok())
+        });
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            format!("expected a whole number from {} to {}, as in 1000 or 1e3", range.start(), range.end())
+        })
+    }
 }
 
 /// A size as in `960x540`.

@@ -240,8 +240,8 @@ pub fn number_where(
 
 /// A whole number of at least `least`.
 pub fn whole(least: u64) -> impl Fn(&Field<'_>) -> Result<u64, Problem> {
-    move |field| match field.tree.value {
-        Value::Int(i) if u64::try_from(i).is_ok_and(|i| i >= least) => Ok(i.unsigned_abs()),
+    move |field| match field.tree.integer() {
+        Some(i) if u64::try_from(i).is_ok_and(|i| i >= least) => Ok(i.unsigned_abs()),
         _ => Err(field.expected(&format!("a whole number of at least {least}"))),
     }
 }

@@ -135,10 +135,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     pub(crate) fn integer(&mut self, name: &'static str) -> Option<i64> {
-        self.get(name, |field, _| match field.tree.value {
-            Value::Int(i) => Ok(i),
-            _ => Err(field.expected("a whole number")),
-        })?
+        self.get(name, |field, _| field.tree.integer().ok_or_else(|| field.expected("a whole number")))?
     }
 
     pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {

@@ -66,6 +66,17 @@ impl Tree {
         }
     }
 
+    /// The whole number that this is: written as one, or as a float that is one, as in `1e2`.
+    pub fn integer(&self) -> Option<i64> {
+        // Up to here every whole number is a float.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match self.value {
+            Value::Int(i) => Some(i),
+            Value::Float(x) if x.fract() == 0.0 && x.abs() <= EXACT => Some(x as i64),
+            _ => None,
+        }
+    }
+
     /// What a person would call this value: "a list", "text", ...
     pub fn describe(&self) -> &'static str {
         match &self.value {

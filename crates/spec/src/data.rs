@@ -108,9 +108,9 @@ fn part(field: &Field<'_>) -> Result<Part, Problem> {
         let percent = text.trim().strip_suffix('%')?.trim().parse::<f64>().ok()?;
         (0.0..100.0).contains(&percent).then_some(Part::Share(percent / 100.0))
     };
-    let part = match &field.tree.value {
-        Value::Int(count @ 0..) => Some(Part::Count(usize::try_from(*count).unwrap_or(usize::MAX))),
-        Value::Text(text) => share(text),
+    let part = match (&field.tree.value, field.tree.integer()) {
+        (_, Some(count @ 0..)) => Some(Part::Count(usize::try_from(count).unwrap_or(usize::MAX))),
+        (Value::Text(text), _) => share(text),
         _ => None,
     };
     part.ok_or_else(|| {

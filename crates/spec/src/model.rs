@@ -199,8 +199,8 @@ fn widths(field: &Field<'_>) -> Result<Vec<usize>, Problem> {
         }
         _ => return Err(field.expected(FORM)),
     };
-    let width = |item: &Tree| match item.value {
-        Value::Int(width @ 1..=65_536) => usize::try_from(width).ok(),
+    let width = |item: &Tree| match item.integer() {
+        Some(width @ 1..=65_536) => usize::try_from(width).ok(),
         _ => None,
     };
     let widths: Option<Vec<usize>> = items.iter().map(width).collect();

@@ -123,8 +123,8 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let before = problems.len();
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     if let Some(each) = fields.optional("each") {
-        let count = match each.tree.value {
-            Value::Int(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
+        let count = match each.tree.integer() {
+            Some(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
             _ => Err(each.expected("a whole number of seeds for each schedule").into()),
         };
         let count = count.map_err(|found| problems.extend(found)).ok();
@@ -165,20 +165,20 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
 
 /// A number of seeds from `first` on, or a list of them.
 fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Vec<Problem>> {
-    match &field.tree.value {
-        Value::Int(n @ 1..=100_000) => Ok((first..first.saturating_add(n.unsigned_abs())).collect()),
-        Value::List(items) if !items.is_empty() => {
+    match (&field.tree.value, field.tree.integer()) {
+        (_, Some(n @ 1..=100_000)) => Ok((first..first.saturating_add(n.unsigned_abs())).collect()),
+        (Value::List(items), _) if !items.is_empty() => {
             let mut seen = std::collections::HashSet::new();
             all(items.iter().map(|item| {
                 let part = Field { tree: item, path: field.path.clone() };
-                match item.value {
-                    Value::Int(seed @ 0..) if seen.insert(seed) => Ok(seed.unsigned_abs()),
-                    Value::Int(seed @ 0..) => Err(part.problem(format!("the seed {seed} is here twice"))),
+                match item.integer() {
+                    Some(seed @ 0..) if seen.insert(seed) => Ok(seed.unsigned_abs()),
+                    Some(seed @ 0..) => Err(part.problem(format!("the seed {seed} is here twice"))),
                     _ => Err(part.expected("a seed, a whole number of at least 0")),
                 }
             }))
         }
-        Value::List(_) => Err(field.problem(format!("this list of seeds is empty: expected {FORM}")).into()),
+        (Value::List(_), _) => Err(field.problem(format!("this list of seeds is empty: expected {FORM}")).into()),
         _ => Err(field.expected(FORM).into()),
     }
 }
@@ -188,10 +188,10 @@ const EXTENSIONS: u64 = 2;
 
 /// `false` is never, `true` up to as often as by default, a number so often.
 pub(crate) fn extend(field: &Field<'_>) -> Result<u64, Problem> {
-    match field.tree.value {
-        Value::Bool(false) => Ok(0),
-        Value::Bool(true) => Ok(EXTENSIONS),
-        Value::Int(n @ 0..=20) => Ok(n.unsigned_abs()),
+    match (&field.tree.value, field.tree.integer()) {
+        (Value::Bool(false), _) => Ok(0),
+        (Value::Bool(true), _) => Ok(EXTENSIONS),
+        (_, Some(n @ 0..=20)) => Ok(n.unsigned_abs()),
         _ => Err(field.expected("false, or how often a grid may be extended, a whole number from 0 to 20")),
     }
 }

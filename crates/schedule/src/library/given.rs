@@ -76,6 +76,17 @@ impl Given<'_, '_> {
     /// Reads one parameter as its type says, for what is wrong with it.
     fn check(&mut self, name: &'static str, holds: &Holds) {
         let reader = &mut self.reader;
+        let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
+        match (holds, float) {
+            // Python tells 2.0 from 2, and the libraries refuse it.
+            (Holds::Whole(_) | Holds::Integer, Some(field)) => {
+                reader
+                    .problems
+                    .push(field.expected("a whole number, written without a point or an exponent"));
+                return;
+            }
+            _ => {}
+        }
         match holds {
             Holds::Lr | Holds::PositiveLr => drop(reader.maybe_lr(name)),
             Holds::LrOr(_) => drop(reader.lr_or_word(name)),

@@ -138,7 +138,8 @@ fn named(name: &str, stands_for: &dyn Fn(&str) -> Result<Option<String>, String>
             Some((module, function)) if TENSORS.contains(&module) => {
                 Err(format!("`{name}` works on tensors, in single precision: write `math.{function}`"))
             }
-            _ => Ok(name.to_owned()),
+            Some(_) => Err(format!("`{name}` is not known here: write its value into the function")),
+            None => Ok(name.to_owned()),
         },
     }
 }

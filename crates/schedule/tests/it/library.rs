@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use schedule::catalogue::{Default, Holds};
-use schedule::library::{self, Within, entries, paste};
+use schedule::library::{self, BaseLr, Within, entries, paste};
 use schedule::tree::{Place, Tree, Value};
 use schedule::{Horizon, Node};
 
@@ -306,16 +306,117 @@ fn depth_and_length_are_bounded() {
     }
 }
 
+/// The lrs of the first parameter group, as torch 2.15, timm 1.0.31 and Keras 3.15 print them.
 #[test]
-fn the_optimizers_lr_is_found() {
+fn the_base_lr_is_that_of_the_schedules_own_optimizer() {
     for (program, lr) in [
-        ("opt = torch.optim.SGD([p], lr=0.3, momentum=0.9); s = StepLR(opt, 3)", Some(0.3)),
-        ("opt = AdamW(net.parameters(), 3e-4)\ns = StepLR(opt, 3)", Some(3e-4)),
-        ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", None),
-        ("s = StepLR(opt, 3)", None),
+        ("opt = torch.optim.SGD([p], lr=0.3, momentum=0.9); s = StepLR(opt, 3)", 0.3),
+        ("opt = AdamW(net.parameters(), 3e-4)\ns = StepLR(opt, 3)", 3e-4),
+        ("g = Adam(a.parameters(), lr=1e-4)\nd = Adam(b.parameters(), lr=4e-4)\ns = StepLR(g, 2)", 1e-4),
+        ("g = Adam(p, lr=1e-4)\nd = Adam(q, lr=4e-4)\ns = StepLR(g, 2)\ns = StepLR(d, 2)", 4e-4),
+        ("StepLR(torch.optim.SGD(model.parameters(), lr=0.02), 2)", 0.02),
+        ("self.opt = SGD(p, lr=0.1)\nself.s = StepLR(optimizer=self.opt, step_size=2)", 0.1),
+        ("opt = SGD([{'params': a, 'lr': 1e-2}], lr=1e-3)\ns = StepLR(opt, 2)", 1e-2),
+        ("opt = SGD([{'params': a, 'lr': 1e-2}])\ns = StepLR(opt, 2)", 1e-2),
+        ("opt = SGD([{'params': a}, dict(params=b, lr=5)], 0.2)\ns = StepLR(opt, 2)", 0.2),
+        ("groups = [dict(params=a, lr=0.5)]\nopt = SGD(groups)\ns = StepLR(opt, 2)", 0.5),
+        ("opt = timm.optim.create_optimizer_v2(model, 'sgd', lr=0.05)\ns = StepLR(opt, 2)", 0.05),
+        ("opt = timm.optim.create_optimizer_v2(model, opt='lookahead_lion')\ns = StepLR(opt, 2)", 1e-4),
+        ("opt = timm.optim.Muon(p)\ns = StepLR(opt, 2)", 0.02),
+        ("opt = torch.optim.Muon(p)\ns = StepLR(opt, 2)", 1e-3),
+        ("opt = accelerator.prepare(torch.optim.NAdam(p))\ns = StepLR(opt, 2)", 2e-3),
+        ("opt = NAdam(p)\nmodel, opt = accelerator.prepare(model, opt)\ns = StepLR(opt, 2)", 2e-3),
+        ("opt = Rprop(p)\ns = ChainedScheduler([StepLR(opt, 2)])", 0.01),
+        ("a = b = 0.1\na *= 0.5\nopt = SGD(p, lr=a)\na = 3\ns = StepLR(opt, 2)", 0.05),
+        ("model.compile(keras.optimizers.SGD())\nkeras.callbacks.ReduceLROnPlateau()", 0.01),
     ] {
-        assert_eq!(paste(program).expect(program).lr.known(), lr, "{program}");
+        assert_eq!(paste(program).expect(program).lr.known(), Some(lr), "{program}");
     }
+    for (program, reason) in [
+        ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", "the lr of the optimizer is `args.lr`"),
+        ("opt = SGD([p], lr=torch.tensor(0.01))\ns = StepLR(opt, 3)", "is `torch.tensor(0.01)`"),
+        (
+            "opt = make_optimizer(model)\ns = StepLR(opt, 3)",
+            "the default lr of `make_optimizer` is not known",
+        ),
+        ("opt = timm.optim.SGDP(p)\ns = StepLR(opt, 3)", "has no default lr"),
+        ("opt = transformers.Adafactor(p)\ns = StepLR(opt, 3)", "works it out itself"),
+        ("opt = SGD([{'params': a, 'lr': lr}], 1)\ns = StepLR(opt, 3)", "is `lr`"),
+        ("for g in opt.param_groups:\n    g['lr'] = 1\ns = StepLR(opt, 3)", "the program sets the lr itself"),
+    ] {
+        let BaseLr::Unknown(problem) = paste(program).expect(program).lr else { panic!("{program}") };
+        assert!(problem.message.contains(reason), "{program}: {problem}");
+    }
+    assert_eq!(paste("s = StepLR(opt, 3)").expect("a call").lr, BaseLr::Unstated);
+}
+
+/// The lrs are those of torch 2.15 for the same text, at base lr 0.5.
+#[test]
+fn a_whole_script_is_read() {
+    let step = of("torch.StepLR(opt, 3)");
+    for program in [
+        "StepLR(opt, 3, verbose=True)",
+        "EPOCHS, STEPS = 5, 3\nStepLR(opt, STEPS)",
+        "(a, b) = (3, 0.1)\ns = StepLR(opt, a, gamma=b)",
+        "s: LRScheduler = StepLR(opt, 3)",
+        "n: int = 3\ns = StepLR(opt, n)",
+        "StepLR(opt, int(0.06 * 50))",
+        "StepLR(opt, max(1, 3), round(0.123, 1))",
+        "import math as m\nStepLR(opt, m.ceil(2.5))",
+        "StepLR(opt, len([1, 2, 3]))",
+        "cfg = dict(step=3)\nStepLR(opt, cfg['step'])",
+        "for epoch in range(9):\n    loss = 1\n    scheduler.step()\nscheduler = StepLR(opt, 3)",
+        "x = [i for i in y]\nprint(f'{x}')\nz = x if y\nStepLR(opt, 3)",
+        "class Lit(Module):\n    def configure(self):\n        return [opt], [StepLR(opt, 3)]",
+        "if __name__ == '__main__':\n    s = StepLR(opt, 3)",
+        "\"\"\"A docstring: it is\n long.\"\"\"\nStepLR(opt, 3)",
+    ] {
+        assert!(library::is_program(program), "{program}");
+        assert_eq!(of(program), step, "{program}");
+    }
+    assert_eq!(of("MultiStepLR(opt, list(range(3, 10, 3)))"), of("MultiStepLR(opt, [3, 6, 9])"));
+    assert_eq!(of("MultiStepLR(opt, [3] + [6] * 2)"), of("MultiStepLR(opt, [3, 6, 6])"));
+    let piecewise = of("LambdaLR(opt, lambda e: (e + 1) / 3 if e < 3 else 1 if e < 6 else 0.5 ** (e - 6))");
+    let function = "def f(epoch):\n    'as text'\n    if epoch < 3:\n        return (epoch + 1) / 3\n    elif epoch < 6:\n        \
+                    k = 0\n    else:\n        k = epoch - 6\n    return 0.5 ** k\ns = LambdaLR(opt, f)";
+    assert_eq!(of(function), piecewise);
+    let drops = of("LambdaLR(opt, lambda e: 0.1 if e >= 7 else 0.5 if e >= 3 else 1)");
+    for program in [
+        "from bisect import bisect_right as b\nm = [3, 7]\nf = [1, 0.5, 0.1]\nLambdaLR(opt, lambda e: f[b(m, e)])",
+        "LambdaLR(opt, lambda e: [1, 0.5, 0.1][sum([e >= 3, e >= 7])])",
+        "def f(e): return 1 if 0 <= e < 3 else 0.5 if e in (3, 4, 5, 6) else np.power(10, -1.0)\nLambdaLR(opt, f)",
+    ] {
+        assert_eq!(of(program), drops, "{program}");
+    }
+    for (program, words) in [
+        ("for lr in [1, 2]:\n    s = StepLR(opt, 2)", "a schedule inside a `for` block is not read"),
+        ("if x:\n    n = 3\nStepLR(opt, n)", "it is set inside the `if` block of line 1"),
+        ("def f(a, b): return a\nLambdaLR(opt, f)", "expected a function of one number"),
+        ("def f(a):\n    for i in x: pass\n    return a\nLambdaLR(opt, f)", "this function can't be read"),
+        ("LambdaLR(opt, lambda t: torch.cos(t))", "works on tensors, in single precision: write `math.cos`"),
+        ("LambdaLR(opt, lambda t: math.remainder(t, 3))", "`math.remainder` is not known here"),
+        ("StepLR(opt, 10 ** 30)", "a whole number beyond 2^63"),
+        ("a, b = f(x)\nStepLR(opt, a)", "this is worked out by Python"),
+    ] {
+        let problem = read(program).expect_err(program);
+        assert!(problem.contains(words), "{program}: {problem}");
+    }
+}
+
+/// optax 0.2.8 and Keras 3.15 take the schedule in place of a learning rate.
+#[test]
+fn the_learning_rate_of_an_optimizer_may_be_the_schedule() {
+    let fall = of("optax.exponential_decay(0.1, 9, 0.5)");
+    for program in [
+        "tx = optax.adam(optax.exponential_decay(0.1, 9, 0.5))",
+        "s = optax.exponential_decay(0.1, 9, 0.5)\ntx = optax.adamw(learning_rate=s)",
+        "a = optax.exponential_decay(0.1, 9, 0.5)\nb = optax.constant_schedule(1.0)\ntx = optax.sgd(a)",
+        "tx = optax.chain(optax.clip(1.0), optax.lion(optax.exponential_decay(0.1, 9, 0.5)))",
+        "opt = keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 9, 0.5))",
+    ] {
+        assert_eq!(of(program), fall, "{program}");
+    }
+    assert!(read("ReduceLROnPlateau(optimizer, patience=2)").is_ok());
 }
 
 #[test]

@@ -34,8 +34,7 @@ pub(super) const ENTRIES: &[Named] = &[
         params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
         per_group: &["lr_lambda"],
         expansion: "{kind: lambda, expr: lr_lambda}",
-        note: "In a lambda `math.`, `np.`, `torch.` and the like may stand before a function, and its parameter may \
-               have any name",
+        note: "In a lambda `math.` and `np.` may stand before a function, and its parameter may have any name",
         example: "torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=lambda epoch: 0.95 ** epoch)",
         expand: |given| Some(map([("kind", text("lambda")), ("expr", given.tree("lr_lambda")?)])),
         ..PLAIN
