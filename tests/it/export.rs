@@ -85,6 +85,25 @@ fn csv_and_json_are_the_lrs_of_the_run() {
     }
 }
 
+/// The code works out what the schedule does: the order of its arithmetic is kept where a last digit decides.
+#[test]
+fn the_arithmetic_of_an_expression_is_printed_as_it_is_written() {
+    let body = |expr: &str, target| {
+        let code = code(&format!("{{kind: lambda, expr: \"{expr}\"}}"), target);
+        code.lines().rfind(|line| line.contains("return 0.1")).expect("a return").trim().to_owned()
+    };
+    assert_eq!(body("0.5 ** ((t / 10) // 0.1)", "pytorch"), "return 0.1 * 0.5 ** ((t / 10) // 0.1)");
+    assert_eq!(
+        body("1 - (t * (0.1 * 3)) // 0.3 / 100", "pytorch"),
+        "return 0.1 * (1 - (t * (0.1 * 3)) // 0.3 / 100)"
+    );
+    assert_eq!(body("int(t * 1.5) / 150", "pytorch"), "return 0.1 * (math.floor(t * 1.5) / 150)");
+    assert_eq!(
+        body("1 / ((t >= 3) + (t >= 6) + 1)", "optax"),
+        "return 0.1 * (1 / (jnp.asarray(t >= 3, float) + jnp.asarray(t >= 6, float) + 1))"
+    );
+}
+
 #[test]
 fn rules_without_a_counterpart_are_named() {
     let refused = |node: &str, target: &str| {
@@ -98,8 +117,16 @@ fn rules_without_a_counterpart_are_named() {
     }
     let output = refused("{warmup: {over: 5}, body: {kind: greedy}}", "transformers");
     assert!(output.stderr.contains("without a schedule around it"), "{}", output.stderr);
-    let output = refused("{kind: lambda, expr: exp(-1 / t)}", "timm");
-    assert!(output.stderr.contains("at t = 0 the formula divides by 0"), "{}", output.stderr);
+    for (expr, target, words) in [
+        // A whole number that no float holds.
+        ("(t * 10**17 + 1) % 7 / 7", "pytorch", "at t = 1, where its lr is"),
+        ("round(0.9 ** t, 2)", "keras", "no counterpart among the functions of arrays"),
+        // XLA multiplies by 1 / 10, and 3 * 0.1 is not 0.3.
+        ("0.5 ** ((t / 10) // 0.1)", "optax", "another lr at t = 3"),
+    ] {
+        let output = refused(&format!("{{kind: lambda, expr: \"{expr}\"}}"), target);
+        assert!(output.stderr.contains(words), "{}", output.stderr);
+    }
     let output = refused("{kind: plateau}", "csv");
     assert!(output.stderr.contains("not known before"), "{}", output.stderr);
 }

@@ -40,7 +40,7 @@ pub(super) fn body(term: &Term, dialect: Dialect, indent: &str) -> Result<Body, 
             "Python's `round` to decimals has no counterpart among the functions of arrays".to_owned()
         );
     }
-    let mut printer = Printer { dialect, tables: Vec::new(), lines: String::new() };
+    let mut printer = Printer { dialect, strict: rounds(term), tables: Vec::new(), lines: String::new() };
     match dialect {
         Dialect::Math => printer.returns(term, &mut Vec::new(), indent),
         Dialect::Jax | Dialect::Keras => printer.assigns(term, indent),
@@ -129,6 +129,8 @@ type Scope = Vec<(String, Term)>;
 
 struct Printer {
     dialect: Dialect,
+    /// Whether sums and products keep the order in which they are worked out.
+    strict: bool,
     tables: Vec<(String, Vec<f64>)>,
     lines: String,
 }
@@ -341,10 +343,7 @@ impl Printer {
     }
 
     fn binary(&mut self, binary: Binary, a: &Term, b: &Term, scope: &Scope) -> (String, Level) {
-        use Binary::{
-            Add, And, AtLeast, AtMost, Decimals, Divide, DivideDown, Equal, Greater, Greatest, Least, Less,
-            Multiply, Or, Power, Remainder, Subtract, Unequal,
-        };
+        use Binary::{Add, And, Decimals, DivideDown, Greatest, Least, Multiply, Or, Remainder};
         let module = self.module();
         let function = match (binary, self.dialect) {
             (Least, Dialect::Math) => Some("min".to_owned()),
@@ -377,22 +376,12 @@ impl Printer {
             let a = self.text(a, scope, Level::Sum);
             return (format!("{a} - {}", number(-y)), Level::Sum);
         }
-        let (sign, level, left, right) = match binary {
-            Add => ("+", Level::Sum, Level::Sum, Level::Sum),
-            Subtract => ("-", Level::Sum, Level::Sum, Level::Product),
-            Multiply => ("*", Level::Product, Level::Product, Level::Product),
-            Divide => ("/", Level::Product, Level::Product, Level::Power),
-            DivideDown => ("//", Level::Product, Level::Power, Level::Power),
-            Remainder => ("%", Level::Product, Level::Power, Level::Power),
-            Power => ("**", Level::Power, Level::Atom, Level::Power),
-            Less => ("<", Level::Comparison, Level::Sum, Level::Sum),
-            AtMost => ("<=", Level::Comparison, Level::Sum, Level::Sum),
-            Greater => (">", Level::Comparison, Level::Sum, Level::Sum),
-            AtLeast => (">=", Level::Comparison, Level::Sum, Level::Sum),
-            Equal => ("==", Level::Comparison, Level::Sum, Level::Sum),
-            Unequal => ("!=", Level::Comparison, Level::Sum, Level::Sum),
-            And => ("and", Level::And, Level::And, Level::And),
-            Or | Least | Greatest | Decimals => ("or", Level::Or, Level::Or, Level::Or),
+        let (sign, level, left, right) = sign(binary);
+        // `a * (b * c)` and `a * b * c` differ in the last digit.
+        let right = match binary {
+            Add if self.strict => Level::Product,
+            Multiply if self.strict => Level::Power,
+            _ => right,
         };
         let mut side = |term: &Term, least: Level, arithmetic: bool| {
             // `a // b * c` is right and hard to read.
@@ -413,6 +402,42 @@ impl Printer {
             _ => (format!("{a} {sign} {b}"), level),
         }
     }
+}
+
+/// How an operator is written, how tightly it binds, and how tightly its sides must.
+fn sign(binary: Binary) -> (&'static str, Level, Level, Level) {
+    use Binary::{
+        Add, And, AtLeast, AtMost, Decimals, Divide, DivideDown, Equal, Greater, Greatest, Least, Less,
+        Multiply, Or, Power, Remainder, Subtract, Unequal,
+    };
+    match binary {
+        Add => ("+", Level::Sum, Level::Sum, Level::Sum),
+        Subtract => ("-", Level::Sum, Level::Sum, Level::Product),
+        Multiply => ("*", Level::Product, Level::Product, Level::Product),
+        Divide => ("/", Level::Product, Level::Product, Level::Power),
+        DivideDown => ("//", Level::Product, Level::Power, Level::Power),
+        Remainder => ("%", Level::Product, Level::Power, Level::Power),
+        Power => ("**", Level::Power, Level::Atom, Level::Power),
+        Less => ("<", Level::Comparison, Level::Sum, Level::Sum),
+        AtMost => ("<=", Level::Comparison, Level::Sum, Level::Sum),
+        Greater => (">", Level::Comparison, Level::Sum, Level::Sum),
+        AtLeast => (">=", Level::Comparison, Level::Sum, Level::Sum),
+        Equal => ("==", Level::Comparison, Level::Sum, Level::Sum),
+        Unequal => ("!=", Level::Comparison, Level::Sum, Level::Sum),
+        And => ("and", Level::And, Level::And, Level::And),
+        Or | Least | Greatest | Decimals => ("or", Level::Or, Level::Or, Level::Or),
+    }
+}
+
+/// Whether the last digit of a number may decide which whole number it is rounded to.
+fn rounds(term: &Term) -> bool {
+    let here = match term.node() {
+        Node::Binary(Binary::DivideDown | Binary::Remainder, a, b) => !(a.is_whole() && b.is_whole()),
+        Node::Function(function, _) => matches!(function.name, "floor" | "ceil" | "round"),
+        Node::Binary(Binary::Decimals, ..) => true,
+        _ => false,
+    };
+    here || term.children().into_iter().any(rounds)
 }
 
 /// What stands behind a name.

@@ -77,15 +77,10 @@ impl Given<'_, '_> {
     fn check(&mut self, name: &'static str, holds: &Holds) {
         let reader = &mut self.reader;
         let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
-        match (holds, float) {
-            // Python tells 2.0 from 2, and the libraries refuse it.
-            (Holds::Whole(_) | Holds::Integer, Some(field)) => {
-                reader
-                    .problems
-                    .push(field.expected("a whole number, written without a point or an exponent"));
-                return;
-            }
-            _ => {}
+        // In Python 2.0 is no whole number, and most libraries refuse it.
+        if let (Holds::Whole(_) | Holds::Integer, Some(field)) = (holds, float) {
+            reader.problems.push(field.expected("a whole number, written without a point or an exponent"));
+            return;
         }
         match holds {
             Holds::Lr | Holds::PositiveLr => drop(reader.maybe_lr(name)),

@@ -74,24 +74,7 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
                 }
             },
         };
-        match first {
-            '(' | '[' | '{' => open.push((first, at)),
-            ')' | ']' | '}' => {
-                let wanted = match open.pop() {
-                    Some(('(', _)) => ')',
-                    Some(('[', _)) => ']',
-                    Some(_) => '}',
-                    None => {
-                        return Err(source.problem(at, at + 1, format!("this `{first}` closes nothing")));
-                    }
-                };
-                if wanted != first {
-                    let message = format!("expected `{wanted}`, found `{first}`");
-                    return Err(source.problem(at, at + 1, message));
-                }
-            }
-            _ => {}
-        }
+        match_bracket(source, &mut open, first, at)?;
         tokens.push(Token { kind, start: at, end: at + length });
         at += length;
     }
@@ -99,6 +82,31 @@ pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
         Some((bracket, at)) => Err(source.problem(*at, at + 1, format!("this `{bracket}` is never closed"))),
         None => Ok(tokens),
     }
+}
+
+/// Remembers a bracket that opens, and closes the last one by a bracket that closes.
+fn match_bracket(
+    source: &Source<'_>,
+    open: &mut Vec<(char, usize)>,
+    found: char,
+    at: usize,
+) -> Result<(), Problem> {
+    match found {
+        '(' | '[' | '{' => open.push((found, at)),
+        ')' | ']' | '}' => {
+            let wanted = match open.pop() {
+                Some(('(', _)) => ')',
+                Some(('[', _)) => ']',
+                Some(_) => '}',
+                None => return Err(source.problem(at, at + 1, format!("this `{found}` closes nothing"))),
+            };
+            if wanted != found {
+                return Err(source.problem(at, at + 1, format!("expected `{wanted}`, found `{found}`")));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Length of the number at the start: digits, `_`, a point, an exponent, and whatever letters are stuck to
