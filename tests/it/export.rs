@@ -95,7 +95,7 @@ fn the_arithmetic_of_an_expression_is_printed_as_it_is_written() {
     assert_eq!(body("0.5 ** ((t / 10) // 0.1)", "pytorch"), "return 0.1 * 0.5 ** ((t / 10) // 0.1)");
     assert_eq!(
         body("1 - (t * (0.1 * 3)) // 0.3 / 100", "pytorch"),
-        "return 0.1 * (1 - (t * (0.1 * 3)) // 0.3 / 100)"
+        "return 0.1 * (1 - ((t * (0.1 * 3)) // 0.3) / 100)"
     );
     assert_eq!(body("int(t * 1.5) / 150", "pytorch"), "return 0.1 * (math.floor(t * 1.5) / 150)");
     assert_eq!(
