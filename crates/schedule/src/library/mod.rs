@@ -305,7 +305,7 @@ fn in_their_words(hint: &str, key: &str) -> String {
 fn as_mapping(tree: &Tree) -> Tree {
     match &tree.value {
         Value::Text(text) if is_call(text) => {
-            call::read_inside(text, tree.place).unwrap_or_else(|_| tree.clone())
+            program::read_inside(text, tree.place).unwrap_or_else(|_| tree.clone())
         }
         _ => tree.clone(),
     }
