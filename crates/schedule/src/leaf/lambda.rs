@@ -88,9 +88,10 @@ impl Leaf for Lambda {
             Err(Fault(fault)) => {
                 let message = format!("the expression has no value at t = {}: {fault}", at.s);
                 let problem = Problem { message, ..self.stray.clone() };
-                return Some(match at.s {
-                    0.0 => problem.with_hint("t counts from 0: t + 1 is never 0"),
-                    _ => problem,
+                let at_0_alone = at.s == 0.0 && self.factor(&at.at(1.0)).is_ok();
+                return Some(match at_0_alone {
+                    true => problem.with_hint("t counts from 0: t + 1 is never 0"),
+                    false => problem,
                 });
             }
         };

@@ -117,7 +117,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{kind: multistep}", "1:1: s: the key `at` is missing"),
     (
         "{kind: lambda, expr: \"1 / t\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found inf at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: a division by 0 (t counts from 0: t + 1 is never 0)",
     ),
     (
         "{kind: lambda, expr: \"tt\"}",
@@ -132,23 +132,20 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{kind: lambda, expr: \"__import__('os')\"}", "1:22: s.expr: `'` at character 12 is no operator"),
     (
         "{kind: lambda, expr: \"t ** t ** t\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found inf at t = 5",
+        "1:22: s.expr: the expression has no value at t = 5: a number beyond the largest float",
     ),
     (
         "{kind: lambda, expr: \"9**9**9**9\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found inf at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: a whole number of more than 131,072 binary digits",
     ),
     (
         "{kind: lambda, expr: \"log(t)\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found -inf at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: the logarithm of 0 or less (t counts from 0: t + 1 is never 0)",
     ),
-    (
-        "{kind: lambda, expr: \"0/0\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found NaN at t = 0 (t counts from 0: t + 1 is never 0)",
-    ),
+    ("{kind: lambda, expr: \"0/0\"}", "1:22: s.expr: the expression has no value at t = 0: a division by 0"),
     (
         "{kind: lambda, expr: \"t % 0\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found NaN at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: a division by 0",
     ),
     ("{kind: lambda, expr: \"1 if t < 5\"}", "1:22: s.expr: expected `else`, found the end"),
     (
@@ -170,11 +167,11 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
     (
         "{kind: lambda, expr: \"sqrt(-1)\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found NaN at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: a function at a place where it has no value",
     ),
     (
         "{kind: lambda, expr: \"(-8) ** 0.5\"}",
-        "1:22: s.expr: expected a finite number of at least 0 at every step, found NaN at t = 0 (t counts from 0: t + 1 is never 0)",
+        "1:22: s.expr: the expression has no value at t = 0: a negative number to a fractional power, which is complex",
     ),
     ("{kind: polynomial, power: -1}", "1:27: s.power: expected a number above 0, found `-1`"),
     ("{kind: polynomial, power: abc}", "1:27: s.power: expected a number above 0, found the text \"abc\""),
