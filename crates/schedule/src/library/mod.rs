@@ -265,7 +265,7 @@ pub(crate) fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Ex
 /// A mapping, or a call as one, with `clock: epoch`.
 fn by_epochs(tree: &Tree) -> Option<Tree> {
     let entries = match &tree.value {
-        Value::Text(text) if is_call(text) => match call::read_inside(text, tree.place).ok()?.value {
+        Value::Text(text) if is_call(text) => match program::read_inside(text, tree.place).ok()?.value {
             Value::Map(entries) => entries,
             _ => return None,
         },
