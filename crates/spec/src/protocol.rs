@@ -178,7 +178,9 @@ fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Vec<Problem>> {
                 }
             }))
         }
-        (Value::List(_), _) => Err(field.problem(format!("this list of seeds is empty: expected {FORM}")).into()),
+        (Value::List(_), _) => {
+            Err(field.problem(format!("this list of seeds is empty: expected {FORM}")).into())
+        }
         _ => Err(field.expected(FORM).into()),
     }
 }
