@@ -109,7 +109,7 @@ class Calls:
         named = [f"{name}={value}" for name, value in filter(None, given[placed:])]
         self.dice.shuffle(named)
         if edges and self.chance(0.01):
-            named.append(self.pick("gama=0.5", "verbose=True", "last_epoch=3", "foo=1"))
+            named.append(self.pick("gama=0.5", "last_epoch=3", "foo=1"))
         return ", ".join([*first, *[value for _, value in given[:placed]], *named])
 
     def torch_leaf(self, edges=True):

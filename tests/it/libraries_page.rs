@@ -67,6 +67,7 @@ library runs, each time with the reason:
 
 - A length is a whole number of steps or epochs (`20.0` is one) and at least 0, unless the table says otherwise. So are \
 milestones.
+- A whole number that is no length, written as `2.0` or `1e2`.
 - A number outside the range of its table, a word that is not in it, and `True` or `False` where a number is expected, \
 though Python counts with them.
 - An lr below 0, or one that is no finite number, at any step of the run: of a lambda, too.

@@ -139,6 +139,7 @@ impl Program<'_> {
             return Err(self.source.problem(call.start, call.end, "expected a call of a schedule"));
         };
         let Some(entry) = self.entry(callee, arguments)? else { return Err(self.unknown(call)) };
+        self.check_momentum(call, entry)?;
         let mut map = vec![self.keyed("kind", callee, Value::Text(entry.name.to_owned()))];
         let mut order = entry.arguments();
         let mut given: Vec<&str> = Vec::new();
@@ -218,6 +219,9 @@ impl Program<'_> {
             value.what,
             What::Number(_) | What::Text(_) | What::List(_) | What::Function(_) | What::Sign(..)
         );
+        if name == "name" && !matches!(value.what, What::Text(_) | What::None | What::Path(_)) && literal {
+            return Err(self.source.problem(value.start, value.end, "expected a text: this is a name"));
+        }
         if name != "optimizer" || !literal {
             return Ok(());
         }
@@ -281,7 +285,10 @@ impl Program<'_> {
                 self.depth -= 1;
                 return value;
             }
-            What::Call(..) if nodes && self.entries(expr)?.is_none() => return self.schedule(expr),
+            // A number of Python's may be where a schedule may, as in the parameters of one.
+            What::Call(..) if nodes && self.entries(expr)?.is_none() => {
+                return self.folded(expr).or_else(|_| self.schedule(expr));
+            }
             What::Item(of, _) | What::Attribute(of, _) if nodes && self.schedule_in(of).is_some() => {
                 return self.value(of, nodes);
             }

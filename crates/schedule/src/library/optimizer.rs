@@ -1,5 +1,6 @@
 //! The base lr of a pasted optimizer: what its call says, or the library's default.
 
+use super::Named;
 use super::program::Program;
 use super::python::{Argument, Expr, What};
 use crate::number::Number;
@@ -233,7 +234,33 @@ fn known(path: &[String], library: &str) -> Option<Known> {
     }
 }
 
+/// Optimizers of torch without momentum or betas: schedules that cycle the momentum fail with them.
+const WITHOUT_MOMENTUM: &[&str] = &["ASGD", "Adadelta", "Adafactor", "Adagrad", "LBFGS", "Rprop"];
+
 impl Program<'_> {
+    /// Refuses a schedule that cycles the momentum of an optimizer that has none, as torch does.
+    pub(super) fn check_momentum(&self, call: &Expr, entry: &Named) -> Result<(), Problem> {
+        let What::Call(_, arguments) = &call.what else { return Ok(()) };
+        let Some(place) = entry.arguments().position(|(name, _)| name == "cycle_momentum") else {
+            return Ok(());
+        };
+        let named =
+            |argument: &&Argument| argument.name.as_ref().is_some_and(|(name, _)| name == "cycle_momentum");
+        let positional = arguments.get(place).filter(|argument| argument.name.is_none());
+        let given = arguments.iter().find(named).or(positional);
+        let off = given.is_some_and(|given| self.resolved(&given.value).what == What::Bool(false));
+        let Some(optimizer) = self.optimizer_of(call).filter(|_| !off) else { return Ok(()) };
+        let What::Call(callee, _) = &self.resolved(optimizer).what else { return Ok(()) };
+        match &callee.what {
+            What::Path(path) if path.last().is_some_and(|name| WITHOUT_MOMENTUM.contains(&name.as_str())) => {
+                let message = format!("`{}` has no momentum to cycle, and torch fails", path.join("."));
+                let problem = self.source.problem(call.start, call.end, message);
+                Err(problem.with_hint("cycle_momentum=False"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The base lr of the schedule that a call makes.
     pub(super) fn base_lr(&self, call: &Expr) -> BaseLr {
         if let Some(problem) = &self.sets_lr {

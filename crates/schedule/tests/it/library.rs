@@ -658,6 +658,11 @@ fn what_libraries_refuse_is_refused() {
         ("OneCycleLR(o, 0.1, total_steps=99)", "total_steps: the cycle ends after 99 of 100"),
         ("CosineAnnealingWarmRestarts(o, 5.0)", "T_0: expected an `int`"),
         ("CosineAnnealingLR(o, [3])", "T_max: expected a length"),
+        (
+            "o = torch.optim.Adagrad(p, lr=0.1)\nOneCycleLR(o, 0.1, 100)",
+            "`torch.optim.Adagrad` has no momentum to cycle, and torch fails (cycle_momentum=False)",
+        ),
+        ("keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5, name=2.5)", "expected a text"),
         ("LambdaLR(o, 1)", "lr_lambda: expected a lambda of the step"),
         ("LambdaLR(o, '0.95 ** t')", "expected a lambda of the step, found text"),
         (
