@@ -412,7 +412,8 @@ class Calls:
                 ("reset_start=", lambda: self.pick("500", "1", "2", "0")),
             ],
             "keras.callbacks.ReduceLROnPlateau": [
-                ("monitor=", self.word("val_loss", "loss", "val_accuracy")),
+                # Keras asks the compiled model which way other metrics go; here there is none.
+                ("monitor=", self.word("val_loss", "loss")),
                 ("factor=", lambda: self.pick("0.1", "0.5")),
                 ("patience=", lambda: self.pick("0", "1", "2", "5")),
                 ("verbose=", lambda: "0"),

@@ -70,7 +70,8 @@ milestones.
 - A whole number that is no length, written as `2.0` or `1e2`.
 - A number outside the range of its table, a word that is not in it, and `True` or `False` where a number is expected, \
 though Python counts with them.
-- An lr below 0, or one that is no finite number, at any step of the run: of a lambda, too.
+- An lr below 0, or one that is no finite number in single precision, at any step of the run: of a lambda, too.
+- An argument that a function does not name; some of Keras take any.
 - What the notes below name.
 
 ";

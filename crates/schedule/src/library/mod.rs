@@ -212,7 +212,10 @@ impl Named {
     /// Whether `None` for a parameter is as if it were left out.
     fn takes_none(&self, name: &str) -> bool {
         self.params.iter().any(|param| param.name == name && param.default == Default::Absent)
-            || self.extra.iter().any(|extra| extra.name == name && !extra.required)
+            || self
+                .extra
+                .iter()
+                .any(|extra| extra.name == name && !extra.required && extra.holds != Within::Word)
             || self.refused.iter().any(|(refused, _)| *refused == name)
     }
 

@@ -662,6 +662,7 @@ fn what_libraries_refuse_is_refused() {
             "o = torch.optim.Adagrad(p, lr=0.1)\nOneCycleLR(o, 0.1, 100)",
             "`torch.optim.Adagrad` has no momentum to cycle, and torch fails (cycle_momentum=False)",
         ),
+        ("keras.callbacks.ReduceLROnPlateau(monitor=None)", "monitor: expected a word"),
         ("keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5, name=2.5)", "expected a text"),
         ("LambdaLR(o, 1)", "lr_lambda: expected a lambda of the step"),
         ("LambdaLR(o, '0.95 ** t')", "expected a lambda of the step, found text"),

@@ -230,8 +230,8 @@ fn outside(holds: &Holds) -> Vec<Tree> {
             values.extend(bound("exclusiveMaximum").map(float));
             values
         }
-        Holds::Whole(least) => vec![int(*least as i64 - 1), float(2.5), float(2.0), text("2")],
-        Holds::Integer => vec![float(1.0), text("1")],
+        Holds::Whole(least) => vec![int(*least as i64 - 1), float(2.5), text("2")],
+        Holds::Integer => vec![float(1.5), text("1")],
         Holds::Flag => vec![int(1), text("yes")],
         Holds::Choice(_) => vec![text("never_a_word"), int(0), Tree::new(Value::Null)],
         Holds::Lengths | Holds::Factors | Holds::Lrs | Holds::Points => {
