@@ -72,6 +72,9 @@ milestones.
 though Python counts with them.
 - An lr below 0, or one that is no finite number in single precision, at any step of the run: of a lambda, too.
 - An argument that a function does not name; some of Keras take any.
+- `lr_end` and `min_lr` of transformers where the optimizer's own lr, of which they are a share there, is not that of its \
+first group; a cycled momentum where the optimizer has none but `cycle_momentum` is written as something other than `False`.
+- An empty list where a mapping is expected.
 - What the notes below name.
 
 ";

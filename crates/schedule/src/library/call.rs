@@ -188,7 +188,9 @@ impl Program<'_> {
             }
         }
         self.depth -= 1;
-        Ok(Tree { place: self.source.place(call.start, call.end), value: Value::Map(map) })
+        let written = Tree { place: self.source.place(call.start, call.end), value: Value::Map(map) };
+        self.check_own_lr(call, &written)?;
+        Ok(written)
     }
 
     /// The parameter of this name.

@@ -5,6 +5,7 @@ use super::program::Program;
 use super::python::{Argument, Expr, What};
 use crate::number::Number;
 use crate::problem::Problem;
+use crate::tree::{Tree, Value};
 
 /// The lr that a pasted program gives its schedule's optimizer.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,6 +235,22 @@ fn known(path: &[String], library: &str) -> Option<Known> {
     }
 }
 
+/// Whether transformers takes an absolute lr of the schedule as a share of the optimizer's own lr.
+fn takes_own_lr(written: &Tree) -> bool {
+    let is = |tree: &Tree, key: &str, of: fn(&str) -> bool| match tree.get(key).map(|tree| &tree.value) {
+        Some(Value::Text(word)) => of(word),
+        _ => false,
+    };
+    let given = |tree: &Tree| tree.get("min_lr").is_some_and(|lr| lr.value != Value::Null);
+    let waves = is(written, "kind", |kind| kind.starts_with("transformers.get_cosine_with_min_lr"));
+    is(written, "kind", |kind| kind == "transformers.get_polynomial_decay_schedule_with_warmup")
+        || (waves && given(written))
+        || (is(written, "kind", |kind| kind == "transformers.get_scheduler")
+            && (is(written, "name", |name| name == "polynomial")
+                || is(written, "name", |name| name.contains("min_lr"))
+                    && written.get("scheduler_specific_kwargs").is_some_and(given)))
+}
+
 /// Optimizers of torch without momentum or betas: schedules that cycle the momentum fail with them.
 const WITHOUT_MOMENTUM: &[&str] = &["ASGD", "Adadelta", "Adafactor", "Adagrad", "LBFGS", "Rprop"];
 
@@ -359,11 +376,14 @@ impl Program<'_> {
         {
             return BaseLr::Known(lr, groups);
         }
+        let lr = self.own_lr(&name, known, arguments);
+        self.of_groups(arguments, lr).unwrap_or_else(unknown)
+    }
+
+    /// The lr that an optimizer has for groups without one: that of its call, or its default.
+    fn own_lr(&self, name: &str, known: Option<Known>, arguments: &[Argument]) -> Result<f64, String> {
         let place = known.as_ref().map_or(usize::MAX, |known| known.place);
-        let lr = match (
-            lr_argument(arguments, place).map(|lr| self.resolved(lr)),
-            known.map(|known| known.default),
-        ) {
+        match (lr_argument(arguments, place).map(|lr| self.resolved(lr)), known.map(|known| known.default)) {
             (Some(Expr { what: What::None, .. }) | None, Some(Is(lr))) => Ok(lr),
             (Some(Expr { what: What::None, .. }) | None, Some(Varies)) => {
                 Err(format!("`{name}` without an lr works it out itself"))
@@ -371,8 +391,30 @@ impl Program<'_> {
             (None, Some(Required)) => Err(format!("`{name}` has no default lr, and none is given")),
             (Some(lr), _) => self.lr_number(lr),
             (None, None) => Err(format!("the default lr of `{name}` is not known")),
+        }
+    }
+
+    /// Refuses a schedule for which transformers takes the optimizer's own lr where its first group has another.
+    pub(super) fn check_own_lr(&self, call: &Expr, written: &Tree) -> Result<(), Problem> {
+        if !takes_own_lr(written) {
+            return Ok(());
+        }
+        let Some(optimizer) = self.optimizer_of(call).map(|optimizer| self.resolved(optimizer)) else {
+            return Ok(());
         };
-        self.of_groups(arguments, lr).unwrap_or_else(unknown)
+        let What::Call(callee, arguments) = &optimizer.what else { return Ok(()) };
+        let What::Path(path) = &callee.what else { return Ok(()) };
+        let own = self.own_lr(&path.join("."), known(path, "transformers"), arguments);
+        match (own, self.lr_of(optimizer, "transformers").known()) {
+            (Ok(own), Some(first)) if own != first => {
+                let message = format!(
+                    "transformers computes with the optimizer's own lr ({own}), and its first group has {first}"
+                );
+                let problem = self.source.problem(optimizer.start, optimizer.end, message);
+                Err(problem.with_hint(format!("lr={first} beside the groups")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What timm's factory makes of the name of an optimizer.

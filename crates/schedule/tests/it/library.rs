@@ -662,6 +662,15 @@ fn what_libraries_refuse_is_refused() {
             "o = torch.optim.Adagrad(p, lr=0.1)\nOneCycleLR(o, 0.1, 100)",
             "`torch.optim.Adagrad` has no momentum to cycle, and torch fails (cycle_momentum=False)",
         ),
+        (
+            "o = torch.optim.Adam([{'params': p, 'lr': 0.1}], lr=0.7)\nget_polynomial_decay_schedule_with_warmup(o, 4, 10)",
+            "the optimizer's own lr (0.7), and its first group has 0.1 (lr=0.1 beside the groups)",
+        ),
+        (
+            "o = torch.optim.RAdam([{'params': p, 'lr': 3e-4}])\n\
+             get_scheduler('cosine_with_min_lr', o, 5, 25, scheduler_specific_kwargs={'min_lr': 1e-4})",
+            "the optimizer's own lr (0.001), and its first group has 0.0003",
+        ),
         ("keras.callbacks.ReduceLROnPlateau(monitor=None)", "monitor: expected a word"),
         ("keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5, name=2.5)", "expected a text"),
         ("LambdaLR(o, 1)", "lr_lambda: expected a lambda of the step"),
