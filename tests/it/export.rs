@@ -100,7 +100,7 @@ fn the_arithmetic_of_an_expression_is_printed_as_it_is_written() {
     assert_eq!(body("int(t * 1.5) / 150", "pytorch"), "return 0.1 * (math.floor(t * 1.5) / 150)");
     assert_eq!(
         body("1 / ((t >= 3) + (t >= 6) + 1)", "optax"),
-        "return 0.1 * (1 / (jnp.asarray(t >= 3, float) + jnp.asarray(t >= 6, float) + 1))"
+        "return 0.1 / (jnp.asarray((t >= 3), float) + jnp.asarray((t >= 6), float) + 1)"
     );
 }
 

@@ -129,7 +129,7 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
     let sandbox = Sandbox::new();
     sandbox.write("ways.yaml", FILE);
     for (lanes, fault) in [
-        ("1", "store.committed:6:kill"),
+        ("1", "train.step:60:kill"),
         ("4", "train.step:150:term"),
         ("8", "fork.after:1:kill"),
         ("1", "train.step:40:term"),
