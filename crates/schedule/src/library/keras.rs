@@ -242,7 +242,7 @@ pub(super) const ENTRIES: &[Named] = &[
                     threshold_mode: abs, cooldown: cooldown - 1, min: min_lr, eps: 0, watch: train_loss if monitor is \
                     loss, valid_accuracy if monitor is val_accuracy}",
         note: "keras cuts at the patience-th look without gain, torch at the one after it; its cooldown counts the look \
-               that ends it. It looks whenever the run evaluates; `every` says otherwise. An argument that the callback would ignore is refused",
+               that ends it. It looks whenever the run evaluates; `every` says otherwise",
         example: "keras.callbacks.ReduceLROnPlateau(monitor='val_loss', factor=0.2, patience=5, min_lr=0.001)",
         expand: plateau,
         ..PLAIN
