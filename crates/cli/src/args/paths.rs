@@ -1,7 +1,7 @@
 //! Paths on the command line and in environment variables. A shell replaces `~` where a word begins, but neither in
 //! `--store=~/runs` nor in a variable's value that is quoted.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -22,7 +22,7 @@ fn expanded(text: &OsStr, home: Option<PathBuf>) -> Result<PathBuf, String> {
     if !first.as_encoded_bytes().starts_with(b"~") {
         return Ok(PathBuf::from(text));
     }
-    if first != OsString::from("~") {
+    if first != "~" {
         let first = first.to_string_lossy();
         return Err(format!(
             "only a shell replaces `{first}`: write the path in full, or ./{first} for a file of that name"
