@@ -122,7 +122,7 @@ fn a_killed_sweep_continues_to_the_same_end() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL);
     for fault in
-        ["train.step:50:kill", "checkpoint.renamed:4:kill", "store.committed:6:kill", "store.commit:7:kill"]
+        ["store.committed:3:kill", "store.commit:4:kill", "train.step:50:kill", "checkpoint.remove:2:kill"]
     {
         sandbox.run_with_fault(&["small.yaml", "--checkpoint-every", "0"], fault);
         let left = sandbox.texts("select trial_id from trials where status not in ('done', 'diverged')");
