@@ -60,7 +60,7 @@ pub(crate) fn loaded(program: &Program, names: &[String]) -> Vec<(String, String
         program.files.keys().filter_map(|name| std::path::absolute(name).ok()).collect();
     let own = |name: &String| {
         let path = std::path::absolute(name).ok()?;
-        // A folder stands for all that is in it.
+        // A folder means all files in it.
         if known.iter().any(|known| path.starts_with(known)) {
             return None;
         }

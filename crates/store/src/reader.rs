@@ -208,7 +208,7 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// Configuration, steps and milliseconds of the runs of programs that came to their end in one go.
+    /// Configuration, steps and milliseconds of the programs' runs that ended without an interruption.
     ///
     /// # Errors
     /// The database can't be read.

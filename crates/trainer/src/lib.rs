@@ -30,7 +30,7 @@ mod vectors;
 pub mod weights;
 mod work;
 
-/// The version of the arithmetic. It is raised by every change after which some trial comes to other bits, so that stored results
+/// The version of the arithmetic. It is raised by every change that gives some trial other bits, so that stored results
 /// say which they have: 1 is the first. Ids do not depend on it, as they say what is asked for. `tests/it/earlier.rs` trains what an
 /// earlier version has stored, and fails where a change of bits was not declared here.
 pub const BITS: u32 = 1;

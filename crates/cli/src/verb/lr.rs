@@ -158,7 +158,7 @@ fn positive(lr: f64) -> Result<f64, Problem> {
     }
 }
 
-/// The `lr` that stands in a schedule.
+/// The `lr` inside a schedule.
 fn own_lr(lr: &Tree) -> Result<Stated, Vec<Problem>> {
     let field = schedule::fields::Field { tree: lr, path: "lr".to_owned() };
     let read = schedule::fields::number_where("a number above 0", |x| x > 0.0)(&field);

@@ -12,6 +12,8 @@ mod token;
 
 use std::str::FromStr;
 
+pub(crate) use parse::comparison;
+
 use crate::formula::Binary;
 use crate::number::{Fault, Function, Number};
 pub(crate) use formula::Names;

@@ -251,7 +251,8 @@ fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>)
 
 const KEYWORDS: [&str; 6] = ["if", "else", "and", "or", "not", "in"];
 
-fn comparison(text: &str) -> Option<Binary> {
+/// The comparison that a sign means in Python.
+pub(crate) fn comparison(text: &str) -> Option<Binary> {
     Some(match text {
         "<" => Binary::Less,
         "<=" => Binary::AtMost,

@@ -72,7 +72,7 @@ pub enum Binary {
     /// What that leaves; its sign is that of the divisor.
     Remainder,
     Power,
-    /// The nearest number of so many decimals, as Python's `round` gives it.
+    /// The nearest number with this number of decimals, as Python's `round` gives it.
     Decimals,
     Least,
     Greatest,

@@ -3,6 +3,7 @@
 use super::lambda;
 use super::program::Program;
 use super::python::{Argument, Expr, What};
+use crate::expression::comparison;
 use crate::formula::Binary;
 use crate::number::{Fault, Function, Number, function};
 use crate::problem::Problem;
@@ -309,18 +310,6 @@ fn arithmetic(sign: &str) -> Option<Binary> {
         "//" => Binary::DivideDown,
         "%" => Binary::Remainder,
         "**" => Binary::Power,
-        _ => return None,
-    })
-}
-
-fn comparison(sign: &str) -> Option<Binary> {
-    Some(match sign {
-        "<" => Binary::Less,
-        "<=" => Binary::AtMost,
-        ">" => Binary::Greater,
-        ">=" => Binary::AtLeast,
-        "==" => Binary::Equal,
-        "!=" => Binary::Unequal,
         _ => return None,
     })
 }
