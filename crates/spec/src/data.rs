@@ -125,82 +125,110 @@ fn part(field: &Field<'_>) -> Result<Part, Problem> {
     })
 }
 
+/// Files of the user's own, and the shares that are held out.
+struct Files {
+    file: String,
+    /// Where the table is; a text has neither labels nor names.
+    source: Option<Source>,
+    valid: Part,
+    test: Part,
+}
+
+/// Numbers of examples.
+struct Split {
+    train: usize,
+    valid: usize,
+    test: usize,
+}
+
 fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let given: Vec<&str> = FORMS.into_iter().filter(|form| field.tree.get(form).is_some()).collect();
-    let [form] = given[..] else {
-        let problem = field.problem(match given[..] {
-            [] => "expected one of `csv`, `npz`, `idx` and `text`".to_owned(),
-            _ => format!("{} were given together: write one of them", listed(given)),
-        });
-        problems.push(problem.with_hint(
-            "as in {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
-        ));
-        for name in ["validation", "test"] {
-            fields.read_or(name, Part::Count(0), problems, part);
-        }
-        return None;
-    };
+    let form = form(field, &mut fields, problems)?;
     let file_field = fields.required(form, problems)?;
-    let file = file_name(&file_field).map_err(|problem| problems.push(problem)).ok();
-    let named = |fields: &mut Fields<'_>, key, default: &str, problems: &mut Vec<Problem>| {
-        fields.read_or(key, default.to_owned(), problems, text)
-    };
-    let source = match form {
-        "csv" => {
-            let label = fields.read("label", problems, text);
-            file.zip(label).map(|(file, label)| Some(Source::Csv { file, label }))
-        }
-        "npz" => {
-            let (x, y) = (named(&mut fields, "x", "x", problems), named(&mut fields, "y", "y", problems));
-            file.zip(x).zip(y).map(|((file, x), y)| Some(Source::Npz { file, x, y }))
-        }
-        "idx" => {
-            let labels = fields.read("labels", problems, file_name);
-            file.zip(labels).map(|(file, labels)| Some(Source::Idx { file, labels }))
-        }
-        // A text has neither labels nor names.
-        _ => file.map(|_| None),
-    };
-    let default = if form == "text" { (0.1, 0.1) } else { (0.2, 0.0) };
-    let valid = fields.read_or("validation", Part::Share(default.0), problems, part);
-    let test = fields.read_or("test", Part::Share(default.1), problems, part);
-    fields.finish(problems);
-    let (source, valid, test) = (source?, valid?, test?);
-
+    let Files { file, source, valid, test } = files(form, &file_field, fields, problems)?;
     let found = match &source {
         Some(source) => (world.table)(source),
-        None => (world.text)(&file_name(&file_field).ok()?),
+        None => (world.text)(&file),
     };
     let found = found.map_err(|message| problems.push(file_field.problem(message))).ok()?;
-    let all = found.examples;
-    let test_is_asked_for = test.is_asked_for();
-    let (valid, test) = (valid.of(all), test.of(all));
-    let split = all.checked_sub(valid).and_then(|rest| rest.checked_sub(test)).filter(|train| *train > 0);
     let what = if source.is_some() { "examples" } else { "characters" };
-    let Some(train) = split else {
-        problems.push(field.problem(format!(
-            "of {all} {what} {valid} are for validation and {test} for the test: none is left to train on"
-        )));
-        return None;
-    };
-    if test == 0 && test_is_asked_for {
-        problems.push(field.problem(format!("of {all} {what} none is for the test, which was asked for")));
-        return None;
-    }
-    if valid == 0 {
-        let problem = field.problem(format!("of {all} {what} none is for validation"));
-        problems.push(problem.with_hint("schedules are compared on it: write `validation: \"20%\"`"));
-        return None;
-    }
+    let split = split(field, found.examples, valid, test, what);
+    let Split { train, valid, test } = split.map_err(|problem| problems.push(problem)).ok()?;
     let Found { blake3, inputs, classes, bytes, .. } = found;
     Some(match source {
         Some(source) => Dataset::Table(Table { source, blake3, inputs, classes, bytes, train, valid, test }),
-        None => {
-            let file = file_name(&file_field).ok()?;
-            Dataset::Text(Text { file, blake3, alphabet: classes, train, valid, test })
-        }
+        None => Dataset::Text(Text { file, blake3, alphabet: classes, train, valid, test }),
     })
+}
+
+/// The one form that is given.
+fn form(field: &Field<'_>, fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<&'static str> {
+    let given: Vec<&str> = FORMS.into_iter().filter(|form| field.tree.get(form).is_some()).collect();
+    if let [form] = given[..] {
+        return Some(form);
+    }
+    let problem = field.problem(match given[..] {
+        [] => "expected one of `csv`, `npz`, `idx` and `text`".to_owned(),
+        _ => format!("{} were given together: write one of them", listed(given)),
+    });
+    problems.push(problem.with_hint(
+        "as in {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
+    ));
+    for name in ["validation", "test"] {
+        fields.read_or(name, Part::Count(0), problems, part);
+    }
+    None
+}
+
+/// Reads what goes with a form.
+fn files(
+    form: &str,
+    file_field: &Field<'_>,
+    mut fields: Fields<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Files> {
+    let file = file_name(file_field).map_err(|problem| problems.push(problem)).ok();
+    let source = match form {
+        "csv" => {
+            let label = fields.read("label", problems, text);
+            file.clone().zip(label).map(|(file, label)| Some(Source::Csv { file, label }))
+        }
+        "npz" => {
+            let x = fields.read_or("x", "x".to_owned(), problems, text);
+            let y = fields.read_or("y", "y".to_owned(), problems, text);
+            file.clone().zip(x).zip(y).map(|((file, x), y)| Some(Source::Npz { file, x, y }))
+        }
+        "idx" => {
+            let labels = fields.read("labels", problems, file_name);
+            file.clone().zip(labels).map(|(file, labels)| Some(Source::Idx { file, labels }))
+        }
+        _ => Some(None),
+    };
+    let (for_valid, for_test) = if form == "text" { (0.1, 0.1) } else { (0.2, 0.0) };
+    let valid = fields.read_or("validation", Part::Share(for_valid), problems, part);
+    let test = fields.read_or("test", Part::Share(for_test), problems, part);
+    fields.finish(problems);
+    Some(Files { file: file?, source: source?, valid: valid?, test: test? })
+}
+
+/// Cuts all examples into three parts.
+fn split(field: &Field<'_>, all: usize, valid: Part, test: Part, what: &str) -> Result<Split, Problem> {
+    let test_is_asked_for = test.is_asked_for();
+    let (valid, test) = (valid.of(all), test.of(all));
+    let rest = all.checked_sub(valid).and_then(|rest| rest.checked_sub(test));
+    let Some(train) = rest.filter(|train| *train > 0) else {
+        return Err(field.problem(format!(
+            "of {all} {what} {valid} are for validation and {test} for the test: none is left to train on"
+        )));
+    };
+    if test == 0 && test_is_asked_for {
+        return Err(field.problem(format!("of {all} {what} none is for the test, which was asked for")));
+    }
+    if valid == 0 {
+        let problem = field.problem(format!("of {all} {what} none is for validation"));
+        return Err(problem.with_hint("schedules are compared on it: write `validation: \"20%\"`"));
+    }
+    Ok(Split { train, valid, test })
 }
 
 fn file_name(field: &Field<'_>) -> Result<String, Problem> {

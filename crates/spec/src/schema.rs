@@ -15,7 +15,6 @@ pub fn sweep_file() -> Json {
     let mut forms = Forms::default();
     let run = run(&mut forms);
     schedules::define(&mut forms);
-    let names = json!({ "minLength": 1, "maxLength": 100 });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sweep file",
@@ -32,49 +31,55 @@ pub fn sweep_file() -> Json {
             { "required": ["task", "optimizer"], "properties": { "task": {}, "optimizer": {} } },
             { "required": ["trainer"], "properties": { "trainer": {} } },
         ],
-        "properties": {
-            "name": property(
-                json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
-                "the sweep's name; the file's name if not given",
-                None,
-            ),
-            "data": run.data,
-            "model": run.model,
-            "task": property(tasks(&mut forms), "data and model in one, in the place of both", None),
-            "optimizer": run.optimizer,
-            "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
-            "budget": run.budget,
-            "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
-            "clip_norm": property(
-                forms.above_0(),
-                "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
-                None,
-            ),
-            "init_from": property(init_from(), "weights to begin with, in the layout of PyTorch", None),
-            "freeze": property(patterns(), "parameters that stay as they are: names or layers, * for any text", None),
-            "lr_multipliers": property(
-                json!({ "type": "object", "additionalProperties": forms.above_0() }),
-                "factors on the lr of some parameters: names or layers, * for any text",
-                None,
-            ),
-            "diverge_above": property(
-                forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
-                "a run has diverged when its loss exceeds this multiple of its first loss",
-                Some(json!(100)),
-            ),
-            "evaluate": run.evaluate,
-            "seeds": seeds(),
-            "extend": extend(),
-            "allow": schedules::allow("lints that are silenced in the whole file"),
-            "schedules": {
-                "description": "the schedules to compare, by name",
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": names,
-                "additionalProperties": reference("schedule"),
-            },
-        },
+        "properties": properties(&mut forms, run),
         "$defs": forms.into_json(),
+    })
+}
+
+/// The keys of a sweep file.
+fn properties(forms: &mut Forms, run: Run) -> Json {
+    let names = json!({ "minLength": 1, "maxLength": 100 });
+    json!({
+        "name": property(
+            json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
+            "the sweep's name; the file's name if not given",
+            None,
+        ),
+        "data": run.data,
+        "model": run.model,
+        "task": property(tasks(forms), "data and model in one, in the place of both", None),
+        "optimizer": run.optimizer,
+        "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
+        "budget": run.budget,
+        "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
+        "clip_norm": property(
+            forms.above_0(),
+            "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
+            None,
+        ),
+        "init_from": property(init_from(), "weights to begin with, in the layout of PyTorch", None),
+        "freeze": property(patterns(), "parameters that stay as they are: names or layers, * for any text", None),
+        "lr_multipliers": property(
+            json!({ "type": "object", "additionalProperties": forms.above_0() }),
+            "factors on the lr of some parameters: names or layers, * for any text",
+            None,
+        ),
+        "diverge_above": property(
+            forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
+            "a run has diverged when its loss exceeds this multiple of its first loss",
+            Some(json!(100)),
+        ),
+        "evaluate": run.evaluate,
+        "seeds": seeds(),
+        "extend": extend(),
+        "allow": schedules::allow("lints that are silenced in the whole file"),
+        "schedules": {
+            "description": "the schedules to compare, by name",
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": names,
+            "additionalProperties": reference("schedule"),
+        },
     })
 }
 

@@ -154,43 +154,10 @@ impl<'a> Builder<'a> {
         let place = self.place(span);
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err(Problem::new(
-                        place,
-                        "",
-                        "one document was expected, here a second one starts",
-                    ));
-                }
-                Ok(())
-            }
+            Event::DocumentStart(_) => self.start_document(place),
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(place, tag.is_some());
-                if let Some(Open { content: Content::Map { key: key @ None, names, .. }, .. }) =
-                    self.open.last_mut()
-                {
-                    let name = text.into_owned();
-                    if name == "<<" && matches!(style, ScalarStyle::Plain) {
-                        let problem = Problem::new(place, "", "merge keys (`<<`) are not read");
-                        self.problems.push(problem.with_hint("write the keys out"));
-                    }
-                    if !names.insert(name.clone()) {
-                        let message = format!("the key `{name}` stands here a second time");
-                        self.problems.push(Problem::new(place, "", message));
-                    }
-                    if anchor > 0 {
-                        let value = Value::Text(name.clone());
-                        self.anchors.push((anchor, Tree { place, value }, 1));
-                    }
-                    *key = Some(Key { place, name });
-                    return Ok(());
-                }
-                let value = match style {
-                    ScalarStyle::Plain => self.plain(&text, place),
-                    _ => Value::Text(text.into_owned()),
-                };
-                self.add(Tree { place, value }, anchor, 1)
+                self.scalar(place, text.into_owned(), style, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(place, tag.is_some());
@@ -202,16 +169,65 @@ impl<'a> Builder<'a> {
                 self.start(anchor, place, content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(place),
-            Event::Alias(anchor) => {
-                let found = self.anchors.iter().rev().find(|(id, _, _)| *id == anchor);
-                let Some((_, tree, size)) = found else {
-                    return Err(Problem::new(place, "", "this alias stands inside its own anchor"));
-                };
-                let (mut tree, size) = (tree.clone(), *size);
-                tree.place = place;
-                self.add(tree, 0, size)
-            }
+            Event::Alias(anchor) => self.alias(place, anchor),
         }
+    }
+
+    fn start_document(&mut self, place: Place) -> Result<(), Problem> {
+        self.documents += 1;
+        if self.documents > 1 {
+            return Err(Problem::new(place, "", "one document was expected, here a second one starts"));
+        }
+        Ok(())
+    }
+
+    /// A scalar is the next key of a mapping that waits for one, else a value.
+    fn scalar(
+        &mut self,
+        place: Place,
+        text: String,
+        style: ScalarStyle,
+        anchor: usize,
+    ) -> Result<(), Problem> {
+        if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
+            self.key(place, text, style, anchor);
+            return Ok(());
+        }
+        let value = match style {
+            ScalarStyle::Plain => self.plain(&text, place),
+            _ => Value::Text(text),
+        };
+        self.add(Tree { place, value }, anchor, 1)
+    }
+
+    fn key(&mut self, place: Place, name: String, style: ScalarStyle, anchor: usize) {
+        let Some(Open { content: Content::Map { key, names, .. }, .. }) = self.open.last_mut() else {
+            return;
+        };
+        if name == "<<" && style == ScalarStyle::Plain {
+            let problem = Problem::new(place, "", "merge keys (`<<`) are not read");
+            self.problems.push(problem.with_hint("write the keys out"));
+        }
+        if !names.insert(name.clone()) {
+            let message = format!("the key `{name}` stands here a second time");
+            self.problems.push(Problem::new(place, "", message));
+        }
+        if anchor > 0 {
+            let value = Value::Text(name.clone());
+            self.anchors.push((anchor, Tree { place, value }, 1));
+        }
+        *key = Some(Key { place, name });
+    }
+
+    /// An alias is a copy of what its anchor names.
+    fn alias(&mut self, place: Place, anchor: usize) -> Result<(), Problem> {
+        let found = self.anchors.iter().rev().find(|(id, _, _)| *id == anchor);
+        let Some((_, tree, size)) = found else {
+            return Err(Problem::new(place, "", "this alias stands inside its own anchor"));
+        };
+        let (mut tree, size) = (tree.clone(), *size);
+        tree.place = place;
+        self.add(tree, 0, size)
     }
 
     /// The path of keys to the value that comes next.
