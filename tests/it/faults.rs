@@ -118,6 +118,76 @@ fn undisturbed(sandbox: &Sandbox) -> (BTreeMap<String, u64>, Duration) {
     (points, took)
 }
 
+/// The faults of a campaign in the order of its cases.
+struct Faults {
+    /// Each point, with how often an undisturbed run passes it.
+    points: Vec<(String, u64)>,
+    /// How long an undisturbed run takes.
+    took: Duration,
+}
+
+impl Faults {
+    /// One in three comes at any time; the others go through the points, first with a kill at each of them.
+    fn of(&self, case: u64, round: u64, random: &mut ChaCha8Rng) -> Fault {
+        let mut below = |n: u64| random.next_u64() % n.max(1);
+        let turn = (case + round) - (case + round).div_ceil(3);
+        if (case + round).is_multiple_of(3) {
+            return Fault::Kill(self.took.mul_f64(below(1000) as f64 / 900.0));
+        }
+        let (point, times) = &self.points[turn as usize % self.points.len()];
+        let kills = (turn / self.points.len() as u64).is_multiple_of(2);
+        let mut action =
+            if kills { "kill" } else { fault::ACTIONS[below(fault::ACTIONS.len() as u64) as usize] };
+        // Of the threads that train a panic is contained; elsewhere it is an end like others.
+        if action == "panic" && !["train.", "fork.", "checkpoint.w"].iter().any(|own| point.starts_with(own))
+        {
+            action = "kill";
+        }
+        Fault::At(format!("{point}:{}:{action}", 1 + below(*times)))
+    }
+}
+
+/// What the faults of a campaign did.
+#[derive(Default)]
+struct Count {
+    /// Faults by kind.
+    fired: BTreeMap<String, u64>,
+    /// Those that came about.
+    landed: u64,
+    /// Points at which a kill came about.
+    killed_at: BTreeSet<String>,
+}
+
+impl Count {
+    fn add(&mut self, fault: &Fault, code: i32, has_come: bool) {
+        self.landed += u64::from(has_come);
+        let kind = match fault {
+            Fault::Kill(_) => "kill at a random time".to_owned(),
+            Fault::At(at) => at.rsplit(':').next().expect("an action").to_owned(),
+        };
+        *self.fired.entry(kind).or_default() += 1;
+        if let (Fault::At(at), KILLED) = (fault, code) {
+            self.killed_at.extend(at.split(':').next().map(str::to_owned));
+        }
+    }
+
+    /// Enough of the faults came about to trust the campaign.
+    fn check(&self, cases: u64, points: &[(String, u64)]) {
+        // What is passed rarely may not come up in a run that took another way: a second turn is enough.
+        let missed: Vec<_> = points.iter().filter(|(point, _)| !self.killed_at.contains(point)).collect();
+        assert!(cases < 100 || missed.is_empty(), "no kill at {missed:?}");
+        let (landed, tried) = (self.landed, self.fired.values().sum::<u64>());
+        assert!(2 * landed > tried, "only {landed} of {tried} faults came about");
+        let kinds: Vec<String> = self.fired.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        eprintln!(
+            "{cases} campaigns of {tried} faults, {landed} of which came about ({}; kills at {} points): all ended with the \
+             database of the undisturbed run; 0 results lost, 0 finished trials trained again, 0 databases damaged",
+            kinds.join(", "),
+            self.killed_at.len()
+        );
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn whatever_fails_the_same_command_ends_with_the_same_database() {
@@ -128,50 +198,10 @@ fn whatever_fails_the_same_command_ends_with_the_same_database() {
     for point in fault::POINTS.iter().filter(|point| !point.starts_with("output.")) {
         assert!(points.contains_key(*point), "no run passes {point}: {points:?}");
     }
-    let points: Vec<(String, u64)> = points.into_iter().collect();
-    let (mut fired, mut landed): (BTreeMap<String, u64>, u64) = (BTreeMap::new(), 0);
-    let mut killed_at: BTreeSet<String> = BTreeSet::new();
+    let faults = Faults { points: points.into_iter().collect(), took };
+    let mut count = Count::default();
     for case in 0..cases {
-        let mut random = ChaCha8Rng::seed_from_u64(case);
-        let mut below = |n: u64| random.next_u64() % n.max(1);
-        let mut next = |round: u64| {
-            // One in three comes at any time; the others take the points in turn, first with a kill at each of them.
-            let turn = (case + round) - (case + round).div_ceil(3);
-            if (case + round).is_multiple_of(3) {
-                return Fault::Kill(took.mul_f64(below(1000) as f64 / 900.0));
-            }
-            let (point, times) = &points[turn as usize % points.len()];
-            let kills = (turn / points.len() as u64).is_multiple_of(2);
-            let mut action =
-                if kills { "kill" } else { fault::ACTIONS[below(fault::ACTIONS.len() as u64) as usize] };
-            // Of the threads that train a panic is contained; elsewhere it is an end like others.
-            if action == "panic"
-                && !["train.", "fork.", "checkpoint.w"].iter().any(|own| point.starts_with(own))
-            {
-                action = "kill";
-            }
-            Fault::At(format!("{point}:{}:{action}", 1 + below(*times)))
-        };
-        let sandbox = sandbox();
-        // Some are hit again while they recover.
-        for round in 0..1 + u64::from(case % 5 == 4) {
-            let before = over(&sandbox);
-            let fault = next(round);
-            let (output, has_come) = run(&sandbox, &fault);
-            landed += u64::from(has_come);
-            assert!([0, 1, KILLED, INTERRUPTED].contains(&output.code), "case {case}, {fault:?}: {output:?}");
-            let panics = matches!(&fault, Fault::At(at) if at.ends_with("panic"));
-            assert!(panics || !output.stderr.contains("panicked"), "case {case}, {fault:?}: {output:?}");
-            kept(&before, &over(&sandbox), case, &fault);
-            let kind = match &fault {
-                Fault::Kill(_) => "kill at a random time".to_owned(),
-                Fault::At(at) => at.rsplit(':').next().expect("an action").to_owned(),
-            };
-            *fired.entry(kind).or_default() += 1;
-            if let (Fault::At(at), KILLED) = (&fault, output.code) {
-                killed_at.extend(at.split(':').next().map(str::to_owned));
-            }
-        }
+        let sandbox = disturbed(case, &faults, &mut count);
         let before = over(&sandbox);
         let last = finish(sandbox.command_of(inject_binary(), &ARGS));
         assert_eq!(last.code, 0, "case {case}: {}", last.stderr);
@@ -184,18 +214,24 @@ fn whatever_fails_the_same_command_ends_with_the_same_database() {
             std::fs::read_dir(sandbox.path("runs/checkpoints")).into_iter().flatten().collect();
         assert!(left.is_empty(), "case {case}: {left:?}");
     }
-    // What is passed rarely may not come up in a run that took another way: a second turn is enough.
-    let missed: Vec<_> = points.iter().filter(|(point, _)| !killed_at.contains(point)).collect();
-    assert!(cases < 100 || missed.is_empty(), "no kill at {missed:?}");
-    let tried: u64 = fired.values().sum();
-    assert!(2 * landed > tried, "only {landed} of {tried} faults came about");
-    let kinds: Vec<String> = fired.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    eprintln!(
-        "{cases} campaigns of {tried} faults, {landed} of which came about ({}; kills at {} points): all ended with the database of the undisturbed run; 0 results lost, 0 \
-         finished trials trained again, 0 databases damaged",
-        kinds.join(", "),
-        killed_at.len()
-    );
+    count.check(cases, &faults.points);
+}
+
+/// A sweep with the faults of a case. Some are hit again while they recover.
+fn disturbed(case: u64, faults: &Faults, count: &mut Count) -> Sandbox {
+    let mut random = ChaCha8Rng::seed_from_u64(case);
+    let sandbox = sandbox();
+    for round in 0..1 + u64::from(case % 5 == 4) {
+        let before = over(&sandbox);
+        let fault = faults.of(case, round, &mut random);
+        let (output, has_come) = run(&sandbox, &fault);
+        assert!([0, 1, KILLED, INTERRUPTED].contains(&output.code), "case {case}, {fault:?}: {output:?}");
+        let panics = matches!(&fault, Fault::At(at) if at.ends_with("panic"));
+        assert!(panics || !output.stderr.contains("panicked"), "case {case}, {fault:?}: {output:?}");
+        kept(&before, &over(&sandbox), case, &fault);
+        count.add(&fault, output.code, has_come);
+    }
+    sandbox
 }
 
 /// What was over stays as it was.

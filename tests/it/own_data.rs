@@ -161,9 +161,41 @@ fn a_text_of_ones_own_is_learnt() {
     assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
-#[test]
-fn what_is_wrong_with_data_is_said_before_training() {
-    let sandbox = Sandbox::new();
+/// Data that can't be used, and words of the message that says so.
+const WRONG: [(&str, &str); 23] = [
+    ("{csv: none.csv, label: kind}", "there is no file none.csv"),
+    (
+        "{csv: flowers.csv, label: kinds}",
+        "has no column `kinds` (there are petal, stem, kind); did you mean `kind`?",
+    ),
+    ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
+    ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
+    ("{csv: short.csv, label: kind}", "short.csv:3: this line has 2 cells, the first one has 3"),
+    ("{csv: one.csv, label: kind}", "all labels are the same"),
+    ("{csv: empty.csv, label: kind}", "empty.csv is empty"),
+    ("{csv: head.csv, label: kind}", "there are no examples"),
+    ("{csv: tabs.csv, label: kind}", "cells are parted by commas"),
+    ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: the label is missing, found `NA`"),
+    (
+        "{csv: price.csv, label: y}",
+        "price.csv:2: column `y`: a label is a word or a whole number, found `1.5`",
+    ),
+    ("{csv: numbers.csv, label: y}", "20000 different labels"),
+    ("{npz: bad.npz}", "no NumPy archive"),
+    ("{npz: torn.npz}", "the array `x` is damaged"),
+    ("{npz: big.npz}", "`numpy.ascontiguousarray` and `.astype` make them"),
+    ("{idx: floats.idx, labels: a.idx}", "its numbers are of the type 0x0D"),
+    ("{npz: short.npz}", "is shorter than its header says"),
+    ("{npz: uneven.npz}", "should have the shape [4]"),
+    ("{npz: uneven.npz, x: images}", "no array `images` (there are x, y)"),
+    ("{npz: nan.npz}", "example 0 holds NaN"),
+    ("{idx: a.idx, labels: a.idx}", "promises 9 bytes, 1 follow"),
+    ("{idx: flowers.csv, labels: a.idx}", "does not begin like an IDX file"),
+    ("{text: latin.txt}", "latin.txt:1: this is not UTF-8 text"),
+];
+
+/// Tables and texts that are not what they should be.
+fn write_wrong_texts(sandbox: &Sandbox) {
     sandbox.write("flowers.csv", flowers());
     sandbox.write("hole.csv", flowers().replacen("200.00,iris", ",iris", 1));
     sandbox.write("word.csv", flowers().replacen("200.00,iris", "tall,iris", 1));
@@ -174,6 +206,15 @@ fn what_is_wrong_with_data_is_said_before_training() {
         "numbers.csv",
         format!("a,y\n{}", (0..20_000).map(|i| format!("1,{i}\n")).collect::<String>()),
     );
+    sandbox.write("head.csv", "a,kind\n");
+    sandbox.write("tabs.csv", "a\tkind\n1\tx\n");
+    sandbox.write("unknown.csv", "a,kind\n1,x\n2,NA\n");
+    sandbox.write("price.csv", "a,y\n1,1.5\n2,2.5\n");
+    sandbox.write("latin.txt", b"caf\xe9 ".repeat(50));
+}
+
+/// Arrays that are not what they should be.
+fn write_wrong_arrays(sandbox: &Sandbox) {
     sandbox.write("bad.npz", "no archive");
     let f4 = |n: usize| vec![0u8; 4 * n];
     sandbox.write("short.npz", npz(&[("x", "<f4", &[1 << 40, 2], f4(8)), ("y", "<i4", &[4], f4(4))]));
@@ -185,43 +226,15 @@ fn what_is_wrong_with_data_is_said_before_training() {
     sandbox.write("torn.npz", torn);
     sandbox.write("big.npz", npz(&[("x", ">f4", &[4, 2], f4(8)), ("y", "<i4", &[4], f4(4))]));
     sandbox.write("floats.idx", [0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
-    sandbox.write("head.csv", "a,kind\n");
-    sandbox.write("tabs.csv", "a\tkind\n1\tx\n");
-    sandbox.write("unknown.csv", "a,kind\n1,x\n2,NA\n");
-    sandbox.write("price.csv", "a,y\n1,1.5\n2,2.5\n");
     sandbox.write("a.idx", [0, 0, 8, 1, 0, 0, 0, 9, 1]);
-    sandbox.write("latin.txt", b"caf\xe9 ".repeat(50));
-    for (dataset, words) in [
-        ("{csv: none.csv, label: kind}", "there is no file none.csv"),
-        (
-            "{csv: flowers.csv, label: kinds}",
-            "has no column `kinds` (there are petal, stem, kind); did you mean `kind`?",
-        ),
-        ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
-        ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
-        ("{csv: short.csv, label: kind}", "short.csv:3: this line has 2 cells, the first one has 3"),
-        ("{csv: one.csv, label: kind}", "all labels are the same"),
-        ("{csv: empty.csv, label: kind}", "empty.csv is empty"),
-        ("{csv: head.csv, label: kind}", "there are no examples"),
-        ("{csv: tabs.csv, label: kind}", "cells are parted by commas"),
-        ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: the label is missing, found `NA`"),
-        (
-            "{csv: price.csv, label: y}",
-            "price.csv:2: column `y`: a label is a word or a whole number, found `1.5`",
-        ),
-        ("{csv: numbers.csv, label: y}", "20000 different labels"),
-        ("{npz: bad.npz}", "no NumPy archive"),
-        ("{npz: torn.npz}", "the array `x` is damaged"),
-        ("{npz: big.npz}", "`numpy.ascontiguousarray` and `.astype` make them"),
-        ("{idx: floats.idx, labels: a.idx}", "its numbers are of the type 0x0D"),
-        ("{npz: short.npz}", "is shorter than its header says"),
-        ("{npz: uneven.npz}", "should have the shape [4]"),
-        ("{npz: uneven.npz, x: images}", "no array `images` (there are x, y)"),
-        ("{npz: nan.npz}", "example 0 holds NaN"),
-        ("{idx: a.idx, labels: a.idx}", "promises 9 bytes, 1 follow"),
-        ("{idx: flowers.csv, labels: a.idx}", "does not begin like an IDX file"),
-        ("{text: latin.txt}", "latin.txt:1: this is not UTF-8 text"),
-    ] {
+}
+
+#[test]
+fn what_is_wrong_with_data_is_said_before_training() {
+    let sandbox = Sandbox::new();
+    write_wrong_texts(&sandbox);
+    write_wrong_arrays(&sandbox);
+    for (dataset, words) in WRONG {
         sandbox.write("own.yaml", file(dataset, MLP));
         let told = sandbox.run(&["check", "own.yaml"]).exits(2).stderr;
         assert!(told.contains(words) && told.contains("own.yaml:2:"), "{dataset}: {words} in {told}");

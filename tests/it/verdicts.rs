@@ -1,7 +1,7 @@
 //! What a sweep decides on its way, and what it says in the end: tuning and deciding seeds, grids that grow, ties,
 //! comparisons.
 
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 use crate::support::Sandbox;
 
@@ -53,6 +53,21 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
     let sandbox = sweep(DECIDED);
     let output = sandbox.run(&["v.yaml"]).exits(0);
     assert!(output.stderr.contains("chosen on 2 tuning seeds: tiny at lr"), "{}", output.stderr);
+    each_schedule_is_judged_at_its_best_config(&sandbox);
+    axes_are_named(&sandbox);
+    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
+    let ranking = ranking.as_array().expect("rows");
+    the_worse_one_ranks_last(&ranking[2]);
+    compare_says_what_the_ranking_says(&sandbox, ranking);
+    the_view_has_the_same_means(&sandbox, ranking);
+    let before = sandbox.query("select trial_id, finished_at from trials order by trial_id");
+    let again = sandbox.run(&["v.yaml"]).exits(0);
+    assert!(again.stderr.contains("nothing to train"), "{}", again.stderr);
+    assert_eq!(sandbox.query("select trial_id, finished_at from trials order by trial_id"), before);
+}
+
+/// The config that the tuning seeds chose is trained on the deciding seeds, and no other.
+fn each_schedule_is_judged_at_its_best_config(sandbox: &Sandbox) {
     let tuned = sandbox.query(
         "select schedule, config_id, avg(final_valid_loss) as loss from runs where purpose = 'tune' \
          group by 1, 2 order by loss",
@@ -71,6 +86,9 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         let expected = json!([{ "config_id": best["config_id"], "n": 7, "low": 2, "high": 8 }]);
         assert_eq!(decided, expected, "{name}");
     }
+}
+
+fn axes_are_named(sandbox: &Sandbox) {
     let ranked = sandbox.run(&["rank"]).exits(0).stdout;
     assert!(ranked.contains("\n  axes at the best lr: cosine (schedule.to: 0"), "{ranked}");
     let configs = sandbox.run(&["rank", "--by", "config", "--format", "json"]).exits(0).json();
@@ -80,8 +98,9 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         let to = ["schedule.to: 0", "schedule.to: 0.1x"];
         assert_eq!(row["axes"].as_str().is_some_and(|axes| to.contains(&axes)), has_axes, "{row}");
     }
-    let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
-    let last = &ranking[2];
+}
+
+fn the_worse_one_ranks_last(last: &Json) {
     assert_eq!(
         (&last["schedule"], &last["n"], &last["verdict"]),
         (&json!("tiny"), &json!(7), &json!("worse"))
@@ -92,8 +111,11 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         (&json!(0.015625), &json!(0.015625), &json!(0.015625), &json!(0.0))
     );
     assert_eq!((&last["rank"], &last["rank_low"], &last["rank_high"]), (&json!(3), &json!(3), &json!(3)));
-    // `compare` and the report have the verdict of the ranking, and the pair's own p beside it.
-    for row in ranking.as_array().expect("rows").iter().skip(1) {
+}
+
+/// `compare` and the report have the verdict of the ranking, and the pair's own p beside it.
+fn compare_says_what_the_ranking_says(sandbox: &Sandbox, ranking: &[Json]) {
+    for row in ranking.iter().skip(1) {
         let (name, first) = (row["schedule"].as_str().expect("a name"), &ranking[0]["schedule"]);
         let found = sandbox.run(&["compare", name, first.as_str().expect("a name"), "--format", "json"]);
         let found = found.exits(0).json();
@@ -103,17 +125,16 @@ fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
         let sentence = found["sentence"].as_str().expect("a sentence");
         assert!(sentence.contains("among the 3 pairs of this sweep (alone, had this been"), "{sentence}");
     }
+}
+
+fn the_view_has_the_same_means(sandbox: &Sandbox, ranking: &[Json]) {
     let means = sandbox.query("select schedule, mean_valid_loss from ranking order by rank");
-    for (row, mean) in ranking.as_array().expect("rows").iter().zip(means.as_array().expect("rows")) {
+    for (row, mean) in ranking.iter().zip(means.as_array().expect("rows")) {
         assert_eq!(row["schedule"], mean["schedule"]);
         let (a, b) =
             (row["mean"].as_f64().expect("a mean"), mean["mean_valid_loss"].as_f64().expect("a mean"));
         assert!((a - b).abs() < 1e-12, "{row} and {mean}");
     }
-    let before = sandbox.query("select trial_id, finished_at from trials order by trial_id");
-    let again = sandbox.run(&["v.yaml"]).exits(0);
-    assert!(again.stderr.contains("nothing to train"), "{}", again.stderr);
-    assert_eq!(sandbox.query("select trial_id, finished_at from trials order by trial_id"), before);
 }
 
 #[test]
@@ -156,7 +177,7 @@ fn a_grid_grows_at_its_edge_and_never_silently() {
     let told = "constant: its best lr 0.003 is the highest of its grid; 0.009 is added (1 of at most 2";
     assert!(output.stderr.contains(told), "{}", output.stderr);
     let lrs = sandbox.query("select distinct base_lr from runs order by 1");
-    let expected: Value = [0.001, 0.003, 0.009, 0.027].map(|lr| json!({ "base_lr": lr })).to_vec().into();
+    let expected: Json = [0.001, 0.003, 0.009, 0.027].map(|lr| json!({ "base_lr": lr })).to_vec().into();
     assert_eq!(lrs, expected);
     let added = sandbox.query("select kind, base_lr from promotions order by position");
     assert_eq!(
@@ -186,7 +207,7 @@ fn the_same_schedule_under_several_names_is_a_tie_and_is_not_merged() {
         json!([{ "n": 60, "seeds": 60 }])
     );
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
-    let groups: Vec<&Value> = ranking.as_array().expect("rows").iter().map(|row| &row["tie_group"]).collect();
+    let groups: Vec<&Json> = ranking.as_array().expect("rows").iter().map(|row| &row["tie_group"]).collect();
     assert_eq!(groups, [1, 1, 1]);
     assert!(ranking[1]["p"].as_f64().is_some(), "{ranking}");
 }
@@ -202,7 +223,7 @@ fn two_schedules_are_compared_from_either_side() {
         (&ab["p"], &ab["n"], &ab["wins"], &ba["wins"]),
         (&json!(2.0 / 128.0), &json!(7), &json!(7.0), &json!(0.0))
     );
-    let number = |value: &Value| value.as_f64().expect("a number");
+    let number = |value: &Json| value.as_f64().expect("a number");
     assert_eq!(number(&ab["diff"]), -number(&ba["diff"]));
     assert!(number(&ab["diff_low"]) < number(&ab["diff"]) && number(&ab["diff"]) < number(&ab["diff_high"]));
     let text = sandbox.run(&["compare", "cosine", "tiny"]).exits(0).stdout;

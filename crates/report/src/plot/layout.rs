@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_stands_on_the_page_whatever_the_values() {
+    fn every_mark_is_on_the_page_whatever_the_values() {
         let most = f64::from(f32::MAX);
         for values in [
             &[0.0, 0.0][..],
@@ -438,22 +438,24 @@ mod tests {
             for scale in [Asked::Linear, Asked::Log] {
                 for size in [Size { width: 200, height: 200 }, Size { width: 960, height: 540 }] {
                     let page = lay_out(&figure(scale, values), size);
-                    for mark in &page.marks {
-                        let points = match mark {
-                            Mark::Line { from, to, .. } => vec![*from, *to],
-                            Mark::Text { at, .. } | Mark::Dot { at, .. } => vec![*at],
-                            Mark::Curve { points, .. } | Mark::Area { points, .. } => {
-                                assert!(points.iter().all(|(x, y)| x.is_finite() && y.is_finite()));
-                                continue;
-                            }
-                        };
-                        for (x, y) in points {
-                            assert!((0.0..=size.width as f32).contains(&x), "{values:?} {size:?} {mark:?}");
-                            assert!((0.0..=size.height as f32).contains(&y), "{values:?} {size:?} {mark:?}");
-                        }
-                    }
+                    page.marks.iter().for_each(|mark| is_on_the_page(mark, size));
                 }
             }
+        }
+    }
+
+    fn is_on_the_page(mark: &Mark, size: Size) {
+        let points = match mark {
+            Mark::Line { from, to, .. } => vec![*from, *to],
+            Mark::Text { at, .. } | Mark::Dot { at, .. } => vec![*at],
+            Mark::Curve { points, .. } | Mark::Area { points, .. } => {
+                assert!(points.iter().all(|(x, y)| x.is_finite() && y.is_finite()));
+                return;
+            }
+        };
+        for (x, y) in points {
+            assert!((0.0..=size.width as f32).contains(&x), "{size:?} {mark:?}");
+            assert!((0.0..=size.height as f32).contains(&y), "{size:?} {mark:?}");
         }
     }
 

@@ -209,74 +209,65 @@ fn in_epochs(node: &str, epochs: bool) -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// A schedule whose numbers are epochs, the lint that says so, and the start of the line that it advises.
+const IN_EPOCHS: &[(&str, &str, &str)] = &[
+    (
+        "{kind: torch.StepLR, step_size: 30}",
+        "vanishing-lr",
+        "{clock: epoch, kind: torch.StepLR, step_size: 30}",
+    ),
+    (
+        "torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)",
+        "vanishing-lr",
+        "{clock: epoch, kind: torch.StepLR, step_size: 30}",
+    ),
+    ("{kind: step, every: 30}", "vanishing-lr", "{clock: epoch, kind: step, every: 30}"),
+    ("{kind: torch.ExponentialLR, gamma: 0.95}", "vanishing-lr", "{clock: epoch, kind: torch.ExponentialLR"),
+    ("{kind: lambda, expr: \"0.95 ** t\"}", "vanishing-lr", "{clock: epoch, kind: lambda"),
+    (
+        "'torch.optim.lr_scheduler.MultiplicativeLR(o, lambda e: 0.95)'",
+        "vanishing-lr",
+        "{clock: epoch, kind: torch.Mult",
+    ),
+    (
+        "{kind: torch.MultiStepLR, milestones: [30, 80]}",
+        "epochs-as-steps",
+        "{clock: epoch, kind: torch.MultiStepLR",
+    ),
+    ("{kind: multistep, at: [10, 20]}", "epochs-as-steps", "{clock: epoch, kind: multistep, at: [10, 20]}"),
+    ("{kind: torch.LinearLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.LinearLR"),
+    ("{kind: torch.ConstantLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.ConstantLR"),
+    (
+        "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10}",
+        "epochs-as-steps",
+        "{clock: epoch, kind: torch.Cos",
+    ),
+    (
+        "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}",
+        "mid-cycle",
+        "{clock: epoch, kind: torch.Cos",
+    ),
+    (
+        "{kind: torch.CosineAnnealingLR, T_max: 30}",
+        "horizon-mismatch",
+        "{clock: epoch, kind: torch.CosineAnnealingLR",
+    ),
+    (
+        "{kind: torch.PolynomialLR, total_iters: 30}",
+        "horizon-mismatch",
+        "{clock: epoch, kind: torch.PolynomialLR",
+    ),
+    ("{kind: one_cycle, over: 30}", "horizon-mismatch", "{clock: epoch, kind: one_cycle, over: 30}"),
+    (
+        "'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'",
+        "zero-tail",
+        "{clock: epoch, kind: torch.L",
+    ),
+];
+
 #[test]
 fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
-    for (node, lint, line) in [
-        (
-            "{kind: torch.StepLR, step_size: 30}",
-            "vanishing-lr",
-            "{clock: epoch, kind: torch.StepLR, step_size: 30}",
-        ),
-        (
-            "torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)",
-            "vanishing-lr",
-            "{clock: epoch, kind: torch.StepLR, step_size: 30}",
-        ),
-        ("{kind: step, every: 30}", "vanishing-lr", "{clock: epoch, kind: step, every: 30}"),
-        (
-            "{kind: torch.ExponentialLR, gamma: 0.95}",
-            "vanishing-lr",
-            "{clock: epoch, kind: torch.ExponentialLR",
-        ),
-        ("{kind: lambda, expr: \"0.95 ** t\"}", "vanishing-lr", "{clock: epoch, kind: lambda"),
-        (
-            "'torch.optim.lr_scheduler.MultiplicativeLR(o, lambda e: 0.95)'",
-            "vanishing-lr",
-            "{clock: epoch, kind: torch.Mult",
-        ),
-        (
-            "{kind: torch.MultiStepLR, milestones: [30, 80]}",
-            "epochs-as-steps",
-            "{clock: epoch, kind: torch.MultiStepLR",
-        ),
-        (
-            "{kind: multistep, at: [10, 20]}",
-            "epochs-as-steps",
-            "{clock: epoch, kind: multistep, at: [10, 20]}",
-        ),
-        ("{kind: torch.LinearLR, total_iters: 5}", "epochs-as-steps", "{clock: epoch, kind: torch.LinearLR"),
-        (
-            "{kind: torch.ConstantLR, total_iters: 5}",
-            "epochs-as-steps",
-            "{clock: epoch, kind: torch.ConstantLR",
-        ),
-        (
-            "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10}",
-            "epochs-as-steps",
-            "{clock: epoch, kind: torch.Cos",
-        ),
-        (
-            "{kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}",
-            "mid-cycle",
-            "{clock: epoch, kind: torch.Cos",
-        ),
-        (
-            "{kind: torch.CosineAnnealingLR, T_max: 30}",
-            "horizon-mismatch",
-            "{clock: epoch, kind: torch.CosineAnnealingLR",
-        ),
-        (
-            "{kind: torch.PolynomialLR, total_iters: 30}",
-            "horizon-mismatch",
-            "{clock: epoch, kind: torch.PolynomialLR",
-        ),
-        ("{kind: one_cycle, over: 30}", "horizon-mismatch", "{clock: epoch, kind: one_cycle, over: 30}"),
-        (
-            "'torch.optim.lr_scheduler.LambdaLR(o, lambda e: max(0, 1 - e / 30))'",
-            "zero-tail",
-            "{clock: epoch, kind: torch.L",
-        ),
-    ] {
+    for &(node, lint, line) in IN_EPOCHS {
         let found = in_epochs(node, true);
         let hit = found.iter().find(|(name, _)| *name == lint);
         assert!(hit.is_some_and(|(_, hint)| hint.contains(line)), "{node}: {found:?}");

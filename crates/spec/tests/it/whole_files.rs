@@ -41,6 +41,10 @@ fn no_value_hides_the_mistakes_of_others() {
     let text =
         with("{steps: 100}", "{epochs: 2, steps: 5}").replace("{kind: mlp}", "{kind: mlp, hidden: 128}");
     reports(&text, &["model.hidden: expected a list", "budget: `epochs` and `steps` were both given"]);
+}
+
+#[test]
+fn no_kind_that_is_not_there_hides_the_mistakes_beside_it() {
     let text = with("{kind: sgd}", "{kind: adm, momentum: 3, weight_decay: -1, betas: 2}");
     reports(
         &text,
@@ -57,7 +61,10 @@ fn no_value_hides_the_mistakes_of_others() {
     reports(&text, &["did you mean `digits`", "data.batch_size", "data.limit"]);
     let text = with("{kind: cosine, to: 0}", "{kind: cosin, to: -1, over: 0}");
     reports(&text, &["did you mean `cosine`", "schedules.a.to", "schedules.a.over"]);
-    // What does not fit the run is reported beside what is wrong elsewhere.
+}
+
+#[test]
+fn what_does_not_fit_the_run_hides_nothing_and_is_not_hidden() {
     let text = with("{kind: cosine, to: 0}", "{warmup: {over: 500}, body: 1x}, b: {kind: cosin}")
         .replace("lr: 0.1", "lr: 0.1\nseeds: [-1, 2, 2]");
     reports(&text, &["seeds: expected a seed", "seeds: the seed 2", "the warmup takes 500", "schedules.b"]);
@@ -78,6 +85,10 @@ fn no_value_hides_the_mistakes_of_others() {
             "evaluate.every",
         ],
     );
+}
+
+#[test]
+fn no_mistake_in_a_task_or_a_program_hides_another() {
     let text = "task: {kind: quadratik, dimensions: 0, noise: -1}\noptimizer: {kind: sgd}\nbudget: {steps: 3}\nlr: 0.1\n\
                 schedules: {a: 1x}\n";
     reports(text, &["did you mean `quadratic`", "task.dimensions", "task.noise"]);
