@@ -171,20 +171,20 @@ impl Count {
         }
     }
 
-    /// Enough of the faults came about to trust the campaign.
-    fn check(&self, cases: u64, points: &[(String, u64)]) {
+    /// Enough of the faults came about to trust the campaign. What it did, in words.
+    fn check(&self, cases: u64, points: &[(String, u64)]) -> String {
         // What is passed rarely may not come up in a run that took another way: a second turn is enough.
         let missed: Vec<_> = points.iter().filter(|(point, _)| !self.killed_at.contains(point)).collect();
         assert!(cases < 100 || missed.is_empty(), "no kill at {missed:?}");
         let (landed, tried) = (self.landed, self.fired.values().sum::<u64>());
         assert!(2 * landed > tried, "only {landed} of {tried} faults came about");
         let kinds: Vec<String> = self.fired.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-        eprintln!(
+        format!(
             "{cases} campaigns of {tried} faults, {landed} of which came about ({}; kills at {} points): all ended with the \
              database of the undisturbed run; 0 results lost, 0 finished trials trained again, 0 databases damaged",
             kinds.join(", "),
             self.killed_at.len()
-        );
+        )
     }
 }
 
@@ -214,7 +214,7 @@ fn whatever_fails_the_same_command_ends_with_the_same_database() {
             std::fs::read_dir(sandbox.path("runs/checkpoints")).into_iter().flatten().collect();
         assert!(left.is_empty(), "case {case}: {left:?}");
     }
-    count.check(cases, &faults.points);
+    eprintln!("{}", count.check(cases, &faults.points));
 }
 
 /// A sweep with the faults of a case. Some are hit again while they recover.
