@@ -228,16 +228,22 @@ fn escaped(text: &str) -> String {
 }
 
 fn params(text: &mut String, params: &[&Param]) {
-    let mut rows = String::new();
-    for param in params {
-        let default = match param.default {
-            Default::Required => "required".to_owned(),
-            Default::Is(value) => format!("`{value}`"),
-            Default::Absent => "—".to_owned(),
-        };
-        let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
-        writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
-    }
+    param_table(text, params.iter().map(|param| param_row(param)).collect());
+}
+
+/// A line of a table of parameters.
+pub(crate) fn param_row(param: &Param) -> String {
+    let default = match param.default {
+        Default::Required => "required".to_owned(),
+        Default::Is(value) => format!("`{value}`"),
+        Default::Absent => "—".to_owned(),
+    };
+    let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
+    format!("| `{}` | {holds} | {default} | {doc} |\n", param.name)
+}
+
+/// A table of parameters, where there are any.
+pub(crate) fn param_table(text: &mut String, rows: String) {
     if !rows.is_empty() {
         write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
     }

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use schedule::catalogue::Default;
 use schedule::library::{LIBRARIES, Named, Within};
 
-use crate::generated::{cell, hold};
+use crate::generated::{cell, hold, param_row, param_table};
 use crate::support::root;
 
 #[test]
@@ -120,18 +119,8 @@ fn describe(text: &mut String, entry: &Named) {
         let default = if extra.required { "required" } else { "—" };
         writeln!(rows, "| `{}` | {holds} | {default} | {} |", extra.name, cell(extra.doc)).expect("memory");
     }
-    for param in entry.params {
-        let default = match param.default {
-            Default::Required => "required".to_owned(),
-            Default::Is(value) => format!("`{value}`"),
-            Default::Absent => "—".to_owned(),
-        };
-        let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
-        writeln!(rows, "| `{}` | {holds} | {default} | {doc} |", param.name).expect("memory");
-    }
-    if !rows.is_empty() {
-        write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
-    }
+    entry.params.iter().for_each(|param| rows.push_str(&param_row(param)));
+    param_table(text, rows);
     text.push('\n');
 }
 

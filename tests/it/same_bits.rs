@@ -134,6 +134,9 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
         ("8", "fork.after:1:kill"),
         ("1", "train.step:40:term"),
         ("4", "checkpoint.renamed:5:kill"),
+        ("4", "store.committed:3:kill"),
+        ("8", "store.commit:4:kill"),
+        ("1", "checkpoint.remove:2:kill"),
     ] {
         sandbox.run_with_fault(&["ways.yaml", "--checkpoint-every", "0", "--lanes", lanes], fault);
         let left = sandbox.texts("select trial_id from trials where status not in ('done', 'diverged')");
@@ -142,6 +145,7 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
     assert!(!sandbox.texts("select cast(step as text) from metrics").is_empty(), "nothing was interrupted");
     sandbox.run(&["ways.yaml"]).exits(0);
     same(&results(&sandbox), &expected, "interrupted");
+    assert_eq!(sandbox.texts("pragma integrity_check"), ["ok"]);
     let left: Vec<_> = std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
