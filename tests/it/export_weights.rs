@@ -53,7 +53,7 @@ fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Ten
     let network = spec::trial::Network {
         data: serde_json::from_str(&metadata["data"]).expect("a data set"),
         model: serde_json::from_str(&metadata["model"]).expect("a model"),
-        optimizer: spec::trial::Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+        optimizer: serde_json::from_str(r#"{"kind": "sgd"}"#).expect("an optimizer"),
         clip_norm: None,
         init_from: None,
         freeze: Vec::new(),

@@ -259,7 +259,7 @@ fn sweep_files_are_refused_or_planned() {
     let documents = sweep_files();
     fuzz("sweep file", |dice, input| {
         *input = dice.mutated(&documents);
-        match spec::read(input, "fuzz") {
+        match trainer::read(input, "fuzz") {
             Ok(spec) => {
                 let steps: u64 =
                     spec.points.iter().map(|point| point.task.steps).fold(0, u64::saturating_add);
@@ -348,7 +348,7 @@ fn idx_files_are_refused_or_read() {
 fn checkpoint(dir: &Path) -> (String, Vec<u8>, Vec<u8>) {
     let text = "data: {dataset: digits, batch_size: 20, limit: 100}\nmodel: {kind: mlp, hidden: [4]}\n\
                 optimizer: {kind: adamw}\nbudget: {steps: 9}\nlr: 0.1\nschedules: {plateau: {kind: plateau}}\n";
-    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let network = plan.trials[0].config.task.network().expect("a network");
     let images = trainer::data::load(network, Some(&root().join("data")), &trainer::own::Tasks::new());
     let images = images.expect("the digits");

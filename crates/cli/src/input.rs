@@ -151,6 +151,7 @@ pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result
     let misfits = Known::default();
     let tasks = global.tasks.names();
     let world = World {
+        catalogue: trainer::catalogue(),
         hash: &|name| hashes.get(name, program::hash),
         table: &|source| tables.get(source, trainer::data::look),
         text: &|file| texts.get(file, trainer::data::look_at_text),

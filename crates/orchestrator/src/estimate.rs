@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spec::trial::{Data, Model, Network, Optimizer, Trial};
+use spec::trial::{Choice, Data, Model, Network, Trial};
 use trainer::data::Part;
 use trainer::device::Device;
 use trainer::{Cost, TrainError, probe};
@@ -52,7 +52,7 @@ pub fn estimate(
 }
 
 /// What a probe's result depends on.
-type Kind<'a> = (&'a Option<Data>, &'a Model, &'a Optimizer);
+type Kind<'a> = (&'a Option<Data>, &'a Model, &'a Choice);
 
 fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration {
     let steps = if share {

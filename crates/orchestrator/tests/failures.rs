@@ -42,7 +42,7 @@ fn options(workers: usize, dir: &Path) -> Options {
 }
 
 async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<Event>) {
-    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let plan = trainer::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
     let missing = orchestrator::register(&plan, store, false).await.expect("the store takes it");
     let options = options(2, dir);
     let mut events = Vec::new();
@@ -75,7 +75,7 @@ fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
 async fn a_failed_trial_harms_no_other_and_is_tried_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
-    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let plan = trainer::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
     let all = orchestrator::register(&plan, &mut store, false).await.expect("the store takes it");
     assert_eq!(all.len(), 4);
 
@@ -98,7 +98,7 @@ async fn a_failed_trial_harms_no_other_and_is_tried_again() {
 async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
-    let plan = spec::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
+    let plan = trainer::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
     let all = orchestrator::register(&plan, &mut store, false).await.expect("the store takes it");
     let images = load(&all, None);
     let stop = Stop::default();

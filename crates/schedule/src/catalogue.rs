@@ -161,6 +161,13 @@ pub struct Range {
     pub(crate) holds: fn(f64) -> bool,
 }
 
+impl Range {
+    /// Whether a number lies within it.
+    pub fn contains(&self, x: f64) -> bool {
+        (self.holds)(x)
+    }
+}
+
 impl std::fmt::Debug for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.words)
@@ -168,9 +175,11 @@ impl std::fmt::Debug for Range {
 }
 
 pub(crate) const ANY: Range = Range { words: "a number", schema: "{}", holds: |_| true };
-pub(crate) const AT_LEAST_0: Range =
+/// 0 or more.
+pub const AT_LEAST_0: Range =
     Range { words: "a number of at least 0", schema: r#"{"minimum": 0}"#, holds: |x| x >= 0.0 };
-pub(crate) const ABOVE_0: Range =
+/// Above 0.
+pub const ABOVE_0: Range =
     Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, holds: |x| x > 0.0 };
 pub(crate) const BELOW_0: Range =
     Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, holds: |x| x < 0.0 };
@@ -183,7 +192,8 @@ pub(crate) const BETWEEN_0_AND_1: Range = Range {
     schema: r#"{"exclusiveMinimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| x > 0.0 && x < 1.0,
 };
-pub(crate) const FROM_0_BELOW_1: Range = Range {
+/// From 0 up to 1, without 1.
+pub const FROM_0_BELOW_1: Range = Range {
     words: "a number of at least 0 and below 1",
     schema: r#"{"minimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| (0.0..1.0).contains(&x),

@@ -3,6 +3,8 @@
 mod allow;
 mod ambiguous;
 pub mod axes;
+pub mod catalogue;
+mod choice;
 mod data;
 pub mod event;
 mod id;

@@ -191,6 +191,10 @@ fn config(
 ) -> Option<(Arc<Config>, blake3::Hash)> {
     let config = fit(&schedule.key.name, &variant.node, written, base_lr, &point.task);
     match config {
+        Ok((config, _)) if config.schedule.needs().accuracy && !point.has_accuracy => {
+            problems.extend(placed(schedule, vec![no_accuracy()]));
+            None
+        }
         Ok((mut config, hash)) => {
             // An axis of whole schedules has no path within its schedule.
             let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
@@ -205,6 +209,12 @@ fn config(
             None
         }
     }
+}
+
+/// A schedule that watches what its model does not have.
+fn no_accuracy() -> Problem {
+    let message = "this schedule watches the validation accuracy, and this model has none";
+    Problem::new(Place::default(), "", message).with_hint("write `watch: valid_loss`")
 }
 
 /// Problems of a schedule as problems of the file: those without a place get the schedule's.
@@ -233,11 +243,6 @@ pub(crate) fn fit(
     if task.program().is_some() && schedule.looks_inside() {
         let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
         return Err(vec![Problem::new(Place::default(), "", message)]);
-    }
-    if schedule.needs().accuracy && task.network().is_some_and(|net| net.model.lacks_accuracy()) {
-        let message = "this schedule watches the validation accuracy, and this model has none";
-        let problem = Problem::new(Place::default(), "", message);
-        return Err(vec![problem.with_hint("write `watch: valid_loss`")]);
     }
     let tuned = task.network().is_some_and(|net| !net.freeze.is_empty() || !net.lr_multipliers.is_empty());
     if tuned && schedule.averages() {

@@ -8,12 +8,13 @@ mod schedules;
 use serde_json::{Value as Json, json};
 
 use self::forms::{Forms, axis, object, property, reference};
-use crate::{data as data_sets, model as models, transfer};
+use crate::catalogue::{Catalogue, Kind, Param};
+use crate::{data as data_sets, transfer};
 
 /// The schema, draft 2020-12.
-pub fn sweep_file() -> Json {
+pub fn sweep_file(catalogue: &Catalogue) -> Json {
     let mut forms = Forms::default();
-    let run = run(&mut forms);
+    let run = run(&mut forms, catalogue);
     schedules::define(&mut forms);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -31,13 +32,13 @@ pub fn sweep_file() -> Json {
             { "required": ["task", "optimizer"], "properties": { "task": {}, "optimizer": {} } },
             { "required": ["trainer"], "properties": { "trainer": {} } },
         ],
-        "properties": properties(&mut forms, run),
+        "properties": properties(&mut forms, run, catalogue),
         "$defs": forms.into_json(),
     })
 }
 
 /// The keys of a sweep file.
-fn properties(forms: &mut Forms, run: Run) -> Json {
+fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
     let names = json!({ "minLength": 1, "maxLength": 100 });
     json!({
         "name": property(
@@ -47,7 +48,7 @@ fn properties(forms: &mut Forms, run: Run) -> Json {
         ),
         "data": run.data,
         "model": run.model,
-        "task": property(tasks(forms), "data and model in one, in the place of both", None),
+        "task": property(tasks(forms, catalogue), "data and model in one, in the place of both", None),
         "optimizer": run.optimizer,
         "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
         "budget": run.budget,
@@ -107,11 +108,15 @@ struct Run {
     evaluate: Json,
 }
 
-fn run(forms: &mut Forms) -> Run {
+fn run(forms: &mut Forms, catalogue: &Catalogue) -> Run {
     Run {
-        data: property(data(forms), "what is learnt from", None),
-        model: property(model(forms), "what is trained", None),
-        optimizer: property(optimizer(forms), "how it is updated", None),
+        data: property(data(forms, catalogue), "what is learnt from", None),
+        model: property(
+            choice(forms, catalogue.with_data().map(|model| &model.kind)),
+            "what is trained",
+            None,
+        ),
+        optimizer: property(choice(forms, catalogue.optimizers.iter().copied()), "how it is updated", None),
         budget: property(budget(forms), "length of the run", None),
         evaluate: property(
             axis(&object(
@@ -127,10 +132,10 @@ fn run(forms: &mut Forms) -> Run {
     }
 }
 
-fn data(forms: &mut Forms) -> Json {
+fn data(forms: &mut Forms, catalogue: &Catalogue) -> Json {
     let names = data_sets::DATASETS.map(|(name, _)| name);
     let mut each = vec![json!({ "enum": names })];
-    each.extend(own_data());
+    each.extend(own_data(catalogue));
     let datasets = axis(&json!({ "anyOf": each }));
     axis(&object(
         &[
@@ -150,7 +155,7 @@ fn data(forms: &mut Forms) -> Json {
 }
 
 /// Files of the user's own.
-fn own_data() -> Vec<Json> {
+fn own_data(catalogue: &Catalogue) -> Vec<Json> {
     let file = || axis(&json!({ "type": "string", "minLength": 1 }));
     let part = || {
         axis(
@@ -177,98 +182,38 @@ fn own_data() -> Vec<Json> {
     let x = property(file(), "name of the array of examples", Some(json!("x")));
     let y = property(file(), "name of the array of labels", Some(json!("y")));
     let table = ("20%", "0%");
+    let text = format!("a text for {}, UTF-8", catalogue.text_models());
     vec![
         form("csv", "a table of numbers with a line of column names", table, &[("label", label)], &["label"]),
         form("npz", "NumPy arrays", table, &[("x", x), ("y", y)], &[]),
         form("idx", "examples, an IDX file", table, &[("labels", labels)], &["labels"]),
-        form("text", "a text for `char-gpt`, UTF-8", ("10%", "10%"), &[], &[]),
+        form("text", &text, ("10%", "10%"), &[], &[]),
     ]
 }
 
-fn model(forms: &mut Forms) -> Json {
-    let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
-    let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
-    let hidden = property(widths, "widths of the hidden layers", Some(json!([128])));
-    let activations = axis(&json!({ "enum": models::ACTIVATIONS.map(|(name, _)| name) }));
-    let activation = property(activations, "what follows each hidden layer", Some(json!("relu")));
-    let widths = axis(&json!({ "type": "array", "maxItems": 16, "items": width }));
-    let vae = [
-        (
-            "hidden",
-            property(
-                widths,
-                "widths of the encoder's hidden layers; the decoder mirrors them",
-                Some(json!([512, 256])),
-            ),
-        ),
-        ("latent", property(forms.whole(1), "latent numbers", Some(json!(2)))),
-    ];
-    let whole =
-        |forms: &mut Forms, doc: &str, default: u64| property(forms.whole(1), doc, Some(json!(default)));
-    let gpt = [
-        ("layers", whole(forms, "blocks", 4)),
-        ("heads", whole(forms, "heads of the attention; divides the width", 4)),
-        ("width", whole(forms, "numbers that stand for a character", 128)),
-        ("context", whole(forms, "characters that it sees", 64)),
-    ];
-    kinds(&[
-        ("mlp", &[("hidden", hidden), ("activation", activation)]),
-        ("lenet", &[]),
-        ("vae", &vae),
-        ("char-gpt", &gpt),
-    ])
+/// A mapping whose keys follow from its `kind`, which is one of these. An axis of kinds leaves them open.
+fn choice<'a>(forms: &mut Forms, kinds: impl Iterator<Item = &'a Kind>) -> Json {
+    let (mut names, mut each) = (Vec::new(), Vec::new());
+    for kind in kinds {
+        let mut keys = vec![("kind", json!({ "const": kind.name }))];
+        for Param { name, holds, default, doc, .. } in kind.params {
+            let default = serde_json::from_str(default).ok();
+            keys.push((*name, property(forms.param(holds), doc, default)));
+        }
+        names.push(kind.name);
+        each.push(object(&keys, &["kind"]));
+    }
+    each.push(forms::open("kind", &names));
+    axis(&json!({ "anyOf": each }))
 }
 
 /// A task of the program's own has the keys that it likes.
-fn tasks(forms: &mut Forms) -> Json {
-    let number = |forms: &mut Forms, doc: &str, default: f64| {
-        property(forms.number("a number of at least 0", json!({ "minimum": 0 })), doc, Some(json!(default)))
-    };
-    let dimensions = property(forms.whole(1), "weights", Some(json!(100)));
-    let batch = |forms: &mut Forms, default: u64| {
-        property(forms.whole(1), "examples of a step", Some(json!(default)))
-    };
-    let quadratic = [
-        ("dimensions", dimensions.clone()),
-        ("exponent", number(forms, "how fast the curvature falls: i^-exponent", 1.25)),
-        ("noise", number(forms, "variance of the gradients' noise, in units of the curvature", 3.0)),
-        ("batch_size", batch(forms, 1)),
-    ];
-    let regression = [
-        ("dimensions", dimensions),
-        ("capacity", number(forms, "how fast the variances of the inputs fall: i^-capacity", 1.25)),
-        ("source", number(forms, "how fast the squares of the true weights fall: i^-source", 0.5)),
-        ("noise", number(forms, "variance of what no weights explain", 0.49)),
-        ("batch_size", batch(forms, 4)),
-    ];
-    let ours = kinds(&[("quadratic", &quadratic), ("power-law-regression", &regression)]);
-    let kind = json!({ "type": "string", "not": { "enum": models::TASKS } });
+fn tasks(forms: &mut Forms, catalogue: &Catalogue) -> Json {
+    let ours = choice(forms, catalogue.tasks().map(|task| &task.kind));
+    let names: Vec<&str> = catalogue.tasks().map(|task| task.name).collect();
+    let kind = json!({ "type": "string", "not": { "enum": names } });
     let own = json!({ "type": "object", "required": ["kind"], "properties": { "kind": kind } });
     json!({ "anyOf": [ours, own] })
-}
-
-fn optimizer(forms: &mut Forms) -> Json {
-    let fraction = |forms: &mut Forms| {
-        let range = json!({ "minimum": 0, "exclusiveMaximum": 1 });
-        forms.number("a number of at least 0 and below 1", range)
-    };
-    let decay = |forms: &mut Forms, default: Json| {
-        let least = forms.number("a number of at least 0", json!({ "minimum": 0 }));
-        property(least, "weight decay", Some(default))
-    };
-    let nesterov = axis(&json!({ "type": "boolean" }));
-    let sgd = [
-        ("momentum", property(fraction(forms), "0 keeps no velocity", Some(json!(0)))),
-        ("nesterov", property(nesterov, "Nesterov's form; needs momentum", Some(json!(false)))),
-        ("weight_decay", decay(forms, json!(0))),
-    ];
-    let betas = json!({ "type": "array", "minItems": 2, "maxItems": 2, "items": fraction(forms) });
-    let adamw = [
-        ("betas", property(axis(&betas), "decay of the two moments", Some(json!([0.9, 0.999])))),
-        ("eps", property(forms.above_0(), "added to the root of the second moment", Some(json!(1e-8)))),
-        ("weight_decay", decay(forms, json!(0.01))),
-    ];
-    kinds(&[("sgd", &sgd), ("adamw", &adamw)])
 }
 
 fn budget(forms: &mut Forms) -> Json {
@@ -359,18 +304,6 @@ fn trainer() -> Json {
         ],
         &["command"],
     ))
-}
-
-/// A mapping whose keys follow from its `kind`. An axis of kinds leaves them open.
-fn kinds(kinds: &[(&str, &[(&str, Json)])]) -> Json {
-    let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
-    let of = |(name, keys): &(&str, &[(&str, Json)])| {
-        let kind = [("kind", json!({ "const": name }))];
-        object(&[kind.as_slice(), keys].concat(), &["kind"])
-    };
-    let mut each: Vec<Json> = kinds.iter().map(of).collect();
-    each.push(forms::open("kind", &names));
-    axis(&json!({ "anyOf": each }))
 }
 
 fn seeds() -> Json {

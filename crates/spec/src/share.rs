@@ -188,10 +188,11 @@ mod tests {
 
     fn plan(schedules: &str, budget: &str) -> crate::Plan {
         let text = format!(
-            "data: {{dataset: digits, batch_size: 50}}\nmodel: {{kind: mlp, hidden: [8]}}\noptimizer: {{kind: sgd}}\n\
+            "data: {{dataset: digits, batch_size: 50}}\nmodel: {{kind: rows}}\noptimizer: {{kind: plain}}\n\
              budget: {budget}\nseeds: 2\nlr: {{values: [0.1, 0.2]}}\nschedules:\n{schedules}"
         );
-        crate::read(&text, "x")
+        let world = crate::World { catalogue: &crate::testing::catalogue(), ..crate::World::EMPTY };
+        crate::read_with(&text, "x", &world)
             .and_then(|spec| crate::plan(&spec))
             .unwrap_or_else(|found| panic!("{found:?}"))
     }

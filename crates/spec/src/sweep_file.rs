@@ -50,6 +50,8 @@ pub struct Point {
     pub task: Task,
     /// Path and value of each axis but `lr`.
     pub chosen: Vec<(String, Tree)>,
+    /// Whether evaluations have an accuracy, as far as that is known before training.
+    pub(crate) has_accuracy: bool,
 }
 
 /// One entry of `schedules`.
@@ -292,7 +294,9 @@ fn point(variant: Variant, needs_lr: bool, world: &World<'_>, problems: &mut Vec
     let task = task::read(&mut fields, world, problems);
     fields.finish(problems);
     let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
-    Some(Point { base_lr: base_lr?, task: task?, chosen })
+    let (base_lr, task) = (base_lr?, task?);
+    let has_accuracy = world.catalogue.has_accuracy(&task);
+    Some(Point { base_lr, task, chosen, has_accuracy })
 }
 
 /// The reader of a base lr.

@@ -1,15 +1,14 @@
 //! Reads the sweep file's sections on the run itself: optimiser, budget and what goes with them. Each reader collects problems
 //! and gives `None` after one. Data, models and programs of the user's own have readers of their own.
 
-use schedule::fields::{Field, Fields, boolean, choice, number_where, whole};
+use schedule::fields::{Field, Fields, number_where, whole};
 use schedule::length::length;
 use schedule::problem::Problem;
-use schedule::tree::{Tree, Value};
 
 use crate::transfer::{self, Transfer};
-use crate::trial::{Data, Learner, Model, Network, Optimizer, Task};
+use crate::trial::{Data, Learner, Model, Network, Task};
 use crate::world::World;
-use crate::{data, model, program};
+use crate::{choice, data, model, program};
 
 /// The longest run, in steps.
 const MOST_STEPS: u64 = 100_000_000;
@@ -89,14 +88,14 @@ fn learns(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem
     let data_field = fields.required("data", problems);
     let data = data_field.as_ref().and_then(|field| data::read(field, world, problems));
     let model_field = fields.required("model", problems);
-    let model = model_field.as_ref().and_then(|field| model::read(field, problems));
+    let model = model_field.as_ref().and_then(|field| model::read(field, world.catalogue, problems));
     let (mut data, data_field) = (data?, data_field?);
     // The batch size is judged whatever the model: what a window of text is does not change images.
-    let context = model.as_ref().map_or(1, Model::context);
+    let context = model.as_ref().and_then(|model| model.whole("context")).unwrap_or(1);
     let fit = data::fit(&mut data, &data_field, context, problems);
     let (model, model_field) = (model?, model_field?);
-    let goes = model::fits(&model, &data, &model_field, problems);
-    (fit && goes).then_some((Some(data), model))
+    let goes = model::fits(&model, &data, world.catalogue, &model_field, problems);
+    (fit && goes).then_some((Some(data), Model::BuiltIn(model)))
 }
 
 fn network(
@@ -105,7 +104,8 @@ fn network(
     world: &World<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Network> {
-    let optimizer = fields.required("optimizer", problems).and_then(|field| optimizer(&field, problems));
+    let optimizer = fields.required("optimizer", problems);
+    let optimizer = optimizer.and_then(|field| choice::read(&field, &world.catalogue.optimizers, problems));
     let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
         number_where("a number above 0", |x| x > 0.0)(field).map(Some)
     });
@@ -124,65 +124,6 @@ fn network(
         }
     }
     (problems.len() == before).then_some(network)
-}
-
-fn optimizer(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
-    let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    let optimizer = match fields.read("kind", problems, choice(&[("sgd", true), ("adamw", false)])) {
-        Some(true) => sgd(&mut fields, problems),
-        Some(false) => adamw(&mut fields, problems),
-        // Whatever it is: its keys are known, and their values can be judged.
-        None => {
-            sgd(&mut fields, problems);
-            adamw(&mut fields, problems);
-            None
-        }
-    };
-    fields.finish(problems);
-    optimizer
-}
-
-fn decay(field: &Field<'_>) -> Result<f64, Problem> {
-    number_where("a number of at least 0", |x| x >= 0.0)(field)
-}
-
-fn sgd(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
-    let fraction = number_where("a number of at least 0 and below 1", |x| (0.0..1.0).contains(&x));
-    let momentum = fields.read_or("momentum", 0.0, problems, fraction);
-    let nesterov = fields.read_or("nesterov", false, problems, boolean);
-    let weight_decay = fields.read_or("weight_decay", 0.0, problems, decay);
-    if let (Some(0.0), Some(true), Some(field)) = (momentum, nesterov, fields.optional("nesterov")) {
-        let problem = field.problem("`nesterov` needs a momentum above 0");
-        problems.push(problem.with_hint("add `momentum: 0.9`"));
-        return None;
-    }
-    let (momentum, nesterov, weight_decay) = (momentum?, nesterov?, weight_decay?);
-    Some(Optimizer::Sgd { momentum, nesterov, weight_decay })
-}
-
-fn adamw(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<Optimizer> {
-    let betas = fields.read_or("betas", (0.9, 0.999), problems, betas);
-    let eps = fields.read_or("eps", 1e-8, problems, number_where("a number above 0", |x| x > 0.0));
-    let weight_decay = fields.read_or("weight_decay", 0.01, problems, decay);
-    let ((beta1, beta2), eps, weight_decay) = (betas?, eps?, weight_decay?);
-    Some(Optimizer::Adamw { beta1, beta2, eps, weight_decay })
-}
-
-/// AdamW's two decay rates.
-fn betas(field: &Field<'_>) -> Result<(f64, f64), Problem> {
-    let read = |tree: &Tree| match tree.value {
-        Value::Float(x) if (0.0..1.0).contains(&x) => Some(x),
-        Value::Int(0) => Some(0.0),
-        _ => None,
-    };
-    match &field.tree.value {
-        Value::List(items) => match items.as_slice() {
-            [first, second] => read(first).zip(read(second)),
-            _ => None,
-        },
-        _ => None,
-    }
-    .ok_or_else(|| field.expected("a list of two numbers of at least 0 and below 1, as in [0.9, 0.999]"))
 }
 
 /// The budget in steps, and the length of an epoch as far as it is known.

@@ -1,11 +1,37 @@
-//! What tests of several parts of the reader share.
+//! What tests of several parts of the reader share. The models here are not those of the trainer, which are tested with it.
 
 use crate::World;
+use crate::catalogue::{Catalogue, Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
 use crate::trial::Task;
+
+static ROWS: ModelKind = ModelKind {
+    kind: Kind { name: "rows", doc: "", params: &[], check: no_check },
+    reads: Reads::Rows,
+    accuracy: true,
+    fits: fits_all,
+};
+static TEXT: ModelKind = ModelKind {
+    kind: Kind {
+        name: "reader",
+        doc: "",
+        params: &[Param::new("context", Holds::Count(500), "64", "")],
+        check: no_check,
+    },
+    reads: Reads::Text,
+    accuracy: true,
+    fits: fits_all,
+};
+static OPTIMIZER: Kind = Kind { name: "plain", doc: "", params: &[], check: no_check };
+
+/// The catalogue of these tests.
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue { models: vec![&ROWS, &TEXT], optimizers: vec![&OPTIMIZER] }
+}
 
 /// The task of the first trial that a text plans, or all that is wrong with it: a line for each problem.
 pub(crate) fn task(text: &str, world: &World<'_>) -> Result<Task, String> {
-    let plan = crate::read_with(text, "x", world).and_then(|spec| crate::plan(&spec));
+    let world = World { catalogue: &catalogue(), ..*world };
+    let plan = crate::read_with(text, "x", &world).and_then(|spec| crate::plan(&spec));
     plan.map(|plan| plan.trials[0].config.task.clone()).map_err(|found| {
         let told = found.iter().map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint));
         told.collect::<Vec<_>>().join("\n")

@@ -188,7 +188,7 @@ mod tests {
 
     fn read(keys: &str) -> Result<crate::trial::Network, String> {
         let text = format!(
-            "data: {{dataset: digits}}\nmodel: {{kind: mlp, hidden: [8]}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 5}}\n\
+            "data: {{dataset: digits}}\nmodel: {{kind: rows}}\noptimizer: {{kind: plain}}\nbudget: {{steps: 5}}\n\
              lr: 0.1\nschedules: {{a: {{kind: constant}}}}\n{keys}\n"
         );
         let hash = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());

@@ -12,7 +12,7 @@ use schedule::tree::Tree;
 use schedule::{Schedule, State};
 
 pub use data::{Data, Dataset, Found, Source, Table, Text};
-pub use model::{Activation, Model, Own, OwnParameter, Quadratic, Regression};
+pub use model::{Choice, Model, Own, OwnParameter};
 
 /// One training run: a point of the grid with its seed.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub struct Network {
     /// What is trained.
     pub model: Model,
     /// How it is updated.
-    pub optimizer: Optimizer,
+    pub optimizer: Choice,
     /// Gradients are scaled down to this global 2-norm when they exceed it.
     pub clip_norm: Option<f64>,
     /// Where the first weights come from, if not from the seed alone.
@@ -169,42 +169,10 @@ impl Care {
     }
 }
 
-/// The optimisers.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Optimizer {
-    /// PyTorch's SGD.
-    Sgd {
-        /// In [0, 1); 0 keeps no velocity.
-        momentum: f64,
-        /// Nesterov's form; needs momentum.
-        nesterov: bool,
-        /// L2 penalty added to the gradient, at least 0.
-        weight_decay: f64,
-    },
-    /// PyTorch's AdamW.
-    Adamw {
-        /// Decay of the first moment, in [0, 1).
-        beta1: f64,
-        /// Decay of the second moment, in [0, 1).
-        beta2: f64,
-        /// Added to the root of the second moment, above 0.
-        eps: f64,
-        /// Decoupled weight decay, at least 0.
-        weight_decay: f64,
-    },
-}
-
 impl Network {
     /// Examples of a step.
     pub fn batch_size(&self) -> usize {
-        match (&self.data, &self.model) {
-            (Some(data), _) => data.batch_size,
-            (None, Model::Quadratic(task)) => task.batch_size,
-            (None, Model::PowerLawRegression(task)) => task.batch_size,
-            (None, Model::Own(task)) => task.batch_size,
-            (None, _) => 1,
-        }
+        self.data.as_ref().map_or_else(|| self.model.batch_size(), |data| data.batch_size)
     }
 }
 

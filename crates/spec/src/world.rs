@@ -3,11 +3,14 @@
 
 use serde_json::Value as Json;
 
+use crate::catalogue::Catalogue;
 use crate::trial::{Found, InitFrom, Network, Own, Source};
 
 /// Looks files, tasks and trials up for the reader of a sweep file.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
+    /// The models and optimizers that the file may name.
+    pub catalogue: &'a Catalogue,
     /// The blake3 hash of a file in hex, or `None` where there is no such file.
     pub hash: &'a dyn Fn(&str) -> Option<String>,
     /// What data of the user's own hold, or what is wrong with them.
@@ -27,6 +30,7 @@ pub struct World<'a> {
 impl World<'_> {
     /// A world without anything.
     pub const EMPTY: World<'static> = World {
+        catalogue: &Catalogue::EMPTY,
         hash: &|_| None,
         table: &|_| Err("no files are looked at here".to_owned()),
         text: &|_| Err("no files are looked at here".to_owned()),

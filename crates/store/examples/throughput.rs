@@ -89,7 +89,7 @@ async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
          optimizer: {{kind: sgd, momentum: 0.9}}, budget: {{steps: 1000000}}, seeds: {trials}, lr: 0.1, \
          schedules: {{a: {{kind: constant}}}}}}"
     );
-    let plan = spec::plan(&spec::read(&text, "x").expect("a good sweep file")).expect("a plan");
+    let plan = spec::plan(&trainer::read(&text, "x").expect("a good sweep file")).expect("a plan");
     let mut store = Store::open(dir).await.expect("a store");
     store.register(&plan, false).await.expect("registered");
     let environment = store.environment(&Environment::default()).await.expect("a number");

@@ -74,7 +74,7 @@ fn ten_thousand_workers() {
          optimizer: {kind: sgd}, budget: {steps: 5}, seeds: 8, lr: {logspace: [1e-4, 1, 2500]}, extend: false, schedules: \
          {a: {kind: constant}, b: {kind: linear, to: 0}, c: {kind: cosine, to: 0}, d: {kind: step, every: 2, gamma: 0.5}, \
          e: {kind: linear, to: 0.5x}}}";
-    let spec = spec::read(text, "x").expect("a good sweep file");
+    let spec = trainer::read(text, "x").expect("a good sweep file");
     let plan = spec::plan(&spec).expect("a plan");
     let begun = Instant::now();
     {

@@ -479,7 +479,7 @@ mod tests {
     async fn store(dir: &Path) -> (Store, i64) {
         let text = "{name: x, data: {dataset: digits, batch_size: 50}, model: {kind: mlp, hidden: [8]}, \
              optimizer: {kind: sgd}, budget: {steps: 10000}, lr: 0.1, schedules: {a: {kind: constant}}}";
-        let spec = spec::read(text, "x").expect("a good sweep file");
+        let spec = trainer::read(text, "x").expect("a good sweep file");
         let plan = spec::plan(&spec).expect("a plan");
         let mut store = Store::open(dir).await.expect("a store");
         store.register(&plan, false).await.expect("registered");

@@ -120,10 +120,11 @@ fn between(y: &mut [f32], z: &[f32], x: &[f32], near: f32, far: f32) {
 mod tests {
     use candle_core::{DType, Device, Tensor, Var};
     use schedule::Average;
-    use spec::trial::Optimizer as Kind;
+    use spec::trial::Choice;
 
     use super::Averaged;
     use crate::model::Parameter;
+    use crate::optimizer::tests::choice;
     use crate::optimizer::{Optimizer, Update};
 
     // Printed by this program (torch 2.15.0, schedulefree 1.4.1, CPU, float64):
@@ -148,7 +149,7 @@ mod tests {
     ];
 
     /// y and x after 6 updates.
-    fn run(kind: &Kind, dtype: DType) -> [Vec<f64>; 2] {
+    fn run(kind: &Choice, dtype: DType) -> [Vec<f64>; 2] {
         let tensor = |values: [f64; 3]| {
             Tensor::new(&values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor")
         };
@@ -174,8 +175,9 @@ mod tests {
     #[test]
     fn both_views_agree_with_schedulefree() {
         // The optimiser's own momentum stands aside.
-        let sgd = Kind::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.01 };
-        let adamw = Kind::Adamw { beta1: 0.8, beta2: 0.95, eps: 1e-6, weight_decay: 0.1 };
+        let sgd = choice(r#"{"kind": "sgd", "momentum": 0.9, "nesterov": false, "weight_decay": 0.01}"#);
+        let adamw =
+            choice(r#"{"kind": "adamw", "beta1": 0.8, "beta2": 0.95, "eps": 1e-6, "weight_decay": 0.1}"#);
         for (kind, expected) in [(sgd, SGD), (adamw, ADAMW)] {
             for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-6)] {
                 let found = run(&kind, dtype);

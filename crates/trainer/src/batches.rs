@@ -1,8 +1,9 @@
 //! Which examples make up the batch of a step: a function of (seed, step), so that any step can be resumed.
 
-use spec::trial::{Model, Network};
+use spec::trial::Network;
 
 use crate::data::{Batch, Examples, Part};
+use crate::model::Arch;
 use crate::random::Stream;
 
 /// The batches of one run. Each epoch goes through the training examples in an order of its own; a last
@@ -24,11 +25,6 @@ struct Epoch {
     offset: usize,
 }
 
-/// Random numbers that a model asks for, for each example.
-pub(crate) fn draws(model: &Model) -> usize {
-    if let Model::Vae { latent, .. } = model { *latent } else { 0 }
-}
-
 impl Batches {
     /// `size` is at least 1 and at most `examples`.
     fn new(seed: u64, examples: usize, size: usize) -> Self {
@@ -39,13 +35,14 @@ impl Batches {
     /// The batches of a network's runs with this seed.
     pub(crate) fn of(seed: u64, network: &Network, examples: &Examples) -> Self {
         let batches = Self::new(seed, examples.len(Part::Train), network.batch_size());
-        Self { draws: draws(&network.model), ..batches }
+        // A model that is not known is reported when its parameters are made.
+        Self { draws: Arch::of(network).map_or(0, |arch| arch.architecture.draws()), ..batches }
     }
 
     /// Puts the training examples of step `t` into a batch.
     pub(crate) fn gather(&mut self, t: u64, examples: &Examples, batch: &mut Batch) {
         if let Examples::Synthetic(synthetic) = examples {
-            return synthetic.draw(self.seed, t, batch);
+            return synthetic.0.draw(self.seed, t, batch);
         }
         (batch.own.seed, batch.own.step) = (self.seed, t);
         let window = if let Examples::Text(text) = examples { text.context() } else { 1 };

@@ -2,15 +2,17 @@
 //! step, without any random number. For plain SGD with or without momentum and a schedule that is known beforehand.
 
 use schedule::Feedback;
-use spec::trial::{Model, Optimizer, Task, Trial};
+use spec::catalogue::Reads;
+use spec::trial::{Task, Trial};
 
-use crate::model::synthetic::powers;
+use crate::model::{Arch, TABLE};
+use crate::optimizer::algorithm;
 
 /// Why there is no closed form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoClosedForm {
     /// Another task.
-    #[error("only the tasks quadratic and power-law-regression have one")]
+    #[error("only the tasks {} have one", tasks())]
     Task,
     /// Another optimiser, or something beside it: which key.
     #[error("it is known for plain sgd with or without momentum, and `{0}` asks for something else")]
@@ -18,6 +20,12 @@ pub enum NoClosedForm {
     /// The lrs or the weights follow from what a run sees, or are averaged.
     #[error("the schedule watches the run or averages its weights")]
     Schedule,
+}
+
+/// The names of the tasks that have a closed form.
+fn tasks() -> String {
+    let tasks = TABLE.iter().filter(|entry| entry.kind.reads == Reads::Nothing);
+    tasks.map(|entry| entry.kind.name).collect::<Vec<_>>().join(" and ")
 }
 
 /// Second moments of one weight's distance from the minimum and of its velocity.
@@ -52,22 +60,19 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     if let Some((key, _)) = beside.into_iter().find(|(_, given)| *given) {
         return Err(NoClosedForm::Optimizer(key));
     }
-    let momentum = match &network.optimizer {
-        Optimizer::Sgd { nesterov: true, .. } => return Err(NoClosedForm::Optimizer("optimizer.nesterov")),
-        Optimizer::Sgd { momentum, weight_decay: 0.0, .. } => momentum,
-        Optimizer::Sgd { .. } => return Err(NoClosedForm::Optimizer("optimizer.weight_decay")),
-        Optimizer::Adamw { .. } => return Err(NoClosedForm::Optimizer("optimizer.kind")),
-    };
+    let optimizer = algorithm(&network.optimizer).map_err(|_| NoClosedForm::Optimizer("optimizer.kind"))?;
+    let momentum = optimizer.plain_momentum().map_err(NoClosedForm::Optimizer)?;
     if config.schedule.feedback() != Feedback::OpenLoop || config.schedule.averages() {
         return Err(NoClosedForm::Schedule);
     }
-    let mut problem = Problem::of(&network.model).ok_or(NoClosedForm::Task)?;
+    let arch = Arch::of(network).map_err(|_| NoClosedForm::Task)?;
+    let mut problem = arch.architecture.expected().ok_or(NoClosedForm::Task)?;
     let state = config.start();
     let mut losses = Vec::new();
     for t in 0..task.steps {
         // As the updates use it.
         let lr = f64::from(config.schedule.lr(t, &state) as f32);
-        problem.step(lr, config.schedule.momentum(t).unwrap_or(*momentum));
+        problem.step(lr, config.schedule.momentum(t).unwrap_or(momentum));
         if task.evaluates_after(t) {
             losses.push((t + 1, problem.loss()));
         }
@@ -76,7 +81,7 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
 }
 
 /// A task, and the moments of its weights.
-struct Problem {
+pub(crate) struct Problem {
     /// Curvature of each weight.
     scales: Vec<f64>,
     moments: Vec<Moments>,
@@ -84,7 +89,7 @@ struct Problem {
 }
 
 /// How the noise of a gradient comes about.
-enum Gradient {
+pub(crate) enum Gradient {
     /// Of a variance of its own for each weight: so many times its curvature.
     Fixed(f64),
     /// From so many fresh examples with errors of this variance.
@@ -92,21 +97,10 @@ enum Gradient {
 }
 
 impl Problem {
-    fn of(model: &Model) -> Option<Self> {
-        let at = |apart| Moments { apart, both: 0.0, velocity: 0.0 };
-        match model {
-            Model::Quadratic(task) => Some(Self {
-                scales: powers(task.dimensions, task.exponent).collect(),
-                moments: vec![at(1.0); task.dimensions],
-                gradient: Gradient::Fixed(task.noise / task.batch_size as f64),
-            }),
-            Model::PowerLawRegression(task) => Some(Self {
-                scales: powers(task.dimensions, task.capacity).collect(),
-                moments: powers(task.dimensions, task.source).map(at).collect(),
-                gradient: Gradient::Sampled(task.batch_size as f64, task.noise),
-            }),
-            _ => None,
-        }
+    /// Before the first step: the curvature of each weight, and the expected square of its distance from the minimum.
+    pub(crate) fn new(scales: Vec<f64>, apart: impl Iterator<Item = f64>, gradient: Gradient) -> Self {
+        let moments = apart.map(|apart| Moments { apart, both: 0.0, velocity: 0.0 }).collect();
+        Self { scales, moments, gradient }
     }
 
     /// v <- momentum v + g, e <- e - lr v.
@@ -143,7 +137,7 @@ mod tests {
 
     fn last(file: &str) -> f64 {
         let text = format!("{file}\nbudget: {{steps: 500}}\n");
-        let plan = spec::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        let plan = crate::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
         losses(&plan.trials[0]).expect("a closed form").last().expect("a loss").1
     }
 

@@ -5,6 +5,7 @@
 mod average;
 mod batches;
 mod branch;
+mod catalogue;
 pub mod checkpoint;
 pub mod data;
 pub mod device;
@@ -36,6 +37,7 @@ mod work;
 pub const BITS: u32 = 1;
 
 pub use branch::Branch;
+pub use catalogue::{catalogue, read};
 pub use digest::Digest;
 pub use need::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};

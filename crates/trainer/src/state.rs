@@ -68,7 +68,7 @@ impl RunState {
         census: &Census,
     ) -> Result<Self, TrainError> {
         let network = network(&trial.config.task)?;
-        let arch = Arch::of(network).with_task(examples.own().cloned());
+        let arch = Arch::of(network)?.with_task(examples.own().cloned());
         let model = Model::new(&arch, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
         let factors = transfer::factors(model.parameters(), network);

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use safetensors::SafeTensors;
 use spec::transfer::matches;
-use spec::trial::{InitFrom, Network, Optimizer as Kind, Trial};
+use spec::trial::{InitFrom, Network, Trial};
 
-use crate::model::{self, Parameter, Shape};
-use crate::optimizer::{Optimizer, moments};
+use crate::model::{Arch, Parameter, Shape};
+use crate::optimizer::{Optimizer, algorithm, moments};
 use crate::run::first_line;
 use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept};
 
@@ -64,7 +64,7 @@ impl Held {
         let mut held = Self { shapes: HashMap::new(), optimizer: true };
         let Some(network) = trial.config.task.network() else { return held };
         let cycled = trial.config.schedule.momentum(0).is_some();
-        for shape in model::shapes(network) {
+        for shape in shapes(network) {
             if !is_frozen(network, &shape.name) {
                 let moments = moments(&network.optimizer, cycled).iter();
                 held.shapes.extend(moments.map(|moment| (in_file(moment, &shape.name), shape.as_pytorch())));
@@ -75,13 +75,18 @@ impl Held {
     }
 }
 
+/// The parameters of a network. One whose model is not known has none; it is reported when it is to train.
+fn shapes(network: &Network) -> Vec<Shape> {
+    Arch::of(network).map_or(Vec::new(), |arch| arch.shapes())
+}
+
 /// Something of a task's transfer that does not fit: the key of the sweep file, and what is wrong.
 pub type Misfit = (&'static str, String);
 
 /// Everything of a task's transfer that does not fit its model, or the weights that it begins with: those of a trial, where one
 /// is given, else those of its file, which is read.
 pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
-    let shapes = model::shapes(network);
+    let shapes = shapes(network);
     let mut found: Vec<Misfit> = Vec::new();
     let mut unused = |key: &'static str, inner: &str, pattern: &str| {
         if !shapes.iter().any(|shape| matches(pattern, &shape.name)) {
@@ -152,10 +157,11 @@ fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> i
             "{file} has no state of an optimiser (`sweep export weights --optimizer` writes it)"
         ));
     }
-    if init.keep_optimizer && !init.fresh.is_empty() && matches!(network.optimizer, Kind::Adamw { .. }) {
-        found.push(
-            "AdamW counts its updates for all parameters together: `optimizer: keep` does not go with `fresh`".to_owned(),
-        );
+    let counts = algorithm(&network.optimizer).ok().and_then(|algorithm| algorithm.counts_updates());
+    if let Some(name) = counts.filter(|_| init.keep_optimizer && !init.fresh.is_empty()) {
+        found.push(format!(
+            "{name} counts its updates for all parameters together: `optimizer: keep` does not go with `fresh`"
+        ));
     }
     for shape in shapes {
         if init.fresh.iter().any(|pattern| matches(pattern, &shape.name)) {

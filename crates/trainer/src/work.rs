@@ -2,33 +2,20 @@
 //! direct passes (CPU) and candle's autograd (everywhere else).
 
 use candle_core::{DType, Device, Tensor, Var};
-use spec::trial::{Model as Kind, Network, Task};
+use spec::trial::{Network, Task};
 
 use crate::TrainError;
-use crate::batches::draws;
 use crate::data::{Batch, Examples, Form, Part};
 use crate::evaluate::{Evaluation, Sum};
 use crate::kernels::reduce::SumOfSquares;
 use crate::kernels::{is_ours, reduce, with_slice};
+use crate::model::closed_form::Synthetic;
 use crate::model::direct::Direct;
-use crate::model::synthetic::Synthetic;
 use crate::model::{Model, Parameter};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
 use crate::own;
 use crate::random::Stream;
-
-/// Examples that are evaluated at once. Part of what fixes the order in which losses are added. Planes of a
-/// convolutional model would leave the cache sooner.
-pub(crate) fn chunk(model: &Kind) -> usize {
-    match model {
-        Kind::Mlp { .. } | Kind::Vae { .. } => 500,
-        Kind::Lenet => 128,
-        Kind::CharGpt { .. } => 16,
-        // These are evaluated in one go.
-        Kind::Quadratic(_) | Kind::PowerLawRegression(_) | Kind::Own(_) => 1,
-    }
-}
 
 /// The model of ours that a task is about, and what goes with it.
 pub(crate) fn network(task: &Task) -> Result<&Network, TrainError> {
@@ -80,10 +67,11 @@ impl Work {
         block: usize,
     ) -> Result<Self, TrainError> {
         let network = network(task)?;
-        let (batch, chunk_size, arch) = (network.batch_size(), chunk(&network.model), model.arch());
+        let (batch, arch) = (network.batch_size(), model.arch());
+        let chunk_size = arch.architecture.chunk();
         let ours = model.parameters().iter().all(|p| is_ours(&p.var));
         let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
-        let mut form = if matches!(network.model, Kind::Vae { .. }) { Form::Unit } else { Form::Dense };
+        let mut form = arch.architecture.form();
         let pass = match (direct, examples) {
             (Some((train, evaluate)), Examples::Labelled(labelled)) => {
                 let mut chunk = Batch::default();
@@ -103,7 +91,7 @@ impl Work {
             _ => Pass::Graph(None),
         };
         let batches = vec![Batch::new(form); block.max(1)];
-        let draws = draws(&network.model);
+        let draws = arch.architecture.draws();
         Ok(Self { device, batches, at: 0, pass, chunk_size, draws, gradients: Vec::new() })
     }
 
@@ -119,7 +107,7 @@ impl Work {
             Pass::Direct(buffers) => Ok(buffers.train.loss(model.parameters(), batch)?),
             Pass::Synthetic(task, gradient) => match model.parameters() {
                 [weight, ..] => {
-                    Ok(with_slice(&weight.var, |w| Ok(task.loss_and_gradient(w, batch, gradient)))?)
+                    Ok(with_slice(&weight.var, |w| Ok(task.0.loss_and_gradient(w, batch, gradient)))?)
                 }
                 [] => Ok(f32::NAN),
             },
@@ -145,8 +133,9 @@ impl Work {
             Pass::Direct(buffers) => (&mut **buffers, &self.batches[self.at]),
             Pass::Synthetic(_, gradient) => {
                 if let (Some(weight), false) = (parameters.first(), optimizer.is_frozen(0)) {
-                    let rule = optimizer.rule_of(0, optimizer.rule(update), update);
-                    optimizer.with_element(weight, 0, |mut all| rule.apply(&mut all, gradient))?;
+                    let own = optimizer.rule_with_factor(0, update);
+                    let rule = own.unwrap_or_else(|| optimizer.rule(update));
+                    optimizer.with_elements(weight, 0, |mut all| rule.apply(&mut all, 0, gradient))?;
                 }
                 return Ok(reduce::sum_of_squares(gradient));
             }
@@ -164,11 +153,12 @@ impl Work {
                 squares[i] = sum;
                 return Ok(());
             }
-            let rule = optimizer.rule_of(i, plain, update);
-            optimizer.with_element(&parameters[i], i, |mut all| {
+            let own = optimizer.rule_with_factor(i, update);
+            let rule = own.as_deref().unwrap_or(&*plain);
+            optimizer.with_elements(&parameters[i], i, |mut all| {
                 make(&mut |first, piece| {
                     sum.add(piece);
-                    rule.apply(&mut all.part(first, first + piece.len()), piece);
+                    rule.apply(&mut all, first, piece);
                 });
             })?;
             squares[i] = sum;
@@ -244,11 +234,7 @@ impl Work {
         part: Part,
     ) -> Result<Vec<Evaluation>, TrainError> {
         if let Some(own) = examples.own() {
-            let each = |model: &Model| {
-                let tensors: Vec<Tensor> =
-                    model.parameters().iter().map(|p| p.var.as_detached_tensor()).collect();
-                own.task().evaluate(&model.named(&tensors), part)
-            };
+            let each = |model: &Model| own.task().evaluate(&model.named(), part);
             return Ok(models.iter().map(each).collect::<Result<_, _>>()?);
         }
         let mut sums = vec![Sum::default(); models.len()];

@@ -3,5 +3,5 @@
 use crate::exit::{Outcome, print};
 
 pub(crate) fn run() -> Outcome {
-    print(&format!("{:#}\n", spec::schema::sweep_file()))
+    print(&format!("{:#}\n", spec::schema::sweep_file(trainer::catalogue())))
 }

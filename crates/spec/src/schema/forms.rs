@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schedule::catalogue::{Holds, Range};
 use serde_json::{Map, Value as Json, json};
 
+use crate::catalogue;
+
 /// The forms that are used, by the names under which they are referred to.
 #[derive(Default)]
 pub(super) struct Forms(BTreeMap<String, Json>);
@@ -66,6 +68,24 @@ impl Forms {
 
     fn lr(&mut self) -> Json {
         self.named("a_learning_rate".to_owned(), || numeric_axis(&lr()))
+    }
+
+    /// What a parameter of a model or an optimizer may be.
+    pub(super) fn param(&mut self, holds: &catalogue::Holds) -> Json {
+        match holds {
+            catalogue::Holds::Number(range) => self.range(range),
+            catalogue::Holds::Pair(range, _) => {
+                let item = self.range(range);
+                axis(&json!({ "type": "array", "minItems": 2, "maxItems": 2, "items": item }))
+            }
+            catalogue::Holds::Count(_) => self.whole(1),
+            catalogue::Holds::Widths => {
+                let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
+                axis(&json!({ "type": "array", "maxItems": 16, "items": width }))
+            }
+            catalogue::Holds::Flag => axis(&json!({ "type": "boolean" })),
+            catalogue::Holds::Word(words) => axis(&json!({ "enum": words })),
+        }
     }
 
     /// What a parameter of a schedule may be.

@@ -1,76 +1,43 @@
-//! What learns: models and tasks, as plain values.
+//! What learns, and how it is updated, as plain values: a choice from a table, or a task of the user's own. Which models and
+//! optimizers there are, and what their values mean, is the trainer's.
 
-/// The models.
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+/// A model.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(untagged)]
 pub enum Model {
-    /// Fully connected layers with an activation between them.
-    Mlp {
-        /// Widths of the hidden layers; empty is logistic regression.
-        hidden: Vec<usize>,
-        /// What follows each hidden layer.
-        #[serde(default, skip_serializing_if = "Activation::is_relu")]
-        activation: Activation,
-    },
-    /// Convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear to the classes, ReLU between.
-    Lenet,
-    /// A variational autoencoder (Kingma and Welling, arXiv 1312.6114) of fully connected layers with ReLU between; the decoder
-    /// mirrors the encoder. Its loss is binary cross-entropy plus Kullback-Leibler divergence, in nats an image.
-    Vae {
-        /// Widths of the encoder's hidden layers.
-        hidden: Vec<usize>,
-        /// Latent numbers.
-        latent: usize,
-    },
-    /// A causal transformer over characters, as GPT-2 (layer norms before attention and perceptron, learned positions, GELU).
-    /// Its loss is in nats a character.
-    CharGpt {
-        /// Blocks.
-        layers: usize,
-        /// Heads of the attention; divides the width.
-        heads: usize,
-        /// Numbers that stand for a character.
-        width: usize,
-        /// Characters that it sees.
-        context: usize,
-    },
-    /// A task with a closed form: see [`Quadratic`].
-    Quadratic(Quadratic),
-    /// A task with a closed form: see [`Regression`].
-    PowerLawRegression(Regression),
     /// A task that a program of the user's own brings along, with its data.
+    #[serde(with = "tagged")]
     Own(Own),
+    /// One that ships with the tool.
+    BuiltIn(Choice),
 }
 
-/// The noisy quadratic (Zhang et al. 2019, arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with curvature hᵢ = i^-exponent, gradients
-/// hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal. The loss of a batch is
-/// ½ Σ (√hᵢ wᵢ + √(noise / batch size) ξᵢ)², of which that is the gradient; the validation loss has no noise.
+/// A model or an optimizer that ships with the tool, with the value of each of its parameters.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Quadratic {
-    /// Weights.
-    pub dimensions: usize,
-    /// How fast the curvature falls, at least 0.
-    pub exponent: f64,
-    /// Variance of the gradients' noise in units of the curvature, at least 0.
-    pub noise: f64,
-    /// What divides it.
-    pub batch_size: usize,
+pub struct Choice {
+    /// Its name.
+    pub kind: String,
+    /// The values, in the order of its table: the order is a part of a trial's id.
+    #[serde(flatten)]
+    pub values: Map<String, Json>,
 }
 
-/// Linear regression on fresh examples: x normal with variances λᵢ = i^-capacity, y = x·w* + √noise ε with w*ᵢ² = i^-source,
-/// squared error by half, weights that begin at 0. The validation loss is what is above the least there is: ½ Σ λᵢ (wᵢ - w*ᵢ)².
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Regression {
-    /// Weights.
-    pub dimensions: usize,
-    /// How fast the variances of x fall, at least 0.
-    pub capacity: f64,
-    /// How fast the squares of the true weights fall, at least 0.
-    pub source: f64,
-    /// Variance of what no weights explain, at least 0.
-    pub noise: f64,
-    /// Examples of a step.
-    pub batch_size: usize,
+impl Choice {
+    /// The values as the type that knows what they mean.
+    ///
+    /// # Errors
+    /// The values are not of that type, as those of a database that somebody else has written.
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_value(Json::Object(self.values.clone()))
+    }
+
+    /// A whole number among the values.
+    pub fn whole(&self, name: &str) -> Option<usize> {
+        self.values.get(name)?.as_u64().and_then(|n| usize::try_from(n).ok())
+    }
 }
 
 /// A parameter of a task that is not known here.
@@ -105,38 +72,48 @@ pub struct Own {
     pub batch_size: usize,
 }
 
-/// What follows a fully connected layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// max(z, 0).
-    #[default]
-    Relu,
-    /// PyTorch's default GELU, by the error function.
-    Gelu,
-    /// The hyperbolic tangent.
-    Tanh,
-}
+/// A task of the user's own with the `kind` that marks it.
+mod tagged {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl Activation {
-    /// The default is not written: a model without the key is the same model.
-    fn is_relu(&self) -> bool {
-        *self == Self::Relu
+    use super::Own;
+
+    #[derive(Serialize, Deserialize)]
+    struct Tagged<T> {
+        kind: Tag,
+        #[serde(flatten)]
+        own: T,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Tag {
+        #[serde(rename = "own")]
+        Own,
+    }
+
+    pub(super) fn serialize<S: Serializer>(own: &Own, serializer: S) -> Result<S::Ok, S::Error> {
+        Tagged { kind: Tag::Own, own }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Own, D::Error> {
+        Ok(Tagged::deserialize(deserializer)?.own)
     }
 }
 
 impl Model {
-    /// Whether nothing of what it does counts as right or wrong, so that it has no accuracy. A task of the user's own says
-    /// with each evaluation whether it has one.
-    pub fn lacks_accuracy(&self) -> bool {
+    /// Characters of a window, where the model reads text.
+    pub fn context(&self) -> usize {
         match self {
-            Self::Vae { .. } | Self::Quadratic(_) | Self::PowerLawRegression(_) => true,
-            Self::Mlp { .. } | Self::Lenet | Self::CharGpt { .. } | Self::Own(_) => false,
+            Self::BuiltIn(model) => model.whole("context").unwrap_or(1),
+            Self::Own(_) => 1,
         }
     }
 
-    /// Characters of a window, where the model reads text.
-    pub fn context(&self) -> usize {
-        if let Self::CharGpt { context, .. } = self { *context } else { 1 }
+    /// Examples of a step, where the model makes its own.
+    pub(crate) fn batch_size(&self) -> usize {
+        match self {
+            Self::BuiltIn(model) => model.whole("batch_size").unwrap_or(1),
+            Self::Own(task) => task.batch_size,
+        }
     }
 }

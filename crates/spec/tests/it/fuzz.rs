@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use schedule::problem::Problem;
-use spec::{Spec, plan, sweep_file, yaml};
+use spec::{Spec, plan, yaml};
 
 use crate::round_trip::{config, tree};
 use crate::schema;
@@ -35,7 +35,7 @@ schedules:
 
 /// What must hold for every text.
 fn read(text: &str) -> Result<bool, TestCaseError> {
-    match sweep_file::read(text, "fuzz") {
+    match trainer::read(text, "fuzz") {
         Ok(spec) => {
             // A schema that refuses what the reader takes would cry wolf in the editor.
             let tree = yaml::read(text).expect("read before");
@@ -83,7 +83,7 @@ fn places(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {
 
 #[test]
 fn the_good_file_is_good() {
-    assert_eq!(sweep_file::read(GOOD, "fuzz").err(), None);
+    assert_eq!(trainer::read(GOOD, "fuzz").err(), None);
     assert!(read(GOOD).expect("good"));
 }
 
@@ -241,7 +241,7 @@ fn a_bad_value_is_blamed_on_its_own_line() {
             .zip(GOOD.lines())
             .map(|(i, text)| format!("{}\n", if i == line { bad } else { text }))
             .collect();
-        let problems = sweep_file::read(&text, "fuzz").expect_err(bad);
+        let problems = trainer::read(&text, "fuzz").expect_err(bad);
         assert!(problems.iter().all(|problem| problem.place.line == line), "{bad}: {problems:?}");
     }
 }
@@ -254,7 +254,7 @@ fn a_large_grid_is_refused_quickly_and_once() {
         .replace("lr: {logspace: [0.01, 1, 3]}\n", &format!("{grid}\n"))
         .replace("diverge_above: 50\n", "");
     let started = std::time::Instant::now();
-    let problems = sweep_file::read(&text, "fuzz").expect_err("a misspelt key");
+    let problems = trainer::read(&text, "fuzz").expect_err("a misspelt key");
     assert_eq!(problems.iter().filter(|problem| problem.message.contains("clipnorm")).count(), 1);
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }

@@ -2,13 +2,13 @@
 
 use schedule::library;
 use schedule::problem::Problem;
-use spec::{plan, sweep_file, yaml};
+use spec::{plan, yaml};
 
 const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 100}\nlr: 0.5\nschedules:\n";
 
 fn problems(schedules: &str) -> (String, Vec<Problem>) {
     let text = format!("{RUN}{schedules}\n");
-    let problems = match sweep_file::read(&text, "x") {
+    let problems = match trainer::read(&text, "x") {
         Ok(spec) => plan(&spec).err().unwrap_or_default(),
         Err(problems) => problems,
     };

@@ -17,7 +17,11 @@ fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
 
 fn all(text: &str) -> Vec<Problem> {
     // Whatever files an experiment names are there.
-    let world = spec::World { hash: &|name| Some(name.to_owned()), ..spec::World::EMPTY };
+    let world = spec::World {
+        hash: &|name| Some(name.to_owned()),
+        catalogue: trainer::catalogue(),
+        ..spec::World::EMPTY
+    };
     let spec =
         sweep_file::read_with(text, "x", &world).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).warnings
@@ -449,7 +453,7 @@ fn an_axis_over_what_losses_are_of_is_told() {
             "data: {data}\nmodel: {{kind: mlp}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 9}}\nlr: 0.1\n{rest}\n\
              schedules: {{a: {{kind: constant}}}}\n"
         );
-        let plan = sweep_file::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        let plan = trainer::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
         plan.warnings.iter().map(|problem| format!("{:?} {}", problem.lint, problem.path)).collect()
     };
     let told = ["Some(\"mixed-losses\") data.dataset"];
@@ -542,7 +546,7 @@ fn an_allow_changes_no_id() {
     for node in ["{kind: plateau, patience: 2}", "{kind: cosine, to: 0}"] {
         let ids = |node: &str| {
             let text = format!("{RUN}budget: {{steps: 100}}\nlr: 0.1\nschedules: {{a: {node}}}\n");
-            let plan = plan(&sweep_file::read(&text, "x").expect("a file")).expect("a plan");
+            let plan = plan(&trainer::read(&text, "x").expect("a file")).expect("a plan");
             plan.trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>()
         };
         assert_eq!(ids(node), ids(&node.replacen('{', "{allow: [mid-cycle], ", 1)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use spec::protocol::{AddedLr, Decisions};
-use spec::{Plan, Spec, plan, plan_on, sweep_file, yaml};
+use spec::{Plan, Spec, plan, plan_on, yaml};
 
 use crate::schema::takes_file;
 
@@ -11,7 +11,7 @@ const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind
 
 fn spec(text: &str) -> Spec {
     assert!(takes_file(&yaml::read(text).expect("good YAML")), "the schema takes it: {text}");
-    sweep_file::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+    trainer::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
 }
 
 fn planned(rest: &str) -> Plan {
@@ -135,7 +135,7 @@ fn what_is_wrong_with_it_is_said_where_it_stands() {
         ),
     ] {
         let text = format!("{RUN}{rest}\n");
-        let read = sweep_file::read(&text, "x").and_then(|spec| plan(&spec).map(|_| ()));
+        let read = trainer::read(&text, "x").and_then(|spec| plan(&spec).map(|_| ()));
         let problems: Vec<String> = read.expect_err(&text).iter().map(ToString::to_string).collect();
         assert!(problems.iter().any(|problem| problem.contains(words)), "{rest}: {problems:?}");
     }

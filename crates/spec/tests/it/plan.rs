@@ -1,14 +1,14 @@
 //! From a spec to what is trained: how configs are named by their axes, and that problems of many configs
 //! are told once.
 
-use spec::{Plan, plan, sweep_file};
+use spec::{Plan, plan};
 
 const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp, hidden: [{values: [4, 8]}]}\noptimizer: {kind: sgd}\n\
                    budget: {steps: 10}\nlr: {values: [0.1, 0.2]}\nseeds: 2\n";
 
 fn planned(schedules: &str) -> Plan {
     let text = format!("{RUN}{schedules}\n");
-    let spec = sweep_file::read(&text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+    let spec = trainer::read(&text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
 }
 
@@ -44,7 +44,7 @@ fn a_bad_axis_is_blamed_alone_and_shifts_no_other() {
         ("{a: 1x}", "{a: {kind: multistep, at: [3, {values: [4, 4]}], gamma: {values: [0.5, 0.2]}}}", "4"),
     ] {
         let text = format!("{RUN}schedules: {{a: 1x}}\n").replacen(from, to, 1);
-        let problems = sweep_file::read(&text, "x").expect_err(&text);
+        let problems = trainer::read(&text, "x").expect_err(&text);
         assert_eq!(problems.len(), 1, "{text}: {problems:?}");
         assert_eq!(&text[problems[0].place.start..problems[0].place.end], at, "{problems:?}");
     }
@@ -56,7 +56,7 @@ fn a_bad_axis_and_other_mistakes_are_told_together() {
     let text = format!(
         "{RUN}clip_norm: {{values: []}}\ncolour: 1\nschedules: {{a: {{kind: cosine, to: {{values: 1}}, frm: 0}}}}\n"
     );
-    let problems = sweep_file::read(&text, "x").expect_err(&text);
+    let problems = trainer::read(&text, "x").expect_err(&text);
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(
         paths,
@@ -68,7 +68,7 @@ fn a_bad_axis_and_other_mistakes_are_told_together() {
 #[test]
 fn a_problem_of_many_configs_is_told_once_at_its_value() {
     let text = format!("{RUN}schedules: {{a: {{warmup: {{over: 11}}, body: 1x}}}}\n");
-    let spec = sweep_file::read(&text, "x").expect("good but for the length");
+    let spec = trainer::read(&text, "x").expect("good but for the length");
     let problems = plan(&spec).expect_err("a warmup longer than the run");
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(&text[problems[0].place.start..problems[0].place.end], "11");

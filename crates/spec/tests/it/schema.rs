@@ -9,13 +9,13 @@ use schedule::catalogue::ENTRIES;
 use schedule::combine::COMBINATORS;
 use schedule::tree::Tree;
 use serde_json::{Value as Json, json};
-use spec::{json, schema, sweep_file, yaml};
+use spec::{json, schema, yaml};
 
 use crate::generate;
 use crate::round_trip::config;
 use crate::validator::{target, valid};
 
-static SCHEMA: LazyLock<Json> = LazyLock::new(schema::sweep_file);
+static SCHEMA: LazyLock<Json> = LazyLock::new(|| schema::sweep_file(trainer::catalogue()));
 
 /// Whether the schema takes a whole sweep file.
 pub(crate) fn takes_file(tree: &Tree) -> bool {
@@ -149,7 +149,7 @@ fn axes_are_taken_where_the_reader_takes_them() {
         "schedules: {a: 1x}\ndiverge_above: {linspace: [5, 10, 2]}",
     ] {
         let text = format!("{RUN}{text}\n");
-        if let Err(problems) = sweep_file::read(&text, "x") {
+        if let Err(problems) = trainer::read(&text, "x") {
             panic!("{text}: {problems:?}");
         }
         assert!(takes_file(&read(&text)), "{text}");
@@ -220,13 +220,13 @@ fn bad_files_are_not_taken() {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good);
         assert!(!takes_file(&read(&bad)), "{bad}");
-        assert!(sweep_file::read(&bad, "x").is_err(), "{bad}");
+        assert!(trainer::read(&bad, "x").is_err(), "{bad}");
     }
 }
 
 /// The keys of a mapping as its reader knows them: it lists them when it meets one that it does not know.
 fn known_by_the_reader(text: &str, path: &str) -> BTreeSet<String> {
-    let problems = sweep_file::read(text, "x").expect_err(text);
+    let problems = trainer::read(text, "x").expect_err(text);
     let problem =
         problems.iter().find(|problem| problem.path == path).unwrap_or_else(|| panic!("{problems:?}"));
     let hint = problem.hint.clone().expect("a hint");
@@ -291,9 +291,8 @@ fn the_defaults_of_the_run_are_the_readers() {
         add("/model", &form("model", 0));
         add("/optimizer", &form("optimizer", usize::from(optimizer == "adamw")));
         assert_ne!(written, json::tree_to_json(&read(&plain)));
-        let read = |text: &str| {
-            sweep_file::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
-        };
+        let read =
+            |text: &str| trainer::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
         let (plain, same) = (read(&plain), read(&json::json_to_tree(&written).to_string()));
         assert_eq!((&plain.points[0].task, &plain.seeds), (&same.points[0].task, &same.seeds));
     }

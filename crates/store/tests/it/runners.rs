@@ -179,7 +179,7 @@ async fn stages_of_two_runners_have_different_numbers(dir: &Place) {
 
 /// A slow process does not take back what a quicker one has decided since.
 async fn a_round_that_is_behind_takes_nothing_back(dir: &Place) {
-    let spec = spec::read(&small().text, "small").expect("a good file");
+    let spec = trainer::read(&small().text, "small").expect("a good file");
     let added = AddedLr { schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
     let later = spec::plan_on(&spec, Decisions { added: vec![added], chosen: Vec::new() }).expect("a plan");
     let (mut quick, mut slow) = two(dir.path()).await;

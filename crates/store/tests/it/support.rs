@@ -24,7 +24,7 @@ pub(crate) fn sweep_file(name: &str, seeds: &str, lrs: &str, schedules: &[&str])
 }
 
 pub(crate) fn plan(text: &str) -> Plan {
-    let spec = spec::read(text, "unnamed").expect("a good sweep file");
+    let spec = trainer::read(text, "unnamed").expect("a good sweep file");
     spec::plan(&spec).expect("schedules that fit")
 }
 

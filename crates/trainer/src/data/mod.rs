@@ -16,8 +16,10 @@ pub use table::look;
 pub use text::{Text, look as look_at_text};
 
 use crate::kernels::sparse::Rows;
-use crate::model::synthetic::Synthetic;
+use crate::model::Arch;
+use crate::model::closed_form::Synthetic;
 use crate::own::{OwnTask, Picked, Tasks};
+use crate::run::first_line;
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,9 +198,11 @@ pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result
     let Some(data) = &network.data else {
         return Ok(match &network.model {
             Model::Own(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
-            model => Examples::Synthetic(
-                Synthetic::of(model).ok_or_else(|| DataError::Task("this model needs data".to_owned()))?,
-            ),
+            Model::BuiltIn(_) => {
+                let arch = Arch::of(network).map_err(|error| DataError::Task(first_line(&error)))?;
+                let task = arch.architecture.closed_form();
+                Examples::Synthetic(task.ok_or_else(|| DataError::Task("this model needs data".to_owned()))?)
+            }
         });
     };
     let sizes = data.dataset.sizes(network.model.context(), data.limit);

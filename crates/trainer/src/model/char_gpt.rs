@@ -2,13 +2,84 @@
 //! perceptron, GELU, a last layer norm, and a linear layer to the alphabet.
 
 use candle_core::{Result, Tensor};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use spec::catalogue::{Clash, Holds, Kind, ModelKind, Param, Reads, fits_all};
 
-use super::{Init, Shape};
+use super::{Architecture, Entry, Init, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::causal_attention;
 use crate::kernels::embedding::embedding;
 use crate::kernels::layer_norm::layer_norm;
 use crate::kernels::linear::linear;
+
+pub(super) static ENTRY: Entry = Entry {
+    kind: ModelKind {
+        kind: Kind {
+            name: "char-gpt",
+            doc: "causal transformer over characters, as GPT-2, with its initial values",
+            params: &[
+                Param::new("layers", Holds::Count(64), "4", "blocks"),
+                Param::new("heads", Holds::Count(64), "4", "heads of the attention; divides the width"),
+                Param::new("width", Holds::Count(4_096), "128", "numbers that stand for a character"),
+                Param::new("context", Holds::Count(4_096), "64", "characters that it sees"),
+            ],
+            check: heads_divide_the_width,
+        },
+        reads: Reads::Text,
+        accuracy: true,
+        fits: fits_all,
+    },
+    build: build::<CharGpt>,
+};
+
+fn heads_divide_the_width(values: &Map<String, Json>) -> std::result::Result<(), Clash> {
+    let whole = |name| values.get(name).and_then(Json::as_u64);
+    match (whole("heads"), whole("width")) {
+        (Some(heads), Some(width)) if !width.is_multiple_of(heads) => Err(Clash {
+            param: "heads",
+            message: format!("`heads` must divide the width, and {heads} does not divide {width}"),
+            hint: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct CharGpt {
+    /// Blocks.
+    layers: usize,
+    /// Heads of the attention; divides the width.
+    heads: usize,
+    /// Numbers that stand for a character.
+    width: usize,
+    /// Characters that it sees.
+    context: usize,
+}
+
+impl Architecture for CharGpt {
+    fn shapes(&self, sizes: Sizes) -> Vec<Shape> {
+        shapes(sizes.classes, self.layers, self.width, self.context)
+    }
+
+    fn logits(&self, input: &Input<'_>) -> Result<Tensor> {
+        forward(input.parameters, &input.batch.tokens, self.heads, self.context)
+    }
+
+    fn chunk(&self) -> usize {
+        16
+    }
+
+    fn numbers_in_batch(&self, _: Sizes) -> usize {
+        2 * self.context
+    }
+
+    /// A row of the attention for each head, and what a block's layers give.
+    fn numbers_in_graph(&self, sizes: Sizes) -> usize {
+        let Self { layers, heads, width, context } = self;
+        context * (layers * (14 * width + heads * context) + 2 * sizes.classes)
+    }
+}
 
 const EPS: f64 = 1e-5;
 
@@ -17,7 +88,7 @@ const BLOCK: usize = 12;
 
 /// Parameters with GPT-2's initial values: normal with deviation 0.02, for what is added to the residual stream divided by the
 /// root of how often that happens; biases 0.
-pub(crate) fn shapes(alphabet: usize, layers: usize, width: usize, context: usize) -> Vec<Shape> {
+fn shapes(alphabet: usize, layers: usize, width: usize, context: usize) -> Vec<Shape> {
     let residual = 0.02 / (2.0 * layers as f32).sqrt();
     let norm = |name: &str| {
         [
@@ -26,9 +97,8 @@ pub(crate) fn shapes(alphabet: usize, layers: usize, width: usize, context: usiz
         ]
     };
     let fc = |name: &str, inputs: usize, outputs: usize, deviation: f32| {
-        let weight = Shape::new(&format!("{name}.weight"), &[inputs, outputs], Init::Normal(deviation));
-        let bias = Shape::new(&format!("{name}.bias"), &[outputs], Init::Constant(0.0));
-        [Shape { turned: true, ..weight }, bias]
+        let [weight, bias] = Shape::layer(name, inputs, outputs);
+        [Shape { init: Init::Normal(deviation), ..weight }, Shape { init: Init::Constant(0.0), ..bias }]
     };
     let mut shapes = vec![
         Shape::new("characters.weight", &[alphabet, width], Init::Normal(0.02)),
@@ -48,7 +118,7 @@ pub(crate) fn shapes(alphabet: usize, layers: usize, width: usize, context: usiz
 }
 
 /// Logits (characters, alphabet) of windows of `context` characters, one after another.
-pub(crate) fn forward(parameters: &[Tensor], tokens: &[u32], heads: usize, context: usize) -> Result<Tensor> {
+fn forward(parameters: &[Tensor], tokens: &[u32], heads: usize, context: usize) -> Result<Tensor> {
     let [characters, places, rest @ ..] = parameters else {
         candle_core::bail!("a transformer has more than {} parameters", parameters.len())
     };

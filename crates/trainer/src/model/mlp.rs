@@ -1,11 +1,107 @@
 //! Fully connected layers with an activation between them. Weights are (inputs, outputs).
 
 use candle_core::{Result, Tensor};
+use serde::Deserialize;
+use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
 
-use super::direct::Layer;
-use super::{Shape, layer};
+use super::direct::{Layer, Linear};
+use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
 use crate::kernels::linear::linear;
+
+pub(super) static ENTRY: Entry = Entry {
+    kind: ModelKind {
+        kind: Kind {
+            name: "mlp",
+            doc: "fully connected layers; `hidden: []` is logistic regression",
+            params: &[
+                Param::new("hidden", Holds::Widths, "[128]", "widths of the hidden layers"),
+                Param {
+                    omits_default: true,
+                    ..Param::new(
+                        "activation",
+                        Holds::Word(&["relu", "gelu", "tanh"]),
+                        "\"relu\"",
+                        "what follows each hidden layer",
+                    )
+                },
+            ],
+            check: no_check,
+        },
+        reads: Reads::Rows,
+        accuracy: true,
+        fits: fits_all,
+    },
+    build: build::<Mlp>,
+};
+
+#[derive(Debug, Deserialize)]
+struct Mlp {
+    /// Widths of the hidden layers; none is logistic regression.
+    hidden: Vec<usize>,
+    /// What follows each hidden layer.
+    #[serde(default)]
+    activation: Named,
+}
+
+/// The activations by name.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Named {
+    #[default]
+    Relu,
+    Gelu,
+    Tanh,
+}
+
+impl Mlp {
+    fn between(&self) -> Activation {
+        match self.activation {
+            Named::Relu => Activation::Relu,
+            Named::Gelu => Activation::Gelu,
+            Named::Tanh => Activation::Tanh,
+        }
+    }
+}
+
+impl Architecture for Mlp {
+    /// `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
+    fn shapes(&self, Sizes { inputs, classes }: Sizes) -> Vec<Shape> {
+        let layers = widths(inputs, &self.hidden, classes).enumerate();
+        layers
+            .flat_map(|(i, (inputs, outputs))| Shape::layer(&format!("fc{}", i + 1), inputs, outputs))
+            .collect()
+    }
+
+    fn layers(&self, Sizes { inputs, classes }: Sizes) -> Option<Vec<Layer>> {
+        let layers = widths(inputs, &self.hidden, classes).enumerate().map(|(i, (inputs, outputs))| {
+            let activation = if i < self.hidden.len() { self.between() } else { Activation::Identity };
+            Layer::Linear(Linear { inputs, outputs, activation })
+        });
+        Some(layers.collect())
+    }
+
+    fn logits(&self, input: &Input<'_>) -> Result<Tensor> {
+        let layers = input.parameters.len() / 2;
+        let mut x = input.rows()?;
+        for (i, pair) in input.parameters.chunks_exact(2).enumerate() {
+            if let [weight, bias] = pair {
+                let activation = if i + 1 < layers { self.between() } else { Activation::Identity };
+                x = linear(&x, weight, bias, activation, i > 0)?;
+            }
+        }
+        Ok(x)
+    }
+
+    fn chunk(&self) -> usize {
+        500
+    }
+
+    /// At most: the numbers that are not zero with their places, by image and by pixel.
+    fn numbers_in_batch(&self, sizes: Sizes) -> usize {
+        4 * sizes.inputs
+    }
+}
 
 /// Inputs and outputs of each layer.
 pub(super) fn widths(
@@ -15,38 +111,4 @@ pub(super) fn widths(
 ) -> impl Iterator<Item = (usize, usize)> {
     let inputs = std::iter::once(inputs).chain(hidden.iter().copied());
     inputs.zip(hidden.iter().copied().chain([outputs]))
-}
-
-/// Parameters `fc1.weight`, `fc1.bias`, `fc2.weight`, ...
-pub(crate) fn shapes(inputs: usize, hidden: &[usize], classes: usize) -> Vec<Shape> {
-    widths(inputs, hidden, classes)
-        .enumerate()
-        .flat_map(|(i, (inputs, outputs))| {
-            layer(&format!("fc{}", i + 1), &[inputs, outputs], outputs, inputs)
-        })
-        .collect()
-}
-
-/// For the direct passes.
-pub(crate) fn layers(inputs: usize, hidden: &[usize], classes: usize, between: Activation) -> Vec<Layer> {
-    widths(inputs, hidden, classes)
-        .enumerate()
-        .map(|(i, (inputs, outputs))| {
-            let activation = if i < hidden.len() { between } else { Activation::Identity };
-            Layer::Linear { inputs, outputs, activation }
-        })
-        .collect()
-}
-
-/// Logits (batch, classes) of examples (batch, inputs).
-pub(crate) fn forward(parameters: &[Tensor], images: &Tensor, between: Activation) -> Result<Tensor> {
-    let layers = parameters.len() / 2;
-    let mut x = images.clone();
-    for (i, pair) in parameters.chunks_exact(2).enumerate() {
-        if let [weight, bias] = pair {
-            let activation = if i + 1 < layers { between } else { Activation::Identity };
-            x = linear(&x, weight, bias, activation, i > 0)?;
-        }
-    }
-    Ok(x)
 }

@@ -1,87 +1,93 @@
 //! Gradients of every model against finite differences, and our kernels against candle's operations.
 
 use candle_core::{DType, Device, Tensor};
-use spec::trial::{Activation, Model as Kind, Quadratic, Regression};
+use spec::catalogue::Reads;
+use spec::trial::{Choice, Model as Chosen, Network};
 
 use super::direct::{Direct, Take};
-use super::{Arch, Model};
+use super::{Arch, Model, Sizes, TABLE};
 use crate::data::{Batch, Form};
 use crate::random::Stream;
 
-fn mlp(hidden: &[usize], activation: Activation) -> Kind {
-    Kind::Mlp { hidden: hidden.to_vec(), activation }
-}
-
 const PIXELS: usize = 784;
 
-/// Chains of layers, which the direct passes take.
-fn chains() -> [Kind; 5] {
-    [
-        mlp(&[], Activation::Relu),
-        mlp(&[12, 7], Activation::Relu),
-        mlp(&[12, 7], Activation::Gelu),
-        mlp(&[12, 7], Activation::Tanh),
-        Kind::Lenet,
-    ]
-}
-
-/// Every model.
-fn kinds() -> Vec<Kind> {
-    let gpt = |heads| Kind::CharGpt { layers: 2, heads, width: 12, context: 5 };
-    let more = [
-        Kind::Vae { hidden: vec![9, 6], latent: 2 },
-        Kind::Vae { hidden: vec![], latent: 3 },
-        gpt(1),
-        gpt(3),
-        Kind::Quadratic(Quadratic { dimensions: 7, exponent: 1.0, noise: 0.5, batch_size: 2 }),
-        Kind::PowerLawRegression(Regression {
-            dimensions: 7,
-            capacity: 1.5,
-            source: 1.0,
-            noise: 0.1,
-            batch_size: 3,
-        }),
-    ];
-    chains().into_iter().chain(more).collect()
-}
+/// Small ones of every architecture, as a trial's configuration has them.
+const MODELS: [&str; 11] = [
+    r#"{"kind": "mlp", "hidden": []}"#,
+    r#"{"kind": "mlp", "hidden": [12, 7]}"#,
+    r#"{"kind": "mlp", "hidden": [12, 7], "activation": "gelu"}"#,
+    r#"{"kind": "mlp", "hidden": [12, 7], "activation": "tanh"}"#,
+    r#"{"kind": "lenet"}"#,
+    r#"{"kind": "vae", "hidden": [9, 6], "latent": 2}"#,
+    r#"{"kind": "vae", "hidden": [], "latent": 3}"#,
+    r#"{"kind": "char-gpt", "layers": 2, "heads": 1, "width": 12, "context": 5}"#,
+    r#"{"kind": "char-gpt", "layers": 2, "heads": 3, "width": 12, "context": 5}"#,
+    r#"{"kind": "quadratic", "dimensions": 7, "exponent": 1.0, "noise": 0.5, "batch_size": 2}"#,
+    r#"{"kind": "power-law-regression", "dimensions": 7, "capacity": 1.5, "source": 1.0, "noise": 0.1, "batch_size": 3}"#,
+];
 
 /// With the sizes that MNIST or a text of ten characters give it.
-fn arch(kind: &Kind) -> Arch {
-    let inputs = if matches!(kind, Kind::CharGpt { .. }) { 10 } else { PIXELS };
-    Arch { kind: kind.clone(), inputs, classes: 10, own: None }
+fn arch(model: &str) -> Arch {
+    let model: Choice = serde_json::from_str(model).expect("a model");
+    let optimizer = crate::optimizer::tests::choice(r#"{"kind": "sgd"}"#);
+    let network = Network {
+        data: None,
+        model: Chosen::BuiltIn(model),
+        optimizer,
+        clip_norm: None,
+        init_from: None,
+        freeze: Vec::new(),
+        lr_multipliers: Vec::new(),
+    };
+    let inputs = if reads(&network) == Reads::Text { 10 } else { PIXELS };
+    Arch { sizes: Sizes { inputs, classes: 10 }, ..Arch::of(&network).expect("a model") }
+}
+
+fn reads(network: &Network) -> Reads {
+    let Chosen::BuiltIn(model) = &network.model else { return Reads::Nothing };
+    TABLE.iter().find(|entry| entry.kind.name == model.kind).expect("an entry").kind.reads
+}
+
+/// Chains of layers, which the direct passes take.
+fn chains() -> impl Iterator<Item = &'static str> {
+    MODELS.into_iter().filter(|model| arch(model).layers().is_some())
 }
 
 /// A batch of four images, or two windows of text.
-fn batch(kind: &Kind) -> Batch {
+fn batch(arch: &Arch) -> Batch {
     let mut stream = Stream::new(5, "test", "images");
+    let model = &arch.architecture;
     let mut batch = Batch::new(Form::Dense);
-    match kind {
-        Kind::CharGpt { context, .. } => {
-            batch.tokens = (0..2 * context).map(|i| (7 * i % 10) as u32).collect();
-            batch.labels = (0..2 * context).map(|i| (3 * i % 10) as u32).collect();
-        }
-        Kind::Quadratic(_) | Kind::PowerLawRegression(_) => {
-            super::synthetic::Synthetic::of(kind).expect("a task").draw(5, 3, &mut batch);
-        }
-        _ => {
-            let vae = matches!(kind, Kind::Vae { .. });
-            let pixel = |x: f32| if vae { x.abs() / 1.5 } else { x };
-            batch.pixels = (0..4 * PIXELS).map(|_| pixel(stream.uniform(1.5))).collect();
-            batch.labels = vec![3, 0, 9, 3];
-            if let Kind::Vae { latent, .. } = kind {
-                batch.noise = (0..4 * latent).map(|_| stream.uniform(2.0)).collect();
-            }
-        }
+    if let Some(task) = model.closed_form() {
+        task.0.draw(5, 3, &mut batch);
+        return batch;
     }
+    if arch.sizes.inputs == 10 {
+        batch.tokens = (0..10).map(|i| 7 * i % 10).collect();
+        batch.labels = (0..10).map(|i| 3 * i % 10).collect();
+        return batch;
+    }
+    let pixel = |x: f32| if model.form() == Form::Unit { x.abs() / 1.5 } else { x };
+    batch.pixels = (0..4 * PIXELS).map(|_| pixel(stream.uniform(1.5))).collect();
+    batch.labels = vec![3, 0, 9, 3];
+    batch.noise = (0..4 * model.draws()).map(|_| stream.uniform(2.0)).collect();
     batch
 }
 
+#[test]
+fn every_architecture_is_tested() {
+    for entry in TABLE {
+        let quoted = format!("\"{}\"", entry.kind.name);
+        assert!(MODELS.iter().any(|model| model.contains(&quoted)), "{quoted}");
+    }
+}
+
 fn loss(model: &Model) -> Tensor {
-    model.loss(&batch(&model.arch().kind), &Device::Cpu).expect("a loss")
+    model.loss(&batch(model.arch()), &Device::Cpu).expect("a loss")
 }
 
 /// All gradients as f64, in the order of the parameters.
-fn gradients(kind: &Kind, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
+fn gradients(kind: &str, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
     let model = Model::new(&arch(kind), 11, dtype, &Device::Cpu).expect("a model");
     let loss = loss(&model);
     let store = loss.backward().expect("a backward pass");
@@ -96,8 +102,8 @@ fn gradients(kind: &Kind, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
 /// In f64, where differences are exact enough: a few elements of each parameter.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for kind in kinds() {
-        let (model, _, gradients) = gradients(&kind, DType::F64);
+    for kind in MODELS {
+        let (model, _, gradients) = gradients(kind, DType::F64);
         for (parameter, gradient) in model.parameters().iter().zip(&gradients) {
             let values: Vec<f64> = parameter.var.flatten_all().expect("numbers").to_vec1().expect("numbers");
             let mut picks = Stream::new(1, "test", &parameter.name).permutation(values.len() as u32);
@@ -117,7 +123,7 @@ fn gradients_agree_with_finite_differences() {
                 let error = (slope - gradient[i]).abs();
                 assert!(
                     error <= 1e-6 + 1e-5 * slope.abs(),
-                    "{kind:?} {}[{i}]: {slope} and {}",
+                    "{kind} {}[{i}]: {slope} and {}",
                     parameter.name,
                     gradient[i]
                 );
@@ -129,22 +135,22 @@ fn gradients_agree_with_finite_differences() {
 /// Our kernels (f32) against candle's operations in f64.
 #[test]
 fn our_kernels_agree_with_candles_operations() {
-    for kind in kinds() {
-        let (model, loss, ours) = gradients(&kind, DType::F32);
-        let (_, expected, theirs) = gradients(&kind, DType::F64);
-        assert!((loss - expected).abs() < 1e-5 * expected.abs().max(1.0), "{kind:?}: {loss} and {expected}");
+    for kind in MODELS {
+        let (model, loss, ours) = gradients(kind, DType::F32);
+        let (_, expected, theirs) = gradients(kind, DType::F64);
+        assert!((loss - expected).abs() < 1e-5 * expected.abs().max(1.0), "{kind}: {loss} and {expected}");
         for ((parameter, ours), theirs) in model.parameters().iter().zip(&ours).zip(&theirs) {
             let scale = theirs.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-            assert!(scale > 0.0, "{kind:?} {} has no gradient", parameter.name);
+            assert!(scale > 0.0, "{kind} {} has no gradient", parameter.name);
             for (x, y) in ours.iter().zip(theirs) {
-                assert!((x - y).abs() <= 2e-5 * scale, "{kind:?} {}: {x} and {y}", parameter.name);
+                assert!((x - y).abs() <= 2e-5 * scale, "{kind} {}: {x} and {y}", parameter.name);
             }
         }
     }
 }
 
 /// Loss and gradients by the direct passes.
-fn direct(kind: &Kind, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
+fn direct(kind: &str, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
     let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
     // With room to spare.
     let mut direct = Direct::new(&arch(kind), 7).expect("a chain of layers");
@@ -166,13 +172,13 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 #[test]
 fn the_direct_passes_give_the_bits_of_autograd() {
     for kind in chains() {
-        let dense = batch(&kind);
-        let (_, loss, by_graph) = gradients(&kind, DType::F32);
-        let (found, by_hand) = direct(&kind, &dense);
-        assert_eq!(f64::from(found), loss, "{kind:?}");
+        let dense = batch(&arch(kind));
+        let (_, loss, by_graph) = gradients(kind, DType::F32);
+        let (found, by_hand) = direct(kind, &dense);
+        assert_eq!(f64::from(found), loss, "{kind}");
         for (i, (hand, graph)) in by_hand.iter().zip(&by_graph).enumerate() {
             let graph: Vec<f32> = graph.iter().map(|x| *x as f32).collect();
-            assert_eq!(bits(hand), bits(&graph), "{kind:?}, parameter {i}");
+            assert_eq!(bits(hand), bits(&graph), "{kind}, parameter {i}");
         }
     }
 }
@@ -191,12 +197,12 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
     let mut dense = Batch::new(Form::Dense);
     dense.pixels = bytes.iter().map(|byte| f32::from(*byte) * scale - shift).collect();
     dense.labels.clone_from(&sparse.labels);
-    for kind in chains().into_iter().filter(|kind| *kind != Kind::Lenet) {
-        let ((a, all), (b, some)) = (direct(&kind, &dense), direct(&kind, &sparse));
+    for kind in chains().filter(|kind| !kind.contains("lenet")) {
+        let ((a, all), (b, some)) = (direct(kind, &dense), direct(kind, &sparse));
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
         for (all, some) in all.iter().zip(&some) {
             let most = all.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            assert!(all.iter().zip(some).all(|(x, y)| (x - y).abs() < 1e-5 * most), "{kind:?}");
+            assert!(all.iter().zip(some).all(|(x, y)| (x - y).abs() < 1e-5 * most), "{kind}");
         }
     }
 }
@@ -204,7 +210,7 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
 #[test]
 fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
     let values = |seed| -> Vec<f32> {
-        let model = Model::new(&arch(&mlp(&[16], Activation::Relu)), seed, DType::F32, &Device::Cpu)
+        let model = Model::new(&arch(r#"{"kind": "mlp", "hidden": [16]}"#), seed, DType::F32, &Device::Cpu)
             .expect("a model");
         model.parameters()[0].var.flatten_all().and_then(|x| x.to_vec1()).expect("numbers")
     };
@@ -217,21 +223,16 @@ fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
 /// What the engine uses for a task with a closed form, against candle's operations.
 #[test]
 fn the_gradient_of_a_closed_form_is_that_of_its_loss() {
-    for kind in
-        kinds().into_iter().filter(|kind| matches!(kind, Kind::Quadratic(_) | Kind::PowerLawRegression(_)))
-    {
-        let (model, expected, theirs) = gradients(&kind, DType::F64);
+    for kind in MODELS {
+        let Some(task) = arch(kind).architecture.closed_form() else { continue };
+        let (model, expected, theirs) = gradients(kind, DType::F64);
         let w: Vec<f32> =
             model.parameters()[0].var.to_dtype(DType::F32).and_then(|w| w.to_vec1()).expect("weights");
         let mut ours = vec![f32::NAN; w.len()];
-        let loss = super::synthetic::Synthetic::of(&kind).expect("a task").loss_and_gradient(
-            &w,
-            &batch(&kind),
-            &mut ours,
-        );
+        let loss = task.0.loss_and_gradient(&w, &batch(&arch(kind)), &mut ours);
         assert!((f64::from(loss) - expected).abs() < 1e-5 * expected, "{loss} and {expected}");
         for (x, y) in ours.iter().zip(&theirs[0]) {
-            assert!((f64::from(*x) - y).abs() < 1e-5, "{kind:?}: {x} and {y}");
+            assert!((f64::from(*x) - y).abs() < 1e-5, "{kind}: {x} and {y}");
         }
     }
 }

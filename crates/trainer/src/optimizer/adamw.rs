@@ -2,65 +2,114 @@
 //! p = p - lr / (1 - beta1^n) m / (sqrt(v) / sqrt(1 - beta2^n) + eps) with n = t + 1.
 
 use candle_core::{Result, Tensor, Var};
+use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_BELOW_1};
+use serde::Deserialize;
+use spec::catalogue::{Holds, Kind, Param, no_check};
 
+use super::{Algorithm, Elements, Entry, Rule, Update, build};
 use crate::kernels::simd::leveled;
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Adamw {
-    pub(super) lr: f64,
-    pub(super) beta1: f64,
-    pub(super) beta2: f64,
-    pub(super) eps: f64,
-    pub(super) weight_decay: f64,
-    pub(super) clip: f64,
+pub(super) static ENTRY: Entry = Entry {
+    kind: Kind {
+        name: "adamw",
+        doc: "PyTorch's AdamW",
+        params: &[
+            Param::new(
+                "betas",
+                Holds::Pair(FROM_0_BELOW_1, ["beta1", "beta2"]),
+                "[0.9, 0.999]",
+                "decay of the two moments",
+            ),
+            Param::new("eps", Holds::Number(ABOVE_0), "1e-8", "added to the root of the second moment"),
+            Param::new("weight_decay", Holds::Number(AT_LEAST_0), "0.01", "weight decay"),
+        ],
+        check: no_check,
+    },
+    build: build::<Adamw>,
+};
+
+#[derive(Debug, Deserialize)]
+struct Adamw {
+    /// Decay of the first moment, in [0, 1).
+    beta1: f64,
+    /// Decay of the second moment, in [0, 1).
+    beta2: f64,
+    /// Added to the root of the second moment, above 0.
+    eps: f64,
+    /// Decoupled weight decay, at least 0.
+    weight_decay: f64,
+}
+
+impl Algorithm for Adamw {
+    fn state(&self, _: bool) -> &'static [&'static str] {
+        &["first", "second"]
+    }
+
+    fn rule(&self, update: Update) -> Box<dyn Rule> {
+        let n = (update.t + 1) as f64;
+        let beta1 = update.momentum_or(self.beta1);
+        Box::new(Step {
+            beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            keep: 1.0 - update.lr * update.decay_or_none(self.weight_decay),
+            clip: update.clip,
+            step: update.lr / (1.0 - libm::pow(beta1, n)),
+            correction: (1.0 - libm::pow(self.beta2, n)).sqrt(),
+        })
+    }
+
+    fn weight_decay(&self) -> f64 {
+        self.weight_decay
+    }
+
+    fn counts_updates(&self) -> Option<&'static str> {
+        Some("AdamW")
+    }
+}
+
+struct Step {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    /// 1 - lr weight_decay.
+    keep: f64,
+    clip: f64,
     /// lr / (1 - beta1^n).
     step: f64,
     /// sqrt(1 - beta2^n).
     correction: f64,
 }
 
-impl Adamw {
-    /// The rule of update `t`, from 0. The rest as in the sweep file.
-    pub(super) fn new(
-        t: u64,
-        lr: f64,
-        (beta1, beta2): (f64, f64),
-        eps: f64,
-        weight_decay: f64,
-        clip: f64,
-    ) -> Self {
-        let n = (t + 1) as f64;
-        let step = lr / (1.0 - libm::pow(beta1, n));
-        let correction = (1.0 - libm::pow(beta2, n)).sqrt();
-        Self { lr, beta1, beta2, eps, weight_decay, clip, step, correction }
-    }
-
-    /// On the CPU, element by element; all slices are as long as `p`.
-    pub(super) fn here(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+impl Rule for Step {
+    fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]) {
         let numbers = Numbers {
             beta1: self.beta1 as f32,
             rest1: (1.0 - self.beta1) as f32,
             beta2: self.beta2 as f32,
             rest2: (1.0 - self.beta2) as f32,
             clip: self.clip as f32,
-            keep: (1.0 - self.lr * self.weight_decay) as f32,
+            keep: self.keep as f32,
             step: self.step as f32,
             // A product is cheaper than a division.
             correction: (1.0 / self.correction) as f32,
             eps: self.eps as f32,
         };
-        apply(p, m, v, g, numbers);
+        if let Some((p, [m, v])) = to.part(first, g.len()) {
+            apply(p, m, v, g, numbers);
+        }
     }
 
-    pub(super) fn anywhere(&self, p: &Var, g: &Tensor, first: &Var, second: &Var) -> Result<()> {
-        let g = (g * self.clip)?;
+    fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()> {
+        let [first, second] = state else { candle_core::bail!("AdamW without its moments") };
+        let g = (gradient * self.clip)?;
         let m = ((first.as_detached_tensor() * self.beta1)? + (&g * (1.0 - self.beta1))?)?;
         let v = ((second.as_detached_tensor() * self.beta2)? + (g.sqr()? * (1.0 - self.beta2))?)?;
         first.set(&m)?;
         second.set(&v)?;
         let denominator = ((v.sqrt()? / self.correction)? + self.eps)?;
-        let kept = (p.as_detached_tensor() * (1.0 - self.lr * self.weight_decay))?;
-        p.set(&(kept - ((m * self.step)? / denominator)?)?)
+        let kept = (parameter.as_detached_tensor() * self.keep)?;
+        parameter.set(&(kept - ((m * self.step)? / denominator)?)?)
     }
 }
 

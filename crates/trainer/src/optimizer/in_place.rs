@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Tensor};
+use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var};
 
 use crate::kernels::slice;
 
@@ -30,6 +30,25 @@ pub(crate) fn with_slice_mut<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> R
     let once = Once(Cell::new(Some(f)), Cell::new(None));
     tensor.inplace_op1(&once)?;
     once.1.take().ok_or_else(|| Error::Msg("a tensor on the CPU was expected".to_owned()))
+}
+
+/// Calls `f` with the slices that there are and the numbers of these contiguous f32 tensors on the CPU, to be changed.
+pub(crate) fn with_slices_mut(
+    tensors: &[&Var],
+    slices: Vec<&mut [f32]>,
+    f: &mut dyn FnMut(Vec<&mut [f32]>),
+) -> Result<()> {
+    match tensors {
+        [] => {
+            f(slices);
+            Ok(())
+        }
+        [first, rest @ ..] => with_slice_mut(first, |numbers| {
+            let mut slices: Vec<&mut [f32]> = slices;
+            slices.push(numbers);
+            with_slices_mut(rest, slices, f)
+        }),
+    }
 }
 
 const NAME: &str = "sweep in place";

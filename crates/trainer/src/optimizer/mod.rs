@@ -1,19 +1,95 @@
-//! Optimisers: PyTorch's rules, with their state as named tensors that a checkpoint holds. On the CPU they
-//! update in place by our own loops; elsewhere they are made of candle's operations.
+//! Optimizers: PyTorch's rules, with their state as named tensors that a checkpoint holds. Each one is a file here and one line in
+//! the [`TABLE`]; what it must say of itself are the traits [`Algorithm`] and [`Rule`]. On the CPU they update in place by our own
+//! loops; elsewhere they are made of candle's operations.
 
 mod adamw;
 pub(crate) mod in_place;
 mod sgd;
 
-use candle_core::{Result, Tensor, Var};
-use spec::trial::Optimizer as Kind;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use candle_core::{Error, Result, Tensor, Var};
+use serde::de::DeserializeOwned;
+use spec::catalogue::Kind;
+use spec::trial::Choice;
 
 use crate::kernels::{is_ours, with_slice};
 use crate::model::{Parameter, copy_of};
 
-use in_place::with_slice_mut;
+use in_place::{with_slice_mut, with_slices_mut};
 
-/// What one update is told.
+/// The optimizers.
+pub(crate) static TABLE: [&Entry; 2] = [&sgd::ENTRY, &adamw::ENTRY];
+
+/// An optimizer.
+pub(crate) struct Entry {
+    /// How sweep files name it.
+    pub(crate) kind: Kind,
+    /// The algorithm with the values that a sweep file gives its parameters.
+    build: fn(&Choice) -> serde_json::Result<Arc<dyn Algorithm>>,
+}
+
+/// The `build` of an algorithm that is read from the values themselves.
+fn build<T: Algorithm + DeserializeOwned + 'static>(
+    choice: &Choice,
+) -> serde_json::Result<Arc<dyn Algorithm>> {
+    Ok(Arc::new(choice.typed::<T>()?))
+}
+
+/// What an optimizer is.
+pub(crate) trait Algorithm: Debug + Send + Sync {
+    /// The names of the tensors that it keeps for each parameter. `cycled`: whether the schedule gives the momentum.
+    fn state(&self, cycled: bool) -> &'static [&'static str];
+
+    /// What one update does to each element of each parameter.
+    fn rule(&self, update: Update) -> Box<dyn Rule>;
+
+    /// The weight decay, as the sweep file has it.
+    fn weight_decay(&self) -> f64;
+
+    /// Its name in messages, where one count of its updates goes for all parameters.
+    fn counts_updates(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The momentum, where the expected loss of a task with a closed form is known for it; else the key of the sweep file that
+    /// stands in the way.
+    fn plain_momentum(&self) -> std::result::Result<f64, &'static str> {
+        Err("optimizer.kind")
+    }
+}
+
+/// What one update does to each element: the same whether it comes for a whole parameter or row by row.
+pub(crate) trait Rule {
+    /// On the CPU: updates the elements from `first` on by their gradient `g`.
+    fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]);
+
+    /// On any device: updates a parameter and its state by candle's operations.
+    fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()>;
+}
+
+/// The numbers of one parameter and of its state: slices of the same length.
+pub(crate) struct Elements<'a> {
+    p: &'a mut [f32],
+    state: Vec<&'a mut [f32]>,
+}
+
+impl Elements<'_> {
+    /// The elements from `first` on, as many as `n`, with the `N` tensors of the state; `None` where there are not as many.
+    fn part<const N: usize>(&mut self, first: usize, n: usize) -> Option<(&mut [f32], [&mut [f32]; N])> {
+        if self.state.len() != N {
+            return None;
+        }
+        let mut state = self.state.iter_mut();
+        let state = std::array::from_fn(|_| {
+            state.next().and_then(|x| x.get_mut(first..first + n)).unwrap_or_default()
+        });
+        Some((self.p.get_mut(first..first + n)?, state))
+    }
+}
+
+/// What one update is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
     /// The update, from 0.
@@ -22,69 +98,45 @@ pub struct Update {
     pub lr: f64,
     /// Its momentum (Adam: beta1), where the schedule cycles it.
     pub momentum: Option<f64>,
-    /// Whether weights are averaged instead: the optimiser's own momentum and weight decay are left out.
+    /// Whether weights are averaged instead: the optimizer's own momentum and weight decay are left out.
     pub averaged: bool,
     /// Factor on the gradients, from clipping.
     pub clip: f64,
 }
 
-/// One parameter, or some of its rows, with its moments: slices of the same length.
-pub(crate) struct Elements<'a> {
-    p: &'a mut [f32],
-    first: Option<&'a mut [f32]>,
-    second: Option<&'a mut [f32]>,
-}
+impl Update {
+    /// The momentum of this update, where the optimizer's own is this.
+    fn momentum_or(&self, own: f64) -> f64 {
+        if self.averaged { 0.0 } else { self.momentum.unwrap_or(own) }
+    }
 
-impl Elements<'_> {
-    /// The elements `from..to`.
-    pub(crate) fn part(&mut self, from: usize, to: usize) -> Elements<'_> {
-        fn cut(slice: &mut [f32], from: usize, to: usize) -> &mut [f32] {
-            slice.get_mut(from..to).unwrap_or_default()
-        }
-        Elements {
-            p: cut(self.p, from, to),
-            first: self.first.as_deref_mut().map(|x| cut(x, from, to)),
-            second: self.second.as_deref_mut().map(|x| cut(x, from, to)),
-        }
+    /// The weight decay of this update, where the optimizer's own is this.
+    fn decay_or_none(&self, own: f64) -> f64 {
+        if self.averaged { 0.0 } else { own }
     }
 }
 
-/// What one update does to each element: the same whether it comes for a whole parameter or row by row.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Rule {
-    Sgd(sgd::Sgd),
-    Adamw(adamw::Adamw),
+/// The algorithm that a sweep file has chosen.
+pub(crate) fn algorithm(choice: &Choice) -> Result<Arc<dyn Algorithm>> {
+    let entry = TABLE.iter().find(|entry| entry.kind.name == choice.kind);
+    let entry = entry.ok_or_else(|| Error::Msg(format!("there is no optimizer `{}`", choice.kind)))?;
+    (entry.build)(choice).map_err(|error| Error::Msg(format!("optimizer {}: {error}", choice.kind)))
 }
 
-impl Rule {
-    /// Updates elements by their gradient `g`.
-    pub(crate) fn apply(&self, to: &mut Elements<'_>, g: &[f32]) {
-        match self {
-            Rule::Sgd(sgd) => sgd.here(to.p, to.first.as_deref_mut(), g),
-            Rule::Adamw(adamw) => {
-                if let (Some(first), Some(second)) = (to.first.as_deref_mut(), to.second.as_deref_mut()) {
-                    adamw.here(to.p, first, second, g);
-                }
-            }
-        }
-    }
+/// The names of the tensors that an optimizer keeps for each parameter. `cycled`: whether the schedule gives the momentum.
+pub(crate) fn moments(choice: &Choice, cycled: bool) -> &'static [&'static str] {
+    // One that is not known is reported when it is to train.
+    algorithm(choice).map_or(&[], |algorithm| algorithm.state(cycled))
 }
 
-/// The kinds of moments that an optimiser keeps. `cycled`: whether the schedule gives the momentum.
-pub(crate) fn moments(kind: &Kind, cycled: bool) -> &'static [&'static str] {
-    match kind {
-        Kind::Sgd { momentum, .. } if *momentum > 0.0 || cycled => &["velocity"],
-        Kind::Sgd { .. } => &[],
-        Kind::Adamw { .. } => &["first", "second"],
-    }
-}
-
-/// An optimiser of one run.
+/// An optimizer of one run.
 #[derive(Debug)]
 pub struct Optimizer {
-    kind: Kind,
-    /// One list for each kind of moment, as long as the list of parameters.
-    moments: Vec<(&'static str, Vec<Var>)>,
+    algorithm: Arc<dyn Algorithm>,
+    /// Names of the tensors of the state.
+    names: &'static [&'static str],
+    /// For each name a list as long as that of the parameters.
+    state: Vec<Vec<Var>>,
     /// For each parameter the factor on its lr; `None` where it stays as it is. Empty: 1 for all.
     factors: Vec<Option<f64>>,
     /// Updates that it had seen before this run began.
@@ -92,21 +144,16 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser that has seen nothing. `cycled`: whether the schedule gives the momentum.
+    /// An optimizer that has seen nothing. `cycled`: whether the schedule gives the momentum.
     ///
     /// # Errors
-    /// The device fails.
-    pub fn new(kind: &Kind, cycled: bool, parameters: &[Parameter]) -> Result<Self> {
+    /// The device fails, or there is no such optimizer.
+    pub fn new(choice: &Choice, cycled: bool, parameters: &[Parameter]) -> Result<Self> {
+        let algorithm = algorithm(choice)?;
+        let names = algorithm.state(cycled);
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
-        let moments = moments(kind, cycled)
-            .iter()
-            .map(|name| Ok((*name, parameters.iter().map(zeros).collect::<Result<_>>()?)));
-        Ok(Self {
-            kind: kind.clone(),
-            moments: moments.collect::<Result<_>>()?,
-            factors: Vec::new(),
-            before: 0,
-        })
+        let state = names.iter().map(|_| parameters.iter().map(zeros).collect()).collect::<Result<_>>()?;
+        Ok(Self { algorithm, names, state, factors: Vec::new(), before: 0 })
     }
 
     /// The same with a factor on the lr of each parameter; `None` where it stays as it is.
@@ -133,32 +180,15 @@ impl Optimizer {
         matches!(self.factors.get(i), Some(None))
     }
 
-    /// What one update does to parameter `i`, given what it does to those without a factor.
-    pub(crate) fn rule_of(&self, i: usize, plain: Rule, update: Update) -> Rule {
-        match self.factors.get(i).copied().flatten() {
-            Some(factor) if factor != 1.0 => self.rule(Update { lr: update.lr * factor, ..update }),
-            _ => plain,
-        }
+    /// What one update does to each element of each parameter that has no factor.
+    pub(crate) fn rule(&self, update: Update) -> Box<dyn Rule> {
+        self.algorithm.rule(Update { t: self.before + update.t, ..update })
     }
 
-    /// What one update does to each element of each parameter that has no factor.
-    pub(crate) fn rule(&self, update: Update) -> Rule {
-        let own = |momentum: f64| if update.averaged { 0.0 } else { update.momentum.unwrap_or(momentum) };
-        let kept = |decay: f64| if update.averaged { 0.0 } else { decay };
-        let Update { t, lr, clip, .. } = update;
-        match &self.kind {
-            Kind::Sgd { momentum, nesterov, weight_decay } => Rule::Sgd(sgd::Sgd {
-                lr,
-                momentum: own(*momentum),
-                nesterov: *nesterov,
-                weight_decay: kept(*weight_decay),
-                clip,
-            }),
-            Kind::Adamw { beta1, beta2, eps, weight_decay } => {
-                let betas = (own(*beta1), *beta2);
-                Rule::Adamw(adamw::Adamw::new(self.before + t, lr, betas, *eps, kept(*weight_decay), clip))
-            }
-        }
+    /// What one update does to parameter `i`, where it has a factor.
+    pub(crate) fn rule_with_factor(&self, i: usize, update: Update) -> Option<Box<dyn Rule>> {
+        let factor = self.factors.get(i).copied().flatten().filter(|factor| *factor != 1.0)?;
+        Some(self.rule(Update { lr: update.lr * factor, ..update }))
     }
 
     /// Updates all parameters. `gradients` are in their order.
@@ -171,75 +201,61 @@ impl Optimizer {
             if self.is_frozen(i) {
                 continue;
             }
-            let rule = self.rule_of(i, plain, update);
+            let own = self.rule_with_factor(i, update);
+            let rule = own.as_deref().unwrap_or(&*plain);
             if is_ours(&parameter.var) {
                 let gradient = gradient.contiguous()?;
                 with_slice(&gradient, |g| {
-                    self.with_element(parameter, i, |mut state| {
-                        rule.apply(&mut state, g);
-                    })
+                    self.with_elements(parameter, i, |mut all| rule.apply(&mut all, 0, g))
                 })?;
-                continue;
-            }
-            match (&rule, self.moment(0, i), self.moment(1, i)) {
-                (Rule::Sgd(sgd), velocity, _) => sgd.anywhere(&parameter.var, gradient, velocity)?,
-                (Rule::Adamw(adamw), Some(first), Some(second)) => {
-                    adamw.anywhere(&parameter.var, gradient, first, second)?;
-                }
-                (Rule::Adamw(_), ..) => candle_core::bail!("AdamW without its moments"),
+            } else {
+                rule.apply_by_candle(&parameter.var, gradient, &self.state_of(i))?;
             }
         }
         Ok(())
     }
 
-    /// Calls `f` with the numbers of parameter `i` and its moments, on the CPU.
-    pub(crate) fn with_element<T>(
+    /// Calls `f` with the numbers of parameter `i` and its state, on the CPU.
+    pub(crate) fn with_elements(
         &self,
         parameter: &Parameter,
         i: usize,
-        f: impl FnOnce(Elements<'_>) -> T,
-    ) -> Result<T> {
-        with_slice_mut(&parameter.var, |p| match (self.moment(0, i), self.moment(1, i)) {
-            (None, _) => Ok(f(Elements { p, first: None, second: None })),
-            (Some(first), None) => {
-                with_slice_mut(first, |first| Ok(f(Elements { p, first: Some(first), second: None })))
-            }
-            (Some(first), Some(second)) => with_slice_mut(first, |first| {
-                with_slice_mut(second, |second| {
-                    Ok(f(Elements { p, first: Some(first), second: Some(second) }))
-                })
-            }),
+        mut f: impl FnMut(Elements<'_>),
+    ) -> Result<()> {
+        with_slice_mut(&parameter.var, |p| {
+            with_slices_mut(&self.state_of(i), Vec::new(), &mut |state| f(Elements { p: &mut *p, state }))
         })
     }
 
-    fn moment(&self, list: usize, i: usize) -> Option<&Var> {
-        self.moments.get(list).and_then(|(_, moments)| moments.get(i))
+    /// The state of parameter `i`.
+    fn state_of(&self, i: usize) -> Vec<&Var> {
+        self.state.iter().filter_map(|list| list.get(i)).collect()
     }
 
     /// The same with numbers of its own.
     pub(crate) fn copy(&self) -> Result<Self> {
-        let moments = self
-            .moments
-            .iter()
-            .map(|(name, list)| Ok((*name, list.iter().map(copy_of).collect::<Result<_>>()?)));
-        let moments = moments.collect::<Result<_>>()?;
-        Ok(Self { kind: self.kind.clone(), moments, factors: self.factors.clone(), before: self.before })
+        let state = self.state.iter().map(|list| list.iter().map(copy_of).collect());
+        Ok(Self {
+            algorithm: Arc::clone(&self.algorithm),
+            names: self.names,
+            state: state.collect::<Result<_>>()?,
+            factors: self.factors.clone(),
+            before: self.before,
+        })
     }
 
     /// The weight decay, as the sweep file has it.
     pub(crate) fn weight_decay(&self) -> f64 {
-        match &self.kind {
-            Kind::Sgd { weight_decay, .. } | Kind::Adamw { weight_decay, .. } => *weight_decay,
-        }
+        self.algorithm.weight_decay()
     }
 
     /// The state: name and value of each tensor, as in `velocity.fc1.weight`.
     pub fn state<'a>(&'a self, parameters: &'a [Parameter]) -> impl Iterator<Item = (String, &'a Var)> {
-        self.moments.iter().flat_map(move |(name, moments)| {
-            parameters.iter().zip(moments).map(move |(p, moment)| (format!("{name}.{}", p.name), moment))
+        self.names.iter().zip(&self.state).flat_map(move |(name, list)| {
+            parameters.iter().zip(list).map(move |(p, var)| (format!("{name}.{}", p.name), var))
         })
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,34 +2,105 @@
 //! and p = p - lr v (Nesterov: p = p - lr (g + momentum v)).
 
 use candle_core::{Result, Tensor, Var};
+use schedule::catalogue::{AT_LEAST_0, FROM_0_BELOW_1};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use spec::catalogue::{Clash, Holds, Kind, Param};
 
+use super::{Algorithm, Elements, Entry, Rule, Update, build};
 use crate::kernels::simd::leveled;
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sgd {
-    pub(super) lr: f64,
-    pub(super) momentum: f64,
-    pub(super) nesterov: bool,
-    pub(super) weight_decay: f64,
-    pub(super) clip: f64,
+pub(super) static ENTRY: Entry = Entry {
+    kind: Kind {
+        name: "sgd",
+        doc: "PyTorch's SGD",
+        params: &[
+            Param::new("momentum", Holds::Number(FROM_0_BELOW_1), "0", "0 keeps no velocity"),
+            Param::new("nesterov", Holds::Flag, "false", "Nesterov's form; needs momentum"),
+            Param::new("weight_decay", Holds::Number(AT_LEAST_0), "0", "weight decay"),
+        ],
+        check: nesterov_has_momentum,
+    },
+    build: build::<Sgd>,
+};
+
+fn nesterov_has_momentum(values: &Map<String, Json>) -> std::result::Result<(), Clash> {
+    let momentum = values.get("momentum").and_then(Json::as_f64);
+    match (momentum, values.get("nesterov").and_then(Json::as_bool)) {
+        (Some(0.0), Some(true)) => Err(Clash {
+            param: "nesterov",
+            message: "`nesterov` needs a momentum above 0".to_owned(),
+            hint: Some("add `momentum: 0.9`"),
+        }),
+        _ => Ok(()),
+    }
 }
 
-impl Sgd {
-    /// On the CPU, element by element; all slices are as long as `p`.
-    pub(super) fn here(&self, p: &mut [f32], velocity: Option<&mut [f32]>, g: &[f32]) {
+#[derive(Debug, Deserialize)]
+struct Sgd {
+    /// In [0, 1); 0 keeps no velocity.
+    momentum: f64,
+    /// Nesterov's form; needs momentum.
+    nesterov: bool,
+    /// L2 penalty added to the gradient, at least 0.
+    weight_decay: f64,
+}
+
+impl Algorithm for Sgd {
+    fn state(&self, cycled: bool) -> &'static [&'static str] {
+        if self.momentum > 0.0 || cycled { &["velocity"] } else { &[] }
+    }
+
+    fn rule(&self, update: Update) -> Box<dyn Rule> {
+        Box::new(Step {
+            lr: update.lr,
+            momentum: update.momentum_or(self.momentum),
+            nesterov: self.nesterov,
+            weight_decay: update.decay_or_none(self.weight_decay),
+            clip: update.clip,
+        })
+    }
+
+    fn weight_decay(&self) -> f64 {
+        self.weight_decay
+    }
+
+    fn plain_momentum(&self) -> std::result::Result<f64, &'static str> {
+        match self {
+            Self { nesterov: true, .. } => Err("optimizer.nesterov"),
+            Self { weight_decay: 0.0, momentum, .. } => Ok(*momentum),
+            _ => Err("optimizer.weight_decay"),
+        }
+    }
+}
+
+struct Step {
+    lr: f64,
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+    clip: f64,
+}
+
+impl Rule for Step {
+    fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]) {
         let (lr, momentum) = (self.lr as f32, self.momentum as f32);
         let (decay, clip) = (self.weight_decay as f32, self.clip as f32);
-        match velocity {
-            None => plain(p, g, lr, decay, clip),
-            Some(v) if self.nesterov => ahead(p, v, g, lr, momentum, decay, clip),
-            Some(v) => accelerate(p, v, g, lr, momentum, decay, clip),
+        if let Some((p, [])) = to.part(first, g.len()) {
+            plain(p, g, lr, decay, clip);
+        } else if let Some((p, [v])) = to.part(first, g.len()) {
+            if self.nesterov {
+                ahead(p, v, g, lr, momentum, decay, clip);
+            } else {
+                accelerate(p, v, g, lr, momentum, decay, clip);
+            }
         }
     }
 
-    pub(super) fn anywhere(&self, parameter: &Var, gradient: &Tensor, velocity: Option<&Var>) -> Result<()> {
+    fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()> {
         let p = parameter.as_detached_tensor();
         let g = ((gradient * self.clip)? + (&p * self.weight_decay)?)?;
-        let direction = match velocity {
+        let direction = match state.first() {
             None => g,
             Some(velocity) => {
                 let v = ((velocity.as_detached_tensor() * self.momentum)? + &g)?;

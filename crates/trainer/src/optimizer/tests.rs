@@ -1,7 +1,7 @@
 //! Against PyTorch's printed numbers, on both paths: our loops (f32) and candle's operations (f64).
 
 use candle_core::{DType, Device, Tensor, Var};
-use spec::trial::Optimizer as Kind;
+use spec::trial::Choice;
 
 use super::{Optimizer, Update};
 use crate::model::Parameter;
@@ -26,13 +26,13 @@ const MOMENTUM: [f64; 3] = [0.961_776_168_377_407_8, -1.776_595_717_614_014_1, 0
 const NESTEROV: [f64; 3] = [0.925_389_062_300_128_7, -1.682_342_134_042_344_8, 0.631_130_521_707_976_5];
 const ADAMW: [f64; 3] = [1.055_326_297_442_336_7, -1.730_085_479_162_536_9, 0.610_260_554_939_402];
 
-fn run(kind: &Kind, dtype: DType) -> Vec<f64> {
+fn run(kind: &Choice, dtype: DType) -> Vec<f64> {
     let tensor =
         |values: &[f64]| Tensor::new(values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor");
     let var = Var::from_tensor(&tensor(&[1.0, -2.0, 0.5])).expect("a variable");
     let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), turned: false }];
     let numbers = || -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
-    let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
+    let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimizer");
     for t in 0..5u64 {
         let p = numbers();
         let by = t as f64 - 1.5;
@@ -43,13 +43,20 @@ fn run(kind: &Kind, dtype: DType) -> Vec<f64> {
     numbers()
 }
 
-fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Kind {
-    Kind::Sgd { momentum, nesterov, weight_decay }
+fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Choice {
+    choice(&format!(
+        r#"{{"kind": "sgd", "momentum": {momentum}, "nesterov": {nesterov}, "weight_decay": {weight_decay}}}"#
+    ))
+}
+
+/// An optimizer as a trial's configuration has it.
+pub(crate) fn choice(json: &str) -> Choice {
+    serde_json::from_str(json).expect("an optimizer")
 }
 
 #[test]
 fn updates_agree_with_pytorch() {
-    let adamw = Kind::Adamw { beta1: 0.8, beta2: 0.95, eps: 1e-6, weight_decay: 0.1 };
+    let adamw = choice(r#"{"kind": "adamw", "beta1": 0.8, "beta2": 0.95, "eps": 1e-6, "weight_decay": 0.1}"#);
     for (kind, expected) in [
         (sgd(0.0, false, 0.0), SGD),
         (sgd(0.9, false, 0.01), MOMENTUM),
@@ -67,10 +74,10 @@ fn updates_agree_with_pytorch() {
 
 #[test]
 fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
-    let step = |kind: &Kind, update: Update| -> f32 {
+    let step = |kind: &Choice, update: Update| -> f32 {
         let var = Var::new(&[1.0f32], &Device::Cpu).expect("a variable");
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), turned: false }];
-        let optimizer = Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimiser");
+        let optimizer = Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimizer");
         for t in 0..2 {
             let gradient = Tensor::new(&[1.0f32], &Device::Cpu).expect("a gradient");
             optimizer.update(&parameters, &[gradient], Update { t, ..update }).expect("an update");

@@ -45,7 +45,7 @@ fn steps_in_steady_state_allocate_no_buffer() {
              budget: {{steps: 100}}\nevaluate: {{every: 100}}\nlr: {{values: [0.01, 0.02]}}\n\
              schedules: {{cosine: {{kind: cosine, to: 0}}}}\n"
         );
-        let plan = spec::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        let plan = trainer::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
         let images = images(&plan.trials[0]);
         let dir = tempfile::tempdir().expect("a folder");
         let shared = shared(dir.path());

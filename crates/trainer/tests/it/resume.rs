@@ -81,7 +81,7 @@ fn schedule_free_evaluates_its_average() {
                 optimizer: {kind: sgd}\nbudget: {steps: 12}\nlr: 0.1\n\
                 schedules: {constant: {kind: constant}, average: {kind: schedule_free}, \
                 near: {kind: schedule_free, momentum: 0}}\n";
-    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let images = images(&plan.trials[0]);
     let ends: Vec<(Final, Vec<f64>)> = plan.trials.iter().map(|trial| whole(trial, &images)).collect();
     for (_, lrs) in &ends {

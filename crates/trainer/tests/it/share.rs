@@ -101,7 +101,7 @@ fn trials() -> Vec<Trial> {
                 wsd: {body: 1x, cooldown: {over: {values: [3, 5, \"50%\"]}, to: 0}}\n  \
                 step: {kind: step, every: 7, gamma: 0.5}\n  \
                 plateau: {kind: plateau, watch: train_loss, every: 3, factor: 0.5, patience: 0}\n";
-    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     trials.extend(plan.trials);
     trials.sort_by(|a, b| a.id.cmp(&b.id));
     trials.dedup_by(|a, b| a.id == b.id);
@@ -156,7 +156,7 @@ fn a_divergence_is_told_of_all_that_share_it() {
     let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
                 optimizer: {kind: sgd}\nbudget: {steps: {values: [20, 30]}}\nlr: 300\ndiverge_above: 2\n\
                 schedules: {constant: {kind: constant}, plateau: {kind: plateau}, step: {kind: step, every: 9, gamma: 0.5}}\n";
-    let plan = spec::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let images = images(&plan.trials[0]);
     let told = sweep(&plan.trials, &images, &shared(dir.path()), dir.path(), false);
     for trial in &plan.trials {

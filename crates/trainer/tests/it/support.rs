@@ -34,7 +34,7 @@ pub(crate) fn zoo(optimizer: &str) -> Vec<Trial> {
         assert!(text.contains(from), "the zoo has no `{from}` any more");
         text.replace(from, to)
     });
-    let plan = spec::read(&text, "zoo").and_then(|spec| spec::plan(&spec));
+    let plan = trainer::read(&text, "zoo").and_then(|spec| spec::plan(&spec));
     plan.unwrap_or_else(|problems| panic!("{problems:?}")).trials
 }
 

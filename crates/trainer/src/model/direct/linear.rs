@@ -1,0 +1,144 @@
+//! The passes of a fully connected layer: of all numbers, or of the pixels that are not zero.
+
+use super::{Rows, Scratch, Take};
+use crate::kernels::activation::Activation;
+use crate::kernels::channels_last::transpose;
+use crate::kernels::matmul::{Epilogue, Strided, matmul};
+use crate::kernels::reduce::sum_rows_into;
+use crate::kernels::simd::{level, leveled};
+use crate::kernels::sparse;
+
+/// Gradients are handed out in pieces of about so many numbers, which stay in the fastest cache.
+const PIECE: usize = 2048;
+
+/// A fully connected layer. Its weight is (inputs, outputs).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linear {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) activation: Activation,
+}
+
+impl Linear {
+    /// y = x w + b. A ReLU is applied with it; other activations are left to the caller.
+    pub(super) fn forward(
+        &self,
+        x: Rows<'_>,
+        (w, bias): (&[f32], &[f32]),
+        y: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let (n, outputs) = (y.len() / self.outputs.max(1), self.outputs);
+        let relu = self.activation == Activation::Relu;
+        match x {
+            Rows::Dense(x) => {
+                let x = Strided { data: x, row: self.inputs, column: 1 };
+                let epilogue = Epilogue { bias: Some(bias), relu };
+                matmul(level(), (n, outputs, self.inputs), x, w, y, epilogue);
+            }
+            Rows::Sparse(batch) => {
+                // (x - s) w + b = x w + (b - s 1 w).
+                let shifted = &mut scratch.bias[..outputs];
+                sum_rows_into(w, shifted);
+                add_scaled(shifted, bias, -batch.shift);
+                sparse::product(&batch.by_image, 0..n, w, outputs, y, &mut scratch.cursors);
+                add_bias(y, shifted, relu);
+            }
+        }
+    }
+
+    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). Whichever is smaller is transposed: w, or dz and dx.
+    pub(super) fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+        let Self { inputs, outputs, .. } = *self;
+        let n = dz.len() / outputs.max(1);
+        if inputs * outputs <= n * (inputs + outputs) {
+            let scratch = &mut scratch[..inputs * outputs];
+            transpose(w, outputs, scratch);
+            let a = Strided { data: dz, row: outputs, column: 1 };
+            matmul(level(), (n, inputs, outputs), a, scratch, dx, Epilogue::default());
+            return;
+        }
+        let (dz_transposed, dx_transposed) = scratch[..n * (inputs + outputs)].split_at_mut(n * outputs);
+        transpose(dz, outputs, dz_transposed);
+        let a = Strided { data: w, row: outputs, column: 1 };
+        matmul(level(), (inputs, n, outputs), a, dz_transposed, dx_transposed, Epilogue::default());
+        transpose(dx_transposed, n, dx);
+    }
+
+    /// db = 1ᵀ dz. It stays in the scratch for [`Linear::weight_gradient`].
+    pub(super) fn bias_gradient<'a>(&self, dz: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
+        let bias = &mut scratch.bias[..self.outputs];
+        sum_rows_into(dz, bias);
+        bias
+    }
+
+    /// dw = xᵀ dz, some rows at a time.
+    pub(super) fn weight_gradient(
+        &self,
+        x: Rows<'_>,
+        dz: &[f32],
+        scratch: &mut Scratch,
+        take: &mut Take<'_>,
+    ) {
+        let Self { inputs, outputs, .. } = *self;
+        let Scratch { piece, bias, cursors, .. } = scratch;
+        let n = dz.len() / outputs.max(1);
+        for first in (0..inputs).step_by(self.rows()) {
+            let rows = self.rows().min(inputs - first);
+            let piece = &mut piece[..rows * outputs];
+            match x {
+                Rows::Dense(x) => {
+                    let x = Strided { data: &x[first..], row: 1, column: inputs };
+                    matmul(level(), (rows, outputs, n), x, dz, piece, Epilogue::default());
+                }
+                Rows::Sparse(batch) => {
+                    // (x - s)ᵀ dz = xᵀ dz - s 1ᵀ dz, and the last factor is the bias's gradient.
+                    sparse::product(&batch.by_pixel, first..first + rows, dz, outputs, piece, cursors);
+                    let bias = &bias[..outputs];
+                    piece.chunks_exact_mut(outputs).for_each(|row| shift(row, bias, -batch.shift));
+                }
+            }
+            take(first * outputs, piece);
+        }
+    }
+
+    /// Rows of the weight's gradient in a piece: whole tiles.
+    fn rows(&self) -> usize {
+        (PIECE / self.outputs.max(1) / 12 * 12).max(12)
+    }
+
+    /// Numbers of a piece.
+    pub(super) fn piece(&self) -> usize {
+        self.outputs * self.rows()
+    }
+}
+
+leveled! {
+/// target = scale target + other.
+fn add_scaled(target: &mut [f32], other: &[f32], scale: f32) {
+    for (target, other) in target.iter_mut().zip(other) {
+        *target = scale.mul_add(*target, *other);
+    }
+}
+}
+
+leveled! {
+/// target = target + scale other.
+fn shift(target: &mut [f32], other: &[f32], scale: f32) {
+    for (target, other) in target.iter_mut().zip(other) {
+        *target = scale.mul_add(*other, *target);
+    }
+}
+}
+
+leveled! {
+/// Adds the bias to each row, and applies a ReLU.
+fn add_bias(y: &mut [f32], bias: &[f32], relu: bool) {
+    for row in y.chunks_exact_mut(bias.len().max(1)) {
+        for (y, bias) in row.iter_mut().zip(bias) {
+            let z = *y + bias;
+            *y = if relu && 0.0 > z { 0.0 } else { z };
+        }
+    }
+}
+}

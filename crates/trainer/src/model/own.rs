@@ -1,0 +1,47 @@
+//! The model of a task that a program of the user's own brings along.
+
+use candle_core::{Result, Tensor};
+use spec::trial::{Own, OwnParameter};
+
+use super::{Architecture, Init, Input, Shape, Sizes};
+use crate::own::{OwnTask, Tensors};
+
+/// A task's model. Where only sizes count the task itself is not at hand.
+#[derive(Debug)]
+pub(super) struct OwnModel {
+    shapes: Vec<Shape>,
+    task: Option<OwnTask>,
+}
+
+impl OwnModel {
+    /// As the plan knows it.
+    pub(super) fn planned(own: &Own) -> Self {
+        let shape = |OwnParameter { name, dims, turned }: &OwnParameter| Shape {
+            turned: *turned,
+            ..Shape::new(name, dims, Init::Constant(0.0))
+        };
+        Self { shapes: own.parameters.iter().map(shape).collect(), task: None }
+    }
+
+    /// With the task.
+    pub(super) fn of(task: OwnTask) -> Self {
+        Self { shapes: task.shapes(), task: Some(task) }
+    }
+}
+
+impl Architecture for OwnModel {
+    fn shapes(&self, _: Sizes) -> Vec<Shape> {
+        self.shapes.clone()
+    }
+
+    fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
+        let Some(own) = &self.task else { candle_core::bail!("this program does not know the task") };
+        let names = self.shapes.iter().map(|shape| shape.name.clone());
+        let named = Tensors::new(names.zip(input.parameters.iter().cloned()));
+        own.task().loss(&named, &input.batch.own)
+    }
+
+    fn evaluate(&self, _: &Input<'_>) -> Result<(f64, Option<usize>)> {
+        candle_core::bail!("a task of one's own evaluates itself")
+    }
+}
