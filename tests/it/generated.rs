@@ -34,6 +34,46 @@ fn the_readme_lists_every_schedule() {
     hold(&path, &format!("{before}{BEGIN}{}{END}{after}", short_table()));
 }
 
+/// Replaces the table under a head line of a page.
+fn with_table(page: &str, head: &str, rows: &str) -> String {
+    let (before, rest) = page.split_once(head).expect("the head of the table");
+    let (rule, rest) = rest.split_once('\n').expect("a line under it");
+    let (_, after) = rest.split_once("\n\n").expect("an end of the table");
+    format!("{before}{head}{rule}\n{rows}\n{after}")
+}
+
+/// The parameters of a model with their defaults, as a cell.
+fn keys(params: &[spec::catalogue::Param]) -> String {
+    let key = |param: &spec::catalogue::Param| {
+        let more = match param.holds {
+            spec::catalogue::Holds::Word(words) => {
+                let others = words.iter().filter(|word| !param.default.contains(*word));
+                format!(" (or {})", others.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+            }
+            _ => String::new(),
+        };
+        format!("`{}: {}`{more}", param.name, param.default.trim_matches('"'))
+    };
+    params.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_page_of_tasks_lists_every_model() {
+    let path = root().join("docs/tasks.md");
+    let page = std::fs::read_to_string(&path).expect("a page");
+    let (mut models, mut tasks) = (String::new(), String::new());
+    for model in &trainer::catalogue().models {
+        let row =
+            format!("| `{}` | {} | {} |", model.name, keys(model.params), model.doc).replace("|  |", "| |");
+        match model.reads {
+            spec::catalogue::Reads::Nothing => writeln!(tasks, "{row}").expect("memory"),
+            _ => writeln!(models, "{row} {} |", model.loss).expect("memory"),
+        }
+    }
+    let page = with_table(&page, "| `model.kind` | keys | what it is | loss |\n", &models);
+    hold(&path, &with_table(&page, "| `task.kind` | keys | what it is |\n", &tasks));
+}
+
 #[test]
 fn the_page_of_schedules_describes_every_schedule() {
     hold(&root().join("docs/schedules.md"), &page());

@@ -28,6 +28,7 @@ mod servers;
 mod store_faults;
 mod support;
 mod sweep;
+mod tables;
 mod tasks;
 mod together;
 mod verdicts;

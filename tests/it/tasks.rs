@@ -1,31 +1,29 @@
 //! Every built-in task, end to end: the same bits in every way of running it, and the closed forms.
 
+use spec::catalogue::{ModelKind, Reads};
+
 use crate::same_bits::{levels, results, run_file, same};
 use crate::support::{Sandbox, root, signal, wait};
 
-/// What learns, in every task that ships.
-const TASKS: [(&str, &str); 7] = [
-    (
-        "mlp",
-        "data: {dataset: digits, batch_size: 16, limit: 120}\nmodel: {kind: mlp, hidden: [9], activation: gelu}",
-    ),
-    ("lenet", "data: {dataset: digits, batch_size: 8, limit: 40}\nmodel: {kind: lenet}"),
-    (
-        "vae",
-        "data: {dataset: digits, batch_size: 16, limit: 120}\nmodel: {kind: vae, hidden: [12, 6], latent: 2}",
-    ),
-    (
-        "char-gpt",
-        "data: {dataset: emma, batch_size: 4, limit: 60}\n\
-         model: {kind: char-gpt, layers: 2, heads: 2, width: 8, context: 12}",
-    ),
-    ("quadratic", "task: {kind: quadratic, dimensions: 20}"),
-    ("regression", "task: {kind: power-law-regression, dimensions: 20}"),
-    (
-        "csv",
-        "data: {dataset: {csv: table.csv, label: kind, test: 20%}, batch_size: 8}\nmodel: {kind: mlp, hidden: [6]}",
-    ),
-];
+/// A model on a table of one's own.
+const TABLE: &str = "data: {dataset: {csv: table.csv, label: kind, test: 20%}, batch_size: 8}\nmodel: {kind: mlp, hidden: [6]}";
+
+/// Every task that ships: what learns, and from what.
+fn tasks() -> impl Iterator<Item = (&'static str, String)> {
+    let task = |model: &&'static ModelKind| {
+        let task = match model.reads {
+            Reads::Rows => {
+                format!("data: {{dataset: digits, batch_size: 8, limit: 60}}\nmodel: {}", model.example)
+            }
+            Reads::Text => {
+                format!("data: {{dataset: emma, batch_size: 4, limit: 60}}\nmodel: {}", model.example)
+            }
+            Reads::Nothing => format!("task: {}", model.example),
+        };
+        (model.name, task)
+    };
+    trainer::catalogue().models.iter().map(task).chain([("a table", TABLE.to_owned())])
+}
 
 /// Schedules that begin alike, and some that watch losses, gradients and weights.
 const REST: &str = "
@@ -71,8 +69,8 @@ fn run(
 
 #[test]
 fn every_task_has_the_same_bits_in_every_way_of_running_it() {
-    for (name, task) in TASKS {
-        let (alone, expected) = run(task, &["--no-share", "--lanes", "1", "--workers", "1"], None);
+    for (name, task) in tasks() {
+        let (alone, expected) = run(&task, &["--no-share", "--lanes", "1", "--workers", "1"], None);
         assert_eq!(expected.len(), 16, "{name}");
         assert!(expected.values().all(|row| row["status"] == "done"), "{name}: {expected:?}");
         let ids: Vec<&str> = expected.keys().map(String::as_str).collect();
@@ -82,17 +80,17 @@ fn every_task_has_the_same_bits_in_every_way_of_running_it() {
         for args in
             [&["--workers", "2"][..], &["--lanes", "16"], &["--lanes", "3", "--checkpoint-every", "0"]]
         {
-            same(&run(task, args, None).1, &expected, &format!("{name} {}", args.join(" ")));
+            same(&run(&task, args, None).1, &expected, &format!("{name} {}", args.join(" ")));
         }
         for level in levels() {
-            same(&run(task, &[], Some(level)).1, &expected, &format!("{name} {level}"));
+            same(&run(&task, &[], Some(level)).1, &expected, &format!("{name} {level}"));
         }
     }
 }
 
 #[test]
 fn every_task_goes_on_from_its_checkpoints_to_the_same_bits() {
-    for (name, task) in TASKS {
+    for (name, task) in tasks() {
         // Long enough to be stopped in the middle; a closed form has tiny steps.
         let steps = if task.starts_with("task:") { 24_000 } else { 600 };
         let rest = REST

@@ -60,6 +60,8 @@ pub struct Kind {
     pub name: &'static str,
     /// One line: what it is.
     pub doc: &'static str,
+    /// A small one as one would write it in a sweep file, which tests of all kinds train.
+    pub example: &'static str,
     /// Its parameters, in the order in which a trial's id has them.
     pub params: &'static [Param],
     /// What the values of the parameters demand of each other. Values that could not be read are missing.
@@ -73,6 +75,8 @@ pub struct ModelKind {
     pub kind: Kind,
     /// What it learns from.
     pub reads: Reads,
+    /// One line: what its loss is.
+    pub loss: &'static str,
     /// Whether what it predicts is right or wrong, so that it has an accuracy.
     pub accuracy: bool,
     /// Whether it can learn from these data, of the kind that it reads; else why not.

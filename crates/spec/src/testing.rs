@@ -5,8 +5,9 @@ use crate::catalogue::{Catalogue, Holds, Kind, ModelKind, Param, Reads, fits_all
 use crate::trial::Task;
 
 static ROWS: ModelKind = ModelKind {
-    kind: Kind { name: "rows", doc: "", params: &[], check: no_check },
+    kind: Kind { name: "rows", doc: "", example: "", params: &[], check: no_check },
     reads: Reads::Rows,
+    loss: "",
     accuracy: true,
     fits: fits_all,
 };
@@ -14,14 +15,16 @@ static TEXT: ModelKind = ModelKind {
     kind: Kind {
         name: "reader",
         doc: "",
+        example: "",
         params: &[Param::new("context", Holds::Count(500), "64", "")],
         check: no_check,
     },
     reads: Reads::Text,
+    loss: "",
     accuracy: true,
     fits: fits_all,
 };
-static OPTIMIZER: Kind = Kind { name: "plain", doc: "", params: &[], check: no_check };
+static OPTIMIZER: Kind = Kind { name: "plain", doc: "", example: "", params: &[], check: no_check };
 
 /// The catalogue of these tests.
 pub(crate) fn catalogue() -> Catalogue {

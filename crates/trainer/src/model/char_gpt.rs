@@ -17,7 +17,8 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "char-gpt",
-            doc: "causal transformer over characters, as GPT-2, with its initial values",
+            doc: "causal transformer over characters, as GPT-2, with its initial values; texts",
+            example: "{kind: char-gpt, layers: 2, heads: 2, width: 8, context: 12}",
             params: &[
                 Param::new("layers", Holds::Count(64), "4", "blocks"),
                 Param::new("heads", Holds::Count(64), "4", "heads of the attention; divides the width"),
@@ -27,6 +28,7 @@ pub(super) static ENTRY: Entry = Entry {
             check: heads_divide_the_width,
         },
         reads: Reads::Text,
+        loss: "nats a character",
         accuracy: true,
         fits: fits_all,
     },

@@ -19,10 +19,12 @@ pub(super) static ENTRY: Entry = Entry {
         kind: Kind {
             name: "lenet",
             doc: "convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear; images of 28 x 28",
+            example: "{kind: lenet}",
             params: &[],
             check: no_check,
         },
         reads: Reads::Rows,
+        loss: "cross-entropy",
         accuracy: true,
         fits: is_28_by_28,
     },

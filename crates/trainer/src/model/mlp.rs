@@ -5,6 +5,7 @@ use serde::Deserialize;
 use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
 
 use super::direct::{Layer, Linear};
+use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
 use crate::kernels::linear::linear;
@@ -13,7 +14,8 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "mlp",
-            doc: "fully connected layers; `hidden: []` is logistic regression",
+            doc: "fully connected layers",
+            example: "{kind: mlp, hidden: [9], activation: gelu}",
             params: &[
                 Param::new("hidden", Holds::Widths, "[128]", "widths of the hidden layers"),
                 Param {
@@ -29,6 +31,7 @@ pub(super) static ENTRY: Entry = Entry {
             check: no_check,
         },
         reads: Reads::Rows,
+        loss: "cross-entropy",
         accuracy: true,
         fits: fits_all,
     },
@@ -101,14 +104,4 @@ impl Architecture for Mlp {
     fn numbers_in_batch(&self, sizes: Sizes) -> usize {
         4 * sizes.inputs
     }
-}
-
-/// Inputs and outputs of each layer.
-pub(super) fn widths(
-    inputs: usize,
-    hidden: &[usize],
-    outputs: usize,
-) -> impl Iterator<Item = (usize, usize)> {
-    let inputs = std::iter::once(inputs).chain(hidden.iter().copied());
-    inputs.zip(hidden.iter().copied().chain([outputs]))
 }

@@ -18,7 +18,8 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "power-law-regression",
-            doc: "least squares on examples that are always new, with spectra that follow power laws",
+            doc: "least squares on examples that are always new: x normal with variances λᵢ = i^-capacity, y = x·w* plus noise, w*ᵢ² = i^-source, weights that begin at 0",
+            example: "{kind: power-law-regression, dimensions: 20}",
             params: &[
                 Param::new("dimensions", Holds::Count(1_000_000), "100", "weights"),
                 Param::new(
@@ -39,6 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
             check: no_check,
         },
         reads: Reads::Nothing,
+        loss: "what the expected loss of the weights is above the least there is",
         accuracy: false,
         fits: fits_all,
     },

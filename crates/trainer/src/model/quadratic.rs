@@ -19,7 +19,8 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "quadratic",
-            doc: "the noisy quadratic of Zhang et al. (arXiv 1907.04164)",
+            doc: "the noisy quadratic of Zhang et al. (arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with hᵢ = i^-exponent, gradients with noise of variance noise · hᵢ / batch size, weights that begin standard normal",
+            example: "{kind: quadratic, dimensions: 20}",
             params: &[
                 Param::new("dimensions", Holds::Count(1_000_000), "100", "weights"),
                 Param::new(
@@ -39,6 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
             check: no_check,
         },
         reads: Reads::Nothing,
+        loss: "what the expected loss of the weights is above the least there is",
         accuracy: false,
         fits: fits_all,
     },

@@ -88,3 +88,13 @@ impl Shape {
         }
     }
 }
+
+/// Inputs and outputs of each of a chain of fully connected layers.
+pub(super) fn widths(
+    inputs: usize,
+    hidden: &[usize],
+    outputs: usize,
+) -> impl Iterator<Item = (usize, usize)> {
+    let inputs = std::iter::once(inputs).chain(hidden.iter().copied());
+    inputs.zip(hidden.iter().copied().chain([outputs]))
+}

@@ -2,69 +2,67 @@
 
 use candle_core::{DType, Device, Tensor};
 use spec::catalogue::Reads;
-use spec::trial::{Choice, Model as Chosen, Network};
+use spec::trial::Network;
 
 use super::direct::{Direct, Take};
-use super::{Arch, Model, Sizes, TABLE};
+use super::{Arch, Entry, Model, TABLE};
 use crate::data::{Batch, Form};
 use crate::random::Stream;
 
 const PIXELS: usize = 784;
 
-/// Small ones of every architecture, as a trial's configuration has them.
-const MODELS: [&str; 11] = [
-    r#"{"kind": "mlp", "hidden": []}"#,
-    r#"{"kind": "mlp", "hidden": [12, 7]}"#,
-    r#"{"kind": "mlp", "hidden": [12, 7], "activation": "gelu"}"#,
-    r#"{"kind": "mlp", "hidden": [12, 7], "activation": "tanh"}"#,
-    r#"{"kind": "lenet"}"#,
-    r#"{"kind": "vae", "hidden": [9, 6], "latent": 2}"#,
-    r#"{"kind": "vae", "hidden": [], "latent": 3}"#,
-    r#"{"kind": "char-gpt", "layers": 2, "heads": 1, "width": 12, "context": 5}"#,
-    r#"{"kind": "char-gpt", "layers": 2, "heads": 3, "width": 12, "context": 5}"#,
-    r#"{"kind": "quadratic", "dimensions": 7, "exponent": 1.0, "noise": 0.5, "batch_size": 2}"#,
-    r#"{"kind": "power-law-regression", "dimensions": 7, "capacity": 1.5, "source": 1.0, "noise": 0.1, "batch_size": 3}"#,
+/// More of some architectures beside the examples in the table.
+const MORE: [&str; 6] = [
+    "{kind: mlp, hidden: []}",
+    "{kind: mlp, hidden: [12, 7]}",
+    "{kind: mlp, hidden: [12, 7], activation: tanh}",
+    "{kind: vae, hidden: [], latent: 3}",
+    "{kind: char-gpt, layers: 2, heads: 1, width: 12, context: 5}",
+    "{kind: power-law-regression, dimensions: 7, capacity: 1.5, source: 1.0, batch_size: 3}",
 ];
 
-/// With the sizes that MNIST or a text of ten characters give it.
-fn arch(model: &str) -> Arch {
-    let model: Choice = serde_json::from_str(model).expect("a model");
-    let optimizer = crate::optimizer::tests::choice(r#"{"kind": "sgd"}"#);
-    let network = Network {
-        data: None,
-        model: Chosen::BuiltIn(model),
-        optimizer,
-        clip_norm: None,
-        init_from: None,
-        freeze: Vec::new(),
-        lr_multipliers: Vec::new(),
-    };
-    let inputs = if reads(&network) == Reads::Text { 10 } else { PIXELS };
-    Arch { sizes: Sizes { inputs, classes: 10 }, ..Arch::of(&network).expect("a model") }
+/// Small ones of every architecture, as a sweep file has them.
+fn models() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|entry| entry.kind.example).chain(MORE)
 }
 
-fn reads(network: &Network) -> Reads {
-    let Chosen::BuiltIn(model) = &network.model else { return Reads::Nothing };
-    TABLE.iter().find(|entry| entry.kind.name == model.kind).expect("an entry").kind.reads
+/// A network that trains it.
+fn network(model: &str) -> Network {
+    let learns = |entry: &&&Entry| model.contains(&format!("kind: {}", entry.kind.name));
+    let learner = match TABLE.iter().find(learns).expect("an entry").kind.reads {
+        Reads::Rows => format!("data: {{dataset: digits}}\nmodel: {model}"),
+        Reads::Text => format!("data: {{dataset: emma}}\nmodel: {model}"),
+        Reads::Nothing => format!("task: {model}"),
+    };
+    let text = format!(
+        "{learner}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 1}}\nlr: 1\nschedules: {{a: {{kind: constant}}}}\n"
+    );
+    let plan = crate::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+    plan.trials[0].config.task.network().expect("a network").clone()
+}
+
+fn arch(model: &str) -> Arch {
+    Arch::of(&network(model)).expect("a model")
 }
 
 /// Chains of layers, which the direct passes take.
 fn chains() -> impl Iterator<Item = &'static str> {
-    MODELS.into_iter().filter(|model| arch(model).layers().is_some())
+    models().filter(|model| arch(model).layers().is_some())
 }
 
 /// A batch of four images, or two windows of text.
-fn batch(arch: &Arch) -> Batch {
+fn batch(kind: &str) -> Batch {
     let mut stream = Stream::new(5, "test", "images");
-    let model = &arch.architecture;
+    let model = arch(kind).architecture;
+    let context = network(kind).model.context() as u32;
     let mut batch = Batch::new(Form::Dense);
     if let Some(task) = model.closed_form() {
         task.0.draw(5, 3, &mut batch);
         return batch;
     }
-    if arch.sizes.inputs == 10 {
-        batch.tokens = (0..10).map(|i| 7 * i % 10).collect();
-        batch.labels = (0..10).map(|i| 3 * i % 10).collect();
+    if context > 1 {
+        batch.tokens = (0..2 * context).map(|i| 7 * i % 10).collect();
+        batch.labels = (0..2 * context).map(|i| 3 * i % 10).collect();
         return batch;
     }
     let pixel = |x: f32| if model.form() == Form::Unit { x.abs() / 1.5 } else { x };
@@ -74,22 +72,14 @@ fn batch(arch: &Arch) -> Batch {
     batch
 }
 
-#[test]
-fn every_architecture_is_tested() {
-    for entry in TABLE {
-        let quoted = format!("\"{}\"", entry.kind.name);
-        assert!(MODELS.iter().any(|model| model.contains(&quoted)), "{quoted}");
-    }
-}
-
-fn loss(model: &Model) -> Tensor {
-    model.loss(&batch(model.arch()), &Device::Cpu).expect("a loss")
+fn loss(model: &Model, kind: &str) -> Tensor {
+    model.loss(&batch(kind), &Device::Cpu).expect("a loss")
 }
 
 /// All gradients as f64, in the order of the parameters.
 fn gradients(kind: &str, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
     let model = Model::new(&arch(kind), 11, dtype, &Device::Cpu).expect("a model");
-    let loss = loss(&model);
+    let loss = loss(&model, kind);
     let store = loss.backward().expect("a backward pass");
     let numbers = |tensor: &Tensor| -> Vec<f64> {
         let tensor = tensor.to_dtype(DType::F64).and_then(|t| t.flatten_all()).expect("numbers");
@@ -102,7 +92,7 @@ fn gradients(kind: &str, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
 /// In f64, where differences are exact enough: a few elements of each parameter.
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for kind in MODELS {
+    for kind in models() {
         let (model, _, gradients) = gradients(kind, DType::F64);
         for (parameter, gradient) in model.parameters().iter().zip(&gradients) {
             let values: Vec<f64> = parameter.var.flatten_all().expect("numbers").to_vec1().expect("numbers");
@@ -115,7 +105,7 @@ fn gradients_agree_with_finite_differences() {
                     let value =
                         Tensor::from_vec(values, parameter.var.dims(), &Device::Cpu).expect("a tensor");
                     parameter.var.set(&value).expect("the same shape");
-                    loss(&model).to_scalar::<f64>().expect("a number")
+                    loss(&model, kind).to_scalar::<f64>().expect("a number")
                 };
                 let step = 1e-5;
                 let slope = (shifted(step) - shifted(-step)) / (2.0 * step);
@@ -135,7 +125,7 @@ fn gradients_agree_with_finite_differences() {
 /// Our kernels (f32) against candle's operations in f64.
 #[test]
 fn our_kernels_agree_with_candles_operations() {
-    for kind in MODELS {
+    for kind in models() {
         let (model, loss, ours) = gradients(kind, DType::F32);
         let (_, expected, theirs) = gradients(kind, DType::F64);
         assert!((loss - expected).abs() < 1e-5 * expected.abs().max(1.0), "{kind}: {loss} and {expected}");
@@ -172,7 +162,7 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 #[test]
 fn the_direct_passes_give_the_bits_of_autograd() {
     for kind in chains() {
-        let dense = batch(&arch(kind));
+        let dense = batch(kind);
         let (_, loss, by_graph) = gradients(kind, DType::F32);
         let (found, by_hand) = direct(kind, &dense);
         assert_eq!(f64::from(found), loss, "{kind}");
@@ -210,8 +200,8 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
 #[test]
 fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
     let values = |seed| -> Vec<f32> {
-        let model = Model::new(&arch(r#"{"kind": "mlp", "hidden": [16]}"#), seed, DType::F32, &Device::Cpu)
-            .expect("a model");
+        let model =
+            Model::new(&arch("{kind: mlp, hidden: [16]}"), seed, DType::F32, &Device::Cpu).expect("a model");
         model.parameters()[0].var.flatten_all().and_then(|x| x.to_vec1()).expect("numbers")
     };
     assert_eq!(values(1), values(1));
@@ -223,13 +213,13 @@ fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
 /// What the engine uses for a task with a closed form, against candle's operations.
 #[test]
 fn the_gradient_of_a_closed_form_is_that_of_its_loss() {
-    for kind in MODELS {
+    for kind in models() {
         let Some(task) = arch(kind).architecture.closed_form() else { continue };
         let (model, expected, theirs) = gradients(kind, DType::F64);
         let w: Vec<f32> =
             model.parameters()[0].var.to_dtype(DType::F32).and_then(|w| w.to_vec1()).expect("weights");
         let mut ours = vec![f32::NAN; w.len()];
-        let loss = task.0.loss_and_gradient(&w, &batch(&arch(kind)), &mut ours);
+        let loss = task.0.loss_and_gradient(&w, &batch(kind), &mut ours);
         assert!((f64::from(loss) - expected).abs() < 1e-5 * expected, "{loss} and {expected}");
         for (x, y) in ours.iter().zip(&theirs[0]) {
             assert!((f64::from(*x) - y).abs() < 1e-5, "{kind}: {x} and {y}");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, no_check};
 use spec::trial::{Data, Dataset};
 
-use super::mlp::widths;
+use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::data::Form;
 use crate::kernels::activation::Activation;
@@ -19,12 +19,13 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "vae",
-            doc: "variational autoencoder (Kingma and Welling 2013) with ReLU; the decoder mirrors the encoder",
+            doc: "variational autoencoder (Kingma and Welling 2013) with ReLU; the decoder mirrors the encoder; images of bytes, as values from 0 to 1",
+            example: "{kind: vae, hidden: [12, 6], latent: 2}",
             params: &[
                 Param::new(
                     "hidden",
                     Holds::Widths,
-                    "[512,256]",
+                    "[512, 256]",
                     "widths of the encoder's hidden layers; the decoder mirrors them",
                 ),
                 Param::new("latent", Holds::Count(65_536), "2", "latent numbers"),
@@ -32,6 +33,7 @@ pub(super) static ENTRY: Entry = Entry {
             check: no_check,
         },
         reads: Reads::Rows,
+        loss: "binary cross-entropy plus divergence, nats an image",
         accuracy: false,
         fits: are_bytes,
     },

@@ -13,6 +13,7 @@ pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
         name: "adamw",
         doc: "PyTorch's AdamW",
+        example: "{kind: adamw, weight_decay: 0.1}",
         params: &[
             Param::new(
                 "betas",

@@ -53,8 +53,8 @@ pub(crate) trait Algorithm: Debug + Send + Sync {
         None
     }
 
-    /// The momentum, where the expected loss of a task with a closed form is known for it; else the key of the sweep file that
-    /// stands in the way.
+    /// The momentum, where the expected loss of a task with a closed form is known for this optimizer; else the key of the sweep
+    /// file because of which it is not.
     fn plain_momentum(&self) -> std::result::Result<f64, &'static str> {
         Err("optimizer.kind")
     }

@@ -14,6 +14,7 @@ pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
         name: "sgd",
         doc: "PyTorch's SGD",
+        example: "{kind: sgd, momentum: 0.5, nesterov: true, weight_decay: 0.01}",
         params: &[
             Param::new("momentum", Holds::Number(FROM_0_BELOW_1), "0", "0 keeps no velocity"),
             Param::new("nesterov", Holds::Flag, "false", "Nesterov's form; needs momentum"),

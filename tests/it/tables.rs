@@ -1,0 +1,94 @@
+//! A model and an optimizer are one file and one line in one table: nothing else of the sources names them.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::root;
+
+/// Files that name a model or an optimizer all the same.
+const EXCEPTIONS: [(&str, &str); 3] = [
+    ("crates/schedule/src/elsewhere.rs", "a hint shows how a section is written"),
+    ("crates/store/src/simulation.rs", "a test"),
+    ("crates/trainer/src/expected.rs", "the closed form is that of one optimizer"),
+];
+
+/// Crates that name the optimizers of other libraries.
+const OTHERS: [&str; 3] = ["interop", "report", "schedule"];
+
+#[test]
+fn a_model_is_one_file_and_one_line() {
+    for model in &trainer::catalogue().models {
+        alone(model.name, "crates/trainer/src/model", &sources(&[]));
+    }
+}
+
+#[test]
+fn an_optimizer_is_one_file_and_one_line() {
+    for optimizer in &trainer::catalogue().optimizers {
+        alone(optimizer.name, "crates/trainer/src/optimizer", &sources(&OTHERS));
+    }
+}
+
+/// The files that name something are its own and the table.
+fn alone(name: &str, folder: &str, sources: &[PathBuf]) {
+    let own = format!("{folder}/{}.rs", name.replace('-', "_"));
+    let table = format!("{folder}/mod.rs");
+    let naming = sources.iter().filter(|path| names(&code(path), name));
+    let found: Vec<String> = naming
+        .map(|path| path.strip_prefix(root()).expect("a file of the workspace").display().to_string())
+        .filter(|path| EXCEPTIONS.iter().all(|(file, _)| path != file))
+        .collect();
+    let mut expected = vec![own, table];
+    expected.sort();
+    assert_eq!(found, expected, "the files that name `{name}`");
+}
+
+/// Whether code names something: `char-gpt`, `char_gpt` or `CharGpt`.
+fn names(code: &str, name: &str) -> bool {
+    let camel: String =
+        name.split('-').map(|part| format!("{}{}", part[..1].to_uppercase(), &part[1..])).collect();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let words = code.split(|c| !is_word(c));
+    let forms = [name.to_owned(), name.replace('-', "_"), camel];
+    words.into_iter().any(|word| forms.iter().any(|form| word.trim_matches('-') == form))
+}
+
+/// The code of a file: no comments, and no tests at its end.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a text");
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The sources of the crates, sorted, but for these crates and for tests.
+fn sources(without: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root().join("crates")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        if !without.contains(&name) {
+            collect(&path.join("src"), &mut found);
+        }
+    }
+    found.sort();
+    assert!(found.len() > 100, "{} files", found.len());
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if name.ends_with(".rs") && !name.contains("test") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn code_is_searched_for_words() {
+    assert!(names("use super::char_gpt::x;", "char-gpt") && names("struct CharGpt;", "char-gpt"));
+    assert!(names("\"{kind: vae}\"", "vae") && !names("let vaeish = 1;", "vae"));
+}
