@@ -284,7 +284,7 @@ fn sweep_files_are_refused_or_planned() {
 fn evaluated(text: &str) -> bool {
     let Ok(tree) = spec::yaml::read(text) else { return false };
     let mut problems = Vec::new();
-    let node = schedule::parse(&tree, "", &mut problems);
+    let node = interop::parse(&tree, "", &mut problems);
     let Some(node) = node.filter(|_| problems.is_empty()) else {
         assert!(!problems.is_empty(), "refused without a word");
         return false;
@@ -306,8 +306,8 @@ fn schedules_are_refused_or_give_learning_rates() {
     let documents = schedules();
     fuzz("schedule", |dice, input| {
         *input = dice.mutated(&documents);
-        if schedule::library::is_program(input) {
-            return schedule::library::paste(input).is_ok();
+        if interop::is_program(input) {
+            return interop::paste(input).is_ok();
         }
         evaluated(input)
     });

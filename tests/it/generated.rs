@@ -123,7 +123,7 @@ const SIZE: Size = Size { width: 640, height: 230 };
 fn picture(item: &Item) -> String {
     let tree = spec::yaml::read(item.example()).expect("an example is YAML");
     let mut problems = Vec::new();
-    let node = schedule::parse(&tree, item.name(), &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+    let node = interop::parse(&tree, item.name(), &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
     let schedule =
         node.resolve(&plot::RUN).unwrap_or_else(|problems| panic!("{}: {problems:?}", item.name()));
     plot::example(&schedule).page(SIZE).svg()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use schedule::library::{LIBRARIES, Named, Within};
+use interop::{LIBRARIES, Named, Within};
 
 use crate::generated::{cell, hold, param_row, param_table};
 use crate::support::root;
@@ -15,7 +15,7 @@ fn the_page_of_libraries_describes_every_name() {
 const HEAD: &str = "\
 # Names of other libraries
 
-Made from the tables in `crates/schedule/src/library/`; a test holds it.
+Made from the tables in `crates/interop/src/`; a test holds it.
 
 A schedule may be written as its library writes it, wherever a schedule may stand: with its name and parameters,
 

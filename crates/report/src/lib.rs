@@ -8,7 +8,6 @@ pub mod document;
 pub mod duel;
 mod edges;
 mod escape;
-pub mod export;
 pub mod family;
 pub mod figure;
 mod format;

@@ -6,6 +6,8 @@ use crate::ramp::{self, Shape};
 use crate::reader::Reader;
 use crate::rule::{self, Rule};
 
+pub use crate::rule::{EVERY, WATCH, WATCH_LOSS};
+
 /// One kind of schedule.
 #[derive(Debug)]
 pub struct Entry {
@@ -158,7 +160,8 @@ pub struct Range {
     pub words: &'static str,
     /// As JSON Schema keywords.
     pub schema: &'static str,
-    pub(crate) holds: fn(f64) -> bool,
+    /// Whether a number is in it.
+    pub holds: fn(f64) -> bool,
 }
 
 impl Range {
@@ -174,7 +177,8 @@ impl std::fmt::Debug for Range {
     }
 }
 
-pub(crate) const ANY: Range = Range { words: "a number", schema: "{}", holds: |_| true };
+/// Any number.
+pub const ANY: Range = Range { words: "a number", schema: "{}", holds: |_| true };
 /// 0 or more.
 pub const AT_LEAST_0: Range =
     Range { words: "a number of at least 0", schema: r#"{"minimum": 0}"#, holds: |x| x >= 0.0 };
@@ -183,11 +187,13 @@ pub const ABOVE_0: Range =
     Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, holds: |x| x > 0.0 };
 pub(crate) const BELOW_0: Range =
     Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, holds: |x| x < 0.0 };
-pub(crate) const AT_LEAST_1: Range =
+/// 1 is allowed.
+pub const AT_LEAST_1: Range =
     Range { words: "a number of at least 1", schema: r#"{"minimum": 1}"#, holds: |x| x >= 1.0 };
 pub(crate) const ABOVE_1: Range =
     Range { words: "a number above 1", schema: r#"{"exclusiveMinimum": 1}"#, holds: |x| x > 1.0 };
-pub(crate) const BETWEEN_0_AND_1: Range = Range {
+/// Neither 0 nor 1 is allowed.
+pub const BETWEEN_0_AND_1: Range = Range {
     words: "a number above 0 and below 1",
     schema: r#"{"exclusiveMinimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| x > 0.0 && x < 1.0,
@@ -198,29 +204,25 @@ pub const FROM_0_BELOW_1: Range = Range {
     schema: r#"{"minimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| (0.0..1.0).contains(&x),
 };
-pub(crate) const FROM_0_TO_1: Range = Range {
+/// Both 0 and 1 are allowed.
+pub const FROM_0_TO_1: Range = Range {
     words: "a number from 0 to 1",
     schema: r#"{"minimum": 0, "maximum": 1}"#,
     holds: |x| (0.0..=1.0).contains(&x),
 };
 
 /// A parameter that must be given.
-pub(crate) const fn required(name: &'static str, holds: Holds, doc: &'static str) -> Param {
+pub const fn required(name: &'static str, holds: Holds, doc: &'static str) -> Param {
     Param { name, holds, default: Default::Required, doc }
 }
 
 /// A parameter with a default.
-pub(crate) const fn param(
-    name: &'static str,
-    holds: Holds,
-    default: &'static str,
-    doc: &'static str,
-) -> Param {
+pub const fn param(name: &'static str, holds: Holds, default: &'static str, doc: &'static str) -> Param {
     Param { name, holds, default: Default::Is(default), doc }
 }
 
 /// A parameter that may be missing.
-pub(crate) const fn optional(name: &'static str, holds: Holds, doc: &'static str) -> Param {
+pub const fn optional(name: &'static str, holds: Holds, doc: &'static str) -> Param {
     Param { name, holds, default: Default::Absent, doc }
 }
 

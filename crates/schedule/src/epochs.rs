@@ -1,13 +1,11 @@
 //! Schedules that were stepped once an epoch in the program that they come from, and count steps here: how their lr shows
 //! that, and what they are under `clock: epoch`.
 
-use crate::library;
 use crate::lint::{
     EPOCHS_AS_STEPS, HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK, VANISHING_LR, ZERO_TAIL, vanishes, warning,
 };
 use crate::problem::Problem;
 use crate::segment::At;
-use crate::tree::Tree;
 use crate::window::Window;
 use crate::{Feedback, Schedule};
 
@@ -66,7 +64,7 @@ impl Schedule {
     /// percent or epochs, and mean what they say.
     fn settled(&self, lr: &impl Fn(u64) -> f64) -> Option<Problem> {
         let total = self.total();
-        let early = total / if self.node.expanded.torch { EARLY_OF_TORCH } else { EARLY };
+        let early = total / if self.node.document.stepped_by_epoch { EARLY_OF_TORCH } else { EARLY };
         let from = settles(lr, total, early)?;
         let guess = (total / from) as f64;
         if settles(&self.lr_by_epochs(self.run.epoch.unwrap_or(guess)), total, early).is_some() {
@@ -75,7 +73,7 @@ impl Schedule {
         // A warmup is short by nature; only what is known to have been stepped once an epoch is taken for more.
         let last = lr(total - 1);
         let falls = (0..from).all(|t| lr(t) >= last);
-        if !falls && !self.node.expanded.torch {
+        if !falls && !self.node.document.stepped_by_epoch {
             return None;
         }
         let message = format!("after step {from} of {total} the lr stays as it is");
@@ -85,7 +83,7 @@ impl Schedule {
     /// A schedule of torch with many short cycles. Where a cycle of as many epochs is longer than the run, steps are meant.
     fn many_cycles(&self, lr: &impl Fn(u64) -> f64) -> Option<Problem> {
         let total = self.total();
-        if !self.node.expanded.torch || !self.node.root.has_formula(&self.run) {
+        if !self.node.document.stepped_by_epoch || !self.node.root.has_formula(&self.run) {
             return None;
         }
         let counted = total.min(COUNTED);
@@ -100,7 +98,7 @@ impl Schedule {
 
     fn problem_of_epochs(&self, message: String) -> Problem {
         let problem = warning(EPOCHS_AS_STEPS, message);
-        Problem { place: self.node.place, path: self.node.path.clone(), ..problem }
+        Problem { place: self.node.document.place, path: self.node.path.clone(), ..problem }
     }
 
     /// What to write if the lengths are epochs; `None` if that is no cure.
@@ -135,17 +133,10 @@ impl Schedule {
 
     /// The schedule as one writes it with `clock: epoch`.
     fn with_epochs(&self) -> String {
-        let written = self.node.expanded.by_epochs.as_ref().map(unquoted);
+        let written = self.node.document.by_epochs.as_ref();
         let written = written.filter(|text| text.chars().count() <= MOST_WRITTEN);
-        written.unwrap_or_else(|| "`clock: epoch`".to_owned())
+        written.cloned().unwrap_or_else(|| "`clock: epoch`".to_owned())
     }
-}
-
-/// A mapping in flow style; names of other libraries need no quotes.
-fn unquoted(tree: &Tree) -> String {
-    library::names().fold(tree.to_string(), |text, name| {
-        text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}"))
-    })
 }
 
 fn is_sign(warning: &Problem) -> bool {

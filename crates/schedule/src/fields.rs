@@ -8,6 +8,7 @@ use crate::tree::{Key, Place, Tree, Value};
 
 /// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the
 /// keys that nobody asked for.
+#[derive(Debug)]
 pub struct Fields<'a> {
     entries: &'a [(Key, Tree)],
     place: Place,

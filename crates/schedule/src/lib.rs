@@ -7,25 +7,25 @@
 mod blend;
 pub mod catalogue;
 pub mod combine;
+pub mod document;
 mod elsewhere;
 mod epochs;
 mod exact;
-mod expression;
+pub mod expression;
 pub mod fields;
 pub mod formula;
 pub mod index;
 pub mod known;
 mod leaf;
 pub mod length;
-pub mod library;
 pub mod lint;
-mod lr_value;
+pub mod lr_value;
 mod node;
-mod number;
+pub mod number;
 pub mod preset;
 pub mod problem;
 mod ramp;
-mod reader;
+pub mod reader;
 mod rule;
 mod segment;
 pub mod slip;
@@ -35,11 +35,12 @@ mod window;
 
 use std::sync::Arc;
 
-use library::Expanded;
+use document::Document;
 use node::{Part, Slot};
 use problem::Problem;
+use reader::Reading;
 use segment::At;
-use tree::{Place, Tree};
+use tree::Tree;
 use vectors::{Kept, Own, Vectors};
 use window::Window;
 
@@ -59,9 +60,8 @@ pub struct Horizon {
 pub struct Node {
     root: Arc<Part>,
     rules: usize,
-    place: Place,
     path: String,
-    expanded: Arc<Expanded>,
+    document: Arc<Document>,
 }
 
 /// The largest lr: what single precision can hold.
@@ -166,30 +166,34 @@ pub struct AfterUpdate {
     pub look: bool,
 }
 
-/// Reads a schedule. Every problem found is added to `problems`; `None` if there was any.
+/// Reads a schedule in the grammar of this crate. Every problem found is added to `problems`; `None` if there was any.
 pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    read(Document::plain(tree), path, problems)
+}
+
+/// Reads a schedule that another crate may have rewritten from another grammar.
+pub fn read(document: Document, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let before = problems.len();
-    let expanded = library::expand(tree, path, problems);
-    let (mut rules, read_from) = (0, problems.len());
-    let root = Part::read(&expanded.tree, path, problems, &mut rules);
-    if let Some(found) = problems.get_mut(read_from..) {
-        expanded.relabel(found);
+    let mut reading = Reading::new(document.names);
+    let root = Part::read(&document.tree, path, problems, &mut reading);
+    if let Some(found) = problems.get_mut(before..) {
+        document.origins.relabel(found);
     }
     let root = root.filter(|_| problems.len() == before)?;
-    let (place, path, expanded) = (tree.place, path.to_owned(), Arc::new(expanded));
-    Some(Node { root: Arc::new(root), rules, place, path, expanded })
+    let (path, document) = (path.to_owned(), Arc::new(document));
+    Some(Node { root: Arc::new(root), rules: reading.rules, path, document })
 }
 
 impl Node {
     /// The schedule in our own grammar: names of other libraries are replaced by what they stand for.
     pub fn expanded(&self) -> &Tree {
-        &self.expanded.tree
+        &self.document.tree
     }
 
     /// The length in steps that the schedule itself states, as `torch.OneCycleLR` by `total_steps`. `None`
     /// if it states none, or states it in epochs whose length is not known.
     pub fn stated_length(&self, steps_per_epoch: Option<u64>) -> Option<u64> {
-        let length = self.expanded.length?;
+        let length = self.document.length?;
         let tick = if length.epochs { steps_per_epoch? as f64 } else { 1.0 };
         let steps = length.ticks * tick;
         (1.0..=1e15).contains(&steps).then_some(steps as u64)
@@ -197,7 +201,7 @@ impl Node {
 
     /// The length in epochs that the schedule itself states, if it counts epochs.
     pub fn stated_epochs(&self) -> Option<f64> {
-        self.expanded.length.filter(|length| length.epochs).map(|length| length.ticks)
+        self.document.length.filter(|length| length.epochs).map(|length| length.ticks)
     }
 
     /// Fits the schedule to a run: lengths become steps, multiples of the base lr become numbers.
@@ -207,7 +211,7 @@ impl Node {
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
         let mut fitted = self.fit(horizon);
         if let Err(problems) = &mut fitted {
-            self.expanded.relabel(problems);
+            self.document.origins.relabel(problems);
         }
         fitted
     }
@@ -258,7 +262,7 @@ impl Node {
 
     /// A problem with the schedule as a whole.
     fn problem(&self, message: &str) -> Problem {
-        Problem::new(self.place, self.path.clone(), message)
+        Problem::new(self.document.place, self.path.clone(), message)
     }
 }
 
@@ -368,11 +372,15 @@ impl Schedule {
             let start = self.start();
             let lr = |t| self.lr(t, &start);
             let whole = lint::whole(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
-            let here = |warning| Problem { place: self.node.place, path: self.node.path.clone(), ..warning };
+            let here = |warning| Problem {
+                place: self.node.document.place,
+                path: self.node.path.clone(),
+                ..warning
+            };
             warnings.extend(whole.into_iter().map(here));
         }
         self.warn_of_epochs(&mut warnings);
-        self.node.expanded.relabel(&mut warnings);
+        self.node.document.origins.relabel(&mut warnings);
         warnings
     }
 

@@ -7,8 +7,10 @@ use crate::tree::Value;
 
 /// A learning rate of at least 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum LrValue {
+pub enum LrValue {
+    /// The lr itself.
     Absolute(f64),
+    /// A factor of the base lr.
     Multiple(f64),
 }
 
@@ -35,7 +37,7 @@ impl LrValue {
     }
 
     /// Whether it is 0 for every base lr.
-    pub(crate) fn is_zero(self) -> bool {
+    pub fn is_zero(self) -> bool {
         matches!(self, LrValue::Absolute(0.0) | LrValue::Multiple(0.0))
     }
 }

@@ -4,18 +4,18 @@
 use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES, Entry};
 use crate::combine::{self, COMBINATORS};
+use crate::document::OtherNames;
 use crate::fields::{Field, Fields};
 use crate::formula::{Position, Term};
 use crate::index::{self, Item, plain};
 use crate::known::Known;
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
-use crate::library;
 use crate::lint;
 use crate::lr_value::lr_value;
 use crate::problem::{Problem, listed, nearest};
 use crate::ramp::Ramp;
-use crate::reader::{Reader, word};
+use crate::reader::{Reader, Reading, word};
 use crate::rule::{Memory, Rule};
 use crate::segment::At;
 use crate::tree::{Place, Tree, Value};
@@ -130,22 +130,16 @@ impl Part {
         tree: &Tree,
         path: &str,
         problems: &mut Vec<Problem>,
-        rules: &mut usize,
+        reading: &mut Reading,
     ) -> Option<Self> {
         let field = Field { tree, path: path.to_owned() };
         match &tree.value {
-            Value::Map(_) => Self::read_fields(Fields::new(tree, path, problems)?, problems, rules),
+            Value::Map(_) => Self::read_fields(Fields::new(tree, path, problems)?, problems, reading),
             Value::Int(_) | Value::Float(_) | Value::Text(_) => match lr_value(&field) {
                 Ok(value) => Some(Self::leaf(Box::new(Constant { value }))),
                 Err(problem) => {
                     problems.push(match &tree.value {
-                        Value::Text(text) if library::meant(text).is_some() => {
-                            let name = library::meant(text).unwrap_or(text);
-                            problem.with_hint(format!("write {{kind: {name}, ...}} or a call, {name}(...)"))
-                        }
-                        Value::Text(text) if kind_meant(text).is_some() => {
-                            problem.with_hint(format!("write {{kind: {}}}", kind_meant(text).unwrap_or(text)))
-                        }
+                        Value::Text(text) => with_meant_name(problem, text, reading.names),
                         _ => problem,
                     });
                     None
@@ -162,7 +156,7 @@ impl Part {
     pub(crate) fn read_fields(
         mut fields: Fields<'_>,
         problems: &mut Vec<Problem>,
-        rules: &mut usize,
+        reading: &mut Reading,
     ) -> Option<Self> {
         let clock = fields.read_or("clock", (None, None), problems, |field| {
             let problem = field.problem("this clock is in epochs, but how long an epoch is, is not known");
@@ -176,8 +170,8 @@ impl Part {
         let allow = fields.read_or("allow", Vec::new(), problems, lint::names);
         let (place, path) = (fields.place(), fields.path().to_owned());
         let what = match fields.optional("kind") {
-            Some(kind) => Self::read_kind(&kind, fields, problems, rules),
-            None => Self::read_combinator(fields, problems, rules),
+            Some(kind) => Self::read_kind(&kind, fields, problems, reading),
+            None => Self::read_combinator(fields, problems, reading),
         };
         let (clock, no_epochs) = clock?;
         allow?;
@@ -188,32 +182,32 @@ impl Part {
         kind: &Field<'_>,
         fields: Fields<'_>,
         problems: &mut Vec<Problem>,
-        rules: &mut usize,
+        reading: &mut Reading,
     ) -> Option<What> {
         let Some(entry) = (match &kind.tree.value {
             Value::Text(name) => catalogue::find(name),
             _ => None,
         }) else {
-            problems.push(unknown_kind(kind));
+            problems.push(unknown_kind(kind, reading.names));
             // What is wrong with the other keys shows by the kind that is nearly spelled so.
             if let Value::Text(name) = &kind.tree.value
                 && let Some(entry) =
                     nearest(name, ENTRIES.iter().map(|entry| entry.kind)).and_then(catalogue::find)
             {
-                Self::read_entry(entry, fields, problems, rules);
+                Self::read_entry(entry, fields, problems, reading);
             }
             return None;
         };
-        Self::read_entry(entry, fields, problems, rules)
+        Self::read_entry(entry, fields, problems, reading)
     }
 
     fn read_entry(
         entry: &'static Entry,
         fields: Fields<'_>,
         problems: &mut Vec<Problem>,
-        rules: &mut usize,
+        reading: &mut Reading,
     ) -> Option<What> {
-        let mut reader = Reader::new(fields, entry.params, problems, rules);
+        let mut reader = Reader::new(fields, entry.params, problems, reading);
         let what = match entry.build {
             Build::Ramp(shape) => {
                 reader.also(crate::ramp::PARAMS);
@@ -221,8 +215,8 @@ impl Part {
             }
             Build::Leaf(read) => read(&mut reader).map(What::Leaf),
             Build::Rule(read) => read(&mut reader).map(|rule| {
-                *reader.rules += 1;
-                What::Rule(*reader.rules - 1, rule, entry.kind)
+                reader.reading.rules += 1;
+                What::Rule(reader.reading.rules - 1, rule, entry.kind)
             }),
         };
         reader.finish_known(entry.all_params().map(|param| param.name));
@@ -232,13 +226,13 @@ impl Part {
     fn read_combinator(
         mut fields: Fields<'_>,
         problems: &mut Vec<Problem>,
-        rules: &mut usize,
+        reading: &mut Reading,
     ) -> Option<What> {
         let Some(combinator) = COMBINATORS.iter().find(|combinator| fields.has(combinator.key)) else {
             problems.push(neither(&mut fields));
             return None;
         };
-        let mut reader = Reader::new(fields, combinator.params, problems, rules);
+        let mut reader = Reader::new(fields, combinator.params, problems, reading);
         let branch = (combinator.read)(&mut reader);
         reader.finish();
         branch.map(What::Branch)
@@ -494,14 +488,23 @@ fn kind_meant(typed: &str) -> Option<&'static str> {
     named.map(|entry| entry.kind).or_else(|| nearest(typed, ENTRIES.iter().map(|entry| entry.kind)))
 }
 
-fn unknown_kind(kind: &Field<'_>) -> Problem {
+/// A problem with a text that is no lr, with how to write the schedule that it names.
+fn with_meant_name(problem: Problem, text: &str, names: OtherNames) -> Problem {
+    match ((names.meant)(text), kind_meant(text)) {
+        (Some(name), _) => problem.with_hint(format!("write {{kind: {name}, ...}} or a call, {name}(...)")),
+        (None, Some(kind)) => problem.with_hint(format!("write {{kind: {kind}}}")),
+        (None, None) => problem,
+    }
+}
+
+fn unknown_kind(kind: &Field<'_>, names: OtherNames) -> Problem {
     let Value::Text(typed) = &kind.tree.value else { return kind.expected("the name of a schedule") };
     let problem = kind.problem(format!("there is no schedule `{typed}`"));
     // A preset or a combinator is no kind, but easily taken for one.
     if let Ok(item @ (Item::Combinator(_) | Item::Preset(_))) = index::find(typed) {
         return problem.with_hint(format!("`{}` is written as in {}", item.name(), item.example()));
     }
-    match (kind_meant(typed), library::meant(typed)) {
+    match (kind_meant(typed), (names.meant)(typed)) {
         (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
         (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),
         (Some(name), Some(other)) => {
@@ -509,7 +512,7 @@ fn unknown_kind(kind: &Field<'_>) -> Problem {
         }
         (None, None) => {
             let kinds = listed(ENTRIES.iter().map(|entry| entry.kind));
-            problem.with_hint(format!("known: {kinds}, and those of other libraries, as in `torch.StepLR`"))
+            problem.with_hint(format!("known: {kinds}{}", names.also))
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the table, so that what is documented is what is read.
 
 use crate::catalogue::{Default, Holds, Param};
+use crate::document::OtherNames;
 use crate::expression::Expression;
 use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
 use crate::length::{Length, length, length_of};
@@ -10,13 +11,32 @@ use crate::node::Part;
 use crate::problem::{Problem, all, listed, nearest};
 use crate::tree::{Place, Tree, Value};
 
+/// What is known of a schedule as a whole while its parts are read.
+#[derive(Debug)]
+pub struct Reading {
+    /// Closed-loop rules read so far.
+    pub(crate) rules: usize,
+    /// Names of schedules of others, for hints.
+    pub(crate) names: OtherNames,
+}
+
+impl Reading {
+    /// Nothing is read so far.
+    pub fn new(names: OtherNames) -> Self {
+        Self { rules: 0, names }
+    }
+}
+
 /// The parameters of one mapping.
-pub(crate) struct Reader<'a, 'p> {
-    pub(crate) fields: Fields<'a>,
+#[derive(Debug)]
+pub struct Reader<'a, 'p> {
+    /// The mapping.
+    pub fields: Fields<'a>,
     params: Vec<&'static [Param]>,
-    pub(crate) problems: &'p mut Vec<Problem>,
-    /// Closed-loop rules read so far in the whole schedule.
-    pub(crate) rules: &'p mut usize,
+    /// What is wrong so far.
+    pub problems: &'p mut Vec<Problem>,
+    /// What is known of the schedule as a whole.
+    pub(crate) reading: &'p mut Reading,
 }
 
 /// Bounds of a cycled momentum.
@@ -27,13 +47,14 @@ pub(crate) struct Momentum {
 }
 
 impl<'a, 'p> Reader<'a, 'p> {
-    pub(crate) fn new(
+    /// The parameters of a mapping, as the table has them.
+    pub fn new(
         fields: Fields<'a>,
         params: &'static [Param],
         problems: &'p mut Vec<Problem>,
-        rules: &'p mut usize,
+        reading: &'p mut Reading,
     ) -> Self {
-        Self { fields, params: vec![params], problems, rules }
+        Self { fields, params: vec![params], problems, reading }
     }
 
     /// Lets the mapping hold these parameters too.
@@ -41,7 +62,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.params.push(params);
     }
 
-    pub(crate) fn param(&self, name: &str) -> Option<&'static Param> {
+    /// The entry of a parameter in the table.
+    pub fn param(&self, name: &str) -> Option<&'static Param> {
         self.params.iter().flat_map(|params| params.iter()).find(|param| param.name == name)
     }
 
@@ -78,12 +100,33 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
+    /// Reads a parameter only for what is wrong with it.
+    pub fn check(&mut self, name: &'static str, holds: &Holds) {
+        match holds {
+            Holds::Lr | Holds::PositiveLr => drop(self.maybe_lr(name)),
+            Holds::LrOr(_) => drop(self.lr_or_word(name)),
+            Holds::Length(_) => drop(self.maybe_length(name)),
+            Holds::Number(_) => drop(self.maybe_number(name)),
+            Holds::Whole(_) => drop(self.maybe_whole(name)),
+            Holds::Integer => drop(self.integer(name)),
+            Holds::Flag => drop(self.flag(name)),
+            Holds::Choice(_) => drop(self.maybe_choice(name)),
+            Holds::Lengths => drop(self.lengths(name)),
+            Holds::Factors => drop(self.maybe_factors(name)),
+            Holds::Lrs => drop(self.maybe_lrs(name)),
+            Holds::Points => drop(self.points(name)),
+            Holds::Expression => drop(self.expression(name)),
+            Holds::Momentum => drop(self.momentum()),
+        }
+    }
+
     /// A learning rate.
-    pub(crate) fn lr(&mut self, name: &'static str) -> Option<LrValue> {
+    pub fn lr(&mut self, name: &'static str) -> Option<LrValue> {
         self.maybe_lr(name)?
     }
 
-    pub(crate) fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
+    /// A learning rate that may be absent.
+    pub fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
         self.get(name, |field, holds| match (lr_value(field)?, holds) {
             (lr, Holds::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
             (lr, _) => Ok(lr),
@@ -112,18 +155,21 @@ impl<'a, 'p> Reader<'a, 'p> {
         })
     }
 
-    pub(crate) fn number(&mut self, name: &'static str) -> Option<f64> {
+    /// A number.
+    pub fn number(&mut self, name: &'static str) -> Option<f64> {
         self.maybe_number(name)?
     }
 
-    pub(crate) fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
+    /// A number that may be absent.
+    pub fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
         self.get(name, |field, holds| match holds {
             Holds::Number(range) => number_where(range.words, range.holds)(field),
             _ => number(field),
         })
     }
 
-    pub(crate) fn whole(&mut self, name: &'static str) -> Option<u64> {
+    /// A whole number of at least 0.
+    pub fn whole(&mut self, name: &'static str) -> Option<u64> {
         self.maybe_whole(name)?
     }
 
@@ -134,16 +180,18 @@ impl<'a, 'p> Reader<'a, 'p> {
         })
     }
 
-    pub(crate) fn integer(&mut self, name: &'static str) -> Option<i64> {
+    /// A whole number.
+    pub fn integer(&mut self, name: &'static str) -> Option<i64> {
         self.get(name, |field, _| field.tree.integer().ok_or_else(|| field.expected("a whole number")))?
     }
 
-    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.get(name, |field, _| boolean(field))?
     }
 
     /// One of the words that the table lists.
-    pub(crate) fn choice(&mut self, name: &'static str) -> Option<&'static str> {
+    pub fn choice(&mut self, name: &'static str) -> Option<&'static str> {
         self.maybe_choice(name)?
     }
 
@@ -229,7 +277,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// A schedule.
     pub(crate) fn node(&mut self, name: &'static str) -> Option<Part> {
         let field = self.fields.required(name, self.problems)?;
-        Part::read(field.tree, &field.path, self.problems, self.rules)
+        Part::read(field.tree, &field.path, self.problems, self.reading)
     }
 
     /// A list of schedules that may not be empty.
@@ -250,13 +298,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         let parts: Vec<Option<Part>> = items
             .iter()
             .enumerate()
-            .map(|(i, tree)| Part::read(tree, &format!("{}[{i}]", field.path), self.problems, self.rules))
+            .map(|(i, tree)| Part::read(tree, &format!("{}[{i}]", field.path), self.problems, self.reading))
             .collect();
         parts.into_iter().collect()
     }
 
     /// Reports unknown keys; `names` are known even where reading stopped before it asked for them.
-    pub(crate) fn finish_known(mut self, names: impl Iterator<Item = &'static str>) {
+    pub fn finish_known(mut self, names: impl Iterator<Item = &'static str>) {
         names.for_each(|name| self.fields.know(name));
         self.finish();
     }
@@ -272,7 +320,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// A problem with one key's value.
-    pub(crate) fn problem(&mut self, name: &'static str, message: impl Into<String>) {
+    pub fn problem(&mut self, name: &'static str, message: impl Into<String>) {
         let place = self.place_of(name);
         let path = self.fields.path_of(name);
         self.problems.push(Problem::new(place, path, message));
@@ -309,7 +357,7 @@ fn each<T>(
 }
 
 /// A default as the table writes it.
-pub(crate) fn scalar(text: &str) -> Tree {
+pub fn scalar(text: &str) -> Tree {
     let value = match (text, text.parse::<i64>(), text.parse::<f64>()) {
         ("true", ..) => Value::Bool(true),
         ("false", ..) => Value::Bool(false),

@@ -29,7 +29,7 @@ pub fn trial(schedule_name: &str, config: &Json, seed: u64) -> Result<Trial, Vec
     let tree = config.get("schedule").map(json_to_tree);
     let tree = tree.ok_or_else(|| bad("the stored schedule is missing".to_owned()))?;
     let mut problems = Vec::new();
-    let node = schedule::parse(&tree, "schedule", &mut problems).ok_or(problems)?;
+    let node = interop::parse(&tree, "schedule", &mut problems).ok_or(problems)?;
     let (config, hash) = fit(schedule_name, &node, &Arc::new(tree), base_lr, &task)?;
     Ok(Trial { id: id::trial(&hash, seed), config: Arc::new(config), seed })
 }

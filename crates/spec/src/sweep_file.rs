@@ -416,5 +416,5 @@ fn named_variant(
         None => lrs.clone(),
     };
     variant.tree = bare;
-    Some(NamedVariant { node: schedule::parse(&variant.tree, path, problems)?, variant, lrs })
+    Some(NamedVariant { node: interop::parse(&variant.tree, path, problems)?, variant, lrs })
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use schedule::library::BaseLr;
+use interop::BaseLr;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
@@ -128,8 +128,8 @@ enum Stated {
 
 /// The schedule of a text.
 fn read(text: &str) -> Result<Read, Vec<Problem>> {
-    let (stated, node, path) = if schedule::library::is_program(text) {
-        let pasted = schedule::library::paste(text).map_err(|problem| vec![problem])?;
+    let (stated, node, path) = if interop::is_program(text) {
+        let pasted = interop::paste(text).map_err(|problem| vec![problem])?;
         (Stated::Pasted(pasted.lr), pasted.schedule, "")
     } else {
         let tree = spec::yaml::read(text)?;
@@ -143,7 +143,7 @@ fn read(text: &str) -> Result<Read, Vec<Problem>> {
         }
     };
     let mut problems = Vec::new();
-    let parsed = schedule::parse(&node, path, &mut problems);
+    let parsed = interop::parse(&node, path, &mut problems);
     schedule::problem::in_order(&mut problems);
     parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| Read { node, stated })
 }

@@ -37,7 +37,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         let of = reader.node("of");
         let field = reader.fields.required("clamp", reader.problems)?;
         let fields = Fields::new(field.tree, &field.path, reader.problems)?;
-        let mut bounds = Reader::new(fields, BOUNDS, reader.problems, reader.rules);
+        let mut bounds = Reader::new(fields, BOUNDS, reader.problems, reader.reading);
         let (min, max, like) = (bounds.maybe_lr("min"), bounds.maybe_lr("max"), bounds.maybe_choice("like"));
         let floor = Problem::new(bounds.place_of("min"), bounds.fields.path_of("min"), "");
         bounds.finish();

@@ -88,7 +88,7 @@ impl Phase {
             fields.finish(reader.problems);
             value.filter(|_| allow.is_some()).map(|value| Part::leaf(Box::new(Constant { value })))
         } else {
-            Part::read_fields(fields, reader.problems, reader.rules)
+            Part::read_fields(fields, reader.problems, reader.reading)
         };
         Some(Self { length: length?, part: part? })
     }

@@ -170,7 +170,7 @@ struct Cooldown {
 impl Warmup {
     fn read(field: &Field<'_>, outer: &mut Reader<'_, '_>) -> Option<Self> {
         let fields = Fields::new(field.tree, &field.path, outer.problems)?;
-        let mut reader = Reader::new(fields, WARMUP, outer.problems, outer.rules);
+        let mut reader = Reader::new(fields, WARMUP, outer.problems, outer.reading);
         let (over, from, shape) = (reader.length("over"), reader.lr("from"), reader.choice("shape"));
         let (power, sample, mode) =
             (reader.number("power"), Sample::read(&mut reader), reader.choice("mode"));
@@ -245,7 +245,7 @@ impl Warmup {
 impl Cooldown {
     fn read(field: &Field<'_>, outer: &mut Reader<'_, '_>) -> Option<Self> {
         let fields = Fields::new(field.tree, &field.path, outer.problems)?;
-        let mut reader = Reader::new(fields, COOLDOWN, outer.problems, outer.rules);
+        let mut reader = Reader::new(fields, COOLDOWN, outer.problems, outer.reading);
         let (over, to) = (reader.length("over"), reader.lr("to"));
         let (sample, k, mode) = (Sample::read(&mut reader), reader.number("k"), reader.choice("mode"));
         let ramps: Vec<&'static str> =

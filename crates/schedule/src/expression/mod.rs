@@ -12,7 +12,7 @@ mod token;
 
 use std::str::FromStr;
 
-pub(crate) use parse::comparison;
+pub use parse::comparison;
 
 use crate::formula::Binary;
 use crate::number::{Fault, Function, Number};
@@ -33,15 +33,17 @@ pub(crate) struct Values {
 
 /// An expression that was read.
 #[derive(Debug)]
-pub(crate) struct Expression {
+pub struct Expression {
     root: Term,
 }
 
 /// What is wrong with an expression.
 #[derive(Debug)]
-pub(crate) struct Mistake {
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+pub struct Mistake {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
 }
 
 #[derive(Debug)]

@@ -252,7 +252,7 @@ fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>)
 const KEYWORDS: [&str; 6] = ["if", "else", "and", "or", "not", "in"];
 
 /// The comparison that a sign means in Python.
-pub(crate) fn comparison(text: &str) -> Option<Binary> {
+pub fn comparison(text: &str) -> Option<Binary> {
     Some(match text {
         "<" => Binary::Less,
         "<=" => Binary::AtMost,

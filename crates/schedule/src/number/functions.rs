@@ -11,7 +11,7 @@ use crate::formula::Binary;
 
 /// A function by its name.
 #[derive(Debug)]
-pub(crate) struct Function {
+pub struct Function {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
 }
@@ -113,13 +113,13 @@ pub(crate) static FUNCTIONS: &[Function] = &[
 ];
 
 /// The function of this name.
-pub(crate) fn function(name: &str) -> Option<&'static Function> {
+pub fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
 impl Function {
     /// The fewest and the most arguments; a list counts as one.
-    pub(crate) fn arity(&self) -> (usize, usize) {
+    pub fn arity(&self) -> (usize, usize) {
         match self.kind {
             Kind::Float(_) | Kind::ToFloat | Kind::Round(_) | Kind::Abs | Kind::Sum | Kind::Length => (1, 1),
             Kind::Decimals(_) | Kind::Log => (1, 2),
@@ -130,7 +130,7 @@ impl Function {
     }
 
     /// Whether its first argument must be a list (`true`), or may be one; `None` if it is a number.
-    pub(crate) fn takes_list(&self, arguments: usize) -> Option<bool> {
+    pub fn takes_list(&self, arguments: usize) -> Option<bool> {
         match self.kind {
             Kind::Sum | Kind::Length | Kind::Bisect(_) => Some(true),
             Kind::Extreme(_) if arguments == 1 => Some(false),
@@ -139,7 +139,10 @@ impl Function {
     }
 
     /// Its value, of the entries of a list if it takes one, and the other arguments.
-    pub(crate) fn value(&self, list: &[Number], arguments: &[Number]) -> Result<Number, Fault> {
+    ///
+    /// # Errors
+    /// Python raises an error there.
+    pub fn value(&self, list: &[Number], arguments: &[Number]) -> Result<Number, Fault> {
         match (self.kind, arguments) {
             (Kind::Sum, _) => {
                 list.iter().try_fold(Number::Int(0), |sum, x| Number::binary(Binary::Add, &sum, x))
@@ -248,7 +251,7 @@ fn round_whole(x: &BigInt, unit: &BigInt) -> BigInt {
 
 impl Number {
     /// The place in a list of this many entries, which may be counted from its end.
-    pub(crate) fn index(&self, length: usize) -> Result<usize, Fault> {
+    pub fn index(&self, length: usize) -> Result<usize, Fault> {
         let Some(index) = self.big() else { return Err(Fault("a place in a list that is no whole number")) };
         let index = if index.is_negative() { index + length } else { index };
         index.to_usize().filter(|index| *index < length).ok_or(Fault("a place outside a list"))

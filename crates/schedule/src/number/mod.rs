@@ -11,20 +11,23 @@ use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 
 use crate::formula::Binary;
 pub(crate) use float::{floor_divide, modulo, round};
-pub(crate) use functions::{Decimals, FUNCTIONS, Function, Kind, Rounding, function};
+pub(crate) use functions::{Decimals, FUNCTIONS, Kind, Rounding};
+pub use functions::{Function, function};
 
 /// A number of Python.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Number {
+pub enum Number {
+    /// A whole number.
     Int(i64),
     /// A whole number that no `i64` holds.
     Big(BigInt),
+    /// A float.
     Float(f64),
 }
 
 /// Why something has no value: an error in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault(pub(crate) &'static str);
+pub struct Fault(pub &'static str);
 
 pub(crate) const DIVISION: Fault = Fault("a division by 0");
 pub(crate) const OVERFLOW: Fault = Fault("a number beyond the largest float");
@@ -59,7 +62,7 @@ impl Number {
 
     /// A literal of Python: digits, perhaps with `_`, a point and an exponent. `None` where it is none, or beyond
     /// all floats.
-    pub(crate) fn literal(text: &str) -> Option<Self> {
+    pub fn literal(text: &str) -> Option<Self> {
         let plain = text.replace('_', "");
         if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             return None;
@@ -75,7 +78,11 @@ impl Number {
         BigInt::from_f64(x).map(Self::from).ok_or(OVERFLOW)
     }
 
-    pub(crate) fn float(&self) -> Result<f64, Fault> {
+    /// The nearest float.
+    ///
+    /// # Errors
+    /// It is beyond the largest one.
+    pub fn float(&self) -> Result<f64, Fault> {
         match self {
             Self::Int(i) => Ok(*i as f64),
             Self::Big(big) => big.to_f64().filter(|x| x.is_finite()).ok_or(OVERFLOW),
@@ -83,7 +90,8 @@ impl Number {
         }
     }
 
-    pub(crate) fn is_true(&self) -> bool {
+    /// Whether Python takes it for true.
+    pub fn is_true(&self) -> bool {
         match self {
             Self::Int(i) => *i != 0,
             Self::Big(_) => true,
@@ -100,7 +108,8 @@ impl Number {
         }
     }
 
-    pub(crate) fn minus(&self) -> Self {
+    /// The number with the other sign.
+    pub fn minus(&self) -> Self {
         match self {
             Self::Int(i) => i.checked_neg().map_or_else(|| Self::from(-BigInt::from(*i)), Self::Int),
             Self::Big(big) => Self::from(-big),
@@ -136,7 +145,10 @@ impl Number {
     }
 
     /// What a sign makes of two numbers; comparisons give 1 or 0, `and` and `or` one of the two.
-    pub(crate) fn binary(sign: Binary, a: &Self, b: &Self) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// Python raises an error there.
+    pub fn binary(sign: Binary, a: &Self, b: &Self) -> Result<Self, Fault> {
         let compared = |holds: fn(Ordering) -> bool| Ok(Self::from(a.compare(b).is_some_and(holds)));
         match sign {
             Binary::Add => joined(a, b, i64::checked_add, |a, b| a + b, |x, y| x + y),

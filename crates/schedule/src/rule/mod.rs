@@ -129,7 +129,7 @@ pub(crate) const MODE: Param = optional(
 );
 
 /// The parameters of every rule that watches a metric.
-pub(crate) const WATCH: Param = optional(
+pub const WATCH: Param = optional(
     "watch",
     Holds::Choice(&Metric::NAMES),
     "the metric: the validation loss if not given (with `apply: same` the loss of the batch); `valid_accuracy` needs a \
@@ -137,14 +137,14 @@ pub(crate) const WATCH: Param = optional(
 );
 
 /// The same for rules that only know a falling metric as a gain.
-pub(crate) const WATCH_LOSS: Param = optional(
+pub const WATCH_LOSS: Param = optional(
     "watch",
     Holds::Choice(&["valid_loss", "train_loss"]),
     "the loss: the validation loss if not given",
 );
 
 /// How often a rule looks.
-pub(crate) const EVERY: Param = optional(
+pub const EVERY: Param = optional(
     "every",
     Holds::Length(1),
     "look at the end of each stretch of this length; if not given, whenever the run evaluates",

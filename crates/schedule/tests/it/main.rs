@@ -8,7 +8,6 @@ mod formulas;
 mod generate;
 mod index;
 mod lengths;
-mod library;
 mod numbers;
 mod pure;
 mod resume;

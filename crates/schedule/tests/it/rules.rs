@@ -193,26 +193,19 @@ fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
         };
         (0..).zip(accuracies).map(shown).collect()
     };
-    let watching = |mode: Option<&str>, kind: &str| {
-        let ends = [("kind", text(kind)), ("factor", float(0.5)), ("patience", int(0))];
+    let watching = |mode: Option<&str>| {
+        let ends = [("kind", text("plateau")), ("factor", float(0.5)), ("patience", int(0))];
         let node = with(&map(ends), "watch", text("valid_accuracy"));
         mode.map_or(node.clone(), |mode| with(&node, "mode", text(mode)))
     };
     let max = [0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.0125, 0.00625];
     let min = [0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625];
-    for (mode, kind, wanted) in [
-        (None, "plateau", max),
-        (Some("max"), "plateau", max),
-        (Some("min"), "plateau", min),
-        (Some("max"), "torch.ReduceLROnPlateau", max),
-        // torch's own default is `min`, whatever it is shown.
-        (None, "torch.ReduceLROnPlateau", min),
-    ] {
-        assert_eq!(lrs(&watching(mode, kind)), wanted, "{kind} {mode:?}");
+    for (mode, wanted) in [(None, max), (Some("max"), max), (Some("min"), min)] {
+        assert_eq!(lrs(&watching(mode)), wanted, "{mode:?}");
     }
-    let needs = fit(&watching(None, "plateau"), 8).needs();
+    let needs = fit(&watching(None), 8).needs();
     assert!(needs.accuracy && !needs.loss);
-    let every = with(&watching(None, "plateau"), "every", int(4));
+    let every = with(&watching(None), "every", int(4));
     let wants: Vec<bool> = (0..8).map(|t| fit(&every, 8).wants_validation(t)).collect();
     assert_eq!(wants, [false, false, false, true, false, false, false, true]);
 }

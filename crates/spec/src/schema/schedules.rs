@@ -1,9 +1,9 @@
 //! The forms of schedules, made from the table of kinds and the table of combinators. Each stands three times: as a node, as a
 //! phase with its length `for`, and as a schedule of a sweep, which may have a base lr of its own.
 
+use interop::{Named, Within};
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
 use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
-use schedule::library::{self, Named, Within};
 use schedule::lint::LINTS;
 use serde_json::{Value as Json, json};
 
@@ -28,7 +28,7 @@ pub(super) fn define(forms: &mut Forms) {
         each_form(forms, each.key, each.summary, keys, &required, &length);
         names.push(each.key);
     }
-    for entry in library::entries() {
+    for entry in interop::entries() {
         let (keys, required) = foreign(forms, entry);
         let doc = format!("{} here; {}", entry.expansion, entry.note);
         each_form(forms, entry.name, doc.trim_end_matches("; "), keys, &required, &length);
@@ -43,7 +43,7 @@ pub(super) fn define(forms: &mut Forms) {
     phases.push(call.clone());
     nodes.push(call.clone());
     named.push(call);
-    let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).chain(library::names()).collect();
+    let kinds: Vec<&str> = ENTRIES.iter().map(|entry| entry.kind).chain(interop::names()).collect();
     for forms in [&mut nodes, &mut phases, &mut named] {
         forms.push(open("kind", &kinds));
     }

@@ -7,7 +7,7 @@ use schedule::{Horizon, Node, Schedule};
 fn parse(example: &str) -> Node {
     let tree = spec::yaml::read(example).unwrap_or_else(|problems| panic!("{example}: {problems:?}"));
     let mut problems = Vec::new();
-    schedule::parse(&tree, "", &mut problems).unwrap_or_else(|| panic!("{example}: {problems:?}"))
+    interop::parse(&tree, "", &mut problems).unwrap_or_else(|| panic!("{example}: {problems:?}"))
 }
 
 fn fit(example: &str) -> Schedule {

@@ -69,7 +69,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     let tree = spec::yaml::read(yaml)?;
     let node = tree.get("schedule").unwrap_or_else(|| panic!("{}: no schedule", golden.name));
     let mut problems = Vec::new();
-    let node = schedule::parse(node, "schedule", &mut problems).ok_or(problems)?;
+    let node = interop::parse(node, "schedule", &mut problems).ok_or(problems)?;
     node.resolve(&Horizon {
         base_lr: golden.number("base_lr"),
         total: golden.whole("total_steps").expect("total_steps"),

@@ -3,7 +3,7 @@
 
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
-use schedule::{Horizon, Schedule, library};
+use schedule::{Horizon, Schedule};
 
 use crate::golden::{Golden, all, first_miss, first_miss_within, listed, trajectory};
 
@@ -20,7 +20,7 @@ const NOT_CALLED: [&str; 3] = [
 /// The file's call, fitted to its run. Where the program called `step` once in an epoch, so does the clock.
 fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     let call = golden.json["call"].as_str().expect("call");
-    let pasted = library::paste(call).map_err(|problem| vec![problem])?;
+    let pasted = interop::paste(call).map_err(|problem| vec![problem])?;
     let base_lr = golden.number("base_lr");
     // Where the optimiser stands in the call, its lr is the base lr.
     assert!(pasted.lr.known().is_none_or(|lr| lr == base_lr), "{}: {:?}", golden.name, pasted.lr);
@@ -33,7 +33,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     // timm's schedulers have a clock of their own.
     let clock = clock.filter(|_| golden.json["library"] == "torch");
     let mut problems = Vec::new();
-    let node = schedule::parse(&clocked(pasted.schedule, clock), "", &mut problems).ok_or(problems)?;
+    let node = interop::parse(&clocked(pasted.schedule, clock), "", &mut problems).ok_or(problems)?;
     node.resolve(&Horizon {
         base_lr,
         total: golden.whole("total_steps").expect("total_steps"),

@@ -1,6 +1,6 @@
 //! Names of other libraries in sweep files: where they may stand, and whose keys problems name.
 
-use schedule::library;
+use interop::entries;
 use schedule::problem::Problem;
 use spec::{plan, yaml};
 
@@ -122,9 +122,9 @@ fn problems_name_the_keys_and_places_that_were_written() {
 /// The schema asks for what the reader asks for.
 #[test]
 fn every_entry_is_in_the_schema() {
-    for entry in library::entries() {
+    for entry in entries() {
         let pasted =
-            library::paste(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
+            interop::paste(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
         for name in entry.names() {
             let written = pasted.schedule.to_string().replacen(
                 &format!("\"{}\"", entry.name),

@@ -9,7 +9,7 @@ fn told(text: &str) -> String {
     let horizon = Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None };
     let mut problems = Vec::new();
     let read =
-        spec::yaml::read(text).and_then(|tree| schedule::parse(&tree, "s", &mut problems).ok_or(problems));
+        spec::yaml::read(text).and_then(|tree| interop::parse(&tree, "s", &mut problems).ok_or(problems));
     let found = read.and_then(|node| node.resolve(&horizon)).err().unwrap_or_default();
     found.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -11,7 +11,7 @@ fn problems(text: &str) -> Vec<Problem> {
 fn problems_in(text: &str, horizon: Horizon) -> Vec<Problem> {
     let tree = spec::yaml::read(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     let mut problems = Vec::new();
-    match schedule::parse(&tree, "s", &mut problems) {
+    match interop::parse(&tree, "s", &mut problems) {
         Some(node) => node.resolve(&horizon).err().unwrap_or_default(),
         None => problems,
     }
@@ -157,7 +157,7 @@ fn what_merely_looks_wrong_is_a_warning() {
         ("{warmup: {over: 2}, body: 1x}", "{over: 2}", "has lr 0"),
     ] {
         let tree = spec::yaml::read(text).expect("good YAML");
-        let node = schedule::parse(&tree, "s", &mut Vec::new()).expect(text);
+        let node = interop::parse(&tree, "s", &mut Vec::new()).expect(text);
         let schedule = node.resolve(&Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None }).expect(text);
         let warnings = schedule.warnings(None);
         let hit = warnings.iter().any(|w| w.message.contains(words) && blamed(text, w) == at);

@@ -168,7 +168,7 @@ proptest! {
 /// lr and momentum at every step of a run and beyond, by their bits; what is said where it is refused.
 fn numbers(tree: &Tree, horizon: &Horizon) -> Result<Vec<(u64, Option<u64>)>, Vec<String>> {
     let mut problems = Vec::new();
-    let node = schedule::parse(tree, "", &mut problems);
+    let node = interop::parse(tree, "", &mut problems);
     let schedule = node.ok_or(problems).and_then(|node| node.resolve(horizon));
     // Places are those of the text, and a made tree has none.
     let schedule =

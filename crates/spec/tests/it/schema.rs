@@ -304,7 +304,7 @@ proptest! {
     /// A schema that refuses what the reader takes would cry wolf in the editor.
     #[test]
     fn what_the_reader_takes_the_schema_takes(node in generate::node(2)) {
-        let read = schedule::parse(&node, "", &mut Vec::new());
+        let read = interop::parse(&node, "", &mut Vec::new());
         prop_assume!(read.is_some());
         prop_assert!(takes_node(&node), "{}", node);
     }
@@ -348,7 +348,7 @@ fn lengths_and_rates_are_written_as_the_reader_reads_them() {
     ];
     for length in lengths {
         let text = node("every", length);
-        let read = schedule::parse(&read(&text), "", &mut Vec::new()).is_some();
+        let read = interop::parse(&read(&text), "", &mut Vec::new()).is_some();
         assert_eq!(takes_node(&self::read(&text)), read, "{text}");
     }
     let rates = [
@@ -359,7 +359,7 @@ fn lengths_and_rates_are_written_as_the_reader_reads_them() {
     for rate in rates {
         for kind in ["linear", "geometric"] {
             let text = format!("{{kind: {kind}, to: {rate}}}");
-            let read = schedule::parse(&read(&text), "", &mut Vec::new()).is_some();
+            let read = interop::parse(&read(&text), "", &mut Vec::new()).is_some();
             assert_eq!(takes_node(&self::read(&text)), read, "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use report::export::{Library, Subject, code};
+use interop::{Library, Subject, code};
 use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
 use serde_json::json;

@@ -1,0 +1,173 @@
+//! One schedule of another library: its name, parameters, documentation and expansion. The table of all of
+//! them is in `table`.
+
+use schedule::catalogue::{Default, Holds, Param, param};
+use schedule::tree::Tree;
+
+use crate::given::Given;
+
+/// One schedule of another library.
+#[derive(Debug)]
+pub struct Named {
+    /// Its name in `kind:`, which begins with that of its library.
+    pub name: &'static str,
+    /// Other names in `kind:`.
+    pub aliases: &'static [&'static str],
+    /// The parameters of the Python function, in its order; `=` stands behind those that have a default.
+    /// One that is not in `params` or `extra` means something in Python only: a call may give it.
+    pub signature: &'static [&'static str],
+    /// Parameters, with the library's defaults. A learning rate that the library requires is `1x` where a
+    /// sweep file leaves it out.
+    pub params: &'static [Param],
+    /// Parameters that hold schedules or mappings.
+    pub extra: &'static [Extra],
+    /// Parameters that may be a list with one value for each parameter group, which is one value here.
+    pub per_group: &'static [&'static str],
+    /// Parameters that must be one type of number in Python.
+    pub typed: &'static [Typed],
+    /// Parameters that can't be given, and why not.
+    pub refused: &'static [(&'static str, &'static str)],
+    /// What it stands for here.
+    pub expansion: &'static str,
+    /// What is particular about it; may be empty.
+    pub note: &'static str,
+    /// A call, as it stands in a Python program.
+    pub example: &'static str,
+    pub(crate) expand: fn(&mut Given<'_, '_>) -> Option<Tree>,
+}
+
+/// A parameter that no single value can hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Extra {
+    /// Its key.
+    pub name: &'static str,
+    /// What stands under it.
+    pub holds: Within,
+    /// Whether it must be given.
+    pub required: bool,
+    /// One line: what it does.
+    pub doc: &'static str,
+}
+
+/// A parameter that must be one type of number in Python.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed {
+    /// Its key.
+    pub name: &'static str,
+    /// The type.
+    pub number: NumberType,
+    /// What the library does with another.
+    pub otherwise: &'static str,
+}
+
+/// A type of number in Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberType {
+    /// `int`: 10, not 10.0.
+    Int,
+    /// `float`: 1.0, not 1.
+    Float,
+}
+
+impl std::fmt::Display for NumberType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NumberType::Int => "an `int`, as in 10",
+            NumberType::Float => "a `float`, as in 1.0",
+        })
+    }
+}
+
+/// What an [`Extra`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// A list of schedules.
+    Schedules,
+    /// A mapping from steps to factors.
+    Scales,
+    /// The parameters of another schedule.
+    Parameters,
+    /// A list of those.
+    Each,
+    /// A length, or the two ends of a stretch.
+    Span,
+    /// A word and a number.
+    Pair,
+    /// Any word.
+    Word,
+    /// A length, or a number of ticks that is not whole.
+    Ticks,
+    /// A share of the whole, or two in a list, or one.
+    Shares,
+}
+
+/// What the parts of an entry's table are where it does not say.
+pub(crate) const PLAIN: Named = Named {
+    name: "",
+    aliases: &[],
+    signature: &[],
+    params: &[],
+    extra: &[],
+    per_group: &[],
+    typed: &[],
+    refused: &[],
+    expansion: "",
+    note: "",
+    example: "",
+    expand: |_| None,
+};
+
+/// A parameter of which torch refuses every other type.
+pub(crate) const fn torch_typed(name: &'static str, number: NumberType) -> Typed {
+    Typed { name, number, otherwise: "torch refuses any other type" }
+}
+
+/// The `last_epoch` of torch and transformers.
+pub(crate) const LAST_EPOCH: Param =
+    param("last_epoch", Holds::Integer, "-1", "only -1, a new start: schedules here are seekable");
+
+/// The `mode` of torch and transformers.
+pub(crate) const MODE: Param =
+    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+
+/// A name without its library.
+pub(crate) fn bare(name: &'static str) -> &'static str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+impl Named {
+    /// Its name and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The library that it is of.
+    pub(crate) fn library(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
+    }
+
+    /// Parameters in the order of the Python function, each with whether it has a default there.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, bool)> + use<> {
+        self.signature.iter().map(|name| match name.strip_suffix('=') {
+            Some(name) => (name, true),
+            None => (*name, false),
+        })
+    }
+
+    /// Whether `None` for a parameter is as if it were left out.
+    pub(crate) fn takes_none(&self, name: &str) -> bool {
+        self.params.iter().any(|param| param.name == name && param.default == Default::Absent)
+            || self
+                .extra
+                .iter()
+                .any(|extra| extra.name == name && !extra.required && extra.holds != Within::Word)
+            || self.refused.iter().any(|(refused, _)| *refused == name)
+    }
+
+    /// Whether a parameter means something here.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.params.iter().any(|param| param.name == name)
+            || self.extra.iter().any(|extra| extra.name == name)
+            || self.refused.iter().any(|(refused, _)| *refused == name)
+    }
+}

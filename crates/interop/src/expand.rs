@@ -1,0 +1,201 @@
+//! Replaces each name of another library in a schedule by what it stands for, and keeps what the reader needs to
+//! know of the schedule as it was written. No learning rate is computed here.
+
+use schedule::combine::{COMBINATORS, Form};
+use schedule::document::{Document, Origins, OtherNames, Stated, with_epoch_clock};
+use schedule::fields::join;
+use schedule::problem::Problem;
+use schedule::tree::{Key, Place, Tree, Value};
+
+use crate::entry::{Named, Within};
+use crate::program::{is_call, read_inside};
+use crate::table::{find, meant, names};
+use crate::{given, trees};
+
+/// A schedule as the reader takes it. What is wrong is added to `problems`; a constant stands for what can't be
+/// expanded.
+pub(crate) fn document(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Document {
+    let mut walk = Walk { problems, origins: Origins::default(), torch: false };
+    let (expanded, length) = walk.node(tree, path);
+    Document {
+        tree: expanded,
+        place: tree.place,
+        length,
+        origins: walk.origins,
+        stepped_by_epoch: walk.torch,
+        by_epochs: with_epoch_clock(&as_mapping(tree)).map(|tree| unquoted(&tree)),
+        names: OtherNames { meant, also: ", and those of other libraries, as in `torch.StepLR`" },
+    }
+}
+
+/// A schedule in the grammar of `schedule`.
+pub(crate) fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Tree {
+    Walk { problems, origins: Origins::default(), torch: false }.node(tree, path).0
+}
+
+/// A mapping in flow style; names of other libraries need no quotes.
+fn unquoted(tree: &Tree) -> String {
+    names().fold(tree.to_string(), |text, name| {
+        text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}"))
+    })
+}
+
+/// A schedule as a mapping, if it is a call that can be read.
+pub(crate) fn as_mapping(tree: &Tree) -> Tree {
+    match &tree.value {
+        Value::Text(text) if is_call(text) => read_inside(text, tree.place).unwrap_or_else(|_| tree.clone()),
+        _ => tree.clone(),
+    }
+}
+
+struct Walk<'p> {
+    problems: &'p mut Vec<Problem>,
+    origins: Origins,
+    torch: bool,
+}
+
+impl Walk<'_> {
+    /// A node, expanded, and the length it states.
+    fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<Stated>) {
+        match &tree.value {
+            Value::Text(text) if is_call(text) => match read_inside(text, tree.place) {
+                Ok(call) => self.node(&call, path),
+                Err(mut problem) => {
+                    problem.path = path.to_owned();
+                    self.problems.push(problem);
+                    (trees::constant(tree.place), None)
+                }
+            },
+            Value::Map(entries) => match tree.get("kind").map(|kind| &kind.value) {
+                Some(Value::Text(name)) => match find(name) {
+                    Some(entry) => self.named(entry, tree, entries, path),
+                    None => (tree.clone(), None),
+                },
+                Some(_) => (tree.clone(), None),
+                None => (self.combinator(tree.place, entries, path), None),
+            },
+            _ => (tree.clone(), None),
+        }
+    }
+
+    /// A mapping whose nodes are expanded.
+    fn combinator(&mut self, place: Place, entries: &[(Key, Tree)], path: &str) -> Tree {
+        let form = |name: &str| {
+            let combinator = COMBINATORS.iter().find(|combinator| combinator.nodes.contains(&name))?;
+            Some(combinator.form)
+        };
+        let entries = entries.iter().map(|(key, tree)| {
+            let path = join(path, &key.name);
+            let tree = match (form(&key.name), &tree.value) {
+                (Some(Form::One), _) => self.node(tree, &path).0,
+                (Some(_), Value::List(items)) => {
+                    let item = |(i, tree)| self.node(tree, &format!("{path}[{i}]")).0;
+                    let items = items.iter().enumerate().map(item).collect();
+                    Tree { place: tree.place, value: Value::List(items) }
+                }
+                _ => tree.clone(),
+            };
+            (key.clone(), tree)
+        });
+        Tree { place, value: Value::Map(entries.collect()) }
+    }
+
+    fn named(
+        &mut self,
+        entry: &'static Named,
+        tree: &Tree,
+        entries: &[(Key, Tree)],
+        path: &str,
+    ) -> (Tree, Option<Stated>) {
+        self.remember(tree, path);
+        self.torch |= entry.name.starts_with("torch.");
+        let (kept, own): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|(key, _)| matches!(key.name.as_str(), "clock" | "for"));
+        let mut children = Vec::new();
+        for (key, list) in &own {
+            let schedules =
+                entry.extra.iter().any(|extra| extra.name == key.name && extra.holds == Within::Schedules);
+            if let (true, Value::List(items)) = (schedules, &list.value) {
+                for (i, item) in items.iter().enumerate() {
+                    let path = format!("{}[{i}]", join(path, &key.name));
+                    let before = self.problems.len();
+                    let (expanded, length) = self.node(item, &path);
+                    let fine = self.problems.len() == before;
+                    children.push(given::Child { written: as_mapping(item), expanded, length, fine });
+                }
+            }
+        }
+        let own: Vec<(Key, Tree)> = own
+            .into_iter()
+            .filter(|(key, value)| {
+                key.name != "kind" && !(value.value == Value::Null && entry.takes_none(&key.name))
+            })
+            .cloned()
+            .collect();
+        let own = Tree { place: tree.place, value: Value::Map(own) };
+        let before = self.problems.len();
+        let (expanded, length) = given::read(entry, &own, children, path, self.problems);
+        let Some(expanded) = expanded.filter(|_| self.problems.len() == before) else {
+            return (trees::constant(tree.place), None);
+        };
+        let mut expanded = trees::placed(expanded, tree.place);
+        let mut length = length;
+        // A function that chooses among others is one of those in its turn.
+        if expanded
+            .get("kind")
+            .is_some_and(|kind| matches!(&kind.value, Value::Text(name) if find(name).is_some()))
+        {
+            let before = self.problems.len();
+            let (again, stated) = self.node(&expanded, path);
+            if let Some(problems) = self.problems.get_mut(before..) {
+                self.origins.relabel(problems);
+            }
+            (expanded, length) = (again, length.or(stated));
+        }
+        (self.with(expanded, kept, path), length)
+    }
+
+    /// The expansion with the clock and the length that the user gave the node.
+    fn with(&mut self, tree: Tree, kept: Vec<&(Key, Tree)>, path: &str) -> Tree {
+        let place = tree.place;
+        let mut entries = match tree.value {
+            Value::Map(entries) => entries,
+            value => vec![
+                trees::entry("kind", trees::text("constant")),
+                trees::entry("value", Tree { place, value }),
+            ],
+        };
+        for (key, value) in kept {
+            match entries.iter().find(|(known, _)| known.name == key.name) {
+                None => entries.push((key.clone(), value.clone())),
+                Some((_, own)) if own.value == value.value => {}
+                Some(_) => {
+                    let message = "`t_in_epochs` already says what the lengths count";
+                    let problem = Problem::new(value.place, join(path, &key.name), message);
+                    self.problems.push(problem.with_hint("leave out `clock`, or write t_in_epochs: false"));
+                }
+            }
+        }
+        trees::placed(Tree { place, value: Value::Map(entries) }, place)
+    }
+
+    /// Keeps under which keys the values of a node stand.
+    fn remember(&mut self, tree: &Tree, path: &str) {
+        self.origins.remember(tree.place, path);
+        match &tree.value {
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    let path = join(path, &key.name);
+                    self.origins.remember(key.place, &path);
+                    self.remember(value, &path);
+                }
+            }
+            Value::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.remember(item, &format!("{path}[{i}]"));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The parameters of one named schedule, read as its table declares them.
+
+use schedule::catalogue::{Default, Holds};
+use schedule::document::{OtherNames, Stated};
+use schedule::fields::{Field, Fields};
+use schedule::lr_value::LrValue;
+use schedule::problem::Problem;
+use schedule::reader::{Reader, Reading, scalar};
+use schedule::tree::{Key, Tree, Value};
+
+use crate::entry::{Named, NumberType, Typed, Within};
+use crate::{expand, program, trees};
+
+/// A schedule inside another.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// As the user wrote it.
+    pub(crate) written: Tree,
+    pub(crate) expanded: Tree,
+    pub(crate) length: Option<Stated>,
+    /// Whether nothing is wrong with it.
+    pub(crate) fine: bool,
+}
+
+/// What the user gave.
+pub(crate) struct Given<'a, 'p> {
+    reader: Reader<'a, 'p>,
+    /// The schedules inside, in order.
+    pub(crate) children: Vec<Child>,
+    pub(crate) length: Option<Stated>,
+}
+
+/// Reads the parameters of an entry and expands it; also the length it states.
+pub(crate) fn read(
+    entry: &'static Named,
+    own: &Tree,
+    children: Vec<Child>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> (Option<Tree>, Option<Stated>) {
+    let mut reading = Reading::new(OtherNames::NONE);
+    let Some(fields) = Fields::new(own, path, problems) else { return (None, None) };
+    let reader = Reader::new(fields, entry.params, problems, &mut reading);
+    let mut given = Given { reader, children, length: None };
+    let before = given.reader.problems.len();
+    for (name, reason) in entry.refused {
+        if given.reader.fields.optional(name).is_some() {
+            given.problem(name, format!("`{name}` can't be had here: {reason}"));
+        }
+    }
+    entry.typed.iter().for_each(|typed| given.check_type(typed));
+    for extra in entry.extra {
+        given.check_form(extra.name, extra.holds, extra.required);
+    }
+    // All are read, so that all problems are found; one that is read again says nothing new.
+    for param in entry.params {
+        given.check(param.name, &param.holds);
+    }
+    let fine = given.reader.problems.len() == before;
+    if fine && given.has("last_epoch") && given.integer("last_epoch") != Some(-1) {
+        given.problem("last_epoch", "expected -1: a schedule here begins at step 0");
+    }
+    let fine = fine && given.reader.problems.len() == before;
+    let expanded = if fine { (entry.expand)(&mut given) } else { None };
+    if expanded.is_none() && given.reader.problems.len() == before {
+        let message = format!("`{}` can't be read with these parameters", entry.name);
+        given.reader.problems.push(Problem::new(own.place, path, message));
+    }
+    let length = given.length;
+    given.reader.finish_known(entry.params.iter().map(|param| param.name));
+    (expanded, length)
+}
+
+fn is_empty(tree: &Tree) -> bool {
+    matches!(&tree.value, Value::List(items) if items.is_empty())
+}
+
+impl Given<'_, '_> {
+    /// Reads one parameter as its type says, for what is wrong with it.
+    fn check(&mut self, name: &'static str, holds: &Holds) {
+        let reader = &mut self.reader;
+        let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
+        // In Python 2.0 is no whole number, and most libraries refuse it.
+        if let (Holds::Whole(_) | Holds::Integer, Some(field)) = (holds, float) {
+            reader.problems.push(field.expected("a whole number, written without a point or an exponent"));
+            return;
+        }
+        match holds {
+            // Some may be empty in Python; the entry knows.
+            Holds::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
+            Holds::Expression => drop(self.expression(name)),
+            _ => reader.check(name, holds),
+        }
+    }
+
+    /// An expression, or a lambda in which it stands, as an expression of ours.
+    fn expression(&mut self, name: &'static str) -> Option<Tree> {
+        let field = self.reader.fields.required(name, self.reader.problems)?;
+        let Value::Text(text) = &field.tree.value else {
+            let problem = field.expected("a lambda of the step, as in `lambda t: 0.95 ** t`");
+            self.reader.problems.push(problem);
+            return None;
+        };
+        let text = match program::expression(text) {
+            Ok(text) => text,
+            Err(message) => {
+                self.reader.problems.push(field.problem(message));
+                return None;
+            }
+        };
+        match text.parse::<schedule::expression::Expression>() {
+            Ok(_) => Some(Tree { place: field.tree.place, value: Value::Text(text) }),
+            Err(mistake) => {
+                let problem = Problem { hint: mistake.hint, ..field.problem(mistake.message) };
+                self.reader.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Refuses a number of another type than Python wants.
+    fn check_type(&mut self, typed: &Typed) {
+        let Some(field) = self.reader.fields.optional(typed.name) else { return };
+        let found = match (&field.tree.value, typed.number) {
+            (Value::Float(x), NumberType::Int) => format!("{x:?}"),
+            (Value::Int(i), NumberType::Float) => i.to_string(),
+            _ => return,
+        };
+        let message = format!("expected {}, found {found}: {}", typed.number, typed.otherwise);
+        self.reader.problems.push(field.problem(message));
+    }
+
+    /// Looks at the form of what no single value can hold.
+    fn check_form(&mut self, name: &'static str, holds: Within, required: bool) {
+        let Some(field) = self.reader.fields.optional(name) else {
+            if required {
+                self.reader.fields.required(name, self.reader.problems);
+            }
+            return;
+        };
+        let problem = match (&field.tree.value, holds) {
+            (Value::List(items), Within::Schedules) if !items.is_empty() => return,
+            (Value::List(items), Within::Each)
+                if !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Map(_))) =>
+            {
+                return;
+            }
+            (Value::Map(_), Within::Scales | Within::Parameters) | (Value::Text(_), Within::Word) => return,
+            (Value::List(items), Within::Span) if items.len() == 2 => return,
+            (Value::List(items), Within::Shares) if matches!(items.len(), 1 | 2) => return,
+            (Value::Int(_) | Value::Float(_), Within::Shares) => return,
+            (_, Within::Shares) => field.expected("a share of the whole, or [from, to]"),
+            (Value::Int(_) | Value::Float(_) | Value::Text(_), Within::Span) => return,
+            (_, Within::Span) => field.expected("a length, or [from, to]"),
+            (Value::Int(i), Within::Ticks) if *i > 0 => return,
+            (Value::Float(x), Within::Ticks) if *x > 0.0 => return,
+            (Value::Text(_), Within::Ticks) => return,
+            (_, Within::Ticks) => field.expected("a length above 0"),
+            (Value::List(items), Within::Pair) if is_pair(items) => return,
+            (_, Within::Pair) => field.expected("a word and a number, as in [distance, 0.01]"),
+            (_, Within::Schedules) => field.expected("a list of schedules, at least one"),
+            (_, Within::Each) => field.expected("a list of mappings, at least one"),
+            (_, Within::Scales) => field.expected("a mapping from steps to factors, as in {30: 0.1}"),
+            (_, Within::Word) => field.expected("a word"),
+            (_, Within::Parameters) => field.expected("a mapping of parameters"),
+        };
+        self.reader.problems.push(problem);
+    }
+
+    /// Whether the user gave it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.reader.fields.has(name)
+    }
+
+    /// The value of a parameter as it was written, or its default.
+    pub(crate) fn tree(&mut self, name: &'static str) -> Option<Tree> {
+        self.maybe_tree(name).or_else(|| match self.reader.param(name)?.default {
+            Default::Is(text) => Some(scalar(text)),
+            _ => None,
+        })
+    }
+
+    /// The value of a parameter, if the user gave it.
+    pub(crate) fn maybe_tree(&mut self, name: &'static str) -> Option<Tree> {
+        if self.reader.param(name).is_some_and(|param| matches!(param.holds, Holds::Expression)) {
+            return self.expression(name);
+        }
+        self.reader.fields.optional(name).map(|field| field.tree.clone())
+    }
+
+    /// The `mode` to write: what the user gave, and the library's default where our own would be another.
+    pub(crate) fn mode(&mut self) -> Option<Tree> {
+        let given = self.maybe_tree("mode");
+        let accuracy = self.word("watch").is_some_and(|metric| metric == "valid_accuracy");
+        if accuracy { given.or_else(|| self.tree("mode")) } else { given }
+    }
+
+    pub(crate) fn lr(&mut self, name: &'static str) -> Option<LrValue> {
+        self.reader.lr(name)
+    }
+
+    pub(crate) fn maybe_lr(&mut self, name: &'static str) -> Option<LrValue> {
+        self.reader.maybe_lr(name)?
+    }
+
+    pub(crate) fn number(&mut self, name: &'static str) -> Option<f64> {
+        self.reader.number(name)
+    }
+
+    pub(crate) fn maybe_number(&mut self, name: &'static str) -> Option<f64> {
+        self.reader.maybe_number(name)?
+    }
+
+    pub(crate) fn whole(&mut self, name: &'static str) -> Option<u64> {
+        self.reader.whole(name)
+    }
+
+    pub(crate) fn integer(&mut self, name: &'static str) -> Option<i64> {
+        self.reader.integer(name)
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.reader.flag(name)
+    }
+
+    pub(crate) fn choice(&mut self, name: &'static str) -> Option<&'static str> {
+        self.reader.choice(name)
+    }
+
+    /// The word under a key that holds any word.
+    pub(crate) fn word(&mut self, name: &'static str) -> Option<String> {
+        match &self.reader.fields.optional(name)?.tree.value {
+            Value::Text(word) => Some(word.clone()),
+            _ => None,
+        }
+    }
+
+    /// A value that follows from that of a parameter, at its place.
+    pub(crate) fn placed(&mut self, name: &'static str, tree: Tree) -> Tree {
+        Tree { place: self.maybe_tree(name).map_or(tree.place, |given| given.place), ..tree }
+    }
+
+    /// A problem with one parameter.
+    pub(crate) fn problem(&mut self, name: &'static str, message: impl Into<String>) {
+        self.reader.problem(name, message);
+    }
+
+    /// A problem with one parameter; nothing is expanded.
+    pub(crate) fn refuse(&mut self, name: &'static str, message: impl Into<String>) -> Option<Tree> {
+        self.problem(name, message);
+        None
+    }
+
+    /// The items of a list.
+    pub(crate) fn items(&mut self, name: &'static str) -> Vec<Tree> {
+        match self.reader.fields.optional(name).map(|field| &field.tree.value) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The entries of a mapping.
+    pub(crate) fn entries(&mut self, name: &'static str) -> Vec<(Key, Tree)> {
+        match self.reader.fields.optional(name).map(|field| &field.tree.value) {
+            Some(Value::Map(entries)) => entries.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A mapping from steps to factors of at least 0, in the order of the steps.
+    pub(crate) fn scales(&mut self, name: &'static str) -> Option<Vec<(i64, f64)>> {
+        let mut scales = Vec::new();
+        let path = self.reader.fields.path_of(name);
+        for (key, tree) in self.entries(name) {
+            let field = Field { tree: &tree, path: format!("{path}.{}", key.name) };
+            let factor = schedule::fields::number_where("a number of at least 0", |x| x >= 0.0)(&field);
+            match (key.name.trim().parse::<i64>(), factor) {
+                (Ok(step), Ok(factor)) if step >= 0 => scales.push((step, factor)),
+                (_, Err(problem)) => self.reader.problems.push(problem),
+                _ => {
+                    let message =
+                        format!("expected a step, a whole number of at least 0, found `{}`", key.name);
+                    self.reader.problems.push(Problem::new(key.place, field.path, message));
+                }
+            }
+        }
+        scales.sort_by_key(|(step, _)| *step);
+        Some(scales)
+    }
+
+    /// The length `a - b` of what follows a stretch of length `b`, in the terms of what follows: all of it
+    /// is "100%". Also a number with the sign of the difference.
+    pub(crate) fn minus(&mut self, a: &'static str, b: &'static str) -> Option<(Tree, f64)> {
+        let (x, y) = (self.tree(a)?, self.tree(b)?);
+        let share = matches!(&x.value, Value::Text(text) if text.trim().ends_with('%'));
+        if share && x.value == Value::Text("100%".to_owned()) {
+            return Some((x, 1.0));
+        }
+        let difference = trees::reckoned(&x, &y, |x, y| x - y);
+        match difference {
+            Some(difference) if !share || trees::ticks(&y) == Some(0.0) => Some(difference),
+            _ => {
+                let hint = "both in steps, or `100%` for the first";
+                self.problem(
+                    b,
+                    format!("how much of `{a}` ({x}) is left after {y} is not known: expected {hint}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// A node of a named schedule, expanded.
+    pub(crate) fn expanded(&mut self, tree: &Tree, name: &str) -> Option<Tree> {
+        let before = self.reader.problems.len();
+        let expanded = expand::expand(tree, &self.reader.fields.path_of(name), self.reader.problems);
+        (self.reader.problems.len() == before).then_some(expanded)
+    }
+
+    /// Says that it is over after this length, if that is in plain ticks.
+    pub(crate) fn states(&mut self, length: &Tree) {
+        self.states_ticks(trees::ticks(length));
+    }
+
+    pub(crate) fn states_ticks(&mut self, ticks: Option<f64>) {
+        self.length = ticks.map(|ticks| Stated { ticks, epochs: false });
+    }
+
+    /// The same, in epochs.
+    pub(crate) fn states_epochs(&mut self, ticks: Option<f64>) {
+        self.length = ticks.map(|ticks| Stated { ticks, epochs: true });
+    }
+}
+
+fn is_pair(items: &[Tree]) -> bool {
+    let number = |tree: &Tree| matches!(tree.value, Value::Int(_) | Value::Float(_));
+    matches!(items, [word, x] if matches!(word.value, Value::Text(_)) && number(x))
+}

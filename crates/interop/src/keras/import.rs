@@ -1,0 +1,304 @@
+//! `keras.optimizers.schedules` and the callback that reduces the lr.
+
+use crate::entry::{Extra, Named, NumberType, PLAIN, Typed, Within};
+use crate::given::Given;
+use crate::trees::{based, map, phases, reckoned, text, ticks, times_base, whole, with, with_some};
+use schedule::catalogue::{
+    ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
+};
+use schedule::catalogue::{EVERY, WATCH};
+use schedule::tree::{Tree, Value};
+
+const INITIAL: Param = param("initial_learning_rate", Holds::Lr, "1x", "lr at step 0");
+const STAIRCASE: Param =
+    param("staircase", Holds::Flag, "false", "change the lr only at the end of each stretch");
+
+const FLOAT: &[Typed] = &[Typed {
+    name: "initial_learning_rate",
+    number: NumberType::Float,
+    otherwise: "Keras computes in the type of this number, so that an `int` rounds every other to a whole number",
+}];
+
+pub(crate) const ENTRIES: &[Named] = &[
+    Named {
+        name: "keras.ExponentialDecay",
+        signature: &["initial_learning_rate", "decay_steps", "decay_rate", "staircase=", "name="],
+        params: &[
+            INITIAL,
+            required(
+                "decay_steps",
+                Holds::Length(1),
+                "the stretch after which the whole factor has been applied",
+            ),
+            required("decay_rate", Holds::Number(ABOVE_0), "the factor"),
+            STAIRCASE,
+        ],
+        typed: FLOAT,
+        expansion: "{base: initial_learning_rate, of: {kind: exponential, gamma: decay_rate, every: decay_steps, \
+                    staircase: staircase}}",
+        example: "keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.9)",
+        expand: |given| {
+            let of = map([
+                ("kind", text("exponential")),
+                ("gamma", given.tree("decay_rate")?),
+                ("every", given.tree("decay_steps")?),
+                ("staircase", given.tree("staircase")?),
+            ]);
+            Some(based(given.lr("initial_learning_rate")?, of))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "keras.InverseTimeDecay",
+        signature: &["initial_learning_rate", "decay_steps", "decay_rate", "staircase=", "name="],
+        params: &[
+            INITIAL,
+            required("decay_steps", Holds::Length(1), "the unit of time"),
+            required("decay_rate", Holds::Number(AT_LEAST_0), "how fast it falls"),
+            STAIRCASE,
+        ],
+        typed: FLOAT,
+        expansion: "{base: initial_learning_rate, of: {kind: inverse_time, rate: decay_rate, every: decay_steps, \
+                    staircase: staircase}}",
+        example: "keras.optimizers.schedules.InverseTimeDecay(0.1, decay_steps=100, decay_rate=0.5)",
+        expand: |given| {
+            let of = map([
+                ("kind", text("inverse_time")),
+                ("rate", given.tree("decay_rate")?),
+                ("every", given.tree("decay_steps")?),
+                ("staircase", given.tree("staircase")?),
+            ]);
+            Some(based(given.lr("initial_learning_rate")?, of))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "keras.PiecewiseConstantDecay",
+        signature: &["boundaries", "values", "name="],
+        params: &[
+            required("boundaries", Holds::Lengths, "the last steps of the values before"),
+            required("values", Holds::Lrs, "the lr up to the first boundary and after each"),
+        ],
+        expansion: "{kind: multistep, at: boundaries, values: values, offset: -1}",
+        note: "At a boundary the old value still holds",
+        example: "keras.optimizers.schedules.PiecewiseConstantDecay(boundaries=[60, 90], values=[0.1, 0.01, 0.001])",
+        expand: |given| {
+            let (n, found) = (given.items("boundaries").len() + 1, given.items("values").len());
+            if n != found {
+                let message = format!("{} boundaries need {n} values, found {found}", n - 1);
+                return given.refuse("values", message);
+            }
+            Some(map([
+                ("kind", text("multistep")),
+                ("at", given.tree("boundaries")?),
+                ("values", given.tree("values")?),
+                ("offset", Tree::new(Value::Int(-1))),
+            ]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "keras.PolynomialDecay",
+        signature: &[
+            "initial_learning_rate",
+            "decay_steps",
+            "end_learning_rate=",
+            "power=",
+            "cycle=",
+            "name=",
+        ],
+        params: &[
+            INITIAL,
+            required("decay_steps", Holds::Length(1), "length of the way"),
+            param("end_learning_rate", Holds::Lr, "1e-4", "lr at its end"),
+            param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            param(
+                "cycle",
+                Holds::Flag,
+                "false",
+                "beyond the end, stretch the way to the next multiple of its length",
+            ),
+        ],
+        typed: FLOAT,
+        expansion: "{kind: polynomial, from: initial_learning_rate, to: end_learning_rate, over: decay_steps, power: \
+                    power, after: stretch if cycle}",
+        note: "end_learning_rate is 1e-4, not 0, where it is left out",
+        example: "keras.optimizers.schedules.PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.001, power=2.0)",
+        expand: |given| {
+            let over = given.tree("decay_steps")?;
+            given.states(&over);
+            let tree = map([
+                ("kind", text("polynomial")),
+                ("from", given.tree("initial_learning_rate")?),
+                ("to", given.tree("end_learning_rate")?),
+                ("over", over),
+                ("power", given.tree("power")?),
+            ]);
+            Some(if given.flag("cycle")? { with(tree, "after", text("stretch")) } else { tree })
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "keras.CosineDecay",
+        signature: &[
+            "initial_learning_rate",
+            "decay_steps",
+            "alpha=",
+            "name=",
+            "warmup_target=",
+            "warmup_steps=",
+        ],
+        params: &[
+            INITIAL,
+            required("decay_steps", Holds::Length(1), "length of the half wave, the warmup not counted"),
+            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the last lr as a share of the highest"),
+            optional("warmup_target", Holds::Lr, "lr at the end of the warmup; no warmup if not given"),
+            param("warmup_steps", Holds::Length(0), "0", "length of the warmup"),
+        ],
+        typed: FLOAT,
+        expansion: "{base: initial_learning_rate, of: {kind: cosine, to: alpha x, over: decay_steps}}; with \
+                    warmup_target {phases: [{for: warmup_steps, kind: linear, from: initial_learning_rate, to: \
+                    warmup_target}, {base: warmup_target, of: {kind: cosine, to: alpha x, over: decay_steps}}]}",
+        note: "warmup_steps without warmup_target do nothing",
+        example: "keras.optimizers.schedules.CosineDecay(0.0, decay_steps=90, warmup_target=0.1, warmup_steps=10)",
+        expand: cosine,
+        ..PLAIN
+    },
+    Named {
+        name: "keras.CosineDecayRestarts",
+        signature: &["initial_learning_rate", "first_decay_steps", "t_mul=", "m_mul=", "alpha=", "name="],
+        params: &[
+            INITIAL,
+            required("first_decay_steps", Holds::Length(1), "length of the first cycle"),
+            param(
+                "t_mul",
+                Holds::Number(AT_LEAST_1),
+                "2.0",
+                "each cycle is so many times as long as the one before",
+            ),
+            param(
+                "m_mul",
+                Holds::Number(ABOVE_0),
+                "1.0",
+                "factor from cycle to cycle on what lies above alpha",
+            ),
+            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
+        ],
+        typed: FLOAT,
+        expansion: "{base: initial_learning_rate, of: {restart: {kind: cosine, to: alpha x}, every: first_decay_steps, \
+                    mult: t_mul, decay: m_mul, decay_on: amplitude, floor: alpha x}}",
+        note: "t_mul is 2, not 1, where it is left out. A cycle begins exactly at its boundary; keras's logarithm can \
+               round to the step after it",
+        example: "keras.optimizers.schedules.CosineDecayRestarts(0.1, first_decay_steps=10)",
+        expand: |given| {
+            let floor = times_base(given.number("alpha")?);
+            let of = map([
+                ("restart", map([("kind", text("cosine")), ("to", floor.clone())])),
+                ("every", given.tree("first_decay_steps")?),
+                ("mult", given.tree("t_mul")?),
+                ("decay", given.tree("m_mul")?),
+                ("decay_on", text("amplitude")),
+                ("floor", floor),
+            ]);
+            Some(based(given.lr("initial_learning_rate")?, of))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "keras.ReduceLROnPlateau",
+        signature: &[
+            "monitor=",
+            "factor=",
+            "patience=",
+            "verbose=",
+            "mode=",
+            "min_delta=",
+            "cooldown=",
+            "min_lr=",
+        ],
+        params: &[
+            param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience", Holds::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),
+            param(
+                "mode",
+                Holds::Choice(&["auto", "min", "max"]),
+                "auto",
+                "whether lower or higher is better",
+            ),
+            param("min_delta", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts, absolute"),
+            param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("min_lr", Holds::Lr, "0.0", "lower bound"),
+            WATCH,
+            EVERY,
+        ],
+        extra: &[Extra {
+            name: "monitor",
+            holds: Within::Word,
+            required: false,
+            doc: "`val_loss`, `loss` for that of the batch, or `val_accuracy` (and `val_acc`, `val_..._accuracy`); another \
+                  name stands for the metric that is given",
+        }],
+        expansion: "{kind: plateau, factor: factor, patience: patience - 1, mode: mode, threshold: min_delta, \
+                    threshold_mode: abs, cooldown: cooldown - 1, min: min_lr, eps: 0, watch: train_loss if monitor is \
+                    loss, valid_accuracy if monitor is val_accuracy}",
+        note: "keras cuts at the patience-th look without gain, torch at the one after it; its cooldown counts the look \
+               that ends it. It looks whenever the run evaluates; `every` says otherwise",
+        example: "keras.callbacks.ReduceLROnPlateau(monitor='val_loss', factor=0.2, patience=5, min_lr=0.001)",
+        expand: plateau,
+        ..PLAIN
+    },
+];
+
+fn cosine(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let over = given.tree("decay_steps")?;
+    let wave =
+        map([("kind", text("cosine")), ("to", times_base(given.number("alpha")?)), ("over", over.clone())]);
+    let Some(target) = given.maybe_lr("warmup_target") else {
+        given.states(&over);
+        return Some(based(given.lr("initial_learning_rate")?, wave));
+    };
+    let warmup = given.tree("warmup_steps")?;
+    given.states_ticks(
+        reckoned(&over, &warmup, |a, b| a + b).filter(|_| ticks(&over).is_some()).map(|(_, sum)| sum),
+    );
+    let rise = map([
+        ("kind", text("linear")),
+        ("from", given.tree("initial_learning_rate")?),
+        ("to", given.tree("warmup_target")?),
+    ]);
+    Some(phases(vec![(warmup, rise)], based(target, wave)))
+}
+
+fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let monitor = given.word("monitor").unwrap_or_else(|| "val_loss".to_owned());
+    let accuracy =
+        monitor.starts_with("val_") && (monitor.ends_with("accuracy") || monitor.ends_with("_acc"));
+    let mode = match given.choice("mode")? {
+        "auto" if matches!(monitor.as_str(), "loss" | "val_loss") => "min",
+        "auto" if accuracy => "max",
+        "auto" => {
+            let message =
+                format!("expected `min` or `max`: whether `{monitor}` should fall or rise is not known");
+            return given.refuse("mode", message);
+        }
+        mode => mode,
+    };
+    let fewer = |n: u64| whole(n.saturating_sub(1) as f64);
+    let mut tree = map([
+        ("kind", text("plateau")),
+        ("mode", text(mode)),
+        ("factor", given.tree("factor")?),
+        ("patience", fewer(given.whole("patience")?)),
+        ("threshold", given.tree("min_delta")?),
+        ("threshold_mode", text("abs")),
+        ("cooldown", fewer(given.whole("cooldown")?)),
+        ("min", given.tree("min_lr")?),
+        ("eps", whole(0.0)),
+    ]);
+    let watch = given.maybe_tree("watch").or_else(|| match monitor.as_str() {
+        "loss" => Some(text("train_loss")),
+        _ => accuracy.then(|| text("valid_accuracy")),
+    });
+    tree = with_some(tree, "watch", watch);
+    Some(with_some(tree, "every", given.maybe_tree("every")))
+}

@@ -1,0 +1,4 @@
+//! Keras: its schedules, and code for it.
+
+pub(crate) mod export;
+pub(crate) mod import;

@@ -1,0 +1,239 @@
+//! optax: its schedules, alone or joined, else a function in `jax.numpy` that can be traced.
+
+use schedule::known::{Known, KnownRamp, KnownRestart, Way};
+
+use crate::parts::{Part, parts, rounds_down};
+use crate::plateau;
+use crate::subject::{Subject, head};
+use crate::writer::{Dialect, number, real};
+
+const LIBRARY: &str = "optax";
+
+/// The most schedules that are joined.
+const MOST: usize = 12;
+
+pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+    match subject.known() {
+        Known::Plateau(rule) => return plateau::optax(subject, &rule),
+        Known::Polyak { max, f_min, eps } => return Ok(plateau::polyak(subject, max, f_min, eps)),
+        _ => {}
+    }
+    let head = head(subject, USAGE);
+    if let Some(schedule) = native(subject) {
+        return Ok(format!("{head}import optax\n\nschedule = {schedule}\n"));
+    }
+    let body = subject.body(Dialect::Jax, "    ").map_err(|reason| match reason.is_empty() {
+        true => subject.no_counterpart(LIBRARY),
+        false => reason,
+    })?;
+    let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n\n", body.tables) };
+    let (jax, guard) = if body.needs_double { ("import jax\n", GUARD) } else { ("", "") };
+    Ok(format!(
+        "{head}{jax}import jax.numpy as jnp\n\n{guard}{tables}{}def schedule(count):\n    \
+         \"\"\"Learning rate of update count = 0, 1, ..., {}; may be traced.\"\"\"\n    \
+         t = jnp.minimum(jnp.asarray(count, float), {})  # after the last update its lr holds\n{}",
+        if tables.is_empty() { "\n" } else { "" },
+        subject.last(),
+        subject.last(),
+        body.lines
+    ))
+}
+
+/// A last digit decides at which update such a schedule jumps.
+const GUARD: &str = "\
+if not jax.config.jax_enable_x64:
+    raise RuntimeError(\"in single precision this schedule has other lrs: set jax_enable_x64\")
+
+";
+
+const USAGE: &str = "    optimizer = optax.sgd(learning_rate=schedule)  # or any other
+    updates, state = optimizer.update(grads, state, params)  # counts the updates itself
+
+jax works in single precision unless jax_enable_x64 is set; near 0 the last digits differ then.
+";
+
+fn native(subject: &Subject<'_>) -> Option<String> {
+    // A function can say what the momentum does, a schedule of optax can't.
+    let row = unrolled(parts(&subject.known(), subject.steps() as f64)?)?;
+    if let [up, body] = row.as_slice()
+        && let (Known::Ramp(up), Known::Ramp(body)) = (&up.what, &body.what)
+        && let Some(text) = warmup_cosine(up, body)
+    {
+        return Some(text);
+    }
+    let mut each = row.iter().map(one).collect::<Option<Vec<_>>>()?;
+    match each.as_slice() {
+        [_] => each.pop(),
+        _ => {
+            let lines: String =
+                each.iter().map(|text| format!("        {},\n", text.replace('\n', "\n    "))).collect();
+            let boundaries: Vec<String> = row.iter().skip(1).map(|part| number(part.start)).collect();
+            Some(format!(
+                "optax.join_schedules(\n    schedules=[\n{lines}    ],\n    boundaries=[{}],\n)",
+                boundaries.join(", ")
+            ))
+        }
+    }
+}
+
+/// Few cycles are joined one by one.
+fn unrolled(row: Vec<Part>) -> Option<Vec<Part>> {
+    let mut all = Vec::new();
+    for part in row {
+        match &part.what {
+            Known::Restart(restart) => cycles(restart, &part, &mut all)?,
+            _ => all.push(part),
+        }
+    }
+    (all.len() <= MOST).then_some(all)
+}
+
+fn cycles(restart: &KnownRestart, part: &Part, all: &mut Vec<Part>) -> Option<()> {
+    let Known::Ramp(ramp) = &restart.of else { return None };
+    if restart.decay != 1.0 && restart.decay_on != "peak" {
+        return None;
+    }
+    let (mut start, mut length, mut from, mut i) = (part.start, restart.every, ramp.from, 0);
+    while start < part.end {
+        if length.fract() != 0.0 || all.len() > MOST || ramp.over != restart.every {
+            return None;
+        }
+        let what = if restart.limit.is_some_and(|limit| i >= limit) {
+            length = part.end - start;
+            Known::Constant(restart.then)
+        } else {
+            Known::Ramp(KnownRamp { from, over: length, ..ramp.clone() })
+        };
+        let end = (start + length).min(part.end);
+        all.push(Part { start, end, what });
+        start += length;
+        length *= restart.mult;
+        from *= restart.decay;
+        i += 1;
+    }
+    Some(())
+}
+
+fn warmup_cosine(up: &KnownRamp, body: &KnownRamp) -> Option<String> {
+    let Way::Cosine { cycles: 0.5, exponent } = body.way else { return None };
+    let straight = up.way == Way::Linear && !up.ahead && !body.ahead && up.to == body.from && body.holds;
+    (straight && body.from > 0.0).then(|| {
+        let exponent = if exponent == 1.0 { String::new() } else { format!("    exponent={},\n", real(exponent)) };
+        format!(
+            "optax.warmup_cosine_decay_schedule(\n    init_value={},\n    peak_value={},\n    warmup_steps={},\n    \
+             decay_steps={},  # the warmup's among them\n    end_value={},\n{exponent})",
+            real(up.from),
+            real(up.to),
+            number(up.over),
+            number(up.over + body.over),
+            real(body.to)
+        )
+    })
+}
+
+fn one(part: &Part) -> Option<String> {
+    let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
+    match &part.what {
+        Known::Constant(lr) => Some(format!("optax.constant_schedule({})", real(*lr))),
+        Known::Ramp(ramp) => {
+            let held = ramp.holds || ramp.over >= part.active();
+            if ramp.ahead || !held || !whole(ramp.over) {
+                return None;
+            }
+            let (from, to, n) = (real(ramp.from), real(ramp.to), number(ramp.over));
+            match ramp.way {
+                Way::Linear => Some(format!(
+                    "optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})"
+                )),
+                // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
+                Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= part.active() => {
+                    Some(format!(
+                        "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
+                     transition_steps={n},\n)",
+                        real(power)
+                    ))
+                }
+                Way::Cosine { cycles: 0.5, exponent } if ramp.from > 0.0 => {
+                    let exponent = if exponent == 1.0 {
+                        String::new()
+                    } else {
+                        format!(", exponent={}", real(exponent))
+                    };
+                    Some(format!(
+                        "optax.cosine_decay_schedule(init_value={from}, decay_steps={n}, alpha={}{exponent})",
+                        real(ramp.to / ramp.from)
+                    ))
+                }
+                Way::Geometric => Some(format!(
+                    "optax.exponential_decay(\n    init_value={from},\n    transition_steps={n},\n    \
+                     decay_rate={},\n    end_value={to},\n)",
+                    real(ramp.to / ramp.from)
+                )),
+                _ => None,
+            }
+        }
+        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => {
+            Some(format!(
+                "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
+             staircase=True,\n)",
+                real(*lr),
+                number(*every),
+                real(*gamma)
+            ))
+        }
+        Known::Exponential { lr, gamma, every } => Some(format!(
+            "optax.exponential_decay(init_value={}, transition_steps={}, decay_rate={})",
+            real(*lr),
+            number(*every),
+            real(*gamma)
+        )),
+        Known::Multistep { lr, at, gammas } => {
+            let mut scales: Vec<(f64, f64)> = Vec::new();
+            for (m, gamma) in at.iter().zip(gammas).filter(|(m, _)| **m < part.active()) {
+                match scales.last_mut() {
+                    Some((last, scale)) if last == m => *scale *= gamma,
+                    _ => scales.push((*m, *gamma)),
+                }
+            }
+            let plain = scales.iter().all(|(m, _)| m.fract() == 0.0);
+            plain.then(|| {
+                format!(
+                    "optax.piecewise_constant_schedule(\n    init_value={},\n    boundaries_and_scales={},\n)",
+                    real(*lr),
+                    mapping(&scales)
+                )
+            })
+        }
+        Known::Piecewise { points, cosine } => interpolated(points, *cosine),
+        _ => None,
+    }
+}
+
+/// optax takes each knot as a multiple of the one before, and the first at 0.
+fn interpolated(points: &[(f64, f64)], cosine: bool) -> Option<String> {
+    let (first, rest) = points.split_first()?;
+    let before = points.split_last()?.1;
+    if points.iter().any(|(at, _)| at.fract() != 0.0) || before.iter().any(|(_, lr)| *lr == 0.0) {
+        return None;
+    }
+    let mut scales = Vec::new();
+    if first.0 > 0.0 {
+        scales.push((first.0, 1.0));
+    }
+    scales.extend(before.iter().zip(rest).map(|((_, from), (at, to))| (*at, to / from)));
+    (!scales.is_empty()).then(|| {
+        format!(
+            "optax.piecewise_interpolate_schedule(\n    interpolate_type=\"{}\",\n    init_value={},\n    \
+             boundaries_and_scales={},\n)",
+            if cosine { "cosine" } else { "linear" },
+            real(first.1),
+            mapping(&scales)
+        )
+    })
+}
+
+fn mapping(scales: &[(f64, f64)]) -> String {
+    let each: Vec<String> =
+        scales.iter().map(|(at, scale)| format!("{}: {}", number(*at), real(*scale))).collect();
+    format!("{{{}}}", each.join(", "))
+}

@@ -1,0 +1,609 @@
+//! `optax.schedules`, as called with the number of updates before, and two of its transformations.
+
+use crate::entry::{Extra, Named, PLAIN, Within};
+use crate::given::Given;
+use crate::trees::{
+    based, float, held, list, lr, map, phases, reckoned, scaled, text, ticks, times_base, whole, with,
+    with_some,
+};
+use schedule::catalogue::{
+    ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
+};
+use schedule::catalogue::{EVERY, WATCH_LOSS};
+use schedule::lr_value::LrValue;
+use schedule::tree::{Tree, Value};
+
+const INIT: Param = param("init_value", Holds::Lr, "1x", "lr at step 0");
+const PEAK: Param = param("peak_value", Holds::Lr, "1x", "the highest lr");
+const BEGIN: Param = param("transition_begin", Holds::Length(0), "0", "so long the first value holds");
+const STAIRCASE: Param =
+    param("staircase", Holds::Flag, "false", "change the lr only at the end of each stretch");
+const RATE: Param =
+    required("decay_rate", Holds::Number(AT_LEAST_0), "the factor; 0 leaves the lr as it is, as in optax");
+const BOUND: Param =
+    optional("end_value", Holds::Lr, "a bound: from below if decay_rate is below 1, else from above");
+
+pub(crate) const ENTRIES: &[Named] = &[
+    Named {
+        name: "optax.constant_schedule",
+        signature: &["value"],
+        params: &[param("value", Holds::Lr, "1x", "the lr")],
+        expansion: "{kind: constant, value: value}",
+        example: "optax.constant_schedule(0.1)",
+        expand: |given| Some(held(given.tree("value")?)),
+        ..PLAIN
+    },
+    Named {
+        name: "optax.linear_schedule",
+        signature: &["init_value", "end_value", "transition_steps", "transition_begin="],
+        params: &[
+            INIT,
+            required("end_value", Holds::Lr, "lr at the end"),
+            required("transition_steps", Holds::Length(0), "length of the way"),
+            BEGIN,
+        ],
+        expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: linear, from: init_value, to: \
+                    end_value, over: transition_steps}]}",
+        note: "With transition_steps 0 init_value holds for ever, as in optax",
+        example: "optax.linear_schedule(init_value=0.1, end_value=0.0, transition_steps=100)",
+        expand: |given| line(given, "init_value", "end_value", "transition_steps", None),
+        ..PLAIN
+    },
+    Named {
+        name: "optax.polynomial_schedule",
+        aliases: &["optax.polynomial_decay"],
+        signature: &["init_value", "end_value", "power", "transition_steps", "transition_begin="],
+        params: &[
+            INIT,
+            required("end_value", Holds::Lr, "lr at the end"),
+            required("power", Holds::Number(ABOVE_0), "exponent of the remaining share"),
+            required("transition_steps", Holds::Length(0), "length of the way"),
+            BEGIN,
+        ],
+        expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: polynomial, from: init_value, to: \
+                    end_value, over: transition_steps, power: power}]}",
+        note: "With transition_steps 0 init_value holds for ever, as in optax",
+        example: "optax.polynomial_schedule(init_value=0.1, end_value=0.001, power=2, transition_steps=100)",
+        expand: |given| {
+            let power = given.tree("power")?;
+            line(given, "init_value", "end_value", "transition_steps", Some(power))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.exponential_decay",
+        signature: &[
+            "init_value",
+            "transition_steps",
+            "decay_rate",
+            "transition_begin=",
+            "staircase=",
+            "end_value=",
+        ],
+        params: &[INIT, STRETCH, RATE, BEGIN, STAIRCASE, BOUND],
+        expansion: "{clamp: {min or max: end_value}, of: {base: init_value, of: {phases: [{for: transition_begin, value: \
+                    1x}, {kind: exponential, gamma: decay_rate, every: transition_steps, staircase: staircase}]}}}",
+        note: "With transition_steps 0 or decay_rate 0 init_value holds for ever, whatever end_value is, as in optax",
+        example: "optax.exponential_decay(init_value=0.1, transition_steps=50, decay_rate=0.5)",
+        expand: |given| exponential(given, "init_value"),
+        ..PLAIN
+    },
+    Named {
+        name: "optax.cosine_decay_schedule",
+        signature: &["init_value", "decay_steps", "alpha=", "exponent="],
+        params: &[
+            INIT,
+            required("decay_steps", Holds::Length(1), "length of the half wave"),
+            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the last lr as a share of the first"),
+            param("exponent", Holds::Number(ABOVE_0), "1.0", "power of the wave"),
+        ],
+        expansion: "{base: init_value, of: {kind: cosine, to: alpha x, over: decay_steps, exponent: exponent}}",
+        example: "optax.cosine_decay_schedule(init_value=0.1, decay_steps=100, alpha=0.1)",
+        expand: |given| {
+            let over = given.tree("decay_steps")?;
+            given.states(&over);
+            let of = map([
+                ("kind", text("cosine")),
+                ("to", times_base(given.number("alpha")?)),
+                ("over", over),
+                ("exponent", given.tree("exponent")?),
+            ]);
+            Some(based(given.lr("init_value")?, of))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.warmup_constant_schedule",
+        signature: &["init_value", "peak_value", "warmup_steps"],
+        params: &[
+            required("init_value", Holds::Lr, "lr at step 0"),
+            PEAK,
+            required("warmup_steps", Holds::Length(0), "length of the warmup"),
+        ],
+        expansion: "{kind: linear, from: init_value, to: peak_value, over: warmup_steps}",
+        note: "With warmup_steps 0 init_value holds for ever, as in optax",
+        example: "optax.warmup_constant_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10)",
+        expand: |given| {
+            let tree = line(given, "init_value", "peak_value", "warmup_steps", None);
+            // The warmup is no length of the whole.
+            given.length = None;
+            tree
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.warmup_cosine_decay_schedule",
+        signature: &["init_value", "peak_value", "warmup_steps", "decay_steps", "end_value=", "exponent="],
+        params: &[
+            required("init_value", Holds::Lr, "lr at step 0"),
+            PEAK,
+            required("warmup_steps", Holds::Length(0), "length of the warmup"),
+            required("decay_steps", Holds::Length(1), "length of the whole, the warmup counted"),
+            param("end_value", Holds::Lr, "0.0", "lr at the end"),
+            param("exponent", Holds::Number(ABOVE_0), "1.0", "power of the wave"),
+        ],
+        expansion: "{phases: [{for: warmup_steps, kind: linear, from: init_value, to: peak_value}, {kind: cosine, from: \
+                    peak_value, to: end_value, over: decay_steps - warmup_steps, exponent: exponent}]}",
+        note: "decay_steps counts the warmup, which is not so in keras. A peak_value of 0 leaves the lr at 0",
+        example: "optax.warmup_cosine_decay_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10, decay_steps=100)",
+        expand: |given| {
+            let total = given.tree("decay_steps")?;
+            given.states(&total);
+            let (over, number) = given.minus("decay_steps", "warmup_steps")?;
+            if number <= 0.0 {
+                let message = format!("expected more than `warmup_steps`, which it counts, found {total}");
+                return given.refuse("decay_steps", message);
+            }
+            let rise = rise(given)?;
+            let peak = given.lr("peak_value")?;
+            let fall = map([
+                ("kind", text("cosine")),
+                ("from", lr(peak)),
+                ("to", given.tree("end_value")?),
+                ("over", over),
+                ("exponent", given.tree("exponent")?),
+            ]);
+            let fall = if peak.is_zero() { held(float(0.0)) } else { fall };
+            Some(phases(vec![(given.tree("warmup_steps")?, rise)], fall))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.warmup_exponential_decay_schedule",
+        signature: &[
+            "init_value",
+            "peak_value",
+            "warmup_steps",
+            "transition_steps",
+            "decay_rate",
+            "transition_begin=",
+            "staircase=",
+            "end_value=",
+        ],
+        params: &[
+            required("init_value", Holds::Lr, "lr at step 0"),
+            PEAK,
+            required("warmup_steps", Holds::Length(0), "length of the warmup"),
+            STRETCH,
+            RATE,
+            BEGIN,
+            STAIRCASE,
+            BOUND,
+        ],
+        expansion: "{phases: [{for: warmup_steps, kind: linear, from: init_value, to: peak_value}, {clamp: {min or max: \
+                    end_value}, of: {base: peak_value, of: {phases: [{for: transition_begin, value: 1x}, {kind: \
+                    exponential, gamma: decay_rate, every: transition_steps, staircase: staircase}]}}}]}",
+        note: "transition_begin counts from the end of the warmup",
+        example: "optax.warmup_exponential_decay_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10, \
+                  transition_steps=50, decay_rate=0.5)",
+        expand: |given| {
+            let (warmup, rise) = (given.tree("warmup_steps")?, rise(given)?);
+            Some(phases(vec![(warmup, rise)], exponential(given, "peak_value")?))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.piecewise_constant_schedule",
+        signature: &["init_value", "boundaries_and_scales="],
+        params: &[INIT],
+        extra: &[SCALES],
+        expansion: "{base: init_value, of: {kind: multistep, at: [boundaries], gammas: [scales]}}",
+        note: "A scale counts at its boundary and after",
+        example: "optax.piecewise_constant_schedule(0.1, {60: 0.1, 90: 0.1})",
+        expand: |given| {
+            let (init, scales) = (given.lr("init_value")?, given.scales("boundaries_and_scales")?);
+            if scales.is_empty() {
+                return Some(held(lr(init)));
+            }
+            let mut product = 1.0;
+            let mut values = vec![text("1x")];
+            for (_, scale) in &scales {
+                product *= scale;
+                values.push(times_base(product));
+            }
+            // Factors of 0 can be written as values only.
+            let zero = scales.iter().any(|(_, scale)| *scale == 0.0);
+            let at = list(scales.iter().map(|(step, _)| whole(*step as f64)).collect());
+            let gammas = list(scales.iter().map(|(_, scale)| float(*scale)).collect());
+            let (name, factors) = if zero { ("values", list(values)) } else { ("gammas", gammas) };
+            Some(based(init, map([("kind", text("multistep")), ("at", at), (name, factors)])))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.piecewise_interpolate_schedule",
+        signature: &["interpolate_type", "init_value", "boundaries_and_scales="],
+        params: &[
+            required("interpolate_type", Holds::Choice(&["linear", "cosine"]), "between the knots"),
+            INIT,
+        ],
+        extra: &[SCALES],
+        expansion: "{kind: piecewise, interp: interpolate_type, points: [[0, init_value], [boundary, init_value * the \
+                    scales so far], ...]}",
+        note: "Scales are factors on the value before. A boundary at 0 takes the place of init_value",
+        example: "optax.piecewise_interpolate_schedule('linear', 0.01, {30: 10.0, 100: 0.01})",
+        expand: |given| {
+            let interp = given.choice("interpolate_type")?;
+            let (init, scales) = (given.lr("init_value")?, given.scales("boundaries_and_scales")?);
+            given.states_ticks(scales.last().map(|(step, _)| *step as f64));
+            Some(knots(interp, init, &scales))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.linear_onecycle_schedule",
+        signature: &[
+            "transition_steps",
+            "peak_value",
+            "pct_start=",
+            "pct_final=",
+            "div_factor=",
+            "final_div_factor=",
+        ],
+        params: &[
+            TRANSITION,
+            PEAK,
+            SHARE,
+            param("pct_final", Holds::Number(FROM_0_TO_1), "0.85", "share of the cycle at which it is back"),
+            DIV,
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "1e4",
+                "the last lr is the first one over this",
+            ),
+        ],
+        expansion: "{kind: piecewise, points: [[0, peak_value / div_factor], [int(pct_start * N), peak_value], \
+                    [int(pct_final * N), peak_value / div_factor], [N, peak_value / (div_factor * final_div_factor)]]}",
+        note: "The knots are whole steps and the end is step N = transition_steps, which is not so in torch's OneCycleLR",
+        example: "optax.linear_onecycle_schedule(transition_steps=100, peak_value=0.1)",
+        expand: |given| {
+            let n = given.whole("transition_steps")?;
+            let (div, last) = (given.number("div_factor")?, given.number("final_div_factor")?);
+            let (start, back) = (given.number("pct_start")?, given.number("pct_final")?);
+            let scales = [(part(start, n), div), (part(back, n), 1.0 / div), (n as i64, 1.0 / last)];
+            one_cycle(given, "linear", div, &scales)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.cosine_onecycle_schedule",
+        signature: &["transition_steps", "peak_value", "pct_start=", "div_factor=", "final_div_factor="],
+        params: &[
+            TRANSITION,
+            PEAK,
+            SHARE,
+            DIV,
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "1e4",
+                "the last lr is the first one over this",
+            ),
+        ],
+        expansion: "{kind: piecewise, interp: cosine, points: [[0, peak_value / div_factor], [int(pct_start * N), \
+                    peak_value], [N, peak_value / (div_factor * final_div_factor)]]}",
+        note: "The knots are whole steps and the end is step N = transition_steps, which is not so in torch's OneCycleLR",
+        example: "optax.cosine_onecycle_schedule(transition_steps=100, peak_value=0.1)",
+        expand: |given| {
+            let n = given.whole("transition_steps")?;
+            let (div, last) = (given.number("div_factor")?, given.number("final_div_factor")?);
+            let start = given.number("pct_start")?;
+            let scales = [(part(start, n), div), (n as i64, 1.0 / (div * last))];
+            one_cycle(given, "cosine", div, &scales)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.sgdr_schedule",
+        signature: &["cosine_kwargs"],
+        extra: &[Extra {
+            name: "cosine_kwargs",
+            holds: Within::Each,
+            required: true,
+            doc: "the parameters of a `optax.warmup_cosine_decay_schedule` for each cycle",
+        }],
+        expansion: "{phases: [{for: decay_steps, <warmup_cosine_decay_schedule>}, ...]}",
+        example: "optax.sgdr_schedule([{'init_value': 0.0, 'peak_value': 0.1, 'warmup_steps': 5, 'decay_steps': 50}, \
+                  {'init_value': 0.0, 'peak_value': 0.05, 'warmup_steps': 5, 'decay_steps': 50}])",
+        expand: sgdr,
+        ..PLAIN
+    },
+    Named {
+        name: "optax.join_schedules",
+        signature: &["schedules", "boundaries"],
+        params: &[required("boundaries", Holds::Lengths, "where the next schedule begins")],
+        extra: &[Extra {
+            name: "schedules",
+            holds: Within::Schedules,
+            required: true,
+            doc: "one more than there are boundaries",
+        }],
+        expansion: "{phases: [{for: boundaries[0], schedules[0]}, ..., {schedules[n]}]}",
+        note: "Each schedule counts from its own begin. Of boundaries that do not rise the later one counts, as in optax",
+        example: "optax.join_schedules([optax.linear_schedule(0.0, 0.1, 10), optax.cosine_decay_schedule(0.1, 90)], [10])",
+        expand: |given| {
+            let boundaries = given.items("boundaries");
+            let n = given.children.len();
+            if boundaries.len() + 1 != n {
+                let message =
+                    format!("{n} schedules need {} boundaries, found {}", n.max(1) - 1, boundaries.len());
+                return given.refuse("boundaries", message);
+            }
+            let boundaries = in_force(given, boundaries);
+            crate::torch::sequence::sequence(given, "boundaries", &boundaries)
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.contrib.reduce_on_plateau",
+        aliases: &["optax.reduce_on_plateau"],
+        signature: &[
+            "factor=",
+            "patience=",
+            "rtol=",
+            "atol=",
+            "cooldown=",
+            "accumulation_size=",
+            "min_scale=",
+        ],
+        params: &[
+            param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience", Holds::Whole(1), "10", "looks without gain until a cut"),
+            param("rtol", Holds::Number(FROM_0_TO_1), "1e-4", "gain that counts, as a share of the best"),
+            param("atol", Holds::Number(AT_LEAST_0), "0.0", "gain that must come on top"),
+            param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("accumulation_size", Holds::Whole(1), "1", "looks whose mean is one metric"),
+            param("min_scale", Holds::Number(AT_LEAST_0), "0.0", "lower bound, as a factor of the base lr"),
+            WATCH_LOSS,
+            EVERY,
+        ],
+        expansion: "{kind: plateau, apply: same, factor: factor, patience: patience - 1, threshold: rtol, threshold_abs: \
+                    atol, cooldown: cooldown, accumulate: accumulation_size, min: min_scale x, eps: 0}",
+        note: "The loss of the batch at an update already scales that update. optax cuts at the patience-th look without \
+               gain, torch at the one after it. A patience of 0 cuts at each gain in optax, and is refused",
+        example: "optax.contrib.reduce_on_plateau(factor=0.5, patience=5)",
+        expand: |given| {
+            let (relative, absolute) = (given.number("rtol")?, given.number("atol")?);
+            if relative == 0.0 && absolute == 0.0 {
+                return given.refuse("rtol", "expected `rtol` or `atol` above 0");
+            }
+            let mut tree = map([
+                ("kind", text("plateau")),
+                ("apply", text("same")),
+                ("factor", given.tree("factor")?),
+                ("patience", whole(given.whole("patience")?.saturating_sub(1) as f64)),
+                ("threshold", given.tree("rtol")?),
+                ("threshold_abs", given.tree("atol")?),
+                ("cooldown", given.tree("cooldown")?),
+                ("accumulate", given.tree("accumulation_size")?),
+                ("min", times_base(given.number("min_scale")?)),
+                ("eps", whole(0.0)),
+            ]);
+            tree = with_some(tree, "watch", given.maybe_tree("watch"));
+            Some(with_some(tree, "every", given.maybe_tree("every")))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.polyak_sgd",
+        signature: &["max_learning_rate=", "scaling=", "f_min=", "eps=", "variant="],
+        params: &[
+            param("max_learning_rate", Holds::Lr, "1.0", "upper bound"),
+            param("scaling", Holds::Number(ABOVE_0), "1.0", "only 1"),
+            param("f_min", Holds::Number(ANY), "0.0", "the least loss that can be reached"),
+            param("eps", Holds::Number(AT_LEAST_0), "0.0", "added to the squared norm"),
+            param("variant", Holds::Choice(&["sps", "sps+"]), "sps", "one rule here: no lr falls below 0"),
+        ],
+        expansion: "{kind: polyak, max: max_learning_rate, f_min: f_min, eps: eps, variant: variant}",
+        note: "optax's `scaling` does not do what its documentation says: the code divides by it. It is refused",
+        example: "optax.polyak_sgd(max_learning_rate=0.5)",
+        expand: |given| {
+            if given.number("scaling")? != 1.0 {
+                return given
+                    .refuse("scaling", "expected 1: optax's code and its documentation differ about others");
+            }
+            Some(map([
+                ("kind", text("polyak")),
+                ("max", given.tree("max_learning_rate")?),
+                ("f_min", given.tree("f_min")?),
+                ("eps", given.tree("eps")?),
+                ("variant", given.tree("variant")?),
+            ]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "optax.contrib.dog",
+        signature: &["learning_rate=", "init_step=", "eps=", "weight_decay=", "mask="],
+        params: &[
+            param("learning_rate", Holds::PositiveLr, "1.0", "factor on the rule's lr"),
+            param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
+        ],
+        extra: &[Extra {
+            name: "init_step",
+            holds: Within::Pair,
+            required: false,
+            doc: "`[heuristic, 1e-6]` if not given, or `[distance, r]`: how far the first steps reach",
+        }],
+        refused: &[(
+            "weight_decay",
+            "it is the optimiser's: `optimizer: {weight_decay: ...}` in the sweep file",
+        )],
+        expansion: "{base: learning_rate, of: {kind: dog, init: init_step[0], r_eps: init_step[1], eps: eps}}",
+        note: "`init_step` by a learning_rate is refused: there is no such start here",
+        example: "optax.contrib.dog(learning_rate=0.5, init_step=('distance', 0.01))",
+        expand: |given| {
+            let init = given.items("init_step");
+            let (word, reach) = match init.as_slice() {
+                [word, reach] => (word.clone(), reach.clone()),
+                _ => (text("heuristic"), float(1e-6)),
+            };
+            let rule =
+                map([("kind", text("dog")), ("init", word), ("r_eps", reach), ("eps", given.tree("eps")?)]);
+            Some(map([("base", given.tree("learning_rate")?), ("of", rule)]))
+        },
+        ..PLAIN
+    },
+];
+
+/// The boundaries that count: one that does not come before a later one never does, nor does the schedule
+/// between them.
+fn in_force(given: &mut Given<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
+    if !boundaries.iter().all(|tree| ticks(tree).is_some()) {
+        return boundaries;
+    }
+    let mut kept: Vec<Tree> = Vec::new();
+    for boundary in boundaries {
+        while kept.last().is_some_and(|last| ticks(last) >= ticks(&boundary)) {
+            kept.pop();
+            given.children.remove(kept.len() + 1);
+        }
+        kept.push(boundary);
+    }
+    kept
+}
+
+const SCALES: Extra = Extra {
+    name: "boundaries_and_scales",
+    holds: Within::Scales,
+    required: false,
+    doc: "steps, and the factor that the lr is multiplied by at each",
+};
+const STRETCH: Param = required(
+    "transition_steps",
+    Holds::Length(0),
+    "the stretch after which the whole factor has been applied",
+);
+const TRANSITION: Param = required("transition_steps", Holds::Whole(1), "length N of the cycle, in steps");
+const SHARE: Param = param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
+const DIV: Param =
+    param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
+
+/// The way from one lr to another, after a stretch at the first.
+fn line(
+    given: &mut Given<'_, '_>,
+    from: &'static str,
+    to: &'static str,
+    over: &'static str,
+    power: Option<Tree>,
+) -> Option<Tree> {
+    let (from, to, over) = (given.tree(from)?, given.tree(to)?, given.tree(over)?);
+    if ticks(&over) == Some(0.0) {
+        return Some(held(from));
+    }
+    let begin = given.tree("transition_begin").unwrap_or_else(|| whole(0.0));
+    let sum = reckoned(&over, &begin, |a, b| a + b).filter(|_| ticks(&over).is_some());
+    given.states_ticks(sum.map(|(_, sum)| sum));
+    let kind = text(if power.is_some() { "polynomial" } else { "linear" });
+    let way = map([("kind", kind), ("from", from.clone()), ("to", to), ("over", over)]);
+    Some(phases(vec![(begin, held(from))], with_some(way, "power", power)))
+}
+
+/// The warmup of a schedule that begins with one.
+fn rise(given: &mut Given<'_, '_>) -> Option<Tree> {
+    Some(map([
+        ("kind", text("linear")),
+        ("from", given.tree("init_value")?),
+        ("to", given.tree("peak_value")?),
+    ]))
+}
+
+/// Exponential decay from the value of one parameter.
+fn exponential(given: &mut Given<'_, '_>, from: &'static str) -> Option<Tree> {
+    let (init, every, rate) = (given.lr(from)?, given.tree("transition_steps")?, given.number("decay_rate")?);
+    if ticks(&every) == Some(0.0) || rate == 0.0 {
+        return Some(held(lr(init)));
+    }
+    let decay = map([
+        ("kind", text("exponential")),
+        ("gamma", given.tree("decay_rate")?),
+        ("every", every),
+        ("staircase", given.tree("staircase")?),
+    ]);
+    let decay = based(init, phases(vec![(given.tree("transition_begin")?, held(text("1x")))], decay));
+    Some(match given.maybe_tree("end_value") {
+        Some(end) => {
+            let bound = if rate < 1.0 { "min" } else { "max" };
+            with(map([("clamp", map([(bound, end)]))]), "of", decay)
+        }
+        None => decay,
+    })
+}
+
+/// A share of a number of steps, as Python's `int` rounds it.
+fn part(share: f64, n: u64) -> i64 {
+    (share * n as f64).trunc() as i64
+}
+
+/// Scales at steps of which several may be the same: as in a Python dict, the last one counts.
+fn one_cycle(given: &mut Given<'_, '_>, interp: &str, div: f64, scales: &[(i64, f64)]) -> Option<Tree> {
+    let mut once: Vec<(i64, f64)> = Vec::new();
+    for (step, scale) in scales {
+        once.retain(|(known, _)| known != step);
+        once.push((*step, *scale));
+    }
+    once.sort_by_key(|(step, _)| *step);
+    let peak = given.lr("peak_value")?;
+    given.states_ticks(once.last().map(|(step, _)| *step as f64));
+    Some(knots(interp, scaled(peak, 1.0 / div), &once))
+}
+
+/// Knots from factors on the value before.
+fn knots(interp: &str, init: LrValue, scales: &[(i64, f64)]) -> Tree {
+    let point = |step: i64, value: LrValue| list(vec![whole(step as f64), lr(value)]);
+    let mut value = init;
+    let mut points = vec![point(0, value)];
+    for (step, scale) in scales {
+        value = scaled(value, *scale);
+        if *step == 0 {
+            points.clear();
+        }
+        points.push(point(*step, value));
+    }
+    map([("kind", text("piecewise")), ("interp", text(interp)), ("points", list(points))])
+}
+
+fn sgdr(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let mut cycles = Vec::new();
+    let mut total = Some(0.0);
+    for tree in given.items("cosine_kwargs") {
+        let Some(length) = tree.get("decay_steps").cloned() else {
+            return given.refuse("cosine_kwargs", "the key `decay_steps` is missing in one of the cycles");
+        };
+        total = total.zip(ticks(&length)).map(|(total, steps)| total + steps);
+        let Value::Map(mut entries) = tree.value else { return None };
+        entries.push(crate::trees::entry("kind", text("optax.warmup_cosine_decay_schedule")));
+        cycles.push((length, Tree { place: tree.place, value: Value::Map(entries) }));
+    }
+    given.states_ticks(total);
+    // Beyond its end a cycle holds its last value, so the last one needs no length.
+    let (_, last) = cycles.pop()?;
+    let path = "cosine_kwargs";
+    let mut expanded = Vec::new();
+    for (length, cycle) in cycles {
+        expanded.push((length, given.expanded(&cycle, path)?));
+    }
+    let last = given.expanded(&last, path)?;
+    Some(phases(expanded, last))
+}

@@ -1,0 +1,4 @@
+//! optax: its schedules, and code for it.
+
+pub(crate) mod export;
+pub(crate) mod import;

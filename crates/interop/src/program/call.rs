@@ -1,0 +1,328 @@
+//! A call of a schedule and the mapping that says the same: `kind:` and the arguments under their names.
+//! Functions become expressions.
+
+use super::Program;
+use crate::entry::{Named, bare};
+use crate::python::{Argument, Body, Expr, What};
+use crate::table::{LIBRARIES, entries, names};
+use schedule::catalogue::Holds;
+use schedule::problem::{Problem, listed, nearest};
+use schedule::tree::{Key, Tree, Value};
+
+/// Whether a value that is text is a call: no other schedule that is text has a bracket.
+pub fn is_call(text: &str) -> bool {
+    text.contains('(')
+}
+
+/// The libraries' own names of the modules that schedules stand in.
+const MODULES: &[(&str, &[&str])] = &[
+    ("torch", &["torch", "lr_scheduler"]),
+    ("optax", &["optax", "contrib"]),
+    ("keras", &["keras", "tf", "tensorflow", "tf_keras", "callbacks"]),
+    ("transformers", &["transformers", "optimization"]),
+    ("timm", &["timm", "scheduler"]),
+];
+
+/// Modules that say nothing of the library.
+const SILENT: [&str; 4] = ["optim", "optimizers", "schedules", "schedule"];
+
+/// The deepest chain of variables that stand for each other.
+const MOST_DEPTH: usize = 60;
+
+/// Arguments that say nothing of the lr, whatever the schedule.
+const PRINTING: [&str; 1] = ["verbose"];
+
+impl Program<'_> {
+    /// The entry that is called; a problem if the name is in several libraries, and the arguments don't tell which.
+    pub(crate) fn entry(
+        &self,
+        callee: &Expr,
+        arguments: &[Argument],
+    ) -> Result<Option<&'static Named>, Problem> {
+        let What::Path(path) = &callee.what else { return Ok(None) };
+        let Some((name, modules)) = path.split_last() else { return Ok(None) };
+        let named = entries().filter(|entry| entry.names().any(|full| bare(full) == name));
+        let library = modules.iter().find_map(|module| {
+            MODULES.iter().find(|(_, known)| known.contains(&module.as_str())).map(|(library, _)| *library)
+        });
+        let of_library = |entry: &&Named| match library {
+            Some(library) => entry.library() == library,
+            // A module of one's own may hold anything.
+            None => modules.iter().all(|module| SILENT.contains(&module.as_str())),
+        };
+        let found: Vec<&'static Named> = named.filter(of_library).collect();
+        let fitting: Vec<&'static Named> =
+            found.iter().copied().filter(|entry| self.fits(entry, arguments)).collect();
+        match (found.as_slice(), fitting.as_slice()) {
+            ([], _) => Ok(None),
+            ([entry], _) | (_, [entry]) => Ok(Some(entry)),
+            (several, _) => {
+                let names = listed(several.iter().map(|entry| entry.name));
+                let message = format!("`{name}` stands in several libraries");
+                let problem = self.source.problem(callee.start, callee.end, message);
+                Err(problem.with_hint(format!("write one of {names}")))
+            }
+        }
+    }
+
+    /// Whether a call may be that of an entry: it has the optimizer if, and only if, the entry takes one, and no
+    /// argument that the entry does not know.
+    fn fits(&self, entry: &Named, arguments: &[Argument]) -> bool {
+        let known = |name: &str| {
+            PRINTING.contains(&name)
+                || entry.arguments().any(|(known, _)| known == name)
+                || entry.params.iter().any(|param| param.name == name)
+        };
+        let place = entry.arguments().position(|(name, _)| name == "optimizer");
+        let mut named = arguments.iter().filter_map(|argument| argument.name.as_ref());
+        let by_name = named.clone().any(|(name, _)| name == "optimizer");
+        let first = arguments.first().filter(|argument| argument.name.is_none());
+        let is_object = |argument: &Argument| {
+            matches!(
+                self.resolved(&argument.value).what,
+                What::Path(_) | What::Call(..) | What::Attribute(..)
+            )
+        };
+        let takes = match place {
+            Some(_) => by_name || first.is_some_and(is_object),
+            None => !first.is_some_and(is_object),
+        };
+        takes && named.all(|(name, _)| known(name))
+    }
+
+    /// The library of a schedule's call.
+    pub(crate) fn library_of(&self, call: &Expr) -> &'static str {
+        match &self.resolved(call).what {
+            What::Call(callee, arguments) => {
+                self.entry(callee, arguments).ok().flatten().map_or("torch", Named::library)
+            }
+            _ => "torch",
+        }
+    }
+
+    /// What is said of a call of something else.
+    pub(crate) fn unknown(&self, call: &Expr) -> Problem {
+        let What::Call(callee, _) = &call.what else {
+            return self.source.problem(call.start, call.end, "expected a call of a schedule");
+        };
+        let What::Path(path) = &callee.what else {
+            return self.source.problem(callee.start, callee.end, "expected the name of a schedule");
+        };
+        let written = path.join(".");
+        let problem =
+            self.source.problem(callee.start, callee.end, format!("there is no schedule `{written}`"));
+        let last = path.last().map_or("", String::as_str);
+        let same = names().find(|full| bare(full) == last);
+        let near = same.or_else(|| {
+            let of_library = path.first().filter(|first| LIBRARIES.iter().any(|(name, _)| name == first));
+            let candidates =
+                || names().filter(|full| of_library.is_none_or(|first| full.starts_with(first.as_str())));
+            let name = nearest(last, candidates().map(bare))?;
+            candidates().find(|full| bare(full) == name)
+        });
+        match near {
+            Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+            None => problem.with_hint(format!(
+                "known are the schedules of {}",
+                listed(LIBRARIES.iter().map(|(name, _)| *name))
+            )),
+        }
+    }
+
+    /// The mapping that says what a call says.
+    pub(crate) fn schedule(&mut self, call: &Expr) -> Result<Tree, Problem> {
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return Err(self.source.problem(call.start, call.end, "nested too deeply"));
+        }
+        let What::Call(callee, arguments) = &call.what else {
+            return Err(self.source.problem(call.start, call.end, "expected a call of a schedule"));
+        };
+        let Some(entry) = self.entry(callee, arguments)? else { return Err(self.unknown(call)) };
+        self.check_momentum(call, entry)?;
+        let mut map = vec![self.keyed("kind", callee, Value::Text(entry.name.to_owned()))];
+        let mut order = entry.arguments();
+        let mut given: Vec<&str> = Vec::new();
+        for argument in arguments {
+            let value = &argument.value;
+            if let (None, What::Unknown(reason)) = (&argument.name, &value.what) {
+                return Err(self.source.problem(value.start, value.end, reason));
+            }
+            let (name, at) = match &argument.name {
+                Some((name, _)) if PRINTING.contains(&name.as_str()) => continue,
+                Some((name, at)) => (self.known(entry, name, *at)?, *at),
+                None => match order.next() {
+                    Some((name, _)) => (name, value.start),
+                    None => {
+                        let most = entry.signature.len();
+                        let message = format!("`{}` takes at most {most} arguments", entry.name);
+                        return Err(self.source.problem(value.start, value.end, message));
+                    }
+                },
+            };
+            if given.contains(&name) {
+                let message = format!("the argument `{name}` is given twice");
+                return Err(self.source.problem(at, value.end, message));
+            }
+            given.push(name);
+            if !entry.reads(name) {
+                self.python_only(entry, name, value)?;
+                continue;
+            }
+            let tree = self.argument(entry, name, value)?;
+            let place =
+                if argument.name.is_some() { self.source.place(at, at + name.len()) } else { tree.place };
+            map.push((Key { place, name: name.to_owned() }, tree));
+        }
+        for (name, has_default) in entry.arguments() {
+            if !has_default && !given.contains(&name) && entry.reads(name) {
+                let message = format!("`{}`: the argument `{name}` is missing", entry.name);
+                let problem = self.source.problem(call.start, call.end, message);
+                let lr =
+                    entry.params.iter().any(|param| param.name == name && matches!(param.holds, Holds::Lr));
+                return Err(if lr {
+                    problem.with_hint(format!("{name}=1x is the base lr"))
+                } else {
+                    problem
+                });
+            }
+        }
+        self.depth -= 1;
+        let written = Tree { place: self.source.place(call.start, call.end), value: Value::Map(map) };
+        self.check_own_lr(call, &written)?;
+        Ok(written)
+    }
+
+    /// The parameter of this name.
+    fn known(&self, entry: &'static Named, name: &str, at: usize) -> Result<&'static str, Problem> {
+        let own = entry.params.iter().map(|param| param.name);
+        let known: Vec<&'static str> = entry.arguments().map(|(name, _)| name).chain(own).collect();
+        known.iter().copied().find(|known| *known == name).ok_or_else(|| {
+            let message = format!("`{}` has no argument `{name}`", entry.name);
+            let problem = self.source.problem(at, at + name.len(), message);
+            match nearest(name, known.iter().copied()) {
+                Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
+                None => {
+                    let mut all: Vec<&str> = Vec::new();
+                    known.iter().for_each(|name| {
+                        if !all.contains(name) {
+                            all.push(name);
+                        }
+                    });
+                    problem.with_hint(format!("known: {}", listed(all)))
+                }
+            }
+        })
+    }
+
+    /// An argument that is left out. A number in place of the optimiser was meant for another one.
+    fn python_only(&self, entry: &Named, name: &str, value: &Expr) -> Result<(), Problem> {
+        let literal = matches!(
+            value.what,
+            What::Number(_) | What::Text(_) | What::List(_) | What::Function(_) | What::Sign(..)
+        );
+        if name == "name" && !matches!(value.what, What::Text(_) | What::None | What::Path(_)) && literal {
+            return Err(self.source.problem(value.start, value.end, "expected a text: this is a name"));
+        }
+        if name != "optimizer" || !literal {
+            return Ok(());
+        }
+        let next = entry.arguments().map(|(name, _)| name).find(|name| entry.reads(name)).unwrap_or_default();
+        let message = format!("the argument at this place of `{}` is the optimizer", entry.name);
+        let problem = self.source.problem(value.start, value.end, message);
+        Err(problem.with_hint(format!("give the others by name, as in {next}=...")))
+    }
+
+    fn keyed(&self, name: &str, at: &Expr, value: Value) -> (Key, Tree) {
+        let place = self.source.place(at.start, at.end);
+        (Key { place, name: name.to_owned() }, Tree { place, value })
+    }
+
+    /// The value of an argument. One in a list of its own is that of the only parameter group.
+    fn argument(&mut self, entry: &Named, name: &str, value: &Expr) -> Result<Tree, Problem> {
+        let param = entry.params.iter().find(|param| param.name == name);
+        match &self.resolved(value).what {
+            What::List(items) if entry.per_group.contains(&name) => match items.clone().as_slice() {
+                [one] => self.value(one, param.is_none()),
+                _ => {
+                    let message = format!("expected one value, found a list of {}", items.len());
+                    let problem = self.source.problem(value.start, value.end, message);
+                    Err(problem.with_hint("there is one parameter group here"))
+                }
+            },
+            What::Text(_) if param.is_some_and(|param| matches!(param.holds, Holds::Expression)) => {
+                let message = "expected a lambda of the step, found text";
+                Err(self.source.problem(value.start, value.end, message))
+            }
+            _ => self.value(value, param.is_none()),
+        }
+    }
+
+    /// A value; a call in it is that of a schedule where `nodes` may stand.
+    pub(crate) fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
+        let place = self.source.place(expr.start, expr.end);
+        let value = match &expr.what {
+            What::None => Value::Null,
+            What::Bool(b) => Value::Bool(*b),
+            What::Text(text) => Value::Text(text.clone()),
+            What::Function(function) => {
+                let (start, end) = match &function.body {
+                    Body::Return(range) => (range.start, range.end),
+                    _ => (expr.start, expr.end),
+                };
+                let text =
+                    self.rendered(function).map_err(|message| self.source.problem(start, end, message))?;
+                return Ok(Tree { place: self.source.place(start, end), value: Value::Text(text) });
+            }
+            What::Bound(i) => {
+                let Some(bound) = self.values.get(*i).cloned() else { return self.folded(expr) };
+                if let What::Unknown(reason) = &bound.what {
+                    return Err(self.source.problem(expr.start, expr.end, reason));
+                }
+                self.depth += 1;
+                if self.depth > MOST_DEPTH {
+                    return Err(self.source.problem(expr.start, expr.end, "nested too deeply"));
+                }
+                let value = self.value(&bound, nodes);
+                self.depth -= 1;
+                return value;
+            }
+            // A number of Python's may be where a schedule may, as in the parameters of one.
+            What::Call(..) if nodes && self.entries(expr)?.is_none() => {
+                return self.folded(expr).or_else(|_| self.schedule(expr));
+            }
+            What::Item(of, _) | What::Attribute(of, _) if nodes && self.schedule_in(of).is_some() => {
+                return self.value(of, nodes);
+            }
+            What::Choice(terms) => {
+                let [condition, yes, no] = terms.as_ref();
+                let holds = self.number(condition, 0)?.is_true();
+                return self.value(if holds { yes } else { no }, nodes);
+            }
+            What::Item(of, index) => {
+                let item = self.item(expr, of, index, 0)?;
+                return self.value(&item, nodes);
+            }
+            What::Path(path) => match path.as_slice() {
+                [.., of, member] if of == "SchedulerType" => Value::Text(scheduler_type(member)),
+                _ => return self.folded(expr),
+            },
+            _ => match (self.entries(expr)?, self.list(expr, 0)?) {
+                (Some(entries), _) => self.mapping(&entries, nodes)?,
+                (None, Some(items)) => {
+                    Value::List(items.iter().map(|item| self.value(item, nodes)).collect::<Result<_, _>>()?)
+                }
+                (None, None) => return self.folded(expr),
+            },
+        };
+        Ok(Tree { place, value })
+    }
+}
+
+/// The value of a member of transformers' enum.
+fn scheduler_type(member: &str) -> String {
+    match member {
+        "REDUCE_ON_PLATEAU" => "reduce_lr_on_plateau".to_owned(),
+        member => member.to_lowercase(),
+    }
+}

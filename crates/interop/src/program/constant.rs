@@ -1,0 +1,315 @@
+//! Constant expressions of a pasted program, worked out as Python does: numbers, lists and mappings.
+
+use super::Program;
+use super::function;
+use crate::python::{Argument, Expr, What};
+use schedule::expression::comparison;
+use schedule::formula::Binary;
+use schedule::number::{Fault, Function, Number, function};
+use schedule::problem::Problem;
+use schedule::tree::{Key, Tree, Value};
+
+/// The deepest chain of values inside values.
+const MOST_DEPTH: usize = 60;
+
+/// The longest list that `range` or a product makes.
+const MOST_ITEMS: usize = 10_000;
+
+const LITERAL: &str = "a literal is needed here, as in 0.1 or 100";
+
+impl Program<'_> {
+    /// A number as a value of a document.
+    pub(crate) fn folded(&self, expr: &Expr) -> Result<Tree, Problem> {
+        let problem = |message: String| Err(self.source.problem(expr.start, expr.end, message));
+        let value = match self.number(expr, 0)? {
+            Number::Int(i) => Value::Int(i),
+            Number::Float(x) if x.is_finite() => Value::Float(x),
+            Number::Float(x) => return problem(format!("this is {x}, which is no number to train with")),
+            Number::Big(_) => {
+                return problem("this is a whole number beyond 2^63, which no length is".to_owned());
+            }
+        };
+        Ok(Tree { place: self.source.place(expr.start, expr.end), value })
+    }
+
+    /// The number that a constant expression is.
+    pub(crate) fn number(&self, expr: &Expr, depth: usize) -> Result<Number, Problem> {
+        let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
+        let fault =
+            |Fault(fault)| self.source.problem(expr.start, expr.end, format!("this has no value: {fault}"));
+        if depth > MOST_DEPTH {
+            return Err(problem("nested too deeply"));
+        }
+        let number = |expr: &Expr| self.number(expr, depth + 1);
+        match &expr.what {
+            What::Number(number) => Ok(number.clone()),
+            What::Bool(b) => Ok(Number::from(*b)),
+            What::Sign("-", of) => Ok(number(of)?.minus()),
+            What::Sign("not", of) => Ok(Number::from(!number(of)?.is_true())),
+            What::Sign(_, of) => number(of),
+            What::Binary("and", a, b) => number(a).and_then(|a| if a.is_true() { number(b) } else { Ok(a) }),
+            What::Binary("or", a, b) => number(a).and_then(|a| if a.is_true() { Ok(a) } else { number(b) }),
+            What::Binary(sign, a, b) => match arithmetic(sign) {
+                Some(sign) => Number::binary(sign, &number(a)?, &number(b)?).map_err(fault),
+                None => Err(problem("expected a number")),
+            },
+            What::Compare(first, rest) => self.compared(expr, first, rest, depth + 1),
+            What::Choice(terms) => {
+                let [condition, yes, no] = terms.as_ref();
+                if number(condition)?.is_true() { number(yes) } else { number(no) }
+            }
+            What::Bound(i) => match self.values.get(*i) {
+                // The reason is about the place where the name is used.
+                Some(Expr { what: What::Unknown(reason), .. }) => Err(problem(reason)),
+                Some(value) => number(value),
+                None => Err(problem("expected a number")),
+            },
+            What::Path(path) => match function::constant(&path.join(".")) {
+                Some(x) => Ok(Number::Float(x)),
+                None => Err(problem(&format!("`{}` is a variable: {LITERAL}", path.join(".")))),
+            },
+            What::Call(callee, arguments) => self.call_of_number(expr, callee, arguments, depth + 1),
+            What::Item(of, index) => number(&self.item(expr, of, index, depth + 1)?),
+            What::Attribute(..) => Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
+            What::Unknown(reason) => Err(problem(reason)),
+            What::None | What::Text(_) | What::List(_) | What::Dict(_) | What::Function(_) => {
+                Err(problem("expected a number"))
+            }
+        }
+    }
+
+    fn compared(
+        &self,
+        expr: &Expr,
+        first: &Expr,
+        rest: &[(&'static str, Expr)],
+        depth: usize,
+    ) -> Result<Number, Problem> {
+        let mut left = self.number(first, depth)?;
+        for (sign, right) in rest {
+            let Some(sign) = comparison(sign) else {
+                let message = format!("`{sign}` is read inside a lambda only");
+                return Err(self.source.problem(expr.start, expr.end, message));
+            };
+            let right = self.number(right, depth)?;
+            if !Number::binary(sign, &left, &right).is_ok_and(|holds| holds.is_true()) {
+                return Ok(Number::from(false));
+            }
+            left = right;
+        }
+        Ok(Number::from(true))
+    }
+
+    /// What a function of numbers gives: `int(0.1 * 5000)`, `math.ceil(...)`, `len([...])`.
+    fn call_of_number(
+        &self,
+        expr: &Expr,
+        callee: &Expr,
+        arguments: &[Argument],
+        depth: usize,
+    ) -> Result<Number, Problem> {
+        let problem = |message: String| self.source.problem(expr.start, expr.end, message);
+        let unknown = || problem(format!("this is worked out by Python: {LITERAL}"));
+        let What::Path(path) = &callee.what else { return Err(unknown()) };
+        let path = path.join(".");
+        let known: Option<&'static Function> = function::known_function(&path).and_then(function);
+        let Some(function) = known.filter(|_| arguments.iter().all(|argument| argument.name.is_none()))
+        else {
+            return Err(unknown());
+        };
+        let (least, most) = function.arity();
+        if arguments.len() < least || arguments.len() > most {
+            return Err(problem(format!("`{path}` does not take {} arguments", arguments.len())));
+        }
+        let list = match (function.takes_list(arguments.len()), arguments.first()) {
+            (Some(_), Some(first)) => self.list(&first.value, depth)?,
+            _ => None,
+        };
+        if function.takes_list(arguments.len()) == Some(true) && list.is_none() {
+            return Err(unknown());
+        }
+        let rest = arguments.get(usize::from(list.is_some())..).unwrap_or_default();
+        // Of what is counted only the number of items matters.
+        if path == "len" {
+            return Ok(Number::Int(list.map_or(0, |list| list.len() as i64)));
+        }
+        let numbers = |exprs: &mut dyn Iterator<Item = &Expr>| -> Result<Vec<Number>, Problem> {
+            exprs.map(|expr| self.number(expr, depth)).collect()
+        };
+        let list = numbers(&mut list.unwrap_or_default().iter())?;
+        let rest = numbers(&mut rest.iter().map(|argument| &argument.value))?;
+        function.value(&list, &rest).map_err(|Fault(fault)| problem(format!("this has no value: {fault}")))
+    }
+
+    /// The items of what is a list; `None` if it is none.
+    pub(crate) fn list(&self, expr: &Expr, depth: usize) -> Result<Option<Vec<Expr>>, Problem> {
+        let problem = |message: &str| Err(self.source.problem(expr.start, expr.end, message));
+        if depth > MOST_DEPTH {
+            return problem("nested too deeply");
+        }
+        let too_long = |count: usize| count > MOST_ITEMS;
+        Ok(match &expr.what {
+            What::List(items) => Some(items.clone()),
+            What::Bound(i) => match self.values.get(*i) {
+                Some(value) => self.list(value, depth + 1)?,
+                None => None,
+            },
+            What::Binary("+", a, b) => match (self.list(a, depth + 1)?, self.list(b, depth + 1)?) {
+                (Some(a), Some(b)) if too_long(a.len() + b.len()) => return problem("this list is too long"),
+                (Some(a), Some(b)) => Some(a.into_iter().chain(b).collect()),
+                _ => None,
+            },
+            What::Binary("*", a, b) => {
+                let (list, times) = match self.list(a, depth + 1)? {
+                    Some(list) => (Some(list), b),
+                    None => (self.list(b, depth + 1)?, a),
+                };
+                let Some(list) = list else { return Ok(None) };
+                let times = match self.number(times, depth + 1)? {
+                    Number::Int(times) => usize::try_from(times).unwrap_or(0),
+                    _ => return problem("expected a whole number beside a list"),
+                };
+                if too_long(list.len().saturating_mul(times)) {
+                    return problem("this list is too long");
+                }
+                Some(list.iter().cycle().take(list.len() * times).cloned().collect())
+            }
+            What::Call(callee, arguments) => match &callee.what {
+                What::Path(path) => self.called_list(expr, path, arguments, depth)?,
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// `range(...)`, and `list`, `tuple` and `sorted` of a list.
+    fn called_list(
+        &self,
+        expr: &Expr,
+        path: &[String],
+        arguments: &[Argument],
+        depth: usize,
+    ) -> Result<Option<Vec<Expr>>, Problem> {
+        let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
+        match (path, arguments) {
+            ([name], [of]) if matches!(name.as_str(), "list" | "tuple") => self.list(&of.value, depth + 1),
+            ([name], []) if matches!(name.as_str(), "list" | "tuple") => Ok(Some(Vec::new())),
+            ([name], arguments) if name == "range" && arguments.len() <= 3 => {
+                let mut ends = Vec::new();
+                for argument in arguments {
+                    match self.number(&argument.value, depth + 1)? {
+                        Number::Int(i) => ends.push(i),
+                        _ => return Err(problem("`range` takes whole numbers")),
+                    }
+                }
+                let (mut at, end, step) = match ends.as_slice() {
+                    [end] => (0, *end, 1),
+                    [begin, end] => (*begin, *end, 1),
+                    [begin, end, step] if *step != 0 => (*begin, *end, *step),
+                    _ => return Err(problem("`range` takes 1 to 3 numbers, its step not 0")),
+                };
+                let mut items = Vec::new();
+                while if step > 0 { at < end } else { at > end } {
+                    if items.len() >= MOST_ITEMS {
+                        return Err(problem("this list is too long"));
+                    }
+                    items.push(Expr {
+                        start: expr.start,
+                        end: expr.end,
+                        what: What::Number(Number::Int(at)),
+                    });
+                    at = at.saturating_add(step);
+                }
+                Ok(Some(items))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// An entry of a list or a mapping.
+    pub(crate) fn item(&self, expr: &Expr, of: &Expr, index: &Expr, depth: usize) -> Result<Expr, Problem> {
+        let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
+        if let Some(list) = self.list(of, depth + 1)? {
+            let index = self.number(index, depth + 1)?.index(list.len());
+            return index
+                .ok()
+                .and_then(|i| list.into_iter().nth(i))
+                .ok_or_else(|| problem("this entry is not there"));
+        }
+        let entries = match self.entries(of)? {
+            Some(entries) => entries,
+            None => return Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
+        };
+        let same = |key: &Expr| match (&key.what, &self.resolved(index).what) {
+            (What::Text(a), What::Text(b)) => a == b,
+            (What::Number(a), What::Number(b)) => a == b,
+            _ => false,
+        };
+        let found = entries.into_iter().rev().find(|(key, _)| same(key));
+        found.map(|(_, value)| value).ok_or_else(|| problem("this entry is not there"))
+    }
+
+    /// The entries of a mapping: `{...}`, `dict(...)`.
+    pub(crate) fn entries(&self, expr: &Expr) -> Result<Option<Vec<(Expr, Expr)>>, Problem> {
+        Ok(match &self.resolved(expr).what {
+            What::Dict(entries) => Some(entries.clone()),
+            What::Call(callee, arguments) if callee.what == What::Path(vec!["dict".to_owned()]) => {
+                let entry = |argument: &Argument| {
+                    let (name, start) = argument.name.clone().ok_or_else(|| {
+                        let value = &argument.value;
+                        self.source.problem(value.start, value.end, "expected an argument with its name")
+                    })?;
+                    let end = start + name.len();
+                    Ok((Expr { start, end, what: What::Text(name) }, argument.value.clone()))
+                };
+                Some(arguments.iter().map(entry).collect::<Result<_, Problem>>()?)
+            }
+            _ => None,
+        })
+    }
+
+    /// What a name stands for, and what that stands for.
+    pub(crate) fn resolved<'e>(&'e self, mut expr: &'e Expr) -> &'e Expr {
+        // Values stand for earlier ones only.
+        while let What::Bound(i) = &expr.what {
+            match self.values.get(*i) {
+                Some(value) => expr = value,
+                None => break,
+            }
+        }
+        expr
+    }
+
+    /// A mapping as a value of a document.
+    pub(crate) fn mapping(&mut self, entries: &[(Expr, Expr)], nodes: bool) -> Result<Value, Problem> {
+        let mut map: Vec<(Key, Tree)> = Vec::new();
+        for (key, value) in entries {
+            let name = match self.value(key, false)?.value {
+                Value::Text(text) => text,
+                Value::Int(i) => i.to_string(),
+                _ => {
+                    let message = "expected a key that is text or a whole number";
+                    return Err(self.source.problem(key.start, key.end, message));
+                }
+            };
+            let value = self.value(value, nodes)?;
+            // As in Python, the last of equal keys counts.
+            map.retain(|(known, _)| known.name != name);
+            map.push((Key { place: self.source.place(key.start, key.end), name }, value));
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+fn arithmetic(sign: &str) -> Option<Binary> {
+    Some(match sign {
+        "+" => Binary::Add,
+        "-" => Binary::Subtract,
+        "*" => Binary::Multiply,
+        "/" => Binary::Divide,
+        "//" => Binary::DivideDown,
+        "%" => Binary::Remainder,
+        "**" => Binary::Power,
+        _ => return None,
+    })
+}

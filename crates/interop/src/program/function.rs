@@ -1,0 +1,218 @@
+//! Functions of Python as expressions of ours.
+
+use super::Program;
+use crate::python::{Body, Expr, Function};
+
+/// The text of a lambda, or of an expression, as an expression.
+pub(crate) fn expression(text: &str) -> Result<String, String> {
+    let Some(rest) = text.trim_start().strip_prefix("lambda ") else { return Ok(text.to_owned()) };
+    let Some((parameter, body)) = rest.split_once(':') else {
+        return Err("expected `lambda t: ...`, found no `:`".to_owned());
+    };
+    let parameter = parameter.trim();
+    if parameter.is_empty() || !parameter.chars().all(|c| c.is_alphanumeric() || c == '_') {
+        return Err("expected a lambda of one parameter, the step".to_owned());
+    }
+    rewrite(body, parameter, &|_| Ok(None))
+}
+
+/// Modules of plain numbers, whose functions an expression knows.
+const MATH: [&str; 2] = ["math", "bisect"];
+const NUMPY: [&str; 2] = ["np", "numpy"];
+
+/// Modules that work in single precision, or on tensors alone.
+const TENSORS: [&str; 5] = ["torch", "jnp", "jax.numpy", "tf", "tf.math"];
+
+/// What functions of `math` are called here, where it is something else.
+const OF_MATH: &[(&str, &str)] = &[("fabs", "abs"), ("pow", "power")];
+
+/// The same for numpy.
+const OF_NUMPY: &[(&str, &str)] = &[
+    ("absolute", "abs"),
+    ("amax", "max"),
+    ("amin", "min"),
+    ("arccos", "acos"),
+    ("arcsin", "asin"),
+    ("arctan", "atan"),
+    ("double", "float"),
+    ("fix", "trunc"),
+    ("float64", "float"),
+    ("float_power", "power"),
+    ("int64", "int"),
+    ("pow", "power"),
+    ("remainder", "mod"),
+    ("rint", "around"),
+    ("round", "around"),
+];
+
+/// Names that an expression knows and a function of Python does not.
+const OURS: [&str; 6] = ["t", "T", "epoch", "base", "e", "inf"];
+
+/// The longest text that a function becomes.
+const MOST_BYTES: usize = 20_000;
+
+/// What a name with its module is called here; `None` for another module's, or one without.
+fn of_module(path: &str) -> Option<&str> {
+    let (module, name) = path.rsplit_once('.')?;
+    let renamed = match module {
+        module if MATH.contains(&module) => OF_MATH,
+        module if NUMPY.contains(&module) => OF_NUMPY,
+        _ => return None,
+    };
+    // What `math` calls so is another function.
+    if path == "math.remainder" {
+        return None;
+    }
+    Some(renamed.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| ours))
+}
+
+/// The function that a path names, by its name here.
+pub(crate) fn known_function(path: &str) -> Option<&str> {
+    if path.contains('.') { of_module(path) } else { Some(path) }
+}
+
+/// The number that a path names: `math.pi`.
+pub(crate) fn constant(path: &str) -> Option<f64> {
+    match (path, of_module(path)?) {
+        (_, "pi") => Some(std::f64::consts::PI),
+        (_, "e") => Some(std::f64::consts::E),
+        (_, "inf") => Some(f64::INFINITY),
+        (_, "tau") => Some(std::f64::consts::TAU),
+        _ => None,
+    }
+}
+
+/// A function's body as an expression: its parameter is `t`, modules are left out, names are put in as
+/// `stands_for` has them. Characters stay where they are, so that mistakes are reported with their place.
+pub(crate) fn rewrite(
+    body: &str,
+    parameter: &str,
+    stands_for: &dyn Fn(&str) -> Result<Option<String>, String>,
+) -> Result<String, String> {
+    let mut text = String::new();
+    let mut rest = body;
+    while let Some(first) = rest.chars().next() {
+        let word = |keep: fn(char) -> bool| rest.find(|c| !keep(c)).unwrap_or(rest.len());
+        let name = first.is_alphabetic() || first == '_';
+        let length = if name {
+            word(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+        } else if first.is_ascii_digit() {
+            word(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+        } else if first == '#' {
+            rest.find('\n').unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (head, tail) = rest.split_at(length);
+        let plain = match first {
+            _ if head == parameter => "t".to_owned(),
+            _ if name => named(head, stands_for)?,
+            '\n' | '\r' | '\\' | '#' => " ".to_owned(),
+            _ => head.replace('_', ""),
+        };
+        text.push_str(&plain);
+        text.extend(std::iter::repeat_n(' ', head.chars().count().saturating_sub(plain.chars().count())));
+        rest = tail;
+    }
+    Ok(text)
+}
+
+/// What a name of Python is in an expression.
+fn named(name: &str, stands_for: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<String, String> {
+    if let Some(value) = stands_for(name)? {
+        return Ok(value);
+    }
+    if let Some(ours) = of_module(name) {
+        return Ok(match constant(name) {
+            Some(tau) if ours == "tau" => format!("({tau:?})"),
+            _ => ours.to_owned(),
+        });
+    }
+    match name {
+        "True" => Ok("1".to_owned()),
+        "False" => Ok("0".to_owned()),
+        name if OURS.contains(&name) => {
+            Err(format!("`{name}` is a variable of the program: write its value into the lambda"))
+        }
+        name => match name.rsplit_once('.') {
+            Some((module, function)) if TENSORS.contains(&module) => {
+                Err(format!("`{name}` works on tensors, in single precision: write `math.{function}`"))
+            }
+            Some(_) => Err(format!("`{name}` is not known here: write its value into the function")),
+            None => Ok(name.to_owned()),
+        },
+    }
+}
+
+impl Program<'_> {
+    /// A function as an expression, the numbers and lists that were assigned to names put in.
+    pub(crate) fn rendered(&self, function: &Function) -> Result<String, String> {
+        self.render(&function.body, &function.parameter, &mut Vec::new())
+    }
+
+    fn render(
+        &self,
+        body: &Body,
+        parameter: &str,
+        locals: &mut Vec<(String, String)>,
+    ) -> Result<String, String> {
+        let rewritten = |range: &std::ops::Range<usize>, locals: &[(String, String)]| {
+            let text = self.source.text.get(range.clone()).unwrap_or_default();
+            rewrite(text, parameter, &|name| match locals.iter().rev().find(|(local, _)| local == name) {
+                Some((_, value)) => Ok(Some(value.clone())),
+                None => self.stands_for(name),
+            })
+        };
+        let text = match body {
+            Body::Return(range) => rewritten(range, locals)?,
+            Body::Assign(name, range, next) => {
+                let value = format!("({})", rewritten(range, locals)?);
+                let name = if name == parameter { return Err(again(name)) } else { name.clone() };
+                locals.push((name, value));
+                let text = self.render(next, parameter, locals)?;
+                locals.pop();
+                text
+            }
+            Body::If(condition, yes, no) => {
+                let condition = rewritten(condition, locals)?;
+                let (yes, no) = (self.render(yes, parameter, locals)?, self.render(no, parameter, locals)?);
+                format!("({yes}) if ({condition}) else ({no})")
+            }
+        };
+        if text.len() > MOST_BYTES {
+            return Err("this function is too long".to_owned());
+        }
+        Ok(text)
+    }
+
+    /// What a name of the program is in an expression.
+    fn stands_for(&self, name: &str) -> Result<Option<String>, String> {
+        let path = self.full_path(name);
+        if path != name {
+            return Ok(Some(named(&path, &|_| Ok(None))?));
+        }
+        let Some(expr) = self.named(name) else { return Ok(None) };
+        let plain = |expr: &Expr| {
+            self.number(expr, 0).ok().map(|number| match number {
+                schedule::number::Number::Int(i) => format!("({i})"),
+                schedule::number::Number::Big(i) => format!("({i})"),
+                schedule::number::Number::Float(x) => format!("({x:?})"),
+            })
+        };
+        if let Ok(Some(items)) = self.list(expr, 0) {
+            let items: Option<Vec<String>> = items.iter().map(plain).collect();
+            return Ok(items.map(|items| format!("({},)", items.join(", "))));
+        }
+        match plain(expr) {
+            Some(text) => Ok(Some(text)),
+            None => match self.number(expr, 0) {
+                Err(problem) => Err(format!("`{name}` is not known here: {}", problem.message)),
+                Ok(_) => Ok(None),
+            },
+        }
+    }
+}
+
+fn again(name: &str) -> String {
+    format!("the parameter `{name}` is set anew: write the function as a lambda")
+}

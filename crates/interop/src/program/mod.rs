@@ -1,0 +1,402 @@
+//! A pasted program: what its names stand for, which schedule it uses and at which base lr.
+
+mod base_lr;
+mod call;
+mod constant;
+mod function;
+
+use std::collections::HashMap;
+
+use crate::entry::{Named, bare};
+use crate::python::{Argument, Expr, Function, Source, Statement, Target, What, statements};
+use crate::table::entries;
+use schedule::problem::Problem;
+use schedule::tree::{Place, Tree};
+
+pub use base_lr::BaseLr;
+pub use call::is_call;
+pub(crate) use function::expression;
+
+/// What a pasted program says.
+#[derive(Debug, Clone)]
+pub struct Pasted {
+    /// The schedule.
+    pub schedule: Tree,
+    /// The lr of its optimizer.
+    pub lr: BaseLr,
+}
+
+/// Reads a text that is a program: the schedule that it uses last.
+///
+/// # Errors
+/// The first thing that the schedule needs and that can't be read, with its place.
+pub fn paste(text: &str) -> Result<Pasted, Problem> {
+    Program::new(Source { text, inside: None }).read()
+}
+
+/// Reads a call that is a value of a document.
+pub(crate) fn read_inside(text: &str, place: Place) -> Result<Tree, Problem> {
+    Program::new(Source { text, inside: Some(place) }).read().map(|pasted| pasted.schedule)
+}
+
+/// Words that begin a statement of Python, and what must follow: `for:` is a key of ours.
+const WORDS: [&str; 12] = [
+    "import ", "from ", "def ", "class ", "for ", "while ", "if ", "with ", "try:", "async ", "assert ",
+    "return ",
+];
+
+/// Whether a whole document is a Python program, not YAML: its first statement begins with a word of Python, a
+/// decorator or a docstring, or with names and then a bracket, an assignment, a type or a comma.
+pub fn is_program(text: &str) -> bool {
+    let mut lines =
+        text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let Some(line) = lines.next() else { return false };
+    if WORDS.iter().any(|word| line.starts_with(word))
+        || line.starts_with(['@', '('])
+        || line.starts_with("\"\"\"")
+    {
+        return true;
+    }
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let rest = line.trim_start_matches(name);
+    if rest.len() == line.len() {
+        return false;
+    }
+    let rest = rest.trim_start();
+    let augmented = ["+=", "-=", "*=", "/="].iter().any(|sign| rest.starts_with(sign));
+    rest.starts_with(['(', '[', '=', ',']) || augmented || rest.strip_prefix(':').is_some_and(is_annotation)
+}
+
+/// Whether a type and a value follow a name and its colon: `s: LRScheduler = StepLR(...)`.
+fn is_annotation(rest: &str) -> bool {
+    let Some((annotation, value)) = rest.split_once('=') else { return false };
+    let annotation = annotation.trim();
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | ',' | ' ' | '|');
+    annotation.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && annotation.chars().all(word)
+        && !value.starts_with('=')
+}
+
+pub(crate) struct Program<'a> {
+    pub(crate) source: Source<'a>,
+    /// Which value each name stands for now.
+    names: HashMap<String, usize>,
+    /// All that was assigned, the names in it being bound.
+    pub(crate) values: Vec<Expr>,
+    pub(crate) depth: usize,
+    /// The schedule that was used last, and its call.
+    found: Option<(Tree, Expr)>,
+    /// Calls that are no schedule.
+    others: Vec<Expr>,
+    /// What could not be read.
+    unread: Option<Problem>,
+    /// Where the program itself sets an lr.
+    pub(crate) sets_lr: Option<Problem>,
+}
+
+impl<'a> Program<'a> {
+    fn new(source: Source<'a>) -> Self {
+        Self {
+            source,
+            names: HashMap::new(),
+            values: Vec::new(),
+            depth: 0,
+            found: None,
+            others: Vec::new(),
+            unread: None,
+            sets_lr: None,
+        }
+    }
+
+    fn read(mut self) -> Result<Pasted, Problem> {
+        let statements = statements(&self.source)?;
+        self.run(statements)?;
+        match (self.found.take(), self.unread.take(), self.others.first()) {
+            (Some((schedule, call)), ..) => Ok(Pasted { schedule, lr: self.base_lr(&call) }),
+            (None, Some(problem), _) => Err(problem),
+            (None, None, Some(call)) => Err(self.unknown(call)),
+            (None, None, None) => {
+                let end = self.source.text.len();
+                let problem = self.source.problem(0, end, "expected a call of a schedule");
+                Err(problem.with_hint("as in torch.OneCycleLR(max_lr=0.1, total_steps=100)"))
+            }
+        }
+    }
+
+    fn run(&mut self, statements: Vec<Statement>) -> Result<(), Problem> {
+        for statement in statements {
+            match statement {
+                Statement::Value(targets, value) => self.assigned(&targets, value)?,
+                Statement::Def(name, function, inside) => {
+                    let reads = name == "__init__" || self.call_in_all(&inside).is_some();
+                    if reads {
+                        self.run(inside)?;
+                    } else {
+                        self.define(name, function);
+                    }
+                }
+                Statement::Block(head, inside) => self.block(&head, &inside)?,
+                Statement::Unread(targets, problem) => {
+                    if self.names_schedule(&problem) {
+                        return Err(problem);
+                    }
+                    let reason = format!("this could not be read: {}", problem.message);
+                    self.lose(&targets, &reason);
+                    self.unread.get_or_insert(problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the line of a problem names a schedule.
+    fn names_schedule(&self, problem: &Problem) -> bool {
+        let start = problem.place.start.min(self.source.text.len());
+        let before = self.source.text.get(..start).and_then(|text| text.rfind('\n')).map_or(0, |i| i + 1);
+        let line = self.source.text.get(before..).unwrap_or_default();
+        let line = line.split('\n').next().unwrap_or_default();
+        self.source.inside.is_some() || entries().flat_map(Named::names).any(|name| line.contains(bare(name)))
+    }
+
+    fn define(&mut self, name: String, function: Result<Function, Problem>) {
+        let (what, place) = match function {
+            Ok(function) => (What::Function(function), None),
+            Err(problem) => (What::Unknown(problem.message.clone()), Some(problem.place)),
+        };
+        let (start, end) = place.map_or((0, self.source.text.len()), |place| (place.start, place.end));
+        self.bind_name(name, Expr { start, end, what });
+    }
+
+    fn assigned(&mut self, targets: &[Target], mut value: Expr) -> Result<(), Problem> {
+        self.bind(&mut value);
+        if let Some(call) = self.schedule_in(&value) {
+            let schedule = self.schedule(&call)?;
+            self.found = Some((schedule, call));
+        } else if let What::Call(..) = &value.what {
+            self.others.push(value.clone());
+        }
+        // What is a number now is one for good.
+        if let Ok(number) = self.number(&value, 0) {
+            value.what = What::Number(number);
+        }
+        for target in targets {
+            self.assign(target, &value);
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, target: &Target, value: &Expr) {
+        match target {
+            Target::Name(name) => self.bind_name(name.clone(), value.clone()),
+            Target::Names(names) => {
+                let items = self.unpacked(value, names.len());
+                for (i, name) in names.iter().enumerate() {
+                    let unknown = || Expr {
+                        what: What::Unknown(
+                            "this is worked out by Python: a literal is needed here".to_owned(),
+                        ),
+                        ..*value
+                    };
+                    let item = items.as_ref().and_then(|items| items.get(i).cloned());
+                    self.bind_name(name.clone(), item.unwrap_or_else(unknown));
+                }
+            }
+            Target::Other(target) => {
+                if let What::Item(_, key) = &target.what
+                    && key.what == What::Text("lr".to_owned())
+                {
+                    let message = "the program sets the lr itself here";
+                    let problem = self.source.problem(target.start, target.end, message);
+                    self.sets_lr = Some(problem.with_hint("leave this line out, or give --lr"));
+                }
+            }
+        }
+    }
+
+    /// The values for several names. What prepares objects returns them in the same order.
+    fn unpacked(&self, value: &Expr, count: usize) -> Option<Vec<Expr>> {
+        let items = match &self.resolved(value).what {
+            What::Call(callee, arguments) if self.prepares(callee) => {
+                arguments.iter().map(|argument| argument.value.clone()).collect()
+            }
+            _ => self.list(value, 0).ok().flatten()?,
+        };
+        (items.len() == count).then_some(items)
+    }
+
+    /// Whether a callee is `prepare` of an Accelerator.
+    pub(crate) fn prepares(&self, callee: &Expr) -> bool {
+        match &callee.what {
+            What::Path(path) => path.last().is_some_and(|name| name == "prepare") && path.len() > 1,
+            What::Attribute(_, name) => name == "prepare",
+            _ => false,
+        }
+    }
+
+    fn bind_name(&mut self, name: String, value: Expr) {
+        self.names.insert(name, self.values.len());
+        self.values.push(value);
+    }
+
+    /// Forgets what names stood for.
+    fn lose(&mut self, targets: &[Target], reason: &str) {
+        for target in targets {
+            let names = match target {
+                Target::Name(name) => std::slice::from_ref(name),
+                Target::Names(names) => names.as_slice(),
+                Target::Other(_) => {
+                    self.assign(target, &Expr { start: 0, end: 0, what: What::None });
+                    continue;
+                }
+            };
+            for name in names {
+                let what = What::Unknown(format!("`{name}`: {reason}"));
+                self.bind_name(name.clone(), Expr { start: 0, end: 0, what });
+            }
+        }
+    }
+
+    /// A loop or a branch: what it assigns is not known, and a schedule in it is not read.
+    fn block(&mut self, head: &Expr, inside: &[Statement]) -> Result<(), Problem> {
+        let What::Unknown(word) = &head.what else { return Ok(()) };
+        if let Some(call) = self.call_in_all(inside) {
+            let message = format!("a schedule inside a {word} block is not read");
+            let problem = self.source.problem(call.start, call.end, message);
+            return Err(problem.with_hint("paste it without the block"));
+        }
+        let line = self.source.place(head.start, head.end).line;
+        let reason = match line {
+            0 => format!("it is set inside a {word} block"),
+            line => format!("it is set inside the {word} block of line {line}"),
+        };
+        for statement in inside {
+            match statement {
+                Statement::Value(targets, _) | Statement::Unread(targets, _) => self.lose(targets, &reason),
+                Statement::Def(name, ..) => self.lose(&[Target::Name(name.clone())], &reason),
+                Statement::Block(_, inside) => self.block(head, inside)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The first call of a schedule in statements that are not run.
+    fn call_in_all(&self, statements: &[Statement]) -> Option<Expr> {
+        statements.iter().find_map(|statement| match statement {
+            Statement::Value(_, value) => {
+                let mut value = value.clone();
+                self.bind(&mut value);
+                self.schedule_in(&value)
+            }
+            Statement::Def(_, _, inside) | Statement::Block(_, inside) => self.call_in_all(inside),
+            Statement::Unread(..) => None,
+        })
+    }
+
+    /// The value of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Expr> {
+        self.names.get(name).and_then(|i| self.values.get(*i))
+    }
+
+    /// A path whose first name is replaced by what was imported under it.
+    pub(crate) fn full_path(&self, path: &str) -> String {
+        let (first, rest) = path.split_once('.').map_or((path, ""), |(first, rest)| (first, rest));
+        match self.named(first).map(|expr| &expr.what) {
+            Some(What::Path(module)) if rest.is_empty() => module.join("."),
+            Some(What::Path(module)) => format!("{}.{rest}", module.join(".")),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// Replaces names by what they stand for now.
+    fn bind(&self, expr: &mut Expr) {
+        match &mut expr.what {
+            What::Path(path) => {
+                let name = path.join(".");
+                match self.names.get(&name).map(|i| (*i, self.values.get(*i).map(|value| &value.what))) {
+                    Some((_, Some(What::Path(module)))) => expr.what = What::Path(module.clone()),
+                    Some((i, _)) => expr.what = What::Bound(i),
+                    None => {
+                        *path = self.full_path(&name).split('.').map(str::to_owned).collect();
+                        self.bind_first(expr);
+                    }
+                }
+            }
+            What::Call(callee, arguments) => {
+                match &mut callee.what {
+                    // A method of a value is no function of its own.
+                    What::Path(path) => {
+                        let full = self.full_path(&path.join("."));
+                        *path = full.split('.').map(str::to_owned).collect();
+                    }
+                    _ => self.bind(callee),
+                }
+                arguments.iter_mut().for_each(|argument| self.bind(&mut argument.value));
+            }
+            What::List(items) => items.iter_mut().for_each(|item| self.bind(item)),
+            What::Dict(entries) => {
+                for (key, value) in entries {
+                    self.bind(key);
+                    self.bind(value);
+                }
+            }
+            What::Sign(_, of) | What::Attribute(of, _) => self.bind(of),
+            What::Binary(_, a, b) | What::Item(a, b) => {
+                self.bind(a);
+                self.bind(b);
+            }
+            What::Compare(first, rest) => {
+                self.bind(first);
+                rest.iter_mut().for_each(|(_, value)| self.bind(value));
+            }
+            What::Choice(terms) => terms.iter_mut().for_each(|term| self.bind(term)),
+            What::None
+            | What::Bool(_)
+            | What::Number(_)
+            | What::Text(_)
+            | What::Bound(_)
+            | What::Function(_)
+            | What::Unknown(_) => {}
+        }
+    }
+
+    /// `name.attribute` of a name that has a value.
+    fn bind_first(&self, expr: &mut Expr) {
+        let What::Path(path) = &expr.what else { return };
+        let [first, rest @ ..] = path.as_slice() else { return };
+        let Some(i) = self.names.get(first).filter(|_| !rest.is_empty()) else { return };
+        let of = Expr { start: expr.start, end: expr.end, what: What::Bound(*i) };
+        expr.what = What::Attribute(Box::new(of), rest.join("."));
+    }
+
+    /// The call of a schedule that an expression uses: itself, inside it, or as the learning rate of an optimizer.
+    pub(crate) fn schedule_in(&self, expr: &Expr) -> Option<Expr> {
+        let in_any =
+            |items: &mut dyn Iterator<Item = &Expr>| items.filter_map(|item| self.schedule_in(item)).last();
+        match &expr.what {
+            What::Item(of, _) | What::Attribute(of, _) => self.schedule_in(of),
+            What::Call(callee, arguments) => match self.entry(callee, arguments) {
+                Ok(Some(_)) | Err(_) => Some(expr.clone()),
+                Ok(None) => in_any(&mut arguments.iter().map(|argument| &argument.value))
+                    .or_else(|| self.learning_rate(callee, arguments))
+                    .or_else(|| self.schedule_in(callee)),
+            },
+            What::List(items) => in_any(&mut items.iter()),
+            What::Dict(entries) => in_any(&mut entries.iter().map(|(_, value)| value)),
+            _ => None,
+        }
+    }
+
+    /// The schedule that an optimizer is given by a name.
+    fn learning_rate(&self, callee: &Expr, arguments: &[Argument]) -> Option<Expr> {
+        let lr = self.lr_argument(callee, arguments)?;
+        match &self.resolved(lr).what {
+            What::Call(..) if matches!(lr.what, What::Bound(_)) => self.schedule_in(self.resolved(lr)),
+            _ => None,
+        }
+    }
+
+    /// Calls of something else, for what is known of optimizers.
+    pub(crate) fn others(&self) -> &[Expr] {
+        &self.others
+    }
+}

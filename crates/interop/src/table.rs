@@ -1,0 +1,36 @@
+//! The table of all entries, by library, and how a name is found in it.
+
+use schedule::problem::nearest;
+
+use crate::entry::{Named, bare};
+use crate::{keras, optax, timm, torch, transformers};
+
+/// Every name, by library.
+pub const LIBRARIES: &[(&str, &[Named])] = &[
+    ("torch", torch::import::ENTRIES),
+    ("optax", optax::import::ENTRIES),
+    ("keras", keras::import::ENTRIES),
+    ("transformers", transformers::import::ENTRIES),
+    ("timm", timm::import::ENTRIES),
+];
+
+/// Every entry.
+pub fn entries() -> impl Iterator<Item = &'static Named> {
+    LIBRARIES.iter().flat_map(|(_, entries)| entries.iter())
+}
+
+/// Every name that may stand in `kind:`.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    entries().flat_map(Named::names)
+}
+
+/// The entry of a name.
+pub fn find(name: &str) -> Option<&'static Named> {
+    entries().find(|entry| entry.names().any(|known| known == name))
+}
+
+/// The name that was probably meant: of the same library, or the bare name of one.
+pub(crate) fn meant(typed: &str) -> Option<&'static str> {
+    let same = entries().find(|entry| bare(entry.name) == typed).map(|entry| entry.name);
+    same.or_else(|| nearest(typed, names()).filter(|_| typed.contains('.')))
+}

@@ -1,0 +1,507 @@
+//! `torch.optim.lr_scheduler`, as called once after each update. The optimiser's lr is the base lr.
+
+use crate::entry::{Extra, LAST_EPOCH, MODE, Named, NumberType, PLAIN, Within, torch_typed};
+use crate::given::Given;
+use crate::trees::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
+use schedule::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
+use schedule::catalogue::{EVERY, WATCH};
+use schedule::catalogue::{Param, optional, param, required};
+use schedule::lr_value::LrValue;
+use schedule::tree::{Tree, Value};
+
+/// Factors that torch takes where 0 would not do.
+const SHARE: Range = Range {
+    words: "a number above 0 and at most 1",
+    schema: r#"{"exclusiveMinimum": 0, "maximum": 1}"#,
+    holds: |x| x > 0.0 && x <= 1.0,
+};
+
+const EXPRESSION: &str = "a lambda of the step, or an expression over `t`, as in \"0.95 ** t\"";
+const CYCLE: Param = optional(
+    "cycle_momentum",
+    Holds::Flag,
+    "cycle the momentum (Adam: beta1) too; off if nothing is said of momentum",
+);
+
+pub(crate) const ENTRIES: &[Named] = &[
+    Named {
+        name: "torch.LambdaLR",
+        signature: &["optimizer", "lr_lambda", "last_epoch="],
+        params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        per_group: &["lr_lambda"],
+        expansion: "{kind: lambda, expr: lr_lambda}",
+        note: "In a lambda `math.` and `np.` may stand before a function, and its parameter may have any name",
+        example: "torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=lambda epoch: 0.95 ** epoch)",
+        expand: |given| Some(map([("kind", text("lambda")), ("expr", given.tree("lr_lambda")?)])),
+        ..PLAIN
+    },
+    Named {
+        name: "torch.MultiplicativeLR",
+        signature: &["optimizer", "lr_lambda", "last_epoch="],
+        params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        per_group: &["lr_lambda"],
+        expansion: "{kind: multiplicative, expr: lr_lambda}",
+        note: "The lambda is not applied at step 0",
+        example: "torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lr_lambda=lambda epoch: 0.95)",
+        expand: |given| Some(map([("kind", text("multiplicative")), ("expr", given.tree("lr_lambda")?)])),
+        ..PLAIN
+    },
+    Named {
+        name: "torch.StepLR",
+        signature: &["optimizer", "step_size", "gamma=", "last_epoch="],
+        params: &[
+            required("step_size", Holds::Length(1), "length of a stretch"),
+            param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+            LAST_EPOCH,
+        ],
+        expansion: "{kind: step, every: step_size, gamma: gamma}",
+        example: "torch.optim.lr_scheduler.StepLR(optimizer, step_size=30, gamma=0.1)",
+        expand: |given| {
+            Some(map([
+                ("kind", text("step")),
+                ("every", given.tree("step_size")?),
+                ("gamma", given.tree("gamma")?),
+            ]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.MultiStepLR",
+        signature: &["optimizer", "milestones", "gamma=", "last_epoch="],
+        params: &[
+            required("milestones", Holds::Lengths, "where it drops; one given twice counts twice"),
+            param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+            LAST_EPOCH,
+        ],
+        expansion: "{kind: multistep, at: milestones, gamma: gamma}",
+        note: "Milestones may stand in any order; one at 0 counts at step 0",
+        example: "torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[30, 80], gamma=0.1)",
+        expand: |given| {
+            let mut at = given.items("milestones");
+            if at.is_empty() {
+                return Some(held(text("1x")));
+            }
+            if at.iter().all(|tree| ticks(tree).is_some()) {
+                at.sort_by(|a, b| ticks(a).partial_cmp(&ticks(b)).unwrap_or(std::cmp::Ordering::Equal));
+            }
+            Some(map([("kind", text("multistep")), ("at", list(at)), ("gamma", given.tree("gamma")?)]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.ConstantLR",
+        signature: &["optimizer", "factor=", "total_iters=", "last_epoch="],
+        params: &[
+            param("factor", Holds::Number(SHARE), "0.3333333333333333", "factor on the base lr at first"),
+            param("total_iters", Holds::Length(0), "5", "where the base lr itself begins"),
+            LAST_EPOCH,
+        ],
+        expansion: "{phases: [{for: total_iters, value: factor x}, {value: 1x}]}",
+        note: "With total_iters 0 torch stays at factor for ever, which its own closed form does not: a bug that is \
+               kept here, so that the numbers are torch's. A factor of 0 fails in torch at step total_iters, and is \
+               refused",
+        example: "torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=4)",
+        expand: |given| {
+            let (factor, over) = (times_base(given.number("factor")?), given.tree("total_iters")?);
+            if ticks(&over) == Some(0.0) {
+                return Some(held(factor));
+            }
+            Some(phases(vec![(over, held(factor))], held(text("1x"))))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.LinearLR",
+        signature: &["optimizer", "start_factor=", "end_factor=", "total_iters=", "last_epoch="],
+        params: &[
+            param(
+                "start_factor",
+                Holds::Number(SHARE),
+                "0.3333333333333333",
+                "factor on the base lr at step 0",
+            ),
+            param("end_factor", Holds::Number(FROM_0_TO_1), "1.0", "factor at step total_iters and after"),
+            param("total_iters", Holds::Length(0), "5", "length of the way"),
+            LAST_EPOCH,
+        ],
+        expansion: "{kind: linear, from: start_factor x, to: end_factor x, over: total_iters}",
+        note: "With total_iters 0 torch stays at start_factor for ever; so it does here",
+        example: "torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=20)",
+        expand: |given| {
+            let (from, to) = (given.number("start_factor")?, given.number("end_factor")?);
+            let over = given.tree("total_iters")?;
+            if ticks(&over) == Some(0.0) {
+                return Some(held(times_base(from)));
+            }
+            if given.has("total_iters") {
+                given.states(&over);
+            }
+            Some(map([
+                ("kind", text("linear")),
+                ("from", times_base(from)),
+                ("to", times_base(to)),
+                ("over", over),
+            ]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.ExponentialLR",
+        signature: &["optimizer", "gamma", "last_epoch="],
+        params: &[required("gamma", Holds::Number(ABOVE_0), "factor from step to step"), LAST_EPOCH],
+        expansion: "{kind: exponential, gamma: gamma}",
+        example: "torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.95)",
+        expand: |given| Some(map([("kind", text("exponential")), ("gamma", given.tree("gamma")?)])),
+        ..PLAIN
+    },
+    Named {
+        name: "torch.PolynomialLR",
+        signature: &["optimizer", "total_iters=", "power=", "last_epoch="],
+        params: &[
+            param("total_iters", Holds::Length(0), "5", "length of the way to 0"),
+            param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            LAST_EPOCH,
+        ],
+        expansion: "{kind: polynomial, power: power, over: total_iters, to: 0}",
+        note: "With total_iters 0 torch stays at the base lr; so it does here",
+        example: "torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=100, power=2.0)",
+        expand: |given| {
+            let over = given.tree("total_iters")?;
+            if ticks(&over) == Some(0.0) {
+                return Some(held(text("1x")));
+            }
+            if given.has("total_iters") {
+                given.states(&over);
+            }
+            Some(map([("kind", text("polynomial")), ("power", given.tree("power")?), ("over", over)]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.CosineAnnealingLR",
+        signature: &["optimizer", "T_max", "eta_min=", "last_epoch="],
+        params: &[
+            required("T_max", Holds::Length(1), "length of the half wave"),
+            param("eta_min", Holds::Lr, "0.0", "lr at its end"),
+            LAST_EPOCH,
+        ],
+        expansion: "{kind: cosine, to: eta_min, over: T_max, after: continue}",
+        note: "Beyond T_max the lr climbs back up, as in torch",
+        example: "torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100)",
+        expand: |given| {
+            let over = given.tree("T_max")?;
+            given.states(&over);
+            Some(map([
+                ("kind", text("cosine")),
+                ("to", given.tree("eta_min")?),
+                ("over", over),
+                ("after", text("continue")),
+            ]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.CosineAnnealingWarmRestarts",
+        signature: &["optimizer", "T_0", "T_mult=", "eta_min=", "last_epoch="],
+        params: &[
+            required("T_0", Holds::Length(1), "length of the first cycle"),
+            param("T_mult", Holds::Whole(1), "1", "each cycle is so many times as long as the one before"),
+            param("eta_min", Holds::Lr, "0.0", "lr that each cycle falls to"),
+            LAST_EPOCH,
+        ],
+        typed: &[torch_typed("T_0", NumberType::Int), torch_typed("T_mult", NumberType::Int)],
+        expansion: "{restart: {kind: cosine, to: eta_min}, every: T_0, mult: T_mult}",
+        note: "`clock: epoch_fraction` is torch's `step(epoch + i / steps_per_epoch)`",
+        example: "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=10, T_mult=2)",
+        expand: |given| {
+            let of = map([("kind", text("cosine")), ("to", given.tree("eta_min")?)]);
+            Some(map([("restart", of), ("every", given.tree("T_0")?), ("mult", given.tree("T_mult")?)]))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.CyclicLR",
+        signature: &[
+            "optimizer",
+            "base_lr",
+            "max_lr",
+            "step_size_up=",
+            "step_size_down=",
+            "mode=",
+            "gamma=",
+            "scale_fn=",
+            "scale_mode=",
+            "cycle_momentum=",
+            "base_momentum=",
+            "max_momentum=",
+            "last_epoch=",
+        ],
+        params: &[
+            required("base_lr", Holds::Lr, "lr at the foot of each cycle"),
+            param("max_lr", Holds::Lr, "1x", "lr at the top of the first cycle"),
+            param("step_size_up", Holds::Length(1), "2000", "length of the rise"),
+            optional(
+                "step_size_down",
+                Holds::Length(1),
+                "length of the fall; as long as the rise if not given",
+            ),
+            param(
+                "mode",
+                Holds::Choice(&["triangular", "triangular2", "exp_range"]),
+                "triangular",
+                "how tops change",
+            ),
+            param("gamma", Holds::Number(ABOVE_0), "1.0", "factor per step of exp_range"),
+            CYCLE,
+            param("base_momentum", Holds::Number(FROM_0_BELOW_1), "0.8", "momentum at the top"),
+            param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.9", "momentum at the foot"),
+            LAST_EPOCH,
+        ],
+        per_group: &["base_lr", "max_lr", "base_momentum", "max_momentum"],
+        refused: &[("scale_fn", "it is a Python function; `chain` with a `lambda` scales a cycle")],
+        expansion: "{kind: cyclic, min: base_lr, max: max_lr, up: step_size_up, down: step_size_down, mode: mode, \
+                    gamma: gamma, momentum: {min: base_momentum, max: max_momentum} if asked for}",
+        note: "torch cycles the momentum unless told not to. Here it stays the optimiser's, so that schedules can be \
+               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written. torch also runs a \
+               cycle that is upside down, which is mostly a mistake: a max_lr below base_lr is refused, and so is a \
+               base_momentum above max_momentum. With a gamma above 1 torch lets the momentum fall below 0, which is \
+               refused",
+        example: "torch.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.001, max_lr=0.1, step_size_up=200)",
+        expand: |given| {
+            let (low, high) = (given.lr("base_lr")?, given.lr("max_lr")?);
+            // One of them may depend on the run.
+            let falls = match (low, high) {
+                (LrValue::Absolute(low), LrValue::Absolute(high)) => high < low,
+                (LrValue::Multiple(low), LrValue::Multiple(high)) => high < low,
+                _ => false,
+            };
+            if falls {
+                return given.refuse("max_lr", "`max_lr` is below `base_lr`");
+            }
+            let tree = map([
+                ("kind", text("cyclic")),
+                ("min", given.tree("base_lr")?),
+                ("max", given.tree("max_lr")?),
+                ("up", given.tree("step_size_up")?),
+                ("mode", given.tree("mode")?),
+                ("gamma", given.tree("gamma")?),
+            ]);
+            let tree = with_some(tree, "down", given.maybe_tree("step_size_down"));
+            Some(with_some(tree, "momentum", momentum(given)?))
+        },
+        ..PLAIN
+    },
+    Named {
+        name: "torch.OneCycleLR",
+        signature: &[
+            "optimizer",
+            "max_lr",
+            "total_steps=",
+            "epochs=",
+            "steps_per_epoch=",
+            "pct_start=",
+            "anneal_strategy=",
+            "cycle_momentum=",
+            "base_momentum=",
+            "max_momentum=",
+            "div_factor=",
+            "final_div_factor=",
+            "three_phase=",
+            "last_epoch=",
+        ],
+        params: &[
+            param("max_lr", Holds::Lr, "1x", "lr at the top"),
+            optional("total_steps", Holds::Length(1), "length of the cycle"),
+            optional("epochs", Holds::Whole(1), "with steps_per_epoch in place of total_steps"),
+            optional("steps_per_epoch", Holds::Whole(1), "with epochs in place of total_steps"),
+            param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
+            param("anneal_strategy", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
+            CYCLE,
+            param("base_momentum", Holds::Number(FROM_0_BELOW_1), "0.85", "momentum at the top"),
+            param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.95", "momentum at both ends"),
+            param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is max_lr / div_factor"),
+            param(
+                "final_div_factor",
+                Holds::Number(ABOVE_0),
+                "10000.0",
+                "the last lr is the first one over this",
+            ),
+            param("three_phase", Holds::Flag, "false", "fall as long as it rose, then on to the last lr"),
+            LAST_EPOCH,
+        ],
+        per_group: &["max_lr", "base_momentum", "max_momentum"],
+        typed: &[
+            torch_typed("total_steps", NumberType::Int),
+            torch_typed("epochs", NumberType::Int),
+            torch_typed("steps_per_epoch", NumberType::Int),
+            torch_typed("pct_start", NumberType::Float),
+        ],
+        expansion: "{kind: one_cycle, after: error, max: max_lr, over: total_steps, pct_start: pct_start, div: div_factor, \
+                    final_div: final_div_factor, anneal: anneal_strategy, three_phase: three_phase, momentum: {min: \
+                    base_momentum, max: max_momentum} if asked for}",
+        note: "torch cycles the momentum unless told not to. Here it stays the optimiser's, so that schedules can be \
+               compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written; base_momentum must \
+               not be above max_momentum. A run that is longer than total_steps is refused: torch leaves the curve one \
+               step after it, and fails in the next. \
+               pct_start * total_steps = 1 divides by 0 in torch, and is refused",
+        example: "torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)",
+        expand: one_cycle,
+        ..PLAIN
+    },
+    Named {
+        name: "torch.ReduceLROnPlateau",
+        signature: PLATEAU_SIGNATURE,
+        params: PLATEAU,
+        per_group: PLATEAU_PER_GROUP,
+        expansion: PLATEAU_EXPANSION,
+        note: PLATEAU_NOTE,
+        example: "torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3, factor=0.5)",
+        expand: plateau,
+        ..PLAIN
+    },
+    Named {
+        name: "torch.SequentialLR",
+        signature: &["optimizer", "schedulers", "milestones", "last_epoch="],
+        params: &[required("milestones", Holds::Lengths, "where the next schedule begins"), LAST_EPOCH],
+        extra: &[Extra {
+            name: "schedulers",
+            holds: Within::Schedules,
+            required: true,
+            doc: "one more than there are milestones",
+        }],
+        expansion: "{phases: [{for: milestones[0], schedulers[0]}, ..., {schedulers[n]}]}",
+        note: "Each schedule counts from its own begin. OneCycleLR and CyclicLR change what the others take for the \
+               optimiser's lr when they are made, MultiplicativeLR goes on from the lr before it, and SequentialLR and \
+               ChainedScheduler fail in torch when they are not the first: all these are refused. As the first, torch steps \
+               them once more before the first update: the milestones of a SequentialLR come a step early, and so they do \
+               here; an ExponentialLR, PolynomialLR, CosineAnnealingLR or MultiplicativeLR that begins inside would not \
+               begin at the base lr, and is refused. Milestones that fall are refused. With total_iters 0 a ConstantLR \
+               behind a milestone is the base lr, and others fail in torch and are refused",
+        example: "torch.optim.lr_scheduler.SequentialLR(optimizer, schedulers=[torch.optim.lr_scheduler.LinearLR(optimizer, \
+                  start_factor=0.1, total_iters=5), torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=95)], \
+                  milestones=[5])",
+        expand: super::sequence::sequential,
+        ..PLAIN
+    },
+    Named {
+        name: "torch.ChainedScheduler",
+        signature: &["schedulers", "optimizer="],
+        extra: &[Extra { name: "schedulers", holds: Within::Schedules, required: true, doc: "the factors" }],
+        expansion: "{chain: schedulers}",
+        note: "The product of what its parts do to the lr, in closed form. torch goes step by step, which is the same \
+               for parts that only ever multiply; others, which set the lr anew at each step or fall to an eta_min \
+               above 0, undo their neighbours there, and are refused; so is a SequentialLR, which sets the lr anew as it \
+               is made and at its milestones. A ChainedScheduler inside is the product of its own parts. Beyond the T_max of \
+               a CosineAnnealingLR torch's numbers leave the product, and a run that is longer is refused",
+        example: "torch.optim.lr_scheduler.ChainedScheduler([torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.1, \
+                  total_iters=20), torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)])",
+        expand: super::sequence::chained,
+        ..PLAIN
+    },
+];
+
+pub(crate) const PLATEAU_SIGNATURE: &[&str] = &[
+    "optimizer",
+    "mode=",
+    "factor=",
+    "patience=",
+    "threshold=",
+    "threshold_mode=",
+    "cooldown=",
+    "min_lr=",
+    "eps=",
+    "verbose=",
+];
+
+pub(crate) const PLATEAU_PER_GROUP: &[&str] = &["min_lr"];
+
+pub(crate) const PLATEAU: &[Param] = &[
+    MODE,
+    param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+    param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
+    param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
+    param(
+        "threshold_mode",
+        Holds::Choice(&["rel", "abs"]),
+        "rel",
+        "whether `threshold` is a share of the best",
+    ),
+    param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+    param("min_lr", Holds::Lr, "0", "lower bound"),
+    param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made"),
+    WATCH,
+    EVERY,
+];
+
+pub(crate) const PLATEAU_EXPANSION: &str = "{kind: plateau, mode: mode, factor: factor, patience: patience, threshold: \
+     threshold, threshold_mode: threshold_mode, cooldown: cooldown, min: min_lr, eps: eps}";
+pub(crate) const PLATEAU_NOTE: &str =
+    "It looks whenever the run evaluates; `every` and `watch` say otherwise, as in `plateau`";
+
+/// Only what is not `plateau`'s own default is written, so that both names are one trial.
+pub(crate) fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let mut tree = with_some(map([("kind", text("plateau"))]), "mode", given.mode());
+    for (name, own) in [
+        ("factor", "factor"),
+        ("patience", "patience"),
+        ("threshold", "threshold"),
+        ("threshold_mode", "threshold_mode"),
+        ("cooldown", "cooldown"),
+        ("min_lr", "min"),
+        ("eps", "eps"),
+        ("watch", "watch"),
+        ("every", "every"),
+    ] {
+        tree = with_some(tree, own, given.maybe_tree(name));
+    }
+    Some(tree)
+}
+
+/// The bounds of the momentum, if the user asked for them. The outer `None` after a problem.
+fn momentum(given: &mut Given<'_, '_>) -> Option<Option<Tree>> {
+    let asked = match given.maybe_tree("cycle_momentum").map(|tree| tree.value) {
+        Some(Value::Bool(asked)) => asked,
+        _ => given.has("base_momentum") || given.has("max_momentum"),
+    };
+    let (low, high) = (given.number("base_momentum")?, given.number("max_momentum")?);
+    if asked && low > high {
+        given.problem("base_momentum", format!("`base_momentum` ({low}) is above `max_momentum` ({high})"));
+        return None;
+    }
+    Some(asked.then(|| map([("min", float(low)), ("max", float(high))])))
+}
+
+fn one_cycle(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let over = match given.maybe_tree("total_steps") {
+        Some(over) => over,
+        None if given.has("epochs") && given.has("steps_per_epoch") => {
+            let (epochs, steps) = (given.whole("epochs")?, given.whole("steps_per_epoch")?);
+            match epochs.checked_mul(steps) {
+                Some(total) => whole(total as f64),
+                None => return given.refuse("epochs", "epochs * steps_per_epoch is too large"),
+            }
+        }
+        None => {
+            let name = if given.has("epochs") { "epochs" } else { "steps_per_epoch" };
+            return given.refuse(name, "expected `total_steps`, or both `epochs` and `steps_per_epoch`");
+        }
+    };
+    given.states(&over);
+    let share = given.number("pct_start")?;
+    if ticks(&over).is_some_and(|n| (share * n - 1.0).abs() < 1e-9) {
+        let message = format!("pct_start * total_steps is 1: the rise would take no step ({share} * {over})");
+        return given.refuse("pct_start", message);
+    }
+    let mut tree = map([("kind", text("one_cycle")), ("over", over), ("after", text("error"))]);
+    for (name, own) in [
+        ("max_lr", "max"),
+        ("pct_start", "pct_start"),
+        ("div_factor", "div"),
+        ("final_div_factor", "final_div"),
+        ("anneal_strategy", "anneal"),
+        ("three_phase", "three_phase"),
+    ] {
+        tree = with(tree, own, given.tree(name)?);
+    }
+    Some(with_some(tree, "momentum", momentum(given)?))
+}

@@ -1,0 +1,5 @@
+//! PyTorch: its schedules, and code for it.
+
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod sequence;

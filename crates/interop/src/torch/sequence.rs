@@ -1,0 +1,227 @@
+//! Schedules of torch that are made of others, and optax's sequences.
+
+use crate::expand::as_mapping;
+use crate::given::Given;
+use crate::trees::{constant, held, list, map, phases, reckoned, replaced, text, ticks, whole};
+use schedule::tree::{Tree, Value};
+
+/// The name of a schedule, if it has one.
+fn kind(tree: &Tree) -> &str {
+    match tree.get("kind").map(|kind| &kind.value) {
+        Some(Value::Text(name)) => name,
+        _ => "",
+    }
+}
+
+/// The schedules that a schedule is made of.
+fn parts(tree: &Tree) -> Vec<Tree> {
+    match tree.get("schedulers").map(|list| &list.value) {
+        Some(Value::List(items)) => items.iter().map(as_mapping).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a schedule is made of others.
+fn is_nest(tree: &Tree) -> bool {
+    matches!(kind(tree), "torch.SequentialLR" | "torch.ChainedScheduler")
+}
+
+pub(crate) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
+    let milestones = given.items("milestones");
+    let n = given.children.len();
+    if milestones.len() + 1 != n {
+        let message = format!("{n} schedules need {} milestones, found {}", n.max(1) - 1, milestones.len());
+        return given.refuse("milestones", message);
+    }
+    if given.children.iter().any(|child| !child.fine) {
+        return Some(constant(Default::default()));
+    }
+    for i in 0..n {
+        let child = given.children.get(i)?.written.clone();
+        if let Err((name, reason)) = fits(&child, i > 0) {
+            let message =
+                format!("`{name}` can't be inside `torch.SequentialLR` here: {reason}; write `phases`");
+            return given.refuse("schedulers", message);
+        }
+        let expanded = match kind(&child) {
+            // Behind a milestone torch takes its closed form, which is the base lr.
+            "torch.ConstantLR" if i > 0 && is_empty(&child) => Some(held(text("1x"))),
+            _ if is_nest(&child) => Some(given.expanded(&stepped(&child)?, "schedulers")?),
+            _ => None,
+        };
+        if let (Some(expanded), Some(child)) = (expanded, given.children.get_mut(i)) {
+            child.expanded = expanded;
+        }
+    }
+    sequence(given, "milestones", &milestones)
+}
+
+fn is_empty(tree: &Tree) -> bool {
+    tree.get("total_iters").and_then(ticks) == Some(0.0)
+}
+
+/// Why torch's SequentialLR makes something else of a schedule than what it is alone, and the schedule.
+fn fits(tree: &Tree, late: bool) -> Result<(), (String, &'static str)> {
+    let reason = match kind(tree) {
+        "torch.OneCycleLR" | "torch.CyclicLR" => "in torch it changes the lr that the others start from",
+        "torch.ReduceLROnPlateau" => "torch gives it no metric there",
+        "torch.MultiplicativeLR" if late => "in torch it goes on from the lr before it, not from the base lr",
+        "torch.LinearLR" | "torch.PolynomialLR" if late && is_empty(tree) => {
+            "torch divides by its total_iters of 0 where it begins"
+        }
+        "torch.SequentialLR" | "torch.ChainedScheduler" if late => "torch fails where it begins",
+        "torch.SequentialLR" | "torch.ChainedScheduler" => return begins(tree),
+        _ => return Ok(()),
+    };
+    Err((kind(tree).to_owned(), reason))
+}
+
+/// A nest that another SequentialLR begins with is stepped once more before the first update: its milestones come
+/// a step early, and what only multiplies its lr has done so once.
+fn begins(tree: &Tree) -> Result<(), (String, &'static str)> {
+    let parts = parts(tree);
+    let first = if kind(tree) == "torch.SequentialLR" { 1 } else { parts.len() };
+    for part in parts.iter().take(first) {
+        let reason = match kind(part) {
+            _ if is_nest(part) => {
+                begins(part)?;
+                continue;
+            }
+            "torch.ExponentialLR"
+            | "torch.PolynomialLR"
+            | "torch.CosineAnnealingLR"
+            | "torch.MultiplicativeLR" => {
+                "in torch a schedule inside takes one step before the first update, so that its first lr is not \
+                 the base lr"
+            }
+            _ => {
+                fits(part, false)?;
+                continue;
+            }
+        };
+        return Err((kind(part).to_owned(), reason));
+    }
+    let early = |tree: &Tree| ticks(tree).is_none_or(|m| m < 1.0);
+    match tree.get("milestones").map(|list| &list.value) {
+        Some(Value::List(items)) if items.iter().any(early) => Err((
+            kind(tree).to_owned(),
+            "in torch its milestones come a step early, for which they must be at least 1, in steps",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The nest that another SequentialLR makes of one that it begins with.
+fn stepped(tree: &Tree) -> Option<Tree> {
+    let mut parts = parts(tree);
+    let first = if kind(tree) == "torch.SequentialLR" { 1 } else { parts.len() };
+    for part in parts.iter_mut().take(first).filter(|part| is_nest(part)) {
+        *part = stepped(part)?;
+    }
+    let mut stepped = replaced(tree.clone(), "schedulers", list(parts));
+    if let Some(Value::List(items)) = tree.get("milestones").map(|list| &list.value) {
+        let early = items.iter().map(|m| Some(Tree { place: m.place, ..whole(ticks(m)? - 1.0) }));
+        stepped = replaced(stepped, "milestones", list(early.collect::<Option<_>>()?));
+    }
+    Some(stepped)
+}
+
+/// The schedules inside, one after another, each from its milestone.
+pub(crate) fn sequence(given: &mut Given<'_, '_>, name: &'static str, milestones: &[Tree]) -> Option<Tree> {
+    let children = std::mem::take(&mut given.children);
+    let mut lengths = Vec::new();
+    let mut before: Option<&Tree> = None;
+    for milestone in milestones {
+        let length = match before {
+            None => Some((milestone.clone(), 0.0)),
+            Some(before) => reckoned(milestone, before, |a, b| a - b),
+        };
+        match length {
+            Some((length, number)) if number >= 0.0 => lengths.push(length),
+            Some(_) => return given.refuse(name, "expected places one after another"),
+            None => {
+                return given.refuse(name, "expected places in one unit: all in steps, or all in percent");
+            }
+        }
+        before = Some(milestone);
+    }
+    let last = children.last()?;
+    let stated = last.length.filter(|stated| !stated.epochs).map(|stated| stated.ticks);
+    let begin = milestones.last().map_or(Some(0.0), ticks);
+    given.states_ticks(stated.zip(begin).map(|(length, begin)| length + begin));
+    let last = node(&last.expanded);
+    let first = children.iter().map(|child| node(&child.expanded));
+    Some(phases(lengths.into_iter().zip(first).collect(), last))
+}
+
+/// A schedule as a mapping.
+fn node(tree: &Tree) -> Tree {
+    match tree.value {
+        Value::Map(_) => tree.clone(),
+        _ => held(tree.clone()),
+    }
+}
+
+/// The schedules of a chain, those of chains inside it among them.
+fn links(tree: &Tree) -> Vec<Tree> {
+    match kind(tree) {
+        "torch.ChainedScheduler" => parts(tree).iter().flat_map(links).collect(),
+        _ => vec![tree.clone()],
+    }
+}
+
+pub(crate) fn chained(given: &mut Given<'_, '_>) -> Option<Tree> {
+    given.length =
+        given.children.iter().filter_map(|child| child.length).max_by(|a, b| a.ticks.total_cmp(&b.ticks));
+    if given.children.iter().any(|child| !child.fine) {
+        return Some(constant(Default::default()));
+    }
+    let links: Vec<Tree> = given.children.iter().flat_map(|child| links(&child.written)).collect();
+    if let [_] = links.as_slice()
+        && kind(links.first()?) != "torch.ReduceLROnPlateau"
+    {
+        let alone = given.children.iter().map(|child| child.expanded.clone()).collect();
+        return Some(map([("chain", list(alone))]));
+    }
+    let mut factors = Vec::new();
+    for link in &links {
+        if let Some(reason) = undoes(link) {
+            let message =
+                format!("`{}` can't be inside `torch.ChainedScheduler`: {reason}; write `chain`", kind(link));
+            return given.refuse("schedulers", message);
+        }
+        let factor = given.expanded(link, "schedulers")?;
+        // Behind its foot torch's step-by-step form rises without what the others have done by then.
+        factors.push(match kind(link) {
+            "torch.CosineAnnealingLR" => replaced(factor, "after", text("error")),
+            _ => factor,
+        });
+    }
+    Some(map([("chain", list(factors))]))
+}
+
+/// Why torch's ChainedScheduler is no product if this is one of its parts.
+fn undoes(link: &Tree) -> Option<&'static str> {
+    let floor = link.get("eta_min").is_some_and(|min| match &min.value {
+        Value::Int(i) => *i != 0,
+        Value::Float(x) => *x != 0.0,
+        Value::Text(text) => text.trim_end_matches('x').trim().parse::<f64>() != Ok(0.0),
+        _ => false,
+    });
+    match kind(link) {
+        "torch.CosineAnnealingLR" if floor => {
+            Some("with an eta_min above 0 torch's step-by-step form is no product of factors")
+        }
+        "torch.StepLR"
+        | "torch.MultiStepLR"
+        | "torch.ConstantLR"
+        | "torch.LinearLR"
+        | "torch.ExponentialLR"
+        | "torch.PolynomialLR"
+        | "torch.CosineAnnealingLR"
+        | "torch.MultiplicativeLR" => None,
+        "torch.ReduceLROnPlateau" => Some("torch gives it no metric there"),
+        name if name.starts_with("torch.") => Some("in torch it sets the lr anew and undoes the others"),
+        _ => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! transformers: `get_scheduler` by name, else a `LambdaLR` of the closed form; both for `Trainer(optimizers=...)`.
+
+use schedule::known::{Known, Way};
+
+use crate::parts::{Part, parts, same};
+use crate::plateau;
+use crate::subject::{Subject, head};
+use crate::writer::{number, real};
+
+const LIBRARY: &str = "transformers";
+
+pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+    match subject.known() {
+        Known::Plateau(rule) => return Ok(plateau::transformers(subject, &rule)),
+        Known::Greedy(rule) => return Ok(plateau::greedy(subject, &rule)),
+        _ => {}
+    }
+    if let Some(named) = native(subject) {
+        return Ok(format!(
+            "{}import torch\nfrom transformers import get_scheduler\n\nBASE_LR = {}\n\n\n{}",
+            head(subject, &usage(subject.steps())),
+            real(subject.base_lr()),
+            make(&named)
+        ));
+    }
+    let (function, imports) = subject.plain_function().map_err(|reason| match reason.is_empty() {
+        true => subject.no_counterpart(LIBRARY),
+        false => reason,
+    })?;
+    let imports: String = imports.iter().map(|import| format!("{import}\n")).collect();
+    let gap = if imports.is_empty() { "" } else { "\n" };
+    Ok(format!(
+        "{}{imports}{gap}import torch\nfrom torch.optim.lr_scheduler import LambdaLR\n\n{function}\n\n\
+         def make_scheduler(optimizer: torch.optim.Optimizer) -> LambdaLR:\n    \
+         return LambdaLR(optimizer, lambda t: lr(t) / BASE_LR)\n",
+        head(subject, &usage(subject.steps()))
+    ))
+}
+
+fn usage(steps: u64) -> String {
+    format!(
+        "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
+             scheduler = make_scheduler(optimizer)\n    \
+             args = TrainingArguments(..., max_steps={steps})\n    \
+             trainer = Trainer(model, args, optimizers=(optimizer, scheduler))\n\n\
+         Trainer calls scheduler.step() after each update. In a loop of your own, call it there too.\n"
+    )
+}
+
+/// A name and its arguments.
+struct Named {
+    name: &'static str,
+    warmup: Option<f64>,
+    training: Option<f64>,
+    specific: Vec<(&'static str, String)>,
+}
+
+fn make(named: &Named) -> String {
+    let mut text = format!(
+        "def make_scheduler(optimizer: torch.optim.Optimizer):\n    return get_scheduler(\n        \"{}\",\n        optimizer,\n",
+        named.name
+    );
+    for (name, value) in [("num_warmup_steps", named.warmup), ("num_training_steps", named.training)] {
+        if let Some(value) = value {
+            text.push_str(&format!("        {name}={},\n", number(value)));
+        }
+    }
+    if !named.specific.is_empty() {
+        let each: Vec<String> =
+            named.specific.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        text.push_str(&format!("        scheduler_specific_kwargs={{{}}},\n", each.join(", ")));
+    }
+    text.push_str("    )\n");
+    text
+}
+
+/// The named schedule that gives the same lrs. They all warm up from 0 in a straight line, but for
+/// `warmup_stable_decay`.
+fn native(subject: &Subject<'_>) -> Option<Named> {
+    let (steps, lr) = (subject.steps() as f64, subject.base_lr());
+    let row = parts(&subject.known(), steps)?;
+    let warms = |part: &Part| match &part.what {
+        Known::Ramp(ramp) => {
+            ramp.way == Way::Linear && ramp.from == 0.0 && same(ramp.to, lr) && part.active() == ramp.over
+        }
+        _ => false,
+    };
+    let ahead = |part: &Part| matches!(&part.what, Known::Ramp(ramp) if ramp.ahead);
+    let (warmup, body) = match row.as_slice() {
+        [body] if warms(body) && !ahead(body) => {
+            return Some(Named {
+                name: "constant_with_warmup",
+                warmup: Some(body.end),
+                training: None,
+                specific: Vec::new(),
+            });
+        }
+        [body] => (0.0, body),
+        [up, body] if warms(up) && ahead(up) == ahead(body) => (up.end, body),
+        _ => return stable(&row, lr),
+    };
+    let named = |name, training, specific| Named { name, warmup: Some(warmup), training, specific };
+    match &body.what {
+        Known::Constant(value) if same(*value, lr) => Some(if warmup == 0.0 {
+            Named { name: "constant", warmup: None, training: None, specific: Vec::new() }
+        } else {
+            named("constant_with_warmup", None, Vec::new())
+        }),
+        Known::InverseSqrt { lr: from, timescale } if same(*from, lr) && timescale.fract() == 0.0 => {
+            Some(named("inverse_sqrt", None, vec![("timescale", number(*timescale))]))
+        }
+        Known::Ramp(ramp) if same(ramp.from, lr) && ramp.over.fract() == 0.0 && ramp.over >= 1.0 => {
+            let training = Some(warmup + ramp.over);
+            let held = ramp.holds || ramp.over >= body.active();
+            let on = !ramp.holds || ramp.over >= body.active();
+            match ramp.way {
+                Way::Linear if ramp.to == 0.0 && !ramp.ahead && held => {
+                    Some(named("linear", training, Vec::new()))
+                }
+                Way::Linear if !ramp.ahead && held && ramp.to < lr => Some(named(
+                    "polynomial",
+                    training,
+                    vec![("lr_end", real(ramp.to)), ("power", "1.0".to_owned())],
+                )),
+                Way::Polynomial { power } if !ramp.ahead && held && ramp.to < lr => Some(named(
+                    "polynomial",
+                    training,
+                    vec![("lr_end", real(ramp.to)), ("power", real(power))],
+                )),
+                Way::Cosine { cycles, exponent: 1.0 } if on => {
+                    let mut specific = Vec::new();
+                    if cycles != 0.5 {
+                        specific.push(("num_cycles", number(cycles)));
+                    }
+                    // `min_lr` is divided by the optimiser's lr, which must then not be 0.
+                    let name = match (ramp.ahead, ramp.to) {
+                        (false, 0.0) => "cosine",
+                        (ahead, _) => {
+                            specific.push(("min_lr", real(ramp.to)));
+                            if ahead { "cosine_warmup_with_min_lr" } else { "cosine_with_min_lr" }
+                        }
+                    };
+                    Some(named(name, training, specific))
+                }
+                _ => None,
+            }
+        }
+        Known::Restart(restart) => {
+            let Known::Ramp(ramp) = &restart.of else { return None };
+            let half = crate::parts::half_wave(ramp) && same(ramp.from, lr) && ramp.to == 0.0;
+            let plain = restart.mult == 1.0 && restart.decay == 1.0 && ramp.over == restart.every;
+            let cycles = restart.limit.map_or((body.active() / restart.every).ceil(), |limit| limit as f64);
+            let length = cycles * restart.every;
+            // The share of a cycle is worked out from that of the whole: begins of cycles must come out even.
+            let even = (0..subject.steps().min(length as u64)).all(|t| {
+                let s = t as f64;
+                let found = (cycles * (s / length)).rem_euclid(1.0) * restart.every;
+                (found - s.rem_euclid(restart.every)).abs() < 1e-6
+            });
+            let ends = length >= body.active() || restart.then == 0.0;
+            (half && plain && ends && even && length.fract() == 0.0).then(|| {
+                named("cosine_with_restarts", Some(warmup + length), vec![("num_cycles", number(cycles))])
+            })
+        }
+        _ => stable(&row, lr),
+    }
+}
+
+/// Warmup, stable part and decay; the lowest lr is that of both ends.
+fn stable(row: &[Part], lr: f64) -> Option<Named> {
+    let (up, body, down) = match row {
+        [body, down] => (None, body, down),
+        [up, body, down] => (Some(up), body, down),
+        _ => return None,
+    };
+    let Known::Ramp(fall) = &down.what else { return None };
+    let flat = matches!(&body.what, Known::Constant(value) if same(*value, lr));
+    let decay = match fall.way {
+        Way::Linear => "linear",
+        Way::Cosine { cycles: 0.5, exponent: 1.0 } => "cosine",
+        Way::OneMinusSqrt => "1-sqrt",
+        _ => return None,
+    };
+    let held = fall.holds || fall.over >= down.active();
+    if !flat || !same(fall.from, lr) || fall.ahead || !held || fall.to > lr {
+        return None;
+    }
+    let rise = match up {
+        None => "linear",
+        Some(up) => {
+            let Known::Ramp(ramp) = &up.what else { return None };
+            let sound = !ramp.ahead
+                && same(ramp.to, lr)
+                && (ramp.from - fall.to).abs() <= 1e-14 * lr
+                && ramp.over == up.active();
+            match ramp.way {
+                _ if !sound => return None,
+                Way::Linear => "linear",
+                Way::Cosine { cycles: 0.5, exponent: 1.0 } => "cosine",
+                Way::OneMinusSqrtUp => "1-sqrt",
+                _ => return None,
+            }
+        }
+    };
+    Some(Named {
+        name: "warmup_stable_decay",
+        warmup: Some(body.start),
+        training: None,
+        specific: vec![
+            ("num_stable_steps", number(body.active())),
+            ("num_decay_steps", number(fall.over)),
+            ("warmup_type", format!("\"{rise}\"")),
+            ("decay_type", format!("\"{decay}\"")),
+            ("min_lr_ratio", real(fall.to / lr)),
+        ],
+    })
+}

@@ -1,0 +1,4 @@
+//! transformers: its schedules, and code for it.
+
+pub(crate) mod export;
+pub(crate) mod import;

@@ -1,0 +1,5 @@
+//! Names, calls and code of other libraries.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
+
+mod import;
