@@ -49,10 +49,10 @@ fn params_of(
     let before = problems.len();
     let mut values = Map::new();
     for param in kind.params {
-        let default = serde_json::from_str(param.default).unwrap_or_default();
-        let value = fields.read_or(param.name, default, problems, |field| value(param, field));
+        let default: Json = serde_json::from_str(param.default).unwrap_or_default();
+        let value = fields.read_or(param.name, default.clone(), problems, |field| value(param, field));
         let Some(value) = value else { continue };
-        if !(param.omits_default && value.to_string() == param.default) {
+        if !(param.omits_default && value == default) {
             store(param, value, &mut values);
         }
     }

@@ -4,16 +4,16 @@
 use spec::trial::{Dataset, Network, Task, Trial};
 
 use crate::model::Arch;
-use crate::optimizer::moments;
+use crate::optimizer::state_names;
 use crate::stack::BLOCK;
 
 /// Bytes of the state of one lane that trains this trial: weights, moments, averages, what rules keep.
 pub fn state_bytes(trial: &Trial) -> u64 {
     let Some((network, arch)) = of(&trial.config.task) else { return 0 };
     let schedule = &trial.config.schedule;
-    let moments = moments(&network.optimizer, schedule.momentum(0).is_some()).len() as u64;
+    let state = state_names(&network.optimizer, schedule.momentum(0).is_some()).len() as u64;
     let averages = if schedule.averages() { 2 } else { 0 };
-    let copies = 1 + moments + averages + schedule.keeps().len() as u64;
+    let copies = 1 + state + averages + schedule.keeps().len() as u64;
     4 * arch.size() * copies
 }
 

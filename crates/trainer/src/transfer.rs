@@ -9,7 +9,7 @@ use spec::transfer::matches;
 use spec::trial::{InitFrom, Network, Trial};
 
 use crate::model::{Arch, Parameter, Shape};
-use crate::optimizer::{Optimizer, algorithm, moments};
+use crate::optimizer::{Optimizer, algorithm, state_names};
 use crate::run::first_line;
 use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept};
 
@@ -66,8 +66,8 @@ impl Held {
         let cycled = trial.config.schedule.momentum(0).is_some();
         for shape in shapes(network) {
             if !is_frozen(network, &shape.name) {
-                let moments = moments(&network.optimizer, cycled).iter();
-                held.shapes.extend(moments.map(|moment| (in_file(moment, &shape.name), shape.as_pytorch())));
+                let state = state_names(&network.optimizer, cycled).iter();
+                held.shapes.extend(state.map(|of| (in_file(of, &shape.name), shape.as_pytorch())));
             }
             held.shapes.insert(shape.name.clone(), shape.as_pytorch());
         }
@@ -170,7 +170,7 @@ fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> i
         let name = init.name_in_file(&shape.name);
         let mut names = vec![name.clone()];
         if init.keep_optimizer && held.optimizer && !is_frozen(network, &shape.name) {
-            names.extend(moments(&network.optimizer, false).iter().map(|moment| in_file(moment, &name)));
+            names.extend(state_names(&network.optimizer, false).iter().map(|of| in_file(of, &name)));
         }
         for name in names {
             match held.shapes.get(&name) {
@@ -194,9 +194,9 @@ fn is_frozen(network: &Network, name: &str) -> bool {
     network.freeze.iter().any(|pattern| matches(pattern, name))
 }
 
-/// The name of a moment in a file.
-fn in_file(moment: &str, parameter: &str) -> String {
-    format!("{OPTIMIZER}{moment}.{parameter}")
+/// The name in a file of a tensor of the optimizer's state.
+fn in_file(of: &str, parameter: &str) -> String {
+    format!("{OPTIMIZER}{of}.{parameter}")
 }
 
 /// Sets the parameters that begin with given weights, and the optimiser's state where it goes on.
@@ -220,12 +220,12 @@ pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, networ
         if !init.keep_optimizer || is_frozen(network, &parameter.name) {
             continue;
         }
-        let own = moments(&network.optimizer, false);
-        for moment in moments(&network.optimizer, true) {
-            let Some(var) = state.get(&format!("{moment}.{}", parameter.name)) else { continue };
-            let name = in_file(moment, &name);
+        let own = state_names(&network.optimizer, false);
+        for of in state_names(&network.optimizer, true) {
+            let Some(var) = state.get(&format!("{of}.{}", parameter.name)) else { continue };
+            let name = in_file(of, &name);
             // A velocity that a schedule alone brings is there only if the other run had one too.
-            if own.contains(moment) || weights.tensors.contains_key(&name) {
+            if own.contains(of) || weights.tensors.contains_key(&name) {
                 set(var, parameter, &name)?;
             }
         }

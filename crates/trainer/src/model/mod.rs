@@ -31,7 +31,7 @@ use crate::own::{OwnTask, Tensors};
 use crate::random::Stream;
 
 /// The models that ship with the tool.
-pub(crate) static TABLE: [&Entry; 6] = [
+pub(crate) static TABLE: &[&Entry] = &[
     &mlp::ENTRY,
     &lenet::ENTRY,
     &vae::ENTRY,

@@ -20,7 +20,7 @@ use crate::model::{Parameter, copy_of};
 use in_place::{with_slice_mut, with_slices_mut};
 
 /// The optimizers.
-pub(crate) static TABLE: [&Entry; 2] = [&sgd::ENTRY, &adamw::ENTRY];
+pub(crate) static TABLE: &[&Entry] = &[&sgd::ENTRY, &adamw::ENTRY];
 
 /// An optimizer.
 pub(crate) struct Entry {
@@ -124,7 +124,7 @@ pub(crate) fn algorithm(choice: &Choice) -> Result<Arc<dyn Algorithm>> {
 }
 
 /// The names of the tensors that an optimizer keeps for each parameter. `cycled`: whether the schedule gives the momentum.
-pub(crate) fn moments(choice: &Choice, cycled: bool) -> &'static [&'static str] {
+pub(crate) fn state_names(choice: &Choice, cycled: bool) -> &'static [&'static str] {
     // One that is not known is reported when it is to train.
     algorithm(choice).map_or(&[], |algorithm| algorithm.state(cycled))
 }
