@@ -12,7 +12,7 @@ const EXCEPTIONS: [(&str, &str); 3] = [
 ];
 
 /// Crates that name the optimizers of other libraries.
-const OTHERS: [&str; 3] = ["interop", "report", "schedule"];
+const OTHERS: [&str; 2] = ["interop", "schedule"];
 
 #[test]
 fn a_model_is_one_file_and_one_line() {

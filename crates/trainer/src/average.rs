@@ -154,7 +154,7 @@ mod tests {
             Tensor::new(&values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor")
         };
         let var = Var::from_tensor(&tensor([1.0, -2.0, 3.0])).expect("a variable");
-        let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), turned: false }];
+        let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];
         let numbers =
             |var: &Var| -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
         let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");

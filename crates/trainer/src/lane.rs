@@ -72,8 +72,8 @@ impl Lane {
         // The state comes in the order of the parameters, list after list. One that stayed as it was has seen no update.
         let moment = |(i, (name, var)): (usize, (String, &Var))| {
             let i = i % parameters.len().max(1);
-            let turned = parameters.get(i).is_some_and(|parameter| parameter.turned);
-            (!optimizer.is_frozen(i)).then(|| Parameter { turned, var: var.clone(), name })
+            let transposed = parameters.get(i).is_some_and(|parameter| parameter.transposed);
+            (!optimizer.is_frozen(i)).then(|| Parameter { transposed, var: var.clone(), name })
         };
         let moments = optimizer.state(&parameters).enumerate().filter_map(moment).collect();
         Trained { moments, updates: optimizer.updates_before() + self.state.step, parameters }

@@ -250,7 +250,7 @@ fn described(name: &str, params: &Json, own: &OwnTask) -> Own {
 }
 
 fn parameter(shape: &Shape) -> OwnParameter {
-    OwnParameter { name: shape.name.clone(), dims: shape.dims.clone(), turned: shape.turned }
+    OwnParameter { name: shape.name.clone(), dims: shape.dims.clone(), transposed: shape.transposed }
 }
 
 impl fmt::Debug for Tasks {

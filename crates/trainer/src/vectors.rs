@@ -213,7 +213,7 @@ mod tests {
                 .map(|x| Parameter {
                     name: "p".to_owned(),
                     var: Var::from_tensor(x).expect("a variable"),
-                    turned: false,
+                    transposed: false,
                 })
                 .collect();
             let keeps = [(0, Kept::Previous), (1, Kept::Start), (1, Kept::Sum)];

@@ -102,11 +102,11 @@ fn content(file: &[u8]) -> Option<String> {
 
 /// A value of a parameter in PyTorch's layout as it is here.
 pub(crate) fn from_pytorch(parameter: &Parameter, value: &Tensor) -> Result<Tensor> {
-    if parameter.turned { value.t()?.contiguous() } else { Ok(value.clone()) }
+    if parameter.transposed { value.t()?.contiguous() } else { Ok(value.clone()) }
 }
 
 /// A linear layer's weight is (inputs, outputs) here and (outputs, inputs) there; all else is the same.
 fn as_pytorch(parameter: &Parameter) -> Result<Tensor> {
     let value = parameter.var.as_detached_tensor();
-    if parameter.turned { value.t()?.contiguous() } else { Ok(value) }
+    if parameter.transposed { value.t()?.contiguous() } else { Ok(value) }
 }

@@ -48,7 +48,8 @@ pub struct OwnParameter {
     /// Its dimensions.
     pub dims: Vec<usize>,
     /// Whether PyTorch has the two of them the other way round.
-    pub turned: bool,
+    #[serde(rename = "turned")]
+    pub transposed: bool,
 }
 
 /// A task that is not known here: what its program has said of it.

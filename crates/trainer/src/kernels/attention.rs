@@ -48,7 +48,7 @@ struct Attention {
 /// What one head of one sequence is worked out with.
 struct Buffers {
     /// (size, context).
-    k_turned: Vec<f32>,
+    k_transposed: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
     /// (context, context).
@@ -63,7 +63,7 @@ impl Attention {
     fn buffers(&self) -> Buffers {
         let (small, square) = (vec![0.0; self.context * self.size], vec![0.0; self.context * self.context]);
         Buffers {
-            k_turned: small.clone(),
+            k_transposed: small.clone(),
             k: small.clone(),
             v: small.clone(),
             shares: square.clone(),
@@ -105,10 +105,10 @@ impl Attention {
         let (context, size, stride) = (self.context, self.size, 3 * self.heads * self.size);
         self.gather(qkv, k, stride, &mut buffers.k);
         self.gather(qkv, v, stride, &mut buffers.v);
-        transpose(&buffers.k, size, &mut buffers.k_turned);
+        transpose(&buffers.k, size, &mut buffers.k_transposed);
         let queries = Strided { data: &qkv[q..], row: stride, column: 1 };
         let shape = (context, context, size);
-        matmul(level(), shape, queries, &buffers.k_turned, &mut buffers.shares, Epilogue::default());
+        matmul(level(), shape, queries, &buffers.k_transposed, &mut buffers.shares, Epilogue::default());
         let scale = 1.0 / (size as f32).sqrt();
         for (i, row) in buffers.shares.chunks_exact_mut(context).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
@@ -134,19 +134,19 @@ impl Attention {
         let scale = 1.0 / (size as f32).sqrt();
         let (stride, square) = (3 * width, (context, size, context));
         let mut buffers = self.buffers();
-        let mut v_turned = vec![0.0; context * size];
+        let mut v_transposed = vec![0.0; context * size];
         self.each(d_out.len() / width, |[q, k, v], out| {
             self.shares(qkv, [q, k, v], &mut buffers);
             let Buffers { shares, gradient, d_out: d, product, k: keys, v: values, .. } = &mut buffers;
             self.gather(d_out, out, width, d);
             // dV = P' dO.
-            let turned = Strided { data: shares, row: 1, column: context };
-            matmul(level(), square, turned, d, product, Epilogue::default());
+            let transposed = Strided { data: shares, row: 1, column: context };
+            matmul(level(), square, transposed, d, product, Epilogue::default());
             self.scatter(product, d_qkv, v, stride);
             // dP = dO V'; dS = P (dP - its mean under P).
-            transpose(values, size, &mut v_turned);
+            transpose(values, size, &mut v_transposed);
             let rows = Strided { data: d, row: size, column: 1 };
-            matmul(level(), (context, context, size), rows, &v_turned, gradient, Epilogue::default());
+            matmul(level(), (context, context, size), rows, &v_transposed, gradient, Epilogue::default());
             for (shares, gradient) in shares.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
                 softmax_back(shares, gradient, scale);
             }

@@ -250,8 +250,8 @@ fn transpose_all(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
                     let at = (top + i) * columns + left;
                     row.copy_from_slice(&matrix[at..at + BLOCK]);
                 }
-                let turned = (0..BLOCK).map(|j| block.map(|row| row[j]));
-                for (j, column) in turned.enumerate() {
+                let columns = (0..BLOCK).map(|j| block.map(|row| row[j]));
+                for (j, column) in columns.enumerate() {
                     let at = (left + j) * rows + top;
                     transposed[at..at + BLOCK].copy_from_slice(&column);
                 }

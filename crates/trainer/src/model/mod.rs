@@ -222,7 +222,7 @@ pub struct Parameter {
     /// Its value.
     pub var: Var,
     /// Whether PyTorch has the two dimensions of its value the other way round.
-    pub turned: bool,
+    pub transposed: bool,
 }
 
 /// A variable of its own with the same numbers.
@@ -253,7 +253,7 @@ impl Model {
             let stream = Stream::new(seed, "weights", &shape.name);
             let values = shape.init.values(shape.dims.iter().product(), stream);
             let value = Tensor::from_vec(values, shape.dims, device)?.to_dtype(dtype)?;
-            Ok(Parameter { name: shape.name, var: Var::from_tensor(&value)?, turned: shape.turned })
+            Ok(Parameter { name: shape.name, var: Var::from_tensor(&value)?, transposed: shape.transposed })
         });
         Ok(Self { arch: Arc::new(arch.clone()), parameters: parameters.collect::<Result<_>>()? })
     }

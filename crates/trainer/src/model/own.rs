@@ -16,8 +16,8 @@ pub(super) struct OwnModel {
 impl OwnModel {
     /// As the plan knows it.
     pub(super) fn planned(own: &Own) -> Self {
-        let shape = |OwnParameter { name, dims, turned }: &OwnParameter| Shape {
-            turned: *turned,
+        let shape = |OwnParameter { name, dims, transposed }: &OwnParameter| Shape {
+            transposed: *transposed,
             ..Shape::new(name, dims, Init::Constant(0.0))
         };
         Self { shapes: own.parameters.iter().map(shape).collect(), task: None }

@@ -43,13 +43,13 @@ pub struct Shape {
     /// What it begins with.
     pub init: Init,
     /// Whether PyTorch has its two dimensions the other way round, as the weight of a linear layer here.
-    pub(crate) turned: bool,
+    pub(crate) transposed: bool,
 }
 
 impl Shape {
     /// A parameter with a name, dimensions and what it begins with.
     pub fn new(name: &str, dims: &[usize], init: Init) -> Self {
-        Self { name: name.to_owned(), dims: dims.to_vec(), init, turned: false }
+        Self { name: name.to_owned(), dims: dims.to_vec(), init, transposed: false }
     }
 
     /// The parameters `NAME.weight`, (outputs, inputs), and `NAME.bias`, (outputs), of a linear layer as PyTorch and candle-nn
@@ -62,7 +62,7 @@ impl Shape {
     /// of weights have PyTorch's layout all the same.
     pub fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
         let [weight, bias] = Self::weight_and_bias(name, &[inputs, outputs], outputs, inputs);
-        [Self { turned: true, ..weight }, bias]
+        [Self { transposed: true, ..weight }, bias]
     }
 
     /// The parameters of a convolution whose weight is (outputs, channels, height, width).
@@ -83,7 +83,7 @@ impl Shape {
     /// Its dimensions in PyTorch's layout: there a linear layer's weight is (outputs, inputs).
     pub(crate) fn as_pytorch(&self) -> Vec<usize> {
         match self.dims.as_slice() {
-            [inputs, outputs] if self.turned => vec![*outputs, *inputs],
+            [inputs, outputs] if self.transposed => vec![*outputs, *inputs],
             other => other.to_vec(),
         }
     }

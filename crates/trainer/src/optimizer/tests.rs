@@ -30,7 +30,7 @@ fn run(kind: &Choice, dtype: DType) -> Vec<f64> {
     let tensor =
         |values: &[f64]| Tensor::new(values, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor");
     let var = Var::from_tensor(&tensor(&[1.0, -2.0, 0.5])).expect("a variable");
-    let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), turned: false }];
+    let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];
     let numbers = || -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
     let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimizer");
     for t in 0..5u64 {
@@ -76,7 +76,7 @@ fn updates_agree_with_pytorch() {
 fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
     let step = |kind: &Choice, update: Update| -> f32 {
         let var = Var::new(&[1.0f32], &Device::Cpu).expect("a variable");
-        let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), turned: false }];
+        let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];
         let optimizer = Optimizer::new(kind, update.momentum.is_some(), &parameters).expect("an optimizer");
         for t in 0..2 {
             let gradient = Tensor::new(&[1.0f32], &Device::Cpu).expect("a gradient");
