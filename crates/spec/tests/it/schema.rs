@@ -251,10 +251,11 @@ fn the_keys_of_the_run_are_the_readers() {
         known_by_the_reader(&good.replacen(from, &format!("{to}, {odd}"), 1), &format!("{path}.{key}"))
     };
     assert_eq!(inside("dataset: digits", "dataset: digits", "data"), keys(&form("data")));
-    for (i, kind) in ["mlp", "lenet"].iter().enumerate() {
+    let catalogue = trainer::catalogue();
+    for (i, kind) in catalogue.with_data().map(|model| model.name).enumerate() {
         assert_eq!(inside("kind: mlp", &format!("kind: {kind}"), "model"), keys(&form("model")["anyOf"][i]));
     }
-    for (i, kind) in ["sgd", "adamw"].iter().enumerate() {
+    for (i, kind) in catalogue.optimizers.iter().map(|optimizer| optimizer.name).enumerate() {
         assert_eq!(
             inside("kind: sgd", &format!("kind: {kind}"), "optimizer"),
             keys(&form("optimizer")["anyOf"][i])
@@ -272,7 +273,7 @@ fn the_keys_of_the_run_are_the_readers() {
 #[test]
 fn the_defaults_of_the_run_are_the_readers() {
     let node = "schedules: {a: 1x}\n";
-    for optimizer in ["sgd", "adamw"] {
+    for (i, optimizer) in trainer::catalogue().optimizers.iter().map(|optimizer| optimizer.name).enumerate() {
         let plain = format!("{RUN}{node}").replace("kind: sgd", &format!("kind: {optimizer}"));
         let mut written = json::tree_to_json(&read(&plain));
         let mut add = |path: &str, form: &Json| {
@@ -289,7 +290,7 @@ fn the_defaults_of_the_run_are_the_readers() {
         add("", &SCHEMA);
         add("/data", &form("data", 0));
         add("/model", &form("model", 0));
-        add("/optimizer", &form("optimizer", usize::from(optimizer == "adamw")));
+        add("/optimizer", &form("optimizer", i));
         assert_ne!(written, json::tree_to_json(&read(&plain)));
         let read =
             |text: &str| trainer::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
