@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// Our crates and those of ours that each may import.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
@@ -18,7 +18,8 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("store", &["fault", "spec"]),
     ("program", &["schedule", "spec", "trainer"]),
     ("orchestrator", &["spec", "trainer", "program", "store"]),
-    ("report", &["stats", "schedule"]),
+    ("verdict", &["stats", "schedule", "spec"]),
+    ("report", &["stats", "schedule", "verdict"]),
     (
         "cli",
         &[
@@ -31,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "program",
             "store",
             "orchestrator",
+            "verdict",
             "report",
         ],
     ),

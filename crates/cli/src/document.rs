@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use report::compose::{Material, Step, compose};
 use report::document::Document;
-use report::ranking::{Options, Protocol};
-use report::results::{Purpose, budgets};
 use store::{Reader, RunRow};
+use verdict::ranking::{Options, Protocol};
+use verdict::results::{Purpose, budgets};
 
 use crate::args::{Global, RankBy};
 use crate::exit::Failure;

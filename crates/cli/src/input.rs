@@ -6,10 +6,10 @@ use std::hash::Hash;
 use std::io::Read;
 use std::path::Path;
 
-use report::warnings::seeds_to_decide;
 use schedule::problem::Problem;
 use spec::protocol::Seeds;
 use spec::{Plan, Spec, World};
+use verdict::warnings::seeds_to_decide;
 
 use crate::args::{Global, Warnings};
 use crate::diagnostics::{Severity, show};

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use report::warnings::{Kind, Warning};
 use schedule::problem::listed;
+use spec::origin::Origins;
 use spec::{Plan, Spec};
-use store::{Origins, Reader, StoreError};
+use store::{Reader, StoreError};
 
 use crate::args::{Global, Warnings};
 use crate::exit::{Failure, Outcome, say};
@@ -105,47 +105,6 @@ fn changed_files(found: &[Origins]) -> Option<String> {
     })
 }
 
-/// What the ranking of a sweep says of the origins of its runs: results that differ in theirs are compared with each other.
-pub(crate) fn mixed(found: &[Origins]) -> Vec<Warning> {
-    let warning = |kind, text: String, advice: &str| Warning {
-        kind,
-        schedules: Vec::new(),
-        text,
-        advice: advice.to_owned(),
-    };
-    let mut warnings = Vec::new();
-    let mut bits: BTreeMap<i64, i64> = BTreeMap::new();
-    for of in found {
-        if let Some(version) = of.bits {
-            *bits.entry(version).or_default() += of.trials;
-        }
-    }
-    if bits.len() > 1 {
-        let each: Vec<String> =
-            bits.iter().map(|(bits, trials)| format!("{trials} of version {bits}")).collect();
-        let text =
-            format!("these runs were trained with several versions of the arithmetic: {}", each.join(", "));
-        let advice =
-            "their bits differ where nothing else does; `sweep rm` and another run give all of them the same";
-        warnings.push(warning(Kind::MixedBits, text, advice));
-    }
-    let mut files: BTreeMap<&str, BTreeMap<&str, i64>> = BTreeMap::new();
-    for (name, hash, trials) in
-        found.iter().flat_map(|of| of.loaded.iter().map(move |(name, hash)| (name, hash, of.trials)))
-    {
-        *files.entry(name).or_default().entry(hash).or_default() += trials;
-    }
-    let several: Vec<&str> =
-        files.iter().filter(|(_, hashes)| hashes.len() > 1).map(|(name, _)| *name).collect();
-    if !several.is_empty() {
-        let text = format!("these runs loaded different contents of {}", listed(several.iter().copied()));
-        let advice =
-            "they are runs of different programs; name the file in `trainer.files`, and run the sweep again";
-        warnings.push(warning(Kind::MixedFiles, text, advice));
-    }
-    warnings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +119,6 @@ mod tests {
         let now = i64::from(trainer::BITS);
         for found in [vec![], vec![of(Some(now), &[], 3)], vec![of(None, &[], 3), of(Some(now), &[], 2)]] {
             assert_eq!((other_bits(&found), changed_files(&found)), (None, None));
-            assert_eq!(mixed(&found), []);
         }
     }
 
@@ -174,10 +132,8 @@ mod tests {
                 && words.contains(&format!("(version {}, this program", now + 1)),
             "{words}"
         );
-        assert_eq!(mixed(&found).iter().map(|warning| warning.kind).collect::<Vec<_>>(), [Kind::MixedBits]);
         let found = [of(None, &[("no such model.py", "a")], 2), of(None, &[("no such model.py", "b")], 1)];
         let words = changed_files(&found).expect("a warning");
         assert!(words.starts_with("`no such model.py` changed since 3 stored runs"), "{words}");
-        assert_eq!(mixed(&found).iter().map(|warning| warning.kind).collect::<Vec<_>>(), [Kind::MixedFiles]);
     }
 }

@@ -1,13 +1,13 @@
-//! What a sweep trains next. The decision is made in `report::promote`, from results alone; here it becomes a plan's.
+//! What a sweep trains next. The decision is made in `verdict::promote`, from results alone; here it becomes a plan's.
 
 use std::collections::{BTreeSet, HashMap};
 
-use report::promote::{Extension, extensions, promotions};
-use report::ranking::Edge;
-use report::results::{Purpose, RunResult, RunState};
-use spec::protocol::{AddedLr, Chosen, Decisions, Seeds};
+use spec::protocol::{AddedLr, Decisions, Seeds};
 use spec::{Plan, Spec};
 use store::{RunRow, Status};
+use verdict::promote::{Extension, extensions, promotions};
+use verdict::ranking::Edge;
+use verdict::results::{RunResult, RunState};
 
 use crate::args::Metric;
 use crate::exit::{Failure, say};
@@ -79,41 +79,32 @@ pub(crate) fn decided(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Result<Plan,
 
 /// How often this grid was extended.
 fn times(decisions: &Decisions, extension: &Extension) -> u64 {
-    let same = |added: &&AddedLr| {
-        added.schedule == extension.schedule && added.steps == extension.steps.unsigned_abs()
-    };
+    let same =
+        |added: &&AddedLr| added.schedule == extension.added.schedule && added.steps == extension.added.steps;
     decisions.added.iter().filter(same).count() as u64
 }
 
 fn extended(spec: &Spec, before: &Decisions, due: &[(Extension, u64)]) -> Decided {
     let mut decisions = before.clone();
     let mut words = Vec::new();
-    for (Extension { schedule, steps, from, to, edge }, times) in due {
+    for (Extension { added, from, edge }, times) in due {
         let end = if *edge == Edge::Low { "lowest" } else { "highest" };
         words.push(format!(
-            "{schedule}: its best lr {} is the {end} of its grid; {} is added ({times} of at most {}, `extend: false` \
+            "{}: its best lr {} is the {end} of its grid; {} is added ({times} of at most {}, `extend: false` \
              turns this off)",
+            added.schedule,
             report::lr(*from),
-            report::lr(*to),
+            report::lr(added.base_lr),
             spec.extend
         ));
-        let (schedule, steps) = (schedule.clone(), steps.unsigned_abs());
-        decisions.added.push(AddedLr { schedule, steps, base_lr: *to });
+        decisions.added.push(added.clone());
     }
     Decided { decisions, words }
 }
 
 fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Decided> {
     let mut decisions = before.clone();
-    let promoted = promotions(results).into_iter();
-    decisions.chosen = promoted
-        .map(|promotion| Chosen {
-            schedule: promotion.schedule,
-            steps: promotion.steps.unsigned_abs(),
-            config_id: promotion.config_id,
-            base_lr: promotion.base_lr,
-        })
-        .collect();
+    decisions.chosen = promotions(results);
     let each: Vec<String> = decisions
         .chosen
         .iter()
@@ -139,16 +130,11 @@ fn results(plan: &Plan, rows: &[RunRow]) -> Option<Vec<RunResult>> {
     for cell in &plan.cells {
         let trial = plan.trials.get(cell.trial)?;
         let row = known.get(trial.id.as_str())?;
-        let purpose = match cell.purpose {
-            spec::protocol::Purpose::All => Purpose::All,
-            spec::protocol::Purpose::Tune => Purpose::Tune,
-            spec::protocol::Purpose::Decide => Purpose::Decide,
-        };
         let schedule = cell.schedule.clone();
         let base_lr = trial.config.base_lr;
         let found = result(row, Metric::Final, &HashMap::new());
         debug_assert!(found.state != RunState::Missing);
-        all.push(RunResult { schedule, base_lr, purpose, ..found });
+        all.push(RunResult { schedule, base_lr, purpose: cell.purpose, ..found });
     }
     Some(all)
 }

@@ -1,22 +1,24 @@
 //! What the verbs that read the database share: opening it, naming a sweep or a trial, and its results.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use report::ranking::Options;
-use report::results::{Purpose, RunResult, RunState, budgets};
-use report::warnings::{Kind, Warning, over_budgets, warnings};
-use report::{Cell, Ranking, rank};
+use report::Cell;
 use schedule::problem::{listed, nearest};
 use spec::trial::Trial;
 use store::{Reader, RunRow, Status, StoreError, TrialRow};
+use verdict::budgets::over_budgets;
+use verdict::ranking::Options;
+use verdict::results::{Purpose, RunResult, RunState, budgets};
+use verdict::score::{Direction, Score};
+use verdict::warnings::{History, Warning, warnings};
+use verdict::{Ranking, rank};
 
 use crate::args::{Global, Metric, RankBy, Warnings, Which};
 use crate::exit::Failure;
-use crate::origins;
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
@@ -88,7 +90,7 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
     let done = || rows.iter().zip(&results).filter(|(row, _)| row.status == Status::Done);
     if !matches!(how.metric, Metric::Final) && done().next().is_some() {
         let title = how.metric.described().title;
-        if done().all(|(_, result)| result.judged.is_none()) {
+        if done().all(|(_, result)| result.score.is_none()) {
             return Err(Failure::usage(format_args!(
                 "the runs of `{sweep}` have no {title}: rank them by another metric"
             )));
@@ -107,34 +109,10 @@ pub(crate) async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Re
     }
     let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
     let ranking = rank(&results, &options);
-    let mut warnings = warnings(&ranking, &results, &options);
-    warnings.extend(origins::mixed(&reader.origins(sweep).await?));
-    warnings.extend(added_seeds(&reader.looks(sweep).await?, &results));
+    let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
+    let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
     Ok(Ranked { results, rows, ranking, warnings, over_budgets })
-}
-
-/// That seeds were added after the ranking could be seen with fewer.
-fn added_seeds(looks: &[i64], results: &[RunResult]) -> Option<Warning> {
-    let judging = results.iter().filter(|run| run.purpose != Purpose::Tune);
-    let now = judging.map(|run| run.seed).collect::<BTreeSet<_>>().len() as i64;
-    let before: Vec<String> = looks.iter().filter(|seeds| **seeds < now).map(i64::to_string).collect();
-    let schedules: BTreeSet<&str> = results.iter().map(|run| run.schedule.as_str()).collect();
-    // Rounded down: each look has its share of 0.05.
-    let share = (50.0 / (before.len() + 1) as f64).floor() / 1000.0;
-    (!before.is_empty() && schedules.len() > 1).then(|| Warning {
-        kind: Kind::AddedSeeds,
-        schedules: Vec::new(),
-        text: format!(
-            "this ranking could be seen with {} seeds before it got {now}: its p-values hold for a number of seeds that was fixed \
-             before the first look",
-            before.join(" and ")
-        ),
-        advice: format!(
-            "judge by p below {share} instead of 0.05 (a share of it for each of {} looks), or by fresh seeds alone",
-            before.len() + 1
-        ),
-    })
 }
 
 /// The sweep that is meant, and its ranking.
@@ -152,8 +130,15 @@ pub(crate) fn ranked_sweep(
 }
 
 impl Metric {
+    fn direction(self) -> Direction {
+        match self {
+            Metric::Accuracy => Direction::HigherIsBetter,
+            Metric::Final | Metric::Best | Metric::Tail(_) | Metric::TestLoss => Direction::LowerIsBetter,
+        }
+    }
+
     /// As the report has it.
-    fn described(self) -> report::ranking::Metric {
+    fn described(self) -> verdict::ranking::Metric {
         let title = match self {
             Metric::Final => "valid loss".to_owned(),
             Metric::Best => "best valid loss".to_owned(),
@@ -161,7 +146,7 @@ impl Metric {
             Metric::TestLoss => "test loss".to_owned(),
             Metric::Accuracy => "test accuracy".to_owned(),
         };
-        report::ranking::Metric { name: self.to_string(), title, higher_is_better: self == Metric::Accuracy }
+        verdict::ranking::Metric { name: self.to_string(), title, direction: self.direction() }
     }
 }
 
@@ -183,13 +168,13 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
     };
     let judged = match metric {
         Metric::TestLoss => row.test_loss,
-        Metric::Accuracy => row.test_accuracy.map(|accuracy| -accuracy),
+        Metric::Accuracy => row.test_accuracy,
         Metric::Final | Metric::Best | Metric::Tail(_) => chosen,
     };
-    let purpose = match row.purpose.as_str() {
-        "tune" => Purpose::Tune,
-        "decide" => Purpose::Decide,
-        _ => Purpose::All,
+    let direction = metric.direction();
+    let score = match state {
+        RunState::Diverged => Some(Score::worst(direction)),
+        _ => judged.map(|value| Score { value, direction }),
     };
     RunResult {
         schedule: row.schedule.clone(),
@@ -198,9 +183,9 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         axes: row.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect(),
         steps: row.steps,
         seed: row.seed,
-        purpose,
+        purpose: Purpose::named(&row.purpose),
         state,
-        judged,
+        score,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
         hardware: row.hardware.clone(),

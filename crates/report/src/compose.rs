@@ -2,11 +2,14 @@
 //! sensitivity, budgets. Pure: the same rows give the same document.
 
 use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
-use crate::format::{decimals, lr};
-use crate::ranking::{Line, Options, Protocol, Ranking, Verdict};
-use crate::ranking_rows::place;
-use crate::results::{RunResult, RunState, grids};
-use crate::warnings::{Warning, by_budget};
+use crate::ranking_rows::{notes, place};
+use verdict::budgets::by_budget;
+use verdict::family::Verdict;
+use verdict::numbers::{decimals, lr};
+use verdict::ranking::{Line, Options, Protocol, Ranking};
+use verdict::results::{RunResult, RunState, grids};
+use verdict::score::Direction;
+use verdict::warnings::Warning;
 
 /// A step of a run, as a report needs it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +69,7 @@ pub fn compose(
         budgets: budgets(ranking, results, options),
         metric: ranking.metric.title.clone(),
         curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
-        lower_is_better: !ranking.metric.higher_is_better,
+        lower_is_better: ranking.metric.direction == Direction::LowerIsBetter,
         comparisons: ranking.family.comparisons(),
         sweep: material.sweep,
         generated_by: material.generated_by,
@@ -101,8 +104,7 @@ fn verdict(ranking: &Ranking) -> String {
         return format!("{name} is the only schedule of this sweep: there is nothing to compare it with.");
     }
     let digits = decimals(first.sd);
-    let mean =
-        first.mean.map(|mean| format!(" ({} {:.digits$})", ranking.metric.title, ranking.metric.shown(mean)));
+    let mean = first.mean.map(|mean| format!(" ({} {mean:.digits$})", ranking.metric.title));
     let at = format!("{name} at lr {}{}", lr(first.base_lr), mean.unwrap_or_default());
     let beaten = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse).count();
     let tied: Vec<&str> = leaders.iter().skip(1).map(|line| line.schedule.as_str()).collect();
@@ -136,7 +138,7 @@ fn method(ranking: &Ranking) -> Vec<String> {
         Protocol::Tuning => "These are tuning runs: they choose configs and judge nothing.",
     };
     let mut method = vec![chosen.to_owned()];
-    method.extend(ranking.notes().into_iter().map(|note| format!("{note}.")));
+    method.extend(notes(ranking).into_iter().map(|note| format!("{note}.")));
     method.push("Diverged runs count as infinitely bad.".to_owned());
     method
 }
@@ -151,7 +153,6 @@ fn warning(warning: &Warning) -> DocumentWarning {
 }
 
 fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule {
-    let shown = |x: f64| ranking.metric.shown(x);
     RankedSchedule {
         schedule: line.schedule.clone(),
         config_id: line.config_id.clone(),
@@ -160,10 +161,10 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         edge: line.edge,
         n: line.n,
         asked: line.asked(),
-        mean: line.mean.map(shown),
+        mean: line.mean,
         sd: line.sd,
-        diff: line.versus.diff.map(shown),
-        interval: ranking.interval(line),
+        diff: line.versus.diff,
+        interval: line.versus.interval,
         p_raw: line.versus.p_raw,
         p: line.versus.p.filter(|_| ranking.can_decide()),
         place: place(line.ranks, line.verdict),
@@ -173,7 +174,7 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         accuracy: line.test_accuracy,
         steps: line.steps,
         tie_group: line.tie_group.unwrap_or(0),
-        seeds: line.runs.iter().map(|(seed, x)| (*seed, x.filter(|x| x.is_finite()).map(shown))).collect(),
+        seeds: line.runs.iter().map(|(seed, x)| (*seed, x.filter(|x| x.is_finite()))).collect(),
     }
 }
 
@@ -239,7 +240,7 @@ fn sensitivity(ranking: &Ranking, results: &[RunResult]) -> Vec<Sensitivity> {
                 let values: Vec<f64> = config.runs.iter().filter_map(|run| run.value()).collect();
                 stats::summary(&values).map(|s| s.mean).filter(|mean| mean.is_finite())
             });
-            let mean = means.min_by(f64::total_cmp).map(|mean| ranking.metric.shown(mean));
+            let mean = means.min_by(|a, b| ranking.metric.direction.compare(*a, *b));
             (lr, mean, diverged)
         });
         Some(Sensitivity {
@@ -259,13 +260,7 @@ fn budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<B
     }
     let of = |line: &Line| BudgetLine {
         schedule: line.schedule.clone(),
-        points: all
-            .iter()
-            .filter_map(|(steps, means)| {
-                let (_, mean) = means.iter().find(|(name, _)| *name == line.schedule)?;
-                Some((*steps, ranking.metric.shown(*mean)))
-            })
-            .collect(),
+        points: all.iter().filter_map(|at| Some((at.steps, at.mean(&line.schedule)?))).collect(),
     };
     ranking.lines.iter().map(of).collect()
 }

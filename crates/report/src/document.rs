@@ -1,6 +1,6 @@
 //! All that a report shows, as plain data: what `html` and `markdown` render. Nothing is computed here.
 
-use crate::ranking::Edge;
+use verdict::ranking::Edge;
 
 /// A sweep's report.
 #[derive(Debug, Clone, PartialEq, Default)]

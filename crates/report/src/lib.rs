@@ -1,33 +1,28 @@
-//! Rows of results -> what they support -> text for people and programs. No SQL and no I/O.
+//! Verdicts, curves and rows to text for people and programs: tables, Markdown, HTML, SVG, PNG, TensorBoard. Rendering only: what is
+//! concluded is in the crate `verdict`.
 
-pub mod audit;
+mod audit_rows;
 mod chart;
-pub mod compare;
 pub mod compose;
 pub mod document;
-pub mod duel;
-mod edges;
+pub mod duel_words;
 mod escape;
-pub mod family;
 pub mod figure;
-mod format;
 mod html;
 pub mod lines;
 mod markdown;
 pub mod page;
 pub mod plot;
-pub mod promote;
-pub mod ranking;
-mod ranking_rows;
-pub mod results;
+pub mod ranking_rows;
 pub mod rows;
 pub mod tensorboard;
-pub mod warnings;
+#[cfg(test)]
+mod verdict_tests;
 pub mod wrap;
 
-pub use format::{accuracy, decimals, lr, number, short};
+pub use audit_rows::audit_rows;
 pub use html::html;
 pub use markdown::markdown;
-pub use ranking::{Line, Ranking, rank};
 pub use ranking_rows::by_config;
 pub use rows::{Cell, Format, Rows};
+pub use verdict::numbers::{accuracy, decimals, lr, number, short};

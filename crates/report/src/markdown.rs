@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
-use crate::format::{accuracy, decimals, lr};
 use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
+use verdict::numbers::{accuracy, decimals, lr};
 
 /// The document as Markdown, ending with a line break.
 pub fn markdown(document: &Document) -> String {

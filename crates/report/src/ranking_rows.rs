@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::format::{accuracy, decimals, lr, number};
-use crate::ranking::{Edge, Line, Ranking, Verdict};
-use crate::results::{Grid, Purpose, RunResult, RunState, grids};
+use verdict::compare::ALPHA;
+use verdict::family::Verdict;
+use verdict::numbers::{accuracy, decimals, lr, number};
+use verdict::ranking::{Edge, Line, Protocol, Ranking};
+use verdict::results::{Grid, Purpose, RunResult, RunState, grids};
+
 use crate::rows::{Cell, Rows};
 
 /// The column that a ranking without accuracies leaves out.
@@ -17,128 +20,132 @@ pub(crate) const P_ADJUSTED: &str = "p adj.";
 /// In the place of a p-value that no result could make significant.
 pub(crate) const TOO_FEW: &str = "too few seeds";
 
-impl Ranking {
-    /// The ranking for programs: full precision, names that SQL and JSON users expect.
-    pub fn rows(&self) -> Rows {
-        let mut rows = Rows::new([
-            "rank",
-            "rank_low",
-            "rank_high",
-            "tie_group",
-            "schedule",
-            "config_id",
-            "base_lr",
-            "edge",
-            "axis_edges",
-            "n",
-            "mean",
-            "sd",
-            "diff",
-            "diff_low",
-            "diff_high",
-            "p_raw",
-            "p",
-            "p_floor",
-            "wins",
-            "verdict",
-            "diverged",
-            "missing",
-            "diverged_in_grid",
-            "test_loss",
-            "test_accuracy",
-            "steps",
-        ]);
-        let shown = |x: f64| self.metric.shown(x);
-        for (i, line) in self.lines.iter().enumerate() {
-            let (low, high) = self.interval(line).unzip();
-            rows.rows.push(vec![
-                line.has_results().then_some(i + 1).into(),
-                line.ranks.map(|(low, _)| low).into(),
-                line.ranks.map(|(_, high)| high).into(),
-                line.tie_group.into(),
-                line.schedule.as_str().into(),
-                line.config_id.as_str().into(),
-                line.has_results().then_some(line.base_lr).into(),
-                line.edge.map(Edge::name).into(),
-                axis_edges(line).into(),
-                line.n.into(),
-                line.mean.map(shown).into(),
-                line.sd.into(),
-                line.versus.diff.map(shown).into(),
-                low.into(),
-                high.into(),
-                line.versus.p_raw.into(),
-                line.versus.p.into(),
-                line.versus.p_floor.into(),
-                (line.versus.n > 0).then_some(line.versus.wins).into(),
-                line.has_results().then(|| line.verdict.name()).into(),
-                line.diverged.into(),
-                line.missing.into(),
-                line.diverged_in_grid.into(),
-                line.test_loss.into(),
-                line.test_accuracy.into(),
-                line.steps.into(),
-            ]);
-        }
-        rows
-    }
+/// A column of the ranking for programs: its name, and what a line has there; the place of the line counts from 0.
+type Column = (&'static str, fn(usize, &Line) -> Cell);
 
-    /// The interval of a line's difference as people know it, its lower end first.
-    pub fn interval(&self, line: &Line) -> Option<(f64, f64)> {
-        let (low, high) = line.versus.interval?;
-        let (low, high) = (self.metric.shown(low), self.metric.shown(high));
-        Some((low.min(high), low.max(high)))
-    }
+/// Full precision, names that SQL and JSON users expect.
+const COLUMNS: [Column; 26] = [
+    ("rank", |i, line| line.has_results().then_some(i + 1).into()),
+    ("rank_low", |_, line| line.ranks.map(|(low, _)| low).into()),
+    ("rank_high", |_, line| line.ranks.map(|(_, high)| high).into()),
+    ("tie_group", |_, line| line.tie_group.into()),
+    ("schedule", |_, line| line.schedule.as_str().into()),
+    ("config_id", |_, line| line.config_id.as_str().into()),
+    ("base_lr", |_, line| line.has_results().then_some(line.base_lr).into()),
+    ("edge", |_, line| line.edge.map(Edge::name).into()),
+    ("axis_edges", |_, line| axis_edges(line).into()),
+    ("n", |_, line| line.n.into()),
+    ("mean", |_, line| line.mean.into()),
+    ("sd", |_, line| line.sd.into()),
+    ("diff", |_, line| line.versus.diff.into()),
+    ("diff_low", |_, line| line.versus.interval.map(|(low, _)| low).into()),
+    ("diff_high", |_, line| line.versus.interval.map(|(_, high)| high).into()),
+    ("p_raw", |_, line| line.versus.p_raw.into()),
+    ("p", |_, line| line.versus.p.into()),
+    ("p_floor", |_, line| line.versus.p_floor.into()),
+    ("wins", |_, line| (line.versus.n > 0).then_some(line.versus.wins).into()),
+    ("verdict", |_, line| line.has_results().then(|| line.verdict.name()).into()),
+    ("diverged", |_, line| line.diverged.into()),
+    ("missing", |_, line| line.missing.into()),
+    ("diverged_in_grid", |_, line| line.diverged_in_grid.into()),
+    ("test_loss", |_, line| line.test_loss.into()),
+    ("test_accuracy", |_, line| line.test_accuracy.into()),
+    ("steps", |_, line| line.steps.into()),
+];
 
-    /// The ranking for people: rounded to what the spread over seeds supports.
-    pub fn table(&self) -> Rows {
-        let is_family = self.family.comparisons() > 1;
-        let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
-        let columns = ["#", "schedule", "best lr", &self.metric.title, "vs first", "95 % interval"];
-        let rest = ["wins", "seeds", "diverged", ACCURACY, "steps"];
-        let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
-        rows.rows = self.lines.iter().map(|line| self.row(line, is_family)).collect();
-        if self.lines.iter().all(|line| line.test_accuracy.is_none()) {
-            rows.remove(ACCURACY);
-        }
-        rows
-    }
+/// The ranking for programs.
+pub fn rows(ranking: &Ranking) -> Rows {
+    let mut rows = Rows::new(COLUMNS.iter().map(|(name, _)| *name));
+    let row = |(i, line): (usize, &Line)| COLUMNS.iter().map(|(_, of)| of(i, line)).collect();
+    rows.rows = ranking.lines.iter().enumerate().map(row).collect();
+    rows
+}
 
-    fn row(&self, line: &Line, is_family: bool) -> Vec<Cell> {
-        let digits = decimals(line.sd);
-        let shown = |x: f64| number(self.metric.shown(x), digits);
-        let signed = |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
-        let mean = match (line.mean, line.sd) {
-            (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
-            (Some(mean), None) => shown(mean),
-            (None, _) if line.diverged > 0 => "diverged".to_owned(),
-            (None, _) => "—".to_owned(),
-        };
-        let interval = self.interval(line);
-        let mut cells = vec![
-            place(line.ranks, line.verdict),
-            line.schedule.clone(),
-            if line.has_results() { best_lr(line) } else { "—".to_owned() },
-            mean,
-            line.versus.diff.map(|diff| signed(self.metric.shown(diff))).unwrap_or_default(),
-            interval.map(|(low, high)| format!("{} to {}", signed(low), signed(high))).unwrap_or_default(),
-        ];
-        if is_family {
-            cells.push(p_value(line.versus.p_raw));
-        }
-        cells.push(match line.versus.p {
-            Some(_) if !self.can_decide() => TOO_FEW.to_owned(),
-            p => p_value(p),
-        });
-        cells.extend([
-            if line.versus.n > 0 { wins(line.versus.wins, line.versus.n) } else { String::new() },
-            counted(line),
-            diverged(line),
-            line.test_accuracy.map(accuracy).unwrap_or_default(),
-            line.steps.to_string(),
-        ]);
-        cells.into_iter().map(Cell::Text).collect()
+/// The ranking for people: rounded to what the spread over seeds supports.
+pub fn table(ranking: &Ranking) -> Rows {
+    let is_family = ranking.family.comparisons() > 1;
+    let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
+    let columns = ["#", "schedule", "best lr", &ranking.metric.title, "vs first", "95 % interval"];
+    let rest = ["wins", "seeds", "diverged", ACCURACY, "steps"];
+    let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
+    rows.rows = ranking.lines.iter().map(|line| row(ranking, line, is_family)).collect();
+    if ranking.lines.iter().all(|line| line.test_accuracy.is_none()) {
+        rows.remove(ACCURACY);
     }
+    rows
+}
+
+fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
+    let digits = decimals(line.sd);
+    let shown = |x: f64| number(x, digits);
+    let signed = |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
+    let mean = match (line.mean, line.sd) {
+        (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
+        (Some(mean), None) => shown(mean),
+        (None, _) if line.diverged > 0 => "diverged".to_owned(),
+        (None, _) => "—".to_owned(),
+    };
+    let mut cells = vec![
+        place(line.ranks, line.verdict),
+        line.schedule.clone(),
+        if line.has_results() { best_lr(line) } else { "—".to_owned() },
+        mean,
+        line.versus.diff.map(|diff| signed(diff)).unwrap_or_default(),
+        line.versus
+            .interval
+            .map(|(low, high)| format!("{} to {}", signed(low), signed(high)))
+            .unwrap_or_default(),
+    ];
+    if is_family {
+        cells.push(p_value(line.versus.p_raw));
+    }
+    cells.push(match line.versus.p {
+        Some(_) if !ranking.can_decide() => TOO_FEW.to_owned(),
+        p => p_value(p),
+    });
+    cells.extend([
+        if line.versus.n > 0 { wins(line.versus.wins, line.versus.n) } else { String::new() },
+        counted(line),
+        diverged(line),
+        line.test_accuracy.map(accuracy).unwrap_or_default(),
+        line.steps.to_string(),
+    ]);
+    cells.into_iter().map(Cell::Text).collect()
+}
+
+/// What the columns of a table mean, a sentence each.
+pub fn notes(ranking: &Ranking) -> Vec<String> {
+    if ranking.p_floor.is_none() {
+        return Vec::new();
+    }
+    let comparisons = ranking.family.comparisons();
+    let mut notes = if comparisons > 1 {
+        vec![
+            format!(
+                "#: the ranks that the data allow: 1 + the schedules that are significantly better, to {} - those that are \
+                 significantly worse",
+                ranking.lines.iter().filter(|line| line.ranks.is_some()).count()
+            ),
+            format!(
+                "p raw: exact sign-flip test, paired over seeds, of this pair alone; p adj.: of all {comparisons} pairs at once \
+                 (step-down maxT); significant: p adj. < {ALPHA}"
+            ),
+            "95 % interval: of the difference to the first, for all pairs at once".to_owned(),
+        ]
+    } else {
+        vec![format!("p: exact sign-flip test, paired over seeds; significant: p < {ALPHA}")]
+    };
+    match ranking.protocol {
+        Protocol::CrossFitted => {}
+        Protocol::Decided => notes.push("each lr was chosen on other seeds".to_owned()),
+        Protocol::Tuning => notes.push("these are the seeds that choose lrs: nothing is decided".to_owned()),
+    }
+    if ranking.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
+        notes.push(
+            "~: equivalent to the first, the difference is within the rope (two one-sided tests)".to_owned(),
+        );
+    }
+    notes
 }
 
 /// Each axis at an edge and which it is, as in `schedule.cooldown.over: high`.
@@ -174,11 +181,9 @@ fn best_lr(line: &Line) -> String {
     format!("{}{edge}", lr(line.base_lr))
 }
 
-impl Line {
-    /// The flag of an axis whose chosen value is an end of those that were tried.
-    pub fn axis_flag(&self, path: &str) -> Option<&'static str> {
-        self.axis_edges.iter().find(|axis| axis.path == path).map(|axis| axis.edge.flag())
-    }
+/// The flag of an axis whose chosen value is an end of those that were tried.
+pub fn axis_flag(line: &Line, path: &str) -> Option<&'static str> {
+    line.axis_edges.iter().find(|axis| axis.path == path).map(|axis| axis.edge.flag())
 }
 
 /// As in `2/8`; an equal value is half a win.
@@ -216,6 +221,7 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, 
         "failed",
         "tuning_runs",
     ]);
+    let direction = ranking.metric.direction;
     let grids: Vec<Grid<'_>> = grids(results, ranking.budget);
     let mut all = Vec::new();
     for (grid, config) in grids.iter().flat_map(|grid| grid.configs.iter().map(move |config| (grid, config)))
@@ -233,16 +239,16 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, 
             axes.get(config.id).map(String::as_str).into(),
             config.steps.into(),
             values.len().into(),
-            mean.map(|mean| ranking.metric.shown(mean)).into(),
+            mean.into(),
             summary.and_then(|s| s.sd).into(),
             diverged.into(),
             count(RunState::Missing).into(),
             count(RunState::Failed).into(),
             tuning.into(),
         ];
-        all.push(((diverged, mean.unwrap_or(f64::INFINITY)), row));
+        all.push((diverged, mean.unwrap_or(direction.worst()), row));
     }
-    all.sort_by(|(a, _), (b, _)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    rows.rows = all.into_iter().map(|(_, row)| row).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0).then(direction.compare(a.1, b.1)));
+    rows.rows = all.into_iter().map(|(_, _, row)| row).collect();
     rows
 }

@@ -10,6 +10,7 @@ pub mod event;
 mod id;
 pub mod json;
 mod model;
+pub mod origin;
 pub mod plan;
 mod program;
 pub mod protocol;

@@ -43,6 +43,15 @@ impl Purpose {
             Purpose::Decide => "decide",
         }
     }
+
+    /// The one that the database has under this name.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "tune" => Purpose::Tune,
+            "decide" => Purpose::Decide,
+            _ => Purpose::All,
+        }
+    }
 }
 
 /// What a sweep has decided so far.

@@ -30,7 +30,7 @@ pub use error::StoreError;
 pub use location::{Location, Server};
 pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};
-pub use reader::{Origins, Reader};
+pub use reader::Reader;
 pub use removal::{Affected, Fate, Target};
 pub use rows::{
     Attention, Environment, Joining, MetricRow, RunRow, Sharing, Status, Tended, TrialRow, Unfinished,

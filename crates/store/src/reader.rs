@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use spec::origin::Origins;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::backend::{Conn, on};
@@ -428,17 +429,6 @@ pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, 
 /// Hashes by file, from a JSON object.
 fn files(text: &str) -> Result<BTreeMap<String, String>, serde_json::Error> {
     serde_json::from_str(text)
-}
-
-/// What stored trials owe to the program that trained them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origins {
-    /// The version of the arithmetic; none where a program of the user's own has trained.
-    pub bits: Option<i64>,
-    /// The files that such a program has loaded, with their hashes.
-    pub loaded: BTreeMap<String, String>,
-    /// How many trials that are over.
-    pub trials: i64,
 }
 
 /// An environment, and how many trials have it.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use report::Format;
-use report::audit::{Trace, audit, rows};
-use report::results::Purpose;
+use report::{Format, audit_rows};
+use verdict::audit::{Trace, audit};
+use verdict::results::Purpose;
 
 use crate::args::{Audit, Global, Metric, RankBy};
 use crate::exit::{Failure, Outcome, print};
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
             ranked.ranking.budget
         ))?;
     }
-    print(&rows(&audits).render(format))?;
+    print(&audit_rows(&audits).render(format))?;
     if format == Format::Table {
         print(
             "\n  keeps_winner: the best config of all runs to its end; regret: how much worse the best run that is left is, mean over \

@@ -1,16 +1,18 @@
 //! `sweep compare A B`: one verdict on two schedules, then what it rests on.
 
-use report::duel::{Duel, duel};
-use report::ranking::Options;
-use report::warnings::{Warning, warnings};
+use report::duel_words::{by_seed, details, lrs, sentence};
+use report::ranking_rows::rows;
 use report::{Format, Rows};
 use schedule::problem::{listed, nearest};
 use serde_json::{Value, json};
+use verdict::duel::{Duel, duel};
+use verdict::ranking::Options;
+use verdict::warnings::{History, Warning, warnings};
 
 use crate::args::{Compare, Global};
 use crate::exit::{Failure, Outcome, print};
 use crate::stored::{Ranked, ranked_sweep};
-use crate::verb::rank::words;
+use crate::verb::rank;
 
 pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
     let (name, ranked) = ranked_sweep(global, args.sweep.as_deref(), &args.how)?;
@@ -28,22 +30,23 @@ pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
     let both: Vec<_> =
         ranked.results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
     let options = Options { metric, budget, rope: args.how.rope };
-    let mut warnings = warnings(&found.ranking, &both, &options);
+    let mut warnings = warnings(&found.ranking, &both, &options, &History::default());
     warnings.extend(ranked.warnings.iter().filter(|warning| warning.kind.is_of_store()).cloned());
     match Format::from(&args.format) {
         Format::Table => {
-            let details: String = found.details().iter().map(|detail| format!("  {detail}\n")).collect();
-            let warned: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
+            let words: String = details(&found).iter().map(|detail| format!("  {detail}\n")).collect();
+            let warned: String =
+                warnings.iter().map(|warning| format!("  {}\n", rank::words(warning))).collect();
             let gap = if warned.is_empty() { "" } else { "\n" };
-            let seeds = found.by_seed().render(Format::Table);
-            let lrs = if found.by_lr.len() < 2 {
+            let seeds = by_seed(&found).render(Format::Table);
+            let at_lrs = if found.by_lr.len() < 2 {
                 String::new()
             } else {
-                format!("\n{}", found.lrs().render(Format::Table))
+                format!("\n{}", lrs(&found).render(Format::Table))
             };
-            print(&format!("{}\n\n{details}\n{seeds}{lrs}{gap}{warned}", found.sentence))
+            print(&format!("{}\n\n{words}\n{seeds}{at_lrs}{gap}{warned}", sentence(&found)))
         }
-        Format::Csv => print(&found.by_seed().render(Format::Csv)),
+        Format::Csv => print(&by_seed(&found).render(Format::Csv)),
         Format::Json => print(&format!("{:#}\n", data(&found, &warnings))),
     }
 }
@@ -57,12 +60,12 @@ fn data(found: &Duel, warnings: &[Warning]) -> Value {
         "a": a,
         "b": b,
         "verdict": found.verdict.name(),
-        "sentence": found.sentence,
+        "sentence": sentence(found),
         "metric": found.ranking.metric.name,
         "n": versus.n,
-        "diff": found.diff,
-        "diff_low": found.interval.map(|(low, _)| low),
-        "diff_high": found.interval.map(|(_, high)| high),
+        "diff": versus.diff,
+        "diff_low": versus.interval.map(|(low, _)| low),
+        "diff_high": versus.interval.map(|(_, high)| high),
         "p_raw": versus.p_raw,
         "p": versus.p,
         "p_floor": versus.p_floor,
@@ -77,9 +80,9 @@ fn data(found: &Duel, warnings: &[Warning]) -> Value {
         "retuned_keeps_lr_b": found.retuned.map(|retuned| retuned.keeps_b),
         "detectable": found.detectable,
         "seeds_needed": found.seeds_needed,
-        "ranking": json(found.ranking.rows()),
-        "seeds": json(found.by_seed()),
-        "lrs": json(found.lrs()),
+        "ranking": json(rows(&found.ranking)),
+        "seeds": json(by_seed(found)),
+        "lrs": json(lrs(found)),
         "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
     })
 }

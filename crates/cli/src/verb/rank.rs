@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use report::warnings::Warning;
+use report::ranking_rows::{axis_flag, notes, rows, table};
 use report::{Cell, Format, Rows, by_config};
+use verdict::warnings::Warning;
 
 use crate::args::{By, Global, Metric, Rank, RankBy};
 use crate::exit::{Outcome, print, say};
@@ -40,17 +41,17 @@ pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) ->
                 ranking.metric.title
             );
             let notes =
-                ranking.notes().into_iter().chain(ranked.over_budgets.clone()).chain(best_axes(ranked));
+                notes(ranking).into_iter().chain(ranked.over_budgets.clone()).chain(best_axes(ranked));
             let notes: String = notes.map(|note| format!("  {note}\n")).collect();
             let warnings: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
             let gap = if notes.is_empty() && warnings.is_empty() { "" } else { "\n" };
-            print(&format!("{title}\n\n{}{gap}{notes}{warnings}", ranking.table().render(Format::Table)))
+            print(&format!("{title}\n\n{}{gap}{notes}{warnings}", table(ranking).render(Format::Table)))
         }
         Format::Json | Format::Csv => {
             if !quiet {
                 warnings.iter().map(words).for_each(say);
             }
-            print(&ranking.rows().render(format))
+            print(&rows(ranking).render(format))
         }
     }
 }
@@ -73,7 +74,7 @@ fn best_axes(ranked: &Ranked) -> Option<String> {
         .filter(|(_, axes)| !axes.is_empty())
         .map(|(line, axes)| {
             let value = |(path, value): &(String, String)| {
-                let flag = line.axis_flag(path).map(|flag| format!(" {flag}")).unwrap_or_default();
+                let flag = axis_flag(line, path).map(|flag| format!(" {flag}")).unwrap_or_default();
                 format!("{path}: {value}{flag}")
             };
             format!("{} ({})", line.schedule, axes.iter().map(value).collect::<Vec<_>>().join(", "))
@@ -104,8 +105,8 @@ fn by_trial(ranked: &Ranked) -> Rows {
         "test_loss",
         "test_accuracy",
     ]);
-    let (metric, axes) = (&ranked.ranking.metric, axes(ranked));
-    let mut all: Vec<(f64, Vec<Cell>)> = Vec::new();
+    let (direction, axes) = (ranked.ranking.metric.direction, axes(ranked));
+    let mut all: Vec<(Option<f64>, Vec<Cell>)> = Vec::new();
     let of_budget = |steps: i64| steps == ranked.ranking.budget;
     for (row, result) in ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| of_budget(row.steps)) {
         let value = result.value();
@@ -119,14 +120,17 @@ fn by_trial(ranked: &Ranked) -> Rows {
             row.purpose.as_str().into(),
             row.status.name().into(),
             row.steps.into(),
-            value.map(|value| metric.shown(value)).filter(|value| value.is_finite()).into(),
+            value.filter(|value| value.is_finite()).into(),
             row.test_loss.into(),
             row.test_accuracy.into(),
         ];
-        all.push((value.unwrap_or(f64::NAN), cells));
+        all.push((value, cells));
     }
     // Diverged ones are infinite; what is not trained yet comes last.
-    all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    all.sort_by(|(a, _), (b, _)| match (a, b) {
+        (Some(a), Some(b)) => direction.compare(*a, *b),
+        _ => a.is_none().cmp(&b.is_none()),
+    });
     rows.rows = all.into_iter().map(|(_, cells)| cells).collect();
     rows
 }

@@ -1,7 +1,8 @@
 //! `sweep run FILE`: trains what is missing, stores it, ranks.
 
-use report::{Format, Ranking};
+use report::Format;
 use store::Reader;
+use verdict::Ranking;
 
 use crate::args::{Global, Metric, RankBy, Run};
 use crate::exit::{Outcome, print, say};

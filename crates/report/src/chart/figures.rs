@@ -2,7 +2,7 @@
 
 use super::{Absent, Axis, Chart, LEFT, RIGHT, Rule, Shape, Text};
 use crate::document::{Curve, Document, RankedSchedule, Sensitivity};
-use crate::format::{capital, lr};
+use verdict::numbers::{capital, lr};
 
 /// Where a schedule stands in the ranking.
 fn place(document: &Document, name: &str) -> Option<usize> {

@@ -12,8 +12,8 @@ use crate::chart::figures::{self, CURSOR, drawn_curves};
 use crate::chart::{Absent, Chart, LEFT, RIGHT};
 use crate::document::Document;
 use crate::escape::{escape, turns};
-use crate::format::{capital, lr, short};
 use crate::markdown::{head, row};
+use verdict::numbers::{capital, lr, short};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

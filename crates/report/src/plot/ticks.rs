@@ -92,7 +92,7 @@ fn fixed(value: f64, step: f64, most: f64) -> String {
     if (1e-3..1e6).contains(&most) {
         return format!("{value:.*}", decimals(-last));
     }
-    crate::format::scientific(value, decimals(value.abs().log10().floor() as i32 - last))
+    verdict::numbers::scientific(value, decimals(value.abs().log10().floor() as i32 - last))
 }
 
 #[cfg(test)]

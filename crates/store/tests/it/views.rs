@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use report::ranking::{Options, rank};
-use report::results::{Purpose, RunResult, RunState};
 use spec::Plan;
 use sqlx::Connection;
 use store::{Reader, RunRow, Status, Store, Value};
+use verdict::ranking::{Options, rank};
+use verdict::results::{Purpose, RunResult, RunState};
+use verdict::score::{Direction, Score};
 
 use crate::support::*;
 
@@ -268,11 +269,6 @@ fn result(row: RunRow) -> RunResult {
         (Status::Done, None) | (Status::Diverged, _) => RunState::Diverged,
         _ => RunState::Missing,
     };
-    let purpose = match row.purpose.as_str() {
-        "tune" => Purpose::Tune,
-        "decide" => Purpose::Decide,
-        _ => Purpose::All,
-    };
     RunResult {
         schedule: row.schedule,
         config_id: row.config_id,
@@ -280,9 +276,9 @@ fn result(row: RunRow) -> RunResult {
         axes: [].into(),
         steps: row.steps,
         seed: row.seed,
-        purpose,
+        purpose: Purpose::named(&row.purpose),
         state,
-        judged: loss,
+        score: loss.map(|value| Score { value, direction: Direction::LowerIsBetter }),
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
         hardware: None,

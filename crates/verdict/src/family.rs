@@ -5,6 +5,7 @@
 use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};
 
 use crate::compare::{ALPHA, Pair, pair};
+use crate::score::Direction;
 
 /// What the data say of one schedule beside another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Verdict {
 
 /// A schedule that takes part.
 pub(crate) struct Member<'a> {
-    /// What each seed says of it, lower is better; infinite where its run diverged.
+    /// What each seed says of it; infinite where its run diverged.
     pub judged: &'a [Option<f64>],
     /// Values of all its configs and the choice among them, where the seeds that judge have chosen too.
     pub chosen: Option<(&'a Losses, &'a Choice)>,
@@ -69,15 +70,21 @@ pub struct Family {
 impl Family {
     /// Tests all pairs of `members`. Without `decides` (the seeds only chose configs) nothing is concluded. Differences up
     /// to `rope` count as none.
-    pub(crate) fn new(members: &[Member<'_>], decides: bool, rope: Option<f64>) -> Self {
+    pub(crate) fn new(
+        members: &[Member<'_>],
+        direction: Direction,
+        decides: bool,
+        rope: Option<f64>,
+    ) -> Self {
         let mut pairs: Vec<Vec<Pair>> = members
             .iter()
             .enumerate()
-            .map(|(i, member)| members.iter().take(i).map(|other| alone(member, other)).collect())
+            .map(|(i, member)| members.iter().take(i).map(|other| alone(member, other, direction)).collect())
             .collect();
         let level = adjust(members, &mut pairs);
         let verdict = |pair: &Pair, (i, j): (usize, usize)| match (members.get(i), members.get(j)) {
-            (Some(a), Some(b)) if decides => conclude(pair, is_same(a, b), rope, level),
+            (Some(a), Some(b)) if decides && is_same(a, b) => Verdict::Same,
+            (Some(_), Some(_)) if decides => conclude(pair, direction, rope, level),
             _ => Verdict::Undecided,
         };
         let verdicts = pairs
@@ -129,9 +136,9 @@ impl Family {
 }
 
 /// One pair by itself.
-fn alone(ours: &Member<'_>, theirs: &Member<'_>) -> Pair {
+fn alone(ours: &Member<'_>, theirs: &Member<'_>, direction: Direction) -> Pair {
     let error = ours.chosen.zip(theirs.chosen).and_then(|(ours, theirs)| choice_error(ours, theirs));
-    pair(ours.judged, theirs.judged, error)
+    pair(ours.judged, theirs.judged, direction, error)
 }
 
 /// Whether every seed gave both the same value.
@@ -188,14 +195,11 @@ fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
     }
 }
 
-fn conclude(pair: &Pair, is_same: bool, rope: Option<f64>, level: f64) -> Verdict {
-    if is_same {
-        return Verdict::Same;
-    }
+fn conclude(pair: &Pair, direction: Direction, rope: Option<f64>, level: f64) -> Verdict {
     if rope.is_some_and(|rope| pair.is_equivalent(rope, level)) {
         return Verdict::Equivalent;
     }
-    let ahead = pair.diff.map_or(pair.wins - 0.5 * pair.n as f64, |diff| -diff);
+    let ahead = pair.diff.map_or(pair.wins - 0.5 * pair.n as f64, |diff| direction.gain(diff));
     match pair.p.is_some_and(|p| p < ALPHA) {
         true if ahead > 0.0 => Verdict::Better,
         true if ahead < 0.0 => Verdict::Worse,
@@ -213,7 +217,7 @@ mod tests {
 
     fn family(rows: &[Vec<Option<f64>>]) -> Family {
         let members: Vec<Member<'_>> = rows.iter().map(|judged| Member { judged, chosen: None }).collect();
-        Family::new(&members, true, None)
+        Family::new(&members, Direction::LowerIsBetter, true, None)
     }
 
     #[test]

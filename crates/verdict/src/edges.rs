@@ -24,7 +24,7 @@ impl Edge {
     }
 
     /// As in a table.
-    pub(crate) fn flag(self) -> &'static str {
+    pub fn flag(self) -> &'static str {
         match self {
             Edge::Low => "↓EDGE",
             Edge::High => "↑EDGE",
@@ -32,7 +32,7 @@ impl Edge {
     }
 
     /// As in a sentence.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Edge::Low => "lowest",
             Edge::High => "highest",

@@ -1,6 +1,6 @@
 //! From results to a ranking: each schedule at its best config, by mean, with the ranks that the data allow. What is
-//! concluded of each pair is in `family`, how a ranking looks in `ranking_rows`, what to know before believing it in
-//! `warnings`; docs/methods.md says what is computed and why.
+//! concluded of each pair is in `family`, what to know before believing it in `warnings`; docs/methods.md says what is computed
+//! and why.
 
 use std::cmp::Ordering;
 
@@ -12,6 +12,7 @@ use crate::edges::{axis_edges, edge};
 pub use crate::family::Verdict;
 use crate::family::{Family, Member};
 use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, matched, seeds};
+use crate::score::Direction;
 
 /// What schedules are judged by.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,20 +21,13 @@ pub struct Metric {
     pub name: String,
     /// For people, as in `valid loss`.
     pub title: String,
-    /// An accuracy rather than a loss: [`RunResult::judged`] holds its negative.
-    pub higher_is_better: bool,
+    /// Which numbers are better.
+    pub direction: Direction,
 }
 
 impl Default for Metric {
     fn default() -> Self {
-        Self { name: "final".to_owned(), title: "valid loss".to_owned(), higher_is_better: false }
-    }
-}
-
-impl Metric {
-    /// A judged number as people know it.
-    pub fn shown(&self, judged: f64) -> f64 {
-        if self.higher_is_better { -judged } else { judged }
+        Self { name: "final".to_owned(), title: "valid loss".to_owned(), direction: Direction::LowerIsBetter }
     }
 }
 
@@ -119,7 +113,7 @@ pub struct Line {
     pub ranks: Option<(usize, usize)>,
     /// No line of a group is significantly worse than the first of the group; groups count from 1. `None` without results.
     pub tie_group: Option<usize>,
-    /// Seed and result of the config's runs that judge it; infinite if it diverged.
+    /// Seed and result of the config's runs that judge it; the worst there is if it diverged.
     pub runs: Vec<(i64, Option<f64>)>,
     /// What the comparison is made of: seed by seed, at the config that other seeds chose.
     pub judged: Vec<Option<f64>>,
@@ -138,18 +132,18 @@ impl Contender {
         Member { judged: &self.line.judged, chosen }
     }
 
-    /// What it is ordered by, as in the database's view: no results yet, share of runs that diverged, mean of the
-    /// others.
-    fn key(&self) -> (bool, f64, f64) {
+    /// What it is ordered by before its mean, as in the database's view: no results yet, share of runs that diverged.
+    fn key(&self) -> (bool, f64) {
         let ended = self.line.n + self.line.diverged;
-        let share = self.line.diverged as f64 / ended.max(1) as f64;
-        (ended == 0, share, self.line.mean.unwrap_or(f64::INFINITY))
+        (ended == 0, self.line.diverged as f64 / ended.max(1) as f64)
     }
 }
 
-fn in_order(a: &Contender, b: &Contender) -> Ordering {
-    let (a, b) = (a.key(), b.key());
-    a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
+fn in_order(a: &Contender, b: &Contender, direction: Direction) -> Ordering {
+    let mean = |contender: &Contender| contender.line.mean.unwrap_or(direction.worst());
+    let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
+    let by_mean = || direction.compare(mean(a), mean(b));
+    a_empty.cmp(&b_empty).then(a_share.total_cmp(&b_share)).then_with(by_mean)
 }
 
 /// How the runs of a sweep were chosen and judged.
@@ -175,8 +169,8 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let grids = grids(results, budget);
     let mut all: Vec<Contender> =
         grids.iter().filter_map(|grid| contender(grid, results, protocol)).collect();
-    all.sort_by(in_order);
-    let family = judge(&mut all, protocol, options.rope);
+    all.sort_by(|a, b| in_order(a, b, options.metric.direction));
+    let family = judge(&mut all, protocol, options);
     let lines: Vec<Line> = all.into_iter().map(|contender| contender.line).collect();
     let p_floor = p_floor(&lines);
     Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, is_paired, family, p_floor }
@@ -242,10 +236,10 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
 }
 
 /// Tests all pairs of the schedules with results, and fills in what that says of each.
-fn judge(all: &mut [Contender], protocol: Protocol, rope: Option<f64>) -> Family {
+fn judge(all: &mut [Contender], protocol: Protocol, options: &Options) -> Family {
     let with_results = all.iter().take_while(|contender| !contender.key().0);
     let members: Vec<Member<'_>> = with_results.map(Contender::member).collect();
-    let family = Family::new(&members, protocol != Protocol::Tuning, rope);
+    let family = Family::new(&members, options.metric.direction, protocol != Protocol::Tuning, options.rope);
     let groups = tie_groups(&family, members.len());
     for (i, (contender, group)) in all.iter_mut().zip(groups).enumerate() {
         contender.line.versus = family.pair(i, 0);
@@ -308,44 +302,6 @@ impl Ranking {
         }
         let p_floor = p_floor(&lines);
         Self { lines, family, p_floor, ..self.clone() }
-    }
-
-    /// What the columns of a table mean, a sentence each.
-    pub fn notes(&self) -> Vec<String> {
-        if self.p_floor.is_none() {
-            return Vec::new();
-        }
-        let comparisons = self.family.comparisons();
-        let mut notes = if comparisons > 1 {
-            vec![
-                format!(
-                    "#: the ranks that the data allow: 1 + the schedules that are significantly better, to {} - those that are \
-                     significantly worse",
-                    self.lines.iter().filter(|line| line.ranks.is_some()).count()
-                ),
-                format!(
-                    "p raw: exact sign-flip test, paired over seeds, of this pair alone; p adj.: of all {comparisons} pairs at once \
-                     (step-down maxT); significant: p adj. < {ALPHA}"
-                ),
-                "95 % interval: of the difference to the first, for all pairs at once".to_owned(),
-            ]
-        } else {
-            vec![format!("p: exact sign-flip test, paired over seeds; significant: p < {ALPHA}")]
-        };
-        match self.protocol {
-            Protocol::CrossFitted => {}
-            Protocol::Decided => notes.push("each lr was chosen on other seeds".to_owned()),
-            Protocol::Tuning => {
-                notes.push("these are the seeds that choose lrs: nothing is decided".to_owned())
-            }
-        }
-        if self.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
-            notes.push(
-                "~: equivalent to the first, the difference is within the rope (two one-sided tests)"
-                    .to_owned(),
-            );
-        }
-        notes
     }
 
     /// The lines that are not significantly worse than the first, and the first.

@@ -4,6 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use spec::protocol::Purpose;
+
+use crate::score::Score;
+
 /// The result of one run that a sweep asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunResult {
@@ -23,25 +27,14 @@ pub struct RunResult {
     pub purpose: Purpose,
     /// How far it is. Its loss is what configs are chosen by.
     pub state: RunState,
-    /// What schedules are judged by, lower is better: the same loss, or another metric. Ignored in a run that diverged.
-    pub judged: Option<f64>,
+    /// What its schedule is judged by: the same loss, or another metric.
+    pub score: Option<Score>,
     /// Test loss after the last step.
     pub test_loss: Option<f64>,
     /// Test accuracy after the last step, 0 to 1.
     pub test_accuracy: Option<f64>,
     /// What trained it, in words, where that is known.
     pub hardware: Option<String>,
-}
-
-/// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Choosing and judging.
-    All,
-    /// Choosing a config.
-    Tune,
-    /// Judging the chosen one.
-    Decide,
 }
 
 /// How far a run is.
@@ -70,8 +63,8 @@ impl RunResult {
     /// What its schedule is judged by; `None` where it has not ended.
     pub fn value(&self) -> Option<f64> {
         match self.state {
-            RunState::Done(_) => self.judged,
-            RunState::Diverged => Some(f64::INFINITY),
+            RunState::Done(_) => self.score.map(|score| score.value),
+            RunState::Diverged => Some(self.score.map_or(f64::INFINITY, |score| score.direction.worst())),
             RunState::Missing | RunState::Failed => None,
         }
     }
@@ -79,11 +72,16 @@ impl RunResult {
 
 /// One config of one schedule.
 #[derive(Debug)]
-pub(crate) struct Config<'a> {
+pub struct Config<'a> {
+    /// Its id.
     pub id: &'a str,
+    /// Its base lr.
     pub base_lr: f64,
+    /// Path and value of each of its axes.
     pub axes: &'a [(String, String)],
+    /// Length of its runs.
     pub steps: i64,
+    /// Its runs, each seed once.
     pub runs: Vec<&'a RunResult>,
 }
 
@@ -98,8 +96,10 @@ impl Config<'_> {
 
 /// The configs of one schedule.
 #[derive(Debug)]
-pub(crate) struct Grid<'a> {
+pub struct Grid<'a> {
+    /// The schedule.
     pub schedule: &'a str,
+    /// Its configs, in the order of the sweep file.
     pub configs: Vec<Config<'a>>,
 }
 
@@ -115,7 +115,7 @@ impl Grid<'_> {
     }
 
     /// Its base lrs, lowest first, each once.
-    pub(crate) fn lrs(&self) -> Vec<f64> {
+    pub fn lrs(&self) -> Vec<f64> {
         let mut lrs: Vec<f64> = self.configs.iter().map(|config| config.base_lr).collect();
         lrs.sort_by(f64::total_cmp);
         lrs.dedup();
@@ -153,7 +153,7 @@ pub(crate) fn seeds(results: &[RunResult], wanted: &[Purpose]) -> Vec<i64> {
 }
 
 /// Groups the results of one budget by schedule and config, in the order of first appearance.
-pub(crate) fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
+pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
     let mut grids: Vec<Grid<'_>> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();

@@ -6,11 +6,9 @@ use stats::{detectable, pairs_needed, wilson};
 
 use crate::compare::{ALPHA, Pair};
 use crate::family::Verdict;
-use crate::format::{decimals, lr};
 use crate::ranking::{Line, Ranking};
-use crate::ranking_rows::{p_value, wins};
 use crate::results::{Grid, Purpose, RunResult, RunState, grids, seeds};
-use crate::rows::Rows;
+use crate::score::Direction;
 use crate::warnings::seeds_to_decide;
 
 /// What the data say of `a` beside `b`.
@@ -24,16 +22,10 @@ pub struct Duel {
     pub comparisons: usize,
     /// The ranking's verdict on `a` beside `b`.
     pub verdict: Verdict,
-    /// In words and numbers, one sentence.
-    pub sentence: String,
-    /// `a` against `b`, as judged; lower is better.
+    /// `a` against `b`: the mean of a minus the mean of b, its simultaneous 95 % interval, the tests of it.
     pub versus: Pair,
-    /// Mean of a minus mean of b, and its simultaneous 95 % interval, as people know the metric.
-    pub diff: Option<f64>,
-    /// See `diff`.
-    pub interval: Option<(f64, f64)>,
-    /// Seed, value of a, value of b, as judged; infinite where it diverged.
-    pub seeds: Vec<(i64, Option<f64>, Option<f64>)>,
+    /// Both at each seed.
+    pub by_seed: Vec<AtSeed>,
     /// Pearson's correlation of their values over seeds: what pairing removes.
     pub correlation: Option<f64>,
     /// How much smaller the variance of the difference is than that of unpaired runs.
@@ -48,6 +40,17 @@ pub struct Duel {
     pub by_lr: Vec<AtLr>,
     /// How firm the choice of lrs is.
     pub retuned: Option<Retuned>,
+}
+
+/// Both schedules at one seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AtSeed {
+    /// The seed.
+    pub seed: i64,
+    /// The value of a; infinite where its run diverged.
+    pub a: Option<f64>,
+    /// The value of b.
+    pub b: Option<f64>,
 }
 
 /// Both schedules at one base lr, over the seeds that both have there.
@@ -84,12 +87,6 @@ pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Optio
     let versus = ranking.family.pair(at_a, at_b);
     let both: Vec<RunResult> =
         results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
-    // No -0.
-    let shown = |x: f64| ranking.metric.shown(x) + 0.0;
-    let interval = versus.interval.map(|(low, high)| {
-        let (low, high) = (shown(low), shown(high));
-        (low.min(high), low.max(high))
-    });
     let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
     // The choice of configs adds to the error, and so to what it takes to find a difference.
     let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
@@ -101,26 +98,22 @@ pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Optio
         .and_then(|(sd, diff)| pairs_needed(diff / sd, level, 0.8, MOST_SEEDS))
         .map(|seeds| seeds.max(seeds_to_decide()));
     let seeds = ours.runs.iter().zip(ours.judged.iter().zip(&theirs.judged));
-    let mut duel = Duel {
+    let direction = ranking.metric.direction;
+    Some(Duel {
         names: [a.to_owned(), b.to_owned()],
         ranking: ranking.only(&[at_a, at_b]),
         comparisons: ranking.family.comparisons(),
         verdict: ranking.family.verdict(at_a, at_b),
-        sentence: String::new(),
-        diff: versus.diff.map(shown),
-        interval,
-        seeds: seeds.map(|((seed, _), (a, b))| (*seed, *a, *b)).collect(),
+        by_seed: seeds.map(|((seed, _), (a, b))| AtSeed { seed: *seed, a: *a, b: *b }).collect(),
         correlation,
         variance_ratio,
         win_share: wilson(versus.wins, versus.n, 0.95),
         detectable,
         seeds_needed,
-        by_lr: by_lr(&both, a, b, ranking.budget),
+        by_lr: by_lr(&both, a, b, ranking.budget, direction),
         retuned: retuned(&both, ours, theirs, ranking.budget),
         versus,
-    };
-    duel.sentence = duel.say(ours, theirs);
-    Some(duel)
+    })
 }
 
 /// Correlation of two schedules over seeds, and the variance of their difference against that of unpaired runs.
@@ -154,7 +147,7 @@ fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<Retu
 
 /// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant, on the seeds that both
 /// have there: the lr that one of them has chosen has more.
-fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<AtLr> {
+fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Direction) -> Vec<AtLr> {
     let grids = grids(results, steps);
     let best = |name: &str, lr: f64| -> Option<BTreeMap<i64, f64>> {
         let grid = grids.iter().find(|grid| grid.schedule == name)?;
@@ -165,7 +158,7 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<AtLr> {
             config.runs.iter().filter_map(|run| Some((run.seed, run.value()?))).collect()
         });
         let mean = |values: &BTreeMap<i64, f64>| values.values().sum::<f64>() / values.len() as f64;
-        by_seed.filter(|values| !values.is_empty()).min_by(|x, y| mean(x).total_cmp(&mean(y)))
+        by_seed.filter(|values| !values.is_empty()).min_by(|x, y| direction.compare(mean(x), mean(y)))
     };
     let lrs = grids.iter().find(|grid| grid.schedule == a).map(|grid| grid.lrs()).unwrap_or_default();
     let at = |lr: f64| {
@@ -180,137 +173,18 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64) -> Vec<AtLr> {
 }
 
 impl Duel {
-    fn say(&self, ours: &Line, theirs: &Line) -> String {
-        let [a, b] = &self.names;
-        let n = self.versus.n;
-        let lrs = format!("(lr {} against {})", lr(ours.base_lr), lr(theirs.base_lr));
-        let word = match self.verdict {
-            Verdict::Better => format!("{a} is better than {b}"),
-            Verdict::Worse => format!("{a} is worse than {b}"),
-            Verdict::Equivalent => format!("{a} and {b} are equivalent"),
-            Verdict::Same => {
-                return format!("{a} and {b}: no difference, all {n} seeds gave both the same {lrs}");
-            }
-            _ if n == 0 => return format!("{a} and {b}: undecided, no seed has an ended run of both"),
-            _ => format!("{a} and {b}: undecided"),
-        };
-        let digits = decimals(self.versus.sd);
-        let interval = self
-            .interval
-            .map(|(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"))
-            .unwrap_or_default();
-        let title = &self.ranking.metric.title;
-        let difference = self.diff.map(|diff| format!(", {title} {diff:+.digits$}{interval}"));
-        format!(
-            "{word}{}{}; {a} wins {} seeds{} {lrs}",
-            difference.unwrap_or_default(),
-            self.evidence(),
-            wins(self.versus.wins, n),
-            if self.versus.wins.fract() == 0.0 { "" } else { ", one that is equal counting half" },
-        )
+    /// The line of `a` in the ranking.
+    pub fn line_a(&self) -> Option<&Line> {
+        self.line(&self.names[0])
     }
 
-    /// The p-value of the family, and that of this pair alone.
-    fn evidence(&self) -> String {
-        let n = self.versus.n;
-        match (self.versus.p, self.versus.p_raw, self.versus.p_floor) {
-            (Some(_), _, Some(floor)) if floor >= ALPHA => {
-                let plural = if n == 1 { "" } else { "s" };
-                format!(", which cannot be significant with {n} seed{plural}")
-            }
-            (Some(p), Some(raw), _) if self.comparisons > 1 => format!(
-                ", p = {} among the {} pairs of this sweep (alone, had this been the only comparison: p = {})",
-                p_value(Some(p)),
-                self.comparisons,
-                p_value(Some(raw))
-            ),
-            (Some(p), ..) => format!(", p = {}", p_value(Some(p))),
-            _ => String::new(),
-        }
+    /// The line of `b`.
+    pub fn line_b(&self) -> Option<&Line> {
+        self.line(&self.names[1])
     }
 
-    /// Seed by seed.
-    pub fn by_seed(&self) -> Rows {
-        let [a, b] = &self.names;
-        let mut rows = Rows::new(["seed", a, b, "difference"]);
-        let shown = |x: f64| self.ranking.metric.shown(x);
-        for (seed, ours, theirs) in &self.seeds {
-            let both = ours.zip(*theirs).filter(|(a, b)| a.is_finite() && b.is_finite());
-            let difference = both.map(|(a, b)| shown(a) - shown(b));
-            rows.rows.push(vec![
-                (*seed).into(),
-                ours.map(shown).into(),
-                theirs.map(shown).into(),
-                difference.into(),
-            ]);
-        }
-        rows
-    }
-
-    /// Whether another lr would change it: lr by lr, as far as both have it.
-    pub fn lrs(&self) -> Rows {
-        let [a, b] = &self.names;
-        let mut rows = Rows::new(["base_lr", a, b, "difference", "seeds"]);
-        let shown = |x: f64| self.ranking.metric.shown(x);
-        let row = |at: &AtLr| {
-            let (a, b) = (shown(at.a), shown(at.b));
-            vec![at.base_lr.into(), a.into(), b.into(), (a - b).into(), at.seeds.into()]
-        };
-        rows.rows = self.by_lr.iter().map(row).collect();
-        rows
-    }
-
-    /// The details in words.
-    pub fn details(&self) -> Vec<String> {
-        let [a, b] = &self.names;
-        let mut details = Vec::new();
-        if let (Some(correlation), Some(ratio)) = (self.correlation, self.variance_ratio) {
-            details.push(format!(
-                "pairing: correlation over seeds {correlation:.2}, the difference has {ratio:.2} of the variance of unpaired runs"
-            ));
-        }
-        if let Some((low, high)) = self.win_share {
-            details.push(format!(
-                "{a} wins on {:.0} % to {:.0} % of seeds (95 % interval, Wilson)",
-                100.0 * low,
-                100.0 * high
-            ));
-        }
-        let digits = decimals(self.detectable.map(|x| x / 3.0));
-        if let Some(detectable) = self.detectable {
-            details.push(format!(
-                "a true difference of {detectable:.digits$} would be found in 80 of 100 sweeps like this one"
-            ));
-        }
-        if let Some(seeds) = self.seeds_needed {
-            details.push(format!(
-                "a difference as large as this one needs about {seeds} seeds to be found in 80 of 100 sweeps"
-            ));
-        }
-        if let Some(retuned) = self.retuned {
-            details.push(format!(
-                "with the choosing seeds drawn again and lrs chosen anew, {a} is ahead in {:.0} % of draws ({a} keeps its lr in {:.0} \
-                 %, {b} in {:.0} %)",
-                100.0 * retuned.ahead,
-                100.0 * retuned.keeps_a,
-                100.0 * retuned.keeps_b
-            ));
-        }
-        let worse = self.by_lr.iter().filter(|at| at.a > at.b).count();
-        let better = self.by_lr.iter().filter(|at| at.a < at.b).count();
-        if self.by_lr.len() > 1 {
-            details.push(match (better, worse) {
-                (0, 0) => format!("at each lr that both have, {a} and {b} have the same mean"),
-                (n, 0) if n < self.by_lr.len() => format!("at no lr that both have, {b} has the better mean"),
-                (0, n) if n < self.by_lr.len() => format!("at no lr that both have, {a} has the better mean"),
-                (_, 0) => format!("at each lr that both have, {a} has the better mean"),
-                (0, _) => format!("at each lr that both have, {b} has the better mean"),
-                _ => format!(
-                    "the order depends on the lr: {a} has the better mean at {better} of those that both have, {b} at {worse}"
-                ),
-            });
-        }
-        details
+    fn line(&self, name: &str) -> Option<&Line> {
+        self.ranking.lines.iter().find(|line| line.schedule == name)
     }
 }
 
@@ -319,6 +193,7 @@ mod tests {
     use super::*;
     use crate::ranking::tests::run;
     use crate::ranking::{Options, rank};
+    use crate::warnings::{History, warnings};
 
     fn compared(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Duel> {
         duel(&rank(results, options), results, a, b)
@@ -337,12 +212,8 @@ mod tests {
         let (ab, ba) = (both("a", "b"), both("b", "a"));
         assert_eq!((ab.verdict, ba.verdict), (Verdict::Better, Verdict::Worse));
         assert_eq!((ab.versus.wins, ba.versus.wins), (8.0, 0.0));
-        assert!(
-            (ab.diff.expect("eight") + 0.505).abs() < 1e-12
-                && (ba.diff.expect("eight") - 0.505).abs() < 1e-12
-        );
-        let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins 8/8 seeds (lr 0.1 against 0.1)";
-        assert_eq!(ab.sentence, expected);
+        let diff = |duel: &Duel| duel.versus.diff.expect("eight");
+        assert!((diff(&ab) + 0.505).abs() < 1e-12 && (diff(&ba) - 0.505).abs() < 1e-12);
         assert!(ab.correlation.expect("eight") > 0.99 && ab.variance_ratio.expect("eight") < 0.01);
         assert_eq!(compared(&results, "a", "c", &options), None);
         let rope = Options { rope: Some(0.6), ..Options::default() };
@@ -367,11 +238,7 @@ mod tests {
             let found = duel(&ranking, &results, &line.schedule, first).expect("both are there");
             assert_eq!((&found.versus, found.verdict), (&line.versus, line.verdict));
             assert_eq!(found.versus, ranking.family.pair(at, 0));
-            assert!(
-                found.sentence.contains("among the 6 pairs of this sweep (alone, had"),
-                "{}",
-                found.sentence
-            );
+            assert_eq!(found.comparisons, 6);
         }
     }
 
@@ -397,9 +264,8 @@ mod tests {
             .collect();
         let options = Options::default();
         let both = compared(&results, "a", "b", &options).expect("both are there");
-        let expected = "a and b: no difference, all 8 seeds gave both the same (lr 0.1 against 0.1)";
-        assert_eq!((both.verdict, both.sentence.as_str()), (Verdict::Same, expected));
-        let warned = crate::warnings::warnings(&rank(&results, &options), &results, &options);
+        assert_eq!(both.verdict, Verdict::Same);
+        let warned = warnings(&rank(&results, &options), &results, &options, &History::default());
         let same: Vec<_> = warned.iter().filter(|warning| warning.kind.name() == "same_runs").collect();
         assert_eq!(same.len(), 1);
         assert_eq!(same[0].schedules, ["a", "b"]);
@@ -429,6 +295,6 @@ mod tests {
         let results: Vec<RunResult> = seeds.collect();
         let duel = compared(&results, "b", "a", &Options::default()).expect("both are there");
         assert_eq!(duel.verdict, Verdict::Undecided);
-        assert!(duel.sentence.contains("cannot be significant with 3 seeds"), "{}", duel.sentence);
+        assert!(duel.versus.p_floor.is_some_and(|floor| floor >= ALPHA));
     }
 }

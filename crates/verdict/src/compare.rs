@@ -1,7 +1,11 @@
 //! Two schedules over paired seeds: what their differences are. `family` tests all pairs of a sweep together and
 //! decides; nothing is concluded here.
 
+use std::cmp::Ordering;
+
 use stats::{differences, paired, sign_flip};
+
+use crate::score::Direction;
 
 /// Two schedules differ significantly when the adjusted p-value is below this; intervals hold with a chance of 1 less this.
 pub const ALPHA: f64 = 0.05;
@@ -31,10 +35,14 @@ pub struct Pair {
     pub weight: f64,
 }
 
-/// Compares `ours` with `theirs`, seed by seed, lower is better, alone: `interval` and `p` are left to the family. Where a
-/// run diverged, which is no number, only who is better counts. `choice_error` is the standard error with the choice of
+/// Compares `ours` with `theirs`, seed by seed, alone: `interval` and `p` are left to the family. Where a run diverged, which is no number, only who is better counts. `choice_error` is the standard error with the choice of
 /// configs in it, where there was one: interval and test go by it if it is the larger one.
-pub fn pair(ours: &[Option<f64>], theirs: &[Option<f64>], choice_error: Option<f64>) -> Pair {
+pub fn pair(
+    ours: &[Option<f64>],
+    theirs: &[Option<f64>],
+    direction: Direction,
+    choice_error: Option<f64>,
+) -> Pair {
     let both: Vec<(f64, f64)> = ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
     let finite = both.iter().all(|(a, b)| a.is_finite() && b.is_finite());
     let differences: Vec<f64> = differences(ours, theirs).into_iter().flatten().collect();
@@ -43,14 +51,10 @@ pub fn pair(ours: &[Option<f64>], theirs: &[Option<f64>], choice_error: Option<f
     let error = plain.map(|plain| plain.error.max(choice_error.unwrap_or(0.0)));
     let weight = plain.zip(error).map_or(1.0, |(plain, error)| share(plain.error, error));
     let test = sign_flip(&differences, weight);
-    let won = |(a, b): &(f64, f64)| {
-        if a < b {
-            1.0
-        } else if a == b {
-            0.5
-        } else {
-            0.0
-        }
+    let won = |(a, b): &(f64, f64)| match direction.compare(*a, *b) {
+        _ if a == b => 0.5,
+        Ordering::Less => 1.0,
+        _ => 0.0,
     };
     Pair {
         n: both.len(),
@@ -99,15 +103,17 @@ impl Pair {
 mod tests {
     use super::*;
 
+    const LOWER: Direction = Direction::LowerIsBetter;
+
     #[test]
     fn differences_have_an_error_and_a_floor() {
         let ours: Vec<Option<f64>> = [1.3, 0.9, 1.5, 1.2, 1.4].map(Some).to_vec();
-        let found = pair(&ours, &[Some(1.0); 5], None);
+        let found = pair(&ours, &[Some(1.0); 5], LOWER, None);
         // As in the tests of stats, which hold SciPy's numbers.
         assert_eq!((found.n, found.wins, found.p_raw, found.p_floor), (5, 1.0, Some(0.125), Some(0.0625)));
         assert!(found.is_equivalent(0.6, 0.05) && !found.is_equivalent(0.3, 0.05));
         assert!(!found.is_equivalent(0.6, 0.001));
-        let wider = pair(&ours, &[Some(1.0); 5], Some(1.0));
+        let wider = pair(&ours, &[Some(1.0); 5], LOWER, Some(1.0));
         assert_eq!((wider.error, found.weight), (Some(1.0), 1.0));
         assert!((wider.weight - found.error.expect("five pairs")).abs() < 1e-12);
         let back = found.reversed();
@@ -116,16 +122,21 @@ mod tests {
 
     #[test]
     fn a_run_that_diverged_is_worse_by_no_number() {
-        let found = pair(&[Some(f64::INFINITY); 6], &[Some(1.0); 6], None);
+        let found = pair(&[Some(f64::INFINITY); 6], &[Some(1.0); 6], LOWER, None);
         assert_eq!((found.diff, found.error, found.p_raw), (None, None, Some(0.03125)));
-        let both = pair(&[Some(f64::INFINITY); 6], &[Some(f64::INFINITY); 6], None);
+        let both = pair(&[Some(f64::INFINITY); 6], &[Some(f64::INFINITY); 6], LOWER, None);
         assert_eq!((both.p_raw, both.wins), (Some(1.0), 3.0));
     }
 
     #[test]
     fn only_seeds_of_both_count() {
-        let found = pair(&[Some(1.0), None, Some(3.0)], &[Some(0.0), Some(1.0), None], None);
+        let found = pair(
+            &[Some(1.0), None, Some(3.0)],
+            &[Some(0.0), Some(1.0), None],
+            Direction::LowerIsBetter,
+            None,
+        );
         assert_eq!((found.n, found.diff, found.error), (1, Some(1.0), None));
-        assert_eq!(pair(&[], &[], None).p_raw, None);
+        assert_eq!(pair(&[], &[], LOWER, None).p_raw, None);
     }
 }

@@ -1,37 +1,21 @@
 //! What a sweep trains next, as a pure function of its results: grids that end at their best lr are extended, and the
 //! config that the tuning seeds choose for each schedule goes on to the deciding seeds.
 
+use spec::protocol::{AddedLr, Chosen};
 use stats::cross_fit;
 
 use crate::edges::{Edge, edge};
 use crate::results::{Grid, Purpose, RunResult, budgets, grids, seeds};
 
-/// A base lr to add to a schedule's grid.
+/// A base lr to add to a schedule's grid, whose best lr is an end of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
-    /// The schedule.
-    pub schedule: String,
-    /// Length of the runs whose grid is extended.
-    pub steps: i64,
-    /// The best lr so far, an end of the grid.
+    /// The lr beyond that end, by the grid's own ratio.
+    pub added: AddedLr,
+    /// The best lr so far.
     pub from: f64,
-    /// The lr beyond it, by the grid's own ratio.
-    pub to: f64,
     /// Which end.
     pub edge: Edge,
-}
-
-/// A config that the tuning seeds chose.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Promotion {
-    /// The schedule.
-    pub schedule: String,
-    /// Length of its runs.
-    pub steps: i64,
-    /// The config.
-    pub config_id: String,
-    /// Its base lr.
-    pub base_lr: f64,
 }
 
 /// The seeds that choose.
@@ -67,21 +51,24 @@ fn extension(grid: &Grid<'_>, steps: i64, seeds: &[i64]) -> Option<Extension> {
     let to: f64 = format!("{to:.11e}").parse().ok()?;
     // An update uses single precision: two spellings of one lr are one trial.
     let is_there = lrs.iter().any(|lr| *lr as f32 == to as f32);
-    let (schedule, fits) = (grid.schedule.to_owned(), to.is_finite() && to > 0.0 && !is_there);
-    fits.then_some(Extension { schedule, steps, from: best, to, edge })
+    let fits = to.is_finite() && to > 0.0 && !is_there;
+    let added = || AddedLr { schedule: grid.schedule.to_owned(), steps: steps.unsigned_abs(), base_lr: to };
+    fits.then(|| Extension { added: added(), from: best, edge })
 }
 
 /// The best config of each schedule and budget by the tuning seeds.
-pub fn promotions(results: &[RunResult]) -> Vec<Promotion> {
+pub fn promotions(results: &[RunResult]) -> Vec<Chosen> {
     let seeds = choosing(results);
     let mut all = Vec::new();
     for steps in budgets(results) {
         for grid in grids(results, steps) {
             let best = best(&grid, &seeds).and_then(|config| grid.configs.get(config));
-            if let Some(best) = best {
-                let (schedule, config_id) = (grid.schedule.to_owned(), best.id.to_owned());
-                all.push(Promotion { schedule, steps, config_id, base_lr: best.base_lr });
-            }
+            all.extend(best.map(|best| Chosen {
+                schedule: grid.schedule.to_owned(),
+                steps: steps.unsigned_abs(),
+                config_id: best.id.to_owned(),
+                base_lr: best.base_lr,
+            }));
         }
     }
     all

@@ -25,7 +25,7 @@ pub fn short(x: f64) -> String {
 const PLAIN: std::ops::Range<f64> = 1e-4..1e6;
 
 /// With an exponent, and at most so many decimals.
-pub(crate) fn scientific(x: f64, decimals: usize) -> String {
+pub fn scientific(x: f64, decimals: usize) -> String {
     let text = format!("{x:.decimals$e}");
     match text.split_once('e') {
         Some((digits, exponent)) => format!("{}e{exponent}", trim(digits)),
@@ -58,7 +58,7 @@ pub fn accuracy(share: f64) -> String {
 }
 
 /// The text with a capital at its beginning.
-pub(crate) fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }

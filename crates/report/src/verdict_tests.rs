@@ -1,0 +1,102 @@
+//! How verdicts look, on made-up results.
+
+use verdict::duel::duel;
+use verdict::ranking::{Metric, Options, Ranking, rank};
+use verdict::results::{Purpose, RunResult, RunState};
+use verdict::score::{Direction, Score};
+
+use crate::duel_words::sentence;
+use crate::ranking_rows::{rows, table};
+use crate::rows::Cell;
+
+fn run(schedule: &str, seed: i64, state: RunState) -> RunResult {
+    let score = match state {
+        RunState::Done(value) => Some(Score { value, direction: Direction::LowerIsBetter }),
+        RunState::Diverged => Some(Score::worst(Direction::LowerIsBetter)),
+        RunState::Missing | RunState::Failed => None,
+    };
+    RunResult {
+        schedule: schedule.to_owned(),
+        config_id: schedule.to_owned(),
+        base_lr: 0.1,
+        axes: [].into(),
+        steps: 100,
+        seed,
+        purpose: Purpose::All,
+        state,
+        score,
+        test_loss: None,
+        test_accuracy: Some(0.5),
+        hardware: None,
+    }
+}
+
+/// One config of a schedule, over seeds from 0.
+fn runs(schedule: &str, losses: impl IntoIterator<Item = f64>) -> Vec<RunResult> {
+    (0..).zip(losses).map(|(seed, loss)| run(schedule, seed, RunState::Done(loss))).collect()
+}
+
+fn plain(results: &[RunResult]) -> Ranking {
+    rank(results, &Options::default())
+}
+
+fn said(results: &[RunResult], a: &str, b: &str) -> String {
+    sentence(&duel(&plain(results), results, a, b).expect("both are there"))
+}
+
+const NOISE: [f64; 8] = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
+
+#[test]
+fn runs_that_diverged_or_are_not_trained_have_no_mean() {
+    let lost = (0..6).map(|seed| run("c", seed, RunState::Diverged)).collect();
+    let found = table(&plain(&[runs("b", [10.0; 6]), lost].concat()));
+    assert_eq!((&found.rows[1][3], &found.rows[1][9]), (&text("diverged"), &text("6/6 (6 in grid)")));
+    let missing = (0..2).map(|seed| run("d", seed, RunState::Missing)).collect();
+    let found = table(&plain(&[runs("b", [10.0; 2]), missing].concat()));
+    assert_eq!((&found.rows[1][2], &found.rows[1][8]), (&text("—"), &text("0 of 2")));
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+#[test]
+fn several_pairs_have_two_p_values() {
+    let two = [runs("a", [1.0, 1.1]), runs("b", [2.0, 2.2])].concat();
+    assert_eq!(table(&plain(&two)).columns[6..8], ["p", "wins"]);
+    let three = [two, runs("c", [3.0, 3.1])].concat();
+    assert_eq!(table(&plain(&three)).columns[6..8], ["p raw", "p adj."]);
+}
+
+#[test]
+fn an_accuracy_is_shown_as_it_is() {
+    let direction = Direction::HigherIsBetter;
+    let metric = Metric { name: "accuracy".into(), title: "test accuracy".into(), direction };
+    let mut results = [runs("a", [1.0; 8]), runs("b", [1.0; 8])].concat();
+    for run in &mut results {
+        let accuracy = if run.schedule == "b" { 0.9 } else { 0.8 };
+        run.score = Some(Score { value: accuracy + 0.001 * run.seed as f64, direction });
+    }
+    let found = rows(&rank(&results, &Options { metric, ..Options::default() }));
+    let cell = |column: &str| {
+        let at = found.columns.iter().position(|name| name == column).expect("a column");
+        if let Cell::Real(x) = found.rows[1][at] { x } else { f64::NAN }
+    };
+    assert!((cell("mean") - 0.8035).abs() < 1e-9 && (cell("diff") + 0.1).abs() < 1e-9);
+    assert!(cell("diff_low") <= cell("diff") && cell("diff") <= cell("diff_high") && cell("diff_high") < 0.0);
+}
+
+#[test]
+fn a_comparison_is_one_sentence() {
+    let base = || (0..8).map(|seed| 1.0 + f64::from(seed));
+    let better = [runs("a", base()), runs("b", base().zip(NOISE).map(|(x, noise)| x + 0.5 + noise))].concat();
+    let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins 8/8 seeds (lr 0.1 against 0.1)";
+    assert_eq!(said(&better, "a", "b"), expected);
+    let same = [runs("a", base()), runs("b", base()), runs("c", base().map(|x| x + 0.1))].concat();
+    let expected = "a and b: no difference, all 8 seeds gave both the same (lr 0.1 against 0.1)";
+    assert_eq!(said(&same, "a", "b"), expected);
+    let among = said(&same, "c", "b");
+    assert!(among.contains("among the 3 pairs of this sweep (alone, had"), "{among}");
+    let few = said(&[runs("a", [1.0; 3]), runs("b", [2.0; 3])].concat(), "b", "a");
+    assert!(few.contains("cannot be significant with 3 seeds"), "{few}");
+}

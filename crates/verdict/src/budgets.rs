@@ -1,0 +1,71 @@
+//! What runs of several lengths say together.
+
+use crate::ranking::{Line, Options, Ranking, rank};
+use crate::results::RunResult;
+
+/// The schedules at one budget, each at its best lr there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AtBudget {
+    /// Length of the runs.
+    pub steps: i64,
+    /// Those with a mean, the best first.
+    pub means: Vec<Mean>,
+}
+
+/// The mean of one schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mean {
+    /// The schedule.
+    pub schedule: String,
+    /// Mean over its seeds.
+    pub mean: f64,
+}
+
+impl AtBudget {
+    /// The mean of a schedule.
+    pub fn mean(&self, schedule: &str) -> Option<f64> {
+        self.means.iter().find(|of| of.schedule == schedule).map(|of| of.mean)
+    }
+}
+
+/// Each schedule's mean at its best lr, budget by budget; nothing where there is one budget, which is ranked already.
+pub fn by_budget(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<AtBudget> {
+    if ranking.budgets.len() < 2 {
+        return Vec::new();
+    }
+    let means = |steps: i64| {
+        let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });
+        let of = |line: Line| line.mean.map(|mean| Mean { schedule: line.schedule, mean });
+        ranking.lines.into_iter().filter_map(of).collect()
+    };
+    ranking.budgets.iter().map(|&steps| AtBudget { steps, means: means(steps) }).collect()
+}
+
+/// What several budgets say together, in a sentence: whether the schedules differ over all of them, and which mean ranks
+/// are told apart.
+pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<String> {
+    let blocks: Vec<Vec<f64>> = by_budget(ranking, results, options)
+        .iter()
+        .map(|at| {
+            let direction = ranking.metric.direction;
+            let cost = |line: &Line| -direction.gain(at.mean(&line.schedule).unwrap_or(direction.worst()));
+            ranking.lines.iter().map(cost).collect()
+        })
+        .collect();
+    let found = stats::friedman(&blocks)?;
+    let mut ranks: Vec<(f64, &str)> = found
+        .mean_ranks
+        .iter()
+        .copied()
+        .zip(ranking.lines.iter().map(|line| line.schedule.as_str()))
+        .collect();
+    ranks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let best: Vec<String> = ranks.iter().take(3).map(|(rank, name)| format!("{name} {rank:.1}")).collect();
+    Some(format!(
+        "over {} budgets: Friedman's test {}; mean ranks ({}) that are more than {:.1} apart differ (Nemenyi, 5 %)",
+        blocks.len(),
+        if found.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", found.p) },
+        best.join(", "),
+        found.critical_difference
+    ))
+}

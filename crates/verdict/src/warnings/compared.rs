@@ -1,0 +1,73 @@
+//! Warnings of schedules that are compared on unequal terms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Input, Kind, Warning, listed, names, warning};
+use crate::ranking::Line;
+use crate::results::{Purpose, RunResult, RunState};
+
+/// For some seed the hardware is not the same for all: paired differences then compare hardware, too.
+pub(super) fn hardware(input: Input<'_>) -> Vec<Warning> {
+    let mut by_seed: BTreeMap<(i64, &str), BTreeSet<&str>> = BTreeMap::new();
+    let mut by_schedule: BTreeMap<usize, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (place, line) in input.lines().iter().enumerate() {
+        for run in input.results.iter().filter(|run| has_ended_at(run, line, input.ranking.budget)) {
+            let Some(hardware) = run.hardware.as_deref() else { continue };
+            let purpose = if run.purpose == Purpose::Tune { "tune" } else { "judge" };
+            by_seed.entry((run.seed, purpose)).or_default().insert(hardware);
+            *by_schedule.entry(place).or_default().entry(hardware).or_default() += 1;
+        }
+    }
+    if by_seed.values().all(|hardware| hardware.len() < 2) {
+        return Vec::new();
+    }
+    let (mut schedules, mut each) = (Vec::new(), Vec::new());
+    for (place, counts) in by_schedule {
+        let Some(line) = input.lines().get(place) else { continue };
+        let counts: Vec<String> =
+            counts.iter().map(|(hardware, runs)| format!("{runs} on {hardware}")).collect();
+        schedules.push(line.schedule.clone());
+        each.push(format!("{}: {}", line.schedule, counts.join(", ")));
+    }
+    let text =
+        format!("seeds of one schedule ran on other hardware than those of another ({})", each.join("; "));
+    let advice = "bits are the same on all CPUs, and not on other kinds of devices: between those, train each seed of \
+                  all schedules on one (`sweep query \"select * from environments\"`)";
+    warning(Kind::Hardware, schedules, text, advice)
+}
+
+/// Whether it is a run of the line's config that came to an end.
+fn has_ended_at(run: &RunResult, line: &Line, budget: i64) -> bool {
+    run.schedule == line.schedule
+        && run.config_id == line.config_id
+        && run.steps == budget
+        && !matches!(run.state, RunState::Missing | RunState::Failed)
+}
+
+/// The runs that are compared have different lengths.
+pub(super) fn lengths(input: Input<'_>) -> Vec<Warning> {
+    let differs = |line: &&Line| line.has_results() && line.steps != input.ranking.budget;
+    let schedules = names(input.lines().iter().filter(differs));
+    if schedules.is_empty() {
+        return Vec::new();
+    }
+    let text = "the runs compared here have different lengths".to_owned();
+    warning(Kind::UnequalBudget, schedules, text, "compare at one budget (--budget)")
+}
+
+/// Schedules that have runs, but none of the ranked length.
+pub(super) fn budgets(input: Input<'_>) -> Vec<Warning> {
+    let budget = input.ranking.budget;
+    let mut has: BTreeMap<&str, bool> = BTreeMap::new();
+    for run in input.results {
+        *has.entry(&run.schedule).or_default() |= run.steps == budget;
+    }
+    let unequal: Vec<String> =
+        has.into_iter().filter(|(_, has)| !has).map(|(schedule, _)| schedule.to_owned()).collect();
+    if unequal.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("not every schedule has runs of {budget} steps: {}", listed(&unequal));
+    let advice = "give all schedules the same budgets, or rank another one (--budget)";
+    warning(Kind::UnequalBudget, unequal, text, advice)
+}

@@ -1,0 +1,119 @@
+//! Warnings of what the results look like.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Input, Kind, Warning, listed, names, warning};
+use crate::budgets::by_budget;
+use crate::family::Verdict;
+use crate::numbers::lr;
+use crate::ranking::{Line, Ranking};
+use crate::score::Direction;
+
+/// Schedules whose runs came to the same loss on every seed. Accuracies are few different numbers: they may be the same by chance.
+pub(super) fn same_runs(input: Input<'_>) -> Vec<Warning> {
+    let metric = &input.ranking.metric;
+    if metric.direction == Direction::HigherIsBetter {
+        return Vec::new();
+    }
+    let warn = |schedules: Vec<String>| {
+        let text = format!("{} came to the same {}, seed by seed", listed(&schedules), metric.title);
+        let same = input.lines().iter().filter(|line| schedules.contains(&line.schedule));
+        let configs: BTreeSet<&str> = same.map(|line| line.config_id.as_str()).collect();
+        let advice = if configs.len() == 1 {
+            "they are the same runs: the schedules have the same lrs at every step"
+        } else {
+            "they are not compared by this: a rule that watches the loss may have had nothing to change (less \
+             `patience`, a shorter `evaluate: {every: ...}`); a program may not use the lr that it is given"
+        };
+        warning(Kind::SameRuns, schedules, text, advice)
+    };
+    same_values(input.lines()).into_iter().flat_map(warn).collect()
+}
+
+/// Schedules with the same finite value on every seed, by each list of values.
+fn same_values(lines: &[Line]) -> Vec<Vec<String>> {
+    let mut by_values: BTreeMap<Vec<Option<u64>>, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let values: Vec<f64> = line.judged.iter().flatten().copied().collect();
+        if values.len() > 1 && values.iter().all(|value| value.is_finite()) {
+            let bits = line.judged.iter().map(|value| value.map(f64::to_bits)).collect();
+            by_values.entry(bits).or_default().push(line.schedule.clone());
+        }
+    }
+    by_values.into_values().filter(|schedules| schedules.len() > 1).collect()
+}
+
+/// A best value is at the edge of those that were tried.
+pub(super) fn edge(input: Input<'_>) -> Vec<Warning> {
+    let all: Vec<String> = input.lines().iter().flat_map(edges).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("EDGE: the best value is at the edge of those that were tried: {}", listed(&all));
+    let advice = "a better one may lie beyond: widen the axis there (for the lr, `extend` does it)";
+    warning(Kind::Edge, names(input.lines().iter().filter(|line| !edges(line).is_empty())), text, advice)
+}
+
+/// What of a line's config is at an edge, as in `wsd: lr 0.3 (the highest)`.
+fn edges(line: &Line) -> Vec<String> {
+    let lr =
+        line.edge.map(|edge| format!("{}: lr {} (the {})", line.schedule, lr(line.base_lr), edge.word()));
+    let axes = line
+        .axis_edges
+        .iter()
+        .map(|axis| format!("{}: {} {} (the {})", line.schedule, axis.path, axis.value, axis.edge.word()));
+    lr.into_iter().chain(axes).collect()
+}
+
+pub(super) fn diverged(input: Input<'_>) -> Vec<Warning> {
+    let diverged = || input.lines().iter().filter(|line| line.diverged > 0);
+    let each: Vec<String> =
+        diverged().map(|line| format!("{} {}/{}", line.schedule, line.diverged, line.asked())).collect();
+    if each.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("runs at the best lr diverged: {}", listed(&each));
+    let advice = "they count as infinitely bad; try lower lrs, a warmup or `clip_norm`";
+    warning(Kind::Diverged, names(diverged()), text, advice)
+}
+
+/// A schedule is significantly worse than the first, and has the higher accuracy all the same.
+pub(super) fn metrics_disagree(input: Input<'_>) -> Vec<Warning> {
+    let Some((better, first)) = disagreement(input.ranking) else { return Vec::new() };
+    let title = &input.ranking.metric.title;
+    let text = format!("by test accuracy {better} is ahead of {first}, by {title} it is not");
+    let advice = "say which of both you care about, and rank by it (--metric)";
+    warning(Kind::MetricsDisagree, vec![better.to_owned(), first.to_owned()], text, advice)
+}
+
+fn disagreement(ranking: &Ranking) -> Option<(&str, &str)> {
+    let first = ranking.lines.first()?;
+    let best = first.test_accuracy?;
+    let mut worse = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse);
+    let better = worse.find(|line| line.test_accuracy.is_some_and(|accuracy| accuracy > best))?;
+    Some((&better.schedule, &first.schedule))
+}
+
+/// Two neighbouring budgets have orders that agree little: below 0.6 an order has little in common with the other.
+pub(super) fn unstable_over_budgets(input: Input<'_>) -> Vec<Warning> {
+    let orders = by_budget(input.ranking, input.results, input.options);
+    let mut worst: Option<(i64, i64, f64)> = None;
+    for pair in orders.windows(2) {
+        let [least, most] = pair else { continue };
+        let both = least.means.iter().filter_map(|of| Some((of.mean, most.mean(&of.schedule)?)));
+        let (left, right): (Vec<f64>, Vec<f64>) = both.unzip();
+        if left.len() < 3 {
+            continue;
+        }
+        let Some(tau) = stats::kendall_tau(&left, &right) else { continue };
+        if tau < worst.map_or(0.6, |(.., tau)| tau) {
+            worst = Some((least.steps, most.steps, tau));
+        }
+    }
+    let Some((least, most, tau)) = worst else { return Vec::new() };
+    let text = format!(
+        "the order changes with the budget: Kendall's tau between {least} and {most} steps is {tau:.2}"
+    );
+    let advice = "rank at the budget that you train with (--budget), don't extrapolate";
+    warning(Kind::UnstableOverBudgets, Vec::new(), text, advice)
+}

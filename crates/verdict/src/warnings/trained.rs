@@ -1,0 +1,66 @@
+//! Warnings of runs that are not there.
+
+use std::collections::BTreeSet;
+
+use super::{Input, Kind, Warning, listed, names, warning};
+use crate::ranking::{Line, Protocol};
+use crate::results::{Purpose, RunResult, RunState};
+
+/// Runs of this budget that failed.
+pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
+    let failed: Vec<&RunResult> = input
+        .results
+        .iter()
+        .filter(|run| run.state == RunState::Failed && run.steps == input.ranking.budget)
+        .collect();
+    // A run that is asked for twice failed once.
+    let runs: BTreeSet<(&str, i64)> = failed.iter().map(|run| (run.config_id.as_str(), run.seed)).collect();
+    let count = runs.len();
+    if count == 0 {
+        return Vec::new();
+    }
+    let of = |line: &&Line| failed.iter().any(|run| run.schedule == line.schedule);
+    let schedules = names(input.lines().iter().filter(of));
+    let runs = if count == 1 { "run" } else { "runs" };
+    let text = format!("{count} {runs} failed ({})", listed(&schedules));
+    let advice = "`sweep query \"select trial_id, error from trials where status = 'failed'\"` says why; another run of the sweep \
+                  tries them again";
+    warning(Kind::Failed, schedules, text, advice)
+}
+
+/// Runs that would judge a line, and have neither ended nor failed.
+pub(super) fn missing(input: Input<'_>) -> Vec<Warning> {
+    let lacking = |line: &Line| line.missing.saturating_sub(failed_at(input, line));
+    let missing: usize = input.lines().iter().map(lacking).sum();
+    if missing == 0 {
+        return Vec::new();
+    }
+    let schedules = names(input.lines().iter().filter(|line| lacking(line) > 0));
+    let text = format!("{missing} runs of the best configs are not trained yet ({})", listed(&schedules));
+    warning(Kind::Missing, schedules, text, "run the sweep again: it goes on where it stopped")
+}
+
+/// Runs of a line's config that failed and would have judged it.
+fn failed_at(input: Input<'_>, line: &Line) -> usize {
+    let judging = match input.ranking.protocol {
+        Protocol::Decided => Purpose::Decide,
+        Protocol::Tuning => Purpose::Tune,
+        Protocol::CrossFitted => Purpose::All,
+    };
+    let own = |run: &&RunResult| {
+        run.state == RunState::Failed
+            && run.schedule == line.schedule
+            && run.config_id == line.config_id
+            && run.steps == input.ranking.budget
+            && run.purpose == judging
+    };
+    input.results.iter().filter(own).map(|run| run.seed).collect::<BTreeSet<_>>().len()
+}
+
+pub(super) fn only_tuned(input: Input<'_>) -> Vec<Warning> {
+    if input.ranking.protocol != Protocol::Tuning {
+        return Vec::new();
+    }
+    let text = "these are the tuning runs: no deciding run has ended yet, so nothing is decided".to_owned();
+    warning(Kind::OnlyTuned, Vec::new(), text, "let the sweep run to its end")
+}
