@@ -24,34 +24,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
         let steps = reader.steps(&row.trial_id).await?;
         Ok((row, steps))
     })?;
-    if !matches!(row.status, Status::Done | Status::Diverged) {
-        let status = match (row.status, &row.error) {
-            (Status::Failed, Some(error)) => format!("it failed: {error}"),
-            (status, _) => format!("it is {status}"),
-        };
-        return Err(Failure::usage(format_args!(
-            "the trial {} has no result to compare: {status}",
-            row.trial_id
-        )));
-    }
-    let again = retrained(&row, global)?;
-    if again.id != row.trial_id {
-        say(format_args!(
-            "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
-            again.id, row.trial_id
-        ));
-    }
-    if let Some(bits) = row.bits.filter(|bits| *bits != i64::from(trainer::BITS)) {
-        let by = row.environment.as_ref().map_or(String::new(), |environment| {
-            format!(" (sweep {}, commit {})", environment.version, environment.git_commit)
-        });
-        return Err(Failure::usage(format_args!(
-            "the trial {} was trained with version {bits} of the arithmetic{by}, this program has {}: only a program with that version \
-             comes to the same bits",
-            row.trial_id,
-            trainer::BITS
-        )));
-    }
+    let again = comparable(&row, global)?;
     let device = Device::from(args.device);
     let title = title(&row);
     if !global.quiet {
@@ -87,6 +60,39 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
             Err(Failure::Told)
         }
     }
+}
+
+/// The stored trial, where it has a result that this program can come to again.
+fn comparable(row: &TrialRow, global: &Global) -> Result<Trial, Failure> {
+    if !matches!(row.status, Status::Done | Status::Diverged) {
+        let status = match (row.status, &row.error) {
+            (Status::Failed, Some(error)) => format!("it failed: {error}"),
+            (status, _) => format!("it is {status}"),
+        };
+        return Err(Failure::usage(format_args!(
+            "the trial {} has no result to compare: {status}",
+            row.trial_id
+        )));
+    }
+    let again = retrained(row, global)?;
+    if again.id != row.trial_id {
+        say(format_args!(
+            "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
+            again.id, row.trial_id
+        ));
+    }
+    if let Some(bits) = row.bits.filter(|bits| *bits != i64::from(trainer::BITS)) {
+        let by = row.environment.as_ref().map_or(String::new(), |environment| {
+            format!(" (sweep {}, commit {})", environment.version, environment.git_commit)
+        });
+        return Err(Failure::usage(format_args!(
+            "the trial {} was trained with version {bits} of the arithmetic{by}, this program has {}: only a program with that version \
+             comes to the same bits",
+            row.trial_id,
+            trainer::BITS
+        )));
+    }
+    Ok(again)
 }
 
 /// Says which files of a program are other ones now.

@@ -159,8 +159,7 @@ impl Conv {
         db: &mut [f32],
         mut dx: Option<&mut [f32]>,
     ) {
-        let Sizes { channels, outputs, .. } = self.sizes;
-        let (window, inputs, weights) = (self.window, self.sizes.inputs(), self.sizes.window());
+        let (inputs, weights) = (self.sizes.inputs(), self.sizes.window());
         self.gradients.fill(0.0);
         db.fill(0.0);
         if let Some(dx) = &mut dx {
@@ -169,33 +168,51 @@ impl Conv {
         let images = x.len() / inputs;
         for first in (0..images).step_by(TOGETHER) {
             let some = first..(first + TOGETHER).min(images);
-            for image in some.clone() {
-                match gradient(image) {
-                    Gradient::Pooled(largest, _) => add_rows(largest, db),
-                    Gradient::Full(all) => {
-                        for (position, _) in &self.places {
-                            add_rows(&all[*position as usize * outputs..][..outputs], db);
-                        }
-                    }
-                }
-            }
-            for output in 0..outputs {
-                let mut count = 0;
-                for (i, image) in some.clone().enumerate() {
-                    let begun = count;
-                    count = self.list(gradient(image), output, begun, i * inputs);
-                    if let Some(dx) = &mut dx {
-                        let weights = &self.by_output[output * weights..][..weights];
-                        scatter(window, &self.list[begun..count], weights, &mut dx[first * inputs..]);
-                    }
-                }
-                let sums = &mut self.gradients[output * weights..][..weights];
-                gather(window, &self.list[..count], &x[first * inputs..], sums);
+            some.clone().for_each(|image| self.add_to_bias(&gradient(image), db));
+            let x = &x[first * inputs..];
+            for output in 0..self.sizes.outputs {
+                let dx = dx.as_deref_mut().map(|dx| &mut dx[first * inputs..]);
+                self.sum_output(output, x, some.clone().map(&gradient), dx);
             }
         }
         for (from, to) in self.gradients.chunks_exact(weights).zip(dw.chunks_exact_mut(weights)) {
-            transpose(from, channels, to);
+            transpose(from, self.sizes.channels, to);
         }
+    }
+
+    /// Adds the gradient of an image's output to that of the bias, position by position.
+    fn add_to_bias(&self, gradient: &Gradient<'_>, db: &mut [f32]) {
+        let outputs = self.sizes.outputs;
+        match gradient {
+            Gradient::Pooled(largest, _) => add_rows(largest, db),
+            Gradient::Full(all) => {
+                for (position, _) in &self.places {
+                    add_rows(&all[*position as usize * outputs..][..outputs], db);
+                }
+            }
+        }
+    }
+
+    /// Adds what some images, which begin at `x` and `dx`, give to the gradient of one output's weights and to that of the inputs.
+    fn sum_output<'a>(
+        &mut self,
+        output: usize,
+        x: &[f32],
+        gradients: impl Iterator<Item = Gradient<'a>>,
+        mut dx: Option<&mut [f32]>,
+    ) {
+        let (window, inputs, weights) = (self.window, self.sizes.inputs(), self.sizes.window());
+        let mut count = 0;
+        for (i, gradient) in gradients.enumerate() {
+            let begun = count;
+            count = self.list(gradient, output, begun, i * inputs);
+            if let Some(dx) = &mut dx {
+                let weights = &self.by_output[output * weights..][..weights];
+                scatter(window, &self.list[begun..count], weights, dx);
+            }
+        }
+        let sums = &mut self.gradients[output * weights..][..weights];
+        gather(window, &self.list[..count], x, sums);
     }
 
     /// Writes from `count` on where the gradient of an output is not 0; `moved` is where the image begins. The

@@ -1,0 +1,176 @@
+//! Labelled examples in files of the user's own: tables (csv), NumPy's archives (npz), IDX files. All that is wrong with them
+//! is found before training, and said with its place. Reading a format is the business of its file.
+
+mod csv;
+mod npz;
+
+use spec::trial::{Found, Source, Table};
+
+use super::files::{DataError, MOST_BYTES, bytes_of};
+use super::idx;
+use super::labelled::{Labelled, Split};
+use crate::random::Stream;
+
+/// Different labels that there may be.
+const MOST_CLASSES: usize = 10_000;
+
+/// Examples as they stand in a file.
+struct Raw {
+    blake3: String,
+    values: Values,
+    inputs: usize,
+    /// The class of each example: the place of its label in the sorted list of labels.
+    labels: Vec<u32>,
+    /// The labels in their order.
+    names: Vec<String>,
+}
+
+enum Values {
+    Bytes(Vec<u8>),
+    /// As exact as they are given: they are scaled before they become f32.
+    Numbers(Vec<f64>),
+}
+
+/// What is in some files.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn look(source: &Source) -> Result<Found, String> {
+    let raw = raw(source)?;
+    Ok(Found {
+        blake3: raw.blake3,
+        examples: raw.labels.len(),
+        inputs: raw.inputs,
+        classes: raw.names.len(),
+        bytes: matches!(raw.values, Values::Bytes(_)),
+    })
+}
+
+/// The examples that a trial was planned with. Which are for validation and test was drawn once, the same for all trials: a
+/// table is often sorted by its labels.
+pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<Labelled, DataError> {
+    let mut raw = raw(&table.source).map_err(DataError::Own)?;
+    if let Values::Bytes(bytes) = &mut raw.values
+        && bytes.iter().max() == Some(&1)
+    {
+        // Black and white, as from an array of bool.
+        bytes.iter_mut().for_each(|byte| *byte *= 255);
+    }
+    if raw.blake3 != table.blake3 {
+        return Err(DataError::Changed(name(&table.source).to_owned()));
+    }
+    let count = u32::try_from(raw.labels.len()).unwrap_or(u32::MAX);
+    let order = Stream::new(0, "split", "").permutation(count);
+    let (for_valid, rest) = order.split_at(table.valid.min(order.len()));
+    let (for_test, for_train) = rest.split_at(table.test.min(rest.len()));
+    let part =
+        |which: &[u32], most: usize| -> Vec<usize> { which.iter().take(most).map(|i| *i as usize).collect() };
+    let parts = [part(for_train, train), part(for_valid, valid), part(for_test, test)];
+    let labels = |which: &[usize]| which.iter().filter_map(|i| raw.labels.get(*i).copied()).collect();
+    let inputs = raw.inputs;
+    let columns = match &raw.values {
+        Values::Bytes(_) => None,
+        Values::Numbers(numbers) => Some(columns(numbers, &parts[0], inputs)),
+    };
+    let [train, valid, test] = match &raw.values {
+        Values::Bytes(bytes) => parts.map(|which| {
+            let rows = which.iter().filter_map(|i| bytes.get(i * inputs..(i + 1) * inputs));
+            Split::bytes(rows.flatten().copied().collect(), labels(&which))
+        }),
+        Values::Numbers(numbers) => {
+            let scales: Vec<(f64, f64)> =
+                columns.iter().flatten().map(|(mean, deviation)| (*mean, 1.0 / deviation)).collect();
+            parts.map(|which| {
+                let rows = which.iter().filter_map(|i| numbers.get(i * inputs..(i + 1) * inputs));
+                let scaled = rows.flat_map(|row| {
+                    row.iter().zip(&scales).map(|(x, (mean, scale))| ((x - mean) * scale) as f32)
+                });
+                Split::numbers(scaled.collect(), labels(&which))
+            })
+        }
+    };
+    Ok(Labelled::new(train, valid, test, inputs).described(raw.names, columns))
+}
+
+/// Mean and standard deviation of each column in the training part; 1 for a column that is always the same.
+fn columns(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
+    let of = |column: usize| {
+        let column = || train.iter().filter_map(move |i| numbers.get(i * inputs + column));
+        let n = train.len().max(1) as f64;
+        // The first number is taken off, so that sums of large numbers that differ little are exact enough.
+        let first = column().next().copied().unwrap_or(0.0);
+        let mean = column().map(|x| (x - first) / n).sum::<f64>();
+        let largest = column().fold(0.0f64, |most, x| most.max((x - first - mean).abs()));
+        // Squares of very large or small numbers are none. By a power of two nothing is rounded.
+        let unit = f64::from_bits(largest.to_bits() >> 52 << 52);
+        let squares = column().map(|x| ((x - first - mean) / unit).powi(2) / n);
+        let deviation = unit * squares.sum::<f64>().sqrt();
+        (first + mean, if deviation.is_normal() && (1.0 / deviation).is_finite() { deviation } else { 1.0 })
+    };
+    (0..inputs).map(of).collect()
+}
+
+fn name(source: &Source) -> &str {
+    match source {
+        Source::Csv { file, .. } | Source::Npz { file, .. } | Source::Idx { file, .. } => file,
+    }
+}
+
+fn raw(source: &Source) -> Result<Raw, String> {
+    let raw = match source {
+        Source::Csv { file, label } => csv::read(file, label),
+        Source::Npz { file, x, y } => npz::read(file, x, y),
+        Source::Idx { file, labels } => two_idx(file, labels),
+    }?;
+    let file = name(source);
+    if raw.inputs == 0 {
+        return Err(format!("{file}: an example has no numbers"));
+    }
+    match raw.labels.len() {
+        0 => return Err(format!("{file}: there are no examples")),
+        1 => {
+            return Err(format!(
+                "{file}: there is one example; some are needed to train on and some to validate"
+            ));
+        }
+        _ => {}
+    }
+    match raw.names.len() {
+        0 | 1 => Err(format!("{file}: all labels are the same; two different ones at least are needed")),
+        n if n > MOST_CLASSES => Err(format!(
+            "{file}: {n} different labels; {MOST_CLASSES} are the most, and numbers can't be predicted"
+        )),
+        _ => Ok(raw),
+    }
+}
+
+/// Classes of labels, in the order of the labels.
+fn classes<T: Ord + Clone + ToString>(labels: &[T]) -> (Vec<u32>, Vec<String>) {
+    let mut sorted = labels.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    let class = |label| sorted.binary_search(label).unwrap_or_default() as u32;
+    (labels.iter().map(class).collect(), sorted.iter().map(T::to_string).collect())
+}
+
+fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {
+    let read = |file: &str| -> Result<_, String> {
+        let bytes = bytes_of(file, MOST_BYTES)?;
+        let (dims, numbers) = idx::parse_any(&bytes).map_err(|error| format!("{file}: {error}"))?;
+        Ok((blake3::hash(&bytes), dims, numbers))
+    };
+    let (first_hash, dims, values) = read(file)?;
+    let (second_hash, label_dims, labels) = read(labels_file)?;
+    let [count, rest @ ..] = &dims[..] else { return Err(format!("{file} holds a single number")) };
+    if label_dims != [*count] {
+        return Err(format!(
+            "{file} has the dimensions {dims:?}, so that {labels_file} should have [{count}], and has {label_dims:?}"
+        ));
+    }
+    let inputs = rest.iter().try_fold(1usize, |n, dim| n.checked_mul(*dim as usize)).unwrap_or(0);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(first_hash.as_bytes()).update(second_hash.as_bytes());
+    let (labels, names) = classes(&labels);
+    let blake3 = hasher.finalize().to_hex().to_string();
+    Ok(Raw { blake3, values: Values::Bytes(values), inputs, labels, names })
+}
