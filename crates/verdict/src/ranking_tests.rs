@@ -167,7 +167,9 @@ fn an_accuracy_ranks_from_the_top() {
     assert!((last.mean.expect("eight seeds") - 0.8035).abs() < 1e-9 && (diff + 0.1).abs() < 1e-9);
     assert!(low <= diff && diff <= high && high < 0.0);
     assert_eq!((last.verdict, last.versus.wins), (Verdict::Worse, 0.0));
-    results[8].state = RunState::Diverged;
+    for run in results.iter_mut().filter(|run| run.schedule == "b" && run.seed == 0) {
+        run.state = RunState::Diverged;
+    }
     assert_eq!(rank(&results, &options).lines[0].schedule, "a", "the worst accuracy there is");
 }
 
