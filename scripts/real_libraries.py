@@ -40,7 +40,7 @@ def sweep_binary(given):
     """The binary that was given, or one built by cargo."""
     if given:
         return given
-    subprocess.run(["cargo", "build", "--quiet", "-p", "cli"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "-p", "sweep-lr"], cwd=ROOT, check=True)
     return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug" / "sweep")
 
 

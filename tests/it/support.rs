@@ -34,7 +34,7 @@ fn binaries() -> &'static Binaries {
 }
 
 fn build(args: &[&str]) -> PathBuf {
-    build_of("cli", args)
+    build_of("sweep-lr", args)
 }
 
 /// The binary of a package.

@@ -1,5 +1,5 @@
 //! CPU time of the store for much of everything (Linux; user and system time of the whole process):
-//! `cargo run --release -p store --example throughput`.
+//! `cargo run --release -p sweep-store --example throughput`.
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement, not a part of the program")]
 

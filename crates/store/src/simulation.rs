@@ -1,6 +1,6 @@
 //! Ten thousand workers against one server, by a clock of their own: what they would ask of it in so many seconds is asked as
 //! fast as it answers. Not run by default:
-//! `cargo test --release -p store --lib simulation -- --ignored --nocapture`.
+//! `cargo test --release -p sweep-store --lib simulation -- --ignored --nocapture`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};

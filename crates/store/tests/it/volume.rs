@@ -1,5 +1,5 @@
 //! Much of everything, with time limits that a busy machine keeps too:
-//! `cargo test --release -p store -- --ignored --nocapture`.
+//! `cargo test --release -p sweep-store -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
