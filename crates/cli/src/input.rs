@@ -1,20 +1,17 @@
 //! Reads what the user names: sweep files and JSON files, with errors that say what to do.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::io::Read;
 use std::path::Path;
 
 use schedule::problem::Problem;
 use spec::protocol::Seeds;
-use spec::{Plan, Spec, World};
+use spec::{Plan, Spec};
 use verdict::warnings::seeds_to_decide;
 
 use crate::args::{Global, Warnings};
 use crate::diagnostics::{Severity, show};
 use crate::exit::{Failure, say};
-use crate::weights;
+use crate::world::Here;
 
 /// A text and the name to show for it.
 #[derive(Debug)]
@@ -142,49 +139,9 @@ pub(crate) fn sweep_text(
 
 /// The plan of a sweep file's text, with the files and tasks that it names as they are here.
 pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result<(Spec, Plan), Vec<Problem>> {
-    // Each point of a grid names the same files.
-    let hashes = Known::default();
-    let tables = Known::default();
-    let texts = Known::default();
-    let trials = Known::default();
-    let own = Known::default();
-    let misfits = Known::default();
-    let tasks = global.tasks.names();
-    let world = World {
-        catalogue: trainer::catalogue(),
-        hash: &|name| hashes.get(name, program::hash),
-        table: &|source| tables.get(source, trainer::data::look),
-        text: &|file| texts.get(file, trainer::data::look_at_text),
-        tasks: &tasks,
-        task: &|name, params| {
-            own.get(format!("{name} {params}").as_str(), |_| global.tasks.describe(name, params))
-        },
-        weights: &|which| Ok(trials.get(which, |which| weights::of_trial(which, global))?.0),
-        misfits: &|network| {
-            let known = serde_json::to_string(network).unwrap_or_default();
-            let named = network.init_from.as_ref().and_then(|init| init.trial.as_deref());
-            let begins_with = named.and_then(|id| trials.get(id, |id| weights::of_trial(id, global)).ok());
-            misfits.get(known.as_str(), |_| {
-                trainer::transfer::misfits(network, begins_with.as_ref().map(|(_, trial)| trial))
-            })
-        },
-    };
-    spec::read_with(text, default_name, &world).and_then(|spec| spec::plan(&spec).map(|plan| (spec, plan)))
-}
-
-/// What was looked up before.
-struct Known<K, V>(RefCell<HashMap<K, V>>);
-
-impl<K, V> Default for Known<K, V> {
-    fn default() -> Self {
-        Self(RefCell::default())
-    }
-}
-
-impl<K: Clone + Eq + Hash, V: Clone> Known<K, V> {
-    fn get<Q: ?Sized + ToOwned<Owned = K>>(&self, key: &Q, look: impl FnOnce(&Q) -> V) -> V {
-        self.0.borrow_mut().entry(key.to_owned()).or_insert_with(|| look(key)).clone()
-    }
+    let spec = spec::read_with(text, default_name, &Here::new(global))?;
+    let plan = spec::plan(&spec)?;
+    Ok((spec, plan))
 }
 
 /// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become

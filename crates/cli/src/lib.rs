@@ -18,6 +18,7 @@ mod stored;
 mod training;
 mod verb;
 mod weights;
+mod world;
 
 use std::process::ExitCode;
 use std::thread::JoinHandle;

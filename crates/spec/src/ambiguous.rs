@@ -8,14 +8,14 @@ use schedule::tree::{Key, Place, Tree, Value};
 use crate::world::World;
 
 /// The warnings of a file: of text in what a program or a task of the user's own gets, of numbers everywhere.
-pub(crate) fn warnings(tree: &Tree, source: &str, world: &World<'_>) -> Vec<Problem> {
+pub(crate) fn warnings(tree: &Tree, source: &str, world: &dyn World) -> Vec<Problem> {
     let mut found = Found { source, warnings: Vec::new() };
     found.look(tree, "", false);
     if let Some(params) = tree.get("trainer").and_then(|trainer| trainer.get("params")) {
         found.look(params, "trainer.params", true);
     }
     if let Some(task) = tree.get("task")
-        && matches!(task.get("kind").map(|kind| &kind.value), Some(Value::Text(kind)) if world.tasks.contains(&kind.as_str()))
+        && matches!(task.get("kind").map(|kind| &kind.value), Some(Value::Text(kind)) if world.tasks().contains(&kind.as_str()))
     {
         found.look(task, "task", true);
     }

@@ -20,7 +20,7 @@ pub(crate) const DATASETS: [(&str, Dataset); 4] = [
 pub(crate) const FORMS: [&str; 4] = ["csv", "npz", "idx", "text"];
 
 /// Reads the section.
-pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Data> {
+pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Data> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let dataset = fields.required("dataset", problems).and_then(|field| dataset(&field, world, problems));
     let size = fields.read_or("batch_size", 64, problems, whole(1));
@@ -65,7 +65,7 @@ pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: 
     true
 }
 
-fn dataset(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {
+fn dataset(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Dataset> {
     if let Value::Map(_) = field.tree.value {
         return own(field, world, problems);
     }
@@ -141,14 +141,14 @@ struct Split {
     test: usize,
 }
 
-fn own(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Dataset> {
+fn own(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Dataset> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let form = form(field, &mut fields, problems)?;
     let file_field = fields.required(form, problems)?;
     let Files { file, source, valid, test } = files(form, &file_field, fields, problems)?;
     let found = match &source {
-        Some(source) => (world.table)(source),
-        None => (world.text)(&file),
+        Some(source) => world.table(source),
+        None => world.text(&file),
     };
     let found = found.map_err(|message| problems.push(file_field.problem(message))).ok()?;
     let what = if source.is_some() { "examples" } else { "characters" };
@@ -241,23 +241,41 @@ fn file_name(field: &Field<'_>) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::task;
+    use crate::catalogue::Catalogue;
+    use crate::testing::{catalogue, task};
     use crate::trial::Task;
+
+    /// 150 rows of 4 numbers in 3 classes, and a text of 1000 characters.
+    struct Stored;
+
+    fn found(bytes: bool) -> Found {
+        Found { blake3: "hash".to_owned(), examples: 150, inputs: 4, classes: 3, bytes }
+    }
+
+    impl World for Stored {
+        fn catalogue(&self) -> &Catalogue {
+            catalogue()
+        }
+
+        fn table(&self, source: &Source) -> Result<Found, String> {
+            match source {
+                Source::Csv { label, .. } if label != "species" => Err(format!("no column `{label}`")),
+                Source::Idx { .. } => Ok(Found { inputs: 784, ..found(true) }),
+                _ => Ok(found(false)),
+            }
+        }
+
+        fn text(&self, _: &str) -> Result<Found, String> {
+            Ok(Found { examples: 1000, classes: 30, ..found(false) })
+        }
+    }
 
     fn read(data: &str, model: &str) -> Result<Task, String> {
         let text = format!(
             "data: {data}\nmodel: {model}\noptimizer: {{kind: plain}}\nbudget: {{epochs: 2}}\nlr: 0.1\n\
              schedules: {{a: {{kind: constant}}}}\n"
         );
-        let found = |bytes| Found { blake3: "hash".to_owned(), examples: 150, inputs: 4, classes: 3, bytes };
-        let table = |source: &Source| match source {
-            Source::Csv { label, .. } if label != "species" => Err(format!("no column `{label}`")),
-            Source::Idx { .. } => Ok(Found { inputs: 784, ..found(true) }),
-            _ => Ok(found(false)),
-        };
-        let text_of = |_: &str| Ok(Found { examples: 1000, classes: 30, ..found(false) });
-        let world = World { table: &table, text: &text_of, ..World::EMPTY };
-        task(&text, &world)
+        task(&text, &Stored)
     }
 
     const ROWS: &str = "{kind: rows}";

@@ -29,4 +29,4 @@ mod testing;
 
 pub use plan::{Plan, plan, plan_on};
 pub use sweep_file::{Spec, read, read_with};
-pub use world::World;
+pub use world::{Nothing, World};

@@ -41,13 +41,13 @@ pub(crate) fn fits(
 }
 
 /// Reads the section `task`.
-pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+pub(crate) fn task(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Model> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let kind_field = fields.required("kind", problems)?;
     let kind = text(&kind_field).map_err(|problem| problems.push(problem)).ok()?;
-    let kinds: Vec<&Kind> = world.catalogue.tasks().map(|task| &task.kind).collect();
+    let kinds: Vec<&Kind> = world.catalogue().tasks().map(|task| &task.kind).collect();
     let found = kinds.iter().copied().find(|known| known.name == kind);
-    if world.tasks.contains(&kind.as_str()) {
+    if world.tasks().contains(&kind.as_str()) {
         if found.is_some() {
             problems.push(kind_field.problem(format!(
                 "two tasks are called `{kind}`: one that ships with sweep, and one of this program's own, which needs another name"
@@ -59,7 +59,7 @@ pub(crate) fn task(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
     if found.is_none() {
         let near = unknown_task(&kind, &kind_field, &kinds, world, problems);
         // A task of the program that reads the file knows its keys itself.
-        if near.is_some_and(|near| world.tasks.contains(&near)) {
+        if near.is_some_and(|near| world.tasks().contains(&near)) {
             return None;
         }
     }
@@ -73,10 +73,10 @@ fn unknown_task<'a>(
     kind: &str,
     field: &Field<'_>,
     kinds: &[&Kind],
-    world: &World<'a>,
+    world: &'a dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<&'a str> {
-    let known: Vec<&str> = kinds.iter().map(|kind| kind.name).chain(world.tasks.iter().copied()).collect();
+    let known: Vec<&str> = kinds.iter().map(|kind| kind.name).chain(world.tasks()).collect();
     let problem = field.problem(format!("there is no task `{kind}`: expected one of {}", known.join(", ")));
     let near = nearest(kind, known.iter().copied());
     problems.push(match near {
@@ -87,12 +87,12 @@ fn unknown_task<'a>(
 }
 
 /// A task of the program that reads the file: it judges its keys itself.
-fn own(kind: &str, field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Model> {
+fn own(kind: &str, field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Model> {
     let mut params = tree_to_json(field.tree);
     if let Json::Object(params) = &mut params {
         params.shift_remove("kind");
     }
-    match (world.task)(kind, &params) {
+    match world.task(kind, &params) {
         Ok(task) if task.batch_size == 0 || task.batch_size > task.examples => {
             problems.push(field.problem(format!(
                 "a batch of {} does not go with {} training examples",

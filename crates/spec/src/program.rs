@@ -36,7 +36,7 @@ pub(crate) fn refuse_ours(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) 
 }
 
 /// Reads the section.
-pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Program> {
+pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Program> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let command_field = fields.required("command", problems);
     let files_field = fields.optional("files");
@@ -57,7 +57,7 @@ pub(crate) fn read(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Prob
     let named = named.iter().flatten().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
     for (field, i, name, must) in arguments.chain(named) {
         // A program without a path is looked for elsewhere, and is no part of the work.
-        let hash = if i > 0 || must { (world.hash)(name) } else { None };
+        let hash = if i > 0 || must { world.hash(name) } else { None };
         match (hash, field) {
             (Some(hash), _) => {
                 files.insert(name.clone(), hash);
@@ -180,18 +180,14 @@ fn slots(field: &Field<'_>) -> Result<BTreeMap<String, Vec<String>>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::task;
+    use crate::testing::{Files, task};
     use crate::trial::Task;
 
     fn read(trainer: &str, rest: &str) -> Result<Task, String> {
         let text = format!(
             "trainer: {trainer}\n{rest}\nlr: 0.1\nschedules: {{a: {{kind: constant}}, p: {{kind: plateau}}}}\n"
         );
-        let hash =
-            |name: &str| ["train.py", "data/model.py"].contains(&name).then(|| format!("hash of {name}"));
-        let world = World { hash: &hash, ..World::EMPTY };
-        task(&text, &world)
+        task(&text, &Files(&["train.py", "data/model.py"]))
     }
 
     const BUDGET: &str = "budget: {steps: 10}";
@@ -216,8 +212,7 @@ mod tests {
         let ids = |trainer: &str| {
             let text =
                 format!("trainer: {trainer}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: constant}}}}\n");
-            let world = World { hash: &|name| Some(name.to_owned()), ..World::EMPTY };
-            let spec = crate::read_with(&text, "x", &world).expect("a good file");
+            let spec = crate::read_with(&text, "x", &Files(&["b.py", "c.py"])).expect("a good file");
             crate::plan(&spec).expect("a plan").trials[0].id.clone()
         };
         let plain = ids("{command: [a, b.py]}");

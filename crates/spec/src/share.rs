@@ -191,8 +191,7 @@ mod tests {
             "data: {{dataset: digits, batch_size: 50}}\nmodel: {{kind: rows}}\noptimizer: {{kind: plain}}\n\
              budget: {budget}\nseeds: 2\nlr: {{values: [0.1, 0.2]}}\nschedules:\n{schedules}"
         );
-        let world = crate::World { catalogue: &crate::testing::catalogue(), ..crate::World::EMPTY };
-        crate::read_with(&text, "x", &world)
+        crate::read_with(&text, "x", &crate::testing::Files(&[]))
             .and_then(|spec| crate::plan(&spec))
             .unwrap_or_else(|found| panic!("{found:?}"))
     }

@@ -12,7 +12,7 @@ use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
-use crate::world::World;
+use crate::world::{Nothing, World};
 use crate::{ambiguous, plan, task, yaml};
 
 /// The most trials that one sweep may ask for.
@@ -121,14 +121,14 @@ fn rising(lrs: impl Iterator<Item = f64>) -> Vec<f64> {
 /// # Errors
 /// Every problem of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
-    read_with(text, default_name, &World::EMPTY)
+    read_with(text, default_name, &Nothing)
 }
 
 /// Reads a sweep file, and looks up in the world what it speaks of.
 ///
 /// # Errors
 /// Every problem of the text.
-pub fn read_with(text: &str, default_name: &str, world: &World<'_>) -> Result<Spec, Vec<Problem>> {
+pub fn read_with(text: &str, default_name: &str, world: &dyn World) -> Result<Spec, Vec<Problem>> {
     let (tree, unreadable) = yaml::parse(text);
     let Some(tree) = tree else { return Err(unreadable) };
     let mut problems = Vec::new();
@@ -147,7 +147,7 @@ fn spec(
     tree: &Tree,
     source: &str,
     default_name: &str,
-    world: &World<'_>,
+    world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<Spec> {
     let mut fields = Fields::new(tree, "", problems)?;
@@ -256,7 +256,7 @@ fn points(
     run: &Tree,
     axes: &[Axis],
     needs_lr: bool,
-    world: &World<'_>,
+    world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Point>> {
     // First each value beside the first values of the other axes: what is wrong is told once or a few
@@ -284,7 +284,7 @@ fn points(
     axes::variants(run, axes).into_iter().map(|variant| point(variant, needs_lr, world, problems)).collect()
 }
 
-fn point(variant: Variant, needs_lr: bool, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Point> {
+fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that a misspelt key gets these names as candidates too.
     for known in ["name", "seeds", "extend", "schedules", "allow"] {
@@ -295,7 +295,7 @@ fn point(variant: Variant, needs_lr: bool, world: &World<'_>, problems: &mut Vec
     fields.finish(problems);
     let chosen = variant.chosen.into_iter().filter(|(path, _)| path != "lr").collect();
     let (base_lr, task) = (base_lr?, task?);
-    let has_accuracy = world.catalogue.has_accuracy(&task);
+    let has_accuracy = world.catalogue().has_accuracy(&task);
     Some(Point { base_lr, task, chosen, has_accuracy })
 }
 

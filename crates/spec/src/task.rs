@@ -14,7 +14,7 @@ use crate::{choice, data, model, program};
 const MOST_STEPS: u64 = 100_000_000;
 
 /// Reads everything that determines a run besides its schedule, base lr and seed.
-pub(crate) fn read(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
+pub(crate) fn read(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Task> {
     let (learner, epoch) = match fields.optional("trainer") {
         Some(field) => {
             program::refuse_ours(fields, problems);
@@ -74,7 +74,7 @@ fn epoch((data, model): &Learns) -> Epoch {
     }
 }
 
-fn learns(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<Learns> {
+fn learns(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Learns> {
     if let Some(field) = fields.optional("task") {
         for name in ["data", "model"] {
             if let Some(field) = fields.optional(name) {
@@ -88,24 +88,24 @@ fn learns(fields: &mut Fields<'_>, world: &World<'_>, problems: &mut Vec<Problem
     let data_field = fields.required("data", problems);
     let data = data_field.as_ref().and_then(|field| data::read(field, world, problems));
     let model_field = fields.required("model", problems);
-    let model = model_field.as_ref().and_then(|field| model::read(field, world.catalogue, problems));
+    let model = model_field.as_ref().and_then(|field| model::read(field, world.catalogue(), problems));
     let (mut data, data_field) = (data?, data_field?);
     // The batch size is judged whatever the model: what a window of text is does not change images.
     let context = model.as_ref().and_then(|model| model.whole("context")).unwrap_or(1);
     let fit = data::fit(&mut data, &data_field, context, problems);
     let (model, model_field) = (model?, model_field?);
-    let goes = model::fits(&model, &data, world.catalogue, &model_field, problems);
+    let goes = model::fits(&model, &data, world.catalogue(), &model_field, problems);
     (fit && goes).then_some((Some(data), Model::BuiltIn(model)))
 }
 
 fn network(
     learns: Option<Learns>,
     fields: &mut Fields<'_>,
-    world: &World<'_>,
+    world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<Network> {
     let optimizer = fields.required("optimizer", problems);
-    let optimizer = optimizer.and_then(|field| choice::read(&field, &world.catalogue.optimizers, problems));
+    let optimizer = optimizer.and_then(|field| choice::read(&field, &world.catalogue().optimizers, problems));
     let clip_norm = fields.read_or("clip_norm", None, problems, |field| {
         number_where("a number above 0", |x| x > 0.0)(field).map(Some)
     });
@@ -115,7 +115,7 @@ fn network(
     let network = Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers };
     let before = problems.len();
     if network.init_from.is_some() || !network.freeze.is_empty() || !network.lr_multipliers.is_empty() {
-        let misfits = (world.misfits)(&network);
+        let misfits = world.misfits(&network);
         for key in ["init_from", "freeze", "lr_multipliers"] {
             let of_key = misfits.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
             let messages: Vec<&str> = of_key.collect();

@@ -43,7 +43,7 @@ impl InitFrom {
 
 pub(crate) fn read(
     fields: &mut Fields<'_>,
-    world: &World<'_>,
+    world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<Transfer> {
     let init_from = match fields.optional("init_from") {
@@ -55,7 +55,7 @@ pub(crate) fn read(
     Some(Transfer { init_from: init_from?, freeze: freeze?, lr_multipliers: lr_multipliers? })
 }
 
-fn init_from(field: &Field<'_>, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<InitFrom> {
+fn init_from(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<InitFrom> {
     if let Value::Text(file) = &field.tree.value {
         return weights(field, file, world, problems);
     }
@@ -92,7 +92,7 @@ const TRIAL: &str = "trial:";
 fn weights(
     field: &Field<'_>,
     file: &str,
-    world: &World<'_>,
+    world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<InitFrom> {
     if let Some(trial) = file.strip_prefix(TRIAL) {
@@ -103,15 +103,15 @@ fn weights(
             problems.push(field.problem(message).with_hint(best));
             return None;
         }
-        let found = (world.weights)(id);
+        let found = world.weights(id);
         return found.map_err(|message| problems.push(field.problem(message))).ok();
     }
     let blake3 = hash(field, file, world, problems)?;
     Some(InitFrom::plain(file.to_owned(), blake3))
 }
 
-fn hash(field: &Field<'_>, file: &str, world: &World<'_>, problems: &mut Vec<Problem>) -> Option<String> {
-    let found = (world.hash)(file);
+fn hash(field: &Field<'_>, file: &str, world: &dyn World, problems: &mut Vec<Problem>) -> Option<String> {
+    let found = world.hash(file);
     if found.is_none() {
         let problem = field.problem(format!("there is no file `{file}`"));
         problems.push(
@@ -166,7 +166,7 @@ fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Vec<Problem>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::task;
+    use crate::testing::{Files, task};
 
     #[test]
     fn a_pattern_means_parameters_and_layers() {
@@ -191,9 +191,7 @@ mod tests {
             "data: {{dataset: digits}}\nmodel: {{kind: rows}}\noptimizer: {{kind: plain}}\nbudget: {{steps: 5}}\n\
              lr: 0.1\nschedules: {{a: {{kind: constant}}}}\n{keys}\n"
         );
-        let hash = |name: &str| (name == "w.safetensors").then(|| "hash".to_owned());
-        let world = World { hash: &hash, ..World::EMPTY };
-        Ok(task(&text, &world)?.network().expect("a network").clone())
+        Ok(task(&text, &Files(&["w.safetensors"]))?.network().expect("a network").clone())
     }
 
     #[test]
@@ -206,7 +204,7 @@ mod tests {
         assert_eq!(names, ["body.0.weight", "head.b", "fc2.weight"]);
         assert_eq!(
             read("init_from: w.safetensors").expect("short").init_from.expect("weights").blake3,
-            "hash"
+            "hash of w.safetensors"
         );
     }
 

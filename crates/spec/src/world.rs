@@ -1,42 +1,69 @@
-//! What a sweep file speaks of that is not in its text: files, tasks of the program that reads it, stored trials. Looking there
-//! is the caller's.
+//! What a sweep file refers to that is not in its text: files, tasks of the program that reads it, stored trials. The caller
+//! looks there; this crate reads nothing.
 
 use serde_json::Value as Json;
 
 use crate::catalogue::Catalogue;
 use crate::trial::{Found, InitFrom, Network, Own, Source};
 
-/// Looks files, tasks and trials up for the reader of a sweep file.
-#[derive(Clone, Copy)]
-pub struct World<'a> {
+/// Looks up files, tasks and trials for the reader of a sweep file. What an implementation leaves out is not there.
+pub trait World {
     /// The models and optimizers that the file may name.
-    pub catalogue: &'a Catalogue,
+    fn catalogue(&self) -> &Catalogue {
+        static NONE: Catalogue = Catalogue::EMPTY;
+        &NONE
+    }
+
     /// The blake3 hash of a file in hex, or `None` where there is no such file.
-    pub hash: &'a dyn Fn(&str) -> Option<String>,
-    /// What data of the user's own hold, or what is wrong with them.
-    pub table: &'a dyn Fn(&Source) -> Result<Found, String>,
+    fn hash(&self, _file: &str) -> Option<String> {
+        None
+    }
+
+    /// What data of the user's own hold.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    fn table(&self, _source: &Source) -> Result<Found, String> {
+        Err("no files are looked at here".to_owned())
+    }
+
     /// The same of a text: examples are its characters, and classes the different ones.
-    pub text: &'a dyn Fn(&str) -> Result<Found, String>,
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn text(&self, _file: &str) -> Result<Found, String> {
+        Err("no files are looked at here".to_owned())
+    }
+
     /// The tasks that the program itself brings along.
-    pub tasks: &'a [&'a str],
-    /// What such a task is with these parameters, or what is wrong with them.
-    pub task: &'a dyn Fn(&str, &Json) -> Result<Own, String>,
-    /// The final weights of a stored trial, or why there are none.
-    pub weights: &'a dyn Fn(&str) -> Result<InitFrom, String>,
+    fn tasks(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What such a task is with these parameters.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    fn task(&self, _name: &str, _params: &Json) -> Result<Own, String> {
+        Err("there are no tasks here".to_owned())
+    }
+
+    /// The final weights of a stored trial.
+    ///
+    /// # Errors
+    /// Why there are none, in words.
+    fn weights(&self, _trial: &str) -> Result<InitFrom, String> {
+        Err("no trials are looked at here".to_owned())
+    }
+
     /// What of `init_from`, `freeze` and `lr_multipliers` does not fit a model: the key, and what is wrong.
-    pub misfits: &'a dyn Fn(&Network) -> Vec<(&'static str, String)>,
+    fn misfits(&self, _network: &Network) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
-impl World<'_> {
-    /// A world without anything.
-    pub const EMPTY: World<'static> = World {
-        catalogue: &Catalogue::EMPTY,
-        hash: &|_| None,
-        table: &|_| Err("no files are looked at here".to_owned()),
-        text: &|_| Err("no files are looked at here".to_owned()),
-        tasks: &[],
-        task: &|_, _| Err("there are no tasks here".to_owned()),
-        weights: &|_| Err("no trials are looked at here".to_owned()),
-        misfits: &|_| Vec::new(),
-    };
-}
+/// A world without anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl World for Nothing {}

@@ -18,11 +18,20 @@ pub fn catalogue() -> &'static Catalogue {
     &CATALOGUE
 }
 
+/// What ships with the tool, and nothing else.
+struct Shipped;
+
+impl World for Shipped {
+    fn catalogue(&self) -> &Catalogue {
+        catalogue()
+    }
+}
+
 /// Reads a sweep file that speaks of nothing outside its text but of models and optimizers. `default_name` is used where the file
 /// gives no name.
 ///
 /// # Errors
 /// Every problem of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
-    spec::read_with(text, default_name, &World { catalogue: catalogue(), ..World::EMPTY })
+    spec::read_with(text, default_name, &Shipped)
 }

@@ -6,6 +6,8 @@ use schedule::lint::LINTS;
 use schedule::problem::Problem;
 use spec::{plan, sweep_file};
 
+use crate::Files;
+
 const RUN: &str = "data: {dataset: digits, batch_size: 50}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\n";
 
 /// The warnings of a file with these schedules: 1000 steps, 25 epochs.
@@ -17,11 +19,7 @@ fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
 
 fn all(text: &str) -> Vec<Problem> {
     // Whatever files an experiment names are there.
-    let world = spec::World {
-        hash: &|name| Some(name.to_owned()),
-        catalogue: trainer::catalogue(),
-        ..spec::World::EMPTY
-    };
+    let world = Files(|_| true);
     let spec =
         sweep_file::read_with(text, "x", &world).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).warnings

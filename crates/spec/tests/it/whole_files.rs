@@ -1,15 +1,13 @@
 //! Files with several mistakes: all are reported at once, each once.
 
+use crate::Files;
+
 const GOOD: &str = "data: {dataset: digits, batch_size: 50}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\n\
                     budget: {steps: 100}\nlr: 0.1\nschedules: {a: {kind: cosine, to: 0}}\n";
 
 /// Every problem of a file, one a line.
 fn problems(text: &str) -> Vec<String> {
-    let world = spec::World {
-        hash: &|name| (name == "train.py").then(|| name.to_owned()),
-        catalogue: trainer::catalogue(),
-        ..spec::World::EMPTY
-    };
+    let world = Files(|name| name == "train.py");
     let found = spec::read_with(text, "x", &world).and_then(|spec| spec::plan(&spec)).expect_err(text);
     found.iter().map(ToString::to_string).collect()
 }
@@ -184,11 +182,7 @@ fn values_that_a_program_gets_as_something_else_get_a_warning() {
         let text = format!(
             "trainer: {{command: [python3, train.py], params: {params}}}\nbudget: {{steps: 3}}\nlr: 0.1\nschedules: {{a: 1x}}\n"
         );
-        let world = spec::World {
-            hash: &|name| Some(name.to_owned()),
-            catalogue: trainer::catalogue(),
-            ..spec::World::EMPTY
-        };
+        let world = Files(|_| true);
         let spec = spec::read_with(&text, "x", &world).unwrap_or_else(|found| panic!("{text}{found:?}"));
         let found = spec::plan(&spec).expect("a plan").warnings;
         assert!(found.iter().all(|warning| warning.lint == Some("ambiguous-value")), "{found:?}");

@@ -1,0 +1,98 @@
+//! The world of a sweep file on this machine: its files, the tasks of this program, the trials of its store. What was looked up
+//! once is not looked up again: each point of a grid names the same files.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde_json::Value as Json;
+use spec::World;
+use spec::catalogue::Catalogue;
+use spec::trial::{Found, InitFrom, Network, Own, Source, Trial};
+
+use crate::args::Global;
+use crate::weights;
+
+/// The world as it is here.
+pub(crate) struct Here<'a> {
+    global: &'a Global,
+    hashes: Known<String, Option<String>>,
+    tables: Known<Source, Result<Found, String>>,
+    texts: Known<String, Result<Found, String>>,
+    /// Stored trials and their weights.
+    trials: Known<String, Result<(InitFrom, Trial), String>>,
+    own: Known<String, Result<Own, String>>,
+    misfits: Known<String, Vec<(&'static str, String)>>,
+}
+
+impl<'a> Here<'a> {
+    pub(crate) fn new(global: &'a Global) -> Self {
+        Self {
+            global,
+            hashes: Known::default(),
+            tables: Known::default(),
+            texts: Known::default(),
+            trials: Known::default(),
+            own: Known::default(),
+            misfits: Known::default(),
+        }
+    }
+
+    fn trial(&self, id: &str) -> Result<(InitFrom, Trial), String> {
+        self.trials.get(id, |id| weights::of_trial(id, self.global))
+    }
+}
+
+impl World for Here<'_> {
+    fn catalogue(&self) -> &Catalogue {
+        trainer::catalogue()
+    }
+
+    fn hash(&self, file: &str) -> Option<String> {
+        self.hashes.get(file, program::hash)
+    }
+
+    fn table(&self, source: &Source) -> Result<Found, String> {
+        self.tables.get(source, trainer::data::look)
+    }
+
+    fn text(&self, file: &str) -> Result<Found, String> {
+        self.texts.get(file, trainer::data::look_at_text)
+    }
+
+    fn tasks(&self) -> Vec<&str> {
+        self.global.tasks.names()
+    }
+
+    fn task(&self, name: &str, params: &Json) -> Result<Own, String> {
+        self.own.get(format!("{name} {params}").as_str(), |_| self.global.tasks.describe(name, params))
+    }
+
+    fn weights(&self, trial: &str) -> Result<InitFrom, String> {
+        Ok(self.trial(trial)?.0)
+    }
+
+    fn misfits(&self, network: &Network) -> Vec<(&'static str, String)> {
+        let known = serde_json::to_string(network).unwrap_or_default();
+        let named = network.init_from.as_ref().and_then(|init| init.trial.as_deref());
+        let begins_with = named.and_then(|id| self.trial(id).ok());
+        self.misfits.get(known.as_str(), |_| {
+            trainer::transfer::misfits(network, begins_with.as_ref().map(|(_, trial)| trial))
+        })
+    }
+}
+
+/// What was looked up before.
+struct Known<K, V>(RefCell<HashMap<K, V>>);
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Known<K, V> {
+    fn get<Q: ?Sized + ToOwned<Owned = K>>(&self, key: &Q, look: impl FnOnce(&Q) -> V) -> V {
+        self.0.borrow_mut().entry(key.to_owned()).or_insert_with(|| look(key)).clone()
+    }
+}
