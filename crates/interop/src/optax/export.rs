@@ -131,47 +131,14 @@ fn warmup_cosine(up: &KnownRamp, body: &KnownRamp) -> Option<String> {
     })
 }
 
+fn whole(x: f64) -> bool {
+    x.fract() == 0.0 && x >= 1.0
+}
+
 fn one(part: &Part) -> Option<String> {
-    let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
     match &part.what {
         Known::Constant(lr) => Some(format!("optax.constant_schedule({})", real(*lr))),
-        Known::Ramp(ramp) => {
-            let held = ramp.holds || ramp.over >= part.active();
-            if ramp.ahead || !held || !whole(ramp.over) {
-                return None;
-            }
-            let (from, to, n) = (real(ramp.from), real(ramp.to), number(ramp.over));
-            match ramp.way {
-                Way::Linear => Some(format!(
-                    "optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})"
-                )),
-                // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
-                Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= part.active() => {
-                    Some(format!(
-                        "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
-                     transition_steps={n},\n)",
-                        real(power)
-                    ))
-                }
-                Way::Cosine { cycles: 0.5, exponent } if ramp.from > 0.0 => {
-                    let exponent = if exponent == 1.0 {
-                        String::new()
-                    } else {
-                        format!(", exponent={}", real(exponent))
-                    };
-                    Some(format!(
-                        "optax.cosine_decay_schedule(init_value={from}, decay_steps={n}, alpha={}{exponent})",
-                        real(ramp.to / ramp.from)
-                    ))
-                }
-                Way::Geometric => Some(format!(
-                    "optax.exponential_decay(\n    init_value={from},\n    transition_steps={n},\n    \
-                     decay_rate={},\n    end_value={to},\n)",
-                    real(ramp.to / ramp.from)
-                )),
-                _ => None,
-            }
-        }
+        Known::Ramp(ramp) => one_ramp(ramp, part.active()),
         Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => {
             Some(format!(
                 "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
@@ -187,26 +154,61 @@ fn one(part: &Part) -> Option<String> {
             number(*every),
             real(*gamma)
         )),
-        Known::Multistep { lr, at, gammas } => {
-            let mut scales: Vec<(f64, f64)> = Vec::new();
-            for (m, gamma) in at.iter().zip(gammas).filter(|(m, _)| **m < part.active()) {
-                match scales.last_mut() {
-                    Some((last, scale)) if last == m => *scale *= gamma,
-                    _ => scales.push((*m, *gamma)),
-                }
-            }
-            let plain = scales.iter().all(|(m, _)| m.fract() == 0.0);
-            plain.then(|| {
-                format!(
-                    "optax.piecewise_constant_schedule(\n    init_value={},\n    boundaries_and_scales={},\n)",
-                    real(*lr),
-                    mapping(&scales)
-                )
-            })
-        }
+        Known::Multistep { lr, at, gammas } => multistep(*lr, at, gammas, part.active()),
         Known::Piecewise { points, cosine } => interpolated(points, *cosine),
         _ => None,
     }
+}
+
+fn one_ramp(ramp: &KnownRamp, active: f64) -> Option<String> {
+    let held = ramp.holds || ramp.over >= active;
+    if ramp.ahead || !held || !whole(ramp.over) {
+        return None;
+    }
+    let (from, to, n) = (real(ramp.from), real(ramp.to), number(ramp.over));
+    Some(match ramp.way {
+        Way::Linear => {
+            format!("optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})")
+        }
+        // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
+        Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= active => format!(
+            "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
+             transition_steps={n},\n)",
+            real(power)
+        ),
+        Way::Cosine { cycles: 0.5, exponent } if ramp.from > 0.0 => {
+            let exponent =
+                if exponent == 1.0 { String::new() } else { format!(", exponent={}", real(exponent)) };
+            format!(
+                "optax.cosine_decay_schedule(init_value={from}, decay_steps={n}, alpha={}{exponent})",
+                real(ramp.to / ramp.from)
+            )
+        }
+        Way::Geometric => format!(
+            "optax.exponential_decay(\n    init_value={from},\n    transition_steps={n},\n    \
+             decay_rate={},\n    end_value={to},\n)",
+            real(ramp.to / ramp.from)
+        ),
+        _ => return None,
+    })
+}
+
+fn multistep(lr: f64, at: &[f64], gammas: &[f64], active: f64) -> Option<String> {
+    let mut scales: Vec<(f64, f64)> = Vec::new();
+    for (m, gamma) in at.iter().zip(gammas).filter(|(m, _)| **m < active) {
+        match scales.last_mut() {
+            Some((last, scale)) if last == m => *scale *= gamma,
+            _ => scales.push((*m, *gamma)),
+        }
+    }
+    let plain = scales.iter().all(|(m, _)| m.fract() == 0.0);
+    plain.then(|| {
+        format!(
+            "optax.piecewise_constant_schedule(\n    init_value={},\n    boundaries_and_scales={},\n)",
+            real(lr),
+            mapping(&scales)
+        )
+    })
 }
 
 /// optax takes each knot as a multiple of the one before, and the first at 0.

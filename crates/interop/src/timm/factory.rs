@@ -5,7 +5,7 @@ use crate::entry::{Extra, Named, PLAIN, Within};
 use crate::given::Given;
 use crate::trees::{entry, float, held, list, text, ticks, whole};
 use schedule::catalogue::{ABOVE_0, Holds, optional, param};
-use schedule::tree::{Tree, Value};
+use schedule::tree::{Key, Tree, Value};
 
 pub(crate) const CREATE: Named = Named {
     name: "timm.create_scheduler_v2",
@@ -94,129 +94,187 @@ pub(crate) const CREATE: Named = Named {
 const SCHEDS: &[&str] =
     &["cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant", "plateau", "none"];
 
+/// The run that the scheduler is made for, in ticks: epochs or steps.
+struct Run {
+    by_epoch: bool,
+    /// Ticks in an epoch.
+    tick: f64,
+    length: f64,
+    warmup: f64,
+    /// Whether the schedule begins behind the warmup.
+    prefix: bool,
+}
+
+type Entries = Vec<(Key, Tree)>;
+
 fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
     let sched = given.choice("sched")?;
+    let run = run(given)?;
+    let mut entries = warmup(given, sched, &run)?;
+    entries.extend(noise(given, sched, run.length)?);
+    if !matches!(sched, "wsd" | "rsqrt" | "plateau") {
+        entries.push(entry("warmup_prefix", Tree::new(Value::Bool(run.prefix))));
+    }
+    let (kind, own) = match sched {
+        "none" => return Some(held(text("1x"))),
+        "cosine" => ("timm.CosineLRScheduler", cosine(given, &run)?),
+        "tanh" => ("timm.TanhLRScheduler", cycles(given, &run)?),
+        "poly" => ("timm.PolyLRScheduler", poly(given, &run)?),
+        "step" => ("timm.StepLRScheduler", step(given, &run)?),
+        "constant" => ("timm.StepLRScheduler", constant(given)),
+        "multistep" => ("timm.MultiStepLRScheduler", multistep(given, &run)?),
+        "plateau" => ("timm.PlateauLRScheduler", plateau(given, &run)?),
+        "rsqrt" => ("timm.WSDLRScheduler", stable(given, &run, "rsqrt", "linear")?),
+        _ => ("timm.WSDLRScheduler", stable(given, &run, "constant", "1-sqrt")?),
+    };
+    entries.extend(own);
+    entries.push(entry("kind", text(kind)));
+    Some(Tree::new(Value::Map(entries)))
+}
+
+fn run(given: &mut Given<'_, '_>) -> Option<Run> {
     let by_epoch = given.flag("step_on_epochs")?;
     let updates = given.whole("updates_per_epoch")?;
     if !by_epoch && updates == 0 {
-        return given.refuse("updates_per_epoch", "expected at least 1 where `step_on_epochs` is false");
+        given.problem("updates_per_epoch", "expected at least 1 where `step_on_epochs` is false");
+        return None;
     }
     let tick = if by_epoch { 1.0 } else { updates as f64 };
-    let length = given.whole("num_epochs")? as f64 * tick;
-    let warm = given.whole("warmup_epochs")? as f64 * tick;
-    let prefix = given.flag("warmup_prefix")?;
-    let share = matches!(sched, "wsd" | "rsqrt");
-    let decay = given.maybe_number("decay_epochs").unwrap_or(if share { 0.2 } else { 90.0 });
-    let mut entries = Vec::new();
-    let mut set = |name: &str, tree: Tree| entries.push(entry(name, tree));
-    set("warmup_t", given.placed("warmup_epochs", whole(warm)));
-    set("warmup_lr_init", given.tree("warmup_lr")?);
+    Some(Run {
+        by_epoch,
+        tick,
+        length: given.whole("num_epochs")? as f64 * tick,
+        warmup: given.whole("warmup_epochs")? as f64 * tick,
+        prefix: given.flag("warmup_prefix")?,
+    })
+}
+
+fn warmup(given: &mut Given<'_, '_>, sched: &str, run: &Run) -> Option<Entries> {
+    let mut entries = vec![
+        entry("warmup_t", given.placed("warmup_epochs", whole(run.warmup))),
+        entry("warmup_lr_init", given.tree("warmup_lr")?),
+    ];
     if sched != "plateau" {
-        set("t_in_epochs", Tree::new(Value::Bool(by_epoch)));
+        entries.push(entry("t_in_epochs", Tree::new(Value::Bool(run.by_epoch))));
     }
-    if let Some(noise) = given.maybe_tree("noise") {
-        // t >= x for whole t is t >= ceil(x).
-        let share = |tree: &Tree| match tree.value {
-            Value::Int(i) => Some(whole((i as f64 * length).ceil())),
-            Value::Float(x) => Some(whole((x * length).ceil())),
-            _ => None,
-        };
-        let range = match &noise.value {
-            Value::List(ends) => match ends.as_slice() {
-                [from] => share(from),
-                ends => ends.iter().map(share).collect::<Option<Vec<_>>>().map(list),
-            },
-            _ => share(&noise),
-        };
-        let Some(range) = range.filter(|_| sched != "plateau") else {
-            return given.refuse("noise", "expected a share of num_epochs or two of them, and no plateau");
-        };
-        set("noise_range_t", given.placed("noise", range));
-        for name in ["noise_pct", "noise_std", "noise_seed"] {
-            set(name, given.tree(name)?);
-        }
-    }
-    if !share && sched != "plateau" {
-        set("warmup_prefix", Tree::new(Value::Bool(prefix)));
-    }
-    let kind = match sched {
-        "none" => return Some(held(text("1x"))),
-        "cosine" | "tanh" | "poly" => {
-            set("t_initial", given.placed("num_epochs", whole(length)));
-            set("lr_min", given.tree("min_lr")?);
-            for name in ["cycle_mul", "cycle_decay", "cycle_limit"] {
-                set(name, given.tree(name)?);
-            }
-            if sched != "tanh" {
-                set("k_decay", given.tree("k_decay")?);
-            }
-            if sched == "poly" {
-                set("power", given.tree("decay_rate")?);
-            }
-            match sched {
-                "cosine" => "timm.CosineLRScheduler",
-                "tanh" => "timm.TanhLRScheduler",
-                _ => "timm.PolyLRScheduler",
-            }
-        }
-        "step" | "constant" => {
-            let constant = sched == "constant";
-            let every = float(if constant { 1.0 } else { decay * tick });
-            set("decay_t", given.placed("decay_epochs", every));
-            set("decay_rate", if constant { float(1.0) } else { given.tree("decay_rate")? });
-            "timm.StepLRScheduler"
-        }
-        "multistep" => {
-            let at = if given.has("decay_milestones") {
-                given.items("decay_milestones")
-            } else {
-                [90.0, 180.0, 270.0].map(whole).to_vec()
-            };
-            let scaled = at.into_iter().map(|tree| match ticks(&tree) {
-                Some(m) => Tree { place: tree.place, ..whole(m * tick) },
-                None => tree,
-            });
-            set("decay_t", list(scaled.collect()));
-            set("decay_rate", given.tree("decay_rate")?);
-            "timm.MultiStepLRScheduler"
-        }
-        "plateau" => {
-            if !by_epoch {
-                return given.refuse("step_on_epochs", "plateau looks once in an epoch: expected true");
-            }
-            for (name, own) in [
-                ("decay_rate", "decay_rate"),
-                ("patience_epochs", "patience_t"),
-                ("min_lr", "lr_min"),
-                ("plateau_mode", "mode"),
-            ] {
-                set(own, given.tree(name)?);
-            }
-            "timm.PlateauLRScheduler"
-        }
-        _ => {
-            let length = if prefix { length } else { length - warm };
-            let down = if decay < 1.0 { decay * length } else { decay * tick };
-            // As Python rounds: halves go to the even number.
-            let down = down.round_ties_even();
-            if !(down > 0.0 && down <= length) {
-                let message =
-                    format!("the decay would take {down} of {length}: expected more than 0 and at most all");
-                return given.refuse("decay_epochs", message);
-            }
-            set("t_initial", given.placed("num_epochs", whole(length)));
-            set("decay_t", given.placed("decay_epochs", whole(down)));
-            set("lr_min", given.tree("min_lr")?);
-            let rsqrt = sched == "rsqrt";
-            set("stable_fn", text(if rsqrt { "rsqrt" } else { "constant" }));
-            if let Some(timescale) = given.maybe_number("stable_timescale") {
-                set("stable_timescale", given.placed("stable_timescale", float(timescale * tick)));
-            }
-            let way = given.maybe_tree("decay_fn");
-            set("decay_fn", way.unwrap_or_else(|| text(if rsqrt { "linear" } else { "1-sqrt" })));
-            "timm.WSDLRScheduler"
-        }
+    Some(entries)
+}
+
+/// The noise, if there is any; its range is a share of the run.
+fn noise(given: &mut Given<'_, '_>, sched: &str, length: f64) -> Option<Entries> {
+    let Some(noise) = given.maybe_tree("noise") else { return Some(Vec::new()) };
+    // t >= x for whole t is t >= ceil(x).
+    let share = |tree: &Tree| match tree.value {
+        Value::Int(i) => Some(whole((i as f64 * length).ceil())),
+        Value::Float(x) => Some(whole((x * length).ceil())),
+        _ => None,
     };
-    set("kind", text(kind));
-    Some(Tree::new(Value::Map(entries)))
+    let range = match &noise.value {
+        Value::List(ends) => match ends.as_slice() {
+            [from] => share(from),
+            ends => ends.iter().map(share).collect::<Option<Vec<_>>>().map(list),
+        },
+        _ => share(&noise),
+    };
+    let Some(range) = range.filter(|_| sched != "plateau") else {
+        given.problem("noise", "expected a share of num_epochs or two of them, and no plateau");
+        return None;
+    };
+    let mut entries = vec![entry("noise_range_t", given.placed("noise", range))];
+    entries.extend(same(given, &["noise_pct", "noise_std", "noise_seed"])?);
+    Some(entries)
+}
+
+/// Parameters that the scheduler has under the same names.
+fn same(given: &mut Given<'_, '_>, names: &[&'static str]) -> Option<Entries> {
+    names.iter().map(|name| Some(entry(name, given.tree(name)?))).collect()
+}
+
+/// What the schedulers that go down in cycles have in common.
+fn cycles(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    let mut entries = vec![
+        entry("t_initial", given.placed("num_epochs", whole(run.length))),
+        entry("lr_min", given.tree("min_lr")?),
+    ];
+    entries.extend(same(given, &["cycle_mul", "cycle_decay", "cycle_limit"])?);
+    Some(entries)
+}
+
+fn cosine(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    let mut entries = cycles(given, run)?;
+    entries.extend(same(given, &["k_decay"])?);
+    Some(entries)
+}
+
+fn poly(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    let mut entries = cosine(given, run)?;
+    entries.push(entry("power", given.tree("decay_rate")?));
+    Some(entries)
+}
+
+fn step(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    let decay = given.maybe_number("decay_epochs").unwrap_or(90.0);
+    let every = given.placed("decay_epochs", float(decay * run.tick));
+    Some(vec![entry("decay_t", every), entry("decay_rate", given.tree("decay_rate")?)])
+}
+
+/// A step of factor 1.
+fn constant(given: &mut Given<'_, '_>) -> Entries {
+    vec![entry("decay_t", given.placed("decay_epochs", float(1.0))), entry("decay_rate", float(1.0))]
+}
+
+fn multistep(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    let at = if given.has("decay_milestones") {
+        given.items("decay_milestones")
+    } else {
+        [90.0, 180.0, 270.0].map(whole).to_vec()
+    };
+    let scaled = at.into_iter().map(|tree| match ticks(&tree) {
+        Some(m) => Tree { place: tree.place, ..whole(m * run.tick) },
+        None => tree,
+    });
+    Some(vec![entry("decay_t", list(scaled.collect())), entry("decay_rate", given.tree("decay_rate")?)])
+}
+
+fn plateau(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+    if !run.by_epoch {
+        given.problem("step_on_epochs", "plateau looks once in an epoch: expected true");
+        return None;
+    }
+    [
+        ("decay_rate", "decay_rate"),
+        ("patience_epochs", "patience_t"),
+        ("min_lr", "lr_min"),
+        ("plateau_mode", "mode"),
+    ]
+    .into_iter()
+    .map(|(name, own)| Some(entry(own, given.tree(name)?)))
+    .collect()
+}
+
+/// A stable part and the decay behind it; `way` is how the lr goes down unless `decay_fn` is given.
+fn stable(given: &mut Given<'_, '_>, run: &Run, part: &str, way: &str) -> Option<Entries> {
+    let length = if run.prefix { run.length } else { run.length - run.warmup };
+    let decay = given.maybe_number("decay_epochs").unwrap_or(0.2);
+    let down = if decay < 1.0 { decay * length } else { decay * run.tick };
+    // As Python rounds: halves go to the even number.
+    let down = down.round_ties_even();
+    if !(down > 0.0 && down <= length) {
+        let message =
+            format!("the decay would take {down} of {length}: expected more than 0 and at most all");
+        given.problem("decay_epochs", message);
+        return None;
+    }
+    let mut entries = vec![
+        entry("t_initial", given.placed("num_epochs", whole(length))),
+        entry("decay_t", given.placed("decay_epochs", whole(down))),
+        entry("lr_min", given.tree("min_lr")?),
+        entry("stable_fn", text(part)),
+    ];
+    if let Some(timescale) = given.maybe_number("stable_timescale") {
+        let timescale = given.placed("stable_timescale", float(timescale * run.tick));
+        entries.push(entry("stable_timescale", timescale));
+    }
+    entries.push(entry("decay_fn", given.maybe_tree("decay_fn").unwrap_or_else(|| text(way))));
+    Some(entries)
 }

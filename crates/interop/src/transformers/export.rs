@@ -1,8 +1,8 @@
 //! transformers: `get_scheduler` by name, else a `LambdaLR` of the closed form; both for `Trainer(optimizers=...)`.
 
-use schedule::known::{Known, Way};
+use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
-use crate::parts::{Part, parts, same};
+use crate::parts::{Part, half_wave, parts, same};
 use crate::plateau;
 use crate::subject::{Subject, head};
 use crate::writer::{number, real};
@@ -47,12 +47,14 @@ fn usage(steps: u64) -> String {
     )
 }
 
+type Arguments = Vec<(&'static str, String)>;
+
 /// A name and its arguments.
 struct Named {
     name: &'static str,
     warmup: Option<f64>,
     training: Option<f64>,
-    specific: Vec<(&'static str, String)>,
+    specific: Arguments,
 }
 
 fn make(named: &Named) -> String {
@@ -99,71 +101,75 @@ fn native(subject: &Subject<'_>) -> Option<Named> {
         [up, body] if warms(up) && ahead(up) == ahead(body) => (up.end, body),
         _ => return stable(&row, lr),
     };
-    let named = |name, training, specific| Named { name, warmup: Some(warmup), training, specific };
     match &body.what {
-        Known::Constant(value) if same(*value, lr) => Some(if warmup == 0.0 {
-            Named { name: "constant", warmup: None, training: None, specific: Vec::new() }
-        } else {
-            named("constant_with_warmup", None, Vec::new())
-        }),
+        Known::Constant(value) if same(*value, lr) => Some(constant(warmup)),
         Known::InverseSqrt { lr: from, timescale } if same(*from, lr) && timescale.fract() == 0.0 => {
-            Some(named("inverse_sqrt", None, vec![("timescale", number(*timescale))]))
+            let specific = vec![("timescale", number(*timescale))];
+            Some(Named { name: "inverse_sqrt", warmup: Some(warmup), training: None, specific })
         }
         Known::Ramp(ramp) if same(ramp.from, lr) && ramp.over.fract() == 0.0 && ramp.over >= 1.0 => {
-            let training = Some(warmup + ramp.over);
-            let held = ramp.holds || ramp.over >= body.active();
-            let on = !ramp.holds || ramp.over >= body.active();
-            match ramp.way {
-                Way::Linear if ramp.to == 0.0 && !ramp.ahead && held => {
-                    Some(named("linear", training, Vec::new()))
-                }
-                Way::Linear if !ramp.ahead && held && ramp.to < lr => Some(named(
-                    "polynomial",
-                    training,
-                    vec![("lr_end", real(ramp.to)), ("power", "1.0".to_owned())],
-                )),
-                Way::Polynomial { power } if !ramp.ahead && held && ramp.to < lr => Some(named(
-                    "polynomial",
-                    training,
-                    vec![("lr_end", real(ramp.to)), ("power", real(power))],
-                )),
-                Way::Cosine { cycles, exponent: 1.0 } if on => {
-                    let mut specific = Vec::new();
-                    if cycles != 0.5 {
-                        specific.push(("num_cycles", number(cycles)));
-                    }
-                    // `min_lr` is divided by the optimiser's lr, which must then not be 0.
-                    let name = match (ramp.ahead, ramp.to) {
-                        (false, 0.0) => "cosine",
-                        (ahead, _) => {
-                            specific.push(("min_lr", real(ramp.to)));
-                            if ahead { "cosine_warmup_with_min_lr" } else { "cosine_with_min_lr" }
-                        }
-                    };
-                    Some(named(name, training, specific))
-                }
-                _ => None,
-            }
+            let (name, specific) = fall(ramp, body.active(), lr)?;
+            Some(Named { name, warmup: Some(warmup), training: Some(warmup + ramp.over), specific })
         }
-        Known::Restart(restart) => {
-            let Known::Ramp(ramp) = &restart.of else { return None };
-            let half = crate::parts::half_wave(ramp) && same(ramp.from, lr) && ramp.to == 0.0;
-            let plain = restart.mult == 1.0 && restart.decay == 1.0 && ramp.over == restart.every;
-            let cycles = restart.limit.map_or((body.active() / restart.every).ceil(), |limit| limit as f64);
-            let length = cycles * restart.every;
-            // The share of a cycle is worked out from that of the whole: begins of cycles must come out even.
-            let even = (0..subject.steps().min(length as u64)).all(|t| {
-                let s = t as f64;
-                let found = (cycles * (s / length)).rem_euclid(1.0) * restart.every;
-                (found - s.rem_euclid(restart.every)).abs() < 1e-6
-            });
-            let ends = length >= body.active() || restart.then == 0.0;
-            (half && plain && ends && even && length.fract() == 0.0).then(|| {
-                named("cosine_with_restarts", Some(warmup + length), vec![("num_cycles", number(cycles))])
-            })
-        }
+        Known::Restart(restart) => restarts(restart, body.active(), warmup, subject),
         _ => stable(&row, lr),
     }
+}
+
+fn constant(warmup: f64) -> Named {
+    let (name, warmup) =
+        if warmup == 0.0 { ("constant", None) } else { ("constant_with_warmup", Some(warmup)) };
+    Named { name, warmup, training: None, specific: Vec::new() }
+}
+
+/// The name and the arguments of a ramp down from the optimizer's lr.
+fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Arguments)> {
+    let runs_out = ramp.over >= active;
+    let (held, on) = (ramp.holds || runs_out, !ramp.holds || runs_out);
+    let polynomial = |power| ("polynomial", vec![("lr_end", real(ramp.to)), ("power", power)]);
+    match ramp.way {
+        Way::Linear if ramp.to == 0.0 && !ramp.ahead && held => Some(("linear", Vec::new())),
+        Way::Linear if !ramp.ahead && held && ramp.to < lr => Some(polynomial("1.0".to_owned())),
+        Way::Polynomial { power } if !ramp.ahead && held && ramp.to < lr => Some(polynomial(real(power))),
+        Way::Cosine { cycles, exponent: 1.0 } if on => {
+            let mut specific = Vec::new();
+            if cycles != 0.5 {
+                specific.push(("num_cycles", number(cycles)));
+            }
+            // `min_lr` is divided by the optimiser's lr, which must then not be 0.
+            let name = match (ramp.ahead, ramp.to) {
+                (false, 0.0) => "cosine",
+                (ahead, _) => {
+                    specific.push(("min_lr", real(ramp.to)));
+                    if ahead { "cosine_warmup_with_min_lr" } else { "cosine_with_min_lr" }
+                }
+            };
+            Some((name, specific))
+        }
+        _ => None,
+    }
+}
+
+/// Cosines of one length, again and again.
+fn restarts(restart: &KnownRestart, active: f64, warmup: f64, subject: &Subject<'_>) -> Option<Named> {
+    let Known::Ramp(ramp) = &restart.of else { return None };
+    let half = half_wave(ramp) && same(ramp.from, subject.base_lr()) && ramp.to == 0.0;
+    let plain = restart.mult == 1.0 && restart.decay == 1.0 && ramp.over == restart.every;
+    let cycles = restart.limit.map_or((active / restart.every).ceil(), |limit| limit as f64);
+    let length = cycles * restart.every;
+    // The share of a cycle is computed from that of the whole: cycles must begin at whole steps there too.
+    let even = (0..subject.steps().min(length as u64)).all(|t| {
+        let s = t as f64;
+        let found = (cycles * (s / length)).rem_euclid(1.0) * restart.every;
+        (found - s.rem_euclid(restart.every)).abs() < 1e-6
+    });
+    let ends = length >= active || restart.then == 0.0;
+    (half && plain && ends && even && length.fract() == 0.0).then(|| Named {
+        name: "cosine_with_restarts",
+        warmup: Some(warmup),
+        training: Some(warmup + length),
+        specific: vec![("num_cycles", number(cycles))],
+    })
 }
 
 /// Warmup, stable part and decay; the lowest lr is that of both ends.

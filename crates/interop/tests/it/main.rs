@@ -3,3 +3,4 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
 
 mod import;
+mod round_trip;
