@@ -15,7 +15,7 @@ pub struct Named {
     pub aliases: &'static [&'static str],
     /// The parameters of the Python function, in its order; `=` stands behind those that have a default.
     /// One that is not in `params` or `extra` means something in Python only: a call may give it.
-    pub signature: &'static [&'static str],
+    pub signature: &'static str,
     /// Parameters, with the library's defaults. A learning rate that the library requires is `1x` where a
     /// sweep file leaves it out.
     pub params: &'static [Param],
@@ -105,7 +105,7 @@ pub enum Within {
 pub(crate) const PLAIN: Named = Named {
     name: "",
     aliases: &[],
-    signature: &[],
+    signature: "",
     params: &[],
     extra: &[],
     per_group: &[],
@@ -147,10 +147,11 @@ impl Named {
     }
 
     /// Parameters in the order of the Python function, each with whether it has a default there.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, bool)> + use<> {
-        self.signature.iter().map(|name| match name.strip_suffix('=') {
+    pub fn arguments(&self) -> impl Iterator<Item = (&'static str, bool)> + use<> {
+        let names = self.signature.split(", ").filter(|name| !name.is_empty());
+        names.map(|name| match name.strip_suffix('=') {
             Some(name) => (name, true),
-            None => (*name, false),
+            None => (name, false),
         })
     }
 

@@ -8,6 +8,16 @@ use crate::rule::{self, Rule};
 
 pub use crate::rule::{EVERY, WATCH, WATCH_LOSS};
 
+/// Parameters of `plateau` that other libraries have under the same names.
+pub mod plateau {
+    pub use crate::rule::plateau::{COOLDOWN, EPS, FACTOR, PATIENCE, THRESHOLD, THRESHOLD_MODE};
+}
+
+/// Parameters of `greedy` that transformers has under the same names.
+pub mod greedy {
+    pub use crate::rule::greedy::{COOLDOWN, EPS, FACTOR, PATIENCE, THRESHOLD, THRESHOLD_MODE, WARMUP};
+}
+
 /// One kind of schedule.
 #[derive(Debug)]
 pub struct Entry {

@@ -22,7 +22,7 @@ const FLOAT: &[Typed] = &[Typed {
 pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "keras.ExponentialDecay",
-        signature: &["initial_learning_rate", "decay_steps", "decay_rate", "staircase=", "name="],
+        signature: "initial_learning_rate, decay_steps, decay_rate, staircase=, name=",
         params: &[
             INITIAL,
             required(
@@ -50,7 +50,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.InverseTimeDecay",
-        signature: &["initial_learning_rate", "decay_steps", "decay_rate", "staircase=", "name="],
+        signature: "initial_learning_rate, decay_steps, decay_rate, staircase=, name=",
         params: &[
             INITIAL,
             required("decay_steps", Holds::Length(1), "the unit of time"),
@@ -74,7 +74,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.PiecewiseConstantDecay",
-        signature: &["boundaries", "values", "name="],
+        signature: "boundaries, values, name=",
         params: &[
             required("boundaries", Holds::Lengths, "the last steps of the values before"),
             required("values", Holds::Lrs, "the lr up to the first boundary and after each"),
@@ -99,14 +99,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.PolynomialDecay",
-        signature: &[
-            "initial_learning_rate",
-            "decay_steps",
-            "end_learning_rate=",
-            "power=",
-            "cycle=",
-            "name=",
-        ],
+        signature: "initial_learning_rate, decay_steps, end_learning_rate=, power=, cycle=, name=",
         params: &[
             INITIAL,
             required("decay_steps", Holds::Length(1), "length of the way"),
@@ -140,14 +133,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.CosineDecay",
-        signature: &[
-            "initial_learning_rate",
-            "decay_steps",
-            "alpha=",
-            "name=",
-            "warmup_target=",
-            "warmup_steps=",
-        ],
+        signature: "initial_learning_rate, decay_steps, alpha=, name=, warmup_target=, warmup_steps=",
         params: &[
             INITIAL,
             required("decay_steps", Holds::Length(1), "length of the half wave, the warmup not counted"),
@@ -166,7 +152,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.CosineDecayRestarts",
-        signature: &["initial_learning_rate", "first_decay_steps", "t_mul=", "m_mul=", "alpha=", "name="],
+        signature: "initial_learning_rate, first_decay_steps, t_mul=, m_mul=, alpha=, name=",
         params: &[
             INITIAL,
             required("first_decay_steps", Holds::Length(1), "length of the first cycle"),
@@ -206,16 +192,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "keras.ReduceLROnPlateau",
-        signature: &[
-            "monitor=",
-            "factor=",
-            "patience=",
-            "verbose=",
-            "mode=",
-            "min_delta=",
-            "cooldown=",
-            "min_lr=",
-        ],
+        signature: "monitor=, factor=, patience=, verbose=, mode=, min_delta=, cooldown=, min_lr=",
         params: &[
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
             param("patience", Holds::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),

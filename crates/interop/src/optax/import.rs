@@ -26,7 +26,7 @@ const BOUND: Param =
 pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.constant_schedule",
-        signature: &["value"],
+        signature: "value",
         params: &[param("value", Holds::Lr, "1x", "the lr")],
         expansion: "{kind: constant, value: value}",
         example: "optax.constant_schedule(0.1)",
@@ -35,7 +35,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.linear_schedule",
-        signature: &["init_value", "end_value", "transition_steps", "transition_begin="],
+        signature: "init_value, end_value, transition_steps, transition_begin=",
         params: &[
             INIT,
             required("end_value", Holds::Lr, "lr at the end"),
@@ -52,7 +52,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.polynomial_schedule",
         aliases: &["optax.polynomial_decay"],
-        signature: &["init_value", "end_value", "power", "transition_steps", "transition_begin="],
+        signature: "init_value, end_value, power, transition_steps, transition_begin=",
         params: &[
             INIT,
             required("end_value", Holds::Lr, "lr at the end"),
@@ -72,14 +72,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.exponential_decay",
-        signature: &[
-            "init_value",
-            "transition_steps",
-            "decay_rate",
-            "transition_begin=",
-            "staircase=",
-            "end_value=",
-        ],
+        signature: "init_value, transition_steps, decay_rate, transition_begin=, staircase=, end_value=",
         params: &[INIT, STRETCH, RATE, BEGIN, STAIRCASE, BOUND],
         expansion: "{clamp: {min or max: end_value}, of: {base: init_value, of: {phases: [{for: transition_begin, value: \
                     1x}, {kind: exponential, gamma: decay_rate, every: transition_steps, staircase: staircase}]}}}",
@@ -90,7 +83,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.cosine_decay_schedule",
-        signature: &["init_value", "decay_steps", "alpha=", "exponent="],
+        signature: "init_value, decay_steps, alpha=, exponent=",
         params: &[
             INIT,
             required("decay_steps", Holds::Length(1), "length of the half wave"),
@@ -114,7 +107,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.warmup_constant_schedule",
-        signature: &["init_value", "peak_value", "warmup_steps"],
+        signature: "init_value, peak_value, warmup_steps",
         params: &[
             required("init_value", Holds::Lr, "lr at step 0"),
             PEAK,
@@ -133,7 +126,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.warmup_cosine_decay_schedule",
-        signature: &["init_value", "peak_value", "warmup_steps", "decay_steps", "end_value=", "exponent="],
+        signature: "init_value, peak_value, warmup_steps, decay_steps, end_value=, exponent=",
         params: &[
             required("init_value", Holds::Lr, "lr at step 0"),
             PEAK,
@@ -170,16 +163,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.warmup_exponential_decay_schedule",
-        signature: &[
-            "init_value",
-            "peak_value",
-            "warmup_steps",
-            "transition_steps",
-            "decay_rate",
-            "transition_begin=",
-            "staircase=",
-            "end_value=",
-        ],
+        signature: "init_value, peak_value, warmup_steps, transition_steps, decay_rate, transition_begin=, staircase=, \
+            end_value=",
         params: &[
             required("init_value", Holds::Lr, "lr at step 0"),
             PEAK,
@@ -204,7 +189,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.piecewise_constant_schedule",
-        signature: &["init_value", "boundaries_and_scales="],
+        signature: "init_value, boundaries_and_scales=",
         params: &[INIT],
         extra: &[SCALES],
         expansion: "{base: init_value, of: {kind: multistep, at: [boundaries], gammas: [scales]}}",
@@ -232,7 +217,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.piecewise_interpolate_schedule",
-        signature: &["interpolate_type", "init_value", "boundaries_and_scales="],
+        signature: "interpolate_type, init_value, boundaries_and_scales=",
         params: &[
             required("interpolate_type", Holds::Choice(&["linear", "cosine"]), "between the knots"),
             INIT,
@@ -252,14 +237,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.linear_onecycle_schedule",
-        signature: &[
-            "transition_steps",
-            "peak_value",
-            "pct_start=",
-            "pct_final=",
-            "div_factor=",
-            "final_div_factor=",
-        ],
+        signature: "transition_steps, peak_value, pct_start=, pct_final=, div_factor=, final_div_factor=",
         params: &[
             TRANSITION,
             PEAK,
@@ -288,7 +266,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.cosine_onecycle_schedule",
-        signature: &["transition_steps", "peak_value", "pct_start=", "div_factor=", "final_div_factor="],
+        signature: "transition_steps, peak_value, pct_start=, div_factor=, final_div_factor=",
         params: &[
             TRANSITION,
             PEAK,
@@ -316,7 +294,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.sgdr_schedule",
-        signature: &["cosine_kwargs"],
+        signature: "cosine_kwargs",
         extra: &[Extra {
             name: "cosine_kwargs",
             holds: Within::Each,
@@ -331,7 +309,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.join_schedules",
-        signature: &["schedules", "boundaries"],
+        signature: "schedules, boundaries",
         params: &[required("boundaries", Holds::Lengths, "where the next schedule begins")],
         extra: &[Extra {
             name: "schedules",
@@ -358,15 +336,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "optax.contrib.reduce_on_plateau",
         aliases: &["optax.reduce_on_plateau"],
-        signature: &[
-            "factor=",
-            "patience=",
-            "rtol=",
-            "atol=",
-            "cooldown=",
-            "accumulation_size=",
-            "min_scale=",
-        ],
+        signature: "factor=, patience=, rtol=, atol=, cooldown=, accumulation_size=, min_scale=",
         params: &[
             param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
             param("patience", Holds::Whole(1), "10", "looks without gain until a cut"),
@@ -407,7 +377,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.polyak_sgd",
-        signature: &["max_learning_rate=", "scaling=", "f_min=", "eps=", "variant="],
+        signature: "max_learning_rate=, scaling=, f_min=, eps=, variant=",
         params: &[
             param("max_learning_rate", Holds::Lr, "1.0", "upper bound"),
             param("scaling", Holds::Number(ABOVE_0), "1.0", "only 1"),
@@ -435,7 +405,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "optax.contrib.dog",
-        signature: &["learning_rate=", "init_step=", "eps=", "weight_decay=", "mask="],
+        signature: "learning_rate=, init_step=, eps=, weight_decay=, mask=",
         params: &[
             param("learning_rate", Holds::PositiveLr, "1.0", "factor on the rule's lr"),
             param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),

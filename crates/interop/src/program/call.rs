@@ -154,7 +154,7 @@ impl Program<'_> {
                 None => match order.next() {
                     Some((name, _)) => (name, value.start),
                     None => {
-                        let most = entry.signature.len();
+                        let most = entry.arguments().count();
                         let message = format!("`{}` takes at most {most} arguments", entry.name);
                         return Err(self.source.problem(value.start, value.end, message));
                     }

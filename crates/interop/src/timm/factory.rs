@@ -9,33 +9,10 @@ use schedule::tree::{Key, Tree, Value};
 
 pub(crate) const CREATE: Named = Named {
     name: "timm.create_scheduler_v2",
-    signature: &[
-        "optimizer",
-        "sched=",
-        "num_epochs=",
-        "decay_epochs=",
-        "decay_milestones=",
-        "cooldown_epochs=",
-        "patience_epochs=",
-        "decay_rate=",
-        "min_lr=",
-        "warmup_lr=",
-        "warmup_epochs=",
-        "warmup_prefix=",
-        "noise=",
-        "noise_pct=",
-        "noise_std=",
-        "noise_seed=",
-        "cycle_mul=",
-        "cycle_decay=",
-        "cycle_limit=",
-        "k_decay=",
-        "decay_fn=",
-        "stable_timescale=",
-        "plateau_mode=",
-        "step_on_epochs=",
-        "updates_per_epoch=",
-    ],
+    signature: "optimizer, sched=, num_epochs=, decay_epochs=, decay_milestones=, cooldown_epochs=, \
+            patience_epochs=, decay_rate=, min_lr=, warmup_lr=, warmup_epochs=, warmup_prefix=, noise=, \
+            noise_pct=, noise_std=, noise_seed=, cycle_mul=, cycle_decay=, cycle_limit=, k_decay=, decay_fn=, \
+            stable_timescale=, plateau_mode=, step_on_epochs=, updates_per_epoch=",
     params: &[
         param("sched", Holds::Choice(SCHEDS), "cosine", "which scheduler"),
         param("num_epochs", Holds::Whole(1), "300", "its length in epochs"),

@@ -16,24 +16,9 @@ use schedule::tree::{Tree, Value};
 pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "timm.CosineLRScheduler",
-        signature: &[
-            "optimizer",
-            "t_initial",
-            "lr_min=",
-            "cycle_mul=",
-            "cycle_decay=",
-            "cycle_limit=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "warmup_prefix=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "k_decay=",
-            "initialize=",
-        ],
+        signature: "optimizer, t_initial, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, warmup_lr_init=, \
+            warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, k_decay=, \
+            initialize=",
         params: &[
             LENGTH,
             LR_MIN,
@@ -66,25 +51,9 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.TanhLRScheduler",
-        signature: &[
-            "optimizer",
-            "t_initial",
-            "lb=",
-            "ub=",
-            "lr_min=",
-            "cycle_mul=",
-            "cycle_decay=",
-            "cycle_limit=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "warmup_prefix=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "initialize=",
-        ],
+        signature: "optimizer, t_initial, lb=, ub=, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, \
+            warmup_lr_init=, warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, \
+            initialize=",
         params: &[
             LENGTH,
             param("lb", Holds::Number(ANY), "-7.0", "argument at the start of a cycle"),
@@ -114,25 +83,9 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.PolyLRScheduler",
-        signature: &[
-            "optimizer",
-            "t_initial",
-            "power=",
-            "lr_min=",
-            "cycle_mul=",
-            "cycle_decay=",
-            "cycle_limit=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "warmup_prefix=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "k_decay=",
-            "initialize=",
-        ],
+        signature: "optimizer, t_initial, power=, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, \
+            warmup_lr_init=, warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, \
+            k_decay=, initialize=",
         params: &[
             LENGTH,
             param("power", Holds::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
@@ -170,20 +123,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.StepLRScheduler",
-        signature: &[
-            "optimizer",
-            "decay_t",
-            "decay_rate=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "warmup_prefix=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "initialize=",
-        ],
+        signature: "optimizer, decay_t, decay_rate=, warmup_t=, warmup_lr_init=, warmup_prefix=, t_in_epochs=, \
+            noise_range_t=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
             param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
             WARMUP,
@@ -217,20 +158,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.MultiStepLRScheduler",
-        signature: &[
-            "optimizer",
-            "decay_t",
-            "decay_rate=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "warmup_prefix=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "initialize=",
-        ],
+        signature: "optimizer, decay_t, decay_rate=, warmup_t=, warmup_lr_init=, warmup_prefix=, t_in_epochs=, \
+            noise_range_t=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
             required("decay_t", Holds::Lengths, "the milestones"),
             param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
@@ -273,26 +202,9 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.WSDLRScheduler",
-        signature: &[
-            "optimizer",
-            "t_initial",
-            "decay_t",
-            "lr_min=",
-            "stable_fn=",
-            "stable_timescale=",
-            "stable_power=",
-            "decay_fn=",
-            "decay_power=",
-            "decay_ratio=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "t_in_epochs=",
-            "noise_range_t=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "initialize=",
-        ],
+        signature: "optimizer, t_initial, decay_t, lr_min=, stable_fn=, stable_timescale=, stable_power=, decay_fn=, \
+            decay_power=, decay_ratio=, warmup_t=, warmup_lr_init=, t_in_epochs=, noise_range_t=, noise_pct=, \
+            noise_std=, noise_seed=, initialize=",
         params: &[
             required("t_initial", Holds::Length(1), "length of the stable part and the decay"),
             param("lr_min", Holds::Lr, "0.0", "lr at the end"),
@@ -325,23 +237,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "timm.PlateauLRScheduler",
-        signature: &[
-            "optimizer",
-            "decay_rate=",
-            "patience_t=",
-            "threshold=",
-            "cooldown_t=",
-            "warmup_t=",
-            "warmup_lr_init=",
-            "lr_min=",
-            "mode=",
-            "noise_range_t=",
-            "noise_type=",
-            "noise_pct=",
-            "noise_std=",
-            "noise_seed=",
-            "initialize=",
-        ],
+        signature: "optimizer, decay_rate=, patience_t=, threshold=, cooldown_t=, warmup_t=, warmup_lr_init=, lr_min=, \
+            mode=, noise_range_t=, noise_type=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
             param("decay_rate", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
             param("patience_t", Holds::Whole(0), "10", "looks without gain that are forgiven"),

@@ -3,6 +3,7 @@
 use crate::entry::{Extra, LAST_EPOCH, MODE, Named, NumberType, PLAIN, Within, torch_typed};
 use crate::given::Given;
 use crate::trees::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
+use schedule::catalogue::plateau as plateau_rule;
 use schedule::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::catalogue::{Param, optional, param, required};
@@ -26,7 +27,7 @@ const CYCLE: Param = optional(
 pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "torch.LambdaLR",
-        signature: &["optimizer", "lr_lambda", "last_epoch="],
+        signature: "optimizer, lr_lambda, last_epoch=",
         params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
         per_group: &["lr_lambda"],
         expansion: "{kind: lambda, expr: lr_lambda}",
@@ -37,7 +38,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.MultiplicativeLR",
-        signature: &["optimizer", "lr_lambda", "last_epoch="],
+        signature: "optimizer, lr_lambda, last_epoch=",
         params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
         per_group: &["lr_lambda"],
         expansion: "{kind: multiplicative, expr: lr_lambda}",
@@ -48,7 +49,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.StepLR",
-        signature: &["optimizer", "step_size", "gamma=", "last_epoch="],
+        signature: "optimizer, step_size, gamma=, last_epoch=",
         params: &[
             required("step_size", Holds::Length(1), "length of a stretch"),
             param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
@@ -67,7 +68,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.MultiStepLR",
-        signature: &["optimizer", "milestones", "gamma=", "last_epoch="],
+        signature: "optimizer, milestones, gamma=, last_epoch=",
         params: &[
             required("milestones", Holds::Lengths, "where it drops; one given twice counts twice"),
             param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
@@ -90,7 +91,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.ConstantLR",
-        signature: &["optimizer", "factor=", "total_iters=", "last_epoch="],
+        signature: "optimizer, factor=, total_iters=, last_epoch=",
         params: &[
             param("factor", Holds::Number(SHARE), "0.3333333333333333", "factor on the base lr at first"),
             param("total_iters", Holds::Length(0), "5", "where the base lr itself begins"),
@@ -112,7 +113,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.LinearLR",
-        signature: &["optimizer", "start_factor=", "end_factor=", "total_iters=", "last_epoch="],
+        signature: "optimizer, start_factor=, end_factor=, total_iters=, last_epoch=",
         params: &[
             param(
                 "start_factor",
@@ -147,7 +148,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.ExponentialLR",
-        signature: &["optimizer", "gamma", "last_epoch="],
+        signature: "optimizer, gamma, last_epoch=",
         params: &[required("gamma", Holds::Number(ABOVE_0), "factor from step to step"), LAST_EPOCH],
         expansion: "{kind: exponential, gamma: gamma}",
         example: "torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.95)",
@@ -156,7 +157,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.PolynomialLR",
-        signature: &["optimizer", "total_iters=", "power=", "last_epoch="],
+        signature: "optimizer, total_iters=, power=, last_epoch=",
         params: &[
             param("total_iters", Holds::Length(0), "5", "length of the way to 0"),
             param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
@@ -179,7 +180,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.CosineAnnealingLR",
-        signature: &["optimizer", "T_max", "eta_min=", "last_epoch="],
+        signature: "optimizer, T_max, eta_min=, last_epoch=",
         params: &[
             required("T_max", Holds::Length(1), "length of the half wave"),
             param("eta_min", Holds::Lr, "0.0", "lr at its end"),
@@ -202,7 +203,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.CosineAnnealingWarmRestarts",
-        signature: &["optimizer", "T_0", "T_mult=", "eta_min=", "last_epoch="],
+        signature: "optimizer, T_0, T_mult=, eta_min=, last_epoch=",
         params: &[
             required("T_0", Holds::Length(1), "length of the first cycle"),
             param("T_mult", Holds::Whole(1), "1", "each cycle is so many times as long as the one before"),
@@ -221,21 +222,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.CyclicLR",
-        signature: &[
-            "optimizer",
-            "base_lr",
-            "max_lr",
-            "step_size_up=",
-            "step_size_down=",
-            "mode=",
-            "gamma=",
-            "scale_fn=",
-            "scale_mode=",
-            "cycle_momentum=",
-            "base_momentum=",
-            "max_momentum=",
-            "last_epoch=",
-        ],
+        signature: "optimizer, base_lr, max_lr, step_size_up=, step_size_down=, mode=, gamma=, scale_fn=, scale_mode=, \
+            cycle_momentum=, base_momentum=, max_momentum=, last_epoch=",
         params: &[
             required("base_lr", Holds::Lr, "lr at the foot of each cycle"),
             param("max_lr", Holds::Lr, "1x", "lr at the top of the first cycle"),
@@ -293,22 +281,9 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.OneCycleLR",
-        signature: &[
-            "optimizer",
-            "max_lr",
-            "total_steps=",
-            "epochs=",
-            "steps_per_epoch=",
-            "pct_start=",
-            "anneal_strategy=",
-            "cycle_momentum=",
-            "base_momentum=",
-            "max_momentum=",
-            "div_factor=",
-            "final_div_factor=",
-            "three_phase=",
-            "last_epoch=",
-        ],
+        signature: "optimizer, max_lr, total_steps=, epochs=, steps_per_epoch=, pct_start=, anneal_strategy=, \
+            cycle_momentum=, base_momentum=, max_momentum=, div_factor=, final_div_factor=, three_phase=, \
+            last_epoch=",
         params: &[
             param("max_lr", Holds::Lr, "1x", "lr at the top"),
             optional("total_steps", Holds::Length(1), "length of the cycle"),
@@ -361,7 +336,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.SequentialLR",
-        signature: &["optimizer", "schedulers", "milestones", "last_epoch="],
+        signature: "optimizer, schedulers, milestones, last_epoch=",
         params: &[required("milestones", Holds::Lengths, "where the next schedule begins"), LAST_EPOCH],
         extra: &[Extra {
             name: "schedulers",
@@ -385,7 +360,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
     Named {
         name: "torch.ChainedScheduler",
-        signature: &["schedulers", "optimizer="],
+        signature: "schedulers, optimizer=",
         extra: &[Extra { name: "schedulers", holds: Within::Schedules, required: true, doc: "the factors" }],
         expansion: "{chain: schedulers}",
         note: "The product of what its parts do to the lr, in closed form. torch goes step by step, which is the same \
@@ -400,35 +375,20 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
 ];
 
-pub(crate) const PLATEAU_SIGNATURE: &[&str] = &[
-    "optimizer",
-    "mode=",
-    "factor=",
-    "patience=",
-    "threshold=",
-    "threshold_mode=",
-    "cooldown=",
-    "min_lr=",
-    "eps=",
-    "verbose=",
-];
+pub(crate) const PLATEAU_SIGNATURE: &str =
+    "optimizer, mode=, factor=, patience=, threshold=, threshold_mode=, cooldown=, min_lr=, eps=, verbose=";
 
 pub(crate) const PLATEAU_PER_GROUP: &[&str] = &["min_lr"];
 
 pub(crate) const PLATEAU: &[Param] = &[
     MODE,
-    param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-    param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
-    param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
-    param(
-        "threshold_mode",
-        Holds::Choice(&["rel", "abs"]),
-        "rel",
-        "whether `threshold` is a share of the best",
-    ),
-    param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+    plateau_rule::FACTOR,
+    plateau_rule::PATIENCE,
+    plateau_rule::THRESHOLD,
+    plateau_rule::THRESHOLD_MODE,
+    plateau_rule::COOLDOWN,
     param("min_lr", Holds::Lr, "0", "lower bound"),
-    param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made"),
+    plateau_rule::EPS,
     WATCH,
     EVERY,
 ];

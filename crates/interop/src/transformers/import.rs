@@ -8,6 +8,7 @@ use crate::torch::import::{
 use crate::trees::{
     entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
 };
+use schedule::catalogue::greedy as greedy_rule;
 use schedule::catalogue::{
     ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
 };
@@ -26,13 +27,7 @@ const MIN_RATE: Param =
 pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_scheduler",
-        signature: &[
-            "name",
-            "optimizer",
-            "num_warmup_steps=",
-            "num_training_steps=",
-            "scheduler_specific_kwargs=",
-        ],
+        signature: "name, optimizer, num_warmup_steps=, num_training_steps=, scheduler_specific_kwargs=",
         params: &[
             required("name", Holds::Choice(NAMES), "which of the schedules below"),
             optional("num_warmup_steps", Holds::Length(0), "length of the warmup"),
@@ -52,7 +47,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_constant_schedule",
         aliases: &["transformers.constant"],
-        signature: &["optimizer", "last_epoch="],
+        signature: "optimizer, last_epoch=",
         params: &[LAST_EPOCH],
         expansion: "{kind: constant}",
         example: "transformers.get_constant_schedule(optimizer)",
@@ -62,7 +57,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_constant_schedule_with_warmup",
         aliases: &["transformers.constant_with_warmup"],
-        signature: &["optimizer", "num_warmup_steps", "last_epoch="],
+        signature: "optimizer, num_warmup_steps, last_epoch=",
         params: &[WARMUP, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {value: 1x}]}",
         example: "transformers.get_constant_schedule_with_warmup(optimizer, num_warmup_steps=10)",
@@ -72,7 +67,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_linear_schedule_with_warmup",
         aliases: &["transformers.linear"],
-        signature: &["optimizer", "num_warmup_steps", "num_training_steps", "last_epoch="],
+        signature: "optimizer, num_warmup_steps, num_training_steps, last_epoch=",
         params: &[WARMUP, TOTAL, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: linear, to: 0, over: T - W}]}",
         note: "The first update has lr 0, as in all of these with a warmup. A warmup of T or more is followed by 0",
@@ -88,7 +83,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_cosine_schedule_with_warmup",
         aliases: &["transformers.cosine"],
-        signature: &["optimizer", "num_warmup_steps", "num_training_steps", "num_cycles=", "last_epoch="],
+        signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=",
         params: &[WARMUP, TOTAL, WAVES, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: cosine, to: 0, over: max(T - W, 1), \
                     cycles: num_cycles, after: continue}]}",
@@ -100,7 +95,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_cosine_with_hard_restarts_schedule_with_warmup",
         aliases: &["transformers.cosine_with_restarts"],
-        signature: &["optimizer", "num_warmup_steps", "num_training_steps", "num_cycles=", "last_epoch="],
+        signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=",
         params: &[
             WARMUP,
             TOTAL,
@@ -125,14 +120,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_polynomial_decay_schedule_with_warmup",
         aliases: &["transformers.polynomial"],
-        signature: &[
-            "optimizer",
-            "num_warmup_steps",
-            "num_training_steps",
-            "lr_end=",
-            "power=",
-            "last_epoch=",
-        ],
+        signature: "optimizer, num_warmup_steps, num_training_steps, lr_end=, power=, last_epoch=",
         params: &[
             WARMUP,
             TOTAL,
@@ -167,7 +155,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_inverse_sqrt_schedule",
         aliases: &["transformers.inverse_sqrt"],
-        signature: &["optimizer", "num_warmup_steps", "timescale=", "last_epoch="],
+        signature: "optimizer, num_warmup_steps, timescale=, last_epoch=",
         params: &[
             WARMUP,
             optional("timescale", Holds::Length(1), "as in `inverse_sqrt`; W if not given, 10000 if W is 0"),
@@ -201,15 +189,7 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup",
         aliases: &["transformers.cosine_with_min_lr"],
-        signature: &[
-            "optimizer",
-            "num_warmup_steps",
-            "num_training_steps",
-            "num_cycles=",
-            "last_epoch=",
-            "min_lr=",
-            "min_lr_rate=",
-        ],
+        signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=, min_lr=, min_lr_rate=",
         params: &[WARMUP, TOTAL, WAVES, LAST_EPOCH, MIN_LR, MIN_RATE],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: cosine, to: min_lr, over: max(T - W, 1), \
                     cycles: num_cycles, after: continue}]}",
@@ -225,16 +205,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
         aliases: &["transformers.cosine_warmup_with_min_lr"],
-        signature: &[
-            "optimizer",
-            "num_warmup_steps",
-            "num_training_steps",
-            "num_cycles=",
-            "last_epoch=",
-            "min_lr=",
-            "min_lr_rate=",
-            "warmup_lr_rate=",
-        ],
+        signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=, min_lr=, min_lr_rate=, \
+            warmup_lr_rate=",
         params: &[
             WARMUP,
             TOTAL,
@@ -270,18 +242,8 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_wsd_schedule",
         aliases: &["transformers.warmup_stable_decay"],
-        signature: &[
-            "optimizer",
-            "num_warmup_steps",
-            "num_decay_steps",
-            "num_training_steps=",
-            "num_stable_steps=",
-            "warmup_type=",
-            "decay_type=",
-            "min_lr_ratio=",
-            "num_cycles=",
-            "last_epoch=",
-        ],
+        signature: "optimizer, num_warmup_steps, num_decay_steps, num_training_steps=, num_stable_steps=, warmup_type=, \
+            decay_type=, min_lr_ratio=, num_cycles=, last_epoch=",
         params: &[
             required("num_warmup_steps", Holds::Length(0), "length W of the warmup"),
             required("num_decay_steps", Holds::Length(0), "length D of the decay"),
@@ -309,39 +271,19 @@ pub(crate) const ENTRIES: &[Named] = &[
     Named {
         name: "transformers.get_greedy_schedule",
         aliases: &["transformers.greedy", "transformers.GreedyLR"],
-        signature: &[
-            "optimizer",
-            "mode=",
-            "factor=",
-            "patience=",
-            "threshold=",
-            "threshold_mode=",
-            "cooldown=",
-            "warmup=",
-            "min_lr=",
-            "max_lr=",
-            "eps=",
-            "verbose=",
-            "smooth=",
-            "window_size=",
-            "reset_start=",
-        ],
+        signature: "optimizer, mode=, factor=, patience=, threshold=, threshold_mode=, cooldown=, warmup=, min_lr=, \
+            max_lr=, eps=, verbose=, smooth=, window_size=, reset_start=",
         params: &[
             MODE,
-            param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
-            param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
-            param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),
-            param(
-                "threshold_mode",
-                Holds::Choice(&["rel", "abs"]),
-                "abs",
-                "whether `threshold` is a share of the best",
-            ),
-            param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut"),
-            param("warmup", Holds::Whole(0), "0", "looks to wait after a rise"),
+            greedy_rule::FACTOR,
+            greedy_rule::PATIENCE,
+            greedy_rule::THRESHOLD,
+            greedy_rule::THRESHOLD_MODE,
+            greedy_rule::COOLDOWN,
+            greedy_rule::WARMUP,
             param("min_lr", Holds::Lr, "1e-3", "lower bound"),
             param("max_lr", Holds::Lr, "1", "upper bound"),
-            param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller changes are not made"),
+            greedy_rule::EPS,
             param("smooth", Holds::Flag, "false", "take the mean of the last looks as the metric"),
             param("window_size", Holds::Whole(1), "50", "how many looks"),
             param("reset_start", Holds::Whole(0), "500", "cuts at the lower bound before a new start"),

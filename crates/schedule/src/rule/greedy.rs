@@ -1,11 +1,33 @@
 //! GreedyLR: up while the loss falls, down when it does not.
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
 use crate::known::{Known, KnownGreedy};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::At;
+
+/// `factor`, also in other libraries.
+pub const FACTOR: Param =
+    param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it");
+/// `patience`, also in other libraries.
+pub const PATIENCE: Param =
+    param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet");
+/// `threshold`, also in other libraries.
+pub const THRESHOLD: Param = param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts");
+/// `threshold_mode`, also in other libraries.
+pub const THRESHOLD_MODE: Param = param(
+    "threshold_mode",
+    Holds::Choice(&["rel", "abs"]),
+    "abs",
+    "whether `threshold` is a share of the best",
+);
+/// `cooldown`, also in other libraries.
+pub const COOLDOWN: Param = param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut");
+/// `eps`, also in other libraries.
+pub const EPS: Param = param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller changes are not made");
+/// `warmup`, also in other libraries.
+pub const WARMUP: Param = param("warmup", Holds::Whole(0), "0", "looks to wait after a rise");
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
@@ -24,22 +46,17 @@ pub(crate) static ENTRY: Entry = Entry {
     example: "{kind: greedy, factor: 0.8, patience: 1, min: 0.01x, max: 2x}",
     params: &[
         MODE,
-        param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it"),
-        param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet"),
-        param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts"),
-        param(
-            "threshold_mode",
-            Holds::Choice(&["rel", "abs"]),
-            "abs",
-            "whether `threshold` is a share of the best",
-        ),
-        param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut"),
-        param("warmup", Holds::Whole(0), "0", "looks to wait after a rise"),
+        FACTOR,
+        PATIENCE,
+        THRESHOLD,
+        THRESHOLD_MODE,
+        COOLDOWN,
+        WARMUP,
         param("min", Holds::Lr, "1e-3", "lower bound"),
         param("max", Holds::Lr, "1", "upper bound"),
         param("smooth", Holds::Whole(1), "1", "looks whose running mean is the metric"),
         param("reset_after", Holds::Whole(1), "500", "cuts at the lower bound before a new start"),
-        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller changes are not made"),
+        EPS,
         WATCH,
         EVERY,
     ],

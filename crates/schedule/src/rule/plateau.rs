@@ -1,9 +1,28 @@
 //! Reduce on plateau.
 
 use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
 use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
+
+/// `factor`, also in other libraries.
+pub const FACTOR: Param = param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut");
+/// `patience`, also in other libraries.
+pub const PATIENCE: Param = param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven");
+/// `threshold`, also in other libraries.
+pub const THRESHOLD: Param = param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts");
+/// `threshold_mode`, also in other libraries.
+pub const THRESHOLD_MODE: Param = param(
+    "threshold_mode",
+    Holds::Choice(&["rel", "abs"]),
+    "rel",
+    "whether `threshold` is a share of the best",
+);
+/// `cooldown`, also in other libraries.
+pub const COOLDOWN: Param =
+    param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted");
+/// `eps`, also in other libraries.
+pub const EPS: Param = param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made");
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "plateau",
@@ -27,19 +46,14 @@ pub(crate) static ENTRY: Entry = Entry {
     example: "{kind: plateau, factor: 0.5, patience: 2}",
     params: &[
         MODE,
-        param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-        param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
-        param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
-        param(
-            "threshold_mode",
-            Holds::Choice(&["rel", "abs"]),
-            "rel",
-            "whether `threshold` is a share of the best",
-        ),
+        FACTOR,
+        PATIENCE,
+        THRESHOLD,
+        THRESHOLD_MODE,
         param("threshold_abs", Holds::Number(AT_LEAST_0), "0", "gain that must come on top of `threshold`"),
-        param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+        COOLDOWN,
         param("min", Holds::Lr, "0", "lower bound"),
-        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made"),
+        EPS,
         param("accumulate", Holds::Whole(1), "1", "looks whose mean is one metric"),
         param(
             "apply",
