@@ -4,7 +4,7 @@ use crate::entry::{Extra, LAST_EPOCH, MODE, Named, NumberType, PLAIN, Within, to
 use crate::given::Given;
 use crate::trees::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
 use schedule::catalogue::plateau as plateau_rule;
-use schedule::catalogue::{ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
+use schedule::catalogue::{ABOVE_0, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::catalogue::{Param, optional, param, required};
 use schedule::lr_value::LrValue;

@@ -9,9 +9,7 @@ use crate::trees::{
     entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
 };
 use schedule::catalogue::greedy as greedy_rule;
-use schedule::catalogue::{
-    ABOVE_0, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
-};
+use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_TO_1, Holds, Param, optional, param, required};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::tree::{Tree, Value};
 
