@@ -23,7 +23,7 @@ use crate::last_words;
 use crate::place::Place;
 use crate::report::{self, LONGEST, shown};
 use crate::resume::{self, Resume};
-use crate::run::{Heard, Run};
+use crate::run::{Answer, Heard, Run};
 use crate::source;
 use crate::{CHECKPOINTS, LOG};
 
@@ -150,6 +150,16 @@ struct Attempt<'a> {
     heard: bool,
 }
 
+/// What follows from a line that a program reported.
+enum Reaction {
+    /// The program goes on.
+    Continue,
+    /// The trial is over.
+    Finish(Outcome),
+    /// The line can't be used.
+    Abort(Outcome),
+}
+
 /// Why a program is to be stopped.
 enum Verdict {
     /// This is what its trial has come to.
@@ -184,7 +194,7 @@ impl Attempt<'_> {
             Some(words) => format!("{reason}; {words}"),
             None => reason,
         };
-        Ok(match self.attend(child, &mut pipes, run, emit)? {
+        Ok(match self.supervise(child, &mut pipes, run, emit)? {
             Outcome::Failed { reason } => Outcome::Failed { reason: told(reason) },
             Outcome::GivenUp { reason } => Outcome::GivenUp { reason: told(reason) },
             outcome => outcome,
@@ -232,62 +242,44 @@ impl Attempt<'_> {
         command.spawn().map(Group).map_err(start)
     }
 
-    /// Hears and answers until the program has ended.
-    fn attend(
+    /// Reads what the program reports, and answers, until it has ended.
+    fn supervise(
         &mut self,
         mut child: Group,
         pipes: &mut Pipes,
         run: &mut Run<'_>,
         emit: &mut Emit<'_>,
     ) -> Result<Outcome, Broken> {
+        let grace = self.program.care.grace;
         let mut last_word = Instant::now();
         // When it was asked to leave.
         let mut leaving: Option<Instant> = None;
         loop {
             let ended = child.0.try_wait().map_err(io("can't wait for the program"))?;
-            let wait = if ended.is_some() {
-                0
-            } else if run.is_complete() {
-                LOOK_SOON
-            } else {
-                LOOK_EVERY
+            let wait = match ended {
+                Some(_) => 0,
+                None if run.is_complete() => LOOK_SOON,
+                None => LOOK_EVERY,
             };
             let lines = pipes.lines(wait).map_err(io("can't read the program's reports"))?;
             let quiet = lines.is_empty();
             for line in lines {
                 last_word = Instant::now();
-                match self.hear(&line, pipes, run, emit) {
-                    Ok(None) => {}
-                    Ok(Some(outcome)) => {
-                        child.end(self.program.care.grace);
-                        return Ok(outcome);
-                    }
-                    // Whoever leaves may be cut short in the middle of a line.
-                    Err(_) if leaving.is_some() => {}
-                    Err(outcome) => {
-                        child.end(self.program.care.grace);
-                        return Ok(outcome);
-                    }
+                if let Some(outcome) = self.end_by(&line, leaving.is_some(), pipes, run, emit) {
+                    child.end(grace);
+                    return Ok(outcome);
                 }
             }
-            match ended {
-                // What it wrote before its end was heard.
-                Some(status) if quiet => {
-                    child.kill();
-                    // The last line may lack its end, and be whole all the same.
-                    if let Some(line) = pipes.rest().filter(|_| status.success() && leaving.is_none()) {
-                        match self.hear(&line, pipes, run, emit) {
-                            Ok(None) => {}
-                            Ok(Some(outcome)) | Err(outcome) => return Ok(outcome),
-                        }
-                    }
-                    return Ok(self.ended(status, leaving.is_some(), run, emit));
+            if let Some(status) = ended {
+                if !quiet {
+                    continue;
                 }
-                Some(_) => continue,
-                None => {}
+                // What it wrote before its end was read.
+                child.kill();
+                return Ok(self.ended(status, leaving.is_some(), pipes, run, emit));
             }
             if let Some(since) = leaving {
-                if since.elapsed() >= self.program.care.grace {
+                if since.elapsed() >= grace {
                     child.kill();
                     return Ok(Outcome::Stopped { steps: run.next });
                 }
@@ -307,61 +299,67 @@ impl Attempt<'_> {
         }
     }
 
-    /// Takes in a line. Gives the end of the trial, where it is one; as an error, where the line can't be used. Garbage may
-    /// have come from anywhere. What is well said and wrong would be said again.
-    fn hear(
+    /// The end of the trial, where a line brings it. A program that leaves may be cut short in the middle of a line.
+    fn end_by(
         &mut self,
         line: &str,
+        leaving: bool,
         pipes: &mut Pipes,
         run: &mut Run<'_>,
         emit: &mut Emit<'_>,
-    ) -> Result<Option<Outcome>, Outcome> {
-        let mut told = |event: Event| {
+    ) -> Option<Outcome> {
+        match self.react(line, pipes, run, emit) {
+            Reaction::Continue => None,
+            Reaction::Abort(_) if leaving => None,
+            Reaction::Finish(outcome) | Reaction::Abort(outcome) => Some(outcome),
+        }
+    }
+
+    fn react(&mut self, line: &str, pipes: &mut Pipes, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Reaction {
+        match self.read(line, run, emit) {
+            Err(outcome) => Reaction::Abort(outcome),
+            Ok(Heard::Nothing) => Reaction::Continue,
+            Ok(Heard::Diverged(outcome)) => Reaction::Finish(outcome),
+            Ok(Heard::Answer(answer)) => pipes.answer(&answer),
+            Ok(Heard::Checkpoint(path)) => match std::path::absolute(&path) {
+                Ok(path) if path.exists() => self.keep_checkpoint(&path, run, emit),
+                Ok(path) => abort(unusable(line, &format!("there is no {}", path.display()))),
+                Err(error) => abort(unusable(line, &error.to_string())),
+            },
+        }
+    }
+
+    /// What a line says. Garbage may have come from anywhere: it fails. What is well said and wrong would be said again: it is
+    /// given up.
+    fn read(&mut self, line: &str, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Result<Heard, Outcome> {
+        let mut send = |event: Event| {
             self.heard &= emit(event);
             self.heard
         };
-        let refused = |reason: String| {
-            format!("the program's report `{}` can't be used: {reason}", shown(line, LONGEST_QUOTE))
+        let object =
+            report::object(line).map_err(|reason| Outcome::Failed { reason: unusable(line, &reason) })?;
+        let heard = report::read(&object).and_then(|report| run.hear(report, &mut send));
+        heard.map_err(|reason| Outcome::GivenUp { reason: unusable(line, &reason) })
+    }
+
+    /// Stores where the program can resume. Without that the trial goes on all the same.
+    fn keep_checkpoint(&mut self, path: &Path, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Reaction {
+        let mut send = |event: Event| {
+            self.heard &= emit(event);
+            self.heard
         };
-        let failed = |reason: String| Outcome::Failed { reason };
-        let object = report::object(line).map_err(|reason| failed(refused(reason)))?;
-        let heard = report::read(&object).and_then(|report| run.hear(report, &mut told));
-        match heard.map_err(|reason| Outcome::GivenUp { reason: refused(reason) })? {
-            Heard::Nothing => Ok(None),
-            Heard::Diverged(outcome) => Ok(Some(outcome)),
-            Heard::Answer(answer) => {
-                let mut line = serde_json::to_vec(&answer).map_err(|error| failed(error.to_string()))?;
-                line.push(b'\n');
-                match pipes.answers.write_all(&line) {
-                    Ok(()) => Ok(None),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        Err(failed("the program asks for lrs and does not read the answers".to_owned()))
-                    }
-                    Err(error) => Err(failed(format!("the program can't be answered: {error}"))),
-                }
+        run.flush(&mut send);
+        match resume::save(&self.place.side_cars, run, path) {
+            Ok(file) => {
+                let trial_ids = vec![run.trial.id.clone()];
+                send(Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() });
+                self.checkpoint = Some((run.next, file));
             }
-            Heard::Checkpoint(path) => {
-                let path = std::path::absolute(&path).map_err(|error| failed(refused(error.to_string())))?;
-                if !path.exists() {
-                    return Err(failed(refused(format!("there is no {}", path.display()))));
-                }
-                run.flush(&mut told);
-                let folder = &self.place.side_cars;
-                match resume::save(folder, run, &path) {
-                    Ok(file) => {
-                        let trial_ids = vec![run.trial.id.clone()];
-                        let checkpoint =
-                            Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() };
-                        told(checkpoint);
-                        self.checkpoint = Some((run.next, file));
-                    }
-                    Err(error) => {
-                        tracing::warn!("the trial {} goes on without a checkpoint: {error}", run.trial.id)
-                    }
-                }
-                Ok(None)
+            Err(error) => {
+                tracing::warn!("the trial {} goes on without a checkpoint: {error}", run.trial.id)
             }
         }
+        Reaction::Continue
     }
 
     /// Whether the program has to go.
@@ -382,7 +380,20 @@ impl Attempt<'_> {
     }
 
     /// What the end of the program means.
-    fn ended(&self, status: ExitStatus, leaving: bool, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Outcome {
+    fn ended(
+        &mut self,
+        status: ExitStatus,
+        leaving: bool,
+        pipes: &mut Pipes,
+        run: &mut Run<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Outcome {
+        // The last line may lack its end, and be whole all the same.
+        if let Some(line) = pipes.rest().filter(|_| status.success() && !leaving)
+            && let Some(outcome) = self.end_by(&line, leaving, pipes, run, emit)
+        {
+            return outcome;
+        }
         if leaving && !(status.success() && run.is_complete()) {
             return Outcome::Stopped { steps: run.next };
         }
@@ -397,6 +408,15 @@ impl Attempt<'_> {
         };
         Outcome::Failed { reason }
     }
+}
+
+fn abort(reason: String) -> Reaction {
+    Reaction::Abort(Outcome::Failed { reason })
+}
+
+/// Why a line can't be used.
+fn unusable(line: &str, reason: &str) -> String {
+    format!("the program's report `{}` can't be used: {reason}", shown(line, LONGEST_QUOTE))
 }
 
 /// The system kills the program when the thread that attends to it is gone, however that came.
@@ -465,6 +485,22 @@ impl Pipes {
             open_pipe(path)
         };
         Ok(Self { report: open(&hand_over.report)?, answers: open(&hand_over.answers)?, rest: Vec::new() })
+    }
+
+    /// Gives the program the lr that it asked for.
+    fn answer(&mut self, answer: &Answer) -> Reaction {
+        let mut line = match serde_json::to_vec(answer) {
+            Ok(line) => line,
+            Err(error) => return abort(error.to_string()),
+        };
+        line.push(b'\n');
+        match self.answers.write_all(&line) {
+            Ok(()) => Reaction::Continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                abort("the program asks for lrs and does not read the answers".to_owned())
+            }
+            Err(error) => abort(format!("the program can't be answered: {error}")),
+        }
     }
 
     /// A line that has no end.
