@@ -90,7 +90,7 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
         line.schedule.clone(),
         if line.has_results() { best_lr(line) } else { "—".to_owned() },
         mean,
-        line.versus.diff.map(|diff| signed(diff)).unwrap_or_default(),
+        line.versus.diff.map(signed).unwrap_or_default(),
         line.versus
             .interval
             .map(|(low, high)| format!("{} to {}", signed(low), signed(high)))
