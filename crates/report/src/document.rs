@@ -41,7 +41,7 @@ pub struct Document {
     pub comparisons: usize,
 }
 
-/// See [`crate::warnings::Warning`].
+/// See [`verdict::warnings::Warning`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DocumentWarning {
     /// What it is about.

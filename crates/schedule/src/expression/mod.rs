@@ -1,4 +1,4 @@
-//! Arithmetic as Python writes it, over the names of [`Values`]: `0.95 ** t`, `1 if t < 10 else 0.1`.
+//! Arithmetic as Python writes it, over the names of `Values`: `0.95 ** t`, `1 if t < 10 else 0.1`.
 //! An expression is read once; its mistakes are reported with their place in it. Where Python raises an error
 //! (a division by 0, the root of a negative number) it has no value, and says why.
 //!

@@ -1,5 +1,5 @@
 //! Models: parameters in a fixed order with seeded initial values, and a loss. Each architecture is one file here and one line in
-//! the [`TABLE`]; what it must say of itself is the trait [`Architecture`].
+//! the `TABLE`; what it must say of itself is the trait `Architecture`.
 
 mod char_gpt;
 pub(crate) mod closed_form;

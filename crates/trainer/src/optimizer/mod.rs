@@ -1,5 +1,5 @@
 //! Optimizers: PyTorch's rules, with their state as named tensors that a checkpoint holds. Each one is a file here and one line in
-//! the [`TABLE`]; what it must say of itself are the traits [`Algorithm`] and [`Rule`]. On the CPU they update in place by our own
+//! the `TABLE`; what it must say of itself are the traits `Algorithm` and `Rule`. On the CPU they update in place by our own
 //! loops; elsewhere they are made of candle's operations.
 
 mod adamw;

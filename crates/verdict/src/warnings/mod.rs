@@ -1,5 +1,5 @@
 //! What to know before believing a ranking: warnings as data, each with what to do about it. A warning is a function in one of the
-//! files here and a line of the [`TABLE`].
+//! files here and a line of the `TABLE`.
 
 mod compared;
 mod evidence;
