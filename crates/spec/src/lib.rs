@@ -14,6 +14,7 @@ pub mod origin;
 pub mod plan;
 mod program;
 pub mod protocol;
+pub mod record;
 mod same;
 pub mod schema;
 pub mod share;

@@ -24,9 +24,10 @@ pub enum Seeds {
 }
 
 /// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Choosing and judging.
+    #[default]
     All,
     /// Choosing a config.
     Tune,
