@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::compose::{Material, Step, compose};
 use report::document::Document;
-use store::{Reader, RunRow};
+use store::{Reader, TrialRecord};
 use verdict::ranking::{Options, Protocol};
 use verdict::results::{Purpose, budgets};
 
@@ -48,7 +48,7 @@ async fn material(
     let mut runs = Vec::new();
     let mut axes = BTreeMap::new();
     for line in &ranked.ranking.lines {
-        let of_line = |row: &&RunRow| row.schedule == line.schedule && row.config_id == line.config_id;
+        let of_line = |row: &&TrialRecord| row.schedule == line.schedule && row.config_id == line.config_id;
         let judging = ranked.rows.iter().zip(&ranked.results).filter(|(_, result)| result.purpose == purpose);
         let mut ids: Vec<&str> =
             judging.map(|(row, _)| row).filter(of_line).map(|row| row.trial_id.as_str()).collect();

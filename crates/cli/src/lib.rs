@@ -2,6 +2,7 @@
 //! verb, says how it went.
 
 mod args;
+mod column;
 mod diagnostics;
 mod document;
 mod exit;

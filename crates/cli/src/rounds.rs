@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use spec::protocol::{AddedLr, Decisions, Seeds};
 use spec::{Plan, Spec};
-use store::{RunRow, Status};
+use store::{Status, TrialRecord};
 use verdict::promote::{Extension, extensions, promotions};
 use verdict::ranking::Edge;
 use verdict::results::{RunResult, RunState};
@@ -43,12 +43,12 @@ pub(crate) fn deciding(spec: &Spec) -> u64 {
 }
 
 /// Whether every run of the plan has ended.
-pub(crate) fn is_complete(plan: &Plan, rows: &[RunRow]) -> bool {
+pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
     results(plan, rows).is_some()
 }
 
 /// What follows from a round's results; nothing while runs are missing, or when all is decided.
-pub(crate) fn next(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Option<Decided> {
+pub(crate) fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Decided> {
     let results = results(plan, rows)?;
     let decisions = &plan.decisions;
     if decisions.chosen.is_empty() {
@@ -69,7 +69,7 @@ pub(crate) fn next(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Option<Decided>
 }
 
 /// The plan with all that follows from these results of its sweep.
-pub(crate) fn decided(spec: &Spec, plan: &Plan, rows: &[RunRow]) -> Result<Plan, Failure> {
+pub(crate) fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Failure> {
     let mut plan = plan.clone();
     while let Some(decided) = next(spec, &plan, rows) {
         plan = decided.plan(spec, true)?;
@@ -120,8 +120,8 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Deci
 }
 
 /// The results of a plan's runs, where all have ended.
-fn results(plan: &Plan, rows: &[RunRow]) -> Option<Vec<RunResult>> {
-    let known: HashMap<&str, &RunRow> = rows
+fn results(plan: &Plan, rows: &[TrialRecord]) -> Option<Vec<RunResult>> {
+    let known: HashMap<&str, &TrialRecord> = rows
         .iter()
         .filter(|row| matches!(row.status, Status::Done | Status::Diverged))
         .map(|row| (row.trial_id.as_str(), row))

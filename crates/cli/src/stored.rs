@@ -9,10 +9,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use report::Cell;
 use schedule::problem::{listed, nearest};
 use spec::trial::Trial;
-use store::{Reader, RunRow, Status, StoreError, TrialRow};
+use store::{Reader, Status, StoreError, TrialRecord};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
-use verdict::results::{Purpose, RunResult, RunState, budgets};
+use verdict::results::{RunResult, RunState, budgets};
 use verdict::score::{Direction, Score};
 use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
@@ -71,7 +71,7 @@ pub(crate) async fn sweep(
 /// A sweep's results, ranked.
 pub(crate) struct Ranked {
     pub results: Vec<RunResult>,
-    pub rows: Vec<RunRow>,
+    pub rows: Vec<TrialRecord>,
     pub ranking: Ranking,
     pub warnings: Vec<Warning>,
     /// What several budgets say together.
@@ -151,7 +151,7 @@ impl Metric {
 }
 
 /// What a run is chosen and judged by. What was seen on test images only judges.
-pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
+pub(crate) fn result(row: &TrialRecord, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
     let chosen = match metric {
         Metric::Best | Metric::Tail(_) => seen.get(&row.trial_id).copied(),
         Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
@@ -183,17 +183,21 @@ pub(crate) fn result(row: &RunRow, metric: Metric, seen: &HashMap<String, f64>) 
         axes: row.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect(),
         steps: row.steps,
         seed: row.seed,
-        purpose: Purpose::named(&row.purpose),
+        purpose: row.purpose,
         state,
         score,
         test_loss: row.test_loss,
         test_accuracy: row.test_accuracy,
-        hardware: row.hardware.clone(),
+        hardware: row.hardware(),
     }
 }
 
 /// The trial that is meant by the start of its id, or by `best`.
-pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -> Result<TrialRow, Failure> {
+pub(crate) async fn trial(
+    reader: &mut Reader,
+    which: &Which,
+    global: &Global,
+) -> Result<TrialRecord, Failure> {
     let id = if which.trial == "best" {
         let sweep = sweep(reader, which.sweep.as_deref(), global).await?;
         match reader.best(&sweep).await? {
@@ -223,7 +227,7 @@ pub(crate) async fn trial(reader: &mut Reader, which: &Which, global: &Global) -
 }
 
 /// Why a sweep has no best trial.
-fn no_best(sweep: &str, rows: &[RunRow]) -> Failure {
+fn no_best(sweep: &str, rows: &[TrialRecord]) -> Failure {
     let trials: HashMap<&str, Status> = rows.iter().map(|row| (row.trial_id.as_str(), row.status)).collect();
     let count = |wanted: &[Status]| trials.values().filter(|status| wanted.contains(status)).count();
     let each = [
@@ -237,14 +241,14 @@ fn no_best(sweep: &str, rows: &[RunRow]) -> Failure {
 }
 
 /// A trial in a few words.
-pub(crate) fn title(row: &TrialRow) -> String {
+pub(crate) fn title(row: &TrialRecord) -> String {
     let lr = report::lr(row.base_lr);
     format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
 }
 
 /// The run of a stored trial, to be trained again.
-pub(crate) fn retrained(row: &TrialRow, global: &Global) -> Result<Trial, Failure> {
-    let again = spec::json::trial(&row.schedule, &row.config, row.seed);
+pub(crate) fn retrained(row: &TrialRecord, global: &Global) -> Result<Trial, Failure> {
+    let again = row.trial();
     let mut again = again.map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::failed(format_args!("the stored configuration can't be used: {}", all.join("; ")))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use orchestrator::Stop;
 use spec::event::{Event, Final, Outcome as Ended};
 use spec::trial::{InitFrom, Network, Trial};
-use store::{Status, TrialRow};
+use store::{Status, TrialRecord};
 use trainer::Trained;
 use trainer::data::Examples;
 use trainer::device::Device;
@@ -28,7 +28,7 @@ pub(crate) struct Weights {
 }
 
 /// Whether a trial has weights that can be had.
-pub(crate) fn check_done(row: &TrialRow) -> Outcome {
+pub(crate) fn check_done(row: &TrialRecord) -> Outcome {
     match row.status {
         Status::Done => Ok(()),
         status => {
@@ -46,7 +46,7 @@ fn its_programs(id: &str) -> Failure {
 
 /// Trains a trial again, until a stop, and gives its weights, if they are those that were stored.
 pub(crate) fn trained_again(
-    row: &TrialRow,
+    row: &TrialRecord,
     device: Device,
     global: &Global,
     stop: &Stop,
@@ -86,7 +86,7 @@ pub(crate) fn trained_again(
 }
 
 /// Every lr, every loss and every weight must be as stored.
-fn check(row: &TrialRow, now: &Final) -> Outcome {
+fn check(row: &TrialRecord, now: &Final) -> Outcome {
     let pairs = [
         ("digest", &row.digest, &Some(now.digest.clone())),
         ("hash of the final weights", &row.weights_hash, &now.weights_hash),
@@ -101,7 +101,7 @@ fn check(row: &TrialRow, now: &Final) -> Outcome {
     Ok(())
 }
 
-fn differs(row: &TrialRow, how: &str) -> Failure {
+fn differs(row: &TrialRecord, how: &str) -> Failure {
     let id = &row.trial_id;
     Failure::failed(format_args!(
         "trained again the trial {id} gives other weights than those that were stored, and nothing is written: {how}; \
@@ -141,7 +141,7 @@ fn known(id: &str, global: &Global) -> Result<(InitFrom, Trial), Failure> {
     Ok((InitFrom { trial: Some(row.trial_id), ..InitFrom::plain(file, hash) }, again))
 }
 
-fn stored_trial(id: &str, global: &Global) -> Result<TrialRow, Failure> {
+fn stored_trial(id: &str, global: &Global) -> Result<TrialRecord, Failure> {
     let which = Which { trial: id.to_owned(), sweep: None };
     wait_for(async { trial(&mut open(global).await?, &which, global).await })
 }

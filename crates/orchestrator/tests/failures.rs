@@ -86,7 +86,8 @@ async fn a_failed_trial_harms_no_other_and_is_tried_again() {
     });
     assert_eq!(failed.count(), 2);
     let mut reader = Reader::open(dir.path()).await.expect("a store to read");
-    let states = |rows: Vec<store::RunRow>| rows.iter().filter(|row| row.status == Status::Failed).count();
+    let states =
+        |rows: Vec<store::TrialRecord>| rows.iter().filter(|row| row.status == Status::Failed).count();
     assert_eq!(states(reader.results("two").await.expect("rows")), 2);
 
     let (summary, _) = train(&mut store, dir.path(), load(&all, None)).await;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::id;
 use crate::plan::fit;
+use crate::record::TrialRecord;
 use crate::trial::{Task, Trial};
 
 /// The whole configuration of a run but its seed.
@@ -16,22 +17,27 @@ pub(crate) fn config(schedule: &Tree, base_lr: f64, task: &Task) -> Json {
     json!({ "lr": base_lr, "schedule": tree_to_json(schedule), "task": task })
 }
 
-/// Makes a trial again from what the database keeps of it.
-///
-/// # Errors
-/// The configuration is not one that this version can read.
-pub fn trial(schedule_name: &str, config: &Json, seed: u64) -> Result<Trial, Vec<Problem>> {
-    let bad = |message: String| vec![Problem::new(Place::default(), "config", message)];
-    let task: Task = serde_json::from_value(config.get("task").cloned().unwrap_or_default())
-        .map_err(|error| bad(format!("the stored task can't be read: {error}")))?;
-    let base_lr = config.get("lr").and_then(Json::as_f64).filter(|lr| lr.is_finite() && *lr > 0.0);
-    let base_lr = base_lr.ok_or_else(|| bad("the stored lr is no number above 0".to_owned()))?;
-    let tree = config.get("schedule").map(json_to_tree);
-    let tree = tree.ok_or_else(|| bad("the stored schedule is missing".to_owned()))?;
-    let mut problems = Vec::new();
-    let node = interop::parse(&tree, "schedule", &mut problems).ok_or(problems)?;
-    let (config, hash) = fit(schedule_name, &node, &Arc::new(tree), base_lr, &task)?;
-    Ok(Trial { id: id::trial(&hash, seed), config: Arc::new(config), seed })
+impl TrialRecord {
+    /// Its trial, to be trained again.
+    ///
+    /// # Errors
+    /// The configuration is not one that this version can read.
+    pub fn trial(&self) -> Result<Trial, Vec<Problem>> {
+        let bad = |message: String| vec![Problem::new(Place::default(), "config", message)];
+        let config: Json = serde_json::from_str(&self.config)
+            .map_err(|error| bad(format!("the stored configuration is no JSON: {error}")))?;
+        let task: Task = serde_json::from_value(config.get("task").cloned().unwrap_or_default())
+            .map_err(|error| bad(format!("the stored task can't be read: {error}")))?;
+        let base_lr = config.get("lr").and_then(Json::as_f64).filter(|lr| lr.is_finite() && *lr > 0.0);
+        let base_lr = base_lr.ok_or_else(|| bad("the stored lr is no number above 0".to_owned()))?;
+        let tree = config.get("schedule").map(json_to_tree);
+        let tree = tree.ok_or_else(|| bad("the stored schedule is missing".to_owned()))?;
+        let mut problems = Vec::new();
+        let node = interop::parse(&tree, "schedule", &mut problems).ok_or(problems)?;
+        let (config, hash) = fit(&self.schedule, &node, &Arc::new(tree), base_lr, &task)?;
+        let seed = self.seed.unsigned_abs();
+        Ok(Trial { id: id::trial(&hash, seed), config: Arc::new(config), seed })
+    }
 }
 
 /// A tree as JSON.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
-use spec::event::Event;
 use sqlx::{PgConnection, SqliteConnection};
 
 use crate::error::{Fault, StoreError};
+use crate::event::Events;
 
 /// A connection to one of both.
 pub(crate) enum Conn<'a> {
@@ -68,7 +68,7 @@ pub(crate) struct Wanted<'a> {
 
 /// A database that is open for writing.
 #[async_trait(?Send)]
-pub(crate) trait Backend: std::fmt::Debug {
+pub(crate) trait Backend: std::fmt::Debug + Events {
     /// What messages call it.
     fn name(&self) -> &Path;
 
@@ -110,9 +110,6 @@ pub(crate) trait Backend: std::fmt::Debug {
     /// Stage groups with a trial that is to be trained and that nobody has, in the order of training; no other claim gets
     /// them before the transaction ends.
     async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault>;
-
-    /// Writes what training told, and gives the checkpoint files that nobody needs any more because of it.
-    async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault>;
 
     /// Gives room back to the system, as far as that disturbs none of these others: files removed and bytes freed.
     async fn compact(&mut self, me: i64, others: &[i64]) -> Result<(usize, u64), StoreError>;

@@ -1,39 +1,206 @@
-//! What a batch of events is about; how it is written is each database's own.
+//! What training reported, into the database. A trial that is done or has diverged stays as it is, whatever comes after. The
+//! statements in which the databases differ are the methods of [`Events`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use spec::event::Event;
+use async_trait::async_trait;
+use spec::event::{Evaluated, Event, Outcome, StepRow};
+use spec::record::Value;
 
-use crate::backend::{Conn, on};
+use crate::backend::{Backend, on};
 use crate::error::Fault;
+use crate::register::integer;
 
-/// Who takes a trial up.
+/// A worker takes trials up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct By<'a> {
-    /// The version of the arithmetic.
-    pub(crate) bits: Option<u32>,
-    /// Number of the environment.
+pub(crate) struct Start<'a> {
+    pub(crate) trial_ids: &'a [String],
+    /// The first step that it trains.
+    pub(crate) step: i64,
+    pub(crate) at: i64,
+    /// Number of its environment.
     pub(crate) environment: i64,
-    /// The machine.
+    /// Its machine.
     pub(crate) host: &'a str,
+    /// Its version of the arithmetic.
+    pub(crate) bits: Option<i64>,
+}
+
+/// What a start sets: `$2` is the step, `$3` the time, `$4` the environment, `$5` the host, `$6` the bits.
+macro_rules! start {
+    () => {
+        "status = 'running', attempts = attempts + 1, environment_id = $4, host = $5, bits = $6,
+        loaded = CASE WHEN $2 = 0 THEN NULL ELSE loaded END, started_at = coalesce(started_at, $3), finished_at = NULL,
+        error = NULL, steps_done = $2"
+    };
+}
+pub(crate) use start;
+
+/// A file from which trials can resume.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checkpoint<'a> {
+    pub(crate) trial_ids: &'a [String],
+    /// The first step that is not in it.
+    pub(crate) step: i64,
+    pub(crate) file: &'a str,
+    pub(crate) at: i64,
+}
+
+/// The end of a trial.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) trial_id: &'a str,
+    /// `UPDATE trials …`, of which `$1` is the trial's id and the rest are the values.
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
+}
+
+/// The statements in which the databases differ. Of the trials that they name those that are over stay as they are.
+#[async_trait(?Send)]
+pub(crate) trait Events {
+    /// One of these ids that no trial has.
+    async fn unknown_trial(&mut self, ids: &[&str]) -> Result<Option<String>, Fault>;
+
+    /// Takes trials up: what they have from the step on is void.
+    async fn start(&mut self, start: Start<'_>) -> Result<(), Fault>;
+
+    /// From step `first` on the steps of a new stage are those of these trials.
+    async fn begin_stage(&mut self, trial_ids: &[String], stage: i64, first: i64) -> Result<(), Fault>;
+
+    /// Gives the files from which the trials would have resumed before.
+    async fn checkpoint(&mut self, checkpoint: Checkpoint<'_>) -> Result<Vec<String>, Fault>;
+
+    /// Ends a trial: its stages get no more steps of it, and where it is over its lease and its checkpoint are deleted. Gives the
+    /// file from which it would have resumed.
+    async fn end(&mut self, end: End<'_>) -> Result<Vec<String>, Fault>;
+
+    /// Those of these files from which no trial resumes, each once.
+    async fn unused_files(&mut self, files: Vec<String>) -> Result<Vec<String>, Fault>;
+
+    /// The steps of each stage that is known: to the end of the last of its trials.
+    async fn stage_steps(&mut self, stages: &[i64]) -> Result<BTreeMap<i64, Range<u64>>, Fault>;
+
+    /// Writes steps, each with its stage. One that is there already stays: a trial that is over may have it.
+    async fn write_steps(&mut self, rows: &[(i64, &StepRow)]) -> Result<(), Fault>;
+
+    /// Writes how many steps the trials have, of whose stages these steps were reported.
+    async fn count_steps(&mut self, reported: &[Reported]) -> Result<(), Fault>;
+
+    /// Writes evaluations, each with its stage.
+    async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault>;
+}
+
+/// Steps of a stage that were reported, from `first` to before `end`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reported {
+    pub(crate) stage: i64,
+    pub(crate) first: i64,
+    pub(crate) end: i64,
+}
+
+/// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed any more.
+pub(crate) async fn write(
+    backend: &mut dyn Backend,
+    batch: &[Event],
+    environment: i64,
+    host: &str,
+) -> Result<Vec<String>, Fault> {
+    let ids = trials(batch);
+    if !ids.is_empty()
+        && let Some(unknown) = backend.unknown_trial(&ids).await?
+    {
+        return Err(Fault::UnknownTrial(unknown));
+    }
+    let mut dropped = Vec::new();
+    let mut pending = Pending::default();
+    for event in batch {
+        if let Event::Steps { stage, rows, evaluated } = event {
+            pending.add(*stage, rows, evaluated);
+            continue;
+        }
+        pending.write(backend).await?;
+        match event {
+            Event::Started { trial_ids, step, bits, at } => {
+                let (step, bits) = (integer(*step)?, bits.map(i64::from));
+                backend.start(Start { trial_ids, step, at: *at, environment, host, bits }).await?;
+            }
+            Event::Stage { stage, first, trial_ids } => {
+                backend.begin_stage(trial_ids, integer(*stage)?, integer(*first)?).await?;
+            }
+            Event::Checkpoint { trial_ids, step, file, at } => {
+                let step = integer(*step)?;
+                dropped.extend(backend.checkpoint(Checkpoint { trial_ids, step, file, at: *at }).await?);
+                // Of no use where all its trials are over.
+                dropped.push(file.clone());
+            }
+            Event::Loaded { trial_id, files } => loaded(backend, trial_id, files).await?,
+            Event::Ended { trial_id, outcome, at } => {
+                dropped.extend(backend.end(end(trial_id, outcome, *at)?).await?);
+            }
+            Event::Steps { .. } => {}
+        }
+    }
+    pending.write(backend).await?;
+    if dropped.is_empty() { Ok(dropped) } else { backend.unused_files(dropped).await }
 }
 
 /// Writes which files a program has loaded.
-pub(crate) async fn loaded(
-    conn: Conn<'_>,
+async fn loaded(
+    backend: &mut dyn Backend,
     trial_id: &str,
     files: &BTreeMap<String, String>,
 ) -> Result<(), Fault> {
-    let files: serde_json::Map<String, serde_json::Value> =
-        files.iter().map(|(name, hash)| (name.clone(), hash.as_str().into())).collect();
-    let files = serde_json::Value::Object(files).to_string();
+    let Value::Text(files) = Some(files.clone()).into() else { return Ok(()) };
     let sql = "UPDATE trials SET loaded = $2 WHERE trial_id = $1 AND status NOT IN ('done', 'diverged')";
-    on!(conn, c => sqlx::query(sql).bind(trial_id).bind(&files).execute(c).await.map(|_| ()))?;
+    on!(backend.conn(), c => sqlx::query(sql).bind(trial_id).bind(files).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
+/// What an outcome sets.
+fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fault> {
+    let (mut set, values) = match outcome {
+        Outcome::Done(results) => (
+            "status = 'done', steps_done = steps".to_owned(),
+            vec![
+                ("finished_at", at.into()),
+                ("final_train_loss", results.train_loss.into()),
+                ("final_valid_loss", results.valid_loss.into()),
+                ("valid_accuracy", results.valid_accuracy.into()),
+                ("test_loss", results.test_loss.into()),
+                ("test_accuracy", results.test_accuracy.into()),
+                ("digest", results.digest.clone().into()),
+                ("weights_hash", results.weights_hash.clone().into()),
+            ],
+        ),
+        // Trials that share its steps may be further by now.
+        Outcome::Diverged { at: step, loss, digest } => (
+            "status = 'diverged', steps_done = CASE WHEN steps_done > $2 THEN $2 + 1 ELSE steps_done END"
+                .to_owned(),
+            vec![
+                ("diverged_at", integer(*step)?.into()),
+                ("finished_at", at.into()),
+                ("diverged_loss", (*loss).into()),
+                ("digest", digest.clone().into()),
+            ],
+        ),
+        Outcome::Failed { .. } | Outcome::GivenUp { .. } => (
+            "status = 'failed'".to_owned(),
+            vec![("finished_at", at.into()), ("error", outcome.error().into())],
+        ),
+        Outcome::Stopped { steps } => {
+            ("status = 'stopped'".to_owned(), vec![("steps_done", integer(*steps)?.into())])
+        }
+    };
+    for (number, (column, _)) in (2..).zip(&values) {
+        set.push_str(&format!(", {column} = ${number}"));
+    }
+    let sql = format!("UPDATE trials SET {set} WHERE trial_id = $1 AND status NOT IN ('done', 'diverged')");
+    Ok(End { trial_id, sql, values: values.into_iter().map(|(_, value)| value).collect() })
+}
+
 /// Ids of all trials in a batch, each once.
-pub(crate) fn trials(batch: &[Event]) -> Vec<&str> {
+fn trials(batch: &[Event]) -> Vec<&str> {
     let mut ids: Vec<&str> = Vec::new();
     for event in batch {
         match event {
@@ -47,4 +214,50 @@ pub(crate) fn trials(batch: &[Event]) -> Vec<&str> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// Steps that are still to be written, by stage: by far the most that is written, so they are gathered and written many at a time.
+#[derive(Debug, Default)]
+struct Pending<'a> {
+    rows: BTreeMap<u64, Vec<&'a StepRow>>,
+    evaluated: Vec<(u64, &'a Evaluated)>,
+}
+
+impl<'a> Pending<'a> {
+    fn add(&mut self, stage: u64, rows: &'a [StepRow], evaluated: &'a [Evaluated]) {
+        self.rows.entry(stage).or_default().extend(rows);
+        self.evaluated.extend(evaluated.iter().map(|seen| (stage, seen)));
+    }
+
+    /// Writes everything and is empty then.
+    async fn write(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
+        let Self { rows: by_stage, evaluated } = std::mem::take(self);
+        if by_stage.is_empty() {
+            return Ok(());
+        }
+        let stages = by_stage.keys().map(|stage| integer(*stage)).collect::<Result<Vec<i64>, Fault>>()?;
+        let known = backend.stage_steps(&stages).await?;
+        let (mut rows, mut reported) = (Vec::new(), Vec::new());
+        for (stage, of_stage) in by_stage {
+            let number = integer(stage)?;
+            let steps = known.get(&number).ok_or(Fault::UnknownStage(stage))?;
+            // What no trial has is not stored.
+            let wanted: Vec<&StepRow> =
+                of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
+            if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
+                let (first, end) = (integer(first.step)?, integer(last.step + 1)?);
+                reported.push(Reported { stage: number, first, end });
+            }
+            rows.extend(wanted.into_iter().map(|row| (number, row)));
+        }
+        if !rows.is_empty() {
+            backend.write_steps(&rows).await?;
+            backend.count_steps(&reported).await?;
+        }
+        if evaluated.is_empty() {
+            return Ok(());
+        }
+        let evaluated = evaluated.into_iter().map(|(stage, seen)| Ok((integer(stage)?, seen)));
+        backend.write_evaluations(&evaluated.collect::<Result<Vec<_>, Fault>>()?).await
+    }
 }

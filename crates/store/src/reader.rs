@@ -1,20 +1,22 @@
 //! Reading, also while a sweep runs: a connection of its own that can't write.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spec::origin::Origins;
-use sqlx::{AssertSqlSafe, PgConnection};
+use spec::record::{ENVIRONMENT_COLUMNS, Environment, TrialRecord};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::backend::{Conn, on};
 use crate::error::StoreError;
 use crate::location::Location;
 use crate::query::Table;
+use crate::records::{self, Which, names, of_row};
 use crate::register::json;
-use crate::rows::{Environment, MetricRow, RunRow, Sharing, Status, TrialRow};
+use crate::removal::listed;
+use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
-use crate::sweep_runs::{self, Axes, SweepRun};
 use crate::{postgres, sqlite, tables};
 
 /// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
@@ -83,8 +85,8 @@ impl Reader {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
-        results(self.conn(), sweep).await.map_err(|error| self.at(error))
+    pub async fn results(&mut self, sweep: &str) -> Result<Vec<TrialRecord>, StoreError> {
+        records::read(self.conn(), Which::Cells(sweep)).await.map_err(|error| self.at(error))
     }
 
     /// A number of each run that is done, by trial: the lowest validation loss that it was seen to have.
@@ -149,14 +151,19 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn environments(&mut self, sweep: &str) -> Result<Vec<(Environment, i64)>, StoreError> {
-        let sql = "
-            SELECT e.version, e.git_commit, e.cpu, e.cpu_features, e.threads, e.device, e.os, count(*) AS trials
-            FROM trials AS t JOIN environments AS e ON e.environment_id = t.environment_id
-            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
-            GROUP BY e.environment_id ORDER BY e.environment_id";
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
-        let rows: Vec<Used> = found.map_err(|error| self.at(error))?;
-        Ok(rows.into_iter().map(|used| (used.environment, used.trials)).collect())
+        let sql = format!(
+            "SELECT {}, n.trials FROM environments AS e JOIN (
+                SELECT environment_id, count(*) AS trials FROM trials
+                WHERE trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1) GROUP BY environment_id
+            ) AS n ON n.environment_id = e.environment_id
+            ORDER BY e.environment_id",
+            names(ENVIRONMENT_COLUMNS)
+        );
+        let read: Result<Vec<(Environment, i64)>, sqlx::Error> = on!(self.conn(), c => async {
+            let rows = sqlx::query(AssertSqlSafe(sql)).bind(sweep).fetch_all(c).await?;
+            rows.iter().map(|row| Ok((of_row(row, ENVIRONMENT_COLUMNS)?, row.try_get("trials")?))).collect()
+        }.await);
+        read.map_err(|error| self.at(error))
     }
 
     /// What the results of a sweep owe to the programs that trained them.
@@ -172,9 +179,7 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn origins_by_id(&mut self, ids: &[String]) -> Result<Vec<Origins>, StoreError> {
-        let listed = self
-            .conn()
-            .pick("(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))");
+        let listed = listed(&self.conn());
         self.origins_of(listed, &json(ids)).await
     }
 
@@ -186,7 +191,7 @@ impl Reader {
         let found = on!(self.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(bound).fetch_all(c).await);
         let rows: Vec<(Option<i64>, Option<String>, i64)> = found.map_err(|error| self.at(error))?;
         let origins = rows.into_iter().map(|(bits, loaded, trials)| {
-            let loaded = loaded.as_deref().map(files).transpose().unwrap_or_default().unwrap_or_default();
+            let loaded = loaded.and_then(|files| serde_json::from_str(&files).ok()).unwrap_or_default();
             Origins { bits, loaded, trials }
         });
         Ok(origins.collect())
@@ -197,14 +202,13 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn over(&mut self, ids: &[String]) -> Result<HashSet<String>, StoreError> {
-        let sql = self.conn().pick(
-            "SELECT trial_id FROM trials
-            WHERE status IN ('done', 'diverged') AND trial_id IN (SELECT value FROM json_each($1))",
-            "SELECT trial_id FROM trials
-            WHERE status IN ('done', 'diverged') AND trial_id IN (SELECT json_array_elements_text($1::json))",
+        let sql = format!(
+            "SELECT trial_id FROM trials WHERE status IN ('done', 'diverged') AND trial_id IN {}",
+            listed(&self.conn())
         );
         let ids = json(ids);
-        let found = on!(self.conn(), c => sqlx::query_scalar(sql).bind(&*ids).fetch_all(c).await);
+        let found =
+            on!(self.conn(), c => sqlx::query_scalar(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
         let rows: Vec<String> = found.map_err(|error| self.at(error))?;
         Ok(rows.into_iter().collect())
     }
@@ -274,29 +278,18 @@ impl Reader {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn trial(&mut self, trial_id: &str) -> Result<Option<TrialRow>, StoreError> {
-        let sql = format!("SELECT {} FROM trials WHERE trial_id = $1", StoredTrial::COLUMNS);
-        let found =
-            on!(self.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(trial_id).fetch_optional(c).await);
-        let Some(row): Option<StoredTrial> = found.map_err(|error| self.at(error))? else { return Ok(None) };
-        let sql = "
-            SELECT version, git_commit, cpu, cpu_features, threads, device, os FROM environments
-            WHERE environment_id = $1";
-        let number = row.environment_id;
-        let environment = on!(self.conn(), c => sqlx::query_as(sql).bind(number).fetch_optional(c).await);
-        let environment = environment.map_err(|error| self.at(error))?;
-        row.with(environment).map(Some).map_err(|error| self.at(error))
+    pub async fn trial(&mut self, trial_id: &str) -> Result<Option<TrialRecord>, StoreError> {
+        let found = records::read(self.conn(), Which::Trial(trial_id)).await;
+        Ok(found.map_err(|error| self.at(error))?.pop())
     }
 
     /// Every run of a sweep with all that is stored of it apart from its steps, in the sweep's order. A trial
-    /// that one schedule asks for twice stands here once.
+    /// that one schedule asks for twice is here once.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn runs(&mut self, sweep: &str) -> Result<Vec<SweepRun>, StoreError> {
-        let sql = sweep_runs::SQL;
-        let rows = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
-        rows.map_err(|error| self.at(error))
+    pub async fn runs(&mut self, sweep: &str) -> Result<Vec<TrialRecord>, StoreError> {
+        records::read(self.conn(), Which::Runs(sweep)).await.map_err(|error| self.at(error))
     }
 
     /// From here on this reader sees the database as it is now, whatever is written meanwhile.
@@ -408,122 +401,5 @@ impl Reader {
             Err(error) => Err(tables::explained(self.conn(), sql, error).await),
             answered => answered,
         }
-    }
-}
-
-/// Every run that a sweep asks for, in the sweep's order.
-pub(crate) async fn results(conn: Conn<'_>, sweep: &str) -> Result<Vec<RunRow>, sqlx::Error> {
-    let sql = "
-        SELECT
-            c.schedule, t.config_id, c.base_lr, t.steps, t.seed, c.purpose, c.trial_id, t.status,
-            t.final_valid_loss, t.test_loss, t.test_accuracy, t.diverged_at,
-            e.device || ', ' || e.cpu || ', ' || e.os AS hardware, t.axes
-        FROM cells AS c
-        JOIN trials AS t ON t.trial_id = c.trial_id
-        LEFT JOIN environments AS e ON e.environment_id = t.environment_id
-        WHERE c.sweep = $1
-        ORDER BY c.position";
-    on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
-}
-
-/// Hashes by file, from a JSON object.
-fn files(text: &str) -> Result<BTreeMap<String, String>, serde_json::Error> {
-    serde_json::from_str(text)
-}
-
-/// An environment, and how many trials have it.
-#[derive(sqlx::FromRow)]
-struct Used {
-    #[sqlx(flatten)]
-    environment: Environment,
-    trials: i64,
-}
-
-/// A trial as its row has it.
-#[derive(sqlx::FromRow)]
-pub(crate) struct StoredTrial {
-    pub(crate) trial_id: String,
-    pub(crate) sweep: String,
-    pub(crate) schedule: String,
-    pub(crate) config_id: String,
-    pub(crate) base_lr: f64,
-    pub(crate) seed: i64,
-    #[sqlx(try_from = "String")]
-    pub(crate) status: Status,
-    pub(crate) steps: i64,
-    pub(crate) steps_done: i64,
-    pub(crate) final_train_loss: Option<f64>,
-    pub(crate) final_valid_loss: Option<f64>,
-    pub(crate) valid_accuracy: Option<f64>,
-    pub(crate) test_loss: Option<f64>,
-    pub(crate) test_accuracy: Option<f64>,
-    pub(crate) diverged_at: Option<i64>,
-    pub(crate) diverged_loss: Option<f64>,
-    pub(crate) digest: Option<String>,
-    pub(crate) weights_hash: Option<String>,
-    pub(crate) error: Option<String>,
-    pub(crate) attempts: i64,
-    pub(crate) started_at: Option<i64>,
-    pub(crate) finished_at: Option<i64>,
-    #[sqlx(rename = "axes")]
-    pub(crate) axes_text: String,
-    pub(crate) config: String,
-    pub(crate) environment_id: Option<i64>,
-    pub(crate) host: Option<String>,
-    pub(crate) bits: Option<i64>,
-    pub(crate) loaded: Option<String>,
-}
-
-impl StoredTrial {
-    /// Its columns.
-    pub(crate) const COLUMNS: &str = "trial_id, sweep, schedule, config_id, base_lr, seed, status, steps, steps_done, \
-        final_train_loss, final_valid_loss, valid_accuracy, test_loss, test_accuracy, diverged_at, diverged_loss, digest, \
-        weights_hash, error, attempts, started_at, finished_at, axes, config, environment_id, host, bits, loaded";
-
-    fn with(self, environment: Option<Environment>) -> Result<TrialRow, sqlx::Error> {
-        let unreadable = |column: &str, error: serde_json::Error| sqlx::Error::ColumnDecode {
-            index: column.to_owned(),
-            source: error.into(),
-        };
-        let config = serde_json::from_str(&self.config).map_err(|error| unreadable("config", error))?;
-        let axes = Axes::try_from(self.axes_text).map_err(|error| unreadable("axes", error))?;
-        // There is no NaN in the database.
-        let diverged = self.status == Status::Diverged;
-        let diverged_loss = if diverged { self.diverged_loss.or(Some(f64::NAN)) } else { None };
-        Ok(TrialRow {
-            trial_id: self.trial_id,
-            sweep: self.sweep,
-            schedule: self.schedule,
-            config_id: self.config_id,
-            base_lr: self.base_lr,
-            seed: self.seed.unsigned_abs(),
-            status: self.status,
-            steps: self.steps.unsigned_abs(),
-            steps_done: self.steps_done.unsigned_abs(),
-            final_train_loss: self.final_train_loss,
-            final_valid_loss: self.final_valid_loss,
-            valid_accuracy: self.valid_accuracy,
-            test_loss: self.test_loss,
-            test_accuracy: self.test_accuracy,
-            diverged_at: self.diverged_at.map(i64::unsigned_abs),
-            diverged_loss,
-            digest: self.digest,
-            weights_hash: self.weights_hash,
-            error: self.error,
-            attempts: self.attempts,
-            started_at: self.started_at,
-            finished_at: self.finished_at,
-            axes,
-            config,
-            environment,
-            host: self.host,
-            bits: self.bits,
-            loaded: self
-                .loaded
-                .as_deref()
-                .map(files)
-                .transpose()
-                .map_err(|error| unreadable("loaded", error))?,
-        })
     }
 }

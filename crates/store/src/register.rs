@@ -1,44 +1,42 @@
 //! What is to be trained: sweeps, their cells, trials before they start, environments.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Plan;
 use spec::protocol::Purpose;
+use spec::record::{Axes, ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use spec::trial::Trial;
 use sqlx::AssertSqlSafe;
 
 use crate::backend::{Conn, on};
 use crate::error::Fault;
-use crate::rows::{Environment, Unfinished};
+use crate::records::{self, bind, names, placeholders};
+use crate::removal::listed;
+use crate::rows::Unfinished;
+use crate::sweep_rows::{Cell, Promotion};
 
-/// Rows of one INSERT.
-const ROWS: usize = 50;
+/// Trials that are in memory at a time: their configs are long.
+const CHUNK: usize = 200;
 
 /// Writes a plan, and says whether that changed what is asked for. `again`: not because a person asked for it, so that the
 /// sweep does not count as run last.
 pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Result<bool, Fault> {
     sweep(conn.again(), plan, again).await?;
-    let wanted = wanted(plan);
-    if is_written(conn.again(), &plan.name, &wanted).await? {
-        promotions(conn, plan).await?;
-        return Ok(false);
+    let wanted = cells(plan);
+    let is_new = Cell::read(conn.again(), &plan.name).await? != wanted;
+    if is_new {
+        for chunk in plan.trials.chunks(CHUNK) {
+            let records = chunk.iter().map(|trial| record(&plan.name, trial));
+            records::queue(conn.again(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
+        }
+        look(conn.again(), plan).await?;
+        Cell::replace(conn.again(), &plan.name, wanted).await?;
+        stage_groups(conn.again(), &plan.name).await?;
     }
-    for chunk in plan.trials.chunks(ROWS) {
-        trials(conn.again(), &plan.name, chunk).await?;
-    }
-    look(conn.again(), plan).await?;
-    for sql in ["DELETE FROM cells WHERE sweep = $1", "DELETE FROM stage_groups WHERE sweep = $1"] {
-        on!(conn.again(), c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
-    }
-    for chunk in wanted.chunks(ROWS) {
-        cells(conn.again(), &plan.name, chunk).await?;
-    }
-    stage_groups(conn.again(), &plan.name).await?;
-    promotions(conn, plan).await?;
-    Ok(true)
+    Promotion::replace(conn, &plan.name, promotions(plan)?).await?;
+    Ok(is_new)
 }
 
 /// Records with how many seeds the ranking could be seen, where all runs that judged have ended, and the plan asks for these and
@@ -84,50 +82,25 @@ pub(crate) async fn stage_groups(conn: Conn<'_>, sweep: &str) -> Result<(), Faul
     Ok(())
 }
 
-/// Whether exactly these cells stand there already.
-async fn is_written(conn: Conn<'_>, sweep: &str, wanted: &[Wanted<'_>]) -> Result<bool, Fault> {
-    let sql = "
-        SELECT position, schedule, base_lr, trial_id, purpose, stage_group FROM cells WHERE sweep = $1 ORDER BY position";
-    let rows: Vec<(i64, String, f64, String, String, i64)> =
-        on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)?;
-    let same = |row: &(i64, String, f64, String, String, i64), cell: &Wanted<'_>| {
-        row.0 == cell.position
-            && row.1 == cell.schedule
-            && row.2.to_bits() == cell.trial.config.base_lr.to_bits()
-            && row.3 == cell.trial.id
-            && row.4 == cell.purpose
-            && row.5 == cell.group
-    };
-    Ok(rows.len() == wanted.len() && rows.iter().zip(wanted).all(|(row, cell)| same(row, cell)))
-}
-
 /// What was decided before this plan.
-async fn promotions(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
-    let sql = "DELETE FROM promotions WHERE sweep = $1";
-    on!(conn.again(), c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
-    let sql = "
-        INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
     let added = plan.decisions.added.iter().map(|lr| ("extended", &lr.schedule, lr.steps, lr.base_lr, None));
     let chosen =
         plan.decisions.chosen.iter().map(|config| {
             ("chosen", &config.schedule, config.steps, config.base_lr, Some(&config.config_id))
         });
-    for (position, (kind, schedule, steps, base_lr, config_id)) in (0_i64..).zip(added.chain(chosen)) {
-        let steps = integer(steps)?;
-        on!(conn.again(), c => sqlx::query(sql)
-            .bind(&plan.name)
-            .bind(position)
-            .bind(kind)
-            .bind(schedule)
-            .bind(steps)
-            .bind(base_lr)
-            .bind(config_id)
-            .execute(c)
-            .await
-            .map(|_| ()))?;
-    }
-    Ok(())
+    let all = (0..).zip(added.chain(chosen));
+    let promotion = all.map(|(position, (kind, schedule, steps, base_lr, config_id))| {
+        Ok(Promotion {
+            position,
+            kind: kind.to_owned(),
+            schedule: schedule.clone(),
+            steps: integer(steps)?,
+            base_lr,
+            config_id: config_id.cloned(),
+        })
+    });
+    promotion.collect()
 }
 
 async fn sweep(conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
@@ -153,55 +126,25 @@ async fn sweep(conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `HEAD VALUES ($1, …), ($5, …) … TAIL`.
-pub(crate) fn insert(head: &str, columns: usize, rows: usize, tail: &str) -> String {
-    let mut sql = format!("{head} VALUES ");
-    for row in 0..rows {
-        let numbers: Vec<String> =
-            (row * columns + 1..=(row + 1) * columns).map(|i| format!("${i}")).collect();
-        // Writing to a String does not fail.
-        let _ = write!(sql, "{}({})", if row == 0 { "" } else { ", " }, numbers.join(", "));
-    }
-    format!("{sql} {tail}")
+/// A trial as it is registered.
+fn record(sweep: &str, trial: &Trial) -> Result<TrialRecord, Fault> {
+    let config = &trial.config;
+    let axes = config.axes.iter().map(|(path, value)| (path.clone(), value.as_str().to_owned()));
+    Ok(TrialRecord {
+        trial_id: trial.id.clone(),
+        sweep: sweep.to_owned(),
+        schedule: config.schedule_name.clone(),
+        config_id: config.id.clone(),
+        base_lr: config.base_lr,
+        seed: integer(trial.seed)?,
+        steps: integer(config.task.steps)?,
+        axes: Axes(axes.collect()),
+        config: config.json().to_string(),
+        ..TrialRecord::default()
+    })
 }
 
-async fn trials(conn: Conn<'_>, sweep: &str, chunk: &[Trial]) -> Result<(), Fault> {
-    let head =
-        "INSERT INTO trials (trial_id, sweep, schedule, config_id, base_lr, seed, steps, axes, config)";
-    let sql = insert(head, 9, chunk.len(), "ON CONFLICT (trial_id) DO NOTHING");
-    on!(conn, c => {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for trial in chunk {
-            let config = &trial.config;
-            let axes: serde_json::Map<String, serde_json::Value> =
-                config.axes.iter().map(|(path, value)| (path.clone(), value.as_str().into())).collect();
-            query = query
-                .bind(&trial.id)
-                .bind(sweep)
-                .bind(&config.schedule_name)
-                .bind(&config.id)
-                .bind(config.base_lr)
-                .bind(integer(trial.seed)?)
-                .bind(integer(config.task.steps)?)
-                .bind(serde_json::Value::Object(axes).to_string())
-                .bind(config.json().to_string());
-        }
-        query.execute(c).await.map(|_| ())
-    })?;
-    Ok(())
-}
-
-/// A row of `cells`.
-struct Wanted<'a> {
-    position: i64,
-    schedule: &'a str,
-    trial: &'a Trial,
-    repeats: bool,
-    purpose: &'static str,
-    group: i64,
-}
-
-fn wanted(plan: &Plan) -> Vec<Wanted<'_>> {
+fn cells(plan: &Plan) -> Vec<Cell> {
     let mut groups = vec![0_i64; plan.trials.len()];
     let members = spec::share::stage_groups(&plan.trials.iter().collect::<Vec<_>>());
     for (number, members) in (0..).zip(members) {
@@ -215,34 +158,18 @@ fn wanted(plan: &Plan) -> Vec<Wanted<'_>> {
     let cells = plan.cells.iter().zip(0..);
     let wanted = cells.filter_map(|(cell, position)| {
         // The plan made the index; a cell without its trial can't be.
-        let (trial, group) = (plan.trials.get(cell.trial)?, *groups.get(cell.trial)?);
-        let repeats = !seen.insert((cell.schedule.as_str(), cell.trial));
-        let purpose = cell.purpose.name();
-        Some(Wanted { position, schedule: &cell.schedule, trial, repeats, purpose, group })
+        let (trial, stage_group) = (plan.trials.get(cell.trial)?, *groups.get(cell.trial)?);
+        Some(Cell {
+            position,
+            schedule: cell.schedule.clone(),
+            base_lr: trial.config.base_lr,
+            trial_id: trial.id.clone(),
+            repeats: i64::from(!seen.insert((cell.schedule.as_str(), cell.trial))),
+            purpose: cell.purpose.name().to_owned(),
+            stage_group,
+        })
     });
     wanted.collect()
-}
-
-async fn cells(conn: Conn<'_>, sweep: &str, chunk: &[Wanted<'_>]) -> Result<(), Fault> {
-    let head =
-        "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose, stage_group)";
-    let sql = insert(head, 8, chunk.len(), "");
-    on!(conn, c => {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for cell in chunk {
-            query = query
-                .bind(sweep)
-                .bind(cell.position)
-                .bind(cell.schedule)
-                .bind(cell.trial.config.base_lr)
-                .bind(&cell.trial.id)
-                .bind(i64::from(cell.repeats))
-                .bind(cell.purpose)
-                .bind(cell.group);
-        }
-        query.execute(c).await.map(|_| ())
-    })?;
-    Ok(())
 }
 
 /// Trials that a sweep asks for and that are not over.
@@ -264,15 +191,14 @@ pub(crate) async fn unfinished(conn: Conn<'_>, sweep: &str) -> Result<Vec<Unfini
 
 /// Where each of these trials goes on, in no order.
 pub(crate) async fn begun(conn: Conn<'_>, trial_ids: &[String]) -> Result<Vec<Unfinished>, Fault> {
-    let sql = conn.pick(
+    let sql = format!(
         "SELECT t.trial_id, k.file, k.step
         FROM trials AS t LEFT JOIN checkpoints AS k ON k.trial_id = t.trial_id AND k.step <= t.steps_done
-        WHERE t.trial_id IN (SELECT value FROM json_each($1))",
-        "SELECT t.trial_id, k.file, k.step
-        FROM trials AS t LEFT JOIN checkpoints AS k ON k.trial_id = t.trial_id AND k.step <= t.steps_done
-        WHERE t.trial_id IN (SELECT json_array_elements_text($1::json))",
+        WHERE t.trial_id IN {}",
+        listed(&conn)
     );
-    let rows = on!(conn, c => sqlx::query_as(sql).bind(&*json(trial_ids)).fetch_all(c).await)?;
+    let ids = json(trial_ids);
+    let rows = on!(conn, c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await)?;
     Ok(rows.into_iter().map(as_unfinished).collect())
 }
 
@@ -291,23 +217,15 @@ pub(crate) async fn ended(conn: Conn<'_>, sweep: &str) -> Result<usize, Fault> {
 
 /// Finds or writes an environment.
 pub(crate) async fn environment(conn: Conn<'_>, environment: &Environment) -> Result<i64, Fault> {
+    let columns = names(ENVIRONMENT_COLUMNS);
+    let row = placeholders(ENVIRONMENT_COLUMNS.len(), 1);
     // An update that changes nothing, so that the row is returned in both cases.
-    let sql = "
-        INSERT INTO environments (version, git_commit, cpu, cpu_features, threads, device, os)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (version, git_commit, cpu, cpu_features, threads, device, os)
-            DO UPDATE SET version = excluded.version
-        RETURNING environment_id";
-    Ok(on!(conn, c => sqlx::query_scalar(sql)
-        .bind(&environment.version)
-        .bind(&environment.git_commit)
-        .bind(&environment.cpu)
-        .bind(&environment.cpu_features)
-        .bind(environment.threads)
-        .bind(&environment.device)
-        .bind(&environment.os)
-        .fetch_one(c)
-        .await)?)
+    let sql = format!(
+        "INSERT INTO environments ({columns}) VALUES {row}
+        ON CONFLICT ({columns}) DO UPDATE SET version = excluded.version RETURNING environment_id"
+    );
+    let values = ENVIRONMENT_COLUMNS.iter().map(|column| (column.get)(environment));
+    Ok(on!(conn, c => bind!(sqlx::query_scalar(AssertSqlSafe(sql)), values).fetch_one(c).await)?)
 }
 
 /// A number as the databases hold it.
@@ -324,17 +242,4 @@ pub(crate) fn json<T: Clone + Into<serde_json::Value>>(values: &[T]) -> Arc<str>
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::insert;
-
-    #[test]
-    fn many_rows_make_one_statement() {
-        assert_eq!(
-            insert("INSERT INTO t (a, b)", 2, 2, "RETURNING a"),
-            "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) RETURNING a"
-        );
-    }
 }

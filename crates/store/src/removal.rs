@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use spec::record::Status;
 use sqlx::AssertSqlSafe;
 
 use crate::backend::{Conn, on};
 use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
+use crate::records::blank;
 use crate::register::json;
-use crate::rows::Status;
 use crate::store::{LONG_ANSWER, Store, Writer};
 
 /// What is to be removed.
@@ -128,7 +129,7 @@ async fn over(conn: Conn<'_>, head: &str, trials: &[String], tail: &str) -> Resu
 }
 
 /// The texts of the JSON list `$1`, as a subquery.
-fn listed(conn: &Conn<'_>) -> &'static str {
+pub(crate) fn listed(conn: &Conn<'_>) -> &'static str {
     conn.pick("(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))")
 }
 
@@ -143,14 +144,8 @@ async fn drop_results(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault
 
 /// Makes trials as they were before they were begun, to be claimed by whoever trains a sweep that asks for them.
 async fn queue(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
-    let head = "
-        UPDATE trials SET
-            status = 'queued', steps_done = 0, final_train_loss = NULL, final_valid_loss = NULL, valid_accuracy = NULL,
-            test_loss = NULL, test_accuracy = NULL, diverged_at = NULL, diverged_loss = NULL, digest = NULL,
-            weights_hash = NULL, error = NULL, attempts = 0, environment_id = NULL, started_at = NULL,
-            finished_at = NULL, host = NULL, bits = NULL, loaded = NULL
-        WHERE trial_id IN";
-    over(conn.again(), head, trials, "").await?;
+    let head = format!("UPDATE trials SET {} WHERE trial_id IN", blank());
+    over(conn.again(), &head, trials, "").await?;
     let head = "
         INSERT INTO stage_groups (sweep, stage_group)
         SELECT DISTINCT sweep, stage_group FROM cells WHERE trial_id IN";

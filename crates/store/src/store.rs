@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use spec::Plan;
 use spec::event::Event;
+use spec::record::{Environment, TrialRecord};
 
 use crate::backend::{Backend, on};
 use crate::error::{Fault, StoreError, no_answer};
 use crate::location::Location;
-use crate::rows::{Attention, Environment, Joining, RunRow, Tended, Unfinished};
+use crate::records::{self, Which};
+use crate::rows::{Attention, Joining, Tended, Unfinished};
 use crate::runner::Runner;
-use crate::{postgres, reader, register, sqlite};
+use crate::{event, postgres, register, sqlite};
 
 /// A server that gives no answer for so long has lost the connection. Far longer than any transaction takes.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -256,8 +258,11 @@ impl Store {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn results(&mut self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
-        self.look(async |Writer { backend, .. }| Ok(reader::results(backend.conn(), sweep).await?)).await
+    pub async fn results(&mut self, sweep: &str) -> Result<Vec<TrialRecord>, StoreError> {
+        self.look(
+            async |Writer { backend, .. }| Ok(records::read(backend.conn(), Which::Cells(sweep)).await?),
+        )
+        .await
     }
 
     /// The number of an environment, which is written where it is new.
@@ -276,7 +281,7 @@ impl Store {
     /// The database can't be written. What was stored before stays, and a later call may succeed.
     pub async fn write(&mut self, batch: &[Event], environment: i64) -> Result<Vec<String>, StoreError> {
         self.transact(async |Writer { backend, runner }| {
-            backend.write(batch, environment, &runner.host).await
+            event::write(&mut **backend, batch, environment, &runner.host).await
         })
         .await
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use report::{Cell, Format, Rows};
 use spec::Plan;
 use spec::trial::Trial;
-use store::{Reader, RunRow, Status, StoreError};
+use store::{Reader, Status, StoreError, TrialRecord};
 
 use crate::args::{Expect, Global, Warnings};
 use crate::exit::{Failure, Outcome, print, say};
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
     let rows = wait_for(results(&plan.name, global))?;
     // What followed from the results belongs to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows)?;
-    let stored: HashMap<&str, &RunRow> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
+    let stored: HashMap<&str, &TrialRecord> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
     let configs = configs(&plan);
     let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();
     if let Some(Err(error)) = expected.first().filter(|_| expected.iter().all(Result::is_err)) {
@@ -85,7 +85,7 @@ fn configs(plan: &Plan) -> Vec<Config<'_>> {
 }
 
 /// What the store has of the sweep; nothing where there is no store yet.
-async fn results(sweep: &str, global: &Global) -> Result<Vec<RunRow>, Failure> {
+async fn results(sweep: &str, global: &Global) -> Result<Vec<TrialRecord>, Failure> {
     match Reader::open(&global.store).await {
         Err(StoreError::Missing { .. }) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
@@ -93,7 +93,7 @@ async fn results(sweep: &str, global: &Global) -> Result<Vec<RunRow>, Failure> {
     }
 }
 
-fn row(config: &Config<'_>, expected: f64, stored: &HashMap<&str, &RunRow>) -> Vec<Cell> {
+fn row(config: &Config<'_>, expected: f64, stored: &HashMap<&str, &TrialRecord>) -> Vec<Cell> {
     let ended = || config.trials.iter().filter_map(|id| stored.get(id));
     let losses: Vec<f64> =
         ended().filter_map(|row| row.final_valid_loss).filter(|loss| loss.is_finite()).collect();

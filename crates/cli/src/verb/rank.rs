@@ -117,7 +117,7 @@ fn by_trial(ranked: &Ranked) -> Rows {
             row.base_lr.into(),
             axes.get(row.config_id.as_str()).map(String::as_str).into(),
             row.seed.into(),
-            row.purpose.as_str().into(),
+            row.purpose.name().into(),
             row.status.name().into(),
             row.steps.into(),
             value.filter(|value| value.is_finite()).into(),

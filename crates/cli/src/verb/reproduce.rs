@@ -6,7 +6,7 @@ use std::fmt::Write;
 use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
-use store::{MetricRow, Status, TrialRow};
+use store::{MetricRow, Status, TrialRecord};
 use trainer::device::Device;
 
 use crate::args::{Global, Reproduce};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
 }
 
 /// The stored trial, where it has a result that this program can come to again.
-fn comparable(row: &TrialRow, global: &Global) -> Result<Trial, Failure> {
+fn comparable(row: &TrialRecord, global: &Global) -> Result<Trial, Failure> {
     if !matches!(row.status, Status::Done | Status::Diverged) {
         let status = match (row.status, &row.error) {
             (Status::Failed, Some(error)) => format!("it failed: {error}"),
@@ -107,7 +107,7 @@ fn changed_files(files: &BTreeMap<String, String>) {
     }
 }
 
-fn same(title: &str, row: &TrialRow) -> String {
+fn same(title: &str, row: &TrialRecord) -> String {
     let mut text = format!("{title}\n  reproduced: every bit is equal\n");
     for (name, value) in [("digest", &row.digest), ("weights", &row.weights_hash)] {
         if let Some(value) = value {
@@ -175,7 +175,7 @@ impl Measured {
     }
 
     /// In words, for a program that ran to its end again.
-    fn words(&self, row: &TrialRow, ended: Option<&Ended>) -> String {
+    fn words(&self, row: &TrialRecord, ended: Option<&Ended>) -> String {
         let percent = 100.0 * self.largest;
         let mut text = format!(
             "  {} of {} steps differ, a loss by {percent:.2} % at most\n",
@@ -209,7 +209,7 @@ impl Comparison<'_> {
     }
 
     /// What differs after all steps were seen.
-    fn finish(self, row: &TrialRow, ended: Option<&Ended>) -> Option<String> {
+    fn finish(self, row: &TrialRecord, ended: Option<&Ended>) -> Option<String> {
         if self.difference.is_some() {
             return self.difference;
         }
@@ -244,7 +244,8 @@ impl Comparison<'_> {
             }
             Some(Ended::Diverged { at, digest, .. }) if row.status == Status::Diverged => {
                 differ("digest", &stored_digest, digest).or_else(|| {
-                    (row.diverged_at != Some(*at)).then(|| format!("it diverged at step {at} now"))
+                    (row.diverged_at.map(i64::unsigned_abs) != Some(*at))
+                        .then(|| format!("it diverged at step {at} now"))
                 })
             }
             Some(Ended::Done(_)) => Some("it diverged when it was stored, and does not now".to_owned()),
@@ -277,7 +278,13 @@ fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) 
 }
 
 /// On another kind of device no bits are promised: the results are compared within a tolerance.
-fn compare_devices(row: &TrialRow, title: &str, again: &Trial, device: Device, global: &Global) -> Outcome {
+fn compare_devices(
+    row: &TrialRecord,
+    title: &str,
+    again: &Trial,
+    device: Device,
+    global: &Global,
+) -> Outcome {
     let percent = TOLERANCE * 100.0;
     if !global.quiet {
         say(format_args!(

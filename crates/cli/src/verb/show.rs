@@ -1,11 +1,12 @@
 //! `sweep show`: one trial, or its steps.
 
 use report::{Cell, Format, Rows};
-use store::TrialRow;
+use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
 
 use crate::args::{Global, Show};
+use crate::column::cell;
 use crate::exit::{Outcome, print};
-use crate::stored::{open, trial, utc, wait_for};
+use crate::stored::{open, trial, wait_for};
 
 pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
@@ -45,45 +46,14 @@ pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
     print(&rows.render(format))
 }
 
-fn fields(row: &TrialRow) -> Vec<(&'static str, Cell)> {
-    let text = |text: &Option<String>| Cell::from(text.as_deref());
-    let environment = row.environment.as_ref();
-    vec![
-        ("trial_id", row.trial_id.as_str().into()),
-        ("sweep", row.sweep.as_str().into()),
-        ("schedule", row.schedule.as_str().into()),
-        ("config_id", row.config_id.as_str().into()),
-        ("base_lr", row.base_lr.into()),
-        ("seed", row.seed.into()),
-        ("axes", (!row.axes.0.is_empty()).then(|| row.axes.to_string()).into()),
-        ("status", row.status.name().into()),
-        ("steps", row.steps.into()),
-        ("steps_done", row.steps_done.into()),
-        ("final_train_loss", row.final_train_loss.into()),
-        ("final_valid_loss", row.final_valid_loss.into()),
-        ("valid_accuracy", row.valid_accuracy.into()),
-        ("test_loss", row.test_loss.into()),
-        ("test_accuracy", row.test_accuracy.into()),
-        ("diverged_at", row.diverged_at.into()),
-        ("diverged_loss", row.diverged_loss.into()),
-        ("error", text(&row.error)),
-        ("attempts", row.attempts.into()),
-        ("started_at", row.started_at.map(utc).into()),
-        ("finished_at", row.finished_at.map(utc).into()),
-        ("digest", text(&row.digest)),
-        ("weights_hash", text(&row.weights_hash)),
-        ("bits", row.bits.into()),
-        (
-            "loaded",
-            row.loaded.as_ref().map(|files| files.keys().cloned().collect::<Vec<_>>().join(" ")).into(),
-        ),
-        ("version", environment.map(|e| e.version.as_str()).into()),
-        ("git_commit", environment.map(|e| e.git_commit.as_str()).into()),
-        ("cpu", environment.map(|e| e.cpu.as_str()).into()),
-        ("cpu_features", environment.map(|e| e.cpu_features.as_str()).into()),
-        ("threads", environment.map(|e| e.threads).into()),
-        ("device", environment.map(|e| e.device.as_str()).into()),
-        ("os", environment.map(|e| e.os.as_str()).into()),
-        ("config", row.config.to_string().into()),
-    ]
+fn fields(row: &TrialRecord) -> Vec<(&'static str, Cell)> {
+    let shown =
+        COLUMNS.iter().filter(|column| column.output != Output::Database && column.source != Source::Cell);
+    // The configuration is long: it is last.
+    let (long, short): (Vec<_>, Vec<_>) = shown.partition(|column| column.kind == Kind::Json);
+    let of_trial = |column: &Column<TrialRecord>| (column.name, cell(column, row));
+    let environment = ENVIRONMENT_COLUMNS.iter().map(|column| {
+        (column.name, row.environment.as_deref().map_or(Cell::Null, |environment| cell(column, environment)))
+    });
+    short.into_iter().map(of_trial).chain(environment).chain(long.into_iter().map(of_trial)).collect()
 }

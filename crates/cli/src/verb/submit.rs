@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use spec::{Plan, Spec};
-use store::{Location, Reader, RunRow, Store, StoreError};
+use store::{Location, Reader, Store, StoreError, TrialRecord};
 
 use crate::args::{Global, Slurm, Submit, Warnings};
 use crate::exit::{Failure, Outcome, print, say};
@@ -137,7 +137,7 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 /// What the store has of a sweep; nothing where there is no store yet.
-async fn results(global: &Global, plan: &Plan) -> Result<Vec<RunRow>, Failure> {
+async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failure> {
     match Reader::open(&global.store).await {
         Ok(mut reader) => Ok(reader.results(&plan.name).await?),
         Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(Vec::new()),
@@ -146,7 +146,7 @@ async fn results(global: &Global, plan: &Plan) -> Result<Vec<RunRow>, Failure> {
 }
 
 /// The plan with all that follows from the results.
-fn decided(spec: &Spec, mut plan: Plan, rows: &[RunRow], global: &Global) -> Result<Plan, Failure> {
+fn decided(spec: &Spec, mut plan: Plan, rows: &[TrialRecord], global: &Global) -> Result<Plan, Failure> {
     while let Some(decided) = rounds::next(spec, &plan, rows) {
         plan = decided.plan(spec, global.quiet)?;
     }
@@ -154,8 +154,8 @@ fn decided(spec: &Spec, mut plan: Plan, rows: &[RunRow], global: &Global) -> Res
 }
 
 /// How many of a plan's trials have ended, and how many have not.
-fn count(plan: &Plan, rows: &[RunRow]) -> (usize, usize) {
-    let over = |row: &&RunRow| matches!(row.status, store::Status::Done | store::Status::Diverged);
+fn count(plan: &Plan, rows: &[TrialRecord]) -> (usize, usize) {
+    let over = |row: &&TrialRecord| matches!(row.status, store::Status::Done | store::Status::Diverged);
     let ended: std::collections::HashSet<&str> =
         rows.iter().filter(over).map(|row| row.trial_id.as_str()).collect();
     let here = plan.trials.iter().filter(|trial| ended.contains(trial.id.as_str())).count();

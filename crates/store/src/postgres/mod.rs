@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use spec::event::Event;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::backend::{Backend, Conn, Wanted, server_now};
@@ -248,10 +247,6 @@ impl Backend for Postgres {
             groups.extend(query.fetch_all(&mut self.connection).await?);
         }
         Ok(groups)
-    }
-
-    async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault> {
-        event::write(&mut self.connection, batch, environment, host).await
     }
 
     /// The server does that by itself.

@@ -1,171 +1,132 @@
-//! What training told, into the database. A trial that is done or has diverged stays as it is, whatever
-//! comes after. Each event is one call of SQLite, of several statements where need be: the way to its
-//! thread and back costs more than they do.
+//! The statements by which events are written. Each is one call of SQLite, of several statements where need be: the way to its
+//! thread and back costs more than they do. What a cut leaves over (steps that are no trial's any more, evaluations after it) is
+//! deleted by the triggers of the database.
 
-use spec::event::{Event, Outcome};
-use sqlx::SqliteConnection;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::backend::Conn;
+use async_trait::async_trait;
+use spec::event::{Evaluated, StepRow};
+use sqlx::AssertSqlSafe;
+
 use crate::error::Fault;
-use crate::event::By;
-use crate::register::{integer, json};
-use crate::sqlite::stage;
-use crate::sqlite::steps::Pending;
+use crate::event::{Checkpoint, End, Events, Reported, Start, start};
+use crate::records::bind;
+use crate::register::json;
+use crate::sqlite::{Sqlite, steps};
 
-/// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed
-/// any more.
-pub(crate) async fn write(
-    connection: &mut SqliteConnection,
-    batch: &[Event],
-    environment: i64,
-    host: &str,
-) -> Result<Vec<String>, Fault> {
-    check(connection, batch).await?;
-    let mut given_up = Vec::new();
-    let mut pending = Pending::default();
-    for event in batch {
-        if let Event::Steps { stage, rows, evaluated } = event {
-            pending.add(*stage, rows, evaluated);
-            continue;
-        }
-        pending.write(connection).await?;
-        match event {
-            Event::Started { trial_ids, step, bits, at } => {
-                let by = By { bits: *bits, environment, host };
-                stage::started(connection, trial_ids, *step, *at, by).await?;
-            }
-            Event::Stage { stage, first, trial_ids } => {
-                stage::begun(connection, *stage, *first, trial_ids).await?;
-            }
-            Event::Checkpoint { trial_ids, step, file, at } => {
-                given_up.extend(checkpoint(connection, trial_ids, *step, file, *at).await?);
-                // Of no use where all its trials are over.
-                given_up.push(file.clone());
-            }
-            Event::Loaded { trial_id, files } => {
-                crate::event::loaded(Conn::Sqlite(connection), trial_id, files).await?
-            }
-            Event::Ended { trial_id, outcome, at } => {
-                given_up.extend(ended(connection, trial_id, outcome, *at).await?);
-            }
-            Event::Steps { .. } => {}
-        }
-    }
-    pending.write(connection).await?;
-    superseded(connection, given_up).await
-}
-
-/// Sees to it that all trials of a batch are known.
-async fn check(connection: &mut SqliteConnection, batch: &[Event]) -> Result<(), Fault> {
-    let ids = crate::event::trials(batch);
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let sql = "
-        SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM trials WHERE trial_id = value) LIMIT 1";
-    let unknown: Option<String> = sqlx::query_scalar(sql).bind(json(&ids)).fetch_optional(connection).await?;
-    unknown.map_or(Ok(()), |trial_id| Err(Fault::UnknownTrial(trial_id)))
-}
-
-/// Gives the files from which the trials would have gone on before.
-async fn checkpoint(
-    connection: &mut SqliteConnection,
-    trial_ids: &[String],
-    step: u64,
-    file: &str,
-    at: i64,
-) -> Result<Vec<String>, Fault> {
-    let sql = "
-        DELETE FROM checkpoints WHERE trial_id IN (SELECT value FROM json_each(?1)) RETURNING file;
-        INSERT INTO checkpoints (trial_id, step, file, created_at)
-        SELECT trial_id, ?2, ?3, ?4 FROM trials
-        WHERE trial_id IN (SELECT value FROM json_each(?1)) AND status NOT IN ('done', 'diverged')";
-    let query = sqlx::query_scalar(sql).bind(json(trial_ids)).bind(integer(step)?).bind(file).bind(at);
-    Ok(query.fetch_all(connection).await?)
-}
-
-/// What follows every end: the trial takes no part in what its stage is told from now on, and where it is
-/// over it needs no checkpoint.
-macro_rules! after_end {
+/// Of the trials in $1 those that are not over.
+macro_rules! open {
     () => {
-        "DELETE FROM trial_stages WHERE trial_id = ?1
-            AND first_step >= (SELECT steps_done FROM trials WHERE trial_id = ?1);
-        UPDATE trial_stages SET end_step = t.steps_done FROM trials AS t
-        WHERE t.trial_id = ?1 AND trial_stages.trial_id = ?1 AND end_step > t.steps_done;
-        DELETE FROM leases WHERE trial_id = ?1 AND EXISTS (
-            SELECT 1 FROM trials WHERE trial_id = ?1 AND status IN ('done', 'diverged')
-        );
-        DELETE FROM checkpoints WHERE trial_id = ?1 AND EXISTS (
-            SELECT 1 FROM trials WHERE trial_id = ?1 AND status IN ('done', 'diverged')
-        ) RETURNING file"
+        "(SELECT trial_id FROM trials
+        WHERE trial_id IN (SELECT value FROM json_each($1)) AND status NOT IN ('done', 'diverged'))"
     };
 }
 
-/// Gives the file from which the trial would have gone on.
-async fn ended(
-    connection: &mut SqliteConnection,
-    trial_id: &str,
-    outcome: &Outcome,
-    at: i64,
-) -> Result<Vec<String>, Fault> {
-    let query = match outcome {
-        Outcome::Done(results) => sqlx::query_scalar(concat!(
-            "UPDATE trials SET
-                status = 'done', finished_at = ?2, steps_done = steps, final_train_loss = ?3,
-                final_valid_loss = ?4, valid_accuracy = ?5, test_loss = ?6, test_accuracy = ?7, digest = ?8,
-                weights_hash = ?9
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
-            after_end!(),
-        ))
-        .bind(trial_id)
-        .bind(at)
-        .bind(results.train_loss)
-        .bind(results.valid_loss)
-        .bind(results.valid_accuracy)
-        .bind(results.test_loss)
-        .bind(results.test_accuracy)
-        .bind(&results.digest)
-        .bind(&results.weights_hash),
-        // Trials that share its steps may have gone further by now.
-        Outcome::Diverged { at: step, loss, digest } => sqlx::query_scalar(concat!(
-            "UPDATE trials SET
-                status = 'diverged', finished_at = ?2, diverged_at = ?3, diverged_loss = ?4, digest = ?5,
-                steps_done = min(steps_done, ?3 + 1)
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
-            after_end!(),
-        ))
-        .bind(trial_id)
-        .bind(at)
-        .bind(integer(*step)?)
-        .bind(*loss)
-        .bind(digest),
-        Outcome::Failed { .. } | Outcome::GivenUp { .. } => sqlx::query_scalar(concat!(
-            "UPDATE trials SET status = 'failed', finished_at = ?2, error = ?3
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
-            after_end!(),
-        ))
-        .bind(trial_id)
-        .bind(at)
-        .bind(outcome.error()),
-        Outcome::Stopped { steps } => sqlx::query_scalar(concat!(
-            "UPDATE trials SET status = 'stopped', steps_done = ?2
-            WHERE trial_id = ?1 AND status NOT IN ('done', 'diverged');",
-            after_end!(),
-        ))
-        .bind(trial_id)
-        .bind(integer(*steps)?),
+/// Statements by which the open trials in $1 lose what they have from step $2 on.
+macro_rules! cut {
+    () => {
+        concat!(
+            "DELETE FROM trial_stages WHERE trial_id IN ",
+            open!(),
+            " AND first_step >= $2;
+            UPDATE trial_stages SET end_step = $2 WHERE trial_id IN ",
+            open!(),
+            " AND end_step > $2;
+            UPDATE trials SET steps_done = $2 WHERE trial_id IN ",
+            open!(),
+            " AND steps_done > $2;"
+        )
     };
-    Ok(query.fetch_all(connection).await?)
 }
 
-/// Of files that trials gave up those from which no other goes on, each once.
-async fn superseded(connection: &mut SqliteConnection, given_up: Vec<String>) -> Result<Vec<String>, Fault> {
-    if given_up.is_empty() {
-        return Ok(given_up);
+/// What follows every end.
+const AFTER_END: &str = "
+    DELETE FROM trial_stages WHERE trial_id = $1
+        AND first_step >= (SELECT steps_done FROM trials WHERE trial_id = $1);
+    UPDATE trial_stages SET end_step = t.steps_done FROM trials AS t
+    WHERE t.trial_id = $1 AND trial_stages.trial_id = $1 AND end_step > t.steps_done;
+    DELETE FROM leases WHERE trial_id = $1 AND EXISTS (
+        SELECT 1 FROM trials WHERE trial_id = $1 AND status IN ('done', 'diverged')
+    );
+    DELETE FROM checkpoints WHERE trial_id = $1 AND EXISTS (
+        SELECT 1 FROM trials WHERE trial_id = $1 AND status IN ('done', 'diverged')
+    ) RETURNING file";
+
+#[async_trait(?Send)]
+impl Events for Sqlite {
+    async fn unknown_trial(&mut self, ids: &[&str]) -> Result<Option<String>, Fault> {
+        let sql = "
+            SELECT value FROM json_each($1) WHERE NOT EXISTS (SELECT 1 FROM trials WHERE trial_id = value) LIMIT 1";
+        Ok(sqlx::query_scalar(sql).bind(json(ids)).fetch_optional(&mut self.connection).await?)
     }
-    let sql = "
-        SELECT value FROM json_each(?)
-        WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE file = value)
-        GROUP BY value ORDER BY min(key)";
-    Ok(sqlx::query_scalar(sql).bind(json(&given_up)).fetch_all(connection).await?)
+
+    async fn start(&mut self, start: Start<'_>) -> Result<(), Fault> {
+        let sql = concat!(cut!(), "UPDATE trials SET ", start!(), " WHERE trial_id IN ", open!());
+        let query = sqlx::query(sql).bind(json(start.trial_ids)).bind(start.step).bind(start.at);
+        let query = query.bind(start.environment).bind(start.host).bind(start.bits);
+        query.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn begin_stage(&mut self, trial_ids: &[String], stage: i64, first: i64) -> Result<(), Fault> {
+        let sql = concat!(
+            cut!(),
+            "INSERT INTO stages (stage_id, first_step) VALUES ($3, $2);
+            INSERT INTO trial_stages (trial_id, first_step, end_step, stage_id)
+            SELECT trial_id, $2, steps, $3 FROM trials WHERE steps > $2 AND trial_id IN ",
+            open!(),
+        );
+        let query = sqlx::query(sql).bind(json(trial_ids)).bind(first).bind(stage);
+        query.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, checkpoint: Checkpoint<'_>) -> Result<Vec<String>, Fault> {
+        let sql = "
+            DELETE FROM checkpoints WHERE trial_id IN (SELECT value FROM json_each($1)) RETURNING file;
+            INSERT INTO checkpoints (trial_id, step, file, created_at)
+            SELECT trial_id, $2, $3, $4 FROM trials
+            WHERE trial_id IN (SELECT value FROM json_each($1)) AND status NOT IN ('done', 'diverged')";
+        let query = sqlx::query_scalar(sql).bind(json(checkpoint.trial_ids)).bind(checkpoint.step);
+        let query = query.bind(checkpoint.file).bind(checkpoint.at);
+        Ok(query.fetch_all(&mut self.connection).await?)
+    }
+
+    async fn end(&mut self, end: End<'_>) -> Result<Vec<String>, Fault> {
+        let sql = format!("{};{AFTER_END}", end.sql);
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(end.trial_id);
+        Ok(bind!(query, end.values).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn unused_files(&mut self, files: Vec<String>) -> Result<Vec<String>, Fault> {
+        let sql = "
+            SELECT value FROM json_each($1)
+            WHERE NOT EXISTS (SELECT 1 FROM checkpoints WHERE file = value)
+            GROUP BY value ORDER BY min(key)";
+        Ok(sqlx::query_scalar(sql).bind(json(&files)).fetch_all(&mut self.connection).await?)
+    }
+
+    async fn stage_steps(&mut self, stages: &[i64]) -> Result<BTreeMap<i64, Range<u64>>, Fault> {
+        let sql = "
+            SELECT
+                stage_id, first_step,
+                coalesce((SELECT max(end_step) FROM trial_stages AS g WHERE g.stage_id = s.stage_id), 0)
+            FROM stages AS s WHERE stage_id IN (SELECT value FROM json_each($1))";
+        let found: Vec<(i64, u64, u64)> =
+            sqlx::query_as(sql).bind(json(stages)).fetch_all(&mut self.connection).await?;
+        Ok(found.into_iter().map(|(stage, first, end)| (stage, first..end)).collect())
+    }
+
+    async fn write_steps(&mut self, rows: &[(i64, &StepRow)]) -> Result<(), Fault> {
+        steps::write(&mut self.connection, rows).await
+    }
+
+    async fn count_steps(&mut self, reported: &[Reported]) -> Result<(), Fault> {
+        steps::count(&mut self.connection, reported).await
+    }
+
+    async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault> {
+        steps::write_evaluations(&mut self.connection, evaluated).await
+    }
 }

@@ -7,7 +7,6 @@ mod lock;
 mod network;
 mod query;
 mod schema;
-mod stage;
 mod steps;
 
 use std::collections::HashMap;
@@ -17,7 +16,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use spec::event::Event;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::backend::{Backend, Conn, Wanted};
@@ -226,10 +224,6 @@ impl Backend for Sqlite {
             ORDER BY g.stage_group LIMIT ?4";
         let query = sqlx::query_scalar(sql).bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed);
         Ok(query.bind(wanted.most.unwrap_or(-1)).fetch_all(&mut self.connection).await?)
-    }
-
-    async fn write(&mut self, batch: &[Event], environment: i64, host: &str) -> Result<Vec<String>, Fault> {
-        event::write(&mut self.connection, batch, environment, host).await
     }
 
     /// Gives the pages of the database that hold nothing back to the system, where no other runner is at work, and removes

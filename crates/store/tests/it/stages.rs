@@ -131,11 +131,11 @@ async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &
         for (id, steps_done) in [short, long].into_iter().zip(steps_done) {
             let row = reader.trial(id).await.expect("readable").expect("known");
             assert_eq!((row.status, row.steps_done, row.attempts), (Status::Running, steps_done, 1));
-            assert_eq!(reader.steps(id).await.expect("rows").len() as u64, steps_done);
+            assert_eq!(reader.steps(id).await.expect("rows").len() as i64, steps_done);
         }
     }
     // A fork that is told of late: the steps from there on were never its own.
-    let row = |trial: store::TrialRow| (trial.steps_done, trial.status);
+    let row = |trial: store::TrialRecord| (trial.steps_done, trial.status);
     store.write(&[stage(2, 9, &[long])], environment).await.expect("written");
     assert_eq!(row(reader.trial(long).await.expect("readable").expect("known")), (9, Status::Running));
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 19, 10]);

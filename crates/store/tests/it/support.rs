@@ -6,7 +6,7 @@ use spec::Plan;
 use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
-use store::{Environment, Location, MetricRow, Reader, RunRow, Store, Table, Value};
+use store::{Environment, Location, MetricRow, Reader, Store, Table, TrialRecord, Value};
 
 /// A sweep file with this name, these seeds and lrs, and these lines of schedules.
 pub(crate) fn sweep_file(name: &str, seeds: &str, lrs: &str, schedules: &[&str]) -> String {
@@ -173,7 +173,7 @@ pub(crate) fn failed() -> Outcome {
 }
 
 /// The cell of a schedule, lr and seed.
-pub(crate) fn find<'a>(rows: &'a [RunRow], schedule: &str, base_lr: f64, seed: i64) -> &'a RunRow {
+pub(crate) fn find<'a>(rows: &'a [TrialRecord], schedule: &str, base_lr: f64, seed: i64) -> &'a TrialRecord {
     let mut rows = rows.iter();
     let found = rows.find(|row| row.schedule == schedule && row.base_lr == base_lr && row.seed == seed);
     found.expect("the sweep has this cell")

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use spec::Plan;
 use sqlx::Connection;
-use store::{Reader, RunRow, Status, Store, Value};
+use store::{Reader, Status, Store, TrialRecord, Value};
 use verdict::ranking::{Options, rank};
-use verdict::results::{Purpose, RunResult, RunState};
+use verdict::results::{RunResult, RunState};
 use verdict::score::{Direction, Score};
 
 use crate::support::*;
@@ -45,7 +45,7 @@ use Fate::{Diverged, Failed, Loss, Waits};
 /// | linear   | 0.5, 0.75, failed, queued | queued                |
 /// | broken   | diverged                 | diverged               |
 /// | late     | queued                   | queued                 |
-async fn filled() -> (tempfile::TempDir, Store, Vec<RunRow>) {
+async fn filled() -> (tempfile::TempDir, Store, Vec<TrialRecord>) {
     let dir = tempfile::tempdir().expect("a folder");
     let (mut store, environment) = store_with(dir.path(), &grid()).await;
     let rows = Reader::open(dir.path()).await.expect("a store").results("grid").await.expect("rows");
@@ -262,7 +262,7 @@ async fn roll_results(dir: &Path, dice: &mut Dice) {
     shell.close().await.expect("closed");
 }
 
-fn result(row: RunRow) -> RunResult {
+fn result(row: TrialRecord) -> RunResult {
     let loss = row.final_valid_loss.filter(|loss| loss.is_finite());
     let state = match (row.status, loss) {
         (Status::Done, Some(loss)) => RunState::Done(loss),
@@ -276,7 +276,7 @@ fn result(row: RunRow) -> RunResult {
         axes: [].into(),
         steps: row.steps,
         seed: row.seed,
-        purpose: Purpose::named(&row.purpose),
+        purpose: row.purpose,
         state,
         score: loss.map(|value| Score { value, direction: Direction::LowerIsBetter }),
         test_loss: row.test_loss,

@@ -3,7 +3,7 @@
 
 use report::Cell;
 use serde_json::Value as Json;
-use store::SweepRun;
+use store::TrialRecord;
 
 use super::table::Kind;
 
@@ -17,7 +17,7 @@ pub(crate) struct Axis {
 }
 
 /// In the order in which runs have them.
-pub(crate) fn of(runs: &[SweepRun]) -> Vec<Axis> {
+pub(crate) fn of(runs: &[TrialRecord]) -> Vec<Axis> {
     let mut axes: Vec<Axis> = Vec::new();
     for (path, text) in runs.iter().flat_map(|run| &run.axes.0) {
         let kind = match value(text) {
@@ -35,7 +35,7 @@ pub(crate) fn of(runs: &[SweepRun]) -> Vec<Axis> {
 
 impl Axis {
     /// The value of one run, if it has this axis.
-    pub(crate) fn cell(&self, run: &SweepRun) -> Cell {
+    pub(crate) fn cell(&self, run: &TrialRecord) -> Cell {
         let Some((_, text)) = run.axes.0.iter().find(|(path, _)| *path == self.path) else {
             return Cell::Null;
         };

@@ -1,14 +1,15 @@
 //! `sweep export results`: the runs of a sweep, or their steps, as tables and event files of other programs.
 
-use report::Cell;
-use store::{MetricRow, Reader, SweepRun};
+use spec::record::{self, COLUMNS, Column, Output, TrialRecord};
+use store::{MetricRow, Reader};
 
-use super::axes::{self, Axis};
-use super::table::{Column, Form, Kind, Table};
+use super::axes;
+use super::table::{self, Form, Kind, Table};
 use super::tensorboard;
 use crate::args::{ExportResults, Global, ResultsTo};
+use crate::column::cell;
 use crate::exit::{Failure, Outcome};
-use crate::stored::{open, sweep, utc, wait_for};
+use crate::stored::{open, sweep, wait_for};
 
 /// Steps that are in memory at a time.
 const PAGE: u64 = 4096;
@@ -40,7 +41,7 @@ fn event_files(args: &ExportResults, global: &Global) -> Outcome {
 }
 
 /// The database as it is at this moment, name and runs of the sweep.
-async fn read(args: &ExportResults, global: &Global) -> Result<(Reader, String, Vec<SweepRun>), Failure> {
+async fn read(args: &ExportResults, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
     let mut reader = open(global).await?;
     reader.hold().await?;
     let name = sweep(&mut reader, args.sweep.as_deref(), global).await?;
@@ -48,43 +49,38 @@ async fn read(args: &ExportResults, global: &Global) -> Result<(Reader, String, 
     Ok((reader, name, runs))
 }
 
-fn results(runs: &[SweepRun], form: Form, args: &ExportResults) -> Outcome {
+fn results(runs: &[TrialRecord], form: Form, args: &ExportResults) -> Outcome {
     let axes = axes::of(runs);
-    let mut columns: Vec<Column> = COLUMNS.map(|(name, kind, _)| (name.to_owned(), kind)).to_vec();
+    let exported: Vec<_> = exported().collect();
+    let mut columns: Vec<table::Column> =
+        exported.iter().map(|column| (column.name.to_owned(), kind(column))).collect();
     columns.extend(axes.iter().map(|axis| (format!("axis:{}", axis.path), axis.kind)));
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
-    table.write(runs.iter().map(|run| row(run, &axes)).collect())?;
+    let row = |run: &TrialRecord| {
+        exported
+            .iter()
+            .map(|column| cell(column, run))
+            .chain(axes.iter().map(|axis| axis.cell(run)))
+            .collect()
+    };
+    table.write(runs.iter().map(row).collect())?;
     table.finish()
 }
 
-fn row(run: &SweepRun, axes: &[Axis]) -> Vec<Cell> {
-    COLUMNS.iter().map(|(_, _, cell)| cell(run)).chain(axes.iter().map(|axis| axis.cell(run))).collect()
+/// What is exported of each run, before its axes: fingerprints last.
+pub(crate) fn exported() -> impl Iterator<Item = &'static Column<TrialRecord>> {
+    let with = |output| COLUMNS.iter().filter(move |column| column.output == output);
+    with(Output::Export).chain(with(Output::Fingerprint))
 }
 
-type Get = fn(&SweepRun) -> Cell;
-
-/// What is said of each run, before its axes.
-const COLUMNS: [(&str, Kind, Get); 19] = [
-    ("schedule", Kind::Text, |run| run.schedule.as_str().into()),
-    ("config_id", Kind::Text, |run| run.config_id.as_str().into()),
-    ("base_lr", Kind::Real, |run| run.base_lr.into()),
-    ("seed", Kind::Integer, |run| run.seed.into()),
-    ("purpose", Kind::Text, |run| run.purpose.as_str().into()),
-    ("status", Kind::Text, |run| run.status.name().into()),
-    ("steps", Kind::Integer, |run| run.steps.into()),
-    ("steps_done", Kind::Integer, |run| run.steps_done.into()),
-    ("final_train_loss", Kind::Real, |run| run.final_train_loss.into()),
-    ("final_valid_loss", Kind::Real, |run| run.final_valid_loss.into()),
-    ("valid_accuracy", Kind::Real, |run| run.valid_accuracy.into()),
-    ("test_loss", Kind::Real, |run| run.test_loss.into()),
-    ("test_accuracy", Kind::Real, |run| run.test_accuracy.into()),
-    ("diverged_at", Kind::Integer, |run| run.diverged_at.into()),
-    ("started_at", Kind::Text, |run| run.started_at.map(utc).into()),
-    ("finished_at", Kind::Text, |run| run.finished_at.map(utc).into()),
-    ("trial_id", Kind::Text, |run| run.trial_id.as_str().into()),
-    ("digest", Kind::Text, |run| run.digest.as_deref().into()),
-    ("weights_hash", Kind::Text, |run| run.weights_hash.as_deref().into()),
-];
+/// What an exported column holds.
+fn kind(column: &Column<TrialRecord>) -> Kind {
+    match column.kind {
+        record::Kind::Integer => Kind::Integer,
+        record::Kind::Real => Kind::Real,
+        _ => Kind::Text,
+    }
+}
 
 /// What is said of each step.
 const STEP_COLUMNS: [(&str, Kind); 10] = [
@@ -100,12 +96,12 @@ const STEP_COLUMNS: [(&str, Kind); 10] = [
     ("grad_norm", Kind::Real),
 ];
 
-async fn steps(reader: &mut Reader, runs: &[SweepRun], form: Form, args: &ExportResults) -> Outcome {
-    let columns: Vec<Column> = STEP_COLUMNS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
+async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &ExportResults) -> Outcome {
+    let columns: Vec<table::Column> = STEP_COLUMNS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
     for run in runs {
         let cells = |step: &MetricRow| {
-            let (train_loss, grad_norm) = step.known(run.diverged_at.map(i64::unsigned_abs));
+            let (train_loss, grad_norm) = step.known(run.diverged_at);
             vec![
                 run.schedule.as_str().into(),
                 run.config_id.as_str().into(),

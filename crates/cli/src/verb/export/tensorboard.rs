@@ -6,7 +6,7 @@ use std::path::Path;
 
 use report::Cell;
 use report::tensorboard::{self as format, Hparam, Value};
-use store::{Reader, Status, SweepRun};
+use store::{Reader, Status, TrialRecord};
 
 use super::axes::{self, Axis};
 use super::results::each_page;
@@ -18,7 +18,7 @@ use crate::output::{failure, folder};
 const METRICS: [&str; 2] = ["final_valid_loss", "test_accuracy"];
 
 /// Makes the folder `dir`; it appears when it is complete.
-pub(crate) async fn write(reader: &mut Reader, sweep: &str, runs: &[SweepRun], dir: &Path) -> Outcome {
+pub(crate) async fn write(reader: &mut Reader, sweep: &str, runs: &[TrialRecord], dir: &Path) -> Outcome {
     let failed = |error| failure(dir, error);
     let taken = |why: &str| Err(Failure::usage(format_args!("can't write {}: {why}", dir.display())));
     match dir.read_dir().map(|mut entries| entries.next().is_some()) {
@@ -52,7 +52,7 @@ fn experiment(time: f64, sweep: &str, axes: &[Axis]) -> Vec<u8> {
 }
 
 /// The folders of a run, as in `cosine/lr=0.1,to=0,seed=1`.
-fn words(run: &SweepRun, axes: &[Axis]) -> Vec<String> {
+fn words(run: &TrialRecord, axes: &[Axis]) -> Vec<String> {
     let mut last = format!("lr={}", report::lr(run.base_lr));
     for axis in axes {
         let value = axis.cell(run).plain();
@@ -65,13 +65,19 @@ fn words(run: &SweepRun, axes: &[Axis]) -> Vec<String> {
     vec![run.schedule.clone(), last]
 }
 
-async fn one_run(reader: &mut Reader, run: &SweepRun, axes: &[Axis], inside: &Path, dir: &Path) -> Outcome {
+async fn one_run(
+    reader: &mut Reader,
+    run: &TrialRecord,
+    axes: &[Axis],
+    inside: &Path,
+    dir: &Path,
+) -> Outcome {
     let (start, end) = (seconds(run.started_at), seconds(run.finished_at.or(run.started_at)));
     let mut file = File::create(inside, start, dir)?;
     file.put(&format::session_start(start, &hparams(run, axes)))?;
     each_page(reader, &run.trial_id, |page| {
         for step in page {
-            let (train_loss, grad_norm) = step.known(run.diverged_at.map(i64::unsigned_abs));
+            let (train_loss, grad_norm) = step.known(run.diverged_at);
             let mut values = vec![("lr", step.lr)];
             values.extend(train_loss.map(|loss| ("train_loss", loss)));
             values.extend(step.valid_loss.map(|loss| ("valid_loss", loss)));
@@ -100,7 +106,7 @@ async fn one_run(reader: &mut Reader, run: &SweepRun, axes: &[Axis], inside: &Pa
     file.keep()
 }
 
-fn hparams<'a>(run: &SweepRun, axes: &'a [Axis]) -> Vec<(&'a str, Value)> {
+fn hparams<'a>(run: &TrialRecord, axes: &'a [Axis]) -> Vec<(&'a str, Value)> {
     let own = [
         ("schedule", Value::Text(run.schedule.clone())),
         ("base_lr", Value::Number(run.base_lr)),

@@ -1,7 +1,7 @@
 //! `sweep export weights`: the final weights of a stored trial, as a file for other programs.
 
 use orchestrator::Stop;
-use store::TrialRow;
+use store::TrialRecord;
 use trainer::data::Examples;
 use trainer::device::Device;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
 }
 
 /// What to know of the weights: whose they are, and what the model's inputs must be.
-fn metadata(row: &TrialRow, weights: &Weights) -> Vec<(String, String)> {
+fn metadata(row: &TrialRecord, weights: &Weights) -> Vec<(String, String)> {
     let json = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let fields = [
         ("format", "pt".to_owned()),

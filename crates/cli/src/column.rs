@@ -1,0 +1,27 @@
+//! Columns of the results as outputs have them.
+
+use report::Cell;
+use spec::record::{Axes, Column, Kind, Value};
+
+use crate::stored::utc;
+
+/// The value of a column in a record.
+pub(crate) fn cell<R>(column: &Column<R>, record: &R) -> Cell {
+    match (column.kind, (column.get)(record)) {
+        (Kind::Time, Value::Integer(time)) => time.map(utc).into(),
+        (_, Value::Integer(number)) => number.into(),
+        (_, Value::Real(number)) => number.into(),
+        (kind, Value::Text(text)) => text.and_then(|text| shown(kind, text)).into(),
+    }
+}
+
+/// A text for people; nothing in the place of axes where there are none.
+fn shown(kind: Kind, text: String) -> Option<String> {
+    let object = || serde_json::from_str::<serde_json::Value>(&text).ok();
+    match kind {
+        Kind::Axes => Axes::try_from(text).ok().map(|axes| axes.to_string()).filter(|axes| !axes.is_empty()),
+        Kind::Files => Some(object()?.as_object()?.keys().cloned().collect::<Vec<_>>().join(" ")),
+        Kind::Json => Some(object().map_or(text.clone(), |object| object.to_string())),
+        Kind::Integer | Kind::Real | Kind::Text | Kind::Time => Some(text),
+    }
+}

@@ -1,0 +1,121 @@
+//! Stages, steps and evaluations of the trials that are taken over. Stages get numbers that nobody has; those that trials share
+//! stay shared.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+use super::of_shard;
+use crate::backend::on;
+use crate::error::Fault;
+use crate::reader::Reader;
+use crate::records::insert;
+use crate::register::{integer, json};
+use crate::removal::listed;
+use crate::store::Writer;
+
+/// Which steps of a stage a trial has.
+#[derive(sqlx::FromRow)]
+struct TrialStage {
+    trial_id: String,
+    first_step: i64,
+    end_step: i64,
+    stage_id: i64,
+}
+
+/// A step of a stage.
+#[derive(sqlx::FromRow)]
+struct Step {
+    step: i64,
+    lr: Option<f64>,
+    train_loss: Option<f64>,
+    grad_norm: Option<f64>,
+}
+
+/// What a trial saw of the validation set.
+#[derive(sqlx::FromRow)]
+struct Evaluation {
+    trial_id: String,
+    step: i64,
+    valid_loss: Option<f64>,
+}
+
+/// Copies all steps of these trials.
+pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Result<(), Fault> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids = json(ids);
+    let sql = format!(
+        "SELECT trial_id, first_step, end_step, stage_id FROM trial_stages WHERE trial_id IN {}
+        ORDER BY stage_id, trial_id, first_step",
+        listed(&shard.conn())
+    );
+    let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
+    let taken: Vec<TrialStage> = found.map_err(|error| of_shard(shard, error))?;
+    let numbers = stages(writer, shard, &taken).await?;
+    let rows = taken.into_iter().map(|stage| {
+        let number = numbers.get(&stage.stage_id).copied();
+        vec![stage.trial_id.into(), stage.first_step.into(), stage.end_step.into(), number.into()]
+    });
+    let head = "INSERT INTO trial_stages (trial_id, first_step, end_step, stage_id)";
+    insert(writer.backend.conn(), head, rows, "").await?;
+    evaluations(writer, shard, ids).await
+}
+
+/// Copies stages with the steps that trials have of them. Gives their numbers here.
+async fn stages(
+    writer: &mut Writer,
+    shard: &mut Reader,
+    taken: &[TrialStage],
+) -> Result<HashMap<i64, i64>, Fault> {
+    let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
+    for stage in taken {
+        let end = ends.entry(stage.stage_id).or_insert(stage.end_step);
+        *end = stage.end_step.max(*end);
+    }
+    let mut next = integer(writer.runner.next_stage(writer.backend.conn()).await?)?;
+    let mut numbers = HashMap::new();
+    for (stage, end) in ends {
+        copy_stage(writer, shard, (stage, end), next).await?;
+        numbers.insert(stage, next);
+        next += 1;
+    }
+    Ok(numbers)
+}
+
+/// Copies a stage and its steps before `end`, under a number of its own.
+async fn copy_stage(
+    writer: &mut Writer,
+    shard: &mut Reader,
+    (stage, end): (i64, i64),
+    number: i64,
+) -> Result<(), Fault> {
+    let sql = "SELECT first_step FROM stages WHERE stage_id = $1";
+    let found = on!(shard.conn(), c => sqlx::query_scalar(sql).bind(stage).fetch_one(c).await);
+    let first: i64 = found.map_err(|error| of_shard(shard, error))?;
+    let sql = "INSERT INTO stages (stage_id, first_step) VALUES ($1, $2)";
+    on!(writer.backend.conn(), c => sqlx::query(sql).bind(number).bind(first).execute(c).await.map(|_| ()))?;
+    let sql =
+        "SELECT step, lr, train_loss, grad_norm FROM steps WHERE stage_id = $1 AND step < $2 ORDER BY step";
+    let found = on!(shard.conn(), c => sqlx::query_as(sql).bind(stage).bind(end).fetch_all(c).await);
+    let steps: Vec<Step> = found.map_err(|error| of_shard(shard, error))?;
+    let rows = steps.into_iter().map(|step| {
+        vec![number.into(), step.step.into(), step.lr.into(), step.train_loss.into(), step.grad_norm.into()]
+    });
+    let head = "INSERT INTO steps (stage_id, step, lr, train_loss, grad_norm)";
+    insert(writer.backend.conn(), head, rows, "").await
+}
+
+async fn evaluations(writer: &mut Writer, shard: &mut Reader, ids: Arc<str>) -> Result<(), Fault> {
+    let sql = format!(
+        "SELECT trial_id, step, valid_loss FROM evaluations WHERE trial_id IN {}",
+        listed(&shard.conn())
+    );
+    let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
+    let seen: Vec<Evaluation> = found.map_err(|error| of_shard(shard, error))?;
+    let rows =
+        seen.into_iter().map(|seen| vec![seen.trial_id.into(), seen.step.into(), seen.valid_loss.into()]);
+    insert(writer.backend.conn(), "INSERT INTO evaluations (trial_id, step, valid_loss)", rows, "").await
+}

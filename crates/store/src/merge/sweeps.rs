@@ -1,0 +1,62 @@
+//! The sweeps that are taken over, with all that they ask for and have decided.
+
+use super::of_shard;
+use crate::backend::{Conn, on};
+use crate::error::Fault;
+use crate::reader::Reader;
+use crate::register;
+use crate::store::Writer;
+use crate::sweep_rows::{Cell, Promotion};
+
+#[derive(sqlx::FromRow)]
+struct Sweep {
+    sweep: String,
+    file_text: String,
+    created_at: i64,
+    updated_at: i64,
+    /// How many promotions it has.
+    decided: i64,
+}
+
+/// Enters the sweeps that are not here, or that the shard has decided more of. Gives those whose file is another one here.
+pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader) -> Result<Vec<String>, Fault> {
+    let there = all(shard.conn()).await.map_err(|error| of_shard(shard, error))?;
+    let here = all(writer.backend.conn()).await?;
+    let mut other_files = Vec::new();
+    for sweep in there {
+        match here.iter().find(|known| known.sweep == sweep.sweep) {
+            Some(known) if known.file_text != sweep.file_text => other_files.push(sweep.sweep),
+            Some(known) if known.decided >= sweep.decided => {}
+            _ => copy_sweep(writer.backend.conn(), shard, &sweep).await?,
+        }
+    }
+    Ok(other_files)
+}
+
+async fn all(conn: Conn<'_>) -> Result<Vec<Sweep>, sqlx::Error> {
+    let sql = "
+        SELECT s.sweep, s.file_text, s.created_at, s.updated_at,
+            (SELECT count(*) FROM promotions AS p WHERE p.sweep = s.sweep) AS decided
+        FROM sweeps AS s ORDER BY s.updated_at, s.sweep";
+    on!(conn, c => sqlx::query_as(sql).fetch_all(c).await)
+}
+
+async fn copy_sweep(mut conn: Conn<'_>, shard: &mut Reader, sweep: &Sweep) -> Result<(), Fault> {
+    let sql = "
+        INSERT INTO sweeps (sweep, file_text, created_at, updated_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (sweep) DO NOTHING";
+    on!(conn.again(), c => sqlx::query(sql)
+        .bind(&sweep.sweep)
+        .bind(&sweep.file_text)
+        .bind(sweep.created_at)
+        .bind(sweep.updated_at)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
+    let name = &sweep.sweep;
+    let cells = Cell::read(shard.conn(), name).await.map_err(|error| of_shard(shard, error))?;
+    Cell::replace(conn.again(), name, cells).await?;
+    register::stage_groups(conn.again(), name).await?;
+    let promotions = Promotion::read(shard.conn(), name).await.map_err(|error| of_shard(shard, error))?;
+    Promotion::replace(conn, name, promotions).await
+}

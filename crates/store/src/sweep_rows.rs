@@ -1,0 +1,89 @@
+//! The rows of a sweep: its cells, which are what it asks for, and its promotions, which are what it has decided.
+
+use crate::backend::{Conn, on};
+use crate::error::Fault;
+use crate::records::insert;
+
+/// One run that a sweep asks for.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct Cell {
+    pub(crate) position: i64,
+    pub(crate) schedule: String,
+    pub(crate) base_lr: f64,
+    pub(crate) trial_id: String,
+    /// 1: an earlier cell of this schedule asks for the same trial.
+    pub(crate) repeats: i64,
+    pub(crate) purpose: String,
+    pub(crate) stage_group: i64,
+}
+
+impl Cell {
+    /// Those of a sweep, in its order.
+    pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
+        let sql = "
+            SELECT position, schedule, base_lr, trial_id, repeats, purpose, stage_group FROM cells
+            WHERE sweep = $1 ORDER BY position";
+        on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
+    }
+
+    /// Writes those of a sweep in the place of what it asked for before.
+    pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, cells: Vec<Self>) -> Result<(), Fault> {
+        for sql in ["DELETE FROM cells WHERE sweep = $1", "DELETE FROM stage_groups WHERE sweep = $1"] {
+            on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+        }
+        let head =
+            "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose, stage_group)";
+        let rows = cells.into_iter().map(|cell| {
+            vec![
+                sweep.into(),
+                cell.position.into(),
+                cell.schedule.into(),
+                cell.base_lr.into(),
+                cell.trial_id.into(),
+                cell.repeats.into(),
+                cell.purpose.into(),
+                cell.stage_group.into(),
+            ]
+        });
+        insert(conn, head, rows, "").await
+    }
+}
+
+/// One thing that a sweep has decided.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Promotion {
+    pub(crate) position: i64,
+    pub(crate) kind: String,
+    pub(crate) schedule: String,
+    pub(crate) steps: i64,
+    pub(crate) base_lr: f64,
+    pub(crate) config_id: Option<String>,
+}
+
+impl Promotion {
+    /// Those of a sweep, in its order.
+    pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
+        let sql = "
+            SELECT position, kind, schedule, steps, base_lr, config_id FROM promotions WHERE sweep = $1 ORDER BY position";
+        on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
+    }
+
+    /// Writes those of a sweep in the place of what it had decided before.
+    pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, promotions: Vec<Self>) -> Result<(), Fault> {
+        let sql = "DELETE FROM promotions WHERE sweep = $1";
+        on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+        let head = "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)";
+        let rows = promotions.into_iter().map(|promotion| {
+            vec![
+                sweep.into(),
+                promotion.position.into(),
+                promotion.kind.into(),
+                promotion.schedule.into(),
+                promotion.steps.into(),
+                promotion.base_lr.into(),
+                promotion.config_id.into(),
+            ]
+        });
+        insert(conn, head, rows, "").await
+    }
+}
