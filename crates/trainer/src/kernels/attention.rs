@@ -1,12 +1,11 @@
 //! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position looks at itself and those before it.
 
-use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::channels_last::transpose;
-use super::math::exp;
 use super::matmul::{Epilogue, Strided, matmul};
-use super::reduce::sum;
-use super::simd::{level, leveled};
+use super::simd::level;
+use super::softmax::{softmax, softmax_back, softmax_in_place};
 use super::{is_ours, slice, with_slice};
 
 /// Attention of sequences of `context` positions with so many heads. `qkv` is (sequences x context, 3 x width): queries, keys
@@ -33,9 +32,7 @@ pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Te
         .collect();
     let mask = Tensor::from_vec(mask, (context, context), qkv.device())?.to_dtype(qkv.dtype())?;
     let scores = scores.broadcast_add(&mask)?;
-    let shares = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    let shares = shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)?;
-    shares.matmul(&v)?.transpose(1, 2)?.contiguous()?.reshape((rows, width))
+    softmax(&scores)?.matmul(&v)?.transpose(1, 2)?.contiguous()?.reshape((rows, width))
 }
 
 struct Attention {
@@ -112,7 +109,7 @@ impl Attention {
         let scale = 1.0 / (size as f32).sqrt();
         for (i, row) in buffers.shares.chunks_exact_mut(context).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
-            softmax(seen, scale);
+            softmax_in_place(seen, scale);
             later.fill(0.0);
         }
     }
@@ -160,33 +157,6 @@ impl Attention {
             self.scatter(product, d_qkv, k, stride);
         });
     }
-}
-
-leveled! {
-/// Softmax of the scaled row, in place.
-fn softmax(row: &mut [f32], scale: f32) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
-    for x in row.iter_mut() {
-        *x = exp((*x - largest) * scale);
-    }
-    let whole = sum(row);
-    for x in row {
-        *x /= whole;
-    }
-}
-}
-
-leveled! {
-/// From the gradient of softmax(row scale) to that of the row.
-fn softmax_back(shares: &[f32], gradient: &mut [f32], scale: f32) {
-    let mut mean = 0.0f32;
-    for (share, gradient) in shares.iter().zip(gradient.iter()) {
-        mean = share.mul_add(*gradient, mean);
-    }
-    for (gradient, share) in gradient.iter_mut().zip(shares) {
-        *gradient = scale * share * (*gradient - mean);
-    }
-}
 }
 
 impl CustomOp1 for Attention {

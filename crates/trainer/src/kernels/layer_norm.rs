@@ -87,7 +87,7 @@ impl LayerNorm {
 }
 
 leveled! {
-fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
+pub(super) fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
     for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
         *sum = a.mul_add(*b, *sum);
     }
@@ -95,7 +95,7 @@ fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
 }
 
 leveled! {
-fn multiply(a: &[f32], b: &[f32], to: &mut [f32]) {
+pub(super) fn multiply(a: &[f32], b: &[f32], to: &mut [f32]) {
     for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
         *to = a * b;
     }
@@ -104,7 +104,7 @@ fn multiply(a: &[f32], b: &[f32], to: &mut [f32]) {
 
 leveled! {
 /// Takes off what would only change mean and deviation.
-fn project(dx: &mut [f32], normal: &[f32], mean: f32, along: f32, scale: f32) {
+pub(super) fn project(dx: &mut [f32], normal: &[f32], mean: f32, along: f32, scale: f32) {
     for (dx, normal) in dx.iter_mut().zip(normal) {
         *dx = scale * normal.mul_add(-along, *dx - mean);
     }

@@ -15,7 +15,9 @@ pub mod linear;
 pub mod math;
 pub mod pool;
 pub mod reduce;
+pub mod rms_norm;
 pub mod simd;
+pub mod softmax;
 
 pub use simd::{matmul, sparse, tiles, windows};
 

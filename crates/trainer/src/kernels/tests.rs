@@ -10,6 +10,8 @@ use super::cross_entropy::cross_entropy;
 use super::layer_norm::layer_norm;
 use super::linear::linear;
 use super::pool::max_pool_2x2;
+use super::rms_norm::rms_norm;
+use super::softmax::softmax;
 
 // The numbers below were printed by this program (torch 2.15.0, CPU): of each operation the loss and the first
 // three elements of each gradient.
@@ -144,6 +146,9 @@ const PYTORCH: &[(&str, &[f64])] = &[
     ),
 ];
 
+/// Operations whose f64 path candle's own operations make up, and finite differences check.
+const MORE: [&str; 2] = ["rms norm", "softmax"];
+
 /// The same numbers as `fixed` above.
 fn numbers(shape: &[usize]) -> Vec<f64> {
     (0..shape.iter().product()).map(|i: usize| (i as f64 * 0.7371) % 1.9 - 0.95).collect()
@@ -160,6 +165,8 @@ fn shapes(name: &str) -> &'static [&'static [usize]] {
         "pool" => &[&[2, 2, 4, 4]],
         "cross entropy" | "binary" => &[&[3, 4]],
         "norm" => &[&[3, 5], &[5], &[5]],
+        "rms norm" => &[&[3, 5], &[5]],
+        "softmax" => &[&[3, 5]],
         _ => &[&[3, 5], &[5, 4], &[4]],
     }
 }
@@ -182,6 +189,8 @@ fn loss(name: &str, parameters: &[Tensor]) -> Result<Tensor> {
             let targets = ((fixed(&[3, 4], dtype)? + 0.95)? / 1.9)?;
             binary_cross_entropy(&(&parameters[0] * 4.0)?, &targets)
         }
+        "rms norm" => weighed(rms_norm(&parameters[0], &parameters[1], 1e-5)?),
+        "softmax" => weighed(softmax(&(&parameters[0] * 3.0)?)?),
         _ => weighed(layer_norm(&parameters[0], &parameters[1], &parameters[2], 1e-5)?),
     }
 }
@@ -219,7 +228,7 @@ fn operations_give_the_numbers_of_pytorch() -> Result<()> {
 
 #[test]
 fn gradients_agree_with_finite_differences() -> Result<()> {
-    for (name, _) in PYTORCH {
+    for name in PYTORCH.iter().map(|(name, _)| *name).chain(MORE) {
         let (_, gradients) = run(name, DType::F64)?;
         for (which, gradient) in gradients.iter().enumerate() {
             for (i, gradient) in gradient.iter().enumerate() {
@@ -243,6 +252,18 @@ fn gradients_agree_with_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn kernels_agree_with_candles_operations() -> Result<()> {
+    for name in MORE {
+        let [ours, theirs] = [run(name, DType::F32)?, run(name, DType::F64)?]
+            .map(|(loss, gradients)| [vec![vec![loss]], gradients].concat().concat());
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!((a - b).abs() <= 2e-5, "{name}: {ours:?} instead of {theirs:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn shapes_that_do_not_fit_are_refused() -> Result<()> {
     let tensor = |shape: &[usize]| fixed(shape, DType::F32);
     let linear = |x: &[usize], w: &[usize], b: &[usize]| {
@@ -258,6 +279,7 @@ fn shapes_that_do_not_fit_are_refused() -> Result<()> {
     assert!(max_pool_2x2(&tensor(&[1, 1, 3, 4])?).is_err());
     assert!(cross_entropy(&tensor(&[2, 3])?, &Tensor::new(&[0u32, 3], &Device::Cpu)?).is_err());
     assert!(binary_cross_entropy(&tensor(&[2, 3])?, &tensor(&[3, 2])?).is_err());
+    assert!(rms_norm(&tensor(&[2, 3])?, &tensor(&[2])?, 1e-5).is_err());
     assert!(layer_norm(&tensor(&[2, 3])?, &tensor(&[2])?, &tensor(&[3])?, 1e-5).is_err());
     Ok(())
 }
