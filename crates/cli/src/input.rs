@@ -72,7 +72,7 @@ fn nearest_verb(name: &str) -> String {
     }
 }
 
-/// Reads and checks a sweep file; problems and warnings are shown on stderr.
+/// Reads and checks a sweep file whose trials are to be trained; problems and warnings are shown on stderr.
 pub(crate) fn sweep_file(
     path: &Path,
     warnings: Warnings,
@@ -80,11 +80,17 @@ pub(crate) fn sweep_file(
     global: &Global,
 ) -> Result<(Spec, Plan), Failure> {
     let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
-    let (spec, plan) = sweep_text(path, &source, warnings, quiet, global)?;
+    let (spec, plan) = sweep_text(path, &source, warnings, quiet, &Here::new(global, true))?;
     if !quiet {
         few_seeds(&spec).iter().for_each(|note| say(format_args!("note: {}: {note}", source.name)));
     }
     Ok((spec, plan))
+}
+
+/// The same of a sweep file that says what is looked up: no step of its tasks is tried, and no warning shown.
+pub(crate) fn known_sweep_file(path: &Path, global: &Global) -> Result<(Spec, Plan), Failure> {
+    let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
+    sweep_text(path, &source, Warnings::default(), true, &Here::new(global, false))
 }
 
 /// That no result of a sweep can be significant, which is better known before it is trained.
@@ -110,11 +116,11 @@ pub(crate) fn sweep_text(
     source: &Source,
     warnings: Warnings,
     quiet: bool,
-    global: &Global,
+    world: &Here<'_>,
 ) -> Result<(Spec, Plan), Failure> {
     let deny = warnings.deny_warnings;
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
-    match planned(&source.text, stem, global) {
+    match planned(&source.text, stem, world) {
         Ok((spec, plan)) => {
             if !quiet || deny {
                 show(Severity::Warning, &plan.warnings, &source.name, &source.text);
@@ -138,8 +144,12 @@ pub(crate) fn sweep_text(
 }
 
 /// The plan of a sweep file's text, with the files and tasks that it names as they are here.
-pub(crate) fn planned(text: &str, default_name: &str, global: &Global) -> Result<(Spec, Plan), Vec<Problem>> {
-    let spec = spec::read_with(text, default_name, &Here::new(global))?;
+pub(crate) fn planned(
+    text: &str,
+    default_name: &str,
+    world: &Here<'_>,
+) -> Result<(Spec, Plan), Vec<Problem>> {
+    let spec = spec::read_with(text, default_name, world)?;
     let plan = spec::plan(&spec)?;
     Ok((spec, plan))
 }

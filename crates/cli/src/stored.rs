@@ -17,7 +17,7 @@ use verdict::score::{Direction, Score};
 use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
-use crate::args::{Global, Metric, RankBy, Warnings, Which};
+use crate::args::{Global, Metric, RankBy, Which};
 use crate::exit::Failure;
 
 impl From<StoreError> for Failure {
@@ -53,7 +53,7 @@ pub(crate) async fn sweep(
     }
     let path = Path::new(word);
     if path.is_file() {
-        let (_, plan) = crate::input::sweep_file(path, Warnings::default(), true, global)?;
+        let (_, plan) = crate::input::known_sweep_file(path, global)?;
         if known.contains(&plan.name) {
             return Ok(plan.name);
         }

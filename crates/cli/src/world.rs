@@ -16,6 +16,8 @@ use crate::weights;
 /// The world as it is here.
 pub(crate) struct Here<'a> {
     global: &'a Global,
+    /// Whether a step of each task is tried.
+    probes: bool,
     hashes: Known<String, Option<String>>,
     tables: Known<Source, Result<Found, String>>,
     texts: Known<String, Result<Found, String>>,
@@ -26,9 +28,10 @@ pub(crate) struct Here<'a> {
 }
 
 impl<'a> Here<'a> {
-    pub(crate) fn new(global: &'a Global) -> Self {
+    pub(crate) fn new(global: &'a Global, probes: bool) -> Self {
         Self {
             global,
+            probes,
             hashes: Known::default(),
             tables: Known::default(),
             texts: Known::default(),
@@ -65,7 +68,9 @@ impl World for Here<'_> {
     }
 
     fn task(&self, name: &str, params: &Json) -> Result<Own, String> {
-        self.own.get(format!("{name} {params}").as_str(), |_| self.global.tasks.describe(name, params))
+        self.own.get(format!("{name} {params}").as_str(), |_| {
+            self.global.tasks.describe(name, params, self.probes)
+        })
     }
 
     fn weights(&self, trial: &str) -> Result<InitFrom, String> {

@@ -13,8 +13,9 @@
 //! ```
 //!
 //! ```no_run
-//! use sweep_kit::candle_core::{Device, Result, Tensor};
-//! use sweep_kit::{Evaluation, Init, Part, Picked, Shape, Task, Tasks, Tensors};
+//! use sweep_kit::candle_core::{Module, Result, Tensor};
+//! use sweep_kit::candle_nn::{Linear, VarBuilder, linear, loss::mse};
+//! use sweep_kit::{Evaluation, Part, Picked, Task, Tasks};
 //!
 //! /// y = slope x, from a hundred points.
 //! struct Line {
@@ -22,20 +23,21 @@
 //! }
 //!
 //! impl Line {
-//!     fn error(&self, parameters: &Tensors, points: &[usize]) -> Result<Tensor> {
+//!     fn error(&self, model: &Linear, points: &[usize]) -> Result<Tensor> {
 //!         let x: Vec<f32> = points.iter().map(|i| *i as f32 / 100.0).collect();
-//!         let x = Tensor::new(x, &parameters.device())?;
-//!         let found = x.broadcast_mul(parameters.get("slope")?)?;
-//!         (found - (x * f64::from(self.slope))?)?.sqr()?.mean_all()
+//!         let x = Tensor::from_vec(x, ((), 1), model.weight().device())?;
+//!         mse(&model.forward(&x)?, &(x * f64::from(self.slope))?)
 //!     }
 //! }
 //!
 //! impl Task for Line {
+//!     type Model = Linear;
+//!
 //!     fn version(&self) -> String {
 //!         "1".to_owned()
 //!     }
-//!     fn parameters(&self) -> Vec<Shape> {
-//!         vec![Shape::new("slope", &[1], Init::Normal(1.0))]
+//!     fn model(&self, vb: VarBuilder<'_>) -> Result<Linear> {
+//!         linear(1, 1, vb.pp("line"))
 //!     }
 //!     fn len(&self, part: Part) -> usize {
 //!         if part == Part::Test { 0 } else { 50 }
@@ -43,12 +45,12 @@
 //!     fn batch_size(&self) -> usize {
 //!         10
 //!     }
-//!     fn loss(&self, parameters: &Tensors, batch: &Picked) -> Result<Tensor> {
-//!         self.error(parameters, &batch.examples)
+//!     fn loss(&self, model: &Linear, batch: &Picked) -> Result<Tensor> {
+//!         self.error(model, &batch.examples)
 //!     }
-//!     fn evaluate(&self, parameters: &Tensors, _part: Part) -> Result<Evaluation> {
+//!     fn evaluate(&self, model: &Linear, _part: Part) -> Result<Evaluation> {
 //!         let points: Vec<usize> = (50..100).collect();
-//!         Ok(Evaluation { loss: self.error(parameters, &points)?.to_scalar::<f32>()?.into(), accuracy: None })
+//!         Ok(Evaluation { loss: self.error(model, &points)?.to_scalar::<f32>()?.into(), accuracy: None })
 //!     }
 //! }
 //!
@@ -60,15 +62,18 @@
 //! }
 //! ```
 //!
-//! A model built with candle-nn is made anew from [`Tensors::to_map`] for each step, by
-//! `VarBuilder::from_tensors(parameters.to_map(), DType::F32, &parameters.device())`: gradients flow through it.
+//! The `VarBuilder` knows which parameters there are from what the model asks for, and draws their initial values as candle-nn's
+//! hints say, from the trial's seed. candle's `layer_norm`, `rms_norm` and `softmax_last_dim` have no backward, and its dropout
+//! can't be seeded: take those in [`nn`], which are called the same way.
 //!
-//! candle's own matrix products may give other bits on another processor; those in [`kernels`] do not. On one machine a run
-//! has the same bits each time, if the task computes from its arguments alone.
+//! candle's own matrix products may give other bits on another processor; what is in [`nn`] and [`kernels`] does not. On one
+//! machine a run has the same bits each time, if the task computes from its arguments alone.
 
 pub use candle_core;
+pub use candle_nn;
 pub use cli::main;
-pub use trainer::own::{Evaluation, Init, Part, Picked, Shape, Task, Tasks, Tensors};
+pub use trainer::nn;
+pub use trainer::own::{Evaluation, Part, Picked, Task, Tasks};
 
 /// Operations of `sweep`'s own models: with gradients, and on the CPU with the same bits on every processor.
 pub mod kernels {

@@ -16,6 +16,7 @@ pub mod kernels;
 mod lane;
 pub mod model;
 mod need;
+pub mod nn;
 pub mod optimizer;
 pub mod own;
 mod probe;

@@ -234,7 +234,7 @@ impl Work {
         part: Part,
     ) -> Result<Vec<Evaluation>, TrainError> {
         if let Some(own) = examples.own() {
-            let each = |model: &Model| own.task().evaluate(&model.named(), part);
+            let each = |model: &Model| own.evaluate(&model.values(), part);
             return Ok(models.iter().map(each).collect::<Result<_, _>>()?);
         }
         let mut sums = vec![Sum::default(); models.len()];

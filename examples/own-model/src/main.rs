@@ -1,19 +1,47 @@
-//! A model of one's own under `sweep`: a small network tells two spirals apart.
+//! A model of one's own under `sweep`, written with candle-nn: a small network tells two spirals apart.
 
 use std::process::ExitCode;
 
-use sweep_kit::candle_core::{Result, Tensor};
-use sweep_kit::kernels::{Activation, cross_entropy, evaluate, linear};
-use sweep_kit::{Evaluation, Part, Picked, Shape, Task, Tasks, Tensors};
+use sweep_kit::candle_core::{Module, Result, Tensor};
+use sweep_kit::candle_nn::{Linear, VarBuilder, linear, loss::cross_entropy};
+use sweep_kit::kernels::evaluate;
+use sweep_kit::nn::{LayerNorm, layer_norm};
+use sweep_kit::{Evaluation, Part, Picked, Task, Tasks};
 
-/// What stands beside `kind` in the sweep file.
+struct Model {
+    fc1: Linear,
+    fc2: Linear,
+    norm: LayerNorm,
+    fc3: Linear,
+}
+
+impl Model {
+    fn new(width: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            fc1: linear(2, width, vb.pp("fc1"))?,
+            fc2: linear(width, width, vb.pp("fc2"))?,
+            norm: layer_norm(width, 1e-5, vb.pp("norm"))?,
+            fc3: linear(width, 2, vb.pp("fc3"))?,
+        })
+    }
+
+    /// Scores (points, 2) of the two spirals.
+    fn scores(&self, points: Vec<f32>) -> Result<Tensor> {
+        let x = Tensor::from_vec(points, ((), 2), self.fc1.weight().device())?;
+        let x = self.fc1.forward(&x)?.tanh()?;
+        let x = self.norm.forward(&self.fc2.forward(&x)?)?.tanh()?;
+        self.fc3.forward(&x)
+    }
+}
+
+/// What is beside `kind` in the sweep file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spirals {
     width: usize,
 }
 
-/// Points (points, 2) of two spirals, by turns, and whose they are.
+/// Points (points, 2) of two spirals, one after the other, and the spiral of each.
 fn points(indices: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<u32>) {
     let point = |i: usize| {
         let (radius, side) = (i as f32 / 1000.0, i % 2);
@@ -24,26 +52,18 @@ fn points(indices: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<u32>) {
     (points.concat(), sides)
 }
 
-/// Scores (points, 2) of the two spirals.
-fn scores(p: &Tensors, points: Vec<f32>) -> Result<Tensor> {
-    let x = Tensor::from_vec(points, ((), 2), &p.device())?;
-    let x = linear(&x, p.get("fc1.weight")?, p.get("fc1.bias")?, Activation::Tanh, false)?;
-    let x = linear(&x, p.get("fc2.weight")?, p.get("fc2.bias")?, Activation::Tanh, true)?;
-    linear(&x, p.get("fc3.weight")?, p.get("fc3.bias")?, Activation::Identity, true)
-}
-
 impl Task for Spirals {
+    type Model = Model;
+
     fn version(&self) -> String {
-        "1".to_owned()
+        "2".to_owned()
     }
 
-    fn parameters(&self) -> Vec<Shape> {
-        let width = self.width;
-        [Shape::layer("fc1", 2, width), Shape::layer("fc2", width, width), Shape::layer("fc3", width, 2)]
-            .concat()
+    fn model(&self, vb: VarBuilder<'_>) -> Result<Model> {
+        Model::new(self.width, vb)
     }
 
-    /// Of a thousand points every third one is for validation.
+    /// Every third of a thousand points is for validation.
     fn len(&self, part: Part) -> usize {
         match part {
             Part::Train => 666,
@@ -56,14 +76,15 @@ impl Task for Spirals {
         32
     }
 
-    fn loss(&self, parameters: &Tensors, batch: &Picked) -> Result<Tensor> {
+    fn loss(&self, model: &Model, batch: &Picked) -> Result<Tensor> {
         let (points, sides) = points(batch.examples.iter().map(|i| i + i / 2));
-        cross_entropy(&scores(parameters, points)?, &Tensor::new(sides, &parameters.device())?)
+        let scores = model.scores(points)?;
+        cross_entropy(&scores, &Tensor::new(sides, scores.device())?)
     }
 
-    fn evaluate(&self, parameters: &Tensors, part: Part) -> Result<Evaluation> {
+    fn evaluate(&self, model: &Model, part: Part) -> Result<Evaluation> {
         let (points, sides) = points((0..self.len(part)).map(|i| 3 * i + 2));
-        let (sum, right) = evaluate(&scores(parameters, points)?, &sides)?;
+        let (sum, right) = evaluate(&model.scores(points)?, &sides)?;
         let n = sides.len() as f64;
         Ok(Evaluation { loss: sum / n, accuracy: Some(right as f64 / n) })
     }

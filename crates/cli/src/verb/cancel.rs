@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::args::{Cancel, Global, Warnings};
+use crate::args::{Cancel, Global};
 use crate::exit::{Outcome, say};
 use crate::slurm;
 
 pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
     let path = Path::new(&args.sweep);
     let sweep = if path.is_file() {
-        crate::input::sweep_file(path, Warnings::default(), true, global)?.1.name
+        crate::input::known_sweep_file(path, global)?.1.name
     } else {
         args.sweep.clone()
     };

@@ -8,14 +8,14 @@ use spec::Plan;
 use spec::trial::Trial;
 use store::{Reader, Status, StoreError, TrialRecord};
 
-use crate::args::{Expect, Global, Warnings};
+use crate::args::{Expect, Global};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::input::sweep_file;
+use crate::input::known_sweep_file;
 use crate::rounds;
 use crate::stored::wait_for;
 
 pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(Path::new(&args.file), Warnings::default(), true, global)?;
+    let (spec, plan) = known_sweep_file(Path::new(&args.file), global)?;
     let rows = wait_for(results(&plan.name, global))?;
     // What followed from the results belongs to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows)?;

@@ -12,6 +12,7 @@ use crate::exit::{Failure, Outcome, say};
 use crate::input::planned;
 use crate::stored::{sweep, wait_for};
 use crate::training;
+use crate::world::Here;
 
 pub(crate) fn run(args: &Worker, global: &Global) -> Outcome {
     let workers = args.workers.map_or_else(training::cores, |workers| workers.get());
@@ -70,7 +71,7 @@ async fn work(
             continue;
         };
         known.insert(name.clone());
-        let (spec, plan) = match planned(&text, &name, global) {
+        let (spec, plan) = match planned(&text, &name, &Here::new(global, false)) {
             Ok(read) => read,
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

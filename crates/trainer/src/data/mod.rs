@@ -64,7 +64,7 @@ impl Examples {
             Self::Text(text) => text.len(part),
             // The expected loss is known without any.
             Self::Synthetic(_) => usize::from(part == Part::Valid),
-            Self::Own(own) => own.task().len(part),
+            Self::Own(own) => own.len(part),
         }
     }
 

@@ -2,11 +2,13 @@
 //! perceptron, GELU, a last layer norm, and a linear layer to the alphabet.
 
 use candle_core::{Result, Tensor};
+use candle_nn::Init;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use spec::catalogue::{Clash, Holds, Kind, ModelKind, Param, Reads, fits_all};
 
-use super::{Architecture, Entry, Init, Input, Shape, Sizes, build};
+use super::shape::normal;
+use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::causal_attention;
 use crate::kernels::embedding::embedding;
@@ -94,17 +96,17 @@ fn shapes(alphabet: usize, layers: usize, width: usize, context: usize) -> Vec<S
     let residual = 0.02 / (2.0 * layers as f32).sqrt();
     let norm = |name: &str| {
         [
-            Shape::new(&format!("{name}.weight"), &[width], Init::Constant(1.0)),
-            Shape::new(&format!("{name}.bias"), &[width], Init::Constant(0.0)),
+            Shape::new(&format!("{name}.weight"), &[width], Init::Const(1.0)),
+            Shape::new(&format!("{name}.bias"), &[width], Init::Const(0.0)),
         ]
     };
     let fc = |name: &str, inputs: usize, outputs: usize, deviation: f32| {
         let [weight, bias] = Shape::layer(name, inputs, outputs);
-        [Shape { init: Init::Normal(deviation), ..weight }, Shape { init: Init::Constant(0.0), ..bias }]
+        [Shape { init: normal(deviation), ..weight }, Shape { init: Init::Const(0.0), ..bias }]
     };
     let mut shapes = vec![
-        Shape::new("characters.weight", &[alphabet, width], Init::Normal(0.02)),
-        Shape::new("places.weight", &[context, width], Init::Normal(0.02)),
+        Shape::new("characters.weight", &[alphabet, width], normal(0.02)),
+        Shape::new("places.weight", &[context, width], normal(0.02)),
     ];
     for i in 1..=layers {
         shapes.extend(norm(&format!("block{i}.norm1")));

@@ -23,12 +23,11 @@ use spec::trial::{Choice, Model as Chosen, Network};
 use self::closed_form::Synthetic;
 use self::direct::Layer;
 use self::own::OwnModel;
-pub use self::shape::{Init, Shape};
+pub(crate) use self::shape::Shape;
 use crate::data::{Batch, Form};
 use crate::expected::Problem;
 use crate::kernels::cross_entropy::{self, cross_entropy};
-use crate::own::{OwnTask, Tensors};
-use crate::random::Stream;
+use crate::own::OwnTask;
 
 /// The models that ship with the tool.
 pub(crate) static TABLE: &[&Entry] = &[
@@ -244,16 +243,14 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model with the initial values of `seed`. Each parameter has a random stream of its own.
+    /// A model with the initial values of `seed`.
     ///
     /// # Errors
     /// The device fails.
     pub fn new(arch: &Arch, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         let parameters = arch.shapes().into_iter().map(|shape| {
-            let stream = Stream::new(seed, "weights", &shape.name);
-            let values = shape.init.values(shape.dims.iter().product(), stream);
-            let value = Tensor::from_vec(values, shape.dims, device)?.to_dtype(dtype)?;
-            Ok(Parameter { name: shape.name, var: Var::from_tensor(&value)?, transposed: shape.transposed })
+            let var = shape.var(seed, dtype, device)?;
+            Ok(Parameter { name: shape.name, var, transposed: shape.transposed })
         });
         Ok(Self { arch: Arc::new(arch.clone()), parameters: parameters.collect::<Result<_>>()? })
     }
@@ -306,12 +303,8 @@ impl Model {
         }
     }
 
-    /// The values of its parameters by name, without a record for a backward pass.
-    pub(crate) fn named(&self) -> Tensors {
-        Tensors::new(self.parameters.iter().map(|p| p.name.clone()).zip(self.values()))
-    }
-
-    fn values(&self) -> Vec<Tensor> {
+    /// The values of its parameters, without a record for a backward pass.
+    pub(crate) fn values(&self) -> Vec<Tensor> {
         self.parameters.iter().map(|p| p.var.as_detached_tensor()).collect()
     }
 }

@@ -1,10 +1,11 @@
 //! The model of a task that a program of the user's own brings along.
 
 use candle_core::{Result, Tensor};
+use candle_nn::Init;
 use spec::trial::{Own, OwnParameter};
 
-use super::{Architecture, Init, Input, Shape, Sizes};
-use crate::own::{OwnTask, Tensors};
+use super::{Architecture, Input, Shape, Sizes};
+use crate::own::OwnTask;
 
 /// A task's model. Where only sizes count the task itself is not at hand.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl OwnModel {
     pub(super) fn planned(own: &Own) -> Self {
         let shape = |OwnParameter { name, dims, transposed }: &OwnParameter| Shape {
             transposed: *transposed,
-            ..Shape::new(name, dims, Init::Constant(0.0))
+            ..Shape::new(name, dims, Init::Const(0.0))
         };
         Self { shapes: own.parameters.iter().map(shape).collect(), task: None }
     }
@@ -36,9 +37,7 @@ impl Architecture for OwnModel {
 
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
         let Some(own) = &self.task else { candle_core::bail!("this program does not know the task") };
-        let names = self.shapes.iter().map(|shape| shape.name.clone());
-        let named = Tensors::new(names.zip(input.parameters.iter().cloned()));
-        own.task().loss(&named, &input.batch.own)
+        own.loss(input.parameters, &input.batch.own)
     }
 
     fn evaluate(&self, _: &Input<'_>) -> Result<(f64, Option<usize>)> {

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
+use candle_nn::Init;
 use schedule::catalogue::AT_LEAST_0;
 use serde::Deserialize;
 use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
 
 use super::closed_form::{Bowl, ClosedForm, Synthetic, powers};
-use super::{Architecture, Entry, Init, Shape, Sizes, build};
+use super::{Architecture, Entry, Shape, Sizes, build};
 use crate::data::Batch;
 use crate::expected::{Gradient, Problem};
 use crate::random::Stream;
@@ -58,7 +59,7 @@ struct Regression {
 
 impl Architecture for Regression {
     fn shapes(&self, _: Sizes) -> Vec<Shape> {
-        vec![Shape::new("weight", &[self.dimensions], Init::Constant(0.0))]
+        vec![Shape::new("weight", &[self.dimensions], Init::Const(0.0))]
     }
 
     fn closed_form(&self) -> Option<Synthetic> {

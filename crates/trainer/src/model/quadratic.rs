@@ -10,7 +10,8 @@ use serde::Deserialize;
 use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
 
 use super::closed_form::{Bowl, ClosedForm, Synthetic, powers};
-use super::{Architecture, Entry, Init, Shape, Sizes, build};
+use super::shape::normal;
+use super::{Architecture, Entry, Shape, Sizes, build};
 use crate::data::Batch;
 use crate::expected::{Gradient, Problem};
 use crate::random::Stream;
@@ -57,7 +58,7 @@ struct Quadratic {
 
 impl Architecture for Quadratic {
     fn shapes(&self, _: Sizes) -> Vec<Shape> {
-        vec![Shape::new("weight", &[self.dimensions], Init::Normal(1.0))]
+        vec![Shape::new("weight", &[self.dimensions], normal(1.0))]
     }
 
     fn closed_form(&self) -> Option<Synthetic> {

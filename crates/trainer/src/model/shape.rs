@@ -1,66 +1,76 @@
 //! What a parameter is before training: name, dimensions, and what numbers it begins with.
 
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::Init;
+use candle_nn::init::NormalOrUniform;
+
 use crate::random::Stream;
 
-/// What numbers a parameter begins with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Init {
-    /// Uniform within plus and minus this number.
-    Uniform(f32),
-    /// Normal with mean 0 and this standard deviation.
-    Normal(f32),
-    /// All the same.
-    Constant(f32),
+/// Initial values that are uniform within plus and minus this number.
+fn uniform(bound: f32) -> Init {
+    Init::Uniform { lo: f64::from(-bound), up: f64::from(bound) }
 }
 
-impl Init {
-    /// As PyTorch's linear and convolution layers begin: uniform within 1 / √fan_in, the numbers that flow into one output.
-    pub fn fan_in(fan_in: usize) -> Self {
-        Self::Uniform(1.0 / (fan_in.max(1) as f32).sqrt())
-    }
+/// Initial values that are normal with mean 0.
+pub(super) fn normal(deviation: f32) -> Init {
+    Init::Randn { mean: 0.0, stdev: f64::from(deviation) }
+}
 
-    pub(super) fn values(self, count: usize, mut stream: Stream) -> Vec<f32> {
-        match self {
-            Self::Uniform(bound) => (0..count).map(|_| stream.uniform(bound)).collect(),
-            Self::Normal(deviation) => {
-                let mut values = vec![0.0; count];
-                stream.normals(&mut values);
-                values.iter_mut().for_each(|x| *x *= deviation);
-                values
-            }
-            Self::Constant(x) => vec![x; count],
+/// Initial values of a tensor of this shape.
+fn values(init: Init, dims: &[usize], mut stream: Stream) -> Vec<f32> {
+    let mut values = vec![0.0; dims.iter().product()];
+    let (middle, reach) = match init {
+        Init::Const(x) => return vec![x as f32; values.len()],
+        Init::Uniform { lo, up } => {
+            values.iter_mut().for_each(|x| *x = stream.uniform(1.0));
+            ((lo + up) / 2.0, (up - lo) / 2.0)
         }
+        Init::Randn { mean, stdev } => {
+            stream.normals(&mut values);
+            (mean, stdev)
+        }
+        Init::Kaiming { dist, fan, non_linearity } => {
+            let fan = fan.for_shape(&dims.into()).max(1);
+            let stdev = non_linearity.gain() / (fan as f64).sqrt();
+            let bound = 3f64.sqrt() * stdev;
+            let init = match dist {
+                NormalOrUniform::Normal => Init::Randn { mean: 0.0, stdev },
+                NormalOrUniform::Uniform => Init::Uniform { lo: -bound, up: bound },
+            };
+            return self::values(init, dims, stream);
+        }
+    };
+    values.iter_mut().for_each(|x| *x *= reach as f32);
+    // 0 is not added: that would turn -0 into 0.
+    if middle != 0.0 {
+        values.iter_mut().for_each(|x| *x += middle as f32);
     }
+    values
 }
 
 /// What a parameter is before training.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shape {
-    /// Its name: dots part layers, as in `encoder.fc1.weight`.
-    pub name: String,
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    /// Its name: dots separate layers, as in `encoder.fc1.weight`.
+    pub(crate) name: String,
     /// Its dimensions.
-    pub dims: Vec<usize>,
-    /// What it begins with.
-    pub init: Init,
+    pub(crate) dims: Vec<usize>,
+    /// Its initial values.
+    pub(crate) init: Init,
     /// Whether PyTorch has its two dimensions the other way round, as the weight of a linear layer here.
     pub(crate) transposed: bool,
 }
 
 impl Shape {
-    /// A parameter with a name, dimensions and what it begins with.
-    pub fn new(name: &str, dims: &[usize], init: Init) -> Self {
+    /// A parameter with a name, dimensions and initial values.
+    pub(crate) fn new(name: &str, dims: &[usize], init: Init) -> Self {
         Self { name: name.to_owned(), dims: dims.to_vec(), init, transposed: false }
     }
 
-    /// The parameters `NAME.weight`, (outputs, inputs), and `NAME.bias`, (outputs), of a linear layer as PyTorch and candle-nn
-    /// have it, with PyTorch's initial values.
-    pub fn linear(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
-        Self::weight_and_bias(name, &[outputs, inputs], outputs, inputs)
-    }
-
-    /// The same parameters in the layout of [`linear`](crate::kernels::linear::linear), whose weight is (inputs, outputs). Files
-    /// of weights have PyTorch's layout all the same.
-    pub fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
+    /// The parameters `NAME.weight`, (inputs, outputs), and `NAME.bias`, (outputs), of
+    /// [`linear`](crate::kernels::linear::linear), with PyTorch's initial values. Files of weights have PyTorch's layout all the
+    /// same.
+    pub(super) fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
         let [weight, bias] = Self::weight_and_bias(name, &[inputs, outputs], outputs, inputs);
         [Self { transposed: true, ..weight }, bias]
     }
@@ -71,13 +81,19 @@ impl Shape {
         Self::weight_and_bias(name, &weight, outputs, window.iter().product())
     }
 
-    /// The two parameters of a layer whose outputs each take in `fan_in` numbers.
+    /// The two parameters of a layer whose outputs each take in `fan_in` numbers: uniform within 1 / √fan_in, as in PyTorch.
     fn weight_and_bias(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Self; 2] {
-        let init = Init::fan_in(fan_in);
+        let init = uniform(1.0 / (fan_in.max(1) as f32).sqrt());
         [
             Self::new(&format!("{name}.weight"), weight, init),
             Self::new(&format!("{name}.bias"), &[outputs], init),
         ]
+    }
+
+    /// A variable with the initial values of a seed. Each parameter has a random stream of its own.
+    pub(crate) fn var(&self, seed: u64, dtype: DType, device: &Device) -> Result<Var> {
+        let values = values(self.init, &self.dims, Stream::new(seed, "weights", &self.name));
+        Var::from_tensor(&Tensor::from_vec(values, self.dims.as_slice(), device)?.to_dtype(dtype)?)
     }
 
     /// Its dimensions in PyTorch's layout: there a linear layer's weight is (outputs, inputs).

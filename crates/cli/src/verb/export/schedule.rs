@@ -8,7 +8,7 @@ use schedule::{Feedback, Schedule};
 use serde_json::json;
 use spec::trial::Config;
 
-use crate::args::{ExportSchedule, Global, Target, Warnings, Which};
+use crate::args::{ExportSchedule, Global, Target, Which};
 use crate::exit::{Failure, Outcome, print};
 use crate::input;
 use crate::output::Output;
@@ -123,7 +123,7 @@ fn in_file(
         ));
     }
     // Its lints are for `check`, `plan` and `run`.
-    let (spec, plan) = input::sweep_file(file, Warnings::default(), true, global)?;
+    let (spec, plan) = input::known_sweep_file(file, global)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
     let name = match name {

@@ -15,6 +15,7 @@ use crate::diagnostics::{Severity, show};
 use crate::exit::{Failure, say};
 use crate::input::{self, Source};
 use crate::verb::lr::Fitted;
+use crate::world::Here;
 
 /// The lr curves that are asked for.
 pub(super) fn figure(args: &Plot, what: &str, global: &Global) -> Result<Figure, Failure> {
@@ -115,7 +116,8 @@ fn of_file(args: &Plot, what: &str, source: &Source, global: &Global) -> Result<
             )));
         }
     }
-    let (spec, _) = input::sweep_text(Path::new(what), source, Warnings::default(), quiet, global)?;
+    let (spec, _) =
+        input::sweep_text(Path::new(what), source, Warnings::default(), quiet, &Here::new(global, false))?;
     let chosen = selected(&spec, &args.select)?;
     let drawn = of_sweep(&spec, &chosen, args.lr, scale(args), &source.name)?;
     if let Some(note) = &drawn.left_out {

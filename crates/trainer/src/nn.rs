@@ -1,0 +1,191 @@
+//! Layers with the constructors and calls of candle-nn's, for those of its layers that drop gradients or can't be seeded. On the
+//! CPU they run on our kernels, with the same bits on every processor.
+
+use std::cell::RefCell;
+
+use candle_core::shape::Dim;
+use candle_core::{D, Module, ModuleT, Result, Tensor};
+pub use candle_nn::LayerNormConfig;
+use candle_nn::VarBuilder;
+
+use crate::kernels;
+use crate::own::Picked;
+
+/// Layer normalisation.
+#[derive(Debug, Clone)]
+pub struct LayerNorm(candle_nn::LayerNorm);
+
+impl LayerNorm {
+    /// With weight and bias.
+    pub fn new(weight: Tensor, bias: Tensor, eps: f64) -> Self {
+        Self(candle_nn::LayerNorm::new(weight, bias, eps))
+    }
+
+    /// Without a bias.
+    pub fn new_no_bias(weight: Tensor, eps: f64) -> Self {
+        Self(candle_nn::LayerNorm::new_no_bias(weight, eps))
+    }
+
+    /// Without subtracting the mean, and without a bias.
+    pub fn rms_norm(weight: Tensor, eps: f64) -> Self {
+        Self(candle_nn::LayerNorm::rms_norm(weight, eps))
+    }
+
+    /// The weight.
+    pub fn weight(&self) -> &Tensor {
+        self.0.weight()
+    }
+
+    /// The bias.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.0.bias()
+    }
+}
+
+impl Module for LayerNorm {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (x, weight, eps) = (x.contiguous()?, self.0.weight(), self.0.eps());
+        match self.0.bias() {
+            Some(bias) if self.0.remove_mean() => kernels::layer_norm::layer_norm(&x, weight, bias, eps),
+            Some(bias) => kernels::rms_norm::rms_norm(&x, weight, eps)?.broadcast_add(bias),
+            None if self.0.remove_mean() => {
+                kernels::layer_norm::layer_norm(&x, weight, &weight.zeros_like()?, eps)
+            }
+            None => kernels::rms_norm::rms_norm(&x, weight, eps),
+        }
+    }
+}
+
+/// A layer normalisation over the last dimension, of `size` numbers. `config` may be `eps`.
+///
+/// # Errors
+/// A parameter can't be had.
+pub fn layer_norm<C: Into<LayerNormConfig>>(size: usize, config: C, vb: VarBuilder<'_>) -> Result<LayerNorm> {
+    candle_nn::layer_norm(size, config, vb).map(LayerNorm)
+}
+
+/// The same without a bias.
+///
+/// # Errors
+/// A parameter can't be had.
+pub fn layer_norm_no_bias(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<LayerNorm> {
+    candle_nn::layer_norm_no_bias(size, eps, vb).map(LayerNorm)
+}
+
+/// Normalisation by the root mean square.
+#[derive(Debug, Clone)]
+pub struct RmsNorm(LayerNorm);
+
+impl RmsNorm {
+    /// With a weight.
+    pub fn new(weight: Tensor, eps: f64) -> Self {
+        Self(LayerNorm::rms_norm(weight, eps))
+    }
+
+    /// The weight.
+    pub fn weight(&self) -> &Tensor {
+        self.0.weight()
+    }
+}
+
+impl Module for RmsNorm {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.0.forward(x)
+    }
+}
+
+/// A normalisation by the root mean square of the last dimension, of `size` numbers.
+///
+/// # Errors
+/// A parameter can't be had.
+pub fn rms_norm(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<RmsNorm> {
+    Ok(RmsNorm(LayerNorm(candle_nn::rms_norm(size, eps, vb)?.into_inner())))
+}
+
+/// Softmax over a dimension.
+///
+/// # Errors
+/// There is no such dimension, or the device fails.
+pub fn softmax<Over: Dim>(x: &Tensor, dim: Over) -> Result<Tensor> {
+    let (dim, last) = (dim.to_index(x.shape(), "softmax")?, D::Minus1);
+    kernels::softmax::softmax(&x.transpose(dim, last)?)?.transpose(dim, last)
+}
+
+/// Softmax over the last dimension.
+///
+/// # Errors
+/// `x` is a scalar, or the device fails.
+pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
+    softmax(x, D::Minus1)
+}
+
+/// Dropout whose masks follow from the seed and the step of the batch, and from how many were drawn before in this step.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    share: f32,
+}
+
+impl Dropout {
+    /// Drops this share of the numbers.
+    pub fn new(share: f32) -> Self {
+        Self { share }
+    }
+
+    /// In training, within `Task::loss`, zeroes a share of the numbers and scales the others up; else gives `x`.
+    ///
+    /// # Errors
+    /// The share is not from 0 up to 1, `train` is given outside of `Task::loss` (or on another thread), or the device fails.
+    pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        if train { dropout(x, self.share) } else { Ok(x.clone()) }
+    }
+}
+
+impl ModuleT for Dropout {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        self.forward(x, train)
+    }
+}
+
+/// The batch whose loss is computed on this thread, and the masks that were drawn for it.
+struct Step {
+    batch: Picked,
+    masks: usize,
+}
+
+thread_local! {
+    static STEP: RefCell<Option<Step>> = const { RefCell::new(None) };
+}
+
+/// Calls `f`, in which [`dropout`] follows from this batch.
+pub(crate) fn with_step<T>(batch: &Picked, f: impl FnOnce() -> T) -> T {
+    /// Ends the step also where `f` panics.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            STEP.set(None);
+        }
+    }
+    let _end = End;
+    STEP.set(Some(Step { batch: Picked { examples: Vec::new(), ..*batch }, masks: 0 }));
+    f()
+}
+
+/// Zeroes a share of the numbers, each by chance, and scales the others up; see [`Dropout`].
+///
+/// # Errors
+/// As of [`Dropout::forward`].
+pub fn dropout(x: &Tensor, share: f32) -> Result<Tensor> {
+    if !(0.0..1.0).contains(&share) {
+        candle_core::bail!("dropout: the share is {share}, and must be from 0 up to 1");
+    }
+    let draws = STEP.with_borrow_mut(|step| {
+        let Some(Step { batch, masks }) = step else {
+            candle_core::bail!("dropout in training works within `Task::loss`, on the thread that calls it")
+        };
+        *masks += 1;
+        batch.uniform(&format!("dropout {masks}"), x.dims(), x.device())
+    })?;
+    let scale = f64::from(1.0 / (1.0 - share));
+    let kept = (draws.ge(f64::from(share))?.to_dtype(x.dtype())? * scale)?;
+    x * kept
+}

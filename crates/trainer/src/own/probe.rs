@@ -1,0 +1,59 @@
+//! One step of a task before anything is stored: some of candle's operations drop gradients without an error, and a model with one
+//! of them would not train.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+
+use super::{OwnTask, Part, Picked, scalar};
+use crate::run::first_line;
+
+/// What drops gradients in candle, and what to do.
+const DROPPED: &str = "LayerNorm, RmsNorm and softmax_last_dim of candle-nn drop gradients: use those of sweep_kit::nn, which are \
+                       called the same way. A running mean and variance of candle-nn's BatchNorm are not trained: use another \
+                       norm. A parameter that the loss does not depend on is removed from the model";
+
+/// What a loss says that draws random numbers by itself.
+const UNSEEDED: &str = "two losses of the same batch differ (random numbers must follow from the batch, as those of \
+                        sweep_kit::nn::Dropout and Picked::uniform)";
+
+impl OwnTask {
+    /// Computes the loss of a batch and its gradients on the CPU, from initial values.
+    ///
+    /// # Errors
+    /// The task can't be trained: in words.
+    pub(super) fn probe(&self, name: &str) -> std::result::Result<(), String> {
+        let batch = self.task.batch_size();
+        if batch == 0 || batch > self.len(Part::Train) {
+            // Reported by the reader of the sweep file.
+            return Ok(());
+        }
+        let batch = Picked { examples: (0..batch).collect(), ..Picked::default() };
+        let missing = self
+            .without_gradient(&batch)
+            .map_err(|error| format!("the task `{name}` can't be trained: {}", first_line(&error)))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let all = self.shapes.len();
+        Err(format!(
+            "the task `{name}` can't be trained: {} of its {all} parameters get no gradient: {}. {DROPPED}",
+            missing.len(),
+            missing.join(", "),
+        ))
+    }
+
+    /// The parameters that the loss of a batch gives no gradient.
+    fn without_gradient(&self, batch: &Picked) -> Result<Vec<&str>> {
+        let vars = self.shapes.iter().map(|shape| shape.var(0, DType::F32, &Device::Cpu));
+        let vars = vars.collect::<Result<Vec<Var>>>()?;
+        let values: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let loss = self.loss(&values, batch)?;
+        let (first, second) = (scalar(&loss)?, scalar(&self.loss(&values, batch)?)?);
+        if first.to_bits() != second.to_bits() {
+            candle_core::bail!("{UNSEEDED}: {first} and {second}");
+        }
+        let gradients = loss.backward()?;
+        let named = self.shapes.iter().zip(&vars);
+        let missing = named.filter(|(_, var)| gradients.get(var).is_none());
+        Ok(missing.map(|(shape, _)| shape.name.as_str()).collect())
+    }
+}
