@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// Our crates and those of ours that each may import.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
@@ -22,6 +22,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("orchestrator", &["spec", "trainer", "program", "store"]),
     ("verdict", &["stats", "schedule", "spec"]),
     ("report", &["stats", "schedule", "verdict"]),
+    ("sweep", &["fault", "schedule", "spec", "trainer", "program", "store", "orchestrator", "verdict"]),
     (
         "cli",
         &[
@@ -36,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "orchestrator",
             "verdict",
             "report",
+            "sweep",
         ],
     ),
     ("kit", &["cli", "trainer"]),

@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod bad_input;
+mod circles;
 mod clusters;
 mod export;
 mod export_results;

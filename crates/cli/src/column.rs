@@ -3,7 +3,7 @@
 use report::Cell;
 use spec::record::{Axes, Column, Kind, Value};
 
-use crate::stored::utc;
+use crate::words::utc;
 
 /// The value of a column in a record.
 pub(crate) fn cell<R>(column: &Column<R>, record: &R) -> Cell {

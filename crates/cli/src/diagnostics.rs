@@ -1,9 +1,7 @@
-//! Shows problems with the lines of text that they are about. The one printer of problems.
+//! Problems with the lines of text that they are about.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schedule::problem::Problem;
-
-use crate::exit::say;
 
 /// How serious a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,14 +10,8 @@ pub(crate) enum Severity {
     Warning,
 }
 
-/// Prints each problem on stderr: `file:line:column`, the line, what is wrong, how to mend it.
-pub(crate) fn show(severity: Severity, problems: &[Problem], file: &str, text: &str) {
-    for problem in problems {
-        say(render(severity, problem, file, text));
-    }
-}
-
-fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> String {
+/// A problem as text: `file:line:column`, the line, what is wrong, what to do.
+pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> String {
     let level = match severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,

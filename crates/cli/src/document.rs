@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use report::compose::{Material, Step, compose};
 use report::document::Document;
 use store::{Reader, TrialRecord};
+use sweep::named::sweep;
+use sweep::ranked::{RankBy, Ranked, ranked};
+use sweep::stored::open;
+use sweep::wait_for;
 use verdict::ranking::{Options, Protocol};
 use verdict::results::{Purpose, budgets};
 
-use crate::args::{Global, RankBy};
 use crate::exit::Failure;
+use crate::global::Global;
 use crate::shell::{quoted, store_option};
-use crate::stored::{Ranked, open, ranked, sweep, wait_for};
 
 /// The most seeds of a schedule whose steps are drawn: the band of more looks the same.
 const MOST_RUNS: usize = 32;
@@ -19,11 +22,11 @@ const MOST_RUNS: usize = 32;
 /// The report of the sweep that is meant.
 pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Result<Document, Failure> {
     let (ranked, material) = wait_for(async {
-        let mut reader = open(global).await?;
-        let name = sweep(&mut reader, word, global).await?;
+        let mut reader = open(&global.context).await?;
+        let name = sweep(&mut reader, word, &global.context).await?;
         let ranked = ranked(&mut reader, &name, how).await?;
         let material = material(&mut reader, &name, &ranked, global).await?;
-        Ok((ranked, material))
+        Ok::<_, Failure>((ranked, material))
     })?;
     let metric = ranked.ranking.metric.clone();
     let budget = how.budget.or(budgets(&ranked.results).last().copied());

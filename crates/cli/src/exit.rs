@@ -4,12 +4,20 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
+use schedule::problem::Problem;
+use store::StoreError;
+use sweep::Error;
+
+use crate::diagnostics::{Severity, render};
+
 /// Why a verb did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The user's mistake, in words: exit code 2.
     Usage(String),
-    /// The user's mistake, already shown with its place in the text: exit code 2.
+    /// Mistakes in a text, to be shown with their places: exit code 2.
+    Problems { name: String, text: String, problems: Vec<Problem> },
+    /// The user's mistake, already shown: exit code 2.
     Shown,
     /// Something failed: exit code 1.
     Failed(String),
@@ -31,6 +39,31 @@ impl Failure {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoFile { .. } => Self::usage(error),
+            Error::Problems { name, text, problems } => Self::Problems { name, text, problems },
+            Error::Usage(message) => Self::Usage(message),
+            Error::Failed(message) => Self::Failed(message),
+            Error::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Errors of the crates below count as they do in a sweep.
+macro_rules! failure_from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Error::from(error).into()
+            }
+        })*
+    };
+}
+
+failure_from!(StoreError, orchestrator::SweepError, trainer::TrainError, trainer::device::DeviceError);
+
 /// What every verb returns.
 pub(crate) type Outcome = Result<(), Failure>;
 
@@ -39,6 +72,10 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
     let (message, code) = match outcome {
         Ok(()) | Err(Failure::NotRead) => (None, 0),
         Err(Failure::Usage(message)) => (Some(message), 2),
+        Err(Failure::Problems { name, text, problems }) => {
+            show(Severity::Error, &problems, &name, &text);
+            (None, 2)
+        }
         Err(Failure::Shown) => (None, 2),
         Err(Failure::Failed(message)) => (Some(message), 1),
         Err(Failure::Told) => (None, 1),
@@ -48,6 +85,13 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
         say(format_args!("\u{1b}[1;31merror\u{1b}[0m: {message}"));
     }
     ExitCode::from(code)
+}
+
+/// Prints each problem on stderr: `file:line:column`, the line, what is wrong, what to do.
+pub(crate) fn show(severity: Severity, problems: &[Problem], file: &str, text: &str) {
+    for problem in problems {
+        say(render(severity, problem, file, text));
+    }
 }
 
 /// One line on stderr. There is no one left to tell when that fails.

@@ -1,96 +1,41 @@
 //! Reads what the user names: sweep files and JSON files, with errors that say what to do.
 
-use std::io::Read;
 use std::path::Path;
 
-use schedule::problem::Problem;
+use schedule::problem::nearest;
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
+use sweep::Error;
+use sweep::origins::Stored;
+use sweep::plan::{self, Aim};
+use sweep::source::{Source, read};
 use verdict::warnings::seeds_to_decide;
 
-use crate::args::{Global, Warnings};
-use crate::diagnostics::{Severity, show};
-use crate::exit::{Failure, say};
-use crate::world::Here;
+use crate::args::Warnings;
+use crate::diagnostics::Severity;
+use crate::exit::{Failure, Outcome, say, show};
+use crate::global::Global;
 
-/// A text and the name to show for it.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub name: String,
-    pub text: String,
-}
-
-/// Reads a text file of at most `most` bytes; `-` is standard input.
-pub(crate) fn read(path: &Path, what: &str, most: usize) -> Result<Source, Failure> {
-    let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };
-    let usage = |message: String| Failure::Usage(message);
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file that is too long from one that just fits.
-    let limit = most as u64 + 1;
-    let result = if path == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
-    } else if path.is_dir() {
-        return Err(usage(format!("{name} is a directory; {what} was expected")));
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
-    };
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(usage(format!(
-                "there is no file {name}; {what} was expected{}",
-                nearest_verb(&name)
-            )));
-        }
-        Err(error) => return Err(usage(format!("can't read {name}: {error}"))),
-        Ok(_) if bytes.len() > most => {
-            return Err(usage(format!("{name} has more than {most} bytes; {what} is never that long")));
-        }
-        Ok(_) => {}
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => {
-            Ok(Source { name, text: text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text) })
-        }
-        Err(error) => {
-            let good = String::from_utf8_lossy(
-                error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or(&[]),
-            )
-            .into_owned();
-            let line = good.matches('\n').count() + 1;
-            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            Err(usage(format!("{name}:{line}:{column}: this is not UTF-8 text; {what} was expected")))
-        }
-    }
-}
-
-/// A word that is no file may be a misspelt verb.
-fn nearest_verb(name: &str) -> String {
-    let verbs = crate::args::verbs();
-    match schedule::problem::nearest(name, verbs.iter().map(String::as_str)) {
-        Some(verb) if !name.contains(['.', '/']) => format!(" (did you mean `sweep {verb}`?)"),
-        _ => String::new(),
-    }
-}
-
-/// Reads and checks a sweep file whose trials are to be trained; problems and warnings are shown on stderr.
-pub(crate) fn sweep_file(
-    path: &Path,
-    warnings: Warnings,
-    quiet: bool,
-    global: &Global,
-) -> Result<(Spec, Plan), Failure> {
-    let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
-    let (spec, plan) = sweep_text(path, &source, warnings, quiet, &Here::new(global, true))?;
-    if !quiet {
+/// Reads and checks a sweep file whose trials are to be trained; its warnings are shown on stderr.
+pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Result<(Spec, Plan), Failure> {
+    let source = read(path, "a sweep file", spec::yaml::MOST_BYTES);
+    let source = source.map_err(|error| match &error {
+        Error::NoFile { name, .. } => Failure::Usage(format!("{error}{}", nearest_verb(name, &global.verbs))),
+        _ => error.into(),
+    })?;
+    let (spec, plan) = sweep_text(path, &source, Aim::Train, warnings, global)?;
+    if !global.quiet {
         few_seeds(&spec).iter().for_each(|note| say(format_args!("note: {}: {note}", source.name)));
     }
     Ok((spec, plan))
 }
 
-/// The same of a sweep file that says what is looked up: no step of its tasks is tried, and no warning shown.
-pub(crate) fn known_sweep_file(path: &Path, global: &Global) -> Result<(Spec, Plan), Failure> {
-    let source = read(path, "a sweep file", spec::yaml::MOST_BYTES)?;
-    sweep_text(path, &source, Warnings::default(), true, &Here::new(global, false))
+/// A word that is no file may be a misspelt verb.
+fn nearest_verb(name: &str, verbs: &[String]) -> String {
+    match nearest(name, verbs.iter().map(String::as_str)) {
+        Some(verb) if !name.contains(['.', '/']) => format!(" (did you mean `sweep {verb}`?)"),
+        _ => String::new(),
+    }
 }
 
 /// That no result of a sweep can be significant, which is better known before it is trained.
@@ -114,44 +59,42 @@ fn few_seeds(spec: &Spec) -> Option<String> {
 pub(crate) fn sweep_text(
     path: &Path,
     source: &Source,
+    aim: Aim,
     warnings: Warnings,
-    quiet: bool,
-    world: &Here<'_>,
+    global: &Global,
 ) -> Result<(Spec, Plan), Failure> {
     let deny = warnings.deny_warnings;
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
-    match planned(&source.text, stem, world) {
-        Ok((spec, plan)) => {
-            if !quiet || deny {
-                show(Severity::Warning, &plan.warnings, &source.name, &source.text);
-            }
-            match plan.warnings.len() {
-                n if deny && n > 0 => {
-                    let s = if n == 1 { "" } else { "s" };
-                    Err(Failure::usage(format_args!(
-                        "{}: {n} warning{s}, and --deny-warnings was given",
-                        source.name
-                    )))
-                }
-                _ => Ok((spec, plan)),
-            }
+    let (spec, plan) = plan::of_source(path, source, aim, &global.context)?;
+    if !global.quiet || deny {
+        show(Severity::Warning, &plan.warnings, &source.name, &source.text);
+    }
+    match plan.warnings.len() {
+        n if deny && n > 0 => {
+            let s = if n == 1 { "" } else { "s" };
+            Err(Failure::usage(format_args!(
+                "{}: {n} warning{s}, and --deny-warnings was given",
+                source.name
+            )))
         }
-        Err(problems) => {
-            show(Severity::Error, &problems, &source.name, &source.text);
-            Err(Failure::Shown)
-        }
+        _ => Ok((spec, plan)),
     }
 }
 
-/// The plan of a sweep file's text, with the files and tasks that it names as they are here.
-pub(crate) fn planned(
-    text: &str,
-    default_name: &str,
-    world: &Here<'_>,
-) -> Result<(Spec, Plan), Vec<Problem>> {
-    let spec = spec::read_with(text, default_name, world)?;
-    let plan = spec::plan(&spec)?;
-    Ok((spec, plan))
+/// Says what a person should know before any stored result of a sweep is reused.
+pub(crate) fn warn_of_stored(stored: &Stored, file: &Path, warnings: Warnings, global: &Global) -> Outcome {
+    let lines = stored.warnings();
+    let file = file.display();
+    if !global.quiet || warnings.deny_warnings {
+        for line in &lines {
+            say(format_args!("\u{1b}[1;33mwarning\u{1b}[0m: {file}: {line}"));
+        }
+    }
+    if warnings.deny_warnings && !lines.is_empty() {
+        return Err(Failure::usage(format_args!(
+            "{file}: what is stored is not what would be trained now, and --deny-warnings was given"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become

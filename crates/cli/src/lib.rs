@@ -3,28 +3,32 @@
 
 mod args;
 mod column;
+mod command;
 mod diagnostics;
 mod document;
 mod exit;
+mod global;
 mod input;
-mod origins;
+mod observer;
 mod output;
 mod progress;
-mod rounds;
 mod screen;
 mod shell;
+mod signals;
 mod slurm;
 mod startup;
-mod stored;
 mod training;
 mod verb;
-mod weights;
-mod world;
+mod words;
 
 use std::process::ExitCode;
 use std::thread::JoinHandle;
 
+use sweep::Context;
 use trainer::own::Tasks;
+
+use crate::args::GlobalArgs;
+use crate::global::Global;
 
 /// Reads the command line, runs one verb, says how it went. Sweep files may ask for these tasks. To be called before anything else
 /// in `main`: it sets variables of the environment, which no other thread may read meanwhile.
@@ -41,9 +45,10 @@ pub fn main(tasks: Tasks) -> ExitCode {
 }
 
 fn run(tasks: Tasks) -> ExitCode {
-    let mut args = args::parse();
-    args.global.tasks = tasks;
-    startup::log(args.global.quiet);
-    let outcome = verb::run(args);
-    exit::report(outcome)
+    let cli = command::parse();
+    let GlobalArgs { store, data_dir, quiet } = cli.global;
+    startup::log(quiet);
+    let context = Context { store, data_dir, tasks, job: slurm::job() };
+    let global = Global { context, quiet, verbs: command::verbs() };
+    exit::report(cli.verb.run(&global))
 }

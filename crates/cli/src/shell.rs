@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::args::Global;
+use crate::global::Global;
 
 /// As the shell reads it back.
 pub(crate) fn quoted(text: &str) -> String {
@@ -16,8 +16,8 @@ pub(crate) fn quoted(text: &str) -> String {
 /// The option that says where the store is, with a space before it; nothing where that is the default. A password is not
 /// in it.
 pub(crate) fn store_option(global: &Global) -> String {
-    if global.store.folder().is_some_and(|dir| dir == Path::new("runs")) {
+    if global.context.store.folder().is_some_and(|dir| dir == Path::new("runs")) {
         return String::new();
     }
-    format!(" --store {}", quoted(&global.store.to_string()))
+    format!(" --store {}", quoted(&global.context.store.to_string()))
 }

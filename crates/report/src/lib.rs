@@ -14,6 +14,7 @@ mod markdown;
 pub mod page;
 pub mod plot;
 pub mod ranking_rows;
+mod render;
 pub mod rows;
 pub mod tensorboard;
 #[cfg(test)]

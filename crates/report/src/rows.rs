@@ -1,10 +1,8 @@
-//! Rows and columns, and their three forms: a table for people, CSV and JSON for programs.
+//! Rows of cells, as a table has them.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::escape::turns;
-use crate::lines;
 
 /// A table of results.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,52 +53,6 @@ impl Rows {
                 row.remove(at);
             });
         }
-    }
-
-    /// The rows in the given form, ending with a line break.
-    pub fn render(&self, format: Format) -> String {
-        match format {
-            Format::Table => self.table(),
-            Format::Json => self.json(),
-            Format::Csv => self.csv(),
-        }
-    }
-
-    fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(self.columns.iter().map(|name| printable(name)));
-        for row in &self.rows {
-            table.add_row(self.columns.iter().zip(row).map(|(column, cell)| cell.shown(column)));
-        }
-        for (i, column) in table.column_iter_mut().enumerate() {
-            let number = |row: &Vec<Cell>| {
-                matches!(row.get(i), Some(Cell::Integer(_) | Cell::Real(_) | Cell::Null | Cell::Bool(_)))
-            };
-            if !self.rows.is_empty() && self.rows.iter().all(number) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-            column.set_padding((0, 2));
-        }
-        table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
-    }
-
-    fn json(&self) -> String {
-        let names = lines::unique(&self.columns);
-        let objects: Vec<Json> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let fields = names.iter().zip(row).map(|(name, cell)| (name.clone(), cell.json()));
-                Json::Object(fields.collect::<Map<_, _>>())
-            })
-            .collect();
-        // A tree of JSON values always has a text.
-        format!("{}\n", serde_json::to_string_pretty(&objects).unwrap_or_default())
-    }
-
-    fn csv(&self) -> String {
-        lines::csv_header(&self.columns) + &lines::csv(self)
     }
 }
 
@@ -157,7 +109,7 @@ fn short(x: f64) -> String {
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits }
 }
 
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let show = |c: char| match c {
         '\n' => "\\n".to_owned(),
         '\r' => "\\r".to_owned(),

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// A path, with the home directory in the place of a leading `~`.
-pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|text| expanded(&text, std::env::home_dir()))
+}
+
+/// A store: a folder or the address of a server.
+pub(crate) fn location() -> impl TypedValueParser<Value = store::Location> {
+    path().map(|path| store::Location::parse(path.into_os_string()))
 }
 
 /// # Errors

@@ -1,5 +1,6 @@
 //! Slurm's commands, as far as a sweep needs them: what they are told, and what they say. The scripts are in `script`.
 
+pub(crate) mod request;
 pub(crate) mod script;
 
 use std::path::Path;
@@ -76,6 +77,15 @@ pub(crate) fn tasks(location: &Location) -> Option<Vec<Task>> {
 /// What there is to say where `tasks` gives none.
 pub(crate) fn silent() -> Failure {
     Failure::failed("Slurm does not answer, or is not to be found here (squeue)")
+}
+
+/// The Slurm job that this process is a part of, as `squeue` names it.
+pub(crate) fn job() -> Option<String> {
+    let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    match (var("SLURM_ARRAY_JOB_ID"), var("SLURM_ARRAY_TASK_ID")) {
+        (Some(job), Some(task)) => Some(format!("{job}_{task}")),
+        _ => var("SLURM_JOB_ID"),
+    }
 }
 
 /// A command of Slurm's. An address with a password is not passed on.

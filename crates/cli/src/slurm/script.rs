@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::args::Slurm;
+use super::request::Request;
 use crate::shell::quoted;
 
 /// What the name of a merge's job ends with.
@@ -11,7 +11,7 @@ pub(crate) const MERGE: &str = "-merge";
 
 /// What both kinds of scripts are about. Paths are absolute.
 pub(crate) struct Subject<'a> {
-    pub args: &'a Slurm,
+    pub args: &'a Request,
     pub job_name: &'a str,
     /// This program.
     pub program: &'a Path,

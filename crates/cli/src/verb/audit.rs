@@ -3,21 +3,36 @@
 use std::collections::HashMap;
 
 use report::{Format, audit_rows};
+use sweep::named::sweep;
+use sweep::ranked::{RankBy, ranked};
+use sweep::stored::open;
+use sweep::wait_for;
 use verdict::audit::{Trace, audit};
 use verdict::results::Purpose;
 
-use crate::args::{Audit, Global, Metric, RankBy};
+use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
-use crate::stored::{open, ranked, sweep, wait_for};
+use crate::global::Global;
 
-pub(crate) fn run(args: &Audit, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// The runs of this length in steps [default: the longest]
+    #[arg(long, value_name = "STEPS")]
+    pub budget: Option<i64>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (name, ranked, curves) = wait_for(async {
-        let mut reader = open(global).await?;
-        let name = sweep(&mut reader, args.sweep.as_deref(), global).await?;
-        let how = RankBy { metric: Metric::Final, budget: args.budget, rope: None };
+        let mut reader = open(&global.context).await?;
+        let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
+        let how = RankBy { budget: args.budget, ..RankBy::default() };
         let ranked = ranked(&mut reader, &name, &how).await?;
         let curves = reader.validation_losses(&name).await?;
-        Ok((name, ranked, curves))
+        Ok::<_, Failure>((name, ranked, curves))
     })?;
     let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
     for (trial, step, loss) in &curves {

@@ -3,19 +3,27 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::args::{Cancel, Global};
+use sweep::plan::{self, Aim};
+
 use crate::exit::{Outcome, say};
+use crate::global::Global;
 use crate::slurm;
 
-pub(crate) fn run(args: &Cancel, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep
+    pub sweep: String,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let path = Path::new(&args.sweep);
     let sweep = if path.is_file() {
-        crate::input::known_sweep_file(path, global)?.1.name
+        plan::of_file(path, Aim::LookUp, &global.context)?.1.name
     } else {
         args.sweep.clone()
     };
-    let name = slurm::job_name(&sweep, &global.store);
-    let tasks = slurm::tasks(&global.store).ok_or_else(slurm::silent)?;
+    let name = slurm::job_name(&sweep, &global.context.store);
+    let tasks = slurm::tasks(&global.context.store).ok_or_else(slurm::silent)?;
     let of_sweep = |task: &&slurm::Task| task.sweep_name() == name;
     let active: Vec<&slurm::Task> = tasks.iter().filter(of_sweep).filter(|task| task.is_active()).collect();
     // The whole array in one word.

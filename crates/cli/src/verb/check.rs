@@ -1,19 +1,30 @@
 //! `sweep check`: looks for mistakes in sweep files.
 
-use crate::args::{Check, Global};
-use crate::exit::{Outcome, report, say};
-use crate::input::sweep_file;
-use crate::origins;
-use crate::training::programs_missing;
+use std::path::PathBuf;
 
-pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
+use sweep::{origins, programs, wait_for};
+
+use crate::args::{Warnings, path};
+use crate::exit::{Failure, Outcome, report, say};
+use crate::global::Global;
+use crate::input::{sweep_file, warn_of_stored};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The sweep files (`-` reads from standard input)
+    #[arg(required = true, value_parser = path())]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub warnings: Warnings,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let mut outcome = Ok(());
     for file in &args.files {
-        match sweep_file(file, args.warnings, global.quiet, global) {
+        match sweep_file(file, args.warnings, global) {
             Ok((spec, plan)) => {
-                let name = file.display().to_string();
-                let looked = origins::look(&spec, &plan, global);
-                let looked = looked.and_then(|stored| stored.warn(&name, args.warnings, global));
+                let looked = wait_for(origins::look(&spec, &plan, &global.context)).map_err(Failure::from);
+                let looked = looked.and_then(|stored| warn_of_stored(&stored, file, args.warnings, global));
                 if let Err(failure) = looked {
                     report(std::mem::replace(&mut outcome, Err(failure)));
                     continue;
@@ -22,7 +33,7 @@ pub(crate) fn run(args: &Check, global: &Global) -> Outcome {
                     continue;
                 }
                 // It may be there where the sweep will run.
-                for missing in programs_missing(&plan) {
+                for missing in programs::missing(&plan) {
                     say(format_args!("note: {}: {missing} here", file.display()));
                 }
                 let warnings = match plan.warnings.len() {

@@ -5,17 +5,34 @@ use report::ranking_rows::rows;
 use report::{Format, Rows};
 use schedule::problem::{listed, nearest};
 use serde_json::{Value, json};
+use sweep::ranked::{Ranked, ranked_sweep};
+use sweep::wait_for;
 use verdict::duel::{Duel, duel};
 use verdict::ranking::Options;
 use verdict::warnings::{History, Warning, warnings};
 
-use crate::args::{Compare, Global};
+use crate::args::{FormatArg, RankArgs};
 use crate::exit::{Failure, Outcome, print};
-use crate::stored::{Ranked, ranked_sweep};
+use crate::global::Global;
 use crate::verb::rank;
 
-pub(crate) fn run(args: &Compare, global: &Global) -> Outcome {
-    let (name, ranked) = ranked_sweep(global, args.sweep.as_deref(), &args.how)?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A schedule
+    pub a: String,
+    /// Another one
+    pub b: String,
+    /// Name or file of the sweep [default: the one that was run last]
+    #[arg(long, value_name = "NAME")]
+    pub sweep: Option<String>,
+    #[command(flatten)]
+    pub how: RankArgs,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let (name, ranked) = wait_for(ranked_sweep(args.sweep.as_deref(), &(&args.how).into(), &global.context))?;
     let (a, b) = (known(&args.a, &name, &ranked)?, known(&args.b, &name, &ranked)?);
     if a == b {
         return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));

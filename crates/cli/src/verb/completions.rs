@@ -2,11 +2,18 @@
 
 use clap::CommandFactory;
 
-use crate::args::Cli;
+use super::Cli;
 use crate::exit::{Outcome, print};
+use crate::global::Global;
 
-pub(crate) fn run(shell: clap_complete::Shell) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "sweep", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), "sweep", &mut script);
     print(&String::from_utf8_lossy(&script))
 }

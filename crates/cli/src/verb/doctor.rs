@@ -6,11 +6,18 @@ use std::path::{Path, PathBuf};
 use report::{Format, Rows};
 use spec::trial::Dataset;
 use store::{Reader, StoreError};
+use sweep::wait_for;
 
-use crate::args::{Doctor, Global};
+use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
+use crate::global::Global;
 use crate::screen;
-use crate::stored::wait_for;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub format: FormatArg,
+}
 
 /// What is left on the disk of a store should be this at least.
 const ROOM: u64 = 1 << 30;
@@ -40,13 +47,13 @@ fn ok(what: &'static str, found: impl Into<String>) -> Check {
     check(what, State::Ok, found, "")
 }
 
-pub(crate) fn run(args: &Doctor, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let mut checks = vec![processor(), memory(), instructions()];
     checks.extend(threads());
     checks
         .extend([Dataset::Mnist, Dataset::FashionMnist, Dataset::Emma].map(|dataset| data(dataset, global)));
     checks.extend(store(global));
-    if let Some(dir) = global.store.folder() {
+    if let Some(dir) = global.context.store.folder() {
         checks.extend([folder(dir), space(dir), file_system(dir)]);
     }
     match Format::from(&args.format) {
@@ -154,7 +161,7 @@ fn data(dataset: Dataset, global: &Global) -> Check {
         Dataset::Emma => "data emma",
         _ => "data mnist",
     };
-    match trainer::data::published(&dataset, global.data_dir.as_deref()) {
+    match trainer::data::published(&dataset, global.context.data_dir.as_deref()) {
         Ok(_) => ok(what, "the published files"),
         Err(error) => {
             // Who trains programs or data of their own needs none of them.
@@ -170,7 +177,7 @@ fn data(dataset: Dataset, global: &Global) -> Check {
 fn store(global: &Global) -> Vec<Check> {
     let mut checks = Vec::new();
     let found = wait_for(async {
-        let mut reader = match Reader::open(&global.store).await {
+        let mut reader = match Reader::open(&global.context.store).await {
             Ok(reader) => reader,
             Err(StoreError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(Failure::failed(error)),
@@ -179,12 +186,11 @@ fn store(global: &Global) -> Vec<Check> {
         Ok(Some((whole, reader.sweeps().await?.len(), reader.runners().await?)))
     });
     match found {
-        Ok(None) => {
-            checks.push(ok("store", format!("none yet in {}: the first sweep makes it", global.store)))
-        }
+        Ok(None) => checks
+            .push(ok("store", format!("none yet in {}: the first sweep makes it", global.context.store))),
         Ok(Some((whole, sweeps, runners))) => {
             let plural = if sweeps == 1 { "" } else { "s" };
-            let name = reader_name(&global.store);
+            let name = reader_name(&global.context.store);
             checks.push(if whole {
                 ok("store", format!("{name}: whole, {sweeps} sweep{plural}"))
             } else {

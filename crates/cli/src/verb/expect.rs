@@ -1,22 +1,32 @@
 //! `sweep expect`: the expected losses of a task with a closed form, beside what was trained.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::PathBuf;
 
 use report::{Cell, Format, Rows};
 use spec::Plan;
 use spec::trial::Trial;
-use store::{Reader, Status, StoreError, TrialRecord};
+use store::{Status, TrialRecord};
+use sweep::plan::{self, Aim};
+use sweep::stored::results_so_far;
+use sweep::{rounds, wait_for};
 
-use crate::args::{Expect, Global};
+use crate::args::{FormatArg, path};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::input::known_sweep_file;
-use crate::rounds;
-use crate::stored::wait_for;
+use crate::global::Global;
 
-pub(crate) fn run(args: &Expect, global: &Global) -> Outcome {
-    let (spec, plan) = known_sweep_file(Path::new(&args.file), global)?;
-    let rows = wait_for(results(&plan.name, global))?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The sweep file; its task is quadratic or power-law-regression (`-` reads from standard input)
+    #[arg(value_parser = path())]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let (spec, plan) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
+    let rows = wait_for(results_so_far(&plan.name, &global.context))?;
     // What followed from the results belongs to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows)?;
     let stored: HashMap<&str, &TrialRecord> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
@@ -82,15 +92,6 @@ fn configs(plan: &Plan) -> Vec<Config<'_>> {
         }
     }
     configs
-}
-
-/// What the store has of the sweep; nothing where there is no store yet.
-async fn results(sweep: &str, global: &Global) -> Result<Vec<TrialRecord>, Failure> {
-    match Reader::open(&global.store).await {
-        Err(StoreError::Missing { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-        Ok(mut reader) => Ok(reader.results(sweep).await?),
-    }
 }
 
 fn row(config: &Config<'_>, expected: f64, stored: &HashMap<&str, &TrialRecord>) -> Vec<Cell> {

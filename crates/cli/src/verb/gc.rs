@@ -1,21 +1,34 @@
 //! `sweep gc`: removes what no run needs any more from the folder of a store.
 
+use std::path::PathBuf;
+
 use store::Store;
+use sweep::stored::open;
+use sweep::{wait_for, weights};
 
-use crate::args::{Gc, Global};
-use crate::exit::{Outcome, say};
-use crate::stored::wait_for;
-use crate::weights;
+use crate::args::path;
+use crate::exit::{Failure, Outcome, say};
+use crate::global::Global;
 
-pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The checkpoints of unfinished trials too: these start over
+    #[arg(long)]
+    pub checkpoints: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
+    pub checkpoints_in: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     // A store that is not there is not made.
-    wait_for(crate::stored::open(global))?;
+    wait_for(open(&global.context))?;
     let (files, bytes, dropped) = wait_for(async {
-        let mut store = Store::open(&global.store).await?;
+        let mut store = Store::open(&global.context.store).await?;
         let dropped = if args.checkpoints { store.drop_checkpoints().await? } else { 0 };
-        let dir = global.store.checkpoints(args.checkpoints_in.as_deref());
+        let dir = global.context.store.checkpoints(args.checkpoints_in.as_deref());
         let (files, bytes) = orchestrator::remove_stale(&mut store, &dir, true).await?;
-        let trials = global.store.trials(args.checkpoints_in.as_deref());
+        let trials = global.context.store.trials(args.checkpoints_in.as_deref());
         let of_programs = orchestrator::remove_program_checkpoints(&mut store, &trials).await?;
         let unknown = orchestrator::remove_unknown_trials(&mut store, &trials).await?;
         let kept = if store.others().await?.is_empty() { weights::remove_kept(&trials) } else { (0, 0) };
@@ -23,7 +36,7 @@ pub(crate) fn run(args: &Gc, global: &Global) -> Outcome {
         let bytes = bytes + of_programs.1 + unknown.1 + kept.1;
         let (database, freed) = store.compact().await?;
         store.close().await?;
-        Ok((files + database, bytes + freed, dropped))
+        Ok::<_, Failure>((files + database, bytes + freed, dropped))
     })?;
     if !global.quiet {
         let size = bytesize::ByteSize::b(bytes).display().iec();

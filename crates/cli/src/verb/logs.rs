@@ -2,27 +2,47 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use store::Status;
+use sweep::named::trial;
+use sweep::stored::{open, retrained};
+use sweep::wait_for;
 
-use crate::args::{Global, Logs};
+use crate::args::{TrialArg, path, whole};
 use crate::exit::{Failure, Outcome};
-use crate::stored::{open, retrained, trial, wait_for};
+use crate::global::Global;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub which: TrialArg,
+    /// Only the last lines
+    #[arg(long, short = 'n', value_name = "N", value_parser = whole(0..=usize::MAX))]
+    pub tail: Option<usize>,
+    /// Go on with what is added, until the trial has ended
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it: logs are kept beside
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
+    pub checkpoints: Option<PathBuf>,
+}
 
 /// So often it is looked for more.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-pub(crate) fn run(args: &Logs, global: &Global) -> Outcome {
-    let row = wait_for(async { trial(&mut open(global).await?, &args.which, global).await })?;
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let row = wait_for(async {
+        trial(&mut open(&global.context).await?, &args.which.named(), &global.context).await
+    })?;
     let id = &row.trial_id;
-    if retrained(&row, global)?.config.task.program().is_none() {
+    if retrained(&row, &global.context)?.config.task.program().is_none() {
         return Err(Failure::usage(format_args!(
             "the trial {id} is trained by sweep itself, which prints nothing of it"
         )));
     }
-    let path = global.store.trials(args.checkpoints.as_deref()).join(id).join(program::LOG);
+    let path = global.context.store.trials(args.checkpoints.as_deref()).join(id).join(program::LOG);
     let mut log = match File::open(&path) {
         Ok(log) => log,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -64,7 +84,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn is_running(id: &str, global: &Global) -> Result<bool, Failure> {
-    let row = wait_for(async { Ok(open(global).await?.trial(id).await?) })?;
+    let row = wait_for(async { Ok::<_, Failure>(open(&global.context).await?.trial(id).await?) })?;
     Ok(row.is_some_and(|row| row.status == Status::Running))
 }
 

@@ -1,7 +1,7 @@
 //! `sweep lr`: the learning rates of one schedule, in full precision. This is how outsiders check
 //! schedules against their own library.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use interop::BaseLr;
 use schedule::problem::Problem;
@@ -9,18 +9,58 @@ use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Needs, Node, Schedule};
 use serde_json::{Value as Json, json};
+use sweep::source::{Source, read as read_file};
 
-use crate::args::{Lr, LrFormat};
-use crate::diagnostics::{Severity, show};
-use crate::exit::{Failure, Outcome, print, say};
-use crate::input::{self, Source};
+use crate::args::{path, whole};
+use crate::diagnostics::Severity;
+use crate::exit::{Failure, Outcome, print, say, show};
+use crate::global::Global;
+use crate::input;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A schedule, or {lr: ..., schedule: ...}, as in '{kind: cosine}', or a call pasted from a Python program, as in
+    /// 'torch.OneCycleLR(max_lr=0.1, total_steps=100)' (`-` reads standard input)
+    #[arg(allow_hyphen_values = true)]
+    pub schedule: String,
+    /// The base lr, `1x`; goes before the document's own `lr`, or that of a pasted optimizer [default: 1]
+    #[arg(long, value_name = "LR")]
+    pub lr: Option<f64>,
+    /// Length of the run in steps [default: what the schedule states, as by total_steps or T_max]
+    #[arg(long, value_name = "T", value_parser = whole(1..=u64::MAX))]
+    pub total: Option<u64>,
+    /// How many values to print, from step 0; may go beyond the run [default: T]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
+    pub steps: Option<u64>,
+    /// Steps in an epoch
+    #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
+    pub steps_per_epoch: Option<u64>,
+    /// JSON array: the metric seen after each step, for schedules that watch the loss
+    #[arg(long, value_name = "FILE.json", value_parser = path())]
+    pub metrics: Option<PathBuf>,
+    /// JSON object with `grads`, `params` (one array a step), `losses` or `noise` (one number a step), for
+    /// schedules that watch gradients and for `noise`
+    #[arg(long, value_name = "FILE.json", value_parser = path())]
+    pub inputs: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = LrFormat::Csv)]
+    pub format: LrFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LrFormat {
+    /// Columns step, lr and, where it is cycled, momentum
+    Csv,
+    /// {"lr": [...], "momentum": [...] or null}
+    Json,
+}
 
 /// The most values that are printed.
 const MOST_STEPS: u64 = 100_000_000;
 
-pub(crate) fn run(args: &Lr) -> Outcome {
+pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     let source = match args.schedule.as_str() {
-        "-" => input::read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
+        "-" => read_file(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let Fitted { schedule, total, .. } = fit(&source, args.lr, args.total, args.steps_per_epoch)?;
@@ -194,7 +234,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(args: &Lr) -> Result<Self, Failure> {
+    fn read(args: &Args) -> Result<Self, Failure> {
         let mut seen = Seen::default();
         if let Some(path) = &args.metrics {
             let what = "a JSON array of numbers";

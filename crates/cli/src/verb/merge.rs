@@ -4,10 +4,20 @@ use std::time::Duration;
 
 use report::{Format, Rows};
 use store::{Conflict, Joining, Location, Merged, Origin, Reader, Store};
+use sweep::wait_for;
 
-use crate::args::{Global, Merge};
+use crate::args::{FormatArg, location};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::stored::wait_for;
+use crate::global::Global;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The stores to take results from: folders with a sweep.db, or servers
+    #[arg(required = true, value_name = "SHARD", value_parser = location())]
+    pub shards: Vec<store::Location>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
 
 /// So long it may take to look through one shard.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -15,10 +25,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Conflicts that are told of one shard.
 const MOST: usize = 20;
 
-pub(crate) fn run(args: &Merge, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let merged = wait_for(async {
         let joining = Joining { lease: LONGEST, workers: 0, job: None };
-        let mut store = Store::join(&global.store, &joining).await?;
+        let mut store = Store::join(&global.context.store, &joining).await?;
         let mut all = Vec::new();
         for shard in &args.shards {
             let shard = folder(shard);
@@ -29,7 +39,7 @@ pub(crate) fn run(args: &Merge, global: &Global) -> Outcome {
             all.push((shard.to_string(), one.await));
         }
         store.close().await?;
-        Ok(all)
+        Ok::<_, Failure>(all)
     })?;
     let mut rows = Rows::new(["shard", "new", "known", "unfinished", "in_training", "conflicts"]);
     let (mut conflicts, mut unread, mut mistake) = (0, 0, true);

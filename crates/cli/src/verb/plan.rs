@@ -1,31 +1,54 @@
 //! `sweep plan`: what would be trained, and nothing is.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use report::plot::Scale;
 use report::{Cell, Format, Rows, lr};
 use serde_json::json;
 use spec::trial::{Program, Trial};
-use trainer::device::Device;
+use sweep::origins::{self, Stored};
+use sweep::rounds::deciding;
+use sweep::{programs, wait_for};
 
-use crate::args::{Global, Plan};
+use crate::args::{FormatArg, Warnings, path};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::input::sweep_file;
-use crate::origins::{self, Stored};
+use crate::global::Global;
+use crate::input::{sweep_file, warn_of_stored};
+use crate::observer::fewer;
 use crate::progress::span;
-use crate::rounds::deciding;
 use crate::screen;
-use crate::training::{fewer, workers_for};
 
-pub(crate) fn run(args: &Plan, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The sweep file (`-` reads it from standard input)
+    #[arg(value_parser = path())]
+    pub file: PathBuf,
+    /// Threads that the estimate of time is for [default: one for each core]
+    #[arg(long, short, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// Count every trial from its first step, as `run --no-share` trains it
+    #[arg(long)]
+    pub no_share: bool,
+    /// Train no steps for an estimate of time
+    #[arg(long)]
+    pub no_probe: bool,
+    #[command(flatten)]
+    pub warnings: Warnings,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
     let format = Format::from(&args.format);
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
-    let stored = origins::look(&spec, &plan, global)?;
-    stored.warn(&args.file.display().to_string(), args.warnings, global)?;
-    let workers = args.workers.map_or_else(|| workers_for(&plan), |workers| workers.get());
+    let stored = wait_for(origins::look(&spec, &plan, &global.context))?;
+    warn_of_stored(&stored, &args.file, args.warnings, global)?;
+    let workers = args.workers.map_or_else(|| programs::workers(&plan), |workers| workers.get());
     let left = Left::of(&stored);
     let time = if args.no_probe { None } else { left.time(&stored, args, workers, global) };
     let steps = if args.no_share { plan.steps_of_trials() } else { plan.steps_trained() };
@@ -80,12 +103,18 @@ impl Left {
     }
 
     /// What training will take; without data there is no telling.
-    fn time(&self, stored: &Stored, args: &Plan, workers: usize, global: &Global) -> Option<Time> {
+    fn time(&self, stored: &Stored, args: &Args, workers: usize, global: &Global) -> Option<Time> {
         if self.trials.iter().any(|trial| trial.config.task.program().is_some()) {
             let span = of_programs(&self.trials, &stored.times)? / u32::try_from(workers).unwrap_or(1).max(1);
             return Some(Time { span, by: "by what stored runs took" });
         }
-        match orchestrator::estimate(&self.trials, !args.no_share, workers, Device::Cpu, global.places()) {
+        match orchestrator::estimate(
+            &self.trials,
+            !args.no_share,
+            workers,
+            trainer::device::Device::Cpu,
+            global.context.places(),
+        ) {
             Ok(time) => time.map(|span| Time { span, by: "by a short probe" }),
             Err(error) => {
                 if !global.quiet {
@@ -175,7 +204,7 @@ fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers
 const MOST_CURVES: usize = 16;
 
 /// What the schedules look like, for a person at a terminal.
-fn curves(spec: &spec::Spec, args: &Plan) -> Result<String, Failure> {
+fn curves(spec: &spec::Spec, args: &Args) -> Result<String, Failure> {
     let schedules: Vec<_> = spec.schedules.iter().collect();
     let file = args.file.display().to_string();
     let figure = super::plot::rates::of_sweep(spec, &schedules, None, Scale::Linear, &file)?.figure;

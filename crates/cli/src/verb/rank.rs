@@ -4,14 +4,40 @@ use std::collections::HashMap;
 
 use report::ranking_rows::{axis_flag, notes, rows, table};
 use report::{Cell, Format, Rows, by_config};
+use sweep::ranked::{RankBy, Ranked, ranked_sweep};
+use sweep::wait_for;
 use verdict::warnings::Warning;
 
-use crate::args::{By, Global, Metric, Rank, RankBy};
+use crate::args::{FormatArg, RankArgs};
 use crate::exit::{Outcome, print, say};
-use crate::stored::{Ranked, ranked_sweep};
+use crate::global::Global;
 
-pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
-    let (name, ranked) = ranked_sweep(global, args.sweep.as_deref(), &args.how)?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// What gets a row
+    #[arg(long, value_enum, default_value_t = By::Schedule)]
+    pub by: By,
+    #[command(flatten)]
+    pub how: RankArgs,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+/// What a row of the ranking is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum By {
+    /// A schedule at its best config
+    Schedule,
+    /// A config over its seeds
+    Config,
+    /// A run
+    Trial,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let (name, ranked) = wait_for(ranked_sweep(args.sweep.as_deref(), &(&args.how).into(), &global.context))?;
     let format = Format::from(&args.format);
     match args.by {
         By::Schedule => show(&name, &ranked, format, global.quiet),
@@ -22,8 +48,8 @@ pub(crate) fn run(args: &Rank, global: &Global) -> Outcome {
 
 /// Prints the ranking of a sweep, as `sweep rank NAME` does.
 pub(crate) fn of(sweep: &str, global: &Global) -> Outcome {
-    let how = RankBy { metric: Metric::Final, budget: None, rope: None };
-    let (name, ranked) = ranked_sweep(global, Some(sweep), &how)?;
+    let how = RankBy::default();
+    let (name, ranked) = wait_for(ranked_sweep(Some(sweep), &how, &global.context))?;
     show(&name, &ranked, Format::Table, global.quiet)
 }
 

@@ -1,15 +1,39 @@
 //! `sweep report`: a sweep's verdict, ranking, curves and warnings as one page.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::args::{Global, Page, Report};
+use crate::args::{RankArgs, path};
 use crate::document::document;
 use crate::exit::{Failure, Outcome, print, say};
+use crate::global::Global;
 use crate::output::Output;
 
-pub(crate) fn run(args: &Report, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// Where to write it: a name ending in .html or .md [default: stdout]
+    #[arg(long, short, value_name = "FILE", value_parser = path())]
+    pub output: Option<PathBuf>,
+    /// Form of the page [default: what the file's name says, else html]
+    #[arg(long, value_enum)]
+    pub format: Option<Page>,
+    #[command(flatten)]
+    pub how: RankArgs,
+}
+
+/// The forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Page {
+    /// One file that opens offline
+    Html,
+    /// GitHub-flavoured Markdown
+    Md,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let page = page(args)?;
-    let document = document(global, args.sweep.as_deref(), &args.how)?;
+    let document = document(global, args.sweep.as_deref(), &(&args.how).into())?;
     let text = match page {
         Page::Html => report::html(&document),
         Page::Md => report::markdown(&document),
@@ -23,7 +47,7 @@ pub(crate) fn run(args: &Report, global: &Global) -> Outcome {
 }
 
 /// The form that is asked for, or that the file's name says.
-fn page(args: &Report) -> Result<Page, Failure> {
+fn page(args: &Args) -> Result<Page, Failure> {
     let named = args.output.as_deref().and_then(Path::extension).and_then(|end| end.to_str());
     match (args.format, named) {
         (Some(page), _) => Ok(page),

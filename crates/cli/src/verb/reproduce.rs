@@ -7,30 +7,45 @@ use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRecord};
+use sweep::named::trial;
+use sweep::stored::{open, retrained};
+use sweep::weights::provide;
+use sweep::{Context, wait_for};
 use trainer::device::Device;
 
-use crate::args::{Global, Reproduce};
+use crate::args::{DeviceArg, TrialArg};
 use crate::exit::{Failure, Outcome, print, say};
-use crate::stored::{open, retrained, title, trial, wait_for};
-use crate::training;
+use crate::global::Global;
+use crate::observer::retraining;
+use crate::signals::alone;
+use crate::words::title;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub which: TrialArg,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+}
 
 /// Between kinds of devices bits differ: there final validation losses may differ by this share.
 const TOLERANCE: f64 = 0.02;
 
-pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
-        let mut reader = open(global).await?;
-        let row = trial(&mut reader, &args.which, global).await?;
+        let mut reader = open(&global.context).await?;
+        let row = trial(&mut reader, &args.which.named(), &global.context).await?;
         let steps = reader.steps(&row.trial_id).await?;
-        Ok((row, steps))
+        Ok::<_, Failure>((row, steps))
     })?;
-    let again = comparable(&row, global)?;
+    let again = comparable(&row, &global.context)?;
     let device = Device::from(args.device);
     let title = title(&row);
     if !global.quiet {
         say(format_args!("training again: {title}"));
     }
-    crate::weights::provide([&again], global, &Stop::default())?;
+    provide([&again], &global.context, &Stop::default(), &mut retraining(global.quiet))?;
     let stored_device = row.environment.as_ref().map(|environment| environment.device.as_str());
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
@@ -63,7 +78,7 @@ pub(crate) fn run(args: &Reproduce, global: &Global) -> Outcome {
 }
 
 /// The stored trial, where it has a result that this program can come to again.
-fn comparable(row: &TrialRecord, global: &Global) -> Result<Trial, Failure> {
+fn comparable(row: &TrialRecord, context: &Context) -> Result<Trial, Failure> {
     if !matches!(row.status, Status::Done | Status::Diverged) {
         let status = match (row.status, &row.error) {
             (Status::Failed, Some(error)) => format!("it failed: {error}"),
@@ -74,7 +89,7 @@ fn comparable(row: &TrialRecord, global: &Global) -> Result<Trial, Failure> {
             row.trial_id
         )));
     }
-    let again = retrained(row, global)?;
+    let again = retrained(row, context)?;
     if again.id != row.trial_id {
         say(format_args!(
             "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
@@ -126,7 +141,7 @@ fn train(
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
-    let loaded = orchestrator::load(std::iter::once(trial), global.places())?;
+    let loaded = orchestrator::load(std::iter::once(trial), global.context.places())?;
     let mut ended = None;
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
@@ -139,7 +154,7 @@ fn train(
         }
         _ => true,
     };
-    training::alone(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
+    alone(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
     Ok(ended)
 }
 

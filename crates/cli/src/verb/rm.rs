@@ -1,18 +1,41 @@
 //! `sweep rm`: removes a sweep, or the results of trials, from the store. Without `--yes` it prints what it would remove.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use report::{Cell, Format, Rows};
 use store::{Affected, Fate, Reader, Store, Target};
+use sweep::named::sweep;
+use sweep::stored::{by_id, open};
+use sweep::wait_for;
 
-use crate::args::{Global, Rm, Which};
+use crate::args::{FormatArg, path};
 use crate::exit::{Failure, Outcome, print};
-use crate::stored::{open, sweep, trial, wait_for};
+use crate::global::Global;
 
-pub(crate) fn run(args: &Rm, global: &Global) -> Outcome {
-    let folder = global.store.trials(args.checkpoints_in.as_deref());
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep; it is removed with the runs that no other sweep asks for
+    #[arg(required_unless_present = "trial", conflicts_with = "trial")]
+    pub sweep: Option<String>,
+    /// Remove the results of these trials instead; each is named by the start of its id. Sweeps that ask for them train
+    /// them again
+    #[arg(long, num_args = 1.., value_name = "TRIAL")]
+    pub trial: Vec<String>,
+    /// Remove; without it this only prints what would be removed
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Folder of the checkpoints, as `run --checkpoints` has it
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
+    pub checkpoints_in: Option<PathBuf>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let folder = global.context.store.trials(args.checkpoints_in.as_deref());
     let (what, affected, files) = wait_for(async {
-        let mut reader = open(global).await?;
+        let mut reader = open(&global.context).await?;
         let what = what(&mut reader, args, global).await?;
         if !args.yes {
             let affected = reader.removal(what.target()).await?;
@@ -20,21 +43,21 @@ pub(crate) fn run(args: &Rm, global: &Global) -> Outcome {
             return Ok((what, affected, files));
         }
         drop(reader);
-        let mut store = Store::open(&global.store).await?;
+        let mut store = Store::open(&global.context.store).await?;
         let removed = store.remove(what.target()).await;
         let affected = match removed {
             Ok(affected) => affected,
             Err(error) => {
                 store.close().await?;
-                return Err(error.into());
+                return Err(Failure::from(error));
             }
         };
         // The database comes first: what a kill leaves of the files, `sweep gc` removes.
-        let checkpoints = global.store.checkpoints(args.checkpoints_in.as_deref());
+        let checkpoints = global.context.store.checkpoints(args.checkpoints_in.as_deref());
         let stale = orchestrator::remove_stale(&mut store, &checkpoints, false).await?;
         let own = orchestrator::remove_trials(&folder, &lost(&affected));
         store.close().await?;
-        Ok((what, affected, (stale.0 + own.0, stale.1 + own.1)))
+        Ok::<_, Failure>((what, affected, (stale.0 + own.0, stale.1 + own.1)))
     })?;
     match Format::from(&args.format) {
         Format::Table => print(&words(&what, &affected, files, args.yes)),
@@ -57,14 +80,13 @@ impl What {
     }
 }
 
-async fn what(reader: &mut Reader, args: &Rm, global: &Global) -> Result<What, Failure> {
+async fn what(reader: &mut Reader, args: &Args, global: &Global) -> Result<What, Failure> {
     if let Some(word) = &args.sweep {
-        return Ok(What::Sweep(sweep(reader, Some(word), global).await?));
+        return Ok(What::Sweep(sweep(reader, Some(word), &global.context).await?));
     }
     let mut ids = Vec::new();
     for word in &args.trial {
-        let which = Which { trial: word.clone(), sweep: None };
-        ids.push(trial(reader, &which, global).await?.trial_id);
+        ids.push(by_id(reader, word).await?.trial_id);
     }
     Ok(What::Trials(ids))
 }

@@ -1,33 +1,68 @@
 //! `sweep run FILE`: trains what is missing, stores it, ranks.
 
+use std::path::PathBuf;
+
 use report::Format;
-use store::Reader;
+use sweep::ranked::{RankBy, ranked};
+use sweep::stored::open;
+use sweep::{Error, Shard, Training, origins, programs, train, wait_for};
 use verdict::Ranking;
 
-use crate::args::{Global, Metric, RankBy, Run};
+use crate::args::{FormatArg, TrainingArgs, Warnings, path, whole};
 use crate::exit::{Outcome, print, say};
-use crate::input::sweep_file;
-use crate::origins;
+use crate::global::Global;
+use crate::input::{sweep_file, warn_of_stored};
+use crate::observer::printer;
 use crate::shell::{quoted, store_option};
-use crate::stored::{ranked, wait_for};
-use crate::training;
+use crate::signals::stoppable;
+use crate::training::ended;
 use crate::verb::rank;
 
-pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, args.warnings, global.quiet, global)?;
-    origins::look(&spec, &plan, global)?.warn(&args.file.display().to_string(), args.warnings, global)?;
-    let workers = args.workers.unwrap_or_else(|| training::workers_for(&plan));
-    let options = training::options(&args.training, workers, true, global)?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The sweep file (`-` reads it from standard input)
+    #[arg(value_parser = path())]
+    pub file: PathBuf,
+    /// Threads that train; with 0 this process only coordinates, and `sweep worker` processes train [default: one for
+    /// each core]
+    #[arg(long, short, value_name = "N", value_parser = whole(0..=usize::MAX))]
+    pub workers: Option<usize>,
+    /// Train only part I of N equal parts of the sweep, from 1/N to N/N, in a store of its own; `sweep merge` puts the parts
+    /// together
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    #[command(flatten)]
+    pub training: TrainingArgs,
+    #[command(flatten)]
+    pub warnings: Warnings,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let shard = parts.filter(|(number, of)| (1..=*of).contains(number) && *of <= 1_000_000);
+    let shard = shard.map(|(number, of)| Shard { number, of });
+    shard.ok_or_else(|| "expected I/N with I from 1 to N, as in 2/4".to_owned())
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let context = &global.context;
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
+    let stored = wait_for(origins::look(&spec, &plan, context))?;
+    warn_of_stored(&stored, &args.file, args.warnings, global)?;
+    let workers = args.workers.unwrap_or_else(|| programs::workers(&plan));
+    let options = args.training.options(workers, true, context)?;
     let name = plan.name.clone();
     let (all, shard) = (plan.trials.len(), args.shard);
     let (summary, ranked) = wait_for(async {
-        let all = training::joined(&options, global, async |store, stop| {
-            training::rounds(&spec, plan, shard, store, &options, stop, global).await
+        let summary = stoppable(async |stop| {
+            let training = Training { context, options: &options, stop };
+            train::run(&training, (&spec, plan), shard, &mut printer(global.quiet)).await
         });
-        let all = all.await?;
-        let mut reader = Reader::open(&global.store).await?;
-        let how = RankBy { metric: Metric::Final, budget: None, rope: None };
-        Ok((all, ranked(&mut reader, &name, &how).await?))
+        let summary = summary.await?;
+        let mut reader = open(context).await?;
+        Ok::<_, Error>((summary, ranked(&mut reader, &name, &RankBy::default()).await?))
     })?;
     if let Some(shard) = shard {
         if !global.quiet && summary.stopped == 0 {
@@ -35,14 +70,14 @@ pub(crate) fn run(args: &Run, global: &Global) -> Outcome {
                 "{name}: shard {shard} of {all} trials has ended; `sweep merge` puts all shards into one store"
             ));
         }
-        return training::ended(&summary, global);
+        return ended(&summary, global);
     }
     let format = Format::from(&args.format);
     rank::show(&name, &ranked, format, global.quiet)?;
     if format == Format::Table {
         print(&next(&ranked.ranking, global))?;
     }
-    training::ended(&summary, global)
+    ended(&summary, global)
 }
 
 /// The commands that make sense now, ready to be pasted: the program as it was called, and the options
@@ -63,7 +98,7 @@ fn next(ranking: &Ranking, global: &Global) -> String {
             ));
         }
         lines.push((format!("{sweep} show best"), "the best run"));
-        let data = global.data_dir.as_ref();
+        let data = global.context.data_dir.as_ref();
         let data = data.map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())));
         lines.push((
             format!("{sweep} reproduce best{}", data.unwrap_or_default()),

@@ -3,13 +3,22 @@
 use report::{Format, page, plot};
 use schedule::Feedback;
 use schedule::index::{self, Item};
+use sweep::source::Source;
 
-use crate::args::Schedules;
+use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
-use crate::input::Source;
+use crate::global::Global;
 use crate::screen;
 
-pub(crate) fn run(args: &Schedules) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A kind, combinator or preset, also by the name that another library has for it
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     let format = Format::from(&args.format);
     let Some(name) = &args.name else {
         return match format {

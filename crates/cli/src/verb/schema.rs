@@ -1,7 +1,11 @@
 //! `sweep schema`: the JSON Schema of the sweep file.
 
 use crate::exit::{Outcome, print};
+use crate::global::Global;
 
-pub(crate) fn run() -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args, _: &Global) -> Outcome {
     print(&format!("{:#}\n", spec::schema::sweep_file(trainer::catalogue())))
 }

@@ -2,18 +2,32 @@
 
 use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
+use sweep::named::trial;
+use sweep::stored::open;
+use sweep::wait_for;
 
-use crate::args::{Global, Show};
+use crate::args::{FormatArg, TrialArg};
 use crate::column::cell;
-use crate::exit::{Outcome, print};
-use crate::stored::{open, trial, wait_for};
+use crate::exit::{Failure, Outcome, print};
+use crate::global::Global;
 
-pub(crate) fn run(args: &Show, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub which: TrialArg,
+    /// Print its steps (lr, losses, gradient norm) instead
+    #[arg(long)]
+    pub metrics: bool,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (row, steps) = wait_for(async {
-        let mut reader = open(global).await?;
-        let row = trial(&mut reader, &args.which, global).await?;
+        let mut reader = open(&global.context).await?;
+        let row = trial(&mut reader, &args.which.named(), &global.context).await?;
         let steps = if args.metrics { reader.steps(&row.trial_id).await? } else { Vec::new() };
-        Ok((row, steps))
+        Ok::<_, Failure>((row, steps))
     })?;
     let format = Format::from(&args.format);
     if args.metrics {

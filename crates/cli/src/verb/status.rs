@@ -4,19 +4,37 @@ use std::time::Duration;
 
 use report::{Cell, Format, Rows};
 use store::{RunnerStatus, RunningTrial, SweepStatus};
+use sweep::named::sweep;
+use sweep::stored::open;
+use sweep::wait_for;
 
-use crate::args::{Global, Status};
+use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
+use crate::global::Global;
 use crate::progress::span;
 use crate::slurm;
-use crate::stored::{open, sweep, utc, wait_for};
+use crate::words::utc;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of a sweep [default: all]
+    pub sweep: Option<String>,
+    /// List the processes that train instead of the sweeps
+    #[arg(long)]
+    pub processes: bool,
+    /// List the Slurm jobs instead, with Slurm's states
+    #[arg(long, conflicts_with = "processes")]
+    pub jobs: bool,
+    #[command(flatten)]
+    pub format: FormatArg,
+}
 
 /// Running trials that are listed.
 const MOST: i64 = 20;
 
-pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let format = Format::from(&args.format);
-    let jobs = slurm::tasks(&global.store);
+    let jobs = slurm::tasks(&global.context.store);
     if args.jobs {
         return print(&tasks(&jobs.ok_or_else(slurm::silent)?).render(format));
     }
@@ -31,18 +49,18 @@ pub(crate) fn run(args: &Status, global: &Global) -> Outcome {
 }
 
 /// What the store knows, with the jobs beside it.
-fn in_store(args: &Status, jobs: &[slurm::Task], global: &Global) -> Outcome {
+fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
     let (sweeps, runners, running) = wait_for(async {
-        let mut reader = open(global).await?;
+        let mut reader = open(&global.context).await?;
         let name = match &args.sweep {
-            Some(word) => Some(sweep(&mut reader, Some(word), global).await?),
+            Some(word) => Some(sweep(&mut reader, Some(word), &global.context).await?),
             None => None,
         };
         reader.hold().await?;
         let mut sweeps = reader.status().await?;
         sweeps.retain(|status| name.as_ref().is_none_or(|name| *name == status.sweep));
         let running = reader.running(name.as_deref(), MOST).await?;
-        Ok((sweeps, reader.runners().await?, running))
+        Ok::<_, Failure>((sweeps, reader.runners().await?, running))
     })?;
     let now = trainer::now();
     let format = Format::from(&args.format);

@@ -6,26 +6,34 @@ use std::time::SystemTime;
 
 use spec::{Plan, Spec};
 use store::{Location, Reader, Store, StoreError, TrialRecord};
+use sweep::{rounds, wait_for};
 
-use crate::args::{Global, Slurm, Submit, Warnings};
+use crate::args::Warnings;
 use crate::exit::{Failure, Outcome, print, say};
+use crate::global::Global;
 use crate::input::sweep_file;
-use crate::rounds;
+use crate::observer::decided;
 use crate::shell::{quoted, store_option};
+use crate::slurm::request::Request;
 use crate::slurm::script::Subject;
 use crate::slurm::{self, job_name};
-use crate::stored::wait_for;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Args {
+    /// Write and submit a Slurm job array that trains a sweep
+    Slurm(Request),
+}
 
 /// Slurm may send its signal up to a minute early, and writing checkpoints and copies takes time too.
 const LEAST_SECONDS: u64 = 300;
 
-pub(crate) fn run(submit: &Submit, global: &Global) -> Outcome {
-    let Submit::Slurm(args) = submit;
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let Args::Slurm(args) = args;
     check(args, global)?;
-    let (spec, plan) = sweep_file(&args.file, Warnings::default(), global.quiet, global)?;
+    let (spec, plan) = sweep_file(&args.file, Warnings::default(), global)?;
     wait_for(fold(global))?;
     let rows = wait_for(results(global, &plan))?;
-    let plan = decided(&spec, plan, &rows, global)?;
+    let plan = decide(&spec, plan, &rows, global.quiet)?;
     let (ended, missing) = count(&plan, &rows);
     if missing == 0 {
         if !global.quiet {
@@ -53,10 +61,10 @@ pub(crate) fn run(submit: &Submit, global: &Global) -> Outcome {
 /// Tasks and merges take copies of a folder's database, without its log: what stands there alone, after a crash, is brought
 /// over first.
 async fn fold(global: &Global) -> Outcome {
-    let Some(dir) = global.store.folder() else { return Ok(()) };
+    let Some(dir) = global.context.store.folder() else { return Ok(()) };
     let has_log = || std::fs::metadata(dir.join("sweep.db-wal")).is_ok_and(|log| log.len() > 0);
     if has_log() {
-        Store::open(&global.store).await?.close().await?;
+        Store::open(&global.context.store).await?.close().await?;
     }
     if has_log() {
         return Err(Failure::usage(format_args!(
@@ -68,8 +76,8 @@ async fn fold(global: &Global) -> Outcome {
 }
 
 /// What can be known to be wrong before anything is read.
-fn check(args: &Slurm, global: &Global) -> Outcome {
-    if let Location::Server(server) = &global.store
+fn check(args: &Request, global: &Global) -> Outcome {
+    if let Location::Server(server) = &global.context.store
         && server.has_password()
     {
         return Err(Failure::usage(
@@ -138,7 +146,7 @@ fn seconds(text: &str) -> Option<u64> {
 
 /// What the store has of a sweep; nothing where there is no store yet.
 async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failure> {
-    match Reader::open(&global.store).await {
+    match Reader::open(&global.context.store).await {
         Ok(mut reader) => Ok(reader.results(&plan.name).await?),
         Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
@@ -146,9 +154,12 @@ async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failu
 }
 
 /// The plan with all that follows from the results.
-fn decided(spec: &Spec, mut plan: Plan, rows: &[TrialRecord], global: &Global) -> Result<Plan, Failure> {
-    while let Some(decided) = rounds::next(spec, &plan, rows) {
-        plan = decided.plan(spec, global.quiet)?;
+fn decide(spec: &Spec, mut plan: Plan, rows: &[TrialRecord], quiet: bool) -> Result<Plan, Failure> {
+    while let Some(next) = rounds::next(spec, &plan, rows) {
+        if !quiet {
+            next.new.iter().map(decided).for_each(say);
+        }
+        plan = next.plan(spec)?;
     }
     Ok(plan)
 }
@@ -164,7 +175,7 @@ fn count(plan: &Plan, rows: &[TrialRecord]) -> (usize, usize) {
 
 /// All that is written and submitted.
 struct Submission<'a> {
-    args: &'a Slurm,
+    args: &'a Request,
     job_name: String,
     /// Of this submission alone.
     folder: PathBuf,
@@ -177,7 +188,7 @@ struct Submission<'a> {
 
 impl<'a> Submission<'a> {
     fn new(
-        args: &'a Slurm,
+        args: &'a Request,
         global: &Global,
         plan: &Plan,
         ended: usize,
@@ -187,8 +198,8 @@ impl<'a> Submission<'a> {
             std::path::absolute(path)
                 .map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))
         };
-        let job_name = job_name(&plan.name, &global.store);
-        let shared = match (&args.shared, &global.store) {
+        let job_name = job_name(&plan.name, &global.context.store);
+        let shared = match (&args.shared, &global.context.store) {
             (Some(dir), _) => dir.clone(),
             (None, Location::Folder(dir)) => dir.join("slurm"),
             (None, _) => PathBuf::from("runs/slurm"),
@@ -206,7 +217,7 @@ impl<'a> Submission<'a> {
         let file = folder.join(named.unwrap_or_else(|| PathBuf::from("sweep.yaml")));
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed(format_args!("this program: {error}")))?;
-        let data_dir = global.data_dir.as_deref().map(absolute).transpose()?;
+        let data_dir = global.context.data_dir.as_deref().map(absolute).transpose()?;
         // No task without a stage group to train.
         let groups = spec::share::stage_groups(&plan.trials.iter().collect::<Vec<_>>()).len();
         let tasks = args.array.get().min(groups.max(1));
@@ -218,7 +229,7 @@ impl<'a> Submission<'a> {
             folder: &folder,
             data_dir: data_dir.as_deref(),
         };
-        let (train, merge) = match &global.store {
+        let (train, merge) = match &global.context.store {
             Location::Folder(dir) => {
                 let store = absolute(dir)?;
                 let next = next_round(args, global, &program, &file, &store, &shared, ended);
@@ -238,7 +249,7 @@ impl<'a> Submission<'a> {
     }
 
     fn submit(&self, plan: &Plan, global: &Global) -> Outcome {
-        let active = slurm::tasks(&global.store).unwrap_or_default();
+        let active = slurm::tasks(&global.context.store).unwrap_or_default();
         let mut busy = active.iter().filter(|task| task.name == self.job_name && task.is_active());
         if let (Some(task), None) = (busy.next(), self.args.after) {
             return Err(Failure::usage(format_args!(
@@ -266,10 +277,10 @@ impl<'a> Submission<'a> {
         } else {
             // The workers find there what to train.
             wait_for(async {
-                let mut store = Store::open(&global.store).await?;
+                let mut store = Store::open(&global.context.store).await?;
                 store.register(plan, false).await?;
                 store.retry(&plan.name).await?;
-                Ok(store.close().await?)
+                Ok::<_, Failure>(store.close().await?)
             })?;
         }
         let job = slurm::submit(&train, None)?;
@@ -298,7 +309,7 @@ impl<'a> Submission<'a> {
 
 /// The command that submits what follows when these shards are merged.
 fn next_round(
-    args: &Slurm,
+    args: &Request,
     global: &Global,
     program: &Path,
     file: &Path,
@@ -329,7 +340,7 @@ fn next_round(
         words.extend(value.map(|value| format!("{option} {}", quoted(&value))));
     }
     words.extend(args.sbatch.iter().map(|option| format!("--sbatch={}", quoted(option))));
-    if let Some(dir) = &global.data_dir {
+    if let Some(dir) = &global.context.data_dir {
         let dir = std::path::absolute(dir)
             .map_err(|error| Failure::failed(format_args!("{}: {error}", dir.display())))?;
         words.push(format!("--data-dir {}", path(&dir)));

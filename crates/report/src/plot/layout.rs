@@ -3,7 +3,7 @@
 use super::palette::{AXIS, Colour, FAINT, GRID, INK, style};
 use super::scale::Scale;
 use super::ticks::{self, Tick};
-use super::{Curve, Figure, Scale as Asked, Size, font, png, svg};
+use super::{Curve, Figure, Scale as Asked, Size, font};
 
 /// A picture in pixels, x to the right and y downwards.
 #[derive(Debug)]
@@ -28,16 +28,6 @@ impl Page {
     /// Its size in pixels.
     pub fn pixels(&self) -> Size {
         self.shown
-    }
-
-    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
-    pub fn svg(&self) -> String {
-        svg::write(self)
-    }
-
-    /// The picture as a PNG file; `None` if there is no memory for it.
-    pub fn png(&self) -> Option<Vec<u8>> {
-        png::write(self)
     }
 
     /// Letters of its texts that the PNG's font does not have: boxes stand for them. An SVG is written in

@@ -9,7 +9,14 @@ use super::font;
 use super::layout::{Anchor, Mark, Page, STROKE};
 use super::palette::{Colour, PAPER};
 
-pub(super) fn write(page: &Page) -> Option<Vec<u8>> {
+impl Page {
+    /// The picture as a PNG file; `None` if there is no memory for it.
+    pub fn png(&self) -> Option<Vec<u8>> {
+        write(self)
+    }
+}
+
+fn write(page: &Page) -> Option<Vec<u8>> {
     let (width, height) = (page.shown.width, page.shown.height);
     let mut image = Pixmap::new(width, height)?;
     image.fill(Color::from_rgba8(PAPER[0], PAPER[1], PAPER[2], 255));

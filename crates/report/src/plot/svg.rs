@@ -6,7 +6,14 @@ use super::layout::{Anchor, Mark, Page, STROKE};
 use super::palette::{Colour, PAPER};
 use crate::escape::escape;
 
-pub(super) fn write(page: &Page) -> String {
+impl Page {
+    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
+    pub fn svg(&self) -> String {
+        write(self)
+    }
+}
+
+fn write(page: &Page) -> String {
     let (width, height) = (page.size.width, page.size.height);
     let [left, top, right, bottom] = page.plot;
     let mut svg = String::new();

@@ -5,7 +5,7 @@ use report::Cell;
 use serde_json::Value as Json;
 use store::TrialRecord;
 
-use super::table::Kind;
+use super::column::Kind;
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 use report::Cell;
 
-use super::table::{Column, Kind};
+use super::column::{Column, Kind};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 

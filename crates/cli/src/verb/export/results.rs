@@ -1,20 +1,56 @@
 //! `sweep export results`: the runs of a sweep, or their steps, as tables and event files of other programs.
 
-use spec::record::{self, COLUMNS, Column, Output, TrialRecord};
-use store::{MetricRow, Reader};
+use std::path::PathBuf;
 
-use super::axes;
-use super::table::{self, Form, Kind, Table};
-use super::tensorboard;
-use crate::args::{ExportResults, Global, ResultsTo};
+use spec::record::{self, COLUMNS, Output, TrialRecord};
+use store::{MetricRow, Reader};
+use sweep::named::sweep;
+use sweep::stored::open;
+use sweep::wait_for;
+
+use super::column::{Column, Kind};
+use super::pages::each_page;
+use super::table::{Form, Table};
+use super::{axes, tensorboard};
+use crate::args::path;
 use crate::column::cell;
 use crate::exit::{Failure, Outcome};
-use crate::stored::{open, sweep, wait_for};
+use crate::global::Global;
 
-/// Steps that are in memory at a time.
-const PAGE: u64 = 4096;
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sweep export results --to csv > runs.csv                    a row for each run
+  sweep export results mnist --to parquet --metrics -o steps.parquet
+  sweep export results --to tensorboard -o logs && tensorboard --logdir logs";
 
-pub(crate) fn run(args: &ExportResults, global: &Global) -> Outcome {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name or file of the sweep [default: the one that was run last]
+    pub sweep: Option<String>,
+    /// What to write
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: ResultsTo,
+    /// Write to this file instead of stdout; the folder to make, for tensorboard
+    #[arg(long, short, value_name = "PATH", value_parser = path())]
+    pub output: Option<PathBuf>,
+    /// A row for each step instead of one for each run
+    #[arg(long)]
+    pub metrics: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ResultsTo {
+    /// With a header line
+    Csv,
+    /// A JSON object a line; what is no finite number is null
+    Jsonl,
+    /// Apache Parquet; needs a build with `--features parquet`
+    Parquet,
+    /// A folder of event files, with the data of its HPARAMS tab
+    Tensorboard,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let form = match args.to {
         ResultsTo::Csv => Form::Csv,
         ResultsTo::Jsonl => Form::Jsonl,
@@ -27,7 +63,7 @@ pub(crate) fn run(args: &ExportResults, global: &Global) -> Outcome {
     })
 }
 
-fn event_files(args: &ExportResults, global: &Global) -> Outcome {
+fn event_files(args: &Args, global: &Global) -> Outcome {
     let Some(dir) = &args.output else {
         return Err(Failure::usage("TensorBoard reads a folder: name the one to make with -o DIR"));
     };
@@ -41,18 +77,18 @@ fn event_files(args: &ExportResults, global: &Global) -> Outcome {
 }
 
 /// The database as it is at this moment, name and runs of the sweep.
-async fn read(args: &ExportResults, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
-    let mut reader = open(global).await?;
+async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
+    let mut reader = open(&global.context).await?;
     reader.hold().await?;
-    let name = sweep(&mut reader, args.sweep.as_deref(), global).await?;
+    let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
     let runs = reader.runs(&name).await?;
     Ok((reader, name, runs))
 }
 
-fn results(runs: &[TrialRecord], form: Form, args: &ExportResults) -> Outcome {
+fn results(runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
     let axes = axes::of(runs);
     let exported: Vec<_> = exported().collect();
-    let mut columns: Vec<table::Column> =
+    let mut columns: Vec<Column> =
         exported.iter().map(|column| (column.name.to_owned(), kind(column))).collect();
     columns.extend(axes.iter().map(|axis| (format!("axis:{}", axis.path), axis.kind)));
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
@@ -68,13 +104,13 @@ fn results(runs: &[TrialRecord], form: Form, args: &ExportResults) -> Outcome {
 }
 
 /// What is exported of each run, before its axes: fingerprints last.
-pub(crate) fn exported() -> impl Iterator<Item = &'static Column<TrialRecord>> {
+pub(crate) fn exported() -> impl Iterator<Item = &'static record::Column<TrialRecord>> {
     let with = |output| COLUMNS.iter().filter(move |column| column.output == output);
     with(Output::Export).chain(with(Output::Fingerprint))
 }
 
 /// What an exported column holds.
-fn kind(column: &Column<TrialRecord>) -> Kind {
+fn kind(column: &record::Column<TrialRecord>) -> Kind {
     match column.kind {
         record::Kind::Integer => Kind::Integer,
         record::Kind::Real => Kind::Real,
@@ -96,8 +132,8 @@ const STEP_COLUMNS: [(&str, Kind); 10] = [
     ("grad_norm", Kind::Real),
 ];
 
-async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &ExportResults) -> Outcome {
-    let columns: Vec<table::Column> = STEP_COLUMNS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
+async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
+    let columns: Vec<Column> = STEP_COLUMNS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
     for run in runs {
         let cells = |step: &MetricRow| {
@@ -118,21 +154,4 @@ async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &Exp
         each_page(reader, &run.trial_id, |page| table.write(page.iter().map(cells).collect())).await?;
     }
     table.finish()
-}
-
-/// The steps of a trial, some at a time.
-pub(crate) async fn each_page(
-    reader: &mut Reader,
-    trial_id: &str,
-    mut each: impl FnMut(&[MetricRow]) -> Outcome,
-) -> Outcome {
-    let mut first = 0;
-    loop {
-        let page = reader.steps_within(trial_id, first..first + PAGE).await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        each(&page)?;
-        first += PAGE;
-    }
 }

@@ -1,19 +1,78 @@
 //! `sweep export schedule`: a schedule as code of another library, or as its lrs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use interop::{Library, Subject, code};
 use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
 use serde_json::json;
 use spec::trial::Config;
+use sweep::named::{Which, trial};
+use sweep::plan::{self, Aim};
+use sweep::source::{Source, read};
+use sweep::stored::{open, retrained};
+use sweep::wait_for;
 
-use crate::args::{ExportSchedule, Global, Target, Which};
+use crate::args::path;
 use crate::exit::{Failure, Outcome, print};
-use crate::input;
+use crate::global::Global;
 use crate::output::Output;
-use crate::stored::{open, retrained, trial, wait_for};
 use crate::verb::lr;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sweep export schedule best --to pytorch                     the schedule of the best trial
+  sweep export schedule mnist.yaml:cosine --to keras --lr 0.1
+  sweep export schedule '{kind: cosine}' --to optax --lr 0.1 --total 1000
+
+Exit codes: 0 done, 1 the library has no counterpart, 2 a mistake in the input";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A trial (the start of its id, or `best`), FILE:NAME for a schedule of a sweep file, or a schedule as
+    /// `sweep lr` takes it
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// What to print
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub to: Target,
+    /// Write it to this file instead of stdout
+    #[arg(long, short, value_name = "FILE", value_parser = path())]
+    pub output: Option<PathBuf>,
+    /// The sweep that `best` belongs to [default: the one that was run last]
+    #[arg(long, value_name = "NAME")]
+    pub sweep: Option<String>,
+    /// The base lr: which one of a sweep file's, or `1x` of a schedule [default there: 1]
+    #[arg(long, value_name = "LR")]
+    pub lr: Option<f64>,
+    /// Which variant, where a sweep file's schedule has several: the start of its config's id
+    #[arg(long, value_name = "ID")]
+    pub config: Option<String>,
+    /// Length of the run in steps, for a schedule
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    pub total: Option<u64>,
+    /// Steps in an epoch, for a schedule
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps_per_epoch: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Target {
+    /// torch.optim.lr_scheduler
+    Pytorch,
+    /// optax schedules
+    Optax,
+    /// keras.optimizers.schedules
+    Keras,
+    /// get_scheduler and Trainer
+    Transformers,
+    /// timm.scheduler
+    Timm,
+    /// Columns step, lr and, where it is cycled, momentum
+    Csv,
+    /// {"lr": [...], "momentum": [...] or null}
+    Json,
+}
 
 /// The most lrs that are written out.
 const MOST_STEPS: u64 = 100_000_000;
@@ -27,7 +86,7 @@ struct Found {
     used: Option<Vec<f64>>,
 }
 
-pub(crate) fn run(args: &ExportSchedule, global: &Global) -> Outcome {
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let found = find(args, global)?;
     let text = match args.to {
         Target::Pytorch => program(&found, Library::Pytorch),
@@ -76,7 +135,7 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
     })
 }
 
-fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
+fn find(args: &Args, global: &Global) -> Result<Found, Failure> {
     let what = args.what.trim();
     // A length is given for a schedule only, which may then be as short as `1x`.
     if args.total.is_some() || what == "-" || what.starts_with(['{', '"', '\'']) || what.contains('(') {
@@ -94,15 +153,15 @@ fn find(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
 }
 
 /// A schedule as written on the command line.
-fn node(args: &ExportSchedule) -> Result<Found, Failure> {
+fn node(args: &Args) -> Result<Found, Failure> {
     if args.sweep.is_some() || args.config.is_some() {
         return Err(Failure::usage(
             "--total is for a schedule by itself, --config and --sweep are for others",
         ));
     }
     let source = match args.what.as_str() {
-        "-" => input::read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
-        text => input::Source { name: "<schedule>".to_owned(), text: text.to_owned() },
+        "-" => read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
+        text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let schedule = lr::fit(&source, args.lr, args.total, args.steps_per_epoch)?.schedule;
     let written = source.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -111,19 +170,14 @@ fn node(args: &ExportSchedule) -> Result<Found, Failure> {
 }
 
 /// A schedule of a sweep file.
-fn in_file(
-    args: &ExportSchedule,
-    file: &Path,
-    name: Option<&str>,
-    global: &Global,
-) -> Result<Found, Failure> {
+fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Result<Found, Failure> {
     if args.steps_per_epoch.is_some() {
         return Err(Failure::usage(
             "a sweep file knows its epochs: --steps-per-epoch is for a schedule by itself",
         ));
     }
     // Its lints are for `check`, `plan` and `run`.
-    let (spec, plan) = input::known_sweep_file(file, global)?;
+    let (spec, plan) = plan::of_file(file, Aim::LookUp, &global.context)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
     let name = match name {
@@ -215,7 +269,7 @@ fn axes(config: &Config) -> String {
 }
 
 /// The schedule of a stored trial.
-fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
+fn stored(args: &Args, global: &Global) -> Result<Found, Failure> {
     if args.lr.is_some() || args.config.is_some() {
         return Err(Failure::usage(
             "a trial has its lr and its config: --lr and --config are for sweep files",
@@ -223,12 +277,12 @@ fn stored(args: &ExportSchedule, global: &Global) -> Result<Found, Failure> {
     }
     let which = Which { trial: args.what.clone(), sweep: args.sweep.clone() };
     let (row, steps) = wait_for(async {
-        let mut reader = open(global).await?;
-        let row = trial(&mut reader, &which, global).await?;
+        let mut reader = open(&global.context).await?;
+        let row = trial(&mut reader, &which, &global.context).await?;
         let steps = reader.steps(&row.trial_id).await?;
-        Ok((row, steps))
+        Ok::<_, Failure>((row, steps))
     })?;
-    let trial = retrained(&row, global)?;
+    let trial = retrained(&row, &global.context)?;
     let schedule = trial.config.schedule.clone();
     let used = (schedule.feedback() == Feedback::ClosedLoop && !steps.is_empty())
         .then(|| steps.iter().map(|step| step.lr).collect());

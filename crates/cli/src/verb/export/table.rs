@@ -4,20 +4,10 @@ use std::path::Path;
 
 use report::{Cell, Rows, lines};
 
+use super::column::Column;
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::screen;
-
-/// What a column holds; each may be missing. What holds several kinds holds the last of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Integer,
-    Real,
-    Text,
-}
-
-/// Name and content of a column.
-pub(crate) type Column = (String, Kind);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {

@@ -9,8 +9,8 @@ use report::tensorboard::{self as format, Hparam, Value};
 use store::{Reader, Status, TrialRecord};
 
 use super::axes::{self, Axis};
-use super::results::each_page;
-use super::table::Kind;
+use super::column::Kind;
+use super::pages::each_page;
 use crate::exit::{Failure, Outcome};
 use crate::output::{failure, folder};
 

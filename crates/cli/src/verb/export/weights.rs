@@ -1,28 +1,57 @@
 //! `sweep export weights`: the final weights of a stored trial, as a file for other programs.
 
+use std::path::PathBuf;
+
 use orchestrator::Stop;
 use store::TrialRecord;
+use sweep::named::trial;
+use sweep::stored::{open, retrained};
+use sweep::wait_for;
+use sweep::weights::{Weights, check_done, trained_again};
 use trainer::data::Examples;
 use trainer::device::Device;
 
-use crate::args::{ExportWeights, Global};
+use crate::args::{DeviceArg, TrialArg, path};
 use crate::exit::{Failure, Outcome};
+use crate::global::Global;
+use crate::observer::retraining;
 use crate::output::Output;
-use crate::stored::{open, retrained, trial, wait_for};
-use crate::weights::{Weights, check_done, trained_again};
 
-pub(crate) fn run(args: &ExportWeights, global: &Global) -> Outcome {
-    let row = wait_for(async { trial(&mut open(global).await?, &args.which, global).await })?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub which: TrialArg,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE.safetensors", value_parser = path())]
+    pub output: PathBuf,
+    /// Write the optimiser's state too, for `init_from: {file: FILE, optimizer: keep}`
+    #[arg(long)]
+    pub optimizer: bool,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
+    let row = wait_for(async {
+        trial(&mut open(&global.context).await?, &args.which.named(), &global.context).await
+    })?;
     check_done(&row)?;
     // A wrong place is told of before anything is trained.
     drop(Output::file(&args.output)?);
-    if args.optimizer && retrained(&row, global)?.config.schedule.averages() {
+    if args.optimizer && retrained(&row, &global.context)?.config.schedule.averages() {
         return Err(Failure::usage(format_args!(
             "the weights of the trial {} are an average, and its optimiser's state is not: leave out --optimizer",
             row.trial_id
         )));
     }
-    let weights = trained_again(&row, Device::from(args.device), global, &Stop::default())?;
+    let weights = trained_again(
+        &row,
+        Device::from(args.device),
+        &global.context,
+        &Stop::default(),
+        &mut retraining(global.quiet),
+    )?;
     let file = trainer::weights::safetensors(&weights.trained, args.optimizer, metadata(&row, &weights));
     Output::file(&args.output)?.write_whole(&file.map_err(Failure::failed)?)
 }

@@ -1,18 +1,21 @@
 //! `sweep plot`: the lr curves of a sweep file or of one schedule, or a figure of a stored sweep's report, as a picture.
 
-pub(super) mod rates;
+mod args;
+pub(crate) mod rates;
 
 use std::path::Path;
 
 use report::figure::figure;
 use report::plot::{Page, STYLES};
 
-use crate::args::{Global, Plot};
 use crate::exit::{Failure, Outcome, print, say};
+use crate::global::Global;
 use crate::output::Output;
 use crate::screen;
 
-pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
+pub(crate) use args::Args;
+
+pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     // A name that can't be written to is told before the work is done.
     let output = match args.output.as_deref() {
         Some(path) => Some((path, form(path)?)),
@@ -20,7 +23,7 @@ pub(crate) fn run(args: &Plot, global: &Global) -> Outcome {
     };
     let curves = match (args.figure, output) {
         (Some(which), Some((path, form))) => {
-            let document = crate::document::document(global, args.what.as_deref(), &args.how)?;
+            let document = crate::document::document(global, args.what.as_deref(), &(&args.how).into())?;
             let page = figure(&document, which.into())
                 .map_err(|why| Failure::usage(format_args!("there is nothing to draw: {why}")))?;
             let size = args.size.unwrap_or(page.pixels());

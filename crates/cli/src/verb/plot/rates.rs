@@ -9,16 +9,19 @@ use schedule::tree::{Tree, Value};
 use schedule::{Feedback, Horizon};
 use spec::Spec;
 use spec::sweep_file::{NamedSchedule, Point};
+use sweep::plan::Aim;
+use sweep::source::{Source, read as read_file};
 
-use crate::args::{AxisScale, Global, Plot, Warnings};
-use crate::diagnostics::{Severity, show};
-use crate::exit::{Failure, say};
-use crate::input::{self, Source};
+use super::args::{Args, AxisScale};
+use crate::args::Warnings;
+use crate::diagnostics::Severity;
+use crate::exit::{Failure, say, show};
+use crate::global::Global;
+use crate::input;
 use crate::verb::lr::Fitted;
-use crate::world::Here;
 
 /// The lr curves that are asked for.
-pub(super) fn figure(args: &Plot, what: &str, global: &Global) -> Result<Figure, Failure> {
+pub(super) fn figure(args: &Args, what: &str, global: &Global) -> Result<Figure, Failure> {
     match read(what)? {
         (source, true) => of_file(args, what, &source, global),
         (source, false) => of_schedule(args, &source),
@@ -32,7 +35,7 @@ fn read(what: &str) -> Result<(Source, bool), Failure> {
         return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
     let source =
-        input::read(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MOST_BYTES)?;
+        read_file(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MOST_BYTES)?;
     // What can't be read is called a sweep file: its mistakes are shown either way.
     let sweep = match spec::yaml::read(&source.text) {
         Ok(tree) => {
@@ -60,12 +63,12 @@ fn node(tree: &Tree) -> bool {
     }
 }
 
-fn scale(args: &Plot) -> Scale {
+fn scale(args: &Args) -> Scale {
     if args.log || args.scale == AxisScale::Log { Scale::Log } else { Scale::Linear }
 }
 
 /// One schedule over a run that the command line describes.
-fn of_schedule(args: &Plot, source: &Source) -> Result<Figure, Failure> {
+fn of_schedule(args: &Args, source: &Source) -> Result<Figure, Failure> {
     if !args.select.is_empty() {
         return Err(Failure::usage(
             "--select chooses among the schedules of a sweep file; this is one schedule",
@@ -105,7 +108,7 @@ fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
 
 /// The schedules of a sweep file, at one base lr: at several each curve would stand there several times,
 /// only higher or lower.
-fn of_file(args: &Plot, what: &str, source: &Source, global: &Global) -> Result<Figure, Failure> {
+fn of_file(args: &Args, what: &str, source: &Source, global: &Global) -> Result<Figure, Failure> {
     let quiet = global.quiet;
     for (flag, given) in
         [("--total", args.total.is_some()), ("--steps-per-epoch", args.steps_per_epoch.is_some())]
@@ -116,8 +119,7 @@ fn of_file(args: &Plot, what: &str, source: &Source, global: &Global) -> Result<
             )));
         }
     }
-    let (spec, _) =
-        input::sweep_text(Path::new(what), source, Warnings::default(), quiet, &Here::new(global, false))?;
+    let (spec, _) = input::sweep_text(Path::new(what), source, Aim::LookUp, Warnings::default(), global)?;
     let chosen = selected(&spec, &args.select)?;
     let drawn = of_sweep(&spec, &chosen, args.lr, scale(args), &source.name)?;
     if let Some(note) = &drawn.left_out {

@@ -10,12 +10,11 @@ use spec::World;
 use spec::catalogue::Catalogue;
 use spec::trial::{Found, InitFrom, Network, Own, Source, Trial};
 
-use crate::args::Global;
-use crate::weights;
+use crate::{Context, weights};
 
-/// The world as it is here.
-pub(crate) struct Here<'a> {
-    global: &'a Global,
+/// The world of this machine, and what was looked up in it.
+pub(crate) struct LocalWorld<'a> {
+    context: &'a Context,
     /// Whether a step of each task is tried.
     probes: bool,
     hashes: Known<String, Option<String>>,
@@ -27,10 +26,10 @@ pub(crate) struct Here<'a> {
     misfits: Known<String, Vec<(&'static str, String)>>,
 }
 
-impl<'a> Here<'a> {
-    pub(crate) fn new(global: &'a Global, probes: bool) -> Self {
+impl<'a> LocalWorld<'a> {
+    pub(crate) fn new(context: &'a Context, probes: bool) -> Self {
         Self {
-            global,
+            context,
             probes,
             hashes: Known::default(),
             tables: Known::default(),
@@ -42,11 +41,11 @@ impl<'a> Here<'a> {
     }
 
     fn trial(&self, id: &str) -> Result<(InitFrom, Trial), String> {
-        self.trials.get(id, |id| weights::of_trial(id, self.global))
+        self.trials.get(id, |id| weights::of_trial(id, self.context))
     }
 }
 
-impl World for Here<'_> {
+impl World for LocalWorld<'_> {
     fn catalogue(&self) -> &Catalogue {
         trainer::catalogue()
     }
@@ -64,12 +63,12 @@ impl World for Here<'_> {
     }
 
     fn tasks(&self) -> Vec<&str> {
-        self.global.tasks.names()
+        self.context.tasks.names()
     }
 
     fn task(&self, name: &str, params: &Json) -> Result<Own, String> {
         self.own.get(format!("{name} {params}").as_str(), |_| {
-            self.global.tasks.describe(name, params, self.probes)
+            self.context.tasks.describe(name, params, self.probes)
         })
     }
 

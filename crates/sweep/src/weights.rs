@@ -2,7 +2,8 @@
 //! stored ones. Those that others begin with are kept in a file beside the store.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use orchestrator::Stop;
 use spec::event::{Event, Final, Outcome as Ended};
@@ -12,55 +13,62 @@ use trainer::Trained;
 use trainer::data::Examples;
 use trainer::device::Device;
 
-use crate::args::{Global, Which};
-use crate::exit::{Failure, Outcome, say};
-use crate::output::Output;
-use crate::stored::{open, retrained, title, trial, wait_for};
+use crate::context::WEIGHTS;
+use crate::stored::{by_id, open, retrained};
+use crate::{Context, Error, wait_for};
 
-/// File name within the folder of a trial.
-const KEPT: &str = "weights.safetensors";
+/// Is called with each trial that is about to be trained again.
+pub type Retraining<'a> = dyn FnMut(&TrialRecord) + 'a;
 
 /// Weights, and what they were trained on.
-pub(crate) struct Weights {
+pub struct Weights {
+    /// The weights, and the optimizer's state.
     pub trained: Trained,
+    /// What was trained.
     pub network: Network,
+    /// What it learnt from.
     pub examples: Examples,
 }
 
-/// Whether a trial has weights that can be had.
-pub(crate) fn check_done(row: &TrialRecord) -> Outcome {
+/// Checks that a trial has final weights.
+///
+/// # Errors
+/// It is not done.
+pub fn check_done(row: &TrialRecord) -> Result<(), Error> {
     match row.status {
         Status::Done => Ok(()),
         status => {
             let (id, status) = (&row.trial_id, status.name());
-            Err(Failure::usage(format_args!("the trial {id} has no final weights: it is {status}")))
+            Err(Error::usage(format_args!("the trial {id} has no final weights: it is {status}")))
         }
     }
 }
 
-fn its_programs(id: &str) -> Failure {
-    Failure::usage(format_args!(
+fn its_programs(id: &str) -> Error {
+    Error::usage(format_args!(
         "the weights of the trial {id} are its program's: only that can write them down"
     ))
 }
 
-/// Trains a trial again, until a stop, and gives its weights, if they are those that were stored.
-pub(crate) fn trained_again(
+/// Trains a trial again and gives its weights.
+///
+/// # Errors
+/// They are not those that were stored, the trial can't be trained again, or a stop was requested.
+pub fn trained_again(
     row: &TrialRecord,
     device: Device,
-    global: &Global,
+    context: &Context,
     stop: &Stop,
-) -> Result<Weights, Failure> {
-    let again = retrained(row, global)?;
+    retraining: &mut Retraining<'_>,
+) -> Result<Weights, Error> {
+    let again = retrained(row, context)?;
     let Some(network) = again.config.task.network().cloned() else {
         return Err(its_programs(&row.trial_id));
     };
-    provide([&again], global, stop)?;
+    provide([&again], context, stop, retraining)?;
     let examples =
-        trainer::data::load(&network, global.data_dir.as_deref(), &global.tasks).map_err(Failure::usage)?;
-    if !global.quiet {
-        say(format_args!("training again: {}", title(row)));
-    }
+        trainer::data::load(&network, context.data_dir.as_deref(), &context.tasks).map_err(Error::usage)?;
+    retraining(row);
     let mut ended = None;
     let mut emit = |event| {
         if let Event::Ended { outcome, .. } = event {
@@ -70,10 +78,10 @@ pub(crate) fn trained_again(
     };
     let weights = trainer::train_to_weights(again, &examples, device, &mut emit)?;
     if stop.requested() {
-        return Err(Failure::Interrupted);
+        return Err(Error::Interrupted);
     }
     if let Some(Ended::Failed { reason }) = &ended {
-        return Err(Failure::failed(format_args!(
+        return Err(Error::failed(format_args!(
             "the trial {} can't be trained again: {reason}",
             row.trial_id
         )));
@@ -86,7 +94,7 @@ pub(crate) fn trained_again(
 }
 
 /// Every lr, every loss and every weight must be as stored.
-fn check(row: &TrialRecord, now: &Final) -> Outcome {
+fn check(row: &TrialRecord, now: &Final) -> Result<(), Error> {
     let pairs = [
         ("digest", &row.digest, &Some(now.digest.clone())),
         ("hash of the final weights", &row.weights_hash, &now.weights_hash),
@@ -101,9 +109,9 @@ fn check(row: &TrialRecord, now: &Final) -> Outcome {
     Ok(())
 }
 
-fn differs(row: &TrialRecord, how: &str) -> Failure {
+fn differs(row: &TrialRecord, how: &str) -> Error {
     let id = &row.trial_id;
-    Failure::failed(format_args!(
+    Error::failed(format_args!(
         "trained again the trial {id} gives other weights than those that were stored, and nothing is written: {how}; \
          `sweep reproduce {id}` names the first step that differs"
     ))
@@ -111,53 +119,50 @@ fn differs(row: &TrialRecord, how: &str) -> Failure {
 
 /// The weights of a trial for others to begin with, and the trial. What they are is known before their file is there. Why there
 /// are none is said in words.
-pub(crate) fn of_trial(id: &str, global: &Global) -> Result<(InitFrom, Trial), String> {
+pub(crate) fn of_trial(id: &str, context: &Context) -> Result<(InitFrom, Trial), String> {
     // On a thread of its own: the caller may be in the middle of what another runtime waits for.
     let found = std::thread::scope(|scope| {
-        scope.spawn(|| known(id, global)).join().unwrap_or_else(|_| Err(Failure::failed("a panic")))
+        scope.spawn(|| known(id, context)).join().unwrap_or_else(|_| Err(Error::failed("a panic")))
     });
-    found.map_err(|failure| match failure {
-        Failure::Usage(words) | Failure::Failed(words) => words,
+    found.map_err(|error| match error {
+        Error::Usage(words) | Error::Failed(words) => words,
         _ => format!("the weights of the trial {id} can't be had"),
     })
 }
 
-fn known(id: &str, global: &Global) -> Result<(InitFrom, Trial), Failure> {
-    let row = stored_trial(id, global)?;
+fn known(id: &str, context: &Context) -> Result<(InitFrom, Trial), Error> {
+    let row = stored_trial(id, context)?;
     check_done(&row)?;
     let device = row.environment.as_ref().map_or("cpu", |environment| environment.device.as_str());
     if device != Device::Cpu.to_string() {
-        return Err(Failure::usage(format_args!(
+        return Err(Error::usage(format_args!(
             "the trial {} was trained on {device}, and here it would get other weights: write them there by `sweep export \
              weights --device {device}`, and name the file",
             row.trial_id
         )));
     }
-    let again = retrained(&row, global)?;
+    let again = retrained(&row, context)?;
     let (Some(_), Some(hash)) = (again.config.task.network(), row.weights_hash) else {
         return Err(its_programs(&row.trial_id));
     };
-    let file = kept_file(&row.trial_id, global).display().to_string();
+    let file = context.kept_weights(&row.trial_id).display().to_string();
     Ok((InitFrom { trial: Some(row.trial_id), ..InitFrom::plain(file, hash) }, again))
 }
 
-fn stored_trial(id: &str, global: &Global) -> Result<TrialRecord, Failure> {
-    let which = Which { trial: id.to_owned(), sweep: None };
-    wait_for(async { trial(&mut open(global).await?, &which, global).await })
+fn stored_trial(id: &str, context: &Context) -> Result<TrialRecord, Error> {
+    wait_for(async { by_id(&mut open(context).await?, id).await })
 }
 
-/// Where the weights of a trial are kept for others.
-pub(crate) fn kept_file(id: &str, global: &Global) -> PathBuf {
-    global.store.trials(None).join(id).join(KEPT)
-}
-
-/// Makes the files of weights that trials begin with, where they are not there: the trials that are named are trained again, on
-/// this thread. A stop ends it.
-pub(crate) fn provide<'a>(
+/// Makes the missing files of weights that trials begin with, by training the trials again that have them, on this thread.
+///
+/// # Errors
+/// As [`trained_again`], or a file can't be written.
+pub fn provide<'a>(
     trials: impl IntoIterator<Item = &'a Trial>,
-    global: &Global,
+    context: &Context,
     stop: &Stop,
-) -> Outcome {
+    retraining: &mut Retraining<'_>,
+) -> Result<(), Error> {
     let mut needed = BTreeMap::new();
     for init in trials.into_iter().filter_map(|trial| trial.config.task.init_from()) {
         if let Some(id) = &init.trial {
@@ -168,8 +173,8 @@ pub(crate) fn provide<'a>(
         if std::fs::read(&init.file).is_ok_and(|bytes| trainer::weights::is_kept(&bytes, &init.blake3)) {
             continue;
         }
-        let weights = trained_again(&stored_trial(id, global)?, Device::Cpu, global, stop)?;
-        let bytes = trainer::weights::kept(&weights.trained, &init.blake3).map_err(Failure::failed)?;
+        let weights = trained_again(&stored_trial(id, context)?, Device::Cpu, context, stop, retraining)?;
+        let bytes = trainer::weights::kept(&weights.trained, &init.blake3).map_err(Error::failed)?;
         write(Path::new(&init.file), &bytes)?;
     }
     Ok(())
@@ -182,9 +187,9 @@ pub(crate) fn are_needed<'a>(mut trials: impl Iterator<Item = &'a Trial>) -> boo
 
 /// Removes the weights that are kept for others in a folder of trials; they can be made again. Gives how many files and bytes
 /// went.
-pub(crate) fn remove_kept(trials: &Path) -> (usize, u64) {
+pub fn remove_kept(trials: &Path) -> (usize, u64) {
     let entries = std::fs::read_dir(trials).into_iter().flatten().flatten();
-    let files = entries.map(|entry| entry.path().join(KEPT));
+    let files = entries.map(|entry| entry.path().join(WEIGHTS));
     files.fold((0, 0), |(files, bytes), file| {
         let size = std::fs::metadata(&file).map_or(0, |about| about.len());
         match std::fs::remove_file(&file) {
@@ -198,11 +203,25 @@ pub(crate) fn remove_kept(trials: &Path) -> (usize, u64) {
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Outcome {
+/// Writes a file that appears under its name when it is complete.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|error| {
-            Failure::failed(format_args!("can't make the folder {}: {error}", dir.display()))
+            Error::failed(format_args!("can't make the folder {}: {error}", dir.display()))
         })?;
     }
-    Output::file(path)?.write_whole(bytes)
+    let written = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".writing-");
+        // Else only the owner could read it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        fault::point("output.rename")?;
+        file.persist(path).map_err(|error| error.error)?;
+        fault::point("output.renamed")
+    };
+    written().map_err(|error| Error::failed(format_args!("can't write {}: {error}", path.display())))
 }

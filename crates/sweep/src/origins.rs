@@ -8,62 +8,54 @@ use spec::origin::Origins;
 use spec::{Plan, Spec};
 use store::{Reader, StoreError};
 
-use crate::args::{Global, Warnings};
-use crate::exit::{Failure, Outcome, say};
-use crate::rounds;
-use crate::stored::wait_for;
+use crate::{Context, Error, rounds};
 
 /// What is stored of a sweep that is about to be trained.
-pub(crate) struct Stored {
+#[derive(Debug)]
+pub struct Stored {
     /// The plan with all that follows from the stored results.
     pub plan: Plan,
     /// Its trials that are over.
     pub over: HashSet<String>,
-    /// What these owe to the programs that trained them.
+    /// Which program trained these.
     origins: Vec<Origins>,
     /// Configuration, steps and milliseconds of stored runs of programs.
     pub times: Vec<(String, i64, i64)>,
 }
 
 /// Looks up what is stored of a plan. A store that is not there, or can't be read, has nothing: whoever writes into it says why.
-pub(crate) fn look(spec: &Spec, plan: &Plan, global: &Global) -> Result<Stored, Failure> {
-    wait_for(async {
-        let nothing =
-            || Stored { plan: plan.clone(), over: HashSet::new(), origins: Vec::new(), times: Vec::new() };
-        let mut reader = match Reader::open(&global.store).await {
-            Ok(reader) => reader,
-            Err(StoreError::Missing { .. }) => return Ok(nothing()),
-            Err(error) => {
+///
+/// # Errors
+/// The store was opened and can't be read further, or what follows from its results can't be trained.
+pub async fn look(spec: &Spec, plan: &Plan, context: &Context) -> Result<Stored, Error> {
+    let mut reader = match Reader::open(&context.store).await {
+        Ok(reader) => reader,
+        Err(error) => {
+            if !matches!(error, StoreError::Missing { .. }) {
                 tracing::debug!("no look at what is stored: {error}");
-                return Ok(nothing());
             }
-        };
-        let rows = reader.results(&plan.name).await?;
-        let plan = rounds::decided(spec, plan, &rows)?;
-        let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-        let over = reader.over(&ids).await?;
-        let origins = reader.origins_by_id(&ids).await?;
-        Ok(Stored { over, origins, times: reader.program_times().await?, plan })
-    })
+            return Ok(Stored {
+                plan: plan.clone(),
+                over: HashSet::new(),
+                origins: Vec::new(),
+                times: Vec::new(),
+            });
+        }
+    };
+    let rows = reader.results(&plan.name).await?;
+    let plan = rounds::decided(spec, plan, &rows)?;
+    let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
+    let over = reader.over(&ids).await?;
+    let origins = reader.origins_by_id(&ids).await?;
+    Ok(Stored { over, origins, times: reader.program_times().await?, plan })
 }
 
 impl Stored {
-    /// Says what a person should know before any stored result is reused.
-    pub(crate) fn warn(&self, file: &str, warnings: Warnings, global: &Global) -> Outcome {
+    /// What a person should know before any stored result is reused, in words.
+    pub fn warnings(&self) -> Vec<String> {
         let lines = [other_bits(&self.origins), changed_files(&self.origins)];
-        let lines: Vec<String> = lines.into_iter().flatten().collect();
-        if !global.quiet || warnings.deny_warnings {
-            for line in &lines {
-                let remedy = format!("`sweep rm {}` removes what is stored of this sweep", self.plan.name);
-                say(format_args!("\u{1b}[1;33mwarning\u{1b}[0m: {file}: {line}; {remedy}"));
-            }
-        }
-        if warnings.deny_warnings && !lines.is_empty() {
-            return Err(Failure::usage(format_args!(
-                "{file}: what is stored is not what would be trained now, and --deny-warnings was given"
-            )));
-        }
-        Ok(())
+        let remedy = format!("`sweep rm {}` removes what is stored of this sweep", self.plan.name);
+        lines.into_iter().flatten().map(|line| format!("{line}; {remedy}")).collect()
     }
 }
 

@@ -1,0 +1,53 @@
+//! What schedules are ranked by.
+
+use clap::Args;
+use sweep::ranked::RankBy;
+use sweep::results::Metric;
+
+use super::whole;
+
+/// What schedules are ranked by.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct RankArgs {
+    /// final (validation loss after the last step), best (the lowest that was seen), tail:N (mean train loss of the last N
+    /// steps), test_loss or accuracy (of test images: they judge, and the final loss still chooses)
+    #[arg(long, default_value_t, value_parser = metric)]
+    pub metric: Metric,
+    /// Rank the runs of this length in steps [default: the longest]
+    #[arg(long, value_name = "STEPS")]
+    pub budget: Option<i64>,
+    /// Differences up to this count as none: schedules within it are called equivalent
+    #[arg(long, value_name = "DIFFERENCE", value_parser = rope)]
+    pub rope: Option<f64>,
+}
+
+impl RankArgs {
+    /// Whether any of these was given.
+    pub(crate) fn is_given(&self) -> bool {
+        RankBy::from(self) != RankBy::default()
+    }
+}
+
+impl From<&RankArgs> for RankBy {
+    fn from(args: &RankArgs) -> Self {
+        let RankArgs { metric, budget, rope } = *args;
+        Self { metric, budget, rope }
+    }
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    let tail = text.strip_prefix("tail:").and_then(|steps| whole(1..=u32::MAX)(steps).ok());
+    match (text, tail) {
+        ("final", _) => Ok(Metric::Final),
+        ("best", _) => Ok(Metric::Best),
+        ("test_loss", _) => Ok(Metric::TestLoss),
+        ("accuracy", _) => Ok(Metric::Accuracy),
+        (_, Some(steps)) => Ok(Metric::Tail(steps)),
+        _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
+    }
+}
+
+fn rope(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|rope: &f64| rope.is_finite() && *rope > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}

@@ -1,0 +1,147 @@
+//! Prints what a running sweep reports: decisions, the opening of each round, progress.
+
+use std::collections::BTreeSet;
+
+use orchestrator::{Missing, Options, Verified};
+use store::TrialRecord;
+use sweep::rounds::Decision;
+use sweep::{Event, Round};
+use verdict::ranking::Edge;
+
+use crate::exit::say;
+use crate::progress::Progress;
+use crate::words::title;
+
+/// An observer that prints on stderr; one that is quiet prints failures of trials only.
+pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
+    let mut progress = None;
+    move |event| match event {
+        Event::RoundStarted(round) => progress = started(round, quiet),
+        Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
+        Event::Elsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
+        Event::RoundEnded => drop(progress.take().map(Progress::finish)),
+        Event::Decided(_) | Event::Verified(_) if quiet => {}
+        Event::Decided(decision) => say(decided(decision)),
+        Event::Retraining(row) => retraining(quiet)(row),
+        Event::Verified(verified) => verified_words(verified).iter().for_each(say),
+    }
+}
+
+/// Says which stored trial is trained again for its weights.
+pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
+    move |row| {
+        if !quiet {
+            say(format_args!("training again: {}", title(row)));
+        }
+    }
+}
+
+fn started(round: &Round<'_>, quiet: bool) -> Option<Progress> {
+    if !quiet {
+        say(opening(round));
+    }
+    let first = |missing: &Missing| missing.checkpoint.as_ref().map_or(0, |(_, step)| *step);
+    let firsts: Vec<(String, u64)> =
+        round.missing.iter().map(|missing| (missing.trial.id.clone(), first(missing))).collect();
+    (!firsts.is_empty()).then(|| Progress::new(round.plan, &firsts, quiet))
+}
+
+/// A decision in words.
+pub(crate) fn decided(decision: &Decision) -> String {
+    match decision {
+        Decision::Extended { extension, times, most } => {
+            let end = if extension.edge == Edge::Low { "lowest" } else { "highest" };
+            format!(
+                "{}: its best lr {} is the {end} of its grid; {} is added ({times} of at most {most}, `extend: false` \
+                 turns this off)",
+                extension.added.schedule,
+                report::lr(extension.from),
+                report::lr(extension.added.base_lr),
+            )
+        }
+        Decision::Chosen { configs, tuning_seeds, deciding_seeds } => {
+            let each = configs
+                .iter()
+                .map(|config| format!("{} at lr {}", config.schedule, report::lr(config.base_lr)));
+            let each: Vec<String> = each.collect();
+            format!(
+                "chosen on {tuning_seeds} tuning seeds: {}; {deciding_seeds} fresh seeds decide",
+                each.join(", ")
+            )
+        }
+    }
+}
+
+/// Nothing where bits differ: that is an error.
+fn verified_words(verified: &Verified) -> Option<String> {
+    verified.different.is_empty().then(|| match verified.same {
+        0 => "no trial of another machine is left to be checked".to_owned(),
+        n => format!("{n} trials of other machines were trained once more: every bit is the same"),
+    })
+}
+
+/// What is about to happen.
+fn opening(round: &Round<'_>) -> String {
+    let Round { plan, missing, stored, deciding, shard, options } = *round;
+    let (all, left) = (plan.trials.len(), missing.len());
+    let name = &plan.name;
+    if stored == all {
+        return format!("{name}: all {all} trials are stored, nothing to train");
+    }
+    let of_shard = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
+    if left == 0 {
+        return format!("{name}: {all} trials, and none{of_shard} is left to train");
+    }
+    let merged = match plan.merged() {
+        0 => String::new(),
+        n => format!(", {n} runs are the same as another"),
+    };
+    let stored = match stored {
+        0 => String::new(),
+        n => format!(", {n} of them stored already"),
+    };
+    if options.workers == 0 {
+        return format!("{name}: {all} trials{stored}{merged}; {left} are left for `sweep worker` processes");
+    }
+    let workers = options.workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    let then = if deciding > 0 { format!("; then {deciding} decide") } else { String::new() };
+    format!(
+        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}{then}",
+        trained_by(missing, options),
+        sharing(missing, options)
+    )
+}
+
+/// The device, or the program.
+fn trained_by(missing: &[Missing], options: &Options) -> String {
+    let programs = missing.iter().map(|missing| missing.trial.config.task.program());
+    let commands: Option<BTreeSet<String>> =
+        programs.map(|program| program.map(|program| program.command.join(" "))).collect();
+    match commands {
+        Some(commands) if commands.len() == 1 => commands.into_iter().collect(),
+        Some(commands) => format!("{} programs", commands.len()),
+        None => options.device.to_string(),
+    }
+}
+
+/// What shared steps save, where none of the trials has begun.
+fn sharing(missing: &[Missing], options: &Options) -> String {
+    if !options.share || missing.iter().any(|missing| missing.checkpoint.is_some()) {
+        return String::new();
+    }
+    let trials: Vec<_> = missing.iter().map(|missing| &missing.trial).collect();
+    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    match spec::share::steps(&trials) {
+        steps if steps == asked => String::new(),
+        steps => format!(", {steps} steps for {asked} asked for ({})", fewer(asked, steps)),
+    }
+}
+
+/// As in `9.3 times fewer` or `1.2 % fewer`.
+pub(crate) fn fewer(asked: u64, steps: u64) -> String {
+    match asked as f64 / steps.max(1) as f64 {
+        times if times < 1.05 => format!("{:.1} % fewer", 100.0 * (1.0 - 1.0 / times)),
+        times => format!("{times:.1} times fewer"),
+    }
+}

@@ -1,0 +1,25 @@
+//! Reads the steps of a trial some at a time.
+
+use store::{MetricRow, Reader};
+
+use crate::exit::Outcome;
+
+/// Steps that are in memory at a time.
+const PAGE: u64 = 4096;
+
+/// The steps of a trial, some at a time.
+pub(crate) async fn each_page(
+    reader: &mut Reader,
+    trial_id: &str,
+    mut each: impl FnMut(&[MetricRow]) -> Outcome,
+) -> Outcome {
+    let mut first = 0;
+    loop {
+        let page = reader.steps_within(trial_id, first..first + PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        each(&page)?;
+        first += PAGE;
+    }
+}

@@ -1,0 +1,111 @@
+//! The ranking of a stored sweep, with what to know before believing it.
+
+use std::collections::HashMap;
+
+use store::{Reader, Status, TrialRecord};
+use verdict::budgets::over_budgets;
+use verdict::ranking::Options;
+use verdict::results::{RunResult, budgets};
+use verdict::warnings::{History, Warning, warnings};
+use verdict::{Ranking, rank};
+
+use crate::named::sweep;
+use crate::results::{Metric, result};
+use crate::stored::open;
+use crate::{Context, Error};
+
+/// What schedules are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RankBy {
+    /// The metric.
+    pub metric: Metric,
+    /// Only runs of this length in steps; the longest if none is given.
+    pub budget: Option<i64>,
+    /// Schedules whose difference is within this are equivalent.
+    pub rope: Option<f64>,
+}
+
+/// A sweep's results, ranked.
+#[derive(Debug)]
+pub struct Ranked {
+    /// One for each run.
+    pub results: Vec<RunResult>,
+    /// The stored rows of these runs, in the same order.
+    pub rows: Vec<TrialRecord>,
+    /// The schedules in order.
+    pub ranking: Ranking,
+    /// What to know before believing it.
+    pub warnings: Vec<Warning>,
+    /// What several budgets say together.
+    pub over_budgets: Option<String>,
+}
+
+/// The ranking of a sweep.
+///
+/// # Errors
+/// The store can't be read, or has no run with this metric or budget.
+pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ranked, Error> {
+    let rows = reader.results(sweep).await?;
+    let seen = match how.metric {
+        Metric::Best => reader.best_losses(sweep).await?,
+        Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,
+        Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
+    };
+    let results: Vec<RunResult> = rows.iter().map(|row| result(row, how.metric, &seen)).collect();
+    check_metric(sweep, how.metric, &rows, &results)?;
+    check_budget(sweep, how.budget, &results)?;
+    let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
+    let ranking = rank(&results, &options);
+    let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
+    let warnings = warnings(&ranking, &results, &options, &history);
+    let over_budgets = over_budgets(&ranking, &results, &options);
+    Ok(Ranked { results, rows, ranking, warnings, over_budgets })
+}
+
+/// Some of the runs that are done have the metric.
+fn check_metric(
+    sweep: &str,
+    metric: Metric,
+    rows: &[TrialRecord],
+    results: &[RunResult],
+) -> Result<(), Error> {
+    let mut done = rows.iter().zip(results).filter(|(row, _)| row.status == Status::Done).peekable();
+    let any = done.peek().is_some();
+    if metric != Metric::Final && any && done.all(|(_, result)| result.score.is_none()) {
+        let title = metric.described().title;
+        return Err(Error::usage(format_args!(
+            "the runs of `{sweep}` have no {title}: rank them by another metric"
+        )));
+    }
+    Ok(())
+}
+
+/// Some of the runs have the length that is asked for.
+fn check_budget(sweep: &str, budget: Option<i64>, results: &[RunResult]) -> Result<(), Error> {
+    let known = budgets(results);
+    match budget {
+        Some(budget) if !known.contains(&budget) && !known.is_empty() => {
+            let known: Vec<String> = known.iter().map(i64::to_string).collect();
+            Err(Error::usage(format_args!(
+                "no run of `{sweep}` has {budget} steps (its budgets: {})",
+                known.join(", ")
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The sweep that is meant by its name or file, the last one if none is named, and its ranking.
+///
+/// # Errors
+/// There is no such sweep, or as [`ranked`].
+pub async fn ranked_sweep(
+    word: Option<&str>,
+    how: &RankBy,
+    context: &Context,
+) -> Result<(String, Ranked), Error> {
+    let mut reader = open(context).await?;
+    let name = sweep(&mut reader, word, context).await?;
+    let ranked = ranked(&mut reader, &name, how).await?;
+    Ok((name, ranked))
+}

@@ -1,0 +1,99 @@
+//! What a stored run counts as under a metric.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use store::{Status, TrialRecord};
+use verdict::results::{RunResult, RunState};
+use verdict::score::{Direction, Score};
+
+/// What runs are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// Validation loss after the last step.
+    #[default]
+    Final,
+    /// The lowest validation loss that was seen.
+    Best,
+    /// Mean train loss over this many last steps.
+    Tail(u32),
+    /// Test loss after the last step. It judges; the final validation loss still chooses.
+    TestLoss,
+    /// Test accuracy after the last step. It judges; the final validation loss still chooses.
+    Accuracy,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Metric::Final => write!(f, "final"),
+            Metric::Best => write!(f, "best"),
+            Metric::Tail(steps) => write!(f, "tail:{steps}"),
+            Metric::TestLoss => write!(f, "test_loss"),
+            Metric::Accuracy => write!(f, "accuracy"),
+        }
+    }
+}
+
+impl Metric {
+    fn direction(self) -> Direction {
+        match self {
+            Metric::Accuracy => Direction::HigherIsBetter,
+            Metric::Final | Metric::Best | Metric::Tail(_) | Metric::TestLoss => Direction::LowerIsBetter,
+        }
+    }
+
+    /// As the verdict has it.
+    pub(crate) fn described(self) -> verdict::ranking::Metric {
+        let title = match self {
+            Metric::Final => "valid loss".to_owned(),
+            Metric::Best => "best valid loss".to_owned(),
+            Metric::Tail(steps) => format!("train loss, last {steps}"),
+            Metric::TestLoss => "test loss".to_owned(),
+            Metric::Accuracy => "test accuracy".to_owned(),
+        };
+        verdict::ranking::Metric { name: self.to_string(), title, direction: self.direction() }
+    }
+}
+
+/// What a run is chosen and judged by. What was seen on test images only judges.
+pub(crate) fn result(row: &TrialRecord, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
+    let chosen = match metric {
+        Metric::Best | Metric::Tail(_) => seen.get(&row.trial_id).copied(),
+        Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
+    };
+    let state = match (row.status, chosen) {
+        (Status::Done, Some(loss)) if loss.is_finite() && row.final_valid_loss.is_some() => {
+            RunState::Done(loss)
+        }
+        // A program need not report the losses of its last steps.
+        (Status::Done, None) if matches!(metric, Metric::Tail(_)) => RunState::Missing,
+        (Status::Diverged | Status::Done, _) => RunState::Diverged,
+        (Status::Failed, _) => RunState::Failed,
+        _ => RunState::Missing,
+    };
+    let judged = match metric {
+        Metric::TestLoss => row.test_loss,
+        Metric::Accuracy => row.test_accuracy,
+        Metric::Final | Metric::Best | Metric::Tail(_) => chosen,
+    };
+    let direction = metric.direction();
+    let score = match state {
+        RunState::Diverged => Some(Score::worst(direction)),
+        _ => judged.map(|value| Score { value, direction }),
+    };
+    RunResult {
+        schedule: row.schedule.clone(),
+        config_id: row.config_id.clone(),
+        base_lr: row.base_lr,
+        axes: row.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect(),
+        steps: row.steps,
+        seed: row.seed,
+        purpose: row.purpose,
+        state,
+        score,
+        test_loss: row.test_loss,
+        test_accuracy: row.test_accuracy,
+        hardware: row.hardware(),
+    }
+}
