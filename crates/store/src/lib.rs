@@ -8,6 +8,8 @@ mod backend;
 mod error;
 mod event;
 mod location;
+#[cfg(test)]
+mod measurements;
 mod merge;
 mod postgres;
 mod query;
@@ -17,8 +19,6 @@ mod register;
 mod removal;
 mod rows;
 mod runner;
-#[cfg(test)]
-mod simulation;
 mod sqlite;
 mod statement;
 mod status;

@@ -465,6 +465,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::task::Poll;
 
     use spec::event::StepRow;
     use sqlx::SqliteConnection;
@@ -529,6 +530,17 @@ mod tests {
         assert_eq!(check.rows, [[crate::Value::Text("ok".into())]]);
     }
 
+    /// What a future gives within so many polls; it is dropped then.
+    async fn polled<F: Future>(future: F, most: u64) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        let mut polls = 0;
+        std::future::poll_fn(|context| {
+            polls += 1;
+            if polls > most { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) }
+        })
+        .await
+    }
+
     #[tokio::test]
     async fn a_write_that_is_cancelled_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -538,18 +550,7 @@ mod tests {
             let before = rows(&mut store).await;
             let range = 100 * patience..100 * patience + 100;
             let events = batch(range);
-            let outcome = {
-                let mut write = std::pin::pin!(store.write(&events, environment));
-                let mut polls = 0;
-                std::future::poll_fn(|context| {
-                    polls += 1;
-                    if polls > patience {
-                        return std::task::Poll::Ready(None);
-                    }
-                    write.as_mut().poll(context).map(Some)
-                })
-                .await
-            };
+            let outcome = polled(store.write(&events, environment), patience).await;
             // The next transaction takes back what was left open.
             store.write(&[], environment).await.expect("written");
             let after = rows(&mut store).await;

@@ -1,15 +1,13 @@
-//! CPU time of the store for much of everything (Linux; user and system time of the whole process):
-//! `cargo run --release -p sweep-store --example throughput`.
+//! CPU time of the store for much of everything (Linux; user and system time of the whole process).
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement, not a part of the program")]
+use spec::event::{Evaluated, Event};
 
-use std::path::Path;
+use super::{begin, end, registered, steps};
+use crate::{Reader, Store};
 
-use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
-use store::{Environment, Reader, Store};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+#[tokio::test]
+#[ignore = "takes minutes, and is a measurement"]
+async fn throughput() {
     for rows in [1, 16, 100] {
         a_million_rows(rows).await;
     }
@@ -23,15 +21,15 @@ async fn a_million_rows(rows_of_event: u64) {
     let (mut store, trials, environment) = store(dir.path(), 8).await;
     let events = trials.iter().zip(1..).map(|(trial, stage)| begin(stage, std::slice::from_ref(trial)));
     store.write(&events.flatten().collect::<Vec<_>>(), environment).await.expect("written");
-    let told: Vec<Event> = (0..1_000_000 / 8 / rows_of_event)
+    let reported: Vec<Event> = (0..1_000_000 / 8 / rows_of_event)
         .flat_map(|i| (1..=8).map(move |stage| steps(stage, i * rows_of_event, rows_of_event)))
         .collect();
     let before = cpu_seconds();
-    for batch in told.chunks(256) {
+    for batch in reported.chunks(256) {
         store.write(batch, environment).await.expect("written");
     }
     store.close().await.expect("closed");
-    let rows = (told.len() as u64 * rows_of_event) as f64;
+    let rows = (reported.len() as u64 * rows_of_event) as f64;
     let each = (cpu_seconds() - before) / rows * 1e6;
     println!("{rows} rows, {rows_of_event} in an event: {each:.2} us a row");
     let before = cpu_seconds();
@@ -40,7 +38,7 @@ async fn a_million_rows(rows_of_event: u64) {
     println!("  reading back: {:.2} us a row", (cpu_seconds() - before) / rows as f64 * 1e6);
 }
 
-/// One stage that very many trials share, told in small batches.
+/// One stage that very many trials share, reported in small batches.
 async fn one_stage_of_many(sharing: usize) {
     let dir = tempfile::tempdir().expect("a folder");
     let (mut store, trials, environment) = store(dir.path(), sharing).await;
@@ -71,8 +69,7 @@ async fn thousands_of_trials() {
         .zip(1..)
         .flat_map(|(trial, stage)| {
             let steps = steps(stage, 0, 50);
-            let ended = Event::Ended { trial_id: trial.clone(), outcome: done(), at: 2 };
-            begin(stage, std::slice::from_ref(trial)).into_iter().chain([steps, ended])
+            begin(stage, std::slice::from_ref(trial)).into_iter().chain([steps, end(trial)])
         })
         .collect();
     let before = cpu_seconds();
@@ -83,45 +80,11 @@ async fn thousands_of_trials() {
     println!("2000 trials of 50 steps: {:.2} s", cpu_seconds() - before);
 }
 
-async fn store(dir: &Path, trials: usize) -> (Store, Vec<String>, i64) {
-    let text = format!(
-        "{{name: x, data: {{dataset: digits, batch_size: 50}}, model: {{kind: mlp, hidden: [8]}}, \
-         optimizer: {{kind: sgd, momentum: 0.9}}, budget: {{steps: 1000000}}, seeds: {trials}, lr: 0.1, \
-         schedules: {{a: {{kind: constant}}}}}}"
-    );
-    let plan = spec::plan(&trainer::read(&text, "x").expect("a good sweep file")).expect("a plan");
-    let mut store = Store::open(dir).await.expect("a store");
-    store.register(&plan, false).await.expect("registered");
-    let environment = store.environment(&Environment::default()).await.expect("a number");
+async fn store(dir: &std::path::Path, trials: usize) -> (Store, Vec<String>, i64) {
+    let text =
+        format!("budget: {{steps: 1000000}}, seeds: {trials}, lr: 0.1, schedules: {{a: {{kind: constant}}}}");
+    let (store, plan, environment) = registered(dir, &text).await;
     (store, plan.trials.into_iter().map(|trial| trial.id).collect(), environment)
-}
-
-fn begin(stage: u64, trials: &[String]) -> [Event; 2] {
-    let trial_ids = trials.to_vec();
-    [
-        Event::Started { trial_ids: trial_ids.clone(), step: 0, bits: Some(1), at: 1 },
-        Event::Stage { stage, first: 0, trial_ids },
-    ]
-}
-
-fn steps(stage: u64, first: u64, rows: u64) -> Event {
-    let row = |step| {
-        let x = 1.0 / (step + 3) as f64;
-        StepRow { step, lr: 0.1 + x, train_loss: 2.3 + x, grad_norm: 1.0 - x }
-    };
-    Event::Steps { stage, rows: (first..first + rows).map(row).collect(), evaluated: Vec::new() }
-}
-
-fn done() -> Outcome {
-    Outcome::Done(Final {
-        train_loss: 1.0,
-        valid_loss: 1.0,
-        valid_accuracy: Some(0.5),
-        test_loss: Some(1.0),
-        test_accuracy: Some(0.5),
-        digest: "d".repeat(64),
-        weights_hash: Some("e".repeat(64)),
-    })
 }
 
 /// User and system time of this process so far, in hundredths.
