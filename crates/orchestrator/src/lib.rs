@@ -3,6 +3,8 @@
 //! hands in a [`Stop`] and asks for it.
 
 mod alone;
+mod claims;
+mod dispatcher;
 mod environment;
 mod estimate;
 mod memory;

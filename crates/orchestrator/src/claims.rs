@@ -1,0 +1,190 @@
+//! The trials of a sweep that this process has claimed: which become branches, which are retried, and how each ended.
+
+use std::collections::{BTreeMap, HashMap};
+
+use spec::event::{Event, Outcome};
+use spec::trial::Trial;
+use store::{Store, Unfinished};
+use trainer::{Branch, Stop};
+
+use crate::pool::Pool;
+use crate::train::over;
+use crate::{Missing, Options, Summary, SweepError};
+
+/// See the module.
+pub(crate) struct Claims<'a> {
+    sweep: &'a str,
+    options: &'a Options,
+    /// All trials that were missing, by id, with their place in the sweep.
+    trials: HashMap<String, (usize, Trial)>,
+    /// The trials that this process holds, and how often each has failed here.
+    held: BTreeMap<String, u32>,
+    /// The trials that it gave up. It holds them until it ends: else another process would fail on them at once.
+    failed: Vec<String>,
+    /// Number of trials of the sweep that were over before `trials` was read.
+    ended_before: usize,
+    summary: Summary,
+}
+
+impl<'a> Claims<'a> {
+    pub(crate) fn new(
+        sweep: &'a str,
+        missing: Vec<Missing>,
+        options: &'a Options,
+        ended_before: usize,
+    ) -> Self {
+        let place = |(i, missing): (usize, Missing)| (missing.trial.id.clone(), (i, missing.trial));
+        let trials = missing.into_iter().enumerate().map(place).collect();
+        let summary = Summary::default();
+        Self { sweep, options, trials, held: BTreeMap::new(), failed: Vec::new(), ended_before, summary }
+    }
+
+    pub(crate) fn sweep(&self) -> &str {
+        self.sweep
+    }
+
+    /// Number of stage groups in one claim where other processes claim too: enough to fill the lanes of all workers, and
+    /// as many to wait.
+    pub(crate) fn portion(&self) -> usize {
+        2 * self.options.workers * self.options.lanes.get()
+    }
+
+    /// Claims a portion of trials.
+    pub(crate) async fn claim(&self, store: &mut Store) -> Result<Vec<Unfinished>, SweepError> {
+        Ok(store.claim(self.sweep, false, self.portion()).await?)
+    }
+
+    /// Claimed trials of this sweep, as branches. Releases all others: they are from a changed file of this name, and the
+    /// process that runs that file trains them.
+    pub(crate) async fn accept(
+        &mut self,
+        claimed: Vec<Unfinished>,
+        store: &mut Store,
+    ) -> Result<Vec<Branch>, SweepError> {
+        let (known, foreign): (Vec<_>, Vec<_>) =
+            claimed.into_iter().partition(|trial| self.trials.contains_key(&trial.trial_id));
+        if !foreign.is_empty() {
+            let ids: Vec<String> = foreign.into_iter().map(|trial| trial.trial_id).collect();
+            store.release(&ids).await?;
+        }
+        Ok(self.branches(known))
+    }
+
+    /// Trials that stopped at the same checkpoint go on together, and so do all that start.
+    fn branches(&mut self, mut claimed: Vec<Unfinished>) -> Vec<Branch> {
+        claimed.sort_by_key(|claimed| self.trials.get(&claimed.trial_id).map(|(place, _)| *place));
+        let mut starts = Vec::new();
+        let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
+        for Unfinished { trial_id, checkpoint } in claimed {
+            let Some((_, trial)) = self.trials.get(&trial_id).cloned() else { continue };
+            self.held.insert(trial_id, 0);
+            match checkpoint {
+                None => starts.push(trial),
+                Some(at) => stopped.entry(at).or_default().push(trial),
+            }
+        }
+        let Options { share, checkpoints, .. } = self.options;
+        let mut all = Branch::starts(starts, *share);
+        for ((file, step), trials) in stopped {
+            all.extend(Branch::resumed(trials, *share, step, checkpoints.clone(), file));
+        }
+        all
+    }
+
+    /// Counts the ends among these events. Returns the trials to retry: their event becomes a stop, so that no other
+    /// process counts them as failed.
+    pub(crate) fn record(&mut self, events: &mut [Event], stop: &Stop) -> Vec<Branch> {
+        let mut retries = Vec::new();
+        for event in events {
+            let Event::Ended { trial_id, outcome, .. } = event else { continue };
+            match &*outcome {
+                Outcome::Done(_) => self.summary.done += 1,
+                Outcome::Diverged { .. } => self.summary.diverged += 1,
+                Outcome::Failed { .. } => {
+                    if let Some(trial) = self.trial_to_retry(trial_id, stop) {
+                        // Alone: the failure may have been another trial's.
+                        retries.extend(Branch::starts(vec![trial], false));
+                        if let Some(reason) = outcome.error() {
+                            tracing::warn!("the trial {trial_id} is tried again: {reason}");
+                        }
+                        *outcome = Outcome::Stopped { steps: 0 };
+                        continue;
+                    }
+                    self.give_up(trial_id);
+                }
+                Outcome::GivenUp { .. } => self.give_up(trial_id),
+                Outcome::Stopped { .. } => continue,
+            }
+            self.held.remove(trial_id);
+        }
+        retries
+    }
+
+    /// The failed trial, if it has attempts left, which is counted.
+    fn trial_to_retry(&mut self, trial_id: &str, stop: &Stop) -> Option<Trial> {
+        let failures = self.held.get_mut(trial_id).filter(|failures| **failures < self.options.retries)?;
+        let (_, trial) = self.trials.get(trial_id)?;
+        if stop.requested() {
+            return None;
+        }
+        *failures += 1;
+        Some(trial.clone())
+    }
+
+    fn give_up(&mut self, trial_id: &str) {
+        self.summary.failed += 1;
+        self.failed.push(trial_id.to_owned());
+    }
+
+    /// Ends of the trials that are still held when nothing is left to train: the worker of each failed without an event.
+    pub(crate) fn unreported(&self) -> Vec<Event> {
+        let reason = "the worker that trained it has failed";
+        let end = |trial_id: &String| Event::Ended {
+            trial_id: trial_id.clone(),
+            outcome: Outcome::Failed { reason: reason.to_owned() },
+            at: trainer::now(),
+        };
+        self.held.keys().map(end).collect()
+    }
+
+    /// Number of trials that other processes have ended since this one began, if `ended` of the sweep are over.
+    pub(crate) fn ended_elsewhere(&self, ended: usize) -> usize {
+        let ours = self.summary.done + self.summary.diverged;
+        let most = self.trials.len().saturating_sub(ours);
+        ended.saturating_sub(self.ended_before + ours).min(most)
+    }
+
+    /// Releases trials that wait in the pool to a process without work.
+    pub(crate) async fn release_to_waiting(
+        &mut self,
+        pool: &Pool,
+        store: &mut Store,
+    ) -> Result<(), SweepError> {
+        let given = pool.give_away(self.options.workers, self.portion());
+        let ids: Vec<String> = given.iter().flat_map(Branch::trial_ids).collect();
+        if let Err(error) = store.release(&ids).await {
+            pool.put(given);
+            return Err(error.into());
+        }
+        for id in &ids {
+            self.held.remove(id);
+        }
+        Ok(())
+    }
+
+    /// Releases what is left, and sums up.
+    pub(crate) async fn close(mut self, store: &mut Store) -> Result<Summary, SweepError> {
+        self.failed.extend(self.held.keys().cloned());
+        if !self.failed.is_empty() {
+            store.release(&self.failed).await?;
+        }
+        // The others are over, or another process failed on them or left them.
+        let ended = over(self.sweep, self.trials.keys().map(String::as_str), store).await?;
+        let Summary { done, diverged, failed, .. } = self.summary;
+        self.summary.stopped = self.held.len();
+        let ours = done + diverged + failed + self.summary.stopped;
+        self.summary.elsewhere =
+            ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));
+        Ok(self.summary)
+    }
+}
