@@ -127,7 +127,8 @@ pub struct Average {
     pub weight: f64,
 }
 
-/// What the closed-loop rules of one schedule remember. Plain data: it travels in the checkpoint.
+/// What the closed-loop rules of one schedule remember. Plain data: it travels in the checkpoint, whose version changes with
+/// its form.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     slots: Vec<Slot>,
@@ -387,6 +388,15 @@ impl Schedule {
     /// The state before step 0.
     pub fn start(&self) -> State {
         State { slots: vec![Slot::default(); self.node.rules], noise: Vec::new() }
+    }
+
+    /// Whether a state, as a checkpoint holds it, is of this schedule's rules.
+    pub fn owns(&self, state: &State) -> bool {
+        let mut fits = state.slots.len() == self.node.rules;
+        self.node.root.all_rules(&self.run, &mut |slot, rule| {
+            fits &= state.slots.get(slot).is_some_and(|slot| slot.fits(rule));
+        });
+        fits
     }
 
     /// Whether a rule needs the validation loss or accuracy after step `t`, though the run itself would not evaluate.

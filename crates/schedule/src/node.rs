@@ -118,6 +118,11 @@ impl Slot {
         self.memory.as_ref().filter(|_| self.begin == at.begin)
     }
 
+    /// Whether the memory, if there is one, is of this kind of rule.
+    pub(crate) fn fits(&self, rule: &dyn Rule) -> bool {
+        self.memory.as_ref().is_none_or(|memory| memory.is_like(&rule.start(1.0)))
+    }
+
     /// The lr at a position, as the memory has it or, in a new segment, as the rule starts.
     fn lr(&self, rule: &dyn Rule, at: &At) -> f64 {
         self.seen(at).map_or_else(|| rule.start(at.base).lr, |memory| memory.lr)

@@ -1,6 +1,8 @@
 //! AdaGrad-Norm: the base lr over the root of all squared gradients so far.
 
-use super::{Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::segment::At;
 use crate::vectors::Own;
@@ -35,9 +37,17 @@ struct AdagradNorm {
     eps: f64,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// `b0` and all squared gradient norms so far.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+}
+
 impl Rule for AdagradNorm {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: base, sum: self.b0, ..Memory::default() }
+        Memory::new(base, RuleState::AdagradNorm(State { sum: self.b0 }))
     }
 
     fn needs(&self) -> Needs {
@@ -45,7 +55,8 @@ impl Rule for AdagradNorm {
     }
 
     fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, _own: &mut Own<'_>) {
-        memory.sum += seen.grad_norm_squared;
-        memory.lr = at.base / (memory.sum.sqrt() + self.eps);
+        let Memory { lr, state: RuleState::AdagradNorm(state) } = memory else { return };
+        state.sum += seen.grad_norm_squared;
+        *lr = at.base / (state.sum.sqrt() + self.eps);
     }
 }

@@ -1,6 +1,8 @@
 //! scikit-learn's adaptive learning rate.
 
-use super::{EVERY, Memory, Rule, WATCH_LOSS, Watch};
+use serde::{Deserialize, Serialize};
+
+use super::{EVERY, Memory, Rule, RuleState, WATCH_LOSS, Watch};
 use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -52,9 +54,19 @@ struct Adaptive {
     watch: Watch,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The lowest metric so far.
+    #[serde(with = "crate::exact")]
+    best: f64,
+    /// Looks in a row without gain.
+    bad: u64,
+}
+
 impl Rule for Adaptive {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: base, best: f64::INFINITY, ..Memory::default() }
+        Memory::new(base, RuleState::Adaptive(State { best: f64::INFINITY, bad: 0 }))
     }
 
     fn least_looks(&self) -> u64 {
@@ -67,13 +79,14 @@ impl Rule for Adaptive {
     }
 
     fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
-        memory.bad = if metric > memory.best - self.tol { memory.bad + 1 } else { 0 };
-        if metric < memory.best {
-            memory.best = metric;
+        let Memory { lr, state: RuleState::Adaptive(state) } = memory else { return };
+        state.bad = if metric > state.best - self.tol { state.bad + 1 } else { 0 };
+        if metric < state.best {
+            state.best = metric;
         }
-        if memory.bad > self.patience {
-            memory.lr = if memory.lr <= self.stop_below { 0.0 } else { memory.lr / self.divide };
-            memory.bad = 0;
+        if state.bad > self.patience {
+            *lr = if *lr <= self.stop_below { 0.0 } else { *lr / self.divide };
+            state.bad = 0;
         }
     }
 }

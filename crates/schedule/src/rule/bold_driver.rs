@@ -1,6 +1,8 @@
 //! The bold driver: a little faster after each success, much slower after a failure.
 
-use super::{EVERY, Memory, Rule, WATCH_LOSS, Watch};
+use serde::{Deserialize, Serialize};
+
+use super::{EVERY, Memory, Rule, RuleState, WATCH_LOSS, Watch};
 use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -35,7 +37,19 @@ struct BoldDriver {
     watch: Watch,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The metric of the last look.
+    #[serde(with = "crate::exact::option")]
+    last: Option<f64>,
+}
+
 impl Rule for BoldDriver {
+    fn start(&self, base: f64) -> Memory {
+        Memory::new(base, RuleState::BoldDriver(State { last: None }))
+    }
+
     fn least_looks(&self) -> u64 {
         2
     }
@@ -45,10 +59,10 @@ impl Rule for BoldDriver {
     }
 
     fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
-        if memory.count > 0 {
-            memory.lr *= if metric < memory.best { self.up } else { self.down };
+        let Memory { lr, state: RuleState::BoldDriver(state) } = memory else { return };
+        if let Some(last) = state.last {
+            *lr *= if metric < last { self.up } else { self.down };
         }
-        memory.best = metric;
-        memory.count = 1;
+        state.last = Some(metric);
     }
 }

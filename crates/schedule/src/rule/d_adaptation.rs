@@ -1,6 +1,8 @@
 //! D-Adaptation: learns how far the solution is, and steps accordingly.
 
-use super::{Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, Holds, optional, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
@@ -44,10 +46,27 @@ struct DAdaptation {
     growth: f64,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// d, the estimated distance to the solution.
+    #[serde(with = "crate::exact")]
+    distance: f64,
+    /// |g_0|, the norm of the first gradient.
+    #[serde(with = "crate::exact")]
+    first_norm: f64,
+    /// n, a sum of products.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+    /// Whether a gradient other than 0 was seen.
+    begun: bool,
+}
+
 impl Rule for DAdaptation {
     fn start(&self, _base: f64) -> Memory {
         // Nothing is known before the first gradient.
-        Memory { distance: self.d0, ..Memory::default() }
+        let state = State { distance: self.d0, first_norm: 0.0, sum: 0.0, begun: false };
+        Memory::new(0.0, RuleState::DAdaptation(state))
     }
 
     fn needs(&self) -> Needs {
@@ -59,26 +78,27 @@ impl Rule for DAdaptation {
     }
 
     fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
-        let first = memory.count == 0;
+        let Memory { lr: next_lr, state: RuleState::DAdaptation(state) } = memory else { return };
+        let first = !state.begun;
         if first {
-            memory.first = seen.grad_norm_squared.sqrt();
+            state.first_norm = seen.grad_norm_squared.sqrt();
         }
         // All that d_(t+1) needs is known before update t, whose lr is d_t's.
-        let lr = at.base * memory.distance / memory.first;
+        let lr = at.base * state.distance / state.first_norm;
         if !lr.is_finite() {
-            memory.lr = 0.0;
+            *next_lr = 0.0;
             return;
         }
-        memory.lr = lr;
-        memory.count += 1;
+        *next_lr = lr;
+        state.begun = true;
         if !first {
-            memory.sum += lr * own.dot(Vector::Gradient, Vector::Kept(Kept::Sum));
+            state.sum += lr * own.dot(Vector::Gradient, Vector::Kept(Kept::Sum));
         }
         own.accumulate(Kept::Sum, if first { 0.0 } else { 1.0 }, lr);
         let norm = own.dot(Vector::Kept(Kept::Sum), Vector::Kept(Kept::Sum)).sqrt();
         if norm > 0.0 {
-            let found = (2.0 * memory.sum / norm).min(memory.distance * self.growth);
-            memory.distance = memory.distance.max(found);
+            let found = (2.0 * state.sum / norm).min(state.distance * self.growth);
+            state.distance = state.distance.max(found);
         }
     }
 }

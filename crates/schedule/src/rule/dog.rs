@@ -1,6 +1,8 @@
 //! Distance over gradients.
 
-use super::{Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
@@ -52,7 +54,22 @@ struct Dog {
     eps: f64,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// r, the furthest that training has come from its start; `None` before the first gradient.
+    #[serde(with = "crate::exact::option")]
+    reach: Option<f64>,
+    /// All squared gradient norms so far.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+}
+
 impl Rule for Dog {
+    fn start(&self, base: f64) -> Memory {
+        Memory::new(base, RuleState::Dog(State { reach: None, sum: 0.0 }))
+    }
+
     fn needs(&self) -> Needs {
         Needs { gradient: true, parameters: true, ..Needs::default() }
     }
@@ -62,16 +79,18 @@ impl Rule for Dog {
     }
 
     fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
-        if memory.count == 0 {
-            own.keep(Kept::Start, Vector::Parameters);
-            let norm = own.dot(Vector::Parameters, Vector::Parameters).sqrt();
-            memory.best = if self.distance { self.r_eps } else { self.r_eps * (1.0 + norm) };
-        } else {
-            memory.best = memory.best.max(own.dot(Vector::WayBack, Vector::WayBack).sqrt());
-        }
-        memory.count += 1;
-        memory.sum += seen.grad_norm_squared;
-        let norm = (memory.sum + self.eps).sqrt();
-        memory.lr = if norm > 0.0 { at.base * memory.best / norm } else { 0.0 };
+        let Memory { lr, state: RuleState::Dog(state) } = memory else { return };
+        let reach = match state.reach {
+            Some(reach) => reach.max(own.dot(Vector::WayBack, Vector::WayBack).sqrt()),
+            None => {
+                own.keep(Kept::Start, Vector::Parameters);
+                let norm = own.dot(Vector::Parameters, Vector::Parameters).sqrt();
+                if self.distance { self.r_eps } else { self.r_eps * (1.0 + norm) }
+            }
+        };
+        state.reach = Some(reach);
+        state.sum += seen.grad_norm_squared;
+        let norm = (state.sum + self.eps).sqrt();
+        *lr = if norm > 0.0 { at.base * reach / norm } else { 0.0 };
     }
 }

@@ -1,6 +1,8 @@
 //! GreedyLR: up while the loss falls, down when it does not.
 
-use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
+use serde::{Deserialize, Serialize};
+
+use super::{Better, EVERY, MODE, Memory, Rule, RuleState, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
 use crate::known::{Known, KnownGreedy};
 use crate::lr_value::LrValue;
@@ -112,24 +114,79 @@ struct Greedy {
     order: Problem,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The best metric so far.
+    #[serde(with = "crate::exact")]
+    best: f64,
+    /// The metrics of the running mean, the oldest first.
+    #[serde(with = "crate::exact::list")]
+    window: Vec<f64>,
+    /// Their sum.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+    /// Looks in a row that were no better.
+    bad: u64,
+    /// Looks in a row that were better.
+    good: u64,
+    /// Looks to wait after a cut.
+    cooldown: u64,
+    /// Looks to wait after a rise.
+    warmup: u64,
+    /// Cuts at the lower bound so far.
+    at_min: u64,
+}
+
 impl Greedy {
     /// Mean of the last `smooth` metrics, summed up as transformers does it.
-    fn smoothed(&self, memory: &mut Memory, metric: f64) -> f64 {
+    fn smoothed(&self, state: &mut State, metric: f64) -> f64 {
         if self.smooth == 1 {
             return metric;
         }
-        memory.window.push(metric.to_bits());
-        memory.sum += metric;
-        if memory.window.len() as u64 > self.smooth {
-            memory.sum -= f64::from_bits(memory.window.remove(0));
+        state.window.push(metric);
+        state.sum += metric;
+        if state.window.len() as u64 > self.smooth {
+            state.sum -= state.window.remove(0);
         }
-        memory.sum / memory.window.len() as f64
+        state.sum / state.window.len() as f64
+    }
+
+    /// The state before the first look.
+    fn fresh(&self) -> State {
+        State { best: self.better.worst(), ..State::default() }
+    }
+
+    /// More than `patience` looks in a row were better.
+    fn rise(&self, lr: &mut f64, state: &mut State, max: f64) {
+        let higher = (*lr / self.factor).min(max);
+        if higher - *lr > self.eps {
+            *lr = higher;
+        }
+        (state.good, state.at_min, state.warmup) = (0, 0, self.warmup);
+    }
+
+    /// More than `patience` looks in a row were no better.
+    fn cut(&self, lr: &mut f64, state: &mut State, base: f64) {
+        let min = self.min.of(base);
+        let lower = (*lr * self.factor).max(min);
+        if *lr - lower > self.eps {
+            *lr = lower;
+        }
+        if *lr <= min {
+            state.at_min += 1;
+            if state.at_min >= self.reset_after {
+                (*lr, *state) = (base, self.fresh());
+            }
+        }
+        // As in transformers: a reset, too, is followed by the wait.
+        (state.bad, state.cooldown) = (0, self.cooldown);
     }
 }
 
 impl Rule for Greedy {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+        Memory::new(base, RuleState::Greedy(self.fresh()))
     }
 
     fn check(&self, at: &At, problems: &mut Vec<Problem>) {
@@ -170,44 +227,27 @@ impl Rule for Greedy {
     }
 
     fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
-        let metric = self.smoothed(memory, metric);
-        if memory.cooldown > 0 || memory.warmup > 0 {
-            if memory.cooldown > 0 {
-                memory.cooldown -= 1;
+        let Memory { lr, state: RuleState::Greedy(state) } = memory else { return };
+        let metric = self.smoothed(state, metric);
+        if state.cooldown > 0 || state.warmup > 0 {
+            if state.cooldown > 0 {
+                state.cooldown -= 1;
             } else {
-                memory.warmup -= 1;
+                state.warmup -= 1;
             }
-            (memory.bad, memory.good) = (0, 0);
+            (state.bad, state.good) = (0, 0);
             return;
         }
-        if self.better.than(metric, memory.best) {
-            memory.best = metric;
-            (memory.bad, memory.good) = (0, memory.good + 1);
+        if self.better.than(metric, state.best) {
+            state.best = metric;
+            (state.bad, state.good) = (0, state.good + 1);
         } else {
-            (memory.bad, memory.good) = (memory.bad + 1, 0);
+            (state.bad, state.good) = (state.bad + 1, 0);
         }
-        if memory.good > self.patience {
-            let higher = (memory.lr / self.factor).min(self.max.of(base));
-            if higher - memory.lr > self.eps {
-                memory.lr = higher;
-            }
-            (memory.good, memory.at_min, memory.warmup) = (0, 0, self.warmup);
-        } else if memory.bad > self.patience {
-            let min = self.min.of(base);
-            let lower = (memory.lr * self.factor).max(min);
-            if memory.lr - lower > self.eps {
-                memory.lr = lower;
-            }
-            let mut reset = false;
-            if memory.lr <= min {
-                memory.at_min += 1;
-                reset = memory.at_min >= self.reset_after;
-            }
-            if reset {
-                *memory = self.start(base);
-            }
-            // As in transformers: a reset, too, is followed by the wait.
-            (memory.bad, memory.cooldown) = (0, self.cooldown);
+        if state.good > self.patience {
+            self.rise(lr, state, self.max.of(base));
+        } else if state.bad > self.patience {
+            self.cut(lr, state, base);
         }
     }
 }

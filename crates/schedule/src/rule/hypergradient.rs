@@ -1,6 +1,8 @@
 //! Hypergradient descent: the lr goes up while one gradient points where the last one did.
 
-use super::{Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, required};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
@@ -33,7 +35,18 @@ struct Hypergradient {
     beta: f64,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Whether a gradient was seen, which is kept as [`Kept::Previous`].
+    begun: bool,
+}
+
 impl Rule for Hypergradient {
+    fn start(&self, base: f64) -> Memory {
+        Memory::new(base, RuleState::Hypergradient(State { begun: false }))
+    }
+
     fn needs(&self) -> Needs {
         Needs { gradient: true, ..Needs::default() }
     }
@@ -43,11 +56,12 @@ impl Rule for Hypergradient {
     }
 
     fn gradient(&self, memory: &mut Memory, _at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
-        if memory.count > 0 {
+        let Memory { lr, state: RuleState::Hypergradient(state) } = memory else { return };
+        if state.begun {
             let agreement = own.dot(Vector::Gradient, Vector::Kept(Kept::Previous));
-            memory.lr = (memory.lr + self.beta * agreement).max(0.0);
+            *lr = (*lr + self.beta * agreement).max(0.0);
         }
         own.keep(Kept::Previous, Vector::Gradient);
-        memory.count += 1;
+        state.begun = true;
     }
 }

@@ -1,5 +1,5 @@
-//! Closed-loop rules: their lr depends on the losses or gradients seen so far. What a rule remembers is a
-//! plain value beside the schedule. One file per kind.
+//! Closed-loop rules: their lr depends on the losses or gradients seen so far. The state of a rule is a plain value beside
+//! the schedule. One file per kind.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::catalogue::{Holds, Param, optional};
 use crate::known::{Known, KnownWatch, Metric};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, WRONG_MODE, warning};
-use crate::problem::Problem;
+use crate::problem::{Problem, counted};
 use crate::reader::Reader;
 use crate::segment::At;
 use crate::vectors::{Kept, Own};
@@ -28,10 +28,8 @@ pub(crate) mod schedule_free;
 
 /// A rule that watches training.
 pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
-    /// What it remembers before it has seen anything; `base` is the lr it starts from.
-    fn start(&self, base: f64) -> Memory {
-        Memory { lr: base, ..Memory::default() }
-    }
+    /// Its memory before the first step; `base` is the lr it starts from.
+    fn start(&self, base: f64) -> Memory;
 
     /// What it is, in words that libraries share.
     fn known(&self, _base: f64) -> Known {
@@ -84,41 +82,41 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// What a rule remembers. A rule uses what it needs and leaves the rest at 0.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The lr of a rule and what else it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// The lr of the next update.
     #[serde(with = "crate::exact")]
     pub(crate) lr: f64,
-    /// The best metric so far, or the last one; of a rule on gradients the greatest of what it tracks.
-    #[serde(with = "crate::exact")]
-    pub(crate) best: f64,
-    /// A running sum: of metrics, or of squared gradients.
-    #[serde(with = "crate::exact")]
-    pub(crate) sum: f64,
-    /// Looks that `sum` holds, or updates that were shown.
-    pub(crate) count: u64,
-    /// Looks in a row that were no better.
-    pub(crate) bad: u64,
-    /// Looks in a row that were better.
-    pub(crate) good: u64,
-    /// Looks to wait after the lr fell.
-    pub(crate) cooldown: u64,
-    /// Looks to wait after the lr rose.
-    pub(crate) warmup: u64,
-    /// Reductions at the lower bound so far.
-    pub(crate) at_min: u64,
-    /// Bits of the last metrics, the oldest first.
-    pub(crate) window: Vec<u64>,
-    /// The estimated distance to the solution.
-    #[serde(with = "crate::exact", default)]
-    pub(crate) distance: f64,
-    /// Norm of the first gradient.
-    #[serde(with = "crate::exact", default)]
-    pub(crate) first: f64,
-    /// Share of the last weights in their average.
-    #[serde(with = "crate::exact", default)]
-    pub(crate) share: f64,
+    pub(crate) state: RuleState,
+}
+
+/// What a rule remembers besides its lr. Each kind has a type of its own, in its file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RuleState {
+    AdagradNorm(adagrad_norm::State),
+    Adaptive(adaptive::State),
+    BoldDriver(bold_driver::State),
+    DAdaptation(d_adaptation::State),
+    Dog(dog::State),
+    Greedy(greedy::State),
+    Hypergradient(hypergradient::State),
+    Plateau(plateau::State),
+    Polyak,
+    Prodigy(prodigy::State),
+    ScheduleFree(schedule_free::State),
+}
+
+impl Memory {
+    fn new(lr: f64, state: RuleState) -> Self {
+        Self { lr, state }
+    }
+
+    /// Whether both are memories of one kind of rule.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(&self.state) == std::mem::discriminant(&other.state)
+    }
 }
 
 /// Which way is better.
@@ -286,9 +284,8 @@ impl Watch {
             warnings.push(problem.with_hint(enough("every")));
             return;
         }
-        let plural = if looks == 1.0 { "" } else { "s" };
-        let message =
-            format!("{looks} look{plural} before the last update, and the lr can't change before {least}");
+        let looks = counted(looks, "look");
+        let message = format!("{looks} before the last update, and the lr can't change before {least}");
         let hint = format!("a smaller `patience`, or {}", enough("every"));
         warnings.push(warning(NEVER_CHANGES, message).with_hint(hint));
     }

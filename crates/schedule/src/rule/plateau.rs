@@ -1,6 +1,8 @@
 //! Reduce on plateau.
 
-use super::{Better, EVERY, MODE, Memory, Rule, WATCH, Watch};
+use serde::{Deserialize, Serialize};
+
+use super::{Better, EVERY, MODE, Memory, Rule, RuleState, WATCH, Watch};
 use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
 use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
@@ -102,9 +104,26 @@ struct Plateau {
     watch: Watch,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The best metric so far.
+    #[serde(with = "crate::exact")]
+    best: f64,
+    /// Sum of the metrics since the last check.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+    /// Number of these metrics.
+    looks: u64,
+    /// Checks in a row that were no better.
+    bad: u64,
+    /// Checks to wait after a reduction.
+    cooldown: u64,
+}
+
 impl Rule for Plateau {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: base, best: self.better.worst(), ..Memory::default() }
+        Memory::new(base, RuleState::Plateau(State { best: self.better.worst(), ..State::default() }))
     }
 
     fn least_looks(&self) -> u64 {
@@ -139,31 +158,32 @@ impl Rule for Plateau {
     }
 
     fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
-        memory.sum += metric;
-        memory.count += 1;
-        if memory.count < self.accumulate {
+        let Memory { lr, state: RuleState::Plateau(state) } = memory else { return };
+        state.sum += metric;
+        state.looks += 1;
+        if state.looks < self.accumulate {
             return;
         }
-        let metric = memory.sum / memory.count as f64;
-        (memory.sum, memory.count) = (0.0, 0);
+        let metric = state.sum / state.looks as f64;
+        (state.sum, state.looks) = (0.0, 0);
 
-        if self.better.than(metric, memory.best) {
-            memory.best = metric;
-            memory.bad = 0;
+        if self.better.than(metric, state.best) {
+            state.best = metric;
+            state.bad = 0;
         } else {
-            memory.bad += 1;
+            state.bad += 1;
         }
-        if memory.cooldown > 0 {
-            memory.cooldown -= 1;
-            memory.bad = 0;
+        if state.cooldown > 0 {
+            state.cooldown -= 1;
+            state.bad = 0;
         }
-        if memory.bad > self.patience {
-            let lower = (memory.lr * self.factor).max(self.min.of(base));
-            if memory.lr - lower > self.eps {
-                memory.lr = lower;
+        if state.bad > self.patience {
+            let lower = (*lr * self.factor).max(self.min.of(base));
+            if *lr - lower > self.eps {
+                *lr = lower;
             }
-            memory.cooldown = self.cooldown;
-            memory.bad = 0;
+            state.cooldown = self.cooldown;
+            state.bad = 0;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The Polyak step: as far as the loss is from its minimum, for this gradient.
 
-use super::{Memory, Rule};
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ANY, AT_LEAST_0, Build, Ends, Entry, Holds, param};
 use crate::known::Known;
 use crate::lr_value::LrValue;
@@ -49,7 +49,7 @@ struct Polyak {
 
 impl Rule for Polyak {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: self.max.of(base), ..Memory::default() }
+        Memory::new(self.max.of(base), RuleState::Polyak)
     }
 
     fn known(&self, base: f64) -> Known {

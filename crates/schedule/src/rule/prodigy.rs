@@ -1,6 +1,8 @@
 //! Prodigy: D-Adaptation that forgets, in the measure of Adam.
 
-use super::{Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Rule, RuleState};
 use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, FROM_0_BELOW_1, Holds, optional, param};
 use crate::segment::At;
 use crate::vectors::{Kept, Own, Vector};
@@ -85,6 +87,22 @@ struct Prodigy {
     safeguard: bool,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// d, the estimated distance to the solution.
+    #[serde(with = "crate::exact")]
+    distance: f64,
+    /// The greatest estimate so far, not bounded by `growth_rate`.
+    #[serde(with = "crate::exact")]
+    greatest: f64,
+    /// n, a forgetting sum of products.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+    /// Updates that count.
+    updates: u64,
+}
+
 impl Prodigy {
     /// The lr of the update after `count` others.
     fn lr(&self, base: f64, distance: f64, count: u64) -> f64 {
@@ -100,7 +118,8 @@ impl Prodigy {
 
 impl Rule for Prodigy {
     fn start(&self, base: f64) -> Memory {
-        Memory { lr: self.lr(base, self.d0, 0), distance: self.d0, best: self.d0, ..Memory::default() }
+        let state = State { distance: self.d0, greatest: self.d0, sum: 0.0, updates: 0 };
+        Memory::new(self.lr(base, self.d0, 0), RuleState::Prodigy(state))
     }
 
     fn needs(&self) -> Needs {
@@ -112,9 +131,10 @@ impl Rule for Prodigy {
     }
 
     fn gradient(&self, memory: &mut Memory, at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
-        let first = memory.count == 0;
-        let (d, lr) = (memory.distance, self.lr(at.base, memory.distance, memory.count));
-        memory.lr = lr;
+        let Memory { lr: next_lr, state: RuleState::Prodigy(state) } = memory else { return };
+        let first = state.updates == 0;
+        let (d, lr) = (state.distance, self.lr(at.base, state.distance, state.updates));
+        *next_lr = lr;
         let scale = d / self.d0;
         let way = if first {
             own.keep(Kept::Start, Vector::Parameters);
@@ -129,15 +149,15 @@ impl Rule for Prodigy {
         if magnitude.is_nan() || magnitude <= 0.0 {
             return;
         }
-        memory.count += 1;
-        memory.sum = self.beta3 * memory.sum + scale * lr * way;
-        let found = self.d_coef * memory.sum / magnitude;
+        state.updates += 1;
+        state.sum = self.beta3 * state.sum + scale * lr * way;
+        let found = self.d_coef * state.sum / magnitude;
         if found.is_finite() {
             if d == self.d0 {
-                memory.distance = d.max(found);
+                state.distance = d.max(found);
             }
-            memory.best = memory.best.max(found);
-            memory.distance = memory.best.min(memory.distance * self.growth);
+            state.greatest = state.greatest.max(found);
+            state.distance = state.greatest.min(state.distance * self.growth);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Schedule-free training: a constant lr, and weights that are averaged instead.
 
-use super::{Average, Memory, Rule};
+use serde::{Deserialize, Serialize};
+
+use super::{Average, Memory, Rule, RuleState};
 use crate::catalogue::{AT_LEAST_0, Build, Ends, Entry, FROM_0_BELOW_1, Holds, param};
 use crate::length::Length;
 use crate::problem::Problem;
@@ -60,7 +62,27 @@ struct ScheduleFree {
     power: f64,
 }
 
+/// What it remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Updates so far.
+    updates: u64,
+    /// m, the greatest lr so far.
+    #[serde(with = "crate::exact")]
+    max_lr: f64,
+    /// Sum of the weights of all updates.
+    #[serde(with = "crate::exact")]
+    sum: f64,
+    /// c, the share of the last update's weights in the average.
+    #[serde(with = "crate::exact")]
+    share: f64,
+}
+
 impl Rule for ScheduleFree {
+    fn start(&self, base: f64) -> Memory {
+        Memory::new(base, RuleState::ScheduleFree(State::default()))
+    }
+
     fn needs(&self) -> Needs {
         Needs::default()
     }
@@ -74,21 +96,23 @@ impl Rule for ScheduleFree {
     }
 
     fn average(&self, memory: &Memory) -> Option<Average> {
+        let RuleState::ScheduleFree(state) = &memory.state else { return None };
         // Before its first update there is nothing to average.
-        (memory.count > 0).then_some(Average {
-            first: memory.count == 1,
+        (state.updates > 0).then_some(Average {
+            first: state.updates == 1,
             momentum: self.momentum,
-            weight: memory.share,
+            weight: state.share,
         })
     }
 
     fn gradient(&self, memory: &mut Memory, at: &At, _seen: &BeforeUpdate, _own: &mut Own<'_>) {
-        memory.count += 1;
-        let (n, over) = (memory.count as f64, self.warmup.ticks(at) * at.tick);
-        memory.lr = if n < over { at.base * n / over } else { at.base };
-        memory.best = memory.best.max(memory.lr);
-        let weight = libm::pow(n, self.r) * libm::pow(memory.best, self.power);
-        memory.sum += weight;
-        memory.share = if memory.sum > 0.0 { weight / memory.sum } else { 0.0 };
+        let Memory { lr, state: RuleState::ScheduleFree(state) } = memory else { return };
+        state.updates += 1;
+        let (n, over) = (state.updates as f64, self.warmup.ticks(at) * at.tick);
+        *lr = if n < over { at.base * n / over } else { at.base };
+        state.max_lr = state.max_lr.max(*lr);
+        let weight = libm::pow(n, self.r) * libm::pow(state.max_lr, self.power);
+        state.sum += weight;
+        state.share = if state.sum > 0.0 { weight / state.sum } else { 0.0 };
     }
 }
