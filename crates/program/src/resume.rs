@@ -14,7 +14,8 @@ use trainer::checkpoint::{CheckpointError, Folder, write};
 use crate::run::Run;
 use crate::source::first_changed;
 
-const VERSION: u32 = 1;
+/// Version of the form. A file of another version is set aside, and its trial starts over.
+const VERSION: u32 = 2;
 
 /// See the module. A file of the folder of checkpoints.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ struct SideCar {
     #[serde(default)]
     loaded: BTreeMap<String, String>,
     schedule: State,
+}
+
+/// Read before the rest, which other versions have in another form.
+#[derive(Debug, Deserialize)]
+struct Version {
+    program_checkpoint: u32,
 }
 
 /// Where a program goes on.
@@ -76,10 +83,17 @@ pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String
 pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, CheckpointError> {
     let path = dir.join(file);
     let bytes = std::fs::read(&path).map_err(|error| CheckpointError::Io { path: path.clone(), error })?;
-    let found: SideCar =
-        serde_json::from_slice(&bytes).map_err(|error| unusable(&path, &error.to_string()))?;
-    if found.trial_id != run.trial.id || found.program_checkpoint != VERSION {
-        return Err(unusable(&path, "it is of another trial or version"));
+    let torn = |error: serde_json::Error| unusable(&path, &error.to_string());
+    let Version { program_checkpoint: version } = serde_json::from_slice(&bytes).map_err(torn)?;
+    if version != VERSION {
+        return Err(unusable(
+            &path,
+            &format!("another version of sweep wrote it (format {version}, this version reads {VERSION})"),
+        ));
+    }
+    let found: SideCar = serde_json::from_slice(&bytes).map_err(torn)?;
+    if found.trial_id != run.trial.id || !run.trial.config.schedule.owns(&found.schedule) {
+        return Err(unusable(&path, "it is of another trial"));
     }
     if !found.path.exists() {
         return Err(unusable(&path, &format!("{} is gone", found.path.display())));

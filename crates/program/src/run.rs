@@ -6,7 +6,7 @@ use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, State};
 use spec::event::{Event, Final, Outcome, StepRow};
 use spec::trial::Trial;
-use trainer::{Digest, Emit, Teller};
+use trainer::{Digest, Emit, Emitter};
 
 use crate::report::{Report, Seen};
 use crate::source;
@@ -33,7 +33,7 @@ pub(crate) struct Run<'a> {
     reported: u64,
     /// The longest way from one of them to the next.
     longest_way: u64,
-    teller: Teller,
+    emitter: Emitter,
 }
 
 /// The answer to a question.
@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
             last: Seen::default(),
             reported: 0,
             longest_way: 0,
-            teller: Teller::new(stage),
+            emitter: Emitter::new(stage),
         }
     }
 
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         self.fill(at);
         let lr = self.rate(at).unwrap_or(f64::NAN);
         self.count(at, lr, &seen);
-        self.teller.flush(emit);
+        self.emitter.flush(emit);
         Some(Outcome::Diverged { at, loss, digest: self.digest.hex() })
     }
 
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         self.next = step + 1;
         let row = StepRow { step, lr, train_loss, grad_norm: seen.grad_norm.unwrap_or(f64::NAN) };
         let valid = seen.valid_loss.map(|loss| (self.trial.id.clone(), loss));
-        self.teller.step(row, valid.into_iter().collect());
+        self.emitter.add(row, valid.into_iter().collect());
     }
 
     /// Nothing more will be said of the open step.
@@ -277,7 +277,7 @@ impl<'a> Run<'a> {
         };
         config.schedule.after_update(&mut self.state, step, &after);
         self.last = seen;
-        self.teller.tell_soon(emit);
+        self.emitter.flush_if_due(emit);
         Ok(None)
     }
 
@@ -323,7 +323,7 @@ impl<'a> Run<'a> {
             let loss = seen.grad_norm.unwrap_or(f64::NAN);
             let lr = f64::NAN;
             self.count(step, lr, &seen);
-            self.teller.flush(emit);
+            self.emitter.flush(emit);
             return Ok(Heard::Diverged(Outcome::Diverged { at: step, loss, digest: self.digest.hex() }));
         }
         if seen != Seen::default()
@@ -345,7 +345,7 @@ impl<'a> Run<'a> {
 
     /// Tells what was not told yet.
     pub(crate) fn flush(&mut self, emit: &mut Emit<'_>) {
-        self.teller.flush(emit);
+        self.emitter.flush(emit);
     }
 
     /// What the trial has come to, where the program has ended well by its own account.
@@ -355,7 +355,7 @@ impl<'a> Run<'a> {
             Ok(Some(diverged)) => return diverged,
             Err(reason) => return Outcome::GivenUp { reason },
         }
-        self.teller.flush(emit);
+        self.emitter.flush(emit);
         let (steps, last) = (self.steps(), self.steps().saturating_sub(1));
         if self.next < steps {
             let reported =

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Device;
+use spec::event::Outcome;
 use spec::share::Kin;
 use spec::trial::{Network, Trial};
 
 use crate::TrainError;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Content, Folder};
 use crate::data::Examples;
+use crate::emitter::{Emit, emit_ended};
 use crate::lane::Lane;
-use crate::rider::{Rider, Riders};
+use crate::riders::Riders;
 use crate::state::{Census, RunState};
 use crate::transfer;
 use crate::work::network;
@@ -39,9 +41,9 @@ pub(crate) enum Origin {
     Start,
     /// In memory, shared with other branches of the same fork.
     Memory(Arc<RunState>),
-    /// On disk: the folder and the name of the side-car. What riders remember is at hand.
+    /// On disk: the folder and the name of the side-car. The riders have the state of their rules.
     Parked(PathBuf, String),
-    /// On disk, with what riders remember.
+    /// On disk, with the state of the riders' rules.
     Stored(PathBuf, String),
 }
 
@@ -119,6 +121,18 @@ impl Branch {
         self.kin.as_ref()
     }
 
+    /// Fails its trials, for this reason.
+    pub fn fail(self, reason: &str, emit: &mut Emit<'_>) {
+        emit_ended(self.riders.ids(), &Outcome::Failed { reason: reason.to_owned() }, emit);
+    }
+
+    /// Stops its trials before they go on, if any event of theirs was emitted.
+    pub fn stop(self, emit: &mut Emit<'_>) {
+        if self.stage.is_some() {
+            emit_ended(self.riders.ids(), &Outcome::Stopped { steps: self.step }, emit);
+        }
+    }
+
     /// Writes its state to disk, if it is in memory alone. Gives the file, if one was written.
     ///
     /// # Errors
@@ -146,7 +160,7 @@ impl Branch {
             state.optimizer = state.optimizer.after(transfer::updates_before(network(&trial.config.task)?)?);
             Ok(state)
         };
-        let (dir, file, remembers) = match self.origin {
+        let (dir, file, with_riders) = match self.origin {
             Origin::Start => {
                 let state = new()?;
                 transfer::initialise(
@@ -163,14 +177,14 @@ impl Branch {
                 };
                 return Lane::new(state, self.riders).map(Started::Lane);
             }
-            Origin::Parked(dir, file) => (dir, file, true),
-            Origin::Stored(dir, file) => (dir, file, false),
+            Origin::Parked(dir, file) => (dir, file, false),
+            Origin::Stored(dir, file) => (dir, file, true),
         };
         let mut state = new()?;
         let riders = &mut self.riders;
         let restored = checkpoint::load(&dir, &file).map_err(TrainError::from).and_then(|found| {
             found.restore(&mut state)?;
-            if remembers { Ok(()) } else { recall(riders, &found, &state) }
+            if with_riders { restore_riders(riders, &found, &state) } else { Ok(()) }
         });
         match restored {
             Ok(()) => Lane::new(state, self.riders).map(Started::Lane),
@@ -205,11 +219,10 @@ fn trials(riders: &Riders) -> String {
     }
 }
 
-/// What the riders remember, from the checkpoint.
-fn recall(riders: &mut Riders, checkpoint: &Checkpoint, state: &RunState) -> Result<(), TrainError> {
+/// Sets the state of the riders' rules to that of the checkpoint.
+fn restore_riders(riders: &mut Riders, checkpoint: &Checkpoint, state: &RunState) -> Result<(), TrainError> {
     for rider in riders.iter_mut() {
-        let Rider { trial, state: memory, .. } = rider;
-        memory.clone_from(checkpoint.memory(&trial.id)?);
+        rider.state.clone_from(checkpoint.schedule_state(&rider.trial)?);
         rider.prepare(state.model.parameters())?;
         checkpoint.restore_kept(rider, state.model.parameters())?;
     }

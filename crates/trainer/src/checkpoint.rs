@@ -10,14 +10,17 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use schedule::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use spec::trial::Trial;
 
 use crate::digest::Digest;
 use crate::model::Parameter;
-use crate::rider::{Rider, Riders};
+use crate::rider::Rider;
+use crate::riders::Riders;
 use crate::state::RunState;
 use crate::{BITS, TrainError};
 
-const VERSION: u32 = 2;
+/// Version of the form. A checkpoint of another version is set aside, and its trials start over.
+const VERSION: u32 = 3;
 
 /// Files that are being written begin so.
 const TEMPORARY: &str = ".writing-";
@@ -56,7 +59,7 @@ struct Body {
     /// Bits of the loss at step 0.
     first_loss: u32,
     digest: String,
-    riders: Vec<Remembered>,
+    riders: Vec<SavedRider>,
     /// File name of the tensors, and the hash of its bytes.
     tensors: String,
     tensors_blake3: String,
@@ -73,9 +76,9 @@ struct Version {
     version: u32,
 }
 
-/// What a trial's schedule remembers.
+/// The state of a trial's schedule.
 #[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
+struct SavedRider {
     trial_id: String,
     schedule: State,
 }
@@ -146,15 +149,15 @@ pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, Che
         content.tensors().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
     let bytes = serialize(&values)
         .map_err(|reason| CheckpointError::Unusable { path: dir.join(&tensors), reason })?;
-    let remembered =
-        |rider: &Rider| Remembered { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
+    let saved =
+        |rider: &Rider| SavedRider { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
     let body = Body {
         version: VERSION,
         bits: BITS,
         step: *step,
         first_loss: first_loss.to_bits(),
         digest: digest.hex(),
-        riders: content.riders.iter().map(remembered).collect(),
+        riders: content.riders.iter().map(saved).collect(),
         tensors_blake3: blake3::hash(&bytes).to_hex().to_string(),
         tensors: tensors.clone(),
     };
@@ -229,7 +232,9 @@ pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
     let SideCar { blake3, body } = serde_json::from_slice(&read(file)?).map_err(torn)?;
     let Version { version } = serde_json::from_str(body.get()).map_err(torn)?;
     if version != VERSION {
-        return Err(unusable(format!("it is of version {version}, this program reads {VERSION}")));
+        return Err(unusable(format!(
+            "another version of sweep wrote it (format {version}, this version reads {VERSION})"
+        )));
     }
     if *blake3::hash(body.get().as_bytes()).to_hex() != *blake3 {
         return Err(unusable("its side-car was changed".to_owned()));
@@ -342,12 +347,13 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// What a trial's schedule remembers.
-    pub(crate) fn memory(&self, trial_id: &str) -> Result<&State, CheckpointError> {
-        let found = self.body.riders.iter().find(|rider| rider.trial_id == trial_id);
-        found.map(|rider| &rider.schedule).ok_or_else(|| CheckpointError::Unusable {
+    /// The state of a trial's schedule.
+    pub(crate) fn schedule_state(&self, trial: &Trial) -> Result<&State, CheckpointError> {
+        let found = self.body.riders.iter().find(|rider| rider.trial_id == trial.id);
+        let found = found.filter(|found| trial.config.schedule.owns(&found.schedule));
+        found.map(|found| &found.schedule).ok_or_else(|| CheckpointError::Unusable {
             path: self.path.clone(),
-            reason: format!("it is not of trial {trial_id}"),
+            reason: format!("it is not of trial {}", trial.id),
         })
     }
 

@@ -1,30 +1,32 @@
-//! Gathers what happens to one lane and tells it in bundles.
+//! Collects the steps of a stage and emits them in bundles.
 
 use std::time::{Duration, Instant};
 
-use spec::event::{Evaluated, Event, StepRow};
+use spec::event::{Evaluated, Event, Outcome, StepRow};
 
-/// Steps are told at least this often.
+use crate::run::now;
+
+/// Steps are emitted at least this often.
 const EVERY: Duration = Duration::from_millis(250);
-/// And at most so many at once.
+/// Most steps of one event.
 const ROWS: usize = 512;
 
-/// Gets events, and says whether anyone still listens.
+/// Receives events, and returns whether anyone still receives them.
 pub type Emit<'a> = dyn FnMut(Event) -> bool + 'a;
 
-/// What is still to be told of a stage.
+/// The steps of a stage that are not emitted yet.
 #[derive(Debug)]
-pub struct Teller {
+pub struct Emitter {
     stage: u64,
     rows: Vec<StepRow>,
     evaluated: Vec<Evaluated>,
-    told: Instant,
+    emitted_at: Instant,
 }
 
-impl Teller {
-    /// For the stage with this number, which was told.
+impl Emitter {
+    /// For a stage whose own event is emitted.
     pub fn new(stage: u64) -> Self {
-        Self { stage, rows: Vec::with_capacity(ROWS), evaluated: Vec::new(), told: Instant::now() }
+        Self { stage, rows: Vec::with_capacity(ROWS), evaluated: Vec::new(), emitted_at: Instant::now() }
     }
 
     /// Number of the stage.
@@ -32,34 +34,41 @@ impl Teller {
         self.stage
     }
 
-    /// Takes in a step, and what trials saw after it.
-    pub fn step(&mut self, row: StepRow, seen: Vec<(String, f64)>) {
+    /// Adds a step, and the validation losses of trials after it.
+    pub fn add(&mut self, row: StepRow, losses: Vec<(String, f64)>) {
         self.rows.push(row);
         let step = row.step;
-        let seen = seen.into_iter();
-        self.evaluated.extend(seen.map(|(trial_id, valid_loss)| Evaluated { trial_id, step, valid_loss }));
+        let losses = losses.into_iter();
+        self.evaluated.extend(losses.map(|(trial_id, valid_loss)| Evaluated { trial_id, step, valid_loss }));
     }
 
-    /// Tells, if it is time to; whether anyone still listens.
-    pub fn tell(&mut self, emit: &mut Emit<'_>) -> bool {
-        // The clock is asked now and then only.
-        let many = self.rows.len() >= ROWS;
-        let due = many || (self.rows.len() % 16 == 1 && self.told.elapsed() >= EVERY);
-        !due || self.flush(emit)
-    }
-
-    /// The same where steps take long: the clock is asked each time.
-    pub fn tell_soon(&mut self, emit: &mut Emit<'_>) -> bool {
-        (self.rows.len() < ROWS && self.told.elapsed() < EVERY) || self.flush(emit)
-    }
-
-    /// Tells what there is.
-    pub fn flush(&mut self, emit: &mut Emit<'_>) -> bool {
-        self.told = Instant::now();
-        if self.rows.is_empty() {
-            return true;
+    /// Emits the steps, if it is time to.
+    pub fn flush_if_due(&mut self, emit: &mut Emit<'_>) {
+        if self.rows.len() >= ROWS || self.emitted_at.elapsed() >= EVERY {
+            self.flush(emit);
         }
-        let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(ROWS));
-        emit(Event::Steps { stage: self.stage, rows, evaluated: std::mem::take(&mut self.evaluated) })
+    }
+
+    /// As [`Emitter::flush_if_due`], for short steps: reads the clock at every 16th.
+    pub fn flush_if_due_sampled(&mut self, emit: &mut Emit<'_>) {
+        if self.rows.len() >= ROWS || self.rows.len() % 16 == 1 {
+            self.flush_if_due(emit);
+        }
+    }
+
+    /// Emits the steps.
+    pub fn flush(&mut self, emit: &mut Emit<'_>) {
+        self.emitted_at = Instant::now();
+        if !self.rows.is_empty() {
+            let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(ROWS));
+            emit(Event::Steps { stage: self.stage, rows, evaluated: std::mem::take(&mut self.evaluated) });
+        }
+    }
+}
+
+/// Emits the same outcome of some trials.
+pub(crate) fn emit_ended(trial_ids: Vec<String>, outcome: &Outcome, emit: &mut Emit<'_>) {
+    for trial_id in trial_ids {
+        emit(Event::Ended { trial_id, outcome: outcome.clone(), at: now() });
     }
 }

@@ -1,7 +1,7 @@
-//! A lane: one state that is trained, the riders it is trained for, and what one step does to them.
+//! A lane: one training state, the riders that share it, and one step of them.
 
 use candle_core::Var;
-use schedule::{AfterUpdate, Average, BeforeUpdate};
+use schedule::{Average, BeforeUpdate};
 use spec::event::StepRow;
 
 use crate::TrainError;
@@ -10,10 +10,10 @@ use crate::digest;
 use crate::evaluate::Evaluation;
 use crate::model::{Model, Parameter};
 use crate::optimizer::Update;
-use crate::rider::{Rates, Rider, Riders};
+use crate::rider::{Rates, Rider};
+use crate::riders::Riders;
 use crate::run::Trained;
 use crate::state::RunState;
-use crate::vectors::StepVectors;
 use crate::work::Work;
 
 /// See the module.
@@ -21,20 +21,20 @@ use crate::work::Work;
 pub(crate) struct Lane {
     pub(crate) state: RunState,
     pub(crate) riders: Riders,
-    /// Up to which step the open-loop riders go together.
-    together_until: u64,
+    /// First step at which the rates of the open-loop riders may differ.
+    common_until: u64,
     /// How the last update was averaged.
     averaged: Option<Average>,
 }
 
-/// What a step came to. Its row is not complete before [`Lane::finish`].
+/// A step, before [`Lane::finish_step`].
 pub(crate) struct Stepped {
     pub(crate) row: StepRow,
-    /// The loss that left the bounds, if it did: the run is over for all riders.
+    /// The loss that exceeded its bound, if it did: the run is over for all riders.
     pub(crate) diverged: Option<f64>,
 }
 
-/// Gets riders that leave a lane before its next step, and the state they go on from.
+/// Receives riders that leave a lane before its next step, and the state they go on from.
 pub(crate) type Leave<'a> = dyn FnMut(&RunState, Riders) -> Result<(), TrainError> + 'a;
 
 impl Lane {
@@ -45,14 +45,14 @@ impl Lane {
         }
         let last = state.step.checked_sub(1);
         let averaged = last.and_then(|t| riders.leader()?.rates(t).average);
-        let mut lane = Self { state, riders, together_until: 0, averaged };
-        lane.rearranged();
+        let mut lane = Self { state, riders, common_until: 0, averaged };
+        lane.riders_changed();
         Ok(lane)
     }
 
-    /// To be called when riders have left.
-    fn rearranged(&mut self) {
-        self.together_until = self.riders.together_until();
+    /// Called after riders have left.
+    fn riders_changed(&mut self) {
+        self.common_until = self.riders.common_until();
         if !self.riders.iter().any(|rider| rider.schedule().averages()) {
             self.state.averaged = None;
         }
@@ -65,11 +65,11 @@ impl Lane {
         self.state.model.with(parameters.to_vec())
     }
 
-    /// What is left when its run is over.
+    /// The weights and optimizer state that its run leaves.
     pub(crate) fn trained(&self) -> Trained {
         let parameters = self.eval_view().parameters().to_vec();
         let optimizer = &self.state.optimizer;
-        // The state comes in the order of the parameters, list after list. One that stayed as it was has seen no update.
+        // The state comes in the order of the parameters, list after list. Frozen parameters have none.
         let moment = |(i, (name, var)): (usize, (String, &Var))| {
             let i = i % parameters.len().max(1);
             let transposed = parameters.get(i).is_some_and(|parameter| parameter.transposed);
@@ -84,39 +84,39 @@ impl Lane {
         Ok(digest::weights(self.eval_view().parameters())?)
     }
 
-    /// Whether a loss is none, or beyond the bound.
+    /// Whether a loss is not finite, or beyond the bound.
     fn is_divergent(&self, loss: f64) -> bool {
         let multiple = self.riders.leader().map_or(f64::NAN, |rider| rider.trial.config.task.diverge_above);
-        // Of a first loss that is not above 0, as a task of the user's own may have, there is no multiple to exceed.
+        // A task of the user's own may have a first loss of 0 or less, which has no multiple to exceed.
         let bound = multiple * f64::from(self.state.first_loss);
         !loss.is_finite() || (bound > 0.0 && loss > bound)
     }
 
-    /// Lets go of open-loop riders that are told otherwise than most from this step on. Where rules have a
-    /// say that shows only during the step.
-    pub(crate) fn part(&mut self, leave: &mut Leave<'_>) -> Result<(), TrainError> {
+    /// Drops the open-loop riders whose rates differ from most riders' from this step on. With closed-loop riders the rates
+    /// show only during the step.
+    pub(crate) fn split_diverging(&mut self, leave: &mut Leave<'_>) -> Result<(), TrainError> {
         let t = self.state.step;
-        if t >= self.together_until && self.riders.closed.is_empty() {
-            let parts = self.riders.cut(t);
-            self.keep_most(parts, leave)?;
+        if t >= self.common_until && self.riders.closed.is_empty() {
+            let groups = self.riders.split_open(t);
+            self.keep_largest(groups, leave)?;
         }
         Ok(())
     }
 
-    /// Steps that can be trained, at most `most`, before riders are evaluated, part or end.
-    pub(crate) fn undisturbed(&self, most: usize) -> usize {
+    /// Steps, at most `most`, that can be trained before riders are evaluated, split or end.
+    pub(crate) fn block(&self, most: usize) -> usize {
         let t = self.state.step;
-        let until_fork = match self.together_until {
+        let until_fork = match self.common_until {
             fork if fork > t => usize::try_from(fork - t).unwrap_or(usize::MAX),
             _ => most,
         };
-        let look = (0..most as u64).position(|ahead| self.evaluates_after(t + ahead));
-        look.map_or(most, |at| at + 1).min(until_fork)
+        let evaluation = (0..most as u64).position(|ahead| self.evaluates_after(t + ahead));
+        evaluation.map_or(most, |at| at + 1).min(until_fork)
     }
 
-    /// One update with the batch in `work`. Riders that are told otherwise than most leave before it.
-    pub(crate) fn advance(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
-        self.part(leave)?;
+    /// One update with the batch in `work`. Riders whose rates differ from most riders' leave before it.
+    pub(crate) fn step(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
+        self.split_diverging(leave)?;
         let t = self.state.step;
         let loss = work.loss(&self.state.model)?;
         let train_loss = f64::from(loss);
@@ -125,9 +125,9 @@ impl Lane {
         }
         if self.is_divergent(train_loss) {
             // Each trial's digest ends with its own lr.
-            let parts = self.riders.by_rates(t);
-            self.keep_most(parts, leave)?;
-            let row = self.count(t, self.rates(t)?.lr, loss, f64::NAN);
+            let groups = self.riders.split_by_rates(t);
+            self.keep_largest(groups, leave)?;
+            let row = self.record(t, self.rates(t)?.lr, loss, f64::NAN);
             return Ok(Stepped { row, diverged: Some(train_loss) });
         }
 
@@ -140,29 +140,29 @@ impl Lane {
         } else {
             work.gradients(&self.state.model, &self.state.optimizer)?;
             let squares = work.sum_of_squares()?;
-            let rates = self.show(t, train_loss, squares, work, leave)?;
+            let rates = self.run_rules(t, train_loss, squares, work, leave)?;
             self.update(update(t, &rates, clip(clip_norm, squares.sqrt())), rates.average, work)?;
             (rates, squares)
         };
-        let row = self.count(t, rates.lr, loss, squares.sqrt());
+        let row = self.record(t, rates.lr, loss, squares.sqrt());
         Ok(Stepped { row, diverged: None })
     }
 
-    /// What update `t` is told, the same for all riders.
+    /// The rates of update `t`, the same for all riders.
     fn rates(&self, t: u64) -> Result<Rates, TrainError> {
         self.riders.leader().map(|leader| leader.rates(t)).ok_or(TrainError::Empty)
     }
 
-    /// Counts a step that is trained.
-    fn count(&mut self, step: u64, lr: f64, loss: f32, grad_norm: f64) -> StepRow {
+    /// Records a trained step in the digest.
+    fn record(&mut self, step: u64, lr: f64, loss: f32, grad_norm: f64) -> StepRow {
         self.state.step += 1;
         self.state.digest.step(lr as f32, loss);
         StepRow { step, lr, train_loss: f64::from(loss), grad_norm }
     }
 
-    /// Shows the rules what is known before update `t`, and lets go of the riders that are told otherwise
-    /// than most: as they were before, for they see it again.
-    fn show(
+    /// Runs the rules before update `t`, and drops the riders whose rates differ from most riders'. Their rules see the
+    /// step again, so they leave with the state from before it.
+    fn run_rules(
         &mut self,
         t: u64,
         train_loss: f64,
@@ -172,44 +172,34 @@ impl Lane {
     ) -> Result<Rates, TrainError> {
         let seen = BeforeUpdate { train_loss, grad_norm_squared };
         let alone = self.riders.len() == 1;
-        let mut before = Vec::new();
+        let mut snapshots = Vec::new();
         for rider in &mut self.riders.closed {
             if !alone {
-                before.push((rider.trial.id.clone(), rider.memory()?));
+                snapshots.push((rider.trial.id.clone(), rider.snapshot()?));
             }
-            let Rider { trial, state, kept, .. } = rider;
-            let Some(kept) = kept else { return Err(TrainError::Empty) };
-            let parameters = self.state.model.parameters();
-            let gradients = work.all_gradients();
-            let mut vectors = StepVectors { kept, parameters, gradients, failure: None };
-            trial.config.schedule.before_update(state, t, &seen, &mut vectors);
-            if let Some(error) = vectors.failure {
-                return Err(error.into());
+            rider.before_update(t, &seen, self.state.model.parameters(), work.all_gradients())?;
+        }
+        let mut groups = self.riders.split_by_rates(t);
+        let largest = largest(&groups);
+        let leaving = groups.iter_mut().enumerate().filter(|(i, _)| Some(*i) != largest);
+        for rider in leaving.flat_map(|(_, group)| &mut group.closed) {
+            if let Some(at) = snapshots.iter().position(|(id, _)| *id == rider.trial.id) {
+                rider.restore(snapshots.swap_remove(at).1);
             }
         }
-        let mut parts = self.riders.by_rates(t);
-        let most = most(&parts);
-        for (i, part) in parts.iter_mut().enumerate() {
-            for rider in part.closed.iter_mut().filter(|_| Some(i) != most) {
-                if let Some(at) = before.iter().position(|(id, _)| *id == rider.trial.id) {
-                    rider.recall(before.swap_remove(at).1);
-                }
-            }
-        }
-        self.keep_most(parts, leave)?;
+        self.keep_largest(groups, leave)?;
         self.rates(t)
     }
 
-    /// The largest part stays, the others leave.
-    fn keep_most(&mut self, mut parts: Vec<Riders>, leave: &mut Leave<'_>) -> Result<(), TrainError> {
-        if let Some(most) = most(&parts) {
-            let mut stay = parts.swap_remove(most);
-            std::mem::swap(&mut self.riders, &mut stay);
+    /// The largest group stays, the others leave.
+    fn keep_largest(&mut self, mut groups: Vec<Riders>, leave: &mut Leave<'_>) -> Result<(), TrainError> {
+        if let Some(largest) = largest(&groups) {
+            self.riders = groups.swap_remove(largest);
         }
-        for part in parts {
-            leave(&self.state, part)?;
+        for group in groups {
+            leave(&self.state, group)?;
         }
-        self.rearranged();
+        self.riders_changed();
         Ok(())
     }
 
@@ -232,62 +222,51 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether anyone looks at the validation set after step `t`.
+    /// Whether a rider evaluates on the validation set after step `t`.
     pub(crate) fn evaluates_after(&self, t: u64) -> bool {
-        self.riders.iter().any(|rider| looks(rider, t).1)
+        self.riders.iter().any(|rider| rider.evaluates_after(t))
     }
 
-    /// Ends step `t`: shows the rules what came of it. `valid` is the evaluation after it, if anyone asked
-    /// for one. Gives for each trial that looked the loss it saw, and takes out those whose loss left the
-    /// bounds: step and loss with them.
-    pub(crate) fn finish(
+    /// Finishes step `t` for the rules. `valid` is the evaluation after it, if a rider evaluates. Returns the validation
+    /// loss of each trial that evaluates, and takes out the riders whose loss exceeded its bound.
+    pub(crate) fn finish_step(
         &mut self,
         t: u64,
         train_loss: f64,
         valid: Option<Evaluation>,
     ) -> (Vec<(String, f64)>, Riders) {
-        let mut seen = Vec::new();
+        let mut losses = Vec::new();
         for rider in self.riders.iter_mut() {
-            let (look, asks) = looks(rider, t);
-            let evaluation = valid.filter(|_| asks);
+            let evaluation = valid.filter(|_| rider.evaluates_after(t));
             if let Some(evaluation) = evaluation {
-                seen.push((rider.trial.id.clone(), evaluation.loss));
+                losses.push((rider.trial.id.clone(), evaluation.loss));
             }
-            let valid_loss = evaluation.map(|evaluation| evaluation.loss);
-            let valid_accuracy = evaluation.and_then(|evaluation| evaluation.accuracy);
-            let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, look };
-            let Rider { trial, state, .. } = rider;
-            trial.config.schedule.after_update(state, t, &after);
+            rider.after_update(t, train_loss, evaluation);
         }
-        let out = valid.is_some_and(|evaluation| self.is_divergent(evaluation.loss));
-        let diverged = if out { self.take(|rider| looks(rider, t).1) } else { Riders::default() };
-        (seen, diverged)
+        let exceeded = valid.is_some_and(|evaluation| self.is_divergent(evaluation.loss));
+        let diverged =
+            if exceeded { self.take_riders(|rider| rider.evaluates_after(t)) } else { Riders::default() };
+        (losses, diverged)
     }
 
     /// Takes out riders.
-    pub(crate) fn take(&mut self, leaves: impl Fn(&Rider) -> bool) -> Riders {
+    pub(crate) fn take_riders(&mut self, leaves: impl Fn(&Rider) -> bool) -> Riders {
         if !self.riders.iter().any(&leaves) {
             return Riders::default();
         }
         let taken = self.riders.take(leaves);
-        self.rearranged();
+        self.riders_changed();
         taken
     }
-}
-
-/// Whether a rider's evaluation is due after step `t`, and whether it evaluates, for that or for a rule.
-fn looks(rider: &Rider, t: u64) -> (bool, bool) {
-    let due = rider.trial.config.task.evaluates_after(t);
-    (due, due || rider.schedule().wants_validation(t))
 }
 
 fn update(t: u64, rates: &Rates, clip: f64) -> Update {
     Update { t, lr: f64::from(rates.lr as f32), momentum: rates.momentum, averaged: false, clip }
 }
 
-/// Index of the part with the most riders, the first of equals.
-fn most(parts: &[Riders]) -> Option<usize> {
-    (0..parts.len()).rev().max_by_key(|i| parts.get(*i).map_or(0, Riders::len))
+/// Index of the group with the most riders, the first of equals.
+fn largest(groups: &[Riders]) -> Option<usize> {
+    (0..groups.len()).rev().max_by_key(|i| groups.get(*i).map_or(0, Riders::len))
 }
 
 /// The factor on the gradients, as PyTorch's `clip_grad_norm_` has it.

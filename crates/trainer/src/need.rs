@@ -5,7 +5,7 @@ use spec::trial::{Dataset, Network, Task, Trial};
 
 use crate::model::Arch;
 use crate::optimizer::state_names;
-use crate::stack::BLOCK;
+use crate::shared::BLOCK;
 
 /// Bytes of the state of one lane that trains this trial: weights, moments, averages, what rules keep.
 pub fn state_bytes(trial: &Trial) -> u64 {

@@ -9,9 +9,10 @@ use crate::branch::Branch;
 use crate::checkpoint::CheckpointError;
 use crate::data::Examples;
 use crate::device::{Device, DeviceError};
+use crate::emitter::Emit;
 use crate::model::Parameter;
-use crate::stack::{Shared, Stack};
-use crate::tell::Emit;
+use crate::shared::Shared;
+use crate::stack::Stack;
 
 /// Why a run could not be trained.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use schedule::Feedback;
+use serde_json::{Value, json};
 use spec::event::{Final, Outcome};
 use spec::trial::Trial;
 use trainer::data::Examples;
@@ -71,6 +72,51 @@ fn every_schedule_with_a_memory_resumes_with_the_same_bits_after_every_step() {
             assert_eq!(wanted.valid_loss.to_bits(), found.valid_loss.to_bits(), "{name}");
         }
     }
+}
+
+/// Rewrites a side-car as sweep wrote it when all rules shared one form of memory.
+fn as_format_2(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("a side-car");
+    let mut body = serde_json::from_str::<Value>(&text).expect("JSON")["body"].take();
+    body["version"] = json!(2);
+    for slot in body["riders"][0]["schedule"]["slots"].as_array_mut().expect("slots") {
+        let lr = slot["memory"]["lr"].take();
+        slot["memory"] = json!({
+            "lr": lr, "best": 0, "sum": 0, "count": 1, "bad": 0, "good": 0, "cooldown": 0, "warmup": 0,
+            "at_min": 0, "window": [], "distance": 0, "first": 0, "share": 0,
+        });
+    }
+    let body = body.to_string();
+    let blake3 = blake3::hash(body.as_bytes()).to_hex();
+    std::fs::write(path, format!("{{\"blake3\":\"{blake3}\",\"body\":{body}}}")).expect("it can be written");
+}
+
+/// The trial of a checkpoint in an earlier format starts over, and ends with the same bits.
+#[test]
+fn a_checkpoint_in_an_earlier_format_is_set_aside() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let closed = |trial: &Trial| trial.config.schedule.feedback() == Feedback::ClosedLoop;
+    let trial = zoo("{kind: sgd}").into_iter().find(closed).expect("a rule");
+    let (images, shared) = (images(&trial), shared(dir.path()));
+    let (wanted, _) = whole(&trial, &images);
+    let mut told = Told::default();
+    let start = Branch::starts(vec![trial.clone()], true).pop().expect("a branch");
+    let mut stack = Stack::new(start, &images, &shared, &mut |event| told.hear(event)).expect("it begins");
+    stack.advance(&mut |event| told.hear(event));
+    stack.checkpoint(&folder(dir.path()), &mut |event| told.hear(event));
+    let (step, file) = told.saved.take().expect("a checkpoint");
+    as_format_2(&dir.path().join(&file));
+
+    let resumed = Branch::resumed(vec![trial], true, step, dir.path().to_owned(), file.clone());
+    let resumed = resumed.into_iter().next().expect("a branch");
+    let mut stack = Stack::new(resumed, &images, &shared, &mut |event| told.hear(event)).expect("it begins");
+    assert_eq!(stack.step(), 0);
+    while !stack.is_empty() {
+        stack.advance(&mut |event| told.hear(event));
+    }
+    let Some(Outcome::Done(found)) = told.outcome else { panic!("{:?}", told.outcome) };
+    assert_eq!((found.digest, found.weights_hash), (wanted.digest, wanted.weights_hash));
+    assert!(dir.path().join(format!("{file}.unusable")).exists());
 }
 
 /// Averaging is no other name for a constant lr: the same lrs train to other weights, and what is evaluated

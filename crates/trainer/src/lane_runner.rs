@@ -1,0 +1,288 @@
+//! Runs a lane: trains its steps, emits what happens, and makes branches of the riders that leave it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Device;
+use spec::event::{Event, Final, Outcome};
+
+use crate::branch::{Branch, Origin, Started};
+use crate::checkpoint::{self, Content, Folder};
+use crate::contain::contained;
+use crate::data::Examples;
+use crate::emitter::{Emit, Emitter, emit_ended};
+use crate::evaluate::Evaluation;
+use crate::lane::{Lane, Leave, Stepped};
+use crate::riders::Riders;
+use crate::run::now;
+use crate::shared::Shared;
+use crate::state::RunState;
+use crate::work::Work;
+use crate::{BITS, TrainError};
+
+/// See the module.
+pub(crate) struct LaneRunner {
+    pub(crate) lane: Lane,
+    emitter: Emitter,
+    /// The last step, until it is finished.
+    stepped: Option<Stepped>,
+    /// The evaluation after the last step.
+    valid: Option<Evaluation>,
+    last_train_loss: f64,
+    /// Training time of its trials in this process.
+    spent: Duration,
+}
+
+/// What a lane uses of its stack.
+pub(crate) struct Context<'a, 'e> {
+    pub(crate) work: &'a mut Work,
+    pub(crate) shared: &'a Shared,
+    pub(crate) emit: &'a mut Emit<'e>,
+    /// Branches of the riders that left the lane.
+    pub(crate) forks: Vec<Branch>,
+}
+
+/// What came of [`LaneRunner::start`].
+pub(crate) enum Start {
+    Runs(Box<LaneRunner>),
+    /// Its checkpoint is of no use: this starts from the first step.
+    Over(Box<Branch>),
+    /// Which is emitted.
+    Failed,
+}
+
+impl LaneRunner {
+    /// Starts a branch as a lane.
+    pub(crate) fn start(
+        branch: Branch,
+        examples: &Examples,
+        device: &Device,
+        shared: &Shared,
+        emit: &mut Emit<'_>,
+    ) -> Start {
+        let (trial_ids, stage, spent) = (branch.riders.ids(), branch.stage, branch.spent);
+        let lane = match contained(|| branch.start(examples, device, &shared.census)) {
+            Ok(Started::Lane(lane)) => lane,
+            Ok(Started::Over(again)) => return Start::Over(Box::new(again)),
+            Err(reason) => {
+                emit_ended(trial_ids, &Outcome::Failed { reason }, emit);
+                return Start::Failed;
+            }
+        };
+        let step = lane.state.step;
+        let stage = stage.unwrap_or_else(|| {
+            emit(Event::Started { trial_ids: trial_ids.clone(), step, bits: Some(BITS), at: now() });
+            let stage = shared.new_stage();
+            emit(Event::Stage { stage, first: step, trial_ids });
+            stage
+        });
+        let (emitter, last_train_loss) = (Emitter::new(stage), f64::NAN);
+        Start::Runs(Box::new(Self { lane, emitter, stepped: None, valid: None, last_train_loss, spent }))
+    }
+
+    /// Whether trials are left in the lane.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lane.riders.len() == 0
+    }
+
+    /// Gives the lane away as a branch.
+    pub(crate) fn into_branch(mut self, emit: &mut Emit<'_>) -> Branch {
+        self.emitter.flush(emit);
+        let Lane { state, riders, .. } = self.lane;
+        let stage = Some(self.emitter.stage());
+        let mut branch = Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), stage);
+        branch.spent = self.spent;
+        branch
+    }
+
+    /// Does something with the lane, and counts its time. An error, a panic, or more time than the limit ends its trials.
+    /// Returns whether it failed.
+    pub(crate) fn run(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        f: impl FnOnce(&mut Self, &mut Context<'_, '_>) -> Result<(), TrainError>,
+    ) -> bool {
+        let begun = Instant::now();
+        let done = contained(|| f(self, context));
+        self.spent += begun.elapsed();
+        if let Err(reason) = &done {
+            self.fail(reason, context.emit);
+        }
+        for fork in &mut context.forks {
+            fork.spent = self.spent;
+        }
+        if let Some(limit) = context.shared.time_limit.filter(|limit| self.spent > *limit) {
+            self.end(&Outcome::timed_out(limit), context.emit);
+        }
+        done.is_err()
+    }
+
+    /// Open-loop riders whose rates differ from this step on become branches.
+    pub(crate) fn split_diverging(&mut self, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
+        self.forking(context, |lane, _, leave| lane.split_diverging(leave))
+    }
+
+    /// Trains a block of steps. The last one is finished by its caller, once it is evaluated.
+    pub(crate) fn train(&mut self, block: usize, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
+        for at in 0..block {
+            context.work.at = at;
+            self.step(context)?;
+            if at + 1 < block {
+                self.finish_step(context.emit);
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One update; riders that leave before it become branches.
+    fn step(&mut self, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
+        (self.stepped, self.valid) = (None, None);
+        fault::point("train.step").map_err(TrainError::Fault)?;
+        self.stepped = Some(self.forking(context, |lane, work, leave| lane.step(work, leave))?);
+        Ok(())
+    }
+
+    /// Does something with the lane; riders that leave it become branches.
+    fn forking<T>(
+        &mut self,
+        context: &mut Context<'_, '_>,
+        f: impl FnOnce(&mut Lane, &mut Work, &mut Leave<'_>) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
+        let mut copied: Option<Arc<RunState>> = None;
+        let Self { lane, emitter, .. } = self;
+        let Context { work, shared, emit, forks } = context;
+        f(lane, work, &mut |state, riders| {
+            let origin = match fork_origin(state, &riders, shared, &mut copied) {
+                Ok(origin) => origin,
+                Err(error) => {
+                    // The riders have left the lane: its own failure does not reach them.
+                    emit_ended(riders.ids(), &Outcome::Failed { reason: error.to_string() }, emit);
+                    return Err(error);
+                }
+            };
+            let (trial_ids, step, stage) = (riders.ids(), state.step, shared.new_stage());
+            // The steps that the fork builds on come first. All is emitted before anything else can fail.
+            emitter.flush(emit);
+            emit(Event::Stage { stage, first: step, trial_ids: trial_ids.clone() });
+            if let Origin::Parked(_, file) = &origin {
+                emit(Event::Checkpoint { trial_ids, step, file: file.clone(), at: now() });
+            }
+            forks.push(Branch::new(riders, step, origin, Some(stage)));
+            fault::point("fork.after").map_err(TrainError::Fault)
+        })
+    }
+
+    /// Whether a rider evaluates on the validation set after the last step `t`.
+    pub(crate) fn evaluates_after(&self, t: u64) -> bool {
+        self.stepped.as_ref().is_some_and(|stepped| stepped.diverged.is_none())
+            && self.lane.evaluates_after(t)
+    }
+
+    /// Takes the evaluation after step `t`. Riders whose rule needs an accuracy end where there is none: that a task of the
+    /// user's own has none shows only now.
+    pub(crate) fn take_validation(&mut self, t: u64, valid: Option<Evaluation>, emit: &mut Emit<'_>) {
+        self.valid = valid;
+        if valid.is_some_and(|valid| valid.accuracy.is_some()) {
+            return;
+        }
+        let blind = self.lane.take_riders(|rider| rider.wants_accuracy(t));
+        let reason = "the schedule watches `valid_accuracy`, and the task has evaluated without an accuracy"
+            .to_owned();
+        emit_ended(blind.ids(), &Outcome::GivenUp { reason }, emit);
+    }
+
+    /// Finishes the last step for its rules, and emits it.
+    pub(crate) fn finish_step(&mut self, emit: &mut Emit<'_>) {
+        let Some(Stepped { row, diverged }) = self.stepped.take() else { return };
+        let diverged_at = |loss, lane: &Lane| {
+            let digest = lane.state.digest.hex();
+            Outcome::Diverged { at: row.step, loss, digest }
+        };
+        if let Some(loss) = diverged {
+            self.emitter.add(row, Vec::new());
+            let outcome = diverged_at(loss, &self.lane);
+            return self.end(&outcome, emit);
+        }
+        let (losses, diverged) = self.lane.finish_step(row.step, row.train_loss, self.valid);
+        self.last_train_loss = row.train_loss;
+        self.emitter.add(row, losses);
+        self.emitter.flush_if_due_sampled(emit);
+        if let (Some(valid), true) = (self.valid, diverged.len() > 0) {
+            self.emitter.flush(emit);
+            emit_ended(diverged.ids(), &diverged_at(valid.loss, &self.lane), emit);
+        }
+    }
+
+    /// Takes out the riders whose run is over at `step`, and emits their results.
+    pub(crate) fn emit_results(&mut self, step: u64, test: Option<Evaluation>, emit: &mut Emit<'_>) {
+        let weights = contained(|| self.lane.weights_hash());
+        let (Ok(weights_hash), Some(valid)) = (&weights, self.valid) else {
+            let reason = weights.err().unwrap_or_else(|| "its validation is missing".to_owned());
+            return self.fail(&reason, emit);
+        };
+        let outcome = Outcome::Done(Final {
+            train_loss: self.last_train_loss,
+            valid_loss: valid.loss,
+            valid_accuracy: valid.accuracy,
+            test_loss: test.map(|test| test.loss),
+            test_accuracy: test.and_then(|test| test.accuracy),
+            digest: self.lane.state.digest.hex(),
+            weights_hash: Some(weights_hash.clone()),
+        });
+        self.emitter.flush(emit);
+        emit_ended(self.lane.take_riders(|rider| rider.steps() <= step).ids(), &outcome, emit);
+    }
+
+    /// Writes a checkpoint. A warning if it can't: the run goes on, and a kill would only cost more steps.
+    pub(crate) fn checkpoint(&mut self, folder: &Folder, emit: &mut Emit<'_>) {
+        let Lane { state, riders, .. } = &self.lane;
+        match checkpoint::save(folder, &Content { state, riders }) {
+            Ok(file) => {
+                // The rows first: a checkpoint counts only with every step before it.
+                self.emitter.flush(emit);
+                let (trial_ids, step) = (riders.ids(), state.step);
+                emit(Event::Checkpoint { trial_ids, step, file, at: now() });
+            }
+            Err(error) => tracing::warn!("{} trials go on without a checkpoint: {error}", riders.len()),
+        }
+    }
+
+    /// All its trials failed, for this reason.
+    pub(crate) fn fail(&mut self, reason: &str, emit: &mut Emit<'_>) {
+        self.end(&Outcome::Failed { reason: reason.to_owned() }, emit);
+    }
+
+    /// Emits the same outcome of all its trials; none is left.
+    pub(crate) fn end(&mut self, outcome: &Outcome, emit: &mut Emit<'_>) {
+        self.emitter.flush(emit);
+        self.stepped = None;
+        emit_ended(std::mem::take(&mut self.lane.riders).ids(), outcome, emit);
+    }
+}
+
+/// Where riders that leave a lane find its state.
+fn fork_origin(
+    state: &RunState,
+    riders: &Riders,
+    shared: &Shared,
+    copied: &mut Option<Arc<RunState>>,
+) -> Result<Origin, TrainError> {
+    fault::point("fork.before").map_err(TrainError::Fault)?;
+    Ok(match (&copied, &shared.parking) {
+        // The initial state is made anew as cheaply as it is copied.
+        _ if state.step == 0 => Origin::Start,
+        (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
+        (None, Some(folder)) if !shared.has_room() => {
+            let file = checkpoint::save(folder, &Content { state, riders })?;
+            Origin::Parked(folder.dir.clone(), file)
+        }
+        _ => {
+            let copy = Arc::new(state.copy()?);
+            *copied = Some(Arc::clone(&copy));
+            Origin::Memory(copy)
+        }
+    })
+}
