@@ -8,7 +8,7 @@ use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::entry::{Named, Within};
-use crate::program::{is_call, read_inside};
+use crate::program::{as_mapping, is_call, read_inside};
 use crate::table::{find, meant, names};
 use crate::{given, trees};
 
@@ -29,7 +29,7 @@ pub(crate) fn document(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> 
 }
 
 /// A schedule in the grammar of `schedule`.
-pub(crate) fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Tree {
+fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Tree {
     Walk { problems, origins: Origins::default(), torch: false }.node(tree, path).0
 }
 
@@ -38,14 +38,6 @@ fn unquoted(tree: &Tree) -> String {
     names().fold(tree.to_string(), |text, name| {
         text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}"))
     })
-}
-
-/// A schedule as a mapping, if it is a call that can be read.
-pub(crate) fn as_mapping(tree: &Tree) -> Tree {
-    match &tree.value {
-        Value::Text(text) if is_call(text) => read_inside(text, tree.place).unwrap_or_else(|_| tree.clone()),
-        _ => tree.clone(),
-    }
 }
 
 struct Walk<'p> {
@@ -134,7 +126,7 @@ impl Walk<'_> {
             .collect();
         let own = Tree { place: tree.place, value: Value::Map(own) };
         let before = self.problems.len();
-        let (expanded, length) = given::read(entry, &own, children, path, self.problems);
+        let (expanded, length) = given::read(entry, &own, children, path, self.problems, expand);
         let Some(expanded) = expanded.filter(|_| self.problems.len() == before) else {
             return (trees::constant(tree.place), None);
         };

@@ -9,7 +9,7 @@ use schedule::reader::{Reader, Reading, scalar};
 use schedule::tree::{Key, Tree, Value};
 
 use crate::entry::{Named, NumberType, Typed, Within};
-use crate::{expand, program, trees};
+use crate::{program, trees};
 
 /// A schedule inside another.
 #[derive(Debug)]
@@ -22,12 +22,16 @@ pub(crate) struct Child {
     pub(crate) fine: bool,
 }
 
+/// Expands a schedule: `expand::expand`, which itself reads parameters here.
+pub(crate) type Expand = fn(&Tree, &str, &mut Vec<Problem>) -> Tree;
+
 /// What the user gave.
 pub(crate) struct Given<'a, 'p> {
     reader: Reader<'a, 'p>,
     /// The schedules inside, in order.
     pub(crate) children: Vec<Child>,
     pub(crate) length: Option<Stated>,
+    expand: Expand,
 }
 
 /// Reads the parameters of an entry and expands it; also the length it states.
@@ -37,11 +41,12 @@ pub(crate) fn read(
     children: Vec<Child>,
     path: &str,
     problems: &mut Vec<Problem>,
+    expand: Expand,
 ) -> (Option<Tree>, Option<Stated>) {
     let mut reading = Reading::new(OtherNames::NONE);
     let Some(fields) = Fields::new(own, path, problems) else { return (None, None) };
     let reader = Reader::new(fields, entry.params, problems, &mut reading);
-    let mut given = Given { reader, children, length: None };
+    let mut given = Given { reader, children, length: None, expand };
     let before = given.reader.problems.len();
     for (name, reason) in entry.refused {
         if given.reader.fields.optional(name).is_some() {
@@ -313,7 +318,7 @@ impl Given<'_, '_> {
     /// A node of a named schedule, expanded.
     pub(crate) fn expanded(&mut self, tree: &Tree, name: &str) -> Option<Tree> {
         let before = self.reader.problems.len();
-        let expanded = expand::expand(tree, &self.reader.fields.path_of(name), self.reader.problems);
+        let expanded = (self.expand)(tree, &self.reader.fields.path_of(name), self.reader.problems);
         (self.reader.problems.len() == before).then_some(expanded)
     }
 

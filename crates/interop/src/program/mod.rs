@@ -11,7 +11,7 @@ use crate::entry::{Named, bare};
 use crate::python::{Argument, Expr, Function, Source, Statement, Target, What, statements};
 use crate::table::entries;
 use schedule::problem::Problem;
-use schedule::tree::{Place, Tree};
+use schedule::tree::{Place, Tree, Value};
 
 pub use base_lr::BaseLr;
 pub use call::is_call;
@@ -37,6 +37,14 @@ pub fn paste(text: &str) -> Result<Pasted, Problem> {
 /// Reads a call that is a value of a document.
 pub(crate) fn read_inside(text: &str, place: Place) -> Result<Tree, Problem> {
     Program::new(Source { text, inside: Some(place) }).read().map(|pasted| pasted.schedule)
+}
+
+/// A schedule as a mapping, if it is a call that can be read.
+pub(crate) fn as_mapping(tree: &Tree) -> Tree {
+    match &tree.value {
+        Value::Text(text) if is_call(text) => read_inside(text, tree.place).unwrap_or_else(|_| tree.clone()),
+        _ => tree.clone(),
+    }
 }
 
 /// Words that begin a statement of Python, and what must follow: `for:` is a key of ours.

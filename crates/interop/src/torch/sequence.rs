@@ -1,7 +1,7 @@
 //! Schedules of torch that are made of others, and optax's sequences.
 
-use crate::expand::as_mapping;
 use crate::given::Given;
+use crate::program::as_mapping;
 use crate::trees::{constant, held, list, map, phases, reckoned, replaced, text, ticks, whole};
 use schedule::tree::{Tree, Value};
 

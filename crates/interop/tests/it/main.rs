@@ -3,4 +3,5 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
 
 mod import;
+mod mistakes;
 mod round_trip;

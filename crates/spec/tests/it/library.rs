@@ -50,67 +50,69 @@ fn names_and_calls_stand_wherever_a_schedule_may() {
     }
 }
 
-/// Where it points, the path of keys, and words.
+/// A schedule, and of its only problem where it points, the path of keys, and words.
+const PROBLEMS: &[(&str, &str, &str, &str)] = &[
+    ("{kind: torch.CosineAnnealingLR, T_max: 0}", "0", "schedules.a.T_max", "at least 1, found 0"),
+    ("{kind: torch.CosineAnnealingLR, T_max: 9, eta_min: -1}", "-1", "schedules.a.eta_min", "at least 0"),
+    (
+        "{kind: torch.CosineAnealingLR, T_max: 9}",
+        "torch.CosineAnealingLR",
+        "schedules.a.kind",
+        "did you mean",
+    ),
+    (
+        "{kind: torch.CosineAnnealingLR, T_max: 9, Tmax: 8}",
+        "Tmax",
+        "schedules.a.Tmax",
+        "did you mean `T_max`?",
+    ),
+    ("{kind: torch.CyclicLR, base_lr: 2x, max_lr: 0.4}", "0.4", "schedules.a.max_lr", "is below"),
+    (
+        "{kind: torch.OneCycleLR, total_steps: \"100%\", pct_start: 0.01}",
+        "0.01",
+        "schedules.a.pct_start",
+        "0 steps long",
+    ),
+    (
+        "{kind: timm.CosineLRScheduler, t_initial: 9, clock: step}",
+        "step",
+        "schedules.a.clock",
+        "`t_in_epochs`",
+    ),
+    (
+        "{kind: transformers.get_scheduler, name: cosine, num_warmup_steps: 2, num_training_steps: 9, \
+             scheduler_specific_kwargs: {num_cycles: 0}}",
+        "0",
+        "schedules.a.scheduler_specific_kwargs.num_cycles",
+        "a number above 0",
+    ),
+    (
+        "{chain: [1x, {kind: torch.SequentialLR, milestones: [3], schedulers: [1x, {kind: torch.StepLR, step_size: 0}]}]}",
+        "0",
+        "schedules.a.chain[1].schedulers[1].step_size",
+        "at least 1",
+    ),
+    (
+        "{kind: transformers.polynomial, num_warmup_steps: 1, num_training_steps: 9, lr_end: 0.7}",
+        "0.7",
+        "schedules.a.lr_end",
+        "must be below the base lr",
+    ),
+    ("\"torch.StepLR(opt, 3, gama=0.1)\"", "gama", "schedules.a", "did you mean `gamma`?"),
+    ("torch.StepLR(opt, 0)", "0", "schedules.a.step_size", "at least 1"),
+    ("\"torch.StepLR(opt, step_size=n)\"", "n", "schedules.a", "`n` is a variable"),
+    ("torch.StepLR", "torch.StepLR", "schedules.a", "found the text"),
+    (
+        "\"torch.\\x53tepLR(opt, n)\"",
+        "\"torch.\\x53tepLR(opt, n)\"",
+        "schedules.a",
+        "(at character 19 of the call)",
+    ),
+];
+
 #[test]
 fn problems_name_the_keys_and_places_that_were_written() {
-    for (schedule, at, path, words) in [
-        ("{kind: torch.CosineAnnealingLR, T_max: 0}", "0", "schedules.a.T_max", "at least 1, found 0"),
-        ("{kind: torch.CosineAnnealingLR, T_max: 9, eta_min: -1}", "-1", "schedules.a.eta_min", "at least 0"),
-        (
-            "{kind: torch.CosineAnealingLR, T_max: 9}",
-            "torch.CosineAnealingLR",
-            "schedules.a.kind",
-            "did you mean",
-        ),
-        (
-            "{kind: torch.CosineAnnealingLR, T_max: 9, Tmax: 8}",
-            "Tmax",
-            "schedules.a.Tmax",
-            "did you mean `T_max`?",
-        ),
-        ("{kind: torch.CyclicLR, base_lr: 2x, max_lr: 0.4}", "0.4", "schedules.a.max_lr", "is below"),
-        (
-            "{kind: torch.OneCycleLR, total_steps: \"100%\", pct_start: 0.01}",
-            "0.01",
-            "schedules.a.pct_start",
-            "0 steps long",
-        ),
-        (
-            "{kind: timm.CosineLRScheduler, t_initial: 9, clock: step}",
-            "step",
-            "schedules.a.clock",
-            "`t_in_epochs`",
-        ),
-        (
-            "{kind: transformers.get_scheduler, name: cosine, num_warmup_steps: 2, num_training_steps: 9, \
-             scheduler_specific_kwargs: {num_cycles: 0}}",
-            "0",
-            "schedules.a.scheduler_specific_kwargs.num_cycles",
-            "a number above 0",
-        ),
-        (
-            "{chain: [1x, {kind: torch.SequentialLR, milestones: [3], schedulers: [1x, {kind: torch.StepLR, step_size: 0}]}]}",
-            "0",
-            "schedules.a.chain[1].schedulers[1].step_size",
-            "at least 1",
-        ),
-        (
-            "{kind: transformers.polynomial, num_warmup_steps: 1, num_training_steps: 9, lr_end: 0.7}",
-            "0.7",
-            "schedules.a.lr_end",
-            "must be below the base lr",
-        ),
-        ("\"torch.StepLR(opt, 3, gama=0.1)\"", "gama", "schedules.a", "did you mean `gamma`?"),
-        ("torch.StepLR(opt, 0)", "0", "schedules.a.step_size", "at least 1"),
-        ("\"torch.StepLR(opt, step_size=n)\"", "n", "schedules.a", "`n` is a variable"),
-        ("torch.StepLR", "torch.StepLR", "schedules.a", "found the text"),
-        (
-            "\"torch.\\x53tepLR(opt, n)\"",
-            "\"torch.\\x53tepLR(opt, n)\"",
-            "schedules.a",
-            "(at character 19 of the call)",
-        ),
-    ] {
+    for &(schedule, at, path, words) in PROBLEMS {
         let (text, problems) = problems(&format!("  a: {schedule}"));
         let [problem] = problems.as_slice() else { panic!("{schedule}: {problems:?}") };
         let shown = &text[problem.place.start..problem.place.end];
