@@ -1,5 +1,6 @@
 //! How a comparison of two schedules looks: a sentence, its details, tables.
 
+use schedule::problem::counted;
 use verdict::compare::ALPHA;
 use verdict::duel::{AtLr, AtSeed, Duel};
 use verdict::family::Verdict;
@@ -47,8 +48,7 @@ fn evidence(duel: &Duel) -> String {
     let n = duel.versus.n;
     match (duel.versus.p, duel.versus.p_raw, duel.versus.p_floor) {
         (Some(_), _, Some(floor)) if floor >= ALPHA => {
-            let plural = if n == 1 { "" } else { "s" };
-            format!(", which cannot be significant with {n} seed{plural}")
+            format!(", which cannot be significant with {}", counted(n, "seed"))
         }
         (Some(p), Some(raw), _) if duel.comparisons > 1 => format!(
             ", p = {} among the {} pairs of this sweep (alone, had this been the only comparison: p = {})",

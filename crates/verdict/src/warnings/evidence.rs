@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use schedule::problem::counted;
+
 use super::{Input, Kind, Warning, seeds_to_decide, warning};
 use crate::ranking::{Line, Protocol};
 use crate::results::{Purpose, RunResult};
@@ -12,8 +14,7 @@ pub(super) fn few_seeds(input: Input<'_>) -> Vec<Warning> {
         return Vec::new();
     }
     let seeds = input.lines().iter().map(Line::asked).max().unwrap_or(0);
-    let plural = if seeds == 1 { "" } else { "s" };
-    let text = format!("no difference can be significant with {seeds} seed{plural}");
+    let text = format!("no difference can be significant with {}", counted(seeds, "seed"));
     let advice = format!("the exact test needs at least {} seeds", seeds_to_decide());
     warning(Kind::FewSeeds, Vec::new(), text, &advice)
 }

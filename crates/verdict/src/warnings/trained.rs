@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use schedule::problem::counted;
+
 use super::{Input, Kind, Warning, listed, names, warning};
 use crate::ranking::{Line, Protocol};
 use crate::results::{Purpose, RunResult, RunState};
@@ -21,8 +23,7 @@ pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
     }
     let of = |line: &&Line| failed.iter().any(|run| run.schedule == line.schedule);
     let schedules = names(input.lines().iter().filter(of));
-    let runs = if count == 1 { "run" } else { "runs" };
-    let text = format!("{count} {runs} failed ({})", listed(&schedules));
+    let text = format!("{} failed ({})", counted(count, "run"), listed(&schedules));
     let advice = "`sweep query \"select trial_id, error from trials where status = 'failed'\"` says why; another run of the sweep \
                   tries them again";
     warning(Kind::Failed, schedules, text, advice)
