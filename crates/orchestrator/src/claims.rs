@@ -100,18 +100,16 @@ impl<'a> Claims<'a> {
             match &*outcome {
                 Outcome::Done(_) => self.summary.done += 1,
                 Outcome::Diverged { .. } => self.summary.diverged += 1,
-                Outcome::Failed { .. } => {
-                    if let Some(trial) = self.trial_to_retry(trial_id, stop) {
+                Outcome::Failed { reason } => match self.trial_to_retry(trial_id, stop) {
+                    Some(trial) => {
+                        tracing::warn!("the trial {trial_id} is tried again: {reason}");
                         // Alone: the failure may have been another trial's.
                         retries.extend(Branch::starts(vec![trial], false));
-                        if let Some(reason) = outcome.error() {
-                            tracing::warn!("the trial {trial_id} is tried again: {reason}");
-                        }
                         *outcome = Outcome::Stopped { steps: 0 };
                         continue;
                     }
-                    self.give_up(trial_id);
-                }
+                    None => self.give_up(trial_id),
+                },
                 Outcome::GivenUp { .. } => self.give_up(trial_id),
                 Outcome::Stopped { .. } => continue,
             }

@@ -1,5 +1,5 @@
-//! The branches that wait to be trained, shared by the workers. A fork that a worker has no room for comes
-//! here, and a worker with nothing to do gets what waits, or half of what another one has.
+//! The branches that wait to be trained, shared by the workers. A fork that a worker has no room for waits here. A worker
+//! without work takes a branch from here, or half of another worker's stack.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,35 +19,35 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Workers that wait in vain.
+    /// Workers without work.
     hungry: AtomicUsize,
-    /// Told when nothing is left to train.
+    /// Notified when nothing is left to train.
     idle: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
     branches: BTreeMap<Rank, Branch>,
-    /// Which of them wait before a step of a seed.
+    /// The branches by their step and seed.
     places: BTreeMap<(u64, u64), BTreeSet<Rank>>,
-    /// Seeds in the order in which they are to be trained.
+    /// The order in which seeds are trained.
     seeds: HashMap<u64, usize>,
     /// Branches so far.
     count: u64,
-    /// Workers that are training, and may bring forks.
+    /// Workers that train, and may add forks.
     busy: usize,
-    /// Nothing will be put in from outside any more.
+    /// Only workers add branches from now on.
     closed: bool,
 }
 
-/// What is trained first stands first: seed by seed, so that an interrupted sweep holds whole comparisons;
-/// then what takes memory while it waits; then the most work, so that all workers end at about the same time.
+/// The order of training: seed by seed, so that an interrupted sweep holds whole comparisons; then branches that take
+/// memory while they wait; then those with the most work, so that all workers end at about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     seed: usize,
     takes_no_memory: bool,
     work: Reverse<u64>,
-    /// What came first.
+    /// The earliest first.
     count: u64,
 }
 
@@ -67,9 +67,8 @@ impl Pool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The branch to train next, for a worker that has nothing. Waits as long as someone may bring one;
-    /// `None` when the pool is closed and all is over, or a stop was requested. After each the worker calls
-    /// [`Pool::done`].
+    /// The next branch, for a worker without work. Waits while one may still be added; `None` when the pool is closed and
+    /// nothing is left, or a stop is requested. The worker calls [`Pool::done`] after each.
     pub(crate) fn next(&self, stop: &Stop) -> Option<Branch> {
         let mut queue = self.queue();
         loop {
@@ -102,7 +101,7 @@ impl Pool {
         queue.take(found)
     }
 
-    /// Takes in what a worker gives away.
+    /// Adds branches.
     pub(crate) fn put(&self, branches: Vec<Branch>) {
         if !branches.is_empty() {
             let mut queue = self.queue();
@@ -111,14 +110,14 @@ impl Pool {
         }
     }
 
-    /// A worker has trained what [`Pool::next`] gave it.
+    /// A worker has trained the branch from [`Pool::next`].
     pub(crate) fn done(&self) {
         let mut queue = self.queue();
         queue.busy = queue.busy.saturating_sub(1);
         self.changed.notify_all();
     }
 
-    /// Waits until it may be that nothing is left to train.
+    /// Waits until a worker finds nothing left to train, which may change before the caller looks.
     pub(crate) async fn idle(&self) {
         self.idle.notified().await;
     }
@@ -134,14 +133,14 @@ impl Pool {
         self.queue().branches.len()
     }
 
-    /// Nothing will be put in from outside any more: workers end when all is over.
+    /// Only workers add branches from now on: they end when nothing is left.
     pub(crate) fn close(&self) {
         self.queue().closed = true;
         self.changed.notify_all();
     }
 
-    /// Takes out branches that wait and of which nothing was told yet, those that would come last: at least about half, and
-    /// all but `most`. What the workers need next stays.
+    /// Takes out branches that have not begun, the last in order: at least about half of all, and all but `most`. One for
+    /// each worker stays.
     pub(crate) fn give_away(&self, workers: usize, most: usize) -> Vec<Branch> {
         let mut queue = self.queue();
         let new = queue.branches.iter().filter(|(_, branch)| !branch.is_begun()).map(|(rank, _)| *rank);
@@ -151,12 +150,12 @@ impl Pool {
         new.iter().rev().take(given.min(new.len())).filter_map(|rank| queue.take(*rank)).collect()
     }
 
-    /// Whether a worker waits for something to do.
+    /// Whether a worker waits for work.
     pub(crate) fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Relaxed) > 0
     }
 
-    /// Writes the branches that are in memory alone to disk, and tells of it.
+    /// Writes the branches that are only in memory to disk.
     pub(crate) fn save(&self, folder: &Folder, emit: &mut Emit<'_>) {
         let mut queue = self.queue();
         let all: Vec<Rank> = queue.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();

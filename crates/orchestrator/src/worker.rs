@@ -1,5 +1,5 @@
-//! The worker threads: each takes a branch, trains it as a stack with what fits beside it, gives away what
-//! forks off, and tells what happens.
+//! The worker threads: each takes a branch, trains it in a stack with the branches that fit, puts forks back into the
+//! pool, and emits events.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ use crate::{Loaded, Options, SweepError};
 /// Stack of a thread that trains: candle walks the graph of a step by recursion.
 pub const STACK_BYTES: usize = 64 << 20;
 
-/// What all workers see.
+/// What all workers share.
 pub(crate) struct Site {
     pub(crate) pool: Pool,
     pub(crate) loaded: Loaded,
@@ -30,7 +30,7 @@ pub(crate) struct Site {
 }
 
 /// Starts the workers. They end when the pool is closed and nothing is left, when a stop is requested, or when nobody
-/// listens any more.
+/// receives their events any more.
 pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<JoinHandle<()>>, SweepError> {
     let mut workers = Vec::new();
     for i in 0..site.options.workers {
@@ -47,7 +47,7 @@ pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<Join
     Ok(workers)
 }
 
-/// Even a worker that dies is no longer waited for.
+/// Marks a worker as done, even if it panics.
 struct Busy<'a>(&'a Pool);
 
 impl Drop for Busy<'_> {
@@ -58,16 +58,16 @@ impl Drop for Busy<'_> {
 
 impl Site {
     fn work(&self, number: usize, sender: &Sender<Event>) {
-        let heard = Cell::new(true);
+        let received = Cell::new(true);
         let mut emit = |event| {
-            heard.set(heard.get() && sender.blocking_send(event).is_ok());
-            heard.get()
+            received.set(received.get() && sender.blocking_send(event).is_ok());
+            received.get()
         };
         while let Some(branch) = self.pool.next(&self.stop) {
             let _busy = Busy(&self.pool);
-            // What a trial does is contained within its lane; whatever else fails, the worker lives. The trials that
-            // it then tells nothing of are missed when all else is over.
-            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, number, &heard, &mut emit)));
+            // A lane contains the failures of its trials; after any other panic the worker goes on. The dispatcher fails
+            // the trials whose end is then missing.
+            let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, number, &received, &mut emit)));
             if trained.is_err() {
                 tracing::warn!("a worker has failed, and goes on");
             }
@@ -78,8 +78,8 @@ impl Site {
         }
     }
 
-    /// Trains a branch, and what comes to it, to the end.
-    fn train(&self, branch: Branch, number: usize, heard: &Cell<bool>, emit: &mut Emit<'_>) {
+    /// Trains a branch to its end, and others beside it.
+    fn train(&self, branch: Branch, number: usize, received: &Cell<bool>, emit: &mut Emit<'_>) {
         if let Some((trial, stored)) = branch.of_program() {
             let place = Place {
                 dir: self.options.trials.join(&trial.id),
@@ -102,7 +102,7 @@ impl Site {
                 self.pool.put(stack.add(more, emit).into_iter().collect());
             }
             self.pool.put(stack.advance(emit));
-            let stopping = self.stop.requested() || !heard.get();
+            let stopping = self.stop.requested() || !received.get();
             if stopping || saved.elapsed() >= self.options.checkpoint_every {
                 stack.checkpoint(folder, emit);
                 self.pool.save(folder, emit);

@@ -253,35 +253,47 @@ pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     to
 }
 
+/// Rows and columns that are transposed at once.
+const BLOCK: usize = 16;
+
 leveled! {
 /// Block by block, so that reads and writes stay in the cache.
 fn transpose_all(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
-    const BLOCK: usize = 16;
     let rows = transposed.len() / columns.max(1);
     for top in (0..rows).step_by(BLOCK) {
         for left in (0..columns).step_by(BLOCK) {
-            let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
-            if (high, wide) == (BLOCK, BLOCK) {
-                let mut block = [[0.0f32; BLOCK]; BLOCK];
-                for (i, row) in block.iter_mut().enumerate() {
-                    let at = (top + i) * columns + left;
-                    row.copy_from_slice(&matrix[at..at + BLOCK]);
-                }
-                let columns = (0..BLOCK).map(|j| block.map(|row| row[j]));
-                for (j, column) in columns.enumerate() {
-                    let at = (left + j) * rows + top;
-                    transposed[at..at + BLOCK].copy_from_slice(&column);
-                }
-                continue;
-            }
-            for j in 0..wide {
-                for i in 0..high {
-                    transposed[(left + j) * rows + top + i] = matrix[(top + i) * columns + left + j];
-                }
-            }
+            transpose_block(matrix, (rows, columns), (top, left), transposed);
         }
     }
 }
+}
+
+#[inline(always)]
+fn transpose_block(
+    matrix: &[f32],
+    (rows, columns): (usize, usize),
+    (top, left): (usize, usize),
+    transposed: &mut [f32],
+) {
+    let (high, wide) = (BLOCK.min(rows - top), BLOCK.min(columns - left));
+    if (high, wide) == (BLOCK, BLOCK) {
+        let mut block = [[0.0f32; BLOCK]; BLOCK];
+        for (i, row) in block.iter_mut().enumerate() {
+            let at = (top + i) * columns + left;
+            row.copy_from_slice(&matrix[at..at + BLOCK]);
+        }
+        let columns = (0..BLOCK).map(|j| block.map(|row| row[j]));
+        for (j, column) in columns.enumerate() {
+            let at = (left + j) * rows + top;
+            transposed[at..at + BLOCK].copy_from_slice(&column);
+        }
+        return;
+    }
+    for j in 0..wide {
+        for i in 0..high {
+            transposed[(left + j) * rows + top + i] = matrix[(top + i) * columns + left + j];
+        }
+    }
 }
 
 leveled! {
@@ -300,18 +312,23 @@ pub fn pool(x: &[f32], width: usize, channels: usize, y: &mut [f32], which: &mut
             let (a, b, c, d) = (&a[..channels], &b[..channels], &c[..channels], &d[..channels]);
             let (y, which) = (&mut y[..channels], &mut which[..channels]);
             for i in 0..channels {
-                let wins = |new: f32, old: f32| (new > old) | (new.is_nan() & !old.is_nan());
-                let (mut best, mut at) = (a[i], 0);
-                for (place, new) in [(1, b[i]), (2, c[i]), (3, d[i])] {
-                    let wins = wins(new, best);
-                    best = if wins { new } else { best };
-                    at = if wins { place } else { at };
-                }
-                (y[i], which[i]) = (best, at);
+                (y[i], which[i]) = largest([a[i], b[i], c[i], d[i]]);
             }
         }
     }
 }
+}
+
+/// The largest of a window, and which of the four it is.
+#[inline(always)]
+fn largest([first, others @ ..]: [f32; 4]) -> (f32, u8) {
+    let (mut best, mut at) = (first, 0);
+    for (place, new) in (1..).zip(others) {
+        let wins = (new > best) | (new.is_nan() & !best.is_nan());
+        best = if wins { new } else { best };
+        at = if wins { place } else { at };
+    }
+    (best, at)
 }
 
 /// Gradient of [`pool`]: the largest of each window gets all of it.
@@ -339,6 +356,13 @@ mod tests {
 
     fn bits(numbers: &[f32]) -> Vec<u32> {
         numbers.iter().map(|x| x.to_bits()).collect()
+    }
+
+    /// A gradient of 0 changes no bit, not even the sign of a zero.
+    fn add(to: &mut f32, by: f32, gradient: f32) {
+        if gradient != 0.0 {
+            *to = by.mul_add(gradient, *to);
+        }
     }
 
     /// All positions 2x2 by 2x2.
@@ -388,10 +412,8 @@ mod tests {
                     for (down, right, c) in window() {
                         let (x_at, w_at) = (x_at(n, row + down, column + right, c), w_at(o, c, down, right));
                         expected[at] = x[x_at].mul_add(w[w_at], expected[at]);
-                        if dz[at] != 0.0 {
-                            weights[w_at] = x[x_at].mul_add(dz[at], weights[w_at]);
-                            back[x_at] = w[w_at].mul_add(dz[at], back[x_at]);
-                        }
+                        add(&mut weights[w_at], x[x_at], dz[at]);
+                        add(&mut back[x_at], w[w_at], dz[at]);
                     }
                     expected[at] = (expected[at] + b[o]).max(0.0);
                 }
@@ -461,16 +483,11 @@ mod tests {
                 let (row, column) = (at / (width / 2), at % (width / 2));
                 let window = [(0, 0), (0, 1), (1, 0), (1, 1)]
                     .map(|(down, right)| ((2 * row + down) * width + 2 * column + right) * channels + channel);
-                let mut best = window[0];
-                for i in window {
-                    if x[i] > x[best] || (x[i].is_nan() && !x[best].is_nan()) {
-                        best = i;
-                    }
-                }
+                let wins = |new: usize, old: usize| x[new] > x[old] || (x[new].is_nan() && !x[old].is_nan());
+                let best = window.into_iter().fold(window[0], |best, i| if wins(i, best) { i } else { best });
                 prop_assert_eq!(y.to_bits(), x[best].to_bits());
-                for i in window {
-                    prop_assert_eq!(dx[i], if i == best { dy[at * channels + channel] } else { 0.0 });
-                }
+                let expected = window.map(|i| if i == best { dy[at * channels + channel] } else { 0.0 });
+                prop_assert_eq!(window.map(|i| dx[i]), expected);
             }
         }
     }

@@ -226,24 +226,25 @@ fn operations_give_the_numbers_of_pytorch() -> Result<()> {
     Ok(())
 }
 
+/// The loss with one number of one parameter shifted.
+fn shifted(name: &str, which: usize, i: usize, by: f64) -> Result<f64> {
+    let parameters = shapes(name).iter().enumerate().map(|(at, shape)| {
+        let mut values = numbers(shape);
+        if at == which {
+            values[i] += by;
+        }
+        Tensor::from_vec(values, *shape, &Device::Cpu)
+    });
+    Ok(flat(&loss(name, &parameters.collect::<Result<Vec<_>>>()?)?)?[0])
+}
+
 #[test]
 fn gradients_agree_with_finite_differences() -> Result<()> {
     for name in PYTORCH.iter().map(|(name, _)| *name).chain(MORE) {
         let (_, gradients) = run(name, DType::F64)?;
         for (which, gradient) in gradients.iter().enumerate() {
             for (i, gradient) in gradient.iter().enumerate() {
-                let shifted = |by: f64| -> Result<f64> {
-                    let shapes = shapes(name).iter().enumerate();
-                    let parameters = shapes.map(|(at, shape)| {
-                        let mut values = numbers(shape);
-                        if at == which {
-                            values[i] += by;
-                        }
-                        Tensor::from_vec(values, *shape, &Device::Cpu)
-                    });
-                    Ok(flat(&loss(name, &parameters.collect::<Result<Vec<_>>>()?)?)?[0])
-                };
-                let slope = (shifted(1e-6)? - shifted(-1e-6)?) / 2e-6;
+                let slope = (shifted(name, which, i, 1e-6)? - shifted(name, which, i, -1e-6)?) / 2e-6;
                 assert!((slope - gradient).abs() < 1e-7, "{name}, {which}[{i}]: {slope} and {gradient}");
             }
         }

@@ -131,16 +131,7 @@ impl Product<'_> {
             for row in 0..self.window.rows {
                 for at in 0..self.window.length {
                     let at = row * self.window.stride + at;
-                    let mut right = [V::splat(0.0); WIDE];
-                    for (v, right) in right.iter_mut().enumerate() {
-                        *right = load::<V, WIDE, EDGE>(b, v, last);
-                    }
-                    for (sums, window) in sums.iter_mut().zip(windows) {
-                        let left = V::splat(*window.add(at));
-                        for (sum, right) in sums.iter_mut().zip(right) {
-                            *sum = left.mul_add(right, *sum);
-                        }
-                    }
+                    add_products::<V, HIGH, WIDE, EDGE>(&mut sums, windows.map(|w| w.add(at)), b, last);
                     b = b.wrapping_add(n);
                 }
             }
@@ -151,6 +142,32 @@ impl Product<'_> {
                     let sum = if self.relu { sum.relu() } else { sum };
                     store::<V, WIDE, EDGE>(sum, to.add(r * n), v, last);
                 }
+            }
+        }
+    }
+}
+
+/// Adds the products of one number of each window and one row of `b`.
+///
+/// # Safety
+/// Each of `left` and `b` can be read as in [`Product::run`].
+#[inline(always)]
+unsafe fn add_products<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
+    sums: &mut [[V; WIDE]; HIGH],
+    left: [*const f32; HIGH],
+    b: *const f32,
+    last: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut right = [V::splat(0.0); WIDE];
+        for (v, right) in right.iter_mut().enumerate() {
+            *right = load::<V, WIDE, EDGE>(b, v, last);
+        }
+        for (sums, left) in sums.iter_mut().zip(left) {
+            let left = V::splat(*left);
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = left.mul_add(right, *sum);
             }
         }
     }

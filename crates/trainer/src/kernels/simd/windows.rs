@@ -160,15 +160,7 @@ impl Windows<'_> {
             for (offset, number) in places {
                 let (image, number) = (image.add(*offset as usize), V::splat(*number));
                 for (r, row) in tile.iter_mut().enumerate() {
-                    let image = image.add(r * stride);
-                    for (v, vector) in row.iter_mut().enumerate() {
-                        let seen = load::<V, WIDE, EDGE>(image, v, last);
-                        if SCATTER {
-                            store::<V, WIDE, EDGE>(number.mul_add(*vector, seen), image, v, last);
-                        } else {
-                            *vector = number.mul_add(seen, *vector);
-                        }
-                    }
+                    add_row::<V, WIDE, EDGE, SCATTER>(row, number, image.add(r * stride), last);
                 }
             }
             if !SCATTER {
@@ -177,6 +169,30 @@ impl Windows<'_> {
                         store::<V, WIDE, EDGE>(vector, own.add(r * length), v, last);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Adds `number` times a row of the image to a row of the tile, or with `SCATTER` the other way.
+///
+/// # Safety
+/// The row of the image can be read, and with `SCATTER` written, as in [`Windows::tile`].
+#[inline(always)]
+unsafe fn add_row<V: Vector, const WIDE: usize, const EDGE: bool, const SCATTER: bool>(
+    row: &mut [V; WIDE],
+    number: V,
+    image: *mut f32,
+    last: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        for (v, vector) in row.iter_mut().enumerate() {
+            let seen = load::<V, WIDE, EDGE>(image, v, last);
+            if SCATTER {
+                store::<V, WIDE, EDGE>(number.mul_add(*vector, seen), image, v, last);
+            } else {
+                *vector = number.mul_add(seen, *vector);
             }
         }
     }
