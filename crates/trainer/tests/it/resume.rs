@@ -11,14 +11,14 @@ use spec::trial::Trial;
 use trainer::data::Examples;
 use trainer::{Branch, Stack};
 
-use crate::support::{STEPS, Told, folder, images, shared, whole, zoo};
+use crate::support::{STEPS, Recorder, folder, images, shared, whole, zoo};
 
 /// Stopped after each step.
 fn in_pieces(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) {
     let shared = shared(dir);
-    let mut told = Told::default();
+    let mut recorder = Recorder::default();
     for step in 0..STEPS {
-        let branches = match told.saved.take() {
+        let branches = match recorder.saved.take() {
             None => Branch::starts(vec![trial.clone()], true),
             Some((at, file)) => {
                 assert_eq!(at, step);
@@ -27,14 +27,14 @@ fn in_pieces(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) 
         };
         let branch = branches.into_iter().next().expect("a branch");
         let mut stack =
-            Stack::new(branch, images, &shared, &mut |event| told.hear(event)).expect("it begins");
-        stack.advance(&mut |event| told.hear(event));
+            Stack::new(branch, images, &shared, &mut |event| recorder.record(event)).expect("it begins");
+        stack.advance(&mut |event| recorder.record(event));
         if !stack.is_empty() {
-            stack.checkpoint(&folder(dir), &mut |event| told.hear(event));
-            stack.stop(&mut |event| told.hear(event));
+            stack.checkpoint(&folder(dir), &mut |event| recorder.record(event));
+            stack.stop(&mut |event| recorder.record(event));
         }
-        match told.outcome.take() {
-            Some(Outcome::Done(last)) => return (last, told.lrs),
+        match recorder.outcome.take() {
+            Some(Outcome::Done(last)) => return (last, recorder.lrs),
             Some(Outcome::Stopped { steps }) => assert_eq!(steps, step + 1),
             outcome => panic!("{}: {outcome:?}", trial.config.schedule_name),
         }
@@ -99,22 +99,22 @@ fn a_checkpoint_in_an_earlier_format_is_set_aside() {
     let trial = zoo("{kind: sgd}").into_iter().find(closed).expect("a rule");
     let (images, shared) = (images(&trial), shared(dir.path()));
     let (wanted, _) = whole(&trial, &images);
-    let mut told = Told::default();
+    let mut recorder = Recorder::default();
     let start = Branch::starts(vec![trial.clone()], true).pop().expect("a branch");
-    let mut stack = Stack::new(start, &images, &shared, &mut |event| told.hear(event)).expect("it begins");
-    stack.advance(&mut |event| told.hear(event));
-    stack.checkpoint(&folder(dir.path()), &mut |event| told.hear(event));
-    let (step, file) = told.saved.take().expect("a checkpoint");
+    let mut stack = Stack::new(start, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
+    stack.advance(&mut |event| recorder.record(event));
+    stack.checkpoint(&folder(dir.path()), &mut |event| recorder.record(event));
+    let (step, file) = recorder.saved.take().expect("a checkpoint");
     as_format_2(&dir.path().join(&file));
 
     let resumed = Branch::resumed(vec![trial], true, step, dir.path().to_owned(), file.clone());
     let resumed = resumed.into_iter().next().expect("a branch");
-    let mut stack = Stack::new(resumed, &images, &shared, &mut |event| told.hear(event)).expect("it begins");
+    let mut stack = Stack::new(resumed, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
     assert_eq!(stack.step(), 0);
     while !stack.is_empty() {
-        stack.advance(&mut |event| told.hear(event));
+        stack.advance(&mut |event| recorder.record(event));
     }
-    let Some(Outcome::Done(found)) = told.outcome else { panic!("{:?}", told.outcome) };
+    let Some(Outcome::Done(found)) = recorder.outcome else { panic!("{:?}", recorder.outcome) };
     assert_eq!((found.digest, found.weights_hash), (wanted.digest, wanted.weights_hash));
     assert!(dir.path().join(format!("{file}.unusable")).exists());
 }

@@ -8,9 +8,9 @@ use spec::trial::Trial;
 use trainer::data::Examples;
 use trainer::{Branch, Shared, Stack};
 
-use crate::support::{Told, folder, images, shared, whole, zoo};
+use crate::support::{Recorder, folder, images, shared, whole, zoo};
 
-/// All that was told of a sweep.
+/// All that was recorder of a sweep.
 #[derive(Default)]
 struct Sweep {
     steps: BTreeMap<u64, Vec<StepRow>>,
@@ -21,7 +21,7 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn hear(&mut self, event: Event) -> bool {
+    fn record(&mut self, event: Event) -> bool {
         match event {
             Event::Stage { stage, first, trial_ids } => {
                 for id in trial_ids {
@@ -67,21 +67,21 @@ impl Sweep {
 
 /// Trains all; with `interrupt` everything is put on disk after each step.
 fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, interrupt: bool) -> Sweep {
-    let mut told = Sweep::default();
+    let mut recorder = Sweep::default();
     let mut queue: VecDeque<Branch> = Branch::starts(trials.to_vec(), true).into();
     while let Some(branch) = queue.pop_front() {
-        let Some(mut stack) = Stack::new(branch, images, shared, &mut |event| told.hear(event)) else {
+        let Some(mut stack) = Stack::new(branch, images, shared, &mut |event| recorder.record(event)) else {
             continue;
         };
         while !stack.is_empty() {
             while let Some(fits) = queue.iter().position(|branch| stack.takes(branch)) {
                 let branch = queue.remove(fits).expect("it is there");
-                queue.extend(stack.add(branch, &mut |event| told.hear(event)));
+                queue.extend(stack.add(branch, &mut |event| recorder.record(event)));
             }
-            queue.extend(stack.advance(&mut |event| told.hear(event)));
+            queue.extend(stack.advance(&mut |event| recorder.record(event)));
             assert!(stack.len() <= shared.width);
             if interrupt {
-                queue.extend(stack.halve(&mut |event| told.hear(event)));
+                queue.extend(stack.halve(&mut |event| recorder.record(event)));
                 for branch in &mut queue {
                     branch.save(&folder(dir)).expect("it can be written");
                 }
@@ -89,7 +89,7 @@ fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, inter
         }
     }
     assert_eq!(shared.census.count(), 0);
-    told
+    recorder
 }
 
 /// The zoo, with open-loop schedules that begin alike and lengths that differ.
@@ -119,17 +119,17 @@ fn shared_steps_change_no_bit_and_none_is_trained_twice() {
         [(1, 1, 100, false), (16, 8, 100, false), (3, 4, 2, false), (4, 1, 100, true), (2, 5, 100, true)]
     {
         let shared = Shared { width, block, most_states, ..shared(dir.path()) };
-        let told = sweep(&trials, &images, &shared, dir.path(), interrupt);
+        let recorder = sweep(&trials, &images, &shared, dir.path(), interrupt);
         for (trial, (wanted, lrs)) in trials.iter().zip(&alone) {
             let name = format!("{}, {width} lanes, blocks of {block}", trial.config.schedule_name);
             let bits = |lrs: &[f64]| lrs.iter().map(|lr| (*lr as f32).to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&told.lrs(trial)), bits(lrs), "{name}");
-            assert_eq!(told.done(&trial.id), wanted, "{name}");
+            assert_eq!(bits(&recorder.lrs(trial)), bits(lrs), "{name}");
+            assert_eq!(recorder.done(&trial.id), wanted, "{name}");
             let own = |evaluated: &&Evaluated| evaluated.trial_id == trial.id;
-            let last = told.evaluated.iter().rfind(own).expect("it was evaluated");
+            let last = recorder.evaluated.iter().rfind(own).expect("it was evaluated");
             assert_eq!(last.valid_loss, wanted.valid_loss);
         }
-        counts.push(told.rows());
+        counts.push(recorder.rows());
     }
     let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
     assert!(counts[0] < asked, "{counts:?}");
@@ -144,12 +144,12 @@ fn open_loop_trials_train_as_many_steps_as_the_plan_says() {
     let trials: Vec<Trial> =
         trials().into_iter().filter(|trial| spec::share::is_open(&trial.config)).collect();
     let images = images(&trials[0]);
-    let told = sweep(&trials, &images, &shared(dir.path()), dir.path(), false);
-    assert_eq!(told.rows(), spec::share::steps(&trials.iter().collect::<Vec<_>>()));
+    let recorder = sweep(&trials, &images, &shared(dir.path()), dir.path(), false);
+    assert_eq!(recorder.rows(), spec::share::steps(&trials.iter().collect::<Vec<_>>()));
 }
 
 /// A loss that leaves the bounds for one leaves them for all that share the step; a lone run would have
-/// told the same.
+/// recorder the same.
 #[test]
 fn a_divergence_is_told_of_all_that_share_it() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -158,12 +158,12 @@ fn a_divergence_is_told_of_all_that_share_it() {
                 schedules: {constant: {kind: constant}, plateau: {kind: plateau}, step: {kind: step, every: 9, gamma: 0.5}}\n";
     let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let images = images(&plan.trials[0]);
-    let told = sweep(&plan.trials, &images, &shared(dir.path()), dir.path(), false);
+    let recorder = sweep(&plan.trials, &images, &shared(dir.path()), dir.path(), false);
     for trial in &plan.trials {
-        let mut alone = Told::default();
-        let emit = &mut |event| alone.hear(event);
+        let mut alone = Recorder::default();
+        let emit = &mut |event| alone.record(event);
         trainer::train(trial.clone(), &images, trainer::device::Device::Cpu, emit).expect("it trains");
         assert!(matches!(alone.outcome, Some(Outcome::Diverged { .. })), "{:?}", alone.outcome);
-        assert_eq!(told.outcomes.get(&trial.id), alone.outcome.as_ref());
+        assert_eq!(recorder.outcomes.get(&trial.id), alone.outcome.as_ref());
     }
 }

@@ -60,17 +60,17 @@ pub(crate) fn shared(dir: &Path) -> Shared {
     }
 }
 
-/// What training told of one trial.
+/// What training recorder of one trial.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct Recorder {
     pub(crate) lrs: Vec<f64>,
     pub(crate) outcome: Option<Outcome>,
     /// Step and file of the newest checkpoint.
     pub(crate) saved: Option<(u64, String)>,
 }
 
-impl Told {
-    pub(crate) fn hear(&mut self, event: Event) -> bool {
+impl Recorder {
+    pub(crate) fn record(&mut self, event: Event) -> bool {
         match event {
             Event::Steps { rows, .. } => self.lrs.extend(rows.iter().map(|row| row.lr)),
             Event::Checkpoint { step, file, .. } => self.saved = Some((step, file)),
@@ -83,10 +83,10 @@ impl Told {
 
 /// In one go.
 pub(crate) fn whole(trial: &Trial, images: &Examples) -> (Final, Vec<f64>) {
-    let mut told = Told::default();
-    train(trial.clone(), images, Device::Cpu, &mut |event| told.hear(event)).expect("it trains");
-    match told.outcome {
-        Some(Outcome::Done(last)) => (last, told.lrs),
+    let mut recorder = Recorder::default();
+    train(trial.clone(), images, Device::Cpu, &mut |event| recorder.record(event)).expect("it trains");
+    match recorder.outcome {
+        Some(Outcome::Done(last)) => (last, recorder.lrs),
         outcome => panic!("{}: {outcome:?}", trial.config.schedule_name),
     }
 }
