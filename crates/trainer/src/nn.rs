@@ -59,7 +59,7 @@ impl Module for LayerNorm {
 /// A layer normalisation over the last dimension, of `size` numbers. `config` may be `eps`.
 ///
 /// # Errors
-/// A parameter can't be had.
+/// A parameter is missing or has another shape.
 pub fn layer_norm<C: Into<LayerNormConfig>>(size: usize, config: C, vb: VarBuilder<'_>) -> Result<LayerNorm> {
     candle_nn::layer_norm(size, config, vb).map(LayerNorm)
 }
@@ -67,7 +67,7 @@ pub fn layer_norm<C: Into<LayerNormConfig>>(size: usize, config: C, vb: VarBuild
 /// The same without a bias.
 ///
 /// # Errors
-/// A parameter can't be had.
+/// A parameter is missing or has another shape.
 pub fn layer_norm_no_bias(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<LayerNorm> {
     candle_nn::layer_norm_no_bias(size, eps, vb).map(LayerNorm)
 }
@@ -97,7 +97,7 @@ impl Module for RmsNorm {
 /// A normalisation by the root mean square of the last dimension, of `size` numbers.
 ///
 /// # Errors
-/// A parameter can't be had.
+/// A parameter is missing or has another shape.
 pub fn rms_norm(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<RmsNorm> {
     Ok(RmsNorm(LayerNorm(candle_nn::rms_norm(size, eps, vb)?.into_inner())))
 }

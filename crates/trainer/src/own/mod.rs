@@ -35,7 +35,7 @@ pub trait Task: Send + Sync {
     ///
     /// # Errors
     /// Any error fails the trial.
-    fn model(&self, vb: VarBuilder<'_>) -> Result<Self::Model>;
+    fn model(&self, vb: VarBuilder<'static>) -> Result<Self::Model>;
 
     /// Examples of a part. Training and validation have at least one; the test may have none.
     fn len(&self, part: Part) -> usize;
@@ -64,9 +64,9 @@ trait AnyTask: Send + Sync {
     fn len(&self, part: Part) -> usize;
     fn batch_size(&self) -> usize;
     /// Builds the model and drops it.
-    fn ask(&self, vb: VarBuilder<'_>) -> Result<()>;
-    fn loss(&self, vb: VarBuilder<'_>, batch: &Picked) -> Result<Tensor>;
-    fn evaluate(&self, vb: VarBuilder<'_>, part: Part) -> Result<Evaluation>;
+    fn ask(&self, vb: VarBuilder<'static>) -> Result<()>;
+    fn loss(&self, vb: VarBuilder<'static>, batch: &Picked) -> Result<Tensor>;
+    fn evaluate(&self, vb: VarBuilder<'static>, part: Part) -> Result<Evaluation>;
 }
 
 impl<T: Task> AnyTask for T {
@@ -82,15 +82,15 @@ impl<T: Task> AnyTask for T {
         Task::batch_size(self)
     }
 
-    fn ask(&self, vb: VarBuilder<'_>) -> Result<()> {
+    fn ask(&self, vb: VarBuilder<'static>) -> Result<()> {
         self.model(vb).map(drop)
     }
 
-    fn loss(&self, vb: VarBuilder<'_>, batch: &Picked) -> Result<Tensor> {
+    fn loss(&self, vb: VarBuilder<'static>, batch: &Picked) -> Result<Tensor> {
         Task::loss(self, &self.model(vb)?, batch)
     }
 
-    fn evaluate(&self, vb: VarBuilder<'_>, part: Part) -> Result<Evaluation> {
+    fn evaluate(&self, vb: VarBuilder<'static>, part: Part) -> Result<Evaluation> {
         Task::evaluate(self, &self.model(vb)?, part)
     }
 }
@@ -128,8 +128,8 @@ impl OwnTask {
     /// Builds the model once to learn its parameters.
     fn new(task: Arc<dyn AnyTask>) -> Result<Self> {
         let described = Described::default();
-        task.ask(VarBuilder::from_backend(Box::new(&described), DType::F32, Device::Cpu))?;
-        Ok(Self { task, shapes: Arc::new(described.into_shapes()) })
+        task.ask(VarBuilder::from_backend(Box::new(described.clone()), DType::F32, Device::Cpu))?;
+        Ok(Self { task, shapes: Arc::new(described.shapes()) })
     }
 
     pub(crate) fn shapes(&self) -> Vec<Shape> {
@@ -142,17 +142,17 @@ impl OwnTask {
 
     /// Mean loss of a batch, with these values of the parameters.
     pub(crate) fn loss(&self, parameters: &[Tensor], batch: &Picked) -> Result<Tensor> {
-        nn::with_step(batch, || self.with(parameters, |vb| self.task.loss(vb, batch)))
+        nn::with_step(batch, || self.task.loss(self.with(parameters), batch))
     }
 
     pub(crate) fn evaluate(&self, parameters: &[Tensor], part: Part) -> Result<Evaluation> {
-        self.with(parameters, |vb| self.task.evaluate(vb, part))
+        self.task.evaluate(self.with(parameters), part)
     }
 
-    fn with<T>(&self, parameters: &[Tensor], f: impl FnOnce(VarBuilder<'_>) -> Result<T>) -> Result<T> {
+    /// Hands out these values of the parameters.
+    fn with(&self, parameters: &[Tensor]) -> VarBuilder<'static> {
         let device = parameters.first().map_or(Device::Cpu, |first| first.device().clone());
-        let given = Given::new(&self.shapes, parameters);
-        f(VarBuilder::from_backend(Box::new(given), DType::F32, device))
+        VarBuilder::from_backend(Box::new(Given::new(&self.shapes, parameters)), DType::F32, device)
     }
 }
 

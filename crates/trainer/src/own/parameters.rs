@@ -2,7 +2,7 @@
 //! answer like a `VarMap` that was empty before, so that a model asks both for the same.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Error, Result, Shape as Dims, Tensor};
 use candle_nn::Init;
@@ -26,12 +26,12 @@ fn check_shape(name: &str, first: &[usize], now: &Dims) -> Result<()> {
 }
 
 /// Notes what a model asks for, in the order of its requests.
-#[derive(Default)]
-pub(super) struct Described(Mutex<Vec<Shape>>);
+#[derive(Clone, Default)]
+pub(super) struct Described(Arc<Mutex<Vec<Shape>>>);
 
 impl Described {
-    pub(super) fn into_shapes(self) -> Vec<Shape> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn shapes(&self) -> Vec<Shape> {
+        locked(&self.0).clone()
     }
 }
 
@@ -40,7 +40,7 @@ fn zeros(dims: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
     Tensor::zeros((), dtype, device)?.broadcast_as(dims)
 }
 
-impl SimpleBackend for &Described {
+impl SimpleBackend for Described {
     fn get(&self, dims: Dims, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let mut shapes = locked(&self.0);
         match shapes.iter().find(|shape| shape.name == name) {
@@ -62,23 +62,23 @@ impl SimpleBackend for &Described {
 }
 
 /// Hands out the values of the parameters.
-pub(super) struct Given<'a> {
-    values: HashMap<&'a str, &'a Tensor>,
+pub(super) struct Given {
+    values: HashMap<String, Tensor>,
     requested: Mutex<HashSet<String>>,
 }
 
-impl<'a> Given<'a> {
-    pub(super) fn new(shapes: &'a [Shape], values: &'a [Tensor]) -> Self {
-        let values = shapes.iter().map(|shape| shape.name.as_str()).zip(values).collect();
-        Self { values, requested: Mutex::default() }
+impl Given {
+    pub(super) fn new(shapes: &[Shape], values: &[Tensor]) -> Self {
+        let names = shapes.iter().map(|shape| shape.name.clone());
+        Self { values: names.zip(values.iter().cloned()).collect(), requested: Mutex::default() }
     }
 
     fn value(&self, name: &str) -> Result<&Tensor> {
-        self.values.get(name).copied().ok_or_else(|| unknown(name))
+        self.values.get(name).ok_or_else(|| unknown(name))
     }
 }
 
-impl SimpleBackend for Given<'_> {
+impl SimpleBackend for Given {
     fn get(&self, dims: Dims, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let value = self.value(name)?;
         check_shape(name, value.dims(), &dims)?;

@@ -8,10 +8,10 @@ use crate::run::first_line;
 
 /// What drops gradients in candle, and what to do.
 const DROPPED: &str = "LayerNorm, RmsNorm and softmax_last_dim of candle-nn drop gradients: use those of sweep_kit::nn, which are \
-                       called the same way. A running mean and variance of candle-nn's BatchNorm are not trained: use another \
-                       norm. A parameter that the loss does not depend on is removed from the model";
+                       called the same way. So does its rope: use rope_slow. Running mean and variance of its BatchNorm are not \
+                       trained: use another norm. Remove a parameter that the loss does not depend on from the model";
 
-/// What a loss says that draws random numbers by itself.
+/// The error of a loss that draws random numbers by itself.
 const UNSEEDED: &str = "two losses of the same batch differ (random numbers must follow from the batch, as those of \
                         sweep_kit::nn::Dropout and Picked::uniform)";
 

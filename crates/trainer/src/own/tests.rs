@@ -9,7 +9,7 @@ use crate::nn;
 
 /// A task that consists of a model and a loss of it.
 struct Small<M> {
-    model: fn(VarBuilder<'_>) -> Result<M>,
+    model: fn(VarBuilder<'static>) -> Result<M>,
     loss: fn(&M, &Picked) -> Result<Tensor>,
 }
 
@@ -20,7 +20,7 @@ impl<M> Task for Small<M> {
         "1".to_owned()
     }
 
-    fn model(&self, vb: VarBuilder<'_>) -> Result<M> {
+    fn model(&self, vb: VarBuilder<'static>) -> Result<M> {
         (self.model)(vb)
     }
 
@@ -44,7 +44,7 @@ impl<M> Task for Small<M> {
 
 /// What `Tasks::describe` says of it, with a probe.
 fn described<M: 'static>(
-    model: fn(VarBuilder<'_>) -> Result<M>,
+    model: fn(VarBuilder<'static>) -> Result<M>,
     loss: fn(&M, &Picked) -> Result<Tensor>,
 ) -> std::result::Result<spec::trial::Own, String> {
     let tasks = Tasks::new().with("small", move |_| Ok::<_, String>(Small { model, loss }));
