@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::compose::{Material, Step, compose};
 use report::document::Document;
-use store::{Reader, TrialRecord};
+use store::Reader;
 use sweep::named::sweep;
 use sweep::ranked::{RankBy, Ranked, ranked};
 use sweep::stored::open;
@@ -51,10 +51,10 @@ async fn material(
     let mut runs = Vec::new();
     let mut axes = BTreeMap::new();
     for line in &ranked.ranking.lines {
-        let of_line = |row: &&TrialRecord| row.schedule == line.schedule && row.config_id == line.config_id;
-        let judging = ranked.rows.iter().zip(&ranked.results).filter(|(_, result)| result.purpose == purpose);
-        let mut ids: Vec<&str> =
-            judging.map(|(row, _)| row).filter(of_line).map(|row| row.trial_id.as_str()).collect();
+        let judging = ranked.results.iter().map(|run| &run.trial).filter(|trial| {
+            trial.purpose == purpose && trial.schedule == line.schedule && trial.config_id == line.config_id
+        });
+        let mut ids: Vec<&str> = judging.map(|trial| trial.trial_id.as_str()).collect();
         ids.dedup();
         let mut steps = Vec::new();
         for id in ids.iter().take(MOST_RUNS) {

@@ -231,7 +231,7 @@ pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, 
         let count = |state| config.runs.iter().filter(|run| run.state == state).count();
         let (summary, diverged) = (stats::summary(&values), count(RunState::Diverged));
         let mean = summary.map(|s| s.mean);
-        let tuning = config.runs.iter().filter(|run| run.purpose == Purpose::Tune).count();
+        let tuning = config.runs.iter().filter(|run| run.trial.purpose == Purpose::Tune).count();
         let row: Vec<Cell> = vec![
             grid.schedule.into(),
             config.id.into(),

@@ -2,7 +2,7 @@
 
 use verdict::duel::duel;
 use verdict::ranking::{Metric, Options, Ranking, rank};
-use verdict::results::{Purpose, RunResult, RunState};
+use verdict::results::{RunResult, RunState, TrialRecord};
 use verdict::score::{Direction, Score};
 
 use crate::duel_words::sentence;
@@ -15,20 +15,16 @@ fn run(schedule: &str, seed: i64, state: RunState) -> RunResult {
         RunState::Diverged => Some(Score::worst(Direction::LowerIsBetter)),
         RunState::Missing | RunState::Failed => None,
     };
-    RunResult {
+    let trial = TrialRecord {
         schedule: schedule.to_owned(),
         config_id: schedule.to_owned(),
         base_lr: 0.1,
-        axes: [].into(),
         steps: 100,
         seed,
-        purpose: Purpose::All,
-        state,
-        score,
-        test_loss: None,
         test_accuracy: Some(0.5),
-        hardware: None,
-    }
+        ..TrialRecord::default()
+    };
+    RunResult { trial, state, score }
 }
 
 /// One config of a schedule, over seeds from 0.
@@ -74,8 +70,8 @@ fn an_accuracy_is_shown_as_it_is() {
     let metric = Metric { name: "accuracy".into(), title: "test accuracy".into(), direction };
     let mut results = [runs("a", [1.0; 8]), runs("b", [1.0; 8])].concat();
     for run in &mut results {
-        let accuracy = if run.schedule == "b" { 0.9 } else { 0.8 };
-        run.score = Some(Score { value: accuracy + 0.001 * run.seed as f64, direction });
+        let accuracy = if run.trial.schedule == "b" { 0.9 } else { 0.8 };
+        run.score = Some(Score { value: accuracy + 0.001 * run.trial.seed as f64, direction });
     }
     let found = rows(&rank(&results, &Options { metric, ..Options::default() }));
     let cell = |column: &str| {

@@ -1,103 +1,14 @@
 //! What training reported, into the database. A trial that is done or has diverged stays as it is, whatever comes after. The
-//! statements in which the databases differ are the methods of [`Events`].
+//! statements in which the databases differ are the methods of [`Events`](crate::backend::Events).
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use async_trait::async_trait;
 use spec::event::{Evaluated, Event, Outcome, StepRow};
 use spec::record::Value;
 
-use crate::backend::{Backend, on};
+use crate::backend::{Backend, Checkpoint, End, Reported, Start, on};
 use crate::error::Fault;
 use crate::register::integer;
-
-/// A worker takes trials up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Start<'a> {
-    pub(crate) trial_ids: &'a [String],
-    /// The first step that it trains.
-    pub(crate) step: i64,
-    pub(crate) at: i64,
-    /// Number of its environment.
-    pub(crate) environment: i64,
-    /// Its machine.
-    pub(crate) host: &'a str,
-    /// Its version of the arithmetic.
-    pub(crate) bits: Option<i64>,
-}
-
-/// What a start sets: `$2` is the step, `$3` the time, `$4` the environment, `$5` the host, `$6` the bits.
-macro_rules! start {
-    () => {
-        "status = 'running', attempts = attempts + 1, environment_id = $4, host = $5, bits = $6,
-        loaded = CASE WHEN $2 = 0 THEN NULL ELSE loaded END, started_at = coalesce(started_at, $3), finished_at = NULL,
-        error = NULL, steps_done = $2"
-    };
-}
-pub(crate) use start;
-
-/// A file from which trials can resume.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Checkpoint<'a> {
-    pub(crate) trial_ids: &'a [String],
-    /// The first step that is not in it.
-    pub(crate) step: i64,
-    pub(crate) file: &'a str,
-    pub(crate) at: i64,
-}
-
-/// The end of a trial.
-#[derive(Debug)]
-pub(crate) struct End<'a> {
-    pub(crate) trial_id: &'a str,
-    /// `UPDATE trials …`, of which `$1` is the trial's id and the rest are the values.
-    pub(crate) sql: String,
-    pub(crate) values: Vec<Value>,
-}
-
-/// The statements in which the databases differ. Of the trials that they name those that are over stay as they are.
-#[async_trait(?Send)]
-pub(crate) trait Events {
-    /// One of these ids that no trial has.
-    async fn unknown_trial(&mut self, ids: &[&str]) -> Result<Option<String>, Fault>;
-
-    /// Takes trials up: what they have from the step on is void.
-    async fn start(&mut self, start: Start<'_>) -> Result<(), Fault>;
-
-    /// From step `first` on the steps of a new stage are those of these trials.
-    async fn begin_stage(&mut self, trial_ids: &[String], stage: i64, first: i64) -> Result<(), Fault>;
-
-    /// Gives the files from which the trials would have resumed before.
-    async fn checkpoint(&mut self, checkpoint: Checkpoint<'_>) -> Result<Vec<String>, Fault>;
-
-    /// Ends a trial: its stages get no more steps of it, and where it is over its lease and its checkpoint are deleted. Gives the
-    /// file from which it would have resumed.
-    async fn end(&mut self, end: End<'_>) -> Result<Vec<String>, Fault>;
-
-    /// Those of these files from which no trial resumes, each once.
-    async fn unused_files(&mut self, files: Vec<String>) -> Result<Vec<String>, Fault>;
-
-    /// The steps of each stage that is known: to the end of the last of its trials.
-    async fn stage_steps(&mut self, stages: &[i64]) -> Result<BTreeMap<i64, Range<u64>>, Fault>;
-
-    /// Writes steps, each with its stage. One that is there already stays: a trial that is over may have it.
-    async fn write_steps(&mut self, rows: &[(i64, &StepRow)]) -> Result<(), Fault>;
-
-    /// Writes how many steps the trials have, of whose stages these steps were reported.
-    async fn count_steps(&mut self, reported: &[Reported]) -> Result<(), Fault>;
-
-    /// Writes evaluations, each with its stage.
-    async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault>;
-}
-
-/// Steps of a stage that were reported, from `first` to before `end`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reported {
-    pub(crate) stage: i64,
-    pub(crate) first: i64,
-    pub(crate) end: i64,
-}
 
 /// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed any more.
 pub(crate) async fn write(

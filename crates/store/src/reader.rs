@@ -8,13 +8,11 @@ use spec::origin::Origins;
 use spec::record::{ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, json, listed, on};
 use crate::error::StoreError;
 use crate::location::Location;
 use crate::query::Table;
 use crate::records::{self, Which, names, of_row};
-use crate::register::json;
-use crate::removal::listed;
 use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::{postgres, sqlite, tables};

@@ -1,7 +1,6 @@
 //! What is to be trained: sweeps, their cells, trials before they start, environments.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Plan;
@@ -10,10 +9,9 @@ use spec::record::{Axes, ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use spec::trial::Trial;
 use sqlx::AssertSqlSafe;
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, json, listed, on};
 use crate::error::Fault;
 use crate::records::{self, bind, names, placeholders};
-use crate::removal::listed;
 use crate::rows::Unfinished;
 use crate::sweep_rows::{Cell, Promotion};
 
@@ -231,11 +229,6 @@ pub(crate) async fn environment(conn: Conn<'_>, environment: &Environment) -> Re
 /// A number as the databases hold it.
 pub(crate) fn integer(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| Fault::TooLarge(number))
-}
-
-/// Values as one that SQL can take apart: one statement for all of them.
-pub(crate) fn json<T: Clone + Into<serde_json::Value>>(values: &[T]) -> Arc<str> {
-    serde_json::Value::from(values).to_string().into()
 }
 
 /// UTC, milliseconds since 1970.

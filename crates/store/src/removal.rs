@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use spec::record::Status;
 use sqlx::AssertSqlSafe;
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, json, listed, on};
 use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
 use crate::records::blank;
-use crate::register::json;
 use crate::store::{LONG_ANSWER, Store, Writer};
 
 /// What is to be removed.
@@ -126,11 +125,6 @@ async fn over(conn: Conn<'_>, head: &str, trials: &[String], tail: &str) -> Resu
     let trials = json(trials);
     on!(conn, c => sqlx::query(AssertSqlSafe(sql)).bind(&*trials).execute(c).await.map(|_| ()))?;
     Ok(())
-}
-
-/// The texts of the JSON list `$1`, as a subquery.
-pub(crate) fn listed(conn: &Conn<'_>) -> &'static str {
-    conn.pick("(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))")
 }
 
 /// Deletes the rows of these trials in all tables but `trials`.

@@ -6,9 +6,9 @@
 
 use spec::Plan;
 
-use crate::backend::{Backend, Conn, Wanted, on, server_now};
+use crate::backend::{Backend, Conn, Wanted, json, on, server_now};
 use crate::error::Fault;
-use crate::register::{json, now};
+use crate::register::now;
 use crate::rows::Joining;
 
 /// Stages of a runner that is not alone are numbered from its own number times this.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use store::{Reader, Status, TrialRecord};
+use store::{Reader, Status};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
 use verdict::results::{RunResult, budgets};
@@ -30,8 +30,6 @@ pub struct RankBy {
 pub struct Ranked {
     /// One for each run.
     pub results: Vec<RunResult>,
-    /// The stored rows of these runs, in the same order.
-    pub rows: Vec<TrialRecord>,
     /// The schedules in order.
     pub ranking: Ranking,
     /// What to know before believing it.
@@ -51,27 +49,22 @@ pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ra
         Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,
         Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
     };
-    let results: Vec<RunResult> = rows.iter().map(|row| result(row, how.metric, &seen)).collect();
-    check_metric(sweep, how.metric, &rows, &results)?;
+    let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, how.metric, &seen)).collect();
+    check_metric(sweep, how.metric, &results)?;
     check_budget(sweep, how.budget, &results)?;
     let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
     let ranking = rank(&results, &options);
     let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
-    Ok(Ranked { results, rows, ranking, warnings, over_budgets })
+    Ok(Ranked { results, ranking, warnings, over_budgets })
 }
 
 /// Some of the runs that are done have the metric.
-fn check_metric(
-    sweep: &str,
-    metric: Metric,
-    rows: &[TrialRecord],
-    results: &[RunResult],
-) -> Result<(), Error> {
-    let mut done = rows.iter().zip(results).filter(|(row, _)| row.status == Status::Done).peekable();
+fn check_metric(sweep: &str, metric: Metric, results: &[RunResult]) -> Result<(), Error> {
+    let mut done = results.iter().filter(|run| run.trial.status == Status::Done).peekable();
     let any = done.peek().is_some();
-    if metric != Metric::Final && any && done.all(|(_, result)| result.score.is_none()) {
+    if metric != Metric::Final && any && done.all(|run| run.score.is_none()) {
         let title = metric.described().title;
         return Err(Error::usage(format_args!(
             "the runs of `{sweep}` have no {title}: rank them by another metric"

@@ -57,7 +57,7 @@ impl Metric {
 }
 
 /// What a run is chosen and judged by. What was seen on test images only judges.
-pub(crate) fn result(row: &TrialRecord, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
+pub(crate) fn result(row: TrialRecord, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
     let chosen = match metric {
         Metric::Best | Metric::Tail(_) => seen.get(&row.trial_id).copied(),
         Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
@@ -82,18 +82,5 @@ pub(crate) fn result(row: &TrialRecord, metric: Metric, seen: &HashMap<String, f
         RunState::Diverged => Some(Score::worst(direction)),
         _ => judged.map(|value| Score { value, direction }),
     };
-    RunResult {
-        schedule: row.schedule.clone(),
-        config_id: row.config_id.clone(),
-        base_lr: row.base_lr,
-        axes: row.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect(),
-        steps: row.steps,
-        seed: row.seed,
-        purpose: row.purpose,
-        state,
-        score,
-        test_loss: row.test_loss,
-        test_accuracy: row.test_accuracy,
-        hardware: row.hardware(),
-    }
+    RunResult { trial: row, state, score }
 }

@@ -132,11 +132,15 @@ fn results(plan: &Plan, rows: &[TrialRecord]) -> Option<Vec<RunResult>> {
     for cell in &plan.cells {
         let trial = plan.trials.get(cell.trial)?;
         let row = known.get(trial.id.as_str())?;
-        let schedule = cell.schedule.clone();
-        let base_lr = trial.config.base_lr;
+        let row = TrialRecord {
+            schedule: cell.schedule.clone(),
+            base_lr: trial.config.base_lr,
+            purpose: cell.purpose,
+            ..(*row).clone()
+        };
         let found = result(row, Metric::Final, &HashMap::new());
         debug_assert!(found.state != RunState::Missing);
-        all.push(RunResult { schedule, base_lr, purpose: cell.purpose, ..found });
+        all.push(found);
     }
     Some(all)
 }

@@ -86,7 +86,7 @@ pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Optio
     let (ours, theirs) = (ranking.lines.get(at_a)?, ranking.lines.get(at_b)?);
     let versus = ranking.family.pair(at_a, at_b);
     let both: Vec<RunResult> =
-        results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
+        results.iter().filter(|run| run.trial.schedule == a || run.trial.schedule == b).cloned().collect();
     let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
     // The choice of configs adds to the error, and so to what it takes to find a difference.
     let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
@@ -155,7 +155,7 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Directi
         let ended =
             at_lr.filter(|config| config.runs.iter().all(|run| matches!(run.state, RunState::Done(_))));
         let by_seed = ended.map(|config| -> BTreeMap<i64, f64> {
-            config.runs.iter().filter_map(|run| Some((run.seed, run.value()?))).collect()
+            config.runs.iter().filter_map(|run| Some((run.trial.seed, run.value()?))).collect()
         });
         let mean = |values: &BTreeMap<i64, f64>| values.values().sum::<f64>() / values.len() as f64;
         by_seed.filter(|values| !values.is_empty()).min_by(|x, y| direction.compare(mean(x), mean(y)))

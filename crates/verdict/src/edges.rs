@@ -65,7 +65,7 @@ pub(crate) fn edge(chosen: f64, values: &[f64]) -> Option<Edge> {
 /// above 100%.
 pub(crate) fn axis_edges(grid: &Grid<'_>, chosen: &Config<'_>) -> Vec<AxisEdge> {
     let mut tried: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (path, value) in grid.configs.iter().flat_map(|config| config.axes) {
+    for (path, value) in grid.configs.iter().flat_map(|config| &config.axes) {
         tried.entry(path).or_default().push(value);
     }
     let own = chosen.axes.iter();

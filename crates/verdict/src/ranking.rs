@@ -148,8 +148,8 @@ fn in_order(a: &Contender, b: &Contender, direction: Direction) -> Ordering {
 
 /// How the runs of a sweep were chosen and judged.
 fn protocol(results: &[RunResult]) -> Protocol {
-    let judges = |run: &&RunResult| run.purpose == Purpose::Decide;
-    if results.iter().all(|run| run.purpose == Purpose::All) {
+    let judges = |run: &&RunResult| run.trial.purpose == Purpose::Decide;
+    if results.iter().all(|run| run.trial.purpose == Purpose::All) {
         Protocol::CrossFitted
     } else if results.iter().filter(judges).any(|run| run.loss().is_some()) {
         Protocol::Decided
@@ -201,7 +201,7 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         Some(choice) if protocol == Protocol::CrossFitted => choice.judged.clone(),
         _ => own.clone(),
     };
-    let runs: Vec<&&RunResult> = config.runs.iter().filter(|run| run.purpose == judging).collect();
+    let runs: Vec<&&RunResult> = config.runs.iter().filter(|run| run.trial.purpose == judging).collect();
     let mean = |pick: fn(&RunResult) -> Option<f64>| {
         summary(&runs.iter().filter_map(|run| pick(run)).collect::<Vec<_>>()).map(|s| s.mean)
     };
@@ -222,8 +222,8 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         diverged: count(RunState::Diverged),
         missing: judging_seeds.len().saturating_sub(own.iter().flatten().count()),
         diverged_in_grid: all.filter(|run| run.state == RunState::Diverged).count(),
-        test_loss: mean(|run| run.test_loss),
-        test_accuracy: mean(|run| run.test_accuracy),
+        test_loss: mean(|run| run.trial.test_loss),
+        test_accuracy: mean(|run| run.trial.test_accuracy),
         versus: Pair::default(),
         verdict: Verdict::Undecided,
         ranks: None,

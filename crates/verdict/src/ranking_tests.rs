@@ -1,25 +1,24 @@
 //! What a ranking promises, on made-up results; and how often it is wrong, by simulation with fixed seeds.
 
+use spec::record::Axes;
+
 use super::*;
+use crate::results::TrialRecord;
 use crate::score::Score;
 use crate::warnings::{History, Kind, warnings};
 
 pub(crate) fn run(schedule: &str, base_lr: f64, seed: i64, state: RunState) -> RunResult {
     let value = if let RunState::Done(loss) = state { loss } else { f64::INFINITY };
-    RunResult {
+    let trial = TrialRecord {
         schedule: schedule.to_owned(),
         config_id: format!("{schedule}-{base_lr}"),
         base_lr,
-        axes: [].into(),
         steps: 100,
         seed,
-        purpose: Purpose::All,
-        state,
-        score: Some(Score { value, direction: Direction::LowerIsBetter }),
-        test_loss: None,
         test_accuracy: Some(0.5),
-        hardware: None,
-    }
+        ..TrialRecord::default()
+    };
+    RunResult { trial, state, score: Some(Score { value, direction: Direction::LowerIsBetter }) }
 }
 
 /// `losses` over base lrs 0.1, 0.2, 0.3 with a small seed effect that pairing removes.
@@ -123,13 +122,15 @@ fn lines_are_in_the_order_of_means() {
 fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
     let mut results = Vec::new();
     for (schedule, tuned, decided) in [("a", [1.0, 2.0, 3.0], 5.0), ("b", [2.0, 1.5, 3.0], 4.0)] {
-        for run in grid(schedule, tuned, 2) {
-            results.push(RunResult { purpose: Purpose::Tune, ..run });
+        for mut run in grid(schedule, tuned, 2) {
+            run.trial.purpose = Purpose::Tune;
+            results.push(run);
         }
         let lr = if schedule == "a" { 0.1 } else { 0.2 };
         for seed in 2..10 {
-            let run = run(schedule, lr, seed, RunState::Done(decided + 0.1 * seed as f64));
-            results.push(RunResult { purpose: Purpose::Decide, ..run });
+            let mut run = run(schedule, lr, seed, RunState::Done(decided + 0.1 * seed as f64));
+            run.trial.purpose = Purpose::Decide;
+            results.push(run);
         }
     }
     let ranking = plain(&results);
@@ -138,7 +139,7 @@ fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
     assert_eq!(found, [("b", 0.2, 8), ("a", 0.1, 8)]);
     assert_eq!(ranking.lines[1].versus.p, Some(2.0 / 256.0));
     // Without deciding runs the tuning runs are shown, and decide nothing.
-    results.retain(|run| run.purpose == Purpose::Tune);
+    results.retain(|run| run.trial.purpose == Purpose::Tune);
     let ranking = plain(&results);
     assert_eq!((ranking.protocol, ranking.lines[0].schedule.as_str()), (Protocol::Tuning, "a"));
     assert!(ranking.lines.iter().all(|line| line.tie_group == Some(1)));
@@ -155,8 +156,8 @@ fn an_accuracy_ranks_from_the_top() {
     let options = Options { metric, ..Options::default() };
     let mut results = [grid("a", [1.0; 3], 8), grid("b", [1.0; 3], 8)].concat();
     for run in &mut results {
-        let accuracy = if run.schedule == "b" { 0.9 } else { 0.8 };
-        let value = accuracy + 0.001 * run.seed as f64;
+        let accuracy = if run.trial.schedule == "b" { 0.9 } else { 0.8 };
+        let value = accuracy + 0.001 * run.trial.seed as f64;
         run.score = Some(Score { value, direction: Direction::HigherIsBetter });
     }
     let ranking = rank(&results, &options);
@@ -167,7 +168,7 @@ fn an_accuracy_ranks_from_the_top() {
     assert!((last.mean.expect("eight seeds") - 0.8035).abs() < 1e-9 && (diff + 0.1).abs() < 1e-9);
     assert!(low <= diff && diff <= high && high < 0.0);
     assert_eq!((last.verdict, last.versus.wins), (Verdict::Worse, 0.0));
-    for run in results.iter_mut().filter(|run| run.schedule == "b" && run.seed == 0) {
+    for run in results.iter_mut().filter(|run| run.trial.schedule == "b" && run.trial.seed == 0) {
         run.state = RunState::Diverged;
     }
     assert_eq!(rank(&results, &options).lines[0].schedule, "a", "the worst accuracy there is");
@@ -189,9 +190,10 @@ fn every_tuned_axis_is_flagged_at_its_edge() {
     for seed in 0..2 {
         for (over, shape, loss) in [("10%", "linear", 3.0), ("20%", "cosine", 2.0), ("40%", "linear", 1.0)] {
             let axes = [("schedule.cooldown.over", over), ("schedule.cooldown.shape", shape)];
-            let axes = axes.map(|(path, value)| (path.to_owned(), value.to_owned())).into();
-            let config_id = over.to_owned();
-            results.push(RunResult { axes, config_id, ..run("wsd", 0.1, seed, RunState::Done(loss)) });
+            let mut run = run("wsd", 0.1, seed, RunState::Done(loss));
+            run.trial.axes = Axes(axes.map(|(path, value)| (path.to_owned(), value.to_owned())).into());
+            run.trial.config_id = over.to_owned();
+            results.push(run);
         }
     }
     let ranking = plain(&results);
@@ -207,7 +209,7 @@ fn every_tuned_axis_is_flagged_at_its_edge() {
 fn the_same_config_under_several_lrs_is_one_config_without_an_edge() {
     let mut results = grid("a", [1.0; 3], 2);
     for run in &mut results {
-        run.config_id = "same".to_owned();
+        run.trial.config_id = "same".to_owned();
     }
     let line = &plain(&results).lines[0];
     assert_eq!((line.n, line.edge), (2, None));
@@ -240,9 +242,10 @@ fn budgets_are_ranked_one_by_one_and_an_order_that_turns_is_said() {
     let mut results = Vec::new();
     for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
         let short = grid(name, [1.0 + i as f64; 3], 6);
-        let long = grid(name, [9.0 - i as f64; 3], 6);
+        let mut long = grid(name, [9.0 - i as f64; 3], 6);
+        long.iter_mut().for_each(|run| run.trial.steps = 200);
         results.extend(short);
-        results.extend(long.into_iter().map(|run| RunResult { steps: 200, ..run }));
+        results.extend(long);
     }
     let ranking = plain(&results);
     assert_eq!((ranking.budget, ranking.lines[0].schedule.as_str()), (200, "d"));

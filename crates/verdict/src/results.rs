@@ -2,39 +2,21 @@
 //! Nothing is concluded here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 pub use spec::protocol::Purpose;
+pub use spec::record::TrialRecord;
 
 use crate::score::Score;
 
 /// The result of one run that a sweep asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunResult {
-    /// The schedule's name.
-    pub schedule: String,
-    /// The point of the grid without its seed.
-    pub config_id: String,
-    /// The base lr.
-    pub base_lr: f64,
-    /// Path and value of each axis of the config.
-    pub axes: Arc<[(String, String)]>,
-    /// Length of the run in steps.
-    pub steps: i64,
-    /// The seed.
-    pub seed: i64,
-    /// What the run is for.
-    pub purpose: Purpose,
+    /// What is stored of the run.
+    pub trial: TrialRecord,
     /// How far it is. Its loss is what configs are chosen by.
     pub state: RunState,
     /// What its schedule is judged by: the same loss, or another metric.
     pub score: Option<Score>,
-    /// Test loss after the last step.
-    pub test_loss: Option<f64>,
-    /// Test accuracy after the last step, 0 to 1.
-    pub test_accuracy: Option<f64>,
-    /// What trained it, in words, where that is known.
-    pub hardware: Option<String>,
 }
 
 /// How far a run is.
@@ -77,8 +59,8 @@ pub struct Config<'a> {
     pub id: &'a str,
     /// Its base lr.
     pub base_lr: f64,
-    /// Path and value of each of its axes.
-    pub axes: &'a [(String, String)],
+    /// Path and value of each of its axes, for people.
+    pub axes: Vec<(String, String)>,
     /// Length of its runs.
     pub steps: i64,
     /// Its runs, each seed once.
@@ -89,7 +71,7 @@ impl Config<'_> {
     /// One number for each seed, where there is one.
     fn over(&self, seeds: &[i64], number: fn(&RunResult) -> Option<f64>) -> Vec<Option<f64>> {
         let by_seed: BTreeMap<i64, Option<f64>> =
-            self.runs.iter().map(|run| (run.seed, number(run))).collect();
+            self.runs.iter().map(|run| (run.trial.seed, number(run))).collect();
         seeds.iter().map(|seed| by_seed.get(seed).copied().flatten()).collect()
     }
 }
@@ -128,27 +110,31 @@ impl Grid<'_> {
 pub(crate) fn matched(results: &[RunResult]) -> Option<Vec<RunResult>> {
     let mut own: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for run in results {
-        own.entry(&run.schedule).or_default().insert(run.seed);
+        own.entry(&run.trial.schedule).or_default().insert(run.trial.seed);
     }
     let all: BTreeSet<i64> = own.values().flatten().copied().collect();
     let several = own.len() > 1 && own.values().map(BTreeSet::len).sum::<usize>() == all.len();
     let place = |run: &RunResult| {
-        let seeds = own.get(run.schedule.as_str())?;
-        i64::try_from(seeds.range(..run.seed).count()).ok()
+        let seeds = own.get(run.trial.schedule.as_str())?;
+        i64::try_from(seeds.range(..run.trial.seed).count()).ok()
     };
     several.then(|| {
-        results.iter().map(|run| RunResult { seed: place(run).unwrap_or(run.seed), ..run.clone() }).collect()
+        let mut results = results.to_vec();
+        for run in &mut results {
+            run.trial.seed = place(run).unwrap_or(run.trial.seed);
+        }
+        results
     })
 }
 
 /// The lengths of runs that a sweep asks for, shortest first.
 pub fn budgets(results: &[RunResult]) -> Vec<i64> {
-    results.iter().map(|run| run.steps).collect::<BTreeSet<_>>().into_iter().collect()
+    results.iter().map(|run| run.trial.steps).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Seeds of runs with these purposes, in ascending order.
 pub(crate) fn seeds(results: &[RunResult], wanted: &[Purpose]) -> Vec<i64> {
-    let of = results.iter().filter(|run| wanted.contains(&run.purpose)).map(|run| run.seed);
+    let of = results.iter().filter(|run| wanted.contains(&run.trial.purpose)).map(|run| run.trial.seed);
     of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -158,19 +144,20 @@ pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(usize, usize, i64)> = BTreeSet::new();
-    for run in results.iter().filter(|run| run.steps == steps) {
-        let at = *known.entry(&run.schedule).or_insert_with(|| {
-            grids.push(Grid { schedule: &run.schedule, configs: Vec::new() });
+    for run in results.iter().filter(|run| run.trial.steps == steps) {
+        let at = *known.entry(&run.trial.schedule).or_insert_with(|| {
+            grids.push(Grid { schedule: &run.trial.schedule, configs: Vec::new() });
             grids.len() - 1
         });
         let Some(grid) = grids.get_mut(at) else { continue };
-        let config = *configs.entry((at, &run.config_id)).or_insert_with(|| {
-            let (id, base_lr, steps) = (run.config_id.as_str(), run.base_lr, run.steps);
-            grid.configs.push(Config { id, base_lr, axes: &run.axes, steps, runs: Vec::new() });
+        let config = *configs.entry((at, &run.trial.config_id)).or_insert_with(|| {
+            let (id, base_lr, steps) = (run.trial.config_id.as_str(), run.trial.base_lr, run.trial.steps);
+            let axes = run.trial.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect();
+            grid.configs.push(Config { id, base_lr, axes, steps, runs: Vec::new() });
             grid.configs.len() - 1
         });
         // A config that ignores the base lr is asked for once for each base lr: its runs count once.
-        if seen.insert((at, config, run.seed))
+        if seen.insert((at, config, run.trial.seed))
             && let Some(config) = grid.configs.get_mut(config)
         {
             config.runs.push(run);

@@ -38,13 +38,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     for (trial, step, loss) in &curves {
         by_trial.entry(trial.as_str()).or_default().push((step.unsigned_abs() + 1, *loss));
     }
-    let of_budget =
-        ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| row.steps == ranked.ranking.budget);
+    let of_budget = ranked.results.iter().filter(|run| run.trial.steps == ranked.ranking.budget);
     let mut seen = std::collections::HashSet::new();
     let traces: Vec<Trace> = of_budget
-        .filter_map(|(row, result)| {
+        .filter_map(|run| {
             // The runs that judge are those of chosen configs only: no grid to stop in.
-            let last = result.value().filter(|_| result.purpose != Purpose::Decide)?;
+            let row = &run.trial;
+            let last = run.value().filter(|_| row.purpose != Purpose::Decide)?;
             // A run that several cells of a schedule ask for counts once.
             seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
                 schedule: row.schedule.clone(),

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     };
     let (metric, budget) = (ranked.ranking.metric.clone(), Some(ranked.ranking.budget));
     let both: Vec<_> =
-        ranked.results.iter().filter(|run| run.schedule == a || run.schedule == b).cloned().collect();
+        ranked.results.iter().filter(|run| [a, b].contains(&run.trial.schedule.as_str())).cloned().collect();
     let options = Options { metric, budget, rope: args.how.rope };
     let mut warnings = warnings(&found.ranking, &both, &options, &History::default());
     warnings.extend(ranked.warnings.iter().filter(|warning| warning.kind.is_of_store()).cloned());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use report::ranking_rows::{axis_flag, notes, rows, table};
 use report::{Cell, Format, Rows, by_config};
+use spec::record::Axes;
 use sweep::ranked::{RankBy, Ranked, ranked_sweep};
 use sweep::wait_for;
 use verdict::warnings::Warning;
@@ -89,21 +90,21 @@ pub(crate) fn words(warning: &Warning) -> String {
 
 /// The other axes of the best configs.
 fn best_axes(ranked: &Ranked) -> Option<String> {
-    let axes: HashMap<&str, &[(String, String)]> =
-        ranked.results.iter().map(|run| (run.config_id.as_str(), &*run.axes)).collect();
+    let axes: HashMap<&str, &Axes> =
+        ranked.results.iter().map(|run| (run.trial.config_id.as_str(), &run.trial.axes)).collect();
     let each: Vec<String> = ranked
         .ranking
         .lines
         .iter()
         .filter(|line| line.has_results())
         .filter_map(|line| Some((line, axes.get(line.config_id.as_str())?)))
-        .filter(|(_, axes)| !axes.is_empty())
+        .filter(|(_, axes)| !axes.0.is_empty())
         .map(|(line, axes)| {
-            let value = |(path, value): &(String, String)| {
+            let value = |(path, value): (&str, String)| {
                 let flag = axis_flag(line, path).map(|flag| format!(" {flag}")).unwrap_or_default();
                 format!("{path}: {value}{flag}")
             };
-            format!("{} ({})", line.schedule, axes.iter().map(value).collect::<Vec<_>>().join(", "))
+            format!("{} ({})", line.schedule, axes.plain().map(value).collect::<Vec<_>>().join(", "))
         })
         .collect();
     (!each.is_empty()).then(|| format!("axes at the best lr: {}", each.join("; ")))
@@ -111,7 +112,7 @@ fn best_axes(ranked: &Ranked) -> Option<String> {
 
 /// The values of the axes of each config that has some, by its id.
 fn axes(ranked: &Ranked) -> HashMap<&str, String> {
-    let rows = ranked.rows.iter().filter(|row| !row.axes.0.is_empty());
+    let rows = ranked.results.iter().map(|run| &run.trial).filter(|row| !row.axes.0.is_empty());
     rows.map(|row| (row.config_id.as_str(), row.axes.to_string())).collect()
 }
 
@@ -134,8 +135,8 @@ fn by_trial(ranked: &Ranked) -> Rows {
     let (direction, axes) = (ranked.ranking.metric.direction, axes(ranked));
     let mut all: Vec<(Option<f64>, Vec<Cell>)> = Vec::new();
     let of_budget = |steps: i64| steps == ranked.ranking.budget;
-    for (row, result) in ranked.rows.iter().zip(&ranked.results).filter(|(row, _)| of_budget(row.steps)) {
-        let value = result.value();
+    for run in ranked.results.iter().filter(|run| of_budget(run.trial.steps)) {
+        let (row, value) = (&run.trial, run.value());
         let cells = vec![
             row.schedule.as_str().into(),
             row.trial_id.as_str().into(),

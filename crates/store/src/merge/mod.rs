@@ -8,12 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use spec::record::{Environment, Status, TrialRecord};
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, json, listed, on};
 use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
 use crate::records::{self, Which};
 use crate::register;
-use crate::removal::listed;
 use crate::store::{LONG_ANSWER, Store, Writer};
 
 /// Trials that are entered at a time: their configs are long.
@@ -207,7 +206,7 @@ async fn is_respelled(conn: Conn<'_>, shard: &mut Reader, there: &TrialRecord) -
 /// The configs of trials, by id.
 async fn configs(conn: Conn<'_>, ids: &[String]) -> Result<HashMap<String, String>, sqlx::Error> {
     let sql = format!("SELECT trial_id, config FROM trials WHERE trial_id IN {}", listed(&conn));
-    let ids = register::json(ids);
+    let ids = json(ids);
     let rows: Vec<(String, String)> =
         on!(conn, c => sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await)?;
     Ok(rows.into_iter().collect())

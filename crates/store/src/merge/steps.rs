@@ -7,12 +7,11 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 
 use super::of_shard;
-use crate::backend::on;
+use crate::backend::{json, listed, on};
 use crate::error::Fault;
 use crate::reader::Reader;
 use crate::records::insert;
-use crate::register::{integer, json};
-use crate::removal::listed;
+use crate::register::integer;
 use crate::store::Writer;
 
 /// Which steps of a stage a trial has.

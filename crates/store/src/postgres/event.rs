@@ -8,8 +8,8 @@ use spec::event::{Evaluated, StepRow};
 use spec::record::Value;
 use sqlx::AssertSqlSafe;
 
+use crate::backend::{Checkpoint, End, Events, Reported, Start, start};
 use crate::error::Fault;
-use crate::event::{Checkpoint, End, Events, Reported, Start, start};
 use crate::postgres::Postgres;
 use crate::records::bind;
 use crate::register::integer;

@@ -9,10 +9,9 @@ use async_trait::async_trait;
 use spec::event::{Evaluated, StepRow};
 use sqlx::AssertSqlSafe;
 
+use crate::backend::{Checkpoint, End, Events, Reported, Start, json, start};
 use crate::error::Fault;
-use crate::event::{Checkpoint, End, Events, Reported, Start, start};
 use crate::records::bind;
-use crate::register::json;
 use crate::sqlite::{Sqlite, steps};
 
 /// Of the trials in $1 those that are not over.

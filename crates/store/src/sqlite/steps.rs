@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use spec::event::{Evaluated, StepRow};
 use sqlx::SqliteConnection;
 
+use crate::backend::{Reported, json};
 use crate::error::Fault;
-use crate::event::Reported;
-use crate::register::{integer, json};
+use crate::register::integer;
 
 /// Rows of one statement: few sizes, so that each is prepared once. What is not bound is NULL, and rows of
 /// NULLs are not stored: a rest takes the smallest statement that holds it.

@@ -269,20 +269,8 @@ fn result(row: TrialRecord) -> RunResult {
         (Status::Done, None) | (Status::Diverged, _) => RunState::Diverged,
         _ => RunState::Missing,
     };
-    RunResult {
-        schedule: row.schedule,
-        config_id: row.config_id,
-        base_lr: row.base_lr,
-        axes: [].into(),
-        steps: row.steps,
-        seed: row.seed,
-        purpose: row.purpose,
-        state,
-        score: loss.map(|value| Score { value, direction: Direction::LowerIsBetter }),
-        test_loss: row.test_loss,
-        test_accuracy: row.test_accuracy,
-        hardware: None,
-    }
+    let score = loss.map(|value| Score { value, direction: Direction::LowerIsBetter });
+    RunResult { trial: row, state, score }
 }
 
 #[tokio::test]

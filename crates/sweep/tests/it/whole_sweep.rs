@@ -9,6 +9,7 @@ use sweep::rounds::Decision;
 use sweep::{Context, Error, Event, Options, Stop, Summary, Training, train, wait_for};
 use trainer::device::Device;
 use trainer::own::Tasks;
+use verdict::results::RunResult;
 
 /// The best lr of this grid is its highest one, so the grid grows; then the tuning seeds choose, and fresh ones decide.
 const SWEEP: &str = "
@@ -75,7 +76,7 @@ fn decisions_and_trials_are_reported_in_order_and_the_ranking_has_them() {
     let last: Vec<&str> = log.iter().rev().take(3).rev().map(String::as_str).collect();
     assert_eq!(last, ["2 chosen for 3 seeds", "round of 6", "round ended"]);
     let (name, ranked) = wait_for(ranked_sweep(None, &RankBy::default(), &context)).expect("a ranking");
-    assert_eq!((name.as_str(), ranked.rows.len()), ("valley", summary.done));
+    assert_eq!((name.as_str(), ranked.results.len()), ("valley", summary.done));
     assert_eq!(ranked.ranking.lines.len(), 2);
     // The same call again trains nothing and says so.
     let mut again = Vec::new();
@@ -84,7 +85,7 @@ fn decisions_and_trials_are_reported_in_order_and_the_ranking_has_them() {
             again.push((round.missing.len(), round.stored));
         }
     });
-    assert_eq!((summary, again), (Summary::default(), vec![(0, ranked.rows.len())]));
+    assert_eq!((summary, again), (Summary::default(), vec![(0, ranked.results.len())]));
 }
 
 #[test]
@@ -101,9 +102,8 @@ fn a_sweep_that_an_observer_stops_goes_on_later_and_ends_the_same() {
     run(&stopped, &mut |_, _| {});
     let digests = |context: &Context| {
         let (_, ranked) = wait_for(ranked_sweep(None, &RankBy::default(), context)).expect("a ranking");
-        let rows = ranked.rows.iter().zip(&ranked.results);
-        let mut rows: Vec<_> =
-            rows.map(|(row, result)| (row.trial_id.clone(), result.value().map(f64::to_bits))).collect();
+        let value = |run: &RunResult| (run.trial.trial_id.clone(), run.value().map(f64::to_bits));
+        let mut rows: Vec<_> = ranked.results.iter().map(value).collect();
         rows.sort();
         rows
     };

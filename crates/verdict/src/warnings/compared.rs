@@ -8,13 +8,13 @@ use crate::results::{Purpose, RunResult, RunState};
 
 /// For some seed the hardware is not the same for all: paired differences then compare hardware, too.
 pub(super) fn hardware(input: Input<'_>) -> Vec<Warning> {
-    let mut by_seed: BTreeMap<(i64, &str), BTreeSet<&str>> = BTreeMap::new();
-    let mut by_schedule: BTreeMap<usize, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut by_seed: BTreeMap<(i64, &str), BTreeSet<String>> = BTreeMap::new();
+    let mut by_schedule: BTreeMap<usize, BTreeMap<String, usize>> = BTreeMap::new();
     for (place, line) in input.lines().iter().enumerate() {
         for run in input.results.iter().filter(|run| has_ended_at(run, line, input.ranking.budget)) {
-            let Some(hardware) = run.hardware.as_deref() else { continue };
-            let purpose = if run.purpose == Purpose::Tune { "tune" } else { "judge" };
-            by_seed.entry((run.seed, purpose)).or_default().insert(hardware);
+            let Some(hardware) = run.trial.hardware() else { continue };
+            let purpose = if run.trial.purpose == Purpose::Tune { "tune" } else { "judge" };
+            by_seed.entry((run.trial.seed, purpose)).or_default().insert(hardware.clone());
             *by_schedule.entry(place).or_default().entry(hardware).or_default() += 1;
         }
     }
@@ -38,9 +38,9 @@ pub(super) fn hardware(input: Input<'_>) -> Vec<Warning> {
 
 /// Whether it is a run of the line's config that came to an end.
 fn has_ended_at(run: &RunResult, line: &Line, budget: i64) -> bool {
-    run.schedule == line.schedule
-        && run.config_id == line.config_id
-        && run.steps == budget
+    run.trial.schedule == line.schedule
+        && run.trial.config_id == line.config_id
+        && run.trial.steps == budget
         && !matches!(run.state, RunState::Missing | RunState::Failed)
 }
 
@@ -60,7 +60,7 @@ pub(super) fn budgets(input: Input<'_>) -> Vec<Warning> {
     let budget = input.ranking.budget;
     let mut has: BTreeMap<&str, bool> = BTreeMap::new();
     for run in input.results {
-        *has.entry(&run.schedule).or_default() |= run.steps == budget;
+        *has.entry(&run.trial.schedule).or_default() |= run.trial.steps == budget;
     }
     let unequal: Vec<String> =
         has.into_iter().filter(|(_, has)| !has).map(|(schedule, _)| schedule.to_owned()).collect();

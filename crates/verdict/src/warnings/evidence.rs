@@ -42,17 +42,18 @@ pub(super) fn same_seeds(input: Input<'_>) -> Vec<Warning> {
 
 /// Configs among which this line's was chosen.
 fn choices(results: &[RunResult], line: &Line) -> usize {
-    let own = results.iter().filter(|run| run.schedule == line.schedule && run.steps == line.steps);
-    own.map(|run| run.config_id.as_str()).collect::<BTreeSet<_>>().len()
+    let own =
+        results.iter().filter(|run| run.trial.schedule == line.schedule && run.trial.steps == line.steps);
+    own.map(|run| run.trial.config_id.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 /// Seeds were added after the ranking could be seen with fewer.
 pub(super) fn added_seeds(input: Input<'_>) -> Vec<Warning> {
-    let judging = input.results.iter().filter(|run| run.purpose != Purpose::Tune);
-    let now = judging.map(|run| run.seed).collect::<BTreeSet<_>>().len() as i64;
+    let judging = input.results.iter().filter(|run| run.trial.purpose != Purpose::Tune);
+    let now = judging.map(|run| run.trial.seed).collect::<BTreeSet<_>>().len() as i64;
     let looks = input.history.looks.iter();
     let before: Vec<String> = looks.filter(|seeds| **seeds < now).map(i64::to_string).collect();
-    let schedules: BTreeSet<&str> = input.results.iter().map(|run| run.schedule.as_str()).collect();
+    let schedules: BTreeSet<&str> = input.results.iter().map(|run| run.trial.schedule.as_str()).collect();
     if before.is_empty() || schedules.len() < 2 {
         return Vec::new();
     }

@@ -13,15 +13,16 @@ pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
     let failed: Vec<&RunResult> = input
         .results
         .iter()
-        .filter(|run| run.state == RunState::Failed && run.steps == input.ranking.budget)
+        .filter(|run| run.state == RunState::Failed && run.trial.steps == input.ranking.budget)
         .collect();
     // A run that is asked for twice failed once.
-    let runs: BTreeSet<(&str, i64)> = failed.iter().map(|run| (run.config_id.as_str(), run.seed)).collect();
+    let runs: BTreeSet<(&str, i64)> =
+        failed.iter().map(|run| (run.trial.config_id.as_str(), run.trial.seed)).collect();
     let count = runs.len();
     if count == 0 {
         return Vec::new();
     }
-    let of = |line: &&Line| failed.iter().any(|run| run.schedule == line.schedule);
+    let of = |line: &&Line| failed.iter().any(|run| run.trial.schedule == line.schedule);
     let schedules = names(input.lines().iter().filter(of));
     let text = format!("{} failed ({})", counted(count, "run"), listed(&schedules));
     let advice = "`sweep query \"select trial_id, error from trials where status = 'failed'\"` says why; another run of the sweep \
@@ -50,12 +51,12 @@ fn failed_at(input: Input<'_>, line: &Line) -> usize {
     };
     let own = |run: &&RunResult| {
         run.state == RunState::Failed
-            && run.schedule == line.schedule
-            && run.config_id == line.config_id
-            && run.steps == input.ranking.budget
-            && run.purpose == judging
+            && run.trial.schedule == line.schedule
+            && run.trial.config_id == line.config_id
+            && run.trial.steps == input.ranking.budget
+            && run.trial.purpose == judging
     };
-    input.results.iter().filter(own).map(|run| run.seed).collect::<BTreeSet<_>>().len()
+    input.results.iter().filter(own).map(|run| run.trial.seed).collect::<BTreeSet<_>>().len()
 }
 
 pub(super) fn only_tuned(input: Input<'_>) -> Vec<Warning> {
