@@ -35,7 +35,7 @@ fn the_readme_lists_every_schedule() {
 }
 
 /// Replaces the table under a head line of a page.
-fn with_table(page: &str, head: &str, rows: &str) -> String {
+pub(crate) fn with_table(page: &str, head: &str, rows: &str) -> String {
     let (before, rest) = page.split_once(head).expect("the head of the table");
     let (rule, rest) = rest.split_once('\n').expect("a line under it");
     let (_, after) = rest.split_once("\n\n").expect("an end of the table");

@@ -6,6 +6,7 @@ mod accuracy;
 mod bad_input;
 mod circles;
 mod clusters;
+mod columns_page;
 mod export;
 mod export_results;
 mod export_weights;

@@ -268,6 +268,12 @@ record! {
     }
 }
 
+/// The columns that `sweep export results` has, in its order: fingerprints are last.
+pub fn exported() -> impl Iterator<Item = &'static Column<TrialRecord>> {
+    let with = |output| COLUMNS.iter().filter(move |column| column.output == output);
+    with(Output::Export).chain(with(Output::Fingerprint))
+}
+
 impl TrialRecord {
     /// Whether it has its result.
     pub fn is_over(&self) -> bool {

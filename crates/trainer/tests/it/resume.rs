@@ -11,7 +11,7 @@ use spec::trial::Trial;
 use trainer::data::Examples;
 use trainer::{Branch, Stack};
 
-use crate::support::{STEPS, Recorder, folder, images, shared, whole, zoo};
+use crate::support::{Recorder, STEPS, folder, images, shared, whole, zoo};
 
 /// Stopped after each step.
 fn in_pieces(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) {
@@ -101,7 +101,8 @@ fn a_checkpoint_in_an_earlier_format_is_set_aside() {
     let (wanted, _) = whole(&trial, &images);
     let mut recorder = Recorder::default();
     let start = Branch::starts(vec![trial.clone()], true).pop().expect("a branch");
-    let mut stack = Stack::new(start, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
+    let mut stack =
+        Stack::new(start, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
     stack.advance(&mut |event| recorder.record(event));
     stack.checkpoint(&folder(dir.path()), &mut |event| recorder.record(event));
     let (step, file) = recorder.saved.take().expect("a checkpoint");
@@ -109,7 +110,8 @@ fn a_checkpoint_in_an_earlier_format_is_set_aside() {
 
     let resumed = Branch::resumed(vec![trial], true, step, dir.path().to_owned(), file.clone());
     let resumed = resumed.into_iter().next().expect("a branch");
-    let mut stack = Stack::new(resumed, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
+    let mut stack =
+        Stack::new(resumed, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
     assert_eq!(stack.step(), 0);
     while !stack.is_empty() {
         stack.advance(&mut |event| recorder.record(event));

@@ -87,7 +87,7 @@ async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<Trial
 
 fn results(runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
     let axes = axes::of(runs);
-    let exported: Vec<_> = exported().collect();
+    let exported: Vec<_> = record::exported().collect();
     let mut columns: Vec<Column> =
         exported.iter().map(|column| (column.name.to_owned(), kind(column))).collect();
     columns.extend(axes.iter().map(|axis| (format!("axis:{}", axis.path), axis.kind)));
@@ -101,12 +101,6 @@ fn results(runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
     };
     table.write(runs.iter().map(row).collect())?;
     table.finish()
-}
-
-/// What is exported of each run, before its axes: fingerprints last.
-pub(crate) fn exported() -> impl Iterator<Item = &'static record::Column<TrialRecord>> {
-    let with = |output| COLUMNS.iter().filter(move |column| column.output == output);
-    with(Output::Export).chain(with(Output::Fingerprint))
 }
 
 /// What an exported column holds.
