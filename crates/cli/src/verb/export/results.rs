@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spec::record::{self, COLUMNS, Output, TrialRecord};
+use spec::record::{self, TrialRecord};
 use store::{MetricRow, Reader};
 use sweep::named::sweep;
 use sweep::stored::open;
