@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use report::compose::{Material, Step, compose};
 use report::document::Document;
+use schedule::problem::counted;
 use store::Reader;
 use sweep::named::sweep;
 use sweep::ranked::{RankBy, Ranked, ranked};
@@ -99,14 +100,13 @@ async fn material(
 
 /// An environment in words.
 fn environment((environment, trials): &(store::Environment, i64)) -> Vec<(String, String)> {
-    let plural = if *trials == 1 { "" } else { "s" };
     let commit = if environment.git_commit.is_empty() {
         String::new()
     } else {
         format!(" ({})", environment.git_commit)
     };
     [
-        ("trained here", format!("{trials} trial{plural}")),
+        ("trained here", counted(trials, "trial")),
         ("sweep", format!("{}{commit}", environment.version)),
         ("device", environment.device.clone()),
         ("processor", format!("{}, {} threads", environment.cpu, environment.threads)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use schedule::problem::nearest;
+use schedule::problem::{counted, nearest};
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
 use sweep::Error;
@@ -46,11 +46,11 @@ fn few_seeds(spec: &Spec) -> Option<String> {
         Seeds::Each(seeds) => *seeds,
     };
     let needed = seeds_to_decide() as u64;
-    let plural = if seeds == 1 { "" } else { "s" };
     (schedules > 1 && seeds < needed).then(|| {
         format!(
-            "no difference between schedules can be significant with {seeds} seed{plural}: the exact test needs at least \
-             {needed}"
+            "no difference between schedules can be significant with {}: the exact test needs at least \
+             {needed}",
+            counted(seeds, "seed")
         )
     })
 }
@@ -70,11 +70,8 @@ pub(crate) fn sweep_text(
     }
     match plan.warnings.len() {
         n if deny && n > 0 => {
-            let s = if n == 1 { "" } else { "s" };
-            Err(Failure::usage(format_args!(
-                "{}: {n} warning{s}, and --deny-warnings was given",
-                source.name
-            )))
+            let warnings = counted(n, "warning");
+            Err(Failure::usage(format_args!("{}: {warnings}, and --deny-warnings was given", source.name)))
         }
         _ => Ok((spec, plan)),
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, Verified};
+use schedule::problem::counted;
 use store::TrialRecord;
 use sweep::rounds::Decision;
 use sweep::{Event, Round};
@@ -103,11 +104,10 @@ fn opening(round: &Round<'_>) -> String {
     if options.workers == 0 {
         return format!("{name}: {all} trials{stored}{merged}; {left} are left for `sweep worker` processes");
     }
-    let workers = options.workers;
-    let plural = if workers == 1 { "" } else { "s" };
+    let workers = counted(options.workers, "worker");
     let then = if deciding > 0 { format!("; then {deciding} decide") } else { String::new() };
     format!(
-        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} worker{plural} ({}){}{then}",
+        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use report::{Format, Rows};
+use schedule::problem::counted;
 use spec::trial::Dataset;
 use store::{Reader, StoreError};
 use sweep::wait_for;
@@ -189,10 +190,9 @@ fn store(global: &Global) -> Vec<Check> {
         Ok(None) => checks
             .push(ok("store", format!("none yet in {}: the first sweep makes it", global.context.store))),
         Ok(Some((whole, sweeps, runners))) => {
-            let plural = if sweeps == 1 { "" } else { "s" };
             let name = reader_name(&global.context.store);
             checks.push(if whole {
-                ok("store", format!("{name}: whole, {sweeps} sweep{plural}"))
+                ok("store", format!("{name}: whole, {}", counted(sweeps, "sweep")))
             } else {
                 check(
                     "store",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use report::{Format, Rows};
+use schedule::problem::counted;
 use store::{Conflict, Joining, Location, Merged, Origin, Reader, Store};
 use sweep::wait_for;
 
@@ -65,16 +66,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         }
     }
     print(&rows.render(Format::from(&args.format)))?;
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
     match (conflicts, unread) {
         (0, 0) => Ok(()),
         (0, n) => {
-            let message = format!("{n} shard{} could not be read; all others are merged", plural(n));
+            let message = format!("{} could not be read; all others are merged", counted(n, "shard"));
             Err(if mistake { Failure::usage(message) } else { Failure::failed(message) })
         }
         (n, _) => Err(Failure::failed(format_args!(
-            "{n} result{} differ{} from the one that is stored; those that were there stay, all others are merged",
-            plural(n),
+            "{} differ{} from the one that is stored; those that were there stay, all others are merged",
+            counted(n, "result"),
             if n == 1 { "s" } else { "" }
         ))),
     }

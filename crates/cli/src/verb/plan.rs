@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use report::plot::Scale;
 use report::{Cell, Format, Rows, lr};
+use schedule::problem::counted;
 use serde_json::json;
 use spec::trial::{Program, Trial};
 use sweep::origins::{self, Stored};
@@ -194,8 +195,7 @@ fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers
         text.push_str("how long a program takes is not known before it has run\n");
     }
     if let Some(Time { span: time, by }) = time.filter(|_| !left.trials.is_empty()) {
-        let plural = if workers == 1 { "" } else { "s" };
-        text.push_str(&format!("about {} on {workers} worker{plural}, {by}\n", span(time)));
+        text.push_str(&format!("about {} on {}, {by}\n", span(time), counted(workers, "worker")));
     }
     text
 }

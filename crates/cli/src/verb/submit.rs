@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use schedule::problem::counted;
 use spec::{Plan, Spec};
 use store::{Location, Reader, Store, StoreError, TrialRecord};
 use sweep::{rounds, wait_for};
@@ -292,13 +293,12 @@ impl<'a> Submission<'a> {
             None => None,
         };
         if !global.quiet {
-            let plural = if self.tasks == 1 { "" } else { "s" };
             let merging = merging.map_or(String::new(), |merge| format!(", then job {merge} merges"));
             say(format_args!(
-                "{}: {} trials on {} task{plural} as job {job}{merging}\n  scripts and logs: {}\n  sweep status{}",
+                "{}: {} trials on {} as job {job}{merging}\n  scripts and logs: {}\n  sweep status{}",
                 plan.name,
                 self.missing,
-                self.tasks,
+                counted(self.tasks, "task"),
                 self.folder.display(),
                 store_option(global)
             ));
