@@ -221,37 +221,41 @@ impl<'a> Run<'a> {
         self.emitter.add(row, valid.into_iter().collect());
     }
 
+    /// Whether the rules of the schedule were shown all that they need of a step.
+    fn check_rules(&self, step: u64, seen: &Seen) -> Result<(), String> {
+        if step > self.next {
+            return Err(format!("step {} was left out, and the schedule follows every loss", self.next));
+        }
+        if self.rate(step).is_none() {
+            return Err(format!("step {step} was trained without asking for its lr"));
+        }
+        let config = &self.trial.config;
+        let wants = config.schedule.wants(step, config.task.evaluates_after(step));
+        let missing = [
+            (wants.train_loss, seen.train_loss, "train_loss"),
+            (wants.valid_loss, seen.valid_loss, "valid_loss"),
+            (wants.valid_accuracy, seen.valid_accuracy, "valid_accuracy"),
+        ]
+        .into_iter()
+        .find(|(wanted, given, _)| *wanted && given.is_none());
+        let Some((_, _, name)) = missing else { return Ok(()) };
+        let remedy = if name == "train_loss" {
+            String::new()
+        } else {
+            format!(
+                "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, {name}=...)`), say by \
+                 `evaluate: {{every: ...}}` after which steps it is known, or let the schedule `watch` another metric"
+            )
+        };
+        Err(format!("step {step} has no `{name}`, and the schedule looks at it there{remedy}"))
+    }
+
     /// Nothing more will be said of the open step.
     fn complete(&mut self, emit: &mut Emit<'_>) -> Result<Option<Outcome>, String> {
         let Some((step, seen)) = self.open.take() else { return Ok(None) };
         let config = &self.trial.config;
         if self.is_closed_loop() {
-            if step > self.next {
-                return Err(format!("step {} was left out, and the schedule follows every loss", self.next));
-            }
-            if self.rate(step).is_none() {
-                return Err(format!("step {step} was trained without asking for its lr"));
-            }
-            let wants = config.schedule.wants(step, config.task.evaluates_after(step));
-            for (wanted, given, name) in [
-                (wants.train_loss, seen.train_loss, "train_loss"),
-                (wants.valid_loss, seen.valid_loss, "valid_loss"),
-                (wants.valid_accuracy, seen.valid_accuracy, "valid_accuracy"),
-            ] {
-                if wanted && given.is_none() {
-                    let remedy = if name == "train_loss" {
-                        String::new()
-                    } else {
-                        format!(
-                            "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, {name}=...)`), say by \
-                             `evaluate: {{every: ...}}` after which steps it is known, or let the schedule `watch` another metric"
-                        )
-                    };
-                    return Err(format!(
-                        "step {step} has no `{name}`, and the schedule looks at it there{remedy}"
-                    ));
-                }
-            }
+            self.check_rules(step, &seen)?;
         }
         let way = step + 1 - self.next;
         if step + 1 == self.steps() && self.reported > 1 && way > 2 * self.longest_way {

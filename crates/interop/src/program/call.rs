@@ -195,22 +195,15 @@ impl Program<'_> {
 
     /// The parameter of this name.
     fn known(&self, entry: &'static Named, name: &str, at: usize) -> Result<&'static str, Problem> {
-        let own = entry.params.iter().map(|param| param.name);
-        let known: Vec<&'static str> = entry.arguments().map(|(name, _)| name).chain(own).collect();
+        let arguments: Vec<&'static str> = entry.arguments().map(|(name, _)| name).collect();
+        let own = entry.params.iter().map(|param| param.name).filter(|name| !arguments.contains(name));
+        let known: Vec<&'static str> = arguments.iter().copied().chain(own).collect();
         known.iter().copied().find(|known| *known == name).ok_or_else(|| {
             let message = format!("`{}` has no argument `{name}`", entry.name);
             let problem = self.source.problem(at, at + name.len(), message);
             match nearest(name, known.iter().copied()) {
                 Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
-                None => {
-                    let mut all: Vec<&str> = Vec::new();
-                    known.iter().for_each(|name| {
-                        if !all.contains(name) {
-                            all.push(name);
-                        }
-                    });
-                    problem.with_hint(format!("known: {}", listed(all)))
-                }
+                None => problem.with_hint(format!("known: {}", listed(known.iter().copied()))),
             }
         })
     }
