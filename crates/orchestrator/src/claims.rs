@@ -1,6 +1,6 @@
 //! The trials of a sweep that this process has claimed: which become branches, which are retried, and how each ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spec::event::{Event, Outcome};
 use spec::trial::Trial;
@@ -8,7 +8,6 @@ use store::{Store, Unfinished};
 use trainer::{Branch, Stop};
 
 use crate::pool::Pool;
-use crate::train::over;
 use crate::{Missing, Options, Summary, SweepError};
 
 /// See the module.
@@ -185,4 +184,15 @@ impl<'a> Claims<'a> {
             ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));
         Ok(self.summary)
     }
+}
+
+/// Number of these trials that are over, whoever trained them.
+pub(crate) async fn over<'a>(
+    sweep: &str,
+    trials: impl Iterator<Item = &'a str>,
+    store: &mut Store,
+) -> Result<usize, SweepError> {
+    let left = store.unfinished(sweep).await?;
+    let left: HashSet<&str> = left.iter().map(|trial| trial.trial_id.as_str()).collect();
+    Ok(trials.filter(|id| !left.contains(id)).count())
 }

@@ -1,6 +1,5 @@
 //! Trains the missing trials of a sweep: starts the workers, dispatches trials to them, and sums up.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 use trainer::checkpoint::Folder;
 use trainer::{Census, Shared, Stop};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, over};
 use crate::dispatcher::{Dispatcher, Pace, QUEUE};
 use crate::pool::Pool;
 use crate::worker::{self, Site};
@@ -120,17 +119,6 @@ async fn coordinate(
     let left = missing.len() - ended;
     let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
     Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
-}
-
-/// Number of these trials that are over, whoever trained them.
-pub(crate) async fn over<'a>(
-    sweep: &str,
-    trials: impl Iterator<Item = &'a str>,
-    store: &mut Store,
-) -> Result<usize, SweepError> {
-    let left = store.unfinished(sweep).await?;
-    let left: HashSet<&str> = left.iter().map(|trial| trial.trial_id.as_str()).collect();
-    Ok(trials.filter(|id| !left.contains(id)).count())
 }
 
 /// Number of trials of the sweep that were over before `missing` was read.
