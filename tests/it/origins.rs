@@ -1,21 +1,66 @@
 //! What stored results owe to the program that trained them: an earlier version of this one, and imports of a program of the
 //! user's own.
 
+use std::collections::BTreeMap;
+
 use crate::support::{Sandbox, root};
 
-/// A store that an earlier version wrote, with its sweep files. `runs` is left as that version left it.
-fn earlier() -> Sandbox {
+/// The store in a folder beside this file, with its sweep files. `runs` is left as the version left it that wrote it.
+fn stored(folder: &str, sweeps: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
-    let from = root().join("tests/it/earlier");
+    let from = root().join("tests/it").join(folder);
     std::fs::create_dir(sandbox.path("runs")).expect("a folder");
-    for name in ["earlier.yaml", "earlier-models.yaml", "earlier-program.yaml", "train.py"] {
-        std::fs::copy(from.join(name), sandbox.path(name)).expect("a copy");
+    for sweep in sweeps {
+        let name = format!("{sweep}.yaml");
+        std::fs::copy(from.join(&name), sandbox.path(&name)).expect("a copy");
     }
+    std::fs::copy(root().join("tests/it/earlier/train.py"), sandbox.path("train.py")).expect("a copy");
     std::fs::copy(from.join("sweep.db"), sandbox.path("runs/sweep.db")).expect("a copy");
     sandbox
 }
 
+fn earlier() -> Sandbox {
+    stored("earlier", &SWEEPS)
+}
+
 const SWEEPS: [&str; 3] = ["earlier", "earlier-models", "earlier-program"];
+
+/// Other models, optimizers, tasks and rules, by commit d5c3f3d2ae33.
+const WIDE: [&str; 4] = ["wide", "wide-text", "wide-law", "wide-program"];
+
+/// The rows of a CSV text, each as its values by column.
+fn by_column(csv: &str) -> Vec<BTreeMap<&str, &str>> {
+    let mut lines = csv.lines().map(|line| line.split(','));
+    let columns: Vec<&str> = lines.next().expect("a header").collect();
+    lines.map(|line| columns.iter().copied().zip(line).collect()).collect()
+}
+
+#[test]
+fn a_store_with_all_kinds_of_trials_opens_ranks_and_reproduces_as_when_it_was_written() {
+    let sandbox = stored("wide", &WIDE);
+    for sweep in WIDE {
+        let before = std::fs::read_to_string(root().join(format!("tests/it/wide/{sweep}.csv"))).expect("rows");
+        let now = sandbox.run(&["rank", sweep, "--format", "csv"]).exits(0).stdout;
+        let (before, now) = (by_column(&before), by_column(&now));
+        assert_eq!(before.len(), now.len(), "{sweep}");
+        for (before, now) in before.iter().zip(&now) {
+            for (column, value) in before {
+                assert_eq!(now.get(column), Some(value), "{sweep}: {column}");
+            }
+        }
+        let told = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
+        assert!(told.contains("trials are stored, nothing to train"), "{told}");
+    }
+    let ids = sandbox.texts(
+        "select min(trial_id) from trials where config not like '%trainer%' group by sweep, schedule, \
+         json_extract(config, '$.task.model') order by 1",
+    );
+    assert_eq!(ids.len(), 8);
+    for id in ids {
+        let told = sandbox.run(&["reproduce", &id]).exits(0).stdout;
+        assert!(told.contains("every bit is equal"), "{told}");
+    }
+}
 
 /// Fails when ids change, or when an older database can't be read any more.
 #[test]
