@@ -39,7 +39,8 @@ fn by_column(csv: &str) -> Vec<BTreeMap<&str, &str>> {
 fn a_store_with_all_kinds_of_trials_opens_ranks_and_reproduces_as_when_it_was_written() {
     let sandbox = stored("wide", &WIDE);
     for sweep in WIDE {
-        let before = std::fs::read_to_string(root().join(format!("tests/it/wide/{sweep}.csv"))).expect("rows");
+        let before =
+            std::fs::read_to_string(root().join(format!("tests/it/wide/{sweep}.csv"))).expect("rows");
         let now = sandbox.run(&["rank", sweep, "--format", "csv"]).exits(0).stdout;
         let (before, now) = (by_column(&before), by_column(&now));
         assert_eq!(before.len(), now.len(), "{sweep}");
