@@ -179,17 +179,17 @@ macro_rules! record {
 }
 
 record! {
-    /// All that is known of one trial, apart from its steps.
+    /// All that is known of one trial, apart from its steps. `config` is long: it is empty in the records of a whole sweep.
     TrialRecord, COLUMNS {
         /// Hash of everything that determines the result.
         trial_id: String = Text("32 hex digits"), Plan, Fingerprint;
         /// The sweep that asks for it; in `trials` the one that asked first.
         sweep: String = Text(""), Asked, Show;
-        /// Name of its schedule in that sweep.
+        /// Name of its schedule in the sweep.
         schedule: String = Text(""), Asked, Export;
         /// The point of the grid without its seed: the same for all seeds.
         config_id: String = Text("32 hex digits"), Plan, Export;
-        /// The base lr in that sweep.
+        /// The base lr in the sweep.
         base_lr: f64 = Real(""), Asked, Export;
         /// The seed.
         seed: i64 = Integer(""), Plan, Export;
@@ -197,7 +197,7 @@ record! {
         purpose: Purpose = Text(""), Cell, Export;
         /// Value of its config on each axis, as the schedule that asked first has them.
         axes: Axes = Axes("JSON object"), Plan, Show;
-        /// How far it is: `queued`, `running`, `done`, `diverged`, `failed` or `stopped`.
+        /// How far the run is: `queued`, `running`, `done`, `diverged`, `failed` or `stopped`.
         status: Status = Text(""), Training, Export;
         /// Length of the run.
         steps: i64 = Integer("steps"), Plan, Export;
@@ -217,13 +217,13 @@ record! {
         diverged_at: Option<i64> = Integer("step"), End, Export;
         /// That loss, which may be infinite. NULL in a trial that diverged is a NaN.
         diverged_loss: Option<f64> = Real(""), End, Show;
-        /// Why it failed.
+        /// Why the run failed.
         error: Option<String> = Text(""), End, Show;
         /// How often a worker took it up.
         attempts: i64 = Integer(""), Start, Show;
-        /// When it was taken up first.
+        /// When a worker took the run up first.
         started_at: Option<i64> = Time("ms since 1970, UTC"), Start, Export;
-        /// When it ended.
+        /// When the run ended.
         finished_at: Option<i64> = Time("ms since 1970, UTC"), End, Export;
         /// Fingerprint of lr and loss of every step.
         digest: Option<String> = Text("64 hex digits"), End, Fingerprint;
@@ -238,8 +238,7 @@ record! {
         environment_id: Option<i64> = Integer(""), Start, Database;
         /// The machine that did that.
         host: Option<String> = Text(""), Start, Database;
-        /// The whole configuration but the seed; `TrialRecord::trial` makes a trial of it. It is long: empty in the records of a
-        /// whole sweep.
+        /// The whole configuration but the seed.
         config: String = Json("JSON object"), Plan, Show;
     }
     and {
