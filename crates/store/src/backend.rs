@@ -131,29 +131,16 @@ pub(crate) trait Backend: std::fmt::Debug + Events {
 }
 
 /// A worker takes trials up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) trial_ids: &'a [String],
     /// The first step that it trains.
     pub(crate) step: i64,
     pub(crate) at: i64,
-    /// Number of its environment.
-    pub(crate) environment: i64,
-    /// Its machine.
-    pub(crate) host: &'a str,
-    /// Its version of the arithmetic.
-    pub(crate) bits: Option<i64>,
+    /// `SET …`, in which `$2` is the step, `$3` the time, and the rest are the values.
+    pub(crate) set: String,
+    pub(crate) values: Vec<Value>,
 }
-
-/// What a start sets: `$2` is the step, `$3` the time, `$4` the environment, `$5` the host, `$6` the bits.
-macro_rules! start {
-    () => {
-        "status = 'running', attempts = attempts + 1, environment_id = $4, host = $5, bits = $6,
-        loaded = CASE WHEN $2 = 0 THEN NULL ELSE loaded END, started_at = coalesce(started_at, $3), finished_at = NULL,
-        error = NULL, steps_done = $2"
-    };
-}
-pub(crate) use start;
 
 /// A file from which trials can resume.
 #[derive(Debug, Clone, Copy)]

@@ -33,8 +33,12 @@ pub(crate) async fn write(
         pending.write(backend).await?;
         match event {
             Event::Started { trial_ids, step, bits, at } => {
-                let (step, bits) = (integer(*step)?, bits.map(i64::from));
-                backend.start(Start { trial_ids, step, at: *at, environment, host, bits }).await?;
+                let by = [
+                    ("environment_id", environment.into()),
+                    ("host", host.into()),
+                    ("bits", bits.map(i64::from).into()),
+                ];
+                backend.start(start(trial_ids, integer(*step)?, *at, by.into())).await?;
             }
             Event::Stage { stage, first, trial_ids } => {
                 backend.begin_stage(trial_ids, integer(*stage)?, integer(*first)?).await?;
@@ -68,11 +72,26 @@ async fn loaded(
     Ok(())
 }
 
+/// A start: what it sets, with what a worker states of itself.
+fn start<'a>(trial_ids: &'a [String], step: i64, at: i64, by: Vec<(&str, Value)>) -> Start<'a> {
+    let set = format!(
+        "status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $3), finished_at = NULL,
+        error = NULL, steps_done = $2, loaded = CASE WHEN $2 = 0 THEN NULL ELSE loaded END{}",
+        assignments(&by, 4)
+    );
+    Start { trial_ids, step, at, set, values: by.into_iter().map(|(_, value)| value).collect() }
+}
+
+/// `, COLUMN = $4, COLUMN = $5 …`.
+fn assignments(values: &[(&str, Value)], first: usize) -> String {
+    (first..).zip(values).map(|(number, (column, _))| format!(", {column} = ${number}")).collect()
+}
+
 /// What an outcome sets.
 fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fault> {
-    let (mut set, values) = match outcome {
+    let (set, values) = match outcome {
         Outcome::Done(results) => (
-            "status = 'done', steps_done = steps".to_owned(),
+            "status = 'done', steps_done = steps",
             vec![
                 ("finished_at", at.into()),
                 ("final_train_loss", results.train_loss.into()),
@@ -86,8 +105,7 @@ fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fau
         ),
         // Trials that share its steps may be further by now.
         Outcome::Diverged { at: step, loss, digest } => (
-            "status = 'diverged', steps_done = CASE WHEN steps_done > $2 THEN $2 + 1 ELSE steps_done END"
-                .to_owned(),
+            "status = 'diverged', steps_done = CASE WHEN steps_done > $2 THEN $2 + 1 ELSE steps_done END",
             vec![
                 ("diverged_at", integer(*step)?.into()),
                 ("finished_at", at.into()),
@@ -95,18 +113,15 @@ fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fau
                 ("digest", digest.clone().into()),
             ],
         ),
-        Outcome::Failed { .. } | Outcome::GivenUp { .. } => (
-            "status = 'failed'".to_owned(),
-            vec![("finished_at", at.into()), ("error", outcome.error().into())],
-        ),
-        Outcome::Stopped { steps } => {
-            ("status = 'stopped'".to_owned(), vec![("steps_done", integer(*steps)?.into())])
+        Outcome::Failed { .. } | Outcome::GivenUp { .. } => {
+            ("status = 'failed'", vec![("finished_at", at.into()), ("error", outcome.error().into())])
         }
+        Outcome::Stopped { steps } => ("status = 'stopped'", vec![("steps_done", integer(*steps)?.into())]),
     };
-    for (number, (column, _)) in (2..).zip(&values) {
-        set.push_str(&format!(", {column} = ${number}"));
-    }
-    let sql = format!("UPDATE trials SET {set} WHERE trial_id = $1 AND status NOT IN ('done', 'diverged')");
+    let sql = format!(
+        "UPDATE trials SET {set}{} WHERE trial_id = $1 AND status NOT IN ('done', 'diverged')",
+        assignments(&values, 2)
+    );
     Ok(End { trial_id, sql, values: values.into_iter().map(|(_, value)| value).collect() })
 }
 

@@ -8,7 +8,7 @@ use spec::event::{Evaluated, StepRow};
 use spec::record::Value;
 use sqlx::AssertSqlSafe;
 
-use crate::backend::{Checkpoint, End, Events, Reported, Start, start};
+use crate::backend::{Checkpoint, End, Events, Reported, Start};
 use crate::error::Fault;
 use crate::postgres::Postgres;
 use crate::records::bind;
@@ -66,15 +66,12 @@ impl Events for Postgres {
     }
 
     async fn start(&mut self, start: Start<'_>) -> Result<(), Fault> {
-        let sql = concat!(
-            cut!(),
-            "UPDATE trials SET ",
-            start!(),
-            " WHERE trial_id IN (SELECT trial_id FROM open)",
+        let sql = format!(
+            concat!(cut!(), "UPDATE trials SET {} WHERE trial_id IN (SELECT trial_id FROM open)"),
+            start.set
         );
-        let query = sqlx::query(sql).bind(start.trial_ids).bind(start.step).bind(start.at);
-        let query = query.bind(start.environment).bind(start.host).bind(start.bits);
-        query.execute(&mut self.connection).await?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(start.trial_ids).bind(start.step).bind(start.at);
+        bind!(query, start.values).execute(&mut self.connection).await?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use spec::event::{Evaluated, StepRow};
 use sqlx::AssertSqlSafe;
 
-use crate::backend::{Checkpoint, End, Events, Reported, Start, json, start};
+use crate::backend::{Checkpoint, End, Events, Reported, Start, json};
 use crate::error::Fault;
 use crate::records::bind;
 use crate::sqlite::{Sqlite, steps};
@@ -61,10 +61,10 @@ impl Events for Sqlite {
     }
 
     async fn start(&mut self, start: Start<'_>) -> Result<(), Fault> {
-        let sql = concat!(cut!(), "UPDATE trials SET ", start!(), " WHERE trial_id IN ", open!());
-        let query = sqlx::query(sql).bind(json(start.trial_ids)).bind(start.step).bind(start.at);
-        let query = query.bind(start.environment).bind(start.host).bind(start.bits);
-        query.execute(&mut self.connection).await?;
+        let sql = format!(concat!(cut!(), "UPDATE trials SET {} WHERE trial_id IN ", open!()), start.set);
+        let query =
+            sqlx::query(AssertSqlSafe(sql)).bind(json(start.trial_ids)).bind(start.step).bind(start.at);
+        bind!(query, start.values).execute(&mut self.connection).await?;
         Ok(())
     }
 
