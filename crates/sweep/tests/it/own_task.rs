@@ -58,7 +58,8 @@ fn a_model_without_gradients_is_refused_before_a_store_is_made() {
         panic!("it can't be trained");
     };
     let words = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    for needed in ["4 of its 4 parameters get no gradient: fc.weight, fc.bias, norm.weight", "sweep_kit::nn"] {
+    for needed in ["4 of its 4 parameters get no gradient: fc.weight, fc.bias, norm.weight", "sweep_kit::nn"]
+    {
         assert!(words.contains(needed), "{words}");
     }
     assert!(!folder.path().join("runs").exists());
