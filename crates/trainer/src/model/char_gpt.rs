@@ -1,19 +1,20 @@
 //! A small causal transformer over characters, as GPT-2 (Radford et al. 2019): learned places, layer norms before attention and
 //! perceptron, GELU, a last layer norm, and a linear layer to the alphabet.
 
-use candle_core::{Result, Tensor};
-use candle_nn::Init;
+use candle_core::{Module, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use spec::catalogue::{Clash, Holds, Kind, ModelKind, Param, Reads, fits_all};
 
+use super::layer::{Linear, linear_with};
+use super::parameters::{InOrder, of_built_in};
 use super::shape::normal;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::causal_attention;
 use crate::kernels::embedding::embedding;
-use crate::kernels::layer_norm::layer_norm;
-use crate::kernels::linear::linear;
+use crate::nn::{LayerNorm, layer_norm};
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
@@ -63,11 +64,12 @@ struct CharGpt {
 
 impl Architecture for CharGpt {
     fn shapes(&self, sizes: Sizes) -> Vec<Shape> {
-        shapes(sizes.classes, self.layers, self.width, self.context)
+        of_built_in(|vb| Gpt::new(self, sizes.classes, &vb).map(drop))
     }
 
     fn logits(&self, input: &Input<'_>) -> Result<Tensor> {
-        forward(input.parameters, &input.batch.tokens, self.heads, self.context)
+        let vb = InOrder::builder(input.parameters);
+        Gpt::new(self, input.sizes.classes, &vb)?.forward(&input.batch.tokens)
     }
 
     fn chunk(&self) -> usize {
@@ -86,59 +88,82 @@ impl Architecture for CharGpt {
 }
 
 const EPS: f64 = 1e-5;
+const DEVIATION: f32 = 0.02;
 
-/// Parameters of a block.
-const BLOCK: usize = 12;
-
-/// Parameters with GPT-2's initial values: normal with deviation 0.02, for what is added to the residual stream divided by the
-/// root of how often that happens; biases 0.
-fn shapes(alphabet: usize, layers: usize, width: usize, context: usize) -> Vec<Shape> {
-    let residual = 0.02 / (2.0 * layers as f32).sqrt();
-    let norm = |name: &str| {
-        [
-            Shape::new(&format!("{name}.weight"), &[width], Init::Const(1.0)),
-            Shape::new(&format!("{name}.bias"), &[width], Init::Const(0.0)),
-        ]
-    };
-    let fc = |name: &str, inputs: usize, outputs: usize, deviation: f32| {
-        let [weight, bias] = Shape::layer(name, inputs, outputs);
-        [Shape { init: normal(deviation), ..weight }, Shape { init: Init::Const(0.0), ..bias }]
-    };
-    let mut shapes = vec![
-        Shape::new("characters.weight", &[alphabet, width], normal(0.02)),
-        Shape::new("places.weight", &[context, width], normal(0.02)),
-    ];
-    for i in 1..=layers {
-        shapes.extend(norm(&format!("block{i}.norm1")));
-        shapes.extend(fc(&format!("block{i}.qkv"), width, 3 * width, 0.02));
-        shapes.extend(fc(&format!("block{i}.attention"), width, width, residual));
-        shapes.extend(norm(&format!("block{i}.norm2")));
-        shapes.extend(fc(&format!("block{i}.fc1"), width, 4 * width, 0.02));
-        shapes.extend(fc(&format!("block{i}.fc2"), 4 * width, width, residual));
-    }
-    shapes.extend(norm("norm"));
-    shapes.extend(fc("head", width, alphabet, 0.02));
-    shapes
+/// The layers of a transformer, with GPT-2's initial values: normal with deviation 0.02, for what is added to the residual stream
+/// divided by the root of how often that happens; biases 0.
+struct Gpt {
+    heads: usize,
+    context: usize,
+    /// (alphabet, width).
+    characters: Tensor,
+    /// (context, width).
+    places: Tensor,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    head: Linear,
 }
 
-/// Logits (characters, alphabet) of windows of `context` characters, one after another.
-fn forward(parameters: &[Tensor], tokens: &[u32], heads: usize, context: usize) -> Result<Tensor> {
-    let [characters, places, rest @ ..] = parameters else {
-        candle_core::bail!("a transformer has more than {} parameters", parameters.len())
-    };
-    let (blocks, last) = rest.split_at(rest.len() / BLOCK * BLOCK);
-    let mut x = embedding(characters, places, tokens)?;
-    for block in blocks.chunks_exact(BLOCK) {
-        let [n1, n1b, qkv, qkvb, out, outb, n2, n2b, up, upb, down, downb] = block else { continue };
-        let y = layer_norm(&x, n1, n1b, EPS)?;
-        let y = causal_attention(&linear(&y, qkv, qkvb, Activation::Identity, true)?, context, heads)?;
-        x = (x + linear(&y, out, outb, Activation::Identity, true)?)?;
-        let y = layer_norm(&x, n2, n2b, EPS)?;
-        let y = linear(&y, up, upb, Activation::Gelu, true)?;
-        x = (x + linear(&y, down, downb, Activation::Identity, true)?)?;
+struct Block {
+    norm1: LayerNorm,
+    qkv: Linear,
+    attention: Linear,
+    norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// A layer whose weight is normal with this deviation.
+fn normal_linear(inputs: usize, outputs: usize, deviation: f32, vb: &VarBuilder<'_>) -> Result<Linear> {
+    linear_with(inputs, outputs, normal(deviation), Init::Const(0.0), vb)
+}
+
+impl Gpt {
+    fn new(shape: &CharGpt, alphabet: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        let CharGpt { layers, heads, width, context } = *shape;
+        let residual = DEVIATION / (2.0 * layers as f32).sqrt();
+        let table =
+            |rows: usize, name: &str| vb.pp(name).get_with_hints((rows, width), "weight", normal(DEVIATION));
+        let (characters, places) = (table(alphabet, "characters")?, table(context, "places")?);
+        let blocks = (1..=layers).map(|i| Block::new(width, residual, &vb.pp(format!("block{i}"))));
+        Ok(Self {
+            heads,
+            context,
+            characters,
+            places,
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: layer_norm(width, EPS, vb.pp("norm"))?,
+            head: normal_linear(width, alphabet, DEVIATION, &vb.pp("head"))?,
+        })
     }
-    let [norm, norm_bias, head, head_bias] = last else {
-        candle_core::bail!("{} parameters are no transformer's", parameters.len())
-    };
-    linear(&layer_norm(&x, norm, norm_bias, EPS)?, head, head_bias, Activation::Identity, true)
+
+    /// Logits (characters, alphabet) of windows of `context` characters, one after another.
+    fn forward(&self, tokens: &[u32]) -> Result<Tensor> {
+        let mut x = embedding(&self.characters, &self.places, tokens)?;
+        for block in &self.blocks {
+            x = block.forward(x, self.context, self.heads)?;
+        }
+        self.head.forward(&self.norm.forward(&x)?, Activation::Identity, true)
+    }
+}
+
+impl Block {
+    fn new(width: usize, residual: f32, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            norm1: layer_norm(width, EPS, vb.pp("norm1"))?,
+            qkv: normal_linear(width, 3 * width, DEVIATION, &vb.pp("qkv"))?,
+            attention: normal_linear(width, width, residual, &vb.pp("attention"))?,
+            norm2: layer_norm(width, EPS, vb.pp("norm2"))?,
+            fc1: normal_linear(width, 4 * width, DEVIATION, &vb.pp("fc1"))?,
+            fc2: normal_linear(4 * width, width, residual, &vb.pp("fc2"))?,
+        })
+    }
+
+    fn forward(&self, x: Tensor, context: usize, heads: usize) -> Result<Tensor> {
+        let y = self.qkv.forward(&self.norm1.forward(&x)?, Activation::Identity, true)?;
+        let y = causal_attention(&y, context, heads)?;
+        let x = (x + self.attention.forward(&y, Activation::Identity, true)?)?;
+        let y = self.fc1.forward(&self.norm2.forward(&x)?, Activation::Gelu, true)?;
+        x + self.fc2.forward(&y, Activation::Identity, true)?
+    }
 }

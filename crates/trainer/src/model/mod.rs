@@ -4,9 +4,11 @@
 mod char_gpt;
 pub(crate) mod closed_form;
 pub(crate) mod direct;
+mod layer;
 mod lenet;
 mod mlp;
 mod own;
+pub(crate) mod parameters;
 mod power_law_regression;
 mod quadratic;
 mod shape;

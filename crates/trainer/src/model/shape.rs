@@ -11,6 +11,11 @@ fn uniform(bound: f32) -> Init {
     Init::Uniform { lo: f64::from(-bound), up: f64::from(bound) }
 }
 
+/// PyTorch's initial values of a layer whose outputs each take in `fan_in` numbers: uniform within 1 / √fan_in.
+pub(super) fn pytorch(fan_in: usize) -> Init {
+    uniform(1.0 / (fan_in.max(1) as f32).sqrt())
+}
+
 /// Initial values that are normal with mean 0.
 pub(super) fn normal(deviation: f32) -> Init {
     Init::Randn { mean: 0.0, stdev: f64::from(deviation) }
@@ -81,9 +86,9 @@ impl Shape {
         Self::weight_and_bias(name, &weight, outputs, window.iter().product())
     }
 
-    /// The two parameters of a layer whose outputs each take in `fan_in` numbers: uniform within 1 / √fan_in, as in PyTorch.
+    /// The two parameters of a layer whose outputs each take in `fan_in` numbers, with PyTorch's initial values.
     fn weight_and_bias(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Self; 2] {
-        let init = uniform(1.0 / (fan_in.max(1) as f32).sqrt());
+        let init = pytorch(fan_in);
         [
             Self::new(&format!("{name}.weight"), weight, init),
             Self::new(&format!("{name}.bias"), &[outputs], init),

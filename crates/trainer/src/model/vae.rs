@@ -3,17 +3,19 @@
 //! cross-entropy plus Kullback-Leibler divergence, in nats an image.
 
 use candle_core::{DType, Result, Tensor};
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, no_check};
 use spec::trial::{Data, Dataset};
 
+use super::layer::{Linear, linear};
+use super::parameters::{InOrder, of_built_in};
 use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::data::Form;
 use crate::kernels::activation::Activation;
 use crate::kernels::binary_cross_entropy::binary_cross_entropy;
 use crate::kernels::latent::{divergence, draw};
-use crate::kernels::linear::linear;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
@@ -57,22 +59,18 @@ struct Vae {
     latent: usize,
 }
 
+/// The layers of an autoencoder.
+struct Layers {
+    encoder: Vec<Linear>,
+    mean: Linear,
+    log_variance: Linear,
+    decoder: Vec<Linear>,
+}
+
 impl Architecture for Vae {
     /// `encoder.fc1.weight` ..., `mean.weight` ..., `log_variance.weight` ..., `decoder.fc1.weight` ...
-    fn shapes(&self, Sizes { inputs, .. }: Sizes) -> Vec<Shape> {
-        let Self { hidden, latent } = self;
-        let last = hidden.last().copied().unwrap_or(inputs);
-        let fc = |part: &'static str| {
-            move |(i, (inputs, outputs)): (usize, (usize, usize))| {
-                Shape::layer(&format!("{part}.fc{}", i + 1), inputs, outputs)
-            }
-        };
-        let encoder = widths(inputs, hidden, *latent).take(hidden.len()).enumerate().flat_map(fc("encoder"));
-        let heads = ["mean", "log_variance"].into_iter().flat_map(|name| Shape::layer(name, last, *latent));
-        let back: Vec<usize> = hidden.iter().rev().copied().collect();
-        let decoder: Vec<Shape> =
-            widths(*latent, &back, inputs).enumerate().flat_map(fc("decoder")).collect();
-        encoder.chain(heads).chain(decoder).collect()
+    fn shapes(&self, sizes: Sizes) -> Vec<Shape> {
+        of_built_in(|vb| self.layers(sizes.inputs, &vb).map(drop))
     }
 
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
@@ -105,35 +103,47 @@ impl Architecture for Vae {
 }
 
 impl Vae {
+    fn layers(&self, inputs: usize, vb: &VarBuilder<'_>) -> Result<Layers> {
+        let Self { hidden, latent } = self;
+        let last = hidden.last().copied().unwrap_or(inputs);
+        let back: Vec<usize> = hidden.iter().rev().copied().collect();
+        let chain = |part: &str, widths: &mut dyn Iterator<Item = (usize, usize)>| {
+            let layer =
+                |(i, (inputs, outputs))| linear(inputs, outputs, &vb.pp(format!("{part}.fc{}", i + 1)));
+            widths.enumerate().map(layer).collect::<Result<Vec<_>>>()
+        };
+        Ok(Layers {
+            encoder: chain("encoder", &mut widths(inputs, hidden, *latent).take(hidden.len()))?,
+            mean: linear(last, *latent, &vb.pp("mean"))?,
+            log_variance: linear(last, *latent, &vb.pp("log_variance"))?,
+            decoder: chain("decoder", &mut widths(*latent, &back, inputs))?,
+        })
+    }
+
     /// The loss, summed over the images of a batch.
     fn sum(&self, input: &Input<'_>) -> Result<Tensor> {
         let noise = input.tensor(&input.batch.noise, self.latent)?;
-        loss(input.parameters, &input.rows()?, &noise)
+        let layers = self.layers(input.sizes.inputs, &InOrder::builder(input.parameters))?;
+        layers.loss(&input.rows()?, &noise)
     }
 }
 
-/// Loss summed over images: binary cross-entropy of the pixels (images, pixels), 0 to 1, plus divergence of the latent
-/// numbers. `noise` is (images, latent), standard normal.
-fn loss(parameters: &[Tensor], images: &Tensor, noise: &Tensor) -> Result<Tensor> {
-    let pairs: Vec<(&Tensor, &Tensor)> =
-        parameters.chunks_exact(2).filter_map(|pair| Some((pair.first()?, pair.last()?))).collect();
-    // As many layers on both sides of the two in the middle, and the decoder's last one.
-    let depth = pairs.len().saturating_sub(3) / 2;
-    let (encoder, rest) = pairs.split_at(depth);
-    let [mean, log_variance, decoder @ ..] = rest else {
-        candle_core::bail!("an autoencoder has 6 parameters at least, not {}", parameters.len())
-    };
-    let mut x = images.clone();
-    for (i, (weight, bias)) in encoder.iter().enumerate() {
-        x = linear(&x, weight, bias, Activation::Relu, i > 0)?;
+impl Layers {
+    /// Loss summed over images: binary cross-entropy of the pixels (images, pixels), 0 to 1, plus divergence of the latent
+    /// numbers. `noise` is (images, latent), standard normal.
+    fn loss(&self, images: &Tensor, noise: &Tensor) -> Result<Tensor> {
+        let depth = self.encoder.len();
+        let mut x = images.clone();
+        for (i, layer) in self.encoder.iter().enumerate() {
+            x = layer.forward(&x, Activation::Relu, i > 0)?;
+        }
+        let head = |layer: &Linear| layer.forward(&x, Activation::Identity, depth > 0);
+        let (mean, log_variance) = (head(&self.mean)?, head(&self.log_variance)?);
+        let mut y = draw(&mean, &log_variance, noise)?;
+        for (i, layer) in self.decoder.iter().enumerate() {
+            let between = if i < depth { Activation::Relu } else { Activation::Identity };
+            y = layer.forward(&y, between, true)?;
+        }
+        binary_cross_entropy(&y, images)? + divergence(&mean, &log_variance)?
     }
-    let head =
-        |(weight, bias): &(&Tensor, &Tensor)| linear(&x, weight, bias, Activation::Identity, depth > 0);
-    let (mean, log_variance) = (head(mean)?, head(log_variance)?);
-    let mut y = draw(&mean, &log_variance, noise)?;
-    for (i, (weight, bias)) in decoder.iter().enumerate() {
-        let between = if i < depth { Activation::Relu } else { Activation::Identity };
-        y = linear(&y, weight, bias, between, true)?;
-    }
-    binary_cross_entropy(&y, images)? + divergence(&mean, &log_variance)?
 }

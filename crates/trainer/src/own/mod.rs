@@ -1,7 +1,6 @@
 //! Tasks that a program of the user's own brings along: a model written with candle-nn, its data and its loss. Everything else
 //! (schedules, seeds, lanes, shared steps, checkpoints) is as for the models that ship with the tool.
 
-mod parameters;
 mod probe;
 mod tasks;
 
@@ -11,7 +10,8 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use self::parameters::{Described, Given};
+use crate::model::parameters::{Given, described};
+
 pub use self::tasks::Tasks;
 pub use crate::data::Part;
 pub use crate::evaluate::Evaluation;
@@ -127,9 +127,8 @@ pub struct OwnTask {
 impl OwnTask {
     /// Builds the model once to learn its parameters.
     fn new(task: Arc<dyn AnyTask>) -> Result<Self> {
-        let described = Described::default();
-        task.ask(VarBuilder::from_backend(Box::new(described.clone()), DType::F32, Device::Cpu))?;
-        Ok(Self { task, shapes: Arc::new(described.shapes()) })
+        let shapes = described(|vb| task.ask(vb))?;
+        Ok(Self { task, shapes: Arc::new(shapes) })
     }
 
     pub(crate) fn shapes(&self) -> Vec<Shape> {
