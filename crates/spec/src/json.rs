@@ -7,8 +7,8 @@ use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::fit;
 use crate::id;
-use crate::plan::fit;
 use crate::record::TrialRecord;
 use crate::trial::{Task, Trial};
 

@@ -5,6 +5,7 @@ mod ambiguous;
 pub mod axes;
 pub mod catalogue;
 mod choice;
+mod config;
 mod data;
 pub mod event;
 mod id;

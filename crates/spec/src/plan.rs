@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schedule::Horizon;
 use schedule::lint::{IDLE_AXIS, MIXED_LOSSES};
 use schedule::problem::{Problem, in_order};
 use schedule::tree::{Place, Tree};
 
 use crate::allow;
+use crate::config::fit;
 use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::same::{Fitted, Same};
@@ -228,39 +228,6 @@ fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item =
         }
         problem
     })
-}
-
-/// A config from its parts, and the hash that identifies it.
-pub(crate) fn fit(
-    name: &str,
-    node: &schedule::Node,
-    written: &Arc<Tree>,
-    base_lr: f64,
-    task: &crate::trial::Task,
-) -> Result<(Config, blake3::Hash), Vec<Problem>> {
-    let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: task.steps_per_epoch };
-    let schedule = node.resolve(&horizon)?;
-    if task.program().is_some() && schedule.looks_inside() {
-        let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
-        return Err(vec![Problem::new(Place::default(), "", message)]);
-    }
-    let tuned = task.network().is_some_and(|net| !net.freeze.is_empty() || !net.lr_multipliers.is_empty());
-    if tuned && schedule.averages() {
-        let message =
-            "this schedule averages all weights alike; it does not go with `freeze` or `lr_multipliers`";
-        return Err(vec![Problem::new(Place::default(), "", message)]);
-    }
-    let hash = id::config(task, base_lr, &schedule, node.expanded());
-    let config = Config {
-        id: id::short(&hash, 12),
-        schedule_name: name.to_owned(),
-        base_lr,
-        schedule,
-        task: task.clone(),
-        axes: Vec::new(),
-        written: Arc::clone(written),
-    };
-    Ok((config, hash))
 }
 
 /// A config, and the hash that identifies it.

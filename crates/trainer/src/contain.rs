@@ -1,4 +1,4 @@
-//! Contains failures: what fails in one lane harms no other.
+//! Contains failures: what fails in one lane harms no other, and its reason is a line of text.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,4 +17,9 @@ pub(crate) fn contained<T>(f: impl FnOnce() -> Result<T, TrainError>) -> Result<
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// What an error of candle says, without the backtrace that it puts behind where one is asked for.
+pub(crate) fn first_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

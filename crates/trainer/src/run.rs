@@ -7,6 +7,7 @@ use spec::trial::Trial;
 
 use crate::branch::Branch;
 use crate::checkpoint::CheckpointError;
+use crate::contain::first_line;
 use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::emitter::Emit;
@@ -51,11 +52,6 @@ pub fn train(
     emit: &mut Emit<'_>,
 ) -> Result<(), TrainError> {
     train_to_weights(trial, examples, device, emit).map(|_| ())
-}
-
-/// What an error of candle says, without the backtrace that it puts behind where one is asked for.
-pub(crate) fn first_line(error: &dyn std::fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// What a run leaves.

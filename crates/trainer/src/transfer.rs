@@ -8,9 +8,9 @@ use safetensors::SafeTensors;
 use spec::transfer::matches;
 use spec::trial::{InitFrom, Network, Trial};
 
+use crate::contain::first_line;
 use crate::model::{Arch, Parameter, Shape};
 use crate::optimizer::{Optimizer, algorithm, state_names};
-use crate::run::first_line;
 use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept};
 
 /// The tensors of a file of weights, by name.

@@ -15,11 +15,11 @@ pub use labelled::{Labelled, Split};
 pub use table::look;
 pub use text::{Text, look as look_at_text};
 
+use crate::contain::first_line;
 use crate::kernels::sparse::Rows;
 use crate::model::Arch;
 use crate::model::closed_form::Synthetic;
 use crate::own::{OwnTask, Picked, Tasks};
-use crate::run::first_line;
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::{OwnTask, Part, Picked, scalar};
-use crate::run::first_line;
+use crate::contain::first_line;
 
 /// What drops gradients in candle, and what to do.
 const DROPPED: &str = "LayerNorm, RmsNorm and softmax_last_dim of candle-nn drop gradients: use those of sweep_kit::nn, which are \

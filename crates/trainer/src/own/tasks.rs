@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 use spec::trial::{Own, OwnParameter};
 
 use super::{AnyTask, OwnTask, Part, Task};
+use crate::contain::first_line;
 use crate::model::Shape;
-use crate::run::first_line;
 
 /// The most numbers that all parameters of a task may have.
 const MOST_NUMBERS: u64 = 1 << 36;

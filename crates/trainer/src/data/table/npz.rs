@@ -4,8 +4,8 @@ use candle_core::npy::NpzTensors;
 use candle_core::{DType, Tensor};
 
 use super::{Raw, Values, classes};
+use crate::contain::first_line;
 use crate::data::files::{MOST_BYTES, bytes_of};
-use crate::run::first_line;
 
 /// What NumPy's arrays may be, for those who have others.
 const READ: &str = "arrays in C order of bool, uint8, int16, int32, int64, uint32 or floats are read: `numpy.ascontiguousarray` \
