@@ -83,7 +83,7 @@ fn verified_words(verified: &Verified) -> Option<String> {
 
 /// What is about to happen.
 fn opening(round: &Round<'_>) -> String {
-    let Round { plan, missing, stored, deciding, shard, options } = *round;
+    let Round { plan, missing, over: stored, deciding, shard, options } = *round;
     let (all, left) = (plan.trials.len(), missing.len());
     let name = &plan.name;
     if stored == all {

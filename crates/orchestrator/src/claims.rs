@@ -16,10 +16,10 @@ pub(crate) struct Claims<'a> {
     options: &'a Options,
     /// All trials that were missing, by id, with their place in the sweep.
     trials: HashMap<String, (usize, Trial)>,
-    /// The trials that this process holds, and how often each has failed here.
-    held: BTreeMap<String, u32>,
-    /// The trials that it gave up. It holds them until it ends: else another process would fail on them at once.
-    failed: Vec<String>,
+    /// The claimed trials that are not over, and how often each has failed here.
+    in_progress: BTreeMap<String, u32>,
+    /// The trials that this process gave up. Their leases are kept until it ends: else another process would fail on them at once.
+    given_up: Vec<String>,
     /// Number of trials of the sweep that were over before `trials` was read.
     ended_before: usize,
     summary: Summary,
@@ -35,7 +35,15 @@ impl<'a> Claims<'a> {
         let place = |(i, missing): (usize, Missing)| (missing.trial.id.clone(), (i, missing.trial));
         let trials = missing.into_iter().enumerate().map(place).collect();
         let summary = Summary::default();
-        Self { sweep, options, trials, held: BTreeMap::new(), failed: Vec::new(), ended_before, summary }
+        Self {
+            sweep,
+            options,
+            trials,
+            in_progress: BTreeMap::new(),
+            given_up: Vec::new(),
+            ended_before,
+            summary,
+        }
     }
 
     pub(crate) fn sweep(&self) -> &str {
@@ -76,7 +84,7 @@ impl<'a> Claims<'a> {
         let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
         for Unfinished { trial_id, checkpoint } in claimed {
             let Some((_, trial)) = self.trials.get(&trial_id).cloned() else { continue };
-            self.held.insert(trial_id, 0);
+            self.in_progress.insert(trial_id, 0);
             match checkpoint {
                 None => starts.push(trial),
                 Some(at) => stopped.entry(at).or_default().push(trial),
@@ -112,14 +120,15 @@ impl<'a> Claims<'a> {
                 Outcome::GivenUp { .. } => self.give_up(trial_id),
                 Outcome::Stopped { .. } => continue,
             }
-            self.held.remove(trial_id);
+            self.in_progress.remove(trial_id);
         }
         retries
     }
 
     /// The failed trial, if it has attempts left, which is counted.
     fn trial_to_retry(&mut self, trial_id: &str, stop: &Stop) -> Option<Trial> {
-        let failures = self.held.get_mut(trial_id).filter(|failures| **failures < self.options.retries)?;
+        let failures =
+            self.in_progress.get_mut(trial_id).filter(|failures| **failures < self.options.retries)?;
         let (_, trial) = self.trials.get(trial_id)?;
         if stop.requested() {
             return None;
@@ -130,10 +139,10 @@ impl<'a> Claims<'a> {
 
     fn give_up(&mut self, trial_id: &str) {
         self.summary.failed += 1;
-        self.failed.push(trial_id.to_owned());
+        self.given_up.push(trial_id.to_owned());
     }
 
-    /// Ends of the trials that are still held when nothing is left to train: the worker of each failed without an event.
+    /// Ends of the trials that are still in progress when nothing is left to train: the worker of each failed without an event.
     pub(crate) fn unreported(&self) -> Vec<Event> {
         let reason = "the worker that trained it has failed";
         let end = |trial_id: &String| Event::Ended {
@@ -141,7 +150,7 @@ impl<'a> Claims<'a> {
             outcome: Outcome::Failed { reason: reason.to_owned() },
             at: trainer::now(),
         };
-        self.held.keys().map(end).collect()
+        self.in_progress.keys().map(end).collect()
     }
 
     /// Number of trials that other processes have ended since this one began, if `ended` of the sweep are over.
@@ -164,21 +173,22 @@ impl<'a> Claims<'a> {
             return Err(error.into());
         }
         for id in &ids {
-            self.held.remove(id);
+            self.in_progress.remove(id);
         }
         Ok(())
     }
 
     /// Releases what is left, and sums up.
     pub(crate) async fn close(mut self, store: &mut Store) -> Result<Summary, SweepError> {
-        self.failed.extend(self.held.keys().cloned());
-        if !self.failed.is_empty() {
-            store.release(&self.failed).await?;
+        let left = self.in_progress.keys().cloned();
+        let to_release: Vec<String> = self.given_up.into_iter().chain(left).collect();
+        if !to_release.is_empty() {
+            store.release(&to_release).await?;
         }
         // The others are over, or another process failed on them or left them.
         let ended = over(self.sweep, self.trials.keys().map(String::as_str), store).await?;
         let Summary { done, diverged, failed, .. } = self.summary;
-        self.summary.stopped = self.held.len();
+        self.summary.stopped = self.in_progress.len();
         let ours = done + diverged + failed + self.summary.stopped;
         self.summary.elsewhere =
             ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));

@@ -36,7 +36,8 @@ impl Pace {
         Self { write: if store.is_remote() { leases } else { WRITE_EVERY }, leases }
     }
 
-    /// Until a process that has waited this long checks again: trials of other processes often end soon, or else late.
+    /// How long a process that has waited this long sleeps before it checks again. Trials of other processes end soon or much
+    /// later, so the pause grows with the wait.
     fn next_check(&self, waited: Duration) -> Duration {
         waited.max(WRITE_EVERY).min(self.write)
     }
@@ -79,7 +80,7 @@ pub(crate) struct Dispatcher<'a, F> {
     /// Trials to retry, once the end of their last attempt is written.
     retries: Vec<Branch>,
     /// Whether the store may have more trials to claim.
-    more: bool,
+    may_have_more: bool,
     write_at: Instant,
     renew_at: Instant,
 }
@@ -106,7 +107,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
             phase: Phase::Training,
             batch: Vec::new(),
             retries: Vec::new(),
-            more: true,
+            may_have_more: true,
             write_at: now + pace.write,
             renew_at: now + pace.leases,
         }
@@ -154,7 +155,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
     /// Waits for events, for the workers to run out of work, or for `wake`. Returns whether any worker still runs, and
     /// the supply.
     async fn receive(&mut self, wake: Instant) -> (bool, Supply) {
-        let (pool, known) = (&self.site.pool, self.batch.len());
+        let (pool, recorded) = (&self.site.pool, self.batch.len());
         let mut open = true;
         tokio::select! {
             biased;
@@ -169,13 +170,13 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
                 self.batch.push(event);
             }
         }
-        if let Some(new) = self.batch.get_mut(known..) {
+        if let Some(new) = self.batch.get_mut(recorded..) {
             self.retries.extend(self.claims.record(new, &self.site.stop));
             new.iter().for_each(|event| (self.observe)(Seen::Event(event)));
         }
         // Where other processes claim too, the next portion is claimed before this one is used up.
         let options = &self.site.options;
-        let low = self.more && pool.waiting() < options.workers * options.lanes.get();
+        let low = self.may_have_more && pool.waiting() < options.workers * options.lanes.get();
         let supply = match (idle, low) {
             (true, _) => Supply::Empty,
             (false, true) => Supply::Low,
@@ -203,7 +204,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         let ran_out = supply == Supply::Empty && self.phase == Phase::Training;
         let due = ran_out || Instant::now() >= self.renew_at;
         if open && due && self.phase != Phase::Over && !self.site.stop.requested() {
-            self.keep_lease(supply).await?;
+            self.renew_and_share(supply).await?;
         }
         Ok(())
     }
@@ -224,14 +225,14 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
     /// Claims the next portion of trials.
     async fn refill(&mut self) -> Result<(), SweepError> {
         let claimed = self.claims.claim(self.store).await?;
-        self.more = !claimed.is_empty();
+        self.may_have_more = !claimed.is_empty();
         let branches = self.claims.accept(claimed, self.store).await?;
         self.site.pool.put(branches);
         Ok(())
     }
 
-    /// Renews the lease, and decides what this process does next.
-    async fn keep_lease(&mut self, supply: Supply) -> Result<(), SweepError> {
+    /// Renews the lease, takes over and releases trials, and decides what this process does next.
+    async fn renew_and_share(&mut self, supply: Supply) -> Result<(), SweepError> {
         let now = Instant::now();
         // Only if all events were received before: a worker may have ended since.
         let ran_out = supply == Supply::Empty;
@@ -239,7 +240,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
             self.fail_unreported().await?;
         }
         self.phase = self.share_work(ran_out, now).await?;
-        self.more = true;
+        self.may_have_more = true;
         self.renew_at = now
             + match self.phase {
                 Phase::Waiting { since } => self.pace.next_check(since.elapsed()),

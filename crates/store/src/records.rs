@@ -145,7 +145,7 @@ pub(crate) fn names<'a, R: 'static>(columns: impl IntoIterator<Item = &'a Column
     columns.into_iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Enters trials that are still to be trained, where they are not there.
+/// Inserts trials that are still to be trained, where the table does not have them.
 pub(crate) async fn queue(
     conn: Conn<'_>,
     records: impl IntoIterator<Item = TrialRecord>,
@@ -162,8 +162,8 @@ fn results() -> impl Iterator<Item = &'static Column<TrialRecord>> {
     COLUMNS.iter().filter(|column| matches!(column.source, Source::Start | Source::Training | Source::End))
 }
 
-/// Writes the result of a trial.
-pub(crate) async fn finish(conn: Conn<'_>, record: &TrialRecord) -> Result<(), Fault> {
+/// Writes the result of a trial that another store has. The result of a trial that ends here is written by `event`.
+pub(crate) async fn write_merged(conn: Conn<'_>, record: &TrialRecord) -> Result<(), Fault> {
     let set: Vec<String> =
         (2..).zip(results()).map(|(i, column)| format!("{} = ${i}", column.name)).collect();
     let sql = format!("UPDATE trials SET {} WHERE trial_id = $1", set.join(", "));
@@ -175,7 +175,7 @@ pub(crate) async fn finish(conn: Conn<'_>, record: &TrialRecord) -> Result<(), F
     Ok(())
 }
 
-/// What makes trials as they were before they were begun: `SET …`.
+/// `SET …` that resets a trial to how it was before training.
 pub(crate) fn blank() -> String {
     let blank = TrialRecord::default();
     let set = results().map(|column| match (column.get)(&blank) {

@@ -34,7 +34,7 @@ pub struct Round<'a> {
     /// The trials that are left to this process.
     pub missing: &'a [Missing],
     /// Trials of the plan that are over.
-    pub stored: usize,
+    pub over: usize,
     /// Runs that decide after this round.
     pub deciding: u64,
     /// The part of the sweep that is trained, if not all of it.

@@ -1,4 +1,4 @@
-//! What a sweep trains next. The decision is made in `verdict::promote`, from results alone; here it becomes a plan's.
+//! What a sweep trains next. The decision is made in `verdict::promote`, from results alone; here it is made into a plan.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -55,8 +55,8 @@ impl Next {
     }
 }
 
-/// Runs that decide between the configs that the grid chooses.
-pub fn deciding(spec: &Spec) -> u64 {
+/// How many runs the deciding seeds will need.
+pub fn deciding_runs(spec: &Spec) -> u64 {
     let budgets: BTreeSet<u64> = spec.points.iter().map(|point| point.task.steps).collect();
     spec.seeds.deciding() * spec.schedules.len() as u64 * budgets.len() as u64
 }
@@ -91,8 +91,22 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
 /// # Errors
 /// What was decided can't be trained.
 pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
-    let mut plan = plan.clone();
+    decide(spec, plan.clone(), rows, &mut |_| {})
+}
+
+/// The same; `each` gets every decision.
+///
+/// # Errors
+/// What was decided can't be trained.
+pub fn decide(
+    spec: &Spec,
+    mut plan: Plan,
+    rows: &[TrialRecord],
+    each: &mut dyn FnMut(&Decision),
+) -> Result<Plan, Error> {
     while let Some(next) = next(spec, &plan, rows) {
+        fault::point("promotion.before").map_err(Error::failed)?;
+        next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
     }
     Ok(plan)

@@ -1,4 +1,4 @@
-//! A sweep's rounds on an open store: train what is missing, look what follows from the results, go on.
+//! A sweep's rounds on an open store: train what is missing, see what follows from the results, go on.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub async fn run(
     shard: Option<Shard>,
     observe: &mut Observer<'_>,
 ) -> Result<Summary, Error> {
-    joined(training, async |store| rounds(training, sweep, shard, store, observe).await).await
+    joined(training, async |store| train_rounds(training, sweep, shard, store, observe).await).await
 }
 
 /// Joins the store as a process that trains, for some work, and leaves it.
@@ -54,7 +54,7 @@ pub(crate) async fn joined<T>(
 }
 
 /// All rounds of a sweep, and the check of what other machines have trained.
-pub(crate) async fn rounds(
+pub(crate) async fn train_rounds(
     training: &Training<'_>,
     (spec, mut plan): (&Spec, Plan),
     shard: Option<Shard>,
@@ -72,10 +72,11 @@ pub(crate) async fn rounds(
     let mut all = Summary::default();
     let mut rows = store.results(&plan.name).await?;
     loop {
-        plan = decide(spec, plan, &rows, observe)?;
-        let (missing, stored) = register(training, &plan, shard, store).await?;
-        let deciding = if plan.decisions.chosen.is_empty() { rounds::deciding(spec) } else { 0 };
-        let round = Round { plan: &plan, missing: &missing, stored, deciding, shard, options };
+        // What earlier runs of the sweep have decided is decided again from what they stored.
+        plan = rounds::decide(spec, plan, &rows, &mut |decision| observe(Event::Decided(decision)))?;
+        let (missing, over) = register(training, &plan, shard, store).await?;
+        let deciding = if plan.decisions.chosen.is_empty() { rounds::deciding_runs(spec) } else { 0 };
+        let round = Round { plan: &plan, missing: &missing, over, deciding, shard, options };
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() {
                 observe(Event::RoundStarted(&round));
@@ -102,23 +103,7 @@ pub(crate) async fn rounds(
     Ok(all)
 }
 
-/// The plan with everything that follows from the results. What earlier runs of the sweep have decided is decided again from
-/// what they stored.
-fn decide(
-    spec: &Spec,
-    mut plan: Plan,
-    rows: &[TrialRecord],
-    observe: &mut Observer<'_>,
-) -> Result<Plan, Error> {
-    while let Some(next) = rounds::next(spec, &plan, rows) {
-        fault::point("promotion.before").map_err(Error::failed)?;
-        next.new.iter().for_each(|decision| observe(Event::Decided(decision)));
-        plan = next.plan(spec)?;
-    }
-    Ok(plan)
-}
-
-/// Writes the plan into the store. Gives the trials that are left to this process, and how many of all are over.
+/// Writes the plan into the store. Gives the trials that are left to this process, and how many of the plan are over already.
 async fn register(
     training: &Training<'_>,
     plan: &Plan,
@@ -127,12 +112,12 @@ async fn register(
 ) -> Result<(Vec<Missing>, usize), Error> {
     let options = training.options;
     let mut missing = orchestrator::register(plan, store, !options.with_failed).await?;
-    let stored = plan.trials.len() - missing.len();
+    let over = plan.trials.len() - missing.len();
     if let Some(shard) = shard {
         shard.keep(plan, options.verify_fraction, &mut missing);
     }
     fault::point("promotion.after").map_err(Error::failed)?;
-    Ok((missing, stored))
+    Ok((missing, over))
 }
 
 /// Trials that came to an end of some kind.

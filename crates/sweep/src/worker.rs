@@ -10,7 +10,7 @@ use store::{Reader, Store, StoreError};
 use crate::error::words;
 use crate::event::Observer;
 use crate::plan::{self, Aim};
-use crate::train::{Training, joined, rounds};
+use crate::train::{Training, joined, train_rounds};
 use crate::{Context, Error, named};
 
 /// The name of the sweep that is meant, if one is; there must be something to join.
@@ -74,7 +74,7 @@ impl<'a> Worker<'a> {
                 self.left.insert(name);
                 continue;
             };
-            let summary = rounds(self.training, (&spec, plan), None, store, observe).await?;
+            let summary = train_rounds(self.training, (&spec, plan), None, store, observe).await?;
             if summary.failed > 0 || summary.stopped > 0 {
                 self.left.insert(name);
             }

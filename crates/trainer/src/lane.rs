@@ -92,8 +92,8 @@ impl Lane {
         !loss.is_finite() || (bound > 0.0 && loss > bound)
     }
 
-    /// Drops the open-loop riders whose rates differ from most riders' from this step on. With closed-loop riders the rates
-    /// show only during the step.
+    /// Riders (trials) whose lrs differ from this step on leave the lane, all but the largest group with equal lrs. Of closed-loop
+    /// riders the lrs are known only during the step: see `run_rules`.
     pub(crate) fn split_diverging(&mut self, leave: &mut Leave<'_>) -> Result<(), TrainError> {
         let t = self.state.step;
         if t >= self.common_until && self.riders.closed.is_empty() {
@@ -114,7 +114,7 @@ impl Lane {
         evaluation.map_or(most, |at| at + 1).min(until_fork)
     }
 
-    /// One update with the batch in `work`. Riders whose rates differ from most riders' leave before it.
+    /// One update with the batch in `work`. All riders but the largest group with equal rates leave before it.
     pub(crate) fn step(&mut self, work: &mut Work, leave: &mut Leave<'_>) -> Result<Stepped, TrainError> {
         self.split_diverging(leave)?;
         let t = self.state.step;
@@ -160,7 +160,7 @@ impl Lane {
         StepRow { step, lr, train_loss: f64::from(loss), grad_norm }
     }
 
-    /// Runs the rules before update `t`, and drops the riders whose rates differ from most riders'. Their rules see the
+    /// Runs the rules before update `t`. All riders but the largest group with equal rates leave. Their rules see the
     /// step again, so they leave with the state from before it.
     fn run_rules(
         &mut self,

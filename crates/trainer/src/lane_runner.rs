@@ -45,9 +45,9 @@ pub(crate) struct Context<'a, 'e> {
 /// What came of [`LaneRunner::start`].
 pub(crate) enum Start {
     Runs(Box<LaneRunner>),
-    /// Its checkpoint is of no use: this starts from the first step.
-    Over(Box<Branch>),
-    /// Which is emitted.
+    /// The checkpoint can't be used: the branch starts again from the first step.
+    Restart(Box<Branch>),
+    /// It failed, and the failure has been emitted.
     Failed,
 }
 
@@ -63,7 +63,7 @@ impl LaneRunner {
         let (trial_ids, stage, spent) = (branch.riders.ids(), branch.stage, branch.spent);
         let lane = match contained(|| branch.start(examples, device, &shared.census)) {
             Ok(Started::Lane(lane)) => lane,
-            Ok(Started::Over(again)) => return Start::Over(Box::new(again)),
+            Ok(Started::Over(again)) => return Start::Restart(Box::new(again)),
             Err(reason) => {
                 emit_ended(trial_ids, &Outcome::Failed { reason }, emit);
                 return Start::Failed;
@@ -80,7 +80,7 @@ impl LaneRunner {
         Start::Runs(Box::new(Self { lane, emitter, stepped: None, valid: None, last_train_loss, spent }))
     }
 
-    /// Whether trials are left in the lane.
+    /// Whether no trial is left in the lane.
     pub(crate) fn is_over(&self) -> bool {
         self.lane.riders.len() == 0
     }

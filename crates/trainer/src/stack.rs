@@ -55,7 +55,7 @@ impl<'a> Stack<'a> {
         };
         let start = match LaneRunner::start(branch, examples, &device, shared, emit) {
             // From the first step there is no checkpoint to fail.
-            Start::Over(again) => LaneRunner::start(*again, examples, &device, shared, emit),
+            Start::Restart(again) => LaneRunner::start(*again, examples, &device, shared, emit),
             start => start,
         };
         let Start::Runs(mut first) = start else { return None };
@@ -108,7 +108,7 @@ impl<'a> Stack<'a> {
     pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) -> Option<Branch> {
         match LaneRunner::start(branch, self.examples, &self.work.device, self.shared, emit) {
             Start::Runs(runner) => self.lanes.push(*runner),
-            Start::Over(again) => return Some(*again),
+            Start::Restart(again) => return Some(*again),
             Start::Failed => {}
         }
         None

@@ -10,7 +10,7 @@ use schedule::problem::counted;
 use serde_json::json;
 use spec::trial::{Program, Trial};
 use sweep::origins::{self, Stored};
-use sweep::rounds::deciding;
+use sweep::rounds::deciding_runs;
 use sweep::{programs, wait_for};
 
 use crate::args::{FormatArg, Warnings, path};
@@ -72,7 +72,7 @@ fn later(spec: &spec::Spec) -> String {
             spec.extend
         ));
     }
-    match deciding(spec) {
+    match deciding_runs(spec) {
         0 => {}
         runs => {
             text.push_str(&format!("then {runs} runs of the chosen configs decide, on seeds of their own\n"))
@@ -242,7 +242,7 @@ fn summary(
         "sweep": plan.name,
         "schedules": spec.schedules.len(),
         "seeds": spec.seeds.choosing(),
-        "deciding_trials": deciding(spec),
+        "deciding_trials": deciding_runs(spec),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
         "merged": plan.merged(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use schedule::problem::counted;
-use spec::{Plan, Spec};
+use spec::Plan;
 use store::{Location, Reader, Store, StoreError, TrialRecord};
 use sweep::{rounds, wait_for};
 
@@ -34,7 +34,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, Warnings::default(), global)?;
     wait_for(fold(global))?;
     let rows = wait_for(results(global, &plan))?;
-    let plan = decide(&spec, plan, &rows, global.quiet)?;
+    let plan = rounds::decide(&spec, plan, &rows, &mut |decision| {
+        if !global.quiet {
+            say(decided(decision));
+        }
+    })?;
     let (ended, missing) = count(&plan, &rows);
     if missing == 0 {
         if !global.quiet {
@@ -152,17 +156,6 @@ async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failu
         Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The plan with all that follows from the results.
-fn decide(spec: &Spec, mut plan: Plan, rows: &[TrialRecord], quiet: bool) -> Result<Plan, Failure> {
-    while let Some(next) = rounds::next(spec, &plan, rows) {
-        if !quiet {
-            next.new.iter().map(decided).for_each(say);
-        }
-        plan = next.plan(spec)?;
-    }
-    Ok(plan)
 }
 
 /// How many of a plan's trials have ended, and how many have not.

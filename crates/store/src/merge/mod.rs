@@ -249,5 +249,5 @@ async fn finish(mut conn: Conn<'_>, trial: &TrialRecord) -> Result<(), Fault> {
     ] {
         on!(conn.again(), c => sqlx::query(sql).bind(&trial.trial_id).execute(c).await.map(|_| ()))?;
     }
-    records::finish(conn, trial).await
+    records::write_merged(conn, trial).await
 }

@@ -82,7 +82,7 @@ fn decisions_and_trials_are_reported_in_order_and_the_ranking_has_them() {
     let mut again = Vec::new();
     let summary = run(&context, &mut |event, _| {
         if let Event::RoundStarted(round) = event {
-            again.push((round.missing.len(), round.stored));
+            again.push((round.missing.len(), round.over));
         }
     });
     assert_eq!((summary, again), (Summary::default(), vec![(0, ranked.results.len())]));
