@@ -1,4 +1,4 @@
-//! A model and an optimizer are one file and one line in one table: nothing else of the sources names them.
+//! A schedule, a model and an optimizer are one file and one line in one table: nothing else of the sources names them.
 
 use std::path::{Path, PathBuf};
 
@@ -34,12 +34,17 @@ fn alone(name: &str, folder: &str, sources: &[PathBuf]) {
     let table = format!("{folder}/mod.rs");
     let naming = sources.iter().filter(|path| names(&code(path), name));
     let found: Vec<String> = naming
-        .map(|path| path.strip_prefix(root()).expect("a file of the workspace").display().to_string())
+        .map(|path| shown(path))
         .filter(|path| EXCEPTIONS.iter().all(|(file, _)| path != file))
         .collect();
     let mut expected = vec![own, table];
     expected.sort();
     assert_eq!(found, expected, "the files that name `{name}`");
+}
+
+/// A file by its path in the workspace.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).expect("a file of the workspace").display().to_string()
 }
 
 /// Whether code names something: `char-gpt`, `char_gpt` or `CharGpt`.
@@ -84,6 +89,31 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         } else if name.ends_with(".rs") && !name.contains("test") {
             found.push(path);
         }
+    }
+}
+
+/// The table of schedules, and the files that make a constant of a number.
+const SCHEDULES: &str = "crates/schedule/src/catalogue.rs";
+const CONSTANT: [&str; 2] = ["crates/schedule/src/combine/phases.rs", "crates/schedule/src/node.rs"];
+
+#[test]
+fn a_schedule_is_one_file_and_one_line() {
+    let sources: Vec<(String, String)> = sources(&[]).iter().map(|path| (shown(path), code(path))).collect();
+    for entry in schedule::catalogue::ENTRIES {
+        let kind = format!("kind: \"{}\",", entry.kind);
+        let own: Vec<&str> = sources
+            .iter()
+            .filter(|(path, code)| path.starts_with("crates/schedule/src/") && code.contains(&kind))
+            .map(|(path, _)| path.as_str())
+            .collect();
+        let [own] = own[..] else { panic!("`{}` is in {own:?}", entry.kind) };
+        let mut parts = own.trim_end_matches(".rs").rsplit('/');
+        let (module, folder) = (parts.next().expect("a file"), parts.next().expect("a folder"));
+        let path = format!("{folder}::{module}::");
+        let naming = sources.iter().filter(|(_, code)| code.contains(&path)).map(|(path, _)| path.as_str());
+        let found: Vec<&str> =
+            naming.filter(|path| module != "constant" || !CONSTANT.contains(path)).collect();
+        assert_eq!(found, [SCHEDULES], "the files that name `{path}`");
     }
 }
 
