@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
+use sweep::whole_file;
 use tempfile::NamedTempFile;
 
 use crate::exit::{Failure, Outcome};
@@ -35,12 +36,7 @@ impl Output {
             let device = File::options().write(true).open(&path).map_err(failed)?;
             return Ok(Self::Device(BufWriter::new(device), path));
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        // Else only the owner could read it.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder(&path)).map_err(failed)?;
+        let file = whole_file::begin(&path).map_err(failed)?;
         Ok(Self::File(BufWriter::new(file), path))
     }
 
@@ -59,12 +55,8 @@ impl Output {
     pub(crate) fn keep(mut self) -> Outcome {
         self.flush().map_err(|error| self.failure(error))?;
         let Self::File(file, path) = self else { return Ok(()) };
-        let kept = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
-            file.as_file().sync_all()?;
-            fault::point("output.rename")?;
-            file.persist(&path).map_err(|error| error.error)?;
-            fault::point("output.renamed")
-        });
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        let kept = file.and_then(|file| whole_file::finish(file, &path));
         kept.map_err(|error| failure(&path, error))
     }
 
@@ -93,11 +85,6 @@ impl Write for Output {
             Self::Device(device, _) => device.flush(),
         }
     }
-}
-
-/// The folder that a path stands in.
-pub(crate) fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A place that is not there is the user's mistake.

@@ -89,7 +89,7 @@ pub(crate) trait Backend: std::fmt::Debug + Events {
     fn is_remote(&self) -> bool;
 
     /// Once this is true it is not waited for long for what does not answer.
-    fn heed(&mut self, stop: Arc<AtomicBool>);
+    fn give_up_on(&mut self, stop: Arc<AtomicBool>);
 
     fn conn(&mut self) -> Conn<'_>;
 

@@ -97,8 +97,8 @@ impl Store {
     }
 
     /// Once this is true it is not waited for long for a server that does not answer.
-    pub fn heed(&mut self, stop: Arc<AtomicBool>) {
-        self.writer.backend.heed(stop);
+    pub fn give_up_on(&mut self, stop: Arc<AtomicBool>) {
+        self.writer.backend.give_up_on(stop);
     }
 
     /// Whether others write from other machines: then transactions are dear, and should be few.
@@ -530,7 +530,7 @@ mod tests {
         assert_eq!(check.rows, [[crate::Value::Text("ok".into())]]);
     }
 
-    /// What a future gives within so many polls; it is dropped then.
+    /// The result of a future within N polls; it is dropped then.
     async fn polled<F: Future>(future: F, most: u64) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         let mut polls = 0;

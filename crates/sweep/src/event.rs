@@ -1,4 +1,4 @@
-//! What an observer of a running sweep is told.
+//! The events that an observer of a running sweep receives.
 
 use orchestrator::{Missing, Options, Verified};
 use spec::Plan;

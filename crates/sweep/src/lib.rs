@@ -19,6 +19,7 @@ pub mod source;
 pub mod stored;
 pub mod train;
 pub mod weights;
+pub mod whole_file;
 pub mod worker;
 mod world;
 

@@ -44,7 +44,7 @@ pub(crate) async fn joined<T>(
     let Training { context, options, stop } = training;
     let joining = Joining { lease: options.lease, workers: options.workers, job: context.job.clone() };
     let mut store = Store::join(&context.store, &joining).await?;
-    store.heed(stop.flag());
+    store.give_up_on(stop.flag());
     let worked = work(&mut store).await;
     // Also after an error: else others would wait for this process until its lease is over.
     let closed = store.close().await;
@@ -120,7 +120,7 @@ async fn register(
     Ok((missing, over))
 }
 
-/// Trials that came to an end of some kind.
+/// The number of trials that ended, in whichever way.
 fn ended(summary: &Summary) -> usize {
     let Summary { done, diverged, failed, stopped, elsewhere, .. } = summary;
     done + diverged + failed + stopped + elsewhere

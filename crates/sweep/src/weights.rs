@@ -15,7 +15,7 @@ use trainer::device::Device;
 
 use crate::context::WEIGHTS;
 use crate::stored::{by_id, open, retrained};
-use crate::{Context, Error, wait_for};
+use crate::{Context, Error, wait_for, whole_file};
 
 /// Is called with each trial that is about to be trained again.
 pub type Retraining<'a> = dyn FnMut(&TrialRecord) + 'a;
@@ -211,17 +211,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         })?;
     }
     let written = || {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        // Else only the owner could read it.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        let mut file = whole_file::begin(path)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        fault::point("output.rename")?;
-        file.persist(path).map_err(|error| error.error)?;
-        fault::point("output.renamed")
+        whole_file::finish(file, path)
     };
     written().map_err(|error| Error::failed(format_args!("can't write {}: {error}", path.display())))
 }

@@ -1,4 +1,4 @@
-//! A model of one's own under `sweep`, written with candle-nn: a small network tells two spirals apart.
+//! A custom model under `sweep`, written with candle-nn: a small network that classifies the points of two spirals.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Ten thousand workers against one server, by a clock of their own: what they would ask of it in so many seconds is asked as
-//! fast as it answers.
+//! Ten thousand simulated workers against one server: the statements that they would send in N seconds are sent as fast as the
+//! server answers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};

@@ -1,5 +1,5 @@
-//! Puts the results of one store into another. A result that is there already must be the same; one that differs is told and
-//! left out. Merging twice, or in another order, gives the same results.
+//! Puts the results of one store into another. A result that is there already must be the same; one that differs is reported and
+//! skipped. Merging twice, or in another order, gives the same results.
 
 mod steps;
 mod sweeps;

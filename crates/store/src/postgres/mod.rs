@@ -121,7 +121,7 @@ impl Backend for Postgres {
         true
     }
 
-    fn heed(&mut self, stop: Arc<AtomicBool>) {
+    fn give_up_on(&mut self, stop: Arc<AtomicBool>) {
         self.stop = stop;
     }
 

@@ -133,7 +133,7 @@ impl Backend for Sqlite {
         false
     }
 
-    fn heed(&mut self, _: Arc<AtomicBool>) {}
+    fn give_up_on(&mut self, _: Arc<AtomicBool>) {}
 
     fn conn(&mut self) -> Conn<'_> {
         Conn::Sqlite(&mut self.connection)

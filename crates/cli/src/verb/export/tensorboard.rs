@@ -7,12 +7,13 @@ use std::path::Path;
 use report::Cell;
 use report::tensorboard::{self as format, Hparam, Value};
 use store::{Reader, Status, TrialRecord};
+use sweep::whole_file::folder;
 
 use super::axes::{self, Axis};
 use super::column::Kind;
 use super::pages::each_page;
 use crate::exit::{Failure, Outcome};
-use crate::output::{failure, folder};
+use crate::output::failure;
 
 /// What runs are compared by.
 const METRICS: [&str; 2] = ["final_valid_loss", "test_accuracy"];
