@@ -1,4 +1,4 @@
-"""A `sweep` for tests: lays out a trial as docs/programs.md says, runs a program, reads its reports, answers it.
+"""A `sweep` for tests: lays out a trial as docs/reference/protocol.md says, runs a program, reads its reports, answers it.
 
 It checks nothing by itself. Not a test.
 """

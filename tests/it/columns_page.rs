@@ -9,7 +9,7 @@ use crate::support::root;
 
 #[test]
 fn the_page_of_columns_describes_every_column() {
-    hold(&root().join("docs/columns.md"), &page());
+    hold(&root().join("docs/reference/database.md"), &page());
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn page() -> String {
         "# Columns of a trial\n\nMade from the list in `crates/spec/src/record.rs`; a test holds it.\n\n\
          What is stored of a trial apart from its steps: the table `trials`, and of `cells` what each sweep that asks for the \
          trial has of its own. Both databases have the same columns. `sweep show` prints those with `show`, `sweep export \
-         results` those with `export` ([export-results.md](export-results.md)). A NaN is stored as NULL.\n\n",
+         results` those with `export` ([export-results.md](../export-results.md)). A NaN is stored as NULL.\n\n",
     );
     table(&mut text, COLUMNS, |column| match column.source {
         Source::Plan => "the plan; never changes",

@@ -59,7 +59,7 @@ fn keys(params: &[spec::catalogue::Param]) -> String {
 
 #[test]
 fn the_page_of_tasks_lists_every_model() {
-    let path = root().join("docs/tasks.md");
+    let path = root().join("docs/reference/tasks.md");
     let page = std::fs::read_to_string(&path).expect("a page");
     let (mut models, mut tasks) = (String::new(), String::new());
     for model in &trainer::catalogue().models {
@@ -76,12 +76,12 @@ fn the_page_of_tasks_lists_every_model() {
 
 #[test]
 fn the_page_of_schedules_describes_every_schedule() {
-    hold(&root().join("docs/schedules.md"), &page());
+    hold(&root().join("docs/reference/schedules.md"), &page());
 }
 
 #[test]
 fn the_page_of_lints_describes_every_lint() {
-    hold(&root().join("docs/lints.md"), &lints());
+    hold(&root().join("docs/reference/lints.md"), &lints());
 }
 
 fn lints() -> String {
@@ -131,7 +131,7 @@ fn picture(item: &Item) -> String {
 
 #[test]
 fn every_schedule_has_its_picture_and_no_picture_is_left_over() {
-    let folder = root().join("docs/schedules");
+    let folder = root().join("docs/reference/schedules");
     std::fs::create_dir_all(&folder).expect("a folder for pictures");
     let mut names: Vec<String> = Vec::new();
     for item in FAMILIES.into_iter().flat_map(Family::items) {
@@ -170,12 +170,12 @@ fn short_table() -> String {
         row(&mut text, preset.name, preset.summary, preset.expansion);
     }
     text.push_str(
-        "\n[docs/schedules.md](docs/schedules.md) has their formulas, parameters, sources and pictures.\n\n",
+        "\n[docs/reference/schedules.md](docs/reference/schedules.md) has their formulas, parameters, sources and pictures.\n\n",
     );
     text.push_str(
         "Names that you already know work too, with their library's parameters, or as a call pasted from a Python program: \
          `{kind: torch.OneCycleLR, total_steps: 1500}`, `\"optax.cosine_decay_schedule(0.1, 1500)\"`. \
-         [docs/libraries.md](docs/libraries.md) lists those of torch, optax, keras, transformers and timm.\n\n",
+         [docs/reference/libraries.md](docs/reference/libraries.md) lists those of torch, optax, keras, transformers and timm.\n\n",
     );
     text
 }

@@ -9,7 +9,7 @@ use crate::support::root;
 
 #[test]
 fn the_page_of_libraries_describes_every_name() {
-    hold(&root().join("docs/libraries.md"), &page());
+    hold(&root().join("docs/reference/libraries.md"), &page());
 }
 
 const HEAD: &str = "\

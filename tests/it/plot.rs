@@ -258,10 +258,10 @@ fn the_readme_shows_the_main_experiment() {
     let drawn = sandbox.path("mnist.svg");
     let (from, to) = (experiment.display().to_string(), drawn.display().to_string());
     sandbox.run(&["plot", &from, "-o", &to]).exits(0);
-    let picture = root().join("docs/mnist.svg");
+    let picture = root().join("docs/images/mnist.svg");
     if std::env::var_os("SWEEP_UPDATE").is_some() {
         std::fs::copy(&drawn, &picture).expect("the picture can be written");
     }
     let same = std::fs::read(&drawn).expect("a picture") == std::fs::read(&picture).unwrap_or_default();
-    assert!(same, "docs/mnist.svg is not what `sweep plot` draws; SWEEP_UPDATE=1 writes it anew");
+    assert!(same, "docs/images/mnist.svg is not what `sweep plot` draws; SWEEP_UPDATE=1 writes it anew");
 }

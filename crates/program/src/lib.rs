@@ -1,5 +1,5 @@
 //! Trials that a program of the user's own trains: it is started once for each trial, told the lrs, and its reports become the
-//! same events as those of our own trainer. `docs/programs.md` is the protocol. Knows no database and no threads but its
+//! same events as those of our own trainer. `docs/reference/protocol.md` is the protocol. Knows no database and no threads but its
 //! caller's; what a trial is and which are trained is decided elsewhere.
 
 #[cfg(unix)]

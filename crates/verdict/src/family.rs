@@ -1,5 +1,5 @@
 //! All pairs of the ranked schedules, tested together: the one place where a pair gets its verdict. The ranking, a
-//! comparison of two and the report all read it here. What a pair's differences are is in `compare`; docs/methods.md
+//! comparison of two and the report all read it here. What a pair's differences are is in `compare`; docs/explanation/methods.md
 //! says what is computed and why.
 
 use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};

@@ -1,5 +1,5 @@
 //! From results to a ranking: each schedule at its best config, by mean, with the ranks that the data allow. What is
-//! concluded of each pair is in `family`, what to know before believing it in `warnings`; docs/methods.md says what is computed
+//! concluded of each pair is in `family`, what to know before believing it in `warnings`; docs/explanation/methods.md says what is computed
 //! and why.
 
 use std::cmp::Ordering;

@@ -1,6 +1,6 @@
 """What a training program needs to be one trial of a sweep: `current()` and the `Trial` that it gives.
 
-Everything else of the package is private. The protocol itself is in docs/programs.md of the project.
+Everything else of the package is private. The protocol itself is in docs/reference/protocol.md of the project.
 """
 
 from __future__ import annotations
