@@ -6,7 +6,7 @@ mod accuracy;
 mod bad_input;
 mod circles;
 mod clusters;
-mod columns_page;
+mod database_page;
 mod export;
 mod export_results;
 mod export_weights;
