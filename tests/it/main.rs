@@ -1,6 +1,6 @@
 //! The real binary, with real data and a real database, as a user runs it.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't continue has failed")]
 
 mod accuracy;
 mod bad_input;
@@ -34,4 +34,5 @@ mod tables;
 mod tasks;
 mod together;
 mod verdicts;
+mod words;
 mod zoo;
