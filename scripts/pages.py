@@ -7,6 +7,8 @@ the path, and the database is in `runs/`. A comment before a code block says wha
     <!-- run: OPTIONS -->           the block is run with options; see below
     <!-- not run: REASON -->        the block is not run
 
+A comment `<!-- setup: COMMANDS -->` runs commands that the page does not show.
+
 Without a comment a block of `sh` is a script that must succeed, and in a block of `console` each line after `$ ` is a command; the
 lines below it are what it prints. Blocks of other languages are not run, unless they follow `run: python`. Options, separated by
 commas:
@@ -30,6 +32,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = ("data", "experiments", "examples", "python")
 BLOCK = re.compile(
+    r"^<!-- setup:\n(?P<setup>.*?)^-->$|"
     r"(?:^<!-- (?P<verb>file|run|not run): (?P<words>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
@@ -114,6 +117,9 @@ def run(page, text, binary, quick=False, check=False):
     sandbox, left_out, stopped = Sandbox(binary), [], []
 
     def block(match):
+        if match["setup"]:
+            sandbox.run(match["setup"], 0, page)
+            return match[0]
         verb, words, language, body = match["verb"], match["words"] or "", match["language"], match["text"]
         if verb == "file":
             path = sandbox.folder / words

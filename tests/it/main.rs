@@ -12,6 +12,7 @@ mod export_results;
 mod export_weights;
 mod faults;
 mod finetune;
+mod front_pages;
 mod fuzz;
 mod generated;
 mod layers;
