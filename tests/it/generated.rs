@@ -1,5 +1,5 @@
-//! Pages that are made from the table of schedules: they must be what the table says. To write them anew:
-//! `SWEEP_UPDATE=1 cargo test -p end-to-end generated`.
+//! Pages that are generated from the tables of schedules, lints and models. The tests fail when a page differs from its table.
+//! `SWEEP_UPDATE=1 cargo test -p end-to-end -- page picture` writes the pages again.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,25 +13,13 @@ use schedule::preset::PRESETS;
 
 use crate::support::root;
 
-const BEGIN: &str = "<!-- schedules: begin (made from the table of schedules; a test holds it) -->\n";
-const END: &str = "<!-- schedules: end -->\n";
-
-/// Compares a page, or writes it where that was asked for.
+/// Compares a page with what it should be, after writing it where `SWEEP_UPDATE` is set.
 pub(crate) fn hold(path: &Path, expected: &str) {
     if std::env::var_os("SWEEP_UPDATE").is_some() {
         std::fs::write(path, expected).expect("the page can be written");
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(found == expected, "{} is not what the table says; see the head of this test", path.display());
-}
-
-#[test]
-fn the_readme_lists_every_schedule() {
-    let path = root().join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("a README");
-    let (before, rest) = readme.split_once(BEGIN).expect("the begin of the table");
-    let (_, after) = rest.split_once(END).expect("the end of the table");
-    hold(&path, &format!("{before}{BEGIN}{}{END}{after}", short_table()));
+    assert!(found == expected, "{} is out of date: run this test with SWEEP_UPDATE=1", path.display());
 }
 
 /// Replaces the table under a head line of a page.
@@ -86,32 +74,33 @@ fn the_page_of_lints_describes_every_lint() {
 
 fn lints() -> String {
     let mut text = String::from(
-        "# Lints\n\nMade from the table in `crates/schedule/src/lint.rs`; a test holds it.\n\n\
-         `sweep check`, `sweep plan` and `sweep run` warn of schedules that are legal and probably not meant, each \
-         with its line, what to write instead and the lint's name. With `--deny-warnings` any warning is a mistake and \
-         the exit code 2. The warnings of a closed-loop schedule hold whatever the losses are.\n\n\
-         To silence a lint, name it; several names are separated by commas:\n\n\
+        "# Lints\n\n<!-- Made from the table in crates/schedule/src/lint.rs; a test holds it. -->\n\n\
+         A lint is a warning about a schedule that is legal but probably not meant. `sweep check`, `sweep plan` and \
+         `sweep run` print each warning with its line, the fix and the name of the lint. With `--deny-warnings` a warning \
+         is an error, and the exit code is 2. A warning about a closed-loop schedule is true for all possible losses.\n\n\
+         To silence a lint, name it. Commas separate several names:\n\n\
          ```yaml\n\
-         # sweep: allow(mid-cycle)        at the head of the file: in all of it\n\
+         # sweep: allow(mid-cycle)        at the head of the file: in the whole file\n\
          name: mine\n\
          schedules:\n  \
-         a: {kind: cyclic, min: 0.1x, up: 300}   # sweep: allow(mid-cycle): of this line, and of what begins on it\n  \
-         # sweep: allow(horizon-mismatch): of the next line, and of what begins on it\n  \
+         a: {kind: cyclic, min: 0.1x, up: 300}   # sweep: allow(mid-cycle): for this line, and the value that begins on it\n  \
+         # sweep: allow(horizon-mismatch): for the next line, and the value that begins on it\n  \
          b:\n    \
          kind: cosine\n    \
          to: 0.1x\n    \
          over: 500\n  \
          c: {allow: [horizon-mismatch], kind: cosine, over: 500}   # a key: in this schedule\n\
-         allow: [same-schedule]                  # in all of the file\n\
+         allow: [same-schedule]                  # a key: in the whole file\n\
          ```\n\n\
-         A key `allow` may stand in any mapping that is a schedule. It changes no trial: its id stays the same.\n",
+         Every mapping that is a schedule accepts the key `allow`. It does not change the ids of trials.\n\n\
+         The examples below are in a run of 1000 steps.\n",
     );
     for lint in LINTS {
         write!(text, "\n## `{}`\n\nWarns when {}.\n\n", lint.name, lint.what).expect("memory");
         if !lint.example.is_empty() {
-            writeln!(text, "- As in: `{}` in a run of 1000 steps", lint.example).expect("memory");
+            writeln!(text, "- Example: `{}`", lint.example).expect("memory");
         }
-        writeln!(text, "- Write instead: {}", lint.fix).expect("memory");
+        writeln!(text, "- Fix: {}", lint.fix).expect("memory");
     }
     text
 }
@@ -154,58 +143,51 @@ pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
+/// All schedules with a line each, linked to their descriptions.
 fn short_table() -> String {
-    let mut text = String::from("\n| schedule | what it does | as in |\n|---|---|---|\n");
+    let mut text = String::from("## All schedules\n\n| schedule | what it does | example |\n|---|---|---|\n");
     for entry in ENTRIES {
         row(&mut text, entry.kind, entry.summary, entry.example);
     }
-    text.push_str("\nand, made of others:\n\n| key | what it does | as in |\n|---|---|---|\n");
+    text.push_str("\nMade of other schedules:\n\n| key | what it does | example |\n|---|---|---|\n");
     for combinator in COMBINATORS {
         row(&mut text, combinator.key, combinator.summary, combinator.example);
     }
-    text.push_str(
-        "\nNames for expansions, to be written out:\n\n| name | what it does | stands for |\n|---|---|---|\n",
-    );
+    text.push_str("\nNames for combinations, with what they expand to:\n\n| name | what it does | expansion |\n|---|---|---|\n");
     for preset in PRESETS {
         row(&mut text, preset.name, preset.summary, preset.expansion);
     }
-    text.push_str(
-        "\n[docs/reference/schedules.md](docs/reference/schedules.md) has their formulas, parameters, sources and pictures.\n\n",
-    );
-    text.push_str(
-        "Names that you already know work too, with their library's parameters, or as a call pasted from a Python program: \
-         `{kind: torch.OneCycleLR, total_steps: 1500}`, `\"optax.cosine_decay_schedule(0.1, 1500)\"`. \
-         [docs/reference/libraries.md](docs/reference/libraries.md) lists those of torch, optax, keras, transformers and timm.\n\n",
-    );
+    text.push('\n');
     text
 }
 
 fn row(text: &mut String, name: &str, summary: &str, example: &str) {
-    writeln!(text, "| `{name}` | {} | `{}` |", cell(summary), cell(example)).expect("memory");
+    writeln!(text, "| [`{name}`](#{name}) | {} | `{}` |", cell(summary), cell(example)).expect("memory");
 }
 
 fn page() -> String {
     let mut text = String::from(
-        "# Schedules\n\nMade from the tables in `crates/schedule/src`; a test holds it. `sweep schedules NAME` shows the \
-         same in a terminal.\n\n\
-         t counts updates from 0 and lr(t) is the value that update t uses. s is the same within the part of the \
-         run that a schedule stands in, and p the progress through a ramp. A learning rate is absolute (`0.01`) or \
-         a multiple of the base lr (`0.1x`); a length is a number of steps (`100`), a share of what it stands in \
-         (`\"10%\"`, rounded half up), `\"2 epochs\"` or `\"500 steps\"`.\n\n\
-         A schedule of a sweep file may have a base lr of its own beside its other keys, or an axis of them: \
-         `lr: 0.3`, `lr: {logspace: [0.01, 1, 5]}`. It takes the place of the file's `lr` for this schedule, \
-         in values of `1x` and in the grid that `extend` extends; a file whose schedules all have one needs \
-         no `lr`. A call written as text is put under `body` for that: `{body: \
-         \"torch.StepLR(step_size=30)\", lr: 0.3}`.\n\n\
-         The names that torch, optax, keras, transformers and timm give to these, with their own parameters, are in \
-         [libraries.md](libraries.md).\n\n",
+        "# Schedules\n\n<!-- Made from the tables in crates/schedule/src; a test holds it. -->\n\n\
+         `sweep schedules NAME` shows the same in a terminal, with a plot; `sweep lr SCHEDULE` prints the values. The numbers \
+         are those of PyTorch, optax, Keras, transformers, timm and others: more than 200 trajectories printed by these \
+         libraries are part of the tests. Their names for these schedules, with their own parameters, are in \
+         [libraries.md](libraries.md).\n\n\
+         - t counts updates from 0; update t uses lr(t). s is the step within the part of the run that a schedule covers, \
+         and p the progress through a ramp, from 0 to 1.\n\
+         - A learning rate is absolute (`0.01`) or a multiple of the base lr (`0.1x`).\n\
+         - A length is a number of steps (`100`, `\"500 steps\"`), a share of the part of the run that the schedule \
+         covers (`\"10%\"`, rounded half up), or a number of epochs (`\"2 epochs\"`).\n\
+         - A schedule of a sweep file may have its own base lr, or an axis of them, next to its other keys: `lr: 0.3`, \
+         `lr: {logspace: [0.01, 1, 5]}`. It replaces the file's `lr` for this schedule, both as the value of `1x` and as the \
+         grid that `extend` extends. A call written as text is then the `body`: `{body: \"torch.StepLR(step_size=30)\", lr: 0.3}`.\n",
     );
     writeln!(
         text,
-        "Every schedule also takes `{}`: {}; and `allow`: names of [lints](lints.md) to silence in it.\n",
+        "- Every schedule also takes `{}`: {}; and `allow`: names of [lints](lints.md) to silence in it.\n",
         CLOCK.name, CLOCK.doc
     )
     .expect("memory");
+    text.push_str(&short_table());
     writeln!(
         text,
         "The pictures show the examples over {}. A schedule that watches training is shown over {}.\n",
@@ -246,7 +228,7 @@ fn describe(text: &mut String, item: &Item) {
     point(format!("Source: {}", item.source()));
     if !item.aliases().is_empty() {
         let names: Vec<String> = item.aliases().iter().map(|alias| format!("`{alias}`")).collect();
-        point(format!("Known elsewhere as {}", names.join(", ")));
+        point(format!("Other names: {}", names.join(", ")));
     }
     for (group, list) in item.params() {
         if let Some(group) = group {
@@ -285,6 +267,7 @@ pub(crate) fn param_row(param: &Param) -> String {
 /// A table of parameters, where there are any.
 pub(crate) fn param_table(text: &mut String, rows: String) {
     if !rows.is_empty() {
-        write!(text, "\n| parameter | holds | default | |\n|---|---|---|---|\n{rows}").expect("memory");
+        write!(text, "\n| parameter | value | default | meaning |\n|---|---|---|---|\n{rows}")
+            .expect("memory");
     }
 }

@@ -13,11 +13,11 @@ fn the_page_of_libraries_describes_every_name() {
 }
 
 const HEAD: &str = "\
-# Names of other libraries
+# Schedules of other libraries
 
-Made from the tables in `crates/interop/src/`; a test holds it.
+<!-- Made from the tables in crates/interop/src; a test holds it. -->
 
-A schedule may be written as its library writes it, wherever a schedule may stand: with its name and parameters,
+A schedule may be written with the name and the parameters that its library gives it:
 
 ```yaml
 schedules:
@@ -25,56 +25,57 @@ schedules:
   onecycle: {kind: torch.OneCycleLR, total_steps: 1500}
 ```
 
-or as a call pasted from a Python program, in a sweep file as text, on the command line as it is:
+or as a call copied from a Python program. In a sweep file the call is a text:
 
 ```yaml
 schedules:
   onecycle: \"torch.OneCycleLR(max_lr=1x, total_steps=1500)\"
 ```
 
+On the command line it is an argument:
+
 ```sh
 sweep lr 'torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)'
 ```
 
-It means what the library does, step by step, with the library's own defaults; where that is a matter for a note, the \
-entry below has one. Each is an expansion into the grammar of [schedules.md](schedules.md): the same schedule under both \
-names is one trial. The numbers are those of torch 2.15, optax 0.2.8, keras 3.15, transformers 5.24 and timm 1.0.31.
+The result is the library's schedule, step by step, with the library's own defaults; the entries below note the exceptions. Each name expands \
+into the grammar of [schedules.md](schedules.md): the same schedule under both names is one trial. The numbers are those of torch 2.15, \
+optax 0.2.8, keras 3.15, transformers 5.24 and timm 1.0.31.
 
-- A learning rate is a number, which is absolute, or a multiple of the base lr, as in `0.1x`. torch, transformers and \
-timm multiply the optimiser's lr: that is the base lr. Where optax and keras ask for the highest or first lr, and torch \
-for `max_lr`, a mapping may leave it out: it is `1x`. A call must give it, as in Python.
-- Lengths are in steps, as if `step()` were called after each update, but timm's are in epochs. `clock: epoch` beside \
-`kind:` makes them epochs; around a call, `{clock: epoch, chain: [\"torch.StepLR(optimizer, 30)\"]}`.
-- A call may give positional arguments, be assigned to a name, run over several lines and stand in a whole program; the \
-schedule that is used last counts. What is read of a program: imports, assignments (`a, b = 1, 2`, `lr *= 0.1`, with types \
-too), literals, arithmetic and conditions, `int`, `max`, `round`, `len`, `range`, `list`, `dict`, the functions of `math` and \
-`np`, `cfg[\"step\"]`, lambdas, and functions of one number made of assignments, `if` and `return`. Loops and branches are \
-left out: what they assign is not known, and a schedule inside one is refused. So is a schedule that needs a value that is \
-not known, by the name of that value.
-- Lambdas and such functions become expressions; [`lambda`](schedules.md#lambda) describes their language. Functions of \
+- **Learning rates** are numbers, or multiples of the base lr as in `0.1x`. torch, transformers and timm multiply the \
+optimizer's lr: that is the base lr. Where optax and keras need the highest or first lr, and torch `max_lr`, a mapping may leave \
+it out: it is `1x` then. A call must give it, as in Python.
+- **Lengths** are in steps, as if `step()` were called after each update; those of timm are in epochs. `clock: epoch` next to \
+`kind:` makes them epochs. For a call, write `{clock: epoch, chain: [\"torch.StepLR(optimizer, 30)\"]}`.
+- **Calls** may have positional arguments, be assigned to a name, span several lines, and be part of a whole program; the \
+schedule that is used last counts. The reader understands imports, assignments (`a, b = 1, 2`, `lr *= 0.1`, with types too), \
+literals, arithmetic and conditions, `int`, `max`, `round`, `len`, `range`, `list`, `dict`, the functions of `math` and `np`, \
+`cfg[\"step\"]`, lambdas, and functions of one number that consist of assignments, `if` and `return`. It skips loops and \
+branches: the values that they assign are unknown, and a schedule inside one is refused. A schedule that needs an unknown \
+value is refused with the name of that value.
+- **Lambdas** and such functions become expressions; [`lambda`](schedules.md#lambda) describes their language. Functions of \
 `torch`, `jnp` and `tf` are refused there: they work on tensors, in single precision.
-- Arguments that mean something in Python only (the optimizer, `name`, and `verbose` with every schedule) are left out. \
-Where torch takes one value for each parameter group, a list of one value is that value.
-- `sweep lr` takes the length of the run from the call if it states one (`total_steps`, `T_max`, `decay_steps`, \
-`num_training_steps`, `t_initial`, ...), and the base lr from the schedule's own optimizer if that is pasted along: what its \
-call says, or the library's default (torch, timm with `create_optimizer_v2`, Keras, optax). Of several parameter groups the \
-first one counts. An lr that can't be known (`lr=args.lr`) is refused by its name unless `--lr` is given.
+- **Arguments that only matter in Python** (the optimizer, `name`, and `verbose` with every schedule) are ignored. Where torch \
+takes one value for each parameter group, a list of one value is that value.
+- **`sweep lr`** takes the length of the run from the call if the call has one (`total_steps`, `T_max`, `decay_steps`, \
+`num_training_steps`, `t_initial`, ...). It takes the base lr from the schedule's own optimizer if that is pasted as well: its \
+argument, or the library's default (torch, timm with `create_optimizer_v2`, Keras, optax). The first of several parameter \
+groups counts. An unknown lr (`lr=args.lr`) is refused by its name unless `--lr` is given.
 
-`scripts/check-libraries` compares thousands of random calls with the libraries themselves; its last output is in \
-[library-checks.md](library-checks.md). What a library refuses is refused here. These names also refuse some of what a \
-library runs, each time with the reason:
+A call that the library refuses is refused here too. [Calls of other libraries, compared](library-checks.md) has the results of thousands of \
+random calls. The following is refused although the library runs it, each time with the reason:
 
-- A length is a whole number of steps or epochs (`20.0` is one) and at least 0, unless the table says otherwise. So are \
-milestones.
-- A whole number that is no length, written as `2.0` or `1e2`.
-- A number outside the range of its table, a word that is not in it, and `True` or `False` where a number is expected, \
+- A length that is not a whole number of steps or epochs (`20.0` is one), or is below 0, unless the table says otherwise. The same \
+is true for milestones.
+- A whole number that is not a length, written as `2.0` or `1e2`.
+- A number outside the range of its table, a word that is not in the table, and `True` or `False` where a number is expected, \
 though Python counts with them.
-- An lr below 0, or one that is no finite number in single precision, at any step of the run: of a lambda, too.
-- An argument that a function does not name; some of Keras take any.
+- An lr below 0, or one that is not a finite number in single precision, at any step of the run: of a lambda, too.
+- An argument that a function does not name; some functions of Keras take any.
 - `lr_end` and `min_lr` of transformers where the optimizer's own lr, of which they are a share there, is not that of its \
 first group; a cycled momentum where the optimizer has none but `cycle_momentum` is written as something other than `False`.
 - An empty list where a mapping is expected.
-- What the notes below name.
+- The cases that the notes below name.
 
 ";
 
@@ -89,7 +90,7 @@ fn page() -> String {
 
 fn describe(text: &mut String, entry: &Named) {
     write!(text, "### `{}`\n\n```python\n{}\n```\n\n", entry.name, entry.example).expect("memory");
-    writeln!(text, "- Stands for {}", code(entry.expansion)).expect("memory");
+    writeln!(text, "- Expands to {}", code(entry.expansion)).expect("memory");
     if !entry.note.is_empty() {
         writeln!(text, "- {}.", entry.note).expect("memory");
     }
@@ -101,7 +102,7 @@ fn describe(text: &mut String, entry: &Named) {
     }
     if !entry.aliases.is_empty() {
         let names: Vec<String> = entry.aliases.iter().map(|name| format!("`{name}`")).collect();
-        writeln!(text, "- Also {}", names.join(", ")).expect("memory");
+        writeln!(text, "- Other names: {}", names.join(", ")).expect("memory");
     }
     let mut rows = String::new();
     for extra in entry.extra {

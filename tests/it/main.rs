@@ -31,6 +31,7 @@ mod servers;
 mod store_faults;
 mod support;
 mod sweep;
+mod sweep_file_page;
 mod tables;
 mod tasks;
 mod together;
