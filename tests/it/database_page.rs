@@ -130,7 +130,7 @@ fn compare(page: &str, rows: impl IntoIterator<Item = (String, String, String)>)
 }
 
 /// The sweep of the page, trained.
-fn trained(store: &str) -> Sandbox {
+pub(crate) fn trained(store: &str) -> Sandbox {
     let page = page();
     let sandbox = Sandbox::new();
     let file = blocks(&page, "yaml").next().expect("the sweep of the page").1;

@@ -4,8 +4,10 @@
 
 mod accuracy;
 mod bad_input;
+mod book;
 mod circles;
 mod clusters;
+mod commands_page;
 mod database_page;
 mod export;
 mod export_results;
