@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::support::{Sandbox, finish, root};
+use crate::support::{Sandbox, root};
 
 const SUMMARY: &str = "docs/SUMMARY.md";
 
@@ -19,9 +19,6 @@ const OUTSIDE: [&str; 6] = [
     "python/README.md",
     "python/examples/README.md",
 ];
-
-/// The pages whose `sweep` commands this test runs; those of all other pages are run by scripts/excerpts or other tests.
-const RUN: [&str; 2] = ["docs/reference/exports.md", "docs/reference/libraries.md"];
 
 /// A page as the test needs it.
 struct Page {
@@ -179,21 +176,4 @@ fn help(sandbox: &Sandbox, verbs: &[String]) -> String {
     let words: Vec<&str> = verbs.iter().map(String::as_str).chain(["--help"]).collect();
     let output = sandbox.run(&words);
     if output.code == 0 { output.stdout } else { String::new() }
-}
-
-/// The pages show commands on a sweep `small.yaml`, which the page of the database describes.
-#[test]
-fn commands_of_reference_pages_run() {
-    let sandbox = crate::database_page::trained("runs");
-    let program = crate::support::binary().parent().expect("a folder").display().to_string();
-    let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
-    for page in RUN {
-        for line in read(page).shell {
-            let mut command = std::process::Command::new("sh");
-            command.args(["-c", &line]).env("PATH", &path).current_dir(sandbox.path(""));
-            command.env("SWEEP_DATA_DIR", root().join("data")).env_remove("SWEEP_STORE");
-            let output = finish(command);
-            assert_eq!(output.code, 0, "{page}: {line}\n{}", output.stderr);
-        }
-    }
 }

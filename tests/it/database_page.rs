@@ -130,76 +130,54 @@ fn compare(page: &str, rows: impl IntoIterator<Item = (String, String, String)>)
 }
 
 /// The sweep of the page, trained.
-pub(crate) fn trained(store: &str) -> Sandbox {
-    let page = page();
+fn trained(page: &str, store: &str) -> Sandbox {
+    let (_, rest) = page.split_once("```yaml\n").expect("the sweep of the page");
+    let (file, _) = rest.split_once("```").expect("its end");
     let sandbox = Sandbox::new();
-    let file = blocks(&page, "yaml").next().expect("the sweep of the page").1;
     sandbox.write("small.yaml", file);
     sandbox.run(&["run", "small.yaml", "-q", "--store", store]).exits(0);
     sandbox
 }
 
-/// The code blocks of a language: where each ends, and its text.
-fn blocks<'a>(page: &'a str, language: &str) -> impl Iterator<Item = (usize, &'a str)> {
-    let begin = format!("```{language}\n");
-    let starts: Vec<usize> = page.match_indices(&begin).map(|(at, _)| at + begin.len()).collect();
-    starts.into_iter().map(move |start| {
-        let end = page[start..].find("```\n").map_or(page.len(), |length| start + length);
-        (end + 4, &page[start..end])
-    })
-}
-
 #[test]
-fn the_page_describes_the_schema_of_sqlite_and_shows_what_its_queries_print() {
-    let sandbox = trained("runs");
+fn the_page_describes_the_schema_of_sqlite() {
+    let page = with_columns(&page());
+    hold(&root().join(PAGE), &page);
     let sql = "select m.name || '|' || p.name || '|' || lower(p.type) from sqlite_master m join pragma_table_info(m.name) p \
                where m.type in ('table', 'view') and m.name not like 'sqlite_%' and m.name not like '_sqlx%'";
-    let rows = sandbox.texts(sql).into_iter().map(|row| {
+    let rows = trained(&page, "runs").texts(sql).into_iter().map(|row| {
         let mut cells = row.split('|').map(str::to_owned);
         let mut next = || cells.next().unwrap_or_default();
         (next(), next(), next())
     });
-    let page = with_columns(&page());
     compare(&page, rows);
-    let (mut text, mut done) = (String::new(), 0);
-    for (end, query) in blocks(&page, "sql") {
-        let printed = sandbox.run(&["query", query.trim_end()]).exits(0).stdout;
-        let rest = page[end..].strip_prefix("\n```text\n").map_or(end, |output| {
-            page.len() - output.split_once("```\n").map_or(0, |(_, after)| after.len())
-        });
-        write!(text, "{}\n```text\n{}\n```\n", &page[done..end], printed.trim_end()).expect("memory");
-        done = rest;
-    }
-    text.push_str(&page[done..]);
-    hold(&root().join(PAGE), &text);
 }
 
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn the_page_describes_the_schema_of_postgresql_and_its_queries_run_there() {
     let url = pgtest::shared().database();
-    let sandbox = trained(&url);
+    let page = page();
+    let sandbox = trained(&page, &url);
     let rows = |sql: &str| sandbox.run(&["query", sql, "--format", "json", "--store", &url]).exits(0).json();
     let found = rows(
         "select table_name, column_name, data_type from information_schema.columns \
          where table_schema = 'public' and table_name not like '\\_sqlx%'",
     );
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let page = page();
     compare(
         &page,
         found.as_array().expect("rows").iter().map(|row| {
             let kind = match text(row, "data_type").as_str() {
-                "bigint" | "integer" => "integer".to_owned(),
+                // Sums of integers are numeric.
+                "bigint" | "integer" | "numeric" => "integer".to_owned(),
                 "double precision" => "real".to_owned(),
-                // Sums of integers.
-                "numeric" => "integer".to_owned(),
                 other => other.to_owned(),
             };
             (text(row, "table_name"), text(row, "column_name"), kind)
         }),
     );
-    for (_, query) in blocks(&page, "sql") {
-        rows(query.trim_end());
-    }
+    let queries: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ sweep query \"")).collect();
+    assert!(!queries.is_empty(), "{PAGE} has no queries");
+    queries.iter().for_each(|query| drop(rows(query.trim_end_matches('"'))));
 }
