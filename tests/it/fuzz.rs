@@ -307,7 +307,7 @@ fn schedules_are_refused_or_give_learning_rates() {
     fuzz("schedule", |dice, input| {
         *input = dice.mutated(&documents);
         if interop::is_program(input) {
-            return interop::paste(input).is_ok();
+            return interop::parse_program(input).is_ok();
         }
         evaluated(input)
     });

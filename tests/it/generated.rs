@@ -33,8 +33,8 @@ pub(crate) fn with_table(page: &str, head: &str, rows: &str) -> String {
 /// The parameters of a model with their defaults, as a cell.
 fn keys(params: &[spec::catalogue::Param]) -> String {
     let key = |param: &spec::catalogue::Param| {
-        let more = match param.holds {
-            spec::catalogue::Holds::Word(words) => {
+        let more = match param.ty {
+            spec::catalogue::ParamType::Word(words) => {
                 let others = words.iter().filter(|word| !param.default.contains(*word));
                 format!(" (or {})", others.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
             }
@@ -260,7 +260,7 @@ pub(crate) fn param_row(param: &Param) -> String {
         Default::Is(value) => format!("`{value}`"),
         Default::Absent => "—".to_owned(),
     };
-    let (holds, doc) = (cell(&param.holds.to_string()), cell(param.doc));
+    let (holds, doc) = (cell(&param.ty.to_string()), cell(param.doc));
     format!("| `{}` | {holds} | {default} | {doc} |\n", param.name)
 }
 

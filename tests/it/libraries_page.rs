@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use interop::{LIBRARIES, Named, Within};
+use interop::{ExtraType, LIBRARIES, LibraryEntry};
 
 use crate::generated::{cell, hold, param_row, param_table};
 use crate::support::root;
@@ -88,7 +88,7 @@ fn page() -> String {
     text
 }
 
-fn describe(text: &mut String, entry: &Named) {
+fn describe(text: &mut String, entry: &LibraryEntry) {
     write!(text, "### `{}`\n\n```python\n{}\n```\n\n", entry.name, entry.example).expect("memory");
     writeln!(text, "- Expands to {}", code(entry.expansion)).expect("memory");
     if !entry.note.is_empty() {
@@ -106,16 +106,16 @@ fn describe(text: &mut String, entry: &Named) {
     }
     let mut rows = String::new();
     for extra in entry.extra {
-        let holds = match extra.holds {
-            Within::Schedules => "a list of schedules",
-            Within::Scales => "a mapping from steps to factors",
-            Within::Parameters => "a mapping of parameters",
-            Within::Each => "a list of mappings of parameters",
-            Within::Span => "a length, or two",
-            Within::Pair => "a word and a number",
-            Within::Word => "a word",
-            Within::Ticks => "a length above 0",
-            Within::Shares => "a share, or two",
+        let holds = match extra.ty {
+            ExtraType::Schedules => "a list of schedules",
+            ExtraType::Scales => "a mapping from steps to factors",
+            ExtraType::Parameters => "a mapping of parameters",
+            ExtraType::Each => "a list of mappings of parameters",
+            ExtraType::Span => "a length, or two",
+            ExtraType::Pair => "a word and a number",
+            ExtraType::Word => "a word",
+            ExtraType::Ticks => "a length above 0",
+            ExtraType::Shares => "a share, or two",
         };
         let default = if extra.required { "required" } else { "—" };
         writeln!(rows, "| `{}` | {holds} | {default} | {} |", extra.name, cell(extra.doc)).expect("memory");

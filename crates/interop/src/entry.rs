@@ -1,14 +1,14 @@
 //! One schedule of another library: its name, parameters, documentation and expansion. The table of all of
 //! them is in `table`.
 
-use schedule::catalogue::{Default, Holds, Param, param};
+use schedule::catalogue::{Default, Param, ParamType, param};
 use schedule::tree::Tree;
 
-use crate::given::Given;
+use crate::arguments::Arguments;
 
 /// One schedule of another library.
 #[derive(Debug)]
-pub struct Named {
+pub struct LibraryEntry {
     /// Its name in `kind:`, which begins with that of its library.
     pub name: &'static str,
     /// Other names in `kind:`.
@@ -33,7 +33,7 @@ pub struct Named {
     pub note: &'static str,
     /// A call, as it stands in a Python program.
     pub example: &'static str,
-    pub(crate) expand: fn(&mut Given<'_, '_>) -> Option<Tree>,
+    pub(crate) expand: fn(&mut Arguments<'_, '_>) -> Option<Tree>,
 }
 
 /// A parameter that no single value can hold.
@@ -42,7 +42,7 @@ pub struct Extra {
     /// Its key.
     pub name: &'static str,
     /// What stands under it.
-    pub holds: Within,
+    pub ty: ExtraType,
     /// Whether it must be given.
     pub required: bool,
     /// One line: what it does.
@@ -80,7 +80,7 @@ impl std::fmt::Display for NumberType {
 
 /// What an [`Extra`] holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Within {
+pub enum ExtraType {
     /// A list of schedules.
     Schedules,
     /// A mapping from steps to factors.
@@ -102,7 +102,7 @@ pub enum Within {
 }
 
 /// What the parts of an entry's table are where it does not say.
-pub(crate) const PLAIN: Named = Named {
+pub(crate) const PLAIN: LibraryEntry = LibraryEntry {
     name: "",
     aliases: &[],
     signature: "",
@@ -124,18 +124,18 @@ pub(crate) const fn torch_typed(name: &'static str, number: NumberType) -> Typed
 
 /// The `last_epoch` of torch and transformers.
 pub(crate) const LAST_EPOCH: Param =
-    param("last_epoch", Holds::Integer, "-1", "only -1, a new start: schedules here are seekable");
+    param("last_epoch", ParamType::Integer, "-1", "only -1, a new start: schedules here are seekable");
 
 /// The `mode` of torch and transformers.
 pub(crate) const MODE: Param =
-    param("mode", Holds::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+    param("mode", ParamType::Choice(&["min", "max"]), "min", "whether lower or higher is better");
 
 /// A name without its library.
 pub(crate) fn bare(name: &'static str) -> &'static str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-impl Named {
+impl LibraryEntry {
     /// Its name and its aliases.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
@@ -161,7 +161,7 @@ impl Named {
             || self
                 .extra
                 .iter()
-                .any(|extra| extra.name == name && !extra.required && extra.holds != Within::Word)
+                .any(|extra| extra.name == name && !extra.required && extra.ty != ExtraType::Word)
             || self.refused.iter().any(|(refused, _)| *refused == name)
     }
 

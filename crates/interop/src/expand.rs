@@ -2,15 +2,15 @@
 //! know of the schedule as it was written. No learning rate is computed here.
 
 use schedule::combine::{COMBINATORS, Form};
-use schedule::document::{Document, Origins, OtherNames, Stated, with_epoch_clock};
+use schedule::document::{Document, Origins, OtherNames, StatedLength, with_epoch_clock};
 use schedule::fields::join;
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};
 
-use crate::entry::{Named, Within};
-use crate::program::{as_mapping, is_call, read_inside};
+use crate::entry::{ExtraType, LibraryEntry};
+use crate::program::{as_mapping, is_call, parse_inside};
 use crate::table::{find, meant, names};
-use crate::{given, trees};
+use crate::{arguments, trees};
 
 /// A schedule as the reader takes it. What is wrong is added to `problems`; a constant stands for what can't be
 /// expanded.
@@ -24,7 +24,7 @@ pub(crate) fn document(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> 
         origins: walk.origins,
         stepped_by_epoch: walk.torch,
         by_epochs: with_epoch_clock(&as_mapping(tree)).map(|tree| unquoted(&tree)),
-        names: OtherNames { meant, also: ", and those of other libraries, as in `torch.StepLR`" },
+        names: OtherNames { suggest: meant, suffix: ", and those of other libraries, as in `torch.StepLR`" },
     }
 }
 
@@ -48,9 +48,9 @@ struct Walk<'p> {
 
 impl Walk<'_> {
     /// A node, expanded, and the length it states.
-    fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<Stated>) {
+    fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<StatedLength>) {
         match &tree.value {
-            Value::Text(text) if is_call(text) => match read_inside(text, tree.place) {
+            Value::Text(text) if is_call(text) => match parse_inside(text, tree.place) {
                 Ok(call) => self.node(&call, path),
                 Err(mut problem) => {
                     problem.path = path.to_owned();
@@ -94,11 +94,11 @@ impl Walk<'_> {
 
     fn named(
         &mut self,
-        entry: &'static Named,
+        entry: &'static LibraryEntry,
         tree: &Tree,
         entries: &[(Key, Tree)],
         path: &str,
-    ) -> (Tree, Option<Stated>) {
+    ) -> (Tree, Option<StatedLength>) {
         self.remember(tree, path);
         self.torch |= entry.name.starts_with("torch.");
         let (kept, own): (Vec<_>, Vec<_>) =
@@ -106,14 +106,14 @@ impl Walk<'_> {
         let mut children = Vec::new();
         for (key, list) in &own {
             let schedules =
-                entry.extra.iter().any(|extra| extra.name == key.name && extra.holds == Within::Schedules);
+                entry.extra.iter().any(|extra| extra.name == key.name && extra.ty == ExtraType::Schedules);
             if let (true, Value::List(items)) = (schedules, &list.value) {
                 for (i, item) in items.iter().enumerate() {
                     let path = format!("{}[{i}]", join(path, &key.name));
                     let before = self.problems.len();
                     let (expanded, length) = self.node(item, &path);
                     let fine = self.problems.len() == before;
-                    children.push(given::Child { written: as_mapping(item), expanded, length, fine });
+                    children.push(arguments::Child { written: as_mapping(item), expanded, length, fine });
                 }
             }
         }
@@ -126,11 +126,11 @@ impl Walk<'_> {
             .collect();
         let own = Tree { place: tree.place, value: Value::Map(own) };
         let before = self.problems.len();
-        let (expanded, length) = given::read(entry, &own, children, path, self.problems, expand);
+        let (expanded, length) = arguments::read(entry, &own, children, path, self.problems, expand);
         let Some(expanded) = expanded.filter(|_| self.problems.len() == before) else {
             return (trees::constant(tree.place), None);
         };
-        let mut expanded = trees::placed(expanded, tree.place);
+        let mut expanded = trees::with_place(expanded, tree.place);
         let mut length = length;
         // A function that chooses among others is one of those in its turn.
         if expanded
@@ -168,7 +168,7 @@ impl Walk<'_> {
                 }
             }
         }
-        trees::placed(Tree { place, value: Value::Map(entries) }, place)
+        trees::with_place(Tree { place, value: Value::Map(entries) }, place)
     }
 
     /// Keeps under which keys the values of a node stand.

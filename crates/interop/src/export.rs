@@ -1,7 +1,7 @@
 //! A schedule as code of another library: its own class where that gives the same lrs, else a function with
 //! the closed form. Text out; no I/O.
 
-use crate::subject::Subject;
+use crate::input::ExportInput;
 use crate::{keras, optax, timm, torch, transformers};
 
 /// The libraries that code is printed for.
@@ -19,7 +19,7 @@ pub enum Library {
 ///
 /// # Errors
 /// The schedule watches training by a rule that the library does not have: the reason, and what there is.
-pub fn code(library: Library, subject: &Subject<'_>) -> Result<String, String> {
+pub fn code(library: Library, subject: &ExportInput<'_>) -> Result<String, String> {
     match library {
         Library::Pytorch => torch::export::code(subject),
         Library::Optax => optax::export::code(subject),

@@ -8,17 +8,17 @@
 //! tree, `trees` makes the trees. `python` reads the syntax of a pasted program, `program` what its names mean.
 //! `subject`, `writer`, `parts` and `plateau` are what the exports share.
 
+mod arguments;
 mod entry;
 mod expand;
 mod export;
-mod given;
+mod input;
 mod keras;
 mod optax;
-mod parts;
 mod plateau;
 mod program;
 mod python;
-mod subject;
+mod segments;
 mod table;
 mod timm;
 mod torch;
@@ -30,10 +30,10 @@ use schedule::Node;
 use schedule::problem::Problem;
 use schedule::tree::Tree;
 
-pub use entry::{Extra, Named, NumberType, Typed, Within};
+pub use entry::{Extra, ExtraType, LibraryEntry, NumberType, Typed};
 pub use export::{Library, code};
-pub use program::{BaseLr, Pasted, is_call, is_program, paste};
-pub use subject::Subject;
+pub use input::ExportInput;
+pub use program::{BaseLr, ParsedProgram, is_call, is_program, parse_program};
 pub use table::{LIBRARIES, entries, find, names};
 
 /// Reads a schedule, in which names of other libraries and calls may occur. Every problem found is added to `problems`;

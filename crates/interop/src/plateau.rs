@@ -3,8 +3,8 @@
 
 use schedule::known::{Known, KnownGreedy, KnownPlateau, KnownWatch, Metric, Way};
 
-use crate::parts::same;
-use crate::subject::{Subject, head};
+use crate::input::{ExportInput, head};
+use crate::segments::same;
 use crate::writer::real;
 
 /// What the rule looks at, and how often.
@@ -55,7 +55,7 @@ fn floor(rule: &KnownPlateau) -> f64 {
     lr
 }
 
-pub(crate) fn pytorch(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
+pub(crate) fn pytorch(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String {
     let usage = format!(
         "    optimizer = torch.optim.SGD(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
@@ -102,7 +102,7 @@ pub(crate) fn pytorch(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
     )
 }
 
-pub(crate) fn transformers(subject: &Subject<'_>, rule: &KnownPlateau) -> String {
+pub(crate) fn transformers(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String {
     // `reduce_lr_on_plateau` of transformers is torch's class; Trainer shows it the metric.
     let usage = format!(
         "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
@@ -118,7 +118,7 @@ pub(crate) fn transformers(subject: &Subject<'_>, rule: &KnownPlateau) -> String
     format!("{}import torch{program}", head(subject, &usage))
 }
 
-pub(crate) fn greedy(subject: &Subject<'_>, rule: &KnownGreedy) -> String {
+pub(crate) fn greedy(subject: &ExportInput<'_>, rule: &KnownGreedy) -> String {
     let usage = format!(
         "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
@@ -153,7 +153,7 @@ pub(crate) fn greedy(subject: &Subject<'_>, rule: &KnownGreedy) -> String {
 }
 
 /// timm's class wraps torch's, with a relative threshold, and can warm up to the optimiser's lr before.
-pub(crate) fn timm(subject: &Subject<'_>) -> Option<String> {
+pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
     let known = subject.known();
     let (warmup, rule) = match &known {
         Known::Plateau(rule) => (None, rule),
@@ -206,7 +206,7 @@ pub(crate) fn timm(subject: &Subject<'_>) -> Option<String> {
 }
 
 /// optax's transformation scales the updates; it reduces one look sooner for the same patience.
-pub(crate) fn optax(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String, String> {
+pub(crate) fn optax(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<String, String> {
     if rule.max_mode {
         return Err("optax's reduce_on_plateau waits for a metric to fall, and this rule for one to rise (mode: max): \
                     there is no counterpart; PyTorch, Keras and timm have one"
@@ -256,7 +256,7 @@ pub(crate) fn optax(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String
     ))
 }
 
-pub(crate) fn polyak(subject: &Subject<'_>, max: f64, f_min: f64, eps: f64) -> String {
+pub(crate) fn polyak(subject: &ExportInput<'_>, max: f64, f_min: f64, eps: f64) -> String {
     let usage = "    updates, state = optimizer.update(grads, state, params, value=loss)  # the loss of this batch\n\n\
                  It takes plain steps of gradient descent. In PyTorch, before optimizer.step(): \
                  lr = max(0, min((loss - f_min) / (norm ** 2 + eps), max_lr)).\n";
@@ -271,7 +271,7 @@ pub(crate) fn polyak(subject: &Subject<'_>, max: f64, f_min: f64, eps: f64) -> S
 }
 
 /// Keras counts the look that reduces into patience and cooldown, and its threshold is absolute.
-pub(crate) fn keras(subject: &Subject<'_>, rule: &KnownPlateau) -> Result<String, String> {
+pub(crate) fn keras(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<String, String> {
     if rule.watch.before || rule.accumulate != 1 {
         return Err("Keras' ReduceLROnPlateau looks after an epoch and at each metric by itself; this rule looks before \
                     the update or at means: there is no counterpart"

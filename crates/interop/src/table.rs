@@ -2,11 +2,11 @@
 
 use schedule::problem::nearest;
 
-use crate::entry::{Named, bare};
+use crate::entry::{LibraryEntry, bare};
 use crate::{keras, optax, timm, torch, transformers};
 
 /// Every name, by library.
-pub const LIBRARIES: &[(&str, &[Named])] = &[
+pub const LIBRARIES: &[(&str, &[LibraryEntry])] = &[
     ("torch", torch::import::ENTRIES),
     ("optax", optax::import::ENTRIES),
     ("keras", keras::import::ENTRIES),
@@ -15,17 +15,17 @@ pub const LIBRARIES: &[(&str, &[Named])] = &[
 ];
 
 /// Every entry.
-pub fn entries() -> impl Iterator<Item = &'static Named> {
+pub fn entries() -> impl Iterator<Item = &'static LibraryEntry> {
     LIBRARIES.iter().flat_map(|(_, entries)| entries.iter())
 }
 
 /// Every name that may stand in `kind:`.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    entries().flat_map(Named::names)
+    entries().flat_map(LibraryEntry::names)
 }
 
 /// The entry of a name.
-pub fn find(name: &str) -> Option<&'static Named> {
+pub fn find(name: &str) -> Option<&'static LibraryEntry> {
     entries().find(|entry| entry.names().any(|known| known == name))
 }
 

@@ -84,20 +84,20 @@ pub(crate) fn scaled(lr: LrValue, by: f64) -> LrValue {
 
 /// The base lr for the whole run.
 pub(crate) fn constant(place: Place) -> Tree {
-    placed(map([("kind", text("constant"))]), place)
+    with_place(map([("kind", text("constant"))]), place)
 }
 
 /// One lr for ever.
-pub(crate) fn held(lr: Tree) -> Tree {
+pub(crate) fn constant_lr(lr: Tree) -> Tree {
     map([("value", lr), ("kind", text("constant"))])
 }
 
 /// A schedule of which `base` is `1x`.
-pub(crate) fn based(base: LrValue, of: Tree) -> Tree {
+pub(crate) fn with_base(base: LrValue, of: Tree) -> Tree {
     match base {
         LrValue::Multiple(1.0) => of,
         // Every factor of 0 is 0.
-        base if base.is_zero() => held(float(0.0)),
+        base if base.is_zero() => constant_lr(float(0.0)),
         base => map([("base", lr(base)), ("of", of)]),
     }
 }
@@ -117,7 +117,7 @@ pub(crate) fn phases(first: Vec<(Tree, Tree)>, last: Tree) -> Tree {
 }
 
 /// A warmup from `from` to the base lr, then `body`, whose clock begins behind it.
-pub(crate) fn warmed(over: Tree, from: Tree, body: Tree) -> Tree {
+pub(crate) fn with_warmup(over: Tree, from: Tree, body: Tree) -> Tree {
     phases(vec![(over, map([("kind", text("linear")), ("from", from), ("to", text("1x"))]))], body)
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn ticks(length: &Tree) -> Option<f64> {
 }
 
 /// The sum or difference of two lengths in the same unit, which the result keeps, and its number.
-pub(crate) fn reckoned(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Option<(Tree, f64)> {
+pub(crate) fn combine_lengths(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Option<(Tree, f64)> {
     let amount = |tree: &Tree| match &tree.value {
         Value::Text(text) => {
             let (number, unit) =
@@ -155,12 +155,12 @@ pub(crate) fn reckoned(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Option<(T
 }
 
 /// The same tree, with a place for all that has none.
-pub(crate) fn placed(mut tree: Tree, place: Place) -> Tree {
-    put(&mut tree, place);
+pub(crate) fn with_place(mut tree: Tree, place: Place) -> Tree {
+    set_place(&mut tree, place);
     tree
 }
 
-fn put(tree: &mut Tree, place: Place) {
+fn set_place(tree: &mut Tree, place: Place) {
     if tree.place == Place::default() {
         tree.place = place;
     }
@@ -170,10 +170,10 @@ fn put(tree: &mut Tree, place: Place) {
                 if key.place == Place::default() {
                     key.place = place;
                 }
-                put(value, place);
+                set_place(value, place);
             }
         }
-        Value::List(items) => items.iter_mut().for_each(|item| put(item, place)),
+        Value::List(items) => items.iter_mut().for_each(|item| set_place(item, place)),
         _ => {}
     }
 }

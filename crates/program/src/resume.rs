@@ -92,7 +92,7 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
         ));
     }
     let found: SideCar = serde_json::from_slice(&bytes).map_err(torn)?;
-    if found.trial_id != run.trial.id || !run.trial.config.schedule.owns(&found.schedule) {
+    if found.trial_id != run.trial.id || !run.trial.config.schedule.accepts_state(&found.schedule) {
         return Err(unusable(&path, "it is of another trial"));
     }
     if !found.path.exists() {

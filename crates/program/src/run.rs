@@ -272,12 +272,13 @@ impl<'a> Run<'a> {
         self.fill(step);
         let lr = self.rate(step).unwrap_or(f64::NAN);
         self.count(step, lr, &seen);
-        let (train_loss, look) = (seen.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
+        let (train_loss, evaluated) =
+            (seen.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
         let after = AfterUpdate {
             train_loss,
             valid_loss: seen.valid_loss,
             valid_accuracy: seen.valid_accuracy,
-            look,
+            evaluated,
         };
         config.schedule.after_update(&mut self.state, step, &after);
         self.last = seen;

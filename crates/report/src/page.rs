@@ -89,7 +89,7 @@ fn described(param: &Param) -> String {
         Default::Is(value) => format!(" (default {value})"),
         Default::Absent => String::new(),
     };
-    format!("{}{default}: {}", param.holds.to_string().replace('`', ""), param.doc)
+    format!("{}{default}: {}", param.ty.to_string().replace('`', ""), param.doc)
 }
 
 /// A name and what is said of it, in lines that hang under each other.
@@ -117,7 +117,7 @@ pub fn json(item: &Item) -> Json {
             json!({
                 "in": group.map(|group| group.key),
                 "name": param.name,
-                "type": param.holds.to_string(),
+                "type": param.ty.to_string(),
                 "required": param.default == Default::Required,
                 "default": match param.default { Default::Is(value) => Some(value), _ => None },
                 "doc": param.doc,

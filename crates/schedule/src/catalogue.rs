@@ -85,7 +85,7 @@ pub struct Param {
     /// Its key.
     pub name: &'static str,
     /// What it may hold.
-    pub holds: Holds,
+    pub ty: ParamType,
     /// What stands for it where it is not written.
     pub default: Default,
     /// One line: what it does. Units are in the type.
@@ -105,7 +105,7 @@ pub enum Default {
 
 /// The types of parameters.
 #[derive(Debug, Clone, Copy)]
-pub enum Holds {
+pub enum ParamType {
     /// A learning rate of at least 0, absolute or a multiple of the base lr.
     Lr,
     /// A learning rate above 0.
@@ -138,27 +138,27 @@ pub enum Holds {
     Momentum,
 }
 
-impl std::fmt::Display for Holds {
+impl std::fmt::Display for ParamType {
     /// In words, names between backquotes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Holds::Lr => f.write_str("a learning rate"),
-            Holds::PositiveLr => f.write_str("a learning rate above 0"),
-            Holds::LrOr(word) => write!(f, "a learning rate, or `{word}`"),
-            Holds::Length(least) => write!(f, "a length of at least {least}"),
-            Holds::Number(range) => f.write_str(range.words),
-            Holds::Whole(least) => write!(f, "a whole number of at least {least}"),
-            Holds::Integer => f.write_str("a whole number"),
-            Holds::Expression => f.write_str("an expression"),
-            Holds::Flag => f.write_str("`true` or `false`"),
-            Holds::Choice(words) => {
+            ParamType::Lr => f.write_str("a learning rate"),
+            ParamType::PositiveLr => f.write_str("a learning rate above 0"),
+            ParamType::LrOr(word) => write!(f, "a learning rate, or `{word}`"),
+            ParamType::Length(least) => write!(f, "a length of at least {least}"),
+            ParamType::Number(range) => f.write_str(range.words),
+            ParamType::Whole(least) => write!(f, "a whole number of at least {least}"),
+            ParamType::Integer => f.write_str("a whole number"),
+            ParamType::Expression => f.write_str("an expression"),
+            ParamType::Flag => f.write_str("`true` or `false`"),
+            ParamType::Choice(words) => {
                 f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
             }
-            Holds::Lengths => f.write_str("a list of lengths"),
-            Holds::Factors => f.write_str("a list of numbers above 0"),
-            Holds::Lrs => f.write_str("a list of learning rates"),
-            Holds::Points => f.write_str("a list of `[length, learning rate]`"),
-            Holds::Momentum => f.write_str("`{min, max}`"),
+            ParamType::Lengths => f.write_str("a list of lengths"),
+            ParamType::Factors => f.write_str("a list of numbers above 0"),
+            ParamType::Lrs => f.write_str("a list of learning rates"),
+            ParamType::Points => f.write_str("a list of `[length, learning rate]`"),
+            ParamType::Momentum => f.write_str("`{min, max}`"),
         }
     }
 }
@@ -222,24 +222,24 @@ pub const FROM_0_TO_1: Range = Range {
 };
 
 /// A parameter that must be given.
-pub const fn required(name: &'static str, holds: Holds, doc: &'static str) -> Param {
-    Param { name, holds, default: Default::Required, doc }
+pub const fn required(name: &'static str, ty: ParamType, doc: &'static str) -> Param {
+    Param { name, ty, default: Default::Required, doc }
 }
 
 /// A parameter with a default.
-pub const fn param(name: &'static str, holds: Holds, default: &'static str, doc: &'static str) -> Param {
-    Param { name, holds, default: Default::Is(default), doc }
+pub const fn param(name: &'static str, ty: ParamType, default: &'static str, doc: &'static str) -> Param {
+    Param { name, ty, default: Default::Is(default), doc }
 }
 
 /// A parameter that may be missing.
-pub const fn optional(name: &'static str, holds: Holds, doc: &'static str) -> Param {
-    Param { name, holds, default: Default::Absent, doc }
+pub const fn optional(name: &'static str, ty: ParamType, doc: &'static str) -> Param {
+    Param { name, ty, default: Default::Absent, doc }
 }
 
 /// What every mapping that is a schedule takes besides its own keys.
 pub const CLOCK: Param = optional(
     "clock",
-    Holds::Choice(CLOCKS),
+    ParamType::Choice(CLOCKS),
     "what lengths inside count: steps; epochs, the lr changing once in each; or epochs, the lr changing at each step. \
      As in the enclosing schedule if not given, steps at the outside",
 );

@@ -14,7 +14,7 @@ pub struct Document {
     /// Where it was written.
     pub place: Place,
     /// The length that the schedule as a whole states.
-    pub length: Option<Stated>,
+    pub length: Option<StatedLength>,
     /// The keys that were written.
     pub origins: Origins,
     /// Whether it is of a library whose schedules many programs step once an epoch.
@@ -27,7 +27,7 @@ pub struct Document {
 
 /// A length that a schedule states: it is over after so many ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stated {
+pub struct StatedLength {
     /// Steps or epochs.
     pub ticks: f64,
     /// Whether it counts epochs.
@@ -38,14 +38,14 @@ pub struct Stated {
 #[derive(Debug, Clone, Copy)]
 pub struct OtherNames {
     /// The name that was probably meant.
-    pub meant: fn(&str) -> Option<&'static str>,
+    pub suggest: fn(&str) -> Option<&'static str>,
     /// What a list of known names ends with.
-    pub also: &'static str,
+    pub suffix: &'static str,
 }
 
 impl OtherNames {
     /// There are no others.
-    pub const NONE: Self = Self { meant: |_| None, also: "" };
+    pub const NONE: Self = Self { suggest: |_| None, suffix: "" };
 }
 
 /// Paths of the keys that values were written under, by the place of the value.
@@ -79,28 +79,28 @@ impl Origins {
     /// Keeps the path of what was written at a place; the first one counts.
     pub fn remember(&mut self, place: Place, path: &str) {
         if place.line > 0 {
-            self.0.entry(spot(place)).or_insert_with(|| path.to_owned());
+            self.0.entry(span_key(place)).or_insert_with(|| path.to_owned());
         }
     }
 
     /// Names in each problem the key that the user wrote.
     pub fn relabel(&self, problems: &mut [Problem]) {
         for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
-            if let Some(path) = self.0.get(&spot(problem.place)) {
+            if let Some(path) = self.0.get(&span_key(problem.place)) {
                 problem.path.clone_from(path);
                 let key = path.rsplit('.').next().unwrap_or(path);
-                problem.hint = problem.hint.take().map(|hint| in_their_words(&hint, key));
+                problem.hint = problem.hint.take().map(|hint| hint_with_key(&hint, key));
             }
         }
     }
 }
 
-fn spot(place: Place) -> (usize, usize, usize, usize) {
+fn span_key(place: Place) -> (usize, usize, usize, usize) {
     (place.line, place.column, place.start, place.end)
 }
 
 /// A hint about `over` as one about the key that the user wrote.
-fn in_their_words(hint: &str, key: &str) -> String {
+fn hint_with_key(hint: &str, key: &str) -> String {
     if key == "over" {
         return hint.to_owned();
     }

@@ -1,16 +1,16 @@
 //! Schedules that were stepped once an epoch in the program that they come from, and count steps here: how their lr shows
 //! that, and what they are under `clock: epoch`.
 
+use crate::coverage::Coverage;
 use crate::lint::{
     EPOCHS_AS_STEPS, HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK, VANISHING_LR, ZERO_TAIL, vanishes, warning,
 };
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 use crate::{Feedback, Schedule};
 
 /// What a schedule that takes steps for epochs may be warned of.
-const SIGNS: [&str; 6] =
+const SYMPTOMS: [&str; 6] =
     [HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK, ZERO_TAIL, VANISHING_LR, EPOCHS_AS_STEPS];
 
 /// The first twentieth of the run is its beginning.
@@ -23,7 +23,7 @@ const EARLY_OF_TORCH: u64 = 10;
 const COUNTED: u64 = 4000;
 
 /// The longest mapping that is repeated in advice, in characters.
-const MOST_WRITTEN: usize = 200;
+const MAX_WRITTEN: usize = 200;
 
 impl Schedule {
     /// Warns of lengths that look like epochs, and advises `clock: epoch` where that is a cure. A schedule that says what
@@ -35,7 +35,7 @@ impl Schedule {
         let start = self.start();
         let lr = |t| self.lr(t, &start);
         warnings.extend(self.settled(&lr).or_else(|| self.many_cycles(&lr)));
-        for warning in warnings.iter_mut().filter(|warning| is_sign(warning)) {
+        for warning in warnings.iter_mut().filter(|warning| is_symptom(warning)) {
             if let Some(advice) = self.advice(warning) {
                 warning.hint = Some(match warning.hint.take() {
                     Some(hint) => format!("{advice}; else {hint}"),
@@ -50,7 +50,7 @@ impl Schedule {
     }
 
     /// The same run as the schedule sees it under `clock: epoch`, where epochs are known.
-    fn by_epochs(&self, at: &At) -> Option<At> {
+    fn by_epochs(&self, at: &Position) -> Option<Position> {
         at.epoch.filter(|steps| *steps > 1.0).map(|steps| at.by_epochs(steps))
     }
 
@@ -122,11 +122,11 @@ impl Schedule {
     }
 
     /// Whether nothing is to be said of the schedule under `clock: epoch`.
-    fn fits(&self, run: &At) -> bool {
+    fn fits(&self, run: &Position) -> bool {
         let mut found = Vec::new();
         self.node.root.check(run, &mut found);
         if found.is_empty() {
-            self.node.root.warn(&Window::run(self.run, None).by(*run), &mut found);
+            self.node.root.warn(&Coverage::run(self.run, None).by(*run), &mut found);
         }
         found.is_empty()
     }
@@ -134,13 +134,13 @@ impl Schedule {
     /// The schedule as one writes it with `clock: epoch`.
     fn with_epochs(&self) -> String {
         let written = self.node.document.by_epochs.as_ref();
-        let written = written.filter(|text| text.chars().count() <= MOST_WRITTEN);
+        let written = written.filter(|text| text.chars().count() <= MAX_WRITTEN);
         written.cloned().unwrap_or_else(|| "`clock: epoch`".to_owned())
     }
 }
 
-fn is_sign(warning: &Problem) -> bool {
-    warning.lint.is_some_and(|lint| SIGNS.contains(&lint))
+fn is_symptom(warning: &Problem) -> bool {
+    warning.lint.is_some_and(|lint| SYMPTOMS.contains(&lint))
 }
 
 /// The step from which the lr stays the same to the end, where that is one of the `early` first steps and not step 0.

@@ -1,9 +1,9 @@
 //! Reads a mapping key by key and collects every problem on the way: wrong types, values out of range,
 //! missing and unknown keys. The one reader of both schedules and the rest of the sweep file.
 
-use crate::elsewhere;
-use crate::problem::{About, Problem, listed, nearest};
-use crate::slip;
+use crate::lookalike;
+use crate::misplaced;
+use crate::problem::{Problem, ProblemKind, listed, nearest};
 use crate::tree::{Key, Place, Tree, Value};
 
 /// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the
@@ -39,23 +39,23 @@ impl Field<'_> {
             _ => self.tree.describe().to_owned(),
         };
         let problem = self.problem(format!("expected {what}, found {found}"));
-        match self.meant(what) {
+        match self.suggestion(what) {
             Some(hint) => problem.with_hint(hint),
             None => problem,
         }
     }
 
     /// What one probably meant to write in place of this value.
-    fn meant(&self, what: &str) -> Option<String> {
+    fn suggestion(&self, what: &str) -> Option<String> {
         const AXES: [&str; 3] = ["values", "linspace", "logspace"];
         if let Value::Text(text) = &self.tree.value {
             let is_number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
-            let number = match slip::number(text) {
+            let number = match lookalike::number(text) {
                 None if is_number => Some(format!("write {} without quotes", text.trim())),
                 meant => meant.map(|meant| format!("write {meant}")),
             };
             let wanted = ["number", "rate", "length"].iter().any(|word| what.contains(word));
-            let boolean = slip::boolean(text).filter(|_| what.contains("`true` or `false`"));
+            let boolean = lookalike::boolean(text).filter(|_| what.contains("`true` or `false`"));
             return boolean.map(|meant| format!("write {meant}")).or(number.filter(|_| wanted));
         }
         // Where a list, a pair or a mapping belongs, another one is no axis.
@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a key as known, so that it is neither reported nor missing from the candidates for a hint.
-    pub fn know(&mut self, name: &'static str) {
+    pub fn mark_known(&mut self, name: &'static str) {
         if !self.known.contains(&name) {
             self.known.push(name);
         }
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
 
     /// The value of an optional key.
     pub fn optional(&mut self, name: &'static str) -> Option<Field<'a>> {
-        self.know(name);
+        self.mark_known(name);
         let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
         Some(Field { tree, path: self.path_of(name) })
     }
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
         let field = self.optional(name);
         if field.is_none() {
             let problem = Problem::new(self.place, self.path.clone(), format!("the key `{name}` is missing"));
-            problems.push(Problem { about: About::Missing(name), ..problem });
+            problems.push(Problem { kind: ProblemKind::MissingKey(name), ..problem });
         }
         field
     }
@@ -189,14 +189,14 @@ impl<'a> Fields<'a> {
     fn unknown(&self, key: &Key) -> Problem {
         let problem =
             Problem::new(key.place, join(&self.path, &key.name), format!("unknown key `{}`", key.name));
-        if let Some(advice) = elsewhere::advice(&key.name, &self.path) {
+        if let Some(advice) = misplaced::advice(&key.name, &self.path) {
             return problem.with_hint(advice);
         }
         match nearest(&key.name, self.known.iter().copied()) {
             Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
             None => {
                 let list = format!("known here: {}", listed(self.known.iter().copied()));
-                Problem { about: About::Unlisted, ..problem.with_hint(list) }
+                Problem { kind: ProblemKind::UnknownKey, ..problem.with_hint(list) }
             }
         }
     }

@@ -191,7 +191,7 @@ impl Item {
 }
 
 /// Letters and digits in small letters: `CosineAnnealingLR` is `cosine_annealing_lr`.
-pub(crate) fn plain(name: &str) -> String {
+pub(crate) fn normalized(name: &str) -> String {
     name.to_lowercase().replace(['_', '-', ' '], "")
 }
 
@@ -202,14 +202,14 @@ pub(crate) fn plain(name: &str) -> String {
 pub fn find(name: &str) -> Result<Item, Option<&'static str>> {
     let last = name.rsplit('.').next().unwrap_or(name);
     let known = |wanted: &str| {
-        let named = all().find(|item| plain(item.name()) == wanted);
-        named.or_else(|| all().find(|item| item.aliases().iter().any(|alias| plain(alias) == wanted)))
+        let named = all().find(|item| normalized(item.name()) == wanted);
+        named.or_else(|| all().find(|item| item.aliases().iter().any(|alias| normalized(alias) == wanted)))
     };
-    known(&plain(name)).or_else(|| known(&plain(last))).ok_or_else(|| {
+    known(&normalized(name)).or_else(|| known(&normalized(last))).ok_or_else(|| {
         let own = nearest(last, all().map(|item| item.name()));
         own.or_else(|| {
             let alias = nearest(last, all().flat_map(|item| item.aliases().iter().copied()))?;
-            known(&plain(alias)).map(|item| item.name())
+            known(&normalized(alias)).map(|item| item.name())
         })
     })
 }

@@ -1,10 +1,10 @@
 //! Lengths of time inside a schedule: ticks, percent of the enclosing length, epochs, steps.
 
 use crate::fields::Field;
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::lint::NO_STEPS;
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 use crate::tree::{Place, Value};
 
 /// A length and where it was written.
@@ -98,8 +98,8 @@ impl Length {
     /// # Errors
     /// It comes to no step at all, or to epochs whose length is not known.
     pub fn steps(&self, total: u64, steps_per_epoch: Option<u64>) -> Result<u64, Problem> {
-        let at = At::run(total, 1.0, steps_per_epoch);
-        self.known(&at)?;
+        let at = Position::run(total, 1.0, steps_per_epoch);
+        self.check_epochs(&at)?;
         match self.ticks(&at) {
             steps if steps >= 1.0 => Ok(steps as u64),
             _ => Err(self.problem(format!("{} of {total} steps is no step", self.written()))),
@@ -107,7 +107,7 @@ impl Length {
     }
 
     /// The length in ticks of the segment it stands in.
-    pub(crate) fn ticks(&self, at: &At) -> f64 {
+    pub(crate) fn ticks(&self, at: &Position) -> f64 {
         match self.amount {
             Amount::Ticks(ticks) => ticks,
             Amount::Percent(percent) => at.round(percent * at.len / 100.0),
@@ -117,7 +117,7 @@ impl Length {
     }
 
     /// The length in ticks, as a term.
-    pub(crate) fn formula(&self, at: &Position) -> Term {
+    pub(crate) fn formula(&self, at: &TermPosition) -> Term {
         match self.amount {
             Amount::Ticks(ticks) => ticks.into(),
             Amount::Percent(percent) => at.round(Term::from(percent) * at.len.clone() / 100.0),
@@ -128,8 +128,8 @@ impl Length {
 
     /// The length in ticks after the checks that need a run: epochs must be known, and it must come to
     /// at least `least` ticks (steps, where ticks can be split).
-    pub(crate) fn check(&self, at: &At, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
-        if let Err(problem) = self.known(at) {
+    pub(crate) fn check(&self, at: &Position, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
+        if let Err(problem) = self.check_epochs(at) {
             problems.push(problem);
             return None;
         }
@@ -146,7 +146,7 @@ impl Length {
     }
 
     /// Warns of a share or a number of epochs above 0 that rounds to 0 ticks.
-    pub(crate) fn warn_if_lost(&self, at: &At, warnings: &mut Vec<Problem>) {
+    pub(crate) fn warn_if_lost(&self, at: &Position, warnings: &mut Vec<Problem>) {
         let (Amount::Percent(amount) | Amount::Epochs(amount)) = self.amount else { return };
         if amount > 0.0 && self.ticks(at) == 0.0 {
             let what = if at.tick == 1.0 { "steps" } else { "epochs" };
@@ -158,7 +158,7 @@ impl Length {
     }
 
     /// Whether it is known how long an epoch is, where that counts.
-    fn known(&self, at: &At) -> Result<(), Problem> {
+    fn check_epochs(&self, at: &Position) -> Result<(), Problem> {
         if !matches!(self.amount, Amount::Epochs(_)) || at.epoch.is_some() {
             return Ok(());
         }

@@ -7,8 +7,8 @@
 mod blend;
 pub mod catalogue;
 pub mod combine;
+mod coverage;
 pub mod document;
-mod elsewhere;
 mod epochs;
 mod exact;
 pub mod expression;
@@ -19,7 +19,9 @@ pub mod known;
 mod leaf;
 pub mod length;
 pub mod lint;
+pub mod lookalike;
 pub mod lr_value;
+mod misplaced;
 mod node;
 pub mod number;
 pub mod preset;
@@ -28,21 +30,19 @@ mod ramp;
 pub mod reader;
 mod rule;
 mod segment;
-pub mod slip;
 pub mod tree;
 pub mod vectors;
-mod window;
 
 use std::sync::Arc;
 
+use coverage::Coverage;
 use document::Document;
-use node::{Part, Slot};
+use node::{ScheduleNode, Slot};
 use problem::Problem;
 use reader::Reading;
-use segment::At;
+use segment::Position;
 use tree::Tree;
-use vectors::{Kept, Own, Vectors};
-use window::Window;
+use vectors::{Kept, RuleVectors, Vectors};
 
 /// What a schedule may know of the run it is fitted to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,26 +58,26 @@ pub struct Horizon {
 /// A schedule as written in a sweep file, checked as far as that is possible without a run.
 #[derive(Debug, Clone)]
 pub struct Node {
-    root: Arc<Part>,
+    root: Arc<ScheduleNode>,
     rules: usize,
     path: String,
     document: Arc<Document>,
 }
 
 /// The largest lr: what single precision can hold.
-const MOST_LR: f64 = f32::MAX as f64;
+const MAX_LR: f64 = f32::MAX as f64;
 
 /// The longest run of a schedule that is checked at each step.
-const MOST_CHECKED: u64 = 10_000_000;
+const MAX_CHECKED: u64 = 10_000_000;
 
 /// The longest run whose lrs are written out where they have no formula.
-const MOST_LISTED: f64 = 1e6;
+const MAX_LISTED: f64 = 1e6;
 
 /// A schedule fitted to one run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     node: Node,
-    run: At,
+    run: Position,
 }
 
 /// What a schedule watches while it runs.
@@ -164,7 +164,7 @@ pub struct AfterUpdate {
     /// Validation accuracy after the update, 0 to 1, where the run evaluated and the task has one.
     pub valid_accuracy: Option<f64>,
     /// Whether the run evaluates after this step: rules without a cadence of their own look now.
-    pub look: bool,
+    pub evaluated: bool,
 }
 
 /// Reads a schedule in the grammar of this crate. Every problem found is added to `problems`; `None` if there was any.
@@ -176,7 +176,7 @@ pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Nod
 pub fn read(document: Document, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let before = problems.len();
     let mut reading = Reading::new(document.names);
-    let root = Part::read(&document.tree, path, problems, &mut reading);
+    let root = ScheduleNode::read(&document.tree, path, problems, &mut reading);
     if let Some(found) = problems.get_mut(before..) {
         document.origins.relabel(found);
     }
@@ -218,7 +218,7 @@ impl Node {
     }
 
     fn fit(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
-        let run = At::run(horizon.total, horizon.base_lr, horizon.steps_per_epoch);
+        let run = Position::run(horizon.total, horizon.base_lr, horizon.steps_per_epoch);
         let mut problems = Vec::new();
         if run.epoch.is_none() {
             self.root.needs_epochs(&run, &mut problems);
@@ -233,7 +233,7 @@ impl Node {
         let schedule = Schedule { node: self.clone(), run };
         let start = schedule.start();
         let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
-        if first.max(last) > MOST_LR {
+        if first.max(last) > MAX_LR {
             let problem = self.problem("the lr grows beyond all numbers that training can use");
             return Err(vec![problem.with_hint("a smaller factor, or `clamp: {max: ...}` around it")]);
         }
@@ -241,19 +241,19 @@ impl Node {
     }
 
     /// What can only be known of a step by working it out. Only schedules that need it are gone through.
-    fn check_each_step(&self, run: &At, total: u64) -> Result<(), Vec<Problem>> {
-        if !self.root.may_stray(run) {
+    fn check_each_step(&self, run: &Position, total: u64) -> Result<(), Vec<Problem>> {
+        if !self.root.needs_step_check(run) {
             return Ok(());
         }
-        if total > MOST_CHECKED {
+        if total > MAX_CHECKED {
             let message = format!(
-                "an expression is checked at each step, and {total} steps are more than {MOST_CHECKED}"
+                "an expression is checked at each step, and {total} steps are more than {MAX_CHECKED}"
             );
             return Err(vec![self.problem(&message)]);
         }
         let mut problems = Vec::new();
         for t in 0..total {
-            self.root.strays(&run.at(t as f64), &mut problems);
+            self.root.invalid_lrs(&run.at(t as f64), &mut problems);
             if !problems.is_empty() {
                 return Err(problems);
             }
@@ -268,7 +268,7 @@ impl Node {
 }
 
 impl Schedule {
-    fn at(&self, t: u64) -> At {
+    fn at(&self, t: u64) -> Position {
         self.run.at(t as f64)
     }
 
@@ -285,7 +285,7 @@ impl Schedule {
 
     /// The run that it is fitted to.
     pub fn horizon(&self) -> Horizon {
-        let At { base, len, epoch, .. } = self.run;
+        let Position { base, len, epoch, .. } = self.run;
         Horizon { base_lr: base, total: len as u64, steps_per_epoch: epoch.map(|steps| steps as u64) }
     }
 
@@ -294,12 +294,12 @@ impl Schedule {
     pub fn formula(&self) -> Option<formula::Term> {
         if !self.node.root.has_formula(&self.run) {
             let start = self.start();
-            let known = self.feedback() == Feedback::OpenLoop && self.run.len <= MOST_LISTED;
+            let known = self.feedback() == Feedback::OpenLoop && self.run.len <= MAX_LISTED;
             let total = known.then_some(self.run.len)?;
             let lrs: Vec<f64> = (0..total as u64).map(|t| self.lr(t, &start)).collect();
             return Some(formula::Term::t(total).entry("lrs", &lrs));
         }
-        self.node.root.formula(&formula::Position::run(&self.run))
+        self.node.root.formula(&formula::TermPosition::run(&self.run))
     }
 
     /// What the schedule is, in words that other libraries have too.
@@ -333,17 +333,17 @@ impl Schedule {
     }
 
     /// The vectors that its rules keep from step to step, each with the index of its rule.
-    pub fn keeps(&self) -> Vec<(usize, Kept)> {
+    pub fn kept_vectors(&self) -> Vec<(usize, Kept)> {
         let mut all = Vec::new();
         self.node.root.all_rules(&self.run, &mut |i, rule| {
-            all.extend(rule.keeps().iter().map(|kept| (i, *kept)));
+            all.extend(rule.kept_vectors().iter().map(|kept| (i, *kept)));
         });
         all
     }
 
     /// Whether its rules see or keep vectors: more than losses and the gradient's norm.
-    pub fn looks_inside(&self) -> bool {
-        self.needs().parameters || self.averages() || !self.keeps().is_empty()
+    pub fn uses_vectors(&self) -> bool {
+        self.needs().parameters || self.averages() || !self.kept_vectors().is_empty()
     }
 
     /// Whether any update of the run may be averaged.
@@ -357,7 +357,7 @@ impl Schedule {
     pub fn average(&self, t: u64, state: &State) -> Option<Average> {
         let mut average = None;
         self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
-            let memory = state.slots.get(slot).and_then(|slot| slot.seen(at));
+            let memory = state.slots.get(slot).and_then(|slot| slot.memory_at(at));
             average = average.or(memory.and_then(|memory| rule.average(memory)));
         });
         average
@@ -367,12 +367,12 @@ impl Schedule {
     /// known to show rules a loss after each `evaluate_every` steps.
     pub fn warnings(&self, evaluate_every: Option<u64>) -> Vec<Problem> {
         let mut warnings = Vec::new();
-        let run = Window::run(self.run, evaluate_every.map(|every| every as f64));
+        let run = Coverage::run(self.run, evaluate_every.map(|every| every as f64));
         self.node.root.warn(&run, &mut warnings);
         if self.feedback() == Feedback::OpenLoop {
             let start = self.start();
             let lr = |t| self.lr(t, &start);
-            let whole = lint::whole(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
+            let whole = lint::whole_run(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
             let here = |warning| Problem {
                 place: self.node.document.place,
                 path: self.node.path.clone(),
@@ -391,7 +391,7 @@ impl Schedule {
     }
 
     /// Whether a state, as a checkpoint holds it, is of this schedule's rules.
-    pub fn owns(&self, state: &State) -> bool {
+    pub fn accepts_state(&self, state: &State) -> bool {
         let mut fits = state.slots.len() == self.node.rules;
         self.node.root.all_rules(&self.run, &mut |slot, rule| {
             fits &= state.slots.get(slot).is_some_and(|slot| slot.fits(rule));
@@ -406,10 +406,10 @@ impl Schedule {
     }
 
     /// What its rules must be shown of step `t`; `look`: the run evaluates after it.
-    pub fn wants(&self, t: u64, look: bool) -> Wants {
+    pub fn wants(&self, t: u64, evaluates: bool) -> Wants {
         let mut all = Wants::default();
         self.node.root.rules(&self.at(t), &mut |_, rule, at| {
-            let Some(wants) = rule.watch().map(|watch| watch.wants(at, look)) else { return };
+            let Some(wants) = rule.watch().map(|watch| watch.wants(at, evaluates)) else { return };
             all.before |= wants.before;
             all.train_loss |= wants.train_loss;
             all.valid_loss |= wants.valid_loss;
@@ -419,24 +419,24 @@ impl Schedule {
     }
 
     /// Shows the rules what is known before update `t`; to be called before [`Schedule::lr`] of `t`.
-    pub fn before_update(&self, state: &mut State, t: u64, seen: &BeforeUpdate, vectors: &mut dyn Vectors) {
+    pub fn before_update(&self, state: &mut State, t: u64, before: &BeforeUpdate, vectors: &mut dyn Vectors) {
         self.node.root.rules(&self.at(t), &mut |index, rule, at| {
             let Some(slot) = state.slots.get_mut(index) else { return };
             let memory = slot.memory(rule, at);
-            rule.gradient(memory, at, seen, &mut Own { rule: index, vectors: &mut *vectors });
-            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_before(at, seen)) {
-                rule.look(memory, at.base, metric);
+            rule.gradient(memory, at, before, &mut RuleVectors { rule: index, vectors: &mut *vectors });
+            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_before(at, before)) {
+                rule.observe(memory, at.base, metric);
             }
         });
     }
 
     /// Shows the rules what is known after update `t`.
-    pub fn after_update(&self, state: &mut State, t: u64, seen: &AfterUpdate) {
+    pub fn after_update(&self, state: &mut State, t: u64, after: &AfterUpdate) {
         self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
             let Some(slot) = state.slots.get_mut(slot) else { return };
             let memory = slot.memory(rule, at);
-            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_after(at, seen)) {
-                rule.look(memory, at.base, metric);
+            if let Some(metric) = rule.watch().and_then(|watch| watch.metric_after(at, after)) {
+                rule.observe(memory, at.base, metric);
             }
         });
     }

@@ -177,7 +177,7 @@ pub fn find(name: &str) -> Option<&'static Lint> {
 ///
 /// # Errors
 /// It is no list of texts, nor one text.
-pub fn names(field: &Field<'_>) -> Result<Vec<(String, Place)>, Problem> {
+pub fn allow_list(field: &Field<'_>) -> Result<Vec<(String, Place)>, Problem> {
     let name = |tree| {
         let name = text(&Field { tree, path: field.path.clone() }).ok();
         name.map(|name| (name, tree.place))
@@ -196,18 +196,23 @@ pub(crate) fn warning(lint: &'static str, message: impl Into<String>) -> Problem
 }
 
 /// The most steps that are looked at one by one.
-const MOST_LOOKED_AT: u64 = 1_000_000;
+const MAX_LOOKED_AT: u64 = 1_000_000;
 
 /// What the lr of a whole run shows, `lr` being a function of the step alone. `found` holds what the kinds
 /// have said of themselves: what follows from that is not told again.
-pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: &[Problem]) -> Vec<Problem> {
-    let told = |lint| found.iter().any(|problem| problem.lint == Some(lint));
+pub(crate) fn whole_run(
+    lr: impl Fn(u64) -> f64,
+    total: u64,
+    constant: bool,
+    found: &[Problem],
+) -> Vec<Problem> {
+    let warned = |lint| found.iter().any(|problem| problem.lint == Some(lint));
     let mut warnings = Vec::new();
     let tail = zero_tail(&lr, total);
-    if tail > 1 && !told(HORIZON_MISMATCH) {
+    if tail > 1 && !warned(HORIZON_MISMATCH) {
         let message = match tail {
             n if n == total => "the lr is 0 at every step: nothing is trained".to_owned(),
-            n if n == MOST_LOOKED_AT => format!("the lr is 0 for at least the last {n} of {total} steps"),
+            n if n == MAX_LOOKED_AT => format!("the lr is 0 for at least the last {n} of {total} steps"),
             n => format!("the lr is 0 for the last {n} of {total} steps"),
         };
         warnings.push(warning(ZERO_TAIL, message).with_hint("end above 0, or with the run"));
@@ -221,19 +226,19 @@ pub(crate) fn whole(lr: impl Fn(u64) -> f64, total: u64, constant: bool, found: 
         warnings.push(warning(VANISHING_LR, message).with_hint("write a slower decay"));
     }
     // Of a run without any lr all is said.
-    if lr(0) == 0.0 && tail < total && !told(ZERO_WARMUP) {
+    if lr(0) == 0.0 && tail < total && !warned(ZERO_WARMUP) {
         let message = "lr(0) is 0: the first update changes nothing";
         warnings.push(warning(ZERO_WARMUP, message).with_hint("start at 0.01x"));
     }
-    if !constant && total > 1 && tail < total && !told(NEVER_CHANGES) {
+    if !constant && total > 1 && tail < total && !warned(NEVER_CHANGES) {
         warnings.extend(never_changes(&lr, total));
     }
     warnings
 }
 
-/// Steps in a row at the end that have lr 0, counted up to [`MOST_LOOKED_AT`].
+/// Steps in a row at the end that have lr 0, counted up to [`MAX_LOOKED_AT`].
 fn zero_tail(lr: &impl Fn(u64) -> f64, total: u64) -> u64 {
-    (0..total).rev().take_while(|t| lr(*t) == 0.0).take(MOST_LOOKED_AT as usize).count() as u64
+    (0..total).rev().take_while(|t| lr(*t) == 0.0).take(MAX_LOOKED_AT as usize).count() as u64
 }
 
 /// Steps that are looked at where a sample is enough.
@@ -253,7 +258,7 @@ pub(crate) fn vanishes(lr: &impl Fn(u64) -> f64, total: u64) -> bool {
 fn never_changes(lr: &impl Fn(u64) -> f64, total: u64) -> Option<Problem> {
     let first = lr(0) as f32;
     let same = |t: u64| lr(t) as f32 == first;
-    let stride = total.div_ceil(MOST_LOOKED_AT);
+    let stride = total.div_ceil(MAX_LOOKED_AT);
     if !same(total - 1) || !same(total / 2) || !(0..total.div_ceil(stride)).all(|i| same(i * stride)) {
         return None;
     }

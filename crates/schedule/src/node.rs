@@ -4,10 +4,11 @@
 use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES, Entry};
 use crate::combine::{self, COMBINATORS};
+use crate::coverage::Coverage;
 use crate::document::OtherNames;
 use crate::fields::{Field, Fields};
-use crate::formula::{Position, Term};
-use crate::index::{self, Item, plain};
+use crate::formula::{Term, TermPosition};
+use crate::index::{self, Item, normalized};
 use crate::known::Known;
 use crate::leaf::Leaf;
 use crate::leaf::constant::Constant;
@@ -17,15 +18,14 @@ use crate::problem::{Problem, listed, nearest};
 use crate::ramp::Ramp;
 use crate::reader::{Reader, Reading, word};
 use crate::rule::{Memory, Rule};
-use crate::segment::At;
+use crate::segment::Position;
 use crate::tree::{Place, Tree, Value};
-use crate::window::Window;
 
 /// One node and its clock.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct ScheduleNode {
     clock: Option<Clock>,
-    what: What,
+    kind: NodeKind,
     /// What is said if the clock counts epochs and nobody knows how long those are.
     no_epochs: Option<Problem>,
     place: Place,
@@ -33,7 +33,7 @@ pub(crate) struct Part {
 }
 
 #[derive(Debug)]
-enum What {
+enum NodeKind {
     Leaf(Box<dyn Leaf>),
     /// A rule, the index of its memory, and its kind.
     Rule(usize, Box<dyn Rule>, &'static str),
@@ -42,7 +42,7 @@ enum What {
 
 /// A combinator: its lr follows from its children's.
 pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
-    fn lr(&self, at: &At, memories: &Memories) -> f64;
+    fn lr(&self, at: &Position, memories: &Memories) -> f64;
 
     /// Whether [`Branch::formula`] can give its lr as a function of t.
     fn has_formula(&self) -> bool {
@@ -50,34 +50,34 @@ pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     }
 
     /// The lr as a term; `None` where it depends on more than t.
-    fn formula(&self, at: &Position) -> Option<Term>;
+    fn formula(&self, at: &TermPosition) -> Option<Term>;
 
     /// What it is, in words that libraries share.
-    fn known(&self, _at: &At) -> Known {
+    fn known(&self, _at: &Position) -> Known {
         Known::Other
     }
 
     /// The children that are at work at a position, each with its own position.
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position));
 
     /// All children, each with the begin of its segment, where this segment begins at `at`.
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At));
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position));
 
     /// The children whose lr is read at a position, each with the position it is read at.
-    fn read<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        self.active(at, see);
+    fn evaluated_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        self.active_children(at, visit);
     }
 
     /// What does not fit, apart from the children. They are looked at only if nothing is found here.
-    fn check(&self, at: &At, problems: &mut Vec<Problem>);
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>);
 
     /// What of each child a run sees that sees `seen` of this segment. For one that repeats, the first time.
-    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
-        self.parts(&seen.at, &mut |part, at| see(part, Window { at, ..*seen }));
+    fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
+        self.children(&covered.start, &mut |child, at| visit(child, Coverage { start: at, ..*covered }));
     }
 
     /// What a person should know, apart from the children. A warning without a path is about the node.
-    fn warn(&self, _seen: &Window, _warnings: &mut Vec<Problem>) {}
+    fn warn(&self, _covered: &Coverage, _warnings: &mut Vec<Problem>) {}
 
     /// Whether it leaves a constant as it is, or makes another constant of it.
     fn keeps_constant(&self) -> bool {
@@ -106,7 +106,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// The memory at a position; a segment that has begun anew begins with a fresh one.
-    pub(crate) fn memory(&mut self, rule: &dyn Rule, at: &At) -> &mut Memory {
+    pub(crate) fn memory(&mut self, rule: &dyn Rule, at: &Position) -> &mut Memory {
         if self.begin != at.begin {
             *self = Self { begin: at.begin, memory: None };
         }
@@ -114,7 +114,7 @@ impl Slot {
     }
 
     /// What is remembered at a position, if anything was seen there.
-    pub(crate) fn seen(&self, at: &At) -> Option<&Memory> {
+    pub(crate) fn memory_at(&self, at: &Position) -> Option<&Memory> {
         self.memory.as_ref().filter(|_| self.begin == at.begin)
     }
 
@@ -124,12 +124,12 @@ impl Slot {
     }
 
     /// The lr at a position, as the memory has it or, in a new segment, as the rule starts.
-    fn lr(&self, rule: &dyn Rule, at: &At) -> f64 {
-        self.seen(at).map_or_else(|| rule.start(at.base).lr, |memory| memory.lr)
+    fn lr(&self, rule: &dyn Rule, at: &Position) -> f64 {
+        self.memory_at(at).map_or_else(|| rule.start(at.base).lr, |memory| memory.lr)
     }
 }
 
-impl Part {
+impl ScheduleNode {
     /// Reads a node.
     pub(crate) fn read(
         tree: &Tree,
@@ -172,15 +172,15 @@ impl Part {
                 _ => (Some(Clock::Step), None),
             })
         });
-        let allow = fields.read_or("allow", Vec::new(), problems, lint::names);
+        let allow = fields.read_or("allow", Vec::new(), problems, lint::allow_list);
         let (place, path) = (fields.place(), fields.path().to_owned());
-        let what = match fields.optional("kind") {
+        let kind = match fields.optional("kind") {
             Some(kind) => Self::read_kind(&kind, fields, problems, reading),
             None => Self::read_combinator(fields, problems, reading),
         };
         let (clock, no_epochs) = clock?;
         allow?;
-        Some(Self { clock, what: what?, no_epochs, place, path })
+        Some(Self { clock, kind: kind?, no_epochs, place, path })
     }
 
     fn read_kind(
@@ -188,7 +188,7 @@ impl Part {
         fields: Fields<'_>,
         problems: &mut Vec<Problem>,
         reading: &mut Reading,
-    ) -> Option<What> {
+    ) -> Option<NodeKind> {
         let Some(entry) = (match &kind.tree.value {
             Value::Text(name) => catalogue::find(name),
             _ => None,
@@ -211,28 +211,28 @@ impl Part {
         fields: Fields<'_>,
         problems: &mut Vec<Problem>,
         reading: &mut Reading,
-    ) -> Option<What> {
+    ) -> Option<NodeKind> {
         let mut reader = Reader::new(fields, entry.params, problems, reading);
-        let what = match entry.build {
+        let kind = match entry.build {
             Build::Ramp(shape) => {
-                reader.also(crate::ramp::PARAMS);
-                Ramp::read(&mut reader, shape).map(|ramp| What::Leaf(Box::new(ramp)))
+                reader.allow(crate::ramp::PARAMS);
+                Ramp::read(&mut reader, shape).map(|ramp| NodeKind::Leaf(Box::new(ramp)))
             }
-            Build::Leaf(read) => read(&mut reader).map(What::Leaf),
+            Build::Leaf(read) => read(&mut reader).map(NodeKind::Leaf),
             Build::Rule(read) => read(&mut reader).map(|rule| {
                 reader.reading.rules += 1;
-                What::Rule(reader.reading.rules - 1, rule, entry.kind)
+                NodeKind::Rule(reader.reading.rules - 1, rule, entry.kind)
             }),
         };
         reader.finish_known(entry.all_params().map(|param| param.name));
-        what
+        kind
     }
 
     fn read_combinator(
         mut fields: Fields<'_>,
         problems: &mut Vec<Problem>,
         reading: &mut Reading,
-    ) -> Option<What> {
+    ) -> Option<NodeKind> {
         let Some(combinator) = COMBINATORS.iter().find(|combinator| fields.has(combinator.key)) else {
             problems.push(neither(&mut fields));
             return None;
@@ -240,12 +240,12 @@ impl Part {
         let mut reader = Reader::new(fields, combinator.params, problems, reading);
         let branch = (combinator.read)(&mut reader);
         reader.finish();
-        branch.map(What::Branch)
+        branch.map(NodeKind::Branch)
     }
 
     pub(crate) fn leaf(leaf: Box<dyn Leaf>) -> Self {
         let (place, path) = (Place::default(), String::new());
-        Self { clock: None, what: What::Leaf(leaf), no_epochs: None, place, path }
+        Self { clock: None, kind: NodeKind::Leaf(leaf), no_epochs: None, place, path }
     }
 
     /// Whether it says what its lengths count.
@@ -254,20 +254,20 @@ impl Part {
     }
 
     /// The position by this node's own clock.
-    fn local(&self, at: &At) -> At {
+    fn local(&self, at: &Position) -> Position {
         let steps = at.whole_steps();
         match (self.clock, at.epoch) {
             (None, _) | (_, None) => *at,
-            (Some(Clock::Step), _) => At { s: at.step, len: steps, tick: 1.0, whole: true, ..*at },
+            (Some(Clock::Step), _) => Position { s: at.step, len: steps, tick: 1.0, whole: true, ..*at },
             (Some(Clock::Epoch), Some(epoch)) => at.by_epochs(epoch),
             (Some(Clock::EpochFraction), Some(epoch)) => {
-                At { s: at.step / epoch, len: steps / epoch, tick: epoch, whole: false, ..*at }
+                Position { s: at.step / epoch, len: steps / epoch, tick: epoch, whole: false, ..*at }
             }
         }
     }
 
     /// The lr at a position: a number of at least 0, whatever overflowed on the way.
-    pub(crate) fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    pub(crate) fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         // A copy of the position costs as much as the rest.
         let own;
         let at = if self.clock.is_none() {
@@ -276,22 +276,22 @@ impl Part {
             own = self.local(at);
             &own
         };
-        let lr = match &self.what {
-            What::Leaf(leaf) => leaf.lr(at),
-            What::Rule(slot, rule, _) => match memories.slots.get(*slot) {
+        let lr = match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.lr(at),
+            NodeKind::Rule(slot, rule, _) => match memories.slots.get(*slot) {
                 Some(slot) => slot.lr(rule.as_ref(), at),
                 None => rule.start(at.base).lr,
             },
-            What::Branch(branch) => branch.lr(at, memories),
+            NodeKind::Branch(branch) => branch.lr(at, memories),
         };
         // NaN, too, fails the comparison.
         if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }
     }
 
-    /// [`Part::local`], as terms.
-    fn local_formula(&self, at: &Position) -> Position {
+    /// [`ScheduleNode::local`], as terms.
+    fn local_formula(&self, at: &TermPosition) -> TermPosition {
         let steps = at.len.clone() * at.tick;
-        let epochs = |epoch: f64, s: Term, whole| Position {
+        let epochs = |epoch: f64, s: Term, whole| TermPosition {
             s,
             len: steps.clone() / epoch,
             tick: epoch,
@@ -301,7 +301,7 @@ impl Part {
         match (self.clock, at.epoch) {
             (None, _) | (_, None) => at.clone(),
             (Some(Clock::Step), _) => {
-                Position { s: at.step.clone(), len: steps, tick: 1.0, whole: true, ..at.clone() }
+                TermPosition { s: at.step.clone(), len: steps, tick: 1.0, whole: true, ..at.clone() }
             }
             (Some(Clock::Epoch), Some(epoch)) => {
                 epochs(epoch, at.step.clone().divide_down(epoch.into()).named("epoch"), true)
@@ -313,23 +313,23 @@ impl Part {
     }
 
     /// The lr at any position, as a term; `None` where it depends on more than t.
-    pub(crate) fn formula(&self, at: &Position) -> Option<Term> {
+    pub(crate) fn formula(&self, at: &TermPosition) -> Option<Term> {
         let at = self.local_formula(at);
-        let lr = match &self.what {
-            What::Leaf(leaf) => leaf.formula(&at),
-            What::Rule(..) => return None,
-            What::Branch(branch) => branch.formula(&at)?,
+        let lr = match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.formula(&at),
+            NodeKind::Rule(..) => return None,
+            NodeKind::Branch(branch) => branch.formula(&at)?,
         };
         Some(lr.at_least(0.0))
     }
 
     /// What it is in a segment that begins at `at`, in words that libraries share. Those count steps.
-    pub(crate) fn known(&self, at: &At) -> Known {
+    pub(crate) fn known(&self, at: &Position) -> Known {
         let at = self.local(at);
-        let known = match &self.what {
-            What::Leaf(leaf) => leaf.known(&at),
-            What::Rule(_, rule, _) => rule.known(at.base),
-            What::Branch(branch) => branch.known(&at),
+        let known = match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.known(&at),
+            NodeKind::Rule(_, rule, _) => rule.known(at.base),
+            NodeKind::Branch(branch) => branch.known(&at),
         };
         match known {
             Known::Constant(_) | Known::Step { .. } | Known::Multistep { .. } => known,
@@ -339,145 +339,147 @@ impl Part {
     }
 
     /// The kinds of the rules in it, each once.
-    pub(crate) fn rule_kinds(&self, at: &At, kinds: &mut Vec<&'static str>) {
-        match &self.what {
-            What::Leaf(_) => {}
-            What::Rule(_, _, kind) if kinds.contains(kind) => {}
-            What::Rule(_, _, kind) => kinds.push(kind),
-            What::Branch(branch) => branch.parts(at, &mut |part, at| part.rule_kinds(&at, kinds)),
+    pub(crate) fn rule_kinds(&self, at: &Position, kinds: &mut Vec<&'static str>) {
+        match &self.kind {
+            NodeKind::Leaf(_) => {}
+            NodeKind::Rule(_, _, kind) if kinds.contains(kind) => {}
+            NodeKind::Rule(_, _, kind) => kinds.push(kind),
+            NodeKind::Branch(branch) => branch.children(at, &mut |child, at| child.rule_kinds(&at, kinds)),
         }
     }
 
     /// The momentum at a position, where a leaf at work there cycles it.
-    pub(crate) fn momentum(&self, at: &At) -> Option<f64> {
+    pub(crate) fn momentum(&self, at: &Position) -> Option<f64> {
         let at = self.local(at);
-        match &self.what {
-            What::Leaf(leaf) => leaf.momentum(&at),
-            What::Rule(..) => None,
-            What::Branch(branch) => {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.momentum(&at),
+            NodeKind::Rule(..) => None,
+            NodeKind::Branch(branch) => {
                 let mut momentum = None;
-                branch.active(&at, &mut |part, at| momentum = momentum.or(part.momentum(&at)));
+                branch.active_children(&at, &mut |child, at| momentum = momentum.or(child.momentum(&at)));
                 momentum
             }
         }
     }
 
     /// Every rule at work at a position, with its index and its own position.
-    pub(crate) fn rules(&self, at: &At, see: &mut dyn FnMut(usize, &dyn Rule, &At)) {
+    pub(crate) fn rules(&self, at: &Position, visit: &mut dyn FnMut(usize, &dyn Rule, &Position)) {
         let at = self.local(at);
-        match &self.what {
-            What::Leaf(_) => {}
-            What::Rule(slot, rule, _) => see(*slot, rule.as_ref(), &at),
-            What::Branch(branch) => branch.active(&at, &mut |part, at| part.rules(&at, see)),
+        match &self.kind {
+            NodeKind::Leaf(_) => {}
+            NodeKind::Rule(slot, rule, _) => visit(*slot, rule.as_ref(), &at),
+            NodeKind::Branch(branch) => branch.active_children(&at, &mut |child, at| child.rules(&at, visit)),
         }
     }
 
     /// Whether everything in it can be written as a formula.
-    pub(crate) fn has_formula(&self, at: &At) -> bool {
-        match &self.what {
-            What::Leaf(leaf) => leaf.has_formula(),
-            What::Rule(..) => true,
-            What::Branch(branch) => {
+    pub(crate) fn has_formula(&self, at: &Position) -> bool {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.has_formula(),
+            NodeKind::Rule(..) => true,
+            NodeKind::Branch(branch) => {
                 let mut all = branch.has_formula();
-                branch.parts(at, &mut |part, at| all &= part.has_formula(&at));
+                branch.children(at, &mut |child, at| all &= child.has_formula(&at));
                 all
             }
         }
     }
 
     /// All its rules, with their index.
-    pub(crate) fn all_rules(&self, at: &At, see: &mut dyn FnMut(usize, &dyn Rule)) {
-        match &self.what {
-            What::Leaf(_) => {}
-            What::Rule(slot, rule, _) => see(*slot, rule.as_ref()),
-            What::Branch(branch) => branch.parts(at, &mut |part, at| part.all_rules(&at, see)),
+    pub(crate) fn all_rules(&self, at: &Position, visit: &mut dyn FnMut(usize, &dyn Rule)) {
+        match &self.kind {
+            NodeKind::Leaf(_) => {}
+            NodeKind::Rule(slot, rule, _) => visit(*slot, rule.as_ref()),
+            NodeKind::Branch(branch) => branch.children(at, &mut |child, at| child.all_rules(&at, visit)),
         }
     }
 
-    /// Whether a leaf in it may have no lr somewhere: see [`Leaf::may_stray`].
-    pub(crate) fn may_stray(&self, at: &At) -> bool {
-        match &self.what {
-            What::Leaf(leaf) => leaf.may_stray(),
-            What::Rule(..) => false,
-            What::Branch(branch) => {
+    /// Whether a leaf in it may have no lr somewhere: see [`Leaf::needs_step_check`].
+    pub(crate) fn needs_step_check(&self, at: &Position) -> bool {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.needs_step_check(),
+            NodeKind::Rule(..) => false,
+            NodeKind::Branch(branch) => {
                 let mut may = false;
-                branch.parts(at, &mut |part, at| may |= part.may_stray(&at));
+                branch.children(at, &mut |child, at| may |= child.needs_step_check(&at));
                 may
             }
         }
     }
 
     /// The leaves that have no lr at a position that is read, as problems.
-    pub(crate) fn strays(&self, at: &At, problems: &mut Vec<Problem>) {
+    pub(crate) fn invalid_lrs(&self, at: &Position, problems: &mut Vec<Problem>) {
         let local = self.local(at);
-        match &self.what {
-            What::Leaf(leaf) => problems.extend(leaf.stray(&local)),
-            What::Rule(..) => {}
-            What::Branch(branch) => branch.read(&local, &mut |part, at| part.strays(&at, problems)),
+        match &self.kind {
+            NodeKind::Leaf(leaf) => problems.extend(leaf.invalid_lr(&local)),
+            NodeKind::Rule(..) => {}
+            NodeKind::Branch(branch) => {
+                branch.evaluated_children(&local, &mut |child, at| child.invalid_lrs(&at, problems))
+            }
         }
     }
 
     /// What does not fit a segment that begins at `at`.
-    pub(crate) fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    pub(crate) fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let local = self.local(at);
-        match &self.what {
-            What::Leaf(leaf) => leaf.check(&local, problems),
-            What::Rule(_, rule, _) => {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.check(&local, problems),
+            NodeKind::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
                     watch.check(&local, problems);
                 }
                 rule.check(&local, problems);
             }
-            What::Branch(branch) => {
+            NodeKind::Branch(branch) => {
                 let before = problems.len();
                 branch.check(&local, problems);
                 if problems.len() == before {
-                    branch.parts(&local, &mut |part, at| part.check(&at, problems));
+                    branch.children(&local, &mut |child, at| child.check(&at, problems));
                 }
             }
         }
     }
 
     /// The clocks in epochs of this node and those below, as problems.
-    pub(crate) fn needs_epochs(&self, at: &At, problems: &mut Vec<Problem>) {
+    pub(crate) fn needs_epochs(&self, at: &Position, problems: &mut Vec<Problem>) {
         problems.extend(self.no_epochs.clone());
-        if let What::Branch(branch) = &self.what {
-            branch.parts(at, &mut |part, at| part.needs_epochs(&at, problems));
+        if let NodeKind::Branch(branch) = &self.kind {
+            branch.children(at, &mut |child, at| child.needs_epochs(&at, problems));
         }
     }
 
     /// What a person should know, where the run sees so much of it.
-    pub(crate) fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        let seen = seen.by(self.local(&seen.at));
+    pub(crate) fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        let covered = covered.by(self.local(&covered.start));
         let before = warnings.len();
-        match &self.what {
-            What::Leaf(leaf) => leaf.warn(&seen, warnings),
-            What::Rule(_, rule, _) => {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.warn(&covered, warnings),
+            NodeKind::Rule(_, rule, _) => {
                 if let Some(watch) = rule.watch() {
-                    watch.warn(&seen, rule.least_looks(), warnings);
+                    watch.warn(&covered, rule.min_checks(), warnings);
                     if let Some(max) = rule.max_mode() {
                         watch.warn_of_the_mode(max, warnings);
                     }
                 }
             }
-            What::Branch(branch) => branch.warn(&seen, warnings),
+            NodeKind::Branch(branch) => branch.warn(&covered, warnings),
         }
         for warning in warnings.iter_mut().skip(before).filter(|warning| warning.path.is_empty()) {
             (warning.place, warning.path) = (self.place, self.path.clone());
         }
-        if let What::Branch(branch) = &self.what {
-            branch.seen(&seen, &mut |part, seen| part.warn(&seen, warnings));
+        if let NodeKind::Branch(branch) = &self.kind {
+            branch.covered_children(&covered, &mut |child, covered| child.warn(&covered, warnings));
         }
     }
 
     /// Whether it is a constant as written, maybe scaled or bounded.
     pub(crate) fn is_constant(&self) -> bool {
-        match &self.what {
-            What::Leaf(leaf) => leaf.is_constant(),
-            What::Rule(..) => false,
-            What::Branch(branch) => {
+        match &self.kind {
+            NodeKind::Leaf(leaf) => leaf.is_constant(),
+            NodeKind::Rule(..) => false,
+            NodeKind::Branch(branch) => {
                 let mut all = branch.keeps_constant();
-                branch.parts(&At::run(1, 1.0, None), &mut |part, _| all &= part.is_constant());
+                branch.children(&Position::run(1, 1.0, None), &mut |child, _| all &= child.is_constant());
                 all
             }
         }
@@ -486,16 +488,16 @@ impl Part {
 
 /// The kind that a name from another library stands for, or that it nearly spells.
 fn kind_meant(typed: &str) -> Option<&'static str> {
-    let wanted = plain(typed);
+    let wanted = normalized(typed);
     let named = ENTRIES.iter().find(|entry| {
-        plain(entry.kind) == wanted || entry.aliases.iter().any(|alias| plain(alias) == wanted)
+        normalized(entry.kind) == wanted || entry.aliases.iter().any(|alias| normalized(alias) == wanted)
     });
     named.map(|entry| entry.kind).or_else(|| nearest(typed, ENTRIES.iter().map(|entry| entry.kind)))
 }
 
 /// A problem with a text that is no lr, with how to write the schedule that it names.
 fn with_meant_name(problem: Problem, text: &str, names: OtherNames) -> Problem {
-    match ((names.meant)(text), kind_meant(text)) {
+    match ((names.suggest)(text), kind_meant(text)) {
         (Some(name), _) => problem.with_hint(format!("write {{kind: {name}, ...}} or a call, {name}(...)")),
         (None, Some(kind)) => problem.with_hint(format!("write {{kind: {kind}}}")),
         (None, None) => problem,
@@ -509,7 +511,7 @@ fn unknown_kind(kind: &Field<'_>, names: OtherNames) -> Problem {
     if let Ok(item @ (Item::Combinator(_) | Item::Preset(_))) = index::find(typed) {
         return problem.with_hint(format!("`{}` is written as in {}", item.name(), item.example()));
     }
-    match (kind_meant(typed), (names.meant)(typed)) {
+    match (kind_meant(typed), (names.suggest)(typed)) {
         (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
         (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),
         (Some(name), Some(other)) => {
@@ -517,7 +519,7 @@ fn unknown_kind(kind: &Field<'_>, names: OtherNames) -> Problem {
         }
         (None, None) => {
             let kinds = listed(ENTRIES.iter().map(|entry| entry.kind));
-            problem.with_hint(format!("known: {kinds}{}", names.also))
+            problem.with_hint(format!("known: {kinds}{}", names.suffix))
         }
     }
 }

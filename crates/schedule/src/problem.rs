@@ -16,19 +16,19 @@ pub struct Problem {
     /// The lint that warns of it, a name in [`crate::lint::LINTS`]; none for what is plainly wrong.
     pub lint: Option<&'static str>,
     /// What it is about: several of a kind are reported as one.
-    pub about: About,
+    pub kind: ProblemKind,
 }
 
 /// What a problem is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
-pub enum About {
+pub enum ProblemKind {
     /// A value.
     #[default]
     Value,
     /// This key, which the mapping at the problem's path does not have.
-    Missing(&'static str),
+    MissingKey(&'static str),
     /// A key that is not known; the hint is the list of those that are.
-    Unlisted,
+    UnknownKey,
 }
 
 impl From<Problem> for Vec<Problem> {
@@ -54,21 +54,24 @@ pub fn all<T>(items: impl IntoIterator<Item = Result<T, Problem>>) -> Result<Vec
 
 /// In the order of the text, each once: the missing keys of a mapping as one problem, and a list of known keys where it is
 /// needed first.
-pub fn in_order(problems: &mut Vec<Problem>) {
+pub fn sort_problems(problems: &mut Vec<Problem>) {
     problems.sort_by(|a, b| {
         let place = |p: &Problem| (p.place.line, p.place.column, p.place.start, p.place.end);
         // By everything that makes two of them differ, so that equal ones are next to each other.
         place(a)
             .cmp(&place(b))
             .then_with(|| a.path.cmp(&b.path))
-            .then_with(|| matches!(a.about, About::Missing(_)).cmp(&matches!(b.about, About::Missing(_))))
+            .then_with(|| {
+                matches!(a.kind, ProblemKind::MissingKey(_))
+                    .cmp(&matches!(b.kind, ProblemKind::MissingKey(_)))
+            })
             .then_with(|| a.message.cmp(&b.message))
             .then_with(|| a.hint.cmp(&b.hint))
     });
     problems.dedup();
     join_missing(problems);
     let mut lists: Vec<String> = Vec::new();
-    for problem in problems.iter_mut().filter(|problem| problem.about == About::Unlisted) {
+    for problem in problems.iter_mut().filter(|problem| problem.kind == ProblemKind::UnknownKey) {
         match problem.hint.take() {
             Some(list) if !lists.contains(&list) => {
                 lists.push(list.clone());
@@ -84,13 +87,13 @@ fn join_missing(problems: &mut Vec<Problem>) {
     let mut joined: Vec<Problem> = Vec::with_capacity(problems.len());
     let mut names: Vec<&'static str> = Vec::new();
     for problem in problems.drain(..) {
-        let About::Missing(name) = problem.about else {
+        let ProblemKind::MissingKey(name) = problem.kind else {
             joined.push(problem);
             continue;
         };
         match joined.last_mut() {
             Some(last)
-                if matches!(last.about, About::Missing(_))
+                if matches!(last.kind, ProblemKind::MissingKey(_))
                     && (last.place, &last.path) == (problem.place, &problem.path) =>
             {
                 names.push(name);
@@ -114,7 +117,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             lint: None,
-            about: About::Value,
+            kind: ProblemKind::Value,
         }
     }
 

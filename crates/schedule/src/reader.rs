@@ -1,13 +1,13 @@
 //! Reads the parameters of a node as its table entry declares them: type, range and default come from
 //! the table, so that what is documented is what is read.
 
-use crate::catalogue::{Default, Holds, Param};
+use crate::catalogue::{Default, Param, ParamType};
 use crate::document::OtherNames;
 use crate::expression::Expression;
 use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
 use crate::length::{Length, length, length_of};
 use crate::lr_value::{LrValue, lr_value};
-use crate::node::Part;
+use crate::node::ScheduleNode;
 use crate::problem::{Problem, all, listed, nearest};
 use crate::tree::{Place, Tree, Value};
 
@@ -58,7 +58,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// Lets the mapping hold these parameters too.
-    pub(crate) fn also(&mut self, params: &'static [Param]) {
+    pub(crate) fn allow(&mut self, params: &'static [Param]) {
         self.params.push(params);
     }
 
@@ -71,7 +71,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     fn get<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
-        read: impl Fn(&Field<'_>, &Holds) -> Result<T, E>,
+        read: impl Fn(&Field<'_>, &ParamType) -> Result<T, E>,
     ) -> Option<Option<T>> {
         let Some(param) = self.param(name) else {
             let problem = Problem::new(self.fields.place(), name, "internal: not in the table of parameters");
@@ -79,7 +79,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             return None;
         };
         let result = match (self.fields.optional(name), param.default) {
-            (Some(field), _) => read(&field, &param.holds),
+            (Some(field), _) => read(&field, &param.ty),
             (None, Default::Absent) => return Some(None),
             (None, Default::Required) => {
                 self.fields.required(name, self.problems);
@@ -88,7 +88,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             (None, Default::Is(text)) => {
                 let mut tree = scalar(text);
                 tree.place = self.fields.place();
-                read(&Field { tree: &tree, path: self.fields.path_of(name) }, &param.holds)
+                read(&Field { tree: &tree, path: self.fields.path_of(name) }, &param.ty)
             }
         };
         match result {
@@ -101,22 +101,22 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// Reads a parameter only for what is wrong with it.
-    pub fn check(&mut self, name: &'static str, holds: &Holds) {
+    pub fn check(&mut self, name: &'static str, holds: &ParamType) {
         match holds {
-            Holds::Lr | Holds::PositiveLr => drop(self.maybe_lr(name)),
-            Holds::LrOr(_) => drop(self.lr_or_word(name)),
-            Holds::Length(_) => drop(self.maybe_length(name)),
-            Holds::Number(_) => drop(self.maybe_number(name)),
-            Holds::Whole(_) => drop(self.maybe_whole(name)),
-            Holds::Integer => drop(self.integer(name)),
-            Holds::Flag => drop(self.flag(name)),
-            Holds::Choice(_) => drop(self.maybe_choice(name)),
-            Holds::Lengths => drop(self.lengths(name)),
-            Holds::Factors => drop(self.maybe_factors(name)),
-            Holds::Lrs => drop(self.maybe_lrs(name)),
-            Holds::Points => drop(self.points(name)),
-            Holds::Expression => drop(self.expression(name)),
-            Holds::Momentum => drop(self.momentum()),
+            ParamType::Lr | ParamType::PositiveLr => drop(self.maybe_lr(name)),
+            ParamType::LrOr(_) => drop(self.lr_or_word(name)),
+            ParamType::Length(_) => drop(self.maybe_length(name)),
+            ParamType::Number(_) => drop(self.maybe_number(name)),
+            ParamType::Whole(_) => drop(self.maybe_whole(name)),
+            ParamType::Integer => drop(self.integer(name)),
+            ParamType::Flag => drop(self.flag(name)),
+            ParamType::Choice(_) => drop(self.maybe_choice(name)),
+            ParamType::Lengths => drop(self.lengths(name)),
+            ParamType::Factors => drop(self.maybe_factors(name)),
+            ParamType::Lrs => drop(self.maybe_lrs(name)),
+            ParamType::Points => drop(self.points(name)),
+            ParamType::Expression => drop(self.expression(name)),
+            ParamType::Momentum => drop(self.momentum()),
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// A learning rate that may be absent.
     pub fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
         self.get(name, |field, holds| match (lr_value(field)?, holds) {
-            (lr, Holds::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
+            (lr, ParamType::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
             (lr, _) => Ok(lr),
         })
     }
@@ -136,8 +136,8 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// A learning rate, or (`None`) the word that the table allows in its place.
     pub(crate) fn lr_or_word(&mut self, name: &'static str) -> Option<Option<LrValue>> {
         self.get(name, |field, holds| match (holds, &field.tree.value) {
-            (Holds::LrOr(word), Value::Text(text)) if text == word => Ok(None),
-            (Holds::LrOr(word), _) => lr_value(field)
+            (ParamType::LrOr(word), Value::Text(text)) if text == word => Ok(None),
+            (ParamType::LrOr(word), _) => lr_value(field)
                 .map(Some)
                 .map_err(|_| field.expected(&format!("a learning rate of at least 0, or the word `{word}`"))),
             _ => lr_value(field).map(Some),
@@ -150,7 +150,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     pub(crate) fn maybe_length(&mut self, name: &'static str) -> Option<Option<Length>> {
         self.get(name, |field, holds| match holds {
-            Holds::Length(least) => length_of(*least)(field),
+            ParamType::Length(least) => length_of(*least)(field),
             _ => length(field),
         })
     }
@@ -163,7 +163,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// A number that may be absent.
     pub fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
         self.get(name, |field, holds| match holds {
-            Holds::Number(range) => number_where(range.words, range.holds)(field),
+            ParamType::Number(range) => number_where(range.words, range.holds)(field),
             _ => number(field),
         })
     }
@@ -175,7 +175,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     pub(crate) fn maybe_whole(&mut self, name: &'static str) -> Option<Option<u64>> {
         self.get(name, |field, holds| match holds {
-            Holds::Whole(least) => whole(*least)(field),
+            ParamType::Whole(least) => whole(*least)(field),
             _ => whole(0)(field),
         })
     }
@@ -197,7 +197,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     pub(crate) fn maybe_choice(&mut self, name: &'static str) -> Option<Option<&'static str>> {
         self.get(name, |field, holds| {
-            let Holds::Choice(words) = holds else { return Err(field.expected("a word")) };
+            let ParamType::Choice(words) = holds else { return Err(field.expected("a word")) };
             word(field, words)
         })
     }
@@ -250,7 +250,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                     let problem = field.problem("expected an expression, found a function of Python");
                     Err(problem.with_hint("write what stands behind its colon, over t"))
                 }
-                Err(mistake) => Err(Problem { hint: mistake.hint, ..field.problem(mistake.message) }),
+                Err(error) => Err(Problem { hint: error.hint, ..field.problem(error.message) }),
             }
         })?
     }
@@ -275,13 +275,13 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// A schedule.
-    pub(crate) fn node(&mut self, name: &'static str) -> Option<Part> {
+    pub(crate) fn node(&mut self, name: &'static str) -> Option<ScheduleNode> {
         let field = self.fields.required(name, self.problems)?;
-        Part::read(field.tree, &field.path, self.problems, self.reading)
+        ScheduleNode::read(field.tree, &field.path, self.problems, self.reading)
     }
 
     /// A list of schedules that may not be empty.
-    pub(crate) fn nodes(&mut self, name: &'static str) -> Option<Vec<Part>> {
+    pub(crate) fn nodes(&mut self, name: &'static str) -> Option<Vec<ScheduleNode>> {
         let field = self.fields.required(name, self.problems)?;
         let items = match &field.tree.value {
             Value::List(items) if !items.is_empty() => items,
@@ -295,17 +295,19 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
         };
         // Every item is read, so that all problems are found.
-        let parts: Vec<Option<Part>> = items
+        let parts: Vec<Option<ScheduleNode>> = items
             .iter()
             .enumerate()
-            .map(|(i, tree)| Part::read(tree, &format!("{}[{i}]", field.path), self.problems, self.reading))
+            .map(|(i, tree)| {
+                ScheduleNode::read(tree, &format!("{}[{i}]", field.path), self.problems, self.reading)
+            })
             .collect();
         parts.into_iter().collect()
     }
 
     /// Reports unknown keys; `names` are known even where reading stopped before it asked for them.
     pub fn finish_known(mut self, names: impl Iterator<Item = &'static str>) {
-        names.for_each(|name| self.fields.know(name));
+        names.for_each(|name| self.fields.mark_known(name));
         self.finish();
     }
 

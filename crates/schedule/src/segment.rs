@@ -2,7 +2,7 @@
 
 /// A position in a segment. Ticks are steps, or epochs under `clock: epoch`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct At {
+pub(crate) struct Position {
     /// Ticks since the segment began, at least 0. Whole, but under `clock: epoch_fraction`.
     pub(crate) s: f64,
     /// Steps since the segment began, whatever the clock.
@@ -23,7 +23,7 @@ pub(crate) struct At {
     pub(crate) whole: bool,
 }
 
-impl At {
+impl Position {
     /// The begin of a whole run of `total` steps.
     pub(crate) fn run(total: u64, base: f64, steps_per_epoch: Option<u64>) -> Self {
         let epoch = steps_per_epoch.map(|steps| steps as f64);
@@ -49,7 +49,7 @@ impl At {
     }
 
     /// A part of this segment that begins at `start` and has its own length.
-    pub(crate) fn part(self, start: f64, len: f64) -> Self {
+    pub(crate) fn subsegment(self, start: f64, len: f64) -> Self {
         let steps = start * self.tick;
         // A begin between two ticks may be a hair off: no position lies before its segment.
         let (s, step) = ((self.s - start).max(0.0), (self.step - steps).max(0.0));
@@ -62,7 +62,7 @@ impl At {
     }
 
     /// How many whole stretches of length `every` lie behind.
-    pub(crate) fn stretches(&self, every: f64) -> f64 {
+    pub(crate) fn full_intervals(&self, every: f64) -> f64 {
         floor(self.s / every)
     }
 }

@@ -11,7 +11,7 @@ pub enum Vector {
     /// What the rule keeps.
     Kept(Kept),
     /// From the parameters back to the kept start: start - parameters.
-    WayBack,
+    ToStart,
 }
 
 /// What a rule keeps from step to step beside its numbers. It travels in the checkpoint.
@@ -54,12 +54,12 @@ pub trait Vectors {
 }
 
 /// The vectors as one rule uses them.
-pub(crate) struct Own<'a> {
+pub(crate) struct RuleVectors<'a> {
     pub(crate) rule: usize,
     pub(crate) vectors: &'a mut dyn Vectors,
 }
 
-impl Own<'_> {
+impl RuleVectors<'_> {
     pub(crate) fn dot(&mut self, a: Vector, b: Vector) -> f64 {
         self.vectors.dot(self.rule, a, b)
     }
@@ -104,7 +104,7 @@ impl Plain {
             Vector::Gradient => self.gradient.clone(),
             Vector::Parameters => self.parameters.clone(),
             Vector::Kept(kept) => self.kept(rule, kept).to_vec(),
-            Vector::WayBack => {
+            Vector::ToStart => {
                 self.kept(rule, Kept::Start).iter().zip(&self.parameters).map(|(a, b)| a - b).collect()
             }
         }

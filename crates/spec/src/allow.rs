@@ -63,7 +63,7 @@ pub(crate) fn find(tree: &Tree, text: &str) -> Vec<Allow> {
 fn add(names: &Tree, scope: &Scope, allows: &mut Vec<Allow>) {
     let field = Field { tree: names, path: String::new() };
     // What is no list of names the readers have refused.
-    let names = lint::names(&field).unwrap_or_default();
+    let names = lint::allow_list(&field).unwrap_or_default();
     allows.extend(names.into_iter().map(|(name, place)| Allow { name, place, scope: scope.clone() }));
 }
 

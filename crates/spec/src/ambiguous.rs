@@ -1,8 +1,8 @@
 //! Values that reach a program as something else than people mean: `no` and `0x10` are text here, `012` is twelve.
 
 use schedule::lint::AMBIGUOUS_VALUE;
+use schedule::lookalike;
 use schedule::problem::Problem;
-use schedule::slip;
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::world::World;
@@ -94,19 +94,19 @@ impl Found<'_> {
 fn misread(text: &str) -> Option<(String, String)> {
     let quoted = format!("\"{text}\" for the text");
     let is_text = format!("`{text}` is text here");
-    if let Some(meant) = slip::boolean(text) {
+    if let Some(meant) = lookalike::boolean(text) {
         return Some((
             format!("{is_text}, which Python takes for true"),
             format!("write {meant}, or {quoted}"),
         ));
     }
-    if let Some(meant) = slip::number(text) {
+    if let Some(meant) = lookalike::number(text) {
         return Some((format!("{is_text}, no number"), format!("write {meant}, or {quoted}")));
     }
-    if slip::is_nothing(text) {
+    if lookalike::is_nothing(text) {
         return Some((is_text, format!("write null for nothing, or {quoted}")));
     }
-    if slip::is_not_finite(text) {
+    if lookalike::is_not_finite(text) {
         let hint = format!("write {quoted}, and let the program make a number of it");
         return Some((format!("{is_text}: there are no numbers without a value"), hint));
     }

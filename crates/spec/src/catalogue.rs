@@ -119,7 +119,7 @@ pub struct Param {
     /// Its key.
     pub name: &'static str,
     /// What it may hold.
-    pub holds: Holds,
+    pub ty: ParamType,
     /// What it is where the file does not say, as JSON.
     pub default: &'static str,
     /// Whether a trial's id leaves the default out, as it must for a parameter that earlier versions did not have.
@@ -130,14 +130,14 @@ pub struct Param {
 
 impl Param {
     /// A parameter whose value every trial's id has.
-    pub const fn new(name: &'static str, holds: Holds, default: &'static str, doc: &'static str) -> Self {
-        Self { name, holds, default, omits_default: false, doc }
+    pub const fn new(name: &'static str, ty: ParamType, default: &'static str, doc: &'static str) -> Self {
+        Self { name, ty, default, omits_default: false, doc }
     }
 }
 
 /// What a parameter may hold.
 #[derive(Debug, Clone, Copy)]
-pub enum Holds {
+pub enum ParamType {
     /// A number within a range.
     Number(Range),
     /// Two numbers within a range, which a trial's id has under a name of their own each.

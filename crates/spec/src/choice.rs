@@ -5,7 +5,7 @@ use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::catalogue::{Holds, Kind, Param};
+use crate::catalogue::{Kind, Param, ParamType};
 use crate::trial::Choice;
 
 /// The most layers that a list of widths may have.
@@ -70,11 +70,11 @@ fn params_of(
 /// Stores a value in the form that a trial's id has it in: numbers with a point, a pair under its two names.
 fn store(param: &Param, value: Json, values: &mut Map<String, Json>) {
     let number = |value: &Json| value.as_f64().map_or(Json::Null, Json::from);
-    match (&param.holds, &value) {
-        (Holds::Number(_), value) => {
+    match (&param.ty, &value) {
+        (ParamType::Number(_), value) => {
             values.insert(param.name.to_owned(), number(value));
         }
-        (Holds::Pair(_, names), Json::Array(pair)) => {
+        (ParamType::Pair(_, names), Json::Array(pair)) => {
             values.extend(names.iter().zip(pair).map(|(name, value)| ((*name).to_owned(), number(value))));
         }
         _ => {
@@ -84,16 +84,16 @@ fn store(param: &Param, value: Json, values: &mut Map<String, Json>) {
 }
 
 fn value(param: &Param, field: &Field<'_>) -> Result<Json, Problem> {
-    match &param.holds {
-        Holds::Number(range) => number_where(range.words, |x| range.contains(x))(field).map(Json::from),
-        Holds::Pair(range, _) => pair(param, |x| range.contains(x), range.words, field),
-        Holds::Count(most) => match whole(1)(field)? {
+    match &param.ty {
+        ParamType::Number(range) => number_where(range.words, |x| range.contains(x))(field).map(Json::from),
+        ParamType::Pair(range, _) => pair(param, |x| range.contains(x), range.words, field),
+        ParamType::Count(most) => match whole(1)(field)? {
             n if n <= *most => Ok(Json::from(n)),
             n => Err(field.problem(format!("expected at most {most}, found {n}"))),
         },
-        Holds::Widths => widths(field),
-        Holds::Flag => boolean(field).map(Json::from),
-        Holds::Word(words) => {
+        ParamType::Widths => widths(field),
+        ParamType::Flag => boolean(field).map(Json::from),
+        ParamType::Word(words) => {
             let words: Vec<(&'static str, &str)> = words.iter().map(|word| (*word, *word)).collect();
             choice(&words)(field).map(Json::from)
         }

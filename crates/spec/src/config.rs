@@ -19,7 +19,7 @@ pub(crate) fn fit(
 ) -> Result<(Config, blake3::Hash), Vec<Problem>> {
     let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: task.steps_per_epoch };
     let schedule = node.resolve(&horizon)?;
-    if task.program().is_some() && schedule.looks_inside() {
+    if task.program().is_some() && schedule.uses_vectors() {
         let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use schedule::lint::{IDLE_AXIS, MIXED_LOSSES};
-use schedule::problem::{Problem, in_order};
+use schedule::problem::{Problem, sort_problems};
 use schedule::tree::{Place, Tree};
 
 use crate::allow;
@@ -110,16 +110,16 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
             configs.append(&mut fitted);
         }
     }
-    in_order(&mut problems);
+    sort_problems(&mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
     warnings.extend(mixed(&spec.points));
     warnings.extend(spec.idle_lr.map(idle_lr));
     warnings.extend(spec.warnings.iter().cloned());
-    in_order(&mut warnings);
+    sort_problems(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
-    in_order(&mut warnings);
+    sort_problems(&mut warnings);
     let (cells, trials) = grid(spec, &configs, &decisions);
     Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
 }

@@ -196,9 +196,9 @@ fn choice<'a>(forms: &mut Forms, kinds: impl Iterator<Item = &'a Kind>) -> Json 
     let (mut names, mut each) = (Vec::new(), Vec::new());
     for kind in kinds {
         let mut keys = vec![("kind", json!({ "const": kind.name }))];
-        for Param { name, holds, default, doc, .. } in kind.params {
+        for Param { name, ty, default, doc, .. } in kind.params {
             let default = serde_json::from_str(default).ok();
-            keys.push((*name, property(forms.param(holds), doc, default)));
+            keys.push((*name, property(forms.param(ty), doc, default)));
         }
         names.push(kind.name);
         each.push(object(&keys, &["kind"]));

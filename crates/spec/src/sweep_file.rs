@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use schedule::Node;
 use schedule::fields::{Field, Fields, join, number_where, text};
-use schedule::problem::{Problem, in_order};
+use schedule::problem::{Problem, sort_problems};
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
@@ -136,7 +136,7 @@ pub fn read_with(text: &str, default_name: &str, world: &dyn World) -> Result<Sp
     // Of a value that can't be read all is said.
     problems.retain(|problem| unreadable.iter().all(|value| value.place != problem.place));
     problems.extend(unreadable);
-    in_order(&mut problems);
+    sort_problems(&mut problems);
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
         _ => Err(problems),
@@ -157,7 +157,7 @@ fn spec(
         None => Some(Seeds::All(vec![0])),
     };
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
-    fields.read_or("allow", Vec::new(), problems, schedule::lint::names);
+    fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
     // What is left is one run with axes in it; its keys are checked once for each point of the grid.

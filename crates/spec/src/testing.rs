@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::World;
-use crate::catalogue::{Catalogue, Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
+use crate::catalogue::{Catalogue, Kind, ModelKind, Param, ParamType, Reads, fits_all, no_check};
 use crate::trial::Task;
 
 static ROWS: ModelKind = ModelKind {
@@ -18,7 +18,7 @@ static TEXT: ModelKind = ModelKind {
         name: "reader",
         doc: "",
         example: "",
-        params: &[Param::new("context", Holds::Count(500), "64", "")],
+        params: &[Param::new("context", ParamType::Count(500), "64", "")],
         check: no_check,
     },
     reads: Reads::Text,

@@ -350,7 +350,7 @@ impl Checkpoint {
     /// The state of a trial's schedule.
     pub(crate) fn schedule_state(&self, trial: &Trial) -> Result<&State, CheckpointError> {
         let found = self.body.riders.iter().find(|rider| rider.trial_id == trial.id);
-        let found = found.filter(|found| trial.config.schedule.owns(&found.schedule));
+        let found = found.filter(|found| trial.config.schedule.accepts_state(&found.schedule));
         found.map(|found| &found.schedule).ok_or_else(|| CheckpointError::Unusable {
             path: self.path.clone(),
             reason: format!("it is not of trial {}", trial.id),

@@ -13,7 +13,7 @@ pub fn state_bytes(trial: &Trial) -> u64 {
     let schedule = &trial.config.schedule;
     let state = state_names(&network.optimizer, schedule.momentum(0).is_some()).len() as u64;
     let averages = if schedule.averages() { 2 } else { 0 };
-    let copies = 1 + state + averages + schedule.keeps().len() as u64;
+    let copies = 1 + state + averages + schedule.kept_vectors().len() as u64;
     4 * arch.size() * copies
 }
 

@@ -63,7 +63,7 @@ impl Rider {
     /// Makes the tensors of its rules.
     pub(crate) fn prepare(&mut self, parameters: &[Parameter]) -> Result<()> {
         if self.kept.is_none() {
-            self.kept = Some(KeptTensors::new(&self.schedule().keeps(), parameters)?);
+            self.kept = Some(KeptTensors::new(&self.schedule().kept_vectors(), parameters)?);
         }
         Ok(())
     }
@@ -86,8 +86,8 @@ impl Rider {
     pub(crate) fn after_update(&mut self, t: u64, train_loss: f64, valid: Option<Evaluation>) {
         let valid_loss = valid.map(|evaluation| evaluation.loss);
         let valid_accuracy = valid.and_then(|evaluation| evaluation.accuracy);
-        let look = self.evaluation_is_due(t);
-        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, look };
+        let evaluated = self.evaluation_is_due(t);
+        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated };
         self.trial.config.schedule.after_update(&mut self.state, t, &after);
     }
 

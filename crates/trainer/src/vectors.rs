@@ -71,7 +71,7 @@ impl StepVectors<'_> {
             Vector::Gradient => self.gradients.iter().map(Tensor::contiguous).collect(),
             Vector::Parameters => Ok(parameters().collect()),
             Vector::Kept(kept) => Ok(values(self.kept.list(rule, kept))),
-            Vector::WayBack => {
+            Vector::ToStart => {
                 let start = self.kept.list(rule, Kept::Start).iter();
                 start.zip(parameters()).map(|(start, now)| start.as_detached_tensor() - now).collect()
             }
@@ -187,8 +187,8 @@ mod tests {
         }
         vectors.accumulate(1, Kept::Sum, if first { 0.0 } else { 0.5 }, 2.0);
         let mut found = vec![
-            vectors.dot(1, Vector::Gradient, Vector::WayBack),
-            vectors.dot(1, Vector::WayBack, Vector::WayBack),
+            vectors.dot(1, Vector::Gradient, Vector::ToStart),
+            vectors.dot(1, Vector::ToStart, Vector::ToStart),
             vectors.dot(1, Vector::Parameters, start),
             vectors.dot(1, sum, sum),
             vectors.magnitude(1, sum),

@@ -169,7 +169,7 @@ enum Stated {
 /// The schedule of a text.
 fn read(text: &str) -> Result<Read, Vec<Problem>> {
     let (stated, node, path) = if interop::is_program(text) {
-        let pasted = interop::paste(text).map_err(|problem| vec![problem])?;
+        let pasted = interop::parse_program(text).map_err(|problem| vec![problem])?;
         (Stated::Pasted(pasted.lr), pasted.schedule, "")
     } else {
         let tree = spec::yaml::read(text)?;
@@ -184,7 +184,7 @@ fn read(text: &str) -> Result<Read, Vec<Problem>> {
     };
     let mut problems = Vec::new();
     let parsed = interop::parse(&node, path, &mut problems);
-    schedule::problem::in_order(&mut problems);
+    schedule::problem::sort_problems(&mut problems);
     parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| Read { node, stated })
 }
 
@@ -343,8 +343,12 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
         schedule.before_update(&mut state, t, &before, &mut vectors);
         lrs.push(schedule.lr(t, &state));
         momenta.extend(schedule.momentum(t));
-        let after =
-            AfterUpdate { train_loss, valid_loss: metric, valid_accuracy: metric, look: metric.is_some() };
+        let after = AfterUpdate {
+            train_loss,
+            valid_loss: metric,
+            valid_accuracy: metric,
+            evaluated: metric.is_some(),
+        };
         schedule.after_update(&mut state, t, &after);
     }
     let cycled = !momenta.is_empty() && momenta.len() == lrs.len();

@@ -2,18 +2,18 @@
 
 use schedule::known::{Known, KnownRamp, Way};
 
-use crate::parts::rounds_down;
+use crate::input::{ExportInput, head};
 use crate::plateau;
-use crate::subject::{Subject, head};
+use crate::segments::rounds_down;
 use crate::writer::{Dialect, number, real};
 
 const LIBRARY: &str = "Keras";
 
 /// Keras works cosines out in single precision: only where the lr stays above this share of its peak do
 /// they have six digits.
-const LEAST_COSINE: f64 = 0.1;
+const MIN_COSINE: f64 = 0.1;
 
-pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     if let Known::Plateau(rule) = subject.known() {
         return plateau::keras(subject, &rule);
     }
@@ -159,7 +159,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64) -> Option<(&'static str, Arguments)
     let steps = ("decay_steps", number(ramp.over));
     let power = match ramp.way {
         Way::Cosine { cycles: 0.5, exponent: 1.0 }
-            if ramp.from > 0.0 && ramp.to >= LEAST_COSINE * ramp.from =>
+            if ramp.from > 0.0 && ramp.to >= MIN_COSINE * ramp.from =>
         {
             return Some(("CosineDecay", vec![start, steps, ("alpha", real(ramp.to / ramp.from))]));
         }

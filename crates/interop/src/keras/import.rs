@@ -1,17 +1,19 @@
 //! `keras.optimizers.schedules` and the callback that reduces the lr.
 
-use crate::entry::{Extra, Named, NumberType, PLAIN, Typed, Within};
-use crate::given::Given;
-use crate::trees::{based, map, phases, reckoned, text, ticks, times_base, whole, with, with_some};
+use crate::arguments::Arguments;
+use crate::entry::{Extra, ExtraType, LibraryEntry, NumberType, PLAIN, Typed};
+use crate::trees::{
+    combine_lengths, map, phases, text, ticks, times_base, whole, with, with_base, with_some,
+};
 use schedule::catalogue::{
-    ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Holds, Param, optional, param, required,
+    ABOVE_0, AT_LEAST_0, AT_LEAST_1, BETWEEN_0_AND_1, Param, ParamType, optional, param, required,
 };
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::tree::{Tree, Value};
 
-const INITIAL: Param = param("initial_learning_rate", Holds::Lr, "1x", "lr at step 0");
+const INITIAL: Param = param("initial_learning_rate", ParamType::Lr, "1x", "lr at step 0");
 const STAIRCASE: Param =
-    param("staircase", Holds::Flag, "false", "change the lr only at the end of each stretch");
+    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each stretch");
 
 const FLOAT: &[Typed] = &[Typed {
     name: "initial_learning_rate",
@@ -19,18 +21,18 @@ const FLOAT: &[Typed] = &[Typed {
     otherwise: "Keras computes in the type of this number, so that an `int` rounds every other to a whole number",
 }];
 
-pub(crate) const ENTRIES: &[Named] = &[
-    Named {
+pub(crate) const ENTRIES: &[LibraryEntry] = &[
+    LibraryEntry {
         name: "keras.ExponentialDecay",
         signature: "initial_learning_rate, decay_steps, decay_rate, staircase=, name=",
         params: &[
             INITIAL,
             required(
                 "decay_steps",
-                Holds::Length(1),
+                ParamType::Length(1),
                 "the stretch after which the whole factor has been applied",
             ),
-            required("decay_rate", Holds::Number(ABOVE_0), "the factor"),
+            required("decay_rate", ParamType::Number(ABOVE_0), "the factor"),
             STAIRCASE,
         ],
         typed: FLOAT,
@@ -44,17 +46,17 @@ pub(crate) const ENTRIES: &[Named] = &[
                 ("every", given.tree("decay_steps")?),
                 ("staircase", given.tree("staircase")?),
             ]);
-            Some(based(given.lr("initial_learning_rate")?, of))
+            Some(with_base(given.lr("initial_learning_rate")?, of))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.InverseTimeDecay",
         signature: "initial_learning_rate, decay_steps, decay_rate, staircase=, name=",
         params: &[
             INITIAL,
-            required("decay_steps", Holds::Length(1), "the unit of time"),
-            required("decay_rate", Holds::Number(AT_LEAST_0), "how fast it falls"),
+            required("decay_steps", ParamType::Length(1), "the unit of time"),
+            required("decay_rate", ParamType::Number(AT_LEAST_0), "how fast it falls"),
             STAIRCASE,
         ],
         typed: FLOAT,
@@ -68,16 +70,16 @@ pub(crate) const ENTRIES: &[Named] = &[
                 ("every", given.tree("decay_steps")?),
                 ("staircase", given.tree("staircase")?),
             ]);
-            Some(based(given.lr("initial_learning_rate")?, of))
+            Some(with_base(given.lr("initial_learning_rate")?, of))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.PiecewiseConstantDecay",
         signature: "boundaries, values, name=",
         params: &[
-            required("boundaries", Holds::Lengths, "the last steps of the values before"),
-            required("values", Holds::Lrs, "the lr up to the first boundary and after each"),
+            required("boundaries", ParamType::Lengths, "the last steps of the values before"),
+            required("values", ParamType::Lrs, "the lr up to the first boundary and after each"),
         ],
         expansion: "{kind: multistep, at: boundaries, values: values, offset: -1}",
         note: "At a boundary the old value still holds",
@@ -97,17 +99,17 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.PolynomialDecay",
         signature: "initial_learning_rate, decay_steps, end_learning_rate=, power=, cycle=, name=",
         params: &[
             INITIAL,
-            required("decay_steps", Holds::Length(1), "length of the way"),
-            param("end_learning_rate", Holds::Lr, "1e-4", "lr at its end"),
-            param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            required("decay_steps", ParamType::Length(1), "length of the way"),
+            param("end_learning_rate", ParamType::Lr, "1e-4", "lr at its end"),
+            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
             param(
                 "cycle",
-                Holds::Flag,
+                ParamType::Flag,
                 "false",
                 "beyond the end, stretch the way to the next multiple of its length",
             ),
@@ -119,7 +121,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         example: "keras.optimizers.schedules.PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.001, power=2.0)",
         expand: |given| {
             let over = given.tree("decay_steps")?;
-            given.states(&over);
+            given.set_length(&over);
             let tree = map([
                 ("kind", text("polynomial")),
                 ("from", given.tree("initial_learning_rate")?),
@@ -131,15 +133,15 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.CosineDecay",
         signature: "initial_learning_rate, decay_steps, alpha=, name=, warmup_target=, warmup_steps=",
         params: &[
             INITIAL,
-            required("decay_steps", Holds::Length(1), "length of the half wave, the warmup not counted"),
-            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the last lr as a share of the highest"),
-            optional("warmup_target", Holds::Lr, "lr at the end of the warmup; no warmup if not given"),
-            param("warmup_steps", Holds::Length(0), "0", "length of the warmup"),
+            required("decay_steps", ParamType::Length(1), "length of the half wave, the warmup not counted"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a share of the highest"),
+            optional("warmup_target", ParamType::Lr, "lr at the end of the warmup; no warmup if not given"),
+            param("warmup_steps", ParamType::Length(0), "0", "length of the warmup"),
         ],
         typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {kind: cosine, to: alpha x, over: decay_steps}}; with \
@@ -150,25 +152,25 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: cosine,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.CosineDecayRestarts",
         signature: "initial_learning_rate, first_decay_steps, t_mul=, m_mul=, alpha=, name=",
         params: &[
             INITIAL,
-            required("first_decay_steps", Holds::Length(1), "length of the first cycle"),
+            required("first_decay_steps", ParamType::Length(1), "length of the first cycle"),
             param(
                 "t_mul",
-                Holds::Number(AT_LEAST_1),
+                ParamType::Number(AT_LEAST_1),
                 "2.0",
                 "each cycle is so many times as long as the one before",
             ),
             param(
                 "m_mul",
-                Holds::Number(ABOVE_0),
+                ParamType::Number(ABOVE_0),
                 "1.0",
                 "factor from cycle to cycle on what lies above alpha",
             ),
-            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
         ],
         typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {restart: {kind: cosine, to: alpha x}, every: first_decay_steps, \
@@ -186,31 +188,31 @@ pub(crate) const ENTRIES: &[Named] = &[
                 ("decay_on", text("amplitude")),
                 ("floor", floor),
             ]);
-            Some(based(given.lr("initial_learning_rate")?, of))
+            Some(with_base(given.lr("initial_learning_rate")?, of))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "keras.ReduceLROnPlateau",
         signature: "monitor=, factor=, patience=, verbose=, mode=, min_delta=, cooldown=, min_lr=",
         params: &[
-            param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience", Holds::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),
+            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience", ParamType::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),
             param(
                 "mode",
-                Holds::Choice(&["auto", "min", "max"]),
+                ParamType::Choice(&["auto", "min", "max"]),
                 "auto",
                 "whether lower or higher is better",
             ),
-            param("min_delta", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts, absolute"),
-            param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
-            param("min_lr", Holds::Lr, "0.0", "lower bound"),
+            param("min_delta", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts, absolute"),
+            param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("min_lr", ParamType::Lr, "0.0", "lower bound"),
             WATCH,
             EVERY,
         ],
         extra: &[Extra {
             name: "monitor",
-            holds: Within::Word,
+            ty: ExtraType::Word,
             required: false,
             doc: "`val_loss`, `loss` for that of the batch, or `val_accuracy` (and `val_acc`, `val_..._accuracy`); another \
                   name stands for the metric that is given",
@@ -226,27 +228,27 @@ pub(crate) const ENTRIES: &[Named] = &[
     },
 ];
 
-fn cosine(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn cosine(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let over = given.tree("decay_steps")?;
     let wave =
         map([("kind", text("cosine")), ("to", times_base(given.number("alpha")?)), ("over", over.clone())]);
     let Some(target) = given.maybe_lr("warmup_target") else {
-        given.states(&over);
-        return Some(based(given.lr("initial_learning_rate")?, wave));
+        given.set_length(&over);
+        return Some(with_base(given.lr("initial_learning_rate")?, wave));
     };
     let warmup = given.tree("warmup_steps")?;
-    given.states_ticks(
-        reckoned(&over, &warmup, |a, b| a + b).filter(|_| ticks(&over).is_some()).map(|(_, sum)| sum),
+    given.set_length_ticks(
+        combine_lengths(&over, &warmup, |a, b| a + b).filter(|_| ticks(&over).is_some()).map(|(_, sum)| sum),
     );
     let rise = map([
         ("kind", text("linear")),
         ("from", given.tree("initial_learning_rate")?),
         ("to", given.tree("warmup_target")?),
     ]);
-    Some(phases(vec![(warmup, rise)], based(target, wave)))
+    Some(phases(vec![(warmup, rise)], with_base(target, wave)))
 }
 
-fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn plateau(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let monitor = given.word("monitor").unwrap_or_else(|| "val_loss".to_owned());
     let accuracy =
         monitor.starts_with("val_") && (monitor.ends_with("accuracy") || monitor.ends_with("_acc"));

@@ -2,9 +2,9 @@
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
-use crate::parts::{Part, parts, rounds_down};
+use crate::input::{ExportInput, head};
 use crate::plateau;
-use crate::subject::{Subject, head};
+use crate::segments::{Segment, rounds_down, segments};
 use crate::writer::{Dialect, number, real};
 
 const LIBRARY: &str = "optax";
@@ -12,7 +12,7 @@ const LIBRARY: &str = "optax";
 /// The most schedules that are joined.
 const MOST: usize = 12;
 
-pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     match subject.known() {
         Known::Plateau(rule) => return plateau::optax(subject, &rule),
         Known::Polyak { max, f_min, eps } => return Ok(plateau::polyak(subject, max, f_min, eps)),
@@ -52,11 +52,11 @@ const USAGE: &str = "    optimizer = optax.sgd(learning_rate=schedule)  # or any
 jax works in single precision unless jax_enable_x64 is set; near 0 the last digits differ then.
 ";
 
-fn native(subject: &Subject<'_>) -> Option<String> {
+fn native(subject: &ExportInput<'_>) -> Option<String> {
     // A function can say what the momentum does, a schedule of optax can't.
-    let row = unrolled(parts(&subject.known(), subject.steps() as f64)?)?;
+    let row = unrolled(segments(&subject.known(), subject.steps() as f64)?)?;
     if let [up, body] = row.as_slice()
-        && let (Known::Ramp(up), Known::Ramp(body)) = (&up.what, &body.what)
+        && let (Known::Ramp(up), Known::Ramp(body)) = (&up.known, &body.known)
         && let Some(text) = warmup_cosine(up, body)
     {
         return Some(text);
@@ -67,7 +67,7 @@ fn native(subject: &Subject<'_>) -> Option<String> {
         _ => {
             let lines: String =
                 each.iter().map(|text| format!("        {},\n", text.replace('\n', "\n    "))).collect();
-            let boundaries: Vec<String> = row.iter().skip(1).map(|part| number(part.start)).collect();
+            let boundaries: Vec<String> = row.iter().skip(1).map(|segment| number(segment.start)).collect();
             Some(format!(
                 "optax.join_schedules(\n    schedules=[\n{lines}    ],\n    boundaries=[{}],\n)",
                 boundaries.join(", ")
@@ -77,35 +77,35 @@ fn native(subject: &Subject<'_>) -> Option<String> {
 }
 
 /// Few cycles are joined one by one.
-fn unrolled(row: Vec<Part>) -> Option<Vec<Part>> {
+fn unrolled(row: Vec<Segment>) -> Option<Vec<Segment>> {
     let mut all = Vec::new();
-    for part in row {
-        match &part.what {
-            Known::Restart(restart) => cycles(restart, &part, &mut all)?,
-            _ => all.push(part),
+    for segment in row {
+        match &segment.known {
+            Known::Restart(restart) => cycles(restart, &segment, &mut all)?,
+            _ => all.push(segment),
         }
     }
     (all.len() <= MOST).then_some(all)
 }
 
-fn cycles(restart: &KnownRestart, part: &Part, all: &mut Vec<Part>) -> Option<()> {
+fn cycles(restart: &KnownRestart, segment: &Segment, all: &mut Vec<Segment>) -> Option<()> {
     let Known::Ramp(ramp) = &restart.of else { return None };
     if restart.decay != 1.0 && restart.decay_on != "peak" {
         return None;
     }
-    let (mut start, mut length, mut from, mut i) = (part.start, restart.every, ramp.from, 0);
-    while start < part.end {
+    let (mut start, mut length, mut from, mut i) = (segment.start, restart.every, ramp.from, 0);
+    while start < segment.end {
         if length.fract() != 0.0 || all.len() > MOST || ramp.over != restart.every {
             return None;
         }
-        let what = if restart.limit.is_some_and(|limit| i >= limit) {
-            length = part.end - start;
+        let known = if restart.limit.is_some_and(|limit| i >= limit) {
+            length = segment.end - start;
             Known::Constant(restart.then)
         } else {
             Known::Ramp(KnownRamp { from, over: length, ..ramp.clone() })
         };
-        let end = (start + length).min(part.end);
-        all.push(Part { start, end, what });
+        let end = (start + length).min(segment.end);
+        all.push(Segment { start, end, known });
         start += length;
         length *= restart.mult;
         from *= restart.decay;
@@ -135,11 +135,11 @@ fn whole(x: f64) -> bool {
     x.fract() == 0.0 && x >= 1.0
 }
 
-fn one(part: &Part) -> Option<String> {
-    match &part.what {
+fn one(segment: &Segment) -> Option<String> {
+    match &segment.known {
         Known::Constant(lr) => Some(format!("optax.constant_schedule({})", real(*lr))),
-        Known::Ramp(ramp) => one_ramp(ramp, part.active()),
-        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, part.active()) => {
+        Known::Ramp(ramp) => one_ramp(ramp, segment.steps()),
+        Known::Step { lr, every, gamma } if whole(*every) && rounds_down(*every, segment.steps()) => {
             Some(format!(
                 "optax.exponential_decay(\n    init_value={},\n    transition_steps={},\n    decay_rate={},\n    \
              staircase=True,\n)",
@@ -154,7 +154,7 @@ fn one(part: &Part) -> Option<String> {
             number(*every),
             real(*gamma)
         )),
-        Known::Multistep { lr, at, gammas } => multistep(*lr, at, gammas, part.active()),
+        Known::Multistep { lr, at, gammas } => multistep(*lr, at, gammas, segment.steps()),
         Known::Piecewise { points, cosine } => interpolated(points, *cosine),
         _ => None,
     }

@@ -1,45 +1,48 @@
 //! `optax.schedules`, as called with the number of updates before, and two of its transformations.
 
-use crate::entry::{Extra, Named, PLAIN, Within};
-use crate::given::Given;
+use crate::arguments::Arguments;
+use crate::entry::{Extra, ExtraType, LibraryEntry, PLAIN};
 use crate::trees::{
-    based, float, held, list, lr, map, phases, reckoned, scaled, text, ticks, times_base, whole, with,
-    with_some,
+    combine_lengths, constant_lr, float, list, lr, map, phases, scaled, text, ticks, times_base, whole, with,
+    with_base, with_some,
 };
 use schedule::catalogue::{
-    ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Holds, Param, optional, param, required,
+    ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, FROM_0_TO_1, Param, ParamType, optional, param, required,
 };
 use schedule::catalogue::{EVERY, WATCH_LOSS};
 use schedule::lr_value::LrValue;
 use schedule::tree::{Tree, Value};
 
-const INIT: Param = param("init_value", Holds::Lr, "1x", "lr at step 0");
-const PEAK: Param = param("peak_value", Holds::Lr, "1x", "the highest lr");
-const BEGIN: Param = param("transition_begin", Holds::Length(0), "0", "so long the first value holds");
+const INIT: Param = param("init_value", ParamType::Lr, "1x", "lr at step 0");
+const PEAK: Param = param("peak_value", ParamType::Lr, "1x", "the highest lr");
+const BEGIN: Param = param("transition_begin", ParamType::Length(0), "0", "so long the first value holds");
 const STAIRCASE: Param =
-    param("staircase", Holds::Flag, "false", "change the lr only at the end of each stretch");
-const RATE: Param =
-    required("decay_rate", Holds::Number(AT_LEAST_0), "the factor; 0 leaves the lr as it is, as in optax");
+    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each stretch");
+const RATE: Param = required(
+    "decay_rate",
+    ParamType::Number(AT_LEAST_0),
+    "the factor; 0 leaves the lr as it is, as in optax",
+);
 const BOUND: Param =
-    optional("end_value", Holds::Lr, "a bound: from below if decay_rate is below 1, else from above");
+    optional("end_value", ParamType::Lr, "a bound: from below if decay_rate is below 1, else from above");
 
-pub(crate) const ENTRIES: &[Named] = &[
-    Named {
+pub(crate) const ENTRIES: &[LibraryEntry] = &[
+    LibraryEntry {
         name: "optax.constant_schedule",
         signature: "value",
-        params: &[param("value", Holds::Lr, "1x", "the lr")],
+        params: &[param("value", ParamType::Lr, "1x", "the lr")],
         expansion: "{kind: constant, value: value}",
         example: "optax.constant_schedule(0.1)",
-        expand: |given| Some(held(given.tree("value")?)),
+        expand: |given| Some(constant_lr(given.tree("value")?)),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.linear_schedule",
         signature: "init_value, end_value, transition_steps, transition_begin=",
         params: &[
             INIT,
-            required("end_value", Holds::Lr, "lr at the end"),
-            required("transition_steps", Holds::Length(0), "length of the way"),
+            required("end_value", ParamType::Lr, "lr at the end"),
+            required("transition_steps", ParamType::Length(0), "length of the way"),
             BEGIN,
         ],
         expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: linear, from: init_value, to: \
@@ -49,15 +52,15 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| line(given, "init_value", "end_value", "transition_steps", None),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.polynomial_schedule",
         aliases: &["optax.polynomial_decay"],
         signature: "init_value, end_value, power, transition_steps, transition_begin=",
         params: &[
             INIT,
-            required("end_value", Holds::Lr, "lr at the end"),
-            required("power", Holds::Number(ABOVE_0), "exponent of the remaining share"),
-            required("transition_steps", Holds::Length(0), "length of the way"),
+            required("end_value", ParamType::Lr, "lr at the end"),
+            required("power", ParamType::Number(ABOVE_0), "exponent of the remaining share"),
+            required("transition_steps", ParamType::Length(0), "length of the way"),
             BEGIN,
         ],
         expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: polynomial, from: init_value, to: \
@@ -70,7 +73,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.exponential_decay",
         signature: "init_value, transition_steps, decay_rate, transition_begin=, staircase=, end_value=",
         params: &[INIT, STRETCH, RATE, BEGIN, STAIRCASE, BOUND],
@@ -81,37 +84,37 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| exponential(given, "init_value"),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.cosine_decay_schedule",
         signature: "init_value, decay_steps, alpha=, exponent=",
         params: &[
             INIT,
-            required("decay_steps", Holds::Length(1), "length of the half wave"),
-            param("alpha", Holds::Number(AT_LEAST_0), "0.0", "the last lr as a share of the first"),
-            param("exponent", Holds::Number(ABOVE_0), "1.0", "power of the wave"),
+            required("decay_steps", ParamType::Length(1), "length of the half wave"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a share of the first"),
+            param("exponent", ParamType::Number(ABOVE_0), "1.0", "power of the wave"),
         ],
         expansion: "{base: init_value, of: {kind: cosine, to: alpha x, over: decay_steps, exponent: exponent}}",
         example: "optax.cosine_decay_schedule(init_value=0.1, decay_steps=100, alpha=0.1)",
         expand: |given| {
             let over = given.tree("decay_steps")?;
-            given.states(&over);
+            given.set_length(&over);
             let of = map([
                 ("kind", text("cosine")),
                 ("to", times_base(given.number("alpha")?)),
                 ("over", over),
                 ("exponent", given.tree("exponent")?),
             ]);
-            Some(based(given.lr("init_value")?, of))
+            Some(with_base(given.lr("init_value")?, of))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.warmup_constant_schedule",
         signature: "init_value, peak_value, warmup_steps",
         params: &[
-            required("init_value", Holds::Lr, "lr at step 0"),
+            required("init_value", ParamType::Lr, "lr at step 0"),
             PEAK,
-            required("warmup_steps", Holds::Length(0), "length of the warmup"),
+            required("warmup_steps", ParamType::Length(0), "length of the warmup"),
         ],
         expansion: "{kind: linear, from: init_value, to: peak_value, over: warmup_steps}",
         note: "With warmup_steps 0 init_value holds for ever, as in optax",
@@ -124,16 +127,16 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.warmup_cosine_decay_schedule",
         signature: "init_value, peak_value, warmup_steps, decay_steps, end_value=, exponent=",
         params: &[
-            required("init_value", Holds::Lr, "lr at step 0"),
+            required("init_value", ParamType::Lr, "lr at step 0"),
             PEAK,
-            required("warmup_steps", Holds::Length(0), "length of the warmup"),
-            required("decay_steps", Holds::Length(1), "length of the whole, the warmup counted"),
-            param("end_value", Holds::Lr, "0.0", "lr at the end"),
-            param("exponent", Holds::Number(ABOVE_0), "1.0", "power of the wave"),
+            required("warmup_steps", ParamType::Length(0), "length of the warmup"),
+            required("decay_steps", ParamType::Length(1), "length of the whole, the warmup counted"),
+            param("end_value", ParamType::Lr, "0.0", "lr at the end"),
+            param("exponent", ParamType::Number(ABOVE_0), "1.0", "power of the wave"),
         ],
         expansion: "{phases: [{for: warmup_steps, kind: linear, from: init_value, to: peak_value}, {kind: cosine, from: \
                     peak_value, to: end_value, over: decay_steps - warmup_steps, exponent: exponent}]}",
@@ -141,7 +144,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         example: "optax.warmup_cosine_decay_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10, decay_steps=100)",
         expand: |given| {
             let total = given.tree("decay_steps")?;
-            given.states(&total);
+            given.set_length(&total);
             let (over, number) = given.minus("decay_steps", "warmup_steps")?;
             if number <= 0.0 {
                 let message = format!("expected more than `warmup_steps`, which it counts, found {total}");
@@ -156,19 +159,19 @@ pub(crate) const ENTRIES: &[Named] = &[
                 ("over", over),
                 ("exponent", given.tree("exponent")?),
             ]);
-            let fall = if peak.is_zero() { held(float(0.0)) } else { fall };
+            let fall = if peak.is_zero() { constant_lr(float(0.0)) } else { fall };
             Some(phases(vec![(given.tree("warmup_steps")?, rise)], fall))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.warmup_exponential_decay_schedule",
         signature: "init_value, peak_value, warmup_steps, transition_steps, decay_rate, transition_begin=, staircase=, \
             end_value=",
         params: &[
-            required("init_value", Holds::Lr, "lr at step 0"),
+            required("init_value", ParamType::Lr, "lr at step 0"),
             PEAK,
-            required("warmup_steps", Holds::Length(0), "length of the warmup"),
+            required("warmup_steps", ParamType::Length(0), "length of the warmup"),
             STRETCH,
             RATE,
             BEGIN,
@@ -187,7 +190,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.piecewise_constant_schedule",
         signature: "init_value, boundaries_and_scales=",
         params: &[INIT],
@@ -198,7 +201,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let (init, scales) = (given.lr("init_value")?, given.scales("boundaries_and_scales")?);
             if scales.is_empty() {
-                return Some(held(lr(init)));
+                return Some(constant_lr(lr(init)));
             }
             let mut product = 1.0;
             let mut values = vec![text("1x")];
@@ -211,15 +214,15 @@ pub(crate) const ENTRIES: &[Named] = &[
             let at = list(scales.iter().map(|(step, _)| whole(*step as f64)).collect());
             let gammas = list(scales.iter().map(|(_, scale)| float(*scale)).collect());
             let (name, factors) = if zero { ("values", list(values)) } else { ("gammas", gammas) };
-            Some(based(init, map([("kind", text("multistep")), ("at", at), (name, factors)])))
+            Some(with_base(init, map([("kind", text("multistep")), ("at", at), (name, factors)])))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.piecewise_interpolate_schedule",
         signature: "interpolate_type, init_value, boundaries_and_scales=",
         params: &[
-            required("interpolate_type", Holds::Choice(&["linear", "cosine"]), "between the knots"),
+            required("interpolate_type", ParamType::Choice(&["linear", "cosine"]), "between the knots"),
             INIT,
         ],
         extra: &[SCALES],
@@ -230,23 +233,28 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let interp = given.choice("interpolate_type")?;
             let (init, scales) = (given.lr("init_value")?, given.scales("boundaries_and_scales")?);
-            given.states_ticks(scales.last().map(|(step, _)| *step as f64));
+            given.set_length_ticks(scales.last().map(|(step, _)| *step as f64));
             Some(knots(interp, init, &scales))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.linear_onecycle_schedule",
         signature: "transition_steps, peak_value, pct_start=, pct_final=, div_factor=, final_div_factor=",
         params: &[
             TRANSITION,
             PEAK,
             SHARE,
-            param("pct_final", Holds::Number(FROM_0_TO_1), "0.85", "share of the cycle at which it is back"),
+            param(
+                "pct_final",
+                ParamType::Number(FROM_0_TO_1),
+                "0.85",
+                "share of the cycle at which it is back",
+            ),
             DIV,
             param(
                 "final_div_factor",
-                Holds::Number(ABOVE_0),
+                ParamType::Number(ABOVE_0),
                 "1e4",
                 "the last lr is the first one over this",
             ),
@@ -264,7 +272,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.cosine_onecycle_schedule",
         signature: "transition_steps, peak_value, pct_start=, div_factor=, final_div_factor=",
         params: &[
@@ -274,7 +282,7 @@ pub(crate) const ENTRIES: &[Named] = &[
             DIV,
             param(
                 "final_div_factor",
-                Holds::Number(ABOVE_0),
+                ParamType::Number(ABOVE_0),
                 "1e4",
                 "the last lr is the first one over this",
             ),
@@ -292,12 +300,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.sgdr_schedule",
         signature: "cosine_kwargs",
         extra: &[Extra {
             name: "cosine_kwargs",
-            holds: Within::Each,
+            ty: ExtraType::Each,
             required: true,
             doc: "the parameters of a `optax.warmup_cosine_decay_schedule` for each cycle",
         }],
@@ -307,13 +315,13 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: sgdr,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.join_schedules",
         signature: "schedules, boundaries",
-        params: &[required("boundaries", Holds::Lengths, "where the next schedule begins")],
+        params: &[required("boundaries", ParamType::Lengths, "where the next schedule begins")],
         extra: &[Extra {
             name: "schedules",
-            holds: Within::Schedules,
+            ty: ExtraType::Schedules,
             required: true,
             doc: "one more than there are boundaries",
         }],
@@ -333,18 +341,23 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.contrib.reduce_on_plateau",
         aliases: &["optax.reduce_on_plateau"],
         signature: "factor=, patience=, rtol=, atol=, cooldown=, accumulation_size=, min_scale=",
         params: &[
-            param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience", Holds::Whole(1), "10", "looks without gain until a cut"),
-            param("rtol", Holds::Number(FROM_0_TO_1), "1e-4", "gain that counts, as a share of the best"),
-            param("atol", Holds::Number(AT_LEAST_0), "0.0", "gain that must come on top"),
-            param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
-            param("accumulation_size", Holds::Whole(1), "1", "looks whose mean is one metric"),
-            param("min_scale", Holds::Number(AT_LEAST_0), "0.0", "lower bound, as a factor of the base lr"),
+            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience", ParamType::Whole(1), "10", "looks without gain until a cut"),
+            param("rtol", ParamType::Number(FROM_0_TO_1), "1e-4", "gain that counts, as a share of the best"),
+            param("atol", ParamType::Number(AT_LEAST_0), "0.0", "gain that must come on top"),
+            param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("accumulation_size", ParamType::Whole(1), "1", "looks whose mean is one metric"),
+            param(
+                "min_scale",
+                ParamType::Number(AT_LEAST_0),
+                "0.0",
+                "lower bound, as a factor of the base lr",
+            ),
             WATCH_LOSS,
             EVERY,
         ],
@@ -375,15 +388,20 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.polyak_sgd",
         signature: "max_learning_rate=, scaling=, f_min=, eps=, variant=",
         params: &[
-            param("max_learning_rate", Holds::Lr, "1.0", "upper bound"),
-            param("scaling", Holds::Number(ABOVE_0), "1.0", "only 1"),
-            param("f_min", Holds::Number(ANY), "0.0", "the least loss that can be reached"),
-            param("eps", Holds::Number(AT_LEAST_0), "0.0", "added to the squared norm"),
-            param("variant", Holds::Choice(&["sps", "sps+"]), "sps", "one rule here: no lr falls below 0"),
+            param("max_learning_rate", ParamType::Lr, "1.0", "upper bound"),
+            param("scaling", ParamType::Number(ABOVE_0), "1.0", "only 1"),
+            param("f_min", ParamType::Number(ANY), "0.0", "the least loss that can be reached"),
+            param("eps", ParamType::Number(AT_LEAST_0), "0.0", "added to the squared norm"),
+            param(
+                "variant",
+                ParamType::Choice(&["sps", "sps+"]),
+                "sps",
+                "one rule here: no lr falls below 0",
+            ),
         ],
         expansion: "{kind: polyak, max: max_learning_rate, f_min: f_min, eps: eps, variant: variant}",
         note: "optax's `scaling` does not do what its documentation says: the code divides by it. It is refused",
@@ -403,16 +421,16 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "optax.contrib.dog",
         signature: "learning_rate=, init_step=, eps=, weight_decay=, mask=",
         params: &[
-            param("learning_rate", Holds::PositiveLr, "1.0", "factor on the rule's lr"),
-            param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
+            param("learning_rate", ParamType::PositiveLr, "1.0", "factor on the rule's lr"),
+            param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
         ],
         extra: &[Extra {
             name: "init_step",
-            holds: Within::Pair,
+            ty: ExtraType::Pair,
             required: false,
             doc: "`[heuristic, 1e-6]` if not given, or `[distance, r]`: how far the first steps reach",
         }],
@@ -439,7 +457,7 @@ pub(crate) const ENTRIES: &[Named] = &[
 
 /// The boundaries that count: one that does not come before a later one never does, nor does the schedule
 /// between them.
-fn in_force(given: &mut Given<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
+fn in_force(given: &mut Arguments<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
     if !boundaries.iter().all(|tree| ticks(tree).is_some()) {
         return boundaries;
     }
@@ -456,23 +474,25 @@ fn in_force(given: &mut Given<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
 
 const SCALES: Extra = Extra {
     name: "boundaries_and_scales",
-    holds: Within::Scales,
+    ty: ExtraType::Scales,
     required: false,
     doc: "steps, and the factor that the lr is multiplied by at each",
 };
 const STRETCH: Param = required(
     "transition_steps",
-    Holds::Length(0),
+    ParamType::Length(0),
     "the stretch after which the whole factor has been applied",
 );
-const TRANSITION: Param = required("transition_steps", Holds::Whole(1), "length N of the cycle, in steps");
-const SHARE: Param = param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
+const TRANSITION: Param =
+    required("transition_steps", ParamType::Whole(1), "length N of the cycle, in steps");
+const SHARE: Param =
+    param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
 const DIV: Param =
-    param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
+    param("div_factor", ParamType::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
 
 /// The way from one lr to another, after a stretch at the first.
 fn line(
-    given: &mut Given<'_, '_>,
+    given: &mut Arguments<'_, '_>,
     from: &'static str,
     to: &'static str,
     over: &'static str,
@@ -480,18 +500,18 @@ fn line(
 ) -> Option<Tree> {
     let (from, to, over) = (given.tree(from)?, given.tree(to)?, given.tree(over)?);
     if ticks(&over) == Some(0.0) {
-        return Some(held(from));
+        return Some(constant_lr(from));
     }
     let begin = given.tree("transition_begin").unwrap_or_else(|| whole(0.0));
-    let sum = reckoned(&over, &begin, |a, b| a + b).filter(|_| ticks(&over).is_some());
-    given.states_ticks(sum.map(|(_, sum)| sum));
+    let sum = combine_lengths(&over, &begin, |a, b| a + b).filter(|_| ticks(&over).is_some());
+    given.set_length_ticks(sum.map(|(_, sum)| sum));
     let kind = text(if power.is_some() { "polynomial" } else { "linear" });
     let way = map([("kind", kind), ("from", from.clone()), ("to", to), ("over", over)]);
-    Some(phases(vec![(begin, held(from))], with_some(way, "power", power)))
+    Some(phases(vec![(begin, constant_lr(from))], with_some(way, "power", power)))
 }
 
 /// The warmup of a schedule that begins with one.
-fn rise(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn rise(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     Some(map([
         ("kind", text("linear")),
         ("from", given.tree("init_value")?),
@@ -500,10 +520,10 @@ fn rise(given: &mut Given<'_, '_>) -> Option<Tree> {
 }
 
 /// Exponential decay from the value of one parameter.
-fn exponential(given: &mut Given<'_, '_>, from: &'static str) -> Option<Tree> {
+fn exponential(given: &mut Arguments<'_, '_>, from: &'static str) -> Option<Tree> {
     let (init, every, rate) = (given.lr(from)?, given.tree("transition_steps")?, given.number("decay_rate")?);
     if ticks(&every) == Some(0.0) || rate == 0.0 {
-        return Some(held(lr(init)));
+        return Some(constant_lr(lr(init)));
     }
     let decay = map([
         ("kind", text("exponential")),
@@ -511,7 +531,8 @@ fn exponential(given: &mut Given<'_, '_>, from: &'static str) -> Option<Tree> {
         ("every", every),
         ("staircase", given.tree("staircase")?),
     ]);
-    let decay = based(init, phases(vec![(given.tree("transition_begin")?, held(text("1x")))], decay));
+    let decay =
+        with_base(init, phases(vec![(given.tree("transition_begin")?, constant_lr(text("1x")))], decay));
     Some(match given.maybe_tree("end_value") {
         Some(end) => {
             let bound = if rate < 1.0 { "min" } else { "max" };
@@ -527,7 +548,7 @@ fn part(share: f64, n: u64) -> i64 {
 }
 
 /// Scales at steps of which several may be the same: as in a Python dict, the last one counts.
-fn one_cycle(given: &mut Given<'_, '_>, interp: &str, div: f64, scales: &[(i64, f64)]) -> Option<Tree> {
+fn one_cycle(given: &mut Arguments<'_, '_>, interp: &str, div: f64, scales: &[(i64, f64)]) -> Option<Tree> {
     let mut once: Vec<(i64, f64)> = Vec::new();
     for (step, scale) in scales {
         once.retain(|(known, _)| known != step);
@@ -535,7 +556,7 @@ fn one_cycle(given: &mut Given<'_, '_>, interp: &str, div: f64, scales: &[(i64, 
     }
     once.sort_by_key(|(step, _)| *step);
     let peak = given.lr("peak_value")?;
-    given.states_ticks(once.last().map(|(step, _)| *step as f64));
+    given.set_length_ticks(once.last().map(|(step, _)| *step as f64));
     Some(knots(interp, scaled(peak, 1.0 / div), &once))
 }
 
@@ -554,7 +575,7 @@ fn knots(interp: &str, init: LrValue, scales: &[(i64, f64)]) -> Tree {
     map([("kind", text("piecewise")), ("interp", text(interp)), ("points", list(points))])
 }
 
-fn sgdr(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn sgdr(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut cycles = Vec::new();
     let mut total = Some(0.0);
     for tree in given.items("cosine_kwargs") {
@@ -566,7 +587,7 @@ fn sgdr(given: &mut Given<'_, '_>) -> Option<Tree> {
         entries.push(crate::trees::entry("kind", text("optax.warmup_cosine_decay_schedule")));
         cycles.push((length, Tree { place: tree.place, value: Value::Map(entries) }));
     }
-    given.states_ticks(total);
+    given.set_length_ticks(total);
     // Beyond its end a cycle holds its last value, so the last one needs no length.
     let (_, last) = cycles.pop()?;
     let path = "cosine_kwargs";

@@ -1,8 +1,8 @@
 //! The base lr of a pasted optimizer: what its call says, or the library's default.
 
 use super::Program;
-use crate::entry::Named;
-use crate::python::{Argument, Expr, What};
+use crate::entry::LibraryEntry;
+use crate::python::{Argument, Expr, ExprKind};
 use schedule::number::Number;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
@@ -236,7 +236,7 @@ fn known(path: &[String], library: &str) -> Option<Known> {
 }
 
 /// Whether transformers takes an absolute lr of the schedule as a share of the optimizer's own lr.
-fn takes_own_lr(written: &Tree) -> bool {
+fn divides_by_optimizer_lr(written: &Tree) -> bool {
     let is = |tree: &Tree, key: &str, of: fn(&str) -> bool| match tree.get(key).map(|tree| &tree.value) {
         Some(Value::Text(word)) => of(word),
         _ => false,
@@ -256,8 +256,8 @@ const WITHOUT_MOMENTUM: &[&str] = &["ASGD", "Adadelta", "Adafactor", "Adagrad", 
 
 impl Program<'_> {
     /// Refuses a schedule that cycles the momentum of an optimizer that has none, as torch does.
-    pub(crate) fn check_momentum(&self, call: &Expr, entry: &Named) -> Result<(), Problem> {
-        let What::Call(_, arguments) = &call.what else { return Ok(()) };
+    pub(crate) fn check_momentum(&self, call: &Expr, entry: &LibraryEntry) -> Result<(), Problem> {
+        let ExprKind::Call(_, arguments) = &call.kind else { return Ok(()) };
         let Some(place) = entry.arguments().position(|(name, _)| name == "cycle_momentum") else {
             return Ok(());
         };
@@ -265,11 +265,13 @@ impl Program<'_> {
             |argument: &&Argument| argument.name.as_ref().is_some_and(|(name, _)| name == "cycle_momentum");
         let positional = arguments.get(place).filter(|argument| argument.name.is_none());
         let given = arguments.iter().find(named).or(positional);
-        let off = given.is_some_and(|given| self.resolved(&given.value).what == What::Bool(false));
+        let off = given.is_some_and(|given| self.resolve(&given.value).kind == ExprKind::Bool(false));
         let Some(optimizer) = self.optimizer_of(call).filter(|_| !off) else { return Ok(()) };
-        let What::Call(callee, _) = &self.resolved(optimizer).what else { return Ok(()) };
-        match &callee.what {
-            What::Path(path) if path.last().is_some_and(|name| WITHOUT_MOMENTUM.contains(&name.as_str())) => {
+        let ExprKind::Call(callee, _) = &self.resolve(optimizer).kind else { return Ok(()) };
+        match &callee.kind {
+            ExprKind::Path(path)
+                if path.last().is_some_and(|name| WITHOUT_MOMENTUM.contains(&name.as_str())) =>
+            {
                 let message = format!("`{}` has no momentum to cycle, and torch fails", path.join("."));
                 let problem = self.source.problem(call.start, call.end, message);
                 Err(problem.with_hint("cycle_momentum=False"))
@@ -292,7 +294,7 @@ impl Program<'_> {
 
     /// The argument of a schedule that is its optimizer, or that of the first schedule inside.
     fn optimizer_of<'e>(&'e self, call: &'e Expr) -> Option<&'e Expr> {
-        let What::Call(callee, arguments) = &self.resolved(call).what else { return None };
+        let ExprKind::Call(callee, arguments) = &self.resolve(call).kind else { return None };
         let entry = self.entry(callee, arguments).ok().flatten()?;
         let place = entry.arguments().position(|(name, _)| name == "optimizer");
         let named =
@@ -300,8 +302,8 @@ impl Program<'_> {
         let positional = || arguments.get(place?).filter(|argument| argument.name.is_none());
         let given = arguments.iter().find(named).or_else(positional).map(|argument| &argument.value);
         given.or_else(|| {
-            let list = arguments.iter().find_map(|argument| match &self.resolved(&argument.value).what {
-                What::List(items) => items.first(),
+            let list = arguments.iter().find_map(|argument| match &self.resolve(&argument.value).kind {
+                ExprKind::List(items) => items.first(),
                 _ => None,
             })?;
             self.optimizer_of(list)
@@ -331,61 +333,61 @@ impl Program<'_> {
     }
 
     fn optimizers_in(&self, expr: &Expr, library: &str, found: &mut Vec<BaseLr>) {
-        let What::Call(callee, arguments) = &expr.what else { return };
-        match &callee.what {
-            What::Path(path) if known(path, library).is_some() => found.push(self.lr_of(expr, library)),
+        let ExprKind::Call(callee, arguments) = &expr.kind else { return };
+        match &callee.kind {
+            ExprKind::Path(path) if known(path, library).is_some() => found.push(self.lr_of(expr, library)),
             _ => arguments.iter().for_each(|argument| self.optimizers_in(&argument.value, library, found)),
         }
     }
 
     /// The argument of an optimizer's call that is its lr, of whatever library it is.
     pub(crate) fn lr_argument<'e>(&self, callee: &Expr, arguments: &'e [Argument]) -> Option<&'e Expr> {
-        let What::Path(path) = &callee.what else { return None };
+        let ExprKind::Path(path) = &callee.kind else { return None };
         let known = known(path, "keras").or_else(|| known(path, "optax"))?;
         lr_argument(arguments, known.place)
     }
 
     fn lr_of(&self, optimizer: &Expr, library: &str) -> BaseLr {
-        let optimizer = self.resolved(optimizer);
+        let optimizer = self.resolve(optimizer);
         let unknown = |message: String| {
             let problem = self.source.problem(optimizer.start, optimizer.end, message);
             BaseLr::Unknown(problem.with_hint("give the base lr by --lr"))
         };
-        let (callee, arguments) = match &optimizer.what {
-            What::Call(callee, arguments) => (callee, arguments),
-            What::Path(_) => return BaseLr::Unstated,
-            What::Unknown(reason) => {
+        let (callee, arguments) = match &optimizer.kind {
+            ExprKind::Call(callee, arguments) => (callee, arguments),
+            ExprKind::Path(_) => return BaseLr::Unstated,
+            ExprKind::Unknown(reason) => {
                 return unknown(format!("the lr of the optimizer is not known: {reason}"));
             }
             _ => return unknown("the lr of this optimizer is not known".to_owned()),
         };
-        let path = match &callee.what {
-            What::Path(path) => path.as_slice(),
+        let path = match &callee.kind {
+            ExprKind::Path(path) => path.as_slice(),
             _ => &[],
         };
         let name = path.join(".");
         let factory = path.last().is_some_and(|name| name == "create_optimizer_v2");
-        let known = if factory { self.of_factory(arguments) } else { known(path, library) };
+        let known = if factory { self.known_by_factory(arguments) } else { known(path, library) };
         // What wraps an optimizer leaves its lr as it is.
         if known.is_none()
             && lr_argument(arguments, usize::MAX).is_none()
-            && let Some(inner) = arguments.first().map(|argument| self.resolved(&argument.value))
-            && matches!(inner.what, What::Call(..))
+            && let Some(inner) = arguments.first().map(|argument| self.resolve(&argument.value))
+            && matches!(inner.kind, ExprKind::Call(..))
             && !factory
             && let BaseLr::Known(lr, groups) = self.lr_of(inner, library)
         {
             return BaseLr::Known(lr, groups);
         }
         let lr = self.own_lr(&name, known, arguments);
-        self.of_groups(arguments, lr).unwrap_or_else(unknown)
+        self.lr_of_groups(arguments, lr).unwrap_or_else(unknown)
     }
 
     /// The lr that an optimizer has for groups without one: that of its call, or its default.
     fn own_lr(&self, name: &str, known: Option<Known>, arguments: &[Argument]) -> Result<f64, String> {
         let place = known.as_ref().map_or(usize::MAX, |known| known.place);
-        match (lr_argument(arguments, place).map(|lr| self.resolved(lr)), known.map(|known| known.default)) {
-            (Some(Expr { what: What::None, .. }) | None, Some(Is(lr))) => Ok(lr),
-            (Some(Expr { what: What::None, .. }) | None, Some(Varies)) => {
+        match (lr_argument(arguments, place).map(|lr| self.resolve(lr)), known.map(|known| known.default)) {
+            (Some(Expr { kind: ExprKind::None, .. }) | None, Some(Is(lr))) => Ok(lr),
+            (Some(Expr { kind: ExprKind::None, .. }) | None, Some(Varies)) => {
                 Err(format!("`{name}` without an lr works it out itself"))
             }
             (None, Some(Required)) => Err(format!("`{name}` has no default lr, and none is given")),
@@ -395,15 +397,15 @@ impl Program<'_> {
     }
 
     /// Refuses a schedule for which transformers takes the optimizer's own lr where its first group has another.
-    pub(crate) fn check_own_lr(&self, call: &Expr, written: &Tree) -> Result<(), Problem> {
-        if !takes_own_lr(written) {
+    pub(crate) fn check_optimizer_lr(&self, call: &Expr, written: &Tree) -> Result<(), Problem> {
+        if !divides_by_optimizer_lr(written) {
             return Ok(());
         }
-        let Some(optimizer) = self.optimizer_of(call).map(|optimizer| self.resolved(optimizer)) else {
+        let Some(optimizer) = self.optimizer_of(call).map(|optimizer| self.resolve(optimizer)) else {
             return Ok(());
         };
-        let What::Call(callee, arguments) = &optimizer.what else { return Ok(()) };
-        let What::Path(path) = &callee.what else { return Ok(()) };
+        let ExprKind::Call(callee, arguments) = &optimizer.kind else { return Ok(()) };
+        let ExprKind::Path(path) = &callee.kind else { return Ok(()) };
         let own = self.own_lr(&path.join("."), known(path, "transformers"), arguments);
         match (own, self.lr_of(optimizer, "transformers").known()) {
             (Ok(own), Some(first)) if own != first => {
@@ -418,11 +420,11 @@ impl Program<'_> {
     }
 
     /// What timm's factory makes of the name of an optimizer.
-    fn of_factory(&self, arguments: &[Argument]) -> Option<Known> {
+    fn known_by_factory(&self, arguments: &[Argument]) -> Option<Known> {
         let named = |argument: &&Argument| argument.name.as_ref().is_some_and(|(name, _)| name == "opt");
         let given = arguments.iter().find(named);
         let given = given.or_else(|| arguments.get(1).filter(|argument| argument.name.is_none()));
-        let What::Text(name) = &self.resolved(&given?.value).what else { return None };
+        let ExprKind::Text(name) = &self.resolve(&given?.value).kind else { return None };
         let name = name.to_lowercase();
         let name = name.rsplit('_').next().unwrap_or_default();
         let (class, _) = TIMM_NAMES.iter().find(|(_, names)| names.contains(&name))?;
@@ -441,7 +443,7 @@ impl Program<'_> {
     }
 
     /// The lrs of parameter groups: their own, or that of the optimizer.
-    fn of_groups(&self, arguments: &[Argument], outer: Result<f64, String>) -> Result<BaseLr, String> {
+    fn lr_of_groups(&self, arguments: &[Argument], outer: Result<f64, String>) -> Result<BaseLr, String> {
         let named = |argument: &&Argument| {
             argument
                 .name
@@ -457,9 +459,9 @@ impl Program<'_> {
         let mut lrs = Vec::new();
         for group in &groups {
             let Ok(Some(entries)) = self.entries(group) else { continue };
-            let own = entries.iter().rev().find(|(key, _)| key.what == What::Text("lr".to_owned()));
+            let own = entries.iter().rev().find(|(key, _)| key.kind == ExprKind::Text("lr".to_owned()));
             lrs.push(match own {
-                Some((_, lr)) => self.lr_number(self.resolved(lr))?,
+                Some((_, lr)) => self.lr_number(self.resolve(lr))?,
                 None => outer.clone()?,
             });
         }

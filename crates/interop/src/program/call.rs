@@ -2,10 +2,10 @@
 //! Functions become expressions.
 
 use super::Program;
-use crate::entry::{Named, bare};
-use crate::python::{Argument, Body, Expr, What};
+use crate::entry::{LibraryEntry, bare};
+use crate::python::{Argument, Body, Expr, ExprKind};
 use crate::table::{LIBRARIES, entries, names};
-use schedule::catalogue::Holds;
+use schedule::catalogue::ParamType;
 use schedule::problem::{Problem, listed, nearest};
 use schedule::tree::{Key, Tree, Value};
 
@@ -24,13 +24,13 @@ const MODULES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that say nothing of the library.
-const SILENT: [&str; 4] = ["optim", "optimizers", "schedules", "schedule"];
+const GENERIC_MODULES: [&str; 4] = ["optim", "optimizers", "schedules", "schedule"];
 
 /// The deepest chain of variables that stand for each other.
-const MOST_DEPTH: usize = 60;
+const MAX_DEPTH: usize = 60;
 
 /// Arguments that say nothing of the lr, whatever the schedule.
-const PRINTING: [&str; 1] = ["verbose"];
+const IGNORED_ARGUMENTS: [&str; 1] = ["verbose"];
 
 impl Program<'_> {
     /// The entry that is called; a problem if the name is in several libraries, and the arguments don't tell which.
@@ -38,20 +38,20 @@ impl Program<'_> {
         &self,
         callee: &Expr,
         arguments: &[Argument],
-    ) -> Result<Option<&'static Named>, Problem> {
-        let What::Path(path) = &callee.what else { return Ok(None) };
+    ) -> Result<Option<&'static LibraryEntry>, Problem> {
+        let ExprKind::Path(path) = &callee.kind else { return Ok(None) };
         let Some((name, modules)) = path.split_last() else { return Ok(None) };
         let named = entries().filter(|entry| entry.names().any(|full| bare(full) == name));
         let library = modules.iter().find_map(|module| {
             MODULES.iter().find(|(_, known)| known.contains(&module.as_str())).map(|(library, _)| *library)
         });
-        let of_library = |entry: &&Named| match library {
+        let of_library = |entry: &&LibraryEntry| match library {
             Some(library) => entry.library() == library,
             // A module of one's own may hold anything.
-            None => modules.iter().all(|module| SILENT.contains(&module.as_str())),
+            None => modules.iter().all(|module| GENERIC_MODULES.contains(&module.as_str())),
         };
-        let found: Vec<&'static Named> = named.filter(of_library).collect();
-        let fitting: Vec<&'static Named> =
+        let found: Vec<&'static LibraryEntry> = named.filter(of_library).collect();
+        let fitting: Vec<&'static LibraryEntry> =
             found.iter().copied().filter(|entry| self.fits(entry, arguments)).collect();
         match (found.as_slice(), fitting.as_slice()) {
             ([], _) => Ok(None),
@@ -67,9 +67,9 @@ impl Program<'_> {
 
     /// Whether a call may be that of an entry: it has the optimizer if, and only if, the entry takes one, and no
     /// argument that the entry does not know.
-    fn fits(&self, entry: &Named, arguments: &[Argument]) -> bool {
+    fn fits(&self, entry: &LibraryEntry, arguments: &[Argument]) -> bool {
         let known = |name: &str| {
-            PRINTING.contains(&name)
+            IGNORED_ARGUMENTS.contains(&name)
                 || entry.arguments().any(|(known, _)| known == name)
                 || entry.params.iter().any(|param| param.name == name)
         };
@@ -79,8 +79,8 @@ impl Program<'_> {
         let first = arguments.first().filter(|argument| argument.name.is_none());
         let is_object = |argument: &Argument| {
             matches!(
-                self.resolved(&argument.value).what,
-                What::Path(_) | What::Call(..) | What::Attribute(..)
+                self.resolve(&argument.value).kind,
+                ExprKind::Path(_) | ExprKind::Call(..) | ExprKind::Attribute(..)
             )
         };
         let takes = match place {
@@ -92,20 +92,20 @@ impl Program<'_> {
 
     /// The library of a schedule's call.
     pub(crate) fn library_of(&self, call: &Expr) -> &'static str {
-        match &self.resolved(call).what {
-            What::Call(callee, arguments) => {
-                self.entry(callee, arguments).ok().flatten().map_or("torch", Named::library)
+        match &self.resolve(call).kind {
+            ExprKind::Call(callee, arguments) => {
+                self.entry(callee, arguments).ok().flatten().map_or("torch", LibraryEntry::library)
             }
             _ => "torch",
         }
     }
 
     /// What is said of a call of something else.
-    pub(crate) fn unknown(&self, call: &Expr) -> Problem {
-        let What::Call(callee, _) = &call.what else {
+    pub(crate) fn unknown_call(&self, call: &Expr) -> Problem {
+        let ExprKind::Call(callee, _) = &call.kind else {
             return self.source.problem(call.start, call.end, "expected a call of a schedule");
         };
-        let What::Path(path) = &callee.what else {
+        let ExprKind::Path(path) = &callee.kind else {
             return self.source.problem(callee.start, callee.end, "expected the name of a schedule");
         };
         let written = path.join(".");
@@ -132,24 +132,24 @@ impl Program<'_> {
     /// The mapping that says what a call says.
     pub(crate) fn schedule(&mut self, call: &Expr) -> Result<Tree, Problem> {
         self.depth += 1;
-        if self.depth > MOST_DEPTH {
+        if self.depth > MAX_DEPTH {
             return Err(self.source.problem(call.start, call.end, "nested too deeply"));
         }
-        let What::Call(callee, arguments) = &call.what else {
+        let ExprKind::Call(callee, arguments) = &call.kind else {
             return Err(self.source.problem(call.start, call.end, "expected a call of a schedule"));
         };
-        let Some(entry) = self.entry(callee, arguments)? else { return Err(self.unknown(call)) };
+        let Some(entry) = self.entry(callee, arguments)? else { return Err(self.unknown_call(call)) };
         self.check_momentum(call, entry)?;
-        let mut map = vec![self.keyed("kind", callee, Value::Text(entry.name.to_owned()))];
+        let mut map = vec![self.entry_at("kind", callee, Value::Text(entry.name.to_owned()))];
         let mut order = entry.arguments();
         let mut given: Vec<&str> = Vec::new();
         for argument in arguments {
             let value = &argument.value;
-            if let (None, What::Unknown(reason)) = (&argument.name, &value.what) {
+            if let (None, ExprKind::Unknown(reason)) = (&argument.name, &value.kind) {
                 return Err(self.source.problem(value.start, value.end, reason));
             }
             let (name, at) = match &argument.name {
-                Some((name, _)) if PRINTING.contains(&name.as_str()) => continue,
+                Some((name, _)) if IGNORED_ARGUMENTS.contains(&name.as_str()) => continue,
                 Some((name, at)) => (self.known(entry, name, *at)?, *at),
                 None => match order.next() {
                     Some((name, _)) => (name, value.start),
@@ -179,7 +179,7 @@ impl Program<'_> {
                 let message = format!("`{}`: the argument `{name}` is missing", entry.name);
                 let problem = self.source.problem(call.start, call.end, message);
                 let lr =
-                    entry.params.iter().any(|param| param.name == name && matches!(param.holds, Holds::Lr));
+                    entry.params.iter().any(|param| param.name == name && matches!(param.ty, ParamType::Lr));
                 return Err(if lr {
                     problem.with_hint(format!("{name}=1x is the base lr"))
                 } else {
@@ -189,12 +189,12 @@ impl Program<'_> {
         }
         self.depth -= 1;
         let written = Tree { place: self.source.place(call.start, call.end), value: Value::Map(map) };
-        self.check_own_lr(call, &written)?;
+        self.check_optimizer_lr(call, &written)?;
         Ok(written)
     }
 
     /// The parameter of this name.
-    fn known(&self, entry: &'static Named, name: &str, at: usize) -> Result<&'static str, Problem> {
+    fn known(&self, entry: &'static LibraryEntry, name: &str, at: usize) -> Result<&'static str, Problem> {
         let arguments: Vec<&'static str> = entry.arguments().map(|(name, _)| name).collect();
         let own = entry.params.iter().map(|param| param.name).filter(|name| !arguments.contains(name));
         let known: Vec<&'static str> = arguments.iter().copied().chain(own).collect();
@@ -209,12 +209,19 @@ impl Program<'_> {
     }
 
     /// An argument that is left out. A number in place of the optimiser was meant for another one.
-    fn python_only(&self, entry: &Named, name: &str, value: &Expr) -> Result<(), Problem> {
+    fn python_only(&self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<(), Problem> {
         let literal = matches!(
-            value.what,
-            What::Number(_) | What::Text(_) | What::List(_) | What::Function(_) | What::Sign(..)
+            value.kind,
+            ExprKind::Number(_)
+                | ExprKind::Text(_)
+                | ExprKind::List(_)
+                | ExprKind::Function(_)
+                | ExprKind::Sign(..)
         );
-        if name == "name" && !matches!(value.what, What::Text(_) | What::None | What::Path(_)) && literal {
+        if name == "name"
+            && !matches!(value.kind, ExprKind::Text(_) | ExprKind::None | ExprKind::Path(_))
+            && literal
+        {
             return Err(self.source.problem(value.start, value.end, "expected a text: this is a name"));
         }
         if name != "optimizer" || !literal {
@@ -226,16 +233,16 @@ impl Program<'_> {
         Err(problem.with_hint(format!("give the others by name, as in {next}=...")))
     }
 
-    fn keyed(&self, name: &str, at: &Expr, value: Value) -> (Key, Tree) {
+    fn entry_at(&self, name: &str, at: &Expr, value: Value) -> (Key, Tree) {
         let place = self.source.place(at.start, at.end);
         (Key { place, name: name.to_owned() }, Tree { place, value })
     }
 
     /// The value of an argument. One in a list of its own is that of the only parameter group.
-    fn argument(&mut self, entry: &Named, name: &str, value: &Expr) -> Result<Tree, Problem> {
+    fn argument(&mut self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<Tree, Problem> {
         let param = entry.params.iter().find(|param| param.name == name);
-        match &self.resolved(value).what {
-            What::List(items) if entry.per_group.contains(&name) => match items.clone().as_slice() {
+        match &self.resolve(value).kind {
+            ExprKind::List(items) if entry.per_group.contains(&name) => match items.clone().as_slice() {
                 [one] => self.value(one, param.is_none()),
                 _ => {
                     let message = format!("expected one value, found a list of {}", items.len());
@@ -243,7 +250,7 @@ impl Program<'_> {
                     Err(problem.with_hint("there is one parameter group here"))
                 }
             },
-            What::Text(_) if param.is_some_and(|param| matches!(param.holds, Holds::Expression)) => {
+            ExprKind::Text(_) if param.is_some_and(|param| matches!(param.ty, ParamType::Expression)) => {
                 let message = "expected a lambda of the step, found text";
                 Err(self.source.problem(value.start, value.end, message))
             }
@@ -254,11 +261,11 @@ impl Program<'_> {
     /// A value; a call in it is that of a schedule where `nodes` may stand.
     pub(crate) fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
         let place = self.source.place(expr.start, expr.end);
-        let value = match &expr.what {
-            What::None => Value::Null,
-            What::Bool(b) => Value::Bool(*b),
-            What::Text(text) => Value::Text(text.clone()),
-            What::Function(function) => {
+        let value = match &expr.kind {
+            ExprKind::None => Value::Null,
+            ExprKind::Bool(b) => Value::Bool(*b),
+            ExprKind::Text(text) => Value::Text(text.clone()),
+            ExprKind::Function(function) => {
                 let (start, end) = match &function.body {
                     Body::Return(range) => (range.start, range.end),
                     _ => (expr.start, expr.end),
@@ -267,13 +274,13 @@ impl Program<'_> {
                     self.rendered(function).map_err(|message| self.source.problem(start, end, message))?;
                 return Ok(Tree { place: self.source.place(start, end), value: Value::Text(text) });
             }
-            What::Bound(i) => {
-                let Some(bound) = self.values.get(*i).cloned() else { return self.folded(expr) };
-                if let What::Unknown(reason) = &bound.what {
+            ExprKind::Bound(i) => {
+                let Some(bound) = self.values.get(*i).cloned() else { return self.constant_tree(expr) };
+                if let ExprKind::Unknown(reason) = &bound.kind {
                     return Err(self.source.problem(expr.start, expr.end, reason));
                 }
                 self.depth += 1;
-                if self.depth > MOST_DEPTH {
+                if self.depth > MAX_DEPTH {
                     return Err(self.source.problem(expr.start, expr.end, "nested too deeply"));
                 }
                 let value = self.value(&bound, nodes);
@@ -281,31 +288,31 @@ impl Program<'_> {
                 return value;
             }
             // A number of Python's may be where a schedule may, as in the parameters of one.
-            What::Call(..) if nodes && self.entries(expr)?.is_none() => {
-                return self.folded(expr).or_else(|_| self.schedule(expr));
+            ExprKind::Call(..) if nodes && self.entries(expr)?.is_none() => {
+                return self.constant_tree(expr).or_else(|_| self.schedule(expr));
             }
-            What::Item(of, _) | What::Attribute(of, _) if nodes && self.schedule_in(of).is_some() => {
+            ExprKind::Item(of, _) | ExprKind::Attribute(of, _) if nodes && self.schedule_in(of).is_some() => {
                 return self.value(of, nodes);
             }
-            What::Choice(terms) => {
+            ExprKind::Choice(terms) => {
                 let [condition, yes, no] = terms.as_ref();
                 let holds = self.number(condition, 0)?.is_true();
                 return self.value(if holds { yes } else { no }, nodes);
             }
-            What::Item(of, index) => {
+            ExprKind::Item(of, index) => {
                 let item = self.item(expr, of, index, 0)?;
                 return self.value(&item, nodes);
             }
-            What::Path(path) => match path.as_slice() {
+            ExprKind::Path(path) => match path.as_slice() {
                 [.., of, member] if of == "SchedulerType" => Value::Text(scheduler_type(member)),
-                _ => return self.folded(expr),
+                _ => return self.constant_tree(expr),
             },
             _ => match (self.entries(expr)?, self.list(expr, 0)?) {
                 (Some(entries), _) => self.mapping(&entries, nodes)?,
                 (None, Some(items)) => {
                     Value::List(items.iter().map(|item| self.value(item, nodes)).collect::<Result<_, _>>()?)
                 }
-                (None, None) => return self.folded(expr),
+                (None, None) => return self.constant_tree(expr),
             },
         };
         Ok(Tree { place, value })

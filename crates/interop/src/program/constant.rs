@@ -2,24 +2,24 @@
 
 use super::Program;
 use super::function;
-use crate::python::{Argument, Expr, What};
+use crate::python::{Argument, Expr, ExprKind};
 use schedule::expression::comparison;
 use schedule::formula::Binary;
-use schedule::number::{Fault, Function, Number, function};
+use schedule::number::{ArithmeticError, Function, Number, function};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Tree, Value};
 
 /// The deepest chain of values inside values.
-const MOST_DEPTH: usize = 60;
+const MAX_DEPTH: usize = 60;
 
 /// The longest list that `range` or a product makes.
-const MOST_ITEMS: usize = 10_000;
+const MAX_ITEMS: usize = 10_000;
 
 const LITERAL: &str = "a literal is needed here, as in 0.1 or 100";
 
 impl Program<'_> {
     /// A number as a value of a document.
-    pub(crate) fn folded(&self, expr: &Expr) -> Result<Tree, Problem> {
+    pub(crate) fn constant_tree(&self, expr: &Expr) -> Result<Tree, Problem> {
         let problem = |message: String| Err(self.source.problem(expr.start, expr.end, message));
         let value = match self.number(expr, 0)? {
             Number::Int(i) => Value::Int(i),
@@ -35,46 +35,53 @@ impl Program<'_> {
     /// The number that a constant expression is.
     pub(crate) fn number(&self, expr: &Expr, depth: usize) -> Result<Number, Problem> {
         let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
-        let fault =
-            |Fault(fault)| self.source.problem(expr.start, expr.end, format!("this has no value: {fault}"));
-        if depth > MOST_DEPTH {
+        let fault = |ArithmeticError(error)| {
+            self.source.problem(expr.start, expr.end, format!("this has no value: {error}"))
+        };
+        if depth > MAX_DEPTH {
             return Err(problem("nested too deeply"));
         }
         let number = |expr: &Expr| self.number(expr, depth + 1);
-        match &expr.what {
-            What::Number(number) => Ok(number.clone()),
-            What::Bool(b) => Ok(Number::from(*b)),
-            What::Sign("-", of) => Ok(number(of)?.minus()),
-            What::Sign("not", of) => Ok(Number::from(!number(of)?.is_true())),
-            What::Sign(_, of) => number(of),
-            What::Binary("and", a, b) => number(a).and_then(|a| if a.is_true() { number(b) } else { Ok(a) }),
-            What::Binary("or", a, b) => number(a).and_then(|a| if a.is_true() { Ok(a) } else { number(b) }),
-            What::Binary(sign, a, b) => match arithmetic(sign) {
+        match &expr.kind {
+            ExprKind::Number(number) => Ok(number.clone()),
+            ExprKind::Bool(b) => Ok(Number::from(*b)),
+            ExprKind::Sign("-", of) => Ok(number(of)?.minus()),
+            ExprKind::Sign("not", of) => Ok(Number::from(!number(of)?.is_true())),
+            ExprKind::Sign(_, of) => number(of),
+            ExprKind::Binary("and", a, b) => {
+                number(a).and_then(|a| if a.is_true() { number(b) } else { Ok(a) })
+            }
+            ExprKind::Binary("or", a, b) => {
+                number(a).and_then(|a| if a.is_true() { Ok(a) } else { number(b) })
+            }
+            ExprKind::Binary(sign, a, b) => match arithmetic(sign) {
                 Some(sign) => Number::binary(sign, &number(a)?, &number(b)?).map_err(fault),
                 None => Err(problem("expected a number")),
             },
-            What::Compare(first, rest) => self.compared(expr, first, rest, depth + 1),
-            What::Choice(terms) => {
+            ExprKind::Compare(first, rest) => self.compared(expr, first, rest, depth + 1),
+            ExprKind::Choice(terms) => {
                 let [condition, yes, no] = terms.as_ref();
                 if number(condition)?.is_true() { number(yes) } else { number(no) }
             }
-            What::Bound(i) => match self.values.get(*i) {
+            ExprKind::Bound(i) => match self.values.get(*i) {
                 // The reason is about the place where the name is used.
-                Some(Expr { what: What::Unknown(reason), .. }) => Err(problem(reason)),
+                Some(Expr { kind: ExprKind::Unknown(reason), .. }) => Err(problem(reason)),
                 Some(value) => number(value),
                 None => Err(problem("expected a number")),
             },
-            What::Path(path) => match function::constant(&path.join(".")) {
+            ExprKind::Path(path) => match function::constant(&path.join(".")) {
                 Some(x) => Ok(Number::Float(x)),
                 None => Err(problem(&format!("`{}` is a variable: {LITERAL}", path.join(".")))),
             },
-            What::Call(callee, arguments) => self.call_of_number(expr, callee, arguments, depth + 1),
-            What::Item(of, index) => number(&self.item(expr, of, index, depth + 1)?),
-            What::Attribute(..) => Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
-            What::Unknown(reason) => Err(problem(reason)),
-            What::None | What::Text(_) | What::List(_) | What::Dict(_) | What::Function(_) => {
-                Err(problem("expected a number"))
-            }
+            ExprKind::Call(callee, arguments) => self.call_number(expr, callee, arguments, depth + 1),
+            ExprKind::Item(of, index) => number(&self.item(expr, of, index, depth + 1)?),
+            ExprKind::Attribute(..) => Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
+            ExprKind::Unknown(reason) => Err(problem(reason)),
+            ExprKind::None
+            | ExprKind::Text(_)
+            | ExprKind::List(_)
+            | ExprKind::Dict(_)
+            | ExprKind::Function(_) => Err(problem("expected a number")),
         }
     }
 
@@ -101,7 +108,7 @@ impl Program<'_> {
     }
 
     /// What a function of numbers gives: `int(0.1 * 5000)`, `math.ceil(...)`, `len([...])`.
-    fn call_of_number(
+    fn call_number(
         &self,
         expr: &Expr,
         callee: &Expr,
@@ -110,7 +117,7 @@ impl Program<'_> {
     ) -> Result<Number, Problem> {
         let problem = |message: String| self.source.problem(expr.start, expr.end, message);
         let unknown = || problem(format!("this is worked out by Python: {LITERAL}"));
-        let What::Path(path) = &callee.what else { return Err(unknown()) };
+        let ExprKind::Path(path) = &callee.kind else { return Err(unknown()) };
         let path = path.join(".");
         let known: Option<&'static Function> = function::known_function(&path).and_then(function);
         let Some(function) = known.filter(|_| arguments.iter().all(|argument| argument.name.is_none()))
@@ -138,28 +145,30 @@ impl Program<'_> {
         };
         let list = numbers(&mut list.unwrap_or_default().iter())?;
         let rest = numbers(&mut rest.iter().map(|argument| &argument.value))?;
-        function.value(&list, &rest).map_err(|Fault(fault)| problem(format!("this has no value: {fault}")))
+        function
+            .value(&list, &rest)
+            .map_err(|ArithmeticError(error)| problem(format!("this has no value: {error}")))
     }
 
     /// The items of what is a list; `None` if it is none.
     pub(crate) fn list(&self, expr: &Expr, depth: usize) -> Result<Option<Vec<Expr>>, Problem> {
         let problem = |message: &str| Err(self.source.problem(expr.start, expr.end, message));
-        if depth > MOST_DEPTH {
+        if depth > MAX_DEPTH {
             return problem("nested too deeply");
         }
-        let too_long = |count: usize| count > MOST_ITEMS;
-        Ok(match &expr.what {
-            What::List(items) => Some(items.clone()),
-            What::Bound(i) => match self.values.get(*i) {
+        let too_long = |count: usize| count > MAX_ITEMS;
+        Ok(match &expr.kind {
+            ExprKind::List(items) => Some(items.clone()),
+            ExprKind::Bound(i) => match self.values.get(*i) {
                 Some(value) => self.list(value, depth + 1)?,
                 None => None,
             },
-            What::Binary("+", a, b) => match (self.list(a, depth + 1)?, self.list(b, depth + 1)?) {
+            ExprKind::Binary("+", a, b) => match (self.list(a, depth + 1)?, self.list(b, depth + 1)?) {
                 (Some(a), Some(b)) if too_long(a.len() + b.len()) => return problem("this list is too long"),
                 (Some(a), Some(b)) => Some(a.into_iter().chain(b).collect()),
                 _ => None,
             },
-            What::Binary("*", a, b) => {
+            ExprKind::Binary("*", a, b) => {
                 let (list, times) = match self.list(a, depth + 1)? {
                     Some(list) => (Some(list), b),
                     None => (self.list(b, depth + 1)?, a),
@@ -174,8 +183,8 @@ impl Program<'_> {
                 }
                 Some(list.iter().cycle().take(list.len() * times).cloned().collect())
             }
-            What::Call(callee, arguments) => match &callee.what {
-                What::Path(path) => self.called_list(expr, path, arguments, depth)?,
+            ExprKind::Call(callee, arguments) => match &callee.kind {
+                ExprKind::Path(path) => self.called_list(expr, path, arguments, depth)?,
                 _ => None,
             },
             _ => None,
@@ -210,13 +219,13 @@ impl Program<'_> {
                 };
                 let mut items = Vec::new();
                 while if step > 0 { at < end } else { at > end } {
-                    if items.len() >= MOST_ITEMS {
+                    if items.len() >= MAX_ITEMS {
                         return Err(problem("this list is too long"));
                     }
                     items.push(Expr {
                         start: expr.start,
                         end: expr.end,
-                        what: What::Number(Number::Int(at)),
+                        kind: ExprKind::Number(Number::Int(at)),
                     });
                     at = at.saturating_add(step);
                 }
@@ -240,9 +249,9 @@ impl Program<'_> {
             Some(entries) => entries,
             None => return Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
         };
-        let same = |key: &Expr| match (&key.what, &self.resolved(index).what) {
-            (What::Text(a), What::Text(b)) => a == b,
-            (What::Number(a), What::Number(b)) => a == b,
+        let same = |key: &Expr| match (&key.kind, &self.resolve(index).kind) {
+            (ExprKind::Text(a), ExprKind::Text(b)) => a == b,
+            (ExprKind::Number(a), ExprKind::Number(b)) => a == b,
             _ => false,
         };
         let found = entries.into_iter().rev().find(|(key, _)| same(key));
@@ -251,16 +260,16 @@ impl Program<'_> {
 
     /// The entries of a mapping: `{...}`, `dict(...)`.
     pub(crate) fn entries(&self, expr: &Expr) -> Result<Option<Vec<(Expr, Expr)>>, Problem> {
-        Ok(match &self.resolved(expr).what {
-            What::Dict(entries) => Some(entries.clone()),
-            What::Call(callee, arguments) if callee.what == What::Path(vec!["dict".to_owned()]) => {
+        Ok(match &self.resolve(expr).kind {
+            ExprKind::Dict(entries) => Some(entries.clone()),
+            ExprKind::Call(callee, arguments) if callee.kind == ExprKind::Path(vec!["dict".to_owned()]) => {
                 let entry = |argument: &Argument| {
                     let (name, start) = argument.name.clone().ok_or_else(|| {
                         let value = &argument.value;
                         self.source.problem(value.start, value.end, "expected an argument with its name")
                     })?;
                     let end = start + name.len();
-                    Ok((Expr { start, end, what: What::Text(name) }, argument.value.clone()))
+                    Ok((Expr { start, end, kind: ExprKind::Text(name) }, argument.value.clone()))
                 };
                 Some(arguments.iter().map(entry).collect::<Result<_, Problem>>()?)
             }
@@ -269,9 +278,9 @@ impl Program<'_> {
     }
 
     /// What a name stands for, and what that stands for.
-    pub(crate) fn resolved<'e>(&'e self, mut expr: &'e Expr) -> &'e Expr {
+    pub(crate) fn resolve<'e>(&'e self, mut expr: &'e Expr) -> &'e Expr {
         // Values stand for earlier ones only.
-        while let What::Bound(i) = &expr.what {
+        while let ExprKind::Bound(i) = &expr.kind {
             match self.values.get(*i) {
                 Some(value) => expr = value,
                 None => break,

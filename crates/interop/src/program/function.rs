@@ -24,10 +24,10 @@ const NUMPY: [&str; 2] = ["np", "numpy"];
 const TENSORS: [&str; 5] = ["torch", "jnp", "jax.numpy", "tf", "tf.math"];
 
 /// What functions of `math` are called here, where it is something else.
-const OF_MATH: &[(&str, &str)] = &[("fabs", "abs"), ("pow", "power")];
+const MATH_NAMES: &[(&str, &str)] = &[("fabs", "abs"), ("pow", "power")];
 
 /// The same for numpy.
-const OF_NUMPY: &[(&str, &str)] = &[
+const NUMPY_NAMES: &[(&str, &str)] = &[
     ("absolute", "abs"),
     ("amax", "max"),
     ("amin", "min"),
@@ -46,17 +46,17 @@ const OF_NUMPY: &[(&str, &str)] = &[
 ];
 
 /// Names that an expression knows and a function of Python does not.
-const OURS: [&str; 6] = ["t", "T", "epoch", "base", "e", "inf"];
+const RESERVED: [&str; 6] = ["t", "T", "epoch", "base", "e", "inf"];
 
 /// The longest text that a function becomes.
-const MOST_BYTES: usize = 20_000;
+const MAX_BYTES: usize = 20_000;
 
 /// What a name with its module is called here; `None` for another module's, or one without.
-fn of_module(path: &str) -> Option<&str> {
+fn local_name(path: &str) -> Option<&str> {
     let (module, name) = path.rsplit_once('.')?;
     let renamed = match module {
-        module if MATH.contains(&module) => OF_MATH,
-        module if NUMPY.contains(&module) => OF_NUMPY,
+        module if MATH.contains(&module) => MATH_NAMES,
+        module if NUMPY.contains(&module) => NUMPY_NAMES,
         _ => return None,
     };
     // What `math` calls so is another function.
@@ -68,12 +68,12 @@ fn of_module(path: &str) -> Option<&str> {
 
 /// The function that a path names, by its name here.
 pub(crate) fn known_function(path: &str) -> Option<&str> {
-    if path.contains('.') { of_module(path) } else { Some(path) }
+    if path.contains('.') { local_name(path) } else { Some(path) }
 }
 
 /// The number that a path names: `math.pi`.
 pub(crate) fn constant(path: &str) -> Option<f64> {
-    match (path, of_module(path)?) {
+    match (path, local_name(path)?) {
         (_, "pi") => Some(std::f64::consts::PI),
         (_, "e") => Some(std::f64::consts::E),
         (_, "inf") => Some(f64::INFINITY),
@@ -83,11 +83,11 @@ pub(crate) fn constant(path: &str) -> Option<f64> {
 }
 
 /// A function's body as an expression: its parameter is `t`, modules are left out, names are put in as
-/// `stands_for` has them. Characters stay where they are, so that mistakes are reported with their place.
+/// `value_of` has them. Characters stay where they are, so that mistakes are reported with their place.
 pub(crate) fn rewrite(
     body: &str,
     parameter: &str,
-    stands_for: &dyn Fn(&str) -> Result<Option<String>, String>,
+    value_of: &dyn Fn(&str) -> Result<Option<String>, String>,
 ) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = body;
@@ -106,7 +106,7 @@ pub(crate) fn rewrite(
         let (head, tail) = rest.split_at(length);
         let plain = match first {
             _ if head == parameter => "t".to_owned(),
-            _ if name => named(head, stands_for)?,
+            _ if name => named(head, value_of)?,
             '\n' | '\r' | '\\' | '#' => " ".to_owned(),
             _ => head.replace('_', ""),
         };
@@ -118,11 +118,11 @@ pub(crate) fn rewrite(
 }
 
 /// What a name of Python is in an expression.
-fn named(name: &str, stands_for: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<String, String> {
-    if let Some(value) = stands_for(name)? {
+fn named(name: &str, value_of: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<String, String> {
+    if let Some(value) = value_of(name)? {
         return Ok(value);
     }
-    if let Some(ours) = of_module(name) {
+    if let Some(ours) = local_name(name) {
         return Ok(match constant(name) {
             Some(tau) if ours == "tau" => format!("({tau:?})"),
             _ => ours.to_owned(),
@@ -131,7 +131,7 @@ fn named(name: &str, stands_for: &dyn Fn(&str) -> Result<Option<String>, String>
     match name {
         "True" => Ok("1".to_owned()),
         "False" => Ok("0".to_owned()),
-        name if OURS.contains(&name) => {
+        name if RESERVED.contains(&name) => {
             Err(format!("`{name}` is a variable of the program: write its value into the lambda"))
         }
         name => match name.rsplit_once('.') {
@@ -160,14 +160,15 @@ impl Program<'_> {
             let text = self.source.text.get(range.clone()).unwrap_or_default();
             rewrite(text, parameter, &|name| match locals.iter().rev().find(|(local, _)| local == name) {
                 Some((_, value)) => Ok(Some(value.clone())),
-                None => self.stands_for(name),
+                None => self.value_of(name),
             })
         };
         let text = match body {
             Body::Return(range) => rewritten(range, locals)?,
             Body::Assign(name, range, next) => {
                 let value = format!("({})", rewritten(range, locals)?);
-                let name = if name == parameter { return Err(again(name)) } else { name.clone() };
+                let name =
+                    if name == parameter { return Err(parameter_reassigned(name)) } else { name.clone() };
                 locals.push((name, value));
                 let text = self.render(next, parameter, locals)?;
                 locals.pop();
@@ -179,14 +180,14 @@ impl Program<'_> {
                 format!("({yes}) if ({condition}) else ({no})")
             }
         };
-        if text.len() > MOST_BYTES {
+        if text.len() > MAX_BYTES {
             return Err("this function is too long".to_owned());
         }
         Ok(text)
     }
 
     /// What a name of the program is in an expression.
-    fn stands_for(&self, name: &str) -> Result<Option<String>, String> {
+    fn value_of(&self, name: &str) -> Result<Option<String>, String> {
         let path = self.full_path(name);
         if path != name {
             return Ok(Some(named(&path, &|_| Ok(None))?));
@@ -213,6 +214,6 @@ impl Program<'_> {
     }
 }
 
-fn again(name: &str) -> String {
+fn parameter_reassigned(name: &str) -> String {
     format!("the parameter `{name}` is set anew: write the function as a lambda")
 }

@@ -7,8 +7,8 @@ mod function;
 
 use std::collections::HashMap;
 
-use crate::entry::{Named, bare};
-use crate::python::{Argument, Expr, Function, Source, Statement, Target, What, statements};
+use crate::entry::{LibraryEntry, bare};
+use crate::python::{Argument, Expr, ExprKind, Function, Source, Statement, Target, statements};
 use crate::table::entries;
 use schedule::problem::Problem;
 use schedule::tree::{Place, Tree, Value};
@@ -19,7 +19,7 @@ pub(crate) use function::expression;
 
 /// What a pasted program says.
 #[derive(Debug, Clone)]
-pub struct Pasted {
+pub struct ParsedProgram {
     /// The schedule.
     pub schedule: Tree,
     /// The lr of its optimizer.
@@ -30,19 +30,19 @@ pub struct Pasted {
 ///
 /// # Errors
 /// The first thing that the schedule needs and that can't be read, with its place.
-pub fn paste(text: &str) -> Result<Pasted, Problem> {
+pub fn parse_program(text: &str) -> Result<ParsedProgram, Problem> {
     Program::new(Source { text, inside: None }).read()
 }
 
 /// Reads a call that is a value of a document.
-pub(crate) fn read_inside(text: &str, place: Place) -> Result<Tree, Problem> {
+pub(crate) fn parse_inside(text: &str, place: Place) -> Result<Tree, Problem> {
     Program::new(Source { text, inside: Some(place) }).read().map(|pasted| pasted.schedule)
 }
 
 /// A schedule as a mapping, if it is a call that can be read.
 pub(crate) fn as_mapping(tree: &Tree) -> Tree {
     match &tree.value {
-        Value::Text(text) if is_call(text) => read_inside(text, tree.place).unwrap_or_else(|_| tree.clone()),
+        Value::Text(text) if is_call(text) => parse_inside(text, tree.place).unwrap_or_else(|_| tree.clone()),
         _ => tree.clone(),
     }
 }
@@ -116,13 +116,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    fn read(mut self) -> Result<Pasted, Problem> {
+    fn read(mut self) -> Result<ParsedProgram, Problem> {
         let statements = statements(&self.source)?;
         self.run(statements)?;
         match (self.found.take(), self.unread.take(), self.others.first()) {
-            (Some((schedule, call)), ..) => Ok(Pasted { schedule, lr: self.base_lr(&call) }),
+            (Some((schedule, call)), ..) => Ok(ParsedProgram { schedule, lr: self.base_lr(&call) }),
             (None, Some(problem), _) => Err(problem),
-            (None, None, Some(call)) => Err(self.unknown(call)),
+            (None, None, Some(call)) => Err(self.unknown_call(call)),
             (None, None, None) => {
                 let end = self.source.text.len();
                 let problem = self.source.problem(0, end, "expected a call of a schedule");
@@ -149,7 +149,7 @@ impl<'a> Program<'a> {
                         return Err(problem);
                     }
                     let reason = format!("this could not be read: {}", problem.message);
-                    self.lose(&targets, &reason);
+                    self.forget(&targets, &reason);
                     self.unread.get_or_insert(problem);
                 }
             }
@@ -163,16 +163,17 @@ impl<'a> Program<'a> {
         let before = self.source.text.get(..start).and_then(|text| text.rfind('\n')).map_or(0, |i| i + 1);
         let line = self.source.text.get(before..).unwrap_or_default();
         let line = line.split('\n').next().unwrap_or_default();
-        self.source.inside.is_some() || entries().flat_map(Named::names).any(|name| line.contains(bare(name)))
+        self.source.inside.is_some()
+            || entries().flat_map(LibraryEntry::names).any(|name| line.contains(bare(name)))
     }
 
     fn define(&mut self, name: String, function: Result<Function, Problem>) {
-        let (what, place) = match function {
-            Ok(function) => (What::Function(function), None),
-            Err(problem) => (What::Unknown(problem.message.clone()), Some(problem.place)),
+        let (kind, place) = match function {
+            Ok(function) => (ExprKind::Function(function), None),
+            Err(problem) => (ExprKind::Unknown(problem.message.clone()), Some(problem.place)),
         };
         let (start, end) = place.map_or((0, self.source.text.len()), |place| (place.start, place.end));
-        self.bind_name(name, Expr { start, end, what });
+        self.bind_name(name, Expr { start, end, kind });
     }
 
     fn assigned(&mut self, targets: &[Target], mut value: Expr) -> Result<(), Problem> {
@@ -180,12 +181,12 @@ impl<'a> Program<'a> {
         if let Some(call) = self.schedule_in(&value) {
             let schedule = self.schedule(&call)?;
             self.found = Some((schedule, call));
-        } else if let What::Call(..) = &value.what {
+        } else if let ExprKind::Call(..) = &value.kind {
             self.others.push(value.clone());
         }
         // What is a number now is one for good.
         if let Ok(number) = self.number(&value, 0) {
-            value.what = What::Number(number);
+            value.kind = ExprKind::Number(number);
         }
         for target in targets {
             self.assign(target, &value);
@@ -200,7 +201,7 @@ impl<'a> Program<'a> {
                 let items = self.unpacked(value, names.len());
                 for (i, name) in names.iter().enumerate() {
                     let unknown = || Expr {
-                        what: What::Unknown(
+                        kind: ExprKind::Unknown(
                             "this is worked out by Python: a literal is needed here".to_owned(),
                         ),
                         ..*value
@@ -210,8 +211,8 @@ impl<'a> Program<'a> {
                 }
             }
             Target::Other(target) => {
-                if let What::Item(_, key) = &target.what
-                    && key.what == What::Text("lr".to_owned())
+                if let ExprKind::Item(_, key) = &target.kind
+                    && key.kind == ExprKind::Text("lr".to_owned())
                 {
                     let message = "the program sets the lr itself here";
                     let problem = self.source.problem(target.start, target.end, message);
@@ -223,8 +224,8 @@ impl<'a> Program<'a> {
 
     /// The values for several names. What prepares objects returns them in the same order.
     fn unpacked(&self, value: &Expr, count: usize) -> Option<Vec<Expr>> {
-        let items = match &self.resolved(value).what {
-            What::Call(callee, arguments) if self.prepares(callee) => {
+        let items = match &self.resolve(value).kind {
+            ExprKind::Call(callee, arguments) if self.prepares(callee) => {
                 arguments.iter().map(|argument| argument.value.clone()).collect()
             }
             _ => self.list(value, 0).ok().flatten()?,
@@ -234,9 +235,9 @@ impl<'a> Program<'a> {
 
     /// Whether a callee is `prepare` of an Accelerator.
     pub(crate) fn prepares(&self, callee: &Expr) -> bool {
-        match &callee.what {
-            What::Path(path) => path.last().is_some_and(|name| name == "prepare") && path.len() > 1,
-            What::Attribute(_, name) => name == "prepare",
+        match &callee.kind {
+            ExprKind::Path(path) => path.last().is_some_and(|name| name == "prepare") && path.len() > 1,
+            ExprKind::Attribute(_, name) => name == "prepare",
             _ => false,
         }
     }
@@ -247,26 +248,26 @@ impl<'a> Program<'a> {
     }
 
     /// Forgets what names stood for.
-    fn lose(&mut self, targets: &[Target], reason: &str) {
+    fn forget(&mut self, targets: &[Target], reason: &str) {
         for target in targets {
             let names = match target {
                 Target::Name(name) => std::slice::from_ref(name),
                 Target::Names(names) => names.as_slice(),
                 Target::Other(_) => {
-                    self.assign(target, &Expr { start: 0, end: 0, what: What::None });
+                    self.assign(target, &Expr { start: 0, end: 0, kind: ExprKind::None });
                     continue;
                 }
             };
             for name in names {
-                let what = What::Unknown(format!("`{name}`: {reason}"));
-                self.bind_name(name.clone(), Expr { start: 0, end: 0, what });
+                let kind = ExprKind::Unknown(format!("`{name}`: {reason}"));
+                self.bind_name(name.clone(), Expr { start: 0, end: 0, kind });
             }
         }
     }
 
     /// A loop or a branch: what it assigns is not known, and a schedule in it is not read.
     fn block(&mut self, head: &Expr, inside: &[Statement]) -> Result<(), Problem> {
-        let What::Unknown(word) = &head.what else { return Ok(()) };
+        let ExprKind::Unknown(word) = &head.kind else { return Ok(()) };
         if let Some(call) = self.call_in_all(inside) {
             let message = format!("a schedule inside a {word} block is not read");
             let problem = self.source.problem(call.start, call.end, message);
@@ -279,8 +280,8 @@ impl<'a> Program<'a> {
         };
         for statement in inside {
             match statement {
-                Statement::Value(targets, _) | Statement::Unread(targets, _) => self.lose(targets, &reason),
-                Statement::Def(name, ..) => self.lose(&[Target::Name(name.clone())], &reason),
+                Statement::Value(targets, _) | Statement::Unread(targets, _) => self.forget(targets, &reason),
+                Statement::Def(name, ..) => self.forget(&[Target::Name(name.clone())], &reason),
                 Statement::Block(_, inside) => self.block(head, inside)?,
             }
         }
@@ -308,31 +309,31 @@ impl<'a> Program<'a> {
     /// A path whose first name is replaced by what was imported under it.
     pub(crate) fn full_path(&self, path: &str) -> String {
         let (first, rest) = path.split_once('.').map_or((path, ""), |(first, rest)| (first, rest));
-        match self.named(first).map(|expr| &expr.what) {
-            Some(What::Path(module)) if rest.is_empty() => module.join("."),
-            Some(What::Path(module)) => format!("{}.{rest}", module.join(".")),
+        match self.named(first).map(|expr| &expr.kind) {
+            Some(ExprKind::Path(module)) if rest.is_empty() => module.join("."),
+            Some(ExprKind::Path(module)) => format!("{}.{rest}", module.join(".")),
             _ => path.to_owned(),
         }
     }
 
     /// Replaces names by what they stand for now.
     fn bind(&self, expr: &mut Expr) {
-        match &mut expr.what {
-            What::Path(path) => {
+        match &mut expr.kind {
+            ExprKind::Path(path) => {
                 let name = path.join(".");
-                match self.names.get(&name).map(|i| (*i, self.values.get(*i).map(|value| &value.what))) {
-                    Some((_, Some(What::Path(module)))) => expr.what = What::Path(module.clone()),
-                    Some((i, _)) => expr.what = What::Bound(i),
+                match self.names.get(&name).map(|i| (*i, self.values.get(*i).map(|value| &value.kind))) {
+                    Some((_, Some(ExprKind::Path(module)))) => expr.kind = ExprKind::Path(module.clone()),
+                    Some((i, _)) => expr.kind = ExprKind::Bound(i),
                     None => {
                         *path = self.full_path(&name).split('.').map(str::to_owned).collect();
                         self.bind_first(expr);
                     }
                 }
             }
-            What::Call(callee, arguments) => {
-                match &mut callee.what {
+            ExprKind::Call(callee, arguments) => {
+                match &mut callee.kind {
                     // A method of a value is no function of its own.
-                    What::Path(path) => {
+                    ExprKind::Path(path) => {
                         let full = self.full_path(&path.join("."));
                         *path = full.split('.').map(str::to_owned).collect();
                     }
@@ -340,56 +341,56 @@ impl<'a> Program<'a> {
                 }
                 arguments.iter_mut().for_each(|argument| self.bind(&mut argument.value));
             }
-            What::List(items) => items.iter_mut().for_each(|item| self.bind(item)),
-            What::Dict(entries) => {
+            ExprKind::List(items) => items.iter_mut().for_each(|item| self.bind(item)),
+            ExprKind::Dict(entries) => {
                 for (key, value) in entries {
                     self.bind(key);
                     self.bind(value);
                 }
             }
-            What::Sign(_, of) | What::Attribute(of, _) => self.bind(of),
-            What::Binary(_, a, b) | What::Item(a, b) => {
+            ExprKind::Sign(_, of) | ExprKind::Attribute(of, _) => self.bind(of),
+            ExprKind::Binary(_, a, b) | ExprKind::Item(a, b) => {
                 self.bind(a);
                 self.bind(b);
             }
-            What::Compare(first, rest) => {
+            ExprKind::Compare(first, rest) => {
                 self.bind(first);
                 rest.iter_mut().for_each(|(_, value)| self.bind(value));
             }
-            What::Choice(terms) => terms.iter_mut().for_each(|term| self.bind(term)),
-            What::None
-            | What::Bool(_)
-            | What::Number(_)
-            | What::Text(_)
-            | What::Bound(_)
-            | What::Function(_)
-            | What::Unknown(_) => {}
+            ExprKind::Choice(terms) => terms.iter_mut().for_each(|term| self.bind(term)),
+            ExprKind::None
+            | ExprKind::Bool(_)
+            | ExprKind::Number(_)
+            | ExprKind::Text(_)
+            | ExprKind::Bound(_)
+            | ExprKind::Function(_)
+            | ExprKind::Unknown(_) => {}
         }
     }
 
     /// `name.attribute` of a name that has a value.
     fn bind_first(&self, expr: &mut Expr) {
-        let What::Path(path) = &expr.what else { return };
+        let ExprKind::Path(path) = &expr.kind else { return };
         let [first, rest @ ..] = path.as_slice() else { return };
         let Some(i) = self.names.get(first).filter(|_| !rest.is_empty()) else { return };
-        let of = Expr { start: expr.start, end: expr.end, what: What::Bound(*i) };
-        expr.what = What::Attribute(Box::new(of), rest.join("."));
+        let of = Expr { start: expr.start, end: expr.end, kind: ExprKind::Bound(*i) };
+        expr.kind = ExprKind::Attribute(Box::new(of), rest.join("."));
     }
 
     /// The call of a schedule that an expression uses: itself, inside it, or as the learning rate of an optimizer.
     pub(crate) fn schedule_in(&self, expr: &Expr) -> Option<Expr> {
         let in_any =
             |items: &mut dyn Iterator<Item = &Expr>| items.filter_map(|item| self.schedule_in(item)).last();
-        match &expr.what {
-            What::Item(of, _) | What::Attribute(of, _) => self.schedule_in(of),
-            What::Call(callee, arguments) => match self.entry(callee, arguments) {
+        match &expr.kind {
+            ExprKind::Item(of, _) | ExprKind::Attribute(of, _) => self.schedule_in(of),
+            ExprKind::Call(callee, arguments) => match self.entry(callee, arguments) {
                 Ok(Some(_)) | Err(_) => Some(expr.clone()),
                 Ok(None) => in_any(&mut arguments.iter().map(|argument| &argument.value))
                     .or_else(|| self.learning_rate(callee, arguments))
                     .or_else(|| self.schedule_in(callee)),
             },
-            What::List(items) => in_any(&mut items.iter()),
-            What::Dict(entries) => in_any(&mut entries.iter().map(|(_, value)| value)),
+            ExprKind::List(items) => in_any(&mut items.iter()),
+            ExprKind::Dict(entries) => in_any(&mut entries.iter().map(|(_, value)| value)),
             _ => None,
         }
     }
@@ -397,8 +398,8 @@ impl<'a> Program<'a> {
     /// The schedule that an optimizer is given by a name.
     fn learning_rate(&self, callee: &Expr, arguments: &[Argument]) -> Option<Expr> {
         let lr = self.lr_argument(callee, arguments)?;
-        match &self.resolved(lr).what {
-            What::Call(..) if matches!(lr.what, What::Bound(_)) => self.schedule_in(self.resolved(lr)),
+        match &self.resolve(lr).kind {
+            ExprKind::Call(..) if matches!(lr.kind, ExprKind::Bound(_)) => self.schedule_in(self.resolve(lr)),
             _ => None,
         }
     }

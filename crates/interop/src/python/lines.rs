@@ -2,7 +2,7 @@
 
 use super::parse::{Parser, outside};
 use super::tokens::{Kind, Token, tokens};
-use super::{Body, Expr, Function, Source, Statement, What};
+use super::{Body, Expr, ExprKind, Function, Source, Statement};
 use schedule::problem::Problem;
 
 /// The words of one statement, and how far it is indented.
@@ -39,16 +39,16 @@ fn lines<'t>(source: &Source<'_>, tokens: &'t [Token]) -> Vec<Line<'t>> {
 }
 
 /// Statements that begin with these say nothing of values.
-const SILENT: [&str; 9] = ["pass", "break", "continue", "global", "nonlocal", "del", "assert", "raise", "@"];
+const IGNORED: [&str; 9] = ["pass", "break", "continue", "global", "nonlocal", "del", "assert", "raise", "@"];
 
 const BLOCKS: [&str; 10] =
     ["class", "for", "while", "if", "elif", "else", "try", "except", "finally", "with"];
 
 /// The deepest blocks.
-const MOST_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 40;
 
 /// The most statements of a function, each branch counted with all that follows it.
-const MOST_STATEMENTS: usize = 300;
+const MAX_STATEMENTS: usize = 300;
 
 struct Reader<'a> {
     source: &'a Source<'a>,
@@ -56,9 +56,9 @@ struct Reader<'a> {
 }
 
 /// What a function does behind a block.
-struct Then<'l> {
+struct Continuation<'l> {
     lines: &'l [Line<'l>],
-    then: Option<&'l Then<'l>>,
+    then: Option<&'l Continuation<'l>>,
 }
 
 impl<'a> Reader<'a> {
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
                 line.tokens = line.tokens.get(1..).unwrap_or_default();
             }
             let word = self.word(&line, 0);
-            if line.tokens.is_empty() || SILENT.contains(&word) {
+            if line.tokens.is_empty() || IGNORED.contains(&word) {
                 continue;
             }
             if matches!(word, "import" | "from") {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         statements: &mut Vec<Statement>,
     ) {
         self.depth += 1;
-        let inside = if self.depth > MOST_DEPTH { Vec::new() } else { self.block(lines) };
+        let inside = if self.depth > MAX_DEPTH { Vec::new() } else { self.block(lines) };
         self.depth -= 1;
         let second = header.get(1).map_or("", |token| self.text(token));
         match word {
@@ -148,8 +148,8 @@ impl<'a> Reader<'a> {
                     header.first().map_or(0, |token| token.start),
                     header.last().map_or(0, |token| token.end),
                 );
-                let what = What::Unknown(format!("`{word}`"));
-                statements.push(Statement::Block(Expr { start, end, what }, inside));
+                let kind = ExprKind::Unknown(format!("`{word}`"));
+                statements.push(Statement::Block(Expr { start, end, kind }, inside));
             }
         }
     }
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(self.problem(header, one)),
         };
-        let mut left = MOST_STATEMENTS;
+        let mut left = MAX_STATEMENTS;
         let body = self.body(lines, None, &mut left).ok_or_else(|| {
             let problem = self.problem(header, "this function can't be read");
             problem.with_hint("known are assignments to names, `if` and `return`; write it as a lambda")
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(Function { parameter, body })
     }
 
-    fn body(&self, lines: &[Line<'_>], then: Option<&Then<'_>>, left: &mut usize) -> Option<Body> {
+    fn body(&self, lines: &[Line<'_>], then: Option<&Continuation<'_>>, left: &mut usize) -> Option<Body> {
         *left = left.checked_sub(1)?;
         let Some((line, rest)) = lines.split_first() else {
             return self.body(then?.lines, then?.then, left);
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
                 let follows = rest.first().map_or("", |next| self.word(next, 0));
                 // The branch skips what else belongs to this `if`.
                 let behind = rest.get(self.branches(line, rest)..)?;
-                let after = Then { lines: behind, then };
+                let after = Continuation { lines: behind, then };
                 let yes = self.body(&yes, Some(&after), left)?;
                 let no = match follows {
                     "elif" if rest.first()?.indent == line.indent => self.body(rest, then, left)?,

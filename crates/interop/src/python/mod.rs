@@ -18,11 +18,11 @@ pub(crate) use lines::statements;
 pub(crate) struct Expr {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    pub(crate) what: What,
+    pub(crate) kind: ExprKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum What {
+pub(crate) enum ExprKind {
     None,
     Bool(bool),
     Number(Number),

@@ -1,12 +1,12 @@
 //! Words to values and simple statements.
 
 use super::tokens::{Kind, Token};
-use super::{Argument, Body, Expr, Function, Source, Statement, Target, What};
+use super::{Argument, Body, Expr, ExprKind, Function, Source, Statement, Target};
 use schedule::number::Number;
 use schedule::problem::Problem;
 
 /// The deepest nesting: reading takes a stack.
-const MOST_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 40;
 
 /// Reads the words of one statement.
 pub(crate) struct Parser<'a> {
@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
             };
             if !names.is_empty() {
                 let targets = names.into_iter().map(Target::Name).collect();
-                found.push(Statement::Value(targets, Expr { start, end, what: What::Path(path) }));
+                found.push(Statement::Value(targets, Expr { start, end, kind: ExprKind::Path(path) }));
             }
             self.take(",");
         }
@@ -156,13 +156,13 @@ impl<'a> Parser<'a> {
             .find(|i| words.get(*i).is_some_and(|token| self.text(token) == ":"));
         let words = words.get(..colon.unwrap_or(words.len())).unwrap_or_default();
         let value = Parser::new(self.source, words).whole()?;
-        let name = |expr: &Expr| match &expr.what {
-            What::Path(path) => Some(path.join(".")),
+        let name = |expr: &Expr| match &expr.kind {
+            ExprKind::Path(path) => Some(path.join(".")),
             _ => None,
         };
-        Ok(match &value.what {
-            What::Path(path) => Target::Name(path.join(".")),
-            What::List(items) => match items.iter().map(name).collect() {
+        Ok(match &value.kind {
+            ExprKind::Path(path) => Target::Name(path.join(".")),
+            ExprKind::List(items) => match items.iter().map(name).collect() {
                 Some(names) => Target::Names(names),
                 None => Target::Other(value),
             },
@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
         let sign = ARITHMETIC.iter().copied().find(|known| *known == sign).unwrap_or("+");
         let by = Parser::new(self.source, right).whole()?;
         let (start, end) = (before.start, by.end);
-        let value = Expr { start, end, what: What::Binary(sign, Box::new(before), Box::new(by)) };
+        let value = Expr { start, end, kind: ExprKind::Binary(sign, Box::new(before), Box::new(by)) };
         Ok(Statement::Value(vec![target], value))
     }
 
@@ -208,7 +208,7 @@ impl<'a> Parser<'a> {
             items.push(self.expr()?);
         }
         let end = items.last().map_or(start, |item| item.end);
-        Ok(Expr { start, end, what: What::List(items) })
+        Ok(Expr { start, end, kind: ExprKind::List(items) })
     }
 
     fn expr(&mut self) -> Result<Expr, Problem> {
@@ -242,14 +242,14 @@ impl<'a> Parser<'a> {
             end = token.end;
             self.next();
         }
-        let what = match parameters {
-            [name] if name.kind == Kind::Name && begin < end => What::Function(Function {
+        let kind = match parameters {
+            [name] if name.kind == Kind::Name && begin < end => ExprKind::Function(Function {
                 parameter: self.text(name).to_owned(),
                 body: Body::Return(begin..end),
             }),
-            _ => What::Unknown("expected a lambda of one parameter, the step".to_owned()),
+            _ => ExprKind::Unknown("expected a lambda of one parameter, the step".to_owned()),
         };
-        Ok(Expr { start, end, what })
+        Ok(Expr { start, end, kind })
     }
 
     /// `a if condition else b`.
@@ -264,7 +264,7 @@ impl<'a> Parser<'a> {
         }
         let no = self.expr()?;
         let (start, end) = (yes.start, no.end);
-        Ok(Expr { start, end, what: What::Choice(Box::new([condition, yes, no])) })
+        Ok(Expr { start, end, kind: ExprKind::Choice(Box::new([condition, yes, no])) })
     }
 
     fn or(&mut self) -> Result<Expr, Problem> {
@@ -284,7 +284,7 @@ impl<'a> Parser<'a> {
         let of = self.not()?;
         self.depth -= 1;
         let end = of.end;
-        Ok(Expr { start, end, what: What::Sign("not", Box::new(of)) })
+        Ok(Expr { start, end, kind: ExprKind::Sign("not", Box::new(of)) })
     }
 
     fn comparison(&mut self) -> Result<Expr, Problem> {
@@ -297,22 +297,22 @@ impl<'a> Parser<'a> {
             let sign = if not { "not in" } else { sign };
             let sign = if is_not { "is not" } else { sign };
             rest.push((sign, self.sum()?));
-            if rest.len() > MOST_DEPTH {
+            if rest.len() > MAX_DEPTH {
                 return Err(self.expected("a shorter comparison"));
             }
         }
         let (start, end) = (first.start, rest.last().map_or(first.end, |(_, last)| last.end));
         Ok(match rest.is_empty() {
             true => first,
-            false => Expr { start, end, what: What::Compare(Box::new(first), rest) },
+            false => Expr { start, end, kind: ExprKind::Compare(Box::new(first), rest) },
         })
     }
 
     fn deeper(&mut self) -> Result<(), Problem> {
         self.depth += 1;
-        if self.depth > MOST_DEPTH {
+        if self.depth > MAX_DEPTH {
             let at = self.here();
-            return Err(self.source.problem(at, at, format!("nested more than {MOST_DEPTH} deep")));
+            return Err(self.source.problem(at, at, format!("nested more than {MAX_DEPTH} deep")));
         }
         Ok(())
     }
@@ -334,13 +334,13 @@ impl<'a> Parser<'a> {
         let mut length = 0;
         while let Some(sign) = signs.iter().copied().find(|sign| self.peek_text() == *sign) {
             length += 1;
-            if length > MOST_DEPTH {
+            if length > MAX_DEPTH {
                 return Err(self.expected("a shorter sum"));
             }
             self.next();
             let right = part(self)?;
             let (start, end) = (left.start, right.end);
-            left = Expr { start, end, what: What::Binary(sign, Box::new(left), Box::new(right)) };
+            left = Expr { start, end, kind: ExprKind::Binary(sign, Box::new(left), Box::new(right)) };
         }
         Ok(left)
     }
@@ -351,7 +351,7 @@ impl<'a> Parser<'a> {
             self.deeper()?;
             let of = self.sign()?;
             self.depth -= 1;
-            return Ok(Expr { start, end: of.end, what: What::Sign(sign, Box::new(of)) });
+            return Ok(Expr { start, end: of.end, kind: ExprKind::Sign(sign, Box::new(of)) });
         }
         let base = self.postfix()?;
         if !self.take("**") {
@@ -361,44 +361,44 @@ impl<'a> Parser<'a> {
         let exponent = self.sign()?;
         self.depth -= 1;
         let end = exponent.end;
-        Ok(Expr { start, end, what: What::Binary("**", Box::new(base), Box::new(exponent)) })
+        Ok(Expr { start, end, kind: ExprKind::Binary("**", Box::new(base), Box::new(exponent)) })
     }
 
     fn postfix(&mut self) -> Result<Expr, Problem> {
         let mut expr = self.atom()?;
         loop {
             let start = expr.start;
-            let what = if self.take("(") {
-                What::Call(Box::new(expr), self.arguments()?)
+            let kind = if self.take("(") {
+                ExprKind::Call(Box::new(expr), self.arguments()?)
             } else if self.take("[") {
-                What::Item(Box::new(expr), Box::new(self.index()?))
+                ExprKind::Item(Box::new(expr), Box::new(self.index()?))
             } else if self.take(".") {
                 let name = match self.peek() {
                     Some(token) if token.kind == Kind::Name => self.text(token).to_owned(),
                     _ => return Err(self.expected("a name")),
                 };
                 self.next();
-                match expr.what {
-                    What::Path(mut path) => {
+                match expr.kind {
+                    ExprKind::Path(mut path) => {
                         path.push(name);
-                        What::Path(path)
+                        ExprKind::Path(path)
                     }
-                    _ => What::Attribute(Box::new(expr), name),
+                    _ => ExprKind::Attribute(Box::new(expr), name),
                 }
             } else {
                 return Ok(expr);
             };
-            expr = Expr { start, end: self.behind, what };
+            expr = Expr { start, end: self.behind, kind };
         }
     }
 
     fn atom(&mut self) -> Result<Expr, Problem> {
         let Some(token) = self.peek() else { return Err(self.expected("a value")) };
         let (start, word) = (token.start, self.text(token));
-        let what = match (token.kind, word) {
-            (Kind::Name, "None") => What::None,
-            (Kind::Name, "True") => What::Bool(true),
-            (Kind::Name, "False") => What::Bool(false),
+        let kind = match (token.kind, word) {
+            (Kind::Name, "None") => ExprKind::None,
+            (Kind::Name, "True") => ExprKind::Bool(true),
+            (Kind::Name, "False") => ExprKind::Bool(false),
             (
                 Kind::Name,
                 "for" | "if" | "else" | "in" | "not" | "and" | "or" | "is" | "def" | "class" | "await"
@@ -406,9 +406,9 @@ impl<'a> Parser<'a> {
             ) => {
                 return Err(self.expected("a value"));
             }
-            (Kind::Name, name) => What::Path(vec![name.to_owned()]),
+            (Kind::Name, name) => ExprKind::Path(vec![name.to_owned()]),
             (Kind::Number, word) => match literal(word) {
-                Some(what) => what,
+                Some(kind) => kind,
                 None => {
                     let message = format!("`{word}` is no number that can be used here");
                     return Err(self.source.problem(start, token.end, message));
@@ -419,36 +419,36 @@ impl<'a> Parser<'a> {
                 self.next();
                 let (mut items, comma) = self.list(")")?;
                 let one = if comma { None } else { items.pop() };
-                let what = match (one, items.is_empty()) {
-                    (Some(one), true) => one.what,
+                let kind = match (one, items.is_empty()) {
+                    (Some(one), true) => one.kind,
                     (Some(one), false) => {
                         items.push(one);
-                        What::List(items)
+                        ExprKind::List(items)
                     }
-                    (None, _) => What::List(items),
+                    (None, _) => ExprKind::List(items),
                 };
-                return Ok(Expr { start, end: self.behind, what });
+                return Ok(Expr { start, end: self.behind, kind });
             }
             (Kind::Sign, "[") => {
                 self.next();
                 let (items, _) = self.list("]")?;
-                return Ok(Expr { start, end: self.behind, what: What::List(items) });
+                return Ok(Expr { start, end: self.behind, kind: ExprKind::List(items) });
             }
             (Kind::Sign, "{") => {
                 self.next();
-                let what = What::Dict(self.dict()?);
-                return Ok(Expr { start, end: self.behind, what });
+                let kind = ExprKind::Dict(self.dict()?);
+                return Ok(Expr { start, end: self.behind, kind });
             }
             (Kind::Sign, "*" | "**") => {
                 self.next();
                 let end = self.expr()?.end;
-                let what = What::Unknown("what is unpacked here is not known: write it out".to_owned());
-                return Ok(Expr { start, end, what });
+                let kind = ExprKind::Unknown("what is unpacked here is not known: write it out".to_owned());
+                return Ok(Expr { start, end, kind });
             }
             _ => return Err(self.expected("a value")),
         };
         self.next();
-        Ok(Expr { start, end: token.end, what })
+        Ok(Expr { start, end: token.end, kind })
     }
 
     /// Items up to a closing bracket, and whether a comma stood behind the last.
@@ -478,8 +478,8 @@ impl<'a> Parser<'a> {
                 true => self.expr()?,
                 // `**other`, or an item of a set.
                 false => {
-                    let what = What::Unknown("this is no entry of a mapping".to_owned());
-                    Expr { start: key.start, end: key.end, what }
+                    let kind = ExprKind::Unknown("this is no entry of a mapping".to_owned());
+                    Expr { start: key.start, end: key.end, kind }
                 }
             };
             let value = self.comprehended(value);
@@ -498,7 +498,11 @@ impl<'a> Parser<'a> {
             _ if self.peek_text() == ":" => {
                 self.skip_to_close();
                 self.take("]");
-                Ok(Expr { start, end: self.behind, what: What::Unknown("a slice is not read".to_owned()) })
+                Ok(Expr {
+                    start,
+                    end: self.behind,
+                    kind: ExprKind::Unknown("a slice is not read".to_owned()),
+                })
             }
             _ => Err(self.expected("`]`")),
         }
@@ -510,10 +514,10 @@ impl<'a> Parser<'a> {
             return value;
         }
         self.skip_to_close();
-        let what = What::Unknown(
+        let kind = ExprKind::Unknown(
             "this is worked out by Python: write the values out, as in [30, 60, 90]".to_owned(),
         );
-        Expr { start: value.start, end: self.behind, what }
+        Expr { start: value.start, end: self.behind, kind }
     }
 
     /// Leaves out all words before the bracket that closes.
@@ -541,11 +545,11 @@ impl<'a> Parser<'a> {
             text.push_str(&unquoted(word));
             self.next();
         }
-        let what = match formatted {
-            true => What::Unknown("this text is made by Python: write it out".to_owned()),
-            false => What::Text(text),
+        let kind = match formatted {
+            true => ExprKind::Unknown("this text is made by Python: write it out".to_owned()),
+            false => ExprKind::Text(text),
         };
-        Expr { start, end: self.behind, what }
+        Expr { start, end: self.behind, kind }
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, Problem> {
@@ -594,11 +598,11 @@ pub(crate) fn outside<'a>(words: &[Token], text: impl Fn(&Token) -> &'a str) -> 
     found
 }
 
-fn literal(word: &str) -> Option<What> {
+fn literal(word: &str) -> Option<ExprKind> {
     let plain = word.replace('_', "");
     match plain.strip_suffix('x') {
-        Some(factor) => factor.parse::<f64>().ok().map(|_| What::Text(plain.clone())),
-        None => Number::literal(&plain).map(What::Number),
+        Some(factor) => factor.parse::<f64>().ok().map(|_| ExprKind::Text(plain.clone())),
+        None => Number::literal(&plain).map(ExprKind::Number),
     }
 }
 

@@ -27,12 +27,12 @@ const SIGNS: [&str; 36] = [
 ];
 
 /// The longest text.
-const MOST_BYTES: usize = 100_000;
+const MAX_BYTES: usize = 100_000;
 
 pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
     let text = source.text;
-    if text.len() > MOST_BYTES {
-        return Err(source.problem(0, 0, format!("a call has at most {MOST_BYTES} bytes")));
+    if text.len() > MAX_BYTES {
+        return Err(source.problem(0, 0, format!("a call has at most {MAX_BYTES} bytes")));
     }
     let mut tokens: Vec<Token> = Vec::new();
     let mut open: Vec<(char, usize)> = Vec::new();

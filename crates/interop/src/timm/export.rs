@@ -2,14 +2,14 @@
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
-use crate::parts::{half_wave, same};
+use crate::input::{ExportInput, head};
 use crate::plateau;
-use crate::subject::{Subject, head};
+use crate::segments::{half_wave, same};
 use crate::writer::{list, number, real};
 
 const LIBRARY: &str = "timm";
 
-pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     if let Some(text) = plateau::timm(subject) {
         return Ok(text);
     }
@@ -62,7 +62,7 @@ const USAGE: &str =
 
 type Arguments = Vec<(&'static str, String)>;
 
-fn native(known: &Known, subject: &Subject<'_>) -> Option<(&'static str, Arguments)> {
+fn native(known: &Known, subject: &ExportInput<'_>) -> Option<(&'static str, Arguments)> {
     let (steps, lr) = (subject.steps() as f64, subject.base_lr());
     let (warmup, body, active) = match known {
         Known::Warmup { ramp, body } => (Some(ramp), body.as_ref(), steps - ramp.over),

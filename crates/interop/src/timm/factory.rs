@@ -1,63 +1,73 @@
 //! timm's function that makes one of its schedulers by a short name.
 
 use super::parameters::{CYCLE_LIMIT, CYCLE_MUL, K, NOISE_PCT, NOISE_SEED, NOISE_STD, OVERLAY};
-use crate::entry::{Extra, Named, PLAIN, Within};
-use crate::given::Given;
-use crate::trees::{entry, float, held, list, text, ticks, whole};
-use schedule::catalogue::{ABOVE_0, Holds, optional, param};
+use crate::arguments::Arguments;
+use crate::entry::{Extra, ExtraType, LibraryEntry, PLAIN};
+use crate::trees::{constant_lr, entry, float, list, text, ticks, whole};
+use schedule::catalogue::{ABOVE_0, ParamType, optional, param};
 use schedule::tree::{Key, Tree, Value};
 
-pub(crate) const CREATE: Named = Named {
+pub(crate) const CREATE: LibraryEntry = LibraryEntry {
     name: "timm.create_scheduler_v2",
     signature: "optimizer, sched=, num_epochs=, decay_epochs=, decay_milestones=, cooldown_epochs=, \
             patience_epochs=, decay_rate=, min_lr=, warmup_lr=, warmup_epochs=, warmup_prefix=, noise=, \
             noise_pct=, noise_std=, noise_seed=, cycle_mul=, cycle_decay=, cycle_limit=, k_decay=, decay_fn=, \
             stable_timescale=, plateau_mode=, step_on_epochs=, updates_per_epoch=",
     params: &[
-        param("sched", Holds::Choice(SCHEDS), "cosine", "which scheduler"),
-        param("num_epochs", Holds::Whole(1), "300", "its length in epochs"),
+        param("sched", ParamType::Choice(SCHEDS), "cosine", "which scheduler"),
+        param("num_epochs", ParamType::Whole(1), "300", "its length in epochs"),
         optional(
             "decay_epochs",
-            Holds::Number(ABOVE_0),
+            ParamType::Number(ABOVE_0),
             "of step (90) and of wsd and rsqrt (0.2, a share below 1)",
         ),
-        optional("decay_milestones", Holds::Lengths, "of multistep; 90, 180 and 270 if not given"),
-        param("cooldown_epochs", Holds::Whole(0), "0", "epochs at the last lr behind the schedule"),
-        param("patience_epochs", Holds::Whole(0), "10", "of plateau"),
+        optional("decay_milestones", ParamType::Lengths, "of multistep; 90, 180 and 270 if not given"),
+        param("cooldown_epochs", ParamType::Whole(0), "0", "epochs at the last lr behind the schedule"),
+        param("patience_epochs", ParamType::Whole(0), "10", "of plateau"),
         param(
             "decay_rate",
-            Holds::Number(ABOVE_0),
+            ParamType::Number(ABOVE_0),
             "0.1",
             "of step, multistep and plateau; the power of poly",
         ),
-        param("min_lr", Holds::Lr, "0.0", "lower bound"),
-        param("warmup_lr", Holds::Lr, "1e-5", "lr at the start of the warmup"),
-        param("warmup_epochs", Holds::Whole(0), "0", "length of the warmup"),
+        param("min_lr", ParamType::Lr, "0.0", "lower bound"),
+        param("warmup_lr", ParamType::Lr, "1e-5", "lr at the start of the warmup"),
+        param("warmup_epochs", ParamType::Whole(0), "0", "length of the warmup"),
         OVERLAY,
         CYCLE_MUL,
-        param("cycle_decay", Holds::Number(ABOVE_0), "0.1", "factor on the highest lr from cycle to cycle"),
+        param(
+            "cycle_decay",
+            ParamType::Number(ABOVE_0),
+            "0.1",
+            "factor on the highest lr from cycle to cycle",
+        ),
         CYCLE_LIMIT,
         K,
         optional(
             "decay_fn",
-            Holds::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
+            ParamType::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
             "of wsd (1-sqrt) and rsqrt (linear)",
         ),
         optional(
             "stable_timescale",
-            Holds::Number(ABOVE_0),
+            ParamType::Number(ABOVE_0),
             "of rsqrt, in epochs; warmup_epochs if not given",
         ),
         NOISE_PCT,
         NOISE_STD,
         NOISE_SEED,
-        param("plateau_mode", Holds::Choice(&["min", "max"]), "max", "of plateau"),
-        param("step_on_epochs", Holds::Flag, "true", "change the lr once in an epoch; else at each step"),
-        param("updates_per_epoch", Holds::Whole(0), "0", "steps in an epoch; needed if not step_on_epochs"),
+        param("plateau_mode", ParamType::Choice(&["min", "max"]), "max", "of plateau"),
+        param("step_on_epochs", ParamType::Flag, "true", "change the lr once in an epoch; else at each step"),
+        param(
+            "updates_per_epoch",
+            ParamType::Whole(0),
+            "0",
+            "steps in an epoch; needed if not step_on_epochs",
+        ),
     ],
     extra: &[Extra {
         name: "noise",
-        holds: Within::Shares,
+        ty: ExtraType::Shares,
         required: false,
         doc: "where there is noise, `from` or `[from, to]` as shares of num_epochs; none if not given",
     }],
@@ -84,7 +94,7 @@ struct Run {
 
 type Entries = Vec<(Key, Tree)>;
 
-fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn create(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let sched = given.choice("sched")?;
     let run = run(given)?;
     let mut entries = warmup(given, sched, &run)?;
@@ -93,7 +103,7 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
         entries.push(entry("warmup_prefix", Tree::new(Value::Bool(run.prefix))));
     }
     let (kind, own) = match sched {
-        "none" => return Some(held(text("1x"))),
+        "none" => return Some(constant_lr(text("1x"))),
         "cosine" => ("timm.CosineLRScheduler", cosine(given, &run)?),
         "tanh" => ("timm.TanhLRScheduler", cycles(given, &run)?),
         "poly" => ("timm.PolyLRScheduler", poly(given, &run)?),
@@ -109,7 +119,7 @@ fn create(given: &mut Given<'_, '_>) -> Option<Tree> {
     Some(Tree::new(Value::Map(entries)))
 }
 
-fn run(given: &mut Given<'_, '_>) -> Option<Run> {
+fn run(given: &mut Arguments<'_, '_>) -> Option<Run> {
     let by_epoch = given.flag("step_on_epochs")?;
     let updates = given.whole("updates_per_epoch")?;
     if !by_epoch && updates == 0 {
@@ -126,9 +136,9 @@ fn run(given: &mut Given<'_, '_>) -> Option<Run> {
     })
 }
 
-fn warmup(given: &mut Given<'_, '_>, sched: &str, run: &Run) -> Option<Entries> {
+fn warmup(given: &mut Arguments<'_, '_>, sched: &str, run: &Run) -> Option<Entries> {
     let mut entries = vec![
-        entry("warmup_t", given.placed("warmup_epochs", whole(run.warmup))),
+        entry("warmup_t", given.at_place_of("warmup_epochs", whole(run.warmup))),
         entry("warmup_lr_init", given.tree("warmup_lr")?),
     ];
     if sched != "plateau" {
@@ -138,7 +148,7 @@ fn warmup(given: &mut Given<'_, '_>, sched: &str, run: &Run) -> Option<Entries> 
 }
 
 /// The noise, if there is any; its range is a share of the run.
-fn noise(given: &mut Given<'_, '_>, sched: &str, length: f64) -> Option<Entries> {
+fn noise(given: &mut Arguments<'_, '_>, sched: &str, length: f64) -> Option<Entries> {
     let Some(noise) = given.maybe_tree("noise") else { return Some(Vec::new()) };
     // t >= x for whole t is t >= ceil(x).
     let share = |tree: &Tree| match tree.value {
@@ -157,50 +167,50 @@ fn noise(given: &mut Given<'_, '_>, sched: &str, length: f64) -> Option<Entries>
         given.problem("noise", "expected a share of num_epochs or two of them, and no plateau");
         return None;
     };
-    let mut entries = vec![entry("noise_range_t", given.placed("noise", range))];
+    let mut entries = vec![entry("noise_range_t", given.at_place_of("noise", range))];
     entries.extend(same(given, &["noise_pct", "noise_std", "noise_seed"])?);
     Some(entries)
 }
 
 /// Parameters that the scheduler has under the same names.
-fn same(given: &mut Given<'_, '_>, names: &[&'static str]) -> Option<Entries> {
+fn same(given: &mut Arguments<'_, '_>, names: &[&'static str]) -> Option<Entries> {
     names.iter().map(|name| Some(entry(name, given.tree(name)?))).collect()
 }
 
 /// What the schedulers that go down in cycles have in common.
-fn cycles(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn cycles(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let mut entries = vec![
-        entry("t_initial", given.placed("num_epochs", whole(run.length))),
+        entry("t_initial", given.at_place_of("num_epochs", whole(run.length))),
         entry("lr_min", given.tree("min_lr")?),
     ];
     entries.extend(same(given, &["cycle_mul", "cycle_decay", "cycle_limit"])?);
     Some(entries)
 }
 
-fn cosine(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn cosine(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let mut entries = cycles(given, run)?;
     entries.extend(same(given, &["k_decay"])?);
     Some(entries)
 }
 
-fn poly(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn poly(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let mut entries = cosine(given, run)?;
     entries.push(entry("power", given.tree("decay_rate")?));
     Some(entries)
 }
 
-fn step(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn step(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let decay = given.maybe_number("decay_epochs").unwrap_or(90.0);
-    let every = given.placed("decay_epochs", float(decay * run.tick));
+    let every = given.at_place_of("decay_epochs", float(decay * run.tick));
     Some(vec![entry("decay_t", every), entry("decay_rate", given.tree("decay_rate")?)])
 }
 
 /// A step of factor 1.
-fn constant(given: &mut Given<'_, '_>) -> Entries {
-    vec![entry("decay_t", given.placed("decay_epochs", float(1.0))), entry("decay_rate", float(1.0))]
+fn constant(given: &mut Arguments<'_, '_>) -> Entries {
+    vec![entry("decay_t", given.at_place_of("decay_epochs", float(1.0))), entry("decay_rate", float(1.0))]
 }
 
-fn multistep(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn multistep(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let at = if given.has("decay_milestones") {
         given.items("decay_milestones")
     } else {
@@ -213,7 +223,7 @@ fn multistep(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
     Some(vec![entry("decay_t", list(scaled.collect())), entry("decay_rate", given.tree("decay_rate")?)])
 }
 
-fn plateau(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
+fn plateau(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     if !run.by_epoch {
         given.problem("step_on_epochs", "plateau looks once in an epoch: expected true");
         return None;
@@ -230,7 +240,7 @@ fn plateau(given: &mut Given<'_, '_>, run: &Run) -> Option<Entries> {
 }
 
 /// A stable part and the decay behind it; `way` is how the lr goes down unless `decay_fn` is given.
-fn stable(given: &mut Given<'_, '_>, run: &Run, part: &str, way: &str) -> Option<Entries> {
+fn stable(given: &mut Arguments<'_, '_>, run: &Run, part: &str, way: &str) -> Option<Entries> {
     let length = if run.prefix { run.length } else { run.length - run.warmup };
     let decay = given.maybe_number("decay_epochs").unwrap_or(0.2);
     let down = if decay < 1.0 { decay * length } else { decay * run.tick };
@@ -243,13 +253,13 @@ fn stable(given: &mut Given<'_, '_>, run: &Run, part: &str, way: &str) -> Option
         return None;
     }
     let mut entries = vec![
-        entry("t_initial", given.placed("num_epochs", whole(length))),
-        entry("decay_t", given.placed("decay_epochs", whole(down))),
+        entry("t_initial", given.at_place_of("num_epochs", whole(length))),
+        entry("decay_t", given.at_place_of("decay_epochs", whole(down))),
         entry("lr_min", given.tree("min_lr")?),
         entry("stable_fn", text(part)),
     ];
     if let Some(timescale) = given.maybe_number("stable_timescale") {
-        let timescale = given.placed("stable_timescale", float(timescale * run.tick));
+        let timescale = given.at_place_of("stable_timescale", float(timescale * run.tick));
         entries.push(entry("stable_timescale", timescale));
     }
     entries.push(entry("decay_fn", given.maybe_tree("decay_fn").unwrap_or_else(|| text(way))));

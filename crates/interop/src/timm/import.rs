@@ -3,18 +3,18 @@
 
 use super::parameters::{
     CYCLE_DECAY, CYCLE_LIMIT, CYCLE_MUL, EPOCHS, FIRST, K, LENGTH, LR_MIN, NOISE_PCT, NOISE_RANGE,
-    NOISE_SEED, NOISE_STD, NOT_HERE, OVERLAY, PREFIX, SPAN, WARMUP, ticks_of,
+    NOISE_SEED, NOISE_STD, OVERLAY, PREFIX, REFUSED, SPAN, WARMUP, ticks_of,
 };
-use crate::entry::{Named, PLAIN};
-use crate::given::Given;
-use crate::trees::{float, held, list, map, phases, text, ticks, whole, with, with_some, without};
-use schedule::catalogue::{ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, Holds, optional, param, required};
+use crate::arguments::Arguments;
+use crate::entry::{LibraryEntry, PLAIN};
+use crate::trees::{constant_lr, float, list, map, phases, text, ticks, whole, with, with_some, without};
+use schedule::catalogue::{ABOVE_0, ANY, AT_LEAST_0, BETWEEN_0_AND_1, ParamType, optional, param, required};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::lr_value::LrValue;
 use schedule::tree::{Tree, Value};
 
-pub(crate) const ENTRIES: &[Named] = &[
-    Named {
+pub(crate) const ENTRIES: &[LibraryEntry] = &[
+    LibraryEntry {
         name: "timm.CosineLRScheduler",
         signature: "optimizer, t_initial, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, warmup_lr_init=, \
             warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, k_decay=, \
@@ -44,20 +44,20 @@ pub(crate) const ENTRIES: &[Named] = &[
             let wave =
                 map([("kind", text("cosine")), ("to", given.tree("lr_min")?), ("k", given.tree("k_decay")?)]);
             let cycles = cycles(given, wave)?;
-            let body = warmed(given, cycles)?;
-            clocked(given, body)
+            let body = with_timm_warmup(given, cycles)?;
+            with_clock(given, body)
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.TanhLRScheduler",
         signature: "optimizer, t_initial, lb=, ub=, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, \
             warmup_lr_init=, warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, \
             initialize=",
         params: &[
             LENGTH,
-            param("lb", Holds::Number(ANY), "-7.0", "argument at the start of a cycle"),
-            param("ub", Holds::Number(ANY), "3.0", "argument at its end, above lb"),
+            param("lb", ParamType::Number(ANY), "-7.0", "argument at the start of a cycle"),
+            param("ub", ParamType::Number(ANY), "3.0", "argument at its end, above lb"),
             LR_MIN,
             CYCLE_MUL,
             CYCLE_DECAY,
@@ -81,14 +81,14 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: tanh,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.PolyLRScheduler",
         signature: "optimizer, t_initial, power=, lr_min=, cycle_mul=, cycle_decay=, cycle_limit=, warmup_t=, \
             warmup_lr_init=, warmup_prefix=, t_in_epochs=, noise_range_t=, noise_pct=, noise_std=, noise_seed=, \
             k_decay=, initialize=",
         params: &[
             LENGTH,
-            param("power", Holds::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
+            param("power", ParamType::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
             LR_MIN,
             CYCLE_MUL,
             CYCLE_DECAY,
@@ -116,17 +116,17 @@ pub(crate) const ENTRIES: &[Named] = &[
                 ("k", given.tree("k_decay")?),
             ]);
             let cycles = cycles(given, way)?;
-            let body = warmed(given, cycles)?;
-            clocked(given, body)
+            let body = with_timm_warmup(given, cycles)?;
+            with_clock(given, body)
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.StepLRScheduler",
         signature: "optimizer, decay_t, decay_rate=, warmup_t=, warmup_lr_init=, warmup_prefix=, t_in_epochs=, \
             noise_range_t=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
-            param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
+            param("decay_rate", ParamType::Number(ABOVE_0), "1.0", "factor of each drop"),
             WARMUP,
             FIRST,
             PREFIX,
@@ -151,18 +151,18 @@ pub(crate) const ENTRIES: &[Named] = &[
                 }
                 None => map([("kind", text("step")), ("every", every), ("gamma", given.tree("decay_rate")?)]),
             };
-            let body = warmed(given, steps)?;
-            clocked(given, body)
+            let body = with_timm_warmup(given, steps)?;
+            with_clock(given, body)
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.MultiStepLRScheduler",
         signature: "optimizer, decay_t, decay_rate=, warmup_t=, warmup_lr_init=, warmup_prefix=, t_in_epochs=, \
             noise_range_t=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
-            required("decay_t", Holds::Lengths, "the milestones"),
-            param("decay_rate", Holds::Number(ABOVE_0), "1.0", "factor of each drop"),
+            required("decay_t", ParamType::Lengths, "the milestones"),
+            param("decay_rate", ParamType::Number(ABOVE_0), "1.0", "factor of each drop"),
             WARMUP,
             FIRST,
             PREFIX,
@@ -182,7 +182,7 @@ pub(crate) const ENTRIES: &[Named] = &[
             let at = given.items("decay_t");
             let early = at.iter().any(|tree| ticks(tree).is_some_and(|m| m <= 1.0));
             let steps = if at.is_empty() {
-                held(text("1x"))
+                constant_lr(text("1x"))
             } else {
                 map([
                     ("kind", text("multistep")),
@@ -193,32 +193,41 @@ pub(crate) const ENTRIES: &[Named] = &[
             };
             let warm = given.tree("warmup_t")?;
             let body = match ticks(&warm) {
-                Some(0.0) if early => first_as_made(steps),
-                _ => warmed(given, steps)?,
+                Some(0.0) if early => with_base_lr_first(steps),
+                _ => with_timm_warmup(given, steps)?,
             };
-            clocked(given, body)
+            with_clock(given, body)
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.WSDLRScheduler",
         signature: "optimizer, t_initial, decay_t, lr_min=, stable_fn=, stable_timescale=, stable_power=, decay_fn=, \
             decay_power=, decay_ratio=, warmup_t=, warmup_lr_init=, t_in_epochs=, noise_range_t=, noise_pct=, \
             noise_std=, noise_seed=, initialize=",
         params: &[
-            required("t_initial", Holds::Length(1), "length of the stable part and the decay"),
-            param("lr_min", Holds::Lr, "0.0", "lr at the end"),
-            param("stable_fn", Holds::Choice(&["constant", "rsqrt", "power"]), "constant", "the stable part"),
-            optional("stable_timescale", Holds::Number(ABOVE_0), "of rsqrt and power; warmup_t if not given"),
-            param("stable_power", Holds::Number(ABOVE_0), "0.5", "exponent of power"),
+            required("t_initial", ParamType::Length(1), "length of the stable part and the decay"),
+            param("lr_min", ParamType::Lr, "0.0", "lr at the end"),
+            param(
+                "stable_fn",
+                ParamType::Choice(&["constant", "rsqrt", "power"]),
+                "constant",
+                "the stable part",
+            ),
+            optional(
+                "stable_timescale",
+                ParamType::Number(ABOVE_0),
+                "of rsqrt and power; warmup_t if not given",
+            ),
+            param("stable_power", ParamType::Number(ABOVE_0), "0.5", "exponent of power"),
             param(
                 "decay_fn",
-                Holds::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
+                ParamType::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
                 "1-sqrt",
                 "the way down",
             ),
-            param("decay_power", Holds::Number(ABOVE_0), "0.5", "exponent of the way down `power`"),
-            param("decay_ratio", Holds::Number(BETWEEN_0_AND_1), "0.1", "how steep `exp` is"),
+            param("decay_power", ParamType::Number(ABOVE_0), "0.5", "exponent of the way down `power`"),
+            param("decay_ratio", ParamType::Number(BETWEEN_0_AND_1), "0.1", "how steep `exp` is"),
             WARMUP,
             FIRST,
             EPOCHS,
@@ -235,23 +244,28 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: wsd,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "timm.PlateauLRScheduler",
         signature: "optimizer, decay_rate=, patience_t=, threshold=, cooldown_t=, warmup_t=, warmup_lr_init=, lr_min=, \
             mode=, noise_range_t=, noise_type=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
-            param("decay_rate", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience_t", Holds::Whole(0), "10", "looks without gain that are forgiven"),
-            param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts, as a share of the best"),
-            param("cooldown_t", Holds::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("decay_rate", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
+            param("patience_t", ParamType::Whole(0), "10", "looks without gain that are forgiven"),
+            param(
+                "threshold",
+                ParamType::Number(AT_LEAST_0),
+                "1e-4",
+                "gain that counts, as a share of the best",
+            ),
+            param("cooldown_t", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
             WARMUP,
             FIRST,
-            param("lr_min", Holds::Lr, "0.0", "lower bound"),
-            param("mode", Holds::Choice(&["min", "max"]), "max", "whether lower or higher is better"),
+            param("lr_min", ParamType::Lr, "0.0", "lower bound"),
+            param("mode", ParamType::Choice(&["min", "max"]), "max", "whether lower or higher is better"),
             WATCH,
             EVERY,
         ],
-        refused: NOT_HERE,
+        refused: REFUSED,
         expansion: "{phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: plateau, mode: mode, \
                     factor: decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}]}",
         note: "mode is `max` where it is left out, for an accuracy: a loss needs `mode: min`. Its metric comes when the \
@@ -270,12 +284,12 @@ const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The w
                         cycle a step late (with cycle_mul 3 the cycle after 121 * t_initial)";
 
 /// A schedule of which the first lr is that of the optimiser as it was made.
-fn first_as_made(of: Tree) -> Tree {
-    phases(vec![(whole(1.0), held(text("1x")))], map([("shift", whole(1.0)), ("of", of)]))
+fn with_base_lr_first(of: Tree) -> Tree {
+    phases(vec![(whole(1.0), constant_lr(text("1x")))], map([("shift", whole(1.0)), ("of", of)]))
 }
 
 /// The cycles of a way down to `lr_min`; states their length.
-fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
+fn cycles(given: &mut Arguments<'_, '_>, way: Tree) -> Option<Tree> {
     let (every, limit) = (given.tree("t_initial")?, given.whole("cycle_limit")?);
     let (mul, decay) = (given.number("cycle_mul")?, given.number("cycle_decay")?);
     let n = limit as f64;
@@ -289,7 +303,7 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
             if mul == 1.0 { every * n } else { (every * (libm::pow(mul, n) - 1.0) / (mul - 1.0)).floor() };
         cycles + warm
     });
-    states(given, whole_length)?;
+    set_length(given, whole_length)?;
     if limit == 1 {
         return Some(with(way, "over", every));
     }
@@ -299,7 +313,7 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
     let cycles = map([
         ("restart", way),
         ("every", every),
-        ("mult", given.placed("cycle_mul", float(mul))),
+        ("mult", given.at_place_of("cycle_mul", float(mul))),
         ("decay", float(decay)),
         ("limit", whole(n)),
         ("then", given.tree("lr_min")?),
@@ -307,29 +321,29 @@ fn cycles(given: &mut Given<'_, '_>, way: Tree) -> Option<Tree> {
     Some(if mul == 1.0 { cycles } else { with(cycles, "like", text("timm")) })
 }
 
-fn states(given: &mut Given<'_, '_>, ticks: Option<f64>) -> Option<()> {
+fn set_length(given: &mut Arguments<'_, '_>, ticks: Option<f64>) -> Option<()> {
     if given.flag("t_in_epochs")? {
-        given.states_epochs(ticks)
+        given.set_length_epochs(ticks)
     } else {
-        given.states_ticks(ticks)
+        given.set_length_ticks(ticks)
     }
     Some(())
 }
 
 /// A schedule behind or under a warmup to the base lr.
-fn warmed(given: &mut Given<'_, '_>, body: Tree) -> Option<Tree> {
+fn with_timm_warmup(given: &mut Arguments<'_, '_>, body: Tree) -> Option<Tree> {
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     if ticks(&over) == Some(0.0) {
         return Some(body);
     }
     let behind =
         if given.flag("warmup_prefix")? { body } else { map([("shift", over.clone()), ("of", body)]) };
-    Some(crate::trees::warmed(over, from, behind))
+    Some(crate::trees::with_warmup(over, from, behind))
 }
 
 /// Counts in epochs where that is asked for.
-fn clocked(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
-    let tree = noisy(given, tree)?;
+fn with_clock(given: &mut Arguments<'_, '_>, tree: Tree) -> Option<Tree> {
+    let tree = with_noise(given, tree)?;
     if !given.flag("t_in_epochs")? {
         return Some(tree);
     }
@@ -337,7 +351,7 @@ fn clocked(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
 }
 
 /// With the noise on it that is asked for.
-fn noisy(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
+fn with_noise(given: &mut Arguments<'_, '_>, tree: Tree) -> Option<Tree> {
     let Some(range) = given.maybe_tree("noise_range_t") else { return Some(tree) };
     let mut ends = match range.value {
         Value::List(ends) => ends,
@@ -365,7 +379,7 @@ fn noisy(given: &mut Given<'_, '_>, tree: Tree) -> Option<Tree> {
     Some(map([("noise", noise), ("of", tree)]))
 }
 
-fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn tanh(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let (lb, ub) = (given.number("lb")?, given.number("ub")?);
     if lb >= ub {
         return given.refuse("ub", format!("`ub` ({ub}) must be above `lb` ({lb})"));
@@ -381,17 +395,17 @@ fn tanh(given: &mut Given<'_, '_>) -> Option<Tree> {
     }
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     let tree = if ticks(&over) == Some(0.0) {
-        first_as_made(body)
+        with_base_lr_first(body)
     } else if given.flag("warmup_prefix")? {
-        crate::trees::warmed(over, from, body)
+        crate::trees::with_warmup(over, from, body)
     } else {
-        under(over, from, body)
+        with_overlaid_warmup(over, from, body)
     };
-    clocked(given, tree)
+    with_clock(given, tree)
 }
 
 /// A schedule that runs from the start, under a warmup to the lr that it has where the warmup ends.
-fn under(over: Tree, from: Tree, body: Tree) -> Tree {
+fn with_overlaid_warmup(over: Tree, from: Tree, body: Tree) -> Tree {
     let warmup =
         |over| map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
     if ticks(&over).is_none() {
@@ -410,11 +424,11 @@ fn fraction(tree: &Tree) -> Option<f64> {
     }
 }
 
-fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let (length, down) = (given.tree("t_initial")?, given.tree("decay_t")?);
     let rest = match ticks(&length).zip(fraction(&down)) {
         Some((length, down)) => Some((float(length - down), length - down)),
-        None => crate::trees::reckoned(&length, &down, |a, b| a - b),
+        None => crate::trees::combine_lengths(&length, &down, |a, b| a - b),
     };
     let Some((stable, rest)) = rest else {
         return given.refuse("decay_t", format!("expected the unit of `t_initial` ({length}), found {down}"));
@@ -424,7 +438,7 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
     }
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     let total = ticks(&length).zip(ticks(&over)).map(|(length, warm)| length + warm);
-    states(given, total)?;
+    set_length(given, total)?;
     let body = if given.choice("stable_fn")? == "constant" && fraction(&down).is_none() {
         let to = given.tree("lr_min")?;
         let (kind, own) = match given.choice("decay_fn")? {
@@ -438,7 +452,7 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         if let Some((name, value)) = own {
             fall = with(fall, name, value);
         }
-        phases(vec![(stable, held(text("1x"))), (down, fall)], held(to))
+        phases(vec![(stable, constant_lr(text("1x"))), (down, fall)], constant_lr(to))
     } else {
         let Some((begin, down)) = Some(rest).zip(ticks(&down).or(fraction(&down))) else {
             return given.refuse("decay_t", "expected a number where `stable_fn` is not `constant`");
@@ -449,15 +463,15 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         body
     } else {
         let floor = map([("min", given.tree("lr_min")?)]);
-        let held_up = map([("clamp", floor), ("of", body)]);
+        let clamped = map([("clamp", floor), ("of", body)]);
         // The floor itself is not there yet at t = 0.
-        if ticks(&over) == Some(0.0) { first_as_made(held_up) } else { held_up }
+        if ticks(&over) == Some(0.0) { with_base_lr_first(clamped) } else { clamped }
     };
-    clocked(given, crate::trees::warmed(over, from, body))
+    with_clock(given, crate::trees::with_warmup(over, from, body))
 }
 
 /// The stable part and the decay behind it, in one formula.
-fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
+fn formula(given: &mut Arguments<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
     let stable = stable_factor(given)?;
     let min = match given.lr("lr_min")? {
         LrValue::Absolute(lr) => format!("({lr} / base)"),
@@ -480,7 +494,7 @@ fn formula(given: &mut Given<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
 }
 
 /// The stable part as a factor of the base lr, as an expression.
-fn stable_factor(given: &mut Given<'_, '_>) -> Option<String> {
+fn stable_factor(given: &mut Arguments<'_, '_>) -> Option<String> {
     let power = match given.choice("stable_fn")? {
         "constant" => return Some("1".to_owned()),
         "rsqrt" => 0.5,
@@ -500,7 +514,7 @@ fn stable_factor(given: &mut Given<'_, '_>) -> Option<String> {
     Some(format!("(1 + t / {timescale}) ** -{power}"))
 }
 
-fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn plateau(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut tree = map([("kind", text("plateau")), ("mode", given.tree("mode")?)]);
     for (name, own) in [
         ("decay_rate", "factor"),
@@ -513,5 +527,5 @@ fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
     ] {
         tree = with_some(tree, own, given.maybe_tree(name));
     }
-    Some(crate::trees::warmed(given.tree("warmup_t")?, given.tree("warmup_lr_init")?, tree))
+    Some(crate::trees::with_warmup(given.tree("warmup_t")?, given.tree("warmup_lr_init")?, tree))
 }

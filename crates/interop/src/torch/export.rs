@@ -2,14 +2,14 @@
 
 use schedule::known::{Known, KnownRamp, Way};
 
-use crate::parts::{Part, half_wave, parts, runs_out, same};
+use crate::input::{ExportInput, head};
 use crate::plateau;
-use crate::subject::{Subject, head};
+use crate::segments::{Segment, covers_all_steps, half_wave, same, segments};
 use crate::writer::{list, number, real};
 
 const LIBRARY: &str = "PyTorch";
 
-pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     if let Known::Plateau(rule) = subject.known() {
         return Ok(plateau::pytorch(subject, &rule));
     }
@@ -31,12 +31,12 @@ pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
     ))
 }
 
-fn why(subject: &Subject<'_>, reason: String) -> String {
+fn why(subject: &ExportInput<'_>, reason: String) -> String {
     if reason.is_empty() { subject.no_counterpart(LIBRARY) } else { reason }
 }
 
 /// Optimisers whose momentum is cycled must have one.
-fn momentum(subject: &Subject<'_>) -> &'static str {
+fn momentum(subject: &ExportInput<'_>) -> &'static str {
     if subject.schedule.momentum(0).is_some() { ", momentum=0.9" } else { "" }
 }
 
@@ -56,7 +56,7 @@ fn make(expression: &str) -> String {
 }
 
 /// The classes, what makes the scheduler, and the lr that the optimiser must have.
-fn native(subject: &Subject<'_>) -> Option<(Vec<&'static str>, String, String)> {
+fn native(subject: &ExportInput<'_>) -> Option<(Vec<&'static str>, String, String)> {
     let known = subject.known();
     let steps = subject.steps() as f64;
     if let Some((class, expression)) = cycling(&known, steps) {
@@ -66,11 +66,11 @@ fn native(subject: &Subject<'_>) -> Option<(Vec<&'static str>, String, String)> 
     if subject.schedule.momentum(0).is_some() {
         return None;
     }
-    let row = parts(&known, steps)?;
+    let row = segments(&known, steps)?;
     // What a class scales must be the optimiser's lr: the base lr, or the highest that there is.
-    let top = row.iter().map(|part| peak(&part.what)).fold(0.0, f64::max);
+    let top = row.iter().map(|segment| peak(&segment.known)).fold(0.0, f64::max);
     [subject.base_lr(), top].into_iter().filter(|lr| *lr > 0.0).find_map(|lr| {
-        let each: Option<Vec<_>> = row.iter().map(|part| class(part, lr, row.len() > 1)).collect();
+        let each: Option<Vec<_>> = row.iter().map(|segment| class(segment, lr, row.len() > 1)).collect();
         let mut each = each?;
         let mut classes: Vec<&'static str> = each.iter().map(|(class, _)| *class).collect();
         let expression = match each.as_slice() {
@@ -78,7 +78,7 @@ fn native(subject: &Subject<'_>) -> Option<(Vec<&'static str>, String, String)> 
             _ => {
                 classes.push("SequentialLR");
                 let lines: String = each.iter().map(|(_, text)| format!("            {text},\n")).collect();
-                let milestones: Vec<f64> = row.iter().skip(1).map(|part| part.start).collect();
+                let milestones: Vec<f64> = row.iter().skip(1).map(|segment| segment.start).collect();
                 format!(
                     "SequentialLR(\n        optimizer,\n        schedulers=[\n{lines}        ],\n        milestones={},\n    )",
                     list(&milestones)
@@ -155,9 +155,9 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
 }
 
 /// The class of one simple schedule for an optimiser with this lr.
-fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
+fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, String)> {
     let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
-    match &part.what {
+    match &segment.known {
         Known::Constant(value) if same(*value, lr) => {
             Some(("ConstantLR", "ConstantLR(optimizer, factor=1.0)".to_owned()))
         }
@@ -167,17 +167,17 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             format!(
                 "ConstantLR(optimizer, factor={}, total_iters={})",
                 real(value / lr),
-                number(part.active() + 1.0)
+                number(segment.steps() + 1.0)
             ),
         )),
-        Known::Ramp(ramp) => ramp_class(ramp, part.active(), lr),
+        Known::Ramp(ramp) => ramp_class(ramp, segment.steps(), lr),
         Known::Step { lr: from, every, gamma } if same(*from, lr) && whole(*every) => Some((
             "StepLR",
             format!("StepLR(optimizer, step_size={}, gamma={})", number(*every), real(*gamma)),
         )),
         Known::Multistep { lr: from, at, gammas } if same(*from, lr) => {
             let gamma = gammas.first()?;
-            let reached: Vec<f64> = at.iter().copied().filter(|m| *m < part.active()).collect();
+            let reached: Vec<f64> = at.iter().copied().filter(|m| *m < segment.steps()).collect();
             let sound = gammas.iter().all(|g| g == gamma) && reached.iter().all(|m| m.fract() == 0.0);
             sound.then(|| {
                 (
@@ -194,7 +194,7 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             } else {
                 format!("{} ** (1 / {})", real(*gamma), number(*every))
             };
-            (rate.powf(part.active()) > 1e-290)
+            (rate.powf(segment.steps()) > 1e-290)
                 .then(|| ("ExponentialLR", format!("ExponentialLR(optimizer, gamma={text})")))
         }
         Known::Restart(restart) => {
@@ -202,7 +202,7 @@ fn class(part: &Part, lr: f64, joined: bool) -> Option<(&'static str, String)> {
             let plain = restart.decay == 1.0 && restart.mult.fract() == 0.0 && whole(restart.every);
             let endless = restart.limit.is_none_or(|limit| {
                 // The cycles are as long as the first one at least.
-                limit as f64 * restart.every >= part.active()
+                limit as f64 * restart.every >= segment.steps()
             });
             let cosine = half_wave(ramp) && same(ramp.from, lr) && ramp.over == restart.every;
             (plain && endless && cosine).then(|| {
@@ -226,7 +226,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
     if ramp.ahead || n.fract() != 0.0 || n < 1.0 {
         return None;
     }
-    let held = ramp.holds || runs_out(ramp, active);
+    let held = ramp.holds || covers_all_steps(ramp, active);
     match ramp.way {
         Way::Linear if held => {
             let (from, to) = (ramp.from / lr, ramp.to / lr);
@@ -251,7 +251,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
         Way::Cosine { cycles, exponent: 1.0 } if same(ramp.from, lr) && ramp.to < ramp.from => {
             let half = n / (2.0 * cycles);
             // The class goes on with the wave where it has come to its end.
-            let same = runs_out(ramp, active) || !ramp.holds;
+            let same = covers_all_steps(ramp, active) || !ramp.holds;
             (same && half.fract() == 0.0 && half >= 1.0).then(|| {
                 (
                     "CosineAnnealingLR",

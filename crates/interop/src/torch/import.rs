@@ -1,10 +1,10 @@
 //! `torch.optim.lr_scheduler`, as called once after each update. The optimiser's lr is the base lr.
 
-use crate::entry::{Extra, LAST_EPOCH, MODE, Named, NumberType, PLAIN, Within, torch_typed};
-use crate::given::Given;
-use crate::trees::{float, held, list, map, phases, text, ticks, times_base, whole, with, with_some};
+use crate::arguments::Arguments;
+use crate::entry::{Extra, ExtraType, LAST_EPOCH, LibraryEntry, MODE, NumberType, PLAIN, torch_typed};
+use crate::trees::{constant_lr, float, list, map, phases, text, ticks, times_base, whole, with, with_some};
 use schedule::catalogue::plateau as plateau_rule;
-use schedule::catalogue::{ABOVE_0, FROM_0_BELOW_1, FROM_0_TO_1, Holds, Range};
+use schedule::catalogue::{ABOVE_0, FROM_0_BELOW_1, FROM_0_TO_1, ParamType, Range};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::catalogue::{Param, optional, param, required};
 use schedule::lr_value::LrValue;
@@ -20,15 +20,15 @@ const SHARE: Range = Range {
 const EXPRESSION: &str = "a lambda of the step, or an expression over `t`, as in \"0.95 ** t\"";
 const CYCLE: Param = optional(
     "cycle_momentum",
-    Holds::Flag,
+    ParamType::Flag,
     "cycle the momentum (Adam: beta1) too; off if nothing is said of momentum",
 );
 
-pub(crate) const ENTRIES: &[Named] = &[
-    Named {
+pub(crate) const ENTRIES: &[LibraryEntry] = &[
+    LibraryEntry {
         name: "torch.LambdaLR",
         signature: "optimizer, lr_lambda, last_epoch=",
-        params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        params: &[required("lr_lambda", ParamType::Expression, EXPRESSION), LAST_EPOCH],
         per_group: &["lr_lambda"],
         expansion: "{kind: lambda, expr: lr_lambda}",
         note: "In a lambda `math.` and `np.` may stand before a function, and its parameter may have any name",
@@ -36,10 +36,10 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| Some(map([("kind", text("lambda")), ("expr", given.tree("lr_lambda")?)])),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.MultiplicativeLR",
         signature: "optimizer, lr_lambda, last_epoch=",
-        params: &[required("lr_lambda", Holds::Expression, EXPRESSION), LAST_EPOCH],
+        params: &[required("lr_lambda", ParamType::Expression, EXPRESSION), LAST_EPOCH],
         per_group: &["lr_lambda"],
         expansion: "{kind: multiplicative, expr: lr_lambda}",
         note: "The lambda is not applied at step 0",
@@ -47,12 +47,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| Some(map([("kind", text("multiplicative")), ("expr", given.tree("lr_lambda")?)])),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.StepLR",
         signature: "optimizer, step_size, gamma=, last_epoch=",
         params: &[
-            required("step_size", Holds::Length(1), "length of a stretch"),
-            param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+            required("step_size", ParamType::Length(1), "length of a stretch"),
+            param("gamma", ParamType::Number(ABOVE_0), "0.1", "factor of each drop"),
             LAST_EPOCH,
         ],
         expansion: "{kind: step, every: step_size, gamma: gamma}",
@@ -66,12 +66,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.MultiStepLR",
         signature: "optimizer, milestones, gamma=, last_epoch=",
         params: &[
-            required("milestones", Holds::Lengths, "where it drops; one given twice counts twice"),
-            param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+            required("milestones", ParamType::Lengths, "where it drops; one given twice counts twice"),
+            param("gamma", ParamType::Number(ABOVE_0), "0.1", "factor of each drop"),
             LAST_EPOCH,
         ],
         expansion: "{kind: multistep, at: milestones, gamma: gamma}",
@@ -80,7 +80,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let mut at = given.items("milestones");
             if at.is_empty() {
-                return Some(held(text("1x")));
+                return Some(constant_lr(text("1x")));
             }
             if at.iter().all(|tree| ticks(tree).is_some()) {
                 at.sort_by(|a, b| ticks(a).partial_cmp(&ticks(b)).unwrap_or(std::cmp::Ordering::Equal));
@@ -89,12 +89,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.ConstantLR",
         signature: "optimizer, factor=, total_iters=, last_epoch=",
         params: &[
-            param("factor", Holds::Number(SHARE), "0.3333333333333333", "factor on the base lr at first"),
-            param("total_iters", Holds::Length(0), "5", "where the base lr itself begins"),
+            param("factor", ParamType::Number(SHARE), "0.3333333333333333", "factor on the base lr at first"),
+            param("total_iters", ParamType::Length(0), "5", "where the base lr itself begins"),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: total_iters, value: factor x}, {value: 1x}]}",
@@ -105,24 +105,29 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let (factor, over) = (times_base(given.number("factor")?), given.tree("total_iters")?);
             if ticks(&over) == Some(0.0) {
-                return Some(held(factor));
+                return Some(constant_lr(factor));
             }
-            Some(phases(vec![(over, held(factor))], held(text("1x"))))
+            Some(phases(vec![(over, constant_lr(factor))], constant_lr(text("1x"))))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.LinearLR",
         signature: "optimizer, start_factor=, end_factor=, total_iters=, last_epoch=",
         params: &[
             param(
                 "start_factor",
-                Holds::Number(SHARE),
+                ParamType::Number(SHARE),
                 "0.3333333333333333",
                 "factor on the base lr at step 0",
             ),
-            param("end_factor", Holds::Number(FROM_0_TO_1), "1.0", "factor at step total_iters and after"),
-            param("total_iters", Holds::Length(0), "5", "length of the way"),
+            param(
+                "end_factor",
+                ParamType::Number(FROM_0_TO_1),
+                "1.0",
+                "factor at step total_iters and after",
+            ),
+            param("total_iters", ParamType::Length(0), "5", "length of the way"),
             LAST_EPOCH,
         ],
         expansion: "{kind: linear, from: start_factor x, to: end_factor x, over: total_iters}",
@@ -132,10 +137,10 @@ pub(crate) const ENTRIES: &[Named] = &[
             let (from, to) = (given.number("start_factor")?, given.number("end_factor")?);
             let over = given.tree("total_iters")?;
             if ticks(&over) == Some(0.0) {
-                return Some(held(times_base(from)));
+                return Some(constant_lr(times_base(from)));
             }
             if given.has("total_iters") {
-                given.states(&over);
+                given.set_length(&over);
             }
             Some(map([
                 ("kind", text("linear")),
@@ -146,21 +151,21 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.ExponentialLR",
         signature: "optimizer, gamma, last_epoch=",
-        params: &[required("gamma", Holds::Number(ABOVE_0), "factor from step to step"), LAST_EPOCH],
+        params: &[required("gamma", ParamType::Number(ABOVE_0), "factor from step to step"), LAST_EPOCH],
         expansion: "{kind: exponential, gamma: gamma}",
         example: "torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.95)",
         expand: |given| Some(map([("kind", text("exponential")), ("gamma", given.tree("gamma")?)])),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.PolynomialLR",
         signature: "optimizer, total_iters=, power=, last_epoch=",
         params: &[
-            param("total_iters", Holds::Length(0), "5", "length of the way to 0"),
-            param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            param("total_iters", ParamType::Length(0), "5", "length of the way to 0"),
+            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
             LAST_EPOCH,
         ],
         expansion: "{kind: polynomial, power: power, over: total_iters, to: 0}",
@@ -169,21 +174,21 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let over = given.tree("total_iters")?;
             if ticks(&over) == Some(0.0) {
-                return Some(held(text("1x")));
+                return Some(constant_lr(text("1x")));
             }
             if given.has("total_iters") {
-                given.states(&over);
+                given.set_length(&over);
             }
             Some(map([("kind", text("polynomial")), ("power", given.tree("power")?), ("over", over)]))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.CosineAnnealingLR",
         signature: "optimizer, T_max, eta_min=, last_epoch=",
         params: &[
-            required("T_max", Holds::Length(1), "length of the half wave"),
-            param("eta_min", Holds::Lr, "0.0", "lr at its end"),
+            required("T_max", ParamType::Length(1), "length of the half wave"),
+            param("eta_min", ParamType::Lr, "0.0", "lr at its end"),
             LAST_EPOCH,
         ],
         expansion: "{kind: cosine, to: eta_min, over: T_max, after: continue}",
@@ -191,7 +196,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         example: "torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100)",
         expand: |given| {
             let over = given.tree("T_max")?;
-            given.states(&over);
+            given.set_length(&over);
             Some(map([
                 ("kind", text("cosine")),
                 ("to", given.tree("eta_min")?),
@@ -201,13 +206,18 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.CosineAnnealingWarmRestarts",
         signature: "optimizer, T_0, T_mult=, eta_min=, last_epoch=",
         params: &[
-            required("T_0", Holds::Length(1), "length of the first cycle"),
-            param("T_mult", Holds::Whole(1), "1", "each cycle is so many times as long as the one before"),
-            param("eta_min", Holds::Lr, "0.0", "lr that each cycle falls to"),
+            required("T_0", ParamType::Length(1), "length of the first cycle"),
+            param(
+                "T_mult",
+                ParamType::Whole(1),
+                "1",
+                "each cycle is so many times as long as the one before",
+            ),
+            param("eta_min", ParamType::Lr, "0.0", "lr that each cycle falls to"),
             LAST_EPOCH,
         ],
         typed: &[torch_typed("T_0", NumberType::Int), torch_typed("T_mult", NumberType::Int)],
@@ -220,29 +230,29 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.CyclicLR",
         signature: "optimizer, base_lr, max_lr, step_size_up=, step_size_down=, mode=, gamma=, scale_fn=, scale_mode=, \
             cycle_momentum=, base_momentum=, max_momentum=, last_epoch=",
         params: &[
-            required("base_lr", Holds::Lr, "lr at the foot of each cycle"),
-            param("max_lr", Holds::Lr, "1x", "lr at the top of the first cycle"),
-            param("step_size_up", Holds::Length(1), "2000", "length of the rise"),
+            required("base_lr", ParamType::Lr, "lr at the foot of each cycle"),
+            param("max_lr", ParamType::Lr, "1x", "lr at the top of the first cycle"),
+            param("step_size_up", ParamType::Length(1), "2000", "length of the rise"),
             optional(
                 "step_size_down",
-                Holds::Length(1),
+                ParamType::Length(1),
                 "length of the fall; as long as the rise if not given",
             ),
             param(
                 "mode",
-                Holds::Choice(&["triangular", "triangular2", "exp_range"]),
+                ParamType::Choice(&["triangular", "triangular2", "exp_range"]),
                 "triangular",
                 "how tops change",
             ),
-            param("gamma", Holds::Number(ABOVE_0), "1.0", "factor per step of exp_range"),
+            param("gamma", ParamType::Number(ABOVE_0), "1.0", "factor per step of exp_range"),
             CYCLE,
-            param("base_momentum", Holds::Number(FROM_0_BELOW_1), "0.8", "momentum at the top"),
-            param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.9", "momentum at the foot"),
+            param("base_momentum", ParamType::Number(FROM_0_BELOW_1), "0.8", "momentum at the top"),
+            param("max_momentum", ParamType::Number(FROM_0_BELOW_1), "0.9", "momentum at the foot"),
             LAST_EPOCH,
         ],
         per_group: &["base_lr", "max_lr", "base_momentum", "max_momentum"],
@@ -279,29 +289,29 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.OneCycleLR",
         signature: "optimizer, max_lr, total_steps=, epochs=, steps_per_epoch=, pct_start=, anneal_strategy=, \
             cycle_momentum=, base_momentum=, max_momentum=, div_factor=, final_div_factor=, three_phase=, \
             last_epoch=",
         params: &[
-            param("max_lr", Holds::Lr, "1x", "lr at the top"),
-            optional("total_steps", Holds::Length(1), "length of the cycle"),
-            optional("epochs", Holds::Whole(1), "with steps_per_epoch in place of total_steps"),
-            optional("steps_per_epoch", Holds::Whole(1), "with epochs in place of total_steps"),
-            param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
-            param("anneal_strategy", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
+            param("max_lr", ParamType::Lr, "1x", "lr at the top"),
+            optional("total_steps", ParamType::Length(1), "length of the cycle"),
+            optional("epochs", ParamType::Whole(1), "with steps_per_epoch in place of total_steps"),
+            optional("steps_per_epoch", ParamType::Whole(1), "with epochs in place of total_steps"),
+            param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
+            param("anneal_strategy", ParamType::Choice(&["cos", "linear"]), "cos", "between the knots"),
             CYCLE,
-            param("base_momentum", Holds::Number(FROM_0_BELOW_1), "0.85", "momentum at the top"),
-            param("max_momentum", Holds::Number(FROM_0_BELOW_1), "0.95", "momentum at both ends"),
-            param("div_factor", Holds::Number(ABOVE_0), "25.0", "the first lr is max_lr / div_factor"),
+            param("base_momentum", ParamType::Number(FROM_0_BELOW_1), "0.85", "momentum at the top"),
+            param("max_momentum", ParamType::Number(FROM_0_BELOW_1), "0.95", "momentum at both ends"),
+            param("div_factor", ParamType::Number(ABOVE_0), "25.0", "the first lr is max_lr / div_factor"),
             param(
                 "final_div_factor",
-                Holds::Number(ABOVE_0),
+                ParamType::Number(ABOVE_0),
                 "10000.0",
                 "the last lr is the first one over this",
             ),
-            param("three_phase", Holds::Flag, "false", "fall as long as it rose, then on to the last lr"),
+            param("three_phase", ParamType::Flag, "false", "fall as long as it rose, then on to the last lr"),
             LAST_EPOCH,
         ],
         per_group: &["max_lr", "base_momentum", "max_momentum"],
@@ -323,7 +333,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: one_cycle,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.ReduceLROnPlateau",
         signature: PLATEAU_SIGNATURE,
         params: PLATEAU,
@@ -334,13 +344,13 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: plateau,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.SequentialLR",
         signature: "optimizer, schedulers, milestones, last_epoch=",
-        params: &[required("milestones", Holds::Lengths, "where the next schedule begins"), LAST_EPOCH],
+        params: &[required("milestones", ParamType::Lengths, "where the next schedule begins"), LAST_EPOCH],
         extra: &[Extra {
             name: "schedulers",
-            holds: Within::Schedules,
+            ty: ExtraType::Schedules,
             required: true,
             doc: "one more than there are milestones",
         }],
@@ -358,10 +368,10 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: super::sequence::sequential,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "torch.ChainedScheduler",
         signature: "schedulers, optimizer=",
-        extra: &[Extra { name: "schedulers", holds: Within::Schedules, required: true, doc: "the factors" }],
+        extra: &[Extra { name: "schedulers", ty: ExtraType::Schedules, required: true, doc: "the factors" }],
         expansion: "{chain: schedulers}",
         note: "The product of what its parts do to the lr, in closed form. torch goes step by step, which is the same \
                for parts that only ever multiply; others, which set the lr anew at each step or fall to an eta_min \
@@ -387,7 +397,7 @@ pub(crate) const PLATEAU: &[Param] = &[
     plateau_rule::THRESHOLD,
     plateau_rule::THRESHOLD_MODE,
     plateau_rule::COOLDOWN,
-    param("min_lr", Holds::Lr, "0", "lower bound"),
+    param("min_lr", ParamType::Lr, "0", "lower bound"),
     plateau_rule::EPS,
     WATCH,
     EVERY,
@@ -399,7 +409,7 @@ pub(crate) const PLATEAU_NOTE: &str =
     "It looks whenever the run evaluates; `every` and `watch` say otherwise, as in `plateau`";
 
 /// Only what is not `plateau`'s own default is written, so that both names are one trial.
-pub(crate) fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
+pub(crate) fn plateau(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut tree = with_some(map([("kind", text("plateau"))]), "mode", given.mode());
     for (name, own) in [
         ("factor", "factor"),
@@ -418,7 +428,7 @@ pub(crate) fn plateau(given: &mut Given<'_, '_>) -> Option<Tree> {
 }
 
 /// The bounds of the momentum, if the user asked for them. The outer `None` after a problem.
-fn momentum(given: &mut Given<'_, '_>) -> Option<Option<Tree>> {
+fn momentum(given: &mut Arguments<'_, '_>) -> Option<Option<Tree>> {
     let asked = match given.maybe_tree("cycle_momentum").map(|tree| tree.value) {
         Some(Value::Bool(asked)) => asked,
         _ => given.has("base_momentum") || given.has("max_momentum"),
@@ -431,7 +441,7 @@ fn momentum(given: &mut Given<'_, '_>) -> Option<Option<Tree>> {
     Some(asked.then(|| map([("min", float(low)), ("max", float(high))])))
 }
 
-fn one_cycle(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn one_cycle(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let over = match given.maybe_tree("total_steps") {
         Some(over) => over,
         None if given.has("epochs") && given.has("steps_per_epoch") => {
@@ -446,7 +456,7 @@ fn one_cycle(given: &mut Given<'_, '_>) -> Option<Tree> {
             return given.refuse(name, "expected `total_steps`, or both `epochs` and `steps_per_epoch`");
         }
     };
-    given.states(&over);
+    given.set_length(&over);
     let share = given.number("pct_start")?;
     if ticks(&over).is_some_and(|n| (share * n - 1.0).abs() < 1e-9) {
         let message = format!("pct_start * total_steps is 1: the rise would take no step ({share} * {over})");

@@ -1,8 +1,8 @@
 //! Schedules of torch that are made of others, and optax's sequences.
 
-use crate::given::Given;
+use crate::arguments::Arguments;
 use crate::program::as_mapping;
-use crate::trees::{constant, held, list, map, phases, reckoned, replaced, text, ticks, whole};
+use crate::trees::{combine_lengths, constant, constant_lr, list, map, phases, replaced, text, ticks, whole};
 use schedule::tree::{Tree, Value};
 
 /// The name of a schedule, if it has one.
@@ -26,7 +26,7 @@ fn is_nest(tree: &Tree) -> bool {
     matches!(kind(tree), "torch.SequentialLR" | "torch.ChainedScheduler")
 }
 
-pub(crate) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
+pub(crate) fn sequential(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let milestones = given.items("milestones");
     let n = given.children.len();
     if milestones.len() + 1 != n {
@@ -45,7 +45,7 @@ pub(crate) fn sequential(given: &mut Given<'_, '_>) -> Option<Tree> {
         }
         let expanded = match kind(&child) {
             // Behind a milestone torch takes its closed form, which is the base lr.
-            "torch.ConstantLR" if i > 0 && is_empty(&child) => Some(held(text("1x"))),
+            "torch.ConstantLR" if i > 0 && is_empty(&child) => Some(constant_lr(text("1x"))),
             _ if is_nest(&child) => Some(given.expanded(&stepped(&child)?, "schedulers")?),
             _ => None,
         };
@@ -127,14 +127,18 @@ fn stepped(tree: &Tree) -> Option<Tree> {
 }
 
 /// The schedules inside, one after another, each from its milestone.
-pub(crate) fn sequence(given: &mut Given<'_, '_>, name: &'static str, milestones: &[Tree]) -> Option<Tree> {
+pub(crate) fn sequence(
+    given: &mut Arguments<'_, '_>,
+    name: &'static str,
+    milestones: &[Tree],
+) -> Option<Tree> {
     let children = std::mem::take(&mut given.children);
     let mut lengths = Vec::new();
     let mut before: Option<&Tree> = None;
     for milestone in milestones {
         let length = match before {
             None => Some((milestone.clone(), 0.0)),
-            Some(before) => reckoned(milestone, before, |a, b| a - b),
+            Some(before) => combine_lengths(milestone, before, |a, b| a - b),
         };
         match length {
             Some((length, number)) if number >= 0.0 => lengths.push(length),
@@ -148,7 +152,7 @@ pub(crate) fn sequence(given: &mut Given<'_, '_>, name: &'static str, milestones
     let last = children.last()?;
     let stated = last.length.filter(|stated| !stated.epochs).map(|stated| stated.ticks);
     let begin = milestones.last().map_or(Some(0.0), ticks);
-    given.states_ticks(stated.zip(begin).map(|(length, begin)| length + begin));
+    given.set_length_ticks(stated.zip(begin).map(|(length, begin)| length + begin));
     let last = node(&last.expanded);
     let first = children.iter().map(|child| node(&child.expanded));
     Some(phases(lengths.into_iter().zip(first).collect(), last))
@@ -158,7 +162,7 @@ pub(crate) fn sequence(given: &mut Given<'_, '_>, name: &'static str, milestones
 fn node(tree: &Tree) -> Tree {
     match tree.value {
         Value::Map(_) => tree.clone(),
-        _ => held(tree.clone()),
+        _ => constant_lr(tree.clone()),
     }
 }
 
@@ -170,7 +174,7 @@ fn links(tree: &Tree) -> Vec<Tree> {
     }
 }
 
-pub(crate) fn chained(given: &mut Given<'_, '_>) -> Option<Tree> {
+pub(crate) fn chained(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     given.length =
         given.children.iter().filter_map(|child| child.length).max_by(|a, b| a.ticks.total_cmp(&b.ticks));
     if given.children.iter().any(|child| !child.fine) {

@@ -2,14 +2,14 @@
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
-use crate::parts::{Part, half_wave, parts, same};
+use crate::input::{ExportInput, head};
 use crate::plateau;
-use crate::subject::{Subject, head};
+use crate::segments::{Segment, half_wave, same, segments};
 use crate::writer::{number, real};
 
 const LIBRARY: &str = "transformers";
 
-pub(crate) fn code(subject: &Subject<'_>) -> Result<String, String> {
+pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     match subject.known() {
         Known::Plateau(rule) => return Ok(plateau::transformers(subject, &rule)),
         Known::Greedy(rule) => return Ok(plateau::greedy(subject, &rule)),
@@ -50,14 +50,14 @@ fn usage(steps: u64) -> String {
 type Arguments = Vec<(&'static str, String)>;
 
 /// A name and its arguments.
-struct Named {
+struct SchedulerCall {
     name: &'static str,
     warmup: Option<f64>,
     training: Option<f64>,
     specific: Arguments,
 }
 
-fn make(named: &Named) -> String {
+fn make(named: &SchedulerCall) -> String {
     let mut text = format!(
         "def make_scheduler(optimizer: torch.optim.Optimizer):\n    return get_scheduler(\n        \"{}\",\n        optimizer,\n",
         named.name
@@ -78,19 +78,19 @@ fn make(named: &Named) -> String {
 
 /// The named schedule that gives the same lrs. They all warm up from 0 in a straight line, but for
 /// `warmup_stable_decay`.
-fn native(subject: &Subject<'_>) -> Option<Named> {
+fn native(subject: &ExportInput<'_>) -> Option<SchedulerCall> {
     let (steps, lr) = (subject.steps() as f64, subject.base_lr());
-    let row = parts(&subject.known(), steps)?;
-    let warms = |part: &Part| match &part.what {
+    let row = segments(&subject.known(), steps)?;
+    let warms = |segment: &Segment| match &segment.known {
         Known::Ramp(ramp) => {
-            ramp.way == Way::Linear && ramp.from == 0.0 && same(ramp.to, lr) && part.active() == ramp.over
+            ramp.way == Way::Linear && ramp.from == 0.0 && same(ramp.to, lr) && segment.steps() == ramp.over
         }
         _ => false,
     };
-    let ahead = |part: &Part| matches!(&part.what, Known::Ramp(ramp) if ramp.ahead);
+    let ahead = |segment: &Segment| matches!(&segment.known, Known::Ramp(ramp) if ramp.ahead);
     let (warmup, body) = match row.as_slice() {
         [body] if warms(body) && !ahead(body) => {
-            return Some(Named {
+            return Some(SchedulerCall {
                 name: "constant_with_warmup",
                 warmup: Some(body.end),
                 training: None,
@@ -101,31 +101,31 @@ fn native(subject: &Subject<'_>) -> Option<Named> {
         [up, body] if warms(up) && ahead(up) == ahead(body) => (up.end, body),
         _ => return stable(&row, lr),
     };
-    match &body.what {
+    match &body.known {
         Known::Constant(value) if same(*value, lr) => Some(constant(warmup)),
         Known::InverseSqrt { lr: from, timescale } if same(*from, lr) && timescale.fract() == 0.0 => {
             let specific = vec![("timescale", number(*timescale))];
-            Some(Named { name: "inverse_sqrt", warmup: Some(warmup), training: None, specific })
+            Some(SchedulerCall { name: "inverse_sqrt", warmup: Some(warmup), training: None, specific })
         }
         Known::Ramp(ramp) if same(ramp.from, lr) && ramp.over.fract() == 0.0 && ramp.over >= 1.0 => {
-            let (name, specific) = fall(ramp, body.active(), lr)?;
-            Some(Named { name, warmup: Some(warmup), training: Some(warmup + ramp.over), specific })
+            let (name, specific) = fall(ramp, body.steps(), lr)?;
+            Some(SchedulerCall { name, warmup: Some(warmup), training: Some(warmup + ramp.over), specific })
         }
-        Known::Restart(restart) => restarts(restart, body.active(), warmup, subject),
+        Known::Restart(restart) => restarts(restart, body.steps(), warmup, subject),
         _ => stable(&row, lr),
     }
 }
 
-fn constant(warmup: f64) -> Named {
+fn constant(warmup: f64) -> SchedulerCall {
     let (name, warmup) =
         if warmup == 0.0 { ("constant", None) } else { ("constant_with_warmup", Some(warmup)) };
-    Named { name, warmup, training: None, specific: Vec::new() }
+    SchedulerCall { name, warmup, training: None, specific: Vec::new() }
 }
 
 /// The name and the arguments of a ramp down from the optimizer's lr.
 fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Arguments)> {
-    let runs_out = ramp.over >= active;
-    let (held, on) = (ramp.holds || runs_out, !ramp.holds || runs_out);
+    let covers_all_steps = ramp.over >= active;
+    let (held, on) = (ramp.holds || covers_all_steps, !ramp.holds || covers_all_steps);
     let polynomial = |power| ("polynomial", vec![("lr_end", real(ramp.to)), ("power", power)]);
     match ramp.way {
         Way::Linear if ramp.to == 0.0 && !ramp.ahead && held => Some(("linear", Vec::new())),
@@ -151,7 +151,12 @@ fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Argumen
 }
 
 /// Cosines of one length, again and again.
-fn restarts(restart: &KnownRestart, active: f64, warmup: f64, subject: &Subject<'_>) -> Option<Named> {
+fn restarts(
+    restart: &KnownRestart,
+    active: f64,
+    warmup: f64,
+    subject: &ExportInput<'_>,
+) -> Option<SchedulerCall> {
     let Known::Ramp(ramp) = &restart.of else { return None };
     let half = half_wave(ramp) && same(ramp.from, subject.base_lr()) && ramp.to == 0.0;
     let plain = restart.mult == 1.0 && restart.decay == 1.0 && ramp.over == restart.every;
@@ -164,7 +169,7 @@ fn restarts(restart: &KnownRestart, active: f64, warmup: f64, subject: &Subject<
         (found - s.rem_euclid(restart.every)).abs() < 1e-6
     });
     let ends = length >= active || restart.then == 0.0;
-    (half && plain && ends && even && length.fract() == 0.0).then(|| Named {
+    (half && plain && ends && even && length.fract() == 0.0).then(|| SchedulerCall {
         name: "cosine_with_restarts",
         warmup: Some(warmup),
         training: Some(warmup + length),
@@ -173,32 +178,32 @@ fn restarts(restart: &KnownRestart, active: f64, warmup: f64, subject: &Subject<
 }
 
 /// Warmup, stable part and decay; the lowest lr is that of both ends.
-fn stable(row: &[Part], lr: f64) -> Option<Named> {
+fn stable(row: &[Segment], lr: f64) -> Option<SchedulerCall> {
     let (up, body, down) = match row {
         [body, down] => (None, body, down),
         [up, body, down] => (Some(up), body, down),
         _ => return None,
     };
-    let Known::Ramp(fall) = &down.what else { return None };
-    let flat = matches!(&body.what, Known::Constant(value) if same(*value, lr));
+    let Known::Ramp(fall) = &down.known else { return None };
+    let flat = matches!(&body.known, Known::Constant(value) if same(*value, lr));
     let decay = match fall.way {
         Way::Linear => "linear",
         Way::Cosine { cycles: 0.5, exponent: 1.0 } => "cosine",
         Way::OneMinusSqrt => "1-sqrt",
         _ => return None,
     };
-    let held = fall.holds || fall.over >= down.active();
+    let held = fall.holds || fall.over >= down.steps();
     if !flat || !same(fall.from, lr) || fall.ahead || !held || fall.to > lr {
         return None;
     }
     let rise = match up {
         None => "linear",
         Some(up) => {
-            let Known::Ramp(ramp) = &up.what else { return None };
+            let Known::Ramp(ramp) = &up.known else { return None };
             let sound = !ramp.ahead
                 && same(ramp.to, lr)
                 && (ramp.from - fall.to).abs() <= 1e-14 * lr
-                && ramp.over == up.active();
+                && ramp.over == up.steps();
             match ramp.way {
                 _ if !sound => return None,
                 Way::Linear => "linear",
@@ -208,12 +213,12 @@ fn stable(row: &[Part], lr: f64) -> Option<Named> {
             }
         }
     };
-    Some(Named {
+    Some(SchedulerCall {
         name: "warmup_stable_decay",
         warmup: Some(body.start),
         training: None,
         specific: vec![
-            ("num_stable_steps", number(body.active())),
+            ("num_stable_steps", number(body.steps())),
             ("num_decay_steps", number(fall.over)),
             ("warmup_type", format!("\"{rise}\"")),
             ("decay_type", format!("\"{decay}\"")),

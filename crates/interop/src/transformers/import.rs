@@ -1,39 +1,43 @@
 //! `transformers.optimization`, as called once after each update. The optimiser's lr is the base lr.
 
-use crate::entry::{Extra, LAST_EPOCH, MODE, Named, PLAIN, Within};
-use crate::given::Given;
+use crate::arguments::Arguments;
+use crate::entry::{Extra, ExtraType, LAST_EPOCH, LibraryEntry, MODE, PLAIN};
 use crate::torch::import::{
     PLATEAU, PLATEAU_EXPANSION, PLATEAU_NOTE, PLATEAU_PER_GROUP, PLATEAU_SIGNATURE, plateau,
 };
 use crate::trees::{
-    entry, float, held, map, phases, reckoned, text, ticks, times_base, warmed, whole, with, with_some,
+    combine_lengths, constant_lr, entry, float, map, phases, text, ticks, times_base, whole, with, with_some,
+    with_warmup,
 };
 use schedule::catalogue::greedy as greedy_rule;
-use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_TO_1, Holds, Param, optional, param, required};
+use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_TO_1, Param, ParamType, optional, param, required};
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::tree::{Tree, Value};
 
 const WARMUP: Param =
-    required("num_warmup_steps", Holds::Length(0), "length W of the warmup, which begins at 0");
+    required("num_warmup_steps", ParamType::Length(0), "length W of the warmup, which begins at 0");
 const TOTAL: Param =
-    required("num_training_steps", Holds::Length(1), "length T of the whole, the warmup counted");
-const WAVES: Param = param("num_cycles", Holds::Number(ABOVE_0), "0.5", "waves over the decay");
-const MIN_LR: Param = optional("min_lr", Holds::Lr, "lr at the foot of the wave");
-const MIN_RATE: Param =
-    optional("min_lr_rate", Holds::Number(AT_LEAST_0), "the same as a factor of the base lr; one of the two");
+    required("num_training_steps", ParamType::Length(1), "length T of the whole, the warmup counted");
+const WAVES: Param = param("num_cycles", ParamType::Number(ABOVE_0), "0.5", "waves over the decay");
+const MIN_LR: Param = optional("min_lr", ParamType::Lr, "lr at the foot of the wave");
+const MIN_RATE: Param = optional(
+    "min_lr_rate",
+    ParamType::Number(AT_LEAST_0),
+    "the same as a factor of the base lr; one of the two",
+);
 
-pub(crate) const ENTRIES: &[Named] = &[
-    Named {
+pub(crate) const ENTRIES: &[LibraryEntry] = &[
+    LibraryEntry {
         name: "transformers.get_scheduler",
         signature: "name, optimizer, num_warmup_steps=, num_training_steps=, scheduler_specific_kwargs=",
         params: &[
-            required("name", Holds::Choice(NAMES), "which of the schedules below"),
-            optional("num_warmup_steps", Holds::Length(0), "length of the warmup"),
-            optional("num_training_steps", Holds::Length(1), "length of the whole"),
+            required("name", ParamType::Choice(NAMES), "which of the schedules below"),
+            optional("num_warmup_steps", ParamType::Length(0), "length of the warmup"),
+            optional("num_training_steps", ParamType::Length(1), "length of the whole"),
         ],
         extra: &[Extra {
             name: "scheduler_specific_kwargs",
-            holds: Within::Parameters,
+            ty: ExtraType::Parameters,
             required: false,
             doc: "the other parameters of the one that `name` names",
         }],
@@ -42,27 +46,29 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: get_scheduler,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_constant_schedule",
         aliases: &["transformers.constant"],
         signature: "optimizer, last_epoch=",
         params: &[LAST_EPOCH],
         expansion: "{kind: constant}",
         example: "transformers.get_constant_schedule(optimizer)",
-        expand: |_| Some(held(text("1x"))),
+        expand: |_| Some(constant_lr(text("1x"))),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_constant_schedule_with_warmup",
         aliases: &["transformers.constant_with_warmup"],
         signature: "optimizer, num_warmup_steps, last_epoch=",
         params: &[WARMUP, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {value: 1x}]}",
         example: "transformers.get_constant_schedule_with_warmup(optimizer, num_warmup_steps=10)",
-        expand: |given| Some(warmed(given.tree("num_warmup_steps")?, float(0.0), held(text("1x")))),
+        expand: |given| {
+            Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), constant_lr(text("1x"))))
+        },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_linear_schedule_with_warmup",
         aliases: &["transformers.linear"],
         signature: "optimizer, num_warmup_steps, num_training_steps, last_epoch=",
@@ -73,12 +79,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| {
             let (over, n) = decay(given)?;
             let fall = map([("kind", text("linear")), ("to", float(0.0)), ("over", over)]);
-            let fall = if n > 0.0 { fall } else { held(float(0.0)) };
-            Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
+            let fall = if n > 0.0 { fall } else { constant_lr(float(0.0)) };
+            Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), fall))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_cosine_schedule_with_warmup",
         aliases: &["transformers.cosine"],
         signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=",
@@ -90,14 +96,14 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: |given| wave(given, float(0.0)),
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_cosine_with_hard_restarts_schedule_with_warmup",
         aliases: &["transformers.cosine_with_restarts"],
         signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=",
         params: &[
             WARMUP,
             TOTAL,
-            param("num_cycles", Holds::Number(ABOVE_0), "1", "cycles over the decay"),
+            param("num_cycles", ParamType::Number(ABOVE_0), "1", "cycles over the decay"),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {for: max(T - W, 1), kind: lambda, expr: \"0.5 * \
@@ -110,20 +116,20 @@ pub(crate) const ENTRIES: &[Named] = &[
             let over = if n > 0.0 { over } else { whole(1.0) };
             let expr = format!("0.5 * (1.0 + cos(pi * (({} * (t / T)) % 1.0)))", given.number("num_cycles")?);
             let cycles = map([("kind", text("lambda")), ("expr", text(&expr))]);
-            let body = phases(vec![(over, cycles)], held(float(0.0)));
-            Some(warmed(given.tree("num_warmup_steps")?, float(0.0), body))
+            let body = phases(vec![(over, cycles)], constant_lr(float(0.0)));
+            Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), body))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_polynomial_decay_schedule_with_warmup",
         aliases: &["transformers.polynomial"],
         signature: "optimizer, num_warmup_steps, num_training_steps, lr_end=, power=, last_epoch=",
         params: &[
             WARMUP,
             TOTAL,
-            param("lr_end", Holds::Lr, "1e-7", "lr at the end, below the base lr"),
-            param("power", Holds::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            param("lr_end", ParamType::Lr, "1e-7", "lr at the end, below the base lr"),
+            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {clamp: {min: lr_end, max: 1x, like: lr_end}, of: {kind: polynomial, \
@@ -142,21 +148,25 @@ pub(crate) const ENTRIES: &[Named] = &[
             let (to, power) = (given.tree("lr_end")?, given.tree("power")?);
             let fall =
                 map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
-            let fall = if n > 0.0 { fall } else { held(to.clone()) };
+            let fall = if n > 0.0 { fall } else { constant_lr(to.clone()) };
             // Changes no number: it refuses an end that is not below the base lr, as transformers does.
             let bounds = map([("min", to), ("max", text("1x")), ("like", text("lr_end"))]);
             let fall = map([("clamp", bounds), ("of", fall)]);
-            Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
+            Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), fall))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_inverse_sqrt_schedule",
         aliases: &["transformers.inverse_sqrt"],
         signature: "optimizer, num_warmup_steps, timescale=, last_epoch=",
         params: &[
             WARMUP,
-            optional("timescale", Holds::Length(1), "as in `inverse_sqrt`; W if not given, 10000 if W is 0"),
+            optional(
+                "timescale",
+                ParamType::Length(1),
+                "as in `inverse_sqrt`; W if not given, 10000 if W is 0",
+            ),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: inverse_sqrt, timescale: timescale}]}",
@@ -168,11 +178,11 @@ pub(crate) const ENTRIES: &[Named] = &[
                 _ => warmup.clone(),
             });
             let body = map([("kind", text("inverse_sqrt")), ("timescale", timescale)]);
-            Some(warmed(warmup, float(0.0), body))
+            Some(with_warmup(warmup, float(0.0), body))
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_reduce_on_plateau_schedule",
         aliases: &["transformers.reduce_lr_on_plateau"],
         signature: PLATEAU_SIGNATURE,
@@ -184,7 +194,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: plateau,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup",
         aliases: &["transformers.cosine_with_min_lr"],
         signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=, min_lr=, min_lr_rate=",
@@ -195,12 +205,12 @@ pub(crate) const ENTRIES: &[Named] = &[
         example: "transformers.get_cosine_with_min_lr_schedule_with_warmup(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, min_lr_rate=0.1)",
         expand: |given| {
-            let to = foot(given)?;
+            let to = min_lr(given)?;
             wave(given, to)
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
         aliases: &["transformers.cosine_warmup_with_min_lr"],
         signature: "optimizer, num_warmup_steps, num_training_steps, num_cycles=, last_epoch=, min_lr=, min_lr_rate=, \
@@ -214,7 +224,7 @@ pub(crate) const ENTRIES: &[Named] = &[
             MIN_RATE,
             optional(
                 "warmup_lr_rate",
-                Holds::Number(AT_LEAST_0),
+                ParamType::Number(AT_LEAST_0),
                 "first lr of the warmup, as a factor of the base lr",
             ),
         ],
@@ -225,7 +235,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         example: "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, min_lr_rate=0.1)",
         expand: |given| {
-            let to = foot(given)?;
+            let to = min_lr(given)?;
             let fall = with(cosine(given, to)?, "sample", text("right"));
             let (from, sample) = match given.maybe_number("warmup_lr_rate") {
                 Some(rate) => (times_base(rate), "closed"),
@@ -237,21 +247,21 @@ pub(crate) const ENTRIES: &[Named] = &[
         },
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_wsd_schedule",
         aliases: &["transformers.warmup_stable_decay"],
         signature: "optimizer, num_warmup_steps, num_decay_steps, num_training_steps=, num_stable_steps=, warmup_type=, \
             decay_type=, min_lr_ratio=, num_cycles=, last_epoch=",
         params: &[
-            required("num_warmup_steps", Holds::Length(0), "length W of the warmup"),
-            required("num_decay_steps", Holds::Length(0), "length D of the decay"),
-            optional("num_training_steps", Holds::Length(1), "length T of the whole"),
-            optional("num_stable_steps", Holds::Length(0), "length S between; T - W - D if not given"),
-            param("warmup_type", Holds::Choice(SHAPES), "linear", "way up, from min_lr_ratio"),
-            param("decay_type", Holds::Choice(SHAPES), "cosine", "way down, to min_lr_ratio"),
+            required("num_warmup_steps", ParamType::Length(0), "length W of the warmup"),
+            required("num_decay_steps", ParamType::Length(0), "length D of the decay"),
+            optional("num_training_steps", ParamType::Length(1), "length T of the whole"),
+            optional("num_stable_steps", ParamType::Length(0), "length S between; T - W - D if not given"),
+            param("warmup_type", ParamType::Choice(SHAPES), "linear", "way up, from min_lr_ratio"),
+            param("decay_type", ParamType::Choice(SHAPES), "cosine", "way down, to min_lr_ratio"),
             param(
                 "min_lr_ratio",
-                Holds::Number(FROM_0_TO_1),
+                ParamType::Number(FROM_0_TO_1),
                 "0",
                 "the lowest lr as a factor of the base lr",
             ),
@@ -266,7 +276,7 @@ pub(crate) const ENTRIES: &[Named] = &[
         expand: wsd,
         ..PLAIN
     },
-    Named {
+    LibraryEntry {
         name: "transformers.get_greedy_schedule",
         aliases: &["transformers.greedy", "transformers.GreedyLR"],
         signature: "optimizer, mode=, factor=, patience=, threshold=, threshold_mode=, cooldown=, warmup=, min_lr=, \
@@ -279,12 +289,12 @@ pub(crate) const ENTRIES: &[Named] = &[
             greedy_rule::THRESHOLD_MODE,
             greedy_rule::COOLDOWN,
             greedy_rule::WARMUP,
-            param("min_lr", Holds::Lr, "1e-3", "lower bound"),
-            param("max_lr", Holds::Lr, "1", "upper bound"),
+            param("min_lr", ParamType::Lr, "1e-3", "lower bound"),
+            param("max_lr", ParamType::Lr, "1", "upper bound"),
             greedy_rule::EPS,
-            param("smooth", Holds::Flag, "false", "take the mean of the last looks as the metric"),
-            param("window_size", Holds::Whole(1), "50", "how many looks"),
-            param("reset_start", Holds::Whole(0), "500", "cuts at the lower bound before a new start"),
+            param("smooth", ParamType::Flag, "false", "take the mean of the last looks as the metric"),
+            param("window_size", ParamType::Whole(1), "50", "how many looks"),
+            param("reset_start", ParamType::Whole(0), "500", "cuts at the lower bound before a new start"),
             WATCH,
             EVERY,
         ],
@@ -316,13 +326,13 @@ const NAMES: &[&str] = &[
 ];
 
 /// T - W, and how many steps that is; states T.
-fn decay(given: &mut Given<'_, '_>) -> Option<(Tree, f64)> {
+fn decay(given: &mut Arguments<'_, '_>) -> Option<(Tree, f64)> {
     let total = given.tree("num_training_steps")?;
-    given.states(&total);
+    given.set_length(&total);
     given.minus("num_training_steps", "num_warmup_steps")
 }
 
-fn cosine(given: &mut Given<'_, '_>, to: Tree) -> Option<Tree> {
+fn cosine(given: &mut Arguments<'_, '_>, to: Tree) -> Option<Tree> {
     let (over, n) = decay(given)?;
     Some(map([
         ("kind", text("cosine")),
@@ -333,13 +343,13 @@ fn cosine(given: &mut Given<'_, '_>, to: Tree) -> Option<Tree> {
     ]))
 }
 
-fn wave(given: &mut Given<'_, '_>, to: Tree) -> Option<Tree> {
+fn wave(given: &mut Arguments<'_, '_>, to: Tree) -> Option<Tree> {
     let fall = cosine(given, to)?;
-    Some(warmed(given.tree("num_warmup_steps")?, float(0.0), fall))
+    Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), fall))
 }
 
 /// The lr at the foot of the wave, which must be given in one of two ways.
-fn foot(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn min_lr(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     match (given.maybe_tree("min_lr"), given.maybe_number("min_lr_rate")) {
         (Some(lr), None) => Some(lr),
         (None, Some(rate)) => Some(times_base(rate)),
@@ -350,16 +360,16 @@ fn foot(given: &mut Given<'_, '_>) -> Option<Tree> {
     }
 }
 
-fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let (warmup, decay) = (given.tree("num_warmup_steps")?, given.tree("num_decay_steps")?);
     let min = times_base(given.number("min_lr_ratio")?);
     let stable = match given.maybe_tree("num_stable_steps") {
         Some(stable) => (stable, 0.0),
         None if given.has("num_training_steps") => {
             let total = given.tree("num_training_steps")?;
-            given.states(&total);
-            let rest = reckoned(&total, &warmup, |a, b| a - b);
-            let Some(left) = rest.and_then(|(rest, _)| reckoned(&rest, &decay, |a, b| a - b)) else {
+            given.set_length(&total);
+            let rest = combine_lengths(&total, &warmup, |a, b| a - b);
+            let Some(left) = rest.and_then(|(rest, _)| combine_lengths(&rest, &decay, |a, b| a - b)) else {
                 let message = "expected warmup, decay and the whole in one unit: steps, or percent";
                 return given.refuse("num_decay_steps", message);
             };
@@ -372,7 +382,7 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
     if given.has("num_stable_steps") {
         let sum =
             [&warmup, &stable.0, &decay].into_iter().try_fold(0.0, |sum, length| Some(sum + ticks(length)?));
-        given.states_ticks(sum);
+        given.set_length_ticks(sum);
     }
     let shape = match given.choice("warmup_type")? {
         "1-sqrt" => "one_minus_sqrt",
@@ -387,7 +397,7 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         _ => map([("kind", text("linear")), to]),
     };
     let (stable, missing) = stable;
-    let plateau = (stable, held(text("1x")));
+    let plateau = (stable, constant_lr(text("1x")));
     let parts = match ticks(&decay) {
         // The decay has begun before the warmup is over.
         Some(length) if missing < 0.0 => {
@@ -401,10 +411,10 @@ fn wsd(given: &mut Given<'_, '_>) -> Option<Tree> {
         Some(0.0) => vec![(warmup, rise), plateau],
         _ => vec![(warmup, rise), plateau, (decay, fall)],
     };
-    Some(phases(parts, held(min)))
+    Some(phases(parts, constant_lr(min)))
 }
 
-fn greedy(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn greedy(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut tree = with_some(map([("kind", text("greedy"))]), "mode", given.mode());
     for (name, own) in [
         ("factor", "factor"),
@@ -428,7 +438,7 @@ fn greedy(given: &mut Given<'_, '_>) -> Option<Tree> {
     Some(if given.flag("smooth")? { with(tree, "smooth", given.tree("window_size")?) } else { tree })
 }
 
-fn get_scheduler(given: &mut Given<'_, '_>) -> Option<Tree> {
+fn get_scheduler(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let name = given.choice("name")?;
     let needed: &[&'static str] = match name {
         "constant" | "reduce_lr_on_plateau" | "greedy" => &[],

@@ -1,8 +1,8 @@
 //! Names of other libraries: that the table is whole, and that calls are read as Python reads them.
 
-use interop::{BaseLr, Within, entries, is_program, paste};
+use interop::{BaseLr, ExtraType, entries, is_program, parse_program};
 use proptest::prelude::*;
-use schedule::catalogue::{Default, Holds};
+use schedule::catalogue::{Default, ParamType};
 use schedule::tree::{Key, Place, Tree, Value};
 use schedule::{AfterUpdate, Horizon, Node};
 
@@ -18,7 +18,7 @@ fn map<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
 pub(crate) const HORIZON: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5) };
 
 pub(crate) fn read(call: &str) -> Result<Node, String> {
-    let pasted = paste(call).map_err(|problem| problem.to_string())?;
+    let pasted = parse_program(call).map_err(|problem| problem.to_string())?;
     let mut problems = Vec::new();
     interop::parse(&pasted.schedule, "", &mut problems)
         .ok_or_else(|| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -59,7 +59,7 @@ fn the_table_is_whole() {
             // How often a rule looks, and at what, is ours to say.
             assert!(known || ["watch", "every"].contains(&param.name), "{}: {}", entry.name, param.name);
             let may_be_left_out = param.default != Default::Required;
-            let lr = matches!(param.holds, Holds::Lr) && param.default == Default::Is("1x");
+            let lr = matches!(param.ty, ParamType::Lr) && param.default == Default::Is("1x");
             assert!(
                 !known || lr || may_be_left_out != required(param.name),
                 "{}: {}",
@@ -80,7 +80,7 @@ fn the_table_is_whole() {
 #[test]
 fn defaults_written_out_are_the_same_schedule() {
     for entry in entries() {
-        let pasted = paste(entry.example).expect(entry.name).schedule;
+        let pasted = parse_program(entry.example).expect(entry.name).schedule;
         let Value::Map(mut written) = pasted.value.clone() else { panic!("a mapping") };
         let plain = interop::parse(&pasted, "", &mut Vec::new()).expect(entry.name);
         for param in entry.params {
@@ -236,7 +236,7 @@ fn the_base_lr_is_that_of_the_schedules_own_optimizer() {
         ("a = b = 0.1\na *= 0.5\nopt = SGD(p, lr=a)\na = 3\ns = StepLR(opt, 2)", 0.05),
         ("model.compile(keras.optimizers.SGD())\nkeras.callbacks.ReduceLROnPlateau()", 0.01),
     ] {
-        assert_eq!(paste(program).expect(program).lr.known(), Some(lr), "{program}");
+        assert_eq!(parse_program(program).expect(program).lr.known(), Some(lr), "{program}");
     }
     for (program, reason) in [
         ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", "the lr of the optimizer is `args.lr`"),
@@ -250,10 +250,10 @@ fn the_base_lr_is_that_of_the_schedules_own_optimizer() {
         ("opt = SGD([{'params': a, 'lr': lr}], 1)\ns = StepLR(opt, 3)", "is `lr`"),
         ("for g in opt.param_groups:\n    g['lr'] = 1\ns = StepLR(opt, 3)", "the program sets the lr itself"),
     ] {
-        let BaseLr::Unknown(problem) = paste(program).expect(program).lr else { panic!("{program}") };
+        let BaseLr::Unknown(problem) = parse_program(program).expect(program).lr else { panic!("{program}") };
         assert!(problem.message.contains(reason), "{program}: {problem}");
     }
-    assert_eq!(paste("s = StepLR(opt, 3)").expect("a call").lr, BaseLr::Unstated);
+    assert_eq!(parse_program("s = StepLR(opt, 3)").expect("a call").lr, BaseLr::Unstated);
 }
 
 /// The lrs are those of torch 2.15 for the same text, at base lr 0.5.
@@ -382,8 +382,8 @@ fn momentum_is_cycled_only_where_the_file_asks() {
 fn a_learning_rate_may_be_left_out_in_a_mapping_alone() {
     for entry in entries() {
         let Some(lr) = entry.params.iter().find(|param| param.default == Default::Is("1x")) else { continue };
-        assert!(entry.extra.iter().all(|extra| extra.holds != Within::Schedules));
-        let Value::Map(mut given) = paste(entry.example).expect(entry.name).schedule.value else {
+        assert!(entry.extra.iter().all(|extra| extra.ty != ExtraType::Schedules));
+        let Value::Map(mut given) = parse_program(entry.example).expect(entry.name).schedule.value else {
             panic!("a mapping")
         };
         given.retain(|(key, _)| key.name != lr.name);
@@ -404,7 +404,7 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(words in proptest::collection::vec(prop::sample::select(WORDS), 0..14)) {
         let program = words.concat();
-        if let Err(problem) = paste(&program) {
+        if let Err(problem) = parse_program(&program) {
             prop_assert!(problem.place.start <= problem.place.end && problem.place.end <= program.len(), "{program:?}");
             prop_assert!(program.is_char_boundary(problem.place.start) && program.is_char_boundary(problem.place.end));
         }
@@ -602,7 +602,7 @@ fn torch_watches_an_accuracy_by_its_own_default() {
             let lr = schedule.lr(t, &state);
             let valid_loss = Some(1.0 / (1.0 + t as f64));
             let after =
-                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), look: true };
+                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), evaluated: true };
             schedule.after_update(&mut state, t, &after);
             lr
         };

@@ -1,6 +1,6 @@
 //! Every entry of the table is imported, exported to its own library and imported again.
 
-use interop::{Library, Named, Subject, code, entries, paste};
+use interop::{ExportInput, Library, LibraryEntry, code, entries, parse_program};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Horizon, Schedule};
 
@@ -33,7 +33,7 @@ const FUNCTION: &str = "`lr` is not known here";
 const CLASS: &str = "there is no schedule `Schedule`";
 const OF_TIMM: &str = "expected the name of a schedule";
 
-fn library(entry: &Named) -> Library {
+fn library(entry: &LibraryEntry) -> Library {
     match entry.name.split('.').next() {
         Some("torch") => Library::Pytorch,
         Some("optax") => Library::Optax,
@@ -44,7 +44,7 @@ fn library(entry: &Named) -> Library {
 }
 
 fn imported(call: &str) -> Result<Schedule, String> {
-    let pasted = paste(call).map_err(|problem| problem.to_string())?;
+    let pasted = parse_program(call).map_err(|problem| problem.to_string())?;
     let mut problems = Vec::new();
     let node = interop::parse(&pasted.schedule, "", &mut problems).ok_or(format!("{problems:?}"))?;
     node.resolve(&RUN).map_err(|problems| format!("{problems:?}"))
@@ -59,25 +59,25 @@ fn lrs(schedule: &Schedule) -> Vec<f64> {
         schedule.before_update(&mut state, t, &before, &mut vectors);
         let lr = schedule.lr(t, &state);
         let (valid_loss, valid_accuracy) = (Some(train_loss), Some(1.0 - train_loss / 2.0));
-        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, look: true };
+        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated: true };
         schedule.after_update(&mut state, t, &after);
         lr
     };
     (0..RUN.total).map(shown).collect()
 }
 
-fn exported(entry: &Named, schedule: &Schedule) -> Result<String, String> {
-    code(library(entry), &Subject { title: entry.name, schedule })
+fn exported(entry: &LibraryEntry, schedule: &Schedule) -> Result<String, String> {
+    code(library(entry), &ExportInput { title: entry.name, schedule })
 }
 
 /// The reason that a list gives for an entry.
-fn listed(list: &[(&str, &'static str)], entry: &Named) -> Option<&'static str> {
+fn listed(list: &[(&str, &'static str)], entry: &LibraryEntry) -> Option<&'static str> {
     list.iter().find(|(name, _)| *name == entry.name).map(|(_, reason)| *reason)
 }
 
 #[test]
 fn an_exported_entry_is_read_again_as_the_same_schedule() {
-    let is_listed = |entry: &&Named| listed(&REFUSED, entry).or(listed(&CLOSED_FORM, entry)).is_some();
+    let is_listed = |entry: &&LibraryEntry| listed(&REFUSED, entry).or(listed(&CLOSED_FORM, entry)).is_some();
     for entry in entries().filter(|entry| !is_listed(entry)) {
         let schedule = imported(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
         let text = exported(entry, &schedule).unwrap_or_else(|reason| panic!("{}: {reason}", entry.name));

@@ -40,7 +40,7 @@ fn descend(schedule: &Schedule, total: u64) -> Vec<(f64, f64)> {
         at = [at[0] - lr * gradient[0], at[1] - lr * gradient[1]];
         let valid_loss = loss(at);
         let valid_accuracy = Some((-valid_loss).exp());
-        let after = AfterUpdate { train_loss, valid_loss: Some(valid_loss), valid_accuracy, look: true };
+        let after = AfterUpdate { train_loss, valid_loss: Some(valid_loss), valid_accuracy, evaluated: true };
         schedule.after_update(&mut state, t, &after);
     }
     steps

@@ -1,13 +1,13 @@
 //! A schedule with a base lr of its own.
 
 use super::{Combinator, Form};
-use crate::catalogue::{Ends, Holds, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Ends, ParamType, required};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::lr_value::LrValue;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "base",
@@ -25,7 +25,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     nodes: &["of"],
     form: Form::One,
     groups: &[],
-    params: &[required("base", Holds::PositiveLr, "what `1x` means inside")],
+    params: &[required("base", ParamType::PositiveLr, "what `1x` means inside")],
     read: |reader| {
         let (base, of) = (reader.lr("base"), reader.node("of"));
         Some(Box::new(Base { base: base?, of: of? }))
@@ -35,35 +35,35 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 #[derive(Debug)]
 struct Base {
     base: LrValue,
-    of: Part,
+    of: ScheduleNode,
 }
 
 impl Base {
-    fn inside(&self, at: &At) -> At {
-        At { base: self.base.of(at.base).min(f64::MAX), ..*at }
+    fn inside(&self, at: &Position) -> Position {
+        Position { base: self.base.of(at.base).min(f64::MAX), ..*at }
     }
 }
 
 impl Branch for Base {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         self.of.lr(&self.inside(at), memories)
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
-        self.of.formula(&Position { base: self.base.formula(&at.base), ..at.clone() })
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
+        self.of.formula(&TermPosition { base: self.base.formula(&at.base), ..at.clone() })
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         self.of.known(&self.inside(at))
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, self.inside(at));
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, self.inside(at));
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, self.inside(at));
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, self.inside(at));
     }
 
-    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+    fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 }

@@ -2,10 +2,10 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::Ends;
-use crate::formula::{Position, Term};
-use crate::node::{Branch, Memories, Part};
+use crate::formula::{Term, TermPosition};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "chain",
@@ -25,27 +25,27 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 #[derive(Debug)]
 struct Chain {
-    links: Vec<Part>,
+    links: Vec<ScheduleNode>,
 }
 
 impl Branch for Chain {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         self.links.iter().fold(at.base, |lr, link| lr * (link.lr(at, memories) / at.base))
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
         self.links
             .iter()
             .try_fold(at.base.clone(), |lr, link| Some(lr * (link.formula(at)? / at.base.clone())))
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        self.links.iter().for_each(|link| see(link, *at));
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        self.links.iter().for_each(|link| visit(link, *at));
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        self.links.iter().for_each(|link| see(link, *at));
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        self.links.iter().for_each(|link| visit(link, *at));
     }
 
-    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+    fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 }

@@ -1,14 +1,14 @@
 //! A schedule between a floor and a ceiling.
 
 use super::{Combinator, Form, Group};
-use crate::catalogue::{Ends, Holds, Param, optional};
+use crate::catalogue::{Ends, Param, ParamType, optional};
 use crate::fields::Fields;
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::lr_value::LrValue;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
 use crate::reader::Reader;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "clamp",
@@ -53,11 +53,11 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 /// The keys of `clamp`.
 const BOUNDS: &[Param] = &[
-    optional("min", Holds::Lr, "floor"),
-    optional("max", Holds::Lr, "ceiling"),
+    optional("min", ParamType::Lr, "floor"),
+    optional("max", ParamType::Lr, "ceiling"),
     optional(
         "like",
-        Holds::Choice(&["lr_end"]),
+        ParamType::Choice(&["lr_end"]),
         "`lr_end`: the floor is that of transformers, which must be below the base lr",
     ),
 ];
@@ -66,7 +66,7 @@ const BOUNDS: &[Param] = &[
 struct Clamp {
     min: Option<LrValue>,
     max: Option<LrValue>,
-    of: Part,
+    of: ScheduleNode,
     /// Whether the floor must be below the base lr.
     below_base: bool,
     /// What is said if the bounds are the wrong way round, but for the numbers, which the run decides.
@@ -76,13 +76,13 @@ struct Clamp {
 }
 
 impl Branch for Clamp {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         let lr = self.of.lr(at, memories);
         let lr = self.min.map_or(lr, |min| lr.max(min.of(at.base)));
         self.max.map_or(lr, |max| lr.min(max.of(at.base)))
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
         let lr = self.of.formula(at)?;
         let lr = match self.min {
             Some(min) => lr.at_least(min.formula(&at.base)),
@@ -94,15 +94,15 @@ impl Branch for Clamp {
         })
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         if let Some(min) = self.min.filter(|min| self.below_base && min.of(at.base) >= at.base) {
             let message = format!("`lr_end` ({}) must be below the base lr ({})", min.of(at.base), at.base);
             problems.push(Problem { message, ..self.floor.clone() });

@@ -1,6 +1,6 @@
 //! Combinators: schedules made of schedules. One file each, and the table of them.
 
-use crate::catalogue::{Ends, Holds, Param, optional};
+use crate::catalogue::{Ends, Param, ParamType, optional};
 use crate::node::Branch;
 use crate::reader::Reader;
 
@@ -58,7 +58,7 @@ pub enum Form {
 
 /// What a phase takes besides the keys of its node.
 pub static FOR: Param =
-    optional("for", Holds::Length(0), "length of the phase; the last one takes the rest if not given");
+    optional("for", ParamType::Length(0), "length of the phase; the last one takes the rest if not given");
 
 /// A mapping inside a combinator.
 #[derive(Debug)]

@@ -2,14 +2,14 @@
 
 use super::torch_random::Generator;
 use super::{Combinator, Form, Group};
-use crate::catalogue::{ABOVE_0, Ends, Holds, Param, optional, param};
+use crate::catalogue::{ABOVE_0, Ends, Param, ParamType, optional, param};
 use crate::fields::Fields;
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::length::Length;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
 use crate::reader::Reader;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "noise",
@@ -53,10 +53,10 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
             noise.problem("range", "expected [from], or [from, to]");
         }
         if let (Some(std), Some(pct)) = (std, pct)
-            && pct < LEAST_PCT * std
+            && pct < MIN_PCT * std
         {
             let message = format!("a bound of {pct} is too far below the standard deviation {std}");
-            noise.problem("pct", format!("{message}: expected at least {LEAST_PCT} of it"));
+            noise.problem("pct", format!("{message}: expected at least {MIN_PCT} of it"));
         }
         noise.finish();
         let mut bounds = range?.unwrap_or_default().into_iter();
@@ -67,16 +67,20 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 /// The keys of `noise`.
 const NOISE: &[Param] = &[
-    param("std", Holds::Number(ABOVE_0), "1", "standard deviation of n before it is cut"),
-    param("pct", Holds::Number(ABOVE_0), "0.67", "bound on |n|"),
-    optional("range", Holds::Lengths, "`[from, to]`: where there is noise, without `to` itself; or `[from]`"),
-    param("seed", Holds::Whole(0), "42", "another number gives other noise"),
-    param("single", Holds::Flag, "false", "round n to single precision, torch's default type"),
+    param("std", ParamType::Number(ABOVE_0), "1", "standard deviation of n before it is cut"),
+    param("pct", ParamType::Number(ABOVE_0), "0.67", "bound on |n|"),
+    optional(
+        "range",
+        ParamType::Lengths,
+        "`[from, to]`: where there is noise, without `to` itself; or `[from]`",
+    ),
+    param("seed", ParamType::Whole(0), "42", "another number gives other noise"),
+    param("single", ParamType::Flag, "false", "round n to single precision, torch's default type"),
 ];
 
 #[derive(Debug)]
 struct Noise {
-    of: Part,
+    of: ScheduleNode,
     std: f64,
     pct: f64,
     seed: u64,
@@ -86,11 +90,11 @@ struct Noise {
 }
 
 /// The least bound, as a share of `std`: with less, hours go by until a number is within it.
-const LEAST_PCT: f64 = 1e-3;
+const MIN_PCT: f64 = 1e-3;
 
 impl Noise {
     /// n at a position.
-    fn at(&self, at: &At) -> f64 {
+    fn at(&self, at: &Position) -> f64 {
         // The same for all steps of an epoch under `clock: epoch`; a cycle may begin between two ticks.
         let t = (at.begin / at.tick + at.s + 1e-6).floor();
         let within = self.from.as_ref().is_none_or(|from| at.s >= from.ticks(at))
@@ -108,7 +112,7 @@ impl Noise {
 }
 
 impl Branch for Noise {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         let n = if memories.noise.is_empty() {
             self.at(at)
         } else {
@@ -122,19 +126,19 @@ impl Branch for Noise {
         false
     }
 
-    fn formula(&self, _at: &Position) -> Option<Term> {
+    fn formula(&self, _at: &TermPosition) -> Option<Term> {
         None
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let from = self.from.as_ref().and_then(|from| from.check(at, 0.0, problems));
         let to = self.to.as_ref().and_then(|to| to.check(at, 0.0, problems).map(|ticks| (to, ticks)));
         if let (Some(from), Some((length, to))) = (from, to)

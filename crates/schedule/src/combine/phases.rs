@@ -2,19 +2,19 @@
 
 use super::{Combinator, Form};
 use crate::catalogue::Ends;
+use crate::coverage::Coverage;
 use crate::fields::{Field, Fields};
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::leaf::constant::Constant;
 use crate::length::{Length, length};
 use crate::lint::{self, HORIZON_MISMATCH, warning};
 use crate::lr_value::lr_value;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
 use crate::reader::Reader;
-use crate::segment::At;
+use crate::segment::Position;
 use crate::tree::Value;
-use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "phases",
@@ -66,7 +66,7 @@ struct Phases {
 #[derive(Debug)]
 struct Phase {
     length: Option<Length>,
-    part: Part,
+    node: ScheduleNode,
 }
 
 impl Phase {
@@ -82,26 +82,26 @@ impl Phase {
         } else {
             fields.read("for", reader.problems, read)
         };
-        let part = if fields.has("value") && !fields.has("kind") {
+        let node = if fields.has("value") && !fields.has("kind") {
             let value = fields.read("value", reader.problems, lr_value);
-            let allow = fields.read_or("allow", Vec::new(), reader.problems, lint::names);
+            let allow = fields.read_or("allow", Vec::new(), reader.problems, lint::allow_list);
             fields.finish(reader.problems);
-            value.filter(|_| allow.is_some()).map(|value| Part::leaf(Box::new(Constant { value })))
+            value.filter(|_| allow.is_some()).map(|value| ScheduleNode::leaf(Box::new(Constant { value })))
         } else {
-            Part::read_fields(fields, reader.problems, reader.reading)
+            ScheduleNode::read_fields(fields, reader.problems, reader.reading)
         };
-        Some(Self { length: length?, part: part? })
+        Some(Self { length: length?, node: node? })
     }
 }
 
 impl Phases {
     /// Whether nothing is left for the last phase.
-    fn no_room(&self, seen: &Window) -> bool {
-        self.spans(&seen.at).last().is_some_and(|(_, start, _)| start >= seen.end)
+    fn has_no_room(&self, covered: &Coverage) -> bool {
+        self.spans(&covered.start).last().is_some_and(|(_, start, _)| start >= covered.end)
     }
 
     /// Each phase with its begin and its end; the last one's end is the segment's.
-    fn spans(&self, at: &At) -> impl Iterator<Item = (&Phase, f64, f64)> + use<'_> {
+    fn spans(&self, at: &Position) -> impl Iterator<Item = (&Phase, f64, f64)> + use<'_> {
         let len = at.len;
         let at = *at;
         let mut start = 0.0;
@@ -114,21 +114,21 @@ impl Phases {
     }
 
     /// The phase at work and the position in it.
-    fn now(&self, at: &At) -> Option<(&Part, At)> {
+    fn active_phase(&self, at: &Position) -> Option<(&ScheduleNode, Position)> {
         let last = self.phases.len() - 1;
         self.spans(at)
             .enumerate()
             .find(|(i, (_, _, end))| at.s < *end || *i == last)
-            .map(|(_, (phase, start, end))| (&phase.part, at.part(start, end - start)))
+            .map(|(_, (phase, start, end))| (&phase.node, at.subsegment(start, end - start)))
     }
 }
 
 impl Branch for Phases {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
-        self.now(at).map_or(0.0, |(part, at)| part.lr(&at, memories))
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
+        self.active_phase(at).map_or(0.0, |(node, at)| node.lr(&at, memories))
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
         let mut start = Term::from(0.0);
         let mut spans = Vec::new();
         for phase in &self.phases {
@@ -136,47 +136,47 @@ impl Branch for Phases {
                 Some(length) => start.clone() + length.formula(at),
                 None => at.len.clone().at_least(start.clone()),
             };
-            spans.push((&phase.part, start, end.clone()));
+            spans.push((&phase.node, start, end.clone()));
             start = end;
         }
         let mut spans = spans.into_iter().rev();
         let (last, start, end) = spans.next()?;
         let after = at.between(&start, &f64::INFINITY.into());
-        let after = last.formula(&after.part(start.clone(), end - start))?;
-        spans.try_fold(after, |after, (part, start, end)| {
+        let after = last.formula(&after.subsegment(start.clone(), end - start))?;
+        spans.try_fold(after, |after, (node, start, end)| {
             // A phase without length is skipped.
             if start.ends().1 >= end.ends().1 && start.number().is_some() {
                 return Some(after);
             }
             let here = at.between(&start, &end);
-            let value = part.formula(&here.part(start.clone(), end.clone() - start))?;
+            let value = node.formula(&here.subsegment(start.clone(), end.clone() - start))?;
             Some(Term::choose(at.s.clone().less(end), value, after))
         })
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let spans = self.spans(at);
         Known::Phases(
             spans
                 .filter(|(_, start, end)| end > start)
-                .map(|(phase, start, end)| (end, phase.part.known(&At { len: end - start, ..*at })))
+                .map(|(phase, start, end)| (end, phase.node.known(&Position { len: end - start, ..*at })))
                 .collect(),
         )
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        if let Some((part, at)) = self.now(at) {
-            see(part, at);
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        if let Some((node, at)) = self.active_phase(at) {
+            visit(node, at);
         }
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
         for (phase, start, end) in self.spans(at) {
-            see(&phase.part, At { len: end - start, ..*at });
+            visit(&phase.node, Position { len: end - start, ..*at });
         }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         for phase in &self.phases {
             if let Some(length) = &phase.length {
                 length.check(at, 0.0, problems);
@@ -184,35 +184,35 @@ impl Branch for Phases {
         }
     }
 
-    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
-        for (phase, start, end) in self.spans(&seen.at) {
-            if let Some(seen) = seen.part(start, end - start) {
-                see(&phase.part, seen);
+    fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
+        for (phase, start, end) in self.spans(&covered.start) {
+            if let Some(covered) = covered.subsegment(start, end - start) {
+                visit(&phase.node, covered);
             }
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let mut over = 0.0;
         for length in self.phases.iter().filter_map(|phase| phase.length.as_ref()) {
-            length.warn_if_lost(&seen.at, warnings);
+            length.warn_if_lost(&covered.start, warnings);
         }
-        for (phase, start, end) in self.spans(&seen.at) {
+        for (phase, start, end) in self.spans(&covered.start) {
             // Shares may have been rounded up.
             let slack = phase.length.as_ref().map_or(0.0, |length| f64::from(u8::from(length.is_percent())));
-            let late = start >= seen.end && end > start + slack;
+            let late = start >= covered.end && end > start + slack;
             if let Some(length) = &phase.length
-                && (late || end > seen.end + slack)
+                && (late || end > covered.end + slack)
             {
                 let message = if late {
-                    format!("this phase never starts: the ones before it take {start} of {}", seen.end)
+                    format!("this phase never starts: the ones before it take {start} of {}", covered.end)
                 } else {
-                    format!("this phase runs from {start} to {end}, the run has {}", seen.end)
+                    format!("this phase runs from {start} to {end}, the run has {}", covered.end)
                 };
                 let hint = if late {
                     "leave it out, or shorten the ones before it".to_owned()
                 } else {
-                    format!("write `for: {}`", seen.written(seen.end - start))
+                    format!("write `for: {}`", covered.written(covered.end - start))
                 };
                 warnings.push(length.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             }
@@ -221,12 +221,12 @@ impl Branch for Phases {
         let Some(last) = self.phases.last() else { return };
         match &last.length {
             // Its end is that of the run, unless the ones before have left no room.
-            None if over > seen.at.len || self.no_room(seen) => {
-                let message = format!("the last phase never starts: the others take all {}", seen.end);
+            None if over > covered.start.len || self.has_no_room(covered) => {
+                let message = format!("the last phase never starts: the others take all {}", covered.end);
                 warnings.push(warning(HORIZON_MISMATCH, message).with_hint("shorten the ones before it"));
             }
-            Some(length) if seen.outlasts(over) && !last.part.is_constant() => {
-                let message = format!("the phases end after {over} of {}", seen.end);
+            Some(length) if covered.outlasts(over) && !last.node.is_constant() => {
+                let message = format!("the phases end after {over} of {}", covered.end);
                 let problem = length.problem(message).with_lint(HORIZON_MISMATCH);
                 warnings.push(problem.with_hint("leave out the last `for`: it takes the rest"));
             }

@@ -1,16 +1,16 @@
 //! Warm restarts of any schedule.
 
 use super::{Combinator, Form};
-use crate::catalogue::{ABOVE_0, AT_LEAST_1, Ends, Holds, optional, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, AT_LEAST_1, Ends, ParamType, optional, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::{Known, KnownRamp, KnownRestart};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK};
 use crate::lr_value::LrValue;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "restart",
@@ -42,26 +42,31 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     form: Form::One,
     groups: &[],
     params: &[
-        required("every", Holds::Length(1), "length of the first cycle"),
+        required("every", ParamType::Length(1), "length of the first cycle"),
         param(
             "mult",
-            Holds::Number(AT_LEAST_1),
+            ParamType::Number(AT_LEAST_1),
             "1",
             "each cycle is so many times as long as the one before",
         ),
-        param("decay", Holds::Number(ABOVE_0), "1", "factor from cycle to cycle on what `decay_on` names"),
+        param(
+            "decay",
+            ParamType::Number(ABOVE_0),
+            "1",
+            "factor from cycle to cycle on what `decay_on` names",
+        ),
         param(
             "decay_on",
-            Holds::Choice(&["peak", "amplitude", "all"]),
+            ParamType::Choice(&["peak", "amplitude", "all"]),
             "peak",
             "`peak`: what `1x` means inside; `amplitude`: the distance from `floor`; `all`: the lr",
         ),
-        param("floor", Holds::Lr, "0", "the foot of `amplitude`"),
-        optional("limit", Holds::Whole(1), "number of cycles; without end if not given"),
-        param("then", Holds::Lr, "0", "the lr after the last cycle"),
+        param("floor", ParamType::Lr, "0", "the foot of `amplitude`"),
+        optional("limit", ParamType::Whole(1), "number of cycles; without end if not given"),
+        param("then", ParamType::Lr, "0", "the lr after the last cycle"),
         optional(
             "like",
-            Holds::Choice(&["timm"]),
+            ParamType::Choice(&["timm"]),
             "`timm`: no run is taken in which timm's logarithm rounds a boundary into the cycle before",
         ),
     ],
@@ -92,11 +97,11 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 };
 
 /// The most cycles of growing length that are written out in a formula.
-const MOST_CYCLES: usize = 4096;
+const MAX_CYCLES: usize = 4096;
 
 #[derive(Debug)]
 struct Restart {
-    of: Part,
+    of: ScheduleNode,
     every: Length,
     mult: f64,
     decay: f64,
@@ -131,9 +136,9 @@ impl Restart {
     }
 
     /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.
-    fn cycle(&self, every: f64, at: &At) -> f64 {
+    fn cycle(&self, every: f64, at: &Position) -> f64 {
         if self.mult == 1.0 {
-            return at.stretches(every);
+            return at.full_intervals(every);
         }
         let growth = self.mult - 1.0;
         let estimate = libm::log1p(at.s / every * growth) / libm::log1p(growth);
@@ -150,7 +155,7 @@ impl Restart {
     }
 
     /// The first cycle of the segment, and its begin, that a logarithm rounded down takes for the one before.
-    fn rounded_down(&self, every: f64, at: &At) -> Option<(f64, f64)> {
+    fn rounded_down(&self, every: f64, at: &Position) -> Option<(f64, f64)> {
         let cycles = self.limit.map_or(f64::INFINITY, |limit| limit as f64);
         let begins = (1_u32..).map(f64::from).map(|i| (i, self.begin(every, i)));
         let mut begins = begins.take_while(|(i, begin)| *i < cycles && *begin < at.len);
@@ -162,36 +167,36 @@ impl Restart {
     }
 
     /// What the run sees of the last cycle that it sees, and the length of that cycle.
-    fn last_cycle(&self, seen: &Window, every: f64) -> (f64, f64) {
-        let last = seen.at.at(seen.end - seen.notch());
+    fn last_cycle(&self, covered: &Coverage, every: f64) -> (f64, f64) {
+        let last = covered.start.at(covered.end - covered.unit());
         let i = self.cycle(every, &last);
-        (seen.end - self.begin(every, i), every * libm::pow(self.mult, i))
+        (covered.end - self.begin(every, i), every * libm::pow(self.mult, i))
     }
 
     /// Whether a cycle ends below its top, so that it matters where it is left.
-    fn falls(&self, seen: &Window, every: f64) -> bool {
+    fn falls(&self, covered: &Coverage, every: f64) -> bool {
         const LOOKS: u32 = 32;
-        let first = At { len: every, ..seen.at };
+        let first = Position { len: every, ..covered.start };
         let lr = |s: f64| self.of.lr(&first.at(s), &Memories::default());
-        let last = every - seen.notch();
+        let last = every - covered.unit();
         let end = lr(last);
         (0..LOOKS).any(|i| {
-            let s = (last / seen.notch() * f64::from(i) / f64::from(LOOKS)).floor() * seen.notch();
+            let s = (last / covered.unit() * f64::from(i) / f64::from(LOOKS)).floor() * covered.unit();
             lr(s) > end * (1.0 + 1e-9)
         })
     }
 
     /// A run that goes on after the last cycle, with nothing to train with.
-    fn warn_of_the_rest(&self, seen: &Window, end: f64, warnings: &mut Vec<Problem>) {
-        if self.then.is_zero() && seen.outlasts(end) {
-            let message = format!("the cycles end after {end} of {}, and `then` the lr is 0", seen.end);
+    fn warn_of_the_rest(&self, covered: &Coverage, end: f64, warnings: &mut Vec<Problem>) {
+        if self.then.is_zero() && covered.outlasts(end) {
+            let message = format!("the cycles end after {end} of {}, and `then` the lr is 0", covered.end);
             let problem = self.every.problem(message).with_lint(HORIZON_MISMATCH);
             warnings.push(problem.with_hint("leave out `limit`, write `then: 0.01x`, or a longer `every`"));
         }
     }
 
     /// The position inside the cycle and the decay so far; `None` after the last cycle.
-    fn inside(&self, at: &At) -> Option<(At, f64)> {
+    fn inside(&self, at: &Position) -> Option<(Position, f64)> {
         let every = self.every.ticks(at);
         let i = self.cycle(every, at);
         if self.limit.is_some_and(|limit| i >= limit as f64) {
@@ -200,27 +205,30 @@ impl Restart {
         // Far beyond every run the length would be infinite.
         let length = whole(every * libm::pow(self.mult, i)).min(1e300);
         let factor = libm::pow(self.decay, i).min(f64::MAX);
-        let inside = at.part(self.begin(every, i), length);
+        let inside = at.subsegment(self.begin(every, i), length);
         let base = if self.decay_on == DecayOn::Peak { (at.base * factor).min(f64::MAX) } else { at.base };
-        Some((At { base, ..inside }, factor))
+        Some((Position { base, ..inside }, factor))
     }
 }
 
 impl Restart {
     /// The position inside the cycle, and the cycle's number.
-    fn inside_formula(&self, at: &Position, every: &Term) -> Option<(Position, Term)> {
+    fn inside_formula(&self, at: &TermPosition, every: &Term) -> Option<(TermPosition, Term)> {
         let s = at.s.clone();
         if self.mult == 1.0 {
-            let cycle = at.stretches(every.clone());
+            let cycle = at.full_intervals(every.clone());
             if s.is_multiple_exact() && every.number().is_some() && every.is_whole() {
                 let rest = |x: &Term, by: Term| x.clone().remainder(by).named("s");
                 let s = rest(&s, every.clone());
                 let step = if at.tick == 1.0 { s.clone() } else { rest(&at.step, every.clone() * at.tick) };
-                return Some((Position { s, step, len: every.clone(), inside: true, ..at.clone() }, cycle));
+                return Some((
+                    TermPosition { s, step, len: every.clone(), inside: true, ..at.clone() },
+                    cycle,
+                ));
             }
             let cycle = cycle.named("cycle");
-            let inside = at.part(every.clone() * cycle.clone(), every.clone());
-            return Some((Position { inside: true, ..inside }, cycle));
+            let inside = at.subsegment(every.clone() * cycle.clone(), every.clone());
+            return Some((TermPosition { inside: true, ..inside }, cycle));
         }
         // Begins and lengths in units of the first cycle, as far as the run goes.
         let most = at.s.ends().1 / every.ends().0;
@@ -230,7 +238,7 @@ impl Restart {
             if begin > most + 1e-9 {
                 break;
             }
-            if begins.len() >= MOST_CYCLES {
+            if begins.len() >= MAX_CYCLES {
                 return None;
             }
             begins.push(begin);
@@ -249,13 +257,13 @@ impl Restart {
         let begin = cycle.clone().entry("starts", &begins) * back.clone();
         let length = (cycle.clone().entry("lengths", &lengths) * back).named("n");
         // Where all is whole, rounding puts no step before the begin of its cycle.
-        let at = at.part(begin, length);
-        Some((Position { inside: true, ..at }, cycle))
+        let at = at.subsegment(begin, length);
+        Some((TermPosition { inside: true, ..at }, cycle))
     }
 }
 
 impl Branch for Restart {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         let Some((inside, factor)) = self.inside(at) else { return self.then.of(at.base) };
         let lr = self.of.lr(&inside, memories);
         match self.decay_on {
@@ -268,7 +276,7 @@ impl Branch for Restart {
         }
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
         let every = self.every.formula(at);
         let (inside, cycle) = self.inside_formula(at, &every)?;
         let factor = Term::from(self.decay).power(cycle.clone());
@@ -276,7 +284,7 @@ impl Branch for Restart {
             DecayOn::Peak => at.base.clone() * factor.clone(),
             _ => at.base.clone(),
         };
-        let lr = self.of.formula(&Position { base, ..inside })?;
+        let lr = self.of.formula(&TermPosition { base, ..inside })?;
         let lr = match self.decay_on {
             DecayOn::Peak => lr,
             DecayOn::Amplitude if self.decay == 1.0 => lr,
@@ -292,9 +300,9 @@ impl Branch for Restart {
         })
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let every = self.every.ticks(at);
-        let of = |base: f64| self.of.known(&At { len: every, base, ..*at });
+        let of = |base: f64| self.of.known(&Position { len: every, base, ..*at });
         // Where the base decays, so may more than the peak.
         if self.decay != 1.0 && self.decay_on == DecayOn::Peak {
             match (of(at.base), of(at.base * self.decay)) {
@@ -320,17 +328,17 @@ impl Branch for Restart {
         }))
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
         if let Some((inside, _)) = self.inside(at) {
-            see(&self.of, inside);
+            visit(&self.of, inside);
         }
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, At { len: self.every.ticks(at), ..*at });
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, Position { len: self.every.ticks(at), ..*at });
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let Some(every) = self.every.check(at, 1.0, problems) else { return };
         let Some(rounded) = self.rounded.as_ref().filter(|_| self.mult > 1.0) else { return };
         if let Some((i, begin)) = self.rounded_down(every, at) {
@@ -340,49 +348,56 @@ impl Branch for Restart {
         }
     }
 
-    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
-        let every = self.every.ticks(&seen.at);
-        see(&self.of, Window { at: At { s: 0.0, step: 0.0, len: every, ..seen.at }, end: every, ..*seen });
+    fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
+        let every = self.every.ticks(&covered.start);
+        visit(
+            &self.of,
+            Coverage {
+                start: Position { s: 0.0, step: 0.0, len: every, ..covered.start },
+                end: every,
+                ..*covered
+            },
+        );
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        let every = self.every.ticks(&seen.at);
-        if seen.cuts(every) {
-            let message = format!("the first cycle takes {every}, the run has {}", seen.end);
-            let hint = format!("write `every: {}`", seen.written(seen.end));
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        let every = self.every.ticks(&covered.start);
+        if covered.ends_before(every) {
+            let message = format!("the first cycle takes {every}, the run has {}", covered.end);
+            let hint = format!("write `every: {}`", covered.written(covered.end));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             return;
         }
         if let Some(limit) = self.limit
-            && self.begin(every, limit as f64) < seen.end
+            && self.begin(every, limit as f64) < covered.end
         {
-            self.warn_of_the_rest(seen, self.begin(every, limit as f64), warnings);
+            self.warn_of_the_rest(covered, self.begin(every, limit as f64), warnings);
             return;
         }
-        if !self.falls(seen, every) {
+        if !self.falls(covered, every) {
             return;
         }
-        let (into, length) = self.last_cycle(seen, every);
-        if length - into <= seen.slack(length) {
+        let (into, length) = self.last_cycle(covered, every);
+        if length - into <= covered.tolerance(length) {
             return;
         }
-        let (lint, message) = if into <= seen.slack(length) {
-            let message = format!("the run ({}) ends {into} into a new cycle, at its peak", seen.end);
+        let (lint, message) = if into <= covered.tolerance(length) {
+            let message = format!("the run ({}) ends {into} into a new cycle, at its peak", covered.end);
             (RESTART_AT_PEAK, message)
         } else {
-            (MID_CYCLE, format!("the run ({}) ends {into} into a cycle of {length}", seen.end))
+            (MID_CYCLE, format!("the run ({}) ends {into} into a cycle of {length}", covered.end))
         };
         let whole = |every: f64| {
-            let (into, length) = self.last_cycle(seen, every);
-            length - into <= seen.little(length)
+            let (into, length) = self.last_cycle(covered, every);
+            length - into <= covered.hint_tolerance(length)
         };
-        let hint = match seen.nearest(
+        let hint = match covered.nearest(
             every,
-            self.cycle(every, &seen.at.at(seen.end)),
-            |cycles| seen.end / self.begin(1.0, cycles),
+            self.cycle(every, &covered.start.at(covered.end)),
+            |cycles| covered.end / self.begin(1.0, cycles),
             whole,
         ) {
-            Some(every) => format!("write `every: {}`", seen.written(every)),
+            Some(every) => format!("write `every: {}`", covered.written(every)),
             None => "a budget of whole cycles".to_owned(),
         };
         warnings.push(self.every.problem(message).with_lint(lint).with_hint(hint));

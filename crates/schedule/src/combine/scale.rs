@@ -1,11 +1,11 @@
 //! A schedule times a number.
 
 use super::{Combinator, Form};
-use crate::catalogue::{AT_LEAST_0, Ends, Holds, required};
-use crate::formula::{Position, Term};
-use crate::node::{Branch, Memories, Part};
+use crate::catalogue::{AT_LEAST_0, Ends, ParamType, required};
+use crate::formula::{Term, TermPosition};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "scale",
@@ -23,7 +23,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     nodes: &["of"],
     form: Form::One,
     groups: &[],
-    params: &[required("scale", Holds::Number(AT_LEAST_0), "the factor")],
+    params: &[required("scale", ParamType::Number(AT_LEAST_0), "the factor")],
     read: |reader| {
         let (factor, of) = (reader.number("scale"), reader.node("of"));
         Some(Box::new(Scale { factor: factor?, of: of? }))
@@ -33,25 +33,25 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 #[derive(Debug)]
 struct Scale {
     factor: f64,
-    of: Part,
+    of: ScheduleNode,
 }
 
 impl Branch for Scale {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         self.factor * self.of.lr(at, memories)
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
         Some(Term::from(self.factor) * self.of.formula(at)?)
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+    fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 }

@@ -1,13 +1,13 @@
 //! A schedule ahead of its time.
 
 use super::{Combinator, Form};
-use crate::catalogue::{Ends, Holds, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Ends, ParamType, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::length::Length;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "shift",
@@ -25,7 +25,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     nodes: &["of"],
     form: Form::One,
     groups: &[],
-    params: &[required("shift", Holds::Length(0), "how far ahead")],
+    params: &[required("shift", ParamType::Length(0), "how far ahead")],
     read: |reader| {
         let (by, of) = (reader.length("shift"), reader.node("of"));
         Some(Box::new(Shift { by: by?, of: of? }))
@@ -35,38 +35,38 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 #[derive(Debug)]
 struct Shift {
     by: Length,
-    of: Part,
+    of: ScheduleNode,
 }
 
 impl Shift {
-    fn ahead(&self, at: &At) -> At {
-        at.part(-self.by.ticks(at), at.len)
+    fn ahead(&self, at: &Position) -> Position {
+        at.subsegment(-self.by.ticks(at), at.len)
     }
 }
 
 impl Branch for Shift {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         self.of.lr(&self.ahead(at), memories)
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
-        let ahead = at.part(Term::from(0.0) - self.by.formula(at), at.len.clone());
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
+        let ahead = at.subsegment(Term::from(0.0) - self.by.formula(at), at.len.clone());
         self.of.formula(&ahead)
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, self.ahead(at));
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, self.ahead(at));
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.of, *at);
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.of, *at);
     }
 
-    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
-        see(&self.of, seen.ahead(self.by.ticks(&seen.at)));
+    fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
+        visit(&self.of, covered.ahead(self.by.ticks(&covered.start)));
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.by.check(at, 0.0, problems);
     }
 }

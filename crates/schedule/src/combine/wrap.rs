@@ -7,20 +7,20 @@ use std::f64::consts::PI;
 
 use super::{Combinator, Form, Group};
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, ENTRIES, Ends, Holds, Param, find, param, required};
+use crate::catalogue::{ABOVE_0, ENTRIES, Ends, Param, ParamType, find, param, required};
+use crate::coverage::Coverage;
 use crate::fields::{Field, Fields};
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP};
 use crate::lr_value::LrValue;
-use crate::node::{Branch, Memories, Part};
+use crate::node::{Branch, Memories, ScheduleNode};
 use crate::problem::Problem;
 use crate::ramp::{K, SAMPLE, Sample, Shape, bent, shape_of};
 use crate::reader::{Reader, word};
-use crate::segment::At;
+use crate::segment::Position;
 use crate::tree::Place;
-use crate::window::Window;
 
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "body",
@@ -79,26 +79,26 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 /// The keys of `warmup`.
 const WARMUP: &[Param] = &[
-    required("over", Holds::Length(0), "length W of the warmup"),
-    param("from", Holds::Lr, "0", "lr at progress 0"),
+    required("over", ParamType::Length(0), "length W of the warmup"),
+    param("from", ParamType::Lr, "0", "lr at progress 0"),
     param(
         "shape",
-        Holds::Choice(&["linear", "cosine", "one_minus_sqrt", "exponential", "constant", "log", "power"]),
+        ParamType::Choice(&["linear", "cosine", "one_minus_sqrt", "exponential", "constant", "log", "power"]),
         "linear",
         "the way up; `log` is ln(s+1)/ln(W), `constant` stays at `from`",
     ),
-    param("power", Holds::Number(ABOVE_0), "1", "exponent of shape `power`"),
+    param("power", ParamType::Number(ABOVE_0), "1", "exponent of shape `power`"),
     SAMPLE,
     param(
         "mode",
-        Holds::Choice(&["prefix", "overlay", "multiply"]),
+        ParamType::Choice(&["prefix", "overlay", "multiply"]),
         "prefix",
         "`prefix`: the body begins after it; `overlay`: the body's clock runs from 0 underneath; `multiply`: it scales \
          the body, which runs from 0: a multiple in `from` and `target` is a factor on the body's lr, a number is an lr",
     ),
     param(
         "target",
-        Holds::LrOr("body"),
+        ParamType::LrOr("body"),
         "1x",
         "lr at progress 1, or `body`: the body's lr where the warmup ends",
     ),
@@ -106,13 +106,13 @@ const WARMUP: &[Param] = &[
 
 /// The keys of `cooldown` besides those of its shape.
 const COOLDOWN: &[Param] = &[
-    required("over", Holds::Length(0), "length C of the cooldown, the last C of the segment"),
-    param("to", Holds::Lr, "0", "lr at progress 1"),
+    required("over", ParamType::Length(0), "length C of the cooldown, the last C of the segment"),
+    param("to", ParamType::Lr, "0", "lr at progress 1"),
     SAMPLE,
     K,
     param(
         "mode",
-        Holds::Choice(&["anchor", "multiply"]),
+        ParamType::Choice(&["anchor", "multiply"]),
         "anchor",
         "`anchor`: from the body's lr at its start; `multiply`: from the body's lr at each step, which runs on to the \
          end, to `to`, where a multiple is a factor on the body's lr and a number is an lr",
@@ -122,7 +122,7 @@ const COOLDOWN: &[Param] = &[
 #[derive(Debug)]
 struct Wrap {
     warmup: Option<Warmup>,
-    body: Part,
+    body: ScheduleNode,
     cooldown: Option<Cooldown>,
 }
 
@@ -199,11 +199,11 @@ impl Warmup {
     }
 
     /// What a person should know of it, apart from its length.
-    fn warn(&self, seen: &Window, n: f64, warnings: &mut Vec<Problem>) {
-        if seen.at.s > 0.0 || n <= 0.0 {
+    fn warn(&self, covered: &Coverage, n: f64, warnings: &mut Vec<Problem>) {
+        if covered.start.s > 0.0 || n <= 0.0 {
             return;
         }
-        let (base, (place, path)) = (seen.at.base, &self.from_place);
+        let (base, (place, path)) = (covered.start.base, &self.from_place);
         let from = self.from.of(base);
         let target = self.target.map(|target| target.of(base));
         // On a body that moves, an lr and a factor differ even where their numbers agree.
@@ -286,7 +286,7 @@ struct Spans {
 }
 
 impl Wrap {
-    fn spans(&self, at: &At) -> Spans {
+    fn spans(&self, at: &Position) -> Spans {
         let warm = self.warmup.as_ref().map_or(0.0, |warmup| warmup.over.ticks(at)).min(at.len);
         // Two percentages may round up to one tick too many.
         let down = self.cooldown.as_ref().map_or(0.0, |cooldown| cooldown.over.ticks(at)).min(at.len - warm);
@@ -301,23 +301,23 @@ impl Wrap {
         Spans { warm, cool: at.len - down, body: (begin, at.len - begin - kept) }
     }
 
-    fn body_at(&self, at: &At, spans: &Spans) -> At {
-        at.part(spans.body.0, spans.body.1)
+    fn body_at(&self, at: &Position, spans: &Spans) -> Position {
+        at.subsegment(spans.body.0, spans.body.1)
     }
 
     /// The body's lr where another position stands.
-    fn body_lr(&self, at: &At, s: f64, spans: &Spans, memories: &Memories) -> f64 {
+    fn body_lr(&self, at: &Position, s: f64, spans: &Spans, memories: &Memories) -> f64 {
         self.body.lr(&self.body_at(&at.at(s), spans), memories)
     }
 }
 
 /// Two percentages that come to 100 may both have been rounded up.
-fn slack(warmup: &Length, cooldown: &Length) -> f64 {
+fn rounding_slack(warmup: &Length, cooldown: &Length) -> f64 {
     if warmup.is_percent() && cooldown.is_percent() { 1.0 } else { 0.0 }
 }
 
 impl Branch for Wrap {
-    fn lr(&self, at: &At, memories: &Memories) -> f64 {
+    fn lr(&self, at: &Position, memories: &Memories) -> f64 {
         let spans = self.spans(at);
         if let Some(warmup) = &self.warmup
             && at.s < spans.warm
@@ -350,15 +350,15 @@ impl Branch for Wrap {
         cooldown.shape.value(p, anchor, cooldown.to.of(at.base)).max(0.0)
     }
 
-    fn formula(&self, at: &Position) -> Option<Term> {
-        self.written_out(at)
+    fn formula(&self, at: &TermPosition) -> Option<Term> {
+        self.whole_formula(at)
     }
 
-    fn known(&self, at: &At) -> Known {
-        self.in_shared_words(at)
+    fn known(&self, at: &Position) -> Known {
+        self.known_form(at)
     }
 
-    fn active<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+    fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
         let spans = self.spans(at);
         let warming = match &self.warmup {
             Some(warmup) => at.s < spans.warm && warmup.mode != WarmupMode::Multiply,
@@ -370,55 +370,59 @@ impl Branch for Wrap {
         };
         // What a warmup or cooldown replaces sees nothing of that time.
         if !warming && !cooling {
-            see(&self.body, self.body_at(at, &spans));
+            visit(&self.body, self.body_at(at, &spans));
         }
     }
 
-    fn read<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
+    fn evaluated_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
         let spans = self.spans(at);
         match (&self.warmup, &self.cooldown) {
             (Some(warmup), _) if at.s < spans.warm && warmup.mode != WarmupMode::Multiply => {
                 if warmup.target.is_none() {
-                    see(&self.body, self.body_at(&at.at(spans.warm), &spans));
+                    visit(&self.body, self.body_at(&at.at(spans.warm), &spans));
                 }
             }
             (_, Some(cooldown)) if at.s >= spans.cool && spans.cool < at.len && !cooldown.multiply => {
-                see(&self.body, self.body_at(&at.at(spans.cool), &spans));
+                visit(&self.body, self.body_at(&at.at(spans.cool), &spans));
             }
-            _ => see(&self.body, self.body_at(at, &spans)),
+            _ => visit(&self.body, self.body_at(at, &spans)),
         }
     }
 
-    fn parts<'a>(&'a self, at: &At, see: &mut dyn FnMut(&'a Part, At)) {
-        see(&self.body, At { len: self.spans(at).body.1, ..*at });
+    fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
+        visit(&self.body, Position { len: self.spans(at).body.1, ..*at });
     }
 
-    fn seen<'a>(&'a self, seen: &Window, see: &mut dyn FnMut(&'a Part, Window)) {
-        let spans = self.spans(&seen.at);
+    fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
+        let spans = self.spans(&covered.start);
         let (begin, len) = spans.body;
-        let Some(mut body) = seen.part(begin, len) else { return };
+        let Some(mut body) = covered.subsegment(begin, len) else { return };
         // What a warmup stands in for is not seen.
         if let Some(Warmup { mode: WarmupMode::Overlay, .. }) = &self.warmup
-            && body.at.s < spans.warm
+            && body.start.s < spans.warm
         {
-            body.at = body.at.at(spans.warm);
+            body.start = body.start.at(spans.warm);
         }
-        if body.at.s < body.end {
-            see(&self.body, body);
+        if body.start.s < body.end {
+            visit(&self.body, body);
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let lengths = self.warmup.iter().map(|warmup| &warmup.over);
         lengths
             .chain(self.cooldown.iter().map(|cooldown| &cooldown.over))
-            .for_each(|over| over.warn_if_lost(&seen.at, warnings));
+            .for_each(|over| over.warn_if_lost(&covered.start, warnings));
         let Some(warmup) = &self.warmup else { return };
-        let warm = self.spans(&seen.at).warm;
-        warmup.warn(seen, warm, warnings);
-        if warm > 0.0 && warm >= seen.end && warmup.mode != WarmupMode::Multiply && !self.body.is_constant() {
-            let message = format!("the warmup takes all {}: the body never begins", seen.end);
-            let hint = format!("write `over: {}`", seen.share(20.0));
+        let warm = self.spans(&covered.start).warm;
+        warmup.warn(covered, warm, warnings);
+        if warm > 0.0
+            && warm >= covered.end
+            && warmup.mode != WarmupMode::Multiply
+            && !self.body.is_constant()
+        {
+            let message = format!("the warmup takes all {}: the body never begins", covered.end);
+            let hint = format!("write `over: {}`", covered.share(20.0));
             warnings.push(warmup.over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }
@@ -427,7 +431,7 @@ impl Branch for Wrap {
         self.warmup.is_none() && self.cooldown.is_none()
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let warm = self.warmup.as_ref().map(|warmup| (&warmup.over, warmup.over.check(at, 0.0, problems)));
         let down = self.cooldown.as_ref().map(|down| (&down.over, down.over.check(at, 0.0, problems)));
         match (warm, down) {
@@ -440,7 +444,9 @@ impl Branch for Wrap {
                     format!("the cooldown takes {c}, which is longer than the {} there are", at.len);
                 problems.push(over.problem(message));
             }
-            (Some((before, Some(w))), Some((over, Some(c)))) if w + c > at.len + slack(before, over) => {
+            (Some((before, Some(w))), Some((over, Some(c))))
+                if w + c > at.len + rounding_slack(before, over) =>
+            {
                 let message =
                     format!("warmup ({w}) and cooldown ({c}) are longer than the {} there are", at.len);
                 problems.push(over.problem(message));

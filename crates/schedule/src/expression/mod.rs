@@ -15,7 +15,7 @@ use std::str::FromStr;
 pub use parse::comparison;
 
 use crate::formula::Binary;
-use crate::number::{Fault, Function, Number};
+use crate::number::{ArithmeticError, Function, Number};
 pub(crate) use formula::Names;
 
 /// What the names stand for.
@@ -39,7 +39,7 @@ pub struct Expression {
 
 /// What is wrong with an expression.
 #[derive(Debug)]
-pub struct Mistake {
+pub struct ParseError {
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -114,9 +114,9 @@ pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl FromStr for Expression {
-    type Err = Mistake;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, Mistake> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         parse::parse(text).map(|root| Self { root })
     }
 }
@@ -126,23 +126,23 @@ impl Expression {
     ///
     /// # Errors
     /// Python raises an error here.
-    pub(crate) fn value(&self, values: &Values) -> Result<f64, Fault> {
+    pub(crate) fn value(&self, values: &Values) -> Result<f64, ArithmeticError> {
         self.root.value(values)?.float()
     }
 
     /// Whether it says `epoch`.
-    pub(crate) fn says_epoch(&self) -> bool {
-        self.root.says(&|name| name == Name::Epoch)
+    pub(crate) fn uses_epoch(&self) -> bool {
+        self.root.uses(&|name| name == Name::Epoch)
     }
 
     /// Whether it says anything that may change from step to step.
-    pub(crate) fn says_names(&self) -> bool {
-        self.root.says(&|name| name.constant().is_none())
+    pub(crate) fn uses_variables(&self) -> bool {
+        self.root.uses(&|name| name.constant().is_none())
     }
 }
 
 impl Term {
-    fn value(&self, values: &Values) -> Result<Number, Fault> {
+    fn value(&self, values: &Values) -> Result<Number, ArithmeticError> {
         match self {
             Term::Number(number) => Ok(number.clone()),
             Term::Name(name) => Ok(match name {
@@ -174,34 +174,34 @@ impl Term {
                 }
                 arguments => function.value(&[], &each(arguments, values)?),
             },
-            Term::List(_) => Err(Fault("a list where a number is needed")),
+            Term::List(_) => Err(ArithmeticError("a list where a number is needed")),
             Term::Item(list, index) => {
                 let index = index.value(values)?.index(list.len())?;
-                each(list, values)?.into_iter().nth(index).ok_or(Fault("a place outside a list"))
+                each(list, values)?.into_iter().nth(index).ok_or(ArithmeticError("a place outside a list"))
             }
         }
     }
 
-    fn says(&self, what: &dyn Fn(Name) -> bool) -> bool {
+    fn uses(&self, what: &dyn Fn(Name) -> bool) -> bool {
         match self {
             Term::Number(_) => false,
             Term::Name(name) => what(*name),
-            Term::Minus(x) | Term::Not(x) => x.says(what),
-            Term::Binary(_, a, b) => a.says(what) || b.says(what),
-            Term::Compare(first, rest) => first.says(what) || rest.iter().any(|(_, term)| term.says(what)),
-            Term::Choice(terms) => terms.iter().any(|term| term.says(what)),
-            Term::Call(_, terms) | Term::List(terms) => terms.iter().any(|term| term.says(what)),
-            Term::Item(list, index) => index.says(what) || list.iter().any(|term| term.says(what)),
+            Term::Minus(x) | Term::Not(x) => x.uses(what),
+            Term::Binary(_, a, b) => a.uses(what) || b.uses(what),
+            Term::Compare(first, rest) => first.uses(what) || rest.iter().any(|(_, term)| term.uses(what)),
+            Term::Choice(terms) => terms.iter().any(|term| term.uses(what)),
+            Term::Call(_, terms) | Term::List(terms) => terms.iter().any(|term| term.uses(what)),
+            Term::Item(list, index) => index.uses(what) || list.iter().any(|term| term.uses(what)),
         }
     }
 }
 
-fn each(terms: &[Term], values: &Values) -> Result<Vec<Number>, Fault> {
+fn each(terms: &[Term], values: &Values) -> Result<Vec<Number>, ArithmeticError> {
     terms.iter().map(|term| term.value(values)).collect()
 }
 
 /// Whether all comparisons hold; those behind the first that does not are not looked at.
-fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result<Number, Fault> {
+fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result<Number, ArithmeticError> {
     let mut left = first.value(values)?;
     for (comparison, right) in rest {
         let holds = match (comparison, right) {
@@ -215,7 +215,7 @@ fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result
                 let held = each(list, values)?.iter().any(|entry| is_equal(entry, &left));
                 held == (*comparison == Comparison::In)
             }
-            _ => return Err(Fault("`in` before what is no list")),
+            _ => return Err(ArithmeticError("`in` before what is no list")),
         };
         if !holds {
             return Ok(Number::from(false));
@@ -237,8 +237,8 @@ mod tests {
 
     fn value(text: &str) -> f64 {
         match text.parse::<Expression>() {
-            Ok(expression) => expression.value(&VALUES).unwrap_or_else(|fault| panic!("{text}: {fault:?}")),
-            Err(mistake) => panic!("{text}: {mistake:?}"),
+            Ok(expression) => expression.value(&VALUES).unwrap_or_else(|error| panic!("{text}: {error:?}")),
+            Err(error) => panic!("{text}: {error:?}"),
         }
     }
 
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_is_an_error_in_python_has_no_value() {
-        for (text, fault) in [
+        for (text, error) in [
             ("0 / 0", "a division by 0"),
             ("1 / 0", "a division by 0"),
             ("1 % 0", "a division by 0"),
@@ -360,7 +360,7 @@ mod tests {
         ] {
             let expression = text.parse::<Expression>().expect(text);
             let found = expression.value(&VALUES).expect_err(text);
-            assert!(found.0.contains(fault), "{text}: {found:?}");
+            assert!(found.0.contains(error), "{text}: {found:?}");
         }
     }
 
@@ -397,8 +397,8 @@ mod tests {
             ("1e999", "`1e999` at character 1 is no number"),
             ("ä", "`ä` at character 1 is no operator"),
         ] {
-            let mistake = text.parse::<Expression>().expect_err(text);
-            assert!(mistake.message.contains(message), "{text}: {}", mistake.message);
+            let error = text.parse::<Expression>().expect_err(text);
+            assert!(error.message.contains(message), "{text}: {}", error.message);
         }
     }
 
@@ -412,8 +412,8 @@ mod tests {
             ("t = 3", "equality is written `==`"),
             ("math.pi", "names stand alone"),
         ] {
-            let mistake = text.parse::<Expression>().expect_err(text);
-            assert!(mistake.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {mistake:?}");
+            let error = text.parse::<Expression>().expect_err(text);
+            assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {error:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Words to terms, by how tightly operators bind.
 
 use super::token::{Kind, Token, tokens};
-use super::{Binary, Comparison, Mistake, NAMES, Term, function_names};
+use super::{Binary, Comparison, NAMES, ParseError, Term, function_names};
 use crate::number::{Function, function};
 use crate::problem::{listed, nearest};
 
@@ -17,9 +17,9 @@ const SIGN: u8 = 8;
 const POWER: u8 = 9;
 
 /// The deepest nesting: reading and working out take a stack.
-const MOST_DEPTH: usize = 50;
+const MAX_DEPTH: usize = 50;
 
-pub(super) fn parse(text: &str) -> Result<Term, Mistake> {
+pub(super) fn parse(text: &str) -> Result<Term, ParseError> {
     let tokens = tokens(text)?;
     let mut parser = Parser { tokens: &tokens, depth: 0 };
     let term = parser.number(CHOICE)?;
@@ -55,35 +55,35 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn must_take(&mut self, text: &str) -> Result<(), Mistake> {
+    fn must_take(&mut self, text: &str) -> Result<(), ParseError> {
         if self.take(text) { Ok(()) } else { Err(self.expected(&format!("`{text}`"))) }
     }
 
-    fn expected(&self, what: &str) -> Mistake {
-        mistake(match self.peek() {
+    fn expected(&self, what: &str) -> ParseError {
+        error(match self.peek() {
             Some(token) => format!("expected {what}, found `{}` at character {}", token.text, token.at),
             None => format!("expected {what}, found the end"),
         })
     }
 
     /// A term that is a number, whose operators bind at least as tightly as `least`.
-    fn number(&mut self, least: u8) -> Result<Term, Mistake> {
+    fn number(&mut self, least: u8) -> Result<Term, ParseError> {
         let at = self.peek().map(|token| token.at);
         match self.term(least)? {
             Term::List(_) => {
                 let at = at.map_or(String::new(), |at| format!(", found a list at character {at}"));
                 let hint = "a list stands before an index, behind `in` or in a call, as in [1, 0.1][t // 30]";
-                Err(Mistake { message: format!("expected a number{at}"), hint: Some(hint.to_owned()) })
+                Err(ParseError { message: format!("expected a number{at}"), hint: Some(hint.to_owned()) })
             }
             term => Ok(term),
         }
     }
 
     /// A term whose operators bind at least as tightly as `least`. A list is one only where nothing joins it.
-    fn term(&mut self, least: u8) -> Result<Term, Mistake> {
+    fn term(&mut self, least: u8) -> Result<Term, ParseError> {
         self.depth += 1;
-        if self.depth > MOST_DEPTH {
-            return Err(mistake(format!("the expression is nested more than {MOST_DEPTH} deep")));
+        if self.depth > MAX_DEPTH {
+            return Err(error(format!("the expression is nested more than {MAX_DEPTH} deep")));
         }
         let mut left = self.prefix(least)?;
         while let Some(token) = self.peek() {
@@ -125,7 +125,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A term and all that it is compared with.
-    fn compared(&mut self, first: Term) -> Result<Term, Mistake> {
+    fn compared(&mut self, first: Term) -> Result<Term, ParseError> {
         let mut rest = Vec::new();
         while let Some((comparison, words)) = self.comparison() {
             self.tokens = self.tokens.get(words..).unwrap_or_default();
@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A sign and what it belongs to, or a value.
-    fn prefix(&mut self, least: u8) -> Result<Term, Mistake> {
+    fn prefix(&mut self, least: u8) -> Result<Term, ParseError> {
         if self.take("-") {
             return Ok(Term::Minus(Box::new(self.number(SIGN)?)));
         }
@@ -169,7 +169,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Term, Mistake> {
+    fn value(&mut self) -> Result<Term, ParseError> {
         if self.take("(") {
             let (mut terms, comma) = self.list(")")?;
             return match terms.pop() {
@@ -195,7 +195,7 @@ impl<'a> Parser<'a> {
 
     /// Terms up to a closing bracket, at least one, and whether a comma stood behind the last. Of several all are
     /// numbers.
-    fn list(&mut self, close: &str) -> Result<(Vec<Term>, bool), Mistake> {
+    fn list(&mut self, close: &str) -> Result<(Vec<Term>, bool), ParseError> {
         let mut terms = vec![self.term(CHOICE)?];
         while self.take(",") {
             if self.take(close) {
@@ -208,12 +208,12 @@ impl<'a> Parser<'a> {
     }
 
     /// The arguments of a function, its bracket being open.
-    fn call(&mut self, named: &Token<'_>) -> Result<Term, Mistake> {
+    fn call(&mut self, named: &Token<'_>) -> Result<Term, ParseError> {
         let (text, at) = (named.text, named.at);
         let (arguments, _) = self.list(")")?;
         let Some(function) = function(text) else {
             if NAMES.iter().any(|(name, _)| *name == text) {
-                return Err(mistake(format!("`{text}` at character {at} is no function")));
+                return Err(error(format!("`{text}` at character {at} is no function")));
             }
             return Err(unknown("function", named, &function_names().collect::<Vec<_>>()));
         };
@@ -225,23 +225,23 @@ impl<'a> Parser<'a> {
                 (least, most) if least == most => format!("{least} values"),
                 (least, most) => format!("{least} or {most} values"),
             };
-            return Err(mistake(format!("`{text}` at character {at} takes {takes}, not {count}")));
+            return Err(error(format!("`{text}` at character {at} takes {takes}, not {count}")));
         }
         checked(function, arguments, named)
     }
 }
 
 /// A list of numbers.
-fn flat(terms: Vec<Term>) -> Result<Term, Mistake> {
+fn flat(terms: Vec<Term>) -> Result<Term, ParseError> {
     match terms.iter().any(|term| matches!(term, Term::List(_))) {
         false => Ok(Term::List(terms)),
-        true => Err(mistake("a list of lists is no list of numbers".to_owned())),
+        true => Err(error("a list of lists is no list of numbers".to_owned())),
     }
 }
 
 /// A call, if lists are where it takes them.
-fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>) -> Result<Term, Mistake> {
-    let wrong = |what: &str| Err(mistake(format!("`{}` at character {} takes {what}", named.text, named.at)));
+fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>) -> Result<Term, ParseError> {
+    let wrong = |what: &str| Err(error(format!("`{}` at character {} takes {what}", named.text, named.at)));
     match (arguments.first(), function.takes_list(arguments.len())) {
         (Some(Term::List(_)), None) => wrong("numbers, not a list"),
         (Some(Term::List(_)), Some(_)) | (_, None | Some(false)) => Ok(Term::Call(function, arguments)),
@@ -280,26 +280,26 @@ fn operator(text: &str) -> Option<(Binary, u8)> {
     })
 }
 
-fn name(token: &Token<'_>) -> Result<Term, Mistake> {
+fn name(token: &Token<'_>) -> Result<Term, ParseError> {
     if let Some((_, name)) = NAMES.iter().find(|(name, _)| *name == token.text) {
         return Ok(Term::Name(*name));
     }
     if function(token.text).is_some() {
-        return Err(mistake(format!("`{}` at character {} is a function", token.text, token.at)));
+        return Err(error(format!("`{}` at character {} is a function", token.text, token.at)));
     }
     let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
     Err(unknown("name", token, &names))
 }
 
-fn unknown(what: &str, token: &Token<'_>, known: &[&str]) -> Mistake {
+fn unknown(what: &str, token: &Token<'_>, known: &[&str]) -> ParseError {
     let hint = match nearest(token.text, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known: {}", listed(known.iter().copied())),
     };
     let message = format!("there is no {what} `{}` at character {}", token.text, token.at);
-    Mistake { message, hint: Some(hint) }
+    ParseError { message, hint: Some(hint) }
 }
 
-fn mistake(message: String) -> Mistake {
-    Mistake { message, hint: None }
+fn error(message: String) -> ParseError {
+    ParseError { message, hint: None }
 }

@@ -1,6 +1,6 @@
 //! The words of an expression.
 
-use super::Mistake;
+use super::ParseError;
 use crate::number::Number;
 
 /// A word and where it stands, in characters from 1.
@@ -33,9 +33,9 @@ const FOREIGN: [(&str, &str); 4] = [
 ];
 
 /// The most words.
-const MOST_TOKENS: usize = 500;
+const MAX_TOKENS: usize = 500;
 
-pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -52,9 +52,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
             },
         };
         tokens.push(Token { text: word, kind, at });
-        if tokens.len() > MOST_TOKENS {
-            let message = format!("the expression is longer than {MOST_TOKENS} numbers, names and signs");
-            return Err(Mistake { message, hint: None });
+        if tokens.len() > MAX_TOKENS {
+            let message = format!("the expression is longer than {MAX_TOKENS} numbers, names and signs");
+            return Err(ParseError { message, hint: None });
         }
         rest = rest.get(word.len()..).unwrap_or_default().trim_start();
     }
@@ -68,7 +68,7 @@ fn head(text: &str, holds: impl Fn(char) -> bool) -> &str {
 }
 
 /// A number: digits and points, perhaps an exponent with its sign.
-fn number(text: &str, at: usize) -> Result<(&str, Kind), Mistake> {
+fn number(text: &str, at: usize) -> Result<(&str, Kind), ParseError> {
     let digits = head(text, |c| c.is_ascii_digit() || c == '.');
     let tail = text.get(digits.len()..).unwrap_or_default();
     let exponent = tail.strip_prefix(['e', 'E']).map_or(0, |after| {
@@ -81,15 +81,15 @@ fn number(text: &str, at: usize) -> Result<(&str, Kind), Mistake> {
     let word = text.get(..digits.len() + exponent).unwrap_or_default();
     match Number::literal(word) {
         Some(number) => Ok((word, Kind::Number(number))),
-        None => Err(Mistake { message: format!("`{word}` at character {at} is no number"), hint: None }),
+        None => Err(ParseError { message: format!("`{word}` at character {at} is no number"), hint: None }),
     }
 }
 
-fn no_operator(found: char, at: usize) -> Mistake {
+fn no_operator(found: char, at: usize) -> ParseError {
     let hint = match found {
         '=' => Some("equality is written `==`"),
         _ => FOREIGN.iter().find(|(sign, _)| sign.chars().eq([found])).map(|(_, hint)| *hint),
     };
     let message = format!("`{found}` at character {at} is no operator");
-    Mistake { message, hint: hint.map(str::to_owned) }
+    ParseError { message, hint: hint.map(str::to_owned) }
 }

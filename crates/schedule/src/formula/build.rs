@@ -11,7 +11,7 @@ use super::{Binary, Function, Node, Term};
 const SMALL: usize = 14;
 
 /// e^700 is near the largest number there is.
-const MOST_EXPONENT: f64 = 700.0;
+const MAX_EXPONENT: f64 = 700.0;
 
 impl From<f64> for Term {
     fn from(x: f64) -> Self {
@@ -375,8 +375,8 @@ fn power(a: Term, b: Term) -> Term {
         (Some(1.0), _) | (_, Some(0.0)) => Term::from(1.0),
         (_, Some(1.0)) => a,
         // Python raises an error where this grows beyond all numbers.
-        (Some(x), None) if x > 1.0 && b.range.high * x.ln() > MOST_EXPONENT => {
-            let most = (MOST_EXPONENT / x.ln()).floor();
+        (Some(x), None) if x > 1.0 && b.range.high * x.ln() > MAX_EXPONENT => {
+            let most = (MAX_EXPONENT / x.ln()).floor();
             plain(Binary::Power, a, b.at_most(most))
         }
         _ => plain(Binary::Power, a, b),

@@ -10,7 +10,7 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use build::{binary, verbatim};
-pub(crate) use position::Position;
+pub(crate) use position::TermPosition;
 use range::Range;
 
 /// Arithmetic over `t`. Values that no step of the run can take have been left out of it.

@@ -1,11 +1,11 @@
-//! Where a formula stands: what [`At`] is for numbers.
+//! Where a formula stands: what [`Position`] is for numbers.
 
 use super::Term;
-use crate::segment::{At, floor};
+use crate::segment::{Position, floor};
 
-/// A position in a segment, as terms. The names are those of [`At`].
+/// A position in a segment, as terms. The names are those of [`Position`].
 #[derive(Debug, Clone)]
-pub(crate) struct Position {
+pub(crate) struct TermPosition {
     pub(crate) s: Term,
     pub(crate) step: Term,
     pub(crate) len: Term,
@@ -17,9 +17,9 @@ pub(crate) struct Position {
     pub(crate) inside: bool,
 }
 
-impl Position {
+impl TermPosition {
     /// Any step of a whole run.
-    pub(crate) fn run(at: &At) -> Self {
+    pub(crate) fn run(at: &Position) -> Self {
         let t = Term::t(at.len);
         Self {
             s: t.clone(),
@@ -39,7 +39,7 @@ impl Position {
     }
 
     /// A part of this segment that begins at `start` and has its own length.
-    pub(crate) fn part(&self, start: Term, len: Term) -> Self {
+    pub(crate) fn subsegment(&self, start: Term, len: Term) -> Self {
         let s = (self.s.clone() - start.clone()).at_least(0.0).named("s");
         let step =
             if self.tick == 1.0 { s.clone() } else { (self.step.clone() - start * self.tick).at_least(0.0) };
@@ -64,7 +64,7 @@ impl Position {
     }
 
     /// How many whole stretches of length `every` lie behind.
-    pub(crate) fn stretches(&self, every: Term) -> Term {
+    pub(crate) fn full_intervals(&self, every: Term) -> Term {
         self.s.clone().divide_down(every)
     }
 }

@@ -3,9 +3,9 @@
 use std::f64::consts::PI;
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, required};
-use crate::formula::{Position, Term};
-use crate::segment::At;
+use crate::catalogue::{Build, Ends, Entry, ParamType, required};
+use crate::formula::{Term, TermPosition};
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "chebyshev",
@@ -21,7 +21,7 @@ pub(crate) static ENTRY: Entry = Entry {
     },
     source: "Agarwal et al. 2021; pytorch_optimizer get_chebyshev_schedule",
     example: "{clock: epoch, kind: chebyshev, epochs: 8}",
-    params: &[required("epochs", Holds::Whole(1), "number of ticks to spread the nodes over")],
+    params: &[required("epochs", ParamType::Whole(1), "number of ticks to spread the nodes over")],
     build: Build::Leaf(|reader| {
         let epochs = reader.whole("epochs")?;
         if epochs > 1 << 40 {
@@ -71,11 +71,11 @@ impl Chebyshev {
 }
 
 impl Leaf for Chebyshev {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         at.base / self.divisor(at.s)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let last = at.s.ends().1.min(self.last() as f64 + 2.0);
         let divisors: Vec<f64> = (0..=last as u64).map(|s| self.divisor(s as f64)).collect();
         let index = at.s.clone().divide_down(1.0.into()).at_most(last.floor());

@@ -1,11 +1,11 @@
 //! One value for ever.
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, param};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Build, Ends, Entry, ParamType, param};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::lr_value::LrValue;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "constant",
@@ -16,7 +16,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: Ends { before: "`value` at every step", at: "`value`", after: "`value`" },
     source: "all",
     example: "{kind: constant}",
-    params: &[param("value", Holds::Lr, "1x", "the lr")],
+    params: &[param("value", ParamType::Lr, "1x", "the lr")],
     build: Build::Leaf(|reader| Some(Box::new(Constant { value: reader.lr("value")? }))),
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Constant {
 }
 
 impl Leaf for Constant {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         self.value.of(at.base)
     }
 
@@ -34,11 +34,11 @@ impl Leaf for Constant {
         true
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         self.value.formula(&at.base)
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         Known::Constant(self.value.of(at.base))
     }
 }

@@ -2,16 +2,16 @@
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, optional, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, MID_CYCLE, NEVER_CHANGES, warning};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::reader::Momentum;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cyclic",
@@ -37,25 +37,25 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Smith, arXiv 1506.01186; torch CyclicLR",
     example: "{kind: cyclic, min: 0.1x, up: \"10%\"}",
     params: &[
-        required("min", Holds::Lr, "lr at the foot of each cycle"),
-        param("max", Holds::Lr, "1x", "lr at the top of the first cycle, at least `min`"),
-        param("up", Holds::Length(1), "2000", "length of the rise"),
-        optional("down", Holds::Length(1), "length of the fall; as long as `up` if not given"),
+        required("min", ParamType::Lr, "lr at the foot of each cycle"),
+        param("max", ParamType::Lr, "1x", "lr at the top of the first cycle, at least `min`"),
+        param("up", ParamType::Length(1), "2000", "length of the rise"),
+        optional("down", ParamType::Length(1), "length of the fall; as long as `up` if not given"),
         param(
             "mode",
-            Holds::Choice(&["triangular", "triangular2", "exp_range"]),
+            ParamType::Choice(&["triangular", "triangular2", "exp_range"]),
             "triangular",
             "how tops change",
         ),
         param(
             "gamma",
-            Holds::Number(ABOVE_0),
+            ParamType::Number(ABOVE_0),
             "1",
             "factor per step of exp_range; above 1 it must not take a cycled momentum below 0",
         ),
         optional(
             "momentum",
-            Holds::Momentum,
+            ParamType::Momentum,
             "cycle the momentum (Adam: beta1) between these; off if not given",
         ),
     ],
@@ -109,29 +109,29 @@ enum Mode {
 
 impl Cyclic {
     /// What to write for whole cycles of about `length`, rise and fall in the same proportion as here.
-    fn mend(&self, seen: &Window, length: f64, up: f64) -> String {
-        let notch = seen.notch();
+    fn suggestion(&self, covered: &Coverage, length: f64, up: f64) -> String {
+        let notch = covered.unit();
         let rise = |cycle: f64| (up / length * cycle / notch).round().max(1.0) * notch;
         let whole = |cycle: f64| {
-            let into = (seen.end - notch).rem_euclid(cycle);
+            let into = (covered.end - notch).rem_euclid(cycle);
             let halves = self.down.is_some() || (cycle / notch / 2.0).fract() == 0.0;
             halves
-                && rests(seen, cycle)
+                && rests(covered, cycle)
                 && rise(cycle) < cycle
-                && (into < 1e-9 || cycle - notch - into <= seen.little(cycle))
+                && (into < 1e-9 || cycle - notch - into <= covered.hint_tolerance(cycle))
         };
-        match seen.nearest(length, seen.end / length, |cycles| seen.end / cycles, whole) {
+        match covered.nearest(length, covered.end / length, |cycles| covered.end / cycles, whole) {
             Some(cycle) if self.down.is_some() => {
                 let (up, down) = (rise(cycle), cycle - rise(cycle));
-                format!("write `up: {}` and `down: {}`", seen.written(up), seen.written(down))
+                format!("write `up: {}` and `down: {}`", covered.written(up), covered.written(down))
             }
-            Some(cycle) => format!("write `up: {}`", seen.written(cycle / 2.0)),
+            Some(cycle) => format!("write `up: {}`", covered.written(cycle / 2.0)),
             None => "a budget of whole cycles".to_owned(),
         }
     }
 
     /// How far up: 0 at the foot, 1 at the top of the first cycle.
-    fn height(&self, at: &At) -> f64 {
+    fn height(&self, at: &Position) -> f64 {
         let up = self.up.ticks(at);
         let length = up + self.down.as_ref().map_or(up, |down| down.ticks(at));
         let ratio = up / length;
@@ -147,7 +147,7 @@ impl Cyclic {
         height * factor
     }
 
-    fn height_formula(&self, at: &Position) -> Term {
+    fn height_formula(&self, at: &TermPosition) -> Term {
         let up = self.up.formula(at);
         let length = up.clone() + self.down.as_ref().map_or(up.clone(), |down| down.formula(at));
         let s = at.s.clone();
@@ -171,7 +171,7 @@ impl Cyclic {
 
 impl Cyclic {
     /// The lowest momentum of the segment and its tick; `None` where tops do not grow.
-    fn lowest_momentum(&self, at: &At) -> Option<(f64, f64)> {
+    fn lowest_momentum(&self, at: &Position) -> Option<(f64, f64)> {
         self.momentum?;
         let Mode::ExpRange { gamma } = self.mode else { return None };
         let up = self.up.ticks(at);
@@ -186,15 +186,15 @@ impl Cyclic {
 }
 
 impl Leaf for Cyclic {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         blend(self.min.of(at.base), self.max.of(at.base), self.height(at))
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         self.min.formula(&at.base).towards(self.max.formula(&at.base), self.height_formula(at))
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let up = self.up.ticks(at);
         let (mode, gamma) = match self.mode {
             Mode::Triangular => ("triangular", 1.0),
@@ -212,12 +212,12 @@ impl Leaf for Cyclic {
         }
     }
 
-    fn momentum(&self, at: &At) -> Option<f64> {
+    fn momentum(&self, at: &Position) -> Option<f64> {
         let momentum = self.momentum?;
         Some(blend(momentum.max, momentum.min, self.height(at)))
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.up.check(at, 1.0, problems);
         if let Some(down) = &self.down {
             down.check(at, 1.0, problems);
@@ -232,31 +232,31 @@ impl Leaf for Cyclic {
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        if self.min.of(seen.at.base) == self.max.of(seen.at.base) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        if self.min.of(covered.start.base) == self.max.of(covered.start.base) {
             let message = "`min` and `max` are the same lr: a cycle between them never changes it";
             warnings.push(warning(NEVER_CHANGES, message).with_hint("another `min`"));
             return;
         }
-        let up = self.up.ticks(&seen.at);
-        let length = up + self.down.as_ref().map_or(up, |down| down.ticks(&seen.at));
-        if seen.cuts(length) {
-            let what = if up >= seen.end { "the first top" } else { "the end of the first cycle" };
-            let after = if up >= seen.end { up } else { length };
-            let message = format!("the run ({}) ends before {what} ({after})", seen.end);
-            let hint = self.mend(seen, length, up);
+        let up = self.up.ticks(&covered.start);
+        let length = up + self.down.as_ref().map_or(up, |down| down.ticks(&covered.start));
+        if covered.ends_before(length) {
+            let what = if up >= covered.end { "the first top" } else { "the end of the first cycle" };
+            let after = if up >= covered.end { up } else { length };
+            let message = format!("the run ({}) ends before {what} ({after})", covered.end);
+            let hint = self.suggestion(covered, length, up);
             warnings.push(self.up.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
-        } else if !rests(seen, length) {
-            let into = seen.end.rem_euclid(length);
-            let message = format!("the run ({}) ends {into} into a cycle of {length}", seen.end);
-            let hint = self.mend(seen, length, up);
+        } else if !rests(covered, length) {
+            let into = covered.end.rem_euclid(length);
+            let message = format!("the run ({}) ends {into} into a cycle of {length}", covered.end);
+            let hint = self.suggestion(covered, length, up);
             warnings.push(self.up.problem(message).with_lint(MID_CYCLE).with_hint(hint));
         }
     }
 }
 
 /// Whether the run ends at the foot of a cycle of this length, or so near that it does not matter.
-fn rests(seen: &Window, length: f64) -> bool {
-    let into = (seen.end - seen.notch()).rem_euclid(length);
-    into <= length / 100.0 + 1e-9 || length - into <= seen.slack(length)
+fn rests(covered: &Coverage, length: f64) -> bool {
+    let into = (covered.end - covered.unit()).rem_euclid(length);
+    into <= length / 100.0 + 1e-9 || length - into <= covered.tolerance(length)
 }

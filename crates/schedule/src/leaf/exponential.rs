@@ -1,14 +1,14 @@
 //! The same factor at each step.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "exponential",
@@ -24,9 +24,14 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "torch ExponentialLR, optax exponential_decay, keras ExponentialDecay",
     example: "{kind: exponential, gamma: 0.5, every: \"20%\"}",
     params: &[
-        required("gamma", Holds::Number(ABOVE_0), "the factor"),
-        param("every", Holds::Length(1), "1", "the stretch after which the whole factor has been applied"),
-        param("staircase", Holds::Flag, "false", "apply the factor at once at the end of each stretch"),
+        required("gamma", ParamType::Number(ABOVE_0), "the factor"),
+        param(
+            "every",
+            ParamType::Length(1),
+            "1",
+            "the stretch after which the whole factor has been applied",
+        ),
+        param("staircase", ParamType::Flag, "false", "apply the factor at once at the end of each stretch"),
     ],
     build: Build::Leaf(|reader| {
         let (gamma, every, staircase) =
@@ -43,19 +48,19 @@ struct Exponential {
 }
 
 impl Leaf for Exponential {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let every = self.every.ticks(at);
-        let n = if self.staircase { at.stretches(every) } else { at.s / every };
+        let n = if self.staircase { at.full_intervals(every) } else { at.s / every };
         at.base * libm::pow(self.gamma, n)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let every = self.every.formula(at);
-        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        let n = if self.staircase { at.full_intervals(every) } else { at.s.clone() / every };
         at.base.clone() * Term::from(self.gamma).power(n)
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let (lr, gamma, every) = (at.base, self.gamma, self.every.ticks(at) * at.tick);
         if self.staircase {
             Known::Step { lr, every, gamma }
@@ -64,18 +69,18 @@ impl Leaf for Exponential {
         }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.every.check(at, 1.0, problems);
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.gamma == 1.0 {
             warnings.push(warning(NEVER_CHANGES, "powers of 1 are 1").with_hint("another `gamma`"));
         }
-        let every = self.every.ticks(&seen.at);
-        if self.staircase && every >= seen.end {
-            let message = format!("the first stair would come after {every}, the run has {}", seen.end);
-            let hint = format!("write `every: {}`", seen.share(5.0));
+        let every = self.every.ticks(&covered.start);
+        if self.staircase && every >= covered.end {
+            let message = format!("the first stair would come after {every}, the run has {}", covered.end);
+            let hint = format!("write `every: {}`", covered.share(5.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

@@ -1,12 +1,12 @@
 //! 1/sqrt(t) decay.
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Build, Ends, Entry, ParamType, required};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "inverse_sqrt",
@@ -23,7 +23,7 @@ pub(crate) static ENTRY: Entry = Entry {
     example: "{warmup: {over: \"10%\", from: 0.01x}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
     params: &[required(
         "timescale",
-        Holds::Length(1),
+        ParamType::Length(1),
         "after 3 timescales the lr has halved; often the warmup's length",
     )],
     build: Build::Leaf(|reader| Some(Box::new(InverseSqrt { timescale: reader.length("timescale")? }))),
@@ -35,19 +35,19 @@ struct InverseSqrt {
 }
 
 impl Leaf for InverseSqrt {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         at.base / (1.0 + at.s / self.timescale.ticks(at)).sqrt()
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         at.base.clone() / (Term::from(1.0) + at.s.clone() / self.timescale.formula(at)).sqrt()
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         Known::InverseSqrt { lr: at.base, timescale: self.timescale.ticks(at) }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.timescale.check(at, 1.0, problems);
     }
 }

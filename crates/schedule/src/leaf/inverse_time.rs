@@ -1,14 +1,14 @@
 //! 1/t decay.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, ParamType, param};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "inverse_time",
@@ -24,10 +24,10 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Robbins and Monro 1951; keras InverseTimeDecay, scikit-learn invscaling",
     example: "{kind: inverse_time, rate: 1, every: \"10%\"}",
     params: &[
-        param("rate", Holds::Number(AT_LEAST_0), "1", "how fast it falls"),
-        param("every", Holds::Length(1), "1", "the unit of time"),
-        param("power", Holds::Number(ABOVE_0), "1", "exponent"),
-        param("staircase", Holds::Flag, "false", "fall only at the end of each stretch"),
+        param("rate", ParamType::Number(AT_LEAST_0), "1", "how fast it falls"),
+        param("every", ParamType::Length(1), "1", "the unit of time"),
+        param("power", ParamType::Number(ABOVE_0), "1", "exponent"),
+        param("staircase", ParamType::Flag, "false", "fall only at the end of each stretch"),
     ],
     build: Build::Leaf(|reader| {
         let (rate, every, power, staircase) =
@@ -45,19 +45,19 @@ struct InverseTime {
 }
 
 impl Leaf for InverseTime {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let every = self.every.ticks(at);
-        let n = if self.staircase { at.stretches(every) } else { at.s / every };
+        let n = if self.staircase { at.full_intervals(every) } else { at.s / every };
         at.base / libm::pow(1.0 + self.rate * n, self.power)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let every = self.every.formula(at);
-        let n = if self.staircase { at.stretches(every) } else { at.s.clone() / every };
+        let n = if self.staircase { at.full_intervals(every) } else { at.s.clone() / every };
         at.base.clone() / (Term::from(1.0) + Term::from(self.rate) * n).power(self.power)
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let (every, staircase) = (self.every.ticks(at), self.staircase);
         match self.power {
             1.0 => Known::InverseTime { lr: at.base, rate: self.rate, every, staircase },
@@ -65,18 +65,18 @@ impl Leaf for InverseTime {
         }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.every.check(at, 1.0, problems);
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.rate == 0.0 {
             warnings.push(warning(NEVER_CHANGES, "at the rate 0 it never falls").with_hint("`rate: 1`"));
         }
-        let every = self.every.ticks(&seen.at);
-        if self.staircase && every >= seen.end {
-            let message = format!("the first stair would come after {every}, the run has {}", seen.end);
-            let hint = format!("write `every: {}`", seen.share(5.0));
+        let every = self.every.ticks(&covered.start);
+        if self.staircase && every >= covered.end {
+            let message = format!("the first stair would come after {every}, the run has {}", covered.end);
+            let hint = format!("write `every: {}`", covered.share(5.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

@@ -1,12 +1,12 @@
 //! The base lr times an expression.
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, ParamType, required};
 use crate::expression::{Expression, Names, Values};
-use crate::formula::{Position, Term};
-use crate::number::Fault;
+use crate::formula::{Term, TermPosition};
+use crate::number::ArithmeticError;
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "lambda",
@@ -36,10 +36,10 @@ pub(crate) static ENTRY: Entry = Entry {
     },
     source: "torch LambdaLR",
     example: "{kind: lambda, expr: \"0.95 ** (10 * t / T)\"}",
-    params: &[required("expr", Holds::Expression, "the factor on the base lr")],
+    params: &[required("expr", ParamType::Expression, "the factor on the base lr")],
     build: Build::Leaf(|reader| {
-        let (expression, stray) = reader.expression("expr")?;
-        Some(Box::new(Lambda { expression, stray }))
+        let (expression, problem) = reader.expression("expr")?;
+        Some(Box::new(Lambda { expression, problem }))
     }),
 };
 
@@ -47,19 +47,19 @@ pub(crate) static ENTRY: Entry = Entry {
 struct Lambda {
     expression: Expression,
     /// What is said of a step at which the expression gives no lr, but for the step.
-    stray: Problem,
+    problem: Problem,
 }
 
 impl Lambda {
-    fn factor(&self, at: &At) -> Result<f64, Fault> {
+    fn factor(&self, at: &Position) -> Result<f64, ArithmeticError> {
         let epoch = at.epoch.map_or(f64::NAN, |epoch| (at.step / epoch).floor());
         self.expression.value(&Values { t: at.s, length: at.len, epoch, base: at.base })
     }
 }
 
 impl Leaf for Lambda {
-    fn lr(&self, at: &At) -> f64 {
-        // A step of the run without a value is refused beforehand: see `stray`.
+    fn lr(&self, at: &Position) -> f64 {
+        // A step of the run without a value is refused beforehand: see `problem`.
         self.factor(at).map_or(f64::NAN, |factor| at.base * factor)
     }
 
@@ -67,27 +67,27 @@ impl Leaf for Lambda {
         self.expression.has_formula()
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let epoch = at.epoch.map_or(f64::NAN.into(), |epoch| at.step.clone().divide_down(epoch.into()));
         let names = Names { t: at.s.clone(), length: at.len.clone(), epoch, base: at.base.clone() };
         at.base.clone() * self.expression.formula(&names).unwrap_or_else(|| f64::NAN.into())
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
-        super::needs_epochs(&self.expression, &self.stray, at, problems);
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
+        super::needs_epochs(&self.expression, &self.problem, at, problems);
     }
 
-    fn may_stray(&self) -> bool {
+    fn needs_step_check(&self) -> bool {
         true
     }
 
-    fn stray(&self, at: &At) -> Option<Problem> {
+    fn invalid_lr(&self, at: &Position) -> Option<Problem> {
         let factor = match self.factor(at) {
             Ok(factor) if factor >= 0.0 && (at.base * factor).is_finite() => return None,
             Ok(factor) => factor,
-            Err(Fault(fault)) => {
-                let message = format!("the expression has no value at t = {}: {fault}", at.s);
-                let problem = Problem { message, ..self.stray.clone() };
+            Err(ArithmeticError(error)) => {
+                let message = format!("the expression has no value at t = {}: {error}", at.s);
+                let problem = Problem { message, ..self.problem.clone() };
                 let at_0_alone = at.s == 0.0 && self.factor(&at.at(1.0)).is_ok();
                 return Some(match at_0_alone {
                     true => problem.with_hint("t counts from 0: t + 1 is never 0"),
@@ -97,7 +97,7 @@ impl Leaf for Lambda {
         };
         let message =
             format!("expected a finite number of at least 0 at every step, found {factor} at t = {}", at.s);
-        let problem = Problem { message, ..self.stray.clone() };
+        let problem = Problem { message, ..self.problem.clone() };
         Some(if factor < 0.0 { problem.with_hint("max(0, ...) is never below 0") } else { problem })
     }
 }

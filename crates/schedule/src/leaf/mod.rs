@@ -1,11 +1,11 @@
 //! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
 
+use crate::coverage::Coverage;
 use crate::expression::Expression;
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) mod chebyshev;
 pub(crate) mod constant;
@@ -25,7 +25,7 @@ pub(crate) mod step;
 /// A function of the clock.
 pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
     /// The lr at a position, at least 0. Costs the same at every position.
-    fn lr(&self, at: &At) -> f64;
+    fn lr(&self, at: &Position) -> f64;
 
     /// Whether [`Leaf::formula`] can give its lr.
     fn has_formula(&self) -> bool {
@@ -33,35 +33,35 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
     }
 
     /// The lr as a term.
-    fn formula(&self, at: &Position) -> Term;
+    fn formula(&self, at: &TermPosition) -> Term;
 
     /// What it is, in words that libraries share; only [`Known::Step`] and [`Known::Multistep`] may stand
     /// under a clock of epochs.
-    fn known(&self, _at: &At) -> Known {
+    fn known(&self, _at: &Position) -> Known {
         Known::Other
     }
 
     /// The momentum at a position, where the kind cycles it.
-    fn momentum(&self, _at: &At) -> Option<f64> {
+    fn momentum(&self, _at: &Position) -> Option<f64> {
         None
     }
 
     /// What does not fit a run whose segment begins at `at`.
-    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+    fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 
-    /// Whether [`Leaf::stray`] must be asked at every step of the run: what it gives is not known before.
-    fn may_stray(&self) -> bool {
+    /// Whether [`Leaf::invalid_lr`] must be asked at every step of the run: what it gives is not known before.
+    fn needs_step_check(&self) -> bool {
         false
     }
 
     /// What is said if this position has no lr: one that is no number, or below 0.
-    fn stray(&self, _at: &At) -> Option<Problem> {
+    fn invalid_lr(&self, _at: &Position) -> Option<Problem> {
         None
     }
 
     /// What a person should know before training with it, where the run sees so much of it. Only asked
     /// where `check` found nothing. A warning without a path is about the node.
-    fn warn(&self, _seen: &Window, _warnings: &mut Vec<Problem>) {}
+    fn warn(&self, _covered: &Coverage, _warnings: &mut Vec<Problem>) {}
 
     /// Whether one value for the whole run is what the kind is for.
     fn is_constant(&self) -> bool {
@@ -70,8 +70,8 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
 }
 
 /// Refuses an expression over `epoch` where nobody knows how long an epoch is. `problem` lacks its message.
-fn needs_epochs(expression: &Expression, problem: &Problem, at: &At, problems: &mut Vec<Problem>) {
-    if expression.says_epoch() && at.epoch.is_none() {
+fn needs_epochs(expression: &Expression, problem: &Problem, at: &Position, problems: &mut Vec<Problem>) {
+    if expression.uses_epoch() && at.epoch.is_none() {
         let message = "the expression says `epoch`, but how long an epoch is, is not known";
         let problem = Problem { message: message.to_owned(), ..problem.clone() };
         problems.push(problem.with_hint("give --steps-per-epoch, or write it with t and T"));

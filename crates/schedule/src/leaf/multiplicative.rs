@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, required};
+use crate::catalogue::{Build, Ends, Entry, ParamType, required};
 use crate::expression::{Expression, Values};
-use crate::formula::{Position, Term};
-use crate::number::Fault;
+use crate::formula::{Term, TermPosition};
+use crate::number::ArithmeticError;
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "multiplicative",
@@ -23,10 +23,10 @@ pub(crate) static ENTRY: Entry = Entry {
     },
     source: "torch MultiplicativeLR",
     example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
-    params: &[required("expr", Holds::Expression, "the factor of each step")],
+    params: &[required("expr", ParamType::Expression, "the factor of each step")],
     build: Build::Leaf(|reader| {
-        let (expression, stray) = reader.expression("expr")?;
-        Some(Box::new(Multiplicative { expression, stray, products: Mutex::default() }))
+        let (expression, problem) = reader.expression("expr")?;
+        Some(Box::new(Multiplicative { expression, problem, products: Mutex::default() }))
     }),
 };
 
@@ -39,13 +39,13 @@ const LEAST: f64 = 10_000.0;
 const STRIDE: u64 = 1024;
 
 /// Kept products of so many different segments: cycles of a `restart` differ in length.
-const MOST_SEGMENTS: usize = 64;
+const MAX_SEGMENTS: usize = 64;
 
 #[derive(Debug)]
 struct Multiplicative {
     expression: Expression,
     /// What is said of a step at which the expression gives no factor, but for the step.
-    stray: Problem,
+    problem: Problem,
     /// What was worked out before. It saves time and changes no number: products are always formed from
     /// step 1 on.
     products: Mutex<Vec<Products>>,
@@ -63,14 +63,14 @@ struct Products {
 }
 
 impl Multiplicative {
-    fn factor(&self, at: &At, s: f64) -> Result<f64, Fault> {
+    fn factor(&self, at: &Position, s: f64) -> Result<f64, ArithmeticError> {
         let epoch = at.epoch.map_or(f64::NAN, |epoch| (s * at.tick / epoch).floor());
         self.expression.value(&Values { t: s, length: at.len, epoch, base: at.base })
     }
 
     /// The product of the factors from step 1 to step `s`.
-    fn product(&self, at: &At, s: u64) -> f64 {
-        if !self.expression.says_names() {
+    fn product(&self, at: &Position, s: u64) -> f64 {
+        if !self.expression.uses_variables() {
             return libm::pow(self.factor(at, 0.0).unwrap_or(f64::NAN), s as f64);
         }
         let s = s.min((at.run / at.tick * RUNS).max(LEAST) as u64);
@@ -96,7 +96,7 @@ impl Multiplicative {
         }
         products.last = (s, product);
         all.push(products);
-        if all.len() > MOST_SEGMENTS {
+        if all.len() > MAX_SEGMENTS {
             all.remove(0);
         }
         product
@@ -104,28 +104,28 @@ impl Multiplicative {
 }
 
 impl Leaf for Multiplicative {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         at.base * self.product(at, at.s.floor() as u64)
     }
 
     fn has_formula(&self) -> bool {
-        !self.expression.says_names()
+        !self.expression.uses_variables()
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let factor = self.expression.value(&Values { t: 0.0, length: 0.0, epoch: 0.0, base: 0.0 });
         at.base.clone() * Term::from(factor.unwrap_or(f64::NAN)).power(at.s.clone().divide_down(1.0.into()))
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
-        super::needs_epochs(&self.expression, &self.stray, at, problems);
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
+        super::needs_epochs(&self.expression, &self.problem, at, problems);
     }
 
-    fn may_stray(&self) -> bool {
+    fn needs_step_check(&self) -> bool {
         true
     }
 
-    fn stray(&self, at: &At) -> Option<Problem> {
+    fn invalid_lr(&self, at: &Position) -> Option<Problem> {
         let s = at.s.floor();
         if s < 1.0 {
             return None;
@@ -133,13 +133,13 @@ impl Leaf for Multiplicative {
         let message = match self.factor(at, s) {
             Ok(factor) if factor >= 0.0 && factor.is_finite() => None,
             Ok(factor) => Some(format!("the expression gives {factor} at t = {s}, which is no factor")),
-            Err(Fault(fault)) => Some(format!("the expression has no value at t = {s}: {fault}")),
+            Err(ArithmeticError(error)) => Some(format!("the expression has no value at t = {s}: {error}")),
         };
         if let Some(message) = message {
-            return Some(Problem { message, ..self.stray.clone() });
+            return Some(Problem { message, ..self.problem.clone() });
         }
         let lr = self.lr(at);
         let message = || format!("the product of the expression's values up to t = {s} makes the lr {lr}");
-        (!lr.is_finite()).then(|| Problem { message: message(), ..self.stray.clone() })
+        (!lr.is_finite()).then(|| Problem { message: message(), ..self.problem.clone() })
     }
 }

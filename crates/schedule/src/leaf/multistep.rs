@@ -1,15 +1,15 @@
 //! Drops at given places.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, optional, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, optional, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "multistep",
@@ -34,11 +34,11 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "torch MultiStepLR, optax piecewise_constant_schedule, keras PiecewiseConstantDecay",
     example: "{kind: multistep, at: [\"50%\", \"75%\"], gamma: 0.1}",
     params: &[
-        required("at", Holds::Lengths, "the milestones; one given twice counts twice"),
-        optional("gamma", Holds::Number(ABOVE_0), "factor of each drop; 0.1 if nothing else is given"),
-        optional("gammas", Holds::Factors, "a factor for each milestone"),
-        optional("values", Holds::Lrs, "the lr before the first milestone and after each"),
-        param("offset", Holds::Integer, "0", "0 as torch and optax; -1 keras; 1 timm"),
+        required("at", ParamType::Lengths, "the milestones; one given twice counts twice"),
+        optional("gamma", ParamType::Number(ABOVE_0), "factor of each drop; 0.1 if nothing else is given"),
+        optional("gammas", ParamType::Factors, "a factor for each milestone"),
+        optional("values", ParamType::Lrs, "the lr before the first milestone and after each"),
+        param("offset", ParamType::Integer, "0", "0 as torch and optax; -1 keras; 1 timm"),
     ],
     build: Build::Leaf(|reader| {
         let at = reader.lengths("at");
@@ -94,7 +94,7 @@ enum Drops {
 }
 
 impl Leaf for Multistep {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let passed = |m: &Length| m.ticks(at) <= at.s + self.offset;
         match &self.drops {
             Drops::Gamma(gamma) => {
@@ -112,7 +112,7 @@ impl Leaf for Multistep {
         }
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         // Milestones that depend on a length that changes from cycle to cycle are compared one by one.
         let milestones: Vec<Term> = self.at.iter().map(|m| m.formula(at)).collect();
         let s = at.s.clone() + self.offset;
@@ -148,7 +148,7 @@ impl Leaf for Multistep {
         }
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let milestones = self.at.iter().map(|m| ((m.ticks(at) - self.offset) * at.tick).max(0.0)).collect();
         let n = self.at.len();
         let (lr, gammas) = match &self.drops {
@@ -164,7 +164,7 @@ impl Leaf for Multistep {
         if sound { Known::Multistep { lr, at: milestones, gammas } } else { Known::Other }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let ticks: Vec<Option<f64>> = self.at.iter().map(|m| m.check(at, 0.0, problems)).collect();
         for ((m, before), here) in self.at.iter().skip(1).zip(&ticks).zip(ticks.iter().skip(1)) {
             if let (Some(before), Some(here)) = (before, here)
@@ -175,14 +175,14 @@ impl Leaf for Multistep {
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         for m in &self.at {
-            m.warn_if_lost(&seen.at, warnings);
-            if m.ticks(&seen.at) - self.offset >= seen.end {
+            m.warn_if_lost(&covered.start, warnings);
+            if m.ticks(&covered.start) - self.offset >= covered.end {
                 let message =
-                    format!("this milestone ({}) is never reached: the run has {}", m.written(), seen.end);
-                let last = (seen.end - seen.notch() + self.offset).max(0.0);
-                let hint = format!("leave it out, or write at most {}", seen.written(last));
+                    format!("this milestone ({}) is never reached: the run has {}", m.written(), covered.end);
+                let last = (covered.end - covered.unit() + self.offset).max(0.0);
+                let hint = format!("leave it out, or write at most {}", covered.written(last));
                 warnings.push(m.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             }
         }

@@ -1,13 +1,13 @@
 //! The transformer paper's schedule.
 
 use super::Leaf;
-use crate::catalogue::{Build, Ends, Entry, Holds, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Build, Ends, Entry, ParamType, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "noam",
@@ -24,8 +24,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Vaswani et al. 2017",
     example: "{kind: noam, model_dim: 128, warmup: \"10%\"}",
     params: &[
-        required("model_dim", Holds::Whole(1), "width of the model"),
-        required("warmup", Holds::Length(1), "length of the rise"),
+        required("model_dim", ParamType::Whole(1), "width of the model"),
+        required("warmup", ParamType::Length(1), "length of the rise"),
     ],
     build: Build::Leaf(|reader| {
         let (model_dim, warmup) = (reader.whole("model_dim"), reader.length("warmup"));
@@ -40,27 +40,27 @@ struct Noam {
 }
 
 impl Leaf for Noam {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let n = at.s + 1.0;
         let rise = n * libm::pow(self.warmup.ticks(at), -1.5);
         at.base / self.model_dim.sqrt() * (1.0 / n.sqrt()).min(rise)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let n = at.s.clone() + 1.0;
         let rise = n.clone() * self.warmup.formula(at).power(-1.5);
         at.base.clone() * Term::from(self.model_dim).power(-0.5) * n.power(-0.5).at_most(rise)
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.warmup.check(at, 1.0, problems);
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        let warmup = self.warmup.ticks(&seen.at);
-        if seen.cuts(warmup) {
-            let message = format!("the rise takes {warmup}, the run has {}: it never falls", seen.end);
-            let hint = format!("write `warmup: {}`", seen.share(10.0));
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        let warmup = self.warmup.ticks(&covered.start);
+        if covered.ends_before(warmup) {
+            let message = format!("the rise takes {warmup}, the run has {}: it never falls", covered.end);
+            let hint = format!("write `warmup: {}`", covered.share(10.0));
             warnings.push(self.warmup.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

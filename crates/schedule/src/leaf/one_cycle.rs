@@ -4,8 +4,9 @@ use std::f64::consts::PI;
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, FROM_0_TO_1, Holds, optional, param};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, FROM_0_TO_1, ParamType, optional, param};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NO_RISE};
@@ -13,9 +14,8 @@ use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::ramp::no_lr_after;
 use crate::reader::Momentum;
-use crate::segment::At;
+use crate::segment::Position;
 use crate::tree::Place;
-use crate::window::Window;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_cycle",
@@ -34,22 +34,31 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Smith, arXiv 1708.07120; torch OneCycleLR",
     example: "{kind: one_cycle, pct_start: 0.3}",
     params: &[
-        param("max", Holds::Lr, "1x", "lr at the top"),
-        optional("over", Holds::Length(1), "length N of the cycle; the whole enclosing length if not given"),
-        param("pct_start", Holds::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
-        param("div", Holds::Number(ABOVE_0), "25", "the first lr is max/div"),
-        param("final_div", Holds::Number(ABOVE_0), "10000", "the last lr is the first one divided by this"),
-        param("anneal", Holds::Choice(&["cos", "linear"]), "cos", "between the knots"),
-        param("three_phase", Holds::Flag, "false", "fall as long as it rose, then down to the last lr"),
+        param("max", ParamType::Lr, "1x", "lr at the top"),
+        optional(
+            "over",
+            ParamType::Length(1),
+            "length N of the cycle; the whole enclosing length if not given",
+        ),
+        param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
+        param("div", ParamType::Number(ABOVE_0), "25", "the first lr is max/div"),
+        param(
+            "final_div",
+            ParamType::Number(ABOVE_0),
+            "10000",
+            "the last lr is the first one divided by this",
+        ),
+        param("anneal", ParamType::Choice(&["cos", "linear"]), "cos", "between the knots"),
+        param("three_phase", ParamType::Flag, "false", "fall as long as it rose, then down to the last lr"),
         param(
             "after",
-            Holds::Choice(&["hold", "error"]),
+            ParamType::Choice(&["hold", "error"]),
             "hold",
             "beyond the cycle: `hold` the last value, `error` if the cycle ends before its segment",
         ),
         optional(
             "momentum",
-            Holds::Momentum,
+            ParamType::Momentum,
             "cycle the momentum (Adam: beta1) between these; off if not given",
         ),
     ],
@@ -101,7 +110,7 @@ enum Knot {
 }
 
 impl OneCycle {
-    fn n(&self, at: &At) -> f64 {
+    fn n(&self, at: &Position) -> f64 {
         self.over.as_ref().map_or(at.len, |over| over.ticks(at))
     }
 
@@ -110,7 +119,7 @@ impl OneCycle {
     }
 
     /// The knots around a position, and how far it is from the first to the second.
-    fn between(&self, at: &At) -> (Knot, Knot, f64) {
+    fn between(&self, at: &Position) -> (Knot, Knot, f64) {
         let n = self.n(at);
         let (top, back, last) = (self.pct_start * n - 1.0, 2.0 * self.pct_start * n - 2.0, n - 1.0);
         let s = at.s.min(last);
@@ -131,7 +140,7 @@ impl OneCycle {
 
 impl OneCycle {
     /// The way from knot to knot, given the value of each.
-    fn between_formula(&self, at: &Position, value: &dyn Fn(Knot) -> Term) -> Term {
+    fn between_formula(&self, at: &TermPosition, value: &dyn Fn(Knot) -> Term) -> Term {
         let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at));
         let last = n.clone() - 1.0;
         let s = at.s.clone().at_most(last.clone());
@@ -164,7 +173,7 @@ impl OneCycle {
 }
 
 impl Leaf for OneCycle {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let max = self.max.of(at.base);
         let value = |knot| match knot {
             Knot::First => max / self.div,
@@ -175,7 +184,7 @@ impl Leaf for OneCycle {
         blend(value(from), value(to), q)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let max = self.max.formula(&at.base);
         let value = |knot| match knot {
             Knot::First => max.clone() / self.div,
@@ -185,7 +194,7 @@ impl Leaf for OneCycle {
         self.between_formula(at, &value)
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         Known::OneCycle {
             max: self.max.of(at.base),
             over: self.n(at),
@@ -198,7 +207,7 @@ impl Leaf for OneCycle {
         }
     }
 
-    fn momentum(&self, at: &At) -> Option<f64> {
+    fn momentum(&self, at: &Position) -> Option<f64> {
         let momentum = self.momentum?;
         let value = |knot| match knot {
             Knot::Top => momentum.min,
@@ -208,7 +217,7 @@ impl Leaf for OneCycle {
         Some(blend(value(from), value(to), q))
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         if let Some(over) = &self.over
             && over.check(at, 1.0, problems).is_none()
         {
@@ -228,8 +237,8 @@ impl Leaf for OneCycle {
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        let n = self.n(&seen.at);
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        let n = self.n(&covered.start);
         if self.pct_start * n < 1.0 {
             let message =
                 format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
@@ -243,14 +252,14 @@ impl Leaf for OneCycle {
             warnings.push(problem.with_hint("`three_phase` needs a `pct_start` of at most 0.5"));
         }
         if let Some(over) = &self.over
-            && (seen.cuts(n) || seen.outlasts(n))
+            && (covered.ends_before(n) || covered.outlasts(n))
         {
-            let message = if seen.cuts(n) {
-                format!("the cycle takes {n} but the run leaves {}: it is cut", seen.end)
+            let message = if covered.ends_before(n) {
+                format!("the cycle takes {n} but the run leaves {}: it is cut", covered.end)
             } else {
-                format!("the cycle ends after {n} of {}: the lr stays at its lowest", seen.end)
+                format!("the cycle ends after {n} of {}: the lr stays at its lowest", covered.end)
             };
-            let hint = format!("leave out `over`, or write `over: {}`", seen.written(seen.end));
+            let hint = format!("leave out `over`, or write `over: {}`", covered.written(covered.end));
             warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

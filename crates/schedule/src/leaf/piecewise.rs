@@ -4,15 +4,15 @@ use std::f64::consts::PI;
 
 use super::Leaf;
 use crate::blend::blend;
-use crate::catalogue::{Build, Ends, Entry, Holds, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{Build, Ends, Entry, ParamType, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::HORIZON_MISMATCH;
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "piecewise",
@@ -36,8 +36,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "optax piecewise_interpolate_schedule, ignite PiecewiseLinear",
     example: "{kind: piecewise, points: [[0, 0.1x], [\"30%\", 1x], [\"100%\", 0]]}",
     params: &[
-        required("points", Holds::Points, "the knots, strictly increasing in time"),
-        param("interp", Holds::Choice(&["linear", "cosine", "constant"]), "linear", "between the knots"),
+        required("points", ParamType::Points, "the knots, strictly increasing in time"),
+        param("interp", ParamType::Choice(&["linear", "cosine", "constant"]), "linear", "between the knots"),
     ],
     build: Build::Leaf(|reader| {
         let (points, interp) = (reader.points("points"), reader.choice("interp"));
@@ -64,7 +64,7 @@ enum Interp {
 }
 
 impl Leaf for Piecewise {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let mut before: Option<(f64, f64)> = None;
         for (when, value) in &self.points {
             let (b, end) = (when.ticks(at), value.of(at.base));
@@ -82,7 +82,7 @@ impl Leaf for Piecewise {
         before.map_or(0.0, |(_, value)| value)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         // From the last knot backwards: each stretch is chosen before what comes after it.
         let knots: Vec<(Term, Term)> =
             self.points.iter().map(|(when, value)| (when.formula(at), value.formula(&at.base))).collect();
@@ -105,7 +105,7 @@ impl Leaf for Piecewise {
         }
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let points = self.points.iter().map(|(when, lr)| (when.ticks(at), lr.of(at.base))).collect();
         match self.interp {
             Interp::Linear => Known::Piecewise { points, cosine: false },
@@ -114,7 +114,7 @@ impl Leaf for Piecewise {
         }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let mut before = None;
         for (when, _) in &self.points {
             let Some(here) = when.check(at, 0.0, problems) else { continue };
@@ -127,12 +127,14 @@ impl Leaf for Piecewise {
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        self.points.iter().for_each(|(when, _)| when.warn_if_lost(&seen.at, warnings));
-        for (when, _) in self.points.iter().filter(|(when, _)| seen.cuts(when.ticks(&seen.at))) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        self.points.iter().for_each(|(when, _)| when.warn_if_lost(&covered.start, warnings));
+        for (when, _) in
+            self.points.iter().filter(|(when, _)| covered.ends_before(when.ticks(&covered.start)))
+        {
             let message =
-                format!("this knot ({}) lies beyond the end of the run ({})", when.written(), seen.end);
-            let hint = format!("leave it out, or write at most {}", seen.written(seen.end));
+                format!("this knot ({}) lies beyond the end of the run ({})", when.written(), covered.end);
+            let hint = format!("leave it out, or write at most {}", covered.written(covered.end));
             warnings.push(when.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

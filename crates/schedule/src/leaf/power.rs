@@ -1,9 +1,9 @@
 //! The power scheduler: a power of the tokens seen, under a cap.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, BELOW_0, Build, Ends, Entry, Holds, param};
-use crate::formula::{Position, Term};
-use crate::segment::At;
+use crate::catalogue::{ABOVE_0, BELOW_0, Build, Ends, Entry, ParamType, param};
+use crate::formula::{Term, TermPosition};
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "power",
@@ -19,10 +19,10 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Shen et al., arXiv 2408.13359 (a and b from a public implementation)",
     example: "{kind: power, a: 4, b: -0.51, batch: 1, tokens_per_step: 1024}",
     params: &[
-        param("a", Holds::Number(ABOVE_0), "4", "amplitude"),
-        param("b", Holds::Number(BELOW_0), "-0.51", "exponent"),
-        param("batch", Holds::Number(ABOVE_0), "1", "batch size"),
-        param("tokens_per_step", Holds::Number(ABOVE_0), "1", "tokens in a step"),
+        param("a", ParamType::Number(ABOVE_0), "4", "amplitude"),
+        param("b", ParamType::Number(BELOW_0), "-0.51", "exponent"),
+        param("batch", ParamType::Number(ABOVE_0), "1", "batch size"),
+        param("tokens_per_step", ParamType::Number(ABOVE_0), "1", "tokens in a step"),
     ],
     build: Build::Leaf(|reader| {
         let (a, b, batch, tokens) = (
@@ -44,12 +44,12 @@ struct Power {
 }
 
 impl Leaf for Power {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let tokens = (at.s + 1.0) * self.tokens_per_step;
         at.base.min(self.batch * self.a * libm::pow(tokens, self.b))
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let tokens = (at.s.clone() + 1.0) * self.tokens_per_step;
         at.base.clone().at_most(Term::from(self.batch * self.a) * tokens.power(self.b))
     }

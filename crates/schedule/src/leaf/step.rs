@@ -1,14 +1,14 @@
 //! A drop after equal stretches.
 
 use super::Leaf;
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param, required};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, param, required};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::Known;
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, warning};
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "step",
@@ -24,8 +24,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "torch StepLR, timm StepLRScheduler",
     example: "{kind: step, every: \"30%\", gamma: 0.1}",
     params: &[
-        required("every", Holds::Length(1), "length of a stretch"),
-        param("gamma", Holds::Number(ABOVE_0), "0.1", "factor of each drop"),
+        required("every", ParamType::Length(1), "length of a stretch"),
+        param("gamma", ParamType::Number(ABOVE_0), "0.1", "factor of each drop"),
     ],
     build: Build::Leaf(|reader| {
         let (every, gamma) = (reader.length("every"), reader.number("gamma"));
@@ -40,30 +40,30 @@ struct Step {
 }
 
 impl Leaf for Step {
-    fn lr(&self, at: &At) -> f64 {
-        at.base * libm::pow(self.gamma, at.stretches(self.every.ticks(at)))
+    fn lr(&self, at: &Position) -> f64 {
+        at.base * libm::pow(self.gamma, at.full_intervals(self.every.ticks(at)))
     }
 
-    fn formula(&self, at: &Position) -> Term {
-        at.base.clone() * Term::from(self.gamma).power(at.stretches(self.every.formula(at)))
+    fn formula(&self, at: &TermPosition) -> Term {
+        at.base.clone() * Term::from(self.gamma).power(at.full_intervals(self.every.formula(at)))
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         Known::Step { lr: at.base, every: self.every.ticks(at) * at.tick, gamma: self.gamma }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.every.check(at, 1.0, problems);
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.gamma == 1.0 {
             warnings.push(warning(NEVER_CHANGES, "a drop by the factor 1 is none").with_hint("`gamma: 0.1`"));
         }
-        let every = self.every.ticks(&seen.at);
-        if every >= seen.end {
-            let message = format!("the first drop would come after {every}, the run has {}", seen.end);
-            let hint = format!("write `every: {}`", seen.share(3.0));
+        let every = self.every.ticks(&covered.start);
+        if every >= covered.end {
+            let message = format!("the first drop would come after {every}, the run has {}", covered.end);
+            let hint = format!("write `every: {}`", covered.share(3.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::{Signed, ToPrimitive};
 
-use super::{DIVISION, DOMAIN, Fault, Number, OVERFLOW, float};
+use super::{ArithmeticError, DIVISION, DOMAIN, Number, OVERFLOW, float};
 use crate::formula::Binary;
 
 /// A function by its name.
@@ -142,7 +142,7 @@ impl Function {
     ///
     /// # Errors
     /// Python raises an error there.
-    pub fn value(&self, list: &[Number], arguments: &[Number]) -> Result<Number, Fault> {
+    pub fn value(&self, list: &[Number], arguments: &[Number]) -> Result<Number, ArithmeticError> {
         match (self.kind, arguments) {
             (Kind::Sum, _) => {
                 list.iter().try_fold(Number::Int(0), |sum, x| Number::binary(Binary::Add, &sum, x))
@@ -157,7 +157,7 @@ impl Function {
             }
             (Kind::Extreme(sign), arguments) => {
                 let mut all = list.iter().chain(arguments).cloned();
-                let first = all.next().ok_or(Fault("the least or greatest of nothing"))?;
+                let first = all.next().ok_or(ArithmeticError("the least or greatest of nothing"))?;
                 all.try_fold(first, |best, x| Number::binary(sign, &best, &x))
             }
             (Kind::Sign(sign), [a, b]) => Number::binary(sign, a, b),
@@ -185,7 +185,7 @@ impl Function {
         }
     }
 
-    fn of_one(&self, x: &Number) -> Result<Number, Fault> {
+    fn of_one(&self, x: &Number) -> Result<Number, ArithmeticError> {
         match (self.kind, x) {
             (Kind::Abs, x) => Ok(x.abs()),
             (Kind::ToFloat, x) => x.float().map(Number::Float),
@@ -204,19 +204,21 @@ impl Function {
 }
 
 /// A float, unless it is NaN and what it was made of was not.
-fn result(x: f64, was_nan: bool) -> Result<f64, Fault> {
+fn result(x: f64, was_nan: bool) -> Result<f64, ArithmeticError> {
     if x.is_nan() && !was_nan { Err(DOMAIN) } else { Ok(x) }
 }
 
-fn log(x: &Number) -> Result<f64, Fault> {
+fn log(x: &Number) -> Result<f64, ArithmeticError> {
     match x.float()? {
-        x if x <= 0.0 => Err(Fault("the logarithm of 0 or less")),
+        x if x <= 0.0 => Err(ArithmeticError("the logarithm of 0 or less")),
         x => Ok(libm::log(x)),
     }
 }
 
-pub(super) fn decimals(how: Decimals, x: &Number, digits: &Number) -> Result<Number, Fault> {
-    let Number::Int(digits) = digits else { return Err(Fault("decimals that are no whole number")) };
+pub(super) fn decimals(how: Decimals, x: &Number, digits: &Number) -> Result<Number, ArithmeticError> {
+    let Number::Int(digits) = digits else {
+        return Err(ArithmeticError("decimals that are no whole number"));
+    };
     match (how, x) {
         (Decimals::Nearest, Number::Float(x)) => {
             result(float::round(*x, *digits), x.is_nan()).map(Number::Float)
@@ -251,9 +253,11 @@ fn round_whole(x: &BigInt, unit: &BigInt) -> BigInt {
 
 impl Number {
     /// The place in a list of this many entries, which may be counted from its end.
-    pub fn index(&self, length: usize) -> Result<usize, Fault> {
-        let Some(index) = self.big() else { return Err(Fault("a place in a list that is no whole number")) };
+    pub fn index(&self, length: usize) -> Result<usize, ArithmeticError> {
+        let Some(index) = self.big() else {
+            return Err(ArithmeticError("a place in a list that is no whole number"));
+        };
         let index = if index.is_negative() { index + length } else { index };
-        index.to_usize().filter(|index| *index < length).ok_or(Fault("a place outside a list"))
+        index.to_usize().filter(|index| *index < length).ok_or(ArithmeticError("a place outside a list"))
     }
 }

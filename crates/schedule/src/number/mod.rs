@@ -1,5 +1,5 @@
 //! Numbers and their arithmetic as Python has them: whole numbers of any size and floats of double precision.
-//! What is an error in Python is a [`Fault`] here. Floats are worked out by `libm`: the same bits on every machine.
+//! What is an error in Python is a [`ArithmeticError`] here. Floats are worked out by `libm`: the same bits on every machine.
 
 mod float;
 mod functions;
@@ -27,17 +27,17 @@ pub enum Number {
 
 /// Why something has no value: an error in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault(pub &'static str);
+pub struct ArithmeticError(pub &'static str);
 
-pub(crate) const DIVISION: Fault = Fault("a division by 0");
-pub(crate) const OVERFLOW: Fault = Fault("a number beyond the largest float");
-pub(crate) const DOMAIN: Fault = Fault("a function at a place where it has no value");
-const COMPLEX: Fault = Fault("a negative number to a fractional power, which is complex");
-const ZERO_POWER: Fault = Fault("0 to a negative power");
-const TOO_LONG: Fault = Fault("a whole number of more than 131,072 binary digits");
+pub(crate) const DIVISION: ArithmeticError = ArithmeticError("a division by 0");
+pub(crate) const OVERFLOW: ArithmeticError = ArithmeticError("a number beyond the largest float");
+pub(crate) const DOMAIN: ArithmeticError = ArithmeticError("a function at a place where it has no value");
+const COMPLEX: ArithmeticError = ArithmeticError("a negative number to a fractional power, which is complex");
+const ZERO_POWER: ArithmeticError = ArithmeticError("0 to a negative power");
+const TOO_LONG: ArithmeticError = ArithmeticError("a whole number of more than 131,072 binary digits");
 
 /// The longest whole number, in binary digits: longer ones take long to work out.
-const MOST_BITS: u64 = 1 << 17;
+const MAX_BITS: u64 = 1 << 17;
 
 /// Up to here every whole number is a float.
 const EXACT: i64 = 1 << f64::MANTISSA_DIGITS;
@@ -74,7 +74,7 @@ impl Number {
     }
 
     /// The whole number that a float is, if it is one.
-    pub(crate) fn whole(x: f64) -> Result<Self, Fault> {
+    pub(crate) fn whole(x: f64) -> Result<Self, ArithmeticError> {
         BigInt::from_f64(x).map(Self::from).ok_or(OVERFLOW)
     }
 
@@ -82,7 +82,7 @@ impl Number {
     ///
     /// # Errors
     /// It is beyond the largest one.
-    pub fn float(&self) -> Result<f64, Fault> {
+    pub fn float(&self) -> Result<f64, ArithmeticError> {
         match self {
             Self::Int(i) => Ok(*i as f64),
             Self::Big(big) => big.to_f64().filter(|x| x.is_finite()).ok_or(OVERFLOW),
@@ -148,7 +148,7 @@ impl Number {
     ///
     /// # Errors
     /// Python raises an error there.
-    pub fn binary(sign: Binary, a: &Self, b: &Self) -> Result<Self, Fault> {
+    pub fn binary(sign: Binary, a: &Self, b: &Self) -> Result<Self, ArithmeticError> {
         let compared = |holds: fn(Ordering) -> bool| Ok(Self::from(a.compare(b).is_some_and(holds)));
         match sign {
             Binary::Add => joined(a, b, i64::checked_add, |a, b| a + b, |x, y| x + y),
@@ -196,7 +196,7 @@ fn joined(
     short: fn(i64, i64) -> Option<i64>,
     long: fn(BigInt, BigInt) -> BigInt,
     float: fn(f64, f64) -> f64,
-) -> Result<Number, Fault> {
+) -> Result<Number, ArithmeticError> {
     if let (Number::Int(a), Number::Int(b)) = (a, b)
         && let Some(i) = short(*a, *b)
     {
@@ -204,7 +204,7 @@ fn joined(
     }
     let Some((a, b)) = a.big().zip(b.big()) else { return Ok(Number::Float(float(a.float()?, b.float()?))) };
     match long(a, b) {
-        result if result.bits() > MOST_BITS => Err(TOO_LONG),
+        result if result.bits() > MAX_BITS => Err(TOO_LONG),
         result => Ok(result.into()),
     }
 }
@@ -220,7 +220,7 @@ fn modulo_whole(a: i64, b: i64) -> Option<i64> {
 }
 
 /// Division of whole numbers is that of the exact quotient, rounded once.
-fn divide(a: &Number, b: &Number) -> Result<Number, Fault> {
+fn divide(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
     let is_exact = |number: &Number| match number {
         Number::Int(i) => i.unsigned_abs() <= EXACT.unsigned_abs(),
         Number::Big(_) => false,
@@ -245,7 +245,7 @@ fn divide(a: &Number, b: &Number) -> Result<Number, Fault> {
     }
 }
 
-fn power(a: &Number, b: &Number) -> Result<Number, Fault> {
+fn power(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
     if let (Some(base), Number::Int(exponent @ 0..)) = (a.big(), b) {
         if let (Number::Int(a), Ok(exponent)) = (a, u32::try_from(*exponent))
             && let Some(i) = a.checked_pow(exponent)
@@ -254,7 +254,7 @@ fn power(a: &Number, b: &Number) -> Result<Number, Fault> {
         }
         let bits = base.bits().saturating_sub(1).saturating_mul(exponent.unsigned_abs());
         return match u32::try_from(*exponent) {
-            Ok(exponent) if bits <= MOST_BITS => Ok(base.pow(exponent).into()),
+            Ok(exponent) if bits <= MAX_BITS => Ok(base.pow(exponent).into()),
             // Of 0, 1 and -1 every power is short.
             _ if base.bits() <= 1 => Ok(if exponent % 2 == 0 { base.abs() } else { base }.into()),
             _ => Err(TOO_LONG),

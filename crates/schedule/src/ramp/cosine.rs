@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use super::{Progress, Shape};
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, param};
 use crate::formula::Term;
 use crate::known::Way;
 
@@ -28,8 +28,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "SGDR, arXiv 1608.03983; exponent: optax",
     example: "{kind: cosine, to: 0.1x}",
     params: &[
-        param("cycles", Holds::Number(ABOVE_0), "0.5", "waves over the ramp"),
-        param("exponent", Holds::Number(ABOVE_0), "1", "power of the wave"),
+        param("cycles", ParamType::Number(ABOVE_0), "0.5", "waves over the ramp"),
+        param("exponent", ParamType::Number(ABOVE_0), "1", "power of the wave"),
     ],
     build: Build::Ramp(|reader| {
         let (cycles, exponent) = (reader.number("cycles"), reader.number("exponent"));
@@ -50,7 +50,7 @@ impl Shape for Cosine {
         if self.exponent == 1.0 { wave } else { libm::pow(wave, self.exponent) }
     }
 
-    fn mend(&self) -> Option<&'static str> {
+    fn suggestion(&self) -> Option<&'static str> {
         Some("`cycles: 0.5`, or 1.5, 2.5, ...: a whole number of waves ends where it began")
     }
 

@@ -1,7 +1,7 @@
 //! An exponential that ends exactly at its target.
 
 use super::{Progress, Shape};
-use crate::catalogue::{BETWEEN_0_AND_1, Build, Entry, Holds, param};
+use crate::catalogue::{BETWEEN_0_AND_1, Build, Entry, ParamType, param};
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -13,7 +13,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: super::ENDS,
     source: "timm WSD `exp`; Megatron WSD `exponential` is ratio 0.5",
     example: "{kind: exp_norm, ratio: 0.1}",
-    params: &[param("ratio", Holds::Number(BETWEEN_0_AND_1), "0.1", "how steep: smaller falls earlier")],
+    params: &[param("ratio", ParamType::Number(BETWEEN_0_AND_1), "0.1", "how steep: smaller falls earlier")],
     build: Build::Ramp(|reader| Some(Box::new(ExpNorm { ratio: reader.number("ratio")? }))),
 };
 

@@ -1,7 +1,7 @@
 //! Equal ratios from step to step.
 
 use super::{Progress, Shape};
-use crate::catalogue::{Build, Entry, Holds, param, required};
+use crate::catalogue::{Build, Entry, ParamType, param, required};
 use crate::formula::{Binary, Term, binary};
 use crate::known::Way;
 
@@ -15,8 +15,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "optax exponential_decay; LR range test: Smith 2015",
     example: "{kind: geometric, to: 0.01x}",
     params: &[
-        param("from", Holds::PositiveLr, "1x", "lr at progress 0"),
-        required("to", Holds::PositiveLr, "lr at progress 1"),
+        param("from", ParamType::PositiveLr, "1x", "lr at progress 0"),
+        required("to", ParamType::PositiveLr, "lr at progress 1"),
     ],
     build: Build::Ramp(|_| Some(Box::new(Geometric))),
 };

@@ -2,8 +2,9 @@
 //! shape of warmup and cooldown. One file per shape; where in a ramp a step stands is decided here.
 
 use crate::blend::blend;
-use crate::catalogue::{ABOVE_0, Ends, Entry, Holds, Param, optional, param};
-use crate::formula::{Position, Term};
+use crate::catalogue::{ABOVE_0, Ends, Entry, Param, ParamType, optional, param};
+use crate::coverage::Coverage;
+use crate::formula::{Term, TermPosition};
 use crate::known::{Known, KnownRamp, Way};
 use crate::leaf::Leaf;
 use crate::length::Length;
@@ -11,8 +12,7 @@ use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, ZERO_WARMUP, warning};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::reader::Reader;
-use crate::segment::At;
-use crate::window::Window;
+use crate::segment::Position;
 
 pub(crate) mod cosine;
 pub(crate) mod exp_norm;
@@ -26,14 +26,14 @@ pub(crate) mod tanh;
 
 /// What every ramp takes.
 pub(crate) const PARAMS: &[Param] = &[
-    param("from", Holds::Lr, "1x", "lr at progress 0"),
-    param("to", Holds::Lr, "0", "lr at progress 1"),
-    optional("over", Holds::Length(1), "length N of the ramp; the whole enclosing length if not given"),
+    param("from", ParamType::Lr, "1x", "lr at progress 0"),
+    param("to", ParamType::Lr, "0", "lr at progress 1"),
+    optional("over", ParamType::Length(1), "length N of the ramp; the whole enclosing length if not given"),
     SAMPLE,
     K,
     param(
         "after",
-        Holds::Choice(&["hold", "continue", "stretch", "error"]),
+        ParamType::Choice(&["hold", "continue", "stretch", "error"]),
         "hold",
         "beyond the ramp: `hold` the last value, `continue` the formula (never below 0), `stretch` the ramp to the \
          next multiple of N, `error` if the ramp ends before its segment",
@@ -50,14 +50,14 @@ pub(crate) const ENDS: Ends = Ends {
 /// The parameter that says where in a ramp of N steps the progress p of step s is taken.
 pub(crate) const SAMPLE: Param = param(
     "sample",
-    Holds::Choice(&["left", "right", "closed", "open"]),
+    ParamType::Choice(&["left", "right", "closed", "open"]),
     "left",
     "progress p of step s: `left` s/N, `right` (s+1)/N, `closed` s/(N-1), `open` (s+1)/(N+1)",
 );
 
 /// The parameter that bends the clock of a ramp.
 pub(crate) const K: Param =
-    param("k", Holds::Number(ABOVE_0), "1", "k-decay (arXiv 2004.05909): the formula takes p^k for p");
+    param("k", ParamType::Number(ABOVE_0), "1", "k-decay (arXiv 2004.05909): the formula takes p^k for p");
 
 /// The way a ramp takes.
 pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
@@ -71,7 +71,7 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
     }
 
     /// What to write where something is left at progress 1.
-    fn mend(&self) -> Option<&'static str> {
+    fn suggestion(&self) -> Option<&'static str> {
         None
     }
 
@@ -241,7 +241,7 @@ impl Ramp {
 }
 
 impl Leaf for Ramp {
-    fn lr(&self, at: &At) -> f64 {
+    fn lr(&self, at: &Position) -> f64 {
         let n = self.over.as_ref().map_or(at.len, |over| over.ticks(at));
         let p = match self.after {
             // A body between a warmup and a cooldown that fill the run has no length.
@@ -255,7 +255,7 @@ impl Leaf for Ramp {
         self.shape.value(bent(p, self.k), self.from.of(at.base), self.to.of(at.base)).max(0.0)
     }
 
-    fn formula(&self, at: &Position) -> Term {
+    fn formula(&self, at: &TermPosition) -> Term {
         let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at)).named("over");
         let s = at.s.clone();
         let (from, to) = (self.from.formula(&at.base), self.to.formula(&at.base));
@@ -285,7 +285,7 @@ impl Leaf for Ramp {
         Term::choose(n.up_to(0.0), value(finished()), running)
     }
 
-    fn known(&self, at: &At) -> Known {
+    fn known(&self, at: &Position) -> Known {
         let ahead = match self.sample {
             Sample::Left => false,
             Sample::Right => true,
@@ -307,7 +307,7 @@ impl Leaf for Ramp {
         }
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let Some(over) = &self.over else { return };
         if let Some(n) = over.check(at, 1.0, problems)
             && self.after == After::Error
@@ -317,67 +317,67 @@ impl Leaf for Ramp {
         }
     }
 
-    fn warn(&self, seen: &Window, warnings: &mut Vec<Problem>) {
-        let (from, to) = (self.from.of(seen.at.base), self.to.of(seen.at.base));
+    fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
+        let (from, to) = (self.from.of(covered.start.base), self.to.of(covered.start.base));
         if from == to {
             let message = "`from` and `to` are the same lr: a ramp between them is constant";
             warnings.push(warning(NEVER_CHANGES, message).with_hint("another `to`, or {kind: constant}"));
             return;
         }
-        if from < to && seen.at.s == 0.0 && self.lr(&seen.at) == 0.0 {
+        if from < to && covered.start.s == 0.0 && self.lr(&covered.start) == 0.0 {
             let message = "the first update of this rise has lr 0 and changes nothing";
             warnings.push(warning(ZERO_WARMUP, message).with_hint("`from: 0.01x`, or `sample: right`"));
         }
-        self.warn_of_the_end(seen, from < to, warnings);
+        self.warn_of_the_end(covered, from < to, warnings);
     }
 }
 
 impl Ramp {
     /// A way that is not at its end when the run is.
-    fn warn_of_the_end(&self, seen: &Window, rises: bool, warnings: &mut Vec<Problem>) {
+    fn warn_of_the_end(&self, covered: &Coverage, rises: bool, warnings: &mut Vec<Problem>) {
         let left = self.shape.left(1.0);
         if left.abs() > NEAR {
             let message = format!("at its end the ramp is {:.0}% of the way short of `to`", 100.0 * left);
             let problem = warning(HORIZON_MISMATCH, message);
-            warnings.push(match self.shape.mend() {
-                Some(mend) => problem.with_hint(mend),
+            warnings.push(match self.shape.suggestion() {
+                Some(hint) => problem.with_hint(hint),
                 None => problem,
             });
             return;
         }
         let Some(over) = &self.over else { return };
-        let n = over.ticks(&seen.at);
+        let n = over.ticks(&covered.start);
         let message = match self.after {
-            _ if seen.cuts(n) => {
+            _ if covered.ends_before(n) => {
                 format!(
                     "the ramp takes {n} but the run leaves {}: it is cut before it reaches its end",
-                    seen.end
+                    covered.end
                 )
             }
-            _ if !seen.outlasts(n) => return,
+            _ if !covered.outlasts(n) => return,
             // A warmup.
             After::Hold | After::Error if rises => return,
             After::Hold | After::Error => {
-                format!("the ramp ends after {n} of {}: the lr stays at `to` for the rest", seen.end)
+                format!("the ramp ends after {n} of {}: the lr stays at `to` for the rest", covered.end)
             }
-            After::Continue if self.back_at_end(seen, n) => return,
-            After::Continue => format!("the ramp ends after {n} of {} and runs on from there", seen.end),
+            After::Continue if self.back_at_end(covered, n) => return,
+            After::Continue => format!("the ramp ends after {n} of {} and runs on from there", covered.end),
             After::Stretch => {
-                let over = seen.end.rem_euclid(n);
-                if over <= seen.notch() || n - over <= seen.notch() {
+                let over = covered.end.rem_euclid(n);
+                if over <= covered.unit() || n - over <= covered.unit() {
                     return;
                 }
-                format!("the ramp ends at multiples of {n}, the run after {}", seen.end)
+                format!("the ramp ends at multiples of {n}, the run after {}", covered.end)
             }
         };
-        let hint = format!("leave out `over`, or write `over: {}`", seen.written(seen.end));
+        let hint = format!("leave out `over`, or write `over: {}`", covered.written(covered.end));
         warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
     }
 
     /// Whether a wave that went on has come back to `to` when the run ends.
-    fn back_at_end(&self, seen: &Window, n: f64) -> bool {
+    fn back_at_end(&self, covered: &Coverage, n: f64) -> bool {
         let left = |s: f64| self.shape.left(bent(self.sample.progress(s, n), self.k)).abs();
-        left(seen.end) <= NEAR || left(seen.end - seen.notch()) <= NEAR
+        left(covered.end) <= NEAR || left(covered.end - covered.unit()) <= NEAR
     }
 }
 
@@ -386,7 +386,7 @@ const NEAR: f64 = 0.01;
 
 /// Reads the shape of a warmup or cooldown and its own parameters.
 pub(crate) fn shape_of(entry: &'static Entry, reader: &mut Reader<'_, '_>) -> Option<Box<dyn Shape>> {
-    reader.also(entry.params);
+    reader.allow(entry.params);
     match entry.build {
         crate::catalogue::Build::Ramp(read) => read(reader),
         _ => None,

@@ -1,7 +1,7 @@
 //! One minus a power of the progress: flat first for powers above 1.
 
 use super::{Progress, Shape};
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, required};
+use crate::catalogue::{ABOVE_0, Build, Entry, ParamType, required};
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -13,7 +13,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: super::ENDS,
     source: "pytorch_optimizer WSD, timm WSD",
     example: "{kind: one_minus_power, power: 2}",
-    params: &[required("power", Holds::Number(ABOVE_0), "exponent of the progress")],
+    params: &[required("power", ParamType::Number(ABOVE_0), "exponent of the progress")],
     build: Build::Ramp(|reader| Some(Box::new(OneMinusPower { power: reader.number("power")? }))),
 };
 

@@ -1,7 +1,7 @@
 //! A power of the share that is left.
 
 use super::{Progress, Shape};
-use crate::catalogue::{ABOVE_0, Build, Entry, Holds, param};
+use crate::catalogue::{ABOVE_0, Build, Entry, ParamType, param};
 use crate::formula::Term;
 use crate::known::Way;
 
@@ -14,7 +14,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: super::ENDS,
     source: "torch PolynomialLR, keras PolynomialDecay",
     example: "{kind: polynomial, power: 2, to: 0}",
-    params: &[param("power", Holds::Number(ABOVE_0), "1", "exponent of the remaining share")],
+    params: &[param("power", ParamType::Number(ABOVE_0), "1", "exponent of the remaining share")],
     build: Build::Ramp(|reader| Some(Box::new(Polynomial { power: reader.number("power")? }))),
 };
 

@@ -1,7 +1,7 @@
 //! A reflected exponential: high for long, then a quick fall.
 
 use super::{Progress, Shape};
-use crate::catalogue::{Build, Entry, FROM_0_BELOW_1, Holds, param};
+use crate::catalogue::{Build, Entry, FROM_0_BELOW_1, ParamType, param};
 use crate::formula::Term;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -13,7 +13,7 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: super::ENDS,
     source: "Chen et al., arXiv 2107.04197 (d = 0.5)",
     example: "{kind: rex}",
-    params: &[param("d", Holds::Number(FROM_0_BELOW_1), "0.5", "bend: 0 is a straight line")],
+    params: &[param("d", ParamType::Number(FROM_0_BELOW_1), "0.5", "bend: 0 is a straight line")],
     build: Build::Ramp(|reader| Some(Box::new(Rex { d: reader.number("d")? }))),
 };
 

@@ -1,7 +1,7 @@
 //! A hyperbolic tangent: flat, steep, flat.
 
 use super::{Progress, Shape};
-use crate::catalogue::{ANY, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{ANY, Build, Ends, Entry, ParamType, param};
 use crate::formula::Term;
 use crate::known::Way;
 
@@ -19,8 +19,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "arXiv 1806.01593, timm TanhLRScheduler",
     example: "{kind: tanh}",
     params: &[
-        param("lb", Holds::Number(ANY), "-7", "argument at progress 0"),
-        param("ub", Holds::Number(ANY), "3", "argument at progress 1, above lb"),
+        param("lb", ParamType::Number(ANY), "-7", "argument at progress 0"),
+        param("ub", ParamType::Number(ANY), "3", "argument at progress 1, above lb"),
     ],
     build: Build::Ramp(|reader| {
         let (lb, ub) = (reader.number("lb"), reader.number("ub"));
@@ -44,7 +44,7 @@ impl Shape for Tanh {
         0.5 * (1.0 - libm::tanh(self.lb * (1.0 - p) + self.ub * p))
     }
 
-    fn mend(&self) -> Option<&'static str> {
+    fn suggestion(&self) -> Option<&'static str> {
         Some("`ub: 3`")
     }
 

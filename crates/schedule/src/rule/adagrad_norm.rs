@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
-use crate::segment::At;
-use crate::vectors::Own;
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, ParamType, param};
+use crate::segment::Position;
+use crate::vectors::RuleVectors;
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -22,8 +22,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Ward et al., arXiv 1806.01811; torch Adagrad of one parameter",
     example: "{kind: adagrad_norm}",
     params: &[
-        param("b0", Holds::Number(AT_LEAST_0), "0", "start of the sum"),
-        param("eps", Holds::Number(ABOVE_0), "1e-10", "added to the root"),
+        param("b0", ParamType::Number(AT_LEAST_0), "0", "start of the sum"),
+        param("eps", ParamType::Number(ABOVE_0), "1e-10", "added to the root"),
     ],
     build: Build::Rule(|reader| {
         let (b0, eps) = (reader.number("b0"), reader.number("eps"));
@@ -54,9 +54,15 @@ impl Rule for AdagradNorm {
         Needs { gradient: true, ..Needs::default() }
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, _own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        before: &BeforeUpdate,
+        _vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr, state: RuleState::AdagradNorm(state) } = memory else { return };
-        state.sum += seen.grad_norm_squared;
+        state.sum += before.grad_norm_squared;
         *lr = at.base / (state.sum.sqrt() + self.eps);
     }
 }

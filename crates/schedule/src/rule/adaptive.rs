@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EVERY, Memory, Rule, RuleState, WATCH_LOSS, Watch};
-use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{ABOVE_1, AT_LEAST_0, Build, Ends, Entry, ParamType, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adaptive",
@@ -24,10 +24,15 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "scikit-learn MLPClassifier(learning_rate='adaptive')",
     example: "{kind: adaptive, patience: 2}",
     params: &[
-        param("divide", Holds::Number(ABOVE_1), "5", "what the lr is divided by"),
-        param("tol", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts"),
-        param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven"),
-        param("stop_below", Holds::Number(AT_LEAST_0), "1e-6", "lr from which no further division is made"),
+        param("divide", ParamType::Number(ABOVE_1), "5", "what the lr is divided by"),
+        param("tol", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts"),
+        param("patience", ParamType::Whole(0), "10", "looks without gain that are forgiven"),
+        param(
+            "stop_below",
+            ParamType::Number(AT_LEAST_0),
+            "1e-6",
+            "lr from which no further division is made",
+        ),
         WATCH_LOSS,
         EVERY,
     ],
@@ -69,7 +74,7 @@ impl Rule for Adaptive {
         Memory::new(base, RuleState::Adaptive(State { best: f64::INFINITY, bad: 0 }))
     }
 
-    fn least_looks(&self) -> u64 {
+    fn min_checks(&self) -> u64 {
         // The first metric is better than none.
         self.patience.saturating_add(2)
     }
@@ -78,7 +83,7 @@ impl Rule for Adaptive {
         Some(&self.watch)
     }
 
-    fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
+    fn observe(&self, memory: &mut Memory, _base: f64, metric: f64) {
         let Memory { lr, state: RuleState::Adaptive(state) } = memory else { return };
         state.bad = if metric > state.best - self.tol { state.bad + 1 } else { 0 };
         if metric < state.best {

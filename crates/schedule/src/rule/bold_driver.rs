@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EVERY, Memory, Rule, RuleState, WATCH_LOSS, Watch};
-use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, ParamType, param};
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "bold_driver",
@@ -19,8 +19,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Battiti 1989",
     example: "{kind: bold_driver, up: 1.05, down: 0.5}",
     params: &[
-        param("up", Holds::Number(AT_LEAST_1), "1.05", "factor after a fall of the loss"),
-        param("down", Holds::Number(BETWEEN_0_AND_1), "0.5", "factor after a rise"),
+        param("up", ParamType::Number(AT_LEAST_1), "1.05", "factor after a fall of the loss"),
+        param("down", ParamType::Number(BETWEEN_0_AND_1), "0.5", "factor after a rise"),
         WATCH_LOSS,
         EVERY,
     ],
@@ -50,7 +50,7 @@ impl Rule for BoldDriver {
         Memory::new(base, RuleState::BoldDriver(State { last: None }))
     }
 
-    fn least_looks(&self) -> u64 {
+    fn min_checks(&self) -> u64 {
         2
     }
 
@@ -58,7 +58,7 @@ impl Rule for BoldDriver {
         Some(&self.watch)
     }
 
-    fn look(&self, memory: &mut Memory, _base: f64, metric: f64) {
+    fn observe(&self, memory: &mut Memory, _base: f64, metric: f64) {
         let Memory { lr, state: RuleState::BoldDriver(state) } = memory else { return };
         if let Some(last) = state.last {
             *lr *= if metric < last { self.up } else { self.down };

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, Holds, optional, param};
-use crate::segment::At;
-use crate::vectors::{Kept, Own, Vector};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, ParamType, optional, param};
+use crate::segment::Position;
+use crate::vectors::{Kept, RuleVectors, Vector};
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -31,8 +31,8 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Defazio and Mishchenko, arXiv 2301.07733; dadaptation DAdaptSGD",
     example: "{kind: d_adaptation}",
     params: &[
-        param("d0", Holds::Number(ABOVE_0), "1e-6", "first estimate d_0 of the distance"),
-        optional("growth_rate", Holds::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
+        param("d0", ParamType::Number(ABOVE_0), "1e-6", "first estimate d_0 of the distance"),
+        optional("growth_rate", ParamType::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
     ],
     build: Build::Rule(|reader| {
         let (d0, growth) = (reader.number("d0"), reader.maybe_number("growth_rate"));
@@ -73,15 +73,21 @@ impl Rule for DAdaptation {
         Needs { gradient: true, ..Needs::default() }
     }
 
-    fn keeps(&self) -> &'static [Kept] {
+    fn kept_vectors(&self) -> &'static [Kept] {
         &[Kept::Sum]
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        before: &BeforeUpdate,
+        vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr: next_lr, state: RuleState::DAdaptation(state) } = memory else { return };
         let first = !state.begun;
         if first {
-            state.first_norm = seen.grad_norm_squared.sqrt();
+            state.first_norm = before.grad_norm_squared.sqrt();
         }
         // All that d_(t+1) needs is known before update t, whose lr is d_t's.
         let lr = at.base * state.distance / state.first_norm;
@@ -92,10 +98,10 @@ impl Rule for DAdaptation {
         *next_lr = lr;
         state.begun = true;
         if !first {
-            state.sum += lr * own.dot(Vector::Gradient, Vector::Kept(Kept::Sum));
+            state.sum += lr * vectors.dot(Vector::Gradient, Vector::Kept(Kept::Sum));
         }
-        own.accumulate(Kept::Sum, if first { 0.0 } else { 1.0 }, lr);
-        let norm = own.dot(Vector::Kept(Kept::Sum), Vector::Kept(Kept::Sum)).sqrt();
+        vectors.accumulate(Kept::Sum, if first { 0.0 } else { 1.0 }, lr);
+        let norm = vectors.dot(Vector::Kept(Kept::Sum), Vector::Kept(Kept::Sum)).sqrt();
         if norm > 0.0 {
             let found = (2.0 * state.sum / norm).min(state.distance * self.growth);
             state.distance = state.distance.max(found);

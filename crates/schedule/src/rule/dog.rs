@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, Holds, param};
-use crate::segment::At;
-use crate::vectors::{Kept, Own, Vector};
+use crate::catalogue::{ABOVE_0, AT_LEAST_0, Build, Ends, Entry, ParamType, param};
+use crate::segment::Position;
+use crate::vectors::{Kept, RuleVectors, Vector};
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -32,12 +32,12 @@ pub(crate) static ENTRY: Entry = Entry {
     params: &[
         param(
             "init",
-            Holds::Choice(&["heuristic", "distance"]),
+            ParamType::Choice(&["heuristic", "distance"]),
             "heuristic",
             "what r is at first: a share of the parameters' norm, or `r_eps` itself",
         ),
-        param("r_eps", Holds::Number(ABOVE_0), "1e-6", "how far the first steps reach"),
-        param("eps", Holds::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
+        param("r_eps", ParamType::Number(ABOVE_0), "1e-6", "how far the first steps reach"),
+        param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
     ],
     build: Build::Rule(|reader| {
         let distance = reader.choice("init").map(|init| init == "distance");
@@ -74,22 +74,28 @@ impl Rule for Dog {
         Needs { gradient: true, parameters: true, ..Needs::default() }
     }
 
-    fn keeps(&self) -> &'static [Kept] {
+    fn kept_vectors(&self) -> &'static [Kept] {
         &[Kept::Start]
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        before: &BeforeUpdate,
+        vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr, state: RuleState::Dog(state) } = memory else { return };
         let reach = match state.reach {
-            Some(reach) => reach.max(own.dot(Vector::WayBack, Vector::WayBack).sqrt()),
+            Some(reach) => reach.max(vectors.dot(Vector::ToStart, Vector::ToStart).sqrt()),
             None => {
-                own.keep(Kept::Start, Vector::Parameters);
-                let norm = own.dot(Vector::Parameters, Vector::Parameters).sqrt();
+                vectors.keep(Kept::Start, Vector::Parameters);
+                let norm = vectors.dot(Vector::Parameters, Vector::Parameters).sqrt();
                 if self.distance { self.r_eps } else { self.r_eps * (1.0 + norm) }
             }
         };
         state.reach = Some(reach);
-        state.sum += seen.grad_norm_squared;
+        state.sum += before.grad_norm_squared;
         let norm = (state.sum + self.eps).sqrt();
         *lr = if norm > 0.0 { at.base * reach / norm } else { 0.0 };
     }

@@ -3,33 +3,33 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Better, EVERY, MODE, Memory, Rule, RuleState, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Param, ParamType, param};
 use crate::known::{Known, KnownGreedy};
 use crate::lr_value::LrValue;
 use crate::problem::Problem;
-use crate::segment::At;
+use crate::segment::Position;
 
 /// `factor`, also in other libraries.
 pub const FACTOR: Param =
-    param("factor", Holds::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it");
+    param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it");
 /// `patience`, also in other libraries.
 pub const PATIENCE: Param =
-    param("patience", Holds::Whole(0), "10", "looks in a row that change nothing yet");
+    param("patience", ParamType::Whole(0), "10", "looks in a row that change nothing yet");
 /// `threshold`, also in other libraries.
-pub const THRESHOLD: Param = param("threshold", Holds::Number(AT_LEAST_0), "1e-6", "gain that counts");
+pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-6", "gain that counts");
 /// `threshold_mode`, also in other libraries.
 pub const THRESHOLD_MODE: Param = param(
     "threshold_mode",
-    Holds::Choice(&["rel", "abs"]),
+    ParamType::Choice(&["rel", "abs"]),
     "abs",
     "whether `threshold` is a share of the best",
 );
 /// `cooldown`, also in other libraries.
-pub const COOLDOWN: Param = param("cooldown", Holds::Whole(0), "0", "looks to wait after a cut");
+pub const COOLDOWN: Param = param("cooldown", ParamType::Whole(0), "0", "looks to wait after a cut");
 /// `eps`, also in other libraries.
-pub const EPS: Param = param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller changes are not made");
+pub const EPS: Param = param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "smaller changes are not made");
 /// `warmup`, also in other libraries.
-pub const WARMUP: Param = param("warmup", Holds::Whole(0), "0", "looks to wait after a rise");
+pub const WARMUP: Param = param("warmup", ParamType::Whole(0), "0", "looks to wait after a rise");
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
@@ -54,10 +54,10 @@ pub(crate) static ENTRY: Entry = Entry {
         THRESHOLD_MODE,
         COOLDOWN,
         WARMUP,
-        param("min", Holds::Lr, "1e-3", "lower bound"),
-        param("max", Holds::Lr, "1", "upper bound"),
-        param("smooth", Holds::Whole(1), "1", "looks whose running mean is the metric"),
-        param("reset_after", Holds::Whole(1), "500", "cuts at the lower bound before a new start"),
+        param("min", ParamType::Lr, "1e-3", "lower bound"),
+        param("max", ParamType::Lr, "1", "upper bound"),
+        param("smooth", ParamType::Whole(1), "1", "looks whose running mean is the metric"),
+        param("reset_after", ParamType::Whole(1), "500", "cuts at the lower bound before a new start"),
         EPS,
         WATCH,
         EVERY,
@@ -80,7 +80,7 @@ pub(crate) static ENTRY: Entry = Entry {
                 max: watch.max_mode(mode),
                 relative: relative?,
                 threshold: threshold?,
-                also: 0.0,
+                absolute: 0.0,
             },
             factor: factor?,
             patience: patience?,
@@ -121,8 +121,8 @@ pub(crate) struct State {
     #[serde(with = "crate::exact")]
     best: f64,
     /// The metrics of the running mean, the oldest first.
-    #[serde(with = "crate::exact::list")]
-    window: Vec<f64>,
+    #[serde(with = "crate::exact::list", rename = "window")]
+    recent: Vec<f64>,
     /// Their sum.
     #[serde(with = "crate::exact")]
     sum: f64,
@@ -144,21 +144,21 @@ impl Greedy {
         if self.smooth == 1 {
             return metric;
         }
-        state.window.push(metric);
+        state.recent.push(metric);
         state.sum += metric;
-        if state.window.len() as u64 > self.smooth {
-            state.sum -= state.window.remove(0);
+        if state.recent.len() as u64 > self.smooth {
+            state.sum -= state.recent.remove(0);
         }
-        state.sum / state.window.len() as f64
+        state.sum / state.recent.len() as f64
     }
 
     /// The state before the first look.
-    fn fresh(&self) -> State {
+    fn initial_state(&self) -> State {
         State { best: self.better.worst(), ..State::default() }
     }
 
     /// More than `patience` looks in a row were better.
-    fn rise(&self, lr: &mut f64, state: &mut State, max: f64) {
+    fn raise(&self, lr: &mut f64, state: &mut State, max: f64) {
         let higher = (*lr / self.factor).min(max);
         if higher - *lr > self.eps {
             *lr = higher;
@@ -167,16 +167,16 @@ impl Greedy {
     }
 
     /// More than `patience` looks in a row were no better.
-    fn cut(&self, lr: &mut f64, state: &mut State, base: f64) {
+    fn lower(&self, lr: &mut f64, state: &mut State, base: f64) {
         let min = self.min.of(base);
-        let lower = (*lr * self.factor).max(min);
-        if *lr - lower > self.eps {
-            *lr = lower;
+        let reduced = (*lr * self.factor).max(min);
+        if *lr - reduced > self.eps {
+            *lr = reduced;
         }
         if *lr <= min {
             state.at_min += 1;
             if state.at_min >= self.reset_after {
-                (*lr, *state) = (base, self.fresh());
+                (*lr, *state) = (base, self.initial_state());
             }
         }
         // As in transformers: a reset, too, is followed by the wait.
@@ -186,16 +186,16 @@ impl Greedy {
 
 impl Rule for Greedy {
     fn start(&self, base: f64) -> Memory {
-        Memory::new(base, RuleState::Greedy(self.fresh()))
+        Memory::new(base, RuleState::Greedy(self.initial_state()))
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         if self.max.of(at.base) < self.min.of(at.base) {
             problems.push(self.order.clone());
         }
     }
 
-    fn least_looks(&self) -> u64 {
+    fn min_checks(&self) -> u64 {
         self.patience.saturating_add(1)
     }
 
@@ -226,7 +226,7 @@ impl Rule for Greedy {
         Some(self.better.max)
     }
 
-    fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
+    fn observe(&self, memory: &mut Memory, base: f64, metric: f64) {
         let Memory { lr, state: RuleState::Greedy(state) } = memory else { return };
         let metric = self.smoothed(state, metric);
         if state.cooldown > 0 || state.warmup > 0 {
@@ -245,9 +245,9 @@ impl Rule for Greedy {
             (state.bad, state.good) = (state.bad + 1, 0);
         }
         if state.good > self.patience {
-            self.rise(lr, state, self.max.of(base));
+            self.raise(lr, state, self.max.of(base));
         } else if state.bad > self.patience {
-            self.cut(lr, state, base);
+            self.lower(lr, state, base);
         }
     }
 }

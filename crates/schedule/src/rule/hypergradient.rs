@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ABOVE_0, Build, Ends, Entry, Holds, required};
-use crate::segment::At;
-use crate::vectors::{Kept, Own, Vector};
+use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, required};
+use crate::segment::Position;
+use crate::vectors::{Kept, RuleVectors, Vector};
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -26,7 +26,7 @@ pub(crate) static ENTRY: Entry = Entry {
     },
     source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code; they let the lr fall below 0)",
     example: "{kind: hypergradient, beta: 0.02}",
-    params: &[required("beta", Holds::Number(ABOVE_0), "lr of the lr")],
+    params: &[required("beta", ParamType::Number(ABOVE_0), "lr of the lr")],
     build: Build::Rule(|reader| Some(Box::new(Hypergradient { beta: reader.number("beta")? }))),
 };
 
@@ -51,17 +51,23 @@ impl Rule for Hypergradient {
         Needs { gradient: true, ..Needs::default() }
     }
 
-    fn keeps(&self) -> &'static [Kept] {
+    fn kept_vectors(&self) -> &'static [Kept] {
         &[Kept::Previous]
     }
 
-    fn gradient(&self, memory: &mut Memory, _at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        _at: &Position,
+        _before: &BeforeUpdate,
+        vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr, state: RuleState::Hypergradient(state) } = memory else { return };
         if state.begun {
-            let agreement = own.dot(Vector::Gradient, Vector::Kept(Kept::Previous));
+            let agreement = vectors.dot(Vector::Gradient, Vector::Kept(Kept::Previous));
             *lr = (*lr + self.beta * agreement).max(0.0);
         }
-        own.keep(Kept::Previous, Vector::Gradient);
+        vectors.keep(Kept::Previous, Vector::Gradient);
         state.begun = true;
     }
 }

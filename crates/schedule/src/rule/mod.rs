@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{Holds, Param, optional};
+use crate::catalogue::{Param, ParamType, optional};
+use crate::coverage::Coverage;
 use crate::known::{Known, KnownWatch, Metric};
 use crate::length::Length;
 use crate::lint::{HORIZON_MISMATCH, NEVER_CHANGES, WRONG_MODE, warning};
 use crate::problem::{Problem, counted};
 use crate::reader::Reader;
-use crate::segment::At;
-use crate::vectors::{Kept, Own};
-use crate::window::Window;
+use crate::segment::Position;
+use crate::vectors::{Kept, RuleVectors};
 use crate::{AfterUpdate, Average, BeforeUpdate, Needs, Wants};
 
 pub(crate) mod adagrad_norm;
@@ -48,12 +48,12 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     }
 
     /// The vectors that it keeps from step to step.
-    fn keeps(&self) -> &'static [Kept] {
+    fn kept_vectors(&self) -> &'static [Kept] {
         &[]
     }
 
     /// The fewest looks at finite losses after which the lr can have changed.
-    fn least_looks(&self) -> u64 {
+    fn min_checks(&self) -> u64 {
         1
     }
 
@@ -63,13 +63,20 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     }
 
     /// What does not fit a run whose segment begins at `at`.
-    fn check(&self, _at: &At, _problems: &mut Vec<Problem>) {}
+    fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 
     /// One look at the metric it watches.
-    fn look(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
+    fn observe(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
 
     /// Shows what is known of the gradient before an update.
-    fn gradient(&self, _memory: &mut Memory, _at: &At, _seen: &BeforeUpdate, _own: &mut Own<'_>) {}
+    fn gradient(
+        &self,
+        _memory: &mut Memory,
+        _at: &Position,
+        _before: &BeforeUpdate,
+        _vectors: &mut RuleVectors<'_>,
+    ) {
+    }
 
     /// Whether it ever gives an [`Average`].
     fn averages(&self) -> bool {
@@ -122,14 +129,14 @@ impl Memory {
 /// Which way is better.
 pub(crate) const MODE: Param = optional(
     "mode",
-    Holds::Choice(&["min", "max"]),
+    ParamType::Choice(&["min", "max"]),
     "whether lower or higher is better: `max` for an accuracy and `min` for a loss if not given",
 );
 
 /// The parameters of every rule that watches a metric.
 pub const WATCH: Param = optional(
     "watch",
-    Holds::Choice(&Metric::NAMES),
+    ParamType::Choice(&Metric::NAMES),
     "the metric: the validation loss if not given (with `apply: same` the loss of the batch); `valid_accuracy` needs a \
      model or program that reports one",
 );
@@ -137,14 +144,14 @@ pub const WATCH: Param = optional(
 /// The same for rules that only know a falling metric as a gain.
 pub const WATCH_LOSS: Param = optional(
     "watch",
-    Holds::Choice(&["valid_loss", "train_loss"]),
+    ParamType::Choice(&["valid_loss", "train_loss"]),
     "the loss: the validation loss if not given",
 );
 
 /// How often a rule looks.
 pub const EVERY: Param = optional(
     "every",
-    Holds::Length(1),
+    ParamType::Length(1),
     "look at the end of each stretch of this length; if not given, whenever the run evaluates",
 );
 
@@ -214,7 +221,7 @@ impl Watch {
     }
 
     /// Whether the step at a position is the last of a stretch.
-    fn due(&self, at: &At) -> bool {
+    fn due(&self, at: &Position) -> bool {
         self.every.as_ref().is_none_or(|every| {
             let every = (every.ticks(at) * at.tick).round().max(1.0);
             // A cycle of a `restart` may begin between two steps.
@@ -223,30 +230,30 @@ impl Watch {
     }
 
     /// The metric of a look before the update.
-    pub(crate) fn metric_before(&self, at: &At, seen: &BeforeUpdate) -> Option<f64> {
-        (self.before && self.due(at)).then_some(seen.train_loss)
+    pub(crate) fn metric_before(&self, at: &Position, before: &BeforeUpdate) -> Option<f64> {
+        (self.before && self.due(at)).then_some(before.train_loss)
     }
 
     /// The metric of a look after the update.
-    pub(crate) fn metric_after(&self, at: &At, seen: &AfterUpdate) -> Option<f64> {
-        if !self.looks_after(at, seen.look) {
+    pub(crate) fn metric_after(&self, at: &Position, after: &AfterUpdate) -> Option<f64> {
+        if !self.checks_after(at, after.evaluated) {
             return None;
         }
         match self.metric {
-            Metric::ValidLoss => seen.valid_loss,
-            Metric::TrainLoss => Some(seen.train_loss),
-            Metric::ValidAccuracy => seen.valid_accuracy,
+            Metric::ValidLoss => after.valid_loss,
+            Metric::TrainLoss => Some(after.train_loss),
+            Metric::ValidAccuracy => after.valid_accuracy,
         }
     }
 
     /// Whether it looks after the update; `look`: the run evaluates then.
-    fn looks_after(&self, at: &At, look: bool) -> bool {
-        !self.before && self.due(at) && (self.every.is_some() || look)
+    fn checks_after(&self, at: &Position, evaluates: bool) -> bool {
+        !self.before && self.due(at) && (self.every.is_some() || evaluates)
     }
 
     /// What it must be shown of a step after which the run evaluates, or not.
-    pub(crate) fn wants(&self, at: &At, look: bool) -> Wants {
-        let after = self.looks_after(at, look);
+    pub(crate) fn wants(&self, at: &Position, evaluates: bool) -> Wants {
+        let after = self.checks_after(at, evaluates);
         Wants {
             before: self.before && self.due(at),
             train_loss: after && self.metric == Metric::TrainLoss,
@@ -256,19 +263,19 @@ impl Watch {
     }
 
     /// Too few looks to do anything, whatever the losses.
-    pub(crate) fn warn(&self, seen: &Window, least: u64, warnings: &mut Vec<Problem>) {
-        let steps = |ticks: f64| (ticks * seen.at.tick).round();
-        let first = steps(seen.at.s);
+    pub(crate) fn warn(&self, covered: &Coverage, least: u64, warnings: &mut Vec<Problem>) {
+        let steps = |ticks: f64| (ticks * covered.start.tick).round();
+        let first = steps(covered.start.s);
         // A look after the last update comes too late.
-        let last = steps(seen.end) - if self.before { 0.0 } else { 1.0 };
-        let looks = match (&self.every, seen.evaluate_every) {
+        let last = steps(covered.end) - if self.before { 0.0 } else { 1.0 };
+        let looks = match (&self.every, covered.evaluate_every) {
             (Some(every), _) => {
-                let every = steps(every.ticks(&seen.at)).max(1.0);
+                let every = steps(every.ticks(&covered.start)).max(1.0);
                 (last / every).floor() - (first / every).floor()
             }
             (None, _) if self.before => last - first,
             (None, Some(every)) => {
-                let begin = seen.at.begin;
+                let begin = covered.start.begin;
                 ((begin + last) / every).floor() - ((begin + first) / every).floor()
             }
             (None, None) => return,
@@ -276,10 +283,10 @@ impl Watch {
         if looks >= least as f64 {
             return;
         }
-        let enough = |every: &str| format!("write `{every}: {}`", seen.share(least as f64 + 1.0));
+        let enough = |every: &str| format!("write `{every}: {}`", covered.share(least as f64 + 1.0));
         if let (Some(every), true) = (&self.every, looks <= 0.0) {
             let message =
-                format!("the first look would come after {}, the run has {}", every.written(), seen.end);
+                format!("the first look would come after {}, the run has {}", every.written(), covered.end);
             let problem = every.problem(message).with_lint(HORIZON_MISMATCH);
             warnings.push(problem.with_hint(enough("every")));
             return;
@@ -290,7 +297,7 @@ impl Watch {
         warnings.push(warning(NEVER_CHANGES, message).with_hint(hint));
     }
 
-    pub(crate) fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    pub(crate) fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         if let Some(every) = &self.every {
             every.check(at, 1.0, problems);
         }
@@ -304,7 +311,7 @@ pub(crate) struct Better {
     pub(crate) relative: bool,
     pub(crate) threshold: f64,
     /// Must be gained besides the threshold.
-    pub(crate) also: f64,
+    pub(crate) absolute: f64,
 }
 
 impl Better {
@@ -316,7 +323,7 @@ impl Better {
     /// Whether `metric` is better than `best`; NaN never is.
     pub(crate) fn than(&self, metric: f64, best: f64) -> bool {
         let relative = if self.relative { self.threshold } else { 0.0 };
-        let gain = if self.relative { self.also } else { self.threshold + self.also };
+        let gain = if self.relative { self.absolute } else { self.threshold + self.absolute };
         if self.max {
             metric > best * (1.0 + relative) + gain
         } else {

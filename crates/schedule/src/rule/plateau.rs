@@ -3,28 +3,29 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Better, EVERY, MODE, Memory, Rule, RuleState, WATCH, Watch};
-use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Holds, Param, param};
+use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Param, ParamType, param};
 use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
 
 /// `factor`, also in other libraries.
-pub const FACTOR: Param = param("factor", Holds::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut");
+pub const FACTOR: Param = param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut");
 /// `patience`, also in other libraries.
-pub const PATIENCE: Param = param("patience", Holds::Whole(0), "10", "looks without gain that are forgiven");
+pub const PATIENCE: Param =
+    param("patience", ParamType::Whole(0), "10", "looks without gain that are forgiven");
 /// `threshold`, also in other libraries.
-pub const THRESHOLD: Param = param("threshold", Holds::Number(AT_LEAST_0), "1e-4", "gain that counts");
+pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts");
 /// `threshold_mode`, also in other libraries.
 pub const THRESHOLD_MODE: Param = param(
     "threshold_mode",
-    Holds::Choice(&["rel", "abs"]),
+    ParamType::Choice(&["rel", "abs"]),
     "rel",
     "whether `threshold` is a share of the best",
 );
 /// `cooldown`, also in other libraries.
 pub const COOLDOWN: Param =
-    param("cooldown", Holds::Whole(0), "0", "looks after a cut at which nothing is counted");
+    param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted");
 /// `eps`, also in other libraries.
-pub const EPS: Param = param("eps", Holds::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made");
+pub const EPS: Param = param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made");
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "plateau",
@@ -52,14 +53,19 @@ pub(crate) static ENTRY: Entry = Entry {
         PATIENCE,
         THRESHOLD,
         THRESHOLD_MODE,
-        param("threshold_abs", Holds::Number(AT_LEAST_0), "0", "gain that must come on top of `threshold`"),
+        param(
+            "threshold_abs",
+            ParamType::Number(AT_LEAST_0),
+            "0",
+            "gain that must come on top of `threshold`",
+        ),
         COOLDOWN,
-        param("min", Holds::Lr, "0", "lower bound"),
+        param("min", ParamType::Lr, "0", "lower bound"),
         EPS,
-        param("accumulate", Holds::Whole(1), "1", "looks whose mean is one metric"),
+        param("accumulate", ParamType::Whole(1), "1", "looks whose mean is one metric"),
         param(
             "apply",
-            Holds::Choice(&["next", "same"]),
+            ParamType::Choice(&["next", "same"]),
             "next",
             "whether the metric of step t changes the lr of t + 1 or of t",
         ),
@@ -71,7 +77,7 @@ pub(crate) static ENTRY: Entry = Entry {
         let (factor, patience) = (reader.number("factor"), reader.whole("patience"));
         let threshold = reader.number("threshold");
         let relative = reader.choice("threshold_mode").map(|mode| mode == "rel");
-        let also = reader.number("threshold_abs");
+        let absolute = reader.number("threshold_abs");
         let (cooldown, min, eps) = (reader.whole("cooldown"), reader.lr("min"), reader.number("eps"));
         let accumulate = reader.whole("accumulate");
         let same = reader.choice("apply").map(|apply| apply == "same");
@@ -80,7 +86,7 @@ pub(crate) static ENTRY: Entry = Entry {
         let (mode, watch) = (mode?, watch?);
         let max = watch.max_mode(mode);
         Some(Box::new(Plateau {
-            better: Better { max, relative: relative?, threshold: threshold?, also: also? },
+            better: Better { max, relative: relative?, threshold: threshold?, absolute: absolute? },
             factor: factor?,
             patience: patience?,
             cooldown: cooldown?,
@@ -114,7 +120,8 @@ pub(crate) struct State {
     #[serde(with = "crate::exact")]
     sum: f64,
     /// Number of these metrics.
-    looks: u64,
+    #[serde(rename = "looks")]
+    checks: u64,
     /// Checks in a row that were no better.
     bad: u64,
     /// Checks to wait after a reduction.
@@ -126,7 +133,7 @@ impl Rule for Plateau {
         Memory::new(base, RuleState::Plateau(State { best: self.better.worst(), ..State::default() }))
     }
 
-    fn least_looks(&self) -> u64 {
+    fn min_checks(&self) -> u64 {
         // The first metric is better than none, but where no gain is a whole times what there was.
         let first = u64::from(!self.better.relative || self.better.threshold < 1.0);
         self.patience.saturating_add(1 + first).saturating_mul(self.accumulate)
@@ -138,7 +145,7 @@ impl Rule for Plateau {
             max_mode: self.better.max,
             relative: self.better.relative,
             threshold: self.better.threshold,
-            threshold_abs: self.better.also,
+            threshold_abs: self.better.absolute,
             factor: self.factor,
             patience: self.patience,
             cooldown: self.cooldown,
@@ -157,15 +164,15 @@ impl Rule for Plateau {
         Some(self.better.max)
     }
 
-    fn look(&self, memory: &mut Memory, base: f64, metric: f64) {
+    fn observe(&self, memory: &mut Memory, base: f64, metric: f64) {
         let Memory { lr, state: RuleState::Plateau(state) } = memory else { return };
         state.sum += metric;
-        state.looks += 1;
-        if state.looks < self.accumulate {
+        state.checks += 1;
+        if state.checks < self.accumulate {
             return;
         }
-        let metric = state.sum / state.looks as f64;
-        (state.sum, state.looks) = (0.0, 0);
+        let metric = state.sum / state.checks as f64;
+        (state.sum, state.checks) = (0.0, 0);
 
         if self.better.than(metric, state.best) {
             state.best = metric;

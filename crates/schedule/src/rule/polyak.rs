@@ -1,11 +1,11 @@
 //! The Polyak step: as far as the loss is from its minimum, for this gradient.
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ANY, AT_LEAST_0, Build, Ends, Entry, Holds, param};
+use crate::catalogue::{ANY, AT_LEAST_0, Build, Ends, Entry, ParamType, param};
 use crate::known::Known;
 use crate::lr_value::LrValue;
-use crate::segment::At;
-use crate::vectors::Own;
+use crate::segment::Position;
+use crate::vectors::RuleVectors;
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -23,12 +23,12 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Loizou et al., arXiv 2002.10542; optax polyak_sgd (with its `scaling` of 1)",
     example: "{kind: polyak, max: 10x, f_min: 0.3}",
     params: &[
-        param("max", Holds::Lr, "1x", "upper bound"),
-        param("f_min", Holds::Number(ANY), "0", "the least loss that can be reached"),
-        param("eps", Holds::Number(AT_LEAST_0), "0", "added to the squared norm"),
+        param("max", ParamType::Lr, "1x", "upper bound"),
+        param("f_min", ParamType::Number(ANY), "0", "the least loss that can be reached"),
+        param("eps", ParamType::Number(AT_LEAST_0), "0", "added to the squared norm"),
         param(
             "variant",
-            Holds::Choice(&["sps", "sps+"]),
+            ParamType::Choice(&["sps", "sps+"]),
             "sps",
             "as optax names them: `sps` can fall below 0 there, `sps+` can't; no lr does here, so both are one rule",
         ),
@@ -60,9 +60,15 @@ impl Rule for Polyak {
         Needs { loss: true, gradient: true, ..Needs::default() }
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, seen: &BeforeUpdate, _own: &mut Own<'_>) {
-        let gap = seen.train_loss - self.f_min;
-        let norm = seen.grad_norm_squared + self.eps;
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        before: &BeforeUpdate,
+        _vectors: &mut RuleVectors<'_>,
+    ) {
+        let gap = before.train_loss - self.f_min;
+        let norm = before.grad_norm_squared + self.eps;
         // NaN, too, fails these comparisons.
         let sound = gap > 0.0 && gap < f64::INFINITY && norm > 0.0;
         memory.lr = if sound { (gap / norm).min(self.max.of(at.base)) } else { 0.0 };

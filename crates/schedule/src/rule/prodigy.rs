@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, Rule, RuleState};
-use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, FROM_0_BELOW_1, Holds, optional, param};
-use crate::segment::At;
-use crate::vectors::{Kept, Own, Vector};
+use crate::catalogue::{ABOVE_0, ABOVE_1, Build, Ends, Entry, FROM_0_BELOW_1, ParamType, optional, param};
+use crate::segment::Position;
+use crate::vectors::{Kept, RuleVectors, Vector};
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -38,23 +38,23 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Mishchenko and Defazio, arXiv 2306.06101; prodigyopt Prodigy",
     example: "{kind: prodigy, d_coef: 0.3}",
     params: &[
-        param("d0", Holds::Number(ABOVE_0), "1e-6", "first estimate of the distance"),
-        param("d_coef", Holds::Number(ABOVE_0), "1", "factor on the estimates"),
+        param("d0", ParamType::Number(ABOVE_0), "1e-6", "first estimate of the distance"),
+        param("d_coef", ParamType::Number(ABOVE_0), "1", "factor on the estimates"),
         param(
             "beta1",
-            Holds::Number(FROM_0_BELOW_1),
+            ParamType::Number(FROM_0_BELOW_1),
             "0.9",
             "as the optimiser's; only `bias_correction` uses it",
         ),
-        param("beta2", Holds::Number(FROM_0_BELOW_1), "0.999", "as the optimiser's"),
+        param("beta2", ParamType::Number(FROM_0_BELOW_1), "0.999", "as the optimiser's"),
         optional(
             "beta3",
-            Holds::Number(FROM_0_BELOW_1),
+            ParamType::Number(FROM_0_BELOW_1),
             "how sums are remembered; the root of beta2 if not given",
         ),
-        optional("growth_rate", Holds::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
-        param("bias_correction", Holds::Flag, "false", "correct the lr as Adam does its moments"),
-        param("safeguard_warmup", Holds::Flag, "false", "keep a warmup of the lr out of the estimate"),
+        optional("growth_rate", ParamType::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
+        param("bias_correction", ParamType::Flag, "false", "correct the lr as Adam does its moments"),
+        param("safeguard_warmup", ParamType::Flag, "false", "keep a warmup of the lr out of the estimate"),
     ],
     build: Build::Rule(|reader| {
         let (d0, d_coef) = (reader.number("d0"), reader.number("d_coef"));
@@ -126,25 +126,31 @@ impl Rule for Prodigy {
         Needs { gradient: true, parameters: true, ..Needs::default() }
     }
 
-    fn keeps(&self) -> &'static [Kept] {
+    fn kept_vectors(&self) -> &'static [Kept] {
         &[Kept::Start, Kept::Sum]
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, _seen: &BeforeUpdate, own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        _before: &BeforeUpdate,
+        vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr: next_lr, state: RuleState::Prodigy(state) } = memory else { return };
         let first = state.updates == 0;
         let (d, lr) = (state.distance, self.lr(at.base, state.distance, state.updates));
         *next_lr = lr;
         let scale = d / self.d0;
         let way = if first {
-            own.keep(Kept::Start, Vector::Parameters);
+            vectors.keep(Kept::Start, Vector::Parameters);
             0.0
         } else {
-            own.dot(Vector::Gradient, Vector::WayBack)
+            vectors.dot(Vector::Gradient, Vector::ToStart)
         };
         let step = if self.safeguard { d } else { lr };
-        own.accumulate(Kept::Sum, if first { 0.0 } else { self.beta3 }, scale * step);
-        let magnitude = own.magnitude(Vector::Kept(Kept::Sum));
+        vectors.accumulate(Kept::Sum, if first { 0.0 } else { self.beta3 }, scale * step);
+        let magnitude = vectors.magnitude(Vector::Kept(Kept::Sum));
         // As in prodigyopt: without any gradient nothing is learnt, and the step doesn't count.
         if magnitude.is_nan() || magnitude <= 0.0 {
             return;

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Average, Memory, Rule, RuleState};
-use crate::catalogue::{AT_LEAST_0, Build, Ends, Entry, FROM_0_BELOW_1, Holds, param};
+use crate::catalogue::{AT_LEAST_0, Build, Ends, Entry, FROM_0_BELOW_1, ParamType, param};
 use crate::length::Length;
 use crate::problem::Problem;
-use crate::segment::At;
-use crate::vectors::Own;
+use crate::segment::Position;
+use crate::vectors::RuleVectors;
 use crate::{BeforeUpdate, Needs};
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -37,12 +37,12 @@ pub(crate) static ENTRY: Entry = Entry {
     source: "Defazio et al., arXiv 2405.15682; schedulefree SGDScheduleFree, AdamWScheduleFree",
     example: "{kind: schedule_free, warmup: \"5%\"}",
     params: &[
-        param("warmup", Holds::Length(0), "0", "length W of the warmup"),
-        param("momentum", Holds::Number(FROM_0_BELOW_1), "0.9", "how far y lies on the way from z to x"),
-        param("r", Holds::Number(AT_LEAST_0), "0", "power of the step in the weights of the average"),
+        param("warmup", ParamType::Length(0), "0", "length W of the warmup"),
+        param("momentum", ParamType::Number(FROM_0_BELOW_1), "0.9", "how far y lies on the way from z to x"),
+        param("r", ParamType::Number(AT_LEAST_0), "0", "power of the step in the weights of the average"),
         param(
             "weight_lr_power",
-            Holds::Number(AT_LEAST_0),
+            ParamType::Number(AT_LEAST_0),
             "2",
             "power of the lr in the weights of the average",
         ),
@@ -87,7 +87,7 @@ impl Rule for ScheduleFree {
         Needs::default()
     }
 
-    fn check(&self, at: &At, problems: &mut Vec<Problem>) {
+    fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         self.warmup.check(at, 0.0, problems);
     }
 
@@ -105,7 +105,13 @@ impl Rule for ScheduleFree {
         })
     }
 
-    fn gradient(&self, memory: &mut Memory, at: &At, _seen: &BeforeUpdate, _own: &mut Own<'_>) {
+    fn gradient(
+        &self,
+        memory: &mut Memory,
+        at: &Position,
+        _before: &BeforeUpdate,
+        _vectors: &mut RuleVectors<'_>,
+    ) {
         let Memory { lr, state: RuleState::ScheduleFree(state) } = memory else { return };
         state.updates += 1;
         let (n, over) = (state.updates as f64, self.warmup.ticks(at) * at.tick);

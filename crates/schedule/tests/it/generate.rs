@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
-use schedule::catalogue::{Default, ENTRIES, Entry, Holds, Param, Range};
+use schedule::catalogue::{Default, ENTRIES, Entry, Param, ParamType, Range};
 use schedule::combine::{COMBINATORS, Combinator, Form, Group};
 use schedule::tree::{Key, Place, Tree, Value};
 use schedule::vectors::Plain;
@@ -106,8 +106,12 @@ pub(crate) fn step(schedule: &Schedule, run: &mut Run, t: u64, (loss, squared): 
     for (x, g) in run.vectors.parameters.iter_mut().zip(&run.vectors.gradient) {
         *x -= 0.1 * g;
     }
-    let after =
-        AfterUpdate { train_loss: loss, valid_loss: Some(loss), valid_accuracy: Some(-loss), look: true };
+    let after = AfterUpdate {
+        train_loss: loss,
+        valid_loss: Some(loss),
+        valid_accuracy: Some(-loss),
+        evaluated: true,
+    };
     schedule.after_update(&mut run.state, t, &after);
     lr
 }
@@ -175,28 +179,28 @@ fn rising(most: usize) -> impl Strategy<Value = Vec<i64>> {
     })
 }
 
-fn value(holds: &Holds) -> BoxedStrategy<Tree> {
+fn value(holds: &ParamType) -> BoxedStrategy<Tree> {
     match holds {
-        Holds::Lr => lr(false),
-        Holds::PositiveLr => lr(true),
-        Holds::LrOr(word) => prop_oneof![lr(false), Just(text(word))].boxed(),
-        Holds::Length(least) => length(*least),
-        Holds::Number(range) => number(range).prop_map(float).boxed(),
-        Holds::Whole(least) => (*least..12).prop_map(|n| int(n as i64)).boxed(),
-        Holds::Integer => (-3_i64..4).prop_map(int).boxed(),
-        Holds::Flag => any::<bool>().prop_map(|b| Tree::new(Value::Bool(b))).boxed(),
-        Holds::Choice(words) => prop::sample::select(*words).prop_map(text).boxed(),
-        Holds::Lengths => rising(4).prop_map(|at| list(at.into_iter().map(int).collect())).boxed(),
-        Holds::Factors => proptest::collection::vec(0.01..3.0, 1..4)
+        ParamType::Lr => lr(false),
+        ParamType::PositiveLr => lr(true),
+        ParamType::LrOr(word) => prop_oneof![lr(false), Just(text(word))].boxed(),
+        ParamType::Length(least) => length(*least),
+        ParamType::Number(range) => number(range).prop_map(float).boxed(),
+        ParamType::Whole(least) => (*least..12).prop_map(|n| int(n as i64)).boxed(),
+        ParamType::Integer => (-3_i64..4).prop_map(int).boxed(),
+        ParamType::Flag => any::<bool>().prop_map(|b| Tree::new(Value::Bool(b))).boxed(),
+        ParamType::Choice(words) => prop::sample::select(*words).prop_map(text).boxed(),
+        ParamType::Lengths => rising(4).prop_map(|at| list(at.into_iter().map(int).collect())).boxed(),
+        ParamType::Factors => proptest::collection::vec(0.01..3.0, 1..4)
             .prop_map(|factors| list(factors.into_iter().map(float).collect()))
             .boxed(),
-        Holds::Lrs => proptest::collection::vec(lr(false), 1..5).prop_map(list).boxed(),
-        Holds::Points => (rising(4), proptest::collection::vec(lr(false), 4))
+        ParamType::Lrs => proptest::collection::vec(lr(false), 1..5).prop_map(list).boxed(),
+        ParamType::Points => (rising(4), proptest::collection::vec(lr(false), 4))
             .prop_map(|(at, lrs)| {
                 list(at.into_iter().zip(lrs).map(|(at, lr)| list(vec![int(at), lr])).collect())
             })
             .boxed(),
-        Holds::Expression => {
+        ParamType::Expression => {
             const WORDS: [&str; 5] = [
                 "0.95 ** t",
                 "1 / (1 + 0.1 * t)",
@@ -207,7 +211,7 @@ fn value(holds: &Holds) -> BoxedStrategy<Tree> {
             prop_oneof![6 => prop::sample::select(&WORDS[..]).prop_map(text), 1 => (0.0..2.0).prop_map(float)]
                 .boxed()
         }
-        Holds::Momentum => (0.0..0.9, 0.0..0.09)
+        ParamType::Momentum => (0.0..0.9, 0.0..0.09)
             .prop_map(|(min, width)| map([("min", float(min)), ("max", float(min + width))]))
             .boxed(),
     }
@@ -219,7 +223,7 @@ type Entries = Vec<(&'static str, Tree)>;
 fn params<'a>(params: impl Iterator<Item = &'a Param>) -> BoxedStrategy<Entries> {
     let each: Vec<BoxedStrategy<Option<(&'static str, Tree)>>> = params
         .map(|param| {
-            let (name, value) = (param.name, value(&param.holds));
+            let (name, value) = (param.name, value(&param.ty));
             match param.default {
                 Default::Required => value.prop_map(move |value| Some((name, value))).boxed(),
                 _ => proptest::option::weighted(0.33, value)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use schedule::catalogue::{Holds, Param};
+use schedule::catalogue::{Param, ParamType};
 use schedule::index::{FAMILIES, Family, Item, find};
 use schedule::preset::PRESETS;
 
@@ -23,8 +23,8 @@ fn params(item: &Item) -> Vec<&'static str> {
         }
         Item::Preset(_) => Vec::new(),
     };
-    let words = |param: &&Param| match param.holds {
-        Holds::Choice(words) => words,
+    let words = |param: &&Param| match param.ty {
+        ParamType::Choice(words) => words,
         _ => &[],
     };
     params.iter().map(|param| param.name).chain(params.iter().flat_map(words).copied()).collect()

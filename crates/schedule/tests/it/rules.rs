@@ -187,7 +187,7 @@ fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
             // A loss that always falls: were it looked at, the lr would never change.
             let valid_loss = Some(1.0 / (1.0 + t as f64));
             let after =
-                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), look: true };
+                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), evaluated: true };
             schedule.after_update(&mut state, t, &after);
             lr
         };

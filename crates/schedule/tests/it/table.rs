@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use schedule::catalogue::{self, Default, ENTRIES, Entry, Holds, Param};
+use schedule::catalogue::{self, Default, ENTRIES, Entry, Param, ParamType};
 use schedule::combine::COMBINATORS;
 use schedule::tree::{Tree, Value};
 
@@ -204,13 +204,13 @@ fn defaults_are_those_of_the_libraries() {
 }
 
 /// A value outside each parameter's range.
-fn outside(holds: &Holds) -> Vec<Tree> {
+fn outside(holds: &ParamType) -> Vec<Tree> {
     match holds {
-        Holds::Lr | Holds::LrOr(_) => {
+        ParamType::Lr | ParamType::LrOr(_) => {
             vec![float(-0.1), text("-1x"), text("bodies"), Tree::new(Value::Bool(true))]
         }
-        Holds::PositiveLr => vec![int(0), text("0x"), float(-1.0)],
-        Holds::Length(least) => {
+        ParamType::PositiveLr => vec![int(0), text("0x"), float(-1.0)],
+        ParamType::Length(least) => {
             let short = if *least > 0 { int(*least as i64 - 1) } else { int(-1) };
             vec![
                 short,
@@ -222,7 +222,7 @@ fn outside(holds: &Holds) -> Vec<Tree> {
                 float(-1.0),
             ]
         }
-        Holds::Number(range) => {
+        ParamType::Number(range) => {
             let schema: serde_json::Value = serde_json::from_str(range.schema).expect("JSON");
             let bound = |name: &str| schema[name].as_f64();
             let mut values = vec![text("1"), Tree::new(Value::Null), Tree::new(Value::List(vec![]))];
@@ -232,18 +232,18 @@ fn outside(holds: &Holds) -> Vec<Tree> {
             values.extend(bound("exclusiveMaximum").map(float));
             values
         }
-        Holds::Whole(least) => vec![int(*least as i64 - 1), float(2.5), text("2")],
-        Holds::Integer => vec![float(1.5), text("1")],
-        Holds::Flag => vec![int(1), text("yes")],
-        Holds::Choice(_) => vec![text("never_a_word"), int(0), Tree::new(Value::Null)],
-        Holds::Lengths | Holds::Factors | Holds::Lrs | Holds::Points => {
+        ParamType::Whole(least) => vec![int(*least as i64 - 1), float(2.5), text("2")],
+        ParamType::Integer => vec![float(1.5), text("1")],
+        ParamType::Flag => vec![int(1), text("yes")],
+        ParamType::Choice(_) => vec![text("never_a_word"), int(0), Tree::new(Value::Null)],
+        ParamType::Lengths | ParamType::Factors | ParamType::Lrs | ParamType::Points => {
             let list = |items| Tree::new(Value::List(items));
             vec![list(vec![]), int(3), list(vec![text("bad")]), list(vec![Tree::new(Value::Bool(true))])]
         }
-        Holds::Expression => {
+        ParamType::Expression => {
             vec![text("never_a_word"), text("t +"), Tree::new(Value::Null), Tree::new(Value::Bool(true))]
         }
-        Holds::Momentum => {
+        ParamType::Momentum => {
             vec![float(0.9), map([("min", float(0.9)), ("max", float(0.8))]), map([("min", int(0))])]
         }
     }
@@ -255,7 +255,7 @@ fn values_outside_a_range_are_refused_when_read() {
         check(3, &bare(entry.all_params()), |own| {
             let node = map([("kind", text(entry.kind))].into_iter().chain(own));
             for param in entry.all_params() {
-                for value in outside(&param.holds) {
+                for value in outside(&param.ty) {
                     let bad = with(&node, param.name, value);
                     let mut problems = Vec::new();
                     prop_assert!(schedule::parse(&bad, "", &mut problems).is_none(), "{bad}");
@@ -274,11 +274,11 @@ fn values_outside_a_range_are_refused_when_read() {
 #[test]
 fn ranges_and_their_schemas_agree() {
     let ranges = |entry: &&'static Entry| -> Vec<&'static Param> {
-        entry.all_params().filter(|param| matches!(param.holds, Holds::Number(_))).collect()
+        entry.all_params().filter(|param| matches!(param.ty, ParamType::Number(_))).collect()
     };
     for entry in ENTRIES {
         for param in ranges(entry) {
-            let Holds::Number(range) = &param.holds else { continue };
+            let ParamType::Number(range) = &param.ty else { continue };
             check(50, &(bare(entry.all_params()), number(range)), |(own, x)| {
                 let node = map([("kind", text(entry.kind))].into_iter().chain(own));
                 let mut problems = Vec::new();

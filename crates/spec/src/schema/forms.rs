@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use schedule::catalogue::{Holds, Range};
+use schedule::catalogue::{ParamType, Range};
 use serde_json::{Map, Value as Json, json};
 
 use crate::catalogue;
@@ -71,51 +71,51 @@ impl Forms {
     }
 
     /// What a parameter of a model or an optimizer may be.
-    pub(super) fn param(&mut self, holds: &catalogue::Holds) -> Json {
+    pub(super) fn param(&mut self, holds: &catalogue::ParamType) -> Json {
         match holds {
-            catalogue::Holds::Number(range) => self.range(range),
-            catalogue::Holds::Pair(range, _) => {
+            catalogue::ParamType::Number(range) => self.range(range),
+            catalogue::ParamType::Pair(range, _) => {
                 let item = self.range(range);
                 axis(&json!({ "type": "array", "minItems": 2, "maxItems": 2, "items": item }))
             }
-            catalogue::Holds::Count(_) => self.whole(1),
-            catalogue::Holds::Widths => {
+            catalogue::ParamType::Count(_) => self.whole(1),
+            catalogue::ParamType::Widths => {
                 let width = axis(&json!({ "type": "integer", "minimum": 1, "maximum": 65_536 }));
                 axis(&json!({ "type": "array", "maxItems": 16, "items": width }))
             }
-            catalogue::Holds::Flag => axis(&json!({ "type": "boolean" })),
-            catalogue::Holds::Word(words) => axis(&json!({ "enum": words })),
+            catalogue::ParamType::Flag => axis(&json!({ "type": "boolean" })),
+            catalogue::ParamType::Word(words) => axis(&json!({ "enum": words })),
         }
     }
 
     /// What a parameter of a schedule may be.
-    pub(super) fn value(&mut self, holds: &Holds) -> Json {
+    pub(super) fn value(&mut self, holds: &ParamType) -> Json {
         let list = |items: Json| axis(&json!({ "type": "array", "minItems": 1, "items": items }));
         match holds {
-            Holds::Lr => self.lr(),
-            Holds::PositiveLr => self.named("a_learning_rate_above_0".to_owned(), || {
+            ParamType::Lr => self.lr(),
+            ParamType::PositiveLr => self.named("a_learning_rate_above_0".to_owned(), || {
                 let number = json!({ "type": "number", "exclusiveMinimum": 0 });
                 let multiple = json!({ "type": "string", "pattern": POSITIVE_MULTIPLE });
                 numeric_axis(&json!({ "anyOf": [number, multiple] }))
             }),
-            Holds::LrOr(word) => self.named(format!("a_learning_rate_or_{word}"), || {
+            ParamType::LrOr(word) => self.named(format!("a_learning_rate_or_{word}"), || {
                 numeric_axis(&json!({ "anyOf": [lr(), { "const": word }] }))
             }),
-            Holds::Length(least) => self.length(*least),
-            Holds::Number(range) => self.range(range),
-            Holds::Whole(least) => self.whole(*least),
-            Holds::Integer => axis(&json!({ "type": "integer" })),
-            Holds::Expression => axis(&json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] })),
-            Holds::Flag => axis(&json!({ "type": "boolean" })),
-            Holds::Choice(words) => self.named(words.join("_or_"), || axis(&json!({ "enum": words }))),
-            Holds::Lengths => list(self.length(0)),
-            Holds::Factors => list(self.above_0()),
-            Holds::Lrs => list(self.lr()),
-            Holds::Points => {
+            ParamType::Length(least) => self.length(*least),
+            ParamType::Number(range) => self.range(range),
+            ParamType::Whole(least) => self.whole(*least),
+            ParamType::Integer => axis(&json!({ "type": "integer" })),
+            ParamType::Expression => axis(&json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] })),
+            ParamType::Flag => axis(&json!({ "type": "boolean" })),
+            ParamType::Choice(words) => self.named(words.join("_or_"), || axis(&json!({ "enum": words }))),
+            ParamType::Lengths => list(self.length(0)),
+            ParamType::Factors => list(self.above_0()),
+            ParamType::Lrs => list(self.lr()),
+            ParamType::Points => {
                 let pair = json!([self.length(0), self.lr()]);
                 list(axis(&json!({ "type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2 })))
             }
-            Holds::Momentum => {
+            ParamType::Momentum => {
                 let range = json!({ "minimum": 0, "exclusiveMaximum": 1 });
                 let share = self.number("a number of at least 0 and below 1", range);
                 let bounds = object(&[("min", share.clone()), ("max", share)], &["min", "max"]);

@@ -1,8 +1,8 @@
 //! The forms of schedules, made from the table of kinds and the table of combinators. Each stands three times: as a node, as a
 //! phase with its length `for`, and as a schedule of a sweep, which may have a base lr of its own.
 
-use interop::{Named, Within};
-use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Holds, Param};
+use interop::{ExtraType, LibraryEntry};
+use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Param, ParamType};
 use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
 use schedule::lint::LINTS;
 use serde_json::{Value as Json, json};
@@ -11,7 +11,7 @@ use super::forms::{Forms, axis, object, open, property, reference};
 
 /// Defines `schedule`, `node`, `phase` and all that they refer to.
 pub(super) fn define(forms: &mut Forms) {
-    let value = forms.value(&Holds::Lr);
+    let value = forms.value(&ParamType::Lr);
     let mut nodes = vec![value.clone()];
     let mut named = nodes.clone();
     let length = parameter(forms, &FOR);
@@ -95,36 +95,36 @@ fn kind(forms: &mut Forms, entry: &Entry) -> (Vec<Key>, Vec<&'static str>) {
 }
 
 /// A schedule under the name that another library gives it.
-fn foreign(forms: &mut Forms, named: &'static Named) -> (Vec<Key>, Vec<&'static str>) {
+fn foreign(forms: &mut Forms, named: &'static LibraryEntry) -> (Vec<Key>, Vec<&'static str>) {
     let mut keys = vec![("kind", json!({ "enum": named.names().collect::<Vec<_>>() }))];
     let or_none = |form: Json| json!({ "anyOf": [form, { "type": "null" }] });
     for param in named.params {
         let form = match param.default {
-            Default::Absent => property(or_none(forms.value(&param.holds)), param.doc, None),
+            Default::Absent => property(or_none(forms.value(&param.ty)), param.doc, None),
             _ => parameter(forms, param),
         };
         keys.push((param.name, form));
     }
     let mapping = json!({ "type": "object" });
     keys.extend(named.extra.iter().map(|extra| {
-        let form = match extra.holds {
-            Within::Schedules => json!({ "type": "array", "minItems": 1, "items": reference("node") }),
-            Within::Scales => {
+        let form = match extra.ty {
+            ExtraType::Schedules => json!({ "type": "array", "minItems": 1, "items": reference("node") }),
+            ExtraType::Scales => {
                 let factor = json!({ "type": "number", "minimum": 0 });
                 json!({ "type": "object", "additionalProperties": axis(&factor) })
             }
-            Within::Parameters => mapping.clone(),
-            Within::Each => json!({ "type": "array", "minItems": 1, "items": mapping }),
-            Within::Span => {
+            ExtraType::Parameters => mapping.clone(),
+            ExtraType::Each => json!({ "type": "array", "minItems": 1, "items": mapping }),
+            ExtraType::Span => {
                 let end = json!({ "type": ["number", "string"] });
                 json!({ "anyOf": [end, { "type": "array", "items": end, "minItems": 2, "maxItems": 2 }] })
             }
-            Within::Pair => json!({ "type": "array", "minItems": 2, "maxItems": 2 }),
-            Within::Word => json!({ "type": "string" }),
-            Within::Ticks => {
+            ExtraType::Pair => json!({ "type": "array", "minItems": 2, "maxItems": 2 }),
+            ExtraType::Word => json!({ "type": "string" }),
+            ExtraType::Ticks => {
                 json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "type": "string" }] })
             }
-            Within::Shares => {
+            ExtraType::Shares => {
                 let end = json!({ "type": "number" });
                 json!({ "anyOf": [end, { "type": "array", "items": end, "minItems": 1, "maxItems": 2 }] })
             }
@@ -201,7 +201,7 @@ fn parameter(forms: &mut Forms, param: &Param) -> Json {
         Default::Is(text) => Some(scalar(text)),
         Default::Required | Default::Absent => None,
     };
-    property(forms.value(&param.holds), param.doc, default)
+    property(forms.value(&param.ty), param.doc, default)
 }
 
 fn names_required<'a>(params: impl Iterator<Item = &'a Param>) -> impl Iterator<Item = &'static str> {

@@ -97,8 +97,12 @@ pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec
         schedule.before_update(&mut state, t, &BeforeUpdate { train_loss, grad_norm_squared }, &mut vectors);
         lrs.push(schedule.lr(t, &state));
         momenta.push(schedule.momentum(t));
-        let after =
-            AfterUpdate { train_loss, valid_loss: metric, valid_accuracy: metric, look: metric.is_some() };
+        let after = AfterUpdate {
+            train_loss,
+            valid_loss: metric,
+            valid_accuracy: metric,
+            evaluated: metric.is_some(),
+        };
         schedule.after_update(&mut state, t, &after);
     }
     (lrs, momenta)

@@ -20,7 +20,7 @@ const NOT_CALLED: [&str; 3] = [
 /// The file's call, fitted to its run. Where the program called `step` once in an epoch, so does the clock.
 fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     let call = golden.json["call"].as_str().expect("call");
-    let pasted = interop::paste(call).map_err(|problem| vec![problem])?;
+    let pasted = interop::parse_program(call).map_err(|problem| vec![problem])?;
     let base_lr = golden.number("base_lr");
     // Where the optimiser stands in the call, its lr is the base lr.
     assert!(pasted.lr.known().is_none_or(|lr| lr == base_lr), "{}: {:?}", golden.name, pasted.lr);

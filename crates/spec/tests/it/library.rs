@@ -125,8 +125,8 @@ fn problems_name_the_keys_and_places_that_were_written() {
 #[test]
 fn every_entry_is_in_the_schema() {
     for entry in entries() {
-        let pasted =
-            interop::paste(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
+        let pasted = interop::parse_program(entry.example)
+            .unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
         for name in entry.names() {
             let written = pasted.schedule.to_string().replacen(
                 &format!("\"{}\"", entry.name),

@@ -5,7 +5,7 @@ use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use spec::catalogue::{Clash, Holds, Kind, ModelKind, Param, Reads, fits_all};
+use spec::catalogue::{Clash, Kind, ModelKind, Param, ParamType, Reads, fits_all};
 
 use super::layer::{Linear, linear_with};
 use super::parameters::{InOrder, of_built_in};
@@ -23,10 +23,10 @@ pub(super) static ENTRY: Entry = Entry {
             doc: "causal transformer over characters, as GPT-2, with its initial values; texts",
             example: "{kind: char-gpt, layers: 2, heads: 2, width: 8, context: 12}",
             params: &[
-                Param::new("layers", Holds::Count(64), "4", "blocks"),
-                Param::new("heads", Holds::Count(64), "4", "heads of the attention; divides the width"),
-                Param::new("width", Holds::Count(4_096), "128", "numbers that stand for a character"),
-                Param::new("context", Holds::Count(4_096), "64", "characters that it sees"),
+                Param::new("layers", ParamType::Count(64), "4", "blocks"),
+                Param::new("heads", ParamType::Count(64), "4", "heads of the attention; divides the width"),
+                Param::new("width", ParamType::Count(4_096), "128", "numbers that stand for a character"),
+                Param::new("context", ParamType::Count(4_096), "64", "characters that it sees"),
             ],
             check: heads_divide_the_width,
         },

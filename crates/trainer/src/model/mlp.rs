@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use serde::Deserialize;
-use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
+use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, fits_all, no_check};
 
 use super::direct::{Layer, Linear};
 use super::shape::widths;
@@ -17,12 +17,12 @@ pub(super) static ENTRY: Entry = Entry {
             doc: "fully connected layers",
             example: "{kind: mlp, hidden: [9], activation: gelu}",
             params: &[
-                Param::new("hidden", Holds::Widths, "[128]", "widths of the hidden layers"),
+                Param::new("hidden", ParamType::Widths, "[128]", "widths of the hidden layers"),
                 Param {
                     omits_default: true,
                     ..Param::new(
                         "activation",
-                        Holds::Word(&["relu", "gelu", "tanh"]),
+                        ParamType::Word(&["relu", "gelu", "tanh"]),
                         "\"relu\"",
                         "what follows each hidden layer",
                     )

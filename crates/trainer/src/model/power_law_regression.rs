@@ -7,7 +7,7 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::Init;
 use schedule::catalogue::AT_LEAST_0;
 use serde::Deserialize;
-use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
+use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, fits_all, no_check};
 
 use super::closed_form::{Bowl, ClosedForm, Synthetic, powers};
 use super::{Architecture, Entry, Shape, Sizes, build};
@@ -22,21 +22,26 @@ pub(super) static ENTRY: Entry = Entry {
             doc: "least squares on examples that are always new: x normal with variances λᵢ = i^-capacity, y = x·w* plus noise, w*ᵢ² = i^-source, weights that begin at 0",
             example: "{kind: power-law-regression, dimensions: 20}",
             params: &[
-                Param::new("dimensions", Holds::Count(1_000_000), "100", "weights"),
+                Param::new("dimensions", ParamType::Count(1_000_000), "100", "weights"),
                 Param::new(
                     "capacity",
-                    Holds::Number(AT_LEAST_0),
+                    ParamType::Number(AT_LEAST_0),
                     "1.25",
                     "how fast the variances of the inputs fall: i^-capacity",
                 ),
                 Param::new(
                     "source",
-                    Holds::Number(AT_LEAST_0),
+                    ParamType::Number(AT_LEAST_0),
                     "0.5",
                     "how fast the squares of the true weights fall: i^-source",
                 ),
-                Param::new("noise", Holds::Number(AT_LEAST_0), "0.49", "variance of what no weights explain"),
-                Param::new("batch_size", Holds::Count(65_536), "4", "examples of a step"),
+                Param::new(
+                    "noise",
+                    ParamType::Number(AT_LEAST_0),
+                    "0.49",
+                    "variance of what no weights explain",
+                ),
+                Param::new("batch_size", ParamType::Count(65_536), "4", "examples of a step"),
             ],
             check: no_check,
         },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 use schedule::catalogue::AT_LEAST_0;
 use serde::Deserialize;
-use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, fits_all, no_check};
+use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, fits_all, no_check};
 
 use super::closed_form::{Bowl, ClosedForm, Synthetic, powers};
 use super::shape::normal;
@@ -23,20 +23,20 @@ pub(super) static ENTRY: Entry = Entry {
             doc: "the noisy quadratic of Zhang et al. (arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with hᵢ = i^-exponent, gradients with noise of variance noise · hᵢ / batch size, weights that begin standard normal",
             example: "{kind: quadratic, dimensions: 20}",
             params: &[
-                Param::new("dimensions", Holds::Count(1_000_000), "100", "weights"),
+                Param::new("dimensions", ParamType::Count(1_000_000), "100", "weights"),
                 Param::new(
                     "exponent",
-                    Holds::Number(AT_LEAST_0),
+                    ParamType::Number(AT_LEAST_0),
                     "1.25",
                     "how fast the curvature falls: i^-exponent",
                 ),
                 Param::new(
                     "noise",
-                    Holds::Number(AT_LEAST_0),
+                    ParamType::Number(AT_LEAST_0),
                     "3.0",
                     "variance of the gradients' noise, in units of the curvature",
                 ),
-                Param::new("batch_size", Holds::Count(1_000_000), "1", "examples of a step"),
+                Param::new("batch_size", ParamType::Count(1_000_000), "1", "examples of a step"),
             ],
             check: no_check,
         },

@@ -5,7 +5,7 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
-use spec::catalogue::{Holds, Kind, ModelKind, Param, Reads, no_check};
+use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, no_check};
 use spec::trial::{Data, Dataset};
 
 use super::layer::{Linear, linear};
@@ -26,11 +26,11 @@ pub(super) static ENTRY: Entry = Entry {
             params: &[
                 Param::new(
                     "hidden",
-                    Holds::Widths,
+                    ParamType::Widths,
                     "[512, 256]",
                     "widths of the encoder's hidden layers; the decoder mirrors them",
                 ),
-                Param::new("latent", Holds::Count(65_536), "2", "latent numbers"),
+                Param::new("latent", ParamType::Count(65_536), "2", "latent numbers"),
             ],
             check: no_check,
         },

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor, Var};
 use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_BELOW_1};
 use serde::Deserialize;
-use spec::catalogue::{Holds, Kind, Param, no_check};
+use spec::catalogue::{Kind, Param, ParamType, no_check};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
 use crate::kernels::simd::leveled;
@@ -17,12 +17,12 @@ pub(super) static ENTRY: Entry = Entry {
         params: &[
             Param::new(
                 "betas",
-                Holds::Pair(FROM_0_BELOW_1, ["beta1", "beta2"]),
+                ParamType::Pair(FROM_0_BELOW_1, ["beta1", "beta2"]),
                 "[0.9, 0.999]",
                 "decay of the two moments",
             ),
-            Param::new("eps", Holds::Number(ABOVE_0), "1e-8", "added to the root of the second moment"),
-            Param::new("weight_decay", Holds::Number(AT_LEAST_0), "0.01", "weight decay"),
+            Param::new("eps", ParamType::Number(ABOVE_0), "1e-8", "added to the root of the second moment"),
+            Param::new("weight_decay", ParamType::Number(AT_LEAST_0), "0.01", "weight decay"),
         ],
         check: no_check,
     },

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor, Var};
 use schedule::catalogue::{AT_LEAST_0, FROM_0_BELOW_1};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use spec::catalogue::{Clash, Holds, Kind, Param};
+use spec::catalogue::{Clash, Kind, Param, ParamType};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
 use crate::kernels::simd::leveled;
@@ -16,9 +16,9 @@ pub(super) static ENTRY: Entry = Entry {
         doc: "PyTorch's SGD",
         example: "{kind: sgd, momentum: 0.5, nesterov: true, weight_decay: 0.01}",
         params: &[
-            Param::new("momentum", Holds::Number(FROM_0_BELOW_1), "0", "0 keeps no velocity"),
-            Param::new("nesterov", Holds::Flag, "false", "Nesterov's form; needs momentum"),
-            Param::new("weight_decay", Holds::Number(AT_LEAST_0), "0", "weight decay"),
+            Param::new("momentum", ParamType::Number(FROM_0_BELOW_1), "0", "0 keeps no velocity"),
+            Param::new("nesterov", ParamType::Flag, "false", "Nesterov's form; needs momentum"),
+            Param::new("weight_decay", ParamType::Number(AT_LEAST_0), "0", "weight decay"),
         ],
         check: nesterov_has_momentum,
     },

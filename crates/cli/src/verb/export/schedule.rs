@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use interop::{Library, Subject, code};
+use interop::{ExportInput, Library, code};
 use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
 use serde_json::json;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
 }
 
 fn program(found: &Found, library: Library) -> Result<String, Failure> {
-    let subject = Subject { title: &found.title, schedule: &found.schedule };
+    let subject = ExportInput { title: &found.title, schedule: &found.schedule };
     code(library, &subject).map_err(Failure::failed)
 }
 

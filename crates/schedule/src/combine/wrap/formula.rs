@@ -1,7 +1,7 @@
 //! Warmup, body, cooldown as a formula.
 
 use super::{Cooldown, Warmup, WarmupMode, Way, Wrap};
-use crate::formula::{Position, Term};
+use crate::formula::{Term, TermPosition};
 use crate::lr_value::LrValue;
 use crate::ramp::{Progress, finished};
 
@@ -14,16 +14,16 @@ struct SpansFormula {
 }
 
 impl SpansFormula {
-    fn body_at(&self, at: &Position) -> Position {
-        let part = at.part(self.body.0.clone(), self.body.1.clone());
+    fn body_at(&self, at: &TermPosition) -> TermPosition {
+        let body = at.subsegment(self.body.0.clone(), self.body.1.clone());
         // A body without a cooldown after it ends with the segment.
-        Position { inside: at.inside && self.to_the_end, ..part }
+        TermPosition { inside: at.inside && self.to_the_end, ..body }
     }
 }
 
 impl Wrap {
     /// The lr at any position, as a term; `None` where it depends on more than t.
-    pub(super) fn written_out(&self, at: &Position) -> Option<Term> {
+    pub(super) fn whole_formula(&self, at: &TermPosition) -> Option<Term> {
         let spans = self.spans_formula(at);
         let (warm, cool) = (spans.warm.clone(), spans.cool.clone());
         let start = if self.warmup.is_some() { warm.clone() } else { 0.0.into() };
@@ -51,7 +51,7 @@ impl Wrap {
         })
     }
 
-    fn spans_formula(&self, at: &Position) -> SpansFormula {
+    fn spans_formula(&self, at: &TermPosition) -> SpansFormula {
         let zero = || Term::from(0.0);
         let warm = self.warmup.as_ref().map_or(zero(), |warmup| warmup.over.formula(at));
         let warm = warm.at_most(at.len.clone()).named("warm");
@@ -70,7 +70,7 @@ impl Wrap {
         SpansFormula { warm, cool: (at.len.clone() - down).named("cool"), body, to_the_end }
     }
 
-    fn warmup_formula(&self, warmup: &Warmup, at: &Position, spans: &SpansFormula) -> Option<Term> {
+    fn warmup_formula(&self, warmup: &Warmup, at: &TermPosition, spans: &SpansFormula) -> Option<Term> {
         let (s, n) = (at.s.clone(), spans.warm.clone());
         if warmup.mode == WarmupMode::Multiply {
             let body = self.body.formula(&spans.body_at(at))?;
@@ -85,10 +85,10 @@ impl Wrap {
         Some(warmup.formula(s, n, from, target))
     }
 
-    fn cooldown_formula(&self, cooldown: &Cooldown, at: &Position, spans: &SpansFormula) -> Option<Term> {
+    fn cooldown_formula(&self, cooldown: &Cooldown, at: &TermPosition, spans: &SpansFormula) -> Option<Term> {
         let n = at.len.clone() - spans.cool.clone();
         // The same subtraction as in the position of any other part of the segment.
-        let s = at.part(spans.cool.clone(), n.clone()).s;
+        let s = at.subsegment(spans.cool.clone(), n.clone()).s;
         let value = |p: Progress, from: &Term, to: &Term| {
             cooldown.shape.formula(&p.bent(cooldown.k), from.clone(), to.clone())
         };

@@ -4,13 +4,13 @@ use super::{Cooldown, Spans, Warmup, WarmupMode, Way, Wrap};
 use crate::known::{Known, KnownRamp, Way as KnownWay};
 use crate::node::Memories;
 use crate::ramp::Sample;
-use crate::segment::At;
+use crate::segment::Position;
 
 impl Wrap {
     /// What it is in a segment that begins at `at`.
-    pub(super) fn in_shared_words(&self, at: &At) -> Known {
+    pub(super) fn known_form(&self, at: &Position) -> Known {
         let spans = self.spans(at);
-        let body = self.body.known(&At { len: spans.body.1, ..*at });
+        let body = self.body.known(&Position { len: spans.body.1, ..*at });
         let body = match &self.warmup {
             Some(warmup) if spans.warm > 0.0 => match warmup.known(at.base, spans.warm) {
                 Some(ramp) => Known::Warmup { ramp, body: Box::new(body) },
@@ -51,7 +51,7 @@ impl Warmup {
 }
 
 impl Cooldown {
-    fn known(&self, from: f64, at: &At, spans: &Spans) -> Option<KnownRamp> {
+    fn known(&self, from: f64, at: &Position, spans: &Spans) -> Option<KnownRamp> {
         let way = self.shape.way()?;
         let ahead = match self.sample {
             Sample::Left => false,

@@ -4,31 +4,31 @@ use schedule::known::{Known, KnownRamp, Way};
 
 /// One simple schedule and when it is at work.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Part {
+pub(crate) struct Segment {
     /// Its first step.
     pub(crate) start: f64,
     /// One past its last step; the end of the run at most.
     pub(crate) end: f64,
     /// What it is, by its own clock; neither a warmup, a cooldown nor phases.
-    pub(crate) what: Known,
+    pub(crate) known: Known,
 }
 
-impl Part {
+impl Segment {
     /// Steps that it is at work.
-    pub(crate) fn active(&self) -> f64 {
+    pub(crate) fn steps(&self) -> f64 {
         self.end - self.start
     }
 }
 
 /// The row, if every part of it is known and begins at a whole step.
-pub(crate) fn parts(known: &Known, steps: f64) -> Option<Vec<Part>> {
+pub(crate) fn segments(known: &Known, steps: f64) -> Option<Vec<Segment>> {
     let mut row = Vec::new();
     split(known, 0.0, steps, &mut row)?;
     let whole = |x: f64| x.fract() == 0.0;
-    (row.iter().all(|part| whole(part.start) && whole(part.end)) && !row.is_empty()).then_some(row)
+    (row.iter().all(|segment| whole(segment.start) && whole(segment.end)) && !row.is_empty()).then_some(row)
 }
 
-fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Part>) -> Option<()> {
+fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Segment>) -> Option<()> {
     if start >= end {
         return Some(());
     }
@@ -44,16 +44,16 @@ fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Part>) -> Option<()>
         }
         Known::Phases(phases) => {
             let mut begin = start;
-            for (i, (until, what)) in phases.iter().enumerate() {
+            for (i, (until, known)) in phases.iter().enumerate() {
                 // The last one goes on for ever.
                 let until = if i + 1 == phases.len() { end } else { end.min(start + until) };
-                split(what, begin, until, row)?;
+                split(known, begin, until, row)?;
                 begin = until;
             }
             Some(())
         }
         simple => {
-            row.push(Part { start, end, what: simple.clone() });
+            row.push(Segment { start, end, known: simple.clone() });
             Some(())
         }
     }
@@ -61,7 +61,7 @@ fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Part>) -> Option<()>
 
 /// Whether the formula of a ramp is all there is to it while it is at work: its end is not seen, or held as
 /// a library holds it.
-pub(crate) fn runs_out(ramp: &KnownRamp, active: f64) -> bool {
+pub(crate) fn covers_all_steps(ramp: &KnownRamp, active: f64) -> bool {
     ramp.over >= active
 }
 

@@ -8,7 +8,7 @@ use schedule::{Feedback, Schedule};
 use crate::writer::{self, Body, Dialect, number};
 
 /// The most steps at which a formula is tried.
-const MOST_TRIED: u64 = 1_000_000;
+const MAX_TRIED: u64 = 1_000_000;
 
 /// How far a formula may be from the lr: a share of it, and one of the highest lr of the run.
 const SHARE: f64 = 1e-6;
@@ -20,14 +20,14 @@ const SINGLE_LEAST: f64 = 1e-4;
 
 /// What is printed.
 #[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+pub struct ExportInput<'a> {
     /// What it is, in a few words: one line.
     pub title: &'a str,
     /// The schedule.
     pub schedule: &'a Schedule,
 }
 
-impl Subject<'_> {
+impl ExportInput<'_> {
     /// The base lr that it is fitted to.
     pub(crate) fn base_lr(&self) -> f64 {
         self.schedule.horizon().base_lr
@@ -55,12 +55,12 @@ impl Subject<'_> {
                 }
             });
         };
-        self.is_the_schedule(&formula)?;
+        self.check_matches_schedule(&formula)?;
         let mut body = writer::body(&formula, dialect, indent)?;
         match dialect {
-            Dialect::Math => self.works_in_python(&formula)?,
+            Dialect::Math => self.check_python(&formula)?,
             Dialect::Jax | Dialect::Keras => {
-                self.may_be_compiled(&formula)?;
+                self.check_compiled(&formula)?;
                 body.needs_double = self.needs_double(&formula);
             }
         }
@@ -68,15 +68,15 @@ impl Subject<'_> {
     }
 
     /// The steps at which a formula is tried.
-    fn tried(&self) -> std::ops::Range<u64> {
-        0..self.steps().min(MOST_TRIED)
+    fn checked_steps(&self) -> std::ops::Range<u64> {
+        0..self.steps().min(MAX_TRIED)
     }
 
     /// A formula is worked out in floats: where that is not what the schedule does, as with whole numbers beyond
     /// 2^53, it is not printed.
-    fn is_the_schedule(&self, formula: &Term) -> Result<(), String> {
+    fn check_matches_schedule(&self, formula: &Term) -> Result<(), String> {
         let state = self.schedule.start();
-        let lrs: Vec<f64> = self.tried().map(|t| self.schedule.lr(t, &state)).collect();
+        let lrs: Vec<f64> = self.checked_steps().map(|t| self.schedule.lr(t, &state)).collect();
         let top = lrs.iter().copied().fold(0.0, f64::max);
         let close = |lr: f64, found: f64| (found - lr).abs() <= SHARE * lr.abs() + LEAST * top;
         match lrs.iter().enumerate().find(|(t, lr)| !close(**lr, formula.value(*t as f64))) {
@@ -90,13 +90,13 @@ impl Subject<'_> {
     }
 
     /// Compilers of array code multiply by the inverse of a number instead of dividing by it.
-    fn may_be_compiled(&self, formula: &Term) -> Result<(), String> {
-        let top = self.tried().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
+    fn check_compiled(&self, formula: &Term) -> Result<(), String> {
+        let top = self.checked_steps().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
         let differs = |t: &u64| {
             let (lr, found) = (formula.value(*t as f64), formula.compiled(*t as f64));
             (found - lr).abs() > SHARE * lr.abs() + LEAST * top
         };
-        match self.tried().find(differs) {
+        match self.checked_steps().find(differs) {
             None => Ok(()),
             Some(t) => Err(format!(
                 "compiled, a division by a number becomes a multiplication, whose last digit makes another lr at t = {t}: \
@@ -107,17 +107,17 @@ impl Subject<'_> {
 
     /// Whether another lr comes out in single precision: a last digit may decide what a division is rounded to.
     fn needs_double(&self, formula: &Term) -> bool {
-        let top = self.tried().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
+        let top = self.checked_steps().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
         let far = |wide: f64, narrow: f64| {
             let difference = (wide - narrow).abs();
             difference.is_nan() || difference > SINGLE_SHARE * wide.abs() + SINGLE_LEAST * top
         };
-        self.tried().any(|t| far(formula.value(t as f64), formula.single(t as f64)))
+        self.checked_steps().any(|t| far(formula.value(t as f64), formula.single(t as f64)))
     }
 
     /// A formula may pass over infinities that are an error in Python, as in exp(-1 / t) at t = 0.
-    fn works_in_python(&self, formula: &Term) -> Result<(), String> {
-        match self.tried().find(|t| formula.python_value(*t as f64).is_none()) {
+    fn check_python(&self, formula: &Term) -> Result<(), String> {
+        match self.checked_steps().find(|t| formula.python_value(*t as f64).is_none()) {
             None => Ok(()),
             Some(t) => Err(format!(
                 "at t = {t} the formula divides by 0, or grows beyond all numbers on the way, which is an error in \
@@ -166,7 +166,7 @@ impl Subject<'_> {
     pub(crate) fn no_counterpart(&self, library: &str) -> String {
         let kinds = self.schedule.rule_kinds();
         let named = schedule::problem::listed(kinds.iter().copied());
-        let instead: Vec<&str> = kinds.iter().filter_map(|kind| elsewhere(kind)).collect();
+        let instead: Vec<&str> = kinds.iter().filter_map(|kind| alternative(kind)).collect();
         let mut text = format!("{library} has no counterpart of {named}, which watches training");
         for hint in instead {
             text.push_str("; ");
@@ -180,7 +180,7 @@ impl Subject<'_> {
 }
 
 /// Who has a rule, by its kind.
-fn elsewhere(kind: &str) -> Option<&'static str> {
+fn alternative(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "plateau" => {
             "alone it is ReduceLROnPlateau in PyTorch and Keras, and reduce_on_plateau in optax.contrib; after a linear \
@@ -200,7 +200,7 @@ fn elsewhere(kind: &str) -> Option<&'static str> {
 }
 
 /// The text at the head of a program: what it is, and how it is used.
-pub(crate) fn head(subject: &Subject<'_>, usage: &str) -> String {
+pub(crate) fn head(subject: &ExportInput<'_>, usage: &str) -> String {
     format!(
         "\"\"\"Learning rates of {} updates:\n\n    {}\n\nUsage:\n\n{usage}{}\"\"\"\n\n",
         subject.steps(),

@@ -1,14 +1,14 @@
 //! The parameters of one named schedule, read as its table declares them.
 
-use schedule::catalogue::{Default, Holds};
-use schedule::document::{OtherNames, Stated};
+use schedule::catalogue::{Default, ParamType};
+use schedule::document::{OtherNames, StatedLength};
 use schedule::fields::{Field, Fields};
 use schedule::lr_value::LrValue;
 use schedule::problem::Problem;
 use schedule::reader::{Reader, Reading, scalar};
 use schedule::tree::{Key, Tree, Value};
 
-use crate::entry::{Named, NumberType, Typed, Within};
+use crate::entry::{ExtraType, LibraryEntry, NumberType, Typed};
 use crate::{program, trees};
 
 /// A schedule inside another.
@@ -17,7 +17,7 @@ pub(crate) struct Child {
     /// As the user wrote it.
     pub(crate) written: Tree,
     pub(crate) expanded: Tree,
-    pub(crate) length: Option<Stated>,
+    pub(crate) length: Option<StatedLength>,
     /// Whether nothing is wrong with it.
     pub(crate) fine: bool,
 }
@@ -26,27 +26,27 @@ pub(crate) struct Child {
 pub(crate) type Expand = fn(&Tree, &str, &mut Vec<Problem>) -> Tree;
 
 /// What the user gave.
-pub(crate) struct Given<'a, 'p> {
+pub(crate) struct Arguments<'a, 'p> {
     reader: Reader<'a, 'p>,
     /// The schedules inside, in order.
     pub(crate) children: Vec<Child>,
-    pub(crate) length: Option<Stated>,
+    pub(crate) length: Option<StatedLength>,
     expand: Expand,
 }
 
 /// Reads the parameters of an entry and expands it; also the length it states.
 pub(crate) fn read(
-    entry: &'static Named,
+    entry: &'static LibraryEntry,
     own: &Tree,
     children: Vec<Child>,
     path: &str,
     problems: &mut Vec<Problem>,
     expand: Expand,
-) -> (Option<Tree>, Option<Stated>) {
+) -> (Option<Tree>, Option<StatedLength>) {
     let mut reading = Reading::new(OtherNames::NONE);
     let Some(fields) = Fields::new(own, path, problems) else { return (None, None) };
     let reader = Reader::new(fields, entry.params, problems, &mut reading);
-    let mut given = Given { reader, children, length: None, expand };
+    let mut given = Arguments { reader, children, length: None, expand };
     let before = given.reader.problems.len();
     for (name, reason) in entry.refused {
         if given.reader.fields.optional(name).is_some() {
@@ -55,11 +55,11 @@ pub(crate) fn read(
     }
     entry.typed.iter().for_each(|typed| given.check_type(typed));
     for extra in entry.extra {
-        given.check_form(extra.name, extra.holds, extra.required);
+        given.check_form(extra.name, extra.ty, extra.required);
     }
     // All are read, so that all problems are found; one that is read again says nothing new.
     for param in entry.params {
-        given.check(param.name, &param.holds);
+        given.check(param.name, &param.ty);
     }
     let fine = given.reader.problems.len() == before;
     if fine && given.has("last_epoch") && given.integer("last_epoch") != Some(-1) {
@@ -80,20 +80,20 @@ fn is_empty(tree: &Tree) -> bool {
     matches!(&tree.value, Value::List(items) if items.is_empty())
 }
 
-impl Given<'_, '_> {
+impl Arguments<'_, '_> {
     /// Reads one parameter as its type says, for what is wrong with it.
-    fn check(&mut self, name: &'static str, holds: &Holds) {
+    fn check(&mut self, name: &'static str, holds: &ParamType) {
         let reader = &mut self.reader;
         let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
         // In Python 2.0 is no whole number, and most libraries refuse it.
-        if let (Holds::Whole(_) | Holds::Integer, Some(field)) = (holds, float) {
+        if let (ParamType::Whole(_) | ParamType::Integer, Some(field)) = (holds, float) {
             reader.problems.push(field.expected("a whole number, written without a point or an exponent"));
             return;
         }
         match holds {
             // Some may be empty in Python; the entry knows.
-            Holds::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
-            Holds::Expression => drop(self.expression(name)),
+            ParamType::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
+            ParamType::Expression => drop(self.expression(name)),
             _ => reader.check(name, holds),
         }
     }
@@ -115,8 +115,8 @@ impl Given<'_, '_> {
         };
         match text.parse::<schedule::expression::Expression>() {
             Ok(_) => Some(Tree { place: field.tree.place, value: Value::Text(text) }),
-            Err(mistake) => {
-                let problem = Problem { hint: mistake.hint, ..field.problem(mistake.message) };
+            Err(error) => {
+                let problem = Problem { hint: error.hint, ..field.problem(error.message) };
                 self.reader.problems.push(problem);
                 None
             }
@@ -136,38 +136,39 @@ impl Given<'_, '_> {
     }
 
     /// Looks at the form of what no single value can hold.
-    fn check_form(&mut self, name: &'static str, holds: Within, required: bool) {
+    fn check_form(&mut self, name: &'static str, ty: ExtraType, required: bool) {
         let Some(field) = self.reader.fields.optional(name) else {
             if required {
                 self.reader.fields.required(name, self.reader.problems);
             }
             return;
         };
-        let problem = match (&field.tree.value, holds) {
-            (Value::List(items), Within::Schedules) if !items.is_empty() => return,
-            (Value::List(items), Within::Each)
+        let problem = match (&field.tree.value, ty) {
+            (Value::List(items), ExtraType::Schedules) if !items.is_empty() => return,
+            (Value::List(items), ExtraType::Each)
                 if !items.is_empty() && items.iter().all(|item| matches!(item.value, Value::Map(_))) =>
             {
                 return;
             }
-            (Value::Map(_), Within::Scales | Within::Parameters) | (Value::Text(_), Within::Word) => return,
-            (Value::List(items), Within::Span) if items.len() == 2 => return,
-            (Value::List(items), Within::Shares) if matches!(items.len(), 1 | 2) => return,
-            (Value::Int(_) | Value::Float(_), Within::Shares) => return,
-            (_, Within::Shares) => field.expected("a share of the whole, or [from, to]"),
-            (Value::Int(_) | Value::Float(_) | Value::Text(_), Within::Span) => return,
-            (_, Within::Span) => field.expected("a length, or [from, to]"),
-            (Value::Int(i), Within::Ticks) if *i > 0 => return,
-            (Value::Float(x), Within::Ticks) if *x > 0.0 => return,
-            (Value::Text(_), Within::Ticks) => return,
-            (_, Within::Ticks) => field.expected("a length above 0"),
-            (Value::List(items), Within::Pair) if is_pair(items) => return,
-            (_, Within::Pair) => field.expected("a word and a number, as in [distance, 0.01]"),
-            (_, Within::Schedules) => field.expected("a list of schedules, at least one"),
-            (_, Within::Each) => field.expected("a list of mappings, at least one"),
-            (_, Within::Scales) => field.expected("a mapping from steps to factors, as in {30: 0.1}"),
-            (_, Within::Word) => field.expected("a word"),
-            (_, Within::Parameters) => field.expected("a mapping of parameters"),
+            (Value::Map(_), ExtraType::Scales | ExtraType::Parameters)
+            | (Value::Text(_), ExtraType::Word) => return,
+            (Value::List(items), ExtraType::Span) if items.len() == 2 => return,
+            (Value::List(items), ExtraType::Shares) if matches!(items.len(), 1 | 2) => return,
+            (Value::Int(_) | Value::Float(_), ExtraType::Shares) => return,
+            (_, ExtraType::Shares) => field.expected("a share of the whole, or [from, to]"),
+            (Value::Int(_) | Value::Float(_) | Value::Text(_), ExtraType::Span) => return,
+            (_, ExtraType::Span) => field.expected("a length, or [from, to]"),
+            (Value::Int(i), ExtraType::Ticks) if *i > 0 => return,
+            (Value::Float(x), ExtraType::Ticks) if *x > 0.0 => return,
+            (Value::Text(_), ExtraType::Ticks) => return,
+            (_, ExtraType::Ticks) => field.expected("a length above 0"),
+            (Value::List(items), ExtraType::Pair) if is_pair(items) => return,
+            (_, ExtraType::Pair) => field.expected("a word and a number, as in [distance, 0.01]"),
+            (_, ExtraType::Schedules) => field.expected("a list of schedules, at least one"),
+            (_, ExtraType::Each) => field.expected("a list of mappings, at least one"),
+            (_, ExtraType::Scales) => field.expected("a mapping from steps to factors, as in {30: 0.1}"),
+            (_, ExtraType::Word) => field.expected("a word"),
+            (_, ExtraType::Parameters) => field.expected("a mapping of parameters"),
         };
         self.reader.problems.push(problem);
     }
@@ -187,7 +188,7 @@ impl Given<'_, '_> {
 
     /// The value of a parameter, if the user gave it.
     pub(crate) fn maybe_tree(&mut self, name: &'static str) -> Option<Tree> {
-        if self.reader.param(name).is_some_and(|param| matches!(param.holds, Holds::Expression)) {
+        if self.reader.param(name).is_some_and(|param| matches!(param.ty, ParamType::Expression)) {
             return self.expression(name);
         }
         self.reader.fields.optional(name).map(|field| field.tree.clone())
@@ -241,7 +242,7 @@ impl Given<'_, '_> {
     }
 
     /// A value that follows from that of a parameter, at its place.
-    pub(crate) fn placed(&mut self, name: &'static str, tree: Tree) -> Tree {
+    pub(crate) fn at_place_of(&mut self, name: &'static str, tree: Tree) -> Tree {
         Tree { place: self.maybe_tree(name).map_or(tree.place, |given| given.place), ..tree }
     }
 
@@ -301,7 +302,7 @@ impl Given<'_, '_> {
         if share && x.value == Value::Text("100%".to_owned()) {
             return Some((x, 1.0));
         }
-        let difference = trees::reckoned(&x, &y, |x, y| x - y);
+        let difference = trees::combine_lengths(&x, &y, |x, y| x - y);
         match difference {
             Some(difference) if !share || trees::ticks(&y) == Some(0.0) => Some(difference),
             _ => {
@@ -323,17 +324,17 @@ impl Given<'_, '_> {
     }
 
     /// Says that it is over after this length, if that is in plain ticks.
-    pub(crate) fn states(&mut self, length: &Tree) {
-        self.states_ticks(trees::ticks(length));
+    pub(crate) fn set_length(&mut self, length: &Tree) {
+        self.set_length_ticks(trees::ticks(length));
     }
 
-    pub(crate) fn states_ticks(&mut self, ticks: Option<f64>) {
-        self.length = ticks.map(|ticks| Stated { ticks, epochs: false });
+    pub(crate) fn set_length_ticks(&mut self, ticks: Option<f64>) {
+        self.length = ticks.map(|ticks| StatedLength { ticks, epochs: false });
     }
 
     /// The same, in epochs.
-    pub(crate) fn states_epochs(&mut self, ticks: Option<f64>) {
-        self.length = ticks.map(|ticks| Stated { ticks, epochs: true });
+    pub(crate) fn set_length_epochs(&mut self, ticks: Option<f64>) {
+        self.length = ticks.map(|ticks| StatedLength { ticks, epochs: true });
     }
 }
 
