@@ -1,4 +1,4 @@
-"""What a training program needs to be one trial of a sweep: `current()` and the `Trial` that it gives.
+"""Lets a training program run as one trial of a sweep: `current()` returns the `Trial`.
 
 Everything else of the package is private. The protocol itself is in docs/reference/protocol.md of the project.
 """

@@ -1,4 +1,4 @@
-"""Turns what a program hands over into plain ints and floats, or says what is wrong with it. Knows no trial."""
+"""Converts values from the program to plain ints and floats, or raises an error that names the problem. Independent of trials."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Number = Union[SupportsFloat, SupportsIndex]
 
 
 def number(name: str, value: object) -> float:
-    """`value` as a float. A string or a bool is no number here, though `float()` would take it."""
+    """`value` as a float. Strings and bools are refused, although `float()` accepts them."""
     if isinstance(value, (str, bytes, bytearray, bool)):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    # PyTorch warns about a loss that still hangs on its graph, which does no harm here.
+    # PyTorch warns when a tensor with a graph becomes a float; that is harmless here.
     detach = getattr(value, "detach", None)
     try:
         return float(detach() if callable(detach) else value)  # type: ignore[arg-type]
-    # Frameworks disagree on what they raise for a tensor of several elements.
+    # Frameworks raise different errors for a tensor with several elements.
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be one number, not {type(value).__name__}: {error}") from error
 
 
 def whole(name: str, value: object) -> int:
-    """`value` as an int: Python's or numpy's integers, but no bool and no float."""
+    """`value` as an int. Accepts integers of Python and numpy; refuses bools and floats."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     try:
@@ -41,11 +41,11 @@ def positive(name: str, value: object) -> int:
 
 
 def share(name: str, value: object) -> float:
-    """`value` as a float from 0 to 1, as accuracies are. NaN is let through: it is what a program may have."""
+    """`value` as a float from 0 to 1, for accuracies. NaN is accepted: a diverged program may report it."""
     at = number(name, value)
     if at < 0 or at > 1:
         percent = f": {at:g} percent is {at / 100:g}" if 1 < at <= 100 else ""
-        raise ValueError(f"{name} must be a share from 0 to 1, not {at:g}{percent}")
+        raise ValueError(f"{name} must be between 0 and 1, not {at:g}{percent}")
     return at
 
 
@@ -58,5 +58,5 @@ def norm(name: str, value: object) -> float:
 
 
 def is_same_lr(used: float, planned: float) -> bool:
-    """Whether both are the same lr. An optimizer may keep its own in single precision."""
+    """Whether both are the same lr up to single precision, which an optimizer may store it in."""
     return abs(used - planned) <= 1e-6 * abs(planned) + 1.2e-38

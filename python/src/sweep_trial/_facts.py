@@ -1,4 +1,4 @@
-"""What a trial is: read from the file that `SWEEP_TRIAL` names, or made up outside of a sweep. Does nothing with it."""
+"""The plain data of a trial: read from the file that `SWEEP_TRIAL` names, or made from arguments outside of a sweep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROTOCOL = 1
 
 @dataclass(frozen=True)
 class Resume:
-    """Where a trial goes on that was stopped: with step `step`, from the checkpoint at `path`."""
+    """Where a stopped trial resumes: at step `step`, from the checkpoint at `path`."""
 
     step: int
     path: Path
@@ -20,7 +20,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a trial before it runs."""
+    """The configuration of a trial, known before it runs."""
 
     id: str
     seed: int
@@ -36,18 +36,18 @@ class Facts:
     resume: Optional[Resume]
     lr: Optional[Path] = None
     momentum: Optional[Path] = None
-    #: Whether the files that the program has loaded are to be reported.
+    #: Whether to report the files that the program has loaded.
     loaded: bool = False
 
 
 def read(path: Path, params: Mapping[str, Any]) -> Facts:
-    """The trial in the file at `path`. `params` fills in what the sweep file leaves out."""
+    """Reads the trial from the file at `path`. `params` are defaults for parameters that the sweep file omits."""
     given = json.loads(path.read_text(encoding="utf-8"))
     protocol = given.get("protocol")
     if protocol != PROTOCOL:
         raise RuntimeError(
-            f"{path} is written in protocol {protocol}, but this version of sweep_trial speaks {PROTOCOL}:"
-            " take the version that came with sweep"
+            f"{path} has protocol version {protocol}, but this sweep_trial supports version {PROTOCOL}:"
+            " install the version that came with sweep"
         )
     try:
         resume = given["resume"]
@@ -69,9 +69,9 @@ def read(path: Path, params: Mapping[str, Any]) -> Facts:
             loaded=bool(given.get("loaded", False)),
         )
     except KeyError as missing:
-        raise RuntimeError(f"{path} lacks {missing}: it is not what protocol {PROTOCOL} asks for") from None
+        raise RuntimeError(f"{path} lacks the key {missing}, which protocol version {PROTOCOL} requires") from None
     if facts.lr is None and not facts.closed_loop:
-        raise RuntimeError(f"{path} has no lr, though the schedule is open-loop")
+        raise RuntimeError(f"{path} has no `lr` file, which an open-loop schedule requires")
     return facts
 
 

@@ -1,4 +1,4 @@
-"""A trial inside Keras' `fit`: the lr of each batch, its loss, the validation at the end of an epoch."""
+"""A trial inside Keras' `fit`: sets the lr of each batch, reports its loss and the validation after each epoch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class SweepCallback(keras.callbacks.Callback):
-    """Give it to `fit` along with `validation_data` and more epochs than the trial needs: it stops after the last step.
+    """Pass it to `fit` with `validation_data` and more epochs than the trial needs: it stops training after the last step.
 
-    The loss that Keras shows is then that of the last batch, and no longer the mean of the epoch: the mean does not
-    tell what single batches were like. A step is a batch, so `steps_per_execution` must be 1.
+    Keras then shows the loss of the last batch instead of the mean over the epoch, because `sweep` needs the loss of each
+    batch. A step is a batch, so `steps_per_execution` must be 1.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -26,10 +26,10 @@ class SweepCallback(keras.callbacks.Callback):
         if getattr(self.model, "steps_per_execution", 1) != 1:
             raise ValueError("steps_per_execution must be 1: the lr is set and the loss reported for each step")
         if self._trial._rates.cycles_momentum():
-            raise ValueError("Keras can't change the momentum of an optimizer while it trains, as this schedule does")
+            raise ValueError("this schedule changes the momentum during training, which Keras optimizers do not support")
 
     def on_train_batch_begin(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
-        # The property puts the variables of Keras on JAX in order each time, so that what is set here counts.
+        # With the JAX backend, reading the property synchronizes the variables, so that the lr set here takes effect.
         model = self.model
         model.optimizer.learning_rate = self._trial.lr(self._step)
         for metric in model.metrics:
@@ -38,8 +38,8 @@ class SweepCallback(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Optional[dict[str, Any]] = None) -> None:
         if logs is None or "loss" not in logs:
-            raise RuntimeError("the model reports no loss: a train_step of its own must return one")
-        # Another callback may have set an lr of its own.
+            raise RuntimeError("the model reports no loss: a custom train_step must return one")
+        # Another callback may have changed the lr.
         self._trial.log(self._step, train_loss=logs["loss"], lr=self.model.optimizer.learning_rate)
         self._step += 1
         if self._step == self._trial.total_steps:
@@ -57,6 +57,6 @@ class SweepCallback(keras.callbacks.Callback):
     def on_train_end(self, logs: Optional[dict[str, Any]] = None) -> None:
         total = self._trial.total_steps
         if self._step != total and not self._trial._stop.asked:
-            raise RuntimeError(f"fit ended after {self._step} of {total} steps: give it more epochs")
+            raise RuntimeError(f"fit ended after {self._step} of {total} steps: pass more epochs")
         if self._step == total and "val_loss" not in (logs or {}):
-            raise RuntimeError("there is no final validation loss: give validation_data to fit")
+            raise RuntimeError("the final validation loss is missing: pass validation_data to fit")

@@ -1,5 +1,5 @@
-"""The files of the program's own that it has loaded: modules that lie in the folder of its script, or in the folder that `sweep`
-was started in. What is installed, and the standard library, are not among them.
+"""Finds the files that a program has imported from its own folder or from the folder in which `sweep` was started. Leaves out
+installed packages and the standard library.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import sys
 import sysconfig
 from typing import Iterator
 
-#: How many files one report names at most: a line is at most 64 KiB long, and a path 4 KiB.
+#: The most files in one report: a line has at most 64 KiB, and a path 4 KiB.
 _MOST = 15
 
-#: Folders of what is installed.
+#: Folders of installed packages.
 _INSTALLED = ("site-packages", "dist-packages")
 
 
 class Modules:
-    """Finds the files of modules that were loaded since it was last asked."""
+    """Finds the files of modules that were loaded since the last call."""
 
     def __init__(self) -> None:
         script = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -33,7 +33,7 @@ class Modules:
 
     def new(self) -> Iterator[list[str]]:
         """Absolute paths, in a fixed order, a few at a time."""
-        # Looking at all of them takes a while; as a rule none has come since.
+        # Scanning all modules takes a while, and most steps load none.
         if len(sys.modules) == self._modules:
             return
         self._modules = len(sys.modules)
@@ -43,10 +43,10 @@ class Modules:
             yield found[first : first + _MOST]
 
     def _own(self, module: object) -> str:
-        """The file of a module of the program's own; else an empty text."""
+        """The file of a module if it belongs to the program, else an empty string."""
         try:
             name = getattr(module, "__file__", None)
-        except Exception:  # A module that loads its parts when they are asked for may fail here in any way.
+        except Exception:  # A lazy module may raise anything here.
             return ""
         if not isinstance(name, str) or not name:
             return ""
@@ -59,5 +59,5 @@ class Modules:
 
 
 def _within(folder: str) -> str:
-    """What the path of every file in a folder begins with."""
+    """The prefix of the paths of all files in a folder."""
     return os.path.join(os.path.abspath(folder), "")

@@ -1,4 +1,4 @@
-"""Reads a `.npy` file with one row of little-endian float64, and nothing else that such files may hold."""
+"""Reads `.npy` files that hold a one-dimensional array of little-endian float64. Other arrays are refused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Iterator, Union
 
 _MAGIC = b"\x93NUMPY"
 _NUMBER = struct.Struct("<d")
-#: From this size on the file is mapped instead of read: a run of a million steps has 8 MB of them.
+#: Files of at least this many bytes are mapped instead of read. A million steps take 8 MB.
 _MAPPED = 1 << 20
 
 
 class Values:
-    """The numbers of one file, each read when it is asked for."""
+    """The numbers of one file, each read on access."""
 
     def __init__(self, path: Path) -> None:
         self._data: Union[bytes, mmap.mmap]
@@ -42,18 +42,18 @@ class Values:
 
 
 def _header(path: Path, data: Union[bytes, mmap.mmap]) -> tuple[int, int]:
-    """Where the numbers start, and how many there are."""
+    """The offset of the first number, and the count of numbers."""
     if data[:6] != _MAGIC:
-        raise ValueError(f"{path} is no .npy file")
+        raise ValueError(f"{path} is not a .npy file")
     if len(data) < 12:
-        raise ValueError(f"{path} is cut short")
+        raise ValueError(f"{path} is truncated")
     version = data[6]
     if version == 1:
         start, size = 10, int.from_bytes(data[8:10], "little")
     elif version in (2, 3):
         start, size = 12, int.from_bytes(data[8:12], "little")
     else:
-        raise ValueError(f"{path} is a .npy file of version {version}, which is not known here")
+        raise ValueError(f"{path} has .npy version {version}, which is not supported")
     text = data[start : start + size].decode("utf-8" if version == 3 else "latin-1")
     try:
         header = ast.literal_eval(text.strip())
@@ -61,9 +61,9 @@ def _header(path: Path, data: Union[bytes, mmap.mmap]) -> tuple[int, int]:
     except (ValueError, SyntaxError, KeyError, TypeError):
         raise ValueError(f"{path} has a header that can't be read: {text!r}") from None
     if kind != "<f8" or not isinstance(shape, tuple) or len(shape) != 1:
-        raise ValueError(f"{path} must hold one row of '<f8', not {kind!r} of shape {shape!r}")
+        raise ValueError(f"{path} must hold a one-dimensional array of '<f8', not {kind!r} of shape {shape!r}")
     length: int = shape[0]
     if len(data) != start + size + _NUMBER.size * length:
-        there = len(data) - start - size
-        raise ValueError(f"{path} says that it holds {length} numbers, but has {there} bytes of them")
+        size_found = len(data) - start - size
+        raise ValueError(f"{path} declares {length} numbers, but holds {size_found} bytes of them")
     return start + size, length

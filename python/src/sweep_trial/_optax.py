@@ -1,4 +1,4 @@
-"""The schedule as optax wants it: a function of the step count. Reports are up to the program."""
+"""The schedule for optax: a function of the step count. The program itself reports its losses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def schedule(trial: Trial, of: str) -> Callable[[Any], Any]:
-    """The values of `of` by step count, the last one for any count beyond the end."""
+    """A function from the step count to the lr or momentum (`of`). Counts beyond the end give the last value."""
     if of not in ("lr", "momentum"):
-        raise ValueError(f"of must be 'lr' or 'momentum', not {of!r}")
+        raise ValueError(f"`of` must be 'lr' or 'momentum', not {of!r}")
     if trial.closed_loop:
         raise RuntimeError(
             "the lr of a closed-loop schedule is not known before the step: make the optimizer with"
@@ -20,7 +20,7 @@ def schedule(trial: Trial, of: str) -> Callable[[Any], Any]:
         )
     values = trial._all(of)
     if values is None:
-        raise RuntimeError(f"the schedule {trial.schedule_name} does not cycle the momentum")
+        raise RuntimeError(f"the schedule {trial.schedule_name} does not set the momentum")
 
     import jax.numpy as jnp
 

@@ -1,6 +1,6 @@
-"""The two named pipes to `sweep`: whole lines out, answers in, and what happens when nobody is at the other end.
+"""The two named pipes to `sweep`: writes lines, reads answers, and raises `ParentGone` when `sweep` has ended.
 
-What the lines mean is not known here.
+The content of the lines is defined elsewhere.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Optional
 
 from ._gone import ParentGone
 
-#: How long to wait for `sweep` to open its end, in seconds. It has it open before the program starts, as a rule.
+#: How long to wait for `sweep` to open its end, in seconds. Usually it opens it before the program starts.
 PATIENCE = 30.0
 
 
 class Pipes:
-    """Opens each pipe when it is first needed, and keeps it open until the process ends."""
+    """Opens each pipe on first use, and keeps it open until the process ends."""
 
     def __init__(self, report: str, answers: str) -> None:
         self._report_path = report
@@ -29,13 +29,13 @@ class Pipes:
         self._pending = b""
 
     def write(self, line: str) -> None:
-        """Writes one line, given without its end."""
+        """Writes one line, given without its line break."""
         if self._report is None:
             self._report = _open_report(self._report_path)
         rest = line.encode("utf-8") + b"\n"
         try:
-            # One write is enough for any line below the size of the pipe. A signal may cut a longer one in two,
-            # which does no harm: this process alone writes here.
+            # A line up to the size of the pipe needs one write. A signal may split a longer one, which is harmless
+            # because no other process writes to this pipe.
             while rest:
                 rest = rest[os.write(self._report, rest) :]
         except BrokenPipeError:
@@ -43,14 +43,14 @@ class Pipes:
 
     def ask(self, question: str) -> bytes:
         """Writes one line and waits for the one that answers it."""
-        # Opened before the question is out: whoever answers finds a reader.
+        # Opened before the question is sent, so that the answer finds a reader.
         if self._answers is None:
             self._answers = os.open(self._answers_path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self.write(question)
         assert self._report is not None
         poll = select.poll()
         poll.register(self._answers, select.POLLIN)
-        # No event of its own: an error there says that the reader of the reports is gone.
+        # No events are requested: poll reports an error when the reader of the reports is gone.
         poll.register(self._report, 0)
         while b"\n" not in self._pending:
             events = dict(poll.poll())
@@ -65,15 +65,15 @@ class Pipes:
 
 
 def _open_report(path: str) -> int:
-    """Opens the pipe for reports, and makes sure that no other process of this trial writes there."""
+    """Opens the pipe for reports, and ensures that no other process of this trial writes to it."""
     until = time.monotonic() + PATIENCE
     while True:
-        # A plain open would wait for ever for a `sweep` that has died.
+        # A blocking open would wait forever if `sweep` has died.
         try:
             pipe = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
             break
         except FileNotFoundError:
-            raise ParentGone(f"{path} is gone, and sweep with it") from None
+            raise ParentGone(f"{path} no longer exists: sweep has ended") from None
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
@@ -81,14 +81,14 @@ def _open_report(path: str) -> int:
             raise ParentGone(f"nobody reads {path}")
         time.sleep(0.01)
     os.set_blocking(pipe, True)
-    # This kind of lock belongs to the process: it is not inherited, and gone with the process however that ends.
+    # A lock of this kind belongs to the process: children do not inherit it, and it is released when the process ends.
     try:
         fcntl.lockf(pipe, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             os.close(pipe)
             raise RuntimeError(
-                "another process of this trial reports already: of several, let only one do so (rank 0)"
+                "another process of this trial already reports: only one process may report (rank 0)"
             ) from None
-        # A file system without such locks: then nobody watches over this.
+        # The file system has no such locks, so this is not checked.
     return pipe

@@ -1,6 +1,6 @@
-"""Where the lr of a step comes from: a file, a question to `sweep`, or outside of a sweep a number or a function.
+"""The sources of a step's lr: a file, a request to `sweep`, or outside of a sweep a number or a function.
 
-The order in which a program may ask is the business of `_trial`.
+`_trial` checks the order of the steps.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ._reporters import Asks
 class Rates(Protocol):
     """The lr and the momentum of each step."""
 
-    def lr(self, step: int, told: dict[str, float]) -> float:
-        """The lr of `step`. `told` is what the program says of the step's batch."""
+    def lr(self, step: int, batch: dict[str, float]) -> float:
+        """The lr of `step`. `batch` holds the metrics of the step's batch that the program passed."""
 
     def momentum(self, step: int) -> Optional[float]:
-        """The momentum of `step`; None where the schedule leaves it alone."""
+        """The momentum of `step`, or None if the schedule does not set it."""
 
     def known(self, step: int) -> bool:
-        """Whether the lr of `step` is at hand without a question."""
+        """Whether the lr of `step` is available without a request."""
 
     def cycles_momentum(self) -> bool:
-        """Whether the momentum is known to change."""
+        """Whether the schedule is known to set the momentum."""
 
 
 class Listed:
@@ -38,7 +38,7 @@ class Listed:
         self.lrs = _read(facts, "lr")
         self.momenta = None if facts.momentum is None else _read(facts, "momentum")
 
-    def lr(self, step: int, told: dict[str, float]) -> float:
+    def lr(self, step: int, batch: dict[str, float]) -> float:
         return self.lrs[step]
 
     def momentum(self, step: int) -> Optional[float]:
@@ -52,7 +52,7 @@ class Listed:
 
 
 class Asked:
-    """A closed-loop schedule: `sweep` is asked once for each step."""
+    """A closed-loop schedule: requests the lr from `sweep` once for each step."""
 
     def __init__(self, facts: Facts, pipes: Asks) -> None:
         self._pipes = pipes
@@ -61,9 +61,9 @@ class Asked:
         self._lr = 0.0
         self._momentum: Optional[float] = None
 
-    def lr(self, step: int, told: dict[str, float]) -> float:
+    def lr(self, step: int, batch: dict[str, float]) -> float:
         if self._step != step:
-            self._ask(step, told)
+            self._ask(step, batch)
         return self._lr
 
     def momentum(self, step: int) -> Optional[float]:
@@ -79,15 +79,15 @@ class Asked:
     def cycles_momentum(self) -> bool:
         return self._momenta is not None or self._momentum is not None
 
-    def _ask(self, step: int, told: dict[str, float]) -> None:
-        line = self._pipes.ask(json.dumps({"ask": step, **told}))
+    def _ask(self, step: int, batch: dict[str, float]) -> None:
+        line = self._pipes.ask(json.dumps({"ask": step, **batch}))
         try:
             answer: dict[str, Any] = json.loads(line)
             lr, momentum = float(answer["lr"]), answer.get("momentum")
             if answer["step"] != step:
                 raise ValueError
         except (ValueError, KeyError, TypeError):
-            raise RuntimeError(f"sweep answered the question for the lr of step {step} with {line!r}") from None
+            raise RuntimeError(f"sweep sent an invalid answer to the request for the lr of step {step}: {line!r}") from None
         self._step, self._lr = step, lr
         self._momentum = None if momentum is None else float(momentum)
 
@@ -98,7 +98,7 @@ class Computed:
     def __init__(self, lr: Union[float, Callable[[int], float]]) -> None:
         self._lr = lr
 
-    def lr(self, step: int, told: dict[str, float]) -> float:
+    def lr(self, step: int, batch: dict[str, float]) -> float:
         return number("lr", self._lr(step) if callable(self._lr) else self._lr)
 
     def momentum(self, step: int) -> Optional[float]:
@@ -116,5 +116,5 @@ def _read(facts: Facts, name: str) -> Values:
     assert path is not None
     values = Values(path)
     if len(values) != facts.total_steps:
-        raise ValueError(f"{path} holds {len(values)} numbers for {facts.total_steps} steps")
+        raise ValueError(f"{path} holds {len(values)} numbers, expected {facts.total_steps}: one for each step")
     return values

@@ -1,6 +1,4 @@
-"""Where reports go: to `sweep` as JSON lines, or outside of a sweep to a person. Whether they make sense is
-for `_trial` to say.
-"""
+"""Sends reports to `sweep` as JSON lines, or prints them outside of a sweep. `_trial` checks them."""
 
 from __future__ import annotations
 
@@ -18,25 +16,25 @@ _PAUSE = 2.0
 
 
 class Asks(Protocol):
-    """What takes a question and gives the line that answers it."""
+    """Sends a request and returns the line of the answer."""
 
     def ask(self, question: str) -> bytes: ...
 
 
 class Writes(Protocol):
-    """What takes a line."""
+    """Writes a line."""
 
     def write(self, line: str) -> None: ...
 
 
 class Reporter(Protocol):
-    """What takes the reports of a trial, in order."""
+    """Receives the reports of a trial, in order."""
 
     def report(self, step: int, fields: Fields) -> None: ...
 
 
 class Lines:
-    """Reports for `sweep`. Before the steps come the files that the program has loaded, if `sweep` asks for them."""
+    """Reports to `sweep`. If `sweep` requests it, reports the files that the program has loaded before the step."""
 
     def __init__(self, pipes: Writes, modules: Optional[Modules] = None) -> None:
         self._pipes = pipes
@@ -50,9 +48,9 @@ class Lines:
 
 
 class Echo:
-    """Reports for somebody who runs the program by hand: now and then a line on stderr, and the last metrics.
+    """Prints reports outside of a sweep: a progress line on stderr every few seconds, and the last metrics.
 
-    With `verbose` all of them instead, on stdout.
+    With `verbose`, prints all reports on stdout instead.
     """
 
     def __init__(self, total_steps: int, verbose: bool) -> None:
@@ -72,7 +70,7 @@ class Echo:
             for name, value in fields.items()
         )
         line = f"step {step} of {self._last}: {shown}"
-        # What was known of the last step before finish() says it again.
+        # finish() may repeat the last line.
         if line != self._shown:
             print(line, file=sys.stdout if self._verbose else sys.stderr, flush=True)
         self._shown = line

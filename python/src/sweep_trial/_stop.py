@@ -1,4 +1,4 @@
-"""Whether `sweep` has asked the program to stop (SIGTERM). What the program does about it is its own business."""
+"""Detects that `sweep` asks the program to stop (SIGTERM). The program decides how to react."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Optional
 
 
 class Stop:
-    """Catches SIGTERM from the first look on; before it, and in programs that never look, SIGTERM ends the program."""
+    """Catches SIGTERM after the first call of `requested()`. Without such a call, SIGTERM ends the program."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -19,7 +19,7 @@ class Stop:
         self._watching = False
 
     def requested(self) -> bool:
-        # Handlers can be set in the main thread alone, and a worker process is to die of SIGTERM as ever.
+        # Only the main thread can set handlers, and SIGTERM must still end worker processes.
         if (
             not self._watching
             and os.getpid() == self._pid
@@ -31,7 +31,7 @@ class Stop:
 
     def _catch(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._pid:
-            # A forked worker has this handler from its parent; nobody looks there, so it ends as it would have.
+            # A forked worker inherits this handler but never checks `asked`, so SIGTERM must end it.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

@@ -1,4 +1,4 @@
-"""The schedule as PyTorch wants it: an `LRScheduler`. Reports are up to the program."""
+"""The schedule for PyTorch: an `LRScheduler`. The program itself reports its losses."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from ._checks import Number
 if TYPE_CHECKING:
     from ._trial import Trial
 
-#: Where a wrapper (of Accelerate, Lightning, SAM, Opacus) keeps the optimizer that makes the update.
+#: Attributes in which wrappers (Accelerate, Lightning, SAM, Opacus) keep the inner optimizer.
 _INNER = ("optimizer", "base_optimizer", "original_optimizer")
 
 
 class SweepLR(LRScheduler):
     """Sets the trial's lr on one or several optimizers.
 
-    The first group of the first optimizer that the program schedules has the trial's lr. The others keep their ratio to
-    it: a group's lr is the trial's, times the group's initial lr over that of the first group. A group with the same
-    initial lr has exactly the trial's.
+    The first group of the first scheduled optimizer gets the trial's lr. Every other group keeps its ratio: its lr is the
+    trial's lr times the group's initial lr divided by the initial lr of the first group. A group with the same initial lr
+    gets exactly the trial's lr.
 
-    A group that is added between two updates has the lr that it is added with, and keeps the ratio that this is to the
-    first group's lr then, as under PyTorch's CosineAnnealingLR. Lrs that the program writes count in its own scale, in
-    which the first group begins with the lr that its optimizer was made with. With a key `initial_lr` of its own a group
-    counts as one that was there from the start.
+    A group that is added between two updates starts with the lr it is added with, and keeps the ratio of this lr to the
+    first group's lr at that time, as under PyTorch's CosineAnnealingLR. The program writes lrs in its own scale, in which
+    the first group starts with the lr that its optimizer was created with. A group that has the key `initial_lr` is treated
+    as if it existed from the start.
 
-    The lr of an open-loop schedule is set at once: for the first step when this is made, for the next one by
-    `step()`. That of a closed-loop schedule is asked for at the last moment, when `optimizer.step()` begins: by then
-    the steps before it must have been reported, and whether `step()` came before `log` or after it does not matter.
-    Rules that decide on the batch at hand need its loss or gradient: hand them to `tell` before `optimizer.step()`.
+    Open-loop schedule: the lr is set when this scheduler is created (first step) and by `step()` (next steps).
+    Closed-loop schedule: the lr is requested when `optimizer.step()` begins. All earlier steps must be reported by then;
+    `step()` may be called before or after `log`. Rules that use the loss or gradient of the current batch need
+    them from `tell`, called before `optimizer.step()`.
 
-    When a trial is resumed, this begins with the step to resume with, whatever a loaded state says.
+    In a resumed trial the scheduler starts at the step to resume from, and ignores the step in a loaded state.
     """
 
     def __init__(self, optimizers: Sequence[Any], trial: Trial) -> None:
         self._trial = trial
-        self._told: dict[str, Optional[Number]] = {}
+        self._batch: dict[str, Optional[Number]] = {}
         self._groups = [_Groups(optimizer) for optimizer in optimizers]
         self._reference: SweepLR = trial._schedulers[0] if trial._schedulers else self
-        # The trial's lr as it is set, and the last update: its step, and the trial's lr as the optimizer had it.
+        # The trial's lr as set here. The last update: its step, and the trial's lr that the optimizer used.
         self._lr: Optional[float] = None
         self._used: Optional[tuple[int, Optional[float]]] = None
         self._begin: int = max((scheduler.last_epoch for scheduler in trial._schedulers), default=trial._first)
         # The last step whose update was made or skipped.
         self._updated = self._begin - 1
-        # The base class calls step(), which goes to the first step.
+        # The base class calls step(), which moves to the first step.
         super().__init__(optimizers[0], self._begin - 1)
         for optimizer in optimizers:
-            # Also puts right what loading the optimizer's state may have overwritten.
+            # The hook also restores the lr if loading the state of the optimizer has overwritten it.
             optimizer.register_step_pre_hook(self._before_update)
             optimizer.register_step_post_hook(self._after_update)
         trial._schedulers.append(self)
 
     def tell(self, *, train_loss: Optional[Number] = None, grad_norm: Optional[Number] = None) -> None:
-        """Says what the batch of the coming update was like, for rules that decide on it. Others ignore it."""
-        self._told = {"train_loss": train_loss, "grad_norm": grad_norm}
+        """Passes the metrics of the batch of the next update, for rules that use them. Other schedules ignore them."""
+        self._batch = {"train_loss": train_loss, "grad_norm": grad_norm}
 
     def step(self, epoch: Optional[int] = None) -> None:
-        """Goes on to the next step. Called once after each `optimizer.step()`.
+        """Moves to the next step. Call it once after each `optimizer.step()`.
 
         An update that a loss scaler skips, because a gradient is not finite, counts as made.
 
@@ -69,18 +69,18 @@ class SweepLR(LRScheduler):
             RuntimeError: the update of this step has not been made.
         """
         if epoch is not None:
-            raise ValueError("the sweep counts the steps: call step() without an epoch")
+            raise ValueError("sweep counts the steps: call step() without an epoch")
         if not self.settle(self.last_epoch):
             caller = sys._getframe(1).f_globals.get("__name__", "")
             raise RuntimeError(self._ahead(by_accelerate=caller.startswith("accelerate.")))
         self._go_to(self.last_epoch + 1)
 
     def get_lr(self) -> list[float]:
-        """The lr of each group, as it is set now; optimizer by optimizer."""
+        """The current lr of each group, optimizer by optimizer."""
         return [float(group["lr"]) for groups in self._groups for group in groups.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
-        """The lr of each group, as it is set now: under a closed-loop schedule the one of the last update."""
+        """The current lr of each group. Under a closed-loop schedule it is the lr of the last update."""
         return self.get_lr()
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,34 +99,34 @@ class SweepLR(LRScheduler):
         self._go_to(at)
 
     def sets(self, optimizers: Sequence[Any]) -> bool:
-        """Whether this is the scheduler of just these optimizers.
+        """Whether this is the scheduler of exactly these optimizers.
 
         Raises:
-            ValueError: it is the scheduler of only some of them.
+            ValueError: this is the scheduler of only some of them.
         """
         mine = [groups.optimizer for groups in self._groups]
         shared = [optimizer for optimizer in optimizers if any(optimizer is other for other in mine)]
         if shared and not len(mine) == len(shared) == len(optimizers):
-            raise ValueError("an optimizer has a scheduler already: call trial.schedule([first, second]) once for all of them")
+            raise ValueError("one of these optimizers already has a scheduler: call trial.schedule([first, second]) once for all of them")
         return bool(shared)
 
     def settle(self, step: int) -> bool:
-        """Whether the update of `step` was made. One that a loss scaler has skipped counts as made from now on."""
+        """Whether the update of `step` was made. From now on, an update that a loss scaler skipped counts as made."""
         if self._updated < step and self.last_epoch == step and self._is_skipped():
             if self._trial.closed_loop:
-                # The schedule decides for each step.
+                # The schedule must decide for every step.
                 self._set()
             self._updated = step
         return self._updated >= step
 
     def lr_used(self, step: int) -> Optional[float]:
-        """The trial's lr that the optimizer had in the update of `step`, if that was the last one."""
+        """The trial's lr that the optimizer used in the update of `step`, if that was the last update."""
         if self._used is None or self._used[0] != step:
             return None
         return self._used[1]
 
     def _go_to(self, step: int) -> None:
-        self._told = {}
+        self._batch = {}
         self.last_epoch = step
         self._step_count = step + 1
         if not self._trial.closed_loop:
@@ -135,13 +135,13 @@ class SweepLR(LRScheduler):
     def _before_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         step, total = self.last_epoch, self._trial.total_steps
         if step >= total:
-            raise RuntimeError(f"all {total} steps of the trial are done: this update is one more")
+            raise RuntimeError(f"all {total} steps of the trial are done: this optimizer.step() is one too many")
         furthest = max(scheduler.last_epoch for scheduler in self._trial._schedulers)
-        # One step apart they may be in between: optimizers are updated one after the other.
+        # A difference of one step is normal, because optimizers are updated one after the other.
         if self._updated == step and furthest > step + 1:
             raise RuntimeError(
-                f"the scheduler of {type(optimizer).__name__} is at step {step}, and that of another optimizer at step"
-                f" {furthest}: call step() of both, or make one scheduler with trial.schedule([first, second])"
+                f"the scheduler of {type(optimizer).__name__} is at step {step}, but the scheduler of another optimizer is at step"
+                f" {furthest}: call step() of both, or create one scheduler with trial.schedule([first, second])"
             )
         self._set()
 
@@ -149,17 +149,17 @@ class SweepLR(LRScheduler):
         self._updated = self.last_epoch
         first = self._groups[0]
         ratio = self._ratio(first.initials[0])
-        # What the optimizer has, and not what was meant: something else may have set it.
+        # Read from the optimizer, because other code may have changed the lr.
         lr = float(first.optimizer.param_groups[0]["lr"]) / ratio if ratio else None
         self._used = self._updated, lr
 
     def _set(self) -> None:
-        # After the last step there is no next one, and the lr stays.
+        # After the last step the lr stays.
         if self.last_epoch >= self._trial.total_steps:
             return
         for groups in self._groups:
             groups.refresh(self._initial)
-        lr = self._trial.lr(self.last_epoch, **self._told)
+        lr = self._trial.lr(self.last_epoch, **self._batch)
         momentum = self._trial.momentum(self.last_epoch)
         for groups in self._groups:
             for group, initial in groups:
@@ -170,23 +170,23 @@ class SweepLR(LRScheduler):
         self._last_lr = self.get_lr()
 
     def _ratio(self, initial: float) -> float:
-        """What a group that began with `initial` has of the trial's lr."""
+        """The factor on the trial's lr for a group with the initial lr `initial`."""
         first = self._reference._groups[0].initials[0]
         if initial == first:
             return 1.0
         if first == 0:
             raise ValueError(
-                "the first group begins with an lr of 0, so the others have no ratio to it: make the optimizer with"
+                "the initial lr of the first group is 0, so the other groups have no ratio to it: create the optimizer with"
                 " lr=trial.base_lr"
             )
         return initial / first
 
     def _initial(self, group: dict[str, Any]) -> float:
-        """The initial lr of a group that is new: its lr, or once there were updates what has come down to it by now."""
+        """The initial lr of a new group: its lr, after the first update scaled back by the schedule."""
         lr = group["lr"]
         for groups in self._groups:
             for other, initial in groups:
-                # Groups that take the optimizer's default share its tensor, which is set already.
+                # Groups with the default lr share the optimizer's tensor, which is already set.
                 if other["lr"] is lr and isinstance(lr, torch.Tensor):
                     return initial
         if self._lr is None or self._used is None:
@@ -194,35 +194,35 @@ class SweepLR(LRScheduler):
         if self._lr == 0:
             raise ValueError(
                 f"a parameter group was added before step {self.last_epoch}, while the schedule's lr is 0, so it has no ratio"
-                " to the others: give it a key `initial_lr` beside `lr`, what it would have begun with"
+                " to the other groups: add the key `initial_lr` to it, the lr that it would have had at the start"
             )
-        # Outside of a sweep a function may begin with 0; the first group's lr is then the unit.
+        # Outside of a sweep the lr function may start at 0. The initial lr of the first group is then the unit.
         one = self._trial.base_lr or self._reference._groups[0].initials[0]
         return float(lr) * one / self._lr
 
     def _is_skipped(self) -> bool:
-        """Whether a gradient is not finite: by this a loss scaler skips an update."""
+        """Whether a gradient is not finite, the condition under which a loss scaler skips an update."""
         return any(not _is_finite(grad) for groups in self._groups for grad in groups.gradients())
 
     def _ahead(self, by_accelerate: bool) -> str:
-        """Why there is no next step yet, and what to do."""
+        """The error of a `step()` that came too early."""
         step, total = self.last_epoch, self._trial.total_steps
         if step >= total:
-            return f"all {total} steps of the trial are done: this scheduler.step() is one more"
-        ahead = f"scheduler.step() is ahead of the updates: that of step {step} has not been made"
+            return f"all {total} steps of the trial are done: this scheduler.step() is one too many"
+        ahead = f"scheduler.step() is ahead of the updates: the update of step {step} has not been made"
         if by_accelerate and step > self._begin:
             return (
-                f"{ahead}. Accelerate steps a prepared scheduler once for each process: leave it out of accelerator.prepare(),"
+                f"{ahead}. Accelerate steps a prepared scheduler once for each process: do not pass it to accelerator.prepare(),"
                 " and call scheduler.step() yourself after each update (`if accelerator.sync_gradients`)"
             )
         return (
-            f"{ahead}. Call scheduler.step() once after each optimizer.step(): with gradient accumulation for each update, not"
+            f"{ahead}. Call scheduler.step() once after each optimizer.step(): with gradient accumulation once for each update, not"
             " for each batch; with a loss scaler before zero_grad()"
         )
 
 
 class _Groups:
-    """The parameter groups of an optimizer, and the lr that each began with. Knows no trial."""
+    """The parameter groups of an optimizer, and their initial lrs. Independent of the trial."""
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -233,9 +233,9 @@ class _Groups:
         return zip(self.optimizer.param_groups, self.initials)
 
     def refresh(self, initial: Callable[[dict[str, Any]], float]) -> None:
-        """Takes in groups that are new, and what loading the optimizer's state has changed.
+        """Adds new groups, and takes over changes that loading the state of the optimizer made.
 
-        `initial` is asked for the initial lr of a group that does not name it.
+        `initial` computes the initial lr of a group without the key `initial_lr`.
         """
         for at, group in enumerate(self.optimizer.param_groups):
             if "initial_lr" in group:
@@ -248,11 +248,11 @@ class _Groups:
             self.initials[at : at + 1] = [value]
 
     def load(self, initials: list[float]) -> None:
-        """Takes the initial lrs of a state."""
+        """Sets the initial lrs from a loaded state."""
         groups = self.optimizer.param_groups
         if len(initials) != len(groups):
             raise ValueError(
-                f"the state has {len(initials)} parameter groups, and the optimizer {len(groups)}: add the groups before loading it"
+                f"the state has {len(initials)} parameter groups, but the optimizer {len(groups)}: add the groups before loading the state"
             )
         self.initials = [float(initial) for initial in initials]
         for group, initial in zip(groups, self.initials):
@@ -266,12 +266,12 @@ class _Groups:
 
 
 def bare(given: Any) -> list[Any]:
-    """The optimizers that make the updates: `given` is one or a list of them, each as it is or in a wrapper."""
+    """The inner optimizers. `given` is one optimizer or a list of them; each may be in a wrapper."""
     found = [_unwrapped(optimizer) for optimizer in (given if isinstance(given, (list, tuple)) else [given])]
     if not found:
-        raise ValueError("schedule() was given a list without an optimizer")
+        raise ValueError("schedule() received an empty list of optimizers")
     if len({id(optimizer) for optimizer in found}) < len(found):
-        raise ValueError("schedule() was given the same optimizer twice")
+        raise ValueError("schedule() received the same optimizer twice")
     return found
 
 
@@ -281,12 +281,12 @@ def _unwrapped(optimizer: Any) -> Any:
     if inner:
         return _unwrapped(inner[0])
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"schedule() takes an optimizer of PyTorch or a list of them, not {type(optimizer).__name__}")
+        raise TypeError(f"schedule() expects a PyTorch optimizer or a list of them, not {type(optimizer).__name__}")
     return optimizer
 
 
 def _put(group: dict[str, Any], key: str, value: float) -> None:
-    """Sets a value of a group. A tensor stays the same one: compiled code and CUDA graphs look there."""
+    """Sets a value of a group. A tensor is changed in place, because compiled code and CUDA graphs refer to it."""
     if isinstance(group[key], torch.Tensor):
         group[key].fill_(value)
     else:
@@ -304,7 +304,7 @@ def _put_momentum(optimizer: Any, group: dict[str, Any], momentum: float) -> Non
         _put(group, "momentum", momentum)
     else:
         raise ValueError(
-            f"the schedule cycles the momentum, but {type(optimizer).__name__} has neither betas nor one"
+            f"the schedule sets the momentum, but {type(optimizer).__name__} has neither `betas` nor `momentum`"
         )
 
 

@@ -1,4 +1,4 @@
-"""A trial inside the `Trainer` of transformers: losses, evaluations, checkpoints. The lr is set by `_torch`."""
+"""A trial inside the `Trainer` of transformers: reports losses, evaluations and checkpoints. `_torch` sets the lr."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class SweepCallback(transformers.TrainerCallback):
-    """Reports each step, has the model evaluated when that is due, and saves and stops when `sweep` asks for it.
+    """Reports each step, evaluates when an evaluation is due, and saves and stops when `sweep` requests it.
 
-    `Trainer` must do as many steps as the trial has (`max_steps`), and must not hide a diverged loss
-    (`logging_nan_inf_filter=False`). Versions of transformers before 5 round the losses to four digits.
+    `Trainer` must run the trial's number of steps (`max_steps`) and must not hide a diverged loss
+    (`logging_nan_inf_filter=False`). transformers before version 5 rounds the losses to four digits.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -26,19 +26,19 @@ class SweepCallback(transformers.TrainerCallback):
         trial = self._trial
         if state.max_steps != trial.total_steps:
             raise ValueError(
-                f"Trainer would do {state.max_steps} steps, but the trial has {trial.total_steps}:"
-                " give TrainingArguments max_steps=trial.total_steps"
+                f"Trainer would run {state.max_steps} steps, but the trial has {trial.total_steps}:"
+                " pass max_steps=trial.total_steps to TrainingArguments"
             )
         if state.global_step != trial._first:
             raise ValueError(
-                f"Trainer begins with step {state.global_step}, but the trial with {trial._first}:"
+                f"Trainer starts at step {state.global_step}, but the trial at step {trial._first}:"
                 " call train(resume_from_checkpoint=trial.resume and str(trial.resume.path))"
             )
         if args.logging_nan_inf_filter:
-            raise ValueError("Trainer hides losses that are no numbers: give logging_nan_inf_filter=False")
-        # After an update that the loss scaler left out Trainer does not step the scheduler, though it counts a step.
+            raise ValueError("Trainer hides losses that are NaN or infinite: pass logging_nan_inf_filter=False")
+        # When the loss scaler skips an update, Trainer counts a step but does not step the scheduler.
         if args.fp16:
-            raise ValueError("with fp16 steps and lrs may get out of step: use bf16 or full precision")
+            raise ValueError("with fp16 the scheduler may fall behind the steps: use bf16 or full precision")
         self._training = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

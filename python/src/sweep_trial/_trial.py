@@ -1,7 +1,7 @@
-"""The trial as a program sees it: which steps, which lr, and what was reported, in which order.
+"""`Trial`, the interface for programs: steps, lr, and reports, whose order it checks.
 
-The frameworks' own shapes of this are in `_torch`, `_optax`, `_keras` and `_transformers`, which are imported only by
-who asks for them.
+The adapters for frameworks are in `_torch`, `_optax`, `_keras` and `_transformers`. They are imported on use, because the
+frameworks may be missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ._torch import SweepLR
     from ._transformers import SweepCallback as TransformersCallback
 
-#: What each metric must be.
+#: The check of each metric.
 _METRICS = {
     "train_loss": number,
     "grad_norm": norm,
@@ -36,25 +36,25 @@ _METRICS = {
     "test_accuracy": share,
 }
 
-#: What is known only once training is over.
+#: Metrics that exist only after training.
 _FINAL = ("test_loss", "test_accuracy", "weights_hash")
 
 
 class Trial:
-    """One training run. Made by `current()`.
+    """One training run, as returned by `current()`.
 
     Attributes:
         id: the trial's id.
-        seed: what initial weights and the order of batches should follow from.
+        seed: the seed for initial weights and the order of batches.
         schedule_name: the name of the schedule in the sweep file.
-        base_lr: what the schedule calls `1x`.
-        total_steps: T, the number of updates: steps 0 to T - 1.
-        steps_per_epoch: how many of them are an epoch, if the sweep file says so.
-        evaluate_every: a validation loss is due after each so many steps.
-        closed_loop: whether the lr depends on what is reported.
+        base_lr: the base lr, `1x` in the schedule.
+        total_steps: T, the number of updates. Steps are 0 to T - 1.
+        steps_per_epoch: the number of steps in an epoch, or None if the sweep file does not set it.
+        evaluate_every: the number of steps between two validation losses.
+        closed_loop: whether the lr depends on reported metrics.
         params: the mapping `params` of the sweep file.
-        in_sweep: False when the program was started by hand.
-        resume: None, or what to go on from: `.step` and `.path`.
+        in_sweep: False if the program was not started by `sweep`.
+        resume: the checkpoint to resume from (`.step`, `.path`), or None.
     """
 
     def __init__(self, facts: Facts, rates: Rates, reporter: Reporter) -> None:
@@ -77,7 +77,7 @@ class Trial:
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._momentum_was_read = False
         self._first = 0 if facts.resume is None else facts.resume.step
-        # The last step of which something was reported, and the first of which nothing was.
+        # The last reported step, and the first step without a report.
         self._last = self._first - 1
         self._gap = self._first
         self._checkpointed = False
@@ -85,19 +85,19 @@ class Trial:
         self._order = Order(self.total_steps)
         # The last step that was reported with the lr that its update used.
         self._compared = self._first - 1
-        # How far the training is, by what it asks for: the last step whose lr was asked for, and PyTorch's schedulers. Who takes
-        # the whole schedule at once does not tell.
+        # The progress of training: the last step whose lr was read, and the schedulers of PyTorch. It is unknown for a program
+        # that reads the whole schedule in one call.
         self._asked = self._first - 1
         self._schedulers: list[SweepLR] = []
         self._took_all = False
-        # A signal handler may report in the middle of a report; it must not wait for itself.
+        # Reentrant, because a signal handler may report during a report.
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<Trial {self.id}: {self.schedule_name} at {self.base_lr}, seed {self.seed}, {self.total_steps} steps>"
 
     def steps(self) -> range:
-        """The steps that are left: all of them, or those from `resume.step` on."""
+        """The remaining steps: all steps, or those from `resume.step` on."""
         return range(self._first, self.total_steps)
 
     def evaluates(self, step: SupportsIndex) -> bool:
@@ -110,23 +110,23 @@ class Trial:
     ) -> float:
         """The lr of the update `step`.
 
-        Of a closed-loop schedule `sweep` is asked, once for each step, after all steps before it were reported.
-        Rules that decide on the batch at hand need its loss and gradient norm here; other schedules ignore them.
+        Under a closed-loop schedule the lr is requested from `sweep`, once for each step. All earlier steps must be reported
+        before. Rules that use the current batch need its loss and gradient norm here; other schedules ignore them.
         """
         with self._lock:
             at = self._may_ask(step)
-            told: dict[str, float] = {}
+            batch: dict[str, float] = {}
             if train_loss is not None:
-                told["train_loss"] = number("train_loss", train_loss)
+                batch["train_loss"] = number("train_loss", train_loss)
             if grad_norm is not None:
-                told["grad_norm"] = number("grad_norm", grad_norm)
+                batch["grad_norm"] = number("grad_norm", grad_norm)
             self._asked = max(self._asked, at)
-            return self._rates.lr(at, told)
+            return self._rates.lr(at, batch)
 
     def momentum(self, step: SupportsIndex) -> Optional[float]:
-        """The momentum (beta1 of Adam) of the update `step`; None where the schedule leaves it as it is.
+        """The momentum (beta1 of Adam) of the update `step`, or None if the schedule does not set it.
 
-        Of a closed-loop schedule it comes with the lr: call `lr(step)` first.
+        Under a closed-loop schedule it arrives with the lr: call `lr(step)` first.
         """
         with self._lock:
             self._momentum_was_read = True
@@ -145,17 +145,17 @@ class Trial:
         weights_hash: Optional[str] = None,
         lr: Optional[Number] = None,
     ) -> None:
-        """Reports what is known of `step`. Steps come in order; one step may be reported in several calls.
+        """Reports metrics of `step`. Steps must come in order; a step may be reported in several calls.
 
-        `train_loss` and `grad_norm` are those of the step's batch, before the update; the rest is what the weights are
-        worth after it. Accuracies are shares from 0 to 1. `lr` is what the update used, for programs that set it by
-        themselves: another one than the schedule's is refused. `trial.schedule` and `trial.keras_callback` report it.
+        `train_loss` and `grad_norm` belong to the step's batch, before the update. All other metrics belong to the weights
+        after the update. Accuracies are from 0 to 1. `lr` is the lr that the update used, for programs that set it themselves;
+        it must equal the schedule's. `trial.schedule` and `trial.keras_callback` report it.
 
-        Of several processes only one may report: under DDP that is rank 0.
+        Only one process may report: with DDP this is rank 0.
 
         Raises:
-            TypeError: a metric is no number.
-            ValueError: a metric is out of range, belongs to another step, or comes before the update that it is about.
+            TypeError: a metric is not a number.
+            ValueError: a metric is out of range, belongs to another step, or comes before its update.
         """
         fields: Fields = {}
         metrics = {
@@ -181,10 +181,10 @@ class Trial:
                 early = [name for name in _FINAL if name in fields]
                 if early:
                     raise ValueError(
-                        f"{early[0]} belongs to the last step, {self.total_steps - 1}, not to {at}: see finish()"
+                        f"{early[0]} belongs to the last step, {self.total_steps - 1}, not to step {at}: use finish()"
                     )
             if self.closed_loop:
-                # Where a loss scaler has skipped the update, its lr was not asked for yet.
+                # If a loss scaler skipped the update, the lr of this step was not requested yet.
                 self._has_updated(at)
             problem = self._order.problem(at, fields, self._has_updated, self.evaluates(at))
             if problem is not None:
@@ -209,10 +209,10 @@ class Trial:
     ) -> None:
         """Reports the final metrics, as those of the last step. Nothing can be reported after it.
 
-        Raises ValueError where training has not come to the last step, as far as can be told.
+        Raises ValueError if training has detectably not reached the last step.
         """
         if valid_loss is None:
-            raise TypeError("finish() needs a valid_loss: it is what the ranking compares")
+            raise TypeError("finish() requires a valid_loss: the ranking compares it")
         self._must_be_done()
         self.log(
             self.total_steps - 1,
@@ -227,20 +227,20 @@ class Trial:
         self._finished = True
         if self._rates.cycles_momentum() and not self._momentum_was_read:
             warnings.warn(
-                f"the schedule {self.schedule_name} cycles the momentum, but the program never asked for it:"
+                f"the schedule {self.schedule_name} sets the momentum, but the program never read it:"
                 " use trial.momentum(step)",
                 stacklevel=2,
             )
 
     def checkpoint(self, step: SupportsIndex, path: Union[str, "os.PathLike[str]"]) -> None:
-        """Reports a checkpoint at `path`, complete by now, from which the program can go on with step + 1.
+        """Reports a complete checkpoint at `path`, from which the program can resume at step + 1.
 
-        It is the last word on its step: report the step's metrics before it. After the last step there is nothing to
-        go on with, and nothing is reported.
+        Report all metrics of the step before its checkpoint. A checkpoint after the last step is not reported, because there
+        is nothing to resume.
         """
         place = Path(os.path.abspath(os.fspath(path)))
         if not place.exists():
-            raise FileNotFoundError(f"there is no checkpoint at {place}: write it before reporting it")
+            raise FileNotFoundError(f"checkpoint not found: {place}; write it before reporting it")
         with self._lock:
             at = self._may_report(step)
             if at == self.total_steps - 1:
@@ -253,10 +253,10 @@ class Trial:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder of this trial's own, for checkpoints.
+        """The folder for the checkpoints of this trial.
 
-        Outside of a sweep it is what `current(checkpoints=...)` names, or else a temporary folder that goes with the
-        process.
+        Outside of a sweep it is the folder from `current(checkpoints=...)`, or a temporary folder that is removed when the
+        process ends.
         """
         if self._checkpoints is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="sweep-trial-")
@@ -267,19 +267,19 @@ class Trial:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether `sweep` has sent SIGTERM: time to write a checkpoint, report it, and end.
+        """Whether `sweep` has sent SIGTERM. The program should then write a checkpoint, report it, and exit.
 
-        Looking at it for the first time, in the main thread, keeps SIGTERM from ending the program. A program that
-        looks must end by itself.
+        The first access from the main thread installs a handler, so that SIGTERM no longer ends the program. A program that
+        reads this must exit by itself.
         """
         return self._stop.requested()
 
     def schedule(self, optimizer: Any) -> SweepLR:
-        """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, where the schedule cycles it).
+        """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, if the schedule sets it).
 
-        `optimizer` is one optimizer or a list of them. All groups keep their ratio to the first group of the first
-        optimizer that was scheduled, whether several are given here as a list or in several calls. Called again for the
-        same optimizer this gives the same scheduler.
+        `optimizer` is one optimizer or a list of them. All groups keep their ratio to the first group of the first scheduled
+        optimizer, with a list as well as with several calls. A second call for the same optimizer returns the same
+        scheduler.
 
         Use it like any other: `optimizer.step()`, then `scheduler.step()`. See `SweepLR` for the rest.
         """
@@ -290,9 +290,9 @@ class Trial:
         return made[0] if made else SweepLR(optimizers, self)
 
     def optax_schedule(self, of: str = "lr") -> Callable[[Any], Any]:
-        """A function from optax's step count to the lr (or with `of="momentum"` to the momentum) that can be jitted.
+        """A function from optax's step count to the lr, or with `of="momentum"` to the momentum. It can be jitted.
 
-        The count lives in optax's state: a program that resumes restores it along with the weights.
+        The count is part of optax's state: a program that resumes must restore it with the weights.
         """
         from ._optax import schedule
 
@@ -311,44 +311,44 @@ class Trial:
         return SweepCallback(self)
 
     def _has_updated(self, at: int) -> Optional[bool]:
-        """Whether the update of `at` was made; None where nothing tells."""
+        """Whether the update of `at` was made, or None if that is unknown."""
         if self._schedulers:
             return any([scheduler.settle(at) for scheduler in self._schedulers])
         if self._first <= self._asked < at and not self._took_all:
-            # Its lr was not even asked for.
+            # The lr of this step was not read yet.
             return False
         return None
 
     def _lr_used(self, at: int) -> Optional[float]:
-        """The lr that a scheduler has found in the update of `at`, if it was not reported yet."""
+        """The lr that a scheduler saw in the update of `at`, or None if it is already reported or unknown."""
         if self._compared == at:
             return None
         used = (scheduler.lr_used(at) for scheduler in self._schedulers)
         return next((lr for lr in used if lr is not None), None)
 
     def _compared_lr(self, at: int, used: float) -> float:
-        """`used`, if it is the schedule's lr of `at`: that is what the results show."""
+        """Returns `used` if it is the schedule's lr of `at`, which the results show; raises ValueError otherwise."""
         planned = self._rates.lr(at, {}) if self._rates.known(at) else used
         if not is_same_lr(used, planned):
             raise ValueError(
-                f"the update of step {at} used the lr {used!r}, but the schedule has {planned!r} there: let nothing else set"
-                " the lr, and use each step's lr for one update"
+                f"the update of step {at} used the lr {used!r}, but the schedule has {planned!r} there: do not set the lr elsewhere,"
+                " and use each step's lr for one update"
             )
         self._compared = at
         return used
 
     def _must_be_done(self) -> None:
-        """A run that was cut short would be ranked as a whole one."""
+        """Refuses an incomplete run, because it would be ranked like a complete one."""
         self._own("report")
         last, at = self.total_steps - 1, max(self._asked, self._last)
         if self._first <= at < last and not (self._took_all or self._schedulers):
             raise ValueError(
-                f"finish() after step {at}, but the last one is {last}: train all {self.total_steps} steps, and ask for the lr"
-                " of each or report it"
+                f"finish() after step {at}, but the last step is {last}: train all {self.total_steps} steps, and read the lr"
+                " of each step or report the step"
             )
 
     def _all(self, of: str) -> Any:
-        """All values of an open-loop schedule; None where it leaves the momentum alone."""
+        """All values of an open-loop schedule, or None for a momentum that the schedule does not set."""
         self._took_all = True
         if of == "momentum":
             self._momentum_was_read = True
@@ -360,7 +360,7 @@ class Trial:
     def _inside(self, step: SupportsIndex) -> int:
         at = whole("step", step)
         if not 0 <= at < self.total_steps:
-            raise ValueError(f"there is no step {at}: this trial has the steps 0 to {self.total_steps - 1}")
+            raise ValueError(f"step {at} is out of range: this trial has the steps 0 to {self.total_steps - 1}")
         return at
 
     def _may_ask(self, step: SupportsIndex) -> int:
@@ -368,13 +368,13 @@ class Trial:
         at = self._inside(step)
         if self._rates.known(at):
             return at
-        self._own("ask for an lr")
+        self._own("request an lr")
         if self._gap < at:
             raise ValueError(
-                f"the lr of step {at} depends on what came before it, but step {self._gap} was not reported yet"
+                f"the lr of step {at} depends on earlier reports, but step {self._gap} was not reported yet"
             )
         if self._gap > at:
-            raise ValueError(f"step {at} was reported before its lr was asked for: first the lr, then the report")
+            raise ValueError(f"step {at} was reported before its lr was read: call lr() first, then report the step")
         return at
 
     def _may_report(self, step: SupportsIndex) -> int:
@@ -382,18 +382,18 @@ class Trial:
         self._own("report")
         if whole("step", step) == self.total_steps:
             raise ValueError(
-                f"there is no step {step}: this trial has the steps 0 to {self.total_steps - 1}; finish(valid_loss=...) reports"
+                f"step {step} is out of range: this trial has the steps 0 to {self.total_steps - 1}; use finish(valid_loss=...) for"
                 " the evaluation after the last update"
             )
         at = self._inside(step)
         if self._finished:
             raise ValueError("the trial is finished: nothing can be reported after finish()")
         if at < self._first:
-            raise ValueError(f"step {at} was reported before the trial was stopped: it goes on with {self._first}")
+            raise ValueError(f"step {at} was reported before the trial was stopped: it resumes at step {self._first}")
         if at < self._last:
-            raise ValueError(f"steps must come in order: {at} after {self._last}")
+            raise ValueError(f"steps must be reported in order: {at} came after {self._last}")
         if at == self._last and self._checkpointed:
-            raise ValueError(f"the checkpoint was the last word on step {at}")
+            raise ValueError(f"step {at} can't be reported after its checkpoint")
         reached = max((scheduler.last_epoch for scheduler in self._schedulers), default=at)
         if reached < at:
             raise ValueError(
@@ -412,7 +412,7 @@ class Trial:
     def _own(self, what: str) -> None:
         if os.getpid() != self._pid:
             raise RuntimeError(
-                f"process {os.getpid()} must not {what}: that is up to process {self._pid}, which called current()"
+                f"process {os.getpid()} must not {what}: only process {self._pid}, which called current(), may"
             )
 
 
@@ -430,10 +430,10 @@ def current(
     checkpoints: Union[str, "os.PathLike[str]", None] = None,
     verbose: bool = False,
 ) -> Trial:
-    """The trial that this process is to train. Called again it gives the same object, whatever the arguments.
+    """The trial that this process trains. A second call returns the same object and ignores its arguments.
 
-    The arguments are for running outside of a sweep. Inside they are ignored, except that `params` stands in for
-    what the sweep file leaves out, and that `steps_per_epoch` must be what the sweep file says, where both say it.
+    The arguments apply outside of a sweep. Inside a sweep they are ignored, with two exceptions: `params` are defaults for
+    parameters that the sweep file omits, and `steps_per_epoch` must equal that of the sweep file if both are given.
     """
     global _current
     if _current is None:
@@ -441,29 +441,29 @@ def current(
         if path:
             _current = _in_sweep(Path(path), params or {}, steps_per_epoch)
         else:
-            _current = _alone(steps, lr, seed, params or {}, steps_per_epoch, evaluate_every, checkpoints, verbose)
+            _current = _standalone(steps, lr, seed, params or {}, steps_per_epoch, evaluate_every, checkpoints, verbose)
     return _current
 
 
 def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[int]) -> Trial:
-    # Named pipes are not everywhere; running alone must be.
+    # Imported here because some systems have no named pipes; running outside of a sweep must work there too.
     from ._pipes import Pipes
 
     facts = read(path, params)
     if None not in (steps_per_epoch, facts.steps_per_epoch) and steps_per_epoch != facts.steps_per_epoch:
         raise ValueError(
-            f"an epoch has {steps_per_epoch} steps here and {facts.steps_per_epoch} in the sweep file: write"
+            f"an epoch has {steps_per_epoch} steps in the program, but {facts.steps_per_epoch} in the sweep file: write"
             f" `budget: {{epochs: ..., steps_per_epoch: {steps_per_epoch}}}` there"
         )
     for name in ("SWEEP_REPORT", "SWEEP_ANSWERS"):
         if not os.environ.get(name):
-            raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not: sweep sets both")
+            raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not; sweep sets both")
     pipes = Pipes(os.environ["SWEEP_REPORT"], os.environ["SWEEP_ANSWERS"])
     rates: Rates = Asked(facts, pipes) if facts.closed_loop else Listed(facts)
     return Trial(facts, rates, Lines(pipes, Modules() if facts.loaded else None))
 
 
-def _alone(
+def _standalone(
     steps: int,
     lr: Union[float, Callable[[int], float]],
     seed: int,
