@@ -1,4 +1,4 @@
-"""A multi-layer perceptron on MNIST in JAX, with optax. Takes closed-loop schedules as well as others."""
+"""A multi-layer perceptron on MNIST in JAX, with optax. Supports open-loop and closed-loop schedules."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ weights = {
     "b2": jnp.zeros(10),
 }
 
-# An open-loop schedule goes into the compiled update; a closed-loop one is asked before each and handed in.
+# An open-loop schedule is part of the compiled update. The lr of a closed-loop schedule is an argument of each update.
 make = optax.inject_hyperparams(optax.sgd, static_args=("momentum",))
 optimizer = make(learning_rate=0.0 if trial.closed_loop else trial.optax_schedule(), momentum=0.9)
 state = optimizer.init(weights)

@@ -20,8 +20,8 @@ model.compile(
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
 )
-# More epochs than any trial needs: the callback ends it after the last step. To Keras an epoch is the stretch
-# between two validations.
+# The callback stops after the last step, so the number of epochs is an upper limit. An epoch of Keras is here the
+# time between two validations.
 model.fit(
     *parts["train"],
     batch_size=trial.params["batch_size"],

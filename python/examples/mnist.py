@@ -7,7 +7,7 @@ import numpy as np
 
 
 def load(folder):
-    """Images (n, 784) of bytes and labels (n,) of each part: 50,000, 10,000 and 10,000."""
+    """Images (n, 784) as bytes and labels (n,) of each split: 50,000, 10,000 and 10,000."""
     folder = Path(folder)
     images, labels = _read(folder / "train-images-idx3-ubyte.gz"), _read(folder / "train-labels-idx1-ubyte.gz")
     return {
@@ -18,12 +18,12 @@ def load(folder):
 
 
 def scaled(images):
-    """Bytes as floats around 0, one standard deviation wide."""
+    """Bytes as floats with mean 0 and standard deviation 1."""
     return (images.astype(np.float32) / 255 - np.float32(0.1307)) / np.float32(0.3081)
 
 
 class Batches:
-    """Which images are in the batch of a step: each epoch a new order, which follows from the seed and its number."""
+    """The indices of the images of each step's batch. The order of each epoch follows from the seed and the epoch."""
 
     def __init__(self, count, size, seed):
         self.count, self.size, self.seed = count, size, seed
@@ -32,7 +32,7 @@ class Batches:
 
     def __getitem__(self, step):
         epoch, at = divmod(step, self.per_epoch)
-        # No generator that runs along: a resumed run finds the same batches at once.
+        # No generator with a state, so that a resumed run gets the same batches.
         if epoch != self.epoch:
             self.epoch, self.order = epoch, np.random.default_rng([self.seed, 1, epoch]).permutation(self.count)
         return self.order[at * self.size : (at + 1) * self.size]

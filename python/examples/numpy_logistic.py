@@ -1,4 +1,4 @@
-"""Logistic regression on MNIST in plain numpy. Can be stopped and goes on to the same bits."""
+"""Logistic regression on MNIST in plain numpy. Can be stopped and resumed with bit-identical results."""
 
 import hashlib
 import sys
@@ -50,7 +50,7 @@ for step in trial.steps():
     loss, _, slope = forward(x, labels[chosen])
     by_weights, by_bias = x.T @ slope, slope.sum(0)
     norm = np.sqrt((by_weights**2).sum() + (by_bias**2).sum())
-    # Told for the sake of schedules that decide on the batch at hand; others need the step alone.
+    # Loss and norm are for schedules that use the current batch; other schedules need only the step.
     lr = np.float32(trial.lr(step, train_loss=loss, grad_norm=norm))
     weights -= lr * by_weights
     bias -= lr * by_bias
@@ -60,7 +60,7 @@ for step in trial.steps():
         trial.log(step, valid_loss=valid_loss, valid_accuracy=valid_accuracy)
     if trial.stop_requested:
         checkpoint(step)
-        sys.exit(143)  # what a shell says of a program that SIGTERM ended
+        sys.exit(143)  # the exit code that shells use after SIGTERM
     every = trial.params["checkpoint_every"]
     if every and (step + 1) % every == 0:
         checkpoint(step)

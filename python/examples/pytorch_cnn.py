@@ -50,7 +50,7 @@ for step in trial.steps():
     loss = nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
     optimizer.zero_grad()
     loss.backward()
-    # Clips nothing: it is the shortest way to the norm.
+    # Without a limit this clips nothing and returns the norm.
     norm = nn.utils.clip_grad_norm_(model.parameters(), float("inf"))
     scheduler.tell(train_loss=loss, grad_norm=norm)
     optimizer.step()
@@ -63,7 +63,7 @@ for step in trial.steps():
         path = trial.checkpoints / f"step-{step}.pt"
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, path)
         trial.checkpoint(step, path)
-        sys.exit(143)  # what a shell says of a program that SIGTERM ended
+        sys.exit(143)  # the exit code that shells use after SIGTERM
 
 # The last step is always evaluated.
 test_loss, test_accuracy = evaluate("test")

@@ -13,9 +13,9 @@ LETTERS = "0123456789+="
 
 
 def sums(first, last):
-    """Every such sum as letters, `07+35=042`, with those before the answer left out of the loss."""
+    """Every such sum as characters, `07+35=042`. The characters before the answer do not count in the loss."""
     for number in range(first, last):
-        # A fixed shuffle of all 10,000 pairs, the same for each trial.
+        # A fixed order of all 10,000 pairs, the same for each trial.
         a, b = divmod(number * 7919 % 10_000, 100)
         ids = torch.tensor([LETTERS.index(letter) for letter in f"{a:02}+{b:02}={a + b:03}"])
         labels = ids.clone()
@@ -53,10 +53,10 @@ trainer = transformers.Trainer(
     optimizers=(optimizer, trial.schedule(optimizer)),
     callbacks=[trial.transformers_callback()],
 )
-# One dictionary of numbers for each step is too much to read.
+# Printing a dictionary for each step would be too much output.
 trainer.remove_callback(transformers.PrinterCallback)
 trainer.train(resume_from_checkpoint=trial.resume and str(trial.resume.path))
 if trial.stop_requested:
-    sys.exit(143)  # what a shell says of a program that SIGTERM ended
+    sys.exit(143)  # the exit code that shells use after SIGTERM
 test = trainer.evaluate(list(sums(9500, 10_000)))
 trial.log(trial.total_steps - 1, test_loss=test["eval_loss"])

@@ -1,6 +1,5 @@
-"""A `sweep` for tests: lays out a trial as docs/reference/protocol.md says, runs a program, reads its reports, answers it.
-
-It checks nothing by itself. Not a test.
+"""A `sweep` for tests: sets up a trial as described in docs/reference/protocol.md, runs a program, reads its reports and answers
+its requests. It contains no checks.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from typing import Any, Callable, Optional, Sequence
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
-#: From a question to lr and momentum.
+#: Computes lr and momentum for a request.
 Answer = Callable[[dict[str, Any]], tuple[float, Optional[float]]]
 
 
 def npy(path: Path, values: Sequence[float], version: int = 1) -> Path:
-    """Writes a `.npy` file by hand."""
+    """Writes a `.npy` file without numpy."""
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({len(values)},), }}".encode()
     fixed = 10 if version == 1 else 12
     header += b" " * (-(fixed + len(header) + 1) % 64) + b"\n"
@@ -38,19 +37,19 @@ def npy(path: Path, values: Sequence[float], version: int = 1) -> Path:
 
 @dataclass
 class Outcome:
-    """What came of a program."""
+    """The result of a program."""
 
     code: int
     out: str
     err: str
-    #: The reports, without the questions.
+    #: The reports, without the requests.
     lines: list[dict[str, Any]] = field(default_factory=list)
-    #: Reports and questions, in order.
+    #: Reports and requests, in order.
     all: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Parent:
-    """One trial. Closed-loop when `answer` is given."""
+    """One trial. It is closed-loop if `answer` is given."""
 
     def __init__(
         self,
@@ -89,7 +88,7 @@ class Parent:
         (self.root / "trial.json").write_text(json.dumps(trial))
         for name in ("report", "answers"):
             os.mkfifo(self.root / name)
-        # Both ends of both pipes, so that no open ever waits and nothing ends while the program is away.
+        # Opens both ends of both pipes, so that no open blocks and no pipe ends while the program is not running.
         self._report = os.open(self.root / "report", os.O_RDWR | os.O_NONBLOCK)
         self._answers = os.open(self.root / "answers", os.O_RDWR)
 
@@ -101,14 +100,14 @@ class Parent:
         self._folder.cleanup()
 
     def die(self) -> None:
-        """Closes the pipes, as the end of a process does."""
+        """Closes the pipes, as if the process had ended."""
         for pipe in (self._report, self._answers):
             if pipe >= 0:
                 os.close(pipe)
         self._report = self._answers = -1
 
     def start(self, program: str | Path, *args: str, python: str = sys.executable) -> subprocess.Popen[str]:
-        """Starts a script, given as a file or as text in which `sweep` and `trial` are there already."""
+        """Starts a script, given as a file or as text. Text can use `sweep` and `trial`."""
         if isinstance(program, Path):
             path = program
         else:
@@ -132,7 +131,7 @@ class Parent:
         )
 
     def wait(self, child: subprocess.Popen[str], timeout: float = 120.0) -> Outcome:
-        """Reads what `child` reports and answers it until it ends."""
+        """Reads the reports of `child` and answers its requests until it ends."""
         ended = threading.Event()
         reader = threading.Thread(target=self._read, args=(ended,))
         reader.start()
@@ -160,7 +159,7 @@ class Parent:
             raise AssertionError(f"the program never said {text!r}: {child.stderr and child.stderr.read()}")
 
     def wait_until_full(self) -> None:
-        """Waits until the program can't write more of its reports before somebody reads."""
+        """Waits until the pipe of the reports is full."""
         until = time.monotonic() + 30
         while select.select([], [self._report], [], 0)[1]:
             assert time.monotonic() < until, "the program never filled the pipe"

@@ -12,7 +12,7 @@ from parent import SOURCE
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    """Runs `script` by hand."""
+    """Runs `script` outside of a sweep."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("SWEEP_")}
     return subprocess.run(
         [sys.executable, "-c", "import sweep_trial as sweep\n" + textwrap.dedent(script)],
@@ -23,7 +23,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-class Alone(unittest.TestCase):
+class Standalone(unittest.TestCase):
     def test_defaults(self) -> None:
         done = run(
             """
@@ -52,7 +52,7 @@ class Alone(unittest.TestCase):
             done.stdout.splitlines(), ["20 0.25 1.0 3 {'width': 64} 5", "[6, 13, 19]"], done.stderr
         )
 
-    def test_what_is_shown(self) -> None:
+    def test_progress_and_verbose_output(self) -> None:
         script = """
             trial = sweep.current(steps=100, verbose=VERBOSE)
             for step in trial.steps():
@@ -80,10 +80,10 @@ class Alone(unittest.TestCase):
         verbose = run(script.replace("VERBOSE", "True"))
         self.assertEqual((len(verbose.stdout.splitlines()), verbose.stderr), (101, ""))
 
-    def test_a_run_that_was_cut_short_is_not_finished(self) -> None:
+    def test_an_incomplete_run_cannot_be_finished(self) -> None:
         for body, words in [
-            ("for step in range(9): trial.log(step, train_loss=1)", "finish() after step 8, but the last one is 9"),
-            ("for step in range(9): trial.lr(step)", "finish() after step 8, but the last one is 9"),
+            ("for step in range(9): trial.log(step, train_loss=1)", "finish() after step 8, but the last step is 9"),
+            ("for step in range(9): trial.lr(step)", "finish() after step 8, but the last step is 9"),
             ("trial.log(9, train_loss=1)", ""),
             ("for step in range(10): trial.lr(step)", ""),
             ("pass", ""),
@@ -92,7 +92,7 @@ class Alone(unittest.TestCase):
             self.assertEqual(words in done.stderr, True, done.stderr)
             self.assertEqual(done.returncode, 1 if words else 0, done.stderr)
 
-    def test_checkpoints_have_a_place(self) -> None:
+    def test_checkpoints_have_a_temporary_folder(self) -> None:
         done = run(
             """
             trial = sweep.current(steps=3)
@@ -119,9 +119,9 @@ class Alone(unittest.TestCase):
 
     def test_mistakes_show_outside_of_a_sweep_too(self) -> None:
         done = run("sweep.current(steps=3).log(3, train_loss=1)")
-        self.assertIn("ValueError: there is no step 3", done.stderr)
+        self.assertIn("ValueError: step 3 is out of range", done.stderr)
 
-    def test_nothing_but_the_standard_library_is_imported(self) -> None:
+    def test_only_the_standard_library_is_imported(self) -> None:
         done = run(
             """
             import sys

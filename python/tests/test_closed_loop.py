@@ -1,4 +1,4 @@
-"""Trials whose lr depends on what was reported: questions, answers, and their order."""
+"""Trials whose lr depends on reported metrics: requests, answers, and their order."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from parent import Parent
 
 
 def halves(question: dict[str, Any]) -> tuple[float, Optional[float]]:
-    """An lr that takes many digits, and no momentum."""
+    """An lr with many digits, and no momentum."""
     return 1 / 3 / 2 ** question["ask"], None
 
 
 class ClosedLoop(unittest.TestCase):
-    def test_each_step_is_asked_for_once_and_in_its_place(self) -> None:
+    def test_the_lr_of_each_step_is_requested_once_and_in_order(self) -> None:
         with Parent(answer=halves) as parent:
             outcome = parent.run(
                 """
@@ -36,13 +36,13 @@ class ClosedLoop(unittest.TestCase):
             wanted += [{"ask": step}, {"step": step, "train_loss": 1 / 3 / 2**step}]
         self.assertEqual(outcome.all, [*wanted, {"step": 4, "valid_loss": 1.0}])
 
-    def test_a_question_may_tell_of_the_batch(self) -> None:
+    def test_a_request_may_hold_metrics_of_the_batch(self) -> None:
         with Parent(answer=lambda question: (question["train_loss"] / question["grad_norm"], 0.85)) as parent:
             outcome = parent.run("print(trial.lr(0, train_loss=3, grad_norm=2.0), trial.momentum(0))")
         self.assertEqual(outcome.out.split(), ["1.5", "0.85"], outcome.err)
         self.assertEqual(outcome.all, [{"ask": 0, "train_loss": 3.0, "grad_norm": 2.0}])
 
-    def test_the_order_is_kept(self) -> None:
+    def test_requests_and_reports_out_of_order_are_refused(self) -> None:
         with Parent(answer=halves) as parent:
             outcome = parent.run(
                 """
@@ -70,16 +70,16 @@ class ClosedLoop(unittest.TestCase):
         self.assertEqual(
             outcome.out.splitlines(),
             [
-                "the lr of step 1 depends on what came before it, but step 0 was not reported yet",
-                "step 0 was reported before its lr was asked for: first the lr, then the report",
-                "the lr of step 3 depends on what came before it, but step 1 was not reported yet",
-                "step 2 was reported before its lr was asked for: first the lr, then the report",
-                "the lr of step 4 depends on what came before it, but step 3 was not reported yet",
+                "the lr of step 1 depends on earlier reports, but step 0 was not reported yet",
+                "step 0 was reported before its lr was read: call lr() first, then report the step",
+                "the lr of step 3 depends on earlier reports, but step 1 was not reported yet",
+                "step 2 was reported before its lr was read: call lr() first, then report the step",
+                "the lr of step 4 depends on earlier reports, but step 3 was not reported yet",
             ],
             outcome.err,
         )
 
-    def test_a_checkpoint_needs_its_step(self) -> None:
+    def test_a_checkpoint_needs_the_report_of_its_step(self) -> None:
         with Parent(answer=halves) as parent:
             outcome = parent.run(
                 """
@@ -91,7 +91,7 @@ class ClosedLoop(unittest.TestCase):
             )
         self.assertIn("step 1 must be reported before the checkpoint after step 1", outcome.err)
 
-    def test_a_resumed_trial_asks_for_its_first_step(self) -> None:
+    def test_a_resumed_trial_requests_its_first_step(self) -> None:
         with Parent(answer=halves, resume={"step": 3, "path": "/some/where"}) as parent:
             outcome = parent.run(
                 """
@@ -102,20 +102,20 @@ class ClosedLoop(unittest.TestCase):
             )
         self.assertEqual([line.get("ask") for line in outcome.all], [3, None, 4, None], outcome.err)
 
-    def test_an_answer_that_makes_no_sense(self) -> None:
+    def test_an_invalid_answer_is_an_error(self) -> None:
         def other(question: dict[str, Any]) -> tuple[float, Optional[float]]:
             question["ask"] += 1
             return 0.1, None
 
         with Parent(answer=other) as parent:
             outcome = parent.run("trial.lr(0)")
-        self.assertIn("RuntimeError: sweep answered the question for the lr of step 0 with", outcome.err)
+        self.assertIn("RuntimeError: sweep sent an invalid answer to the request for the lr of step 0", outcome.err)
 
     def test_no_answer_comes_because_sweep_died(self) -> None:
         with Parent(answer=halves) as parent:
             child = parent.start("print('ready', flush=True)\ntrial.lr(0)")
             parent.wait_for(child, "ready")
-            # It can open the pipes, and then nobody is there any more.
+            # The program can open the pipes, and then `sweep` ends.
             while not select.select([parent._report], [], [], 0.1)[0]:
                 pass
             parent.die()
@@ -135,7 +135,7 @@ class ClosedLoop(unittest.TestCase):
             outcome = parent.wait(child, timeout=20)
         self.assertEqual((outcome.code, outcome.err), (1, "sweep_trial: sweep no longer answers; this program ends\n"))
 
-    def test_sigterm_does_not_disturb_a_question(self) -> None:
+    def test_sigterm_does_not_interrupt_a_request(self) -> None:
         with Parent(answer=halves) as parent:
             child = parent.start(
                 """
@@ -149,7 +149,7 @@ class ClosedLoop(unittest.TestCase):
             outcome = parent.wait(child)
         self.assertEqual(outcome.out.split()[-2:], [repr(1 / 3), "True"], outcome.err)
 
-    def test_optax_needs_to_know_the_lr_beforehand(self) -> None:
+    def test_optax_refuses_closed_loop_schedules(self) -> None:
         with Parent(answer=halves) as parent:
             outcome = parent.run("trial.optax_schedule()")
         self.assertIn("RuntimeError: the lr of a closed-loop schedule is not known", outcome.err)

@@ -1,4 +1,4 @@
-"""The examples as trials of a sweep, and by hand. Passes over those whose frameworks are not installed."""
+"""Runs the examples as trials of a sweep and standalone. Examples of missing frameworks are skipped."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def slower(question: dict[str, Any]) -> tuple[float, Optional[float]]:
     return LRS[question["ask"]], None
 
 
-@unittest.skipUnless(DATA.is_dir(), "the data is not there")
+@unittest.skipUnless(DATA.is_dir(), "data/mnist does not exist")
 class Examples(unittest.TestCase):
     def check(self, lines: list[dict[str, Any]], test: bool = True) -> None:
-        """What every example must report."""
+        """Checks the reports that every example must send."""
         self.assertEqual([line["step"] for line in lines if "train_loss" in line], list(range(STEPS)))
         valid = [line["step"] for line in lines if "valid_loss" in line]
         self.assertEqual(sorted(set(valid)), [7, 15, 19])
@@ -47,7 +47,7 @@ class Examples(unittest.TestCase):
         self.assertLess(sum(losses[-5:]), sum(losses[:5]))
 
     def trains(self, name: str, **env: str) -> None:
-        """Runs an example twice open-loop and once closed-loop, with the same lrs: the same reports each time."""
+        """Runs an example twice open-loop and once closed-loop with the same lrs, and expects the same reports."""
         reports = []
         for answer in (None, None, slower):
             with trial(answer=answer) as parent:
@@ -60,10 +60,10 @@ class Examples(unittest.TestCase):
         self.assertEqual(reports[0], reports[2])
 
     def stops(self, name: str) -> None:
-        """Stops an example, goes on from its checkpoint, and expects what a run in one piece reports."""
+        """Stops an example, resumes from its checkpoint, and expects the reports of an uninterrupted run."""
         with trial() as parent:
             wanted = parent.run(EXAMPLES / name).lines
-        # Told to stop before it has the answer for step 9, it is still at work then, however fast it is.
+        # The signal is sent before the answer for step 9, so the example still runs at that time.
         with trial(answer=slower) as first:
             child: subprocess.Popen[str]
 
@@ -102,7 +102,7 @@ class Examples(unittest.TestCase):
         self.by_hand("numpy_logistic.py")
 
     @needs("numpy")
-    def test_numpy_checkpoints_on_its_way(self) -> None:
+    def test_numpy_writes_checkpoints_during_training(self) -> None:
         with trial(params={"checkpoint_every": 5}) as parent:
             outcome = parent.run(EXAMPLES / "numpy_logistic.py")
         self.assertEqual([line["step"] for line in outcome.lines if "checkpoint" in line], [4, 9, 14], outcome.err)

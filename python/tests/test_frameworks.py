@@ -1,4 +1,4 @@
-"""What optax, Keras, transformers and Accelerate get from a trial. Skips what is not installed."""
+"""The adapters for optax, Keras, transformers and Accelerate. Tests of missing frameworks are skipped."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Optax(unittest.TestCase):
         self.assertEqual(outcome.code, 0, outcome.err)
         self.assertEqual(outcome.out.splitlines(), ["[0.1, 0.2, 0.5, 0.5] 0.7", "0.3 0.7"])
 
-    def test_what_is_refused(self) -> None:
+    def test_errors(self) -> None:
         with Parent() as parent:
-            self.assertIn("does not cycle the momentum", parent.run("trial.optax_schedule(of='momentum')").err)
+            self.assertIn("does not set the momentum", parent.run("trial.optax_schedule(of='momentum')").err)
         with Parent() as parent:
-            self.assertIn("of must be 'lr' or 'momentum'", parent.run("trial.optax_schedule(of='beta')").err)
+            self.assertIn("`of` must be 'lr' or 'momentum'", parent.run("trial.optax_schedule(of='beta')").err)
 
 
 KERAS = """
@@ -73,7 +73,7 @@ class Keras(unittest.TestCase):
                     keys, [(0, *yes), (1, *yes), (1, *no), (2, *yes), (3, *yes), (3, *no), (4, *yes), (4, *no)]
                 )
                 losses = [line["train_loss"] for line in outcome.lines if "train_loss" in line]
-                # With other lrs the losses would be others. To look at the optimizer from here would help it along.
+                # Wrong lrs would change the losses. Reading the optimizer here would synchronize its state and hide an error.
                 self.assertEqual(len(set(losses)), 5)
                 for got, wanted in zip(losses, self.by_hand()):
                     self.assertAlmostEqual(got, wanted, places=5)
@@ -92,11 +92,11 @@ class Keras(unittest.TestCase):
             c -= lr * sum(2 * e for e in errors) / 6
         return losses
 
-    def test_what_is_refused(self) -> None:
+    def test_errors(self) -> None:
         backend = self.backends()[0]
         cases = [
             (self.script(2), "fit ended after 4 of 5 steps"),
-            (self.script(9, valid=""), "there is no final validation loss"),
+            (self.script(9, valid=""), "the final validation loss is missing"),
         ]
         if backend != "torch":
             cases.append((self.script(9, execution=2), "steps_per_execution must be 1"))
@@ -106,7 +106,7 @@ class Keras(unittest.TestCase):
                 self.assertIn(words, parent.run(script).err)
         with Parent(momenta=[0.9] * 5) as parent:
             parent.env["KERAS_BACKEND"] = backend
-            self.assertIn("Keras can't change the momentum", parent.run(self.script(9)).err)
+            self.assertIn("which Keras optimizers do not support", parent.run(self.script(9)).err)
 
 
 TRAINER = """
@@ -160,7 +160,7 @@ class Transformers(unittest.TestCase):
         with Parent() as parent:
             self.check(parent)
 
-    def test_a_closed_loop_is_told_everything_in_time(self) -> None:
+    def test_a_closed_loop_schedule_receives_all_reports_in_time(self) -> None:
         known: list[int] = []
         with Parent(answer=lambda question: (round(0.1 * (question["ask"] + 1), 5), None)) as parent:
             self.check(parent)
@@ -170,9 +170,9 @@ class Transformers(unittest.TestCase):
                 else:
                     known.append(line["step"])
 
-    def test_it_is_stopped_and_goes_on(self) -> None:
+    def test_it_stops_and_resumes(self) -> None:
         stop = "import os, signal; state.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM)"
-        # The callback looks first, so it sees the signal one step later.
+        # The callback checks before the signal is sent, so it sees the signal one step later.
         with Parent() as parent, Parent() as whole:
             outcome = parent.run(self.script(stop=stop))
             self.assertEqual(outcome.code, 0, outcome.err)
@@ -186,16 +186,16 @@ class Transformers(unittest.TestCase):
         got = [line for line in outcome.lines if "checkpoint" not in line] + rest.lines
         self.assertEqual(got, wanted)
 
-    def test_what_is_refused(self) -> None:
+    def test_errors(self) -> None:
         for script, words in (
-            (self.script(steps="4"), "Trainer would do 4 steps, but the trial has 5"),
-            (self.script(hide=True), "Trainer hides losses that are no numbers"),
+            (self.script(steps="4"), "Trainer would run 4 steps, but the trial has 5"),
+            (self.script(hide=True), "Trainer hides losses that are NaN or infinite"),
         ):
             with self.subTest(words), Parent() as parent:
                 self.assertIn(words, parent.run(script).err)
         with Parent(resume={"step": 3, "path": "/some/where"}) as parent:
             outcome = parent.run(self.script(resume="None"))
-            self.assertIn("Trainer begins with step 0, but the trial with 3", outcome.err)
+            self.assertIn("Trainer starts at step 0, but the trial at step 3", outcome.err)
 
     def test_a_diverged_loss_shows(self) -> None:
         with Parent([1e30, 1e30, 1e30]) as parent:
@@ -244,10 +244,10 @@ class Accelerate(unittest.TestCase):
     def test_a_prepared_scheduler_is_refused_at_the_first_update(self) -> None:
         outcome = self.run_it(prepared=True)
         self.assertNotEqual(outcome.code, 0)
-        self.assertIn("that of step 1 has not been made. Accelerate steps a prepared scheduler", outcome.err)
+        self.assertIn("the update of step 1 has not been made. Accelerate steps a prepared scheduler", outcome.err)
         self.assertEqual([line["lr"] for line in outcome.lines], [0.1])
 
-    def test_one_that_was_left_out_has_each_lr_once(self) -> None:
+    def test_a_scheduler_that_is_not_prepared_uses_each_lr_once(self) -> None:
         outcome = self.run_it(prepared=False)
         self.assertEqual(outcome.code, 0, outcome.err)
         self.assertEqual([line["lr"] for line in outcome.lines], [0.1, 0.2, 0.3, 0.4, 0.5])

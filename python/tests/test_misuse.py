@@ -1,4 +1,4 @@
-"""What a program can get wrong, and what it is told: in this process, against a reporter that only remembers."""
+"""Mistakes of programs and their errors, in this process with a reporter that only records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Memory:
 
 
 class OneElement:
-    """Like a tensor: `float()` takes it when it holds one number, and raises what frameworks raise when not."""
+    """Like a tensor: `float()` accepts it if it holds one number, and otherwise raises the error of frameworks."""
 
     def __init__(self, *values: float) -> None:
         self.values = values
@@ -39,7 +39,7 @@ class OneElement:
 
 
 class Index:
-    """Like an integer of numpy."""
+    """Like a numpy integer."""
 
     def __index__(self) -> int:
         return 1
@@ -85,9 +85,9 @@ class Misuse(unittest.TestCase):
         self.refused(TypeError, "weights_hash must be a string, not b'ab'", log, 9, weights_hash=b"ab")
         self.refused(TypeError, "unexpected keyword argument 'loss'", log, 0, loss=1.0)
         for name in ("valid_accuracy", "test_accuracy"):
-            self.refused(ValueError, "a share from 0 to 1, not 78.2: 78.2 percent is 0.782", log, 9, **{name: 78.2})
-            self.refused(ValueError, "a share from 0 to 1, not -0.5$", log, 9, **{name: -0.5})
-            self.refused(ValueError, "a share from 0 to 1, not 300$", self.trial.finish, 1, **{name: OneElement(300.0)})
+            self.refused(ValueError, "between 0 and 1, not 78.2: 78.2 percent is 0.782", log, 9, **{name: 78.2})
+            self.refused(ValueError, "between 0 and 1, not -0.5$", log, 9, **{name: -0.5})
+            self.refused(ValueError, "between 0 and 1, not 300$", self.trial.finish, 1, **{name: OneElement(300.0)})
         self.refused(ValueError, "grad_norm must be at least 0, not -1", log, 0, grad_norm=-1)
         log(0, train_loss=OneElement(0.25), grad_norm=3)
         self.assertEqual(self.memory.lines, [(0, {"train_loss": 0.25, "grad_norm": 3.0})])
@@ -96,15 +96,15 @@ class Misuse(unittest.TestCase):
         log = self.trial.log
         self.refused(TypeError, "step must be a whole number, not 1.0", log, 1.0, train_loss=1)
         self.refused(TypeError, "step must be a whole number, not True", log, True, train_loss=1)
-        self.refused(ValueError, "there is no step 10: this trial has the steps 0 to 9", log, 10, train_loss=1)
-        self.refused(ValueError, "there is no step -1", log, -1, train_loss=1)
-        self.refused(ValueError, "there is no step 10", self.trial.lr, 10)
-        self.refused(ValueError, "there is no step -1", self.trial.momentum, -1)
-        self.refused(ValueError, "there is no step 10", self.trial.evaluates, 10)
+        self.refused(ValueError, "step 10 is out of range: this trial has the steps 0 to 9", log, 10, train_loss=1)
+        self.refused(ValueError, "step -1 is out of range", log, -1, train_loss=1)
+        self.refused(ValueError, "step 10 is out of range", self.trial.lr, 10)
+        self.refused(ValueError, "step -1 is out of range", self.trial.momentum, -1)
+        self.refused(ValueError, "step 10 is out of range", self.trial.evaluates, 10)
         log(Index(), train_loss=1)
         log(5, train_loss=1)
         log(5, valid_loss=1)
-        self.refused(ValueError, "steps must come in order: 4 after 5", log, 4, train_loss=1)
+        self.refused(ValueError, "steps must be reported in order: 4 came after 5", log, 4, train_loss=1)
         self.assertEqual([step for step, _ in self.memory.lines], [1, 5, 5])
 
     def test_the_lr_that_was_used(self) -> None:
@@ -118,7 +118,7 @@ class Misuse(unittest.TestCase):
 
     def test_an_evaluation_at_the_top_of_the_loop(self) -> None:
         trial = self.trial
-        # The first step, with nothing to tell whether its update was made.
+        # At the first step it is unknown whether its update was made.
         self.refused(ValueError, "of step 0 is reported, but none is due there", trial.log, 0, valid_loss=1)
         self.refused(ValueError, "of step 0 is reported", trial.log, 0, valid_accuracy=0.5, train_loss=1)
         trial.log(0, train_loss=1)
@@ -126,27 +126,27 @@ class Misuse(unittest.TestCase):
         # Before the loss of the step's batch.
         trial.log(5, valid_loss=1)
         self.refused(
-            ValueError, "of step 5 was reported before its train_loss: .* for step 4, and one", trial.log, 5, train_loss=1
+            ValueError, "of step 5 was reported before its train_loss: .* as step 4; report one", trial.log, 5, train_loss=1
         )
         trial.log(5, train_loss=1, valid_loss=1)
-        # Before the lr of the step was asked for.
+        # Before the lr of the step was read.
         trial.lr(6)
         trial.log(6, valid_loss=1)
-        early = "valid_loss of step 7 is reported before the update of step 7.* for step 6, or evaluate after"
+        early = "valid_loss of step 7 is reported before the update of step 7.* as step 6, or evaluate after"
         self.refused(ValueError, early, trial.log, 7, valid_loss=1)
         trial.lr(9)
         trial.log(8, valid_loss=1, train_loss=1)
-        self.refused(ValueError, "there is no step 10: .*; finish\\(", trial.log, 10, valid_loss=1)
+        self.refused(ValueError, "step 10 is out of range: .*; use finish\\(", trial.log, 10, valid_loss=1)
         trial.finish(1)
-        # Due after each step: then it says nothing that the first one has one.
+        # If an evaluation is due after each step, an evaluation of the first step is correct.
         self.make(evaluate_every=1).log(0, valid_loss=1)
         self.make(total_steps=1).finish(1)
 
-    def test_what_belongs_to_the_end(self) -> None:
+    def test_final_metrics_belong_to_the_last_step(self) -> None:
         for name in ("test_loss", "test_accuracy"):
-            self.refused(ValueError, f"{name} belongs to the last step, 9, not to 8", self.trial.log, 8, **{name: 1.0})
+            self.refused(ValueError, f"{name} belongs to the last step, 9, not to step 8", self.trial.log, 8, **{name: 1.0})
         self.refused(ValueError, "weights_hash belongs", self.trial.log, 8, train_loss=1, weights_hash="ab")
-        self.refused(TypeError, "needs a valid_loss", self.trial.finish, None)
+        self.refused(TypeError, "requires a valid_loss", self.trial.finish, None)
         self.refused(TypeError, "valid_loss must be a number", self.trial.finish, "1")
         self.trial.finish(1, test_loss=2)
         self.refused(ValueError, "the trial is finished", self.trial.log, 9, test_loss=1)
@@ -154,16 +154,16 @@ class Misuse(unittest.TestCase):
 
     def test_checkpoints(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            self.refused(FileNotFoundError, "there is no checkpoint at", self.trial.checkpoint, 3, f"{folder}/x")
+            self.refused(FileNotFoundError, "checkpoint not found", self.trial.checkpoint, 3, f"{folder}/x")
             self.trial.log(3, train_loss=1)
             self.trial.checkpoint(3, folder)
-            self.refused(ValueError, "the checkpoint was the last word on step 3", self.trial.log, 3, valid_loss=1)
-            self.refused(ValueError, "the checkpoint was the last word on step 3", self.trial.checkpoint, 3, folder)
-            self.refused(ValueError, "steps must come in order: 2 after 3", self.trial.checkpoint, 2, folder)
+            self.refused(ValueError, "step 3 can't be reported after its checkpoint", self.trial.log, 3, valid_loss=1)
+            self.refused(ValueError, "step 3 can't be reported after its checkpoint", self.trial.checkpoint, 3, folder)
+            self.refused(ValueError, "steps must be reported in order: 2 came after 3", self.trial.checkpoint, 2, folder)
             self.trial.log(4, train_loss=1)
             self.trial.log(4, valid_loss=1)
 
-    def test_what_came_before_a_stop(self) -> None:
+    def test_steps_before_a_stop_are_refused(self) -> None:
         trial = self.make(resume=_facts.Resume(5, Path("x")))
         self.refused(ValueError, "step 4 was reported before the trial was stopped", trial.log, 4, train_loss=1)
         trial.log(5, train_loss=1)
@@ -199,22 +199,22 @@ class Files(unittest.TestCase):
         with self.subTest(words), self.assertRaisesRegex(ValueError, words):
             Values(path)
 
-    def test_npy_files_that_are_none(self) -> None:
+    def test_npy_files_that_are_refused(self) -> None:
         good = fake.npy(self.root / "good.npy", [1.0, 2.0]).read_bytes()
         self.assertEqual(list(Values(self.root / "good.npy")), [1.0, 2.0])
-        self.refused("is no .npy file", b"")
-        self.refused("is no .npy file", b"0.1\n0.2\n" * 4)
-        self.refused("is cut short", good[:9])
-        self.refused("holds 2 numbers, but has 8 bytes", good[:-8])
-        self.refused("holds 2 numbers, but has 17 bytes", good + b"\0")
+        self.refused("is not a .npy file", b"")
+        self.refused("is not a .npy file", b"0.1\n0.2\n" * 4)
+        self.refused("is truncated", good[:9])
+        self.refused("declares 2 numbers, but holds 8 bytes", good[:-8])
+        self.refused("declares 2 numbers, but holds 17 bytes", good + b"\0")
         self.refused("version 4", good[:6] + b"\4" + good[7:])
-        self.refused("one row of '<f8', not '<f4'", good.replace(b"<f8", b"<f4"))
+        self.refused("one-dimensional array of '<f8', not '<f4'", good.replace(b"<f8", b"<f4"))
         self.refused("of shape \\(1, 2\\)", good.replace(b"(2,), }  ", b"(1, 2), }"))
         self.refused("header that can't be read", good.replace(b"{", b"["))
         self.refused("header that can't be read", good.replace(b"'descr'", b"'other'"))
 
     def test_npy_files_as_numpy_writes_them(self) -> None:
-        # What numpy 1.26 and 2 write for np.array([0.1, 2.0]), byte for byte.
+        # The bytes that numpy 1.26 and 2 write for np.array([0.1, 2.0]).
         header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }"
         path = self.root / "x.npy"
         path.write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.ljust(117) + b"\n" + struct.pack("<2d", 0.1, 2.0))
@@ -233,19 +233,19 @@ class Files(unittest.TestCase):
                 path.write_text(json.dumps({**given, **changes}))
                 return path
 
-            with self.assertRaisesRegex(RuntimeError, "protocol 2, but this version of sweep_trial speaks 1"):
+            with self.assertRaisesRegex(RuntimeError, "protocol version 2, but this sweep_trial supports version 1"):
                 _facts.read(changed(protocol=2), {})
-            with self.assertRaisesRegex(RuntimeError, "has no lr, though the schedule is open-loop"):
+            with self.assertRaisesRegex(RuntimeError, "has no `lr` file"):
                 _facts.read(changed(lr=None), {})
-            with self.assertRaisesRegex(ValueError, "lr.npy holds 5 numbers for 6 steps"):
+            with self.assertRaisesRegex(ValueError, "lr.npy holds 5 numbers, expected 6"):
                 Listed(_facts.read(changed(steps=6), {}))
-            # A key that a later sweep adds does no harm.
+            # Unknown keys of later versions are ignored.
             _facts.read(changed(news=1), {})
             del given["seed"]
-            with self.assertRaisesRegex(RuntimeError, "lacks 'seed'"):
+            with self.assertRaisesRegex(RuntimeError, "lacks the key 'seed'"):
                 _facts.read(changed(), {})
 
-    def test_half_of_the_environment(self) -> None:
+    def test_an_incomplete_environment(self) -> None:
         with fake.Parent() as parent:
             parent.env["SWEEP_ANSWERS"] = ""
             outcome = parent.run("")

@@ -13,7 +13,7 @@ from typing import Any
 
 from parent import SOURCE
 
-#: Asks twice, and names what it is given from the working folder.
+#: Calls `new()` twice and prints the files of the working folder.
 ASK = "print(json.dumps([[os.path.relpath(path) for files in modules.new() for path in files] for _ in range(2)]))"
 
 
@@ -29,7 +29,7 @@ class TestModules(unittest.TestCase):
         path.write_text(text)
 
     def printed(self, script: str) -> Any:
-        """What a program prints that has `modules` at hand."""
+        """The output of a script that can use `modules`."""
         start = "import json, os\nfrom sweep_trial._modules import Modules\nmodules = Modules()\n"
         self.write("train.py", f"{start}{script}\n")
         env = {**os.environ, "PYTHONPATH": str(SOURCE)}
@@ -37,7 +37,7 @@ class TestModules(unittest.TestCase):
         ran = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=True)
         return json.loads(ran.stdout)
 
-    def test_modules_beside_the_script_are_reported_once(self) -> None:
+    def test_modules_next_to_the_script_are_reported_once(self) -> None:
         self.write("model.py", "import parts.extra\n")
         self.write("parts/__init__.py")
         self.write("parts/extra.py")
@@ -46,11 +46,11 @@ class TestModules(unittest.TestCase):
         self.assertEqual(first, ["model.py", "parts/__init__.py", "parts/extra.py", "train.py"])
         self.assertEqual(second, [])
 
-    def test_modules_that_come_later_are_reported_then(self) -> None:
+    def test_modules_that_are_loaded_later_are_reported_later(self) -> None:
         self.write("late.py")
         self.assertEqual(self.printed(f"list(modules.new())\nimport late\n{ASK}"), [["late.py"], []])
 
-    def test_what_is_installed_is_not_the_programs_own(self) -> None:
+    def test_installed_packages_are_left_out(self) -> None:
         self.write("venv/lib/site-packages/foreign.py")
         script = f"import sys; sys.path.append('venv/lib/site-packages')\nimport foreign, json.tool\n{ASK}"
         self.assertEqual(self.printed(script)[0], ["train.py"])

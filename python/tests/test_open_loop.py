@@ -1,4 +1,4 @@
-"""Trials whose lr is known beforehand, as real processes: what the program sees and what it reports."""
+"""Trials whose lr is known beforehand, run as real processes: their inputs and reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import unittest
 
 from parent import Parent
 
-#: Doubles that a careless reader or writer changes.
+#: Doubles that an inexact reader or writer changes.
 ODD = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, 2.2250738585072014e-308, 0.1 + 0.2, -0.0, 1e23]
 
 
@@ -72,7 +72,7 @@ class OpenLoop(unittest.TestCase):
             )
         self.assertEqual(outcome.out.split(), ["mmap", "True"], outcome.err)
 
-    def test_losses_that_are_no_numbers(self) -> None:
+    def test_losses_that_are_not_finite(self) -> None:
         with Parent() as parent:
             outcome = parent.run(
                 """
@@ -84,7 +84,7 @@ class OpenLoop(unittest.TestCase):
         self.assertTrue(math.isnan(outcome.lines[0]["train_loss"]))
         self.assertEqual((outcome.lines[1]["train_loss"], outcome.lines[1]["valid_loss"]), (math.inf, -math.inf))
 
-    def test_what_the_trial_says_of_itself(self) -> None:
+    def test_the_attributes_of_a_trial(self) -> None:
         with Parent(
             params={"width": 8, "inner": {"a": 1}}, steps_per_epoch=3, momenta=[0.9, 0.8, 0.7, 0.6, 0.5]
         ) as parent:
@@ -118,15 +118,15 @@ class OpenLoop(unittest.TestCase):
             outcome = parent.run(path)
         self.assertEqual(outcome.out.strip(), "{'width': 8, 'depth': 2, 'inner': {'a': 1}} 5 7 0.1 True", outcome.err)
 
-    def test_an_epoch_has_one_length(self) -> None:
+    def test_steps_per_epoch_must_agree_with_the_sweep_file(self) -> None:
         for ours, theirs, fits in [(3, 3, True), (3, None, True), (None, 3, True), (3, 4, False)]:
             with Parent(steps_per_epoch=theirs) as parent:
                 path = parent.root / "script.py"
                 path.write_text(f"import sweep_trial as sweep\nsweep.current(steps_per_epoch={ours})\n")
                 outcome = parent.run(path)
-            self.assertEqual("has 3 steps here and 4 in the sweep file" in outcome.err, not fits, outcome.err)
+            self.assertEqual("has 3 steps in the program, but 4 in the sweep file" in outcome.err, not fits, outcome.err)
 
-    def test_a_line_longer_than_a_pipe_takes_at_once(self) -> None:
+    def test_a_line_that_is_longer_than_the_buffer_of_a_pipe(self) -> None:
         with Parent() as parent:
             outcome = parent.run(f"trial.log(4, valid_loss=1, weights_hash={'ab' * 100_000!r})")
         self.assertEqual(outcome.code, 0, outcome.err)
@@ -143,7 +143,7 @@ class OpenLoop(unittest.TestCase):
                 """
             )
             parent.wait_for(child, "ready")
-            # Nobody reads yet: the pipe is full before the line has ended.
+            # Nobody reads yet, so the pipe is full before the line ends.
             parent.wait_until_full()
             self.assertIsNone(child.poll())
             os.kill(child.pid, signal.SIGTERM)
@@ -168,10 +168,10 @@ class OpenLoop(unittest.TestCase):
             )
         self.assertEqual(outcome.out.strip(), "[(1, True), (1, True)]", outcome.err)
 
-    def test_the_momentum_must_not_be_overlooked(self) -> None:
+    def test_a_program_that_ignores_the_momentum_is_warned(self) -> None:
         momenta = [0.9, 0.8, 0.7, 0.6, 0.5]
         with Parent(momenta=momenta) as parent:
-            self.assertIn("cycles the momentum", parent.run("trial.finish(1)").err)
+            self.assertIn("sets the momentum", parent.run("trial.finish(1)").err)
         with Parent(momenta=momenta) as parent:
             self.assertEqual(parent.run("trial.momentum(0); trial.finish(1)").err, "")
 
@@ -193,11 +193,11 @@ class Checkpoints(unittest.TestCase):
             path = os.path.realpath(parent.root / "checkpoints" / "last")
         self.assertEqual(outcome.code, 0, outcome.err)
         got = [(line["step"], os.path.realpath(line["checkpoint"])) for line in outcome.lines if "checkpoint" in line]
-        # After the last step there is nothing to go on with.
+        # After the last step there is nothing to resume.
         self.assertEqual(got, [(0, path), (1, path), (2, path), (3, path)])
         self.assertEqual(outcome.lines[-1], {"step": 4, "valid_loss": 1.0})
 
-    def test_a_resumed_trial_goes_on_where_it_was(self) -> None:
+    def test_a_resumed_trial_continues_at_its_step(self) -> None:
         with Parent(resume={"step": 3, "path": "/some/where"}) as parent:
             outcome = parent.run(
                 """
@@ -213,7 +213,7 @@ class Checkpoints(unittest.TestCase):
 
 
 class Stopping(unittest.TestCase):
-    def test_a_program_that_looks_stops_by_itself(self) -> None:
+    def test_a_program_that_checks_for_stops_exits_by_itself(self) -> None:
         with Parent() as parent:
             child = parent.start(
                 """
@@ -237,14 +237,14 @@ class Stopping(unittest.TestCase):
         self.assertEqual([sorted(line) for line in outcome.lines][-1], ["checkpoint", "step"])
         self.assertEqual(outcome.lines[-1]["step"], 1)
 
-    def test_a_program_that_does_not_look_dies(self) -> None:
+    def test_a_program_that_does_not_check_for_stops_is_ended_by_sigterm(self) -> None:
         with Parent() as parent:
             child = parent.start("import time\nprint('ready', flush=True)\ntime.sleep(60)")
             parent.wait_for(child, "ready")
             os.kill(child.pid, signal.SIGTERM)
             self.assertEqual(parent.wait(child).code, -signal.SIGTERM)
 
-    def test_a_forked_worker_of_a_program_that_looks_dies(self) -> None:
+    def test_sigterm_ends_forked_workers(self) -> None:
         with Parent() as parent:
             outcome = parent.run(
                 """
@@ -263,7 +263,7 @@ class Stopping(unittest.TestCase):
             )
         self.assertEqual(outcome.out.strip(), f"{int(signal.SIGTERM)} False", outcome.err)
 
-    def test_a_handler_that_was_there_is_still_called(self) -> None:
+    def test_an_earlier_handler_is_still_called(self) -> None:
         with Parent() as parent:
             outcome = parent.run(
                 """
@@ -276,7 +276,7 @@ class Stopping(unittest.TestCase):
             )
         self.assertEqual(outcome.out.split(), ["mine", "False", "True"], outcome.err)
 
-    def test_another_thread_can_look_but_catches_nothing(self) -> None:
+    def test_a_check_in_another_thread_installs_no_handler(self) -> None:
         with Parent() as parent:
             outcome = parent.run(
                 """
@@ -312,7 +312,7 @@ class Gone(unittest.TestCase):
         self.assertEqual(outcome.err, "sweep_trial: sweep no longer reads the reports; this program ends\n")
         self.assertEqual(outcome.out, "")
 
-    def test_sweep_was_gone_before_the_first_report(self) -> None:
+    def test_sweep_has_ended_before_the_first_report(self) -> None:
         with Parent() as parent:
             parent.die()
             outcome = parent.run(
@@ -325,12 +325,12 @@ class Gone(unittest.TestCase):
         self.assertEqual(outcome.code, 1)
         self.assertRegex(outcome.err, r"\Asweep_trial: nobody reads .*report; this program ends\n\Z")
 
-    def test_the_pipe_is_gone(self) -> None:
+    def test_the_pipe_does_not_exist(self) -> None:
         with Parent() as parent:
             (parent.root / "report").unlink()
             outcome = parent.run("trial.log(0, train_loss=1)")
         self.assertEqual(outcome.code, 1)
-        self.assertRegex(outcome.err, r"\Asweep_trial: .*report is gone, and sweep with it; this program ends\n\Z")
+        self.assertRegex(outcome.err, r"\Asweep_trial: .*report no longer exists: sweep has ended; this program ends\n\Z")
 
     def test_sweep_may_open_its_end_late(self) -> None:
         with Parent() as parent:
@@ -362,9 +362,9 @@ class Processes(unittest.TestCase):
                 """
             )
         self.assertEqual([line["step"] for line in outcome.lines], [0, 1], outcome.err)
-        self.assertRegex(outcome.out, r"\A(process \d+ must not report: .* which called current\(\)\n){2}0.4\n\Z")
+        self.assertRegex(outcome.out, r"\A(process \d+ must not report: .* which called current\(\), may\n){2}0.4\n\Z")
 
-    def test_of_two_ranks_one_reports(self) -> None:
+    def test_only_one_of_two_ranks_may_report(self) -> None:
         with Parent() as parent:
             outcome = parent.run(
                 """
@@ -376,7 +376,7 @@ class Processes(unittest.TestCase):
                 """
             )
         self.assertEqual(len(outcome.lines), 1)
-        self.assertRegex(outcome.out, r"\A1 RuntimeError: another process of this trial reports already")
+        self.assertRegex(outcome.out, r"\A1 RuntimeError: another process of this trial already reports")
 
     def test_one_process_may_report_after_another(self) -> None:
         with Parent() as parent:

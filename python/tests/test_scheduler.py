@@ -1,6 +1,6 @@
-"""What `trial.schedule` does for groups, for several optimizers, and for loops that call things in another order.
+"""`trial.schedule` for groups, for several optimizers, and for loops that call things in another order.
 
-Each test runs with the small torch of `fake/`, and with torch itself where that is installed.
+Each test runs with the small torch of `fake/`, and also with torch if it is installed.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def refused(kind, action, *args):
 """
 
 STEPS = 8
-#: Cosine to 0, as the sweep's schedule of that name has it for 8 steps: at T it would be 0.
+#: The sweep's cosine schedule to 0 over 8 steps: it reaches 0 at T.
 COSINE = [0.1 * (1 + math.cos(math.pi * step / STEPS)) / 2 for step in range(STEPS)]
 
 
 class Scripts(unittest.TestCase):
-    """Runs scripts with one of both torches."""
+    """Runs scripts with the real torch or the fake one."""
 
     fake = True
 
@@ -96,17 +96,17 @@ class Groups(Scripts):
         # Printed by torch 2.15: CosineAnnealingLR(SGD([w], lr=0.1), 8), with a group of lr 0.03 added before update 3.
         table = [0.03, 0.02169694038257534, 0.013393880765150686, 0.006354886707056074, 0.0016515812449963763]
         self.close(self.added(3, -1), [[lr] + table[step - 3 :][:1] * (step >= 3) for step, lr in enumerate(COSINE)])
-        # Added after update 2, it is 0.03 at that step.
+        # Added after update 2, the lr is 0.03 at that step.
         follows = [[lr] + [0.03 * lr / COSINE[2]] * (step > 2) for step, lr in enumerate(COSINE)]
         self.close(self.added(-1, 2), follows)
         self.close(self.added(0, -1), [[lr, 0.3 * lr] for lr in COSINE])
 
     def test_lrs_of_the_program_count_in_its_own_scale(self) -> None:
-        # The optimizer is made with 0.5 where the sweep has 0.1: a fifth of what is written.
+        # The optimizer is created with lr 0.5 and the sweep has 0.1, so lrs of the program are divided by 5.
         follows = [[lr] + [0.03 * lr / COSINE[3] / 5] * (step >= 3) for step, lr in enumerate(COSINE)]
         self.close(self.added(3, -1, begins=0.5), follows)
 
-    def test_an_added_group_may_say_what_it_would_have_begun_with(self) -> None:
+    def test_an_added_group_may_have_an_initial_lr(self) -> None:
         out = self.prints(
             """
             optimizer = torch.optim.SGD([weight()], lr=0.1)
@@ -133,7 +133,7 @@ class Groups(Scripts):
             """,
             parent=Parent([0.1, 0.0, 0.1]),
         )
-        self.assertRegex(out[0], "added before step 1, while the schedule's lr is 0, .*: give it a key `initial_lr`")
+        self.assertRegex(out[0], "added before step 1, while the schedule's lr is 0, .*: add the key `initial_lr`")
 
     def test_the_momentum_of_an_added_group_is_cycled(self) -> None:
         out = self.prints(
@@ -162,7 +162,7 @@ class Groups(Scripts):
                 update(optimizer)
                 scheduler.step()
                 if step == 0:
-                    # One shares the tensor of the default, the other has a number.
+                    # The first group shares the default's tensor, the second has a number.
                     optimizer.add_param_group({"params": [weight()]})
                     optimizer.add_param_group({"params": [weight()], "lr": 0.05, "betas": (beta, beta)})
             print(lrs(optimizer))
@@ -196,7 +196,7 @@ class Groups(Scripts):
                 scheduler.step()
                 update(optimizer)
                 print(lrs(optimizer), scheduler.last_epoch)
-            # What another program has saved knows no initial lr: the ratios are the program's.
+            # A state without `initial_lr` keeps the ratios of the program.
             optimizer, scheduler = make(True)
             state = optimizer.state_dict()
             for group in state["param_groups"]:
@@ -213,11 +213,11 @@ class Groups(Scripts):
         self.close([line.split("] ")[0] + "]" for line in out[:2]], [after, after])
         self.assertTrue(out[2].endswith(" [0.1, 0.03]"), out[2])
         self.assertEqual(
-            out[3], "the state has 2 parameter groups, and the optimizer 1: add the groups before loading it"
+            out[3], "the state has 2 parameter groups, but the optimizer 1: add the groups before loading the state"
         )
 
-    def test_a_first_group_that_begins_with_0(self) -> None:
-        for rest, wanted in [("0.0", "[0.1, 0.1]"), ("0.5", "the first group begins with an lr of 0, so the others have no")]:
+    def test_a_first_group_with_an_initial_lr_of_0(self) -> None:
+        for rest, wanted in [("0.0", "[0.1, 0.1]"), ("0.5", "the initial lr of the first group is 0, so the other groups have no")]:
             out = self.prints(
                 f"""
                 def make():
@@ -233,8 +233,8 @@ class Groups(Scripts):
 class GroupsInTorch(Groups):
     fake = False
 
-    def test_torch_says_the_same(self) -> None:
-        """CosineAnnealingLR of the torch that is installed, with groups that are added at any time."""
+    def test_groups_behave_as_in_torch(self) -> None:
+        """Compares with CosineAnnealingLR of the installed torch, for groups that are added at any step."""
         out = self.prints(
             """
             def groups(step, optimizer):
@@ -258,7 +258,7 @@ class GroupsInTorch(Groups):
 
 class Optimizers(Scripts):
     def test_several_optimizers_keep_their_ratios(self) -> None:
-        # The rates that Muon and AdamW have side by side.
+        # Typical lrs of Muon and AdamW in one program.
         make = """
             adamw, muon = torch.optim.Adam([weight()], lr=0.7), torch.optim.SGD([weight()], lr=0.025)
             muon.add_param_group({"params": [weight()], "lr": 0.05})
@@ -281,9 +281,9 @@ class Optimizers(Scripts):
                 out = self.prints(make, f"schedulers = [{given}]", train, end)
                 self.close(out[:2], [[lr, lr * 0.025 / 0.7, lr * 0.05 / 0.7] for lr in COSINE[:2]])
                 self.assertEqual(out[2], "True True")
-                self.assertEqual(["has a scheduler already" in line for line in out[3:]], [True] * (end == at_once))
+                self.assertEqual(["already has a scheduler" in line for line in out[3:]], [True] * (end == at_once))
 
-    def test_a_scheduler_that_is_left_behind(self) -> None:
+    def test_a_scheduler_that_is_never_stepped_is_an_error(self) -> None:
         out = self.prints(
             """
             first, second = torch.optim.SGD([weight()], lr=0.1), torch.optim.Adam([weight()], lr=0.1)
@@ -295,9 +295,9 @@ class Optimizers(Scripts):
             refused(RuntimeError, update, second)
             """
         )
-        self.assertRegex(out[0], "of Adam is at step 0, and that of another optimizer at step 2: .*schedule\\(\\[first")
+        self.assertRegex(out[0], "of Adam is at step 0, but the scheduler of another optimizer is at step 2: .*schedule\\(\\[first")
 
-    def test_one_that_is_updated_now_and_then_does_not_lag(self) -> None:
+    def test_an_optimizer_that_is_updated_less_often_does_not_lag(self) -> None:
         # As in a GAN: the critic is updated three times for each update of the generator.
         out = self.prints(
             """
@@ -329,7 +329,7 @@ class Optimizers(Scripts):
         )
         self.close(out, [[COSINE[7] / 2]])
 
-    def test_what_is_no_optimizer(self) -> None:
+    def test_arguments_that_are_not_optimizers(self) -> None:
         out = self.prints(
             """
             refused(TypeError, trial.schedule, weight())
@@ -343,12 +343,12 @@ class Optimizers(Scripts):
             print(scheduler is trial.schedule(optimizer), lrs(optimizer))
             """
         )
-        self.assertRegex(out[0], r"takes an optimizer of PyTorch or a list of them, not (Tensor|Parameter)")
+        self.assertRegex(out[0], r"expects a PyTorch optimizer or a list of them, not (Tensor|Parameter)")
         self.assertEqual(
             out[1:],
             [
-                "schedule() was given a list without an optimizer",
-                "schedule() was given the same optimizer twice",
+                "schedule() received an empty list of optimizers",
+                "schedule() received the same optimizer twice",
                 "True [0.1]",
             ],
         )
@@ -364,9 +364,9 @@ class Order(Scripts):
         scheduler = trial.schedule(optimizer)
         """
 
-    def test_a_scheduler_ahead_of_the_updates_is_seen_at_the_first(self) -> None:
+    def test_a_scheduler_ahead_of_the_updates_is_an_error_at_the_first_update(self) -> None:
         cases = {
-            # Before the first update; twice after it, as Accelerate with two processes; for each batch of two.
+            # Before the first update; twice after it, as Accelerate does with two processes; once for each of two accumulated batches.
             0: "scheduler.step()",
             1: "update(optimizer); scheduler.step(); scheduler.step()",
             2: "[(batch % 2 and update(optimizer), scheduler.step()) for batch in range(1, 9)]",
@@ -376,11 +376,11 @@ class Order(Scripts):
                 outcome = self.outcome(self.LOOP, body)
                 self.assertEqual(outcome.code, 1)
                 at = min(step, 1)
-                self.assertIn(f"is ahead of the updates: that of step {at} has not been made", outcome.err)
+                self.assertIn(f"is ahead of the updates: the update of step {at} has not been made", outcome.err)
                 self.assertIn("once after each optimizer.step()", outcome.err)
                 self.assertNotIn("Accelerate", outcome.err)
 
-    def test_accelerate_is_named_where_it_is_the_cause(self) -> None:
+    def test_the_error_names_accelerate_if_it_is_the_cause(self) -> None:
         prepared = """
             import types
             accelerate = types.ModuleType("accelerate.scheduler")
@@ -389,7 +389,7 @@ class Order(Scripts):
         for body, named in [("update(optimizer); accelerate.step(scheduler, 2)", True), ("accelerate.step(scheduler, 1)", False)]:
             outcome = self.outcome(self.LOOP, prepared, body)
             self.assertIn("is ahead of the updates", outcome.err)
-            self.assertEqual("leave it out of accelerator.prepare()" in outcome.err, named, outcome.err)
+            self.assertEqual("do not pass it to accelerator.prepare()" in outcome.err, named, outcome.err)
 
     def test_one_step_too_many_at_the_end(self) -> None:
         outcome = self.outcome(
@@ -401,7 +401,7 @@ class Order(Scripts):
         scheduler.step()
         """
         )
-        self.assertIn("all 8 steps of the trial are done: this scheduler.step() is one more", outcome.err)
+        self.assertIn("all 8 steps of the trial are done: this scheduler.step() is one too many", outcome.err)
 
     SKIPS = """
         parameter = optimizer.param_groups[0]["params"][0]
@@ -416,14 +416,14 @@ class Order(Scripts):
     BEFORE = "trial.log(step, train_loss=1); trial.log(step, valid_loss=1); scheduler.step()"
     AFTER = "scheduler.step(); trial.log(step, train_loss=1, valid_loss=1)"
 
-    def test_an_update_that_a_loss_scaler_skips_is_a_step(self) -> None:
+    def test_an_update_that_a_loss_scaler_skips_counts_as_a_step(self) -> None:
         for report in (self.BEFORE, self.AFTER):
             outcome = self.outcome(self.LOOP, self.SKIPS.replace("REPORT", report))
             self.assertEqual((outcome.code, outcome.err), (0, ""))
             lrs = {line["step"]: line["lr"] for line in outcome.lines if "lr" in line}
             self.assertEqual(lrs, {step: lr for step, lr in enumerate(COSINE) if step not in (0, 3)})
 
-    def test_a_closed_loop_is_asked_for_the_lr_of_a_skipped_update(self) -> None:
+    def test_the_closed_loop_lr_of_a_skipped_update_is_requested(self) -> None:
         for report in (self.BEFORE, self.AFTER):
             parent = Parent(COSINE, answer=lambda question: (0.5, None))
             outcome = self.outcome(self.LOOP, self.SKIPS.replace("REPORT", report), parent=parent)
@@ -431,7 +431,7 @@ class Order(Scripts):
             asked = [line["ask"] for line in outcome.all if "ask" in line]
             self.assertEqual(asked, list(range(8)))
 
-    def test_what_the_optimizer_had_is_reported_once_a_step(self) -> None:
+    def test_the_lr_that_the_optimizer_used_is_reported_once_per_step(self) -> None:
         outcome = self.outcome(
             self.LOOP,
             """
@@ -447,8 +447,8 @@ class Order(Scripts):
         self.assertEqual((outcome.code, outcome.err), (0, ""))
         self.assertEqual([line["lr"] for line in outcome.lines if "lr" in line], COSINE)
 
-    def test_another_lr_than_the_schedules_is_refused(self) -> None:
-        # Something else sets it between the scheduler and the update.
+    def test_an_lr_that_differs_from_the_schedule_is_refused(self) -> None:
+        # Other code changes the lr between the scheduler and the update.
         outcome = self.outcome(
             self.LOOP,
             """
@@ -463,8 +463,8 @@ class Order(Scripts):
         self.assertEqual(outcome.lines, [])
 
     def test_an_evaluation_at_the_top_of_the_loop(self) -> None:
-        # nanoGPT's order, from the first step on and without it.
-        for when, words in [("True", "none from before the first update"), ("step > 0", "for step 3")]:
+        # The order of nanoGPT, with and without an evaluation at the first step.
+        for when, words in [("True", "no evaluation before the first update"), ("step > 0", "as step 3")]:
             outcome = self.outcome(
                 self.LOOP,
                 f"""
@@ -489,7 +489,7 @@ class Order(Scripts):
         trial.finish(1)
         """
         )
-        self.assertIn("valid_loss of step 7, the last one, is reported before its update: train all 8 steps", outcome.err)
+        self.assertIn("valid_loss of the last step, 7, is reported before its update: train all 8 steps", outcome.err)
 
 
 class OrderInTorch(Order):

@@ -1,4 +1,4 @@
-"""The PyTorch scheduler. Passes over everything where torch is not installed."""
+"""The PyTorch scheduler. All tests are skipped if torch is not installed."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Torch(unittest.TestCase):
             wanted += [f"[{lr}] [{lr}]", str(lr)]
         self.assertEqual(out, [*wanted, "[0.5]", "all 5 steps of the trial are done: this update is one more"])
 
-    def test_a_scheduler_that_lags_behind_is_told_of(self) -> None:
-        # Stepped once an epoch of two updates, as other schedulers are; and a run that ends before its last step.
+    def test_a_scheduler_that_lags_behind_is_an_error(self) -> None:
+        # A scheduler that is stepped once per epoch of two updates, as is usual; and a run that ends before its last step.
         for last, every in [(5, 2), (3, 1)]:
             with Parent() as parent:
                 out = self.prints(
@@ -139,14 +139,14 @@ class Torch(unittest.TestCase):
             ],
         )
 
-    def test_a_resumed_trial_begins_with_its_step(self) -> None:
+    def test_a_resumed_trial_starts_at_its_step(self) -> None:
         save = """
             optimizer = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:], "lr": 1.0}], lr=2.0)
             scheduler = trial.schedule(optimizer)
             for step in range(3):
                 update(optimizer)
                 if step == 2:
-                    # Between the two: the states are one step behind.
+                    # After the update and before scheduler.step(): the states are one step behind.
                     torch.save({"o": optimizer.state_dict(), "s": scheduler.state_dict()}, trial.checkpoints / "x")
                 scheduler.step()
             print(trial.checkpoints / "x", lrs(optimizer))
@@ -165,7 +165,7 @@ class Torch(unittest.TestCase):
                 update(optimizer)
                 print(order, lrs(optimizer), scheduler.last_epoch)
             """
-        # An lr of 0 in the saved state has no ratio to anything.
+        # An lr of 0 in the saved state gives no ratio.
         lrs_of_both = [0.1, 0.2, 0.0, 0.4, 0.5]
         with Parent(lrs_of_both) as first:
             path, lrs = self.prints(first, save)[0].split(" ", 1)
@@ -174,7 +174,7 @@ class Torch(unittest.TestCase):
                 out = self.prints(second, load)
         self.assertEqual(out, [f"{order} [0.4, 0.2] 3" for order in ("os", "so", "s", "o", "oS")])
 
-    def test_a_state_goes_back_outside_of_a_resumed_trial(self) -> None:
+    def test_a_loaded_state_sets_the_step_unless_the_trial_is_resumed(self) -> None:
         with Parent() as parent:
             out = self.prints(
                 parent,
@@ -192,7 +192,7 @@ class Torch(unittest.TestCase):
             )
         self.assertEqual(out, ["[0.2] 1"])
 
-    def test_closed_loop_asks_when_the_update_begins(self) -> None:
+    def test_a_closed_loop_schedule_requests_the_lr_when_the_update_begins(self) -> None:
         with Parent(answer=lambda question: (0.1 * (question["ask"] + 1), 0.5)) as parent:
             outcome = parent.run(
                 (
@@ -205,7 +205,7 @@ class Torch(unittest.TestCase):
             scheduler.tell(train_loss=torch.tensor(0.25), grad_norm=2)
         update(optimizer)
         assert lrs(optimizer) == [0.1 * (step + 1)] and optimizer.param_groups[0]["momentum"] == 0.5
-        # In either order.
+        # `step()` and `log` in both orders.
         if step % 2:
             scheduler.step()
         trial.log(step, train_loss=weights[0])
@@ -219,7 +219,7 @@ class Torch(unittest.TestCase):
         self.assertEqual(outcome.all[2], {"ask": 1, "train_loss": 0.25, "grad_norm": 2.0})
         self.assertEqual(outcome.all[4], {"ask": 2})
 
-    def test_closed_loop_needs_the_step_before(self) -> None:
+    def test_a_closed_loop_schedule_needs_the_report_of_the_previous_step(self) -> None:
         with Parent(answer=lambda question: (0.1, None)) as parent:
             outcome = parent.run(
                 (
@@ -233,7 +233,7 @@ class Torch(unittest.TestCase):
     """
                 ).replace("\n    ", "\n")
             )
-        self.assertIn("ValueError: the lr of step 1 depends on what came before it, but step 0", outcome.err)
+        self.assertIn("ValueError: the lr of step 1 depends on earlier reports, but step 0", outcome.err)
 
     def test_tensors_are_numbers(self) -> None:
         with Parent() as parent:

@@ -1,7 +1,7 @@
-"""As much of PyTorch as a scheduler touches, with one number for each tensor: for tests where torch is not installed.
+"""The part of PyTorch that a scheduler uses, with one number per tensor, for tests without torch.
 
-Written from torch's documentation. What it does is compared with torch itself wherever that is installed: test_scheduler.py
-runs each of its tests with both.
+Written from torch's documentation. test_scheduler.py runs each of its tests with this package, and also with torch if it is
+installed, so both are compared.
 """
 
 from __future__ import annotations
