@@ -6,11 +6,11 @@ import random
 
 @dataclasses.dataclass
 class Call:
-    """A program that makes one schedule, and the run that it is for."""
+    """A program that creates one schedule, and the run for it."""
 
     library: str
     text: str
-    base_lr: float | None  # None: the program makes its optimizer itself
+    base_lr: float | None  # None: the program creates its optimizer itself
     total: int
     per_epoch: int | None = None
     metrics: list | None = None
@@ -37,8 +37,8 @@ LAMBDAS = [
 
 
 class Calls:
-    """Makes them from one seed. A table names the parameters of a function in their order, each with what
-    makes a value of it; those that end in `=` have a default."""
+    """Generates calls from one seed. A table lists the parameters of a function in their order, each with a generator of its
+    values; names that end in `=` have a default."""
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
@@ -49,7 +49,7 @@ class Calls:
     def chance(self, share):
         return self.dice.random() < share
 
-    # Values, as Python writes them.
+    # Values in Python syntax.
 
     def length(self, least=1, most=30):
         n = self.dice.randint(least, most)
@@ -95,7 +95,7 @@ class Calls:
     # Calls.
 
     def arguments(self, table, first=(), edges=True):
-        """The arguments of a call: some by place, the others by name in any order."""
+        """The arguments of a call: some positional, the others by name in any order."""
         given, spoilt = [], self.chance(0.2) and edges
         spoil = self.pick(*[name for name, _ in table]) if table and spoilt else None
         for name, make in table:
@@ -168,13 +168,13 @@ class Calls:
         table = [("max_lr", self.high), *length]
         if len(length) == 2 + 1:
             return self.torch_name("OneCycleLR") + "(" + self.arguments(table + rest, ["optimizer"]) + ")"
-        # What follows total_steps by place would be epochs.
+        # A positional argument after total_steps would be epochs.
         head = self.arguments(table, ["optimizer"])
         tail = [f"{name.rstrip('=')}={make()}" for name, make in rest if self.chance(0.3)]
         return self.torch_name("OneCycleLR") + "(" + ", ".join([head, *tail]) + ")"
 
     def torch_nest(self, depth=2):
-        """A schedule made of others, or one alone."""
+        """A single schedule, or one made of others."""
         if depth == 0 or self.chance(0.45):
             return self.torch_leaf(edges=False) if self.chance(0.93) else self.torch_cycle()
         parts = [self.torch_nest(depth - 1) for _ in range(self.pick(1, 2, 2, 2, 3))]
@@ -358,7 +358,7 @@ class Calls:
     # Programs.
 
     def optimizer(self):
-        """Lines that make the optimizer, as programs do it; the scheduler's optimizer is `optimizer`."""
+        """Typical lines that create the optimizer; the scheduler's optimizer is `optimizer`."""
         kind, lr = self.pick(*OPTIMIZERS), self.pick("0.1", "0.02", "3e-4", "1e-3", "0.5", "1e-1 / 4", "2 * 0.05")
         parameters = self.pick("model.parameters()", "params", "model.parameters()")
         plain = f"optimizer = torch.optim.{kind}({parameters}, lr={lr})"
@@ -412,7 +412,7 @@ class Calls:
                 ("reset_start=", lambda: self.pick("500", "1", "2", "0")),
             ],
             "keras.callbacks.ReduceLROnPlateau": [
-                # Keras asks the compiled model which way other metrics go; here there is none.
+                # For other metrics Keras asks the compiled model for their direction; there is no model here.
                 ("monitor=", self.word("val_loss", "loss")),
                 ("factor=", lambda: self.pick("0.1", "0.5")),
                 ("patience=", lambda: self.pick("0", "1", "2", "5")),
@@ -446,7 +446,7 @@ class Calls:
         first = [] if name.startswith(("keras", "optax")) else ["optimizer"]
         text = self.arguments(rows[name], first)
         if "greedy" in name or name == "transformers.get_reduce_on_plateau_schedule":
-            # Its function takes the others by name alone.
+            # The function takes its other parameters only by name.
             named = [f"{key.rstrip('=')}={make()}" for key, make in rows[name] if self.chance(0.4)]
             self.dice.shuffle(named)
             text = ", ".join([*first, *named])

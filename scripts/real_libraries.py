@@ -1,4 +1,4 @@
-"""The libraries that scripts compare with, in the versions that the project names."""
+"""Installs the libraries for comparisons, in the versions that the project supports."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ VERSIONS = {
 
 
 def inside_environment():
-    """Runs the script again inside a virtual environment that has the libraries, in double precision."""
+    """Restarts the script in a virtual environment with the libraries, in double precision."""
     if os.environ.get("REAL_LIBRARIES") == "inside":
         return
     home = pathlib.Path(os.environ.get("VENV") or ROOT / "target" / "exports")
@@ -37,7 +37,7 @@ def inside_environment():
 
 
 def sweep_binary(given):
-    """The binary that was given, or one built by cargo."""
+    """The given binary, or one built by cargo."""
     if given:
         return given
     subprocess.run(["cargo", "build", "--quiet", "-p", "sweep-lr"], cwd=ROOT, check=True)
