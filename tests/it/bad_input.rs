@@ -37,7 +37,7 @@ fn refused(part: &str, replacement: &str, words: &[&str]) {
 }
 
 #[test]
-fn the_good_file_is_good() {
+fn the_example_file_is_valid() {
     let output = check(sweep_file("small", "small")).exits(0);
     let few = "note: bad.yaml: no difference between schedules can be significant with 2 seeds: the exact test needs at least 6\n";
     assert_eq!(output.stderr, format!("{few}bad.yaml: no mistake found, 4 trials\n"));
@@ -46,7 +46,7 @@ fn the_good_file_is_good() {
 }
 
 #[test]
-fn names_are_checked_and_the_nearest_one_is_offered() {
+fn unknown_names_are_refused_with_a_suggestion() {
     refused("seeds:", "seed:", &["bad.yaml:6:1", "unknown key `seed`", "did you mean `seeds`?"]);
     refused("momentum", "momentun", &["bad.yaml:4:24", "did you mean `momentum`?"]);
     refused("kind: cosine", "kind: cosin", &["bad.yaml:10:57", "`cosine`"]);
@@ -55,7 +55,7 @@ fn names_are_checked_and_the_nearest_one_is_offered() {
 }
 
 #[test]
-fn values_are_checked_with_their_range() {
+fn values_out_of_range_are_refused() {
     refused("over: 2", "over: 30", &["bad.yaml:10", "30"]);
     refused("values: [0.1]", "values: []", &["at least one value"]);
     refused("values: [0.1]", "values: [-0.1]", &["a number above 0", "`-0.1`"]);
@@ -72,7 +72,7 @@ fn values_are_checked_with_their_range() {
 }
 
 #[test]
-fn what_was_probably_meant_is_said() {
+fn common_mistakes_are_refused_with_a_suggestion() {
     let lr = "{values: [0.1]}";
     for (part, replacement, words) in [
         (lr, "[0.1, 0.2]", "to try several values write {values: [0.1, 0.2]}"),
@@ -97,12 +97,12 @@ fn what_was_probably_meant_is_said() {
 }
 
 #[test]
-fn an_alias_of_a_key_is_its_text() {
+fn a_yaml_alias_as_a_key_is_its_text() {
     check(sweep_file("name: small", "&k name: *k")).exits(0);
 }
 
 #[test]
-fn a_long_name_does_not_fill_the_screen() {
+fn long_names_are_shortened() {
     let output = check(sweep_file("kind: constant", &format!("kind: {}", "x".repeat(500_000)))).exits(2);
     assert!(output.stderr.len() < 10_000, "{} bytes", output.stderr.len());
 }
@@ -113,7 +113,7 @@ fn warned() -> String {
 }
 
 #[test]
-fn a_lint_is_a_warning_with_its_name_line_and_mend() {
+fn a_lint_is_a_warning_with_its_name_line_and_fix() {
     let output = check(warned()).exits(0);
     insta::assert_snapshot!(output.stderr);
     let sandbox = Sandbox::new();
@@ -168,13 +168,13 @@ fn all_problems_are_reported_at_once() {
 }
 
 #[test]
-fn a_problem_is_shown_with_its_line_and_mend() {
+fn a_problem_is_shown_with_its_line_and_fix() {
     let output = check(sweep_file("seeds:", "seed:")).exits(2);
     insta::assert_snapshot!(output.stderr);
 }
 
 #[test]
-fn a_grid_beyond_reason_is_refused_with_its_size() {
+fn a_grid_that_is_too_large_is_refused_with_its_size() {
     let axis = "{linspace: [0.001, 1, 10000]}";
     let text =
         sweep_file("lr: {values: [0.1]}", &format!("lr: {axis}\nclip_norm: {axis}\ndiverge_above: {axis}"));
@@ -183,7 +183,7 @@ fn a_grid_beyond_reason_is_refused_with_its_size() {
 }
 
 #[test]
-fn what_is_no_sweep_file_is_named() {
+fn files_that_are_not_sweep_files_are_refused() {
     for (text, word) in [
         (&b""[..], "empty"),
         (b"data:\n\tdataset: digits\n", "never with tabs"),
@@ -200,7 +200,7 @@ fn what_is_no_sweep_file_is_named() {
 }
 
 #[test]
-fn files_that_are_not_there_and_folders_are_named() {
+fn missing_files_and_folders_are_refused() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["check", "."]).exits(2);
     assert_eq!(output.stderr, "error: . is a directory; a sweep file was expected\n");
@@ -212,7 +212,7 @@ fn files_that_are_not_there_and_folders_are_named() {
 }
 
 #[test]
-fn a_data_set_that_is_not_there_is_named_with_the_places_that_were_searched() {
+fn a_missing_data_set_is_refused_with_the_searched_folders() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", sweep_file("small", "small"));
     let mut command = sandbox.command(&["small.yaml"]);
@@ -222,7 +222,7 @@ fn a_data_set_that_is_not_there_is_named_with_the_places_that_were_searched() {
 }
 
 #[test]
-fn a_data_set_with_other_bytes_is_refused() {
+fn a_data_set_with_wrong_bytes_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", sweep_file("small", "small"));
     let data = sandbox.path("data/mnist");
@@ -240,7 +240,7 @@ fn a_data_set_with_other_bytes_is_refused() {
 }
 
 #[test]
-fn stores_that_cannot_be_used_are_named() {
+fn unusable_stores_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", sweep_file("small", "small"));
     let output = sandbox.run(&["rank"]).exits(2);
@@ -272,7 +272,7 @@ fn stores_that_cannot_be_used_are_named() {
 
 /// Shells and CI systems make empty variables of settings that are not there, and replace `~` only where a word begins.
 #[test]
-fn an_empty_setting_is_none_and_a_tilde_is_the_home_directory() {
+fn empty_variables_count_as_unset_and_a_tilde_is_the_home_directory() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "a.yaml",

@@ -133,7 +133,7 @@ fn results(sandbox: &Sandbox, store: &str) -> String {
 
 /// Each round is submitted by the merge of the one before, and all of it is what one process gives.
 #[test]
-fn shards_come_to_the_end_of_all_rounds() {
+fn shards_train_all_rounds() {
     let cluster = Cluster::new();
     let sandbox = &cluster.sandbox;
     sandbox.run(&["own.yaml", "-q", "--store", "alone"]).exits(0);
@@ -167,7 +167,7 @@ fn shards_come_to_the_end_of_all_rounds() {
 
 /// What is submitted can be read before.
 #[test]
-fn scripts_are_for_people_to_read() {
+fn slurm_scripts_are_readable() {
     let cluster = Cluster::new();
     let shards =
         ["submit", "slurm", "own.yaml", "--store", "runs", "--array", "8", "--partition", "gpu", "--time"];
@@ -180,7 +180,7 @@ fn scripts_are_for_people_to_read() {
 
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-fn scripts_for_a_server_are_for_people_to_read() {
+fn slurm_scripts_for_a_server_are_readable() {
     let cluster = Cluster::new();
     let url = pgtest::shared().database();
     let output = cluster.run(&["submit", "slurm", "own.yaml", "--store", &url, "--dry-run"]).exits(0);
@@ -190,7 +190,7 @@ fn scripts_for_a_server_are_for_people_to_read() {
 }
 
 #[test]
-fn what_slurm_would_refuse_is_refused_before() {
+fn requests_that_slurm_would_refuse_are_refused_first() {
     let cluster = Cluster::new();
     for (args, words) in [
         (&["--time", "banana"][..], "--time banana: expected minutes"),
@@ -271,7 +271,7 @@ fn merged(sandbox: &Sandbox, shards: &[&str], store: &str) -> Output {
 
 /// Whatever the order, and however often.
 #[test]
-fn a_merge_gives_what_one_process_gives() {
+fn a_merge_gives_the_results_of_one_process() {
     let sandbox = sharded();
     sandbox.run(&["own.yaml", "-q", "--store", "alone"]).exits(0);
     let output = merged(&sandbox, &["1", "2"], "ab").exits(0);
@@ -293,7 +293,7 @@ fn a_merge_gives_what_one_process_gives() {
 
 /// What disagrees is told with where it comes from; what was there stays, and the rest is merged.
 #[test]
-fn what_a_merge_can_not_take_is_told() {
+fn conflicts_and_unreadable_stores_are_reported_by_merge() {
     let sandbox = sharded();
     merged(&sandbox, &["1"], "all").exits(0);
     let before = results(&sandbox, "all");
@@ -338,7 +338,7 @@ fn what_a_merge_can_not_take_is_told() {
 
 /// Trials of another machine are trained once more on this one.
 #[test]
-fn trials_of_another_machine_are_checked() {
+fn a_sample_of_trials_is_verified_on_another_machine() {
     let sandbox = Sandbox::new();
     sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
     sandbox.run(&["own.yaml", "-q"]).exits(0);
@@ -369,7 +369,7 @@ fn trials_of_another_machine_are_checked() {
 
 /// Two shards with a sample in common: the merge compares it.
 #[test]
-fn shards_have_a_sample_in_common() {
+fn two_shards_train_a_common_sample() {
     let sandbox = Sandbox::new();
     sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
     for shard in ["1", "2"] {
@@ -423,7 +423,7 @@ fn a_worker_needs_a_sweep_to_join() {
 
 /// What others train is not said to be stored.
 #[test]
-fn a_shard_says_what_is_its_own() {
+fn a_shard_reports_its_own_trials() {
     let sandbox = Sandbox::new();
     sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
     let run = |part: &str| sandbox.run(&["run", "own.yaml", "--shard", part]).exits(0).stderr;
@@ -435,7 +435,7 @@ fn a_shard_says_what_is_its_own() {
 
 /// A sweep file that a newer version wrote, perhaps: it is told, in plain text where nobody sees colours, and left alone.
 #[test]
-fn a_worker_leaves_what_it_does_not_understand() {
+fn a_worker_skips_sweeps_that_it_cannot_read() {
     let sandbox = sharded();
     merged(&sandbox, &["1"], "runs").exits(0);
     sandbox.sql("update sweeps set file_text = replace(file_text, 'cosine,', 'wavelet,')");

@@ -32,7 +32,7 @@ fn code(node: &str, target: &str) -> String {
 }
 
 #[test]
-fn classes_of_the_library_are_used_where_they_are_right() {
+fn library_classes_are_used_if_they_give_the_same_lrs() {
     let warmup_cosine = "{warmup: {over: 10%, from: 0.1x}, body: {kind: cosine, to: 0.2x}}";
     for target in ["pytorch", "optax", "keras", "timm"] {
         insta::assert_snapshot!(format!("classes_of_{target}"), code(warmup_cosine, target));
@@ -43,7 +43,7 @@ fn classes_of_the_library_are_used_where_they_are_right() {
 }
 
 #[test]
-fn the_closed_form_is_printed_where_the_library_has_no_class() {
+fn the_closed_form_is_printed_if_the_library_has_no_class() {
     let rex = "{restart: {kind: rex}, every: 10, mult: 2}";
     insta::assert_snapshot!("closed_form_for_pytorch", export(rex, "pytorch"));
     insta::assert_snapshot!("closed_form_for_optax", code(rex, "optax"));
@@ -87,7 +87,7 @@ fn csv_and_json_are_the_lrs_of_the_run() {
 
 /// The code works out what the schedule does: the order of its arithmetic is kept where a last digit decides.
 #[test]
-fn the_arithmetic_of_an_expression_is_printed_as_it_is_written() {
+fn the_arithmetic_of_an_expression_keeps_its_order() {
     let body = |expr: &str, target| {
         let code = code(&format!("{{kind: lambda, expr: \"{expr}\"}}"), target);
         code.lines().rfind(|line| line.contains("return 0.1")).expect("a return").trim().to_owned()
@@ -105,7 +105,7 @@ fn the_arithmetic_of_an_expression_is_printed_as_it_is_written() {
 }
 
 #[test]
-fn rules_without_a_counterpart_are_named() {
+fn rules_without_a_counterpart_are_refused() {
     let refused = |node: &str, target: &str| {
         let args = ["export", "schedule", node, "--lr", "0.1", "--total", "100", "--to", target];
         Sandbox::new().run(&args).exits(1)
@@ -132,7 +132,7 @@ fn rules_without_a_counterpart_are_named() {
 }
 
 #[test]
-fn a_schedule_of_a_sweep_file_is_named_and_one_variant_chosen() {
+fn a_schedule_of_a_sweep_file_is_exported_by_name_and_variant() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SWEEP);
     let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args, &["--to", "json", "-q"]].concat());
@@ -189,7 +189,7 @@ fn a_trial_is_exported_as_it_was_trained() {
 }
 
 #[test]
-fn what_can_not_be_exported_is_refused() {
+fn unsupported_exports_are_refused() {
     let sandbox = Sandbox::new();
     let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args].concat()).exits(2).stderr;
     for (args, words) in [
@@ -207,7 +207,7 @@ fn what_can_not_be_exported_is_refused() {
 
 /// What `plan` prints of an lr is the lr: it can be pasted into a command and into SQL.
 #[test]
-fn lrs_can_be_pasted_back() {
+fn printed_lrs_can_be_pasted_into_commands() {
     for (space, numbers) in [
         ("{linspace: [0.1, 1, 10]}", 10),
         ("{logspace: [0.0003, 0.03, 5]}", 5),

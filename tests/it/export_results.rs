@@ -39,7 +39,7 @@ fn objects(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn tables_say_what_the_database_says() {
+fn exported_tables_equal_the_database() {
     let sandbox = trained();
     let runs = objects(&export(&sandbox, &["--to", "jsonl"]).exits(0).stdout);
     let stored = sandbox.query(
@@ -72,7 +72,7 @@ fn tables_say_what_the_database_says() {
 }
 
 #[test]
-fn a_file_appears_whole_and_not_finite_numbers_are_words_in_csv_and_null_in_json() {
+fn files_are_written_atomically_and_numbers_that_are_not_finite_are_null_in_json() {
     let sandbox = trained();
     let printed = export(&sandbox, &["small", "--to", "csv", "--metrics"]).exits(0).stdout;
     let quiet = export(&sandbox, &["--to", "csv", "--metrics", "-o", "steps.csv"]).exits(0);
@@ -139,7 +139,7 @@ fn tensorboard_gets_a_folder_for_each_run() {
 }
 
 #[test]
-fn what_can_not_be_exported_is_refused() {
+fn unsupported_exports_are_refused() {
     let sandbox = trained();
     for (args, words) in [
         (&["--to", "tensorboard"][..], "-o DIR"),

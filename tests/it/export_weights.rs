@@ -113,7 +113,7 @@ fn check(
 }
 
 #[test]
-fn an_mlp_computes_elsewhere_what_it_does_here() {
+fn exported_mlp_weights_give_the_stored_test_loss() {
     let sandbox = trained("{kind: mlp, hidden: [8]}");
     let shapes: [(&str, &[usize]); 4] =
         [("fc1.weight", &[8, 784]), ("fc1.bias", &[8]), ("fc2.weight", &[10, 8]), ("fc2.bias", &[10])];
@@ -125,7 +125,7 @@ fn an_mlp_computes_elsewhere_what_it_does_here() {
 }
 
 #[test]
-fn lenet_computes_elsewhere_what_it_does_here() {
+fn exported_lenet_weights_give_the_stored_test_loss() {
     let sandbox = trained("{kind: lenet}");
     let shapes: [(&str, &[usize]); 8] = [
         ("conv1.weight", &[16, 1, 5, 5]),
@@ -145,7 +145,7 @@ fn lenet_computes_elsewhere_what_it_does_here() {
 }
 
 #[test]
-fn other_weights_than_the_stored_ones_are_not_written() {
+fn weights_that_differ_from_the_stored_hash_are_not_written() {
     let sandbox = trained("{kind: mlp, hidden: [8]}");
     let export = |trial: &str, file: &str| sandbox.run(&["export", "weights", trial, "-o", file]);
     let rows = sandbox.query("select trial_id from trials where status = 'diverged' limit 1");

@@ -190,7 +190,7 @@ impl Count {
 
 #[test]
 #[cfg(unix)]
-fn whatever_fails_the_same_command_ends_with_the_same_database() {
+fn after_any_fault_the_same_command_ends_with_the_same_database() {
     let cases = std::env::var("SWEEP_FAULTS").ok().map_or(FEW, |n| n.parse().expect("a number"));
     let reference = sandbox();
     let (points, took) = undisturbed(&reference);
@@ -244,7 +244,7 @@ fn kept(before: &[String], after: &[String], case: u64, fault: &Fault) {
 /// What fails in the threads that train is contained: the trials are tried again, and the rest goes on.
 #[test]
 #[cfg(unix)]
-fn a_panic_is_contained_and_its_trials_are_tried_again() {
+fn a_panic_fails_its_trials_which_are_retried() {
     let reference = sandbox();
     finish(reference.command_of(inject_binary(), &ARGS)).exits(0);
     let wanted = content(&reference);
@@ -271,7 +271,7 @@ fn a_panic_is_contained_and_its_trials_are_tried_again() {
 }
 
 #[test]
-fn a_trial_that_takes_too_long_fails_and_is_not_tried_again_by_itself() {
+fn a_trial_over_its_time_limit_fails_and_is_not_retried() {
     let sandbox = sandbox();
     let output = sandbox.run(&[&ARGS[..], &["--time-limit", "1us", "--retries", "3"]].concat()).exits(1);
     assert!(output.stderr.contains("trials failed"), "{}", output.stderr);
@@ -330,7 +330,7 @@ fn a_torn_checkpoint_is_set_aside() {
 /// A report that can't be written leaves the old one.
 #[test]
 #[cfg(unix)]
-fn an_output_is_the_old_one_or_the_new_one() {
+fn a_failed_write_keeps_the_old_output() {
     let sandbox = sandbox();
     finish(sandbox.command_of(inject_binary(), &ARGS)).exits(0);
     sandbox.run(&["report", "-o", "new.html"]).exits(0);

@@ -54,7 +54,7 @@ fn tensors(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_run_begins_with_the_weights_of_a_file() {
+fn a_run_starts_with_the_weights_of_a_file() {
     let sandbox = pretrained();
     let tiny = TUNE.replace("steps: 40", "steps: 1").replace("lr: 0.05", "lr: 1.0e-30");
     let tiny = tiny.split("  wsd").next().expect("a schedule");
@@ -76,7 +76,7 @@ fn a_run_begins_with_the_weights_of_a_file() {
 }
 
 #[test]
-fn weights_that_are_gone_are_said() {
+fn missing_initial_weights_are_reported() {
     let sandbox = pretrained();
     sandbox.write("tune.yaml", format!("{TUNE}init_from: w.safetensors\n"));
     sandbox.run(&["tune.yaml", "-q"]).exits(0);
@@ -96,7 +96,7 @@ fn weights_that_are_gone_are_said() {
 }
 
 #[test]
-fn frozen_parameters_keep_every_bit_and_the_rest_learns() {
+fn frozen_parameters_keep_every_bit_and_others_are_trained() {
     let sandbox = pretrained();
     let file = TUNE.replace("seeds: 2", "seeds: 1").replace("steps: 40", "steps: 12");
     sandbox.write(
@@ -116,7 +116,7 @@ fn frozen_parameters_keep_every_bit_and_the_rest_learns() {
 }
 
 #[test]
-fn a_factor_on_the_lr_is_another_lr() {
+fn an_lr_multiplier_equals_another_lr() {
     let sandbox = Sandbox::new();
     let run = |name: &str, lr: &str, rest: &str| {
         let file = TUNE.replace("name: tune", &format!("name: {name}")).replace("lr: 0.05", lr);
@@ -135,7 +135,7 @@ fn a_factor_on_the_lr_is_another_lr() {
 }
 
 #[test]
-fn all_that_does_not_fit_is_listed_at_once() {
+fn all_mismatches_of_weights_are_listed() {
     let sandbox = pretrained();
     let file = TUNE.replace("[24, 12]", "[24, 16, 12]");
     let rest = "init_from: {file: w.safetensors, names: {fc3.bias: head}, fresh: [fc9]}\nfreeze: [conv1]\n\
@@ -167,7 +167,7 @@ fn all_that_does_not_fit_is_listed_at_once() {
 
 /// Workers, lanes, sharing, interruption and alone: the same bits.
 #[test]
-fn every_way_gives_the_same_bits() {
+fn every_way_of_running_gives_the_same_bits() {
     let sandbox = pretrained();
     let file = format!(
         "{TUNE}init_from: {{file: w.safetensors, fresh: [fc3]}}\nfreeze: [fc1]\nlr_multipliers: {{fc3: 4}}\n"
@@ -259,7 +259,7 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
 }
 
 #[test]
-fn an_optimiser_goes_on_where_another_run_left_it() {
+fn optimizer_state_of_another_run_is_continued() {
     let sandbox = pretrained();
     sandbox.run(&["export", "weights", "best", "-q", "--optimizer", "-o", "o.safetensors"]).exits(0);
     let one = |init: &str, optimizer: &str| {

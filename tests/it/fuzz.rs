@@ -255,7 +255,7 @@ fn schedules() -> Vec<String> {
 }
 
 #[test]
-fn sweep_files_are_refused_or_planned() {
+fn random_sweep_files_are_refused_or_planned() {
     let documents = sweep_files();
     fuzz("sweep file", |dice, input| {
         *input = dice.mutated(&documents);
@@ -302,7 +302,7 @@ fn evaluated(text: &str) -> bool {
 }
 
 #[test]
-fn schedules_are_refused_or_give_learning_rates() {
+fn random_schedules_are_refused_or_give_learning_rates() {
     let documents = schedules();
     fuzz("schedule", |dice, input| {
         *input = dice.mutated(&documents);
@@ -314,7 +314,7 @@ fn schedules_are_refused_or_give_learning_rates() {
 }
 
 #[test]
-fn expressions_are_refused_or_give_learning_rates() {
+fn random_expressions_are_refused_or_give_learning_rates() {
     let documents: Vec<String> = [
         "1 / (1 + 0.1 * t)",
         "0.5 * (1 + cos(pi * t / T))",
@@ -334,7 +334,7 @@ fn expressions_are_refused_or_give_learning_rates() {
 }
 
 #[test]
-fn idx_files_are_refused_or_read() {
+fn random_idx_files_are_refused_or_read() {
     let mut good = vec![0, 0, 8, 2, 0, 0, 0, 3, 0, 0, 0, 5];
     good.extend(0..15);
     fuzz("IDX file", |dice, input| {
@@ -379,7 +379,7 @@ fn checkpoint(dir: &Path) -> (String, Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn checkpoints_are_refused_or_as_they_were() {
+fn random_checkpoints_are_refused_or_unchanged() {
     let dir = tempfile::tempdir().expect("a folder");
     let (name, side_car, tensors) = checkpoint(dir.path());
     let texts = [String::from_utf8(side_car.clone()).expect("JSON")];
@@ -403,7 +403,7 @@ fn checkpoints_are_refused_or_as_they_were() {
 }
 
 #[test]
-fn databases_are_refused_or_read() {
+fn random_databases_are_refused_or_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -119,7 +119,7 @@ fn picture(item: &Item) -> String {
 }
 
 #[test]
-fn every_schedule_has_its_picture_and_no_picture_is_left_over() {
+fn every_schedule_has_an_image_and_no_image_is_left_over() {
     let folder = root().join("docs/reference/schedules");
     std::fs::create_dir_all(&folder).expect("a folder for pictures");
     let mut names: Vec<String> = Vec::new();

@@ -79,7 +79,7 @@ fn named(package: &serde_json::Value) -> (&str, &str) {
 
 /// Names like `store` are too general for a registry; a published crate needs a page of its own there.
 #[test]
-fn what_is_published_has_a_name_of_its_own_and_says_what_it_is() {
+fn published_crates_have_a_unique_name_and_a_description() {
     for entry in std::fs::read_dir(root().join("crates")).expect("a folder") {
         let path = entry.expect("an entry").path().join("Cargo.toml");
         let manifest = std::fs::read_to_string(&path).expect("a manifest");
@@ -91,7 +91,7 @@ fn what_is_published_has_a_name_of_its_own_and_says_what_it_is() {
 }
 
 #[test]
-fn sql_stands_in_the_store_only_and_sqlx_with_it() {
+fn only_the_store_imports_sqlx() {
     let metadata = std::fs::read_to_string(root().join("crates/store/Cargo.toml")).expect("a manifest");
     assert!(metadata.contains("sqlx"));
     for entry in std::fs::read_dir(root().join("crates")).expect("a folder") {

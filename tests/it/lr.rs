@@ -86,7 +86,7 @@ fn csv_has_one_line_for_each_step() {
 }
 
 #[test]
-fn metrics_may_hold_what_python_writes_for_no_number() {
+fn metrics_may_hold_nan_and_infinity_as_python_writes_them() {
     let sandbox = Sandbox::new();
     sandbox.write("m.json", "[1.0, NaN, Infinity, -Infinity, 0.5]");
     let node = "{kind: bold_driver, up: 2, down: 0.5}";
@@ -101,7 +101,7 @@ fn metrics_may_hold_what_python_writes_for_no_number() {
 }
 
 #[test]
-fn a_schedule_that_watches_training_asks_for_what_it_watches() {
+fn a_closed_loop_schedule_needs_its_metric() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["lr", "--total", "4", "{kind: plateau}"]).exits(2);
     assert!(output.stderr.contains("--metrics"), "{}", output.stderr);
@@ -139,7 +139,7 @@ fn a_pasted_call_needs_no_total() {
 }
 
 #[test]
-fn a_length_that_is_not_stated_is_asked_for() {
+fn a_missing_length_is_an_error() {
     let sandbox = Sandbox::new();
     for (schedule, asks) in [
         ("torch.StepLR(opt, step_size=30)", "--total"),
@@ -155,7 +155,7 @@ fn a_length_that_is_not_stated_is_asked_for() {
 }
 
 #[test]
-fn a_mistake_in_a_call_is_shown_where_it_is() {
+fn a_mistake_in_a_call_is_shown_with_its_span() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["lr", "torch.OneCycleLR(max_lr=0.1,\n  total_step=100)"]).exits(2);
     assert!(output.stderr.contains("<schedule>:2:3"), "{}", output.stderr);

@@ -36,7 +36,7 @@ fn by_column(csv: &str) -> Vec<BTreeMap<&str, &str>> {
 }
 
 #[test]
-fn a_store_with_all_kinds_of_trials_opens_ranks_and_reproduces_as_when_it_was_written() {
+fn an_earlier_store_with_all_kinds_of_trials_opens_ranks_and_reproduces() {
     let sandbox = stored("wide", &WIDE);
     for sweep in WIDE {
         let before =
@@ -109,7 +109,7 @@ fn results_of_an_earlier_version_are_reproduced_to_the_bit() {
 
 /// Results with other bits are said to be such before they are reused, and where they are ranked beside others.
 #[test]
-fn results_of_other_bits_are_never_mixed_without_a_word() {
+fn results_with_other_bits_are_mixed_only_with_a_warning() {
     let sandbox = earlier();
     // Brings it up to date.
     sandbox.run(&["earlier.yaml", "-q"]).exits(0);
@@ -168,7 +168,7 @@ fn run(sandbox: &Sandbox, args: &[&str]) -> crate::support::Output {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn a_changed_import_is_said_before_anything_is_reused() {
+fn a_changed_import_is_warned_of_before_results_are_reused() {
     let sandbox = imports("");
     run(&sandbox, &["p.yaml", "-q"]).exits(0);
     let loaded = sandbox.texts("select distinct loaded from trials");
@@ -206,7 +206,7 @@ fn a_changed_import_is_said_before_anything_is_reused() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn what_the_sweep_file_names_is_a_part_of_the_trials() {
+fn files_named_in_the_sweep_file_are_part_of_trial_ids() {
     let sandbox = imports(", files: [model.py]");
     std::fs::create_dir(sandbox.path("parts")).expect("a folder");
     sandbox.write("parts/__init__.py", "");
@@ -227,7 +227,7 @@ fn what_the_sweep_file_names_is_a_part_of_the_trials() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn plan_looks_at_what_is_stored() {
+fn plan_counts_stored_trials() {
     let sandbox = imports("");
     let unknown = run(&sandbox, &["plan", "p.yaml"]).exits(0).stdout;
     assert!(unknown.contains("how long a program takes is not known"), "{unknown}");
@@ -249,7 +249,7 @@ fn plan_looks_at_what_is_stored() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn what_failed_is_not_called_untrained() {
+fn failed_trials_are_not_called_untrained() {
     let sandbox = imports("");
     sandbox.write("model.py", "raise SystemExit('no such model')\n");
     run(&sandbox, &["p.yaml", "-q"]).exits(1);
@@ -267,7 +267,7 @@ fn what_failed_is_not_called_untrained() {
 
 /// More seeds for a sweep whose ranking could be seen.
 #[test]
-fn seeds_that_were_added_later_are_said() {
+fn seeds_added_later_are_reported() {
     let sandbox = Sandbox::new();
     let text = "data: {dataset: digits, limit: 100, batch_size: 20}\nmodel: {kind: mlp, hidden: [4]}\noptimizer: {kind: sgd}\n\
                 budget: {steps: 4}\nlr: 0.1\nschedules: {a: {kind: constant}, b: {kind: linear}}\nseeds: ";

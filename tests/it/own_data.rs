@@ -79,7 +79,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_table_is_learnt_whatever_the_order_of_its_lines() {
+fn a_table_is_learned_in_any_order_of_its_lines() {
     let sandbox = Sandbox::new();
     sandbox.write("flowers.csv", flowers());
     let row = trained(&sandbox, "{csv: flowers.csv, label: kind, test: 20%}", MLP);
@@ -128,7 +128,7 @@ fn a_table_is_learnt_whatever_the_order_of_its_lines() {
 }
 
 #[test]
-fn arrays_and_idx_files_are_learnt() {
+fn arrays_and_idx_files_are_learned() {
     let sandbox = Sandbox::new();
     let n = 80usize;
     let x: Vec<u8> =
@@ -153,7 +153,7 @@ fn arrays_and_idx_files_are_learnt() {
 }
 
 #[test]
-fn a_text_of_ones_own_is_learnt() {
+fn a_custom_text_is_learned() {
     let sandbox = Sandbox::new();
     sandbox.write("abc.txt", "abcdéf, ".repeat(300));
     let gpt = "{kind: char-gpt, layers: 1, heads: 1, width: 16, context: 8}";
@@ -230,7 +230,7 @@ fn write_wrong_arrays(sandbox: &Sandbox) {
 }
 
 #[test]
-fn what_is_wrong_with_data_is_said_before_training() {
+fn mistakes_in_data_are_reported_before_training() {
     let sandbox = Sandbox::new();
     write_wrong_texts(&sandbox);
     write_wrong_arrays(&sandbox);
@@ -243,7 +243,7 @@ fn what_is_wrong_with_data_is_said_before_training() {
 
 /// A worker with another file of the same name plans other trials: they must not take the place of those that are stored.
 #[test]
-fn a_worker_with_other_data_leaves_a_sweep_alone() {
+fn a_worker_with_different_data_skips_the_sweep() {
     let (here, there) = (Sandbox::new(), Sandbox::new());
     here.write("flowers.csv", flowers());
     there.write("flowers.csv", flowers().replace("iris", "tulip"));
@@ -260,7 +260,7 @@ fn a_worker_with_other_data_leaves_a_sweep_alone() {
 
 /// Numbers far from 0 that differ little are scaled before they become f32.
 #[test]
-fn large_numbers_keep_what_tells_them_apart() {
+fn large_numbers_keep_their_small_differences() {
     let sandbox = Sandbox::new();
     let row = |i: usize| {
         format!("{},{}\n", 1_700_000_000 + (i * 37) % 100, if (i * 37) % 100 < 50 { "low" } else { "high" })
@@ -272,7 +272,7 @@ fn large_numbers_keep_what_tells_them_apart() {
 
 /// What a column is measured in makes no difference, also where the square of its numbers is none.
 #[test]
-fn units_make_no_difference() {
+fn the_units_of_a_column_do_not_matter() {
     let losses = [1.0, 2f64.powi(520), 2f64.powi(-540)].map(|unit| {
         let sandbox = Sandbox::new();
         let row = |i: usize| format!("{:e},{}\n", ((i * 37) % 100) as f64 * unit, i * 37 % 100 / 50);
@@ -285,7 +285,7 @@ fn units_make_no_difference() {
 
 /// An array of bool, of 0 and 1, of 0 and 255: black and white.
 #[test]
-fn black_and_white_is_the_same_however_it_is_written() {
+fn black_and_white_images_are_equal_in_all_encodings() {
     let n = 60usize;
     let losses = [("|b1", 1u8), ("|u1", 1), ("|u1", 255)].map(|(kind, white)| {
         let sandbox = Sandbox::new();
@@ -301,7 +301,7 @@ fn black_and_white_is_the_same_however_it_is_written() {
 
 /// MNIST by its own files is MNIST, but for what is validated on.
 #[test]
-fn published_files_can_be_named_as_ones_own() {
+fn published_data_files_can_be_used_as_custom_data() {
     let sandbox = Sandbox::new();
     let path = |name: &str| root().join("data/mnist").join(name).display().to_string();
     let (images, labels) = (path("t10k-images-idx3-ubyte.gz"), path("t10k-labels-idx1-ubyte.gz"));

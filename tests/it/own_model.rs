@@ -55,7 +55,7 @@ fn the_example_has_the_whole_command_line() {
 }
 
 #[test]
-fn what_a_task_does_not_know_is_said_with_its_place() {
+fn unknown_keys_of_a_task_are_reported_with_their_span() {
     let sandbox = Sandbox::new();
     let file = |task: &str| {
         sandbox.write(

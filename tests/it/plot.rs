@@ -67,7 +67,7 @@ fn near(found: (f64, f64), expected: (f64, f64)) {
 }
 
 #[test]
-fn a_sweep_file_becomes_a_curve_for_each_schedule_that_is_known_before_training() {
+fn every_open_loop_schedule_of_a_sweep_file_is_drawn() {
     let sandbox = Sandbox::new();
     let output = plotted(&sandbox, &["small.yaml", "-o", "out.svg"]).exits(0);
     assert_eq!(output.stdout, "");
@@ -106,7 +106,7 @@ fn the_base_lr_and_the_schedules_can_be_chosen() {
 }
 
 #[test]
-fn one_schedule_is_drawn_over_the_run_that_is_given() {
+fn one_schedule_is_drawn_over_a_given_run() {
     let sandbox = Sandbox::new();
     let node = "{kind: cosine, to: 0.1x}";
     plotted(&sandbox, &[node, "--total", "100", "--lr", "0.5", "-o", "out.svg"]).exits(0);
@@ -128,7 +128,7 @@ fn one_schedule_is_drawn_over_the_run_that_is_given() {
 }
 
 #[test]
-fn short_cycles_of_a_long_run_are_seen_and_the_file_stays_small() {
+fn short_cycles_of_a_long_run_are_visible_in_a_small_file() {
     let sandbox = Sandbox::new();
     let node = "{kind: cyclic, min: 0, up: 3}";
     plotted(&sandbox, &[node, "--total", "1000000", "-o", "out.svg"]).exits(0);
@@ -150,7 +150,7 @@ fn short_cycles_of_a_long_run_are_seen_and_the_file_stays_small() {
 }
 
 #[test]
-fn a_log_axis_of_what_reaches_zero_is_symlog_and_says_so() {
+fn a_log_axis_of_a_curve_that_reaches_zero_is_symlog() {
     let sandbox = Sandbox::new();
     let zero = "{kind: linear, to: 0, sample: closed}";
     let says_so = |args: &[&str]| {
@@ -166,7 +166,7 @@ fn a_log_axis_of_what_reaches_zero_is_symlog_and_says_so() {
 }
 
 #[test]
-fn a_png_has_the_size_that_was_asked_for_and_a_picture_in_it() {
+fn a_png_has_the_requested_size_and_is_not_empty() {
     let sandbox = Sandbox::new();
     plotted(&sandbox, &["small.yaml", "-o", "out.PNG", "--size", "640x400"]).exits(0);
     let file = std::io::BufReader::new(std::fs::File::open(sandbox.path("out.PNG")).expect("a file"));
@@ -184,7 +184,7 @@ fn a_png_has_the_size_that_was_asked_for_and_a_picture_in_it() {
 }
 
 #[test]
-fn letters_that_the_font_lacks_are_told() {
+fn characters_missing_in_the_font_are_warned_of() {
     let sandbox = Sandbox::new();
     sandbox.write("names.yaml", SWEEP.replace("  step:", "  学習:"));
     let output = sandbox.run(&["plot", "names.yaml", "-o", "out.png"]).exits(0);
@@ -194,7 +194,7 @@ fn letters_that_the_font_lacks_are_told() {
 }
 
 #[test]
-fn variants_are_told_apart() {
+fn variants_have_different_labels() {
     let sandbox = Sandbox::new();
     let close = "{kind: linear, to: {values: [0.100001, 0.100002]}, k: {values: [1, 2]}}";
     sandbox.write("close.yaml", SWEEP.replace("{kind: constant}", close));
@@ -206,7 +206,7 @@ fn variants_are_told_apart() {
 }
 
 #[test]
-fn what_can_not_be_written_is_refused_and_nothing_is_left() {
+fn a_failed_write_leaves_no_file() {
     let sandbox = Sandbox::new();
     let output = plotted(&sandbox, &["small.yaml", "-o", "out.pdf"]).exits(2);
     assert!(output.stderr.contains(".svg or .png"), "{}", output.stderr);
@@ -241,7 +241,7 @@ fn without_a_file_the_curves_are_drawn_as_text() {
 }
 
 #[test]
-fn a_mistake_in_the_sweep_file_is_shown_as_check_shows_it() {
+fn a_mistake_in_the_sweep_file_is_shown_as_in_check() {
     let sandbox = Sandbox::new();
     sandbox.write("bad.yaml", SWEEP.replace("kind: linear", "kind: linaer"));
     let output = sandbox.run(&["plot", "bad.yaml"]).exits(2);

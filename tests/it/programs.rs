@@ -39,7 +39,7 @@ fn with_mode(mode: &str) -> String {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn a_program_goes_the_whole_way() {
+fn a_program_is_trained_ranked_and_reproduced() {
     let sandbox = sandbox(FILE);
     let ran = sandbox.run(&["toy.yaml"]).exits(0);
     assert!(ran.stderr.contains("30 trials; training 30 on 2 workers (python3 toy.py)"), "{}", ran.stderr);
@@ -106,7 +106,7 @@ fn a_program_goes_the_whole_way() {
 /// Workers run side by side, whatever their number, and the bits of a sum depend on the number of threads.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn a_program_has_one_thread_unless_it_is_said_otherwise() {
+fn a_program_has_one_thread_by_default() {
     let slots = "{SLOT: [left], MKL_NUM_THREADS: [2]}";
     let sandbox = sandbox(&with_mode("{mode: well}").replace("{SLOT: [left, right]}", slots));
     let threads = |own: Option<&str>| {
@@ -126,7 +126,7 @@ fn a_program_has_one_thread_unless_it_is_said_otherwise() {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn each_way_to_go_wrong_has_its_outcome() {
+fn each_failure_of_a_program_has_its_outcome() {
     const MODES: [(&str, &str, &str); 17] = [
         ("nan", "diverged", ""),
         ("beyond", "diverged", ""),
@@ -201,7 +201,7 @@ fn alive(word: &str, sandbox: &Sandbox) -> bool {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
+fn a_killed_program_resumes_from_its_checkpoint() {
     let sandbox = sandbox(
         &with_mode("{mode: {values: [well, killed]}}")
             .replace("constant}", "constant}\n  plateau: {kind: plateau, patience: 1}"),
@@ -225,7 +225,7 @@ fn a_program_that_is_killed_goes_on_from_its_checkpoint() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn a_sweep_that_is_stopped_stops_its_programs_and_goes_on_where_they_were() {
+fn a_stopped_sweep_stops_its_programs_and_resumes_them() {
     let sandbox = sandbox(&with_mode("{mode: {values: [polite, rude]}}"));
     let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
     within(60, "both have begun", || {
@@ -306,7 +306,7 @@ fn a_reproduction_can_be_interrupted() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
-fn half_a_line_at_a_stop_is_no_report() {
+fn an_incomplete_line_at_a_stop_is_ignored() {
     let sandbox = sandbox(&with_mode("{mode: torn}"));
     let mut sweep = sandbox.start(&["toy.yaml", "-q", "--retries", "0"]);
     wait_for_words("torn now", &sandbox);
@@ -319,7 +319,7 @@ fn half_a_line_at_a_stop_is_no_report() {
 /// What is garbled or breaks may do better the next time; what is well said and wrong would be said again.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn only_what_may_end_otherwise_is_tried_again() {
+fn only_failures_that_may_not_recur_are_retried() {
     let file = with_mode("{mode: {values: [exit, garbage, short, order, unknown, nofinal]}}");
     let sandbox = sandbox(&file);
     let ran = sandbox.run(&["toy.yaml", "--retries", "2"]).exits(1);
@@ -346,7 +346,7 @@ fn only_what_may_end_otherwise_is_tried_again() {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn checkpoints_are_what_was_reported() {
+fn only_reported_checkpoints_are_used() {
     // After the last step none is needed, and more may be said; one that was written over is not used.
     let sandbox = sandbox(&with_mode("{mode: {values: [well, last, over]}}"));
     let ran = sandbox.run(&["toy.yaml", "--workers", "1"]).exits(0);
@@ -366,7 +366,7 @@ fn checkpoints_are_what_was_reported() {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn a_program_that_is_changed_meanwhile_is_not_started() {
+fn a_program_that_changes_during_a_sweep_is_not_started() {
     let file =
         with_mode("{mode: rude}").replace("toy.py]", "toy.py], files: [src]").replace("seeds: 1", "seeds: 3");
     let sandbox = sandbox(&file);
@@ -404,7 +404,7 @@ fn a_program_that_is_changed_meanwhile_is_not_started() {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn another_program_makes_other_trials() {
+fn a_changed_program_gives_other_trials() {
     let sandbox = sandbox(&with_mode("{mode: well}"));
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     let first = sandbox.texts("select trial_id from trials");
@@ -437,7 +437,7 @@ fn another_program_makes_other_trials() {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn what_can_not_be_run_is_said() {
+fn programs_that_cannot_be_started_are_reported() {
     let sandbox = sandbox(&with_mode("{mode: well}").replace("toy.py", "ty.py"));
     let refused = sandbox.run(&["toy.yaml"]).exits(2);
     assert!(
@@ -466,7 +466,7 @@ fn what_can_not_be_run_is_said() {
 /// The experiment that ships, as it is and with a program that goes wrong three times: the same results, digest by digest.
 #[test]
 #[cfg_attr(not(has_numpy), ignore = "needs a python3 with numpy")]
-fn the_numpy_experiment_comes_to_the_same_whatever_goes_wrong() {
+fn the_numpy_experiment_has_the_same_results_after_failures() {
     let python = needs::numpy().expect("a python3 with numpy");
     let file =
         std::fs::read_to_string(root().join("experiments/external-numpy.yaml")).expect("the experiment");

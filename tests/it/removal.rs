@@ -35,7 +35,7 @@ fn is_whole(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_sweep_goes_and_comes_back_with_the_same_bits() {
+fn a_removed_sweep_is_trained_again_to_the_same_bits() {
     let sandbox = sandbox();
     let before = sandbox.fingerprints();
     assert_eq!(before.len(), 6);
@@ -74,7 +74,7 @@ fn a_sweep_goes_and_comes_back_with_the_same_bits() {
 }
 
 #[test]
-fn a_trial_goes_and_is_trained_again() {
+fn a_removed_trial_is_trained_again() {
     let sandbox = sandbox();
     let before = sandbox.fingerprints();
     let id = sandbox.texts("select trial_id from runs where schedule = 'same' and sweep = 'a' order by 1")[0]
@@ -103,7 +103,7 @@ fn a_trial_goes_and_is_trained_again() {
 
 /// Killed before and after its commit, and between that and the files.
 #[test]
-fn a_removal_that_is_killed_is_done_or_not_at_all() {
+fn a_killed_removal_is_complete_or_has_no_effect() {
     let sandbox = sandbox();
     let before = sandbox.fingerprints();
     let mut left = Vec::new();
@@ -121,7 +121,7 @@ fn a_removal_that_is_killed_is_done_or_not_at_all() {
 /// The folder of a program's trial goes with it; what a kill left of it goes by `gc`.
 #[test]
 #[cfg(unix)]
-fn files_of_programs_go_too() {
+fn files_of_programs_are_removed_too() {
     let sandbox = Sandbox::new();
     let script = "\
         echo started\n\
@@ -146,7 +146,7 @@ fn files_of_programs_go_too() {
 }
 
 #[test]
-fn what_is_being_trained_is_not_removed() {
+fn a_sweep_in_training_is_not_removed() {
     let sandbox = Sandbox::new();
     let long = RUN.replace("steps: 12", "steps: 2000000");
     sandbox.write("long.yaml", format!("{long}schedules: {{a: {{kind: constant}}}}\n"));

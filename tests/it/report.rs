@@ -58,7 +58,7 @@ fn the_same_data_give_the_same_report_in_each_form() {
 }
 
 #[test]
-fn single_figures_are_pictures_of_their_own() {
+fn single_figures_are_separate_images() {
     let sandbox = trained();
     for figure in ["forest", "curves", "sensitivity", "budgets"] {
         let name = format!("{figure}.svg");

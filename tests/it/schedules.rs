@@ -21,7 +21,7 @@ fn the_list_has_one_line_for_each_schedule_under_its_family() {
 }
 
 #[test]
-fn the_list_is_there_for_programs() {
+fn the_list_is_available_as_json() {
     let sandbox = Sandbox::new();
     let json = sandbox.run(&["schedules", "--format", "json"]).exits(0).json();
     let names: Vec<&str> =
@@ -38,13 +38,13 @@ fn the_list_is_there_for_programs() {
 }
 
 #[test]
-fn a_page_has_all_that_is_to_be_known() {
+fn a_page_has_all_sections() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(sandbox.run(&["schedules", "rex"]).exits(0).stdout);
 }
 
 #[test]
-fn everything_has_a_page_with_a_plot() {
+fn every_schedule_has_a_page_with_a_plot() {
     let sandbox = Sandbox::new();
     for item in FAMILIES.into_iter().flat_map(Family::items) {
         let page = sandbox.run(&["schedules", item.name()]).exits(0).stdout;
@@ -57,7 +57,7 @@ fn everything_has_a_page_with_a_plot() {
 }
 
 #[test]
-fn a_rule_is_shown_over_a_run_that_is_stated() {
+fn a_rule_is_plotted_over_an_example_run() {
     let sandbox = Sandbox::new();
     let page = sandbox.run(&["schedules", "plateau"]).exits(0).stdout;
     assert!(page.contains("made-up loss") && page.contains("loss, own scale: "), "{page}");
@@ -79,7 +79,7 @@ fn names_of_other_libraries_lead_to_the_page() {
 }
 
 #[test]
-fn a_name_that_there_is_not_is_refused_with_the_nearest_one() {
+fn an_unknown_name_is_refused_with_a_suggestion() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["schedules", "cosin"]).exits(2);
     assert_eq!(output.stderr, "error: there is no schedule `cosin`; did you mean `cosine`?\n");
@@ -89,7 +89,7 @@ fn a_name_that_there_is_not_is_refused_with_the_nearest_one() {
 
 /// A preset is no kind, but the mistake is near: its expansion is shown.
 #[test]
-fn a_preset_written_as_a_kind_is_answered_with_its_expansion() {
+fn a_preset_as_a_kind_is_refused_with_its_expansion() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["lr", "--total", "9", "{kind: wsd}"]).exits(2);
     assert!(output.stderr.contains("{warmup: {over: \"5%\", from: 0.01x}, body: 1x"), "{}", output.stderr);

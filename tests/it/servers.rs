@@ -81,7 +81,7 @@ fn suspend(sandbox: &Sandbox, url: &str, worker: &Child) {
 #[test]
 #[cfg(unix)]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-fn three_workers_of_which_one_dies_and_one_sleeps() {
+fn three_workers_survive_a_kill_and_a_suspension() {
     let server = pgtest::shared();
     let sandbox = sandbox();
     let wanted = undisturbed(&sandbox);
@@ -143,7 +143,7 @@ fn three_workers_of_which_one_dies_and_one_sleeps() {
 #[test]
 #[cfg(unix)]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-fn a_worker_leaves_politely() {
+fn a_stopped_worker_releases_its_trials() {
     let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();
@@ -169,7 +169,7 @@ fn a_worker_leaves_politely() {
 /// The server is stopped in the middle, and comes back later than the leases last.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-fn a_server_that_goes_away_and_comes_back_is_waited_for() {
+fn a_server_that_restarts_is_waited_for() {
     let mut server = Server::start();
     let sandbox = sandbox();
     let wanted = undisturbed(&sandbox);
@@ -214,7 +214,7 @@ fn a_server_that_goes_away_and_comes_back_is_waited_for() {
 /// What is wrong is said, with the way out and without the password.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-fn what_is_wrong_with_a_server_is_said() {
+fn problems_with_a_server_are_reported() {
     let server = pgtest::shared();
     let sandbox = sandbox();
     let url = server.database();

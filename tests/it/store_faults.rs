@@ -145,7 +145,7 @@ fn a_sweep_waits_for_a_shell_that_writes() {
 
 /// What was stored in the future, as it seems after a clock was set back, changes nothing.
 #[test]
-fn a_clock_that_was_set_back_does_no_harm() {
+fn a_clock_that_is_set_back_changes_nothing() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     sandbox.write("sweep.yaml", FILE.replace("seeds: 4", "seeds: 2"));

@@ -66,7 +66,7 @@ fn the_ranking_of_the_program_and_of_the_database_agree() {
 }
 
 #[test]
-fn an_instruction_set_that_is_not_there_is_refused() {
+fn a_missing_instruction_set_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL);
     let mut command = sandbox.command(&["small.yaml"]);
@@ -139,7 +139,7 @@ fn reproduce_names_the_first_step_that_differs() {
 }
 
 #[test]
-fn reproduce_compares_digest_and_weights_too() {
+fn reproduce_also_compares_digest_and_weights() {
     let (sandbox, _) = run(&[]);
     for column in ["digest", "weights_hash"] {
         sandbox.sql(&format!(
@@ -189,7 +189,7 @@ fn every_task_trains_and_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn a_trial_that_diverges_is_a_result_and_harms_no_other() {
+fn a_diverged_trial_is_a_result_and_does_not_affect_others() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SMALL.replace("[0.01, 0.1]", "[0.1, 1000]"));
     sandbox.run(&["small.yaml"]).exits(0);

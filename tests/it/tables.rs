@@ -118,7 +118,7 @@ fn a_schedule_is_one_file_and_one_line() {
 }
 
 #[test]
-fn code_is_searched_for_words() {
+fn names_are_found_in_code() {
     assert!(names("use super::char_gpt::x;", "char-gpt") && names("struct CharGpt;", "char-gpt"));
     assert!(names("\"{kind: vae}\"", "vae") && !names("let vaeish = 1;", "vae"));
 }

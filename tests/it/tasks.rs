@@ -89,7 +89,7 @@ fn every_task_has_the_same_bits_in_every_way_of_running_it() {
 }
 
 #[test]
-fn every_task_goes_on_from_its_checkpoints_to_the_same_bits() {
+fn every_task_resumes_from_its_checkpoints_to_the_same_bits() {
     for (name, task) in tasks() {
         // Long enough to be stopped in the middle; a closed form has tiny steps.
         let steps = if task.starts_with("task:") { 24_000 } else { 600 };
@@ -148,7 +148,7 @@ fn expected(sandbox: &Sandbox) -> Vec<serde_json::Value> {
 
 /// Losses over many seeds against the closed form, which knows nothing of seeds. Both tasks, with momentum and without.
 #[test]
-fn ten_schedules_come_to_their_expected_losses() {
+fn ten_schedules_reach_their_expected_losses() {
     for (task, optimizer, lr) in [
         ("{kind: quadratic, dimensions: 30}", "{kind: sgd}", "{values: [0.05, 0.3]}"),
         (
@@ -182,7 +182,7 @@ fn ten_schedules_come_to_their_expected_losses() {
 
 /// On the experiment as it stands: what is expected to be the best is found to be.
 #[test]
-fn the_known_best_is_found() {
+fn the_best_schedule_by_the_closed_form_is_ranked_first() {
     let sandbox = Sandbox::new();
     let file = std::fs::read(root().join("experiments/quadratic.yaml")).expect("the experiment");
     sandbox.write("ten.yaml", file);
@@ -200,7 +200,7 @@ fn the_known_best_is_found() {
 }
 
 #[test]
-fn what_has_no_closed_form_is_said() {
+fn tasks_without_a_closed_form_are_reported() {
     let sandbox = Sandbox::new();
     let refused = |file: &str, words: &str| {
         sandbox.write("a.yaml", file);

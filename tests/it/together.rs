@@ -77,7 +77,7 @@ fn two_processes_share_the_trials_of_a_sweep() {
 /// The others take over what a killed process had; nobody waits for its lease, since the system tells that it is gone.
 #[test]
 #[cfg(unix)]
-fn what_a_dead_process_had_is_taken_over() {
+fn trials_of_a_dead_process_are_taken_over() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let (mut first, mut second) = two(&sandbox);
@@ -92,7 +92,7 @@ fn what_a_dead_process_had_is_taken_over() {
 /// One that was suspended for longer than its lease wakes up, finds its trials taken over, and writes nothing.
 #[test]
 #[cfg(unix)]
-fn who_was_taken_for_dead_writes_nothing() {
+fn a_process_whose_lease_has_expired_writes_nothing() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let args = [&ARGS[..], &["--lease", "2"]].concat();
@@ -124,7 +124,7 @@ fn who_was_taken_for_dead_writes_nothing() {
 
 /// Two that start at the same time on no store at all make one, and share it.
 #[test]
-fn two_that_begin_together_end_together() {
+fn two_processes_that_start_together_share_a_new_store() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let mut both = [sandbox.start(&ARGS), sandbox.start(&ARGS)];
@@ -139,7 +139,7 @@ fn two_that_begin_together_end_together() {
 /// One that is asked to stop leaves its trials to the others.
 #[test]
 #[cfg(unix)]
-fn who_leaves_hands_over() {
+fn a_stopped_process_releases_its_trials() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let (mut first, mut second) = two(&sandbox);

@@ -31,7 +31,7 @@ schedules:
 ";
 
 #[test]
-fn a_metric_that_no_run_has_is_refused() {
+fn a_metric_without_values_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "q.yaml",
@@ -49,7 +49,7 @@ fn a_metric_that_no_run_has_is_refused() {
 }
 
 #[test]
-fn the_choice_is_made_on_tuning_seeds_and_judged_on_fresh_ones() {
+fn tuning_seeds_choose_and_fresh_seeds_judge() {
     let sandbox = sweep(DECIDED);
     let output = sandbox.run(&["v.yaml"]).exits(0);
     assert!(output.stderr.contains("chosen on 2 tuning seeds: tiny at lr"), "{}", output.stderr);
@@ -139,7 +139,7 @@ fn the_view_has_the_same_means(sandbox: &Sandbox, ranking: &[Json]) {
 
 #[test]
 #[cfg(unix)]
-fn a_sweep_that_is_killed_between_its_rounds_decides_the_same() {
+fn a_sweep_killed_between_rounds_makes_the_same_decisions() {
     let undisturbed = sweep(DECIDED);
     undisturbed.run(&["v.yaml"]).exits(0);
     let sandbox = sweep(DECIDED);
@@ -170,7 +170,7 @@ fn a_sweep_that_is_killed_between_its_rounds_decides_the_same() {
 }
 
 #[test]
-fn a_grid_grows_at_its_edge_and_never_silently() {
+fn a_grid_grows_at_its_edge_and_reports_it() {
     let grid = "seeds: 2\nlr: {values: [0.001, 0.003]}\nschedules: {constant: {kind: constant}}\n";
     let sandbox = sweep(grid);
     let output = sandbox.run(&["v.yaml"]).exits(0);
@@ -213,7 +213,7 @@ fn the_same_schedule_under_several_names_is_a_tie_and_is_not_merged() {
 }
 
 #[test]
-fn two_schedules_are_compared_from_either_side() {
+fn comparing_two_schedules_is_symmetric() {
     let sandbox = sweep(&DECIDED.replace("decide: 7", "decide: [11, 12, 13, 14, 15, 16, 17]"));
     sandbox.run(&["v.yaml", "--quiet"]).exits(0);
     let ab = sandbox.run(&["compare", "cosine", "tiny", "--format", "json"]).exits(0).json();
@@ -269,7 +269,7 @@ fn metrics_rows_and_budgets_can_be_chosen() {
 }
 
 #[test]
-fn little_and_nothing_are_ranked_too() {
+fn incomplete_and_empty_sweeps_can_be_ranked() {
     let one = sweep("seeds: 1\nlr: 0.05\nschedules: {only: {kind: constant}}\n");
     one.run(&["v.yaml"]).exits(0);
     let lost = sweep("seeds: 2\nlr: 1e9\nschedules: {a: {kind: constant}, b: {kind: linear, to: 0}}\n");
@@ -288,7 +288,7 @@ fn little_and_nothing_are_ranked_too() {
 }
 
 #[test]
-fn an_audit_says_what_stopping_early_would_have_lost() {
+fn an_audit_reports_the_losses_of_early_stopping() {
     let sandbox = sweep(
         "seeds: 2\nextend: false\nlr: {values: [0.01, 0.03, 0.1]}\nschedules: {a: {kind: constant}, b: {kind: cosine, to: 0}}\n",
     );

@@ -12,7 +12,7 @@ fn zoo() -> String {
 }
 
 #[test]
-fn the_zoo_holds_every_kind() {
+fn the_zoo_has_every_kind() {
     let text = zoo();
     let kinds = ENTRIES.iter().map(|entry| format!("kind: {}", entry.kind));
     let keys = COMBINATORS.iter().map(|combinator| format!("{}: ", combinator.key));
