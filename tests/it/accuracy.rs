@@ -47,7 +47,7 @@ fn a_rule_follows_the_accuracy_of_a_model() {
 #[test]
 fn a_model_without_an_accuracy_is_refused() {
     let sandbox = Sandbox::new();
-    for learner in [
+    for workload in [
         "data: {dataset: digits, batch_size: 20}\nmodel: {kind: vae}",
         "task: {kind: quadratic}",
         "task: {kind: power-law-regression}",
@@ -55,7 +55,7 @@ fn a_model_without_an_accuracy_is_refused() {
         sandbox.write(
             "a.yaml",
             format!(
-                "{learner}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 9}}\nlr: 0.1\nschedules:\n  \
+                "{workload}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 9}}\nlr: 0.1\nschedules:\n  \
                  a: {{warmup: {{over: 2}}, body: {{kind: plateau, watch: valid_accuracy}}}}\n"
             ),
         );

@@ -19,7 +19,7 @@ fn page() -> String {
 fn with_columns(page: &str) -> String {
     let trials = table(COLUMNS, |column| match column.source {
         Source::Plan => "the plan; never changes",
-        Source::Asked => "the plan of the first sweep; `cells` has the value of each sweep",
+        Source::PerSweep => "the plan of the first sweep; `cells` has the value of each sweep",
         Source::Cell => "",
         Source::Start => "the worker that starts the trial",
         Source::Training => "training",

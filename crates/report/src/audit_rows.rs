@@ -1,10 +1,10 @@
-//! How an audit of early stopping looks.
+//! Renders an audit of early-stopping rules.
 
 use verdict::audit::Audit;
 
 use crate::rows::Rows;
 
-/// One row for each rule.
+/// One row per rule.
 pub fn audit_rows(audits: &[Audit]) -> Rows {
     let mut rows = Rows::new([
         "rule",

@@ -1,8 +1,8 @@
-//! From a ranking and the steps of its runs to a [`Document`]: the verdict in a sentence, curves with bands, lr
-//! sensitivity, budgets. Pure: the same rows give the same document.
+//! Composes a [`Document`] from a ranking and the steps of its runs: a verdict sentence, curves with bands, lr sensitivity,
+//! budgets. Pure: the same input gives the same document.
 
 use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
-use crate::ranking_rows::{notes, place};
+use crate::ranking_rows::{notes, rank_range};
 use verdict::budgets::by_budget;
 use verdict::family::Verdict;
 use verdict::numbers::{decimals, lr};
@@ -11,7 +11,7 @@ use verdict::results::{RunResult, RunState, grids};
 use verdict::score::Direction;
 use verdict::warnings::Warning;
 
-/// A step of a run, as a report needs it.
+/// A step of a run, with what a report needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// The update, from 0.
@@ -20,11 +20,11 @@ pub struct Step {
     pub lr: f64,
     /// Loss of its batch.
     pub train_loss: f64,
-    /// Validation loss after it, where it was taken.
+    /// Validation loss after it, if it was measured.
     pub valid_loss: Option<f64>,
 }
 
-/// What a report is made of.
+/// The input of a report, in addition to the ranking.
 #[derive(Debug, Clone, Default)]
 pub struct Material {
     /// The sweep's name.
@@ -33,9 +33,9 @@ pub struct Material {
     pub file_text: String,
     /// Program and version.
     pub generated_by: String,
-    /// Commands, and what they do.
+    /// Commands that reproduce it, and what they do.
     pub reproduce: Vec<(String, String)>,
-    /// Where it was trained.
+    /// Name and value of each property of the training environment.
     pub environment: Vec<(String, String)>,
     /// Path and value of each axis, by config.
     pub axes: std::collections::BTreeMap<String, Vec<(String, String)>>,
@@ -70,7 +70,7 @@ pub fn compose(
         metric: ranking.metric.title.clone(),
         curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
         lower_is_better: ranking.metric.direction == Direction::LowerIsBetter,
-        comparisons: ranking.family.comparisons(),
+        pairs_tested: ranking.family.pairs_tested(),
         sweep: material.sweep,
         generated_by: material.generated_by,
         file_text: material.file_text,
@@ -79,29 +79,29 @@ pub fn compose(
     }
 }
 
-/// Whether the curves are of validation losses: where every run has some, and where no run has other losses.
+/// Whether the curves show validation losses: every run has at least 3, or no run has training losses.
 fn draws_validation(material: &Material) -> bool {
     let runs = || material.runs.iter().flat_map(|(_, runs)| runs);
     let evaluations = |run: &Vec<Step>| run.iter().filter(|step| step.valid_loss.is_some()).count();
     runs().all(|run| evaluations(run) >= 3) || !runs().flatten().any(|step| step.train_loss.is_finite())
 }
 
-/// The answer in a sentence, and no more than the data say.
+/// The verdict in a sentence; it claims no more than the tests support.
 fn verdict(ranking: &Ranking) -> String {
     let leaders: Vec<&Line> = ranking.leaders().collect();
     let (Some(first), others) =
         (ranking.lines.first().filter(|line| line.has_results()), ranking.lines.len())
     else {
-        return "No run has ended yet: there is nothing to rank.".to_owned();
+        return "No run has ended yet, so there is no ranking.".to_owned();
     };
     let name = &first.schedule;
     if ranking.protocol == Protocol::Tuning {
         return format!(
-            "Nothing is decided yet: {name} leads among the tuning runs, and no deciding run has ended."
+            "Nothing is decided yet: {name} leads in the tuning runs, but no deciding run has ended."
         );
     }
     if others == 1 {
-        return format!("{name} is the only schedule of this sweep: there is nothing to compare it with.");
+        return format!("{name} is the only schedule of this sweep, so there is no comparison.");
     }
     let digits = decimals(first.sd);
     let mean = first.mean.map(|mean| format!(" ({} {mean:.digits$})", ranking.metric.title));
@@ -111,8 +111,8 @@ fn verdict(ranking: &Ranking) -> String {
     match (tied.len(), beaten) {
         (0, beaten) => format!("{at} is significantly better than all {beaten} others."),
         (_, 0) if !ranking.can_decide() => format!(
-            "{at} has the best mean, and the seeds are too few for any difference to be significant: all {others} \
-             schedules are tied."
+            "{at} has the best mean, but there are too few seeds for significant differences: all {others} schedules are \
+             tied."
         ),
         (_, 0) => format!(
             "{at} has the best mean, but no difference is significant: all {others} schedules are tied."
@@ -129,13 +129,11 @@ fn verdict(ranking: &Ranking) -> String {
 fn method(ranking: &Ranking) -> Vec<String> {
     let chosen = match ranking.protocol {
         Protocol::CrossFitted => {
-            "Each schedule is at its best config; differences are cross-fitted: half of the seeds chooses the config, the \
-             other half judges it, over all halvings."
+            "Each schedule is shown at its best config. Differences are cross-fitted: one half of the seeds chooses the config, the \
+             other half judges it, averaged over all splits into halves."
         }
-        Protocol::Decided => {
-            "Each schedule's config was chosen on tuning seeds, and is judged on fresh ones."
-        }
-        Protocol::Tuning => "These are tuning runs: they choose configs and judge nothing.",
+        Protocol::Decided => "Each schedule's config was chosen on tuning seeds and judged on other seeds.",
+        Protocol::Tuning => "These are tuning runs, which only choose configs.",
     };
     let mut method = vec![chosen.to_owned()];
     method.extend(notes(ranking).into_iter().map(|note| format!("{note}.")));
@@ -160,14 +158,14 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         base_lr: line.base_lr,
         edge: line.edge,
         n: line.n,
-        asked: line.asked(),
+        requested: line.requested(),
         mean: line.mean,
         sd: line.sd,
         diff: line.versus.diff,
         interval: line.versus.interval,
         p_raw: line.versus.p_raw,
         p: line.versus.p.filter(|_| ranking.can_decide()),
-        place: place(line.ranks, line.verdict),
+        ranks: rank_range(line.ranks, line.verdict),
         verdict: line.verdict.name().to_owned(),
         wins: (line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),
         diverged: line.diverged,
@@ -178,18 +176,18 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
     }
 }
 
-/// Points of a curve: more than a screen shows help nobody.
+/// The most points of a curve: a screen shows no more.
 const POINTS: usize = 80;
 
-/// Mean over seeds, with a band of one standard deviation. Training losses are averaged over stretches of steps, as each
-/// is that of one batch.
+/// Mean over seeds, with a band of one standard deviation. Training losses are averaged over intervals of steps, because each is
+/// the noisy loss of one batch.
 fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
     let Some(first) = runs.iter().max_by_key(|run| run.len()).filter(|run| !run.is_empty()) else {
         return Curve::default();
     };
     let all = first.len();
     let every = all.div_ceil(POINTS);
-    let taken: Vec<u64> = if validated {
+    let ends: Vec<u64> = if validated {
         let at: Vec<u64> =
             first.iter().filter(|step| step.valid_loss.is_some()).map(|step| step.step + 1).collect();
         let every = at.len().div_ceil(POINTS).max(1);
@@ -198,7 +196,7 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
         (1..=all.div_ceil(every)).map(|i| (i * every).min(all) as u64).collect()
     };
     let mut curve = Curve { schedule: schedule.to_owned(), ..Curve::default() };
-    for end in taken {
+    for end in ends {
         let values: Vec<f64> = runs
             .iter()
             .filter_map(|run| {
@@ -207,8 +205,9 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
                     return run.get(at)?.valid_loss;
                 }
                 let end = usize::try_from(end).ok()?.min(run.len());
-                let part = run.get(end.saturating_sub(every)..end)?;
-                stats::summary(&part.iter().map(|step| step.train_loss).collect::<Vec<_>>()).map(|s| s.mean)
+                let interval = run.get(end.saturating_sub(every)..end)?;
+                stats::summary(&interval.iter().map(|step| step.train_loss).collect::<Vec<_>>())
+                    .map(|s| s.mean)
             })
             .filter(|x| x.is_finite())
             .collect();
@@ -227,7 +226,7 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
     curve
 }
 
-/// Means over each schedule's lr grid, by all runs, each lr at its best variant.
+/// Means over each schedule's lr grid, from all runs; each lr is at its best variant.
 fn sensitivity(ranking: &Ranking, results: &[RunResult]) -> Vec<Sensitivity> {
     let grids = grids(results, ranking.budget);
     let of = |line: &Line| {

@@ -1,4 +1,4 @@
-//! All that a report shows, as plain data: what `html` and `markdown` render. Nothing is computed here.
+//! Everything that a report shows, as plain data. `html` and `markdown` render it.
 
 use verdict::ranking::Edge;
 
@@ -9,48 +9,48 @@ pub struct Document {
     pub sweep: String,
     /// The first comment of the sweep file; may be empty.
     pub question: String,
-    /// The answer in a sentence.
+    /// The verdict in a sentence.
     pub verdict: String,
     /// Program and version.
     pub generated_by: String,
     /// The sweep file.
     pub file_text: String,
-    /// Commands, and what they do.
+    /// Commands that reproduce it, and what they do.
     pub reproduce: Vec<(String, String)>,
-    /// Where it was trained.
+    /// Name and value of each property of the training environment.
     pub environment: Vec<(String, String)>,
-    /// How it was computed, in sentences.
+    /// How it was computed, as sentences.
     pub method: Vec<String>,
-    /// What to know before believing it.
+    /// What limits the ranking.
     pub warnings: Vec<DocumentWarning>,
-    /// Best first.
+    /// The schedules, best first.
     pub ranking: Vec<RankedSchedule>,
-    /// In the order of the ranking.
+    /// Curves over the run, in the order of the ranking.
     pub curves: Vec<Curve>,
-    /// In the order of the ranking.
+    /// Means over lr grids, in the order of the ranking.
     pub sensitivity: Vec<Sensitivity>,
-    /// In the order of the ranking; empty where there is one budget.
+    /// Means over budgets, in the order of the ranking; empty if there is only one budget.
     pub budgets: Vec<BudgetLine>,
-    /// As in `valid loss`.
+    /// The name of the metric, as in `valid loss`.
     pub metric: String,
     /// What the curves show, as in `validation loss`.
     pub curve_metric: String,
-    /// Whether less of the metric is better.
+    /// Whether lower values of the metric are better.
     pub lower_is_better: bool,
-    /// Pairs of schedules that were tested together.
-    pub comparisons: usize,
+    /// Number of pairs of schedules that were tested together.
+    pub pairs_tested: usize,
 }
 
 /// See [`verdict::warnings::Warning`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DocumentWarning {
-    /// What it is about.
+    /// Its kind.
     pub kind: String,
-    /// What is the case.
+    /// What limits the ranking.
     pub text: String,
-    /// What to do.
+    /// What to do about it.
     pub advice: String,
-    /// The schedules that it concerns; none means all.
+    /// The schedules that it concerns; empty means all.
     pub schedules: Vec<String>,
 }
 
@@ -65,31 +65,31 @@ pub struct RankedSchedule {
     pub config: Vec<(String, String)>,
     /// The base lr of that config.
     pub base_lr: f64,
-    /// Where that is an end of its grid.
+    /// Set if that base lr is at an edge of the grid.
     pub edge: Option<Edge>,
-    /// Finished runs that judge it.
+    /// Number of finished runs that judge it.
     pub n: usize,
-    /// Runs that are to judge it.
-    pub asked: usize,
+    /// Number of runs that judge it, including missing ones.
+    pub requested: usize,
     /// Mean over seeds.
     pub mean: Option<f64>,
     /// Standard deviation over seeds.
     pub sd: Option<f64>,
     /// Difference to the first line.
     pub diff: Option<f64>,
-    /// 95 % interval of it, for all pairs at once.
+    /// Simultaneous 95 % interval of the difference.
     pub interval: Option<(f64, f64)>,
-    /// p-value of its difference to the first line, of this pair alone.
+    /// p-value of its difference to the first line, not adjusted.
     pub p_raw: Option<f64>,
-    /// The same for all pairs at once; `None` where the seeds are too few for any to be significant.
+    /// p-value adjusted for all pairs; `None` if there are too few seeds for any to be significant.
     pub p: Option<f64>,
-    /// The ranks that the data allow, as in `2-4`.
-    pub place: String,
-    /// first, better, worse, equivalent, same or undecided.
+    /// Its range of ranks, as in `2-4`.
+    pub ranks: String,
+    /// `first`, `better`, `worse`, `equivalent`, `same` or `undecided`.
     pub verdict: String,
-    /// Seeds won against the first, of how many.
+    /// Number of seeds on which it is better than the first line, and number of seeds.
     pub wins: Option<(f64, usize)>,
-    /// Runs that diverged.
+    /// Number of diverged runs.
     pub diverged: usize,
     /// Mean test accuracy, 0 to 1.
     pub accuracy: Option<f64>,
@@ -97,7 +97,7 @@ pub struct RankedSchedule {
     pub steps: i64,
     /// Its tie group, from 1; 0 without results.
     pub tie_group: usize,
-    /// Seed and value; `None` where it diverged or is missing.
+    /// Seed and value; `None` if the run diverged or is missing.
     pub seeds: Vec<(i64, Option<f64>)>,
 }
 
@@ -116,9 +116,9 @@ pub struct Curve {
     pub high: Vec<f64>,
     /// Steps of the learning rates.
     pub lr_steps: Vec<u64>,
-    /// Learning rates, of the first seed.
+    /// Learning rates of the first seed.
     pub lr: Vec<f64>,
-    /// Runs that the mean is over, of how many that judge the schedule.
+    /// Number of runs in the mean, and number of runs that judge the schedule.
     pub runs: (usize, usize),
 }
 
@@ -127,11 +127,11 @@ pub struct Curve {
 pub struct Sensitivity {
     /// Its name.
     pub schedule: String,
-    /// Base lr, mean at its best variant there, and runs that diverged.
+    /// Base lr, mean of the best variant there, and number of diverged runs.
     pub points: Vec<(f64, Option<f64>, usize)>,
-    /// The base lr that was chosen.
+    /// The chosen base lr.
     pub chosen: f64,
-    /// Where that is an end of the grid.
+    /// Set if the chosen base lr is at an edge of the grid.
     pub edge: Option<Edge>,
 }
 
@@ -140,6 +140,6 @@ pub struct Sensitivity {
 pub struct BudgetLine {
     /// Its name.
     pub schedule: String,
-    /// Steps, mean.
+    /// Length of the run in steps, and mean.
     pub points: Vec<(i64, f64)>,
 }

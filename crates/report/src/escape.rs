@@ -1,7 +1,7 @@
-//! Text that came from outside, made safe to stand in HTML or SVG.
+//! Makes untrusted text safe for HTML and SVG.
 
-/// Text within an element or an attribute. Controls, marks that turn the direction of writing and what XML does not
-/// allow are made visible.
+/// Escapes text for an element or an attribute. Control characters, bidirectional marks and characters that XML does not
+/// allow are replaced by U+FFFD.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -12,7 +12,7 @@ pub(crate) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+            c if c.is_control() || is_bidi_mark(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
                 escaped.push('\u{fffd}')
             }
             c => escaped.push(c),
@@ -21,7 +21,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Whether it turns the direction of writing.
-pub(crate) fn turns(c: char) -> bool {
+/// Whether it changes the direction of text, and so could disguise it.
+pub(crate) fn is_bidi_mark(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

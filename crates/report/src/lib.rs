@@ -1,11 +1,11 @@
-//! Verdicts, curves and rows to text for people and programs: tables, Markdown, HTML, SVG, PNG, TensorBoard. Rendering only: what is
-//! concluded is in the crate `verdict`.
+//! Renders verdicts, curves and rows as tables, Markdown, HTML, SVG, PNG and TensorBoard files, for people and programs. The crate
+//! `verdict` draws the conclusions.
 
 mod audit_rows;
 mod chart;
+pub mod comparison_text;
 pub mod compose;
 pub mod document;
-pub mod duel_words;
 mod escape;
 pub mod figure;
 mod html;

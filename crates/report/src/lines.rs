@@ -1,16 +1,16 @@
-//! Rows as lines, for other programs: CSV and JSON Lines. A part of the rows is a part of the text, so that
-//! a table that is too large for memory can be written piece by piece.
+//! Rows as lines for other programs: CSV and JSON Lines. Each row is written independently, so that a table that is too large
+//! for memory can be written in pieces.
 
 use serde_json::{Map, Value as Json};
 
 use crate::rows::{Cell, Rows};
 
-/// The first line of a CSV file.
+/// The header line of a CSV file.
 pub fn csv_header(columns: &[String]) -> String {
     records(std::iter::once(columns.to_vec()))
 }
 
-/// Rows as CSV (RFC 4180), without a header. What is no finite number is `inf`, `-inf` or `NaN`.
+/// Rows as CSV (RFC 4180), without a header. Numbers that are not finite are `inf`, `-inf` or `NaN`.
 pub fn csv(rows: &Rows) -> String {
     records(rows.rows.iter().map(|row| row.iter().map(Cell::raw).collect()))
 }
@@ -26,7 +26,7 @@ fn records(records: impl Iterator<Item = Vec<String>>) -> String {
     writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// Rows as JSON Lines: an object a row. JSON has no word for what is no finite number: it is null.
+/// Rows as JSON Lines: an object per row. Numbers that are not finite are null, because JSON can't represent them.
 pub fn json(rows: &Rows) -> String {
     let names = unique(&rows.columns);
     let line = |row: &Vec<Cell>| {
@@ -43,7 +43,7 @@ fn finite(cell: &Cell) -> Json {
     }
 }
 
-/// Names that are all different: of columns with one name, as a join gives them, the later ones get a number.
+/// Makes column names unique: if a join gives several columns the same name, the later ones get a number.
 pub(crate) fn unique(columns: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in columns {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_make_the_whole_and_what_is_not_finite_is_said() {
+    fn rows_are_csv_and_json_lines_with_numbers_that_are_not_finite() {
         let mut rows = Rows::new(["name", "loss", "loss"]);
         rows.rows.push(vec!["a,\"b\"\n".into(), f64::NAN.into(), f64::NEG_INFINITY.into()]);
         rows.rows.push(vec![Cell::Null, 0.1.into(), 1e-300.into()]);

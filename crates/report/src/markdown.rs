@@ -1,10 +1,10 @@
-//! A report as GitHub-flavoured Markdown: all of the document but its pictures.
+//! Renders a report as GitHub-flavoured Markdown: the document without its charts.
 
 use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
 use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
-use verdict::numbers::{accuracy, decimals, lr};
+use verdict::numbers::{accuracy, capital, decimals, lr};
 
 /// The document as Markdown, ending with a line break.
 pub fn markdown(document: &Document) -> String {
@@ -22,9 +22,10 @@ pub fn markdown(document: &Document) -> String {
         let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     if !document.warnings.is_empty() {
-        let _ = writeln!(page, "\n## What to know\n");
+        let _ = writeln!(page, "\n## Warnings\n");
         for warning in &document.warnings {
-            let _ = writeln!(page, "- {}: {}.", text(&warning.text), text(&warning.advice));
+            let _ =
+                writeln!(page, "- {}. {}.", text(&capital(&warning.text)), text(&capital(&warning.advice)));
         }
     }
     let _ = writeln!(page, "\n## How it was computed\n");
@@ -35,27 +36,27 @@ pub fn markdown(document: &Document) -> String {
     for (name, value) in &document.environment {
         let _ = writeln!(page, "- {}: {}", text(name), text(value));
     }
-    let _ = writeln!(page, "\n## Again\n");
+    let _ = writeln!(page, "\n## Reproduce it\n");
     for (command, what) in &document.reproduce {
         let _ = writeln!(page, "{}\n\n{}", text(what), fenced("sh", command));
     }
-    let _ = writeln!(page, "## The sweep file\n\n{}", fenced("yaml", &document.file_text));
+    let _ = writeln!(page, "## Sweep file\n\n{}", fenced("yaml", &document.file_text));
     let _ = writeln!(page, "{}", text(&document.generated_by));
     page
 }
 
-/// Whether a p-value of a pair alone and one of all pairs are different things.
+/// Whether several pairs were tested, so that unadjusted and adjusted p-values differ.
 fn has_family(document: &Document) -> bool {
-    document.comparisons > 1
+    document.pairs_tested > 1
 }
 
 fn has_accuracy(document: &Document) -> bool {
     document.ranking.iter().any(|line| line.accuracy.is_some())
 }
 
-/// The heads of the columns; the accuracy, which is last, only where there is one.
+/// The column headings. The accuracy is the last column, if there is one.
 pub(crate) fn head(document: &Document) -> Vec<&str> {
-    let mut head = vec!["#", "schedule", "best lr", &document.metric, "vs first", "95 % interval"];
+    let mut head = vec!["rank", "schedule", "best lr", &document.metric, "vs first", "95 % interval"];
     head.extend(if has_family(document) { &[P_RAW, P_ADJUSTED][..] } else { &["p"] });
     head.extend(["wins", "seeds", "diverged"]);
     if has_accuracy(document) {
@@ -64,7 +65,7 @@ pub(crate) fn head(document: &Document) -> Vec<&str> {
     head
 }
 
-/// The cells of a line of the ranking, below `head`.
+/// The cells of a line of the ranking, for the columns of `head`.
 pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     let digits = decimals(line.sd);
     let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
@@ -74,13 +75,13 @@ pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
         (None, _) if line.diverged > 0 => "diverged".to_owned(),
         (None, _) => "—".to_owned(),
     };
-    let seeds = if line.n + line.diverged == line.asked {
-        line.asked.to_string()
+    let seeds = if line.n + line.diverged == line.requested {
+        line.requested.to_string()
     } else {
-        format!("{} of {}", line.n + line.diverged, line.asked)
+        format!("{} of {}", line.n + line.diverged, line.requested)
     };
     let mut cells = vec![
-        line.place.clone(),
+        line.ranks.clone(),
         line.schedule.clone(),
         if line.tie_group == 0 { "—".to_owned() } else { format!("{}{edge}", lr(line.base_lr)) },
         mean,
@@ -94,7 +95,7 @@ pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     cells.extend([
         line.wins.map(|(won, n)| wins(won, n)).unwrap_or_default(),
         seeds,
-        if line.diverged == 0 { "0".to_owned() } else { format!("{}/{}", line.diverged, line.asked) },
+        if line.diverged == 0 { "0".to_owned() } else { format!("{}/{}", line.diverged, line.requested) },
     ]);
     if has_accuracy(document) {
         cells.push(line.accuracy.map(accuracy).unwrap_or_default());
@@ -102,7 +103,7 @@ pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     cells
 }
 
-/// Text that means nothing to Markdown or HTML.
+/// Escapes text for Markdown and HTML.
 fn text(plain: &str) -> String {
     let mut escaped = String::with_capacity(plain.len());
     for c in plain.chars() {
@@ -119,7 +120,7 @@ fn text(plain: &str) -> String {
     escaped
 }
 
-/// A block of code, fenced by more backticks than it has in a row.
+/// A code block, fenced by more backticks than the code has in a row.
 fn fenced(language: &str, code: &str) -> String {
     let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

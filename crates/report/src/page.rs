@@ -1,5 +1,5 @@
-//! The list of schedules, and the page of one: text for a terminal, rows and JSON for programs. All words
-//! come from the tables.
+//! The list of all schedules, and the page of one schedule: text for a terminal, rows and JSON for programs. All texts come from
+//! the tables of the crate `schedule`.
 
 use schedule::catalogue::{CLOCK, Default, Param};
 use schedule::index::{FAMILIES, Item};
@@ -9,7 +9,7 @@ use crate::plot::Figure;
 use crate::wrap::wrapped;
 use crate::{Cell, Rows};
 
-/// Everything that has a page, one line each, under the headings of their families.
+/// All schedules that have a page, one line each, grouped by family.
 pub fn list(width: usize) -> String {
     let names = FAMILIES.iter().flat_map(|family| family.items()).map(|item| item.name().len());
     let column = names.max().unwrap_or(0) + 2;
@@ -21,11 +21,11 @@ pub fn list(width: usize) -> String {
         }
         text.push('\n');
     }
-    text.push_str("`sweep schedules NAME` shows one, with its formula, parameters and a plot\n");
+    text.push_str("`sweep schedules NAME` shows one of them with formula, parameters and plot\n");
     text
 }
 
-/// The same as rows.
+/// The list as rows.
 pub fn rows() -> Rows {
     let mut rows = Rows::new(["family", "name", "summary", "example", "formula", "source", "aliases"]);
     for item in FAMILIES.iter().flat_map(|family| family.items()) {
@@ -42,7 +42,7 @@ pub fn rows() -> Rows {
     rows
 }
 
-/// One page. `figure` shows the example; `run` says over what.
+/// The page of one schedule. `figure` shows its example; `run` describes the example's run.
 pub fn page(item: &Item, figure: &Figure, run: &str, width: usize) -> String {
     let column = 12;
     let mut text = format!("{}\n", item.name());
@@ -50,29 +50,30 @@ pub fn page(item: &Item, figure: &Figure, run: &str, width: usize) -> String {
     text.push_str(&format!("\n  {}\n\n", item.example()));
     text.push_str(&figure.text(width));
     wrapped(run, width).iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    let mut part = |title: &str, lines: &[(&str, &str)]| {
+    let mut section = |title: &str, lines: &[(&str, &str)]| {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}\n"));
             lines.iter().for_each(|(name, words)| listed(&mut text, name, words, column, width));
         }
     };
     if let Some(formula) = item.formula() {
-        part("formula", &[("", formula)]);
-        part("where", &item.symbols());
+        section("formula", &[("", formula)]);
+        section("where", &item.symbols());
     }
     let ends = item.ends();
-    part("its end", &[("before", ends.before), ("last step", ends.at), ("after", ends.after)]);
+    section("at the end", &[("before", ends.before), ("last step", ends.at), ("after", ends.after)]);
     if let Some(note) = item.note() {
-        part("note", &[("", note)]);
+        section("note", &[("", note)]);
     }
-    part("source", &[("", item.source())]);
-    part("also known as", &[("", &item.aliases().join(", "))]);
+    section("source", &[("", item.source())]);
+    section("also known as", &[("", &item.aliases().join(", "))]);
     for (group, params) in item.params() {
         let params = params.into_iter().chain(group.is_none().then_some(&CLOCK));
         match group {
             None => text.push_str("\nparameters\n"),
             Some(group) => {
-                let shape = if group.shaped { ", and `shape`, any ramp, with its parameters" } else { "" };
+                let shape =
+                    if group.shaped { "; `shape` may be any ramp, with the ramp's parameters" } else { "" };
                 let title = format!("`{}`: {}{shape}", group.key, group.doc);
                 text.push('\n');
                 wrapped(&title, width).iter().for_each(|line| text.push_str(&format!("{line}\n")));
@@ -92,14 +93,14 @@ fn described(param: &Param) -> String {
     format!("{}{default}: {}", param.ty.to_string().replace('`', ""), param.doc)
 }
 
-/// A name and what is said of it, in lines that hang under each other.
+/// Appends a name and its description, wrapped into a column.
 fn listed(text: &mut String, name: &str, words: &str, column: usize, width: usize) {
     let column = if name.is_empty() { 2 } else { column + 2 };
     let lines = wrapped(words, width.saturating_sub(column).max(20));
     let gap = column.saturating_sub(4);
     let mut lines = lines.iter();
     match lines.next() {
-        // A long name has a line to itself.
+        // A long name gets its own line.
         Some(first) if name.chars().count() > gap => {
             text.push_str(&format!("  {name}\n{:column$}{first}\n", ""));
         }
@@ -109,7 +110,7 @@ fn listed(text: &mut String, name: &str, words: &str, column: usize, width: usiz
     lines.for_each(|line| text.push_str(&format!("{:column$}{line}\n", "")));
 }
 
-/// One page for programs.
+/// The page of one schedule for programs.
 pub fn json(item: &Item) -> Json {
     let ends = item.ends();
     let params = item.params().into_iter().flat_map(|(group, params)| {

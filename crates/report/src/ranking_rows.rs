@@ -1,10 +1,10 @@
-//! How a ranking looks: rows for programs, a table for people. Nothing is concluded here.
+//! Renders a ranking: rows for programs, a table for people.
 
 use std::collections::HashMap;
 
-use verdict::compare::ALPHA;
 use verdict::family::Verdict;
 use verdict::numbers::{accuracy, decimals, lr, number};
+use verdict::pair::ALPHA;
 use verdict::ranking::{Edge, Line, Protocol, Ranking};
 use verdict::results::{Grid, Purpose, RunResult, RunState, grids};
 
@@ -13,17 +13,17 @@ use crate::rows::{Cell, Rows};
 /// The column that a ranking without accuracies leaves out.
 pub(crate) const ACCURACY: &str = "test acc.";
 
-/// The p-value of a pair alone, and that of all pairs at once.
+/// Headings of the unadjusted p-value of a pair, and of its p-value adjusted for all pairs.
 pub(crate) const P_RAW: &str = "p raw";
 pub(crate) const P_ADJUSTED: &str = "p adj.";
 
-/// In the place of a p-value that no result could make significant.
+/// Shown instead of a p-value if no difference can be significant with this number of seeds.
 pub(crate) const TOO_FEW: &str = "too few seeds";
 
-/// A column of the ranking for programs: its name, and what a line has there; the place of the line counts from 0.
+/// A column of the ranking for programs: its name, and its cell for a line and the line's index.
 type Column = (&'static str, fn(usize, &Line) -> Cell);
 
-/// Full precision, names that SQL and JSON users expect.
+/// The columns for programs, in full precision.
 const COLUMNS: [Column; 26] = [
     ("rank", |i, line| line.has_results().then_some(i + 1).into()),
     ("rank_low", |_, line| line.ranks.map(|(low, _)| low).into()),
@@ -63,9 +63,9 @@ pub fn rows(ranking: &Ranking) -> Rows {
 
 /// The ranking for people: rounded to what the spread over seeds supports.
 pub fn table(ranking: &Ranking) -> Rows {
-    let is_family = ranking.family.comparisons() > 1;
+    let is_family = ranking.family.pairs_tested() > 1;
     let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
-    let columns = ["#", "schedule", "best lr", &ranking.metric.title, "vs first", "95 % interval"];
+    let columns = ["rank", "schedule", "best lr", &ranking.metric.title, "vs first", "95 % interval"];
     let rest = ["wins", "seeds", "diverged", ACCURACY, "steps"];
     let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
     rows.rows = ranking.lines.iter().map(|line| row(ranking, line, is_family)).collect();
@@ -77,16 +77,16 @@ pub fn table(ranking: &Ranking) -> Rows {
 
 fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
     let digits = decimals(line.sd);
-    let shown = |x: f64| number(x, digits);
+    let rounded = |x: f64| number(x, digits);
     let signed = |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
     let mean = match (line.mean, line.sd) {
-        (Some(mean), Some(sd)) => format!("{} ± {}", shown(mean), number(sd, digits)),
-        (Some(mean), None) => shown(mean),
+        (Some(mean), Some(sd)) => format!("{} ± {}", rounded(mean), rounded(sd)),
+        (Some(mean), None) => rounded(mean),
         (None, _) if line.diverged > 0 => "diverged".to_owned(),
         (None, _) => "—".to_owned(),
     };
     let mut cells = vec![
-        place(line.ranks, line.verdict),
+        rank_range(line.ranks, line.verdict),
         line.schedule.clone(),
         if line.has_results() { best_lr(line) } else { "—".to_owned() },
         mean,
@@ -113,50 +113,55 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
     cells.into_iter().map(Cell::Text).collect()
 }
 
-/// What the columns of a table mean, a sentence each.
+/// Footnotes that explain the columns of the table.
 pub fn notes(ranking: &Ranking) -> Vec<String> {
     if ranking.p_floor.is_none() {
         return Vec::new();
     }
-    let comparisons = ranking.family.comparisons();
-    let mut notes = if comparisons > 1 {
+    let pairs = ranking.family.pairs_tested();
+    let mut notes = if pairs > 1 {
         vec![
             format!(
-                "#: the ranks that the data allow: 1 + the schedules that are significantly better, to {} - those that are \
-                 significantly worse",
+                "rank: range of possible ranks, from 1 + number of significantly better schedules to {} - number of significantly \
+                 worse ones",
                 ranking.lines.iter().filter(|line| line.ranks.is_some()).count()
             ),
             format!(
-                "p raw: exact sign-flip test, paired over seeds, of this pair alone; p adj.: of all {comparisons} pairs at once \
-                 (step-down maxT); significant: p adj. < {ALPHA}"
+                "p raw: exact sign-flip test against the first schedule, paired by seed; p adj.: corrected for all {pairs} pairs of \
+                 schedules (step-down maxT); significant: p adj. < {ALPHA}"
             ),
-            "95 % interval: of the difference to the first, for all pairs at once".to_owned(),
+            format!(
+                "95 % interval: of the difference to the first schedule, simultaneous for all {pairs} pairs"
+            ),
         ]
     } else {
-        vec![format!("p: exact sign-flip test, paired over seeds; significant: p < {ALPHA}")]
+        vec![format!("p: exact sign-flip test, paired by seed; significant: p < {ALPHA}")]
     };
     match ranking.protocol {
         Protocol::CrossFitted => {}
-        Protocol::Decided => notes.push("each lr was chosen on other seeds".to_owned()),
-        Protocol::Tuning => notes.push("these are the seeds that choose lrs: nothing is decided".to_owned()),
+        Protocol::Decided => notes.push("each lr was chosen on separate tuning seeds".to_owned()),
+        Protocol::Tuning => {
+            notes.push("these are the tuning seeds, which choose lrs: nothing is decided".to_owned())
+        }
     }
     if ranking.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
         notes.push(
-            "~: equivalent to the first, the difference is within the rope (two one-sided tests)".to_owned(),
+            "~: equivalent to the first schedule, the difference is within ±rope (two one-sided tests)"
+                .to_owned(),
         );
     }
     notes
 }
 
-/// Each axis at an edge and which it is, as in `schedule.cooldown.over: high`.
+/// The axes at an edge, each with the edge, as in `schedule.cooldown.over: high`.
 fn axis_edges(line: &Line) -> Option<String> {
     let each: Vec<String> =
         line.axis_edges.iter().map(|axis| format!("{}: {}", axis.path, axis.edge.name())).collect();
     (!each.is_empty()).then(|| each.join(", "))
 }
 
-/// The ranks that the data allow, as in `1` or `2-4`.
-pub(crate) fn place(ranks: Option<(usize, usize)>, verdict: Verdict) -> String {
+/// A range of ranks, as in `1` or `2-4`; `~` marks a schedule that is equivalent to the first.
+pub(crate) fn rank_range(ranks: Option<(usize, usize)>, verdict: Verdict) -> String {
     let sign = if verdict == Verdict::Equivalent { "~" } else { "" };
     match ranks {
         None => "—".to_owned(),
@@ -175,18 +180,18 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
     }
 }
 
-/// With the flag of an edge.
+/// The best lr, with a mark if it is at the edge.
 fn best_lr(line: &Line) -> String {
     let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
     format!("{}{edge}", lr(line.base_lr))
 }
 
-/// The flag of an axis whose chosen value is an end of those that were tried.
+/// The mark of an axis whose chosen value is the lowest or highest that was tried.
 pub fn axis_flag(line: &Line, path: &str) -> Option<&'static str> {
     line.axis_edges.iter().find(|axis| axis.path == path).map(|axis| axis.edge.flag())
 }
 
-/// As in `2/8`; an equal value is half a win.
+/// As in `2/8`; equal values count as half a win.
 pub(crate) fn wins(wins: f64, n: usize) -> String {
     if wins.fract() == 0.0 { format!("{wins:.0}/{n}") } else { format!("{wins:.1}/{n}") }
 }
@@ -194,18 +199,18 @@ pub(crate) fn wins(wins: f64, n: usize) -> String {
 fn counted(line: &Line) -> String {
     match line.missing {
         0 => format!("{}", line.n + line.diverged),
-        _ => format!("{} of {}", line.n + line.diverged, line.asked()),
+        _ => format!("{} of {}", line.n + line.diverged, line.requested()),
     }
 }
 
 fn diverged(line: &Line) -> String {
     match (line.diverged, line.diverged_in_grid) {
         (_, 0) => "0".to_owned(),
-        (here, grid) => format!("{here}/{} ({grid} in grid)", line.asked()),
+        (here, grid) => format!("{here}/{} ({grid} in grid)", line.requested()),
     }
 }
 
-/// Every config with its results, best mean first. `axes`: the values of a config's axes in words, by its id.
+/// All configs with their results, best mean first. `axes`: a description of a config's axes, by its id.
 pub fn by_config(results: &[RunResult], ranking: &Ranking, axes: &HashMap<&str, String>) -> Rows {
     let mut rows = Rows::new([
         "schedule",

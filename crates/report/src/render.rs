@@ -1,4 +1,4 @@
-//! The three forms of rows: a table for people, CSV and JSON for programs.
+//! Renders rows: a table for people, CSV and JSON for programs.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value as Json};
@@ -7,7 +7,7 @@ use crate::lines;
 use crate::rows::{Cell, Format, Rows, printable};
 
 impl Rows {
-    /// The rows in the given form, ending with a line break.
+    /// The rows in the given format, ending with a line break.
     pub fn render(&self, format: Format) -> String {
         match format {
             Format::Table => self.table(),

@@ -1,8 +1,8 @@
-//! Rows of cells, as a table has them.
+//! Tables of cells, and how a cell is shown.
 
 use serde_json::Value as Json;
 
-use crate::escape::turns;
+use crate::escape::is_bidi_mark;
 
 /// A table of results.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +16,7 @@ pub struct Rows {
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Nothing: an empty field, JSON's null.
+    /// No value: an empty field in CSV, null in JSON.
     Null,
     /// A whole number.
     Integer(i64),
@@ -28,7 +28,7 @@ pub enum Cell {
     Bool(bool),
 }
 
-/// The forms of output.
+/// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns.
@@ -40,12 +40,12 @@ pub enum Format {
 }
 
 impl Rows {
-    /// No rows yet.
+    /// A table without rows.
     pub fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
         Self { columns: columns.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
     }
 
-    /// Leaves a column out.
+    /// Removes a column.
     pub(crate) fn remove(&mut self, name: &str) {
         if let Some(at) = self.columns.iter().position(|column| column == name) {
             self.columns.remove(at);
@@ -57,7 +57,7 @@ impl Rows {
 }
 
 impl Cell {
-    /// For people; nothing in it can move a terminal's cursor.
+    /// The cell for display: rounded, and without control characters that a terminal would execute.
     pub fn plain(&self) -> String {
         match self {
             Cell::Real(x) if x.is_finite() => short(*x),
@@ -66,8 +66,7 @@ impl Cell {
         }
     }
 
-    /// For people, as the value of a column or of what else has this name: a base lr has all its digits, so that it can be
-    /// pasted into a query.
+    /// The cell for display, as the value of the column `name`: a base lr is exact, so that it can be pasted into a query.
     pub fn shown(&self, name: &str) -> String {
         match self {
             Cell::Real(x) if name == "base_lr" => crate::lr(*x),
@@ -114,7 +113,7 @@ pub(crate) fn printable(text: &str) -> String {
         '\n' => "\\n".to_owned(),
         '\r' => "\\r".to_owned(),
         '\t' => "\\t".to_owned(),
-        c if c.is_control() || turns(c) => '\u{fffd}'.to_string(),
+        c if c.is_control() || is_bidi_mark(c) => '\u{fffd}'.to_string(),
         c => c.to_string(),
     };
     text.chars().map(show).collect()
@@ -158,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn the_table_aligns_numbers_right_and_is_safe_to_print() {
+    fn tables_align_numbers_right_and_replace_control_characters() {
         assert_eq!(sample().render(Format::Table), "name    n  loss\na,\"b\"   3   0.1\n\u{fffd}[2Jc  12\n");
     }
 
     #[test]
-    fn a_base_lr_can_be_pasted_back() {
+    fn a_base_lr_is_shown_with_all_digits() {
         let mut rows = Rows::new(["base_lr", "loss"]);
         rows.rows.push(vec![0.700_000_000_000_000_1.into(), 0.700_000_000_000_000_1.into()]);
         assert_eq!(rows.render(Format::Table), "           base_lr  loss\n0.7000000000000001   0.7\n");
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_for_people_are_short() {
+    fn displayed_numbers_are_rounded() {
         for (x, text) in [
             (0.423_236_283, "0.4232363"),
             (0.0, "0"),

@@ -1,11 +1,11 @@
-//! How verdicts look, on made-up results.
+//! Tests of rendered verdicts, on made-up results.
 
-use verdict::duel::duel;
+use verdict::comparison::compare;
 use verdict::ranking::{Metric, Options, Ranking, rank};
 use verdict::results::{RunResult, RunState, TrialRecord};
 use verdict::score::{Direction, Score};
 
-use crate::duel_words::sentence;
+use crate::comparison_text::sentence;
 use crate::ranking_rows::{rows, table};
 use crate::rows::Cell;
 
@@ -36,14 +36,14 @@ fn plain(results: &[RunResult]) -> Ranking {
     rank(results, &Options::default())
 }
 
-fn said(results: &[RunResult], a: &str, b: &str) -> String {
-    sentence(&duel(&plain(results), results, a, b).expect("both are there"))
+fn sentence_for(results: &[RunResult], a: &str, b: &str) -> String {
+    sentence(&compare(&plain(results), results, a, b).expect("both exist"))
 }
 
 const NOISE: [f64; 8] = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
 
 #[test]
-fn runs_that_diverged_or_are_not_trained_have_no_mean() {
+fn diverged_and_missing_runs_have_no_mean() {
     let lost = (0..6).map(|seed| run("c", seed, RunState::Diverged)).collect();
     let found = table(&plain(&[runs("b", [10.0; 6]), lost].concat()));
     assert_eq!((&found.rows[1][3], &found.rows[1][9]), (&text("diverged"), &text("6/6 (6 in grid)")));
@@ -65,7 +65,7 @@ fn several_pairs_have_two_p_values() {
 }
 
 #[test]
-fn an_accuracy_is_shown_as_it_is() {
+fn an_accuracy_keeps_its_sign_and_direction() {
     let direction = Direction::HigherIsBetter;
     let metric = Metric { name: "accuracy".into(), title: "test accuracy".into(), direction };
     let mut results = [runs("a", [1.0; 8]), runs("b", [1.0; 8])].concat();
@@ -86,13 +86,13 @@ fn an_accuracy_is_shown_as_it_is() {
 fn a_comparison_is_one_sentence() {
     let base = || (0..8).map(|seed| 1.0 + f64::from(seed));
     let better = [runs("a", base()), runs("b", base().zip(NOISE).map(|(x, noise)| x + 0.5 + noise))].concat();
-    let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins 8/8 seeds (lr 0.1 against 0.1)";
-    assert_eq!(said(&better, "a", "b"), expected);
+    let expected = "a is better than b, valid loss -0.505 [-0.519, -0.491], p = 0.008; a wins on 8/8 seeds (lr 0.1 vs 0.1)";
+    assert_eq!(sentence_for(&better, "a", "b"), expected);
     let same = [runs("a", base()), runs("b", base()), runs("c", base().map(|x| x + 0.1))].concat();
-    let expected = "a and b: no difference, all 8 seeds gave both the same (lr 0.1 against 0.1)";
-    assert_eq!(said(&same, "a", "b"), expected);
-    let among = said(&same, "c", "b");
-    assert!(among.contains("among the 3 pairs of this sweep (alone, had"), "{among}");
-    let few = said(&[runs("a", [1.0; 3]), runs("b", [2.0; 3])].concat(), "b", "a");
-    assert!(few.contains("cannot be significant with 3 seeds"), "{few}");
+    let expected = "a and b have the same valid loss on all 8 seeds (lr 0.1 vs 0.1)";
+    assert_eq!(sentence_for(&same, "a", "b"), expected);
+    let adjusted = sentence_for(&same, "c", "b");
+    assert!(adjusted.contains("adjusted for the 3 pairs of this sweep (unadjusted p = "), "{adjusted}");
+    let few = sentence_for(&[runs("a", [1.0; 3]), runs("b", [2.0; 3])].concat(), "b", "a");
+    assert!(few.contains("no difference can be significant with 3 seeds"), "{few}");
 }

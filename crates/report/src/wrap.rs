@@ -1,6 +1,6 @@
-//! Text in lines of a given width.
+//! Wraps text.
 
-/// The words of a text in lines of at most `width` letters; a longer word has a line to itself.
+/// Wraps a text into lines of at most `width` characters; a longer word gets its own line.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

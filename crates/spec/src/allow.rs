@@ -1,4 +1,4 @@
-//! Which warnings a file silences, by a key `allow` or a comment `# sweep: allow(...)`, and where.
+//! The warnings that a file silences by a key `allow` or a comment `# sweep: allow(...)`, and where they apply.
 
 use schedule::fields::{Field, join};
 use schedule::lint::{self, LINTS, UNKNOWN_LINT, UNUSED_ALLOW};
@@ -18,17 +18,17 @@ pub(crate) struct Allow {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Scope {
-    /// The whole file.
+    /// The complete file.
     File,
     /// The node at a path.
     Path(String),
-    /// From one line to another, both included.
+    /// From the first to the second line, both included.
     Lines(usize, usize),
 }
 
 impl Allow {
     fn silences(&self, warning: &Problem) -> bool {
-        let here = match &self.scope {
+        let is_in_scope = match &self.scope {
             Scope::File => true,
             Scope::Path(path) => {
                 let rest = warning.path.strip_prefix(path.as_str());
@@ -36,11 +36,11 @@ impl Allow {
             }
             Scope::Lines(first, last) => (*first..=*last).contains(&warning.place.line),
         };
-        here && warning.lint == Some(self.name.as_str())
+        is_in_scope && warning.lint == Some(self.name.as_str())
     }
 }
 
-/// What a sweep file silences.
+/// The lints that a sweep file silences.
 pub(crate) fn find(tree: &Tree, text: &str) -> Vec<Allow> {
     let mut allows = Vec::new();
     if let Some(names) = tree.get("allow") {
@@ -49,7 +49,7 @@ pub(crate) fn find(tree: &Tree, text: &str) -> Vec<Allow> {
     if let Some(schedules) = tree.get("schedules") {
         keys(schedules, "schedules", true, &mut allows);
     }
-    // Reading a text twice is for those who ask for it.
+    // Comments need a second pass over the text: most files need none.
     if text.contains("sweep:") {
         for comment in comments(text) {
             let names = names_in(&comment);
@@ -62,26 +62,26 @@ pub(crate) fn find(tree: &Tree, text: &str) -> Vec<Allow> {
 
 fn add(names: &Tree, scope: &Scope, allows: &mut Vec<Allow>) {
     let field = Field { tree: names, path: String::new() };
-    // What is no list of names the readers have refused.
+    // The readers have already reported anything that is not a list of names.
     let names = lint::allow_list(&field).unwrap_or_default();
     allows.extend(names.into_iter().map(|(name, place)| Allow { name, place, scope: scope.clone() }));
 }
 
-/// The keys `allow` in the schedules below `tree`; `names` says that its own keys are names.
-fn keys(tree: &Tree, path: &str, names: bool, allows: &mut Vec<Allow>) {
+/// Finds the keys `allow` in the schedules below `tree`. `is_named`: the keys of `tree` are names of schedules, not keywords.
+fn keys(tree: &Tree, path: &str, is_named: bool, allows: &mut Vec<Allow>) {
     match &tree.value {
-        // The values of an axis stand where it stands.
+        // The values of an axis have the path of the axis.
         Value::Map(entries) if is_axis(tree) => {
-            for item in entries.iter().filter_map(|(_, values)| match &values.value {
+            for items in entries.iter().filter_map(|(_, values)| match &values.value {
                 Value::List(items) => Some(items),
                 _ => None,
             }) {
-                item.iter().for_each(|value| keys(value, path, false, allows));
+                items.iter().for_each(|value| keys(value, path, false, allows));
             }
         }
         Value::Map(entries) => {
             for (key, child) in entries {
-                if key.name == "allow" && !names {
+                if key.name == "allow" && !is_named {
                     add(child, &Scope::Path(path.to_owned()), allows);
                 } else {
                     keys(child, &join(path, &key.name), false, allows);
@@ -95,8 +95,8 @@ fn keys(tree: &Tree, path: &str, names: bool, allows: &mut Vec<Allow>) {
     }
 }
 
-/// The names in `# sweep: allow(one, two)`, each with its place; none in any other comment. One that was
-/// meant to be such a comment has an empty name.
+/// The names in `# sweep: allow(one, two)`, each with its position; empty for any other comment. A comment with a
+/// syntax error that was probably meant as `allow` gives one empty name.
 fn names_in(comment: &Comment<'_>) -> Vec<(String, Place)> {
     let Some(rest) = comment.text.trim_start_matches('#').trim_start().strip_prefix("sweep:") else {
         return Vec::new();
@@ -127,19 +127,19 @@ fn names_in(comment: &Comment<'_>) -> Vec<(String, Place)> {
     names
 }
 
-/// A comment at the head of the file is about all of it, one at the end of a line about what begins on that
-/// line, any other about what begins on the next line that is no comment.
+/// A comment at the top of the file applies to the file, a comment at the end of a line to the values that begin on
+/// that line, and any other comment to the values that begin on the next line with content.
 fn scope(comment: &Comment<'_>, tree: &Tree, text: &str) -> Scope {
-    if comment.alone && comment.place.line < tree.place.line {
+    if comment.is_own_line && comment.place.line < tree.place.line {
         return Scope::File;
     }
-    let silent = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    let skipped = text.lines().skip(comment.place.line).take_while(silent).count();
-    let line = comment.place.line + if comment.alone { skipped + 1 } else { 0 };
+    let is_skipped = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let skipped = text.lines().skip(comment.place.line).take_while(is_skipped).count();
+    let line = comment.place.line + if comment.is_own_line { skipped + 1 } else { 0 };
     Scope::Lines(line, last_line_from(tree, line).max(line))
 }
 
-/// The last line of what begins on a line: of values there, or behind keys there.
+/// The last line of the values that begin on a line, or whose keys do.
 fn last_line_from(tree: &Tree, line: usize) -> usize {
     match &tree.value {
         Value::Map(entries) => {
@@ -167,10 +167,10 @@ fn last_line(tree: &Tree) -> usize {
     below.unwrap_or(0).max(tree.place.line)
 }
 
-/// The warnings that are left, with those about what silences nothing.
+/// The warnings that are not silenced, and warnings about an `allow` that silences nothing or names no lint.
 pub(crate) fn apply(allows: &[Allow], warnings: Vec<Problem>) -> Vec<Problem> {
     let mut used = vec![false; allows.len()];
-    let mut loud = |warnings: Vec<Problem>| -> Vec<Problem> {
+    let mut not_silenced = |warnings: Vec<Problem>| -> Vec<Problem> {
         let mut keep = |warning: &Problem| {
             let mut silenced = false;
             for (allow, used) in allows.iter().zip(&mut used) {
@@ -182,9 +182,9 @@ pub(crate) fn apply(allows: &[Allow], warnings: Vec<Problem>) -> Vec<Problem> {
         };
         warnings.into_iter().filter(|warning| keep(warning)).collect()
     };
-    let mut left = loud(warnings);
+    let mut left = not_silenced(warnings);
     let unknown = allows.iter().filter(|allow| lint::find(&allow.name).is_none()).map(unknown).collect();
-    left.extend(loud(unknown));
+    left.extend(not_silenced(unknown));
     let about_allows = [UNUSED_ALLOW, UNKNOWN_LINT];
     let unused: Vec<Problem> = allows
         .iter()
@@ -202,17 +202,17 @@ fn unknown(allow: &Allow) -> Problem {
     if allow.name.is_empty() {
         let problem =
             Problem::new(allow.place, "", "expected `# sweep: allow(NAME)` with the name of a lint");
-        return problem.with_lint(UNKNOWN_LINT).with_hint(format!("known: {}", listed(names())));
+        return problem.with_lint(UNKNOWN_LINT).with_hint(format!("the lints are {}", listed(names())));
     }
     let hint = match nearest(&allow.name, names()) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => format!("known: {}", listed(names())),
+        None => format!("the lints are {}", listed(names())),
     };
-    let message = format!("there is no lint `{}`", allow.name);
+    let message = format!("unknown lint `{}`", allow.name);
     Problem::new(allow.place, "", message).with_lint(UNKNOWN_LINT).with_hint(hint)
 }
 
 fn unused(allow: &Allow) -> Problem {
-    let message = format!("`{}` warns of nothing here, so there is nothing to allow", allow.name);
-    Problem::new(allow.place, "", message).with_lint(UNUSED_ALLOW).with_hint("leave it out")
+    let message = format!("unused: `{}` has no warning here", allow.name);
+    Problem::new(allow.place, "", message).with_lint(UNUSED_ALLOW).with_hint("remove it")
 }

@@ -1,5 +1,5 @@
-//! Axes: a value of the sweep file replaced by a list of values to try, and the cross product of all
-//! axes of a tree. Knows nothing of what the values mean.
+//! Axes: a value of the sweep file is replaced by a list of values to try. Finds the axes of a tree and builds their
+//! cross product. The meaning of the values is not known here.
 
 use std::collections::HashSet;
 use std::iter::Peekable;
@@ -10,21 +10,21 @@ use schedule::tree::{Place, Tree, Value};
 
 use crate::id;
 
-/// The keys that make a mapping with one entry an axis.
+/// The keys of an axis: a mapping with one entry, which has one of these keys.
 const KINDS: [&str; 3] = ["values", "linspace", "logspace"];
 
-/// One axis: where it stands and what it offers.
+/// One axis: its position and its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// Path of keys within the tree that was searched, as in `warmup.over`.
+    /// Path of keys within the searched tree, as in `warmup.over`.
     pub path: String,
-    /// Where it stands.
+    /// Its position in the file.
     pub place: Place,
-    /// The values, in the order of the file, at least one.
+    /// The values, in the order of the file; at least one.
     pub values: Vec<Tree>,
 }
 
-/// A tree in which each axis has been given one of its values.
+/// A tree in which each axis is replaced by one of its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// The tree without axes.
@@ -43,8 +43,7 @@ pub fn is_axis(tree: &Tree) -> bool {
     }
 }
 
-/// All axes of a tree, depth first in the order of the file. `path` leads to the tree and is used in
-/// problems only.
+/// All axes of a tree, depth first in the order of the file. `path` is the path of the tree; only problems use it.
 pub fn find(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Vec<Axis> {
     let mut axes = Vec::new();
     search(tree, path, "", &mut axes, problems);
@@ -74,13 +73,12 @@ fn search(tree: &Tree, outer: &str, inner: &str, axes: &mut Vec<Axis>, problems:
     }
 }
 
-/// How many variants the axes span, or `None` where the number exceeds `u64`.
+/// Number of variants that the axes span, or `None` if it exceeds `u64`.
 pub fn size(axes: &[Axis]) -> Option<u64> {
     axes.iter().try_fold(1u64, |product, axis| product.checked_mul(axis.values.len() as u64))
 }
 
-/// The cross product: every variant of `tree`, the last axis running fastest. The caller has checked
-/// [`size`].
+/// The cross product: every variant of `tree`, the last axis varying fastest. The caller must check [`size`] first.
 pub fn variants(tree: &Tree, axes: &[Axis]) -> Vec<Variant> {
     let mut all = vec![Vec::new()];
     for axis in axes {
@@ -103,8 +101,7 @@ pub fn variants(tree: &Tree, axes: &[Axis]) -> Vec<Variant> {
         .collect()
 }
 
-/// Replaces the axes of a tree, met in the same order as [`find`] meets them. One that `find` refused is
-/// left as it is.
+/// Replaces the axes of a tree, in the order of [`find`]. An axis that `find` rejected is left unchanged.
 fn substitute<'a>(tree: &Tree, values: &mut Peekable<impl Iterator<Item = (Place, &'a Tree)>>) -> Tree {
     if is_axis(tree) {
         let value = values.next_if(|(place, _)| *place == tree.place);
@@ -120,7 +117,7 @@ fn substitute<'a>(tree: &Tree, values: &mut Peekable<impl Iterator<Item = (Place
     Tree { place: tree.place, value }
 }
 
-/// The values of an axis: given one by one, or spaced evenly or by a constant ratio.
+/// The values of an axis: listed, or spaced evenly or by a constant ratio.
 fn values_of(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec<Tree>> {
     let before = problems.len();
     let mut fields = Fields::new(tree, path, problems)?;
@@ -129,7 +126,7 @@ fn values_of(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec
         match &field.tree.value {
             Value::List(items) if !items.is_empty() => values.clone_from(items),
             Value::List(_) => {
-                problems.push(field.problem("an axis needs at least one value, this list is empty"))
+                problems.push(field.problem("an axis needs at least one value, but this list is empty"))
             }
             _ => problems.push(field.expected("a list of values")),
         }
@@ -149,11 +146,11 @@ fn values_of(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec
     let mut seen = HashSet::new();
     for value in &values {
         if let Some(nested) = first_axis(value) {
-            problems.push(Problem::new(nested.place, path, "an axis can't stand inside another axis"));
+            problems.push(Problem::new(nested.place, path, "an axis can't be inside another axis"));
         }
-        // Equal as values: places don't count, and 1 is 1.0.
+        // Equal as values: 1 equals 1.0, and positions are ignored.
         if !seen.insert(id::canonical(value).to_string()) {
-            problems.push(Problem::new(value.place, path, format!("the value {value} stands here twice")));
+            problems.push(Problem::new(value.place, path, format!("duplicate value {value}")));
         }
     }
     (problems.len() == before).then_some(values)
@@ -167,26 +164,26 @@ enum Space {
 
 /// `[lo, hi, n]`: n values from lo to hi, both included.
 fn spaced(field: &Field<'_>, space: Space) -> Result<Vec<f64>, Problem> {
-    let form = "a list of three: lowest value, highest value, how many (2 or more)";
+    let form = "a list of three numbers: lowest value, highest value, number of values (2 or more)";
     let Value::List(items) = &field.tree.value else { return Err(field.expected(form)) };
     let [low, high, n] = items.as_slice() else { return Err(field.expected(form)) };
-    let part = |tree| Field { tree, path: field.path.clone() };
-    let (low, high, n) = (number(&part(low))?, number(&part(high))?, whole(2)(&part(n))?);
+    let entry = |tree| Field { tree, path: field.path.clone() };
+    let (low, high, n) = (number(&entry(low))?, number(&entry(high))?, whole(2)(&entry(n))?);
     if n > 10_000 {
-        return Err(field.problem(format!("{n} values are more than the 10,000 that one axis may have")));
+        return Err(field.problem(format!("an axis can have at most 10,000 values, found {n}")));
     }
     if low >= high {
         return Err(field.problem(format!("the lowest value {low} is not below the highest {high}")));
     }
     if matches!(space, Space::Log) && low <= 0.0 {
         return Err(field
-            .problem(format!("the values of a logspace are above 0, {low} is not"))
-            .with_hint("logspace takes the values themselves, not their exponents"));
+            .problem(format!("the values of a logspace must be above 0, found {low}"))
+            .with_hint("give the values themselves, not their exponents"));
     }
     let last = (n - 1) as f64;
     let step = (high - low) / last;
     if !step.is_finite() {
-        return Err(field.problem(format!("{low} and {high} are too far from each other")));
+        return Err(field.problem(format!("{low} and {high} are too far apart")));
     }
     Ok((0..n)
         .map(|i| match (i, space) {
@@ -198,13 +195,13 @@ fn spaced(field: &Field<'_>, space: Space) -> Result<Vec<f64>, Problem> {
         .collect())
 }
 
-/// Value `i` of numpy's `linspace`, to the last bit. A step that is too small for a number is divided later.
+/// Value `i` of numpy's `linspace`, bit for bit. A step that underflows to 0 is handled as numpy does.
 fn linear(i: f64, step: f64, (low, high): (f64, f64), last: f64) -> f64 {
     if step == 0.0 { i / last * (high - low) + low } else { i * step + low }
 }
 
-/// Twelve significant digits: those of numpy's `geomspace`, whose last ones differ from machine to machine and make
-/// 0.03000000000000001 of 0.03.
+/// Rounds to twelve significant digits. The further digits of numpy's `geomspace` differ between machines and give
+/// 0.03000000000000001 instead of 0.03.
 fn round(x: f64) -> f64 {
     format!("{x:.11e}").parse().unwrap_or(x)
 }
@@ -231,7 +228,7 @@ mod tests {
         (find(&tree, "", &mut problems), problems)
     }
 
-    /// Printed by numpy 2.4.6: `[float(x) for x in np.linspace(0.1, 1, 10)]` and so on.
+    /// Values of numpy 2.4.6: `[float(x) for x in np.linspace(0.1, 1, 10)]` and so on.
     const LINSPACE: [(&str, &[f64]); 6] = [
         ("[0.1, 1, 10]", &[0.1, 0.2, 0.30000000000000004, 0.4, 0.5, 0.6, 0.7000000000000001, 0.8, 0.9, 1.0]),
         ("[0, 1, 5]", &[0.0, 0.25, 0.5, 0.75, 1.0]),
@@ -255,7 +252,7 @@ mod tests {
         ("[1e-05, 1, 6]", &[1e-05, 0.20000800000000002, 0.40000600000000003, 0.600004, 0.800002, 1.0]),
     ];
 
-    /// The same of `np.geomspace`.
+    /// The same for `np.geomspace`.
     const GEOMSPACE: [(&str, &[f64]); 6] = [
         ("[0.01, 1, 3]", &[0.01, 0.1, 1.0]),
         ("[0.003, 3, 4]", &[0.003, 0.03000000000000001, 0.3000000000000001, 3.0]),
@@ -290,13 +287,13 @@ mod tests {
         assert_eq!(problems, vec![]);
         let value = |tree: &Tree| match tree.value {
             Value::Float(x) => x,
-            _ => panic!("{tree} is no number"),
+            _ => panic!("{tree} is not a number"),
         };
         axes[0].values.iter().map(value).collect()
     }
 
     #[test]
-    fn spaces_hold_the_values_of_numpy() {
+    fn spaced_axes_have_the_values_of_numpy() {
         for (space, values) in LINSPACE {
             assert_eq!(floats(&format!("a: {{linspace: {space}}}")), values, "{space}");
         }
@@ -307,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cross_product_runs_the_last_axis_fastest() {
+    fn the_last_axis_of_the_cross_product_varies_fastest() {
         let tree = yaml::read("{a: {values: [1, 2]}, b: [c, {values: [x, y]}]}").expect("good YAML");
         let axes = find(&tree, "", &mut Vec::new());
         assert_eq!(size(&axes), Some(4));
@@ -317,18 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_axis_is_a_problem_with_its_place() {
+    fn a_bad_axis_is_a_problem_at_its_position() {
         for (text, words) in [
             ("a: {values: []}", "1:13: a.values: an axis needs at least one value"),
             ("a: {values: 3}", "expected a list of values"),
-            ("a: {values: [1, 1.0]}", "1:17: a: the value 1.0 stands here twice"),
+            ("a: {values: [1, 1.0]}", "1:17: a: duplicate value 1.0"),
             ("a: {logspace: [0, 1, 3]}", "above 0"),
             ("a: {logspace: [-4, -1, 4]}", "not their exponents"),
             ("a: {linspace: [1, 0, 3]}", "not below"),
             ("a: {linspace: [0, 1, 1]}", "at least 2"),
             ("a: {linspace: [0, 1]}", "a list of three"),
-            ("a: {linspace: [0, 1, 1000000000]}", "10,000"),
-            ("a: {linspace: [-1.7e308, 1.7e308, 3]}", "too far from each other"),
+            ("a: {linspace: [0, 1, 1000000000]}", "at most 10,000"),
+            ("a: {linspace: [-1.7e308, 1.7e308, 3]}", "too far apart"),
             ("a: {values: [{values: [1]}]}", "inside another axis"),
         ] {
             let (_, problems) = axes(text);

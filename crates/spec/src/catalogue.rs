@@ -1,19 +1,19 @@
-//! How a model or an optimizer describes itself: a name and a table of parameters, from which the reader of sweep files, the JSON
-//! Schema and the docs follow. The entries themselves are the trainer's: the reader is given them by its caller.
+//! How a model or an optimizer describes itself: a name and a table of parameters. The reader of sweep files, the JSON Schema and the
+//! docs follow from these. The entries are defined in the trainer; the caller passes them to the reader.
 
 use std::ops::Deref;
 
 use schedule::catalogue::Range;
 use serde_json::{Map, Value as Json};
 
-use crate::trial::{Data, Learner, Model, Task};
+use crate::trial::{Data, Model, Task, Workload};
 
 /// The models and the optimizers that sweep files may name.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    /// The models, in the order in which they are listed.
+    /// The models, in listing order.
     pub models: Vec<&'static ModelKind>,
-    /// The optimizers, in the order in which they are listed.
+    /// The optimizers, in listing order.
     pub optimizers: Vec<&'static Kind>,
 }
 
@@ -21,34 +21,34 @@ impl Catalogue {
     /// No model and no optimizer.
     pub const EMPTY: Self = Self { models: Vec::new(), optimizers: Vec::new() };
 
-    /// The models for the section `model`, which learn from the section `data`.
+    /// The models of the section `model`: they learn from the section `data`.
     pub fn with_data(&self) -> impl Iterator<Item = &'static ModelKind> {
         self.models.iter().copied().filter(|model| model.reads != Reads::Nothing)
     }
 
-    /// The models for the section `task`, which make their own examples.
+    /// The models of the section `task`: they have their own examples.
     pub fn tasks(&self) -> impl Iterator<Item = &'static ModelKind> {
         self.models.iter().copied().filter(|model| model.reads == Reads::Nothing)
     }
 
-    /// The names of the models that learn from text, as in "`a` and `b`".
+    /// The names of the models that read text, as in "`a` and `b`".
     pub(crate) fn text_models(&self) -> String {
         let text = self.models.iter().filter(|model| model.reads == Reads::Text);
         schedule::problem::listed(text.map(|model| model.name))
     }
 
-    /// Whether a task's evaluations have an accuracy, as far as that is known before training.
+    /// Whether a task's evaluations have an accuracy, as far as this is known before training.
     pub(crate) fn has_accuracy(&self, task: &Task) -> bool {
-        match &task.learner {
-            Learner::Network(network) => match &network.model {
+        match &task.workload {
+            Workload::Network(network) => match &network.model {
                 Model::BuiltIn(model) => self
                     .models
                     .iter()
                     .find(|known| known.name == model.kind)
                     .is_none_or(|known| known.accuracy),
-                Model::Own(_) => true,
+                Model::Custom(_) => true,
             },
-            Learner::Program { .. } => true,
+            Workload::Program { .. } => true,
         }
     }
 }
@@ -60,12 +60,12 @@ pub struct Kind {
     pub name: &'static str,
     /// One line: what it is.
     pub doc: &'static str,
-    /// A small one as one would write it in a sweep file, which tests of all kinds train.
+    /// A small example as in a sweep file. The tests of all kinds train it.
     pub example: &'static str,
-    /// Its parameters, in the order in which a trial's id has them.
+    /// Its parameters, in the order of a trial's id.
     pub params: &'static [Param],
-    /// What the values of the parameters demand of each other. Values that could not be read are missing.
-    pub check: fn(&Map<String, Json>) -> Result<(), Clash>,
+    /// Checks the values of the parameters against each other. Values that could not be read are missing.
+    pub check: fn(&Map<String, Json>) -> Result<(), Conflict>,
 }
 
 /// A model, as sweep files name it.
@@ -73,13 +73,13 @@ pub struct Kind {
 pub struct ModelKind {
     /// Name and parameters.
     pub kind: Kind,
-    /// What it learns from.
+    /// The kind of data it learns from.
     pub reads: Reads,
     /// One line: what its loss is.
     pub loss: &'static str,
-    /// Whether what it predicts is right or wrong, so that it has an accuracy.
+    /// Whether it has an accuracy: its predictions are right or wrong.
     pub accuracy: bool,
-    /// Whether it can learn from these data, of the kind that it reads; else why not.
+    /// Checks whether it can learn from this data, which is of the kind that it reads; the error says why not.
     pub fits: fn(&Data) -> Result<(), String>,
 }
 
@@ -91,20 +91,20 @@ impl Deref for ModelKind {
     }
 }
 
-/// What a model learns from.
+/// The kind of data that a model learns from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
     /// Images or rows of a table.
     Rows,
-    /// Text, in windows of as many characters as the parameter `context` says.
+    /// Text, in windows of `context` characters, a parameter of the model.
     Text,
-    /// Nothing: it makes its own examples, as many for a step as the parameter `batch_size` says.
+    /// No data: it makes its own examples, `batch_size` per step, a parameter of the model.
     Nothing,
 }
 
-/// Two values that do not go together.
+/// Two values that exclude each other.
 #[derive(Debug)]
-pub struct Clash {
+pub struct Conflict {
     /// The parameter that is reported.
     pub param: &'static str,
     /// What is wrong.
@@ -118,29 +118,29 @@ pub struct Clash {
 pub struct Param {
     /// Its key.
     pub name: &'static str,
-    /// What it may hold.
+    /// The values it accepts.
     pub ty: ParamType,
-    /// What it is where the file does not say, as JSON.
+    /// The value if the file has none, as JSON.
     pub default: &'static str,
-    /// Whether a trial's id leaves the default out, as it must for a parameter that earlier versions did not have.
+    /// Whether a trial's id omits the default value. Required for a parameter that earlier versions did not have.
     pub omits_default: bool,
     /// One line: what it does.
     pub doc: &'static str,
 }
 
 impl Param {
-    /// A parameter whose value every trial's id has.
+    /// A parameter whose value is always part of a trial's id.
     pub const fn new(name: &'static str, ty: ParamType, default: &'static str, doc: &'static str) -> Self {
         Self { name, ty, default, omits_default: false, doc }
     }
 }
 
-/// What a parameter may hold.
+/// The values that a parameter accepts.
 #[derive(Debug, Clone, Copy)]
 pub enum ParamType {
     /// A number within a range.
     Number(Range),
-    /// Two numbers within a range, which a trial's id has under a name of their own each.
+    /// Two numbers within a range. A trial's id has each under its own name.
     Pair(Range, [&'static str; 2]),
     /// A whole number from 1 to this.
     Count(u64),
@@ -152,12 +152,12 @@ pub enum ParamType {
     Word(&'static [&'static str]),
 }
 
-/// The check of parameters that go with each other whatever they are.
-pub fn no_check(_: &Map<String, Json>) -> Result<(), Clash> {
+/// The `check` of parameters without constraints between them.
+pub fn no_check(_: &Map<String, Json>) -> Result<(), Conflict> {
     Ok(())
 }
 
-/// What a model says of data that need nothing but to be of the kind that it reads.
+/// The `fits` of a model that accepts all data of the kind that it reads.
 pub fn fits_all(_: &Data) -> Result<(), String> {
     Ok(())
 }

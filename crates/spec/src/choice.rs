@@ -1,4 +1,4 @@
-//! Reads a mapping that chooses a model or an optimizer: its `kind`, and the parameters that the kind's table lists.
+//! Reads a mapping that chooses a model or an optimizer: its `kind`, and the parameters in the table of that kind.
 
 use schedule::fields::{Field, Fields, boolean, choice, number_where, whole};
 use schedule::problem::Problem;
@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 use crate::catalogue::{Kind, Param, ParamType};
 use crate::trial::Choice;
 
-/// The most layers that a list of widths may have.
-const MOST_LAYERS: usize = 16;
+/// The most widths in a list of layer widths.
+const MAX_LAYERS: usize = 16;
 
 /// Reads a mapping whose `kind` is one of these.
 pub(crate) fn read(field: &Field<'_>, kinds: &[&Kind], problems: &mut Vec<Problem>) -> Option<Choice> {
@@ -21,7 +21,8 @@ pub(crate) fn read(field: &Field<'_>, kinds: &[&Kind], problems: &mut Vec<Proble
     chosen
 }
 
-/// Reads the parameters of a kind. Without one those of all kinds: their keys are known, and their values can be judged.
+/// Reads the parameters of a kind. If the kind is unknown, the parameters of all kinds are accepted and checked, so that they are
+/// not reported as unknown keys.
 pub(crate) fn params(
     kind: Option<&Kind>,
     kinds: &[&Kind],
@@ -56,10 +57,10 @@ fn params_of(
             store(param, value, &mut values);
         }
     }
-    if let Err(clash) = (kind.check)(&values) {
-        let place = field.tree.get(clash.param).unwrap_or(field.tree).place;
-        let problem = Problem::new(place, fields.path_of(clash.param), clash.message);
-        problems.push(match clash.hint {
+    if let Err(conflict) = (kind.check)(&values) {
+        let place = field.tree.get(conflict.param).unwrap_or(field.tree).place;
+        let problem = Problem::new(place, fields.path_of(conflict.param), conflict.message);
+        problems.push(match conflict.hint {
             Some(hint) => problem.with_hint(hint),
             None => problem,
         });
@@ -67,7 +68,7 @@ fn params_of(
     (problems.len() == before).then(|| Choice { kind: kind.name.to_owned(), values })
 }
 
-/// Stores a value in the form that a trial's id has it in: numbers with a point, a pair under its two names.
+/// Stores a value in the form that a trial's id depends on: numbers as floats, a pair under its two names.
 fn store(param: &Param, value: Json, values: &mut Map<String, Json>) {
     let number = |value: &Json| value.as_f64().map_or(Json::Null, Json::from);
     match (&param.ty, &value) {
@@ -138,7 +139,7 @@ fn widths(field: &Field<'_>) -> Result<Json, Problem> {
     };
     let width = |item: &Tree| item.integer().filter(|width| (1..=65_536).contains(width));
     let widths: Option<Vec<_>> = items.iter().map(width).collect();
-    widths.filter(|widths| widths.len() <= MOST_LAYERS).map(Json::from).ok_or_else(|| {
+    widths.filter(|widths| widths.len() <= MAX_LAYERS).map(Json::from).ok_or_else(|| {
         let found = field.problem(format!("expected {FORM}, found {}", field.tree));
         if found.message.len() > 300 { field.expected(FORM) } else { found }
     })

@@ -1,4 +1,4 @@
-//! A config: a schedule fitted to a run of a task, and its id.
+//! Makes a config: a schedule resolved for the runs of a task, and its id.
 
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use crate::id;
 use crate::trial::Config;
 
 /// A config from its parts, and the hash that identifies it.
+///
+/// # Errors
+/// The schedule does not fit the run: its lengths, or what it needs from the trainer.
 pub(crate) fn fit(
     name: &str,
     node: &schedule::Node,
@@ -20,13 +23,14 @@ pub(crate) fn fit(
     let horizon = Horizon { base_lr, total: task.steps, steps_per_epoch: task.steps_per_epoch };
     let schedule = node.resolve(&horizon)?;
     if task.program().is_some() && schedule.uses_vectors() {
-        let message = "this schedule looks into the weights or keeps vectors beside them, and those of a program are its own";
+        let message =
+            "this schedule needs access to the model's weights, which a `trainer` program does not provide";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
     let tuned = task.network().is_some_and(|net| !net.freeze.is_empty() || !net.lr_multipliers.is_empty());
     if tuned && schedule.averages() {
         let message =
-            "this schedule averages all weights alike; it does not go with `freeze` or `lr_multipliers`";
+            "this schedule averages all weights, so it can't be combined with `freeze` or `lr_multipliers`";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
     let hash = id::config(task, base_lr, &schedule, node.expanded());

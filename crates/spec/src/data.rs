@@ -1,14 +1,13 @@
-//! Reads the section `data`: a data set by its name, or files of the user's own with how they are split. Opening these is no
-//! business of this crate.
+//! Reads the section `data`: a data set by name, or the user's own files and their split. The caller opens the files.
 
 use schedule::fields::{Field, Fields, choice, text, whole};
 use schedule::problem::{Problem, listed};
 use schedule::tree::Value;
 
-use crate::trial::{Data, Dataset, Found, Source, Table, Text};
+use crate::trial::{Data, DataInfo, Dataset, Source, Table, Text};
 use crate::world::World;
 
-/// The data sets by name.
+/// The named data sets.
 pub(crate) const DATASETS: [(&str, Dataset); 4] = [
     ("mnist", Dataset::Mnist),
     ("fashion-mnist", Dataset::FashionMnist),
@@ -16,7 +15,7 @@ pub(crate) const DATASETS: [(&str, Dataset); 4] = [
     ("emma", Dataset::Emma),
 ];
 
-/// The forms that data of the user's own have.
+/// The formats of the user's own data: keys of the mapping `dataset`.
 pub(crate) const FORMS: [&str; 4] = ["csv", "npz", "idx", "text"];
 
 /// Reads the section.
@@ -30,8 +29,13 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     Some(Data { dataset: dataset?, batch_size: usize::try_from(size?).unwrap_or(usize::MAX), limit })
 }
 
-/// Holds limit and batch size against what there is. `context`: characters of a window, in text.
-pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: &mut Vec<Problem>) -> bool {
+/// Checks limit and batch size against the number of examples. `context`: characters per window, for text.
+pub(crate) fn check_sizes(
+    data: &mut Data,
+    field: &Field<'_>,
+    context: usize,
+    problems: &mut Vec<Problem>,
+) -> bool {
     let place = |key: &str| field.tree.get(key).unwrap_or(field.tree).place;
     let path = |key: &str| format!("{}.{key}", field.path);
     let what = match &data.dataset {
@@ -45,7 +49,7 @@ pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: 
         problems.push(Problem::new(place("limit"), path("limit"), message));
         return false;
     }
-    // The same examples, so the same runs.
+    // A limit without effect is dropped, so that these runs have the same id as runs without a limit.
     data.limit = data.limit.filter(|limit| data.dataset.sizes(context, Some(*limit)) != all);
     let [train, valid, test] = data.dataset.sizes(context, data.limit);
     if data.batch_size > train {
@@ -53,11 +57,12 @@ pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: 
         problems.push(Problem::new(place("batch_size"), path("batch_size"), message));
         return false;
     }
-    let asked = if let Dataset::Text(text) = &data.dataset { text.test } else { 0 };
-    for (part, is_short) in [("validation", valid == 0), ("test", asked > 0 && test == 0)] {
+    let test_chars = if let Dataset::Text(text) = &data.dataset { text.test } else { 0 };
+    for (part, is_short) in [("validation", valid == 0), ("test", test_chars > 0 && test == 0)] {
         if is_short {
-            let message =
-                format!("the {part} part holds no window of {context} characters and the one after it");
+            let message = format!(
+                "the {part} part is too short for one window of {context} characters and the next character"
+            );
             problems.push(Problem::new(place("dataset"), path("dataset"), message));
             return false;
         }
@@ -67,28 +72,28 @@ pub(crate) fn fit(data: &mut Data, field: &Field<'_>, context: usize, problems: 
 
 fn dataset(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Dataset> {
     if let Value::Map(_) = field.tree.value {
-        return own(field, world, problems);
+        return user_files(field, world, problems);
     }
     let named = choice(&DATASETS)(field);
     named
         .map_err(|problem| match problem.hint {
             Some(_) => problems.push(problem),
             None => problems.push(problem.with_hint(
-                "data of your own are {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
+                "for your own data, use {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
             )),
         })
         .ok()
 }
 
-/// A part of all examples.
+/// How many of the examples are held out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Part {
+enum HeldOut {
     Share(f64),
     Count(usize),
 }
 
-impl Part {
-    fn is_asked_for(&self) -> bool {
+impl HeldOut {
+    fn is_requested(&self) -> bool {
         match self {
             Self::Share(share) => *share > 0.0,
             Self::Count(count) => *count > 0,
@@ -103,35 +108,35 @@ impl Part {
     }
 }
 
-fn part(field: &Field<'_>) -> Result<Part, Problem> {
+fn held_out(field: &Field<'_>) -> Result<HeldOut, Problem> {
     let share = |text: &str| {
         let percent = text.trim().strip_suffix('%')?.trim().parse::<f64>().ok()?;
-        (0.0..100.0).contains(&percent).then_some(Part::Share(percent / 100.0))
+        (0.0..100.0).contains(&percent).then_some(HeldOut::Share(percent / 100.0))
     };
-    let part = match (&field.tree.value, field.tree.integer()) {
-        (_, Some(count @ 0..)) => Some(Part::Count(usize::try_from(count).unwrap_or(usize::MAX))),
+    let held_out = match (&field.tree.value, field.tree.integer()) {
+        (_, Some(count @ 0..)) => Some(HeldOut::Count(usize::try_from(count).unwrap_or(usize::MAX))),
         (Value::Text(text), _) => share(text),
         _ => None,
     };
-    part.ok_or_else(|| {
-        let problem = field.expected("a share below 100 % as in \"20%\", or a number of examples");
+    held_out.ok_or_else(|| {
+        let problem = field.expected("a percentage below 100% as in \"20%\", or a number of examples");
         match field.tree.value {
             Value::Float(share) if share > 0.0 && share < 1.0 => {
                 let percent = (share * 1e11).round() / 1e9;
-                problem.with_hint(format!("a share is written \"{percent}%\""))
+                problem.with_hint(format!("write \"{percent}%\""))
             }
             _ => problem,
         }
     })
 }
 
-/// Files of the user's own, and the shares that are held out.
+/// The user's own files, and what is held out for validation and test.
 struct Files {
     file: String,
-    /// Where the table is; a text has neither labels nor names.
+    /// The table; `None` for a text, which has neither labels nor column names.
     source: Option<Source>,
-    valid: Part,
-    test: Part,
+    valid: HeldOut,
+    test: HeldOut,
 }
 
 /// Numbers of examples.
@@ -141,7 +146,7 @@ struct Split {
     test: usize,
 }
 
-fn own(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Dataset> {
+fn user_files(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Dataset> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let form = form(field, &mut fields, problems)?;
     let file_field = fields.required(form, problems)?;
@@ -154,14 +159,14 @@ fn own(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Opt
     let what = if source.is_some() { "examples" } else { "characters" };
     let split = split(field, found.examples, valid, test, what);
     let Split { train, valid, test } = split.map_err(|problem| problems.push(problem)).ok()?;
-    let Found { blake3, inputs, classes, bytes, .. } = found;
+    let DataInfo { blake3, inputs, classes, bytes, .. } = found;
     Some(match source {
         Some(source) => Dataset::Table(Table { source, blake3, inputs, classes, bytes, train, valid, test }),
         None => Dataset::Text(Text { file, blake3, alphabet: classes, train, valid, test }),
     })
 }
 
-/// The one form that is given.
+/// The format that is given; exactly one is allowed.
 fn form(field: &Field<'_>, fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> Option<&'static str> {
     let given: Vec<&str> = FORMS.into_iter().filter(|form| field.tree.get(form).is_some()).collect();
     if let [form] = given[..] {
@@ -169,18 +174,18 @@ fn form(field: &Field<'_>, fields: &mut Fields<'_>, problems: &mut Vec<Problem>)
     }
     let problem = field.problem(match given[..] {
         [] => "expected one of `csv`, `npz`, `idx` and `text`".to_owned(),
-        _ => format!("{} were given together: write one of them", listed(given)),
+        _ => format!("{} can't be combined: give only one of them", listed(given)),
     });
     problems.push(problem.with_hint(
         "as in {csv: FILE, label: COLUMN}, {npz: FILE}, {idx: FILE, labels: FILE} or {text: FILE}",
     ));
     for name in ["validation", "test"] {
-        fields.read_or(name, Part::Count(0), problems, part);
+        fields.read_or(name, HeldOut::Count(0), problems, held_out);
     }
     None
 }
 
-/// Reads what goes with a form.
+/// Reads the keys of a format.
 fn files(
     form: &str,
     file_field: &Field<'_>,
@@ -205,28 +210,30 @@ fn files(
         _ => Some(None),
     };
     let (for_valid, for_test) = if form == "text" { (0.1, 0.1) } else { (0.2, 0.0) };
-    let valid = fields.read_or("validation", Part::Share(for_valid), problems, part);
-    let test = fields.read_or("test", Part::Share(for_test), problems, part);
+    let valid = fields.read_or("validation", HeldOut::Share(for_valid), problems, held_out);
+    let test = fields.read_or("test", HeldOut::Share(for_test), problems, held_out);
     fields.finish(problems);
     Some(Files { file: file?, source: source?, valid: valid?, test: test? })
 }
 
-/// Cuts all examples into three parts.
-fn split(field: &Field<'_>, all: usize, valid: Part, test: Part, what: &str) -> Result<Split, Problem> {
-    let test_is_asked_for = test.is_asked_for();
+/// Splits the examples into training, validation and test examples.
+fn split(field: &Field<'_>, all: usize, valid: HeldOut, test: HeldOut, what: &str) -> Result<Split, Problem> {
+    let has_test = test.is_requested();
     let (valid, test) = (valid.of(all), test.of(all));
     let rest = all.checked_sub(valid).and_then(|rest| rest.checked_sub(test));
     let Some(train) = rest.filter(|train| *train > 0) else {
         return Err(field.problem(format!(
-            "of {all} {what} {valid} are for validation and {test} for the test: none is left to train on"
+            "no training examples are left: {valid} of {all} {what} are for validation, {test} for the test"
         )));
     };
-    if test == 0 && test_is_asked_for {
-        return Err(field.problem(format!("of {all} {what} none is for the test, which was asked for")));
+    if test == 0 && has_test {
+        return Err(
+            field.problem(format!("the test part is empty: its share of {all} {what} is less than one"))
+        );
     }
     if valid == 0 {
-        let problem = field.problem(format!("of {all} {what} none is for validation"));
-        return Err(problem.with_hint("schedules are compared on it: write `validation: \"20%\"`"));
+        let problem = field.problem(format!("none of {all} {what} are for validation"));
+        return Err(problem.with_hint("schedules are compared by validation loss: use `validation: \"20%\"`"));
     }
     Ok(Split { train, valid, test })
 }
@@ -234,7 +241,7 @@ fn split(field: &Field<'_>, all: usize, valid: Part, test: Part, what: &str) -> 
 fn file_name(field: &Field<'_>) -> Result<String, Problem> {
     match &field.tree.value {
         Value::Text(name) if !name.trim().is_empty() => Ok(name.clone()),
-        _ => Err(field.expected("the name of a file")),
+        _ => Err(field.expected("a file name")),
     }
 }
 
@@ -248,8 +255,8 @@ mod tests {
     /// 150 rows of 4 numbers in 3 classes, and a text of 1000 characters.
     struct Stored;
 
-    fn found(bytes: bool) -> Found {
-        Found { blake3: "hash".to_owned(), examples: 150, inputs: 4, classes: 3, bytes }
+    fn found(bytes: bool) -> DataInfo {
+        DataInfo { blake3: "hash".to_owned(), examples: 150, inputs: 4, classes: 3, bytes }
     }
 
     impl World for Stored {
@@ -257,16 +264,16 @@ mod tests {
             catalogue()
         }
 
-        fn table(&self, source: &Source) -> Result<Found, String> {
+        fn table(&self, source: &Source) -> Result<DataInfo, String> {
             match source {
-                Source::Csv { label, .. } if label != "species" => Err(format!("no column `{label}`")),
-                Source::Idx { .. } => Ok(Found { inputs: 784, ..found(true) }),
+                Source::Csv { label, .. } if label != "species" => Err(format!("unknown column `{label}`")),
+                Source::Idx { .. } => Ok(DataInfo { inputs: 784, ..found(true) }),
                 _ => Ok(found(false)),
             }
         }
 
-        fn text(&self, _: &str) -> Result<Found, String> {
-            Ok(Found { examples: 1000, classes: 30, ..found(false) })
+        fn text(&self, _: &str) -> Result<DataInfo, String> {
+            Ok(DataInfo { examples: 1000, classes: 30, ..found(false) })
         }
     }
 
@@ -293,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_into_windows() {
+    fn a_text_is_split_into_windows() {
         let data = "{dataset: {text: a.txt}, batch_size: 4}";
         let task = read(data, "{kind: reader, context: 10}").expect("a text");
         // 800, 100, 100 characters.
@@ -303,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_file_makes_no_other_trial() {
+    fn the_path_of_a_file_does_not_change_the_trial() {
         let json = |file: &str| {
             let task = read(&format!("{{dataset: {{csv: {file}, label: species}}, batch_size: 5}}"), ROWS)
                 .expect("good");
@@ -313,23 +320,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn problems_name_the_key_and_the_mistake() {
         let reader = "{kind: reader}";
         for (data, model, words) in [
             ("{dataset: {csv: a.csv}}", ROWS, "data.dataset: the key `label` is missing"),
-            ("{dataset: {csv: a.csv, label: kind}}", ROWS, "data.dataset.csv: no column `kind`"),
-            ("{dataset: {csv: 3, label: kind}}", ROWS, "data.dataset.csv: expected the name of a file"),
+            ("{dataset: {csv: a.csv, label: kind}}", ROWS, "data.dataset.csv: unknown column `kind`"),
+            ("{dataset: {csv: 3, label: kind}}", ROWS, "data.dataset.csv: expected a file name"),
             ("{dataset: {}}", ROWS, "data.dataset: expected one of `csv`, `npz`, `idx` and `text`"),
-            ("{dataset: {csv: a, npz: b}}", ROWS, "data.dataset: `csv` and `npz` were given together"),
+            ("{dataset: {csv: a, npz: b}}", ROWS, "data.dataset: `csv` and `npz` can't be combined"),
             (
                 "{dataset: {npz: a, validation: 100}, batch_size: 500}",
                 ROWS,
                 "a batch of 500 is larger than the 50 training examples",
             ),
-            ("{dataset: {npz: a, validation: 0}}", ROWS, "of 150 examples none is for validation"),
-            ("{dataset: {npz: a, test: 0.1%}}", ROWS, "of 150 examples none is for the test"),
-            ("{dataset: {npz: a, validation: 60%, test: 60%}}", ROWS, "none is left to train on"),
-            ("{dataset: {npz: a, validation: most}}", ROWS, "data.dataset.validation: expected a share"),
+            ("{dataset: {npz: a, validation: 0}}", ROWS, "none of 150 examples are for validation"),
+            ("{dataset: {npz: a, test: 0.1%}}", ROWS, "the test part is empty"),
+            ("{dataset: {npz: a, validation: 60%, test: 60%}}", ROWS, "no training examples are left"),
+            ("{dataset: {npz: a, validation: most}}", ROWS, "data.dataset.validation: expected a percentage"),
             ("{dataset: {npz: a, lable: 3}}", ROWS, "data.dataset.lable"),
             ("{dataset: minst}", ROWS, "did you mean `mnist`"),
             ("{dataset: mnist}", reader, "`reader` reads text"),
@@ -337,11 +344,11 @@ mod tests {
             (
                 "{dataset: {text: a.txt}, batch_size: 2}",
                 "{kind: reader, context: 200}",
-                "holds no window of 200 characters",
+                "too short for one window of 200 characters",
             ),
         ] {
-            let told = read(data, model).expect_err(data);
-            assert!(told.contains(words), "{words} in\n{told}");
+            let message = read(data, model).expect_err(data);
+            assert!(message.contains(words), "{words} in\n{message}");
         }
     }
 }

@@ -1,65 +1,64 @@
-//! What a training run tells the world. One stream of these events feeds the screen, the store and
-//! everything that comes after. Plain data.
+//! Events of training runs. One stream of events feeds the progress line, the store and all observers. Plain data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What happened.
+/// Something that happened in training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A worker took trials up, together, at `step` (0, or where a checkpoint left off). Steps of theirs
-    /// from `step` on that an earlier attempt left are void.
+    /// A worker started trials together at `step`: 0, or the step of a checkpoint. Stored steps from `step` on that
+    /// an earlier attempt left are void.
     Started {
-        /// Which trials.
+        /// The trials.
         trial_ids: Vec<String>,
         /// The first step that will be trained.
         step: u64,
-        /// The version of the arithmetic that trains them; none where a program of the user's own does.
+        /// The version of the arithmetic that trains them; `None` for a custom program.
         bits: Option<u32>,
         /// UTC, milliseconds since 1970.
         at: i64,
     },
-    /// From step `first` on these trials are trained as one: every step that is told of the stage is a step
-    /// of each of them, until another stage takes the trial over.
+    /// From step `first` on, these trials are trained as one: each step of the stage is a step of each trial, until
+    /// a later stage has the trial.
     Stage {
-        /// Number of the stage, new in the store.
+        /// Number of the stage, unique in the store.
         stage: u64,
         /// Its first step.
         first: u64,
-        /// Whose steps it trains.
+        /// The trials whose steps it trains.
         trial_ids: Vec<String>,
     },
-    /// The files that a program of the user's own has loaded so far, beside those that its trial names, with their blake3.
+    /// The files that a custom program has loaded so far, in addition to those that its trial names, with their blake3 hashes.
     Loaded {
-        /// Which trial.
+        /// The trial.
         trial_id: String,
         /// Hash by file.
         files: BTreeMap<String, String>,
     },
-    /// Some finished steps of a stage, in order and without gaps.
+    /// Finished steps of a stage, in order and without gaps.
     Steps {
-        /// Which stage.
+        /// The stage.
         stage: u64,
         /// The steps.
         rows: Vec<StepRow>,
-        /// What was evaluated after them.
+        /// The evaluations after these steps.
         evaluated: Vec<Evaluated>,
     },
-    /// A checkpoint is on disk, from which each of these trials can go on. Comes after the rows of every
+    /// A checkpoint is on disk, from which each of these trials can be resumed. It follows the rows of every
     /// step before it.
     Checkpoint {
-        /// Which trials.
+        /// The trials.
         trial_ids: Vec<String>,
-        /// The first step that is not in it.
+        /// The first step after the checkpoint.
         step: u64,
-        /// File name of the side-car within the store's checkpoint folder.
+        /// File name within the store's checkpoint folder.
         file: String,
         /// UTC, milliseconds since 1970.
         at: i64,
     },
-    /// The trial is over, for good or (`Stopped`) until it is taken up again.
+    /// The trial has ended; after `Stopped` it can be resumed.
     Ended {
-        /// Which trial.
+        /// The trial.
         trial_id: String,
         /// How it ended.
         outcome: Outcome,
@@ -73,7 +72,7 @@ pub enum Event {
 pub struct StepRow {
     /// The update, from 0.
     pub step: u64,
-    /// The lr it used. Trials that share the step agree in it as f32.
+    /// The lr of the update. Trials that share the step agree in it as f32.
     pub lr: f64,
     /// Loss of its batch, before the update.
     pub train_loss: f64,
@@ -81,14 +80,14 @@ pub struct StepRow {
     pub grad_norm: f64,
 }
 
-/// What one trial saw of the validation set. Trials that share a step may look at different times.
+/// One evaluation of one trial on the validation set. Trials that share a step may be evaluated at different steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
-    /// Which trial.
+    /// The trial.
     pub trial_id: String,
-    /// After which update, from 0.
+    /// The update after which it was evaluated, from 0.
     pub step: u64,
-    /// The loss.
+    /// Validation loss.
     pub valid_loss: f64,
 }
 
@@ -97,21 +96,21 @@ pub struct Evaluated {
 pub enum Outcome {
     /// All steps trained.
     Done(Final),
-    /// The loss left the finite numbers or the stated bound: a result, which ranks last.
+    /// The loss was NaN, infinite or above `diverge_above`. This is a result, which ranks last.
     Diverged {
-        /// The step whose loss showed it.
+        /// The step with that loss.
         at: u64,
-        /// Loss of that step's batch, or the validation loss, as it was.
+        /// That loss: of the step's batch, or the validation loss.
         loss: f64,
         /// Fingerprint up to and including that step.
         digest: String,
     },
-    /// It could not be trained; another try may be more lucky.
+    /// It could not be trained; a retry may succeed.
     Failed {
         /// Why.
         reason: String,
     },
-    /// It could not be trained, and another try would come to the same: stored as failed, and not tried again by itself.
+    /// It could not be trained, and a retry would fail again: stored as failed and not retried automatically.
     GivenUp {
         /// Why.
         reason: String,
@@ -124,14 +123,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Its time was up.
+    /// It exceeded its time limit.
     pub fn timed_out(limit: Duration) -> Self {
-        Self::GivenUp {
-            reason: format!("it was not done after {} s of training, its time limit", limit.as_secs()),
-        }
+        Self::GivenUp { reason: format!("time limit of {} s exceeded", limit.as_secs()) }
     }
 
-    /// Why the trial could not be trained, for those that could not.
+    /// Why the trial could not be trained; `None` if it could.
     pub fn error(&self) -> Option<String> {
         match self {
             Self::Failed { reason } | Self::GivenUp { reason } => Some(reason.clone()),
@@ -147,15 +144,15 @@ pub struct Final {
     pub train_loss: f64,
     /// Validation loss after the last step: the default metric.
     pub valid_loss: f64,
-    /// Share of validation images named rightly, 0 to 1. A program of the user's own may leave out what follows, but for
-    /// the digest.
+    /// Fraction of validation examples that are classified correctly, 0 to 1. A custom program may omit this and the
+    /// following fields, except `digest`.
     pub valid_accuracy: Option<f64>,
     /// Test loss after the last step; never used to choose.
     pub test_loss: Option<f64>,
-    /// Share of test images named rightly, 0 to 1.
+    /// Fraction of test examples that are classified correctly, 0 to 1.
     pub test_accuracy: Option<f64>,
-    /// 64 hex digits: chained blake3 over the bits of (lr, loss) of every step.
+    /// 64 hex digits: chained blake3 hash over the bits of (lr, loss) of every step.
     pub digest: String,
-    /// 64 hex digits: blake3 of the final weights.
+    /// 64 hex digits: blake3 hash of the final weights.
     pub weights_hash: Option<String>,
 }

@@ -1,40 +1,39 @@
-//! What makes two runs the same run: hashes of everything that determines a result, and nothing else.
+//! Ids of configs and trials: hashes of everything that determines a result, and of nothing else.
 
 use schedule::tree::{Tree, Value};
 use schedule::{Feedback, Schedule};
 
 use crate::trial::Task;
 
-/// Hashed first; to be raised when the same input no longer means the same training.
+/// Hashed first. Raise it when the same input no longer gives the same training.
 const VERSION: &str = "sweep trial 3";
 
-/// Hash of a config: task, and the lr sequence that the updates will use. The schedule's name and way of
-/// writing don't count for an open-loop schedule: only its numbers do. A closed-loop one has no numbers
-/// yet, so its parameters count.
+/// Hash of a config: its task and the lr sequence of its updates. An open-loop schedule counts by its numbers
+/// only, not by its name or how it is written. A closed-loop schedule has no numbers yet, so its parameters count.
 pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
+    let mut add = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    part(VERSION.as_bytes());
-    // A struct of plain numbers and names: its JSON can't fail, and has one fixed order.
-    part(serde_json::to_string(&task.identity()).unwrap_or_default().as_bytes());
+    add(VERSION.as_bytes());
+    // A struct of plain numbers and names: serializing it can't fail, and the order of its fields is fixed.
+    add(serde_json::to_string(&task.identity()).unwrap_or_default().as_bytes());
     match schedule.feedback() {
         Feedback::OpenLoop => {
             let state = schedule.start();
             let sequence: Vec<u8> =
                 (0..task.steps).flat_map(|t| (schedule.lr(t, &state) as f32).to_le_bytes()).collect();
-            part(&sequence);
+            add(&sequence);
         }
         Feedback::ClosedLoop => {
-            part(&base_lr.to_le_bytes());
-            part(canonical(node).to_string().as_bytes());
+            add(&base_lr.to_le_bytes());
+            add(canonical(node).to_string().as_bytes());
         }
     }
     let momentum: Vec<u8> =
         (0..task.steps).filter_map(|t| schedule.momentum(t)).flat_map(f64::to_le_bytes).collect();
-    part(&momentum);
+    add(&momentum);
     hasher.finalize()
 }
 
@@ -51,8 +50,8 @@ pub(crate) fn short(hash: &blake3::Hash, digits: usize) -> String {
     hash.to_hex().chars().take(digits).collect()
 }
 
-/// The same tree with keys in alphabetical order and whole numbers as numbers, so that the way of
-/// writing doesn't count, and without the lints that it silences.
+/// The tree with sorted keys, integers as floats and without `allow`: two trees that mean the same schedule
+/// are equal, however they are written.
 pub(crate) fn canonical(tree: &Tree) -> Tree {
     Tree::new(match &tree.value {
         Value::Int(i) => Value::Float(*i as f64),

@@ -1,5 +1,4 @@
-//! Configs as JSON, the form in which the database keeps them, and back: a stored trial can be trained
-//! again without its sweep file.
+//! Configs as JSON, as the database stores them, and back: a stored trial can be retrained without its sweep file.
 
 use std::sync::Arc;
 
@@ -12,24 +11,24 @@ use crate::id;
 use crate::record::TrialRecord;
 use crate::trial::{Task, Trial};
 
-/// The whole configuration of a run but its seed.
+/// The complete configuration of a run without its seed.
 pub(crate) fn config(schedule: &Tree, base_lr: f64, task: &Task) -> Json {
     json!({ "lr": base_lr, "schedule": tree_to_json(schedule), "task": task })
 }
 
 impl TrialRecord {
-    /// Its trial, to be trained again.
+    /// The trial of this record, for retraining it.
     ///
     /// # Errors
-    /// The configuration is not one that this version can read.
+    /// This version can't read the configuration.
     pub fn trial(&self) -> Result<Trial, Vec<Problem>> {
         let bad = |message: String| vec![Problem::new(Place::default(), "config", message)];
         let config: Json = serde_json::from_str(&self.config)
-            .map_err(|error| bad(format!("the stored configuration is no JSON: {error}")))?;
+            .map_err(|error| bad(format!("the stored configuration is not valid JSON: {error}")))?;
         let task: Task = serde_json::from_value(config.get("task").cloned().unwrap_or_default())
             .map_err(|error| bad(format!("the stored task can't be read: {error}")))?;
         let base_lr = config.get("lr").and_then(Json::as_f64).filter(|lr| lr.is_finite() && *lr > 0.0);
-        let base_lr = base_lr.ok_or_else(|| bad("the stored lr is no number above 0".to_owned()))?;
+        let base_lr = base_lr.ok_or_else(|| bad("the stored lr is not a number above 0".to_owned()))?;
         let tree = config.get("schedule").map(json_to_tree);
         let tree = tree.ok_or_else(|| bad("the stored schedule is missing".to_owned()))?;
         let mut problems = Vec::new();
@@ -55,7 +54,7 @@ pub fn tree_to_json(tree: &Tree) -> Json {
     }
 }
 
-/// JSON as a tree without places.
+/// JSON as a tree without positions.
 pub fn json_to_tree(json: &Json) -> Tree {
     let object = |entries: &Map<String, Json>| {
         entries
@@ -76,18 +75,18 @@ pub fn json_to_tree(json: &Json) -> Tree {
     })
 }
 
-/// The same text with Python's words for what is no finite number, outside of strings, put into JSON:
-/// infinities as texts, and NaN as `nan`.
+/// Makes valid JSON of the output of Python's `json` module: outside of strings, infinities are replaced by texts, and NaN by
+/// `nan`.
 pub fn python_numbers(text: &str, nan: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;
     let (mut quoted, mut escaped) = (false, false);
     while let Some(c) = rest.chars().next() {
-        let words = [("NaN", nan), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
-        let word = words.iter().find(|(word, _)| !quoted && rest.starts_with(word));
-        let (taken, put) = word.map_or((c.len_utf8(), None), |(word, put)| (word.len(), Some(*put)));
-        let (head, tail) = rest.split_at(taken);
-        json.push_str(put.unwrap_or(head));
+        let literals = [("NaN", nan), ("-Infinity", "\"-Infinity\""), ("Infinity", "\"Infinity\"")];
+        let found = literals.iter().find(|(literal, _)| !quoted && rest.starts_with(literal));
+        let (length, replacement) = found.map_or((c.len_utf8(), None), |(from, to)| (from.len(), Some(*to)));
+        let (head, tail) = rest.split_at(length);
+        json.push_str(replacement.unwrap_or(head));
         quoted ^= c == '"' && !escaped;
         escaped = quoted && c == '\\' && !escaped;
         rest = tail;
@@ -100,7 +99,7 @@ mod tests {
     use super::python_numbers;
 
     #[test]
-    fn words_of_python_become_json_outside_of_strings() {
+    fn python_literals_outside_of_strings_become_json() {
         let text = r#"{"NaN \" NaN": [NaN, 1, -Infinity, Infinity, "\\"], "é": NaN}"#;
         let json = r#"{"NaN \" NaN": [null, 1, "-Infinity", "Infinity", "\\"], "é": null}"#;
         assert_eq!(python_numbers(text, "null"), json);

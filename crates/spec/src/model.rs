@@ -1,5 +1,5 @@
-//! Reads the sections `model`, for what learns from the section `data`, and `task`, for what needs none. Which models there are
-//! is the catalogue's.
+//! Reads the section `model` (a model that learns from the section `data`) and the section `task` (a model with its own examples).
+//! The catalogue says which models exist.
 
 use schedule::fields::{Field, Fields, text};
 use schedule::problem::{Problem, nearest};
@@ -17,7 +17,7 @@ pub(crate) fn read(field: &Field<'_>, catalogue: &Catalogue, problems: &mut Vec<
     choice::read(field, &kinds, problems)
 }
 
-/// Whether a model can learn from these data.
+/// Whether a model can learn from this data; reports a problem if not.
 pub(crate) fn fits(
     model: &Choice,
     data: &Data,
@@ -29,7 +29,11 @@ pub(crate) fn fits(
     let message = match (kind.reads, data.dataset.is_text()) {
         (Reads::Text, false) => format!("`{}` reads text, as in data: {{dataset: emma}}", kind.name),
         (Reads::Rows, true) => {
-            format!("this model learns from images or a table; of text {} learns", catalogue.text_models())
+            format!(
+                "`{}` reads images or a table, not text; models for text: {}",
+                kind.name,
+                catalogue.text_models()
+            )
         }
         _ => match (kind.fits)(data) {
             Ok(()) => return true,
@@ -50,15 +54,15 @@ pub(crate) fn task(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     if world.tasks().contains(&kind.as_str()) {
         if found.is_some() {
             problems.push(kind_field.problem(format!(
-                "two tasks are called `{kind}`: one that ships with sweep, and one of this program's own, which needs another name"
+                "two tasks are named `{kind}`: a built-in one and one of this program; rename the program's task"
             )));
             return None;
         }
-        return own(&kind, field, world, problems);
+        return custom(&kind, field, world, problems);
     }
     if found.is_none() {
         let near = unknown_task(&kind, &kind_field, &kinds, world, problems);
-        // A task of the program that reads the file knows its keys itself.
+        // Only the program knows the keys of its custom tasks, so they can't be checked here.
         if near.is_some_and(|near| world.tasks().contains(&near)) {
             return None;
         }
@@ -68,7 +72,7 @@ pub(crate) fn task(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     chosen.map(Model::BuiltIn)
 }
 
-/// Reports a task that is not known. Gives the name that was probably meant.
+/// Reports an unknown task, and returns the name that was probably meant.
 fn unknown_task<'a>(
     kind: &str,
     field: &Field<'_>,
@@ -77,7 +81,7 @@ fn unknown_task<'a>(
     problems: &mut Vec<Problem>,
 ) -> Option<&'a str> {
     let known: Vec<&str> = kinds.iter().map(|kind| kind.name).chain(world.tasks()).collect();
-    let problem = field.problem(format!("there is no task `{kind}`: expected one of {}", known.join(", ")));
+    let problem = field.problem(format!("unknown task `{kind}`, expected one of {}", known.join(", ")));
     let near = nearest(kind, known.iter().copied());
     problems.push(match near {
         Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
@@ -86,8 +90,8 @@ fn unknown_task<'a>(
     near
 }
 
-/// A task of the program that reads the file: it judges its keys itself.
-fn own(kind: &str, field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Model> {
+/// Reads a custom task: the program that provides it checks its keys.
+fn custom(kind: &str, field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Model> {
     let mut params = tree_to_json(field.tree);
     if let Json::Object(params) = &mut params {
         params.shift_remove("kind");
@@ -95,12 +99,12 @@ fn own(kind: &str, field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     match world.task(kind, &params) {
         Ok(task) if task.batch_size == 0 || task.batch_size > task.examples => {
             problems.push(field.problem(format!(
-                "a batch of {} does not go with {} training examples",
-                task.batch_size, task.examples
+                "the batch size must be from 1 to the {} training examples of this task, found {}",
+                task.examples, task.batch_size
             )));
             None
         }
-        Ok(task) => Some(Model::Own(task)),
+        Ok(task) => Some(Model::Custom(task)),
         Err(message) => {
             problems.push(field.problem(message));
             None

@@ -1,14 +1,14 @@
-//! What stored results owe to the programs that trained them. A plain value.
+//! Which arithmetic and which files trained stored results. A plain value.
 
 use std::collections::BTreeMap;
 
-/// Trials that are over and were trained by the same arithmetic and files.
+/// Finished trials that were trained with the same arithmetic and the same files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins {
-    /// The version of the arithmetic; none where a program of the user's own has trained.
+    /// The version of the arithmetic; `None` if a custom program trained the trials.
     pub bits: Option<i64>,
-    /// The files that such a program has loaded, with their hashes.
+    /// The files that the custom program loaded, with their hashes.
     pub loaded: BTreeMap<String, String>,
-    /// How many trials.
+    /// Number of trials.
     pub trials: i64,
 }

@@ -1,4 +1,4 @@
-//! Spec -> Plan: which runs a sweep asks for, and which of them are the same run. Pure.
+//! Spec -> Plan: the runs of a sweep, and which of them are the same run. Pure functions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use schedule::tree::{Place, Tree};
 
 use crate::allow;
 use crate::config::fit;
+use crate::duplicates::{Duplicates, Fitted};
 use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
-use crate::same::{Fitted, Same};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
@@ -23,46 +23,46 @@ pub struct Plan {
     pub name: String,
     /// The sweep file's text.
     pub text: String,
-    /// Every (schedule, config, seed) that the file asks for, in the order of training: seed by seed,
-    /// so that an interrupted sweep holds whole comparisons.
+    /// Every (schedule, config, seed) of the file, in the order of training: seed by seed, so that an
+    /// interrupted sweep has results of all schedules for the first seeds.
     pub cells: Vec<Cell>,
-    /// The different runs among them, in the same order.
+    /// The distinct runs among them, in the same order.
     pub trials: Vec<Trial>,
-    /// What a person should know before spending compute.
+    /// What the user should know before spending compute.
     pub warnings: Vec<Problem>,
-    /// What was decided before: all cells of it are here.
+    /// What earlier rounds decided; `cells` includes the runs that follow from it.
     pub decisions: Decisions,
 }
 
-/// One run that the file asks for.
+/// One run of the file.
 #[derive(Debug, Clone)]
 pub struct Cell {
     /// The schedule's name in this sweep.
     pub schedule: String,
     /// Index into [`Plan::trials`].
     pub trial: usize,
-    /// What it is for.
+    /// What the run is used for.
     pub purpose: Purpose,
 }
 
 impl Plan {
-    /// How many runs are asked for but are the same as an earlier one.
+    /// Number of cells whose run is the same as that of an earlier cell.
     pub fn merged(&self) -> usize {
         self.cells.len() - self.trials.len()
     }
 
-    /// Steps of all runs that the file asks for.
+    /// Steps of all cells.
     pub fn steps_asked(&self) -> u64 {
         self.cells.iter().filter_map(|cell| self.trials.get(cell.trial)).map(steps).sum()
     }
 
-    /// Steps of all different runs.
+    /// Steps of all trials, if each were trained separately.
     pub fn steps_of_trials(&self) -> u64 {
         self.trials.iter().map(steps).sum()
     }
 
-    /// Steps that are trained when nothing is stored yet, those that trials share counted once: the least
-    /// there is. Closed-loop trials count in full, though they may turn out to share steps too.
+    /// Steps that are trained if nothing is stored yet. Steps that trials share count once. Closed-loop trials
+    /// count in full, though they may share steps too.
     pub fn steps_trained(&self) -> u64 {
         share::steps(&self.trials.iter().collect::<Vec<_>>())
     }
@@ -72,7 +72,7 @@ fn steps(trial: &Trial) -> u64 {
     trial.config.task.steps
 }
 
-/// Works out what to train first.
+/// The plan of the first round.
 ///
 /// # Errors
 /// Every schedule that does not fit its runs.
@@ -80,7 +80,7 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     plan_on(spec, Decisions::default())
 }
 
-/// Works out what to train, given what was decided: what came before, and what follows from that.
+/// The plan of all rounds so far, given what they decided: the first round, and the runs that follow from the decisions.
 ///
 /// # Errors
 /// Every schedule that does not fit its runs.
@@ -88,7 +88,7 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut configs = Vec::new();
-    let mut same = Same::default();
+    let mut duplicates = Duplicates::default();
     for schedule in &spec.schedules {
         let added = added(spec, &schedule.key.name, &decisions);
         for variant in &schedule.variants {
@@ -103,9 +103,9 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
                 warnings.extend(placed(schedule, found));
                 fitted.push((config, hash));
             }
-            // With seeds of their own the same schedules are other runs.
+            // With separate seeds for each schedule, equal schedules are different runs.
             if !matches!(spec.seeds, Seeds::Each(_)) {
-                warnings.extend(same.see(&schedule.key, &fitted));
+                warnings.extend(duplicates.check(&schedule.key, &fitted));
             }
             configs.append(&mut fitted);
         }
@@ -124,8 +124,8 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
 }
 
-/// The schedules that do not fit their runs, for a file with other mistakes.
-pub(crate) fn misfits(spec: &Spec) -> Vec<Problem> {
+/// The schedules that do not fit their runs. Used for files with other mistakes, to report all of them together.
+pub(crate) fn fit_problems(spec: &Spec) -> Vec<Problem> {
     let mut problems = Vec::new();
     for schedule in &spec.schedules {
         for variant in &schedule.variants {
@@ -138,11 +138,11 @@ pub(crate) fn misfits(spec: &Spec) -> Vec<Problem> {
     problems
 }
 
-/// Axes over what losses are of.
+/// Warns of axes over data or models: their losses can't be compared.
 fn mixed(points: &[Point]) -> impl Iterator<Item = Problem> {
-    // What the axes of a user's own task mean nobody knows here.
+    // The meaning of a custom task's parameters is not known here.
     let own = points.first().is_some_and(|point| {
-        point.task.network().is_some_and(|network| matches!(network.model, Model::Own(_)))
+        point.task.network().is_some_and(|network| matches!(network.model, Model::Custom(_)))
     });
     let mixes = move |path: &str| {
         let within =
@@ -154,20 +154,20 @@ fn mixed(points: &[Point]) -> impl Iterator<Item = Problem> {
     let chosen = points.first().into_iter().flat_map(|point| &point.chosen);
     chosen.filter(move |(path, _)| mixes(path)).map(|(path, value)| {
         let message =
-            "the losses of this axis's values are of different things, and the ranking takes the lowest"
+            "the values of this axis have losses that can't be compared, and the ranking takes the lowest"
                 .to_owned();
         let problem = Problem::new(value.place, path.clone(), message).with_lint(MIXED_LOSSES);
-        problem.with_hint("write a sweep of its own for each value")
+        problem.with_hint("write a separate sweep file for each value")
     })
 }
 
-/// A base lr that nothing uses.
+/// Warns of a base lr that no schedule uses.
 fn idle_lr(place: Place) -> Problem {
-    let message = "no schedule uses this: each has an `lr` of its own";
-    Problem::new(place, "lr", message).with_lint(IDLE_AXIS).with_hint("leave it out")
+    let message = "not used: every schedule has its own `lr`";
+    Problem::new(place, "lr", message).with_lint(IDLE_AXIS).with_hint("remove it")
 }
 
-/// The lrs that were added to the grid of a schedule, each with the points that it is for.
+/// The lrs that were added to the grid of a schedule, each with its points.
 fn added<'a>(spec: &'a Spec, schedule: &str, decisions: &Decisions) -> Vec<(f64, &'a Point)> {
     let mut points: Vec<(f64, &Point)> = Vec::new();
     let runs = spec.runs();
@@ -196,7 +196,7 @@ fn config(
             None
         }
         Ok((mut config, hash)) => {
-            // An axis of whole schedules has no path within its schedule.
+            // An axis of complete schedules has an empty path within its schedule.
             let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
             let chosen = variant.variant.chosen.iter();
             let chosen = chosen.map(|(path, value)| (format!("schedule{}", within(path)), value));
@@ -211,13 +211,13 @@ fn config(
     }
 }
 
-/// A schedule that watches what its model does not have.
+/// A schedule watches the accuracy of a model that has none.
 fn no_accuracy() -> Problem {
-    let message = "this schedule watches the validation accuracy, and this model has none";
-    Problem::new(Place::default(), "", message).with_hint("write `watch: valid_loss`")
+    let message = "this schedule watches the validation accuracy, but this model has no accuracy";
+    Problem::new(Place::default(), "", message).with_hint("use `watch: valid_loss`")
 }
 
-/// Problems of a schedule as problems of the file: those without a place get the schedule's.
+/// Problems of a schedule as problems of the file: a problem without a path or place gets the schedule's.
 fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item = Problem> {
     found.into_iter().map(|mut problem| {
         if problem.path.is_empty() {
@@ -233,13 +233,14 @@ fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item =
 /// A config, and the hash that identifies it.
 type Hashed = (Arc<Config>, blake3::Hash);
 
-/// Seeds outermost: after the first part of a sweep every schedule has been seen. The deciding runs come last.
+/// All cells and trials, with seeds outermost: every schedule is trained on the first seed before any is on the second. The
+/// deciding runs come last.
 fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, Vec<Trial>) {
-    let place: HashMap<&str, usize> =
+    let position: HashMap<&str, usize> =
         spec.schedules.iter().enumerate().map(|(i, schedule)| (schedule.key.name.as_str(), i)).collect();
     let mut wanted: Vec<(usize, &Hashed, u64, Purpose)> = Vec::new();
     for config in configs {
-        let at = place.get(config.0.schedule_name.as_str()).copied().unwrap_or(0);
+        let at = position.get(config.0.schedule_name.as_str()).copied().unwrap_or(0);
         let (seeds, purpose) = spec.seeds.of_grid(at);
         wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
     }
@@ -255,7 +256,7 @@ fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, V
             }
         }
     }
-    // Stable: within a round in the order of the file.
+    // The sort is stable: a round keeps the order of the file.
     wanted.sort_by_key(|(round, ..)| *round);
     let mut cells = Vec::with_capacity(wanted.len());
     let mut trials = Vec::new();

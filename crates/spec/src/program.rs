@@ -1,5 +1,5 @@
-//! Reads the section `trainer`: a program of the user's own that trains. Running it is no business of this crate, and of the
-//! files it consists of only hashes are seen, which the caller finds.
+//! Reads the section `trainer`: a custom program that trains. This crate does not run it, and needs only the hashes of its files,
+//! which the caller computes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,24 +13,23 @@ use crate::json::tree_to_json;
 use crate::trial::{Care, Program};
 use crate::world::World;
 
-/// Sections of the models that ship with the tool.
-const OURS: [&str; 8] =
+/// Keys of networks, which can't be combined with `trainer`.
+const NETWORK_KEYS: [&str; 8] =
     ["data", "model", "task", "optimizer", "clip_norm", "init_from", "freeze", "lr_multipliers"];
 
 const FILES: &str = "a list of file names, as in [model.py]";
 
-/// Arguments that end so are files, even where there are none.
+/// Arguments with these endings must be existing files.
 const SCRIPTS: [&str; 7] = [".py", ".sh", ".jl", ".R", ".js", ".pl", ".rb"];
 
-/// With a program the sections of our own models have no place.
-pub(crate) fn refuse_ours(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
-    for name in OURS {
+/// Reports keys that can't be combined with `trainer`.
+pub(crate) fn refuse_network_keys(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
+    for name in NETWORK_KEYS {
         if let Some(field) = fields.optional(name) {
-            let problem = field
-                .problem(format!("with a `trainer` the file has no `{name}`: that is the program's own"));
-            problems.push(
-                problem.with_hint("what the program should be told stands in `trainer: {params: {...}}`"),
-            );
+            let problem =
+                field.problem(format!("`{name}` can't be combined with `trainer`: the program defines it"));
+            problems
+                .push(problem.with_hint("pass parameters to the program with `trainer: {params: {...}}`"));
         }
     }
 }
@@ -40,8 +39,9 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let command_field = fields.required("command", problems);
     let files_field = fields.optional("files");
-    let command = command_field.as_ref().and_then(|field| kept(command(field), problems));
-    let named = files_field.as_ref().map_or(Some(Vec::new()), |field| kept(texts(field, FILES), problems));
+    let command = command_field.as_ref().and_then(|field| or_report(command(field), problems));
+    let named =
+        files_field.as_ref().map_or(Some(Vec::new()), |field| or_report(texts(field, FILES), problems));
     let params = fields.read_or("params", Json::Object(serde_json::Map::new()), problems, params);
     let default = Care::default();
     let silence = fields.read_or("silence", default.silence, problems, duration);
@@ -56,7 +56,7 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     let arguments = arguments.map(|(i, word)| (command_field.as_ref(), i, word, is_file(i, word)));
     let named = named.iter().flatten().enumerate().map(|(i, name)| (files_field.as_ref(), i, name, true));
     for (field, i, name, must) in arguments.chain(named) {
-        // A program without a path is looked for elsewhere, and is no part of the work.
+        // A program name without a path is found through PATH: it is not one of the user's files.
         let hash = if i > 0 || must { world.hash(name) } else { None };
         match (hash, field) {
             (Some(hash), _) => {
@@ -68,12 +68,10 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
                     _ => field.tree.place,
                 };
                 let problem =
-                    Problem::new(place, format!("{}[{i}]", field.path), format!("there is no file `{name}`"));
-                problems.push(problem.with_hint(
-                    home_hint(name).unwrap_or(
-                        "files are looked for where `sweep` is started, and there the program runs",
-                    ),
-                ));
+                    Problem::new(place, format!("{}[{i}]", field.path), format!("file not found: `{name}`"));
+                problems.push(problem.with_hint(tilde_hint(name).unwrap_or(
+                    "paths are relative to the working directory of `sweep`, where the program runs",
+                )));
             }
             (None, _) => {}
         }
@@ -83,35 +81,35 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     Some(Program { command, files, params: params?, care })
 }
 
-/// Whether a word of a command can only be a file.
-fn is_file(i: usize, word: &str) -> bool {
+/// Whether argument `i` of a command must be a file.
+fn is_file(i: usize, argument: &str) -> bool {
     if i == 0 {
-        word.contains('/')
+        argument.contains('/')
     } else {
-        !word.starts_with('-') && SCRIPTS.iter().any(|end| word.ends_with(end))
+        !argument.starts_with('-') && SCRIPTS.iter().any(|end| argument.ends_with(end))
     }
 }
 
-/// What was read, or a problem more.
-fn kept<T>(read: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+/// The value, or `None` after reporting the problem.
+fn or_report<T>(read: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
     read.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// What to say of a file that begins with `~`, which a shell would replace.
-pub(crate) fn home_hint(name: &str) -> Option<&'static str> {
-    name.starts_with('~').then_some("`~` is not replaced by the home directory here: write the path in full")
+/// A hint for a file name that begins with `~`.
+pub(crate) fn tilde_hint(name: &str) -> Option<&'static str> {
+    name.starts_with('~').then_some("`~` is not expanded: write the full path of the home directory")
 }
 
 fn command(field: &Field<'_>) -> Result<Vec<String>, Problem> {
-    const FORM: &str = "the program and its arguments, a list as in [python3, train.py]";
+    const FORM: &str = "a list of the program and its arguments, as in [python3, train.py]";
     if matches!(&field.tree.value, Value::List(items) if items.is_empty()) {
-        return Err(field.problem(format!("this command is empty: expected {FORM}")));
+        return Err(field.problem(format!("the command is empty: expected {FORM}")));
     }
     if let Value::Text(text) = &field.tree.value {
         let words: Vec<&str> = text.split_whitespace().collect();
         return Err(field
             .expected(FORM)
-            .with_hint(format!("no shell takes it apart: write [{}]", words.join(", "))));
+            .with_hint(format!("it is run without a shell: write [{}]", words.join(", "))));
     }
     match texts(field, FORM)? {
         words if words.first().is_none_or(|program| program.trim().is_empty()) => Err(field.expected(FORM)),
@@ -119,14 +117,14 @@ fn command(field: &Field<'_>) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// A list of texts; numbers stand for their digits.
+/// A list of texts. Numbers and booleans are read as text.
 fn texts(field: &Field<'_>, form: &str) -> Result<Vec<String>, Problem> {
     let Value::List(items) = &field.tree.value else { return Err(field.expected(form)) };
-    let words: Option<Vec<String>> = items.iter().map(word).collect();
+    let words: Option<Vec<String>> = items.iter().map(scalar_text).collect();
     words.filter(|words| words.iter().all(|word| !word.contains('\0'))).ok_or_else(|| field.expected(form))
 }
 
-fn word(item: &Tree) -> Option<String> {
+fn scalar_text(item: &Tree) -> Option<String> {
     match &item.value {
         Value::Text(text) => Some(text.clone()),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(item.to_string()),
@@ -137,7 +135,7 @@ fn word(item: &Tree) -> Option<String> {
 fn params(field: &Field<'_>) -> Result<Json, Problem> {
     match &field.tree.value {
         Value::Map(_) => Ok(tree_to_json(field.tree)),
-        _ => Err(field.expected("a mapping that the program gets as it stands, as in {width: 64}")),
+        _ => Err(field.expected("a mapping of parameters for the program, as in {width: 64}")),
     }
 }
 
@@ -148,24 +146,26 @@ fn duration(field: &Field<'_>) -> Result<Duration, Problem> {
             Ok(time) if !time.is_zero() => Ok(time),
             _ => Err(field.expected(FORM)),
         },
-        Value::Int(seconds @ 1..) => Err(field.expected(FORM).with_hint(format!("seconds are {seconds}s"))),
+        Value::Int(seconds @ 1..) => {
+            Err(field.expected(FORM).with_hint(format!("for seconds, write {seconds}s")))
+        }
         _ => Err(field.expected(FORM)),
     }
 }
 
 fn slots(field: &Field<'_>) -> Result<BTreeMap<String, Vec<String>>, Problem> {
-    const FORM: &str =
-        "lists of values by environment variable, as in {CUDA_VISIBLE_DEVICES: [\"0\", \"1\"]}";
+    const FORM: &str = "a mapping from environment variables to lists of values, as in {CUDA_VISIBLE_DEVICES: [\"0\", \"1\"]}";
     let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM)) };
     let mut slots = BTreeMap::new();
     for (key, tree) in entries {
         let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
         let values = texts(&entry, "a list of values, one for each worker")?;
         if values.is_empty() {
-            return Err(entry.problem("expected one value at least"));
+            return Err(entry.problem("expected at least one value"));
         }
         if key.name.is_empty() || key.name.contains(['=', '\0']) || key.name.starts_with("SWEEP_") {
-            return Err(entry.problem(format!("`{}` is no name for a variable of the program", key.name)));
+            return Err(entry
+                .problem(format!("`{}` can't be set as an environment variable of the program", key.name)));
         }
         slots.insert(key.name.clone(), values);
     }
@@ -193,7 +193,7 @@ mod tests {
     const BUDGET: &str = "budget: {steps: 10}";
 
     #[test]
-    fn a_program_is_what_its_files_and_parameters_are() {
+    fn a_program_has_its_command_files_and_parameters() {
         let text =
             "{command: [python3, -u, train.py, 3], files: [data/model.py], params: {width: 64, name: x}}";
         let task = read(text, BUDGET).expect(text);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn how_it_is_run_is_no_part_of_a_trial() {
+    fn a_trial_does_not_depend_on_how_the_program_is_run() {
         let ids = |trainer: &str| {
             let text =
                 format!("trainer: {trainer}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: constant}}}}\n");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_are_known_where_the_budget_says_how_long_they_are() {
+    fn epochs_need_steps_per_epoch_in_the_budget() {
         let task = read("{command: [a]}", "budget: {epochs: 3, steps_per_epoch: 50}").expect("known epochs");
         assert_eq!((task.steps, task.steps_per_epoch), (150, Some(50)));
         let refused = read("{command: [a]}", "budget: {epochs: 3}").expect_err("unknown");
@@ -240,38 +240,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn problems_name_the_key_and_the_mistake() {
         for (trainer, rest, words) in [
             (
                 "{command: python3 train.py}",
                 BUDGET,
-                "trainer.command: expected the program and its arguments",
+                "trainer.command: expected a list of the program and its arguments",
             ),
             ("{command: python3 train.py}", BUDGET, "write [python3, train.py]"),
             ("{command: []}", BUDGET, "trainer.command"),
-            ("{command: [python3, trian.py]}", BUDGET, "trainer.command[1]: there is no file `trian.py`"),
-            ("{command: [./run]}", BUDGET, "trainer.command[0]: there is no file `./run`"),
-            ("{command: [a], files: [train.py, b.py]}", BUDGET, "trainer.files[1]: there is no file `b.py`"),
-            ("{command: [a], silence: 30}", BUDGET, "seconds are 30s"),
+            ("{command: [python3, trian.py]}", BUDGET, "trainer.command[1]: file not found: `trian.py`"),
+            ("{command: [./run]}", BUDGET, "trainer.command[0]: file not found: `./run`"),
+            ("{command: [a], files: [train.py, b.py]}", BUDGET, "trainer.files[1]: file not found: `b.py`"),
+            ("{command: [a], silence: 30}", BUDGET, "write 30s"),
             ("{command: [a], grace: soon}", BUDGET, "trainer.grace: expected a time above 0"),
             ("{command: [a], params: [1]}", BUDGET, "trainer.params: expected a mapping"),
             ("{command: [a], slots: {A: [0], B: [0, 1]}}", BUDGET, "the same number of values"),
-            ("{command: [a], slots: {SWEEP_X: [0]}}", BUDGET, "no name for a variable"),
+            ("{command: [a], slots: {SWEEP_X: [0]}}", BUDGET, "can't be set as an environment variable"),
             ("{comand: [a]}", BUDGET, "did you mean `command`"),
             (
                 "{command: [a]}",
                 "budget: {steps: 9}\nmodel: {kind: mlp}",
-                "model: with a `trainer` the file has no `model`",
+                "model: `model` can't be combined with `trainer`",
             ),
-            ("{command: [a]}", "budget: {steps: 9}\nclip_norm: 1", "clip_norm: with a `trainer`"),
+            (
+                "{command: [a]}",
+                "budget: {steps: 9}\nclip_norm: 1",
+                "clip_norm: `clip_norm` can't be combined",
+            ),
         ] {
-            let told = read(trainer, rest).expect_err(trainer);
-            assert!(told.contains(words), "{words} in\n{told}");
+            let message = read(trainer, rest).expect_err(trainer);
+            assert!(message.contains(words), "{words} in\n{message}");
         }
     }
 
     #[test]
-    fn rules_that_look_into_the_weights_are_refused() {
+    fn schedules_that_need_the_weights_are_refused() {
         let plan = |kind: &str| {
             let text =
                 format!("trainer: {{command: [a]}}\n{BUDGET}\nlr: 0.1\nschedules: {{a: {{kind: {kind}}}}}\n");
@@ -279,7 +283,10 @@ mod tests {
         };
         for kind in ["prodigy", "dog", "d_adaptation", "hypergradient, beta: 1e-4", "schedule_free"] {
             let problems = plan(kind).expect_err(kind);
-            assert!(problems[0].message.contains("looks into the weights"), "{kind}: {problems:?}");
+            assert!(
+                problems[0].message.contains("needs access to the model's weights"),
+                "{kind}: {problems:?}"
+            );
             assert_eq!(problems[0].path, "schedules.a");
         }
         for kind in ["plateau", "polyak", "adagrad_norm", "bold_driver", "greedy"] {

@@ -1,5 +1,5 @@
-//! Which seeds choose and which judge, and what a sweep has decided on its way. Plain values: what to decide follows from
-//! results, which this crate never sees.
+//! The seeds of a sweep (which choose configs and which judge them), and the decisions of earlier rounds. Plain values: the
+//! decisions are made from results, elsewhere.
 
 use schedule::fields::{Field, Fields};
 use schedule::problem::{Problem, all};
@@ -12,21 +12,21 @@ use crate::axes::is_axis;
 pub enum Seeds {
     /// All choose each schedule's config, and all judge it.
     All(Vec<u64>),
-    /// The first choose, the second judge what was chosen.
+    /// The first seeds choose configs, the second judge the chosen configs.
     Split {
-        /// Seeds of the whole grid.
+        /// Seeds for the complete grid.
         tune: Vec<u64>,
-        /// Seeds of the chosen configs; none of the others.
+        /// Seeds for the chosen configs only; disjoint from `tune`.
         decide: Vec<u64>,
     },
-    /// So many for each schedule, none of them another one's: for schedules that are the same, to see what chance does.
+    /// N separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
     Each(u64),
 }
 
-/// What a run is for.
+/// What a run is used for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// Choosing and judging.
+    /// Choosing a config and judging it.
     #[default]
     All,
     /// Choosing a config.
@@ -36,7 +36,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// As the database has it.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Purpose::All => "all",
@@ -45,8 +45,8 @@ impl Purpose {
         }
     }
 
-    /// The one that the database has under this name.
-    pub fn named(name: &str) -> Self {
+    /// The purpose with this name in the database.
+    pub fn from_name(name: &str) -> Self {
         match name {
             "tune" => Purpose::Tune,
             "decide" => Purpose::Decide,
@@ -60,16 +60,16 @@ impl Purpose {
 pub struct Decisions {
     /// Base lrs beyond the grid.
     pub added: Vec<AddedLr>,
-    /// The configs that go on to the deciding seeds.
+    /// The configs that are trained on the deciding seeds.
     pub chosen: Vec<Chosen>,
 }
 
-/// A base lr that was added to a schedule's grid, whose best lr was at its edge.
+/// A base lr that was added to the grid of a schedule whose best lr was at the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedLr {
     /// The schedule.
     pub schedule: String,
-    /// Length of the runs that it is for, in steps.
+    /// Length of its runs, in steps.
     pub steps: u64,
     /// The base lr.
     pub base_lr: f64,
@@ -89,7 +89,7 @@ pub struct Chosen {
 }
 
 impl Seeds {
-    /// How many runs of each config choose.
+    /// Number of runs of each config that choose.
     pub fn choosing(&self) -> u64 {
         match self {
             Seeds::All(seeds) | Seeds::Split { tune: seeds, .. } => seeds.len() as u64,
@@ -97,7 +97,7 @@ impl Seeds {
         }
     }
 
-    /// How many more runs of each chosen config judge it.
+    /// Number of additional runs of each chosen config that judge it.
     pub fn deciding(&self) -> u64 {
         match self {
             Seeds::Split { decide, .. } => decide.len() as u64,
@@ -105,7 +105,7 @@ impl Seeds {
         }
     }
 
-    /// The seeds of the grid for the schedule at this place of the file, and what they are for.
+    /// The seeds of the grid for the schedule with this index in the file, and their purpose.
     pub(crate) fn of_grid(&self, schedule: usize) -> (Vec<u64>, Purpose) {
         match self {
             Seeds::All(seeds) => (seeds.clone(), Purpose::All),
@@ -119,15 +119,15 @@ impl Seeds {
 }
 
 const FORM: &str =
-    "a whole number from 1 to 100000 (how many), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
+    "the number of seeds (1 to 100000), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
 
-/// `8` is the seeds 0 to 7; a list names them; `{tune: 2, decide: 8}` chooses on other seeds than it judges on.
+/// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
         return list(field, 0).map(Seeds::All).map_err(|found| problems.extend(found)).ok();
     }
     if is_axis(field.tree) {
-        problems.push(field.expected(FORM).with_hint("seeds are no axis: write the list alone"));
+        problems.push(field.expected(FORM).with_hint("seeds can't be an axis: write only the list"));
         return None;
     }
     let before = problems.len();
@@ -135,12 +135,12 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     if let Some(each) = fields.optional("each") {
         let count = match each.tree.integer() {
             Some(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
-            _ => Err(each.expected("a whole number of seeds for each schedule").into()),
+            _ => Err(each.expected("the number of seeds for each schedule").into()),
         };
         let count = count.map_err(|found| problems.extend(found)).ok();
         for other in ["tune", "decide"].into_iter().filter_map(|other| fields.optional(other)) {
-            let message = "`each` and this one were both given, and each says which seeds there are";
-            problems.push(other.problem(message).with_hint("write {each: 8}, or {tune: 2, decide: 8}"));
+            let message = "can't be combined with `each`";
+            problems.push(other.problem(message).with_hint("write {each: 8} or {tune: 2, decide: 8}"));
         }
         fields.finish(problems);
         return count.filter(|_| problems.len() == before).map(Seeds::Each);
@@ -158,15 +158,15 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     };
     let mut read = |seeds: Result<Vec<u64>, Vec<Problem>>| seeds.map_err(|found| problems.extend(found)).ok();
     let tune = read(tune.0);
-    // Numbers count on from the tuning seeds: nothing is judged on a seed that chose.
+    // A number of deciding seeds starts after the last tuning seed: no seed both chooses and judges.
     let first = tune.iter().flatten().max().map_or(0, |most| most + 1);
     let seeds = read(list(&decide, first));
     let (tune, seeds) = (tune?, seeds?);
     if let Some(seed) = seeds.iter().find(|seed| tune.contains(seed)) {
         problems.push(
             decide
-                .problem(format!("the seed {seed} is among the tuning seeds too"))
-                .with_hint("seeds that chose can't judge what they chose: name others, or write how many"),
+                .problem(format!("seed {seed} is also a tuning seed"))
+                .with_hint("a seed can't both choose and judge: use other seeds, or give only their number"),
         );
         return None;
     }
@@ -180,11 +180,11 @@ fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Vec<Problem>> {
         (Value::List(items), _) if !items.is_empty() => {
             let mut seen = std::collections::HashSet::new();
             all(items.iter().map(|item| {
-                let part = Field { tree: item, path: field.path.clone() };
+                let entry = Field { tree: item, path: field.path.clone() };
                 match item.integer() {
                     Some(seed @ 0..) if seen.insert(seed) => Ok(seed.unsigned_abs()),
-                    Some(seed @ 0..) => Err(part.problem(format!("the seed {seed} is here twice"))),
-                    _ => Err(part.expected("a seed, a whole number of at least 0")),
+                    Some(seed @ 0..) => Err(entry.problem(format!("duplicate seed {seed}"))),
+                    _ => Err(entry.expected("a seed, a whole number of at least 0")),
                 }
             }))
         }
@@ -195,20 +195,20 @@ fn list(field: &Field<'_>, first: u64) -> Result<Vec<u64>, Vec<Problem>> {
     }
 }
 
-/// How often a grid whose best lr is at its edge is extended, unless the file says otherwise.
+/// Default of `extend`: how often a grid whose best lr is at the edge is extended.
 const EXTENSIONS: u64 = 2;
 
-/// `false` is never, `true` up to as often as by default, a number so often.
+/// `false` means never, `true` the default, a number at most that often.
 pub(crate) fn extend(field: &Field<'_>) -> Result<u64, Problem> {
     match (&field.tree.value, field.tree.integer()) {
         (Value::Bool(false), _) => Ok(0),
         (Value::Bool(true), _) => Ok(EXTENSIONS),
         (_, Some(n @ 0..=20)) => Ok(n.unsigned_abs()),
-        _ => Err(field.expected("false, or how often a grid may be extended, a whole number from 0 to 20")),
+        _ => Err(field.expected("`false`, or how often a grid may be extended (0 to 20)")),
     }
 }
 
-/// What holds where the file says nothing.
+/// The value if the file has no `extend`.
 pub(crate) fn default_extend() -> u64 {
     EXTENSIONS
 }

@@ -1,5 +1,5 @@
-//! What a trial records: one plain struct and the list of its columns. The list drives both databases, merging, exports, `sweep
-//! show` and the page about the columns: a new column is one entry here and one migration for each database.
+//! The record of a trial: a plain struct and the list of its columns. Both databases, merges, exports, `sweep show` and the page
+//! docs/reference/database.md follow from the list. A new column is one entry here and one migration for each database.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,9 @@ use crate::protocol::Purpose;
 pub struct Column<R: 'static> {
     /// Its name in the databases and in all outputs.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What its values are measured in, where that is not clear from the kind.
+    /// The unit of its values; empty if the kind makes it clear.
     pub unit: &'static str,
     /// What it means.
     pub meaning: &'static str,
@@ -24,11 +24,11 @@ pub struct Column<R: 'static> {
     pub output: Output,
     /// Its value in a record.
     pub get: fn(&R) -> Value,
-    /// Puts a value into a record. The error says why the value is not one of this column.
+    /// Sets its value in a record. The error says why the value does not fit the column.
     pub set: fn(&mut R, Value) -> Result<(), String>,
 }
 
-/// What a column holds.
+/// The kind of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number.
@@ -37,7 +37,7 @@ pub enum Kind {
     Real,
     /// Text.
     Text,
-    /// A whole number: UTC, milliseconds since 1970.
+    /// A whole number: milliseconds since 1970, UTC.
     Time,
     /// A JSON object: path and value of each axis.
     Axes,
@@ -50,13 +50,13 @@ pub enum Kind {
 /// Where the values of a column come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The plan. Written when the trial is registered, and never changed.
+    /// The plan. Written when the trial is registered, and never changed afterwards.
     Plan,
-    /// The plan as well: the table `trials` has the value of the sweep that asked first, the table `cells` that of each sweep.
-    Asked,
-    /// The table `cells` only.
+    /// The plan, per sweep: the table `cells` has the value of each sweep, the table `trials` that of the first sweep.
+    PerSweep,
+    /// Only the table `cells`.
     Cell,
-    /// The worker that takes the trial up.
+    /// The worker that starts or resumes the trial.
     Start,
     /// Training.
     Training,
@@ -73,11 +73,11 @@ pub enum Output {
     Show,
     /// `sweep show` and `sweep export results`.
     Export,
-    /// The same, and an export has it behind all others.
+    /// `sweep show` and `sweep export results`, which puts it after all other columns.
     Fingerprint,
 }
 
-/// A value as both databases hold it.
+/// A value as both databases store it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A whole number.
@@ -88,7 +88,7 @@ pub enum Value {
     Text(Option<String>),
 }
 
-/// `TYPE = KIND, to its option, from its option`: a type that a column can have.
+/// `TYPE = KIND, to an option, from an option`: makes TYPE a type of columns, by conversions to and from the kind's plain value.
 macro_rules! field {
     ($type:ty = $kind:ident($plain:ty), $to:expr, $back:expr) => {
         impl From<$type> for Value {
@@ -106,7 +106,7 @@ macro_rules! field {
                 if let Value::$kind(value) = value {
                     back(value)
                 } else {
-                    Err("is of another type".to_owned())
+                    Err("has the wrong type".to_owned())
                 }
             }
         }
@@ -137,7 +137,7 @@ field!(f64 = Real(f64), Some, |x| Ok(x.unwrap_or(f64::NAN)));
 field!(Option<String> = Text(String), |x| x, Ok);
 field!(String = Text(String), Some, required);
 field!(Status = Text(String), |x| Some(x.name().to_owned()), |x| required(x)?.try_into());
-field!(Purpose = Text(String), |x| Some(x.name().to_owned()), |x| Ok(Purpose::named(&required(x)?)));
+field!(Purpose = Text(String), |x| Some(x.name().to_owned()), |x| Ok(Purpose::from_name(&required(x)?)));
 field!(Axes = Text(String), |x| Some(object(x.0)), axes);
 field!(Option<BTreeMap<String, String>> = Text(String), |x| x.map(object), files);
 
@@ -147,8 +147,8 @@ impl From<&str> for Value {
     }
 }
 
-/// A struct and the list of its columns: each entry is `name: type = kind(unit), source, output`, and its documentation is what
-/// the column means. Fields behind `and` are no columns.
+/// Defines a struct and the list of its columns. Each entry is `name: type = kind(unit), source, output`; its doc comment is the
+/// meaning of the column. Fields after `and` are not columns.
 macro_rules! record {
     (
         $(#[doc = $about:literal])+
@@ -179,123 +179,123 @@ macro_rules! record {
 }
 
 record! {
-    /// All that is known of one trial, apart from its steps. `config` is long: it is empty in the records of a whole sweep.
+    /// Everything that is stored of one trial except its steps. `config` is long: it is empty in the records of a complete sweep.
     TrialRecord, COLUMNS {
         /// Hash of everything that determines the result.
         trial_id: String = Text("32 hex digits"), Plan, Fingerprint;
-        /// The sweep that asks for it; in `trials` the one that asked first.
-        sweep: String = Text(""), Asked, Show;
-        /// Name of its schedule in the sweep.
-        schedule: String = Text(""), Asked, Export;
-        /// The point of the grid without its seed: the same for all seeds.
+        /// The sweep that the trial belongs to; in `trials` the first such sweep.
+        sweep: String = Text(""), PerSweep, Show;
+        /// Name of the schedule in the sweep.
+        schedule: String = Text(""), PerSweep, Export;
+        /// Identifies the configuration without the seed: the same for all seeds.
         config_id: String = Text("32 hex digits"), Plan, Export;
         /// The base lr in the sweep.
-        base_lr: f64 = Real(""), Asked, Export;
+        base_lr: f64 = Real(""), PerSweep, Export;
         /// The seed.
         seed: i64 = Integer(""), Plan, Export;
-        /// What the sweep uses the run for: `tune` chooses a config, `decide` judges it, `all` does both.
+        /// What the sweep uses the run for: `tune` chooses a config, `decide` judges the chosen config, `all` does both.
         purpose: Purpose = Text(""), Cell, Export;
-        /// Value of its config on each axis, as the schedule that asked first has them.
+        /// Value of each axis, as in the first sweep with this trial.
         axes: Axes = Axes("JSON object"), Plan, Show;
-        /// How far the run is: `queued`, `running`, `done`, `diverged`, `failed` or `stopped`.
+        /// State of the trial: `queued`, `running`, `done`, `diverged`, `failed` or `stopped`.
         status: Status = Text(""), Training, Export;
         /// Length of the run.
         steps: i64 = Integer("steps"), Plan, Export;
-        /// Steps that are stored.
+        /// Number of stored steps.
         steps_done: i64 = Integer("steps"), Training, Export;
-        /// Loss of the last batch.
+        /// Training loss of the last batch.
         final_train_loss: Option<f64> = Real(""), End, Export;
-        /// Validation loss after the last step: what the ranking compares. NULL in a trial that is done is a NaN.
+        /// Validation loss after the last step: the default metric of the ranking. NULL in a `done` trial means NaN.
         final_valid_loss: Option<f64> = Real(""), End, Export;
-        /// Share of validation examples that are classified correctly, after the last step.
+        /// Fraction of validation examples that are classified correctly after the last step.
         valid_accuracy: Option<f64> = Real("0 to 1"), End, Export;
-        /// Test loss after the last step; never used to choose.
+        /// Test loss after the last step; never used to choose configs.
         test_loss: Option<f64> = Real(""), End, Export;
-        /// Share of test examples that are classified correctly, after the last step; never used to choose.
+        /// Fraction of test examples that are classified correctly after the last step; never used to choose configs.
         test_accuracy: Option<f64> = Real("0 to 1"), End, Export;
-        /// The step whose loss showed that the run diverged.
+        /// The step at which the trial diverged.
         diverged_at: Option<i64> = Integer("step"), End, Export;
-        /// That loss, which may be infinite. NULL in a trial that diverged is a NaN.
+        /// The loss at that step, possibly infinite. NULL in a `diverged` trial means NaN.
         diverged_loss: Option<f64> = Real(""), End, Show;
-        /// Why the run failed.
+        /// Why the trial failed.
         error: Option<String> = Text(""), End, Show;
-        /// How often a worker took it up.
+        /// How often a worker started or resumed the trial.
         attempts: i64 = Integer(""), Start, Show;
-        /// When a worker took the run up first.
+        /// When a worker first started the trial.
         started_at: Option<i64> = Time("ms since 1970, UTC"), Start, Export;
-        /// When the run ended.
+        /// When the trial ended.
         finished_at: Option<i64> = Time("ms since 1970, UTC"), End, Export;
-        /// Fingerprint of lr and loss of every step.
+        /// Fingerprint of the lr and the loss of every step.
         digest: Option<String> = Text("64 hex digits"), End, Fingerprint;
         /// Fingerprint of the final weights.
         weights_hash: Option<String> = Text("64 hex digits"), End, Fingerprint;
-        /// Version of the arithmetic that trained it. NULL where a program of the user's own did, or nobody has yet.
+        /// Version of the arithmetic that trained it. NULL if a custom program trained it, or if training has not started.
         bits: Option<i64> = Integer(""), Start, Show;
-        /// The files that such a program has loaded beside those that `config` names, each with its blake3. NULL where that is
-        /// not known.
+        /// Files that a custom program loaded in addition to those that `config` names, each with its blake3 hash. NULL if
+        /// unknown.
         loaded: Option<BTreeMap<String, String>> = Files("JSON object"), Training, Show;
-        /// Number of the environment that trained it, or took it up last: a row of `environments`.
+        /// Number of the environment that last trained it: a row of `environments`.
         environment_id: Option<i64> = Integer(""), Start, Database;
-        /// The machine that did that.
+        /// The machine that last trained it.
         host: Option<String> = Text(""), Start, Database;
-        /// The whole configuration but the seed.
+        /// The complete configuration without the seed.
         config: String = Json("JSON object"), Plan, Show;
     }
     and {
-        /// What trained it, or took it up last.
+        /// The environment that last trained it.
         environment: Option<Arc<Environment>>,
     }
 }
 
 record! {
-    /// What a result's bits may depend on besides the configuration.
+    /// What the bits of a result may depend on in addition to the configuration.
     Environment, ENVIRONMENT_COLUMNS {
-        /// Version of this program.
+        /// Version of sweep.
         version: String = Text(""), Start, Show;
-        /// The commit it was built from; empty where that is not known.
+        /// The commit that sweep was built from; empty if unknown.
         git_commit: String = Text(""), Start, Show;
         /// Name of the processor.
         cpu: String = Text(""), Start, Show;
-        /// Vector instructions that kernels choose by.
+        /// Vector instructions of the processor that the kernels use.
         cpu_features: String = Text(""), Start, Show;
-        /// Threads that the machine runs at the same time.
+        /// Number of hardware threads.
         threads: i64 = Integer(""), Start, Show;
-        /// What trained.
+        /// The device that trained, as in `cpu`.
         device: String = Text(""), Start, Show;
         /// Operating system and architecture.
         os: String = Text(""), Start, Show;
     }
 }
 
-/// The columns that `sweep export results` has, in its order: fingerprints are last.
+/// The columns of `sweep export results`, in order: fingerprints are last.
 pub fn exported() -> impl Iterator<Item = &'static Column<TrialRecord>> {
     let with = |output| COLUMNS.iter().filter(move |column| column.output == output);
     with(Output::Export).chain(with(Output::Fingerprint))
 }
 
 impl TrialRecord {
-    /// Whether it has its result.
+    /// Whether it has a final result.
     pub fn is_over(&self) -> bool {
         matches!(self.status, Status::Done | Status::Diverged)
     }
 
-    /// Device, processor and system that trained it, as in `cpu, AMD EPYC 9354, linux x86_64`.
+    /// Device, processor and system that trained it, as in `cpu, AMD EPYC 9354, linux x86_64`; `None` if unknown.
     pub fn hardware(&self) -> Option<String> {
         self.environment.as_ref().map(|e| format!("{}, {}, {}", e.device, e.cpu, e.os))
     }
 }
 
-/// How far a trial is.
+/// The state of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Status {
-    /// Not begun.
+    /// Not started.
     #[default]
     Queued,
-    /// A worker has it, or had it when it was killed.
+    /// A worker trains it, or was killed while training it.
     Running,
     /// All steps trained.
     Done,
-    /// Its loss left the finite numbers or the stated bound: a result, which ranks last.
+    /// Its loss was NaN, infinite or above `diverge_above`. This is a result, which ranks last.
     Diverged,
     /// It could not be trained.
     Failed,
@@ -322,9 +322,7 @@ impl TryFrom<String> for Status {
 
     fn try_from(name: String) -> Result<Self, String> {
         let all = [Self::Queued, Self::Running, Self::Done, Self::Diverged, Self::Failed, Self::Stopped];
-        all.into_iter()
-            .find(|status| status.name() == name)
-            .ok_or_else(|| format!("there is no status `{name}`"))
+        all.into_iter().find(|status| status.name() == name).ok_or_else(|| format!("unknown status `{name}`"))
     }
 }
 
@@ -339,7 +337,7 @@ impl fmt::Display for Status {
 pub struct Axes(pub Vec<(String, String)>);
 
 impl Axes {
-    /// Path and value of each axis for people: values are stored as JSON, and a text reads better without its quotes.
+    /// Path and value of each axis for display: values are stored as JSON, and texts are shown without quotes.
     pub fn plain(&self) -> impl Iterator<Item = (&str, String)> {
         let plain = |value: &String| serde_json::from_str(value).unwrap_or_else(|_| value.clone());
         self.0.iter().map(move |(path, value)| (path.as_str(), plain(value)))

@@ -1,6 +1,6 @@
-//! The JSON Schema of the sweep file, for editors. What a schedule may hold comes from the tables of the
-//! schedule crate; the keys of the run itself are listed here, and a test holds them to their readers.
-//! What no schema can say (lengths that must fit a run, one number above another) is left to the readers.
+//! The JSON Schema of the sweep file, for editors. The keys of schedules come from the tables of the crate `schedule`; the
+//! other keys are listed here, and a test compares them with the readers. Constraints that a schema can't express
+//! (lengths that must fit a run, one number above another) are checked only by the readers.
 
 mod forms;
 mod schedules;
@@ -43,37 +43,37 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
     json!({
         "name": property(
             json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
-            "the sweep's name; the file's name if not given",
+            "name of the sweep; default: the file's name",
             None,
         ),
         "data": run.data,
         "model": run.model,
-        "task": property(tasks(forms, catalogue), "data and model in one, in the place of both", None),
+        "task": property(tasks(forms, catalogue), "a task with its own data, instead of `data` and `model`", None),
         "optimizer": run.optimizer,
-        "trainer": property(trainer(), "a program of your own that trains, in the place of data, model and optimizer", None),
+        "trainer": property(trainer(), "your own training program, instead of `data`, `model` and `optimizer`", None),
         "budget": run.budget,
         "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
         "clip_norm": property(
             forms.above_0(),
-            "gradients are scaled down to this global 2-norm when they exceed it; not at all if not given",
+            "gradients with a larger global 2-norm are scaled down to this norm; default: no clipping",
             None,
         ),
-        "init_from": property(init_from(), "weights to begin with, in the layout of PyTorch", None),
-        "freeze": property(patterns(), "parameters that stay as they are: names or layers, * for any text", None),
+        "init_from": property(init_from(), "initial weights, in the layout of PyTorch", None),
+        "freeze": property(patterns(), "parameters that are not trained: names or layers, * matches any text", None),
         "lr_multipliers": property(
             json!({ "type": "object", "additionalProperties": forms.above_0() }),
-            "factors on the lr of some parameters: names or layers, * for any text",
+            "factors on the lr of some parameters: names or layers, * matches any text",
             None,
         ),
         "diverge_above": property(
             forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
-            "a run has diverged when its loss exceeds this multiple of its first loss",
+            "a run has diverged when its loss is NaN, infinite, or more than this multiple of its initial loss",
             Some(json!(100)),
         ),
         "evaluate": run.evaluate,
         "seeds": seeds(),
         "extend": extend(),
-        "allow": schedules::allow("lints that are silenced in the whole file"),
+        "allow": schedules::allow("lints to silence in the whole file"),
         "schedules": {
             "description": "the schedules to compare, by name",
             "type": "object",
@@ -84,7 +84,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
     })
 }
 
-/// What a file without `lr` is.
+/// The condition for a file without `lr`.
 fn every_schedule_has_an_lr() -> Json {
     let own = json!({ "type": "object", "required": ["lr"], "properties": { "lr": {} } });
     let axis = json!({
@@ -99,7 +99,7 @@ fn every_schedule_has_an_lr() -> Json {
     })
 }
 
-/// The mappings that describe the run.
+/// The schemas of the sections that describe the run.
 struct Run {
     data: Json,
     model: Json,
@@ -110,23 +110,23 @@ struct Run {
 
 fn run(forms: &mut Forms, catalogue: &Catalogue) -> Run {
     Run {
-        data: property(data(forms, catalogue), "what is learnt from", None),
+        data: property(data(forms, catalogue), "the training data", None),
         model: property(
             choice(forms, catalogue.with_data().map(|model| &model.kind)),
-            "what is trained",
+            "the model to train",
             None,
         ),
-        optimizer: property(choice(forms, catalogue.optimizers.iter().copied()), "how it is updated", None),
-        budget: property(budget(forms), "length of the run", None),
+        optimizer: property(choice(forms, catalogue.optimizers.iter().copied()), "the optimizer", None),
+        budget: property(budget(forms), "length of each run", None),
         evaluate: property(
             axis(&object(
                 &[(
                     "every",
-                    property(forms.length(1), "how often: a length, as in 100 or \"1 epochs\"", None),
+                    property(forms.length(1), "the interval: a length, as in 100 or \"1 epochs\"", None),
                 )],
                 &["every"],
             )),
-            "when the validation loss is taken; after each tenth of the run if not given",
+            "when the validation loss is measured; default: after each tenth of the run",
             None,
         ),
     }
@@ -147,14 +147,14 @@ fn data(forms: &mut Forms, catalogue: &Catalogue) -> Json {
                     None,
                 ),
             ),
-            ("batch_size", property(forms.whole(1), "examples in a batch", Some(json!(64)))),
-            ("limit", property(forms.whole(1), "only the first so many training examples", None)),
+            ("batch_size", property(forms.whole(1), "examples per batch", Some(json!(64)))),
+            ("limit", property(forms.whole(1), "use only the first N training examples", None)),
         ],
         &["dataset"],
     ))
 }
 
-/// Files of the user's own.
+/// The user's own files.
 fn own_data(catalogue: &Catalogue) -> Vec<Json> {
     let file = || axis(&json!({ "type": "string", "minLength": 1 }));
     let part = || {
@@ -169,29 +169,32 @@ fn own_data(catalogue: &Catalogue) -> Vec<Json> {
                 "validation",
                 property(
                     part(),
-                    "how much of it schedules are compared on: a share or a number",
+                    "validation part: a percentage, or a number of examples",
                     Some(json!(shares.0)),
                 ),
             ),
-            ("test", property(part(), "how much of it is kept for the test loss", Some(json!(shares.1)))),
+            (
+                "test",
+                property(part(), "test part: a percentage, or a number of examples", Some(json!(shares.1))),
+            ),
         ];
         object(&[all.as_slice(), more].concat(), &[&[form], required].concat())
     };
-    let label = property(file(), "name of the column that holds the labels", None);
+    let label = property(file(), "name of the label column", None);
     let labels = property(file(), "the labels, an IDX file", None);
     let x = property(file(), "name of the array of examples", Some(json!("x")));
     let y = property(file(), "name of the array of labels", Some(json!("y")));
     let table = ("20%", "0%");
-    let text = format!("a text for {}, UTF-8", catalogue.text_models());
+    let text = format!("a UTF-8 text file, for {}", catalogue.text_models());
     vec![
-        form("csv", "a table of numbers with a line of column names", table, &[("label", label)], &["label"]),
-        form("npz", "NumPy arrays", table, &[("x", x), ("y", y)], &[]),
+        form("csv", "a CSV file: numbers with a header line", table, &[("label", label)], &["label"]),
+        form("npz", "an npz file of NumPy arrays", table, &[("x", x), ("y", y)], &[]),
         form("idx", "examples, an IDX file", table, &[("labels", labels)], &["labels"]),
         form("text", &text, ("10%", "10%"), &[], &[]),
     ]
 }
 
-/// A mapping whose keys follow from its `kind`, which is one of these. An axis of kinds leaves them open.
+/// A mapping whose keys depend on its `kind`, which is one of these. With an axis of kinds, all keys are accepted.
 fn choice<'a>(forms: &mut Forms, kinds: impl Iterator<Item = &'a Kind>) -> Json {
     let (mut names, mut each) = (Vec::new(), Vec::new());
     for kind in kinds {
@@ -207,20 +210,20 @@ fn choice<'a>(forms: &mut Forms, kinds: impl Iterator<Item = &'a Kind>) -> Json 
     axis(&json!({ "anyOf": each }))
 }
 
-/// A task of the program's own has the keys that it likes.
+/// The built-in tasks, and custom tasks, which may have any keys.
 fn tasks(forms: &mut Forms, catalogue: &Catalogue) -> Json {
-    let ours = choice(forms, catalogue.tasks().map(|task| &task.kind));
+    let built_in = choice(forms, catalogue.tasks().map(|task| &task.kind));
     let names: Vec<&str> = catalogue.tasks().map(|task| task.name).collect();
     let kind = json!({ "type": "string", "not": { "enum": names } });
-    let own = json!({ "type": "object", "required": ["kind"], "properties": { "kind": kind } });
-    json!({ "anyOf": [ours, own] })
+    let custom = json!({ "type": "object", "required": ["kind"], "properties": { "kind": kind } });
+    json!({ "anyOf": [built_in, custom] })
 }
 
 fn budget(forms: &mut Forms) -> Json {
     let epochs = property(forms.above_0(), "passes over the training examples", None);
     let steps = property(forms.whole(1), "updates", None);
     let length =
-        property(forms.whole(1), "updates in an epoch, where that does not follow from the data", None);
+        property(forms.whole(1), "updates per epoch; needed if the data does not determine it", None);
     let of = |name, form| object(&[(name, form), ("steps_per_epoch", length.clone())], &[name]);
     axis(&json!({ "oneOf": [of("epochs", epochs), of("steps", steps)] }))
 }
@@ -243,17 +246,24 @@ fn init_from() -> Json {
             ),
             (
                 "names",
-                property(names, "names here and in the file; * stands for the same text on both sides", None),
+                property(
+                    names,
+                    "parameter names in this model and in the file; * matches the same text on both sides",
+                    None,
+                ),
             ),
             (
                 "optimizer",
                 property(
                     axis(&json!({ "enum": transfer::OPTIMIZER.map(|(name, _)| name) })),
-                    "whether the optimiser goes on with the state that the file has of it",
+                    "`keep`: the optimizer continues with its state in the file; `reset`: it starts afresh",
                     Some(json!("reset")),
                 ),
             ),
-            ("fresh", property(patterns(), "parameters that the seed initialises all the same", None)),
+            (
+                "fresh",
+                property(patterns(), "parameters to initialize from the seed, not from the file", None),
+            ),
         ],
         &["file"],
     );
@@ -271,7 +281,7 @@ fn trainer() -> Json {
                 "params",
                 property(
                     json!({ "type": "object" }),
-                    "what the program is told besides; any value may be an axis",
+                    "parameters for the program; any value may be an axis",
                     None,
                 ),
             ),
@@ -279,7 +289,7 @@ fn trainer() -> Json {
                 "files",
                 property(
                     axis(&words),
-                    "files that decide what the program does, beside those that `command` names",
+                    "files that the program's results depend on, in addition to those in `command`",
                     None,
                 ),
             ),
@@ -287,17 +297,17 @@ fn trainer() -> Json {
                 "silence",
                 property(
                     time.clone(),
-                    "a program that reports nothing for so long is killed",
+                    "a program that reports nothing for this long is killed",
                     Some(json!("30m")),
                 ),
             ),
-            ("time_limit", property(time.clone(), "so much time one trial may take", None)),
-            ("grace", property(time, "between a request to stop and a kill", Some(json!("10s")))),
+            ("time_limit", property(time.clone(), "the longest that one trial may take", None)),
+            ("grace", property(time, "time between a request to stop and a kill", Some(json!("10s")))),
             (
                 "slots",
                 property(
                     slots,
-                    "lists of values by environment variable; a worker gets the values of its number",
+                    "environment variables, each with a list of values: worker 0 gets the first value, and so on",
                     None,
                 ),
             ),
@@ -311,8 +321,8 @@ fn seeds() -> Json {
     let list = json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } });
     let some = json!({ "anyOf": [count, list] });
     json!({
-        "description": "how many seeds (0, 1, ...), a list of them, {tune: 2, decide: 8} to choose lrs on other seeds than \
-                        those that judge, or {each: 8} for seeds of its own for each schedule",
+        "description": "number of seeds (0, 1, ...), a list of seeds, {tune: 2, decide: 8} to choose lrs on 2 seeds and judge \
+                        them on 8 others, or {each: 8} for separate seeds for each schedule",
         "default": 1,
         "anyOf": [
             count,
@@ -335,8 +345,8 @@ fn seeds() -> Json {
 
 fn extend() -> Json {
     json!({
-        "description": "how often the lr grid of a schedule whose best lr is at its edge is extended by its own ratio; \
-                        false is never",
+        "description": "how often the lr grid of a schedule is extended, by its own ratio, while its best lr is at the \
+                        edge; false: never",
         "default": 2,
         "anyOf": [{ "type": "boolean" }, { "type": "integer", "minimum": 0, "maximum": 20 }],
     })

@@ -1,9 +1,9 @@
-//! Which trials are the same run for a while: those that agree in everything but schedule and length, as
-//! long as their lr sequences agree bit for bit, as f32. Pure.
+//! Which trials share their first steps: trials that differ only in schedule and length train the same steps as
+//! long as their lr sequences agree bit for bit, as f32. Pure functions.
 //!
-//! Sequences that begin alike form a tree. It is held as a sorted list in which each entry says how many
-//! steps it has in common with the next: any two have the least of the numbers between them in common, so
-//! cutting a list where that number is passed is what a fork is.
+//! Sequences with common beginnings form a tree. The tree is stored as a sorted list in which each entry holds the
+//! number of steps that it has in common with the next entry. Two entries have the minimum of the numbers between
+//! them in common, so a fork splits the list where that number is reached.
 
 use std::collections::HashMap;
 
@@ -11,12 +11,12 @@ use schedule::{Feedback, State};
 
 use crate::trial::{Config, Task, Trial};
 
-/// What trials must agree in to share steps, apart from their seed.
+/// What trials must agree in to share steps, in addition to their seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kin {
     /// The task without its length and without when it evaluates.
     task: Task,
-    /// Whether the schedule cycles the momentum: then the optimiser keeps one.
+    /// Whether the schedule cycles the momentum: then the optimiser has a momentum buffer.
     cycled: bool,
 }
 
@@ -31,9 +31,9 @@ impl Kin {
 /// An open-loop run in a sorted list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Index into the list that was given.
+    /// Index into the list that was passed in.
     pub index: usize,
-    /// Steps that it has in common with the next entry; 0 for the last.
+    /// Steps in common with the next entry; 0 for the last.
     pub with_next: u64,
 }
 
@@ -42,11 +42,11 @@ pub fn is_open(config: &Config) -> bool {
     config.schedule.feedback() == Feedback::OpenLoop
 }
 
-/// Sorts open-loop runs so that those that begin alike stand together. All must be of the same [`Kin`].
+/// Sorts open-loop runs so that runs with common beginnings are neighbours. All must be of the same [`Kin`].
 pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
     let states: Vec<State> = configs.iter().map(|config| config.start()).collect();
-    // Members that agree in all steps before `step`, and what the first of them has in common with the
-    // entry before it. Worked through from the end.
+    // A stack of (`step`, members that agree in all steps before it, steps that the first member has in
+    // common with the entry before it).
     let mut open = vec![(0u64, (0..configs.len()).collect::<Vec<_>>(), 0u64)];
     let mut sorted: Vec<Entry> = Vec::with_capacity(configs.len());
     while let Some((mut step, mut members, with_previous)) = open.pop() {
@@ -56,11 +56,11 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
                 sorted.push(Entry { index, with_next: 0 });
                 break;
             }
-            // Those that are over stand first.
+            // Runs that end here come first.
             let (over, going): (Vec<usize>, Vec<usize>) =
                 members.into_iter().partition(|i| configs.get(*i).is_none_or(|c| c.task.steps <= step));
             sorted.extend(over.into_iter().map(|index| Entry { index, with_next: step }));
-            // In the order in which they are met.
+            // In order of first appearance.
             let mut classes: Vec<Vec<usize>> = Vec::new();
             let mut known: HashMap<Rates, usize> = HashMap::new();
             for i in going {
@@ -78,7 +78,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
                     step += 1;
                 }
                 _ => {
-                    // The first class comes next, so it stands on top.
+                    // The first class comes next, so it is pushed last.
                     let over = sorted.get(first..).and_then(|new| new.last());
                     let before = over.map_or(with_previous, |last| last.with_next);
                     let all = classes.into_iter().enumerate().rev();
@@ -97,7 +97,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
     sorted
 }
 
-/// What an update is told.
+/// What an update gets from the schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Rates {
     lr: u32,
@@ -111,15 +111,15 @@ impl Rates {
     }
 }
 
-/// Trials of the same [`Kin`] and seed, by index, in the order in which they are met.
+/// Trials of the same [`Kin`] and seed, by index, in order of first appearance.
 pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> {
     let mut families: Vec<Vec<usize>> = Vec::new();
     let mut known: HashMap<(usize, u64), usize> = HashMap::new();
     let mut kinds: Vec<Kin> = Vec::new();
-    // One config stands in as many trials as there are seeds.
+    // One config has a trial for each seed.
     let mut kind_of: HashMap<&str, usize> = HashMap::new();
     for (i, trial) in trials.enumerate() {
-        // Nobody can fork a program.
+        // A program can't be forked.
         if trial.config.task.program().is_some() {
             families.push(vec![i]);
             continue;
@@ -140,11 +140,11 @@ pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> 
     families
 }
 
-/// Trials that share their first step, by index, in the order in which they are met: those of a family whose first update is
-/// the same. No trial shares a step with one of another group.
+/// Trials of a family whose first update is the same, by index, in order of first appearance. Trials of different groups share
+/// no step.
 pub fn stage_groups<'a>(trials: &[&'a Trial]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    // Seeds have the same configs as a rule.
+    // Most configs have several seeds: each config's first update is computed once.
     let mut rates: HashMap<&'a str, Rates> = HashMap::new();
     for family in families(trials.iter().copied()) {
         let mut known: HashMap<Rates, usize> = HashMap::new();

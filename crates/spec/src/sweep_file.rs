@@ -1,5 +1,5 @@
-//! The sweep file: text to [`Spec`], with every problem found on the way. What the values mean for a run
-//! is read by `task`; what to train is worked out by `plan`.
+//! Reads the sweep file: text to [`Spec`], with all problems. `task` reads the values that describe a run; `plan` decides what
+//! to train.
 
 use std::collections::HashSet;
 
@@ -12,65 +12,65 @@ use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
-use crate::world::{Nothing, World};
+use crate::world::{EmptyWorld, World};
 use crate::{ambiguous, plan, task, yaml};
 
-/// The most trials that one sweep may ask for.
-pub const MOST_TRIALS: u64 = 1_000_000;
+/// The most trials of one sweep.
+pub const MAX_TRIALS: u64 = 1_000_000;
 
-/// A sweep file, read and checked as far as that is possible without fitting schedules to the runs.
+/// A sweep file, read and checked as far as possible without resolving schedules for their runs.
 #[derive(Debug, Clone)]
 pub struct Spec {
     /// The sweep's name.
     pub name: String,
     /// The text it was read from.
     pub text: String,
-    /// Which seeds choose and which judge.
+    /// The seeds that choose configs and the seeds that judge them.
     pub seeds: Seeds,
-    /// How often the grid of a schedule whose best lr is at its edge may be extended.
+    /// How often the grid of a schedule whose best lr is at the edge may be extended.
     pub extend: u64,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
-    /// Where the file's `lr` stands, if no schedule uses it.
+    /// Position of the file's `lr`, if no schedule uses it.
     pub(crate) idle_lr: Option<Place>,
     /// The schedules, in the order of the file.
     pub schedules: Vec<NamedSchedule>,
     /// The lints that the file silences.
     pub(crate) allows: Vec<Allow>,
-    /// What lints warn of in the text itself.
+    /// Warnings about the text itself.
     pub(crate) warnings: Vec<Problem>,
 }
 
 /// One point of the grid outside `schedules`.
 #[derive(Debug, Clone)]
 pub struct Point {
-    /// The base lr, `1x`; none where the file has no `lr` and every schedule has its own.
+    /// The base lr, `1x`; `None` if the file has no `lr` and every schedule has its own.
     pub base_lr: Option<f64>,
     /// Everything else.
     pub task: Task,
-    /// Path and value of each axis but `lr`.
+    /// Path and value of each axis except `lr`.
     pub chosen: Vec<(String, Tree)>,
-    /// Whether evaluations have an accuracy, as far as that is known before training.
+    /// Whether evaluations have an accuracy, as far as this is known before training.
     pub(crate) has_accuracy: bool,
 }
 
 /// One entry of `schedules`.
 #[derive(Debug, Clone)]
 pub struct NamedSchedule {
-    /// Its name and where that stands.
+    /// Its name and the position of the name.
     pub key: Key,
-    /// Its variants: one, or one for each combination of its own axes but the `lr`.
+    /// Its variants: one, or one for each combination of its own axes except `lr`.
     pub variants: Vec<NamedVariant>,
 }
 
-/// A schedule in which each axis has one of its values.
+/// A schedule in which each axis is replaced by one of its values.
 #[derive(Debug, Clone)]
 pub struct NamedVariant {
     /// The schedule.
     pub node: Node,
     /// The schedule as written, without its `lr`, and the value of each axis.
     pub variant: Variant,
-    /// The base lrs of its own `lr`, in the order of the file; none: those of the file.
+    /// The base lrs of its own `lr`, in the order of the file; `None`: the file's `lr` applies.
     pub lrs: Option<Vec<f64>>,
 }
 
@@ -78,11 +78,11 @@ impl Spec {
     /// The points of the grid without their base lr, each once.
     pub fn runs(&self) -> Vec<&Point> {
         let mut seen = HashSet::new();
-        let words = |point: &Point| {
+        let described = |point: &Point| {
             let chosen = point.chosen.iter().map(|(path, value)| format!("{path}: {value}"));
             chosen.collect::<Vec<_>>().join(", ")
         };
-        self.points.iter().filter(|point| seen.insert(words(point))).collect()
+        self.points.iter().filter(|point| seen.insert(described(point))).collect()
     }
 
     /// The base lrs of a variant at each point of the grid.
@@ -96,14 +96,14 @@ impl Spec {
         }
     }
 
-    /// The base lrs of the file's own `lr`, in rising order.
+    /// The base lrs of the file's `lr`, in rising order.
     pub fn lrs(&self) -> Vec<f64> {
         rising(self.points.iter().filter_map(|point| point.base_lr))
     }
 }
 
 impl NamedSchedule {
-    /// The base lrs of its grid in rising order, in a sweep.
+    /// The base lrs of its grid, in rising order. `spec` is the sweep that it belongs to.
     pub fn lrs(&self, spec: &Spec) -> Vec<f64> {
         rising(self.variants.iter().flat_map(|variant| variant.lrs.clone().unwrap_or_else(|| spec.lrs())))
     }
@@ -116,15 +116,15 @@ fn rising(lrs: impl Iterator<Item = f64>) -> Vec<f64> {
     lrs
 }
 
-/// Reads a sweep file that speaks of nothing outside its text. `default_name` is used where the file gives no name.
+/// Reads a sweep file that refers to nothing outside its text. `default_name` is the sweep's name if the file has none.
 ///
 /// # Errors
 /// Every problem of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
-    read_with(text, default_name, &Nothing)
+    read_with(text, default_name, &EmptyWorld)
 }
 
-/// Reads a sweep file, and looks up in the world what it speaks of.
+/// Reads a sweep file, and looks up in `world` what it refers to.
 ///
 /// # Errors
 /// Every problem of the text.
@@ -133,7 +133,7 @@ pub fn read_with(text: &str, default_name: &str, world: &dyn World) -> Result<Sp
     let Some(tree) = tree else { return Err(unreadable) };
     let mut problems = Vec::new();
     let spec = spec(&tree, text, default_name, world, &mut problems);
-    // Of a value that can't be read all is said.
+    // A value that is not valid YAML is reported once.
     problems.retain(|problem| unreadable.iter().all(|value| value.place != problem.place));
     problems.extend(unreadable);
     sort_problems(&mut problems);
@@ -160,19 +160,19 @@ fn spec(
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
-    // What is left is one run with axes in it; its keys are checked once for each point of the grid.
+    // The rest of the file is one run with axes. Its keys are checked for each point of the grid.
     let run = run_of(tree);
     let before = problems.len();
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
-    // A file whose schedules all have their own lr needs none.
+    // A file needs no `lr` if all schedules have their own.
     let all_own = match tree.get("schedules").map(|schedules| &schedules.value) {
         Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
         _ => false,
     };
     let needs_lr = !all_own || tree.get("lr").is_some();
     let points = match axes::size(&axes) {
-        Some(size) if size <= MOST_TRIALS => points(&run, &axes, needs_lr, world, problems),
+        Some(size) if size <= MAX_TRIALS => points(&run, &axes, needs_lr, world, problems),
         size => {
             problems.push(too_many(tree, size));
             None
@@ -180,7 +180,7 @@ fn spec(
     };
     add_bad_axes(problems, before, bad);
 
-    // What can't be read is reported; the rest is judged without it.
+    // What could not be read is reported; the checks below need both.
     let (points, schedules) = (points?, schedules?);
     let (name, extend) = (name.unwrap_or_default(), extend.unwrap_or_default());
     let seeds = seeds.unwrap_or(Seeds::All(vec![0]));
@@ -189,17 +189,17 @@ fn spec(
     let text = source.to_owned();
     let spec = Spec { name, text, seeds, extend, points, idle_lr, schedules, allows, warnings };
     let size = size(&spec);
-    if size.is_none_or(|size| size > MOST_TRIALS) {
+    if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));
         return None;
     }
     if !problems.is_empty() {
-        problems.extend(plan::misfits(&spec));
+        problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
 }
 
-/// How many trials a sweep asks for at most; `None` where the number exceeds `u64`.
+/// The largest number of trials of a sweep; `None` if it exceeds `u64`.
 fn size(spec: &Spec) -> Option<u64> {
     let runs = spec.runs().len() as u64;
     let configs =
@@ -214,27 +214,31 @@ fn size(spec: &Spec) -> Option<u64> {
     configs.checked_mul(spec.seeds.choosing())?.checked_add(decided)
 }
 
-/// Adds the problems of axes. What the readers said, from `start` on, of the values where these axes stand
-/// is dropped: they only saw that no value was chosen.
+/// Adds the problems of axes, and drops the problems from index `start` on that readers found at these axes: they only saw an
+/// axis instead of a value.
 fn add_bad_axes(problems: &mut Vec<Problem>, start: usize, bad: Vec<Problem>) {
-    // Readers write `a[0].b` for what is `a.0.b` among axes.
+    // The path `a.0.b` of an axis is `a[0].b` in the readers' problems.
     let plain = |path: &str| path.replace('[', ".").replace(']', "");
-    let stands_at = |axis: &Problem, path: &str| {
+    let is_at = |axis: &Problem, path: &str| {
         axis.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let mut found = problems.split_off(start);
-    found.retain(|problem| !bad.iter().any(|axis| stands_at(axis, &plain(&problem.path))));
+    found.retain(|problem| !bad.iter().any(|axis| is_at(axis, &plain(&problem.path))));
     problems.append(&mut found);
     problems.extend(bad);
 }
 
 fn too_many(tree: &Tree, size: Option<u64>) -> Problem {
     let size = size.map_or("more than 2^64".to_owned(), |size| size.to_string());
-    Problem::new(tree.place, "", format!("this grid has {size} trials; a sweep may have {MOST_TRIALS}"))
-        .with_hint("shorten an axis, or split the question into several sweeps")
+    Problem::new(
+        tree.place,
+        "",
+        format!("this grid has {size} trials, a sweep can have at most {MAX_TRIALS}"),
+    )
+    .with_hint("shorten an axis, or split the sweep into several")
 }
 
-/// The sweep file without the parts that are not a run's.
+/// The sweep file without the keys that do not belong to the run.
 fn run_of(tree: &Tree) -> Tree {
     let value = match &tree.value {
         Value::Map(entries) => Value::Map(
@@ -251,7 +255,7 @@ fn run_of(tree: &Tree) -> Tree {
     Tree { place: tree.place, value }
 }
 
-/// The points of the grid; after a problem those that are sound nevertheless, for what else is wrong.
+/// The points of the grid. After a problem: the points without a problem, so that later checks can run.
 fn points(
     run: &Tree,
     axes: &[Axis],
@@ -259,13 +263,13 @@ fn points(
     world: &dyn World,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<Point>> {
-    // First each value beside the first values of the other axes: what is wrong is told once or a few
-    // times, not for each of a million points.
+    // First each value with the first values of the other axes, so that a mistake is reported once or a few
+    // times and not for each of a million points.
     let before = problems.len();
     let first =
         |axis: &Axis| Axis { values: axis.values.first().cloned().into_iter().collect(), ..axis.clone() };
     let firsts: Vec<Axis> = axes.iter().map(first).collect();
-    let mut sound = Vec::new();
+    let mut good = Vec::new();
     for (i, axis) in axes.iter().enumerate() {
         for value in &axis.values {
             let mut one = firsts.clone();
@@ -273,20 +277,20 @@ fn points(
                 this.values = vec![value.clone()];
             }
             for variant in axes::variants(run, &one) {
-                sound.extend(point(variant, needs_lr, world, problems));
+                good.extend(point(variant, needs_lr, world, problems));
             }
         }
     }
     if problems.len() > before {
-        return Some(sound);
+        return Some(good);
     }
-    // Then what values do to each other: the first bad point stands for all.
+    // Then all combinations: the first point with a problem ends the search.
     axes::variants(run, axes).into_iter().map(|variant| point(variant, needs_lr, world, problems)).collect()
 }
 
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
-    // So that a misspelt key gets these names as candidates too.
+    // So that these names are suggested for a misspelt key.
     for known in ["name", "seeds", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
@@ -304,7 +308,7 @@ fn base_lr() -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
     number_where("a number above 0", |x| x > 0.0)
 }
 
-/// A name that can stand in a table, a file and a terminal: printable, not too long.
+/// A name that is safe in tables, file names and terminals: printable and not too long.
 fn name(field: &Field<'_>) -> Result<String, Problem> {
     let name = text(field)?;
     check_name(&name).map_err(|message| field.problem(message)).map(|()| name)
@@ -315,14 +319,14 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err("a name can't be empty".to_owned());
     }
     if name.chars().count() > 100 {
-        return Err("a name has at most 100 characters".to_owned());
+        return Err("a name can have at most 100 characters".to_owned());
     }
-    // Controls and marks that turn the direction of writing would play tricks on a terminal.
-    let tricky = |c: char| {
+    // Control characters and bidirectional marks could corrupt what a terminal shows.
+    let is_unsafe = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    match name.chars().find(|c| tricky(*c)) {
+    match name.chars().find(|c| is_unsafe(*c)) {
         Some(c) => Err(format!("a name can't contain the invisible character U+{:04X}", c as u32)),
         None => Ok(()),
     }
@@ -352,7 +356,7 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         let own = axes::find(&bare, &path, problems);
         let bad = problems.split_off(start);
         match axes::size(&own) {
-            Some(size) if size <= MOST_TRIALS => {
+            Some(size) if size <= MAX_TRIALS => {
                 let lrs = lr.and_then(|lr| own_lrs(lr, &path, problems));
                 let all = axes::variants(&bare, &own).into_iter();
                 let variants =
@@ -363,11 +367,11 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         }
         add_bad_axes(problems, start, bad);
     }
-    // Those that are sound; a problem with another one is reported all the same.
+    // The schedules that could be read; problems of the others are reported above.
     Some(schedules)
 }
 
-/// Whether a schedule has an `lr` of its own, whichever value its axes take.
+/// Whether a schedule has its own `lr` for all values of its axes.
 fn has_lr(tree: &Tree) -> bool {
     match &tree.value {
         Value::Map(entries) if axes::is_axis(tree) => entries.iter().all(|(_, values)| match &values.value {
@@ -378,7 +382,7 @@ fn has_lr(tree: &Tree) -> bool {
     }
 }
 
-/// A schedule without its own `lr`, and that.
+/// A schedule without its own `lr`, and that `lr`.
 pub fn without_lr(tree: &Tree) -> (Tree, Option<&Tree>) {
     let Value::Map(entries) = &tree.value else { return (tree.clone(), None) };
     let rest = entries.iter().filter(|(key, _)| key.name != "lr").cloned().collect();
@@ -403,7 +407,7 @@ fn own_lrs(lr: &Tree, schedule: &str, problems: &mut Vec<Problem>) -> Option<Vec
     (problems.len() == before).then_some(lrs)
 }
 
-/// Reads one variant. One of an axis of whole schedules may have an `lr` of its own.
+/// Reads one variant. A value of an axis of complete schedules may have its own `lr`.
 fn named_variant(
     mut variant: Variant,
     lrs: &Option<Vec<f64>>,

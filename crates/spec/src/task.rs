@@ -1,30 +1,30 @@
-//! Reads the sweep file's sections on the run itself: optimiser, budget and what goes with them. Each reader collects problems
-//! and gives `None` after one. Data, models and programs of the user's own have readers of their own.
+//! Reads the sections of the sweep file that describe the run: optimizer, budget, evaluation. Each reader collects problems, and
+//! returns `None` after one. Other modules read data, models and custom programs.
 
 use schedule::fields::{Field, Fields, number_where, whole};
 use schedule::length::length;
 use schedule::problem::Problem;
 
 use crate::transfer::{self, Transfer};
-use crate::trial::{Data, Learner, Model, Network, Task};
+use crate::trial::{Data, Model, Network, Task, Workload};
 use crate::world::World;
 use crate::{choice, data, model, program};
 
 /// The longest run, in steps.
-const MOST_STEPS: u64 = 100_000_000;
+const MAX_STEPS: u64 = 100_000_000;
 
-/// Reads everything that determines a run besides its schedule, base lr and seed.
+/// Reads everything that determines a run except its schedule, base lr and seed.
 pub(crate) fn read(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Task> {
-    let (learner, epoch) = match fields.optional("trainer") {
+    let (workload, epoch) = match fields.optional("trainer") {
         Some(field) => {
-            program::refuse_ours(fields, problems);
+            program::refuse_network_keys(fields, problems);
             let trainer = program::read(&field, world, problems);
-            (trainer.map(|trainer| Learner::Program { trainer }), Epoch::Stated("an epoch of this program"))
+            (trainer.map(|trainer| Workload::Program { trainer }), Epoch::Stated("an epoch of this program"))
         }
         None => {
-            let learns = learns(fields, world, problems);
-            let epoch = learns.as_ref().map_or(Epoch::Unknown, epoch);
-            (network(learns, fields, world, problems).map(|net| Learner::Network(Box::new(net))), epoch)
+            let model = model_and_data(fields, world, problems);
+            let epoch = model.as_ref().map_or(Epoch::Unknown, epoch);
+            (network(model, fields, world, problems).map(|net| Workload::Network(Box::new(net))), epoch)
         }
     };
     let budget = fields.required("budget", problems);
@@ -32,7 +32,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Ve
         "diverge_above",
         100.0,
         problems,
-        number_where("a multiple of the first loss, above 1", |x| x > 1.0),
+        number_where("a multiple of the initial loss, above 1", |x| x > 1.0),
     );
     let evaluate = fields.optional("evaluate");
 
@@ -43,7 +43,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Ve
     };
     let (steps, steps_per_epoch) = length?;
     Some(Task {
-        learner: learner?,
+        workload: workload?,
         steps,
         steps_per_epoch,
         evaluate_every: evaluate_every?,
@@ -51,36 +51,41 @@ pub(crate) fn read(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Ve
     })
 }
 
-/// How long an epoch is.
+/// The length of an epoch.
 #[derive(Clone, Copy)]
 enum Epoch {
-    /// It follows from the data.
+    /// The data determines it, in steps.
     Known(u64),
-    /// The budget says so, or nobody: of what.
+    /// Only `steps_per_epoch` of the budget gives it. The text names what the epoch belongs to.
     Stated(&'static str),
-    /// What learns could not be read.
+    /// The model or its data could not be read.
     Unknown,
 }
 
-/// What learns from what.
-type Learns = (Option<Data>, Model);
+/// A model, and its data unless it has its own examples.
+type ModelAndData = (Option<Data>, Model);
 
-fn epoch((data, model): &Learns) -> Epoch {
+fn epoch((data, model): &ModelAndData) -> Epoch {
     let sizes = |data: &Data| data.dataset.sizes(model.context(), data.limit)[0] / data.batch_size.max(1);
     match (data, model) {
         (Some(data), _) => Epoch::Known(sizes(data) as u64),
-        (None, Model::Own(task)) => Epoch::Known((task.examples / task.batch_size.max(1)) as u64),
-        (None, _) => Epoch::Stated("an epoch of a task whose examples are always new"),
+        (None, Model::Custom(task)) => Epoch::Known((task.examples / task.batch_size.max(1)) as u64),
+        (None, _) => Epoch::Stated("an epoch of a task that generates its examples"),
     }
 }
 
-fn learns(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Learns> {
+fn model_and_data(
+    fields: &mut Fields<'_>,
+    world: &dyn World,
+    problems: &mut Vec<Problem>,
+) -> Option<ModelAndData> {
     if let Some(field) = fields.optional("task") {
         for name in ["data", "model"] {
             if let Some(field) = fields.optional(name) {
-                problems.push(
-                    field.problem(format!("with a `task` the file has no `{name}`: the task brings its own")),
-                );
+                problems
+                    .push(field.problem(format!(
+                        "`{name}` can't be combined with `task`, which has its own {name}"
+                    )));
             }
         }
         return model::task(&field, world, problems).map(|model| (None, model));
@@ -90,16 +95,16 @@ fn learns(fields: &mut Fields<'_>, world: &dyn World, problems: &mut Vec<Problem
     let model_field = fields.required("model", problems);
     let model = model_field.as_ref().and_then(|field| model::read(field, world.catalogue(), problems));
     let (mut data, data_field) = (data?, data_field?);
-    // The batch size is judged whatever the model: what a window of text is does not change images.
-    let context = model.as_ref().and_then(|model| model.whole("context")).unwrap_or(1);
-    let fit = data::fit(&mut data, &data_field, context, problems);
+    // The batch size is checked even if the model could not be read; only texts need the window length.
+    let context = model.as_ref().and_then(|model| model.integer("context")).unwrap_or(1);
+    let fit = data::check_sizes(&mut data, &data_field, context, problems);
     let (model, model_field) = (model?, model_field?);
-    let goes = model::fits(&model, &data, world.catalogue(), &model_field, problems);
-    (fit && goes).then_some((Some(data), Model::BuiltIn(model)))
+    let model_fits = model::fits(&model, &data, world.catalogue(), &model_field, problems);
+    (fit && model_fits).then_some((Some(data), Model::BuiltIn(model)))
 }
 
 fn network(
-    learns: Option<Learns>,
+    model: Option<ModelAndData>,
     fields: &mut Fields<'_>,
     world: &dyn World,
     problems: &mut Vec<Problem>,
@@ -110,14 +115,15 @@ fn network(
         number_where("a number above 0", |x| x > 0.0)(field).map(Some)
     });
     let transfer = transfer::read(fields, world, problems);
-    let ((data, model), optimizer, clip_norm) = (learns?, optimizer?, clip_norm?);
+    let ((data, model), optimizer, clip_norm) = (model?, optimizer?, clip_norm?);
     let Transfer { init_from, freeze, lr_multipliers } = transfer?;
     let network = Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers };
     let before = problems.len();
     if network.init_from.is_some() || !network.freeze.is_empty() || !network.lr_multipliers.is_empty() {
-        let misfits = world.misfits(&network);
+        let transfer_errors = world.transfer_errors(&network);
         for key in ["init_from", "freeze", "lr_multipliers"] {
-            let of_key = misfits.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
+            let of_key =
+                transfer_errors.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
             let messages: Vec<&str> = of_key.collect();
             let field = fields.optional(key).filter(|_| !messages.is_empty());
             problems.extend(field.map(|field| field.problem(messages.join("; "))));
@@ -126,7 +132,7 @@ fn network(
     (problems.len() == before).then_some(network)
 }
 
-/// The budget in steps, and the length of an epoch as far as it is known.
+/// The budget in steps, and the length of an epoch if it is known.
 fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option<(u64, Option<u64>)> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let steps = fields.optional("steps");
@@ -134,9 +140,9 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
     let per_epoch = match epoch {
         Epoch::Known(steps) => {
             if let Some(field) = fields.optional("steps_per_epoch") {
-                problems.push(
-                    field.problem(format!("how long an epoch is follows from the data: {steps} steps")),
-                );
+                problems.push(field.problem(format!(
+                    "not needed: the data determines the length of an epoch, {steps} steps"
+                )));
             }
             Some(steps)
         }
@@ -153,37 +159,39 @@ fn steps(field: &Field<'_>, epoch: Epoch, problems: &mut Vec<Problem>) -> Option
     };
     let (steps, epochs) = (read(steps.map(|steps| steps.map(Some))), read(epochs));
     if both {
-        let problem = field.problem("`epochs` and `steps` were both given");
-        problems.push(problem.with_hint("write one of them, as in {epochs: 2}"));
+        let problem = field.problem("`epochs` and `steps` are both given");
+        problems.push(problem.with_hint("give only one of them, as in {epochs: 2}"));
     } else if field.tree.get("steps").or(field.tree.get("epochs")).is_none() {
         problems.push(field.problem("expected one of `epochs` and `steps`, as in {epochs: 2}"));
     }
     fields.finish(problems);
     match steps.or(epochs).filter(|_| !both)? {
-        steps if steps > MOST_STEPS => {
-            problems.push(field.problem(format!("a run has at most {MOST_STEPS} steps, these are {steps}")));
+        steps if steps > MAX_STEPS => {
+            problems.push(field.problem(format!("a run can have at most {MAX_STEPS} steps, found {steps}")));
             None
         }
         steps => Some((steps, per_epoch)),
     }
 }
 
-/// A number of epochs in steps; `None` where nothing is known of what learns.
+/// A number of epochs in steps; `None` if the model or its data could not be read.
 fn in_steps(field: &Field<'_>, epoch: Epoch, per_epoch: Option<u64>) -> Result<Option<u64>, Problem> {
     let epochs = number_where("a number above 0", |x| x > 0.0)(field)?;
     let Some(steps_per_epoch) = per_epoch else {
         let Epoch::Stated(of) = epoch else { return Ok(None) };
-        let problem = field.problem(format!("how many steps {of} has is not known"));
-        return Err(problem.with_hint("add `steps_per_epoch: 500`, or write {steps: 1500}"));
+        let problem = field.problem(format!("the number of steps in {of} is unknown"));
+        return Err(
+            problem.with_hint("add `steps_per_epoch: 500`, or give the budget in steps, as in {steps: 1500}")
+        );
     };
-    // A product beyond u64 saturates and is refused later.
+    // A product beyond u64 saturates, and the caller refuses it.
     match (epochs * steps_per_epoch as f64).round() as u64 {
-        0 => Err(field.problem(format!("{epochs} epochs of {steps_per_epoch} steps are no step"))),
+        0 => Err(field.problem(format!("{epochs} epochs of {steps_per_epoch} steps are less than one step"))),
         steps => Ok(Some(steps)),
     }
 }
 
-/// `of`: the length of the run in steps and that of an epoch, where the budget could be read.
+/// `of`: the lengths of the run and of an epoch in steps, if the budget could be read.
 fn evaluate_every(
     field: &Field<'_>,
     of: Option<(u64, Option<u64>)>,

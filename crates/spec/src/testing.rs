@@ -1,4 +1,4 @@
-//! What tests of several parts of the reader share. The models here are not those of the trainer, which are tested with it.
+//! Helpers for the tests of the reader. The models here are made up; the trainer's models are tested in the trainer.
 
 use std::sync::LazyLock;
 
@@ -36,7 +36,7 @@ pub(crate) fn catalogue() -> &'static Catalogue {
     &CATALOGUE
 }
 
-/// A world in which these files are there, and nothing else.
+/// A world that has only these files.
 pub(crate) struct Files(pub(crate) &'static [&'static str]);
 
 impl World for Files {
@@ -49,11 +49,11 @@ impl World for Files {
     }
 }
 
-/// The task of the first trial that a text plans, or all that is wrong with it: a line for each problem.
+/// The task of the first trial of a sweep file, or its problems, one per line.
 pub(crate) fn task(text: &str, world: &dyn World) -> Result<Task, String> {
     let plan = crate::read_with(text, "x", world).and_then(|spec| crate::plan(&spec));
     plan.map(|plan| plan.trials[0].config.task.clone()).map_err(|found| {
-        let told = found.iter().map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint));
-        told.collect::<Vec<_>>().join("\n")
+        let lines = found.iter().map(|p| format!("{}: {} ({:?})", p.path, p.message, p.hint));
+        lines.collect::<Vec<_>>().join("\n")
     })
 }

@@ -1,34 +1,34 @@
-//! Fine-tuning: weights to begin with, parameters that stay as they are, factors on the lr of others. Which names a model has,
-//! and whether a file fits it, the trainer knows; what patterns mean is said here.
+//! Fine-tuning: reads `init_from`, `freeze` and `lr_multipliers`, and defines what patterns match. The trainer checks names
+//! and files against the model.
 
 use schedule::fields::{Field, Fields, choice, number_where, text};
 use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 use wildmatch::WildMatch;
 
-use crate::program::home_hint;
+use crate::program::tilde_hint;
 use crate::trial::InitFrom;
 use crate::world::World;
 
-const PATTERNS: &str = "a list of parameter names, where * stands for any text, as in [\"fc1.*\"]";
+const PATTERNS: &str = "a list of parameter names, where * matches any text, as in [\"fc1.*\"]";
 
-/// What the three keys say.
+/// The values of the three keys.
 pub(crate) struct Transfer {
     pub(crate) init_from: Option<InitFrom>,
     pub(crate) freeze: Vec<String>,
     pub(crate) lr_multipliers: Vec<(String, f64)>,
 }
 
-/// Whether a parameter is meant by a pattern: its name, or that of its layer or of a part that the layer is in, with `*` for
-/// any text.
+/// Whether a pattern matches a parameter: its name, the name of its layer, or the name of a module that contains the layer.
+/// `*` matches any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = WildMatch::new(pattern);
-    let parts = name.match_indices('.').map(|(at, _)| name.split_at(at).0);
-    parts.chain([name]).any(|part| pattern.matches(part))
+    let prefixes = name.match_indices('.').map(|(at, _)| name.split_at(at).0);
+    prefixes.chain([name]).any(|prefix| pattern.matches(prefix))
 }
 
 impl InitFrom {
-    /// The name in the file of one of our parameters.
+    /// The name in the file of a parameter of this model.
     pub fn name_in_file(&self, name: &str) -> String {
         let renamed = |(ours, theirs): &(String, String)| match ours.split_once('*') {
             None => (ours == name).then(|| theirs.clone()),
@@ -77,18 +77,18 @@ fn init_from(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) 
     });
     let names = fields.read_or("names", Vec::new(), problems, names);
     let fresh = fields.read_or("fresh", Vec::new(), problems, patterns);
-    let keep = fields.read_or("optimizer", false, problems, choice(&OPTIMIZER));
+    let keep = fields.read_or("optimizer", false, problems, choice(&OPTIMIZER_STATES));
     fields.finish(problems);
     Some(InitFrom { names: names?, fresh: fresh?, keep_optimizer: keep?, ..found? })
 }
 
-/// What becomes of the optimiser's state.
-pub(crate) const OPTIMIZER: [(&str, bool); 2] = [("reset", false), ("keep", true)];
+/// What happens to the optimizer's state: the word in the sweep file, and whether the state is kept.
+pub(crate) const OPTIMIZER_STATES: [(&str, bool); 2] = [("reset", false), ("keep", true)];
 
-/// What stands before the id of a trial in the place of a file.
+/// The prefix that marks the id of a trial instead of a file name.
 const TRIAL: &str = "trial:";
 
-/// The weights of a file, or of a stored trial.
+/// The weights of a file or of a stored trial.
 fn weights(
     field: &Field<'_>,
     file: &str,
@@ -99,7 +99,7 @@ fn weights(
         let id = trial.trim();
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
             let message = format!("expected the id of a stored trial after `{TRIAL}`, found `{id}`");
-            let best = "`sweep show best` prints the id of the best trial, which changes as sweeps are run";
+            let best = "`sweep show best` prints the id of the best trial, which may change with every run";
             problems.push(field.problem(message).with_hint(best));
             return None;
         }
@@ -113,9 +113,10 @@ fn weights(
 fn hash(field: &Field<'_>, file: &str, world: &dyn World, problems: &mut Vec<Problem>) -> Option<String> {
     let found = world.hash(file);
     if found.is_none() {
-        let problem = field.problem(format!("there is no file `{file}`"));
+        let problem = field.problem(format!("file not found: `{file}`"));
         problems.push(
-            problem.with_hint(home_hint(file).unwrap_or("`trial:ID` means the weights of a stored trial")),
+            problem
+                .with_hint(tilde_hint(file).unwrap_or("for the weights of a stored trial, use `trial:ID`")),
         );
     }
     found
@@ -140,7 +141,7 @@ fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Vec<Problem>> {
             .into());
     };
     let factor =
-        number_where("a factor above 0 (`freeze` is for parameters that stay as they are)", |x| x > 0.0);
+        number_where("a factor above 0 (`freeze` is for parameters that are not trained)", |x| x > 0.0);
     let read = entries.iter().map(|(key, tree)| {
         let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
         factor(&entry).map(|factor| (key.name.clone(), factor))
@@ -149,7 +150,8 @@ fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Vec<Problem>> {
 }
 
 fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Vec<Problem>> {
-    const FORM: &str = "a mapping from names here to names in the file, as in {\"fc1.*\": \"encoder.0.*\"}";
+    const FORM: &str =
+        "a mapping from names of this model to names in the file, as in {\"fc1.*\": \"encoder.0.*\"}";
     let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM).into()) };
     let stars = |text: &str| text.matches('*').count();
     let read = entries.iter().map(|(key, tree)| {
@@ -157,7 +159,7 @@ fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Vec<Problem>> {
         let theirs = text(&entry)?;
         match (stars(&key.name), stars(&theirs)) {
             (0, 0) | (1, 1) => Ok((key.name.clone(), theirs)),
-            _ => Err(entry.problem("`*` stands once on both sides, or on none")),
+            _ => Err(entry.problem("both names need exactly one `*`, or none")),
         }
     });
     all(read)
@@ -169,8 +171,8 @@ mod tests {
     use crate::testing::{Files, task};
 
     #[test]
-    fn a_pattern_means_parameters_and_layers() {
-        for (pattern, name, means) in [
+    fn a_pattern_matches_parameters_layers_and_modules() {
+        for (pattern, name, expected) in [
             ("fc1.weight", "fc1.weight", true),
             ("fc1", "fc1.bias", true),
             ("fc1", "fc11.bias", false),
@@ -182,7 +184,7 @@ mod tests {
             ("fc1", "encoder.fc1.bias", false),
             ("weight", "fc1.weight", false),
         ] {
-            assert_eq!(matches(pattern, name), means, "{pattern} {name}");
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
     }
 
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_mapped() {
+    fn parameter_names_are_mapped_to_names_in_the_file() {
         let init = read("init_from: {file: w.safetensors, names: {\"fc1.*\": \"body.0.*\", fc2.bias: head.b}, fresh: [fc3]}")
             .expect("a good file")
             .init_from
@@ -209,16 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn problems_name_the_key_and_the_mistake() {
         for (keys, words) in [
-            ("init_from: no.safetensors", "init_from: there is no file `no.safetensors`"),
+            ("init_from: no.safetensors", "init_from: file not found: `no.safetensors`"),
             ("init_from: 3", "init_from: expected a safetensors file"),
-            ("init_from: {file: w.safetensors, names: {\"fc1.*\": head}}", "`*` stands once on both sides"),
+            ("init_from: {file: w.safetensors, names: {\"fc1.*\": head}}", "both names need exactly one `*`"),
             ("freeze: fc1", "freeze: expected a list of parameter names"),
             ("lr_multipliers: {fc1: 0}", "lr_multipliers.fc1: expected a factor above 0"),
         ] {
-            let told = read(keys).expect_err(keys);
-            assert!(told.contains(words), "{words} in {told}");
+            let message = read(keys).expect_err(keys);
+            assert!(message.contains(words), "{words} in {message}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The plain types that the rest of the workspace speaks: what one training run is, fully decided.
-//! No parsing and no defaults live here; `spec` makes these values, `trainer` and `store` read them.
+//! The plain types of a fully configured training run, which the whole workspace uses. No parsing and no defaults live here:
+//! the readers of this crate make these values, `trainer` and `store` read them.
 
 mod data;
 mod model;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use schedule::tree::Tree;
 use schedule::{Schedule, State};
 
-pub use data::{Data, Dataset, Found, Source, Table, Text};
-pub use model::{Choice, Model, Own, OwnParameter};
+pub use data::{Data, DataInfo, Dataset, Source, Table, Text};
+pub use model::{Choice, CustomParameter, CustomTaskSpec, Model};
 
 /// One training run: a point of the grid with its seed.
 #[derive(Debug, Clone)]
@@ -21,74 +21,75 @@ pub struct Trial {
     pub id: String,
     /// The point of the grid.
     pub config: Arc<Config>,
-    /// Seed of the initial weights, the shuffles and all other random draws.
+    /// Seed of the initial weights, the shuffles and all other random numbers.
     pub seed: u64,
 }
 
 /// One point of the grid without its seed.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Short hash (12 hex digits) of everything but the seed and the schedule's name.
+    /// Short hash (12 hex digits) of everything except the seed and the schedule's name.
     pub id: String,
     /// The schedule's name in the sweep file.
     pub schedule_name: String,
     /// The base lr, `1x`.
     pub base_lr: f64,
-    /// The schedule, fitted to this run.
+    /// The schedule, resolved for this run.
     pub schedule: Schedule,
-    /// What is trained and how, apart from the schedule.
+    /// What is trained and how, without the schedule.
     pub task: Task,
-    /// Path and value of each axis but `lr` and the seed, for people.
+    /// Path and value of each axis except `lr` and the seed, as shown to users.
     pub axes: Vec<(String, String)>,
     /// The schedule as written, each axis replaced by its value.
     pub written: Arc<Tree>,
 }
 
-/// Everything that determines a run's result besides the seed and the lr sequence.
+/// Everything that determines a run's result, except the seed and the lr sequence.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Task {
-    /// What learns.
+    /// What is trained.
     #[serde(flatten)]
-    pub learner: Learner,
+    pub workload: Workload,
     /// Length of the run in steps.
     pub steps: u64,
-    /// Steps in an epoch: training images / batch size, the last short batch dropped. Of a program it may be unknown.
+    /// Steps in an epoch: training examples / batch size, the last short batch dropped. `None` if unknown, which a custom
+    /// program may leave open.
     pub steps_per_epoch: Option<u64>,
-    /// The validation loss is taken after each `evaluate_every` steps, and after the last one.
+    /// The validation loss is measured every `evaluate_every` steps, and after the last one.
     pub evaluate_every: u64,
-    /// A run has diverged when its loss is NaN, infinite, or above this multiple of its first loss.
+    /// A run has diverged when its loss is NaN, infinite, or more than this multiple of its initial loss.
     pub diverge_above: f64,
 }
 
-/// What learns: a model of ours, or a program of the user's own.
+/// What is trained: a network that this workspace trains, or a program that trains by itself.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
-pub enum Learner {
-    /// A model that ships with the tool.
+pub enum Workload {
+    /// A network: a built-in model or a custom task.
     Network(Box<Network>),
-    /// A program that is told the lrs and reports the losses.
+    /// A custom program that receives the lrs and reports the losses.
     Program {
-        /// Which.
+        /// The program.
         trainer: Program,
     },
 }
 
-/// A model of ours, its data and its optimiser.
+/// A network, its data and its optimizer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Network {
-    /// Where the examples come from; none where the model is a task that makes its own.
+    /// Where the examples come from; `None` if the model is a task with its own examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
     /// What is trained.
     pub model: Model,
     /// How it is updated.
     pub optimizer: Choice,
-    /// Gradients are scaled down to this global 2-norm when they exceed it.
+    /// Gradients with a larger global 2-norm are scaled down to this norm.
     pub clip_norm: Option<f64>,
-    /// Where the first weights come from, if not from the seed alone.
+    /// Where the initial weights come from; `None` if only the seed determines them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<InitFrom>,
-    /// Patterns of parameters that stay as they are.
+    /// Patterns of parameters that are not trained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
     /// Patterns of parameters and the factor on their lr, above 0.
@@ -96,49 +97,49 @@ pub struct Network {
     pub lr_multipliers: Vec<(String, f64)>,
 }
 
-/// Weights to begin with.
+/// Initial weights from a file.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct InitFrom {
-    /// A safetensors file, with weights in PyTorch's layout; of a trial the one that is kept for it.
+    /// A safetensors file with weights in PyTorch's layout. For a stored trial: the file that the store keeps for it.
     pub file: String,
-    /// What the result depends on: the file's blake3 hash in hex; of a trial the hash of its final weights.
+    /// What the result depends on: the file's blake3 hash in hex; for a stored trial the hash of its final weights.
     pub blake3: String,
-    /// The stored trial whose weights these are, where a trial was named.
+    /// The stored trial whose weights these are, if the sweep file names a trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
-    /// Patterns of our names, and the names in the file; `*` stands for the same text on both sides.
+    /// Patterns of this model's parameter names, and the names in the file; `*` matches the same text on both sides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<(String, String)>,
-    /// Patterns of parameters that the seed initialises all the same, as for a new head.
+    /// Patterns of parameters that are initialized from the seed and not from the file, as for a new head.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fresh: Vec<String>,
-    /// Whether the optimiser goes on with the state that the file has of it; else it has seen nothing.
+    /// Whether the optimizer continues with its state in the file; otherwise its state is reset.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_optimizer: bool,
 }
 
 impl InitFrom {
-    /// All parameters of a file under our own names, for an optimiser that has seen nothing.
+    /// All parameters of a file under this model's names, with a reset optimizer.
     pub fn plain(file: String, blake3: String) -> Self {
         Self { file, blake3, trial: None, names: Vec::new(), fresh: Vec::new(), keep_optimizer: false }
     }
 
-    /// As the sweep file names it.
+    /// What the sweep file names: the file, or `trial:ID`.
     pub fn source(&self) -> String {
         self.trial.as_ref().map_or_else(|| self.file.clone(), |id| format!("trial:{id}"))
     }
 }
 
-/// A program of the user's own.
+/// A custom program that trains.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Program {
-    /// The program and its arguments, one at least.
+    /// The program and its arguments; not empty.
     pub command: Vec<String>,
-    /// Files that decide what it does, with the blake3 hash of their bytes in hex.
+    /// Files that determine what it does, with the blake3 hash of their bytes in hex.
     pub files: BTreeMap<String, String>,
-    /// What it is told besides the trial: a JSON object.
+    /// Parameters that it receives in addition to the trial: a JSON object.
     pub params: serde_json::Value,
-    /// How it is run; no part of what the result depends on.
+    /// How it is run. The result does not depend on it.
     #[serde(default, skip_serializing_if = "Care::is_default")]
     pub care: Care,
 }
@@ -146,13 +147,13 @@ pub struct Program {
 /// How a program is run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Care {
-    /// A program that reports nothing for so long is killed.
+    /// A program that reports nothing for this long is killed.
     pub silence: Duration,
-    /// So much time one run may take.
+    /// The longest that one run may take.
     pub time_limit: Option<Duration>,
-    /// Between a request to stop and a kill.
+    /// Time between a request to stop and a kill.
     pub grace: Duration,
-    /// For each environment variable the values for worker 0, 1 and so on. All lists are of the same length.
+    /// For each environment variable, the values for worker 0, 1 and so on. All lists have the same length.
     pub slots: BTreeMap<String, Vec<String>>,
 }
 
@@ -170,60 +171,60 @@ impl Care {
 }
 
 impl Network {
-    /// Examples of a step.
+    /// Examples per step.
     pub fn batch_size(&self) -> usize {
         self.data.as_ref().map_or_else(|| self.model.batch_size(), |data| data.batch_size)
     }
 }
 
 impl Task {
-    /// Where the first weights of a model of ours come from, if not from the seed alone.
+    /// Where the initial weights of a network come from; `None` if only the seed determines them.
     pub fn init_from(&self) -> Option<&InitFrom> {
         self.network()?.init_from.as_ref()
     }
 
-    /// The same, to say where the file is.
+    /// The same, mutable: for setting where the file is.
     pub fn init_from_mut(&mut self) -> Option<&mut InitFrom> {
-        match &mut self.learner {
-            Learner::Network(network) => network.init_from.as_mut(),
-            Learner::Program { .. } => None,
+        match &mut self.workload {
+            Workload::Network(network) => network.init_from.as_mut(),
+            Workload::Program { .. } => None,
         }
     }
 
-    /// The model of ours that learns, if one does.
+    /// The network, if a network is trained.
     pub fn network(&self) -> Option<&Network> {
-        match &self.learner {
-            Learner::Network(network) => Some(network.as_ref()),
-            Learner::Program { .. } => None,
+        match &self.workload {
+            Workload::Network(network) => Some(network.as_ref()),
+            Workload::Program { .. } => None,
         }
     }
 
-    /// The program of the user's own that learns, if one does.
+    /// The custom program, if a program trains.
     pub fn program(&self) -> Option<&Program> {
-        match &self.learner {
-            Learner::Network(_) => None,
-            Learner::Program { trainer } => Some(trainer),
+        match &self.workload {
+            Workload::Network(_) => None,
+            Workload::Program { trainer } => Some(trainer),
         }
     }
 
-    /// The same without what no result depends on.
+    /// The task without the values that no result depends on: what ids are hashed from.
     pub(crate) fn identity(&self) -> Self {
         let mut task = self.clone();
-        match &mut task.learner {
-            Learner::Program { trainer } => {
+        match &mut task.workload {
+            Workload::Program { trainer } => {
                 trainer.care = Care::default();
                 trainer.params.sort_all_objects();
             }
-            Learner::Network(network) => {
+            Workload::Network(network) => {
                 if let Some(init) = &mut network.init_from {
                     init.file.clear();
-                    // The hash says nothing of the optimiser's state, which follows from the trial.
+                    // The hash does not cover the optimizer's state, which the trial determines.
                     init.trial = init.trial.take().filter(|_| init.keep_optimizer);
                 }
                 if let Some(data) = &mut network.data {
                     data.dataset.forget_files();
                 }
-                if let Model::Own(own) = &mut network.model {
+                if let Model::Custom(own) = &mut network.model {
                     own.params.sort_all_objects();
                 }
             }
@@ -231,7 +232,7 @@ impl Task {
         task
     }
 
-    /// Whether the run evaluates after step `t` (from 0).
+    /// Whether the run evaluates after step `t`, counted from 0.
     pub fn evaluates_after(&self, t: u64) -> bool {
         let done = t + 1;
         done == self.steps || done.is_multiple_of(self.evaluate_every)
@@ -239,7 +240,7 @@ impl Task {
 }
 
 impl Config {
-    /// The whole configuration as JSON, as the database stores it.
+    /// The complete configuration as JSON, as the database stores it.
     pub fn json(&self) -> serde_json::Value {
         crate::json::config(&self.written, self.base_lr, &self.task)
     }

@@ -1,12 +1,12 @@
-//! What a sweep file refers to that is not in its text: files, tasks of the program that reads it, stored trials. The caller
-//! looks there; this crate reads nothing.
+//! What a sweep file refers to outside its text: files, custom tasks, stored trials. The caller implements [`World`] to look
+//! these up; this crate reads no files and no database.
 
 use serde_json::Value as Json;
 
 use crate::catalogue::Catalogue;
-use crate::trial::{Found, InitFrom, Network, Own, Source};
+use crate::trial::{CustomTaskSpec, DataInfo, InitFrom, Network, Source};
 
-/// Looks up files, tasks and trials for the reader of a sweep file. What an implementation leaves out is not there.
+/// Looks up files, tasks and trials for the reader of a sweep file. The default of each method finds nothing.
 pub trait World {
     /// The models and optimizers that the file may name.
     fn catalogue(&self) -> &Catalogue {
@@ -14,56 +14,56 @@ pub trait World {
         &NONE
     }
 
-    /// The blake3 hash of a file in hex, or `None` where there is no such file.
+    /// The blake3 hash of a file in hex, or `None` if the file does not exist.
     fn hash(&self, _file: &str) -> Option<String> {
         None
     }
 
-    /// What data of the user's own hold.
+    /// Hash and sizes of a custom table.
     ///
     /// # Errors
-    /// What is wrong with them, in words.
-    fn table(&self, _source: &Source) -> Result<Found, String> {
-        Err("no files are looked at here".to_owned())
+    /// A message that says what is wrong with the files.
+    fn table(&self, _source: &Source) -> Result<DataInfo, String> {
+        Err("data files are not available here".to_owned())
     }
 
-    /// The same of a text: examples are its characters, and classes the different ones.
+    /// Hash and sizes of a custom text. Its examples are its characters; its classes are the distinct characters.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    fn text(&self, _file: &str) -> Result<Found, String> {
-        Err("no files are looked at here".to_owned())
+    /// A message that says what is wrong with the file.
+    fn text(&self, _file: &str) -> Result<DataInfo, String> {
+        Err("data files are not available here".to_owned())
     }
 
-    /// The tasks that the program itself brings along.
+    /// Names of the custom tasks that are compiled into the running program.
     fn tasks(&self) -> Vec<&str> {
         Vec::new()
     }
 
-    /// What such a task is with these parameters.
+    /// A custom task with these parameters.
     ///
     /// # Errors
-    /// What is wrong with them, in words.
-    fn task(&self, _name: &str, _params: &Json) -> Result<Own, String> {
-        Err("there are no tasks here".to_owned())
+    /// A message that says what is wrong with the parameters.
+    fn task(&self, _name: &str, _params: &Json) -> Result<CustomTaskSpec, String> {
+        Err("custom tasks are not available here".to_owned())
     }
 
     /// The final weights of a stored trial.
     ///
     /// # Errors
-    /// Why there are none, in words.
+    /// A message that says why they are missing.
     fn weights(&self, _trial: &str) -> Result<InitFrom, String> {
-        Err("no trials are looked at here".to_owned())
+        Err("stored trials are not available here".to_owned())
     }
 
-    /// What of `init_from`, `freeze` and `lr_multipliers` does not fit a model: the key, and what is wrong.
-    fn misfits(&self, _network: &Network) -> Vec<(&'static str, String)> {
+    /// Where `init_from`, `freeze` or `lr_multipliers` does not fit the model: the key, and what is wrong.
+    fn transfer_errors(&self, _network: &Network) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 }
 
-/// A world without anything.
+/// A world in which nothing is found.
 #[derive(Debug, Clone, Copy)]
-pub struct Nothing;
+pub struct EmptyWorld;
 
-impl World for Nothing {}
+impl World for EmptyWorld {}

@@ -1,5 +1,5 @@
-//! Text to [`Tree`]: the only place that knows the YAML crate. YAML 1.2 with the core schema, one
-//! document, no tags; bounded in size, depth and number of values, so that no file can exhaust memory.
+//! Reads YAML text into a [`Tree`]; only this module uses the YAML crate. YAML 1.2 with the core schema, one document, no
+//! tags. Size, depth and number of values are limited, so that no file can exhaust memory.
 
 mod comments;
 
@@ -13,17 +13,17 @@ use schedule::tree::{Key, Place, Tree, Value};
 pub(crate) use comments::{Comment, comments};
 
 /// The largest text that is read, in bytes.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// The deepest nesting.
-const MOST_DEPTH: usize = 64;
-/// The most values, aliases counted as often as they are used.
-const MOST_VALUES: usize = 200_000;
+const MAX_DEPTH: usize = 64;
+/// The most values; an alias counts each time it is used.
+const MAX_VALUES: usize = 200_000;
 
 /// Reads one YAML document.
 ///
 /// # Errors
-/// Everything that is wrong with the text as YAML: at most one syntax error, any number of duplicate
-/// keys, tags and numbers out of range.
+/// All YAML problems of the text: at most one syntax error, and any number of duplicate keys, tags and numbers out of
+/// range.
 pub fn read(text: &str) -> Result<Tree, Vec<Problem>> {
     match parse(text) {
         (Some(tree), problems) if problems.is_empty() => Ok(tree),
@@ -31,10 +31,10 @@ pub fn read(text: &str) -> Result<Tree, Vec<Problem>> {
     }
 }
 
-/// The same, with the tree even where single values and keys can't be read; `Null` stands for such a value.
+/// As [`read`], but returns the tree even if single values or keys can't be read. Such a value is `Null`.
 pub(crate) fn parse(text: &str) -> (Option<Tree>, Vec<Problem>) {
-    if text.len() > MOST_BYTES {
-        let message = format!("the text has {} bytes; at most {MOST_BYTES} are read", text.len());
+    if text.len() > MAX_BYTES {
+        let message = format!("the text has {} bytes, at most {MAX_BYTES} are allowed", text.len());
         return (None, vec![Problem::new(start_of(text), "", message)]);
     }
     let mut builder = Builder::new(text);
@@ -53,12 +53,12 @@ pub(crate) fn parse(text: &str) -> (Option<Tree>, Vec<Problem>) {
     }
 }
 
-/// The first byte, for problems with the text as a whole.
+/// The position of problems that concern the text as a whole.
 fn start_of(text: &str) -> Place {
     Place { line: 1, column: 1, start: 0, end: text.chars().next().map_or(0, char::len_utf8) }
 }
 
-/// Line and column behind the last character.
+/// Line and column after the last character.
 fn end_of(text: &str) -> (usize, usize) {
     let is_break = |c: char| c == '\n' || c == '\r';
     let lines = 1 + text.replace("\r\n", "\n").matches(is_break).count();
@@ -66,7 +66,7 @@ fn end_of(text: &str) -> (usize, usize) {
     (lines, last.chars().count() + 1)
 }
 
-/// A list or mapping whose end has not come yet.
+/// A list or mapping that is not complete yet.
 struct Open {
     anchor: usize,
     place: Place,
@@ -80,7 +80,7 @@ enum Content {
 
 struct Builder<'a> {
     text: &'a str,
-    /// Byte offset of each character, made when the text is not plain ASCII.
+    /// Byte offset of each character; `None` for ASCII text, where the index is the offset.
     offsets: Option<Vec<usize>>,
     open: Vec<Open>,
     anchors: Vec<(usize, Tree, usize)>,
@@ -134,17 +134,17 @@ impl<'a> Builder<'a> {
         let (line, column) = self.line_and_column(marker);
         let place = Place { line, column, start, end };
         if error.info().contains("recursion limit") {
-            return Problem::new(place, "", format!("nested more than {MOST_DEPTH} levels deep"));
+            return Problem::new(place, "", format!("nested more than {MAX_DEPTH} levels deep"));
         }
-        let problem = Problem::new(place, "", format!("this is not YAML: {}", error.info()));
+        let problem = Problem::new(place, "", format!("invalid YAML: {}", error.info()));
         let line = self.text.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
         let indent = line.len() - line.trim_start().len();
         if line.get(..indent).is_some_and(|indent| indent.contains('\t')) || error.info().contains("tabs") {
-            return problem.with_hint("YAML is indented with spaces, never with tabs");
+            return problem.with_hint("indent YAML with spaces, not with tabs");
         }
         if error.info().contains("mapping values are not allowed") {
             return problem.with_hint(
-                "text that holds a colon and a space needs quotes: 'LambdaLR(optimizer, lambda e: 0.9)'",
+                "text with a colon followed by a space needs quotes: 'LambdaLR(optimizer, lambda e: 0.9)'",
             );
         }
         problem
@@ -176,12 +176,12 @@ impl<'a> Builder<'a> {
     fn start_document(&mut self, place: Place) -> Result<(), Problem> {
         self.documents += 1;
         if self.documents > 1 {
-            return Err(Problem::new(place, "", "one document was expected, here a second one starts"));
+            return Err(Problem::new(place, "", "expected one YAML document, a second one starts here"));
         }
         Ok(())
     }
 
-    /// A scalar is the next key of a mapping that waits for one, else a value.
+    /// A scalar is a key if the open mapping expects one, else a value.
     fn scalar(
         &mut self,
         place: Place,
@@ -205,11 +205,11 @@ impl<'a> Builder<'a> {
             return;
         };
         if name == "<<" && style == ScalarStyle::Plain {
-            let problem = Problem::new(place, "", "merge keys (`<<`) are not read");
-            self.problems.push(problem.with_hint("write the keys out"));
+            let problem = Problem::new(place, "", "merge keys (`<<`) are not supported");
+            self.problems.push(problem.with_hint("repeat the keys here"));
         }
         if !names.insert(name.clone()) {
-            let message = format!("the key `{name}` stands here a second time");
+            let message = format!("duplicate key `{name}`");
             self.problems.push(Problem::new(place, "", message));
         }
         if anchor > 0 {
@@ -219,18 +219,18 @@ impl<'a> Builder<'a> {
         *key = Some(Key { place, name });
     }
 
-    /// An alias is a copy of what its anchor names.
+    /// An alias is a copy of the value with its anchor.
     fn alias(&mut self, place: Place, anchor: usize) -> Result<(), Problem> {
         let found = self.anchors.iter().rev().find(|(id, _, _)| *id == anchor);
         let Some((_, tree, size)) = found else {
-            return Err(Problem::new(place, "", "this alias stands inside its own anchor"));
+            return Err(Problem::new(place, "", "this alias is inside its own anchor"));
         };
         let (mut tree, size) = (tree.clone(), *size);
         tree.place = place;
         self.add(tree, 0, size)
     }
 
-    /// The path of keys to the value that comes next.
+    /// The path of keys to the next value.
     fn path(&self) -> String {
         self.open.iter().fold(String::new(), |path, open| match &open.content {
             Content::List(items) => format!("{path}[{}]", items.len()),
@@ -241,16 +241,16 @@ impl<'a> Builder<'a> {
 
     fn refuse_tag(&mut self, place: Place, tagged: bool) {
         if tagged {
-            self.problems.push(Problem::new(place, "", "YAML tags (`!...`) have no meaning here"));
+            self.problems.push(Problem::new(place, "", "YAML tags (`!...`) are not supported"));
         }
     }
 
     fn start(&mut self, anchor: usize, place: Place, content: Content) -> Result<(), Problem> {
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(Problem::new(place, "", "a key was expected: text, not a list or a mapping"));
+            return Err(Problem::new(place, "", "expected a key, found a list or a mapping"));
         }
-        if self.open.len() >= MOST_DEPTH {
-            return Err(Problem::new(place, "", format!("nested more than {MOST_DEPTH} levels deep")));
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Problem::new(place, "", format!("nested more than {MAX_DEPTH} levels deep")));
         }
         self.open.push(Open { anchor, place, content });
         Ok(())
@@ -258,7 +258,7 @@ impl<'a> Builder<'a> {
 
     fn end(&mut self, end: Place) -> Result<(), Problem> {
         let Some(Open { anchor, mut place, content }) = self.open.pop() else { return Ok(()) };
-        // Block collections end where the next thing starts: not a place to show to anyone.
+        // The parser ends a block collection where the next token starts: end it at its first line instead.
         place.end = if end.line == place.line { end.end } else { self.end_of_line(place.start) };
         let value = match content {
             Content::List(items) => Value::List(items),
@@ -274,11 +274,11 @@ impl<'a> Builder<'a> {
         start + rest.find('\n').unwrap_or(rest.len())
     }
 
-    /// Puts a finished value where it belongs. `size` is how many values it stands for.
+    /// Adds a complete value to the open collection. `size` is the number of values in it.
     fn add(&mut self, tree: Tree, anchor: usize, size: usize) -> Result<(), Problem> {
         self.values += size;
-        if self.values > MOST_VALUES {
-            return Err(Problem::new(tree.place, "", format!("more than {MOST_VALUES} values")));
+        if self.values > MAX_VALUES {
+            return Err(Problem::new(tree.place, "", format!("more than {MAX_VALUES} values")));
         }
         if anchor > 0 {
             self.anchors.push((anchor, tree.clone(), size));
@@ -288,13 +288,13 @@ impl<'a> Builder<'a> {
             Some(Content::List(items)) => items.push(tree),
             Some(Content::Map { entries, key, .. }) => match key.take() {
                 Some(key) => entries.push((key, tree)),
-                None => return Err(Problem::new(tree.place, "", "a key was expected: text, not an alias")),
+                None => return Err(Problem::new(tree.place, "", "expected a key, found an alias")),
             },
         }
         Ok(())
     }
 
-    /// The core schema's reading of a plain scalar.
+    /// The value of a plain scalar by the core schema.
     fn plain(&mut self, text: &str, place: Place) -> Value {
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -304,14 +304,14 @@ impl<'a> Builder<'a> {
         }
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         if matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
-            let problem = Problem::new(place, self.path(), "a finite number was expected");
+            let problem = Problem::new(place, self.path(), "expected a finite number");
             self.problems.push(problem);
             return Value::Null;
         }
         if !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit()) {
             return match text.parse() {
                 Ok(i) => Value::Int(i),
-                Err(_) => self.too_large(place, "whole numbers go up to 9223372036854775807"),
+                Err(_) => self.too_large(place, "the largest whole number is 9223372036854775807"),
             };
         }
         let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
@@ -319,13 +319,13 @@ impl<'a> Builder<'a> {
             && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
         match text.parse::<f64>() {
             Ok(x) if number && x.is_finite() => Value::Float(x),
-            Ok(_) if number => self.too_large(place, "numbers go up to 1.8e308"),
+            Ok(_) if number => self.too_large(place, "the largest number is 1.8e308"),
             _ => Value::Text(text.to_owned()),
         }
     }
 
-    fn too_large(&mut self, place: Place, most: &str) -> Value {
-        let problem = Problem::new(place, self.path(), format!("this number is too large: {most}"));
+    fn too_large(&mut self, place: Place, limit: &str) -> Value {
+        let problem = Problem::new(place, self.path(), format!("this number is too large: {limit}"));
         self.problems.push(problem);
         Value::Null
     }
@@ -376,11 +376,11 @@ mod tests {
     }
 
     #[test]
-    fn places_count_characters_and_bytes() {
+    fn columns_count_characters_and_offsets_count_bytes() {
         let text = "é: 1\nb: {ü: [2, déjà]}\n";
         let tree = read(text).expect("good YAML");
         let Some(Value::List(items)) = tree.get("b").and_then(|b| b.get("ü")).map(|t| &t.value) else {
-            panic!("a list was expected")
+            panic!("expected a list")
         };
         let place = items[1].place;
         assert_eq!((place.line, place.column), (2, 12));
@@ -391,10 +391,10 @@ mod tests {
     fn problems_say_what_and_where() {
         assert!(problem("").contains("empty"));
         assert!(problem("# only a comment\n").contains("empty"));
-        assert!(problem("a: 1\na: 2\n").starts_with("2:1: the key `a` stands here a second time"));
-        assert!(problem("a:\n\tb: 1\n").contains("never with tabs"));
-        assert!(problem("a: [é").starts_with("1:6: this is not YAML"));
-        assert!(problem("a: [é\r\n").starts_with("2:1: this is not YAML"));
+        assert!(problem("a: 1\na: 2\n").starts_with("2:1: duplicate key `a`"));
+        assert!(problem("a:\n\tb: 1\n").contains("not with tabs"));
+        assert!(problem("a: [é").starts_with("1:6: invalid YAML"));
+        assert!(problem("a: [é\r\n").starts_with("2:1: invalid YAML"));
         assert!(problem("a: 1\n---\nb: 2\n").contains("second"));
         assert!(problem("a: !!str 1\n").contains("tags"));
         assert!(problem("a: .nan\n").contains("finite"));
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_values_and_bombs_are_refused() {
+    fn aliases_are_copied_and_alias_bombs_are_refused() {
         let tree = read("a: &x {b: 1}\nc: *x\n").expect("good YAML");
         assert_eq!(tree.get("c").and_then(|c| c.get("b")).map(|b| b.value.clone()), Some(Value::Int(1)));
         let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");

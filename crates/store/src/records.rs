@@ -68,7 +68,7 @@ impl Which<'_> {
 
     fn selected(self) -> String {
         let columns = COLUMNS.iter().filter_map(|column| match (column.source, self) {
-            (Source::Asked | Source::Cell, Self::Cells(_) | Self::Runs(_)) => {
+            (Source::PerSweep | Source::Cell, Self::Cells(_) | Self::Runs(_)) => {
                 Some(format!("c.{}", column.name))
             }
             (Source::Cell, _) => None,
@@ -150,7 +150,7 @@ pub(crate) async fn queue(
     conn: Conn<'_>,
     records: impl IntoIterator<Item = TrialRecord>,
 ) -> Result<(), Fault> {
-    let planned = || COLUMNS.iter().filter(|column| matches!(column.source, Source::Plan | Source::Asked));
+    let planned = || COLUMNS.iter().filter(|column| matches!(column.source, Source::Plan | Source::PerSweep));
     let head = format!("INSERT INTO trials ({})", names(planned()));
     let rows =
         records.into_iter().map(|record| planned().map(|column| (column.get)(&record)).collect::<Vec<_>>());

@@ -51,5 +51,5 @@ pub fn of_source(path: &Path, source: &Source, aim: Aim, context: &Context) -> R
 /// # Errors
 /// The file can't be read, or has mistakes.
 pub fn of_file(path: &Path, aim: Aim, context: &Context) -> Result<(Spec, Plan), Error> {
-    of_source(path, &read(path, "a sweep file", spec::yaml::MOST_BYTES)?, aim, context)
+    of_source(path, &read(path, "a sweep file", spec::yaml::MAX_BYTES)?, aim, context)
 }

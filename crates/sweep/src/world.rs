@@ -8,7 +8,7 @@ use std::hash::Hash;
 use serde_json::Value as Json;
 use spec::World;
 use spec::catalogue::Catalogue;
-use spec::trial::{Found, InitFrom, Network, Own, Source, Trial};
+use spec::trial::{CustomTaskSpec, DataInfo, InitFrom, Network, Source, Trial};
 
 use crate::{Context, weights};
 
@@ -18,11 +18,11 @@ pub(crate) struct LocalWorld<'a> {
     /// Whether a step of each task is tried.
     probes: bool,
     hashes: Known<String, Option<String>>,
-    tables: Known<Source, Result<Found, String>>,
-    texts: Known<String, Result<Found, String>>,
+    tables: Known<Source, Result<DataInfo, String>>,
+    texts: Known<String, Result<DataInfo, String>>,
     /// Stored trials and their weights.
     trials: Known<String, Result<(InitFrom, Trial), String>>,
-    own: Known<String, Result<Own, String>>,
+    own: Known<String, Result<CustomTaskSpec, String>>,
     misfits: Known<String, Vec<(&'static str, String)>>,
 }
 
@@ -54,11 +54,11 @@ impl World for LocalWorld<'_> {
         self.hashes.get(file, program::hash)
     }
 
-    fn table(&self, source: &Source) -> Result<Found, String> {
+    fn table(&self, source: &Source) -> Result<DataInfo, String> {
         self.tables.get(source, trainer::data::look)
     }
 
-    fn text(&self, file: &str) -> Result<Found, String> {
+    fn text(&self, file: &str) -> Result<DataInfo, String> {
         self.texts.get(file, trainer::data::look_at_text)
     }
 
@@ -66,7 +66,7 @@ impl World for LocalWorld<'_> {
         self.context.tasks.names()
     }
 
-    fn task(&self, name: &str, params: &Json) -> Result<Own, String> {
+    fn task(&self, name: &str, params: &Json) -> Result<CustomTaskSpec, String> {
         self.own.get(format!("{name} {params}").as_str(), |_| {
             self.context.tasks.describe(name, params, self.probes)
         })
@@ -76,7 +76,7 @@ impl World for LocalWorld<'_> {
         Ok(self.trial(trial)?.0)
     }
 
-    fn misfits(&self, network: &Network) -> Vec<(&'static str, String)> {
+    fn transfer_errors(&self, network: &Network) -> Vec<(&'static str, String)> {
         let known = serde_json::to_string(network).unwrap_or_default();
         let named = network.init_from.as_ref().and_then(|init| init.trial.as_deref());
         let begins_with = named.and_then(|id| self.trial(id).ok());

@@ -1,5 +1,5 @@
-//! Early-stopping rules, replayed on curves that were trained to their end: what each would have saved, and what it would
-//! have thrown away. Nothing here stops a run.
+//! Replays early-stopping rules on complete runs: what each rule would have saved, and which good configs it would have
+//! stopped. Nothing here stops a run.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ pub struct Trace {
     pub schedule: String,
     /// The config.
     pub config_id: String,
-    /// The seed: a rule sees the runs of one seed together.
+    /// The seed. A rule compares the runs of one seed.
     pub seed: i64,
     /// Steps done and the loss then, in order.
     pub losses: Vec<(u64, f64)>,
     /// Length of the run in steps.
     pub steps: u64,
-    /// The loss after the last step; infinite where it diverged.
+    /// The loss after the last step; infinite if the run diverged.
     pub last: f64,
 }
 
 impl Trace {
-    /// Its loss after so many steps; infinite after it diverged.
+    /// Its latest loss after `steps` steps; infinite before the first evaluation and after the run diverged.
     fn at(&self, steps: u64) -> f64 {
         if steps >= self.steps {
             return self.last;
@@ -32,30 +32,30 @@ impl Trace {
     }
 }
 
-/// What a rule would have done.
+/// The effect that a rule would have had.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
     /// The rule.
     pub rule: &'static str,
-    /// Runs that it would have stopped, of how many.
+    /// Number of runs that it would have stopped, and number of all runs.
     pub stopped: (usize, usize),
-    /// Steps that it would have saved, of how many.
+    /// Number of steps that it would have saved, and number of all steps.
     pub saved: (u64, u64),
     /// Schedules whose best config it would have stopped on more than half of the seeds.
     pub dropped: Vec<String>,
-    /// Whether the best config of all would have gone on to the end, on at least half of the seeds.
+    /// Whether it would have trained the best config to the end on at least half of the seeds.
     pub keeps_winner: bool,
-    /// Mean over seeds: the loss of the best run that was left, less that of the best run.
+    /// Mean over seeds of (loss of the best run that it would have trained to the end) - (loss of the best run).
     pub regret: f64,
 }
 
-/// The reduction from rung to rung.
+/// The reduction factor from rung to rung.
 const ETA: u64 = 3;
 
-/// After how many steps each run of one seed would have been stopped; `None` runs to its end.
+/// The number of steps after which each run of one seed would have been stopped; `None` if it would have run to the end.
 type Stops = Vec<Option<u64>>;
 
-/// A rule on the runs of one seed, which are evaluated after `evaluations` steps.
+/// A rule, applied to the runs of one seed, which were evaluated after `evaluations` steps.
 type Rule = fn(&[&Trace], evaluations: &[u64]) -> Stops;
 
 /// The rules by name.
@@ -65,8 +65,8 @@ const RULES: [(&str, Rule); 3] = [
     ("hyperband", hyperband),
 ];
 
-/// Replays all rules. `best` has the best config of each schedule, the best schedule first. `None` where runs have no
-/// evaluations before their end to go by.
+/// Replays all rules. `best` has the best config of each schedule, the best schedule first. `None` if the runs have no
+/// evaluations before their end.
 pub fn audit(traces: &[Trace], best: &[(String, String)]) -> Option<Vec<Audit>> {
     let mut seeds: BTreeMap<i64, Vec<&Trace>> = BTreeMap::new();
     for trace in traces {
@@ -80,7 +80,7 @@ pub fn audit(traces: &[Trace], best: &[(String, String)]) -> Option<Vec<Audit>> 
         .then(|| RULES.iter().map(|(rule, stops)| replay(rule, *stops, &seeds, &evaluations, best)).collect())
 }
 
-/// All numbers of steps after which runs were evaluated.
+/// All numbers of steps after which some run was evaluated.
 fn evaluations(traces: &[Trace]) -> Vec<u64> {
     let mut all: Vec<u64> = traces.iter().flat_map(|trace| trace.losses.iter().map(|(at, _)| *at)).collect();
     all.sort_unstable();
@@ -133,7 +133,7 @@ fn replay(
     }
 }
 
-/// A run is stopped when its best loss so far is above the median of the running means of the runs that are left
+/// Stops a run if its best loss so far is above the median of the running means of the remaining runs
 /// (Golovin et al. 2017, "Google Vizier", section 3.2.2).
 fn median_stopping(traces: &[&Trace], evaluations: &[u64]) -> Stops {
     let mut stops: Stops = vec![None; traces.len()];
@@ -174,7 +174,7 @@ fn rungs(traces: &[&Trace], evaluations: &[u64]) -> Vec<u64> {
     rungs
 }
 
-/// At each rung the best third goes on (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and
+/// At each rung, the best third continues (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and
 /// hyperparameter optimization").
 fn successive_halving(traces: &[&Trace], evaluations: &[u64]) -> Stops {
     let mut stops: Stops = vec![None; traces.len()];
@@ -186,7 +186,7 @@ fn halve(traces: &[&Trace], members: &[usize], rungs: &[u64], stops: &mut Stops)
     let mut left = members.to_vec();
     for rung in rungs {
         let loss = |i: &usize| traces.get(*i).map_or(f64::INFINITY, |trace| trace.at(*rung));
-        // Stable: of equals the first in the sweep's order.
+        // The sort is stable: equal runs keep the order of the sweep.
         left.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
         let keep = left.len().div_ceil(ETA as usize);
         for i in left.split_off(keep) {
@@ -197,8 +197,8 @@ fn halve(traces: &[&Trace], members: &[usize], rungs: &[u64], stops: &mut Stops)
     }
 }
 
-/// Brackets of successive halving that begin at each rung and one that stops nothing, among which runs are dealt out in
-/// turn (Li et al. 2018, "Hyperband").
+/// Brackets of successive halving, one from each rung on and one that stops nothing. Runs are assigned to brackets in turn (Li et
+/// al. 2018, "Hyperband").
 fn hyperband(traces: &[&Trace], evaluations: &[u64]) -> Stops {
     let mut stops: Stops = vec![None; traces.len()];
     let rungs = rungs(traces, evaluations);
@@ -230,7 +230,7 @@ mod tests {
         names.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect()
     }
 
-    /// The one that falls late is the best in the end.
+    /// `late` improves late and is the best in the end.
     fn four() -> Vec<Trace> {
         vec![
             trace("late", [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 0.1]),
@@ -241,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn halving_by_hand() {
-        // Four runs: rungs at 10 (a ninth) and 30 (a third) of 90 steps; two of four go on, then one of two.
+    fn successive_halving_stops_the_runs_computed_by_hand() {
+        // Four runs: rungs at 10 (a ninth) and 30 (a third) of 90 steps; two of four continue, then one of two.
         let found = audit(&four(), &best(&["late", "good", "fair", "poor"])).expect("evaluations");
         let halving = &found[1];
         assert_eq!(halving.rule, "successive halving");
@@ -254,23 +254,23 @@ mod tests {
     }
 
     #[test]
-    fn median_stopping_by_hand() {
-        // After 10 steps the means are 1, 2, 3, 9: the lower median is 2, so `poor` and `late` stop there. Then 1 and 2 are
-        // left, the lower median is 1, and `fair` stops after 20.
+    fn median_stopping_stops_the_runs_computed_by_hand() {
+        // After 10 steps the means are 1, 2, 3, 9: the lower median is 2, so `poor` and `late` stop there. Then 1 and 2
+        // remain, the lower median is 1, and `fair` stops after 20.
         let found = audit(&four(), &best(&["late"])).expect("evaluations");
         assert_eq!((found[0].stopped, found[0].saved), ((3, 4), (80 + 80 + 70, 360)));
     }
 
     #[test]
-    fn hyperband_hedges() {
-        // Three brackets: late and poor begin at 10 steps (one of two goes on, and one of one), good begins at 30, fair is
-        // never stopped.
+    fn hyperband_stops_the_runs_computed_by_hand() {
+        // Three brackets: `late` and `poor` begin at 10 steps (one of two continues, then one of one), `good` begins at 30,
+        // `fair` is never stopped.
         let found = audit(&four(), &best(&["late"])).expect("evaluations");
         assert_eq!((found[2].stopped, found[2].saved), ((1, 4), (80, 360)));
     }
 
     #[test]
-    fn without_evaluations_before_the_end_nothing_can_be_said() {
+    fn without_evaluations_before_the_end_there_is_no_audit() {
         let mut one = trace("a", [1.0; 9]);
         one.losses = vec![(90, 1.0)];
         assert_eq!(audit(&[one], &best(&["a"])), None);

@@ -1,14 +1,14 @@
-//! What runs of several lengths say together.
+//! Rankings over several budgets (run lengths) together.
 
 use crate::ranking::{Line, Options, Ranking, rank};
 use crate::results::RunResult;
 
-/// The schedules at one budget, each at its best lr there.
+/// The schedules at one budget, each at its best lr for that budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AtBudget {
-    /// Length of the runs.
+    /// Length of the runs in steps.
     pub steps: i64,
-    /// Those with a mean, the best first.
+    /// The schedules that have a mean, the best first.
     pub means: Vec<Mean>,
 }
 
@@ -28,7 +28,7 @@ impl AtBudget {
     }
 }
 
-/// Each schedule's mean at its best lr, budget by budget; nothing where there is one budget, which is ranked already.
+/// Each schedule's mean at its best lr, budget by budget; empty if there is only one budget.
 pub fn by_budget(ranking: &Ranking, results: &[RunResult], options: &Options) -> Vec<AtBudget> {
     if ranking.budgets.len() < 2 {
         return Vec::new();
@@ -41,8 +41,8 @@ pub fn by_budget(ranking: &Ranking, results: &[RunResult], options: &Options) ->
     ranking.budgets.iter().map(|&steps| AtBudget { steps, means: means(steps) }).collect()
 }
 
-/// What several budgets say together, in a sentence: whether the schedules differ over all of them, and which mean ranks
-/// are told apart.
+/// A sentence on all budgets together: whether the schedules differ (Friedman's test), and which mean ranks differ significantly
+/// (Nemenyi's critical difference).
 pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options) -> Option<String> {
     let blocks: Vec<Vec<f64>> = by_budget(ranking, results, options)
         .iter()
@@ -62,7 +62,8 @@ pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options)
     ranks.sort_by(|a, b| a.0.total_cmp(&b.0));
     let best: Vec<String> = ranks.iter().take(3).map(|(rank, name)| format!("{name} {rank:.1}")).collect();
     Some(format!(
-        "over {} budgets: Friedman's test {}; mean ranks ({}) that are more than {:.1} apart differ (Nemenyi, 5 %)",
+        "over {} budgets: Friedman's test {}; best mean ranks: {}; mean ranks differ significantly if more than {:.1} apart \
+         (Nemenyi, 5 %)",
         blocks.len(),
         if found.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", found.p) },
         best.join(", "),

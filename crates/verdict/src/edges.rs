@@ -1,11 +1,11 @@
-//! Where a chosen value is the lowest or highest that was tried, so that a better one may lie beyond: base lrs and every
-//! axis with numbers.
+//! Finds chosen values that are the lowest or highest that was tried, so that a better value may lie beyond: base lrs and
+//! axes with numbers.
 
 use std::collections::BTreeMap;
 
 use crate::results::{Config, Grid};
 
-/// Which end of the values that were tried.
+/// An end of the values that were tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
     /// The lowest.
@@ -15,7 +15,7 @@ pub enum Edge {
 }
 
 impl Edge {
-    /// As in rows.
+    /// The name in outputs for programs.
     pub fn name(self) -> &'static str {
         match self {
             Edge::Low => "low",
@@ -23,7 +23,7 @@ impl Edge {
         }
     }
 
-    /// As in a table.
+    /// The mark in a table.
     pub fn flag(self) -> &'static str {
         match self {
             Edge::Low => "↓EDGE",
@@ -31,7 +31,7 @@ impl Edge {
         }
     }
 
-    /// As in a sentence.
+    /// The word in a sentence.
     pub fn word(self) -> &'static str {
         match self {
             Edge::Low => "lowest",
@@ -40,18 +40,18 @@ impl Edge {
     }
 }
 
-/// An axis whose chosen value is an end of those that were tried.
+/// An axis whose chosen value is the lowest or highest that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AxisEdge {
     /// The axis, as in `schedule.cooldown.over`.
     pub path: String,
     /// The chosen value, as in `20%`.
     pub value: String,
-    /// Which end.
+    /// The end.
     pub edge: Edge,
 }
 
-/// Which end of the values in ascending order `chosen` is, if it is one of several.
+/// The end of `values` that `chosen` is, if it is one. `values` are in ascending order; a single value has no ends.
 pub(crate) fn edge(chosen: f64, values: &[f64]) -> Option<Edge> {
     match values {
         [] | [_] => None,
@@ -61,8 +61,8 @@ pub(crate) fn edge(chosen: f64, values: &[f64]) -> Option<Edge> {
     }
 }
 
-/// The axes of a config whose value is an end of what its grid has. Axes of words have no ends; nothing lies below 0, nor
-/// above 100%.
+/// The axes of a config whose value is an end of the grid's values. Axes of words have no ends, and 0 and 100% are not reported:
+/// no value lies beyond.
 pub(crate) fn axis_edges(grid: &Grid<'_>, chosen: &Config<'_>) -> Vec<AxisEdge> {
     let mut tried: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (path, value) in grid.configs.iter().flat_map(|config| &config.axes) {
@@ -79,7 +79,7 @@ pub(crate) fn axis_edges(grid: &Grid<'_>, chosen: &Config<'_>) -> Vec<AxisEdge> 
 fn axis_edge(chosen: &str, tried: &[&str]) -> Option<Edge> {
     let all: Option<Vec<(f64, &str)>> = tried.iter().map(|value| number(value)).collect();
     let all = all?;
-    // 0 is the same in every unit.
+    // 0 has no unit.
     let mut units = all.iter().filter(|(number, _)| *number != 0.0).map(|(_, unit)| *unit);
     let unit = units.next()?;
     if units.any(|other| other != unit) {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_axis_has_ends_in_its_own_unit() {
+    fn an_axis_of_numbers_with_one_unit_has_edges() {
         let lengths = ["10%", "20%", "40%"];
         assert_eq!(axis_edge("40%", &lengths), Some(Edge::High));
         assert_eq!(axis_edge("10%", &lengths), Some(Edge::Low));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn words_bounds_and_single_values_have_none() {
+    fn words_bounds_mixed_units_and_single_values_have_no_edges() {
         assert_eq!(axis_edge("0", &["0", "0.1x"]), None);
         assert_eq!(axis_edge("100%", &["50%", "100%"]), None);
         assert_eq!(axis_edge("cosine", &["cosine", "linear"]), None);

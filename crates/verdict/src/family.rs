@@ -1,31 +1,31 @@
-//! All pairs of the ranked schedules, tested together: the one place where a pair gets its verdict. The ranking, a
-//! comparison of two and the report all read it here. What a pair's differences are is in `compare`; docs/explanation/methods.md
-//! says what is computed and why.
+//! Tests all pairs of the ranked schedules together, and gives each pair its verdict. The ranking, a comparison of two
+//! schedules and the report read the verdicts from here. `pair` computes the differences of one pair;
+//! docs/explanation/methods.md describes the methods.
 
 use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};
 
-use crate::compare::{ALPHA, Pair, pair};
+use crate::pair::{ALPHA, Pair, pair};
 use crate::score::Direction;
 
-/// What the data say of one schedule beside another.
+/// The result of comparing one schedule with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The first line of a ranking, beside itself.
+    /// The first line of a ranking, which is not compared.
     First,
     /// Significantly better.
     Better,
     /// Significantly worse.
     Worse,
-    /// The difference lies within the rope.
+    /// The difference is within ±rope, the region of practical equivalence.
     Equivalent,
-    /// Every seed gave both the same value.
+    /// Both have the same value on every seed.
     Same,
     /// None of these.
     Undecided,
 }
 
 impl Verdict {
-    /// As in rows.
+    /// The name in outputs for programs.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::First => "first",
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    /// The same from the other schedule's side.
+    /// The verdict with the two schedules exchanged.
     pub(crate) fn reversed(self) -> Self {
         match self {
             Verdict::Better => Verdict::Worse,
@@ -47,29 +47,29 @@ impl Verdict {
     }
 }
 
-/// A schedule that takes part.
+/// A schedule of the family.
 pub(crate) struct Member<'a> {
-    /// What each seed says of it; infinite where its run diverged.
+    /// Its value for each seed; infinite if the run diverged.
     pub judged: &'a [Option<f64>],
-    /// Values of all its configs and the choice among them, where the seeds that judge have chosen too.
+    /// Values of all its configs, and the choice among them, if the same seeds choose and judge.
     pub chosen: Option<(&'a Losses, &'a Choice)>,
 }
 
-/// All pairs of some schedules.
+/// All pairs of a set of schedules.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Family {
     /// `pairs[i][j]` for i > j: schedule i against schedule j.
     pairs: Vec<Vec<Pair>>,
     /// `verdicts[i][j]` for i > j.
     verdicts: Vec<Vec<Verdict>>,
-    /// The two-sided level at which the interval of each pair alone would be as wide as it is among all; 0.05 where there is
-    /// one pair.
+    /// The two-sided level at which an unadjusted interval of one pair is as wide as its simultaneous interval; 0.05 if there
+    /// is only one pair.
     pub level: f64,
 }
 
 impl Family {
-    /// Tests all pairs of `members`. Without `decides` (the seeds only chose configs) nothing is concluded. Differences up
-    /// to `rope` count as none.
+    /// Tests all pairs of `members`. Without `decides`, all verdicts are undecided: the seeds only chose configs. Differences
+    /// within ±`rope` count as equivalent.
     pub(crate) fn new(
         members: &[Member<'_>],
         direction: Direction,
@@ -79,7 +79,9 @@ impl Family {
         let mut pairs: Vec<Vec<Pair>> = members
             .iter()
             .enumerate()
-            .map(|(i, member)| members.iter().take(i).map(|other| alone(member, other, direction)).collect())
+            .map(|(i, member)| {
+                members.iter().take(i).map(|other| test_pair(member, other, direction)).collect()
+            })
             .collect();
         let level = adjust(members, &mut pairs);
         let verdict = |pair: &Pair, (i, j): (usize, usize)| match (members.get(i), members.get(j)) {
@@ -95,39 +97,37 @@ impl Family {
         Self { pairs, verdicts, level }
     }
 
-    /// The pairs among these schedules, which keep what they have among all.
-    pub(crate) fn only(&self, at: &[usize]) -> Self {
+    /// The pairs among these schedules, with their adjustment for all pairs of the family.
+    pub(crate) fn select(&self, at: &[usize]) -> Self {
         let rows = || at.iter().enumerate();
-        let before = |place: usize| at.iter().take(place);
+        let before = |row: usize| at.iter().take(row);
         Self {
-            pairs: rows().map(|(place, i)| before(place).map(|j| self.pair(*i, *j)).collect()).collect(),
-            verdicts: rows()
-                .map(|(place, i)| before(place).map(|j| self.verdict(*i, *j)).collect())
-                .collect(),
+            pairs: rows().map(|(row, i)| before(row).map(|j| self.pair(*i, *j)).collect()).collect(),
+            verdicts: rows().map(|(row, i)| before(row).map(|j| self.verdict(*i, *j)).collect()).collect(),
             level: self.level,
         }
     }
 
-    /// Pairs that were tested.
-    pub fn comparisons(&self) -> usize {
+    /// Number of tested pairs.
+    pub fn pairs_tested(&self) -> usize {
         self.pairs.iter().flatten().filter(|pair| pair.p.is_some()).count()
     }
 
-    /// Schedule `i` against schedule `j`; nothing of a schedule against itself or of one without results.
+    /// Schedule `i` against schedule `j`; an empty pair if `i` is `j` or one of them has no results.
     pub fn pair(&self, i: usize, j: usize) -> Pair {
         let stored = |i: usize, j: usize| self.pairs.get(i).and_then(|row| row.get(j));
         stored(i, j).cloned().or_else(|| stored(j, i).map(Pair::reversed)).unwrap_or_default()
     }
 
-    /// What the data say of schedule `i` beside schedule `j`.
+    /// The verdict on schedule `i` against schedule `j`.
     pub fn verdict(&self, i: usize, j: usize) -> Verdict {
         let stored = |i: usize, j: usize| self.verdicts.get(i).and_then(|row| row.get(j)).copied();
         stored(i, j).or_else(|| stored(j, i).map(Verdict::reversed)).unwrap_or(Verdict::Undecided)
     }
 
-    /// The ranks that the data allow schedule `i`: from 1 plus the number of schedules that are significantly better to all
-    /// but the number of those that are significantly worse. With a chance of 95 % the true ranks of all schedules lie
-    /// within (Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks").
+    /// The range of ranks of schedule `i`: from 1 + the number of significantly better schedules to the number of schedules -
+    /// the number of significantly worse ones. With a probability of 95 %, the ranges contain the true ranks of all schedules
+    /// (Mogstad, Romano, Shaikh and Wilhelm 2024, "Inference for Ranks").
     pub fn ranks(&self, i: usize) -> (usize, usize) {
         let all = self.pairs.len();
         let count = |wanted| (0..all).filter(|j| self.verdict(i, *j) == wanted).count();
@@ -135,26 +135,26 @@ impl Family {
     }
 }
 
-/// One pair by itself.
-fn alone(ours: &Member<'_>, theirs: &Member<'_>, direction: Direction) -> Pair {
+/// Tests one pair, without adjustment for the others.
+fn test_pair(ours: &Member<'_>, theirs: &Member<'_>, direction: Direction) -> Pair {
     let error = ours.chosen.zip(theirs.chosen).and_then(|(ours, theirs)| choice_error(ours, theirs));
     pair(ours.judged, theirs.judged, direction, error)
 }
 
-/// Whether every seed gave both the same value.
+/// Whether both have the same finite value on every seed.
 fn is_same(ours: &Member<'_>, theirs: &Member<'_>) -> bool {
     let is_finite = ours.judged.iter().flatten().all(|value| value.is_finite());
     ours.judged.iter().flatten().count() > 1 && is_finite && ours.judged == theirs.judged
 }
 
-/// Fills in p-values and intervals that hold for all pairs at once; returns the level of one pair.
+/// Fills in p-values and intervals that are adjusted for all pairs; returns the equivalent level of one pair.
 fn adjust(members: &[Member<'_>], pairs: &mut [Vec<Pair>]) -> f64 {
     let count = pairs.iter().map(Vec::len).sum::<usize>();
     let rows: Vec<Vec<Option<f64>>> = members.iter().map(|member| member.judged.to_vec()).collect();
     let weights: Vec<Vec<f64>> =
         pairs.iter().map(|row| row.iter().map(|pair| pair.weight).collect()).collect();
     let weight = |i: usize, j: usize| weights.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
-    // One pair has its exact p-value; all pairs together may have one from a sample.
+    // The p-value of one pair is exact. The joint p-values of several pairs may be sampled.
     let joint = if count > 1 { joint_flips(&rows, weight) } else { Vec::new() };
     let complete = complete(&rows);
     let common = complete.first().map_or(0, Vec::len);
@@ -172,7 +172,7 @@ fn adjust(members: &[Member<'_>], pairs: &mut [Vec<Pair>]) -> f64 {
     among_all.map_or(ALPHA / count.max(1) as f64, |critical| Paired::level(common, critical))
 }
 
-/// The values of the schedules without a diverged run, at the seeds that all of these have.
+/// The values of the schedules without a diverged run, at the seeds that all of them have.
 fn complete(rows: &[Vec<Option<f64>>]) -> Vec<Vec<f64>> {
     let finite: Vec<&Vec<Option<f64>>> =
         rows.iter().filter(|row| row.iter().flatten().all(|x| x.is_finite())).collect();
@@ -183,8 +183,8 @@ fn complete(rows: &[Vec<Option<f64>>]) -> Vec<Vec<f64>> {
     finite.iter().map(|row| common.iter().filter_map(|seed| at(row, *seed)).collect()).collect()
 }
 
-/// An interval that holds 0 where, and only where, the test does not reject it: the interval is Student's, the test
-/// is exact, and near 0 they may differ a little.
+/// Adjusts an interval so that it contains 0 if and only if the test does not reject: the interval is Student's and the test is
+/// exact, so they may disagree slightly near 0.
 fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
     match (p < ALPHA, low > 0.0, high < 0.0) {
         (false, true, _) => (0.0, high),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_alone_is_the_exact_test_and_students_interval() {
+    fn a_single_pair_has_the_exact_test_and_students_interval() {
         let ours = some(&[1.3, 0.9, 1.5, 1.2, 1.4, 1.35, 1.25, 1.1]);
         let found = family(&[vec![Some(1.0); 8], ours]);
         let pair = found.pair(1, 0);
@@ -236,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_holds_0_where_the_test_does_not_reject_it() {
-        // With three seeds no p is below 0.25, though Student's interval leaves out 0.
+    fn an_interval_contains_0_if_the_test_does_not_reject() {
+        // With three seeds no p is below 0.25, although Student's interval excludes 0.
         let found = family(&[vec![Some(1.0); 3], some(&[2.0, 2.01, 1.99])]);
         let pair = found.pair(1, 0);
         assert_eq!((pair.p, pair.interval.map(|(low, _)| low)), (Some(0.25), Some(0.0)));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn ranks_span_what_is_not_decided_and_the_same_is_said() {
+    fn undecided_schedules_share_a_range_of_ranks() {
         let noise = [0.03, -0.02, 0.01, 0.0, 0.02, -0.01, 0.015, -0.005, 0.01, -0.02];
         let row = |mean: f64, shift: usize| {
             some(&(0..10).map(|i| mean + noise[(i * 3 + shift) % 10]).collect::<Vec<_>>())
@@ -256,6 +256,6 @@ mod tests {
         let ranks: Vec<_> = (0..5).map(|i| found.ranks(i)).collect();
         assert_eq!(ranks, [(1, 3), (1, 3), (1, 3), (4, 4), (5, 5)]);
         assert_eq!((found.verdict(1, 0), found.verdict(4, 3)), (Verdict::Same, Verdict::Worse));
-        assert_eq!((found.pair(4, 3).interval, found.comparisons()), (None, 10));
+        assert_eq!((found.pair(4, 3).interval, found.pairs_tested()), (None, 10));
     }
 }

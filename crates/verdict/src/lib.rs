@@ -1,13 +1,13 @@
-//! From the results of a sweep to what they support: the choice of configs, the ranking, comparisons, warnings, what the next round
-//! is. Plain data: no rendering, no SQL, no I/O.
+//! Draws conclusions from the results of a sweep: the choice of configs, the ranking, comparisons, warnings, and the decisions for
+//! the next round. Plain data in and out: no rendering, no SQL, no I/O.
 
 pub mod audit;
 pub mod budgets;
-pub mod compare;
-pub mod duel;
+pub mod comparison;
 mod edges;
 pub mod family;
 pub mod numbers;
+pub mod pair;
 pub mod promote;
 pub mod ranking;
 pub mod results;

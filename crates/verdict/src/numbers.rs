@@ -1,6 +1,6 @@
-//! Numbers as people read them in a terminal table.
+//! Formats numbers for tables and sentences.
 
-/// A recorded learning rate: the shortest text that is this number, so that it can be pasted back, as in `0.03` or `1e-5`.
+/// A learning rate: the shortest text that reads back as the same number, as in `0.03` or `1e-5`.
 pub fn lr(x: f64) -> String {
     match x {
         0.0 => "0".to_owned(),
@@ -9,7 +9,7 @@ pub fn lr(x: f64) -> String {
     }
 }
 
-/// A number that was computed: up to four significant digits, no trailing zeros, as in `0.03` or `1e-5`.
+/// A computed number: up to four significant digits without trailing zeros, as in `0.03` or `1e-5`.
 pub fn short(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
@@ -21,10 +21,10 @@ pub fn short(x: f64) -> String {
     trim(&format!("{x:.*}", usize::try_from(digits.max(0)).unwrap_or(0))).to_owned()
 }
 
-/// Sizes that are written without an exponent.
+/// Absolute values that are written without an exponent.
 const PLAIN: std::ops::Range<f64> = 1e-4..1e6;
 
-/// With an exponent, and at most so many decimals.
+/// With an exponent, and at most `decimals` decimals.
 pub fn scientific(x: f64, decimals: usize) -> String {
     let text = format!("{x:.decimals$e}");
     match text.split_once('e') {
@@ -37,7 +37,7 @@ fn trim(digits: &str) -> &str {
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }
 
-/// How many decimals show a mean so that its spread has two significant digits; 4 without a spread.
+/// Number of decimals of a mean, so that its standard deviation has two significant digits; 4 without a standard deviation.
 pub fn decimals(sd: Option<f64>) -> usize {
     match sd {
         Some(sd) if sd > 0.0 && sd.is_finite() => {
@@ -47,17 +47,17 @@ pub fn decimals(sd: Option<f64>) -> usize {
     }
 }
 
-/// A number with so many decimals, or as in `1.500e30` where it is huge.
+/// A number with `digits` decimals; a huge one as in `1.500e30`.
 pub fn number(x: f64, digits: usize) -> String {
     if x.abs() >= 1e9 && x.is_finite() { format!("{x:.3e}") } else { format!("{x:.digits$}") }
 }
 
-/// A share between 0 and 1 in per cent.
+/// A fraction between 0 and 1 as a percentage.
 pub fn accuracy(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-/// The text with a capital at its beginning.
+/// The text with its first letter in upper case.
 pub fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
@@ -73,8 +73,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_were_computed_are_short_and_learning_rates_are_whole() {
-        for (x, text, whole) in [
+    fn computed_numbers_are_rounded_and_learning_rates_are_exact() {
+        for (x, rounded, exact) in [
             (0.1, "0.1", "0.1"),
             (1.0, "1", "1"),
             (1e-5, "1e-5", "1e-5"),
@@ -85,8 +85,8 @@ mod tests {
             (2.5e7, "2.5e7", "2.5e7"),
             (f64::INFINITY, "inf", "inf"),
         ] {
-            assert_eq!((short(x), lr(x)), (text.to_owned(), whole.to_owned()));
-            assert_eq!(lr(x).parse(), Ok(x), "it can be pasted back");
+            assert_eq!((short(x), lr(x)), (rounded.to_owned(), exact.to_owned()));
+            assert_eq!(lr(x).parse(), Ok(x), "it reads back as the same number");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a sweep trains next, as a pure function of its results: grids that end at their best lr are extended, and the
-//! config that the tuning seeds choose for each schedule goes on to the deciding seeds.
+//! Decides what a sweep trains next, as a pure function of its results: grids whose best lr is at the edge are extended, and
+//! the config that the tuning seeds choose for each schedule is trained on the deciding seeds.
 
 use spec::protocol::{AddedLr, Chosen};
 use stats::cross_fit;
@@ -7,29 +7,29 @@ use stats::cross_fit;
 use crate::edges::{Edge, edge};
 use crate::results::{Grid, Purpose, RunResult, budgets, grids, seeds};
 
-/// A base lr to add to a schedule's grid, whose best lr is an end of it.
+/// A base lr to add to the grid of a schedule whose best lr is at the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
-    /// The lr beyond that end, by the grid's own ratio.
+    /// The lr beyond that edge, by the ratio of the two lrs next to it.
     pub added: AddedLr,
     /// The best lr so far.
     pub from: f64,
-    /// Which end.
+    /// The edge.
     pub edge: Edge,
 }
 
-/// The seeds that choose.
+/// The seeds that choose configs.
 fn choosing(results: &[RunResult]) -> Vec<i64> {
     seeds(results, &[Purpose::All, Purpose::Tune])
 }
 
-/// The config that these seeds choose, as the ranking does.
+/// Index of the config that these seeds choose, by the rule of the ranking.
 fn best(grid: &Grid<'_>, seeds: &[i64]) -> Option<usize> {
     let losses = grid.losses(seeds);
     cross_fit(&losses, &losses).map(|choice| choice.config)
 }
 
-/// The extensions that are due: for each schedule and budget whose best lr is an end of its grid, one lr beyond.
+/// The extensions of the next round: for each schedule and budget whose best lr is at the edge of its grid, one lr beyond.
 pub fn extensions(results: &[RunResult]) -> Vec<Extension> {
     let seeds = choosing(results);
     let all = budgets(results);
@@ -47,16 +47,16 @@ fn extension(grid: &Grid<'_>, steps: i64, seeds: &[i64]) -> Option<Extension> {
         (Edge::High, [.., next, highest]) => highest * (highest / next),
         _ => return None,
     };
-    // 0.3 * (0.3 / 0.1) is 0.8999999999999999: what is meant is 0.9.
+    // Rounds 0.3 * (0.3 / 0.1) = 0.8999999999999999 to 0.9.
     let to: f64 = format!("{to:.11e}").parse().ok()?;
-    // An update uses single precision: two spellings of one lr are one trial.
-    let is_there = lrs.iter().any(|lr| *lr as f32 == to as f32);
-    let fits = to.is_finite() && to > 0.0 && !is_there;
+    // An update uses single precision: two lrs that are equal as f32 are one trial.
+    let exists = lrs.iter().any(|lr| *lr as f32 == to as f32);
+    let fits = to.is_finite() && to > 0.0 && !exists;
     let added = || AddedLr { schedule: grid.schedule.to_owned(), steps: steps.unsigned_abs(), base_lr: to };
     fits.then(|| Extension { added: added(), from: best, edge })
 }
 
-/// The best config of each schedule and budget by the tuning seeds.
+/// The best config of each schedule and budget, by the tuning seeds.
 pub fn promotions(results: &[RunResult]) -> Vec<Chosen> {
     let seeds = choosing(results);
     let mut all = Vec::new();

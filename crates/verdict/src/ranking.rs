@@ -1,25 +1,24 @@
-//! From results to a ranking: each schedule at its best config, by mean, with the ranks that the data allow. What is
-//! concluded of each pair is in `family`, what to know before believing it in `warnings`; docs/explanation/methods.md says what is computed
-//! and why.
+//! From results to a ranking: each schedule at its best config, by mean, with its range of ranks. `family` tests the pairs,
+//! `warnings` lists what limits the ranking; docs/explanation/methods.md describes the methods.
 
 use std::cmp::Ordering;
 
 use stats::{Choice, cross_fit, summary};
 
-use crate::compare::{ALPHA, Pair};
 pub use crate::edges::{AxisEdge, Edge};
 use crate::edges::{axis_edges, edge};
 pub use crate::family::Verdict;
 use crate::family::{Family, Member};
+use crate::pair::{ALPHA, Pair};
 use crate::results::{Grid, Purpose, RunResult, RunState, budgets, grids, matched, seeds};
 use crate::score::Direction;
 
-/// What schedules are judged by.
+/// The metric that schedules are ranked by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    /// As `--metric` has it.
+    /// The value of `--metric`.
     pub name: String,
-    /// For people, as in `valid loss`.
+    /// Its name in tables and sentences, as in `valid loss`.
     pub title: String,
     /// Which numbers are better.
     pub direction: Direction,
@@ -31,25 +30,25 @@ impl Default for Metric {
     }
 }
 
-/// What is asked of a ranking.
+/// Options of a ranking.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Options {
-    /// What schedules are judged by.
+    /// The metric that schedules are ranked by.
     pub metric: Metric,
-    /// Which length of runs, in steps; the longest if not given.
+    /// Length of the ranked runs in steps; `None`: the longest.
     pub budget: Option<i64>,
-    /// Differences up to this count as none.
+    /// Differences within ±rope count as equivalent: the region of practical equivalence.
     pub rope: Option<f64>,
 }
 
 /// How configs were chosen and judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// On the same seeds, each judged at what the others choose.
+    /// The same seeds choose and judge; each seed judges the config that the other seeds choose.
     CrossFitted,
-    /// Chosen on seeds that do not judge.
+    /// Chosen on tuning seeds, judged on deciding seeds.
     Decided,
-    /// Chosen, and not one deciding run has ended yet: what is shown are the tuning runs.
+    /// Chosen, but no deciding run has ended yet: the ranking shows the tuning runs.
     Tuning,
 }
 
@@ -58,19 +57,19 @@ pub enum Protocol {
 pub struct Ranking {
     /// One line for each schedule.
     pub lines: Vec<Line>,
-    /// What they are judged by.
+    /// The metric that they are ranked by.
     pub metric: Metric,
-    /// Length of the runs that are ranked here, in steps.
+    /// Length of the ranked runs, in steps.
     pub budget: i64,
-    /// All lengths that the sweep asks for.
+    /// All run lengths of the sweep, in steps.
     pub budgets: Vec<i64>,
-    /// How configs were chosen.
+    /// How configs were chosen and judged.
     pub protocol: Protocol,
-    /// Whether schedules have seeds in common, so that differences are between runs of one seed.
+    /// Whether schedules share seeds, so that differences are between runs of the same seed.
     pub is_paired: bool,
-    /// All pairs of the lines with results, tested together; numbered as `lines`.
+    /// All pairs of the lines with results, tested together, with the indices of `lines`.
     pub family: Family,
-    /// The lowest p-value that the number of seeds can give, where a test was possible.
+    /// The lowest p-value that the number of seeds can give; `None` if no test was possible.
     pub p_floor: Option<f64>,
 }
 
@@ -83,64 +82,66 @@ pub struct Line {
     pub config_id: String,
     /// That config's base lr.
     pub base_lr: f64,
-    /// Set where the best base lr is the lowest or highest that was tried.
+    /// Set if the best base lr is the lowest or highest value that was tried.
     pub edge: Option<Edge>,
     /// The other axes of that config whose value is the lowest or highest that was tried.
     pub axis_edges: Vec<AxisEdge>,
     /// Length of its runs in steps.
     pub steps: i64,
-    /// Finished runs of that config that judge it.
+    /// Number of finished runs of that config that judge it.
     pub n: usize,
-    /// Mean of them.
+    /// Mean of these runs.
     pub mean: Option<f64>,
-    /// Its standard deviation over seeds.
+    /// Standard deviation of these runs.
     pub sd: Option<f64>,
-    /// Diverged runs of that config.
+    /// Number of diverged runs of that config.
     pub diverged: usize,
-    /// Runs of that config that are still to be trained.
+    /// Number of runs of that config that are not trained yet.
     pub missing: usize,
-    /// Diverged runs of the schedule over its whole grid.
+    /// Number of diverged runs of the schedule over its complete grid.
     pub diverged_in_grid: usize,
     /// Mean test loss.
     pub test_loss: Option<f64>,
     /// Mean test accuracy.
     pub test_accuracy: Option<f64>,
-    /// Its difference to the first line, and the tests of it.
+    /// Its difference to the first line, and the tests of the difference.
     pub versus: Pair,
-    /// What that says of it beside the first line.
+    /// The verdict on it against the first line.
     pub verdict: Verdict,
-    /// The lowest and the highest rank that the data allow, from 1. `None` without results.
+    /// Its range of ranks, from 1. `None` without results.
     pub ranks: Option<(usize, usize)>,
-    /// No line of a group is significantly worse than the first of the group; groups count from 1. `None` without results.
+    /// Its group of tied schedules, from 1: no line of a group is significantly worse than the first of the group. `None`
+    /// without results.
     pub tie_group: Option<usize>,
-    /// Seed and result of the config's runs that judge it; the worst there is if it diverged.
+    /// Seed and value of the config's runs that judge it; the worst possible value if the run diverged.
     pub runs: Vec<(i64, Option<f64>)>,
-    /// What the comparison is made of: seed by seed, at the config that other seeds chose.
+    /// The compared values, seed by seed, each at the config that other seeds chose.
     pub judged: Vec<Option<f64>>,
 }
 
-/// A line on its way into the ranking.
-struct Contender {
+/// A line that is not ranked yet.
+struct Candidate {
     line: Line,
-    /// Where the seeds that judge have chosen too: values of all configs, and the choice.
+    /// Values of all configs, and the choice among them, if the same seeds choose and judge.
     chosen: Option<(Vec<Vec<Option<f64>>>, Choice)>,
 }
 
-impl Contender {
+impl Candidate {
     fn member(&self) -> Member<'_> {
         let chosen = self.chosen.as_ref().map(|(values, choice)| (values.as_slice(), choice));
         Member { judged: &self.line.judged, chosen }
     }
 
-    /// What it is ordered by before its mean, as in the database's view: no results yet, share of runs that diverged.
+    /// What it is sorted by before its mean, as in the view `ranking` of the database: whether it has no results, and the
+    /// fraction of runs that diverged.
     fn key(&self) -> (bool, f64) {
         let ended = self.line.n + self.line.diverged;
         (ended == 0, self.line.diverged as f64 / ended.max(1) as f64)
     }
 }
 
-fn in_order(a: &Contender, b: &Contender, direction: Direction) -> Ordering {
-    let mean = |contender: &Contender| contender.line.mean.unwrap_or(direction.worst());
+fn in_order(a: &Candidate, b: &Candidate, direction: Direction) -> Ordering {
+    let mean = |candidate: &Candidate| candidate.line.mean.unwrap_or(direction.worst());
     let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
     let by_mean = || direction.compare(mean(a), mean(b));
     a_empty.cmp(&b_empty).then(a_share.total_cmp(&b_share)).then_with(by_mean)
@@ -158,7 +159,7 @@ fn protocol(results: &[RunResult]) -> Protocol {
     }
 }
 
-/// Ranks the schedules of one sweep. `results` are in the order of the sweep file, which breaks ties.
+/// Ranks the schedules of one sweep. `results` are in the order of the sweep file, which orders equal schedules.
 pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let matched = matched(results);
     let is_paired = matched.is_none();
@@ -167,22 +168,22 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
     let protocol = protocol(results);
     let grids = grids(results, budget);
-    let mut all: Vec<Contender> =
-        grids.iter().filter_map(|grid| contender(grid, results, protocol)).collect();
+    let mut all: Vec<Candidate> =
+        grids.iter().filter_map(|grid| candidate(grid, results, protocol)).collect();
     all.sort_by(|a, b| in_order(a, b, options.metric.direction));
     let family = judge(&mut all, protocol, options);
-    let lines: Vec<Line> = all.into_iter().map(|contender| contender.line).collect();
+    let lines: Vec<Line> = all.into_iter().map(|candidate| candidate.line).collect();
     let p_floor = p_floor(&lines);
     Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, is_paired, family, p_floor }
 }
 
-/// The highest floor of the p-values against the first line: where it is not below alpha, no line can be decided.
+/// The highest of the lowest possible p-values against the first line. If it is not below alpha, no line can be decided.
 fn p_floor(lines: &[Line]) -> Option<f64> {
     lines.iter().filter_map(|line| line.versus.p_floor).reduce(f64::max)
 }
 
-/// A schedule at the config that is chosen for it.
-fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Option<Contender> {
+/// A schedule at its chosen config.
+fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Option<Candidate> {
     let (choosing, judging) = match protocol {
         Protocol::CrossFitted => (Purpose::All, Purpose::All),
         Protocol::Decided => (Purpose::Tune, Purpose::Decide),
@@ -232,25 +233,25 @@ fn contender(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         judged,
     };
     let chosen = choice.filter(|_| protocol == Protocol::CrossFitted).map(|choice| (values, choice));
-    Some(Contender { line, chosen })
+    Some(Candidate { line, chosen })
 }
 
-/// Tests all pairs of the schedules with results, and fills in what that says of each.
-fn judge(all: &mut [Contender], protocol: Protocol, options: &Options) -> Family {
-    let with_results = all.iter().take_while(|contender| !contender.key().0);
-    let members: Vec<Member<'_>> = with_results.map(Contender::member).collect();
+/// Tests all pairs of the schedules with results, and fills in the verdicts.
+fn judge(all: &mut [Candidate], protocol: Protocol, options: &Options) -> Family {
+    let with_results = all.iter().take_while(|candidate| !candidate.key().0);
+    let members: Vec<Member<'_>> = with_results.map(Candidate::member).collect();
     let family = Family::new(&members, options.metric.direction, protocol != Protocol::Tuning, options.rope);
     let groups = tie_groups(&family, members.len());
-    for (i, (contender, group)) in all.iter_mut().zip(groups).enumerate() {
-        contender.line.versus = family.pair(i, 0);
-        contender.line.verdict = if i == 0 { Verdict::First } else { family.verdict(i, 0) };
-        contender.line.ranks = Some(family.ranks(i));
-        contender.line.tie_group = Some(group);
+    for (i, (candidate, group)) in all.iter_mut().zip(groups).enumerate() {
+        candidate.line.versus = family.pair(i, 0);
+        candidate.line.verdict = if i == 0 { Verdict::First } else { family.verdict(i, 0) };
+        candidate.line.ranks = Some(family.ranks(i));
+        candidate.line.tie_group = Some(group);
     }
     family
 }
 
-/// The first schedule and all that are not significantly worse are group 1; the best of the rest opens group 2, and so on.
+/// The first schedule and all that are not significantly worse form group 1; the best of the rest starts group 2, and so on.
 fn tie_groups(family: &Family, schedules: usize) -> Vec<usize> {
     let mut groups = vec![0; schedules];
     let mut left: Vec<usize> = (0..schedules).collect();
@@ -268,33 +269,33 @@ fn tie_groups(family: &Family, schedules: usize) -> Vec<usize> {
 }
 
 impl Line {
-    /// Whether any of its runs has ended; else its config is only the first of the grid.
+    /// Whether any of its runs has ended. Otherwise its config is just the first of the grid.
     pub fn has_results(&self) -> bool {
         self.n + self.diverged > 0
     }
 
-    /// Runs that judge it or are to.
-    pub fn asked(&self) -> usize {
+    /// Number of runs that judge it, including missing ones.
+    pub fn requested(&self) -> usize {
         self.runs.len()
     }
 }
 
 impl Ranking {
-    /// Whether the number of seeds lets any difference to the first be significant.
+    /// Whether a difference to the first line can be significant with this number of seeds.
     pub fn can_decide(&self) -> bool {
         self.p_floor.is_some_and(|floor| floor < ALPHA)
     }
 
-    /// Where a schedule is among the lines.
+    /// Index of a schedule among the lines.
     pub fn position(&self, schedule: &str) -> Option<usize> {
         self.lines.iter().position(|line| line.schedule == schedule)
     }
 
-    /// Only these of its lines, in their order; p-values, intervals and ranks stay those among all lines.
-    pub fn only(&self, at: &[usize]) -> Self {
+    /// The ranking with only these lines, in the same order; p-values, intervals and ranks remain adjusted for all lines.
+    pub fn select(&self, at: &[usize]) -> Self {
         let mut at: Vec<usize> = at.to_vec();
         at.sort_unstable();
-        let family = self.family.only(&at);
+        let family = self.family.select(&at);
         let mut lines: Vec<Line> = at.iter().filter_map(|i| self.lines.get(*i)).cloned().collect();
         for (i, line) in lines.iter_mut().enumerate() {
             line.versus = family.pair(i, 0);
@@ -304,7 +305,7 @@ impl Ranking {
         Self { lines, family, p_floor, ..self.clone() }
     }
 
-    /// The lines that are not significantly worse than the first, and the first.
+    /// The first line and all lines that are tied with it.
     pub fn leaders(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| line.tie_group == Some(1))
     }

@@ -1,4 +1,4 @@
-//! What a ranking promises, on made-up results; and how often it is wrong, by simulation with fixed seeds.
+//! Tests of the ranking on made-up results, and simulations with fixed seeds of how often it is wrong.
 
 use spec::record::Axes;
 
@@ -47,7 +47,7 @@ fn kinds(results: &[RunResult]) -> Vec<Kind> {
 }
 
 #[test]
-fn each_schedule_stands_at_its_own_best_lr() {
+fn each_schedule_is_ranked_at_its_own_best_lr() {
     let ranking = plain(&[grid("a", [3.0, 1.0, 2.0], 3), grid("b", [0.5, 4.0, 5.0], 3)].concat());
     let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.edge)).collect();
     assert_eq!(found, [("b", 0.1, Some(Edge::Low)), ("a", 0.2, None)]);
@@ -64,13 +64,13 @@ fn a_diverged_run_ranks_its_config_and_schedule_last_and_is_counted() {
     let ranking = plain(&both);
     let last = &ranking.lines[1];
     assert_eq!((last.schedule.as_str(), last.diverged, last.mean, last.versus.diff), ("c", 6, None, None));
-    // That it is worse needs no number.
+    // The verdict needs no mean difference.
     assert_eq!((last.verdict, last.versus.p), (Verdict::Worse, Some(0.03125)));
     assert!(kinds(&both).contains(&Kind::Diverged));
 }
 
 #[test]
-fn a_clear_difference_is_told_from_a_tie_only_with_enough_seeds() {
+fn a_clear_difference_is_significant_only_with_enough_seeds() {
     let few = [grid("a", [1.0; 3], 3), grid("b", [2.0; 3], 3)].concat();
     let ranking = plain(&few);
     assert_eq!(ranking.lines[1].tie_group, Some(1));
@@ -86,7 +86,7 @@ fn a_clear_difference_is_told_from_a_tie_only_with_enough_seeds() {
 
 #[test]
 fn all_pairs_are_tested_together_and_give_ranks() {
-    // Clear differences with 8 seeds: each pair reaches the floor.
+    // Clear differences with 8 seeds: each pair has the lowest possible p-value.
     let ranking = plain(&[grid("a", [1.0; 3], 8), grid("b", [2.0; 3], 8), grid("c", [4.0; 3], 8)].concat());
     let p: Vec<_> = ranking.lines.iter().map(|line| line.versus.p).collect();
     assert_eq!(p, [None, Some(2.0 / 256.0), Some(2.0 / 256.0)]);
@@ -96,7 +96,7 @@ fn all_pairs_are_tested_together_and_give_ranks() {
     assert_eq!(ranks, [Some((1, 1)), Some((2, 2)), Some((3, 3))]);
 }
 
-/// A noisy schedule may be tied with the first and have a higher mean than one that is worse for sure.
+/// A noisy schedule may be tied with the first although its mean is worse than that of a significantly worse schedule.
 #[test]
 fn lines_are_in_the_order_of_means() {
     let noise = [0.9, -0.8, 0.7, -1.0, 0.8, -0.6, 1.0, -0.7, 0.6, -0.9];
@@ -119,7 +119,7 @@ fn lines_are_in_the_order_of_means() {
 }
 
 #[test]
-fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
+fn deciding_seeds_judge_the_configs_that_tuning_seeds_chose() {
     let mut results = Vec::new();
     for (schedule, tuned, decided) in [("a", [1.0, 2.0, 3.0], 5.0), ("b", [2.0, 1.5, 3.0], 4.0)] {
         for mut run in grid(schedule, tuned, 2) {
@@ -138,7 +138,7 @@ fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
     let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.n)).collect();
     assert_eq!(found, [("b", 0.2, 8), ("a", 0.1, 8)]);
     assert_eq!(ranking.lines[1].versus.p, Some(2.0 / 256.0));
-    // Without deciding runs the tuning runs are shown, and decide nothing.
+    // Without deciding runs, the ranking shows the tuning runs and decides nothing.
     results.retain(|run| run.trial.purpose == Purpose::Tune);
     let ranking = plain(&results);
     assert_eq!((ranking.protocol, ranking.lines[0].schedule.as_str()), (Protocol::Tuning, "a"));
@@ -147,7 +147,7 @@ fn what_is_chosen_on_other_seeds_is_judged_on_fresh_ones_alone() {
 }
 
 #[test]
-fn an_accuracy_ranks_from_the_top() {
+fn the_highest_accuracy_ranks_first() {
     let metric = Metric {
         name: "accuracy".into(),
         title: "test accuracy".into(),
@@ -171,17 +171,21 @@ fn an_accuracy_ranks_from_the_top() {
     for run in results.iter_mut().filter(|run| run.trial.schedule == "b" && run.trial.seed == 0) {
         run.state = RunState::Diverged;
     }
-    assert_eq!(rank(&results, &options).lines[0].schedule, "a", "the worst accuracy there is");
+    assert_eq!(
+        rank(&results, &options).lines[0].schedule,
+        "a",
+        "the diverged run counts as the worst accuracy"
+    );
 }
 
 #[test]
-fn one_seed_and_many_seeds_are_never_an_order_without_evidence() {
+fn schedules_without_a_significant_difference_are_tied() {
     let one = [grid("a", [1.0; 3], 1), grid("b", [2.0; 3], 1)].concat();
     assert!(plain(&one).lines[1].tie_group == Some(1) && kinds(&one).contains(&Kind::FewSeeds));
     let many = plain(&[grid("a", [1.0; 3], 30), grid("b", [1.0 + 1e-9; 3], 30)].concat());
     assert!(many.lines[1].versus.p.is_some());
-    let alone = plain(&grid("a", [1.0; 3], 8));
-    assert_eq!((alone.lines.len(), alone.lines[0].verdict, alone.p_floor), (1, Verdict::First, None));
+    let single = plain(&grid("a", [1.0; 3], 8));
+    assert_eq!((single.lines.len(), single.lines[0].verdict, single.p_floor), (1, Verdict::First, None));
 }
 
 #[test]
@@ -226,7 +230,7 @@ fn a_sweep_in_progress_and_an_empty_one_have_rankings() {
     assert_eq!((ranking.lines[1].n, ranking.lines[1].missing, ranking.lines[1].edge), (0, 2, None));
     assert_eq!(ranking.lines[1].tie_group, None);
     assert!(kinds(&results).contains(&Kind::Missing));
-    // One that could not be trained does not wait to be trained.
+    // A failed run is not missing.
     let failed: Vec<RunResult> = results
         .iter()
         .map(|run| match run.state {
@@ -238,7 +242,7 @@ fn a_sweep_in_progress_and_an_empty_one_have_rankings() {
 }
 
 #[test]
-fn budgets_are_ranked_one_by_one_and_an_order_that_turns_is_said() {
+fn budgets_are_ranked_separately_and_a_reversed_order_gives_a_warning() {
     let mut results = Vec::new();
     for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
         let short = grid(name, [1.0 + i as f64; 3], 6);
@@ -254,7 +258,7 @@ fn budgets_are_ranked_one_by_one_and_an_order_that_turns_is_said() {
     assert!(kinds(&results).contains(&Kind::UnstableOverBudgets));
 }
 
-/// Normal numbers by sums of uniform ones are too short in the tails; Box and Muller 1958.
+/// Normally distributed random numbers (Box and Muller 1958).
 struct Normal(u64);
 
 impl Normal {
@@ -270,8 +274,8 @@ impl Normal {
     }
 }
 
-/// A sweep of schedules with these true losses at the first of `lrs` lrs, each next one worse by `step`; a seed moves all
-/// its losses together, and each by itself by a deviation of 1.
+/// A sweep of schedules with these true losses at the first of `lrs` lrs; each further lr is worse by `step`. Noise: one
+/// normal deviate of standard deviation 3 per seed, common to all its runs, and one of 1 per run.
 fn simulated(random: &mut Normal, losses: &[f64], (lrs, step): (usize, f64), seeds: i64) -> Vec<RunResult> {
     let mut all = Vec::new();
     for seed in 0..seeds {
@@ -287,7 +291,7 @@ fn simulated(random: &mut Normal, losses: &[f64], (lrs, step): (usize, f64), see
 }
 
 #[test]
-fn equal_schedules_are_seldom_called_different() {
+fn equal_schedules_are_rarely_called_different() {
     let mut random = Normal(1);
     for (schedules, lrs, seeds) in [
         (2, (1, 0.0), 8),
@@ -307,10 +311,10 @@ fn equal_schedules_are_seldom_called_different() {
     }
 }
 
-/// Intervals of all pairs hold all true differences at once, and ranges of ranks all true ranks. Where several lrs are
-/// equally good, the choice among them is pure noise, and intervals hold more than they promise.
+/// The intervals of all pairs contain the true differences simultaneously, and the ranges of ranks the true ranks. If several
+/// lrs are equally good, the choice among them is noise, and the intervals are conservative.
 #[test]
-fn intervals_and_ranks_hold_the_truth() {
+fn intervals_and_ranges_of_ranks_contain_the_truth() {
     let mut random = Normal(2);
     let few = vec![0.0, 0.7];
     let many: Vec<f64> = (0..15).map(|i| f64::from(i / 3) * 0.8).collect();
@@ -340,7 +344,7 @@ fn intervals_and_ranks_hold_the_truth() {
             held += u32::from((0..truth.len()).all(|i| (0..i).all(|j| holds(i, j))));
             let within = |i: usize| {
                 let (low, high) = ranking.lines[i].ranks.expect("ranks");
-                // Equal schedules share the ranks from the first of them to the last.
+                // Equal schedules share the range of ranks from the first of them to the last.
                 let better = truth.iter().filter(|x| **x < truth[i]).count();
                 let worse = truth.iter().filter(|x| **x > truth[i]).count();
                 low <= 1 + better && truth.len() - worse <= high
@@ -353,9 +357,9 @@ fn intervals_and_ranks_hold_the_truth() {
     }
 }
 
-/// Noise of a long tail to one side, whose differences among three are not symmetric together.
+/// Noise with a long tail to one side: the joint distribution of differences among three schedules is not symmetric.
 #[test]
-fn skewed_noise_makes_no_false_alarms() {
+fn skewed_noise_does_not_cause_false_alarms() {
     let mut random = Normal(4);
     for schedules in [3, 8] {
         let mut wrong = 0;
@@ -378,7 +382,7 @@ fn skewed_noise_makes_no_false_alarms() {
 #[test]
 fn a_large_difference_is_found() {
     let mut random = Normal(3);
-    // 1.5 deviations of the difference, which is the root of 2 times that of a loss.
+    // 1.5 standard deviations of the difference, which has sqrt(2) times the standard deviation of a loss.
     let shift = 1.5 * 2f64.sqrt();
     let mut found = 0;
     for _ in 0..2000 {

@@ -1,5 +1,4 @@
-//! Results of runs as the ranking takes them: grouped by schedule and config, as tables of losses over seeds.
-//! Nothing is concluded here.
+//! Results of runs, grouped by schedule and config into tables of losses over seeds: the input of the ranking.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,23 +7,23 @@ pub use spec::record::TrialRecord;
 
 use crate::score::Score;
 
-/// The result of one run that a sweep asks for.
+/// The result of one run of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunResult {
-    /// What is stored of the run.
+    /// The stored record of the run.
     pub trial: TrialRecord,
-    /// How far it is. Its loss is what configs are chosen by.
+    /// Its state. The loss in it is used to choose configs.
     pub state: RunState,
-    /// What its schedule is judged by: the same loss, or another metric.
+    /// The score that judges its schedule: the same loss, or another metric.
     pub score: Option<Score>,
 }
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RunState {
     /// Finished with this loss.
     Done(f64),
-    /// Diverged: counts as an infinite loss.
+    /// Diverged; counts as an infinite loss.
     Diverged,
     /// Queued, running or stopped.
     Missing,
@@ -33,7 +32,7 @@ pub enum RunState {
 }
 
 impl RunResult {
-    /// What its config is chosen by; `None` where it has not ended.
+    /// The loss that its config is chosen by; `None` if it has not ended.
     pub(crate) fn loss(&self) -> Option<f64> {
         match self.state {
             RunState::Done(loss) => Some(loss),
@@ -42,7 +41,7 @@ impl RunResult {
         }
     }
 
-    /// What its schedule is judged by; `None` where it has not ended.
+    /// The value that its schedule is judged by; `None` if it has not ended.
     pub fn value(&self) -> Option<f64> {
         match self.state {
             RunState::Done(_) => self.score.map(|score| score.value),
@@ -59,16 +58,16 @@ pub struct Config<'a> {
     pub id: &'a str,
     /// Its base lr.
     pub base_lr: f64,
-    /// Path and value of each of its axes, for people.
+    /// Path and value of each of its axes, as shown to users.
     pub axes: Vec<(String, String)>,
-    /// Length of its runs.
+    /// Length of its runs in steps.
     pub steps: i64,
     /// Its runs, each seed once.
     pub runs: Vec<&'a RunResult>,
 }
 
 impl Config<'_> {
-    /// One number for each seed, where there is one.
+    /// One number for each seed, if it has one.
     fn over(&self, seeds: &[i64], number: fn(&RunResult) -> Option<f64>) -> Vec<Option<f64>> {
         let by_seed: BTreeMap<i64, Option<f64>> =
             self.runs.iter().map(|run| (run.trial.seed, number(run))).collect();
@@ -105,8 +104,8 @@ impl Grid<'_> {
     }
 }
 
-/// Results of schedules that share no seed at all, as `seeds: {each: 8}` asks for, with the number of the seed within its
-/// schedule in place of the seed: the first of each are compared, the second, and so on. Else the results as they are.
+/// If no two schedules share a seed, as with `seeds: {each: 8}`: the results with each seed replaced by its number within its
+/// schedule, so that the first runs of all schedules are compared, then the second, and so on. Otherwise `None`.
 pub(crate) fn matched(results: &[RunResult]) -> Option<Vec<RunResult>> {
     let mut own: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for run in results {
@@ -114,20 +113,20 @@ pub(crate) fn matched(results: &[RunResult]) -> Option<Vec<RunResult>> {
     }
     let all: BTreeSet<i64> = own.values().flatten().copied().collect();
     let several = own.len() > 1 && own.values().map(BTreeSet::len).sum::<usize>() == all.len();
-    let place = |run: &RunResult| {
+    let number = |run: &RunResult| {
         let seeds = own.get(run.trial.schedule.as_str())?;
         i64::try_from(seeds.range(..run.trial.seed).count()).ok()
     };
     several.then(|| {
         let mut results = results.to_vec();
         for run in &mut results {
-            run.trial.seed = place(run).unwrap_or(run.trial.seed);
+            run.trial.seed = number(run).unwrap_or(run.trial.seed);
         }
         results
     })
 }
 
-/// The lengths of runs that a sweep asks for, shortest first.
+/// The run lengths of a sweep in steps, shortest first.
 pub fn budgets(results: &[RunResult]) -> Vec<i64> {
     results.iter().map(|run| run.trial.steps).collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -156,7 +155,7 @@ pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
             grid.configs.push(Config { id, base_lr, axes, steps, runs: Vec::new() });
             grid.configs.len() - 1
         });
-        // A config that ignores the base lr is asked for once for each base lr: its runs count once.
+        // A config that ignores the base lr appears once for each base lr: its runs count once.
         if seen.insert((at, config, run.trial.seed))
             && let Some(config) = grid.configs.get_mut(config)
         {

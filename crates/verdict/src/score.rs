@@ -1,19 +1,19 @@
-//! What schedules are judged by: a number, and which way is better.
+//! The score of a run: a number, and whether lower or higher is better.
 
 use std::cmp::Ordering;
 
-/// Which numbers are better.
+/// Whether lower or higher numbers are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
-    /// As of a loss.
+    /// As for a loss.
     #[default]
     LowerIsBetter,
-    /// As of an accuracy.
+    /// As for an accuracy.
     HigherIsBetter,
 }
 
 impl Direction {
-    /// What a run that diverged has: infinitely bad.
+    /// The value of a diverged run: infinitely bad.
     pub fn worst(self) -> f64 {
         match self {
             Self::LowerIsBetter => f64::INFINITY,
@@ -21,7 +21,7 @@ impl Direction {
         }
     }
 
-    /// By how much a difference makes the first of two better; below 0 where it is worse.
+    /// How much better the first of two is, given their difference; negative if it is worse.
     pub fn gain(self, difference: f64) -> f64 {
         match self {
             Self::LowerIsBetter => -difference,
@@ -29,7 +29,7 @@ impl Direction {
         }
     }
 
-    /// The better number first.
+    /// Orders the better number first.
     pub fn compare(self, a: f64, b: f64) -> Ordering {
         match self {
             Self::LowerIsBetter => a.total_cmp(&b),
@@ -38,12 +38,12 @@ impl Direction {
     }
 }
 
-/// What a run is judged by.
+/// The score of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// The number; infinite where the run diverged.
+    /// The number; infinite if the run diverged.
     pub value: f64,
-    /// Which numbers are better.
+    /// Whether lower or higher numbers are better.
     pub direction: Direction,
 }
 

@@ -1,13 +1,13 @@
 //! `sweep compare A B`: one verdict on two schedules, then what it rests on.
 
-use report::duel_words::{by_seed, details, lrs, sentence};
+use report::comparison_text::{by_seed, details, lrs, sentence};
 use report::ranking_rows::rows;
 use report::{Format, Rows};
 use schedule::problem::{listed, nearest};
 use serde_json::{Value, json};
 use sweep::ranked::{Ranked, ranked_sweep};
 use sweep::wait_for;
-use verdict::duel::{Duel, duel};
+use verdict::comparison::{Comparison, compare};
 use verdict::ranking::Options;
 use verdict::warnings::{History, Warning, warnings};
 
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if a == b {
         return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));
     }
-    let Some(found) = duel(&ranked.ranking, &ranked.results, a, b) else {
+    let Some(found) = compare(&ranked.ranking, &ranked.results, a, b) else {
         return Err(Failure::usage(format_args!(
             "`{a}` and `{b}` have no runs of {} steps in common",
             ranked.ranking.budget
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
 }
 
 /// All of it, for programs.
-fn data(found: &Duel, warnings: &[Warning]) -> Value {
+fn data(found: &Comparison, warnings: &[Warning]) -> Value {
     let json = |rows: Rows| serde_json::from_str(&rows.render(Format::Json)).unwrap_or(Value::Null);
     let versus = &found.versus;
     let [a, b] = &found.names;
@@ -86,7 +86,7 @@ fn data(found: &Duel, warnings: &[Warning]) -> Value {
         "p_raw": versus.p_raw,
         "p": versus.p,
         "p_floor": versus.p_floor,
-        "comparisons": found.comparisons,
+        "comparisons": found.pairs_tested,
         "wins": versus.wins,
         "win_share_low": found.win_share.map(|(low, _)| low),
         "win_share_high": found.win_share.map(|(_, high)| high),

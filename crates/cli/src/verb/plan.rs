@@ -166,7 +166,7 @@ fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duratio
 
 /// The plan in words.
 fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers: usize) -> String {
-    let (asked, all) = (plan.steps_asked(), plan.trials.len());
+    let (asked, all) = (plan.steps_requested(), plan.trials.len());
     let mut text = format!("{} runs asked for, {all} trials", plan.cells.len());
     if plan.merged() > 0 {
         text.push_str(&format!(" ({} are the same as another)", plan.merged()));
@@ -246,7 +246,7 @@ fn summary(
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
         "merged": plan.merged(),
-        "steps_asked": plan.steps_asked(),
+        "steps_asked": plan.steps_requested(),
         "steps_trained": steps,
         "trials_stored": left.stored,
         "trials_left": left.trials.len(),

@@ -1,34 +1,34 @@
-//! Charts of results as plain shapes: axes, lines, bands, points. What is drawn is in `figures`; how it looks is said by
-//! those that render it: `html` within the report, `page` as a picture of its own.
+//! Charts of results as plain shapes: axes, lines, bands, points. `report_charts` builds them; `html` renders them within the
+//! report, `page` as standalone pictures.
 
-pub(crate) mod figures;
 mod page;
+pub(crate) mod report_charts;
 
 use crate::plot::scale::Scale;
 use crate::plot::ticks::Tick;
 
-/// Width of a drawing in its own units.
+/// Width of a chart in its own units.
 pub(crate) const WIDTH: f64 = 900.0;
-/// Where the plotting area begins and ends.
+/// Left and right end of the plotting area.
 pub(crate) const LEFT: f64 = 84.0;
 /// See `LEFT`.
 pub(crate) const RIGHT: f64 = 880.0;
-/// The share of an axis that is left free beyond its values.
+/// The fraction of an axis that is left free beyond its values.
 const AIR: f64 = 0.04;
 
-/// One direction of a chart.
+/// An axis of a chart.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     low: f64,
     high: f64,
     scale: Scale,
-    /// Where `low` and `high` are drawn.
+    /// Coordinates of `low` and `high`.
     from: f64,
     to: f64,
 }
 
 impl Axis {
-    /// Over all of these values that are numbers, with some air; `None` if there is none.
+    /// An axis over the finite values, with some free space at both ends; `None` if there are none.
     pub(crate) fn over(values: impl Iterator<Item = f64>, log: bool, (from, to): (f64, f64)) -> Option<Self> {
         let values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
         let (low, high) = values
@@ -47,13 +47,13 @@ impl Axis {
         Some(Self { low, high, scale, from, to })
     }
 
-    /// From exactly here to there.
+    /// An axis from exactly `low` to `high`.
     pub(crate) fn exactly(low: f64, high: f64, span: (f64, f64)) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         Self { low, high, scale: Scale::Linear, from: span.0, to: span.1 }
     }
 
-    /// Where a value is drawn.
+    /// The coordinate of a value.
     pub(crate) fn at(&self, x: f64) -> f64 {
         let share = self.scale.share(x, self.low, self.high);
         self.from + share.clamp(-0.02, 1.02) * (self.to - self.from)
@@ -64,77 +64,77 @@ impl Axis {
     }
 }
 
-/// A point of a drawing, x to the right and y downwards.
+/// A point of a chart, x to the right and y downwards.
 pub(crate) type Point = (f64, f64);
 
-/// One thing to draw. `i` is a schedule's place in the ranking, which gives it its colour and dash.
+/// One shape to draw. `i` is the schedule's index in the ranking, which determines its colour and dash.
 #[derive(Debug, Clone)]
 pub(crate) enum Shape {
     /// A straight line.
     Rule { kind: Rule, from: Point, to: Point },
-    /// A text that has its middle or its end at a point; turned, it runs upwards.
+    /// A text that is centred at a point or ends there; a vertical title is rotated and runs upwards.
     Text { kind: Text, at: Point, text: String },
-    /// A schedule's line, in pieces where something can't be drawn.
+    /// A schedule's line, in pieces if it has gaps.
     Line { i: usize, pieces: Vec<Vec<Point>>, name: String },
     /// A schedule's band.
     Band { i: usize, points: Vec<Point> },
-    /// A value of a schedule, with words that a pointer shows; a chosen one is large.
-    Dot { i: usize, at: Point, chosen: bool, words: String },
-    /// What belongs to a schedule; faint where it can't be told from the first.
+    /// A value of a schedule, with a label that a pointer shows; a chosen value is large.
+    Dot { i: usize, at: Point, chosen: bool, label: String },
+    /// The shapes of a schedule; faint if it is not significantly different from the first.
     Row { i: usize, faint: bool, shapes: Vec<Shape> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     Grid,
-    /// No difference.
+    /// The line of no difference.
     Zero,
-    /// An interval.
+    /// A confidence interval.
     Whisker,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Text {
-    /// Under a mark of the horizontal axis.
+    /// Label below a mark of the horizontal axis.
     MarkX,
-    /// Beside a mark of the vertical axis.
+    /// Label left of a mark of the vertical axis.
     MarkY,
     /// Title of the horizontal axis.
     TitleX,
-    /// Title of the vertical axis: runs upwards.
+    /// Title of the vertical axis, which runs upwards.
     TitleY,
-    /// A schedule's name, which ends at its point.
+    /// Name of a schedule, which ends at its point.
     Name,
 }
 
-/// A drawing.
+/// A chart.
 #[derive(Debug, Clone)]
 pub(crate) struct Chart {
-    /// What it shows.
+    /// The title.
     pub(crate) title: String,
-    /// For those who don't see it.
+    /// The description for screen readers.
     pub(crate) description: String,
-    /// Size from top to bottom; from left to right it is [`WIDTH`].
+    /// Height; the width is [`WIDTH`].
     pub(crate) height: f64,
     pub(crate) shapes: Vec<Shape>,
-    /// What was recorded and is not in the picture, and why.
+    /// Sentences about recorded values that are not in the chart, and why.
     pub(crate) undrawn: Vec<String>,
 }
 
 /// Why there is no chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Absent {
-    /// The sweep does not ask for what the chart shows.
-    Unasked(&'static str),
-    /// It does, and there is nothing to draw.
+pub(crate) enum NoChart {
+    /// The chart does not apply to the sweep.
+    NotApplicable(&'static str),
+    /// The chart applies, but there is nothing to draw.
     Empty(&'static str),
 }
 
-impl Absent {
-    /// The reason in words.
+impl NoChart {
+    /// The reason.
     pub(crate) fn why(self) -> &'static str {
         match self {
-            Self::Unasked(why) | Self::Empty(why) => why,
+            Self::NotApplicable(why) | Self::Empty(why) => why,
         }
     }
 }
@@ -150,7 +150,7 @@ impl Chart {
         }
     }
 
-    /// Marks, grid and title of the horizontal axis.
+    /// Adds labels, grid and title of the horizontal axis.
     fn x(&mut self, axis: &Axis, (top, bottom): (f64, f64), title: &str) {
         for (value, text) in axis.marks(8) {
             let x = axis.at(value);
@@ -161,7 +161,7 @@ impl Chart {
         self.shapes.push(Shape::Text { kind: Text::TitleX, at, text: axis.scale.titled(title) });
     }
 
-    /// The same of the vertical axis.
+    /// Adds labels, grid and title of the vertical axis.
     fn y(&mut self, axis: &Axis, number: usize, title: &str) {
         for (value, text) in axis.marks(number) {
             let y = axis.at(value);
@@ -172,7 +172,7 @@ impl Chart {
         self.shapes.push(Shape::Text { kind: Text::TitleY, at, text: axis.scale.titled(title) });
     }
 
-    /// A line through points. What is no number interrupts it; a point between two such gaps is a dot.
+    /// Adds a line through points. Values that are not finite leave gaps; a point between two gaps becomes a dot.
     fn line(&mut self, i: usize, points: impl Iterator<Item = Point>, axes: (&Axis, &Axis), name: &str) {
         let mut pieces: Vec<Vec<Point>> = vec![Vec::new()];
         for (x, y) in points {
@@ -183,7 +183,7 @@ impl Chart {
         }
         for piece in &pieces {
             if let [at] = piece.as_slice() {
-                self.shapes.push(Shape::Dot { i, at: *at, chosen: false, words: name.to_owned() });
+                self.shapes.push(Shape::Dot { i, at: *at, chosen: false, label: name.to_owned() });
             }
         }
         pieces.retain(|piece| piece.len() > 1);
@@ -192,7 +192,7 @@ impl Chart {
         }
     }
 
-    /// The area between two lines.
+    /// Adds the area between two lines.
     fn band(&mut self, i: usize, x: &[f64], low: &[f64], high: &[f64], axes: (&Axis, &Axis)) {
         let lower = x.iter().zip(low).map(|(x, y)| (*x, *y));
         let upper = x.iter().zip(high).map(|(x, y)| (*x, *y)).rev();

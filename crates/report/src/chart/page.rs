@@ -1,42 +1,42 @@
-//! A chart as a picture of its own: with a title above and a legend beside it, on white.
+//! Lays out a chart as a standalone picture: with a title above it and a legend next to it, on white.
 
 use super::{Chart, Point, Rule, Shape, Text, WIDTH};
 use crate::plot::Size;
 use crate::plot::layout::{self, Anchor, LEGEND_LINE, Mark, Page};
 use crate::plot::palette::{Colour, FAINT, GRID, INK, style};
 
-/// Letters of names, and of marks and titles of axes.
+/// Font sizes of names, and of labels and titles of axes.
 const LETTERS: (f32, f32) = (13.0, 12.0);
-/// How much is seen of what can't be told from the first.
+/// Opacity of schedules that are not significantly different from the first.
 const FAINT_OPACITY: f32 = 0.45;
 const BAND_OPACITY: f32 = 0.13;
-/// The most that a name in the legend takes.
+/// The largest width of a name in the legend.
 const NAME: f32 = 280.0;
 const GAP: f32 = 12.0;
 
 impl Chart {
-    /// The picture: `notes` stand under its title, `names` in its legend, in the order of the ranking.
+    /// The picture with `notes` under its title and `names` in its legend, in the order of the ranking.
     pub(crate) fn page(&self, title: String, notes: &[String], names: &[&str]) -> Page {
-        let beside = layout::legend_width(names, NAME);
-        let width = (WIDTH as f32 + beside + GAP).ceil();
+        let legend = layout::legend_width(names, NAME);
+        let width = (WIDTH as f32 + legend + GAP).ceil();
         let (mut marks, top) = layout::heading(&title, notes, width);
         let chart = self.height as f32;
         let height = (top + chart.max(names.len() as f32 * LEGEND_LINE) + GAP).ceil();
         marks.extend(layout::legend(names, NAME, (width, top, height - GAP)).0);
-        let draws = Draws { top, opacity: 1.0 };
-        self.shapes.iter().for_each(|shape| draws.shape(shape, &mut marks));
+        let painter = Painter { top, opacity: 1.0 };
+        self.shapes.iter().for_each(|shape| painter.shape(shape, &mut marks));
         let size = Size { width: width as u32, height: height as u32 };
-        Page { title, size, shown: size, plot: [0.0, top, WIDTH as f32, top + chart], marks }
+        Page { title, size, output: size, plot: [0.0, top, WIDTH as f32, top + chart], marks }
     }
 }
 
-/// How shapes become marks.
-struct Draws {
+/// Converts shapes to marks.
+struct Painter {
     top: f32,
     opacity: f32,
 }
 
-impl Draws {
+impl Painter {
     fn at(&self, (x, y): Point) -> (f32, f32) {
         (x as f32, y as f32 + self.top)
     }
@@ -64,7 +64,7 @@ impl Draws {
                     size,
                     colour: self.faded(colour),
                     anchor,
-                    turned: *kind == Text::TitleY,
+                    vertical: *kind == Text::TitleY,
                 });
             }
             Shape::Line { i, pieces, name } => {
@@ -78,19 +78,19 @@ impl Draws {
                 let points = points.iter().map(|point| self.at(*point)).collect();
                 marks.push(Mark::Area { points, colour: style(*i).0, opacity: BAND_OPACITY });
             }
-            Shape::Dot { i, at, chosen, words } => {
+            Shape::Dot { i, at, chosen, label } => {
                 let radius = if *chosen { 6.0 } else { 3.0 };
                 let colour = self.faded(style(*i).0);
-                marks.push(Mark::Dot { at: self.at(*at), radius, colour, tip: words.clone() });
+                marks.push(Mark::Dot { at: self.at(*at), radius, colour, tip: label.clone() });
             }
             Shape::Row { faint, shapes, .. } => {
-                let row = Draws { opacity: if *faint { FAINT_OPACITY } else { 1.0 }, ..*self };
+                let row = Painter { opacity: if *faint { FAINT_OPACITY } else { 1.0 }, ..*self };
                 shapes.iter().for_each(|shape| row.shape(shape, marks));
             }
         }
     }
 
-    /// The colour over white.
+    /// The colour at the current opacity over white.
     fn faded(&self, colour: Colour) -> Colour {
         colour.map(|part| (255.0 - self.opacity * (255.0 - f32::from(part))).round() as u8)
     }

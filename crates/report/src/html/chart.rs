@@ -1,5 +1,5 @@
-//! The report's charts as SVG within its page, complete without a script. Colours are classes of the style sheet, so that
-//! they follow the theme; every line has a dash as well.
+//! Renders the report's charts as SVG within its page; they are complete without the script. Colours are classes of the style
+//! sheet, so that they follow the theme. Lines differ by dash as well as by colour.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::chart::{Chart, Point, Rule, Shape, Text, WIDTH};
 use crate::escape::escape;
 use crate::plot::palette::{STYLES, style};
 
-/// Class and dash of the schedule at this place of the ranking.
+/// Attributes with the colour class and the dash of schedule `i` of the ranking.
 pub(super) fn look(i: usize) -> String {
     let (_, dashes) = style(i);
     let dashes: Vec<String> = dashes.iter().map(ToString::to_string).collect();
@@ -21,7 +21,7 @@ fn colour(i: usize) -> String {
     format!("k{}", i % STYLES % 7)
 }
 
-/// The picture, with words for those who don't see it. `attributes` and `body` are added to it.
+/// The SVG element, with title and description for screen readers. `attributes` and `body` are added to it.
 pub(super) fn svg(chart: &Chart, id: &str, attributes: &str, body: &str) -> String {
     let mut shapes = String::new();
     chart.shapes.iter().for_each(|shape| draw(&mut shapes, shape));
@@ -72,18 +72,18 @@ fn draw(svg: &mut String, shape: &Shape) {
             let (colour, points) = (colour(*i), points(band, ",", " "));
             write!(svg, "<polygon class=\"band {colour}\" data-s=\"{i}\" points=\"{points}\"/>")
         }
-        Shape::Dot { i, at: (x, y), chosen, words } => {
+        Shape::Dot { i, at: (x, y), chosen, label } => {
             let (class, r) = if *chosen { ("chosen", 6) } else { ("dot", 3) };
             write!(
                 svg,
                 "<circle class=\"{class} {}\" data-s=\"{i}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r}\"><title>{}</title></circle>",
                 colour(*i),
-                escape(words)
+                escape(label)
             )
         }
         Shape::Row { i, faint, shapes } => {
-            let told = if *faint { "tied" } else { "told" };
-            let _ = write!(svg, "<g class=\"{told}\" data-s=\"{i}\">");
+            let class = if *faint { "tied" } else { "worse" };
+            let _ = write!(svg, "<g class=\"{class}\" data-s=\"{i}\">");
             shapes.iter().for_each(|shape| draw(svg, shape));
             write!(svg, "</g>")
         }

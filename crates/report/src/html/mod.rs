@@ -1,5 +1,5 @@
-//! A report as one HTML page that needs no network and no script: the pictures are drawn here, the script only adds a
-//! cursor, a legend that hides and the choice of a theme. The same document gives the same bytes.
+//! Renders a report as one HTML page that needs no network. The charts are drawn here and work without the script, which adds a
+//! cursor, a legend that hides schedules and the choice of a theme. The same document gives the same bytes.
 
 mod chart;
 
@@ -8,10 +8,10 @@ use std::fmt::Write;
 use serde_json::json;
 
 use self::chart::{look, svg};
-use crate::chart::figures::{self, CURSOR, drawn_curves};
-use crate::chart::{Absent, Chart, LEFT, RIGHT};
+use crate::chart::report_charts::{self, CURSOR, drawn_curves};
+use crate::chart::{Chart, LEFT, NoChart, RIGHT};
 use crate::document::Document;
-use crate::escape::{escape, turns};
+use crate::escape::{escape, is_bidi_mark};
 use crate::markdown::{head, row};
 use verdict::numbers::{capital, lr, short};
 
@@ -37,13 +37,13 @@ pub fn html(document: &Document) -> String {
         "<button type=\"button\" id=\"theme\" hidden>Dark</button>\n</header>\n<main id=\"main\">\n",
     );
     let _ = writeln!(page, "<p class=\"verdict\">{}</p>", escape(&document.verdict));
-    section(&mut page, "warnings", "What to know before believing it", &warnings(document));
+    section(&mut page, "warnings", "Warnings", &warnings(document));
     section(&mut page, "ranking", "Ranking", &ranking(document));
     section(&mut page, "legend", "Schedules", &legend(document));
-    section(&mut page, "forest", "Differences to the first", &forest(document));
+    section(&mut page, "forest", "Differences to the first schedule", &forest(document));
     section(&mut page, "curves", "Loss and learning rate", &curves(document));
-    section(&mut page, "sensitivity", "How much the learning rate matters", &sensitivity(document));
-    section(&mut page, "budgets", "Over budgets", &budgets(document));
+    section(&mut page, "sensitivity", "Sensitivity to the learning rate", &sensitivity(document));
+    section(&mut page, "budgets", "Results over budgets", &budgets(document));
     let method: String = document.method.iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
     section(&mut page, "method", "How it was computed", &format!("<ul>\n{method}</ul>\n"));
     section(&mut page, "environment", "Where it was trained", &pairs(&document.environment));
@@ -54,9 +54,9 @@ pub fn html(document: &Document) -> String {
             format!("<p>{}</p>\n<pre><code>{}</code></pre>\n", escape(what), escape(command))
         })
         .collect::<String>();
-    section(&mut page, "again", "Again", &again);
+    section(&mut page, "again", "Reproduce it", &again);
     let file = format!("<pre><code>{}</code></pre>\n", escape(&document.file_text));
-    section(&mut page, "file", "The sweep file", &file);
+    section(&mut page, "file", "Sweep file", &file);
     let _ = write!(
         page,
         "</main>\n<footer><p>{}</p></footer>\n<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n\
@@ -67,7 +67,7 @@ pub fn html(document: &Document) -> String {
     page
 }
 
-/// A section with its heading, where there is something in it.
+/// Appends a section with its heading, unless it is empty.
 fn section(page: &mut String, id: &str, title: &str, body: &str) {
     if !body.is_empty() {
         let _ = write!(
@@ -86,7 +86,7 @@ fn warnings(document: &Document) -> String {
             format!(
                 "<li data-kind=\"{}\">{}. <strong>{}.</strong></li>\n",
                 escape(&warning.kind),
-                escape(&warning.text),
+                escape(&capital(&warning.text)),
                 escape(&capital(&warning.advice))
             )
         })
@@ -102,7 +102,7 @@ fn pairs(pairs: &[(String, String)]) -> String {
     if rows.is_empty() { rows } else { format!("<dl>\n{rows}</dl>\n") }
 }
 
-/// A table in a box of its own, which scrolls where the screen is narrow.
+/// A table in its own box, which scrolls on narrow screens.
 fn table(caption: &str, head: &[&str], rows: &str) -> String {
     let head: String = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
     format!(
@@ -118,19 +118,19 @@ fn ranking(document: &Document) -> String {
     for (i, line) in document.ranking.iter().enumerate() {
         let config: Vec<String> =
             line.config.iter().map(|(path, value)| format!("{path} = {value}")).collect();
-        let full = [
+        let details = [
             format!("verdict: {}", line.verdict),
             config.join(", "),
             format!("config {}", line.config_id),
-            full("base lr", Some(line.base_lr)),
-            full("mean", line.mean),
-            full("difference", line.diff),
-            full("p raw", line.p_raw),
-            full("p adjusted", line.p),
+            exact("base lr", Some(line.base_lr)),
+            exact("mean", line.mean),
+            exact("difference", line.diff),
+            exact("p raw", line.p_raw),
+            exact("p adjusted", line.p),
         ];
-        let full: Vec<String> = full.into_iter().filter(|text| !text.is_empty()).collect();
+        let details: Vec<String> = details.into_iter().filter(|text| !text.is_empty()).collect();
         let leads = if line.tie_group == 1 { " class=\"leads\"" } else { "" };
-        let _ = write!(rows, "<tr{leads} data-s=\"{i}\" title=\"{}\">", escape(&full.join("; ")));
+        let _ = write!(rows, "<tr{leads} data-s=\"{i}\" title=\"{}\">", escape(&details.join("; ")));
         for (column, cell) in row(document, line).iter().enumerate() {
             let (tag, scope) = if column == 1 { ("th", " scope=\"row\"") } else { ("td", "") };
             let config = if column == 1 && !config.is_empty() {
@@ -144,15 +144,15 @@ fn ranking(document: &Document) -> String {
     }
     rows.push_str("</tbody>\n");
     let caption = format!(
-        "Schedules by {}, {} is better, each at its best lr. #: the ranks that the data allow. Shaded: not significantly worse \
-         than the first.",
+        "Schedules by {} ({} is better), each at its best lr. Shaded: not significantly worse than the first schedule.",
         document.metric,
         if document.lower_is_better { "lower" } else { "higher" }
     );
     table(&caption, &head, &rows)
 }
 
-fn full(name: &str, number: Option<f64>) -> String {
+/// A number in full precision with its name; empty without a number.
+fn exact(name: &str, number: Option<f64>) -> String {
     number.map(|number| format!("{name} {number}")).unwrap_or_default()
 }
 
@@ -173,37 +173,37 @@ fn legend(document: &Document) -> String {
     format!("<ul class=\"legend\">\n{items}</ul>\n")
 }
 
-/// What is said where there is no chart: nothing where the sweep does not ask for one.
-fn absent(why: Absent) -> String {
+/// The text instead of a missing chart; empty if the chart does not apply to the sweep.
+fn no_chart(why: NoChart) -> String {
     match why {
-        Absent::Unasked(_) => String::new(),
-        Absent::Empty(why) => format!("<p>Nothing is drawn: {}.</p>\n", escape(why)),
+        NoChart::NotApplicable(_) => String::new(),
+        NoChart::Empty(why) => format!("<p>No chart: {}.</p>\n", escape(why)),
     }
 }
 
-/// What a chart leaves out, in words.
+/// Sentences about what a chart leaves out.
 fn undrawn(chart: &Chart) -> String {
-    chart.undrawn.iter().map(|words| format!("<p class=\"undrawn\">{}</p>\n", escape(words))).collect()
+    chart.undrawn.iter().map(|text| format!("<p class=\"undrawn\">{}</p>\n", escape(text))).collect()
 }
 
 fn forest(document: &Document) -> String {
-    let chart = match figures::forest(document) {
+    let chart = match report_charts::forest(document) {
         Ok(chart) => chart,
-        Err(why) => return absent(why),
+        Err(why) => return no_chart(why),
     };
     let svg = svg(&chart, "forest", "", "");
     let undrawn = undrawn(&chart);
     format!(
-        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first.</p>\n{undrawn}"
+        "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first schedule.</p>\n{undrawn}"
     )
 }
 
 fn curves(document: &Document) -> String {
-    let chart = match figures::curves(document) {
+    let chart = match report_charts::curves(document) {
         Ok(chart) => chart,
-        Err(why) => return absent(why),
+        Err(why) => return no_chart(why),
     };
-    let last = figures::last_step(document).unwrap_or_default();
+    let last = report_charts::last_step(document).unwrap_or_default();
     let (top, bottom) = CURSOR;
     let cursor =
         format!("<line id=\"cursor\" y1=\"{top}\" y2=\"{bottom}\" x1=\"0\" x2=\"0\" visibility=\"hidden\"/>");
@@ -224,7 +224,7 @@ fn curves(document: &Document) -> String {
         .collect();
     let head = ["schedule", "first point", "last point", "highest lr", "last lr"];
     format!(
-        "<p>Mean over seeds with a band of one standard deviation, at up to 80 points. Point at the picture, or use the arrow keys in it, to read \
+        "<p>Mean over seeds with a band of one standard deviation, at up to 80 points. Point at the chart, or use the arrow keys in it, to read \
          values.</p>\n<div class=\"scroll\">{svg}</div>\n<output id=\"read\" aria-live=\"polite\"></output>\n{}\
          <details><summary>As a table</summary>\n{}</details>\n",
         undrawn(&chart),
@@ -233,9 +233,9 @@ fn curves(document: &Document) -> String {
 }
 
 fn sensitivity(document: &Document) -> String {
-    let chart = match figures::sensitivity(document) {
+    let chart = match report_charts::sensitivity(document) {
         Ok(chart) => chart,
-        Err(why) => return absent(why),
+        Err(why) => return no_chart(why),
     };
     let mut rows = String::new();
     for own in &document.sensitivity {
@@ -249,9 +249,7 @@ fn sensitivity(document: &Document) -> String {
                 format!("{}: {mean}{diverged}{mark}", lr(*at))
             })
             .collect();
-        let edge = own.edge.map(|edge| {
-            format!("EDGE: the {} that was tried", if edge.name() == "low" { "lowest" } else { "highest" })
-        });
+        let edge = own.edge.map(|edge| format!("EDGE: the {} lr that was tried", edge.word()));
         let _ = writeln!(
             rows,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
@@ -261,9 +259,9 @@ fn sensitivity(document: &Document) -> String {
         );
     }
     let svg = svg(&chart, "plot-lrs", "", "");
-    let caption = format!("Mean {} by base lr; ◀ the one that was chosen", document.metric);
+    let caption = format!("Mean {} by base lr; ◀ marks the chosen lr", document.metric);
     format!(
-        "<p>Large dots: the lr that was chosen. All runs count here, those that chose and those that judged.</p>\n<div class=\"scroll\" \
+        "<p>Large dots: the chosen lr. Means include all runs, those that choose and those that judge.</p>\n<div class=\"scroll\" \
          tabindex=\"0\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
         undrawn(&chart),
         table(&caption, &["schedule", "lr: mean", "edge"], &format!("<tbody>\n{rows}</tbody>\n"))
@@ -271,9 +269,9 @@ fn sensitivity(document: &Document) -> String {
 }
 
 fn budgets(document: &Document) -> String {
-    let chart = match figures::budgets(document) {
+    let chart = match report_charts::budgets(document) {
         Ok(chart) => chart,
-        Err(why) => return absent(why),
+        Err(why) => return no_chart(why),
     };
     let mut rows = String::new();
     for own in &document.budgets {
@@ -287,7 +285,7 @@ fn budgets(document: &Document) -> String {
         );
     }
     let svg = svg(&chart, "plot-budgets", "", "");
-    let caption = format!("Mean {} by length of the run in steps, each at its best lr", document.metric);
+    let caption = format!("Mean {} by run length in steps, each schedule at its best lr", document.metric);
     format!(
         "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
         undrawn(&chart),
@@ -295,15 +293,15 @@ fn budgets(document: &Document) -> String {
     )
 }
 
-/// What the script reads, safe within a script element.
+/// The data for the script as JSON that is safe within a script element.
 fn data(document: &Document) -> String {
     let curves: Vec<_> = document
         .curves
         .iter()
         .map(|curve| {
-            let place = document.ranking.iter().position(|line| line.schedule == curve.schedule);
+            let rank = document.ranking.iter().position(|line| line.schedule == curve.schedule);
             json!({
-                "s": place,
+                "s": rank,
                 "name": curve.schedule,
                 "steps": curve.steps,
                 "mean": curve.mean,
@@ -326,7 +324,7 @@ fn data(document: &Document) -> String {
     let text = json!({ "sweep": document.sweep, "ranking": ranking, "curves": curves }).to_string();
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == '<' || turns(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+        if c == '<' || is_bidi_mark(c) || matches!(c, '\u{2028}' | '\u{2029}') {
             let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);

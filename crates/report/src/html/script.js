@@ -8,24 +8,24 @@
   name();
   theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); });
 
-  // The legend: a click hides a schedule in all charts, pointing at it makes the others faint.
+  // Legend: a click hides a schedule in all charts, pointing at it dims the others.
   const shapes = (s) => document.querySelectorAll(`main .scroll > svg [data-s="${s}"]`);
-  const faint = (s) => document.querySelectorAll("main .scroll > svg [data-s]").forEach((shape) => {
+  const dimOthers = (s) => document.querySelectorAll("main .scroll > svg [data-s]").forEach((shape) => {
     shape.classList.toggle("dim", s !== null && shape.dataset.s !== s);
   });
   document.querySelectorAll(".legend button").forEach((button) => {
     const s = button.dataset.s;
     button.addEventListener("click", () => {
-      const shown = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", String(shown));
-      shapes(s).forEach((shape) => shape.classList.toggle("gone", !shown));
+      const visible = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(visible));
+      shapes(s).forEach((shape) => shape.classList.toggle("gone", !visible));
     });
     for (const [event, value] of [["pointerenter", s], ["focus", s], ["pointerleave", null], ["blur", null]]) {
-      button.addEventListener(event, () => faint(value));
+      button.addEventListener(event, () => dimOthers(value));
     }
   });
 
-  // The cursor over loss and learning rate.
+  // Cursor over loss and learning rate.
   const plot = document.getElementById("plot-curves");
   if (!plot) return;
   const { curves } = JSON.parse(document.getElementById("data").textContent);
@@ -44,9 +44,9 @@
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
     cursor.setAttribute("visibility", "visible");
-    const shown = curves.filter((curve) => curve.steps.length > 0
+    const visible = curves.filter((curve) => curve.steps.length > 0
       && document.querySelector(`.legend button[data-s="${curve.s}"]`)?.getAttribute("aria-pressed") !== "false");
-    const values = shown.map((curve) => ({
+    const values = visible.map((curve) => ({
       name: curve.name,
       mean: curve.mean[nearest(curve.steps, step)],
       lr: curve.lr[nearest(curve.lr_steps, step)],

@@ -1,14 +1,14 @@
-//! A made-up training run for schedules that watch training: gradient descent on a bowl of two
-//! dimensions, driven by the schedule itself. It shows what a rule reacts to; it is no benchmark.
+//! A synthetic training run for schedules that watch training: gradient descent on a two-dimensional quadratic loss, with the
+//! schedule's own lr. It shows what a rule reacts to; it is not a benchmark.
 
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Schedule};
 
 use super::{Curve, sample};
 
-/// What is trained, in words.
-pub const WORDS: &str = "gradient descent that it drives itself, on the made-up loss \
-                         0.3 + 0.75 x^2 + 0.05 y^2 from (2, 4), looked at after each step; its accuracy is exp(-loss)";
+/// Description of the run.
+pub const WORDS: &str = "gradient descent with this schedule on the synthetic loss 0.3 + 0.75 x^2 + 0.05 y^2 from (2, 4), \
+                         evaluated after each step; its accuracy is exp(-loss)";
 
 /// Curvatures along x and y.
 const CURVATURE: [f64; 2] = [1.5, 0.1];
@@ -19,7 +19,7 @@ fn loss(at: [f64; 2]) -> f64 {
     FLOOR + 0.5 * (CURVATURE[0] * at[0] * at[0] + CURVATURE[1] * at[1] * at[1])
 }
 
-/// The lr of each step and the loss before it, up to the first that is no number.
+/// The lr of each step and the loss before it, up to the first value that is not finite.
 fn descend(schedule: &Schedule, total: u64) -> Vec<(f64, f64)> {
     let mut state = schedule.start();
     let mut vectors = Plain::default();
@@ -46,17 +46,17 @@ fn descend(schedule: &Schedule, total: u64) -> Vec<(f64, f64)> {
     steps
 }
 
-/// The lr over this run, and the loss, brought to the height of the lr.
+/// The lr over this run, and the loss, scaled to the height of the lr.
 pub fn curves(schedule: &Schedule, total: u64) -> [Curve; 2] {
     let steps = descend(schedule, total);
     let known = steps.len() as u64;
     let get = |t: u64| usize::try_from(t).ok().and_then(|t| steps.get(t)).copied().unwrap_or_default();
-    let most = |of: fn(&(f64, f64)) -> f64| steps.iter().map(of).fold(0.0, f64::max);
-    let (most_lr, most_loss) = (most(|step| step.0), most(|step| step.1));
+    let max = |of: fn(&(f64, f64)) -> f64| steps.iter().map(of).fold(0.0, f64::max);
+    let (max_lr, max_loss) = (max(|step| step.0), max(|step| step.1));
     let last = steps.last().map_or(0.0, |step| step.1);
-    let name = format!("loss, own scale: {} to {}", crate::short(get(0).1), crate::short(last));
+    let name = format!("loss, on its own scale: {} to {}", crate::short(get(0).1), crate::short(last));
     [
         sample::of_values("lr", known, &|t| get(t).0),
-        sample::of_values(&name, known, &|t| get(t).1 / most_loss * most_lr),
+        sample::of_values(&name, known, &|t| get(t).1 / max_loss * max_lr),
     ]
 }

@@ -1,16 +1,16 @@
-//! The picture of an entry of the tables: its example over a short run.
+//! The figure of a schedule in the tables: its example over a short run.
 
 use schedule::{Feedback, Horizon, Schedule};
 
 use super::{Figure, Scale, bowl, sample};
 
-/// The run that examples are shown on.
+/// The run of the examples.
 pub const RUN: Horizon = Horizon { base_lr: 1.0, total: 100, steps_per_epoch: Some(10) };
 
-/// The same in words.
-pub const RUN_WORDS: &str = "100 steps, 10 to an epoch, at base lr 1";
+/// Description of [`RUN`].
+pub const RUN_WORDS: &str = "100 steps, 10 per epoch, at base lr 1";
 
-/// An example that was fitted to [`RUN`]. One that watches training drives the run of [`bowl`].
+/// The figure of an example that is resolved for [`RUN`]. A schedule that watches training runs on [`bowl`].
 pub fn example(schedule: &Schedule) -> Figure {
     let curves = match schedule.feedback() {
         Feedback::OpenLoop => vec![sample::curve("lr", schedule, RUN.total)],

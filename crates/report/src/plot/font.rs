@@ -1,18 +1,18 @@
-//! The embedded font: widths of texts, by which the layout leaves room, and outlines for the PNG. A
-//! machine without fonts gives the same picture.
+//! The embedded font: text widths for the layout, and outlines for the PNG. Pictures do not depend on the fonts of the
+//! machine.
 
 use tiny_skia::{Path, PathBuilder};
 use ttf_parser::{Face, OutlineBuilder};
 
-/// DejaVu Sans, some scripts of it; licence in `crates/report/fonts/LICENSE`.
+/// A subset of DejaVu Sans; licence in `crates/report/fonts/LICENSE`.
 const FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
 
-/// Whether there is a glyph for a letter.
+/// Whether the font has a glyph for a character.
 pub(super) fn has(c: char) -> bool {
     Face::parse(FONT, 0).is_ok_and(|face| face.glyph_index(c).is_some())
 }
 
-/// Width of a text in pixels. The sans-serif of most readers is narrower, so that it fits there too.
+/// Width of a text in pixels. The sans-serif fonts of most SVG viewers are narrower, so the text fits there too.
 pub(super) fn width(text: &str, size: f32) -> f32 {
     let Ok(face) = Face::parse(FONT, 0) else { return 0.0 };
     let units: u32 = text.chars().map(|c| u32::from(advance(&face, c))).sum();
@@ -24,7 +24,7 @@ fn advance(face: &Face<'_>, c: char) -> u16 {
     face.glyph_hor_advance(glyph).unwrap_or_else(|| face.units_per_em() / 2)
 }
 
-/// The outlines of a text that begins at `(x, y)` on its base line; `None` if nothing is to be seen.
+/// The outlines of a text whose base line begins at `(x, y)`; `None` if nothing is visible.
 pub(super) fn outline(text: &str, size: f32, x: f32, y: f32) -> Option<Path> {
     let face = Face::parse(FONT, 0).ok()?;
     let scale = size / f32::from(face.units_per_em());
@@ -36,7 +36,7 @@ pub(super) fn outline(text: &str, size: f32, x: f32, y: f32) -> Option<Path> {
     pen.path.finish()
 }
 
-/// Font units, y upwards, to pixels, y downwards.
+/// Converts font units (y upwards) to pixels (y downwards).
 struct Pen {
     path: PathBuilder,
     x: f32,
@@ -76,9 +76,9 @@ impl OutlineBuilder for Pen {
     }
 }
 
-/// As much of a text as fits, with an ellipsis in its middle: names differ at their ends.
-pub(super) fn shortened(text: &str, size: f32, most: f32) -> String {
-    if width(text, size) <= most {
+/// Shortens a text to `max_width` pixels with an ellipsis in the middle, because names often differ at their ends.
+pub(super) fn shortened(text: &str, size: f32, max_width: f32) -> String {
+    if width(text, size) <= max_width {
         return text.to_owned();
     }
     let letters: Vec<char> = text.chars().collect();
@@ -87,7 +87,7 @@ pub(super) fn shortened(text: &str, size: f32, most: f32) -> String {
         let ends =
             letters.iter().take(head).chain(['…'].iter()).chain(letters.iter().skip(letters.len() - tail));
         let short: String = ends.collect();
-        if width(&short, size) <= most {
+        if width(&short, size) <= max_width {
             return short;
         }
     }

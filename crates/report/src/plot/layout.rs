@@ -1,37 +1,36 @@
-//! Where everything of a picture stands: axes, marks, curves and legend in pixels. What SVG and PNG share.
+//! Lays out a figure in pixels: axes, labels, curves and legend. SVG and PNG share this layout.
 
 use super::palette::{AXIS, Colour, FAINT, GRID, INK, style};
 use super::scale::Scale;
 use super::ticks::{self, Tick};
-use super::{Curve, Figure, Scale as Asked, Size, font};
+use super::{Curve, Figure, Scale as Requested, Size, font};
 
 /// A picture in pixels, x to the right and y downwards.
 #[derive(Debug)]
 pub struct Page {
     pub(crate) title: String,
-    /// What the marks are laid out in.
+    /// The size of the layout.
     pub(crate) size: Size,
-    /// What it is enlarged to, or made smaller.
-    pub(crate) shown: Size,
-    /// Left, top, right, bottom of the part that curves are drawn in.
+    /// The size of the output, to which the layout is scaled.
+    pub(crate) output: Size,
+    /// Left, top, right and bottom of the plotting area.
     pub(crate) plot: [f32; 4],
     pub(crate) marks: Vec<Mark>,
 }
 
 impl Page {
-    /// Enlarged, or made smaller, to fit into so many pixels.
+    /// The page, scaled to fit into an output size.
     #[must_use]
-    pub fn shown_at(self, shown: Size) -> Self {
-        Self { shown, ..self }
+    pub fn scaled_to(self, output: Size) -> Self {
+        Self { output, ..self }
     }
 
-    /// Its size in pixels.
+    /// Its output size in pixels.
     pub fn pixels(&self) -> Size {
-        self.shown
+        self.output
     }
 
-    /// Letters of its texts that the PNG's font does not have: boxes stand for them. An SVG is written in
-    /// the reader's fonts.
+    /// Characters of its texts that the PNG's font does not have and draws as boxes. An SVG uses the viewer's fonts.
     pub fn letters_without_glyph(&self) -> Vec<char> {
         let texts = self.marks.iter().filter_map(|mark| match mark {
             Mark::Text { text, .. } => Some(text.as_str()),
@@ -44,18 +43,18 @@ impl Page {
     }
 }
 
-/// One thing to draw.
+/// One element to draw.
 #[derive(Debug)]
 pub(crate) enum Mark {
     /// A straight line.
     Line { from: (f32, f32), to: (f32, f32), colour: Colour, width: f32, dash: &'static [f32] },
-    /// A curve, cut off at the edges of the plot. `tip` says what it is.
+    /// A curve, clipped to the plotting area, with a tooltip.
     Curve { points: Vec<(f32, f32)>, colour: Colour, dash: &'static [f32], tip: String },
-    /// Text whose base line begins, has its middle or ends at a point; turned, it runs upwards.
-    Text { at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor, turned: bool },
-    /// A filled area that what is under it shines through, cut off at the edges of the plot.
+    /// Text whose base line starts, is centred or ends at a point; vertical text runs upwards.
+    Text { at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor, vertical: bool },
+    /// A translucent filled area, clipped to the plotting area.
     Area { points: Vec<(f32, f32)>, colour: Colour, opacity: f32 },
-    /// A filled circle. `tip` says what it is.
+    /// A filled circle, with a tooltip.
     Dot { at: (f32, f32), radius: f32, colour: Colour, tip: String },
 }
 
@@ -75,13 +74,13 @@ const NOTE: f32 = 11.0;
 const MARGIN: f32 = 12.0;
 const NOTE_LINE: f32 = 15.0;
 pub(crate) const LEGEND_LINE: f32 = 18.0;
-/// Length of the piece of a curve in the legend, and the gap behind it.
+/// Length of the sample of a curve in the legend, and the gap after it.
 const SAMPLE: (f32, f32) = (30.0, 7.0);
-/// A curve is moved by less than this many pixels where points of it are left out.
+/// Leaving out points moves a curve by less than this many pixels.
 const TOLERANCE: f32 = 0.15;
-/// How far down a log axis goes for the sake of a few points.
+/// The largest range of a log axis, as a ratio, unless many points are below it.
 const DECADES: f64 = 1e6;
-/// The share of an axis that is left free beyond its values.
+/// The fraction of an axis that is left free beyond its values.
 const AIR: f64 = 0.05;
 
 pub(super) fn fitting_size(figure: &Figure) -> Size {
@@ -106,12 +105,12 @@ pub(super) fn lay_out(figure: &Figure, size: Size) -> Page {
     let left = (MARGIN + 20.0 + labels + 8.0).round() + 0.5;
     let plot =
         [left, top.round() + 0.5, right.max(left + 40.0).round() + 0.5, bottom.max(top + 30.0).round() + 0.5];
-    let place = Place { plot, range, total: figure.total as f64 };
+    let frame = Frame { plot, range, total: figure.total as f64 };
 
-    marks.extend(y_axis(&place, &ticks, &figure.y_title));
-    marks.extend(x_axis(&place, figure));
-    marks.extend(figure.curves.iter().enumerate().map(|(i, curve)| place.curve(i, curve)));
-    Page { title: figure.title.clone(), size, shown: size, plot, marks }
+    marks.extend(y_axis(&frame, &ticks, &figure.y_title));
+    marks.extend(x_axis(&frame, figure));
+    marks.extend(figure.curves.iter().enumerate().map(|(i, curve)| frame.curve(i, curve)));
+    Page { title: figure.title.clone(), size, output: size, plot, marks }
 }
 
 /// The range of the vertical axis.
@@ -123,22 +122,22 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// With some room at its ends, but not below a 0 at the lower one.
+    /// The range with some free space at both ends, but none below a lowest value of 0.
     fn of(figure: &Figure) -> Self {
         let Self { scale, low, high } = Self::tight(figure);
         let below = if low == 0.0 { 0.0 } else { -AIR };
         Self { scale, low: scale.at(below, low, high), high: scale.at(1.0 + AIR, low, high) }
     }
 
-    /// From the lowest to the highest value, and 0 where the axis has one.
+    /// From the lowest to the highest value, including 0 unless the axis is logarithmic.
     pub(super) fn tight(figure: &Figure) -> Self {
         let (low, high) = figure.values().fold((0.0, 0.0), |(low, high), x| (x.min(low), x.max(high)));
         let largest = high.max(-low);
         let least = figure.values().map(f64::abs).filter(|x| *x > 0.0).min_by(f64::total_cmp);
         match (figure.scale, least) {
             (_, None) => Self { scale: Scale::Linear, low: 0.0, high: 1.0 },
-            (Asked::Linear, _) => Self { scale: Scale::Linear, low, high },
-            (Asked::Log, Some(least)) => {
+            (Requested::Linear, _) => Self { scale: Scale::Linear, low, high },
+            (Requested::Log, Some(least)) => {
                 let unit = if spans_more(figure, largest) { least } else { least.max(largest / DECADES) };
                 if figure.values().any(|x| x < unit) {
                     Self { scale: Scale::Symlog { unit }, low, high }
@@ -152,18 +151,18 @@ impl Range {
     }
 
     fn ticks(&self, number: usize) -> Vec<Tick> {
-        let most = if self.scale == Scale::Linear { 8 } else { 12 };
-        self.scale.ticks(self.low, self.high, number.clamp(2, most))
+        let limit = if self.scale == Scale::Linear { 8 } else { 12 };
+        self.scale.ticks(self.low, self.high, number.clamp(2, limit))
     }
 
-    /// How far up a value is: 0 at the lower edge, 1 at the upper one.
+    /// The height of a value: 0 at the lower edge, 1 at the upper edge.
     pub(super) fn height(&self, value: f64) -> f64 {
         self.scale.share(value, self.low, self.high)
     }
 }
 
-/// Whether a curve is below what a log axis shows at most for more than a moment. The last notches of a
-/// ramp to 0 are such a moment: to spread them out would take all room from the rest.
+/// Whether more than 5 % of a curve's points are below the usual range of a log axis. The last steps of a ramp to 0 are fewer:
+/// showing their full range would leave no room for the rest.
 fn spans_more(figure: &Figure, largest: f64) -> bool {
     figure.curves.iter().any(|curve| {
         let sizes = curve.points.iter().map(|(_, value)| value.abs());
@@ -171,21 +170,21 @@ fn spans_more(figure: &Figure, largest: f64) -> bool {
     })
 }
 
-/// To one significant digit, so that its text is its value.
+/// Rounds down to one significant digit, so that the label is exact.
 fn rounded_down(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let rounded = (value / power + 1e-9).floor() * power;
     if rounded > 0.0 { rounded } else { value }
 }
 
-/// Where steps and values stand in pixels.
-struct Place {
+/// Maps steps and values to pixels.
+struct Frame {
     plot: [f32; 4],
     range: Range,
     total: f64,
 }
 
-impl Place {
+impl Frame {
     fn x(&self, step: f64) -> f32 {
         let [left, _, right, _] = self.plot;
         left + (step / self.total) as f32 * (right - left)
@@ -211,7 +210,7 @@ impl Place {
     }
 }
 
-/// Title and notes, and where the plot may begin.
+/// Title and notes, and the top of the area below them.
 pub(crate) fn heading(title: &str, notes: &[String], width: f32) -> (Vec<Mark>, f32) {
     let room = width - 2.0 * MARGIN;
     let mut marks = Vec::new();
@@ -231,22 +230,22 @@ pub(crate) fn heading(title: &str, notes: &[String], width: f32) -> (Vec<Mark>, 
     (marks, y + gap)
 }
 
-/// The figure's notes, and what is to be known of its scale.
+/// The figure's notes, and a note on its scale if it is not the requested one.
 pub(super) fn notes(figure: &Figure) -> Vec<String> {
     let scale = match Range::tight(figure).scale {
         Scale::Symlog { unit } => Some(format!(
-            "a log axis has no 0: this one is symlog, linear within about {} of 0",
+            "a log axis can't show 0: this axis is symlog, linear within about {} of 0",
             crate::short(unit)
         )),
-        Scale::Linear if figure.scale == Asked::Log => {
-            Some("a log axis has no 0: this one is linear".to_owned())
+        Scale::Linear if figure.scale == Requested::Log => {
+            Some("a log axis can't show 0: this axis is linear".to_owned())
         }
         Scale::Linear | Scale::Log => None,
     };
     figure.notes.iter().cloned().chain(scale).collect()
 }
 
-/// A note in lines that fit.
+/// Wraps a note into lines that fit.
 fn wrapped(note: &str, room: f32) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in note.split_whitespace() {
@@ -261,30 +260,34 @@ fn wrapped(note: &str, room: f32) -> Vec<String> {
     lines
 }
 
-/// What [`legend`] takes from the width of a page, at full size.
-pub(crate) fn legend_width(names: &[&str], most: f32) -> f32 {
+/// The width of [`legend`] at full size. No name is wider than `max_name`.
+pub(crate) fn legend_width(names: &[&str], max_name: f32) -> f32 {
     if names.len() < 2 {
         return MARGIN + 8.0;
     }
-    let widths = names.iter().map(|name| font::width(&font::shortened(name, LABEL, most), LABEL));
+    let widths = names.iter().map(|name| font::width(&font::shortened(name, LABEL, max_name), LABEL));
     MARGIN + widths.fold(0.0, f32::max) + SAMPLE.0 + SAMPLE.1 + 18.0
 }
 
-/// The legend beside the plot, at the right of a page of some width, from top to bottom; and where the plot must end.
-/// No name takes more than `most`. One curve needs no legend.
-pub(crate) fn legend(names: &[&str], most: f32, (width, top, bottom): (f32, f32, f32)) -> (Vec<Mark>, f32) {
+/// The legend at the right of a page of width `width`, between `top` and `bottom`, and the right end of the plotting area. No name is
+/// wider than `max_name`. A single curve needs no legend.
+pub(crate) fn legend(
+    names: &[&str],
+    max_name: f32,
+    (width, top, bottom): (f32, f32, f32),
+) -> (Vec<Mark>, f32) {
     if names.len() < 2 {
-        return (Vec::new(), width - legend_width(names, most));
+        return (Vec::new(), width - legend_width(names, max_name));
     }
-    // With little room the lines come closer together; what still does not fit is counted.
+    // With little room, the lines are closer together; the last line counts the names that do not fit.
     let room = (bottom - top).max(LEGEND_LINE);
     let line = (room / names.len() as f32).clamp(11.0, LEGEND_LINE);
     let letters = LABEL.min(line - 2.0);
     let fit = (room / line) as usize;
-    let shown = if names.len() > fit { fit.saturating_sub(1) } else { names.len() };
-    let hidden = names.len() - shown;
+    let visible = if names.len() > fit { fit.saturating_sub(1) } else { names.len() };
+    let hidden = names.len() - visible;
     let names: Vec<String> =
-        names.iter().take(shown).map(|name| font::shortened(name, letters, most)).collect();
+        names.iter().take(visible).map(|name| font::shortened(name, letters, max_name)).collect();
     let rest = format!("and {hidden} more");
     let widest = names.iter().chain((hidden > 0).then_some(&rest)).map(|name| font::width(name, letters));
     let left = width - MARGIN - widest.fold(0.0, f32::max) - SAMPLE.0 - SAMPLE.1;
@@ -303,7 +306,7 @@ pub(crate) fn legend(names: &[&str], most: f32, (width, top, bottom): (f32, f32,
         marks.push(text(at, name, letters, INK, Anchor::Start));
     }
     if hidden > 0 {
-        let y = top + (shown as f32 + 0.5) * line + 0.36 * letters;
+        let y = top + (visible as f32 + 0.5) * line + 0.36 * letters;
         marks.push(text((left + SAMPLE.0 + SAMPLE.1, y), rest, letters, FAINT, Anchor::Start));
     }
     (marks, left - 18.0)
@@ -328,7 +331,7 @@ fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
         size: LABEL,
         colour: INK,
         anchor: Anchor::Middle,
-        turned: true,
+        vertical: true,
     });
     marks
 }
@@ -351,14 +354,14 @@ fn line(from: (f32, f32), to: (f32, f32), colour: Colour) -> Mark {
 }
 
 fn text(at: (f32, f32), text: String, size: f32, colour: Colour, anchor: Anchor) -> Mark {
-    Mark::Text { at, text, size, colour, anchor, turned: false }
+    Mark::Text { at, text, size, colour, anchor, vertical: false }
 }
 
-/// Leaves out points that hardly move the line (Ramer 1972; Douglas and Peucker 1973).
+/// Removes points that hardly change the line (Ramer 1972; Douglas and Peucker 1973).
 fn simplified(points: &[(f32, f32)]) -> Vec<(f32, f32)> {
     let mut keep = vec![false; points.len()];
-    let mut stretches = vec![(0, points.len().saturating_sub(1))];
-    while let Some((first, last)) = stretches.pop() {
+    let mut segments = vec![(0, points.len().saturating_sub(1))];
+    while let Some((first, last)) = segments.pop() {
         for end in [first, last] {
             if let Some(keep) = keep.get_mut(end) {
                 *keep = true;
@@ -370,14 +373,14 @@ fn simplified(points: &[(f32, f32)]) -> Vec<(f32, f32)> {
         if let Some((i, distance)) = far
             && distance > TOLERANCE
         {
-            stretches.push((first, i));
-            stretches.push((i, last));
+            segments.push((first, i));
+            segments.push((i, last));
         }
     }
     points.iter().zip(keep).filter(|(_, keep)| *keep).map(|(point, _)| *point).collect()
 }
 
-/// From a point to the stretch between two others.
+/// Distance from a point to the segment between two others.
 fn distance(point: (f32, f32), a: (f32, f32), b: (f32, f32)) -> f32 {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = dx * dx + dy * dy;
@@ -413,16 +416,16 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_is_on_the_page_whatever_the_values() {
-        let most = f64::from(f32::MAX);
+    fn every_mark_is_on_the_page_for_extreme_values() {
+        let max = f64::from(f32::MAX);
         for values in [
             &[0.0, 0.0][..],
             &[1e-300, 0.0],
-            &[most, 1.0],
+            &[max, 1.0],
             &[0.1, 0.1],
             &[1.0],
-            &[5e-324, most],
-            &[-most, most],
+            &[5e-324, max],
+            &[-max, max],
             &[-1.0],
         ] {
             for scale in [Asked::Linear, Asked::Log] {
@@ -463,17 +466,17 @@ mod tests {
                 });
                 let [_, top, _, bottom] = page.plot;
                 assert!(curve.is_some_and(|points| points.iter().all(|(_, y)| (top..=bottom).contains(y))));
-                let says_so = page
+                let has_note = page
                     .marks
                     .iter()
-                    .any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("has no 0")));
-                assert_eq!(says_so, scale == Asked::Log, "{values:?}");
+                    .any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("can't show 0")));
+                assert_eq!(has_note, scale == Asked::Log, "{values:?}");
             }
         }
     }
 
     #[test]
-    fn a_legend_that_does_not_fit_says_how_many_it_leaves_out() {
+    fn a_legend_that_does_not_fit_counts_the_hidden_names() {
         let mut figure = figure(Asked::Linear, &[1.0, 0.5]);
         figure.curves =
             (0..60).map(|i| Curve { name: format!("s{i}"), ..figure.curves[0].clone() }).collect();

@@ -1,6 +1,5 @@
-//! Pictures of lr curves: what is drawn ([`Figure`]), and its three forms (SVG, PNG, text for a
-//! terminal). Curves are sampled by `sample`, laid out once by `layout`, and only then written, so that
-//! SVG and PNG show the same. No files and no terminals are touched here.
+//! Plots of lr curves: a [`Figure`] and its three formats (SVG, PNG, text for a terminal). `sample` samples the curves and
+//! `layout` lays them out once, so that SVG and PNG show the same. No I/O here.
 
 pub mod bowl;
 mod example;
@@ -19,31 +18,31 @@ pub use layout::Page;
 pub use palette::STYLES;
 pub use sample::{COLUMNS, curve};
 
-/// A picture of curves over the steps of a run.
+/// Curves over the steps of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Above the picture; may be empty.
+    /// Title above the plot; may be empty.
     pub title: String,
-    /// Under the title: what was held fixed, what was left out. One line each.
+    /// Notes under the title, as on what was fixed and what was left out.
     pub notes: Vec<String>,
     /// Title of the horizontal axis, with its unit.
     pub x_title: String,
     /// Title of the vertical axis, with its unit.
     pub y_title: String,
-    /// The scale of the vertical axis.
+    /// Requested scale of the vertical axis.
     pub scale: Scale,
-    /// Length of the run in steps, at least 1: the horizontal axis.
+    /// Length of the run in steps, at least 1: the range of the horizontal axis.
     pub total: u64,
     /// The curves, in the order of the legend.
     pub curves: Vec<Curve>,
 }
 
-/// The scale of the vertical axis that is asked for.
+/// Requested scale of the vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// With 0 on it.
+    /// Linear, including 0.
     Linear,
-    /// Powers of ten; symlog where values are 0 or below, or near it for a moment only.
+    /// Logarithmic; symlog if values are 0 or below, or come close to 0 only briefly.
     Log,
 }
 
@@ -59,28 +58,28 @@ pub struct Curve {
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Pixels from left to right.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     pub height: u32,
 }
 
-/// The sizes that a picture may have, in pixels each way.
+/// Allowed widths and heights of a picture, in pixels.
 pub const SIZES: std::ops::RangeInclusive<u32> = 200..=6000;
 
 impl Figure {
-    /// A size that gives the curves room and the legend all its lines.
+    /// A size with enough room for the curves and all lines of the legend.
     pub fn fitting_size(&self) -> Size {
         layout::fitting_size(self)
     }
 
-    /// The picture laid out in so many pixels.
+    /// The figure laid out for a size.
     pub fn page(&self, size: Size) -> Page {
         layout::lay_out(self, size)
     }
 
-    /// The picture in braille dots, at most `width` columns wide, without colours. Several curves get a
-    /// panel each, on one scale.
+    /// The figure in braille characters, at most `width` columns wide, without colours. Several curves get one panel
+    /// each, with the same scale.
     pub fn text(&self, width: usize) -> String {
         terminal::write(self, width)
     }

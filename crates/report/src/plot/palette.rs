@@ -1,7 +1,7 @@
-//! Colours that people with any kind of colour vision tell apart (Okabe and Ito, "Color universal design",
-//! 2008; without the yellow, which is too light on white), and dashes for when there are more curves.
+//! Colours that people with any kind of colour vision can distinguish (Okabe and Ito, "Color universal design", 2008; without
+//! the yellow, which is too light on white), and dashes for further curves.
 
-/// A colour, red, green, blue.
+/// A colour: red, green, blue.
 pub(crate) type Colour = [u8; 3];
 
 pub(crate) const INK: Colour = [0x22, 0x22, 0x22];
@@ -22,7 +22,7 @@ const COLOURS: [Colour; 7] = [
 
 const DASHES: [&[f32]; 4] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0]];
 
-/// How many curves have a style of their own; those beyond share one with an earlier curve.
+/// Number of distinct styles. Further curves reuse the styles of earlier ones.
 pub const STYLES: usize = COLOURS.len() * DASHES.len();
 
 /// Colour and dash of curve `i`.

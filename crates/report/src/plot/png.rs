@@ -1,4 +1,4 @@
-//! A page as a PNG file, drawn with the embedded font.
+//! Renders a page as a PNG file, with the embedded font.
 
 use tiny_skia::{
     Color, FillRule, LineCap, LineJoin, Mask, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, StrokeDash,
@@ -10,14 +10,14 @@ use super::layout::{Anchor, Mark, Page, STROKE};
 use super::palette::{Colour, PAPER};
 
 impl Page {
-    /// The picture as a PNG file; `None` if there is no memory for it.
+    /// The page as a PNG file; `None` if there is not enough memory.
     pub fn png(&self) -> Option<Vec<u8>> {
         write(self)
     }
 }
 
 fn write(page: &Page) -> Option<Vec<u8>> {
-    let (width, height) = (page.shown.width, page.shown.height);
+    let (width, height) = (page.output.width, page.output.height);
     let mut image = Pixmap::new(width, height)?;
     image.fill(Color::from_rgba8(PAPER[0], PAPER[1], PAPER[2], 255));
     let to_fit = to_fit(page);
@@ -31,12 +31,12 @@ fn write(page: &Page) -> Option<Vec<u8>> {
     encode(&image)
 }
 
-/// Enlarges the page to what is shown, in its middle, as SVG's viewers do.
+/// Scales the page to the output size and centres it, as SVG viewers do.
 fn to_fit(page: &Page) -> Transform {
     let (width, height) = (page.size.width as f32, page.size.height as f32);
-    let (shown_width, shown_height) = (page.shown.width as f32, page.shown.height as f32);
-    let scale = (shown_width / width).min(shown_height / height);
-    let (x, y) = ((shown_width - scale * width) / 2.0, (shown_height - scale * height) / 2.0);
+    let (output_width, output_height) = (page.output.width as f32, page.output.height as f32);
+    let scale = (output_width / width).min(output_height / height);
+    let (x, y) = ((output_width - scale * width) / 2.0, (output_height - scale * height) / 2.0);
     Transform::from_row(scale, 0.0, 0.0, scale, x, y)
 }
 
@@ -59,15 +59,16 @@ fn draw(image: &mut Pixmap, plot: &Mask, to_fit: Transform, mark: &Mark) {
                 image.fill_path(&path, &paint(*colour, 1.0), fill, to_fit, None);
             }
         }
-        Mark::Text { at: (x, y), text, size, colour, anchor, turned } => {
+        Mark::Text { at: (x, y), text, size, colour, anchor, vertical } => {
             let before = match anchor {
                 Anchor::Start => 0.0,
                 Anchor::Middle => font::width(text, *size) / 2.0,
                 Anchor::End => font::width(text, *size),
             };
-            let turn = if *turned { Transform::from_rotate_at(-90.0, *x, *y) } else { Transform::identity() };
+            let rotation =
+                if *vertical { Transform::from_rotate_at(-90.0, *x, *y) } else { Transform::identity() };
             if let Some(path) = font::outline(text, *size, x - before, *y) {
-                image.fill_path(&path, &paint(*colour, 1.0), fill, turn.post_concat(to_fit), None);
+                image.fill_path(&path, &paint(*colour, 1.0), fill, rotation.post_concat(to_fit), None);
             }
         }
     }
@@ -107,7 +108,7 @@ fn paint(colour: Colour, opacity: f32) -> Paint<'static> {
     paint
 }
 
-/// The page is opaque: red, green and blue are all there is to store.
+/// Encodes the image without an alpha channel: the page is opaque.
 fn encode(image: &Pixmap) -> Option<Vec<u8>> {
     let rgb: Vec<u8> = image.data().chunks_exact(4).flat_map(|pixel| pixel.iter().take(3).copied()).collect();
     let mut file = Vec::new();

@@ -1,29 +1,28 @@
-//! A schedule as the points of a curve: few enough for a file, and no step or cycle lost between them.
+//! Samples a schedule into the points of a curve: few enough for a file, without losing steps or cycles.
 
 use schedule::{Schedule, State};
 
 use super::Curve;
 
-/// Columns into which a long run is cut. More than most pictures have pixels.
+/// Number of columns that a long run is divided into: more than most pictures have pixels.
 pub const COLUMNS: u64 = 1500;
 
-/// Steps of a column that are looked at. A column with more is looked at here and there.
-const LOOKS: u64 = 1000;
+/// The most steps of a column that are evaluated. A column with more steps is sampled.
+const SAMPLES: u64 = 1000;
 
-/// The lr over a run of `total` steps, of an open-loop schedule.
+/// The lr of an open-loop schedule over a run of `total` steps.
 pub fn curve(name: &str, schedule: &Schedule, total: u64) -> Curve {
     let start: State = schedule.start();
     of_values(name, total, &|t| schedule.lr(t, &start))
 }
 
-/// The curve of any function of the step.
+/// The curve of a function of the step.
 pub(super) fn of_values(name: &str, total: u64, value: &dyn Fn(u64) -> f64) -> Curve {
     let points = if total <= 2 * COLUMNS { each_step(total, value) } else { columns(total, value) };
     Curve { name: name.to_owned(), points }
 }
 
-/// Every step. Where the value jumps, it holds up to the jump: an lr that is set once an epoch, or cut at
-/// a milestone, is drawn as the step that it is.
+/// A point for every step. A jump is drawn as a vertical line, as for an lr that is set once per epoch or reduced at a milestone.
 fn each_step(total: u64, value: &dyn Fn(u64) -> f64) -> Vec<(f64, f64)> {
     let values: Vec<f64> = (0..total).map(value).collect();
     let rise = |i: usize| match (values.get(i), values.get(i + 1)) {
@@ -47,13 +46,13 @@ fn each_step(total: u64, value: &dyn Fn(u64) -> f64) -> Vec<(f64, f64)> {
     points
 }
 
-/// First, lowest, highest and last value of each column: what a line through every step would cover.
+/// First, lowest, highest and last value of each column: they cover what a line through every step would cover.
 fn columns(total: u64, value: &dyn Fn(u64) -> f64) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     for column in 0..COLUMNS {
         let at = |column: u64| (u128::from(column) * u128::from(total) / u128::from(COLUMNS)) as u64;
         let (first, end) = (at(column), at(column + 1));
-        let mut seen: Vec<(u64, f64)> = looks(first, end).map(|t| (t, value(t))).collect();
+        let mut seen: Vec<(u64, f64)> = sampled_steps(first, end).map(|t| (t, value(t))).collect();
         seen.sort_by_key(|(t, _)| *t);
         let by_value = |a: &&(u64, f64), b: &&(u64, f64)| a.1.total_cmp(&b.1);
         let ends = [seen.first(), seen.iter().min_by(by_value), seen.iter().max_by(by_value), seen.last()];
@@ -65,13 +64,13 @@ fn columns(total: u64, value: &dyn Fn(u64) -> f64) -> Vec<(f64, f64)> {
     points
 }
 
-/// The steps of a column that are looked at: all, or its ends and others at distances that no cycle
-/// shares (multiples of the golden ratio), so that a short cycle shows its whole height.
-fn looks(first: u64, end: u64) -> impl Iterator<Item = u64> {
+/// The steps of a column that are evaluated: all, or its ends and steps at multiples of the golden ratio. No cycle has these
+/// distances, so a short cycle shows its full height.
+fn sampled_steps(first: u64, end: u64) -> impl Iterator<Item = u64> {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let length = end - first;
-    let all = length <= LOOKS;
-    let number = if all { length } else { LOOKS };
+    let all = length <= SAMPLES;
+    let number = if all { length } else { SAMPLES };
     (0..number).map(move |i| match i {
         i if all => first + i,
         0 => first,

@@ -1,25 +1,25 @@
-//! The scale of an axis: how values are spread over its length, and where it has marks. No value is without a place: where
-//! one is 0 or below, an axis that would be logarithmic is symlog.
+//! The scale of an axis: maps values to positions and chooses ticks. Every finite value has a position: a logarithmic axis becomes
+//! symlog or linear if a value is 0 or below.
 
 use super::ticks::{self, Tick};
 
-/// See the module.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scale {
     Linear,
-    /// For values above 0.
+    /// Logarithmic, for values above 0.
     Log,
-    /// For all values: about linear within `unit` of 0, logarithmic on both sides beyond.
+    /// For all values: about linear within `unit` of 0, logarithmic beyond on both sides.
     Symlog {
         unit: f64,
     },
 }
 
-/// The largest value is at most this multiple of a usual one where a linear axis shows both.
+/// An axis with values of both signs is linear if the largest absolute value is at most this multiple of the median one.
 const LINEAR: f64 = 10.0;
 
 impl Scale {
-    /// Logarithmic where all of these values are above 0; else linear, or symlog where the sizes of the values differ much.
+    /// Logarithmic if all values are above 0; otherwise symlog if the absolute values differ much, else linear.
     pub(crate) fn logarithmic(values: &[f64]) -> Self {
         if values.iter().all(|x| *x > 0.0) {
             return Self::Log;
@@ -32,7 +32,7 @@ impl Scale {
         }
     }
 
-    /// What an axis title says of the scale: a symlog axis looks like a logarithmic one.
+    /// The axis title, with a note for symlog, which looks like a logarithmic axis.
     pub(crate) fn titled(self, title: &str) -> String {
         match self {
             Self::Symlog { .. } => format!("{title} (symlog)"),
@@ -40,65 +40,65 @@ impl Scale {
         }
     }
 
-    /// Where a value is between `low` and `high`: 0 at `low`, 1 at `high`.
+    /// The position of a value between `low` and `high`: 0 at `low`, 1 at `high`.
     pub(crate) fn share(self, x: f64, low: f64, high: f64) -> f64 {
-        let (low, high) = (self.place(low), self.place(high));
-        (self.place(x) - low) / (high - low)
+        let (low, high) = (self.transform(low), self.transform(high));
+        (self.transform(x) - low) / (high - low)
     }
 
-    /// The value of a share that may lie beyond both ends.
+    /// The value at a position, which may be beyond both ends.
     pub(crate) fn at(self, share: f64, low: f64, high: f64) -> f64 {
-        let (low, high) = (self.place(low), self.place(high));
-        self.value(low + share * (high - low)).clamp(f64::MIN, f64::MAX)
+        let (low, high) = (self.transform(low), self.transform(high));
+        self.inverse(low + share * (high - low)).clamp(f64::MIN, f64::MAX)
     }
 
-    fn place(self, x: f64) -> f64 {
+    fn transform(self, x: f64) -> f64 {
         match self {
-            // Half, so that the distance of the two farthest numbers is a number.
+            // Half, so that the distance between the lowest and the highest f64 is finite.
             Self::Linear => 0.5 * x,
             Self::Log => x.ln(),
             Self::Symlog { unit } => {
                 let times = x.abs() / unit;
-                let place = if times.is_finite() { times.ln_1p() } else { x.abs().ln() - unit.ln() };
-                place.copysign(x)
+                let size = if times.is_finite() { times.ln_1p() } else { x.abs().ln() - unit.ln() };
+                size.copysign(x)
             }
         }
     }
 
-    fn value(self, place: f64) -> f64 {
+    fn inverse(self, y: f64) -> f64 {
         match self {
-            Self::Linear => 2.0 * place,
-            // No less than the least number above 0.
-            Self::Log => place.exp().max(f64::from_bits(1)),
-            Self::Symlog { unit } => (unit * place.abs().exp_m1()).copysign(place),
+            Self::Linear => 2.0 * y,
+            // At least the smallest number above 0.
+            Self::Log => y.exp().max(f64::from_bits(1)),
+            Self::Symlog { unit } => (unit * y.abs().exp_m1()).copysign(y),
         }
     }
 
-    /// About `number` marks from `low` to `high`.
+    /// About `number` ticks from `low` to `high`.
     pub(crate) fn ticks(self, low: f64, high: f64, number: usize) -> Vec<Tick> {
-        let marks = match self {
+        let ticks = match self {
             Self::Linear => Vec::new(),
             Self::Log => ticks::log(low, high, number),
             Self::Symlog { unit } => self.powers(unit, (low, high), number),
         };
-        // Within a decade there may be hardly any round power of ten.
-        if marks.len() > 2 { marks } else { ticks::linear(low, high, number) }
+        // Within a decade there are hardly any powers of ten.
+        if ticks.len() > 2 { ticks } else { ticks::linear(low, high, number) }
     }
 
-    /// 0 and powers of ten on both sides of it, none close to another.
+    /// Ticks at 0 and at powers of ten on both sides, with a minimum distance.
     fn powers(self, unit: f64, (low, high): (f64, f64), number: usize) -> Vec<Tick> {
         let (first, last) = (unit.log10().floor() as i32, low.abs().max(high.abs()).log10().ceil() as i32);
         let powers = (first..=last).filter_map(|exponent| format!("1e{exponent}").parse::<f64>().ok());
         let all = std::iter::once(0.0).chain(powers.flat_map(|power| [power, -power]));
-        let mut marks: Vec<f64> = Vec::new();
+        let mut values: Vec<f64> = Vec::new();
         for x in all.filter(|x| (low..=high).contains(x)) {
-            let apart = |mark: &f64| (self.share(x, low, high) - self.share(*mark, low, high)).abs();
-            if marks.iter().all(|mark| apart(mark) * number as f64 > 0.7) {
-                marks.push(x);
+            let distance = |other: &f64| (self.share(x, low, high) - self.share(*other, low, high)).abs();
+            if values.iter().all(|other| distance(other) * number as f64 > 0.7) {
+                values.push(x);
             }
         }
-        marks.sort_by(f64::total_cmp);
-        marks.into_iter().map(|x| (x, ticks::power(x))).collect()
+        values.sort_by(f64::total_cmp);
+        values.into_iter().map(|x| (x, ticks::power(x))).collect()
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_values_choose_the_scale() {
+    fn the_scale_depends_on_signs_and_sizes_of_the_values() {
         assert_eq!(Scale::logarithmic(&[0.5, 1e9]), Scale::Log);
         assert_eq!(Scale::logarithmic(&[0.5, -0.499, 0.1]), Scale::Linear);
         assert_eq!(Scale::logarithmic(&[-3.0, -2.5, -2.9]), Scale::Linear);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_has_a_place_in_the_order_of_the_numbers() {
+    fn positions_keep_the_order_of_the_numbers() {
         let numbers = [f64::MIN, -1e9, -1.0, -1e-300, 0.0, 5e-324, 1e-9, 1.0, 1e300, f64::MAX];
         for scale in [Scale::Linear, Scale::Symlog { unit: 1.0 }, Scale::Symlog { unit: 5e-324 }] {
             let shares = numbers.map(|x| scale.share(x, f64::MIN, f64::MAX));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_round_on_both_sides_of_0_and_apart() {
+    fn ticks_are_round_on_both_sides_of_0_and_not_too_close() {
         let texts = |scale: Scale, low, high, number| -> Vec<String> {
             scale.ticks(low, high, number).into_iter().map(|(_, text)| text).collect()
         };
@@ -144,7 +144,7 @@ mod tests {
             texts(symlog, -120.0, 1e6, 9),
             ["-100", "-10", "0", "10", "100", "1000", "10000", "100000", "1e6"]
         );
-        // Far from 0 as well.
+        // Also far from 0.
         assert!(texts(symlog, -1e6, -9e5, 5).len() > 2);
     }
 }

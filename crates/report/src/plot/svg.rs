@@ -1,4 +1,4 @@
-//! A page as an SVG file.
+//! Renders a page as an SVG file.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::palette::{Colour, PAPER};
 use crate::escape::escape;
 
 impl Page {
-    /// The picture as an SVG file. It names no font file: the reader's sans-serif is used.
+    /// The page as an SVG file. It embeds no font: the viewer's sans-serif font is used.
     pub fn svg(&self) -> String {
         write(self)
     }
@@ -25,8 +25,8 @@ fn write(page: &Page) -> String {
          <title>{}</title>\n\
          <clipPath id=\"plot\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
-        page.shown.width,
-        page.shown.height,
+        page.output.width,
+        page.output.height,
         escape(&page.title),
         short(left),
         short(top - STROKE),
@@ -78,17 +78,18 @@ fn draw(svg: &mut String, mark: &Mark) {
             hex(*colour),
             escape(tip)
         ),
-        Mark::Text { at: (x, y), text, size, colour, anchor, turned } => {
+        Mark::Text { at: (x, y), text, size, colour, anchor, vertical } => {
             let anchor = match anchor {
                 Anchor::Start => "",
                 Anchor::Middle => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
             let (x, y) = (short(*x), short(*y));
-            let turn = if *turned { format!(" transform=\"rotate(-90 {x} {y})\"") } else { String::new() };
+            let rotation =
+                if *vertical { format!(" transform=\"rotate(-90 {x} {y})\"") } else { String::new() };
             writeln!(
                 svg,
-                "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{anchor}{turn}>{}</text>",
+                "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\" fill=\"{}\"{anchor}{rotation}>{}</text>",
                 short(*size),
                 hex(*colour),
                 escape(text)
@@ -114,7 +115,7 @@ fn hex([red, green, blue]: Colour) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// A tenth of a pixel is enough for every line.
+/// A coordinate, rounded to a tenth of a pixel.
 fn short(x: f32) -> String {
     let text = format!("{x:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)

@@ -1,17 +1,17 @@
-//! A figure as text: curves in braille dots, two by four to a letter. No colours: what is told apart is
-//! told apart by its panel, on every background and in a file.
+//! Renders a figure as text: curves in braille characters of 2 x 4 dots. Each curve has its own panel instead of a colour, so the
+//! text works on every background and in files.
 
 use super::layout::{self, Range};
 use super::{Curve, Figure, ticks};
 
-/// The dots of a letter, from the top, left and right column.
+/// The bits of the dots of a braille character: rows from the top, left and right column.
 const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
 pub(super) fn write(figure: &Figure, width: usize) -> String {
     let width = width.max(24);
     let mut text = String::new();
     if !figure.title.is_empty() {
-        push(&mut text, &cut(&figure.title, width));
+        push(&mut text, &truncated(&figure.title, width));
     }
     for note in layout::notes(figure) {
         crate::wrap::wrapped(&printable(&note), width).iter().for_each(|line| push(&mut text, line));
@@ -21,16 +21,16 @@ pub(super) fn write(figure: &Figure, width: usize) -> String {
     }
     let range = Range::tight(figure);
     let many = figure.curves.len() > 3;
-    let abreast = if many && width >= 70 { 2 } else { 1 };
+    let panels_per_row = if many && width >= 70 { 2 } else { 1 };
     let rows = match figure.curves.len() {
         1 => 12,
         2 | 3 => 7,
         _ => 5,
     };
-    let panel_width = (width - 3 * (abreast - 1)) / abreast;
-    for beside in figure.curves.chunks(abreast) {
+    let panel_width = (width - 3 * (panels_per_row - 1)) / panels_per_row;
+    for row in figure.curves.chunks(panels_per_row) {
         let panels: Vec<Vec<String>> =
-            beside.iter().map(|curve| panel(figure, curve, range, panel_width, rows)).collect();
+            row.iter().map(|curve| panel(figure, curve, range, panel_width, rows)).collect();
         for i in 0..panels.iter().map(Vec::len).max().unwrap_or(0) {
             let line: Vec<String> = panels
                 .iter()
@@ -49,14 +49,14 @@ fn push(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// One curve with its name, its axes and their titles.
+/// The panel of one curve, with its name and axes.
 fn panel(figure: &Figure, curve: &Curve, range: Range, width: usize, rows: usize) -> Vec<String> {
     let (high, low) = (crate::short(range.high), crate::short(range.low));
     let margin = high.chars().count().max(low.chars().count());
     let columns = width.saturating_sub(margin + 2).max(8);
     let mut lines = Vec::new();
-    let alone = figure.curves.len() == 1;
-    lines.push(cut(if alone { &figure.y_title } else { &curve.name }, width));
+    let is_single = figure.curves.len() == 1;
+    lines.push(truncated(if is_single { &figure.y_title } else { &curve.name }, width));
     for (i, row) in dots(curve, range, figure.total, columns, rows).into_iter().enumerate() {
         let (label, edge) = match i {
             0 => (high.as_str(), '┤'),
@@ -67,13 +67,13 @@ fn panel(figure: &Figure, curve: &Curve, range: Range, width: usize, rows: usize
     }
     lines.push(format!("{:margin$} └{}", "", "─".repeat(columns)));
     lines.push(format!("{:margin$}  {}", "", below(figure, columns)));
-    if !alone {
+    if !is_single {
         lines.push(String::new());
     }
     lines
 }
 
-/// The marks of the horizontal axis: 0, the middle if there is room, the end.
+/// The labels of the horizontal axis: 0, the title if there is room, the last step.
 fn below(figure: &Figure, columns: usize) -> String {
     let last = figure.total.saturating_sub(1).max(1);
     let end = ticks::count(last);
@@ -82,7 +82,7 @@ fn below(figure: &Figure, columns: usize) -> String {
     format!("0{title:^inner$}{end}")
 }
 
-/// The curve in letters of braille.
+/// The curve in braille characters.
 fn dots(curve: &Curve, range: Range, total: u64, columns: usize, rows: usize) -> Vec<String> {
     let (across, down) = (2 * columns, 4 * rows);
     let last = total.saturating_sub(1).max(1) as f64;
@@ -94,14 +94,14 @@ fn dots(curve: &Curve, range: Range, total: u64, columns: usize, rows: usize) ->
             *cell |= dot;
         }
     };
-    let place = |(step, value): &(f64, f64)| {
+    let position = |(step, value): &(f64, f64)| {
         let x = (step / last * (across - 1) as f64).round() as i64;
         let y = ((1.0 - range.height(*value)) * (down - 1) as f64).round() as i64;
         (x, y)
     };
     for pair in curve.points.windows(2) {
         if let [a, b] = pair {
-            join(place(a), place(b), &mut set);
+            draw_line(position(a), position(b), &mut set);
         }
     }
     cells
@@ -116,23 +116,23 @@ fn dots(curve: &Curve, range: Range, total: u64, columns: usize, rows: usize) ->
         .collect()
 }
 
-/// Every dot from one to another.
-fn join(a: (i64, i64), b: (i64, i64), set: &mut impl FnMut(i64, i64)) {
+/// Sets all dots of the line from `a` to `b`.
+fn draw_line(a: (i64, i64), b: (i64, i64), set: &mut impl FnMut(i64, i64)) {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let steps = dx.abs().max(dy.abs());
     for i in 0..=steps {
-        let share = if steps == 0 { 0.0 } else { i as f64 / steps as f64 };
-        set(a.0 + (dx as f64 * share).round() as i64, a.1 + (dy as f64 * share).round() as i64);
+        let fraction = if steps == 0 { 0.0 } else { i as f64 / steps as f64 };
+        set(a.0 + (dx as f64 * fraction).round() as i64, a.1 + (dy as f64 * fraction).round() as i64);
     }
 }
 
-/// At most so many letters, none of which can move a terminal's cursor.
-fn cut(text: &str, most: usize) -> String {
+/// At most `limit` characters, without control characters that a terminal would execute.
+fn truncated(text: &str, limit: usize) -> String {
     let text = printable(text);
-    if text.chars().count() <= most {
+    if text.chars().count() <= limit {
         return text;
     }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn printable(text: &str) -> String {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_asked_and_nothing_moves_the_cursor() {
+    fn lines_fit_the_width_and_have_no_control_characters() {
         for names in [&["a"][..], &["a", "b"], &["a", "b", "c", "d", &"long ".repeat(50)]] {
             for width in [24, 79, 80, 120] {
                 let text = write(&figure(names), width);

@@ -1,5 +1,5 @@
-//! Protocol-buffer messages, as far as event files need them: fields are appended in the order of the calls.
-//! What is zero or empty is left out, as proto3 has it, but where a field is one of several.
+//! Encodes protocol-buffer messages, as far as event files need them. Fields are appended in the order of the calls. As in proto3,
+//! zero and empty fields are omitted, except fields of a `oneof`.
 
 /// The bytes of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,8 +19,8 @@ impl Message {
         &self.0
     }
 
-    /// `int64`, `int32`, an enum: what is not negative.
-    pub(crate) fn whole(self, field: u64, value: u64) -> Self {
+    /// A non-negative `int64`, `int32` or enum.
+    pub(crate) fn integer(self, field: u64, value: u64) -> Self {
         if value == 0 { self } else { self.tag(field, VARINT).varint(value) }
     }
 
@@ -51,7 +51,7 @@ impl Message {
         if bytes.is_empty() { self } else { self.sized(field, bytes) }
     }
 
-    /// Another message, which is there even if it is empty.
+    /// A nested message, which is written even if it is empty.
     pub(crate) fn message(self, field: u64, message: &Self) -> Self {
         self.sized(field, &message.0)
     }

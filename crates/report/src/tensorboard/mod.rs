@@ -1,5 +1,4 @@
-//! What TensorBoard reads: the records of its event files, and the data of its HPARAMS tab. Bytes only; no
-//! file is written here.
+//! Encodes records of TensorBoard's event files, and the data of its HPARAMS tab. Returns bytes; the caller writes the files.
 //!
 //! Sources: TensorFlow's `record_writer.h` and `crc32c.h` (frames), `event.proto` and `summary.proto`
 //! (scalars), TensorBoard's `plugins/hparams/plugin_data.proto` and `api.proto`.
@@ -12,13 +11,13 @@ use crc::{CRC_32_ISCSI, Crc};
 use message::Message;
 pub use name::names;
 
-/// A file's name must hold `tfevents`.
+/// Name of an event file; TensorBoard requires `tfevents` in it.
 pub const FILE: &str = "events.out.tfevents.sweep";
 
 /// CRC-32C.
 const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
-/// A hyperparameter of a run.
+/// The value of a hyperparameter of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A number.
@@ -32,20 +31,20 @@ pub enum Value {
 pub struct Hparam {
     /// Its name.
     pub name: String,
-    /// Whether its values are numbers; else they are texts.
+    /// Whether its values are numbers; otherwise they are texts.
     pub numbers: bool,
 }
 
-/// How a run ended, as the HPARAMS tab has it.
+/// The status of a run in the HPARAMS tab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Not known.
+    /// Unknown.
     Unknown = 0,
     /// All steps trained.
     Success = 1,
     /// Diverged, or could not be trained.
     Failure = 2,
-    /// In training.
+    /// Still training.
     Running = 3,
 }
 
@@ -54,21 +53,21 @@ pub fn version(time: f64) -> Vec<u8> {
     record(&Message::new().double(1, time).text(3, "brain.Event:2"))
 }
 
-/// One step: name and value of each number that it has. Event files hold single precision.
+/// The values of one step, by tag. Event files store single precision.
 pub fn scalars(time: f64, step: u64, values: &[(&str, f64)]) -> Vec<u8> {
     let summary = values.iter().fold(Message::new(), |summary, (tag, value)| {
         summary.message(1, &Message::new().text(1, tag).float(2, *value as f32))
     });
-    record(&Message::new().double(1, time).whole(2, step).message(5, &summary))
+    record(&Message::new().double(1, time).integer(2, step).message(5, &summary))
 }
 
-/// What the HPARAMS tab shows: its columns, and the tags of the metrics to compare runs by.
+/// The columns of the HPARAMS tab: the hyperparameters and the tags of the metrics.
 pub fn experiment(time: f64, name: &str, hparams: &[Hparam], metrics: &[&str]) -> Vec<u8> {
     let mut experiment = Message::new().double(3, time);
     for hparam in hparams {
         // DATA_TYPE_FLOAT64 and DATA_TYPE_STRING.
         let kind = if hparam.numbers { 3 } else { 1 };
-        experiment = experiment.message(4, &Message::new().text(1, &hparam.name).whole(4, kind));
+        experiment = experiment.message(4, &Message::new().text(1, &hparam.name).integer(4, kind));
     }
     for tag in metrics {
         experiment = experiment.message(5, &Message::new().message(1, &Message::new().text(2, tag)));
@@ -76,7 +75,7 @@ pub fn experiment(time: f64, name: &str, hparams: &[Hparam], metrics: &[&str]) -
     plugin(time, "_hparams_/experiment", &Message::new().message(2, &experiment.text(6, name)))
 }
 
-/// The hyperparameters of one run, for its own file.
+/// The hyperparameters of one run, for the run's event file.
 pub fn session_start(time: f64, hparams: &[(&str, Value)]) -> Vec<u8> {
     let mut start = Message::new();
     for (name, value) in hparams {
@@ -90,18 +89,18 @@ pub fn session_start(time: f64, hparams: &[(&str, Value)]) -> Vec<u8> {
     plugin(time, "_hparams_/session_start_info", &Message::new().message(3, &start.double(5, time)))
 }
 
-/// How one run ended, for its own file.
+/// The status of one run, for the run's event file.
 pub fn session_end(time: f64, status: Status) -> Vec<u8> {
-    let end = Message::new().whole(1, status as u64).double(2, time);
+    let end = Message::new().integer(1, status as u64).double(2, time);
     plugin(time, "_hparams_/session_end_info", &Message::new().message(4, &end))
 }
 
-/// An event with data of the plugin `hparams`; it wants an empty tensor of floats beside them.
+/// An event with data of the plugin `hparams`, which requires an empty tensor of floats as well.
 fn plugin(time: f64, tag: &str, data: &Message) -> Vec<u8> {
     let plugin = Message::new().text(1, "hparams").bytes(2, data.as_bytes());
     let metadata = Message::new().message(1, &plugin);
     let shape = Message::new().message(2, &Message::new());
-    let tensor = Message::new().whole(1, 1).message(2, &shape);
+    let tensor = Message::new().integer(1, 1).message(2, &shape);
     let value = Message::new().text(1, tag).message(8, &tensor).message(9, &metadata);
     record(&Message::new().double(1, time).message(5, &Message::new().message(1, &value)))
 }
@@ -110,11 +109,11 @@ fn plugin(time: f64, tag: &str, data: &Message) -> Vec<u8> {
 fn record(event: &Message) -> Vec<u8> {
     let bytes = event.as_bytes();
     let length = (bytes.len() as u64).to_le_bytes();
-    let parts: [&[u8]; 4] = [&length, &masked(&length).to_le_bytes(), bytes, &masked(bytes).to_le_bytes()];
-    parts.concat()
+    let frame: [&[u8]; 4] = [&length, &masked(&length).to_le_bytes(), bytes, &masked(bytes).to_le_bytes()];
+    frame.concat()
 }
 
-/// Checksums are masked, for what they are of may hold checksums itself.
+/// A masked checksum. The format masks checksums because the data may contain checksums itself.
 fn masked(bytes: &[u8]) -> u32 {
     CHECKSUM.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -123,7 +122,7 @@ fn masked(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Bytes that TensorBoard's own writer gives (tensorboard 2.21, `EventFileWriter` and `Summary`).
+    /// Bytes of TensorBoard's own writer (tensorboard 2.21, `EventFileWriter` and `Summary`).
     #[test]
     fn records_are_those_of_tensorboards_own_writer() {
         let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

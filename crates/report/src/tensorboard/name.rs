@@ -1,18 +1,18 @@
-//! The folders of runs, whose names are what TensorBoard's list of runs shows.
+//! Folder names of runs, which TensorBoard shows in its list of runs.
 
 use std::collections::HashSet;
 
-/// The most bytes of a file's name that are used; file systems allow 255.
-const LONGEST: usize = 120;
+/// The largest length of a folder name in bytes; file systems allow 255.
+const MAX_LENGTH: usize = 120;
 
-/// A path of folders for each run: its schedule, then its lr, axes and seed, made safe and all different.
-/// `runs` gives for each run the words of its path, outermost first.
+/// A folder path for each run: its schedule, then its lr, axes and seed. Names are made safe, and paths unique. `runs` has the
+/// folder names of each run, outermost first.
 pub fn names(runs: impl IntoIterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     let mut taken = HashSet::new();
-    let different = |words: Vec<String>| {
+    let unique = |words: Vec<String>| {
         let safe: Vec<String> = words.iter().map(|word| safe(word)).collect();
         let mut path = safe.clone();
-        // Some file systems don't tell `A` from `a`.
+        // Some file systems ignore case.
         for i in 2_u64.. {
             if taken.insert(path.join("/").to_lowercase()) {
                 break;
@@ -24,21 +24,20 @@ pub fn names(runs: impl IntoIterator<Item = Vec<String>>) -> Vec<Vec<String>> {
         }
         path
     };
-    runs.into_iter().map(different).collect()
+    runs.into_iter().map(unique).collect()
 }
 
-/// One folder's name: no separators, no controls, nothing that means a place or that a shell or a file
-/// system reads otherwise.
+/// A folder name without separators, control characters, and characters that are special for shells or file systems.
 fn safe(word: &str) -> String {
     let keep = |c: char| c.is_alphanumeric() || "-_.,=+@%() ".contains(c);
     let mut name = String::new();
     for c in word.chars().map(|c| if keep(c) { c } else { '_' }) {
-        if name.len() + c.len_utf8() > LONGEST {
+        if name.len() + c.len_utf8() > MAX_LENGTH {
             break;
         }
         name.push(c);
     }
-    // `.` and `..` are places, what begins with a dot is hidden, and Windows drops dots and spaces at the end.
+    // `.` and `..` are special, names with a leading dot are hidden, and Windows drops trailing dots and spaces.
     let bare = name.trim_matches(|c| c == '.' || c == ' ');
     if bare.is_empty() { "_".to_owned() } else { bare.to_owned() }
 }
@@ -48,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_within_their_folder_and_apart() {
+    fn names_are_safe_and_unique() {
         let one = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let long = "é".repeat(100);
         let given = [

@@ -1,5 +1,5 @@
-//! The forms that values take, each of which may be an axis: what a length, a learning rate or a number
-//! above 0 looks like in JSON Schema. Each stands once, under `$defs`.
+//! Schemas of values, each of which may be an axis: a length, a learning rate, a number above 0. Each is defined once, under
+//! `$defs`.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::catalogue;
 
-/// The forms that are used, by the names under which they are referred to.
+/// The schemas under `$defs`, by name.
 #[derive(Default)]
 pub(super) struct Forms(BTreeMap<String, Json>);
 
-/// A learning rate: a number, or a multiple of the base lr.
+/// A multiple of the base lr, as in `0.1x`.
 const MULTIPLE: &str = r"^\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *x$";
-/// A multiple of which some digit is not 0.
+/// A multiple above 0: some digit is not 0.
 const POSITIVE_MULTIPLE: &str =
     r"^\+?([0-9]*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)([eE][+-]?[0-9]+)? *x$";
-/// A share of at most 100%, epochs, or whole steps.
+/// A percentage up to 100%, epochs, or whole steps.
 const LENGTH: &str = r"^ *(0*(100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+) *%|([0-9]+\.?[0-9]*|\.[0-9]+) *epochs?|[0-9]+(\.0*)? *steps?) *$";
 
 impl Forms {
@@ -29,18 +29,18 @@ impl Forms {
         self.0.insert(name.to_owned(), form);
     }
 
-    /// A reference to a form, which is made when it is first asked for.
+    /// A reference to a schema, which is defined on first use.
     fn named(&mut self, name: String, form: impl FnOnce() -> Json) -> Json {
-        let there = reference(&name);
+        let reference = reference(&name);
         self.0.entry(name).or_insert_with(form);
-        there
+        reference
     }
 
     pub(super) fn above_0(&mut self) -> Json {
         self.number("a number above 0", json!({ "exclusiveMinimum": 0 }))
     }
 
-    /// A number within a range; `words` name the range.
+    /// A number within a range; `words` describe the range, as in "a number above 0".
     pub(super) fn number(&mut self, words: &str, range: Json) -> Json {
         let mut form = Map::from_iter([("type".to_owned(), json!("number"))]);
         if let Json::Object(range) = range {
@@ -70,7 +70,7 @@ impl Forms {
         self.named("a_learning_rate".to_owned(), || numeric_axis(&lr()))
     }
 
-    /// What a parameter of a model or an optimizer may be.
+    /// The values of a parameter of a model or an optimizer.
     pub(super) fn param(&mut self, holds: &catalogue::ParamType) -> Json {
         match holds {
             catalogue::ParamType::Number(range) => self.range(range),
@@ -88,7 +88,7 @@ impl Forms {
         }
     }
 
-    /// What a parameter of a schedule may be.
+    /// The values of a parameter of a schedule.
     pub(super) fn value(&mut self, holds: &ParamType) -> Json {
         let list = |items: Json| axis(&json!({ "type": "array", "minItems": 1, "items": items }));
         match holds {
@@ -129,7 +129,7 @@ fn lr() -> Json {
     json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": MULTIPLE }] })
 }
 
-/// A reference to a form by its name.
+/// A reference to a schema under `$defs`.
 pub(super) fn reference(name: &str) -> Json {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
@@ -153,8 +153,8 @@ fn numeric_axis(value: &Json) -> Json {
         "maxProperties": 1,
         "properties": {
             "values": values(value),
-            "linspace": space("[lowest, highest, how many], evenly spaced"),
-            "logspace": space("[lowest, highest, how many], in equal ratios; the values, not their exponents"),
+            "linspace": space("[lowest, highest, number of values], evenly spaced"),
+            "logspace": space("[lowest, highest, number of values], at equal ratios; give the values, not their exponents"),
         },
     });
     json!({ "anyOf": [value, axis] })
@@ -171,15 +171,14 @@ pub(super) fn object(keys: &[(&str, Json)], required: &[&str]) -> Json {
     json!({ "type": "object", "additionalProperties": false, "required": required, "properties": properties })
 }
 
-/// A mapping in which an axis of words stands under `key`: its other keys follow from the word, and so
-/// can't be told.
+/// A mapping in which `key` is an axis of words. Its other keys depend on the word, so all are accepted.
 pub(super) fn open(key: &str, words: &[&str]) -> Json {
     let items = json!({ "enum": words });
     let axis = object(&[("values", values(&items))], &["values"]);
     json!({ "type": "object", "required": [key], "properties": { key: axis } })
 }
 
-/// A form with a description and perhaps a default.
+/// A schema with a description and an optional default.
 pub(super) fn property(form: Json, doc: &str, default: Option<Json>) -> Json {
     let mut property = Map::from_iter([("description".to_owned(), json!(doc))]);
     property.extend(default.map(|default| ("default".to_owned(), default)));

@@ -1,5 +1,5 @@
-//! The forms of schedules, made from the table of kinds and the table of combinators. Each stands three times: as a node, as a
-//! phase with its length `for`, and as a schedule of a sweep, which may have a base lr of its own.
+//! Schemas of schedules, built from the table of kinds and the table of combinators. Each is defined three times: as a node, as a
+//! phase with its length `for`, and as a schedule of a sweep, which may have its own base lr.
 
 use interop::{ExtraType, LibraryEntry};
 use schedule::catalogue::{CLOCK, Default, ENTRIES, Entry, Param, ParamType};
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::forms::{Forms, axis, object, open, property, reference};
 
-/// Defines `schedule`, `node`, `phase` and all that they refer to.
+/// Defines `schedule`, `node`, `phase` and everything that they refer to.
 pub(super) fn define(forms: &mut Forms) {
     let value = forms.value(&ParamType::Lr);
     let mut nodes = vec![value.clone()];
@@ -30,7 +30,7 @@ pub(super) fn define(forms: &mut Forms) {
     }
     for entry in interop::entries() {
         let (keys, required) = foreign(forms, entry);
-        let doc = format!("{} here; {}", entry.expansion, entry.note);
+        let doc = format!("expands to {}; {}", entry.expansion, entry.note);
         each_form(forms, entry.name, doc.trim_end_matches("; "), keys, &required, &length);
         names.push(entry.name);
     }
@@ -39,7 +39,7 @@ pub(super) fn define(forms: &mut Forms) {
     }
     let call = "a call as in a Python program: torch.OneCycleLR(max_lr=1x, total_steps=100)";
     let call = property(json!({ "type": "string", "pattern": r"\(" }), call, None);
-    // As the last of the phases it needs no length.
+    // The last phase needs no length.
     phases.push(call.clone());
     nodes.push(call.clone());
     named.push(call);
@@ -64,25 +64,22 @@ fn each_form(forms: &mut Forms, name: &str, doc: &str, mut keys: Vec<Key>, requi
     keys.push((CLOCK.name, parameter(forms, &CLOCK)));
     keys.push(("allow", allow(DOC)));
     forms.define(&format!("kind_{name}"), property(object(&keys, required), doc, None));
-    let lr = property(
-        forms.above_0(),
-        "the base learning rate of this schedule alone, in place of the file's",
-        None,
-    );
+    let lr =
+        property(forms.above_0(), "base learning rate of this schedule, instead of the file's `lr`", None);
     let with = |key: Key| object(&[keys.as_slice(), &[key]].concat(), required);
     let (phase, named) = (with((FOR.name, length.clone())), with(("lr", lr)));
     forms.define(&format!("phase_{name}"), property(phase, doc, None));
     forms.define(&format!("schedule_{name}"), property(named, doc, None));
 }
 
-/// Names of lints. Others are taken too: an older program may read a newer file.
+/// Names of lints. Unknown names are accepted too: an older version may read a newer file.
 pub(super) fn allow(doc: &str) -> Json {
     let names: Vec<&str> = LINTS.iter().map(|lint| lint.name).collect();
     let name = json!({ "anyOf": [{ "enum": names }, { "type": "string" }] });
     property(json!({ "anyOf": [name.clone(), { "type": "array", "items": name }] }), doc, None)
 }
 
-const DOC: &str = "lints that are silenced in this schedule";
+const DOC: &str = "lints to silence in this schedule";
 
 type Key = (&'static str, Json);
 
@@ -94,7 +91,7 @@ fn kind(forms: &mut Forms, entry: &Entry) -> (Vec<Key>, Vec<&'static str>) {
     (keys, required)
 }
 
-/// A schedule under the name that another library gives it.
+/// A schedule of another library, under its name there.
 fn foreign(forms: &mut Forms, named: &'static LibraryEntry) -> (Vec<Key>, Vec<&'static str>) {
     let mut keys = vec![("kind", json!({ "enum": named.names().collect::<Vec<_>>() }))];
     let or_none = |form: Json| json!({ "anyOf": [form, { "type": "null" }] });
@@ -170,8 +167,8 @@ fn plain(forms: &mut Forms, group: &Group) -> Json {
     form
 }
 
-/// A group that takes a `shape`: one form for each ramp, with that ramp's own parameters. The shape's `to`
-/// stands in for the group's, and its `from` is where the group begins.
+/// A group with a `shape`: one schema for each ramp, with the ramp's own parameters. The ramp's `to` replaces the group's,
+/// and its `from` is left out, because the group defines its start.
 fn shaped(forms: &mut Forms, group: &Group) -> Json {
     let ramps: Vec<&&Entry> = ENTRIES.iter().filter(|entry| entry.is_ramp()).collect();
     let mut each = Vec::new();
@@ -186,7 +183,7 @@ fn shaped(forms: &mut Forms, group: &Group) -> Json {
         let mut keys: Vec<Key> = params.iter().map(|param| (param.name, parameter(forms, param))).collect();
         keys.push(("shape", property(json!({ "const": entry.kind }), entry.summary, None)));
         let mut required: Vec<&str> = names_required(params.into_iter()).collect();
-        // The shape if none is given.
+        // The default shape.
         if entry.kind != "linear" {
             required.push("shape");
         }
@@ -212,7 +209,7 @@ fn described(entry: &Entry) -> String {
     format!("{}: {} ({})", entry.summary, entry.formula, entry.source)
 }
 
-/// A default as the tables write it.
+/// A default value as JSON; the tables have it as text.
 fn scalar(text: &str) -> Json {
     match (text.parse::<i64>(), text.parse::<f64>(), text.parse::<bool>()) {
         (Ok(i), ..) => json!(i),

@@ -1,122 +1,121 @@
-//! What is learnt from: data sets by name, and files of the user's own with the sizes that they were found to have. Reading them
-//! is the trainer's.
+//! Training data: data sets by name, and the user's own files with their sizes. The trainer reads the data.
 
 /// Data set and batches.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Data {
-    /// Which set.
+    /// The data set.
     pub dataset: Dataset,
-    /// Examples in a batch, at least 1.
+    /// Examples per batch, at least 1.
     pub batch_size: usize,
-    /// Only the first so many training examples (and at most as many validation and test examples).
+    /// Only the first N training examples are used, and at most N validation and N test examples.
     pub limit: Option<usize>,
 }
 
-/// The data sets that ship with the tool or are found on the machine, and those of the user's own.
+/// The data sets that ship with the tool or are installed on the machine, and the user's own.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dataset {
     /// MNIST's 28x28 digits: 50,000 training, 10,000 validation, 10,000 test images.
     Mnist,
-    /// Fashion-MNIST: the same sizes.
+    /// Fashion-MNIST, with the sizes of MNIST.
     FashionMnist,
-    /// The first 2,000 training images of MNIST, for tests and first tries.
+    /// The first 2,000 training images of MNIST, for tests and first experiments.
     Digits,
     /// Jane Austen's novel Emma, as text.
     Emma,
-    /// Labelled rows or images in files of the user's own.
+    /// Labelled rows or images in the user's own files.
     Table(Table),
-    /// A text in a file of the user's own.
+    /// A text in the user's own file.
     Text(Text),
 }
 
-/// Labelled examples in files of the user's own, with the sizes that they were found to have.
+/// Labelled examples in the user's own files, with their sizes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Table {
-    /// What is read.
+    /// The files.
     pub source: Source,
     /// The blake3 hash of the files' bytes in hex: what the result depends on.
     pub blake3: String,
-    /// Numbers of an example.
+    /// Numbers per example.
     pub inputs: usize,
-    /// Different labels, 2 at least.
+    /// Number of distinct labels, at least 2.
     pub classes: usize,
-    /// Whether the numbers are bytes, as in images: these are scaled together, columns of a table each for itself.
+    /// Whether the numbers are bytes, as in images. Bytes share one scale; each column of a table has its own.
     pub bytes: bool,
-    /// Training examples, 1 at least.
+    /// Number of training examples, at least 1.
     pub train: usize,
-    /// Validation examples, 1 at least.
+    /// Number of validation examples, at least 1.
     pub valid: usize,
-    /// Test examples.
+    /// Number of test examples.
     pub test: usize,
 }
 
-/// Files of the user's own.
+/// The user's own files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "form", rename_all = "kebab-case")]
 pub enum Source {
-    /// A table of numbers with a line of column names; one column is the label.
+    /// A table of numbers with a header line; one column is the label.
     Csv {
         /// The file.
         file: String,
-        /// Name of the column.
+        /// Name of the label column.
         label: String,
     },
-    /// NumPy arrays by name.
+    /// Named NumPy arrays.
     Npz {
         /// The file.
         file: String,
-        /// Name of the examples, (examples, ...).
+        /// Name of the array of examples, of shape (examples, ...).
         x: String,
-        /// Name of the labels, (examples).
+        /// Name of the array of labels, of shape (examples,).
         y: String,
     },
-    /// Two IDX files, as MNIST's.
+    /// Two IDX files, as those of MNIST.
     Idx {
-        /// The examples, (examples, ...).
+        /// The file of examples, of shape (examples, ...).
         file: String,
-        /// The labels, (examples).
+        /// The file of labels, of shape (examples,).
         labels: String,
     },
 }
 
-/// What was found in [`Source`] files.
+/// Hash and sizes of the user's own data files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct DataInfo {
     /// The blake3 hash of the files' bytes in hex.
     pub blake3: String,
-    /// Examples in all.
+    /// Number of examples.
     pub examples: usize,
-    /// Numbers of an example.
+    /// Numbers per example.
     pub inputs: usize,
-    /// Different labels.
+    /// Number of distinct labels.
     pub classes: usize,
     /// Whether the numbers are bytes.
     pub bytes: bool,
 }
 
-/// A text of the user's own, with the sizes that it was found to have.
+/// The user's own text, with its sizes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Text {
     /// The file, UTF-8.
     pub file: String,
     /// The blake3 hash of its bytes in hex: what the result depends on.
     pub blake3: String,
-    /// Different characters.
+    /// Number of distinct characters.
     pub alphabet: usize,
-    /// Characters that are trained on.
+    /// Number of characters for training, from the start of the text.
     pub train: usize,
-    /// Characters of the validation part, which follows.
+    /// Number of characters for validation, which follow.
     pub valid: usize,
-    /// Characters of the test part, which is the end.
+    /// Number of characters for the test, at the end.
     pub test: usize,
 }
 
 impl Dataset {
-    /// Its different characters, and how many characters are for training, validation and test.
+    /// Emma's number of distinct characters, and its numbers of characters for training, validation and test.
     pub const EMMA: (usize, [usize; 3]) = (75, [705_844, 88_230, 88_230]);
 
-    /// Training, validation and test examples (of a text: characters) that there are.
+    /// Numbers of training, validation and test examples (for a text: characters).
     fn all(&self) -> [usize; 3] {
         match self {
             Self::Mnist | Self::FashionMnist => [50_000, 10_000, 10_000],
@@ -132,7 +131,7 @@ impl Dataset {
         matches!(self, Self::Emma | Self::Text(_))
     }
 
-    /// Numbers of an example, and classes; of a text the different characters stand for both.
+    /// Numbers per example, and number of classes. For a text, both are the number of distinct characters.
     pub fn shape(&self) -> (usize, usize) {
         match self {
             Self::Mnist | Self::FashionMnist | Self::Digits => (784, 10),
@@ -142,19 +141,19 @@ impl Dataset {
         }
     }
 
-    /// Training, validation and test examples that a run with this `limit` sees. An example of a text is a window of
-    /// `context` characters and the one that follows it.
+    /// Numbers of training, validation and test examples for a run with this `limit`. An example of a text is a window of
+    /// `context` characters and the next character.
     pub fn sizes(&self, context: usize, limit: Option<usize>) -> [usize; 3] {
         let limit = limit.unwrap_or(usize::MAX);
         let windows = |n: usize| if self.is_text() { n / context.max(1) } else { n };
-        // A text's training windows begin at another place in each epoch, for which one of them is left out.
+        // The training windows of a text start at a different offset in each epoch, which costs one window.
         let [train, valid, test] = self.all();
         let train = if self.is_text() { windows(train).saturating_sub(1) } else { train };
         let windows = |n: usize| if self.is_text() { windows(n.saturating_sub(1)) } else { n };
         [train, windows(valid), windows(test)].map(|n| n.min(limit))
     }
 
-    /// Where files lie is no part of what a result depends on.
+    /// Clears file names: a result depends on what files contain, not on where they are.
     pub(super) fn forget_files(&mut self) {
         match self {
             Self::Mnist | Self::FashionMnist | Self::Digits | Self::Emma => {}

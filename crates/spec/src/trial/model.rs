@@ -1,5 +1,5 @@
-//! What learns, and how it is updated, as plain values: a choice from a table, or a task of the user's own. Which models and
-//! optimizers there are, and what their values mean, is the trainer's.
+//! Models and optimizers as plain values: a choice from a table, or a custom task. The trainer defines which models and
+//! optimizers exist, and what their values mean.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
@@ -8,76 +8,76 @@ use serde_json::{Map, Value as Json};
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum Model {
-    /// A task that a program of the user's own brings along, with its data.
+    /// A custom task: model and data that are compiled into the user's program.
     #[serde(with = "tagged")]
-    Own(Own),
-    /// One that ships with the tool.
+    Custom(CustomTaskSpec),
+    /// A built-in model.
     BuiltIn(Choice),
 }
 
-/// A model or an optimizer that ships with the tool, with the value of each of its parameters.
+/// A built-in model or optimizer, with the value of each of its parameters.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Choice {
     /// Its name.
     pub kind: String,
-    /// The values, in the order of its table: the order is a part of a trial's id.
+    /// The values, in the order of its table. The order is part of a trial's id.
     #[serde(flatten)]
     pub values: Map<String, Json>,
 }
 
 impl Choice {
-    /// The values as the type that knows what they mean.
+    /// The values as the type that defines their meaning.
     ///
     /// # Errors
-    /// The values are not of that type, as those of a database that somebody else has written.
+    /// The values do not fit that type: another program wrote them.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_value(Json::Object(self.values.clone()))
     }
 
-    /// A whole number among the values.
-    pub fn whole(&self, name: &str) -> Option<usize> {
+    /// The value of an integer parameter.
+    pub fn integer(&self, name: &str) -> Option<usize> {
         self.values.get(name)?.as_u64().and_then(|n| usize::try_from(n).ok())
     }
 }
 
-/// A parameter of a task that is not known here.
+/// A parameter tensor of a custom task.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct OwnParameter {
+pub struct CustomParameter {
     /// Its name.
     pub name: String,
     /// Its dimensions.
     pub dims: Vec<usize>,
-    /// Whether PyTorch has the two of them the other way round.
+    /// Whether PyTorch stores its two dimensions in the opposite order.
     #[serde(rename = "turned")]
     pub transposed: bool,
 }
 
-/// A task that is not known here: what its program has said of it.
+/// A custom task, as its program describes it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Own {
+pub struct CustomTaskSpec {
     /// Its name.
     pub task: String,
-    /// What the sweep file says of it: a JSON object.
+    /// Its parameters in the sweep file: a JSON object.
     pub params: serde_json::Value,
-    /// Its version, for all that the rest does not tell.
+    /// Its version: changes when its results change for a reason that the other fields do not show.
     pub version: String,
-    /// Its parameters, in their order.
-    pub parameters: Vec<OwnParameter>,
-    /// What its parameters begin with.
+    /// Its parameter tensors, in order.
+    pub parameters: Vec<CustomParameter>,
+    /// How its parameters are initialized.
     pub init: Vec<String>,
-    /// Training examples.
+    /// Number of training examples.
     pub examples: usize,
-    /// Validation and test examples.
+    /// Number of validation and test examples.
     pub held_out: [usize; 2],
-    /// Examples of a step.
+    /// Examples per step.
     pub batch_size: usize,
 }
 
-/// A task of the user's own with the `kind` that marks it.
+/// Serializes a custom task with the `kind` that marks it.
 mod tagged {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::Own;
+    use super::CustomTaskSpec;
 
     #[derive(Serialize, Deserialize)]
     struct Tagged<T> {
@@ -89,32 +89,34 @@ mod tagged {
     #[derive(Serialize, Deserialize)]
     enum Tag {
         #[serde(rename = "own")]
-        Own,
+        Custom,
     }
 
-    pub(super) fn serialize<S: Serializer>(own: &Own, serializer: S) -> Result<S::Ok, S::Error> {
-        Tagged { kind: Tag::Own, own }.serialize(serializer)
+    pub(super) fn serialize<S: Serializer>(own: &CustomTaskSpec, serializer: S) -> Result<S::Ok, S::Error> {
+        Tagged { kind: Tag::Custom, own }.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Own, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<CustomTaskSpec, D::Error> {
         Ok(Tagged::deserialize(deserializer)?.own)
     }
 }
 
 impl Model {
-    /// Characters of a window, where the model reads text.
+    /// Characters per window if the model reads text, else 1.
     pub fn context(&self) -> usize {
         match self {
-            Self::BuiltIn(model) => model.whole("context").unwrap_or(1),
-            Self::Own(_) => 1,
+            Self::BuiltIn(model) => model.integer("context").unwrap_or(1),
+            Self::Custom(_) => 1,
         }
     }
 
-    /// Examples of a step, where the model makes its own.
+    /// Examples per step, for a model with its own examples.
     pub(crate) fn batch_size(&self) -> usize {
         match self {
-            Self::BuiltIn(model) => model.whole("batch_size").unwrap_or(1),
-            Self::Own(task) => task.batch_size,
+            Self::BuiltIn(model) => model.integer("batch_size").unwrap_or(1),
+            Self::Custom(task) => task.batch_size,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The comments of a text, which the YAML crate drops: whatever stands behind a `#` that no scalar holds.
+//! Finds the comments of a YAML text, which the YAML crate drops: a `#` outside of scalars, up to the end of its line.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use schedule::tree::Place;
@@ -8,8 +8,8 @@ use schedule::tree::Place;
 pub(crate) struct Comment<'a> {
     pub(crate) place: Place,
     pub(crate) text: &'a str,
-    /// Whether nothing else stands on its line.
-    pub(crate) alone: bool,
+    /// Whether its line has nothing else.
+    pub(crate) is_own_line: bool,
 }
 
 /// The comments of a text that [`super::read`] has read.
@@ -22,23 +22,23 @@ pub(crate) fn comments(text: &str) -> Vec<Comment<'_>> {
             let before = scalars.partition_point(|(_, end)| *end <= at);
             scalars.get(before).is_some_and(|(begin, _)| *begin <= at)
         };
-        let opens = |(at, _): &(usize, &str)| {
+        let starts_comment = |(at, _): &(usize, &str)| {
             let before = line.get(..*at).unwrap_or_default();
             before.chars().next_back().is_none_or(char::is_whitespace) && !within(start + at)
         };
-        if let Some((at, _)) = line.match_indices('#').find(opens) {
+        if let Some((at, _)) = line.match_indices('#').find(starts_comment) {
             let (before, text) = line.split_at(at);
             let text = text.trim_end();
             let column = before.chars().count() + 1;
             let place = Place { line: i + 1, column, start: start + at, end: start + at + text.len() };
-            comments.push(Comment { place, text, alone: before.trim().is_empty() });
+            comments.push(Comment { place, text, is_own_line: before.trim().is_empty() });
         }
         start += line.len();
     }
     comments
 }
 
-/// Where scalars stand, in bytes, in the order of the text.
+/// Byte ranges of the scalars, in the order of the text.
 fn scalars(text: &str) -> Vec<(usize, usize)> {
     let offsets: Vec<usize> = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect();
     let byte = |index: usize| offsets.get(index).copied().unwrap_or(text.len());
@@ -46,7 +46,7 @@ fn scalars(text: &str) -> Vec<(usize, usize)> {
     for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
         let Event::Scalar(_, style, ..) = event else { continue };
         let (start, end) = (byte(span.start.index()), byte(span.end.index()));
-        // The crate lets quoted scalars end where the next thing begins, behind a comment.
+        // The crate ends a quoted scalar where the next token begins, which may be after a comment.
         let end = match style {
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
                 closing_quote(text, start).unwrap_or(end)
@@ -60,7 +60,7 @@ fn scalars(text: &str) -> Vec<(usize, usize)> {
     scalars
 }
 
-/// One past the quote that ends the quoted scalar at `start`.
+/// The byte after the closing quote of the quoted scalar at `start`.
 fn closing_quote(text: &str, start: usize) -> Option<usize> {
     let quoted = text.get(start..)?;
     let quote = quoted.chars().next()?;
@@ -69,7 +69,7 @@ fn closing_quote(text: &str, start: usize) -> Option<usize> {
         if c == '\\' && quote == '"' {
             rest.next();
         } else if c == quote {
-            // Inside single quotes two of them stand for one.
+            // Two single quotes inside a single-quoted scalar are an escaped quote.
             if quote == '\'' && rest.next_if(|(_, next)| *next == quote).is_some() {
                 continue;
             }
@@ -84,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comment_is_what_no_scalar_holds() {
+    fn a_comment_is_not_inside_a_scalar() {
         let text = "# head\na: 'it # is' # one\nb: x#y\nc: |  # two\n  # text\n  more # text\nd: \"é # \\\" # \n  # x\" # three\r\n\
                     e: [1, # four\n  &a#b 2, *a#b ]\nf: >-\n  folded # not\n\n# last";
         let found: Vec<(usize, &str, bool)> = comments(text)
             .into_iter()
-            .map(|comment| (comment.place.line, comment.text, comment.alone))
+            .map(|comment| (comment.place.line, comment.text, comment.is_own_line))
             .collect();
         assert_eq!(
             found,

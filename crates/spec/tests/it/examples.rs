@@ -1,4 +1,4 @@
-//! The examples of the tables: what a person copies must work.
+//! The examples of the tables must work when copied.
 
 use schedule::catalogue::ENTRIES;
 use schedule::combine::COMBINATORS;
@@ -16,7 +16,7 @@ fn fit(example: &str) -> Schedule {
 }
 
 #[test]
-fn every_example_of_a_kind_works_and_shows_its_kind() {
+fn every_example_of_a_kind_works_and_contains_its_kind() {
     for entry in ENTRIES {
         assert!(entry.example.contains(entry.kind), "{}", entry.example);
         let schedule = fit(entry.example);
@@ -25,16 +25,15 @@ fn every_example_of_a_kind_works_and_shows_its_kind() {
 }
 
 #[test]
-fn every_example_of_a_combinator_works_and_shows_its_key() {
+fn every_example_of_a_combinator_works_and_contains_its_key() {
     for each in COMBINATORS {
         assert!(each.example.contains(&format!("{}:", each.key)), "{}", each.example);
         fit(each.example);
     }
 }
 
-/// Whole lines of the sweep-file reference that lean on more than one entry.
 #[test]
-fn the_grammar_of_nested_schedules_works() {
+fn nested_schedules_work() {
     for text in [
         "1x",
         "0.5x",

@@ -1,5 +1,4 @@
-//! No text makes the readers panic: it gives a sweep, or problems that each have a place inside the text
-//! and are told once.
+//! No text makes the readers panic: it gives a sweep, or problems that are distinct and have positions inside the text.
 
 use proptest::prelude::*;
 use schedule::problem::Problem;
@@ -8,7 +7,7 @@ use spec::{Spec, plan, yaml};
 use crate::round_trip::{config, tree};
 use crate::schema;
 
-/// A file with something of everything.
+/// A file with many features.
 const GOOD: &str = r#"# a question
 name: fuzz
 data: {dataset: digits, batch_size: 100, limit: 500}
@@ -33,16 +32,16 @@ schedules:
   rule: {restart: {kind: plateau, patience: 1}, every: 8}
 "#;
 
-/// What must hold for every text.
+/// Checks what must hold for every text; returns whether it is a good sweep file.
 fn read(text: &str) -> Result<bool, TestCaseError> {
     match trainer::read(text, "fuzz") {
         Ok(spec) => {
-            // A schema that refuses what the reader takes would cry wolf in the editor.
+            // If the schema rejected what the reader accepts, editors would show false errors.
             let tree = yaml::read(text).expect("read before");
-            prop_assert!(schema::takes_file(&tree), "the schema refuses {tree}");
+            prop_assert!(schema::takes_file(&tree), "the schema rejects {tree}");
             planned(text, &spec).map(|()| true)
         }
-        Err(problems) => told(text, &problems).map(|()| false),
+        Err(problems) => check_problems(text, &problems).map(|()| false),
     }
 }
 
@@ -50,24 +49,24 @@ fn planned(text: &str, spec: &Spec) -> Result<(), TestCaseError> {
     match plan(spec) {
         Ok(plan) => {
             prop_assert!(!plan.trials.is_empty() && plan.cells.len() >= plan.trials.len());
-            places(text, &plan.warnings)
+            check_places(text, &plan.warnings)
         }
-        Err(problems) => told(text, &problems),
+        Err(problems) => check_problems(text, &problems),
     }
 }
 
-fn told(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {
-    prop_assert!(!problems.is_empty(), "refused without a word");
+fn check_problems(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {
+    prop_assert!(!problems.is_empty(), "refused without a problem");
     for (i, problem) in problems.iter().enumerate() {
         let again = |other: &Problem| {
             other.place == problem.place && other.path == problem.path && other.message == problem.message
         };
-        prop_assert!(!problems[..i].iter().any(again), "told twice: {problem}");
+        prop_assert!(!problems[..i].iter().any(again), "reported twice: {problem}");
     }
-    places(text, problems)
+    check_places(text, problems)
 }
 
-fn places(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {
+fn check_places(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {
     for problem in problems {
         let place = problem.place;
         prop_assert!(place.start <= place.end && place.end <= text.len(), "{problem}: {place:?}");
@@ -158,11 +157,11 @@ fn edited() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0_usize..30, pieces());
     proptest::collection::vec(edit, 1..4).prop_map(|edits| {
         let mut chars: Vec<char> = GOOD.chars().collect();
-        for (at, cut, put) in edits {
+        for (at, removed, inserted) in edits {
             let at = at.index(chars.len() + 1);
-            let end = (at + cut).min(chars.len());
-            // Short pieces leave more of the file standing.
-            chars.splice(at..end, put.chars().take(12));
+            let end = (at + removed).min(chars.len());
+            // Short insertions leave more of the file intact.
+            chars.splice(at..end, inserted.chars().take(12));
         }
         chars.into_iter().collect()
     })
@@ -178,7 +177,7 @@ fn mutated() -> impl Strategy<Value = String> {
         };
         GOOD.lines().enumerate().map(replace).collect::<String>()
     });
-    let gone = (0..lines).prop_map(|at| {
+    let missing = (0..lines).prop_map(|at| {
         GOOD.lines().enumerate().filter(|(i, _)| *i != at).map(|(_, line)| format!("{line}\n")).collect()
     });
     let twice = (0..lines, 0..lines).prop_map(|(from, to)| {
@@ -187,7 +186,7 @@ fn mutated() -> impl Strategy<Value = String> {
         lines.insert(to, line);
         lines.join("\n")
     });
-    prop_oneof![4 => value, 1 => gone, 1 => twice]
+    prop_oneof![4 => value, 1 => missing, 1 => twice]
 }
 
 proptest! {
@@ -220,9 +219,8 @@ proptest! {
     }
 }
 
-/// Each line on its own is refused where it stands, and the rest of the file is not blamed for it.
 #[test]
-fn a_bad_value_is_blamed_on_its_own_line() {
+fn a_bad_value_is_reported_only_on_its_own_line() {
     for (line, bad) in [
         (2, "name: \"\""),
         (3, "data: {dataset: imagenet}"),
@@ -246,9 +244,8 @@ fn a_bad_value_is_blamed_on_its_own_line() {
     }
 }
 
-/// A problem that every point of the grid has is told once, and a large grid is read in time.
 #[test]
-fn a_large_grid_is_refused_quickly_and_once() {
+fn a_problem_of_all_points_of_a_large_grid_is_reported_quickly_and_once() {
     let grid = "lr: {linspace: [0.01, 1, 1000]}\ndiverge_above: {linspace: [2, 9, 500]}\nclipnorm: 1";
     let text = GOOD
         .replace("lr: {logspace: [0.01, 1, 3]}\n", &format!("{grid}\n"))

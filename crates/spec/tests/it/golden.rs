@@ -1,7 +1,6 @@
-//! The golden files: learning rates that the named libraries give, step by step. They stand beside the
-//! schedule crate; they are read here, where YAML is known. Field by field: `yaml` is the schedule,
-//! `metrics[i]` is what was observed after step i, `inputs` holds gradients and losses, `lr` and
-//! `momentum` start at step 0 and may go on beyond the end of the run.
+//! Tests with golden files: learning rates of other libraries, step by step. The files are in the crate `schedule`, but are read
+//! here, because they contain YAML. Fields: `yaml` is the schedule, `metrics[i]` is the value observed after step i, `inputs` has
+//! gradients and losses, `lr` and `momentum` start at step 0 and may continue beyond the end of the run.
 
 use std::path::PathBuf;
 
@@ -10,13 +9,13 @@ use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Horizon, Schedule};
 use serde_json::Value as Json;
 
-/// How many files there are: a copy that lost some must not pass.
+/// Number of files, so that a copy with missing files fails.
 const FILES: usize = 227;
 
-/// Kinds that are not there; the list of files below says why. One that is there is found out.
+/// Kinds that are not supported; the list of files below says why. The test fails when one becomes supported.
 const LEFT_OUT: [&str; 1] = ["line_search"];
 
-/// Files that hold no schedule.
+/// Files without a schedule.
 const NO_FORM: [&str; 1] = ["chain__torch__05"];
 
 /// One file.
@@ -28,12 +27,12 @@ pub(crate) struct Golden {
 impl Golden {
     fn numbers(&self, key: &str) -> Option<Vec<f64>> {
         let list = self.json[key].as_array()?;
-        // A library's NaN is written as null.
+        // NaN is null in JSON.
         Some(list.iter().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect())
     }
 
     pub(crate) fn number(&self, key: &str) -> f64 {
-        self.json[key].as_f64().unwrap_or_else(|| panic!("{}: `{key}` is no number", self.name))
+        self.json[key].as_f64().unwrap_or_else(|| panic!("{}: `{key}` is not a number", self.name))
     }
 
     pub(crate) fn whole(&self, key: &str) -> Option<u64> {
@@ -63,7 +62,7 @@ pub(crate) fn all() -> Vec<Golden> {
     all
 }
 
-/// The file's schedule, fitted to its run.
+/// The file's schedule, resolved for its run.
 fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     let yaml = golden.json["yaml"].as_str().unwrap_or_else(|| panic!("{}: no yaml", golden.name));
     let tree = spec::yaml::read(yaml)?;
@@ -77,7 +76,7 @@ fn fit(golden: &Golden) -> Result<Schedule, Vec<Problem>> {
     })
 }
 
-/// The lr and momentum of each step, the schedule being shown what the library was shown.
+/// The lr and momentum of each step. The schedule gets the same inputs as the library.
 pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec<Option<f64>>) {
     let steps = golden.numbers("lr").expect("lr").len();
     let metrics = golden.numbers("metrics");
@@ -108,8 +107,8 @@ pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec
     (lrs, momenta)
 }
 
-/// How far off a value may be: what the file allows, or 1e-12 where the library counts in double
-/// precision. Keras works out its cosines in single precision.
+/// Allowed relative and absolute error: those of the file, but at most 1e-12 if the library computes in double precision. Keras
+/// computes cosines in single precision.
 fn tolerance(golden: &Golden) -> (f64, f64) {
     let (rtol, atol) = (golden.number("rtol"), golden.number("atol"));
     if golden.json["library"] == "keras" && rtol > 1e-8 {
@@ -118,12 +117,12 @@ fn tolerance(golden: &Golden) -> (f64, f64) {
     (rtol.min(1e-12), atol.min(1e-15 * golden.number("base_lr")))
 }
 
-/// The first step at which a column is further off than that.
+/// The first step at which a column exceeds the tolerance of the file.
 pub(crate) fn first_miss(column: &str, found: &[Option<f64>], golden: &Golden) -> Option<String> {
     first_miss_within(tolerance(golden), column, found, golden)
 }
 
-/// The first step at which a column is further off than a share of its value and so much.
+/// The first step at which a column exceeds a relative and an absolute tolerance.
 pub(crate) fn first_miss_within(
     (rtol, atol): (f64, f64),
     column: &str,
@@ -138,7 +137,7 @@ pub(crate) fn first_miss_within(
     })
 }
 
-/// What a file's test finds.
+/// The test of one file.
 fn check(name: &str) {
     let golden = read(name);
     let schedule = fit(&golden).unwrap_or_else(|problems| panic!("{name}: {}", listed(&problems)));
@@ -149,14 +148,14 @@ fn check(name: &str) {
     assert!(misses.is_empty(), "{}", misses.join("\n"));
 }
 
-/// One test for each file, so that each is named where it passes or fails.
+/// Defines one test per file, so that each file is reported by name.
 macro_rules! golden_files {
     ($($(#[$ignored:meta])? $name:ident)*) => {
-        #[allow(non_snake_case, reason = "they are called as their files")]
+        #[allow(non_snake_case, reason = "tests have the names of their files")]
         mod file {
             $(#[test] $(#[$ignored])? fn $name() { super::check(stringify!($name)); })*
         }
-        /// Their names.
+        /// The names of the tests.
         const NAMED: &[&str] = &[$(stringify!($name)),*];
     };
 }
@@ -167,20 +166,19 @@ fn every_golden_file_has_its_test() {
     assert_eq!(names, NAMED);
 }
 
-/// The lists above can only shrink truthfully: what is on them is refused.
 #[test]
-fn what_is_left_out_is_not_there() {
+fn the_listed_exceptions_are_not_supported() {
     let files = all();
     for kind in LEFT_OUT {
         let of_kind: Vec<&Golden> = files.iter().filter(|golden| golden.json["kind"] == kind).collect();
         assert!(!of_kind.is_empty(), "no golden file is of the kind `{kind}`");
         for golden in of_kind {
-            assert!(fit(golden).is_err(), "{} has become possible: take `{kind}` off the list", golden.name);
+            assert!(fit(golden).is_err(), "{} is supported now: remove `{kind}` from the list", golden.name);
         }
     }
     for name in NO_FORM {
         let golden = files.iter().find(|golden| golden.name == name).expect("a listed file");
-        assert!(golden.json["yaml"].is_null(), "{name} has a form now");
+        assert!(golden.json["yaml"].is_null(), "{name} has a schedule now");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of other libraries in sweep files: where they may stand, and whose keys problems name.
+//! Schedules of other libraries in sweep files: where they may be, and that problems name the library's keys.
 
 use interop::entries;
 use schedule::problem::Problem;
@@ -16,7 +16,7 @@ fn problems(schedules: &str) -> (String, Vec<Problem>) {
 }
 
 #[test]
-fn names_and_calls_stand_wherever_a_schedule_may() {
+fn names_and_calls_can_be_used_wherever_a_schedule_can() {
     for schedule in [
         "{kind: torch.CosineAnnealingLR, T_max: 100}",
         "{kind: torch.CosineAnnealingLR, T_max: \"100%\", eta_min: 0.1x, last_epoch: -1}",
@@ -50,7 +50,7 @@ fn names_and_calls_stand_wherever_a_schedule_may() {
     }
 }
 
-/// A schedule, and of its only problem where it points, the path of keys, and words.
+/// A schedule, and for its only problem: text at its position, path of keys, and words.
 const PROBLEMS: &[(&str, &str, &str, &str)] = &[
     ("{kind: torch.CosineAnnealingLR, T_max: 0}", "0", "schedules.a.T_max", "at least 1, found 0"),
     ("{kind: torch.CosineAnnealingLR, T_max: 9, eta_min: -1}", "-1", "schedules.a.eta_min", "at least 0"),
@@ -111,17 +111,16 @@ const PROBLEMS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn problems_name_the_keys_and_places_that_were_written() {
+fn problems_name_the_keys_and_positions_in_the_file() {
     for &(schedule, at, path, words) in PROBLEMS {
         let (text, problems) = problems(&format!("  a: {schedule}"));
         let [problem] = problems.as_slice() else { panic!("{schedule}: {problems:?}") };
-        let shown = &text[problem.place.start..problem.place.end];
-        assert_eq!((shown, problem.path.as_str()), (at, path), "{schedule}: {problem}");
+        let place = &text[problem.place.start..problem.place.end];
+        assert_eq!((place, problem.path.as_str()), (at, path), "{schedule}: {problem}");
         assert!(problem.to_string().contains(words), "{schedule}: {problem}");
     }
 }
 
-/// The schema asks for what the reader asks for.
 #[test]
 fn every_entry_is_in_the_schema() {
     for entry in entries() {

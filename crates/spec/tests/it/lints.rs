@@ -1,4 +1,4 @@
-//! Lints: what each warns of, what it leaves alone, and how it is silenced.
+//! Lints: what each warns of, what it ignores, and how it is silenced.
 
 use schedule::catalogue::ENTRIES;
 use schedule::combine::COMBINATORS;
@@ -10,7 +10,7 @@ use crate::Files;
 
 const RUN: &str = "data: {dataset: digits, batch_size: 50}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\n";
 
-/// The warnings of a file with these schedules: 1000 steps, 25 epochs.
+/// A file with these schedules (1000 steps, 25 epochs) and its warnings.
 fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
     let text = format!("{RUN}budget: {{steps: 1000}}\nlr: {{values: [0.1, 0.2]}}\nschedules:\n{schedules}\n");
     let found = all(&text);
@@ -18,46 +18,46 @@ fn warnings_of(schedules: &str) -> (String, Vec<Problem>) {
 }
 
 fn all(text: &str) -> Vec<Problem> {
-    // Whatever files an experiment names are there.
+    // All files that an experiment names exist.
     let world = Files(|_| true);
     let spec =
         sweep_file::read_with(text, "x", &world).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     plan(&spec).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).warnings
 }
 
-/// The warnings of one schedule: lint, what is blamed, hint.
-fn told(node: &str) -> Vec<(&'static str, String, String)> {
+/// The warnings of one schedule: lint, text at its position, hint.
+fn warnings_for(node: &str) -> Vec<(&'static str, String, String)> {
     let (text, found) = warnings_of(&format!("  a: {node}"));
     found
         .iter()
         .map(|warning| {
             assert_eq!(warning.place.line, 7, "{node}: {warning}");
-            let blamed = text[warning.place.start..warning.place.end].to_owned();
-            (warning.lint.expect("a name"), blamed, warning.hint.clone().unwrap_or_default())
+            let at = text[warning.place.start..warning.place.end].to_owned();
+            (warning.lint.expect("a name"), at, warning.hint.clone().unwrap_or_default())
         })
         .collect()
 }
 
-/// Only this lint warns, of this value, with these words as its advice.
+/// Checks that only this lint warns, at this value, with this advice.
 #[track_caller]
 fn warns(node: &str, lint: &str, at: &str, advice: &str) {
-    let told = told(node);
-    let hit = told.iter().any(|(name, blamed, hint)| *name == lint && blamed == at && hint.contains(advice));
-    assert!(hit, "{node}: {told:?}");
-    // A schedule that is the same at both base lrs says so too.
-    let besides = [lint, "never-changes", "idle-axis"];
-    let others: Vec<_> = told.iter().filter(|(name, ..)| !besides.contains(name)).collect();
+    let found = warnings_for(node);
+    let hit = found.iter().any(|(name, place, hint)| *name == lint && place == at && hint.contains(advice));
+    assert!(hit, "{node}: {found:?}");
+    // A schedule that is the same at both base lrs gives further warnings.
+    let allowed = [lint, "never-changes", "idle-axis"];
+    let others: Vec<_> = found.iter().filter(|(name, ..)| !allowed.contains(name)).collect();
     assert!(others.is_empty(), "{node}: {others:?}");
 }
 
 #[track_caller]
 fn silent(node: &str) {
-    let told = told(node);
-    assert!(told.is_empty(), "{node}: {told:?}");
+    let found = warnings_for(node);
+    assert!(found.is_empty(), "{node}: {found:?}");
 }
 
 #[test]
-fn a_schedule_that_ends_elsewhere_than_the_run_is_told_with_its_mend() {
+fn a_schedule_that_does_not_end_with_the_run_gets_a_warning_with_a_fix() {
     let lint = "horizon-mismatch";
     for (node, at, advice) in [
         ("{kind: cosine, to: 0, over: 900}", "900", "leave out `over`, or write `over: 1000`"),
@@ -106,7 +106,7 @@ fn a_schedule_that_ends_elsewhere_than_the_run_is_told_with_its_mend() {
 }
 
 #[test]
-fn a_cycle_that_is_left_in_the_middle_is_told_with_its_mend() {
+fn an_incomplete_cycle_gets_a_warning_with_a_fix() {
     warns("{kind: cyclic, min: 0.1x, up: 300}", "mid-cycle", "300", "`up: 250`");
     warns("{kind: cyclic, min: 0.1x, up: 100, down: 200}", "mid-cycle", "100", "`up: 111` and `down: 222`");
     warns("{clock: epoch, kind: cyclic, min: 0.1x, up: 5}", "mid-cycle", "5", "`up: 6`");
@@ -119,7 +119,7 @@ fn a_cycle_that_is_left_in_the_middle_is_told_with_its_mend() {
 }
 
 #[test]
-fn updates_with_lr_0_are_told() {
+fn updates_with_lr_0_get_a_warning() {
     let rise = "{kind: linear, from: 0, to: 1x}";
     for (node, at) in [
         ("{warmup: {over: 50}, body: 1x}", "{over: 50}"),
@@ -140,7 +140,7 @@ fn updates_with_lr_0_are_told() {
 }
 
 #[test]
-fn an_lr_that_never_changes_is_told() {
+fn an_lr_that_never_changes_gets_a_warning() {
     for node in [
         "{kind: cosine, to: 1x}",
         "{kind: step, every: 100, gamma: 1}",
@@ -161,13 +161,13 @@ fn an_lr_that_never_changes_is_told() {
     for (kind, enough) in [("plateau", 7), ("adaptive", 7), ("greedy", 8)] {
         let bounds = if kind == "greedy" { ", min: 0.01x, max: 2x" } else { "" };
         silent(&format!("{{kind: {kind}, patience: {enough}{bounds}}}"));
-        let too_few = told(&format!("{{kind: {kind}, patience: {}{bounds}}}", enough + 1));
+        let too_few = warnings_for(&format!("{{kind: {kind}, patience: {}{bounds}}}", enough + 1));
         assert_eq!(too_few.len(), 1, "{kind}: {too_few:?}");
     }
 }
 
 #[test]
-fn a_rule_that_waits_for_a_loss_to_rise_gets_a_warning() {
+fn a_rule_that_waits_for_the_wrong_direction_gets_a_warning() {
     let loss = "watch: valid_accuracy";
     for node in [
         "{kind: plateau, mode: max, patience: 2}",
@@ -211,7 +211,7 @@ fn in_epochs(node: &str, epochs: bool) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// A schedule whose numbers are epochs, the lint that says so, and the start of the line that it advises.
+/// A schedule whose numbers are epochs, the lint that warns, and the beginning of the line that its hint suggests.
 const IN_EPOCHS: &[(&str, &str, &str)] = &[
     (
         "{kind: torch.StepLR, step_size: 30}",
@@ -268,7 +268,7 @@ const IN_EPOCHS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
+fn schedules_with_epochs_as_steps_get_the_line_to_write() {
     for &(node, lint, line) in IN_EPOCHS {
         let found = in_epochs(node, true);
         let hit = found.iter().find(|(name, _)| *name == lint);
@@ -279,14 +279,14 @@ fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
             assert!(hit.is_some_and(|(_, hint)| hint.contains("`steps_per_epoch`")), "{node}: {found:?}");
         }
     }
-    // What is advised is silent, where the schedule fits the run.
+    // The suggested lines give no warning if the schedule fits the run.
     for node in [
         "{clock: epoch, kind: torch.StepLR, step_size: 10}",
         "{clock: epoch, kind: torch.ExponentialLR, gamma: 0.95}",
         "{clock: epoch, kind: torch.LinearLR, total_iters: 5}",
         "{clock: epoch, kind: torch.CosineAnnealingWarmRestarts, T_0: 10, T_mult: 2}",
         "{clock: epoch, kind: torch.MultiStepLR, milestones: [10, 20]}",
-        // Steps are meant, as it says.
+        // The clock says that steps are meant.
         "{clock: step, kind: torch.LinearLR, total_iters: 5}",
     ] {
         assert_eq!(in_epochs(node, true), [], "{node}");
@@ -294,7 +294,7 @@ fn schedules_that_were_stepped_once_an_epoch_get_the_line_to_write() {
 }
 
 #[test]
-fn short_parts_that_are_meant_are_left_alone() {
+fn intended_short_parts_give_no_warning() {
     for node in [
         "{kind: cosine, to: 0}",
         "{kind: polynomial, to: 0, power: 4}",
@@ -349,17 +349,17 @@ fn lengths_that_round_to_no_step_get_a_warning() {
 }
 
 #[test]
-fn what_is_as_it_should_be_is_left_alone() {
+fn good_schedules_give_no_warning() {
     for node in [
         "1x",
         "{scale: 0.5, of: 1x}",
         "{kind: cosine, to: 0}",
         "{kind: cosine, to: 0, over: 1000}",
-        // Ends on the last step exactly.
+        // Ends exactly on the last step.
         "{kind: cosine, to: 0.1x, over: 999}",
         "{kind: linear, to: 0, sample: right}",
         "{kind: linear, to: 0, sample: closed}",
-        // A warmup as torch's LinearLR writes it.
+        // A warmup as in torch's LinearLR.
         "{kind: linear, from: 0.1x, to: 1x, over: 100}",
         "{kind: cosine, to: 0.1x, over: 200, after: continue}",
         "{kind: polynomial, to: 0, over: 250, after: stretch}",
@@ -383,16 +383,15 @@ fn what_is_as_it_should_be_is_left_alone() {
     }
     let examples = ENTRIES.iter().map(|entry| entry.example);
     for example in examples.chain(COMBINATORS.iter().map(|each| each.example)) {
-        // Two warn of what they are: nodes for 8 epochs, and a mark without a run.
         silent(example);
     }
 }
 
 #[test]
-fn the_examples_of_lints_are_warned_of() {
+fn the_example_of_each_lint_gives_its_warning() {
     for lint in LINTS.iter().filter(|lint| !lint.example.is_empty()) {
-        let told = told(lint.example);
-        assert!(told.iter().any(|(name, ..)| *name == lint.name), "{}: {told:?}", lint.name);
+        let found = warnings_for(lint.example);
+        assert!(found.iter().any(|(name, ..)| *name == lint.name), "{}: {found:?}", lint.name);
     }
 }
 
@@ -418,13 +417,13 @@ fn messages(schedules: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn schedules_that_are_one_are_told_by_name() {
+fn equal_schedules_and_runs_are_reported_by_name() {
     let found = messages(
         "  a: {kind: linear, to: 0}\n  b: {kind: polynomial, power: 1, to: 0x}\n  c: {kind: linear, to: 0.1x}",
     );
-    assert_eq!(found, [("same-schedule", "schedules.b: the same as `a` in every run".to_owned())]);
+    assert_eq!(found, [("same-schedule", "schedules.b: this is the same as `a` in every run".to_owned())]);
     let found = messages("  a: 1x\n  b: {kind: cosine, to: {values: [0, 1x]}}");
-    let words = "schedules.b: with `to: \"1x\"` the same as `a` in every run";
+    let words = "schedules.b: with `to: \"1x\"` this is the same as `a` in every run";
     assert!(found.contains(&("same-schedule", words.to_owned())), "{found:?}");
     let found = messages("  a: {kind: cosine, to: {values: [0, 0x]}}");
     let words = "schedules.a: `to: \"0x\"` and `to: 0` are the same schedule in every run";
@@ -432,20 +431,20 @@ fn schedules_that_are_one_are_told_by_name() {
     let found = messages("  a: {kind: cosine, from: 0.3, to: 0}");
     assert_eq!(
         found,
-        [("idle-axis", "schedules.a: `lr: 0.1` and `lr: 0.2` ask for the same run".to_owned())]
+        [("idle-axis", "schedules.a: `lr: 0.1` and `lr: 0.2` are the same run, trained once".to_owned())]
     );
     let found = messages("  a: {kind: linear, to: 0}\n  b: {kind: linear, from: 0.1, to: 0}");
-    let words = "schedules.b: `lr: 0.1` asks for the same run as `a` with `lr: 0.1`, and one more pair does";
+    let words = "schedules.b: `lr: 0.1` is the same run as `a` with `lr: 0.1` (1 more pair)";
     assert_eq!(found, [("shared-runs", words.to_owned())]);
-    // What a closed-loop schedule does is not known before: only the same text is the same schedule.
+    // The lrs of a closed-loop schedule are not known in advance: only equal parameters make equal schedules.
     let found = messages(
         "  a: {kind: plateau, patience: 2}\n  b: {patience: 2, kind: plateau, allow: []}\n  c: {kind: plateau, patience: 3}",
     );
-    assert_eq!(found, [("same-schedule", "schedules.b: the same as `a` in every run".to_owned())]);
+    assert_eq!(found, [("same-schedule", "schedules.b: this is the same as `a` in every run".to_owned())]);
 }
 
 #[test]
-fn an_axis_over_what_losses_are_of_is_told() {
+fn an_axis_over_data_sets_gets_a_warning() {
     let lints = |data: &str, rest: &str| -> Vec<String> {
         let text = format!(
             "data: {data}\nmodel: {{kind: mlp}}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 9}}\nlr: 0.1\n{rest}\n\
@@ -454,8 +453,8 @@ fn an_axis_over_what_losses_are_of_is_told() {
         let plan = trainer::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
         plan.warnings.iter().map(|problem| format!("{:?} {}", problem.lint, problem.path)).collect()
     };
-    let told = ["Some(\"mixed-losses\") data.dataset"];
-    assert_eq!(lints("{dataset: {values: [mnist, digits]}}", ""), told);
+    let warning = ["Some(\"mixed-losses\") data.dataset"];
+    assert_eq!(lints("{dataset: {values: [mnist, digits]}}", ""), warning);
     assert_eq!(lints("{dataset: mnist, batch_size: {values: [8, 64]}}", ""), [""; 0]);
     assert_eq!(lints("{dataset: {values: [mnist, digits]}}", "allow: [mixed-losses]"), [""; 0]);
 }
@@ -463,7 +462,7 @@ fn an_axis_over_what_losses_are_of_is_told() {
 const BAD: &str = "{kind: cosine, to: 0.1x, over: 900}";
 
 #[test]
-fn a_comment_or_a_key_silences_a_lint_where_it_stands() {
+fn a_comment_or_a_key_silences_a_lint_where_it_is() {
     let block = "    kind: cosine\n    to: 0.1x\n    over: 900\n";
     for quiet in [
         format!("  a: {BAD}  # sweep: allow(horizon-mismatch)\n"),
@@ -486,7 +485,7 @@ fn a_comment_or_a_key_silences_a_lint_where_it_stands() {
         assert!(found.is_empty(), "{quiet}: {found:?}");
     }
     for loud in [
-        // Not there, not that lint, not a comment.
+        // Elsewhere, another lint, not a comment.
         format!("  b: {{kind: cosine, to: 0, over: 900}}  # sweep: allow(horizon-mismatch)\n  a: {BAD}\n"),
         format!("  a: {BAD}  # sweep: allow(mid-cycle)\n"),
         format!("  a: {BAD}\n  '# sweep: allow(horizon-mismatch)': 1x\n"),
@@ -501,7 +500,7 @@ fn a_comment_or_a_key_silences_a_lint_where_it_stands() {
 }
 
 #[test]
-fn the_head_of_a_file_and_its_key_silence_lints_in_all_of_it() {
+fn a_comment_at_the_top_and_a_top_level_key_silence_lints_in_the_file() {
     let body = format!(
         "{RUN}budget: {{steps: 1000}}\nlr: 0.1\nschedules:\n  a: {BAD}\n  b: {{kind: cyclic, min: 0.1x, up: 300}}\n"
     );
@@ -509,7 +508,7 @@ fn the_head_of_a_file_and_its_key_silence_lints_in_all_of_it() {
     assert_eq!(all(&format!("# A question?\n# sweep: allow(horizon-mismatch, mid-cycle)\n{body}")), []);
     assert_eq!(all(&format!("allow: [horizon-mismatch, mid-cycle]\n{body}")), []);
     assert_eq!(all(&format!("{body}allow: [horizon-mismatch, mid-cycle]\n")), []);
-    // In the middle it is about one key only.
+    // In the middle of a file it applies to one key only.
     assert_eq!(all(&body.replace("lr: 0.1", "lr: 0.1  # sweep: allow(mid-cycle)")).len(), 3);
     assert_eq!(
         all(&body.replace("schedules:", "schedules:  # sweep: allow(mid-cycle, horizon-mismatch)")),
@@ -518,11 +517,11 @@ fn the_head_of_a_file_and_its_key_silence_lints_in_all_of_it() {
 }
 
 #[test]
-fn an_allow_that_is_wrong_or_of_no_use_is_told() {
+fn an_unknown_or_unused_allow_gets_a_warning() {
     let found = messages("  a: 1x  # sweep: allow(mid-cicle)");
-    assert_eq!(found, [("unknown-lint", ": there is no lint `mid-cicle`".to_owned())]);
+    assert_eq!(found, [("unknown-lint", ": unknown lint `mid-cicle`".to_owned())]);
     let found = messages("  a: {kind: cosine, to: 0, allow: [mid-cycle]}");
-    let words = ": `mid-cycle` warns of nothing here, so there is nothing to allow";
+    let words = ": unused: `mid-cycle` has no warning here";
     assert_eq!(found, [("unused-allow", words.to_owned())]);
     let found = messages("  a: 1x  # sweep: allow(mid-cycle, unused-allow)");
     assert_eq!(found, []);
@@ -532,15 +531,14 @@ fn an_allow_that_is_wrong_or_of_no_use_is_told() {
         assert_eq!(found, [("unknown-lint", words.to_owned())], "{comment}");
     }
     assert_eq!(messages("  a: 1x  # sweep: a question of taste"), []);
-    // Used by one of its variants is used.
+    // An `allow` is used if it silences a warning of any variant.
     let found =
         messages("  a: {kind: cosine, to: 0, over: {values: [900, 1000]}, allow: [horizon-mismatch]}");
     assert_eq!(found, []);
 }
 
-/// What silences a lint does not make another run.
 #[test]
-fn an_allow_changes_no_id() {
+fn an_allow_does_not_change_ids() {
     for node in ["{kind: plateau, patience: 2}", "{kind: cosine, to: 0}"] {
         let ids = |node: &str| {
             let text = format!("{RUN}budget: {{steps: 100}}\nlr: 0.1\nschedules: {{a: {node}}}\n");
@@ -551,11 +549,10 @@ fn an_allow_changes_no_id() {
     }
 }
 
-/// What a warning says to write is silent when it is written.
 #[test]
-fn advice_that_is_taken_silences_the_lint() {
-    let mut mended = 0;
-    // What follows from the first, and goes with it.
+fn following_the_advice_removes_the_warning() {
+    let mut fixed = 0;
+    // Consequences of another warning, which disappear with it.
     let others = ["never-changes", "no-rise", "zero-tail", "vanishing-lr", "epochs-as-steps"];
     for n in (3..1500).step_by(31) {
         for node in [
@@ -568,7 +565,8 @@ fn advice_that_is_taken_silences_the_lint() {
             format!("{{kind: step, every: {n}}}"),
             format!("{{kind: plateau, patience: 1, every: {n}}}"),
         ] {
-            for (lint, _, hint) in told(&node).into_iter().filter(|(lint, ..)| !others.contains(lint)) {
+            for (lint, _, hint) in warnings_for(&node).into_iter().filter(|(lint, ..)| !others.contains(lint))
+            {
                 assert!(hint.contains("write `"), "{node}: {lint}: {hint}");
                 let mut better = node.clone();
                 for written in hint.split('`').skip(1).step_by(2).filter(|written| written.contains(": ")) {
@@ -577,11 +575,11 @@ fn advice_that_is_taken_silences_the_lint() {
                     let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
                     better = format!("{before}{key}: {value}{rest}");
                 }
-                let left = told(&better);
+                let left = warnings_for(&better);
                 assert!(left.is_empty(), "{node} -> {better}: {left:?}");
-                mended += 1;
+                fixed += 1;
             }
         }
     }
-    assert!(mended > 100, "{mended}");
+    assert!(fixed > 100, "{fixed}");
 }

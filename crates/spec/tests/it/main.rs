@@ -1,12 +1,12 @@
-//! Text in, values and problems out: the golden files, the examples of the tables, what is refused and
-//! where, and that no text makes the readers panic.
+//! Tests of the readers: golden files, the examples of the tables, problems and their positions, and that no text makes a reader
+//! panic.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod examples;
 mod fuzz;
-/// The random schedules with which the schedule crate is tested.
-#[allow(dead_code, reason = "only a part of it is of use here")]
+/// The random schedules of the tests of the crate `schedule`.
+#[allow(dead_code, reason = "only a part of it is used here")]
 #[path = "../../../schedule/tests/it/generate.rs"]
 mod generate;
 mod golden;
@@ -22,7 +22,7 @@ mod schema;
 mod validator;
 mod whole_files;
 
-/// A world with the models that ship with the tool, in which some files are there.
+/// A world with the built-in models, in which the files that the predicate accepts exist.
 struct Files(fn(&str) -> bool);
 
 impl spec::World for Files {

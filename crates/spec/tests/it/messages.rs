@@ -1,11 +1,11 @@
-//! Bad parameters of every kind, and the words in which each is refused: place, key, what was expected, and the
-//! mend where one is known. A new wording is a change to look at here.
+//! The exact messages for bad parameters of every kind: position, key, what was expected, and a suggestion if there is one. A new
+//! wording must be reviewed here.
 
 use schedule::Horizon;
 use schedule::problem::Problem;
 
-/// What is said of a node in a run of 20 steps of unknown epochs, base lr 0.1.
-fn told(text: &str) -> String {
+/// The problems of a node in a run of 20 steps with unknown epochs and base lr 0.1.
+fn messages_for(text: &str) -> String {
     let horizon = Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None };
     let mut problems = Vec::new();
     let read =
@@ -15,23 +15,23 @@ fn told(text: &str) -> String {
 }
 
 #[test]
-fn each_bad_parameter_is_refused_in_these_words() {
+fn each_bad_parameter_has_this_message() {
     for (text, words) in REFUSALS {
-        assert_eq!(told(text), *words, "{text}");
+        assert_eq!(messages_for(text), *words, "{text}");
     }
 }
 
-/// Neither time nor memory nor the screen is spent on it.
+/// It costs little time and memory, and its message is short.
 #[test]
 fn an_expression_of_a_megabyte_is_refused() {
     for piece in ["1+", "(", "t", "-", "sin(", "1if 1 else "] {
         let text = format!("{{kind: lambda, expr: \"{}1\"}}", piece.repeat(1_000_000 / piece.len()));
-        let told = told(&text);
+        let message = messages_for(&text);
         let words = ["longer than 500 numbers, names and signs", "there is no name"];
-        assert!(words.iter().any(|words| told.contains(words)), "{piece}: {:.300}", told);
+        assert!(words.iter().any(|words| message.contains(words)), "{piece}: {message:.300}");
     }
     let longer = format!("{{kind: lambda, expr: \"{}\"}}", "1+".repeat(600_000));
-    assert_eq!(told(&longer), "1:1: the text has 1200024 bytes; at most 1048576 are read");
+    assert_eq!(messages_for(&longer), "1:1: the text has 1200024 bytes, at most 1048576 are allowed");
 }
 
 const REFUSALS: &[(&str, &str)] = &[
@@ -67,10 +67,10 @@ const REFUSALS: &[(&str, &str)] = &[
         "{kind: plateau, watch: train}",
         "1:24: s.watch: expected one of `valid_loss`, `train_loss` and `valid_accuracy`, found the text \"train\" (did you mean `train_loss`?)",
     ),
-    ("{kind: cosine, to: .inf}", "1:20: to: a finite number was expected"),
+    ("{kind: cosine, to: .inf}", "1:20: to: expected a finite number"),
     (
         "{kind: cosine, to: 99999999999999999999}",
-        "1:20: to: this number is too large: whole numbers go up to 9223372036854775807",
+        "1:20: to: this number is too large: the largest whole number is 9223372036854775807",
     ),
     (
         "{kind: one_cycle, pct_start: 0.05}",
@@ -190,7 +190,7 @@ const REFUSALS: &[(&str, &str)] = &[
         "{kind: linear, over: 2 hours}",
         "1:22: s.over: expected a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\", found the text \"2 hours\"",
     ),
-    ("{kind: linear, over: 1e400}", "1:22: over: this number is too large: numbers go up to 1.8e308"),
+    ("{kind: linear, over: 1e400}", "1:22: over: this number is too large: the largest number is 1.8e308"),
     ("{kind: geometric, to: 0}", "1:23: s.to: expected a learning rate above 0, found `0`"),
     ("{kind: exp_norm, ratio: 0}", "1:25: s.ratio: expected a number above 0 and below 1, found `0`"),
     ("{kind: exp_norm, ratio: 1.5}", "1:25: s.ratio: expected a number above 0 and below 1, found `1.5`"),
@@ -356,7 +356,7 @@ const REFUSALS: &[(&str, &str)] = &[
         "{clock: epochs, kind: linear}",
         "1:9: s.clock: expected one of `step`, `epoch` and `epoch_fraction`, found the text \"epochs\" (did you mean `epoch`?)",
     ),
-    ("{kind: linear, to: 0, to: 1}", "1:23: the key `to` stands here a second time"),
+    ("{kind: linear, to: 0, to: 1}", "1:23: duplicate key `to`"),
     ("{kind: linear, too: 0}", "1:16: s.too: unknown key `too` (did you mean `to`?)"),
     ("{kind: linear, tto: 0}", "1:16: s.tto: unknown key `tto` (did you mean `to`?)"),
     ("{kind: lin}", "1:8: s.kind: there is no schedule `lin` (did you mean `linear`?)"),
@@ -375,8 +375,8 @@ const REFUSALS: &[(&str, &str)] = &[
         "-1",
         "1:1: s: expected a learning rate of at least 0: a number, or a multiple of the base lr as in 0.1x, found `-1`",
     ),
-    ("1e400", "1:1: this number is too large: numbers go up to 1.8e308"),
-    ("{kind: cosine, kind: linear}", "1:16: the key `kind` stands here a second time"),
+    ("1e400", "1:1: this number is too large: the largest number is 1.8e308"),
+    ("{kind: cosine, kind: linear}", "1:16: duplicate key `kind`"),
     (
         "{kind: cosine, allow: 5}",
         "1:23: s.allow: expected a list of names of lints, as in [mid-cycle], found `5`",

@@ -1,4 +1,4 @@
-//! A base lr, or a grid of them, for one schedule alone.
+//! Schedules with their own base lr or lr grid.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::schema::takes_file;
 const RUN: &str = "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {values: [{steps: 10}, {steps: 20}]}\n";
 
 fn spec(text: &str) -> Spec {
-    assert!(takes_file(&yaml::read(text).expect("good YAML")), "the schema takes it: {text}");
+    assert!(takes_file(&yaml::read(text).expect("good YAML")), "the schema accepts it: {text}");
     trainer::read(text, "x").unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
 }
 
@@ -32,7 +32,7 @@ fn ids(plan: &Plan) -> BTreeSet<&str> {
 }
 
 #[test]
-fn it_takes_the_place_of_the_files_lr() {
+fn a_schedules_own_lr_replaces_the_files_lr() {
     let plan = planned(
         "lr: {values: [0.1, 0.2]}\nschedules: {a: {kind: cosine}, b: {kind: linear, to: 0.5x, lr: {values: [1, 3]}}}",
     );
@@ -40,15 +40,14 @@ fn it_takes_the_place_of_the_files_lr() {
     assert_eq!(runs(&plan, "b"), [(1.0, 10), (3.0, 10), (1.0, 20), (3.0, 20)]);
     let b = plan.trials.iter().find(|trial| trial.config.schedule_name == "b").expect("a trial of b");
     let state = b.config.start();
-    assert_eq!(b.config.schedule.lr(0, &state), 1.0, "1x is its own lr");
-    assert!(b.config.axes.iter().all(|(path, _)| path == "budget"), "the base lr has a column of its own");
+    assert_eq!(b.config.schedule.lr(0, &state), 1.0, "1x is the schedule's own lr");
+    assert!(b.config.axes.iter().all(|(path, _)| path == "budget"), "the base lr is not an axis");
     assert_eq!(b.config.json()["lr"], 1.0);
     assert!(b.config.json()["schedule"].get("lr").is_none());
 }
 
-/// How a run is written does not change what it is.
 #[test]
-fn ids_are_those_of_the_same_run_with_the_files_lr() {
+fn ids_do_not_depend_on_where_the_lr_is_written() {
     for schedule in [
         "{kind: cosine, to: 0.1x}",
         "{kind: plateau, patience: 1}",
@@ -60,14 +59,14 @@ fn ids_are_those_of_the_same_run_with_the_files_lr() {
         let with_lr = schedule.replacen('{', "{lr: 0.3, ", 1);
         let of_file = planned(&format!("lr: 0.3\nschedules: {{a: {schedule}}}"));
         let own = planned(&format!("lr: {{values: [0.1, 5]}}\nschedules: {{a: {with_lr}}}"));
-        let alone = planned(&format!("schedules: {{a: {with_lr}}}"));
+        let only = planned(&format!("schedules: {{a: {with_lr}}}"));
         assert_eq!(ids(&of_file), ids(&own), "{schedule}");
-        assert_eq!(ids(&of_file), ids(&alone), "{schedule}");
+        assert_eq!(ids(&of_file), ids(&only), "{schedule}");
     }
 }
 
 #[test]
-fn every_spelling_of_an_axis_is_one() {
+fn every_form_of_an_axis_is_an_lr_grid() {
     for (lr, lrs) in [
         ("0.5", vec![0.5]),
         ("{values: [0.5, 2]}", vec![0.5, 2.0]),
@@ -79,18 +78,18 @@ fn every_spelling_of_an_axis_is_one() {
         assert_eq!(spec.schedules[0].lrs(&spec), lrs, "{lr}");
         assert_eq!(spec.schedules[1].lrs(&spec), [7.0]);
     }
-    // Of whole schedules each has its own.
+    // In an axis of complete schedules, each value has its own lr.
     let plan = planned(
         "lr: 9\nschedules: {a: {values: [{kind: cosine, lr: 1}, {kind: linear, lr: 2}, {kind: constant}]}}",
     );
     assert_eq!(runs(&plan, "a"), [(1.0, 10), (1.0, 20), (2.0, 10), (2.0, 20), (9.0, 10), (9.0, 20)]);
-    // Beside another axis each value goes with each.
+    // With another axis, each value is combined with each.
     let plan = planned("schedules: {a: {kind: linear, to: {values: [0, 0.1x]}, lr: {values: [1, 2]}}}");
     assert_eq!(plan.trials.len(), 2 * 2 * 2);
 }
 
 #[test]
-fn it_is_extended_for_the_budget_that_asks_for_it() {
+fn a_grid_is_extended_only_for_the_given_budget() {
     let spec = spec(&format!(
         "{RUN}lr: 5\nschedules: {{a: {{kind: cosine, lr: {{values: [1, 2]}}}}, b: {{kind: linear}}}}\n"
     ));
@@ -101,17 +100,20 @@ fn it_is_extended_for_the_budget_that_asks_for_it() {
 }
 
 #[test]
-fn an_lr_that_nothing_uses_is_said() {
+fn an_unused_lr_gets_a_warning() {
     let warned = |rest: &str| planned(rest).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     let all = warned(
         "lr: {values: [1, 2]}\nschedules: {a: {kind: cosine, lr: 1}, b: {kind: linear, to: 0, lr: 2}}",
     );
-    assert!(all.iter().any(|warning| warning.contains("lr: no schedule uses this")), "{all:?}");
+    assert!(
+        all.iter().any(|warning| warning.contains("lr: not used: every schedule has its own `lr`")),
+        "{all:?}"
+    );
     assert_eq!(warned("lr: 3\nschedules: {a: {kind: cosine, lr: 1}, b: {kind: linear, to: 0}}"), [""; 0]);
 }
 
 #[test]
-fn what_is_wrong_with_it_is_said_where_it_stands() {
+fn problems_of_an_own_lr_name_its_path() {
     for (rest, words) in [
         (
             "lr: 1\nschedules: {a: {kind: cosine, lr: 0}}",

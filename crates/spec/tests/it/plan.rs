@@ -1,5 +1,4 @@
-//! From a spec to what is trained: how configs are named by their axes, and that problems of many configs
-//! are told once.
+//! From a spec to a plan: names of configs by their axes, and that a problem of many configs is reported once.
 
 use spec::{Plan, plan};
 
@@ -26,7 +25,7 @@ fn configs_are_named_by_the_paths_of_their_axes() {
 }
 
 #[test]
-fn a_bad_axis_is_blamed_alone_and_shifts_no_other() {
+fn a_bad_axis_is_one_problem_and_does_not_affect_other_axes() {
     for (from, to, at) in [
         ("lr: {values: [0.1, 0.2]}", "lr: {values: []}\nclip_norm: {values: [1, 2]}", "[]"),
         (
@@ -50,9 +49,8 @@ fn a_bad_axis_is_blamed_alone_and_shifts_no_other() {
     }
 }
 
-/// A bad axis hides no other mistake.
 #[test]
-fn a_bad_axis_and_other_mistakes_are_told_together() {
+fn a_bad_axis_does_not_hide_other_mistakes() {
     let text = format!(
         "{RUN}clip_norm: {{values: []}}\ncolour: 1\nschedules: {{a: {{kind: cosine, to: {{values: 1}}, frm: 0}}}}\n"
     );
@@ -66,18 +64,18 @@ fn a_bad_axis_and_other_mistakes_are_told_together() {
 }
 
 #[test]
-fn a_problem_of_many_configs_is_told_once_at_its_value() {
+fn a_problem_of_many_configs_is_reported_once_at_its_value() {
     let text = format!("{RUN}schedules: {{a: {{warmup: {{over: 11}}, body: 1x}}}}\n");
-    let spec = trainer::read(&text, "x").expect("good but for the length");
+    let spec = trainer::read(&text, "x").expect("good except for the length");
     let problems = plan(&spec).expect_err("a warmup longer than the run");
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(&text[problems[0].place.start..problems[0].place.end], "11");
     assert_eq!(problems[0].path, "schedules.a.warmup.over");
 }
 
-/// A name of another library is what it stands for: also a rule that has no numbers yet.
+/// This includes closed-loop rules, which are compared by their parameters.
 #[test]
-fn one_run_under_two_libraries_names_is_one_trial() {
+fn a_schedule_and_its_library_name_are_the_same_trial() {
     let id = |schedule: &str| planned(&format!("schedules: {{a: {schedule}}}")).trials[0].id.clone();
     for (named, own) in [
         (

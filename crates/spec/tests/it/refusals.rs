@@ -1,9 +1,9 @@
-//! What is refused, in which words, and at which place: where the offending value was written.
+//! Problems of schedules: their messages, and their positions, which are those of the offending values.
 
 use schedule::Horizon;
 use schedule::problem::Problem;
 
-/// The problems of a node in a run of 20 steps of unknown epochs, base lr 0.1.
+/// The problems of a node in a run of 20 steps with unknown epochs and base lr 0.1.
 fn problems(text: &str) -> Vec<Problem> {
     problems_in(text, Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None })
 }
@@ -17,12 +17,12 @@ fn problems_in(text: &str, horizon: Horizon) -> Vec<Problem> {
     }
 }
 
-/// What stands at the place of the one problem.
-fn blamed<'a>(text: &'a str, problem: &Problem) -> &'a str {
+/// The text at the position of a problem.
+fn text_at<'a>(text: &'a str, problem: &Problem) -> &'a str {
     &text[problem.place.start..problem.place.end]
 }
 
-/// A schedule, the part of it that is wrong, and words of the message.
+/// A schedule, the text that is wrong in it, and words of the message.
 const REFUSALS: &[(&str, &str, &str)] = &[
     // lengths
     ("{kind: step, every: 0}", "0", "at least 1"),
@@ -76,7 +76,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("{restart: 1x, every: 5, limit: 0}", "0", "at least 1"),
     ("{scale: -1, of: 1x}", "-1", "at least 0"),
     ("{kind: exponential, gamma: 1e60}", "{kind: exponential, gamma: 1e60}", "beyond all numbers"),
-    // places on the way
+    // steps and milestones
     ("{kind: piecewise, points: [[0, 1x], [5, 0], [5, 1x]]}", "5", "knots must rise"),
     ("{kind: piecewise, points: [[1%, 1x], [2%, 0]]}", "2%", "knots must rise"),
     ("{kind: piecewise, points: []}", "[]", "an empty list"),
@@ -119,30 +119,30 @@ const REFUSALS: &[(&str, &str, &str)] = &[
 fn each_refusal_points_at_the_value() {
     for &(text, at, words) in REFUSALS {
         let found = problems(text);
-        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let hit = found.iter().any(|problem| problem.message.contains(words) && blamed(text, problem) == at);
-        assert!(hit, "{text}: {told:?} do not say `{words}` of `{at}`");
+        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let hit = found.iter().any(|problem| problem.message.contains(words) && text_at(text, problem) == at);
+        assert!(hit, "{text}: no `{words}` at `{at}` in {all:?}");
         assert!(
             found.iter().all(|problem| problem.place.line == 1 && problem.path.starts_with('s')),
-            "{told:?}"
+            "{all:?}"
         );
     }
 }
 
 #[test]
-fn several_mistakes_are_told_at_once() {
+fn several_mistakes_are_reported_together() {
     let text = "{phases: [{for: -1, kind: linear, to: -1, frm: 0}, {kind: step, gamma: 0}, {kind: nothing}]}";
     let found = problems(text);
-    let told: Vec<&str> = found.iter().map(|problem| blamed(text, problem)).collect();
-    // The last but one lacks `for` and `every` too, so its whole mapping is blamed twice.
+    let places: Vec<&str> = found.iter().map(|problem| text_at(text, problem)).collect();
+    // The second phase also lacks `for` and `every`, so two problems are at its mapping.
     for at in ["-1", "frm", "0", "nothing"] {
-        assert!(told.contains(&at), "{told:?}");
+        assert!(places.contains(&at), "{places:?}");
     }
     assert_eq!(found.len(), 7, "{found:?}");
 }
 
 #[test]
-fn what_merely_looks_wrong_is_a_warning() {
+fn legal_but_suspicious_schedules_give_warnings() {
     for (text, at, words) in [
         ("{restart: {kind: cosine, to: 0}, every: 21}", "21", "first cycle takes 21"),
         ("{kind: multistep, at: [20]}", "20", "never reached"),
@@ -160,15 +160,14 @@ fn what_merely_looks_wrong_is_a_warning() {
         let node = interop::parse(&tree, "s", &mut Vec::new()).expect(text);
         let schedule = node.resolve(&Horizon { base_lr: 0.1, total: 20, steps_per_epoch: None }).expect(text);
         let warnings = schedule.warnings(None);
-        let hit = warnings.iter().any(|w| w.message.contains(words) && blamed(text, w) == at);
+        let hit = warnings.iter().any(|w| w.message.contains(words) && text_at(text, w) == at);
         assert!(hit, "{text}: {warnings:?}");
     }
 }
 
-/// Legal, however short: no warmup, a warmup that takes the whole run, a run of one step, two shares that
-/// round up to one step too many.
+/// No warmup, a warmup over the whole run, a run of one step, and two percentages that round up to one step too many.
 #[test]
-fn edges_are_legal() {
+fn extreme_lengths_are_legal() {
     for (text, total) in [
         ("{warmup: {over: 0}, body: {kind: linear}}", 20),
         ("{warmup: {over: 20}, body: {kind: cosine}}", 20),

@@ -1,4 +1,4 @@
-//! A tree written out and read again is the same tree, also through JSON.
+//! Writing and reading a tree gives the same tree, as YAML and as JSON.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -15,7 +15,7 @@ pub(crate) fn config(cases: u32) -> Config {
     Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(19_470_206), ..Config::default() }
 }
 
-/// Text that YAML might take for something else.
+/// Texts that YAML could read as another value.
 const TRICKY: &[&str] = &[
     "",
     " ",
@@ -93,13 +93,13 @@ const TRICKY: &[&str] = &[
     "2024-01-01",
 ];
 
-/// Text that YAML might take for something else, and any text.
+/// Texts that YAML could read as another value, and any text.
 fn text() -> BoxedStrategy<String> {
     let tricky = prop::sample::select(TRICKY.to_vec()).prop_map(str::to_owned);
     prop_oneof![3 => tricky, 1 => ".{0,20}", 1 => "[a-z_]{1,8}", 1 => any::<String>()].boxed()
 }
 
-/// Any tree that can come out of a document.
+/// Any tree that a document can contain.
 pub(crate) fn tree(depth: usize) -> BoxedStrategy<Tree> {
     let scalar = prop_oneof![
         Just(Value::Null),
@@ -129,7 +129,7 @@ pub(crate) fn tree(depth: usize) -> BoxedStrategy<Tree> {
     .boxed()
 }
 
-/// The same tree without places.
+/// The tree without positions.
 pub(crate) fn bare(tree: &Tree) -> Tree {
     Tree::new(match &tree.value {
         Value::List(items) => Value::List(items.iter().map(bare).collect()),
@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn a_tree_written_and_read_is_the_same(tree in tree(3)) {
-        // The one thing that is no document.
+        // A document can't be only null.
         prop_assume!(tree.value != Value::Null);
         let written = tree.to_string();
         prop_assert!(!written.contains('\n'), "{written}");
@@ -165,12 +165,12 @@ proptest! {
     }
 }
 
-/// lr and momentum at every step of a run and beyond, by their bits; what is said where it is refused.
+/// The bits of lr and momentum at every step of a run and beyond, or the messages of its problems.
 fn numbers(tree: &Tree, horizon: &Horizon) -> Result<Vec<(u64, Option<u64>)>, Vec<String>> {
     let mut problems = Vec::new();
     let node = interop::parse(tree, "", &mut problems);
     let schedule = node.ok_or(problems).and_then(|node| node.resolve(horizon));
-    // Places are those of the text, and a made tree has none.
+    // Only messages are compared: a generated tree has no positions.
     let schedule =
         schedule.map_err(|found| found.into_iter().map(|problem| problem.message).collect::<Vec<_>>())?;
     let start = schedule.start();
@@ -178,7 +178,7 @@ fn numbers(tree: &Tree, horizon: &Horizon) -> Result<Vec<(u64, Option<u64>)>, Ve
     Ok((0..horizon.total + 5).chain([1_000_000_000, u64::MAX]).map(bits).collect())
 }
 
-/// Writes schedules out, reads them, and compares what they give.
+/// Writes and reads generated schedules, and compares their numbers.
 fn same_when_read(strategy: BoxedStrategy<Tree>, cases: u32, least: u32, what: &str) {
     let usable = std::cell::Cell::new(0);
     let test = |(tree, horizon): (Tree, Horizon)| {
@@ -193,7 +193,7 @@ fn same_when_read(strategy: BoxedStrategy<Tree>, cases: u32, least: u32, what: &
     };
     let result = TestRunner::new(config(cases)).run(&(strategy, generate::horizon()), test);
     result.unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert!(usable.get() >= least, "{what}: only {} of {cases} could be used", usable.get());
+    assert!(usable.get() >= least, "{what}: only {} of {cases} are usable", usable.get());
 }
 
 #[test]

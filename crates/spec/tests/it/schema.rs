@@ -1,4 +1,4 @@
-//! The JSON Schema: whole, sound, and of one mind with the readers.
+//! The JSON Schema: it is complete, consistent, and agrees with the readers.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::validator::{target, valid};
 
 static SCHEMA: LazyLock<Json> = LazyLock::new(|| schema::sweep_file(trainer::catalogue()));
 
-/// Whether the schema takes a whole sweep file.
+/// Whether the schema accepts a sweep file.
 pub(crate) fn takes_file(tree: &Tree) -> bool {
     valid(&SCHEMA, &SCHEMA, &json::tree_to_json(tree))
 }
@@ -31,32 +31,32 @@ fn read(text: &str) -> Tree {
 }
 
 /// Every schema inside a schema.
-fn all<'a>(schema: &'a Json, see: &mut dyn FnMut(&'a Json)) {
-    see(schema);
+fn visit<'a>(schema: &'a Json, visitor: &mut dyn FnMut(&'a Json)) {
+    visitor(schema);
     let Some(schema) = schema.as_object() else { return };
     for (keyword, inside) in schema {
         match keyword.as_str() {
             "properties" | "$defs" => {
-                inside.as_object().expect("schemas").values().for_each(|one| all(one, see))
+                inside.as_object().expect("schemas").values().for_each(|one| visit(one, visitor))
             }
             "anyOf" | "oneOf" | "prefixItems" => {
-                inside.as_array().expect("schemas").iter().for_each(|one| all(one, see))
+                inside.as_array().expect("schemas").iter().for_each(|one| visit(one, visitor))
             }
-            "items" | "propertyNames" => all(inside, see),
-            "additionalProperties" if inside.is_object() => all(inside, see),
+            "items" | "propertyNames" => visit(inside, visitor),
+            "additionalProperties" if inside.is_object() => visit(inside, visitor),
             _ => {}
         }
     }
 }
 
 #[test]
-fn every_schema_inside_is_sound() {
+fn every_nested_schema_is_consistent() {
     let mut used = BTreeSet::from(["node".to_owned()]);
-    all(&SCHEMA, &mut |one| {
+    visit(&SCHEMA, &mut |one| {
         let one = one.as_object().expect("a schema");
-        if let Some(there) = one.get("$ref") {
-            target(&SCHEMA, there);
-            used.insert(there.as_str().expect("a path").trim_start_matches("#/$defs/").to_owned());
+        if let Some(reference) = one.get("$ref") {
+            target(&SCHEMA, reference);
+            used.insert(reference.as_str().expect("a path").trim_start_matches("#/$defs/").to_owned());
         }
         let keys = |keyword: &str| one.get(keyword).and_then(Json::as_array).cloned().unwrap_or_default();
         for key in keys("required") {
@@ -76,11 +76,11 @@ fn every_schema_inside_is_sound() {
         }
     });
     let defined: BTreeSet<String> = SCHEMA["$defs"].as_object().expect("forms").keys().cloned().collect();
-    assert_eq!(defined, used, "forms that are defined and forms that are used");
+    assert_eq!(defined, used, "defined and used schemas");
 }
 
 #[test]
-fn every_kind_and_combinator_is_there_with_its_keys() {
+fn every_kind_and_combinator_has_its_keys() {
     for phase in ["kind", "phase"] {
         for entry in ENTRIES {
             let form = &SCHEMA["$defs"][format!("{phase}_{}", entry.kind)];
@@ -102,7 +102,7 @@ fn every_kind_and_combinator_is_there_with_its_keys() {
 }
 
 #[test]
-fn every_example_is_taken() {
+fn every_example_is_accepted() {
     let examples =
         ENTRIES.iter().map(|entry| entry.example).chain(COMBINATORS.iter().map(|each| each.example));
     for example in examples {
@@ -111,7 +111,7 @@ fn every_example_is_taken() {
 }
 
 #[test]
-fn every_experiment_is_taken() {
+fn every_experiment_is_accepted() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
     let mut files = 0;
     for entry in std::fs::read_dir(folder).expect("the experiments") {
@@ -129,7 +129,7 @@ const RUN: &str =
     "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 10}\nlr: 0.1\n";
 
 #[test]
-fn axes_are_taken_where_the_reader_takes_them() {
+fn axes_are_accepted_where_the_reader_accepts_them() {
     for text in [
         "schedules: {a: {values: [1x, {kind: linear}]}}",
         "schedules: {a: {kind: {values: [linear, cosine]}, to: 0}}",
@@ -156,7 +156,7 @@ fn axes_are_taken_where_the_reader_takes_them() {
     }
 }
 
-/// A part of a good file, and what makes it a bad one.
+/// A part of a good file, and its replacement, which makes the file bad.
 const MISTAKES: &[(&str, &str)] = &[
     ("lr: 0.1", "lr: 0"),
     ("lr: 0.1", "lr: 0.1x"),
@@ -213,7 +213,7 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn bad_files_are_not_taken() {
+fn bad_files_are_rejected() {
     let good = format!("{RUN}schedules: {{a: 1x}}\n");
     assert!(takes_file(&read(&good)));
     for &(from, to) in MISTAKES {
@@ -224,7 +224,7 @@ fn bad_files_are_not_taken() {
     }
 }
 
-/// The keys of a mapping as its reader knows them: it lists them when it meets one that it does not know.
+/// The keys that the reader of a mapping knows: it lists them in the hint for an unknown key.
 fn known_by_the_reader(text: &str, path: &str) -> BTreeSet<String> {
     let problems = trainer::read(text, "x").expect_err(text);
     let problem =
@@ -239,9 +239,9 @@ fn keys(form: &Json) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_keys_of_the_run_are_the_readers() {
+fn the_keys_of_the_run_are_those_of_the_readers() {
     let good = format!("{RUN}schedules: {{a: 1x}}\n");
-    // Far from every known key, so that no hint names just one.
+    // Unlike every known key, so that the hint lists all of them.
     let odd = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq: 1";
     let key = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
     let top = known_by_the_reader(&format!("{good}{odd}\n"), key);
@@ -269,9 +269,8 @@ fn the_keys_of_the_run_are_the_readers() {
     assert_eq!(evaluate, keys(&form("evaluate")));
 }
 
-/// Writing the defaults of the run out changes nothing.
 #[test]
-fn the_defaults_of_the_run_are_the_readers() {
+fn the_defaults_of_the_run_are_those_of_the_readers() {
     let node = "schedules: {a: 1x}\n";
     for (i, optimizer) in trainer::catalogue().optimizers.iter().map(|optimizer| optimizer.name).enumerate() {
         let plain = format!("{RUN}{node}").replace("kind: sgd", &format!("kind: {optimizer}"));
@@ -302,9 +301,9 @@ fn the_defaults_of_the_run_are_the_readers() {
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 12_000, ..config(6000) })]
 
-    /// A schema that refuses what the reader takes would cry wolf in the editor.
+    /// If the schema rejected what the reader accepts, editors would show false errors.
     #[test]
-    fn what_the_reader_takes_the_schema_takes(node in generate::node(2)) {
+    fn the_schema_accepts_what_the_reader_accepts(node in generate::node(2)) {
         let read = interop::parse(&node, "", &mut Vec::new());
         prop_assume!(read.is_some());
         prop_assert!(takes_node(&node), "{}", node);
@@ -312,7 +311,7 @@ proptest! {
 }
 
 #[test]
-fn lengths_and_rates_are_written_as_the_reader_reads_them() {
+fn lengths_and_rates_have_the_syntax_of_the_reader() {
     let node = |key: &str, value: &str| {
         format!("{{kind: step, every: 3, {key}: {value}}}").replacen("every: 3, every", "every", 1)
     };

@@ -1,18 +1,18 @@
-//! Files with several mistakes: all are reported at once, each once.
+//! Files with several mistakes: all are reported together, each once.
 
 use crate::Files;
 
 const GOOD: &str = "data: {dataset: digits, batch_size: 50}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\n\
                     budget: {steps: 100}\nlr: 0.1\nschedules: {a: {kind: cosine, to: 0}}\n";
 
-/// Every problem of a file, one a line.
+/// All problems of a file.
 fn problems(text: &str) -> Vec<String> {
     let world = Files(|name| name == "train.py");
     let found = spec::read_with(text, "x", &world).and_then(|spec| spec::plan(&spec)).expect_err(text);
     found.iter().map(ToString::to_string).collect()
 }
 
-/// There are as many problems as words, and each is in its problem.
+/// Checks that the file has exactly these problems, each given by some words of it.
 #[track_caller]
 fn reports(text: &str, words: &[&str]) {
     let found = problems(text);
@@ -28,7 +28,7 @@ fn with(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn no_value_hides_the_mistakes_of_others() {
+fn a_bad_value_does_not_hide_other_mistakes() {
     let text = with("{steps: 100}", "{steps: 0}")
         .replace("lr: 0.1", "lr: -0.1\nseeds: [1, 99999999999999999999999]");
     reports(
@@ -41,11 +41,11 @@ fn no_value_hides_the_mistakes_of_others() {
     );
     let text =
         with("{steps: 100}", "{epochs: 2, steps: 5}").replace("{kind: mlp}", "{kind: mlp, hidden: 128}");
-    reports(&text, &["model.hidden: expected a list", "budget: `epochs` and `steps` were both given"]);
+    reports(&text, &["model.hidden: expected a list", "budget: `epochs` and `steps` are both given"]);
 }
 
 #[test]
-fn no_kind_that_is_not_there_hides_the_mistakes_beside_it() {
+fn an_unknown_kind_does_not_hide_mistakes_in_its_mapping() {
     let text = with("{kind: sgd}", "{kind: adm, momentum: 3, weight_decay: -1, betas: 2}");
     reports(
         &text,
@@ -65,10 +65,13 @@ fn no_kind_that_is_not_there_hides_the_mistakes_beside_it() {
 }
 
 #[test]
-fn what_does_not_fit_the_run_hides_nothing_and_is_not_hidden() {
+fn schedules_that_do_not_fit_the_run_are_reported_with_other_mistakes() {
     let text = with("{kind: cosine, to: 0}", "{warmup: {over: 500}, body: 1x}, b: {kind: cosin}")
         .replace("lr: 0.1", "lr: 0.1\nseeds: [-1, 2, 2]");
-    reports(&text, &["seeds: expected a seed", "seeds: the seed 2", "the warmup takes 500", "schedules.b"]);
+    reports(
+        &text,
+        &["seeds: expected a seed", "seeds: duplicate seed 2", "the warmup takes 500", "schedules.b"],
+    );
     let text = with(
         "{kind: cosine, to: 0}",
         "{kind: multistep, at: [-1, 50, x]}, b: {kind: piecewise, points: [[0, -1], [z, 1x]]}",
@@ -89,24 +92,19 @@ fn what_does_not_fit_the_run_hides_nothing_and_is_not_hidden() {
 }
 
 #[test]
-fn no_mistake_in_a_task_or_a_program_hides_another() {
+fn a_mistake_in_a_task_or_program_does_not_hide_others() {
     let text = "task: {kind: quadratik, dimensions: 0, noise: -1}\noptimizer: {kind: sgd}\nbudget: {steps: 3}\nlr: 0.1\n\
                 schedules: {a: 1x}\n";
     reports(text, &["did you mean `quadratic`", "task.dimensions", "task.noise"]);
     let text = "trainer: {command: [], files: [no.py], grace: soon}\nbudget: {steps: 3}\nlr: 0.1\nseeds: []\nschedules: {a: 1x}\n";
     reports(
         text,
-        &[
-            "this command is empty",
-            "there is no file `no.py`",
-            "trainer.grace",
-            "this list of seeds is empty",
-        ],
+        &["the command is empty", "file not found: `no.py`", "trainer.grace", "this list of seeds is empty"],
     );
 }
 
 #[test]
-fn keys_of_other_tools_are_answered_with_their_place_here() {
+fn keys_of_other_tools_get_a_hint() {
     let wandb = "program: train.py\nmethod: grid\nmetric: {name: val_loss, goal: minimize}\nparameters:\n  \
                  lr: {values: [0.1, 0.01]}\n  batch_size: {value: 64}\n";
     let found = problems(wandb);
@@ -145,7 +143,7 @@ fn keys_of_other_tools_are_answered_with_their_place_here() {
         let found = problems(&inside);
         assert!(found.len() == 1 && found[0].contains(words), "{key}: {found:#?}");
     }
-    // In its own section a key is known, or one that this kind does not have.
+    // In its own section, an unknown key is reported without such a hint.
     let found = problems(&with("{kind: sgd}", "{kind: adamw, nesterov: true}"));
     assert!(found[0].contains("known here"), "{found:#?}");
     let both = GOOD.replace("model:", "modle:").replace("optimizer: ", "qqq: 1\nzzz: 2\noptimizer: ");
@@ -154,9 +152,9 @@ fn keys_of_other_tools_are_answered_with_their_place_here() {
 }
 
 #[test]
-fn numbers_and_words_of_other_readers_are_answered_with_what_to_write() {
+fn other_notations_of_numbers_and_booleans_get_a_hint() {
     for (from, to, words) in [
-        ("to: 0", "to: 0,1x", "a decimal number is written with a point: 0.1x"),
+        ("to: 0", "to: 0,1x", "write decimal numbers with a point: 0.1x"),
         ("to: 0", "to: '0,1x'", "write 0.1x"),
         ("steps: 100", "steps: 1_000", "write 1000"),
         ("steps: 100", "steps: 0x10", "write 16"),
@@ -175,9 +173,8 @@ fn numbers_and_words_of_other_readers_are_answered_with_what_to_write() {
     reports(&text, &["an axis needs at least one value"]);
 }
 
-/// Value of `params`, and what to write.
 #[test]
-fn values_that_a_program_gets_as_something_else_get_a_warning() {
+fn ambiguous_values_in_params_get_a_warning() {
     let warnings = |params: &str| -> Vec<String> {
         let text = format!(
             "trainer: {{command: [python3, train.py], params: {params}}}\nbudget: {{steps: 3}}\nlr: 0.1\nschedules: {{a: 1x}}\n"
@@ -200,7 +197,7 @@ fn values_that_a_program_gets_as_something_else_get_a_warning() {
         ("1_000", "write 1000"),
         ("012", "write 12"),
         ("None", "write null"),
-        ("inf", "let the program make a number of it"),
+        ("inf", "convert it to a number in the program"),
     ] {
         for place in [
             format!("{{x: {value}}}"),
@@ -210,7 +207,7 @@ fn values_that_a_program_gets_as_something_else_get_a_warning() {
             let found = warnings(&place);
             assert!(found.len() == 1 && found[0].contains(words), "{place}: {found:?}");
         }
-        assert_eq!(warnings(&format!("{{x: \"{value}\"}}")), [""; 0], "quotes say that text is meant");
+        assert_eq!(warnings(&format!("{{x: \"{value}\"}}")), [""; 0], "quotes make it a text");
     }
     let found = warnings("{dropout: 0,1}");
     assert!(found.len() == 1 && found[0].contains("a point: 0.1"), "{found:?}");

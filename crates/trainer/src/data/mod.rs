@@ -197,7 +197,7 @@ pub fn published(dataset: &Dataset, data_dir: Option<&Path>) -> Result<(), DataE
 pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result<Examples, DataError> {
     let Some(data) = &network.data else {
         return Ok(match &network.model {
-            Model::Own(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
+            Model::Custom(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
             Model::BuiltIn(_) => {
                 let arch = Arch::of(network).map_err(|error| DataError::Task(first_line(&error)))?;
                 let task = arch.architecture.closed_form();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use spec::trial::{self, Found};
+use spec::trial::{self, DataInfo};
 
 use super::files::{DataError, MOST_BYTES, bytes_of};
 use super::{Batch, Part};
@@ -69,7 +69,7 @@ fn alphabet(text: &str) -> BTreeSet<char> {
 ///
 /// # Errors
 /// Why it can't be read, in words.
-pub fn look(file: &str) -> Result<Found, String> {
+pub fn look(file: &str) -> Result<DataInfo, String> {
     let (text, blake3) = utf8(file)?;
     let (examples, classes) = (text.chars().count(), alphabet(&text).len());
     if classes < 2 {
@@ -78,7 +78,7 @@ pub fn look(file: &str) -> Result<Found, String> {
     if classes > 10_000 {
         return Err(format!("{file} has {classes} different characters; 10000 are the most"));
     }
-    Ok(Found { blake3, examples, inputs: classes, classes, bytes: false })
+    Ok(DataInfo { blake3, examples, inputs: classes, classes, bytes: false })
 }
 
 fn utf8(file: &str) -> Result<(String, String), String> {

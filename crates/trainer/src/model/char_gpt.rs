@@ -5,7 +5,7 @@ use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use spec::catalogue::{Clash, Kind, ModelKind, Param, ParamType, Reads, fits_all};
+use spec::catalogue::{Conflict, Kind, ModelKind, Param, ParamType, Reads, fits_all};
 
 use super::layer::{Linear, linear_with};
 use super::parameters::{InOrder, of_built_in};
@@ -38,10 +38,10 @@ pub(super) static ENTRY: Entry = Entry {
     build: build::<CharGpt>,
 };
 
-fn heads_divide_the_width(values: &Map<String, Json>) -> std::result::Result<(), Clash> {
+fn heads_divide_the_width(values: &Map<String, Json>) -> std::result::Result<(), Conflict> {
     let whole = |name| values.get(name).and_then(Json::as_u64);
     match (whole("heads"), whole("width")) {
-        (Some(heads), Some(width)) if !width.is_multiple_of(heads) => Err(Clash {
+        (Some(heads), Some(width)) if !width.is_multiple_of(heads) => Err(Conflict {
             param: "heads",
             message: format!("`heads` must divide the width, and {heads} does not divide {width}"),
             hint: None,

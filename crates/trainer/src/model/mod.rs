@@ -181,7 +181,7 @@ impl Arch {
     pub fn of(network: &Network) -> Result<Self> {
         let (inputs, classes) = network.data.as_ref().map_or((0, 0), |data| data.dataset.shape());
         let architecture: Arc<dyn Architecture> = match &network.model {
-            Chosen::Own(task) => Arc::new(OwnModel::planned(task)),
+            Chosen::Custom(task) => Arc::new(OwnModel::planned(task)),
             Chosen::BuiltIn(choice) => {
                 let entry = TABLE.iter().find(|entry| entry.kind.name == choice.kind);
                 let entry =

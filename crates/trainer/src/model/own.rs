@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::Init;
-use spec::trial::{Own, OwnParameter};
+use spec::trial::{CustomParameter, CustomTaskSpec};
 
 use super::{Architecture, Input, Shape, Sizes};
 use crate::own::OwnTask;
@@ -16,8 +16,8 @@ pub(super) struct OwnModel {
 
 impl OwnModel {
     /// As the plan knows it.
-    pub(super) fn planned(own: &Own) -> Self {
-        let shape = |OwnParameter { name, dims, transposed }: &OwnParameter| Shape {
+    pub(super) fn planned(own: &CustomTaskSpec) -> Self {
+        let shape = |CustomParameter { name, dims, transposed }: &CustomParameter| Shape {
             transposed: *transposed,
             ..Shape::new(name, dims, Init::Const(0.0))
         };

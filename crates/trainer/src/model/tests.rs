@@ -29,13 +29,13 @@ fn models() -> impl Iterator<Item = &'static str> {
 /// A network that trains it.
 fn network(model: &str) -> Network {
     let learns = |entry: &&&Entry| model.contains(&format!("kind: {}", entry.kind.name));
-    let learner = match TABLE.iter().find(learns).expect("an entry").kind.reads {
+    let workload = match TABLE.iter().find(learns).expect("an entry").kind.reads {
         Reads::Rows => format!("data: {{dataset: digits}}\nmodel: {model}"),
         Reads::Text => format!("data: {{dataset: emma}}\nmodel: {model}"),
         Reads::Nothing => format!("task: {model}"),
     };
     let text = format!(
-        "{learner}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 1}}\nlr: 1\nschedules: {{a: {{kind: constant}}}}\n"
+        "{workload}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 1}}\nlr: 1\nschedules: {{a: {{kind: constant}}}}\n"
     );
     let plan = crate::read(&text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     plan.trials[0].config.task.network().expect("a network").clone()

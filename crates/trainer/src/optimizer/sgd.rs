@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor, Var};
 use schedule::catalogue::{AT_LEAST_0, FROM_0_BELOW_1};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use spec::catalogue::{Clash, Kind, Param, ParamType};
+use spec::catalogue::{Conflict, Kind, Param, ParamType};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
 use crate::kernels::simd::leveled;
@@ -25,10 +25,10 @@ pub(super) static ENTRY: Entry = Entry {
     build: build::<Sgd>,
 };
 
-fn nesterov_has_momentum(values: &Map<String, Json>) -> std::result::Result<(), Clash> {
+fn nesterov_has_momentum(values: &Map<String, Json>) -> std::result::Result<(), Conflict> {
     let momentum = values.get("momentum").and_then(Json::as_f64);
     match (momentum, values.get("nesterov").and_then(Json::as_bool)) {
-        (Some(0.0), Some(true)) => Err(Clash {
+        (Some(0.0), Some(true)) => Err(Conflict {
             param: "nesterov",
             message: "`nesterov` needs a momentum above 0".to_owned(),
             hint: Some("add `momentum: 0.9`"),

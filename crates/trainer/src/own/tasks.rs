@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use spec::trial::{Own, OwnParameter};
+use spec::trial::{CustomParameter, CustomTaskSpec};
 
 use super::{AnyTask, OwnTask, Part, Task};
 use crate::contain::first_line;
@@ -51,7 +51,7 @@ impl Tasks {
     ///
     /// # Errors
     /// There is no such task, it can't be made of these parameters, or it can't be trained: in words.
-    pub fn describe(&self, name: &str, params: &Json, probes: bool) -> Result<Own, String> {
+    pub fn describe(&self, name: &str, params: &Json, probes: bool) -> Result<CustomTaskSpec, String> {
         let own = self.build(name, params)?;
         if probes {
             own.probe(name)?;
@@ -60,7 +60,7 @@ impl Tasks {
     }
 
     /// The task that a trial was planned with.
-    pub(crate) fn build_planned(&self, planned: &Own) -> Result<OwnTask, String> {
+    pub(crate) fn build_planned(&self, planned: &CustomTaskSpec) -> Result<OwnTask, String> {
         let own = self.build(&planned.task, &planned.params)?;
         let found = described(&planned.task, &planned.params, &own);
         if found == *planned {
@@ -124,8 +124,8 @@ fn check_parameters(name: &str, shapes: &[Shape]) -> Result<(), String> {
     Ok(())
 }
 
-fn described(name: &str, params: &Json, own: &OwnTask) -> Own {
-    Own {
+fn described(name: &str, params: &Json, own: &OwnTask) -> CustomTaskSpec {
+    CustomTaskSpec {
         task: name.to_owned(),
         params: params.clone(),
         version: own.task.version(),
@@ -137,8 +137,8 @@ fn described(name: &str, params: &Json, own: &OwnTask) -> Own {
     }
 }
 
-fn parameter(shape: &Shape) -> OwnParameter {
-    OwnParameter { name: shape.name.clone(), dims: shape.dims.clone(), transposed: shape.transposed }
+fn parameter(shape: &Shape) -> CustomParameter {
+    CustomParameter { name: shape.name.clone(), dims: shape.dims.clone(), transposed: shape.transposed }
 }
 
 impl fmt::Debug for Tasks {

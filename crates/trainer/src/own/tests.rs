@@ -46,7 +46,7 @@ impl<M> Task for Small<M> {
 fn described<M: 'static>(
     model: fn(VarBuilder<'static>) -> Result<M>,
     loss: fn(&M, &Picked) -> Result<Tensor>,
-) -> std::result::Result<spec::trial::Own, String> {
+) -> std::result::Result<spec::trial::CustomTaskSpec, String> {
     let tasks = Tasks::new().with("small", move |_| Ok::<_, String>(Small { model, loss }));
     tasks.describe("small", &json!({}), true)
 }
@@ -79,7 +79,8 @@ fn a_model_is_described_by_what_it_asks_for() {
 
 #[test]
 fn what_can_not_be_trained_is_refused_before() {
-    let said = |result: std::result::Result<spec::trial::Own, String>| result.expect_err("no task");
+    let said =
+        |result: std::result::Result<spec::trial::CustomTaskSpec, String>| result.expect_err("no task");
     let dropped = said(described(
         |vb| {
             let norm = candle_nn::layer_norm(4, 1e-5, vb.pp("norm"))?;

@@ -1,5 +1,5 @@
-//! What to know before believing a ranking: warnings as data, each with what to do about it. A warning is a function in one of the
-//! files here and a line of the `TABLE`.
+//! Warnings about what limits a ranking, each with advice, as data. A warning is a function in one of the files here and a line
+//! of `TABLE`.
 
 mod compared;
 mod evidence;
@@ -9,20 +9,20 @@ mod trained;
 
 use spec::origin::Origins;
 
-use crate::compare::ALPHA;
+use crate::pair::ALPHA;
 use crate::ranking::{Line, Options, Ranking};
 use crate::results::RunResult;
 
 /// Something that limits what a ranking says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
-    /// What it is about.
+    /// Its kind.
     pub kind: Kind,
-    /// The schedules that it concerns; none means all.
+    /// The schedules that it concerns; empty means all.
     pub schedules: Vec<String>,
-    /// What is the case.
+    /// What limits the ranking.
     pub text: String,
-    /// What to do.
+    /// What to do about it.
     pub advice: String,
 }
 
@@ -33,43 +33,43 @@ pub enum Kind {
     Missing,
     /// Runs could not be trained.
     Failed,
-    /// The deciding runs have not begun.
+    /// No deciding run has ended.
     OnlyTuned,
-    /// The seeds are too few to decide anything.
+    /// There are too few seeds for any significant difference.
     FewSeeds,
-    /// A best lr, or the best value of another axis, is the lowest or highest that was tried.
+    /// The best lr, or the best value of another axis, is the lowest or highest that was tried.
     Edge,
-    /// Runs of the best configs have other lengths.
+    /// Schedules are compared at different run lengths.
     UnequalBudget,
     /// Runs diverged.
     Diverged,
-    /// The order by accuracy is another one.
+    /// The order by test accuracy differs from the order by the metric.
     MetricsDisagree,
-    /// The order over budgets is another one.
+    /// The order differs between budgets.
     UnstableOverBudgets,
     /// Configs were chosen on the seeds that judge them.
     SameSeeds,
-    /// Each schedule has seeds of its own.
+    /// Schedules share no seeds.
     Unpaired,
     /// Schedules ran on different hardware.
     Hardware,
-    /// Schedules came to the same losses.
+    /// Schedules have the same losses.
     SameRuns,
     /// Runs were trained with several versions of the arithmetic.
     MixedBits,
-    /// Runs of a program loaded different contents of a file.
+    /// Runs of a custom program loaded different versions of a file.
     MixedFiles,
-    /// Seeds were added after the ranking could be seen.
+    /// Seeds were added after the ranking was available.
     AddedSeeds,
 }
 
 impl Kind {
-    /// Whether it is about what is stored of all runs, not about how some of them compare.
+    /// Whether it concerns all stored runs of the sweep, and not the compared schedules.
     pub fn is_of_store(self) -> bool {
         matches!(self, Kind::MixedBits | Kind::MixedFiles | Kind::AddedSeeds)
     }
 
-    /// As in rows.
+    /// The name in outputs for programs.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Missing => "missing",
@@ -92,16 +92,16 @@ impl Kind {
     }
 }
 
-/// What the store knows of a sweep beside its results.
+/// What the store knows of a sweep in addition to its results.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// Which arithmetic and files its results owe to.
+    /// The arithmetic and the files that trained its results.
     pub origins: Vec<Origins>,
-    /// With how many seeds its ranking could be seen before it got more.
+    /// Earlier numbers of seeds with which its ranking was available, before seeds were added.
     pub looks: Vec<i64>,
 }
 
-/// What warnings are made from.
+/// The input of warnings.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     ranking: &'a Ranking,
@@ -116,7 +116,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// All warnings, in the order in which they are shown.
+/// All warnings, in display order.
 const TABLE: [fn(Input<'_>) -> Vec<Warning>; 17] = [
     trained::failed,
     trained::missing,
@@ -148,7 +148,8 @@ pub fn warnings(
     TABLE.iter().flat_map(|warn| warn(input)).collect()
 }
 
-/// The fewest seeds with which a difference can be significant: the exact test's lowest p-value, 2 / 2^n, is below alpha.
+/// The smallest number of seeds n with which a difference can be significant: the lowest p-value of the exact test, 2 / 2^n, is
+/// below alpha.
 pub fn seeds_to_decide() -> usize {
     (1..64).find(|n| 2.0 / 2f64.powi(*n) < ALPHA).and_then(|n| usize::try_from(n).ok()).unwrap_or(64)
 }
@@ -161,7 +162,7 @@ fn names<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<String> {
     lines.map(|line| line.schedule.clone()).collect()
 }
 
-/// As in `a, b and 3 more`.
+/// A list as in `a, b, c and 3 more`.
 fn listed(names: &[String]) -> String {
     match names {
         [] => "all".to_owned(),

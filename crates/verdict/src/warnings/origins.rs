@@ -1,4 +1,4 @@
-//! Warnings of results that owe to different programs, and are compared with each other.
+//! Warnings about compared results that different programs trained.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,10 @@ pub(super) fn mixed_bits(input: Input<'_>) -> Vec<Warning> {
     if bits.len() < 2 {
         return Vec::new();
     }
-    let each: Vec<String> = bits.iter().map(|(bits, trials)| format!("{trials} of version {bits}")).collect();
+    let each: Vec<String> = bits.iter().map(|(bits, trials)| format!("{trials} by version {bits}")).collect();
     let text =
-        format!("these runs were trained with several versions of the arithmetic: {}", each.join(", "));
-    let advice =
-        "their bits differ where nothing else does; `sweep rm` and another run give all of them the same";
+        format!("these trials were trained by different versions of the arithmetic: {}", each.join(", "));
+    let advice = "equal configurations may give different bits; to retrain all with this version, use `sweep rm` and run the sweep again";
     warning(Kind::MixedBits, Vec::new(), text, advice)
 }
 
@@ -33,9 +32,9 @@ pub(super) fn mixed_files(input: Input<'_>) -> Vec<Warning> {
         return Vec::new();
     }
     let names = schedule::problem::listed(several);
-    let text = format!("these runs loaded different contents of {names}");
+    let text = format!("these trials loaded different versions of {names}");
     let advice =
-        "they are runs of different programs; name the file in `trainer.files`, and run the sweep again";
+        "their results may not be comparable; add the file to `trainer.files` and run the sweep again";
     warning(Kind::MixedFiles, Vec::new(), text, advice)
 }
 
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn only_results_of_several_origins_are_mixed() {
+    fn results_of_several_versions_or_files_give_a_warning() {
         for one in [vec![], vec![of(Some(1), &[], 3)], vec![of(None, &[("a", "x")], 3), of(Some(1), &[], 2)]]
         {
             assert_eq!(kinds(&one), []);

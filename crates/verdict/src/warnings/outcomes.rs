@@ -1,4 +1,4 @@
-//! Warnings of what the results look like.
+//! Warnings about the results themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,28 +9,28 @@ use crate::numbers::lr;
 use crate::ranking::{Line, Ranking};
 use crate::score::Direction;
 
-/// Schedules whose runs came to the same loss on every seed. Accuracies are few different numbers: they may be the same by chance.
+/// Schedules have the same loss on every seed. Not checked for accuracies, which have few distinct values and may agree by chance.
 pub(super) fn same_runs(input: Input<'_>) -> Vec<Warning> {
     let metric = &input.ranking.metric;
     if metric.direction == Direction::HigherIsBetter {
         return Vec::new();
     }
     let warn = |schedules: Vec<String>| {
-        let text = format!("{} came to the same {}, seed by seed", listed(&schedules), metric.title);
+        let text = format!("{} have the same {} on every seed", listed(&schedules), metric.title);
         let same = input.lines().iter().filter(|line| schedules.contains(&line.schedule));
         let configs: BTreeSet<&str> = same.map(|line| line.config_id.as_str()).collect();
         let advice = if configs.len() == 1 {
-            "they are the same runs: the schedules have the same lrs at every step"
+            "they are the same runs: the schedules have the same lr at every step"
         } else {
-            "they are not compared by this: a rule that watches the loss may have had nothing to change (less \
-             `patience`, a shorter `evaluate: {every: ...}`); a program may not use the lr that it is given"
+            "the schedules made no difference: a rule that watches the loss may never have changed the lr (try less \
+             `patience` or a shorter `evaluate: {every: ...}`), or a custom program may ignore its lr"
         };
         warning(Kind::SameRuns, schedules, text, advice)
     };
     same_values(input.lines()).into_iter().flat_map(warn).collect()
 }
 
-/// Schedules with the same finite value on every seed, by each list of values.
+/// Groups of schedules with the same finite value on every seed.
 fn same_values(lines: &[Line]) -> Vec<Vec<String>> {
     let mut by_values: BTreeMap<Vec<Option<u64>>, Vec<String>> = BTreeMap::new();
     for line in lines {
@@ -43,18 +43,18 @@ fn same_values(lines: &[Line]) -> Vec<Vec<String>> {
     by_values.into_values().filter(|schedules| schedules.len() > 1).collect()
 }
 
-/// A best value is at the edge of those that were tried.
+/// The best value of an axis is the lowest or highest that was tried.
 pub(super) fn edge(input: Input<'_>) -> Vec<Warning> {
     let all: Vec<String> = input.lines().iter().flat_map(edges).collect();
     if all.is_empty() {
         return Vec::new();
     }
-    let text = format!("EDGE: the best value is at the edge of those that were tried: {}", listed(&all));
-    let advice = "a better one may lie beyond: widen the axis there (for the lr, `extend` does it)";
+    let text = format!("EDGE: the best value is at the edge of the tried values: {}", listed(&all));
+    let advice = "a better value may lie beyond: widen the axis (for the lr, `extend` does so)";
     warning(Kind::Edge, names(input.lines().iter().filter(|line| !edges(line).is_empty())), text, advice)
 }
 
-/// What of a line's config is at an edge, as in `wsd: lr 0.3 (the highest)`.
+/// The values of a line's config that are at an edge, as in `wsd: lr 0.3 (the highest)`.
 fn edges(line: &Line) -> Vec<String> {
     let lr =
         line.edge.map(|edge| format!("{}: lr {} (the {})", line.schedule, lr(line.base_lr), edge.word()));
@@ -68,21 +68,21 @@ fn edges(line: &Line) -> Vec<String> {
 pub(super) fn diverged(input: Input<'_>) -> Vec<Warning> {
     let diverged = || input.lines().iter().filter(|line| line.diverged > 0);
     let each: Vec<String> =
-        diverged().map(|line| format!("{} {}/{}", line.schedule, line.diverged, line.asked())).collect();
+        diverged().map(|line| format!("{} {}/{}", line.schedule, line.diverged, line.requested())).collect();
     if each.is_empty() {
         return Vec::new();
     }
     let text = format!("runs at the best lr diverged: {}", listed(&each));
-    let advice = "they count as infinitely bad; try lower lrs, a warmup or `clip_norm`";
+    let advice = "they count as infinitely bad; try a lower lr, a warmup or `clip_norm`";
     warning(Kind::Diverged, names(diverged()), text, advice)
 }
 
-/// A schedule is significantly worse than the first, and has the higher accuracy all the same.
+/// A schedule is significantly worse than the first, but has a higher test accuracy.
 pub(super) fn metrics_disagree(input: Input<'_>) -> Vec<Warning> {
     let Some((better, first)) = disagreement(input.ranking) else { return Vec::new() };
     let title = &input.ranking.metric.title;
-    let text = format!("by test accuracy {better} is ahead of {first}, by {title} it is not");
-    let advice = "say which of both you care about, and rank by it (--metric)";
+    let text = format!("{better} is better than {first} by test accuracy, but worse by {title}");
+    let advice = "decide which metric matters to you, and rank by it with --metric";
     warning(Kind::MetricsDisagree, vec![better.to_owned(), first.to_owned()], text, advice)
 }
 
@@ -94,7 +94,7 @@ fn disagreement(ranking: &Ranking) -> Option<(&str, &str)> {
     Some((&better.schedule, &first.schedule))
 }
 
-/// Two neighbouring budgets have orders that agree little: below 0.6 an order has little in common with the other.
+/// The orders at two neighbouring budgets differ much: Kendall's tau is below 0.6.
 pub(super) fn unstable_over_budgets(input: Input<'_>) -> Vec<Warning> {
     let orders = by_budget(input.ranking, input.results, input.options);
     let mut worst: Option<(i64, i64, f64)> = None;
@@ -114,6 +114,6 @@ pub(super) fn unstable_over_budgets(input: Input<'_>) -> Vec<Warning> {
     let text = format!(
         "the order changes with the budget: Kendall's tau between {least} and {most} steps is {tau:.2}"
     );
-    let advice = "rank at the budget that you train with (--budget), don't extrapolate";
+    let advice = "rank at the budget that you will train with (--budget), do not extrapolate";
     warning(Kind::UnstableOverBudgets, Vec::new(), text, advice)
 }

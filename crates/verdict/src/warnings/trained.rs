@@ -1,4 +1,4 @@
-//! Warnings of runs that are not there.
+//! Warnings about missing and failed runs.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use super::{Input, Kind, Warning, listed, names, warning};
 use crate::ranking::{Line, Protocol};
 use crate::results::{Purpose, RunResult, RunState};
 
-/// Runs of this budget that failed.
+/// Runs of this budget failed.
 pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
     let failed: Vec<&RunResult> = input
         .results
         .iter()
         .filter(|run| run.state == RunState::Failed && run.trial.steps == input.ranking.budget)
         .collect();
-    // A run that is asked for twice failed once.
+    // A run that several cells share counts once.
     let runs: BTreeSet<(&str, i64)> =
         failed.iter().map(|run| (run.trial.config_id.as_str(), run.trial.seed)).collect();
     let count = runs.len();
@@ -25,24 +25,25 @@ pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
     let of = |line: &&Line| failed.iter().any(|run| run.trial.schedule == line.schedule);
     let schedules = names(input.lines().iter().filter(of));
     let text = format!("{} failed ({})", counted(count, "run"), listed(&schedules));
-    let advice = "`sweep query \"select trial_id, error from trials where status = 'failed'\"` says why; another run of the sweep \
-                  tries them again";
+    let advice = "see `sweep query \"select trial_id, error from trials where status = 'failed'\"`; run the sweep again to retry \
+                  them";
     warning(Kind::Failed, schedules, text, advice)
 }
 
-/// Runs that would judge a line, and have neither ended nor failed.
+/// Runs that judge a line have neither ended nor failed.
 pub(super) fn missing(input: Input<'_>) -> Vec<Warning> {
-    let lacking = |line: &Line| line.missing.saturating_sub(failed_at(input, line));
-    let missing: usize = input.lines().iter().map(lacking).sum();
+    let missing_in = |line: &Line| line.missing.saturating_sub(failed_at(input, line));
+    let missing: usize = input.lines().iter().map(missing_in).sum();
     if missing == 0 {
         return Vec::new();
     }
-    let schedules = names(input.lines().iter().filter(|line| lacking(line) > 0));
-    let text = format!("{missing} runs of the best configs are not trained yet ({})", listed(&schedules));
-    warning(Kind::Missing, schedules, text, "run the sweep again: it goes on where it stopped")
+    let schedules = names(input.lines().iter().filter(|line| missing_in(line) > 0));
+    let text =
+        format!("{} of the best configs not trained yet ({})", counted(missing, "run"), listed(&schedules));
+    warning(Kind::Missing, schedules, text, "run the sweep again: it continues where it stopped")
 }
 
-/// Runs of a line's config that failed and would have judged it.
+/// Number of failed runs of a line's config that should judge it.
 fn failed_at(input: Input<'_>, line: &Line) -> usize {
     let judging = match input.ranking.protocol {
         Protocol::Decided => Purpose::Decide,
@@ -63,6 +64,6 @@ pub(super) fn only_tuned(input: Input<'_>) -> Vec<Warning> {
     if input.ranking.protocol != Protocol::Tuning {
         return Vec::new();
     }
-    let text = "these are the tuning runs: no deciding run has ended yet, so nothing is decided".to_owned();
-    warning(Kind::OnlyTuned, Vec::new(), text, "let the sweep run to its end")
+    let text = "no deciding run has ended yet: the tuning runs are shown, and nothing is decided".to_owned();
+    warning(Kind::OnlyTuned, Vec::new(), text, "let the sweep run to the end")
 }

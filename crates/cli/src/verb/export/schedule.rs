@@ -160,7 +160,7 @@ fn node(args: &Args) -> Result<Found, Failure> {
         ));
     }
     let source = match args.what.as_str() {
-        "-" => read(Path::new("-"), "a schedule", spec::yaml::MOST_BYTES)?,
+        "-" => read(Path::new("-"), "a schedule", spec::yaml::MAX_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let schedule = lr::fit(&source, args.lr, args.total, args.steps_per_epoch)?.schedule;

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 .map_err(|why| Failure::usage(format_args!("there is nothing to draw: {why}")))?;
             let size = args.size.unwrap_or(page.pixels());
             warn_of_styles(document.ranking.len(), "", global);
-            return write(&page.shown_at(size), path, form, global);
+            return write(&page.scaled_to(size), path, form, global);
         }
         (Some(_), None) => {
             return Err(Failure::usage("--figure needs --output FILE, a name ending in .svg or .png"));

@@ -34,8 +34,7 @@ fn read(what: &str) -> Result<(Source, bool), Failure> {
     if what != "-" && !path.exists() && is_schedule(what) {
         return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
-    let source =
-        read_file(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MOST_BYTES)?;
+    let source = read_file(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MAX_BYTES)?;
     // What can't be read is called a sweep file: its mistakes are shown either way.
     let sweep = match spec::yaml::read(&source.text) {
         Ok(tree) => {

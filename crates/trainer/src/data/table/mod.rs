@@ -4,7 +4,7 @@
 mod csv;
 mod npz;
 
-use spec::trial::{Found, Source, Table};
+use spec::trial::{DataInfo, Source, Table};
 
 use super::files::{DataError, MOST_BYTES, bytes_of};
 use super::idx;
@@ -35,9 +35,9 @@ enum Values {
 ///
 /// # Errors
 /// What is wrong with them, in words.
-pub fn look(source: &Source) -> Result<Found, String> {
+pub fn look(source: &Source) -> Result<DataInfo, String> {
     let raw = raw(source)?;
-    Ok(Found {
+    Ok(DataInfo {
         blake3: raw.blake3,
         examples: raw.labels.len(),
         inputs: raw.inputs,

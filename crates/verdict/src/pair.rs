@@ -1,5 +1,5 @@
-//! Two schedules over paired seeds: what their differences are. `family` tests all pairs of a sweep together and
-//! decides; nothing is concluded here.
+//! Two schedules over paired seeds: their differences and the test of this pair. `family` adjusts for all pairs of a sweep,
+//! and gives the verdicts.
 
 use std::cmp::Ordering;
 
@@ -7,36 +7,38 @@ use stats::{differences, paired, sign_flip};
 
 use crate::score::Direction;
 
-/// Two schedules differ significantly when the adjusted p-value is below this; intervals hold with a chance of 1 less this.
+/// Significance level: two schedules differ significantly if the adjusted p-value is below it. Intervals have the confidence
+/// level 1 - `ALPHA`.
 pub const ALPHA: f64 = 0.05;
 
-/// The paired values of two schedules, and what they support. A difference is the first schedule's value minus the other's.
+/// The paired differences of two schedules and their tests. A difference is the first schedule's value minus the other's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pair {
-    /// Seeds for which both have an ended run.
+    /// Number of seeds for which both have an ended run.
     pub n: usize,
-    /// Mean of the differences; `None` where a run diverged or there is no pair.
+    /// Mean of the differences; `None` if a run diverged or there is no pair.
     pub diff: Option<f64>,
-    /// 95 % interval of it that holds for all pairs of the ranking at once.
+    /// Its simultaneous 95 % interval, for all pairs of the ranking.
     pub interval: Option<(f64, f64)>,
-    /// Exact sign-flip p-value of this pair alone.
+    /// p-value of the exact sign-flip test of this pair, not adjusted.
     pub p_raw: Option<f64>,
-    /// The same for all pairs of the ranking at once; equal to `p_raw` where there is one pair.
+    /// p-value adjusted for all pairs of the ranking; equal to `p_raw` if there is only one pair.
     pub p: Option<f64>,
     /// The lowest p-value that this number of pairs can give.
     pub p_floor: Option<f64>,
-    /// Seeds on which the first is better than the other; equal ones count half.
+    /// Number of seeds on which the first is better than the other; equal values count half.
     pub wins: f64,
-    /// The standard error that the interval is made of.
+    /// The standard error behind the interval.
     pub error: Option<f64>,
     /// Standard deviation of the differences.
     pub sd: Option<f64>,
-    /// Which share of `error` the differences themselves show; the choice of configs adds the rest.
+    /// The fraction of `error` that comes from the differences, 0 to 1. The choice of configs adds the rest.
     pub weight: f64,
 }
 
-/// Compares `ours` with `theirs`, seed by seed, alone: `interval` and `p` are left to the family. Where a run diverged, which is no number, only who is better counts. `choice_error` is the standard error with the choice of
-/// configs in it, where there was one: interval and test go by it if it is the larger one.
+/// Compares `ours` with `theirs`, seed by seed. `interval` and `p` stay empty: they depend on all pairs of the family. If a run
+/// diverged, there is no mean difference, and the test uses only which of the two is better. `choice_error` is the standard error
+/// that includes the choice of configs, if there was a choice; the larger of the two errors counts.
 pub fn pair(
     ours: &[Option<f64>],
     theirs: &[Option<f64>],
@@ -70,15 +72,15 @@ pub fn pair(
     }
 }
 
-/// Which share of an error is another one.
+/// `part / all`, at most 1.
 fn share(part: f64, all: f64) -> f64 {
     if all > 0.0 { (part / all).min(1.0) } else { 1.0 }
 }
 
 impl Pair {
-    /// The same pair from the other side.
+    /// The pair with the two schedules exchanged.
     pub fn reversed(&self) -> Self {
-        // No -0.
+        // Avoids -0.
         let negative = |x: f64| 0.0 - x;
         Self {
             diff: self.diff.map(negative),
@@ -93,7 +95,7 @@ impl Pair {
         self.diff.zip(self.error).map(|(mean, error)| stats::Paired { n: self.n, mean, error })
     }
 
-    /// Whether two one-sided tests at `level` place the difference within ±`rope`.
+    /// Whether two one-sided tests at `level` show that the difference is within ±`rope`.
     pub fn is_equivalent(&self, rope: f64, level: f64) -> bool {
         self.paired().is_some_and(|paired| paired.equivalence_p(rope) < level)
     }
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_diverged_is_worse_by_no_number() {
+    fn a_diverged_run_has_a_test_but_no_difference() {
         let found = pair(&[Some(f64::INFINITY); 6], &[Some(1.0); 6], LOWER, None);
         assert_eq!((found.diff, found.error, found.p_raw), (None, None, Some(0.03125)));
         let both = pair(&[Some(f64::INFINITY); 6], &[Some(f64::INFINITY); 6], LOWER, None);
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_seeds_of_both_count() {
+    fn only_seeds_that_both_have_count() {
         let found = pair(
             &[Some(1.0), None, Some(3.0)],
             &[Some(0.0), Some(1.0), None],

@@ -1,4 +1,4 @@
-//! Configs that ask for the same run, told by name: two schedules that are one, an axis that changes nothing.
+//! Finds configs that are the same run: two schedules that are equal, or an axis that changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::trial::Config;
 /// One variant of a schedule at every point of the grid: each config and its hash.
 pub(crate) type Fitted = Vec<(Arc<Config>, blake3::Hash)>;
 
-/// What has been seen so far.
+/// The variants that were checked so far.
 #[derive(Default)]
-pub(crate) struct Same {
-    /// The first config that asks for a run.
+pub(crate) struct Duplicates {
+    /// The first config of each run.
     runs: HashMap<blake3::Hash, Arc<Config>>,
-    /// The first variant that asks for all these runs, by its first config.
+    /// For each list of runs: the first config of the first variant with these runs.
     variants: HashMap<blake3::Hash, Arc<Config>>,
 }
 
-impl Same {
-    /// Takes in the next variant, and gives what there is to say of it.
-    pub(crate) fn see(&mut self, schedule: &Key, fitted: &Fitted) -> Vec<Problem> {
+impl Duplicates {
+    /// Adds the next variant, and returns warnings about runs that it shares with earlier ones.
+    pub(crate) fn check(&mut self, schedule: &Key, fitted: &Fitted) -> Vec<Problem> {
         let Some((first, _)) = fitted.first() else { return Vec::new() };
         let mut hasher = blake3::Hasher::new();
         for (_, hash) in fitted {
@@ -31,10 +31,10 @@ impl Same {
         }
         let all = hasher.finalize();
         if let Some(owner) = self.variants.get(&all) {
-            return vec![whole(schedule, first, owner)];
+            return vec![same_variant(schedule, first, owner)];
         }
         self.variants.insert(all, Arc::clone(first));
-        // By the schedule that asked first, in the order in which they are met.
+        // One entry for each schedule that had such a run first.
         let mut shared: Vec<Shared> = Vec::new();
         for (config, hash) in fitted {
             let Some(owner) = self.runs.get(hash) else {
@@ -46,11 +46,11 @@ impl Same {
                 None => shared.push((Arc::clone(owner), Arc::clone(config), 0)),
             }
         }
-        shared.iter().map(|shared| part(schedule, shared)).collect()
+        shared.iter().map(|shared| same_run(schedule, shared)).collect()
     }
 }
 
-/// Two configs that ask for the same run, and how many more pairs there are like them.
+/// Two configs that are the same run, and the number of further such pairs.
 type Shared = (Arc<Config>, Arc<Config>, usize);
 
 /// The values of a schedule's own axes.
@@ -62,7 +62,7 @@ fn variant(config: &Config) -> String {
     own.collect::<Vec<_>>().join(", ")
 }
 
-/// All that tells a config from the others of its schedule.
+/// What distinguishes a config from the others of its schedule.
 fn described(config: &Config) -> String {
     let outer = config.axes.iter().filter(|(path, _)| !path.starts_with("schedule"));
     let outer = outer.map(|(path, value)| format!("{path}: {value}"));
@@ -71,38 +71,40 @@ fn described(config: &Config) -> String {
     own.into_iter().chain(outer).chain([lr]).collect::<Vec<_>>().join(", ")
 }
 
-fn whole(schedule: &Key, config: &Config, owner: &Config) -> Problem {
+/// All runs of a variant are those of an earlier one.
+fn same_variant(schedule: &Key, config: &Config, owner: &Config) -> Problem {
     let path = format!("schedules.{}", schedule.name);
     let (own, other) = (variant(config), variant(owner));
     if owner.schedule_name == schedule.name {
         let message = format!("`{own}` and `{other}` are the same schedule in every run");
         let problem = Problem::new(schedule.place, path, message).with_lint(IDLE_AXIS);
-        return problem.with_hint(format!("leave out `{own}`"));
+        return problem.with_hint(format!("remove `{own}`"));
     }
     let named = |name: &str, variant: &str| match variant {
         "" => format!("`{name}`"),
         variant => format!("`{name}` with `{variant}`"),
     };
     let this = if own.is_empty() { String::new() } else { format!("with `{own}` ") };
-    let message = format!("{this}the same as {} in every run", named(&owner.schedule_name, &other));
+    let message = format!("{this}this is the same as {} in every run", named(&owner.schedule_name, &other));
     let problem = Problem::new(schedule.place, path, message).with_lint(SAME_SCHEDULE);
-    problem.with_hint("leave one of them out: each run is trained once and counted for both")
+    problem.with_hint("remove one of them: each run is trained once and counted for both")
 }
 
-fn part(schedule: &Key, (owner, config, more): &Shared) -> Problem {
+/// Some runs of a variant are those of an earlier one.
+fn same_run(schedule: &Key, (owner, config, more): &Shared) -> Problem {
     let path = format!("schedules.{}", schedule.name);
     let more = match more {
         0 => String::new(),
-        1 => ", and one more pair does".to_owned(),
-        n => format!(", and {n} more pairs do"),
+        1 => " (1 more pair)".to_owned(),
+        n => format!(" ({n} more pairs)"),
     };
     let (own, other) = (described(config), described(owner));
     if owner.schedule_name == schedule.name {
-        let message = format!("`{other}` and `{own}` ask for the same run{more}");
+        let message = format!("`{other}` and `{own}` are the same run, trained once{more}");
         let problem = Problem::new(schedule.place, path, message).with_lint(IDLE_AXIS);
-        return problem.with_hint("what differs between them changes nothing; the run is trained once");
+        return problem.with_hint("the difference between them has no effect: remove one of the values");
     }
-    let message = format!("`{own}` asks for the same run as `{}` with `{other}`{more}", owner.schedule_name);
+    let message = format!("`{own}` is the same run as `{}` with `{other}`{more}", owner.schedule_name);
     let problem = Problem::new(schedule.place, path, message).with_lint(SHARED_RUNS);
-    problem.with_hint("it is trained once and counted for both")
+    problem.with_hint("the run is trained once and counted for both schedules")
 }

@@ -1,44 +1,44 @@
-//! Two schedules side by side: the verdict that the ranking has for this pair, and the details that it rests on.
+//! Compares two schedules: the verdict of the ranking on this pair, and its details.
 
 use std::collections::BTreeMap;
 
 use stats::{detectable, pairs_needed, wilson};
 
-use crate::compare::{ALPHA, Pair};
 use crate::family::Verdict;
+use crate::pair::{ALPHA, Pair};
 use crate::ranking::{Line, Ranking};
 use crate::results::{Grid, Purpose, RunResult, RunState, grids, seeds};
 use crate::score::Direction;
 use crate::warnings::seeds_to_decide;
 
-/// What the data say of `a` beside `b`.
+/// Schedule `a` compared with schedule `b`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Duel {
+pub struct Comparison {
     /// The two schedules.
     pub names: [String; 2],
-    /// Their two lines of the sweep's ranking.
+    /// The sweep's ranking with only their two lines.
     pub ranking: Ranking,
-    /// Pairs that the sweep's ranking tests together.
-    pub comparisons: usize,
-    /// The ranking's verdict on `a` beside `b`.
+    /// Number of pairs that the sweep's ranking tests together.
+    pub pairs_tested: usize,
+    /// The ranking's verdict on `a` against `b`.
     pub verdict: Verdict,
-    /// `a` against `b`: the mean of a minus the mean of b, its simultaneous 95 % interval, the tests of it.
+    /// `a` against `b`: the mean of a minus the mean of b, its simultaneous 95 % interval, and its tests.
     pub versus: Pair,
     /// Both at each seed.
     pub by_seed: Vec<AtSeed>,
-    /// Pearson's correlation of their values over seeds: what pairing removes.
+    /// Pearson's correlation of their values over seeds: the common noise that pairing removes.
     pub correlation: Option<f64>,
-    /// How much smaller the variance of the difference is than that of unpaired runs.
+    /// Variance of the paired difference / variance of the difference of unpaired runs.
     pub variance_ratio: Option<f64>,
-    /// 95 % interval of the share of seeds on which a wins.
+    /// 95 % interval of the fraction of seeds on which a wins, from 0 to 1.
     pub win_share: Option<(f64, f64)>,
-    /// The smallest true difference that this number of seeds finds in 80 of 100 sweeps.
+    /// The smallest true difference that this number of seeds finds with a power of 80 %.
     pub detectable: Option<f64>,
-    /// Seeds that find a difference as large as the one seen in 80 of 100 sweeps; never fewer than the exact test needs.
+    /// Number of seeds that find a difference of the observed size with a power of 80 %; at least what the exact test needs.
     pub seeds_needed: Option<usize>,
     /// Both at each base lr that both have.
     pub by_lr: Vec<AtLr>,
-    /// How firm the choice of lrs is.
+    /// How stable the choice of lrs is.
     pub retuned: Option<Retuned>,
 }
 
@@ -47,7 +47,7 @@ pub struct Duel {
 pub struct AtSeed {
     /// The seed.
     pub seed: i64,
-    /// The value of a; infinite where its run diverged.
+    /// The value of a; infinite if its run diverged.
     pub a: Option<f64>,
     /// The value of b.
     pub b: Option<f64>,
@@ -66,43 +66,43 @@ pub struct AtLr {
     pub seeds: usize,
 }
 
-/// Shares of draws in which the choosing seeds are drawn again and every lr is chosen anew.
+/// Fractions of bootstrap draws: the choosing seeds are resampled, and every lr is chosen again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retuned {
-    /// In which a is ahead.
+    /// Draws in which a is ahead.
     pub ahead: f64,
-    /// In which a keeps its lr.
+    /// Draws in which a keeps its lr.
     pub keeps_a: f64,
-    /// In which b keeps its lr.
+    /// Draws in which b keeps its lr.
     pub keeps_b: f64,
 }
 
-/// Most seeds that are worth naming.
-const MOST_SEEDS: usize = 10_000;
+/// The largest number of seeds to report as needed.
+const MAX_SEEDS: usize = 10_000;
 
-/// Compares two schedules of a ranking of `results`; `None` where one of them is not there.
-pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Option<Duel> {
+/// Compares two schedules of a ranking of `results`; `None` if one of them is missing.
+pub fn compare(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Option<Comparison> {
     let (at_a, at_b) = (ranking.position(a)?, ranking.position(b)?);
     let (ours, theirs) = (ranking.lines.get(at_a)?, ranking.lines.get(at_b)?);
     let versus = ranking.family.pair(at_a, at_b);
     let both: Vec<RunResult> =
         results.iter().filter(|run| run.trial.schedule == a || run.trial.schedule == b).cloned().collect();
     let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
-    // The choice of configs adds to the error, and so to what it takes to find a difference.
+    // The choice of configs adds to the error, and so to the number of seeds that find a difference.
     let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
     let level = ranking.family.level;
     let detectable = noise.and_then(|sd| Some(detectable(versus.n, level, 0.8)? * sd));
     let undecided = versus.p.is_none_or(|p| p >= ALPHA);
     let seeds_needed = noise
         .zip(versus.diff.filter(|_| undecided))
-        .and_then(|(sd, diff)| pairs_needed(diff / sd, level, 0.8, MOST_SEEDS))
+        .and_then(|(sd, diff)| pairs_needed(diff / sd, level, 0.8, MAX_SEEDS))
         .map(|seeds| seeds.max(seeds_to_decide()));
     let seeds = ours.runs.iter().zip(ours.judged.iter().zip(&theirs.judged));
     let direction = ranking.metric.direction;
-    Some(Duel {
+    Some(Comparison {
         names: [a.to_owned(), b.to_owned()],
-        ranking: ranking.only(&[at_a, at_b]),
-        comparisons: ranking.family.comparisons(),
+        ranking: ranking.select(&[at_a, at_b]),
+        pairs_tested: ranking.family.pairs_tested(),
         verdict: ranking.family.verdict(at_a, at_b),
         by_seed: seeds.map(|((seed, _), (a, b))| AtSeed { seed: *seed, a: *a, b: *b }).collect(),
         correlation,
@@ -116,7 +116,7 @@ pub fn duel(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Optio
     })
 }
 
-/// Correlation of two schedules over seeds, and the variance of their difference against that of unpaired runs.
+/// Correlation of two schedules over seeds, and the variance of their paired difference / that of unpaired runs.
 fn pairing(a: &Line, b: &Line, sd: Option<f64>) -> Option<(f64, f64)> {
     let both: Vec<(f64, f64)> =
         a.judged.iter().zip(&b.judged).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
@@ -127,7 +127,7 @@ fn pairing(a: &Line, b: &Line, sd: Option<f64>) -> Option<(f64, f64)> {
         .then(|| (((unpaired - d * d) / (2.0 * a * b)).clamp(-1.0, 1.0), d * d / unpaired))
 }
 
-/// See [`Retuned`]; by the runs that chose.
+/// See [`Retuned`]; uses the runs that choose.
 fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<Retuned> {
     let seeds = seeds(results, &[Purpose::All, Purpose::Tune]);
     let grids = grids(results, steps);
@@ -145,8 +145,8 @@ fn retuned(results: &[RunResult], a: &Line, b: &Line, steps: i64) -> Option<Retu
     })
 }
 
-/// Means of both at each base lr that both have finished runs for, lowest first; each at its best variant, on the seeds that both
-/// have there: the lr that one of them has chosen has more.
+/// Means of both at each base lr for which both have finished runs, lowest first. Each is at its best variant there, over the
+/// seeds that both have: a chosen lr has more seeds than the others.
 fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Direction) -> Vec<AtLr> {
     let grids = grids(results, steps);
     let best = |name: &str, lr: f64| -> Option<BTreeMap<i64, f64>> {
@@ -172,7 +172,7 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Directi
     lrs.into_iter().filter_map(at).collect()
 }
 
-impl Duel {
+impl Comparison {
     /// The line of `a` in the ranking.
     pub fn line_a(&self) -> Option<&Line> {
         self.line(&self.names[0])
@@ -195,12 +195,12 @@ mod tests {
     use crate::ranking::{Options, rank};
     use crate::warnings::{History, warnings};
 
-    fn compared(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Duel> {
-        duel(&rank(results, options), results, a, b)
+    fn compare_in(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Comparison> {
+        compare(&rank(results, options), results, a, b)
     }
 
     #[test]
-    fn a_verdict_is_the_same_from_both_sides() {
+    fn exchanging_the_schedules_reverses_the_verdict() {
         let noise = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
         let mut results = Vec::new();
         for (seed, noise) in (0..8).zip(noise) {
@@ -208,21 +208,20 @@ mod tests {
             results.push(run("b", 0.1, seed, RunState::Done(1.5 + seed as f64 + noise)));
         }
         let options = Options::default();
-        let both = |a, b| compared(&results, a, b, &options).expect("both are there");
+        let both = |a, b| compare_in(&results, a, b, &options).expect("both exist");
         let (ab, ba) = (both("a", "b"), both("b", "a"));
         assert_eq!((ab.verdict, ba.verdict), (Verdict::Better, Verdict::Worse));
         assert_eq!((ab.versus.wins, ba.versus.wins), (8.0, 0.0));
-        let diff = |duel: &Duel| duel.versus.diff.expect("eight");
+        let diff = |comparison: &Comparison| comparison.versus.diff.expect("eight");
         assert!((diff(&ab) + 0.505).abs() < 1e-12 && (diff(&ba) - 0.505).abs() < 1e-12);
         assert!(ab.correlation.expect("eight") > 0.99 && ab.variance_ratio.expect("eight") < 0.01);
-        assert_eq!(compared(&results, "a", "c", &options), None);
+        assert_eq!(compare_in(&results, "a", "c", &options), None);
         let rope = Options { rope: Some(0.6), ..Options::default() };
-        assert_eq!(compared(&results, "a", "b", &rope).expect("both are there").verdict, Verdict::Equivalent);
+        assert_eq!(compare_in(&results, "a", "b", &rope).expect("both exist").verdict, Verdict::Equivalent);
     }
 
-    /// What a sweep ranks together is one family: the same p-value, interval and verdict here and in the ranking.
     #[test]
-    fn a_pair_of_several_has_the_verdict_of_the_ranking() {
+    fn a_comparison_has_the_p_value_interval_and_verdict_of_the_ranking() {
         let noise = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01, 0.015, -0.005];
         let mut results = Vec::new();
         for (name, mean, shift) in [("a", 1.0, 0), ("b", 1.02, 3), ("c", 1.05, 5), ("d", 1.03, 1)] {
@@ -235,16 +234,15 @@ mod tests {
         let ranking = rank(&results, &options);
         for (at, line) in ranking.lines.iter().enumerate().skip(1) {
             let first = &ranking.lines[0].schedule;
-            let found = duel(&ranking, &results, &line.schedule, first).expect("both are there");
+            let found = compare(&ranking, &results, &line.schedule, first).expect("both exist");
             assert_eq!((&found.versus, found.verdict), (&line.versus, line.verdict));
             assert_eq!(found.versus, ranking.family.pair(at, 0));
-            assert_eq!(found.comparisons, 6);
+            assert_eq!(found.pairs_tested, 6);
         }
     }
 
-    /// The number of seeds that a large difference needs is never below what the exact test needs.
     #[test]
-    fn seeds_needed_respect_the_floor_of_the_test() {
+    fn seeds_needed_are_never_fewer_than_the_exact_test_needs() {
         let state =
             |name, seed| RunState::Done(if name == "a" { 1.0 } else { 9.0 } + 0.01 * f64::from(seed * seed));
         let seeds = (0..3).flat_map(|seed| {
@@ -252,18 +250,18 @@ mod tests {
                 .map(|name| run(name, 0.1, i64::from(seed), state(name, if name == "a" { 0 } else { seed })))
         });
         let found =
-            compared(&seeds.collect::<Vec<_>>(), "a", "b", &Options::default()).expect("both are there");
+            compare_in(&seeds.collect::<Vec<_>>(), "a", "b", &Options::default()).expect("both exist");
         assert_eq!(found.seeds_needed, Some(6));
     }
 
     #[test]
-    fn runs_that_are_the_same_are_no_comparison() {
+    fn equal_runs_have_the_verdict_same_and_a_warning() {
         let results: Vec<RunResult> = (0..8)
             .flat_map(|seed| ["a", "b"].map(|name| run(name, 0.1, seed, RunState::Done(1.0 + seed as f64))))
             .chain((0..8).map(|seed| run("c", 0.1, seed, RunState::Done(1.1 + seed as f64))))
             .collect();
         let options = Options::default();
-        let both = compared(&results, "a", "b", &options).expect("both are there");
+        let both = compare_in(&results, "a", "b", &options).expect("both exist");
         assert_eq!(both.verdict, Verdict::Same);
         let warned = warnings(&rank(&results, &options), &results, &options, &History::default());
         let same: Vec<_> = warned.iter().filter(|warning| warning.kind.name() == "same_runs").collect();
@@ -271,9 +269,9 @@ mod tests {
         assert_eq!(same[0].schedules, ["a", "b"]);
     }
 
-    /// The lr that was chosen has more seeds than the others.
+    /// A chosen lr has more seeds than the others.
     #[test]
-    fn lrs_are_compared_on_the_seeds_of_both() {
+    fn lrs_are_compared_on_the_seeds_that_both_schedules_have() {
         let mut results = Vec::new();
         for seed in 0..8 {
             results.push(run("a", 0.1, seed, RunState::Done(1.0 + seed as f64)));
@@ -283,18 +281,18 @@ mod tests {
             results.push(run("a", 0.3, seed, RunState::Done(3.0 + seed as f64)));
             results.push(run("b", 0.1, seed, RunState::Done(4.0 + seed as f64)));
         }
-        let found = compared(&results, "a", "b", &Options::default()).expect("both are there");
+        let found = compare_in(&results, "a", "b", &Options::default()).expect("both exist");
         let at = |base_lr, a, b| AtLr { base_lr, a, b, seeds: 2 };
         assert_eq!(found.by_lr, [at(0.1, 1.5, 4.5), at(0.3, 3.5, 2.5)]);
     }
 
     #[test]
-    fn too_few_seeds_are_said() {
+    fn too_few_seeds_leave_a_clear_difference_undecided() {
         let state = |name| RunState::Done(if name == "a" { 1.0 } else { 2.0 });
         let seeds = (0..3).flat_map(|seed| ["a", "b"].map(|name| run(name, 0.1, seed, state(name))));
         let results: Vec<RunResult> = seeds.collect();
-        let duel = compared(&results, "b", "a", &Options::default()).expect("both are there");
-        assert_eq!(duel.verdict, Verdict::Undecided);
-        assert!(duel.versus.p_floor.is_some_and(|floor| floor >= ALPHA));
+        let comparison = compare_in(&results, "b", "a", &Options::default()).expect("both exist");
+        assert_eq!(comparison.verdict, Verdict::Undecided);
+        assert!(comparison.versus.p_floor.is_some_and(|floor| floor >= ALPHA));
     }
 }
