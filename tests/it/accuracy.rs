@@ -60,6 +60,6 @@ fn a_model_without_an_accuracy_is_refused() {
             ),
         );
         let told = sandbox.run(&["check", "a.yaml"]).exits(2).stderr;
-        assert!(told.contains("watches the validation accuracy, and this model has none"), "{told}");
+        assert!(told.contains("watches the validation accuracy, but this model has no accuracy"), "{told}");
     }
 }

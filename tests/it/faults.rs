@@ -277,7 +277,7 @@ fn a_trial_over_its_time_limit_fails_and_is_not_retried() {
     assert!(output.stderr.contains("trials failed"), "{}", output.stderr);
     let failed = sandbox.texts("select json_array(attempts, error) from trials where status = 'failed'");
     assert!(!failed.is_empty());
-    assert!(failed.iter().all(|row| row.starts_with("[1,") && row.contains("its time limit")), "{failed:?}");
+    assert!(failed.iter().all(|row| row.starts_with("[1,") && row.contains("time limit of")), "{failed:?}");
     sandbox.run(&ARGS).exits(0);
     assert_eq!(sandbox.texts("select trial_id from trials where status = 'failed'"), Vec::<String>::new());
     let wrong = sandbox.run(&[&ARGS[..], &["--time-limit", "soon"]].concat()).exits(2);

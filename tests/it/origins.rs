@@ -126,7 +126,7 @@ fn results_with_other_bits_are_mixed_only_with_a_warning() {
     for args in [&["rank", "earlier"][..], &["report", "earlier", "--format", "md"], &compare] {
         let shown = sandbox.run(args).exits(0);
         let all = format!("{}{}", shown.stdout, shown.stderr);
-        assert!(all.contains("several versions of the arithmetic"), "{args:?}: {all}");
+        assert!(all.contains("different versions of the arithmetic"), "{args:?}: {all}");
     }
     let id = sandbox.texts("select trial_id from trials where bits = 7 order by 1")[0].clone();
     let refused = sandbox.run(&["reproduce", &id]).exits(2).stderr;
@@ -192,7 +192,7 @@ fn a_changed_import_is_warned_of_before_results_are_reused() {
     run(&sandbox, &["p.yaml", "-q"]).exits(0);
     let ranked = run(&sandbox, &["rank", "p"]).exits(0);
     assert!(
-        format!("{}{}", ranked.stdout, ranked.stderr).contains("different contents of `model.py`"),
+        format!("{}{}", ranked.stdout, ranked.stderr).contains("different versions of `model.py`"),
         "{}",
         ranked.stdout
     );
@@ -277,11 +277,11 @@ fn seeds_added_later_are_reported() {
         let ranked = sandbox.run(&["rank", "s"]).exits(0);
         format!("{}{}", ranked.stdout, ranked.stderr)
     };
-    assert!(!shown(&sandbox).contains("before the first look"));
+    assert!(!shown(&sandbox).contains("seeds were added"));
     sandbox.write("s.yaml", format!("{text}{{tune: 1, decide: 6}}\n"));
     let ran = sandbox.run(&["s.yaml"]).exits(0);
     for words in [format!("{}{}", ran.stdout, ran.stderr), shown(&sandbox)] {
-        assert!(words.contains("could be seen with 3 seeds before it got 6"), "{words}");
-        assert!(words.contains("judge by p below 0.025 instead of 0.05"), "{words}");
+        assert!(words.contains("ranking was available (earlier 3, now 6 seeds)"), "{words}");
+        assert!(words.contains("require p < 0.025 instead of 0.05"), "{words}");
     }
 }

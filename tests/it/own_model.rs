@@ -76,7 +76,7 @@ fn unknown_keys_of_a_task_are_reported_with_their_span() {
     // The plain program does not know the task, nor a trial of it.
     let name = file("{kind: spirals, width: 8}");
     let other = sandbox.run(&["check", &name]).exits(2).stderr;
-    assert!(other.contains("there is no task `spirals`"), "{other}");
+    assert!(other.contains("unknown task `spirals`"), "{other}");
     run(&sandbox, &[&name, "-q"]).exits(0);
     let other = sandbox.run(&["reproduce", "best"]).exits(2).stderr;
     assert!(other.contains("this is not that program"), "{other}");

@@ -441,7 +441,7 @@ fn programs_that_cannot_be_started_are_reported() {
     let sandbox = sandbox(&with_mode("{mode: well}").replace("toy.py", "ty.py"));
     let refused = sandbox.run(&["toy.yaml"]).exits(2);
     assert!(
-        refused.stderr.contains("there is no file `ty.py`") && refused.stderr.contains("toy.yaml:2:"),
+        refused.stderr.contains("file not found: `ty.py`") && refused.stderr.contains("toy.yaml:2:"),
         "{}",
         refused.stderr
     );

@@ -60,7 +60,7 @@ fn every_schedule_has_a_page_with_a_plot() {
 fn a_rule_is_plotted_over_an_example_run() {
     let sandbox = Sandbox::new();
     let page = sandbox.run(&["schedules", "plateau"]).exits(0).stdout;
-    assert!(page.contains("made-up loss") && page.contains("loss, own scale: "), "{page}");
+    assert!(page.contains("synthetic loss") && page.contains("loss, on its own scale: "), "{page}");
 }
 
 #[test]

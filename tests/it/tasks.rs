@@ -223,7 +223,7 @@ fn tasks_without_a_closed_form_are_reported() {
     );
     refused(
         "task: {kind: quadratic}\noptimizer: {kind: sgd}\nbudget: {epochs: 2}\nlr: 0.1\nschedules: {a: {kind: constant}}\n",
-        "how many steps an epoch of a task whose examples are always new has is not known",
+        "the number of steps in an epoch of a task that generates its examples is unknown",
     );
     refused(
         "task: {kind: quadratik}\noptimizer: {kind: sgd}\nbudget: {steps: 2}\nlr: 0.1\nschedules: {a: {kind: constant}}\n",

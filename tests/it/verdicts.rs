@@ -123,7 +123,7 @@ fn compare_says_what_the_ranking_says(sandbox: &Sandbox, ranking: &[Json]) {
             assert_eq!(found[key], row[key], "{key} of {name}");
         }
         let sentence = found["sentence"].as_str().expect("a sentence");
-        assert!(sentence.contains("among the 3 pairs of this sweep (alone, had this been"), "{sentence}");
+        assert!(sentence.contains("adjusted for the 3 pairs of this sweep (unadjusted p = "), "{sentence}");
     }
 }
 

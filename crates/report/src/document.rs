@@ -21,7 +21,7 @@ pub struct Document {
     pub environment: Vec<(String, String)>,
     /// How it was computed, as sentences.
     pub method: Vec<String>,
-    /// What limits the ranking.
+    /// Warnings about the ranking.
     pub warnings: Vec<DocumentWarning>,
     /// The schedules, best first.
     pub ranking: Vec<RankedSchedule>,
@@ -33,7 +33,7 @@ pub struct Document {
     pub budgets: Vec<BudgetLine>,
     /// The name of the metric, as in `valid loss`.
     pub metric: String,
-    /// What the curves show, as in `validation loss`.
+    /// The metric of the curves, as in `validation loss`.
     pub curve_metric: String,
     /// Whether lower values of the metric are better.
     pub lower_is_better: bool,
@@ -46,9 +46,9 @@ pub struct Document {
 pub struct DocumentWarning {
     /// Its kind.
     pub kind: String,
-    /// What limits the ranking.
+    /// The limitation of the ranking.
     pub text: String,
-    /// What to do about it.
+    /// The recommended action.
     pub advice: String,
     /// The schedules that it concerns; empty means all.
     pub schedules: Vec<String>,

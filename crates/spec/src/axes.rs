@@ -183,7 +183,7 @@ fn spaced(field: &Field<'_>, space: Space) -> Result<Vec<f64>, Problem> {
     let last = (n - 1) as f64;
     let step = (high - low) / last;
     if !step.is_finite() {
-        return Err(field.problem(format!("{low} and {high} are too far apart")));
+        return Err(field.problem(format!("the distance between {low} and {high} is too large")));
     }
     Ok((0..n)
         .map(|i| match (i, space) {
@@ -325,7 +325,7 @@ mod tests {
             ("a: {linspace: [0, 1, 1]}", "at least 2"),
             ("a: {linspace: [0, 1]}", "a list of three"),
             ("a: {linspace: [0, 1, 1000000000]}", "at most 10,000"),
-            ("a: {linspace: [-1.7e308, 1.7e308, 3]}", "too far apart"),
+            ("a: {linspace: [-1.7e308, 1.7e308, 3]}", "1.7e308 is too large"),
             ("a: {values: [{values: [1]}]}", "inside another axis"),
         ] {
             let (_, problems) = axes(text);

@@ -107,9 +107,9 @@ pub enum Reads {
 pub struct Conflict {
     /// The parameter that is reported.
     pub param: &'static str,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What to write instead.
+    /// A suggestion for a valid value.
     pub hint: Option<&'static str>,
 }
 

@@ -62,7 +62,7 @@ fn variant(config: &Config) -> String {
     own.collect::<Vec<_>>().join(", ")
 }
 
-/// What distinguishes a config from the others of its schedule.
+/// Describes a config by the values that distinguish it from the others of its schedule.
 fn described(config: &Config) -> String {
     let outer = config.axes.iter().filter(|(path, _)| !path.starts_with("schedule"));
     let outer = outer.map(|(path, value)| format!("{path}: {value}"));

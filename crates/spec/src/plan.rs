@@ -16,7 +16,7 @@ use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
 
-/// What a sweep trains.
+/// The runs of a sweep.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The sweep's name.
@@ -28,9 +28,9 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// The distinct runs among them, in the same order.
     pub trials: Vec<Trial>,
-    /// What the user should know before spending compute.
+    /// Warnings for the user before spending compute.
     pub warnings: Vec<Problem>,
-    /// What earlier rounds decided; `cells` includes the runs that follow from it.
+    /// The decisions of earlier rounds; `cells` includes the runs that follow from them.
     pub decisions: Decisions,
 }
 
@@ -41,7 +41,7 @@ pub struct Cell {
     pub schedule: String,
     /// Index into [`Plan::trials`].
     pub trial: usize,
-    /// What the run is used for.
+    /// The purpose of the run.
     pub purpose: Purpose,
 }
 

@@ -23,7 +23,7 @@ pub enum Seeds {
     Each(u64),
 }
 
-/// What a run is used for.
+/// The purpose of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Choosing a config and judging it.
@@ -55,7 +55,7 @@ impl Purpose {
     }
 }
 
-/// What a sweep has decided so far.
+/// The decisions of a sweep so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decisions {
     /// Base lrs beyond the grid.

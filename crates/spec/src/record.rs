@@ -16,7 +16,7 @@ pub struct Column<R: 'static> {
     pub kind: Kind,
     /// The unit of its values; empty if the kind makes it clear.
     pub unit: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
     /// Where its values come from.
     pub source: Source,
@@ -193,7 +193,7 @@ record! {
         base_lr: f64 = Real(""), PerSweep, Export;
         /// The seed.
         seed: i64 = Integer(""), Plan, Export;
-        /// What the sweep uses the run for: `tune` chooses a config, `decide` judges the chosen config, `all` does both.
+        /// Purpose of the run in the sweep: `tune` chooses a config, `decide` judges the chosen config, `all` does both.
         purpose: Purpose = Text(""), Cell, Export;
         /// Value of each axis, as in the first sweep with this trial.
         axes: Axes = Axes("JSON object"), Plan, Show;
@@ -248,7 +248,7 @@ record! {
 }
 
 record! {
-    /// What the bits of a result may depend on in addition to the configuration.
+    /// The environment of a training run: the bits of a result may depend on it in addition to the configuration.
     Environment, ENVIRONMENT_COLUMNS {
         /// Version of sweep.
         version: String = Text(""), Start, Show;

@@ -143,7 +143,7 @@ fn data(forms: &mut Forms, catalogue: &Catalogue) -> Json {
                 "dataset",
                 property(
                     datasets,
-                    "a data set by name (`digits` is a small part of `mnist`), or files of your own",
+                    "a data set by name (`digits` is a small part of `mnist`), or your own files",
                     None,
                 ),
             ),

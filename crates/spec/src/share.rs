@@ -11,7 +11,7 @@ use schedule::{Feedback, State};
 
 use crate::trial::{Config, Task, Trial};
 
-/// What trials must agree in to share steps, in addition to their seed.
+/// Trials of one seed share steps only if they agree in this.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kin {
     /// The task without its length and without when it evaluates.
@@ -21,7 +21,7 @@ pub struct Kin {
 }
 
 impl Kin {
-    /// Of a config.
+    /// The value for a config.
     pub fn of(config: &Config) -> Self {
         let task = Task { steps: 0, evaluate_every: 0, ..config.task.identity() };
         Self { task, cycled: config.schedule.momentum(0).is_some() }
@@ -97,7 +97,7 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
     sorted
 }
 
-/// What an update gets from the schedule.
+/// The values that an update gets from the schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Rates {
     lr: u32,

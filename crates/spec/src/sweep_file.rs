@@ -59,7 +59,7 @@ pub struct Point {
 pub struct NamedSchedule {
     /// Its name and the position of the name.
     pub key: Key,
-    /// Its variants: one, or one for each combination of its own axes except `lr`.
+    /// Its variants: one, or one for each combination of values of its axes (`lr` excepted).
     pub variants: Vec<NamedVariant>,
 }
 
@@ -70,7 +70,7 @@ pub struct NamedVariant {
     pub node: Node,
     /// The schedule as written, without its `lr`, and the value of each axis.
     pub variant: Variant,
-    /// The base lrs of its own `lr`, in the order of the file; `None`: the file's `lr` applies.
+    /// The base lrs of the `lr` of this schedule, in the order of the file; `None`: the file's `lr` applies.
     pub lrs: Option<Vec<f64>>,
 }
 
@@ -180,7 +180,7 @@ fn spec(
     };
     add_bad_axes(problems, before, bad);
 
-    // What could not be read is reported; the checks below need both.
+    // Problems of unreadable parts are reported above; the checks below need both.
     let (points, schedules) = (points?, schedules?);
     let (name, extend) = (name.unwrap_or_default(), extend.unwrap_or_default());
     let seeds = seeds.unwrap_or(Seeds::All(vec![0]));

@@ -82,7 +82,7 @@ fn init_from(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) 
     Some(InitFrom { names: names?, fresh: fresh?, keep_optimizer: keep?, ..found? })
 }
 
-/// What happens to the optimizer's state: the word in the sweep file, and whether the state is kept.
+/// The values of `optimizer` in `init_from`: the word in the sweep file, and whether the optimizer's state is kept.
 pub(crate) const OPTIMIZER_STATES: [(&str, bool); 2] = [("reset", false), ("keep", true)];
 
 /// The prefix that marks the id of a trial instead of a file name.

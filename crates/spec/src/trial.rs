@@ -36,7 +36,7 @@ pub struct Config {
     pub base_lr: f64,
     /// The schedule, resolved for this run.
     pub schedule: Schedule,
-    /// What is trained and how, without the schedule.
+    /// Model, data, optimizer and length of the run: everything except the schedule.
     pub task: Task,
     /// Path and value of each axis except `lr` and the seed, as shown to users.
     pub axes: Vec<(String, String)>,
@@ -47,7 +47,7 @@ pub struct Config {
 /// Everything that determines a run's result, except the seed and the lr sequence.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Task {
-    /// What is trained.
+    /// The network or the program to train.
     #[serde(flatten)]
     pub workload: Workload,
     /// Length of the run in steps.
@@ -61,7 +61,7 @@ pub struct Task {
     pub diverge_above: f64,
 }
 
-/// What is trained: a network that this workspace trains, or a program that trains by itself.
+/// The object of the training: a network that this workspace trains, or a program that trains by itself.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum Workload {
@@ -80,7 +80,7 @@ pub struct Network {
     /// Where the examples come from; `None` if the model is a task with its own examples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
-    /// What is trained.
+    /// The model.
     pub model: Model,
     /// How it is updated.
     pub optimizer: Choice,
@@ -102,7 +102,7 @@ pub struct Network {
 pub struct InitFrom {
     /// A safetensors file with weights in PyTorch's layout. For a stored trial: the file that the store keeps for it.
     pub file: String,
-    /// What the result depends on: the file's blake3 hash in hex; for a stored trial the hash of its final weights.
+    /// Identifies the weights: the file's blake3 hash in hex; for a stored trial the hash of its final weights.
     pub blake3: String,
     /// The stored trial whose weights these are, if the sweep file names a trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +124,7 @@ impl InitFrom {
         Self { file, blake3, trial: None, names: Vec::new(), fresh: Vec::new(), keep_optimizer: false }
     }
 
-    /// What the sweep file names: the file, or `trial:ID`.
+    /// The source as in the sweep file: the file, or `trial:ID`.
     pub fn source(&self) -> String {
         self.trial.as_ref().map_or_else(|| self.file.clone(), |id| format!("trial:{id}"))
     }

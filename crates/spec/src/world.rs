@@ -1,5 +1,5 @@
-//! What a sweep file refers to outside its text: files, custom tasks, stored trials. The caller implements [`World`] to look
-//! these up; this crate reads no files and no database.
+//! Lookup of everything that a sweep file refers to outside its text: files, custom tasks, stored trials. The caller implements
+//! [`World`]; this crate reads no files and no database.
 
 use serde_json::Value as Json;
 

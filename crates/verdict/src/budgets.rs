@@ -62,7 +62,7 @@ pub fn over_budgets(ranking: &Ranking, results: &[RunResult], options: &Options)
     ranks.sort_by(|a, b| a.0.total_cmp(&b.0));
     let best: Vec<String> = ranks.iter().take(3).map(|(rank, name)| format!("{name} {rank:.1}")).collect();
     Some(format!(
-        "over {} budgets: Friedman's test {}; best mean ranks: {}; mean ranks differ significantly if more than {:.1} apart \
+        "over {} budgets: Friedman's test {}; best mean ranks: {}; mean ranks differ significantly by more than {:.1} \
          (Nemenyi, 5 %)",
         blocks.len(),
         if found.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", found.p) },

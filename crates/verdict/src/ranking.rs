@@ -132,7 +132,7 @@ impl Candidate {
         Member { judged: &self.line.judged, chosen }
     }
 
-    /// What it is sorted by before its mean, as in the view `ranking` of the database: whether it has no results, and the
+    /// The sort key before the mean, as in the view `ranking` of the database: whether it has no results, and the
     /// fraction of runs that diverged.
     fn key(&self) -> (bool, f64) {
         let ended = self.line.n + self.line.diverged;

@@ -193,7 +193,7 @@ golden_files! {
     bold_driver__formula__02
     chain__torch__01
     chain__torch__04
-    #[ignore = "torch's recursive ChainedScheduler around a cosine with a floor is no product of factors: yaml is null"]
+    #[ignore = "torch's recursive ChainedScheduler around a cosine with a floor is not a product of factors: yaml is null"]
     chain__torch__05
     chebyshev__pytorch_optimizer__02
     chebyshev__pytorch_optimizer__03

@@ -20,9 +20,9 @@ pub struct Warning {
     pub kind: Kind,
     /// The schedules that it concerns; empty means all.
     pub schedules: Vec<String>,
-    /// What limits the ranking.
+    /// The limitation of the ranking.
     pub text: String,
-    /// What to do about it.
+    /// The recommended action.
     pub advice: String,
 }
 
@@ -92,7 +92,7 @@ impl Kind {
     }
 }
 
-/// What the store knows of a sweep in addition to its results.
+/// Facts about a sweep that the store has in addition to its results.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// The arithmetic and the files that trained its results.
