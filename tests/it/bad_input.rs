@@ -88,7 +88,11 @@ fn common_mistakes_are_refused_with_a_suggestion() {
         ("steps: 20", "steps: \"20\"", "write 20 without quotes"),
         ("seeds: 2", "seeds: \"2\"", "write 2 without quotes"),
         ("seeds: 2", "seeds: {values: [1, 2]}", "seeds can't be an axis"),
-        ("seeds: 2", "seeds: 9223372036854775808", "seeds: this number is too large: the largest whole number is"),
+        (
+            "seeds: 2",
+            "seeds: 9223372036854775808",
+            "seeds: this number is too large: the largest whole number is",
+        ),
         ("seeds: 2", "seeds: [1, 99999999999999999999]", "seeds[1]: this number is too large"),
         ("kind: constant", "kind: plateau, watch: train", "did you mean `train_loss`?"),
     ] {
