@@ -1,9 +1,9 @@
-//! Rules that watch the validation accuracy of a model that ships; `programs` has the test with a program.
+//! Closed-loop rules that watch the validation accuracy of a built-in model. `programs` has the test with an external program.
 
 use crate::support::Sandbox;
 
-/// What torch's ReduceLROnPlateau(mode="max", factor=0.5, patience=0, threshold=0) makes of the accuracies of all looks, one
-/// after each `every` steps: the lr of each step.
+/// The lr of each step under torch's ReduceLROnPlateau(mode="max", factor=0.5, patience=0, threshold=0), for accuracies
+/// that are measured every `every` steps.
 fn halved(lr: f64, accuracies: &[f64], every: usize) -> Vec<f64> {
     let (mut lr, mut best, mut lrs) = (lr, f64::NEG_INFINITY, Vec::new());
     for accuracy in accuracies {
@@ -23,7 +23,7 @@ fn numbers(sandbox: &Sandbox, sql: &str) -> Vec<f64> {
     rows.iter().map(|row| row["x"].as_f64().expect("a number")).collect()
 }
 
-/// A run of each length shows the accuracy at one look of the longest.
+/// Runs of all lengths give the accuracies that the longest run measured on its way.
 #[test]
 fn a_rule_follows_the_accuracy_of_a_model() {
     let sandbox = Sandbox::new();
@@ -59,7 +59,7 @@ fn a_model_without_an_accuracy_is_refused() {
                  a: {{warmup: {{over: 2}}, body: {{kind: plateau, watch: valid_accuracy}}}}\n"
             ),
         );
-        let told = sandbox.run(&["check", "a.yaml"]).exits(2).stderr;
-        assert!(told.contains("watches the validation accuracy, but this model has no accuracy"), "{told}");
+        let message = sandbox.run(&["check", "a.yaml"]).exits(2).stderr;
+        assert!(message.contains("watches the validation accuracy, but this model has no accuracy"), "{message}");
     }
 }

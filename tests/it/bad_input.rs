@@ -1,8 +1,8 @@
-//! Bad input is refused before compute is spent: exit code 2, what is wrong, where, what was expected.
+//! Bad input is refused before training: exit code 2, with the mistake, its place and what was expected.
 
 use crate::support::{Output, Sandbox, finish, root};
 
-/// A good sweep file, with one part replaced.
+/// A valid sweep file, with one part replaced.
 fn sweep_file(part: &str, replacement: &str) -> String {
     let good = "\
 name: small
@@ -26,7 +26,7 @@ fn check(text: impl AsRef<[u8]>) -> Output {
     sandbox.run(&["check", "bad.yaml"])
 }
 
-/// Checks a file with one part replaced: it is refused, and the message holds every one of `words`.
+/// Asserts that a file with one part replaced is refused, and that the message has all of `words`.
 #[track_caller]
 fn refused(part: &str, replacement: &str, words: &[&str]) {
     let output = check(sweep_file(part, replacement)).exits(2);
@@ -111,7 +111,7 @@ fn long_names_are_shortened() {
     assert!(output.stderr.len() < 10_000, "{} bytes", output.stderr.len());
 }
 
-/// A file with a schedule that is legal and probably not meant.
+/// A sweep file with a schedule that is valid but probably a mistake.
 fn warned() -> String {
     sweep_file("kind: constant", "kind: cosine, to: 0, over: 15")
 }
@@ -252,7 +252,7 @@ fn unusable_stores_are_refused() {
     sandbox.write("file", "not a folder");
     sandbox.run(&["--store", "file", "small.yaml"]).exits(2);
     std::fs::create_dir(sandbox.path("foreign")).expect("a folder");
-    sandbox.write("foreign/sweep.db", "this is no database, whatever its name says".repeat(100));
+    sandbox.write("foreign/sweep.db", "not a database, in spite of its name".repeat(100));
     let output = sandbox.run(&["--store", "foreign", "small.yaml"]).exits(2);
     assert!(output.stderr.contains("foreign/sweep.db"), "{}", output.stderr);
 
@@ -274,7 +274,7 @@ fn unusable_stores_are_refused() {
     }
 }
 
-/// Shells and CI systems make empty variables of settings that are not there, and replace `~` only where a word begins.
+/// Shells and CI systems set empty variables for missing settings, and expand `~` only at the start of a word.
 #[test]
 fn empty_variables_count_as_unset_and_a_tilde_is_the_home_directory() {
     let sandbox = Sandbox::new();
@@ -302,7 +302,7 @@ fn empty_variables_count_as_unset_and_a_tilde_is_the_home_directory() {
     );
     assert!(!sandbox.path("~").exists());
     for args in [["a.yaml", "--store=~bob/x"], ["a.yaml", "--store="], ["a.yaml", "--checkpoints=~bob"]] {
-        let told = run(&args, &[]).exits(2).stderr;
-        assert!(told.contains("write the path in full") || told.contains("is empty"), "{told}");
+        let message = run(&args, &[]).exits(2).stderr;
+        assert!(message.contains("write the path in full") || message.contains("is empty"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Files of a crate that import each other in a circle can only be read together (design, section 4).
+//! Files of a crate must not import each other in circles, because they can then only be read together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::root;
 /// A module by its path inside the crate.
 type Module = Vec<String>;
 
-/// Crates in which files of one subject still need each other's types.
+/// Crates with circles that are not resolved yet: files of one subject use each other's types.
 const NOT_YET: [&str; 4] = ["interop", "schedule", "spec", "trainer"];
 
 #[test]
@@ -34,7 +34,7 @@ fn files_import_each_other_in_one_direction() {
     assert!(circles.is_empty(), "in circles: {circles:?}");
 }
 
-/// Whether a module imports itself by way of others.
+/// Whether a module imports itself through other modules.
 fn is_in_circle(module: &Module, imports: &BTreeMap<Module, BTreeSet<Module>>) -> bool {
     let mut seen = BTreeSet::new();
     let mut next: Vec<&Module> = imports[module].iter().collect();
@@ -49,7 +49,7 @@ fn is_in_circle(module: &Module, imports: &BTreeMap<Module, BTreeSet<Module>>) -
     false
 }
 
-/// The modules of a crate, each with those that it imports. A table (`mod.rs`) and its entries beside it may import each other.
+/// The modules of a crate with their imports. A table (`mod.rs`) and its entries in the same folder may import each other.
 fn imports(src: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
     let mut texts = BTreeMap::new();
     read(src, &mut Vec::new(), &mut texts);
@@ -64,7 +64,7 @@ fn imports(src: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
     texts.iter().map(|(module, text)| (module.clone(), of(module, text))).collect()
 }
 
-/// The text of each file but tests.
+/// Reads the text of each file except tests.
 fn read(folder: &Path, module: &mut Module, texts: &mut BTreeMap<Module, String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -84,7 +84,7 @@ fn read(folder: &Path, module: &mut Module, texts: &mut BTreeMap<Module, String>
     }
 }
 
-/// What a text names by `crate::` or `super::`, as paths from the root of the crate.
+/// The paths in a text that start with `crate::` or `super::`, as paths from the root of the crate.
 fn paths(module: &Module, text: &str) -> Vec<Module> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let code = Regex::new("//[^\n]*").expect("a pattern").replace_all(code, "");

@@ -1,5 +1,5 @@
-//! Slurm's side of a sweep without a Slurm: programs of its names that do as far as needed what theirs do, and the scripts run by
-//! bash. What a real one makes of them, `scripts/check-slurm` shows. And shards, merged by hand.
+//! Slurm, shards and merging. Slurm is replaced by small scripts with the names of its programs, and bash runs the job scripts.
+//! `scripts/check-slurm` tests with a real Slurm.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,12 +18,12 @@ schedules:
   cosine: {kind: cosine, to: 0}
 ";
 
-/// What must not depend on who trained it.
+/// The results that must not depend on which process trained a trial.
 const RESULTS: &str = "\
 select t.trial_id, t.status, t.digest, t.weights_hash, t.final_valid_loss, count(m.step) as steps
 from trials t join metrics m using (trial_id) group by t.trial_id order by t.trial_id";
 
-/// Writes down what it is told; one file each for jobs that wait, those that run, and those that were cancelled.
+/// Records its arguments. There is a file each for waiting, running and cancelled jobs.
 const SBATCH: &str = r#"#!/bin/bash
 env | grep -q SWEEP_STORE && exit 9
 if [[ $1 == --test-only ]]; then
@@ -37,7 +37,7 @@ echo $job
 const SQUEUE: &str = "#!/bin/bash\nenv | grep -q SWEEP_STORE && exit 9\ncat \"$SLURM_HOME/jobs\"\n";
 const SCANCEL: &str = "#!/bin/bash\necho \"$@\" >>\"$SLURM_HOME/cancelled\"\n";
 
-/// A folder with a sweep file and a Slurm.
+/// A folder with a sweep file and the fake Slurm.
 struct Cluster {
     sandbox: Sandbox,
 }
@@ -57,7 +57,7 @@ impl Cluster {
         Self { sandbox }
     }
 
-    /// In its environment.
+    /// Sets the environment of the fake Slurm.
     fn within(&self, mut command: Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.sandbox.path("bin").display()));
@@ -73,16 +73,16 @@ impl Cluster {
         std::fs::read_to_string(self.sandbox.path(name)).expect("a file")
     }
 
-    /// What was submitted: number, and what sbatch was told.
+    /// The submitted jobs: number and arguments of sbatch.
     fn queue(&self) -> Vec<(String, String)> {
         let text = self.read("queue");
         let jobs = text.lines().filter_map(|line| line.split_once(' '));
-        jobs.map(|(job, told)| (job.to_owned(), told.to_owned())).collect()
+        jobs.map(|(job, args)| (job.to_owned(), args.to_owned())).collect()
     }
 
-    /// Runs a job, task after task.
-    fn play(&self, job: &str, told: &str) {
-        let script = told.rsplit_once(' ').expect("a script").1;
+    /// Runs the tasks of a job one after the other.
+    fn run_job(&self, job: &str, args: &str) {
+        let script = args.rsplit_once(' ').expect("a script").1;
         let text = std::fs::read_to_string(script).expect("a script");
         let tasks = text.lines().find_map(|line| line.strip_prefix("#SBATCH --array=1-"));
         let tasks = tasks.map_or(1, |tasks| tasks.parse().expect("a number"));
@@ -96,7 +96,7 @@ impl Cluster {
         }
     }
 
-    /// Numbers and paths that differ from run to run get a name.
+    /// Replaces numbers and paths that differ between runs by names.
     fn plain(&self, text: &str) -> String {
         let binary = crate::support::binary().display().to_string();
         let folder = self.sandbox.path("").display().to_string();
@@ -131,12 +131,12 @@ fn results(sandbox: &Sandbox, store: &str) -> String {
     sandbox.run(&["query", RESULTS, "--format", "csv", "--store", store]).exits(0).stdout
 }
 
-/// Each round is submitted by the merge of the one before, and all of it is what one process gives.
+/// The merge of each round submits the next round, and the results equal those of one process.
 #[test]
 fn shards_train_all_rounds() {
     let cluster = Cluster::new();
     let sandbox = &cluster.sandbox;
-    sandbox.run(&["own.yaml", "-q", "--store", "alone"]).exits(0);
+    sandbox.run(&["own.yaml", "-q", "--store", "single"]).exits(0);
     let submit = ["submit", "slurm", "own.yaml", "--store", "runs", "--array", "2"];
     let first = cluster.run(&submit).exits(0);
     assert_eq!(first.stdout, "100\n");
@@ -147,25 +147,25 @@ fn shards_train_all_rounds() {
     );
     assert!(cluster.queue()[1].1.contains("--dependency=afterany:100,singleton"), "{:?}", cluster.queue());
     let mut played = 0;
-    while let Some((job, told)) = cluster.queue().get(played) {
-        cluster.play(job, told);
+    while let Some((job, args)) = cluster.queue().get(played) {
+        cluster.run_job(job, args);
         played += 1;
     }
-    assert!(played > 2, "the deciding seeds come in a round of their own");
-    assert_eq!(results(sandbox, "runs"), results(sandbox, "alone"));
+    assert!(played > 2, "the deciding seeds are a separate round");
+    assert_eq!(results(sandbox, "runs"), results(sandbox, "single"));
     let rank = |store: &str| sandbox.run(&["rank", "--store", store]).exits(0).stdout;
-    assert_eq!(rank("runs"), rank("alone"));
+    assert_eq!(rank("runs"), rank("single"));
     let again = cluster.run(&submit).exits(0);
     assert!(again.stderr.contains("nothing to submit"), "{}", again.stderr);
     assert_eq!(cluster.queue().len(), played);
-    // Nothing of the tasks stays on a node's own disk.
+    // No file of a task stays on the local disk of its node.
     let left = std::fs::read_dir(sandbox.path("")).expect("a folder");
     let left =
         left.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("sweep-"));
     assert_eq!(left.count(), 0);
 }
 
-/// What is submitted can be read before.
+/// `--dry-run` prints the scripts that would be submitted.
 #[test]
 fn slurm_scripts_are_readable() {
     let cluster = Cluster::new();
@@ -207,27 +207,27 @@ fn requests_that_slurm_would_refuse_are_refused_first() {
         assert!(!output.stderr.contains("secret"), "{}", output.stderr);
     }
     assert!(cluster.queue().is_empty());
-    // No Slurm here.
+    // Slurm is not installed.
     let mut command = cluster.sandbox.command(&["submit", "slurm", "own.yaml"]);
     command.env("PATH", "");
     let output = finish(command).exits(2);
     assert!(output.stderr.contains("sbatch") && output.stderr.contains("--dry-run"), "{}", output.stderr);
 }
 
-/// Jobs are shown, cancelled as a whole, and not submitted twice; those of other stores are left alone.
+/// The jobs of a store are shown, cancelled together, and not submitted twice. Jobs of other stores are not touched.
 #[test]
 fn jobs_are_shown_and_cancelled() {
     let cluster = Cluster::new();
     cluster.run(&["submit", "slurm", "own.yaml", "-q"]).exits(0);
-    let (_, told) = cluster.queue().remove(0);
-    let script = std::fs::read_to_string(told.rsplit_once(' ').expect("a script").1).expect("a script");
+    let (_, args) = cluster.queue().remove(0);
+    let script = std::fs::read_to_string(args.rsplit_once(' ').expect("a script").1).expect("a script");
     let name = script.lines().find_map(|line| line.strip_prefix("#SBATCH --job-name=")).expect("a name");
     let jobs = format!(
         "100_1|{name}|RUNNING|n1|None|\n100_2|{name}|COMPLETED|n2|None|\n101|{name}-merge|PENDING||Dependency|\n\
          7|sweep-own-00000000|RUNNING|n1|None|\n8|other|RUNNING|n1|None|\n"
     );
     cluster.sandbox.write("jobs", jobs);
-    // The variable may hold a password: no child is given it.
+    // The variable may hold a password, so no child process receives it.
     let store = cluster.sandbox.path("runs");
     let mut command = cluster.within(cluster.sandbox.command(&["status", "--jobs", "--format", "csv"]));
     command.env("SWEEP_STORE", store);
@@ -254,7 +254,7 @@ fn jobs_are_shown_and_cancelled() {
     }
 }
 
-/// A sweep that ends in one round, in two shards.
+/// A sweep of one round, trained in two shards.
 fn sharded() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
@@ -269,11 +269,11 @@ fn merged(sandbox: &Sandbox, shards: &[&str], store: &str) -> Output {
     sandbox.run(&[&["merge", "--store", store, "--format", "csv"], shards].concat())
 }
 
-/// Whatever the order, and however often.
+/// In any order, and also when repeated.
 #[test]
 fn a_merge_gives_the_results_of_one_process() {
     let sandbox = sharded();
-    sandbox.run(&["own.yaml", "-q", "--store", "alone"]).exits(0);
+    sandbox.run(&["own.yaml", "-q", "--store", "single"]).exits(0);
     let output = merged(&sandbox, &["1", "2"], "ab").exits(0);
     assert_eq!(output.stdout.lines().next(), Some("shard,new,known,unfinished,in_training,conflicts"));
     let again = merged(&sandbox, &["2/sweep.db", "1", "2"], "ab").exits(0);
@@ -284,20 +284,20 @@ fn a_merge_gives_the_results_of_one_process() {
     );
     merged(&sandbox, &["2", "1"], "ba").exits(0);
     for store in ["ab", "ba"] {
-        assert_eq!(results(&sandbox, store), results(&sandbox, "alone"));
+        assert_eq!(results(&sandbox, store), results(&sandbox, "single"));
         let rank = |store: &str| sandbox.run(&["rank", "--store", store]).exits(0).stdout;
-        assert_eq!(rank(store), rank("alone"));
+        assert_eq!(rank(store), rank("single"));
         sandbox.run(&["reproduce", "best", "-q", "--store", store]).exits(0);
     }
 }
 
-/// What disagrees is told with where it comes from; what was there stays, and the rest is merged.
+/// Conflicts are reported with their sources. The existing results stay, and all others are merged.
 #[test]
 fn conflicts_and_unreadable_stores_are_reported_by_merge() {
     let sandbox = sharded();
     merged(&sandbox, &["1"], "all").exits(0);
     let before = results(&sandbox, "all");
-    // Other bits of a trial, as from a machine that is broken.
+    // A trial with different bits, as a broken machine could produce.
     std::fs::create_dir(sandbox.path("runs")).expect("a folder");
     std::fs::copy(sandbox.path("1/sweep.db"), sandbox.path("runs/sweep.db")).expect("copied");
     sandbox.sql(
@@ -314,10 +314,10 @@ fn conflicts_and_unreadable_stores_are_reported_by_merge() {
         assert!(output.stderr.contains(words), "{words}: {}", output.stderr);
     }
     let after = results(&sandbox, "all");
-    assert!(before.lines().all(|line| after.contains(line)), "what was there stays");
+    assert!(before.lines().all(|line| after.contains(line)), "existing results stay");
     assert!(after.lines().count() > before.lines().count(), "and the other shard is merged");
 
-    // A file that is no database, none at all, and a newer one. An older one is read as all others.
+    // A file that is not a database, a missing file, and a newer schema. An older schema is read.
     std::fs::create_dir(sandbox.path("damaged")).expect("a folder");
     std::fs::write(sandbox.path("damaged/sweep.db"), "this was a database").expect("written");
     let output = merged(&sandbox, &["damaged", "nosuch", "1"], "all").exits(2);
@@ -336,14 +336,14 @@ fn conflicts_and_unreadable_stores_are_reported_by_merge() {
     assert!(output.stdout.contains("older,48,0,0,0,0"), "{}", output.stdout);
 }
 
-/// Trials of another machine are trained once more on this one.
+/// Trials of another machine are trained again on this machine.
 #[test]
 fn a_sample_of_trials_is_verified_on_another_machine() {
     let sandbox = Sandbox::new();
     sandbox.write("own.yaml", FILE.replace("{tune: 1, decide: 2}", "2"));
     sandbox.run(&["own.yaml", "-q"]).exits(0);
     let run = |share: &str| sandbox.run(&["run", "own.yaml", "--verify-fraction", share]);
-    // All is this machine's own.
+    // All trials are from this machine.
     assert!(run("1").exits(0).stderr.contains("no trial of another machine is left to be checked"));
     sandbox.sql("update trials set host = 'elsewhere'");
     let some = run("0.5").exits(0).stderr;
@@ -356,7 +356,7 @@ fn a_sample_of_trials_is_verified_on_another_machine() {
     assert_ne!(checked(), format!("{all} {all}"), "a part of them");
     run("1").exits(0);
     assert_eq!(checked(), format!("{all} {all}"));
-    // Each once.
+    // Each trial is verified once.
     assert!(!run("1").exits(0).stderr.contains("once more"));
     let trial = sandbox.texts("select min(trial_id) from trials").remove(0);
     sandbox.sql(&format!("delete from verifications; update trials set digest = 'ffff' || substr(digest, 5) where trial_id = '{trial}'"));
@@ -367,7 +367,7 @@ fn a_sample_of_trials_is_verified_on_another_machine() {
     assert_eq!(sandbox.texts("select trial_id from verifications where same = 0"), [trial]);
 }
 
-/// Two shards with a sample in common: the merge compares it.
+/// The merge compares the common sample of two shards.
 #[test]
 fn two_shards_train_a_common_sample() {
     let sandbox = Sandbox::new();
@@ -383,7 +383,7 @@ fn two_shards_train_a_common_sample() {
     assert!(known[0] == "0" && known[1] != "0", "{}", output.stdout);
 }
 
-/// A schedule whose seeds ran on other hardware than another's is warned of.
+/// `rank` warns if the seeds of two schedules ran on different hardware.
 #[test]
 fn a_ranking_warns_of_other_hardware() {
     let sandbox = Sandbox::new();
@@ -406,7 +406,7 @@ fn a_ranking_warns_of_other_hardware() {
     );
 }
 
-/// Nothing is made where there is nothing to join.
+/// Without a sweep to join, no store is created.
 #[test]
 fn a_worker_needs_a_sweep_to_join() {
     let sandbox = sharded();
@@ -421,7 +421,7 @@ fn a_worker_needs_a_sweep_to_join() {
     sandbox.run(&["worker", "--store", "new", "--wait", "100ms"]).exits(0);
 }
 
-/// What others train is not said to be stored.
+/// A shard does not report the trials of other shards as stored.
 #[test]
 fn a_shard_reports_its_own_trials() {
     let sandbox = Sandbox::new();
@@ -433,7 +433,8 @@ fn a_shard_reports_its_own_trials() {
     assert!(run("2/3").contains("own: 12 trials, 4 of them stored already; training 4 of shard 2/3"));
 }
 
-/// A sweep file that a newer version wrote, perhaps: it is told, in plain text where nobody sees colours, and left alone.
+/// A worker warns about a stored sweep file that it can't read, such as one of a newer version, and skips the sweep. The warning
+/// has no colour codes if stderr is not a terminal.
 #[test]
 fn a_worker_skips_sweeps_that_it_cannot_read() {
     let sandbox = sharded();

@@ -1,5 +1,5 @@
-//! A schedule leaves as code of another library. That the code gives the right lrs there is
-//! `scripts/check-exports`'s business; here is what it looks like, and what is said where there is none.
+//! `sweep export schedule`: the text of the exported code, and the errors if a library has no counterpart.
+//! `scripts/check-exports` checks that the code gives the right lrs.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn export(node: &str, target: &str) -> String {
     Sandbox::new().run(&[&args[..], &["--to", target]].concat()).exits(0).stdout
 }
 
-/// The program without the text at its head.
+/// The exported program without its header.
 fn code(node: &str, target: &str) -> String {
     let text = export(node, target);
     let (_, code) = text.split_once("\n\"\"\"\n\n").expect("a text at its head");
@@ -54,7 +54,7 @@ fn the_closed_form_is_printed_if_the_library_has_no_class() {
     insta::assert_snapshot!("closed_form_for_timm", code("{kind: rex}", "timm"));
 }
 
-/// LinearLR can't start at 0, CosineAnnealingLR comes back up after its end: neither may be printed then.
+/// LinearLR can't start at 0, and CosineAnnealingLR rises again after its end. They must not be printed in these cases.
 #[test]
 fn a_class_that_would_differ_is_not_used() {
     for (node, target, class) in [
@@ -85,7 +85,7 @@ fn csv_and_json_are_the_lrs_of_the_run() {
     }
 }
 
-/// The code works out what the schedule does: the order of its arithmetic is kept where a last digit decides.
+/// The exported arithmetic keeps its order, because the last digit may matter.
 #[test]
 fn the_arithmetic_of_an_expression_keeps_its_order() {
     let body = |expr: &str, target| {
@@ -118,7 +118,7 @@ fn rules_without_a_counterpart_are_refused() {
     let output = refused("{warmup: {over: 5}, body: {kind: greedy}}", "transformers");
     assert!(output.stderr.contains("without a schedule around it"), "{}", output.stderr);
     for (expr, target, words) in [
-        // A whole number that no float holds.
+        // A whole number that no float represents.
         ("(t * 10**17 + 1) % 7 / 7", "pytorch", "at t = 1, where its lr is"),
         ("round(0.9 ** t, 2)", "keras", "no counterpart among the functions of arrays"),
         // XLA multiplies by 1 / 10, and 3 * 0.1 is not 0.3.
@@ -146,7 +146,7 @@ fn a_schedule_of_a_sweep_file_is_exported_by_name_and_variant() {
     let lrs = run(&["small.yaml:cosine", "--config", id]).exits(0).json();
     assert_eq!(lrs["lr"][0], 0.003);
     assert_eq!(lrs["lr"].as_array().map(Vec::len), Some(20));
-    // The base lrs make no difference to an absolute lr, and the last choice is the only one.
+    // The base lrs do not affect an absolute lr, so there is only one variant.
     assert_eq!(run(&["small.yaml:constant", "--lr", "0.3"]).exits(0).json()["lr"][0], 0.2);
     let output = run(&["small.yaml:cosin"]).exits(2);
     assert!(output.stderr.contains("did you mean `cosine`?"), "{}", output.stderr);
@@ -154,14 +154,14 @@ fn a_schedule_of_a_sweep_file_is_exported_by_name_and_variant() {
     assert!(output.stderr.contains("which schedule"), "{}", output.stderr);
     let output = run(&["missing.yaml:cosine"]).exits(2);
     assert!(output.stderr.contains("there is no file missing.yaml"), "{}", output.stderr);
-    // A length says that it is a schedule by itself, which a name of a file is not.
+    // `--total` is for single schedules, not for sweep files.
     let output = run(&["small.yaml:cosine", "--total", "5"]).exits(2);
     assert!(output.stderr.contains("a learning rate of at least 0"), "{}", output.stderr);
     assert_eq!(run(&["0.5x", "--total", "5", "--lr", "0.4"]).exits(0).json()["lr"][4], 0.2);
 }
 
 #[test]
-fn a_trial_is_exported_as_it_was_trained() {
+fn a_trial_is_exported_with_its_trained_lrs() {
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SWEEP);
     sandbox.run(&["small.yaml", "-q"]).exits(0);
@@ -173,7 +173,7 @@ fn a_trial_is_exported_as_it_was_trained() {
     let run = |args: &[&str]| sandbox.run(&[&["export", "schedule"], args].concat());
     let program = run(&["best", "--to", "pytorch"]).exits(0).stdout;
     assert!(program.contains("def make_scheduler(optimizer"), "{program}");
-    // What a rule came to is in the database, and nowhere else.
+    // The lrs that a rule decided are only in the database.
     let plateau = trial("plateau");
     let lrs = run(&[&plateau, "--to", "json"]).exits(0).json();
     let stored = sandbox.query(&format!("select lr from metrics where trial_id = '{plateau}' order by step"));
@@ -205,7 +205,7 @@ fn unsupported_exports_are_refused() {
     }
 }
 
-/// What `plan` prints of an lr is the lr: it can be pasted into a command and into SQL.
+/// `plan` prints all digits of an lr, so that it can be pasted into a command and into SQL.
 #[test]
 fn printed_lrs_can_be_pasted_into_commands() {
     for (space, numbers) in [
@@ -224,9 +224,9 @@ fn printed_lrs_can_be_pasted_into_commands() {
         let lrs: Vec<&str> =
             row.split("  ").map(str::trim).find(|cell| cell.contains(' ')).expect("lrs").split(' ').collect();
         assert_eq!(lrs.len(), numbers, "{plan}");
-        let told = sandbox.run(&["query", "select distinct base_lr from runs order by 1"]).exits(0).stdout;
-        let told: Vec<&str> = told.lines().skip(1).map(str::trim).collect();
-        assert_eq!(told.iter().collect::<BTreeSet<_>>(), lrs.iter().collect::<BTreeSet<_>>());
+        let printed = sandbox.run(&["query", "select distinct base_lr from runs order by 1"]).exits(0).stdout;
+        let printed: Vec<&str> = printed.lines().skip(1).map(str::trim).collect();
+        assert_eq!(printed.iter().collect::<BTreeSet<_>>(), lrs.iter().collect::<BTreeSet<_>>());
         for lr in lrs {
             sandbox.run(&["export", "schedule", "small.yaml:constant", "--lr", lr, "--to", "csv"]).exits(0);
             for table in ["runs", "trials", "cells"] {
@@ -235,7 +235,7 @@ fn printed_lrs_can_be_pasted_into_commands() {
             }
         }
     }
-    // Another spelling of the same lr is the same lr.
+    // Another spelling of the same lr also works.
     let sandbox = Sandbox::new();
     sandbox.write("small.yaml", SWEEP);
     for lr in ["0.3", "0.30000000000000004"] {

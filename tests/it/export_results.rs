@@ -1,5 +1,4 @@
-//! Results leave as tables and event files. That TensorBoard itself reads them is `scripts/check-tensorboard`'s
-//! business.
+//! `sweep export results`: tables and event files. `scripts/check-tensorboard` checks that TensorBoard reads them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Output, Sandbox};
 
-/// At the second lr every run diverges.
+/// All runs with the second lr diverge.
 const SWEEP: &str = "\
 name: small
 data: {dataset: digits, batch_size: 50}
@@ -114,7 +113,7 @@ fn tensorboard_gets_a_folder_for_each_run() {
     for name in ["", "_a_b _c_/lr=0.1,momentum=0,to=0.1x,seed=1", "constant/lr=1e6,momentum=0.9,seed=0"] {
         assert!(names.iter().any(|known| known == name), "no {name} in {names:?}");
     }
-    // The frames of a run that is done: version, start, its steps, results, end.
+    // The frames of a complete run: version, start, steps, results, end.
     let frames = |file: &Path| {
         let bytes = std::fs::read(file).expect("a file");
         let (mut rest, mut count) = (bytes.as_slice(), 0);
@@ -164,7 +163,7 @@ fn event_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What was being written and is still there.
+/// Files that an interrupted write has left.
 fn hidden(sandbox: &Sandbox) -> Vec<String> {
     let entries = std::fs::read_dir(sandbox.path("")).expect("a folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());

@@ -1,5 +1,5 @@
-//! Trained weights leave as a file that others load: computed with them as PyTorch's modules compute, in plain
-//! operations of candle, the test loss is the stored one.
+//! `sweep export weights`: the test loss computed from the exported file, with plain candle operations that follow PyTorch's
+//! modules, equals the stored one.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Ten
     let n = images.len(trainer::data::Part::Test);
     let mut batch = trainer::data::Batch::new(trainer::data::Form::Dense);
     images.gather(trainer::data::Part::Test, 0..n, 0, &mut batch);
-    // What the metadata say of the pixels is what the trainer does with them.
+    // The metadata describe the scaling of the pixels.
     let number = |name: &str| metadata[name].parse::<f32>().expect("a number");
     let black = -number("pixel_mean") / number("pixel_deviation");
     assert!((batch.pixels[0] - black).abs() < 1e-5, "{} {black}", batch.pixels[0]);
@@ -77,7 +77,7 @@ fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Ten
     f64::from(loss.expect("a loss"))
 }
 
-/// Exports the run of a schedule that did not diverge, and compares.
+/// Exports a run that did not diverge, and compares the test loss.
 fn check(
     sandbox: &Sandbox,
     schedule: &str,
@@ -107,7 +107,7 @@ fn check(
     let loss = test_loss(&metadata, |x| logits(&weights, x));
     let stored = row["test_loss"].as_f64().expect("a loss");
     assert!((loss - stored).abs() < 1e-5 * stored, "{schedule}: {loss} instead of {stored}");
-    // Again, the same bytes.
+    // A second export has the same bytes.
     sandbox.run(&["export", "weights", id, "-o", "again.safetensors", "-q"]).exits(0);
     assert_eq!(std::fs::read(sandbox.path("again.safetensors")).expect("a file"), bytes);
 }

@@ -1,6 +1,5 @@
-//! The campaign: a small sweep, killed, starved and lied to at a seeded place, is then run again as a user would run it,
-//! and has to end with the database of an undisturbed one. `SWEEP_FAULTS=500` asks for more cases than CI has time for
-//! (`scripts/check-faults`).
+//! Fault injection: a small sweep is killed, gets a full disk or an I/O error at a seeded point, and is then run again. It must end
+//! with the database of an undisturbed run. `SWEEP_FAULTS=500` sets the number of cases (`scripts/check-faults`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -11,7 +10,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::support::{INTERRUPTED, KILLED, Output, Sandbox, finish, inject_binary};
 
-/// Tuned and decided, with an edge to extend, shared prefixes, a rule that watches the loss, and a run that diverges.
+/// A sweep with tuning and deciding seeds, a grid that is extended, shared prefixes, a closed-loop rule, and a run that diverges.
 const FILE: &str = "\
 data: {dataset: digits, limit: 200, batch_size: 20}
 model: {kind: mlp, hidden: [8]}
@@ -28,11 +27,11 @@ schedules:
   lost: {kind: constant, value: 1e9}
 ";
 
-/// A checkpoint after each block of steps, and so little memory that forks wait on disk.
+/// Writes a checkpoint after each block of steps, and has so little memory that forks wait on disk.
 const ARGS: [&str; 6] = ["sweep.yaml", "--quiet", "--checkpoint-every", "0", "--workers", "2"];
 
-/// Cases without `SWEEP_FAULTS`.
-const FEW: u64 = 45;
+/// The number of cases without `SWEEP_FAULTS`.
+const DEFAULT_CASES: u64 = 45;
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -40,7 +39,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// All that a sweep leaves, but times, attempts and numbers of stages.
+/// The content of the database without times, attempts and numbers of stages.
 fn content(sandbox: &Sandbox) -> Vec<String> {
     let sql = [
         "select json_array('trial', trial_id, status, steps_done, final_train_loss, final_valid_loss, valid_accuracy,
@@ -58,8 +57,8 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
     sql.iter().flat_map(|sql| sandbox.texts(sql)).collect()
 }
 
-/// Trials that are over, with what must not change about them any more.
-fn over(sandbox: &Sandbox) -> Vec<String> {
+/// The ended trials with their final values.
+fn ended_trials(sandbox: &Sandbox) -> Vec<String> {
     if !sandbox.path("runs/sweep.db").exists() || sandbox.run(&["query", "select 1"]).code != 0 {
         return Vec::new();
     }
@@ -69,17 +68,17 @@ fn over(sandbox: &Sandbox) -> Vec<String> {
     )
 }
 
-/// What is done to a run.
+/// A fault that is injected into a run.
 #[derive(Debug, Clone)]
 enum Fault {
-    /// `kill -9` after so long.
+    /// `kill -9` after a time.
     Kill(Duration),
-    /// As `SWEEP_FAULT` has it.
+    /// A fault point, in the form of `SWEEP_FAULT`.
     At(String),
 }
 
-/// Runs the sweep with a fault; also whether that came about: threads pass points in another order each time, and a run may be
-/// over before a kill.
+/// Runs the sweep with a fault. Also returns whether the fault happened: threads pass points in a varying order, and a run may
+/// end before a kill.
 fn run(sandbox: &Sandbox, fault: &Fault) -> (Output, bool) {
     let mut command = sandbox.command_of(inject_binary(), &ARGS);
     match fault {
@@ -95,15 +94,15 @@ fn run(sandbox: &Sandbox, fault: &Fault) -> (Output, bool) {
             let mut child =
                 command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
             std::thread::sleep(*after);
-            // It may be over already.
+            // The process may have ended already.
             let _ = child.kill();
-            let code = child.wait().expect("it ends").code().unwrap_or(KILLED);
+            let code = child.wait().expect("the process ends").code().unwrap_or(KILLED);
             (Output { code, stdout: String::new(), stderr: String::new() }, code == KILLED)
         }
     }
 }
 
-/// How often each point is passed in an undisturbed run, and how long that takes.
+/// How often an undisturbed run passes each point, and its duration.
 fn undisturbed(sandbox: &Sandbox) -> (BTreeMap<String, u64>, Duration) {
     let log = sandbox.path("points");
     let mut command = sandbox.command_of(inject_binary(), &ARGS);
@@ -118,16 +117,16 @@ fn undisturbed(sandbox: &Sandbox) -> (BTreeMap<String, u64>, Duration) {
     (points, took)
 }
 
-/// The faults of a campaign in the order of its cases.
+/// The faults of all cases, in order.
 struct Faults {
-    /// Each point, with how often an undisturbed run passes it.
+    /// Each point, and how often an undisturbed run passes it.
     points: Vec<(String, u64)>,
-    /// How long an undisturbed run takes.
+    /// The duration of an undisturbed run.
     took: Duration,
 }
 
 impl Faults {
-    /// One in three comes at any time; the others go through the points, first with a kill at each of them.
+    /// Every third fault is a kill at a random time. The others go through the points, first with a kill at each point.
     fn of(&self, case: u64, round: u64, random: &mut ChaCha8Rng) -> Fault {
         let mut below = |n: u64| random.next_u64() % n.max(1);
         let turn = (case + round) - (case + round).div_ceil(3);
@@ -138,7 +137,7 @@ impl Faults {
         let kills = (turn / self.points.len() as u64).is_multiple_of(2);
         let mut action =
             if kills { "kill" } else { fault::ACTIONS[below(fault::ACTIONS.len() as u64) as usize] };
-        // Of the threads that train a panic is contained; elsewhere it is an end like others.
+        // Training threads contain a panic; elsewhere it ends the process.
         if action == "panic" && !["train.", "fork.", "checkpoint.w"].iter().any(|own| point.starts_with(own))
         {
             action = "kill";
@@ -147,14 +146,14 @@ impl Faults {
     }
 }
 
-/// What the faults of a campaign did.
+/// Statistics of the faults.
 #[derive(Default)]
 struct Count {
     /// Faults by kind.
     fired: BTreeMap<String, u64>,
-    /// Those that came about.
+    /// Faults that happened.
     landed: u64,
-    /// Points at which a kill came about.
+    /// Points at which a kill happened.
     killed_at: BTreeSet<String>,
 }
 
@@ -171,9 +170,9 @@ impl Count {
         }
     }
 
-    /// Enough of the faults came about to trust the campaign. What it did, in words.
+    /// Asserts that enough faults happened. Returns a summary.
     fn check(&self, cases: u64, points: &[(String, u64)]) -> String {
-        // What is passed rarely may not come up in a run that took another way: a second turn is enough.
+        // A rarely passed point may be missed when threads run in another order; a second try is enough.
         let missed: Vec<_> = points.iter().filter(|(point, _)| !self.killed_at.contains(point)).collect();
         assert!(cases < 100 || missed.is_empty(), "no kill at {missed:?}");
         let (landed, tried) = (self.landed, self.fired.values().sum::<u64>());
@@ -191,7 +190,7 @@ impl Count {
 #[test]
 #[cfg(unix)]
 fn after_any_fault_the_same_command_ends_with_the_same_database() {
-    let cases = std::env::var("SWEEP_FAULTS").ok().map_or(FEW, |n| n.parse().expect("a number"));
+    let cases = std::env::var("SWEEP_FAULTS").ok().map_or(DEFAULT_CASES, |n| n.parse().expect("a number"));
     let reference = sandbox();
     let (points, took) = undisturbed(&reference);
     let wanted = content(&reference);
@@ -201,11 +200,11 @@ fn after_any_fault_the_same_command_ends_with_the_same_database() {
     let faults = Faults { points: points.into_iter().collect(), took };
     let mut count = Count::default();
     for case in 0..cases {
-        let sandbox = disturbed(case, &faults, &mut count);
-        let before = over(&sandbox);
+        let sandbox = run_with_faults(case, &faults, &mut count);
+        let before = ended_trials(&sandbox);
         let last = finish(sandbox.command_of(inject_binary(), &ARGS));
         assert_eq!(last.code, 0, "case {case}: {}", last.stderr);
-        kept(&before, &over(&sandbox), case, &Fault::At("none".to_owned()));
+        assert_unchanged(&before, &ended_trials(&sandbox), case, &Fault::At("none".to_owned()));
         let found = content(&sandbox);
         let differs = wanted.iter().zip(&found).find(|(wanted, found)| wanted != found);
         assert!(found.len() == wanted.len() && differs.is_none(), "case {case}: {differs:?}");
@@ -217,38 +216,38 @@ fn after_any_fault_the_same_command_ends_with_the_same_database() {
     eprintln!("{}", count.check(cases, &faults.points));
 }
 
-/// A sweep with the faults of a case. Some are hit again while they recover.
-fn disturbed(case: u64, faults: &Faults, count: &mut Count) -> Sandbox {
+/// Runs a sweep with the faults of a case. Some runs get a second fault during recovery.
+fn run_with_faults(case: u64, faults: &Faults, count: &mut Count) -> Sandbox {
     let mut random = ChaCha8Rng::seed_from_u64(case);
     let sandbox = sandbox();
     for round in 0..1 + u64::from(case % 5 == 4) {
-        let before = over(&sandbox);
+        let before = ended_trials(&sandbox);
         let fault = faults.of(case, round, &mut random);
         let (output, has_come) = run(&sandbox, &fault);
         assert!([0, 1, KILLED, INTERRUPTED].contains(&output.code), "case {case}, {fault:?}: {output:?}");
         let panics = matches!(&fault, Fault::At(at) if at.ends_with("panic"));
         assert!(panics || !output.stderr.contains("panicked"), "case {case}, {fault:?}: {output:?}");
-        kept(&before, &over(&sandbox), case, &fault);
+        assert_unchanged(&before, &ended_trials(&sandbox), case, &fault);
         count.add(&fault, output.code, has_come);
     }
     sandbox
 }
 
-/// What was over stays as it was.
-fn kept(before: &[String], after: &[String], case: u64, fault: &Fault) {
+/// Asserts that ended trials are unchanged.
+fn assert_unchanged(before: &[String], after: &[String], case: u64, fault: &Fault) {
     for row in before {
         assert!(after.contains(row), "case {case}, {fault:?}: {row} is gone or was trained again");
     }
 }
 
-/// What fails in the threads that train is contained: the trials are tried again, and the rest goes on.
+/// A failure in a training thread is contained: its trials are retried, and the others continue.
 #[test]
 #[cfg(unix)]
 fn a_panic_fails_its_trials_which_are_retried() {
     let reference = sandbox();
     finish(reference.command_of(inject_binary(), &ARGS)).exits(0);
     let wanted = content(&reference);
-    // In a step of a lane; in a fork; in a worker outside of any lane.
+    // In a step of a lane, in a fork, and in a worker outside of lanes.
     for fault in
         ["train.step:40:panic", "fork.before:2:panic", "fork.after:2:panic", "checkpoint.write:5:panic"]
     {
@@ -257,11 +256,11 @@ fn a_panic_fails_its_trials_which_are_retried() {
         let output = sandbox.run_with_fault(&args, fault).exits(1);
         assert!(output.stderr.contains("trials failed"), "{fault}: {}", output.stderr);
         let reasons = sandbox.texts("select error from trials where status = 'failed'");
-        let told = |reason: &String| reason.contains("an injected panic") || reason.contains("worker");
-        assert!(!reasons.is_empty() && reasons.iter().all(told), "{fault}: {reasons:?}");
+        let is_expected = |reason: &String| reason.contains("an injected panic") || reason.contains("worker");
+        assert!(!reasons.is_empty() && reasons.iter().all(is_expected), "{fault}: {reasons:?}");
         let others = sandbox.texts("select trial_id from trials where status in ('done', 'diverged')");
-        assert!(!others.is_empty(), "{fault}: the rest goes on");
-        // The same command tries them again.
+        assert!(!others.is_empty(), "{fault}: the others continue");
+        // The same command retries them.
         finish(sandbox.command_of(inject_binary(), &ARGS)).exits(0);
         assert_eq!(content(&sandbox), wanted, "{fault}");
     }
@@ -284,11 +283,11 @@ fn a_trial_over_its_time_limit_fails_and_is_not_retried() {
     assert!(wrong.stderr.contains("--time-limit"), "{}", wrong.stderr);
 }
 
-/// Checkpoints that were torn or swapped are set aside, and their trials start over.
+/// Torn or swapped checkpoints are set aside, and their trials start over.
 #[test]
 #[cfg(unix)]
 fn a_torn_checkpoint_is_set_aside() {
-    // Long enough for checkpoints to be told before the kill.
+    // Long enough that checkpoints are reported before the kill.
     let sandbox = || {
         let sandbox = Sandbox::new();
         sandbox.write("sweep.yaml", FILE.replace("steps: 40", "steps: 1000"));
@@ -327,7 +326,7 @@ fn a_torn_checkpoint_is_set_aside() {
     }
 }
 
-/// A report that can't be written leaves the old one.
+/// If writing a report fails, the old report stays.
 #[test]
 #[cfg(unix)]
 fn a_failed_write_keeps_the_old_output() {

@@ -1,4 +1,4 @@
-//! Fine-tuning: weights to begin with, parameters that stay as they are, factors on the lr.
+//! Fine-tuning: initial weights, frozen parameters, and lr multipliers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +30,7 @@ schedules:
   adagrad_norm: {kind: adagrad_norm}
 ";
 
-/// Weights that were trained, in a file.
+/// A sandbox with a file of trained weights.
 fn pretrained() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("pretrain.yaml", PRETRAIN);
@@ -63,8 +63,8 @@ fn a_run_starts_with_the_weights_of_a_file() {
     let losses = "select distinct final_valid_loss as loss from trials where sweep = ";
     let before = sandbox.query(&format!("{losses}'pretrain'"));
     let after = sandbox.query(&format!("{losses}'tune'"));
-    assert_eq!(before, after, "not a bit differs, whatever the seed");
-    // Another file is another trial; the same file in another place is not.
+    assert_eq!(before, after, "all bits are equal for every seed");
+    // Another file gives another trial; the same file at another path does not.
     std::fs::copy(sandbox.path("w.safetensors"), sandbox.path("copy.safetensors")).expect("a copy");
     sandbox.write("tune.yaml", format!("{tiny}init_from: {{file: copy.safetensors}}\n"));
     let again = sandbox.run(&["tune.yaml"]).exits(0);
@@ -82,17 +82,17 @@ fn missing_initial_weights_are_reported() {
     sandbox.run(&["tune.yaml", "-q"]).exits(0);
     for change in ["another file", ""] {
         match change {
-            "" => std::fs::remove_file(sandbox.path("w.safetensors")).expect("it is there"),
+            "" => std::fs::remove_file(sandbox.path("w.safetensors")).expect("the file exists"),
             other => std::fs::write(sandbox.path("w.safetensors"), other).expect("a file"),
         }
-        let told = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(2).stderr;
+        let message = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(2).stderr;
         let words = if change.is_empty() { "No such file" } else { "the file is another one" };
-        assert!(told.contains("w.safetensors: ") && told.contains(words), "{told}");
+        assert!(message.contains("w.safetensors: ") && message.contains(words), "{message}");
     }
     sandbox.write("tune.yaml", format!("{TUNE}init_from: {{file: w.safetensors, fresh: [\"*\"]}}\n"));
     std::fs::write(sandbox.path("w.safetensors"), "x").expect("a file");
-    let told = sandbox.run(&["check", "tune.yaml"]).exits(2).stderr;
-    assert!(told.contains("`fresh` means all parameters"), "{told}");
+    let message = sandbox.run(&["check", "tune.yaml"]).exits(2).stderr;
+    assert!(message.contains("`fresh` means all parameters"), "{message}");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_lr_multiplier_equals_another_lr() {
              where runs.sweep = '{name}' order by position"
         ))
     };
-    // A half is exact.
+    // The factor 0.5 is exact.
     assert_eq!(run("plain", "lr: 0.05", ""), run("half", "lr: 0.1", "lr_multipliers: {\"*\": 0.5}"));
     let mixed = run("mixed", "lr: 0.1", "lr_multipliers: {fc1: 0.5, \"fc2.*\": 0.5}");
     assert_ne!(mixed, run("plain", "lr: 0.05", ""), "fc3 has the whole lr");
@@ -152,12 +152,12 @@ fn all_mismatches_of_weights_are_listed() {
     ] {
         assert!(refused.stderr.contains(words), "{words} in {}", refused.stderr);
     }
-    // Each with its place, also by `check`, and nothing is registered.
+    // `check` also reports each with its place, and no sweep is registered.
     assert!(refused.stderr.contains("tune.yaml:14:9"), "{}", refused.stderr);
     let checked = sandbox.run(&["check", "tune.yaml"]).exits(2);
     assert_eq!(checked.stderr, refused.stderr);
     assert_eq!(sandbox.texts("select sweep from sweeps"), ["pretrain"]);
-    // A new head, and names that differ.
+    // With a new head, and with mapped names.
     sandbox.write("tune.yaml", format!("{file}init_from: {{file: w.safetensors, fresh: [fc2, fc3, fc4]}}\n"));
     sandbox.run(&["tune.yaml", "-q"]).exits(0);
     sandbox.write("tune.yaml", format!("{TUNE}  free: {{kind: schedule_free}}\nfreeze: [fc1]\n"));
@@ -165,7 +165,7 @@ fn all_mismatches_of_weights_are_listed() {
     assert!(refused.stderr.contains("averages all weights alike"), "{}", refused.stderr);
 }
 
-/// Workers, lanes, sharing, interruption and alone: the same bits.
+/// Workers, lanes, sharing and interruption do not change the bits.
 #[test]
 fn every_way_of_running_gives_the_same_bits() {
     let sandbox = pretrained();
@@ -178,10 +178,10 @@ fn every_way_of_running_gives_the_same_bits() {
         let sql = "select trial_id, digest, weights_hash, final_valid_loss, test_loss from trials order by trial_id";
         sandbox.run(&["query", sql, "--store", store, "--format", "json"]).exits(0).json()
     };
-    let expected = all("alone", &["--no-share", "--lanes", "1", "--workers", "1"]);
+    let expected = all("single", &["--no-share", "--lanes", "1", "--workers", "1"]);
     assert_eq!(all("together", &["--workers", "2"]), expected);
     assert_eq!(all("wide", &["--workers", "1", "--lanes", "16", "--checkpoint-every", "0"]), expected);
-    sandbox.run(&["reproduce", "best", "-q", "--store", "alone"]).exits(0);
+    sandbox.run(&["reproduce", "best", "-q", "--store", "single"]).exits(0);
 }
 
 /// The numbers of a tensor of a file.
@@ -196,17 +196,17 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     let tune = |init: &str| format!("{TUNE}init_from: {init}\n");
     sandbox.write("tune.yaml", tune(&format!("\"trial:{}\"", &id[..8])));
     let path = sandbox.path(&format!("runs/trials/{id}/weights.safetensors"));
-    // What the weights are is known without training, and so is what does not fit.
+    // The weights are known without training, and so are mismatches.
     for args in [&["check", "tune.yaml"][..], &["plan", "tune.yaml"], &["rank", "tune.yaml"]] {
-        let told = sandbox.run(args);
-        assert!(!told.stderr.contains("training again") && !path.exists(), "{args:?}: {}", told.stderr);
+        let output = sandbox.run(args);
+        assert!(!output.stderr.contains("training again") && !path.exists(), "{args:?}: {}", output.stderr);
     }
     sandbox.write("bad.yaml", tune(&format!("\"trial:{id}\"")).replace("[24, 12]", "[24, 16]"));
-    let told = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
+    let message = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
     let words = format!("trial:{id}: `fc2.weight` has the shape [12, 24], fc2.weight needs [16, 24]");
-    assert!(told.contains(&words), "{told}");
+    assert!(message.contains(&words), "{message}");
     assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("training again"));
-    // The weights are those that `export weights` writes, and are kept.
+    // The weights equal those of `export weights`, and are kept.
     let kept = path.clone();
     let (kept, exported) = (tensors(&kept), tensors(&sandbox.path("w.safetensors")));
     assert!(exported.iter().all(|(name, bytes)| kept.get(name) == Some(bytes)));
@@ -218,7 +218,7 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     file.run(&["tune.yaml", "-q"]).exits(0);
     assert_eq!(losses(&sandbox), losses(&file));
     assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("nothing to train"));
-    // A file that was changed is made anew: one that is torn, one with another bit in the optimiser's state, one that is gone.
+    // A damaged file is created again: a torn file, one with a changed bit in the optimizer's state, and a missing one.
     let bytes = std::fs::read(&path).expect("the weights");
     let mut flipped = bytes.clone();
     let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
@@ -228,8 +228,8 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     flipped[8 + header + moment] ^= 1;
     std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("a torn file");
     let again = || {
-        let told = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(0).stderr;
-        assert_eq!(told.matches("training again").count(), 2, "{told}");
+        let message = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(0).stderr;
+        assert_eq!(message.matches("training again").count(), 2, "{message}");
         assert_eq!(std::fs::read(&path).expect("the weights"), bytes);
     };
     again();
@@ -238,7 +238,7 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     sandbox.run(&["gc"]).exits(0);
     assert!(!path.exists(), "it can be made again");
     again();
-    // A store that was moved has them with it.
+    // A moved store takes the files along.
     let moved = sandbox.path("moved");
     std::fs::rename(sandbox.path("runs"), &moved).expect("another place");
     std::fs::remove_file(moved.join(format!("trials/{id}/weights.safetensors"))).expect("the weights");
@@ -253,8 +253,8 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
         ("{file: w.safetensors, frsh: [fc1]}", "did you mean `fresh`"),
     ] {
         sandbox.write("bad.yaml", tune(init));
-        let told = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
-        assert!(told.contains(words), "{words} in {told}");
+        let message = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
+        assert!(message.contains(words), "{words} in {message}");
     }
 }
 
@@ -281,19 +281,19 @@ fn optimizer_state_of_another_run_is_continued() {
         let pairs = numbers(&before["fc2.weight"]).into_iter().zip(numbers(&after["fc2.weight"]));
         pairs.map(|(before, after)| (after - before).abs() / 0.003).collect()
     };
-    // Adam's first step is the lr itself, whatever the gradient; one that goes on remembers many gradients.
+    // The first step of a new Adam equals the lr for any gradient; a continued Adam averages many gradients.
     let fresh = moved("o.safetensors");
     assert!(fresh.iter().all(|step| *step < 1.01), "{fresh:?}");
     assert!(fresh.iter().filter(|step| **step > 0.98).count() * 2 > fresh.len(), "{fresh:?}");
     let kept = moved("{file: o.safetensors, optimizer: keep}");
     assert!(kept.iter().filter(|step| **step < 0.5).count() * 2 > kept.len(), "{kept:?}");
     assert!(kept.iter().any(|step| *step > 0.0));
-    // The file that is kept for a trial has the state too.
+    // The kept file of a trial also has the state.
     let id = sandbox.texts("select trial_id from trials where steps = 80").remove(0);
     let by_trial = moved(&format!("{{file: \"trial:{id}\", optimizer: keep}}"));
     assert_eq!(by_trial, kept);
     sandbox.run(&["reproduce", "best", "--sweep", "one", "-q"]).exits(0);
-    // Whose weights are an average has no optimiser's state that goes with them.
+    // Averaged weights have no matching optimizer state.
     sandbox.write(
         "average.yaml",
         PRETRAIN.replace("{kind: cosine, to: 0}", "{kind: schedule_free}").replace("pretrain", "average"),
@@ -316,7 +316,7 @@ fn optimizer_state_of_another_run_is_continued() {
         ),
     ] {
         sandbox.write("bad.yaml", one(&format!("{{file: {file}, optimizer: keep}}"), optimizer));
-        let told = sandbox.run(&["bad.yaml"]).exits(2).stderr;
-        assert!(told.contains(words), "{words} in {told}");
+        let message = sandbox.run(&["bad.yaml"]).exits(2).stderr;
+        assert!(message.contains(words), "{words} in {message}");
     }
 }

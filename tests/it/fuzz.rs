@@ -1,6 +1,6 @@
-//! Random input that knows the form of the real one: real documents, cut, spliced and filled with what breaks programs. Each
-//! is refused in words or taken, without a panic. `SWEEP_FUZZ=1000000` (or `500..1000`) asks for these cases of each kind, and holds
-//! each to a second and the process to 1 GB (`scripts/check-fuzz`).
+//! Fuzzing with structured input: real documents that are cut, spliced, and filled with values that often break programs. Each
+//! input must be accepted, or refused with a message; a panic fails the test. `SWEEP_FUZZ=1000000` (or `500..1000`) sets the cases
+//! of each kind, and limits each case to a second and the process to 1 GB (`scripts/check-fuzz`).
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,13 +15,13 @@ use schedule::{Feedback, Horizon};
 
 use crate::support::root;
 
-/// Cases of each kind without `SWEEP_FUZZ`.
-const FEW: u64 = 3_000;
+/// The number of cases of each kind without `SWEEP_FUZZ`.
+const DEFAULT_CASES: u64 = 3_000;
 
-/// The largest sweep that is planned, in steps of all its configs and in trials: beyond it planning takes its time, rightly.
+/// The largest sweep to plan, in steps of all configs and in trials. Planning larger ones takes too long for a test.
 const MOST_PLANNED: (u64, u64) = (2_000_000, 100_000);
 
-/// What takes the place of other words, or stands between them.
+/// Words that replace other words or are inserted between them.
 const WORDS: [&str; 78] = [
     "0",
     "-0",
@@ -103,7 +103,7 @@ const WORDS: [&str; 78] = [
     "allow",
 ];
 
-/// Of any thread, in the long run.
+/// The panics of all threads in a long run.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 fn words(text: &str) -> Vec<String> {
@@ -134,7 +134,7 @@ impl Dice {
         &all[i]
     }
 
-    /// A text made of these documents.
+    /// A random text made from these documents.
     fn mutated(&mut self, documents: &[String]) -> String {
         let mut text = words(self.one::<String>(documents));
         for _ in 0..=self.below(4) {
@@ -172,7 +172,7 @@ impl Dice {
         text.concat()
     }
 
-    /// Bytes with some of them changed, cut off or added.
+    /// Bytes with random changes, cuts and additions.
     fn damaged(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(6) {
@@ -195,17 +195,17 @@ impl Dice {
     }
 }
 
-/// Runs a kind of case many times; what panics or takes too long is named by its seed and input.
+/// Runs many cases of a kind. A panic or a slow case is reported with its seed and input.
 #[expect(clippy::print_stderr, reason = "the long run says how it went")]
 fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
-    let asked = std::env::var("SWEEP_FUZZ").ok().map(|text| {
+    let requested = std::env::var("SWEEP_FUZZ").ok().map(|text| {
         let (first, end) = text.split_once("..").unwrap_or(("0", &text));
         first.parse().expect("a number")..end.parse().expect("a number")
     });
-    // A noisy machine may stop for a while; the long run is alone.
-    let most = if asked.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
-    if asked.is_some() {
-        // A library's own thread may panic as well, which nobody would catch here.
+    // Only the long run is timed: in CI, other tests may slow this one down.
+    let most = if requested.is_some() { Duration::from_secs(1) } else { Duration::from_secs(30) };
+    if requested.is_some() {
+        // A panic in a thread of a library is not caught here, so it is counted.
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             PANICS.fetch_add(1, Ordering::Relaxed);
@@ -213,8 +213,8 @@ fn fuzz(kind: &str, case: impl Fn(&mut Dice, &mut String) -> bool) {
         }));
     }
     let (mut taken, mut longest) = (0, Duration::ZERO);
-    let is_long = asked.is_some();
-    let cases: Range<u64> = asked.unwrap_or(0..FEW);
+    let is_long = requested.is_some();
+    let cases: Range<u64> = requested.unwrap_or(0..DEFAULT_CASES);
     for seed in cases.clone() {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
         let mut input = String::new();
@@ -280,19 +280,19 @@ fn random_sweep_files_are_refused_or_planned() {
     });
 }
 
-/// As `sweep lr` reads it; every lr of what is taken is a number that is not below 0.
+/// Reads a schedule like `sweep lr`, and asserts that every lr is a number of at least 0.
 fn evaluated(text: &str) -> bool {
     let Ok(tree) = spec::yaml::read(text) else { return false };
     let mut problems = Vec::new();
     let node = interop::parse(&tree, "", &mut problems);
     let Some(node) = node.filter(|_| problems.is_empty()) else {
-        assert!(!problems.is_empty(), "refused without a word");
+        assert!(!problems.is_empty(), "refused without a message");
         return false;
     };
     let horizon = Horizon { base_lr: 0.1, total: 60, steps_per_epoch: Some(10) };
     let Ok(schedule) = node.resolve(&horizon) else { return false };
     let state = schedule.start();
-    // A rule says only by what it is shown how it goes on.
+    // The next lrs of a closed-loop rule depend on its metrics, so only the first one is read.
     let steps = if schedule.feedback() == Feedback::OpenLoop { 60 } else { 1 };
     for t in 0..steps {
         let lr = schedule.lr(t, &state);

@@ -1,4 +1,4 @@
-//! Who may import whom (design, section 4).
+//! The allowed imports between crates (docs/explanation/architecture.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::root;
 
-/// Our crates and those of ours that each may import.
+/// The crates of the workspace, each with the crates that it may import.
 const ALLOWED: [(&str, &[&str]); 18] = [
     ("fault", &[]),
     ("needs", &[]),
@@ -61,7 +61,7 @@ fn crates_import_only_what_the_design_allows() {
     for package in packages {
         let (_, name) = named(package);
         let dependencies = package["dependencies"].as_array().expect("a list");
-        // What tests import does not count.
+        // Dependencies of tests do not count.
         let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
         let ours = normal.filter_map(|dependency| folders.get(dependency["name"].as_str()?));
         for dependency in ours {
@@ -70,14 +70,14 @@ fn crates_import_only_what_the_design_allows() {
     }
 }
 
-/// The name of a package on the registry, and its folder: what the code calls it.
+/// The name of a package on the registry, and its folder, which is its name in the code.
 fn named(package: &serde_json::Value) -> (&str, &str) {
     let manifest = Path::new(package["manifest_path"].as_str().expect("a path"));
     let folder = manifest.parent().and_then(Path::file_name).and_then(OsStr::to_str).expect("a folder");
     (package["name"].as_str().expect("a name"), folder)
 }
 
-/// Names like `store` are too general for a registry; a published crate needs a page of its own there.
+/// Names like `store` are too general for a registry, so published crates have the prefix `sweep-`.
 #[test]
 fn published_crates_have_a_unique_name_and_a_description() {
     for entry in std::fs::read_dir(root().join("crates")).expect("a folder") {

@@ -1,1 +1,1 @@
-//! Nothing: this crate is its one test binary, `it`.
+//! Empty: the crate only has the test binary `it`.

@@ -125,7 +125,7 @@ fn describe(text: &mut String, entry: &LibraryEntry) {
     text.push('\n');
 }
 
-/// An expansion with its grammar set as code, and the words around it not.
+/// An expansion with its grammar as code and the words around it as text.
 fn code(expansion: &str) -> String {
     match expansion.split_once("; w") {
         Some((first, rest)) => format!("`{first}`; w{rest}"),

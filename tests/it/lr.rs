@@ -1,4 +1,4 @@
-//! `sweep lr` against the golden files: the numbers of the real libraries, from the command line.
+//! `sweep lr` on the command line, compared with the golden files, which hold numbers of the real libraries.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Sandbox, root};
 
-/// Runs one golden file and says what is wrong with the numbers, if anything.
+/// Runs one golden file. The error describes the first difference.
 fn check(sandbox: &Sandbox, path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).expect("a golden file");
     let golden: Value = serde_json::from_str(&text).expect("golden files are JSON");
@@ -45,7 +45,7 @@ fn numbers(json: &Value) -> Vec<f64> {
     json.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
 }
 
-/// One file of each kind that the command line must serve: the library's numbers come out of it.
+/// One golden file of each kind gives the numbers of the library.
 #[test]
 fn golden_files_pass_from_the_command_line() {
     let sandbox = Sandbox::new();
@@ -93,7 +93,7 @@ fn metrics_may_hold_nan_and_infinity_as_python_writes_them() {
     let output = sandbox.run(&["lr", node, "--total", "6", "--metrics", "m.json"]).exits(0);
     let lrs: Vec<&str> =
         output.stdout.lines().skip(1).map(|line| line.split(',').nth(1).unwrap_or("")).collect();
-    // No number is no fall; minus infinity is one.
+    // NaN does not count as an improvement; minus infinity does.
     assert_eq!(lrs, ["1", "1", "0.5", "0.25", "0.5", "0.25"]);
     sandbox.write("m.json", "[1.0, nan]");
     let output = sandbox.run(&["lr", node, "--total", "2", "--metrics", "m.json"]).exits(2);
@@ -110,7 +110,7 @@ fn a_closed_loop_schedule_needs_its_metric() {
     assert!(output.stderr.contains("9 steps were asked for, the inputs reach 3"), "{}", output.stderr);
 }
 
-/// A call as it stands in a program, its length its own.
+/// A call as pasted from a program, with its own length.
 #[test]
 fn a_pasted_call_needs_no_total() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! The real binary, with real data and a real database, as a user runs it.
+//! End-to-end tests: run the real binary with real data and a real database.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that can't continue has failed")]
 

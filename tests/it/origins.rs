@@ -1,11 +1,10 @@
-//! What stored results owe to the program that trained them: an earlier version of this one, and imports of a program of the
-//! user's own.
+//! Stored results and the code that trained them: earlier versions of sweep, and changed imports of the user's program.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Sandbox, root};
 
-/// The store in a folder beside this file, with its sweep files. `runs` is left as the version left it that wrote it.
+/// A copy of a store in this folder, with its sweep files. The store is unchanged since the version that wrote it.
 fn stored(folder: &str, sweeps: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
     let from = root().join("tests/it").join(folder);
@@ -25,10 +24,10 @@ fn earlier() -> Sandbox {
 
 const SWEEPS: [&str; 3] = ["earlier", "earlier-models", "earlier-program"];
 
-/// Other models, optimizers, tasks and rules, by commit d5c3f3d2ae33.
+/// Other models, optimizers, tasks and rules, written by commit d5c3f3d2ae33.
 const WIDE: [&str; 4] = ["wide", "wide-text", "wide-law", "wide-program"];
 
-/// The rows of a CSV text, each as its values by column.
+/// The rows of a CSV text, as values by column.
 fn by_column(csv: &str) -> Vec<BTreeMap<&str, &str>> {
     let mut lines = csv.lines().map(|line| line.split(','));
     let columns: Vec<&str> = lines.next().expect("a header").collect();
@@ -49,8 +48,8 @@ fn an_earlier_store_with_all_kinds_of_trials_opens_ranks_and_reproduces() {
                 assert_eq!(now.get(column), Some(value), "{sweep}: {column}");
             }
         }
-        let told = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
-        assert!(told.contains("trials are stored, nothing to train"), "{told}");
+        let message = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
+        assert!(message.contains("trials are stored, nothing to train"), "{message}");
     }
     let ids = sandbox.texts(
         "select min(trial_id) from trials where config not like '%trainer%' group by sweep, schedule, \
@@ -58,12 +57,12 @@ fn an_earlier_store_with_all_kinds_of_trials_opens_ranks_and_reproduces() {
     );
     assert_eq!(ids.len(), 8);
     for id in ids {
-        let told = sandbox.run(&["reproduce", &id]).exits(0).stdout;
-        assert!(told.contains("every bit is equal"), "{told}");
+        let message = sandbox.run(&["reproduce", &id]).exits(0).stdout;
+        assert!(message.contains("every bit is equal"), "{message}");
     }
 }
 
-/// Fails when ids change, or when an older database can't be read any more.
+/// Fails if ids change, or if an older database can no longer be read.
 #[test]
 fn results_of_an_earlier_version_are_read_and_ranked_and_nothing_is_trained_again() {
     let sandbox = earlier();
@@ -78,10 +77,10 @@ fn results_of_an_earlier_version_are_read_and_ranked_and_nothing_is_trained_agai
 
     let before = sandbox.texts("select trial_id || digest || attempts || finished_at from trials order by 1");
     for sweep in SWEEPS {
-        let told = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
+        let message = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
         assert!(
-            told.contains("trials are stored, nothing to train") && !told.contains("arithmetic"),
-            "{told}"
+            message.contains("trials are stored, nothing to train") && !message.contains("arithmetic"),
+            "{message}"
         );
     }
     let after = sandbox.texts("select trial_id || digest || attempts || finished_at from trials order by 1");
@@ -91,8 +90,7 @@ fn results_of_an_earlier_version_are_read_and_ranked_and_nothing_is_trained_agai
     assert_eq!(sandbox.texts(bits), ["1 0", "none 1"]);
 }
 
-/// Fails when some trial comes to other bits. Then `trainer::BITS` has to be raised, and this store made anew with the program
-/// as it is by then.
+/// Fails if a trial gets other bits. Then raise `trainer::BITS`, and write this store again with the new program.
 #[test]
 fn results_of_an_earlier_version_are_reproduced_to_the_bit() {
     let sandbox = earlier();
@@ -102,25 +100,25 @@ fn results_of_an_earlier_version_are_reproduced_to_the_bit() {
     let ids = sandbox.texts(one_of_each);
     assert!(ids.len() >= 10, "{ids:?}");
     for id in ids {
-        let told = sandbox.run(&["reproduce", &id]).exits(0).stdout;
-        assert!(told.contains("every bit is equal"), "{told}");
+        let message = sandbox.run(&["reproduce", &id]).exits(0).stdout;
+        assert!(message.contains("every bit is equal"), "{message}");
     }
 }
 
-/// Results with other bits are said to be such before they are reused, and where they are ranked beside others.
+/// Results with other bits cause a warning before they are reused and when they are ranked together with others.
 #[test]
 fn results_with_other_bits_are_mixed_only_with_a_warning() {
     let sandbox = earlier();
-    // Brings it up to date.
+    // Migrates the database.
     sandbox.run(&["earlier.yaml", "-q"]).exits(0);
     sandbox.sql("update trials set bits = 7 where seed = 0 and config not like '%trainer%'");
     for args in [&["check", "earlier.yaml"][..], &["plan", "earlier.yaml", "--no-probe"], &["earlier.yaml"]] {
-        let told = sandbox.run(args).exits(0).stderr;
+        let message = sandbox.run(args).exits(0).stderr;
         assert!(
-            told.contains("of another version of the arithmetic (version 7, this program has 1)"),
-            "{args:?}: {told}"
+            message.contains("of another version of the arithmetic (version 7, this program has 1)"),
+            "{args:?}: {message}"
         );
-        assert!(told.contains("`sweep rm earlier` removes"), "{told}");
+        assert!(message.contains("`sweep rm earlier` removes"), "{message}");
     }
     let compare = ["compare", "wsd", "constant", "--sweep", "earlier"];
     for args in [&["rank", "earlier"][..], &["report", "earlier", "--format", "md"], &compare] {
@@ -131,7 +129,7 @@ fn results_with_other_bits_are_mixed_only_with_a_warning() {
     let id = sandbox.texts("select trial_id from trials where bits = 7 order by 1")[0].clone();
     let refused = sandbox.run(&["reproduce", &id]).exits(2).stderr;
     assert!(refused.contains("version 7 of the arithmetic (sweep 0.1.0, commit c3d17bb12b35)"), "{refused}");
-    // One that is trained now has its own.
+    // A trial that is trained now has the current bits.
     sandbox.run(&["rm", "--trial", &id, "--yes"]).exits(0);
     sandbox.run(&["earlier.yaml", "-q"]).exits(0);
     assert_eq!(
@@ -140,7 +138,7 @@ fn results_with_other_bits_are_mixed_only_with_a_warning() {
     );
 }
 
-/// A program of two files, of which the sweep file names one.
+/// A program of two files. The sweep file names one of them.
 fn imports(files: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("model.py", "STEP = 0.5\n");
@@ -179,15 +177,15 @@ fn a_changed_import_is_warned_of_before_results_are_reused() {
 
     sandbox.write("model.py", "STEP = 0.25\n");
     for args in [&["check", "p.yaml"][..], &["plan", "p.yaml"], &["p.yaml"]] {
-        let told = run(&sandbox, args).exits(0).stderr;
-        assert!(told.contains("`model.py` changed since 2 stored runs loaded it"), "{args:?}: {told}");
-        assert!(told.contains("`trainer.files` names it"), "{told}");
+        let message = run(&sandbox, args).exits(0).stderr;
+        assert!(message.contains("`model.py` changed since 2 stored runs loaded it"), "{args:?}: {message}");
+        assert!(message.contains("`trainer.files` names it"), "{message}");
     }
     run(&sandbox, &["p.yaml", "--deny-warnings"]).exits(2);
     let id = sandbox.texts("select trial_id from trials order by 1")[0].clone();
-    let told = run(&sandbox, &["reproduce", &id]).exits(1).stderr;
-    assert!(told.contains("the file model.py is another one now"), "{told}");
-    // Runs of both beside each other are told where they are ranked.
+    let message = run(&sandbox, &["reproduce", &id]).exits(1).stderr;
+    assert!(message.contains("the file model.py is another one now"), "{message}");
+    // Rankings with runs of both contents cause a warning.
     run(&sandbox, &["rm", "--trial", &id, "--yes"]).exits(0);
     run(&sandbox, &["p.yaml", "-q"]).exits(0);
     let ranked = run(&sandbox, &["rank", "p"]).exits(0);
@@ -196,13 +194,13 @@ fn a_changed_import_is_warned_of_before_results_are_reused() {
         "{}",
         ranked.stdout
     );
-    // As the warning says.
+    // Do what the warning suggests.
     run(&sandbox, &["rm", "p", "--yes"]).exits(0);
-    let told = run(&sandbox, &["p.yaml"]).exits(0).stderr;
-    assert!(!told.contains("changed since"), "{told}");
+    let message = run(&sandbox, &["p.yaml"]).exits(0).stderr;
+    assert!(!message.contains("changed since"), "{message}");
 }
 
-/// A folder beside the script, and a file that the sweep file names.
+/// A folder next to the script, and a file that the sweep file names.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
@@ -217,13 +215,13 @@ fn files_named_in_the_sweep_file_are_part_of_trial_ids() {
     assert!(loaded.contains("parts/extra.py") && !loaded.contains("\"model.py\""), "{loaded}");
     let before = sandbox.texts("select trial_id from trials order by 1");
     sandbox.write("model.py", "import parts.extra\nSTEP = 0.25\n");
-    let told = run(&sandbox, &["p.yaml"]).exits(0).stderr;
-    assert!(told.contains("training 2") && !told.contains("changed since"), "{told}");
+    let message = run(&sandbox, &["p.yaml"]).exits(0).stderr;
+    assert!(message.contains("training 2") && !message.contains("changed since"), "{message}");
     let after = sandbox.texts("select trial_id from trials order by 1");
     assert_eq!(after.len(), 2 * before.len(), "new trials");
 }
 
-/// What `plan` says of a program's time comes from its stored runs, and of what is left.
+/// `plan` estimates a program's time from its stored runs and counts only the remaining trials.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
@@ -245,7 +243,7 @@ fn plan_counts_stored_trials() {
     assert_eq!(json["estimate_seconds"], 120.0);
 }
 
-/// A trial that failed is not one that waits to be trained.
+/// A failed trial is not reported as waiting.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
@@ -265,7 +263,7 @@ fn failed_trials_are_not_called_untrained() {
     assert!(refused.contains("it failed: ") && refused.contains("no such model"), "{refused}");
 }
 
-/// More seeds for a sweep whose ranking could be seen.
+/// More seeds are added to a sweep after its ranking could be seen.
 #[test]
 fn seeds_added_later_are_reported() {
     let sandbox = Sandbox::new();

@@ -1,8 +1,8 @@
-//! Data of one's own: tables, NumPy's archives, IDX files and texts, as users have them.
+//! Custom data: tables, NumPy archives, IDX files and texts.
 
 use crate::support::{Sandbox, root};
 
-/// Three kinds of flowers by two numbers, sorted by kind as such tables often are.
+/// A table of three kinds of flowers with two features, sorted by kind, as is common.
 fn flowers() -> String {
     let row = |i: usize| {
         let kind = i / 40;
@@ -26,7 +26,7 @@ fn file(dataset: &str, model: &str) -> String {
 
 const MLP: &str = "{kind: mlp, hidden: [16]}";
 
-/// Trains, and gives the row of the one trial.
+/// Trains, and returns the row of the only trial.
 fn trained(sandbox: &Sandbox, dataset: &str, model: &str) -> serde_json::Value {
     sandbox.write("own.yaml", file(dataset, model));
     sandbox.run(&["own.yaml", "-q"]).exits(0);
@@ -34,7 +34,7 @@ fn trained(sandbox: &Sandbox, dataset: &str, model: &str) -> serde_json::Value {
     sandbox.query("select steps, valid_accuracy, test_loss, test_accuracy from trials")[0].clone()
 }
 
-/// An npz file, by hand: a zip archive of stored arrays.
+/// The bytes of an npz file: a zip archive of uncompressed arrays.
 fn npz(arrays: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, kind, dims, bytes) in arrays {
@@ -83,11 +83,11 @@ fn a_table_is_learned_in_any_order_of_its_lines() {
     let sandbox = Sandbox::new();
     sandbox.write("flowers.csv", flowers());
     let row = trained(&sandbox, "{csv: flowers.csv, label: kind, test: 20%}", MLP);
-    // 72 of 120 are left to train on, 9 batches of 8.
+    // 72 of 120 rows are for training: 9 batches of 8.
     assert_eq!(row["steps"], 90);
     assert!(row["valid_accuracy"].as_f64() > Some(0.9) && row["test_accuracy"].as_f64() > Some(0.9), "{row}");
 
-    // Who uses the weights elsewhere is told what the inputs and the classes are.
+    // The metadata of exported weights describe inputs and classes.
     sandbox.run(&["export", "weights", "best", "-q", "-o", "w.safetensors"]).exits(0);
     let bytes = std::fs::read(sandbox.path("w.safetensors")).expect("weights");
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
@@ -103,7 +103,7 @@ fn a_table_is_learned_in_any_order_of_its_lines() {
     near("input_means", 1, 170.0, 10.0);
     near("input_deviations", 1, 42.0, 5.0);
 
-    // Without a test part there is no test loss, and the ranking has none.
+    // Without a test split there is no test loss, also in the ranking.
     let plain = Sandbox::new();
     plain.write("flowers.csv", flowers());
     let row = trained(&plain, "{csv: flowers.csv, label: kind}", MLP);
@@ -112,18 +112,18 @@ fn a_table_is_learned_in_any_order_of_its_lines() {
     plain.run(&["rank"]).exits(0);
     plain.run(&["report", "-o", "report.html"]).exits(0);
 
-    // Where the file lies is no part of a trial; what is in it is.
+    // A trial depends on the content of the file, not on its path.
     plain.write("same.csv", flowers());
     plain.write("own.yaml", file("{csv: same.csv, label: kind}", MLP));
     assert!(plain.run(&["own.yaml"]).exits(0).stderr.contains("nothing to train"));
     plain.write("same.csv", flowers().replace("iris", "tulip"));
     assert!(!plain.run(&["own.yaml"]).exits(0).stderr.contains("nothing to train"));
-    // A trial that was planned with another file is not trained with this one.
+    // A trial that was planned with another content is not trained.
     plain.write("flowers.csv", flowers().replace("lily", "orchid"));
-    let told = plain.run(&["reproduce", &first]);
+    let message = plain.run(&["reproduce", &first]);
     assert!(
-        told.code == 2 && told.stderr.contains("is another file than the sweep was planned with"),
-        "{told:?}"
+        message.code == 2 && message.stderr.contains("is another file than the sweep was planned with"),
+        "{message:?}"
     );
 }
 
@@ -138,7 +138,7 @@ fn arrays_and_idx_files_are_learned() {
     let row = trained(&sandbox, "{npz: a.npz, y: labels, validation: 16}", MLP);
     assert!(row["steps"] == 80 && row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 
-    // Images of 28 x 28 bytes go into every model of images.
+    // Images of 28 x 28 bytes work with every image model.
     let images: Vec<u8> = (0..n).flat_map(|i| vec![(60 * (i % 4)) as u8; 784]).collect();
     let images = [vec![0, 0, 8, 3, 0, 0, 0, n as u8, 0, 0, 0, 28, 0, 0, 0, 28], images].concat();
     let labels: Vec<u8> = (0..n).map(|i| (i % 4) as u8).collect();
@@ -161,7 +161,7 @@ fn a_custom_text_is_learned() {
     assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
-/// Data that can't be used, and words of the message that says so.
+/// Unusable data, each with a part of its error.
 const WRONG: [(&str, &str); 23] = [
     ("{csv: none.csv, label: kind}", "there is no file none.csv"),
     (
@@ -194,7 +194,7 @@ const WRONG: [(&str, &str); 23] = [
     ("{text: latin.txt}", "latin.txt:1: this is not UTF-8 text"),
 ];
 
-/// Tables and texts that are not what they should be.
+/// Writes invalid tables and texts.
 fn write_wrong_texts(sandbox: &Sandbox) {
     sandbox.write("flowers.csv", flowers());
     sandbox.write("hole.csv", flowers().replacen("200.00,iris", ",iris", 1));
@@ -213,7 +213,7 @@ fn write_wrong_texts(sandbox: &Sandbox) {
     sandbox.write("latin.txt", b"caf\xe9 ".repeat(50));
 }
 
-/// Arrays that are not what they should be.
+/// Writes invalid arrays.
 fn write_wrong_arrays(sandbox: &Sandbox) {
     sandbox.write("bad.npz", "no archive");
     let f4 = |n: usize| vec![0u8; 4 * n];
@@ -236,12 +236,15 @@ fn mistakes_in_data_are_reported_before_training() {
     write_wrong_arrays(&sandbox);
     for (dataset, words) in WRONG {
         sandbox.write("own.yaml", file(dataset, MLP));
-        let told = sandbox.run(&["check", "own.yaml"]).exits(2).stderr;
-        assert!(told.contains(words) && told.contains("own.yaml:2:"), "{dataset}: {words} in {told}");
+        let message = sandbox.run(&["check", "own.yaml"]).exits(2).stderr;
+        assert!(
+            message.contains(words) && message.contains("own.yaml:2:"),
+            "{dataset}: {words} in {message}"
+        );
     }
 }
 
-/// A worker with another file of the same name plans other trials: they must not take the place of those that are stored.
+/// A worker with another file of the same name plans other trials, which must not replace the stored ones.
 #[test]
 fn a_worker_with_different_data_skips_the_sweep() {
     let (here, there) = (Sandbox::new(), Sandbox::new());
@@ -253,12 +256,12 @@ fn a_worker_with_different_data_skips_the_sweep() {
     let cells = || here.texts("select trial_id from cells order by 1");
     let asked = cells();
     let store = here.path("runs").display().to_string();
-    let told = there.run(&["worker", "--store", &store]).exits(0).stderr;
-    assert!(told.contains("are other ones here than where it was started"), "{told}");
+    let message = there.run(&["worker", "--store", &store]).exits(0).stderr;
+    assert!(message.contains("are other ones here than where it was started"), "{message}");
     assert_eq!((cells(), here.fingerprints()), (asked, before));
 }
 
-/// Numbers far from 0 that differ little are scaled before they become f32.
+/// Numbers far from 0 with small differences are scaled before conversion to f32.
 #[test]
 fn large_numbers_keep_their_small_differences() {
     let sandbox = Sandbox::new();
@@ -270,7 +273,7 @@ fn large_numbers_keep_their_small_differences() {
     assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
-/// What a column is measured in makes no difference, also where the square of its numbers is none.
+/// The unit of a column does not matter, even if the square of its numbers overflows.
 #[test]
 fn the_units_of_a_column_do_not_matter() {
     let losses = [1.0, 2f64.powi(520), 2f64.powi(-540)].map(|unit| {
@@ -283,7 +286,7 @@ fn the_units_of_a_column_do_not_matter() {
     assert!(losses.iter().all(|loss| *loss == losses[0]), "{losses:?}");
 }
 
-/// An array of bool, of 0 and 1, of 0 and 255: black and white.
+/// Arrays of bool, of 0 and 1, and of 0 and 255 are the same black-and-white images.
 #[test]
 fn black_and_white_images_are_equal_in_all_encodings() {
     let n = 60usize;
@@ -299,7 +302,7 @@ fn black_and_white_images_are_equal_in_all_encodings() {
     assert!(losses.iter().all(|loss| *loss == losses[0]), "{losses:?}");
 }
 
-/// MNIST by its own files is MNIST, but for what is validated on.
+/// MNIST read as custom IDX files equals the built-in data set, except for the validation split.
 #[test]
 fn published_data_files_can_be_used_as_custom_data() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! A program that brings a task of its own: the example, built and run as its users run theirs.
+//! Custom tasks: builds and runs examples/own-model.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -25,15 +25,15 @@ fn the_example_has_the_whole_command_line() {
     let rows =
         sandbox.query("select count(*) as n, min(valid_accuracy) as least from trials where status = 'done'");
     assert!(rows[0]["n"].as_i64() >= Some(36) && rows[0]["least"].as_f64() > Some(0.3), "{rows}");
-    let told = run(&sandbox, &["reproduce", "best"]).exits(0).stdout;
-    assert!(told.contains("every bit is equal"), "{told}");
-    // The same bits alone, from scratch.
+    let message = run(&sandbox, &["reproduce", "best"]).exits(0).stdout;
+    assert!(message.contains("every bit is equal"), "{message}");
+    // Trained separately and from the start, the bits are the same.
     let again = Sandbox::new();
     again.write("spirals.yaml", std::fs::read(sandbox.path("spirals.yaml")).expect("the file"));
     run(&again, &["spirals.yaml", "-q", "--no-share", "--lanes", "1", "--workers", "1"]).exits(0);
     assert_eq!(again.fingerprints(), sandbox.fingerprints());
 
-    // Weights go to others and come back.
+    // Exported weights can be used as initial weights.
     run(&sandbox, &["export", "weights", "best", "-q", "-o", "w.safetensors"]).exits(0);
     sandbox.write(
         "tune.yaml",
@@ -46,11 +46,11 @@ fn the_example_has_the_whole_command_line() {
         "task: {kind: spirals, width: 31}\noptimizer: {kind: sgd}\nbudget: {steps: 5}\nlr: 0.01\n\
          init_from: w.safetensors\nfreeze: [fc9]\nschedules: {a: {kind: constant}}\n",
     );
-    let told = run(&sandbox, &["misfit.yaml", "-q"]).exits(2).stderr;
+    let message = run(&sandbox, &["misfit.yaml", "-q"]).exits(2).stderr;
     for words in
         ["no parameter is called `fc9`", "`fc1.weight` has the shape [32, 2]", "`fc3.weight` has the shape"]
     {
-        assert!(told.contains(words), "{words} in {told}");
+        assert!(message.contains(words), "{words} in {message}");
     }
 }
 
@@ -63,17 +63,17 @@ fn unknown_keys_of_a_task_are_reported_with_their_span() {
             format!("task: {task}\noptimizer: {{kind: sgd}}\nbudget: {{steps: 5}}\nlr: 0.1\nschedules: {{a: {{kind: constant}}}}\n"),
         )
     };
-    let told = |args: &[&str]| run(&sandbox, args).exits(2).stderr;
+    let errors = |args: &[&str]| run(&sandbox, args).exits(2).stderr;
     for (task, words) in [
         ("{kind: spirals, widht: 8}", "unknown field `widht`, expected `width`"),
         ("{kind: spirals, width: wide}", "invalid type"),
         ("{kind: spiral, width: 8}", "did you mean `spirals`?"),
     ] {
         let name = file(task);
-        let told = told(&["check", &name]);
-        assert!(told.contains(words) && told.contains("a.yaml:1:"), "{words} in {told}");
+        let message = errors(&["check", &name]);
+        assert!(message.contains(words) && message.contains("a.yaml:1:"), "{words} in {message}");
     }
-    // The plain program does not know the task, nor a trial of it.
+    // The plain `sweep` does not know the task, so it refuses its trials.
     let name = file("{kind: spirals, width: 8}");
     let other = sandbox.run(&["check", &name]).exits(2).stderr;
     assert!(other.contains("unknown task `spirals`"), "{other}");

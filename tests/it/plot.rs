@@ -1,4 +1,4 @@
-//! `sweep plot`: what is in the pictures, and what is said where there is none.
+//! `sweep plot`: the content of images, and its errors.
 
 use std::path::Path;
 
@@ -23,14 +23,14 @@ fn plotted(sandbox: &Sandbox, args: &[&str]) -> Output {
     sandbox.run(&[&["plot"], args].concat())
 }
 
-/// A picture that was read back.
+/// A parsed SVG image.
 struct Picture {
     /// Name and points of each curve, in steps and lr.
     curves: Vec<(String, Vec<(f64, f64)>)>,
     texts: Vec<String>,
 }
 
-/// Reads an SVG; pixels become numbers by the marks of its axes.
+/// Reads an SVG. Pixels are converted to values by the ticks of the axes.
 fn read(path: &Path) -> Picture {
     let svg = std::fs::read_to_string(path).expect("a picture");
     let document = roxmltree::Document::parse(&svg).expect("an SVG is XML");
@@ -46,7 +46,7 @@ fn read(path: &Path) -> Picture {
         let (first, last) = (marks[0], marks[marks.len() - 1]);
         move |pixel: f64| first.0 + (pixel - first.1 + shift) * (last.0 - first.0) / (last.1 - first.1)
     };
-    // A label's base line stands a little below its mark.
+    // The baseline of a label is slightly below its tick.
     let (x, y) = (line(marks("middle", "x"), 0.0), line(marks("end", "y"), 0.36 * 12.0));
     let curves = document.descendants().filter(|node| node.has_tag_name("polyline")).map(|curve| {
         let points = curve.attribute("points").expect("points").split(' ').map(|point| {
@@ -78,7 +78,7 @@ fn every_open_loop_schedule_of_a_sweep_file_is_drawn() {
     for (name, _) in &picture.curves {
         assert!(picture.texts.contains(name), "the legend has {name}");
     }
-    // The middle base lr, and the picture says so.
+    // The median base lr, which the image names.
     for ((_, points), (first, last)) in
         picture.curves.iter().zip([(0.2, 0.2), (0.2, 0.01), (0.2, 0.105), (0.2, 0.1)])
     {
@@ -115,7 +115,7 @@ fn one_schedule_is_drawn_over_a_given_run() {
     near(points[0], (0.0, 0.5));
     near(points[points.len() - 1], (99.0, 0.0501));
     assert!(picture.texts.contains(&node.to_owned()));
-    // From a file, with its own base lr.
+    // A schedule from a file, with its own base lr.
     sandbox.write("node.yaml", "lr: 0.5\nschedule: {kind: linear, to: 0}\n");
     plotted(&sandbox, &["node.yaml", "--total", "100", "-o", "out.svg"]).exits(0);
     near(read(&sandbox.path("out.svg")).curves[0].1[0], (0.0, 0.5));
@@ -250,7 +250,7 @@ fn a_mistake_in_the_sweep_file_is_shown_as_in_check() {
     assert!(output.stderr.contains("there is no file cosine"), "{}", output.stderr);
 }
 
-/// The picture in the README is the one that the command draws.
+/// The image in the README equals the output of the command.
 #[test]
 fn the_readme_shows_the_main_experiment() {
     let sandbox = Sandbox::new();

@@ -1,5 +1,5 @@
-//! Programs of the user's own: the whole way of a trial, and each way in which a program can go wrong. `toy.py` walks down a
-//! parabola with the standard library of Python alone, and misbehaves as its parameter `mode` says.
+//! External programs: complete trials, and every failure of a program. `toy.py` minimizes a parabola with only the standard library
+//! of Python. Its parameter `mode` selects a failure.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -44,9 +44,9 @@ fn a_program_is_trained_ranked_and_reproduced() {
     let ran = sandbox.run(&["toy.yaml"]).exits(0);
     assert!(ran.stderr.contains("30 trials; training 30 on 2 workers (python3 toy.py)"), "{}", ran.stderr);
     assert!(sandbox.query("select distinct status from trials") == serde_json::json!([{"status": "done"}]));
-    // Every step has its lr, its loss and, of half of them, a gradient's norm; accuracy and test loss are as reported.
-    let told = "select count(*) as n, count(lr) as lr, count(train_loss) as loss, count(valid_loss) as valid from metrics";
-    assert_eq!(sandbox.query(told), serde_json::json!([{"n": 1200, "lr": 1200, "loss": 1200, "valid": 300}]));
+    // Every step has an lr and a loss, and half of the steps a gradient norm. Accuracy and test loss are as reported.
+    let sql = "select count(*) as n, count(lr) as lr, count(train_loss) as loss, count(valid_loss) as valid from metrics";
+    assert_eq!(sandbox.query(sql), serde_json::json!([{"n": 1200, "lr": 1200, "loss": 1200, "valid": 300}]));
     let ends = "select distinct valid_accuracy is null as a, test_loss is not null as b, weights_hash as w from trials";
     assert_eq!(sandbox.query(ends), serde_json::json!([{"a": 1, "b": 1, "w": "toy"}]));
     for args in [
@@ -58,7 +58,7 @@ fn a_program_is_trained_ranked_and_reproduced() {
     ] {
         sandbox.run(args).exits(0);
     }
-    // The program printed which lrs it used: the very numbers of the schedule.
+    // The program printed the lrs that it used: exactly those of the schedule.
     let trial = &sandbox
         .texts("select trial_id from runs where schedule = 'cycle' and base_lr = 0.1 and seed = 1")[0];
     let log = sandbox.run(&["logs", &trial[..8]]).exits(0).stdout;
@@ -91,19 +91,19 @@ fn a_program_is_trained_ranked_and_reproduced() {
     assert_eq!(slots.len(), 2, "both slots were used");
     let again = sandbox.run(&["reproduce", "best"]).exits(0);
     assert!(again.stdout.contains("every bit is equal"), "{}", again.stdout);
-    // Nothing is left of what was handed over, and nothing is trained twice.
+    // The files for the program are removed, and nothing is trained twice.
     let folders = std::fs::read_dir(sandbox.path("runs/trials").join(trial)).expect("the trial's folder");
     let names: Vec<_> = folders.map(|entry| entry.expect("an entry").file_name()).collect();
     assert_eq!(names, ["output.log"]);
     let again = sandbox.run(&["toy.yaml"]).exits(0);
     assert!(again.stderr.contains("all 30 trials are stored"), "{}", again.stderr);
-    // No weights of ours, and no time to tell.
+    // There are no weights and no time estimate.
     let refused = sandbox.run(&["export", "weights", "best", "-o", "w.safetensors"]).exits(2);
     assert!(refused.stderr.contains("its program's"), "{}", refused.stderr);
     assert!(!sandbox.run(&["plan", "toy.yaml"]).exits(0).stdout.contains("about"));
 }
 
-/// Workers run side by side, whatever their number, and the bits of a sum depend on the number of threads.
+/// Programs run in parallel, and the bits of a sum may depend on the number of threads.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_has_one_thread_by_default() {
@@ -169,7 +169,7 @@ fn each_failure_of_a_program_has_its_outcome() {
         assert!(row["error"].as_str().unwrap_or_default().contains(words), "{mode}: {row}");
         assert_eq!(row["attempts"], 1, "{mode}");
     }
-    // Steps without a loss are left out of a mean, and are no divergence; they are empty in exports.
+    // Steps without a loss are left out of means, do not count as divergence, and are empty in exports.
     let tail =
         sandbox.run(&["rank", "--metric", "tail:15", "--by", "trial", "--format", "json"]).exits(0).json();
     let tail: Vec<f64> =
@@ -179,16 +179,16 @@ fn each_failure_of_a_program_has_its_outcome() {
     let unknown = exported.lines().filter(|line| line.contains("NaN")).count();
     assert_eq!(unknown, 2, "the steps that diverged\n{exported}");
     assert_eq!((&rows["nan"]["diverged_at"], &rows["nan"]["steps_done"]), (&5.into(), &6.into()));
-    // Steps that were left out have their lr, and no loss.
+    // Steps without a report have an lr and no loss.
     let gaps = "select count(*) as n, count(train_loss) as loss, count(lr) as lr from metrics join trials using (trial_id) \
                 where axes like '%gaps%'";
     assert_eq!(sandbox.query(gaps), serde_json::json!([{"n": 40, "loss": 4, "lr": 40}]));
-    // The garbage is in the log, and nothing that hangs is left.
+    // The log has the invalid output, and no process is left.
     assert!(!alive("toy.py", &sandbox), "a program is left");
     sandbox.run(&["rank"]).exits(0);
 }
 
-/// Whether a process works in the sandbox with this word in its command.
+/// Whether a process with this word in its command runs in the sandbox.
 fn alive(word: &str, sandbox: &Sandbox) -> bool {
     let here = sandbox.path("").canonicalize().expect("a folder");
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
@@ -218,7 +218,7 @@ fn a_killed_program_resumes_from_its_checkpoint() {
     assert_eq!(rows.as_array().map(Vec::len), Some(2));
     let killed = sandbox.texts("select trial_id from trials where attempts = 2");
     let log = sandbox.run(&["logs", &killed[0]]).exits(0).stdout;
-    assert!(log.contains("goes on with step 16"), "{log}");
+    assert!(log.contains("resumes at step 16"), "{log}");
     assert!(std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").next().is_none());
 }
 
@@ -240,7 +240,7 @@ fn a_stopped_sweep_stops_its_programs_and_resumes_them() {
             .contains('2')
     });
     signal(&sweep, "-TERM");
-    assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
+    assert_eq!(sweep.wait().expect("the process ends").code(), Some(130));
     assert!(!alive("toy.py", &sandbox), "a program is left");
     let stopped = sandbox.query("select status, count(*) as n from trials group by status");
     assert_eq!(stopped, serde_json::json!([{"status": "stopped", "n": 2}]));
@@ -249,13 +249,13 @@ fn a_stopped_sweep_stops_its_programs_and_resumes_them() {
         let id = sandbox.texts(&format!("select trial_id from trials where axes like '%{mode}%'"));
         sandbox.run(&["logs", &id[0]]).exits(0).stdout
     };
-    assert!(log("polite").contains("goes on with step"), "{}", log("polite"));
-    assert!(!log("rude").contains("goes on with step"));
+    assert!(log("polite").contains("resumes at step"), "{}", log("polite"));
+    assert!(!log("rude").contains("resumes at step"));
     let done = sandbox.query("select count(distinct digest) as n from trials where status = 'done'");
     assert_eq!(done, serde_json::json!([{"n": 1}]), "the same numbers, however they were reached");
 }
 
-/// Waits until the program of a trial has printed this.
+/// Waits until the program of a trial has printed a text.
 fn wait_for_words(words: &str, sandbox: &Sandbox) {
     within(60, words, || {
         let Ok(trials) = std::fs::read_dir(sandbox.path("runs/trials")) else { return false };
@@ -268,7 +268,7 @@ fn wait_for_words(words: &str, sandbox: &Sandbox) {
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(target_os = "linux")]
 fn programs_end_when_the_sweep_is_killed() {
-    // One that speaks, and one that does not even listen.
+    // A program that reports, and one that does nothing.
     for (mode, words) in [("rude", "slot"), ("deaf", "deaf now")] {
         let sandbox = sandbox(&with_mode(&format!("{{mode: {mode}}}")));
         let mut sweep = sandbox.start(&["toy.yaml", "-q"]);
@@ -279,12 +279,12 @@ fn programs_end_when_the_sweep_is_killed() {
             sandbox.run(&["toy.yaml", "-q"]).exits(0);
             let id = sandbox.texts("select trial_id from trials where status = 'done'");
             let left = std::fs::read_dir(sandbox.path("runs/trials").join(&id[0])).expect("a folder");
-            assert_eq!(left.count(), 1, "the log alone");
+            assert_eq!(left.count(), 1, "only the log");
         }
     }
 }
 
-/// A second run of one trial that is interrupted leaves nothing behind.
+/// An interrupted `reproduce` leaves no files and processes.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
@@ -294,15 +294,15 @@ fn a_reproduction_can_be_interrupted() {
     let folder = sandbox.path("tmp");
     std::fs::create_dir(&folder).expect("a folder");
     let mut command = sandbox.command(&["reproduce", "best", "-q"]);
-    let mut again = command.env("TMPDIR", &folder).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut again = command.env("TMPDIR", &folder).stderr(Stdio::null()).spawn().expect("the process starts");
     within(60, "it has begun", || alive("toy.py", &sandbox));
     signal(&again, "-TERM");
-    assert_eq!(again.wait().expect("it ends").code(), Some(130));
+    assert_eq!(again.wait().expect("the process ends").code(), Some(130));
     assert!(!alive("toy.py", &sandbox), "a program is left");
     assert!(std::fs::read_dir(&folder).expect("a folder").next().is_none(), "files are left");
 }
 
-/// What is cut short by a stop is no mistake of the program.
+/// A line that is cut off by a stop is not an error of the program.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 #[cfg(unix)]
@@ -311,12 +311,12 @@ fn an_incomplete_line_at_a_stop_is_ignored() {
     let mut sweep = sandbox.start(&["toy.yaml", "-q", "--retries", "0"]);
     wait_for_words("torn now", &sandbox);
     signal(&sweep, "-TERM");
-    assert_eq!(sweep.wait().expect("it ends").code(), Some(130));
+    assert_eq!(sweep.wait().expect("the process ends").code(), Some(130));
     assert_eq!(sandbox.texts("select status from trials"), ["stopped"]);
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
 }
 
-/// What is garbled or breaks may do better the next time; what is well said and wrong would be said again.
+/// Garbled lines and crashes are retried. Valid lines with wrong content are not, because they would recur.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn only_failures_that_may_not_recur_are_retried() {
@@ -337,7 +337,7 @@ fn only_failures_that_may_not_recur_are_retried() {
     };
     assert!(["nofinal", "order", "unknown"].iter().all(|mode| tried(1).contains(mode)), "{attempts:?}");
     assert!(["exit", "garbage", "short"].iter().all(|mode| tried(3).contains(mode)), "{attempts:?}");
-    // Each trial counts once, and its end is told once.
+    // Each trial counts once, and its end is reported once.
     let last = ran.stderr.lines().rfind(|line| line.contains(" trials, ")).expect("a last line of progress");
     assert!(last.starts_with("6/6 trials, 0 running, 0 left") && last.contains("6 failed"), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches(" failed: ").count(), 6, "{}", ran.stderr);
@@ -347,7 +347,7 @@ fn only_failures_that_may_not_recur_are_retried() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn only_reported_checkpoints_are_used() {
-    // After the last step none is needed, and more may be said; one that was written over is not used.
+    // A checkpoint after the last step is not needed and metrics may follow it; an overwritten one is not used.
     let sandbox = sandbox(&with_mode("{mode: {values: [well, last, over]}}"));
     let ran = sandbox.run(&["toy.yaml", "--workers", "1"]).exits(0);
     assert!(ran.stderr.contains("was changed since it was reported"), "{}", ran.stderr);
@@ -357,7 +357,7 @@ fn only_reported_checkpoints_are_used() {
         sandbox.query("select count(*) as n from trials where status = 'done'"),
         serde_json::json!([{"n": 3}])
     );
-    // One that gets no further is not started for ever.
+    // A program without progress is not restarted forever.
     sandbox.write("toy.yaml", with_mode("{mode: always}"));
     sandbox.run(&["toy.yaml", "-q", "--retries", "1"]).exits(1);
     let attempts = "select attempts from trials where status = 'failed'";
@@ -376,7 +376,7 @@ fn a_program_that_changes_during_a_sweep_is_not_started() {
     wait_for_words("slot", &sandbox);
     sandbox.write("src/deep/__pycache__/part.pyc", "compiled");
     sandbox.write("src/deep/part.py", "x = 2");
-    let ended = sweep.wait_with_output().expect("it ends");
+    let ended = sweep.wait_with_output().expect("the process ends");
     assert_eq!(ended.status.code(), Some(1));
     let rows = sandbox.query(
         "select status, count(*) as n, min(error) as error from trials group by status order by status",
@@ -386,13 +386,13 @@ fn a_program_that_changes_during_a_sweep_is_not_started() {
         rows[1]["error"].as_str().is_some_and(|error| error.contains("the file src was changed")),
         "{rows}"
     );
-    // As it is now it makes trials of its own.
+    // The changed program gives new trials.
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     assert_eq!(
         sandbox.query("select count(*) as n from trials where status = 'done'"),
         serde_json::json!([{"n": 4}])
     );
-    // What no trial needs goes.
+    // Unneeded files are removed.
     let kept = sandbox
         .path("runs/trials")
         .join(&sandbox.texts("select trial_id from trials where status = 'failed'")[0]);
@@ -414,7 +414,7 @@ fn a_changed_program_gives_other_trials() {
     sandbox.write("toy.py", format!("{TOY}\n# better\n"));
     let changed = sandbox.run(&["reproduce", &first[0]]).exits(0);
     assert!(changed.stderr.contains("the file toy.py is another one now"), "{}", changed.stderr);
-    // A worker with another program leaves the sweep alone.
+    // A worker with another program skips the sweep.
     let worker = sandbox.run(&["worker", "--sweep", "toy"]).exits(0);
     assert!(
         worker.stderr.contains("what the sweep `toy` is made of (the files of its program"),
@@ -423,7 +423,7 @@ fn a_changed_program_gives_other_trials() {
     );
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     assert_eq!(sandbox.texts("select trial_id from trials").len(), 2);
-    // What it gives twice is measured.
+    // The noise of repeated runs is measured.
     sandbox.write("toy.yaml", with_mode("{mode: random}"));
     sandbox.run(&["toy.yaml", "-q"]).exits(0);
     let random = sandbox.texts("select trial_id from runs");
@@ -463,7 +463,7 @@ fn programs_that_cannot_be_started_are_reported() {
     assert!(refused.stderr.contains("trained by sweep itself"), "{}", refused.stderr);
 }
 
-/// The experiment that ships, as it is and with a program that goes wrong three times: the same results, digest by digest.
+/// The numpy experiment has the same digests with the original program and with one that fails three times.
 #[test]
 #[cfg_attr(not(has_numpy), ignore = "needs a python3 with numpy")]
 fn the_numpy_experiment_has_the_same_results_after_failures() {
@@ -485,13 +485,13 @@ fn the_numpy_experiment_has_the_same_results_after_failures() {
         (finish(command).exits(0), sandbox)
     };
     let (_, well) = run(&shorter(&file));
-    let (told, faulty) = run(&shorter(&file)
+    let (output, faulty) = run(&shorter(&file)
         .replace("python/src, python3,", "python/src, python3, faulty.py, python3,")
         .replace("silence: 2m", "silence: 5s"));
     for words in ["was killed by SIGABRT", "it is no JSON", "reported nothing for 5s"] {
-        assert!(told.stderr.contains(words), "{words} in {}", told.stderr);
+        assert!(output.stderr.contains(words), "{words} in {}", output.stderr);
     }
-    // Trials of another command are others; what they come to is the same.
+    // Another command gives other trials with the same results.
     let results = |sandbox: &Sandbox| {
         sandbox.query(
             "select schedule, base_lr, seed, status, digest, weights_hash, final_valid_loss, test_accuracy from runs \
@@ -507,7 +507,7 @@ fn the_numpy_experiment_has_the_same_results_after_failures() {
     assert!(!alive("faulty.py", &faulty), "a program is left");
 }
 
-/// The accuracies, and the lrs that torch 2.15's ReduceLROnPlateau prints for them at lr 0.1, are those of `rules.rs`.
+/// The accuracies, and the lrs that torch 2.15's ReduceLROnPlateau prints for them at lr 0.1, are the same as in `rules.rs`.
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_rule_follows_the_accuracy_that_a_program_reports() {

@@ -1,4 +1,4 @@
-//! `sweep rm`: what it prints, what it takes with it, that a kill leaves a whole store, and that the sweep trains again to the
+//! `sweep rm`: its output and what it removes. After a kill the store is consistent, and removed trials are trained again to the
 //! same bits.
 
 use crate::support::{Output, Sandbox};
@@ -12,7 +12,7 @@ lr: {values: [0.05, 0.1]}
 extend: false
 ";
 
-/// Two sweeps that share the runs of one schedule, whose steps are shared with those of the others.
+/// Two sweeps that share the runs of one schedule. These share steps with the other runs.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     let schedules = "schedules:\n  same: {kind: constant}\n";
@@ -31,7 +31,7 @@ fn is_whole(sandbox: &Sandbox) {
     assert_eq!(sandbox.texts("pragma integrity_check"), ["ok"]);
     let orphans = "select cast(count(*) as text) from steps as s where not exists (
         select 1 from trial_stages as g where g.stage_id = s.stage_id and s.step < g.end_step)";
-    assert_eq!(sandbox.texts(orphans), ["0"], "steps that are no trial's");
+    assert_eq!(sandbox.texts(orphans), ["0"], "steps without a trial");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_removed_trial_is_trained_again() {
     }
 }
 
-/// Killed before and after its commit, and between that and the files.
+/// Kills before and after the commit, and before the files are removed.
 #[test]
 fn a_killed_removal_is_complete_or_has_no_effect() {
     let sandbox = sandbox();
@@ -118,7 +118,7 @@ fn a_killed_removal_is_complete_or_has_no_effect() {
     assert_eq!(sandbox.fingerprints(), before);
 }
 
-/// The folder of a program's trial goes with it; what a kill left of it goes by `gc`.
+/// `rm` removes the folder of a program's trial. `gc` removes it after a kill.
 #[test]
 #[cfg(unix)]
 fn files_of_programs_are_removed_too() {
@@ -139,7 +139,7 @@ fn files_of_programs_are_removed_too() {
     let id = sandbox.texts("select trial_id from trials order by 1")[0].clone();
     sandbox.run(&["rm", "--trial", &id, "--yes"]).exits(0);
     assert_eq!(folders(), 1);
-    // As a kill between the database and the files leaves it.
+    // The state after a kill between the removal from the database and from the disk.
     sandbox.sql("delete from sweeps; delete from trials");
     sandbox.run(&["gc", "-q"]).exits(0);
     assert_eq!(folders(), 0);
@@ -158,7 +158,7 @@ fn a_sweep_in_training_is_not_removed() {
     let refused = sandbox.run(&["rm", "long", "--yes"]).exits(1);
     assert!(refused.stderr.contains(&format!("the process {}", child.id())), "{}", refused.stderr);
     crate::support::kill(&mut child);
-    // The dead hold nothing, and their checkpoints go.
+    // Dead processes hold no trials, so their checkpoints are removed.
     sandbox.run(&["rm", "long", "--yes"]).exits(0);
     assert_eq!(sandbox.texts("select sweep from sweeps"), [""; 0]);
     assert_eq!(std::fs::read_dir(sandbox.path("runs/checkpoints")).map_or(0, Iterator::count), 0);

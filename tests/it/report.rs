@@ -1,4 +1,4 @@
-//! The report as a reader sees it: Markdown, HTML, and the page in a real browser.
+//! The report: Markdown, HTML, and the page in a real browser.
 
 use std::process::{Command, Stdio};
 
@@ -66,7 +66,7 @@ fn single_figures_are_separate_images() {
         let svg = std::fs::read_to_string(sandbox.path(&name)).expect("the picture");
         let picture = roxmltree::Document::parse(&svg).expect("an SVG is XML");
         let texts: Vec<&str> = picture.descendants().filter_map(|node| node.text()).collect();
-        // What diverged every time stands in the legend, and in no forest.
+        // A schedule whose runs all diverged is in the legend, but not in the forest plot.
         for schedule in ["cosine", "lost"].iter().take(if figure == "forest" { 1 } else { 2 }) {
             assert!(texts.contains(schedule), "{figure}: {texts:?}");
         }
@@ -76,7 +76,7 @@ fn single_figures_are_separate_images() {
         let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
         assert_eq!((reader.info().width, reader.info().height), (640, 480));
     }
-    for (args, told) in [
+    for (args, message) in [
         (&["plot", "--figure", "forest"][..], "needs --output FILE"),
         (&["plot", "--figure", "forrest", "-o", "x.svg"], "'forest'"),
         (&["plot", "--figure", "curves", "-o", "x.jpg"], ".svg or .png"),
@@ -87,12 +87,12 @@ fn single_figures_are_separate_images() {
         (&["plot"], "required"),
     ] {
         let output = sandbox.run(args).exits(2);
-        assert!(output.stderr.contains(told), "{args:?}: {}", output.stderr);
+        assert!(output.stderr.contains(message), "{args:?}: {}", output.stderr);
         assert!(!sandbox.path("x.svg").exists());
     }
 }
 
-/// Walks down a parabola that has its lowest point `off` below 0, in the shell.
+/// A shell program that minimizes a parabola with its minimum `off` below 0.
 const DESCENT: &str = r#"
 number() { sed -n "s/.*\"$1\": *\([0-9.eE+-]*\).*/\1/p" "$SWEEP_TRIAL" | head -n 1; }
 awk -v lr="$(number base_lr)" -v off="$(number off)" 'BEGIN {
@@ -100,7 +100,7 @@ awk -v lr="$(number base_lr)" -v off="$(number off)" 'BEGIN {
 }' >"$SWEEP_REPORT"
 "#;
 
-/// The circles of the lrs that were chosen, and of all, and how many points the lines of losses have.
+/// The number of circles of chosen lrs, of all circles, and of points of the loss curves.
 fn drawn(sandbox: &Sandbox, figure: &str) -> (usize, usize, usize) {
     sandbox.run(&["plot", "--figure", figure, "-o", "figure.svg"]).exits(0);
     let svg = std::fs::read_to_string(sandbox.path("figure.svg")).expect("the picture");
@@ -111,7 +111,7 @@ fn drawn(sandbox: &Sandbox, figure: &str) -> (usize, usize, usize) {
     (chosen, circles.len(), lines.map(|points| points.split(' ').count()).sum())
 }
 
-/// Log-likelihoods of densities, ELBOs, `-accuracy`: losses have any sign, and nothing of them is missing from a picture.
+/// Losses may have any sign (log-likelihoods of densities, ELBOs, `-accuracy`), and images show all of them.
 #[test]
 #[cfg(unix)]
 fn losses_of_any_sign_are_drawn() {
@@ -138,7 +138,7 @@ fn losses_of_any_sign_are_drawn() {
     assert!(all.iter().all(|drawn| *drawn == all[0]), "as much is drawn of each sign: {all:?}");
 }
 
-/// The page as a browser has it after its script has run, and what the browser complained of.
+/// The page in a browser after its script has run, and the errors of the browser.
 fn in_chromium(sandbox: &Sandbox, name: &str, size: &str) -> (String, String) {
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"])
@@ -159,7 +159,7 @@ fn a_browser_shows_the_numbers_of_the_database() {
     for size in ["1280,2000", "390,2000"] {
         let (page, log) = in_chromium(&sandbox, "report.html", size);
         assert!(!log.contains("CONSOLE"), "{log}");
-        // The script has run: it shows the button, which is hidden without it.
+        // The script has run, because it shows a hidden button.
         assert!(!page.contains("id=\"theme\" hidden"), "{page}");
         let data: Value = serde_json::from_str(element(&page, "data")).expect("JSON");
         let database = sandbox

@@ -1,5 +1,4 @@
-//! One small sweep, run in every way there is: digests, weights and all that is stored of its steps are
-//! the same.
+//! One small sweep, run in all ways: digests, weights and all stored steps are the same.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +6,8 @@ use serde_json::Value;
 
 use crate::support::{Sandbox, finish};
 
-/// Schedules that begin alike, lengths that differ, rules that watch losses, gradients and weights, clipping
-/// aside: what shares steps, forks early and late, and never.
+/// Schedules with common beginnings, different lengths, and closed-loop rules on losses, gradients and weights: trials that fork
+/// early, late and never.
 const FILE: &str = "\
 name: ways
 data: {dataset: digits, batch_size: 32}
@@ -30,7 +29,7 @@ schedules:
   dog: {kind: dog}
 ";
 
-/// All that a result consists of, by trial. The lr counts as the updates use it.
+/// The complete results by trial. The lr counts in single precision, as in updates.
 pub(crate) fn results(sandbox: &Sandbox) -> BTreeMap<String, Value> {
     let rows = sandbox.query(
         "select trial_id, status, digest, weights_hash, final_train_loss, final_valid_loss, valid_accuracy, \
@@ -56,15 +55,15 @@ pub(crate) fn run_file(file: &str, args: &[&str], cpu: Option<&str>) -> (Sandbox
 }
 
 #[track_caller]
-pub(crate) fn same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way: &str) {
+pub(crate) fn assert_same(found: &BTreeMap<String, Value>, expected: &BTreeMap<String, Value>, way: &str) {
     assert_eq!(found.len(), expected.len(), "{way}");
     for (id, row) in expected {
         assert_eq!(found.get(id), Some(row), "{way}: trial {id}");
     }
 }
 
-/// The names of all instruction sets that this processor has kernels for.
-pub(crate) fn levels() -> Vec<&'static str> {
+/// The names of all instruction sets that have kernels and run on this processor.
+pub(crate) fn instruction_sets() -> Vec<&'static str> {
     let mut levels = vec!["scalar"];
     #[cfg(target_arch = "x86_64")]
     {
@@ -77,11 +76,11 @@ pub(crate) fn levels() -> Vec<&'static str> {
 
 #[test]
 fn every_way_of_running_a_sweep_gives_the_same_bits() {
-    // Alone: no lane beside it, nothing shared, one thread.
-    let (alone, expected) = run(&["--no-share", "--lanes", "1", "--workers", "1"], None);
+    // Each trial separately: no other lanes, no sharing, one thread.
+    let (separate, expected) = run(&["--no-share", "--lanes", "1", "--workers", "1"], None);
     assert_eq!(expected.len(), 44);
     for id in expected.keys() {
-        alone.run(&["reproduce", id, "--quiet"]).exits(0);
+        separate.run(&["reproduce", id, "--quiet"]).exits(0);
     }
 
     for args in [
@@ -91,20 +90,20 @@ fn every_way_of_running_a_sweep_gives_the_same_bits() {
         &["--lanes", "1"],
         &["--lanes", "16"],
         &["--no-share", "--lanes", "16"],
-        // Room for a few states only: the rest waits on disk.
+        // Memory for a few states only: the others wait on disk.
         &["--memory", "14MiB", "--workers", "1"],
         &["--checkpoint-every", "0", "--lanes", "3"],
     ] {
         let (_, found) = run(args, None);
-        same(&found, &expected, &args.join(" "));
+        assert_same(&found, &expected, &args.join(" "));
     }
 
-    for level in levels() {
-        same(&run(&[], Some(level)).1, &expected, level);
+    for level in instruction_sets() {
+        assert_same(&run(&[], Some(level)).1, &expected, level);
     }
 }
 
-/// Convolutions have kernels of their own.
+/// Convolutions have separate kernels.
 #[test]
 fn a_convolutional_network_has_the_same_bits_on_every_instruction_set() {
     let file = "\
@@ -115,10 +114,10 @@ budget: {steps: 6}
 lr: 0.05
 schedules: {constant: {kind: constant}, cosine: {kind: cosine, to: 0}}
 ";
-    let (alone, expected) = run_file(file, &["--no-share", "--lanes", "1", "--workers", "1"], None);
-    alone.run(&["reproduce", "best", "--quiet"]).exits(0);
-    for level in levels() {
-        same(&run_file(file, &[], Some(level)).1, &expected, level);
+    let (separate, expected) = run_file(file, &["--no-share", "--lanes", "1", "--workers", "1"], None);
+    separate.run(&["reproduce", "best", "--quiet"]).exits(0);
+    for level in instruction_sets() {
+        assert_same(&run_file(file, &[], Some(level)).1, &expected, level);
     }
 }
 
@@ -144,13 +143,13 @@ fn a_sweep_that_is_interrupted_again_and_again_ends_with_the_same_bits() {
     }
     assert!(!sandbox.texts("select cast(step as text) from metrics").is_empty(), "nothing was interrupted");
     sandbox.run(&["ways.yaml"]).exits(0);
-    same(&results(&sandbox), &expected, "interrupted");
+    assert_same(&results(&sandbox), &expected, "interrupted");
     assert_eq!(sandbox.texts("pragma integrity_check"), ["ok"]);
     let left: Vec<_> = std::fs::read_dir(sandbox.path("runs/checkpoints")).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// What the plan promises is what the database counts.
+/// `plan` and the database count the same steps.
 #[test]
 fn the_database_holds_as_many_trained_steps_as_the_plan_says() {
     let open: String = FILE

@@ -1,4 +1,4 @@
-//! `sweep schedules`: the list, the pages, and names that there are not.
+//! `sweep schedules`: the list, the pages, and unknown names.
 
 use schedule::index::{FAMILIES, Family};
 
@@ -87,7 +87,7 @@ fn an_unknown_name_is_refused_with_a_suggestion() {
     assert!(output.stderr.contains("`sweep schedules` lists them all") && !output.stderr.contains('\u{1b}'));
 }
 
-/// A preset is no kind, but the mistake is near: its expansion is shown.
+/// A preset is not a kind. The error shows its expansion.
 #[test]
 fn a_preset_as_a_kind_is_refused_with_its_expansion() {
     let sandbox = Sandbox::new();

@@ -1,5 +1,5 @@
-//! A store on a PostgreSQL server: many workers, some of which die or fall asleep, and a server that goes away. Each test says
-//! so and does nothing where PostgreSQL is not installed.
+//! Stores on a PostgreSQL server: several workers, of which some are killed or suspended, and a server that restarts. The tests are
+//! ignored if PostgreSQL is not installed.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -23,15 +23,15 @@ schedules:
   plateau: {kind: plateau, patience: 1}
 ";
 
-/// What must not depend on how a sweep was trained.
+/// The results that must not depend on how a sweep was trained.
 const RESULTS: &str = "\
 select t.trial_id, t.status, t.digest, t.weights_hash, t.final_valid_loss, t.test_loss, t.steps_done,
     (select count(*) from metrics m where m.trial_id = t.trial_id) as steps_stored,
     (select count(*) from evaluations e where e.trial_id = t.trial_id) as evaluations
 from trials t order by t.trial_id";
 
-/// What a sweep asks for, and what it decided on its way.
-const ASKED: &str = "\
+/// The cells of a sweep and its decisions.
+const CELLS: &str = "\
 select sweep, position, schedule, base_lr, trial_id, purpose from cells order by position";
 
 fn sandbox() -> Sandbox {
@@ -48,19 +48,19 @@ fn count(sandbox: &Sandbox, store: &str, what: &str) -> i64 {
     rows(sandbox, store, &format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
 }
 
-/// The same sweep in a folder, by one process with one worker.
+/// The reference: the same sweep in a folder, trained by one process with one worker.
 fn undisturbed(sandbox: &Sandbox) -> [Value; 2] {
-    sandbox.run(&["sweep.yaml", "-q", "--workers", "1", "--store", "alone"]).exits(0);
-    [RESULTS, ASKED].map(|sql| rows(sandbox, "alone", sql))
+    sandbox.run(&["sweep.yaml", "-q", "--workers", "1", "--store", "single"]).exits(0);
+    [RESULTS, CELLS].map(|sql| rows(sandbox, "single", sql))
 }
 
-/// Waits until somebody has asked for a sweep: before that the store has no tables.
+/// Waits until a sweep is registered. Before that the store has no tables.
 fn registered(sandbox: &Sandbox, url: &str) {
     let args = ["query", "select 1 as x from sweeps", "--store", url, "--format", "csv"];
     wait("the sweep is registered", || sandbox.run(&args).stdout.contains('1'));
 }
 
-/// Suspends a worker while it has trials: one without any would be missed by nobody.
+/// Suspends a worker while it holds trials.
 fn suspend(sandbox: &Sandbox, url: &str, worker: &Child) {
     let has = format!("leases join runners using (runner_id) where pid = {}", worker.id());
     wait("it has trials", || {
@@ -70,14 +70,14 @@ fn suspend(sandbox: &Sandbox, url: &str, worker: &Child) {
         signal(worker, "-STOP");
         let suspended = count(sandbox, url, &has) > 0;
         if !suspended {
-            // It had just come to an end with them.
+            // The worker has ended its trials in the meantime.
             signal(worker, "-CONT");
         }
         suspended
     });
 }
 
-/// Three workers and a process that only coordinates; one worker is killed, one suspended past its lease and then continued.
+/// Three workers and a process that only coordinates. One worker is killed; one is suspended past its lease and then continued.
 #[test]
 #[cfg(unix)]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
@@ -106,7 +106,7 @@ fn three_workers_survive_a_kill_and_a_suspension() {
             "1",
         ];
         let mut command = sandbox.command(&args);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the process starts")
     };
     let (mut killed, asleep, third) = (worker(), worker(), worker());
     wait("trials are done", || begun(4));
@@ -116,22 +116,22 @@ fn three_workers_survive_a_kill_and_a_suspension() {
     wait("both are taken for dead", || count(&sandbox, &url, "runners where taken_over_by is not null") == 2);
     let taken_over = count(&sandbox, &url, "trials where status = 'done'");
     signal(&asleep, "-CONT");
-    let asleep = asleep.wait_with_output().expect("it ends");
-    let told = String::from_utf8_lossy(&asleep.stderr).into_owned();
-    assert_eq!(asleep.status.code(), Some(1), "{told}");
-    assert!(told.contains("another process has taken over the trials of this one"), "{told}");
+    let asleep = asleep.wait_with_output().expect("the process ends");
+    let message = String::from_utf8_lossy(&asleep.stderr).into_owned();
+    assert_eq!(asleep.status.code(), Some(1), "{message}");
+    assert!(message.contains("another process has taken over the trials of this one"), "{message}");
     assert!(taken_over > 0);
 
     for process in [coordinator, third] {
-        let output = process.wait_with_output().expect("it ends");
+        let output = process.wait_with_output().expect("the process ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    assert_eq!([RESULTS, ASKED].map(|sql| rows(&sandbox, &url, sql)), wanted);
+    assert_eq!([RESULTS, CELLS].map(|sql| rows(&sandbox, &url, sql)), wanted);
     assert_eq!(count(&sandbox, &url, "leases"), 0);
-    // The same command finds nothing to do, and the other commands work as on a folder.
+    // The same command has nothing to do, and the other commands work as with a folder.
     sandbox.run(&["sweep.yaml", "-q", "--store", &url]).exits(0);
     let rank = |store: &str| sandbox.run(&["rank", "--store", store]).exits(0).stdout;
-    assert_eq!(rank(&url), rank("alone"));
+    assert_eq!(rank(&url), rank("single"));
     sandbox.run(&["status", "--store", &url]).exits(0);
     sandbox.run(&["reproduce", "best", "-q", "--store", &url]).exits(0);
     sandbox.run(&["report", "-q", "-o", "report.html", "--store", &url]).exits(0);
@@ -139,7 +139,7 @@ fn three_workers_survive_a_kill_and_a_suspension() {
     sandbox.run(&["gc", "-q", "--store", &url]).exits(0);
 }
 
-/// One that is asked to stop hands over, and its trials go on where they were.
+/// A worker that is stopped releases its trials, and others resume them.
 #[test]
 #[cfg(unix)]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
@@ -152,21 +152,21 @@ fn a_stopped_worker_releases_its_trials() {
     let args = ["worker", "-q", "--workers", "1", "--lanes", "1", "--store", &url, "--wait", "60s"];
     let mut first = sandbox.start(&args);
     registered(&sandbox, &url);
-    // It is asked in the middle of a trial, however fast the machine is.
+    // The signal arrives during a trial, also on a fast machine.
     suspend(&sandbox, &url, &first);
     signal(&first, "-TERM");
     signal(&first, "-CONT");
-    assert_eq!(first.wait().expect("it ends").code(), Some(130));
+    assert_eq!(first.wait().expect("the process ends").code(), Some(130));
     assert_eq!(count(&sandbox, &url, "leases"), 0);
     let args = ["worker", "-q", "--workers", "2", "--store", &url];
     sandbox.run(&args).exits(0);
-    let coordinated = coordinator.wait_with_output().expect("it ends");
+    let coordinated = coordinator.wait_with_output().expect("the process ends");
     assert!(coordinated.status.success());
     assert_eq!(count(&sandbox, &url, "trials where status != 'done'"), 0);
     sandbox.run(&args).exits(0);
 }
 
-/// The server is stopped in the middle, and comes back later than the leases last.
+/// The server stops during training, and starts again after the leases have expired.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_server_that_restarts_is_waited_for() {
@@ -177,7 +177,7 @@ fn a_server_that_restarts_is_waited_for() {
     let args = ["sweep.yaml", "--workers", "1", "--lanes", "1", "--store", &url, "--lease", "2"];
     let spawn = || {
         let mut command = sandbox.command(&args);
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the process starts")
     };
     let mut first = spawn();
     let begun = || {
@@ -196,22 +196,22 @@ fn a_server_that_restarts_is_waited_for() {
     let gone = sandbox.run(&["rank", "--store", &url]);
     assert_eq!(gone.code, 1, "{}", gone.stderr);
     assert!(gone.stderr.contains("can't be reached"), "{}", gone.stderr);
-    // For longer than a lease lasts, while both have something to train.
+    // Longer than a lease, while both processes have trials.
     std::thread::sleep(Duration::from_secs(5));
     for process in [&mut first, &mut second] {
-        assert!(process.try_wait().expect("it can be asked").is_none(), "it was over, or did not wait");
+        assert!(process.try_wait().expect("the child exists").is_none(), "it was over, or did not wait");
     }
     server.up();
     for process in [first, second] {
-        let output = process.wait_with_output().expect("it ends");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{told}");
+        let output = process.wait_with_output().expect("the process ends");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{message}");
     }
-    assert_eq!([RESULTS, ASKED].map(|sql| rows(&sandbox, &url, sql)), wanted);
+    assert_eq!([RESULTS, CELLS].map(|sql| rows(&sandbox, &url, sql)), wanted);
     assert_eq!(count(&sandbox, &url, "runners where taken_over_by is not null"), 0, "nobody had died");
 }
 
-/// What is wrong is said, with the way out and without the password.
+/// Errors say what to do, and do not show the password.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn problems_with_a_server_are_reported() {
@@ -238,7 +238,7 @@ fn problems_with_a_server_are_reported() {
     refused(&server.url("sweep", "nosuch"), 2, &["nosuch", "createdb"]);
     refused(&server.url("nobody", "postgres"), 2, &["nobody", "refuses"]);
 
-    // One who may look and not write.
+    // A user with only read access.
     let database = Server::name(&url);
     sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
     sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
@@ -249,7 +249,7 @@ fn problems_with_a_server_are_reported() {
     assert_eq!(output.code, 2, "{}", output.stderr);
     assert!(output.stderr.contains("GRANT"), "{}", output.stderr);
 
-    // Another program's tables, a newer and an older schema.
+    // Tables of another program, a newer schema, and an older schema.
     let foreign = server.database();
     let name = Server::name(&foreign);
     server.sql(name, "CREATE TABLE trials (x int)");
@@ -262,7 +262,7 @@ fn problems_with_a_server_are_reported() {
     assert!(output.stderr.contains("older version"), "{}", output.stderr);
 }
 
-/// A query can only read, whatever it tries.
+/// No query can write.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_query_on_a_server_can_only_read() {
@@ -293,7 +293,7 @@ fn a_query_on_a_server_can_only_read() {
     assert_eq!(*row, expected);
 }
 
-/// A password reaches the server, and nothing else: no message, no row, no child.
+/// Only the server receives the password; it is in no message, row or child process.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_password_is_never_shown() {
@@ -324,7 +324,7 @@ fn a_password_is_never_shown() {
     }
 }
 
-/// Shards are for stores of their own, a lease has an end, and what failed is tried again by the same command.
+/// Shards need separate stores, leases are limited, and the same command retries failed trials.
 #[test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 fn a_server_takes_workers_and_no_shards() {
@@ -342,11 +342,11 @@ fn a_server_takes_workers_and_no_shards() {
         "UPDATE trials SET status = 'failed', error = 'a cosmic ray', digest = NULL, weights_hash = NULL,
             final_valid_loss = NULL WHERE trial_id IN (SELECT trial_id FROM trials ORDER BY trial_id LIMIT 2)",
     );
-    // A worker does not try what others gave up; who asks for the sweep does.
+    // A worker does not retry trials that others gave up; `sweep run` does.
     sandbox.run(&["worker", "-q", "--store", &url]).exits(0);
     assert_eq!(count(&sandbox, &url, "trials where status = 'failed'"), 2);
     let coordinator = sandbox.start(&["short.yaml", "-q", "--workers", "0", "--store", &url]);
     sandbox.run(&["worker", "-q", "--store", &url, "--wait", "3s"]).exits(0);
-    assert_eq!(coordinator.wait_with_output().expect("it ends").status.code(), Some(0));
+    assert_eq!(coordinator.wait_with_output().expect("the process ends").status.code(), Some(0));
     assert_eq!(count(&sandbox, &url, "trials where status != 'done'"), 0);
 }

@@ -1,5 +1,5 @@
-//! What happens to a store while a sweep runs: a disk that fills up, others that read it all the time or hold it, and time
-//! that goes backwards.
+//! Disturbances of a store during a sweep: a full disk, concurrent readers, locks of other processes, and a clock that is set
+//! back.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -36,7 +36,7 @@ fn undisturbed() -> BTreeMap<String, String> {
     sandbox.fingerprints()
 }
 
-/// A disk of 1 MB in a mount namespace of its own, which is made larger afterwards.
+/// A disk of 1 MB in a separate mount namespace, which is enlarged afterwards.
 #[test]
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(has_mounts), ignore = "needs a mount namespace")]
@@ -67,7 +67,7 @@ fn a_full_disk_stops_a_sweep_and_loses_nothing() {
     assert_eq!(sandbox.fingerprints(), undisturbed());
 }
 
-/// Eight readers that never stop, one of which holds a transaction open: nobody sees an error.
+/// Eight permanent readers, one with an open transaction, cause no errors.
 #[test]
 fn readers_and_a_sweep_do_not_disturb_each_other() {
     let sandbox = sandbox();
@@ -103,7 +103,7 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
             let read = &read;
             scope.spawn(move || read(i == 0));
         }
-        let status = sweep.wait().expect("it ends");
+        let status = sweep.wait().expect("the process ends");
         stop.store(true, Ordering::Relaxed);
         assert!(status.success());
     });
@@ -111,7 +111,7 @@ fn readers_and_a_sweep_do_not_disturb_each_other() {
     assert_eq!(sandbox.fingerprints(), undisturbed());
 }
 
-/// A database shell that holds the lock for a while only makes the sweep wait.
+/// The sweep waits while a database shell holds the lock.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_sweep_waits_for_a_shell_that_writes() {
@@ -125,7 +125,7 @@ fn a_sweep_waits_for_a_shell_that_writes() {
         let log = sandbox.path("points");
         let mut command = sandbox.command_of(inject_binary(), &["sweep.yaml", "-q"]);
         command.env("SWEEP_FAULT_LOG", &log).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut second = command.spawn().expect("it starts");
+        let mut second = command.spawn().expect("the process starts");
         let files = format!("/proc/{}/fd", second.id());
         let has_store = |file: std::fs::DirEntry| {
             std::fs::read_link(file.path()).is_ok_and(|file| file.ends_with("runs/sweep.db"))
@@ -134,16 +134,16 @@ fn a_sweep_waits_for_a_shell_that_writes() {
             std::fs::read_dir(&files).is_ok_and(|files| files.flatten().any(has_store))
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(second.try_wait().expect("it can be asked").is_none(), "it waits");
+        assert!(second.try_wait().expect("the child exists").is_none(), "it waits");
         let passed = std::fs::read_to_string(&log).unwrap_or_default();
         assert!(!passed.contains("store.commit"), "the lock did not hold it: {passed}");
         sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.expect("free");
-        second.wait().expect("it ends")
+        second.wait().expect("the process ends")
     });
     assert!(waited.success());
 }
 
-/// What was stored in the future, as it seems after a clock was set back, changes nothing.
+/// Timestamps in the future, as after a clock is set back, change nothing.
 #[test]
 fn a_clock_that_is_set_back_changes_nothing() {
     let wanted = undisturbed();

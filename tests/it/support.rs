@@ -1,4 +1,4 @@
-//! A folder of one's own, the binary, and small sweep files.
+//! Helpers: a temporary folder, the binary, processes and signals.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use sqlx::{Connection, SqliteConnection};
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository")
 }
 
-/// The binaries, built once: cargo builds binaries for the tests of their own crate only.
+/// The binaries, built once. Cargo builds binaries only for tests of the same crate.
 struct Binaries {
-    /// As users have it.
+    /// The binary for users.
     plain: PathBuf,
-    /// A copy of one that fails on purpose where `SWEEP_FAULT` says.
+    /// A copy of the binary with fault points, which fails at the point in `SWEEP_FAULT`.
     inject: PathBuf,
 }
 
@@ -25,7 +25,7 @@ static BINARIES: OnceLock<Binaries> = OnceLock::new();
 
 fn binaries() -> &'static Binaries {
     BINARIES.get_or_init(|| {
-        // Cargo gives both the same name: the other one goes out of the way first.
+        // Cargo gives both binaries the same name, so the first is copied.
         let inject = build(&["--features", "inject"]);
         let copy = inject.with_file_name("sweep-inject");
         std::fs::copy(&inject, &copy).expect("the binary can be copied");
@@ -63,17 +63,17 @@ pub(crate) fn binary() -> &'static Path {
     &binaries().plain
 }
 
-/// The binary that fails on purpose.
+/// The binary with fault points.
 pub(crate) fn inject_binary() -> &'static Path {
     &binaries().inject
 }
 
-/// The code of a process that a signal has ended.
+/// The exit code of a process that was ended by a signal.
 pub(crate) const KILLED: i32 = -1;
-/// The code of a process that was asked to stop, and did.
+/// The exit code of a process that stopped on request.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// What a run of the binary gave.
+/// The output and exit code of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub code: i32,
@@ -96,7 +96,7 @@ impl Output {
     }
 }
 
-/// An empty folder to run the binary in; it goes with the value.
+/// An empty folder to run the binary in. Dropping the value removes it.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
 }
@@ -110,18 +110,18 @@ impl Sandbox {
         self.dir.path().join(name)
     }
 
-    /// Writes a file and gives its name.
+    /// Writes a file and returns its name.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).expect("the folder can be written");
         name.to_owned()
     }
 
-    /// The binary with its data and an environment that does not depend on the machine.
+    /// The command of the binary, with the data of the repository and an environment that does not depend on the machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.command_of(binary(), args)
     }
 
-    /// The same of another binary.
+    /// The same for another binary.
     pub(crate) fn command_of(&self, binary: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(binary);
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
@@ -137,8 +137,8 @@ impl Sandbox {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
-    /// Runs the binary that fails on purpose, as in `store.commit:3:kill`. The fault must come about: a `kill` ends the process
-    /// as `kill -9` does, a `term` as a request to stop does; of others the point writes that it failed.
+    /// Runs the binary with a fault, such as `store.commit:3:kill`. The fault must happen: `kill` ends the process like `kill -9`,
+    /// `term` like a request to stop, and other faults write a message at their point.
     #[track_caller]
     pub(crate) fn run_with_fault(&self, args: &[&str], fault: &str) -> Output {
         let log = self.path("fault.log");
@@ -157,28 +157,28 @@ impl Sandbox {
         }
     }
 
-    /// Changes the database behind the program's back.
+    /// Changes the database without the program.
     pub(crate) fn sql(&self, sql: &str) {
         self.shell(async |connection| {
             sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.expect("good SQL");
         });
     }
 
-    /// Whether nobody is in the middle of a transaction that writes.
+    /// Whether no writing transaction is open.
     pub(crate) fn can_be_written(&self) -> bool {
         self.shell(async |connection| {
             sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(connection).await.is_ok()
         })
     }
 
-    /// The rows of a query that gives one text.
+    /// The rows of a query with one text column.
     pub(crate) fn texts(&self, sql: &str) -> Vec<String> {
         self.shell(async |connection| {
             sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await.expect("good SQL")
         })
     }
 
-    /// By trial, what must not depend on how a sweep was run.
+    /// The results by trial that must not depend on how a sweep was run.
     pub(crate) fn fingerprints(&self) -> BTreeMap<String, String> {
         let rows = self.texts(
             "select json_array(t.trial_id, status, digest, weights_hash, final_valid_loss, count(m.step), \
@@ -187,7 +187,7 @@ impl Sandbox {
         rows.into_iter().map(|row| (row[2..34].to_owned(), row)).collect()
     }
 
-    /// A look at the database without the program.
+    /// Opens the database without the program.
     fn shell<T>(&self, f: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
         let url = format!("sqlite://{}", self.path("runs/sweep.db").display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -206,25 +206,25 @@ impl Sandbox {
     }
 }
 
-/// Sends a signal, as in `-TERM`.
+/// Sends a signal, such as `-TERM`.
 pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
 }
 
-/// Ends a process as `kill -9` does; one that is over already was not killed.
+/// Kills a process like `kill -9`. Fails if it has already ended.
 #[track_caller]
 pub(crate) fn kill(child: &mut Child) {
     child.kill().expect("it can be killed");
-    assert_eq!(child.wait().expect("it ends").code(), None, "it was over before it was killed");
+    assert_eq!(child.wait().expect("the process ends").code(), None, "it was over before it was killed");
 }
 
-/// Waits until something holds; a test that waits for ever has failed.
+/// Waits until a condition is true; fails after a long time.
 pub(crate) fn wait(what: &str, holds: impl FnMut() -> bool) {
     within(120, what, holds);
 }
 
-/// The same, for so many seconds at most.
+/// The same, with a limit in seconds.
 pub(crate) fn within(seconds: u64, what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

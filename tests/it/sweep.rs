@@ -1,5 +1,5 @@
-//! A sweep from its file to its ranking, and the promises on the way: the same bits whatever happens,
-//! nothing trained twice, nothing lost.
+//! A sweep from its file to its ranking, and its guarantees: the same bits after interruptions, nothing is trained twice, nothing is
+//! lost.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ fn a_second_run_trains_nothing_and_a_changed_file_its_new_cells_only() {
     assert_eq!(still, finished);
 }
 
-/// Ctrl-C: exit code 130, a checkpoint, and the same end after starting again.
+/// Ctrl-C gives exit code 130 and a checkpoint. After a restart the results are the same.
 #[test]
 #[cfg(unix)]
 fn an_interrupted_sweep_continues_to_the_same_end() {
@@ -124,14 +124,14 @@ fn reproduce_names_the_first_step_that_differs() {
     let id = trial[0]["trial_id"].as_str().expect("an id");
     sandbox.run(&["reproduce", &id[..8]]).exits(0);
 
-    // As if the last bits of the stored run had been others from step 17 on.
+    // Changes the last bits of the stored run from step 17 on.
     sandbox.sql(&format!(
         "update metrics set train_loss = train_loss * (1 + 1e-7) where trial_id = '{id}' and step >= 17"
     ));
     let output = sandbox.run(&["reproduce", &id[..8]]).exits(1);
     assert!(output.stdout.contains("step 17 is the first that differs: train_loss"), "{}", output.stdout);
 
-    // The initial weights of another seed.
+    // Initial weights of another seed.
     sandbox.sql(&format!("update trials set seed = 99 where trial_id = '{id}'"));
     let output = sandbox.run(&["reproduce", &id[..8]]).exits(1);
     assert!(output.stdout.contains("step 0 is the first that differs"), "{}", output.stdout);
@@ -151,7 +151,7 @@ fn reproduce_also_compares_digest_and_weights() {
     }
 }
 
-/// Models and optimisers, with clipping and a cycled momentum, undisturbed and stopped in the middle.
+/// Models and optimizers, with clipping and a momentum schedule, undisturbed and interrupted.
 #[test]
 #[cfg(unix)]
 fn every_task_trains_and_resumes_to_the_same_bits() {

@@ -1,40 +1,40 @@
-//! A schedule, a model and an optimizer are one file and one line in one table: nothing else of the sources names them.
+//! A schedule, a model and an optimizer are one file and one line in one table. No other source names them.
 
 use std::path::{Path, PathBuf};
 
 use crate::support::root;
 
-/// Files that name a model or an optimizer all the same.
+/// Exceptions: other files that name a model or an optimizer.
 const EXCEPTIONS: [(&str, &str); 3] = [
     ("crates/schedule/src/elsewhere.rs", "a hint shows how a section is written"),
     ("crates/store/src/measurements/mod.rs", "tests"),
     ("crates/trainer/src/expected.rs", "the closed form is that of one optimizer"),
 ];
 
-/// Crates that name the optimizers of other libraries.
+/// Crates that name optimizers of other libraries.
 const OTHERS: [&str; 2] = ["interop", "schedule"];
 
 #[test]
 fn a_model_is_one_file_and_one_line() {
     for model in &trainer::catalogue().models {
-        alone(model.name, "crates/trainer/src/model", &sources(&[]));
+        assert_named_only_by(model.name, "crates/trainer/src/model", &sources(&[]));
     }
 }
 
 #[test]
 fn an_optimizer_is_one_file_and_one_line() {
     for optimizer in &trainer::catalogue().optimizers {
-        alone(optimizer.name, "crates/trainer/src/optimizer", &sources(&OTHERS));
+        assert_named_only_by(optimizer.name, "crates/trainer/src/optimizer", &sources(&OTHERS));
     }
 }
 
-/// The files that name something are its own and the table.
-fn alone(name: &str, folder: &str, sources: &[PathBuf]) {
+/// Asserts that only its own file and the table contain a name.
+fn assert_named_only_by(name: &str, folder: &str, sources: &[PathBuf]) {
     let own = format!("{folder}/{}.rs", name.replace('-', "_"));
     let table = format!("{folder}/mod.rs");
     let naming = sources.iter().filter(|path| names(&code(path), name));
     let found: Vec<String> = naming
-        .map(|path| shown(path))
+        .map(|path| relative_path(path))
         .filter(|path| EXCEPTIONS.iter().all(|(file, _)| path != file))
         .collect();
     let mut expected = vec![own, table];
@@ -42,12 +42,12 @@ fn alone(name: &str, folder: &str, sources: &[PathBuf]) {
     assert_eq!(found, expected, "the files that name `{name}`");
 }
 
-/// A file by its path in the workspace.
-fn shown(path: &Path) -> String {
+/// The path of a file in the workspace.
+fn relative_path(path: &Path) -> String {
     path.strip_prefix(root()).expect("a file of the workspace").display().to_string()
 }
 
-/// Whether code names something: `char-gpt`, `char_gpt` or `CharGpt`.
+/// Whether code contains a name in any case: `char-gpt`, `char_gpt` or `CharGpt`.
 fn names(code: &str, name: &str) -> bool {
     let camel: String =
         name.split('-').map(|part| format!("{}{}", part[..1].to_uppercase(), &part[1..])).collect();
@@ -57,7 +57,7 @@ fn names(code: &str, name: &str) -> bool {
     words.into_iter().any(|word| forms.iter().any(|form| word.trim_matches('-') == form))
 }
 
-/// The code of a file: no comments, and no tests at its end.
+/// The code of a file without comments and without the tests at its end.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("a text");
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -65,7 +65,7 @@ fn code(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The sources of the crates, sorted, but for these crates and for tests.
+/// The sorted sources of the crates, except tests and the crates in `without`.
 fn sources(without: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(root().join("crates")).expect("a folder") {
@@ -92,13 +92,14 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The table of schedules, and the files that make a constant of a number.
+/// The table of schedules.
 const SCHEDULES: &str = "crates/schedule/src/catalogue.rs";
 const CONSTANT: [&str; 2] = ["crates/schedule/src/combine/phases.rs", "crates/schedule/src/node.rs"];
 
 #[test]
 fn a_schedule_is_one_file_and_one_line() {
-    let sources: Vec<(String, String)> = sources(&[]).iter().map(|path| (shown(path), code(path))).collect();
+    let sources: Vec<(String, String)> =
+        sources(&[]).iter().map(|path| (relative_path(path), code(path))).collect();
     for entry in schedule::catalogue::ENTRIES {
         let kind = format!("kind: \"{}\",", entry.kind);
         let own: Vec<&str> = sources

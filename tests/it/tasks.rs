@@ -1,14 +1,14 @@
-//! Every built-in task, end to end: the same bits in every way of running it, and the closed forms.
+//! Every built-in task gives the same bits in all ways of running it, and tasks with a closed form reach their expected losses.
 
 use spec::catalogue::{ModelKind, Reads};
 
-use crate::same_bits::{levels, results, run_file, same};
+use crate::same_bits::{assert_same, instruction_sets, results, run_file};
 use crate::support::{Sandbox, root, signal, wait};
 
-/// A model on a table of one's own.
+/// A model on a custom table.
 const TABLE: &str = "data: {dataset: {csv: table.csv, label: kind, test: 20%}, batch_size: 8}\nmodel: {kind: mlp, hidden: [6]}";
 
-/// Every task that ships: what learns, and from what.
+/// The built-in tasks: name, and model with data.
 fn tasks() -> impl Iterator<Item = (&'static str, String)> {
     let task = |model: &&'static ModelKind| {
         let task = match model.reads {
@@ -25,7 +25,7 @@ fn tasks() -> impl Iterator<Item = (&'static str, String)> {
     trainer::catalogue().models.iter().map(task).chain([("a table", TABLE.to_owned())])
 }
 
-/// Schedules that begin alike, and some that watch losses, gradients and weights.
+/// Schedules with common beginnings, and closed-loop rules on losses, gradients and weights.
 const REST: &str = "
 name: ways
 optimizer: {kind: sgd, momentum: 0.5}
@@ -51,7 +51,7 @@ fn table() -> String {
     format!("x,y,kind\n{}", (0..90).map(row).collect::<String>())
 }
 
-/// A run of a task in a folder of its own, beside the files that it needs.
+/// Runs a task in a separate folder with the files that it needs.
 fn run(
     task: &str,
     args: &[&str],
@@ -70,20 +70,20 @@ fn run(
 #[test]
 fn every_task_has_the_same_bits_in_every_way_of_running_it() {
     for (name, task) in tasks() {
-        let (alone, expected) = run(&task, &["--no-share", "--lanes", "1", "--workers", "1"], None);
+        let (separate, expected) = run(&task, &["--no-share", "--lanes", "1", "--workers", "1"], None);
         assert_eq!(expected.len(), 16, "{name}");
         assert!(expected.values().all(|row| row["status"] == "done"), "{name}: {expected:?}");
         let ids: Vec<&str> = expected.keys().map(String::as_str).collect();
         for id in ids.iter().step_by(5) {
-            alone.run(&["reproduce", id, "--quiet"]).exits(0);
+            separate.run(&["reproduce", id, "--quiet"]).exits(0);
         }
         for args in
             [&["--workers", "2"][..], &["--lanes", "16"], &["--lanes", "3", "--checkpoint-every", "0"]]
         {
-            same(&run(&task, args, None).1, &expected, &format!("{name} {}", args.join(" ")));
+            assert_same(&run(&task, args, None).1, &expected, &format!("{name} {}", args.join(" ")));
         }
-        for level in levels() {
-            same(&run(&task, &[], Some(level)).1, &expected, &format!("{name} {level}"));
+        for level in instruction_sets() {
+            assert_same(&run(&task, &[], Some(level)).1, &expected, &format!("{name} {level}"));
         }
     }
 }
@@ -91,7 +91,7 @@ fn every_task_has_the_same_bits_in_every_way_of_running_it() {
 #[test]
 fn every_task_resumes_from_its_checkpoints_to_the_same_bits() {
     for (name, task) in tasks() {
-        // Long enough to be stopped in the middle; a closed form has tiny steps.
+        // Long enough to be interrupted; the steps of tasks with a closed form are short.
         let steps = if task.starts_with("task:") { 24_000 } else { 600 };
         let rest = REST
             .replace("steps: 24", &format!("steps: {steps}"))
@@ -114,11 +114,11 @@ fn every_task_resumes_from_its_checkpoints_to_the_same_bits() {
                     .contains('1')
         });
         signal(&child, "-TERM");
-        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{name}: it was over before");
+        assert_eq!(child.wait().expect("the process ends").code(), Some(130), "{name}: it was over before");
         let middle = "select trial_id from trials where status = 'stopped' and steps_done > 0";
         assert!(!stopped.texts(middle).is_empty(), "{name}: nothing stopped in the middle");
         stopped.run(&["ways.yaml", "-q"]).exits(0);
-        same(&results(&stopped), &results(&whole), name);
+        assert_same(&results(&stopped), &results(&whole), name);
     }
 }
 
@@ -146,7 +146,7 @@ fn expected(sandbox: &Sandbox) -> Vec<serde_json::Value> {
     rows.as_array().expect("rows").clone()
 }
 
-/// Losses over many seeds against the closed form, which knows nothing of seeds. Both tasks, with momentum and without.
+/// Compares the mean losses of many seeds with the closed form, for both tasks, with and without momentum.
 #[test]
 fn ten_schedules_reach_their_expected_losses() {
     for (task, optimizer, lr) in [
@@ -180,7 +180,7 @@ fn ten_schedules_reach_their_expected_losses() {
     }
 }
 
-/// On the experiment as it stands: what is expected to be the best is found to be.
+/// In experiments/quadratic.yaml the schedule with the best expected loss is ranked first.
 #[test]
 fn the_best_schedule_by_the_closed_form_is_ranked_first() {
     let sandbox = Sandbox::new();
@@ -204,8 +204,8 @@ fn tasks_without_a_closed_form_are_reported() {
     let sandbox = Sandbox::new();
     let refused = |file: &str, words: &str| {
         sandbox.write("a.yaml", file);
-        let told = sandbox.run(&["expect", "a.yaml"]).exits(2).stderr;
-        assert!(told.contains(words), "{words} in {told}");
+        let message = sandbox.run(&["expect", "a.yaml"]).exits(2).stderr;
+        assert!(message.contains(words), "{words} in {message}");
     };
     let quadratic = "task: {kind: quadratic}\nbudget: {steps: 9}\nlr: 0.1\n";
     refused(
@@ -231,7 +231,7 @@ fn tasks_without_a_closed_form_are_reported() {
     );
 }
 
-/// Learning from text: far below what the frequencies of characters alone would give.
+/// The loss is far below the entropy of the character frequencies.
 #[test]
 fn a_small_transformer_learns_to_spell() {
     let file = "\
@@ -250,7 +250,7 @@ schedules: {cosine: {kind: cosine, to: 0}}
     assert!(row["valid_accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.2), "{row}");
 }
 
-/// An autoencoder that learns nothing gives each pixel its mean: about 206 nats an image of MNIST.
+/// A model that predicts the mean of each pixel has a loss of about 206 nats per image of MNIST.
 #[test]
 fn a_small_autoencoder_learns_shapes() {
     let file = "\

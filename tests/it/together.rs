@@ -1,11 +1,12 @@
-//! Several processes on one store: they share the work, take over from the dead, and who was taken for dead writes nothing.
+//! Several processes with one store: they share the trials and take over those of dead processes. A process with an expired lease
+//! writes nothing.
 
 use std::collections::BTreeMap;
 use std::process::Child;
 
 use crate::support::{Sandbox, finish, kill, signal, wait};
 
-/// Enough trials that share nothing to keep two processes busy for a while.
+/// Enough unshared trials to keep two processes busy.
 const FILE: &str = "\
 data: {dataset: digits, batch_size: 20}
 model: {kind: mlp, hidden: [32]}
@@ -43,8 +44,8 @@ fn undisturbed() -> BTreeMap<String, String> {
     sandbox.fingerprints()
 }
 
-/// A process that has begun to train, and one that has joined it.
-fn two(sandbox: &Sandbox) -> (Child, Child) {
+/// Starts a process, and a second one after the first has begun to train.
+fn start_two(sandbox: &Sandbox) -> (Child, Child) {
     let first = sandbox.start(&ARGS);
     wait("the first one begins", || has_begun(sandbox, 1));
     let second = sandbox.start(&ARGS);
@@ -59,9 +60,9 @@ fn two_processes_share_the_trials_of_a_sweep() {
     let mut first = sandbox.start(&ARGS);
     wait("the first one begins", || has_begun(&sandbox, 1));
     let second = sandbox.run(&ARGS[..5]).exits(0);
-    assert!(first.wait().expect("it ends").success());
+    assert!(first.wait().expect("the process ends").success());
     assert_eq!(sandbox.fingerprints(), wanted);
-    // Its last line of progress counts what the other one has trained since it last looked.
+    // The last progress line includes trials that the other process has ended in the meantime.
     let last = second.stderr.lines().rfind(|line| line.contains(" trials, ")).expect("a line of progress");
     let (ended, rest) = last.split_once('/').expect("ended and all");
     assert!(rest.starts_with(&format!("{ended} trials, 0 running, 0 left")), "{last}");
@@ -69,27 +70,27 @@ fn two_processes_share_the_trials_of_a_sweep() {
     assert_eq!(count(&sandbox, "runners"), 2);
     assert_eq!(count(&sandbox, "leases"), 0);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
-    // Each has trained some: their stages have numbers of their own.
+    // Each has trained trials, and their stages have distinct numbers.
     assert!(count(&sandbox, "trial_stages where stage_id >= 16777216") > 0);
     assert!(count(&sandbox, "trial_stages where stage_id < 16777216") > 0);
 }
 
-/// The others take over what a killed process had; nobody waits for its lease, since the system tells that it is gone.
+/// Others take over the trials of a killed process without waiting for its lease, because the system reports that it has ended.
 #[test]
 #[cfg(unix)]
 fn trials_of_a_dead_process_are_taken_over() {
     let wanted = undisturbed();
     let sandbox = sandbox();
-    let (mut first, mut second) = two(&sandbox);
+    let (mut first, mut second) = start_two(&sandbox);
     kill(&mut first);
     let status = sandbox.run(&["status"]).exits(0);
     assert!(status.stdout.contains("died") || count(&sandbox, "runners where ended_at is null") <= 1);
-    assert!(second.wait().expect("it ends").success());
+    assert!(second.wait().expect("the process ends").success());
     assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "runners where taken_over_by is not null"), 1);
 }
 
-/// One that was suspended for longer than its lease wakes up, finds its trials taken over, and writes nothing.
+/// A process that was suspended past its lease finds its trials taken over, and writes nothing.
 #[test]
 #[cfg(unix)]
 fn a_process_whose_lease_has_expired_writes_nothing() {
@@ -98,9 +99,9 @@ fn a_process_whose_lease_has_expired_writes_nothing() {
     let args = [&ARGS[..], &["--lease", "2"]].concat();
     let mut command = sandbox.command(&args);
     command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
-    let first = command.spawn().expect("it starts");
+    let first = command.spawn().expect("the process starts");
     wait("the first one begins", || has_begun(&sandbox, 1));
-    // One that sleeps within a transaction would keep all others out.
+    // A process that is suspended within a transaction would block all others.
     wait("it is suspended between two transactions", || {
         signal(&first, "-STOP");
         let is_free = sandbox.can_be_written();
@@ -113,39 +114,39 @@ fn a_process_whose_lease_has_expired_writes_nothing() {
     second.exits(0);
     let ended = sandbox.fingerprints();
     signal(&first, "-CONT");
-    let first = first.wait_with_output().expect("it ends");
-    let told = String::from_utf8_lossy(&first.stderr);
-    assert_eq!(first.status.code(), Some(1), "{told}");
-    assert!(told.contains("another process has taken over the trials of this one"), "{told}");
+    let first = first.wait_with_output().expect("the process ends");
+    let message = String::from_utf8_lossy(&first.stderr);
+    assert_eq!(first.status.code(), Some(1), "{message}");
+    assert!(message.contains("another process has taken over the trials of this one"), "{message}");
     assert_eq!(sandbox.fingerprints(), ended);
     assert_eq!(ended, wanted);
     sandbox.run(&ARGS).exits(0);
 }
 
-/// Two that start at the same time on no store at all make one, and share it.
+/// Two processes that start at the same time without a store create one and share it.
 #[test]
 fn two_processes_that_start_together_share_a_new_store() {
     let wanted = undisturbed();
     let sandbox = sandbox();
     let mut both = [sandbox.start(&ARGS), sandbox.start(&ARGS)];
     for process in &mut both {
-        assert!(process.wait().expect("it ends").success());
+        assert!(process.wait().expect("the process ends").success());
     }
     assert_eq!(count(&sandbox, "runners"), 2);
     assert_eq!(sandbox.fingerprints(), wanted);
     assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
 }
 
-/// One that is asked to stop leaves its trials to the others.
+/// A process that is stopped releases its trials to the others.
 #[test]
 #[cfg(unix)]
 fn a_stopped_process_releases_its_trials() {
     let wanted = undisturbed();
     let sandbox = sandbox();
-    let (mut first, mut second) = two(&sandbox);
+    let (mut first, mut second) = start_two(&sandbox);
     signal(&first, "-TERM");
-    assert_eq!(first.wait().expect("it ends").code(), Some(130));
-    assert!(second.wait().expect("it ends").success());
+    assert_eq!(first.wait().expect("the process ends").code(), Some(130));
+    assert!(second.wait().expect("the process ends").success());
     assert_eq!(sandbox.fingerprints(), wanted);
     let output = finish(sandbox.command(&["status", "--format", "json"]));
     assert_eq!(output.json()[0]["running"], 0);

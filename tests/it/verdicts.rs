@@ -1,5 +1,4 @@
-//! What a sweep decides on its way, and what it says in the end: tuning and deciding seeds, grids that grow, ties,
-//! comparisons.
+//! Decisions of a sweep and its verdicts: tuning and deciding seeds, extended grids, ties, comparisons.
 
 use serde_json::{Value as Json, json};
 
@@ -20,7 +19,7 @@ fn sweep(rest: &str) -> Sandbox {
     sandbox
 }
 
-/// A slow schedule that can't win, and two that can.
+/// One bad schedule, and two good ones.
 const DECIDED: &str = "\
 seeds: {tune: 2, decide: 7}
 lr: {values: [0.01, 0.03, 0.1]}
@@ -40,8 +39,8 @@ fn a_metric_without_values_is_refused() {
     );
     sandbox.run(&["q.yaml", "-q"]).exits(0);
     for metric in ["accuracy", "test_loss"] {
-        let told = sandbox.run(&["rank", "--metric", metric]).exits(2).stderr;
-        assert!(told.contains("the runs of `q` have no test "), "{told}");
+        let message = sandbox.run(&["rank", "--metric", metric]).exits(2).stderr;
+        assert!(message.contains("the runs of `q` have no test "), "{message}");
     }
     for metric in ["best", "tail:5"] {
         sandbox.run(&["rank", "--metric", metric]).exits(0);
@@ -57,8 +56,8 @@ fn tuning_seeds_choose_and_fresh_seeds_judge() {
     axes_are_named(&sandbox);
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
     let ranking = ranking.as_array().expect("rows");
-    the_worse_one_ranks_last(&ranking[2]);
-    compare_says_what_the_ranking_says(&sandbox, ranking);
+    the_bad_schedule_ranks_last(&ranking[2]);
+    compare_agrees_with_the_ranking(&sandbox, ranking);
     the_view_has_the_same_means(&sandbox, ranking);
     let before = sandbox.query("select trial_id, finished_at from trials order by trial_id");
     let again = sandbox.run(&["v.yaml"]).exits(0);
@@ -66,7 +65,7 @@ fn tuning_seeds_choose_and_fresh_seeds_judge() {
     assert_eq!(sandbox.query("select trial_id, finished_at from trials order by trial_id"), before);
 }
 
-/// The config that the tuning seeds chose is trained on the deciding seeds, and no other.
+/// Only the config that the tuning seeds chose is trained on the deciding seeds.
 fn each_schedule_is_judged_at_its_best_config(sandbox: &Sandbox) {
     let tuned = sandbox.query(
         "select schedule, config_id, avg(final_valid_loss) as loss from runs where purpose = 'tune' \
@@ -100,12 +99,12 @@ fn axes_are_named(sandbox: &Sandbox) {
     }
 }
 
-fn the_worse_one_ranks_last(last: &Json) {
+fn the_bad_schedule_ranks_last(last: &Json) {
     assert_eq!(
         (&last["schedule"], &last["n"], &last["verdict"]),
         (&json!("tiny"), &json!(7), &json!("worse"))
     );
-    // On all of seven seeds it is worse by far: alone and among all pairs p is 2 / 2^7.
+    // It is much worse on all seven seeds, so both the raw and the adjusted p are 2 / 2^7.
     assert_eq!(
         (&last["p_raw"], &last["p"], &last["p_floor"], &last["wins"]),
         (&json!(0.015625), &json!(0.015625), &json!(0.015625), &json!(0.0))
@@ -113,8 +112,8 @@ fn the_worse_one_ranks_last(last: &Json) {
     assert_eq!((&last["rank"], &last["rank_low"], &last["rank_high"]), (&json!(3), &json!(3), &json!(3)));
 }
 
-/// `compare` and the report have the verdict of the ranking, and the pair's own p beside it.
-fn compare_says_what_the_ranking_says(sandbox: &Sandbox, ranking: &[Json]) {
+/// `compare` and the report show the verdict of the ranking, and also the raw p of the pair.
+fn compare_agrees_with_the_ranking(sandbox: &Sandbox, ranking: &[Json]) {
     for row in ranking.iter().skip(1) {
         let (name, first) = (row["schedule"].as_str().expect("a name"), &ranking[0]["schedule"]);
         let found = sandbox.run(&["compare", name, first.as_str().expect("a name"), "--format", "json"]);
@@ -146,15 +145,15 @@ fn a_sweep_killed_between_rounds_makes_the_same_decisions() {
     let count = |what: &str| {
         sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
     };
-    // The tuning runs are over, and nothing is decided.
+    // The tuning runs have ended, and nothing is decided.
     sandbox.run_with_fault(&["v.yaml"], "promotion.before:1:kill");
     assert!(count("trials where status = 'done'") > 0 && count("trials where status != 'done'") == 0);
     assert_eq!(count("promotions"), 0);
-    // The first decision is stored, and nothing of it is trained.
+    // The first decision is stored, and none of its trials are trained.
     sandbox.run_with_fault(&["v.yaml"], "promotion.after:1:kill");
     let decided = count("promotions");
     assert!(decided > 0 && count("trials where status = 'queued'") > 0);
-    // In the middle of the deciding runs.
+    // During the deciding runs.
     let done = count("trials where status = 'done'");
     sandbox.run_with_fault(&["v.yaml", "--checkpoint-every", "0"], "train.step:60:kill");
     assert!(count("trials where status = 'done'") >= done && count("trials where status != 'done'") > 0);
@@ -174,8 +173,8 @@ fn a_grid_grows_at_its_edge_and_reports_it() {
     let grid = "seeds: 2\nlr: {values: [0.001, 0.003]}\nschedules: {constant: {kind: constant}}\n";
     let sandbox = sweep(grid);
     let output = sandbox.run(&["v.yaml"]).exits(0);
-    let told = "constant: its best lr 0.003 is the highest of its grid; 0.009 is added (1 of at most 2";
-    assert!(output.stderr.contains(told), "{}", output.stderr);
+    let message = "constant: its best lr 0.003 is the highest of its grid; 0.009 is added (1 of at most 2";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
     let lrs = sandbox.query("select distinct base_lr from runs order by 1");
     let expected: Json = [0.001, 0.003, 0.009, 0.027].map(|lr| json!({ "base_lr": lr })).to_vec().into();
     assert_eq!(lrs, expected);
@@ -184,7 +183,7 @@ fn a_grid_grows_at_its_edge_and_reports_it() {
         added,
         json!([{"kind": "extended", "base_lr": 0.009}, {"kind": "extended", "base_lr": 0.027}])
     );
-    // It may still stand at the edge: that is said.
+    // The best lr may still be at the edge, which is reported.
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
     assert_eq!(ranking[0]["edge"], "high");
 
@@ -306,7 +305,7 @@ fn an_audit_reports_the_losses_of_early_stopping() {
         assert_eq!((&row["runs"], &row["steps"]), (&json!(12), &json!(480)));
         assert!(row["steps_saved"].as_u64() > Some(0) && row["regret"].as_f64() >= Some(0.0), "{row}");
     }
-    // Two rungs (4 and 12 of 40 steps) for six runs of a seed: six, two, one.
+    // Two rungs (4 and 12 of 40 steps) keep two and one of six runs of a seed.
     assert_eq!(rows[1]["steps_saved"], json!(2 * (4 * 36 + 28)));
     assert!(sandbox.run(&["audit"]).exits(0).stdout.contains("keeps_winner"));
 }

@@ -1,5 +1,5 @@
-"""Runs a program that goes wrong the first three times: killed in the middle, garbage in its report, silence. Arguments: the
-program's own command."""
+"""Runs a program that fails the first three times: it is killed, reports garbage, or reports nothing. The arguments are the
+command of the program."""
 import os
 import subprocess
 import sys

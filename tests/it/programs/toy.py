@@ -1,4 +1,4 @@
-"""Walks down a parabola, and misbehaves as its parameter says."""
+"""Minimizes a parabola. The parameter `mode` selects a failure."""
 import array
 import json
 import os
@@ -18,7 +18,7 @@ def tell(**numbers):
 
 
 def numbers(path):
-    """A .npy file of version 1."""
+    """Reads a .npy file of version 1."""
     data = open(path, "rb").read()
     assert data[:8] == b"\x93NUMPY\x01\x00"
     begin = 10 + int.from_bytes(data[8:10], "little")
@@ -39,7 +39,7 @@ if trial["resume"]:
     x = float(open(trial["resume"]["path"]).read())
     for _ in range(first):
         draw.gauss(0, 1)
-    print("goes on with step", first)
+    print("resumes at step", first)
 if trial["closed_loop"]:
     answers = open(os.environ["SWEEP_ANSWERS"])
 else:
