@@ -129,8 +129,8 @@ fn verdict(ranking: &Ranking) -> String {
 fn method(ranking: &Ranking) -> Vec<String> {
     let chosen = match ranking.protocol {
         Protocol::CrossFitted => {
-            "Each schedule is shown at its best config. Differences are cross-fitted: one half of the seeds chooses the config, the \
-             other half judges it, averaged over all splits into halves."
+            "Each schedule is shown at its best config. Differences are cross-fitted: one half of the seeds chooses the \
+             config, the other half judges it, averaged over all splits into halves."
         }
         Protocol::Decided => "Each schedule's config was chosen on tuning seeds and judged on other seeds.",
         Protocol::Tuning => "These are tuning runs, which only choose configs.",

@@ -127,8 +127,8 @@ pub fn notes(ranking: &Ranking) -> Vec<String> {
                 ranking.lines.iter().filter(|line| line.ranks.is_some()).count()
             ),
             format!(
-                "p raw: exact sign-flip test against the first schedule, paired by seed; p adj.: corrected for all {pairs} pairs of \
-                 schedules (step-down maxT); significant: p adj. < {ALPHA}"
+                "p raw: exact sign-flip test against the first schedule, paired by seed; p adj.: corrected for all {pairs} \
+                 pairs of schedules (step-down maxT); significant: p adj. < {ALPHA}"
             ),
             format!(
                 "95 % interval: of the difference to the first schedule, simultaneous for all {pairs} pairs"

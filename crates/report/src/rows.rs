@@ -66,10 +66,10 @@ impl Cell {
         }
     }
 
-    /// The cell for display, as the value of the column `name`: a base lr is exact, so that it can be pasted into a query.
-    pub fn shown(&self, name: &str) -> String {
+    /// The cell for display, as a value of `column`: a base lr is exact, so that it can be pasted into a query.
+    pub fn display(&self, column: &str) -> String {
         match self {
-            Cell::Real(x) if name == "base_lr" => crate::lr(*x),
+            Cell::Real(x) if column == "base_lr" => crate::lr(*x),
             other => other.plain(),
         }
     }

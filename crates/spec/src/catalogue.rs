@@ -1,5 +1,5 @@
-//! How a model or an optimizer describes itself: a name and a table of parameters. The reader of sweep files, the JSON Schema and the
-//! docs follow from these. The entries are defined in the trainer; the caller passes them to the reader.
+//! How a model or an optimizer describes itself: a name and a table of parameters. The reader of sweep files, the JSON Schema
+//! and the docs follow from these. The entries are defined in the trainer; the caller passes them to the reader.
 
 use std::ops::Deref;
 

@@ -88,9 +88,9 @@ fn value(param: &Param, field: &Field<'_>) -> Result<Json, Problem> {
     match &param.ty {
         ParamType::Number(range) => number_where(range.words, |x| range.contains(x))(field).map(Json::from),
         ParamType::Pair(range, _) => pair(param, |x| range.contains(x), range.words, field),
-        ParamType::Count(most) => match whole(1)(field)? {
-            n if n <= *most => Ok(Json::from(n)),
-            n => Err(field.problem(format!("expected at most {most}, found {n}"))),
+        ParamType::Count(max) => match whole(1)(field)? {
+            n if n <= *max => Ok(Json::from(n)),
+            n => Err(field.problem(format!("expected at most {max}, found {n}"))),
         },
         ParamType::Widths => widths(field),
         ParamType::Flag => boolean(field).map(Json::from),

@@ -159,7 +159,7 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let mut read = |seeds: Result<Vec<u64>, Vec<Problem>>| seeds.map_err(|found| problems.extend(found)).ok();
     let tune = read(tune.0);
     // A number of deciding seeds starts after the last tuning seed: no seed both chooses and judges.
-    let first = tune.iter().flatten().max().map_or(0, |most| most + 1);
+    let first = tune.iter().flatten().max().map_or(0, |last| last + 1);
     let seeds = read(list(&decide, first));
     let (tune, seeds) = (tune?, seeds?);
     if let Some(seed) = seeds.iter().find(|seed| tune.contains(seed)) {

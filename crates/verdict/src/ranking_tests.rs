@@ -318,7 +318,7 @@ fn intervals_and_ranges_of_ranks_contain_the_truth() {
     let mut random = Normal(2);
     let few = vec![0.0, 0.7];
     let many: Vec<f64> = (0..15).map(|i| f64::from(i / 3) * 0.8).collect();
-    for (losses, lrs, seeds, most) in [
+    for (losses, lrs, seeds, max_held) in [
         (&few, (1, 0.0), 6, 1940),
         (&few, (1, 0.0), 8, 1940),
         (&few, (4, 0.7), 8, 1940),
@@ -353,7 +353,7 @@ fn intervals_and_ranges_of_ranks_contain_the_truth() {
         }
         let what = format!("{} schedules, lrs {lrs:?}, {seeds} seeds", losses.len());
         println!("{what}: all intervals hold in {held} of 2000, all ranks in {ranked}");
-        assert!((1860..=most).contains(&held) && ranked >= 1880, "{what}: {held} and {ranked} of 2000");
+        assert!((1860..=max_held).contains(&held) && ranked >= 1880, "{what}: {held} and {ranked} of 2000");
     }
 }
 

@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         // One field a line, for people.
         Format::Table => {
             let known = fields.into_iter().filter(|(_, value)| *value != Cell::Null);
-            let rows = known.map(|(name, value)| vec![name.into(), Cell::Text(value.shown(name))]).collect();
+            let rows =
+                known.map(|(name, value)| vec![name.into(), Cell::Text(value.display(name))]).collect();
             Rows { columns: vec!["field".to_owned(), "value".to_owned()], rows }
         }
         Format::Json | Format::Csv => {

@@ -269,8 +269,8 @@ pub(crate) fn legend_width(names: &[&str], max_name: f32) -> f32 {
     MARGIN + widths.fold(0.0, f32::max) + SAMPLE.0 + SAMPLE.1 + 18.0
 }
 
-/// The legend at the right of a page of width `width`, between `top` and `bottom`, and the right end of the plotting area. No name is
-/// wider than `max_name`. A single curve needs no legend.
+/// The legend at the right of a page of width `width`, between `top` and `bottom`, and the right end of the plotting area. No
+/// name is wider than `max_name`. A single curve needs no legend.
 pub(crate) fn legend(
     names: &[&str],
     max_name: f32,

@@ -35,7 +35,7 @@ pub(super) fn steps(total: u64, number: usize) -> Vec<Tick> {
 pub(super) fn count(steps: u64) -> String {
     let (unit, letter) = unit(steps as f64);
     match steps as f64 / unit {
-        whole if whole.fract() == 0.0 || letter.is_empty() => format!("{whole}{letter}"),
+        count if count.fract() == 0.0 || letter.is_empty() => format!("{count}{letter}"),
         fraction => format!("{fraction:.1}{letter}"),
     }
 }

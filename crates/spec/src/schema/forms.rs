@@ -71,8 +71,8 @@ impl Forms {
     }
 
     /// The values of a parameter of a model or an optimizer.
-    pub(super) fn param(&mut self, holds: &catalogue::ParamType) -> Json {
-        match holds {
+    pub(super) fn param(&mut self, ty: &catalogue::ParamType) -> Json {
+        match ty {
             catalogue::ParamType::Number(range) => self.range(range),
             catalogue::ParamType::Pair(range, _) => {
                 let item = self.range(range);
@@ -89,9 +89,9 @@ impl Forms {
     }
 
     /// The values of a parameter of a schedule.
-    pub(super) fn value(&mut self, holds: &ParamType) -> Json {
+    pub(super) fn value(&mut self, ty: &ParamType) -> Json {
         let list = |items: Json| axis(&json!({ "type": "array", "minItems": 1, "items": items }));
-        match holds {
+        match ty {
             ParamType::Lr => self.lr(),
             ParamType::PositiveLr => self.named("a_learning_rate_above_0".to_owned(), || {
                 let number = json!({ "type": "number", "exclusiveMinimum": 0 });

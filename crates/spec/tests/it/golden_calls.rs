@@ -1,5 +1,5 @@
-//! The golden files, from the library calls that produced them: a call that is pasted from a Python program gives the numbers of that
-//! program.
+//! The golden files, from the library calls that produced them: a call that is pasted from a Python program gives the numbers
+//! of that program.
 
 use schedule::problem::Problem;
 use schedule::tree::{Key, Place, Tree, Value};

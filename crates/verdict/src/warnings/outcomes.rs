@@ -99,20 +99,20 @@ pub(super) fn unstable_over_budgets(input: Input<'_>) -> Vec<Warning> {
     let orders = by_budget(input.ranking, input.results, input.options);
     let mut worst: Option<(i64, i64, f64)> = None;
     for pair in orders.windows(2) {
-        let [least, most] = pair else { continue };
-        let both = least.means.iter().filter_map(|of| Some((of.mean, most.mean(&of.schedule)?)));
+        let [shorter, longer] = pair else { continue };
+        let both = shorter.means.iter().filter_map(|of| Some((of.mean, longer.mean(&of.schedule)?)));
         let (left, right): (Vec<f64>, Vec<f64>) = both.unzip();
         if left.len() < 3 {
             continue;
         }
         let Some(tau) = stats::kendall_tau(&left, &right) else { continue };
         if tau < worst.map_or(0.6, |(.., tau)| tau) {
-            worst = Some((least.steps, most.steps, tau));
+            worst = Some((shorter.steps, longer.steps, tau));
         }
     }
-    let Some((least, most, tau)) = worst else { return Vec::new() };
+    let Some((shorter, longer, tau)) = worst else { return Vec::new() };
     let text = format!(
-        "the order changes with the budget: Kendall's tau between {least} and {most} steps is {tau:.2}"
+        "the order changes with the budget: Kendall's tau between {shorter} and {longer} steps is {tau:.2}"
     );
     let advice = "rank at the budget that you will train with (--budget), do not extrapolate";
     warning(Kind::UnstableOverBudgets, Vec::new(), text, advice)
