@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use spec::event::{Evaluated, StepRow};
 use spec::record::Value;
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::migrate::{Migration, MigrationType};
+use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use crate::error::{Fault, StoreError};
 
@@ -48,6 +49,28 @@ macro_rules! on {
     };
 }
 pub(crate) use on;
+
+/// Reads a struct from the columns of a row that have its fields' names, from either database. sqlx derives this too, but its
+/// derive macro builds every database driver a second time, for the compiler's host.
+macro_rules! from_row {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        $crate::backend::from_row!(@ sqlx::sqlite::SqliteRow, $name { $($field),* });
+        $crate::backend::from_row!(@ sqlx::postgres::PgRow, $name { $($field),* });
+    };
+    (@ $row:ty, $name:ident { $($field:ident),* }) => {
+        impl sqlx::FromRow<'_, $row> for $name {
+            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),* })
+            }
+        }
+    };
+}
+pub(crate) use from_row;
+
+/// A migration whose SQL is compiled into the program. Migrations are forward-only.
+pub(crate) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+}
 
 /// A PostgreSQL server's clock, as SQL: milliseconds since 1970.
 macro_rules! server_now {

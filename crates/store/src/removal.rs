@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spec::record::Status;
 use sqlx::AssertSqlSafe;
 
-use crate::backend::{Conn, json, listed, on};
+use crate::backend::{Conn, from_row, json, listed, on};
 use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
 use crate::records::blank;
@@ -205,16 +205,16 @@ async fn refuse_live(
 }
 
 /// A trial as [`affected`] reads it.
-#[derive(sqlx::FromRow)]
 struct Candidate {
     trial_id: String,
     schedule: String,
     base_lr: f64,
     seed: i64,
-    #[sqlx(try_from = "String")]
-    status: Status,
+    status: String,
     steps_done: i64,
 }
+
+from_row!(Candidate { trial_id, schedule, base_lr, seed, status, steps_done });
 
 /// The trials that a removal is about, and what it does to each.
 async fn affected(mut conn: Conn<'_>, target: Target<'_>) -> Result<Vec<Affected>, Fault> {
@@ -239,9 +239,10 @@ async fn affected(mut conn: Conn<'_>, target: Target<'_>) -> Result<Vec<Affected
     let with_fate = |trial: Candidate| {
         let fate = fates.remove(&trial.trial_id)?;
         let Candidate { trial_id, schedule, base_lr, seed, status, steps_done } = trial;
-        Some(Affected { trial_id, schedule, base_lr, seed, status, steps_done, fate })
+        let affected = |status| Affected { trial_id, schedule, base_lr, seed, status, steps_done, fate };
+        Some(Status::try_from(status).map(affected).map_err(|error| sqlx::Error::Decode(error.into()).into()))
     };
-    Ok(candidates.into_iter().filter_map(with_fate).collect())
+    candidates.into_iter().filter_map(with_fate).collect()
 }
 
 /// The sweeps that ask for each of these trials.

@@ -79,7 +79,7 @@ impl MetricRow {
 }
 
 /// What trials of a sweep saved by sharing steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sharing {
     /// Trials, each once, however many cells ask for it.
     pub trials: i64,
@@ -88,3 +88,5 @@ pub struct Sharing {
     /// Steps that were trained for them.
     pub steps_trained: i64,
 }
+
+from_row!(Sharing { trials, steps_asked, steps_trained });

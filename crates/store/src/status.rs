@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, from_row, on};
 use crate::register::now;
 use crate::sqlite;
 
 /// How far a sweep is: its trials, each once however many cells ask for it.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepStatus {
     /// Its name.
     pub sweep: String,
@@ -20,8 +20,7 @@ pub struct SweepStatus {
     /// Begun, and leased to a runner that is at work.
     pub running: i64,
     /// Begun, and left by a runner that is not at work any more: the next run goes on with them.
-    #[sqlx(rename = "left_over")]
-    pub left: i64,
+    pub left_over: i64,
     /// Not begun.
     pub queued: i64,
     /// Stopped on request.
@@ -31,6 +30,8 @@ pub struct SweepStatus {
     /// When it was registered last: UTC, milliseconds since 1970.
     pub updated_at: i64,
 }
+
+from_row!(SweepStatus { sweep, trials, done, diverged, running, left_over, queued, stopped, failed, updated_at });
 
 /// A process that trains, or that died while it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub struct RunnerStatus {
 }
 
 /// A trial that is begun.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunningTrial {
     /// Which.
     pub trial_id: String,
@@ -87,6 +88,8 @@ pub struct RunningTrial {
     /// Who has it.
     pub runner_id: Option<i64>,
 }
+
+from_row!(RunningTrial { trial_id, schedule, base_lr, seed, steps_done, steps, attempts, started_at, runner_id });
 
 /// All sweeps, the one that was run last first.
 pub(crate) async fn sweeps(conn: Conn<'_>) -> Result<Vec<SweepStatus>, sqlx::Error> {
@@ -154,7 +157,6 @@ pub(crate) async fn runners(conn: Conn<'_>, dir: Option<&Path>) -> Result<Vec<Ru
 }
 
 /// A row of [`runners`].
-#[derive(sqlx::FromRow)]
 struct Stored {
     runner_id: i64,
     sweep: Option<String>,
@@ -170,6 +172,8 @@ struct Stored {
     silent_ms: i64,
     lease_ms: i64,
 }
+
+from_row!(Stored { runner_id, sweep, host, pid, job, workers, idle, trials, running, started_at, seen_at, silent_ms, lease_ms });
 
 /// Trials that are begun, those first that were begun first; at most `most`.
 pub(crate) async fn running(

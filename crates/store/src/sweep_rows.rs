@@ -1,11 +1,11 @@
 //! The rows of a sweep: its cells, which are what it asks for, and its promotions, which are what it has decided.
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, from_row, on};
 use crate::error::Fault;
 use crate::records::insert;
 
 /// One run that a sweep asks for.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) position: i64,
     pub(crate) schedule: String,
@@ -16,6 +16,8 @@ pub(crate) struct Cell {
     pub(crate) purpose: String,
     pub(crate) stage_group: i64,
 }
+
+from_row!(Cell { position, schedule, base_lr, trial_id, repeats, purpose, stage_group });
 
 impl Cell {
     /// Those of a sweep, in its order.
@@ -50,7 +52,7 @@ impl Cell {
 }
 
 /// One thing that a sweep has decided.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(crate) struct Promotion {
     pub(crate) position: i64,
     pub(crate) kind: String,
@@ -59,6 +61,8 @@ pub(crate) struct Promotion {
     pub(crate) base_lr: f64,
     pub(crate) config_id: Option<String>,
 }
+
+from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id });
 
 impl Promotion {
     /// Those of a sweep, in its order.

@@ -1,6 +1,6 @@
 //! Finished trials that are trained once more on another machine, to see that the bits are the same there.
 
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, from_row, on};
 use crate::error::{Fault, StoreError};
 use crate::register::now;
 use crate::runner::Runner;
@@ -13,7 +13,7 @@ pub fn sample_end(share: f64) -> String {
 }
 
 /// A finished trial that this process is to train once more.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToVerify {
     /// Which.
     pub trial_id: String,
@@ -22,6 +22,8 @@ pub struct ToVerify {
     /// Fingerprint of its final weights; `None` where it diverged.
     pub weights_hash: Option<String>,
 }
+
+from_row!(ToVerify { trial_id, digest, weights_hash });
 
 impl Store {
     /// Takes a finished trial of a sweep that another machine has trained and that nobody has checked, of a sample that is

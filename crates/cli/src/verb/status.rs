@@ -133,7 +133,7 @@ fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Rows {
             status.running.into(),
             status.queued.into(),
             status.stopped.into(),
-            status.left.into(),
+            status.left_over.into(),
             status.failed.into(),
             own().filter(|runner| !is_stuck(runner)).count().into(),
             own().filter(|runner| is_stuck(runner)).count().into(),
@@ -233,7 +233,7 @@ fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Vec<String> {
                 status.sweep, status.failed
             ));
         }
-        let open = status.queued + status.stopped + status.left;
+        let open = status.queued + status.stopped + status.left_over;
         let attended = runners.iter().any(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
         if open > 0 && !attended {
             all.push(format!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 
 use super::of_shard;
-use crate::backend::{json, listed, on};
+use crate::backend::{from_row, json, listed, on};
 use crate::error::Fault;
 use crate::reader::Reader;
 use crate::records::insert;
@@ -15,7 +15,6 @@ use crate::register::integer;
 use crate::store::Writer;
 
 /// Which steps of a stage a trial has.
-#[derive(sqlx::FromRow)]
 struct TrialStage {
     trial_id: String,
     first_step: i64,
@@ -23,8 +22,9 @@ struct TrialStage {
     stage_id: i64,
 }
 
+from_row!(TrialStage { trial_id, first_step, end_step, stage_id });
+
 /// A step of a stage.
-#[derive(sqlx::FromRow)]
 struct Step {
     step: i64,
     lr: Option<f64>,
@@ -32,13 +32,16 @@ struct Step {
     grad_norm: Option<f64>,
 }
 
+from_row!(Step { step, lr, train_loss, grad_norm });
+
 /// What a trial saw of the validation set.
-#[derive(sqlx::FromRow)]
 struct Evaluation {
     trial_id: String,
     step: i64,
     valid_loss: Option<f64>,
 }
+
+from_row!(Evaluation { trial_id, step, valid_loss });
 
 /// Copies all steps of these trials.
 pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Result<(), Fault> {

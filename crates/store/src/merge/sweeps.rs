@@ -1,14 +1,13 @@
 //! The sweeps that are taken over, with all that they ask for and have decided.
 
 use super::of_shard;
-use crate::backend::{Conn, on};
+use crate::backend::{Conn, from_row, on};
 use crate::error::Fault;
 use crate::reader::Reader;
 use crate::register;
 use crate::store::Writer;
 use crate::sweep_rows::{Cell, Promotion};
 
-#[derive(sqlx::FromRow)]
 struct Sweep {
     sweep: String,
     file_text: String,
@@ -17,6 +16,8 @@ struct Sweep {
     /// How many promotions it has.
     decided: i64,
 }
+
+from_row!(Sweep { sweep, file_text, created_at, updated_at, decided });
 
 /// Enters the sweeps that are not here, or that the shard has decided more of. Gives those whose file is another one here.
 pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader) -> Result<Vec<String>, Fault> {

@@ -16,6 +16,8 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::backend::{Backend, Conn, Wanted, server_now};
 use crate::error::{Fault, StoreError};
 use crate::location::Server;
+#[cfg(test)]
+pub(crate) use schema::MIGRATOR;
 use schema::Schema;
 
 pub(crate) use query::run as query;

@@ -1,14 +1,22 @@
 //! Whose database it is, and which migrations it has seen.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migrator};
 
+use crate::backend::migration;
 use crate::error::StoreError;
 
 /// Forward-only; made into the program. A number names the same schema as in SQLite's.
-pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    Migrator::with_migrations(vec![
+        migration(4, "sweeps", include_str!("../../migrations/postgres/0004_sweeps.sql")),
+        migration(5, "scale", include_str!("../../migrations/postgres/0005_scale.sql")),
+        migration(6, "origins", include_str!("../../migrations/postgres/0006_origins.sql")),
+    ])
+});
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

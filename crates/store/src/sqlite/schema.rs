@@ -1,14 +1,25 @@
 //! Whose database it is, and which migrations it has seen.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use sqlx::SqliteConnection;
 use sqlx::migrate::{MigrateError, Migrator};
 
+use crate::backend::migration;
 use crate::error::StoreError;
 
 /// Forward-only; made into the program.
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    Migrator::with_migrations(vec![
+        migration(1, "sweeps", include_str!("../../migrations/sqlite/0001_sweeps.sql")),
+        migration(2, "stages", include_str!("../../migrations/sqlite/0002_stages.sql")),
+        migration(3, "protocol", include_str!("../../migrations/sqlite/0003_protocol.sql")),
+        migration(4, "runners", include_str!("../../migrations/sqlite/0004_runners.sql")),
+        migration(5, "scale", include_str!("../../migrations/sqlite/0005_scale.sql")),
+        migration(6, "origins", include_str!("../../migrations/sqlite/0006_origins.sql")),
+    ])
+});
 
 /// What a database turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +110,20 @@ mod tests {
     use super::*;
     use crate::sqlite::connection::{Access, connect};
 
+    /// Both tables of migrations list every file of their folder, with the checksums that databases hold.
+    #[tokio::test]
+    async fn every_migration_file_is_compiled_in() {
+        for (folder, migrator) in [("sqlite", &*MIGRATOR), ("postgres", &*crate::postgres::MIGRATOR)] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+            let files = Migrator::new(path).await.expect("a folder of migrations");
+            let listed = |migrator: &Migrator| -> Vec<_> {
+                let entry = |m: &Migration| (m.version, m.description.clone(), m.checksum.clone());
+                migrator.iter().map(entry).collect()
+            };
+            assert_eq!(listed(migrator), listed(&files), "{folder}");
+        }
+    }
+
     #[tokio::test]
     async fn an_older_database_is_told_and_brought_up_to_date() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -110,8 +135,7 @@ mod tests {
 
         let sql = "ALTER TABLE trials ADD COLUMN more TEXT";
         let next = Migration::new(9999, "more".into(), MigrationType::Simple, sql.into_sql_str(), false);
-        let migrations: Vec<_> = MIGRATOR.iter().cloned().chain([next]).collect();
-        let newer = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
+        let newer = Migrator::with_migrations(MIGRATOR.iter().cloned().chain([next]).collect());
         let found = inspect_as(&newer, &mut connection, &path).await.expect("usable");
         assert_eq!(found, Schema::Older);
         newer.run_direct(None, &mut connection, false).await.expect("migrated");

@@ -219,7 +219,7 @@ async fn status_says_who_is_at_work() {
     drop(second);
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let [status] = <[_; 1]>::try_from(reader.status().await.expect("rows")).expect("one sweep");
-    assert_eq!((status.trials, status.running, status.queued, status.left), (8, 1, 7, 0));
+    assert_eq!((status.trials, status.running, status.queued, status.left_over), (8, 1, 7, 0));
     let runners = reader.runners().await.expect("rows");
     let seen: Vec<_> = runners.iter().map(|runner| (runner.trials, runner.running, runner.dead)).collect();
     assert_eq!(seen, [(8, 1, Some(false)), (0, 0, Some(true))]);
@@ -230,7 +230,7 @@ async fn status_says_who_is_at_work() {
     let third = Store::open(dir.path()).await.expect("opens");
     third.close().await.expect("closed");
     let status = reader.status().await.expect("rows");
-    assert_eq!((status[0].running, status[0].left), (0, 1));
+    assert_eq!((status[0].running, status[0].left_over), (0, 1));
 }
 
 contract! {
