@@ -255,7 +255,7 @@ fn init_from() -> Json {
             (
                 "optimizer",
                 property(
-                    axis(&json!({ "enum": transfer::OPTIMIZER.map(|(name, _)| name) })),
+                    axis(&json!({ "enum": transfer::OPTIMIZER_STATES.map(|(name, _)| name) })),
                     "`keep`: the optimizer continues with its state in the file; `reset`: it starts afresh",
                     Some(json!("reset")),
                 ),
