@@ -18,8 +18,13 @@ fn the_page_describes_every_key_of_the_sweep_file() {
     let keys = schema["properties"].as_object().expect("the keys of a file");
     let mut overview = HEAD.to_owned();
     for (key, form) in keys {
-        let cells = cells(&schema, form, has(&schema["required"], key));
-        writeln!(overview, "| `{key}` | {cells} |").expect("memory");
+        let cells = cells(&schema, key, form, has(&schema["required"], key));
+        let name = if page.contains(&format!("\n## `{key}`\n")) {
+            format!("[`{key}`](#{key})")
+        } else {
+            format!("`{key}`")
+        };
+        writeln!(overview, "| {name} | {cells} |").expect("memory");
         let mut rows = Vec::new();
         collect(&schema, key, form, &mut rows);
         if !rows.is_empty() {
@@ -34,49 +39,58 @@ struct Row {
     path: String,
     /// The value, default and meaning.
     cells: String,
-    /// The forms of the mapping that have the key: kinds of models, or the key that a form requires.
+    /// The forms of the mapping that have the key, where not all do: kinds, or the key that only one form requires.
     forms: Vec<String>,
-    /// Whether the forms are kinds.
-    is_of_kind: bool,
 }
 
 /// Adds the keys inside a value.
 fn collect(schema: &Value, path: &str, form: &Value, rows: &mut Vec<Row>) {
-    for form in alternatives(schema, form) {
-        let Some(keys) = form["properties"].as_object() else { continue };
-        let kind = form["properties"]["kind"]["const"].as_str();
-        let name = kind.or(form["required"][0].as_str()).unwrap_or_default();
-        for (key, value) in keys.iter().filter(|(key, _)| *key != "kind") {
+    let kind = |form: &Value| form["properties"]["kind"]["const"].as_str().map(str::to_owned);
+    let mut forms = alternatives(schema, form);
+    forms.retain(|form| form["properties"].is_object());
+    let kinds: Vec<String> = forms.iter().copied().filter_map(kind).collect();
+    if !kinds.is_empty() {
+        let cells = format!("{} | required | which {path} it is", code(&kinds));
+        rows.push(Row { path: format!("{path}.kind"), cells, forms: Vec::new() });
+        forms.retain(|form| kind(form).is_some());
+    }
+    let first = rows.len();
+    for form in &forms {
+        let name = kind(form).or(form["required"][0].as_str().map(str::to_owned)).unwrap_or_default();
+        for (key, value) in
+            form["properties"].as_object().into_iter().flatten().filter(|(key, _)| *key != "kind")
+        {
             let path = format!("{path}.{key}");
-            let cells = cells(schema, value, has(&form["required"], key));
-            match rows.iter_mut().find(|row| row.path == path && row.cells == cells) {
-                Some(row) => row.forms.push(name.to_owned()),
-                None => {
-                    let (path, forms) = (path.clone(), vec![name.to_owned()]);
-                    rows.push(Row { path, cells, forms, is_of_kind: kind.is_some() });
-                }
+            let mut cells = cells(schema, key, value, has(&form["required"], key));
+            if forms.len() > 1 && *key == name {
+                cells = cells.replace("| required |", "| one of the forms |");
             }
-            collect(schema, &path, value, rows);
+            match rows.iter_mut().find(|row| row.path == path && row.cells == cells) {
+                Some(row) => row.forms.push(name.clone()),
+                None => rows.push(Row { path: path.clone(), cells, forms: vec![name.clone()] }),
+            }
+            if kinds.is_empty() {
+                collect(schema, &path, value, rows);
+            }
         }
+    }
+    for row in rows.iter_mut().skip(first).filter(|row| row.forms.len() == forms.len()) {
+        row.forms.clear();
     }
 }
 
 fn written(rows: &[Row]) -> String {
     let mut text = String::new();
-    for row in rows {
-        let is_ambiguous = rows.iter().filter(|other| other.path == row.path).count() > 1;
-        let forms = if row.is_of_kind || is_ambiguous {
-            format!(" ({})", code(&row.forms, ", "))
-        } else {
-            String::new()
-        };
-        writeln!(text, "| `{}`{forms} | {} |", row.path, row.cells).expect("memory");
+    for Row { path, cells, forms } in rows {
+        let is_form = forms.iter().any(|form| path.ends_with(&format!(".{form}")));
+        let forms = if forms.is_empty() || is_form { String::new() } else { format!(" ({})", code(forms)) };
+        writeln!(text, "| `{path}`{forms} | {cells} |").expect("memory");
     }
     text
 }
 
 /// Value, default and meaning of a key.
-fn cells(schema: &Value, form: &Value, is_required: bool) -> String {
+fn cells(schema: &Value, key: &str, form: &Value, is_required: bool) -> String {
     let default = match &form["default"] {
         Value::Null if is_required => "required".to_owned(),
         Value::Null => "—".to_owned(),
@@ -84,7 +98,12 @@ fn cells(schema: &Value, form: &Value, is_required: bool) -> String {
         value => format!("`{value}`"),
     };
     let meaning = form["description"].as_str().unwrap_or_default();
-    format!("{} | {default} | {}", cell(&words(schema, form)), cell(meaning))
+    let words = match key {
+        "allow" => "name of a [lint](lints.md), or a list of them".to_owned(),
+        "schedules" => "mapping from names to [schedules](schedules.md)".to_owned(),
+        _ => words(schema, form),
+    };
+    format!("{} | {default} | {}", cell(&words), cell(meaning))
 }
 
 fn has(list: &Value, key: &str) -> bool {
@@ -130,11 +149,14 @@ fn words(schema: &Value, form: &Value) -> String {
     let form = resolved(schema, form);
     if let Some(values) = form["enum"].as_array() {
         let values: Vec<String> = values.iter().map(plain).collect();
-        return code(&values, ", ");
+        return code(&values);
     }
     match form["type"].as_str() {
         Some("array") if form["items"].is_null() => "list".to_owned(),
-        Some("array") => format!("list of {}", words(schema, &form["items"])),
+        Some("array") => {
+            let each = words(schema, &form["items"]);
+            if each.contains(' ') { format!("list, each: {each}") } else { format!("list of {each}s") }
+        }
         Some("object") if form["additionalProperties"].is_object() => {
             format!("mapping to {}", words(schema, &form["additionalProperties"]))
         }
@@ -163,6 +185,6 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn code(words: &[String], between: &str) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(between)
+fn code(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }

@@ -329,13 +329,16 @@ fn seeds() -> Json {
             list,
             {
                 "type": "object",
-                "properties": { "tune": some, "decide": some },
+                "properties": {
+                    "tune": property(some.clone(), "seeds that choose each schedule's lr and axes", None),
+                    "decide": property(some, "other seeds, which judge the chosen configs", None),
+                },
                 "required": ["tune", "decide"],
                 "additionalProperties": false,
             },
             {
                 "type": "object",
-                "properties": { "each": count },
+                "properties": { "each": property(count, "seeds for each schedule, shared with no other", None) },
                 "required": ["each"],
                 "additionalProperties": false,
             },
