@@ -13,10 +13,11 @@ Without a comment a block of `sh` is a script that must succeed, and in a block 
 lines below it are what it prints. Blocks of other languages are not run, unless they follow `run: python`. Options, separated by
 commas:
 
-    exit N           the exit code is N
+    exit N           the exit code of the last command is N
     slow             not with --quick
     varies           the output depends on the machine: a check does not compare it
-    first N, last N  the lines that the page shows; `...` stands for the others
+    first N, last N  the lines that the page shows; `...` is written for the others
+    only TEXT        the page shows the lines with this text
     needs MODULE     not where Python lacks the module, or the program is not on the path
     python           a block of Python, run with python3
 """
@@ -42,12 +43,14 @@ class Options:
     """What the comment before a block says."""
 
     def __init__(self, words):
-        self.exit, self.first, self.last, self.needs = 0, None, 0, []
+        self.exit, self.first, self.last, self.only, self.needs = 0, None, 0, "", []
         self.slow = self.varies = self.python = False
         for word in filter(None, (word.strip() for word in words.split(","))):
             name, _, value = word.partition(" ")
             if name in ("exit", "first", "last"):
                 setattr(self, name, int(value))
+            elif name == "only":
+                self.only = value
             elif name == "needs":
                 self.needs.append(value)
             elif name in ("slow", "varies", "python"):
@@ -56,7 +59,7 @@ class Options:
                 sys.exit(f"`{word}` is not an option of a block")
 
     def shown(self, text):
-        lines = [line.rstrip() for line in text.rstrip().splitlines()]
+        lines = [line.rstrip() for line in text.rstrip().splitlines() if self.only in line]
         if self.first is None or len(lines) <= self.first + self.last:
             return lines
         return [*lines[: self.first], "...", *lines[len(lines) - self.last :]]
@@ -71,7 +74,8 @@ class Sandbox:
         self.folder = top / "project"
         (top / "bin").mkdir()
         self.folder.mkdir()
-        (top / "bin" / "sweep").symlink_to(pathlib.Path(binary).resolve())
+        self.binary = pathlib.Path(binary).resolve()
+        (top / "bin" / "sweep").symlink_to(self.binary)
         for name in SHARED:
             (self.folder / name).symlink_to(ROOT / name)
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("SWEEP_")}
@@ -93,7 +97,7 @@ class Sandbox:
         )  # fmt: skip
         if done.returncode != status:
             sys.exit(f"{page}: exit code {done.returncode} instead of {status}\n$ {command}\n{done.stdout}")
-        return done.stdout.replace(str(self.folder), "/home/me/project")
+        return done.stdout.replace(str(self.folder), "/home/me/project").replace(str(self.binary), "/home/me/.cargo/bin/sweep")
 
 
 def commands(text):
@@ -141,9 +145,10 @@ def run(page, text, binary, quick=False, check=False):
             command = f"python3 - <<'END'\n{body}END" if options.python else body
             sandbox.run(command, options.exit, page)
             return match[0]
-        lines = []
-        for command, before in commands(body):
-            printed = options.shown(sandbox.run(command.removeprefix("$ "), options.exit, page))
+        lines, found = [], commands(body)
+        for i, (command, before) in enumerate(found, 1):
+            status = options.exit if i == len(found) else 0
+            printed = options.shown(sandbox.run(command.removeprefix("$ "), status, page))
             lines += [command, *(before if options.varies and check else printed)]
         start = match.start("text") - match.start()
         return match[0][:start] + "\n".join(lines) + "\n```"
