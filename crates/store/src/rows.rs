@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backend::from_row;
+
 /// A trial that is still to be trained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
