@@ -101,7 +101,7 @@ class Sandbox:
 
 
 def commands(text):
-    """The commands of a `console` block, each with its output on the page. A line that ends in a backslash goes on."""
+    """The commands of a `console` block, each with its output on the page. A backslash at the end continues a command."""
     found, lines = [], iter(text.splitlines())
     for line in lines:
         if line.startswith("$ "):
