@@ -312,11 +312,11 @@ pub(crate) fn legend(
     (marks, left - 18.0)
 }
 
-fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
-    let [left, top, right, bottom] = place.plot;
+fn y_axis(frame: &Frame, ticks: &[Tick], title: &str) -> Vec<Mark> {
+    let [left, top, right, bottom] = frame.plot;
     let mut marks = Vec::new();
     for (value, label) in ticks {
-        let y = place.y(*value).floor() + 0.5;
+        let y = frame.y(*value).floor() + 0.5;
         if y <= bottom + 1.0 && y >= top - 1.0 {
             marks.push(line((left, y), (right, y), GRID));
             marks.push(text((left - 7.0, y + 0.36 * LABEL), label.clone(), LABEL, INK, Anchor::End));
@@ -336,11 +336,11 @@ fn y_axis(place: &Place, ticks: &[Tick], title: &str) -> Vec<Mark> {
     marks
 }
 
-fn x_axis(place: &Place, figure: &Figure) -> Vec<Mark> {
-    let [left, _, right, bottom] = place.plot;
+fn x_axis(frame: &Frame, figure: &Figure) -> Vec<Mark> {
+    let [left, _, right, bottom] = frame.plot;
     let mut marks = vec![line((left, bottom), (right, bottom), AXIS)];
     for (step, label) in ticks::steps(figure.total, ((right - left) / 75.0).clamp(2.0, 12.0) as usize) {
-        let x = place.x(step).floor() + 0.5;
+        let x = frame.x(step).floor() + 0.5;
         marks.push(line((x, bottom), (x, bottom + 4.0), AXIS));
         marks.push(text((x, bottom + 17.0), label, LABEL, INK, Anchor::Middle));
     }
