@@ -52,7 +52,7 @@ impl Plan {
     }
 
     /// Steps of all cells.
-    pub fn steps_asked(&self) -> u64 {
+    pub fn steps_requested(&self) -> u64 {
         self.cells.iter().filter_map(|cell| self.trials.get(cell.trial)).map(steps).sum()
     }
 
