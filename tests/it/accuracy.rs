@@ -60,6 +60,9 @@ fn a_model_without_an_accuracy_is_refused() {
             ),
         );
         let message = sandbox.run(&["check", "a.yaml"]).exits(2).stderr;
-        assert!(message.contains("watches the validation accuracy, but this model has no accuracy"), "{message}");
+        assert!(
+            message.contains("watches the validation accuracy, but this model has no accuracy"),
+            "{message}"
+        );
     }
 }

@@ -31,7 +31,18 @@ pub struct SweepStatus {
     pub updated_at: i64,
 }
 
-from_row!(SweepStatus { sweep, trials, done, diverged, running, left_over, queued, stopped, failed, updated_at });
+from_row!(SweepStatus {
+    sweep,
+    trials,
+    done,
+    diverged,
+    running,
+    left_over,
+    queued,
+    stopped,
+    failed,
+    updated_at
+});
 
 /// A process that trains, or that died while it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +100,17 @@ pub struct RunningTrial {
     pub runner_id: Option<i64>,
 }
 
-from_row!(RunningTrial { trial_id, schedule, base_lr, seed, steps_done, steps, attempts, started_at, runner_id });
+from_row!(RunningTrial {
+    trial_id,
+    schedule,
+    base_lr,
+    seed,
+    steps_done,
+    steps,
+    attempts,
+    started_at,
+    runner_id
+});
 
 /// All sweeps, the one that was run last first.
 pub(crate) async fn sweeps(conn: Conn<'_>) -> Result<Vec<SweepStatus>, sqlx::Error> {
@@ -173,7 +194,21 @@ struct Stored {
     lease_ms: i64,
 }
 
-from_row!(Stored { runner_id, sweep, host, pid, job, workers, idle, trials, running, started_at, seen_at, silent_ms, lease_ms });
+from_row!(Stored {
+    runner_id,
+    sweep,
+    host,
+    pid,
+    job,
+    workers,
+    idle,
+    trials,
+    running,
+    started_at,
+    seen_at,
+    silent_ms,
+    lease_ms
+});
 
 /// Trials that are begun, those first that were begun first; at most `most`.
 pub(crate) async fn running(

@@ -12,7 +12,7 @@ const HEAD: &str = "\
 
 All texts that `sweep` and the Python package `sweep_trial` show, for reviews of their language and to find where a message is made.
 
-The test `tests/it/words.rs` writes this page from the sources: `SWEEP_UPDATE=1 cargo test -p end-to-end words`. It lists the string
+The test `tests/it/words.rs` writes this page from the sources: `SWEEP_UPDATE=1 cargo test -p end-to-end -- page picture`. It lists the string
 literals of each file with at least two words, in the order of the file, and the help texts of the command line. SQL, markup and
 generated code are left out. `{...}` is replaced by a value.
 ";
@@ -37,7 +37,12 @@ pub(crate) fn page(sources: &[(String, String)]) -> String {
             write!(page, "\n## {name}\n").expect("memory");
             section = name;
         }
-        write!(page, "\n### {file}\n\n```text\n{}\n```\n", texts.join("\n")).expect("memory");
+        write!(
+            page,
+            "\n### {file}\n\n```text\n{}\n```\n",
+            texts.iter().map(|text| text.trim()).collect::<Vec<_>>().join("\n")
+        )
+        .expect("memory");
     }
     page
 }
@@ -48,7 +53,10 @@ fn place(path: &str) -> Option<(String, &str)> {
         return file.ends_with(".py").then_some(("sweep_trial (Python)".to_owned(), file));
     }
     let (name, file) = path.strip_prefix("crates/")?.split_once("/src/")?;
-    let is_shown = file.ends_with(".rs") && !file.contains("test") && !NOT_FOR_USERS.contains(&name);
+    let is_shown = file.ends_with(".rs")
+        && !file.contains("test")
+        && !file.starts_with("measurements")
+        && !NOT_FOR_USERS.contains(&name);
     is_shown.then_some((format!("`{name}`"), file))
 }
 
@@ -164,10 +172,14 @@ static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| regex(r"\{[^{}]*\}"));
 static WORDS: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b\p{L}[\p{L}'’-]+,?\s+`?\p{L}[\p{L}'’-]*\b|\bX \p{L}{2,}|\p{L}{2,}:? `?X"));
 
+/// SQL, markup, code of other languages, and examples of sweep files.
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?x) \b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|VALUES|ORDER\ BY|GROUP\ BY|PRAGMA|CREATE|DROP|EXISTS|RETURNING|IS\ NULL)\b
-            | ^\s*(<|import\ |from\ |def\ |return\ |select\ \*) | </ | ^\s*[.\#]?[\w-]*\s*\{\w+:\s",
+        r#"(?x) \b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|JOIN|VALUES|ORDER\ BY|GROUP\ BY|CREATE|DROP|EXISTS|RETURNING)\b
+            | \b(CASE\ WHEN|ON\ CONFLICT|IS\ NULL|PRAGMA|ANALYZE|VACUUM)\b | ^\s*select\ \*
+            | ^\s*< | </ | class=" | ^\#SBATCH
+            | ^\s*(import|from|def|class|return|optimizer\ =|if)\ [^`]*(\\n|$) | \\n\s*(def|class|import|from|return|optimizer\ =)\ 
+            | \$\{ | \$\( | \$! | ^[\w.]+\([^()`]*\)$ | ^\s*[.\#]?[\w-]*(:\s*|\s*)\{\{?\w+:\s | ^\w+:\ \{\{"#,
     )
 });
 
