@@ -75,14 +75,14 @@ fn values_out_of_range_are_refused() {
 fn common_mistakes_are_refused_with_a_suggestion() {
     let lr = "{values: [0.1]}";
     for (part, replacement, words) in [
-        (lr, "[0.1, 0.2]", "to try several values write {values: [0.1, 0.2]}"),
-        (lr, "{vals: [0.1, 0.2]}", "did you mean `values` by `vals`?"),
-        (lr, "{value: [0.1, 0.2]}", "did you mean `values` by `value`?"),
-        (lr, "{range: [0.1, 0.2]}", "an axis is {values: [...]}, {linspace: [low, high, n]} or"),
-        (lr, "{values: [0.1], n: 3}", "an axis has the one key `values`"),
+        (lr, "[0.1, 0.2]", "to try several values, write {values: [0.1, 0.2]}"),
+        (lr, "{vals: [0.1, 0.2]}", "did you mean `values` instead of `vals`?"),
+        (lr, "{value: [0.1, 0.2]}", "did you mean `values` instead of `value`?"),
+        (lr, "{range: [0.1, 0.2]}", "write an axis as {values: [...]}, {linspace: [low, high, n]} or"),
+        (lr, "{values: [0.1], n: 3}", "an axis has only the key `values`"),
         (lr, "\"0.1\"", "write 0.1 without quotes"),
         (lr, "{values: [0.1, .inf]}", "lr.values[1]: expected a finite number"),
-        ("to: 0", "to: [0, 0.1x]", "to try several values write {values: [0, \"0.1x\"]}"),
+        ("to: 0", "to: [0, 0.1x]", "to try several values, write {values: [0, \"0.1x\"]}"),
         ("hidden: [8]", "hidden: 128", "one layer is [128]"),
         ("hidden: [8]", "hidden: \"128\"", "one layer is [128]"),
         ("steps: 20", "steps: \"20\"", "write 20 without quotes"),

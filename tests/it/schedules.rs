@@ -82,7 +82,7 @@ fn names_of_other_libraries_lead_to_the_page() {
 fn an_unknown_name_is_refused_with_a_suggestion() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["schedules", "cosin"]).exits(2);
-    assert_eq!(output.stderr, "error: there is no schedule `cosin`; did you mean `cosine`?\n");
+    assert_eq!(output.stderr, "error: unknown schedule `cosin`; did you mean `cosine`?\n");
     let output = sandbox.run(&["schedules", "\u{1b}[2Jbananas"]).exits(2);
     assert!(output.stderr.contains("`sweep schedules` lists them all") && !output.stderr.contains('\u{1b}'));
 }

@@ -1,5 +1,5 @@
-//! The one table of schedule kinds, and how an entry describes itself. Parser, JSON Schema, help, docs
-//! and the shared tests are all made from it: a new kind is one file and one line here.
+//! The table of schedule kinds and the description of each. The parser, the JSON Schema, the help texts, the
+//! docs and the shared tests are generated from it: a new kind is one file and one line here.
 
 use crate::leaf::{self, Leaf};
 use crate::ramp::{self, Shape};
@@ -23,29 +23,30 @@ pub mod greedy {
 pub struct Entry {
     /// Its name in `kind:`.
     pub kind: &'static str,
-    /// What other libraries call it; used for hints.
+    /// Its names in other libraries, for hints.
     pub aliases: &'static [&'static str],
     /// One line: what it does.
     pub summary: &'static str,
-    /// lr(s) or, where it watches training, what changes the lr.
+    /// lr(s), or for a rule the condition on which the lr changes.
     pub formula: &'static str,
-    /// The formula's symbols besides parameters and [`SYMBOLS`], with their meaning.
+    /// Symbols of the formula and their meaning, except parameters and [`SYMBOLS`].
     pub symbols: &'static [(&'static str, &'static str)],
-    /// How it ends.
+    /// Its lr at the start, at the end and after the end.
     pub ends: Ends,
-    /// Paper or library.
+    /// The paper or library that defines it.
     pub source: &'static str,
-    /// A node that parses, as one would write it.
+    /// An example that parses, as a user would write it.
     pub example: &'static str,
-    /// Its own parameters; [`Entry::all_params`] has those of every ramp too.
+    /// Its own parameters; [`Entry::all_params`] also lists the parameters shared by all ramps.
     pub params: &'static [Param],
     pub(crate) build: Build,
 }
 
-/// What a schedule does before, at and after the end of the part of the run that it stands in.
+/// The lr of a schedule at the start, at the end and after the end of its segment (the part of the run that
+/// it covers).
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
-    /// At its first step, and up to the end.
+    /// At its first step and up to the end.
     pub before: &'static str,
     /// At the last step, S - 1.
     pub at: &'static str,
@@ -53,25 +54,27 @@ pub struct Ends {
     pub after: &'static str,
 }
 
-/// Symbols that formulas share, with their meaning.
+/// Symbols that all formulas share, with their meaning.
 pub const SYMBOLS: &[(&str, &str)] = &[
-    ("t", "number of the update in the run, from 0"),
+    ("t", "index of the update in the run, from 0"),
     (
         "s",
-        "number of the update in the part of the run that the schedule stands in, from 0; in epochs under `clock: epoch`",
+        "index of the update in the schedule's segment (the part of the run that it covers), from 0; in epochs with \
+         `clock: epoch`",
     ),
-    ("S", "length of that part"),
+    ("S", "length of the segment"),
     (
         "p",
-        "progress through the ramp of N steps, 0 at its start and 1 at its end, to the power of `k`; `sample` says which step stands where",
+        "progress through the ramp of N steps, from 0 at its start to 1 at its end, raised to the power `k`; `sample` \
+         sets the progress of each step",
     ),
     ("base", "the base lr, `1x`"),
 ];
 
-/// How an entry becomes part of a schedule.
+/// How a schedule is built from an entry.
 #[derive(Debug)]
 pub(crate) enum Build {
-    /// A way from one lr to another; also a `shape` of warmup and cooldown.
+    /// A curve from one lr to another; also a `shape` of a cooldown.
     Ramp(fn(&mut Reader<'_, '_>) -> Option<Box<dyn Shape>>),
     /// A function of the clock.
     Leaf(fn(&mut Reader<'_, '_>) -> Option<Box<dyn Leaf>>),
@@ -84,22 +87,22 @@ pub(crate) enum Build {
 pub struct Param {
     /// Its key.
     pub name: &'static str,
-    /// What it may hold.
+    /// The type of its value.
     pub ty: ParamType,
-    /// What stands for it where it is not written.
+    /// Its value when the key is missing.
     pub default: Default,
     /// One line: what it does. Units are in the type.
     pub doc: &'static str,
 }
 
-/// What a parameter is where the file does not say.
+/// The value of a parameter that the file does not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Default {
-    /// The file must say.
+    /// The file must set it.
     Required,
     /// This YAML scalar.
     Is(&'static str),
-    /// Nothing: the feature is off, or the value follows from others (the doc says).
+    /// No value: the feature is off, or the value follows from other parameters (see `doc`).
     Absent,
 }
 
@@ -112,13 +115,13 @@ pub enum ParamType {
     PositiveLr,
     /// A learning rate of at least 0, or this word.
     LrOr(&'static str),
-    /// A length of at least so many ticks.
+    /// A length of at least N ticks.
     Length(u64),
     /// A number within a range.
     Number(Range),
-    /// A whole number of at least so much.
+    /// A whole number of at least N.
     Whole(u64),
-    /// A whole number, also below 0.
+    /// A whole number, positive or negative.
     Integer,
     /// `true` or `false`.
     Flag,
@@ -132,14 +135,14 @@ pub enum ParamType {
     Lrs,
     /// A list of `[length, learning rate]` pairs.
     Points,
-    /// A number, or arithmetic over the names that the formula lists.
+    /// A number or an expression over the names in the formula.
     Expression,
     /// `{min, max}`, two numbers of at least 0 and below 1.
     Momentum,
 }
 
 impl std::fmt::Display for ParamType {
-    /// In words, names between backquotes.
+    /// The type in words, with names in backquotes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ParamType::Lr => f.write_str("a learning rate"),
@@ -170,12 +173,12 @@ pub struct Range {
     pub words: &'static str,
     /// As JSON Schema keywords.
     pub schema: &'static str,
-    /// Whether a number is in it.
+    /// Whether it contains a number.
     pub holds: fn(f64) -> bool,
 }
 
 impl Range {
-    /// Whether a number lies within it.
+    /// Whether the range contains a number.
     pub fn contains(&self, x: f64) -> bool {
         (self.holds)(x)
     }
@@ -197,24 +200,24 @@ pub const ABOVE_0: Range =
     Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, holds: |x| x > 0.0 };
 pub(crate) const BELOW_0: Range =
     Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, holds: |x| x < 0.0 };
-/// 1 is allowed.
+/// 1 or more.
 pub const AT_LEAST_1: Range =
     Range { words: "a number of at least 1", schema: r#"{"minimum": 1}"#, holds: |x| x >= 1.0 };
 pub(crate) const ABOVE_1: Range =
     Range { words: "a number above 1", schema: r#"{"exclusiveMinimum": 1}"#, holds: |x| x > 1.0 };
-/// Neither 0 nor 1 is allowed.
+/// Above 0 and below 1.
 pub const BETWEEN_0_AND_1: Range = Range {
     words: "a number above 0 and below 1",
     schema: r#"{"exclusiveMinimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| x > 0.0 && x < 1.0,
 };
-/// From 0 up to 1, without 1.
+/// At least 0 and below 1.
 pub const FROM_0_BELOW_1: Range = Range {
     words: "a number of at least 0 and below 1",
     schema: r#"{"minimum": 0, "exclusiveMaximum": 1}"#,
     holds: |x| (0.0..1.0).contains(&x),
 };
-/// Both 0 and 1 are allowed.
+/// From 0 to 1, both included.
 pub const FROM_0_TO_1: Range = Range {
     words: "a number from 0 to 1",
     schema: r#"{"minimum": 0, "maximum": 1}"#,
@@ -236,12 +239,12 @@ pub const fn optional(name: &'static str, ty: ParamType, doc: &'static str) -> P
     Param { name, ty, default: Default::Absent, doc }
 }
 
-/// What every mapping that is a schedule takes besides its own keys.
+/// The key that every schedule takes in addition to its own keys.
 pub const CLOCK: Param = optional(
     "clock",
     ParamType::Choice(CLOCKS),
-    "what lengths inside count: steps; epochs, the lr changing once in each; or epochs, the lr changing at each step. \
-     As in the enclosing schedule if not given, steps at the outside",
+    "unit of the lengths inside: steps; epochs, with one lr per epoch; or epochs, with a new lr at each step. Default: \
+     that of the enclosing schedule, or steps",
 );
 
 pub(crate) const CLOCKS: &[&str] = &["step", "epoch", "epoch_fraction"];
@@ -293,7 +296,7 @@ pub fn find(kind: &str) -> Option<&'static Entry> {
 }
 
 impl Entry {
-    /// Whether it is a ramp, which can also be the `shape` of a cooldown.
+    /// Whether it is a ramp. A ramp can also be the `shape` of a cooldown.
     pub fn is_ramp(&self) -> bool {
         matches!(self.build, Build::Ramp(_))
     }
@@ -303,8 +306,8 @@ impl Entry {
         matches!(self.build, Build::Rule(_))
     }
 
-    /// All its parameters: what every ramp has, then its own. One of its own stands in for the shared
-    /// one of the same name.
+    /// All its parameters: those of every ramp, then its own. Its own parameter replaces a shared one of the
+    /// same name.
     pub fn all_params(&self) -> impl Iterator<Item = &'static Param> {
         let shared: &[Param] = match self.build {
             Build::Ramp(_) => ramp::PARAMS,

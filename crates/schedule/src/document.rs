@@ -1,31 +1,31 @@
-//! A schedule in the grammar of this crate, with what the reader needs to know of the text that it was written as. Another
-//! crate may have rewritten it from another grammar: problems then name the keys that the user wrote.
+//! A schedule in the grammar of this crate, with information about the original text. Another crate may have
+//! rewritten it from another grammar; problems then name the keys that the user wrote.
 
 use std::collections::HashMap;
 
 use crate::problem::Problem;
 use crate::tree::{Key, Place, Tree, Value};
 
-/// A schedule to be read.
+/// A schedule to read.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The schedule, in the grammar of this crate.
+    /// The schedule in the grammar of this crate.
     pub tree: Tree,
-    /// Where it was written.
+    /// Its place in the original document.
     pub place: Place,
-    /// The length that the schedule as a whole states.
+    /// The length that the schedule itself sets.
     pub length: Option<StatedLength>,
-    /// The keys that were written.
+    /// The keys of the original text.
     pub origins: Origins,
-    /// Whether it is of a library whose schedules many programs step once an epoch.
+    /// Whether it comes from a library whose schedulers are often stepped once per epoch.
     pub stepped_by_epoch: bool,
-    /// The text as it was written, with `clock: epoch`; `None` if it is no mapping.
+    /// The original text with `clock: epoch`; `None` if it is not a mapping.
     pub by_epochs: Option<String>,
     /// Names of other schedules.
     pub names: OtherNames,
 }
 
-/// A length that a schedule states: it is over after so many ticks.
+/// A length that a schedule sets itself: it ends after this many ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StatedLength {
     /// Steps or epochs.
@@ -34,26 +34,26 @@ pub struct StatedLength {
     pub epochs: bool,
 }
 
-/// Names of schedules that are not in the tables of this crate, for hints.
+/// Names of schedules outside the tables of this crate, for hints.
 #[derive(Debug, Clone, Copy)]
 pub struct OtherNames {
-    /// The name that was probably meant.
+    /// The name that was probably intended.
     pub suggest: fn(&str) -> Option<&'static str>,
-    /// What a list of known names ends with.
+    /// Text at the end of a list of known names.
     pub suffix: &'static str,
 }
 
 impl OtherNames {
-    /// There are no others.
+    /// No other names.
     pub const NONE: Self = Self { suggest: |_| None, suffix: "" };
 }
 
-/// Paths of the keys that values were written under, by the place of the value.
+/// The original path of each value, by its place.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(HashMap<(usize, usize, usize, usize), String>);
 
 impl Document {
-    /// A schedule that was written in the grammar of this crate.
+    /// A schedule written in the grammar of this crate.
     pub fn plain(tree: &Tree) -> Self {
         Self {
             tree: tree.clone(),
@@ -67,7 +67,7 @@ impl Document {
     }
 }
 
-/// A mapping with `clock: epoch`.
+/// The mapping with `clock: epoch`.
 pub fn with_epoch_clock(tree: &Tree) -> Option<Tree> {
     let Value::Map(entries) = &tree.value else { return None };
     let key = Key { place: Place::default(), name: "clock".to_owned() };
@@ -76,14 +76,14 @@ pub fn with_epoch_clock(tree: &Tree) -> Option<Tree> {
 }
 
 impl Origins {
-    /// Keeps the path of what was written at a place; the first one counts.
+    /// Stores the path of the value at a place, unless one is stored already.
     pub fn remember(&mut self, place: Place, path: &str) {
         if place.line > 0 {
             self.0.entry(span_key(place)).or_insert_with(|| path.to_owned());
         }
     }
 
-    /// Names in each problem the key that the user wrote.
+    /// Replaces the path of each problem by the path that the user wrote.
     pub fn relabel(&self, problems: &mut [Problem]) {
         for problem in problems.iter_mut().filter(|problem| problem.place.line > 0) {
             if let Some(path) = self.0.get(&span_key(problem.place)) {
@@ -99,10 +99,10 @@ fn span_key(place: Place) -> (usize, usize, usize, usize) {
     (place.line, place.column, place.start, place.end)
 }
 
-/// A hint about `over` as one about the key that the user wrote.
+/// Replaces `over` in a hint by the key that the user wrote.
 fn hint_with_key(hint: &str, key: &str) -> String {
     if key == "over" {
         return hint.to_owned();
     }
-    hint.replace("leave out `over`, or write", "write").replace("`over: ", &format!("`{key}: "))
+    hint.replace("remove `over`, or write", "write").replace("`over: ", &format!("`{key}: "))
 }

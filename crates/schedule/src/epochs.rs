@@ -1,5 +1,5 @@
-//! Schedules that were stepped once an epoch in the program that they come from, and count steps here: how their lr shows
-//! that, and what they are under `clock: epoch`.
+//! Detects schedules whose lengths are probably epochs, because they were stepped once per epoch in the
+//! original program, and suggests `clock: epoch`.
 
 use crate::coverage::Coverage;
 use crate::lint::{
@@ -9,25 +9,25 @@ use crate::problem::Problem;
 use crate::segment::Position;
 use crate::{Feedback, Schedule};
 
-/// What a schedule that takes steps for epochs may be warned of.
+/// Lints that can be caused by epochs that are read as steps.
 const SYMPTOMS: [&str; 6] =
     [HORIZON_MISMATCH, MID_CYCLE, RESTART_AT_PEAK, ZERO_TAIL, VANISHING_LR, EPOCHS_AS_STEPS];
 
-/// The first twentieth of the run is its beginning.
+/// The first 1/20 of the run counts as early.
 const EARLY: u64 = 20;
 
-/// The same where the scheduler is one that many programs step once an epoch: its first tenth.
+/// For schedulers that are often stepped once per epoch, the first 1/10.
 const EARLY_OF_TORCH: u64 = 10;
 
-/// The first steps, in which cycles are counted.
+/// The number of steps in which cycles are counted.
 const COUNTED: u64 = 4000;
 
-/// The longest mapping that is repeated in advice, in characters.
+/// The maximum length of a mapping that is repeated in a hint, in characters.
 const MAX_WRITTEN: usize = 200;
 
 impl Schedule {
-    /// Warns of lengths that look like epochs, and advises `clock: epoch` where that is a cure. A schedule that says what
-    /// it counts is left alone.
+    /// Warns about lengths that look like epochs and suggests `clock: epoch` if that solves the problem. A
+    /// schedule that sets its clock is skipped.
     pub(crate) fn warn_of_epochs(&self, warnings: &mut Vec<Problem>) {
         if self.feedback() == Feedback::ClosedLoop || self.node.root.has_clock() {
             return;
@@ -38,7 +38,7 @@ impl Schedule {
         for warning in warnings.iter_mut().filter(|warning| is_symptom(warning)) {
             if let Some(advice) = self.advice(warning) {
                 warning.hint = Some(match warning.hint.take() {
-                    Some(hint) => format!("{advice}; else {hint}"),
+                    Some(hint) => format!("{advice}; otherwise {hint}"),
                     None => advice,
                 });
             }
@@ -49,19 +49,19 @@ impl Schedule {
         self.run.len as u64
     }
 
-    /// The same run as the schedule sees it under `clock: epoch`, where epochs are known.
+    /// The same run with `clock: epoch`, if epochs are known.
     fn by_epochs(&self, at: &Position) -> Option<Position> {
         at.epoch.filter(|steps| *steps > 1.0).map(|steps| at.by_epochs(steps))
     }
 
-    /// The lr under `clock: epoch`; `steps` is the length of an epoch.
+    /// The lr with `clock: epoch`; `steps` is the length of an epoch.
     fn lr_by_epochs(&self, steps: f64) -> impl Fn(u64) -> f64 {
         let start = self.start();
         move |t| self.node.root.lr(&self.at(t).by_epochs(steps), &start)
     }
 
-    /// A schedule whose last change lies within the first few steps. Where another clock makes no difference its lengths are in
-    /// percent or epochs, and mean what they say.
+    /// Warns if the last change of the lr is within the first few steps. If another clock makes no
+    /// difference, the lengths are in percent or epochs and are correct.
     fn settled(&self, lr: &impl Fn(u64) -> f64) -> Option<Problem> {
         let total = self.total();
         let early = total / if self.node.document.stepped_by_epoch { EARLY_OF_TORCH } else { EARLY };
@@ -70,17 +70,19 @@ impl Schedule {
         if settles(&self.lr_by_epochs(self.run.epoch.unwrap_or(guess)), total, early).is_some() {
             return None;
         }
-        // A warmup is short by nature; only what is known to have been stepped once an epoch is taken for more.
+        // A warmup is normally short, so rises are only reported for schedulers that are often stepped once
+        // per epoch.
         let last = lr(total - 1);
         let falls = (0..from).all(|t| lr(t) >= last);
         if !falls && !self.node.document.stepped_by_epoch {
             return None;
         }
-        let message = format!("after step {from} of {total} the lr stays as it is");
+        let message = format!("the lr does not change after step {from} of {total}");
         Some(self.problem_of_epochs(message))
     }
 
-    /// A schedule of torch with many short cycles. Where a cycle of as many epochs is longer than the run, steps are meant.
+    /// Warns about a torch schedule with many short cycles. If a cycle of that many epochs were longer than
+    /// the run, steps are intended.
     fn many_cycles(&self, lr: &impl Fn(u64) -> f64) -> Option<Problem> {
         let total = self.total();
         if !self.node.document.stepped_by_epoch || !self.node.root.has_formula(&self.run) {
@@ -101,14 +103,14 @@ impl Schedule {
         Problem { place: self.node.document.place, path: self.node.path.clone(), ..problem }
     }
 
-    /// What to write if the lengths are epochs; `None` if that is no cure.
+    /// The hint if the lengths are epochs; `None` if that does not solve the problem.
     fn advice(&self, warning: &Problem) -> Option<String> {
         let lint = warning.lint?;
         let Some(run) = self.by_epochs(&self.run) else {
-            // Without epochs nothing is known of the cure.
+            // Without the length of an epoch the fix can't be checked.
             let unknown = self.run.epoch.is_none() && [VANISHING_LR, EPOCHS_AS_STEPS].contains(&lint);
-            let advice = "if it was stepped once an epoch, write its lengths in steps, or `clock: epoch` and say by \
-                          `steps_per_epoch` how long an epoch is";
+            let advice = "if it was stepped once per epoch, write its lengths in steps, or use `clock: epoch` and set \
+                          `steps_per_epoch`";
             return unknown.then(|| advice.to_owned());
         };
         let lr = self.lr_by_epochs(run.tick);
@@ -118,10 +120,10 @@ impl Schedule {
             ZERO_TAIL => lr(self.total().saturating_sub(2)) > 0.0,
             _ => self.fits(&run),
         };
-        cured.then(|| format!("if it was stepped once an epoch, write {}", self.with_epochs()))
+        cured.then(|| format!("if it was stepped once per epoch, write {}", self.with_epochs()))
     }
 
-    /// Whether nothing is to be said of the schedule under `clock: epoch`.
+    /// Whether the schedule has no problems and no warnings with `clock: epoch`.
     fn fits(&self, run: &Position) -> bool {
         let mut found = Vec::new();
         self.node.root.check(run, &mut found);
@@ -131,7 +133,7 @@ impl Schedule {
         found.is_empty()
     }
 
-    /// The schedule as one writes it with `clock: epoch`.
+    /// The schedule as written, with `clock: epoch`.
     fn with_epochs(&self) -> String {
         let written = self.node.document.by_epochs.as_ref();
         let written = written.filter(|text| text.chars().count() <= MAX_WRITTEN);
@@ -143,7 +145,7 @@ fn is_symptom(warning: &Problem) -> bool {
     warning.lint.is_some_and(|lint| SYMPTOMS.contains(&lint))
 }
 
-/// The step from which the lr stays the same to the end, where that is one of the `early` first steps and not step 0.
+/// The step after which the lr never changes, if it is within the first `early` steps and not step 0.
 fn settles(lr: &impl Fn(u64) -> f64, total: u64, early: u64) -> Option<u64> {
     let last = lr(total.saturating_sub(1)) as f32;
     let same = |t: u64| lr(t) as f32 == last;
@@ -154,7 +156,7 @@ fn settles(lr: &impl Fn(u64) -> f64, total: u64, early: u64) -> Option<u64> {
     (0..early).rev().take(COUNTED as usize).find(|t| !same(*t)).map(|t| t + 1)
 }
 
-/// How often the lr turns from falling to rising within the first steps.
+/// How often the lr changes from falling to rising within the first steps.
 fn valleys(lr: &impl Fn(u64) -> f64, steps: u64) -> u64 {
     let (mut before, mut falls, mut turns) = (lr(0), false, 0);
     for t in 1..steps {

@@ -1,5 +1,5 @@
-//! Floating-point numbers in a checkpoint: by their bits, so that infinities and the last digit survive
-//! every text format.
+//! Serializes floating-point numbers as bits, so that infinities and the last digit survive every text
+//! format.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -11,7 +11,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     u64::deserialize(deserializer).map(f64::from_bits)
 }
 
-/// The same of a number that may be missing.
+/// The same for an optional number.
 pub(crate) mod option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -24,7 +24,7 @@ pub(crate) mod option {
     }
 }
 
-/// The same of a list.
+/// The same for a list.
 pub(crate) mod list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

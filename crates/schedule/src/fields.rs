@@ -1,13 +1,13 @@
-//! Reads a mapping key by key and collects every problem on the way: wrong types, values out of range,
-//! missing and unknown keys. The one reader of both schedules and the rest of the sweep file.
+//! Reads a mapping key by key and collects all problems: wrong types, values out of range, missing and
+//! unknown keys. Used for schedules and for the rest of the sweep file.
 
 use crate::lookalike;
 use crate::misplaced;
 use crate::problem::{Problem, ProblemKind, listed, nearest};
 use crate::tree::{Key, Place, Tree, Value};
 
-/// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the
-/// keys that nobody asked for.
+/// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the other
+/// keys.
 #[derive(Debug)]
 pub struct Fields<'a> {
     entries: &'a [(Key, Tree)],
@@ -16,7 +16,7 @@ pub struct Fields<'a> {
     known: Vec<&'static str>,
 }
 
-/// A value and the path that led to it.
+/// A value and its path.
 #[derive(Debug, Clone)]
 pub struct Field<'a> {
     /// The value.
@@ -31,7 +31,7 @@ impl Field<'_> {
         Problem::new(self.tree.place, self.path.clone(), message)
     }
 
-    /// A problem "expected X, found Y", with a hint where the form shows what was meant.
+    /// A problem "expected X, found Y", with a hint if the intended value can be guessed.
     pub fn expected(&self, what: &str) -> Problem {
         let found = match &self.tree.value {
             Value::Bool(_) | Value::Int(_) | Value::Float(_) => format!("`{}`", self.tree),
@@ -45,7 +45,7 @@ impl Field<'_> {
         }
     }
 
-    /// What one probably meant to write in place of this value.
+    /// A hint with the value that was probably intended.
     fn suggestion(&self, what: &str) -> Option<String> {
         const AXES: [&str; 3] = ["values", "linspace", "logspace"];
         if let Value::Text(text) = &self.tree.value {
@@ -58,7 +58,7 @@ impl Field<'_> {
             let boolean = lookalike::boolean(text).filter(|_| what.contains("`true` or `false`"));
             return boolean.map(|meant| format!("write {meant}")).or(number.filter(|_| wanted));
         }
-        // Where a list, a pair or a mapping belongs, another one is no axis.
+        // If a list, a pair or a mapping is expected, an axis was not intended.
         if ["list", "pair", "mapping", "schedule"].iter().any(|word| what.contains(word)) {
             return None;
         }
@@ -66,15 +66,15 @@ impl Field<'_> {
             Value::List(items) if !items.is_empty() => {
                 let shown = self.tree.to_string();
                 let shown = if shown.chars().count() <= 60 { shown } else { "[...]".to_owned() };
-                Some(format!("to try several values write {{values: {shown}}}"))
+                Some(format!("to try several values, write {{values: {shown}}}"))
             }
             Value::Map(entries) => {
                 let hit = entries.iter().find_map(|(key, _)| nearest(&key.name, AXES).zip(Some(&key.name)));
                 Some(match hit {
-                    Some((axis, _)) if entries.len() > 1 => format!("an axis has the one key `{axis}`"),
-                    Some((axis, typed)) => format!("did you mean `{axis}` by `{typed}`?"),
+                    Some((axis, _)) if entries.len() > 1 => format!("an axis has only the key `{axis}`"),
+                    Some((axis, typed)) => format!("did you mean `{axis}` instead of `{typed}`?"),
                     None => {
-                        "an axis is {values: [...]}, {linspace: [low, high, n]} or {logspace: [low, high, n]}"
+                        "write an axis as {values: [...]}, {linspace: [low, high, n]} or {logspace: [low, high, n]}"
                             .to_owned()
                     }
                 })
@@ -98,32 +98,32 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Place of the whole mapping.
+    /// The place of the mapping.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// Path of the mapping itself.
+    /// The path of the mapping.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Path of a key in this mapping.
+    /// The path of a key in this mapping.
     pub fn path_of(&self, name: &str) -> String {
         join(&self.path, name)
     }
 
-    /// Whether the text has this key. Does not mark it as known.
+    /// Whether the mapping has this key. Does not mark it as known.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, _)| key.name == name)
     }
 
-    /// All keys of the text.
+    /// All keys of the mapping.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(key, _)| key.name.as_str())
     }
 
-    /// Takes a key as known, so that it is neither reported nor missing from the candidates for a hint.
+    /// Marks a key as known, so that it is not reported and can be suggested in a hint.
     pub fn mark_known(&mut self, name: &'static str) {
         if !self.known.contains(&name) {
             self.known.push(name);
@@ -137,17 +137,17 @@ impl<'a> Fields<'a> {
         Some(Field { tree, path: self.path_of(name) })
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub fn required(&mut self, name: &'static str, problems: &mut Vec<Problem>) -> Option<Field<'a>> {
         let field = self.optional(name);
         if field.is_none() {
-            let problem = Problem::new(self.place, self.path.clone(), format!("the key `{name}` is missing"));
+            let problem = Problem::new(self.place, self.path.clone(), format!("missing key `{name}`"));
             problems.push(Problem { kind: ProblemKind::MissingKey(name), ..problem });
         }
         field
     }
 
-    /// An optional key, read by `read`; `default` where it is not given. `None` after a problem.
+    /// Reads an optional key with `read`; `default` if it is missing. `None` after a problem.
     pub fn read_or<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
@@ -161,7 +161,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A key that must be there, read by `read`. `None` after a problem.
+    /// Reads a required key with `read`. `None` after a problem.
     pub fn read<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
@@ -172,7 +172,7 @@ impl<'a> Fields<'a> {
         read(&field).map_err(|found| problems.extend(found.into())).ok()
     }
 
-    /// Reports every key that no getter asked for.
+    /// Reports every key that no getter has read.
     pub fn finish(self, problems: &mut Vec<Problem>) {
         for (i, (key, value)) in self.entries.iter().enumerate() {
             if self.known.contains(&key.name.as_str()) {
@@ -195,13 +195,13 @@ impl<'a> Fields<'a> {
         match nearest(&key.name, self.known.iter().copied()) {
             Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
             None => {
-                let list = format!("known here: {}", listed(self.known.iter().copied()));
+                let list = format!("known keys: {}", listed(self.known.iter().copied()));
                 Problem { kind: ProblemKind::UnknownKey, ..problem.with_hint(list) }
             }
         }
     }
 
-    /// In `{to: 0,1x}` the comma ends the value: what is left is a key without one.
+    /// In `{to: 0,1x}` the comma ends the value, and the rest becomes a key without a value.
     fn split_number(&self, (before, whole): &(Key, Tree), key: &Key, value: &Tree) -> Option<Problem> {
         let Value::Int(number) = whole.value else { return None };
         let rest = &key.name;
@@ -210,7 +210,7 @@ impl<'a> Fields<'a> {
         }
         let message = format!("a comma ends the value: `{}: {number},{rest}` is two keys", before.name);
         let problem = Problem::new(whole.place, join(&self.path, &before.name), message);
-        Some(problem.with_hint(format!("a decimal number is written with a point: {number}.{rest}")))
+        Some(problem.with_hint(format!("write a decimal number with a point: {number}.{rest}")))
     }
 }
 
@@ -228,7 +228,7 @@ pub fn number(field: &Field<'_>) -> Result<f64, Problem> {
     }
 }
 
-/// A number for which `holds`; `range` says in words which those are, as in "a number above 0".
+/// A number for which `holds` is true; `range` describes it in words, as in "a number above 0".
 pub fn number_where(
     range: &'static str,
     holds: impl Fn(f64) -> bool,
@@ -263,7 +263,7 @@ pub fn text(field: &Field<'_>) -> Result<String, Problem> {
     }
 }
 
-/// One of a few words, each standing for a value.
+/// One of several words, each with its value.
 pub fn choice<T: Clone>(options: &[(&'static str, T)]) -> impl Fn(&Field<'_>) -> Result<T, Problem> {
     move |field| {
         let names = || options.iter().map(|(name, _)| *name);

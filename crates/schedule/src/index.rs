@@ -1,28 +1,28 @@
-//! Everything that has a page: the kinds, the combinators and the presets as one list, by family and by
-//! name. Made from the three tables; nothing about a single schedule stands here.
+//! One list of all documented items (kinds, combinators and presets), by family and by name. It is built from
+//! the three tables and has nothing about a single schedule.
 
 use crate::catalogue::{ENTRIES, Ends, Entry, Param, SYMBOLS};
 use crate::combine::{COMBINATORS, Combinator, FOR, Form, Group};
 use crate::preset::{PRESETS, Preset};
 use crate::problem::nearest;
 
-/// One thing that has a page.
+/// A documented item.
 #[derive(Debug, Clone, Copy)]
 pub enum Item {
     /// A kind of schedule.
     Kind(&'static Entry),
-    /// A schedule made of schedules.
+    /// A schedule made of other schedules.
     Combinator(&'static Combinator),
-    /// A name for an expansion.
+    /// A named expansion.
     Preset(&'static Preset),
 }
 
-/// What belongs together in a list.
+/// A group of items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// From one lr to another.
+    /// Curves from one lr to another.
     Ramps,
-    /// Functions of the clock.
+    /// Functions of the step.
     Clock,
     /// Rules that watch the loss.
     Loss,
@@ -34,12 +34,12 @@ pub enum Family {
     Presets,
 }
 
-/// Every family, in the order of a list.
+/// All families, in display order.
 pub const FAMILIES: [Family; 6] =
     [Family::Ramps, Family::Clock, Family::Loss, Family::Gradients, Family::Combinators, Family::Presets];
 
 impl Family {
-    /// One word, for programs.
+    /// A short name, for programs.
     pub fn name(self) -> &'static str {
         match self {
             Family::Ramps => "ramp",
@@ -55,15 +55,15 @@ impl Family {
     pub fn title(self) -> &'static str {
         match self {
             Family::Ramps => "Ramps: from one lr to another",
-            Family::Clock => "Functions of the clock",
+            Family::Clock => "Functions of the step",
             Family::Loss => "Rules that watch the loss",
             Family::Gradients => "Rules that watch gradients",
-            Family::Combinators => "Combinators: schedules made of schedules",
-            Family::Presets => "Presets: names for expansions, to be written out",
+            Family::Combinators => "Combinators: schedules made of other schedules",
+            Family::Presets => "Presets: named expansions, to be copied into the file",
         }
     }
 
-    /// What belongs to it, in the order of the tables.
+    /// Its items, in the order of the tables.
     pub fn items(self) -> impl Iterator<Item = Item> {
         all().filter(move |item| item.family() == self)
     }
@@ -85,7 +85,7 @@ impl Item {
         }
     }
 
-    /// What other libraries call it.
+    /// Its names in other libraries.
     pub fn aliases(&self) -> &'static [&'static str] {
         match self {
             Item::Kind(entry) => entry.aliases,
@@ -103,7 +103,7 @@ impl Item {
         }
     }
 
-    /// A node that parses; a preset's expansion.
+    /// An example that parses; for a preset its expansion.
     pub fn example(&self) -> &'static str {
         match self {
             Item::Kind(entry) => entry.example,
@@ -112,7 +112,7 @@ impl Item {
         }
     }
 
-    /// Its formula; a preset has that of its parts.
+    /// Its formula; presets have none.
     pub fn formula(&self) -> Option<&'static str> {
         match self {
             Item::Kind(entry) => Some(entry.formula),
@@ -121,8 +121,8 @@ impl Item {
         }
     }
 
-    /// The symbols of its formula with their meaning: the shared ones that stand in it, then its own.
-    /// Parameters are described as such.
+    /// The symbols of its formula with their meaning: shared symbols, then its own. Parameters are documented
+    /// separately.
     pub fn symbols(&self) -> Vec<(&'static str, &'static str)> {
         let own = match self {
             Item::Kind(entry) => entry.symbols,
@@ -137,7 +137,7 @@ impl Item {
         shared.chain(own).copied().collect()
     }
 
-    /// Its own parameters, then those of each mapping inside it.
+    /// Its own parameters, then the parameters of each group.
     pub fn params(&self) -> Vec<(Option<&'static Group>, Vec<&'static Param>)> {
         match self {
             Item::Kind(entry) => vec![(None, entry.all_params().collect())],
@@ -150,7 +150,7 @@ impl Item {
         }
     }
 
-    /// What else is to be known: where a preset differs from the library's own form.
+    /// For a preset, how it differs from the library's own form.
     pub fn note(&self) -> Option<&'static str> {
         match self {
             Item::Preset(preset) => Some(preset.note),
@@ -158,7 +158,7 @@ impl Item {
         }
     }
 
-    /// How it ends.
+    /// Its lr at the start, at the end and after the end.
     pub fn ends(&self) -> &'static Ends {
         match self {
             Item::Kind(entry) => &entry.ends,
@@ -167,7 +167,7 @@ impl Item {
         }
     }
 
-    /// Paper or library.
+    /// The paper or library that defines it.
     pub fn source(&self) -> &'static str {
         match self {
             Item::Kind(entry) => entry.source,
@@ -176,12 +176,12 @@ impl Item {
         }
     }
 
-    /// Where it is listed.
+    /// Its family.
     pub fn family(&self) -> Family {
         match self {
             Item::Kind(entry) if entry.is_ramp() => Family::Ramps,
             Item::Kind(entry) if !entry.is_rule() => Family::Clock,
-            // What a rule watches is a parameter of those that watch a loss alone.
+            // Only rules that watch a metric have the parameter `watch`.
             Item::Kind(entry) if entry.params.iter().any(|param| param.name == "watch") => Family::Loss,
             Item::Kind(_) => Family::Gradients,
             Item::Combinator(_) => Family::Combinators,
@@ -190,15 +190,15 @@ impl Item {
     }
 }
 
-/// Letters and digits in small letters: `CosineAnnealingLR` is `cosine_annealing_lr`.
+/// A name in lower case without separators, so that `CosineAnnealingLR` equals `cosine_annealing_lr`.
 pub(crate) fn normalized(name: &str) -> String {
     name.to_lowercase().replace(['_', '-', ' '], "")
 }
 
-/// What a name stands for: its own, one of another library, also with the library's name before it.
+/// Finds an item by its name or by its name in another library, with or without the library's name before it.
 ///
 /// # Errors
-/// There is no such name; the nearest one, if one is near.
+/// The name is unknown. The error holds the nearest name, if any.
 pub fn find(name: &str) -> Result<Item, Option<&'static str>> {
     let last = name.rsplit('.').next().unwrap_or(name);
     let known = |wanted: &str| {

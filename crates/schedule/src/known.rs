@@ -1,11 +1,11 @@
-//! What a schedule is, in words that other libraries have too: the raw material for printing it as one of
-//! their own classes. Lengths are in steps and rates are numbers, fitted to the run. A kind that no library
-//! has, or one under a clock of epochs, is [`Known::Other`]: its formula says what it does.
+//! The form of a schedule in other libraries, for printing it as one of their classes. Lengths are in steps
+//! and lrs are numbers, fitted to the run. A kind that no library has, or one with a clock in epochs, is
+//! [`Known::Other`] and is printed as a formula.
 
-/// A schedule as a library would describe it.
+/// The form of a schedule in other libraries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known {
-    /// One lr for ever.
+    /// A constant lr.
     Constant(f64),
     /// From one lr to another.
     Ramp(KnownRamp),
@@ -22,7 +22,7 @@ pub enum Known {
     Multistep {
         /// Before the first milestone.
         lr: f64,
-        /// Milestones; one takes effect at t = m.
+        /// Milestones; milestone m takes effect at t = m.
         at: Vec<f64>,
         /// The factor of each.
         gammas: Vec<f64>,
@@ -84,7 +84,7 @@ pub enum Known {
         max: f64,
         /// Steps.
         over: f64,
-        /// Share of the rise.
+        /// Fraction of the cycle in which the lr rises.
         pct_start: f64,
         /// The first lr is max / div.
         div: f64,
@@ -92,30 +92,30 @@ pub enum Known {
         final_div: f64,
         /// Straight lines instead of half cosine waves.
         linear: bool,
-        /// Fall as long as it rose, then on.
+        /// Fall back in as many steps as the rise, then to the last lr.
         three_phase: bool,
         /// Lowest and highest momentum, if it is cycled.
         momentum: Option<(f64, f64)>,
     },
     /// A ramp up, then the body with its own clock.
     Warmup {
-        /// Steps; `sample` is as in [`KnownRamp`].
+        /// The warmup.
         ramp: KnownRamp,
-        /// What comes after it.
+        /// The schedule after it.
         body: Box<Known>,
     },
-    /// A body, and a ramp at the end that starts from the body's lr there.
+    /// A body and a final ramp that starts from the body's lr.
     Cooldown {
-        /// What comes before it.
+        /// The schedule before it.
         body: Box<Known>,
-        /// Where the ramp begins.
+        /// First step of the ramp.
         start: f64,
         /// The ramp.
         ramp: KnownRamp,
     },
-    /// One after another, each with its own clock: the step at which it ends, and what it is.
+    /// Schedules one after another, each with its own clock: the step at which it ends, and its form.
     Phases(Vec<(f64, Known)>),
-    /// Again and again.
+    /// Repeated cycles.
     Restart(Box<KnownRestart>),
     /// torch's ReduceLROnPlateau.
     Plateau(KnownPlateau),
@@ -125,19 +125,19 @@ pub enum Known {
     Polyak {
         /// Highest lr.
         max: f64,
-        /// Least loss.
+        /// Lowest possible loss.
         f_min: f64,
         /// Added to the squared norm.
         eps: f64,
     },
-    /// Nothing that a library has under a name.
+    /// A form that no library has.
     Other,
 }
 
-/// From one lr to another over a number of steps.
+/// A ramp from one lr to another over a number of steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownRamp {
-    /// The way.
+    /// The curve.
     pub way: Way,
     /// At progress 0.
     pub from: f64,
@@ -147,11 +147,11 @@ pub struct KnownRamp {
     pub over: f64,
     /// Whether progress at step t is (t + 1) / over instead of t / over.
     pub ahead: bool,
-    /// Whether the last lr holds after the end; else the formula goes on.
+    /// Whether the lr stays constant after the end; otherwise the formula continues.
     pub holds: bool,
 }
 
-/// The way of a ramp; what is left of it at progress p.
+/// The curve of a ramp: the remaining fraction at progress p.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Way {
     /// 1 - p.
@@ -168,7 +168,7 @@ pub enum Way {
         /// Exponent.
         exponent: f64,
     },
-    /// Equal ratios.
+    /// The same ratio at each step.
     Geometric,
     /// 1 - sqrt(p).
     OneMinusSqrt,
@@ -179,24 +179,24 @@ pub enum Way {
         /// Argument at the end.
         ub: f64,
     },
-    /// A way up, 1 - sqrt(1 - p) done.
+    /// A rise; the completed fraction is 1 - sqrt(1 - p).
     OneMinusSqrtUp,
 }
 
-/// A schedule that starts again and again.
+/// A schedule that is repeated in cycles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownRestart {
     /// The first cycle.
     pub of: Known,
     /// Its length.
     pub every: f64,
-    /// Each cycle is so many times as long as the one before.
+    /// Length of each cycle relative to the one before.
     pub mult: f64,
-    /// Factor from cycle to cycle.
+    /// Factor per cycle.
     pub decay: f64,
-    /// On what: `peak`, `amplitude` or `all`.
+    /// What it is applied to: `peak`, `amplitude` or `all`.
     pub decay_on: &'static str,
-    /// The foot of `amplitude`.
+    /// The lr that `amplitude` is measured from.
     pub floor: f64,
     /// Number of cycles.
     pub limit: Option<u64>,
@@ -204,19 +204,19 @@ pub struct KnownRestart {
     pub then: f64,
 }
 
-/// What a rule looks at.
+/// The metric that a rule watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     /// The loss on the validation set.
     ValidLoss,
     /// The loss of the batch.
     TrainLoss,
-    /// The share of the validation set that is classified correctly, 0 to 1.
+    /// The fraction of the validation set that is classified correctly, 0 to 1.
     ValidAccuracy,
 }
 
 impl Metric {
-    /// As `watch` names it.
+    /// Its name in `watch`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ValidLoss => "valid_loss",
@@ -226,14 +226,14 @@ impl Metric {
     }
 }
 
-/// How a rule looks at a metric.
+/// How a rule watches a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownWatch {
     /// The metric.
     pub metric: Metric,
-    /// Before the update, so that the update already uses the lr that follows.
+    /// Whether it checks before the update, so that the update uses the new lr.
     pub before: bool,
-    /// How often, as written; whenever the run evaluates if `None`.
+    /// The interval as written; `None` if it checks whenever the run evaluates.
     pub every: Option<String>,
 }
 

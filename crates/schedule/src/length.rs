@@ -1,4 +1,4 @@
-//! Lengths of time inside a schedule: ticks, percent of the enclosing length, epochs, steps.
+//! Lengths in a schedule: ticks, percent of the segment, epochs or steps.
 
 use crate::fields::Field;
 use crate::formula::{Term, TermPosition};
@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use crate::segment::Position;
 use crate::tree::{Place, Value};
 
-/// A length and where it was written.
+/// A length and its place in the document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Length {
     amount: Amount,
@@ -17,20 +17,20 @@ pub struct Length {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Amount {
-    /// Ticks of the segment's clock: steps, unless `clock:` says otherwise.
+    /// Ticks of the segment's clock: steps by default, epochs with `clock: epoch`.
     Ticks(f64),
-    /// Percent of the enclosing length, rounded half up to whole ticks.
+    /// Percent of the segment, rounded half up to whole ticks.
     Percent(f64),
     Epochs(f64),
     Steps(f64),
 }
 
-const FORM: &str = "a length: steps as in 100, or \"10%\", \"2 epochs\", \"500 steps\"";
+const FORM: &str = "a length, as in 100 (steps), \"10%\", \"2 epochs\", \"500 steps\"";
 
-/// Reads a length of at least `least` ticks; what depends on the run is checked when it is known.
+/// Reads a length of at least `least` ticks. Checks that depend on the run are made later.
 ///
 /// # Errors
-/// The value is none, or one that is too short for every run.
+/// The value is not a length, or it is too short for every run.
 pub(crate) fn length_of(least: u64) -> impl Fn(&Field<'_>) -> Result<Length, Problem> {
     move |field| match length(field) {
         Err(_) if is_negative(field) => {
@@ -54,11 +54,11 @@ fn is_negative(field: &Field<'_>) -> bool {
 /// Reads a length.
 ///
 /// # Errors
-/// The value is none, or a negative one.
+/// The value is not a length, or it is negative.
 pub fn length(field: &Field<'_>) -> Result<Length, Problem> {
     let amount = match &field.tree.value {
         Value::Int(ticks) if *ticks >= 0 => Amount::Ticks(*ticks as f64),
-        // Programs write whole numbers as 20.0.
+        // Some programs write whole numbers as 20.0.
         Value::Float(ticks) if *ticks >= 0.0 && ticks.fract() == 0.0 && *ticks <= 1e15 => {
             Amount::Ticks(*ticks)
         }
@@ -68,7 +68,7 @@ pub fn length(field: &Field<'_>) -> Result<Length, Problem> {
         Value::Text(text) => amount(text).ok_or_else(|| field.expected(FORM))?,
         Value::Float(share) if *share < 1.0 => {
             let percent = (share * 1e11).round() / 1e9;
-            return Err(field.expected(FORM).with_hint(format!("a share is written \"{percent}%\"")));
+            return Err(field.expected(FORM).with_hint(format!("write a fraction as \"{percent}%\"")));
         }
         Value::Float(ticks) => {
             let whole = ticks.round();
@@ -93,20 +93,20 @@ fn amount(text: &str) -> Option<Amount> {
 }
 
 impl Length {
-    /// The length in whole steps of a run of `total` steps, for lengths outside a schedule.
+    /// The length in whole steps, for a length outside a schedule in a run of `total` steps.
     ///
     /// # Errors
-    /// It comes to no step at all, or to epochs whose length is not known.
+    /// It rounds to 0 steps, or it is in epochs of unknown length.
     pub fn steps(&self, total: u64, steps_per_epoch: Option<u64>) -> Result<u64, Problem> {
         let at = Position::run(total, 1.0, steps_per_epoch);
         self.check_epochs(&at)?;
         match self.ticks(&at) {
             steps if steps >= 1.0 => Ok(steps as u64),
-            _ => Err(self.problem(format!("{} of {total} steps is no step", self.written()))),
+            _ => Err(self.problem(format!("{} of {total} steps rounds to 0 steps", self.written()))),
         }
     }
 
-    /// The length in ticks of the segment it stands in.
+    /// The length in ticks of its segment.
     pub(crate) fn ticks(&self, at: &Position) -> f64 {
         match self.amount {
             Amount::Ticks(ticks) => ticks,
@@ -126,26 +126,25 @@ impl Length {
         }
     }
 
-    /// The length in ticks after the checks that need a run: epochs must be known, and it must come to
-    /// at least `least` ticks (steps, where ticks can be split).
+    /// The length in ticks, checked against the run: the length of an epoch must be known if it is in epochs,
+    /// and it must be at least `least` ticks (steps, if ticks can be split).
     pub(crate) fn check(&self, at: &Position, least: f64, problems: &mut Vec<Problem>) -> Option<f64> {
         if let Err(problem) = self.check_epochs(at) {
             problems.push(problem);
             return None;
         }
         let ticks = self.ticks(at);
-        // Where ticks can be split, the shortest length is that of so many steps.
+        // If ticks can be split, the minimum is in steps.
         let shortest = if at.whole { least } else { least / at.tick };
         if ticks < shortest {
-            let message =
-                format!("{} comes to {ticks} of {} here, which is too short", self.written(), at.len);
+            let message = format!("{} is too short: it is {ticks} of {} here", self.written(), at.len);
             problems.push(self.problem(message));
             return None;
         }
         Some(ticks)
     }
 
-    /// Warns of a share or a number of epochs above 0 that rounds to 0 ticks.
+    /// Warns of a percentage or a number of epochs above 0 that rounds to 0 ticks.
     pub(crate) fn warn_if_lost(&self, at: &Position, warnings: &mut Vec<Problem>) {
         let (Amount::Percent(amount) | Amount::Epochs(amount)) = self.amount else { return };
         if amount > 0.0 && self.ticks(at) == 0.0 {
@@ -153,20 +152,20 @@ impl Length {
             let message = format!("{} of {} {what} rounds to 0", self.written(), at.len);
             let problem = self.problem(message).with_lint(NO_STEPS);
             let least = if at.tick == 1.0 { "1" } else { "\"1 steps\"" };
-            warnings.push(problem.with_hint(format!("write {least} for one step, or a larger share")));
+            warnings.push(problem.with_hint(format!("write {least} for one step, or a larger value")));
         }
     }
 
-    /// Whether it is known how long an epoch is, where that counts.
+    /// Checks that the length of an epoch is known if this length is in epochs.
     fn check_epochs(&self, at: &Position) -> Result<(), Problem> {
         if !matches!(self.amount, Amount::Epochs(_)) || at.epoch.is_some() {
             return Ok(());
         }
-        let problem = self.problem("this length is in epochs, but how long an epoch is, is not known");
-        Err(problem.with_hint("give --steps-per-epoch, or write the length in steps or percent"))
+        let problem = self.problem("this length is in epochs, but the length of an epoch is unknown");
+        Err(problem.with_hint("pass --steps-per-epoch, or write the length in steps or percent"))
     }
 
-    /// Whether it is a share of the enclosing length.
+    /// Whether it is a percentage of the segment.
     pub(crate) fn is_percent(&self) -> bool {
         matches!(self.amount, Amount::Percent(_))
     }
@@ -176,7 +175,7 @@ impl Length {
         Problem::new(self.place, self.path.clone(), message)
     }
 
-    /// As a person would write it.
+    /// The length as a user would write it.
     pub(crate) fn written(&self) -> String {
         match self.amount {
             Amount::Ticks(ticks) => format!("{ticks}"),

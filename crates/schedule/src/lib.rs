@@ -1,8 +1,8 @@
 //! Learning-rate schedules as pure functions of the step.
 //!
-//! A [`Node`] is a schedule as written; [`Node::resolve`] fits it to one run and gives a [`Schedule`],
-//! which any part can evaluate at any step. What closed-loop rules remember is a [`State`], a plain value
-//! next to the schedule, never inside it. No I/O, no tensors, no clock, no randomness live here.
+//! A [`Node`] is a schedule as written. [`Node::resolve`] fits it to one run and returns a [`Schedule`],
+//! which can be evaluated at any step. The state of closed-loop rules is a [`State`], a plain value outside
+//! the schedule. This crate has no I/O, no tensors, no wall clock and no global randomness.
 
 mod blend;
 pub mod catalogue;
@@ -44,18 +44,18 @@ use segment::Position;
 use tree::Tree;
 use vectors::{Kept, RuleVectors, Vectors};
 
-/// What a schedule may know of the run it is fitted to.
+/// The properties of a run that a schedule depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Horizon {
-    /// The base lr: what `1x` means. Finite and above 0.
+    /// The base lr (`1x`). Finite and above 0.
     pub base_lr: f64,
     /// Length of the run in steps, at least 1.
     pub total: u64,
-    /// Steps in an epoch, if the run knows epochs.
+    /// Steps per epoch, if the run has epochs.
     pub steps_per_epoch: Option<u64>,
 }
 
-/// A schedule as written in a sweep file, checked as far as that is possible without a run.
+/// A schedule as written in a sweep file, checked as far as possible without a run.
 #[derive(Debug, Clone)]
 pub struct Node {
     root: Arc<ScheduleNode>,
@@ -64,13 +64,13 @@ pub struct Node {
     document: Arc<Document>,
 }
 
-/// The largest lr: what single precision can hold.
+/// The largest lr: the largest number in single precision.
 const MAX_LR: f64 = f32::MAX as f64;
 
-/// The longest run of a schedule that is checked at each step.
+/// The maximum length of a run whose schedule must be checked at each step.
 const MAX_CHECKED: u64 = 10_000_000;
 
-/// The longest run whose lrs are written out where they have no formula.
+/// The maximum length of a run whose lrs are exported as a table.
 const MAX_LISTED: f64 = 1e6;
 
 /// A schedule fitted to one run.
@@ -80,19 +80,19 @@ pub struct Schedule {
     run: Position,
 }
 
-/// What a schedule watches while it runs.
+/// Whether a schedule depends on training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feedback {
-    /// Nothing: lr(t) is a function of t alone.
+    /// lr(t) depends only on t.
     OpenLoop,
-    /// Losses or gradients: lr(t) also depends on what training has shown so far.
+    /// lr(t) also depends on the losses or gradients so far.
     ClosedLoop,
 }
 
-/// What a schedule can't do without: shown nothing of it, its lr would say nothing.
+/// The inputs that a schedule needs. Without them its lr is meaningless.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// A loss: of the batch or on the validation set.
+    /// A loss, of the batch or of the validation set.
     pub loss: bool,
     /// The accuracy on the validation set.
     pub accuracy: bool,
@@ -102,7 +102,7 @@ pub struct Needs {
     pub parameters: bool,
 }
 
-/// Which metrics rules look at in one step.
+/// The metrics that rules need in one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wants {
     /// The loss of the batch, before the update.
@@ -115,59 +115,60 @@ pub struct Wants {
     pub valid_accuracy: bool,
 }
 
-/// How the weights of an update are averaged (schedule-free training): z is what the optimiser moves, x the
-/// average, y where gradients are taken.
+/// How the weights of an update are averaged (schedule-free training): z are the weights that the optimiser
+/// moves, x is their average, and gradients are computed at y.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Average {
-    /// Whether this is the first update: z and x are the parameters before it.
+    /// Whether this is the first update. Then z and x are the parameters before it.
     pub first: bool,
-    /// After the update y = (1 - momentum) z + momentum x. From 0, below 1.
+    /// After the update y = (1 - momentum) z + momentum x. At least 0 and below 1.
     pub momentum: f64,
     /// After the update x = (1 - weight) x + weight z. 0 to 1.
     pub weight: f64,
 }
 
-/// What the closed-loop rules of one schedule remember. Plain data: it travels in the checkpoint, whose version changes with
-/// its form.
+/// The state of the closed-loop rules of one schedule. It is stored in the checkpoint; a change of its form
+/// needs a new checkpoint version.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     slots: Vec<Slot>,
-    /// What `noise` is at each step where it is not drawn: see [`State::with_noise`].
+    /// The given noise of each step: see [`State::with_noise`].
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "exact::list")]
     noise: Vec<f64>,
 }
 
 impl State {
-    /// The same with noise that was drawn elsewhere, from step 0, in the place of what `noise` draws; beyond
-    /// its end there is none.
+    /// The same state with given noise, from step 0, instead of the noise that `noise` draws. After the end
+    /// of the list the noise is 0.
     pub fn with_noise(self, noise: Vec<f64>) -> Self {
         Self { noise, ..self }
     }
 }
 
-/// What is known of step t before its update: everything about the gradient just computed.
+/// The inputs of rules at step t before the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BeforeUpdate {
     /// Loss of the batch at step t, before the update.
     pub train_loss: f64,
-    /// Sum of squares of the whole gradient, before clipping.
+    /// Squared norm of the whole gradient, before clipping.
     pub grad_norm_squared: f64,
 }
 
-/// What is known of step t after its update.
+/// The inputs of rules at step t after the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AfterUpdate {
     /// Loss of the batch at step t, before the update.
     pub train_loss: f64,
-    /// Validation loss after the update, where the run evaluated.
+    /// Validation loss after the update, if the run evaluated.
     pub valid_loss: Option<f64>,
-    /// Validation accuracy after the update, 0 to 1, where the run evaluated and the task has one.
+    /// Validation accuracy after the update, 0 to 1, if the run evaluated and the task has one.
     pub valid_accuracy: Option<f64>,
-    /// Whether the run evaluates after this step: rules without a cadence of their own look now.
+    /// Whether the run evaluated after this step. Rules without their own interval check their metric now.
     pub evaluated: bool,
 }
 
-/// Reads a schedule in the grammar of this crate. Every problem found is added to `problems`; `None` if there was any.
+/// Reads a schedule in the grammar of this crate. Adds every problem to `problems` and returns `None` if
+/// there is any.
 pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     read(Document::plain(tree), path, problems)
 }
@@ -186,13 +187,13 @@ pub fn read(document: Document, path: &str, problems: &mut Vec<Problem>) -> Opti
 }
 
 impl Node {
-    /// The schedule in our own grammar: names of other libraries are replaced by what they stand for.
+    /// The schedule in the grammar of this crate: names of other libraries are replaced by their expansions.
     pub fn expanded(&self) -> &Tree {
         &self.document.tree
     }
 
-    /// The length in steps that the schedule itself states, as `torch.OneCycleLR` by `total_steps`. `None`
-    /// if it states none, or states it in epochs whose length is not known.
+    /// The length in steps that the schedule itself sets, as `torch.OneCycleLR` does with `total_steps`.
+    /// `None` if it sets none, or if it is in epochs of unknown length.
     pub fn stated_length(&self, steps_per_epoch: Option<u64>) -> Option<u64> {
         let length = self.document.length?;
         let tick = if length.epochs { steps_per_epoch? as f64 } else { 1.0 };
@@ -200,7 +201,7 @@ impl Node {
         (1.0..=1e15).contains(&steps).then_some(steps as u64)
     }
 
-    /// The length in epochs that the schedule itself states, if it counts epochs.
+    /// The length in epochs that the schedule itself sets, if it counts epochs.
     pub fn stated_epochs(&self) -> Option<f64> {
         self.document.length.filter(|length| length.epochs).map(|length| length.ticks)
     }
@@ -208,7 +209,7 @@ impl Node {
     /// Fits the schedule to a run: lengths become steps, multiples of the base lr become numbers.
     ///
     /// # Errors
-    /// Every length that does not fit the run, with its place.
+    /// All problems with this run, such as lengths that do not fit, each with its place.
     pub fn resolve(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
         let mut fitted = self.fit(horizon);
         if let Err(problems) = &mut fitted {
@@ -234,20 +235,20 @@ impl Node {
         let start = schedule.start();
         let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
         if first.max(last) > MAX_LR {
-            let problem = self.problem("the lr grows beyond all numbers that training can use");
-            return Err(vec![problem.with_hint("a smaller factor, or `clamp: {max: ...}` around it")]);
+            let problem = self.problem("the lr overflows single precision");
+            return Err(vec![problem.with_hint("use a smaller factor, or wrap it in `clamp: {max: ...}`")]);
         }
         Ok(schedule)
     }
 
-    /// What can only be known of a step by working it out. Only schedules that need it are gone through.
+    /// Evaluates every step of schedules whose lrs can only be checked that way.
     fn check_each_step(&self, run: &Position, total: u64) -> Result<(), Vec<Problem>> {
         if !self.root.needs_step_check(run) {
             return Ok(());
         }
         if total > MAX_CHECKED {
             let message = format!(
-                "an expression is checked at each step, and {total} steps are more than {MAX_CHECKED}"
+                "expressions are checked at each step: expected at most {MAX_CHECKED} steps, found {total}"
             );
             return Err(vec![self.problem(&message)]);
         }
@@ -272,25 +273,25 @@ impl Schedule {
         self.run.at(t as f64)
     }
 
-    /// The lr of update `t`, at least 0. For a closed-loop schedule, after everything before it was shown
-    /// to `state`. Costs the same for every `t`, also beyond the end of the run.
+    /// The lr of update `t`, at least 0. For a closed-loop schedule `state` must have received all inputs
+    /// before `t`. The cost is the same for every `t`, also beyond the end of the run.
     pub fn lr(&self, t: u64, state: &State) -> f64 {
         self.node.root.lr(&self.at(t), state)
     }
 
-    /// The momentum (Adam: beta1) of update `t`, where the schedule cycles it.
+    /// The momentum (Adam: beta1) of update `t`, if the schedule cycles it.
     pub fn momentum(&self, t: u64) -> Option<f64> {
         self.node.root.momentum(&self.at(t))
     }
 
-    /// The run that it is fitted to.
+    /// The run that the schedule is fitted to.
     pub fn horizon(&self) -> Horizon {
         let Position { base, len, epoch, .. } = self.run;
         Horizon { base_lr: base, total: len as u64, steps_per_epoch: epoch.map(|steps| steps as u64) }
     }
 
-    /// lr(t) at every step of the run, written out. What has no formula (`noise`, products) is a table of its
-    /// lrs, for runs of up to 1,000,000 steps. `None` if it depends on more than t.
+    /// lr(t) at every step of the run as a formula. Schedules without a formula (`noise`, products) become a
+    /// table of lrs, for runs of up to 1,000,000 steps. `None` if lr(t) depends on more than t.
     pub fn formula(&self) -> Option<formula::Term> {
         if !self.node.root.has_formula(&self.run) {
             let start = self.start();
@@ -302,7 +303,7 @@ impl Schedule {
         self.node.root.formula(&formula::TermPosition::run(&self.run))
     }
 
-    /// What the schedule is, in words that other libraries have too.
+    /// The form of the schedule in other libraries.
     pub fn known(&self) -> known::Known {
         self.node.root.known(&self.run)
     }
@@ -319,7 +320,7 @@ impl Schedule {
         if self.node.rules == 0 { Feedback::OpenLoop } else { Feedback::ClosedLoop }
     }
 
-    /// What its rules can't do without; nothing, if there are none.
+    /// The inputs that its rules need.
     pub fn needs(&self) -> Needs {
         let mut all = Needs::default();
         self.node.root.all_rules(&self.run, &mut |_, rule| {
@@ -332,7 +333,7 @@ impl Schedule {
         all
     }
 
-    /// The vectors that its rules keep from step to step, each with the index of its rule.
+    /// The vectors that its rules store between steps, each with the index of its rule.
     pub fn kept_vectors(&self) -> Vec<(usize, Kept)> {
         let mut all = Vec::new();
         self.node.root.all_rules(&self.run, &mut |i, rule| {
@@ -341,7 +342,7 @@ impl Schedule {
         all
     }
 
-    /// Whether its rules see or keep vectors: more than losses and the gradient's norm.
+    /// Whether its rules read or store vectors, not only losses and gradient norms.
     pub fn uses_vectors(&self) -> bool {
         self.needs().parameters || self.averages() || !self.kept_vectors().is_empty()
     }
@@ -353,7 +354,7 @@ impl Schedule {
         any
     }
 
-    /// How update `t` is averaged, if it is; after [`Schedule::before_update`] of `t`.
+    /// How update `t` is averaged, if it is. To be called after [`Schedule::before_update`] of `t`.
     pub fn average(&self, t: u64, state: &State) -> Option<Average> {
         let mut average = None;
         self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
@@ -363,8 +364,8 @@ impl Schedule {
         average
     }
 
-    /// What a person should know before training with it: see [`lint::LINTS`]. A run that evaluates is
-    /// known to show rules a loss after each `evaluate_every` steps.
+    /// Warnings about settings that are legal and probably not intended: see [`lint::LINTS`].
+    /// `evaluate_every` is the number of steps between evaluations, if known.
     pub fn warnings(&self, evaluate_every: Option<u64>) -> Vec<Problem> {
         let mut warnings = Vec::new();
         let run = Coverage::run(self.run, evaluate_every.map(|every| every as f64));
@@ -390,7 +391,7 @@ impl Schedule {
         State { slots: vec![Slot::default(); self.node.rules], noise: Vec::new() }
     }
 
-    /// Whether a state, as a checkpoint holds it, is of this schedule's rules.
+    /// Whether a state from a checkpoint belongs to the rules of this schedule.
     pub fn accepts_state(&self, state: &State) -> bool {
         let mut fits = state.slots.len() == self.node.rules;
         self.node.root.all_rules(&self.run, &mut |slot, rule| {
@@ -399,13 +400,14 @@ impl Schedule {
         fits
     }
 
-    /// Whether a rule needs the validation loss or accuracy after step `t`, though the run itself would not evaluate.
+    /// Whether a rule needs the validation loss or accuracy after step `t`, even if the run does not evaluate
+    /// there.
     pub fn wants_validation(&self, t: u64) -> bool {
         let wants = self.wants(t, false);
         wants.valid_loss || wants.valid_accuracy
     }
 
-    /// What its rules must be shown of step `t`; `look`: the run evaluates after it.
+    /// The metrics that its rules need of step `t`; `evaluates`: whether the run evaluates after it.
     pub fn wants(&self, t: u64, evaluates: bool) -> Wants {
         let mut all = Wants::default();
         self.node.root.rules(&self.at(t), &mut |_, rule, at| {
@@ -418,7 +420,7 @@ impl Schedule {
         all
     }
 
-    /// Shows the rules what is known before update `t`; to be called before [`Schedule::lr`] of `t`.
+    /// Passes the rules their inputs before update `t`. To be called before [`Schedule::lr`] of `t`.
     pub fn before_update(&self, state: &mut State, t: u64, before: &BeforeUpdate, vectors: &mut dyn Vectors) {
         self.node.root.rules(&self.at(t), &mut |index, rule, at| {
             let Some(slot) = state.slots.get_mut(index) else { return };
@@ -430,7 +432,7 @@ impl Schedule {
         });
     }
 
-    /// Shows the rules what is known after update `t`.
+    /// Passes the rules their inputs after update `t`.
     pub fn after_update(&self, state: &mut State, t: u64, after: &AfterUpdate) {
         self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
             let Some(slot) = state.slots.get_mut(slot) else { return };

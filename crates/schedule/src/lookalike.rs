@@ -1,7 +1,7 @@
-//! Spellings that other readers of YAML, or people elsewhere, take for a number, a boolean or nothing, and that are text here.
+//! Spellings that are text here, but a number, a boolean or null in other YAML readers or languages.
 
-/// How a text that is no number here would be written as one: `1_000`, `0x10`, `0,5%`, `1,000 steps`, `0,1x`, `inf`. A unit
-/// behind the digits stays.
+/// The number that a text was probably meant to be, for texts like `1_000`, `0x10`, `0,5%`, `1,000 steps` and
+/// `0,1x`. A unit after the digits is kept.
 pub fn number(text: &str) -> Option<String> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -24,7 +24,8 @@ pub fn number(text: &str) -> Option<String> {
     plain.parse::<f64>().ok().map(|_| format!("{sign}{plain}{rest}"))
 }
 
-/// Digits without commas: groups of three behind them are thousands, one comma else is a decimal point.
+/// Removes commas: commas before groups of three digits separate thousands, any other single comma is a
+/// decimal point.
 fn with_point(digits: &str) -> Option<String> {
     let mut groups = digits.split(',');
     let first = groups.next()?;
@@ -39,7 +40,7 @@ fn with_point(digits: &str) -> Option<String> {
     }
 }
 
-/// The boolean that YAML 1.1 reads in a text that is none here: `yes`, `Off`, `n`.
+/// The boolean that YAML 1.1 reads in a text that is not a boolean here: `yes`, `Off`, `n`.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "on" => Some(true),
@@ -48,12 +49,12 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether a text means nothing in other languages: `None`, `nil`.
+/// Whether a text is a null value in other languages: `None`, `nil`.
 pub fn is_nothing(text: &str) -> bool {
     matches!(text, "None" | "none" | "NONE" | "nil" | "Nil" | "NIL" | "undefined")
 }
 
-/// Whether a text is a number without a value in other languages: `inf`, `NaN`.
+/// Whether a text is infinity or NaN in other languages: `inf`, `NaN`.
 pub fn is_not_finite(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     matches!(unsigned.to_ascii_lowercase().as_str(), "inf" | "infinity" | "nan")

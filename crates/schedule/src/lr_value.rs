@@ -1,4 +1,4 @@
-//! Learning rates as written: a bare number is absolute, `0.1x` a multiple of the base lr.
+//! Learning rates as written in a document: a plain number is absolute, `0.1x` is a multiple of the base lr.
 
 use crate::fields::Field;
 use crate::formula::Term;
@@ -15,7 +15,7 @@ pub enum LrValue {
 }
 
 impl LrValue {
-    /// The number it stands for.
+    /// The lr as a number.
     pub(crate) fn of(self, base: f64) -> f64 {
         match self {
             LrValue::Absolute(lr) => lr,
@@ -23,7 +23,7 @@ impl LrValue {
         }
     }
 
-    /// The number it stands for, as a term.
+    /// The lr as a term.
     pub(crate) fn formula(self, base: &Term) -> Term {
         match self {
             LrValue::Absolute(lr) => lr.into(),
@@ -31,7 +31,7 @@ impl LrValue {
         }
     }
 
-    /// Whether it counts from the base lr: a multiple of it, or 0.
+    /// Whether it is relative to the base lr: a multiple of it, or 0.
     pub(crate) fn is_factor(self) -> bool {
         matches!(self, LrValue::Multiple(_) | LrValue::Absolute(0.0))
     }

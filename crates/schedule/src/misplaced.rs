@@ -1,6 +1,7 @@
-//! Keys that people write where a sweep file does not have them: where each belongs, or what there is instead.
+//! Keys that users often write in the wrong place or under another name, with the right place or the
+//! alternative.
 
-/// Keys, the section that they belong in (empty: none, or the top of the file), and what to write.
+/// Keys, the section that they belong to (empty: no section, or the top of the file), and the advice.
 type Row = (&'static [&'static str], &'static str, &'static str);
 
 const ROWS: &[Row] = &[
@@ -17,14 +18,14 @@ const ROWS: &[Row] = &[
             "iterations",
         ],
         "budget",
-        "the length of a run is `budget: {epochs: 2}` or `budget: {steps: 500}`; that of a part of a schedule is `over`, `for` \
-         or `every`",
+        "set the length of a run with `budget: {epochs: 2}` or `budget: {steps: 500}`, and lengths inside a schedule \
+         with `over`, `for` or `every`",
     ),
     (&["steps_per_epoch"], "budget", "it belongs in `budget`"),
     (
         &["dataset", "batch_size", "train_batch_size", "per_device_train_batch_size", "limit"],
         "data",
-        "it belongs in `data: {dataset: mnist, batch_size: 64}`; a program gets it in `trainer: {params: {...}}`",
+        "it belongs in `data: {dataset: mnist, batch_size: 64}`; for a program use `trainer: {params: {...}}`",
     ),
     (
         &[
@@ -40,7 +41,7 @@ const ROWS: &[Row] = &[
             "dropout",
         ],
         "model",
-        "what is learned belongs in `model: {kind: mlp, hidden: [128]}`; a program gets it in `trainer: {params: {...}}`",
+        "it belongs in `model: {kind: mlp, hidden: [128]}`; for a program use `trainer: {params: {...}}`",
     ),
     (
         &["momentum", "nesterov", "weight_decay", "betas", "beta1", "beta2", "eps"],
@@ -50,7 +51,7 @@ const ROWS: &[Row] = &[
     (
         &["grad_clip", "clip_grad_norm", "max_grad_norm", "gradient_clip_val", "gradient_clip"],
         "",
-        "it is `clip_norm: 1` at the top of the file",
+        "write `clip_norm: 1` at the top of the file",
     ),
     (&["clip_norm"], "", "it belongs at the top of the file"),
     (
@@ -63,22 +64,22 @@ const ROWS: &[Row] = &[
             "val_check_interval",
         ],
         "evaluate",
-        "it is `evaluate: {every: 100}` at the top of the file",
+        "write `evaluate: {every: 100}` at the top of the file",
     ),
     (
         &["learning_rate", "learning_rates", "base_lr", "initial_lr", "init_lr"],
         "",
-        "the base lr is `lr` at the top of the file, as in lr: {values: [0.01, 0.1]}, and `1x` in a schedule",
+        "write the base lr as `lr` at the top of the file, as in lr: {values: [0.01, 0.1]}, and as `1x` in a schedule",
     ),
     (
         &["warmup", "warmup_steps", "warmup_ratio", "warmup_epochs", "num_warmup_steps", "cooldown"],
         "",
-        "a schedule with a warmup is written {warmup: {over: \"5%\", from: 0.01x}, body: {kind: cosine, to: 0}}",
+        "write a schedule with a warmup as {warmup: {over: \"5%\", from: 0.01x}, body: {kind: cosine, to: 0}}",
     ),
     (
         &["scheduler", "lr_scheduler", "schedulers", "lr_schedule"],
         "",
-        "schedules have names, in `schedules: {cosine: {kind: cosine, to: 0}}`",
+        "write named schedules, as in `schedules: {cosine: {kind: cosine, to: 0}}`",
     ),
     (
         &["command", "params", "files", "silence", "time_limit", "grace", "slots"],
@@ -88,41 +89,40 @@ const ROWS: &[Row] = &[
     (
         &["program", "script", "entrypoint"],
         "trainer",
-        "a program of your own is `trainer: {command: [python3, train.py]}`",
+        "write your own program as `trainer: {command: [python3, train.py]}`",
     ),
     (
         &["parameters", "hyperparameters", "search_space", "param_space", "grid"],
         "",
-        "each value is written in its own place, and {values: [...]} there makes it an axis: lr: {values: [0.01, 0.1]}; what is \
-         a program's own is in `trainer: {params: {...}}`",
+        "write {values: [...]} in the place of a value to make it an axis, as in lr: {values: [0.01, 0.1]}; parameters \
+         of a program belong in `trainer: {params: {...}}`",
     ),
-    (&["method", "strategy", "sampler", "search"], "", "leave it out: the whole grid is trained"),
+    (&["method", "strategy", "sampler", "search"], "", "remove it: the whole grid is trained"),
     (
         &["metric", "metrics", "objective", "goal", "direction"],
         "",
-        "leave it out: schedules are ranked by the final validation loss, and `sweep rank --metric` has others",
+        "remove it: schedules are ranked by the final validation loss; use `sweep rank --metric` for other metrics",
     ),
     (
         &["trials", "n_trials", "num_samples", "run_cap", "count", "max_trials"],
         "",
-        "leave it out: the grid and `seeds` say how many trials there are",
+        "remove it: the grid and `seeds` set the number of trials",
     ),
     (
         &["project", "entity", "experiment"],
         "",
-        "the name of a sweep is `name`, and the store is the option `--store`",
+        "set the name of a sweep with `name`, and the store with the option `--store`",
     ),
     (
         &["early_stopping", "early_stop", "early_terminate", "early_termination", "pruner", "stopper"],
         "",
-        "leave it out: each run is trained to its end, so that all are compared fairly, and one that diverges stops by itself \
-         (`diverge_above`); `sweep audit` says what stopping early would have saved and lost",
+        "remove it: each run is trained to its end for a fair comparison, and a diverged run stops by itself \
+         (`diverge_above`); `sweep audit` shows what early stopping would have saved and lost",
     ),
     (
         &["precision", "dtype", "amp", "fp16", "bf16", "mixed_precision", "autocast", "half"],
         "",
-        "the models that ship with sweep are trained in single precision; a program of your own gets it in \
-         `trainer: {params: {precision: bf16}}`",
+        "built-in models are trained in single precision; for your own program use `trainer: {params: {precision: bf16}}`",
     ),
     (
         &[
@@ -136,36 +136,36 @@ const ROWS: &[Row] = &[
             "accumulate_grad_batches",
         ],
         "",
-        "a step is one batch: write a larger `data: {batch_size: 256}`; a program of your own gets it in \
-         `trainer: {params: {accumulate: 4}}`",
+        "a step is one batch: write a larger `data: {batch_size: 256}`; for your own program use `trainer: {params: \
+         {accumulate: 4}}`",
     ),
     (
         &["device", "devices", "gpu", "gpus", "cuda", "accelerator"],
         "",
-        "where to train is the option `--device`",
+        "set the device with the option `--device`",
     ),
     (
         &["workers", "num_workers", "threads", "jobs", "n_jobs", "parallel", "max_concurrent"],
         "",
-        "how many train at a time is the option `--workers`",
+        "set the number of parallel trials with the option `--workers`",
     ),
     (
         &["store", "output", "output_dir", "out_dir", "save_dir", "log_dir", "logdir", "results"],
         "",
-        "where results are kept is the option `--store`",
+        "set the location of the results with the option `--store`",
     ),
     (
         &["checkpoint", "checkpoints", "checkpoint_every", "save_steps"],
         "",
-        "checkpoints are options: `sweep run --help`",
+        "set checkpoints with options: see `sweep run --help`",
     ),
-    (&["resume"], "", "leave it out: the same command goes on where it stopped"),
+    (&["resume"], "", "remove it: the same command resumes where it stopped"),
 ];
 
-/// What to write instead of a key, in a mapping at `path` that does not have it.
+/// The advice for an unknown key in the mapping at `path`.
 pub(crate) fn advice(key: &str, path: &str) -> Option<&'static str> {
     let plain = key.to_ascii_lowercase().replace('-', "_");
     let (_, home, advice) = ROWS.iter().find(|(keys, ..)| keys.contains(&plain.as_str()))?;
-    // In its own section it is a key that this kind does not have.
+    // In the right section the key is simply unknown for this kind.
     (home.is_empty() || *home != path).then_some(*advice)
 }

@@ -1,5 +1,5 @@
-//! A schedule as a tree: leaves and rules at its ends, combinators at its forks. Reading it from a
-//! document, and evaluating it at a position.
+//! A schedule as a tree of leaves, rules and combinators: reading it from a document and evaluating it at a
+//! position.
 
 use crate::State;
 use crate::catalogue::{self, Build, CLOCKS, ENTRIES, Entry};
@@ -21,12 +21,12 @@ use crate::rule::{Memory, Rule};
 use crate::segment::Position;
 use crate::tree::{Place, Tree, Value};
 
-/// One node and its clock.
+/// A node of the tree and its clock.
 #[derive(Debug)]
 pub(crate) struct ScheduleNode {
     clock: Option<Clock>,
     kind: NodeKind,
-    /// What is said if the clock counts epochs and nobody knows how long those are.
+    /// The problem if the clock counts epochs and the length of an epoch is unknown.
     no_epochs: Option<Problem>,
     place: Place,
     path: String,
@@ -40,46 +40,47 @@ enum NodeKind {
     Branch(Box<dyn Branch>),
 }
 
-/// A combinator: its lr follows from its children's.
+/// A combinator: its lr depends on its children's.
 pub(crate) trait Branch: std::fmt::Debug + Send + Sync {
     fn lr(&self, at: &Position, memories: &Memories) -> f64;
 
-    /// Whether [`Branch::formula`] can give its lr as a function of t.
+    /// Whether [`Branch::formula`] can express its lr as a function of t.
     fn has_formula(&self) -> bool {
         true
     }
 
-    /// The lr as a term; `None` where it depends on more than t.
+    /// The lr as a term; `None` if it depends on more than t.
     fn formula(&self, at: &TermPosition) -> Option<Term>;
 
-    /// What it is, in words that libraries share.
+    /// Its form in other libraries.
     fn known(&self, _at: &Position) -> Known {
         Known::Other
     }
 
-    /// The children that are at work at a position, each with its own position.
+    /// The children that are active at a position, each with its own position.
     fn active_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position));
 
-    /// All children, each with the begin of its segment, where this segment begins at `at`.
+    /// All children, each with the start of its segment; this segment starts at `at`.
     fn children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position));
 
-    /// The children whose lr is read at a position, each with the position it is read at.
+    /// The children whose lr is evaluated at a position, each with the position of the evaluation.
     fn evaluated_children<'a>(&'a self, at: &Position, visit: &mut dyn FnMut(&'a ScheduleNode, Position)) {
         self.active_children(at, visit);
     }
 
-    /// What does not fit, apart from the children. They are looked at only if nothing is found here.
+    /// Checks everything except the children. They are checked only if this finds no problem.
     fn check(&self, at: &Position, problems: &mut Vec<Problem>);
 
-    /// What of each child a run sees that sees `seen` of this segment. For one that repeats, the first time.
+    /// The part of each child that a run covers if it covers `covered` of this segment. For repeated
+    /// children, the first repetition.
     fn covered_children<'a>(&'a self, covered: &Coverage, visit: &mut dyn FnMut(&'a ScheduleNode, Coverage)) {
         self.children(&covered.start, &mut |child, at| visit(child, Coverage { start: at, ..*covered }));
     }
 
-    /// What a person should know, apart from the children. A warning without a path is about the node.
+    /// Warns about everything except the children. A warning without a path is about the node.
     fn warn(&self, _covered: &Coverage, _warnings: &mut Vec<Problem>) {}
 
-    /// Whether it leaves a constant as it is, or makes another constant of it.
+    /// Whether it turns a constant into a constant.
     fn keeps_constant(&self) -> bool {
         true
     }
@@ -92,10 +93,10 @@ enum Clock {
     EpochFraction,
 }
 
-/// What all rules of a schedule remember.
+/// The memories of all rules of a schedule.
 pub(crate) type Memories = State;
 
-/// What one rule remembers, and of which segment.
+/// The memory of one rule in one segment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Slot {
     /// The step of the run at which the segment began.
@@ -105,7 +106,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The memory at a position; a segment that has begun anew begins with a fresh one.
+    /// The memory at a position. A new segment starts with a fresh memory.
     pub(crate) fn memory(&mut self, rule: &dyn Rule, at: &Position) -> &mut Memory {
         if self.begin != at.begin {
             *self = Self { begin: at.begin, memory: None };
@@ -113,17 +114,17 @@ impl Slot {
         self.memory.get_or_insert_with(|| rule.start(at.base))
     }
 
-    /// What is remembered at a position, if anything was seen there.
+    /// The memory of the segment of a position, if it has one.
     pub(crate) fn memory_at(&self, at: &Position) -> Option<&Memory> {
         self.memory.as_ref().filter(|_| self.begin == at.begin)
     }
 
-    /// Whether the memory, if there is one, is of this kind of rule.
+    /// Whether the memory, if any, belongs to this kind of rule.
     pub(crate) fn fits(&self, rule: &dyn Rule) -> bool {
         self.memory.as_ref().is_none_or(|memory| memory.is_like(&rule.start(1.0)))
     }
 
-    /// The lr at a position, as the memory has it or, in a new segment, as the rule starts.
+    /// The lr at a position: from the memory, or the rule's initial lr in a new segment.
     fn lr(&self, rule: &dyn Rule, at: &Position) -> f64 {
         self.memory_at(at).map_or_else(|| rule.start(at.base).lr, |memory| memory.lr)
     }
@@ -157,15 +158,15 @@ impl ScheduleNode {
         }
     }
 
-    /// Reads a node from a mapping of which some keys may have been read already.
+    /// Reads a node from a mapping. Some of its keys may have been read before.
     pub(crate) fn read_fields(
         mut fields: Fields<'_>,
         problems: &mut Vec<Problem>,
         reading: &mut Reading,
     ) -> Option<Self> {
         let clock = fields.read_or("clock", (None, None), problems, |field| {
-            let problem = field.problem("this clock is in epochs, but how long an epoch is, is not known");
-            let problem = Some(problem.with_hint("give --steps-per-epoch, or leave out the clock"));
+            let problem = field.problem("this clock counts epochs, but the length of an epoch is unknown");
+            let problem = Some(problem.with_hint("pass --steps-per-epoch, or remove `clock`"));
             word(field, CLOCKS).map(|name| match name {
                 "epoch" => (Some(Clock::Epoch), problem),
                 "epoch_fraction" => (Some(Clock::EpochFraction), problem),
@@ -194,7 +195,7 @@ impl ScheduleNode {
             _ => None,
         }) else {
             problems.push(unknown_kind(kind, reading.names));
-            // What is wrong with the other keys shows by the kind that is nearly spelled so.
+            // Checks the other keys against the kind with the nearest name.
             if let Value::Text(name) = &kind.tree.value
                 && let Some(entry) =
                     nearest(name, ENTRIES.iter().map(|entry| entry.kind)).and_then(catalogue::find)
@@ -248,12 +249,12 @@ impl ScheduleNode {
         Self { clock: None, kind: NodeKind::Leaf(leaf), no_epochs: None, place, path }
     }
 
-    /// Whether it says what its lengths count.
+    /// Whether it sets the unit of its lengths.
     pub(crate) fn has_clock(&self) -> bool {
         self.clock.is_some()
     }
 
-    /// The position by this node's own clock.
+    /// The position on this node's clock.
     fn local(&self, at: &Position) -> Position {
         let steps = at.whole_steps();
         match (self.clock, at.epoch) {
@@ -266,9 +267,9 @@ impl ScheduleNode {
         }
     }
 
-    /// The lr at a position: a number of at least 0, whatever overflowed on the way.
+    /// The lr at a position: a finite number of at least 0, even after an overflow.
     pub(crate) fn lr(&self, at: &Position, memories: &Memories) -> f64 {
-        // A copy of the position costs as much as the rest.
+        // Avoids a copy of the position, which would double the cost.
         let own;
         let at = if self.clock.is_none() {
             at
@@ -284,7 +285,7 @@ impl ScheduleNode {
             },
             NodeKind::Branch(branch) => branch.lr(at, memories),
         };
-        // NaN, too, fails the comparison.
+        // The comparison is also false for NaN.
         if lr > 0.0 { lr.min(f64::MAX) } else { 0.0 }
     }
 
@@ -312,7 +313,7 @@ impl ScheduleNode {
         }
     }
 
-    /// The lr at any position, as a term; `None` where it depends on more than t.
+    /// The lr as a term; `None` if it depends on more than t.
     pub(crate) fn formula(&self, at: &TermPosition) -> Option<Term> {
         let at = self.local_formula(at);
         let lr = match &self.kind {
@@ -323,7 +324,7 @@ impl ScheduleNode {
         Some(lr.at_least(0.0))
     }
 
-    /// What it is in a segment that begins at `at`, in words that libraries share. Those count steps.
+    /// Its form in other libraries for a segment that begins at `at`. Their lengths are in steps.
     pub(crate) fn known(&self, at: &Position) -> Known {
         let at = self.local(at);
         let known = match &self.kind {
@@ -348,7 +349,7 @@ impl ScheduleNode {
         }
     }
 
-    /// The momentum at a position, where a leaf at work there cycles it.
+    /// The momentum at a position, if an active leaf cycles it.
     pub(crate) fn momentum(&self, at: &Position) -> Option<f64> {
         let at = self.local(at);
         match &self.kind {
@@ -362,7 +363,7 @@ impl ScheduleNode {
         }
     }
 
-    /// Every rule at work at a position, with its index and its own position.
+    /// Every rule that is active at a position, with its index and its own position.
     pub(crate) fn rules(&self, at: &Position, visit: &mut dyn FnMut(usize, &dyn Rule, &Position)) {
         let at = self.local(at);
         match &self.kind {
@@ -394,7 +395,7 @@ impl ScheduleNode {
         }
     }
 
-    /// Whether a leaf in it may have no lr somewhere: see [`Leaf::needs_step_check`].
+    /// Whether a leaf in it may have an invalid lr: see [`Leaf::needs_step_check`].
     pub(crate) fn needs_step_check(&self, at: &Position) -> bool {
         match &self.kind {
             NodeKind::Leaf(leaf) => leaf.needs_step_check(),
@@ -407,7 +408,7 @@ impl ScheduleNode {
         }
     }
 
-    /// The leaves that have no lr at a position that is read, as problems.
+    /// Problems of the leaves that have no valid lr at this position.
     pub(crate) fn invalid_lrs(&self, at: &Position, problems: &mut Vec<Problem>) {
         let local = self.local(at);
         match &self.kind {
@@ -419,7 +420,7 @@ impl ScheduleNode {
         }
     }
 
-    /// What does not fit a segment that begins at `at`.
+    /// Checks that it fits a segment that begins at `at`.
     pub(crate) fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
         let local = self.local(at);
         match &self.kind {
@@ -440,7 +441,7 @@ impl ScheduleNode {
         }
     }
 
-    /// The clocks in epochs of this node and those below, as problems.
+    /// Problems of all clocks in epochs in this node and below.
     pub(crate) fn needs_epochs(&self, at: &Position, problems: &mut Vec<Problem>) {
         problems.extend(self.no_epochs.clone());
         if let NodeKind::Branch(branch) = &self.kind {
@@ -448,7 +449,7 @@ impl ScheduleNode {
         }
     }
 
-    /// What a person should know, where the run sees so much of it.
+    /// Warnings for the part that the run covers.
     pub(crate) fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let covered = covered.by(self.local(&covered.start));
         let before = warnings.len();
@@ -472,7 +473,7 @@ impl ScheduleNode {
         }
     }
 
-    /// Whether it is a constant as written, maybe scaled or bounded.
+    /// Whether it is written as a constant, possibly scaled or clamped.
     pub(crate) fn is_constant(&self) -> bool {
         match &self.kind {
             NodeKind::Leaf(leaf) => leaf.is_constant(),
@@ -486,7 +487,7 @@ impl ScheduleNode {
     }
 }
 
-/// The kind that a name from another library stands for, or that it nearly spells.
+/// The kind with this name in another library, or with the nearest name.
 fn kind_meant(typed: &str) -> Option<&'static str> {
     let wanted = normalized(typed);
     let named = ENTRIES.iter().find(|entry| {
@@ -495,7 +496,7 @@ fn kind_meant(typed: &str) -> Option<&'static str> {
     named.map(|entry| entry.kind).or_else(|| nearest(typed, ENTRIES.iter().map(|entry| entry.kind)))
 }
 
-/// A problem with a text that is no lr, with how to write the schedule that it names.
+/// Adds a hint to the problem of a text that is not an lr but names a schedule.
 fn with_meant_name(problem: Problem, text: &str, names: OtherNames) -> Problem {
     match ((names.suggest)(text), kind_meant(text)) {
         (Some(name), _) => problem.with_hint(format!("write {{kind: {name}, ...}} or a call, {name}(...)")),
@@ -506,17 +507,15 @@ fn with_meant_name(problem: Problem, text: &str, names: OtherNames) -> Problem {
 
 fn unknown_kind(kind: &Field<'_>, names: OtherNames) -> Problem {
     let Value::Text(typed) = &kind.tree.value else { return kind.expected("the name of a schedule") };
-    let problem = kind.problem(format!("there is no schedule `{typed}`"));
-    // A preset or a combinator is no kind, but easily taken for one.
+    let problem = kind.problem(format!("unknown schedule `{typed}`"));
+    // A preset or a combinator is not a kind, but is easily mistaken for one.
     if let Ok(item @ (Item::Combinator(_) | Item::Preset(_))) = index::find(typed) {
-        return problem.with_hint(format!("`{}` is written as in {}", item.name(), item.example()));
+        return problem.with_hint(format!("write `{}` as in {}", item.name(), item.example()));
     }
     match (kind_meant(typed), (names.suggest)(typed)) {
         (Some(name), None) => problem.with_hint(format!("did you mean `{name}`?")),
         (None, Some(name)) => problem.with_hint(format!("did you mean `{name}`?")),
-        (Some(name), Some(other)) => {
-            problem.with_hint(format!("did you mean `{name}`? There is `{other}`, too"))
-        }
+        (Some(name), Some(other)) => problem.with_hint(format!("did you mean `{name}`, or `{other}`?")),
         (None, None) => {
             let kinds = listed(ENTRIES.iter().map(|entry| entry.kind));
             problem.with_hint(format!("known: {kinds}{}", names.suffix))
@@ -524,21 +523,21 @@ fn unknown_kind(kind: &Field<'_>, names: OtherNames) -> Problem {
     }
 }
 
-/// A mapping that is no schedule.
+/// The problem of a mapping that is not a schedule.
 fn neither(fields: &mut Fields<'_>) -> Problem {
     let problem = Problem::new(
         fields.place(),
         fields.path(),
-        format!("a schedule needs `kind` or one of {}", listed(combine::keys())),
+        format!("expected a schedule with `kind` or one of {}", listed(combine::keys())),
     );
     let known = || ["kind", "values"].into_iter().chain(combine::keys());
     for name in fields.names() {
         if let Some(meant) = nearest(name, known()) {
-            return problem.with_hint(format!("did you mean `{meant}` by `{name}`?"));
+            return problem.with_hint(format!("did you mean `{meant}` instead of `{name}`?"));
         }
     }
     if fields.has("warmup") || fields.has("cooldown") {
-        return problem.with_hint("`warmup` and `cooldown` stand around a `body`, as in body: 1x");
+        return problem.with_hint("`warmup` and `cooldown` need a `body`, as in body: 1x");
     }
     problem.with_hint("as in {kind: cosine, to: 0}")
 }

@@ -1,33 +1,33 @@
-//! What is wrong with a document, where, and how to correct it. Data only: `cli` prints it.
+//! Problems of a document: what is wrong, where, and how to fix it. Data only: `cli` prints it.
 
 use crate::tree::Place;
 
 /// One mistake in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The place in the document.
     pub place: Place,
     /// The path of keys that leads there, as in `schedules.cosine.warmup.over`; may be empty.
     pub path: String,
     /// What is wrong and what was expected. One sentence without a full stop.
     pub message: String,
-    /// How to mend it, if that is known.
+    /// How to fix it, if known.
     pub hint: Option<String>,
-    /// The lint that warns of it, a name in [`crate::lint::LINTS`]; none for what is plainly wrong.
+    /// The lint of a warning, a name in [`crate::lint::LINTS`]; `None` for an error.
     pub lint: Option<&'static str>,
-    /// What it is about: several of a kind are reported as one.
+    /// The kind of problem. Several problems of a kind can be merged.
     pub kind: ProblemKind,
 }
 
-/// What a problem is about.
+/// The kind of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub enum ProblemKind {
-    /// A value.
+    /// A problem with a value.
     #[default]
     Value,
-    /// This key, which the mapping at the problem's path does not have.
+    /// A required key is missing from the mapping at the problem's path.
     MissingKey(&'static str),
-    /// A key that is not known; the hint is the list of those that are.
+    /// An unknown key. The hint lists the known keys.
     UnknownKey,
 }
 
@@ -37,7 +37,7 @@ impl From<Problem> for Vec<Problem> {
     }
 }
 
-/// All values, or all problems.
+/// Collects all values, or all problems.
 ///
 /// # Errors
 /// Every problem among the items.
@@ -52,12 +52,12 @@ pub fn all<T>(items: impl IntoIterator<Item = Result<T, Problem>>) -> Result<Vec
     if problems.is_empty() { Ok(values) } else { Err(problems) }
 }
 
-/// In the order of the text, each once: the missing keys of a mapping as one problem, and a list of known keys where it is
-/// needed first.
+/// Sorts problems by place and removes duplicates. Merges the missing keys of a mapping into one problem and
+/// keeps each list of known keys only once.
 pub fn sort_problems(problems: &mut Vec<Problem>) {
     problems.sort_by(|a, b| {
         let place = |p: &Problem| (p.place.line, p.place.column, p.place.start, p.place.end);
-        // By everything that makes two of them differ, so that equal ones are next to each other.
+        // Compares all fields that can differ, so that equal problems are adjacent.
         place(a)
             .cmp(&place(b))
             .then_with(|| a.path.cmp(&b.path))
@@ -82,7 +82,7 @@ pub fn sort_problems(problems: &mut Vec<Problem>) {
     }
 }
 
-/// Missing keys of one mapping, which are next to each other, become one problem.
+/// Merges adjacent problems about missing keys of one mapping.
 fn join_missing(problems: &mut Vec<Problem>) {
     let mut joined: Vec<Problem> = Vec::with_capacity(problems.len());
     let mut names: Vec<&'static str> = Vec::new();
@@ -97,7 +97,7 @@ fn join_missing(problems: &mut Vec<Problem>) {
                     && (last.place, &last.path) == (problem.place, &problem.path) =>
             {
                 names.push(name);
-                last.message = format!("the keys {} are missing", listed(names.iter().copied()));
+                last.message = format!("missing keys {}", listed(names.iter().copied()));
             }
             _ => {
                 names = vec![name];
@@ -127,7 +127,7 @@ impl Problem {
         self
     }
 
-    /// The same problem as a warning of this lint.
+    /// The same problem, as a warning of this lint.
     pub fn with_lint(mut self, lint: &'static str) -> Self {
         self.lint = Some(lint);
         self
@@ -153,8 +153,8 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The name out of `known` that `typed` was probably meant to be: one that is spelt nearly so, or the only
-/// one that begins so.
+/// The name in `known` that was probably intended by `typed`: the most similar one, or the only one with this
+/// prefix.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
     let known: Vec<&str> = known.into_iter().collect();
@@ -167,9 +167,9 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let near = |name: &'a str| {
         let other = name.chars().count();
         let short = other.min(letters);
-        // Something must be left of it: q is no misspelt t, and foo no cos.
+        // The names must share some letters: q is not a misspelt t, and foo is not a misspelt cos.
         let most = if short < 4 { 1 } else { 1 + short / 3 };
-        // Of other lengths by more than that no two are near: what would take long is not worked out.
+        // Names whose lengths differ by more can't be near; this skips the expensive comparison.
         if other.abs_diff(letters) > most {
             return None;
         }
@@ -179,14 +179,14 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     known.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// A number and its noun, as in `1 step` and `2 steps`.
+/// A number with its noun, as in `1 step` and `2 steps`.
 pub fn counted(n: impl std::fmt::Display, noun: &str) -> String {
     let n = n.to_string();
     let plural = if n == "1" { "" } else { "s" };
     format!("{n} {noun}{plural}")
 }
 
-/// "`cosine`, `linear` and `step`": names as prose.
+/// Names as prose: "`cosine`, `linear` and `step`".
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {

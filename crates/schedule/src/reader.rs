@@ -1,5 +1,5 @@
-//! Reads the parameters of a node as its table entry declares them: type, range and default come from
-//! the table, so that what is documented is what is read.
+//! Reads the parameters of a node as declared in its table entry. Type, range and default come from the
+//! table, so that the docs and the reader agree.
 
 use crate::catalogue::{Default, Param, ParamType};
 use crate::document::OtherNames;
@@ -11,17 +11,17 @@ use crate::node::ScheduleNode;
 use crate::problem::{Problem, all, listed, nearest};
 use crate::tree::{Place, Tree, Value};
 
-/// What is known of a schedule as a whole while its parts are read.
+/// State of the whole schedule while its nodes are read.
 #[derive(Debug)]
 pub struct Reading {
-    /// Closed-loop rules read so far.
+    /// The number of closed-loop rules so far.
     pub(crate) rules: usize,
-    /// Names of schedules of others, for hints.
+    /// Names of schedules of other libraries, for hints.
     pub(crate) names: OtherNames,
 }
 
 impl Reading {
-    /// Nothing is read so far.
+    /// The state before anything is read.
     pub fn new(names: OtherNames) -> Self {
         Self { rules: 0, names }
     }
@@ -33,9 +33,9 @@ pub struct Reader<'a, 'p> {
     /// The mapping.
     pub fields: Fields<'a>,
     params: Vec<&'static [Param]>,
-    /// What is wrong so far.
+    /// The problems so far.
     pub problems: &'p mut Vec<Problem>,
-    /// What is known of the schedule as a whole.
+    /// State of the whole schedule.
     pub(crate) reading: &'p mut Reading,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Momentum {
 }
 
 impl<'a, 'p> Reader<'a, 'p> {
-    /// The parameters of a mapping, as the table has them.
+    /// A reader of a mapping with these parameters.
     pub fn new(
         fields: Fields<'a>,
         params: &'static [Param],
@@ -57,7 +57,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         Self { fields, params: vec![params], problems, reading }
     }
 
-    /// Lets the mapping hold these parameters too.
+    /// Allows more parameters in the mapping.
     pub(crate) fn allow(&mut self, params: &'static [Param]) {
         self.params.push(params);
     }
@@ -67,7 +67,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.params.iter().flat_map(|params| params.iter()).find(|param| param.name == name)
     }
 
-    /// The outer `None` after a problem, the inner where the parameter is absent.
+    /// The outer `None` means a problem, the inner `None` a missing parameter.
     fn get<T, E: Into<Vec<Problem>>>(
         &mut self,
         name: &'static str,
@@ -100,7 +100,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    /// Reads a parameter only for what is wrong with it.
+    /// Reads a parameter only to find its problems.
     pub fn check(&mut self, name: &'static str, holds: &ParamType) {
         match holds {
             ParamType::Lr | ParamType::PositiveLr => drop(self.maybe_lr(name)),
@@ -125,7 +125,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.maybe_lr(name)?
     }
 
-    /// A learning rate that may be absent.
+    /// An optional learning rate.
     pub fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
         self.get(name, |field, holds| match (lr_value(field)?, holds) {
             (lr, ParamType::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
@@ -133,7 +133,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         })
     }
 
-    /// A learning rate, or (`None`) the word that the table allows in its place.
+    /// A learning rate, or `None` for the word that the table allows instead.
     pub(crate) fn lr_or_word(&mut self, name: &'static str) -> Option<Option<LrValue>> {
         self.get(name, |field, holds| match (holds, &field.tree.value) {
             (ParamType::LrOr(word), Value::Text(text)) if text == word => Ok(None),
@@ -160,7 +160,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.maybe_number(name)?
     }
 
-    /// A number that may be absent.
+    /// An optional number.
     pub fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
         self.get(name, |field, holds| match holds {
             ParamType::Number(range) => number_where(range.words, range.holds)(field),
@@ -236,7 +236,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         })?
     }
 
-    /// An expression, and a problem with it whose message is still to be said.
+    /// An expression, and a problem without a message for errors that are found later.
     pub(crate) fn expression(&mut self, name: &'static str) -> Option<(Expression, Problem)> {
         self.get(name, |field, _| {
             let text = match &field.tree.value {
@@ -247,15 +247,15 @@ impl<'a, 'p> Reader<'a, 'p> {
             match text.parse::<Expression>() {
                 Ok(expression) => Ok((expression, field.problem(""))),
                 Err(_) if text.trim_start().starts_with("lambda ") => {
-                    let problem = field.problem("expected an expression, found a function of Python");
-                    Err(problem.with_hint("write what stands behind its colon, over t"))
+                    let problem = field.problem("expected an expression, found a Python lambda");
+                    Err(problem.with_hint("write the part after the colon, as a function of t"))
                 }
                 Err(error) => Err(Problem { hint: error.hint, ..field.problem(error.message) }),
             }
         })?
     }
 
-    /// `{min, max}`; absent means that the optimiser's momentum stays as it is.
+    /// `{min, max}`; if it is missing, the optimiser's momentum is not changed.
     pub(crate) fn momentum(&mut self) -> Option<Option<Momentum>> {
         let Some(field) = self.fields.optional("momentum") else { return Some(None) };
         if field.tree.value == Value::Null {
@@ -280,7 +280,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         ScheduleNode::read(field.tree, &field.path, self.problems, self.reading)
     }
 
-    /// A list of schedules that may not be empty.
+    /// A non-empty list of schedules.
     pub(crate) fn nodes(&mut self, name: &'static str) -> Option<Vec<ScheduleNode>> {
         let field = self.fields.required(name, self.problems)?;
         let items = match &field.tree.value {
@@ -294,7 +294,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 return None;
             }
         };
-        // Every item is read, so that all problems are found.
+        // Reads every item, to find all problems.
         let parts: Vec<Option<ScheduleNode>> = items
             .iter()
             .enumerate()
@@ -305,18 +305,18 @@ impl<'a, 'p> Reader<'a, 'p> {
         parts.into_iter().collect()
     }
 
-    /// Reports unknown keys; `names` are known even where reading stopped before it asked for them.
+    /// Reports unknown keys. `names` are known even if reading stopped before them.
     pub fn finish_known(mut self, names: impl Iterator<Item = &'static str>) {
         names.for_each(|name| self.fields.mark_known(name));
         self.finish();
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports unknown keys.
     pub(crate) fn finish(self) {
         self.fields.finish(self.problems);
     }
 
-    /// Place of the whole mapping, or of one of its keys' values.
+    /// The place of the value of a key, or of the mapping if the key is missing.
     pub(crate) fn place_of(&mut self, name: &'static str) -> Place {
         self.fields.optional(name).map_or(self.fields.place(), |field| field.tree.place)
     }
@@ -329,7 +329,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 }
 
-/// One of `words`, with the nearest one as a hint.
+/// Reads one of `words`, with the nearest word as a hint.
 pub(crate) fn word(field: &Field<'_>, words: &[&'static str]) -> Result<&'static str, Problem> {
     let typed =
         text(field).map_err(|_| field.expected(&format!("one of {}", listed(words.iter().copied()))))?;
@@ -342,7 +342,7 @@ pub(crate) fn word(field: &Field<'_>, words: &[&'static str]) -> Result<&'static
     })
 }
 
-/// The items of a list that may not be empty.
+/// Reads the items of a non-empty list.
 fn each<T>(
     field: &Field<'_>,
     form: &str,
@@ -358,7 +358,7 @@ fn each<T>(
     }
 }
 
-/// A default as the table writes it.
+/// Parses a default value of the table.
 pub fn scalar(text: &str) -> Tree {
     let value = match (text, text.parse::<i64>(), text.parse::<f64>()) {
         ("true", ..) => Value::Bool(true),

@@ -1,8 +1,8 @@
-//! A document as a tree of values that know their place in the text. Plain data: reading text into a
-//! tree is the `spec` crate's job, reading a tree into a schedule is [`crate::parse`]'s.
+//! A document as a tree of values with their places in the text. Plain data: the `spec` crate parses text
+//! into a tree, [`crate::parse`] reads a schedule from a tree.
 
-/// Where a value stands in its text. `line` and `column` count characters from 1; 0 means "no place"
-/// (a value made by a program). `start..end` are byte offsets.
+/// The place of a value in the text. `line` and `column` count from 1; 0 means "no place" (a generated
+/// value). `start..end` are byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
     /// Line, from 1.
@@ -18,13 +18,13 @@ pub struct Place {
 /// One value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What it is.
+    /// Its value.
     pub value: Value,
 }
 
-/// The kinds of values that a sweep file can hold (YAML's core schema).
+/// The values of a sweep file (YAML's core schema).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Nothing: `null`, `~` or an empty value.
@@ -33,7 +33,7 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number with a fraction or an exponent; never NaN, never infinite.
+    /// A finite number with a fraction or an exponent.
     Float(f64),
     /// Text.
     Text(String),
@@ -46,19 +46,19 @@ pub enum Value {
 /// A mapping's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
     /// Its text.
     pub name: String,
 }
 
 impl Tree {
-    /// A value without a place, for programs and tests.
+    /// A value without a place.
     pub fn new(value: Value) -> Self {
         Self { place: Place::default(), value }
     }
 
-    /// The value under `name`, if this is a mapping that has it.
+    /// The value of a key, if this is a mapping that has it.
     pub fn get(&self, name: &str) -> Option<&Tree> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, tree)| tree),
@@ -66,9 +66,9 @@ impl Tree {
         }
     }
 
-    /// The whole number that this is: written as one, or as a float that is one, as in `1e2`.
+    /// The value as a whole number, also if it is written as a float as in `1e2`.
     pub fn integer(&self) -> Option<i64> {
-        // Up to here every whole number is a float.
+        // The largest range in which every whole number is a float.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match self.value {
             Value::Int(i) => Some(i),
@@ -77,7 +77,7 @@ impl Tree {
         }
     }
 
-    /// What a person would call this value: "a list", "text", ...
+    /// The type of the value in words: "a list", "text", ...
     pub fn describe(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
@@ -92,7 +92,7 @@ impl Tree {
 }
 
 impl std::fmt::Display for Tree {
-    /// YAML in flow style, on one line; reading it again gives an equal tree.
+    /// YAML in flow style on one line. Reading it again gives an equal tree.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.value {
             Value::Null => f.write_str("null"),
@@ -120,7 +120,7 @@ impl std::fmt::Display for Tree {
     }
 }
 
-/// Plain where YAML cannot misread it, double-quoted (JSON's escapes) elsewhere.
+/// Plain if YAML cannot misread it, otherwise double-quoted with JSON's escapes.
 fn write_text(text: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     let word = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -1,5 +1,5 @@
-//! The vectors of a step as rules on gradients use them. A trainer has them as tensors on some device,
-//! [`Plain`] has them as lists of numbers; a rule only asks for products and sums.
+//! The vectors of a step that rules on gradients use. A trainer stores them as tensors on a device, [`Plain`]
+//! as lists of numbers; a rule only needs products and sums.
 
 /// A vector as long as all parameters together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,16 +8,16 @@ pub enum Vector {
     Gradient,
     /// The parameters, before the update.
     Parameters,
-    /// What the rule keeps.
+    /// A vector that the rule stores.
     Kept(Kept),
-    /// From the parameters back to the kept start: start - parameters.
+    /// The stored start minus the parameters.
     ToStart,
 }
 
-/// What a rule keeps from step to step beside its numbers. It travels in the checkpoint.
+/// The vectors that a rule stores between steps, in addition to its numbers. They are part of the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// The parameters where the rule began.
+    /// The parameters at the start of the rule.
     Start,
     /// The gradient of the step before.
     Previous,
@@ -36,24 +36,24 @@ impl Kept {
     }
 }
 
-/// The vectors of one step. `rule` is the index of the rule that asks: each keeps its own. Where a device
-/// fails, numbers are NaN, and the owner of the vectors knows why.
+/// The vectors of one step. `rule` is the index of the calling rule; each rule has its own stored vectors. If
+/// a device fails, results are NaN and the implementor keeps the error.
 pub trait Vectors {
-    /// The sum of products, number by number.
+    /// The inner product.
     fn dot(&mut self, rule: usize, a: Vector, b: Vector) -> f64;
 
     /// The sum of absolute values.
     fn magnitude(&mut self, rule: usize, of: Vector) -> f64;
 
-    /// Keeps a copy of a vector.
+    /// Stores a copy of a vector.
     fn keep(&mut self, rule: usize, kept: Kept, of: Vector);
 
-    /// What is kept becomes `decay` times itself plus `scale` times the gradient; with a decay of 0 it
-    /// begins anew, whatever it was.
+    /// Sets the stored vector to `decay` times itself plus `scale` times the gradient. With a decay of 0 its
+    /// old value is ignored.
     fn accumulate(&mut self, rule: usize, kept: Kept, decay: f64, scale: f64);
 }
 
-/// The vectors as one rule uses them.
+/// The vectors of one rule.
 pub(crate) struct RuleVectors<'a> {
     pub(crate) rule: usize,
     pub(crate) vectors: &'a mut dyn Vectors,
@@ -77,8 +77,7 @@ impl RuleVectors<'_> {
     }
 }
 
-/// Vectors as plain lists of numbers, for runs that were recorded elsewhere. Lists that are missing count
-/// as empty.
+/// Vectors as plain lists of numbers, for recorded runs. Missing lists count as empty.
 #[derive(Debug, Clone, Default)]
 pub struct Plain {
     /// The parameters, before the update.

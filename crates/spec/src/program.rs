@@ -236,7 +236,7 @@ mod tests {
         assert!(refused.contains("steps_per_epoch: 500"), "{refused}");
         let refused =
             read("{command: [a]}", "budget: {steps: 9}\nevaluate: {every: 1 epochs}").expect_err("unknown");
-        assert!(refused.contains("how long an epoch is"), "{refused}");
+        assert!(refused.contains("length of an epoch"), "{refused}");
     }
 
     #[test]

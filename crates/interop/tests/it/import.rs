@@ -582,7 +582,7 @@ fn a_cycle_that_timm_begins_late_is_refused() {
     let call = "timm.scheduler.CosineLRScheduler(o, 1, cycle_mul=3.0, cycle_limit=8)";
     assert!(fitted(call, 121).is_ok());
     let problems = fitted(call, 122).expect_err("timm begins late");
-    assert!(problems[0].to_string().contains("timm begins cycle 5 a step late, at 122"), "{problems:?}");
+    assert!(problems[0].to_string().contains("timm starts cycle 5 one step late, at 122"), "{problems:?}");
     assert!(fitted("timm.scheduler.CosineLRScheduler(o, 1, cycle_mul=2.0, cycle_limit=9)", 5000).is_ok());
 }
 

@@ -9,10 +9,10 @@ type Mistake = (&'static str, &'static str, &'static str);
 type Refusal = (&'static str, &'static str);
 
 const IN_CALLS: &[Mistake] = &[
-    ("torch.StepRL(opt, 3)", "1:1", "there is no schedule `torch.StepRL` (did you mean `torch.StepLR`?)"),
+    ("torch.StepRL(opt, 3)", "1:1", "unknown schedule `torch.StepRL` (did you mean `torch.StepLR`?)"),
     ("StepRL(opt, 3)", "1:1", "did you mean `torch.StepLR`?"),
-    ("optax.cosine_decay(0.1, 3)", "1:1", "there is no schedule `optax.cosine_decay`"),
-    ("mmengine.StepLR(opt, 3)", "1:1", "there is no schedule `mmengine.StepLR`"),
+    ("optax.cosine_decay(0.1, 3)", "1:1", "unknown schedule `optax.cosine_decay`"),
+    ("mmengine.StepLR(opt, 3)", "1:1", "unknown schedule `mmengine.StepLR`"),
     (
         "ReduceLROnPlateau(opt, monitor='loss')",
         "1:1",
@@ -44,7 +44,7 @@ const IN_CALLS: &[Mistake] = &[
     ("n = n\nStepLR(opt, n)", "2:13", "`n` is a variable"),
     ("LambdaLR(opt, lambda a, b: 1)", "1:15", "a lambda of one parameter"),
     ("LambdaLR(opt, lambda t: t / T)", "1:25", "`T` is a variable of the program"),
-    ("LambdaLR(opt, lambda t: t / total)", "1:25", "there is no name `total` at character 5"),
+    ("LambdaLR(opt, lambda t: t / total)", "1:25", "unknown name `total` at character 5"),
 ];
 
 const IN_VALUES: &[Mistake] = &[

@@ -30,7 +30,7 @@ const CLOSED_FORM: [(&str, &str); 13] = [
     ("timm.create_scheduler_v2", OF_TIMM),
 ];
 const FUNCTION: &str = "`lr` is not known here";
-const CLASS: &str = "there is no schedule `Schedule`";
+const CLASS: &str = "unknown schedule `Schedule`";
 const OF_TIMM: &str = "expected the name of a schedule";
 
 fn library(entry: &LibraryEntry) -> Library {

@@ -1,4 +1,4 @@
-//! A schedule with a base lr of its own.
+//! A schedule with its own base lr.
 
 use super::{Combinator, Form};
 use crate::catalogue::{Ends, ParamType, required};
@@ -12,13 +12,13 @@ use crate::segment::Position;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "base",
     aliases: &["init_value", "initial_learning_rate"],
-    summary: "a schedule inside which `1x` is another lr",
-    formula: "lr = of, with base for `1x` inside",
+    summary: "sets another base lr (`1x`) for the schedule inside",
+    formula: "lr = of, where `1x` inside means base",
     symbols: &[("of", "the lr of the schedule inside")],
     ends: Ends {
-        before: "as the schedule inside",
-        at: "as the schedule inside",
-        after: "as the schedule inside",
+        before: "same as the schedule inside",
+        at: "same as the schedule inside",
+        after: "same as the schedule inside",
     },
     source: "the `init_value` of optax, the `initial_learning_rate` of keras",
     example: "{base: 2x, of: {kind: exponential, gamma: 0.9, every: \"5%\"}}",

@@ -1,4 +1,4 @@
-//! A schedule between a floor and a ceiling.
+//! Limits an lr to a range.
 
 use super::{Combinator, Form, Group};
 use crate::catalogue::{Ends, Param, ParamType, optional};
@@ -13,13 +13,13 @@ use crate::segment::Position;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "clamp",
     aliases: &["clip", "floor", "min_lr"],
-    summary: "a schedule between a floor and a ceiling",
+    summary: "limits a schedule to a minimum and a maximum lr",
     formula: "lr = min(max(of, min), max)",
     symbols: &[("of", "the lr of the schedule inside")],
     ends: Ends {
-        before: "as the schedule inside, within the bounds",
-        at: "as the schedule inside, within the bounds",
-        after: "as the schedule inside, within the bounds",
+        before: "same as the schedule inside, within the bounds",
+        at: "same as the schedule inside, within the bounds",
+        after: "same as the schedule inside, within the bounds",
     },
     source: "optax exponential_decay `end_value`; Megatron `min_lr`",
     example: "{clamp: {min: 0.01x}, of: {kind: exponential, gamma: 0.9, every: \"1%\"}}",
@@ -27,7 +27,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     form: Form::One,
     groups: &[Group {
         key: "clamp",
-        doc: "the bounds, one or both",
+        doc: "the bounds: `min`, `max` or both",
         params: BOUNDS,
         shaped: false,
         least: 1,
@@ -53,12 +53,12 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 /// The keys of `clamp`.
 const BOUNDS: &[Param] = &[
-    optional("min", ParamType::Lr, "floor"),
-    optional("max", ParamType::Lr, "ceiling"),
+    optional("min", ParamType::Lr, "lower bound"),
+    optional("max", ParamType::Lr, "upper bound"),
     optional(
         "like",
         ParamType::Choice(&["lr_end"]),
-        "`lr_end`: the floor is that of transformers, which must be below the base lr",
+        "`lr_end`: `min` must be below the base lr, as transformers requires of its `lr_end`",
     ),
 ];
 
@@ -67,11 +67,11 @@ struct Clamp {
     min: Option<LrValue>,
     max: Option<LrValue>,
     of: ScheduleNode,
-    /// Whether the floor must be below the base lr.
+    /// Whether `min` must be below the base lr.
     below_base: bool,
-    /// What is said if the bounds are the wrong way round, but for the numbers, which the run decides.
+    /// The problem if `min` is above `max`. The message is added when the run's base lr is known.
     order: Problem,
-    /// The same if the floor is not below the base lr.
+    /// The problem if `min` is not below the base lr.
     floor: Problem,
 }
 
@@ -111,7 +111,7 @@ impl Branch for Clamp {
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min.of(at.base) > max.of(at.base)
         {
-            let message = format!("the floor {} is above the ceiling {}", min.of(at.base), max.of(at.base));
+            let message = format!("`min` ({}) is above `max` ({})", min.of(at.base), max.of(at.base));
             problems.push(Problem { message, ..self.order.clone() });
         }
     }

@@ -1,4 +1,4 @@
-//! Combinators: schedules made of schedules. One file each, and the table of them.
+//! Combinators: schedules made of other schedules. One file each, and the table that lists them.
 
 use crate::catalogue::{Ends, Param, ParamType, optional};
 use crate::node::Branch;
@@ -18,47 +18,47 @@ pub(crate) mod wrap;
 /// One combinator.
 #[derive(Debug)]
 pub struct Combinator {
-    /// The key by which a node is known to be one.
+    /// The key that identifies the combinator in a mapping.
     pub key: &'static str,
-    /// What other libraries call it, and its other keys; used for hints.
+    /// Its names in other libraries and its other keys, for hints.
     pub aliases: &'static [&'static str],
     /// One line: what it does.
     pub summary: &'static str,
-    /// lr(s) in terms of the schedules inside.
+    /// lr(s) as a function of the schedules inside.
     pub formula: &'static str,
-    /// The formula's symbols besides parameters and [`crate::catalogue::SYMBOLS`], with their meaning.
+    /// Symbols of the formula and their meaning, except parameters and [`crate::catalogue::SYMBOLS`].
     pub symbols: &'static [(&'static str, &'static str)],
-    /// How it ends.
+    /// Its lr at the start, at the end and after the end.
     pub ends: Ends,
-    /// Paper or library.
+    /// The paper or library that defines it.
     pub source: &'static str,
-    /// A node that parses, as one would write it.
+    /// An example that parses, as a user would write it.
     pub example: &'static str,
-    /// Keys that hold a node, or several as `form` says.
+    /// Keys that hold a schedule, or several (see `form`).
     pub nodes: &'static [&'static str],
-    /// What stands under these keys.
+    /// The form of the value of these keys.
     pub form: Form,
-    /// Keys that hold a mapping with parameters of its own.
+    /// Keys that hold a mapping with its own parameters.
     pub groups: &'static [Group],
     /// Its other keys.
     pub params: &'static [Param],
     pub(crate) read: fn(&mut Reader<'_, '_>) -> Option<Box<dyn Branch>>,
 }
 
-/// What stands under a combinator's node key.
+/// The form of the value of a combinator's node key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A node.
     One,
     /// A list of nodes.
     Many,
-    /// A list of phases: nodes with a length `for`, or `value` in place of a node.
+    /// A list of phases: schedules with a length `for`, or `value` instead of a schedule.
     Phases,
 }
 
-/// What a phase takes besides the keys of its node.
+/// The key of a phase in addition to the keys of its schedule.
 pub static FOR: Param =
-    optional("for", ParamType::Length(0), "length of the phase; the last one takes the rest if not given");
+    optional("for", ParamType::Length(0), "length of the phase; the last phase takes the rest by default");
 
 /// A mapping inside a combinator.
 #[derive(Debug)]
@@ -69,9 +69,9 @@ pub struct Group {
     pub doc: &'static str,
     /// Its keys.
     pub params: &'static [Param],
-    /// Whether it also takes `shape`, the kind of any ramp, together with that kind's own parameters.
+    /// Whether it also takes `shape` (the kind of any ramp) and that kind's own parameters.
     pub shaped: bool,
-    /// The fewest keys that it may have; 0 if the whole mapping may be missing.
+    /// The minimum number of keys; 0 if the whole mapping may be missing.
     pub least: usize,
 }
 

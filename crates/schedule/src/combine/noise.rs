@@ -1,4 +1,4 @@
-//! A schedule with noise on it.
+//! A schedule with multiplicative noise.
 
 use super::torch_random::Generator;
 use super::{Combinator, Form, Group};
@@ -15,25 +15,25 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "noise",
     aliases: &["lr_noise", "noise_range_t"],
     summary: "a schedule times 1 + noise, the same in every run",
-    formula: "lr = of * (1 + n_t), n_t the first normal number n of torch's generator seeded with seed + t for which std |n| \
-              < pct, times std; 0 at t = 0 and outside `range`",
+    formula: "lr = of * (1 + n_t), where n_t is std * n for the first normal number n of torch's generator, seeded \
+              with seed + t, for which std |n| < pct; n_t = 0 at t = 0 and outside `range`",
     symbols: &[
         ("n_t", "the noise of step t"),
-        ("n", "a normal number, in double precision; with `single` rounded to single precision"),
+        ("n", "a normal number in double precision; rounded to single precision with `single`"),
         ("of", "the lr of the schedule inside"),
     ],
     ends: Ends {
-        before: "none at t = 0",
-        at: "as at any other step",
-        after: "goes on, unless `range` ends it",
+        before: "no noise at t = 0",
+        at: "same as at any other step",
+        after: "continues, unless `range` ends it",
     },
-    source: "timm, whose noise it is with `single`, or where torch's default type is double",
+    source: "timm; the same numbers with `single`, or where torch's default type is double",
     example: "{noise: {std: 0.1, range: [\"20%\", \"80%\"]}, of: {kind: cosine, to: 0}}",
     nodes: &["of"],
     form: Form::One,
     groups: &[Group {
         key: "noise",
-        doc: "the noise, `{}` for the defaults",
+        doc: "the noise; `{}` for the defaults",
         params: NOISE,
         shaped: false,
         least: 0,
@@ -50,13 +50,13 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         if let Some(Some(bounds)) = &range
             && bounds.len() > 2
         {
-            noise.problem("range", "expected [from], or [from, to]");
+            noise.problem("range", "expected [from] or [from, to]");
         }
         if let (Some(std), Some(pct)) = (std, pct)
             && pct < MIN_PCT * std
         {
-            let message = format!("a bound of {pct} is too far below the standard deviation {std}");
-            noise.problem("pct", format!("{message}: expected at least {MIN_PCT} of it"));
+            let message = format!("`pct` ({pct}) is too small for the standard deviation `std` ({std})");
+            noise.problem("pct", format!("{message}: expected at least {MIN_PCT} * `std`"));
         }
         noise.finish();
         let mut bounds = range?.unwrap_or_default().into_iter();
@@ -67,14 +67,10 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
 
 /// The keys of `noise`.
 const NOISE: &[Param] = &[
-    param("std", ParamType::Number(ABOVE_0), "1", "standard deviation of n before it is cut"),
+    param("std", ParamType::Number(ABOVE_0), "1", "standard deviation of n before truncation"),
     param("pct", ParamType::Number(ABOVE_0), "0.67", "bound on |n|"),
-    optional(
-        "range",
-        ParamType::Lengths,
-        "`[from, to]`: where there is noise, without `to` itself; or `[from]`",
-    ),
-    param("seed", ParamType::Whole(0), "42", "another number gives other noise"),
+    optional("range", ParamType::Lengths, "the steps with noise: `[from, to]` (`to` excluded) or `[from]`"),
+    param("seed", ParamType::Whole(0), "42", "seed of the noise"),
     param("single", ParamType::Flag, "false", "round n to single precision, torch's default type"),
 ];
 
@@ -89,20 +85,20 @@ struct Noise {
     to: Option<Length>,
 }
 
-/// The least bound, as a share of `std`: with less, hours go by until a number is within it.
+/// The smallest allowed `pct`, as a fraction of `std`: with less, rejection sampling would take hours.
 const MIN_PCT: f64 = 1e-3;
 
 impl Noise {
-    /// n at a position.
+    /// The noise at a position.
     fn at(&self, at: &Position) -> f64 {
-        // The same for all steps of an epoch under `clock: epoch`; a cycle may begin between two ticks.
+        // With `clock: epoch` all steps of an epoch have the same noise. A cycle may begin between two ticks.
         let t = (at.begin / at.tick + at.s + 1e-6).floor();
         let within = self.from.as_ref().is_none_or(|from| at.s >= from.ticks(at))
             && self.to.as_ref().is_none_or(|to| at.s < to.ticks(at));
         if t < 1.0 || !within { 0.0 } else { self.draw(t as u64) }
     }
 
-    /// As timm: the first normal number within the bound.
+    /// The first normal number within the bound, as in timm.
     fn draw(&self, t: u64) -> f64 {
         let mut generator = Generator::new(self.seed.wrapping_add(t));
         let round = |n: f64| if self.single { f64::from(n as f32) } else { n };
@@ -144,7 +140,7 @@ impl Branch for Noise {
         if let (Some(from), Some((length, to))) = (from, to)
             && from >= to
         {
-            problems.push(length.problem(format!("noise from {from} to {to} is none at all")));
+            problems.push(length.problem(format!("the noise range [{from}, {to}] is empty")));
         }
     }
 }

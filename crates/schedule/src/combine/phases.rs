@@ -19,16 +19,16 @@ use crate::tree::Value;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "phases",
     aliases: &["SequentialLR", "join_schedules", "sequence", "sequential"],
-    summary: "one schedule after another, each with a length and a clock",
-    formula: "lr = phase(s - a), the phase being the last one with a <= s; it sees its own length `for` as S",
+    summary: "runs schedules one after another, each with its own length and clock",
+    formula: "lr = phase(s - a) for the last phase with a <= s; its length `for` is its S",
     symbols: &[
-        ("a", "begin of the phase: the lengths before it, summed up"),
-        ("phase", "the schedule at work"),
+        ("a", "start of the phase: the sum of the lengths before it"),
+        ("phase", "the active schedule"),
     ],
     ends: Ends {
-        before: "a phase begins at its own step 0",
-        at: "as the phase at work there; in its last step a ramp is a notch short of its end",
-        after: "the last phase goes on",
+        before: "each phase begins at its own step 0",
+        at: "same as the active phase; in its last step a ramp is one step short of its end",
+        after: "the last phase continues",
     },
     source: "torch SequentialLR, optax join_schedules",
     example: "{phases: [{for: \"10%\", kind: linear, from: 0.01x, to: 1x}, {kind: cosine, to: 0}]}",
@@ -95,12 +95,12 @@ impl Phase {
 }
 
 impl Phases {
-    /// Whether nothing is left for the last phase.
+    /// Whether the phases before the last one cover the whole run.
     fn has_no_room(&self, covered: &Coverage) -> bool {
         self.spans(&covered.start).last().is_some_and(|(_, start, _)| start >= covered.end)
     }
 
-    /// Each phase with its begin and its end; the last one's end is the segment's.
+    /// Each phase with its start and end. The last phase ends with the segment.
     fn spans(&self, at: &Position) -> impl Iterator<Item = (&Phase, f64, f64)> + use<'_> {
         let len = at.len;
         let at = *at;
@@ -113,7 +113,7 @@ impl Phases {
         })
     }
 
-    /// The phase at work and the position in it.
+    /// The active phase and the position in it.
     fn active_phase(&self, at: &Position) -> Option<(&ScheduleNode, Position)> {
         let last = self.phases.len() - 1;
         self.spans(at)
@@ -198,19 +198,19 @@ impl Branch for Phases {
             length.warn_if_lost(&covered.start, warnings);
         }
         for (phase, start, end) in self.spans(&covered.start) {
-            // Shares may have been rounded up.
+            // A percentage may have been rounded up.
             let slack = phase.length.as_ref().map_or(0.0, |length| f64::from(u8::from(length.is_percent())));
             let late = start >= covered.end && end > start + slack;
             if let Some(length) = &phase.length
                 && (late || end > covered.end + slack)
             {
                 let message = if late {
-                    format!("this phase never starts: the ones before it take {start} of {}", covered.end)
+                    format!("this phase never starts: the phases before it take {start} of {}", covered.end)
                 } else {
-                    format!("this phase runs from {start} to {end}, the run has {}", covered.end)
+                    format!("this phase runs from {start} to {end}, but the run ends at {}", covered.end)
                 };
                 let hint = if late {
-                    "leave it out, or shorten the ones before it".to_owned()
+                    "remove it, or shorten the phases before it".to_owned()
                 } else {
                     format!("write `for: {}`", covered.written(covered.end - start))
                 };
@@ -220,15 +220,15 @@ impl Branch for Phases {
         }
         let Some(last) = self.phases.last() else { return };
         match &last.length {
-            // Its end is that of the run, unless the ones before have left no room.
+            // It ends with the run, unless the phases before it have left no room.
             None if over > covered.start.len || self.has_no_room(covered) => {
                 let message = format!("the last phase never starts: the others take all {}", covered.end);
-                warnings.push(warning(HORIZON_MISMATCH, message).with_hint("shorten the ones before it"));
+                warnings.push(warning(HORIZON_MISMATCH, message).with_hint("shorten the phases before it"));
             }
             Some(length) if covered.outlasts(over) && !last.node.is_constant() => {
                 let message = format!("the phases end after {over} of {}", covered.end);
                 let problem = length.problem(message).with_lint(HORIZON_MISMATCH);
-                warnings.push(problem.with_hint("leave out the last `for`: it takes the rest"));
+                warnings.push(problem.with_hint("remove `for` of the last phase: it then takes the rest"));
             }
             _ => {}
         }

@@ -23,18 +23,18 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         "CosineRestartLR",
         "cycles",
     ],
-    summary: "starts a schedule again and again (SGDR, warm restarts)",
-    formula: "lr = cycle(s - a), decayed: by `peak` the base inside is base * decay^i, by `amplitude` lr = floor + (cycle - floor) * \
-              decay^i, by `all` lr = cycle * decay^i",
+    summary: "repeats a schedule in cycles (SGDR, warm restarts)",
+    formula: "lr = cycle(s - a), with decay applied by `decay_on`: `peak`: the base lr inside is base * decay^i; \
+              `amplitude`: lr = floor + (cycle - floor) * decay^i; `all`: lr = cycle * decay^i",
     symbols: &[
-        ("i", "number of the cycle, from 0"),
-        ("a", "begin of cycle i: every * (1 + mult + ... + mult^(i-1))"),
+        ("i", "index of the cycle, from 0"),
+        ("a", "start of cycle i: every * (1 + mult + ... + mult^(i-1))"),
         ("cycle", "the schedule inside, of length every * mult^i"),
     ],
     ends: Ends {
-        before: "a boundary belongs to the new cycle, which starts at its peak",
-        at: "wherever the cycle stands: a run that is no sum of cycles ends in the middle of one",
-        after: "the cycles go on; after `limit` cycles the lr is `then`",
+        before: "each cycle starts at its peak; a boundary step belongs to the new cycle",
+        at: "depends on the position in the cycle: a run that is not a whole number of cycles ends inside one",
+        after: "the cycles continue; after `limit` cycles the lr is `then`",
     },
     source: "SGDR, arXiv 1608.03983; torch CosineAnnealingWarmRestarts, keras CosineDecayRestarts, timm cycles",
     example: "{restart: {kind: cosine, to: 0}, every: \"25%\"}",
@@ -43,31 +43,21 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     groups: &[],
     params: &[
         required("every", ParamType::Length(1), "length of the first cycle"),
-        param(
-            "mult",
-            ParamType::Number(AT_LEAST_1),
-            "1",
-            "each cycle is so many times as long as the one before",
-        ),
-        param(
-            "decay",
-            ParamType::Number(ABOVE_0),
-            "1",
-            "factor from cycle to cycle on what `decay_on` names",
-        ),
+        param("mult", ParamType::Number(AT_LEAST_1), "1", "length of each cycle relative to the one before"),
+        param("decay", ParamType::Number(ABOVE_0), "1", "factor per cycle, applied to what `decay_on` names"),
         param(
             "decay_on",
             ParamType::Choice(&["peak", "amplitude", "all"]),
             "peak",
-            "`peak`: what `1x` means inside; `amplitude`: the distance from `floor`; `all`: the lr",
+            "`peak`: the base lr (`1x`) inside; `amplitude`: the distance from `floor`; `all`: the lr",
         ),
-        param("floor", ParamType::Lr, "0", "the foot of `amplitude`"),
-        optional("limit", ParamType::Whole(1), "number of cycles; without end if not given"),
+        param("floor", ParamType::Lr, "0", "the lr that `amplitude` is measured from"),
+        optional("limit", ParamType::Whole(1), "number of cycles; unlimited by default"),
         param("then", ParamType::Lr, "0", "the lr after the last cycle"),
         optional(
             "like",
             ParamType::Choice(&["timm"]),
-            "`timm`: no run is taken in which timm's logarithm rounds a boundary into the cycle before",
+            "`timm`: refuse runs in which timm's logarithm rounds a cycle boundary into the cycle before",
         ),
     ],
     read: |reader| {
@@ -96,7 +86,7 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
     },
 };
 
-/// The most cycles of growing length that are written out in a formula.
+/// The maximum number of growing cycles in an exported formula.
 const MAX_CYCLES: usize = 4096;
 
 #[derive(Debug)]
@@ -109,7 +99,7 @@ struct Restart {
     floor: LrValue,
     limit: Option<u64>,
     then: LrValue,
-    /// What is said, but for the numbers, of a boundary that timm's logarithm rounds; `None` if none is asked.
+    /// With `like: timm`, the problem of a boundary that timm's logarithm rounds. The message is added later.
     rounded: Option<Problem>,
 }
 
@@ -120,14 +110,15 @@ enum DecayOn {
     All,
 }
 
-/// A number of ticks that is meant to be whole may be a last digit off it, and with it each milestone inside.
+/// Rounds a number of ticks that is whole except for floating-point error, so that milestones inside stay
+/// exact.
 fn whole(ticks: f64) -> f64 {
     let whole = ticks.round();
     if (ticks - whole).abs() <= 1e-12 * whole { whole } else { ticks }
 }
 
 impl Restart {
-    /// Begin of cycle `i`: the sum of the lengths before it.
+    /// Start of cycle `i`: the sum of the lengths before it.
     fn begin(&self, every: f64, i: f64) -> f64 {
         if self.mult == 1.0 {
             return every * i;
@@ -135,7 +126,7 @@ impl Restart {
         whole(every * (libm::pow(self.mult, i) - 1.0) / (self.mult - 1.0))
     }
 
-    /// Number of the cycle at a position, in closed form; a boundary belongs to the new cycle.
+    /// Index of the cycle at a position, in closed form. A boundary belongs to the new cycle.
     fn cycle(&self, every: f64, at: &Position) -> f64 {
         if self.mult == 1.0 {
             return at.full_intervals(every);
@@ -143,7 +134,7 @@ impl Restart {
         let growth = self.mult - 1.0;
         let estimate = libm::log1p(at.s / every * growth) / libm::log1p(growth);
         let i = estimate.floor().max(0.0);
-        // A begin that is meant to be whole can be a hair late, and the logarithm a hair off.
+        // Rounding can make a whole start slightly too late and the logarithm slightly wrong.
         let s = at.s * (1.0 + 4.0 * f64::EPSILON) + 1e-9 * every;
         if self.begin(every, i) > s {
             i - 1.0
@@ -154,26 +145,28 @@ impl Restart {
         }
     }
 
-    /// The first cycle of the segment, and its begin, that a logarithm rounded down takes for the one before.
+    /// The first cycle of the segment that timm's rounded-down logarithm would assign to the cycle before,
+    /// and its start.
     fn rounded_down(&self, every: f64, at: &Position) -> Option<(f64, f64)> {
         let cycles = self.limit.map_or(f64::INFINITY, |limit| limit as f64);
         let begins = (1_u32..).map(f64::from).map(|i| (i, self.begin(every, i)));
         let mut begins = begins.take_while(|(i, begin)| *i < cycles && *begin < at.len);
         begins.find(|(i, begin)| {
             let power = 1.0 - begin / every * (1.0 - self.mult);
-            // Of the system, as Python's: libm's differs in the last digit, which is what counts here.
+            // The system's logarithm, as in Python: that of `libm` differs in the last digit, which matters
+            // here.
             (power.ln() / self.mult.ln()).floor() < *i && begin.fract() == 0.0
         })
     }
 
-    /// What the run sees of the last cycle that it sees, and the length of that cycle.
+    /// How many ticks of the last cycle the run covers, and the length of that cycle.
     fn last_cycle(&self, covered: &Coverage, every: f64) -> (f64, f64) {
         let last = covered.start.at(covered.end - covered.unit());
         let i = self.cycle(every, &last);
         (covered.end - self.begin(every, i), every * libm::pow(self.mult, i))
     }
 
-    /// Whether a cycle ends below its top, so that it matters where it is left.
+    /// Whether a cycle ends below its highest lr. Only then does it matter where the run stops in it.
     fn falls(&self, covered: &Coverage, every: f64) -> bool {
         const LOOKS: u32 = 32;
         let first = Position { len: every, ..covered.start };
@@ -186,12 +179,13 @@ impl Restart {
         })
     }
 
-    /// A run that goes on after the last cycle, with nothing to train with.
+    /// Warns if the run continues after the last cycle with lr 0.
     fn warn_of_the_rest(&self, covered: &Coverage, end: f64, warnings: &mut Vec<Problem>) {
         if self.then.is_zero() && covered.outlasts(end) {
-            let message = format!("the cycles end after {end} of {}, and `then` the lr is 0", covered.end);
+            let message =
+                format!("the cycles end after {end} of {}, and the lr after them (`then`) is 0", covered.end);
             let problem = self.every.problem(message).with_lint(HORIZON_MISMATCH);
-            warnings.push(problem.with_hint("leave out `limit`, write `then: 0.01x`, or a longer `every`"));
+            warnings.push(problem.with_hint("remove `limit`, write `then: 0.01x`, or make `every` longer"));
         }
     }
 
@@ -202,7 +196,7 @@ impl Restart {
         if self.limit.is_some_and(|limit| i >= limit as f64) {
             return None;
         }
-        // Far beyond every run the length would be infinite.
+        // Keeps the length finite at positions far beyond any run.
         let length = whole(every * libm::pow(self.mult, i)).min(1e300);
         let factor = libm::pow(self.decay, i).min(f64::MAX);
         let inside = at.subsegment(self.begin(every, i), length);
@@ -212,7 +206,7 @@ impl Restart {
 }
 
 impl Restart {
-    /// The position inside the cycle, and the cycle's number.
+    /// The position inside the cycle, and the index of the cycle.
     fn inside_formula(&self, at: &TermPosition, every: &Term) -> Option<(TermPosition, Term)> {
         let s = at.s.clone();
         if self.mult == 1.0 {
@@ -230,7 +224,7 @@ impl Restart {
             let inside = at.subsegment(every.clone() * cycle.clone(), every.clone());
             return Some((TermPosition { inside: true, ..inside }, cycle));
         }
-        // Begins and lengths in units of the first cycle, as far as the run goes.
+        // Starts and lengths of all cycles of the run, in units of the first cycle.
         let most = at.s.ends().1 / every.ends().0;
         let mut begins = Vec::new();
         loop {
@@ -256,7 +250,7 @@ impl Restart {
         let back = every.clone() / unit;
         let begin = cycle.clone().entry("starts", &begins) * back.clone();
         let length = (cycle.clone().entry("lengths", &lengths) * back).named("n");
-        // Where all is whole, rounding puts no step before the begin of its cycle.
+        // If all values are whole, rounding moves no step before the start of its cycle.
         let at = at.subsegment(begin, length);
         Some((TermPosition { inside: true, ..at }, cycle))
     }
@@ -303,7 +297,7 @@ impl Branch for Restart {
     fn known(&self, at: &Position) -> Known {
         let every = self.every.ticks(at);
         let of = |base: f64| self.of.known(&Position { len: every, base, ..*at });
-        // Where the base decays, so may more than the peak.
+        // If the base lr decays, other lrs of the cycle may decay with it.
         if self.decay != 1.0 && self.decay_on == DecayOn::Peak {
             match (of(at.base), of(at.base * self.decay)) {
                 (Known::Ramp(first), Known::Ramp(second))
@@ -342,8 +336,10 @@ impl Branch for Restart {
         let Some(every) = self.every.check(at, 1.0, problems) else { return };
         let Some(rounded) = self.rounded.as_ref().filter(|_| self.mult > 1.0) else { return };
         if let Some((i, begin)) = self.rounded_down(every, at) {
-            let message =
-                format!("timm begins cycle {i} a step late, at {}: its logarithm rounds", begin + 1.0);
+            let message = format!(
+                "timm starts cycle {i} one step late, at {}, because its logarithm rounds down",
+                begin + 1.0
+            );
             problems.push(Problem { message, ..rounded.clone() });
         }
     }
@@ -363,7 +359,7 @@ impl Branch for Restart {
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let every = self.every.ticks(&covered.start);
         if covered.ends_before(every) {
-            let message = format!("the first cycle takes {every}, the run has {}", covered.end);
+            let message = format!("the first cycle takes {every}, but the run has {}", covered.end);
             let hint = format!("write `every: {}`", covered.written(covered.end));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             return;
@@ -398,7 +394,7 @@ impl Branch for Restart {
             whole,
         ) {
             Some(every) => format!("write `every: {}`", covered.written(every)),
-            None => "a budget of whole cycles".to_owned(),
+            None => "choose a budget of whole cycles".to_owned(),
         };
         warnings.push(self.every.problem(message).with_lint(lint).with_hint(hint));
     }

@@ -1,4 +1,4 @@
-//! A schedule times a number.
+//! Multiplies a schedule by a number.
 
 use super::{Combinator, Form};
 use crate::catalogue::{AT_LEAST_0, Ends, ParamType, required};
@@ -10,13 +10,13 @@ use crate::segment::Position;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "scale",
     aliases: &["multiply", "times"],
-    summary: "a schedule times a number",
+    summary: "multiplies a schedule by a number",
     formula: "lr = scale * of",
     symbols: &[("of", "the lr of the schedule inside")],
     ends: Ends {
-        before: "as the schedule inside",
-        at: "as the schedule inside",
-        after: "as the schedule inside",
+        before: "same as the schedule inside",
+        at: "same as the schedule inside",
+        after: "same as the schedule inside",
     },
     source: "arithmetic",
     example: "{scale: 0.5, of: {kind: cosine, to: 0}}",

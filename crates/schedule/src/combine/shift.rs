@@ -1,4 +1,4 @@
-//! A schedule ahead of its time.
+//! Evaluates a schedule at a later step.
 
 use super::{Combinator, Form};
 use crate::catalogue::{Ends, ParamType, required};
@@ -12,20 +12,20 @@ use crate::segment::Position;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "shift",
     aliases: &["offset", "delay", "last_epoch"],
-    summary: "a schedule evaluated so many ticks ahead",
+    summary: "evaluates a schedule `shift` ticks ahead",
     formula: "lr(s) = of(s + shift)",
     symbols: &[("of", "the schedule inside")],
     ends: Ends {
-        before: "starts where the schedule inside stands at step `shift`",
-        at: "reaches the end of the schedule inside so many steps earlier",
-        after: "as the schedule inside, so many steps later",
+        before: "starts with the lr of the schedule inside at step `shift`",
+        at: "reaches the end of the schedule inside `shift` steps earlier",
+        after: "same as the schedule inside, `shift` steps later",
     },
     source: "the `last_epoch` and `count` of a resumed run",
     example: "{shift: 1, of: {kind: linear, to: 0}}",
     nodes: &["of"],
     form: Form::One,
     groups: &[],
-    params: &[required("shift", ParamType::Length(0), "how far ahead")],
+    params: &[required("shift", ParamType::Length(0), "number of ticks ahead")],
     read: |reader| {
         let (by, of) = (reader.length("shift"), reader.node("of"));
         Some(Box::new(Shift { by: by?, of: of? }))

@@ -1,23 +1,23 @@
-//! The random numbers of `torch.Generator().manual_seed(seed)` on the CPU, as `torch.randn(1, generator=g)`
-//! gives them: MT19937 (Matsumoto and Nishimura 1998), two of its words for a number of 53 bits, two of
-//! those for a pair of normal numbers (Box and Muller). In double precision: where torch's default type is
-//! single precision, its numbers are these, rounded to it.
+//! The random numbers of `torch.Generator().manual_seed(seed)` on the CPU, as returned by `torch.randn(1,
+//! generator=g)`: MT19937 (Matsumoto and Nishimura 1998), two words per 53-bit number, and Box-Muller for
+//! pairs of normal numbers. The numbers are in double precision; with single precision as torch's default
+//! type, torch returns the same numbers rounded.
 
 use std::f64::consts::TAU;
 
 const WORDS: usize = 624;
 const SHIFT: usize = 397;
 
-/// A generator that was seeded.
+/// A seeded generator.
 pub(super) struct Generator {
     words: [u32; WORDS],
     next: usize,
-    /// The second of a pair.
+    /// The second number of a Box-Muller pair.
     kept: Option<f64>,
 }
 
 impl Generator {
-    /// Only the low 32 bits of the seed count, as in torch.
+    /// Uses only the low 32 bits of the seed, as torch does.
     pub(super) fn new(seed: u64) -> Self {
         let mut words = [0; WORDS];
         let mut word = seed as u32;
@@ -51,7 +51,7 @@ impl Generator {
         u64::from(y ^ (y >> 18))
     }
 
-    /// At least 0, below 1.
+    /// A uniform number in [0, 1).
     fn uniform(&mut self) -> f64 {
         let bits = (self.word() << 32) | self.word();
         (bits & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64

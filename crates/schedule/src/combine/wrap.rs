@@ -1,4 +1,4 @@
-//! Warmup, body, cooldown.
+//! Warmup, body and cooldown.
 
 mod formula;
 mod known;
@@ -32,33 +32,28 @@ pub(crate) static COMBINATOR: Combinator = Combinator {
         "GradualWarmupScheduler",
         "warmup_scheduler",
     ],
-    summary: "a schedule between a warmup and a cooldown, or one of them",
-    formula: "s < W: from the warmup's `from` to its `target`, as its `shape` says; then body(s - W); from s = S - C on: from the \
-              body's lr there to the cooldown's `to`, as its `shape` says. The modes `overlay` and `multiply` let the body run \
-              on underneath",
+    summary: "a schedule with a warmup, a cooldown or both",
+    formula: "s < W: from the warmup's `from` to its `target`, by its `shape`; then body(s - W); from s = S - C: from \
+              the body's lr at that step to the cooldown's `to`, by its `shape`. With the modes `overlay` and \
+              `multiply` the body also runs during the warmup or cooldown",
     symbols: &[
         ("W", "length of the warmup: its `over`"),
         ("C", "length of the cooldown: its `over`"),
         ("body", "the schedule inside, of length S - W - C"),
     ],
     ends: Ends {
-        before: "the warmup starts at its `from` (with `sample` `right` or `open` a notch above it); the body begins at s = W",
-        at: "the last step stands one notch short of the cooldown's `to`; with `sample` `right` or `closed` exactly on it",
-        after: "`to` holds; without a cooldown whatever the body does",
+        before: "the warmup starts at its `from` (with `sample` `right` or `open` one step above it); the body begins \
+                 at s = W",
+        at: "the last step is one step short of the cooldown's `to`; with `sample` `right` or `closed` it is exactly `to`",
+        after: "the lr stays at `to`; without a cooldown the body continues",
     },
     source: "MiniCPM, arXiv 2404.06395; Haegele et al., arXiv 2405.18392; modes: timm, torch ChainedScheduler",
     example: "{warmup: {over: \"5%\", from: 0.01x}, body: 1x, cooldown: {over: \"20%\", to: 0}}",
     nodes: &["body"],
     form: Form::One,
     groups: &[
-        Group { key: "warmup", doc: "the way up before the body", params: WARMUP, shaped: false, least: 0 },
-        Group {
-            key: "cooldown",
-            doc: "the way down after the body",
-            params: COOLDOWN,
-            shaped: true,
-            least: 0,
-        },
+        Group { key: "warmup", doc: "the rise before the body", params: WARMUP, shaped: false, least: 0 },
+        Group { key: "cooldown", doc: "the fall after the body", params: COOLDOWN, shaped: true, least: 0 },
     ],
     params: &[],
     read: |reader| {
@@ -85,7 +80,7 @@ const WARMUP: &[Param] = &[
         "shape",
         ParamType::Choice(&["linear", "cosine", "one_minus_sqrt", "exponential", "constant", "log", "power"]),
         "linear",
-        "the way up; `log` is ln(s+1)/ln(W), `constant` stays at `from`",
+        "curve of the rise; `log` is ln(s+1)/ln(W), `constant` stays at `from`",
     ),
     param("power", ParamType::Number(ABOVE_0), "1", "exponent of shape `power`"),
     SAMPLE,
@@ -93,20 +88,21 @@ const WARMUP: &[Param] = &[
         "mode",
         ParamType::Choice(&["prefix", "overlay", "multiply"]),
         "prefix",
-        "`prefix`: the body begins after it; `overlay`: the body's clock runs from 0 underneath; `multiply`: it scales \
-         the body, which runs from 0: a multiple in `from` and `target` is a factor on the body's lr, a number is an lr",
+        "`prefix`: the body begins after the warmup; `overlay`: the body's clock starts at 0, and the warmup hides its \
+         first steps; `multiply`: the body starts at 0 and the warmup scales it, where a multiple in `from` and \
+         `target` is a factor on the body's lr and a number is an lr",
     ),
     param(
         "target",
         ParamType::LrOr("body"),
         "1x",
-        "lr at progress 1, or `body`: the body's lr where the warmup ends",
+        "lr at progress 1, or `body`: the body's lr at the end of the warmup",
     ),
 ];
 
-/// The keys of `cooldown` besides those of its shape.
+/// The keys of `cooldown`, except those of its shape.
 const COOLDOWN: &[Param] = &[
-    required("over", ParamType::Length(0), "length C of the cooldown, the last C of the segment"),
+    required("over", ParamType::Length(0), "length C of the cooldown, at the end of the segment"),
     param("to", ParamType::Lr, "0", "lr at progress 1"),
     SAMPLE,
     K,
@@ -114,8 +110,8 @@ const COOLDOWN: &[Param] = &[
         "mode",
         ParamType::Choice(&["anchor", "multiply"]),
         "anchor",
-        "`anchor`: from the body's lr at its start; `multiply`: from the body's lr at each step, which runs on to the \
-         end, to `to`, where a multiple is a factor on the body's lr and a number is an lr",
+        "`anchor`: from the body's lr at the start of the cooldown to `to`; `multiply`: the body continues to the end \
+         and the cooldown scales it, where a multiple in `to` is a factor on the body's lr and a number is an lr",
     ),
 ];
 
@@ -130,12 +126,12 @@ struct Wrap {
 struct Warmup {
     over: Length,
     from: LrValue,
-    /// `None` is the body's lr where the warmup ends.
+    /// `None` is the body's lr at the end of the warmup.
     target: Option<LrValue>,
     way: Way,
     sample: Sample,
     mode: WarmupMode,
-    /// Where `from` stands, or would.
+    /// The place of `from`, or of the mapping if `from` is missing.
     from_place: (Place, String),
 }
 
@@ -185,7 +181,7 @@ impl Warmup {
             _ => Way::Linear,
         };
         if way == Way::Exponential && from.is_some_and(LrValue::is_zero) {
-            reader.problem("from", "an exponential warmup can't start at 0: expected `from` above 0");
+            reader.problem("from", "expected `from` above 0: an exponential warmup can't start at 0");
         }
         let from_place = (reader.place_of("from"), reader.fields.path_of("from"));
         reader.finish();
@@ -198,7 +194,7 @@ impl Warmup {
         Some(Self { over: over?, from: from?, target: target?, way, sample: sample?, mode, from_place })
     }
 
-    /// What a person should know of it, apart from its length.
+    /// Warns about everything except its length.
     fn warn(&self, covered: &Coverage, n: f64, warnings: &mut Vec<Problem>) {
         if covered.start.s > 0.0 || n <= 0.0 {
             return;
@@ -206,11 +202,11 @@ impl Warmup {
         let (base, (place, path)) = (covered.start.base, &self.from_place);
         let from = self.from.of(base);
         let target = self.target.map(|target| target.of(base));
-        // On a body that moves, an lr and a factor differ even where their numbers agree.
+        // When the body's lr changes, an lr and a factor differ even if their numbers are equal.
         let differs = self.mode == WarmupMode::Multiply
             && self.target.is_some_and(|target| target.is_factor() != self.from.is_factor());
         if target == Some(from) && self.way != Way::Constant && !differs {
-            let message = "the warmup begins at the lr that it leads to: it changes nothing";
+            let message = "the warmup starts at its target lr, so it changes nothing";
             let problem = Problem::new(*place, path.clone(), message).with_lint(NEVER_CHANGES);
             warnings.push(problem.with_hint("`from: 0.01x`"));
         } else if self.lr(0.0, n, from, target.unwrap_or(1.0)) == 0.0 {
@@ -224,7 +220,7 @@ impl Warmup {
         }
     }
 
-    /// The lr of step `s` on the way to `target`, W being `n`.
+    /// The lr of step `s` of a warmup of `n` steps to `target`.
     fn lr(&self, s: f64, n: f64, from: f64, target: f64) -> f64 {
         let p = self.sample.progress(s, n).min(1.0);
         let way = match self.way {
@@ -257,7 +253,7 @@ impl Cooldown {
             && shape.needs_positive_ends()
             && to.is_zero()
         {
-            reader.problem("to", "this shape never reaches 0: expected a learning rate above 0");
+            reader.problem("to", "expected a learning rate above 0: this shape never reaches 0");
         }
         reader.finish();
         let multiply = mode? == "multiply";
@@ -265,8 +261,8 @@ impl Cooldown {
     }
 }
 
-/// The lr on a way that scales the body: between factors on the body's lr, or, where an end is an lr of its
-/// own, between lrs.
+/// The lr of a warmup or cooldown that scales the body: an interpolation between two factors on the body's
+/// lr, or between two lrs if one end is an absolute lr.
 fn scaled(ends: (LrValue, LrValue), body: f64, base: f64, way: impl Fn(f64, f64) -> f64) -> f64 {
     let (from, to) = ends;
     if from.is_factor() && to.is_factor() {
@@ -275,20 +271,20 @@ fn scaled(ends: (LrValue, LrValue), body: f64, base: f64, way: impl Fn(f64, f64)
     way(from.of(body), to.of(body))
 }
 
-/// The stretches of one segment, in ticks.
+/// The parts of one segment, in ticks.
 struct Spans {
-    /// W.
+    /// W, the length of the warmup.
     warm: f64,
-    /// Where the cooldown begins: T - C.
+    /// Start of the cooldown: S - C.
     cool: f64,
-    /// Begin and length of the body.
+    /// Start and length of the body.
     body: (f64, f64),
 }
 
 impl Wrap {
     fn spans(&self, at: &Position) -> Spans {
         let warm = self.warmup.as_ref().map_or(0.0, |warmup| warmup.over.ticks(at)).min(at.len);
-        // Two percentages may round up to one tick too many.
+        // Two percentages may both be rounded up, which is one tick too many.
         let down = self.cooldown.as_ref().map_or(0.0, |cooldown| cooldown.over.ticks(at)).min(at.len - warm);
         let begin = match &self.warmup {
             Some(Warmup { mode: WarmupMode::Prefix, .. }) => warm,
@@ -305,13 +301,13 @@ impl Wrap {
         at.subsegment(spans.body.0, spans.body.1)
     }
 
-    /// The body's lr where another position stands.
+    /// The body's lr at another position `s` of the segment.
     fn body_lr(&self, at: &Position, s: f64, spans: &Spans, memories: &Memories) -> f64 {
         self.body.lr(&self.body_at(&at.at(s), spans), memories)
     }
 }
 
-/// Two percentages that come to 100 may both have been rounded up.
+/// Two percentages that sum to 100 may both have been rounded up.
 fn rounding_slack(warmup: &Length, cooldown: &Length) -> f64 {
     if warmup.is_percent() && cooldown.is_percent() { 1.0 } else { 0.0 }
 }
@@ -368,7 +364,7 @@ impl Branch for Wrap {
             Some(cooldown) => at.s >= spans.cool && spans.cool < at.len && !cooldown.multiply,
             None => false,
         };
-        // What a warmup or cooldown replaces sees nothing of that time.
+        // The body is inactive while a warmup or cooldown replaces it.
         if !warming && !cooling {
             visit(&self.body, self.body_at(at, &spans));
         }
@@ -397,7 +393,7 @@ impl Branch for Wrap {
         let spans = self.spans(&covered.start);
         let (begin, len) = spans.body;
         let Some(mut body) = covered.subsegment(begin, len) else { return };
-        // What a warmup stands in for is not seen.
+        // The warmup hides the first steps of the body.
         if let Some(Warmup { mode: WarmupMode::Overlay, .. }) = &self.warmup
             && body.start.s < spans.warm
         {
@@ -436,19 +432,18 @@ impl Branch for Wrap {
         let down = self.cooldown.as_ref().map(|down| (&down.over, down.over.check(at, 0.0, problems)));
         match (warm, down) {
             (Some((over, Some(w))), _) if w > at.len => {
-                let message = format!("the warmup takes {w}, which is longer than the {} there are", at.len);
+                let message = format!("the warmup takes {w}, but only {} is available", at.len);
                 problems.push(over.problem(message));
             }
             (_, Some((over, Some(c)))) if c > at.len => {
-                let message =
-                    format!("the cooldown takes {c}, which is longer than the {} there are", at.len);
+                let message = format!("the cooldown takes {c}, but only {} is available", at.len);
                 problems.push(over.problem(message));
             }
             (Some((before, Some(w))), Some((over, Some(c))))
                 if w + c > at.len + rounding_slack(before, over) =>
             {
                 let message =
-                    format!("warmup ({w}) and cooldown ({c}) are longer than the {} there are", at.len);
+                    format!("warmup ({w}) and cooldown ({c}) take more than the {} available", at.len);
                 problems.push(over.problem(message));
             }
             _ => {}

@@ -1,10 +1,10 @@
-//! An expression as a term, its names being terms themselves.
+//! Expressions as formula terms.
 
 use super::{Comparison, Expression, Name, Term};
 use crate::formula::{self, Binary, Term as Formula};
 use crate::number::{Decimals, Function, Kind, Rounding};
 
-/// What the names stand for.
+/// The terms of the names.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) t: Formula,
@@ -14,13 +14,13 @@ pub(crate) struct Names {
 }
 
 impl Expression {
-    /// The expression as a term, its arithmetic as it is written: where a number is rounded down or compared, another
-    /// last digit would make another lr. `None` where no term says it.
+    /// The expression as a term with unchanged arithmetic: if a number is rounded down or compared, a
+    /// different last digit would give another lr. `None` if no term can express it.
     pub(crate) fn formula(&self, names: &Names) -> Option<Formula> {
         self.root.formula(names)
     }
 
-    /// Whether a term says it.
+    /// Whether a term can express it.
     pub(crate) fn has_formula(&self) -> bool {
         let names =
             Names { t: Formula::t(2.0), length: 2.0.into(), epoch: Formula::t(2.0), base: 1.0.into() };
@@ -62,7 +62,7 @@ fn each(terms: &[Term], names: &Names) -> Option<Vec<Formula>> {
     terms.iter().map(|term| term.formula(names)).collect()
 }
 
-/// The number with the other sign.
+/// The negated number.
 fn minus(x: Formula) -> Formula {
     match x.number() {
         Some(x) => Formula::from(-x),
@@ -107,7 +107,7 @@ fn compared(first: &Term, rest: &[(Comparison, Term)], names: &Names) -> Option<
     Some(all(conditions.into_iter(), Binary::And))
 }
 
-/// The entry of a list at an index, which may be counted from the end.
+/// The item of a list at an index. A negative index counts from the end.
 fn item(list: Vec<Formula>, index: Formula) -> Formula {
     let length = list.len() as f64;
     let index = match index.ends() {
@@ -182,7 +182,7 @@ fn rounded(rounding: Rounding, x: Formula) -> Formula {
     }
 }
 
-/// The remainder by a number above 0, with the sign of `x`.
+/// The remainder of a division by a number above 0, with the sign of `x`.
 fn fmod(x: Formula, by: Formula) -> Formula {
     let rest = |x: Formula| formula::verbatim(Binary::Remainder, x, by.clone());
     if x.ends().0 >= 0.0 {

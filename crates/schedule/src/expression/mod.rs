@@ -1,10 +1,10 @@
-//! Arithmetic as Python writes it, over the names of `Values`: `0.95 ** t`, `1 if t < 10 else 0.1`.
-//! An expression is read once; its mistakes are reported with their place in it. Where Python raises an error
-//! (a division by 0, the root of a negative number) it has no value, and says why.
+//! Expressions in Python syntax over the names of `Values`: `0.95 ** t`, `1 if t < 10 else 0.1`. An
+//! expression is parsed once; syntax errors have their position in it. If Python would raise an error
+//! (division by 0, root of a negative number), evaluation returns that error.
 //!
-//! It reads as Python does: `**` binds more tightly than a minus before it and groups from the right, `//`
-//! and `%` round towards minus infinity, `and` and `or` give one of their sides, comparisons are chained and
-//! give 1 or 0, whole numbers have any size. Lists are known where an index, `in` or a function follows.
+//! The semantics are Python's: `**` binds more tightly than a minus before it and is right-associative, `//`
+//! and `%` round towards minus infinity, `and` and `or` return one of their operands, comparisons are chained
+//! and return 1 or 0, integers have any size. Lists are allowed before an index, after `in` and as arguments.
 
 mod formula;
 mod parse;
@@ -18,31 +18,31 @@ use crate::formula::Binary;
 use crate::number::{ArithmeticError, Function, Number};
 pub(crate) use formula::Names;
 
-/// What the names stand for.
+/// The values of the names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values {
     /// `t`: the clock.
     pub(crate) t: f64,
     /// `T`: the length.
     pub(crate) length: f64,
-    /// `epoch`: whole epochs since the begin.
+    /// `epoch`: whole epochs since the start of the segment.
     pub(crate) epoch: f64,
     /// `base`: the base lr.
     pub(crate) base: f64,
 }
 
-/// An expression that was read.
+/// A parsed expression.
 #[derive(Debug)]
 pub struct Expression {
     root: Term,
 }
 
-/// What is wrong with an expression.
+/// A syntax error in an expression.
 #[derive(Debug)]
 pub struct ParseError {
     /// What is wrong.
     pub message: String,
-    /// What to write instead.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
@@ -54,13 +54,13 @@ enum Term {
     Not(Box<Term>),
     /// Arithmetic, `and`, `or`.
     Binary(Binary, Box<Term>, Box<Term>),
-    /// The first term and what it is compared with, one after another.
+    /// The first term and the terms that it is compared with.
     Compare(Box<Term>, Vec<(Comparison, Term)>),
-    /// Condition, value if it holds, value if not.
+    /// Condition, value if true, value if false.
     Choice(Box<[Term; 3]>),
     /// A function and its arguments; a list can only be the first.
     Call(&'static Function, Vec<Term>),
-    /// Stands before an index, behind `in` or in a call; it is no number.
+    /// A list. Only allowed before an index, after `in` or in a call.
     List(Vec<Term>),
     /// The entry of a list at an index.
     Item(Vec<Term>, Box<Term>),
@@ -69,7 +69,7 @@ enum Term {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Comparison {
     Binary(Binary),
-    /// Whether the right side, a list, holds the left.
+    /// Whether the right side, a list, contains the left.
     In,
     NotIn,
 }
@@ -97,7 +97,7 @@ const NAMES: &[(&str, Name)] = &[
 ];
 
 impl Name {
-    /// Its value, where that is the same everywhere.
+    /// Its value, if it is a constant.
     fn constant(self) -> Option<f64> {
         match self {
             Name::Pi => Some(std::f64::consts::PI),
@@ -108,7 +108,7 @@ impl Name {
     }
 }
 
-/// What a function's name is, for the page of schedules.
+/// The names of all functions.
 pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
     crate::number::FUNCTIONS.iter().map(|function| function.name)
 }
@@ -125,17 +125,17 @@ impl Expression {
     /// Its value.
     ///
     /// # Errors
-    /// Python raises an error here.
+    /// Python would raise an error.
     pub(crate) fn value(&self, values: &Values) -> Result<f64, ArithmeticError> {
         self.root.value(values)?.float()
     }
 
-    /// Whether it says `epoch`.
+    /// Whether it uses `epoch`.
     pub(crate) fn uses_epoch(&self) -> bool {
         self.root.uses(&|name| name == Name::Epoch)
     }
 
-    /// Whether it says anything that may change from step to step.
+    /// Whether it uses a name whose value is not constant.
     pub(crate) fn uses_variables(&self) -> bool {
         self.root.uses(&|name| name.constant().is_none())
     }
@@ -174,10 +174,10 @@ impl Term {
                 }
                 arguments => function.value(&[], &each(arguments, values)?),
             },
-            Term::List(_) => Err(ArithmeticError("a list where a number is needed")),
+            Term::List(_) => Err(ArithmeticError("a list instead of a number")),
             Term::Item(list, index) => {
                 let index = index.value(values)?.index(list.len())?;
-                each(list, values)?.into_iter().nth(index).ok_or(ArithmeticError("a place outside a list"))
+                each(list, values)?.into_iter().nth(index).ok_or(ArithmeticError("an index out of range"))
             }
         }
     }
@@ -200,7 +200,7 @@ fn each(terms: &[Term], values: &Values) -> Result<Vec<Number>, ArithmeticError>
     terms.iter().map(|term| term.value(values)).collect()
 }
 
-/// Whether all comparisons hold; those behind the first that does not are not looked at.
+/// Whether all comparisons are true. Those after the first false one are not evaluated.
 fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result<Number, ArithmeticError> {
     let mut left = first.value(values)?;
     for (comparison, right) in rest {
@@ -215,7 +215,7 @@ fn compare(first: &Term, rest: &[(Comparison, Term)], values: &Values) -> Result
                 let held = each(list, values)?.iter().any(|entry| is_equal(entry, &left));
                 held == (*comparison == Comparison::In)
             }
-            _ => return Err(ArithmeticError("`in` before what is no list")),
+            _ => return Err(ArithmeticError("`in` without a list")),
         };
         if !holds {
             return Ok(Number::from(false));
@@ -301,7 +301,8 @@ mod tests {
         }
     }
 
-    /// The numbers of CPython 3.11 and numpy 2 for the same text, `math.` and `np.` put before the functions.
+    /// The results of CPython 3.11 and numpy 2 for the same text, with `math.` and `np.` before the
+    /// functions.
     #[test]
     fn functions_are_those_of_python() {
         for (text, wanted) in [
@@ -343,20 +344,20 @@ mod tests {
     #[test]
     fn what_is_an_error_in_python_has_no_value() {
         for (text, error) in [
-            ("0 / 0", "a division by 0"),
-            ("1 / 0", "a division by 0"),
-            ("1 % 0", "a division by 0"),
-            ("1 // 0.0", "a division by 0"),
-            ("min(1, 1 / 0)", "a division by 0"),
+            ("0 / 0", "division by 0"),
+            ("1 / 0", "division by 0"),
+            ("1 % 0", "division by 0"),
+            ("1 // 0.0", "division by 0"),
+            ("min(1, 1 / 0)", "division by 0"),
             ("0 ** -0.5", "0 to a negative power"),
             ("(-1) ** 0.5", "complex"),
-            ("sqrt(-1)", "no value"),
+            ("sqrt(-1)", "domain"),
             ("log(0)", "the logarithm of 0 or less"),
             ("exp(1000)", "beyond the largest float"),
             ("10 ** 400 * 1.0", "beyond the largest float"),
-            ("[1, 2][2]", "a place outside a list"),
-            ("[1, 2][t / 7]", "no whole number"),
-            ("fmod(1, 0)", "a division by 0"),
+            ("[1, 2][2]", "an index out of range"),
+            ("[1, 2][t / 7]", "not a whole number"),
+            ("fmod(1, 0)", "division by 0"),
         ] {
             let expression = text.parse::<Expression>().expect(text);
             let found = expression.value(&VALUES).expect_err(text);
@@ -384,18 +385,18 @@ mod tests {
             ("len(3)", "`len` at character 1 takes a list first"),
             ("log(1, 2, 3)", "`log` at character 1 takes 1 or 2 values, not 3"),
             ("[[1, 2], 3][0]", "a list of lists"),
-            ("step + 1", "there is no name `step` at character 1"),
-            ("foo(1)", "there is no function `foo` at character 1"),
+            ("step + 1", "unknown name `step` at character 1"),
+            ("foo(1)", "unknown function `foo` at character 1"),
             ("cos", "`cos` at character 1 is a function"),
             ("cos(1, 2)", "`cos` at character 1 takes 1 value, not 2"),
             ("pow(1)", "`pow` at character 1 takes 2 values, not 1"),
-            ("t(1)", "`t` at character 1 is no function"),
-            ("2 ^ 3", "`^` at character 3 is no operator"),
-            ("t = 3", "`=` at character 3 is no operator"),
-            ("math.pi", "`.` at character 5 is no operator"),
-            ("1.2.3", "`1.2.3` at character 1 is no number"),
-            ("1e999", "`1e999` at character 1 is no number"),
-            ("ä", "`ä` at character 1 is no operator"),
+            ("t(1)", "`t` at character 1 is not a function"),
+            ("2 ^ 3", "`^` at character 3 is not an operator"),
+            ("t = 3", "`=` at character 3 is not an operator"),
+            ("math.pi", "`.` at character 5 is not an operator"),
+            ("1.2.3", "`1.2.3` at character 1 is not a number"),
+            ("1e999", "`1e999` at character 1 is not a number"),
+            ("ä", "`ä` at character 1 is not an operator"),
         ] {
             let error = text.parse::<Expression>().expect_err(text);
             assert!(error.message.contains(message), "{text}: {}", error.message);
@@ -408,9 +409,9 @@ mod tests {
             ("Epoch", "did you mean `epoch`?"),
             ("coss(t)", "did you mean `cos`?"),
             ("wholly", "known: `t`, `T`, `epoch`, `base`, `pi`, `e` and `inf`"),
-            ("2 ^ 3", "a power is written `**`"),
-            ("t = 3", "equality is written `==`"),
-            ("math.pi", "names stand alone"),
+            ("2 ^ 3", "write a power with `**`"),
+            ("t = 3", "write equality with `==`"),
+            ("math.pi", "write names without a module"),
         ] {
             let error = text.parse::<Expression>().expect_err(text);
             assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {error:?}");

@@ -1,11 +1,11 @@
-//! Words to terms, by how tightly operators bind.
+//! Parses tokens into terms, by operator precedence.
 
 use super::token::{Kind, Token, tokens};
 use super::{Binary, Comparison, NAMES, ParseError, Term, function_names};
 use crate::number::{Function, function};
 use crate::problem::{listed, nearest};
 
-/// How tightly operators bind; those on the right of one of these bind at least as tightly.
+/// Precedences of operators.
 const CHOICE: u8 = 1;
 const OR: u8 = 2;
 const AND: u8 = 3;
@@ -16,7 +16,7 @@ const PRODUCT: u8 = 7;
 const SIGN: u8 = 8;
 const POWER: u8 = 9;
 
-/// The deepest nesting: reading and working out take a stack.
+/// The maximum nesting, because parsing and evaluation are recursive.
 const MAX_DEPTH: usize = 50;
 
 pub(super) fn parse(text: &str) -> Result<Term, ParseError> {
@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<Term, ParseError> {
 }
 
 struct Parser<'a> {
-    /// What is left.
+    /// The remaining tokens.
     tokens: &'a [Token<'a>],
     depth: usize,
 }
@@ -46,7 +46,7 @@ impl<'a> Parser<'a> {
         Some(first)
     }
 
-    /// Takes the next word if it is this one.
+    /// Consumes the next token if it is this one.
     fn take(&mut self, text: &str) -> bool {
         let found = self.peek().is_some_and(|token| token.text == text);
         if found {
@@ -66,20 +66,20 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A term that is a number, whose operators bind at least as tightly as `least`.
+    /// A term that is a number, with operators of at least the precedence `least`.
     fn number(&mut self, least: u8) -> Result<Term, ParseError> {
         let at = self.peek().map(|token| token.at);
         match self.term(least)? {
             Term::List(_) => {
                 let at = at.map_or(String::new(), |at| format!(", found a list at character {at}"));
-                let hint = "a list stands before an index, behind `in` or in a call, as in [1, 0.1][t // 30]";
+                let hint = "a list is only allowed before an index, after `in` or in a call, as in [1, 0.1][t // 30]";
                 Err(ParseError { message: format!("expected a number{at}"), hint: Some(hint.to_owned()) })
             }
             term => Ok(term),
         }
     }
 
-    /// A term whose operators bind at least as tightly as `least`. A list is one only where nothing joins it.
+    /// A term with operators of at least the precedence `least`. A list can't be an operand.
     fn term(&mut self, least: u8) -> Result<Term, ParseError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -106,7 +106,7 @@ impl<'a> Parser<'a> {
                 break;
             };
             self.next();
-            // A power groups from the right and takes a sign; all others group from the left.
+            // A power is right-associative and allows a sign; all others are left-associative.
             let right = self.number(if binds == POWER { SIGN } else { binds + 1 })?;
             left = Term::Binary(binary, Box::new(left), Box::new(right));
         }
@@ -114,7 +114,7 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    /// The comparison that comes next, and its words.
+    /// The next comparison operator and its number of tokens.
     fn comparison(&self) -> Option<(Comparison, usize)> {
         let mut words = self.tokens.iter().map(|token| token.text);
         Some(match (words.next()?, words.next()) {
@@ -124,7 +124,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A term and all that it is compared with.
+    /// A term and all terms that it is compared with.
     fn compared(&mut self, first: Term) -> Result<Term, ParseError> {
         let mut rest = Vec::new();
         while let Some((comparison, words)) = self.comparison() {
@@ -148,7 +148,7 @@ impl<'a> Parser<'a> {
         Ok(Term::Compare(Box::new(first), rest))
     }
 
-    /// A sign and what it belongs to, or a value.
+    /// A signed term, or a value.
     fn prefix(&mut self, least: u8) -> Result<Term, ParseError> {
         if self.take("-") {
             return Ok(Term::Minus(Box::new(self.number(SIGN)?)));
@@ -193,8 +193,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Terms up to a closing bracket, at least one, and whether a comma stood behind the last. Of several all are
-    /// numbers.
+    /// One or more terms up to a closing bracket, and whether a comma follows the last one. If there are
+    /// several, all are numbers.
     fn list(&mut self, close: &str) -> Result<(Vec<Term>, bool), ParseError> {
         let mut terms = vec![self.term(CHOICE)?];
         while self.take(",") {
@@ -207,13 +207,13 @@ impl<'a> Parser<'a> {
         Ok((terms, false))
     }
 
-    /// The arguments of a function, its bracket being open.
+    /// The arguments of a function, after its opening bracket.
     fn call(&mut self, named: &Token<'_>) -> Result<Term, ParseError> {
         let (text, at) = (named.text, named.at);
         let (arguments, _) = self.list(")")?;
         let Some(function) = function(text) else {
             if NAMES.iter().any(|(name, _)| *name == text) {
-                return Err(error(format!("`{text}` at character {at} is no function")));
+                return Err(error(format!("`{text}` at character {at} is not a function")));
             }
             return Err(unknown("function", named, &function_names().collect::<Vec<_>>()));
         };
@@ -235,11 +235,11 @@ impl<'a> Parser<'a> {
 fn flat(terms: Vec<Term>) -> Result<Term, ParseError> {
     match terms.iter().any(|term| matches!(term, Term::List(_))) {
         false => Ok(Term::List(terms)),
-        true => Err(error("a list of lists is no list of numbers".to_owned())),
+        true => Err(error("expected a list of numbers, found a list of lists".to_owned())),
     }
 }
 
-/// A call, if lists are where it takes them.
+/// A call, after a check that lists are only passed where they are allowed.
 fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>) -> Result<Term, ParseError> {
     let wrong = |what: &str| Err(error(format!("`{}` at character {} takes {what}", named.text, named.at)));
     match (arguments.first(), function.takes_list(arguments.len())) {
@@ -251,7 +251,7 @@ fn checked(function: &'static Function, arguments: Vec<Term>, named: &Token<'_>)
 
 const KEYWORDS: [&str; 6] = ["if", "else", "and", "or", "not", "in"];
 
-/// The comparison that a sign means in Python.
+/// The comparison of a Python operator.
 pub fn comparison(text: &str) -> Option<Binary> {
     Some(match text {
         "<" => Binary::Less,
@@ -264,7 +264,7 @@ pub fn comparison(text: &str) -> Option<Binary> {
     })
 }
 
-/// The operator between two terms, and how tightly it binds.
+/// A binary operator and its precedence.
 fn operator(text: &str) -> Option<(Binary, u8)> {
     Some(match text {
         "or" => (Binary::Or, OR),
@@ -296,7 +296,7 @@ fn unknown(what: &str, token: &Token<'_>, known: &[&str]) -> ParseError {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known: {}", listed(known.iter().copied())),
     };
-    let message = format!("there is no {what} `{}` at character {}", token.text, token.at);
+    let message = format!("unknown {what} `{}` at character {}", token.text, token.at);
     ParseError { message, hint: Some(hint) }
 }
 

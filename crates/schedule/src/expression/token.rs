@@ -1,9 +1,9 @@
-//! The words of an expression.
+//! The tokens of an expression.
 
 use super::ParseError;
 use crate::number::Number;
 
-/// A word and where it stands, in characters from 1.
+/// A token and its position in characters, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token<'a> {
     pub(super) text: &'a str,
@@ -14,25 +14,25 @@ pub(super) struct Token<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
     Number(Number),
-    /// A name, a function or a word like `if`.
+    /// A name, a function or a keyword.
     Word,
     /// An operator, a bracket or a comma.
     Sign,
 }
 
-/// Every sign; one that begins another stands behind it.
+/// Every operator, longer ones before their prefixes.
 const SIGNS: [&str; 19] =
     ["**", "//", "<=", ">=", "==", "!=", "+", "-", "*", "/", "%", "<", ">", "(", ")", "[", "]", ",", "="];
 
-/// Signs of other languages, and what stands for them here.
+/// Operators of other languages, with hints.
 const FOREIGN: [(&str, &str); 4] = [
-    ("^", "a power is written `**`"),
-    (".", "names stand alone, as in `cos` and `pi`"),
+    ("^", "write a power with `**`"),
+    (".", "write names without a module, as in `cos` and `pi`"),
     ("&", "write `and`"),
     ("|", "write `or`"),
 ];
 
-/// The most words.
+/// The maximum number of tokens.
 const MAX_TOKENS: usize = 500;
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
@@ -53,7 +53,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
         };
         tokens.push(Token { text: word, kind, at });
         if tokens.len() > MAX_TOKENS {
-            let message = format!("the expression is longer than {MAX_TOKENS} numbers, names and signs");
+            let message = format!("the expression has more than {MAX_TOKENS} numbers, names and operators");
             return Err(ParseError { message, hint: None });
         }
         rest = rest.get(word.len()..).unwrap_or_default().trim_start();
@@ -61,13 +61,13 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
     Ok(tokens)
 }
 
-/// The characters at the begin for which `holds`.
+/// The prefix of characters for which `holds` is true.
 fn head(text: &str, holds: impl Fn(char) -> bool) -> &str {
     let end = text.find(|c| !holds(c)).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
 
-/// A number: digits and points, perhaps an exponent with its sign.
+/// A number: digits and points, with an optional exponent.
 fn number(text: &str, at: usize) -> Result<(&str, Kind), ParseError> {
     let digits = head(text, |c| c.is_ascii_digit() || c == '.');
     let tail = text.get(digits.len()..).unwrap_or_default();
@@ -81,15 +81,17 @@ fn number(text: &str, at: usize) -> Result<(&str, Kind), ParseError> {
     let word = text.get(..digits.len() + exponent).unwrap_or_default();
     match Number::literal(word) {
         Some(number) => Ok((word, Kind::Number(number))),
-        None => Err(ParseError { message: format!("`{word}` at character {at} is no number"), hint: None }),
+        None => {
+            Err(ParseError { message: format!("`{word}` at character {at} is not a number"), hint: None })
+        }
     }
 }
 
 fn no_operator(found: char, at: usize) -> ParseError {
     let hint = match found {
-        '=' => Some("equality is written `==`"),
+        '=' => Some("write equality with `==`"),
         _ => FOREIGN.iter().find(|(sign, _)| sign.chars().eq([found])).map(|(_, hint)| *hint),
     };
-    let message = format!("`{found}` at character {at} is no operator");
+    let message = format!("`{found}` at character {at} is not an operator");
     ParseError { message, hint: hint.map(str::to_owned) }
 }

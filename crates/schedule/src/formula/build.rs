@@ -1,5 +1,5 @@
-//! Building terms so that what is printed reads as if written by hand: what is known is worked out, what
-//! changes nothing is left out, and conditions move outwards.
+//! Builds simplified terms, so that printed code reads as if written by hand: constants are folded, neutral
+//! operations are removed, and conditions are moved outwards.
 
 use std::ops::{Add, Div, Mul, Sub};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::range::Range;
 use super::{Binary, Function, Node, Term};
 
-/// Terms of at most this size are written twice to bring a condition to the outside.
+/// Terms of at most this size are duplicated to move a condition outwards.
 const SMALL: usize = 14;
 
-/// e^700 is near the largest number there is.
+/// e^700 is near the largest float.
 const MAX_EXPONENT: f64 = 700.0;
 
 impl From<f64> for Term {
@@ -61,12 +61,12 @@ impl Term {
         Self::new(Node::Pi, Range::one(std::f64::consts::PI))
     }
 
-    /// Least and greatest value that it may come to.
+    /// Its minimum and maximum value.
     pub(crate) fn ends(&self) -> (f64, f64) {
         (self.range.low, self.range.high)
     }
 
-    /// The same, known to lie between two bounds where it is looked at.
+    /// The same term, known to be within two bounds.
     pub(crate) fn within(self, low: f64, high: f64) -> Self {
         let range = self.range.within(low, high);
         if range.low == range.high && self.number().is_none() {
@@ -128,7 +128,7 @@ impl Term {
         }
     }
 
-    /// 1 - x, written so that nothing cancels where x is nearly 1.
+    /// 1 - x, written so that no digits cancel if x is nearly 1.
     pub fn left(&self) -> Self {
         match self.node() {
             Node::Binary(Binary::Divide, a, b) => (b.clone() - a.clone()) / b.clone(),
@@ -136,7 +136,7 @@ impl Term {
         }
     }
 
-    /// The floor of a quotient that is at least 0, a last digit below a whole number being that number.
+    /// The floor of a quotient of at least 0, with a tolerance of the last digit.
     pub(crate) fn divide_down(self, by: Term) -> Self {
         if self.is_multiple_exact() && by.number().is_some_and(|by| by.fract() == 0.0) {
             return binary(Binary::DivideDown, self, by);
@@ -154,12 +154,12 @@ impl Term {
         nudged.function("floor", f64::floor)
     }
 
-    /// What a division rounded down leaves.
+    /// The remainder of a division rounded down.
     pub(crate) fn remainder(self, by: Term) -> Self {
         binary(Binary::Remainder, self, by)
     }
 
-    /// Whether dividing it by a whole number that divides it gives that whole number in floating point.
+    /// Whether its division by a whole number is exact in floating point if the quotient is whole.
     pub(crate) fn is_multiple_exact(&self) -> bool {
         self.is_whole()
             || match self.node() {
@@ -169,7 +169,7 @@ impl Term {
             }
     }
 
-    /// The straight way to another number: here at `q` 0, there at 1.
+    /// Linear interpolation to another term: `self` at `q` 0, `to` at 1.
     pub(crate) fn towards(self, to: Term, q: Term) -> Self {
         let way = to - self.clone();
         self + way * q
@@ -184,7 +184,7 @@ impl Term {
         match condition.number() {
             Some(0.0) => return no,
             Some(_) => return yes,
-            // The one that was built for more steps knows less, which holds for all of them.
+            // Keeps the one with the wider range, which is valid for all steps.
             None if yes == no && no.range.holds(yes.range) => return no,
             None if yes == no && yes.range.holds(no.range) => return yes,
             None => {}
@@ -193,22 +193,22 @@ impl Term {
         Self::new(Node::Where(condition, yes, no), range)
     }
 
-    /// How many numbers of a rising table it has reached.
+    /// How many numbers of a sorted table it has reached.
     pub(crate) fn passed(self, table: &[f64]) -> Self {
         let count = |x: f64| table.iter().filter(|entry| **entry <= x).count() as f64;
         let (low, high) = (count(self.range.low), count(self.range.high));
         if low == high {
             return Self::from(low);
         }
-        // What is never reached, or always, is left out.
+        // Removes entries that are always or never reached.
         let kept = table.get(low as usize..high as usize).unwrap_or(table);
         let range = Range::new(0.0, high - low, true);
         Self::new(Node::Passed(kept.into(), self), range) + low
     }
 
-    /// The entry of a table that holds `what`.
+    /// The entry of the table named `what` at this index.
     pub(crate) fn entry(self, what: &'static str, table: &[f64]) -> Self {
-        // An index may count from the first entry that is reached at all.
+        // An index with an offset starts at a later entry of the table.
         let (table, index) = match self.node() {
             Node::Binary(Binary::Add, x, first) if first.number().is_some_and(|first| first >= 0.0) => {
                 (table.get(first.number().unwrap_or(0.0) as usize..).unwrap_or(table), x.clone())
@@ -227,7 +227,7 @@ impl Term {
         Self::new(Node::Entry(what, table.into(), index), Range::new(least, most, whole))
     }
 
-    /// The same under a name, if it is more than a number or a name.
+    /// The same term with a variable name, unless it is a number or has a name.
     pub(crate) fn named(self, name: &'static str) -> Self {
         match self.node() {
             Node::Number(_) | Node::Pi | Node::T | Node::Named(..) | Node::Where(..) => self,
@@ -239,13 +239,13 @@ impl Term {
     }
 }
 
-/// A number without the noise in its last digit: 0.1 - 0.01 is 0.09.
+/// Removes rounding noise from the last digit: 0.1 - 0.01 becomes 0.09.
 pub(super) fn tidy(x: f64) -> f64 {
     let rounded = format!("{x:.11e}").parse().unwrap_or(x);
     if (x - rounded).abs() <= 4.0 * f64::EPSILON * x.abs() { rounded } else { x }
 }
 
-/// Two terms joined, in the simplest form.
+/// A binary operation, simplified.
 pub(crate) fn binary(binary: Binary, a: Term, b: Term) -> Term {
     if let (Some(x), Some(y)) = (a.number(), b.number()) {
         let value = binary.of(x, y);
@@ -273,7 +273,7 @@ pub(crate) fn binary(binary: Binary, a: Term, b: Term) -> Term {
     }
 }
 
-/// Two terms joined as they are: nothing is worked out beforehand or moved.
+/// A binary operation without any simplification.
 pub(crate) fn verbatim(binary: Binary, a: Term, b: Term) -> Term {
     plain(binary, a, b)
 }
@@ -286,7 +286,7 @@ fn plain(binary: Binary, a: Term, b: Term) -> Term {
     Term::new(Node::Binary(binary, a, b), range)
 }
 
-/// Arithmetic with a choice becomes a choice of arithmetic, if the other side is short.
+/// Moves a condition out of an operation if the other operand is small.
 fn distributed(op: Binary, a: &Term, b: &Term) -> Option<Term> {
     if op.is_condition() {
         return None;
@@ -374,7 +374,7 @@ fn power(a: Term, b: Term) -> Term {
     match (a.number(), b.number()) {
         (Some(1.0), _) | (_, Some(0.0)) => Term::from(1.0),
         (_, Some(1.0)) => a,
-        // Python raises an error where this grows beyond all numbers.
+        // Python would raise an overflow error.
         (Some(x), None) if x > 1.0 && b.range.high * x.ln() > MAX_EXPONENT => {
             let most = (MAX_EXPONENT / x.ln()).floor();
             plain(Binary::Power, a, b.at_most(most))

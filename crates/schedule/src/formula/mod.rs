@@ -1,6 +1,6 @@
-//! Schedules as formulas: lr(t) written out, for printing it as code of another library. A [`Term`] is
-//! arithmetic over the step `t` of one run; every kind gives its own beside its `lr`, and a test holds the
-//! two together. Which language the terms are printed in is decided elsewhere.
+//! Schedules as formulas of t, for printing code of other libraries. A [`Term`] is an expression over the
+//! step `t` of one run. Every kind defines it in addition to `lr`, and a test compares the two. The code that
+//! prints terms is in other crates.
 
 mod build;
 mod position;
@@ -13,14 +13,14 @@ pub(crate) use build::{binary, verbatim};
 pub(crate) use position::TermPosition;
 use range::Range;
 
-/// Arithmetic over `t`. Values that no step of the run can take have been left out of it.
+/// An expression over `t`, simplified for the steps of the run.
 #[derive(Debug, Clone)]
 pub struct Term {
     node: Arc<Node>,
     range: Range,
 }
 
-/// What a term is made of.
+/// The node of a term.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     /// A finite number.
@@ -29,19 +29,19 @@ pub enum Node {
     Pi,
     /// The step of the run, counted from 0.
     T,
-    /// A function of one number, by its name in Python's `math` module (`abs` stands outside it).
+    /// A function of one number, with its name in Python's `math` module (`abs` is a builtin).
     Function(Function, Term),
     /// Half a cosine wave, from 1 at 0 to 0 at 1: (1 + cos(pi x)) / 2.
     Wave(Term),
-    /// Two terms and what joins them.
+    /// A binary operation.
     Binary(Binary, Term, Term),
-    /// Condition, value if it holds, value if not. Only the value that is chosen need exist.
+    /// Condition, value if true, value if false. Only the chosen value must be defined.
     Where(Term, Term, Term),
-    /// The entry of a table at an index, which is whole and inside the table; and what the table holds.
+    /// The name of a table, the table, and an index into it, which is whole and in range.
     Entry(&'static str, Arc<[f64]>, Term),
-    /// How many numbers of a rising table are at most the term.
+    /// How many numbers of a sorted table are at most the term.
     Passed(Arc<[f64]>, Term),
-    /// A term that a person would give a name.
+    /// A term with a variable name.
     Named(&'static str, Term),
 }
 
@@ -59,9 +59,9 @@ impl PartialEq for Function {
     }
 }
 
-/// What joins two terms.
+/// A binary operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it; comparisons give 1 or 0")]
+#[expect(missing_docs, reason = "the names are clear; comparisons return 1 or 0")]
 pub enum Binary {
     Add,
     Subtract,
@@ -69,7 +69,7 @@ pub enum Binary {
     Divide,
     /// Division rounded down.
     DivideDown,
-    /// What that leaves; its sign is that of the divisor.
+    /// The remainder of that division, with the sign of the divisor.
     Remainder,
     Power,
     /// The nearest number with this number of decimals, as Python's `round` gives it.
@@ -82,21 +82,21 @@ pub enum Binary {
     AtLeast,
     Equal,
     Unequal,
-    /// Of two comparisons.
+    /// Both conditions are true.
     And,
-    /// Of two comparisons.
+    /// At least one condition is true.
     Or,
 }
 
 impl Binary {
-    /// Whether it gives true or false.
+    /// Whether its value is true or false.
     pub fn is_condition(self) -> bool {
         use Binary::{And, AtLeast, AtMost, Equal, Greater, Less, Or, Unequal};
         matches!(self, Less | AtMost | Greater | AtLeast | Equal | Unequal | And | Or)
     }
 }
 
-/// Terms are equal when they are written the same.
+/// Terms are equal if they have the same structure.
 impl PartialEq for Term {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.node, &other.node) || self.node == other.node
@@ -104,12 +104,12 @@ impl PartialEq for Term {
 }
 
 impl Term {
-    /// What it is made of.
+    /// Its node.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// Its value where it is the same at every step.
+    /// Its value, if it is a constant.
     pub fn number(&self) -> Option<f64> {
         match *self.node {
             Node::Number(x) => Some(x),
@@ -122,12 +122,12 @@ impl Term {
         self.range.whole
     }
 
-    /// Whether it gives true or false.
+    /// Whether its value is true or false.
     pub fn is_condition(&self) -> bool {
         matches!(&*self.node, Node::Binary(binary, ..) if binary.is_condition())
     }
 
-    /// The terms it is made of.
+    /// Its operands.
     pub fn children(&self) -> Vec<&Term> {
         match &*self.node {
             Node::Number(_) | Node::Pi | Node::T => Vec::new(),
@@ -141,7 +141,7 @@ impl Term {
         }
     }
 
-    /// Terms in it, itself among them.
+    /// The number of terms in it, including itself.
     pub fn size(&self) -> usize {
         1 + self.children().into_iter().map(Term::size).sum::<usize>()
     }

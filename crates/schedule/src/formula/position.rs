@@ -1,9 +1,9 @@
-//! Where a formula stands: what [`Position`] is for numbers.
+//! A position as terms: the counterpart of [`Position`].
 
 use super::Term;
 use crate::segment::{Position, floor};
 
-/// A position in a segment, as terms. The names are those of [`Position`].
+/// A position in a segment, as terms. The fields are those of [`Position`].
 #[derive(Debug, Clone)]
 pub(crate) struct TermPosition {
     pub(crate) s: Term,
@@ -13,7 +13,7 @@ pub(crate) struct TermPosition {
     pub(crate) tick: f64,
     pub(crate) epoch: Option<f64>,
     pub(crate) whole: bool,
-    /// Whether it is known to lie before the end of the segment.
+    /// Whether it is known to be before the end of the segment.
     pub(crate) inside: bool,
 }
 
@@ -38,7 +38,7 @@ impl TermPosition {
         Self { step: s.clone() * self.tick, s, inside: false, ..self.clone() }
     }
 
-    /// A part of this segment that begins at `start` and has its own length.
+    /// A subsegment that begins at `start` and has its own length.
     pub(crate) fn subsegment(&self, start: Term, len: Term) -> Self {
         let s = (self.s.clone() - start.clone()).at_least(0.0).named("s");
         let step =
@@ -46,7 +46,7 @@ impl TermPosition {
         Self { s, step, len, inside: false, ..self.clone() }
     }
 
-    /// The same position, known to lie before `end` (and not before `start`).
+    /// The same position, known to be in the range from `start` to before `end`.
     pub(crate) fn between(&self, start: &Term, end: &Term) -> Self {
         let last = end.ends().1 - if self.s.is_whole() && end.is_whole() { 1.0 } else { 0.0 };
         let s = self.s.clone().within(start.ends().0, last);
@@ -54,7 +54,7 @@ impl TermPosition {
         Self { s, step, ..self.clone() }
     }
 
-    /// `ticks` as lengths are counted here: rounded half up to whole ticks, or as they are.
+    /// `ticks` rounded half up to whole ticks, if lengths are rounded here.
     pub(crate) fn round(&self, ticks: Term) -> Term {
         match ticks.number() {
             _ if !self.whole => ticks,
@@ -63,7 +63,7 @@ impl TermPosition {
         }
     }
 
-    /// How many whole stretches of length `every` lie behind.
+    /// The number of completed intervals of length `every`.
     pub(crate) fn full_intervals(&self, every: Term) -> Term {
         self.s.clone().divide_down(every)
     }

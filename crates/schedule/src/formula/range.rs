@@ -1,10 +1,10 @@
-//! What a term can come to during the run. Ranges may be too wide, never too narrow (but for rounding), so
-//! that a branch that no step takes can be left out.
+//! The range of values of a term during the run. Ranges may be too wide but never too narrow (except for
+//! rounding), so that branches that no step takes can be removed.
 
 use super::Binary;
 use crate::number::floor_divide;
 
-/// Least and greatest value, and whether only whole numbers.
+/// Minimum and maximum, and whether all values are whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range {
     pub(super) low: f64,
@@ -23,7 +23,7 @@ impl Range {
         Self::new(x, x, x.fract() == 0.0)
     }
 
-    /// From the least to the greatest of these.
+    /// The range from the smallest to the largest of these.
     fn of(ends: &[f64], whole: bool) -> Self {
         if ends.iter().any(|x| x.is_nan()) {
             return Self { whole, ..Self::ALL };
@@ -41,23 +41,23 @@ impl Range {
         self.low <= other.low && other.high <= self.high
     }
 
-    /// Only what lies between two bounds as well.
+    /// The part within two bounds.
     pub(super) fn within(self, low: f64, high: f64) -> Self {
         let (low, high) = (self.low.max(low), self.high.min(high));
         if low <= high { Self { low, high, ..self } } else { self }
     }
 
-    /// Under a function that never falls.
+    /// The range of a function that never decreases.
     pub(super) fn rising(self, of: impl Fn(f64) -> f64, whole: bool) -> Self {
         Self::of(&[of(self.low), of(self.high)], whole)
     }
 
-    /// Whether all of it lies below all of another, by more than rounding where there are fractions.
+    /// Whether it is completely below another range, by more than rounding if there are fractions.
     fn below(self, other: Self) -> bool {
         self.high < other.low - self.hair(other) * other.low.abs()
     }
 
-    /// The same, or reaches it.
+    /// The same, but they may touch.
     fn up_to(self, other: Self) -> bool {
         self.high <= other.low - self.hair(other) * other.low.abs()
     }

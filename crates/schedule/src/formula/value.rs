@@ -1,14 +1,14 @@
-//! What a term comes to.
+//! Evaluates terms.
 
 use super::{Binary, Node, Term};
 use crate::number::{floor_divide, modulo, round};
 
-/// How numbers are worked out.
+/// The arithmetic of an evaluation.
 #[derive(Clone, Copy)]
 struct Arithmetic {
-    /// What each number on the way is rounded to.
+    /// Rounding of each intermediate result.
     round: fn(f64) -> f64,
-    /// Whether division by a number is multiplication by its inverse.
+    /// Whether a division by a constant becomes a multiplication by its inverse.
     inverts: bool,
 }
 
@@ -23,7 +23,8 @@ impl Term {
         self.by(t, Arithmetic { round: |x| f64::from(x as f32), inverts: false })
     }
 
-    /// Its value at step `t` where a compiler multiplies by the inverse of a number instead of dividing by it.
+    /// Its value at step `t` if a compiler replaces a division by a constant with a multiplication by its
+    /// inverse.
     pub fn compiled(&self, t: f64) -> f64 {
         self.by(t, Arithmetic { round: |x| x, inverts: true })
     }
@@ -52,7 +53,7 @@ impl Term {
 }
 
 impl Term {
-    /// Its value at step `t` as Python works it out: `None` where that is an error there, as a division by 0.
+    /// Its value at step `t` in Python; `None` if Python raises an error, as for a division by 0.
     pub fn python_value(&self, t: f64) -> Option<f64> {
         Some(match &*self.node {
             Node::Function(function, x) => {
@@ -71,7 +72,7 @@ impl Term {
                 let value = binary.of(a, b);
                 match binary {
                     Binary::Divide | Binary::DivideDown | Binary::Remainder if b == 0.0 => return None,
-                    // A negative number to a fraction is complex there.
+                    // A negative number to a fractional power is complex in Python.
                     Binary::Power if !value.is_finite() && a.is_finite() && b.is_finite() => return None,
                     _ => value,
                 }
@@ -89,7 +90,7 @@ impl Term {
 }
 
 impl Binary {
-    /// What it makes of two numbers; comparisons give 1 or 0.
+    /// Applies the operator; comparisons return 1 or 0.
     pub(crate) fn of(self, a: f64, b: f64) -> f64 {
         match self {
             Binary::Add => a + b,

@@ -11,17 +11,18 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "chebyshev",
     aliases: &["get_chebyshev_schedule", "fractal_chebyshev"],
     summary: "reciprocal Chebyshev nodes in fractal order, up to 20x",
-    formula: "lr = base / (0.525 - 0.475 cos(pi (j + 0.5) / n)), n = 2^(floor(log2(epochs - 1)) + 1), j the fractal \
-              permutation of max(s - 2, 0). As in the library, only the first half of the nodes is used for up to 4 epochs",
-    symbols: &[("n", "number of nodes, a power of 2"), ("j", "place of a node in the fractal order")],
+    formula: "lr = base / (0.525 - 0.475 cos(pi (j + 0.5) / n)), where n = 2^(floor(log2(epochs - 1)) + 1) and j is \
+              the fractal permutation of max(s - 2, 0). As in the library, for up to 4 epochs only the first half of \
+              the nodes is used",
+    symbols: &[("n", "number of nodes, a power of 2"), ("j", "index of a node in fractal order")],
     ends: Ends {
         before: "the first three positions share one node",
-        at: "`epochs` should be the run's length in ticks: a shorter run misses nodes",
-        after: "the last node holds",
+        at: "`epochs` should be the length of the run in ticks: a shorter run skips nodes",
+        after: "the lr of the last node",
     },
     source: "Agarwal et al. 2021; pytorch_optimizer get_chebyshev_schedule",
     example: "{clock: epoch, kind: chebyshev, epochs: 8}",
-    params: &[required("epochs", ParamType::Whole(1), "number of ticks to spread the nodes over")],
+    params: &[required("epochs", ParamType::Whole(1), "number of ticks over which the nodes are spread")],
     build: Build::Leaf(|reader| {
         let epochs = reader.whole("epochs")?;
         if epochs > 1 << 40 {
@@ -62,7 +63,7 @@ impl Chebyshev {
         (1_u64 << self.order) - 1
     }
 
-    /// What the base lr is divided by.
+    /// The divisor of the base lr.
     fn divisor(&self, s: f64) -> f64 {
         let i = ((s - 2.0).max(0.0) as u64).min(self.last());
         let node = fractal(i, self.order) as f64 + 0.5;

@@ -1,4 +1,4 @@
-//! One value for ever.
+//! The same lr for the whole run.
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, ParamType, param};
@@ -10,7 +10,7 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "constant",
     aliases: &["fixed", "none", "ConstantLR", "ConstantSchedule", "constant_schedule"],
-    summary: "one value for the whole run",
+    summary: "the same lr for the whole run",
     formula: "lr = value",
     symbols: &[],
     ends: Ends { before: "`value` at every step", at: "`value`", after: "`value`" },

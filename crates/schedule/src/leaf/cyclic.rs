@@ -1,4 +1,4 @@
-//! Cyclical learning rates: up, down, again.
+//! Cyclical learning rates.
 
 use super::Leaf;
 use crate::blend::blend;
@@ -16,47 +16,47 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "cyclic",
     aliases: &["CyclicLR", "clr", "triangular", "triangular2", "exp_range", "cyclical"],
-    summary: "up and down again and again; never ends",
-    formula: "with u = up, d = down: c = floor(1 + s/(u+d)), x = 1 + s/(u+d) - c, r = u/(u+d), h = x/r for x <= r, \
-              else (1-x)/(1-r); lr = min + (max - min) * h * F, where F is 1 (triangular), 2^(1-c) (triangular2), \
-              gamma^s (exp_range). With `momentum` the momentum runs from its max to its min as the lr rises",
+    summary: "rises and falls in repeated cycles, without end",
+    formula: "c = floor(1 + s/(u+d)), x = 1 + s/(u+d) - c, r = u/(u+d), h = x/r for x <= r, else (1-x)/(1-r); lr = min \
+              + (max - min) * h * F, where F is 1 (triangular), 2^(1-c) (triangular2) or gamma^s (exp_range). With \
+              `momentum` the momentum falls from its max to its min while the lr rises",
     symbols: &[
         ("u", "length of the rise, `up`"),
         ("d", "length of the fall, `down`"),
-        ("c", "number of the cycle, from 1"),
-        ("x", "place in the cycle, from 0 to 1"),
-        ("r", "share of the cycle that rises"),
-        ("h", "height: 0 at the foot, 1 at the top"),
-        ("F", "factor of the cycle's top"),
+        ("c", "index of the cycle, from 1"),
+        ("x", "position in the cycle, from 0 to 1"),
+        ("r", "fraction of the cycle in which the lr rises"),
+        ("h", "height: 0 at the lowest lr, 1 at the peak"),
+        ("F", "factor on the peak of the cycle"),
     ],
     ends: Ends {
-        before: "`min` at s = 0, the first top at s = up",
-        at: "wherever the cycle stands: a run of whole cycles ends one notch above `min`",
-        after: "the cycles go on without end",
+        before: "`min` at s = 0, first peak at s = up",
+        at: "depends on the position in the cycle: a run of whole cycles ends one step above `min`",
+        after: "the cycles continue without end",
     },
     source: "Smith, arXiv 1506.01186; torch CyclicLR",
     example: "{kind: cyclic, min: 0.1x, up: \"10%\"}",
     params: &[
-        required("min", ParamType::Lr, "lr at the foot of each cycle"),
-        param("max", ParamType::Lr, "1x", "lr at the top of the first cycle, at least `min`"),
+        required("min", ParamType::Lr, "lowest lr of each cycle"),
+        param("max", ParamType::Lr, "1x", "highest lr of the first cycle, at least `min`"),
         param("up", ParamType::Length(1), "2000", "length of the rise"),
-        optional("down", ParamType::Length(1), "length of the fall; as long as `up` if not given"),
+        optional("down", ParamType::Length(1), "length of the fall; the same as `up` by default"),
         param(
             "mode",
             ParamType::Choice(&["triangular", "triangular2", "exp_range"]),
             "triangular",
-            "how tops change",
+            "how the peaks change from cycle to cycle",
         ),
         param(
             "gamma",
             ParamType::Number(ABOVE_0),
             "1",
-            "factor per step of exp_range; above 1 it must not take a cycled momentum below 0",
+            "factor per step of exp_range; a value above 1 must not make a cycled momentum negative",
         ),
         optional(
             "momentum",
             ParamType::Momentum,
-            "cycle the momentum (Adam: beta1) between these; off if not given",
+            "cycle the momentum (Adam: beta1) between these bounds; off by default",
         ),
     ],
     build: Build::Leaf(|reader| {
@@ -72,7 +72,7 @@ pub(crate) static ENTRY: Entry = Entry {
         };
         let order = Problem::new(top_place, path, "`max` is below `min`");
         let growth = Problem::new(reader.place_of("gamma"), reader.fields.path_of("gamma"), "")
-            .with_hint("a `gamma` of at most 1, a shorter run, or no cycled momentum");
+            .with_hint("use a `gamma` of at most 1, a shorter run, or no cycled momentum");
         Some(Box::new(Cyclic {
             min: min?,
             max: max?,
@@ -94,9 +94,9 @@ struct Cyclic {
     down: Option<Length>,
     mode: Mode,
     momentum: Option<Momentum>,
-    /// What is said if `max` turns out to be below `min`, which depends on the base lr.
+    /// The problem if `max` is below `min`, which depends on the base lr.
     order: Problem,
-    /// The same of a momentum that falls below 0, but for the numbers.
+    /// The problem if the momentum falls below 0. The message is added later.
     growth: Problem,
 }
 
@@ -108,7 +108,7 @@ enum Mode {
 }
 
 impl Cyclic {
-    /// What to write for whole cycles of about `length`, rise and fall in the same proportion as here.
+    /// The hint for whole cycles of about `length`, with the same proportion of rise and fall.
     fn suggestion(&self, covered: &Coverage, length: f64, up: f64) -> String {
         let notch = covered.unit();
         let rise = |cycle: f64| (up / length * cycle / notch).round().max(1.0) * notch;
@@ -126,11 +126,11 @@ impl Cyclic {
                 format!("write `up: {}` and `down: {}`", covered.written(up), covered.written(down))
             }
             Some(cycle) => format!("write `up: {}`", covered.written(cycle / 2.0)),
-            None => "a budget of whole cycles".to_owned(),
+            None => "choose a budget of whole cycles".to_owned(),
         }
     }
 
-    /// How far up: 0 at the foot, 1 at the top of the first cycle.
+    /// The height: 0 at the lowest lr, 1 at the peak of the first cycle.
     fn height(&self, at: &Position) -> f64 {
         let up = self.up.ticks(at);
         let length = up + self.down.as_ref().map_or(up, |down| down.ticks(at));
@@ -141,7 +141,7 @@ impl Cyclic {
         let factor = match self.mode {
             Mode::Triangular => 1.0,
             Mode::Triangular2 => libm::exp2(1.0 - cycle),
-            // A factor above 1 outgrows all numbers; the foot, 0 times it, must stay 0.
+            // A factor above 1 overflows. It must stay finite, because 0 times it must be 0.
             Mode::ExpRange { gamma } => libm::pow(gamma, at.s).min(f64::MAX),
         };
         height * factor
@@ -152,7 +152,7 @@ impl Cyclic {
         let length = up.clone() + self.down.as_ref().map_or(up.clone(), |down| down.formula(at));
         let s = at.s.clone();
         let before = s.clone().divide_down(length.clone());
-        // Ticks since the foot of this cycle.
+        // Ticks since the start of this cycle.
         let x = if s.is_multiple_exact() && length.is_whole() {
             s.clone().remainder(length.clone())
         } else {
@@ -170,13 +170,13 @@ impl Cyclic {
 }
 
 impl Cyclic {
-    /// The lowest momentum of the segment and its tick; `None` where tops do not grow.
+    /// The lowest momentum of the segment and its tick; `None` if the peaks do not grow.
     fn lowest_momentum(&self, at: &Position) -> Option<(f64, f64)> {
         self.momentum?;
         let Mode::ExpRange { gamma } = self.mode else { return None };
         let up = self.up.ticks(at);
         let length = up + self.down.as_ref().map_or(up, |down| down.ticks(at));
-        // Where tops grow, the highest is one of the last two.
+        // If the peaks grow, the highest is one of the last two.
         let first = (at.len - 2.0 * length).max(0.0).floor();
         let ticks = (0_u32..).map(|i| first + f64::from(i)).take_while(|s| *s < at.len);
         let lowest =
@@ -227,21 +227,21 @@ impl Leaf for Cyclic {
         }
         if let Some((s, momentum)) = self.lowest_momentum(at).filter(|(_, momentum)| *momentum < 0.0) {
             let message =
-                format!("the momentum falls below 0 as the tops grow: it is {momentum} at step {s}");
+                format!("the momentum falls below 0 because the peaks grow: it is {momentum} at step {s}");
             problems.push(Problem { message, ..self.growth.clone() });
         }
     }
 
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.min.of(covered.start.base) == self.max.of(covered.start.base) {
-            let message = "`min` and `max` are the same lr: a cycle between them never changes it";
-            warnings.push(warning(NEVER_CHANGES, message).with_hint("another `min`"));
+            let message = "`min` and `max` are the same lr, so the lr never changes";
+            warnings.push(warning(NEVER_CHANGES, message).with_hint("choose another `min`"));
             return;
         }
         let up = self.up.ticks(&covered.start);
         let length = up + self.down.as_ref().map_or(up, |down| down.ticks(&covered.start));
         if covered.ends_before(length) {
-            let what = if up >= covered.end { "the first top" } else { "the end of the first cycle" };
+            let what = if up >= covered.end { "the first peak" } else { "the end of the first cycle" };
             let after = if up >= covered.end { up } else { length };
             let message = format!("the run ({}) ends before {what} ({after})", covered.end);
             let hint = self.suggestion(covered, length, up);
@@ -255,7 +255,7 @@ impl Leaf for Cyclic {
     }
 }
 
-/// Whether the run ends at the foot of a cycle of this length, or so near that it does not matter.
+/// Whether the run ends at the end of a cycle of this length, or close enough to it.
 fn rests(covered: &Coverage, length: f64) -> bool {
     let into = (covered.end - covered.unit()).rem_euclid(length);
     into <= length / 100.0 + 1e-9 || length - into <= covered.tolerance(length)

@@ -1,4 +1,4 @@
-//! The same factor at each step.
+//! Exponential decay: the same factor at each step.
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, param, required};
@@ -13,25 +13,20 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "exponential",
     aliases: &["ExponentialLR", "ExponentialDecay", "exponential_decay", "natural_exp", "exp"],
-    summary: "the same factor at each step",
+    summary: "exponential decay: the same factor at each step",
     formula: "lr = base * gamma^(s / every), the exponent rounded down with `staircase`",
     symbols: &[],
     ends: Ends {
         before: "`base` at s = 0",
         at: "no target: base * gamma^((S - 1) / every)",
-        after: "goes on by the same factor; it never reaches 0",
+        after: "continues by the same factor and never reaches 0",
     },
     source: "torch ExponentialLR, optax exponential_decay, keras ExponentialDecay",
     example: "{kind: exponential, gamma: 0.5, every: \"20%\"}",
     params: &[
-        required("gamma", ParamType::Number(ABOVE_0), "the factor"),
-        param(
-            "every",
-            ParamType::Length(1),
-            "1",
-            "the stretch after which the whole factor has been applied",
-        ),
-        param("staircase", ParamType::Flag, "false", "apply the factor at once at the end of each stretch"),
+        required("gamma", ParamType::Number(ABOVE_0), "factor per `every`"),
+        param("every", ParamType::Length(1), "1", "length over which `gamma` is applied once"),
+        param("staircase", ParamType::Flag, "false", "apply the whole factor at the end of each `every`"),
     ],
     build: Build::Leaf(|reader| {
         let (gamma, every, staircase) =
@@ -75,11 +70,14 @@ impl Leaf for Exponential {
 
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.gamma == 1.0 {
-            warnings.push(warning(NEVER_CHANGES, "powers of 1 are 1").with_hint("another `gamma`"));
+            warnings.push(
+                warning(NEVER_CHANGES, "a `gamma` of 1 never changes the lr")
+                    .with_hint("choose another `gamma`"),
+            );
         }
         let every = self.every.ticks(&covered.start);
         if self.staircase && every >= covered.end {
-            let message = format!("the first stair would come after {every}, the run has {}", covered.end);
+            let message = format!("the first drop would come after {every}, but the run has {}", covered.end);
             let hint = format!("write `every: {}`", covered.share(5.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }

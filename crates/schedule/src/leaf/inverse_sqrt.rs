@@ -16,15 +16,15 @@ pub(crate) static ENTRY: Entry = Entry {
     symbols: &[],
     ends: Ends {
         before: "`base` at s = 0",
-        at: "no target: add a `cooldown` to end at 0",
-        after: "goes on falling; it never reaches 0",
+        at: "no target; add a `cooldown` to end at 0",
+        after: "continues to fall and never reaches 0",
     },
     source: "transformers inverse_sqrt, fairseq, big_vision rsqrt, Megatron",
     example: "{warmup: {over: \"10%\", from: 0.01x}, body: {kind: inverse_sqrt, timescale: \"10%\"}}",
     params: &[required(
         "timescale",
         ParamType::Length(1),
-        "after 3 timescales the lr has halved; often the warmup's length",
+        "the lr is halved after 3 timescales; often the length of the warmup",
     )],
     build: Build::Leaf(|reader| Some(Box::new(InverseSqrt { timescale: reader.length("timescale")? }))),
 };

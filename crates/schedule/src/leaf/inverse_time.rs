@@ -18,16 +18,16 @@ pub(crate) static ENTRY: Entry = Entry {
     symbols: &[],
     ends: Ends {
         before: "`base` at s = 0",
-        at: "no target: as far down as the formula has come",
-        after: "goes on falling; it never reaches 0",
+        at: "no target: the value of the formula",
+        after: "continues to fall and never reaches 0",
     },
     source: "Robbins and Monro 1951; keras InverseTimeDecay, scikit-learn invscaling",
     example: "{kind: inverse_time, rate: 1, every: \"10%\"}",
     params: &[
-        param("rate", ParamType::Number(AT_LEAST_0), "1", "how fast it falls"),
+        param("rate", ParamType::Number(AT_LEAST_0), "1", "rate of decay"),
         param("every", ParamType::Length(1), "1", "the unit of time"),
         param("power", ParamType::Number(ABOVE_0), "1", "exponent"),
-        param("staircase", ParamType::Flag, "false", "fall only at the end of each stretch"),
+        param("staircase", ParamType::Flag, "false", "change the lr only at the end of each `every`"),
     ],
     build: Build::Leaf(|reader| {
         let (rate, every, power, staircase) =
@@ -71,11 +71,13 @@ impl Leaf for InverseTime {
 
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.rate == 0.0 {
-            warnings.push(warning(NEVER_CHANGES, "at the rate 0 it never falls").with_hint("`rate: 1`"));
+            warnings.push(
+                warning(NEVER_CHANGES, "a `rate` of 0 never changes the lr").with_hint("write `rate: 1`"),
+            );
         }
         let every = self.every.ticks(&covered.start);
         if self.staircase && every >= covered.end {
-            let message = format!("the first stair would come after {every}, the run has {}", covered.end);
+            let message = format!("the first drop would come after {every}, but the run has {}", covered.end);
             let hint = format!("write `every: {}`", covered.share(5.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }

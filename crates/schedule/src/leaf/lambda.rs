@@ -11,32 +11,33 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "lambda",
     aliases: &["LambdaLR", "expression", "custom"],
-    summary: "the base lr times an expression of your own",
-    formula: "lr = base * expr, an expression as Python writes it over t = s, T = S, epoch (whole epochs since the \
-              segment began), base (the base lr), pi, e and inf, with `+ - * / // % **`, comparisons (chained too, and `in (1, \
-              2)`), `and`, `or`, `not`, `if` with `else`, `[1, 0.1][t // 30]`, and abs, acos, around, asin, atan, bisect, \
-              bisect_left, bisect_right, ceil, clip, cos, cosh, exp, expm1, float, floor, fmod, int, len, log, log10, log1p, \
-              log2, max, maximum, min, minimum, mod, pow, power, round, sin, sinh, sqrt, sum, tan, tanh, trunc, where. Numbers \
-              are Python's: `//` and `%` round down, `round` goes to the even one of two that are equally near, `int` and \
-              `trunc` towards 0, whole numbers have any size; what is an error in Python (a division by 0, the logarithm of \
-              0, a number beyond all floats) is one here. around, clip, fmod, maximum, minimum, mod, power and where are \
-              numpy's. It must give a number of at least 0 at every step of the run; beyond the run what is none counts as 0",
+    summary: "the base lr times a custom expression",
+    formula: "lr = base * expr, where expr is an expression in Python syntax over t = s, T = S, epoch (whole epochs \
+              since the start of the segment), base (the base lr), pi, e and inf, with `+ - * / // % **`, comparisons \
+              (chained too, and `in (1, 2)`), `and`, `or`, `not`, `if` with `else`, `[1, 0.1][t // 30]`, and abs, acos, \
+              around, asin, atan, bisect, bisect_left, bisect_right, ceil, clip, cos, cosh, exp, expm1, float, floor, \
+              fmod, int, len, log, log10, log1p, log2, max, maximum, min, minimum, mod, pow, power, round, sin, sinh, \
+              sqrt, sum, tan, tanh, trunc, where. Arithmetic is Python's: `//` and `%` round down, `round` rounds \
+              halves to even, `int` and `trunc` round towards 0, integers have any size; errors in Python (division by \
+              0, logarithm of 0, float overflow) are errors here. around, clip, fmod, maximum, minimum, mod, power and \
+              where are those of numpy. The value must be at least 0 at every step of the run; after the run an invalid \
+              value counts as 0",
     symbols: &[
         ("t", "the same as s"),
         ("T", "the same as S"),
         ("e", "2.718281828459045"),
-        ("inf", "beyond all numbers, as in min(inf, t)"),
-        ("bisect_left", "bisect_left(list, x): how many numbers of a rising list are below x"),
-        ("bisect_right", "bisect_right(list, x): how many are at most x; `bisect` is the same"),
+        ("inf", "infinity, as in min(inf, t)"),
+        ("bisect_left", "bisect_left(list, x): how many numbers of a sorted list are below x"),
+        ("bisect_right", "bisect_right(list, x): how many are at most x; the same as `bisect`"),
     ],
     ends: Ends {
-        before: "`expr` at t = 0 counts",
+        before: "`expr` at t = 0",
         at: "`expr` at t = T - 1",
-        after: "goes on by the expression; a value that is none, or below 0, counts as 0",
+        after: "continues by the expression; an invalid or negative value counts as 0",
     },
     source: "torch LambdaLR",
     example: "{kind: lambda, expr: \"0.95 ** (10 * t / T)\"}",
-    params: &[required("expr", ParamType::Expression, "the factor on the base lr")],
+    params: &[required("expr", ParamType::Expression, "factor on the base lr")],
     build: Build::Leaf(|reader| {
         let (expression, problem) = reader.expression("expr")?;
         Some(Box::new(Lambda { expression, problem }))
@@ -46,7 +47,7 @@ pub(crate) static ENTRY: Entry = Entry {
 #[derive(Debug)]
 struct Lambda {
     expression: Expression,
-    /// What is said of a step at which the expression gives no lr, but for the step.
+    /// The problem of a step at which the expression gives no lr. The message is added later.
     problem: Problem,
 }
 
@@ -59,7 +60,7 @@ impl Lambda {
 
 impl Leaf for Lambda {
     fn lr(&self, at: &Position) -> f64 {
-        // A step of the run without a value is refused beforehand: see `problem`.
+        // Steps of the run without a value were refused before: see `invalid_lr`.
         self.factor(at).map_or(f64::NAN, |factor| at.base * factor)
     }
 
@@ -90,7 +91,7 @@ impl Leaf for Lambda {
                 let problem = Problem { message, ..self.problem.clone() };
                 let at_0_alone = at.s == 0.0 && self.factor(&at.at(1.0)).is_ok();
                 return Some(match at_0_alone {
-                    true => problem.with_hint("t counts from 0: t + 1 is never 0"),
+                    true => problem.with_hint("t starts at 0; t + 1 is never 0"),
                     false => problem,
                 });
             }

@@ -1,4 +1,4 @@
-//! Leaves: schedules that are a function of the clock alone, in closed form. One file per kind.
+//! Leaves: schedules in closed form that depend only on the step. One file per kind.
 
 use crate::coverage::Coverage;
 use crate::expression::Expression;
@@ -22,12 +22,12 @@ pub(crate) mod piecewise;
 pub(crate) mod power;
 pub(crate) mod step;
 
-/// A function of the clock.
+/// A function of the step.
 pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
-    /// The lr at a position, at least 0. Costs the same at every position.
+    /// The lr at a position, at least 0. The cost is the same at every position.
     fn lr(&self, at: &Position) -> f64;
 
-    /// Whether [`Leaf::formula`] can give its lr.
+    /// Whether [`Leaf::formula`] can express its lr.
     fn has_formula(&self) -> bool {
         true
     }
@@ -35,45 +35,46 @@ pub(crate) trait Leaf: std::fmt::Debug + Send + Sync {
     /// The lr as a term.
     fn formula(&self, at: &TermPosition) -> Term;
 
-    /// What it is, in words that libraries share; only [`Known::Step`] and [`Known::Multistep`] may stand
-    /// under a clock of epochs.
+    /// Its form in other libraries. Only [`Known::Step`] and [`Known::Multistep`] are used with a clock in
+    /// epochs.
     fn known(&self, _at: &Position) -> Known {
         Known::Other
     }
 
-    /// The momentum at a position, where the kind cycles it.
+    /// The momentum at a position, if the kind cycles it.
     fn momentum(&self, _at: &Position) -> Option<f64> {
         None
     }
 
-    /// What does not fit a run whose segment begins at `at`.
+    /// Checks that it fits a run whose segment begins at `at`.
     fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 
-    /// Whether [`Leaf::invalid_lr`] must be asked at every step of the run: what it gives is not known before.
+    /// Whether [`Leaf::invalid_lr`] must be called at every step of the run, because its values are not known
+    /// before.
     fn needs_step_check(&self) -> bool {
         false
     }
 
-    /// What is said if this position has no lr: one that is no number, or below 0.
+    /// The problem if the lr at this position is not a number or negative.
     fn invalid_lr(&self, _at: &Position) -> Option<Problem> {
         None
     }
 
-    /// What a person should know before training with it, where the run sees so much of it. Only asked
-    /// where `check` found nothing. A warning without a path is about the node.
+    /// Warns about settings that are legal and probably not intended, for the part that the run covers.
+    /// Called only if `check` found nothing. A warning without a path is about the node.
     fn warn(&self, _covered: &Coverage, _warnings: &mut Vec<Problem>) {}
 
-    /// Whether one value for the whole run is what the kind is for.
+    /// Whether the kind is meant to be constant.
     fn is_constant(&self) -> bool {
         false
     }
 }
 
-/// Refuses an expression over `epoch` where nobody knows how long an epoch is. `problem` lacks its message.
+/// Refuses an expression over `epoch` if the length of an epoch is unknown. `problem` has no message yet.
 fn needs_epochs(expression: &Expression, problem: &Problem, at: &Position, problems: &mut Vec<Problem>) {
     if expression.uses_epoch() && at.epoch.is_none() {
-        let message = "the expression says `epoch`, but how long an epoch is, is not known";
+        let message = "the expression uses `epoch`, but the length of an epoch is unknown";
         let problem = Problem { message: message.to_owned(), ..problem.clone() };
-        problems.push(problem.with_hint("give --steps-per-epoch, or write it with t and T"));
+        problems.push(problem.with_hint("pass --steps-per-epoch, or use `t` and `T`"));
     }
 }

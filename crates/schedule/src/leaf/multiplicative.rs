@@ -13,52 +13,53 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "multiplicative",
     aliases: &["MultiplicativeLR"],
-    summary: "the lr of the step before times an expression of your own",
-    formula: "lr = base * expr(1) * ... * expr(s), expr as in `lambda`. It must give a number of at least 0 at every step of the run",
-    symbols: &[("expr(s)", "the expression at t = s; it has T = S, epoch, base and pi too")],
+    summary: "the previous lr times a custom expression",
+    formula: "lr = base * expr(1) * ... * expr(s), with expr as in `lambda`. Its value must be at least 0 at every \
+              step of the run",
+    symbols: &[("expr(s)", "the expression at t = s; T = S, epoch, base and pi are known too")],
     ends: Ends {
-        before: "base at s = 0: the expression does not count there",
+        before: "base at s = 0, where the expression is not applied",
         at: "base times all factors up to S - 1",
-        after: "goes on to four times the length of the run (at least to step 10,000) and stays there; a number alone, as in \"0.95\", for ever",
+        after: "continues to four times the length of the run (at least to step 10,000), then stays constant; a plain \
+                number, as in \"0.95\", continues without end",
     },
     source: "torch MultiplicativeLR",
     example: "{kind: multiplicative, expr: \"0.999 if t < T / 2 else 0.99\"}",
-    params: &[required("expr", ParamType::Expression, "the factor of each step")],
+    params: &[required("expr", ParamType::Expression, "factor per step")],
     build: Build::Leaf(|reader| {
         let (expression, problem) = reader.expression("expr")?;
         Some(Box::new(Multiplicative { expression, problem, products: Mutex::default() }))
     }),
 };
 
-/// The product goes on to so many lengths of the run, and at least to this step: a far position costs no
-/// more than that.
+/// The product is computed up to this multiple of the run's length, and at least to step `LEAST`. This bounds
+/// the cost of far positions.
 const RUNS: f64 = 4.0;
 const LEAST: f64 = 10_000.0;
 
-/// One product in so many is kept.
+/// Every `STRIDE`th product is cached.
 const STRIDE: u64 = 1024;
 
-/// Kept products of so many different segments: cycles of a `restart` differ in length.
+/// The maximum number of segments with cached products: cycles of a `restart` differ in length.
 const MAX_SEGMENTS: usize = 64;
 
 #[derive(Debug)]
 struct Multiplicative {
     expression: Expression,
-    /// What is said of a step at which the expression gives no factor, but for the step.
+    /// The problem of a step at which the expression gives no factor. The message is added later.
     problem: Problem,
-    /// What was worked out before. It saves time and changes no number: products are always formed from
-    /// step 1 on.
+    /// A cache. It changes no result: products always start at step 1.
     products: Mutex<Vec<Products>>,
 }
 
 /// Products over one segment.
 #[derive(Debug)]
 struct Products {
-    /// Bits of all that the expression may know besides s.
+    /// Bits of all inputs of the expression except s.
     of: [u64; 4],
-    /// The product up to and with every `STRIDE`th step.
+    /// The products up to and including every `STRIDE`th step.
     kept: Vec<f64>,
-    /// The last one that was asked for, and its step.
+    /// The last requested step and its product.
     last: (u64, f64),
 }
 
@@ -75,7 +76,7 @@ impl Multiplicative {
         }
         let s = s.min((at.run / at.tick * RUNS).max(LEAST) as u64);
         let of = [at.len, at.base, at.tick, at.epoch.unwrap_or(0.0)].map(f64::to_bits);
-        // A poisoned lock holds whole products all the same.
+        // A poisoned lock still holds complete products.
         let mut all = self.products.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut products = match all.iter().position(|products| products.of == of) {
             Some(i) => all.swap_remove(i),
@@ -132,14 +133,16 @@ impl Leaf for Multiplicative {
         }
         let message = match self.factor(at, s) {
             Ok(factor) if factor >= 0.0 && factor.is_finite() => None,
-            Ok(factor) => Some(format!("the expression gives {factor} at t = {s}, which is no factor")),
+            Ok(factor) => Some(format!(
+                "expected a finite factor of at least 0 at every step, found {factor} at t = {s}"
+            )),
             Err(ArithmeticError(error)) => Some(format!("the expression has no value at t = {s}: {error}")),
         };
         if let Some(message) = message {
             return Some(Problem { message, ..self.problem.clone() });
         }
         let lr = self.lr(at);
-        let message = || format!("the product of the expression's values up to t = {s} makes the lr {lr}");
+        let message = || format!("the product of the expression's values up to t = {s} gives the lr {lr}");
         (!lr.is_finite()).then(|| Problem { message: message(), ..self.problem.clone() })
     }
 }

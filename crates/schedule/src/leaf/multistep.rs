@@ -1,4 +1,4 @@
-//! Drops at given places.
+//! Drops at given steps.
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, optional, param, required};
@@ -22,23 +22,29 @@ pub(crate) static ENTRY: Entry = Entry {
         "multi_step",
         "milestones",
     ],
-    summary: "drops at given places",
+    summary: "drops at given steps",
     formula: "lr = base * gamma^n, base * gammas[0] * ... * gammas[n-1], or values[n], where n counts the milestones \
               m with m <= s + offset",
     symbols: &[("n", "number of milestones passed"), ("m", "a milestone")],
     ends: Ends {
-        before: "`base`, or values[0]; a milestone m is in force from step m on (m - offset with an `offset`)",
+        before: "`base`, or values[0]; a milestone m takes effect at step m (m - offset with an `offset`)",
         at: "the lr after the milestones passed so far",
-        after: "milestones beyond the run count as well; after the last one the lr holds",
+        after: "later milestones still take effect; after the last one the lr stays constant",
     },
     source: "torch MultiStepLR, optax piecewise_constant_schedule, keras PiecewiseConstantDecay",
     example: "{kind: multistep, at: [\"50%\", \"75%\"], gamma: 0.1}",
     params: &[
-        required("at", ParamType::Lengths, "the milestones; one given twice counts twice"),
-        optional("gamma", ParamType::Number(ABOVE_0), "factor of each drop; 0.1 if nothing else is given"),
-        optional("gammas", ParamType::Factors, "a factor for each milestone"),
-        optional("values", ParamType::Lrs, "the lr before the first milestone and after each"),
-        param("offset", ParamType::Integer, "0", "0 as torch and optax; -1 keras; 1 timm"),
+        required("at", ParamType::Lengths, "the milestones; a repeated milestone counts each time"),
+        optional("gamma", ParamType::Number(ABOVE_0), "factor of each drop; 0.1 by default"),
+        optional("gammas", ParamType::Factors, "one factor per milestone"),
+        optional("values", ParamType::Lrs, "the lr before the first milestone and after each milestone"),
+        param(
+            "offset",
+            ParamType::Integer,
+            "0",
+            "shift of the milestones: 0 as in torch and optax, -1 as in keras, 1 \
+                                                  as in timm",
+        ),
     ],
     build: Build::Leaf(|reader| {
         let at = reader.lengths("at");
@@ -51,7 +57,11 @@ pub(crate) static ENTRY: Entry = Entry {
             (gamma, None, None) => Drops::Gamma(gamma.unwrap_or(0.1)),
             (None, Some(gammas), None) => {
                 if gammas.len() != at.len() {
-                    let message = format!("{} factors for {} milestones", gammas.len(), at.len());
+                    let message = format!(
+                        "expected one factor per milestone, found {} factors for {} milestones",
+                        gammas.len(),
+                        at.len()
+                    );
                     reader.problem("gammas", message);
                     return None;
                 }
@@ -71,7 +81,7 @@ pub(crate) static ENTRY: Entry = Entry {
                 Drops::Values(values)
             }
             _ => {
-                reader.problem("at", "expected one of `gamma`, `gammas` and `values`, found several");
+                reader.problem("at", "expected only one of `gamma`, `gammas` and `values`");
                 return None;
             }
         };
@@ -113,7 +123,7 @@ impl Leaf for Multistep {
     }
 
     fn formula(&self, at: &TermPosition) -> Term {
-        // Milestones that depend on a length that changes from cycle to cycle are compared one by one.
+        // Milestones in percent of a cycle whose length changes are compared one by one.
         let milestones: Vec<Term> = self.at.iter().map(|m| m.formula(at)).collect();
         let s = at.s.clone() + self.offset;
         let table: Option<Vec<f64>> = milestones.iter().map(Term::number).collect();
@@ -170,7 +180,9 @@ impl Leaf for Multistep {
             if let (Some(before), Some(here)) = (before, here)
                 && here < before
             {
-                problems.push(m.problem(format!("milestones must not fall: {here} comes after {before}")));
+                problems.push(
+                    m.problem(format!("expected milestones in rising order, found {here} after {before}")),
+                );
             }
         }
     }
@@ -179,10 +191,13 @@ impl Leaf for Multistep {
         for m in &self.at {
             m.warn_if_lost(&covered.start, warnings);
             if m.ticks(&covered.start) - self.offset >= covered.end {
-                let message =
-                    format!("this milestone ({}) is never reached: the run has {}", m.written(), covered.end);
+                let message = format!(
+                    "this milestone ({}) is never reached: the run ends after {}",
+                    m.written(),
+                    covered.end
+                );
                 let last = (covered.end - covered.unit() + self.offset).max(0.0);
-                let hint = format!("leave it out, or write at most {}", covered.written(last));
+                let hint = format!("remove it, or write at most {}", covered.written(last));
                 warnings.push(m.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
             }
         }

@@ -1,4 +1,4 @@
-//! The transformer paper's schedule.
+//! The schedule of the transformer paper.
 
 use super::Leaf;
 use crate::catalogue::{Build, Ends, Entry, ParamType, required};
@@ -15,11 +15,11 @@ pub(crate) static ENTRY: Entry = Entry {
     summary: "linear warmup, then 1/sqrt(t); the base lr is a scale",
     formula: "lr = base * model_dim^-0.5 * min(n^-0.5, n * warmup^-1.5) with n = s + 1; the peak is \
               base / sqrt(model_dim * warmup) at n = warmup",
-    symbols: &[("n", "number of the update, from 1")],
+    symbols: &[("n", "index of the update, from 1")],
     ends: Ends {
         before: "rises from base / sqrt(model_dim * warmup^3) at s = 0 to its peak at s = warmup - 1",
-        at: "no target: add a `cooldown` to end at 0",
-        after: "goes on falling; it never reaches 0",
+        at: "no target; add a `cooldown` to end at 0",
+        after: "continues to fall and never reaches 0",
     },
     source: "Vaswani et al. 2017",
     example: "{kind: noam, model_dim: 128, warmup: \"10%\"}",
@@ -59,7 +59,8 @@ impl Leaf for Noam {
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let warmup = self.warmup.ticks(&covered.start);
         if covered.ends_before(warmup) {
-            let message = format!("the rise takes {warmup}, the run has {}: it never falls", covered.end);
+            let message =
+                format!("the rise takes {warmup}, but the run has {}: the lr never falls", covered.end);
             let hint = format!("write `warmup: {}`", covered.share(10.0));
             warnings.push(self.warmup.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }

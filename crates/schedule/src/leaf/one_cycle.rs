@@ -1,4 +1,4 @@
-//! The 1cycle policy, with torch's knots.
+//! The 1cycle policy, with the knots of torch.
 
 use std::f64::consts::PI;
 
@@ -20,27 +20,28 @@ use crate::tree::Place;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "one_cycle",
     aliases: &["OneCycleLR", "onecycle", "1cycle", "superconvergence"],
-    summary: "one rise and one long fall",
-    formula: "lr goes from max/div to max at step pct_start * N - 1, then to max/(div * final_div) at step N - 1; with \
-              `three_phase` back to max/div at 2 * pct_start * N - 2 first. Knots may lie between steps. With `momentum` \
-              the momentum runs the other way",
+    summary: "one rise and one long fall (1cycle)",
+    formula: "lr rises from max/div to max at step pct_start * N - 1, then falls to max/(div * final_div) at step N - \
+              1; with `three_phase` it first falls back to max/div at step 2 * pct_start * N - 2. Knots may lie between \
+              steps. With `momentum` the momentum moves in the opposite direction",
     symbols: &[("N", "length of the cycle: `over`, or S")],
     ends: Ends {
-        before: "max/div at s = 0, unless pct_start * N is below 1: then it starts past its top",
+        before: "max/div at s = 0, unless pct_start * N is below 1: then it starts after its peak",
         at: "exactly max/(div * final_div) at step N - 1",
-        after: "the last value holds; with `after: error` no run may be longer (torch goes on by its formula for one step, \
-                then raises an error)",
+        after: "the lr stays at its last value; with `after: error` a longer run is refused (torch continues by its \
+                formula for one step, then raises an error)",
     },
     source: "Smith, arXiv 1708.07120; torch OneCycleLR",
     example: "{kind: one_cycle, pct_start: 0.3}",
     params: &[
-        param("max", ParamType::Lr, "1x", "lr at the top"),
-        optional(
-            "over",
-            ParamType::Length(1),
-            "length N of the cycle; the whole enclosing length if not given",
+        param("max", ParamType::Lr, "1x", "highest lr"),
+        optional("over", ParamType::Length(1), "length N of the cycle; the whole segment by default"),
+        param(
+            "pct_start",
+            ParamType::Number(FROM_0_TO_1),
+            "0.3",
+            "fraction of the cycle in which the lr rises",
         ),
-        param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises"),
         param("div", ParamType::Number(ABOVE_0), "25", "the first lr is max/div"),
         param(
             "final_div",
@@ -48,18 +49,24 @@ pub(crate) static ENTRY: Entry = Entry {
             "10000",
             "the last lr is the first one divided by this",
         ),
-        param("anneal", ParamType::Choice(&["cos", "linear"]), "cos", "between the knots"),
-        param("three_phase", ParamType::Flag, "false", "fall as long as it rose, then down to the last lr"),
+        param("anneal", ParamType::Choice(&["cos", "linear"]), "cos", "interpolation between the knots"),
+        param(
+            "three_phase",
+            ParamType::Flag,
+            "false",
+            "fall back to max/div in as many steps as the rise, then to the \
+                                                        last lr",
+        ),
         param(
             "after",
             ParamType::Choice(&["hold", "error"]),
             "hold",
-            "beyond the cycle: `hold` the last value, `error` if the cycle ends before its segment",
+            "after the cycle: `hold` the last value, or `error` if the cycle ends before its segment",
         ),
         optional(
             "momentum",
             ParamType::Momentum,
-            "cycle the momentum (Adam: beta1) between these; off if not given",
+            "cycle the momentum (Adam: beta1) between these bounds; off by default",
         ),
     ],
     build: Build::Leaf(|reader| {
@@ -94,14 +101,14 @@ struct OneCycle {
     final_div: f64,
     linear: bool,
     three_phase: bool,
-    /// Whether no step may come after it.
+    /// Whether it is an error if the segment is longer.
     ends: bool,
     momentum: Option<Momentum>,
     place: Place,
     path: String,
 }
 
-/// Which end of a value's range a knot stands at.
+/// The value of a knot.
 #[derive(Clone, Copy)]
 enum Knot {
     First,
@@ -118,7 +125,7 @@ impl OneCycle {
         Problem::new(self.place, self.path.clone(), message)
     }
 
-    /// The knots around a position, and how far it is from the first to the second.
+    /// The knots around a position, and the interpolated fraction from the first to the second.
     fn between(&self, at: &Position) -> (Knot, Knot, f64) {
         let n = self.n(at);
         let (top, back, last) = (self.pct_start * n - 1.0, 2.0 * self.pct_start * n - 2.0, n - 1.0);
@@ -132,21 +139,21 @@ impl OneCycle {
         } else {
             (back, last, Knot::First, Knot::Last)
         };
-        // A stretch without length, 0 / 0, stands at its end.
+        // An interval of length 0 (0 / 0) is at its end.
         let q = ((s - start) / (end - start)).min(1.0);
         (from, to, if self.linear { q } else { (1.0 - libm::cos(PI * q)) / 2.0 })
     }
 }
 
 impl OneCycle {
-    /// The way from knot to knot, given the value of each.
+    /// The interpolation between knots with the given values.
     fn between_formula(&self, at: &TermPosition, value: &dyn Fn(Knot) -> Term) -> Term {
         let n = self.over.as_ref().map_or(at.len.clone(), |over| over.formula(at));
         let last = n.clone() - 1.0;
         let s = at.s.clone().at_most(last.clone());
         let stretch = |start: Term, end: Term, from: Knot, to: Knot| {
             let length = end - start.clone();
-            // A stretch without length stands at its end.
+            // An interval of length 0 is at its end.
             let q = Term::choose(
                 Term::from(0.0).less(length.clone()),
                 ((s.clone() - start) / length).at_most(1.0),
@@ -228,11 +235,11 @@ impl Leaf for OneCycle {
             problems.push(over.problem(no_lr_after("cycle", n, at.len)));
         }
         if n < 1.0 {
-            problems.push(self.problem(format!("the cycle has no room: N is {n}")));
+            problems.push(self.problem(format!("the cycle needs at least one step: N is {n}")));
         } else if (self.pct_start * n - 1.0).abs() < 1e-9 {
             let message =
                 format!("the rise would be 0 steps long: pct_start * N = {} * {n} = 1", self.pct_start);
-            let hint = format!("`pct_start` above {}, as in 0.3", 1.0 / n);
+            let hint = format!("choose a `pct_start` above {}, as in 0.3", 1.0 / n);
             problems.push(self.problem(message).with_hint(hint));
         }
     }
@@ -241,25 +248,25 @@ impl Leaf for OneCycle {
         let n = self.n(&covered.start);
         if self.pct_start * n < 1.0 {
             let message =
-                format!("pct_start * N = {} is below 1: the cycle starts past its top", self.pct_start * n);
-            let hint = format!("a `pct_start` above {}", 1.0 / n);
+                format!("pct_start * N = {} is below 1: the cycle starts after its peak", self.pct_start * n);
+            let hint = format!("choose a `pct_start` above {}", 1.0 / n);
             warnings.push(self.problem(message).with_lint(NO_RISE).with_hint(hint));
         }
         if self.three_phase && self.pct_start > 0.5 {
             let message =
-                format!("the way back does not end: rise and fall take {} of 1", 2.0 * self.pct_start);
+                format!("the fall does not end: rise and fall take {} of the cycle", 2.0 * self.pct_start);
             let problem = self.problem(message).with_lint(HORIZON_MISMATCH);
-            warnings.push(problem.with_hint("`three_phase` needs a `pct_start` of at most 0.5"));
+            warnings.push(problem.with_hint("choose a `pct_start` of at most 0.5 with `three_phase`"));
         }
         if let Some(over) = &self.over
             && (covered.ends_before(n) || covered.outlasts(n))
         {
             let message = if covered.ends_before(n) {
-                format!("the cycle takes {n} but the run leaves {}: it is cut", covered.end)
+                format!("the cycle takes {n}, but the run has only {}: it stops before its end", covered.end)
             } else {
                 format!("the cycle ends after {n} of {}: the lr stays at its lowest", covered.end)
             };
-            let hint = format!("leave out `over`, or write `over: {}`", covered.written(covered.end));
+            let hint = format!("remove `over`, or write `over: {}`", covered.written(covered.end));
             warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

@@ -25,19 +25,24 @@ pub(crate) static ENTRY: Entry = Entry {
         ("b", "step of the next knot"),
         ("A", "lr at knot a"),
         ("B", "lr at the next knot, b"),
-        ("q", "share of the way from a to b"),
-        ("f", "share of the way from A to B"),
+        ("q", "fraction of the way from a to b"),
+        ("f", "fraction of the way from A to B"),
     ],
     ends: Ends {
-        before: "the first value holds up to the first knot",
-        at: "a knot at \"100%\" lies one step beyond the last update, which stands a notch short of it",
-        after: "the last value holds",
+        before: "the first value up to the first knot",
+        at: "a knot at \"100%\" is one step after the last update, which does not reach it",
+        after: "the lr stays at the last value",
     },
     source: "optax piecewise_interpolate_schedule, ignite PiecewiseLinear",
     example: "{kind: piecewise, points: [[0, 0.1x], [\"30%\", 1x], [\"100%\", 0]]}",
     params: &[
         required("points", ParamType::Points, "the knots, strictly increasing in time"),
-        param("interp", ParamType::Choice(&["linear", "cosine", "constant"]), "linear", "between the knots"),
+        param(
+            "interp",
+            ParamType::Choice(&["linear", "cosine", "constant"]),
+            "linear",
+            "interpolation between the knots",
+        ),
     ],
     build: Build::Leaf(|reader| {
         let (points, interp) = (reader.points("points"), reader.choice("interp"));
@@ -83,7 +88,8 @@ impl Leaf for Piecewise {
     }
 
     fn formula(&self, at: &TermPosition) -> Term {
-        // From the last knot backwards: each stretch is chosen before what comes after it.
+        // Built from the last knot backwards: the condition of each interval comes before those of later
+        // ones.
         let knots: Vec<(Term, Term)> =
             self.points.iter().map(|(when, value)| (when.formula(at), value.formula(&at.base))).collect();
         let Some((_, last)) = knots.last() else { return 0.0.into() };
@@ -121,7 +127,9 @@ impl Leaf for Piecewise {
             if let Some(before) = before
                 && here <= before
             {
-                problems.push(when.problem(format!("knots must rise: {here} comes after {before}")));
+                problems.push(when.problem(format!(
+                    "expected knots in strictly rising order, found {here} after {before}"
+                )));
             }
             before = Some(here);
         }
@@ -133,8 +141,8 @@ impl Leaf for Piecewise {
             self.points.iter().filter(|(when, _)| covered.ends_before(when.ticks(&covered.start)))
         {
             let message =
-                format!("this knot ({}) lies beyond the end of the run ({})", when.written(), covered.end);
-            let hint = format!("leave it out, or write at most {}", covered.written(covered.end));
+                format!("this knot ({}) is after the end of the run ({})", when.written(), covered.end);
+            let hint = format!("remove it, or write at most {}", covered.written(covered.end));
             warnings.push(when.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }
     }

@@ -1,4 +1,4 @@
-//! The power scheduler: a power of the tokens seen, under a cap.
+//! The power scheduler: a power of the number of tokens, capped.
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, BELOW_0, Build, Ends, Entry, ParamType, param};
@@ -8,13 +8,13 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "power",
     aliases: &["PowerScheduler", "power_lr"],
-    summary: "a power of the tokens seen, capped by the base lr",
+    summary: "a power of the number of tokens so far, capped by the base lr",
     formula: "lr = min(base, batch * a * ((s + 1) * tokens_per_step)^b)",
     symbols: &[],
     ends: Ends {
-        before: "the base lr holds until the power falls below it",
-        at: "no target: the paper adds a `cooldown`",
-        after: "goes on falling; it never reaches 0",
+        before: "the base lr until the power falls below it",
+        at: "no target; the paper adds a `cooldown`",
+        after: "continues to fall and never reaches 0",
     },
     source: "Shen et al., arXiv 2408.13359 (a and b from a public implementation)",
     example: "{kind: power, a: 4, b: -0.51, batch: 1, tokens_per_step: 1024}",
@@ -22,7 +22,7 @@ pub(crate) static ENTRY: Entry = Entry {
         param("a", ParamType::Number(ABOVE_0), "4", "amplitude"),
         param("b", ParamType::Number(BELOW_0), "-0.51", "exponent"),
         param("batch", ParamType::Number(ABOVE_0), "1", "batch size"),
-        param("tokens_per_step", ParamType::Number(ABOVE_0), "1", "tokens in a step"),
+        param("tokens_per_step", ParamType::Number(ABOVE_0), "1", "tokens per step"),
     ],
     build: Build::Leaf(|reader| {
         let (a, b, batch, tokens) = (

@@ -1,4 +1,4 @@
-//! A drop after equal stretches.
+//! Drops at equal intervals.
 
 use super::Leaf;
 use crate::catalogue::{ABOVE_0, Build, Ends, Entry, ParamType, param, required};
@@ -13,18 +13,18 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "step",
     aliases: &["StepLR", "StepLRScheduler", "step_decay", "staircase"],
-    summary: "a drop by the same factor after equal stretches",
+    summary: "drops by the same factor at equal intervals",
     formula: "lr = base * gamma^floor(s / every)",
     symbols: &[],
     ends: Ends {
-        before: "each multiple of `every` has the lower lr already",
-        at: "the last stretch may be cut short",
-        after: "the drops go on without end",
+        before: "each drop takes effect at a multiple of `every`",
+        at: "the last interval may be shorter",
+        after: "the drops continue without end",
     },
     source: "torch StepLR, timm StepLRScheduler",
     example: "{kind: step, every: \"30%\", gamma: 0.1}",
     params: &[
-        required("every", ParamType::Length(1), "length of a stretch"),
+        required("every", ParamType::Length(1), "length of an interval"),
         param("gamma", ParamType::Number(ABOVE_0), "0.1", "factor of each drop"),
     ],
     build: Build::Leaf(|reader| {
@@ -58,11 +58,13 @@ impl Leaf for Step {
 
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         if self.gamma == 1.0 {
-            warnings.push(warning(NEVER_CHANGES, "a drop by the factor 1 is none").with_hint("`gamma: 0.1`"));
+            warnings.push(
+                warning(NEVER_CHANGES, "a `gamma` of 1 never changes the lr").with_hint("write `gamma: 0.1`"),
+            );
         }
         let every = self.every.ticks(&covered.start);
         if every >= covered.end {
-            let message = format!("the first drop would come after {every}, the run has {}", covered.end);
+            let message = format!("the first drop would come after {every}, but the run has {}", covered.end);
             let hint = format!("write `every: {}`", covered.share(3.0));
             warnings.push(self.every.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
         }

@@ -1,7 +1,7 @@
-//! Python's division of floats, bit for bit.
+//! Division of floats as in Python, bit for bit.
 
-/// `a // b`: the quotient of what is left after the remainder, which is not the floor of the rounded quotient:
-/// `1 // 0.1` is 9. `b` is not 0.
+/// `a // b`: the quotient after subtracting the remainder. This differs from the floor of the rounded
+/// quotient: `1 // 0.1` is 9. `b` is not 0.
 pub(crate) fn floor_divide(a: f64, b: f64) -> f64 {
     let rest = a % b;
     let mut quotient = (a - rest) / b;
@@ -11,12 +11,12 @@ pub(crate) fn floor_divide(a: f64, b: f64) -> f64 {
     if quotient == 0.0 {
         return 0.0_f64.copysign(a / b);
     }
-    // It is whole but for rounding.
+    // It is whole except for rounding.
     let floor = quotient.floor();
     if quotient - floor > 0.5 { floor + 1.0 } else { floor }
 }
 
-/// `a % b`, which has the sign of `b`. `b` is not 0.
+/// `a % b`, with the sign of `b`. `b` is not 0.
 pub(crate) fn modulo(a: f64, b: f64) -> f64 {
     match a % b {
         0.0 => 0.0_f64.copysign(b),
@@ -25,10 +25,10 @@ pub(crate) fn modulo(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The nearest number of `digits` decimals: of two that are equally near, the one with an even last digit.
+/// The nearest number with `digits` decimals; ties go to the even last digit.
 pub(crate) fn round(x: f64, digits: i64) -> f64 {
     match usize::try_from(digits) {
-        // No float has a fraction of more decimals, and Rust prints the exact number.
+        // No float has more decimals, and Rust prints the exact number.
         Ok(digits) => format!("{x:.*}", digits.min(1100)).parse().unwrap_or(x),
         Err(_) if digits < -308 => 0.0_f64.copysign(x),
         Err(_) => {

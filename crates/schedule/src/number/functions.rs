@@ -1,4 +1,4 @@
-//! The functions that expressions and constant arguments know.
+//! The functions of expressions and constant arguments.
 
 use std::cmp::Ordering;
 
@@ -9,28 +9,28 @@ use num_traits::{Signed, ToPrimitive};
 use super::{ArithmeticError, DIVISION, DOMAIN, Number, OVERFLOW, float};
 use crate::formula::Binary;
 
-/// A function by its name.
+/// A function.
 #[derive(Debug)]
 pub struct Function {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
 }
 
-/// What it takes and gives.
+/// Its arguments and its result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// One float to another, by this name in Python's `math`.
+    /// A function of one float, with the same name in Python's `math`.
     Float(fn(f64) -> f64),
-    /// Itself as a float.
+    /// Conversion to a float.
     ToFloat,
-    /// To a whole number.
+    /// Rounding to a whole number.
     Round(Rounding),
-    /// To a number of decimals, 0 if only one argument is given.
+    /// Rounding to a number of decimals; 0 with one argument.
     Decimals(Decimals),
     Abs,
     /// `log(x)`, or `log(x, base)`.
     Log,
-    /// Two numbers joined as a sign joins them.
+    /// The same as a binary operator.
     Sign(Binary),
     /// A power of floats.
     FloatPower,
@@ -40,15 +40,16 @@ pub(crate) enum Kind {
     Clip,
     /// `where(condition, yes, no)`.
     Where,
-    /// The least or greatest of one or more, or of a list.
+    /// The minimum or maximum of its arguments or of a list.
     Extreme(Binary),
     Sum,
     Length,
-    /// How many entries of a rising list lie before a number: `bisect(list, x)`. `true` counts those that equal it.
+    /// The number of items of a sorted list below a number: `bisect(list, x)`. `true` also counts equal
+    /// items.
     Bisect(bool),
 }
 
-/// Which whole number a function gives.
+/// The direction of rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rounding {
     Down,
@@ -118,7 +119,7 @@ pub fn function(name: &str) -> Option<&'static Function> {
 }
 
 impl Function {
-    /// The fewest and the most arguments; a list counts as one.
+    /// The minimum and the maximum number of arguments; a list counts as one.
     pub fn arity(&self) -> (usize, usize) {
         match self.kind {
             Kind::Float(_) | Kind::ToFloat | Kind::Round(_) | Kind::Abs | Kind::Sum | Kind::Length => (1, 1),
@@ -129,7 +130,7 @@ impl Function {
         }
     }
 
-    /// Whether its first argument must be a list (`true`), or may be one; `None` if it is a number.
+    /// Whether its first argument must be a list (`true`) or may be one (`false`); `None` if it is a number.
     pub fn takes_list(&self, arguments: usize) -> Option<bool> {
         match self.kind {
             Kind::Sum | Kind::Length | Kind::Bisect(_) => Some(true),
@@ -138,10 +139,10 @@ impl Function {
         }
     }
 
-    /// Its value, of the entries of a list if it takes one, and the other arguments.
+    /// Its value for the items of a list (if it takes one) and the other arguments.
     ///
     /// # Errors
-    /// Python raises an error there.
+    /// Python would raise an error.
     pub fn value(&self, list: &[Number], arguments: &[Number]) -> Result<Number, ArithmeticError> {
         match (self.kind, arguments) {
             (Kind::Sum, _) => {
@@ -157,7 +158,7 @@ impl Function {
             }
             (Kind::Extreme(sign), arguments) => {
                 let mut all = list.iter().chain(arguments).cloned();
-                let first = all.next().ok_or(ArithmeticError("the least or greatest of nothing"))?;
+                let first = all.next().ok_or(ArithmeticError("the minimum or maximum of an empty list"))?;
                 all.try_fold(first, |best, x| Number::binary(sign, &best, &x))
             }
             (Kind::Sign(sign), [a, b]) => Number::binary(sign, a, b),
@@ -203,7 +204,7 @@ impl Function {
     }
 }
 
-/// A float, unless it is NaN and what it was made of was not.
+/// A float, or an error if it is NaN although its arguments were not.
 fn result(x: f64, was_nan: bool) -> Result<f64, ArithmeticError> {
     if x.is_nan() && !was_nan { Err(DOMAIN) } else { Ok(x) }
 }
@@ -217,7 +218,7 @@ fn log(x: &Number) -> Result<f64, ArithmeticError> {
 
 pub(super) fn decimals(how: Decimals, x: &Number, digits: &Number) -> Result<Number, ArithmeticError> {
     let Number::Int(digits) = digits else {
-        return Err(ArithmeticError("decimals that are no whole number"));
+        return Err(ArithmeticError("a number of decimals that is not whole"));
     };
     match (how, x) {
         (Decimals::Nearest, Number::Float(x)) => {
@@ -240,7 +241,7 @@ pub(super) fn decimals(how: Decimals, x: &Number, digits: &Number) -> Result<Num
     }
 }
 
-/// The nearest multiple of a unit; of two that are equally near, the even one.
+/// The nearest multiple of a unit; ties go to the even multiple.
 fn round_whole(x: &BigInt, unit: &BigInt) -> BigInt {
     let (quotient, rest) = x.div_mod_floor(unit);
     let up = match (&rest * 2_u8).cmp(unit) {
@@ -252,12 +253,12 @@ fn round_whole(x: &BigInt, unit: &BigInt) -> BigInt {
 }
 
 impl Number {
-    /// The place in a list of this many entries, which may be counted from its end.
+    /// The index in a list of this length. A negative number counts from the end.
     pub fn index(&self, length: usize) -> Result<usize, ArithmeticError> {
         let Some(index) = self.big() else {
-            return Err(ArithmeticError("a place in a list that is no whole number"));
+            return Err(ArithmeticError("an index that is not a whole number"));
         };
         let index = if index.is_negative() { index + length } else { index };
-        index.to_usize().filter(|index| *index < length).ok_or(ArithmeticError("a place outside a list"))
+        index.to_usize().filter(|index| *index < length).ok_or(ArithmeticError("an index out of range"))
     }
 }

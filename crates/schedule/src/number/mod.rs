@@ -1,5 +1,6 @@
-//! Numbers and their arithmetic as Python has them: whole numbers of any size and floats of double precision.
-//! What is an error in Python is a [`ArithmeticError`] here. Floats are worked out by `libm`: the same bits on every machine.
+//! Numbers and arithmetic as in Python: integers of any size and floats of double precision. An error in
+//! Python is an [`ArithmeticError`] here. Floating-point functions come from `libm` and give the same bits on
+//! every machine.
 
 mod float;
 mod functions;
@@ -14,32 +15,32 @@ pub(crate) use float::{floor_divide, modulo, round};
 pub(crate) use functions::{Decimals, FUNCTIONS, Kind, Rounding};
 pub use functions::{Function, function};
 
-/// A number of Python.
+/// A Python number.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number {
     /// A whole number.
     Int(i64),
-    /// A whole number that no `i64` holds.
+    /// A whole number outside the range of `i64`.
     Big(BigInt),
     /// A float.
     Float(f64),
 }
 
-/// Why something has no value: an error in Python.
+/// An arithmetic error in Python: why an expression has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArithmeticError(pub &'static str);
 
-pub(crate) const DIVISION: ArithmeticError = ArithmeticError("a division by 0");
+pub(crate) const DIVISION: ArithmeticError = ArithmeticError("division by 0");
 pub(crate) const OVERFLOW: ArithmeticError = ArithmeticError("a number beyond the largest float");
-pub(crate) const DOMAIN: ArithmeticError = ArithmeticError("a function at a place where it has no value");
+pub(crate) const DOMAIN: ArithmeticError = ArithmeticError("an argument outside the domain of the function");
 const COMPLEX: ArithmeticError = ArithmeticError("a negative number to a fractional power, which is complex");
 const ZERO_POWER: ArithmeticError = ArithmeticError("0 to a negative power");
 const TOO_LONG: ArithmeticError = ArithmeticError("a whole number of more than 131,072 binary digits");
 
-/// The longest whole number, in binary digits: longer ones take long to work out.
+/// The maximum size of a whole number in binary digits; larger ones are slow.
 const MAX_BITS: u64 = 1 << 17;
 
-/// Up to here every whole number is a float.
+/// The largest range in which every whole number is a float.
 const EXACT: i64 = 1 << f64::MANTISSA_DIGITS;
 
 impl From<BigInt> for Number {
@@ -55,13 +56,13 @@ impl From<bool> for Number {
 }
 
 impl Number {
-    /// A whole number if it is one: a step.
+    /// An integer if the number is whole, as a step is.
     pub(crate) fn counted(x: f64) -> Self {
         if x.fract() == 0.0 && x.abs() <= EXACT as f64 { Self::Int(x as i64) } else { Self::Float(x) }
     }
 
-    /// A literal of Python: digits, perhaps with `_`, a point and an exponent. `None` where it is none, or beyond
-    /// all floats.
+    /// Parses a Python literal: digits with optional `_`, point and exponent. `None` if it is not a number or
+    /// overflows a float.
     pub fn literal(text: &str) -> Option<Self> {
         let plain = text.replace('_', "");
         if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -73,7 +74,7 @@ impl Number {
         plain.parse::<f64>().ok().filter(|x| x.is_finite()).map(Self::Float)
     }
 
-    /// The whole number that a float is, if it is one.
+    /// The integer of a whole float.
     pub(crate) fn whole(x: f64) -> Result<Self, ArithmeticError> {
         BigInt::from_f64(x).map(Self::from).ok_or(OVERFLOW)
     }
@@ -81,7 +82,7 @@ impl Number {
     /// The nearest float.
     ///
     /// # Errors
-    /// It is beyond the largest one.
+    /// It overflows a float.
     pub fn float(&self) -> Result<f64, ArithmeticError> {
         match self {
             Self::Int(i) => Ok(*i as f64),
@@ -90,7 +91,7 @@ impl Number {
         }
     }
 
-    /// Whether Python takes it for true.
+    /// Whether it is true in Python.
     pub fn is_true(&self) -> bool {
         match self {
             Self::Int(i) => *i != 0,
@@ -99,7 +100,7 @@ impl Number {
         }
     }
 
-    /// The whole number; `None` for a float.
+    /// The integer; `None` for a float.
     pub(crate) fn big(&self) -> Option<BigInt> {
         match self {
             Self::Int(i) => Some(BigInt::from(*i)),
@@ -108,7 +109,7 @@ impl Number {
         }
     }
 
-    /// The number with the other sign.
+    /// The negated number.
     pub fn minus(&self) -> Self {
         match self {
             Self::Int(i) => i.checked_neg().map_or_else(|| Self::from(-BigInt::from(*i)), Self::Int),
@@ -133,7 +134,7 @@ impl Number {
         }
     }
 
-    /// How it compares with another, whatever their sizes; `None` where one is NaN.
+    /// Compares exactly, for any size; `None` if one is NaN.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
@@ -144,7 +145,7 @@ impl Number {
         }
     }
 
-    /// What a sign makes of two numbers; comparisons give 1 or 0, `and` and `or` one of the two.
+    /// Applies a binary operator. Comparisons return 1 or 0, `and` and `or` one of the operands.
     ///
     /// # Errors
     /// Python raises an error there.
@@ -180,7 +181,7 @@ impl Number {
     }
 }
 
-/// How a float compares with a whole number: exactly, not after rounding that number.
+/// Compares a float with an integer exactly, without rounding the integer.
 fn compare_float(x: f64, whole: &Number) -> Option<Ordering> {
     if x.is_infinite() {
         return x.partial_cmp(&0.0);
@@ -189,7 +190,7 @@ fn compare_float(x: f64, whole: &Number) -> Option<Ordering> {
     Some(floor.cmp(&whole.big()?).then(if x > x.floor() { Ordering::Greater } else { Ordering::Equal }))
 }
 
-/// Arithmetic that is done in whole numbers if both are whole, else in floats.
+/// Arithmetic in integers if both operands are integers, otherwise in floats.
 fn joined(
     a: &Number,
     b: &Number,
@@ -219,7 +220,7 @@ fn modulo_whole(a: i64, b: i64) -> Option<i64> {
     Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
 }
 
-/// Division of whole numbers is that of the exact quotient, rounded once.
+/// Divides integers exactly and rounds once.
 fn divide(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
     let is_exact = |number: &Number| match number {
         Number::Int(i) => i.unsigned_abs() <= EXACT.unsigned_abs(),
@@ -231,7 +232,7 @@ fn divide(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
         _ => a.big().zip(b.big()),
     };
     let Some((a, b)) = whole else { return Ok(Number::Float(a.float()? / b.float()?)) };
-    // As many digits as a float holds and some more; the last one says whether anything is left.
+    // More digits than a float holds; the last bit is set if there is a remainder.
     let shift = (b.bits() + 66).saturating_sub(a.bits());
     let (mut quotient, rest) = num_integer::Integer::div_rem(&(a.magnitude() << shift), b.magnitude());
     if !rest.is_zero() {
@@ -255,7 +256,7 @@ fn power(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
         let bits = base.bits().saturating_sub(1).saturating_mul(exponent.unsigned_abs());
         return match u32::try_from(*exponent) {
             Ok(exponent) if bits <= MAX_BITS => Ok(base.pow(exponent).into()),
-            // Of 0, 1 and -1 every power is short.
+            // Every power of 0, 1 and -1 is small.
             _ if base.bits() <= 1 => Ok(if exponent % 2 == 0 { base.abs() } else { base }.into()),
             _ => Err(TOO_LONG),
         };
@@ -274,17 +275,17 @@ fn power(a: &Number, b: &Number) -> Result<Number, ArithmeticError> {
 mod tests {
     use super::{Binary, Number, function};
 
-    /// What `scripts/print-python-arithmetic` printed under CPython 3.11.
+    /// The output of `scripts/print-python-arithmetic` with CPython 3.11.
     const TABLE: &str = include_str!("../../tests/python-arithmetic.txt");
 
     fn number(text: &str) -> Number {
         match text.strip_prefix('-') {
             Some(text) => number(text).minus(),
-            None => Number::literal(text).unwrap_or_else(|| panic!("{text} is no number")),
+            None => Number::literal(text).unwrap_or_else(|| panic!("{text} is not a number")),
         }
     }
 
-    /// Whether two are of one type and have the same bits.
+    /// Whether two numbers have the same type and the same bits.
     fn same(a: &Number, b: &Number) -> bool {
         match (a, b) {
             (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
@@ -310,7 +311,7 @@ mod tests {
                 "**" => binary(Binary::Power),
                 "<" => binary(Binary::Less),
                 "==" => binary(Binary::Equal),
-                "round" => function("round").expect("it is there").value(&[], &[a.clone(), b.clone()]),
+                "round" => function("round").expect("a known function").value(&[], &[a.clone(), b.clone()]),
                 _ => panic!("{line}"),
             };
             let right = match &found {

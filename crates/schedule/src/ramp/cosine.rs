@@ -22,13 +22,13 @@ pub(crate) static ENTRY: Entry = Entry {
     formula: "lr = to + (from - to) * ((1 + cos(2 pi cycles p)) / 2)^exponent",
     symbols: &[],
     ends: Ends {
-        at: "as every ramp where `cycles` is an odd multiple of 0.5; a whole number of cycles comes back to `from`",
+        at: "like every ramp if `cycles` is an odd multiple of 0.5; a whole number of cycles ends at `from`",
         ..super::ENDS
     },
     source: "SGDR, arXiv 1608.03983; exponent: optax",
     example: "{kind: cosine, to: 0.1x}",
     params: &[
-        param("cycles", ParamType::Number(ABOVE_0), "0.5", "waves over the ramp"),
+        param("cycles", ParamType::Number(ABOVE_0), "0.5", "number of waves in the ramp"),
         param("exponent", ParamType::Number(ABOVE_0), "1", "power of the wave"),
     ],
     build: Build::Ramp(|reader| {
@@ -46,12 +46,12 @@ struct Cosine {
 impl Shape for Cosine {
     fn left(&self, p: f64) -> f64 {
         let wave = (1.0 + libm::cos(TAU * self.cycles * p)) / 2.0;
-        // A power of 1 costs as much as the wave.
+        // Skips the power, which would cost as much as the wave.
         if self.exponent == 1.0 { wave } else { libm::pow(wave, self.exponent) }
     }
 
     fn suggestion(&self) -> Option<&'static str> {
-        Some("`cycles: 0.5`, or 1.5, 2.5, ...: a whole number of waves ends where it began")
+        Some("write `cycles: 0.5` (or 1.5, 2.5, ...): a whole number of waves ends at `from`")
     }
 
     fn way(&self) -> Option<Way> {

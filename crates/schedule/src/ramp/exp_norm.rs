@@ -13,7 +13,12 @@ pub(crate) static ENTRY: Entry = Entry {
     ends: super::ENDS,
     source: "timm WSD `exp`; Megatron WSD `exponential` is ratio 0.5",
     example: "{kind: exp_norm, ratio: 0.1}",
-    params: &[param("ratio", ParamType::Number(BETWEEN_0_AND_1), "0.1", "how steep: smaller falls earlier")],
+    params: &[param(
+        "ratio",
+        ParamType::Number(BETWEEN_0_AND_1),
+        "0.1",
+        "steepness: a smaller ratio falls earlier",
+    )],
     build: Build::Ramp(|reader| Some(Box::new(ExpNorm { ratio: reader.number("ratio")? }))),
 };
 

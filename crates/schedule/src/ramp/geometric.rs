@@ -1,4 +1,4 @@
-//! Equal ratios from step to step.
+//! The same ratio at each step.
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, ParamType, param, required};
@@ -8,7 +8,7 @@ use crate::known::Way;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",
     aliases: &["log_linear", "exponential_to"],
-    summary: "equal ratios from one lr to another, both above 0",
+    summary: "the same ratio at each step, from one lr to another; both above 0",
     formula: "lr = from * (to / from)^p",
     symbols: &[],
     ends: super::ENDS,
@@ -40,14 +40,14 @@ impl Shape for Geometric {
     fn formula(&self, p: &Progress, from: Term, to: Term) -> Term {
         match (from.number(), p.p.number()) {
             (_, Some(1.0)) => to,
-            // A cooldown from 0 stays there, but for its end.
+            // A cooldown from lr 0 stays at 0 until its end.
             (Some(0.0), _) => Term::choose(binary(Binary::Equal, p.p.clone(), 1.0.into()), to, from),
             _ => from.clone() * (to / from).power(p.p.clone()),
         }
     }
 
     fn value(&self, p: f64, from: f64, to: f64) -> f64 {
-        // Exact at its end, which the power is not.
+        // The power is not exact at the end.
         if p == 1.0 { to } else { from * libm::pow(to / from, p) }
     }
 

@@ -1,5 +1,5 @@
-//! Ramps: ways from one lr to another over a stretch of time. A ramp is a schedule of its own, and the
-//! shape of warmup and cooldown. One file per shape; where in a ramp a step stands is decided here.
+//! Ramps: curves from one lr to another. A ramp is a schedule, and its shape can be that of a cooldown. One
+//! file per shape; the progress of each step is computed here.
 
 use crate::blend::blend;
 use crate::catalogue::{ABOVE_0, Ends, Entry, Param, ParamType, optional, param};
@@ -24,30 +24,30 @@ pub(crate) mod polynomial;
 pub(crate) mod rex;
 pub(crate) mod tanh;
 
-/// What every ramp takes.
+/// The parameters of every ramp.
 pub(crate) const PARAMS: &[Param] = &[
     param("from", ParamType::Lr, "1x", "lr at progress 0"),
     param("to", ParamType::Lr, "0", "lr at progress 1"),
-    optional("over", ParamType::Length(1), "length N of the ramp; the whole enclosing length if not given"),
+    optional("over", ParamType::Length(1), "length N of the ramp; the whole segment by default"),
     SAMPLE,
     K,
     param(
         "after",
         ParamType::Choice(&["hold", "continue", "stretch", "error"]),
         "hold",
-        "beyond the ramp: `hold` the last value, `continue` the formula (never below 0), `stretch` the ramp to the \
-         next multiple of N, `error` if the ramp ends before its segment",
+        "after the ramp: `hold` the last value, `continue` the formula (never below 0), `stretch` the ramp to the next \
+         multiple of N, or `error` if the ramp ends before its segment",
     ),
 ];
 
-/// How every ramp ends.
+/// The ends of every ramp.
 pub(crate) const ENDS: Ends = Ends {
-    before: "starts exactly at `from`; with `sample` `right` or `open` one notch in",
-    at: "the last step, N - 1, stands one notch short of `to`; with `sample` `right` or `closed` exactly on it",
-    after: "from step N on the lr of p = 1 holds, which is `to`; `after` names the other ways",
+    before: "starts exactly at `from`; with `sample` `right` or `open` one step further",
+    at: "the last step, N - 1, is one step short of `to`; with `sample` `right` or `closed` it is exactly `to`",
+    after: "from step N on the lr stays at `to` (p = 1); `after` sets other behaviour",
 };
 
-/// The parameter that says where in a ramp of N steps the progress p of step s is taken.
+/// The parameter that sets the progress p of step s in a ramp of N steps.
 pub(crate) const SAMPLE: Param = param(
     "sample",
     ParamType::Choice(&["left", "right", "closed", "open"]),
@@ -55,14 +55,18 @@ pub(crate) const SAMPLE: Param = param(
     "progress p of step s: `left` s/N, `right` (s+1)/N, `closed` s/(N-1), `open` (s+1)/(N+1)",
 );
 
-/// The parameter that bends the clock of a ramp.
-pub(crate) const K: Param =
-    param("k", ParamType::Number(ABOVE_0), "1", "k-decay (arXiv 2004.05909): the formula takes p^k for p");
+/// The parameter that changes the progress of a ramp to a power of it.
+pub(crate) const K: Param = param(
+    "k",
+    ParamType::Number(ABOVE_0),
+    "1",
+    "k-decay (arXiv 2004.05909): the formula uses p^k instead of p",
+);
 
-/// The way a ramp takes.
+/// The curve of a ramp.
 pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
-    /// The share of the way that is left at progress `p`: 1 at 0, 0 at 1 (but where the formula says
-    /// otherwise). `p` is at least 0 and may exceed 1.
+    /// The remaining fraction of the change at progress `p`: 1 at 0 and 0 at 1, unless the formula differs.
+    /// `p` is at least 0 and may exceed 1.
     fn left(&self, p: f64) -> f64;
 
     /// The lr at progress `p`.
@@ -70,7 +74,7 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
         blend(to, from, self.left(p))
     }
 
-    /// What to write where something is left at progress 1.
+    /// The hint if the curve does not reach its target at progress 1.
     fn suggestion(&self) -> Option<&'static str> {
         None
     }
@@ -83,19 +87,19 @@ pub(crate) trait Shape: std::fmt::Debug + Send + Sync {
         to.towards(from, self.left_formula(p))
     }
 
-    /// The way by a name that libraries share.
+    /// The curve in the form that other libraries have.
     fn way(&self) -> Option<Way> {
         None
     }
 
-    /// Whether both ends must be above 0. A ramp of its own has its ends read so; in a cooldown the shape
-    /// is known only after them.
+    /// Whether both ends must be above 0. A ramp checks this when it reads its ends; a cooldown reads its
+    /// shape after its ends.
     fn needs_positive_ends(&self) -> bool {
         false
     }
 }
 
-/// Where in a ramp a step's progress is taken.
+/// How the progress of a step is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sample {
     Left,
@@ -104,12 +108,12 @@ pub(crate) enum Sample {
     Open,
 }
 
-/// How progress becomes what the formula takes: p^k.
+/// The progress that the formula uses: p^k.
 pub(crate) fn bent(p: f64, k: f64) -> f64 {
     if k == 1.0 { p } else { libm::pow(p, k) }
 }
 
-/// Progress as a term, and the share that is left, written so that nothing cancels near the end.
+/// Progress and remaining fraction as terms, written so that no digits cancel near the end.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) p: Term,
@@ -148,12 +152,12 @@ impl Sample {
         })
     }
 
-    /// Progress of step `s` in a ramp of `n` steps; 1 or more where the ramp is over.
+    /// Progress of step `s` in a ramp of `n` steps; 1 or more after its end.
     pub(crate) fn progress(self, s: f64, n: f64) -> f64 {
         match self {
             Sample::Left => s / n,
             Sample::Right => (s + 1.0) / n,
-            // A ramp of one step stands at its start.
+            // A ramp of one step stays at its start.
             Sample::Closed if n <= 1.0 => s,
             Sample::Closed => s / (n - 1.0),
             Sample::Open => (s + 1.0) / (n + 1.0),
@@ -169,7 +173,7 @@ impl Sample {
         }
     }
 
-    /// [`Sample::progress`], as what is divided and what it is divided by.
+    /// Numerator and denominator of [`Sample::progress`].
     fn share(self, s: Term, n: Term) -> (Term, Term) {
         match self {
             Sample::Left => (s, n),
@@ -192,14 +196,14 @@ impl Sample {
     }
 }
 
-/// What a shape comes to at the end of its way.
+/// The progress at the end of a ramp.
 pub(crate) fn finished() -> Progress {
     Progress { p: 1.0.into(), left: 0.0.into() }
 }
 
-/// What is said where a segment outlasts what `after: error` ends.
+/// The message if a segment is longer than a ramp or cycle with `after: error`.
 pub(crate) fn no_lr_after(what: &str, n: f64, len: f64) -> String {
-    format!("the {what} ends after {n} of {len}, and there is no lr after its end")
+    format!("the {what} ends after {n} of {len} and has no lr after its end")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +248,7 @@ impl Leaf for Ramp {
     fn lr(&self, at: &Position) -> f64 {
         let n = self.over.as_ref().map_or(at.len, |over| over.ticks(at));
         let p = match self.after {
-            // A body between a warmup and a cooldown that fill the run has no length.
+            // The body is empty if warmup and cooldown fill the run.
             _ if n <= 0.0 => 1.0,
             After::Continue => self.sample.progress(at.s, n),
             After::Stretch => self.sample.progress(at.s, n * (at.s / n).ceil().max(1.0)).min(1.0),
@@ -266,13 +270,13 @@ impl Leaf for Ramp {
                 let rounds = (s.clone() / n.clone()).function("ceil", f64::ceil).at_least(1.0);
                 value(self.sample.capped(s, (n.clone() * rounds).named("length")))
             }
-            // It never comes to its end.
+            // The ramp never reaches its end.
             After::Hold | After::Error
                 if at.inside && self.over.is_none() && self.sample.ends_late(&s, &n) =>
             {
                 value(self.sample.formula(s, n.clone()).at_most_1())
             }
-            // Between whole ticks progress may pass 1 before the end is reached.
+            // Between whole ticks progress may exceed 1 before the end.
             After::Hold | After::Error if self.sample == Sample::Left || (s.is_whole() && n.is_whole()) => {
                 value(self.sample.capped(s, n.clone()))
             }
@@ -320,12 +324,12 @@ impl Leaf for Ramp {
     fn warn(&self, covered: &Coverage, warnings: &mut Vec<Problem>) {
         let (from, to) = (self.from.of(covered.start.base), self.to.of(covered.start.base));
         if from == to {
-            let message = "`from` and `to` are the same lr: a ramp between them is constant";
+            let message = "`from` and `to` are the same lr, so the ramp is constant";
             warnings.push(warning(NEVER_CHANGES, message).with_hint("another `to`, or {kind: constant}"));
             return;
         }
         if from < to && covered.start.s == 0.0 && self.lr(&covered.start) == 0.0 {
-            let message = "the first update of this rise has lr 0 and changes nothing";
+            let message = "the first update of this ramp has lr 0 and changes nothing";
             warnings.push(warning(ZERO_WARMUP, message).with_hint("`from: 0.01x`, or `sample: right`"));
         }
         self.warn_of_the_end(covered, from < to, warnings);
@@ -333,11 +337,11 @@ impl Leaf for Ramp {
 }
 
 impl Ramp {
-    /// A way that is not at its end when the run is.
+    /// Warns if the ramp does not end with the run.
     fn warn_of_the_end(&self, covered: &Coverage, rises: bool, warnings: &mut Vec<Problem>) {
         let left = self.shape.left(1.0);
         if left.abs() > NEAR {
-            let message = format!("at its end the ramp is {:.0}% of the way short of `to`", 100.0 * left);
+            let message = format!("the ramp ends {:.0}% of the way short of `to`", 100.0 * left);
             let problem = warning(HORIZON_MISMATCH, message);
             warnings.push(match self.shape.suggestion() {
                 Some(hint) => problem.with_hint(hint),
@@ -349,42 +353,41 @@ impl Ramp {
         let n = over.ticks(&covered.start);
         let message = match self.after {
             _ if covered.ends_before(n) => {
-                format!(
-                    "the ramp takes {n} but the run leaves {}: it is cut before it reaches its end",
-                    covered.end
-                )
+                format!("the ramp takes {n}, but the run has only {}: it stops before its end", covered.end)
             }
             _ if !covered.outlasts(n) => return,
-            // A warmup.
+            // A rise that ends early is a warmup.
             After::Hold | After::Error if rises => return,
             After::Hold | After::Error => {
                 format!("the ramp ends after {n} of {}: the lr stays at `to` for the rest", covered.end)
             }
             After::Continue if self.back_at_end(covered, n) => return,
-            After::Continue => format!("the ramp ends after {n} of {} and runs on from there", covered.end),
+            After::Continue => {
+                format!("the ramp ends after {n} of {}, and its formula continues", covered.end)
+            }
             After::Stretch => {
                 let over = covered.end.rem_euclid(n);
                 if over <= covered.unit() || n - over <= covered.unit() {
                     return;
                 }
-                format!("the ramp ends at multiples of {n}, the run after {}", covered.end)
+                format!("the ramp ends at multiples of {n}, but the run ends after {}", covered.end)
             }
         };
-        let hint = format!("leave out `over`, or write `over: {}`", covered.written(covered.end));
+        let hint = format!("remove `over`, or write `over: {}`", covered.written(covered.end));
         warnings.push(over.problem(message).with_lint(HORIZON_MISMATCH).with_hint(hint));
     }
 
-    /// Whether a wave that went on has come back to `to` when the run ends.
+    /// Whether a continued wave is back at `to` when the run ends.
     fn back_at_end(&self, covered: &Coverage, n: f64) -> bool {
         let left = |s: f64| self.shape.left(bent(self.sample.progress(s, n), self.k)).abs();
         left(covered.end) <= NEAR || left(covered.end - covered.unit()) <= NEAR
     }
 }
 
-/// The share of the way that may be left at the end.
+/// The remaining fraction that is tolerated at the end.
 const NEAR: f64 = 0.01;
 
-/// Reads the shape of a warmup or cooldown and its own parameters.
+/// Reads the shape of a cooldown and its own parameters.
 pub(crate) fn shape_of(entry: &'static Entry, reader: &mut Reader<'_, '_>) -> Option<Box<dyn Shape>> {
     reader.allow(entry.params);
     match entry.build {

@@ -1,4 +1,4 @@
-//! One minus a power of the progress: flat first for powers above 1.
+//! One minus a power of the progress: flat at the start for powers above 1.
 
 use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, ParamType, required};

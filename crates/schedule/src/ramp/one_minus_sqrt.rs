@@ -1,4 +1,4 @@
-//! One minus a square root: steep first.
+//! One minus a square root: steep at the start.
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry};

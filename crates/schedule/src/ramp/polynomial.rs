@@ -1,4 +1,4 @@
-//! A power of the share that is left.
+//! A power of the remaining fraction.
 
 use super::{Progress, Shape};
 use crate::catalogue::{ABOVE_0, Build, Entry, ParamType, param};
@@ -8,13 +8,13 @@ use crate::known::Way;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polynomial",
     aliases: &["PolynomialLR", "PolynomialDecay", "polynomial_schedule", "poly"],
-    summary: "power of the remaining share of the run",
+    summary: "a power of the remaining fraction of the run",
     formula: "lr = to + (from - to) * (1 - p)^power",
     symbols: &[],
     ends: super::ENDS,
     source: "torch PolynomialLR, keras PolynomialDecay",
     example: "{kind: polynomial, power: 2, to: 0}",
-    params: &[param("power", ParamType::Number(ABOVE_0), "1", "exponent of the remaining share")],
+    params: &[param("power", ParamType::Number(ABOVE_0), "1", "exponent of the remaining fraction")],
     build: Build::Ramp(|reader| Some(Box::new(Polynomial { power: reader.number("power")? }))),
 };
 

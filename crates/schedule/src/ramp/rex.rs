@@ -1,4 +1,4 @@
-//! A reflected exponential: high for long, then a quick fall.
+//! A reflected exponential: slow at first, then a fast fall.
 
 use super::{Progress, Shape};
 use crate::catalogue::{Build, Entry, FROM_0_BELOW_1, ParamType, param};
@@ -7,13 +7,13 @@ use crate::formula::Term;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "rex",
     aliases: &["REXScheduler", "reflected_exponential"],
-    summary: "reflected exponential: high for long, then a quick fall",
+    summary: "reflected exponential: slow at first, then a fast fall",
     formula: "lr = to + (from - to) * (1 - p) / (1 - d p)",
     symbols: &[],
     ends: super::ENDS,
     source: "Chen et al., arXiv 2107.04197 (d = 0.5)",
     example: "{kind: rex}",
-    params: &[param("d", ParamType::Number(FROM_0_BELOW_1), "0.5", "bend: 0 is a straight line")],
+    params: &[param("d", ParamType::Number(FROM_0_BELOW_1), "0.5", "curvature: 0 is a straight line")],
     build: Build::Ramp(|reader| Some(Box::new(Rex { d: reader.number("d")? }))),
 };
 

@@ -12,9 +12,9 @@ pub(crate) static ENTRY: Entry = Entry {
     formula: "lr = to + (from - to) * (1 - tanh(lb (1 - p) + ub p)) / 2",
     symbols: &[],
     ends: Ends {
-        before: "starts a hair below `from`, by (from - to) * (1 + tanh(lb)) / 2",
-        at: "as every ramp, but what it heads for is a hair above `to`, by (from - to) * (1 - tanh(ub)) / 2",
-        after: "from step N on the lr of p = 1 holds, that hair above `to`; `after` names the other ways",
+        before: "starts slightly below `from`, by (from - to) * (1 + tanh(lb)) / 2",
+        at: "like every ramp, but its target is slightly above `to`, by (from - to) * (1 - tanh(ub)) / 2",
+        after: "from step N on the lr stays at its value for p = 1, slightly above `to`; `after` sets other behaviour",
     },
     source: "arXiv 1806.01593, timm TanhLRScheduler",
     example: "{kind: tanh}",
@@ -45,7 +45,7 @@ impl Shape for Tanh {
     }
 
     fn suggestion(&self) -> Option<&'static str> {
-        Some("`ub: 3`")
+        Some("write `ub: 3`")
     }
 
     fn way(&self) -> Option<Way> {

@@ -1,4 +1,4 @@
-//! AdaGrad-Norm: the base lr over the root of all squared gradients so far.
+//! AdaGrad-Norm: the base lr divided by the root of the sum of squared gradient norms.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,18 +11,18 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adagrad_norm",
     aliases: &["AdaGradNorm", "adagrad", "wngrad"],
-    summary: "base lr over the root of all squared gradient norms so far",
+    summary: "the base lr divided by the root of the sum of squared gradient norms",
     formula: "lr(t) = base / (sqrt(b0 + sum over i <= t of |g_i|^2) + eps), the gradient before clipping",
     symbols: &[("i", "a step up to t"), ("g_i", "gradient of the batch at step i")],
     ends: Ends {
-        before: "base / (sqrt(b0 + |g_0|^2) + eps) at t = 0: the first gradient counts already",
-        at: "no target: as far down as the gradients have brought it",
-        after: "goes on falling for as long as it is shown gradients",
+        before: "base / (sqrt(b0 + |g_0|^2) + eps) at t = 0, which includes the first gradient",
+        at: "no target; depends on the gradients",
+        after: "continues to fall as long as it receives gradients",
     },
     source: "Ward et al., arXiv 1806.01811; torch Adagrad of one parameter",
     example: "{kind: adagrad_norm}",
     params: &[
-        param("b0", ParamType::Number(AT_LEAST_0), "0", "start of the sum"),
+        param("b0", ParamType::Number(AT_LEAST_0), "0", "initial value of the sum"),
         param("eps", ParamType::Number(ABOVE_0), "1e-10", "added to the root"),
     ],
     build: Build::Rule(|reader| {
@@ -37,10 +37,10 @@ struct AdagradNorm {
     eps: f64,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// `b0` and all squared gradient norms so far.
+    /// `b0` plus all squared gradient norms so far.
     #[serde(with = "crate::exact")]
     sum: f64,
 }

@@ -1,4 +1,4 @@
-//! scikit-learn's adaptive learning rate.
+//! The adaptive learning rate of scikit-learn.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,29 +9,34 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "adaptive",
     aliases: &["sklearn_adaptive"],
     summary: "divides the lr when the loss falls too little",
-    formula: "m > best - tol: bad += 1, else bad = 0; best = min(best, m) always; with bad > patience lr = lr / divide, \
-              bad = 0. When this is due at an lr of stop_below or less, training stops: the lr is 0 from then on",
+    formula: "if m > best - tol, bad += 1, else bad = 0; best = min(best, m); if bad > patience, lr = lr / divide and \
+              bad = 0. If this happens at an lr of stop_below or less, the lr becomes 0 and training stops",
     symbols: &[
-        ("m", "the metric of this look"),
+        ("m", "the metric of this check"),
         ("best", "the lowest metric so far"),
-        ("bad", "looks in a row without gain"),
+        ("bad", "consecutive checks without improvement"),
     ],
     ends: Ends {
-        before: "`base` until the first division; the look after step t changes the lr of t + 1",
-        at: "wherever the losses have led it; 0 once training has stopped",
-        after: "goes on for as long as it is shown losses",
+        before: "`base` until the first division; the check after step t changes the lr of t + 1",
+        at: "depends on the losses; 0 after training has stopped",
+        after: "continues as long as it receives losses",
     },
     source: "scikit-learn MLPClassifier(learning_rate='adaptive')",
     example: "{kind: adaptive, patience: 2}",
     params: &[
-        param("divide", ParamType::Number(ABOVE_1), "5", "what the lr is divided by"),
-        param("tol", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts"),
-        param("patience", ParamType::Whole(0), "10", "looks without gain that are forgiven"),
+        param("divide", ParamType::Number(ABOVE_1), "5", "divisor of the lr"),
+        param("tol", ParamType::Number(AT_LEAST_0), "1e-4", "minimum improvement"),
+        param(
+            "patience",
+            ParamType::Whole(0),
+            "10",
+            "number of checks without improvement before the lr is divided",
+        ),
         param(
             "stop_below",
             ParamType::Number(AT_LEAST_0),
             "1e-6",
-            "lr from which no further division is made",
+            "lr at which training stops instead of a further division",
         ),
         WATCH_LOSS,
         EVERY,
@@ -59,13 +64,13 @@ struct Adaptive {
     watch: Watch,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The lowest metric so far.
     #[serde(with = "crate::exact")]
     best: f64,
-    /// Looks in a row without gain.
+    /// Consecutive checks without improvement.
     bad: u64,
 }
 
@@ -75,7 +80,7 @@ impl Rule for Adaptive {
     }
 
     fn min_checks(&self) -> u64 {
-        // The first metric is better than none.
+        // The first metric counts as an improvement.
         self.patience.saturating_add(2)
     }
 

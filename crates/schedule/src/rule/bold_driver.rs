@@ -1,4 +1,4 @@
-//! The bold driver: a little faster after each success, much slower after a failure.
+//! The bold driver: raises the lr a little after each improvement and lowers it much otherwise.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, ParamTyp
 pub(crate) static ENTRY: Entry = Entry {
     kind: "bold_driver",
     aliases: &["boldDriver", "bold"],
-    summary: "up after each fall of the loss, far down after each rise",
-    formula: "m_t < m_(t-1): lr = lr * up, else lr = lr * down; the first look only remembers",
-    symbols: &[("m_t", "the metric of the look after step t"), ("m_(t-1)", "that of the look before")],
+    summary: "raises the lr after each fall of the loss, lowers it much after a rise",
+    formula: "if m_t < m_(t-1), lr = lr * up, else lr = lr * down; the first check only stores the metric",
+    symbols: &[("m_t", "the metric of the check after step t"), ("m_(t-1)", "that of the previous check")],
     ends: Ends {
-        before: "`base` up to the second look; the look after step t changes the lr of t + 1",
-        at: "wherever the losses have led it; there is no bound",
-        after: "goes on for as long as it is shown losses",
+        before: "`base` until the second check; the check after step t changes the lr of t + 1",
+        at: "depends on the losses; no bound",
+        after: "continues as long as it receives losses",
     },
     source: "Battiti 1989",
     example: "{kind: bold_driver, up: 1.05, down: 0.5}",
@@ -37,10 +37,10 @@ struct BoldDriver {
     watch: Watch,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// The metric of the last look.
+    /// The metric of the last check.
     #[serde(with = "crate::exact::option")]
     last: Option<f64>,
 }

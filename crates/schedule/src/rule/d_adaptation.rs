@@ -1,4 +1,4 @@
-//! D-Adaptation: learns how far the solution is, and steps accordingly.
+//! D-Adaptation: estimates the distance to the solution and scales the lr by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,28 +11,32 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "d_adaptation",
     aliases: &["DAdaptation", "DAdaptSGD"],
-    summary: "an estimate of the distance to the solution, which grows",
-    formula: "lr(t) = base d_t / |g_0|; n and s are 0 at first; after update t n grows by lr(t) <g_t, s>, then s by lr(t) g_t, and \
-              d = max(d, min(2 n / |s|, growth_rate d)), d0 at first. Base is a factor: 1 is the paper's rule",
+    summary: "scales the lr by a growing estimate of the distance to the solution",
+    formula: "lr(t) = base d_t / |g_0|; n and s start at 0 and d at d0; after update t n += lr(t) <g_t, s>, s += lr(t) \
+              g_t and d = max(d, min(2 n / |s|, growth_rate d)). The base lr is a factor: 1 gives the paper's rule",
     symbols: &[
         ("d_t", "the estimated distance before update t"),
-        ("d", "the same"),
+        ("d", "the estimated distance"),
         ("g_t", "gradient of the batch at step t, before clipping"),
-        ("g_0", "the first that is not 0; before it the lr is 0"),
-        ("n", "a sum of products, <a, b> being that over all parameters"),
+        ("g_0", "the first gradient that is not 0; before it the lr is 0"),
+        ("n", "a sum of inner products; <a, b> is the inner product over all parameters"),
         ("s", "the sum of the steps taken"),
-        ("b", "as a, any vector"),
+        ("b", "any vector, like a"),
     ],
     ends: Ends {
         before: "base d0 / |g_0| at t = 0",
-        at: "no target: the estimate never falls",
-        after: "goes on for as long as it is shown gradients",
+        at: "no target; the estimate never falls",
+        after: "continues as long as it receives gradients",
     },
     source: "Defazio and Mishchenko, arXiv 2301.07733; dadaptation DAdaptSGD",
     example: "{kind: d_adaptation}",
     params: &[
-        param("d0", ParamType::Number(ABOVE_0), "1e-6", "first estimate d_0 of the distance"),
-        optional("growth_rate", ParamType::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
+        param("d0", ParamType::Number(ABOVE_0), "1e-6", "initial estimate of the distance"),
+        optional(
+            "growth_rate",
+            ParamType::Number(ABOVE_1),
+            "upper bound of d_(t+1) / d_t; unbounded by default",
+        ),
     ],
     build: Build::Rule(|reader| {
         let (d0, growth) = (reader.number("d0"), reader.maybe_number("growth_rate"));
@@ -46,7 +50,7 @@ struct DAdaptation {
     growth: f64,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// d, the estimated distance to the solution.
@@ -55,7 +59,7 @@ pub(crate) struct State {
     /// |g_0|, the norm of the first gradient.
     #[serde(with = "crate::exact")]
     first_norm: f64,
-    /// n, a sum of products.
+    /// n, a sum of inner products.
     #[serde(with = "crate::exact")]
     sum: f64,
     /// Whether a gradient other than 0 was seen.
@@ -64,7 +68,7 @@ pub(crate) struct State {
 
 impl Rule for DAdaptation {
     fn start(&self, _base: f64) -> Memory {
-        // Nothing is known before the first gradient.
+        // The lr is unknown before the first gradient.
         let state = State { distance: self.d0, first_norm: 0.0, sum: 0.0, begun: false };
         Memory::new(0.0, RuleState::DAdaptation(state))
     }
@@ -89,7 +93,7 @@ impl Rule for DAdaptation {
         if first {
             state.first_norm = before.grad_norm_squared.sqrt();
         }
-        // All that d_(t+1) needs is known before update t, whose lr is d_t's.
+        // The inputs of d_(t+1) are known before update t, whose lr follows from d_t.
         let lr = at.base * state.distance / state.first_norm;
         if !lr.is_finite() {
             *next_lr = 0.0;

@@ -1,4 +1,4 @@
-//! Distance over gradients.
+//! DoG: distance over gradients.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,22 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "dog",
     aliases: &["DoG", "distance_over_gradients"],
-    summary: "the distance come so far, over all squared gradients",
-    formula: "lr(t) = base r_t / sqrt(sum over i <= t of |g_i|^2 + eps); r_t = max over k <= t of |x_k - x_0|, but at least r_eps \
-              (`init: distance`) or r_eps (1 + |x_0|) (`heuristic`). Base is a factor: 1 is the paper's rule",
+    summary: "distance from the start divided by the root of the sum of squared gradient norms",
+    formula: "lr(t) = base r_t / sqrt(sum over i <= t of |g_i|^2 + eps); r_t = max over k <= t of |x_k - x_0|, and at \
+              least r_eps (`init: distance`) or r_eps (1 + |x_0|) (`heuristic`). The base lr is a factor: 1 gives the \
+              paper's rule",
     symbols: &[
         ("i", "a step up to t"),
         ("g_i", "gradient of the batch at step i, before clipping"),
-        ("r_t", "the furthest that training has come from its start"),
+        ("r_t", "the largest distance from the start so far"),
         ("k", "a step up to t"),
         ("x_k", "all parameters before update k"),
-        ("x_0", "the parameters where the rule began"),
+        ("x_0", "the parameters at the start of the rule"),
     ],
     ends: Ends {
         before: "base r_0 / sqrt(|g_0|^2 + eps) at t = 0",
-        at: "no target: as far as it has come",
-        after: "goes on for as long as it is shown gradients",
+        at: "no target; depends on the gradients",
+        after: "continues as long as it receives gradients",
     },
     source: "Ivgi et al., arXiv 2302.12022; optax.contrib dog",
     example: "{kind: dog}",
@@ -34,9 +35,9 @@ pub(crate) static ENTRY: Entry = Entry {
             "init",
             ParamType::Choice(&["heuristic", "distance"]),
             "heuristic",
-            "what r is at first: a share of the parameters' norm, or `r_eps` itself",
+            "initial r: `heuristic`: r_eps (1 + |x_0|); `distance`: `r_eps`",
         ),
-        param("r_eps", ParamType::Number(ABOVE_0), "1e-6", "how far the first steps reach"),
+        param("r_eps", ParamType::Number(ABOVE_0), "1e-6", "scale of the first steps"),
         param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "added to the sum of squares"),
     ],
     build: Build::Rule(|reader| {
@@ -48,19 +49,19 @@ pub(crate) static ENTRY: Entry = Entry {
 
 #[derive(Debug)]
 struct Dog {
-    /// The first r is `r_eps` itself.
+    /// Whether the initial r is `r_eps`.
     distance: bool,
     r_eps: f64,
     eps: f64,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// r, the furthest that training has come from its start; `None` before the first gradient.
+    /// r, the largest distance from the start so far; `None` before the first gradient.
     #[serde(with = "crate::exact::option")]
     reach: Option<f64>,
-    /// All squared gradient norms so far.
+    /// The sum of all squared gradient norms so far.
     #[serde(with = "crate::exact")]
     sum: f64,
 }

@@ -1,4 +1,4 @@
-//! GreedyLR: up while the loss falls, down when it does not.
+//! GreedyLR: raises the lr while the metric improves, lowers it otherwise.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,40 +9,51 @@ use crate::lr_value::LrValue;
 use crate::problem::Problem;
 use crate::segment::Position;
 
-/// `factor`, also in other libraries.
-pub const FACTOR: Param =
-    param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.95", "factor of a cut; a rise divides by it");
-/// `patience`, also in other libraries.
+/// `factor`, shared with other libraries.
+pub const FACTOR: Param = param(
+    "factor",
+    ParamType::Number(BETWEEN_0_AND_1),
+    "0.95",
+    "factor of a reduction; an increase divides by it",
+);
+/// `patience`, shared with other libraries.
 pub const PATIENCE: Param =
-    param("patience", ParamType::Whole(0), "10", "looks in a row that change nothing yet");
-/// `threshold`, also in other libraries.
-pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-6", "gain that counts");
-/// `threshold_mode`, also in other libraries.
+    param("patience", ParamType::Whole(0), "10", "number of consecutive checks before the lr changes");
+/// `threshold`, shared with other libraries.
+pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-6", "minimum improvement");
+/// `threshold_mode`, shared with other libraries.
 pub const THRESHOLD_MODE: Param = param(
     "threshold_mode",
     ParamType::Choice(&["rel", "abs"]),
     "abs",
-    "whether `threshold` is a share of the best",
+    "`rel`: `threshold` is relative to the best metric; `abs`: it is absolute",
 );
-/// `cooldown`, also in other libraries.
-pub const COOLDOWN: Param = param("cooldown", ParamType::Whole(0), "0", "looks to wait after a cut");
-/// `eps`, also in other libraries.
-pub const EPS: Param = param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "smaller changes are not made");
-/// `warmup`, also in other libraries.
-pub const WARMUP: Param = param("warmup", ParamType::Whole(0), "0", "looks to wait after a rise");
+/// `cooldown`, shared with other libraries.
+pub const COOLDOWN: Param = param("cooldown", ParamType::Whole(0), "0", "checks to wait after a reduction");
+/// `eps`, shared with other libraries.
+pub const EPS: Param = param(
+    "eps",
+    ParamType::Number(AT_LEAST_0),
+    "1e-8",
+    "minimum change of the lr; smaller changes \
+                                                                            are skipped",
+);
+/// `warmup`, shared with other libraries.
+pub const WARMUP: Param = param("warmup", ParamType::Whole(0), "0", "checks to wait after an increase");
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
     aliases: &["GreedyLR", "greedy_lr"],
-    summary: "raises the lr while the loss falls, cuts it when not",
-    formula: "more than `patience` better looks in a row: lr = min(lr / factor, max), then wait `warmup` looks; more \
-              than `patience` others: lr = max(lr * factor, min), then wait `cooldown` looks. While waiting nothing \
-              is counted and best stays. After `reset_after` cuts at `min` without a rise everything starts anew",
+    summary: "raises the lr while the metric improves, lowers it otherwise",
+    formula: "after more than `patience` better checks in a row lr = min(lr / factor, max), then wait `warmup` checks; \
+              after more than `patience` other checks lr = max(lr * factor, min), then wait `cooldown` checks. While \
+              waiting, checks are not counted and best does not change. After `reset_after` reductions at `min` without \
+              an increase, the rule restarts",
     symbols: &[("better", "by more than `threshold`, as `threshold_mode` says")],
     ends: Ends {
-        before: "`base` until the first rise or cut; the look after step t changes the lr of t + 1",
-        at: "wherever the losses have led it, between `min` and `max` once it has moved",
-        after: "goes on for as long as it is shown losses",
+        before: "`base` until the first change; the check after step t changes the lr of t + 1",
+        at: "depends on the metrics; between `min` and `max` after the first change",
+        after: "continues as long as it receives metrics",
     },
     source: "GreedyLR, arXiv 2512.14527; transformers `greedy`",
     example: "{kind: greedy, factor: 0.8, patience: 1, min: 0.01x, max: 2x}",
@@ -56,8 +67,8 @@ pub(crate) static ENTRY: Entry = Entry {
         WARMUP,
         param("min", ParamType::Lr, "1e-3", "lower bound"),
         param("max", ParamType::Lr, "1", "upper bound"),
-        param("smooth", ParamType::Whole(1), "1", "looks whose running mean is the metric"),
-        param("reset_after", ParamType::Whole(1), "500", "cuts at the lower bound before a new start"),
+        param("smooth", ParamType::Whole(1), "1", "number of checks in the running mean of the metric"),
+        param("reset_after", ParamType::Whole(1), "500", "reductions at the lower bound before a restart"),
         EPS,
         WATCH,
         EVERY,
@@ -110,11 +121,11 @@ struct Greedy {
     reset_after: u64,
     eps: f64,
     watch: Watch,
-    /// What is said if `max` turns out to be below `min`, which depends on the base lr.
+    /// The problem if `max` is below `min`, which depends on the base lr.
     order: Problem,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The best metric so far.
@@ -126,15 +137,15 @@ pub(crate) struct State {
     /// Their sum.
     #[serde(with = "crate::exact")]
     sum: f64,
-    /// Looks in a row that were no better.
+    /// Consecutive checks without improvement.
     bad: u64,
-    /// Looks in a row that were better.
+    /// Consecutive checks with improvement.
     good: u64,
-    /// Looks to wait after a cut.
+    /// Checks left to wait after a reduction.
     cooldown: u64,
-    /// Looks to wait after a rise.
+    /// Checks left to wait after an increase.
     warmup: u64,
-    /// Cuts at the lower bound so far.
+    /// Reductions at the lower bound so far.
     at_min: u64,
 }
 
@@ -152,12 +163,12 @@ impl Greedy {
         state.sum / state.recent.len() as f64
     }
 
-    /// The state before the first look.
+    /// The state before the first check.
     fn initial_state(&self) -> State {
         State { best: self.better.worst(), ..State::default() }
     }
 
-    /// More than `patience` looks in a row were better.
+    /// Raises the lr after more than `patience` consecutive improvements.
     fn raise(&self, lr: &mut f64, state: &mut State, max: f64) {
         let higher = (*lr / self.factor).min(max);
         if higher - *lr > self.eps {
@@ -166,7 +177,7 @@ impl Greedy {
         (state.good, state.at_min, state.warmup) = (0, 0, self.warmup);
     }
 
-    /// More than `patience` looks in a row were no better.
+    /// Lowers the lr after more than `patience` consecutive checks without improvement.
     fn lower(&self, lr: &mut f64, state: &mut State, base: f64) {
         let min = self.min.of(base);
         let reduced = (*lr * self.factor).max(min);
@@ -179,7 +190,7 @@ impl Greedy {
                 (*lr, *state) = (base, self.initial_state());
             }
         }
-        // As in transformers: a reset, too, is followed by the wait.
+        // As in transformers, a reset is also followed by the wait.
         (state.bad, state.cooldown) = (0, self.cooldown);
     }
 }

@@ -1,4 +1,4 @@
-//! Hypergradient descent: the lr goes up while one gradient points where the last one did.
+//! Hypergradient descent: the lr rises while consecutive gradients point in similar directions.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,20 +11,20 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "hypergradient",
     aliases: &["hypergradient_descent", "SGDHD", "sgd_hd", "HD"],
-    summary: "the lr goes up while gradients agree, down while they turn",
+    summary: "raises the lr while consecutive gradients agree, lowers it otherwise",
     formula: "lr(0) = base; lr(t) = max(0, lr(t-1) + beta <g_t, g_p>), applied before update t, p = t - 1",
     symbols: &[
         ("g_t", "gradient of the batch at step t, before clipping"),
-        ("g_p", "that of the step before"),
+        ("g_p", "gradient of the step before"),
         ("p", "the step before"),
-        ("<g_t, g_p>", "the sum of products over all parameters"),
+        ("<g_t, g_p>", "the inner product over all parameters"),
     ],
     ends: Ends {
         before: "base at t = 0",
-        at: "no target: wherever the gradients have brought it",
-        after: "goes on for as long as it is shown gradients",
+        at: "no target; depends on the gradients",
+        after: "continues as long as it receives gradients",
     },
-    source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code; they let the lr fall below 0)",
+    source: "Baydin et al., arXiv 1703.04782 (SGD-HD, in the order of the authors' code, in which the lr can be negative)",
     example: "{kind: hypergradient, beta: 0.02}",
     params: &[required("beta", ParamType::Number(ABOVE_0), "lr of the lr")],
     build: Build::Rule(|reader| Some(Box::new(Hypergradient { beta: reader.number("beta")? }))),
@@ -35,10 +35,10 @@ struct Hypergradient {
     beta: f64,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// Whether a gradient was seen, which is kept as [`Kept::Previous`].
+    /// Whether [`Kept::Previous`] holds a gradient.
     begun: bool,
 }
 

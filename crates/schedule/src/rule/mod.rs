@@ -1,5 +1,5 @@
-//! Closed-loop rules: their lr depends on the losses or gradients seen so far. The state of a rule is a plain value beside
-//! the schedule. One file per kind.
+//! Closed-loop rules: their lr depends on the losses or gradients so far. The state of a rule is a plain
+//! value outside the schedule. One file per kind.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,47 +28,47 @@ pub(crate) mod schedule_free;
 
 /// A rule that watches training.
 pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
-    /// Its memory before the first step; `base` is the lr it starts from.
+    /// Its memory before the first step; `base` is the base lr.
     fn start(&self, base: f64) -> Memory;
 
-    /// What it is, in words that libraries share.
+    /// Its form in other libraries.
     fn known(&self, _base: f64) -> Known {
         Known::Other
     }
 
-    /// How it watches a metric, if it does.
+    /// The metric that it watches, if any.
     fn watch(&self) -> Option<&Watch> {
         None
     }
 
-    /// What it can't do without.
+    /// The inputs that it needs.
     fn needs(&self) -> Needs {
         let accuracy = self.watch().is_some_and(|watch| watch.metric == Metric::ValidAccuracy);
         Needs { loss: self.watch().is_some() && !accuracy, accuracy, ..Needs::default() }
     }
 
-    /// The vectors that it keeps from step to step.
+    /// The vectors that it stores between steps.
     fn kept_vectors(&self) -> &'static [Kept] {
         &[]
     }
 
-    /// The fewest looks at finite losses after which the lr can have changed.
+    /// The minimum number of checks with finite losses after which the lr can have changed.
     fn min_checks(&self) -> u64 {
         1
     }
 
-    /// Whether it takes a higher metric for a better one, where it judges a metric as better or worse.
+    /// Whether a higher metric is better; `None` if it does not compare metrics.
     fn max_mode(&self) -> Option<bool> {
         None
     }
 
-    /// What does not fit a run whose segment begins at `at`.
+    /// Checks that it fits a run whose segment begins at `at`.
     fn check(&self, _at: &Position, _problems: &mut Vec<Problem>) {}
 
-    /// One look at the metric it watches.
+    /// Passes it one value of the metric that it watches.
     fn observe(&self, _memory: &mut Memory, _base: f64, _metric: f64) {}
 
-    /// Shows what is known of the gradient before an update.
+    /// Passes it the gradient before an update.
     fn gradient(
         &self,
         _memory: &mut Memory,
@@ -78,18 +78,18 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
     ) {
     }
 
-    /// Whether it ever gives an [`Average`].
+    /// Whether it ever returns an [`Average`].
     fn averages(&self) -> bool {
         false
     }
 
-    /// How the update that was just shown to it is averaged, if it is.
+    /// How the current update is averaged, if it is.
     fn average(&self, _memory: &Memory) -> Option<Average> {
         None
     }
 }
 
-/// The lr of a rule and what else it remembers.
+/// The lr of a rule and its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// The lr of the next update.
@@ -98,7 +98,7 @@ pub(crate) struct Memory {
     pub(crate) state: RuleState,
 }
 
-/// What a rule remembers besides its lr. Each kind has a type of its own, in its file.
+/// The state of a rule in addition to its lr. Each kind defines its own type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RuleState {
@@ -126,37 +126,37 @@ impl Memory {
     }
 }
 
-/// Which way is better.
+/// The direction in which the metric improves.
 pub(crate) const MODE: Param = optional(
     "mode",
     ParamType::Choice(&["min", "max"]),
-    "whether lower or higher is better: `max` for an accuracy and `min` for a loss if not given",
+    "whether a lower or a higher metric is better; by default `max` for an accuracy and `min` for a loss",
 );
 
-/// The parameters of every rule that watches a metric.
+/// The metric that a rule watches.
 pub const WATCH: Param = optional(
     "watch",
     ParamType::Choice(&Metric::NAMES),
-    "the metric: the validation loss if not given (with `apply: same` the loss of the batch); `valid_accuracy` needs a \
+    "the metric; by default the validation loss (with `apply: same` the loss of the batch). `valid_accuracy` needs a \
      model or program that reports one",
 );
 
-/// The same for rules that only know a falling metric as a gain.
+/// The loss that a rule watches, for rules that only support metrics that should fall.
 pub const WATCH_LOSS: Param = optional(
     "watch",
     ParamType::Choice(&["valid_loss", "train_loss"]),
-    "the loss: the validation loss if not given",
+    "the loss; by default the validation loss",
 );
 
-/// How often a rule looks.
+/// How often a rule checks its metric.
 pub const EVERY: Param = optional(
     "every",
     ParamType::Length(1),
-    "look at the end of each stretch of this length; if not given, whenever the run evaluates",
+    "interval between checks; by default the rule checks whenever the run evaluates",
 );
 
 impl Metric {
-    /// As `watch` names them, in the order of the variants.
+    /// Their names in `watch`, in the order of the variants.
     const NAMES: [&'static str; 3] = ["valid_loss", "train_loss", "valid_accuracy"];
 
     fn named(name: &str) -> Self {
@@ -172,7 +172,7 @@ impl Metric {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) metric: Metric,
-    /// Look before the update: the lr of update t already follows from the loss at t.
+    /// Check before the update: the loss at t already changes the lr of update t.
     pub(crate) before: bool,
     every: Option<Length>,
 }
@@ -183,30 +183,34 @@ impl Watch {
         Some(Self { metric: Metric::named(watch?.unwrap_or_default()), before: false, every: every? })
     }
 
-    /// The same, looking before the update, which can only be at the loss of the batch.
+    /// The same with checks before the update. These can only use the loss of the batch.
     pub(crate) fn before_update(self, reader: &mut Reader<'_, '_>) -> Option<Self> {
         if reader.fields.has("watch") && self.metric != Metric::TrainLoss {
-            reader.problem("watch", "with `apply: same` only `train_loss` is known before the update");
+            reader.problem(
+                "watch",
+                "expected `train_loss` with `apply: same`: other metrics are not known before the \
+                                     update",
+            );
             return None;
         }
         Some(Self { metric: Metric::TrainLoss, before: true, ..self })
     }
 
-    /// Whether higher is better: as `mode` says, else as the metric is.
+    /// Whether higher is better: by `mode`, or by the metric if there is no `mode`.
     pub(crate) fn max_mode(&self, mode: Option<&str>) -> bool {
         mode.map_or(self.metric == Metric::ValidAccuracy, |mode| mode == "max")
     }
 
-    /// A rule that waits for a loss to rise, or for an accuracy to fall.
+    /// Warns if the rule expects a loss to rise or an accuracy to fall.
     pub(crate) fn warn_of_the_mode(&self, max: bool, warnings: &mut Vec<Problem>) {
         let name = self.metric.name();
         let (message, hint) = match (self.metric, max) {
             (Metric::ValidAccuracy, false) => (
-                format!("`mode: min` on `{name}`: a rise of the accuracy counts as no gain"),
-                "write `mode: max`, or leave `mode` out".to_owned(),
+                format!("`mode: min` on `{name}`: a rising accuracy does not count as an improvement"),
+                "write `mode: max`, or remove `mode`".to_owned(),
             ),
             (Metric::ValidLoss | Metric::TrainLoss, true) => (
-                format!("`mode: max` on `{name}`: a loss that falls counts as no gain"),
+                format!("`mode: max` on `{name}`: a falling loss does not count as an improvement"),
                 "write `mode: min` for the loss, or `watch: valid_accuracy` for the accuracy".to_owned(),
             ),
             _ => return,
@@ -214,13 +218,13 @@ impl Watch {
         warnings.push(warning(WRONG_MODE, message).with_hint(hint));
     }
 
-    /// In words that libraries share, where a stretch is so many steps.
+    /// Its form in other libraries.
     pub(crate) fn known(&self) -> KnownWatch {
         let every = self.every.as_ref().map(Length::written);
         KnownWatch { metric: self.metric, before: self.before, every }
     }
 
-    /// Whether the step at a position is the last of a stretch.
+    /// Whether the step at a position is the last of an interval.
     fn due(&self, at: &Position) -> bool {
         self.every.as_ref().is_none_or(|every| {
             let every = (every.ticks(at) * at.tick).round().max(1.0);
@@ -229,12 +233,12 @@ impl Watch {
         })
     }
 
-    /// The metric of a look before the update.
+    /// The metric of a check before the update.
     pub(crate) fn metric_before(&self, at: &Position, before: &BeforeUpdate) -> Option<f64> {
         (self.before && self.due(at)).then_some(before.train_loss)
     }
 
-    /// The metric of a look after the update.
+    /// The metric of a check after the update.
     pub(crate) fn metric_after(&self, at: &Position, after: &AfterUpdate) -> Option<f64> {
         if !self.checks_after(at, after.evaluated) {
             return None;
@@ -246,12 +250,12 @@ impl Watch {
         }
     }
 
-    /// Whether it looks after the update; `look`: the run evaluates then.
+    /// Whether it checks after the update; `evaluates`: whether the run evaluates then.
     fn checks_after(&self, at: &Position, evaluates: bool) -> bool {
         !self.before && self.due(at) && (self.every.is_some() || evaluates)
     }
 
-    /// What it must be shown of a step after which the run evaluates, or not.
+    /// The metrics that it needs of a step; `evaluates`: whether the run evaluates after it.
     pub(crate) fn wants(&self, at: &Position, evaluates: bool) -> Wants {
         let after = self.checks_after(at, evaluates);
         Wants {
@@ -262,11 +266,11 @@ impl Watch {
         }
     }
 
-    /// Too few looks to do anything, whatever the losses.
+    /// Warns if there are too few checks for the lr to change, for any losses.
     pub(crate) fn warn(&self, covered: &Coverage, least: u64, warnings: &mut Vec<Problem>) {
         let steps = |ticks: f64| (ticks * covered.start.tick).round();
         let first = steps(covered.start.s);
-        // A look after the last update comes too late.
+        // A check after the last update is too late.
         let last = steps(covered.end) - if self.before { 0.0 } else { 1.0 };
         let looks = match (&self.every, covered.evaluate_every) {
             (Some(every), _) => {
@@ -285,15 +289,18 @@ impl Watch {
         }
         let enough = |every: &str| format!("write `{every}: {}`", covered.share(least as f64 + 1.0));
         if let (Some(every), true) = (&self.every, looks <= 0.0) {
-            let message =
-                format!("the first look would come after {}, the run has {}", every.written(), covered.end);
+            let message = format!(
+                "the first check would come after {}, but the run has {}",
+                every.written(),
+                covered.end
+            );
             let problem = every.problem(message).with_lint(HORIZON_MISMATCH);
             warnings.push(problem.with_hint(enough("every")));
             return;
         }
-        let looks = counted(looks, "look");
-        let message = format!("{looks} before the last update, and the lr can't change before {least}");
-        let hint = format!("a smaller `patience`, or {}", enough("every"));
+        let looks = counted(looks, "check");
+        let message = format!("{looks} before the last update, but the lr can only change after {least}");
+        let hint = format!("choose a smaller `patience`, or {}", enough("every"));
         warnings.push(warning(NEVER_CHANGES, message).with_hint(hint));
     }
 
@@ -304,18 +311,18 @@ impl Watch {
     }
 }
 
-/// What counts as better, in the sense of torch's ReduceLROnPlateau.
+/// The comparison of metrics, as in torch's ReduceLROnPlateau.
 #[derive(Debug)]
 pub(crate) struct Better {
     pub(crate) max: bool,
     pub(crate) relative: bool,
     pub(crate) threshold: f64,
-    /// Must be gained besides the threshold.
+    /// An absolute improvement that is required in addition to the threshold.
     pub(crate) absolute: f64,
 }
 
 impl Better {
-    /// The worst metric there is.
+    /// The worst possible metric.
     pub(crate) fn worst(&self) -> f64 {
         if self.max { f64::NEG_INFINITY } else { f64::INFINITY }
     }

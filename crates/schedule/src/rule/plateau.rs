@@ -7,42 +7,53 @@ use crate::catalogue::{AT_LEAST_0, BETWEEN_0_AND_1, Build, Ends, Entry, Param, P
 use crate::known::{Known, KnownPlateau};
 use crate::lr_value::LrValue;
 
-/// `factor`, also in other libraries.
-pub const FACTOR: Param = param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut");
-/// `patience`, also in other libraries.
-pub const PATIENCE: Param =
-    param("patience", ParamType::Whole(0), "10", "looks without gain that are forgiven");
-/// `threshold`, also in other libraries.
-pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts");
-/// `threshold_mode`, also in other libraries.
+/// `factor`, shared with other libraries.
+pub const FACTOR: Param =
+    param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each reduction");
+/// `patience`, shared with other libraries.
+pub const PATIENCE: Param = param(
+    "patience",
+    ParamType::Whole(0),
+    "10",
+    "number of checks without improvement before the lr is reduced",
+);
+/// `threshold`, shared with other libraries.
+pub const THRESHOLD: Param = param("threshold", ParamType::Number(AT_LEAST_0), "1e-4", "minimum improvement");
+/// `threshold_mode`, shared with other libraries.
 pub const THRESHOLD_MODE: Param = param(
     "threshold_mode",
     ParamType::Choice(&["rel", "abs"]),
     "rel",
-    "whether `threshold` is a share of the best",
+    "`rel`: `threshold` is relative to the best metric; `abs`: it is absolute",
 );
-/// `cooldown`, also in other libraries.
-pub const COOLDOWN: Param =
-    param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted");
-/// `eps`, also in other libraries.
-pub const EPS: Param = param("eps", ParamType::Number(AT_LEAST_0), "1e-8", "smaller cuts are not made");
+/// `cooldown`, shared with other libraries.
+pub const COOLDOWN: Param = param("cooldown", ParamType::Whole(0), "0", "checks to ignore after a reduction");
+/// `eps`, shared with other libraries.
+pub const EPS: Param = param(
+    "eps",
+    ParamType::Number(AT_LEAST_0),
+    "1e-8",
+    "minimum change of the lr; smaller \
+                                                                            reductions are skipped",
+);
 
 pub(crate) static ENTRY: Entry = Entry {
     kind: "plateau",
     aliases: &["ReduceLROnPlateau", "reduce_on_plateau", "PlateauLRScheduler", "reduce_lr_on_plateau"],
-    summary: "cuts the lr when the loss has stopped falling",
-    formula: "after each look: m better than best sets best = m and bad = 0, else bad = bad + 1; while cooling down bad = 0; \
-              with bad > patience lr = max(lr * factor, min) if that changes it by more than eps, then cool down. \
-              Better: m < best * (1 - threshold) - threshold_abs (rel) or m < best - threshold - threshold_abs (abs)",
+    summary: "reduces the lr when the metric stops improving",
+    formula: "after each check: if m is better than best, best = m and bad = 0, else bad = bad + 1; during the \
+              cooldown bad = 0; if bad > patience, lr = max(lr * factor, min) if that changes it by more than eps, then \
+              the cooldown starts. Better: m < best * (1 - threshold) - threshold_abs (rel) or m < best - threshold - \
+              threshold_abs (abs)",
     symbols: &[
-        ("m", "the metric of this look"),
-        ("best", "the best metric so far, a good one at the start"),
-        ("bad", "looks in a row without gain"),
+        ("m", "the metric of this check"),
+        ("best", "the best metric so far"),
+        ("bad", "consecutive checks without improvement"),
     ],
     ends: Ends {
-        before: "`base` until the first cut; the look after step t changes the lr of t + 1 (`apply: same`: of t)",
-        at: "wherever the losses have led it; there is no target",
-        after: "goes on for as long as it is shown losses",
+        before: "`base` until the first reduction; the check after step t changes the lr of t + 1 (`apply: same`: of t)",
+        at: "depends on the metrics; no target",
+        after: "continues as long as it receives metrics",
     },
     source: "torch ReduceLROnPlateau; `apply: same`, `accumulate`, `threshold_abs`: optax reduce_on_plateau (keras and \
              optax patience p is p - 1 here)",
@@ -57,17 +68,17 @@ pub(crate) static ENTRY: Entry = Entry {
             "threshold_abs",
             ParamType::Number(AT_LEAST_0),
             "0",
-            "gain that must come on top of `threshold`",
+            "absolute improvement required in addition to `threshold`",
         ),
         COOLDOWN,
         param("min", ParamType::Lr, "0", "lower bound"),
         EPS,
-        param("accumulate", ParamType::Whole(1), "1", "looks whose mean is one metric"),
+        param("accumulate", ParamType::Whole(1), "1", "number of checks whose mean is one metric"),
         param(
             "apply",
             ParamType::Choice(&["next", "same"]),
             "next",
-            "whether the metric of step t changes the lr of t + 1 or of t",
+            "whether the metric of step t changes the lr of step t + 1 (`next`) or t (`same`)",
         ),
         WATCH,
         EVERY,
@@ -110,7 +121,7 @@ struct Plateau {
     watch: Watch,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The best metric so far.
@@ -134,7 +145,7 @@ impl Rule for Plateau {
     }
 
     fn min_checks(&self) -> u64 {
-        // The first metric is better than none, but where no gain is a whole times what there was.
+        // The first metric counts as an improvement, unless `threshold` is at least 1 and relative.
         let first = u64::from(!self.better.relative || self.better.threshold < 1.0);
         self.patience.saturating_add(1 + first).saturating_mul(self.accumulate)
     }

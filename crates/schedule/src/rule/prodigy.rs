@@ -1,4 +1,4 @@
-//! Prodigy: D-Adaptation that forgets, in the measure of Adam.
+//! Prodigy: D-Adaptation with exponential forgetting, made for Adam.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,49 +11,53 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "prodigy",
     aliases: &["Prodigy", "prodigyopt"],
-    summary: "d_adaptation that forgets old gradients; made for AdamW",
-    formula: "lr(t) = base d_t c_t, c_t = sqrt(1 - beta2^k) / (1 - beta1^k) with `bias_correction`, else 1, k = t + 1. With q = d_t / d0: \
-              n = beta3 n + q lr(t) <g_t, x_0 - x_t>, s = beta3 s + q l g_t with l = lr(t), or d_t with `safeguard_warmup`; \
-              h = d_coef n / (sum of |s|); d is the greatest h so far, but at least d0 and at most growth_rate d_t. Base is \
-              a factor: 1 is the paper's rule",
+    summary: "d_adaptation with exponential forgetting of old gradients; made for AdamW",
+    formula: "lr(t) = base d_t c_t, c_t = sqrt(1 - beta2^k) / (1 - beta1^k) with `bias_correction`, else 1, k = t + 1. \
+              With q = d_t / d0: n = beta3 n + q lr(t) <g_t, x_0 - x_t>, s = beta3 s + q l g_t with l = lr(t), or d_t \
+              with `safeguard_warmup`; h = d_coef n / (sum of |s|); d is the largest h so far, at least d0 and at most \
+              growth_rate d_t. The base lr is a factor: 1 gives the paper's rule",
     symbols: &[
         ("d_t", "the estimated distance to the solution before update t"),
         ("d", "the next estimate"),
         ("c_t", "Adam's correction of its moments"),
-        ("k", "number of the update, from 1"),
-        ("q", "the growth of d so far"),
-        ("n", "a forgetting sum of products, < , > being the product over all parameters"),
+        ("k", "index of the update, from 1"),
+        ("q", "growth of d so far"),
+        ("n", "a decaying sum of inner products; < , > is the inner product over all parameters"),
         ("g_t", "gradient of the batch at step t, before clipping"),
         ("x_t", "all parameters before update t"),
-        ("x_0", "those where the rule began"),
-        ("s", "a forgetting sum of gradients"),
-        ("l", "what a gradient weighs in s"),
+        ("x_0", "the parameters at the start of the rule"),
+        ("s", "a decaying sum of gradients"),
+        ("l", "weight of a gradient in s"),
         ("h", "an estimate of the distance"),
     ],
     ends: Ends {
         before: "base d0 c_0 at t = 0",
-        at: "no target: the estimate never falls",
-        after: "goes on for as long as it is shown gradients",
+        at: "no target; the estimate never falls",
+        after: "continues as long as it receives gradients",
     },
     source: "Mishchenko and Defazio, arXiv 2306.06101; prodigyopt Prodigy",
     example: "{kind: prodigy, d_coef: 0.3}",
     params: &[
-        param("d0", ParamType::Number(ABOVE_0), "1e-6", "first estimate of the distance"),
+        param("d0", ParamType::Number(ABOVE_0), "1e-6", "initial estimate of the distance"),
         param("d_coef", ParamType::Number(ABOVE_0), "1", "factor on the estimates"),
         param(
             "beta1",
             ParamType::Number(FROM_0_BELOW_1),
             "0.9",
-            "as the optimiser's; only `bias_correction` uses it",
+            "the optimiser's beta1; only used by `bias_correction`",
         ),
-        param("beta2", ParamType::Number(FROM_0_BELOW_1), "0.999", "as the optimiser's"),
+        param("beta2", ParamType::Number(FROM_0_BELOW_1), "0.999", "the optimiser's beta2"),
         optional(
             "beta3",
             ParamType::Number(FROM_0_BELOW_1),
-            "how sums are remembered; the root of beta2 if not given",
+            "decay of the sums; the root of beta2 by default",
         ),
-        optional("growth_rate", ParamType::Number(ABOVE_1), "bound on d_(t+1) / d_t; none if not given"),
-        param("bias_correction", ParamType::Flag, "false", "correct the lr as Adam does its moments"),
+        optional(
+            "growth_rate",
+            ParamType::Number(ABOVE_1),
+            "upper bound of d_(t+1) / d_t; unbounded by default",
+        ),
+        param("bias_correction", ParamType::Flag, "false", "apply Adam's bias correction to the lr"),
         param("safeguard_warmup", ParamType::Flag, "false", "keep a warmup of the lr out of the estimate"),
     ],
     build: Build::Rule(|reader| {
@@ -87,24 +91,24 @@ struct Prodigy {
     safeguard: bool,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// d, the estimated distance to the solution.
     #[serde(with = "crate::exact")]
     distance: f64,
-    /// The greatest estimate so far, not bounded by `growth_rate`.
+    /// The largest estimate so far, not bounded by `growth_rate`.
     #[serde(with = "crate::exact")]
     greatest: f64,
-    /// n, a forgetting sum of products.
+    /// n, a decaying sum of inner products.
     #[serde(with = "crate::exact")]
     sum: f64,
-    /// Updates that count.
+    /// Number of updates with a gradient.
     updates: u64,
 }
 
 impl Prodigy {
-    /// The lr of the update after `count` others.
+    /// The lr of the update after `count` updates.
     fn lr(&self, base: f64, distance: f64, count: u64) -> f64 {
         let k = count as f64 + 1.0;
         let correction = if self.correct {
@@ -151,7 +155,7 @@ impl Rule for Prodigy {
         let step = if self.safeguard { d } else { lr };
         vectors.accumulate(Kept::Sum, if first { 0.0 } else { self.beta3 }, scale * step);
         let magnitude = vectors.magnitude(Vector::Kept(Kept::Sum));
-        // As in prodigyopt: without any gradient nothing is learnt, and the step doesn't count.
+        // As in prodigyopt, a step without any gradient changes nothing and is not counted.
         if magnitude.is_nan() || magnitude <= 0.0 {
             return;
         }

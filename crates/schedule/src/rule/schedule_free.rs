@@ -1,4 +1,4 @@
-//! Schedule-free training: a constant lr, and weights that are averaged instead.
+//! Schedule-free training: a constant lr and averaged weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,32 +13,37 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "schedule_free",
     aliases: &["ScheduleFree", "SGDScheduleFree", "AdamWScheduleFree"],
-    summary: "a constant lr after a warmup; the weights are averaged",
+    summary: "a constant lr after a warmup, with averaged weights",
     formula: "lr(t) = base min(1, k / W), k = t + 1. The optimiser, without its momentum (AdamW: with beta1 = 0), moves z by the \
               gradient at y, with weight decay at y; then x = (1 - c) x + c z and y = (1 - momentum) z + momentum x, with c = \
               w_t / (w_0 + ... + w_t), w_t = k^r m_t^weight_lr_power. Training and its loss are at y; evaluation and the \
               final weights are x",
     symbols: &[
-        ("k", "number of the update, from 1"),
-        ("W", "the length `warmup`"),
+        ("k", "index of the update, from 1"),
+        ("W", "length of the warmup: `warmup`"),
         ("z", "the weights that the optimiser moves"),
-        ("x", "their average: what is evaluated"),
-        ("y", "where gradients are taken"),
-        ("c", "share of the newest z in x"),
+        ("x", "their average, which is evaluated"),
+        ("y", "the weights at which gradients are computed"),
+        ("c", "weight of the newest z in x"),
         ("w_t", "weight of update t in the average"),
-        ("w_0", "that of the first"),
-        ("m_t", "the greatest lr so far"),
+        ("w_0", "weight of the first update"),
+        ("m_t", "the largest lr so far"),
     ],
     ends: Ends {
         before: "base / W at t = 0, base from t = W - 1 on",
-        at: "base: it needs no end",
-        after: "goes on at base",
+        at: "base; no decay is needed",
+        after: "stays at base",
     },
     source: "Defazio et al., arXiv 2405.15682; schedulefree SGDScheduleFree, AdamWScheduleFree",
     example: "{kind: schedule_free, warmup: \"5%\"}",
     params: &[
         param("warmup", ParamType::Length(0), "0", "length W of the warmup"),
-        param("momentum", ParamType::Number(FROM_0_BELOW_1), "0.9", "how far y lies on the way from z to x"),
+        param(
+            "momentum",
+            ParamType::Number(FROM_0_BELOW_1),
+            "0.9",
+            "position of y on the way from z (0) to x (1)",
+        ),
         param("r", ParamType::Number(AT_LEAST_0), "0", "power of the step in the weights of the average"),
         param(
             "weight_lr_power",
@@ -62,18 +67,18 @@ struct ScheduleFree {
     power: f64,
 }
 
-/// What it remembers.
+/// Its state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// Updates so far.
     updates: u64,
-    /// m, the greatest lr so far.
+    /// m, the largest lr so far.
     #[serde(with = "crate::exact")]
     max_lr: f64,
     /// Sum of the weights of all updates.
     #[serde(with = "crate::exact")]
     sum: f64,
-    /// c, the share of the last update's weights in the average.
+    /// c, the weight of the last update in the average.
     #[serde(with = "crate::exact")]
     share: f64,
 }

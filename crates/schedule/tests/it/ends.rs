@@ -53,7 +53,7 @@ fn ramps_begin_and_end_exactly() {
 fn shapes_that_miss_their_ends_say_so() {
     for kind in OFF_BY_A_HAIR {
         let entry = schedule::catalogue::find(kind).expect("a kind");
-        assert!([entry.ends.before, entry.ends.at].iter().all(|end| end.contains("a hair")), "{kind}");
+        assert!([entry.ends.before, entry.ends.at].iter().all(|end| end.contains("slightly")), "{kind}");
         check(100, &ramp(entry), |(node, from, to, n)| {
             let schedule = fit(&node, n);
             let lr = |t| schedule.lr(t, &schedule.start());

@@ -60,7 +60,7 @@ fn silent(node: &str) {
 fn a_schedule_that_does_not_end_with_the_run_gets_a_warning_with_a_fix() {
     let lint = "horizon-mismatch";
     for (node, at, advice) in [
-        ("{kind: cosine, to: 0, over: 900}", "900", "leave out `over`, or write `over: 1000`"),
+        ("{kind: cosine, to: 0, over: 900}", "900", "remove `over`, or write `over: 1000`"),
         ("{kind: cosine, to: 0, over: 1001}", "1001", "`over: 1000`"),
         ("{kind: linear, to: 0.1x, over: 50%}", "50%", "`over: 1000`"),
         ("{clock: epoch, kind: cosine, to: 0, over: 20}", "20", "`over: 25`"),
@@ -90,8 +90,12 @@ fn a_schedule_that_does_not_end_with_the_run_gets_a_warning_with_a_fix() {
         ("{restart: {kind: cosine, to: 0}, every: 1500}", "1500", "`every: 1000`"),
         ("{restart: {kind: cosine, to: 0}, every: 250, limit: 2}", "250", "`limit`"),
         ("{phases: [{for: 800, value: 1x}, {for: 400, kind: linear, to: 0}]}", "400", "`for: 200`"),
-        ("{phases: [{for: 500, value: 1x}, {for: 400, kind: linear, to: 0.1x}]}", "400", "the last `for`"),
-        ("{phases: [{for: 1000, kind: linear, to: 0.1x}, {for: 5, value: 0.1x}]}", "5", "leave it out"),
+        (
+            "{phases: [{for: 500, value: 1x}, {for: 400, kind: linear, to: 0.1x}]}",
+            "400",
+            "`for` of the last phase",
+        ),
+        ("{phases: [{for: 1000, kind: linear, to: 0.1x}, {for: 5, value: 0.1x}]}", "5", "remove it"),
         (
             "{phases: [{for: 100%, kind: linear, to: 0.1x}, {kind: cosine}]}",
             "{phases: [{for: 100%, kind: linear, to: 0.1x}, {kind: cosine}]}",
@@ -134,7 +138,7 @@ fn updates_with_lr_0_get_a_warning() {
         warns(node, "zero-warmup", at, "0.01x");
     }
     let tail = "{kind: piecewise, points: [[0, 1x], [\"90%\", 0]]}";
-    warns(tail, "zero-tail", tail, "with the run");
+    warns(tail, "zero-tail", tail, "end of the run");
     warns("{kind: constant, value: 0}", "zero-tail", "{kind: constant, value: 0}", "");
     warns("0", "zero-tail", "0", "");
 }

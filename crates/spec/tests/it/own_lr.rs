@@ -129,8 +129,8 @@ fn problems_of_an_own_lr_name_its_path() {
             "schedules.a.lr.values: an axis needs at least one value",
         ),
         ("lr: 1\nschedules: {a: {kind: cosine, lr: [1, 2]}}", "schedules.a.lr: expected a number above 0"),
-        ("schedules: {a: {kind: cosine, lr: 1}, b: {kind: linear}}", "the key `lr` is missing"),
-        ("schedules: {a: {kind: cosine}}", "the key `lr` is missing"),
+        ("schedules: {a: {kind: cosine, lr: 1}, b: {kind: linear}}", "missing key `lr`"),
+        ("schedules: {a: {kind: cosine}}", "missing key `lr`"),
         (
             "schedules: {a: {kind: cosine, lr: {linspace: [1, 2, 9999]}, to: {linspace: [0, 0.5, 200]}}}",
             "trials",

@@ -111,10 +111,10 @@ fn keys_of_other_tools_get_a_hint() {
     let missing: Vec<&String> = found.iter().filter(|problem| problem.contains("missing")).collect();
     assert_eq!(missing.len(), 1, "{found:#?}");
     assert!(missing[0].contains("`schedules`") && missing[0].contains("`lr`"), "{found:#?}");
-    assert!(found.iter().filter(|problem| problem.contains("known here")).count() <= 1, "{found:#?}");
+    assert!(found.iter().filter(|problem| problem.contains("known keys")).count() <= 1, "{found:#?}");
     for (key, words) in [
         ("program", "trainer: {command: [python3, train.py]}"),
-        ("method", "leave it out"),
+        ("method", "remove it"),
         ("metric", "ranked by the final validation loss"),
         ("parameters", "{values: [...]}"),
     ] {
@@ -145,10 +145,10 @@ fn keys_of_other_tools_get_a_hint() {
     }
     // In its own section, an unknown key is reported without such a hint.
     let found = problems(&with("{kind: sgd}", "{kind: adamw, nesterov: true}"));
-    assert!(found[0].contains("known here"), "{found:#?}");
+    assert!(found[0].contains("known keys"), "{found:#?}");
     let both = GOOD.replace("model:", "modle:").replace("optimizer: ", "qqq: 1\nzzz: 2\noptimizer: ");
     let found = problems(&both);
-    assert_eq!(found.iter().filter(|problem| problem.contains("known here")).count(), 1, "{found:#?}");
+    assert_eq!(found.iter().filter(|problem| problem.contains("known keys")).count(), 1, "{found:#?}");
 }
 
 #[test]
@@ -159,10 +159,10 @@ fn other_notations_of_numbers_and_booleans_get_a_hint() {
         ("steps: 100", "steps: 1_000", "write 1000"),
         ("steps: 100", "steps: 0x10", "write 16"),
         ("lr: 0.1", "lr: 0,1", "write 0.1"),
-        ("to: 0", "to: 0, over: 0.05", "a share is written \"5%\""),
-        ("to: 0", "to: 0, over: 0.07", "a share is written \"7%\""),
+        ("to: 0", "to: 0, over: 0.05", "write a fraction as \"5%\""),
+        ("to: 0", "to: 0, over: 0.07", "write a fraction as \"7%\""),
         ("to: 0", "to: 0, over: 12.5", "write 13, or \"12.5 epochs\""),
-        ("steps: 100}", "steps: 100}\nevaluate: {every: 0.1}", "a share is written \"10%\""),
+        ("steps: 100}", "steps: 100}\nevaluate: {every: 0.1}", "write a fraction as \"10%\""),
         ("{kind: sgd}", "{kind: sgd, momentum: 0.9, nesterov: yes}", "write true"),
         ("{kind: sgd}", "{kind: sgd, momentum: 0,9}", "a point: 0.9"),
         ("{kind: cosine, to: 0}", "{kind: one_cycle, three_phase: off}", "write false"),

@@ -1,4 +1,4 @@
-//! Warmup, body, cooldown as a formula.
+//! Warmup, body and cooldown as a formula.
 
 use super::{Cooldown, Warmup, WarmupMode, Way, Wrap};
 use crate::formula::{Term, TermPosition};
@@ -16,18 +16,18 @@ struct SpansFormula {
 impl SpansFormula {
     fn body_at(&self, at: &TermPosition) -> TermPosition {
         let body = at.subsegment(self.body.0.clone(), self.body.1.clone());
-        // A body without a cooldown after it ends with the segment.
+        // Without a cooldown the body ends with the segment.
         TermPosition { inside: at.inside && self.to_the_end, ..body }
     }
 }
 
 impl Wrap {
-    /// The lr at any position, as a term; `None` where it depends on more than t.
+    /// The lr as a term; `None` if it depends on more than t.
     pub(super) fn whole_formula(&self, at: &TermPosition) -> Option<Term> {
         let spans = self.spans_formula(at);
         let (warm, cool) = (spans.warm.clone(), spans.cool.clone());
         let start = if self.warmup.is_some() { warm.clone() } else { 0.0.into() };
-        // A cooldown without a length never comes, not even beyond the end.
+        // A cooldown of length 0 never starts, not even beyond the end.
         let cools = cool.clone().less(at.len.clone());
         let ends = cools.number() == Some(1.0);
         let end = if ends { cool.clone() } else { f64::INFINITY.into() };
@@ -87,7 +87,7 @@ impl Wrap {
 
     fn cooldown_formula(&self, cooldown: &Cooldown, at: &TermPosition, spans: &SpansFormula) -> Option<Term> {
         let n = at.len.clone() - spans.cool.clone();
-        // The same subtraction as in the position of any other part of the segment.
+        // The same subtraction as for other parts of the segment, so that rounding is the same.
         let s = at.subsegment(spans.cool.clone(), n.clone()).s;
         let value = |p: Progress, from: &Term, to: &Term| {
             cooldown.shape.formula(&p.bent(cooldown.k), from.clone(), to.clone())

@@ -1,4 +1,4 @@
-//! Warmup, body, cooldown in words that other libraries share.
+//! Warmup, body and cooldown in the forms that other libraries have.
 
 use super::{Cooldown, Spans, Warmup, WarmupMode, Way, Wrap};
 use crate::known::{Known, KnownRamp, Way as KnownWay};
@@ -7,7 +7,7 @@ use crate::ramp::Sample;
 use crate::segment::Position;
 
 impl Wrap {
-    /// What it is in a segment that begins at `at`.
+    /// Its form in a segment that begins at `at`.
     pub(super) fn known_form(&self, at: &Position) -> Known {
         let spans = self.spans(at);
         let body = self.body.known(&Position { len: spans.body.1, ..*at });
@@ -32,7 +32,7 @@ impl Wrap {
 }
 
 impl Warmup {
-    /// A warmup of `over` steps that other libraries have.
+    /// The warmup of `over` steps, if other libraries have it.
     fn known(&self, base: f64, over: f64) -> Option<KnownRamp> {
         let way = match self.way {
             Way::Linear => KnownWay::Linear,
