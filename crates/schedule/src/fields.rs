@@ -210,7 +210,7 @@ impl<'a> Fields<'a> {
         }
         let message = format!("a comma ends the value: `{}: {number},{rest}` is two keys", before.name);
         let problem = Problem::new(whole.place, join(&self.path, &before.name), message);
-        Some(problem.with_hint(format!("write a decimal number with a point: {number}.{rest}")))
+        Some(problem.with_hint(format!("write decimal numbers with a point: {number}.{rest}")))
     }
 }
 
