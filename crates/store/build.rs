@@ -1,5 +1,5 @@
 //! Tells the tests whether this machine has a PostgreSQL server.
 
 fn main() {
-    needs::tell(&[needs::Need::Postgres]);
+    needs::emit_cfgs(&[needs::Need::Postgres]);
 }

@@ -59,7 +59,7 @@ fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Ten
         freeze: Vec::new(),
         lr_multipliers: Vec::new(),
     };
-    let images = trainer::data::load(&network, Some(&root().join("data")), &trainer::own::Tasks::new())
+    let images = trainer::data::load(&network, Some(&root().join("data")), &trainer::custom::Tasks::new())
         .expect("images");
     let n = images.len(trainer::data::Part::Test);
     let mut batch = trainer::data::Batch::new(trainer::data::Form::Dense);

@@ -72,7 +72,7 @@ fn a_run_starts_with_the_weights_of_a_file() {
     std::fs::write(sandbox.path("w.safetensors"), "no weights").expect("a file");
     sandbox.write("tune.yaml", format!("{tiny}init_from: w.safetensors\n"));
     let refused = sandbox.run(&["tune.yaml"]).exits(2);
-    assert!(refused.stderr.contains("no safetensors file"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("not a safetensors file"), "{}", refused.stderr);
 }
 
 #[test]
@@ -86,13 +86,13 @@ fn missing_initial_weights_are_reported() {
             other => std::fs::write(sandbox.path("w.safetensors"), other).expect("a file"),
         }
         let message = sandbox.run(&["reproduce", "best", "--sweep", "tune"]).exits(2).stderr;
-        let words = if change.is_empty() { "No such file" } else { "the file is another one" };
+        let words = if change.is_empty() { "No such file" } else { "the file has changed" };
         assert!(message.contains("w.safetensors: ") && message.contains(words), "{message}");
     }
     sandbox.write("tune.yaml", format!("{TUNE}init_from: {{file: w.safetensors, fresh: [\"*\"]}}\n"));
     std::fs::write(sandbox.path("w.safetensors"), "x").expect("a file");
     let message = sandbox.run(&["check", "tune.yaml"]).exits(2).stderr;
-    assert!(message.contains("`fresh` means all parameters"), "{message}");
+    assert!(message.contains("`fresh` matches all parameters"), "{message}");
 }
 
 #[test]
@@ -143,12 +143,12 @@ fn all_mismatches_of_weights_are_listed() {
     sandbox.write("tune.yaml", format!("{file}{rest}"));
     let refused = sandbox.run(&["tune.yaml"]).exits(2);
     for words in [
-        "freeze: no parameter is called `conv1`",
-        "init_from: `fresh`: no parameter is called `fc9`",
-        "fc1.bias is meant by fc1 and *.bias",
-        "`fc2.weight` has the shape [12, 24], fc2.weight needs [16, 24]",
-        "no tensor `head` for fc3.bias",
-        "no tensor `fc4.weight` for fc4.weight",
+        "freeze: no parameter matches `conv1`",
+        "init_from: `fresh`: no parameter matches `fc9`",
+        "`fc1.bias` matches more than one pattern: fc1, *.bias",
+        "`fc2.weight` has shape [12, 24], but `fc2.weight` needs [16, 24]",
+        "no tensor `head` for `fc3.bias`",
+        "no tensor `fc4.weight` for `fc4.weight`",
     ] {
         assert!(refused.stderr.contains(words), "{words} in {}", refused.stderr);
     }
@@ -203,7 +203,7 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     }
     sandbox.write("bad.yaml", tune(&format!("\"trial:{id}\"")).replace("[24, 12]", "[24, 16]"));
     let message = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
-    let words = format!("trial:{id}: `fc2.weight` has the shape [12, 24], fc2.weight needs [16, 24]");
+    let words = format!("trial:{id}: `fc2.weight` has shape [12, 24], but `fc2.weight` needs [16, 24]");
     assert!(message.contains(&words), "{message}");
     assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("training again"));
     // The weights equal those of `export weights`, and are kept.
@@ -307,8 +307,8 @@ fn optimizer_state_of_another_run_is_continued() {
     assert!(refused.stderr.contains("are an average"), "{}", refused.stderr);
 
     for (file, optimizer, words) in [
-        ("w.safetensors", "kind: adamw", "w.safetensors has no state of an optimiser"),
-        ("o.safetensors, fresh: [fc3]", "kind: adamw", "`optimizer: keep` does not go with `fresh`"),
+        ("w.safetensors", "kind: adamw", "w.safetensors has no optimizer state"),
+        ("o.safetensors, fresh: [fc3]", "kind: adamw", "`optimizer: keep` can't be combined with `fresh`"),
         (
             "o.safetensors",
             "kind: sgd, momentum: 0.9",

@@ -350,20 +350,20 @@ fn checkpoint(dir: &Path) -> (String, Vec<u8>, Vec<u8>) {
                 optimizer: {kind: adamw}\nbudget: {steps: 9}\nlr: 0.1\nschedules: {plateau: {kind: plateau}}\n";
     let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let network = plan.trials[0].config.task.network().expect("a network");
-    let images = trainer::data::load(network, Some(&root().join("data")), &trainer::own::Tasks::new());
+    let images = trainer::data::load(network, Some(&root().join("data")), &trainer::custom::Tasks::new());
     let images = images.expect("the digits");
     let shared = trainer::Shared {
         device: trainer::device::Device::Cpu,
         width: 1,
         block: 1,
-        census: trainer::Census::default(),
+        state_counter: trainer::StateCounter::default(),
         most_states: 9,
         parking: None,
         time_limit: None,
         next_stage: std::sync::Arc::default(),
     };
     let folder = trainer::checkpoint::Folder { dir: dir.to_owned(), writer: 1 };
-    let branch = trainer::Branch::starts(plan.trials, false).pop().expect("a branch");
+    let branch = trainer::Branch::initial(plan.trials, false).pop().expect("a branch");
     let mut stack = trainer::Stack::new(branch, &images, &shared, &mut |_| true).expect("it begins");
     stack.advance(&mut |_| true);
     let mut name = String::new();

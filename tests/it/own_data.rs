@@ -122,7 +122,7 @@ fn a_table_is_learned_in_any_order_of_its_lines() {
     plain.write("flowers.csv", flowers().replace("lily", "orchid"));
     let message = plain.run(&["reproduce", &first]);
     assert!(
-        message.code == 2 && message.stderr.contains("is another file than the sweep was planned with"),
+        message.code == 2 && message.stderr.contains("flowers.csv has changed since the sweep was planned"),
         "{message:?}"
     );
 }
@@ -163,35 +163,35 @@ fn a_custom_text_is_learned() {
 
 /// Unusable data, each with a part of its error.
 const WRONG: [(&str, &str); 23] = [
-    ("{csv: none.csv, label: kind}", "there is no file none.csv"),
+    ("{csv: none.csv, label: kind}", "file not found: none.csv"),
     (
         "{csv: flowers.csv, label: kinds}",
-        "has no column `kinds` (there are petal, stem, kind); did you mean `kind`?",
+        "has no column `kinds` (columns: petal, stem, kind); did you mean `kind`?",
     ),
     ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
     ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
-    ("{csv: short.csv, label: kind}", "short.csv:3: this line has 2 cells, the first one has 3"),
-    ("{csv: one.csv, label: kind}", "all labels are the same"),
+    ("{csv: short.csv, label: kind}", "short.csv:3: expected 3 cells as in the first line, found 2"),
+    ("{csv: one.csv, label: kind}", "all labels are equal"),
     ("{csv: empty.csv, label: kind}", "empty.csv is empty"),
-    ("{csv: head.csv, label: kind}", "there are no examples"),
-    ("{csv: tabs.csv, label: kind}", "cells are parted by commas"),
-    ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: the label is missing, found `NA`"),
+    ("{csv: head.csv, label: kind}", "head.csv: no examples"),
+    ("{csv: tabs.csv, label: kind}", "cells must be separated by commas"),
+    ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: missing label: found `NA`"),
     (
         "{csv: price.csv, label: y}",
-        "price.csv:2: column `y`: a label is a word or a whole number, found `1.5`",
+        "price.csv:2: column `y`: expected a word or an integer as label, found `1.5`",
     ),
     ("{csv: numbers.csv, label: y}", "20000 different labels"),
-    ("{npz: bad.npz}", "no NumPy archive"),
-    ("{npz: torn.npz}", "the array `x` is damaged"),
-    ("{npz: big.npz}", "`numpy.ascontiguousarray` and `.astype` make them"),
-    ("{idx: floats.idx, labels: a.idx}", "its numbers are of the type 0x0D"),
+    ("{npz: bad.npz}", "not a NumPy archive"),
+    ("{npz: torn.npz}", "array `x` is damaged"),
+    ("{npz: big.npz}", "convert others with `numpy.ascontiguousarray` and `.astype`"),
+    ("{idx: floats.idx, labels: a.idx}", "found numbers of type 0x0D"),
     ("{npz: short.npz}", "is shorter than its header says"),
-    ("{npz: uneven.npz}", "should have the shape [4]"),
-    ("{npz: uneven.npz, x: images}", "no array `images` (there are x, y)"),
-    ("{npz: nan.npz}", "example 0 holds NaN"),
-    ("{idx: a.idx, labels: a.idx}", "promises 9 bytes, 1 follow"),
-    ("{idx: flowers.csv, labels: a.idx}", "does not begin like an IDX file"),
-    ("{text: latin.txt}", "latin.txt:1: this is not UTF-8 text"),
+    ("{npz: uneven.npz}", "must have shape [4]"),
+    ("{npz: uneven.npz, x: images}", "no array `images` (arrays: x, y)"),
+    ("{npz: nan.npz}", "found NaN in example 0"),
+    ("{idx: a.idx, labels: a.idx}", "expected 9 bytes after the header, found 1"),
+    ("{idx: flowers.csv, labels: a.idx}", "no header of an IDX file"),
+    ("{text: latin.txt}", "latin.txt:1: not UTF-8 text"),
 ];
 
 /// Writes invalid tables and texts.

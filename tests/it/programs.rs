@@ -467,7 +467,7 @@ fn programs_that_cannot_be_started_are_reported() {
 #[test]
 #[cfg_attr(not(has_numpy), ignore = "needs a python3 with numpy")]
 fn the_numpy_experiment_has_the_same_results_after_failures() {
-    let python = needs::numpy().expect("a python3 with numpy");
+    let python = needs::find_numpy().expect("a python3 with numpy");
     let file =
         std::fs::read_to_string(root().join("experiments/external-numpy.yaml")).expect("the experiment");
     let shorter = |text: &str| {

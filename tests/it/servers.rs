@@ -192,7 +192,7 @@ fn a_server_that_restarts_is_waited_for() {
     wait("trials are done", begun);
     let mut second = spawn();
     wait("the second one joins", || count(&sandbox, &url, "runners where sweep is not null") == 2);
-    server.down();
+    server.stop();
     let gone = sandbox.run(&["rank", "--store", &url]);
     assert_eq!(gone.code, 1, "{}", gone.stderr);
     assert!(gone.stderr.contains("can't be reached"), "{}", gone.stderr);
@@ -201,7 +201,7 @@ fn a_server_that_restarts_is_waited_for() {
     for process in [&mut first, &mut second] {
         assert!(process.try_wait().expect("the child exists").is_none(), "it was over, or did not wait");
     }
-    server.up();
+    server.restart();
     for process in [first, second] {
         let output = process.wait_with_output().expect("the process ends");
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -239,7 +239,7 @@ fn problems_with_a_server_are_reported() {
     refused(&server.url("nobody", "postgres"), 2, &["nobody", "refuses"]);
 
     // A user with only read access.
-    let database = Server::name(&url);
+    let database = Server::database_name(&url);
     sandbox.write("short.yaml", FILE.replace("epochs: 16", "steps: 5"));
     sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
     server.sql(database, "CREATE ROLE guest LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest");
@@ -251,7 +251,7 @@ fn problems_with_a_server_are_reported() {
 
     // Tables of another program, a newer schema, and an older schema.
     let foreign = server.database();
-    let name = Server::name(&foreign);
+    let name = Server::database_name(&foreign);
     server.sql(name, "CREATE TABLE trials (x int)");
     refused(&foreign, 2, &["another program"]);
     server.sql(database, "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 5");
@@ -313,7 +313,7 @@ fn a_password_is_never_shown() {
         let output = finish(command);
         assert!(!output.stderr.contains("hunter2") && !output.stdout.contains("hunter2"), "{verb:?}");
     }
-    let database = Server::name(&url);
+    let database = Server::database_name(&url);
     let tables = server.sql(
         database,
         "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
@@ -338,7 +338,7 @@ fn a_server_takes_workers_and_no_shards() {
     assert!(output.stderr.contains("--lease"), "{}", output.stderr);
     sandbox.run(&["short.yaml", "-q", "--store", &url]).exits(0);
     server.sql(
-        Server::name(&url),
+        Server::database_name(&url),
         "UPDATE trials SET status = 'failed', error = 'a cosmic ray', digest = NULL, weights_hash = NULL,
             final_valid_loss = NULL WHERE trial_id IN (SELECT trial_id FROM trials ORDER BY trial_id LIMIT 2)",
     );

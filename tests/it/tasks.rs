@@ -210,11 +210,11 @@ fn tasks_without_a_closed_form_are_reported() {
     let quadratic = "task: {kind: quadratic}\nbudget: {steps: 9}\nlr: 0.1\n";
     refused(
         &format!("{quadratic}optimizer: {{kind: adamw}}\nschedules: {{a: {{kind: constant}}}}\n"),
-        "`optimizer.kind` asks for something else",
+        "it needs plain sgd, with or without momentum; remove or change `optimizer.kind`",
     );
     refused(
         &format!("{quadratic}optimizer: {{kind: sgd}}\nschedules: {{a: {{kind: plateau}}}}\n"),
-        "watches the run",
+        "it needs an open-loop schedule",
     );
     refused(
         "data: {dataset: digits}\nmodel: {kind: mlp}\noptimizer: {kind: sgd}\nbudget: {steps: 9}\nlr: 0.1\n\

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 
 use sweep::Context;
-use trainer::own::Tasks;
+use trainer::custom::Tasks;
 
 use crate::args::GlobalArgs;
 use crate::global::Global;

@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main(trainer::own::Tasks::new())
+    cli::main(trainer::custom::Tasks::new())
 }

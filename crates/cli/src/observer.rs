@@ -132,7 +132,7 @@ fn sharing(missing: &[Missing], options: &Options) -> String {
     }
     let trials: Vec<_> = missing.iter().map(|missing| &missing.trial).collect();
     let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
-    match spec::share::steps(&trials) {
+    match spec::share::trained_steps(&trials) {
         steps if steps == asked => String::new(),
         steps => format!(", {steps} steps for {asked} asked for ({})", fewer(asked, steps)),
     }

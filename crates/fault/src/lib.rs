@@ -1,7 +1,7 @@
-//! Named points at which a test build fails on purpose: before and after what must not be half done. In any other build
-//! they are nothing. What fails is said by the environment variable `SWEEP_FAULT`, as in `store.commit:3:kill`: the third
-//! time that this point is passed. `SWEEP_FAULT_LOG` names a file that every point appends its name to; where it fails, the
-//! fault as it was asked for.
+//! Named points at which a test build fails on purpose, before and after operations that must be atomic. In other builds the points do
+//! nothing. The environment variable `SWEEP_FAULT` selects a fault: `store.commit:3:kill` kills the process the third time that it
+//! reaches this point. If `SWEEP_FAULT_LOG` is set, every point appends its name to this file, and a fault appends the value of
+//! `SWEEP_FAULT`.
 
 #[cfg(not(feature = "inject"))]
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 #[cfg(feature = "inject")]
 mod inject;
 
-/// Every point that there is.
+/// All points.
 pub const POINTS: [&str; 16] = [
     "checkpoint.write",
     "checkpoint.written",
@@ -29,23 +29,23 @@ pub const POINTS: [&str; 16] = [
     "output.renamed",
 ];
 
-/// What can happen at a point.
+/// All actions.
 pub const ACTIONS: [&str; 6] = ["kill", "term", "error", "short", "delay", "panic"];
 
-/// Passes a point.
+/// Passes a point. In a test build, the fault happens here if it is selected.
 ///
 /// # Errors
-/// A test build was asked to fail here.
+/// The selected fault is an error.
 #[cfg(not(feature = "inject"))]
 #[inline(always)]
 pub fn point(_: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all bytes, passing a point first.
+/// Passes a point, then writes all bytes. In a test build, a fault may write only half of them.
 ///
 /// # Errors
-/// As the writer; or a test build was asked to fail here, perhaps with a part of the bytes written.
+/// The writer fails, or the selected fault is an error.
 #[cfg(not(feature = "inject"))]
 #[inline(always)]
 pub fn write_all(_: &'static str, writer: &mut impl Write, bytes: &[u8]) -> io::Result<()> {

@@ -1,7 +1,7 @@
-//! For a program that compares learning-rate schedules on a model of its own: implement [`Task`], hand it to [`main()`], and the
-//! program has the whole command line of `sweep`, with grids, paired seeds, shared steps, the database, verdicts and reports.
+//! Compare learning-rate schedules on your own candle model. Implement [`Task`] and pass it to [`main()`]: your program then has the
+//! whole command line of `sweep`, with grids, paired seeds, shared steps, the database, verdicts and reports.
 //!
-//! A sweep file asks for the task by its name; what stands beside `kind` is handed to the closure that makes it:
+//! A sweep file selects the task by its name. The keys next to `kind` are passed to the closure that builds the task:
 //!
 //! ```yaml
 //! task: {kind: line, slope: 3}
@@ -17,7 +17,7 @@
 //! use sweep_kit::candle_nn::{Linear, VarBuilder, linear, loss::mse};
 //! use sweep_kit::{Evaluation, Part, Picked, Task, Tasks};
 //!
-//! /// y = slope x, from a hundred points.
+//! /// Learns y = slope x from points.
 //! struct Line {
 //!     slope: f32,
 //! }
@@ -62,20 +62,20 @@
 //! }
 //! ```
 //!
-//! The `VarBuilder` knows which parameters there are from what the model asks for, and draws their initial values as candle-nn's
-//! hints say, from the trial's seed. candle's `layer_norm`, `rms_norm` and `softmax_last_dim` have no backward, and its dropout
-//! can't be seeded: take those in [`nn`], which are called the same way.
+//! The parameters are those that the model requests from the `VarBuilder`. Their initial values follow candle-nn's hints and are drawn
+//! from the trial's seed. candle's `layer_norm`, `rms_norm` and `softmax_last_dim` drop gradients, and its dropout can't be seeded: use
+//! the versions in [`nn`], which are called the same way.
 //!
-//! candle's own matrix products may give other bits on another processor; what is in [`nn`] and [`kernels`] does not. On one
-//! machine a run has the same bits each time, if the task computes from its arguments alone.
+//! On one machine a run has the same bits each time, if the task depends only on its arguments. Across processors, candle's matrix
+//! products may give different bits; the functions in [`nn`] and [`kernels`] give the same bits.
 
 pub use candle_core;
 pub use candle_nn;
 pub use cli::main;
+pub use trainer::custom::{Evaluation, Part, Picked, Task, Tasks};
 pub use trainer::nn;
-pub use trainer::own::{Evaluation, Part, Picked, Task, Tasks};
 
-/// Operations of `sweep`'s own models: with gradients, and on the CPU with the same bits on every processor.
+/// The operations of `sweep`'s built-in models: with gradients, and on the CPU with the same bits on every processor.
 pub mod kernels {
     pub use trainer::kernels::activation::Activation;
     pub use trainer::kernels::attention::causal_attention;

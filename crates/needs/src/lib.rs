@@ -1,14 +1,14 @@
-//! What some tests need of a machine and a machine need not have. A build script asks [`tell`], which makes a cfg of each
-//! thing that is there; a test that needs one is ignored without it, and its name says so in the list of all tests:
-//! `#[cfg_attr(not(has_python), ignore = "needs python3")]`. The search is made when the tests are compiled. The variable
-//! `SWEEP_REQUIRE_PYTHON` (and so on) makes such tests run in any case: they fail where the thing is missing.
+//! Optional programs and features of the machine that some tests need. A build script calls [`emit_cfgs`], which sets a cfg for each
+//! one that is available. A test that needs one is ignored without it, with a reason in the list of tests:
+//! `#[cfg_attr(not(has_python), ignore = "needs python3")]`. The search happens when the tests are compiled. Variables such as
+//! `SWEEP_REQUIRE_PYTHON` run these tests in any case, so that they fail if the program is missing.
 
 #![allow(clippy::print_stdout, reason = "a build script talks to cargo on stdout")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A thing that tests need.
+/// Something that tests need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// `python3`.
@@ -17,14 +17,14 @@ pub enum Need {
     Numpy,
     /// The browser `chromium`.
     Chromium,
-    /// PostgreSQL's `initdb` and what belongs to it.
+    /// PostgreSQL's `initdb` and the programs next to it.
     Postgres,
-    /// A mount namespace in which a small file system can be made.
+    /// A mount namespace in which a tmpfs can be mounted.
     Mounts,
 }
 
 impl Need {
-    /// As in the cfg `has_python`.
+    /// The name, as in the cfg `has_python`.
     fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
@@ -35,12 +35,12 @@ impl Need {
         }
     }
 
-    fn is_there(self) -> bool {
+    fn is_available(self) -> bool {
         match self {
             Self::Python => succeeds("python3", &["--version"]),
-            Self::Numpy => numpy().is_some(),
+            Self::Numpy => find_numpy().is_some(),
             Self::Chromium => succeeds("chromium", &["--version"]),
-            Self::Postgres => postgres().is_some(),
+            Self::Postgres => find_postgres().is_some(),
             Self::Mounts => {
                 succeeds("unshare", &["--mount", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/tmp"])
             }
@@ -48,21 +48,21 @@ impl Need {
     }
 }
 
-/// Says to cargo, from a build script, which of these things are there.
-pub fn tell(needs: &[Need]) {
+/// Tells cargo, from a build script, which of these are available.
+pub fn emit_cfgs(needs: &[Need]) {
     println!("cargo::rerun-if-changed=build.rs");
     for need in needs {
         let (name, variable) = (need.name(), format!("SWEEP_REQUIRE_{}", need.name().to_uppercase()));
         println!("cargo::rerun-if-env-changed={variable}");
         println!("cargo::rustc-check-cfg=cfg(has_{name})");
-        if std::env::var_os(variable).is_some() || need.is_there() {
+        if std::env::var_os(variable).is_some() || need.is_available() {
             println!("cargo::rustc-cfg=has_{name}");
         }
     }
 }
 
-/// The folder of PostgreSQL's programs: the newest that Debian has installed, or that of the search path.
-pub fn postgres() -> Option<PathBuf> {
+/// The folder of PostgreSQL's programs: the newest version that Debian installed, or the one on the `PATH`.
+pub fn find_postgres() -> Option<PathBuf> {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = debian
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
@@ -72,13 +72,13 @@ pub fn postgres() -> Option<PathBuf> {
     debian.chain(search_path()).find(|bin| bin.join("initdb").is_file())
 }
 
-/// The folder of a `python3` that has numpy: one that was made for the tests, or the machine's own.
-pub fn numpy() -> Option<PathBuf> {
-    let made = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/python/bin"));
+/// The folder of a `python3` with numpy: the environment for the tests, or one on the `PATH`.
+pub fn find_numpy() -> Option<PathBuf> {
+    let test_environment = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/python/bin"));
     let has_numpy = |folder: &PathBuf| {
         folder.join("python3").to_str().is_some_and(|python| succeeds(python, &["-c", "import numpy"]))
     };
-    std::iter::once(made).chain(search_path()).find(has_numpy)
+    std::iter::once(test_environment).chain(search_path()).find(has_numpy)
 }
 
 fn search_path() -> Vec<PathBuf> {

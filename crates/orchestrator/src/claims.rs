@@ -91,7 +91,7 @@ impl<'a> Claims<'a> {
             }
         }
         let Options { share, checkpoints, .. } = self.options;
-        let mut all = Branch::starts(starts, *share);
+        let mut all = Branch::initial(starts, *share);
         for ((file, step), trials) in stopped {
             all.extend(Branch::resumed(trials, *share, step, checkpoints.clone(), file));
         }
@@ -111,7 +111,7 @@ impl<'a> Claims<'a> {
                     Some(trial) => {
                         tracing::warn!("the trial {trial_id} is tried again: {reason}");
                         // Alone: the failure may have been another trial's.
-                        retries.extend(Branch::starts(vec![trial], false));
+                        retries.extend(Branch::initial(vec![trial], false));
                         *outcome = Outcome::Stopped { steps: 0 };
                         continue;
                     }

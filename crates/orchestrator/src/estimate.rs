@@ -56,7 +56,7 @@ type Kind<'a> = (&'a Option<Data>, &'a Model, &'a Choice);
 
 fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration {
     let steps = if share {
-        spec::share::steps(trials)
+        spec::share::trained_steps(trials)
     } else {
         trials.iter().map(|trial| trial.config.task.steps).sum()
     };
@@ -69,5 +69,5 @@ fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration
             Some(task.steps.div_ceil(task.evaluate_every) * valid as u64 + test as u64)
         })
         .sum();
-    cost.step.mul_f64(steps as f64) + cost.image.mul_f64(evaluated as f64)
+    cost.step.mul_f64(steps as f64) + cost.example.mul_f64(evaluated as f64)
 }

@@ -22,9 +22,9 @@ use spec::Plan;
 use spec::event::Event;
 use spec::trial::{Data, Model, Network, Trial};
 use store::{Store, StoreError};
+use trainer::custom::Tasks;
 use trainer::data::{DataError, Examples};
 use trainer::device::{Device, DeviceError};
-use trainer::own::Tasks;
 
 pub use trainer::Stop;
 

@@ -96,7 +96,7 @@ impl Pool {
     pub(crate) fn fitting(&self, stack: &Stack<'_>) -> Option<Branch> {
         let mut queue = self.queue();
         let place = queue.places.get(&(stack.step(), stack.seed()))?;
-        let takes = |rank: &&Rank| queue.branches.get(rank).is_some_and(|branch| stack.takes(branch));
+        let takes = |rank: &&Rank| queue.branches.get(rank).is_some_and(|branch| stack.accepts(branch));
         let found = place.iter().find(takes).copied()?;
         queue.take(found)
     }
@@ -143,7 +143,7 @@ impl Pool {
     /// each worker stays.
     pub(crate) fn give_away(&self, workers: usize, most: usize) -> Vec<Branch> {
         let mut queue = self.queue();
-        let new = queue.branches.iter().filter(|(_, branch)| !branch.is_begun()).map(|(rank, _)| *rank);
+        let new = queue.branches.iter().filter(|(_, branch)| !branch.is_started()).map(|(rank, _)| *rank);
         let new: Vec<Rank> = new.collect();
         let waiting = queue.branches.len();
         let given = (waiting / 2).max(waiting.saturating_sub(most)).min(waiting.saturating_sub(workers));

@@ -8,7 +8,7 @@ use store::{Attention, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trainer::checkpoint::Folder;
-use trainer::{Census, Shared, Stop};
+use trainer::{Shared, StateCounter, Stop};
 
 use crate::claims::{Claims, over};
 use crate::dispatcher::{Dispatcher, Pace, QUEUE};
@@ -78,7 +78,7 @@ async fn shared(missing: &[Missing], store: &mut Store, options: &Options) -> Re
         device: options.device,
         width: options.lanes.get(),
         block: trainer::BLOCK,
-        census: Census::default(),
+        state_counter: StateCounter::default(),
         most_states: memory::most_states(missing, options)?,
         parking: Some(folder(store, options)),
         time_limit: options.time_limit,

@@ -80,7 +80,7 @@ impl Site {
 
     /// Trains a branch to its end, and others beside it.
     fn train(&self, branch: Branch, number: usize, received: &Cell<bool>, emit: &mut Emit<'_>) {
-        if let Some((trial, stored)) = branch.of_program() {
+        if let Some((trial, stored)) = branch.program_trial() {
             let place = Place {
                 dir: self.options.trials.join(&trial.id),
                 side_cars: self.folder.clone(),

@@ -67,7 +67,7 @@ fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
                 .is_some_and(|network| network.data.as_ref().is_some_and(|data| data.limit == limit))
     });
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
-    let places = orchestrator::Places { data_dir: Some(&data), tasks: &trainer::own::Tasks::new() };
+    let places = orchestrator::Places { data_dir: Some(&data), tasks: &trainer::custom::Tasks::new() };
     orchestrator::load(some, places).expect("the data is in the repository")
 }
 

@@ -1,5 +1,5 @@
-//! Throw-away PostgreSQL servers for tests: on a socket in a folder of their own, without durability, gone with the process
-//! that started them, however that ends. Nothing of a sweep is known here.
+//! Temporary PostgreSQL servers for tests. Each has its own folder with a socket, no durability, and ends when the process that
+//! started it ends, even if that process is killed. This crate does not depend on the rest of the project.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,17 +9,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A server that runs, or was stopped for a while.
+/// A server, running or stopped.
 #[derive(Debug)]
 pub struct Server {
     bin: PathBuf,
     dir: tempfile::TempDir,
-    /// A shell that ends the server when its input ends, which the system sees to.
+    /// A shell that stops the server when its stdin closes, which happens even if this process is killed.
     running: Option<Child>,
     databases: AtomicU32,
 }
 
-/// The server that all tests of a process share. A test that asks for it is ignored where there is none (`has_postgres`).
+/// The server that all tests of a process share. Tests that use it are ignored if PostgreSQL is not installed (`has_postgres`).
 ///
 /// # Panics
 /// PostgreSQL is not installed, or does not start.
@@ -33,8 +33,8 @@ fn is_root() -> bool {
     String::from_utf8_lossy(&id.stdout).trim() == "0"
 }
 
-/// The words that run a program as somebody else than root, whom the server refuses.
-fn as_user() -> Vec<&'static str> {
+/// Command prefix to run a program as another user than root, because the server refuses to run as root.
+fn user_prefix() -> Vec<&'static str> {
     if is_root() {
         vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     } else {
@@ -48,8 +48,8 @@ impl Server {
     /// # Panics
     /// PostgreSQL is not installed, or does not start.
     pub fn start() -> Self {
-        let bin = needs::postgres().expect("PostgreSQL is installed");
-        // The path of a socket is short, whatever the folder of temporary files is.
+        let bin = needs::find_postgres().expect("PostgreSQL is installed");
+        // In /tmp, because the path of a socket must be short.
         let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").expect("a folder");
         if is_root() {
             let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
@@ -59,8 +59,8 @@ impl Server {
         let data = server.data();
         let initdb = server.bin.join("initdb");
         let args = ["-U", "sweep", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"];
-        server.must(initdb.to_str().expect("UTF-8"), &[&args[..], &[&data]].concat());
-        server.up();
+        server.run(initdb.to_str().expect("UTF-8"), &[&args[..], &[&data]].concat());
+        server.restart();
         server
     }
 
@@ -68,8 +68,8 @@ impl Server {
         self.dir.path().join("data").display().to_string()
     }
 
-    fn must(&self, program: &str, args: &[&str]) -> String {
-        let mut words = as_user();
+    fn run(&self, program: &str, args: &[&str]) -> String {
+        let mut words = user_prefix();
         words.push(program);
         words.extend(args);
         let (first, rest) = words.split_first().expect("a program");
@@ -78,11 +78,11 @@ impl Server {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// Starts a server that was stopped.
+    /// Starts the server again after [`Server::stop`].
     ///
     /// # Panics
     /// It does not start.
-    pub fn up(&mut self) {
+    pub fn restart(&mut self) {
         let socket = self.dir.path().display();
         let postgres = self.bin.join("postgres").display().to_string();
         let settings = [
@@ -98,16 +98,16 @@ impl Server {
         let settings: Vec<String> = settings.iter().map(|setting| format!("-c {setting}")).collect();
         let script = format!(
             "{} {postgres} -D {} {} >>{socket}/log 2>&1 & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid",
-            as_user().join(" "),
+            user_prefix().join(" "),
             self.data(),
             settings.join(" ")
         );
         let shell = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn();
         self.running = Some(shell.expect("a shell starts"));
-        let begun = Instant::now();
+        let started_at = Instant::now();
         while !self.is_ready() {
             let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(60), "the server does not start: {}", log());
+            assert!(started_at.elapsed() < Duration::from_secs(60), "the server does not start: {}", log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -118,34 +118,34 @@ impl Server {
         command.status().is_ok_and(|status| status.success())
     }
 
-    /// Stops it, with all its connections; its data stays.
-    pub fn down(&mut self) {
+    /// Stops the server and closes its connections. The data stays.
+    pub fn stop(&mut self) {
         if let Some(mut shell) = self.running.take() {
             drop(shell.stdin.take());
             let _ = shell.wait();
         }
     }
 
-    /// The address of a new database with nothing in it.
+    /// Creates an empty database and returns its URL.
     ///
     /// # Panics
-    /// It can't be made.
+    /// The database can't be created.
     pub fn database(&self) -> String {
         let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"));
         self.url("sweep", &name)
     }
 
-    /// The address of a database for a user.
+    /// The URL of a database for a user.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@localhost:5433/{database}?host={}", self.socket().display())
     }
 
-    /// The name of the database in an address.
+    /// The name of the database in a URL of [`Server::url`].
     ///
     /// # Panics
-    /// There is none.
-    pub fn name(url: &str) -> &str {
+    /// The URL names no database.
+    pub fn database_name(url: &str) -> &str {
         let (place, _) = url.split_once('?').expect("a query");
         place.rsplit('/').next().expect("a path")
     }
@@ -155,24 +155,24 @@ impl Server {
         self.dir.path()
     }
 
-    /// Runs SQL as the superuser, and gives the rows as lines.
+    /// Runs SQL as the superuser, and returns the rows as lines.
     ///
     /// # Panics
-    /// The SQL is wrong.
+    /// The SQL fails.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let psql = self.bin.join("psql").display().to_string();
         let socket = self.socket().display().to_string();
         let args =
             ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", &socket, "-p", "5433", "-U", "sweep"];
-        self.must(&psql, &[&args[..], &["-d", database, "-c", sql]].concat())
+        self.run(&psql, &[&args[..], &["-d", database, "-c", sql]].concat())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.down();
+        self.stop();
         if is_root() {
-            // The folder is another user's.
+            // The folder belongs to another user, so `TempDir` can't remove it.
             let _ = Command::new("rm").arg("-rf").arg(self.dir.path()).status();
         }
     }

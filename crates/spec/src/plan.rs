@@ -64,7 +64,7 @@ impl Plan {
     /// Steps that are trained if nothing is stored yet. Steps that trials share count once. Closed-loop trials
     /// count in full, though they may share steps too.
     pub fn steps_trained(&self) -> u64 {
-        share::steps(&self.trials.iter().collect::<Vec<_>>())
+        share::trained_steps(&self.trials.iter().collect::<Vec<_>>())
     }
 }
 

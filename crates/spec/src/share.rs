@@ -1,9 +1,9 @@
-//! Which trials share their first steps: trials that differ only in schedule and length train the same steps as
-//! long as their lr sequences agree bit for bit, as f32. Pure functions.
+//! Which trials share training steps: those that differ only in schedule and length, as long as their lr sequences are equal bit for
+//! bit, as f32. Pure functions.
 //!
-//! Sequences with common beginnings form a tree. The tree is stored as a sorted list in which each entry holds the
-//! number of steps that it has in common with the next entry. Two entries have the minimum of the numbers between
-//! them in common, so a fork splits the list where that number is reached.
+//! Sequences with common prefixes form a tree. It is stored as a sorted list in which each entry has the number of steps that it
+//! shares with the next. Two entries share the minimum of the numbers between them, so a fork splits the list where this number is
+//! reached.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use schedule::{Feedback, State};
 
 use crate::trial::{Config, Task, Trial};
 
-/// Trials of one seed share steps only if they agree in this.
+/// The properties that trials must have in common to share steps, in addition to the seed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kin {
-    /// The task without its length and without when it evaluates.
+pub struct ShareKey {
+    /// The task without its length and evaluation interval.
     task: Task,
-    /// Whether the schedule cycles the momentum: then the optimiser has a momentum buffer.
+    /// Whether the schedule cycles the momentum: then the optimizer keeps a velocity.
     cycled: bool,
 }
 
-impl Kin {
-    /// The value for a config.
+impl ShareKey {
+    /// The key of a config.
     pub fn of(config: &Config) -> Self {
         let task = Task { steps: 0, evaluate_every: 0, ..config.task.identity() };
         Self { task, cycled: config.schedule.momentum(0).is_some() }
@@ -30,42 +30,41 @@ impl Kin {
 
 /// An open-loop run in a sorted list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Index into the list that was passed in.
+pub struct SortedRun {
+    /// Index into the unsorted list.
     pub index: usize,
-    /// Steps in common with the next entry; 0 for the last.
-    pub with_next: u64,
+    /// Number of steps that it shares with the next entry; 0 for the last.
+    pub common_with_next: u64,
 }
 
-/// Whether a run's lrs are known before it is trained.
-pub fn is_open(config: &Config) -> bool {
+/// Whether a run's lrs are known before training.
+pub fn is_open_loop(config: &Config) -> bool {
     config.schedule.feedback() == Feedback::OpenLoop
 }
 
-/// Sorts open-loop runs so that runs with common beginnings are neighbours. All must be of the same [`Kin`].
-pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
+/// Sorts open-loop runs so that runs with common prefixes are adjacent. All must have the same [`ShareKey`].
+pub fn sort_by_prefix(configs: &[&Config]) -> Vec<SortedRun> {
     let states: Vec<State> = configs.iter().map(|config| config.start()).collect();
-    // A stack of (`step`, members that agree in all steps before it, steps that the first member has in
-    // common with the entry before it).
+    // A stack of (step, runs that are equal before `step`, steps that the first of them shares with the entry before it).
     let mut open = vec![(0u64, (0..configs.len()).collect::<Vec<_>>(), 0u64)];
-    let mut sorted: Vec<Entry> = Vec::with_capacity(configs.len());
+    let mut sorted: Vec<SortedRun> = Vec::with_capacity(configs.len());
     while let Some((mut step, mut members, with_previous)) = open.pop() {
         let first = sorted.len();
         loop {
             if let [index] = members[..] {
-                sorted.push(Entry { index, with_next: 0 });
+                sorted.push(SortedRun { index, common_with_next: 0 });
                 break;
             }
-            // Runs that end here come first.
-            let (over, going): (Vec<usize>, Vec<usize>) =
+            // Runs that have ended come first.
+            let (ended, running): (Vec<usize>, Vec<usize>) =
                 members.into_iter().partition(|i| configs.get(*i).is_none_or(|c| c.task.steps <= step));
-            sorted.extend(over.into_iter().map(|index| Entry { index, with_next: step }));
-            // In order of first appearance.
+            sorted.extend(ended.into_iter().map(|index| SortedRun { index, common_with_next: step }));
+            // Groups of runs with an equal update at `step`, in the order of the runs.
             let mut classes: Vec<Vec<usize>> = Vec::new();
-            let mut known: HashMap<Rates, usize> = HashMap::new();
-            for i in going {
+            let mut known: HashMap<UpdateBits, usize> = HashMap::new();
+            for i in running {
                 let (Some(config), Some(state)) = (configs.get(i), states.get(i)) else { continue };
-                let class = *known.entry(Rates::of(config, state, step)).or_insert(classes.len());
+                let class = *known.entry(UpdateBits::of(config, state, step)).or_insert(classes.len());
                 match classes.get_mut(class) {
                     Some(members) => members.push(i),
                     None => classes.push(vec![i]),
@@ -78,9 +77,9 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
                     step += 1;
                 }
                 _ => {
-                    // The first class comes next, so it is pushed last.
-                    let over = sorted.get(first..).and_then(|new| new.last());
-                    let before = over.map_or(with_previous, |last| last.with_next);
+                    // The first class is processed next, so it is on top of the stack.
+                    let ended = sorted.get(first..).and_then(|new| new.last());
+                    let before = ended.map_or(with_previous, |last| last.common_with_next);
                     let all = classes.into_iter().enumerate().rev();
                     open.extend(all.map(|(i, class)| (step, class, if i == 0 { before } else { step })));
                     break;
@@ -88,69 +87,70 @@ pub fn sorted(configs: &[&Config]) -> Vec<Entry> {
             }
         }
         if let Some(before) = first.checked_sub(1).and_then(|before| sorted.get_mut(before)) {
-            before.with_next = with_previous;
+            before.common_with_next = with_previous;
         }
     }
     if let Some(last) = sorted.last_mut() {
-        last.with_next = 0;
+        last.common_with_next = 0;
     }
     sorted
 }
 
-/// The values that an update gets from the schedule.
+/// The bits of the values that a schedule gives to an update.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Rates {
+struct UpdateBits {
     lr: u32,
     momentum: Option<u64>,
 }
 
-impl Rates {
+impl UpdateBits {
     fn of(config: &Config, state: &State, t: u64) -> Self {
         let lr = config.schedule.lr(t, state) as f32;
         Self { lr: lr.to_bits(), momentum: config.schedule.momentum(t).map(f64::to_bits) }
     }
 }
 
-/// Trials of the same [`Kin`] and seed, by index, in order of first appearance.
-pub fn families<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> {
-    let mut families: Vec<Vec<usize>> = Vec::new();
+/// Groups of trials with the same [`ShareKey`] and seed, as indices, in the order of the trials.
+pub fn shareable_groups<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut known: HashMap<(usize, u64), usize> = HashMap::new();
-    let mut kinds: Vec<Kin> = Vec::new();
-    // One config has a trial for each seed.
-    let mut kind_of: HashMap<&str, usize> = HashMap::new();
+    let mut keys: Vec<ShareKey> = Vec::new();
+    // A config occurs in one trial per seed.
+    let mut key_of: HashMap<&str, usize> = HashMap::new();
     for (i, trial) in trials.enumerate() {
-        // A program can't be forked.
+        // External programs can't be forked.
         if trial.config.task.program().is_some() {
-            families.push(vec![i]);
+            groups.push(vec![i]);
             continue;
         }
-        let kind = *kind_of.entry(&trial.config.id).or_insert_with(|| {
-            let kin = Kin::of(&trial.config);
-            kinds.iter().position(|known| *known == kin).unwrap_or_else(|| {
-                kinds.push(kin);
-                kinds.len() - 1
+        let kind = *key_of.entry(&trial.config.id).or_insert_with(|| {
+            let key = ShareKey::of(&trial.config);
+            keys.iter().position(|known| *known == key).unwrap_or_else(|| {
+                keys.push(key);
+                keys.len() - 1
             })
         });
-        let family = *known.entry((kind, trial.seed)).or_insert(families.len());
-        match families.get_mut(family) {
+        let family = *known.entry((kind, trial.seed)).or_insert(groups.len());
+        match groups.get_mut(family) {
             Some(list) => list.push(i),
-            None => families.push(vec![i]),
+            None => groups.push(vec![i]),
         }
     }
-    families
+    groups
 }
 
-/// Trials of a family whose first update is the same, by index, in order of first appearance. Trials of different groups share
-/// no step.
+/// Groups of trials that share their first step, as indices, in the order of the trials. Trials of different groups share no steps.
 pub fn stage_groups<'a>(trials: &[&'a Trial]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    // Most configs have several seeds: each config's first update is computed once.
-    let mut rates: HashMap<&'a str, Rates> = HashMap::new();
-    for family in families(trials.iter().copied()) {
-        let mut known: HashMap<Rates, usize> = HashMap::new();
+    // Usually all seeds have the same configs.
+    let mut first_updates: HashMap<&'a str, UpdateBits> = HashMap::new();
+    for family in shareable_groups(trials.iter().copied()) {
+        let mut known: HashMap<UpdateBits, usize> = HashMap::new();
         for i in family {
             let Some(config) = trials.get(i).map(|trial| &trial.config) else { continue };
-            let first = *rates.entry(&config.id).or_insert_with(|| Rates::of(config, &config.start(), 0));
+            let first = *first_updates
+                .entry(&config.id)
+                .or_insert_with(|| UpdateBits::of(config, &config.start(), 0));
             let group = *known.entry(first).or_insert(groups.len());
             match groups.get_mut(group) {
                 Some(members) => members.push(i),
@@ -161,20 +161,20 @@ pub fn stage_groups<'a>(trials: &[&'a Trial]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Steps that are trained for these trials, none of them yet begun, when shared steps are trained once.
-/// Closed-loop trials count in full: what they share shows only in training.
-pub fn steps(trials: &[&Trial]) -> u64 {
-    // Seeds have the same configs as a rule: then the tree is grown once.
-    let mut grown: HashMap<Vec<&str>, u64> = HashMap::new();
+/// Number of steps to train these trials from the start when shared steps are trained once. Closed-loop trials count in full: the
+/// steps that they share are known only in training.
+pub fn trained_steps(trials: &[&Trial]) -> u64 {
+    // Usually all seeds have the same configs: then the tree is counted once.
+    let mut counted: HashMap<Vec<&str>, u64> = HashMap::new();
     let mut sum = 0;
-    for family in families(trials.iter().copied()) {
+    for family in shareable_groups(trials.iter().copied()) {
         let configs: Vec<&Config> =
             family.iter().filter_map(|i| trials.get(*i)).map(|trial| &*trial.config).collect();
         let ids = configs.iter().map(|config| config.id.as_str()).collect();
-        sum += *grown.entry(ids).or_insert_with(|| {
+        sum += *counted.entry(ids).or_insert_with(|| {
             let all: u64 = configs.iter().map(|config| config.task.steps).sum();
-            let open: Vec<&Config> = configs.into_iter().filter(|config| is_open(config)).collect();
-            all - sorted(&open).iter().map(|entry| entry.with_next).sum::<u64>()
+            let open: Vec<&Config> = configs.into_iter().filter(|config| is_open_loop(config)).collect();
+            all - sort_by_prefix(&open).iter().map(|entry| entry.common_with_next).sum::<u64>()
         });
     }
     sum
@@ -196,13 +196,13 @@ mod tests {
             .unwrap_or_else(|found| panic!("{found:?}"))
     }
 
-    /// By definition: the different beginnings.
-    fn beginnings(trials: &[Trial]) -> u64 {
+    /// The number of different prefixes, by definition.
+    fn prefixes(trials: &[Trial]) -> u64 {
         let mut all = BTreeSet::new();
         let mut closed = 0;
         for trial in trials {
             let (config, state) = (&trial.config, trial.config.start());
-            if !is_open(config) {
+            if !is_open_loop(config) {
                 closed += config.task.steps;
                 continue;
             }
@@ -223,24 +223,24 @@ mod tests {
         cycle: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}\n";
 
     #[test]
-    fn the_tree_has_as_many_steps_as_there_are_different_beginnings() {
+    fn trained_steps_are_the_number_of_different_prefixes() {
         for budget in ["{steps: 40}", "{steps: {values: [20, 40, 41]}}"] {
             let plan = plan(SCHEDULES, budget);
-            assert_eq!(plan.steps_trained(), beginnings(&plan.trials), "{budget}");
+            assert_eq!(plan.steps_trained(), prefixes(&plan.trials), "{budget}");
             assert!(plan.steps_trained() < plan.trials.iter().map(|t| t.config.task.steps).sum());
         }
     }
 
     #[test]
-    fn neighbours_have_in_common_what_is_said() {
+    fn entries_report_the_steps_shared_with_the_next() {
         let plan = plan(SCHEDULES, "{steps: {values: [20, 40]}}");
-        let family = &families(plan.trials.iter())[0];
+        let family = &shareable_groups(plan.trials.iter())[0];
         let configs: Vec<&Config> =
-            family.iter().map(|i| &*plan.trials[*i].config).filter(|c| is_open(c)).collect();
-        let list = sorted(&configs);
+            family.iter().map(|i| &*plan.trials[*i].config).filter(|c| is_open_loop(c)).collect();
+        let list = sort_by_prefix(&configs);
         assert_eq!(list.len(), configs.len());
         for pair in list.windows(2) {
-            let lrs = |entry: &Entry| {
+            let lrs = |entry: &SortedRun| {
                 let config = configs[entry.index];
                 let state = config.start();
                 (0..config.task.steps)
@@ -249,16 +249,20 @@ mod tests {
             };
             let (a, b) = (lrs(&pair[0]), lrs(&pair[1]));
             let common = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
-            assert_eq!(common as u64, pair[0].with_next);
+            assert_eq!(common as u64, pair[0].common_with_next);
         }
     }
 
     #[test]
-    fn other_seeds_models_and_momenta_share_nothing() {
+    fn different_seeds_and_cycled_momentum_share_nothing() {
         let plan = plan(
             "  a: {kind: constant}\n  b: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}\n",
             "{steps: 9}",
         );
-        assert_eq!(families(plan.trials.iter()).len(), 4, "two seeds, with and without a cycled momentum");
+        assert_eq!(
+            shareable_groups(plan.trials.iter()).len(),
+            4,
+            "two seeds, with and without a cycled momentum"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use store::Location;
-use trainer::own::Tasks;
+use trainer::custom::Tasks;
 
 use crate::Error;
 

@@ -170,11 +170,11 @@ pub fn provide<'a>(
         }
     }
     for (id, init) in needed {
-        if std::fs::read(&init.file).is_ok_and(|bytes| trainer::weights::is_kept(&bytes, &init.blake3)) {
+        if std::fs::read(&init.file).is_ok_and(|bytes| trainer::weights::is_kept_file(&bytes, &init.blake3)) {
             continue;
         }
         let weights = trained_again(&stored_trial(id, context)?, Device::Cpu, context, stop, retraining)?;
-        let bytes = trainer::weights::kept(&weights.trained, &init.blake3).map_err(Error::failed)?;
+        let bytes = trainer::weights::kept_file(&weights.trained, &init.blake3).map_err(Error::failed)?;
         write(Path::new(&init.file), &bytes)?;
     }
     Ok(())

@@ -55,11 +55,11 @@ impl World for LocalWorld<'_> {
     }
 
     fn table(&self, source: &Source) -> Result<DataInfo, String> {
-        self.tables.get(source, trainer::data::look)
+        self.tables.get(source, trainer::data::inspect_table)
     }
 
     fn text(&self, file: &str) -> Result<DataInfo, String> {
-        self.texts.get(file, trainer::data::look_at_text)
+        self.texts.get(file, trainer::data::inspect_text)
     }
 
     fn tasks(&self) -> Vec<&str> {

@@ -1,17 +1,17 @@
-//! Schedule-free training (Defazio et al., arXiv 2405.15682): the optimiser moves z, gradients are taken at
-//! y, and x, the average of all z, is what is evaluated. The model's own parameters are y; x is a value
-//! beside them, so that there is no mode to switch.
+//! Schedule-free training (Defazio et al., arXiv 2405.15682): the optimizer updates z, gradients are computed at y, and
+//! evaluation uses x, the average of all z. The model's parameters hold y; z and x are separate copies, so there is no mode to
+//! switch between training and evaluation.
 
 use candle_core::{Result, Tensor, Var};
 use schedule::Average;
 
-use crate::kernels::is_ours;
-use crate::kernels::simd::leveled;
+use crate::kernels::is_cpu_f32;
+use crate::kernels::simd::multiversioned;
 use crate::model::{Parameter, copies};
 use crate::optimizer::in_place::{With1, With2};
 use crate::optimizer::{Optimizer, Update};
 
-/// z and x of one run, named and ordered as the model's parameters.
+/// z and x of one run, with the names and the order of the model's parameters.
 #[derive(Debug)]
 pub(crate) struct Averaged {
     z: Vec<Parameter>,
@@ -19,28 +19,28 @@ pub(crate) struct Averaged {
 }
 
 impl Averaged {
-    /// Copies of the parameters.
+    /// Starts with z and x equal to the parameters.
     pub(crate) fn new(parameters: &[Parameter]) -> Result<Self> {
         Ok(Self { z: copies(parameters)?, x: copies(parameters)? })
     }
 
-    /// The same with numbers of its own.
+    /// A deep copy.
     pub(crate) fn copy(&self) -> Result<Self> {
         Ok(Self { z: copies(&self.z)?, x: copies(&self.x)? })
     }
 
-    /// The averaged weights: what evaluation is to use.
+    /// The averaged weights x, for evaluation.
     pub(crate) fn eval_view(&self) -> &[Parameter] {
         &self.x
     }
 
-    /// Name and value of each tensor, as in `average.x.fc1.weight`.
+    /// Name and value of each tensor, such as `average.x.fc1.weight`.
     pub(crate) fn named(&self) -> impl Iterator<Item = (String, &Var)> {
         let z = self.z.iter().map(|p| (format!("average.z.{}", p.name), &p.var));
         z.chain(self.x.iter().map(|p| (format!("average.x.{}", p.name), &p.var)))
     }
 
-    /// One update of y, `parameters`, with gradients taken there.
+    /// One update of y (`parameters`), with gradients computed at y.
     pub(crate) fn update(
         &self,
         optimizer: &Optimizer,
@@ -69,15 +69,15 @@ impl Averaged {
         Ok(())
     }
 
-    /// Ends it: the parameters become the average.
-    pub(crate) fn leave(&self, parameters: &[Parameter]) -> Result<()> {
+    /// Ends averaging: sets the parameters to the average.
+    pub(crate) fn apply_to(&self, parameters: &[Parameter]) -> Result<()> {
         parameters.iter().zip(&self.x).try_for_each(|(y, x)| y.var.set(&x.var.as_detached_tensor()))
     }
 }
 
 /// target = keep * target + scale * other.
 fn add(target: &Var, other: &Var, keep: f64, scale: f64) -> Result<()> {
-    if is_ours(target) {
+    if is_cpu_f32(target) {
         let (keep, scale) = (keep as f32, scale as f32);
         return target
             .inplace_op2(other, &With1(|to: &mut [f32], from: &[f32]| scale_add(to, from, keep, scale)));
@@ -88,19 +88,19 @@ fn add(target: &Var, other: &Var, keep: f64, scale: f64) -> Result<()> {
 
 /// y = (1 - momentum) z + momentum x.
 fn mix(y: &Var, z: &Var, x: &Var, momentum: f64) -> Result<()> {
-    if is_ours(y) {
-        let (near, far) = ((1.0 - momentum) as f32, momentum as f32);
+    if is_cpu_f32(y) {
+        let (z_weight, x_weight) = ((1.0 - momentum) as f32, momentum as f32);
         return y.inplace_op3(
             z,
             x,
-            &With2(|y: &mut [f32], z: &[f32], x: &[f32]| between(y, z, x, near, far)),
+            &With2(|y: &mut [f32], z: &[f32], x: &[f32]| interpolate(y, z, x, z_weight, x_weight)),
         );
     }
     let sum = (z.as_detached_tensor() * (1.0 - momentum))? + (x.as_detached_tensor() * momentum)?;
     y.set(&sum?)
 }
 
-leveled! {
+multiversioned! {
 fn scale_add(to: &mut [f32], from: &[f32], keep: f32, scale: f32) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = keep * *to + scale * from;
@@ -108,10 +108,10 @@ fn scale_add(to: &mut [f32], from: &[f32], keep: f32, scale: f32) {
 }
 }
 
-leveled! {
-fn between(y: &mut [f32], z: &[f32], x: &[f32], near: f32, far: f32) {
+multiversioned! {
+fn interpolate(y: &mut [f32], z: &[f32], x: &[f32], z_weight: f32, x_weight: f32) {
     for ((y, z), x) in y.iter_mut().zip(z).zip(x) {
-        *y = near * z + far * x;
+        *y = z_weight * z + x_weight * x;
     }
 }
 }
@@ -157,7 +157,7 @@ mod tests {
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];
         let numbers =
             |var: &Var| -> Vec<f64> { var.to_dtype(DType::F64).and_then(|t| t.to_vec1()).expect("numbers") };
-        let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimiser");
+        let optimizer = Optimizer::new(kind, false, &parameters).expect("an optimizer");
         let averaged = Averaged::new(&parameters).expect("copies");
         let mut sum = 0.0;
         for t in 0..6u64 {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn both_views_agree_with_schedulefree() {
-        // The optimiser's own momentum stands aside.
+        // The optimizer's momentum is not used while weights are averaged.
         let sgd = choice(r#"{"kind": "sgd", "momentum": 0.9, "nesterov": false, "weight_decay": 0.01}"#);
         let adamw =
             choice(r#"{"kind": "adamw", "beta1": 0.8, "beta2": 0.95, "eps": 1e-6, "weight_decay": 0.1}"#);

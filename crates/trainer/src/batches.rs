@@ -1,4 +1,4 @@
-//! Which examples make up the batch of a step: a function of (seed, step), so that any step can be resumed.
+//! Selects the examples of each batch as a function of (seed, step), so that a run can resume at any step.
 
 use spec::trial::Network;
 
@@ -6,45 +6,44 @@ use crate::data::{Batch, Examples, Part};
 use crate::model::Arch;
 use crate::random::Stream;
 
-/// The batches of one run. Each epoch goes through the training examples in an order of its own; a last
-/// batch that would be short is dropped.
+/// The batches of one run. Each epoch visits the training examples in a new random order; an incomplete last batch is dropped.
 pub(crate) struct Batches {
     seed: u64,
     examples: u32,
     size: usize,
-    /// Random numbers that the model asks for, for each example.
+    /// Random numbers that the model needs for each example.
     draws: usize,
-    /// The epoch whose order is at hand.
+    /// The current epoch.
     epoch: Option<Epoch>,
 }
 
 struct Epoch {
     number: u64,
     order: Vec<u32>,
-    /// By so many characters windows of a text begin later, from 0 to a window's length less 1.
+    /// Shift of all windows of a text, in characters: from 0 to the window length minus 1.
     offset: usize,
 }
 
 impl Batches {
-    /// `size` is at least 1 and at most `examples`.
+    /// `size` is clamped to 1..=`examples`.
     fn new(seed: u64, examples: usize, size: usize) -> Self {
         let examples = u32::try_from(examples).unwrap_or(u32::MAX);
         Self { seed, examples, size: size.clamp(1, (examples as usize).max(1)), draws: 0, epoch: None }
     }
 
-    /// The batches of a network's runs with this seed.
+    /// The batches of runs of `network` with this seed.
     pub(crate) fn of(seed: u64, network: &Network, examples: &Examples) -> Self {
         let batches = Self::new(seed, examples.len(Part::Train), network.batch_size());
-        // A model that is not known is reported when its parameters are made.
+        // An unknown model is reported when its parameters are created.
         Self { draws: Arch::of(network).map_or(0, |arch| arch.architecture.draws()), ..batches }
     }
 
-    /// Puts the training examples of step `t` into a batch.
+    /// Writes the training examples of step `t` into `batch`.
     pub(crate) fn gather(&mut self, t: u64, examples: &Examples, batch: &mut Batch) {
         if let Examples::Synthetic(synthetic) = examples {
             return synthetic.0.draw(self.seed, t, batch);
         }
-        (batch.own.seed, batch.own.step) = (self.seed, t);
+        (batch.picked.seed, batch.picked.step) = (self.seed, t);
         let window = if let Examples::Text(text) = examples { text.context() } else { 1 };
         let (indices, offset) = self.at(t, window);
         examples.gather(Part::Train, indices.iter().map(|i| *i as usize), offset, batch);
@@ -54,7 +53,7 @@ impl Batches {
         }
     }
 
-    /// Which examples make up step `t`, and by how many characters, below `window`, they begin later.
+    /// The indices of the examples of step `t`, and the shift of text windows in characters, below `window`.
     fn at(&mut self, t: u64, window: usize) -> (&[u32], usize) {
         let per_epoch = (self.examples as usize / self.size).max(1) as u64;
         let (number, batch) = (t / per_epoch, (t % per_epoch) as usize);
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_shows_each_image_once_and_the_next_in_another_order() {
+    fn an_epoch_visits_each_image_once_in_a_new_order() {
         let mut batches = Batches::new(3, 10, 3);
         let mut epoch =
             |e: u64| -> Vec<u32> { (0..3).flat_map(|i| batches.at(3 * e + i, 1).0.to_vec()).collect() };
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_begin_elsewhere_in_each_epoch() {
+    fn each_epoch_shifts_the_windows() {
         let mut batches = Batches::new(3, 10, 5);
         let offsets: Vec<usize> = (0..20).map(|t| batches.at(t, 64).1).collect();
         assert!(offsets.iter().all(|offset| *offset < 64));
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_does_not_depend_on_the_steps_before() {
+    fn a_step_does_not_depend_on_earlier_steps() {
         let mut forward = Batches::new(3, 100, 7);
         let all: Vec<Vec<u32>> = (0..60).map(|t| forward.at(t, 5).0.to_vec()).collect();
         let mut backward = Batches::new(3, 100, 7);

@@ -1,5 +1,5 @@
-//! A branch: trials that are to go on together from one state, and are not in training now. What a sweep
-//! starts with, what a fork leaves, what a checkpoint holds.
+//! A branch: trials that continue together from one state and wait to be trained. A sweep starts with branches, a fork creates
+//! one, and a checkpoint holds one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 use spec::event::Outcome;
-use spec::share::Kin;
+use spec::share::ShareKey;
 use spec::trial::{Network, Trial};
 
 use crate::TrainError;
@@ -15,52 +15,53 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Content, Folder};
 use crate::data::Examples;
 use crate::emitter::{Emit, emit_ended};
 use crate::lane::Lane;
-use crate::riders::Riders;
-use crate::state::{Census, RunState};
+use crate::members::Members;
+use crate::state::{RunState, StateCounter};
 use crate::transfer;
 use crate::work::network;
 
-/// See the module.
+/// Trials that continue together from one state.
 #[derive(Debug)]
 pub struct Branch {
-    pub(crate) riders: Riders,
+    pub(crate) members: Members,
     pub(crate) step: u64,
     pub(crate) origin: Origin,
-    /// The stage that its steps belong to, where the start of its trials was told.
+    /// The stage that its steps belong to, if the start of its trials was emitted.
     pub(crate) stage: Option<u64>,
-    /// Time that its trials have taken for their training.
+    /// Training time of its trials so far.
     pub(crate) spent: Duration,
     seed: u64,
-    kin: Option<Kin>,
+    share_key: Option<ShareKey>,
 }
 
 /// Where the state is.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// Nowhere yet: it follows from the seed.
+    /// Not created yet: it follows from the seed.
     Start,
     /// In memory, shared with other branches of the same fork.
     Memory(Arc<RunState>),
-    /// On disk: the folder and the name of the side-car. The riders have the state of their rules.
+    /// On disk: the folder and the file name of the side-car. The members hold the state of their rules in memory.
     Parked(PathBuf, String),
-    /// On disk, with the state of the riders' rules.
+    /// On disk, together with the state of the members' rules.
     Stored(PathBuf, String),
 }
 
 impl Branch {
-    pub(crate) fn new(riders: Riders, step: u64, origin: Origin, stage: Option<u64>) -> Self {
-        let (seed, kin) = riders.kin().map_or((0, None), |(seed, kin)| (seed, Some(kin)));
-        Self { riders, step, origin, stage, spent: Duration::ZERO, seed, kin }
+    pub(crate) fn new(members: Members, step: u64, origin: Origin, stage: Option<u64>) -> Self {
+        let (seed, share_key) =
+            members.seed_and_key().map_or((0, None), |(seed, share_key)| (seed, Some(share_key)));
+        Self { members, step, origin, stage, spent: Duration::ZERO, seed, share_key }
     }
 
-    /// Trials before their first step, those together that share steps. With `share` off each for itself.
-    pub fn starts(trials: Vec<Trial>, share: bool) -> Vec<Self> {
-        groups(trials, share).into_iter().map(|riders| Self::new(riders, 0, Origin::Start, None)).collect()
+    /// Branches of trials before their first step. Trials that share steps are in one branch; without `share` each trial has its own.
+    pub fn initial(trials: Vec<Trial>, share: bool) -> Vec<Self> {
+        groups(trials, share).into_iter().map(|members| Self::new(members, 0, Origin::Start, None)).collect()
     }
 
-    /// Trials that go on together from a checkpoint; with `share` off each for itself.
+    /// Branches of trials that continue from a checkpoint; without `share` each trial has its own.
     pub fn resumed(trials: Vec<Trial>, share: bool, step: u64, dir: PathBuf, file: String) -> Vec<Self> {
-        let origin = |riders| Self::new(riders, step, Origin::Stored(dir.clone(), file.clone()), None);
+        let origin = |members| Self::new(members, step, Origin::Stored(dir.clone(), file.clone()), None);
         groups(trials, share).into_iter().map(origin).collect()
     }
 
@@ -71,18 +72,18 @@ impl Branch {
 
     /// Ids of its trials.
     pub fn trial_ids(&self) -> Vec<String> {
-        self.riders.ids()
+        self.members.ids()
     }
 
-    /// The model of ours that it trains, with its data.
+    /// The network that it trains; `None` for an external program.
     pub fn network(&self) -> Option<&Network> {
-        self.riders.leader().and_then(|rider| rider.trial.config.task.network())
+        self.members.leader().and_then(|member| member.trial.config.task.network())
     }
 
-    /// The trial of a branch that a program of the user's own trains, and the checkpoint that it goes on from: folder and
-    /// name of the side-car. Programs share no steps: such a branch has one trial.
-    pub fn of_program(&self) -> Option<(Trial, Option<(PathBuf, String)>)> {
-        let trial = self.riders.leader().map(|rider| rider.trial.clone())?;
+    /// For a branch that an external program trains: its trial, and the folder and side-car of the checkpoint that it resumes from.
+    /// Programs share no steps, so such a branch has one trial.
+    pub fn program_trial(&self) -> Option<(Trial, Option<(PathBuf, String)>)> {
+        let trial = self.members.leader().map(|member| member.trial.clone())?;
         trial.config.task.program()?;
         let stored = match &self.origin {
             Origin::Stored(dir, file) | Origin::Parked(dir, file) => Some((dir.clone(), file.clone())),
@@ -96,71 +97,72 @@ impl Branch {
         self.seed
     }
 
-    /// Whether any of it was told to the store by this process: its stage, or that it was taken up.
-    pub fn is_begun(&self) -> bool {
+    /// Whether this process has emitted any event of it.
+    pub fn is_started(&self) -> bool {
         self.stage.is_some()
     }
 
-    /// Steps that are left if nothing is shared: how much work it is at most.
+    /// Remaining steps of all its trials, as if none were shared: an upper bound of the work.
     pub fn steps_left(&self) -> u64 {
-        self.riders.steps_left(self.step)
+        self.members.steps_left(self.step)
     }
 
-    /// Whether its state takes memory while it waits.
+    /// Whether its state is in memory.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.origin, Origin::Memory(_))
     }
 
-    /// Whether it can be trained in lock-step with others of this seed and kin, before this step.
-    pub(crate) fn goes_with(&self, step: u64, seed: u64, kin: Option<&Kin>) -> bool {
-        (self.step, self.seed) == (step, seed) && self.kin.as_ref() == kin
+    /// Whether it can be trained in lock-step with lanes that are before `step` and have this seed and key.
+    pub(crate) fn is_compatible(&self, step: u64, seed: u64, share_key: Option<&ShareKey>) -> bool {
+        (self.step, self.seed) == (step, seed) && self.share_key.as_ref() == share_key
     }
 
-    /// What it has in common with others.
-    pub(crate) fn kin(&self) -> Option<&Kin> {
-        self.kin.as_ref()
+    /// The key that its trials have in common.
+    pub(crate) fn share_key(&self) -> Option<&ShareKey> {
+        self.share_key.as_ref()
     }
 
-    /// Fails its trials, for this reason.
+    /// Emits that its trials failed, with this reason.
     pub fn fail(self, reason: &str, emit: &mut Emit<'_>) {
-        emit_ended(self.riders.ids(), &Outcome::Failed { reason: reason.to_owned() }, emit);
+        emit_ended(self.members.ids(), &Outcome::Failed { reason: reason.to_owned() }, emit);
     }
 
-    /// Stops its trials before they go on, if any event of theirs was emitted.
+    /// Emits that its trials stopped, if any event of theirs was emitted.
     pub fn stop(self, emit: &mut Emit<'_>) {
         if self.stage.is_some() {
-            emit_ended(self.riders.ids(), &Outcome::Stopped { steps: self.step }, emit);
+            emit_ended(self.members.ids(), &Outcome::Stopped { steps: self.step }, emit);
         }
     }
 
-    /// Writes its state to disk, if it is in memory alone. Gives the file, if one was written.
+    /// Writes its state to disk if it is only in memory. Returns the file name, if one was written.
     ///
     /// # Errors
     /// It can't be written.
     pub fn save(&mut self, folder: &Folder) -> Result<Option<String>, CheckpointError> {
         let Origin::Memory(state) = &self.origin else { return Ok(None) };
-        let file = checkpoint::save(folder, &Content { state, riders: &self.riders })?;
+        let file = checkpoint::save(folder, &Content { state, members: &self.members })?;
         self.origin = Origin::Parked(folder.dir.clone(), file.clone());
         Ok(Some(file))
     }
 
-    /// The lane that trains it. A checkpoint that is torn or foreign is set aside: its trials start over.
+    /// Turns it into a lane. A checkpoint that is damaged or belongs to another run is set aside, and its trials start over.
     pub(crate) fn start(
         mut self,
         examples: &Examples,
         device: &Device,
-        census: &Census,
+        state_counter: &StateCounter,
     ) -> Result<Started, TrainError> {
-        let averages = self.riders.iter().any(|rider| rider.schedule().averages());
-        let Some(trial) = self.riders.leader().map(|rider| rider.trial.clone()) else {
+        let averages = self.members.iter().any(|member| member.schedule().averages());
+        let Some(trial) = self.members.leader().map(|member| member.trial.clone()) else {
             return Err(TrainError::Empty);
         };
         let new = || -> Result<RunState, TrainError> {
-            let mut state = RunState::new(&trial, averages, examples, device, census)?;
-            state.optimizer = state.optimizer.after(transfer::updates_before(network(&trial.config.task)?)?);
+            let mut state = RunState::new(&trial, averages, examples, device, state_counter)?;
+            state.optimizer =
+                state.optimizer.resuming_after(transfer::updates_before(network(&trial.config.task)?)?);
             Ok(state)
         };
-        let (dir, file, with_riders) = match self.origin {
+        let (dir, file, with_members) = match self.origin {
             Origin::Start => {
                 let state = new()?;
                 transfer::initialise(
@@ -168,63 +170,67 @@ impl Branch {
                     &state.optimizer,
                     network(&trial.config.task)?,
                 )?;
-                return Lane::new(state, self.riders).map(Started::Lane);
+                return Lane::new(state, self.members).map(Started::Lane);
             }
             Origin::Memory(state) => {
                 let state = match Arc::try_unwrap(state) {
                     Ok(state) => state,
                     Err(shared) => shared.copy()?,
                 };
-                return Lane::new(state, self.riders).map(Started::Lane);
+                return Lane::new(state, self.members).map(Started::Lane);
             }
             Origin::Parked(dir, file) => (dir, file, false),
             Origin::Stored(dir, file) => (dir, file, true),
         };
         let mut state = new()?;
-        let riders = &mut self.riders;
+        let members = &mut self.members;
         let restored = checkpoint::load(&dir, &file).map_err(TrainError::from).and_then(|found| {
             found.restore(&mut state)?;
-            if with_riders { restore_riders(riders, &found, &state) } else { Ok(()) }
+            if with_members { restore_members(members, &found, &state) } else { Ok(()) }
         });
         match restored {
-            Ok(()) => Lane::new(state, self.riders).map(Started::Lane),
+            Ok(()) => Lane::new(state, self.members).map(Started::Lane),
             Err(error) => {
-                tracing::warn!("{error}; {} start over", trials(riders));
+                tracing::warn!("{error}; starting over: {}", trials(members));
                 checkpoint::set_aside(&dir, &file);
-                for rider in riders.iter_mut() {
-                    (rider.state, rider.kept) = (rider.trial.config.start(), None);
+                for member in members.iter_mut() {
+                    (member.state, member.kept) = (member.trial.config.start(), None);
                 }
-                Ok(Started::Over(Self::new(self.riders, 0, Origin::Start, None)))
+                Ok(Started::Restart(Self::new(self.members, 0, Origin::Start, None)))
             }
         }
     }
 }
 
-/// What came of [`Branch::start`].
+/// The result of [`Branch::start`].
 #[derive(Debug)]
 pub(crate) enum Started {
     Lane(Lane),
-    /// Its checkpoint is of no use: this goes on from the first step.
-    Over(Branch),
+    /// The checkpoint is unusable: this branch starts from the first step.
+    Restart(Branch),
 }
 
-fn groups(trials: Vec<Trial>, share: bool) -> Vec<Riders> {
-    if share { Riders::groups(trials) } else { trials.into_iter().map(Riders::one).collect() }
+fn groups(trials: Vec<Trial>, share: bool) -> Vec<Members> {
+    if share { Members::groups(trials) } else { trials.into_iter().map(Members::one).collect() }
 }
 
-fn trials(riders: &Riders) -> String {
-    match riders.ids().as_slice() {
-        [one] => format!("the trial {one}"),
+fn trials(members: &Members) -> String {
+    match members.ids().as_slice() {
+        [one] => format!("trial {one}"),
         many => format!("{} trials", many.len()),
     }
 }
 
-/// Sets the state of the riders' rules to that of the checkpoint.
-fn restore_riders(riders: &mut Riders, checkpoint: &Checkpoint, state: &RunState) -> Result<(), TrainError> {
-    for rider in riders.iter_mut() {
-        rider.state.clone_from(checkpoint.schedule_state(&rider.trial)?);
-        rider.prepare(state.model.parameters())?;
-        checkpoint.restore_kept(rider, state.model.parameters())?;
+/// Restores the state of the members' rules from the checkpoint.
+fn restore_members(
+    members: &mut Members,
+    checkpoint: &Checkpoint,
+    state: &RunState,
+) -> Result<(), TrainError> {
+    for member in members.iter_mut() {
+        member.state.clone_from(checkpoint.schedule_state(&member.trial)?);
+        member.prepare(state.model.parameters())?;
+        checkpoint.restore_kept(member, state.model.parameters())?;
     }
     Ok(())
 }

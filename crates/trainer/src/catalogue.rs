@@ -13,25 +13,25 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue {
     optimizers: optimizer::TABLE.iter().map(|entry| &entry.kind).collect(),
 });
 
-/// The models and optimizers that ship with the tool.
+/// The built-in models and optimizers.
 pub fn catalogue() -> &'static Catalogue {
     &CATALOGUE
 }
 
-/// What ships with the tool, and nothing else.
-struct Shipped;
+/// A world with the built-in models and optimizers and nothing else.
+struct BuiltIn;
 
-impl World for Shipped {
+impl World for BuiltIn {
     fn catalogue(&self) -> &Catalogue {
         catalogue()
     }
 }
 
-/// Reads a sweep file that speaks of nothing outside its text but of models and optimizers. `default_name` is used where the file
-/// gives no name.
+/// Reads a sweep file that refers only to built-in models and optimizers, not to files, custom tasks or stored trials.
+/// `default_name` is used if the file has no name.
 ///
 /// # Errors
-/// Every problem of the text.
+/// All problems of the text.
 pub fn read(text: &str, default_name: &str) -> Result<Spec, Vec<Problem>> {
-    spec::read_with(text, default_name, &Shipped)
+    spec::read_with(text, default_name, &BuiltIn)
 }

@@ -1,6 +1,6 @@
-//! Checkpoints: everything that the riders of a lane need to go on with the same bits. Two files: the tensors
-//! (safetensors) and a side-car (JSON) that names them by their hash. Each is written beside, synced and
-//! renamed, the side-car last, so that a side-car is always complete.
+//! Checkpoints: everything that the members of a lane need to resume with the same bits. A checkpoint is two files: the tensors
+//! (safetensors) and a side-car (JSON) with their hash. Each is written to a temporary file, synced and renamed. The side-car comes
+//! last, so a side-car always belongs to a complete checkpoint.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,28 +13,27 @@ use serde_json::value::RawValue;
 use spec::trial::Trial;
 
 use crate::digest::Digest;
+use crate::member::Member;
+use crate::members::Members;
 use crate::model::Parameter;
-use crate::rider::Rider;
-use crate::riders::Riders;
 use crate::state::RunState;
 use crate::{BITS, TrainError};
 
-/// Version of the form. A checkpoint of another version is set aside, and its trials start over.
+/// Version of the format. A checkpoint of another version is set aside, and its trials start over.
 const VERSION: u32 = 3;
 
-/// Files that are being written begin so.
+/// Prefix of the names of files that are being written.
 const TEMPORARY: &str = ".writing-";
 
-/// Ending of the names of files that were set aside.
+/// Extension of files that were set aside.
 const ASIDE: &str = "unusable";
 
-/// Where a process writes its checkpoints. Several may write into one folder: the number of each begins the names of its
-/// files.
+/// Where a process writes its checkpoints. Several processes may write to one folder: file names begin with the writer's number.
 #[derive(Debug, Clone)]
 pub struct Folder {
     /// The folder.
     pub dir: PathBuf,
-    /// Who writes; no two that write at the same time have the same number.
+    /// Number of the writing process, unique among the processes that write at the same time.
     pub writer: i64,
 }
 
@@ -47,30 +46,31 @@ pub struct Checkpoint {
     tensors: Vec<(String, Tensor)>,
 }
 
-/// What stands in the side-car beside its own hash.
+/// The content of the side-car, without its hash.
 #[derive(Debug, Serialize, Deserialize)]
 struct Body {
     version: u32,
-    /// Of the arithmetic that trained so far.
+    /// Version of the arithmetic that trained so far.
     #[serde(default = "first_bits")]
     bits: u32,
-    /// The first step that is not in it.
+    /// The next step.
     step: u64,
     /// Bits of the loss at step 0.
     first_loss: u32,
     digest: String,
-    riders: Vec<SavedRider>,
+    #[serde(rename = "riders")]
+    members: Vec<SavedMember>,
     /// File name of the tensors, and the hash of its bytes.
     tensors: String,
     tensors_blake3: String,
 }
 
-/// Of checkpoints that do not say it.
+/// The version of checkpoints without the field.
 fn first_bits() -> u32 {
     1
 }
 
-/// Read before the rest, which other versions have in another form.
+/// Read before the rest, whose format may differ in other versions.
 #[derive(Debug, Deserialize)]
 struct Version {
     version: u32,
@@ -78,7 +78,7 @@ struct Version {
 
 /// The state of a trial's schedule.
 #[derive(Debug, Serialize, Deserialize)]
-struct SavedRider {
+struct SavedMember {
     trial_id: String,
     schedule: State,
 }
@@ -86,7 +86,7 @@ struct SavedRider {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SideCar {
-    /// Of the body's text as it stands in the file.
+    /// Hash of the body's text as it is in the file.
     blake3: String,
     body: Box<RawValue>,
 }
@@ -97,52 +97,52 @@ pub enum CheckpointError {
     /// The disk is full, the folder is gone, ...
     #[error("checkpoint {}: {error}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
-    /// It is torn, of another version or of another run.
+    /// It is damaged, or of another version or run.
     #[error("checkpoint {} can't be used: {reason}", path.display())]
     Unusable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
-/// What a lane puts into a checkpoint.
+/// The parts of a lane that a checkpoint holds.
 pub(crate) struct Content<'a> {
     pub(crate) state: &'a RunState,
-    pub(crate) riders: &'a Riders,
+    pub(crate) members: &'a Members,
 }
 
 impl Content<'_> {
-    /// Name and value of each tensor. What the rules of a trial keep has its id before the name.
+    /// Name and value of each tensor. Names of tensors that a trial's rules keep begin with the trial id.
     fn tensors(&self) -> Vec<(String, Var)> {
         let mut all = self.state.tensors();
-        for rider in self.riders.iter() {
-            all.extend(kept(rider, self.state.model.parameters()));
+        for member in self.members.iter() {
+            all.extend(kept(member, self.state.model.parameters()));
         }
         all
     }
 }
 
 /// The tensors that the rules of a trial keep, by their names in a checkpoint.
-fn kept<'a>(rider: &'a Rider, parameters: &'a [Parameter]) -> impl Iterator<Item = (String, Var)> + 'a {
-    let named = rider.kept.iter().flat_map(|kept| kept.named(parameters));
-    named.map(|(name, var)| (format!("{}.{name}", rider.trial.id), var.clone()))
+fn kept<'a>(member: &'a Member, parameters: &'a [Parameter]) -> impl Iterator<Item = (String, Var)> + 'a {
+    let named = member.kept.iter().flat_map(|kept| kept.named(parameters));
+    named.map(|(name, var)| (format!("{}.{name}", member.trial.id), var.clone()))
 }
 
-/// Writes a checkpoint and gives the file name of its side-car.
+/// Writes a checkpoint and returns the file name of its side-car.
 ///
 /// # Errors
 /// A file can't be written; an earlier checkpoint is not touched.
 pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, CheckpointError> {
     let dir = &folder.dir;
     let RunState { step, first_loss, digest, .. } = content.state;
-    let first = content.riders.leader().map_or("none", |rider| rider.trial.id.as_str());
+    let first = content.members.leader().map_or("none", |member| member.trial.id.as_str());
     let stem = format!("{}-{first}-{step}", folder.writer);
     let tensors = format!("{stem}.safetensors");
     let values: Vec<(String, Tensor)> =
@@ -150,14 +150,14 @@ pub(crate) fn save(folder: &Folder, content: &Content<'_>) -> Result<String, Che
     let bytes = serialize(&values)
         .map_err(|reason| CheckpointError::Unusable { path: dir.join(&tensors), reason })?;
     let saved =
-        |rider: &Rider| SavedRider { trial_id: rider.trial.id.clone(), schedule: rider.state.clone() };
+        |member: &Member| SavedMember { trial_id: member.trial.id.clone(), schedule: member.state.clone() };
     let body = Body {
         version: VERSION,
         bits: BITS,
         step: *step,
         first_loss: first_loss.to_bits(),
         digest: digest.hex(),
-        riders: content.riders.iter().map(saved).collect(),
+        members: content.members.iter().map(saved).collect(),
         tensors_blake3: blake3::hash(&bytes).to_hex().to_string(),
         tensors: tensors.clone(),
     };
@@ -178,7 +178,7 @@ fn side_car(body: &Body) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&SideCar { blake3, body })
 }
 
-/// Tensors as a safetensors file.
+/// Encodes tensors as a safetensors file.
 pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, String> {
     let mut parts = Vec::new();
     for (name, tensor) in tensors {
@@ -195,7 +195,7 @@ pub(crate) fn serialize(tensors: &[(String, Tensor)]) -> Result<Vec<u8>, String>
     safetensors::serialize(views, None).map_err(|error| error.to_string())
 }
 
-/// Writes a file of the folder: beside, synced and renamed, so that it is whole or not there.
+/// Writes a file in the folder atomically: to a temporary file that is synced and renamed.
 ///
 /// # Errors
 /// It can't be written.
@@ -217,7 +217,7 @@ pub fn write(folder: &Folder, file: &str, bytes: &[u8]) -> Result<(), Checkpoint
 /// Reads the checkpoint with this side-car.
 ///
 /// # Errors
-/// It is missing, torn or of another version.
+/// It is missing, damaged or of another version.
 pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
     let read = |name: &str| {
         let path = dir.join(name);
@@ -226,34 +226,35 @@ pub fn load(dir: &Path, file: &str) -> Result<Checkpoint, CheckpointError> {
     let path = dir.join(file);
     let unusable = |reason: String| CheckpointError::Unusable { path: path.clone(), reason };
     if !is_plain(file) {
-        return Err(unusable("its name is no file name".to_owned()));
+        return Err(unusable("the name of the side-car is not a plain file name".to_owned()));
     }
-    let torn = |error: serde_json::Error| unusable(format!("its side-car is torn: {error}"));
+    let torn = |error: serde_json::Error| unusable(format!("the side-car is damaged: {error}"));
     let SideCar { blake3, body } = serde_json::from_slice(&read(file)?).map_err(torn)?;
     let Version { version } = serde_json::from_str(body.get()).map_err(torn)?;
     if version != VERSION {
         return Err(unusable(format!(
-            "another version of sweep wrote it (format {version}, this version reads {VERSION})"
+            "written by another version of sweep (format {version}; this version reads format {VERSION})"
         )));
     }
     if *blake3::hash(body.get().as_bytes()).to_hex() != *blake3 {
-        return Err(unusable("its side-car was changed".to_owned()));
+        return Err(unusable("the side-car was modified".to_owned()));
     }
     let body: Body = serde_json::from_str(body.get()).map_err(torn)?;
     if body.bits != BITS {
         return Err(unusable(format!(
-            "it was trained with version {} of the arithmetic, this program has {BITS}: one run has one",
+            "trained with arithmetic version {}, this program has version {BITS}; a run can't mix versions",
             body.bits
         )));
     }
     if !is_plain(&body.tensors) {
-        return Err(unusable("its tensors' name is no file name".to_owned()));
+        return Err(unusable("the name of the tensor file is not a plain file name".to_owned()));
     }
     let bytes = read(&body.tensors)?;
     if *blake3::hash(&bytes).to_hex() != *body.tensors_blake3 {
-        return Err(unusable("its tensors are torn".to_owned()));
+        return Err(unusable("the tensor file is damaged".to_owned()));
     }
-    let digest = Digest::from_hex(&body.digest).ok_or_else(|| unusable("its digest is none".to_owned()))?;
+    let digest =
+        Digest::from_hex(&body.digest).ok_or_else(|| unusable("the digest is invalid".to_owned()))?;
     let tensors = deserialize(&bytes).map_err(unusable)?;
     Ok(Checkpoint { path, body, digest, tensors })
 }
@@ -267,7 +268,7 @@ fn deserialize(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
     let mut all = Vec::new();
     for (name, view) in tensors.iter() {
         if view.dtype() != Dtype::F32 {
-            return Err(format!("the tensor {name} is not f32"));
+            return Err(format!("tensor `{name}` is not f32"));
         }
         let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         let tensor = Tensor::from_vec::<_, f32>(numbers, view.shape(), &Device::Cpu);
@@ -276,7 +277,7 @@ fn deserialize(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
     Ok(all)
 }
 
-/// Removes a checkpoint that is no longer needed. One that can't be removed only takes space.
+/// Removes a checkpoint that is no longer needed. A failure only costs disk space, so it is a warning.
 pub fn remove(dir: &Path, file: &str) {
     if !is_plain(file) {
         return;
@@ -291,7 +292,7 @@ pub fn remove(dir: &Path, file: &str) {
     }
 }
 
-/// Gives the files of a checkpoint that can't be used other names, under which nothing looks for them.
+/// Renames the files of an unusable checkpoint, so that they are not used again.
 pub fn set_aside(dir: &Path, file: &str) {
     if !is_plain(file) {
         return;
@@ -300,15 +301,15 @@ pub fn set_aside(dir: &Path, file: &str) {
         let mut aside = path.clone().into_os_string();
         aside.push(".");
         aside.push(ASIDE);
-        // What is not there is no checkpoint either.
+        // A missing file needs no renaming.
         let _ = std::fs::rename(&path, aside);
     }
 }
 
-/// Removes the files in a folder of checkpoints that belong to none of these side-cars, and were not written by one of
-/// the processes that are at work: a kill between writing a checkpoint and telling of it leaves them. `all`: those too
-/// that were set aside. Gives how many files and bytes went.
-pub fn remove_others(dir: &Path, side_cars: &[String], at_work: &[i64], all: bool) -> (usize, u64) {
+/// Removes the files in a folder of checkpoints that belong to none of these side-cars and were not written by an active writer. A
+/// kill between writing a checkpoint and storing its row leaves such files. With `all`, also removes files that were set aside.
+/// Returns the number of files and bytes removed.
+pub fn remove_others(dir: &Path, side_cars: &[String], active_writers: &[i64], all: bool) -> (usize, u64) {
     let Ok(entries) = std::fs::read_dir(dir) else { return (0, 0) };
     let known: HashSet<&str> = side_cars.iter().map(String::as_str).collect();
     let mut removed = (0, 0);
@@ -320,13 +321,13 @@ pub fn remove_others(dir: &Path, side_cars: &[String], at_work: &[i64], all: boo
         let kind = path.extension().and_then(|kind| kind.to_str());
         let writer = name.strip_prefix(TEMPORARY).unwrap_or(name).split('-').next();
         let writer = writer.and_then(|writer| writer.parse::<i64>().ok());
-        // Whatever else people keep there is not ours.
+        // Other files in the folder belong to the user.
         let unknown =
             writer.is_some() && matches!(kind, Some("json" | "safetensors")) && !known.contains(side_car);
-        let writes = writer.is_some_and(|writer| at_work.contains(&writer));
-        if (temporary || unknown || (all && kind == Some(ASIDE))) && !writes {
+        let is_active = writer.is_some_and(|writer| active_writers.contains(&writer));
+        if (temporary || unknown || (all && kind == Some(ASIDE))) && !is_active {
             let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            // What can't be removed only takes space.
+            // A file that can't be removed only costs disk space.
             if std::fs::remove_file(path).is_ok() {
                 removed = (removed.0 + 1, removed.1 + bytes);
             }
@@ -336,7 +337,7 @@ pub fn remove_others(dir: &Path, side_cars: &[String], at_work: &[i64], all: boo
 }
 
 impl Checkpoint {
-    /// Sets a state of the same kind to this one.
+    /// Restores this state into `state`, which must be of the same task.
     pub(crate) fn restore(&self, state: &mut RunState) -> Result<(), TrainError> {
         for (name, var) in state.tensors() {
             self.tensor(&name, &var)?;
@@ -349,17 +350,17 @@ impl Checkpoint {
 
     /// The state of a trial's schedule.
     pub(crate) fn schedule_state(&self, trial: &Trial) -> Result<&State, CheckpointError> {
-        let found = self.body.riders.iter().find(|rider| rider.trial_id == trial.id);
+        let found = self.body.members.iter().find(|member| member.trial_id == trial.id);
         let found = found.filter(|found| trial.config.schedule.accepts_state(&found.schedule));
         found.map(|found| &found.schedule).ok_or_else(|| CheckpointError::Unusable {
             path: self.path.clone(),
-            reason: format!("it is not of trial {}", trial.id),
+            reason: format!("it has no state of trial {}", trial.id),
         })
     }
 
-    /// Sets what a trial's rules keep.
-    pub(crate) fn restore_kept(&self, rider: &Rider, parameters: &[Parameter]) -> Result<(), TrainError> {
-        kept(rider, parameters).try_for_each(|(name, var)| self.tensor(&name, &var))
+    /// Restores the tensors that a trial's rules keep.
+    pub(crate) fn restore_kept(&self, member: &Member, parameters: &[Parameter]) -> Result<(), TrainError> {
+        kept(member, parameters).try_for_each(|(name, var)| self.tensor(&name, &var))
     }
 
     /// Sets a variable to the tensor of this name.
@@ -368,7 +369,7 @@ impl Checkpoint {
             Some((_, tensor)) => Ok(var.set(&tensor.to_device(var.device())?)?),
             None => Err(CheckpointError::Unusable {
                 path: self.path.clone(),
-                reason: format!("it lacks the tensor {name}"),
+                reason: format!("tensor `{name}` is missing"),
             }
             .into()),
         }

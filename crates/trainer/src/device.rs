@@ -1,9 +1,9 @@
-//! Where to train.
+//! The device to train on.
 
 /// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// The first NVIDIA GPU.
     Cuda,
@@ -12,21 +12,21 @@ pub enum Device {
 /// Why a device can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The program was built without it.
-    #[error("this sweep was built without CUDA (build it with `cargo build --release --features cuda`)")]
+    /// The program was built without CUDA.
+    #[error("this build of sweep has no CUDA support; build it with `cargo build --release --features cuda`")]
     NotBuilt,
-    /// The system has none that works.
-    #[error("the GPU can't be used: {0}")]
+    /// The system has no working GPU.
+    #[error("can't use the GPU: {0}")]
     Unusable(candle_core::Error),
-    /// `SWEEP_CPU` names an instruction set that is not there.
+    /// `SWEEP_CPU` names an instruction set that this processor does not have.
     #[error("{0}")]
-    Level(String),
+    InstructionSet(String),
 }
 
 impl DeviceError {
-    /// Whether the user asked for what can't be had, rather than something having failed.
+    /// Whether the cause is the user's input, not a failure.
     pub fn is_users_mistake(&self) -> bool {
-        matches!(self, DeviceError::NotBuilt | DeviceError::Level(_))
+        matches!(self, DeviceError::NotBuilt | DeviceError::InstructionSet(_))
     }
 }
 
@@ -43,11 +43,11 @@ impl Device {
     /// Candle's handle of the device.
     ///
     /// # Errors
-    /// It can't be used.
+    /// The device can't be used.
     pub fn open(self) -> Result<candle_core::Device, DeviceError> {
         match self {
             Device::Cpu => {
-                crate::kernels::simd::chosen().map_err(DeviceError::Level)?;
+                crate::kernels::simd::selected_level().map_err(DeviceError::InstructionSet)?;
                 Ok(candle_core::Device::Cpu)
             }
             Device::Cuda if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),

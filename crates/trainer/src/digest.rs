@@ -2,20 +2,20 @@
 
 use crate::model::Parameter;
 
-/// A running hash over the bits of (lr, loss) of each step. Each step hashes the hash so far, so that the
-/// state is 32 bytes, which a checkpoint holds.
+/// A running hash over the bits of (lr, loss) of each step. Each step hashes the previous hash too, so the state that a
+/// checkpoint holds is 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
 impl Default for Digest {
-    /// Before the first step.
+    /// The state before the first step.
     fn default() -> Self {
         Self(blake3::hash(b"sweep digest 1").into())
     }
 }
 
 impl Digest {
-    /// Takes in a step: the lr that the update used, as f32, and the loss.
+    /// Adds a step: the lr that the update used, as f32, and the loss.
     pub fn step(&mut self, lr: f32, loss: f32) {
         let mut bytes = [0; 40];
         bytes[..32].copy_from_slice(&self.0);
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bit_and_the_order_count() {
+    fn the_digest_depends_on_every_bit_and_the_order() {
         let digest = |steps: &[(f32, f32)]| {
             let mut digest = Digest::default();
             steps.iter().for_each(|(lr, loss)| digest.step(*lr, *loss));

@@ -1,4 +1,4 @@
-//! Collects the steps of a stage and emits them in bundles.
+//! Collects the steps of a stage and emits them in batches.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use spec::event::{Evaluated, Event, Outcome, StepRow};
 use crate::run::now;
 
 /// Steps are emitted at least this often.
-const EVERY: Duration = Duration::from_millis(250);
-/// Most steps of one event.
-const ROWS: usize = 512;
+const MAX_INTERVAL: Duration = Duration::from_millis(250);
+/// Maximum number of steps in one event.
+const MAX_ROWS: usize = 512;
 
-/// Receives events, and returns whether anyone still receives them.
+/// Receives events. Returns false when the receiver is gone and training should end.
 pub type Emit<'a> = dyn FnMut(Event) -> bool + 'a;
 
-/// The steps of a stage that are not emitted yet.
+/// Holds the steps of a stage that are not emitted yet.
 #[derive(Debug)]
 pub struct Emitter {
     stage: u64,
@@ -24,9 +24,9 @@ pub struct Emitter {
 }
 
 impl Emitter {
-    /// For a stage whose own event is emitted.
+    /// An emitter for a stage whose start was already emitted.
     pub fn new(stage: u64) -> Self {
-        Self { stage, rows: Vec::with_capacity(ROWS), evaluated: Vec::new(), emitted_at: Instant::now() }
+        Self { stage, rows: Vec::with_capacity(MAX_ROWS), evaluated: Vec::new(), emitted_at: Instant::now() }
     }
 
     /// Number of the stage.
@@ -34,7 +34,7 @@ impl Emitter {
         self.stage
     }
 
-    /// Adds a step, and the validation losses of trials after it.
+    /// Adds a step, and the validation loss of each trial that evaluated after it.
     pub fn add(&mut self, row: StepRow, losses: Vec<(String, f64)>) {
         self.rows.push(row);
         let step = row.step;
@@ -42,16 +42,16 @@ impl Emitter {
         self.evaluated.extend(losses.map(|(trial_id, valid_loss)| Evaluated { trial_id, step, valid_loss }));
     }
 
-    /// Emits the steps, if it is time to.
+    /// Emits the steps if there are enough of them or enough time has passed.
     pub fn flush_if_due(&mut self, emit: &mut Emit<'_>) {
-        if self.rows.len() >= ROWS || self.emitted_at.elapsed() >= EVERY {
+        if self.rows.len() >= MAX_ROWS || self.emitted_at.elapsed() >= MAX_INTERVAL {
             self.flush(emit);
         }
     }
 
-    /// As [`Emitter::flush_if_due`], for short steps: reads the clock at every 16th.
+    /// Like [`Emitter::flush_if_due`], but reads the clock only at every 16th step: for short steps.
     pub fn flush_if_due_sampled(&mut self, emit: &mut Emit<'_>) {
-        if self.rows.len() >= ROWS || self.rows.len() % 16 == 1 {
+        if self.rows.len() >= MAX_ROWS || self.rows.len() % 16 == 1 {
             self.flush_if_due(emit);
         }
     }
@@ -60,13 +60,13 @@ impl Emitter {
     pub fn flush(&mut self, emit: &mut Emit<'_>) {
         self.emitted_at = Instant::now();
         if !self.rows.is_empty() {
-            let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(ROWS));
+            let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(MAX_ROWS));
             emit(Event::Steps { stage: self.stage, rows, evaluated: std::mem::take(&mut self.evaluated) });
         }
     }
 }
 
-/// Emits the same outcome of some trials.
+/// Emits the same outcome for several trials.
 pub(crate) fn emit_ended(trial_ids: Vec<String>, outcome: &Outcome, emit: &mut Emit<'_>) {
     for trial_id in trial_ids {
         emit(Event::Ended { trial_id, outcome: outcome.clone(), at: now() });

@@ -1,11 +1,11 @@
-//! What an evaluation on a whole split gives.
+//! The result of an evaluation on a whole split.
 
 /// Loss and accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluation {
     /// Mean loss.
     pub loss: f64,
-    /// Share of examples named rightly, 0 to 1, where they have names.
+    /// Fraction of correctly classified examples, 0 to 1; `None` if the task does not classify.
     pub accuracy: Option<f64>,
 }
 
@@ -13,21 +13,21 @@ pub struct Evaluation {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     loss: f64,
-    right: Option<usize>,
+    correct: Option<usize>,
     count: usize,
 }
 
 impl Sum {
-    /// Takes in a chunk: its summed loss, how many of its examples were named rightly, and how many there are.
-    pub(crate) fn add(&mut self, loss: f64, right: Option<usize>, count: usize) {
+    /// Adds a chunk: its summed loss, its number of correctly classified examples, and its number of examples.
+    pub(crate) fn add(&mut self, loss: f64, correct: Option<usize>, count: usize) {
         self.loss += loss;
-        self.right = right.map(|right| right + self.right.unwrap_or(0));
+        self.correct = correct.map(|correct| correct + self.correct.unwrap_or(0));
         self.count += count;
     }
 
-    /// Means.
+    /// The mean over all examples.
     pub(crate) fn mean(self) -> Evaluation {
         let n = self.count.max(1) as f64;
-        Evaluation { loss: self.loss / n, accuracy: self.right.map(|right| right as f64 / n) }
+        Evaluation { loss: self.loss / n, accuracy: self.correct.map(|correct| correct as f64 / n) }
     }
 }

@@ -1,5 +1,5 @@
-//! What the loss of a task with a closed form is expected to be after each step, over all seeds: moments of the weights, step by
-//! step, without any random number. For plain SGD with or without momentum and a schedule that is known beforehand.
+//! The expected loss after each step, over all seeds, of tasks that have a closed form. It follows from the moments of the weights,
+//! which are computed step by step without random numbers. It exists for plain SGD, with or without momentum, and open-loop schedules.
 
 use schedule::Feedback;
 use spec::catalogue::Reads;
@@ -11,14 +11,14 @@ use crate::optimizer::algorithm;
 /// Why there is no closed form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoClosedForm {
-    /// Another task.
+    /// The task has none.
     #[error("only the tasks {} have one", tasks())]
     Task,
-    /// Another optimiser, or something beside it: which key.
-    #[error("it is known for plain sgd with or without momentum, and `{0}` asks for something else")]
+    /// The optimizer or a related setting is not supported: the key.
+    #[error("it needs plain sgd, with or without momentum; remove or change `{0}`")]
     Optimizer(&'static str),
-    /// The lrs or the weights follow from what a run sees, or are averaged.
-    #[error("the schedule watches the run or averages its weights")]
+    /// The schedule is closed-loop or averages the weights.
+    #[error("it needs an open-loop schedule that does not average weights")]
     Schedule,
 }
 
@@ -32,32 +32,32 @@ fn tasks() -> String {
 #[derive(Debug, Clone, Copy)]
 struct Moments {
     /// E[e²].
-    apart: f64,
+    distance: f64,
     /// E[e v].
-    both: f64,
+    cross: f64,
     /// E[v²].
     velocity: f64,
 }
 
-/// The expected validation loss of a trial after each evaluation: steps done, and by how much the loss is above the least there
-/// is. Infinite where it diverges.
+/// The expected validation loss of a trial after each evaluation: pairs of steps done and excess over the minimum loss. Infinite
+/// where the run diverges.
 ///
 /// Sources: for the quadratic Zhang et al. 2019 (arXiv 1907.04164); for the regression the fourth moments of normal numbers,
 /// E[x xᵀ M x xᵀ] = 2 Λ M Λ + Λ tr(Λ M).
 ///
 /// # Errors
-/// There is no closed form.
+/// The trial has no closed form.
 pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     let config = &trial.config;
     let task: &Task = &config.task;
     let network = task.network().ok_or(NoClosedForm::Task)?;
-    let beside = [
+    let unsupported = [
         ("clip_norm", network.clip_norm.is_some()),
         ("init_from", network.init_from.is_some()),
         ("freeze", !network.freeze.is_empty()),
         ("lr_multipliers", !network.lr_multipliers.is_empty()),
     ];
-    if let Some((key, _)) = beside.into_iter().find(|(_, given)| *given) {
+    if let Some((key, _)) = unsupported.into_iter().find(|(_, given)| *given) {
         return Err(NoClosedForm::Optimizer(key));
     }
     let optimizer = algorithm(&network.optimizer).map_err(|_| NoClosedForm::Optimizer("optimizer.kind"))?;
@@ -70,7 +70,7 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     let state = config.start();
     let mut losses = Vec::new();
     for t in 0..task.steps {
-        // As the updates use it.
+        // Updates use the lr as f32.
         let lr = f64::from(config.schedule.lr(t, &state) as f32);
         problem.step(lr, config.schedule.momentum(t).unwrap_or(momentum));
         if task.evaluates_after(t) {
@@ -80,7 +80,7 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     Ok(losses)
 }
 
-/// A task, and the moments of its weights.
+/// A task with the moments of its weights.
 pub(crate) struct Problem {
     /// Curvature of each weight.
     scales: Vec<f64>,
@@ -88,44 +88,45 @@ pub(crate) struct Problem {
     gradient: Gradient,
 }
 
-/// How the noise of a gradient comes about.
+/// The noise of a gradient.
 pub(crate) enum Gradient {
-    /// Of a variance of its own for each weight: so many times its curvature.
+    /// A variance for each weight: this number times its curvature.
     Fixed(f64),
-    /// From so many fresh examples with errors of this variance.
+    /// From a batch of fresh examples: the batch size, and the variance of their errors.
     Sampled(f64, f64),
 }
 
 impl Problem {
-    /// Before the first step: the curvature of each weight, and the expected square of its distance from the minimum.
-    pub(crate) fn new(scales: Vec<f64>, apart: impl Iterator<Item = f64>, gradient: Gradient) -> Self {
-        let moments = apart.map(|apart| Moments { apart, both: 0.0, velocity: 0.0 }).collect();
+    /// The state before the first step. `scales`: the curvature of each weight; `distance`: the expected square of its distance
+    /// from the minimum.
+    pub(crate) fn new(scales: Vec<f64>, distance: impl Iterator<Item = f64>, gradient: Gradient) -> Self {
+        let moments = distance.map(|distance| Moments { distance, cross: 0.0, velocity: 0.0 }).collect();
         Self { scales, moments, gradient }
     }
 
     /// v <- momentum v + g, e <- e - lr v.
     fn step(&mut self, lr: f64, momentum: f64) {
-        let whole: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.apart).sum();
+        let total: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.distance).sum();
         for (h, m) in self.scales.iter().zip(&mut self.moments) {
             // E[g²]; with E[g e] = h E[e²] and E[g v] = h E[e v].
             let squared = match self.gradient {
-                Gradient::Fixed(noise) => h * h * m.apart + noise * h,
+                Gradient::Fixed(noise) => h * h * m.distance + noise * h,
                 Gradient::Sampled(batch, noise) => {
-                    h * h * m.apart * (1.0 + 1.0 / batch) + h * (whole + noise) / batch
+                    h * h * m.distance * (1.0 + 1.0 / batch) + h * (total + noise) / batch
                 }
             };
-            let velocity = momentum * momentum * m.velocity + 2.0 * momentum * h * m.both + squared;
-            let both = momentum * m.both + h * m.apart;
+            let velocity = momentum * momentum * m.velocity + 2.0 * momentum * h * m.cross + squared;
+            let cross = momentum * m.cross + h * m.distance;
             *m = Moments {
-                apart: m.apart - 2.0 * lr * both + lr * lr * velocity,
-                both: both - lr * velocity,
+                distance: m.distance - 2.0 * lr * cross + lr * lr * velocity,
+                cross: cross - lr * velocity,
                 velocity,
             };
         }
     }
 
     fn loss(&self) -> f64 {
-        let sum: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.apart).sum();
+        let sum: f64 = self.scales.iter().zip(&self.moments).map(|(h, m)| h * m.distance).sum();
         let loss = 0.5 * sum;
         if loss.is_finite() { loss } else { f64::INFINITY }
     }
@@ -141,9 +142,9 @@ mod tests {
         losses(&plan.trials[0]).expect("a closed form").last().expect("a loss").1
     }
 
-    /// Worked out apart, in NumPy, by the same recursion.
+    /// The expected numbers were computed by the same recursion in NumPy.
     #[test]
-    fn expected_losses_are_those_of_numpy() {
+    fn expected_losses_agree_with_numpy() {
         let quadratic = "task: {kind: quadratic}\noptimizer: {kind: sgd}";
         let regression = "task: {kind: power-law-regression}\noptimizer: {kind: sgd}";
         let linear = "schedules: {a: {kind: linear, to: 0}}";
@@ -161,7 +162,7 @@ mod tests {
     }
 
     fn one_weight() -> Problem {
-        let moments = vec![Moments { apart: 1.0, both: 0.0, velocity: 0.0 }];
+        let moments = vec![Moments { distance: 1.0, cross: 0.0, velocity: 0.0 }];
         Problem { scales: vec![1.0], moments, gradient: Gradient::Fixed(2.0) }
     }
 
@@ -180,9 +181,9 @@ mod tests {
         let (lr, m) = (0.25, 0.5);
         problem.step(lr, m);
         problem.step(lr, m);
-        let of_e0 = (1.0 - lr) - lr * (m + 1.0 - lr);
-        let of_first = -lr - lr * (m - lr);
-        let expected = 0.5 * (of_e0 * of_e0 + 2.0 * of_first * of_first + 2.0 * lr * lr);
+        let e0_factor = (1.0 - lr) - lr * (m + 1.0 - lr);
+        let noise_factor = -lr - lr * (m - lr);
+        let expected = 0.5 * (e0_factor * e0_factor + 2.0 * noise_factor * noise_factor + 2.0 * lr * lr);
         assert!((problem.loss() - expected).abs() < 1e-15, "{} {expected}", problem.loss());
     }
 }

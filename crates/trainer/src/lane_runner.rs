@@ -1,4 +1,4 @@
-//! Runs a lane: trains its steps, emits what happens, and makes branches of the riders that leave it.
+//! Runs a lane: trains its steps, emits its events, and turns members that leave it into branches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,19 +8,19 @@ use spec::event::{Event, Final, Outcome};
 
 use crate::branch::{Branch, Origin, Started};
 use crate::checkpoint::{self, Content, Folder};
-use crate::contain::contained;
+use crate::contained::contained;
 use crate::data::Examples;
 use crate::emitter::{Emit, Emitter, emit_ended};
 use crate::evaluate::Evaluation;
 use crate::lane::{Lane, Leave, Stepped};
-use crate::riders::Riders;
+use crate::members::Members;
 use crate::run::now;
 use crate::shared::Shared;
 use crate::state::RunState;
 use crate::work::Work;
 use crate::{BITS, TrainError};
 
-/// See the module.
+/// A lane with the events and evaluations of its last step.
 pub(crate) struct LaneRunner {
     pub(crate) lane: Lane,
     emitter: Emitter,
@@ -29,25 +29,25 @@ pub(crate) struct LaneRunner {
     /// The evaluation after the last step.
     valid: Option<Evaluation>,
     last_train_loss: f64,
-    /// Training time of its trials in this process.
+    /// Training time of its trials so far.
     spent: Duration,
 }
 
-/// What a lane uses of its stack.
+/// The parts of a stack that a lane uses.
 pub(crate) struct Context<'a, 'e> {
     pub(crate) work: &'a mut Work,
     pub(crate) shared: &'a Shared,
     pub(crate) emit: &'a mut Emit<'e>,
-    /// Branches of the riders that left the lane.
+    /// Branches of members that left the lane.
     pub(crate) forks: Vec<Branch>,
 }
 
-/// What came of [`LaneRunner::start`].
+/// The result of [`LaneRunner::start`].
 pub(crate) enum Start {
     Runs(Box<LaneRunner>),
-    /// The checkpoint can't be used: the branch starts again from the first step.
+    /// The checkpoint is unusable: this branch starts from the first step.
     Restart(Box<Branch>),
-    /// It failed, and the failure has been emitted.
+    /// It failed, and the failure was emitted.
     Failed,
 }
 
@@ -60,10 +60,10 @@ impl LaneRunner {
         shared: &Shared,
         emit: &mut Emit<'_>,
     ) -> Start {
-        let (trial_ids, stage, spent) = (branch.riders.ids(), branch.stage, branch.spent);
-        let lane = match contained(|| branch.start(examples, device, &shared.census)) {
+        let (trial_ids, stage, spent) = (branch.members.ids(), branch.stage, branch.spent);
+        let lane = match contained(|| branch.start(examples, device, &shared.state_counter)) {
             Ok(Started::Lane(lane)) => lane,
-            Ok(Started::Over(again)) => return Start::Restart(Box::new(again)),
+            Ok(Started::Restart(branch)) => return Start::Restart(Box::new(branch)),
             Err(reason) => {
                 emit_ended(trial_ids, &Outcome::Failed { reason }, emit);
                 return Start::Failed;
@@ -80,31 +80,31 @@ impl LaneRunner {
         Start::Runs(Box::new(Self { lane, emitter, stepped: None, valid: None, last_train_loss, spent }))
     }
 
-    /// Whether no trial is left in the lane.
+    /// Whether the lane has no members left.
     pub(crate) fn is_over(&self) -> bool {
-        self.lane.riders.len() == 0
+        self.lane.members.len() == 0
     }
 
-    /// Gives the lane away as a branch.
+    /// Turns the lane back into a branch.
     pub(crate) fn into_branch(mut self, emit: &mut Emit<'_>) -> Branch {
         self.emitter.flush(emit);
-        let Lane { state, riders, .. } = self.lane;
+        let Lane { state, members, .. } = self.lane;
         let stage = Some(self.emitter.stage());
-        let mut branch = Branch::new(riders, state.step, Origin::Memory(Arc::new(state)), stage);
+        let mut branch = Branch::new(members, state.step, Origin::Memory(Arc::new(state)), stage);
         branch.spent = self.spent;
         branch
     }
 
-    /// Does something with the lane, and counts its time. An error, a panic, or more time than the limit ends its trials.
-    /// Returns whether it failed.
+    /// Calls `f` on the lane and measures its time. An error, a panic or an exceeded time limit ends the lane's trials. Returns
+    /// whether `f` failed.
     pub(crate) fn run(
         &mut self,
         context: &mut Context<'_, '_>,
         f: impl FnOnce(&mut Self, &mut Context<'_, '_>) -> Result<(), TrainError>,
     ) -> bool {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let done = contained(|| f(self, context));
-        self.spent += begun.elapsed();
+        self.spent += started_at.elapsed();
         if let Err(reason) = &done {
             self.fail(reason, context.emit);
         }
@@ -117,12 +117,12 @@ impl LaneRunner {
         done.is_err()
     }
 
-    /// Open-loop riders whose rates differ from this step on become branches.
+    /// Turns open-loop members whose rates differ from this step on into branches.
     pub(crate) fn split_diverging(&mut self, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
         self.forking(context, |lane, _, leave| lane.split_diverging(leave))
     }
 
-    /// Trains a block of steps. The last one is finished by its caller, once it is evaluated.
+    /// Trains a block of steps. The caller finishes the last one, after evaluating it.
     pub(crate) fn train(&mut self, block: usize, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
         for at in 0..block {
             context.work.at = at;
@@ -137,7 +137,7 @@ impl LaneRunner {
         Ok(())
     }
 
-    /// One update; riders that leave before it become branches.
+    /// Trains one step. Members that leave before it become branches.
     fn step(&mut self, context: &mut Context<'_, '_>) -> Result<(), TrainError> {
         (self.stepped, self.valid) = (None, None);
         fault::point("train.step").map_err(TrainError::Fault)?;
@@ -145,7 +145,7 @@ impl LaneRunner {
         Ok(())
     }
 
-    /// Does something with the lane; riders that leave it become branches.
+    /// Calls `f` on the lane. Members that leave it become branches.
     fn forking<T>(
         &mut self,
         context: &mut Context<'_, '_>,
@@ -154,47 +154,46 @@ impl LaneRunner {
         let mut copied: Option<Arc<RunState>> = None;
         let Self { lane, emitter, .. } = self;
         let Context { work, shared, emit, forks } = context;
-        f(lane, work, &mut |state, riders| {
-            let origin = match fork_origin(state, &riders, shared, &mut copied) {
+        f(lane, work, &mut |state, members| {
+            let origin = match fork_origin(state, &members, shared, &mut copied) {
                 Ok(origin) => origin,
                 Err(error) => {
-                    // The riders have left the lane: its own failure does not reach them.
-                    emit_ended(riders.ids(), &Outcome::Failed { reason: error.to_string() }, emit);
+                    // The members have left the lane, so a failure of the lane does not end them.
+                    emit_ended(members.ids(), &Outcome::Failed { reason: error.to_string() }, emit);
                     return Err(error);
                 }
             };
-            let (trial_ids, step, stage) = (riders.ids(), state.step, shared.new_stage());
-            // The steps that the fork builds on come first. All is emitted before anything else can fail.
+            let (trial_ids, step, stage) = (members.ids(), state.step, shared.new_stage());
+            // Emit the steps before the fork first. All events are emitted before anything else can fail.
             emitter.flush(emit);
             emit(Event::Stage { stage, first: step, trial_ids: trial_ids.clone() });
             if let Origin::Parked(_, file) = &origin {
                 emit(Event::Checkpoint { trial_ids, step, file: file.clone(), at: now() });
             }
-            forks.push(Branch::new(riders, step, origin, Some(stage)));
+            forks.push(Branch::new(members, step, origin, Some(stage)));
             fault::point("fork.after").map_err(TrainError::Fault)
         })
     }
 
-    /// Whether a rider evaluates on the validation set after the last step `t`.
+    /// Whether a member evaluates on the validation set after the last step `t`.
     pub(crate) fn evaluates_after(&self, t: u64) -> bool {
         self.stepped.as_ref().is_some_and(|stepped| stepped.diverged.is_none())
             && self.lane.evaluates_after(t)
     }
 
-    /// Takes the evaluation after step `t`. Riders whose rule needs an accuracy end where there is none: that a task of the
-    /// user's own has none shows only now.
+    /// Stores the evaluation after step `t`. Members whose rule needs an accuracy end if there is none: only now is it known
+    /// whether a custom task has one.
     pub(crate) fn take_validation(&mut self, t: u64, valid: Option<Evaluation>, emit: &mut Emit<'_>) {
         self.valid = valid;
         if valid.is_some_and(|valid| valid.accuracy.is_some()) {
             return;
         }
-        let blind = self.lane.take_riders(|rider| rider.wants_accuracy(t));
-        let reason = "the schedule watches `valid_accuracy`, and the task has evaluated without an accuracy"
-            .to_owned();
-        emit_ended(blind.ids(), &Outcome::GivenUp { reason }, emit);
+        let without_accuracy = self.lane.take_members(|member| member.wants_accuracy(t));
+        let reason = "the schedule watches `valid_accuracy`, but the task reports no accuracy".to_owned();
+        emit_ended(without_accuracy.ids(), &Outcome::GivenUp { reason }, emit);
     }
 
-    /// Finishes the last step for its rules, and emits it.
+    /// Runs the rules after the last step, and emits the step.
     pub(crate) fn finish_step(&mut self, emit: &mut Emit<'_>) {
         let Some(Stepped { row, diverged }) = self.stepped.take() else { return };
         let diverged_at = |loss, lane: &Lane| {
@@ -216,11 +215,11 @@ impl LaneRunner {
         }
     }
 
-    /// Takes out the riders whose run is over at `step`, and emits their results.
+    /// Removes the members whose run ends at `step`, and emits their results.
     pub(crate) fn emit_results(&mut self, step: u64, test: Option<Evaluation>, emit: &mut Emit<'_>) {
         let weights = contained(|| self.lane.weights_hash());
         let (Ok(weights_hash), Some(valid)) = (&weights, self.valid) else {
-            let reason = weights.err().unwrap_or_else(|| "its validation is missing".to_owned());
+            let reason = weights.err().unwrap_or_else(|| "the final validation is missing".to_owned());
             return self.fail(&reason, emit);
         };
         let outcome = Outcome::Done(Final {
@@ -233,50 +232,55 @@ impl LaneRunner {
             weights_hash: Some(weights_hash.clone()),
         });
         self.emitter.flush(emit);
-        emit_ended(self.lane.take_riders(|rider| rider.steps() <= step).ids(), &outcome, emit);
+        emit_ended(self.lane.take_members(|member| member.steps() <= step).ids(), &outcome, emit);
     }
 
-    /// Writes a checkpoint. A warning if it can't: the run goes on, and a kill would only cost more steps.
+    /// Writes a checkpoint. A failure is a warning: the run continues, and a kill would only lose more steps.
     pub(crate) fn checkpoint(&mut self, folder: &Folder, emit: &mut Emit<'_>) {
-        let Lane { state, riders, .. } = &self.lane;
-        match checkpoint::save(folder, &Content { state, riders }) {
+        let Lane { state, members, .. } = &self.lane;
+        match checkpoint::save(folder, &Content { state, members }) {
             Ok(file) => {
-                // The rows first: a checkpoint counts only with every step before it.
+                // Emit the steps first: a checkpoint is valid only after every step before it.
                 self.emitter.flush(emit);
-                let (trial_ids, step) = (riders.ids(), state.step);
+                let (trial_ids, step) = (members.ids(), state.step);
                 emit(Event::Checkpoint { trial_ids, step, file, at: now() });
             }
-            Err(error) => tracing::warn!("{} trials go on without a checkpoint: {error}", riders.len()),
+            Err(error) => {
+                tracing::warn!(
+                    "no checkpoint written for {} trial(s); training continues: {error}",
+                    members.len()
+                );
+            }
         }
     }
 
-    /// All its trials failed, for this reason.
+    /// Emits that all its trials failed, with this reason.
     pub(crate) fn fail(&mut self, reason: &str, emit: &mut Emit<'_>) {
         self.end(&Outcome::Failed { reason: reason.to_owned() }, emit);
     }
 
-    /// Emits the same outcome of all its trials; none is left.
+    /// Emits the same outcome for all its trials, and removes them.
     pub(crate) fn end(&mut self, outcome: &Outcome, emit: &mut Emit<'_>) {
         self.emitter.flush(emit);
         self.stepped = None;
-        emit_ended(std::mem::take(&mut self.lane.riders).ids(), outcome, emit);
+        emit_ended(std::mem::take(&mut self.lane.members).ids(), outcome, emit);
     }
 }
 
-/// Where riders that leave a lane find its state.
+/// Saves the state for members that leave a lane.
 fn fork_origin(
     state: &RunState,
-    riders: &Riders,
+    members: &Members,
     shared: &Shared,
     copied: &mut Option<Arc<RunState>>,
 ) -> Result<Origin, TrainError> {
     fault::point("fork.before").map_err(TrainError::Fault)?;
     Ok(match (&copied, &shared.parking) {
-        // The initial state is made anew as cheaply as it is copied.
+        // Creating the initial state again is as cheap as copying it.
         _ if state.step == 0 => Origin::Start,
         (Some(copied), _) => Origin::Memory(Arc::clone(copied)),
         (None, Some(folder)) if !shared.has_room() => {
-            let file = checkpoint::save(folder, &Content { state, riders })?;
+            let file = checkpoint::save(folder, &Content { state, members })?;
             Origin::Parked(folder.dir.clone(), file)
         }
         _ => {

@@ -1,13 +1,14 @@
-//! Training runs on candle: data sets, models, kernels, optimisers, checkpoints and the training loop.
-//! What a run does is a function of its trial alone, whichever runs it shares steps with. Knows no database
-//! and no threads but its caller's.
+//! Training runs on candle: data sets, models, kernels, optimizers, checkpoints and the training loop.
+//! The result of a run depends only on its trial, not on the runs that it shares steps with. This crate does not access the
+//! database and starts no threads.
 
 mod average;
 mod batches;
 mod branch;
 mod catalogue;
 pub mod checkpoint;
-mod contain;
+mod contained;
+pub mod custom;
 pub mod data;
 pub mod device;
 mod digest;
@@ -17,15 +18,14 @@ pub mod expected;
 pub mod kernels;
 mod lane;
 mod lane_runner;
+mod member;
+mod members;
+mod memory;
 pub mod model;
-mod need;
 pub mod nn;
 pub mod optimizer;
-pub mod own;
 mod probe;
 mod random;
-mod rider;
-mod riders;
 mod run;
 mod shared;
 mod stack;
@@ -36,19 +36,19 @@ mod vectors;
 pub mod weights;
 mod work;
 
-/// The version of the arithmetic. It is raised by every change that gives some trial other bits, so that stored results
-/// say which they have: 1 is the first. Ids do not depend on it, as they say what is asked for. `tests/it/earlier.rs` trains what an
-/// earlier version has stored, and fails where a change of bits was not declared here.
+/// The version of the arithmetic, stored with every result. Raise it with every change that gives any trial different bits; the
+/// first version is 1. Trial ids do not depend on it: they identify the configuration. `tests/it/earlier.rs` retrains trials that an
+/// earlier version stored, and fails if their bits changed without a new version here.
 pub const BITS: u32 = 1;
 
 pub use branch::Branch;
 pub use catalogue::{catalogue, read};
 pub use digest::Digest;
 pub use emitter::{Emit, Emitter};
-pub use need::{data_bytes, state_bytes, work_bytes};
+pub use memory::{data_bytes, state_bytes, work_bytes};
 pub use probe::{Cost, probe};
 pub use run::{TrainError, Trained, now, train, train_to_weights};
 pub use shared::{BLOCK, Shared};
 pub use stack::Stack;
-pub use state::Census;
+pub use state::StateCounter;
 pub use stop::Stop;

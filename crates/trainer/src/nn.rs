@@ -1,5 +1,5 @@
-//! Layers with the constructors and calls of candle-nn's, for those of its layers that drop gradients or can't be seeded. On the
-//! CPU they run on our kernels, with the same bits on every processor.
+//! Replacements for the layers of candle-nn that drop gradients or can't be seeded, with the same constructors and calls. On the
+//! CPU they use our kernels, which give the same bits on every processor.
 
 use std::cell::RefCell;
 
@@ -8,8 +8,8 @@ use candle_core::{D, Module, ModuleT, Result, Tensor};
 pub use candle_nn::LayerNormConfig;
 use candle_nn::VarBuilder;
 
+use crate::custom::Picked;
 use crate::kernels;
-use crate::own::Picked;
 
 /// Layer normalisation.
 #[derive(Debug, Clone)]
@@ -119,24 +119,26 @@ pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
     softmax(x, D::Minus1)
 }
 
-/// Dropout whose masks follow from the seed and the step of the batch, and from how many were drawn before in this step.
+/// Dropout with reproducible masks: a mask follows from the seed and step of the batch and the number of masks drawn before it in
+/// this step.
 #[derive(Debug, Clone)]
 pub struct Dropout {
-    share: f32,
+    rate: f32,
 }
 
 impl Dropout {
-    /// Drops this share of the numbers.
-    pub fn new(share: f32) -> Self {
-        Self { share }
+    /// Drops values with probability `rate`, in [0, 1).
+    pub fn new(rate: f32) -> Self {
+        Self { rate }
     }
 
-    /// In training, within `Task::loss`, zeroes a share of the numbers and scales the others up; else gives `x`.
+    /// With `train`, zeroes values at random and scales the others by 1 / (1 - rate); otherwise returns `x`. With `train` it works
+    /// only within `Task::loss`.
     ///
     /// # Errors
-    /// The share is not from 0 up to 1, `train` is given outside of `Task::loss` (or on another thread), or the device fails.
+    /// The rate is not in [0, 1), `train` is set outside of `Task::loss` (or on another thread), or the device fails.
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        if train { dropout(x, self.share) } else { Ok(x.clone()) }
+        if train { dropout(x, self.rate) } else { Ok(x.clone()) }
     }
 }
 
@@ -146,7 +148,7 @@ impl ModuleT for Dropout {
     }
 }
 
-/// The batch whose loss is computed on this thread, and the masks that were drawn for it.
+/// The batch whose loss is computed on this thread, and the number of masks drawn for it.
 struct Step {
     batch: Picked,
     masks: usize,
@@ -156,9 +158,9 @@ thread_local! {
     static STEP: RefCell<Option<Step>> = const { RefCell::new(None) };
 }
 
-/// Calls `f`, in which [`dropout`] follows from this batch.
+/// Calls `f`; within it, [`dropout`] draws its masks for this batch.
 pub(crate) fn with_step<T>(batch: &Picked, f: impl FnOnce() -> T) -> T {
-    /// Ends the step also where `f` panics.
+    /// Ends the step, even if `f` panics.
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
@@ -170,22 +172,24 @@ pub(crate) fn with_step<T>(batch: &Picked, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Zeroes a share of the numbers, each by chance, and scales the others up; see [`Dropout`].
+/// Zeroes values with probability `rate` and scales the others by 1 / (1 - rate); see [`Dropout`].
 ///
 /// # Errors
-/// As of [`Dropout::forward`].
-pub fn dropout(x: &Tensor, share: f32) -> Result<Tensor> {
-    if !(0.0..1.0).contains(&share) {
-        candle_core::bail!("dropout: the share is {share}, and must be from 0 up to 1");
+/// As for [`Dropout::forward`] with `train`.
+pub fn dropout(x: &Tensor, rate: f32) -> Result<Tensor> {
+    if !(0.0..1.0).contains(&rate) {
+        candle_core::bail!("dropout: expected a rate in [0, 1), found {rate}");
     }
     let draws = STEP.with_borrow_mut(|step| {
         let Some(Step { batch, masks }) = step else {
-            candle_core::bail!("dropout in training works within `Task::loss`, on the thread that calls it")
+            candle_core::bail!(
+                "dropout with `train` works only within `Task::loss`, on the thread that calls it"
+            )
         };
         *masks += 1;
         batch.uniform(&format!("dropout {masks}"), x.dims(), x.device())
     })?;
-    let scale = f64::from(1.0 / (1.0 - share));
-    let kept = (draws.ge(f64::from(share))?.to_dtype(x.dtype())? * scale)?;
+    let scale = f64::from(1.0 / (1.0 - rate));
+    let kept = (draws.ge(f64::from(rate))?.to_dtype(x.dtype())? * scale)?;
     x * kept
 }

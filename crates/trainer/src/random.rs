@@ -1,5 +1,5 @@
-//! Random draws: one ChaCha8 stream for each seed, purpose and name, so that no draw depends on what else
-//! was drawn. The same numbers on every machine.
+//! Random numbers: one ChaCha8 stream for each seed, purpose and name, so that no draw depends on other draws. The numbers are
+//! the same on every machine.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub(crate) struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// The stream of one purpose, as in ("weights", "fc1.weight") or ("shuffle", "epoch 3").
+    /// The stream of a purpose and name, such as ("weights", "fc1.weight") or ("shuffle", "epoch 3").
     pub(crate) fn new(seed: u64, purpose: &str, name: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"sweep stream 1");
@@ -26,7 +26,7 @@ impl Stream {
         (2.0 * unit - 1.0) * bound
     }
 
-    /// Standard normal numbers, two at a time (Box and Muller 1958), by arithmetic that is the same on every machine.
+    /// Fills `to` with standard normal numbers, two at a time (Box and Muller 1958), by arithmetic that is the same on every machine.
     pub(crate) fn normals(&mut self, to: &mut [f32]) {
         for pair in to.chunks_mut(2) {
             // In (0, 1], so that the logarithm is finite.
@@ -40,8 +40,7 @@ impl Stream {
         }
     }
 
-    /// A whole number below `n`, each equally likely (Lemire 2019, "Fast random integer generation in an
-    /// interval"). `n` is at least 1.
+    /// A uniform integer below `n` (Lemire 2019, "Fast random integer generation in an interval"). `n` is at least 1.
     pub(crate) fn below(&mut self, n: u32) -> u32 {
         loop {
             let product = u64::from(self.0.next_u32()) * u64::from(n);
@@ -51,7 +50,7 @@ impl Stream {
         }
     }
 
-    /// The numbers below `n` in random order (Fisher and Yates, from the end).
+    /// The integers below `n` in random order (Fisher and Yates, from the end).
     pub(crate) fn permutation(&mut self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         for i in (1..n).rev() {
@@ -65,8 +64,7 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// The streams are part of what a seed means: these numbers may change only with the version that
-    /// trial ids are made from.
+    /// The streams define what a seed means: these numbers may change only with the version that is hashed into trial ids.
     #[test]
     fn the_streams_are_pinned() {
         let mut stream = Stream::new(7, "weights", "fc1.weight");
@@ -79,7 +77,7 @@ mod tests {
     const PINNED_ORDER: [u32; 10] = [5, 3, 7, 0, 1, 2, 8, 6, 9, 4];
 
     #[test]
-    fn seed_purpose_and_name_each_make_another_stream() {
+    fn seed_purpose_and_name_each_select_another_stream() {
         let draw = |seed, purpose, name| Stream::new(seed, purpose, name).permutation(50);
         let all =
             [draw(0, "a", "b"), draw(1, "a", "b"), draw(0, "ab", ""), draw(0, "", "ab"), draw(0, "a", "c")];

@@ -1,4 +1,4 @@
-//! One run alone, from its first step to its end, told as events.
+//! A single run from its first step to its end, which emits events.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use spec::trial::Trial;
 
 use crate::branch::Branch;
 use crate::checkpoint::CheckpointError;
-use crate::contain::first_line;
+use crate::contained::first_line;
 use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::emitter::Emit;
@@ -24,27 +24,27 @@ pub enum TrainError {
     /// An operation failed.
     #[error("{}", first_line(.0))]
     Operation(#[from] candle_core::Error),
-    /// A state can't be put aside or brought back.
+    /// A checkpoint can't be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The backward pass reached no gradient for a parameter.
-    #[error("the parameter {0} got no gradient")]
+    #[error("parameter `{0}` has no gradient")]
     NoGradient(String),
     /// A test build failed on purpose.
     #[error("{0}")]
     Fault(std::io::Error),
-    /// A mistake of the program.
-    #[error("a lane has no trial to train")]
+    /// A bug: a lane without members.
+    #[error("internal error: a lane has no trial to train")]
     Empty,
-    /// The trial is not trained here.
-    #[error("a program of its own trains this")]
+    /// The trial belongs to an external program.
+    #[error("this trial is trained by an external program")]
     Program,
 }
 
-/// Trains one trial, without checkpoints. `emit` gets every event and says whether to go on.
+/// Trains one trial, without checkpoints. `emit` receives every event and returns whether to continue.
 ///
 /// # Errors
-/// The device can't be used. All that comes later is told as the trial's outcome.
+/// The device can't be used. Later failures are emitted as the trial's outcome.
 pub fn train(
     trial: Trial,
     examples: &Examples,
@@ -54,46 +54,46 @@ pub fn train(
     train_to_weights(trial, examples, device, emit).map(|_| ())
 }
 
-/// What a run leaves.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Trained {
-    /// The weights that the results are of: the averaged ones, where the schedule averages at the end.
+    /// The evaluated weights: the averaged ones, if the schedule averages at the end.
     pub parameters: Vec<Parameter>,
-    /// The optimiser's state: names as in `velocity.fc1.weight`, values laid out as the parameters.
+    /// The optimizer state: names such as `velocity.fc1.weight`, values in the layout of the parameters.
     pub moments: Vec<Parameter>,
-    /// Updates that the optimiser has seen.
+    /// Number of updates that the optimizer has made.
     pub updates: u64,
 }
 
-/// The same, and gives what is left. `None` if the run did not come to its end.
+/// Like [`train`], and returns the trained weights. `None` if the run did not finish.
 ///
 /// # Errors
-/// As [`train`].
+/// As for [`train`].
 pub fn train_to_weights(
     trial: Trial,
     examples: &Examples,
     device: Device,
     emit: &mut Emit<'_>,
 ) -> Result<Option<Trained>, TrainError> {
-    let shared = Shared::alone(device);
-    let Some(start) = Branch::starts(vec![trial], false).pop() else { return Ok(None) };
-    let heard = Cell::new(true);
+    let shared = Shared::single_run(device);
+    let Some(start) = Branch::initial(vec![trial], false).pop() else { return Ok(None) };
+    let has_receiver = Cell::new(true);
     let mut emit = |event| {
-        heard.set(emit(event) && heard.get());
-        heard.get()
+        has_receiver.set(emit(event) && has_receiver.get());
+        has_receiver.get()
     };
     device.open()?;
     let Some(mut stack) = Stack::new(start, examples, &shared, &mut emit) else { return Ok(None) };
     while !stack.is_empty() {
         stack.advance(&mut emit);
-        if !heard.get() {
+        if !has_receiver.get() {
             break;
         }
     }
-    Ok(stack.into_last())
+    Ok(stack.into_trained())
 }
 
-/// UTC, milliseconds since 1970.
+/// The current time, in milliseconds since 1970 (UTC).
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

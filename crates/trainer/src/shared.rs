@@ -1,4 +1,4 @@
-//! What the stacks of a sweep share.
+//! Settings and counters that all stacks of a sweep share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,40 +6,40 @@ use std::time::Duration;
 
 use crate::checkpoint::Folder;
 use crate::device::Device;
-use crate::state::Census;
+use crate::state::StateCounter;
 
-/// Steps that pay for bringing a state into the cache.
+/// Default number of steps that a lane trains in a row: enough to pay for loading its state into the cache.
 pub const BLOCK: usize = 8;
 
-/// See the module.
+/// Settings and counters for all stacks of a sweep.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// Where to train.
+    /// The device to train on.
     pub device: Device,
-    /// The most lanes of a stack, at least 1.
+    /// Maximum number of lanes of a stack, at least 1.
     pub width: usize,
-    /// The most steps that a lane trains before the next lane's turn: its state stays in the cache meanwhile.
+    /// Maximum number of steps that a lane trains before the next lane continues. Its state stays in the cache meanwhile.
     pub block: usize,
     /// Counts the states in memory.
-    pub census: Census,
-    /// The most states in memory: forks beyond them go to `parking`.
+    pub state_counter: StateCounter,
+    /// Maximum number of states in memory. Forks beyond it are saved to `parking`.
     pub most_states: usize,
-    /// For states that memory does not hold.
+    /// Where to save states that do not fit in memory.
     pub parking: Option<Folder>,
-    /// A trial that takes more time than this for its own training fails.
+    /// A trial whose training takes longer fails.
     pub time_limit: Option<Duration>,
-    /// Number of the next stage.
+    /// The number of the next stage.
     pub next_stage: Arc<AtomicU64>,
 }
 
 impl Shared {
-    /// For one run alone: nothing forks.
-    pub(crate) fn alone(device: Device) -> Self {
+    /// For a single run, which never forks.
+    pub(crate) fn single_run(device: Device) -> Self {
         Self {
             device,
             width: 1,
             block: BLOCK,
-            census: Census::default(),
+            state_counter: StateCounter::default(),
             most_states: usize::MAX,
             parking: None,
             time_limit: None,
@@ -51,8 +51,8 @@ impl Shared {
         self.next_stage.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether memory holds another state.
+    /// Whether another state fits in memory.
     pub fn has_room(&self) -> bool {
-        self.census.count() < self.most_states
+        self.state_counter.count() < self.most_states
     }
 }

@@ -1,16 +1,16 @@
-//! A stack: lanes of one seed and task that one thread trains in lock-step. A batch is prepared once for all of them,
-//! and so is each example that they are evaluated on. The bits of a lane do not depend on the lanes beside it.
+//! A stack: lanes of one seed and task that one thread trains in lock-step. Each batch and each example for evaluation is prepared
+//! once for all lanes. The bits of a lane do not depend on the other lanes.
 
 use candle_core::Device;
 use spec::event::Outcome;
-use spec::share::Kin;
+use spec::share::ShareKey;
 use spec::trial::Task;
 
 use crate::TrainError;
 use crate::batches::Batches;
 use crate::branch::Branch;
 use crate::checkpoint::Folder;
-use crate::contain::contained;
+use crate::contained::contained;
 use crate::data::{Examples, Part};
 use crate::emitter::Emit;
 use crate::evaluate::Evaluation;
@@ -20,32 +20,32 @@ use crate::run::Trained;
 use crate::shared::Shared;
 use crate::work::{Work, network};
 
-/// See the module.
+/// Lanes that one thread trains in lock-step.
 pub struct Stack<'a> {
     shared: &'a Shared,
     examples: &'a Examples,
     step: u64,
     seed: u64,
-    kin: Option<Kin>,
+    share_key: Option<ShareKey>,
     batches: Batches,
     task: Task,
     work: Work,
     lanes: Vec<LaneRunner>,
-    /// What the run that ended last left.
-    last: Option<Trained>,
+    /// The result of the run that ended last.
+    trained: Option<Trained>,
 }
 
 impl<'a> Stack<'a> {
-    /// Starts with one branch. `None` if its trials can't be trained: their failure is emitted.
+    /// Starts a stack with one branch. `None` if its trials can't be trained; their failure is emitted.
     pub fn new(
         branch: Branch,
         examples: &'a Examples,
         shared: &'a Shared,
         emit: &mut Emit<'_>,
     ) -> Option<Self> {
-        let leader = branch.riders.leader()?;
+        let leader = branch.members.leader()?;
         let (seed, task) = (leader.trial.seed, leader.trial.config.task.clone());
-        let kin = branch.kin().cloned();
+        let share_key = branch.share_key().cloned();
         let (device, batches) = match prepare(&task, seed, examples, shared) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -54,8 +54,8 @@ impl<'a> Stack<'a> {
             }
         };
         let start = match LaneRunner::start(branch, examples, &device, shared, emit) {
-            // From the first step there is no checkpoint to fail.
-            Start::Restart(again) => LaneRunner::start(*again, examples, &device, shared, emit),
+            // The first step needs no checkpoint, so there is no second restart.
+            Start::Restart(branch) => LaneRunner::start(*branch, examples, &device, shared, emit),
             start => start,
         };
         let Start::Runs(mut first) = start else { return None };
@@ -67,15 +67,15 @@ impl<'a> Stack<'a> {
             }
         };
         let (step, lanes) = (first.lane.state.step, vec![*first]);
-        Some(Self { shared, examples, step, seed, kin, batches, task, work, lanes, last: None })
+        Some(Self { shared, examples, step, seed, share_key, batches, task, work, lanes, trained: None })
     }
 
-    /// Lanes in training.
+    /// Number of lanes in training.
     pub fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// Whether all lanes are over.
+    /// Whether no lane is left.
     pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -90,38 +90,38 @@ impl<'a> Stack<'a> {
         self.seed
     }
 
-    /// What the run that ended last left, where the stack trains one run at a time.
-    pub(crate) fn into_last(self) -> Option<Trained> {
-        self.last
+    /// The result of the run that ended last, for stacks that train one run at a time.
+    pub(crate) fn into_trained(self) -> Option<Trained> {
+        self.trained
     }
 
-    /// Whether a branch can be added: there is room, and it uses the same batches with the same kind of model.
-    pub fn takes(&self, branch: &Branch) -> bool {
-        self.has_room() && branch.goes_with(self.step, self.seed, self.kin.as_ref())
+    /// Whether a branch can be added: there is room, and the branch uses the same batches and the same kind of model.
+    pub fn accepts(&self, branch: &Branch) -> bool {
+        self.has_room() && branch.is_compatible(self.step, self.seed, self.share_key.as_ref())
     }
 
     fn has_room(&self) -> bool {
         self.lanes.len() < self.shared.width && self.shared.has_room()
     }
 
-    /// Adds a branch that it [`takes`](Stack::takes). Returns it if it has to start over.
+    /// Adds a branch that it [`accepts`](Stack::accepts). Returns the branch if it has to start over.
     pub fn add(&mut self, branch: Branch, emit: &mut Emit<'_>) -> Option<Branch> {
         match LaneRunner::start(branch, self.examples, &self.work.device, self.shared, emit) {
             Start::Runs(runner) => self.lanes.push(*runner),
-            Start::Restart(again) => return Some(*again),
+            Start::Restart(branch) => return Some(*branch),
             Start::Failed => {}
         }
         None
     }
 
-    /// Gives about half of the lanes away, if there are two at least.
+    /// Removes about half of the lanes and returns them as branches. A stack of one lane keeps it.
     pub fn halve(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
         let half = self.lanes.split_off(self.lanes.len().div_ceil(2));
         half.into_iter().map(|runner| runner.into_branch(emit)).collect()
     }
 
-    /// Trains some steps of every lane, the same for all: up to where one of them is evaluated. Returns the forks that found
-    /// no room; ended trials are emitted. A lane that fails or panics fails its own trials and harms no other.
+    /// Trains the same number of steps in every lane, at most until one of them evaluates. Emits trials that end, and returns
+    /// forks that found no room. A lane that fails or panics ends only its own trials.
     pub fn advance(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
         let mut waiting = Vec::new();
         let mut failed = self.each_lane(&mut waiting, emit, LaneRunner::split_diverging);
@@ -140,8 +140,8 @@ impl<'a> Stack<'a> {
         waiting
     }
 
-    /// Does something with every lane, and with those that fork off meanwhile and find room; the others go to `waiting`.
-    /// Returns whether one failed.
+    /// Calls `each` on every lane, including forks that find room meanwhile; other forks go to `waiting`. Returns whether a call
+    /// failed.
     fn each_lane(
         &mut self,
         waiting: &mut Vec<Branch>,
@@ -176,7 +176,7 @@ impl<'a> Stack<'a> {
         block
     }
 
-    /// Makes the buffers anew: a panic may have left them in disorder.
+    /// Creates new buffers: a panic may have left the old ones in an invalid state.
     fn renew_work(&mut self, emit: &mut Emit<'_>) {
         let Some(runner) = self.lanes.first() else { return };
         let (model, device) = (&runner.lane.state.model, self.work.device.clone());
@@ -189,25 +189,26 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Evaluates at once all lanes with a rider whose evaluation is due after the last step.
+    /// Evaluates all lanes that have a member whose evaluation is due after the last step.
     fn validate(&mut self, emit: &mut Emit<'_>) {
         let t = self.step - 1;
         let due = |runner: &LaneRunner| runner.evaluates_after(t);
         self.evaluate(due, Part::Valid, emit, |runner, valid, emit| runner.take_validation(t, valid, emit));
     }
 
-    /// Emits the results of the riders whose run is over.
+    /// Emits the results of the members whose run has ended.
     fn end_finished(&mut self, emit: &mut Emit<'_>) {
         let step = self.step;
-        let ends = |runner: &LaneRunner| runner.lane.riders.iter().any(|rider| rider.steps() <= step);
-        // A stack of one run holds no other state any more; in others this would be one too many.
+        let ends = |runner: &LaneRunner| runner.lane.members.iter().any(|member| member.steps() <= step);
+        // A stack of one run has no other state in memory. In larger stacks this copy would exceed the limit of states.
         if self.shared.width == 1 {
-            self.last = self.lanes.iter().find(|runner| ends(runner)).map(|runner| runner.lane.trained());
+            self.trained = self.lanes.iter().find(|runner| ends(runner)).map(|runner| runner.lane.trained());
         }
         self.evaluate(ends, Part::Test, emit, |runner, test, emit| runner.emit_results(step, test, emit));
     }
 
-    /// Evaluates some lanes on a part, if it has examples, and hands each its evaluation. Lanes that can't be evaluated fail.
+    /// Evaluates the lanes that `which` selects on a part, and calls `hand` with each evaluation; with `None` if the part is empty.
+    /// Lanes that can't be evaluated fail.
     fn evaluate(
         &mut self,
         which: impl Fn(&LaneRunner) -> bool,
@@ -235,14 +236,14 @@ impl<'a> Stack<'a> {
         self.lanes.iter_mut().for_each(|runner| runner.checkpoint(folder, emit));
     }
 
-    /// Stops all its trials here.
+    /// Stops all its trials at the current step.
     pub fn stop(self, emit: &mut Emit<'_>) {
         let outcome = Outcome::Stopped { steps: self.step };
         self.lanes.into_iter().for_each(|mut runner| runner.end(&outcome, emit));
     }
 }
 
-/// What the first lane of a stack needs before it starts.
+/// The device and the batches for the first lane of a stack.
 fn prepare(
     task: &Task,
     seed: u64,

@@ -1,4 +1,4 @@
-//! The state of a run between two steps, as far as riders share it: weights, moments, averages, position.
+//! The state of a run between two steps that the members of a lane share: weights, optimizer state, averages, position.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +15,12 @@ use crate::optimizer::Optimizer;
 use crate::transfer;
 use crate::work::network;
 
-/// How many states are in memory, so that they can be kept within bounds.
+/// Counts the states in memory, so that their number can be limited.
 #[derive(Debug, Clone, Default)]
-pub struct Census(Arc<AtomicUsize>);
+pub struct StateCounter(Arc<AtomicUsize>);
 
-impl Census {
-    /// States in memory now.
+impl StateCounter {
+    /// Number of states in memory now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -28,12 +28,12 @@ impl Census {
 
 /// Counts one state as long as it lives.
 #[derive(Debug)]
-struct Counted(Census);
+struct Counted(StateCounter);
 
 impl Counted {
-    fn new(census: &Census) -> Self {
-        census.0.fetch_add(1, Ordering::Relaxed);
-        Self(census.clone())
+    fn new(state_counter: &StateCounter) -> Self {
+        state_counter.0.fetch_add(1, Ordering::Relaxed);
+        Self(state_counter.clone())
     }
 }
 
@@ -43,42 +43,42 @@ impl Drop for Counted {
     }
 }
 
-/// See the module.
+/// The state that the members of a lane share.
 #[derive(Debug)]
 pub(crate) struct RunState {
     pub(crate) model: Model,
     pub(crate) optimizer: Optimizer,
-    /// The averaged weights, where a schedule asks for them.
+    /// The averaged weights, if a schedule averages.
     pub(crate) averaged: Option<Averaged>,
     pub(crate) digest: Digest,
     /// The next step.
     pub(crate) step: u64,
-    /// Loss at step 0, by which divergence is judged.
+    /// Loss at step 0, the reference for divergence.
     pub(crate) first_loss: f32,
     counted: Counted,
 }
 
 impl RunState {
-    /// Before the first step of a trial and all that go with it.
+    /// The state before the first step of a trial and of all trials that start with it.
     pub(crate) fn new(
         trial: &Trial,
         averages: bool,
         examples: &Examples,
         device: &Device,
-        census: &Census,
+        state_counter: &StateCounter,
     ) -> Result<Self, TrainError> {
         let network = network(&trial.config.task)?;
-        let arch = Arch::of(network)?.with_task(examples.own().cloned());
+        let arch = Arch::of(network)?.with_task(examples.custom().cloned());
         let model = Model::new(&arch, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
         let factors = transfer::factors(model.parameters(), network);
         let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
-        let (digest, counted) = (Digest::default(), Counted::new(census));
+        let (digest, counted) = (Digest::default(), Counted::new(state_counter));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })
     }
 
-    /// The same with numbers of its own.
+    /// A deep copy.
     pub(crate) fn copy(&self) -> candle_core::Result<Self> {
         Ok(Self {
             model: self.model.copy()?,
@@ -89,7 +89,7 @@ impl RunState {
         })
     }
 
-    /// Parameters and all state beside them, by name.
+    /// The parameters and all other tensors of the state, by name.
     pub(crate) fn tensors(&self) -> Vec<(String, Var)> {
         let parameters = self.model.parameters();
         let state = self.optimizer.state(parameters);

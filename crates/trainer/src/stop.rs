@@ -1,4 +1,4 @@
-//! A request to stop, shared between whoever asks and the threads that train.
+//! A request to stop, shared between the caller and the threads that train.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks all to stop. Can't be taken back.
+    /// Requests a stop. It can't be revoked.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// The same as a plain flag, true once requested.
+    /// The request as a plain flag: true once requested.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 
-    /// Whether a stop was asked for.
+    /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! Fine-tuning: which parameters begin with given weights, which stay as they are, and by what factor the lr of each is scaled.
-//! All that does not fit is found before training.
+//! Fine-tuning: which parameters start from existing weights, which are frozen, and by what factor the lr of each is scaled.
+//! Everything that does not fit the model is found before training.
 
 use std::collections::HashMap;
 
@@ -8,35 +8,36 @@ use safetensors::SafeTensors;
 use spec::transfer::matches;
 use spec::trial::{InitFrom, Network, Trial};
 
-use crate::contain::first_line;
+use crate::contained::first_line;
 use crate::model::{Arch, Parameter, Shape};
 use crate::optimizer::{Optimizer, algorithm, state_names};
-use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept};
+use crate::weights::{OPTIMIZER, UPDATES, from_pytorch, is_kept_file};
 
 /// The tensors of a file of weights, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
-    /// Updates that the optimiser had seen whose state it holds.
+    /// Number of updates of the optimizer whose state the file holds; `None` if it holds no optimizer state.
     updates: Option<u64>,
 }
 
 impl Weights {
-    /// Reads the file that a model begins with.
+    /// Reads the file that a model starts from.
     ///
     /// # Errors
-    /// It can't be read, is no safetensors file, or is another one than the sweep was planned with.
+    /// The file can't be read, is not a safetensors file, or has changed since the sweep was planned.
     pub fn read(init: &InitFrom) -> Result<Self> {
-        let said = |what: &dyn std::fmt::Display| candle_core::Error::msg(format!("{}: {what}", init.file));
-        let bytes = std::fs::read(&init.file).map_err(|error| said(&error))?;
+        let in_file_error =
+            |what: &dyn std::fmt::Display| candle_core::Error::msg(format!("{}: {what}", init.file));
+        let bytes = std::fs::read(&init.file).map_err(|error| in_file_error(&error))?;
         let is_it = match init.trial {
             None => *blake3::hash(&bytes).to_hex() == *init.blake3,
-            Some(_) => is_kept(&bytes, &init.blake3),
+            Some(_) => is_kept_file(&bytes, &init.blake3),
         };
         if !is_it {
-            return Err(said(&"the file is another one than the sweep was planned with"));
+            return Err(in_file_error(&"the file has changed since the sweep was planned"));
         }
-        let none = |error: &dyn std::fmt::Display| said(&format!("no safetensors file: {error}"));
+        let none = |error: &dyn std::fmt::Display| in_file_error(&format!("not a safetensors file: {error}"));
         let tensors =
             candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|error| none(&error))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| none(&error))?;
@@ -45,54 +46,54 @@ impl Weights {
     }
 }
 
-/// What there is to begin with: the shape of each tensor, in PyTorch's layout.
-struct Held {
+/// The tensors to start from: the shape of each, in PyTorch's layout.
+struct AvailableTensors {
     shapes: HashMap<String, Vec<usize>>,
-    /// Whether the optimiser's state is among them.
+    /// Whether the optimizer state is among them.
     optimizer: bool,
 }
 
-impl Held {
-    fn by_file(init: &InitFrom) -> Result<Self> {
+impl AvailableTensors {
+    fn of_file(init: &InitFrom) -> Result<Self> {
         let Weights { tensors, updates } = Weights::read(init)?;
         let shapes = tensors.into_iter().map(|(name, tensor)| (name, tensor.dims().to_vec())).collect();
         Ok(Self { shapes, optimizer: updates.is_some() })
     }
 
-    /// What the file will hold that is kept for a trial.
-    fn by_trial(trial: &Trial) -> Self {
-        let mut held = Self { shapes: HashMap::new(), optimizer: true };
-        let Some(network) = trial.config.task.network() else { return held };
+    /// The tensors that the weights file of a trial will hold.
+    fn of_trial(trial: &Trial) -> Self {
+        let mut available = Self { shapes: HashMap::new(), optimizer: true };
+        let Some(network) = trial.config.task.network() else { return available };
         let cycled = trial.config.schedule.momentum(0).is_some();
         for shape in shapes(network) {
             if !is_frozen(network, &shape.name) {
                 let state = state_names(&network.optimizer, cycled).iter();
-                held.shapes.extend(state.map(|of| (in_file(of, &shape.name), shape.as_pytorch())));
+                available.shapes.extend(state.map(|of| (in_file(of, &shape.name), shape.pytorch_dims())));
             }
-            held.shapes.insert(shape.name.clone(), shape.as_pytorch());
+            available.shapes.insert(shape.name.clone(), shape.pytorch_dims());
         }
-        held
+        available
     }
 }
 
-/// The parameters of a network. One whose model is not known has none; it is reported when it is to train.
+/// The parameters of a network. Empty for an unknown model, which is reported when training starts.
 fn shapes(network: &Network) -> Vec<Shape> {
     Arch::of(network).map_or(Vec::new(), |arch| arch.shapes())
 }
 
-/// Something of a task's transfer that does not fit: the key of the sweep file, and what is wrong.
+/// A setting for fine-tuning that does not fit: the key in the sweep file, and what is wrong.
 pub type Misfit = (&'static str, String);
 
-/// Everything of a task's transfer that does not fit its model, or the weights that it begins with: those of a trial, where one
-/// is given, else those of its file, which is read.
+/// All settings for fine-tuning that do not fit the model or the weights that it starts from: those of the trial `begins_with`, if
+/// there is one, otherwise those of the file, which is read.
 pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
     let shapes = shapes(network);
     let mut found: Vec<Misfit> = Vec::new();
     let mut unused = |key: &'static str, inner: &str, pattern: &str| {
         if !shapes.iter().any(|shape| matches(pattern, &shape.name)) {
             let names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
-            let there = names.join(", ");
-            found.push((key, format!("{inner}no parameter is called `{pattern}` (there are {there})")));
+            let known = names.join(", ");
+            found.push((key, format!("{inner}no parameter matches `{pattern}` (parameters: {known})")));
         }
     };
     network.freeze.iter().for_each(|pattern| unused("freeze", "", pattern));
@@ -103,7 +104,7 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
         if !init.fresh.is_empty() && shapes.iter().all(is_fresh) {
             found.push((
                 "init_from",
-                "`fresh` means all parameters: nothing would begin with these weights".to_owned(),
+                "`fresh` matches all parameters, so no parameter would start from these weights".to_owned(),
             ));
         }
     }
@@ -114,14 +115,14 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
         match factors[..] {
             [] => {}
             [_] if frozen(shape) => {
-                found.push((
-                    "lr_multipliers",
-                    format!("{} stays as it is: `freeze` means it too", shape.name),
-                ));
+                found
+                    .push(("lr_multipliers", format!("`{}` is frozen: `freeze` matches it too", shape.name)));
             }
             [_] => {}
-            _ => found
-                .push(("lr_multipliers", format!("{} is meant by {}", shape.name, factors.join(" and ")))),
+            _ => found.push((
+                "lr_multipliers",
+                format!("`{}` matches more than one pattern: {}", shape.name, factors.join(", ")),
+            )),
         }
     }
     if shapes.iter().all(frozen) {
@@ -132,35 +133,43 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
             let source = init.source();
             found.push((
                 "init_from",
-                format!("the weights of {source} are an average, and its optimiser's state is not: `optimizer: keep` does not go with it"),
+                format!("the weights of {source} are an average and do not fit its optimizer state: remove `optimizer: keep`"),
             ));
         }
-        match begins_with.map_or_else(|| Held::by_file(init), |trial| Ok(Held::by_trial(trial))) {
-            Ok(held) => found.extend(unfit(network, init, &shapes, &held).map(|what| ("init_from", what))),
+        match begins_with
+            .map_or_else(|| AvailableTensors::of_file(init), |trial| Ok(AvailableTensors::of_trial(trial)))
+        {
+            Ok(available) => found
+                .extend(weight_misfits(network, init, &shapes, &available).map(|what| ("init_from", what))),
             Err(error) => found.push(("init_from", first_line(&error))),
         }
     }
     found
 }
 
-/// What is wrong with the file of weights that a network begins with, if something is: it is missing, or another one than it was.
-pub fn missing_weights(network: &Network) -> Option<String> {
+/// The problem with the weights file that a network starts from: it is missing, invalid or has changed. `None` if it is fine.
+pub fn weights_problem(network: &Network) -> Option<String> {
     network.init_from.as_ref().and_then(|init| Weights::read(init).err()).map(|error| first_line(&error))
 }
 
-/// What of the weights does not fit a model.
-fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> impl Iterator<Item = String> {
+/// All mismatches between the weights and a model.
+fn weight_misfits(
+    network: &Network,
+    init: &InitFrom,
+    shapes: &[Shape],
+    available: &AvailableTensors,
+) -> impl Iterator<Item = String> {
     let mut found = Vec::new();
     let file = &init.source();
-    if init.keep_optimizer && !held.optimizer {
+    if init.keep_optimizer && !available.optimizer {
         found.push(format!(
-            "{file} has no state of an optimiser (`sweep export weights --optimizer` writes it)"
+            "{file} has no optimizer state (write it with `sweep export weights --optimizer`)"
         ));
     }
     let counts = algorithm(&network.optimizer).ok().and_then(|algorithm| algorithm.counts_updates());
     if let Some(name) = counts.filter(|_| init.keep_optimizer && !init.fresh.is_empty()) {
         found.push(format!(
-            "{name} counts its updates for all parameters together: `optimizer: keep` does not go with `fresh`"
+            "{name} has one update count for all parameters, so `optimizer: keep` can't be combined with `fresh`"
         ));
     }
     for shape in shapes {
@@ -169,16 +178,16 @@ fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> i
         }
         let name = init.name_in_file(&shape.name);
         let mut names = vec![name.clone()];
-        if init.keep_optimizer && held.optimizer && !is_frozen(network, &shape.name) {
+        if init.keep_optimizer && available.optimizer && !is_frozen(network, &shape.name) {
             names.extend(state_names(&network.optimizer, false).iter().map(|of| in_file(of, &name)));
         }
         for name in names {
-            match held.shapes.get(&name) {
-                None => found.push(format!("{file} has no tensor `{name}` for {}", shape.name)),
-                Some(dims) if *dims != shape.as_pytorch() => {
-                    let wanted = shape.as_pytorch();
+            match available.shapes.get(&name) {
+                None => found.push(format!("{file} has no tensor `{name}` for `{}`", shape.name)),
+                Some(dims) if *dims != shape.pytorch_dims() => {
+                    let wanted = shape.pytorch_dims();
                     found.push(format!(
-                        "{file}: `{name}` has the shape {dims:?}, {} needs {wanted:?}",
+                        "{file}: `{name}` has shape {dims:?}, but `{}` needs {wanted:?}",
                         shape.name
                     ));
                 }
@@ -189,17 +198,17 @@ fn unfit(network: &Network, init: &InitFrom, shapes: &[Shape], held: &Held) -> i
     found.into_iter()
 }
 
-/// Whether a parameter stays as it is.
+/// Whether a parameter is frozen.
 fn is_frozen(network: &Network, name: &str) -> bool {
     network.freeze.iter().any(|pattern| matches(pattern, name))
 }
 
-/// The name in a file of a tensor of the optimizer's state.
+/// The name, in a file, of a tensor of the optimizer state.
 fn in_file(of: &str, parameter: &str) -> String {
     format!("{OPTIMIZER}{of}.{parameter}")
 }
 
-/// Sets the parameters that begin with given weights, and the optimiser's state where it goes on.
+/// Sets the parameters that start from existing weights, and the optimizer state if it is kept.
 pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, network: &Network) -> Result<()> {
     let Some(init) = &network.init_from else { return Ok(()) };
     let weights = Weights::read(init)?;
@@ -220,12 +229,12 @@ pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, networ
         if !init.keep_optimizer || is_frozen(network, &parameter.name) {
             continue;
         }
-        let own = state_names(&network.optimizer, false);
+        let always = state_names(&network.optimizer, false);
         for of in state_names(&network.optimizer, true) {
             let Some(var) = state.get(&format!("{of}.{}", parameter.name)) else { continue };
             let name = in_file(of, &name);
-            // A velocity that a schedule alone brings is there only if the other run had one too.
-            if own.contains(of) || weights.tensors.contains_key(&name) {
+            // A velocity that exists only for the schedule's momentum is in the file only if the other run had one too.
+            if always.contains(of) || weights.tensors.contains_key(&name) {
                 set(var, parameter, &name)?;
             }
         }
@@ -233,7 +242,7 @@ pub(crate) fn initialise(parameters: &[Parameter], optimizer: &Optimizer, networ
     Ok(())
 }
 
-/// Updates that the optimiser of a network has seen before its run begins.
+/// Number of updates that the optimizer of a network has made before its run starts.
 pub(crate) fn updates_before(network: &Network) -> Result<u64> {
     match &network.init_from {
         Some(init) if init.keep_optimizer => Ok(Weights::read(init)?.updates.unwrap_or(0)),
@@ -241,7 +250,7 @@ pub(crate) fn updates_before(network: &Network) -> Result<u64> {
     }
 }
 
-/// For each parameter the factor on its lr; `None` where it stays as it is.
+/// For each parameter the factor on its lr; `None` if it is frozen.
 pub(crate) fn factors(parameters: &[Parameter], network: &Network) -> Vec<Option<f64>> {
     let factor = |parameter: &Parameter| {
         if is_frozen(network, &parameter.name) {

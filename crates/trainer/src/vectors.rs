@@ -1,21 +1,21 @@
-//! The vectors that rules on gradients ask about, as tensors of one run.
+//! Implements, on the tensors of a run, the vectors that gradient-based rules use.
 
 use candle_core::{DType, Result, Tensor, Var};
 use schedule::vectors::{Kept, Vector, Vectors};
 
-use crate::kernels::simd::leveled;
-use crate::kernels::{is_ours, reduce, with_slice};
+use crate::kernels::simd::multiversioned;
+use crate::kernels::{is_cpu_f32, reduce, with_slice};
 use crate::model::{Parameter, copy_of};
 use crate::optimizer::in_place::With1;
 
-/// What the rules of one schedule keep from step to step: for each a tensor beside every parameter.
+/// The vectors that the rules of one schedule keep from step to step: for each vector, one tensor per parameter.
 #[derive(Debug)]
 pub(crate) struct KeptTensors {
     lists: Vec<(usize, Kept, Vec<Var>)>,
 }
 
 impl KeptTensors {
-    /// Zeros for each of `keeps`, as [`schedule::Schedule::keeps`] has it.
+    /// Zeros for each of `keeps`, the result of [`schedule::Schedule::kept_vectors`].
     pub(crate) fn new(keeps: &[(usize, Kept)], parameters: &[Parameter]) -> Result<Self> {
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
         let list = |(rule, kept): &(usize, Kept)| {
@@ -24,7 +24,7 @@ impl KeptTensors {
         Ok(Self { lists: keeps.iter().map(list).collect::<Result<_>>()? })
     }
 
-    /// The same with numbers of its own.
+    /// A deep copy.
     pub(crate) fn copy(&self) -> Result<Self> {
         let list = |(rule, kept, list): &(usize, Kept, Vec<Var>)| {
             Ok((*rule, *kept, list.iter().map(copy_of).collect::<Result<_>>()?))
@@ -38,11 +38,11 @@ impl KeptTensors {
     }
 
     fn list(&self, rule: usize, kept: Kept) -> &[Var] {
-        let found = self.lists.iter().find(|(of, what, _)| (*of, *what) == (rule, kept));
+        let found = self.lists.iter().find(|(owner, kind, _)| (*owner, *kind) == (rule, kept));
         found.map_or(&[], |(.., list)| list)
     }
 
-    /// Name and value of each tensor, as in `rule0.start.fc1.weight`.
+    /// Name and value of each tensor, such as `rule0.start.fc1.weight`.
     pub(crate) fn named<'a>(
         &'a self,
         parameters: &'a [Parameter],
@@ -59,7 +59,7 @@ pub(crate) struct StepVectors<'a> {
     pub(crate) kept: &'a KeptTensors,
     pub(crate) parameters: &'a [Parameter],
     pub(crate) gradients: &'a [Tensor],
-    /// The first failure of the device; what was asked for after it is NaN.
+    /// The first failure of the device. Results after it may be NaN.
     pub(crate) failure: Option<candle_core::Error>,
 }
 
@@ -93,7 +93,7 @@ impl StepVectors<'_> {
 }
 
 fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
-    if is_ours(a) {
+    if is_cpu_f32(a) {
         with_slice(a, |a| with_slice(b, |b| Ok(reduce::dot(a, b))))
     } else {
         (a.to_dtype(DType::F64)? * b.to_dtype(DType::F64)?)?.sum_all()?.to_scalar()
@@ -101,14 +101,14 @@ fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
 }
 
 fn magnitude(tensor: &Tensor) -> Result<f64> {
-    if is_ours(tensor) {
+    if is_cpu_f32(tensor) {
         with_slice(tensor, |numbers| Ok(reduce::magnitude(numbers)))
     } else {
         tensor.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar()
     }
 }
 
-leveled! {
+multiversioned! {
 fn decay_and_add(sum: &mut [f32], g: &[f32], decay: f32, scale: f32) {
     for (sum, g) in sum.iter_mut().zip(g) {
         *sum = decay * *sum + scale * g;
@@ -118,10 +118,10 @@ fn decay_and_add(sum: &mut [f32], g: &[f32], decay: f32, scale: f32) {
 
 fn accumulate(sum: &Var, g: &Tensor, decay: f64, scale: f64) -> Result<()> {
     if decay == 0.0 {
-        // Whatever it was, were it infinite.
+        // Multiplying by 0 would keep an infinity as NaN.
         sum.set(&sum.zeros_like()?)?;
     }
-    if is_ours(sum) {
+    if is_cpu_f32(sum) {
         let (decay, scale) = (decay as f32, scale as f32);
         sum.inplace_op2(g, &With1(|sum: &mut [f32], g: &[f32]| decay_and_add(sum, g, decay, scale)))
     } else {
@@ -178,8 +178,8 @@ mod tests {
         ([0.25, -1.0, 1.0, 1.5, 0.0], [2.0, -0.75, 0.5, 1.0, 0.5]),
     ];
 
-    /// All that rules ask for, in an order in which they might.
-    fn asked(vectors: &mut dyn Vectors, first: bool) -> Vec<f64> {
+    /// Calls every operation that rules use, in a realistic order.
+    fn request_all(vectors: &mut dyn Vectors, first: bool) -> Vec<f64> {
         let (start, sum, previous) =
             (Vector::Kept(Kept::Start), Vector::Kept(Kept::Sum), Vector::Kept(Kept::Previous));
         if first {
@@ -200,13 +200,13 @@ mod tests {
         found
     }
 
-    /// The numbers are such that single precision holds them all.
+    /// All numbers are exact in single precision.
     #[test]
-    fn tensors_answer_as_plain_numbers_do_by_both_paths() {
+    fn tensors_give_the_results_of_plain_numbers_on_both_paths() {
         for dtype in [DType::F32, DType::F64] {
             let tensors = |x: &[f64; 5]| -> Vec<Tensor> {
-                let whole = Tensor::new(x, &Device::Cpu).and_then(|x| x.to_dtype(dtype)).expect("a tensor");
-                [(0, 2), (2, 3)].map(|(at, n)| whole.narrow(0, at, n).expect("a part")).to_vec()
+                let tensor = Tensor::new(x, &Device::Cpu).and_then(|x| x.to_dtype(dtype)).expect("a tensor");
+                [(0, 2), (2, 3)].map(|(at, n)| tensor.narrow(0, at, n).expect("a slice")).to_vec()
             };
             let parameters: Vec<Parameter> = tensors(&STEPS[0].0)
                 .iter()
@@ -231,7 +231,11 @@ mod tests {
                     gradients: &gradients,
                     failure: None,
                 };
-                assert_eq!(asked(&mut step, t == 0), asked(&mut plain, t == 0), "{dtype:?}, step {t}");
+                assert_eq!(
+                    request_all(&mut step, t == 0),
+                    request_all(&mut plain, t == 0),
+                    "{dtype:?}, step {t}"
+                );
                 assert!(step.failure.is_none());
             }
         }

@@ -1,23 +1,23 @@
-//! What a thread needs to compute a step besides the state of a run: buffers, and the choice between our
-//! direct passes (CPU) and candle's autograd (everywhere else).
+//! Computes steps and evaluations for one thread: holds its buffers, and chooses between our direct passes (on the CPU) and candle's
+//! autograd (otherwise).
 
 use candle_core::{DType, Device, Tensor, Var};
 use spec::trial::{Network, Task};
 
 use crate::TrainError;
+use crate::custom;
 use crate::data::{Batch, Examples, Form, Part};
 use crate::evaluate::{Evaluation, Sum};
 use crate::kernels::reduce::SumOfSquares;
-use crate::kernels::{is_ours, reduce, with_slice};
+use crate::kernels::{is_cpu_f32, reduce, with_slice};
 use crate::model::closed_form::Synthetic;
 use crate::model::direct::Direct;
 use crate::model::{Model, Parameter};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
-use crate::own;
 use crate::random::Stream;
 
-/// The model of ours that a task is about, and what goes with it.
+/// The network of a task. An external program has none.
 pub(crate) fn network(task: &Task) -> Result<&Network, TrainError> {
     task.network().ok_or(TrainError::Program)
 }
@@ -27,24 +27,24 @@ pub(crate) struct Work {
     pub(crate) device: Device,
     /// The batches of the next steps.
     pub(crate) batches: Vec<Batch>,
-    /// Which of them is the step's.
+    /// Index of the current step's batch.
     pub(crate) at: usize,
     pass: Pass,
-    /// Examples that are evaluated at once.
+    /// Number of examples that are evaluated together.
     chunk_size: usize,
-    /// Random numbers that the model asks for, for each example.
+    /// Random numbers that the model needs for each example.
     draws: usize,
-    /// Gradients of the step, in the order of the parameters.
+    /// Gradients of the current step, in the order of the parameters.
     gradients: Vec<Tensor>,
 }
 
 /// How a step is computed.
 enum Pass {
-    /// By our passes over a chain of layers.
+    /// With our passes over a chain of layers.
     Direct(Box<Buffers>),
-    /// A task with a closed form, whose gradient comes with its loss.
+    /// A task with a closed form, which computes loss and gradient together; with the gradient.
     Synthetic(Synthetic, Vec<f32>),
-    /// By candle's autograd, with the loss of the step.
+    /// With candle's autograd; holds the loss of the current step.
     Graph(Option<Tensor>),
 }
 
@@ -58,7 +58,7 @@ struct Buffers {
 }
 
 impl Work {
-    /// For runs of this task, with room for the batches of `block` steps. `model`: one like theirs.
+    /// Buffers for runs of this task, for the batches of `block` steps. `model`: any model of the task.
     pub(crate) fn new(
         task: &Task,
         examples: &Examples,
@@ -69,13 +69,13 @@ impl Work {
         let network = network(task)?;
         let (batch, arch) = (network.batch_size(), model.arch());
         let chunk_size = arch.architecture.chunk();
-        let ours = model.parameters().iter().all(|p| is_ours(&p.var));
+        let ours = model.parameters().iter().all(|p| is_cpu_f32(&p.var));
         let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
         let mut form = arch.architecture.form();
         let pass = match (direct, examples) {
             (Some((train, evaluate)), Examples::Labelled(labelled)) => {
                 let mut chunk = Batch::default();
-                if labelled.is_sparse() && train.takes_sparse() {
+                if labelled.is_sparse() && train.supports_sparse() {
                     form = Form::Sparse { transposed: true };
                     chunk = Batch::new(Form::Sparse { transposed: false });
                 }
@@ -95,7 +95,7 @@ impl Work {
         Ok(Self { device, batches, at: 0, pass, chunk_size, draws, gradients: Vec::new() })
     }
 
-    /// Whether gradients may be used up piece by piece, by [`Work::fused_update`].
+    /// Whether [`Work::fused_update`] consumes gradients piece by piece.
     pub(crate) fn fuses(&self) -> bool {
         !matches!(self.pass, Pass::Graph(_))
     }
@@ -113,15 +113,15 @@ impl Work {
             },
             Pass::Graph(kept) => {
                 let loss = model.loss(batch, &self.device)?;
-                let number = own::scalar(&loss)?;
+                let number = custom::scalar(&loss)?;
                 *kept = Some(loss);
                 Ok(number)
             }
         }
     }
 
-    /// After [`Work::loss`]: gradient and update of each parameter in one go. Gives the sum of squares of
-    /// the whole gradient.
+    /// After [`Work::loss`]: computes the gradient of each parameter and updates it immediately. Returns the sum of squares of the
+    /// whole gradient.
     pub(crate) fn fused_update(
         &mut self,
         model: &Model,
@@ -133,8 +133,8 @@ impl Work {
             Pass::Direct(buffers) => (&mut **buffers, &self.batches[self.at]),
             Pass::Synthetic(_, gradient) => {
                 if let (Some(weight), false) = (parameters.first(), optimizer.is_frozen(0)) {
-                    let own = optimizer.rule_with_factor(0, update);
-                    let rule = own.unwrap_or_else(|| optimizer.rule(update));
+                    let scaled = optimizer.rule_with_factor(0, update);
+                    let rule = scaled.unwrap_or_else(|| optimizer.rule(update));
                     optimizer.with_elements(weight, 0, |mut all| rule.apply(&mut all, 0, gradient))?;
                 }
                 return Ok(reduce::sum_of_squares(gradient));
@@ -153,8 +153,8 @@ impl Work {
                 squares[i] = sum;
                 return Ok(());
             }
-            let own = optimizer.rule_with_factor(i, update);
-            let rule = own.as_deref().unwrap_or(&*plain);
+            let scaled = optimizer.rule_with_factor(i, update);
+            let rule = scaled.as_deref().unwrap_or(&*plain);
             optimizer.with_elements(&parameters[i], i, |mut all| {
                 make(&mut |first, piece| {
                     sum.add(piece);
@@ -167,9 +167,8 @@ impl Work {
         Ok(squares.iter().map(|sum| sum.sum()).sum())
     }
 
-    /// After [`Work::loss`]: all gradients, which [`Work::all_gradients`] gives then. Some of candle's
-    /// operations drop gradients without a word: a parameter without one is an error. Those of parameters that stay as
-    /// they are count as 0.
+    /// After [`Work::loss`]: computes all gradients, for [`Work::all_gradients`]. The gradients of frozen parameters are 0. A
+    /// parameter without a gradient is an error, because some of candle's operations drop gradients silently.
     pub(crate) fn gradients(&mut self, model: &Model, optimizer: &Optimizer) -> Result<(), TrainError> {
         match &mut self.pass {
             Pass::Direct(buffers) => {
@@ -208,16 +207,16 @@ impl Work {
         Ok(())
     }
 
-    /// What [`Work::gradients`] found, in the order of the parameters.
+    /// The gradients that [`Work::gradients`] computed, in the order of the parameters.
     pub(crate) fn all_gradients(&self) -> &[Tensor] {
         &self.gradients
     }
 
-    /// Of all gradients, in f64.
+    /// Sum of squares of all gradients, in f64.
     pub(crate) fn sum_of_squares(&self) -> Result<f64, TrainError> {
         let mut sum = 0.0;
         for tensor in &self.gradients {
-            sum += if is_ours(tensor) {
+            sum += if is_cpu_f32(tensor) {
                 with_slice(&tensor.contiguous()?, |numbers| Ok(reduce::sum_of_squares(numbers)))?
             } else {
                 tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?
@@ -226,15 +225,15 @@ impl Work {
         Ok(sum)
     }
 
-    /// Evaluates several models on every example of a part, each example prepared once for all.
+    /// Evaluates several models on every example of a part. Each example is prepared once for all models.
     pub(crate) fn evaluate(
         &mut self,
         models: &[Model],
         examples: &Examples,
         part: Part,
     ) -> Result<Vec<Evaluation>, TrainError> {
-        if let Some(own) = examples.own() {
-            let each = |model: &Model| own.evaluate(&model.values(), part);
+        if let Some(task) = examples.custom() {
+            let each = |model: &Model| task.evaluate(&model.values(), part);
             return Ok(models.iter().map(each).collect::<Result<_, _>>()?);
         }
         let mut sums = vec![Sum::default(); models.len()];
@@ -247,18 +246,18 @@ impl Work {
             let last = (first + self.chunk_size).min(all);
             examples.gather(part, first..last, 0, &mut chunk);
             if self.draws > 0 {
-                // The same for each look and each seed: what differs then is the model.
+                // The same numbers for each evaluation and each seed, so that results differ only by the model.
                 chunk.noise.resize(self.draws * (last - first), 0.0);
                 let name = format!("{} {first}", part.name());
                 Stream::new(0, "latent", &name).normals(&mut chunk.noise);
             }
-            // Of a text each character counts.
+            // In a text every character counts as an example.
             let count = chunk.labels.len().max(1);
             for (model, sum) in models.iter().zip(&mut sums) {
-                let (loss, right) = match &mut self.pass {
+                let (loss, correct) = match &mut self.pass {
                     Pass::Direct(buffers) => {
-                        let (loss, right) = buffers.evaluate.evaluate(model.parameters(), &chunk)?;
-                        (loss, Some(right))
+                        let (loss, correct) = buffers.evaluate.evaluate(model.parameters(), &chunk)?;
+                        (loss, Some(correct))
                     }
                     Pass::Synthetic(task, _) => match model.parameters() {
                         [weight, ..] => (with_slice(&weight.var, |w| Ok(task.excess(w)))?, None),
@@ -266,7 +265,7 @@ impl Work {
                     },
                     Pass::Graph(_) => model.evaluate(&chunk, &self.device)?,
                 };
-                sum.add(loss, right, count);
+                sum.add(loss, correct, count);
             }
         }
         if let Pass::Direct(buffers) = &mut self.pass {

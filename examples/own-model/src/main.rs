@@ -1,4 +1,4 @@
-//! A custom model under `sweep`, written with candle-nn: a small network that classifies the points of two spirals.
+//! A custom model for `sweep`, written with candle-nn: a small network that classifies the points of two spirals.
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ impl Model {
         })
     }
 
-    /// Scores (points, 2) of the two spirals.
+    /// Logits (points, 2) of the two spirals.
     fn scores(&self, points: Vec<f32>) -> Result<Tensor> {
         let x = Tensor::from_vec(points, ((), 2), self.fc1.weight().device())?;
         let x = self.fc1.forward(&x)?.tanh()?;
@@ -34,14 +34,14 @@ impl Model {
     }
 }
 
-/// What is beside `kind` in the sweep file.
+/// The keys next to `kind` in the sweep file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spirals {
     width: usize,
 }
 
-/// Points (points, 2) of two spirals, one after the other, and the spiral of each.
+/// The points (points, 2) with these indices, and the spiral of each (0 or 1). The spirals alternate.
 fn points(indices: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<u32>) {
     let point = |i: usize| {
         let (radius, side) = (i as f32 / 1000.0, i % 2);
@@ -63,7 +63,7 @@ impl Task for Spirals {
         Model::new(self.width, vb)
     }
 
-    /// Every third of a thousand points is for validation.
+    /// There are 999 points; every third one is for validation.
     fn len(&self, part: Part) -> usize {
         match part {
             Part::Train => 666,
@@ -84,9 +84,9 @@ impl Task for Spirals {
 
     fn evaluate(&self, model: &Model, part: Part) -> Result<Evaluation> {
         let (points, sides) = points((0..self.len(part)).map(|i| 3 * i + 2));
-        let (sum, right) = evaluate(&model.scores(points)?, &sides)?;
+        let (sum, correct) = evaluate(&model.scores(points)?, &sides)?;
         let n = sides.len() as f64;
-        Ok(Evaluation { loss: sum / n, accuracy: Some(right as f64 / n) })
+        Ok(Evaluation { loss: sum / n, accuracy: Some(correct as f64 / n) })
     }
 }
 

@@ -134,7 +134,7 @@ fn memory() -> Check {
 }
 
 fn instructions() -> Check {
-    match trainer::kernels::simd::chosen() {
+    match trainer::kernels::simd::selected_level() {
         Ok(level) => ok("kernels", level.name()),
         Err(error) => check("kernels", State::Error, error, "unset SWEEP_CPU"),
     }
@@ -162,7 +162,7 @@ fn data(dataset: Dataset, global: &Global) -> Check {
         Dataset::Emma => "data emma",
         _ => "data mnist",
     };
-    match trainer::data::published(&dataset, global.context.data_dir.as_deref()) {
+    match trainer::data::check_published(&dataset, global.context.data_dir.as_deref()) {
         Ok(_) => ok(what, "the published files"),
         Err(error) => {
             // Who trains programs or data of their own needs none of them.

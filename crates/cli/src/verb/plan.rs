@@ -179,7 +179,8 @@ fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers
     text.push('\n');
     let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
     // Programs share nothing.
-    let closed = plan.trials.iter().filter(|trial| !programs && !spec::share::is_open(&trial.config)).count();
+    let closed =
+        plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
     if closed > 0 {
         text.push_str(&format!(
             "{closed} trials watch losses or gradients: what they share shows only in training\n"

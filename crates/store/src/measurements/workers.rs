@@ -86,7 +86,7 @@ fn ten_thousand_workers() {
     });
     println!("{trials} trials registered in {:.1} s", begun.elapsed().as_secs_f64());
     server.sql(
-        pgtest::Server::name(&url),
+        pgtest::Server::database_name(&url),
         &format!(
             "INSERT INTO runners (host, pid, started_at, seen_at, lease_ms, workers, sweep)
              SELECT 'h', g, 0, (extract(epoch FROM now()) * 1000)::bigint, 3600000, 1, 'x' FROM generate_series(1, {WORKERS}) AS g;

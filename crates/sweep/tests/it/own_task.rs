@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, VarBuilder, layer_norm, linear};
 use sweep::plan::{self, Aim};
 use sweep::{Context, Error};
-use trainer::own::{Evaluation, Part, Picked, Task, Tasks};
+use trainer::custom::{Evaluation, Part, Picked, Task, Tasks};
 
 const SWEEP: &str = "
 task: {kind: normed}

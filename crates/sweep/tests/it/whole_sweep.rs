@@ -7,8 +7,8 @@ use sweep::plan::{self, Aim};
 use sweep::ranked::{RankBy, ranked_sweep};
 use sweep::rounds::Decision;
 use sweep::{Context, Error, Event, Options, Stop, Summary, Training, train, wait_for};
+use trainer::custom::Tasks;
 use trainer::device::Device;
-use trainer::own::Tasks;
 use verdict::results::RunResult;
 
 /// The best lr of this grid is its highest one, so the grid grows; then the tuning seeds choose, and fresh ones decide.

@@ -1,37 +1,37 @@
-//! The IDX format: two zero bytes, the type of the numbers, the number of dimensions, the dimensions as
-//! big-endian u32, the numbers. Only unsigned bytes are read, the one type that these data sets use.
+//! The IDX format: two zero bytes, the type of the numbers, the number of dimensions, the dimensions as big-endian u32, and the
+//! numbers. Only unsigned bytes are supported, the type that the data sets use.
 
-/// Why bytes are no IDX file of the dimensions expected.
+/// Why bytes are not an IDX file of the expected dimensions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdxError {
-    /// No IDX file of unsigned bytes.
-    #[error("it does not begin like an IDX file of unsigned bytes{}", if *.0 == 0 { String::new() } else { format!(" with {} dimension(s)", .0) })]
+    /// The header is not that of an IDX file of unsigned bytes; with the expected number of dimensions, 0 for any.
+    #[error("no header of an IDX file of unsigned bytes{}", if *.0 == 0 { String::new() } else { format!(" with {} dimension(s)", .0) })]
     Header(usize),
-    /// An IDX file of other numbers than bytes.
-    #[error("its numbers are of the type 0x{0:02X}; unsigned bytes (0x08) are read")]
+    /// The numbers are not unsigned bytes.
+    #[error("expected unsigned bytes (type 0x08), found numbers of type 0x{0:02X}")]
     Type(u8),
-    /// An IDX file of another size.
-    #[error("its dimensions are {found:?} instead of {expected:?}")]
+    /// The dimensions are different.
+    #[error("expected dimensions {expected:?}, found {found:?}")]
     Dimensions {
-        /// What the header says.
+        /// The dimensions in the header.
         found: Vec<u32>,
-        /// What was expected.
+        /// The expected dimensions.
         expected: Vec<u32>,
     },
-    /// Bytes are missing, or there are too many.
-    #[error("its header promises {promised} bytes, {found} follow")]
+    /// There are too few or too many bytes.
+    #[error("expected {expected} bytes after the header, found {found}")]
     Length {
-        /// Bytes that the dimensions make.
-        promised: u64,
-        /// Bytes after the header.
+        /// The number of bytes that follows from the dimensions.
+        expected: u64,
+        /// The number of bytes after the header.
         found: u64,
     },
 }
 
-/// The dimensions and the numbers of an IDX file of any dimensions.
+/// The dimensions and the numbers of an IDX file with any dimensions.
 ///
 /// # Errors
-/// It is none.
+/// The bytes are not an IDX file of unsigned bytes.
 pub fn parse_any(bytes: &[u8]) -> Result<(Vec<u32>, Vec<u8>), IdxError> {
     if let [0, 0, kind @ (9 | 11..=14), ..] = bytes {
         return Err(IdxError::Type(*kind));
@@ -52,7 +52,7 @@ fn big_endian(size: &[u8]) -> u32 {
 /// The numbers of an IDX file with exactly these dimensions.
 ///
 /// # Errors
-/// It is none, or has other dimensions.
+/// The bytes are not an IDX file of unsigned bytes, or have other dimensions.
 pub fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
     let (header, numbers) = bytes.split_at_checked(4 + 4 * dims.len()).ok_or(IdxError::Header(dims.len()))?;
     match header {
@@ -64,9 +64,9 @@ pub fn parse(bytes: &[u8], dims: &[u32]) -> Result<Vec<u8>, IdxError> {
         }
         _ => return Err(IdxError::Header(dims.len())),
     }
-    let promised = dims.iter().fold(1, |n: u64, dim| n.saturating_mul(u64::from(*dim)));
+    let expected = dims.iter().fold(1, |n: u64, dim| n.saturating_mul(u64::from(*dim)));
     let found = numbers.len() as u64;
-    if found == promised { Ok(numbers.to_vec()) } else { Err(IdxError::Length { promised, found }) }
+    if found == expected { Ok(numbers.to_vec()) } else { Err(IdxError::Length { expected, found }) }
 }
 
 #[cfg(test)]
@@ -74,10 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_should_and_refuses_the_rest() {
+    fn reads_valid_files_and_rejects_others() {
         let good = [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 1, 7, 9];
         assert_eq!(parse(&good, &[2, 1]), Ok(vec![7, 9]));
-        assert_eq!(parse(&good[..13], &[2, 1]), Err(IdxError::Length { promised: 2, found: 1 }));
+        assert_eq!(parse(&good[..13], &[2, 1]), Err(IdxError::Length { expected: 2, found: 1 }));
         assert_eq!(parse(&good[..9], &[2, 1]), Err(IdxError::Header(2)));
         assert_eq!(parse(&[], &[2]), Err(IdxError::Header(1)));
         assert_eq!(

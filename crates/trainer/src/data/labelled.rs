@@ -2,11 +2,11 @@
 
 use super::{Batch, Form, Part};
 
-/// The last so many training images of a published data set are its validation set.
-const VALID: usize = 10_000;
+/// Size of the validation set of a published data set: its last training images.
+const VALID_SIZE: usize = 10_000;
 
-/// Up to this share of pixels that are not zero images count as sparse: where it pays to leave out the rest.
-const SPARSE: f64 = 0.3;
+/// Images count as sparse up to this fraction of non-zero pixels: then skipping zeros is faster.
+const SPARSE_LIMIT: f64 = 0.3;
 
 /// The examples of a run.
 #[derive(Debug)]
@@ -14,21 +14,21 @@ pub struct Labelled {
     train: Split,
     valid: Split,
     test: Split,
-    /// Numbers of an example.
+    /// Numbers per example.
     inputs: usize,
     scale: Scale,
-    /// What the classes are called, where the data are the user's own.
+    /// Names of the classes, for data of the user.
     labels: Vec<String>,
-    /// Whether so few pixels are not zero that it pays to look at those alone.
+    /// Whether so few pixels are non-zero that skipping zeros is faster.
     sparse: bool,
 }
 
-/// What is done to numbers before a model sees them.
+/// How numbers are scaled before a model sees them.
 #[derive(Debug)]
 enum Scale {
     /// Bytes: mean and standard deviation of the training part.
     Bytes { mean: f32, deviation: f32 },
-    /// Columns, which are scaled already: mean and standard deviation of each.
+    /// Columns that are already scaled: mean and standard deviation of each.
     Columns(Vec<(f64, f64)>),
 }
 
@@ -52,7 +52,7 @@ impl Split {
         Self { values: Values::Bytes(values), labels }
     }
 
-    /// Numbers, scaled already, and labels.
+    /// Numbers that are already scaled, and labels.
     pub(super) fn numbers(values: Vec<f32>, labels: Vec<u32>) -> Self {
         Self { values: Values::Numbers(values), labels }
     }
@@ -67,49 +67,49 @@ impl Split {
         self.labels.is_empty()
     }
 
-    /// The examples `from..to` of so many numbers each, and no more than there are.
-    fn part(&self, from: usize, to: usize, inputs: usize) -> Self {
-        fn cut<T: Clone>(all: &[T], from: usize, to: usize) -> Vec<T> {
+    /// The examples `from..to`, of `inputs` numbers each. The range is cut to the existing examples.
+    fn slice(&self, from: usize, to: usize, inputs: usize) -> Self {
+        fn slice<T: Clone>(all: &[T], from: usize, to: usize) -> Vec<T> {
             all.get(from..to).unwrap_or_default().to_vec()
         }
         let (from, to) = (from.min(self.len()), to.min(self.len()));
         let values = match &self.values {
-            Values::Bytes(bytes) => Values::Bytes(cut(bytes, from * inputs, to * inputs)),
-            Values::Numbers(numbers) => Values::Numbers(cut(numbers, from * inputs, to * inputs)),
+            Values::Bytes(bytes) => Values::Bytes(slice(bytes, from * inputs, to * inputs)),
+            Values::Numbers(numbers) => Values::Numbers(slice(numbers, from * inputs, to * inputs)),
         };
-        Self { values, labels: cut(&self.labels, from, to) }
+        Self { values, labels: slice(&self.labels, from, to) }
     }
 }
 
 impl Labelled {
-    /// Of published files: of the training file the last 10,000 are the validation set; of each part the first ones, as many
-    /// as `sizes` says.
-    pub(super) fn published(
+    /// Splits published files: the last 10,000 training examples are the validation set. The sizes limit each part to its first
+    /// examples.
+    pub(super) fn from_published(
         train: &Split,
         test: &Split,
         [train_size, valid_size, test_size]: [usize; 3],
     ) -> Self {
         const INPUTS: usize = 28 * 28;
-        let cut = train.len().saturating_sub(VALID);
-        let valid = train.part(cut, cut + valid_size, INPUTS);
-        let train = train.part(0, train_size.min(cut), INPUTS);
-        Self::new(train, valid, test.part(0, test_size, INPUTS), INPUTS)
+        let valid_start = train.len().saturating_sub(VALID_SIZE);
+        let valid = train.slice(valid_start, valid_start + valid_size, INPUTS);
+        let train = train.slice(0, train_size.min(valid_start), INPUTS);
+        Self::new(train, valid, test.slice(0, test_size, INPUTS), INPUTS)
     }
 
-    /// The same with what the classes are called, and how columns were scaled.
-    pub(super) fn described(mut self, labels: Vec<String>, columns: Option<Vec<(f64, f64)>>) -> Self {
+    /// Adds the names of the classes, and the scaling of the columns.
+    pub(super) fn with_labels(mut self, labels: Vec<String>, columns: Option<Vec<(f64, f64)>>) -> Self {
         self.labels = labels;
         self.scale = columns.map_or(self.scale, Scale::Columns);
         self
     }
 
-    /// Of parts that were cut already.
+    /// Examples whose parts are already split.
     pub(super) fn new(train: Split, valid: Split, test: Split, inputs: usize) -> Self {
         let (scale, sparse) = match &train.values {
             Values::Bytes(bytes) => {
                 let (mean, deviation) = moments(bytes);
-                let inked = bytes.iter().filter(|pixel| **pixel != 0).count();
-                (Scale::Bytes { mean, deviation }, inked as f64 <= SPARSE * bytes.len() as f64)
+                let non_zero = bytes.iter().filter(|pixel| **pixel != 0).count();
+                (Scale::Bytes { mean, deviation }, non_zero as f64 <= SPARSE_LIMIT * bytes.len() as f64)
             }
             Values::Numbers(_) => (Scale::Columns(Vec::new()), false),
         };
@@ -117,7 +117,7 @@ impl Labelled {
     }
 
     /// A part.
-    pub fn part(&self, part: Part) -> &Split {
+    pub fn split(&self, part: Part) -> &Split {
         match part {
             Part::Train => &self.train,
             Part::Valid => &self.valid,
@@ -125,8 +125,7 @@ impl Labelled {
         }
     }
 
-    /// What a model sees of a byte: the byte less the first number, over the second. Mean and standard deviation of the
-    /// training part.
+    /// Mean and standard deviation of the training part, for bytes: a model sees (byte - mean) / deviation.
     pub fn moments(&self) -> Option<(f32, f32)> {
         match self.scale {
             Scale::Bytes { mean, deviation } => Some((mean, deviation)),
@@ -134,7 +133,7 @@ impl Labelled {
         }
     }
 
-    /// Mean and standard deviation of each column, by which a table was scaled.
+    /// Mean and standard deviation of each column, with which a table was scaled.
     pub fn columns(&self) -> Option<&[(f64, f64)]> {
         match &self.scale {
             Scale::Bytes { .. } => None,
@@ -142,7 +141,7 @@ impl Labelled {
         }
     }
 
-    /// What the classes are called, where the data are the user's own.
+    /// Names of the classes, for data of the user; otherwise empty.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -152,23 +151,23 @@ impl Labelled {
         self.sparse
     }
 
-    /// Puts some examples of a part into a batch. An index beyond the part is left out.
+    /// Writes examples of a part into a batch. Indices beyond the part are skipped.
     pub fn gather(&self, part: Part, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
         let (mean, deviation) = match (batch.form, self.moments()) {
             (Form::Unit, _) => (0.0, 255.0),
             (_, moments) => moments.unwrap_or((0.0, 1.0)),
         };
         let scale = 1.0 / deviation;
-        let split = self.part(part);
+        let split = self.split(part);
         batch.clear(self.inputs, mean * scale);
         for i in indices {
             let Some(label) = split.labels.get(i) else { continue };
             batch.labels.push(*label);
-            let here = i * self.inputs..(i + 1) * self.inputs;
+            let range = i * self.inputs..(i + 1) * self.inputs;
             match &split.values {
-                Values::Numbers(numbers) => batch.pixels.extend(numbers.get(here).unwrap_or_default()),
+                Values::Numbers(numbers) => batch.pixels.extend(numbers.get(range).unwrap_or_default()),
                 Values::Bytes(bytes) => {
-                    let example = bytes.get(here).unwrap_or_default();
+                    let example = bytes.get(range).unwrap_or_default();
                     match batch.form {
                         Form::Dense | Form::Unit => {
                             let filled = batch.pixels.len();
@@ -186,7 +185,7 @@ impl Labelled {
     }
 }
 
-crate::kernels::simd::leveled! {
+crate::kernels::simd::multiversioned! {
 fn normalise(from: &[u8], to: &mut [f32], mean: f32, scale: f32) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = (f32::from(*from) - mean) * scale;
@@ -194,7 +193,7 @@ fn normalise(from: &[u8], to: &mut [f32], mean: f32, scale: f32) {
 }
 }
 
-/// Mean and deviation by whole-number sums, which are exact; 0 and 1 where nothing can be said.
+/// Mean and standard deviation, from exact integer sums; 0 and 1 if all pixels are equal or there are none.
 fn moments(pixels: &[u8]) -> (f32, f32) {
     let n = pixels.len() as f64;
     let (mut sum, mut squares) = (0u64, 0u64);
@@ -226,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_training_images_are_the_validation_set_and_parts_are_cut_from_the_front() {
+    fn the_last_training_images_are_the_validation_set_and_limits_keep_the_first_examples() {
         let train = split(60_000, |i| if i < 50_000 { 100 } else { 200 });
         let test = split(10_000, |_| 7);
-        let all = Labelled::published(&train, &test, [50_000, 10_000, 10_000]);
+        let all = Labelled::from_published(&train, &test, [50_000, 10_000, 10_000]);
         assert_eq!([&all.train, &all.valid, &all.test].map(Split::len), [50_000, 10_000, 10_000]);
         assert_eq!([&all.train, &all.valid, &all.test].map(first), [100, 200, 7]);
-        let digits = Labelled::published(&train, &test, [30, 30, 30]);
+        let digits = Labelled::from_published(&train, &test, [30, 30, 30]);
         assert_eq!([&digits.train, &digits.valid, &digits.test].map(Split::len), [30; 3]);
         assert_eq!([&digits.train, &digits.valid, &digits.test].map(first), [100, 200, 7]);
     }
@@ -240,7 +239,7 @@ mod tests {
     #[test]
     fn pixels_are_normalised_by_the_training_part() {
         let train = split(20_000, |i| if i % 2 == 0 { 50 } else { 150 });
-        let images = Labelled::published(&train, &split(10, |_| 100), [50_000, 10_000, 10_000]);
+        let images = Labelled::from_published(&train, &split(10, |_| 100), [50_000, 10_000, 10_000]);
         let mut batch = Batch::default();
         images.gather(Part::Train, [0, 99_999, 1].into_iter(), &mut batch);
         assert_eq!((batch.pixels[0], batch.pixels[PIXELS], batch.pixels.len()), (-1.0, 1.0, 2 * PIXELS));

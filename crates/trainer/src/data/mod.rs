@@ -1,4 +1,4 @@
-//! What is learnt from: where data sets are looked for, examples in memory as a run sees them, and batches of them.
+//! Training data: where data sets are searched, examples in memory, and batches.
 
 mod files;
 pub mod idx;
@@ -12,28 +12,28 @@ use spec::trial::{Dataset, Model, Network};
 
 pub use files::DataError;
 pub use labelled::{Labelled, Split};
-pub use table::look;
-pub use text::{Text, look as look_at_text};
+pub use table::inspect_table;
+pub use text::{Text, inspect as inspect_text};
 
-use crate::contain::first_line;
+use crate::contained::first_line;
+use crate::custom::{BuiltTask, Picked, Tasks};
 use crate::kernels::sparse::Rows;
 use crate::model::Arch;
 use crate::model::closed_form::Synthetic;
-use crate::own::{OwnTask, Picked, Tasks};
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What is trained on.
+    /// Used for training.
     Train,
-    /// What schedules are compared on.
+    /// Used to compare schedules.
     Valid,
-    /// Never used to choose.
+    /// Only reported, never used to choose.
     Test,
 }
 
 impl Part {
-    /// What the numbers that are drawn for it are named by: they change with this.
+    /// Name of its random stream. A change would change the numbers that are drawn.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Train => "Train",
@@ -50,21 +50,21 @@ pub enum Examples {
     Labelled(Labelled),
     /// Windows of a text.
     Text(Text),
-    /// Always new ones.
+    /// Examples that are generated anew for each step.
     Synthetic(Synthetic),
-    /// Those of a task that a program of the user's own brought along.
-    Own(OwnTask),
+    /// The examples of a custom task.
+    Custom(BuiltTask),
 }
 
 impl Examples {
     /// Number of examples in a part.
     pub fn len(&self, part: Part) -> usize {
         match self {
-            Self::Labelled(labelled) => labelled.part(part).len(),
+            Self::Labelled(labelled) => labelled.split(part).len(),
             Self::Text(text) => text.len(part),
-            // The expected loss is known without any.
+            // The expected loss is computed without examples; one stands for the evaluation.
             Self::Synthetic(_) => usize::from(part == Part::Valid),
-            Self::Own(own) => own.len(part),
+            Self::Custom(task) => task.len(part),
         }
     }
 
@@ -73,27 +73,27 @@ impl Examples {
         self.len(part) == 0
     }
 
-    /// The task of the user's own that these are of.
-    pub(crate) fn own(&self) -> Option<&OwnTask> {
-        if let Self::Own(own) = self { Some(own) } else { None }
+    /// The custom task that they belong to.
+    pub(crate) fn custom(&self) -> Option<&BuiltTask> {
+        if let Self::Custom(task) = self { Some(task) } else { None }
     }
 
-    /// Puts some examples of a part into a batch. An index beyond the part is left out. `offset`: by so many characters
-    /// windows of a text begin later.
+    /// Writes examples of a part into a batch. Indices beyond the part are skipped. `offset`: shift of the windows of a text, in
+    /// characters.
     pub fn gather(&self, part: Part, indices: impl Iterator<Item = usize>, offset: usize, batch: &mut Batch) {
         match self {
             Self::Labelled(labelled) => labelled.gather(part, indices, batch),
             Self::Text(text) => text.gather(part, indices, offset, batch),
             Self::Synthetic(_) => batch.clear(0, 0.0),
-            Self::Own(_) => {
-                batch.own.examples.clear();
-                batch.own.examples.extend(indices);
+            Self::Custom(_) => {
+                batch.picked.examples.clear();
+                batch.picked.examples.extend(indices);
             }
         }
     }
 }
 
-/// How examples are handed to a model.
+/// The form in which a model gets its examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
     /// All numbers, shifted and scaled.
@@ -101,37 +101,37 @@ pub enum Form {
     Dense,
     /// Bytes as numbers from 0 to 1.
     Unit,
-    /// Those that are not zero.
+    /// Only non-zero numbers.
     Sparse {
-        /// By pixel too, as the gradient of a first layer needs it.
+        /// Whether they are stored by pixel too, which the gradient of a first layer needs.
         transposed: bool,
     },
 }
 
-/// Examples as a model sees them. Kept from batch to batch, so that nothing is allocated.
+/// Examples as a model gets them. Reused from batch to batch to avoid allocations.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) form: Form,
-    /// As many as there are examples; of text as many as there are characters: those that follow.
+    /// One label per example. For text one per character: the next character.
     pub labels: Vec<u32>,
-    /// In the dense forms: one example after another.
+    /// In dense forms: the numbers of the examples, one example after another.
     pub pixels: Vec<f32>,
-    /// The characters of a text, window after window.
+    /// For text: the characters, window after window.
     pub tokens: Vec<u32>,
-    /// Random numbers that a model asks for.
+    /// Random numbers for the model.
     pub(crate) noise: Vec<f32>,
     /// In the sparse form: (examples, pixels), scaled but not shifted.
     pub(crate) by_image: Rows,
-    /// The same by pixel.
+    /// The transposed matrix: (pixels, examples).
     pub(crate) by_pixel: Rows,
-    /// By how much each pixel of the sparse form is too high.
+    /// In the sparse form: the number to subtract from each pixel.
     pub(crate) shift: f32,
-    /// Of a task of the user's own: which examples.
-    pub(crate) own: Picked,
+    /// For a custom task: which examples.
+    pub(crate) picked: Picked,
 }
 
 impl Batch {
-    /// An empty one.
+    /// An empty batch.
     pub fn new(form: Form) -> Self {
         Self { form, ..Self::default() }
     }
@@ -155,9 +155,9 @@ fn folder(dataset: &Dataset) -> Option<&'static str> {
     }
 }
 
-/// Where a data set's files are looked for, in this order. With `data_dir`: `DIR/NAME` and `DIR` itself.
-/// Without: `data/NAME` here and beside the program (in each folder above it). Then where Debian's
-/// package puts it. Nowhere for files that are named by their paths.
+/// The folders where a data set's files are searched, in this order. With `data_dir`: `DIR/NAME` and `DIR`. Without: `data/NAME` in
+/// the current folder and in each folder above the program. Then the folder of Debian's package. Empty for files that sweep files
+/// name by path.
 pub fn search_dirs(dataset: &Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
     let Some(name) = folder(dataset) else { return Vec::new() };
     let mut dirs = match data_dir {
@@ -165,7 +165,7 @@ pub fn search_dirs(dataset: &Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
         None => {
             let program = std::env::current_exe().unwrap_or_default();
             let above = program.ancestors().skip(1).map(|dir| dir.join("data").join(name));
-            // Of those only folders that are there: the others would only make the error message long.
+            // Only existing folders, to keep the error message short.
             std::iter::once(Path::new("data").join(name)).chain(above.filter(|dir| dir.is_dir())).collect()
         }
     };
@@ -175,29 +175,29 @@ pub fn search_dirs(dataset: &Dataset, data_dir: Option<&Path>) -> Vec<PathBuf> {
     dirs
 }
 
-/// Whether a published data set is here, and what was published.
+/// Checks that the files of a published data set exist and have the published bytes.
 ///
 /// # Errors
-/// A file is missing, can't be read, or holds other bytes.
-pub fn published(dataset: &Dataset, data_dir: Option<&Path>) -> Result<(), DataError> {
+/// A file is missing, can't be read, or has other bytes.
+pub fn check_published(dataset: &Dataset, data_dir: Option<&Path>) -> Result<(), DataError> {
     let dirs = search_dirs(dataset, data_dir);
     match dataset {
-        Dataset::Mnist | Dataset::FashionMnist | Dataset::Digits => {
-            files::of(dataset).into_iter().try_for_each(|file| files::read(dataset, file, &dirs).map(|_| ()))
-        }
+        Dataset::Mnist | Dataset::FashionMnist | Dataset::Digits => files::files_of(dataset)
+            .into_iter()
+            .try_for_each(|file| files::read(dataset, file, &dirs).map(|_| ())),
         Dataset::Emma => files::emma(&dirs).map(|_| ()),
         Dataset::Table(_) | Dataset::Text(_) => Ok(()),
     }
 }
 
-/// Reads what a network learns from. `data_dir`: see [`search_dirs`]; `tasks`: those of the program itself.
+/// Loads the examples of a network. `data_dir`: see [`search_dirs`]. `tasks`: the program's custom tasks.
 ///
 /// # Errors
-/// A file is missing, can't be read, or is another one than was published or planned with; a task is not known.
+/// A file is missing, can't be read, or differs from the published or planned one; or a task is unknown.
 pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result<Examples, DataError> {
     let Some(data) = &network.data else {
         return Ok(match &network.model {
-            Model::Custom(own) => Examples::Own(tasks.build_planned(own).map_err(DataError::Task)?),
+            Model::Custom(task) => Examples::Custom(tasks.build_planned(task).map_err(DataError::Task)?),
             Model::BuiltIn(_) => {
                 let arch = Arch::of(network).map_err(|error| DataError::Task(first_line(&error)))?;
                 let task = arch.architecture.closed_form();
@@ -209,7 +209,7 @@ pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result
     match &data.dataset {
         Dataset::Mnist | Dataset::FashionMnist | Dataset::Digits => {
             let dirs = search_dirs(&data.dataset, data_dir);
-            let [train_images, train_labels, test_images, test_labels] = files::of(&data.dataset);
+            let [train_images, train_labels, test_images, test_labels] = files::files_of(&data.dataset);
             let read = |images, labels| -> Result<Split, DataError> {
                 let pixels = files::read(&data.dataset, images, &dirs)?;
                 let labels = files::read(&data.dataset, labels, &dirs)?;
@@ -217,7 +217,7 @@ pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result
             };
             let train = read(train_images, train_labels)?;
             let test = read(test_images, test_labels)?;
-            Ok(Examples::Labelled(Labelled::published(&train, &test, sizes)))
+            Ok(Examples::Labelled(Labelled::from_published(&train, &test, sizes)))
         }
         Dataset::Table(table) => table::read(table, sizes).map(Examples::Labelled),
         Dataset::Emma => {

@@ -1,25 +1,25 @@
-//! A text in memory, as numbers of characters, and windows of it.
+//! A text in memory, encoded as character numbers, and its windows.
 
 use std::collections::BTreeSet;
 
 use spec::trial::{self, DataInfo};
 
-use super::files::{DataError, MOST_BYTES, bytes_of};
+use super::files::{DataError, MAX_BYTES, read_user_file};
 use super::{Batch, Part};
 
-/// A text that is cut into parts: the beginning is trained on, then comes the validation part, then the test part.
+/// A text in three parts, one after another: training, validation, test.
 #[derive(Debug)]
 pub struct Text {
-    /// Number of each character in the sorted alphabet.
+    /// The characters of each part, as indices into the alphabet.
     parts: [Vec<u32>; 3],
-    /// Windows of each part.
+    /// Number of windows of each part.
     windows: [usize; 3],
     context: usize,
     alphabet: Vec<char>,
 }
 
 impl Text {
-    /// `parts`: characters of each; `windows`: as many of each are used.
+    /// `parts`: number of characters of each part. `windows`: number of windows of each part.
     pub(super) fn new(text: &str, parts: [usize; 3], windows: [usize; 3], context: usize) -> Self {
         let alphabet: Vec<char> = alphabet(text).into_iter().collect();
         let number = |c: char| alphabet.binary_search(&c).unwrap_or_default() as u32;
@@ -32,7 +32,7 @@ impl Text {
         self.windows[part as usize]
     }
 
-    /// Windows by number: characters, and those that follow them.
+    /// Writes windows into a batch: their characters, and for each the next character as label.
     pub(super) fn gather(
         &self,
         part: Part,
@@ -51,7 +51,7 @@ impl Text {
         }
     }
 
-    /// The different characters in their order: the number of each is its place.
+    /// The different characters, sorted. The index of a character is its number.
     pub fn alphabet(&self) -> &[char] {
         &self.alphabet
     }
@@ -65,29 +65,29 @@ fn alphabet(text: &str) -> BTreeSet<char> {
     text.chars().collect()
 }
 
-/// What a file of text holds: examples are characters, classes the different ones.
+/// Inspects a text file. Its examples are the characters, its classes the different characters.
 ///
 /// # Errors
-/// Why it can't be read, in words.
-pub fn look(file: &str) -> Result<DataInfo, String> {
+/// A message for the user: what is wrong with the file.
+pub fn inspect(file: &str) -> Result<DataInfo, String> {
     let (text, blake3) = utf8(file)?;
     let (examples, classes) = (text.chars().count(), alphabet(&text).len());
     if classes < 2 {
-        return Err(format!("{file} has {classes} different characters; two at least are needed"));
+        return Err(format!("{file}: expected at least 2 different characters, found {classes}"));
     }
     if classes > 10_000 {
-        return Err(format!("{file} has {classes} different characters; 10000 are the most"));
+        return Err(format!("{file}: expected at most 10000 different characters, found {classes}"));
     }
     Ok(DataInfo { blake3, examples, inputs: classes, classes, bytes: false })
 }
 
 fn utf8(file: &str) -> Result<(String, String), String> {
-    let bytes = bytes_of(file, MOST_BYTES)?;
+    let bytes = read_user_file(file, MAX_BYTES)?;
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-        format!("{file}:{}: this is not UTF-8 text", line + 1)
+        format!("{file}:{}: not UTF-8 text", line + 1)
     })?;
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     Ok((text, blake3))
@@ -95,7 +95,7 @@ fn utf8(file: &str) -> Result<(String, String), String> {
 
 /// The text that a trial was planned with.
 pub(super) fn read(text: &trial::Text) -> Result<String, DataError> {
-    let (found, blake3) = utf8(&text.file).map_err(DataError::Own)?;
+    let (found, blake3) = utf8(&text.file).map_err(DataError::Invalid)?;
     if blake3 == text.blake3 { Ok(found) } else { Err(DataError::Changed(text.file.clone())) }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_follow_each_other_and_labels_are_the_next_characters() {
+    fn windows_are_adjacent_and_labels_are_the_next_characters() {
         // a = 0 ... j = 9, then the validation part.
         let text = Text::new("abcdefghijklmno", [10, 5, 0], [2, 1, 0], 3);
         let mut batch = Batch::default();
@@ -122,20 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn invalid_texts_are_rejected() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = |bytes: &[u8]| {
             let path = dir.path().join("a.txt");
             std::fs::write(&path, bytes).expect("a file");
-            look(path.to_str().expect("a name"))
+            inspect(path.to_str().expect("a name"))
         };
-        assert!(file(b"one\ntwo \xff\n").expect_err("bytes").contains("a.txt:2: this is not UTF-8"));
-        assert!(file(b"aaaa").expect_err("one letter").contains("1 different characters"));
-        // A byte order mark is no character.
+        assert!(file(b"one\ntwo \xff\n").expect_err("bytes").contains("a.txt:2: not UTF-8"));
+        assert!(file(b"aaaa").expect_err("one letter").contains("different characters, found 1"));
+        // A byte order mark does not count as a character.
         for text in ["añb\n", "\u{feff}añb\n"] {
             let found = file(text.as_bytes()).expect("a text");
             assert_eq!((found.examples, found.classes), (4, 4));
         }
-        assert!(look("none.txt").expect_err("no file").contains("there is no file none.txt"));
+        assert!(inspect("none.txt").expect_err("no file").contains("file not found: none.txt"));
     }
 }

@@ -1,40 +1,40 @@
-//! What follows a fully connected layer, element by element.
+//! Activations, applied element by element.
 
 use candle_core::{Result, Tensor};
 
 use super::math::{exp, normal_below, tanh};
-use super::simd::leveled;
+use super::simd::multiversioned;
 
 /// An activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// None.
+    /// No activation.
     Identity,
     /// max(z, 0).
     Relu,
-    /// z times the share of the standard normal distribution below z (Hendrycks and Gimpel, arXiv 1606.08415):
-    /// PyTorch's default, not its approximation by tanh.
+    /// z Φ(z), with the standard normal distribution function Φ (Hendrycks and Gimpel, arXiv 1606.08415): PyTorch's default, not
+    /// its tanh approximation.
     Gelu,
     /// The hyperbolic tangent.
     Tanh,
 }
 
 impl Activation {
-    /// The same by candle's operations.
+    /// Applies it with candle's operations, on any device.
     ///
     /// # Errors
     /// The device fails.
-    pub fn anywhere(self, z: &Tensor) -> Result<Tensor> {
+    pub fn by_candle(self, z: &Tensor) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(z.clone()),
             Self::Relu => z.relu(),
-            // candle's `gelu_erf` has a gradient that is right to seven digits only.
+            // The gradient of candle's `gelu_erf` has only seven correct digits.
             Self::Gelu => z * (((z * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?,
             Self::Tanh => z.tanh(),
         }
     }
 
-    /// Whether the gradient needs the value before the activation; else the value after it is enough.
+    /// Whether the gradient needs the values before the activation. Otherwise it needs the values after it.
     pub fn needs_input(self) -> bool {
         self == Self::Gelu
     }
@@ -45,23 +45,23 @@ impl Activation {
             Self::Identity => {}
             Self::Relu => relu(z),
             Self::Gelu => gelu(z),
-            Self::Tanh => hyperbolic(z),
+            Self::Tanh => tanh_all(z),
         }
     }
 
-    /// Turns the gradient after it into that before it. `at`: the values after it, or before it where
-    /// [`Activation::needs_input`].
-    pub fn back(self, at: &[f32], gradient: &mut [f32]) {
+    /// Turns the gradient after the activation into the gradient before it, in place. `at`: the values before the activation if
+    /// [`Activation::needs_input`], otherwise those after it.
+    pub fn backward(self, at: &[f32], gradient: &mut [f32]) {
         match self {
             Self::Identity => {}
-            Self::Relu => relu_back(at, gradient),
-            Self::Gelu => gelu_back(at, gradient),
-            Self::Tanh => tanh_back(at, gradient),
+            Self::Relu => relu_backward(at, gradient),
+            Self::Gelu => gelu_backward(at, gradient),
+            Self::Tanh => tanh_backward(at, gradient),
         }
     }
 }
 
-leveled! {
+multiversioned! {
 fn relu(z: &mut [f32]) {
     for z in z {
         *z = if 0.0 > *z { 0.0 } else { *z };
@@ -69,15 +69,15 @@ fn relu(z: &mut [f32]) {
 }
 }
 
-leveled! {
-fn relu_back(y: &[f32], gradient: &mut [f32]) {
+multiversioned! {
+fn relu_backward(y: &[f32], gradient: &mut [f32]) {
     for (gradient, y) in gradient.iter_mut().zip(y) {
         *gradient = if *y <= 0.0 { 0.0 } else { *gradient };
     }
 }
 }
 
-leveled! {
+multiversioned! {
 fn gelu(z: &mut [f32]) {
     for z in z {
         *z *= normal_below(*z);
@@ -85,8 +85,8 @@ fn gelu(z: &mut [f32]) {
 }
 }
 
-leveled! {
-fn gelu_back(z: &[f32], gradient: &mut [f32]) {
+multiversioned! {
+fn gelu_backward(z: &[f32], gradient: &mut [f32]) {
     // 1 / sqrt(2 pi).
     const DENSITY: f32 = 0.398_942_3;
     for (gradient, z) in gradient.iter_mut().zip(z) {
@@ -95,16 +95,16 @@ fn gelu_back(z: &[f32], gradient: &mut [f32]) {
 }
 }
 
-leveled! {
-fn hyperbolic(z: &mut [f32]) {
+multiversioned! {
+fn tanh_all(z: &mut [f32]) {
     for z in z {
         *z = tanh(*z);
     }
 }
 }
 
-leveled! {
-fn tanh_back(y: &[f32], gradient: &mut [f32]) {
+multiversioned! {
+fn tanh_backward(y: &[f32], gradient: &mut [f32]) {
     for (gradient, y) in gradient.iter_mut().zip(y) {
         *gradient *= y.mul_add(-*y, 1.0);
     }

@@ -1,25 +1,25 @@
-//! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position looks at itself and those before it.
+//! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position attends to itself and to earlier positions.
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::channels_last::transpose;
 use super::matmul::{Epilogue, Strided, matmul};
 use super::simd::level;
-use super::softmax::{softmax, softmax_back, softmax_in_place};
-use super::{is_ours, slice, with_slice};
+use super::softmax::{softmax, softmax_backward, softmax_in_place};
+use super::{is_cpu_f32, slice, with_slice};
 
-/// Attention of sequences of `context` positions with so many heads. `qkv` is (sequences x context, 3 x width): queries, keys
-/// and values of each position side by side, each a row of heads. The result is (sequences x context, width).
+/// Attention over sequences of `context` positions with `heads` heads. `qkv` is (sequences x context, 3 x width): for each position
+/// its query, key and value, each a row of heads. The result is (sequences x context, width).
 ///
 /// # Errors
-/// Shapes that don't fit, or a device that fails.
+/// The shapes don't fit, or the device fails.
 pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Tensor> {
     let (rows, columns) = qkv.dims2()?;
     if context == 0 || heads == 0 || !rows.is_multiple_of(context) || !columns.is_multiple_of(3 * heads) {
         candle_core::bail!("attention: {:?} with {heads} heads over {context} positions", qkv.shape());
     }
     let (width, size) = (columns / 3, columns / 3 / heads);
-    if is_ours(qkv) {
+    if is_cpu_f32(qkv) {
         return qkv.apply_op1(Attention { context, heads, size });
     }
     // (sequences, context, 3, heads, size) -> three times (sequences, heads, context, size).
@@ -38,18 +38,18 @@ pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Te
 struct Attention {
     context: usize,
     heads: usize,
-    /// Of a head.
+    /// Width of a head.
     size: usize,
 }
 
-/// What one head of one sequence is worked out with.
+/// Buffers to compute one head of one sequence.
 struct Buffers {
     /// (size, context).
     k_transposed: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
     /// (context, context).
-    shares: Vec<f32>,
+    weights: Vec<f32>,
     gradient: Vec<f32>,
     /// (context, size).
     d_out: Vec<f32>,
@@ -63,14 +63,14 @@ impl Attention {
             k_transposed: small.clone(),
             k: small.clone(),
             v: small.clone(),
-            shares: square.clone(),
+            weights: square.clone(),
             gradient: square,
             d_out: small.clone(),
             product: small,
         }
     }
 
-    /// Calls `f` with the first element of queries, keys, values of each head of each sequence, and of its outputs.
+    /// For each head of each sequence, calls `f` with the index of the first element of queries, keys and values, and of the output.
     fn each(&self, rows: usize, mut f: impl FnMut([usize; 3], usize)) {
         let width = self.heads * self.size;
         for sequence in 0..rows / self.context {
@@ -82,7 +82,7 @@ impl Attention {
         }
     }
 
-    /// The rows of a head, `stride` apart, side by side.
+    /// Copies the rows of a head, which are at distance `stride`, into consecutive rows.
     fn gather(&self, from: &[f32], first: usize, stride: usize, to: &mut [f32]) {
         for (i, to) in to.chunks_exact_mut(self.size).enumerate() {
             let at = first + i * stride;
@@ -97,17 +97,17 @@ impl Attention {
         }
     }
 
-    /// Keys, values and the shares of attention of one head.
-    fn shares(&self, qkv: &[f32], [q, k, v]: [usize; 3], buffers: &mut Buffers) {
+    /// Computes keys, values and attention weights of one head.
+    fn weights(&self, qkv: &[f32], [q, k, v]: [usize; 3], buffers: &mut Buffers) {
         let (context, size, stride) = (self.context, self.size, 3 * self.heads * self.size);
         self.gather(qkv, k, stride, &mut buffers.k);
         self.gather(qkv, v, stride, &mut buffers.v);
         transpose(&buffers.k, size, &mut buffers.k_transposed);
         let queries = Strided { data: &qkv[q..], row: stride, column: 1 };
         let shape = (context, context, size);
-        matmul(level(), shape, queries, &buffers.k_transposed, &mut buffers.shares, Epilogue::default());
+        matmul(level(), shape, queries, &buffers.k_transposed, &mut buffers.weights, Epilogue::default());
         let scale = 1.0 / (size as f32).sqrt();
-        for (i, row) in buffers.shares.chunks_exact_mut(context).enumerate() {
+        for (i, row) in buffers.weights.chunks_exact_mut(context).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
             softmax_in_place(seen, scale);
             later.fill(0.0);
@@ -118,10 +118,10 @@ impl Attention {
         let (context, size, width) = (self.context, self.size, self.heads * self.size);
         let mut buffers = self.buffers();
         self.each(out.len() / width, |at, to| {
-            self.shares(qkv, at, &mut buffers);
-            let Buffers { shares, v, product, .. } = &mut buffers;
-            let shares = Strided { data: shares, row: context, column: 1 };
-            matmul(level(), (context, size, context), shares, v, product, Epilogue::default());
+            self.weights(qkv, at, &mut buffers);
+            let Buffers { weights, v, product, .. } = &mut buffers;
+            let weights = Strided { data: weights, row: context, column: 1 };
+            matmul(level(), (context, size, context), weights, v, product, Epilogue::default());
             self.scatter(product, out, to, width);
         });
     }
@@ -133,19 +133,19 @@ impl Attention {
         let mut buffers = self.buffers();
         let mut v_transposed = vec![0.0; context * size];
         self.each(d_out.len() / width, |[q, k, v], out| {
-            self.shares(qkv, [q, k, v], &mut buffers);
-            let Buffers { shares, gradient, d_out: d, product, k: keys, v: values, .. } = &mut buffers;
+            self.weights(qkv, [q, k, v], &mut buffers);
+            let Buffers { weights, gradient, d_out: d, product, k: keys, v: values, .. } = &mut buffers;
             self.gather(d_out, out, width, d);
             // dV = P' dO.
-            let transposed = Strided { data: shares, row: 1, column: context };
+            let transposed = Strided { data: weights, row: 1, column: context };
             matmul(level(), square, transposed, d, product, Epilogue::default());
             self.scatter(product, d_qkv, v, stride);
             // dP = dO V'; dS = P (dP - its mean under P).
             transpose(values, size, &mut v_transposed);
             let rows = Strided { data: d, row: size, column: 1 };
             matmul(level(), (context, context, size), rows, &v_transposed, gradient, Epilogue::default());
-            for (shares, gradient) in shares.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
-                softmax_back(shares, gradient, scale);
+            for (weights, gradient) in weights.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
+                softmax_backward(weights, gradient, scale);
             }
             // dQ = dS K, dK = dS' Q.
             let by_query = Strided { data: gradient, row: context, column: 1 };
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::random::Stream;
 
-    /// Output and gradient, where each number of the output counts differently.
+    /// Output and gradient, with a different weight for each number of the output.
     fn both(qkv: &[f32], rows: usize, context: usize, heads: usize, dtype: DType) -> [Vec<f64>; 2] {
         let qkv = Tensor::from_slice(qkv, (rows, qkv.len() / rows), &Device::Cpu).expect("a tensor");
         let qkv = Var::from_tensor(&qkv.to_dtype(dtype).expect("a type")).expect("a variable");
@@ -209,7 +209,7 @@ mod tests {
         [numbers(&out), numbers(gradients.get(&qkv).expect("its gradient"))]
     }
 
-    /// The default shape of a model (64 positions, 4 heads of 32), and sizes that fill no vector.
+    /// Tests the default shape of a model (64 positions, 4 heads of 32), and sizes that do not fill a vector.
     #[test]
     fn kernels_agree_with_candles_operations_at_every_size() {
         for (sequences, context, heads, size) in

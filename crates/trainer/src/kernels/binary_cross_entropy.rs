@@ -1,17 +1,17 @@
-//! Binary cross-entropy with logits, summed: max(x, 0) - x y + ln(1 + exp(-|x|)), as PyTorch's
-//! `binary_cross_entropy_with_logits` has it.
+//! Summed binary cross-entropy with logits: max(x, 0) - x y + ln(1 + exp(-|x|)), as PyTorch's
+//! `binary_cross_entropy_with_logits`.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::math::{exp, ln};
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
-/// Sum over all elements. `logits` and `targets` (0 to 1) have the same shape; the result is a scalar. The
-/// targets get no gradient.
+/// Sum over all elements. `logits` and `targets` (from 0 to 1) have the same shape; the result is a scalar. The targets get no
+/// gradient.
 ///
 /// # Errors
-/// Shapes that differ, or a device that fails.
+/// The shapes differ, or the device fails.
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if logits.shape() != targets.shape() {
         candle_core::bail!(
@@ -20,7 +20,7 @@ pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor>
             targets.shape()
         );
     }
-    if is_ours(logits) {
+    if is_cpu_f32(logits) {
         return logits.apply_op2(targets, BinaryCrossEntropy);
     }
     let log = ((logits.abs()?.neg()?.exp()? + 1.0)?).log()?;
@@ -29,10 +29,10 @@ pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor>
 
 struct BinaryCrossEntropy;
 
-/// Running sums of fixed number, so that the order of additions is fixed.
+/// Number of running sums. It is fixed, so that the order of additions is fixed.
 const LANES: usize = 16;
 
-leveled! {
+multiversioned! {
 fn losses(logits: &[f32], targets: &[f32]) -> f64 {
     let mut sums = [0.0f64; LANES];
     for (logits, targets) in logits.chunks(LANES).zip(targets.chunks(LANES)) {
@@ -45,10 +45,10 @@ fn losses(logits: &[f32], targets: &[f32]) -> f64 {
 }
 }
 
-leveled! {
+multiversioned! {
 fn gradients(logits: &[f32], targets: &[f32], scale: f32, gradient: &mut [f32]) {
     for ((gradient, x), y) in gradient.iter_mut().zip(logits).zip(targets) {
-        // Of the exponentials of x and -x the one that can't overflow.
+        // exp(-|x|) can't overflow.
         let e = exp(-x.abs());
         let sigmoid = if *x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
         *gradient = scale * (sigmoid - y);

@@ -1,9 +1,9 @@
-//! Convolution and max-pooling of images laid out (height, width, channels), one after another: vectors run across
-//! channels and no window is unfolded. After a pool, gradients leave out the places that were not the largest of
-//! their window. Every sum has one order.
+//! Convolution and max-pooling of images in the layout (height, width, channels), one image after another. Vectors run across
+//! channels, and windows are not unfolded. After max-pooling, gradients skip the positions that were not the largest of their window.
+//! Every sum has a fixed order.
 
 use super::reduce::add_rows;
-use super::simd::leveled;
+use super::simd::multiversioned;
 use super::tiles::product;
 use super::windows::{Place, Window, gather, scatter};
 
@@ -12,13 +12,13 @@ use super::windows::{Place, Window, gather, scatter};
 pub struct Sizes {
     /// Channels of the input.
     pub channels: usize,
-    /// Of the input.
+    /// Height of the input.
     pub height: usize,
-    /// Of the input.
+    /// Width of the input.
     pub width: usize,
     /// Channels of the output.
     pub outputs: usize,
-    /// Of the window.
+    /// Height and width of the window.
     pub size: usize,
 }
 
@@ -33,57 +33,57 @@ impl Sizes {
         self.width - self.size + 1
     }
 
-    /// Pixels of an output channel.
+    /// Number of pixels of an output channel.
     pub fn positions(self) -> usize {
         self.out_height() * self.out_width()
     }
 
-    /// Numbers in a window.
+    /// Number of inputs in a window.
     pub fn window(self) -> usize {
         self.channels * self.size * self.size
     }
 
-    /// Numbers that come in for one image.
+    /// Number of inputs of one image.
     pub fn inputs(self) -> usize {
         self.channels * self.height * self.width
     }
 }
 
-/// What is known about the gradient of a convolution's output, for one image.
+/// The gradient of a convolution's output, for one image.
 #[derive(Debug, Clone, Copy)]
 pub enum Gradient<'a> {
-    /// All of it: (positions, outputs).
+    /// The gradient at each position: (positions, outputs).
     Full(&'a [f32]),
-    /// That of the largest in each 2x2 window, and which of the four that is: (windows, outputs), both.
+    /// The gradient of the largest number in each 2x2 window, and its position in the window (0 to 3); both (windows, outputs).
     Pooled(&'a [f32], &'a [u8]),
 }
 
-/// Images whose weight gradients are added up together: their inputs stay in the fastest cache meanwhile.
+/// Number of images whose weight gradients are summed together. Their inputs stay in the L1 cache meanwhile.
 const TOGETHER: usize = 2;
 
-/// A convolution: its tables, its weights in the orders that its loops want, its workspace.
+/// A convolution: index tables, weights in the layouts that its loops need, and buffers.
 #[derive(Debug, Clone)]
 pub struct Conv {
     sizes: Sizes,
-    /// As the inputs are laid out.
+    /// A window in the layout of the inputs.
     window: Window,
-    /// Where the window of each position of two rows begins.
+    /// For each position of two rows: the first index of its window.
     starts: Vec<u32>,
-    /// Each position and where its window begins: 2x2 by 2x2, row by row.
+    /// For each position: its index, and the first index of its window. In the order of the 2x2 pooling windows.
     places: Vec<(u32, u32)>,
     /// (window, outputs).
     by_window: Vec<f32>,
-    /// (outputs, window): as the model's weights, but for channels last.
+    /// (outputs, window): like the model's weights, but channels last.
     by_output: Vec<f32>,
-    /// Gradients of those.
+    /// Gradients of `by_output`.
     gradients: Vec<f32>,
-    /// Two rows before the pool.
+    /// Two rows before pooling.
     rows: Vec<f32>,
     list: Vec<Place>,
 }
 
 impl Conv {
-    /// Without weights yet: see [`Conv::load`].
+    /// A convolution with zero weights: see [`Conv::load`].
     pub fn new(sizes: Sizes) -> Self {
         let Sizes { channels, width, outputs, size, .. } = sizes;
         let (high, wide) = (sizes.out_height(), sizes.out_width());
@@ -111,7 +111,7 @@ impl Conv {
         self.sizes
     }
 
-    /// Takes the weights (outputs, channels, size, size) that all else works with.
+    /// Sets the weights, (outputs, channels, size, size).
     pub fn load(&mut self, w: &[f32]) {
         let Sizes { size, outputs, .. } = self.sizes;
         let window = self.sizes.window();
@@ -121,7 +121,7 @@ impl Conv {
         transpose(&self.by_output, window, &mut self.by_window[..window * outputs]);
     }
 
-    /// y = x * w + b of one image, and with `relu` what is negative becomes 0.
+    /// y = x * w + b for one image. With `relu`, negative results become 0.
     pub fn forward(&self, x: &[f32], b: &[f32], relu: bool, y: &mut [f32]) {
         let two = 2 * self.sizes.out_width() * self.sizes.outputs;
         for (pair, y) in y.chunks_mut(two).enumerate() {
@@ -129,7 +129,8 @@ impl Conv {
         }
     }
 
-    /// The same with ReLU, of even height and width, and of each 2x2 window the largest and which it is.
+    /// [`Conv::forward`] with ReLU, then max-pooling over 2x2 windows. `which` gets the position of the largest number in each
+    /// window. The output height and width must be even.
     pub fn forward_pooled(&mut self, x: &[f32], b: &[f32], y: &mut [f32], which: &mut [u8]) {
         let (wide, outputs) = (self.sizes.out_width(), self.sizes.outputs);
         let mut rows = std::mem::take(&mut self.rows);
@@ -141,16 +142,16 @@ impl Conv {
         self.rows = rows;
     }
 
-    /// Two rows of the output from row 2 `pair` on, or one if `y` has no room for more.
+    /// Computes rows 2 `pair` and 2 `pair` + 1 of the output; only the first if `y` has one row.
     fn two_rows(&self, x: &[f32], pair: usize, b: &[f32], relu: bool, y: &mut [f32]) {
         let Sizes { channels, width, outputs, .. } = self.sizes;
         let (x, starts) = (&x[2 * pair * width * channels..], &self.starts[..y.len() / outputs]);
         product(self.window, x, starts, &self.by_window, (&b[..outputs], relu), y);
     }
 
-    /// Gradients of the weights and, as sums over positions and images, of the bias; and of the inputs, if that
-    /// is asked for. `x` has one image after another, and `gradient` tells that of an image's output. Each sum
-    /// runs over images, then positions window by window; of zeros nothing is added.
+    /// Gradients of the weights, the bias and, with `dx`, the inputs. `x` holds one image after another, and `gradient` returns the
+    /// gradient of an image's output. Each sum runs over images, then over positions in the order of pooling windows; zeros are
+    /// skipped.
     pub fn gradients<'a>(
         &mut self,
         x: &[f32],
@@ -180,7 +181,7 @@ impl Conv {
         }
     }
 
-    /// Adds the gradient of an image's output to that of the bias, position by position.
+    /// Adds the gradient of an image's output to the gradient of the bias, position by position.
     fn add_to_bias(&self, gradient: &Gradient<'_>, db: &mut [f32]) {
         let outputs = self.sizes.outputs;
         match gradient {
@@ -193,7 +194,8 @@ impl Conv {
         }
     }
 
-    /// Adds what some images, which begin at `x` and `dx`, give to the gradient of one output's weights and to that of the inputs.
+    /// For one output channel: adds the contributions of some images, which start at `x` and `dx`, to the gradients of its weights
+    /// and of the inputs.
     fn sum_output<'a>(
         &mut self,
         output: usize,
@@ -204,24 +206,24 @@ impl Conv {
         let (window, inputs, weights) = (self.window, self.sizes.inputs(), self.sizes.window());
         let mut count = 0;
         for (i, gradient) in gradients.enumerate() {
-            let begun = count;
-            count = self.list(gradient, output, begun, i * inputs);
+            let start = count;
+            count = self.list(gradient, output, start, i * inputs);
             if let Some(dx) = &mut dx {
                 let weights = &self.by_output[output * weights..][..weights];
-                scatter(window, &self.list[begun..count], weights, dx);
+                scatter(window, &self.list[start..count], weights, dx);
             }
         }
         let sums = &mut self.gradients[output * weights..][..weights];
         gather(window, &self.list[..count], x, sums);
     }
 
-    /// Writes from `count` on where the gradient of an output is not 0; `moved` is where the image begins. The
-    /// number of all places so far.
-    fn list(&mut self, gradient: Gradient<'_>, output: usize, mut count: usize, moved: usize) -> usize {
-        let (outputs, list, moved) = (self.sizes.outputs, &mut self.list, moved as u32);
-        // Written in any case and kept if not zero: quicker than to ask.
+    /// Lists the positions with a non-zero gradient of an output channel, from index `count` of the list on. `image_start`: the first
+    /// index of the image. Returns the new length of the list.
+    fn list(&mut self, gradient: Gradient<'_>, output: usize, mut count: usize, image_start: usize) -> usize {
+        let (outputs, list, image_start) = (self.sizes.outputs, &mut self.list, image_start as u32);
+        // Always write, and advance only if non-zero: faster than a branch.
         let mut next = |start: u32, number: f32| {
-            list[count] = (moved + start, number);
+            list[count] = (image_start + start, number);
             count += usize::from(number != 0.0);
         };
         match gradient {
@@ -241,23 +243,23 @@ impl Conv {
     }
 }
 
-/// (rows, columns) to (columns, rows).
+/// Transposes a matrix with `columns` columns.
 pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
     transpose_all(matrix, columns, &mut transposed[..matrix.len()]);
 }
 
-/// The same, as a list of its own.
+/// The transposed matrix, in a new vector.
 pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut to = vec![0.0; matrix.len()];
     transpose(matrix, columns, &mut to);
     to
 }
 
-/// Rows and columns that are transposed at once.
+/// Height and width of the blocks in which a matrix is transposed.
 const BLOCK: usize = 16;
 
-leveled! {
-/// Block by block, so that reads and writes stay in the cache.
+multiversioned! {
+/// Transposes block by block, so that reads and writes stay in the cache.
 fn transpose_all(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
     let rows = transposed.len() / columns.max(1);
     for top in (0..rows).step_by(BLOCK) {
@@ -296,9 +298,9 @@ fn transpose_block(
     }
 }
 
-leveled! {
-/// The largest of each 2x2 window, and which of the four it is, row by row: the first of those that are equal; a NaN
-/// wins, so that it is seen. `x` is (height, width, channels) with even height and width.
+multiversioned! {
+/// The largest number of each 2x2 window, and its position in the window (0 to 3, row by row). The first of equal numbers counts; NaN
+/// counts as the largest, so that it is not hidden. `x` is (height, width, channels) with even height and width.
 pub fn pool(x: &[f32], width: usize, channels: usize, y: &mut [f32], which: &mut [u8]) {
     let row = width * channels;
     let to = y.chunks_exact_mut(row / 2).zip(which.chunks_exact_mut(row / 2));
@@ -308,7 +310,7 @@ pub fn pool(x: &[f32], width: usize, channels: usize, y: &mut [f32], which: &mut
         let to = y.chunks_exact_mut(channels).zip(which.chunks_exact_mut(channels));
         for ((above, below), (y, which)) in windows.zip(to) {
             let ((a, b), (c, d)) = (above.split_at(channels), below.split_at(channels));
-            // Lengths that the compiler knows to be equal.
+            // Equal lengths that the compiler can see, so that it omits bounds checks.
             let (a, b, c, d) = (&a[..channels], &b[..channels], &c[..channels], &d[..channels]);
             let (y, which) = (&mut y[..channels], &mut which[..channels]);
             for i in 0..channels {
@@ -319,7 +321,7 @@ pub fn pool(x: &[f32], width: usize, channels: usize, y: &mut [f32], which: &mut
 }
 }
 
-/// The largest of a window, and which of the four it is.
+/// The largest number of a window, and its position.
 #[inline(always)]
 fn largest([first, others @ ..]: [f32; 4]) -> (f32, u8) {
     let (mut best, mut at) = (first, 0);
@@ -331,7 +333,7 @@ fn largest([first, others @ ..]: [f32; 4]) -> (f32, u8) {
     (best, at)
 }
 
-/// Gradient of [`pool`]: the largest of each window gets all of it.
+/// Gradient of [`pool`]: the largest number of each window gets the whole gradient.
 pub fn pool_gradient(dy: &[f32], which: &[u8], width: usize, channels: usize, dx: &mut [f32]) {
     dx.fill(0.0);
     for (i, (dy, which)) in dy.iter().zip(which).enumerate() {
@@ -358,14 +360,14 @@ mod tests {
         numbers.iter().map(|x| x.to_bits()).collect()
     }
 
-    /// A gradient of 0 changes no bit, not even the sign of a zero.
+    /// A gradient of 0 is skipped, so it does not change even the sign of a zero.
     fn add(to: &mut f32, by: f32, gradient: f32) {
         if gradient != 0.0 {
             *to = by.mul_add(gradient, *to);
         }
     }
 
-    /// All positions 2x2 by 2x2.
+    /// All positions in the order of the 2x2 windows.
     fn window_by_window(high: usize, wide: usize) -> Vec<(usize, usize)> {
         let mut all: Vec<(usize, usize)> = (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))).collect();
         all.sort_by_key(|(y, x)| (y / 2, x / 2, *y, *x));
@@ -375,9 +377,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Output by output, in the order that the functions promise.
+        /// Compares with the definition, in the documented order of sums.
         #[test]
-        fn convolutions_are_those_of_the_definition(
+        fn convolutions_match_the_definition(
             channels in 1usize..20, outputs in 1usize..11, size in 1usize..6, more in (0usize..5, 0usize..4),
             images in 1usize..4, seed: u64,
         ) {
@@ -385,7 +387,7 @@ mod tests {
             let (high, wide, positions) = (sizes.out_height(), sizes.out_width(), sizes.positions());
             let x = numbers(seed, "x", sizes.inputs() * images);
             let (w, b) = (numbers(seed, "w", outputs * sizes.window()), numbers(seed, "b", outputs));
-            // Some of them 0.
+            // Some gradients are 0.
             let dz: Vec<f32> = numbers(seed, "dz", outputs * positions * images)
                 .into_iter().map(|x| if x > 0.3 { 0.0 } else { x }).collect();
             let x_at = |n: usize, y: usize, x: usize, c: usize| ((n * sizes.height + y) * sizes.width + x) * channels + c;
@@ -424,9 +426,9 @@ mod tests {
             prop_assert_eq!(bits(&db), bits(&bias));
         }
 
-        /// A convolution with its pool, and the two by themselves.
+        /// Compares pooled convolutions with a convolution followed by pooling.
         #[test]
-        fn pooled_convolutions_are_those_of_their_parts(
+        fn pooled_convolutions_match_convolution_then_pooling(
             channels in 1usize..4, outputs in 1usize..20, size in 1usize..4, half in (1usize..4, 1usize..4), seed: u64,
         ) {
             let (height, width) = (size - 1 + 2 * half.0, size - 1 + 2 * half.1);
@@ -471,7 +473,7 @@ mod tests {
             height in 1usize..4, width in 1usize..4, channels in 1usize..40, seed: u64,
         ) {
             let (height, width) = (2 * height, 2 * width);
-            // Few values, so that equal ones meet; and a NaN now and then.
+            // Few different values, so that some are equal, and a few NaNs.
             let mut x = numbers(seed, "x", height * width * channels);
             x.iter_mut().for_each(|x| *x = if *x > 0.9 { f32::NAN } else { (*x * 2.0).round() });
             let dy = numbers(seed, "dy", x.len() / 4);

@@ -1,19 +1,19 @@
-//! Convolution without padding, stride 1, with bias and an optional ReLU, as an operation of candle.
+//! Convolution without padding, stride 1, with bias and an optional ReLU, as a candle operation.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
 use super::channels_last::{self, Gradient, Sizes, transposed};
-use super::{is_ours, slice, with_slice};
+use super::{is_cpu_f32, slice, with_slice};
 
 /// A convolution. `x` is (batch, channels, height, width), `w` is (outputs, channels, size, size), `b` is
-/// (outputs); the result is (batch, outputs, height - size + 1, width - size + 1). With `relu`, negative
-/// results become 0. Without `input_gradient` the backward forms none for `x`: for a first layer.
+/// (outputs); the result is (batch, outputs, height - size + 1, width - size + 1). With `relu`, negative results become 0. Without
+/// `input_gradient`, for first layers, the backward pass computes no gradient of `x`.
 ///
 /// # Errors
-/// Shapes that don't fit, or a device that fails.
+/// The shapes don't fit, or the device fails.
 pub fn conv(x: &Tensor, w: &Tensor, b: &Tensor, relu: bool, input_gradient: bool) -> Result<Tensor> {
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.apply_op3(w, b, Conv { relu, input_gradient });
     }
     let x = if input_gradient { x.clone() } else { x.detach() };
@@ -26,7 +26,7 @@ struct Conv {
     input_gradient: bool,
 }
 
-/// Batch and sizes, where the shapes fit.
+/// Batch size and sizes, after checking that the shapes fit.
 fn sizes(x: &Shape, w: &Shape) -> Result<(usize, Sizes)> {
     let (batch, channels, height, width) = x.dims4()?;
     let (outputs, inputs, size, other) = w.dims4()?;
@@ -81,7 +81,7 @@ impl CustomOp3 for Conv {
         let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
         if self.relu {
             with_slice(y, |y| {
-                Activation::Relu.back(y, &mut dz);
+                Activation::Relu.backward(y, &mut dz);
                 Ok(())
             })?;
         }
@@ -109,7 +109,7 @@ impl CustomOp3 for Conv {
     }
 }
 
-/// Each image's numbers transposed: channels last to first, or the other way round.
+/// Transposes each image: from channels last to channels first, or back.
 fn by_image(images: &[f32], numbers: usize, columns: usize) -> Vec<f32> {
     images.chunks_exact(numbers).flat_map(|image| transposed(image, columns)).collect()
 }

@@ -1,21 +1,21 @@
-//! Softmax cross-entropy: mean over the batch of minus the log of the label's softmax.
+//! Softmax cross-entropy: minus the log of the label's softmax, averaged over the batch.
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
 use super::math::{exp, ln};
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
-/// Mean cross-entropy. `logits` is (batch, classes), `labels` is (batch) of u32, each below `classes`;
-/// the result is a scalar. The largest logit is taken off first, so that no exponential overflows.
+/// Mean cross-entropy. `logits` is (batch, classes), `labels` is (batch) of u32, each below `classes`; the result is a scalar. The
+/// largest logit is subtracted first, so that no exponential overflows.
 ///
 /// # Errors
-/// Shapes that don't fit, a label out of range, or a device that fails.
+/// The shapes don't fit, a label is out of range, or the device fails.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    if is_ours(logits) {
+    if is_cpu_f32(logits) {
         return logits.apply_op2(labels, CrossEntropy);
     }
-    // candle's `softmax_last_dim` drops gradients: this is made of operations that keep them.
+    // candle's `softmax_last_dim` drops gradients; these operations keep them.
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     let log_softmax = shifted.broadcast_sub(&log_sum)?;
@@ -24,8 +24,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 
 struct CrossEntropy;
 
-/// Writes softmax(row) into `softmax` and gives the largest logit and the log of the sum of exponentials,
-/// largest taken off.
+/// Writes softmax(row) into `softmax`. Returns the largest logit, and the log of the sum of exponentials after subtracting it.
 #[inline(always)]
 fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
@@ -38,28 +37,28 @@ fn softmax(row: &[f32], softmax: &mut [f32]) -> (f32, f32) {
     (largest, ln(sum))
 }
 
-/// Minus the log of the label's share, from what [`softmax`] gave. A label that is no class gives NaN.
+/// Minus the log of the label's probability, from the result of [`softmax`]. NaN for a label that is out of range.
 #[inline(always)]
 fn row_loss(row: &[f32], label: u32, (largest, log_sum): (f32, f32)) -> f64 {
-    let own = row.get(label as usize).copied().unwrap_or(f32::NAN);
-    f64::from(log_sum - (own - largest))
+    let label_logit = row.get(label as usize).copied().unwrap_or(f32::NAN);
+    f64::from(log_sum - (label_logit - largest))
 }
 
-leveled! {
-/// Loss summed over the rows, in f64, and how many rows have their largest logit at their label.
+multiversioned! {
+/// Loss summed over the rows, in f64, and the number of rows whose largest logit is at their label.
 pub(crate) fn sum_losses(logits: &[f32], labels: &[u32], classes: usize) -> (f64, usize) {
     let mut scratch = vec![0.0; classes];
-    let (mut sum, mut right) = (0.0f64, 0);
+    let (mut sum, mut correct) = (0.0f64, 0);
     for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-        let of_row = softmax(row, &mut scratch);
-        sum += row_loss(row, *label, of_row);
-        right += usize::from(row.iter().position(|x| *x == of_row.0) == Some(*label as usize));
+        let row_stats = softmax(row, &mut scratch);
+        sum += row_loss(row, *label, row_stats);
+        correct += usize::from(row.iter().position(|x| *x == row_stats.0) == Some(*label as usize));
     }
-    (sum, right)
+    (sum, correct)
 }
 }
 
-leveled! {
+multiversioned! {
 /// Loss summed over the rows, in f64; writes its gradient, times `scale`.
 pub(crate) fn losses_and_gradients(
     logits: &[f32],
@@ -130,16 +129,16 @@ fn label_slice<'a>(
     };
     let labels = labels.as_slice::<u32>()?.get(start..end).unwrap_or_default();
     if labels.len() != batch || labels.iter().any(|label| *label as usize >= classes) {
-        candle_core::bail!("cross-entropy: {} labels below {classes} were expected", batch);
+        candle_core::bail!("cross-entropy: expected {batch} labels below {classes}");
     }
     Ok(labels)
 }
 
-/// Loss summed over the batch (in f64) and how many rows have their largest logit at their label. No
-/// gradient: for evaluation.
+/// Loss summed over the batch, in f64, and the number of rows whose largest logit is at their label. For evaluation: without a
+/// gradient.
 ///
 /// # Errors
-/// A device that fails.
+/// The device fails.
 pub fn evaluate(logits: &Tensor, labels: &[u32]) -> Result<(f64, usize)> {
     let (_, classes) = logits.dims2()?;
     let logits = logits.to_dtype(DType::F32)?.to_device(&candle_core::Device::Cpu)?.contiguous()?;

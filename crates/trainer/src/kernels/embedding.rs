@@ -1,14 +1,14 @@
-//! What stands for a character at its place: a row of one table for the character, plus a row of another for the place.
+//! Token and position embedding: a row of one table for the token, plus a row of another table for its position.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::{is_ours, slice, with_slice};
+use super::{is_cpu_f32, slice, with_slice};
 
-/// Sums of the rows of `table`, (alphabet, width), that `tokens` name, and of the rows of `places`, (context, width), in turn.
-/// The result is (tokens, width).
+/// For each token, its row of `table`, (alphabet, width), plus the row of its position in `places`, (context, width). Positions
+/// restart after `context` tokens. The result is (tokens, width).
 ///
 /// # Errors
-/// Shapes that don't fit, a token beyond the table, or a device that fails.
+/// The shapes don't fit, a token is out of range, or the device fails.
 pub fn embedding(table: &Tensor, places: &Tensor, tokens: &[u32]) -> Result<Tensor> {
     let ((alphabet, width), (context, same)) = (table.dims2()?, places.dims2()?);
     let fits = width == same && tokens.len().is_multiple_of(context.max(1));
@@ -20,7 +20,7 @@ pub fn embedding(table: &Tensor, places: &Tensor, tokens: &[u32]) -> Result<Tens
             places.shape()
         );
     }
-    if is_ours(table) {
+    if is_cpu_f32(table) {
         return table.apply_op2(places, Embedding { tokens: tokens.to_vec() });
     }
     let rows = table.index_select(&Tensor::new(tokens, table.device())?, 0)?;
@@ -65,7 +65,7 @@ impl CustomOp2 for Embedding {
         let (mut d_table, mut d_places) = (vec![0.0; table.elem_count()], vec![0.0; places.elem_count()]);
         let d_out = d_out.contiguous()?;
         with_slice(&d_out, |d_out| {
-            // In the order of the text, so that sums are the same each time.
+            // In the order of the text, so that the order of additions is fixed.
             for (i, (token, d)) in self.tokens.iter().zip(d_out.chunks_exact(width)).enumerate() {
                 let (first, place) = (*token as usize * width, i % context * width);
                 add(&mut d_table[first..first + width], d);

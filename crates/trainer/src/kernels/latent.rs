@@ -1,20 +1,20 @@
-//! The latent numbers of a variational autoencoder (Kingma and Welling, arXiv 1312.6114): drawn from a normal distribution
-//! with the encoder's mean and variance, and how far that is from the standard normal one.
+//! The latent variables of a variational autoencoder (Kingma and Welling, arXiv 1312.6114): draws from a normal distribution with the
+//! encoder's mean and variance, and the divergence of this distribution from the standard normal one.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::math::exp;
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
-/// mean + exp(log_variance / 2) noise, all of one shape. The noise gets no gradient.
+/// mean + exp(log_variance / 2) noise, all of the same shape. The noise gets no gradient.
 ///
 /// # Errors
-/// Shapes that differ, or a device that fails.
+/// The shapes differ, or the device fails.
 pub fn draw(mean: &Tensor, log_variance: &Tensor, noise: &Tensor) -> Result<Tensor> {
     same(mean, log_variance)?;
     same(mean, noise)?;
-    if is_ours(mean) {
+    if is_cpu_f32(mean) {
         return mean.apply_op3(log_variance, noise, Draw);
     }
     mean + ((log_variance * 0.5)?.exp()? * noise.detach())?
@@ -24,10 +24,10 @@ pub fn draw(mean: &Tensor, log_variance: &Tensor, noise: &Tensor) -> Result<Tens
 /// ½ Σ (mean² + exp(log_variance) - 1 - log_variance). A scalar.
 ///
 /// # Errors
-/// Shapes that differ, or a device that fails.
+/// The shapes differ, or the device fails.
 pub fn divergence(mean: &Tensor, log_variance: &Tensor) -> Result<Tensor> {
     same(mean, log_variance)?;
-    if is_ours(mean) {
+    if is_cpu_f32(mean) {
         return mean.apply_op2(log_variance, Divergence);
     }
     (((mean.sqr()? + log_variance.exp()?)? - 1.0)? - log_variance)?.sum_all()? * 0.5
@@ -37,13 +37,13 @@ fn same(a: &Tensor, b: &Tensor) -> Result<()> {
     if a.shape() == b.shape() {
         return Ok(());
     }
-    candle_core::bail!("latent numbers: {:?} beside {:?}", a.shape(), b.shape())
+    candle_core::bail!("latent variables: shapes {:?} and {:?} differ", a.shape(), b.shape())
 }
 
 struct Draw;
 struct Divergence;
 
-leveled! {
+multiversioned! {
 fn draws(mean: &[f32], log_variance: &[f32], noise: &[f32], to: &mut [f32]) {
     for (((to, mean), log_variance), noise) in to.iter_mut().zip(mean).zip(log_variance).zip(noise) {
         *to = exp(0.5 * log_variance).mul_add(*noise, *mean);
@@ -51,8 +51,8 @@ fn draws(mean: &[f32], log_variance: &[f32], noise: &[f32], to: &mut [f32]) {
 }
 }
 
-leveled! {
-fn draw_back(log_variance: &[f32], noise: &[f32], gradient: &mut [f32]) {
+multiversioned! {
+fn draw_backward(log_variance: &[f32], noise: &[f32], gradient: &mut [f32]) {
     for ((gradient, log_variance), noise) in gradient.iter_mut().zip(log_variance).zip(noise) {
         *gradient *= 0.5 * exp(0.5 * log_variance) * noise;
     }
@@ -92,7 +92,7 @@ impl CustomOp3 for Draw {
             with_slice(log_variance, |log_variance| {
                 with_slice(noise, |noise| {
                     let mut gradient = dy.to_vec();
-                    draw_back(log_variance, noise, &mut gradient);
+                    draw_backward(log_variance, noise, &mut gradient);
                     Ok(gradient)
                 })
             })

@@ -1,18 +1,17 @@
-//! Layer normalisation over the last dimension (Ba, Kiros and Hinton, arXiv 1607.06450), with weight and bias.
-//! candle's own drops the gradient of its bias: this one has its own backward, and elsewhere is made of
-//! operations that keep gradients.
+//! Layer normalisation over the last dimension (Ba, Kiros and Hinton, arXiv 1607.06450), with weight and bias. candle's version drops
+//! the gradient of the bias. This one has its own backward pass on the CPU, and uses operations that keep gradients elsewhere.
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 use super::reduce::{add_rows, sum, sum_of_squares};
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
-/// (x - mean) / sqrt(variance + eps) weight + bias, with mean and (biased) variance of the last dimension.
+/// (x - mean) / sqrt(variance + eps) weight + bias, with mean and (biased) variance over the last dimension.
 /// `x` is (..., n), `weight` and `bias` are (n).
 ///
 /// # Errors
-/// Shapes that don't fit, or a device that fails.
+/// The shapes don't fit, or the device fails.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let n = x.dim(D::Minus1)?;
     if weight.dims() != [n] || bias.dims() != [n] {
@@ -23,7 +22,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
             bias.shape()
         );
     }
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.apply_op3(weight, bias, LayerNorm { eps: eps as f32 });
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
@@ -35,8 +34,8 @@ struct LayerNorm {
     eps: f32,
 }
 
-leveled! {
-/// Writes (x - mean) / deviation and gives 1 / deviation.
+multiversioned! {
+/// Writes (x - mean) / deviation into `to`, and returns 1 / deviation.
 fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
     let n = x.len() as f32;
     let mean = sum(x) / n;
@@ -51,7 +50,7 @@ fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
 }
 }
 
-leveled! {
+multiversioned! {
 fn scale_and_shift(x: &mut [f32], weight: &[f32], bias: &[f32]) {
     for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
         *x = x.mul_add(*weight, *bias);
@@ -67,7 +66,7 @@ struct Gradients {
 }
 
 impl LayerNorm {
-    /// Rows from the first to the last.
+    /// Computes the gradients, row by row.
     fn gradients(&self, x: &[f32], weight: &[f32], dy: &[f32]) -> Gradients {
         let n = weight.len();
         let mut all = Gradients { x: vec![0.0; x.len()], weight: vec![0.0; n], bias: vec![0.0; n] };
@@ -86,7 +85,7 @@ impl LayerNorm {
     }
 }
 
-leveled! {
+multiversioned! {
 pub(super) fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
     for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
         *sum = a.mul_add(*b, *sum);
@@ -94,7 +93,7 @@ pub(super) fn add_products(sum: &mut [f32], a: &[f32], b: &[f32]) {
 }
 }
 
-leveled! {
+multiversioned! {
 pub(super) fn multiply(a: &[f32], b: &[f32], to: &mut [f32]) {
     for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
         *to = a * b;
@@ -102,8 +101,8 @@ pub(super) fn multiply(a: &[f32], b: &[f32], to: &mut [f32]) {
 }
 }
 
-leveled! {
-/// Takes off what would only change mean and deviation.
+multiversioned! {
+/// Removes the components of the gradient that would only change mean and deviation.
 pub(super) fn project(dx: &mut [f32], normal: &[f32], mean: f32, along: f32, scale: f32) {
     for (dx, normal) in dx.iter_mut().zip(normal) {
         *dx = scale * normal.mul_add(-along, *dx - mean);

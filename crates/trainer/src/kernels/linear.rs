@@ -7,13 +7,13 @@ use super::channels_last::transposed;
 use super::matmul::{Epilogue, Strided, matmul};
 use super::reduce::sum_rows;
 use super::simd::level;
-use super::{is_ours, slice, with_slice};
+use super::{is_cpu_f32, slice, with_slice};
 
-/// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result
-/// is (batch, outputs). Without `input_gradient` the backward forms none for `x`: for a first layer.
+/// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result is (batch, outputs).
+/// Without `input_gradient`, for first layers, the backward pass computes no gradient of `x`.
 ///
 /// # Errors
-/// Shapes that don't fit, or a device that fails.
+/// The shapes don't fit, or the device fails.
 pub fn linear(
     x: &Tensor,
     w: &Tensor,
@@ -21,11 +21,11 @@ pub fn linear(
     activation: Activation,
     input_gradient: bool,
 ) -> Result<Tensor> {
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.apply_op3(w, b, Linear { activation, input_gradient });
     }
     let x = if input_gradient { x.clone() } else { x.detach() };
-    activation.anywhere(&x.matmul(w)?.broadcast_add(b)?)
+    activation.by_candle(&x.matmul(w)?.broadcast_add(b)?)
 }
 
 struct Linear {
@@ -84,10 +84,10 @@ impl CustomOp3 for Linear {
         let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
         if self.activation.needs_input() {
             let z = with_slice(x, |x| with_slice(w, |w| with_slice(b, |b| Ok(affine(x, w, b, (m, n, k))))))?;
-            self.activation.back(&z, &mut dz);
+            self.activation.backward(&z, &mut dz);
         } else {
             with_slice(y, |y| {
-                self.activation.back(y, &mut dz);
+                self.activation.backward(y, &mut dz);
                 Ok(())
             })?;
         }

@@ -1,8 +1,8 @@
-//! Exponential and logarithm of our own: polynomials of fused multiply-adds, so that the bits depend on
-//! no library and no processor. Errors are below 2 units in the last place over the ranges in use.
+//! Our own exp, ln, tanh and normal distribution: polynomials of fused multiply-adds, so that the bits do not depend on a library or
+//! processor. Errors of exp and ln are below 2 units in the last place over the ranges in use.
 
-/// e^x for x <= 88: 0 below -87.3, NaN for NaN. Cody and Waite's reduction x = n ln 2 + r with
-/// |r| <= ln 2 / 2, then the Taylor polynomial of degree 7 for e^r, whose remainder is below 2^-27.
+/// e^x: 0 below -87.3, infinity above 88.7, NaN for NaN. Cody and Waite's reduction x = n ln 2 + r with |r| <= ln 2 / 2, then the
+/// Taylor polynomial of degree 7 for e^r, whose remainder is below 2^-27.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     if x < -87.3 {
@@ -12,14 +12,14 @@ pub fn exp(x: f32) -> f32 {
         return f32::INFINITY;
     }
     let n = (x * std::f32::consts::LOG2_E).round_ties_even();
-    // ln 2 in two parts: the first has few bits, so that n times it is exact.
+    // ln 2 in two parts. The first has few bits, so that its product with n is exact.
     let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
     let mut p = 1.0 / 5040.0;
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0f32] {
         p = r.mul_add(p, c);
     }
-    // 2^n by its bits: -126 <= n <= 128, where 2^128 is reached in two steps.
+    // 2^n from its bits, for -126 <= n <= 128; 2^128 needs two factors.
     let half = |n: f32| f32::from_bits(((n as i32 + 127) as u32) << 23);
     if n > 127.0 { p * half(127.0) * 2.0 } else { p * half(n) }
 }
@@ -52,7 +52,7 @@ pub fn ln(x: f32) -> f32 {
     n.mul_add(0.693_359_4, n.mul_add(-2.121_944_4e-4, ln_m))
 }
 
-/// The hyperbolic tangent: its series near 0, elsewhere (1 - e) / (1 + e) with e = exp(-2 |x|).
+/// The hyperbolic tangent: its series near 0, otherwise ±(1 - e) / (1 + e) with e = exp(-2 |x|).
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let z = x * x;
@@ -67,8 +67,8 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.45 { near } else { far }
 }
 
-/// The share of the standard normal distribution below x, erfc(-x / sqrt 2) / 2. The tail is the rational
-/// Chebyshev fit of Numerical Recipes (2nd edition, section 6.2, `erfcc`), of relative error below 1.2e-7.
+/// The standard normal distribution function, erfc(-x / sqrt 2) / 2. The tail is the rational Chebyshev fit of Numerical Recipes (2nd
+/// edition, section 6.2, `erfcc`), with a relative error below 1.2e-7.
 #[inline(always)]
 pub fn normal_below(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -103,7 +103,7 @@ mod tests {
             assert!((f64::from(tanh(x)) - truth).abs() <= 3e-7 * truth.abs(), "{x}: {} and {truth}", tanh(x));
             let truth = 0.5 * libm::erfc(-f64::from(x) * std::f64::consts::FRAC_1_SQRT_2);
             let found = f64::from(normal_below(x));
-            // In the tail the exponent is large, and so is what its rounding does.
+            // In the tail the exponent is large, and so is its rounding error.
             let bound = 4e-7 * (1.0 + f64::from(x * x)) * truth;
             assert!((found - truth).abs() <= bound, "{x}: {found} and {truth}");
         }

@@ -1,6 +1,5 @@
-//! The operations that training spends its time in, as candle operations with their own backward: the
-//! forward on the CPU is ours, on other devices it is made of candle's operations. Each has one function
-//! that models call; which device it runs on is decided there.
+//! The operations that dominate training time, as candle operations with their own backward pass. On the CPU they run our kernels, on
+//! other devices candle's operations. Models call one function per operation, which selects the implementation.
 
 pub mod activation;
 pub mod attention;
@@ -23,13 +22,12 @@ pub use simd::{matmul, sparse, tiles, windows};
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 
-/// Whether our own kernels take this tensor: f32 on the CPU. Other devices, and f64 in the tests that check
-/// gradients, go through candle's operations.
-pub(crate) fn is_ours(tensor: &Tensor) -> bool {
+/// Whether our kernels support this tensor: f32 on the CPU. Other devices, and f64 in tests of gradients, use candle's operations.
+pub(crate) fn is_cpu_f32(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && tensor.dtype() == DType::F32
 }
 
-/// The numbers of a contiguous f32 tensor on the CPU, as an operation gets them.
+/// The numbers of a contiguous f32 tensor, from the arguments of a CPU operation.
 pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         return Err(Error::RequiresContiguous { op: "sweep kernel" });
@@ -45,7 +43,7 @@ pub(crate) fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => f(slice(storage, layout)?),
-        _ => Err(Error::Msg("a tensor on the CPU was expected".to_owned())),
+        _ => Err(Error::Msg("expected a tensor on the CPU".to_owned())),
     }
 }
 

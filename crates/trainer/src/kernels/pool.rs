@@ -1,23 +1,22 @@
-//! Max-pooling over 2x2 windows. candle 0.11.1's own backward is wrong (for the window [1, 2, 3, 4] it
-//! gives [0, 0, 0, 0.25] instead of [0, 0, 0, 1]), so this one has its own on every device.
+//! Max-pooling over 2x2 windows. The backward pass of candle 0.11.1 is wrong (for the window [1, 2, 3, 4] it gives [0, 0, 0, 0.25]
+//! instead of [0, 0, 0, 1]), so no device uses it.
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
 use super::channels_last::{pool, pool_gradient};
-use super::{is_ours, slice, with_slice};
+use super::{is_cpu_f32, slice, with_slice};
 
-/// The largest of each 2x2 window. `x` is (batch, channels, height, width) with even height and width;
-/// the result is (batch, channels, height / 2, width / 2). Of equal numbers the first one, row by row,
-/// gets the gradient.
+/// The largest number of each 2x2 window. `x` is (batch, channels, height, width) with even height and width; the result is (batch,
+/// channels, height / 2, width / 2). If numbers are equal, the first one, row by row, gets the gradient.
 ///
 /// # Errors
-/// An odd height or width, or a device that fails.
+/// The height or width is odd, or the device fails.
 pub fn max_pool_2x2(x: &Tensor) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     if height % 2 != 0 || width % 2 != 0 {
         candle_core::bail!("max_pool_2x2: height and width must be even, found {:?}", x.shape());
     }
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.apply_op1(MaxPool);
     }
     let windows = x.reshape((batch, channels, height / 2, 2, width / 2, 2))?;
@@ -53,7 +52,7 @@ impl CustomOp1 for MaxPool {
     }
 }
 
-/// All channels of all images as if they stood below each other in one.
+/// Pools all channels of all images as one image of a single channel, in which they are below each other.
 fn pooled(x: &[f32], width: usize) -> (Vec<f32>, Vec<u8>) {
     let (mut y, mut which) = (vec![0.0; x.len() / 4], vec![0; x.len() / 4]);
     pool(x, width, 1, &mut y, &mut which);

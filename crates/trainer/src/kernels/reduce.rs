@@ -1,9 +1,8 @@
 //! Sums with a fixed order of additions: the same bits for the same numbers, on any processor.
 
-use super::simd::leveled;
+use super::simd::multiversioned;
 
-/// Running sums: number i goes to sum i mod `LANES`. Enough of them to keep vectors busy, and the order of
-/// additions is not left to the compiler.
+/// Number of running sums: number i is added to sum i mod `LANES`. That is enough to fill vectors, and fixes the order of additions.
 const LANES: usize = 16;
 
 /// Adds running sums as a tree.
@@ -20,7 +19,7 @@ macro_rules! tree {
     }};
 }
 
-/// Sum of squares, in f64, of numbers that come in pieces: the bits are the same however they are cut.
+/// Sum of squares, in f64, of numbers that arrive in pieces. The bits do not depend on how they are split.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SumOfSquares {
     sums: [f64; LANES],
@@ -29,11 +28,11 @@ pub struct SumOfSquares {
 }
 
 impl SumOfSquares {
-    /// Takes in the next numbers.
+    /// Adds the next numbers.
     pub fn add(&mut self, values: &[f32]) {
-        // Up to the next whole round by hand, the rest round by round.
-        let begun = (LANES - self.count % LANES) % LANES;
-        let (head, rest) = values.split_at(begun.min(values.len()));
+        // Complete the current round of lanes first; then add whole rounds.
+        let head_len = (LANES - self.count % LANES) % LANES;
+        let (head, rest) = values.split_at(head_len.min(values.len()));
         for (sum, x) in self.sums.iter_mut().skip(self.count % LANES).zip(head) {
             *sum += f64::from(*x) * f64::from(*x);
         }
@@ -48,8 +47,8 @@ impl SumOfSquares {
     }
 }
 
-leveled! {
-/// The product of two `f32` is exact in `f64`: fused or not, the bits are the same.
+multiversioned! {
+/// The product of two `f32` is exact in `f64`, so the bits are the same with and without fused multiply-add.
 fn add_squares(sums: &mut [f64; LANES], values: &[f32]) {
     let mut running = *sums;
     let mut chunks = values.chunks_exact(LANES);
@@ -74,7 +73,7 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     sum.sum()
 }
 
-leveled! {
+multiversioned! {
 /// Sum of absolute values, in f64.
 pub fn magnitude(values: &[f32]) -> f64 {
     let mut sums = [0.0f64; LANES];
@@ -91,8 +90,8 @@ pub fn magnitude(values: &[f32]) -> f64 {
 }
 }
 
-leveled! {
-/// Sum of products, in f64. What is longer is cut.
+multiversioned! {
+/// Sum of products, in f64. The slices must have the same length.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0f64; LANES];
     let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -108,7 +107,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 }
 
-leveled! {
+multiversioned! {
 /// Sum.
 pub fn sum(values: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
@@ -132,14 +131,14 @@ pub fn sum_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
     sums
 }
 
-/// The same, into as many sums as there are columns.
+/// [`sum_rows`] into a slice; its length is the number of columns.
 pub fn sum_rows_into(matrix: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     add_rows(matrix, sums);
 }
 
-leveled! {
-/// The same, to what the sums are.
+multiversioned! {
+/// Adds the rows of a matrix to `sums`; its length is the number of columns.
 pub fn add_rows(matrix: &[f32], sums: &mut [f32]) {
     for row in matrix.chunks_exact(sums.len().max(1)) {
         for (sum, x) in sums.iter_mut().zip(row) {
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_are_right_for_lengths_that_are_no_multiple_of_the_width() {
+    fn sums_are_correct_for_all_lengths() {
         for n in [0, 1, 15, 16, 17, 100] {
             let values: Vec<f32> = (1..=n).map(|i| i as f32).collect();
             let expected: f64 = (1..=n).map(|i| f64::from(i) * f64::from(i)).sum();

@@ -1,22 +1,22 @@
-//! Normalisation by the root mean square of the last dimension (Zhang and Sennrich, arXiv 1910.07467), with a weight. candle's own
+//! Normalisation by the root mean square of the last dimension (Zhang and Sennrich, arXiv 1910.07467), with a weight. candle's version
 //! drops gradients.
 
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
 use super::layer_norm::{add_products, multiply, project};
 use super::reduce::{sum, sum_of_squares};
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
 /// x / sqrt(mean of x² + eps) weight, with the mean over the last dimension. `x` is (..., n), `weight` is (n).
 ///
 /// # Errors
-/// Shapes that don't fit, or a device that fails.
+/// The shapes don't fit, or the device fails.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     if weight.dims() != [x.dim(D::Minus1)?] {
         candle_core::bail!("rms norm: x {:?}, weight {:?}", x.shape(), weight.shape());
     }
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.apply_op2(weight, RmsNorm { eps: eps as f32 });
     }
     let root = (x.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
@@ -27,8 +27,8 @@ struct RmsNorm {
     eps: f32,
 }
 
-leveled! {
-/// Writes x / root mean square and gives 1 / root mean square.
+multiversioned! {
+/// Writes x / root mean square into `to`, and returns 1 / root mean square.
 fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
     let scale = 1.0 / (sum_of_squares(x) as f32 / x.len() as f32 + eps).sqrt();
     for (to, x) in to.iter_mut().zip(x) {
@@ -39,7 +39,7 @@ fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
 }
 
 impl RmsNorm {
-    /// The gradients of x and weight, rows from the first to the last.
+    /// The gradients of x and weight, computed row by row.
     fn gradients(&self, x: &[f32], weight: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let n = weight.len();
         let (mut all, mut of_weight) = (vec![0.0; x.len()], vec![0.0; n]);

@@ -1,47 +1,47 @@
-//! Softmax over the last dimension. candle's own (`softmax_last_dim`) drops gradients.
+//! Softmax over the last dimension. candle's version (`softmax_last_dim`) drops gradients.
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
 use super::math::exp;
 use super::reduce::sum;
-use super::simd::leveled;
-use super::{is_ours, slice, with_slice};
+use super::simd::multiversioned;
+use super::{is_cpu_f32, slice, with_slice};
 
 /// exp(x) divided by its sum over the last dimension. The largest number is subtracted first, so that no exponential overflows.
 ///
 /// # Errors
 /// `x` is a scalar, or the device fails.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
-    if is_ours(x) {
+    if is_cpu_f32(x) {
         return x.contiguous()?.apply_op1(Softmax);
     }
-    let shares = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)
+    let probabilities = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
+    probabilities.broadcast_div(&probabilities.sum_keepdim(D::Minus1)?)
 }
 
-leveled! {
+multiversioned! {
 /// Softmax of the scaled row, in place.
 pub(super) fn softmax_in_place(row: &mut [f32], scale: f32) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
     for x in row.iter_mut() {
         *x = exp((*x - largest) * scale);
     }
-    let whole = sum(row);
+    let total = sum(row);
     for x in row {
-        *x /= whole;
+        *x /= total;
     }
 }
 }
 
-leveled! {
-/// From the gradient of softmax(row scale) to that of the row.
-pub(super) fn softmax_back(shares: &[f32], gradient: &mut [f32], scale: f32) {
+multiversioned! {
+/// Turns the gradient of softmax(row scale) into the gradient of the row, in place.
+pub(super) fn softmax_backward(probabilities: &[f32], gradient: &mut [f32], scale: f32) {
     let mut mean = 0.0f32;
-    for (share, gradient) in shares.iter().zip(gradient.iter()) {
-        mean = share.mul_add(*gradient, mean);
+    for (p, gradient) in probabilities.iter().zip(gradient.iter()) {
+        mean = p.mul_add(*gradient, mean);
     }
-    for (gradient, share) in gradient.iter_mut().zip(shares) {
-        *gradient = scale * share * (*gradient - mean);
+    for (gradient, p) in gradient.iter_mut().zip(probabilities) {
+        *gradient = scale * p * (*gradient - mean);
     }
 }
 }
@@ -67,7 +67,7 @@ impl CustomOp1 for Softmax {
             with_slice(&dy, |dy| {
                 let mut dx = dy.to_vec();
                 let rows = y.chunks_exact(n).zip(dx.chunks_exact_mut(n));
-                rows.for_each(|(y, dx)| softmax_back(y, dx, 1.0));
+                rows.for_each(|(y, dx)| softmax_backward(y, dx, 1.0));
                 Ok(dx)
             })
         })?;

@@ -1,5 +1,5 @@
-//! The operations against numbers that PyTorch printed, and their gradients against finite differences, by both
-//! paths: our kernels (f32) and candle's operations (f64).
+//! Compares the operations with numbers from PyTorch, and their gradients with finite differences, on both paths: our kernels (f32)
+//! and candle's operations (f64).
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
@@ -13,8 +13,8 @@ use super::pool::max_pool_2x2;
 use super::rms_norm::rms_norm;
 use super::softmax::softmax;
 
-// The numbers below were printed by this program (torch 2.15.0, CPU): of each operation the loss and the first
-// three elements of each gradient.
+// The numbers below were printed by this program (torch 2.15.0, CPU): for each operation the loss and the first three elements of
+// each gradient.
 //
 //   import torch
 //   from torch.nn import functional as F
@@ -146,7 +146,7 @@ const PYTORCH: &[(&str, &[f64])] = &[
     ),
 ];
 
-/// Operations whose f64 path candle's own operations make up, and finite differences check.
+/// Operations without numbers from PyTorch. Finite differences check their f64 path, which uses candle's operations.
 const MORE: [&str; 2] = ["rms norm", "softmax"];
 
 /// The same numbers as `fixed` above.
@@ -206,12 +206,12 @@ fn run(name: &str, dtype: DType) -> Result<(f64, Vec<Vec<f64>>)> {
     let parameters: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let loss = loss(name, &parameters)?;
     let gradients = loss.backward()?;
-    let own = |var: &Var| flat(gradients.get(var).expect("each parameter has a gradient"));
-    Ok((flat(&loss)?[0], vars.iter().map(own).collect::<Result<_>>()?))
+    let gradient = |var: &Var| flat(gradients.get(var).expect("each parameter has a gradient"));
+    Ok((flat(&loss)?[0], vars.iter().map(gradient).collect::<Result<_>>()?))
 }
 
 #[test]
-fn operations_give_the_numbers_of_pytorch() -> Result<()> {
+fn operations_agree_with_pytorch() -> Result<()> {
     for (name, expected) in PYTORCH {
         for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 2e-5)] {
             let (loss, gradients) = run(name, dtype)?;
@@ -265,7 +265,7 @@ fn kernels_agree_with_candles_operations() -> Result<()> {
 }
 
 #[test]
-fn shapes_that_do_not_fit_are_refused() -> Result<()> {
+fn mismatched_shapes_are_rejected() -> Result<()> {
     let tensor = |shape: &[usize]| fixed(shape, DType::F32);
     let linear = |x: &[usize], w: &[usize], b: &[usize]| {
         linear(&tensor(x)?, &tensor(w)?, &tensor(b)?, Activation::Relu, true)

@@ -1,5 +1,5 @@
-//! A small causal transformer over characters, as GPT-2 (Radford et al. 2019): learned places, layer norms before attention and
-//! perceptron, GELU, a last layer norm, and a linear layer to the alphabet.
+//! A small causal transformer over characters like GPT-2 (Radford et al. 2019): learned position embeddings, layer norms before
+//! attention and MLP, GELU, a final layer norm, and a linear layer to the alphabet.
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use spec::catalogue::{Conflict, Kind, ModelKind, Param, ParamType, Reads, fits_all};
 
 use super::layer::{Linear, linear_with};
-use super::parameters::{InOrder, of_built_in};
+use super::parameters::{InOrder, built_in_parameters};
 use super::shape::normal;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::kernels::activation::Activation;
@@ -20,18 +20,18 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "char-gpt",
-            doc: "causal transformer over characters, as GPT-2, with its initial values; texts",
+            doc: "causal transformer over characters like GPT-2, with its initial values; for texts",
             example: "{kind: char-gpt, layers: 2, heads: 2, width: 8, context: 12}",
             params: &[
                 Param::new("layers", ParamType::Count(64), "4", "blocks"),
-                Param::new("heads", ParamType::Count(64), "4", "heads of the attention; divides the width"),
-                Param::new("width", ParamType::Count(4_096), "128", "numbers that stand for a character"),
-                Param::new("context", ParamType::Count(4_096), "64", "characters that it sees"),
+                Param::new("heads", ParamType::Count(64), "4", "attention heads; must divide the width"),
+                Param::new("width", ParamType::Count(4_096), "128", "embedding width of a character"),
+                Param::new("context", ParamType::Count(4_096), "64", "context length in characters"),
             ],
             check: heads_divide_the_width,
         },
         reads: Reads::Text,
-        loss: "nats a character",
+        loss: "nats per character",
         accuracy: true,
         fits: fits_all,
     },
@@ -39,11 +39,11 @@ pub(super) static ENTRY: Entry = Entry {
 };
 
 fn heads_divide_the_width(values: &Map<String, Json>) -> std::result::Result<(), Conflict> {
-    let whole = |name| values.get(name).and_then(Json::as_u64);
-    match (whole("heads"), whole("width")) {
+    let integer = |name| values.get(name).and_then(Json::as_u64);
+    match (integer("heads"), integer("width")) {
         (Some(heads), Some(width)) if !width.is_multiple_of(heads) => Err(Conflict {
             param: "heads",
-            message: format!("`heads` must divide the width, and {heads} does not divide {width}"),
+            message: format!("`heads` must divide `width`, but {heads} does not divide {width}"),
             hint: None,
         }),
         _ => Ok(()),
@@ -54,17 +54,17 @@ fn heads_divide_the_width(values: &Map<String, Json>) -> std::result::Result<(),
 struct CharGpt {
     /// Blocks.
     layers: usize,
-    /// Heads of the attention; divides the width.
+    /// Attention heads; divides the width.
     heads: usize,
-    /// Numbers that stand for a character.
+    /// Embedding width of a character.
     width: usize,
-    /// Characters that it sees.
+    /// Context length in characters.
     context: usize,
 }
 
 impl Architecture for CharGpt {
     fn shapes(&self, sizes: Sizes) -> Vec<Shape> {
-        of_built_in(|vb| Gpt::new(self, sizes.classes, &vb).map(drop))
+        built_in_parameters(|vb| Gpt::new(self, sizes.classes, &vb).map(drop))
     }
 
     fn logits(&self, input: &Input<'_>) -> Result<Tensor> {
@@ -80,7 +80,7 @@ impl Architecture for CharGpt {
         2 * self.context
     }
 
-    /// A row of the attention for each head, and what a block's layers give.
+    /// A row of attention weights for each head, and the outputs of a block's layers.
     fn numbers_in_graph(&self, sizes: Sizes) -> usize {
         let Self { layers, heads, width, context } = self;
         context * (layers * (14 * width + heads * context) + 2 * sizes.classes)
@@ -90,8 +90,8 @@ impl Architecture for CharGpt {
 const EPS: f64 = 1e-5;
 const DEVIATION: f32 = 0.02;
 
-/// The layers of a transformer, with GPT-2's initial values: normal with deviation 0.02, for what is added to the residual stream
-/// divided by the root of how often that happens; biases 0.
+/// The layers of a transformer, with GPT-2's initial values: weights are normal with deviation 0.02, which is divided by the square
+/// root of the number of residual additions for layers that add to the residual stream. Biases are 0.
 struct Gpt {
     heads: usize,
     context: usize,
@@ -113,7 +113,7 @@ struct Block {
     fc2: Linear,
 }
 
-/// A layer whose weight is normal with this deviation.
+/// A linear layer with a normal initial weight of this deviation, and bias 0.
 fn normal_linear(inputs: usize, outputs: usize, deviation: f32, vb: &VarBuilder<'_>) -> Result<Linear> {
     linear_with(inputs, outputs, normal(deviation), Init::Const(0.0), vb)
 }
@@ -137,7 +137,7 @@ impl Gpt {
         })
     }
 
-    /// Logits (characters, alphabet) of windows of `context` characters, one after another.
+    /// Logits (characters, alphabet) for consecutive windows of `context` characters.
     fn forward(&self, tokens: &[u32]) -> Result<Tensor> {
         let mut x = embedding(&self.characters, &self.places, tokens)?;
         for block in &self.blocks {

@@ -1,4 +1,4 @@
-//! Layers that models built by a `VarBuilder` have in common, on our kernels.
+//! Layers with our kernels for models that are built with a `VarBuilder`.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -16,19 +16,19 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// The layer's values for `x`, (rows, inputs). `passes`: whether `x` needs a gradient.
+    /// The layer's output for `x`, (rows, inputs). `passes`: whether `x` needs a gradient.
     pub(super) fn forward(&self, x: &Tensor, activation: Activation, passes: bool) -> Result<Tensor> {
         kernels::linear::linear(x, &self.weight, &self.bias, activation, passes)
     }
 }
 
-/// With PyTorch's initial values.
+/// A linear layer with PyTorch's initial values.
 pub(super) fn linear(inputs: usize, outputs: usize, vb: &VarBuilder<'_>) -> Result<Linear> {
     let init = pytorch(inputs);
     linear_with(inputs, outputs, init, init, vb)
 }
 
-/// With initial values of weight and bias.
+/// A linear layer with these initial values of weight and bias.
 pub(super) fn linear_with(
     inputs: usize,
     outputs: usize,

@@ -1,5 +1,5 @@
-//! A small convolutional network: convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear
-//! to the classes, ReLU between.
+//! A small convolutional network: convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear to the classes, with ReLU
+//! between them.
 
 use candle_core::Tensor;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "lenet",
-            doc: "convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear; images of 28 x 28",
+            doc: "convolution 5x5x16, pool, convolution 5x5x32, pool, linear 128, linear; for images of 28 x 28",
             example: "{kind: lenet}",
             params: &[],
             check: no_check,
@@ -35,12 +35,12 @@ fn is_28_by_28(data: &Data) -> Result<(), String> {
     match data.dataset.shape() {
         (784, _) => Ok(()),
         (inputs, _) => Err(format!(
-            "`lenet` takes images of 28 x 28 in one channel, and these examples have {inputs} numbers"
+            "`lenet` needs images of 28 x 28 in one channel (784 numbers), but the examples have {inputs} numbers"
         )),
     }
 }
 
-/// Images of 4 x 4 in 32 channels reach the first linear layer.
+/// Inputs of the first linear layer: images of 4 x 4 in 32 channels.
 const FLAT: usize = 32 * 4 * 4;
 
 #[derive(Debug, Deserialize)]
@@ -78,7 +78,7 @@ impl Architecture for Lenet {
         linear(&x, w4, b4, Activation::Identity, true)
     }
 
-    /// Planes of a convolution would leave the cache sooner than rows.
+    /// Smaller than for other models, because the outputs of convolutions need more cache.
     fn chunk(&self) -> usize {
         128
     }

@@ -24,7 +24,7 @@ pub(super) static ENTRY: Entry = Entry {
                         "activation",
                         ParamType::Word(&["relu", "gelu", "tanh"]),
                         "\"relu\"",
-                        "what follows each hidden layer",
+                        "activation after each hidden layer",
                     )
                 },
             ],
@@ -40,17 +40,17 @@ pub(super) static ENTRY: Entry = Entry {
 
 #[derive(Debug, Deserialize)]
 struct Mlp {
-    /// Widths of the hidden layers; none is logistic regression.
+    /// Widths of the hidden layers. Without any the model is logistic regression.
     hidden: Vec<usize>,
-    /// What follows each hidden layer.
+    /// Activation after each hidden layer.
     #[serde(default)]
-    activation: Named,
+    activation: ActivationName,
 }
 
-/// The activations by name.
+/// The activations by their names in sweep files.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Named {
+enum ActivationName {
     #[default]
     Relu,
     Gelu,
@@ -58,11 +58,11 @@ enum Named {
 }
 
 impl Mlp {
-    fn between(&self) -> Activation {
+    fn hidden_activation(&self) -> Activation {
         match self.activation {
-            Named::Relu => Activation::Relu,
-            Named::Gelu => Activation::Gelu,
-            Named::Tanh => Activation::Tanh,
+            ActivationName::Relu => Activation::Relu,
+            ActivationName::Gelu => Activation::Gelu,
+            ActivationName::Tanh => Activation::Tanh,
         }
     }
 }
@@ -78,7 +78,8 @@ impl Architecture for Mlp {
 
     fn layers(&self, Sizes { inputs, classes }: Sizes) -> Option<Vec<Layer>> {
         let layers = widths(inputs, &self.hidden, classes).enumerate().map(|(i, (inputs, outputs))| {
-            let activation = if i < self.hidden.len() { self.between() } else { Activation::Identity };
+            let activation =
+                if i < self.hidden.len() { self.hidden_activation() } else { Activation::Identity };
             Layer::Linear(Linear { inputs, outputs, activation })
         });
         Some(layers.collect())
@@ -89,7 +90,7 @@ impl Architecture for Mlp {
         let mut x = input.rows()?;
         for (i, pair) in input.parameters.chunks_exact(2).enumerate() {
             if let [weight, bias] = pair {
-                let activation = if i + 1 < layers { self.between() } else { Activation::Identity };
+                let activation = if i + 1 < layers { self.hidden_activation() } else { Activation::Identity };
                 x = linear(&x, weight, bias, activation, i > 0)?;
             }
         }
@@ -100,7 +101,7 @@ impl Architecture for Mlp {
         500
     }
 
-    /// At most: the numbers that are not zero with their places, by image and by pixel.
+    /// An upper bound: the non-zero numbers and their positions, by image and by pixel.
     fn numbers_in_batch(&self, sizes: Sizes) -> usize {
         4 * sizes.inputs
     }

@@ -1,13 +1,13 @@
 //! Models: parameters in a fixed order with seeded initial values, and a loss. Each architecture is one file here and one line in
-//! the `TABLE`; what it must say of itself is the trait `Architecture`.
+//! `TABLE`, and implements the trait `Architecture`.
 
 mod char_gpt;
 pub(crate) mod closed_form;
+mod custom;
 pub(crate) mod direct;
 mod layer;
 mod lenet;
 mod mlp;
-mod own;
 pub(crate) mod parameters;
 mod power_law_regression;
 mod quadratic;
@@ -23,15 +23,15 @@ use spec::catalogue::ModelKind;
 use spec::trial::{Choice, Model as Chosen, Network};
 
 use self::closed_form::Synthetic;
+use self::custom::CustomModel;
 use self::direct::Layer;
-use self::own::OwnModel;
 pub(crate) use self::shape::Shape;
+use crate::custom::BuiltTask;
 use crate::data::{Batch, Form};
 use crate::expected::Problem;
 use crate::kernels::cross_entropy::{self, cross_entropy};
-use crate::own::OwnTask;
 
-/// The models that ship with the tool.
+/// The built-in models.
 pub(crate) static TABLE: &[&Entry] = &[
     &mlp::ENTRY,
     &lenet::ENTRY,
@@ -41,33 +41,33 @@ pub(crate) static TABLE: &[&Entry] = &[
     &power_law_regression::ENTRY,
 ];
 
-/// A model that ships with the tool.
+/// A built-in model.
 pub(crate) struct Entry {
-    /// How sweep files name it.
+    /// Name, parameters and documentation for sweep files.
     pub(crate) kind: ModelKind,
-    /// The architecture with the values that a sweep file gives its parameters.
+    /// Builds the architecture from the values in a sweep file.
     build: fn(&Choice) -> serde_json::Result<Arc<dyn Architecture>>,
 }
 
-/// The `build` of an architecture that is read from the values themselves.
+/// The `build` of an architecture that deserializes from the values.
 fn build<T: Architecture + DeserializeOwned + 'static>(
     choice: &Choice,
 ) -> serde_json::Result<Arc<dyn Architecture>> {
     Ok(Arc::new(choice.typed::<T>()?))
 }
 
-/// What a model is and does. An architecture that names classes gives `logits`, a task with a closed form that; another one its
-/// own `loss` and `evaluate`.
+/// A model architecture. A classifier implements `logits`, a task with a closed form implements `closed_form`, and any other
+/// architecture implements `loss` and `evaluate`.
 pub(crate) trait Architecture: Debug + Send + Sync {
-    /// Its parameters, in an order that never changes.
+    /// Its parameters, in a fixed order.
     fn shapes(&self, sizes: Sizes) -> Vec<Shape>;
 
-    /// Scores of the classes, (examples, classes); of text (characters, alphabet).
+    /// Logits of the classes, (examples, classes); for text (characters, alphabet).
     fn logits(&self, _: &Input<'_>) -> Result<Tensor> {
-        candle_core::bail!("this model names no classes")
+        candle_core::bail!("this model does not classify")
     }
 
-    /// The task with a closed form that it is.
+    /// The task, if it has a closed form.
     fn closed_form(&self) -> Option<Synthetic> {
         None
     }
@@ -75,65 +75,65 @@ pub(crate) trait Architecture: Debug + Send + Sync {
     /// Mean loss of a batch, a scalar, tracked for a backward pass.
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
         match self.closed_form() {
-            Some(task) => task.0.loss(input.only()?, input.batch, input.device),
+            Some(task) => task.0.loss(input.single_parameter()?, input.batch, input.device),
             None => cross_entropy(&self.logits(input)?, &Tensor::new(&input.batch.labels[..], input.device)?),
         }
     }
 
-    /// Loss summed over the examples of a batch (of text: over its characters), and how many were named rightly.
+    /// Loss summed over the examples of a batch (for text: over its characters), and the number of correctly classified ones.
     fn evaluate(&self, input: &Input<'_>) -> Result<(f64, Option<usize>)> {
         if let Some(task) = self.closed_form() {
-            return Ok((task.excess(&on_cpu(input.only()?)?), None));
+            return Ok((task.excess(&cpu_values(input.single_parameter()?)?), None));
         }
-        let (sum, right) = cross_entropy::evaluate(&self.logits(input)?, &input.batch.labels)?;
-        Ok((sum, Some(right)))
+        let (sum, correct) = cross_entropy::evaluate(&self.logits(input)?, &input.batch.labels)?;
+        Ok((sum, Some(correct)))
     }
 
-    /// Its layers, where it is a chain of them: these are trained on the CPU without a graph.
+    /// Its layers, if it is a chain of layers. Such models are trained on the CPU without a graph.
     fn layers(&self, _: Sizes) -> Option<Vec<Layer>> {
         None
     }
 
-    /// What the moments of its weights are before the first step, where they are known at every step.
+    /// The moments of its weights before the first step, if it has a closed form.
     fn expected(&self) -> Option<Problem> {
         None
     }
 
-    /// Examples that are evaluated at once. Part of what fixes the order in which losses are added.
+    /// Number of examples that are evaluated together. It affects the order in which losses are summed, and so the bits.
     fn chunk(&self) -> usize {
         1
     }
 
-    /// In which form it takes numbers.
+    /// The form of its inputs.
     fn form(&self) -> Form {
         Form::Dense
     }
 
-    /// Random numbers that it asks for, for each example.
+    /// Random numbers that it needs for each example.
     fn draws(&self) -> usize {
         0
     }
 
-    /// Numbers of one example in a batch, for the need of memory.
+    /// Numbers that a batch holds for one example, for the memory estimate.
     fn numbers_in_batch(&self, sizes: Sizes) -> usize {
         sizes.inputs
     }
 
-    /// Numbers that candle's graph holds for one example, for the need of memory.
+    /// Numbers that candle's graph holds for one example, for the memory estimate.
     fn numbers_in_graph(&self, _: Sizes) -> usize {
         0
     }
 }
 
-/// What its data give a model.
+/// The sizes that the data determine.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sizes {
-    /// Numbers of an example; of text the alphabet.
+    /// Numbers per example; for text the size of the alphabet.
     pub(crate) inputs: usize,
     pub(crate) classes: usize,
 }
 
-/// What a pass gets.
+/// The inputs of a forward pass.
 pub(crate) struct Input<'a> {
     pub(crate) sizes: Sizes,
     /// The values of the parameters, in their order.
@@ -148,25 +148,25 @@ impl Input<'_> {
         self.tensor(&self.batch.pixels, self.sizes.inputs)
     }
 
-    /// As many numbers for each example.
+    /// A tensor (examples, columns) of these numbers.
     pub(crate) fn tensor(&self, numbers: &[f32], columns: usize) -> Result<Tensor> {
         let dtype = self.parameters.first().map_or(DType::F32, Tensor::dtype);
         let shape = (self.batch.labels.len(), columns);
         Tensor::from_slice(numbers, shape, self.device)?.to_dtype(dtype)
     }
 
-    /// The value of the one parameter that there is.
-    fn only(&self) -> Result<&Tensor> {
-        self.parameters.first().ok_or_else(|| Error::Msg("no weights".to_owned()))
+    /// The value of the only parameter.
+    fn single_parameter(&self) -> Result<&Tensor> {
+        self.parameters.first().ok_or_else(|| Error::Msg("the model has no parameter".to_owned()))
     }
 }
 
-/// The numbers of a tensor, wherever it is.
-fn on_cpu(tensor: &Tensor) -> Result<Vec<f32>> {
+/// The numbers of a tensor on any device.
+fn cpu_values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1()
 }
 
-/// An architecture with the sizes that its data give it.
+/// An architecture with the sizes of its data.
 #[derive(Debug, Clone)]
 pub struct Arch {
     pub(crate) architecture: Arc<dyn Architecture>,
@@ -174,18 +174,17 @@ pub struct Arch {
 }
 
 impl Arch {
-    /// Of a network.
+    /// The architecture of a network.
     ///
     /// # Errors
-    /// There is no such model, as in a database that another version has written.
+    /// The model is unknown, for example in a database that another version wrote.
     pub fn of(network: &Network) -> Result<Self> {
         let (inputs, classes) = network.data.as_ref().map_or((0, 0), |data| data.dataset.shape());
         let architecture: Arc<dyn Architecture> = match &network.model {
-            Chosen::Custom(task) => Arc::new(OwnModel::planned(task)),
+            Chosen::Custom(task) => Arc::new(CustomModel::planned(task)),
             Chosen::BuiltIn(choice) => {
                 let entry = TABLE.iter().find(|entry| entry.kind.name == choice.kind);
-                let entry =
-                    entry.ok_or_else(|| Error::Msg(format!("there is no model `{}`", choice.kind)))?;
+                let entry = entry.ok_or_else(|| Error::Msg(format!("unknown model `{}`", choice.kind)))?;
                 (entry.build)(choice)
                     .map_err(|error| Error::Msg(format!("model {}: {error}", choice.kind)))?
             }
@@ -193,10 +192,10 @@ impl Arch {
         Ok(Self { architecture, sizes: Sizes { inputs, classes } })
     }
 
-    /// The same with the task that it is of, where a program of the user's own brought it along.
-    pub(crate) fn with_task(self, own: Option<OwnTask>) -> Self {
-        match own {
-            Some(own) => Self { architecture: Arc::new(OwnModel::of(own)), ..self },
+    /// Adds the custom task, if there is one: then the model can compute its loss.
+    pub(crate) fn with_task(self, task: Option<BuiltTask>) -> Self {
+        match task {
+            Some(task) => Self { architecture: Arc::new(CustomModel::of(task)), ..self },
             None => self,
         }
     }
@@ -209,7 +208,7 @@ impl Arch {
         self.architecture.layers(self.sizes)
     }
 
-    /// Numbers in all parameters.
+    /// Total number of values in all parameters.
     pub(crate) fn size(&self) -> u64 {
         self.shapes().iter().map(|shape| shape.dims.iter().product::<usize>() as u64).sum()
     }
@@ -218,26 +217,26 @@ impl Arch {
 /// One trained tensor.
 #[derive(Debug, Clone)]
 pub struct Parameter {
-    /// Its name, as in `fc1.weight`.
+    /// Its name, such as `fc1.weight`.
     pub name: String,
     /// Its value.
     pub var: Var,
-    /// Whether PyTorch has the two dimensions of its value the other way round.
+    /// Whether its two dimensions are transposed relative to PyTorch's layout.
     pub transposed: bool,
 }
 
-/// A variable of its own with the same numbers.
+/// A deep copy of a variable.
 pub(crate) fn copy_of(var: &Var) -> Result<Var> {
     Var::from_tensor(&var.as_detached_tensor().copy()?)
 }
 
-/// Parameters of their own with the same numbers.
+/// Deep copies of parameters.
 pub(crate) fn copies(parameters: &[Parameter]) -> Result<Vec<Parameter>> {
     let copy = |p: &Parameter| Ok(Parameter { var: copy_of(&p.var)?, ..p.clone() });
     parameters.iter().map(copy).collect()
 }
 
-/// A model of one run.
+/// The model of one run.
 #[derive(Debug)]
 pub struct Model {
     arch: Arc<Arch>,
@@ -257,7 +256,7 @@ impl Model {
         Ok(Self { arch: Arc::new(arch.clone()), parameters: parameters.collect::<Result<_>>()? })
     }
 
-    /// The parameters, in an order that never changes.
+    /// The parameters, in a fixed order.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -266,12 +265,12 @@ impl Model {
         &self.arch
     }
 
-    /// The same with numbers of its own.
+    /// A deep copy.
     pub(crate) fn copy(&self) -> Result<Self> {
         Ok(self.with(copies(&self.parameters)?))
     }
 
-    /// The same model with other values of its parameters, in their order; nothing is copied.
+    /// The same model with other parameters, in the same order. Values are not copied.
     pub(crate) fn with(&self, parameters: Vec<Parameter>) -> Self {
         Self { arch: Arc::clone(&self.arch), parameters }
     }
@@ -279,15 +278,15 @@ impl Model {
     /// Mean loss of a batch, a scalar, tracked for a backward pass.
     ///
     /// # Errors
-    /// The device fails, or a task of the user's own does.
+    /// The device or a custom task fails.
     pub(crate) fn loss(&self, batch: &Batch, device: &Device) -> Result<Tensor> {
         let parameters: Vec<Tensor> = self.parameters.iter().map(|p| p.var.as_tensor().clone()).collect();
         let sizes = self.arch.sizes;
         self.arch.architecture.loss(&Input { sizes, parameters: &parameters, batch, device })
     }
 
-    /// Loss summed over the examples of a batch (of text: over its characters), and how many were named rightly. No record
-    /// for a backward pass.
+    /// Loss summed over the examples of a batch (for text: over its characters), and the number of correctly classified ones. Not
+    /// tracked for a backward pass.
     ///
     /// # Errors
     /// The device fails.
@@ -296,16 +295,16 @@ impl Model {
         self.arch.architecture.evaluate(&Input { sizes, parameters: &parameters, batch, device })
     }
 
-    /// By what divergence is judged, where `loss` is that of the first batch: of a task with a closed form the expected one, since
-    /// a batch of few examples may have a loss near 0 by chance.
+    /// The reference loss for divergence. `loss`: the loss of the first batch. For a task with a closed form it is the expected
+    /// loss, because the loss of a small batch may be near 0 by chance.
     pub(crate) fn first_loss(&self, loss: f32) -> Result<f32> {
         match self.arch.architecture.closed_form().zip(self.parameters.first()) {
-            Some((task, weight)) => Ok(task.expected(&on_cpu(&weight.var)?) as f32),
+            Some((task, weight)) => Ok(task.expected(&cpu_values(&weight.var)?) as f32),
             None => Ok(loss),
         }
     }
 
-    /// The values of its parameters, without a record for a backward pass.
+    /// The values of its parameters, not tracked for a backward pass.
     pub(crate) fn values(&self) -> Vec<Tensor> {
         self.parameters.iter().map(|p| p.var.as_detached_tensor()).collect()
     }

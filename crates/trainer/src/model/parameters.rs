@@ -1,5 +1,5 @@
-//! What a `VarBuilder` gets the parameters of a model from: one backend notes what a model asks for, one hands out values. Both
-//! answer like a `VarMap` that was empty before, so that a model asks both for the same.
+//! Backends of `VarBuilder`: one records the parameters that a model requests, the others return values. All of them behave like an
+//! initially empty `VarMap`, so that a model makes the same requests to each.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,41 +23,41 @@ fn check_shape(name: &str, first: &[usize], now: &Dims) -> Result<()> {
     if first == now.dims() {
         return Ok(());
     }
-    candle_core::bail!("the model asks for `{name}` with two shapes, {first:?} and {:?}", now.dims())
+    candle_core::bail!("the model requests `{name}` with two shapes: {first:?} and {:?}", now.dims())
 }
 
-/// What a layer adds to the name of a weight that is stored as (inputs, outputs): PyTorch has it the other way round, under the name
-/// without this.
+/// Suffix that a layer adds to the name of a weight that is stored as (inputs, outputs). PyTorch stores the transposed weight, under
+/// the name without the suffix.
 pub(crate) const TRANSPOSED: &str = ".T";
 
-/// The parameters that a model asks for.
-pub(crate) fn described(model: impl FnOnce(VarBuilder<'static>) -> Result<()>) -> Result<Vec<Shape>> {
-    let described = Described::default();
-    model(VarBuilder::from_backend(Box::new(described.clone()), DType::F32, Device::Cpu))?;
-    Ok(described.shapes())
+/// The parameters that a model requests.
+pub(crate) fn record_parameters(model: impl FnOnce(VarBuilder<'static>) -> Result<()>) -> Result<Vec<Shape>> {
+    let recorder = Recorder::default();
+    model(VarBuilder::from_backend(Box::new(recorder.clone()), DType::F32, Device::Cpu))?;
+    Ok(recorder.shapes())
 }
 
-/// The parameters of a built-in model. It asks for each name once, so that noting them can't fail.
-pub(super) fn of_built_in(model: impl FnOnce(VarBuilder<'static>) -> Result<()>) -> Vec<Shape> {
-    described(model).unwrap_or_default()
+/// The parameters of a built-in model. It requests each name once, so recording can't fail.
+pub(super) fn built_in_parameters(model: impl FnOnce(VarBuilder<'static>) -> Result<()>) -> Vec<Shape> {
+    record_parameters(model).unwrap_or_default()
 }
 
-/// Notes what a model asks for, in the order of its requests.
+/// Records the parameters that a model requests, in the order of the requests.
 #[derive(Clone, Default)]
-struct Described(Arc<Mutex<Vec<Shape>>>);
+struct Recorder(Arc<Mutex<Vec<Shape>>>);
 
-impl Described {
+impl Recorder {
     fn shapes(&self) -> Vec<Shape> {
         locked(&self.0).clone()
     }
 }
 
-/// Zeros that need no memory, whatever the shape.
+/// Zeros of any shape, without memory for them.
 fn zeros(dims: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
     Tensor::zeros((), dtype, device)?.broadcast_as(dims)
 }
 
-impl SimpleBackend for Described {
+impl SimpleBackend for Recorder {
     fn get(&self, dims: Dims, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let mut shapes = locked(&self.0);
         let plain = name.strip_suffix(TRANSPOSED);
@@ -81,13 +81,13 @@ impl SimpleBackend for Described {
     }
 }
 
-/// Hands out the values of the parameters.
-pub(crate) struct Given {
+/// Returns given values of the parameters, by name.
+pub(crate) struct Provided {
     values: HashMap<String, Tensor>,
     requested: Mutex<HashSet<String>>,
 }
 
-impl Given {
+impl Provided {
     pub(crate) fn new(shapes: &[Shape], values: &[Tensor]) -> Self {
         let names = shapes.iter().map(|shape| shape.name.clone());
         Self { values: names.zip(values.iter().cloned()).collect(), requested: Mutex::default() }
@@ -98,7 +98,7 @@ impl Given {
     }
 }
 
-impl SimpleBackend for Given {
+impl SimpleBackend for Provided {
     fn get(&self, dims: Dims, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let value = self.value(name)?;
         check_shape(name, value.dims(), &dims)?;
@@ -118,14 +118,14 @@ impl SimpleBackend for Given {
     }
 }
 
-/// Hands out the values of the parameters of a built-in model, which asks for them once and in one order.
+/// Returns given values of the parameters of a built-in model, which requests each once and in a fixed order.
 pub(crate) struct InOrder {
     values: Vec<Tensor>,
     next: AtomicUsize,
 }
 
 impl InOrder {
-    /// A builder of a model from these values.
+    /// A `VarBuilder` that returns these values.
     pub(crate) fn builder(values: &[Tensor]) -> VarBuilder<'static> {
         let (dtype, device) =
             values.first().map_or((DType::F32, Device::Cpu), |value| (value.dtype(), value.device().clone()));

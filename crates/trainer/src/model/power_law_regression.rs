@@ -1,5 +1,6 @@
-//! Linear regression on fresh examples: x normal with variances λᵢ = i^-capacity, y = x·w* + √noise ε with w*ᵢ² = i^-source,
-//! squared error by half, weights that begin at 0. The validation loss is what is above the least there is: ½ Σ λᵢ (wᵢ - w*ᵢ)².
+//! Linear regression on fresh examples: x is normal with variances λᵢ = i^-capacity, y = x·w* + √noise ε with w*ᵢ² = i^-source. The
+//! loss is half the squared error, and initial weights are 0. The validation loss is the excess over the minimum:
+//! ½ Σ λᵢ (wᵢ - w*ᵢ)².
 
 use std::sync::Arc;
 
@@ -19,34 +20,29 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "power-law-regression",
-            doc: "least squares on examples that are always new: x normal with variances λᵢ = i^-capacity, y = x·w* plus noise, w*ᵢ² = i^-source, weights that begin at 0",
+            doc: "least squares on fresh examples: x normal with variances λᵢ = i^-capacity, y = x·w* plus noise, w*ᵢ² = i^-source, initial weights 0",
             example: "{kind: power-law-regression, dimensions: 20}",
             params: &[
-                Param::new("dimensions", ParamType::Count(1_000_000), "100", "weights"),
+                Param::new("dimensions", ParamType::Count(1_000_000), "100", "number of weights"),
                 Param::new(
                     "capacity",
                     ParamType::Number(AT_LEAST_0),
                     "1.25",
-                    "how fast the variances of the inputs fall: i^-capacity",
+                    "decay of the input variances: i^-capacity",
                 ),
                 Param::new(
                     "source",
                     ParamType::Number(AT_LEAST_0),
                     "0.5",
-                    "how fast the squares of the true weights fall: i^-source",
+                    "decay of the squared true weights: i^-source",
                 ),
-                Param::new(
-                    "noise",
-                    ParamType::Number(AT_LEAST_0),
-                    "0.49",
-                    "variance of what no weights explain",
-                ),
-                Param::new("batch_size", ParamType::Count(65_536), "4", "examples of a step"),
+                Param::new("noise", ParamType::Number(AT_LEAST_0), "0.49", "variance of the noise in y"),
+                Param::new("batch_size", ParamType::Count(65_536), "4", "examples per step"),
             ],
             check: no_check,
         },
         reads: Reads::Nothing,
-        loss: "what the expected loss of the weights is above the least there is",
+        loss: "excess of the expected loss over its minimum",
         accuracy: false,
         fits: fits_all,
     },
@@ -94,9 +90,9 @@ impl Architecture for Regression {
 #[derive(Debug)]
 struct Fresh {
     bowl: Bowl,
-    /// Examples of a step.
+    /// Examples per step.
     rows: usize,
-    /// Variance of what no weights explain.
+    /// Variance of the noise in y.
     noise: f32,
 }
 
@@ -105,11 +101,11 @@ impl ClosedForm for Fresh {
         &self.bowl
     }
 
-    fn least(&self) -> f64 {
+    fn minimum(&self) -> f64 {
         0.5 * f64::from(self.noise)
     }
 
-    /// Inputs (`pixels`) and errors (`noise`).
+    /// Draws inputs (into `pixels`) and errors (into `noise`).
     fn draw(&self, seed: u64, t: u64, batch: &mut Batch) {
         batch.clear(0, 0.0);
         let mut stream = Stream::new(seed, "examples", &format!("step {t}"));
@@ -129,8 +125,8 @@ impl ClosedForm for Fresh {
         gradient.fill(0.0);
         let (mut sum, share) = (0.0f64, 1.0 / self.rows as f32);
         for (x, error) in batch.pixels.chunks_exact(w.len().max(1)).zip(&batch.noise) {
-            let apart = w.iter().zip(&self.bowl.target).map(|(w, target)| w - target);
-            let residual = apart.zip(x).fold(-*error, |sum, (apart, x)| apart.mul_add(*x, sum));
+            let distance = w.iter().zip(&self.bowl.target).map(|(w, target)| w - target);
+            let residual = distance.zip(x).fold(-*error, |sum, (distance, x)| distance.mul_add(*x, sum));
             sum += f64::from(residual) * f64::from(residual);
             for (gradient, x) in gradient.iter_mut().zip(x) {
                 *gradient = (share * residual).mul_add(*x, *gradient);
@@ -141,9 +137,9 @@ impl ClosedForm for Fresh {
 
     fn loss(&self, w: &Tensor, batch: &Batch, device: &Device) -> Result<Tensor> {
         let tensor = |numbers: &[f32]| Tensor::new(numbers, device)?.to_dtype(w.dtype());
-        let apart = (w - tensor(&self.bowl.target)?)?.unsqueeze(1)?;
+        let distance = (w - tensor(&self.bowl.target)?)?.unsqueeze(1)?;
         let inputs = tensor(&batch.pixels)?.reshape((self.rows, ()))?;
-        let predicted = inputs.matmul(&apart)?.squeeze(1)?;
+        let predicted = inputs.matmul(&distance)?.squeeze(1)?;
         (predicted - tensor(&batch.noise)?)?.sqr()?.mean_all()? * 0.5
     }
 }

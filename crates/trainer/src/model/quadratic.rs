@@ -1,6 +1,6 @@
 //! The noisy quadratic (Zhang et al. 2019, arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with curvature hᵢ = i^-exponent, gradients
-//! hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, weights that begin standard normal. The loss of a batch is
-//! ½ Σ (√hᵢ wᵢ + √(noise / batch size) ξᵢ)², of which that is the gradient; the validation loss has no noise.
+//! hᵢ wᵢ + √(noise hᵢ / batch size) ξᵢ with standard normal ξ, and standard normal initial weights. The loss of a batch is
+//! ½ Σ (√hᵢ wᵢ + √(noise / batch size) ξᵢ)², which has this gradient; the validation loss has no noise.
 
 use std::sync::Arc;
 
@@ -20,28 +20,28 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "quadratic",
-            doc: "the noisy quadratic of Zhang et al. (arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with hᵢ = i^-exponent, gradients with noise of variance noise · hᵢ / batch size, weights that begin standard normal",
+            doc: "the noisy quadratic of Zhang et al. (arXiv 1907.04164): loss ½ Σ hᵢ wᵢ² with hᵢ = i^-exponent, gradients with noise of variance noise · hᵢ / batch size, standard normal initial weights",
             example: "{kind: quadratic, dimensions: 20}",
             params: &[
-                Param::new("dimensions", ParamType::Count(1_000_000), "100", "weights"),
+                Param::new("dimensions", ParamType::Count(1_000_000), "100", "number of weights"),
                 Param::new(
                     "exponent",
                     ParamType::Number(AT_LEAST_0),
                     "1.25",
-                    "how fast the curvature falls: i^-exponent",
+                    "decay of the curvature: i^-exponent",
                 ),
                 Param::new(
                     "noise",
                     ParamType::Number(AT_LEAST_0),
                     "3.0",
-                    "variance of the gradients' noise, in units of the curvature",
+                    "variance of the gradient noise, in units of the curvature",
                 ),
-                Param::new("batch_size", ParamType::Count(1_000_000), "1", "examples of a step"),
+                Param::new("batch_size", ParamType::Count(1_000_000), "1", "examples per step"),
             ],
             check: no_check,
         },
         reads: Reads::Nothing,
-        loss: "what the expected loss of the weights is above the least there is",
+        loss: "excess of the expected loss over its minimum",
         accuracy: false,
         fits: fits_all,
     },
@@ -86,7 +86,7 @@ impl Architecture for Quadratic {
 #[derive(Debug)]
 struct Noisy {
     bowl: Bowl,
-    /// Deviation of a batch's minimum, in units in which every curvature is 1.
+    /// Standard deviation of a batch's minimum, in units in which every curvature is 1.
     spread: f32,
 }
 
@@ -95,11 +95,11 @@ impl ClosedForm for Noisy {
         &self.bowl
     }
 
-    fn least(&self) -> f64 {
+    fn minimum(&self) -> f64 {
         0.5 * (self.bowl.scales.len() as f64 * f64::from(self.spread).powi(2))
     }
 
-    /// The minimum of the batch, times the roots of the curvatures.
+    /// Draws the minimum of the batch, times the square roots of the curvatures.
     fn draw(&self, seed: u64, t: u64, batch: &mut Batch) {
         batch.clear(0, 0.0);
         let mut stream = Stream::new(seed, "examples", &format!("step {t}"));
@@ -113,16 +113,16 @@ impl ClosedForm for Noisy {
         let mut sum = 0.0f64;
         let all = w.iter().zip(&batch.pixels).zip(&self.bowl.roots).zip(gradient);
         for (((w, minimum), root), gradient) in all {
-            let apart = root.mul_add(*w, -*minimum);
-            *gradient = root * apart;
-            sum += f64::from(apart * apart);
+            let distance = root.mul_add(*w, -*minimum);
+            *gradient = root * distance;
+            sum += f64::from(distance * distance);
         }
         (0.5 * sum) as f32
     }
 
     fn loss(&self, w: &Tensor, batch: &Batch, device: &Device) -> Result<Tensor> {
         let tensor = |numbers: &[f32]| Tensor::new(numbers, device)?.to_dtype(w.dtype());
-        let apart = ((w * tensor(&self.bowl.roots)?)? - tensor(&batch.pixels)?)?;
-        apart.sqr()?.sum_all()? * 0.5
+        let distance = ((w * tensor(&self.bowl.roots)?)? - tensor(&batch.pixels)?)?;
+        distance.sqr()?.sum_all()? * 0.5
     }
 }

@@ -1,4 +1,4 @@
-//! What a parameter is before training: name, dimensions, and what numbers it begins with.
+//! A parameter before training: name, dimensions and initial values.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::Init;
@@ -6,12 +6,12 @@ use candle_nn::init::NormalOrUniform;
 
 use crate::random::Stream;
 
-/// Initial values that are uniform within plus and minus this number.
+/// Initial values that are uniform in [-bound, bound).
 fn uniform(bound: f32) -> Init {
     Init::Uniform { lo: f64::from(-bound), up: f64::from(bound) }
 }
 
-/// PyTorch's initial values of a layer whose outputs each take in `fan_in` numbers: uniform within 1 / √fan_in.
+/// PyTorch's initial values of a layer with `fan_in` inputs per output: uniform within ±1 / √fan_in.
 pub(super) fn pytorch(fan_in: usize) -> Init {
     uniform(1.0 / (fan_in.max(1) as f32).sqrt())
 }
@@ -24,7 +24,7 @@ pub(super) fn normal(deviation: f32) -> Init {
 /// Initial values of a tensor of this shape.
 fn values(init: Init, dims: &[usize], mut stream: Stream) -> Vec<f32> {
     let mut values = vec![0.0; dims.iter().product()];
-    let (middle, reach) = match init {
+    let (center, scale) = match init {
         Init::Const(x) => return vec![x as f32; values.len()],
         Init::Uniform { lo, up } => {
             values.iter_mut().for_each(|x| *x = stream.uniform(1.0));
@@ -45,24 +45,24 @@ fn values(init: Init, dims: &[usize], mut stream: Stream) -> Vec<f32> {
             return self::values(init, dims, stream);
         }
     };
-    values.iter_mut().for_each(|x| *x *= reach as f32);
-    // 0 is not added: that would turn -0 into 0.
-    if middle != 0.0 {
-        values.iter_mut().for_each(|x| *x += middle as f32);
+    values.iter_mut().for_each(|x| *x *= scale as f32);
+    // Adding 0 would change -0 to 0.
+    if center != 0.0 {
+        values.iter_mut().for_each(|x| *x += center as f32);
     }
     values
 }
 
-/// What a parameter is before training.
+/// A parameter before training.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    /// Its name: dots separate layers, as in `encoder.fc1.weight`.
+    /// Its name; dots separate layers, as in `encoder.fc1.weight`.
     pub(crate) name: String,
     /// Its dimensions.
     pub(crate) dims: Vec<usize>,
     /// Its initial values.
     pub(crate) init: Init,
-    /// Whether PyTorch has its two dimensions the other way round, as the weight of a linear layer here.
+    /// Whether its two dimensions are transposed relative to PyTorch's layout, as in the weight of a linear layer.
     pub(crate) transposed: bool,
 }
 
@@ -73,8 +73,7 @@ impl Shape {
     }
 
     /// The parameters `NAME.weight`, (inputs, outputs), and `NAME.bias`, (outputs), of
-    /// [`linear`](crate::kernels::linear::linear), with PyTorch's initial values. Files of weights have PyTorch's layout all the
-    /// same.
+    /// [`linear`](crate::kernels::linear::linear), with PyTorch's initial values. Weights files have PyTorch's layout.
     pub(super) fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
         let [weight, bias] = Self::weight_and_bias(name, &[inputs, outputs], outputs, inputs);
         [Self { transposed: true, ..weight }, bias]
@@ -86,7 +85,7 @@ impl Shape {
         Self::weight_and_bias(name, &weight, outputs, window.iter().product())
     }
 
-    /// The two parameters of a layer whose outputs each take in `fan_in` numbers, with PyTorch's initial values.
+    /// The two parameters of a layer with `fan_in` inputs per output, with PyTorch's initial values.
     fn weight_and_bias(name: &str, weight: &[usize], outputs: usize, fan_in: usize) -> [Self; 2] {
         let init = pytorch(fan_in);
         [
@@ -95,14 +94,14 @@ impl Shape {
         ]
     }
 
-    /// A variable with the initial values of a seed. Each parameter has a random stream of its own.
+    /// A variable with the initial values for a seed. Each parameter has its own random stream.
     pub(crate) fn var(&self, seed: u64, dtype: DType, device: &Device) -> Result<Var> {
         let values = values(self.init, &self.dims, Stream::new(seed, "weights", &self.name));
         Var::from_tensor(&Tensor::from_vec(values, self.dims.as_slice(), device)?.to_dtype(dtype)?)
     }
 
-    /// Its dimensions in PyTorch's layout: there a linear layer's weight is (outputs, inputs).
-    pub(crate) fn as_pytorch(&self) -> Vec<usize> {
+    /// Its dimensions in PyTorch's layout, where a linear layer's weight is (outputs, inputs).
+    pub(crate) fn pytorch_dims(&self) -> Vec<usize> {
         match self.dims.as_slice() {
             [inputs, outputs] if self.transposed => vec![*outputs, *inputs],
             other => other.to_vec(),
@@ -110,7 +109,7 @@ impl Shape {
     }
 }
 
-/// Inputs and outputs of each of a chain of fully connected layers.
+/// Inputs and outputs of each layer in a chain of fully connected layers.
 pub(super) fn widths(
     inputs: usize,
     hidden: &[usize],

@@ -1,4 +1,4 @@
-//! Gradients of every model against finite differences, and our kernels against candle's operations.
+//! Compares the gradients of every model with finite differences, and our kernels with candle's operations.
 
 use candle_core::{DType, Device, Tensor};
 use spec::catalogue::Reads;
@@ -11,7 +11,7 @@ use crate::random::Stream;
 
 const PIXELS: usize = 784;
 
-/// More of some architectures beside the examples in the table.
+/// More models, in addition to the examples in the table.
 const MORE: [&str; 6] = [
     "{kind: mlp, hidden: []}",
     "{kind: mlp, hidden: [12, 7]}",
@@ -21,12 +21,12 @@ const MORE: [&str; 6] = [
     "{kind: power-law-regression, dimensions: 7, capacity: 1.5, source: 1.0, batch_size: 3}",
 ];
 
-/// Small ones of every architecture, as a sweep file has them.
+/// Small models of every architecture, in the syntax of sweep files.
 fn models() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|entry| entry.kind.example).chain(MORE)
 }
 
-/// A network that trains it.
+/// A network that trains a model.
 fn network(model: &str) -> Network {
     let learns = |entry: &&&Entry| model.contains(&format!("kind: {}", entry.kind.name));
     let workload = match TABLE.iter().find(learns).expect("an entry").kind.reads {
@@ -45,7 +45,7 @@ fn arch(model: &str) -> Arch {
     Arch::of(&network(model)).expect("a model")
 }
 
-/// Chains of layers, which the direct passes take.
+/// The models that are chains of layers, which the direct passes support.
 fn chains() -> impl Iterator<Item = &'static str> {
     models().filter(|model| arch(model).layers().is_some())
 }
@@ -89,7 +89,7 @@ fn gradients(kind: &str, dtype: DType) -> (Model, f64, Vec<Vec<f64>>) {
     (model, numbers(&loss)[0], all)
 }
 
-/// In f64, where differences are exact enough: a few elements of each parameter.
+/// Tests a few elements of each parameter, in f64, where finite differences are precise enough.
 #[test]
 fn gradients_agree_with_finite_differences() {
     for kind in models() {
@@ -122,7 +122,7 @@ fn gradients_agree_with_finite_differences() {
     }
 }
 
-/// Our kernels (f32) against candle's operations in f64.
+/// Compares our kernels (f32) with candle's operations in f64.
 #[test]
 fn our_kernels_agree_with_candles_operations() {
     for kind in models() {
@@ -139,10 +139,10 @@ fn our_kernels_agree_with_candles_operations() {
     }
 }
 
-/// Loss and gradients by the direct passes.
+/// Loss and gradients of the direct passes.
 fn direct(kind: &str, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
     let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
-    // With room to spare.
+    // The buffers are larger than the batch.
     let mut direct = Direct::new(&arch(kind), 7).expect("a chain of layers");
     let loss = direct.loss(model.parameters(), batch).expect("a loss");
     let sizes = model.parameters().iter().map(|p| p.var.elem_count());
@@ -174,7 +174,7 @@ fn the_direct_passes_give_the_bits_of_autograd() {
 }
 
 #[test]
-fn pixels_that_are_left_out_change_nothing_but_rounding() {
+fn skipping_zero_pixels_changes_only_rounding() {
     let mut stream = Stream::new(6, "test", "bytes");
     let mut byte = || if stream.uniform(1.0) > 0.5 { (stream.uniform(100.0) + 120.0) as u8 } else { 0 };
     let bytes: Vec<u8> = (0..4 * PIXELS).map(|_| byte()).collect();
@@ -198,7 +198,7 @@ fn pixels_that_are_left_out_change_nothing_but_rounding() {
 }
 
 #[test]
-fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
+fn initial_weights_depend_only_on_the_seed_and_stay_within_their_bound() {
     let values = |seed| -> Vec<f32> {
         let model =
             Model::new(&arch("{kind: mlp, hidden: [16]}"), seed, DType::F32, &Device::Cpu).expect("a model");
@@ -210,7 +210,7 @@ fn initial_weights_depend_on_the_seed_alone_and_keep_their_bound() {
     assert!(values(1).iter().all(|x| x.abs() <= bound) && values(1).iter().any(|x| x.abs() > 0.99 * bound));
 }
 
-/// What the engine uses for a task with a closed form, against candle's operations.
+/// Compares the engine's loss and gradient of tasks with a closed form with candle's operations.
 #[test]
 fn the_gradient_of_a_closed_form_is_that_of_its_loss() {
     for kind in models() {

@@ -1,6 +1,6 @@
-//! A variational autoencoder (Kingma and Welling, arXiv 1312.6114): fully connected layers with ReLU between them down to mean
-//! and log variance of the latent numbers, and as many in the other order up to the logits of the pixels. Its loss is binary
-//! cross-entropy plus Kullback-Leibler divergence, in nats an image.
+//! A variational autoencoder (Kingma and Welling, arXiv 1312.6114). The encoder has fully connected layers with ReLU, and outputs
+//! mean and log variance of the latent variables. The decoder mirrors it, and outputs the logits of the pixels. The loss is binary
+//! cross-entropy plus Kullback-Leibler divergence, in nats per image.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -9,7 +9,7 @@ use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, no_check};
 use spec::trial::{Data, Dataset};
 
 use super::layer::{Linear, linear};
-use super::parameters::{InOrder, of_built_in};
+use super::parameters::{InOrder, built_in_parameters};
 use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::data::Form;
@@ -21,7 +21,7 @@ pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
         kind: Kind {
             name: "vae",
-            doc: "variational autoencoder (Kingma and Welling 2013) with ReLU; the decoder mirrors the encoder; images of bytes, as values from 0 to 1",
+            doc: "variational autoencoder (Kingma and Welling 2013) with ReLU; the decoder mirrors the encoder; for images of bytes, as values from 0 to 1",
             example: "{kind: vae, hidden: [12, 6], latent: 2}",
             params: &[
                 Param::new(
@@ -30,12 +30,12 @@ pub(super) static ENTRY: Entry = Entry {
                     "[512, 256]",
                     "widths of the encoder's hidden layers; the decoder mirrors them",
                 ),
-                Param::new("latent", ParamType::Count(65_536), "2", "latent numbers"),
+                Param::new("latent", ParamType::Count(65_536), "2", "number of latent variables"),
             ],
             check: no_check,
         },
         reads: Reads::Rows,
-        loss: "binary cross-entropy plus divergence, nats an image",
+        loss: "binary cross-entropy plus KL divergence, nats per image",
         accuracy: false,
         fits: are_bytes,
     },
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry = Entry {
 fn are_bytes(data: &Data) -> std::result::Result<(), String> {
     match &data.dataset {
         Dataset::Table(table) if !table.bytes => {
-            Err("`vae` takes images of bytes: what it gives is compared with values from 0 to 1".to_owned())
+            Err("`vae` needs images of bytes, because it reconstructs values from 0 to 1".to_owned())
         }
         _ => Ok(()),
     }
@@ -55,7 +55,7 @@ fn are_bytes(data: &Data) -> std::result::Result<(), String> {
 struct Vae {
     /// Widths of the encoder's hidden layers.
     hidden: Vec<usize>,
-    /// Latent numbers.
+    /// Number of latent variables.
     latent: usize,
 }
 
@@ -70,7 +70,7 @@ struct Layers {
 impl Architecture for Vae {
     /// `encoder.fc1.weight` ..., `mean.weight` ..., `log_variance.weight` ..., `decoder.fc1.weight` ...
     fn shapes(&self, sizes: Sizes) -> Vec<Shape> {
-        of_built_in(|vb| self.layers(sizes.inputs, &vb).map(drop))
+        built_in_parameters(|vb| self.layers(sizes.inputs, &vb).map(drop))
     }
 
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
@@ -129,8 +129,8 @@ impl Vae {
 }
 
 impl Layers {
-    /// Loss summed over images: binary cross-entropy of the pixels (images, pixels), 0 to 1, plus divergence of the latent
-    /// numbers. `noise` is (images, latent), standard normal.
+    /// Loss summed over images: binary cross-entropy of the pixels (images, pixels), from 0 to 1, plus KL divergence of the latent
+    /// variables. `noise` is (images, latent), standard normal.
     fn loss(&self, images: &Tensor, noise: &Tensor) -> Result<Tensor> {
         let depth = self.encoder.len();
         let mut x = images.clone();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use spec::catalogue::{Kind, Param, ParamType, no_check};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
-use crate::kernels::simd::leveled;
+use crate::kernels::simd::multiversioned;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
@@ -21,7 +21,12 @@ pub(super) static ENTRY: Entry = Entry {
                 "[0.9, 0.999]",
                 "decay of the two moments",
             ),
-            Param::new("eps", ParamType::Number(ABOVE_0), "1e-8", "added to the root of the second moment"),
+            Param::new(
+                "eps",
+                ParamType::Number(ABOVE_0),
+                "1e-8",
+                "added to the square root of the second moment",
+            ),
             Param::new("weight_decay", ParamType::Number(AT_LEAST_0), "0.01", "weight decay"),
         ],
         check: no_check,
@@ -35,7 +40,7 @@ struct Adamw {
     beta1: f64,
     /// Decay of the second moment, in [0, 1).
     beta2: f64,
-    /// Added to the root of the second moment, above 0.
+    /// Added to the square root of the second moment, above 0.
     eps: f64,
     /// Decoupled weight decay, at least 0.
     weight_decay: f64,
@@ -86,17 +91,17 @@ impl Rule for Step {
     fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]) {
         let numbers = Numbers {
             beta1: self.beta1 as f32,
-            rest1: (1.0 - self.beta1) as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
             beta2: self.beta2 as f32,
-            rest2: (1.0 - self.beta2) as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
             clip: self.clip as f32,
             keep: self.keep as f32,
             step: self.step as f32,
-            // A product is cheaper than a division.
+            // Multiplying by the inverse is cheaper than dividing.
             correction: (1.0 / self.correction) as f32,
             eps: self.eps as f32,
         };
-        if let Some((p, [m, v])) = to.part(first, g.len()) {
+        if let Some((p, [m, v])) = to.slice(first, g.len()) {
             apply(p, m, v, g, numbers);
         }
     }
@@ -117,9 +122,9 @@ impl Rule for Step {
 #[derive(Clone, Copy)]
 struct Numbers {
     beta1: f32,
-    rest1: f32,
+    one_minus_beta1: f32,
     beta2: f32,
-    rest2: f32,
+    one_minus_beta2: f32,
     clip: f32,
     keep: f32,
     step: f32,
@@ -127,12 +132,12 @@ struct Numbers {
     eps: f32,
 }
 
-leveled! {
+multiversioned! {
 fn apply(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], by: Numbers) {
     for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
         let g = by.clip * g;
-        *m = by.beta1 * *m + by.rest1 * g;
-        *v = by.beta2 * *v + by.rest2 * g * g;
+        *m = by.beta1 * *m + by.one_minus_beta1 * g;
+        *v = by.beta2 * *v + by.one_minus_beta2 * g * g;
         *p = *p * by.keep - by.step * *m / (v.sqrt() * by.correction + by.eps);
     }
 }

@@ -1,4 +1,4 @@
-//! Changes tensors on the CPU in place: the numbers of one, or one from one or two others of its shape.
+//! Updates tensors on the CPU in place, optionally with one or two other tensors of the same shape as inputs.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ pub(crate) struct With1<F>(pub(crate) F);
 /// `f(target, first, second)` over the numbers of contiguous f32 tensors.
 pub(crate) struct With2<F>(pub(crate) F);
 
-/// Calls `f` with the numbers of a contiguous f32 tensor on the CPU, to be changed.
+/// Calls `f` with mutable access to the numbers of a contiguous f32 tensor on the CPU.
 pub(crate) fn with_slice_mut<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> Result<T>) -> Result<T> {
     struct Once<F, T>(Cell<Option<F>>, Cell<Option<T>>);
     impl<F: FnOnce(&mut [f32]) -> Result<T>, T> InplaceOp1 for Once<F, T> {
@@ -29,10 +29,10 @@ pub(crate) fn with_slice_mut<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> R
     }
     let once = Once(Cell::new(Some(f)), Cell::new(None));
     tensor.inplace_op1(&once)?;
-    once.1.take().ok_or_else(|| Error::Msg("a tensor on the CPU was expected".to_owned()))
+    once.1.take().ok_or_else(|| Error::Msg("expected a tensor on the CPU".to_owned()))
 }
 
-/// Calls `f` with the slices that there are and the numbers of these contiguous f32 tensors on the CPU, to be changed.
+/// Calls `f` with `slices` followed by mutable access to the numbers of each tensor. The tensors must be contiguous f32 on the CPU.
 pub(crate) fn with_slices_mut(
     tensors: &[&Var],
     slices: Vec<&mut [f32]>,
@@ -61,7 +61,7 @@ fn target<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f
         CpuStorage::F32(numbers) => numbers.get_mut(start..end),
         _ => None,
     }
-    .ok_or_else(|| Error::Msg("an f32 tensor was expected".to_owned()))
+    .ok_or_else(|| Error::Msg("expected an f32 tensor".to_owned()))
 }
 
 fn other<'a>(storage: &'a CpuStorage, layout: &Layout, length: usize) -> Result<&'a [f32]> {
@@ -69,7 +69,7 @@ fn other<'a>(storage: &'a CpuStorage, layout: &Layout, length: usize) -> Result<
     if numbers.len() == length {
         return Ok(numbers);
     }
-    Err(Error::Msg("tensors of the same shape were expected".to_owned()))
+    Err(Error::Msg("expected tensors of the same shape".to_owned()))
 }
 
 impl<F: Fn(&mut [f32], &[f32])> InplaceOp2 for With1<F> {

@@ -1,6 +1,6 @@
-//! Optimizers: PyTorch's rules, with their state as named tensors that a checkpoint holds. Each one is a file here and one line in
-//! the `TABLE`; what it must say of itself are the traits `Algorithm` and `Rule`. On the CPU they update in place by our own
-//! loops; elsewhere they are made of candle's operations.
+//! Optimizers with PyTorch's update rules. Their state is named tensors, which checkpoints hold. Each optimizer is one file here and
+//! one line in `TABLE`, and implements the traits `Algorithm` and `Rule`. On the CPU they update in place with our own loops; on
+//! other devices they use candle's operations.
 
 mod adamw;
 pub(crate) mod in_place;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use spec::catalogue::Kind;
 use spec::trial::Choice;
 
-use crate::kernels::{is_ours, with_slice};
+use crate::kernels::{is_cpu_f32, with_slice};
 use crate::model::{Parameter, copy_of};
 
 use in_place::{with_slice_mut, with_slices_mut};
@@ -24,48 +24,48 @@ pub(crate) static TABLE: &[&Entry] = &[&sgd::ENTRY, &adamw::ENTRY];
 
 /// An optimizer.
 pub(crate) struct Entry {
-    /// How sweep files name it.
+    /// Name, parameters and documentation for sweep files.
     pub(crate) kind: Kind,
-    /// The algorithm with the values that a sweep file gives its parameters.
+    /// Builds the algorithm from the values in a sweep file.
     build: fn(&Choice) -> serde_json::Result<Arc<dyn Algorithm>>,
 }
 
-/// The `build` of an algorithm that is read from the values themselves.
+/// The `build` of an algorithm that deserializes from the values.
 fn build<T: Algorithm + DeserializeOwned + 'static>(
     choice: &Choice,
 ) -> serde_json::Result<Arc<dyn Algorithm>> {
     Ok(Arc::new(choice.typed::<T>()?))
 }
 
-/// What an optimizer is.
+/// An optimizer's algorithm with its settings.
 pub(crate) trait Algorithm: Debug + Send + Sync {
-    /// The names of the tensors that it keeps for each parameter. `cycled`: whether the schedule gives the momentum.
+    /// The names of the tensors that it keeps for each parameter. `cycled`: whether the schedule sets the momentum.
     fn state(&self, cycled: bool) -> &'static [&'static str];
 
-    /// What one update does to each element of each parameter.
+    /// The rule that one update applies to each element of each parameter.
     fn rule(&self, update: Update) -> Box<dyn Rule>;
 
-    /// The weight decay, as the sweep file has it.
+    /// The weight decay in the sweep file.
     fn weight_decay(&self) -> f64;
 
-    /// Its name in messages, where one count of its updates goes for all parameters.
+    /// Its name in messages, if its rule depends on the number of updates, which is one number for all parameters.
     fn counts_updates(&self) -> Option<&'static str> {
         None
     }
 
-    /// The momentum, where the expected loss of a task with a closed form is known for this optimizer; else the key of the sweep
-    /// file because of which it is not.
+    /// The momentum, if closed forms of the expected loss exist for this optimizer; otherwise the key in the sweep file that
+    /// prevents it.
     fn plain_momentum(&self) -> std::result::Result<f64, &'static str> {
         Err("optimizer.kind")
     }
 }
 
-/// What one update does to each element: the same whether it comes for a whole parameter or row by row.
+/// The rule that one update applies to each element. The result does not depend on how a parameter is split into pieces.
 pub(crate) trait Rule {
-    /// On the CPU: updates the elements from `first` on by their gradient `g`.
+    /// On the CPU: updates the elements from `first` on with their gradient `g`.
     fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]);
 
-    /// On any device: updates a parameter and its state by candle's operations.
+    /// On any device: updates a parameter and its state with candle's operations.
     fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()>;
 }
 
@@ -76,8 +76,9 @@ pub(crate) struct Elements<'a> {
 }
 
 impl Elements<'_> {
-    /// The elements from `first` on, as many as `n`, with the `N` tensors of the state; `None` where there are not as many.
-    fn part<const N: usize>(&mut self, first: usize, n: usize) -> Option<(&mut [f32], [&mut [f32]; N])> {
+    /// `n` elements from `first` on, with the same elements of the `N` state tensors. `None` if the number of state tensors is not
+    /// `N`, or the range is too long.
+    fn slice<const N: usize>(&mut self, first: usize, n: usize) -> Option<(&mut [f32], [&mut [f32]; N])> {
         if self.state.len() != N {
             return None;
         }
@@ -89,74 +90,74 @@ impl Elements<'_> {
     }
 }
 
-/// What one update is given.
+/// The inputs of one update, in addition to the gradients.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// The update, from 0.
+    /// Number of the update, from 0.
     pub t: u64,
-    /// Its lr.
+    /// The learning rate.
     pub lr: f64,
-    /// Its momentum (Adam: beta1), where the schedule cycles it.
+    /// The momentum (Adam: beta1), if the schedule sets it.
     pub momentum: Option<f64>,
-    /// Whether weights are averaged instead: the optimizer's own momentum and weight decay are left out.
+    /// Whether weights are averaged. Then the optimizer's own momentum and weight decay are not applied.
     pub averaged: bool,
-    /// Factor on the gradients, from clipping.
+    /// Factor on the gradients, from gradient clipping.
     pub clip: f64,
 }
 
 impl Update {
-    /// The momentum of this update, where the optimizer's own is this.
-    fn momentum_or(&self, own: f64) -> f64 {
-        if self.averaged { 0.0 } else { self.momentum.unwrap_or(own) }
+    /// The momentum of this update. `default`: the optimizer's setting.
+    fn momentum_or(&self, default: f64) -> f64 {
+        if self.averaged { 0.0 } else { self.momentum.unwrap_or(default) }
     }
 
-    /// The weight decay of this update, where the optimizer's own is this.
-    fn decay_or_none(&self, own: f64) -> f64 {
-        if self.averaged { 0.0 } else { own }
+    /// The weight decay of this update. `setting`: the optimizer's setting.
+    fn decay_or_none(&self, setting: f64) -> f64 {
+        if self.averaged { 0.0 } else { setting }
     }
 }
 
-/// The algorithm that a sweep file has chosen.
+/// The algorithm that a sweep file selects.
 pub(crate) fn algorithm(choice: &Choice) -> Result<Arc<dyn Algorithm>> {
     let entry = TABLE.iter().find(|entry| entry.kind.name == choice.kind);
-    let entry = entry.ok_or_else(|| Error::Msg(format!("there is no optimizer `{}`", choice.kind)))?;
+    let entry = entry.ok_or_else(|| Error::Msg(format!("unknown optimizer `{}`", choice.kind)))?;
     (entry.build)(choice).map_err(|error| Error::Msg(format!("optimizer {}: {error}", choice.kind)))
 }
 
-/// The names of the tensors that an optimizer keeps for each parameter. `cycled`: whether the schedule gives the momentum.
+/// The names of the tensors that an optimizer keeps for each parameter. `cycled`: whether the schedule sets the momentum.
 pub(crate) fn state_names(choice: &Choice, cycled: bool) -> &'static [&'static str] {
-    // One that is not known is reported when it is to train.
+    // An unknown optimizer is reported when training starts.
     algorithm(choice).map_or(&[], |algorithm| algorithm.state(cycled))
 }
 
-/// An optimizer of one run.
+/// The optimizer of one run.
 #[derive(Debug)]
 pub struct Optimizer {
     algorithm: Arc<dyn Algorithm>,
-    /// Names of the tensors of the state.
+    /// Names of the state tensors.
     names: &'static [&'static str],
-    /// For each name a list as long as that of the parameters.
+    /// For each name, one tensor per parameter.
     state: Vec<Vec<Var>>,
-    /// For each parameter the factor on its lr; `None` where it stays as it is. Empty: 1 for all.
+    /// For each parameter the factor on its lr; `None` if it is frozen. Empty: 1 for all.
     factors: Vec<Option<f64>>,
-    /// Updates that it had seen before this run began.
-    before: u64,
+    /// Number of updates before this run started.
+    updates_before: u64,
 }
 
 impl Optimizer {
-    /// An optimizer that has seen nothing. `cycled`: whether the schedule gives the momentum.
+    /// An optimizer before its first update. `cycled`: whether the schedule sets the momentum.
     ///
     /// # Errors
-    /// The device fails, or there is no such optimizer.
+    /// The device fails, or the optimizer is unknown.
     pub fn new(choice: &Choice, cycled: bool, parameters: &[Parameter]) -> Result<Self> {
         let algorithm = algorithm(choice)?;
         let names = algorithm.state(cycled);
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
         let state = names.iter().map(|_| parameters.iter().map(zeros).collect()).collect::<Result<_>>()?;
-        Ok(Self { algorithm, names, state, factors: Vec::new(), before: 0 })
+        Ok(Self { algorithm, names, state, factors: Vec::new(), updates_before: 0 })
     }
 
-    /// The same with a factor on the lr of each parameter; `None` where it stays as it is.
+    /// Sets a factor on the lr of each parameter; `None` freezes the parameter.
     pub(crate) fn with_factors(mut self, factors: Vec<Option<f64>>) -> Self {
         if factors.iter().any(|factor| *factor != Some(1.0)) {
             self.factors = factors;
@@ -164,34 +165,34 @@ impl Optimizer {
         self
     }
 
-    /// The same after so many updates of another run, whose state it goes on with.
-    pub(crate) fn after(mut self, updates: u64) -> Self {
-        self.before = updates;
+    /// Sets the number of updates of an earlier run whose state this optimizer continues.
+    pub(crate) fn resuming_after(mut self, updates: u64) -> Self {
+        self.updates_before = updates;
         self
     }
 
-    /// Updates that it had seen before this run began.
+    /// Number of updates before this run started.
     pub(crate) fn updates_before(&self) -> u64 {
-        self.before
+        self.updates_before
     }
 
-    /// Whether parameter `i` stays as it is.
+    /// Whether parameter `i` is frozen.
     pub(crate) fn is_frozen(&self, i: usize) -> bool {
         matches!(self.factors.get(i), Some(None))
     }
 
-    /// What one update does to each element of each parameter that has no factor.
+    /// The rule of one update for the parameters without a factor.
     pub(crate) fn rule(&self, update: Update) -> Box<dyn Rule> {
-        self.algorithm.rule(Update { t: self.before + update.t, ..update })
+        self.algorithm.rule(Update { t: self.updates_before + update.t, ..update })
     }
 
-    /// What one update does to parameter `i`, where it has a factor.
+    /// The rule of one update for parameter `i`, if it has a factor.
     pub(crate) fn rule_with_factor(&self, i: usize, update: Update) -> Option<Box<dyn Rule>> {
         let factor = self.factors.get(i).copied().flatten().filter(|factor| *factor != 1.0)?;
         Some(self.rule(Update { lr: update.lr * factor, ..update }))
     }
 
-    /// Updates all parameters. `gradients` are in their order.
+    /// Updates all parameters. `gradients` are in the order of the parameters.
     ///
     /// # Errors
     /// The device fails.
@@ -201,9 +202,9 @@ impl Optimizer {
             if self.is_frozen(i) {
                 continue;
             }
-            let own = self.rule_with_factor(i, update);
-            let rule = own.as_deref().unwrap_or(&*plain);
-            if is_ours(&parameter.var) {
+            let scaled = self.rule_with_factor(i, update);
+            let rule = scaled.as_deref().unwrap_or(&*plain);
+            if is_cpu_f32(&parameter.var) {
                 let gradient = gradient.contiguous()?;
                 with_slice(&gradient, |g| {
                     self.with_elements(parameter, i, |mut all| rule.apply(&mut all, 0, g))
@@ -232,7 +233,7 @@ impl Optimizer {
         self.state.iter().filter_map(|list| list.get(i)).collect()
     }
 
-    /// The same with numbers of its own.
+    /// A deep copy.
     pub(crate) fn copy(&self) -> Result<Self> {
         let state = self.state.iter().map(|list| list.iter().map(copy_of).collect());
         Ok(Self {
@@ -240,16 +241,16 @@ impl Optimizer {
             names: self.names,
             state: state.collect::<Result<_>>()?,
             factors: self.factors.clone(),
-            before: self.before,
+            updates_before: self.updates_before,
         })
     }
 
-    /// The weight decay, as the sweep file has it.
+    /// The weight decay in the sweep file.
     pub(crate) fn weight_decay(&self) -> f64 {
         self.algorithm.weight_decay()
     }
 
-    /// The state: name and value of each tensor, as in `velocity.fc1.weight`.
+    /// The state: name and value of each tensor, such as `velocity.fc1.weight`.
     pub fn state<'a>(&'a self, parameters: &'a [Parameter]) -> impl Iterator<Item = (String, &'a Var)> {
         self.names.iter().zip(&self.state).flat_map(move |(name, list)| {
             parameters.iter().zip(list).map(move |(p, var)| (format!("{name}.{}", p.name), var))

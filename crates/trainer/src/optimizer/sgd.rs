@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use spec::catalogue::{Conflict, Kind, Param, ParamType};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
-use crate::kernels::simd::leveled;
+use crate::kernels::simd::multiversioned;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
@@ -16,8 +16,8 @@ pub(super) static ENTRY: Entry = Entry {
         doc: "PyTorch's SGD",
         example: "{kind: sgd, momentum: 0.5, nesterov: true, weight_decay: 0.01}",
         params: &[
-            Param::new("momentum", ParamType::Number(FROM_0_BELOW_1), "0", "0 keeps no velocity"),
-            Param::new("nesterov", ParamType::Flag, "false", "Nesterov's form; needs momentum"),
+            Param::new("momentum", ParamType::Number(FROM_0_BELOW_1), "0", "momentum; 0 disables it"),
+            Param::new("nesterov", ParamType::Flag, "false", "Nesterov momentum; needs `momentum` above 0"),
             Param::new("weight_decay", ParamType::Number(AT_LEAST_0), "0", "weight decay"),
         ],
         check: nesterov_has_momentum,
@@ -30,7 +30,7 @@ fn nesterov_has_momentum(values: &Map<String, Json>) -> std::result::Result<(), 
     match (momentum, values.get("nesterov").and_then(Json::as_bool)) {
         (Some(0.0), Some(true)) => Err(Conflict {
             param: "nesterov",
-            message: "`nesterov` needs a momentum above 0".to_owned(),
+            message: "`nesterov` needs `momentum` above 0".to_owned(),
             hint: Some("add `momentum: 0.9`"),
         }),
         _ => Ok(()),
@@ -39,9 +39,9 @@ fn nesterov_has_momentum(values: &Map<String, Json>) -> std::result::Result<(), 
 
 #[derive(Debug, Deserialize)]
 struct Sgd {
-    /// In [0, 1); 0 keeps no velocity.
+    /// In [0, 1). With 0 no velocity is kept.
     momentum: f64,
-    /// Nesterov's form; needs momentum.
+    /// Nesterov momentum; needs `momentum` above 0.
     nesterov: bool,
     /// L2 penalty added to the gradient, at least 0.
     weight_decay: f64,
@@ -87,13 +87,13 @@ impl Rule for Step {
     fn apply(&self, to: &mut Elements<'_>, first: usize, g: &[f32]) {
         let (lr, momentum) = (self.lr as f32, self.momentum as f32);
         let (decay, clip) = (self.weight_decay as f32, self.clip as f32);
-        if let Some((p, [])) = to.part(first, g.len()) {
-            plain(p, g, lr, decay, clip);
-        } else if let Some((p, [v])) = to.part(first, g.len()) {
+        if let Some((p, [])) = to.slice(first, g.len()) {
+            plain_step(p, g, lr, decay, clip);
+        } else if let Some((p, [v])) = to.slice(first, g.len()) {
             if self.nesterov {
-                ahead(p, v, g, lr, momentum, decay, clip);
+                nesterov_step(p, v, g, lr, momentum, decay, clip);
             } else {
-                accelerate(p, v, g, lr, momentum, decay, clip);
+                momentum_step(p, v, g, lr, momentum, decay, clip);
             }
         }
     }
@@ -113,16 +113,16 @@ impl Rule for Step {
     }
 }
 
-leveled! {
-fn plain(p: &mut [f32], g: &[f32], lr: f32, decay: f32, clip: f32) {
+multiversioned! {
+fn plain_step(p: &mut [f32], g: &[f32], lr: f32, decay: f32, clip: f32) {
     for (p, g) in p.iter_mut().zip(g) {
         *p -= lr * (clip * g + decay * *p);
     }
 }
 }
 
-leveled! {
-fn accelerate(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
+multiversioned! {
+fn momentum_step(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
     for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
         *v = momentum * *v + (clip * g + decay * *p);
         *p -= lr * *v;
@@ -130,8 +130,8 @@ fn accelerate(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, d
 }
 }
 
-leveled! {
-fn ahead(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
+multiversioned! {
+fn nesterov_step(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
     for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
         let g = clip * g + decay * *p;
         *v = momentum * *v + g;

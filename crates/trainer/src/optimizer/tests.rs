@@ -1,4 +1,4 @@
-//! Against PyTorch's printed numbers, on both paths: our loops (f32) and candle's operations (f64).
+//! Compares updates with numbers from PyTorch, on both paths: our loops (f32) and candle's operations (f64).
 
 use candle_core::{DType, Device, Tensor, Var};
 use spec::trial::Choice;
@@ -49,7 +49,7 @@ fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Choice {
     ))
 }
 
-/// An optimizer as a trial's configuration has it.
+/// An optimizer as in a trial's configuration.
 pub(crate) fn choice(json: &str) -> Choice {
     serde_json::from_str(json).expect("an optimizer")
 }
@@ -73,7 +73,7 @@ fn updates_agree_with_pytorch() {
 }
 
 #[test]
-fn clipping_scales_the_gradient_and_a_cycled_momentum_replaces_the_own() {
+fn clipping_scales_the_gradient_and_a_cycled_momentum_overrides_the_optimizers() {
     let step = |kind: &Choice, update: Update| -> f32 {
         let var = Var::new(&[1.0f32], &Device::Cpu).expect("a variable");
         let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];

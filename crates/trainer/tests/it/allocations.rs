@@ -1,5 +1,4 @@
-//! Steps in steady state allocate no buffer. What candle asks for when a tensor is changed in place, to compare
-//! strides, is some bytes.
+//! Steps in steady state allocate no buffers. Only candle allocates a few bytes, to compare strides when a tensor is updated in place.
 
 #![expect(unsafe_code, reason = "an allocator can't be written without")]
 
@@ -14,13 +13,13 @@ thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator; keeps the most that each thread asked for at once.
+/// The system's allocator; records the largest allocation of each thread.
 struct Counting;
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: all calls are forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that ends has none any more.
+        // While a thread ends, its thread-local value no longer exists.
         let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
         unsafe { System.alloc(layout) }
     }
@@ -34,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn steps_in_steady_state_allocate_no_buffer() {
+fn steps_in_steady_state_allocate_no_buffers() {
     for (model, optimizer) in [
         ("{kind: mlp, hidden: [16, 8]}", "{kind: sgd, momentum: 0.9}"),
         ("{kind: mlp, hidden: []}", "{kind: adamw}"),
@@ -49,7 +48,7 @@ fn steps_in_steady_state_allocate_no_buffer() {
         let images = images(&plan.trials[0]);
         let dir = tempfile::tempdir().expect("a folder");
         let shared = shared(dir.path());
-        let branch = Branch::starts(plan.trials, true).pop().expect("a branch");
+        let branch = Branch::initial(plan.trials, true).pop().expect("a branch");
         let mut stack = Stack::new(branch, &images, &shared, &mut |_| true).expect("it begins");
         for _ in 0..20 {
             stack.advance(&mut |_| true);
@@ -59,7 +58,7 @@ fn steps_in_steady_state_allocate_no_buffer() {
         for _ in 0..10 {
             stack.advance(&mut |_| true);
         }
-        // The smallest buffer, a batch's labels, takes 80.
+        // The smallest buffer, the labels of a batch, has 80 bytes.
         assert!(LARGEST.get() < 80, "{model} {optimizer}: {} bytes", LARGEST.get());
     }
 }

@@ -1,6 +1,6 @@
 //! Training through the public interface.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod allocations;
 mod resume;

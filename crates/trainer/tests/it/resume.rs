@@ -1,5 +1,4 @@
-//! A run that is stopped after every single step and goes on from its checkpoint ends with the same bits,
-//! whatever its schedule remembers.
+//! A run that stops after every step and resumes from its checkpoint ends with the same bits, for all schedules with state.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,15 +10,15 @@ use spec::trial::Trial;
 use trainer::data::Examples;
 use trainer::{Branch, Stack};
 
-use crate::support::{Recorder, STEPS, folder, images, shared, whole, zoo};
+use crate::support::{Recorder, STEPS, folder, images, shared, train_whole, zoo};
 
-/// Stopped after each step.
-fn in_pieces(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) {
+/// Trains a trial, and stops and resumes it after each step.
+fn train_step_by_step(trial: &Trial, images: &Examples, dir: &Path) -> (Final, Vec<f64>) {
     let shared = shared(dir);
     let mut recorder = Recorder::default();
     for step in 0..STEPS {
         let branches = match recorder.saved.take() {
-            None => Branch::starts(vec![trial.clone()], true),
+            None => Branch::initial(vec![trial.clone()], true),
             Some((at, file)) => {
                 assert_eq!(at, step);
                 Branch::resumed(vec![trial.clone()], true, at, dir.to_owned(), file)
@@ -47,20 +46,20 @@ fn bits(lrs: &[f64]) -> Vec<u64> {
 }
 
 #[test]
-fn every_schedule_with_a_memory_resumes_with_the_same_bits_after_every_step() {
+fn every_schedule_with_state_resumes_with_the_same_bits_after_every_step() {
     let dir = tempfile::tempdir().expect("a folder");
     for optimizer in
         ["{kind: sgd, momentum: 0.9, nesterov: true, weight_decay: 0.01}", "{kind: adamw, weight_decay: 0.1}"]
     {
-        // A schedule without a memory can lose none: of those, one that cycles the momentum is enough.
-        let remembers = |trial: &Trial| {
+        // A schedule without state can't lose any, so test only one of these: the one that cycles the momentum.
+        let has_state = |trial: &Trial| {
             trial.config.schedule.feedback() == Feedback::ClosedLoop
                 || trial.config.schedule.momentum(0).is_some()
         };
-        for trial in zoo(optimizer).into_iter().filter(remembers) {
+        for trial in zoo(optimizer).into_iter().filter(has_state) {
             let images = images(&trial);
-            let (wanted, lrs) = whole(&trial, &images);
-            let (found, pieces) = in_pieces(&trial, &images, dir.path());
+            let (wanted, lrs) = train_whole(&trial, &images);
+            let (found, pieces) = train_step_by_step(&trial, &images, dir.path());
             let name = format!("{} with {optimizer}", trial.config.schedule_name);
             assert_eq!(bits(&lrs), bits(&pieces), "{name}");
             assert_eq!(lrs.len() as u64, STEPS, "{name}");
@@ -74,7 +73,7 @@ fn every_schedule_with_a_memory_resumes_with_the_same_bits_after_every_step() {
     }
 }
 
-/// Rewrites a side-car as sweep wrote it when all rules shared one form of memory.
+/// Rewrites a side-car in format 2, in which all rules had the same fields of state.
 fn as_format_2(path: &Path) {
     let text = std::fs::read_to_string(path).expect("a side-car");
     let mut body = serde_json::from_str::<Value>(&text).expect("JSON")["body"].take();
@@ -91,16 +90,16 @@ fn as_format_2(path: &Path) {
     std::fs::write(path, format!("{{\"blake3\":\"{blake3}\",\"body\":{body}}}")).expect("it can be written");
 }
 
-/// The trial of a checkpoint in an earlier format starts over, and ends with the same bits.
+/// A trial with a checkpoint in an earlier format starts over, and ends with the same bits.
 #[test]
 fn a_checkpoint_in_an_earlier_format_is_set_aside() {
     let dir = tempfile::tempdir().expect("a folder");
     let closed = |trial: &Trial| trial.config.schedule.feedback() == Feedback::ClosedLoop;
     let trial = zoo("{kind: sgd}").into_iter().find(closed).expect("a rule");
     let (images, shared) = (images(&trial), shared(dir.path()));
-    let (wanted, _) = whole(&trial, &images);
+    let (wanted, _) = train_whole(&trial, &images);
     let mut recorder = Recorder::default();
-    let start = Branch::starts(vec![trial.clone()], true).pop().expect("a branch");
+    let start = Branch::initial(vec![trial.clone()], true).pop().expect("a branch");
     let mut stack =
         Stack::new(start, &images, &shared, &mut |event| recorder.record(event)).expect("it begins");
     stack.advance(&mut |event| recorder.record(event));
@@ -121,8 +120,7 @@ fn a_checkpoint_in_an_earlier_format_is_set_aside() {
     assert!(dir.path().join(format!("{file}.unusable")).exists());
 }
 
-/// Averaging is no other name for a constant lr: the same lrs train to other weights, and what is evaluated
-/// are those.
+/// With the same constant lr, averaging evaluates other weights than plain training.
 #[test]
 fn schedule_free_evaluates_its_average() {
     let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
@@ -131,14 +129,14 @@ fn schedule_free_evaluates_its_average() {
                 near: {kind: schedule_free, momentum: 0}}\n";
     let plan = trainer::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
     let images = images(&plan.trials[0]);
-    let ends: Vec<(Final, Vec<f64>)> = plan.trials.iter().map(|trial| whole(trial, &images)).collect();
+    let ends: Vec<(Final, Vec<f64>)> = plan.trials.iter().map(|trial| train_whole(trial, &images)).collect();
     for (_, lrs) in &ends {
         assert_eq!(lrs, &[0.1; 12]);
     }
-    // Without momentum gradients are taken at z, which plain SGD moves: the same training losses, by the
-    // same digest; but x is evaluated.
+    // Without momentum, gradients are computed at z, which plain SGD updates: the training losses, and so the digests, are equal. But
+    // x is evaluated.
     assert_eq!(ends[0].0.digest, ends[2].0.digest);
     let hashes: BTreeSet<&Option<String>> = ends.iter().map(|(last, _)| &last.weights_hash).collect();
     assert_eq!(hashes.len(), 3);
-    assert!(ends[2].0.valid_loss > ends[0].0.valid_loss, "early weights weigh on the average");
+    assert!(ends[2].0.valid_loss > ends[0].0.valid_loss, "the average includes early weights");
 }

@@ -1,4 +1,4 @@
-//! Trials that share steps end with the bits of lone runs, and no step is trained twice.
+//! Trials that share steps end with the bits of single runs, and no step is trained twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -8,13 +8,13 @@ use spec::trial::Trial;
 use trainer::data::Examples;
 use trainer::{Branch, Shared, Stack};
 
-use crate::support::{Recorder, folder, images, shared, whole, zoo};
+use crate::support::{Recorder, folder, images, shared, train_whole, zoo};
 
-/// All that was recorder of a sweep.
+/// All events of a sweep.
 #[derive(Default)]
 struct Sweep {
     steps: BTreeMap<u64, Vec<StepRow>>,
-    /// Of each trial: its stages and where each begins.
+    /// For each trial: the first step and number of each of its stages.
     stages: BTreeMap<String, Vec<(u64, u64)>>,
     evaluated: Vec<Evaluated>,
     outcomes: BTreeMap<String, Outcome>,
@@ -40,7 +40,7 @@ impl Sweep {
         true
     }
 
-    /// The steps of one trial: of each of its stages up to where the next begins.
+    /// The lrs of one trial: those of each of its stages up to the start of the next.
     fn lrs(&self, trial: &Trial) -> Vec<f64> {
         let mut lrs = Vec::new();
         for (first, stage) in &self.stages[&trial.id] {
@@ -48,7 +48,7 @@ impl Sweep {
             let rows = self.steps.get(stage).into_iter().flatten();
             lrs.extend(rows.filter(|row| row.step >= *first).map(|row| row.lr));
         }
-        // Others may go on in its last stage.
+        // Other trials may continue in its last stage.
         lrs.truncate(trial.config.task.steps as usize);
         lrs
     }
@@ -65,17 +65,17 @@ impl Sweep {
     }
 }
 
-/// Trains all; with `interrupt` everything is put on disk after each step.
+/// Trains all trials; with `interrupt`, everything that waits is saved to disk after each step.
 fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, interrupt: bool) -> Sweep {
     let mut recorder = Sweep::default();
-    let mut queue: VecDeque<Branch> = Branch::starts(trials.to_vec(), true).into();
+    let mut queue: VecDeque<Branch> = Branch::initial(trials.to_vec(), true).into();
     while let Some(branch) = queue.pop_front() {
         let Some(mut stack) = Stack::new(branch, images, shared, &mut |event| recorder.record(event)) else {
             continue;
         };
         while !stack.is_empty() {
-            while let Some(fits) = queue.iter().position(|branch| stack.takes(branch)) {
-                let branch = queue.remove(fits).expect("it is there");
+            while let Some(fits) = queue.iter().position(|branch| stack.accepts(branch)) {
+                let branch = queue.remove(fits).expect("a branch at this index");
                 queue.extend(stack.add(branch, &mut |event| recorder.record(event)));
             }
             queue.extend(stack.advance(&mut |event| recorder.record(event)));
@@ -88,11 +88,11 @@ fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, inter
             }
         }
     }
-    assert_eq!(shared.census.count(), 0);
+    assert_eq!(shared.state_counter.count(), 0);
     recorder
 }
 
-/// The zoo, with open-loop schedules that begin alike and lengths that differ.
+/// The zoo, and open-loop schedules with common prefixes and different lengths.
 fn trials() -> Vec<Trial> {
     let mut trials = zoo("{kind: adamw, weight_decay: 0.1}");
     let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
@@ -113,45 +113,44 @@ fn shared_steps_change_no_bit_and_none_is_trained_twice() {
     let dir = tempfile::tempdir().expect("a folder");
     let trials = trials();
     let images = images(&trials[0]);
-    let alone: Vec<(Final, Vec<f64>)> = trials.iter().map(|trial| whole(trial, &images)).collect();
+    let single: Vec<(Final, Vec<f64>)> = trials.iter().map(|trial| train_whole(trial, &images)).collect();
     let mut counts = Vec::new();
     for (width, block, most_states, interrupt) in
         [(1, 1, 100, false), (16, 8, 100, false), (3, 4, 2, false), (4, 1, 100, true), (2, 5, 100, true)]
     {
         let shared = Shared { width, block, most_states, ..shared(dir.path()) };
         let recorder = sweep(&trials, &images, &shared, dir.path(), interrupt);
-        for (trial, (wanted, lrs)) in trials.iter().zip(&alone) {
+        for (trial, (wanted, lrs)) in trials.iter().zip(&single) {
             let name = format!("{}, {width} lanes, blocks of {block}", trial.config.schedule_name);
             let bits = |lrs: &[f64]| lrs.iter().map(|lr| (*lr as f32).to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&recorder.lrs(trial)), bits(lrs), "{name}");
             assert_eq!(recorder.done(&trial.id), wanted, "{name}");
-            let own = |evaluated: &&Evaluated| evaluated.trial_id == trial.id;
-            let last = recorder.evaluated.iter().rfind(own).expect("it was evaluated");
+            let of_trial = |evaluated: &&Evaluated| evaluated.trial_id == trial.id;
+            let last = recorder.evaluated.iter().rfind(of_trial).expect("it was evaluated");
             assert_eq!(last.valid_loss, wanted.valid_loss);
         }
         counts.push(recorder.rows());
     }
-    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
-    assert!(counts[0] < asked, "{counts:?}");
+    let requested: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    assert!(counts[0] < requested, "{counts:?}");
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
-    // What the closed-loop trials share is not known before.
-    assert!(counts[0] <= spec::share::steps(&trials.iter().collect::<Vec<_>>()), "{counts:?}");
+    // The steps that closed-loop trials share are not known before training.
+    assert!(counts[0] <= spec::share::trained_steps(&trials.iter().collect::<Vec<_>>()), "{counts:?}");
 }
 
 #[test]
-fn open_loop_trials_train_as_many_steps_as_the_plan_says() {
+fn open_loop_trials_train_the_planned_number_of_steps() {
     let dir = tempfile::tempdir().expect("a folder");
     let trials: Vec<Trial> =
-        trials().into_iter().filter(|trial| spec::share::is_open(&trial.config)).collect();
+        trials().into_iter().filter(|trial| spec::share::is_open_loop(&trial.config)).collect();
     let images = images(&trials[0]);
     let recorder = sweep(&trials, &images, &shared(dir.path()), dir.path(), false);
-    assert_eq!(recorder.rows(), spec::share::steps(&trials.iter().collect::<Vec<_>>()));
+    assert_eq!(recorder.rows(), spec::share::trained_steps(&trials.iter().collect::<Vec<_>>()));
 }
 
-/// A loss that leaves the bounds for one leaves them for all that share the step; a lone run would have
-/// recorder the same.
+/// A loss that diverges ends all trials that share the step, with the outcome of a single run.
 #[test]
-fn a_divergence_is_told_of_all_that_share_it() {
+fn a_divergence_is_reported_for_every_trial_that_shares_the_step() {
     let dir = tempfile::tempdir().expect("a folder");
     let text = "data: {dataset: digits, batch_size: 20, limit: 120}\nmodel: {kind: mlp, hidden: [8]}\n\
                 optimizer: {kind: sgd}\nbudget: {steps: {values: [20, 30]}}\nlr: 300\ndiverge_above: 2\n\
@@ -160,10 +159,10 @@ fn a_divergence_is_told_of_all_that_share_it() {
     let images = images(&plan.trials[0]);
     let recorder = sweep(&plan.trials, &images, &shared(dir.path()), dir.path(), false);
     for trial in &plan.trials {
-        let mut alone = Recorder::default();
-        let emit = &mut |event| alone.record(event);
+        let mut single = Recorder::default();
+        let emit = &mut |event| single.record(event);
         trainer::train(trial.clone(), &images, trainer::device::Device::Cpu, emit).expect("it trains");
-        assert!(matches!(alone.outcome, Some(Outcome::Diverged { .. })), "{:?}", alone.outcome);
-        assert_eq!(recorder.outcomes.get(&trial.id), alone.outcome.as_ref());
+        assert!(matches!(single.outcome, Some(Outcome::Diverged { .. })), "{:?}", single.outcome);
+        assert_eq!(recorder.outcomes.get(&trial.id), single.outcome.as_ref());
     }
 }

@@ -1,4 +1,4 @@
-//! Trials to train, and what training tells of them.
+//! Trials to train, and a recorder of their events.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use spec::event::{Event, Final, Outcome};
 use spec::trial::Trial;
 use trainer::checkpoint::Folder;
+use trainer::custom::Tasks;
 use trainer::data::{self, Examples};
 use trainer::device::Device;
-use trainer::own::Tasks;
-use trainer::{Census, Shared, train};
+use trainer::{Shared, StateCounter, train};
 
 pub(crate) const STEPS: u64 = 25;
 
@@ -31,7 +31,7 @@ pub(crate) fn zoo(optimizer: &str) -> Vec<Trial> {
     ]
     .iter()
     .fold(text, |text, (from, to)| {
-        assert!(text.contains(from), "the zoo has no `{from}` any more");
+        assert!(text.contains(from), "experiments/zoo.yaml no longer contains `{from}`");
         text.replace(from, to)
     });
     let plan = trainer::read(&text, "zoo").and_then(|spec| spec::plan(&spec));
@@ -52,7 +52,7 @@ pub(crate) fn shared(dir: &Path) -> Shared {
         device: Device::Cpu,
         width: 4,
         block: 1,
-        census: Census::default(),
+        state_counter: StateCounter::default(),
         most_states: 100,
         parking: Some(folder(dir)),
         time_limit: None,
@@ -60,7 +60,7 @@ pub(crate) fn shared(dir: &Path) -> Shared {
     }
 }
 
-/// What training recorder of one trial.
+/// The events of one trial.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) lrs: Vec<f64>,
@@ -81,8 +81,8 @@ impl Recorder {
     }
 }
 
-/// In one go.
-pub(crate) fn whole(trial: &Trial, images: &Examples) -> (Final, Vec<f64>) {
+/// Trains a trial without interruption.
+pub(crate) fn train_whole(trial: &Trial, images: &Examples) -> (Final, Vec<f64>) {
     let mut recorder = Recorder::default();
     train(trial.clone(), images, Device::Cpu, &mut |event| recorder.record(event)).expect("it trains");
     match recorder.outcome {

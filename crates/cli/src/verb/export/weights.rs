@@ -87,7 +87,7 @@ fn metadata(row: &TrialRecord, weights: &Weights) -> Vec<(String, String)> {
             }
         }
         Examples::Text(text) => fields.push(("alphabet", json(serde_json::to_value(text.alphabet())))),
-        Examples::Synthetic(_) | Examples::Own(_) => {}
+        Examples::Synthetic(_) | Examples::Custom(_) => {}
     }
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -1,42 +1,42 @@
-//! Labelled examples in files of the user's own: tables (csv), NumPy's archives (npz), IDX files. All that is wrong with them
-//! is found before training, and said with its place. Reading a format is the business of its file.
+//! Labelled examples in files of the user: CSV tables, NumPy archives (npz), IDX files. Errors are found before training and name
+//! their place. Each format is read in its own module.
 
 mod csv;
 mod npz;
 
 use spec::trial::{DataInfo, Source, Table};
 
-use super::files::{DataError, MOST_BYTES, bytes_of};
+use super::files::{DataError, MAX_BYTES, read_user_file};
 use super::idx;
 use super::labelled::{Labelled, Split};
 use crate::random::Stream;
 
-/// Different labels that there may be.
-const MOST_CLASSES: usize = 10_000;
+/// Maximum number of different labels.
+const MAX_CLASSES: usize = 10_000;
 
-/// Examples as they stand in a file.
+/// Examples as they are in a file.
 struct Raw {
     blake3: String,
     values: Values,
     inputs: usize,
-    /// The class of each example: the place of its label in the sorted list of labels.
+    /// The class of each example: the index of its label in `names`.
     labels: Vec<u32>,
-    /// The labels in their order.
+    /// The different labels, sorted.
     names: Vec<String>,
 }
 
 enum Values {
     Bytes(Vec<u8>),
-    /// As exact as they are given: they are scaled before they become f32.
+    /// In full precision: they are scaled before they become f32.
     Numbers(Vec<f64>),
 }
 
-/// What is in some files.
+/// Inspects the files of a table: hash, number of examples, inputs and classes.
 ///
 /// # Errors
-/// What is wrong with them, in words.
-pub fn look(source: &Source) -> Result<DataInfo, String> {
-    let raw = raw(source)?;
+/// A message for the user: what is wrong with the files.
+pub fn inspect_table(source: &Source) -> Result<DataInfo, String> {
+    let raw = read_raw(source)?;
     Ok(DataInfo {
         blake3: raw.blake3,
         examples: raw.labels.len(),
@@ -46,18 +46,18 @@ pub fn look(source: &Source) -> Result<DataInfo, String> {
     })
 }
 
-/// The examples that a trial was planned with. Which are for validation and test was drawn once, the same for all trials: a
-/// table is often sorted by its labels.
+/// Loads the examples that a trial was planned with. The split into training, validation and test is random, because tables are
+/// often sorted by label, and the same for all trials.
 pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<Labelled, DataError> {
-    let mut raw = raw(&table.source).map_err(DataError::Own)?;
+    let mut raw = read_raw(&table.source).map_err(DataError::Invalid)?;
     if let Values::Bytes(bytes) = &mut raw.values
         && bytes.iter().max() == Some(&1)
     {
-        // Black and white, as from an array of bool.
+        // Black and white, for example from an array of bool.
         bytes.iter_mut().for_each(|byte| *byte *= 255);
     }
     if raw.blake3 != table.blake3 {
-        return Err(DataError::Changed(name(&table.source).to_owned()));
+        return Err(DataError::Changed(file_name(&table.source).to_owned()));
     }
     let count = u32::try_from(raw.labels.len()).unwrap_or(u32::MAX);
     let order = Stream::new(0, "split", "").permutation(count);
@@ -70,7 +70,7 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
     let inputs = raw.inputs;
     let columns = match &raw.values {
         Values::Bytes(_) => None,
-        Values::Numbers(numbers) => Some(columns(numbers, &parts[0], inputs)),
+        Values::Numbers(numbers) => Some(column_moments(numbers, &parts[0], inputs)),
     };
     let [train, valid, test] = match &raw.values {
         Values::Bytes(bytes) => parts.map(|which| {
@@ -89,19 +89,19 @@ pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<La
             })
         }
     };
-    Ok(Labelled::new(train, valid, test, inputs).described(raw.names, columns))
+    Ok(Labelled::new(train, valid, test, inputs).with_labels(raw.names, columns))
 }
 
-/// Mean and standard deviation of each column in the training part; 1 for a column that is always the same.
-fn columns(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
+/// Mean and standard deviation of each column in the training part. The deviation of a constant column is set to 1.
+fn column_moments(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
     let of = |column: usize| {
         let column = || train.iter().filter_map(move |i| numbers.get(i * inputs + column));
         let n = train.len().max(1) as f64;
-        // The first number is taken off, so that sums of large numbers that differ little are exact enough.
+        // Subtract the first number first, so that sums of large numbers with small differences stay precise.
         let first = column().next().copied().unwrap_or(0.0);
         let mean = column().map(|x| (x - first) / n).sum::<f64>();
         let largest = column().fold(0.0f64, |most, x| most.max((x - first - mean).abs()));
-        // Squares of very large or small numbers are none. By a power of two nothing is rounded.
+        // Scale by a power of two, which is exact, so that squares of very large or small numbers stay in range.
         let unit = f64::from_bits(largest.to_bits() >> 52 << 52);
         let squares = column().map(|x| ((x - first - mean) / unit).powi(2) / n);
         let deviation = unit * squares.sum::<f64>().sqrt();
@@ -110,41 +110,39 @@ fn columns(numbers: &[f64], train: &[usize], inputs: usize) -> Vec<(f64, f64)> {
     (0..inputs).map(of).collect()
 }
 
-fn name(source: &Source) -> &str {
+fn file_name(source: &Source) -> &str {
     match source {
         Source::Csv { file, .. } | Source::Npz { file, .. } | Source::Idx { file, .. } => file,
     }
 }
 
-fn raw(source: &Source) -> Result<Raw, String> {
+fn read_raw(source: &Source) -> Result<Raw, String> {
     let raw = match source {
         Source::Csv { file, label } => csv::read(file, label),
         Source::Npz { file, x, y } => npz::read(file, x, y),
-        Source::Idx { file, labels } => two_idx(file, labels),
+        Source::Idx { file, labels } => read_idx_pair(file, labels),
     }?;
-    let file = name(source);
+    let file = file_name(source);
     if raw.inputs == 0 {
-        return Err(format!("{file}: an example has no numbers"));
+        return Err(format!("{file}: the examples have no numbers"));
     }
     match raw.labels.len() {
-        0 => return Err(format!("{file}: there are no examples")),
+        0 => return Err(format!("{file}: no examples")),
         1 => {
-            return Err(format!(
-                "{file}: there is one example; some are needed to train on and some to validate"
-            ));
+            return Err(format!("{file}: only one example; training and validation need at least one each"));
         }
         _ => {}
     }
     match raw.names.len() {
-        0 | 1 => Err(format!("{file}: all labels are the same; two different ones at least are needed")),
-        n if n > MOST_CLASSES => Err(format!(
-            "{file}: {n} different labels; {MOST_CLASSES} are the most, and numbers can't be predicted"
+        0 | 1 => Err(format!("{file}: all labels are equal; at least two classes are needed")),
+        n if n > MAX_CLASSES => Err(format!(
+            "{file}: {n} different labels; at most {MAX_CLASSES} classes are supported, and regression is not"
         )),
         _ => Ok(raw),
     }
 }
 
-/// Classes of labels, in the order of the labels.
+/// The class of each label, and the names of the classes, sorted.
 fn classes<T: Ord + Clone + ToString>(labels: &[T]) -> (Vec<u32>, Vec<String>) {
     let mut sorted = labels.to_vec();
     sorted.sort();
@@ -153,18 +151,20 @@ fn classes<T: Ord + Clone + ToString>(labels: &[T]) -> (Vec<u32>, Vec<String>) {
     (labels.iter().map(class).collect(), sorted.iter().map(T::to_string).collect())
 }
 
-fn two_idx(file: &str, labels_file: &str) -> Result<Raw, String> {
+fn read_idx_pair(file: &str, labels_file: &str) -> Result<Raw, String> {
     let read = |file: &str| -> Result<_, String> {
-        let bytes = bytes_of(file, MOST_BYTES)?;
+        let bytes = read_user_file(file, MAX_BYTES)?;
         let (dims, numbers) = idx::parse_any(&bytes).map_err(|error| format!("{file}: {error}"))?;
         Ok((blake3::hash(&bytes), dims, numbers))
     };
     let (first_hash, dims, values) = read(file)?;
     let (second_hash, label_dims, labels) = read(labels_file)?;
-    let [count, rest @ ..] = &dims[..] else { return Err(format!("{file} holds a single number")) };
+    let [count, rest @ ..] = &dims[..] else {
+        return Err(format!("{file}: expected an array, found a single number"));
+    };
     if label_dims != [*count] {
         return Err(format!(
-            "{file} has the dimensions {dims:?}, so that {labels_file} should have [{count}], and has {label_dims:?}"
+            "{file} has dimensions {dims:?}, so {labels_file} must have dimensions [{count}], found {label_dims:?}"
         ));
     }
     let inputs = rest.iter().try_fold(1usize, |n, dim| n.checked_mul(*dim as usize)).unwrap_or(0);

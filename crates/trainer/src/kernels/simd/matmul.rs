@@ -1,6 +1,5 @@
-//! Matrix products in which each output element adds its k products in the order of k, each by one fused
-//! multiply-add. Vectors run across the columns of the output, never across k, so the bits depend neither
-//! on the instruction set nor on the shape of the rest of the product.
+//! Matrix products. Each output element adds its k products in the order of k, each with one fused multiply-add. Vectors run across
+//! the columns of the output, never across k, so the bits do not depend on the instruction set or on the other elements.
 
 use super::{Level, Vector, load, store};
 
@@ -16,10 +15,10 @@ pub struct Strided<'a> {
     pub column: usize,
 }
 
-/// What happens to a finished element of the product.
+/// Operations on a finished element of the product.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// Added to each row; as long as a row.
+    /// Added to each row; has the length of a row.
     pub bias: Option<&'a [f32]>,
     /// Whether negative results become 0.
     pub relu: bool,
@@ -29,7 +28,7 @@ pub struct Epilogue<'a> {
 /// `c` is overwritten.
 ///
 /// # Panics
-/// The slices are shorter than their shapes say: a mistake of the caller.
+/// The slices are shorter than their shapes: a bug of the caller.
 pub fn matmul(
     level: Level,
     (m, n, k): (usize, usize, usize),
@@ -38,14 +37,14 @@ pub fn matmul(
     c: &mut [f32],
     epilogue: Epilogue<'_>,
 ) {
-    // The only bounds checks: everything below computes addresses inside these shapes.
+    // The only bounds checks: all code below computes addresses inside these shapes.
     assert!(m == 0 || k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.column, "a is too short");
     assert!(b.len() >= k * n && c.len() >= m * n, "b or c is too short");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() >= n), "the bias is too short");
     let product = Product { m, n, k, a, b, epilogue };
     match level {
-        // SAFETY: the bounds were checked above; a level exists only where the processor has it
-        // (`Level::available`, `chosen`).
+        // SAFETY: the bounds were checked above; a level is used only if the processor has it
+        // (`Level::available`, `selected_level`).
         Level::Scalar => unsafe { tiles::<f32>(&product, c) },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { tiles_avx2(&product, c) },
@@ -75,10 +74,10 @@ unsafe fn tiles_avx512(product: &Product<'_>, c: &mut [f32]) {
     unsafe { tiles::<std::arch::x86_64::__m512>(product, c) }
 }
 
-/// Cuts C into tiles that fit the registers: columns outermost, so that a strip of B stays in the cache.
+/// Splits C into tiles that fit into registers. The outer loop is over columns, so that a strip of B stays in the cache.
 ///
 /// # Safety
-/// The processor has V's instruction set; the slices are as long as the shapes say.
+/// The processor has V's instruction set; the slices are as long as their shapes require.
 #[inline(always)]
 unsafe fn tiles<V: Vector>(product: &Product<'_>, c: &mut [f32]) {
     let (rows, vectors) = V::TILE;
@@ -105,7 +104,7 @@ unsafe fn tiles<V: Vector>(product: &Product<'_>, c: &mut [f32]) {
                     bias: product.epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr().add(j)),
                     relu: product.epilogue.relu,
                 };
-                at.any::<V>(high, wide);
+                at.dispatch::<V>(high, wide);
             }
             i += high;
         }
@@ -130,9 +129,9 @@ struct Tile {
 }
 
 impl Tile {
-    /// Picks the code for a tile of this size: sizes must be constants for the sums to stay in registers.
+    /// Selects the code for a tile of this size. Sizes must be constants so that the sums stay in registers.
     #[inline(always)]
-    unsafe fn any<V: Vector>(&self, high: usize, wide: usize) {
+    unsafe fn dispatch<V: Vector>(&self, high: usize, wide: usize) {
         macro_rules! pick {
             ($wide:literal: $($high:literal)*) => {
                 match high {
@@ -152,8 +151,8 @@ impl Tile {
 
     #[inline(always)]
     unsafe fn run<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(&self) {
-        // SAFETY: `tiles` made the tile lie inside its matrices; with EDGE the last vector has `last`
-        // columns and only those are touched.
+        // SAFETY: `tiles` keeps the tile inside its matrices; with EDGE only the first `last` columns of the last vector are
+        // accessed.
         unsafe {
             let mut sums = [[V::splat(0.0); WIDE]; HIGH];
             let (mut a, mut b) = (self.a, self.b);
@@ -191,7 +190,7 @@ mod tests {
     use super::*;
     use crate::random::Stream;
 
-    /// The definition: k in order, each product added by one fused multiply-add.
+    /// The definition: k in order, each product added with one fused multiply-add.
     fn by_definition(
         (m, n, k): (usize, usize, usize),
         a: Strided<'_>,
@@ -210,7 +209,7 @@ mod tests {
         c
     }
 
-    fn every_level_gives(
+    fn assert_on_every_level(
         expected: &[f32],
         sizes: (usize, usize, usize),
         a: Strided<'_>,
@@ -238,14 +237,14 @@ mod tests {
                 let a = Strided { data: &a, row, column };
                 for epilogue in [Epilogue::default(), Epilogue { bias: Some(&bias), relu: true }] {
                     let expected = by_definition((m, n, k), a, &b, epilogue);
-                    every_level_gives(&expected, (m, n, k), a, &b, epilogue);
+                    assert_on_every_level(&expected, (m, n, k), a, &b, epilogue);
                 }
             }
         }
     }
 
     #[test]
-    fn a_nan_is_seen_behind_a_relu() {
+    fn relu_keeps_nan() {
         for level in Level::available() {
             let mut c = [0.0; 2];
             let a = Strided { data: &[f32::NAN], row: 1, column: 1 };

@@ -1,9 +1,9 @@
-//! The crate's `unsafe` code, all of it: vectors of `f32` behind one small trait, the choice of instruction
-//! set, and the kernels that are written in vectors ([`matmul`], [`sparse`], [`tiles`], [`windows`]). Each kernel checks
-//! at its entrance that its slices are as long as its shapes say, and computes addresses inside them only.
+//! All `unsafe` code of the crate: vectors of `f32` behind one small trait, the choice of the instruction set, and the kernels that
+//! are written with vectors ([`matmul`], [`sparse`], [`tiles`], [`windows`]). Each kernel first checks that its slices are as long as
+//! its shapes require, and then computes only addresses inside them.
 //!
-//! All instruction sets give the same bits: each operation acts on every lane alone and is correctly
-//! rounded (add, multiply, fused multiply-add, square root), and none mixes lanes.
+//! All instruction sets give the same bits: each operation acts on every lane separately and is correctly rounded (add, multiply,
+//! fused multiply-add, square root).
 
 #![allow(unsafe_code)]
 
@@ -28,7 +28,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// All levels that this processor can run, the best one last.
+    /// All levels that this processor supports, the best one last.
     pub fn available() -> Vec<Level> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -42,7 +42,7 @@ impl Level {
         vec![Level::Scalar]
     }
 
-    /// The name that `SWEEP_CPU` knows it by.
+    /// Its name in `SWEEP_CPU`.
     pub fn name(self) -> &'static str {
         match self {
             Level::Scalar => "scalar",
@@ -54,34 +54,32 @@ impl Level {
     }
 }
 
-/// The level that kernels run at: the one that the environment variable `SWEEP_CPU` names, or the best of
-/// this processor.
+/// The level that kernels use: the one in the environment variable `SWEEP_CPU`, or the best of this processor.
 ///
 /// # Errors
-/// `SWEEP_CPU` names no level, or one that this processor lacks.
-pub fn chosen() -> Result<Level, String> {
+/// `SWEEP_CPU` is not a level, or this processor does not support it.
+pub fn selected_level() -> Result<Level, String> {
     let available = Level::available();
     let best = available.last().copied().unwrap_or(Level::Scalar);
     let Some(name) = std::env::var_os("SWEEP_CPU") else { return Ok(best) };
     let found = available.iter().find(|level| name.to_str() == Some(level.name()));
     found.copied().ok_or_else(|| {
         let names: Vec<&str> = available.iter().map(|level| level.name()).collect();
-        format!("SWEEP_CPU is {name:?}; this processor can run {}", names.join(", "))
+        format!("unsupported SWEEP_CPU {name:?}; this processor supports {}", names.join(", "))
     })
 }
 
-/// [`chosen`], worked out once. A wrong `SWEEP_CPU` is refused before training starts; here it counts as
-/// not set.
+/// [`selected_level`], computed once. An invalid `SWEEP_CPU` is reported before training starts; here it is ignored.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        chosen().unwrap_or_else(|_| Level::available().last().copied().unwrap_or(Level::Scalar))
+        selected_level().unwrap_or_else(|_| Level::available().last().copied().unwrap_or(Level::Scalar))
     })
 }
 
-/// Defines a function that is compiled once for each instruction set and runs at [`level`]. Its loops are
-/// left to the compiler, which may use wider vectors but not other arithmetic: the bits stay the same.
-macro_rules! leveled {
+/// Defines a function that is compiled once for each instruction set, and runs the version for [`level`]. The compiler vectorizes
+/// its loops; it may use wider vectors but not other arithmetic, so the bits are the same.
+macro_rules! multiversioned {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) $(-> $ret)? {
@@ -100,7 +98,7 @@ macro_rules! leveled {
             #[allow(unsafe_code)]
             match $crate::kernels::simd::level() {
                 $crate::kernels::simd::Level::Scalar => plain($($arg),*),
-                // SAFETY: a level is chosen only where the processor has it.
+                // SAFETY: a level is selected only where the processor has it.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
@@ -109,18 +107,18 @@ macro_rules! leveled {
         }
     };
 }
-pub(crate) use leveled;
+pub(crate) use multiversioned;
 
 /// A vector of `LANES` numbers.
 ///
 /// # Safety
-/// An implementation's functions do lane by lane what their names say. They may run only where the
-/// processor has the instruction set, and pointers must be valid for as many numbers as are read or
-/// written: `LANES`, or the first `count` of them, `1 <= count <= LANES`.
+/// Implementations do lane by lane what the names of the functions say. Callers must check that the processor has the instruction
+/// set, and pointers must be valid for all numbers that are read or written: `LANES`, or the first `count` with
+/// `1 <= count <= LANES`.
 pub(crate) unsafe trait Vector: Copy {
     /// Numbers in a vector.
     const LANES: usize;
-    /// Rows and vectors of the tile of C that fits the registers.
+    /// Rows and vectors of a tile of C that fits into registers.
     const TILE: (usize, usize);
     /// The same number in each lane.
     unsafe fn splat(x: f32) -> Self;
@@ -136,11 +134,11 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
     /// `self + b`.
     unsafe fn add(self, b: Self) -> Self;
-    /// 0 where `self` is below 0, else `self`: a NaN stays one, so that it is seen.
+    /// 0 where `self` is below 0, otherwise `self`. NaN stays NaN.
     unsafe fn relu(self) -> Self;
 }
 
-/// Vector `j` of `WIDE` that stand side by side; with EDGE the last one has `last` numbers only.
+/// Loads vector `j` of `WIDE` consecutive vectors; with EDGE the last one has only `last` numbers.
 ///
 /// # Safety
 /// As for [`Vector`]: the numbers can be read.
@@ -152,7 +150,7 @@ unsafe fn load<V: Vector, const WIDE: usize, const EDGE: bool>(from: *const f32,
     }
 }
 
-/// The same to memory.
+/// Stores vector `j` of `WIDE` consecutive vectors; with EDGE the last one has only `last` numbers.
 ///
 /// # Safety
 /// As for [`Vector`]: the numbers can be written.
@@ -213,9 +211,8 @@ mod x86 {
 
     use super::Vector;
 
-    // SAFETY: each function is the one instruction of its name (x86's `max(0, x)` gives its second operand,
-    // x, where x is NaN); masked loads and stores touch only the
-    // lanes of the mask, the first `count`.
+    // SAFETY: each function is the single instruction of its name (x86's `max(0, x)` returns its second operand, x, if x is NaN);
+    // masked loads and stores access only the first `count` lanes.
     unsafe impl Vector for __m512 {
         const LANES: usize = 16;
         const TILE: (usize, usize) = (6, 4);
@@ -297,7 +294,7 @@ mod x86 {
         }
     }
 
-    /// The first `count` of 8 lanes set, read out of a table of 8 ones and 8 zeros.
+    /// A mask of the first `count` of 8 lanes, read from a table of 8 ones and 8 zeros.
     #[inline(always)]
     unsafe fn mask(count: usize) -> __m256i {
         const BITS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];

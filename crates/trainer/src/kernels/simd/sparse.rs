@@ -1,24 +1,24 @@
-//! Products with a matrix most of whose elements are zero, as images are: only the others are touched. Each
-//! output element adds its products in the order of k, each by one fused multiply-add, so the bits are those
-//! of the dense product that leaves the zeros out, on any instruction set.
+//! Products with a sparse matrix, such as images with many zero pixels: only non-zero elements are used. Each output element adds its
+//! products in the order of k, each with one fused multiply-add, so the bits are those of a dense product that skips zeros, on any
+//! instruction set.
 
 use std::ops::Range;
 
 use super::{Level, Vector, level, load, store};
 
-/// The elements of a matrix that are not zero, row by row, in the order of their columns.
+/// The non-zero elements of a matrix, row by row, in the order of their columns.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
-    /// Where the elements of each row begin, and where the last one's end.
+    /// The index of the first element of each row, and the end of the last row.
     starts: Vec<u32>,
     columns: Vec<u32>,
     values: Vec<f32>,
-    /// Above every column.
+    /// Number of columns.
     width: usize,
 }
 
 impl Rows {
-    /// Forgets all rows; the next ones have `width` columns.
+    /// Removes all rows, and sets the number of columns.
     pub fn clear(&mut self, width: usize) {
         self.starts.clear();
         self.starts.push(0);
@@ -32,21 +32,21 @@ impl Rows {
         self.starts.len().saturating_sub(1)
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds a row: each byte that is not zero, times `scale`. As wide as [`Rows::clear`] said.
+    /// Adds a row: the non-zero bytes, times `scale`. Its length is the width given to [`Rows::clear`].
     pub fn push(&mut self, bytes: &[u8], scale: f32) {
         let mut end = self.columns.len();
-        // Room for all of them; what is not needed is cut off again.
+        // Reserve space for all of them, and truncate afterwards.
         self.columns.resize(end + bytes.len(), 0);
         self.values.resize(end + bytes.len(), 0.0);
         let (columns, values) = (&mut self.columns[..], &mut self.values[..]);
         let mut some = |first: usize, bytes: &[u8]| {
             for (i, byte) in bytes.iter().enumerate() {
-                // Written in any case and kept if not zero: quicker than to ask.
+                // Always write, and advance only if non-zero: faster than a branch.
                 columns[end] = (first + i) as u32;
                 values[end] = f32::from(*byte) * scale;
                 end += usize::from(*byte != 0);
@@ -64,12 +64,12 @@ impl Rows {
         self.starts.push(end as u32);
     }
 
-    /// The same matrix with rows and columns exchanged, into `to`.
+    /// Writes the transposed matrix into `to`.
     pub fn transpose_into(&self, to: &mut Rows) {
         to.width = self.len();
         to.columns.resize(self.columns.len(), 0);
         to.values.resize(self.values.len(), 0.0);
-        // How many each row will have, then where the next one of it goes.
+        // First the number of elements of each row, then the index of its next element.
         to.starts.clear();
         to.starts.resize(self.width + 1, 0);
         for column in &self.columns {
@@ -86,7 +86,7 @@ impl Rows {
                 *next += 1;
             }
         }
-        // Each start has become the next one's.
+        // Each start has advanced to the start of the next row.
         to.starts.rotate_right(1);
         to.starts[0] = 0;
         let end = to.columns.len() as u32;
@@ -100,23 +100,23 @@ impl Rows {
     }
 }
 
-/// Bytes of a strip of B that stays in the fastest caches while all rows of A pass.
+/// Bytes of a strip of B that stays in the L1 and L2 caches while all rows of A are processed.
 const PANEL: usize = 48 << 10;
 
-/// C = A B for some rows of A: `b` is (k, n) with k the width of `a`, `c` is (rows, n), both contiguous.
-/// Every element of `c` is overwritten. `cursors` is scratch, at least as long as there are rows.
+/// C = A B for some rows of A: `b` is (k, n) with k the width of `a`, `c` is (rows, n), both contiguous. Every element of `c` is
+/// overwritten. `cursors` is scratch space with at least one element per row.
 ///
 /// # Panics
-/// The slices are shorter than their shapes say: a mistake of the caller.
+/// The slices are shorter than their shapes: a bug of the caller.
 pub fn product(a: &Rows, rows: Range<usize>, b: &[f32], n: usize, c: &mut [f32], cursors: &mut [u32]) {
-    // The only bounds checks beside those of slices: columns are below the width (`push`, `transpose_into`).
+    // The only bounds checks besides those of slices: columns are below the width (`push`, `transpose_into`).
     assert!(rows.end <= a.len() && b.len() >= a.width * n && c.len() >= rows.len() * n, "too short");
     if rows.is_empty() {
         return;
     }
     let cursors = &mut cursors[..rows.len()];
     match level() {
-        // SAFETY: the bounds were checked; a level exists only where the processor has it.
+        // SAFETY: the bounds were checked; a level is used only if the processor has it.
         Level::Scalar => unsafe { strips::<f32>(a, rows, b, n, c, cursors) },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { strips_avx2(a, rows, b, n, c, cursors) },
@@ -144,10 +144,10 @@ unsafe fn strips_avx512(
     unsafe { strips::<std::arch::x86_64::__m512>(a, rows, b, n, c, cursors) }
 }
 
-/// Cuts C into strips of columns whose sums fit the registers.
+/// Splits C into strips of columns whose sums fit into registers.
 ///
 /// # Safety
-/// The processor has V's instruction set; the slices are as long as the shapes say.
+/// The processor has V's instruction set; the slices are as long as their shapes require.
 #[inline(always)]
 unsafe fn strips<V: Vector>(
     a: &Rows,
@@ -181,7 +181,7 @@ unsafe fn strips<V: Vector>(
     }
 }
 
-/// One strip, panel by panel of B.
+/// Computes one strip, panel by panel of B.
 ///
 /// # Safety
 /// As for `strips`; `b` and `c` begin at the strip, whose last vector has `last` columns.
@@ -217,8 +217,8 @@ unsafe fn strip<V: Vector, const WIDE: usize, const EDGE: bool>(
             }
             *cursor += ahead as u32;
             let values = &a.values[first..first + ahead];
-            // SAFETY: row i of C has `n` columns from the strip's first on, as has every row of B; with EDGE
-            // only `last` columns of the last vector are touched. Columns of A are below its width.
+            // SAFETY: the strip lies inside the `n` columns of C and B; with EDGE only `last` columns of the last vector are
+            // accessed. Columns of A are below its width.
             unsafe {
                 let to = c.add(i * n);
                 let mut sums = [V::splat(0.0); WIDE];
@@ -252,7 +252,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_are_those_of_the_definition(
+        fn products_match_the_definition(
             m in 0usize..9, k in 1usize..130, n in 1usize..300, seed: u64, share in 0u32..100,
         ) {
             let mut stream = crate::random::Stream::new(seed, "test", "sparse");

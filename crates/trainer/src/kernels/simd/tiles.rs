@@ -1,15 +1,14 @@
-//! Products of the windows of an image with a matrix: what a convolution is made of. Each output element adds its
-//! products in the order of the window, each by one fused multiply-add; vectors run across the columns of the output.
+//! Products of the windows of an image with a matrix, for convolutions. Each output element adds its products in the order of the
+//! window, each with one fused multiply-add; vectors run across the columns of the output.
 
 use super::windows::Window;
 use super::{Level, Vector, level, load, store};
 
-/// c(i, j) = bias(j) + sum over k of the k-th number of window i times b(k, j), with `relu` 0 where that is negative.
-/// The windows begin in `image` at `starts`; `b` is (numbers of a window, n), `c` is (windows, n), and `n` is the
-/// length of `bias`.
+/// c(i, j) = bias(j) + sum over k of the k-th number of window i times b(k, j). With `relu`, negative results become 0. The windows
+/// start in `image` at `starts`; `b` is (numbers of a window, n), `c` is (windows, n), and `n` is the length of `bias`.
 ///
 /// # Panics
-/// The slices are shorter than that: a mistake of the caller.
+/// The slices are shorter than their shapes: a bug of the caller.
 pub fn product(
     window: Window,
     image: &[f32],
@@ -30,13 +29,13 @@ fn product_at(
     c: &mut [f32],
 ) {
     let (Some(furthest), n) = (starts.iter().max(), bias.len()) else { return };
-    // The only bounds checks: everything below computes addresses inside these.
-    assert!(image.len() >= *furthest as usize + window.reach(), "the image is too short");
+    // The only bounds checks: all code below computes addresses inside these slices.
+    assert!(image.len() >= *furthest as usize + window.extent(), "the image is too short");
     assert!(b.len() >= window.rows * window.length * n, "b is too short");
     assert!(c.len() >= starts.len() * n, "c is too short");
     let product = Product { window, image, starts, b, bias, relu, c: c.as_mut_ptr() };
     match level {
-        // SAFETY: the bounds were checked above; a level exists only where the processor has it.
+        // SAFETY: the bounds were checked above; a level is used only if the processor has it.
         Level::Scalar => unsafe { product.tiles::<f32>() },
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { product.avx2() },
@@ -68,10 +67,10 @@ impl Product<'_> {
         unsafe { self.tiles::<std::arch::x86_64::__m512>() }
     }
 
-    /// Cuts C into tiles that fit the registers, about equally high.
+    /// Splits C into tiles of about equal height that fit into registers.
     ///
     /// # Safety
-    /// The processor has V's instruction set; the slices are as long as the offsets say.
+    /// The processor has V's instruction set; the slices are as long as `product_at` checks.
     #[inline(always)]
     unsafe fn tiles<V: Vector>(&self) {
         let (_, vectors) = V::TILE;
@@ -84,22 +83,22 @@ impl Product<'_> {
             let m = self.starts.len();
             let high = m.div_ceil(m.div_ceil(most));
             for i in (0..m).step_by(high) {
-                // SAFETY: rows i.. and columns j.. lie inside, `wide` vectors with `last` columns in the last.
-                unsafe { self.any::<V>(i, high.min(m - i), j, wide, last) }
+                // SAFETY: rows i.. and columns j.. lie inside C: `wide` vectors, with `last` columns in the last one.
+                unsafe { self.dispatch::<V>(i, high.min(m - i), j, wide, last) }
             }
             j += columns;
         }
     }
 
-    /// Picks the code for a tile of this size: sizes must be constants for the sums to stay in registers.
+    /// Selects the code for a tile of this size. Sizes must be constants so that the sums stay in registers.
     #[inline(always)]
-    unsafe fn any<V: Vector>(&self, i: usize, high: usize, j: usize, wide: usize, last: usize) {
+    unsafe fn dispatch<V: Vector>(&self, i: usize, high: usize, j: usize, wide: usize, last: usize) {
         macro_rules! pick {
             ($wide:literal: $($high:literal)*) => {
                 match high {
                     $($high if last == V::LANES => unsafe { self.run::<V, $high, $wide, false>(i, j, last) },
                     $high => unsafe { self.run::<V, $high, $wide, true>(i, j, last) },)*
-                    _ => unreachable!("tiles are no higher than that"),
+                    _ => unreachable!("tiles are at most 8 rows high"),
                 }
             };
         }
@@ -118,8 +117,7 @@ impl Product<'_> {
         j: usize,
         last: usize,
     ) {
-        // SAFETY: what the slices hold was checked by `product`; with EDGE only `last` columns of the last vector
-        // are touched.
+        // SAFETY: `product_at` checked the lengths of the slices; with EDGE only `last` columns of the last vector are accessed.
         unsafe {
             let n = self.bias.len();
             let mut sums = [[V::splat(0.0); WIDE]; HIGH];
@@ -150,7 +148,7 @@ impl Product<'_> {
 /// Adds the products of one number of each window and one row of `b`.
 ///
 /// # Safety
-/// Each of `left` and `b` can be read as in [`Product::run`].
+/// `b` and each of `left` can be read as in [`Product::run`].
 #[inline(always)]
 unsafe fn add_products<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
     sums: &mut [[V; WIDE]; HIGH],
@@ -158,7 +156,7 @@ unsafe fn add_products<V: Vector, const HIGH: usize, const WIDE: usize, const ED
     b: *const f32,
     last: usize,
 ) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut right = [V::splat(0.0); WIDE];
         for (v, right) in right.iter_mut().enumerate() {
@@ -183,13 +181,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_instruction_set_gives_the_bits_of_the_definition(
-            m in 1usize..20, n in 1usize..150, rows in 0usize..4, length in 1usize..9, beside in 0usize..9,
+            m in 1usize..20, n in 1usize..150, rows in 0usize..4, length in 1usize..9, gap in 0usize..9,
             seed: u64, relu: bool,
         ) {
-            let window = Window { rows, length, stride: length + beside };
+            let window = Window { rows, length, stride: length + gap };
             let mut stream = Stream::new(seed, "test", "tiles");
             let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
-            let (image, b, bias) = (numbers(50 + window.reach()), numbers(rows * length * n), numbers(n));
+            let (image, b, bias) = (numbers(50 + window.extent()), numbers(rows * length * n), numbers(n));
             let starts: Vec<u32> = numbers(m).iter().map(|x| ((x + 2.0) * 12.0) as u32).collect();
             let mut expected = Vec::new();
             for (start, j) in starts.iter().flat_map(|start| (0..n).map(move |j| (start, j))) {

@@ -1,69 +1,69 @@
-//! Windows of an image, seen from some of its places only: what the gradients of a convolution are made of
-//! after a max-pool, which passes a gradient on to one place in four. Each output element adds its products in
-//! the order of the places, each by one fused multiply-add, on any instruction set.
+//! Sums over the windows of an image at some of its positions only, for the gradients of a convolution after max-pooling, which passes
+//! a gradient to one position in four. Each output element adds its products in the order of the positions, each with one fused
+//! multiply-add, on any instruction set.
 
 use super::{Level, Vector, level, load, store};
 
-/// A window: rows of numbers that stand side by side, within images laid out row by row.
+/// A window: rows of consecutive numbers in an image that is stored row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Numbers in each.
+    /// Numbers per row.
     pub length: usize,
-    /// From row to row of the image, in numbers.
+    /// Distance between rows of the image, in numbers.
     pub stride: usize,
 }
 
 impl Window {
-    /// How much of an image it reaches over, from its first number to after its last.
-    pub(super) fn reach(self) -> usize {
+    /// Distance from its first number to the end of its last row.
+    pub(super) fn extent(self) -> usize {
         self.rows.saturating_sub(1) * self.stride + self.length
     }
 }
 
-/// Where a window begins, and the number that belongs to it.
+/// The first index of a window in the image, and the number that belongs to the window.
 pub type Place = (u32, f32);
 
-/// sums(row, i) += the number of each place times the image's number there: `sums` is (rows, length).
+/// For each place: sums(row, i) += its number times the image at (row, i) of its window. `sums` is (rows, length).
 ///
 /// # Panics
-/// The slices are shorter than places and window say: a mistake of the caller.
+/// The slices are shorter than places and window require: a bug of the caller.
 pub fn gather(window: Window, places: &[Place], image: &[f32], sums: &mut [f32]) {
     check(window, places, image, sums);
-    Windows { window, places, image: image.as_ptr().cast_mut(), own: sums.as_mut_ptr() }.at::<false>(level());
+    Windows { window, places, image: image.as_ptr().cast_mut(), values: sums.as_mut_ptr() }
+        .run_at::<false>(level());
 }
 
-/// The image's number at each place += the number of the place times weights(row, i): `weights` is
-/// (rows, length).
+/// For each place: the image at (row, i) of its window += its number times weights(row, i). `weights` is (rows, length).
 ///
 /// # Panics
 /// As for [`gather`].
 pub fn scatter(window: Window, places: &[Place], weights: &[f32], image: &mut [f32]) {
     check(window, places, image, weights);
-    let own = weights.as_ptr().cast_mut();
-    Windows { window, places, image: image.as_mut_ptr(), own }.at::<true>(level());
+    let values = weights.as_ptr().cast_mut();
+    Windows { window, places, image: image.as_mut_ptr(), values }.run_at::<true>(level());
 }
 
-/// The only bounds checks: everything below computes addresses inside these.
-fn check(window: Window, places: &[Place], image: &[f32], own: &[f32]) {
+/// The only bounds checks: all code below computes addresses inside these slices.
+fn check(window: Window, places: &[Place], image: &[f32], values: &[f32]) {
     let furthest = places.iter().fold(0, |most, place| place.0.max(most)) as usize;
-    assert!(places.is_empty() || image.len() >= furthest + window.reach(), "the image is too short");
-    assert!(own.len() >= window.rows * window.length, "the window's own numbers are too few");
+    assert!(places.is_empty() || image.len() >= furthest + window.extent(), "the image is too short");
+    assert!(values.len() >= window.rows * window.length, "the window has too few values");
 }
 
-/// `gather` writes `own` and reads `image`; `scatter` the other way round.
+/// `gather` reads `image` and writes `values`; `scatter` reads `values` and writes `image`.
 struct Windows<'a> {
     window: Window,
     places: &'a [Place],
     image: *mut f32,
-    own: *mut f32,
+    values: *mut f32,
 }
 
 impl Windows<'_> {
-    fn at<const SCATTER: bool>(&self, level: Level) {
+    fn run_at<const SCATTER: bool>(&self, level: Level) {
         match level {
-            // SAFETY: the bounds were checked; a level exists only where the processor has it.
+            // SAFETY: the bounds were checked; a level is used only if the processor has it.
             Level::Scalar => unsafe { self.all::<f32, 2, SCATTER>() },
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { self.avx2::<SCATTER>() },
@@ -84,20 +84,20 @@ impl Windows<'_> {
         unsafe { self.all::<std::arch::x86_64::__m512, 5, SCATTER>() }
     }
 
-    /// Windows that overlap write to the same numbers of the image: place after place, so that the order of these
-    /// sums does not depend on tiles.
+    /// Processes all places. Overlapping windows write to the same numbers of the image, so `scatter` goes place by place: then the
+    /// order of sums does not depend on tiles.
     ///
     /// # Safety
-    /// The processor has V's instruction set; the slices are as long as `check` says.
+    /// The processor has V's instruction set; the slices are as long as `check` requires.
     #[inline(always)]
     unsafe fn all<V: Vector, const MOST: usize, const SCATTER: bool>(&self) {
         for places in self.places.chunks(if SCATTER { 1 } else { usize::MAX }) {
-            // SAFETY: as promised to us.
+            // SAFETY: guaranteed by the caller.
             unsafe { self.tiles::<V, MOST, SCATTER>(places) }
         }
     }
 
-    /// Cuts the window into tiles that fit the registers: up to five rows of up to `MOST` vectors.
+    /// Splits the window into tiles that fit into registers: up to five rows of up to `MOST` vectors.
     ///
     /// # Safety
     /// As for `all`.
@@ -147,14 +147,14 @@ impl Windows<'_> {
         last: usize,
     ) {
         let Window { length, stride, .. } = self.window;
-        // SAFETY: with EDGE only `last` columns of the last vector are touched; places were checked.
+        // SAFETY: with EDGE only `last` columns of the last vector are accessed; places were checked.
         unsafe {
-            let own = self.own.add(row * length + column);
+            let values = self.values.add(row * length + column);
             let image = self.image.add(row * stride + column);
             let mut tile = [[V::splat(0.0); WIDE]; HIGH];
             for (r, row) in tile.iter_mut().enumerate() {
                 for (v, vector) in row.iter_mut().enumerate() {
-                    *vector = load::<V, WIDE, EDGE>(own.add(r * length), v, last);
+                    *vector = load::<V, WIDE, EDGE>(values.add(r * length), v, last);
                 }
             }
             for (offset, number) in places {
@@ -166,7 +166,7 @@ impl Windows<'_> {
             if !SCATTER {
                 for (r, row) in tile.into_iter().enumerate() {
                     for (v, vector) in row.into_iter().enumerate() {
-                        store::<V, WIDE, EDGE>(vector, own.add(r * length), v, last);
+                        store::<V, WIDE, EDGE>(vector, values.add(r * length), v, last);
                     }
                 }
             }
@@ -174,7 +174,7 @@ impl Windows<'_> {
     }
 }
 
-/// Adds `number` times a row of the image to a row of the tile, or with `SCATTER` the other way.
+/// Adds `number` times a row of the image to a row of the tile; with `SCATTER`, `number` times the tile's row to the image.
 ///
 /// # Safety
 /// The row of the image can be read, and with `SCATTER` written, as in [`Windows::tile`].
@@ -185,7 +185,7 @@ unsafe fn add_row<V: Vector, const WIDE: usize, const EDGE: bool, const SCATTER:
     image: *mut f32,
     last: usize,
 ) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         for (v, vector) in row.iter_mut().enumerate() {
             let seen = load::<V, WIDE, EDGE>(image, v, last);
@@ -208,29 +208,30 @@ mod tests {
     proptest! {
         #[test]
         fn every_instruction_set_gives_the_bits_of_the_definition(
-            rows in 0usize..8, length in 1usize..100, beside in 0usize..20, count in 0usize..12, seed: u64,
+            rows in 0usize..8, length in 1usize..100, gap in 0usize..20, count in 0usize..12, seed: u64,
         ) {
-            let window = Window { rows, length, stride: length + beside };
+            let window = Window { rows, length, stride: length + gap };
             let mut stream = Stream::new(seed, "test", "windows");
             let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
-            let (image, own, values) = (numbers(50 + window.reach()), numbers(rows * length), numbers(count));
-            let places: Vec<Place> = numbers(count).iter().map(|x| ((x + 2.0) * 12.0) as u32).zip(values).collect();
-            let (mut gathered, mut scattered) = (own.clone(), image.clone());
+            let (image, values) = (numbers(50 + window.extent()), numbers(rows * length));
+            let factors = numbers(count);
+            let places: Vec<Place> = numbers(count).iter().map(|x| ((x + 2.0) * 12.0) as u32).zip(factors).collect();
+            let (mut gathered, mut scattered) = (values.clone(), image.clone());
             for (offset, number) in &places {
                 for (row, i) in (0..rows).flat_map(|row| (0..length).map(move |i| (row, i))) {
                     let (at, seen) = (row * length + i, *offset as usize + row * window.stride + i);
                     gathered[at] = number.mul_add(image[seen], gathered[at]);
-                    scattered[seen] = number.mul_add(own[at], scattered[seen]);
+                    scattered[seen] = number.mul_add(values[at], scattered[seen]);
                 }
             }
             let bits = |numbers: &[f32]| -> Vec<u32> { numbers.iter().map(|x| x.to_bits()).collect() };
             for level in Level::available() {
-                let (mut sums, mut seen) = (own.clone(), image.clone());
+                let (mut sums, mut seen) = (values.clone(), image.clone());
                 check(window, &places, &image, &sums);
                 let (from, to) = (image.as_ptr().cast_mut(), sums.as_mut_ptr());
-                Windows { window, places: &places, image: from, own: to }.at::<false>(level);
-                let from = own.as_ptr().cast_mut();
-                Windows { window, places: &places, image: seen.as_mut_ptr(), own: from }.at::<true>(level);
+                Windows { window, places: &places, image: from, values: to }.run_at::<false>(level);
+                let from = values.as_ptr().cast_mut();
+                Windows { window, places: &places, image: seen.as_mut_ptr(), values: from }.run_at::<true>(level);
                 prop_assert_eq!(bits(&sums), bits(&gathered), "{:?}", level);
                 prop_assert_eq!(bits(&seen), bits(&scattered), "{:?}", level);
             }

@@ -1,14 +1,14 @@
-//! The passes of a fully connected layer: of all numbers, or of the pixels that are not zero.
+//! Forward and backward passes of a fully connected layer, with dense input or with non-zero pixels only.
 
 use super::{Rows, Scratch, Take};
 use crate::kernels::activation::Activation;
 use crate::kernels::channels_last::transpose;
 use crate::kernels::matmul::{Epilogue, Strided, matmul};
 use crate::kernels::reduce::sum_rows_into;
-use crate::kernels::simd::{level, leveled};
+use crate::kernels::simd::{level, multiversioned};
 use crate::kernels::sparse;
 
-/// Gradients are handed out in pieces of about so many numbers, which stay in the fastest cache.
+/// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L1 cache.
 const PIECE: usize = 2048;
 
 /// A fully connected layer. Its weight is (inputs, outputs).
@@ -20,7 +20,7 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// y = x w + b. A ReLU is applied with it; other activations are left to the caller.
+    /// y = x w + b, with ReLU if that is the activation. The caller applies other activations.
     pub(super) fn forward(
         &self,
         x: Rows<'_>,
@@ -47,7 +47,7 @@ impl Linear {
         }
     }
 
-    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). Whichever is smaller is transposed: w, or dz and dx.
+    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). Transposes w, or dz and dx, whichever is smaller.
     pub(super) fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
         let Self { inputs, outputs, .. } = *self;
         let n = dz.len() / outputs.max(1);
@@ -65,14 +65,14 @@ impl Linear {
         transpose(dx_transposed, n, dx);
     }
 
-    /// db = 1ᵀ dz. It stays in the scratch for [`Linear::weight_gradient`].
+    /// db = 1ᵀ dz. The result stays in the scratch for [`Linear::weight_gradient`].
     pub(super) fn bias_gradient<'a>(&self, dz: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
         let bias = &mut scratch.bias[..self.outputs];
         sum_rows_into(dz, bias);
         bias
     }
 
-    /// dw = xᵀ dz, some rows at a time.
+    /// dw = xᵀ dz, a few rows at a time.
     pub(super) fn weight_gradient(
         &self,
         x: Rows<'_>,
@@ -92,7 +92,7 @@ impl Linear {
                     matmul(level(), (rows, outputs, n), x, dz, piece, Epilogue::default());
                 }
                 Rows::Sparse(batch) => {
-                    // (x - s)ᵀ dz = xᵀ dz - s 1ᵀ dz, and the last factor is the bias's gradient.
+                    // (x - s)ᵀ dz = xᵀ dz - s 1ᵀ dz, where 1ᵀ dz is the gradient of the bias.
                     sparse::product(&batch.by_pixel, first..first + rows, dz, outputs, piece, cursors);
                     let bias = &bias[..outputs];
                     piece.chunks_exact_mut(outputs).for_each(|row| shift(row, bias, -batch.shift));
@@ -102,18 +102,18 @@ impl Linear {
         }
     }
 
-    /// Rows of the weight's gradient in a piece: whole tiles.
+    /// Rows of the weight gradient in a piece: a multiple of the tile height.
     fn rows(&self) -> usize {
         (PIECE / self.outputs.max(1) / 12 * 12).max(12)
     }
 
-    /// Numbers of a piece.
+    /// Numbers in a piece.
     pub(super) fn piece(&self) -> usize {
         self.outputs * self.rows()
     }
 }
 
-leveled! {
+multiversioned! {
 /// target = scale target + other.
 fn add_scaled(target: &mut [f32], other: &[f32], scale: f32) {
     for (target, other) in target.iter_mut().zip(other) {
@@ -122,7 +122,7 @@ fn add_scaled(target: &mut [f32], other: &[f32], scale: f32) {
 }
 }
 
-leveled! {
+multiversioned! {
 /// target = target + scale other.
 fn shift(target: &mut [f32], other: &[f32], scale: f32) {
     for (target, other) in target.iter_mut().zip(other) {
@@ -131,7 +131,7 @@ fn shift(target: &mut [f32], other: &[f32], scale: f32) {
 }
 }
 
-leveled! {
+multiversioned! {
 /// Adds the bias to each row, and applies a ReLU.
 fn add_bias(y: &mut [f32], bias: &[f32], relu: bool) {
     for row in y.chunks_exact_mut(bias.len().max(1)) {

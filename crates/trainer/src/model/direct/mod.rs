@@ -1,6 +1,6 @@
-//! Forward and backward pass of a chain of layers on the CPU without a graph: our kernels on buffers that are made
-//! once and used for every step. Gives the bits of the same model through candle's autograd, which other
-//! devices and `f64` use. Here is the way through the chain; `linear` has the passes of a fully connected layer.
+//! Forward and backward pass of a chain of layers on the CPU, without a graph: our kernels on buffers that are allocated once and
+//! used in every step. The results have the same bits as candle's autograd with our kernels. This module walks through the chain;
+//! `linear` has the passes of a fully connected layer.
 
 mod linear;
 
@@ -14,13 +14,13 @@ use crate::kernels::{cross_entropy, with_slice};
 
 pub(crate) use self::linear::Linear;
 
-/// Gets a piece of a gradient: the index of its first element, and the elements.
+/// Receives a piece of a gradient: the index of its first element, and the elements.
 pub(crate) type Take<'a> = dyn FnMut(usize, &[f32]) + 'a;
 
-/// Gets a parameter's index and what makes its gradient, piece by piece.
+/// Receives a parameter's index, and a function that computes its gradient piece by piece.
 pub(crate) type Each<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Take<'_>)) -> Result<()> + 'a;
 
-/// A layer. What comes in and goes out is (images, numbers).
+/// A layer. Its input and output are (images, numbers).
 #[derive(Debug)]
 pub(crate) enum Layer {
     /// Fully connected.
@@ -32,7 +32,7 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    /// Numbers that it gives for one image.
+    /// Number of outputs per image.
     pub(crate) fn outputs(&self) -> usize {
         match self {
             Layer::Linear(Linear { outputs, .. }) | Layer::ChannelsFirst { outputs, .. } => *outputs,
@@ -54,17 +54,17 @@ impl Layer {
     }
 }
 
-/// What comes into a layer.
+/// The input of a layer.
 #[derive(Clone, Copy)]
 enum Rows<'a> {
     /// All numbers.
     Dense(&'a [f32]),
-    /// Of the first layer: the pixels of a batch that are not zero.
+    /// Only for the first layer: the non-zero pixels of a batch.
     Sparse(&'a Batch),
 }
 
 impl<'a> Rows<'a> {
-    /// What comes into the first layer.
+    /// The input of the first layer.
     fn of(batch: &'a Batch) -> Self {
         match batch.form {
             Form::Sparse { .. } => Self::Sparse(batch),
@@ -86,20 +86,20 @@ struct Node {
     layer: Layer,
     /// The index of its weight among the parameters; its bias is the next one.
     weight: usize,
-    /// What it gave.
+    /// Its last output.
     output: Vec<f32>,
-    /// The same before the activation, where the activation's gradient needs that.
-    before: Vec<f32>,
-    /// Gradient of the loss by what it gave before the activation.
+    /// The output before the activation, if the activation's gradient needs it.
+    pre_activation: Vec<f32>,
+    /// Gradient of the loss with respect to the output before the activation.
     gradient: Vec<f32>,
-    /// Of a convolution: which place of each window was the largest.
+    /// For a convolution: the position of the largest number in each pooling window.
     largest: Vec<u8>,
 }
 
-/// Room that the layers use one after another.
+/// Scratch buffers that all layers share.
 #[derive(Debug)]
 struct Scratch {
-    /// Matrices in the other order.
+    /// Transposed matrices.
     transposed: Vec<f32>,
     /// A piece of a weight's gradient.
     piece: Vec<f32>,
@@ -115,14 +115,14 @@ impl Node {
         Self {
             weight,
             output: vec![0.0; numbers],
-            before: vec![0.0; if_needed(layer.activation().needs_input())],
+            pre_activation: vec![0.0; if_needed(layer.activation().needs_input())],
             gradient: vec![0.0; numbers],
             largest: vec![0; if_needed(matches!(layer, Layer::Conv(_)))],
             layer,
         }
     }
 
-    /// What the layer makes of `n` images.
+    /// Computes the output for `n` images.
     fn forward(
         &mut self,
         x: Rows<'_>,
@@ -154,29 +154,29 @@ impl Node {
         Ok(())
     }
 
-    /// Applies the activation, but for the ReLU, which the layers apply together with the bias.
+    /// Applies the activation, except ReLU, which the layers apply together with the bias.
     fn activate(&mut self, n: usize) {
         let activation = self.layer.activation();
         let y = &mut self.output[..n * self.layer.outputs()];
         if activation.needs_input() {
-            self.before[..y.len()].copy_from_slice(y);
+            self.pre_activation[..y.len()].copy_from_slice(y);
         }
         if activation != Activation::Relu {
             activation.apply(y);
         }
     }
 
-    /// The other way: makes the gradient before the activation of that after it.
-    fn back_through_activation(&mut self, n: usize) {
+    /// Backward pass of the activation: turns the gradient after it into the gradient before it.
+    fn activation_backward(&mut self, n: usize) {
         let activation = self.layer.activation();
         let numbers = n * self.layer.outputs();
-        let seen = if activation.needs_input() { &self.before } else { &self.output };
-        activation.back(&seen[..numbers], &mut self.gradient[..numbers]);
+        let seen = if activation.needs_input() { &self.pre_activation } else { &self.output };
+        activation.backward(&seen[..numbers], &mut self.gradient[..numbers]);
     }
 
-    /// Makes the gradient of what came in, where a layer is below to take it. A convolution's own gradients come with it, and
-    /// are left in `scratch`.
-    fn pass_back(
+    /// Computes the gradient of the input, if there is a layer below. For a convolution, also computes the gradients of its
+    /// parameters, and leaves them in `scratch`.
+    fn input_backward(
         &mut self,
         below: Option<&mut Node>,
         batch: &Batch,
@@ -214,8 +214,14 @@ impl Node {
         Ok(())
     }
 
-    /// Hands out the gradients of its own parameters: the bias, then the weight.
-    fn hand_out(&self, x: Rows<'_>, n: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Result<()> {
+    /// Passes on the gradients of its parameters: first the bias, then the weight.
+    fn emit_gradients(
+        &self,
+        x: Rows<'_>,
+        n: usize,
+        scratch: &mut Scratch,
+        each: &mut Each<'_>,
+    ) -> Result<()> {
         let (weight, bias) = (self.weight, self.weight + 1);
         match &self.layer {
             Layer::Linear(linear) => {
@@ -240,7 +246,7 @@ fn with_weight_and_bias(
     f: impl FnOnce(&[f32], &[f32]),
 ) -> Result<()> {
     let Some([weight, bias]) = parameters.get(weight..weight + 2) else {
-        candle_core::bail!("a layer without parameters")
+        candle_core::bail!("a layer has no parameters")
     };
     with_slice(&weight.var, |w| {
         with_slice(&bias.var, |bias| {
@@ -259,7 +265,7 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// Buffers for this model and batches of at most this size; `None` where the model is no chain of layers.
+    /// Buffers for this model and batches of at most this size; `None` if the model is not a chain of layers.
     pub(crate) fn new(arch: &Arch, batch: usize) -> Option<Self> {
         let layers = arch.layers()?;
         let most = |size: &dyn Fn(&Layer) -> usize| layers.iter().map(size).max().unwrap_or(0);
@@ -280,19 +286,19 @@ impl Direct {
         };
         let mut weight = 0;
         let nodes = layers.into_iter().map(|layer| {
-            let own = weight;
+            let index = weight;
             weight += if layer.has_parameters() { 2 } else { 0 };
-            Node::new(layer, own, batch)
+            Node::new(layer, index, batch)
         });
         Some(Self { nodes: nodes.collect(), scratch, classes: arch.sizes.classes })
     }
 
-    /// Whether its first layer can do without the pixels that are zero.
-    pub(crate) fn takes_sparse(&self) -> bool {
+    /// Whether its first layer supports sparse input.
+    pub(crate) fn supports_sparse(&self) -> bool {
         matches!(self.nodes.first(), Some(Node { layer: Layer::Linear(_), .. }))
     }
 
-    /// Logits of the images of a batch, of which there are no more than there is room for.
+    /// Computes the logits of a batch, which must not be larger than the buffers.
     fn forward(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<()> {
         let n = batch.labels.len();
         let mut below: Option<&Node> = None;
@@ -305,12 +311,12 @@ impl Direct {
         Ok(())
     }
 
-    /// What the last layer gave for `n` images.
+    /// The last logits of `n` images.
     fn logits(&self, n: usize) -> &[f32] {
         self.nodes.last().map_or(&[], |last| &last.output[..n * self.classes])
     }
 
-    /// Loss summed over images, and how many have their largest logit at their label.
+    /// Loss summed over images, and the number of correctly classified images.
     pub(crate) fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, usize)> {
         self.forward(parameters, batch)?;
         Ok(cross_entropy::sum_losses(self.logits(batch.labels.len()), &batch.labels, self.classes))
@@ -326,8 +332,8 @@ impl Direct {
         Ok((sum / n as f64) as f32)
     }
 
-    /// Gradients of the batch that [`Direct::loss`] saw last, from the last layer to the first. A layer's
-    /// parameters may be changed while its gradient comes: they are not looked at any more.
+    /// Gradients of the last batch of [`Direct::loss`], from the last layer to the first. `each` may change a layer's parameters
+    /// when it receives their gradients: they are not read again.
     pub(crate) fn backward(
         &mut self,
         parameters: &[Parameter],
@@ -337,15 +343,15 @@ impl Direct {
         let n = batch.labels.len();
         let mut left = &mut self.nodes[..];
         while let Some((node, rest)) = std::mem::take(&mut left).split_last_mut() {
-            node.pass_back(rest.last_mut(), batch, parameters, &mut self.scratch)?;
+            node.input_backward(rest.last_mut(), batch, parameters, &mut self.scratch)?;
             let x = match rest.last_mut() {
                 Some(below) => {
-                    below.back_through_activation(n);
+                    below.activation_backward(n);
                     Rows::Dense(&below.output[..n * below.layer.outputs()])
                 }
                 None => Rows::of(batch),
             };
-            node.hand_out(x, n, &mut self.scratch, each)?;
+            node.emit_gradients(x, n, &mut self.scratch, each)?;
             left = rest;
         }
         Ok(())

@@ -1,5 +1,4 @@
-//! How much memory training takes, from shapes alone. What a program of the user's own takes is not known, and counts as
-//! nothing.
+//! Estimates the memory that training needs, from shapes only. The memory of external programs is unknown and counts as 0.
 
 use spec::trial::{Dataset, Network, Task, Trial};
 
@@ -7,7 +6,7 @@ use crate::model::Arch;
 use crate::optimizer::state_names;
 use crate::shared::BLOCK;
 
-/// Bytes of the state of one lane that trains this trial: weights, moments, averages, what rules keep.
+/// Bytes of the state of one lane that trains this trial: weights, optimizer state, averages and tensors of rules.
 pub fn state_bytes(trial: &Trial) -> u64 {
     let Some((network, arch)) = of(&trial.config.task) else { return 0 };
     let schedule = &trial.config.schedule;
@@ -17,8 +16,8 @@ pub fn state_bytes(trial: &Trial) -> u64 {
     4 * arch.size() * copies
 }
 
-/// Bytes that each thread needs beside the states, for batches, activations and gradients. Of a task of the user's own nobody
-/// knows more than what its parameters say.
+/// Bytes that each thread needs in addition to the states, for batches, activations and gradients. For a custom task only the
+/// parameters are known, so its activations are not counted.
 pub fn work_bytes(task: &Task) -> u64 {
     let Some((network, arch)) = of(task) else { return 0 };
     let (model, sizes) = (&arch.architecture, arch.sizes);
@@ -28,12 +27,12 @@ pub fn work_bytes(task: &Task) -> u64 {
         arch.layers().map_or_else(graph, |layers| layers.iter().map(|layer| layer.outputs() as u64).sum())
             + sizes.inputs as u64;
     let batches = BLOCK as u64 * network.batch_size() as u64;
-    // One for the label.
+    // The label is one number more.
     let example = model.numbers_in_batch(sizes) as u64 + 1;
     4 * (arch.size() + 3 * chunk * numbers + batches * example)
 }
 
-/// The network of a task, where its model is known.
+/// The network of a task and its architecture, if the model is known.
 fn of(task: &Task) -> Option<(&Network, Arch)> {
     let network = task.network()?;
     Some((network, Arch::of(network).ok()?))

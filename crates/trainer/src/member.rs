@@ -1,4 +1,4 @@
-//! A rider: a trial in training, with the state that is its own while it shares a lane's weights.
+//! A member of a lane: a trial in training, with the state that it does not share with the other members.
 
 use candle_core::{Result, Tensor};
 use schedule::{AfterUpdate, Average, BeforeUpdate, Schedule, State};
@@ -9,29 +9,29 @@ use crate::evaluate::Evaluation;
 use crate::model::Parameter;
 use crate::vectors::{KeptTensors, StepVectors};
 
-/// See the module.
+/// A trial in training.
 #[derive(Debug)]
-pub(crate) struct Rider {
+pub(crate) struct Member {
     pub(crate) trial: Trial,
     /// The state of the schedule's rules.
     pub(crate) state: State,
-    /// Their tensors; made when the first lane starts.
+    /// The tensors of the schedule's rules; created when the first lane starts.
     pub(crate) kept: Option<KeptTensors>,
-    /// Steps that an open-loop rider has in common with the next one.
+    /// Steps that an open-loop member shares with the next one in the list.
     pub(crate) common_with_next: u64,
 }
 
-impl Rider {
+impl Member {
     pub(crate) fn new(trial: Trial, common_with_next: u64) -> Self {
         Self { state: trial.config.start(), trial, kept: None, common_with_next }
     }
 
-    /// Whether its own evaluation is due after step `t`.
+    /// Whether a scheduled evaluation is due after step `t`.
     fn evaluation_is_due(&self, t: u64) -> bool {
         self.trial.config.task.evaluates_after(t)
     }
 
-    /// Whether it evaluates after step `t`, because that is due or for a rule.
+    /// Whether it evaluates after step `t`, because an evaluation is due or a rule needs one.
     pub(crate) fn evaluates_after(&self, t: u64) -> bool {
         self.evaluation_is_due(t) || self.schedule().wants_validation(t)
     }
@@ -50,7 +50,7 @@ impl Rider {
         self.trial.config.task.steps
     }
 
-    /// The rates of update `t`, after [`Rider::before_update`].
+    /// The rates of update `t`, after [`Member::before_update`].
     pub(crate) fn rates(&self, t: u64) -> Rates {
         let schedule = self.schedule();
         Rates {
@@ -60,7 +60,7 @@ impl Rider {
         }
     }
 
-    /// Makes the tensors of its rules.
+    /// Creates the tensors of its rules, if it has none yet.
     pub(crate) fn prepare(&mut self, parameters: &[Parameter]) -> Result<()> {
         if self.kept.is_none() {
             self.kept = Some(KeptTensors::new(&self.schedule().kept_vectors(), parameters)?);
@@ -86,8 +86,8 @@ impl Rider {
     pub(crate) fn after_update(&mut self, t: u64, train_loss: f64, valid: Option<Evaluation>) {
         let valid_loss = valid.map(|evaluation| evaluation.loss);
         let valid_accuracy = valid.and_then(|evaluation| evaluation.accuracy);
-        let evaluated = self.evaluation_is_due(t);
-        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated };
+        let after =
+            AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated: self.evaluation_is_due(t) };
         self.trial.config.schedule.after_update(&mut self.state, t, &after);
     }
 
@@ -97,7 +97,7 @@ impl Rider {
         Ok(Snapshot { state: self.state.clone(), kept: kept.map(KeptTensors::copy).transpose()? })
     }
 
-    /// Goes back to a snapshot.
+    /// Restores a snapshot.
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
         self.state = snapshot.state;
         if snapshot.kept.is_some() {
@@ -106,13 +106,13 @@ impl Rider {
     }
 }
 
-/// See [`Rider::snapshot`].
+/// The copy that [`Member::snapshot`] returns.
 pub(crate) struct Snapshot {
     state: State,
     kept: Option<KeptTensors>,
 }
 
-/// What an update takes from a schedule; of the lr it uses the `f32`. Riders whose rates differ by a bit split.
+/// The values that a schedule gives to an update, which uses the lr as `f32`. Members whose rates differ in any bit split.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     pub(crate) lr: f64,

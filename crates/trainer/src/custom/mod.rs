@@ -1,5 +1,5 @@
-//! Tasks that a program of the user's own brings along: a model written with candle-nn, its data and its loss. Everything else
-//! (schedules, seeds, lanes, shared steps, checkpoints) is as for the models that ship with the tool.
+//! Custom tasks: a model written with candle-nn, its data and its loss, defined by a Rust program that uses this crate. Schedules,
+//! seeds, lanes, shared steps and checkpoints work as for the built-in models.
 
 mod probe;
 mod tasks;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::model::parameters::{Given, described};
+use crate::model::parameters::{Provided, record_parameters};
 
 pub use self::tasks::Tasks;
 pub use crate::data::Part;
@@ -19,52 +19,52 @@ use crate::model::Shape;
 use crate::nn;
 use crate::random::Stream;
 
-/// A model, its data and its loss. What it computes must follow from its arguments alone: a trial is trained again from its
-/// seed, and its steps may be shared with others.
+/// A model, its data and its loss. All methods must be deterministic functions of their arguments: a trial may be trained again from
+/// its seed, and trials may share steps.
 pub trait Task: Send + Sync {
-    /// The model: layers that hold their parameters.
+    /// The model: layers with their parameters.
     type Model;
 
-    /// A version, as in "1". Change it when the same sweep file no longer means the same training (the model, the data, the
-    /// loss): it is a part of a trial's id.
+    /// A version, such as "1". Change it when the same sweep file no longer means the same training, because the model, the data or
+    /// the loss changed. It is part of the trial id.
     fn version(&self) -> String;
 
-    /// Builds the model. It is built anew for each step, so it asks for the same parameters each time. All of them are trained:
-    /// their initial values follow the hints, drawn from the trial's seed and their names. Two requests for one name get the
-    /// same tensor. Data must be on `vb.device()`.
+    /// Builds the model. It is built again for each step, and must request the same parameters each time. All of them are trained.
+    /// Their initial values follow the hints of the requests, and are drawn from the trial's seed and the parameter's name. Requests
+    /// for the same name return the same tensor. Data must be on `vb.device()`.
     ///
     /// # Errors
     /// Any error fails the trial.
     fn model(&self, vb: VarBuilder<'static>) -> Result<Self::Model>;
 
-    /// Examples of a part. Training and validation have at least one; the test may have none.
+    /// Number of examples in a part. Training and validation need at least one; test may have none.
     fn len(&self, part: Part) -> usize;
 
-    /// Examples of a step, from 1 to those of the training part. Each epoch goes through these in an order of its own; a last
-    /// batch that would be short is dropped.
+    /// Number of examples per step, from 1 to the number of training examples. Each epoch visits the training examples in a new
+    /// random order; an incomplete last batch is dropped.
     fn batch_size(&self) -> usize;
 
-    /// Mean loss of a batch: a scalar of type f32 from which candle reaches each parameter. Where the first one is above 0, a run
-    /// whose loss exceeds `diverge_above` times it has diverged.
+    /// Mean loss of a batch: an f32 scalar that depends on every parameter. If the first loss of a run is above 0, the run diverges
+    /// when a loss exceeds `diverge_above` times the first.
     ///
     /// # Errors
     /// Any error fails the trial and is reported as its reason.
     fn loss(&self, model: &Self::Model, batch: &Picked) -> Result<Tensor>;
 
-    /// Mean loss on a part, and the share of its examples that are classified correctly, where the model classifies.
+    /// Mean loss on a part, and the fraction of correctly classified examples, if the model classifies.
     ///
     /// # Errors
     /// Any error fails the trial and is reported as its reason.
     fn evaluate(&self, model: &Self::Model, part: Part) -> Result<Evaluation>;
 }
 
-/// A task whose type of model is not known.
+/// A task without its model type, for trait objects.
 trait AnyTask: Send + Sync {
     fn version(&self) -> String;
     fn len(&self, part: Part) -> usize;
     fn batch_size(&self) -> usize;
     /// Builds the model and drops it.
-    fn ask(&self, vb: VarBuilder<'static>) -> Result<()>;
+    fn build_model(&self, vb: VarBuilder<'static>) -> Result<()>;
     fn loss(&self, vb: VarBuilder<'static>, batch: &Picked) -> Result<Tensor>;
     fn evaluate(&self, vb: VarBuilder<'static>, part: Part) -> Result<Evaluation>;
 }
@@ -82,7 +82,7 @@ impl<T: Task> AnyTask for T {
         Task::batch_size(self)
     }
 
-    fn ask(&self, vb: VarBuilder<'static>) -> Result<()> {
+    fn build_model(&self, vb: VarBuilder<'static>) -> Result<()> {
         self.model(vb).map(drop)
     }
 
@@ -105,8 +105,8 @@ pub struct Picked {
 }
 
 impl Picked {
-    /// Numbers that are drawn evenly from 0 up to 1, the same whenever this step of this seed is trained: for noise of the
-    /// model's own. `name` separates one draw from another.
+    /// Random numbers, uniform in [0, 1), for a model that needs noise. They are the same whenever this step of this seed is
+    /// trained. Use a different `name` for each draw.
     ///
     /// # Errors
     /// The device fails.
@@ -117,17 +117,17 @@ impl Picked {
     }
 }
 
-/// A task and the parameters of its model.
+/// A task, and the parameters of its model.
 #[derive(Clone)]
-pub struct OwnTask {
+pub struct BuiltTask {
     task: Arc<dyn AnyTask>,
     shapes: Arc<Vec<Shape>>,
 }
 
-impl OwnTask {
-    /// Builds the model once to learn its parameters.
+impl BuiltTask {
+    /// Builds the model once to record its parameters.
     fn new(task: Arc<dyn AnyTask>) -> Result<Self> {
-        let shapes = described(|vb| task.ask(vb))?;
+        let shapes = record_parameters(|vb| task.build_model(vb))?;
         Ok(Self { task, shapes: Arc::new(shapes) })
     }
 
@@ -139,7 +139,7 @@ impl OwnTask {
         self.task.len(part)
     }
 
-    /// Mean loss of a batch, with these values of the parameters.
+    /// Mean loss of a batch with these parameter values.
     pub(crate) fn loss(&self, parameters: &[Tensor], batch: &Picked) -> Result<Tensor> {
         nn::with_step(batch, || self.task.loss(self.with(parameters), batch))
     }
@@ -148,24 +148,24 @@ impl OwnTask {
         self.task.evaluate(self.with(parameters), part)
     }
 
-    /// Hands out these values of the parameters.
+    /// A `VarBuilder` that returns these parameter values.
     fn with(&self, parameters: &[Tensor]) -> VarBuilder<'static> {
         let device = parameters.first().map_or(Device::Cpu, |first| first.device().clone());
-        VarBuilder::from_backend(Box::new(Given::new(&self.shapes, parameters)), DType::F32, device)
+        VarBuilder::from_backend(Box::new(Provided::new(&self.shapes, parameters)), DType::F32, device)
     }
 }
 
-impl fmt::Debug for OwnTask {
+impl fmt::Debug for BuiltTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OwnTask").field(&self.shapes).finish()
+        f.debug_tuple("BuiltTask").field(&self.shapes).finish()
     }
 }
 
-/// Checks that a loss is what the engine takes.
+/// The value of a loss, after checking that it is an f32 scalar.
 pub(crate) fn scalar(loss: &Tensor) -> Result<f32> {
     if loss.rank() != 0 || loss.dtype() != DType::F32 {
         candle_core::bail!(
-            "a loss must be a scalar of f32, and this one has shape {:?} and type {:?}",
+            "expected a scalar loss of type f32, found shape {:?} and type {:?}",
             loss.dims(),
             loss.dtype()
         );

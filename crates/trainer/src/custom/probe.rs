@@ -1,47 +1,47 @@
-//! One step of a task before anything is stored: some of candle's operations drop gradients without an error, and a model with one
-//! of them would not train.
+//! Computes one step of a custom task before anything is stored. Some of candle's operations drop gradients without an error, and a
+//! model that uses them would not train.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-use super::{OwnTask, Part, Picked, scalar};
-use crate::contain::first_line;
+use super::{BuiltTask, Part, Picked, scalar};
+use crate::contained::first_line;
 
-/// What drops gradients in candle, and what to do.
+/// Help for parameters without a gradient: the candle operations that drop gradients, and their replacements.
 const DROPPED: &str = "LayerNorm, RmsNorm and softmax_last_dim of candle-nn drop gradients: use those of sweep_kit::nn, which are \
-                       called the same way. So does its rope: use rope_slow. Running mean and variance of its BatchNorm are not \
-                       trained: use another norm. Remove a parameter that the loss does not depend on from the model";
+                       called the same way. rope of candle-nn drops them too: use rope_slow. Running mean and variance of \
+                       BatchNorm are not trained: use another norm. Remove parameters that the loss does not depend on";
 
-/// The error of a loss that draws random numbers by itself.
-const UNSEEDED: &str = "two losses of the same batch differ (random numbers must follow from the batch, as those of \
-                        sweep_kit::nn::Dropout and Picked::uniform)";
+/// The error for a loss with unseeded random numbers.
+const UNSEEDED: &str = "two losses of the same batch differ (draw random numbers from the batch, with sweep_kit::nn::Dropout or \
+                        Picked::uniform)";
 
-impl OwnTask {
+impl BuiltTask {
     /// Computes the loss of a batch and its gradients on the CPU, from initial values.
     ///
     /// # Errors
-    /// The task can't be trained: in words.
+    /// The task can't be trained: a message for the user.
     pub(super) fn probe(&self, name: &str) -> std::result::Result<(), String> {
         let batch = self.task.batch_size();
         if batch == 0 || batch > self.len(Part::Train) {
-            // Reported by the reader of the sweep file.
+            // The reader of the sweep file reports this.
             return Ok(());
         }
         let batch = Picked { examples: (0..batch).collect(), ..Picked::default() };
         let missing = self
             .without_gradient(&batch)
-            .map_err(|error| format!("the task `{name}` can't be trained: {}", first_line(&error)))?;
+            .map_err(|error| format!("task `{name}` can't be trained: {}", first_line(&error)))?;
         if missing.is_empty() {
             return Ok(());
         }
         let all = self.shapes.len();
         Err(format!(
-            "the task `{name}` can't be trained: {} of its {all} parameters get no gradient: {}. {DROPPED}",
+            "task `{name}` can't be trained: {} of its {all} parameters get no gradient: {}. {DROPPED}",
             missing.len(),
             missing.join(", "),
         ))
     }
 
-    /// The parameters that the loss of a batch gives no gradient.
+    /// The parameters that get no gradient from the loss of a batch.
     fn without_gradient(&self, batch: &Picked) -> Result<Vec<&str>> {
         let vars = self.shapes.iter().map(|shape| shape.var(0, DType::F32, &Device::Cpu));
         let vars = vars.collect::<Result<Vec<Var>>>()?;

@@ -1,11 +1,11 @@
-//! Contains failures: what fails in one lane harms no other, and its reason is a line of text.
+//! Contains failures: an error or panic in one lane does not affect the others, and becomes a line of text.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::TrainError;
 
-/// Runs `f`; the reason of an error or a panic is returned.
+/// Runs `f`, and returns the message of an error or a panic.
 pub(crate) fn contained<T>(f: impl FnOnce() -> Result<T, TrainError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(value)) => Ok(value),
@@ -19,7 +19,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// What an error of candle says, without the backtrace that it puts behind where one is asked for.
+/// The message of a candle error without its backtrace.
 pub(crate) fn first_line(error: &dyn std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -1,13 +1,13 @@
-//! Tasks written with candle-nn: what is asked for, what is refused, and what trains.
+//! Custom tasks written with candle-nn: their parameters, rejected tasks, layers, dropout and initial values.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder, linear};
 use serde_json::json;
 
-use super::{Evaluation, OwnTask, Part, Picked, Task, Tasks};
+use super::{BuiltTask, Evaluation, Part, Picked, Task, Tasks};
 use crate::nn;
 
-/// A task that consists of a model and a loss of it.
+/// A task made of a model and a loss.
 struct Small<M> {
     model: fn(VarBuilder<'static>) -> Result<M>,
     loss: fn(&M, &Picked) -> Result<Tensor>,
@@ -42,7 +42,7 @@ impl<M> Task for Small<M> {
     }
 }
 
-/// What `Tasks::describe` says of it, with a probe.
+/// The result of `Tasks::describe`, with a probe.
 fn described<M: 'static>(
     model: fn(VarBuilder<'static>) -> Result<M>,
     loss: fn(&M, &Picked) -> Result<Tensor>,
@@ -60,8 +60,8 @@ fn sum(model: &impl Module, x: &Tensor) -> Result<Tensor> {
 }
 
 #[test]
-fn a_model_is_described_by_what_it_asks_for() {
-    let own = described(
+fn parameters_are_those_the_model_requests() {
+    let custom_task = described(
         |vb| {
             let tied = vb.get_with_hints((3, 3), "tied", Init::Const(0.5))?;
             assert!(vb.contains_tensor("tied") && !vb.contains_tensor("fc.weight"));
@@ -71,17 +71,21 @@ fn a_model_is_described_by_what_it_asks_for() {
         |(tied, fc, again), _| fc.forward(&ones(&[1, 3])?.matmul(tied)?.matmul(again)?)?.sqr()?.mean_all(),
     )
     .expect("a task");
-    let names: Vec<&str> = own.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let names: Vec<&str> = custom_task.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     assert_eq!(names, ["tied", "fc.weight", "fc.bias"]);
-    assert_eq!(own.parameters[1].dims, [2, 3]);
-    assert!(own.init[0].contains("Const") && own.init[1].contains("Kaiming"), "{:?}", own.init);
+    assert_eq!(custom_task.parameters[1].dims, [2, 3]);
+    assert!(
+        custom_task.init[0].contains("Const") && custom_task.init[1].contains("Kaiming"),
+        "{:?}",
+        custom_task.init
+    );
 }
 
 #[test]
-fn what_can_not_be_trained_is_refused_before() {
-    let said =
+fn untrainable_tasks_are_rejected_before_training() {
+    let message =
         |result: std::result::Result<spec::trial::CustomTaskSpec, String>| result.expect_err("no task");
-    let dropped = said(described(
+    let dropped = message(described(
         |vb| {
             let norm = candle_nn::layer_norm(4, 1e-5, vb.pp("norm"))?;
             Ok((linear(3, 4, vb.pp("fc1"))?, norm, linear(4, 2, vb.pp("fc2"))?))
@@ -91,19 +95,19 @@ fn what_can_not_be_trained_is_refused_before() {
     assert!(dropped.contains("4 of its 6 parameters get no gradient"), "{dropped}");
     assert!(dropped.contains("norm.weight, norm.bias, fc1.weight, fc1.bias. "), "{dropped}");
     assert!(dropped.contains("sweep_kit::nn"), "{dropped}");
-    let vector = said(described(|vb| linear(3, 2, vb), |fc, _| fc.forward(&ones(&[1, 3])?)));
-    assert!(vector.contains("a loss must be a scalar of f32"), "{vector}");
-    let misfit = said(described(|vb| linear(3, 2, vb), |fc, _| sum(fc, &ones(&[1, 4])?)));
+    let vector = message(described(|vb| linear(3, 2, vb), |fc, _| fc.forward(&ones(&[1, 3])?)));
+    assert!(vector.contains("expected a scalar loss of type f32"), "{vector}");
+    let misfit = message(described(|vb| linear(3, 2, vb), |fc, _| sum(fc, &ones(&[1, 4])?)));
     assert!(misfit.contains("can't be trained: shape mismatch in matmul"), "{misfit}");
     let shapes =
-        said(described(|vb| Ok((vb.get((2, 3), "a")?, vb.get((3, 2), "a")?)), |(a, _), _| a.mean_all()));
-    assert!(shapes.contains("the model asks for `a` with two shapes, [2, 3] and [3, 2]"), "{shapes}");
-    let random = said(described(
+        message(described(|vb| Ok((vb.get((2, 3), "a")?, vb.get((3, 2), "a")?)), |(a, _), _| a.mean_all()));
+    assert!(shapes.contains("the model requests `a` with two shapes: [2, 3] and [3, 2]"), "{shapes}");
+    let random = message(described(
         |vb| linear(3, 2, vb),
         |fc, _| sum(fc, &candle_nn::ops::dropout(&ones(&[50, 3])?, 0.5)?),
     ));
     assert!(random.contains("two losses of the same batch differ"), "{random}");
-    let none = said(described(|_| Ok(()), |(), _| ones(&[])));
+    let none = message(described(|_| Ok(()), |(), _| ones(&[])));
     assert!(none.contains("has no parameters to train"), "{none}");
 }
 
@@ -122,7 +126,7 @@ fn the_norms_and_softmax_of_nn_keep_gradients() {
     .expect("a task");
 }
 
-/// The forward passes of candle-nn, as far as it has right ones.
+/// Compares with the forward passes of candle-nn that are correct.
 #[test]
 fn layers_give_the_numbers_of_candle_nn() -> Result<()> {
     let x = Tensor::arange(0f32, 24., &Device::Cpu)?.sin()?.reshape((2, 3, 4))?;
@@ -143,8 +147,8 @@ fn layers_give_the_numbers_of_candle_nn() -> Result<()> {
 }
 
 #[test]
-fn dropout_follows_from_seed_step_and_call() -> Result<()> {
-    let own = OwnTask::new(std::sync::Arc::new(Small {
+fn dropout_depends_on_seed_step_and_call() -> Result<()> {
+    let task = BuiltTask::new(std::sync::Arc::new(Small {
         model: |vb| vb.get(1000, "w"),
         loss: |w: &Tensor, _| {
             let both = [nn::dropout(&w.ones_like()?, 0.25)?, nn::dropout(&w.ones_like()?, 0.25)?];
@@ -153,18 +157,18 @@ fn dropout_follows_from_seed_step_and_call() -> Result<()> {
     }))?;
     let w = Tensor::arange(0f32, 1000., &Device::Cpu)?;
     let loss = |seed, step| -> Result<f32> {
-        own.loss(std::slice::from_ref(&w), &Picked { seed, step, ..Picked::default() })?.to_scalar()
+        task.loss(std::slice::from_ref(&w), &Picked { seed, step, ..Picked::default() })?.to_scalar()
     };
     assert_eq!(loss(1, 2)?.to_bits(), loss(1, 2)?.to_bits());
     assert!(loss(1, 2)? != loss(1, 3)? && loss(1, 2)? != loss(2, 2)?);
     let outside = nn::dropout(&w, 0.25).expect_err("no batch").to_string();
-    assert!(outside.contains("within `Task::loss`"), "{outside}");
+    assert!(outside.contains("only within `Task::loss`"), "{outside}");
     let (always, never) = (nn::Dropout::new(0.25), nn::Dropout::new(1.0));
     assert!(always.forward(&w, false)?.eq(&w)?.min_all()?.to_scalar::<u8>()? == 1);
     let kept = nn::with_step(&Picked::default(), || always.forward(&w.ones_like()?, true))?;
-    let share = kept.mean_all()?.to_scalar::<f32>()?;
+    let mean = kept.mean_all()?.to_scalar::<f32>()?;
     // Ten standard errors around 1.
-    assert!((share - 1.0).abs() < 0.2, "{share}");
+    assert!((mean - 1.0).abs() < 0.2, "{mean}");
     assert!(nn::with_step(&Picked::default(), || never.forward(&w, true)).is_err());
     Ok(())
 }
