@@ -17,7 +17,8 @@ pub(super) fn mixed_bits(input: Input<'_>) -> Vec<Warning> {
     let each: Vec<String> = bits.iter().map(|(bits, trials)| format!("{trials} by version {bits}")).collect();
     let text =
         format!("these trials were trained by different versions of the arithmetic: {}", each.join(", "));
-    let advice = "equal configurations may give different bits; to retrain all with this version, use `sweep rm` and run the sweep again";
+    let advice = "equal configurations may give different bits; to retrain all with this version, use `sweep rm` and run the \
+                  sweep again";
     warning(Kind::MixedBits, Vec::new(), text, advice)
 }
 
