@@ -119,7 +119,7 @@ fn rules_without_a_counterpart_are_refused() {
     assert!(output.stderr.contains("without a schedule around it"), "{}", output.stderr);
     for (expr, target, words) in [
         // A whole number that no float represents.
-        ("(t * 10**17 + 1) % 7 / 7", "pytorch", "at t = 1, where its lr is"),
+        ("(t * 10**17 + 1) % 7 / 7", "pytorch", "at t = 1 instead of the lr"),
         ("round(0.9 ** t, 2)", "keras", "no counterpart among the functions of arrays"),
         // XLA multiplies by 1 / 10, and 3 * 0.1 is not 0.3.
         ("0.5 ** ((t / 10) // 0.1)", "optax", "another lr at t = 3"),

@@ -1,4 +1,4 @@
-//! The parameters of one named schedule, read as its table declares them.
+//! Reads the arguments of one schedule of another library as declared in its entry.
 
 use schedule::catalogue::{Default, ParamType};
 use schedule::document::{OtherNames, StatedLength};
@@ -14,27 +14,27 @@ use crate::{program, trees};
 /// A schedule inside another.
 #[derive(Debug)]
 pub(crate) struct Child {
-    /// As the user wrote it.
+    /// The schedule as the user wrote it.
     pub(crate) written: Tree,
     pub(crate) expanded: Tree,
     pub(crate) length: Option<StatedLength>,
-    /// Whether nothing is wrong with it.
+    /// Whether it has no problems.
     pub(crate) fine: bool,
 }
 
-/// Expands a schedule: `expand::expand`, which itself reads parameters here.
+/// Expands a schedule. This is `expand::expand`, passed as a function because it calls this module.
 pub(crate) type Expand = fn(&Tree, &str, &mut Vec<Problem>) -> Tree;
 
-/// What the user gave.
+/// The arguments that the user passed.
 pub(crate) struct Arguments<'a, 'p> {
     reader: Reader<'a, 'p>,
-    /// The schedules inside, in order.
+    /// The child schedules, in order.
     pub(crate) children: Vec<Child>,
     pub(crate) length: Option<StatedLength>,
     expand: Expand,
 }
 
-/// Reads the parameters of an entry and expands it; also the length it states.
+/// Reads the arguments of an entry. Returns the expansion and the length that it sets.
 pub(crate) fn read(
     entry: &'static LibraryEntry,
     own: &Tree,
@@ -50,25 +50,25 @@ pub(crate) fn read(
     let before = given.reader.problems.len();
     for (name, reason) in entry.refused {
         if given.reader.fields.optional(name).is_some() {
-            given.problem(name, format!("`{name}` can't be had here: {reason}"));
+            given.problem(name, format!("`{name}` is not supported: {reason}"));
         }
     }
     entry.typed.iter().for_each(|typed| given.check_type(typed));
     for extra in entry.extra {
         given.check_form(extra.name, extra.ty, extra.required);
     }
-    // All are read, so that all problems are found; one that is read again says nothing new.
+    // Reads all parameters, so that all problems are found. Reading one again adds no problem.
     for param in entry.params {
         given.check(param.name, &param.ty);
     }
     let fine = given.reader.problems.len() == before;
     if fine && given.has("last_epoch") && given.integer("last_epoch") != Some(-1) {
-        given.problem("last_epoch", "expected -1: a schedule here begins at step 0");
+        given.problem("last_epoch", "expected -1, because schedules begin at step 0 here");
     }
     let fine = fine && given.reader.problems.len() == before;
     let expanded = if fine { (entry.expand)(&mut given) } else { None };
     if expanded.is_none() && given.reader.problems.len() == before {
-        let message = format!("`{}` can't be read with these parameters", entry.name);
+        let message = format!("`{}` can't be expanded with these arguments", entry.name);
         given.reader.problems.push(Problem::new(own.place, path, message));
     }
     let length = given.length;
@@ -81,24 +81,24 @@ fn is_empty(tree: &Tree) -> bool {
 }
 
 impl Arguments<'_, '_> {
-    /// Reads one parameter as its type says, for what is wrong with it.
+    /// Checks one parameter against its type.
     fn check(&mut self, name: &'static str, holds: &ParamType) {
         let reader = &mut self.reader;
         let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
-        // In Python 2.0 is no whole number, and most libraries refuse it.
+        // In Python 2.0 is not an integer, and most libraries refuse it.
         if let (ParamType::Whole(_) | ParamType::Integer, Some(field)) = (holds, float) {
-            reader.problems.push(field.expected("a whole number, written without a point or an exponent"));
+            reader.problems.push(field.expected("a whole number without a point or an exponent"));
             return;
         }
         match holds {
-            // Some may be empty in Python; the entry knows.
+            // Some lists may be empty in Python; the entry checks that.
             ParamType::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
             ParamType::Expression => drop(self.expression(name)),
             _ => reader.check(name, holds),
         }
     }
 
-    /// An expression, or a lambda in which it stands, as an expression of ours.
+    /// An expression or a lambda, converted to an expression of `schedule`.
     fn expression(&mut self, name: &'static str) -> Option<Tree> {
         let field = self.reader.fields.required(name, self.reader.problems)?;
         let Value::Text(text) = &field.tree.value else {
@@ -123,7 +123,7 @@ impl Arguments<'_, '_> {
         }
     }
 
-    /// Refuses a number of another type than Python wants.
+    /// Refuses a number of the wrong Python type.
     fn check_type(&mut self, typed: &Typed) {
         let Some(field) = self.reader.fields.optional(typed.name) else { return };
         let found = match (&field.tree.value, typed.number) {
@@ -135,7 +135,7 @@ impl Arguments<'_, '_> {
         self.reader.problems.push(field.problem(message));
     }
 
-    /// Looks at the form of what no single value can hold.
+    /// Checks the type of a parameter that is not a single value.
     fn check_form(&mut self, name: &'static str, ty: ExtraType, required: bool) {
         let Some(field) = self.reader.fields.optional(name) else {
             if required {
@@ -155,7 +155,7 @@ impl Arguments<'_, '_> {
             (Value::List(items), ExtraType::Span) if items.len() == 2 => return,
             (Value::List(items), ExtraType::Shares) if matches!(items.len(), 1 | 2) => return,
             (Value::Int(_) | Value::Float(_), ExtraType::Shares) => return,
-            (_, ExtraType::Shares) => field.expected("a share of the whole, or [from, to]"),
+            (_, ExtraType::Shares) => field.expected("a fraction of the run, or [from, to]"),
             (Value::Int(_) | Value::Float(_) | Value::Text(_), ExtraType::Span) => return,
             (_, ExtraType::Span) => field.expected("a length, or [from, to]"),
             (Value::Int(i), ExtraType::Ticks) if *i > 0 => return,
@@ -173,12 +173,12 @@ impl Arguments<'_, '_> {
         self.reader.problems.push(problem);
     }
 
-    /// Whether the user gave it.
+    /// Whether the user passed this parameter.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.reader.fields.has(name)
     }
 
-    /// The value of a parameter as it was written, or its default.
+    /// The value of a parameter as written, or its default.
     pub(crate) fn tree(&mut self, name: &'static str) -> Option<Tree> {
         self.maybe_tree(name).or_else(|| match self.reader.param(name)?.default {
             Default::Is(text) => Some(scalar(text)),
@@ -186,7 +186,7 @@ impl Arguments<'_, '_> {
         })
     }
 
-    /// The value of a parameter, if the user gave it.
+    /// The value of a parameter, if the user passed it.
     pub(crate) fn maybe_tree(&mut self, name: &'static str) -> Option<Tree> {
         if self.reader.param(name).is_some_and(|param| matches!(param.ty, ParamType::Expression)) {
             return self.expression(name);
@@ -194,7 +194,8 @@ impl Arguments<'_, '_> {
         self.reader.fields.optional(name).map(|field| field.tree.clone())
     }
 
-    /// The `mode` to write: what the user gave, and the library's default where our own would be another.
+    /// The `mode` of the expansion: that of the user, or the library's default if the default here is
+    /// different.
     pub(crate) fn mode(&mut self) -> Option<Tree> {
         let given = self.maybe_tree("mode");
         let accuracy = self.word("watch").is_some_and(|metric| metric == "valid_accuracy");
@@ -233,7 +234,7 @@ impl Arguments<'_, '_> {
         self.reader.choice(name)
     }
 
-    /// The word under a key that holds any word.
+    /// The text of a parameter.
     pub(crate) fn word(&mut self, name: &'static str) -> Option<String> {
         match &self.reader.fields.optional(name)?.tree.value {
             Value::Text(word) => Some(word.clone()),
@@ -241,17 +242,17 @@ impl Arguments<'_, '_> {
         }
     }
 
-    /// A value that follows from that of a parameter, at its place.
+    /// A value derived from a parameter, with the place of that parameter.
     pub(crate) fn at_place_of(&mut self, name: &'static str, tree: Tree) -> Tree {
         Tree { place: self.maybe_tree(name).map_or(tree.place, |given| given.place), ..tree }
     }
 
-    /// A problem with one parameter.
+    /// Adds a problem with one parameter.
     pub(crate) fn problem(&mut self, name: &'static str, message: impl Into<String>) {
         self.reader.problem(name, message);
     }
 
-    /// A problem with one parameter; nothing is expanded.
+    /// Adds a problem with one parameter and returns no expansion.
     pub(crate) fn refuse(&mut self, name: &'static str, message: impl Into<String>) -> Option<Tree> {
         self.problem(name, message);
         None
@@ -294,8 +295,8 @@ impl Arguments<'_, '_> {
         Some(scales)
     }
 
-    /// The length `a - b` of what follows a stretch of length `b`, in the terms of what follows: all of it
-    /// is "100%". Also a number with the sign of the difference.
+    /// The length `a - b` that remains after a length `b`. If `a` is "100%", the rest is "100%" of the
+    /// remaining segment. Also returns a number with the sign of the difference.
     pub(crate) fn minus(&mut self, a: &'static str, b: &'static str) -> Option<(Tree, f64)> {
         let (x, y) = (self.tree(a)?, self.tree(b)?);
         let share = matches!(&x.value, Value::Text(text) if text.trim().ends_with('%'));
@@ -307,23 +308,20 @@ impl Arguments<'_, '_> {
             Some(difference) if !share || trees::ticks(&y) == Some(0.0) => Some(difference),
             _ => {
                 let hint = "both in steps, or `100%` for the first";
-                self.problem(
-                    b,
-                    format!("how much of `{a}` ({x}) is left after {y} is not known: expected {hint}"),
-                );
+                self.problem(b, format!("can't subtract {y} from `{a}` ({x}): expected {hint}"));
                 None
             }
         }
     }
 
-    /// A node of a named schedule, expanded.
+    /// Expands a child schedule.
     pub(crate) fn expanded(&mut self, tree: &Tree, name: &str) -> Option<Tree> {
         let before = self.reader.problems.len();
         let expanded = (self.expand)(tree, &self.reader.fields.path_of(name), self.reader.problems);
         (self.reader.problems.len() == before).then_some(expanded)
     }
 
-    /// Says that it is over after this length, if that is in plain ticks.
+    /// Sets the length of the schedule, if it is in plain ticks.
     pub(crate) fn set_length(&mut self, length: &Tree) {
         self.set_length_ticks(trees::ticks(length));
     }

@@ -1,5 +1,5 @@
-//! One schedule of another library: its name, parameters, documentation and expansion. The table of all of
-//! them is in `table`.
+//! The entry of one schedule of another library: its name, parameters, documentation and expansion. The table
+//! of all entries is in `table`.
 
 use schedule::catalogue::{Default, Param, ParamType, param};
 use schedule::tree::Tree;
@@ -9,41 +9,41 @@ use crate::arguments::Arguments;
 /// One schedule of another library.
 #[derive(Debug)]
 pub struct LibraryEntry {
-    /// Its name in `kind:`, which begins with that of its library.
+    /// Its name in `kind:`, beginning with the name of its library.
     pub name: &'static str,
     /// Other names in `kind:`.
     pub aliases: &'static [&'static str],
-    /// The parameters of the Python function, in its order; `=` stands behind those that have a default.
-    /// One that is not in `params` or `extra` means something in Python only: a call may give it.
+    /// The parameters of the Python function, in order; those with a default end with `=`. A call may pass
+    /// parameters that are not in `params` or `extra`; they only matter in Python.
     pub signature: &'static str,
-    /// Parameters, with the library's defaults. A learning rate that the library requires is `1x` where a
-    /// sweep file leaves it out.
+    /// Parameters, with the library's defaults. A learning rate that the library requires defaults to `1x` in
+    /// a sweep file.
     pub params: &'static [Param],
     /// Parameters that hold schedules or mappings.
     pub extra: &'static [Extra],
-    /// Parameters that may be a list with one value for each parameter group, which is one value here.
+    /// Parameters that may be a list with one value per parameter group; here it must have one value.
     pub per_group: &'static [&'static str],
     /// Parameters that must be one type of number in Python.
     pub typed: &'static [Typed],
-    /// Parameters that can't be given, and why not.
+    /// Parameters that are not supported, with the reason.
     pub refused: &'static [(&'static str, &'static str)],
-    /// What it stands for here.
+    /// Its expansion.
     pub expansion: &'static str,
-    /// What is particular about it; may be empty.
+    /// Notes; may be empty.
     pub note: &'static str,
-    /// A call, as it stands in a Python program.
+    /// A call in a Python program.
     pub example: &'static str,
     pub(crate) expand: fn(&mut Arguments<'_, '_>) -> Option<Tree>,
 }
 
-/// A parameter that no single value can hold.
+/// A parameter whose value is not a single value.
 #[derive(Debug, Clone, Copy)]
 pub struct Extra {
     /// Its key.
     pub name: &'static str,
-    /// What stands under it.
+    /// The type of its value.
     pub ty: ExtraType,
-    /// Whether it must be given.
+    /// Whether it is required.
     pub required: bool,
     /// One line: what it does.
     pub doc: &'static str,
@@ -56,7 +56,7 @@ pub struct Typed {
     pub name: &'static str,
     /// The type.
     pub number: NumberType,
-    /// What the library does with another.
+    /// What the library does with another type.
     pub otherwise: &'static str,
 }
 
@@ -78,7 +78,7 @@ impl std::fmt::Display for NumberType {
     }
 }
 
-/// What an [`Extra`] holds.
+/// The type of an [`Extra`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtraType {
     /// A list of schedules.
@@ -87,9 +87,9 @@ pub enum ExtraType {
     Scales,
     /// The parameters of another schedule.
     Parameters,
-    /// A list of those.
+    /// A list of the parameters of schedules.
     Each,
-    /// A length, or the two ends of a stretch.
+    /// A length, or the two ends of a range.
     Span,
     /// A word and a number.
     Pair,
@@ -97,11 +97,11 @@ pub enum ExtraType {
     Word,
     /// A length, or a number of ticks that is not whole.
     Ticks,
-    /// A share of the whole, or two in a list, or one.
+    /// A fraction of the run, or a list of one or two fractions.
     Shares,
 }
 
-/// What the parts of an entry's table are where it does not say.
+/// The default fields of an entry.
 pub(crate) const PLAIN: LibraryEntry = LibraryEntry {
     name: "",
     aliases: &[],
@@ -117,20 +117,24 @@ pub(crate) const PLAIN: LibraryEntry = LibraryEntry {
     expand: |_| None,
 };
 
-/// A parameter of which torch refuses every other type.
+/// A parameter for which torch refuses other types.
 pub(crate) const fn torch_typed(name: &'static str, number: NumberType) -> Typed {
     Typed { name, number, otherwise: "torch refuses any other type" }
 }
 
 /// The `last_epoch` of torch and transformers.
-pub(crate) const LAST_EPOCH: Param =
-    param("last_epoch", ParamType::Integer, "-1", "only -1, a new start: schedules here are seekable");
+pub(crate) const LAST_EPOCH: Param = param(
+    "last_epoch",
+    ParamType::Integer,
+    "-1",
+    "only -1 (a new start), because schedules here are evaluated at any step",
+);
 
 /// The `mode` of torch and transformers.
 pub(crate) const MODE: Param =
-    param("mode", ParamType::Choice(&["min", "max"]), "min", "whether lower or higher is better");
+    param("mode", ParamType::Choice(&["min", "max"]), "min", "whether a lower or a higher metric is better");
 
-/// A name without its library.
+/// The name without its library.
 pub(crate) fn bare(name: &'static str) -> &'static str {
     name.rsplit('.').next().unwrap_or(name)
 }
@@ -141,12 +145,12 @@ impl LibraryEntry {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// The library that it is of.
+    /// The name of its library.
     pub(crate) fn library(&self) -> &'static str {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
-    /// Parameters in the order of the Python function, each with whether it has a default there.
+    /// The parameters of the Python function in order, and whether each has a default.
     pub fn arguments(&self) -> impl Iterator<Item = (&'static str, bool)> + use<> {
         let names = self.signature.split(", ").filter(|name| !name.is_empty());
         names.map(|name| match name.strip_suffix('=') {
@@ -155,7 +159,7 @@ impl LibraryEntry {
         })
     }
 
-    /// Whether `None` for a parameter is as if it were left out.
+    /// Whether `None` for a parameter is the same as leaving it out.
     pub(crate) fn takes_none(&self, name: &str) -> bool {
         self.params.iter().any(|param| param.name == name && param.default == Default::Absent)
             || self
@@ -165,7 +169,7 @@ impl LibraryEntry {
             || self.refused.iter().any(|(refused, _)| *refused == name)
     }
 
-    /// Whether a parameter means something here.
+    /// Whether a parameter is used here.
     pub(crate) fn reads(&self, name: &str) -> bool {
         self.params.iter().any(|param| param.name == name)
             || self.extra.iter().any(|extra| extra.name == name)

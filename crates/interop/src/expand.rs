@@ -1,5 +1,5 @@
-//! Replaces each name of another library in a schedule by what it stands for, and keeps what the reader needs to
-//! know of the schedule as it was written. No learning rate is computed here.
+//! Replaces each name of another library in a schedule by its expansion, and keeps the information about the
+//! original text that the reader needs. No learning rate is computed here.
 
 use schedule::combine::{COMBINATORS, Form};
 use schedule::document::{Document, Origins, OtherNames, StatedLength, with_epoch_clock};
@@ -12,8 +12,8 @@ use crate::program::{as_mapping, is_call, parse_inside};
 use crate::table::{find, meant, names};
 use crate::{arguments, trees};
 
-/// A schedule as the reader takes it. What is wrong is added to `problems`; a constant stands for what can't be
-/// expanded.
+/// The document of a schedule. Problems are added to `problems`; a schedule that can't be expanded is
+/// replaced by a constant.
 pub(crate) fn document(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Document {
     let mut walk = Walk { problems, origins: Origins::default(), torch: false };
     let (expanded, length) = walk.node(tree, path);
@@ -33,7 +33,7 @@ fn expand(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Tree {
     Walk { problems, origins: Origins::default(), torch: false }.node(tree, path).0
 }
 
-/// A mapping in flow style; names of other libraries need no quotes.
+/// A mapping in flow style, with names of other libraries unquoted.
 fn unquoted(tree: &Tree) -> String {
     names().fold(tree.to_string(), |text, name| {
         text.replace(&format!("kind: \"{name}\""), &format!("kind: {name}"))
@@ -47,7 +47,7 @@ struct Walk<'p> {
 }
 
 impl Walk<'_> {
-    /// A node, expanded, and the length it states.
+    /// An expanded node and the length that it sets.
     fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<StatedLength>) {
         match &tree.value {
             Value::Text(text) if is_call(text) => match parse_inside(text, tree.place) {
@@ -70,7 +70,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A mapping whose nodes are expanded.
+    /// A mapping with expanded nodes.
     fn combinator(&mut self, place: Place, entries: &[(Key, Tree)], path: &str) -> Tree {
         let form = |name: &str| {
             let combinator = COMBINATORS.iter().find(|combinator| combinator.nodes.contains(&name))?;
@@ -132,7 +132,7 @@ impl Walk<'_> {
         };
         let mut expanded = trees::with_place(expanded, tree.place);
         let mut length = length;
-        // A function that chooses among others is one of those in its turn.
+        // A factory function expands to another schedule of a library, which is expanded again.
         if expanded
             .get("kind")
             .is_some_and(|kind| matches!(&kind.value, Value::Text(name) if find(name).is_some()))
@@ -147,7 +147,7 @@ impl Walk<'_> {
         (self.with(expanded, kept, path), length)
     }
 
-    /// The expansion with the clock and the length that the user gave the node.
+    /// The expansion with the `clock` and `for` of the original node.
     fn with(&mut self, tree: Tree, kept: Vec<&(Key, Tree)>, path: &str) -> Tree {
         let place = tree.place;
         let mut entries = match tree.value {
@@ -162,16 +162,17 @@ impl Walk<'_> {
                 None => entries.push((key.clone(), value.clone())),
                 Some((_, own)) if own.value == value.value => {}
                 Some(_) => {
-                    let message = "`t_in_epochs` already says what the lengths count";
+                    let message =
+                        "`clock` conflicts with `t_in_epochs`, which already sets the unit of lengths";
                     let problem = Problem::new(value.place, join(path, &key.name), message);
-                    self.problems.push(problem.with_hint("leave out `clock`, or write t_in_epochs: false"));
+                    self.problems.push(problem.with_hint("remove `clock`, or write t_in_epochs: false"));
                 }
             }
         }
         trees::with_place(Tree { place, value: Value::Map(entries) }, place)
     }
 
-    /// Keeps under which keys the values of a node stand.
+    /// Stores the original path of each value of a node.
     fn remember(&mut self, tree: &Tree, path: &str) {
         self.origins.remember(tree.place, path);
         match &tree.value {

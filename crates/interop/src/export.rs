@@ -1,10 +1,10 @@
-//! A schedule as code of another library: its own class where that gives the same lrs, else a function with
-//! the closed form. Text out; no I/O.
+//! Prints a schedule as code of another library: one of its classes if that gives the same lrs, otherwise a
+//! function with the closed form. Returns text; no I/O.
 
 use crate::input::ExportInput;
 use crate::{keras, optax, timm, torch, transformers};
 
-/// The libraries that code is printed for.
+/// The libraries for which code can be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the libraries'")]
 pub enum Library {
@@ -15,10 +15,10 @@ pub enum Library {
     Timm,
 }
 
-/// The program that gives the same lrs.
+/// A program that gives the same lrs.
 ///
 /// # Errors
-/// The schedule watches training by a rule that the library does not have: the reason, and what there is.
+/// The library has no counterpart of the schedule. The message has the reason and alternatives.
 pub fn code(library: Library, subject: &ExportInput<'_>) -> Result<String, String> {
     match library {
         Library::Pytorch => torch::export::code(subject),

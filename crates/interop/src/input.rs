@@ -1,5 +1,5 @@
-//! What code is printed for: a schedule with its title, and the parts that programs of all libraries share. What is
-//! particular about a library is in its own `export`.
+//! The input of the exports: a schedule with its title, and the code that all libraries share. Code for a
+//! single library is in its `export`.
 
 use schedule::formula::Term;
 use schedule::known::Known;
@@ -7,10 +7,10 @@ use schedule::{Feedback, Schedule};
 
 use crate::writer::{self, Body, Dialect, number};
 
-/// The most steps at which a formula is tried.
+/// The maximum number of steps at which a formula is checked.
 const MAX_TRIED: u64 = 1_000_000;
 
-/// How far a formula may be from the lr: a share of it, and one of the highest lr of the run.
+/// Tolerances between formula and lr: relative to the lr, and relative to the highest lr of the run.
 const SHARE: f64 = 1e-6;
 const LEAST: f64 = 1e-12;
 
@@ -18,22 +18,22 @@ const LEAST: f64 = 1e-12;
 const SINGLE_SHARE: f64 = 1e-2;
 const SINGLE_LEAST: f64 = 1e-4;
 
-/// What is printed.
+/// The schedule to print.
 #[derive(Debug, Clone, Copy)]
 pub struct ExportInput<'a> {
-    /// What it is, in a few words: one line.
+    /// A one-line title.
     pub title: &'a str,
     /// The schedule.
     pub schedule: &'a Schedule,
 }
 
 impl ExportInput<'_> {
-    /// The base lr that it is fitted to.
+    /// The base lr of the run.
     pub(crate) fn base_lr(&self) -> f64 {
         self.schedule.horizon().base_lr
     }
 
-    /// Updates of the run.
+    /// The number of updates of the run.
     pub(crate) fn steps(&self) -> u64 {
         self.schedule.horizon().total
     }
@@ -43,14 +43,14 @@ impl ExportInput<'_> {
         self.steps().saturating_sub(1)
     }
 
-    /// The closed form as a function's body.
+    /// The closed form as a function body.
     pub(crate) fn body(&self, dialect: Dialect, indent: &str) -> Result<Body, String> {
         let Some(formula) = self.schedule.formula() else {
             return Err(match self.schedule.feedback() {
                 Feedback::ClosedLoop => String::new(),
                 Feedback::OpenLoop => {
-                    "this schedule can't be written out as a formula: its cycles grow too slowly, or \
-                                       its expression has no closed form"
+                    "this schedule can't be exported as a formula: its cycles grow too slowly, or its expression has \
+                     no closed form"
                         .to_owned()
                 }
             });
@@ -67,13 +67,12 @@ impl ExportInput<'_> {
         Ok(body)
     }
 
-    /// The steps at which a formula is tried.
+    /// The steps at which a formula is checked.
     fn checked_steps(&self) -> std::ops::Range<u64> {
         0..self.steps().min(MAX_TRIED)
     }
 
-    /// A formula is worked out in floats: where that is not what the schedule does, as with whole numbers beyond
-    /// 2^53, it is not printed.
+    /// Refuses a formula whose value in floats differs from the lr, as with whole numbers above 2^53.
     fn check_matches_schedule(&self, formula: &Term) -> Result<(), String> {
         let state = self.schedule.start();
         let lrs: Vec<f64> = self.checked_steps().map(|t| self.schedule.lr(t, &state)).collect();
@@ -82,14 +81,14 @@ impl ExportInput<'_> {
         match lrs.iter().enumerate().find(|(t, lr)| !close(**lr, formula.value(*t as f64))) {
             None => Ok(()),
             Some((t, lr)) => Err(format!(
-                "written out as a formula this schedule would give {} at t = {t}, where its lr is {lr}: the formula is \
-                 worked out in floats, to whose last digit it is sensitive",
+                "the formula of this schedule would give {} at t = {t} instead of the lr {lr}: it is sensitive to \
+                 rounding of floats",
                 formula.value(t as f64)
             )),
         }
     }
 
-    /// Compilers of array code multiply by the inverse of a number instead of dividing by it.
+    /// Compilers of array code replace a division by a constant with a multiplication by its inverse.
     fn check_compiled(&self, formula: &Term) -> Result<(), String> {
         let top = self.checked_steps().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
         let differs = |t: &u64| {
@@ -99,13 +98,13 @@ impl ExportInput<'_> {
         match self.checked_steps().find(differs) {
             None => Ok(()),
             Some(t) => Err(format!(
-                "compiled, a division by a number becomes a multiplication, whose last digit makes another lr at t = {t}: \
-                 write it with whole numbers, as in t // 10"
+                "compiled code replaces a division by a constant with a multiplication, which gives another lr at t = \
+                 {t}: use whole numbers, as in t // 10"
             )),
         }
     }
 
-    /// Whether another lr comes out in single precision: a last digit may decide what a division is rounded to.
+    /// Whether single precision gives another lr: the last digit can decide how a division is rounded.
     fn needs_double(&self, formula: &Term) -> bool {
         let top = self.checked_steps().map(|t| formula.value(t as f64)).fold(0.0, f64::max);
         let far = |wide: f64, narrow: f64| {
@@ -115,23 +114,23 @@ impl ExportInput<'_> {
         self.checked_steps().any(|t| far(formula.value(t as f64), formula.single(t as f64)))
     }
 
-    /// A formula may pass over infinities that are an error in Python, as in exp(-1 / t) at t = 0.
+    /// Refuses formulas with intermediate results that raise an error in Python, as in exp(-1 / t) at t = 0.
     fn check_python(&self, formula: &Term) -> Result<(), String> {
         match self.checked_steps().find(|t| formula.python_value(*t as f64).is_none()) {
             None => Ok(()),
             Some(t) => Err(format!(
-                "at t = {t} the formula divides by 0, or grows beyond all numbers on the way, which is an error in \
-                 Python: write it so that it does not, as in 0 if t == 0 else ..."
+                "at t = {t} the formula divides by 0 or overflows, which is an error in Python: handle this case, as \
+                 in 0 if t == 0 else ..."
             )),
         }
     }
 
-    /// What the schedule is, in words that libraries share.
+    /// The form of the schedule in other libraries.
     pub(crate) fn known(&self) -> Known {
         self.schedule.known()
     }
 
-    /// `lr(t)` with what it needs, for libraries that run on Python's own numbers.
+    /// The function `lr(t)` and its imports, for libraries that use plain Python numbers.
     pub(crate) fn plain_function(&self) -> Result<(String, Vec<&'static str>), String> {
         let body = self.body(Dialect::Math, "    ")?;
         let mut imports = Vec::new();
@@ -143,7 +142,7 @@ impl ExportInput<'_> {
         }
         let tables = if body.tables.is_empty() { String::new() } else { format!("{}\n", body.tables) };
         let text = format!(
-            "{tables}BASE_LR = {}\n\n\ndef lr(t):\n    \"\"\"Learning rate of update t = 0, 1, ..., {}.\"\"\"\n    t = min(t, {})  # after the last update its lr holds\n{}",
+            "{tables}BASE_LR = {}\n\n\ndef lr(t):\n    \"\"\"Learning rate of update t = 0, 1, ..., {}.\"\"\"\n    t = min(t, {})  # the lr stays constant after the last update\n{}",
             number(self.base_lr()),
             self.last(),
             self.last(),
@@ -152,54 +151,56 @@ impl ExportInput<'_> {
         Ok((text, imports))
     }
 
-    /// The note of a schedule that cycles the momentum too, where the code does not.
+    /// The note for a schedule that also cycles the momentum, which the code does not.
     fn momentum_note(&self) -> &'static str {
         match self.schedule.momentum(0) {
             Some(_) => {
-                "\nThe schedule cycles the momentum as well, which is not part of this code: export it as csv to have it.\n"
+                "\nThe schedule also cycles the momentum, which is not part of this code: export it as csv to get the momentum.\n"
             }
             None => "",
         }
     }
 
-    /// What is said of rules that the library does not have.
+    /// The error for rules that the library does not have.
     pub(crate) fn no_counterpart(&self, library: &str) -> String {
         let kinds = self.schedule.rule_kinds();
         let named = schedule::problem::listed(kinds.iter().copied());
         let instead: Vec<&str> = kinds.iter().filter_map(|kind| alternative(kind)).collect();
-        let mut text = format!("{library} has no counterpart of {named}, which watches training");
+        let mut text = format!("{library} has no counterpart of {named}, which depends on training");
         for hint in instead {
             text.push_str("; ");
             text.push_str(hint);
         }
-        text.push_str(
-            "; the lrs that a trained trial used can be had: sweep export schedule TRIAL --to csv (or json)",
-        );
+        text.push_str("; to get the lrs of a trained trial: sweep export schedule TRIAL --to csv (or json)");
         text
     }
 }
 
-/// Who has a rule, by its kind.
+/// The libraries that have a rule, by its kind.
 fn alternative(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "plateau" => {
-            "alone it is ReduceLROnPlateau in PyTorch and Keras, and reduce_on_plateau in optax.contrib; after a linear \
-             warmup to 1x timm has it: PlateauLRScheduler"
+            "on its own it is ReduceLROnPlateau in PyTorch and Keras, and reduce_on_plateau in optax.contrib; after a \
+             linear warmup to 1x it is PlateauLRScheduler in timm"
         }
-        "greedy" => "transformers has it alone, without a schedule around it: get_scheduler(\"greedy\")",
-        "polyak" => "optax has it alone, without a schedule around it: optax.polyak_sgd",
-        "adaptive" => "scikit-learn has it inside MLPClassifier(learning_rate=\"adaptive\")",
-        "adagrad_norm" => "PyTorch's Adagrad is this rule for a single parameter only",
-        "dog" => "as an optimiser optax has it: optax.contrib.dog",
-        "d_adaptation" => "as an optimiser the package dadaptation has it: DAdaptSGD",
-        "prodigy" => "as an optimiser the package prodigyopt and optax.contrib.prodigy have it",
-        "schedule_free" => "as an optimiser the package schedulefree and optax.contrib.schedule_free have it",
-        "hypergradient" | "bold_driver" => "no library in wide use has it",
+        "greedy" => {
+            "on its own, without a schedule around it, it is get_scheduler(\"greedy\") in transformers"
+        }
+        "polyak" => "on its own, without a schedule around it, it is optax.polyak_sgd",
+        "adaptive" => "scikit-learn has it in MLPClassifier(learning_rate=\"adaptive\")",
+        "adagrad_norm" => "PyTorch's Adagrad is this rule only for a single parameter",
+        "dog" => "it is an optimiser in optax: optax.contrib.dog",
+        "d_adaptation" => "it is an optimiser in the package dadaptation: DAdaptSGD",
+        "prodigy" => "it is an optimiser in the package prodigyopt and in optax.contrib.prodigy",
+        "schedule_free" => {
+            "it is an optimiser in the package schedulefree and in optax.contrib.schedule_free"
+        }
+        "hypergradient" | "bold_driver" => "no widely used library has it",
         _ => return None,
     })
 }
 
-/// The text at the head of a program: what it is, and how it is used.
+/// The docstring of a program: its title and usage.
 pub(crate) fn head(subject: &ExportInput<'_>, usage: &str) -> String {
     format!(
         "\"\"\"Learning rates of {} updates:\n\n    {}\n\nUsage:\n\n{usage}{}\"\"\"\n\n",

@@ -1,12 +1,13 @@
-//! Schedules of other libraries: `kind: torch.CosineAnnealingLR` with torch's own parameters, the call as it is written
-//! in a Python program, and a schedule as code of another library. One folder per library holds `import` and `export`.
+//! Schedules of other libraries: `kind: torch.CosineAnnealingLR` with torch's parameters, calls copied from a
+//! Python program, and the export of a schedule as code of another library. One folder per library has
+//! `import` and `export`.
 //!
-//! An import is a documented expansion into the grammar of `schedule`, made before a schedule is read: no learning rate
-//! is computed here.
+//! An import is a documented expansion into the grammar of `schedule`, done before a schedule is read. No
+//! learning rate is computed here.
 //!
-//! `entry` and `table` describe the schedules by name, `given` reads their parameters, `expand` replaces names in a
-//! tree, `trees` makes the trees. `python` reads the syntax of a pasted program, `program` what its names mean.
-//! `subject`, `writer`, `parts` and `plateau` are what the exports share.
+//! `entry` and `table` describe the schedules, `arguments` reads their parameters, `expand` replaces names in
+//! a tree, and `trees` builds trees. `python` parses the syntax of a program, and `program` interprets its
+//! names. `input`, `writer`, `segments` and `plateau` are shared by the exports.
 
 mod arguments;
 mod entry;
@@ -36,8 +37,8 @@ pub use input::ExportInput;
 pub use program::{BaseLr, ParsedProgram, is_call, is_program, parse_program};
 pub use table::{LIBRARIES, entries, find, names};
 
-/// Reads a schedule, in which names of other libraries and calls may occur. Every problem found is added to `problems`;
-/// `None` if there was any.
+/// Reads a schedule that may contain names of other libraries and calls. Adds every problem to `problems` and
+/// returns `None` if there is any.
 pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let before = problems.len();
     let document = expand::document(tree, path, problems);

@@ -1,5 +1,5 @@
-//! Rules that watch training, in the libraries that have them. What each library counts differently is put
-//! right in its arguments, and what must be shown to it, and when, is said in the text.
+//! Prints closed-loop rules as code of the libraries that have them. Arguments are adapted to the counting of
+//! each library, and the usage text says which metric it needs and when.
 
 use schedule::known::{Known, KnownGreedy, KnownPlateau, KnownWatch, Metric, Way};
 
@@ -7,7 +7,7 @@ use crate::input::{ExportInput, head};
 use crate::segments::same;
 use crate::writer::real;
 
-/// What the rule looks at, and how often.
+/// The metric that the rule watches, and how often.
 fn metric(watch: &KnownWatch) -> String {
     let what = match watch.metric {
         Metric::TrainLoss => "the loss of the batch",
@@ -21,7 +21,7 @@ fn metric(watch: &KnownWatch) -> String {
     format!("{what}, {when}")
 }
 
-/// The lines of a loop around `call`, at the right place for the rule.
+/// The lines of a training loop with `call` in the right place for the rule.
 fn steps(watch: &KnownWatch, call: &str) -> String {
     let call = format!("        {call}  # with {}\n", metric(watch));
     let update = "        optimizer.step()\n";
@@ -32,19 +32,19 @@ fn mode(max: bool) -> &'static str {
     if max { "max" } else { "min" }
 }
 
-/// The note for a rule that judges means.
+/// The note for a rule that uses means of metrics.
 fn means(accumulate: u64) -> String {
     match accumulate {
         1 => String::new(),
-        n => format!("\nThe rule judges the mean of each {n} looks: show it that mean, once in {n} looks.\n"),
+        n => format!("\nThe rule uses the mean of {n} metrics: pass it that mean, once per {n} metrics.\n"),
     }
 }
 
-/// The lr from which the rule reduces no further, because the change would be below its `eps`: for
-/// libraries that know a lowest lr and no `eps`.
+/// The lowest lr that the rule reaches, because further changes would be below its `eps`; for libraries with
+/// a lowest lr but no `eps`.
 fn floor(rule: &KnownPlateau) -> f64 {
     let mut lr = rule.lr;
-    // 100,000 reductions are more than any run sees.
+    // No run has more than 100,000 reductions.
     for _ in 0..100_000 {
         let lower = (lr * rule.factor).max(rule.min);
         if lr - lower <= rule.eps || lower <= 0.0 {
@@ -64,7 +64,7 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String 
         steps(&rule.watch, "scheduler.step(metric)"),
         means(rule.accumulate)
     );
-    // torch has one threshold, the rule may have two.
+    // torch has one threshold; the rule may have two.
     let both = rule.relative && rule.threshold != 0.0 && rule.threshold_abs != 0.0;
     let (mode_name, threshold) = match rule.relative && rule.threshold_abs == 0.0 {
         true => ("rel", rule.threshold),
@@ -80,7 +80,7 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String 
         };
         format!(
             "class Plateau(ReduceLROnPlateau):\n    def _is_better(self, a, best):\n        \
-             return {better}  # both thresholds at once\n\n\n"
+             return {better}  # both thresholds\n\n\n"
         )
     } else {
         String::new()
@@ -103,13 +103,13 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String 
 }
 
 pub(crate) fn transformers(subject: &ExportInput<'_>, rule: &KnownPlateau) -> String {
-    // `reduce_lr_on_plateau` of transformers is torch's class; Trainer shows it the metric.
+    // `reduce_lr_on_plateau` of transformers is torch's class; Trainer passes it the metric.
     let usage = format!(
         "    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE_LR)  # or any other, with this lr\n    \
              scheduler = make_scheduler(optimizer)\n    \
              trainer = Trainer(model, args, optimizers=(optimizer, scheduler))\n\n\
-         Trainer shows it metric_for_best_model after each evaluation, if args name the scheduler too: \
-         lr_scheduler_type=\"reduce_lr_on_plateau\".\nIt must look at {}.\n{}",
+         Trainer passes it metric_for_best_model after each evaluation if args also name the scheduler: \
+         lr_scheduler_type=\"reduce_lr_on_plateau\".\nThe metric must be {}.\n{}",
         metric(&rule.watch),
         means(rule.accumulate)
     );
@@ -152,7 +152,7 @@ pub(crate) fn greedy(subject: &ExportInput<'_>, rule: &KnownGreedy) -> String {
     )
 }
 
-/// timm's class wraps torch's, with a relative threshold, and can warm up to the optimiser's lr before.
+/// timm's class wraps torch's with a relative threshold and an optional warmup to the optimiser's lr.
 pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
     let known = subject.known();
     let (warmup, rule) = match &known {
@@ -167,7 +167,7 @@ pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
         ramp.way == Way::Linear && !ramp.ahead && same(ramp.to, rule.lr) && ramp.over.fract() == 0.0
     });
     let relative = rule.relative || rule.threshold == 0.0;
-    // timm's class leaves torch's eps alone, and sees the metric after the update only.
+    // timm's class does not set torch's eps and only takes metrics after the update.
     if !straight || !relative || rule.threshold_abs != 0.0 || rule.accumulate != 1 || rule.watch.before {
         return None;
     }
@@ -175,8 +175,8 @@ pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
         format!("        warmup_t={},\n        warmup_lr_init={},\n", real(ramp.over), real(ramp.from))
     });
     let looks = match rule.watch.every {
-        None => "here an epoch is what lies between two evaluations; a warmup counts these too",
-        Some(_) => "here an epoch is what lies between two looks; a warmup counts these too",
+        None => "here an epoch is the time between two evaluations, also for the warmup",
+        Some(_) => "here an epoch is the time between two checks, also for the warmup",
     };
     let usage = format!(
         "    optimizer = timm.optim.create_optimizer_v2(model, opt=\"sgd\", lr=BASE_LR)  # or any other, with this lr\n    \
@@ -184,7 +184,7 @@ pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
              for t in range(...):\n        \
                  ...\n        \
                  scheduler.step(epoch=t + 1, metric=metric)  # with {}\n\n\
-         timm calls what it counts epochs: {looks}.\n",
+         timm counts epochs: {looks}.\n",
         metric(&rule.watch)
     );
     Some(format!(
@@ -192,7 +192,7 @@ pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
          def make_scheduler(optimizer: torch.optim.Optimizer) -> PlateauLRScheduler:\n    \
          scheduler = PlateauLRScheduler(\n        optimizer,\n        mode=\"{}\",\n        decay_rate={},\n        \
          patience_t={},\n        threshold={},\n        cooldown_t={},\n        lr_min={},\n{warmup}    )\n    \
-         scheduler.lr_scheduler.eps = {}  # of torch's class inside it\n    return scheduler\n",
+         scheduler.lr_scheduler.eps = {}  # eps of torch's class inside\n    return scheduler\n",
         head(subject, &usage),
         real(rule.lr),
         mode(rule.max_mode),
@@ -205,16 +205,16 @@ pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
     ))
 }
 
-/// optax's transformation scales the updates; it reduces one look sooner for the same patience.
+/// optax's transformation scales the updates. With the same patience it reduces one check earlier.
 pub(crate) fn optax(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<String, String> {
     if rule.max_mode {
-        return Err("optax's reduce_on_plateau waits for a metric to fall, and this rule for one to rise (mode: max): \
-                    there is no counterpart; PyTorch, Keras and timm have one"
+        return Err("optax's reduce_on_plateau only supports metrics that should fall, and this rule has `mode: max`; \
+                    PyTorch, Keras and timm support it"
             .to_owned());
     }
     if rule.accumulate != 1 && !rule.watch.before {
-        return Err("optax's reduce_on_plateau is shown the metric with the update; this rule sees it after the update and \
-                    judges means: there is no counterpart; PyTorch has one"
+        return Err("optax's reduce_on_plateau takes the metric with the update, and this rule uses means of metrics \
+                    after the update; PyTorch supports it"
             .to_owned());
     }
     let (rtol, atol) = match rule.relative {
@@ -226,21 +226,21 @@ pub(crate) fn optax(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<St
     let which = if rule.watch.before {
         "the loss of this update's batch"
     } else {
-        "the metric seen after the update before; at the first update there is none yet: any large number"
+        "the metric after the previous update; at the first update any large number"
     };
     let usage = format!(
         "    state = optimizer.init(params)\n    \
              updates, state = optimizer.update(grads, state, params, value=metric)\n\n\
-         The rule looks at {}.\nThe value of an update is {which}.\n{}",
+         The metric is {}.\nPass as `value` {which}.\n{}",
         metric(&rule.watch),
         if rule.watch.every.is_some() || rule.watch.metric != Metric::TrainLoss {
-            "Between two looks, scale the gradient's updates by optax.tree.get(state, \"scale\") without calling update.\n"
+            "Between two checks, scale the gradient's updates by optax.tree.get(state, \"scale\") without calling update.\n"
         } else {
             ""
         }
     );
     Ok(format!(
-        "{}import optax\n\nLEARNING_RATE = {}  # times the scale that the rule keeps\n\n\
+        "{}import optax\n\nLEARNING_RATE = {}  # times the scale of the rule\n\n\
          optimizer = optax.chain(\n    optax.sgd(learning_rate=LEARNING_RATE),  # or any other\n    \
          optax.contrib.reduce_on_plateau(\n        factor={},\n        patience={},  # one more than in PyTorch\n        \
          rtol={},\n        atol={},\n        cooldown={},\n        accumulation_size={},\n        min_scale={},\n    ),\n)\n",
@@ -258,7 +258,7 @@ pub(crate) fn optax(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<St
 
 pub(crate) fn polyak(subject: &ExportInput<'_>, max: f64, f_min: f64, eps: f64) -> String {
     let usage = "    updates, state = optimizer.update(grads, state, params, value=loss)  # the loss of this batch\n\n\
-                 It takes plain steps of gradient descent. In PyTorch, before optimizer.step(): \
+                 It does plain gradient descent. In PyTorch, before optimizer.step(): \
                  lr = max(0, min((loss - f_min) / (norm ** 2 + eps), max_lr)).\n";
     format!(
         "{}import optax\n\noptimizer = optax.polyak_sgd(\n    max_learning_rate={},\n    scaling=1.0,\n    f_min={},\n    \
@@ -270,11 +270,11 @@ pub(crate) fn polyak(subject: &ExportInput<'_>, max: f64, f_min: f64, eps: f64) 
     )
 }
 
-/// Keras counts the look that reduces into patience and cooldown, and its threshold is absolute.
+/// Keras includes the reducing check in patience and cooldown, and its threshold is absolute.
 pub(crate) fn keras(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<String, String> {
     if rule.watch.before || rule.accumulate != 1 {
-        return Err("Keras' ReduceLROnPlateau looks after an epoch and at each metric by itself; this rule looks before \
-                    the update or at means: there is no counterpart"
+        return Err("Keras' ReduceLROnPlateau checks each metric after an epoch, and this rule checks before the update \
+                    or uses means: there is no counterpart"
             .to_owned());
     }
     let relative = rule.relative && rule.threshold != 0.0;
@@ -290,7 +290,7 @@ pub(crate) fn keras(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<St
             "ReduceLROnPlateau",
             format!(
                 "class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):\n    \
-                 \"\"\"With a relative threshold, which Keras' own class does not have.\"\"\"\n\n    \
+                 \"\"\"With a relative threshold, which Keras' class does not have.\"\"\"\n\n    \
                  def _reset(self):\n        super()._reset()\n        self.monitor_op = lambda a, b: {better}\n\n\n"
             ),
         ),
@@ -303,8 +303,8 @@ pub(crate) fn keras(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<St
     let usage = format!(
         "    optimizer = keras.optimizers.SGD(learning_rate={})  # or any other, with this lr\n    \
              model.fit(..., callbacks=[callback])\n\n\
-         Keras looks at the end of each epoch; the rule looks at {}.\n\
-         It keeps its lr in single precision.\n",
+         Keras checks at the end of each epoch; the metric of the rule is {}.\n\
+         Keras stores the lr in single precision.\n",
         real(rule.lr),
         metric(&rule.watch)
     );

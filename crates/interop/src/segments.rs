@@ -1,26 +1,26 @@
-//! A schedule as a row of simple ones, each from a step of its own, for libraries that join schedules.
+//! Splits a schedule into simple segments, for libraries that join schedules.
 
 use schedule::known::{Known, KnownRamp, Way};
 
-/// One simple schedule and when it is at work.
+/// One simple schedule and the steps at which it is active.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Segment {
     /// Its first step.
     pub(crate) start: f64,
     /// One past its last step; the end of the run at most.
     pub(crate) end: f64,
-    /// What it is, by its own clock; neither a warmup, a cooldown nor phases.
+    /// Its form, on its own clock; not a warmup, a cooldown or phases.
     pub(crate) known: Known,
 }
 
 impl Segment {
-    /// Steps that it is at work.
+    /// The number of steps at which it is active.
     pub(crate) fn steps(&self) -> f64 {
         self.end - self.start
     }
 }
 
-/// The row, if every part of it is known and begins at a whole step.
+/// The segments, if all are known forms and begin at whole steps.
 pub(crate) fn segments(known: &Known, steps: f64) -> Option<Vec<Segment>> {
     let mut row = Vec::new();
     split(known, 0.0, steps, &mut row)?;
@@ -45,7 +45,7 @@ fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Segment>) -> Option<
         Known::Phases(phases) => {
             let mut begin = start;
             for (i, (until, known)) in phases.iter().enumerate() {
-                // The last one goes on for ever.
+                // The last phase has no end.
                 let until = if i + 1 == phases.len() { end } else { end.min(start + until) };
                 split(known, begin, until, row)?;
                 begin = until;
@@ -59,19 +59,18 @@ fn split(known: &Known, start: f64, end: f64, row: &mut Vec<Segment>) -> Option<
     }
 }
 
-/// Whether the formula of a ramp is all there is to it while it is at work: its end is not seen, or held as
-/// a library holds it.
+/// Whether a ramp lasts for all active steps, so that its behaviour after the end does not matter.
 pub(crate) fn covers_all_steps(ramp: &KnownRamp, active: f64) -> bool {
     ramp.over >= active
 }
 
-/// Whether it is half a cosine wave, seen once at most.
+/// Whether it is half a cosine wave.
 pub(crate) fn half_wave(ramp: &KnownRamp) -> bool {
     ramp.way == Way::Cosine { cycles: 0.5, exponent: 1.0 } && !ramp.ahead
 }
 
-/// Whether `t / every`, rounded down, is right in single and double precision for a compiler that multiplies
-/// by 1 / every instead.
+/// Whether `t / every`, rounded down, is exact in single and double precision if a compiler multiplies by 1 /
+/// every instead.
 pub(crate) fn rounds_down(every: f64, active: f64) -> bool {
     let stretches = (active / every).floor().min(1e6) as u32;
     let short = every as f32;
@@ -81,7 +80,7 @@ pub(crate) fn rounds_down(every: f64, active: f64) -> bool {
     })
 }
 
-/// Whether two rates are the same but for rounding.
+/// Whether two lrs are equal except for rounding.
 pub(crate) fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-14 * b.abs()
 }

@@ -1,11 +1,11 @@
-//! The table of all entries, by library, and how a name is found in it.
+//! The table of all entries by library, and the lookup of names.
 
 use schedule::problem::nearest;
 
 use crate::entry::{LibraryEntry, bare};
 use crate::{keras, optax, timm, torch, transformers};
 
-/// Every name, by library.
+/// All entries, by library.
 pub const LIBRARIES: &[(&str, &[LibraryEntry])] = &[
     ("torch", torch::import::ENTRIES),
     ("optax", optax::import::ENTRIES),
@@ -19,17 +19,17 @@ pub fn entries() -> impl Iterator<Item = &'static LibraryEntry> {
     LIBRARIES.iter().flat_map(|(_, entries)| entries.iter())
 }
 
-/// Every name that may stand in `kind:`.
+/// All names that `kind:` may have.
 pub fn names() -> impl Iterator<Item = &'static str> {
     entries().flat_map(LibraryEntry::names)
 }
 
-/// The entry of a name.
+/// The entry with this name.
 pub fn find(name: &str) -> Option<&'static LibraryEntry> {
     entries().find(|entry| entry.names().any(|known| known == name))
 }
 
-/// The name that was probably meant: of the same library, or the bare name of one.
+/// The name that was probably intended: one with this bare name, or a similar one.
 pub(crate) fn meant(typed: &str) -> Option<&'static str> {
     let same = entries().find(|entry| bare(entry.name) == typed).map(|entry| entry.name);
     same.or_else(|| nearest(typed, names()).filter(|_| typed.contains('.')))

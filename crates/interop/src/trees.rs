@@ -1,4 +1,4 @@
-//! Makes the trees that expansions consist of, and reckons with lengths and learning rates as written.
+//! Builds the trees of expansions, and calculates with lengths and learning rates as written.
 
 use schedule::lr_value::LrValue;
 use schedule::tree::{Key, Place, Tree, Value};
@@ -11,7 +11,7 @@ pub(crate) fn map<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
     Tree::new(Value::Map(entries.into_iter().map(|(name, tree)| entry(name, tree)).collect()))
 }
 
-/// The same mapping with one more key.
+/// The mapping with one more key.
 pub(crate) fn with(tree: Tree, name: &str, value: Tree) -> Tree {
     match tree.value {
         Value::Map(mut entries) => {
@@ -22,7 +22,7 @@ pub(crate) fn with(tree: Tree, name: &str, value: Tree) -> Tree {
     }
 }
 
-/// The same mapping with one more key, if there is a value for it.
+/// The mapping with one more key, if it has a value.
 pub(crate) fn with_some(tree: Tree, name: &str, value: Option<Tree>) -> Tree {
     match value {
         Some(value) => with(tree, name, value),
@@ -30,12 +30,12 @@ pub(crate) fn with_some(tree: Tree, name: &str, value: Option<Tree>) -> Tree {
     }
 }
 
-/// The same mapping with another value for a key.
+/// The mapping with another value for a key.
 pub(crate) fn replaced(tree: Tree, name: &str, value: Tree) -> Tree {
     with(without(tree, name), name, value)
 }
 
-/// The same mapping without a key.
+/// The mapping without a key.
 pub(crate) fn without(tree: Tree, name: &str) -> Tree {
     match tree.value {
         Value::Map(mut entries) => {
@@ -67,7 +67,7 @@ pub(crate) fn times_base(factor: f64) -> Tree {
     text(&format!("{factor}x"))
 }
 
-/// A learning rate as one writes it.
+/// A learning rate as a user would write it.
 pub(crate) fn lr(lr: LrValue) -> Tree {
     match lr {
         LrValue::Absolute(lr) => float(lr),
@@ -87,22 +87,22 @@ pub(crate) fn constant(place: Place) -> Tree {
     with_place(map([("kind", text("constant"))]), place)
 }
 
-/// One lr for ever.
+/// A constant lr.
 pub(crate) fn constant_lr(lr: Tree) -> Tree {
     map([("value", lr), ("kind", text("constant"))])
 }
 
-/// A schedule of which `base` is `1x`.
+/// A schedule with this base lr (`1x`).
 pub(crate) fn with_base(base: LrValue, of: Tree) -> Tree {
     match base {
         LrValue::Multiple(1.0) => of,
-        // Every factor of 0 is 0.
+        // With a base lr of 0 the lr is always 0.
         base if base.is_zero() => constant_lr(float(0.0)),
         base => map([("base", lr(base)), ("of", of)]),
     }
 }
 
-/// One schedule after another; the last takes the rest. Phases without a length are left out.
+/// Phases one after another; the last takes the rest. Phases of length 0 are left out.
 pub(crate) fn phases(first: Vec<(Tree, Tree)>, last: Tree) -> Tree {
     let mut items: Vec<Tree> = first
         .into_iter()
@@ -116,12 +116,12 @@ pub(crate) fn phases(first: Vec<(Tree, Tree)>, last: Tree) -> Tree {
     map([("phases", list(items))])
 }
 
-/// A warmup from `from` to the base lr, then `body`, whose clock begins behind it.
+/// A warmup from `from` to the base lr, then `body`, whose clock starts after it.
 pub(crate) fn with_warmup(over: Tree, from: Tree, body: Tree) -> Tree {
     phases(vec![(over, map([("kind", text("linear")), ("from", from), ("to", text("1x"))]))], body)
 }
 
-/// A length in plain ticks.
+/// The number of a length in plain ticks.
 pub(crate) fn ticks(length: &Tree) -> Option<f64> {
     match length.value {
         Value::Int(i) => Some(i as f64),
@@ -130,7 +130,7 @@ pub(crate) fn ticks(length: &Tree) -> Option<f64> {
     }
 }
 
-/// The sum or difference of two lengths in the same unit, which the result keeps, and its number.
+/// The sum or difference of two lengths with the same unit, with that unit, and its number.
 pub(crate) fn combine_lengths(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Option<(Tree, f64)> {
     let amount = |tree: &Tree| match &tree.value {
         Value::Text(text) => {
@@ -154,7 +154,7 @@ pub(crate) fn combine_lengths(a: &Tree, b: &Tree, of: fn(f64, f64) -> f64) -> Op
     Some((Tree { place: a.place, value }, result))
 }
 
-/// The same tree, with a place for all that has none.
+/// The tree with this place for all values that have none.
 pub(crate) fn with_place(mut tree: Tree, place: Place) -> Tree {
     set_place(&mut tree, place);
     tree

@@ -1,10 +1,11 @@
-//! Terms as Python: for `math` with `if` and `return`, for `jax.numpy` and `keras.ops` without branches.
+//! Prints terms as Python code: for `math` with `if` and `return`, for `jax.numpy` and `keras.ops` without
+//! branches.
 
 use std::fmt::Write;
 
 use schedule::formula::{Binary, Node, Term};
 
-/// Which functions are at hand.
+/// The functions that the code can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Plain numbers and the module `math`.
@@ -15,10 +16,10 @@ pub(crate) enum Dialect {
     Keras,
 }
 
-/// A function's text.
+/// The code of a function.
 #[derive(Debug)]
 pub(crate) struct Body {
-    /// Constants that stand before it, a line each.
+    /// Constants before the function, one per line.
     pub(crate) tables: String,
     /// Its lines, indented.
     pub(crate) lines: String,
@@ -26,14 +27,14 @@ pub(crate) struct Body {
     pub(crate) math: bool,
     /// Whether it needs `bisect_right`.
     pub(crate) bisect: bool,
-    /// Whether single precision would give another lr somewhere.
+    /// Whether single precision would give another lr at some step.
     pub(crate) needs_double: bool,
 }
 
 /// The lines of a function that returns the term, each indented by `indent`.
 ///
 /// # Errors
-/// It needs what the dialect lacks.
+/// The dialect lacks a required function.
 pub(crate) fn body(term: &Term, dialect: Dialect, indent: &str) -> Result<Body, String> {
     if dialect != Dialect::Math && rounds_to_decimals(term) {
         return Err(
@@ -56,7 +57,7 @@ fn rounds_to_decimals(term: &Term) -> bool {
         || term.children().into_iter().any(rounds_to_decimals)
 }
 
-/// What a function of `math` is called where arrays have it.
+/// The name of a function of `math` in array libraries.
 fn of_arrays(name: &str) -> &str {
     match name {
         "acos" => "arccos",
@@ -66,7 +67,7 @@ fn of_arrays(name: &str) -> &str {
     }
 }
 
-/// A number as Python reads it.
+/// A number as Python code.
 pub(crate) fn number(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
@@ -74,7 +75,7 @@ pub(crate) fn number(x: f64) -> String {
     if x.fract() == 0.0 && x.abs() < 2e9 {
         return format!("{x:.0}");
     }
-    // 0.1 * 0.1 is meant to be 0.01.
+    // Removes rounding noise: 0.1 * 0.1 is printed as 0.01.
     let short: f64 = format!("{x:.11e}").parse().unwrap_or(x);
     if short.fract() != 0.0 && (x - short).abs() <= 4.0 * f64::EPSILON * x.abs() {
         format!("{short:?}")
@@ -83,7 +84,7 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
-/// The same with a point: a whole number would make some libraries count in whole numbers.
+/// The same with a decimal point: some libraries would compute in integers otherwise.
 pub(crate) fn real(x: f64) -> String {
     let text = number(x);
     if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
@@ -111,7 +112,7 @@ pub(crate) fn list(table: &[f64]) -> String {
     text
 }
 
-/// How tightly an expression binds.
+/// The precedence of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Choice,
@@ -124,12 +125,12 @@ enum Level {
     Atom,
 }
 
-/// Terms that have a name already.
+/// Terms that have a variable.
 type Scope = Vec<(String, Term)>;
 
 struct Printer {
     dialect: Dialect,
-    /// Whether sums and products keep the order in which they are worked out.
+    /// Whether the order of evaluation of sums and products must be kept.
     strict: bool,
     tables: Vec<(String, Vec<f64>)>,
     lines: String,
@@ -155,7 +156,7 @@ impl Printer {
         self.line(indent, &format!("return {text}"));
     }
 
-    /// Branches as values that replace one another, the last one first.
+    /// Branches as values that overwrite each other, in reverse order.
     fn assigns(&mut self, term: &Term, indent: &str) {
         let mut scope = Vec::new();
         self.define(term, &mut scope, indent);
@@ -187,8 +188,8 @@ impl Printer {
         }
     }
 
-    /// Gives names to what is used more than once. With `if` only what is surely worked out can have one:
-    /// in a branch that is not taken it might be an error.
+    /// Defines variables for terms that are used more than once. With `if`, only terms that are always
+    /// evaluated get one: in a branch that is not taken, evaluation could be an error.
     fn define(&mut self, term: &Term, scope: &mut Scope, indent: &str) {
         let eager = self.dialect == Dialect::Math;
         let mut found: Vec<(&Term, usize)> = Vec::new();
@@ -209,13 +210,13 @@ impl Printer {
         }
     }
 
-    /// An expression, in parentheses if it binds less tightly than `least`.
+    /// An expression, in parentheses if its precedence is below `least`.
     fn text(&mut self, term: &Term, scope: &Scope, least: Level) -> String {
         let (text, level) = self.expression(term, scope);
         if level < least { format!("({text})") } else { text }
     }
 
-    /// The same with Keras' double precision, which it gives up where it meets a plain number.
+    /// The same in double precision for Keras, which loses it for plain numbers.
     fn wide(&mut self, term: &Term, scope: &Scope) -> String {
         let text = self.text(term, scope, Level::Choice);
         if self.dialect == Dialect::Keras && term.number().is_some() { format!("f64({text})") } else { text }
@@ -269,8 +270,8 @@ impl Printer {
         }
     }
 
-    /// `factor` times half a cosine wave. Where numbers may be short, as a sine of what is left: nothing
-    /// cancels near the end.
+    /// `factor` times half a cosine wave. In array code it is a sine of the remaining fraction, so that no
+    /// digits cancel near the end in single precision.
     fn wave(&mut self, factor: f64, x: &Term, scope: &Scope) -> (String, Level) {
         if self.dialect == Dialect::Math {
             let text = self.text(x, scope, Level::Product);
@@ -287,7 +288,7 @@ impl Printer {
         }
     }
 
-    /// A short table as it is, a long one under a name.
+    /// A short table inline, a long table as a named constant.
     fn table(&mut self, name: &str, table: &[f64]) -> String {
         if table.len() <= 6 {
             return list(table);
@@ -311,7 +312,7 @@ impl Printer {
             Dialect::Math => format!("{table}[int({text})]"),
             Dialect::Jax if counted => format!("jnp.array({table})[{text}]"),
             Dialect::Jax => format!("jnp.array({table})[jnp.asarray({text}, int)]"),
-            // In a branch that is not taken an index may lie outside.
+            // In a branch that is not taken the index may be out of range.
             Dialect::Keras => format!(
                 "keras.ops.take(f64({table}), keras.ops.clip(keras.ops.cast({text}, \"int32\"), 0, {}))",
                 most
@@ -348,10 +349,10 @@ impl Printer {
         let function = match (binary, self.dialect) {
             (Least, Dialect::Math) => Some("min".to_owned()),
             (Greatest, Dialect::Math) => Some("max".to_owned()),
-            // Those of Keras come down to single precision.
+            // The functions of Keras reduce to single precision.
             (Least, Dialect::Keras) => Some("least".to_owned()),
             (Greatest, Dialect::Keras) => Some("greatest".to_owned()),
-            // Its backends round the quotient in different ways.
+            // The backends of Keras round the quotient differently.
             (DivideDown, Dialect::Keras) if !(a.is_whole() && b.is_whole()) => {
                 Some("floor_divide".to_owned())
             }
@@ -384,13 +385,13 @@ impl Printer {
             _ => right,
         };
         let mut side = |term: &Term, least: Level, arithmetic: bool| {
-            // `a // b * c` is right and hard to read.
+            // `a // b * c` would be correct but hard to read.
             let whole = matches!(inner(term).node(), Node::Binary(DivideDown | Remainder, ..));
             let least = if whole && level == Level::Product { Level::Power } else { least };
             let text = self.text(term, scope, least);
             match self.dialect {
                 Dialect::Keras if arithmetic && term.is_condition() => format!("f64({text})"),
-                // The sum of two conditions would be a condition.
+                // In jax the sum of two conditions is a condition.
                 Dialect::Jax if arithmetic && term.is_condition() => format!("jnp.asarray({text}, float)"),
                 _ => text,
             }
@@ -404,7 +405,7 @@ impl Printer {
     }
 }
 
-/// How an operator is written, how tightly it binds, and how tightly its sides must.
+/// The text of an operator, its precedence, and the minimum precedences of its operands.
 fn sign(binary: Binary) -> (&'static str, Level, Level, Level) {
     use Binary::{
         Add, And, AtLeast, AtMost, Decimals, Divide, DivideDown, Equal, Greater, Greatest, Least, Less,
@@ -429,7 +430,7 @@ fn sign(binary: Binary) -> (&'static str, Level, Level, Level) {
     }
 }
 
-/// Whether the last digit of a number may decide which whole number it is rounded to.
+/// Whether the last digit of a number can change a rounded result.
 fn rounds(term: &Term) -> bool {
     let here = match term.node() {
         Node::Binary(Binary::DivideDown | Binary::Remainder, a, b) => !(a.is_whole() && b.is_whole()),
@@ -440,7 +441,7 @@ fn rounds(term: &Term) -> bool {
     here || term.children().into_iter().any(rounds)
 }
 
-/// What stands behind a name.
+/// The term without its name.
 fn inner(term: &Term) -> &Term {
     match term.node() {
         Node::Named(_, x) => inner(x),
@@ -448,7 +449,7 @@ fn inner(term: &Term) -> &Term {
     }
 }
 
-/// Whether a term comes out as Python's or jax's whole number.
+/// Whether the value of a term is an integer in Python or jax.
 fn is_count(term: &Term) -> bool {
     match term.node() {
         Node::Passed(table, _) => table.len() > 1,
@@ -460,8 +461,7 @@ fn is_count(term: &Term) -> bool {
     }
 }
 
-/// Named terms from the inside out, with the number of times each is used. `eager` leaves out what stands
-/// in a branch.
+/// Named terms from the inside out, with the number of uses. `eager` skips terms in branches.
 fn named<'a>(term: &'a Term, eager: bool, found: &mut Vec<(&'a Term, usize)>) {
     if let Some((_, uses)) = found.iter_mut().find(|(known, _)| *known == term) {
         *uses += 1;

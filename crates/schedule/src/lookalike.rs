@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_in_what_is_text_here() {
+    fn numbers_in_other_notations_are_recognized() {
         for (text, meant) in [
             ("1_000", Some("1000")),
             ("-1_000.5", Some("-1000.5")),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found_whatever_their_case() {
+    fn booleans_and_nulls_are_recognized_in_any_case() {
         for (text, meant) in [("yes", Some(true)), ("Off", Some(false)), ("N", Some(false)), ("norm", None)] {
             assert_eq!(boolean(text), meant, "{text}");
         }

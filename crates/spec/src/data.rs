@@ -323,7 +323,7 @@ mod tests {
     fn problems_name_the_key_and_the_mistake() {
         let reader = "{kind: reader}";
         for (data, model, words) in [
-            ("{dataset: {csv: a.csv}}", ROWS, "data.dataset: the key `label` is missing"),
+            ("{dataset: {csv: a.csv}}", ROWS, "data.dataset: missing key `label`"),
             ("{dataset: {csv: a.csv, label: kind}}", ROWS, "data.dataset.csv: unknown column `kind`"),
             ("{dataset: {csv: 3, label: kind}}", ROWS, "data.dataset.csv: expected a file name"),
             ("{dataset: {}}", ROWS, "data.dataset: expected one of `csv`, `npz`, `idx` and `text`"),

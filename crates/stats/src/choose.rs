@@ -1,28 +1,28 @@
-//! Choosing one of several configs by the numbers that also judge it, without flattering the choice. Cross-fitting
-//! over halves: one half of the seeds chooses, the other judges, and all halvings are averaged (Stone 1974; Varma and Simon
-//! 2006, "Bias in error estimation when using cross-validation for model selection"). Leaving out one seed at a time
-//! instead makes choices that are nearly the same each time and judges them with too much trust: in simulations 18 % of
-//! its 95 % intervals missed the truth.
+//! Chooses one of several configs and evaluates it on the same data without selection bias. Cross-fitting
+//! over halves: one half of the seeds chooses, the other half evaluates, and all splits are averaged (Stone
+//! 1974; Varma and Simon 2006, "Bias in error estimation when using cross-validation for model selection").
+//! Leaving out one seed at a time instead makes nearly the same choice each time and is overconfident: in
+//! simulations 18 % of its 95 % intervals missed the true value.
 
 use crate::random::SplitMix;
 use crate::{Paired, paired, summary};
 
-/// Losses of one schedule: `losses[config][seed]`, infinite where the run diverged, `None` where there is none.
+/// Losses of one schedule: `losses[config][seed]`. A diverged run is infinite, a missing run is `None`.
 pub type Losses = [Vec<Option<f64>>];
 
-/// Which config is best, by all seeds and by each half of them.
+/// The best config by all seeds and by each half of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// By all seeds.
     pub config: usize,
     /// By each of the halves, in the order of [`cross_fit`]'s splits.
     pub by_half: Vec<usize>,
-    /// What each seed says of the choice: its mean over the halves that it is not in.
+    /// The value of each seed: the mean over the choices of the halves that do not contain the seed.
     pub judged: Vec<Option<f64>>,
 }
 
-/// What a config is ordered by: the share of all its runs that diverged, and the mean of the others among the seeds
-/// that count. Without any run it is `None`.
+/// The sort key of a config: the fraction of its runs that diverged, and the mean of its other runs at the
+/// seeds that count. `None` without any run.
 fn key(losses: &[Option<f64>], counts: impl Fn(usize) -> bool) -> Option<(f64, f64)> {
     let (mut ended, mut diverged, mut finite, mut sum) = (0u32, 0u32, 0u32, 0.0);
     for (seed, loss) in losses.iter().enumerate() {
@@ -39,17 +39,17 @@ fn key(losses: &[Option<f64>], counts: impl Fn(usize) -> bool) -> Option<(f64, f
     (ended > 0).then(|| (f64::from(diverged) / f64::from(ended), mean))
 }
 
-/// The config with the fewest diverged runs, of these the one with the lowest mean; the first of equals.
+/// The config with the fewest diverged runs and then the lowest mean; the first one in a tie.
 fn best(losses: &Losses, counts: impl Fn(usize) -> bool + Copy) -> Option<usize> {
     let keys = losses.iter().enumerate().filter_map(|(i, losses)| Some((i, key(losses, counts)?)));
     keys.min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))).map(|(i, _)| i)
 }
 
-/// More halvings than this are sampled.
+/// The maximum number of splits; if there are more, a sample is used.
 const MOST_HALVES: usize = 252;
 
-/// Halves that choose, the larger ones where the number is odd: `true` for each seed in them. All there are up to 10
-/// seeds, else a sample from a fixed seed.
+/// The choosing halves (the larger ones if the number of seeds is odd), with `true` for each seed in them.
+/// All splits for up to 10 seeds, otherwise a sample with a fixed random seed.
 fn halves(seeds: usize) -> Vec<Vec<bool>> {
     if seeds < 2 {
         return Vec::new();
@@ -70,8 +70,8 @@ fn halves(seeds: usize) -> Vec<Vec<bool>> {
     (0..MOST_HALVES).map(sample).collect()
 }
 
-/// The best config by `losses`, judged by `values` (the same, or another metric of the same runs); `None` where no
-/// run has ended. A single seed judges what it has chosen itself.
+/// The best config by `losses`, evaluated by `values` (the same, or another metric of the same runs). `None`
+/// if no run has ended. A single seed evaluates its own choice.
 pub fn cross_fit(losses: &Losses, values: &Losses) -> Option<Choice> {
     let config = best(losses, |_| true)?;
     let seeds = losses.iter().map(Vec::len).max().unwrap_or(0);
@@ -99,9 +99,10 @@ pub fn cross_fit(losses: &Losses, values: &Losses) -> Option<Choice> {
     Some(Choice { config, by_half, judged: judged.collect() })
 }
 
-/// Standard error of the mean paired difference of two schedules at configs that the same seeds chose, by the law of
-/// total variance over the halves: the mean of the squared standard errors of what was chosen, plus the variance of
-/// its mean. `None` where there was nothing to choose, or a run diverged or is missing.
+/// Standard error of the mean paired difference of two schedules whose configs were chosen by the same seeds,
+/// by the law of total variance over the halves: the mean of the squared standard errors at the chosen
+/// configs, plus the variance of the means. `None` if there was no choice, or if a run diverged or is
+/// missing.
 pub fn choice_error(a: (&Losses, &Choice), b: (&Losses, &Choice)) -> Option<f64> {
     let halves = a.1.by_half.len().max(b.1.by_half.len());
     let chosen = |choice: &Choice, half: usize| choice.by_half.get(half).copied().unwrap_or(choice.config);
@@ -139,21 +140,21 @@ mod tests {
     }
 
     #[test]
-    fn each_half_is_judged_by_the_other() {
-        // Two seeds: each is judged at what the other one likes.
+    fn each_half_is_evaluated_by_the_other() {
+        // Two seeds: each evaluates the choice of the other.
         let losses = [some(&[1.0, 5.0]), some(&[2.0, 3.0])];
         let choice = choose(&losses).expect("a choice");
         assert_eq!((choice.config, choice.by_half.as_slice()), (1, &[0, 1][..]));
         assert_eq!(choice.judged, some(&[2.0, 5.0]));
         let one = choose(&[some(&[3.0]), some(&[2.0])]).expect("a choice");
         assert_eq!((one.config, one.judged), (1, some(&[2.0])));
-        // Of four seeds there are six halves; a config that is best on all is chosen by all.
+        // Four seeds have six halves; a config that is best on all seeds is always chosen.
         let clear = choose(&[some(&[1.0; 4]), some(&[2.0; 4])]).expect("a choice");
         assert_eq!((clear.by_half, clear.judged), (vec![0; 6], some(&[1.0; 4])));
     }
 
     #[test]
-    fn what_diverges_is_chosen_last_and_what_is_missing_never() {
+    fn diverged_configs_are_chosen_last_and_missing_ones_never() {
         let losses = [some(&[0.1, f64::INFINITY]), some(&[5.0, 6.0]), vec![None, None]];
         assert_eq!(choose(&losses).expect("a choice").config, 1);
         assert_eq!(choose(&[vec![None], vec![None]]), None);
@@ -172,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn the_error_grows_with_the_doubt_of_the_choice() {
+    fn the_error_grows_with_the_uncertainty_of_the_choice() {
         let zeros = [some(&[0.0; 4])];
         let none = choose(&zeros).expect("a choice");
         let steady = [some(&[0.0, 0.2, 0.1, 0.1]), some(&[9.0; 4])];
         let own = choose(&steady).expect("a choice");
         let error = choice_error((&steady, &own), (&zeros, &none)).expect("an error");
         assert!((error - paired(&[0.0, 0.2, 0.1, 0.1]).expect("four").error).abs() < 1e-12);
-        // Each config is best on other seeds, and their means differ: which one is chosen moves the mean.
+        // Each config is best on different seeds and the means differ, so the choice changes the mean.
         let swings = [some(&[0.0, 1.0, 0.0, 1.2]), some(&[1.4, 0.4, 1.5, 0.4])];
         let own = choose(&swings).expect("a choice");
         let error = choice_error((&swings, &own), (&zeros, &none)).expect("an error");

@@ -1,32 +1,33 @@
-//! All pairs of several schedules tested together, so that the chance of any false alarm among them is bounded, whichever
-//! of them is best. Westfall and Young 1993, "Resampling-based multiple testing", step-down maxT: the sign of a
-//! seed is flipped for all schedules at once.
+//! Tests all pairs of several schedules together, with a bounded chance of any false positive among them.
+//! Westfall and Young 1993, "Resampling-based multiple testing", step-down maxT: the sign of a seed is
+//! flipped for all schedules at the same time.
 
 use crate::Paired;
 use crate::random::SplitMix;
 use crate::sign_flip::differences;
 
-/// Up to this many seeds every assignment of signs is tried.
+/// Up to this many seeds, all sign assignments are used.
 const MOST_EXACT: usize = 14;
 
-/// Beyond, this many random assignments are tried.
+/// The number of random sign assignments for more seeds.
 const SAMPLES: u32 = 19_999;
 
-/// With fewer seeds the sign flips are too few to show how far the largest difference strays by chance.
+/// With fewer seeds there are too few sign flips to estimate the distribution of the largest difference.
 const LEAST_RESAMPLED: usize = 7;
 
-/// p-values of all pairs of `rows` (one for each schedule, equally long; at each seed a value, infinite where the run diverged, or none):
-/// `p[i][j]` for `i > j`. Comparing each with alpha keeps the chance of any false alarm among all pairs below alpha.
-/// The statistic of a pair is the sum of its [`differences`] over the root of the sum of their squares, which is
-/// a monotone function of Student's t. `weight(i, j)` (0 to 1) shrinks the one that was seen, as in
-/// [`sign_flip`](crate::sign_flip). A pair without a seed in common has p = 1.
+/// p-values of all pairs of `rows`: `p[i][j]` for `i > j`. There is one row per schedule, all of equal
+/// length, with a value per seed (infinite if the run diverged) or `None`. Comparing each p-value with alpha
+/// keeps the chance of any false positive among all pairs below alpha. The statistic of a pair is the sum of
+/// its [`differences`] divided by the root of the sum of their squares, which is a monotone function of
+/// Student's t. `weight(i, j)` (0 to 1) shrinks the observed statistic, as in
+/// [`sign_flip`](crate::sign_flip). A pair without a common seed has p = 1.
 pub fn joint_flips(rows: &[Vec<Option<f64>>], weight: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     let mut family = Family::new(rows);
     let mut seen = Vec::new();
     family.statistics(0, &mut seen);
     let weights = family.pairs.iter().map(|pair| weight(pair.i, pair.j));
     seen.iter_mut().zip(weights).for_each(|(seen, weight)| *seen *= weight);
-    // The least first: a step down leaves out the pairs above.
+    // In ascending order: each step down excludes the pairs above.
     let mut order: Vec<usize> = (0..seen.len()).collect();
     order.sort_by(|&a, &b| seen[a].total_cmp(&seen[b]));
     let mut counts = vec![0u64; seen.len()];
@@ -34,7 +35,7 @@ pub fn joint_flips(rows: &[Vec<Option<f64>>], weight: impl Fn(usize, usize) -> f
         let mut highest: f64 = 0.0;
         for &pair in &order {
             highest = highest.max(found[pair]);
-            // Sums of the same numbers in another sign order may differ in their last bits.
+            // Sums of the same numbers in another order can differ in their last bits.
             counts[pair] += u64::from(highest >= seen[pair] * (1.0 - 1e-12));
         }
     });
@@ -47,12 +48,12 @@ pub fn joint_flips(rows: &[Vec<Option<f64>>], weight: impl Fn(usize, usize) -> f
     p
 }
 
-/// How many standard errors around each mean difference make intervals that, with a chance of 1 - `alpha`, hold the true
-/// differences of all pairs of `rows` at once. `rows` hold the values of each schedule at the same seeds, all
-/// finite. The 1 - alpha quantile of the largest |t| among all pairs, with the signs of the residuals of each seed flipped for
-/// all schedules at once; at least Student's quantile, which is right for one pair, and at most Bonferroni's, which is right
-/// whatever the pairs have to do with each other and is used with fewer than 7 seeds. `None` for fewer than two rows or two
-/// seeds.
+/// The number of standard errors for simultaneous confidence intervals: with a probability of 1 - `alpha` the
+/// intervals contain the true differences of all pairs of `rows`. Each row has the values of one schedule at
+/// the same seeds, all finite. The result is the 1 - alpha quantile of the largest |t| among all pairs, with
+/// the signs of the residuals of each seed flipped for all schedules at the same time. It is at least
+/// Student's quantile, which is correct for one pair, and at most Bonferroni's, which is correct for any
+/// dependence of the pairs and is used for fewer than 7 seeds. `None` for fewer than two rows or two seeds.
 pub fn simultaneous(rows: &[Vec<f64>], alpha: f64) -> Option<f64> {
     let n = rows.first().map_or(0, Vec::len);
     let pairs = rows.len() * rows.len().saturating_sub(1) / 2;
@@ -75,21 +76,22 @@ pub fn simultaneous(rows: &[Vec<f64>], alpha: f64) -> Option<f64> {
     largest.sort_by(f64::total_cmp);
     let at = ((1.0 - alpha) * largest.len() as f64).ceil() as usize;
     let quantile = largest.get(at.clamp(1, largest.len()) - 1).copied()?;
-    // A share r of the largest sum that n equal differences have is this Student's t.
+    // Converts the statistic to Student's t: `share` is its square relative to the maximum, which n equal
+    // differences have.
     let share = (quantile * quantile / n as f64).min(1.0);
     let t = (share * (n as f64 - 1.0) / (1.0 - share)).sqrt();
     Some(t.clamp(student, bonferroni))
 }
 
-/// The number of standard errors that is right for `pairs` pairs of `n` seeds, whatever they have to do with each other.
+/// The number of standard errors for `pairs` pairs of `n` seeds with any dependence.
 pub fn bonferroni(n: usize, pairs: usize, alpha: f64) -> f64 {
     Paired::critical(n, alpha / pairs.max(1) as f64)
 }
 
-/// All pairs of several rows, ready to be flipped.
+/// All pairs of several rows, prepared for sign flips.
 struct Family<'a> {
     rows: &'a [Vec<Option<f64>>],
-    /// Sum of each row under the signs at hand.
+    /// The sum of each row with the current signs.
     sums: Vec<f64>,
     pairs: Vec<Pair>,
     seeds: usize,
@@ -98,9 +100,9 @@ struct Family<'a> {
 struct Pair {
     i: usize,
     j: usize,
-    /// One over the root of the sum of the squared differences; 0 where all are 0.
+    /// The inverse root of the sum of squared differences; 0 if all are 0.
     scale: f64,
-    /// Differences seed by seed, where they are not those of two finite rows.
+    /// The differences per seed, if one of the rows has missing or infinite values.
     own: Option<Vec<f64>>,
 }
 
@@ -124,8 +126,8 @@ impl<'a> Family<'a> {
         }
     }
 
-    /// The statistic of each pair, with the sign of seed s flipped where bit s of `signs` is set. More than 64 seeds
-    /// repeat the bits: a coarser set of flips, and a valid one.
+    /// The statistic of each pair, with the sign of seed s flipped if bit s of `signs` is set. With more than
+    /// 64 seeds the bits repeat, which is a coarser but valid set of flips.
     fn statistics(&mut self, signs: u64, found: &mut Vec<f64>) {
         let flipped = |(s, x): (usize, f64)| if signs >> (s % 64) & 1 == 1 { -x } else { x };
         for (sum, row) in self.sums.iter_mut().zip(self.rows) {
@@ -141,12 +143,12 @@ impl<'a> Family<'a> {
         }));
     }
 
-    /// Calls `see` with the statistics of every assignment of signs, or of a sample from a fixed seed that holds the one
-    /// that was seen; returns their number.
+    /// Calls `see` with the statistics of every sign assignment, or of a sample with a fixed random seed that
+    /// includes the observed one. Returns their number.
     fn each_flip(&mut self, mut see: impl FnMut(&[f64])) -> f64 {
         let mut found = Vec::new();
         if self.seeds <= MOST_EXACT {
-            // Flipping all signs changes no statistic: the last seed keeps its own.
+            // Flipping all signs changes no statistic, so the sign of the last seed is fixed.
             let all = 1u64 << self.seeds.saturating_sub(1);
             for signs in 0..all {
                 self.statistics(signs, &mut found);
@@ -186,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_clear_difference_reaches_the_floor_among_many() {
-        // Six schedules, one far off: with 8 seeds each pair with it reaches 2 / 2^8, others don't.
+        // Six schedules, one very different: with 8 seeds each pair with it reaches 2 / 2^8, others don't.
         let mut losses = random_rows(&mut SplitMix::new(4), 6, 8, 1e-4);
         losses[3].iter_mut().for_each(|x| *x += 5.0);
         let p = joint_flips(&some(&losses), |_, _| 1.0);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_never_surer_among_others_than_alone() {
+    fn a_joint_p_value_is_at_least_the_single_one() {
         let mut random = SplitMix::new(9);
         for _ in 0..20 {
             let losses = random_rows(&mut random, 4, 7, 1e-3);
@@ -209,12 +211,13 @@ mod tests {
 
     #[test]
     fn diverged_and_missing_runs_take_part() {
-        // A schedule that diverged on all of 8 seeds is worse than each other one at the floor.
+        // A schedule that diverged on all 8 seeds is worse than every other one, with the lowest possible
+        // p-value.
         let mut rows = some(&random_rows(&mut SplitMix::new(5), 3, 8, 1e-4));
         rows.push(vec![Some(f64::INFINITY); 8]);
         let p = joint_flips(&rows, |_, _| 1.0);
         assert_eq!(p[3], [2.0 / 256.0; 3]);
-        // A seed that one of two schedules lacks says nothing of them.
+        // A seed that one of two schedules lacks is ignored.
         let all = joint_flips(&rows[..2], |_, _| 1.0)[1][0];
         rows[1][0] = None;
         let fewer: Vec<f64> = differences(&rows[1], &rows[0]).into_iter().flatten().collect();
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn simultaneous_intervals_are_wider_than_one_and_narrower_than_bonferroni() {
-        // Sums of uniform numbers are close to normal ones.
+        // Sums of uniform numbers are approximately normal.
         let mut random = SplitMix::new(6);
         let parts: Vec<_> = (0..6).map(|_| random_rows(&mut random, 6, 10, 1e-3)).collect();
         let rows: Vec<Vec<f64>> = (0..6)

@@ -1,5 +1,5 @@
-//! Statistics for comparing runs: numbers in, numbers out. Each function cites its source; nothing here
-//! knows of schedules, databases or text.
+//! Statistics for comparing runs. Functions take and return numbers and cite their source; this crate does
+//! not depend on schedules, databases or text.
 
 mod choose;
 mod joint;

@@ -1,11 +1,11 @@
-//! Student's t for paired differences: interval, test, equivalence, and what a number of pairs can find
-//! (Student 1908; Schuirmann 1987 for two one-sided tests; Cohen 1988 for power).
+//! Student's t for paired differences: interval, test, equivalence test and power (Student 1908; Schuirmann
+//! 1987 for two one-sided tests; Cohen 1988 for power).
 
 use statrs::distribution::{ChiSquared, Continuous, ContinuousCDF, Normal, StudentsT};
 
 use crate::summary;
 
-/// What paired differences say of their mean.
+/// Mean and standard error of paired differences.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paired {
     /// Number of differences, at least 2.
@@ -16,7 +16,7 @@ pub struct Paired {
     pub error: f64,
 }
 
-/// Mean and standard error of paired differences; `None` for fewer than two or where one is no number.
+/// Mean and standard error of paired differences; `None` for fewer than two or if one is not finite.
 pub fn paired(differences: &[f64]) -> Option<Paired> {
     let summary = summary(differences)?;
     let error = summary.sd? / (summary.n as f64).sqrt();
@@ -28,8 +28,8 @@ pub fn paired(differences: &[f64]) -> Option<Paired> {
 }
 
 impl Paired {
-    /// The number of standard errors around the mean of `n` differences that the true mean lies within with a chance of
-    /// 1 - `alpha`, by Student's t.
+    /// The number of standard errors of a confidence interval of level 1 - `alpha` around the mean of `n`
+    /// differences, by Student's t.
     pub fn critical(n: usize, alpha: f64) -> f64 {
         quantile(n, 1.0 - alpha / 2.0)
     }
@@ -39,23 +39,23 @@ impl Paired {
         student(n).map_or(f64::NAN, |t| 2.0 * t.sf(critical))
     }
 
-    /// The mean, this many standard errors less and more.
+    /// The mean minus and plus this many standard errors.
     pub fn interval(self, critical: f64) -> (f64, f64) {
         let half = critical * self.error;
         (self.mean - half, self.mean + half)
     }
 
-    /// Two-sided p-value against a true mean of 0.
+    /// Two-sided p-value for a true mean of 0.
     pub fn p(self) -> f64 {
         2.0 * self.tail(self.mean.abs())
     }
 
-    /// Two one-sided tests: the p-value of "the true mean lies outside ±rope", the larger of both sides.
+    /// Two one-sided tests: the p-value of "the true mean is outside ±rope", the larger of both sides.
     pub fn equivalence_p(self, rope: f64) -> f64 {
         self.tail(rope - self.mean).max(self.tail(rope + self.mean))
     }
 
-    /// Chance of a mean above this, were the true mean 0.
+    /// Probability of a mean above this if the true mean is 0.
     fn tail(self, mean: f64) -> f64 {
         if self.error == 0.0 {
             return if mean > 0.0 {
@@ -78,8 +78,8 @@ fn quantile(n: usize, share: f64) -> f64 {
     student(n).map_or(f64::NAN, |t| t.inverse_cdf(share))
 }
 
-/// Chance that a two-sided paired t-test at `alpha` finds a true mean difference of `effect` standard
-/// deviations with `n` pairs: the noncentral t distribution, integrated over its chi-squared part.
+/// Power of a two-sided paired t-test at `alpha` with `n` pairs, for a true mean difference of `effect`
+/// standard deviations: the noncentral t distribution, integrated over its chi-squared part.
 pub fn power(n: usize, effect: f64, alpha: f64) -> f64 {
     let (df, root) = (n.saturating_sub(1) as f64, (n as f64).sqrt());
     let (Ok(chi), Ok(normal)) = (ChiSquared::new(df), Normal::new(0.0, 1.0)) else { return f64::NAN };
@@ -89,13 +89,13 @@ pub fn power(n: usize, effect: f64, alpha: f64) -> f64 {
         let bound = critical * (u / df).sqrt();
         normal.sf(bound - shift) + normal.cdf(-bound - shift)
     };
-    // With u = v^2 the density has no pole at 0, whatever df is.
+    // With u = v^2 the density has no pole at 0 for any df.
     let (low, high) = (chi.inverse_cdf(1e-12).sqrt(), chi.inverse_cdf(1.0 - 1e-12).sqrt());
     simpson(low, high, |v| found(v * v) * chi.pdf(v * v) * 2.0 * v)
 }
 
-/// The smallest true mean difference, in standard deviations of the differences, that `n` pairs find with
-/// a chance of `power` at `alpha`; `None` for fewer than two pairs.
+/// The smallest true mean difference, in standard deviations of the differences, that `n` pairs detect with
+/// power `wanted` at `alpha`; `None` for fewer than two pairs.
 pub fn detectable(n: usize, alpha: f64, wanted: f64) -> Option<f64> {
     if n < 2 {
         return None;
@@ -114,8 +114,8 @@ pub fn detectable(n: usize, alpha: f64, wanted: f64) -> Option<f64> {
     Some(high)
 }
 
-/// The fewest pairs that find a true mean difference of `effect` standard deviations with a chance of
-/// `wanted` at `alpha`; `None` where more than `most` were needed.
+/// The minimum number of pairs that detect a true mean difference of `effect` standard deviations with power
+/// `wanted` at `alpha`; `None` if more than `most` are needed.
 pub fn pairs_needed(effect: f64, alpha: f64, wanted: f64, most: usize) -> Option<usize> {
     let enough = |n: usize| power(n, effect, alpha) >= wanted;
     if most < 2 || !enough(most) {
@@ -170,7 +170,7 @@ mod tests {
     /// SciPy: nct.sf(c, n - 1, d sqrt(n)) + nct.cdf(-c, n - 1, d sqrt(n)) with c = t.ppf(1 - alpha / 2, n - 1);
     /// brentq for the difference, counting up for n.
     #[test]
-    fn power_is_that_of_the_noncentral_t() {
+    fn power_matches_the_noncentral_t() {
         let near =
             |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
         near(power(8, 1.5, 0.05), 0.950_951_816_150_224_8);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_vary_has_an_interval_of_no_width() {
+    fn constant_differences_have_an_interval_of_width_0() {
         let test = paired(&[0.5; 4]).expect("four numbers");
         assert_eq!((test.interval(Paired::critical(4, 0.05)), test.p()), ((0.5, 0.5), 0.0));
         assert!((Paired::level(10, Paired::critical(10, 0.01)) - 0.01).abs() < 1e-9);

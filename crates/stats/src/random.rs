@@ -15,7 +15,7 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// A number below `most`, by the high half of a product (Lemire 2019); its bias is below most / 2^64.
+    /// A number below `most`, from the high half of a product (Lemire 2019). Its bias is below most / 2^64.
     pub(crate) fn below(&mut self, most: usize) -> usize {
         ((u128::from(self.next()) * most as u128) >> 64) as usize
     }

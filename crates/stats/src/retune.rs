@@ -1,25 +1,26 @@
-//! The retune bootstrap: how firm a comparison is when lrs are chosen again. Seeds are drawn with replacement, the same
-//! ones for both schedules, and each draw picks every schedule's config anew (Efron 1979). A picture of the choice, not a
-//! test: with few seeds its shares are too sure of themselves.
+//! The retune bootstrap: how stable a comparison is when lrs are chosen again. Seeds are drawn with
+//! replacement, the same ones for both schedules, and each draw chooses the config of every schedule again
+//! (Efron 1979). It illustrates the stability of the choice and is not a test: with few seeds its shares are
+//! overconfident.
 
 use crate::Losses;
 use crate::random::SplitMix;
 
-/// Draws.
+/// The number of draws.
 const DRAWS: u32 = 1000;
 
-/// What resampling shows.
+/// The result of the resampling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retuned {
-    /// Share of draws in which the first schedule has the lower mean, equal ones count half.
+    /// Share of draws in which the first schedule has the lower mean; ties count half.
     pub ahead: f64,
     /// Share of draws that choose each config of the first schedule.
     pub ours: Vec<f64>,
-    /// The same of the second.
+    /// The same for the second schedule.
     pub theirs: Vec<f64>,
 }
 
-/// The best config of a draw: fewest diverged runs, then lowest mean; `None` where no drawn run has ended.
+/// The best config of a draw: fewest diverged runs, then lowest mean; `None` if no drawn run has ended.
 fn best(losses: &Losses, counts: &[u32]) -> Option<(usize, (f64, f64))> {
     let keys = losses.iter().enumerate().filter_map(|(i, losses)| {
         let (mut ended, mut finite, mut sum) = (0, 0, 0.0);
@@ -37,8 +38,8 @@ fn best(losses: &Losses, counts: &[u32]) -> Option<(usize, (f64, f64))> {
     keys.min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))
 }
 
-/// Resamples the seeds of two schedules, whose losses are `[config][seed]`, infinite where a run diverged. `None` for
-/// fewer than two seeds or where one of them has no ended run.
+/// Resamples the seeds of two schedules with losses `[config][seed]`, infinite for diverged runs. `None` for
+/// fewer than two seeds or if one schedule has no ended run.
 pub fn retune(a: &Losses, b: &Losses) -> Option<Retuned> {
     let seeds = a.iter().chain(b).map(Vec::len).max().filter(|seeds| *seeds > 1)?;
     let mut random = SplitMix::new(0x7e7e);
@@ -75,19 +76,19 @@ mod tests {
     }
 
     #[test]
-    fn a_firm_choice_is_made_again_and_a_loose_one_is_not() {
+    fn a_clear_choice_is_stable_and_a_close_one_is_not() {
         let firm = [some(&[1.0, 1.1, 0.9, 1.0]), some(&[2.0, 2.1, 2.0, 1.9])];
         let loose = [some(&[1.0, 3.0, 1.0, 3.0]), some(&[3.0, 1.0, 3.0, 1.0])];
         let found = retune(&firm, &loose).expect("four seeds");
         assert_eq!((found.ours[0], found.ours[1]), (1.0, 0.0));
         assert!(found.theirs[0] > 0.3 && found.theirs[1] > 0.2, "{found:?}");
-        // All four draws the same seeds of one parity: 2 / 16 of them bring `loose` to 1.
+        // If all four draws have the same parity of seeds, which happens in 2 / 16, `loose` reaches 1.
         assert!(found.ahead > 0.85 && found.ahead < 0.97, "{found:?}");
         assert_eq!(retune(&firm, &firm).expect("four seeds").ahead, 0.5);
     }
 
     #[test]
-    fn what_diverged_is_behind() {
+    fn a_diverged_schedule_loses() {
         let lost = [some(&[f64::INFINITY; 3])];
         let found = retune(&lost, &[some(&[9.0; 3])]).expect("three seeds");
         assert_eq!((found.ahead, found.ours), (0.0, vec![1.0]));

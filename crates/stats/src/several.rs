@@ -1,12 +1,12 @@
-//! Several rankings of the same things, as over budgets or tasks: how far they agree (Kendall 1938, 1945 for ties),
-//! whether the things differ at all (Friedman 1937), and how far apart mean ranks must be (Nemenyi 1963; Demšar
-//! 2006, "Statistical comparisons of classifiers over multiple data sets").
+//! Several rankings of the same items, as over budgets or tasks: how far they agree (Kendall 1938, 1945 for
+//! ties), whether the items differ at all (Friedman 1937), and the critical difference of mean ranks (Nemenyi
+//! 1963; Demšar 2006, "Statistical comparisons of classifiers over multiple data sets").
 
 use statrs::distribution::{ChiSquared, Continuous, ContinuousCDF, Normal};
 
 use crate::paired::simpson;
 
-/// Ranks from 1; equal values share their mean rank. Infinities are ordinary values here.
+/// Ranks from 1; equal values get their mean rank. Infinities are ordinary values here.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     values
         .iter()
@@ -18,8 +18,8 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Kendall's tau-b of two lists, from -1 (reversed) to 1 (the same order); `None` where one has no order at
-/// all or their lengths differ.
+/// Kendall's tau-b of two lists, from -1 (reversed) to 1 (the same order); `None` if all values of one list
+/// are equal or if their lengths differ.
 pub fn kendall_tau(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() != b.len() {
         return None;
@@ -39,18 +39,18 @@ pub fn kendall_tau(a: &[f64], b: &[f64]) -> Option<f64> {
 /// Outcome of Friedman's test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Friedman {
-    /// Mean rank of each thing, 1 the best.
+    /// Mean rank of each item; 1 is the best.
     pub mean_ranks: Vec<f64>,
     /// The statistic, with a correction for ties.
     pub chi_squared: f64,
-    /// Chance of such a statistic if the things don't differ, by the chi-squared approximation.
+    /// p-value by the chi-squared approximation.
     pub p: f64,
-    /// Mean ranks that differ by more belong to different things, at 5 % for all pairs together.
+    /// Items whose mean ranks differ by more are significantly different, at 5 % for all pairs together.
     pub critical_difference: f64,
 }
 
-/// Friedman's test over blocks (budgets, tasks), each with one value for each thing. `None` for fewer than
-/// two blocks or things, blocks of different lengths, or where no block orders anything.
+/// Friedman's test over blocks (budgets, tasks), each with one value per item. `None` for fewer than two
+/// blocks or items, for blocks of different lengths, or if all values in every block are equal.
 pub fn friedman(blocks: &[Vec<f64>]) -> Option<Friedman> {
     let (n, k) = (blocks.len(), blocks.first()?.len());
     if n < 2 || k < 2 || blocks.iter().any(|block| block.len() != k) {

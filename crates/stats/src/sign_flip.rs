@@ -3,10 +3,10 @@
 
 use crate::random::SplitMix;
 
-/// Up to so many pairs every assignment of signs is tried.
+/// Up to this many pairs, all sign assignments are used.
 const MOST_EXACT: usize = 20;
 
-/// Beyond, so many random assignments.
+/// The number of random sign assignments for more pairs.
 const SAMPLES: u32 = 99_999;
 
 /// Outcome of the test.
@@ -14,23 +14,23 @@ const SAMPLES: u32 = 99_999;
 pub struct SignFlip {
     /// Two-sided p-value.
     pub p: f64,
-    /// The lowest p-value that so many pairs can give: 2 / 2^n, or 1 / (samples + 1).
+    /// The lowest possible p-value for this number of pairs: 2 / 2^n, or 1 / (samples + 1).
     pub floor: f64,
 }
 
-/// Tests whether paired differences centre on 0: the share of all 2^n assignments of signs whose sum is
-/// at least as far from 0 as the one seen. With more than 20 pairs the share among 99,999 random
-/// assignments from a fixed seed, the one seen counted as one of them (Phipson and Smyth 2010,
-/// "Permutation p-values should never be zero"). `None` without a pair or with a difference that is no
-/// number. `weight` (0 to 1) shrinks the sum that was seen before it is compared: the share of its standard error
-/// that the differences themselves show, where choosing configs adds to it.
+/// Tests whether paired differences are centred on 0. The p-value is the fraction of all 2^n sign assignments
+/// whose sum is at least as far from 0 as the observed sum. With more than 20 pairs it is the fraction among
+/// 99,999 random assignments with a fixed random seed and the observed one (Phipson and Smyth 2010,
+/// "Permutation p-values should never be zero"). `None` without pairs or if a difference is not finite.
+/// `weight` (0 to 1) shrinks the observed sum: it is the part of the standard error that comes from the
+/// differences, if the choice of configs adds to it.
 pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
     let n = differences.len();
     if n == 0 || differences.iter().any(|d| !d.is_finite()) {
         return None;
     }
     let seen = weight * differences.iter().sum::<f64>().abs();
-    // Sums of the same numbers in another sign order may differ in their last bits.
+    // Sums of the same numbers in another order can differ in their last bits.
     let least = seen - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
     if n > MOST_EXACT {
         let mut random = SplitMix::new(0x5eed);
@@ -38,7 +38,7 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
         let all = f64::from(SAMPLES) + 1.0;
         return Some(SignFlip { p: (as_far as f64 + 1.0) / all, floor: 1.0 / all });
     }
-    // Flipping all signs changes no distance: the last difference keeps its own.
+    // Flipping all signs changes no distance, so the sign of the last difference is fixed.
     let assignments = 1u32 << (n - 1);
     let as_far = (0..assignments)
         .filter(|signs| {
@@ -51,8 +51,8 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
     Some(SignFlip { p: as_far as f64 / all, floor: 1.0 / all })
 }
 
-/// Differences of two schedules seed by seed, `ours` less `theirs`; `None` where one of them has no value. Where any value
-/// of a pair is infinite (a run diverged, which is no number), only who is better counts: 1, -1 or 0 on every seed.
+/// Differences of two schedules per seed, `ours` minus `theirs`; `None` if one of them has no value. If any
+/// value of the two schedules is infinite (a diverged run), only the order counts: 1, -1 or 0 at every seed.
 pub fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<Option<f64>> {
     let both: Vec<Option<(f64, f64)>> = ours.iter().zip(theirs).map(|(a, b)| (*a).zip(*b)).collect();
     let is_finite = both.iter().flatten().all(|(a, b)| a.is_finite() && b.is_finite());
@@ -62,7 +62,7 @@ pub fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<Option<f
     both.into_iter().map(|pair| pair.map(difference)).collect()
 }
 
-/// Sum of the differences with random signs.
+/// The sum of the differences with random signs.
 fn flipped(random: &mut SplitMix, differences: &[f64]) -> f64 {
     let mut sum = 0.0;
     for chunk in differences.chunks(64) {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_test() {
+    fn returns_none_without_finite_differences() {
         assert_eq!(sign_flip(&[], 1.0), None);
         assert_eq!(sign_flip(&[f64::INFINITY, 1.0], 1.0), None);
     }

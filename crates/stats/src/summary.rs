@@ -3,7 +3,7 @@
 /// Mean and spread of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// How many numbers.
+    /// The number of values.
     pub n: usize,
     /// Their mean.
     pub mean: f64,

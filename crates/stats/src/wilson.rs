@@ -1,9 +1,10 @@
-//! The interval of a share (Wilson 1927, "Probable inference, the law of succession, and statistical inference").
+//! Confidence interval of a proportion (Wilson 1927, "Probable inference, the law of succession, and
+//! statistical inference").
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// The interval that holds the true share with this confidence (0 to 1), from `successes` of `n`; `None`
-/// without any.
+/// The interval that contains the true proportion with this confidence (0 to 1), for `successes` of `n`;
+/// `None` if `n` is 0.
 pub fn wilson(successes: f64, n: usize, confidence: f64) -> Option<(f64, f64)> {
     if n == 0 {
         return None;

@@ -1,4 +1,4 @@
-//! Keras 3: the classes of `keras.optimizers.schedules`, else a subclass that any backend runs.
+//! Keras 3: a class of `keras.optimizers.schedules`, otherwise a subclass that runs on any backend.
 
 use schedule::known::{Known, KnownRamp, Way};
 
@@ -9,8 +9,8 @@ use crate::writer::{Dialect, number, real};
 
 const LIBRARY: &str = "Keras";
 
-/// Keras works cosines out in single precision: only where the lr stays above this share of its peak do
-/// they have six digits.
+/// Keras computes cosines in single precision. They only have six digits if the lr stays above this fraction
+/// of its peak.
 const MIN_COSINE: f64 = 0.1;
 
 pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
@@ -54,11 +54,11 @@ def least(a, b):
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         \"\"\"Learning rate of update step = 0, 1, ..., {}.\"\"\"
-        # After the last update its lr holds.
+        # The lr stays constant after the last update.
         t = least(f64(step), f64({}))
 {}
     def get_config(self):
-        return {{}}  # all its numbers stand in the code
+        return {{}}  # all numbers are in the code
 
 
 schedule = Schedule()
@@ -70,18 +70,21 @@ schedule = Schedule()
     ))
 }
 
-/// A last digit decides at which update such a schedule jumps.
+/// The last digit decides at which update such a schedule jumps.
 const GUARD: &str = "
 if keras.backend.standardize_dtype(f64(1).dtype) != \"float64\":
-    raise RuntimeError(\"in single precision this schedule has other lrs: set jax_enable_x64\")
+    raise RuntimeError(\"this \
+                     schedule gives other lrs in single precision: set jax_enable_x64\")
 
 ";
 
 const USAGE: &str = "    optimizer = keras.optimizers.SGD(learning_rate=schedule)  # or any other
-    model.compile(optimizer, ...)  # counts the updates itself
+    \
+                     model.compile(optimizer, ...)  # counts the updates itself
 
-Keras works in single precision unless keras.config.set_floatx(\"float64\") is called; the jax backend does
-so always unless jax_enable_x64 is set.
+Keras uses single precision unless \
+                     keras.config.set_floatx(\"float64\") is called; the jax backend also needs
+ jax_enable_x64.
 ";
 
 type Arguments = Vec<(&'static str, String)>;
@@ -119,7 +122,7 @@ fn native(known: &Known, steps: f64) -> Option<(&'static str, Arguments)> {
             let (mut boundaries, mut values) = (Vec::new(), vec![*lr]);
             for (m, gamma) in at.iter().zip(gammas).filter(|(m, _)| **m < steps) {
                 let next = values.last()? * gamma;
-                // Keras keeps the old value up to its boundary, and the boundary with it.
+                // In Keras the old value also applies at the boundary.
                 if *m <= 0.0 || boundaries.last() == Some(&(m - 1.0)) {
                     values.pop();
                 } else {

@@ -1,4 +1,4 @@
-//! `keras.optimizers.schedules` and the callback that reduces the lr.
+//! `keras.optimizers.schedules` and the callback `ReduceLROnPlateau`.
 
 use crate::arguments::Arguments;
 use crate::entry::{Extra, ExtraType, LibraryEntry, NumberType, PLAIN, Typed};
@@ -13,12 +13,12 @@ use schedule::tree::{Tree, Value};
 
 const INITIAL: Param = param("initial_learning_rate", ParamType::Lr, "1x", "lr at step 0");
 const STAIRCASE: Param =
-    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each stretch");
+    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each `decay_steps`");
 
 const FLOAT: &[Typed] = &[Typed {
     name: "initial_learning_rate",
     number: NumberType::Float,
-    otherwise: "Keras computes in the type of this number, so that an `int` rounds every other to a whole number",
+    otherwise: "Keras computes in the type of this number, so an `int` rounds all others to integers",
 }];
 
 pub(crate) const ENTRIES: &[LibraryEntry] = &[
@@ -27,12 +27,8 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         signature: "initial_learning_rate, decay_steps, decay_rate, staircase=, name=",
         params: &[
             INITIAL,
-            required(
-                "decay_steps",
-                ParamType::Length(1),
-                "the stretch after which the whole factor has been applied",
-            ),
-            required("decay_rate", ParamType::Number(ABOVE_0), "the factor"),
+            required("decay_steps", ParamType::Length(1), "length over which `decay_rate` is applied once"),
+            required("decay_rate", ParamType::Number(ABOVE_0), "factor per `decay_steps`"),
             STAIRCASE,
         ],
         typed: FLOAT,
@@ -56,7 +52,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             INITIAL,
             required("decay_steps", ParamType::Length(1), "the unit of time"),
-            required("decay_rate", ParamType::Number(AT_LEAST_0), "how fast it falls"),
+            required("decay_rate", ParamType::Number(AT_LEAST_0), "rate of decay"),
             STAIRCASE,
         ],
         typed: FLOAT,
@@ -78,11 +74,11 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         name: "keras.PiecewiseConstantDecay",
         signature: "boundaries, values, name=",
         params: &[
-            required("boundaries", ParamType::Lengths, "the last steps of the values before"),
-            required("values", ParamType::Lrs, "the lr up to the first boundary and after each"),
+            required("boundaries", ParamType::Lengths, "the last step of each value"),
+            required("values", ParamType::Lrs, "the lr up to the first boundary and after each boundary"),
         ],
         expansion: "{kind: multistep, at: boundaries, values: values, offset: -1}",
-        note: "At a boundary the old value still holds",
+        note: "At a boundary the old value still applies",
         example: "keras.optimizers.schedules.PiecewiseConstantDecay(boundaries=[60, 90], values=[0.1, 0.01, 0.001])",
         expand: |given| {
             let (n, found) = (given.items("boundaries").len() + 1, given.items("values").len());
@@ -104,20 +100,20 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         signature: "initial_learning_rate, decay_steps, end_learning_rate=, power=, cycle=, name=",
         params: &[
             INITIAL,
-            required("decay_steps", ParamType::Length(1), "length of the way"),
+            required("decay_steps", ParamType::Length(1), "length of the decay"),
             param("end_learning_rate", ParamType::Lr, "1e-4", "lr at its end"),
-            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining fraction"),
             param(
                 "cycle",
                 ParamType::Flag,
                 "false",
-                "beyond the end, stretch the way to the next multiple of its length",
+                "after the end, stretch the decay to the next multiple of its length",
             ),
         ],
         typed: FLOAT,
         expansion: "{kind: polynomial, from: initial_learning_rate, to: end_learning_rate, over: decay_steps, power: \
                     power, after: stretch if cycle}",
-        note: "end_learning_rate is 1e-4, not 0, where it is left out",
+        note: "The default of end_learning_rate is 1e-4, not 0",
         example: "keras.optimizers.schedules.PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.001, power=2.0)",
         expand: |given| {
             let over = given.tree("decay_steps")?;
@@ -138,16 +134,16 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         signature: "initial_learning_rate, decay_steps, alpha=, name=, warmup_target=, warmup_steps=",
         params: &[
             INITIAL,
-            required("decay_steps", ParamType::Length(1), "length of the half wave, the warmup not counted"),
-            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a share of the highest"),
-            optional("warmup_target", ParamType::Lr, "lr at the end of the warmup; no warmup if not given"),
+            required("decay_steps", ParamType::Length(1), "length of the half wave, without the warmup"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a fraction of the highest"),
+            optional("warmup_target", ParamType::Lr, "lr at the end of the warmup; no warmup by default"),
             param("warmup_steps", ParamType::Length(0), "0", "length of the warmup"),
         ],
         typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {kind: cosine, to: alpha x, over: decay_steps}}; with \
                     warmup_target {phases: [{for: warmup_steps, kind: linear, from: initial_learning_rate, to: \
                     warmup_target}, {base: warmup_target, of: {kind: cosine, to: alpha x, over: decay_steps}}]}",
-        note: "warmup_steps without warmup_target do nothing",
+        note: "warmup_steps without warmup_target has no effect",
         example: "keras.optimizers.schedules.CosineDecay(0.0, decay_steps=90, warmup_target=0.1, warmup_steps=10)",
         expand: cosine,
         ..PLAIN
@@ -162,21 +158,21 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
                 "t_mul",
                 ParamType::Number(AT_LEAST_1),
                 "2.0",
-                "each cycle is so many times as long as the one before",
+                "length of each cycle relative to the one before",
             ),
             param(
                 "m_mul",
                 ParamType::Number(ABOVE_0),
                 "1.0",
-                "factor from cycle to cycle on what lies above alpha",
+                "factor per cycle on the part of the lr above alpha",
             ),
-            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the lowest lr as a share of the first"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the lowest lr as a fraction of the first"),
         ],
         typed: FLOAT,
         expansion: "{base: initial_learning_rate, of: {restart: {kind: cosine, to: alpha x}, every: first_decay_steps, \
                     mult: t_mul, decay: m_mul, decay_on: amplitude, floor: alpha x}}",
-        note: "t_mul is 2, not 1, where it is left out. A cycle begins exactly at its boundary; keras's logarithm can \
-               round to the step after it",
+        note: "The default of t_mul is 2, not 1. Here a cycle begins exactly at its boundary; in keras rounding of a \
+               logarithm can delay it by one step",
         example: "keras.optimizers.schedules.CosineDecayRestarts(0.1, first_decay_steps=10)",
         expand: |given| {
             let floor = times_base(given.number("alpha")?);
@@ -196,16 +192,22 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         name: "keras.ReduceLROnPlateau",
         signature: "monitor=, factor=, patience=, verbose=, mode=, min_delta=, cooldown=, min_lr=",
         params: &[
-            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience", ParamType::Whole(0), "10", "looks without gain until a cut; 0 is as 1"),
+            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each reduction"),
+            param(
+                "patience",
+                ParamType::Whole(0),
+                "10",
+                "number of checks without improvement before a reduction; 0 \
+                                                          is the same as 1",
+            ),
             param(
                 "mode",
                 ParamType::Choice(&["auto", "min", "max"]),
                 "auto",
-                "whether lower or higher is better",
+                "whether a lower or a higher metric is better",
             ),
-            param("min_delta", ParamType::Number(AT_LEAST_0), "1e-4", "gain that counts, absolute"),
-            param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("min_delta", ParamType::Number(AT_LEAST_0), "1e-4", "minimum absolute improvement"),
+            param("cooldown", ParamType::Whole(0), "0", "checks to ignore after a reduction"),
             param("min_lr", ParamType::Lr, "0.0", "lower bound"),
             WATCH,
             EVERY,
@@ -214,14 +216,14 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             name: "monitor",
             ty: ExtraType::Word,
             required: false,
-            doc: "`val_loss`, `loss` for that of the batch, or `val_accuracy` (and `val_acc`, `val_..._accuracy`); another \
-                  name stands for the metric that is given",
+            doc: "`val_loss`, `loss` (the loss of the batch) or `val_accuracy` (also `val_acc`, `val_..._accuracy`); \
+                  with another name, `watch` sets the metric",
         }],
         expansion: "{kind: plateau, factor: factor, patience: patience - 1, mode: mode, threshold: min_delta, \
                     threshold_mode: abs, cooldown: cooldown - 1, min: min_lr, eps: 0, watch: train_loss if monitor is \
                     loss, valid_accuracy if monitor is val_accuracy}",
-        note: "keras cuts at the patience-th look without gain, torch at the one after it; its cooldown counts the look \
-               that ends it. It looks whenever the run evaluates; `every` says otherwise",
+        note: "keras reduces the lr at the patience-th check without improvement, torch at the next one; its cooldown \
+               includes the check that ends it. It checks whenever the run evaluates, unless `every` is set",
         example: "keras.callbacks.ReduceLROnPlateau(monitor='val_loss', factor=0.2, patience=5, min_lr=0.001)",
         expand: plateau,
         ..PLAIN
@@ -256,8 +258,7 @@ fn plateau(given: &mut Arguments<'_, '_>) -> Option<Tree> {
         "auto" if matches!(monitor.as_str(), "loss" | "val_loss") => "min",
         "auto" if accuracy => "max",
         "auto" => {
-            let message =
-                format!("expected `min` or `max`: whether `{monitor}` should fall or rise is not known");
+            let message = format!("expected `min` or `max`: the direction of `{monitor}` is unknown");
             return given.refuse("mode", message);
         }
         mode => mode,

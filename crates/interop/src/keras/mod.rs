@@ -1,4 +1,4 @@
-//! Keras: its schedules, and code for it.
+//! Keras: import of its schedules and export to its code.
 
 pub(crate) mod export;
 pub(crate) mod import;

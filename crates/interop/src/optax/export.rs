@@ -1,4 +1,5 @@
-//! optax: its schedules, alone or joined, else a function in `jax.numpy` that can be traced.
+//! optax: one of its schedules or several joined ones, otherwise a function in `jax.numpy` that can be
+//! traced.
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
@@ -9,7 +10,7 @@ use crate::writer::{Dialect, number, real};
 
 const LIBRARY: &str = "optax";
 
-/// The most schedules that are joined.
+/// The maximum number of joined schedules.
 const MOST: usize = 12;
 
 pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
@@ -31,7 +32,7 @@ pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     Ok(format!(
         "{head}{jax}import jax.numpy as jnp\n\n{guard}{tables}{}def schedule(count):\n    \
          \"\"\"Learning rate of update count = 0, 1, ..., {}; may be traced.\"\"\"\n    \
-         t = jnp.minimum(jnp.asarray(count, float), {})  # after the last update its lr holds\n{}",
+         t = jnp.minimum(jnp.asarray(count, float), {})  # the lr stays constant after the last update\n{}",
         if tables.is_empty() { "\n" } else { "" },
         subject.last(),
         subject.last(),
@@ -39,21 +40,23 @@ pub(crate) fn code(subject: &ExportInput<'_>) -> Result<String, String> {
     ))
 }
 
-/// A last digit decides at which update such a schedule jumps.
-const GUARD: &str = "\
-if not jax.config.jax_enable_x64:
-    raise RuntimeError(\"in single precision this schedule has other lrs: set jax_enable_x64\")
+/// The last digit decides at which update such a schedule jumps.
+const GUARD: &str = "if not jax.config.jax_enable_x64:
+    raise RuntimeError(\"this schedule gives other lrs in \
+                     single precision: set jax_enable_x64\")
 
 ";
 
 const USAGE: &str = "    optimizer = optax.sgd(learning_rate=schedule)  # or any other
-    updates, state = optimizer.update(grads, state, params)  # counts the updates itself
+    updates, state = \
+                     optimizer.update(grads, state, params)  # counts the updates itself
 
-jax works in single precision unless jax_enable_x64 is set; near 0 the last digits differ then.
+jax uses single precision \
+                     unless jax_enable_x64 is set; then the last digits differ near 0.
 ";
 
 fn native(subject: &ExportInput<'_>) -> Option<String> {
-    // A function can say what the momentum does, a schedule of optax can't.
+    // A schedule of optax can't cycle the momentum.
     let row = unrolled(segments(&subject.known(), subject.steps() as f64)?)?;
     if let [up, body] = row.as_slice()
         && let (Known::Ramp(up), Known::Ramp(body)) = (&up.known, &body.known)
@@ -76,7 +79,7 @@ fn native(subject: &ExportInput<'_>) -> Option<String> {
     }
 }
 
-/// Few cycles are joined one by one.
+/// Unrolls cycles, if they are few.
 fn unrolled(row: Vec<Segment>) -> Option<Vec<Segment>> {
     let mut all = Vec::new();
     for segment in row {
@@ -121,7 +124,7 @@ fn warmup_cosine(up: &KnownRamp, body: &KnownRamp) -> Option<String> {
         let exponent = if exponent == 1.0 { String::new() } else { format!("    exponent={},\n", real(exponent)) };
         format!(
             "optax.warmup_cosine_decay_schedule(\n    init_value={},\n    peak_value={},\n    warmup_steps={},\n    \
-             decay_steps={},  # the warmup's among them\n    end_value={},\n{exponent})",
+             decay_steps={},  # including the warmup\n    end_value={},\n{exponent})",
             real(up.from),
             real(up.to),
             number(up.over),
@@ -170,7 +173,8 @@ fn one_ramp(ramp: &KnownRamp, active: f64) -> Option<String> {
         Way::Linear => {
             format!("optax.linear_schedule(init_value={from}, end_value={to}, transition_steps={n})")
         }
-        // Compiled, its base may come out a hair below 0 at the end, which has whole powers only.
+        // In compiled code the base can be slightly negative at the end, which is only valid for whole
+        // powers.
         Way::Polynomial { power } if power.fract() == 0.0 || ramp.over >= active => format!(
             "optax.polynomial_schedule(\n    init_value={from},\n    end_value={to},\n    power={},\n    \
              transition_steps={n},\n)",
@@ -211,7 +215,7 @@ fn multistep(lr: f64, at: &[f64], gammas: &[f64], active: f64) -> Option<String>
     })
 }
 
-/// optax takes each knot as a multiple of the one before, and the first at 0.
+/// In optax each knot is a multiple of the one before, and the first is at step 0.
 fn interpolated(points: &[(f64, f64)], cosine: bool) -> Option<String> {
     let (first, rest) = points.split_first()?;
     let before = points.split_last()?.1;

@@ -1,4 +1,4 @@
-//! `optax.schedules`, as called with the number of updates before, and two of its transformations.
+//! `optax.schedules`, called with the number of updates so far, and some of its transformations.
 
 use crate::arguments::Arguments;
 use crate::entry::{Extra, ExtraType, LibraryEntry, PLAIN};
@@ -15,16 +15,20 @@ use schedule::tree::{Tree, Value};
 
 const INIT: Param = param("init_value", ParamType::Lr, "1x", "lr at step 0");
 const PEAK: Param = param("peak_value", ParamType::Lr, "1x", "the highest lr");
-const BEGIN: Param = param("transition_begin", ParamType::Length(0), "0", "so long the first value holds");
+const BEGIN: Param =
+    param("transition_begin", ParamType::Length(0), "0", "number of steps at the first value");
 const STAIRCASE: Param =
-    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each stretch");
+    param("staircase", ParamType::Flag, "false", "change the lr only at the end of each `transition_steps`");
 const RATE: Param = required(
     "decay_rate",
     ParamType::Number(AT_LEAST_0),
-    "the factor; 0 leaves the lr as it is, as in optax",
+    "factor per `transition_steps`; 0 keeps the lr constant, as in optax",
 );
-const BOUND: Param =
-    optional("end_value", ParamType::Lr, "a bound: from below if decay_rate is below 1, else from above");
+const BOUND: Param = optional(
+    "end_value",
+    ParamType::Lr,
+    "bound: a lower bound if decay_rate is below 1, otherwise an upper bound",
+);
 
 pub(crate) const ENTRIES: &[LibraryEntry] = &[
     LibraryEntry {
@@ -42,12 +46,12 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             INIT,
             required("end_value", ParamType::Lr, "lr at the end"),
-            required("transition_steps", ParamType::Length(0), "length of the way"),
+            required("transition_steps", ParamType::Length(0), "length of the transition"),
             BEGIN,
         ],
         expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: linear, from: init_value, to: \
                     end_value, over: transition_steps}]}",
-        note: "With transition_steps 0 init_value holds for ever, as in optax",
+        note: "With transition_steps 0 the lr stays at init_value, as in optax",
         example: "optax.linear_schedule(init_value=0.1, end_value=0.0, transition_steps=100)",
         expand: |given| line(given, "init_value", "end_value", "transition_steps", None),
         ..PLAIN
@@ -59,13 +63,13 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             INIT,
             required("end_value", ParamType::Lr, "lr at the end"),
-            required("power", ParamType::Number(ABOVE_0), "exponent of the remaining share"),
-            required("transition_steps", ParamType::Length(0), "length of the way"),
+            required("power", ParamType::Number(ABOVE_0), "exponent of the remaining fraction"),
+            required("transition_steps", ParamType::Length(0), "length of the transition"),
             BEGIN,
         ],
         expansion: "{phases: [{for: transition_begin, value: init_value}, {kind: polynomial, from: init_value, to: \
                     end_value, over: transition_steps, power: power}]}",
-        note: "With transition_steps 0 init_value holds for ever, as in optax",
+        note: "With transition_steps 0 the lr stays at init_value, as in optax",
         example: "optax.polynomial_schedule(init_value=0.1, end_value=0.001, power=2, transition_steps=100)",
         expand: |given| {
             let power = given.tree("power")?;
@@ -79,7 +83,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[INIT, STRETCH, RATE, BEGIN, STAIRCASE, BOUND],
         expansion: "{clamp: {min or max: end_value}, of: {base: init_value, of: {phases: [{for: transition_begin, value: \
                     1x}, {kind: exponential, gamma: decay_rate, every: transition_steps, staircase: staircase}]}}}",
-        note: "With transition_steps 0 or decay_rate 0 init_value holds for ever, whatever end_value is, as in optax",
+        note: "With transition_steps 0 or decay_rate 0 the lr stays at init_value, for any end_value, as in optax",
         example: "optax.exponential_decay(init_value=0.1, transition_steps=50, decay_rate=0.5)",
         expand: |given| exponential(given, "init_value"),
         ..PLAIN
@@ -90,7 +94,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             INIT,
             required("decay_steps", ParamType::Length(1), "length of the half wave"),
-            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a share of the first"),
+            param("alpha", ParamType::Number(AT_LEAST_0), "0.0", "the last lr as a fraction of the first"),
             param("exponent", ParamType::Number(ABOVE_0), "1.0", "power of the wave"),
         ],
         expansion: "{base: init_value, of: {kind: cosine, to: alpha x, over: decay_steps, exponent: exponent}}",
@@ -117,11 +121,11 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             required("warmup_steps", ParamType::Length(0), "length of the warmup"),
         ],
         expansion: "{kind: linear, from: init_value, to: peak_value, over: warmup_steps}",
-        note: "With warmup_steps 0 init_value holds for ever, as in optax",
+        note: "With warmup_steps 0 the lr stays at init_value, as in optax",
         example: "optax.warmup_constant_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10)",
         expand: |given| {
             let tree = line(given, "init_value", "peak_value", "warmup_steps", None);
-            // The warmup is no length of the whole.
+            // The warmup does not set the length of the run.
             given.length = None;
             tree
         },
@@ -134,20 +138,20 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             required("init_value", ParamType::Lr, "lr at step 0"),
             PEAK,
             required("warmup_steps", ParamType::Length(0), "length of the warmup"),
-            required("decay_steps", ParamType::Length(1), "length of the whole, the warmup counted"),
+            required("decay_steps", ParamType::Length(1), "total length, including the warmup"),
             param("end_value", ParamType::Lr, "0.0", "lr at the end"),
             param("exponent", ParamType::Number(ABOVE_0), "1.0", "power of the wave"),
         ],
         expansion: "{phases: [{for: warmup_steps, kind: linear, from: init_value, to: peak_value}, {kind: cosine, from: \
                     peak_value, to: end_value, over: decay_steps - warmup_steps, exponent: exponent}]}",
-        note: "decay_steps counts the warmup, which is not so in keras. A peak_value of 0 leaves the lr at 0",
+        note: "decay_steps includes the warmup, unlike in keras. With a peak_value of 0 the lr is 0",
         example: "optax.warmup_cosine_decay_schedule(init_value=0.0, peak_value=0.1, warmup_steps=10, decay_steps=100)",
         expand: |given| {
             let total = given.tree("decay_steps")?;
             given.set_length(&total);
             let (over, number) = given.minus("decay_steps", "warmup_steps")?;
             if number <= 0.0 {
-                let message = format!("expected more than `warmup_steps`, which it counts, found {total}");
+                let message = format!("expected more than `warmup_steps`, which it includes, found {total}");
                 return given.refuse("decay_steps", message);
             }
             let rise = rise(given)?;
@@ -196,7 +200,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[INIT],
         extra: &[SCALES],
         expansion: "{base: init_value, of: {kind: multistep, at: [boundaries], gammas: [scales]}}",
-        note: "A scale counts at its boundary and after",
+        note: "A scale applies from its boundary on",
         example: "optax.piecewise_constant_schedule(0.1, {60: 0.1, 90: 0.1})",
         expand: |given| {
             let (init, scales) = (given.lr("init_value")?, given.scales("boundaries_and_scales")?);
@@ -209,7 +213,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
                 product *= scale;
                 values.push(times_base(product));
             }
-            // Factors of 0 can be written as values only.
+            // Factors of 0 can only be written as values.
             let zero = scales.iter().any(|(_, scale)| *scale == 0.0);
             let at = list(scales.iter().map(|(step, _)| whole(*step as f64)).collect());
             let gammas = list(scales.iter().map(|(_, scale)| float(*scale)).collect());
@@ -222,13 +226,17 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         name: "optax.piecewise_interpolate_schedule",
         signature: "interpolate_type, init_value, boundaries_and_scales=",
         params: &[
-            required("interpolate_type", ParamType::Choice(&["linear", "cosine"]), "between the knots"),
+            required(
+                "interpolate_type",
+                ParamType::Choice(&["linear", "cosine"]),
+                "interpolation between the knots",
+            ),
             INIT,
         ],
         extra: &[SCALES],
         expansion: "{kind: piecewise, interp: interpolate_type, points: [[0, init_value], [boundary, init_value * the \
                     scales so far], ...]}",
-        note: "Scales are factors on the value before. A boundary at 0 takes the place of init_value",
+        note: "Scales are factors on the previous value. A boundary at 0 replaces init_value",
         example: "optax.piecewise_interpolate_schedule('linear', 0.01, {30: 10.0, 100: 0.01})",
         expand: |given| {
             let interp = given.choice("interpolate_type")?;
@@ -249,19 +257,19 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
                 "pct_final",
                 ParamType::Number(FROM_0_TO_1),
                 "0.85",
-                "share of the cycle at which it is back",
+                "fraction of the cycle at which the lr is back at its first value",
             ),
             DIV,
             param(
                 "final_div_factor",
                 ParamType::Number(ABOVE_0),
                 "1e4",
-                "the last lr is the first one over this",
+                "the last lr is the first one divided by this",
             ),
         ],
         expansion: "{kind: piecewise, points: [[0, peak_value / div_factor], [int(pct_start * N), peak_value], \
                     [int(pct_final * N), peak_value / div_factor], [N, peak_value / (div_factor * final_div_factor)]]}",
-        note: "The knots are whole steps and the end is step N = transition_steps, which is not so in torch's OneCycleLR",
+        note: "The knots are at whole steps and the end is step N = transition_steps, unlike in torch's OneCycleLR",
         example: "optax.linear_onecycle_schedule(transition_steps=100, peak_value=0.1)",
         expand: |given| {
             let n = given.whole("transition_steps")?;
@@ -284,12 +292,12 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
                 "final_div_factor",
                 ParamType::Number(ABOVE_0),
                 "1e4",
-                "the last lr is the first one over this",
+                "the last lr is the first one divided by this",
             ),
         ],
         expansion: "{kind: piecewise, interp: cosine, points: [[0, peak_value / div_factor], [int(pct_start * N), \
                     peak_value], [N, peak_value / (div_factor * final_div_factor)]]}",
-        note: "The knots are whole steps and the end is step N = transition_steps, which is not so in torch's OneCycleLR",
+        note: "The knots are at whole steps and the end is step N = transition_steps, unlike in torch's OneCycleLR",
         example: "optax.cosine_onecycle_schedule(transition_steps=100, peak_value=0.1)",
         expand: |given| {
             let n = given.whole("transition_steps")?;
@@ -307,7 +315,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             name: "cosine_kwargs",
             ty: ExtraType::Each,
             required: true,
-            doc: "the parameters of a `optax.warmup_cosine_decay_schedule` for each cycle",
+            doc: "the parameters of `optax.warmup_cosine_decay_schedule` for each cycle",
         }],
         expansion: "{phases: [{for: decay_steps, <warmup_cosine_decay_schedule>}, ...]}",
         example: "optax.sgdr_schedule([{'init_value': 0.0, 'peak_value': 0.1, 'warmup_steps': 5, 'decay_steps': 50}, \
@@ -318,15 +326,15 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
     LibraryEntry {
         name: "optax.join_schedules",
         signature: "schedules, boundaries",
-        params: &[required("boundaries", ParamType::Lengths, "where the next schedule begins")],
+        params: &[required("boundaries", ParamType::Lengths, "the steps at which the next schedules begin")],
         extra: &[Extra {
             name: "schedules",
             ty: ExtraType::Schedules,
             required: true,
-            doc: "one more than there are boundaries",
+            doc: "the schedules, one more than the boundaries",
         }],
         expansion: "{phases: [{for: boundaries[0], schedules[0]}, ..., {schedules[n]}]}",
-        note: "Each schedule counts from its own begin. Of boundaries that do not rise the later one counts, as in optax",
+        note: "Each schedule counts from its own start. If boundaries do not rise, the later one wins, as in optax",
         example: "optax.join_schedules([optax.linear_schedule(0.0, 0.1, 10), optax.cosine_decay_schedule(0.1, 90)], [10])",
         expand: |given| {
             let boundaries = given.items("boundaries");
@@ -346,12 +354,22 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         aliases: &["optax.reduce_on_plateau"],
         signature: "factor=, patience=, rtol=, atol=, cooldown=, accumulation_size=, min_scale=",
         params: &[
-            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience", ParamType::Whole(1), "10", "looks without gain until a cut"),
-            param("rtol", ParamType::Number(FROM_0_TO_1), "1e-4", "gain that counts, as a share of the best"),
-            param("atol", ParamType::Number(AT_LEAST_0), "0.0", "gain that must come on top"),
-            param("cooldown", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
-            param("accumulation_size", ParamType::Whole(1), "1", "looks whose mean is one metric"),
+            param("factor", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each reduction"),
+            param(
+                "patience",
+                ParamType::Whole(1),
+                "10",
+                "number of checks without improvement before a reduction",
+            ),
+            param(
+                "rtol",
+                ParamType::Number(FROM_0_TO_1),
+                "1e-4",
+                "minimum improvement relative to the best metric",
+            ),
+            param("atol", ParamType::Number(AT_LEAST_0), "0.0", "absolute improvement required in addition"),
+            param("cooldown", ParamType::Whole(0), "0", "checks to ignore after a reduction"),
+            param("accumulation_size", ParamType::Whole(1), "1", "number of checks whose mean is one metric"),
             param(
                 "min_scale",
                 ParamType::Number(AT_LEAST_0),
@@ -363,8 +381,9 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         ],
         expansion: "{kind: plateau, apply: same, factor: factor, patience: patience - 1, threshold: rtol, threshold_abs: \
                     atol, cooldown: cooldown, accumulate: accumulation_size, min: min_scale x, eps: 0}",
-        note: "The loss of the batch at an update already scales that update. optax cuts at the patience-th look without \
-               gain, torch at the one after it. A patience of 0 cuts at each gain in optax, and is refused",
+        note: "The loss of the batch at an update already scales that update. optax reduces at the patience-th check \
+               without improvement, torch at the next one. A patience of 0 reduces at each improvement in optax and is \
+               refused",
         example: "optax.contrib.reduce_on_plateau(factor=0.5, patience=5)",
         expand: |given| {
             let (relative, absolute) = (given.number("rtol")?, given.number("atol")?);
@@ -394,22 +413,25 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             param("max_learning_rate", ParamType::Lr, "1.0", "upper bound"),
             param("scaling", ParamType::Number(ABOVE_0), "1.0", "only 1"),
-            param("f_min", ParamType::Number(ANY), "0.0", "the least loss that can be reached"),
+            param("f_min", ParamType::Number(ANY), "0.0", "the lowest possible loss"),
             param("eps", ParamType::Number(AT_LEAST_0), "0.0", "added to the squared norm"),
             param(
                 "variant",
                 ParamType::Choice(&["sps", "sps+"]),
                 "sps",
-                "one rule here: no lr falls below 0",
+                "both are the same here: the lr is never negative",
             ),
         ],
         expansion: "{kind: polyak, max: max_learning_rate, f_min: f_min, eps: eps, variant: variant}",
-        note: "optax's `scaling` does not do what its documentation says: the code divides by it. It is refused",
+        note: "Other values of `scaling` than 1 are refused, because the code of optax divides by it and its \
+               documentation multiplies",
         example: "optax.polyak_sgd(max_learning_rate=0.5)",
         expand: |given| {
             if given.number("scaling")? != 1.0 {
-                return given
-                    .refuse("scaling", "expected 1: optax's code and its documentation differ about others");
+                return given.refuse(
+                    "scaling",
+                    "expected 1, because the code and the documentation of optax differ for other values",
+                );
             }
             Some(map([
                 ("kind", text("polyak")),
@@ -432,14 +454,11 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             name: "init_step",
             ty: ExtraType::Pair,
             required: false,
-            doc: "`[heuristic, 1e-6]` if not given, or `[distance, r]`: how far the first steps reach",
+            doc: "scale of the first steps: `[heuristic, 1e-6]` (the default) or `[distance, r]`",
         }],
-        refused: &[(
-            "weight_decay",
-            "it is the optimiser's: `optimizer: {weight_decay: ...}` in the sweep file",
-        )],
+        refused: &[("weight_decay", "set it in the sweep file with `optimizer: {weight_decay: ...}`")],
         expansion: "{base: learning_rate, of: {kind: dog, init: init_step[0], r_eps: init_step[1], eps: eps}}",
-        note: "`init_step` by a learning_rate is refused: there is no such start here",
+        note: "`init_step` with a learning_rate is not supported",
         example: "optax.contrib.dog(learning_rate=0.5, init_step=('distance', 0.01))",
         expand: |given| {
             let init = given.items("init_step");
@@ -455,7 +474,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
     },
 ];
 
-/// The boundaries that count: one that does not come before a later one never does, nor does the schedule
+/// The effective boundaries: a boundary that is not before a later one has no effect, nor has the schedule
 /// between them.
 fn in_force(given: &mut Arguments<'_, '_>, boundaries: Vec<Tree>) -> Vec<Tree> {
     if !boundaries.iter().all(|tree| ticks(tree).is_some()) {
@@ -476,21 +495,18 @@ const SCALES: Extra = Extra {
     name: "boundaries_and_scales",
     ty: ExtraType::Scales,
     required: false,
-    doc: "steps, and the factor that the lr is multiplied by at each",
+    doc: "steps, each with a factor on the lr",
 };
-const STRETCH: Param = required(
-    "transition_steps",
-    ParamType::Length(0),
-    "the stretch after which the whole factor has been applied",
-);
+const STRETCH: Param =
+    required("transition_steps", ParamType::Length(0), "length over which `decay_rate` is applied once");
 const TRANSITION: Param =
     required("transition_steps", ParamType::Whole(1), "length N of the cycle, in steps");
 const SHARE: Param =
-    param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "share of the cycle that rises");
+    param("pct_start", ParamType::Number(FROM_0_TO_1), "0.3", "fraction of the cycle in which the lr rises");
 const DIV: Param =
     param("div_factor", ParamType::Number(ABOVE_0), "25.0", "the first lr is peak_value / div_factor");
 
-/// The way from one lr to another, after a stretch at the first.
+/// A transition from one lr to another, after some steps at the first.
 fn line(
     given: &mut Arguments<'_, '_>,
     from: &'static str,
@@ -542,12 +558,12 @@ fn exponential(given: &mut Arguments<'_, '_>, from: &'static str) -> Option<Tree
     })
 }
 
-/// A share of a number of steps, as Python's `int` rounds it.
+/// A fraction of a number of steps, rounded as by Python's `int`.
 fn part(share: f64, n: u64) -> i64 {
     (share * n as f64).trunc() as i64
 }
 
-/// Scales at steps of which several may be the same: as in a Python dict, the last one counts.
+/// Knots from scales. If steps are equal, the last one wins, as in a Python dict.
 fn one_cycle(given: &mut Arguments<'_, '_>, interp: &str, div: f64, scales: &[(i64, f64)]) -> Option<Tree> {
     let mut once: Vec<(i64, f64)> = Vec::new();
     for (step, scale) in scales {
@@ -560,7 +576,7 @@ fn one_cycle(given: &mut Arguments<'_, '_>, interp: &str, div: f64, scales: &[(i
     Some(knots(interp, scaled(peak, 1.0 / div), &once))
 }
 
-/// Knots from factors on the value before.
+/// Knots from factors on the previous value.
 fn knots(interp: &str, init: LrValue, scales: &[(i64, f64)]) -> Tree {
     let point = |step: i64, value: LrValue| list(vec![whole(step as f64), lr(value)]);
     let mut value = init;
@@ -580,7 +596,7 @@ fn sgdr(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut total = Some(0.0);
     for tree in given.items("cosine_kwargs") {
         let Some(length) = tree.get("decay_steps").cloned() else {
-            return given.refuse("cosine_kwargs", "the key `decay_steps` is missing in one of the cycles");
+            return given.refuse("cosine_kwargs", "missing key `decay_steps` in one of the cycles");
         };
         total = total.zip(ticks(&length)).map(|(total, steps)| total + steps);
         let Value::Map(mut entries) = tree.value else { return None };
@@ -588,7 +604,7 @@ fn sgdr(given: &mut Arguments<'_, '_>) -> Option<Tree> {
         cycles.push((length, Tree { place: tree.place, value: Value::Map(entries) }));
     }
     given.set_length_ticks(total);
-    // Beyond its end a cycle holds its last value, so the last one needs no length.
+    // A cycle stays at its last value after its end, so the last cycle needs no length.
     let (_, last) = cycles.pop()?;
     let path = "cosine_kwargs";
     let mut expanded = Vec::new();

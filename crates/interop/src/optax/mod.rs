@@ -1,4 +1,4 @@
-//! optax: its schedules, and code for it.
+//! optax: import of its schedules and export to its code.
 
 pub(crate) mod export;
 pub(crate) mod import;

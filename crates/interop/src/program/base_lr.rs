@@ -1,4 +1,4 @@
-//! The base lr of a pasted optimizer: what its call says, or the library's default.
+//! The base lr of the optimizer in a program: the lr of its call, or the library's default.
 
 use super::Program;
 use crate::entry::LibraryEntry;
@@ -7,19 +7,19 @@ use schedule::number::Number;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 
-/// The lr that a pasted program gives its schedule's optimizer.
+/// The lr that a program sets for the optimizer of its schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BaseLr {
-    /// The program has no call of an optimizer.
+    /// The program does not create an optimizer.
     Unstated,
-    /// That of the first parameter group; and those of all groups.
+    /// The lr of the first parameter group, and the lrs of all groups.
     Known(f64, Vec<f64>),
-    /// What can't be known.
+    /// The lr is unknown, with the reason.
     Unknown(Problem),
 }
 
 impl BaseLr {
-    /// The number, if it is known.
+    /// The lr, if it is known.
     pub fn known(&self) -> Option<f64> {
         match self {
             BaseLr::Known(lr, _) => Some(*lr),
@@ -28,11 +28,11 @@ impl BaseLr {
     }
 }
 
-/// The lr of an optimizer whose call has none.
+/// The default lr of an optimizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lr {
     Is(f64),
-    /// The call must give it.
+    /// The call must set it.
     Required,
     /// The optimizer has no fixed lr.
     Varies,
@@ -86,7 +86,7 @@ const TIMM: &[(&str, Lr)] = &[
     ("SGDW", Is(0.001)),
 ];
 
-/// The names that timm's `create_optimizer_v2` knows, and the classes they stand for.
+/// The names of timm's `create_optimizer_v2`, by class.
 const TIMM_NAMES: &[(&str, &[&str])] = &[
     ("AdaBelief", &["adabelief", "radabelief"]),
     ("Adadelta", &["adadelta"]),
@@ -143,7 +143,7 @@ const KERAS: &[(&str, Lr)] = &[
     ("ScheduleFreeAdamW", Is(0.0025)),
 ];
 
-/// Optimizers of optax 0.2.8 and its `contrib` that have a default; all others require the learning rate, which is
+/// Optimizers of optax 0.2.8 and its `contrib` with a default. All others require the learning rate, which is
 /// their first argument.
 const OPTAX: &[(&str, Lr)] = &[
     ("adadelta", Varies),
@@ -160,7 +160,7 @@ const OPTAX: &[(&str, Lr)] = &[
     ("schedule_free_sgd", Is(1.0)),
 ];
 
-/// Those that require it.
+/// Optimizers of optax that require the learning rate.
 const OPTAX_REQUIRED: &[&str] = &[
     "acprop",
     "adabelief",
@@ -202,14 +202,14 @@ const OPTAX_REQUIRED: &[&str] = &[
     "scale_by_schedule",
 ];
 
-/// What is known of a call of an optimizer.
+/// The properties of an optimizer.
 struct Known {
     default: Lr,
-    /// The place of the lr among positional arguments.
+    /// The index of the lr among positional arguments.
     place: usize,
 }
 
-/// What is known of an optimizer by its path; `library` is that of its schedule, for a name without a module.
+/// Finds an optimizer by its path. `library` is the library of its schedule, for names without a module.
 fn known(path: &[String], library: &str) -> Option<Known> {
     let (name, modules) = path.split_last()?;
     let holds = |known: &[&str]| modules.iter().any(|module| known.contains(&module.as_str()));
@@ -235,7 +235,7 @@ fn known(path: &[String], library: &str) -> Option<Known> {
     }
 }
 
-/// Whether transformers takes an absolute lr of the schedule as a share of the optimizer's own lr.
+/// Whether transformers divides an absolute lr of the schedule by the lr of the optimizer.
 fn divides_by_optimizer_lr(written: &Tree) -> bool {
     let is = |tree: &Tree, key: &str, of: fn(&str) -> bool| match tree.get(key).map(|tree| &tree.value) {
         Some(Value::Text(word)) => of(word),
@@ -251,11 +251,11 @@ fn divides_by_optimizer_lr(written: &Tree) -> bool {
                     && written.get("scheduler_specific_kwargs").is_some_and(given)))
 }
 
-/// Optimizers of torch without momentum or betas: schedules that cycle the momentum fail with them.
+/// Optimizers of torch without momentum or betas. Schedules that cycle the momentum fail with them.
 const WITHOUT_MOMENTUM: &[&str] = &["ASGD", "Adadelta", "Adafactor", "Adagrad", "LBFGS", "Rprop"];
 
 impl Program<'_> {
-    /// Refuses a schedule that cycles the momentum of an optimizer that has none, as torch does.
+    /// Refuses a schedule that cycles the momentum of an optimizer without momentum, as torch does.
     pub(crate) fn check_momentum(&self, call: &Expr, entry: &LibraryEntry) -> Result<(), Problem> {
         let ExprKind::Call(_, arguments) = &call.kind else { return Ok(()) };
         let Some(place) = entry.arguments().position(|(name, _)| name == "cycle_momentum") else {
@@ -272,15 +272,15 @@ impl Program<'_> {
             ExprKind::Path(path)
                 if path.last().is_some_and(|name| WITHOUT_MOMENTUM.contains(&name.as_str())) =>
             {
-                let message = format!("`{}` has no momentum to cycle, and torch fails", path.join("."));
+                let message = format!("`{}` has no momentum to cycle, so torch fails", path.join("."));
                 let problem = self.source.problem(call.start, call.end, message);
-                Err(problem.with_hint("cycle_momentum=False"))
+                Err(problem.with_hint("write cycle_momentum=False"))
             }
             _ => Ok(()),
         }
     }
 
-    /// The base lr of the schedule that a call makes.
+    /// The base lr of the schedule of a call.
     pub(crate) fn base_lr(&self, call: &Expr) -> BaseLr {
         if let Some(problem) = &self.sets_lr {
             return BaseLr::Unknown(problem.clone());
@@ -292,7 +292,7 @@ impl Program<'_> {
         }
     }
 
-    /// The argument of a schedule that is its optimizer, or that of the first schedule inside.
+    /// The optimizer argument of a schedule, or of its first child schedule.
     fn optimizer_of<'e>(&'e self, call: &'e Expr) -> Option<&'e Expr> {
         let ExprKind::Call(callee, arguments) = &self.resolve(call).kind else { return None };
         let entry = self.entry(callee, arguments).ok().flatten()?;
@@ -310,7 +310,7 @@ impl Program<'_> {
         })
     }
 
-    /// The lr of the only optimizer in the program, for schedules that don't name theirs.
+    /// The lr of the only optimizer in the program, for schedules without an optimizer argument.
     fn only_lr(&self, library: &str) -> BaseLr {
         let mut found: Vec<BaseLr> = Vec::new();
         for call in self.others() {
@@ -325,9 +325,9 @@ impl Program<'_> {
                     .problem(
                         0,
                         self.source.text.len(),
-                        "which of the optimizers is the schedule's is not known",
+                        "the program has several optimizers, and that of the schedule is unknown",
                     )
-                    .with_hint("give the base lr by --lr"),
+                    .with_hint("pass the base lr with --lr"),
             ),
         }
     }
@@ -340,7 +340,7 @@ impl Program<'_> {
         }
     }
 
-    /// The argument of an optimizer's call that is its lr, of whatever library it is.
+    /// The lr argument of an optimizer's call, for any library.
     pub(crate) fn lr_argument<'e>(&self, callee: &Expr, arguments: &'e [Argument]) -> Option<&'e Expr> {
         let ExprKind::Path(path) = &callee.kind else { return None };
         let known = known(path, "keras").or_else(|| known(path, "optax"))?;
@@ -351,15 +351,15 @@ impl Program<'_> {
         let optimizer = self.resolve(optimizer);
         let unknown = |message: String| {
             let problem = self.source.problem(optimizer.start, optimizer.end, message);
-            BaseLr::Unknown(problem.with_hint("give the base lr by --lr"))
+            BaseLr::Unknown(problem.with_hint("pass the base lr with --lr"))
         };
         let (callee, arguments) = match &optimizer.kind {
             ExprKind::Call(callee, arguments) => (callee, arguments),
             ExprKind::Path(_) => return BaseLr::Unstated,
             ExprKind::Unknown(reason) => {
-                return unknown(format!("the lr of the optimizer is not known: {reason}"));
+                return unknown(format!("the lr of the optimizer is unknown: {reason}"));
             }
-            _ => return unknown("the lr of this optimizer is not known".to_owned()),
+            _ => return unknown("the lr of this optimizer is unknown".to_owned()),
         };
         let path = match &callee.kind {
             ExprKind::Path(path) => path.as_slice(),
@@ -368,7 +368,7 @@ impl Program<'_> {
         let name = path.join(".");
         let factory = path.last().is_some_and(|name| name == "create_optimizer_v2");
         let known = if factory { self.known_by_factory(arguments) } else { known(path, library) };
-        // What wraps an optimizer leaves its lr as it is.
+        // A wrapper of an optimizer does not change its lr.
         if known.is_none()
             && lr_argument(arguments, usize::MAX).is_none()
             && let Some(inner) = arguments.first().map(|argument| self.resolve(&argument.value))
@@ -382,21 +382,22 @@ impl Program<'_> {
         self.lr_of_groups(arguments, lr).unwrap_or_else(unknown)
     }
 
-    /// The lr that an optimizer has for groups without one: that of its call, or its default.
+    /// The lr of parameter groups without their own lr: that of the call, or the default.
     fn own_lr(&self, name: &str, known: Option<Known>, arguments: &[Argument]) -> Result<f64, String> {
         let place = known.as_ref().map_or(usize::MAX, |known| known.place);
         match (lr_argument(arguments, place).map(|lr| self.resolve(lr)), known.map(|known| known.default)) {
             (Some(Expr { kind: ExprKind::None, .. }) | None, Some(Is(lr))) => Ok(lr),
             (Some(Expr { kind: ExprKind::None, .. }) | None, Some(Varies)) => {
-                Err(format!("`{name}` without an lr works it out itself"))
+                Err(format!("`{name}` without an lr computes it itself"))
             }
-            (None, Some(Required)) => Err(format!("`{name}` has no default lr, and none is given")),
+            (None, Some(Required)) => Err(format!("`{name}` has no default lr, and the call sets none")),
             (Some(lr), _) => self.lr_number(lr),
-            (None, None) => Err(format!("the default lr of `{name}` is not known")),
+            (None, None) => Err(format!("the default lr of `{name}` is unknown")),
         }
     }
 
-    /// Refuses a schedule for which transformers takes the optimizer's own lr where its first group has another.
+    /// Refuses a schedule that transformers divides by the optimizer's lr if the first parameter group has
+    /// another lr.
     pub(crate) fn check_optimizer_lr(&self, call: &Expr, written: &Tree) -> Result<(), Problem> {
         if !divides_by_optimizer_lr(written) {
             return Ok(());
@@ -410,16 +411,16 @@ impl Program<'_> {
         match (own, self.lr_of(optimizer, "transformers").known()) {
             (Ok(own), Some(first)) if own != first => {
                 let message = format!(
-                    "transformers computes with the optimizer's own lr ({own}), and its first group has {first}"
+                    "transformers uses the optimizer's lr ({own}), but its first parameter group has {first}"
                 );
                 let problem = self.source.problem(optimizer.start, optimizer.end, message);
-                Err(problem.with_hint(format!("lr={first} beside the groups")))
+                Err(problem.with_hint(format!("pass lr={first} to the optimizer too")))
             }
             _ => Ok(()),
         }
     }
 
-    /// What timm's factory makes of the name of an optimizer.
+    /// The optimizer that timm's factory creates.
     fn known_by_factory(&self, arguments: &[Argument]) -> Option<Known> {
         let named = |argument: &&Argument| argument.name.as_ref().is_some_and(|(name, _)| name == "opt");
         let given = arguments.iter().find(named);
@@ -433,16 +434,16 @@ impl Program<'_> {
         Some(Known { default: *default, place: 2 })
     }
 
-    /// The number of an lr, or why it is not known.
+    /// The value of an lr, or why it is unknown.
     fn lr_number(&self, lr: &Expr) -> Result<f64, String> {
         let written = self.source.text.get(lr.start..lr.end).unwrap_or_default();
         match self.number(lr, 0).map(|number: Number| number.float()) {
             Ok(Ok(lr)) => Ok(lr),
-            _ => Err(format!("the lr of the optimizer is `{written}`, which is not known here")),
+            _ => Err(format!("the lr of the optimizer is `{written}`, whose value is unknown")),
         }
     }
 
-    /// The lrs of parameter groups: their own, or that of the optimizer.
+    /// The lrs of the parameter groups: their own, or that of the optimizer.
     fn lr_of_groups(&self, arguments: &[Argument], outer: Result<f64, String>) -> Result<BaseLr, String> {
         let named = |argument: &&Argument| {
             argument
@@ -472,7 +473,7 @@ impl Program<'_> {
     }
 }
 
-/// The argument that is an lr: by its name, or at its place.
+/// The lr argument, by its name or its position.
 fn lr_argument(arguments: &[Argument], place: usize) -> Option<&Expr> {
     let named = |argument: &&Argument| {
         argument.name.as_ref().is_some_and(|(name, _)| matches!(name.as_str(), "lr" | "learning_rate"))

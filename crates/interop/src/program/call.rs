@@ -1,5 +1,5 @@
-//! A call of a schedule and the mapping that says the same: `kind:` and the arguments under their names.
-//! Functions become expressions.
+//! Converts a call of a schedule to a mapping: `kind:` and the arguments by name. Functions become
+//! expressions.
 
 use super::Program;
 use crate::entry::{LibraryEntry, bare};
@@ -9,12 +9,12 @@ use schedule::catalogue::ParamType;
 use schedule::problem::{Problem, listed, nearest};
 use schedule::tree::{Key, Tree, Value};
 
-/// Whether a value that is text is a call: no other schedule that is text has a bracket.
+/// Whether a text value is a call. No other text schedule contains a bracket.
 pub fn is_call(text: &str) -> bool {
     text.contains('(')
 }
 
-/// The libraries' own names of the modules that schedules stand in.
+/// The names of the modules that contain schedules, by library.
 const MODULES: &[(&str, &[&str])] = &[
     ("torch", &["torch", "lr_scheduler"]),
     ("optax", &["optax", "contrib"]),
@@ -23,17 +23,18 @@ const MODULES: &[(&str, &[&str])] = &[
     ("timm", &["timm", "scheduler"]),
 ];
 
-/// Modules that say nothing of the library.
+/// Module names that do not identify the library.
 const GENERIC_MODULES: [&str; 4] = ["optim", "optimizers", "schedules", "schedule"];
 
-/// The deepest chain of variables that stand for each other.
+/// The maximum nesting of values.
 const MAX_DEPTH: usize = 60;
 
-/// Arguments that say nothing of the lr, whatever the schedule.
+/// Arguments that never affect the lr.
 const IGNORED_ARGUMENTS: [&str; 1] = ["verbose"];
 
 impl Program<'_> {
-    /// The entry that is called; a problem if the name is in several libraries, and the arguments don't tell which.
+    /// The entry that is called. A problem if the name exists in several libraries and the arguments do not
+    /// identify one.
     pub(crate) fn entry(
         &self,
         callee: &Expr,
@@ -47,7 +48,7 @@ impl Program<'_> {
         });
         let of_library = |entry: &&LibraryEntry| match library {
             Some(library) => entry.library() == library,
-            // A module of one's own may hold anything.
+            // A custom module may contain anything.
             None => modules.iter().all(|module| GENERIC_MODULES.contains(&module.as_str())),
         };
         let found: Vec<&'static LibraryEntry> = named.filter(of_library).collect();
@@ -58,15 +59,15 @@ impl Program<'_> {
             ([entry], _) | (_, [entry]) => Ok(Some(entry)),
             (several, _) => {
                 let names = listed(several.iter().map(|entry| entry.name));
-                let message = format!("`{name}` stands in several libraries");
+                let message = format!("`{name}` exists in several libraries");
                 let problem = self.source.problem(callee.start, callee.end, message);
                 Err(problem.with_hint(format!("write one of {names}")))
             }
         }
     }
 
-    /// Whether a call may be that of an entry: it has the optimizer if, and only if, the entry takes one, and no
-    /// argument that the entry does not know.
+    /// Whether a call can be a call of an entry: it passes an optimizer if and only if the entry takes one,
+    /// and it has no unknown arguments.
     fn fits(&self, entry: &LibraryEntry, arguments: &[Argument]) -> bool {
         let known = |name: &str| {
             IGNORED_ARGUMENTS.contains(&name)
@@ -90,7 +91,7 @@ impl Program<'_> {
         takes && named.all(|(name, _)| known(name))
     }
 
-    /// The library of a schedule's call.
+    /// The library of a call of a schedule.
     pub(crate) fn library_of(&self, call: &Expr) -> &'static str {
         match &self.resolve(call).kind {
             ExprKind::Call(callee, arguments) => {
@@ -100,7 +101,7 @@ impl Program<'_> {
         }
     }
 
-    /// What is said of a call of something else.
+    /// The problem of a call that is not a schedule.
     pub(crate) fn unknown_call(&self, call: &Expr) -> Problem {
         let ExprKind::Call(callee, _) = &call.kind else {
             return self.source.problem(call.start, call.end, "expected a call of a schedule");
@@ -109,8 +110,7 @@ impl Program<'_> {
             return self.source.problem(callee.start, callee.end, "expected the name of a schedule");
         };
         let written = path.join(".");
-        let problem =
-            self.source.problem(callee.start, callee.end, format!("there is no schedule `{written}`"));
+        let problem = self.source.problem(callee.start, callee.end, format!("unknown schedule `{written}`"));
         let last = path.last().map_or("", String::as_str);
         let same = names().find(|full| bare(full) == last);
         let near = same.or_else(|| {
@@ -122,14 +122,12 @@ impl Program<'_> {
         });
         match near {
             Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
-            None => problem.with_hint(format!(
-                "known are the schedules of {}",
-                listed(LIBRARIES.iter().map(|(name, _)| *name))
-            )),
+            None => problem
+                .with_hint(format!("known libraries: {}", listed(LIBRARIES.iter().map(|(name, _)| *name)))),
         }
     }
 
-    /// The mapping that says what a call says.
+    /// Converts a call to a mapping.
     pub(crate) fn schedule(&mut self, call: &Expr) -> Result<Tree, Problem> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -176,12 +174,12 @@ impl Program<'_> {
         }
         for (name, has_default) in entry.arguments() {
             if !has_default && !given.contains(&name) && entry.reads(name) {
-                let message = format!("`{}`: the argument `{name}` is missing", entry.name);
+                let message = format!("`{}`: missing argument `{name}`", entry.name);
                 let problem = self.source.problem(call.start, call.end, message);
                 let lr =
                     entry.params.iter().any(|param| param.name == name && matches!(param.ty, ParamType::Lr));
                 return Err(if lr {
-                    problem.with_hint(format!("{name}=1x is the base lr"))
+                    problem.with_hint(format!("write {name}=1x for the base lr"))
                 } else {
                     problem
                 });
@@ -193,13 +191,13 @@ impl Program<'_> {
         Ok(written)
     }
 
-    /// The parameter of this name.
+    /// The parameter with this name.
     fn known(&self, entry: &'static LibraryEntry, name: &str, at: usize) -> Result<&'static str, Problem> {
         let arguments: Vec<&'static str> = entry.arguments().map(|(name, _)| name).collect();
         let own = entry.params.iter().map(|param| param.name).filter(|name| !arguments.contains(name));
         let known: Vec<&'static str> = arguments.iter().copied().chain(own).collect();
         known.iter().copied().find(|known| *known == name).ok_or_else(|| {
-            let message = format!("`{}` has no argument `{name}`", entry.name);
+            let message = format!("`{}`: unknown argument `{name}`", entry.name);
             let problem = self.source.problem(at, at + name.len(), message);
             match nearest(name, known.iter().copied()) {
                 Some(name) => problem.with_hint(format!("did you mean `{name}`?")),
@@ -208,7 +206,8 @@ impl Program<'_> {
         })
     }
 
-    /// An argument that is left out. A number in place of the optimiser was meant for another one.
+    /// Checks an argument that only matters in Python. A literal in the place of the optimiser was probably
+    /// meant for another argument.
     fn python_only(&self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<(), Problem> {
         let literal = matches!(
             value.kind,
@@ -222,15 +221,15 @@ impl Program<'_> {
             && !matches!(value.kind, ExprKind::Text(_) | ExprKind::None | ExprKind::Path(_))
             && literal
         {
-            return Err(self.source.problem(value.start, value.end, "expected a text: this is a name"));
+            return Err(self.source.problem(value.start, value.end, "expected a text for `name`"));
         }
         if name != "optimizer" || !literal {
             return Ok(());
         }
         let next = entry.arguments().map(|(name, _)| name).find(|name| entry.reads(name)).unwrap_or_default();
-        let message = format!("the argument at this place of `{}` is the optimizer", entry.name);
+        let message = format!("expected the optimizer as this argument of `{}`", entry.name);
         let problem = self.source.problem(value.start, value.end, message);
-        Err(problem.with_hint(format!("give the others by name, as in {next}=...")))
+        Err(problem.with_hint(format!("pass the others by name, as in {next}=...")))
     }
 
     fn entry_at(&self, name: &str, at: &Expr, value: Value) -> (Key, Tree) {
@@ -238,7 +237,7 @@ impl Program<'_> {
         (Key { place, name: name.to_owned() }, Tree { place, value })
     }
 
-    /// The value of an argument. One in a list of its own is that of the only parameter group.
+    /// The value of an argument. A list with one value is the value of the only parameter group.
     fn argument(&mut self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<Tree, Problem> {
         let param = entry.params.iter().find(|param| param.name == name);
         match &self.resolve(value).kind {
@@ -247,7 +246,7 @@ impl Program<'_> {
                 _ => {
                     let message = format!("expected one value, found a list of {}", items.len());
                     let problem = self.source.problem(value.start, value.end, message);
-                    Err(problem.with_hint("there is one parameter group here"))
+                    Err(problem.with_hint("only one parameter group is supported"))
                 }
             },
             ExprKind::Text(_) if param.is_some_and(|param| matches!(param.ty, ParamType::Expression)) => {
@@ -258,7 +257,7 @@ impl Program<'_> {
         }
     }
 
-    /// A value; a call in it is that of a schedule where `nodes` may stand.
+    /// Converts a value. If `nodes` is true, calls in it are schedules.
     pub(crate) fn value(&mut self, expr: &Expr, nodes: bool) -> Result<Tree, Problem> {
         let place = self.source.place(expr.start, expr.end);
         let value = match &expr.kind {
@@ -287,7 +286,7 @@ impl Program<'_> {
                 self.depth -= 1;
                 return value;
             }
-            // A number of Python's may be where a schedule may, as in the parameters of one.
+            // A number may also be in the place of a schedule, as in the parameters of one.
             ExprKind::Call(..) if nodes && self.entries(expr)?.is_none() => {
                 return self.constant_tree(expr).or_else(|_| self.schedule(expr));
             }
@@ -319,7 +318,7 @@ impl Program<'_> {
     }
 }
 
-/// The value of a member of transformers' enum.
+/// The value of a member of the enum of transformers.
 fn scheduler_type(member: &str) -> String {
     match member {
         "REDUCE_ON_PLATEAU" => "reduce_lr_on_plateau".to_owned(),

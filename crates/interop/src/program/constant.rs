@@ -1,4 +1,4 @@
-//! Constant expressions of a pasted program, worked out as Python does: numbers, lists and mappings.
+//! Evaluates constant expressions of a program as Python does: numbers, lists and mappings.
 
 use super::Program;
 use super::function;
@@ -9,30 +9,30 @@ use schedule::number::{ArithmeticError, Function, Number, function};
 use schedule::problem::Problem;
 use schedule::tree::{Key, Tree, Value};
 
-/// The deepest chain of values inside values.
+/// The maximum nesting of values.
 const MAX_DEPTH: usize = 60;
 
-/// The longest list that `range` or a product makes.
+/// The maximum length of a list from `range` or a product.
 const MAX_ITEMS: usize = 10_000;
 
-const LITERAL: &str = "a literal is needed here, as in 0.1 or 100";
+const LITERAL: &str = "write a literal, as in 0.1 or 100";
 
 impl Program<'_> {
-    /// A number as a value of a document.
+    /// The number as a value of a document.
     pub(crate) fn constant_tree(&self, expr: &Expr) -> Result<Tree, Problem> {
         let problem = |message: String| Err(self.source.problem(expr.start, expr.end, message));
         let value = match self.number(expr, 0)? {
             Number::Int(i) => Value::Int(i),
             Number::Float(x) if x.is_finite() => Value::Float(x),
-            Number::Float(x) => return problem(format!("this is {x}, which is no number to train with")),
+            Number::Float(x) => return problem(format!("expected a finite number, found {x}")),
             Number::Big(_) => {
-                return problem("this is a whole number beyond 2^63, which no length is".to_owned());
+                return problem("expected a whole number below 2^63".to_owned());
             }
         };
         Ok(Tree { place: self.source.place(expr.start, expr.end), value })
     }
 
-    /// The number that a constant expression is.
+    /// The value of a constant expression.
     pub(crate) fn number(&self, expr: &Expr, depth: usize) -> Result<Number, Problem> {
         let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
         let fault = |ArithmeticError(error)| {
@@ -64,18 +64,23 @@ impl Program<'_> {
                 if number(condition)?.is_true() { number(yes) } else { number(no) }
             }
             ExprKind::Bound(i) => match self.values.get(*i) {
-                // The reason is about the place where the name is used.
+                // The reason is reported where the name is used.
                 Some(Expr { kind: ExprKind::Unknown(reason), .. }) => Err(problem(reason)),
                 Some(value) => number(value),
                 None => Err(problem("expected a number")),
             },
             ExprKind::Path(path) => match function::constant(&path.join(".")) {
                 Some(x) => Ok(Number::Float(x)),
-                None => Err(problem(&format!("`{}` is a variable: {LITERAL}", path.join(".")))),
+                None => Err(problem(&format!(
+                    "the value of the variable `{}` is unknown: {LITERAL}",
+                    path.join(".")
+                ))),
             },
             ExprKind::Call(callee, arguments) => self.call_number(expr, callee, arguments, depth + 1),
             ExprKind::Item(of, index) => number(&self.item(expr, of, index, depth + 1)?),
-            ExprKind::Attribute(..) => Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
+            ExprKind::Attribute(..) => {
+                Err(problem(&format!("this value is unknown before the program runs: {LITERAL}")))
+            }
             ExprKind::Unknown(reason) => Err(problem(reason)),
             ExprKind::None
             | ExprKind::Text(_)
@@ -95,7 +100,7 @@ impl Program<'_> {
         let mut left = self.number(first, depth)?;
         for (sign, right) in rest {
             let Some(sign) = comparison(sign) else {
-                let message = format!("`{sign}` is read inside a lambda only");
+                let message = format!("`{sign}` is only supported inside a lambda");
                 return Err(self.source.problem(expr.start, expr.end, message));
             };
             let right = self.number(right, depth)?;
@@ -107,7 +112,7 @@ impl Program<'_> {
         Ok(Number::from(true))
     }
 
-    /// What a function of numbers gives: `int(0.1 * 5000)`, `math.ceil(...)`, `len([...])`.
+    /// The result of a function of numbers: `int(0.1 * 5000)`, `math.ceil(...)`, `len([...])`.
     fn call_number(
         &self,
         expr: &Expr,
@@ -116,7 +121,7 @@ impl Program<'_> {
         depth: usize,
     ) -> Result<Number, Problem> {
         let problem = |message: String| self.source.problem(expr.start, expr.end, message);
-        let unknown = || problem(format!("this is worked out by Python: {LITERAL}"));
+        let unknown = || problem(format!("this value is unknown before the program runs: {LITERAL}"));
         let ExprKind::Path(path) = &callee.kind else { return Err(unknown()) };
         let path = path.join(".");
         let known: Option<&'static Function> = function::known_function(&path).and_then(function);
@@ -136,7 +141,7 @@ impl Program<'_> {
             return Err(unknown());
         }
         let rest = arguments.get(usize::from(list.is_some())..).unwrap_or_default();
-        // Of what is counted only the number of items matters.
+        // `len` does not need the values of the items.
         if path == "len" {
             return Ok(Number::Int(list.map_or(0, |list| list.len() as i64)));
         }
@@ -150,7 +155,7 @@ impl Program<'_> {
             .map_err(|ArithmeticError(error)| problem(format!("this has no value: {error}")))
     }
 
-    /// The items of what is a list; `None` if it is none.
+    /// The items of a list; `None` if it is not a list.
     pub(crate) fn list(&self, expr: &Expr, depth: usize) -> Result<Option<Vec<Expr>>, Problem> {
         let problem = |message: &str| Err(self.source.problem(expr.start, expr.end, message));
         if depth > MAX_DEPTH {
@@ -176,7 +181,7 @@ impl Program<'_> {
                 let Some(list) = list else { return Ok(None) };
                 let times = match self.number(times, depth + 1)? {
                     Number::Int(times) => usize::try_from(times).unwrap_or(0),
-                    _ => return problem("expected a whole number beside a list"),
+                    _ => return problem("expected a whole number as the factor of a list"),
                 };
                 if too_long(list.len().saturating_mul(times)) {
                     return problem("this list is too long");
@@ -235,7 +240,7 @@ impl Program<'_> {
         }
     }
 
-    /// An entry of a list or a mapping.
+    /// An item of a list or a mapping.
     pub(crate) fn item(&self, expr: &Expr, of: &Expr, index: &Expr, depth: usize) -> Result<Expr, Problem> {
         let problem = |message: &str| self.source.problem(expr.start, expr.end, message);
         if let Some(list) = self.list(of, depth + 1)? {
@@ -243,11 +248,13 @@ impl Program<'_> {
             return index
                 .ok()
                 .and_then(|i| list.into_iter().nth(i))
-                .ok_or_else(|| problem("this entry is not there"));
+                .ok_or_else(|| problem("this item does not exist"));
         }
         let entries = match self.entries(of)? {
             Some(entries) => entries,
-            None => return Err(problem(&format!("this is worked out by Python: {LITERAL}"))),
+            None => {
+                return Err(problem(&format!("this value is unknown before the program runs: {LITERAL}")));
+            }
         };
         let same = |key: &Expr| match (&key.kind, &self.resolve(index).kind) {
             (ExprKind::Text(a), ExprKind::Text(b)) => a == b,
@@ -255,10 +262,10 @@ impl Program<'_> {
             _ => false,
         };
         let found = entries.into_iter().rev().find(|(key, _)| same(key));
-        found.map(|(_, value)| value).ok_or_else(|| problem("this entry is not there"))
+        found.map(|(_, value)| value).ok_or_else(|| problem("this item does not exist"))
     }
 
-    /// The entries of a mapping: `{...}`, `dict(...)`.
+    /// The entries of a mapping: `{...}` or `dict(...)`.
     pub(crate) fn entries(&self, expr: &Expr) -> Result<Option<Vec<(Expr, Expr)>>, Problem> {
         Ok(match &self.resolve(expr).kind {
             ExprKind::Dict(entries) => Some(entries.clone()),
@@ -266,7 +273,7 @@ impl Program<'_> {
                 let entry = |argument: &Argument| {
                     let (name, start) = argument.name.clone().ok_or_else(|| {
                         let value = &argument.value;
-                        self.source.problem(value.start, value.end, "expected an argument with its name")
+                        self.source.problem(value.start, value.end, "expected a keyword argument")
                     })?;
                     let end = start + name.len();
                     Ok((Expr { start, end, kind: ExprKind::Text(name) }, argument.value.clone()))
@@ -277,9 +284,9 @@ impl Program<'_> {
         })
     }
 
-    /// What a name stands for, and what that stands for.
+    /// Follows names to their value.
     pub(crate) fn resolve<'e>(&'e self, mut expr: &'e Expr) -> &'e Expr {
-        // Values stand for earlier ones only.
+        // Values only refer to earlier ones, so this ends.
         while let ExprKind::Bound(i) = &expr.kind {
             match self.values.get(*i) {
                 Some(value) => expr = value,
@@ -289,7 +296,7 @@ impl Program<'_> {
         expr
     }
 
-    /// A mapping as a value of a document.
+    /// The mapping as a value of a document.
     pub(crate) fn mapping(&mut self, entries: &[(Expr, Expr)], nodes: bool) -> Result<Value, Problem> {
         let mut map: Vec<(Key, Tree)> = Vec::new();
         for (key, value) in entries {
@@ -302,7 +309,7 @@ impl Program<'_> {
                 }
             };
             let value = self.value(value, nodes)?;
-            // As in Python, the last of equal keys counts.
+            // As in Python, the last of equal keys wins.
             map.retain(|(known, _)| known.name != name);
             map.push((Key { place: self.source.place(key.start, key.end), name }, value));
         }

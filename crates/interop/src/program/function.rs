@@ -1,9 +1,9 @@
-//! Functions of Python as expressions of ours.
+//! Converts Python functions to expressions of `schedule`.
 
 use super::Program;
 use crate::python::{Body, Expr, Function};
 
-/// The text of a lambda, or of an expression, as an expression.
+/// Converts the text of a lambda or an expression to an expression.
 pub(crate) fn expression(text: &str) -> Result<String, String> {
     let Some(rest) = text.trim_start().strip_prefix("lambda ") else { return Ok(text.to_owned()) };
     let Some((parameter, body)) = rest.split_once(':') else {
@@ -16,17 +16,17 @@ pub(crate) fn expression(text: &str) -> Result<String, String> {
     rewrite(body, parameter, &|_| Ok(None))
 }
 
-/// Modules of plain numbers, whose functions an expression knows.
+/// Modules of plain numbers whose functions are supported.
 const MATH: [&str; 2] = ["math", "bisect"];
 const NUMPY: [&str; 2] = ["np", "numpy"];
 
-/// Modules that work in single precision, or on tensors alone.
+/// Modules that work in single precision or only on tensors.
 const TENSORS: [&str; 5] = ["torch", "jnp", "jax.numpy", "tf", "tf.math"];
 
-/// What functions of `math` are called here, where it is something else.
+/// Functions of `math` with another name here.
 const MATH_NAMES: &[(&str, &str)] = &[("fabs", "abs"), ("pow", "power")];
 
-/// The same for numpy.
+/// Functions of numpy with another name here.
 const NUMPY_NAMES: &[(&str, &str)] = &[
     ("absolute", "abs"),
     ("amax", "max"),
@@ -45,13 +45,13 @@ const NUMPY_NAMES: &[(&str, &str)] = &[
     ("round", "around"),
 ];
 
-/// Names that an expression knows and a function of Python does not.
+/// Names with a meaning in an expression, but not in Python.
 const RESERVED: [&str; 6] = ["t", "T", "epoch", "base", "e", "inf"];
 
-/// The longest text that a function becomes.
+/// The maximum length of a converted function.
 const MAX_BYTES: usize = 20_000;
 
-/// What a name with its module is called here; `None` for another module's, or one without.
+/// The name here of a name with its module; `None` for other modules and for names without a module.
 fn local_name(path: &str) -> Option<&str> {
     let (module, name) = path.rsplit_once('.')?;
     let renamed = match module {
@@ -59,19 +59,19 @@ fn local_name(path: &str) -> Option<&str> {
         module if NUMPY.contains(&module) => NUMPY_NAMES,
         _ => return None,
     };
-    // What `math` calls so is another function.
+    // This is a different function in `math`.
     if path == "math.remainder" {
         return None;
     }
     Some(renamed.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| ours))
 }
 
-/// The function that a path names, by its name here.
+/// The name here of a function with this path.
 pub(crate) fn known_function(path: &str) -> Option<&str> {
     if path.contains('.') { local_name(path) } else { Some(path) }
 }
 
-/// The number that a path names: `math.pi`.
+/// The constant with this path, as in `math.pi`.
 pub(crate) fn constant(path: &str) -> Option<f64> {
     match (path, local_name(path)?) {
         (_, "pi") => Some(std::f64::consts::PI),
@@ -82,8 +82,8 @@ pub(crate) fn constant(path: &str) -> Option<f64> {
     }
 }
 
-/// A function's body as an expression: its parameter is `t`, modules are left out, names are put in as
-/// `value_of` has them. Characters stay where they are, so that mistakes are reported with their place.
+/// Converts a function body to an expression: its parameter becomes `t`, modules are removed, and names are
+/// replaced by their `value_of`. Characters keep their positions, so that errors have the right place.
 pub(crate) fn rewrite(
     body: &str,
     parameter: &str,
@@ -117,7 +117,7 @@ pub(crate) fn rewrite(
     Ok(text)
 }
 
-/// What a name of Python is in an expression.
+/// The text of a Python name in an expression.
 fn named(name: &str, value_of: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<String, String> {
     if let Some(value) = value_of(name)? {
         return Ok(value);
@@ -132,20 +132,20 @@ fn named(name: &str, value_of: &dyn Fn(&str) -> Result<Option<String>, String>) 
         "True" => Ok("1".to_owned()),
         "False" => Ok("0".to_owned()),
         name if RESERVED.contains(&name) => {
-            Err(format!("`{name}` is a variable of the program: write its value into the lambda"))
+            Err(format!("the variable `{name}` has another meaning here: write its value into the lambda"))
         }
         name => match name.rsplit_once('.') {
             Some((module, function)) if TENSORS.contains(&module) => {
-                Err(format!("`{name}` works on tensors, in single precision: write `math.{function}`"))
+                Err(format!("`{name}` works on tensors in single precision: write `math.{function}`"))
             }
-            Some(_) => Err(format!("`{name}` is not known here: write its value into the function")),
+            Some(_) => Err(format!("the value of `{name}` is unknown: write its value into the function")),
             None => Ok(name.to_owned()),
         },
     }
 }
 
 impl Program<'_> {
-    /// A function as an expression, the numbers and lists that were assigned to names put in.
+    /// Converts a function to an expression, with variables replaced by their numbers and lists.
     pub(crate) fn rendered(&self, function: &Function) -> Result<String, String> {
         self.render(&function.body, &function.parameter, &mut Vec::new())
     }
@@ -186,7 +186,7 @@ impl Program<'_> {
         Ok(text)
     }
 
-    /// What a name of the program is in an expression.
+    /// The text of a variable of the program in an expression.
     fn value_of(&self, name: &str) -> Result<Option<String>, String> {
         let path = self.full_path(name);
         if path != name {
@@ -207,7 +207,7 @@ impl Program<'_> {
         match plain(expr) {
             Some(text) => Ok(Some(text)),
             None => match self.number(expr, 0) {
-                Err(problem) => Err(format!("`{name}` is not known here: {}", problem.message)),
+                Err(problem) => Err(format!("the value of `{name}` is unknown: {}", problem.message)),
                 Ok(_) => Ok(None),
             },
         }
@@ -215,5 +215,5 @@ impl Program<'_> {
 }
 
 fn parameter_reassigned(name: &str) -> String {
-    format!("the parameter `{name}` is set anew: write the function as a lambda")
+    format!("the parameter `{name}` is reassigned: write the function as a lambda")
 }

@@ -1,4 +1,4 @@
-//! A pasted program: what its names stand for, which schedule it uses and at which base lr.
+//! Interprets a Python program: the values of its names, the schedule that it uses and the base lr.
 
 mod base_lr;
 mod call;
@@ -17,24 +17,24 @@ pub use base_lr::BaseLr;
 pub use call::is_call;
 pub(crate) use function::expression;
 
-/// What a pasted program says.
+/// The schedule and the base lr of a program.
 #[derive(Debug, Clone)]
 pub struct ParsedProgram {
     /// The schedule.
     pub schedule: Tree,
-    /// The lr of its optimizer.
+    /// The lr of the optimizer.
     pub lr: BaseLr,
 }
 
-/// Reads a text that is a program: the schedule that it uses last.
+/// Reads a program and returns the schedule that it uses last.
 ///
 /// # Errors
-/// The first thing that the schedule needs and that can't be read, with its place.
+/// The first part that the schedule needs and that can't be read, with its place.
 pub fn parse_program(text: &str) -> Result<ParsedProgram, Problem> {
     Program::new(Source { text, inside: None }).read()
 }
 
-/// Reads a call that is a value of a document.
+/// Reads a call in a value of a document.
 pub(crate) fn parse_inside(text: &str, place: Place) -> Result<Tree, Problem> {
     Program::new(Source { text, inside: Some(place) }).read().map(|pasted| pasted.schedule)
 }
@@ -47,14 +47,14 @@ pub(crate) fn as_mapping(tree: &Tree) -> Tree {
     }
 }
 
-/// Words that begin a statement of Python, and what must follow: `for:` is a key of ours.
+/// Keywords that begin a Python statement, with the following character (`for:` is a key of a sweep file).
 const WORDS: [&str; 12] = [
     "import ", "from ", "def ", "class ", "for ", "while ", "if ", "with ", "try:", "async ", "assert ",
     "return ",
 ];
 
-/// Whether a whole document is a Python program, not YAML: its first statement begins with a word of Python, a
-/// decorator or a docstring, or with names and then a bracket, an assignment, a type or a comma.
+/// Whether a document is a Python program instead of YAML: its first statement begins with a keyword, a
+/// decorator or a docstring, or with names followed by a bracket, an assignment, a type or a comma.
 pub fn is_program(text: &str) -> bool {
     let mut lines =
         text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -75,7 +75,7 @@ pub fn is_program(text: &str) -> bool {
     rest.starts_with(['(', '[', '=', ',']) || augmented || rest.strip_prefix(':').is_some_and(is_annotation)
 }
 
-/// Whether a type and a value follow a name and its colon: `s: LRScheduler = StepLR(...)`.
+/// Whether a type and a value follow the colon after a name: `s: LRScheduler = StepLR(...)`.
 fn is_annotation(rest: &str) -> bool {
     let Some((annotation, value)) = rest.split_once('=') else { return false };
     let annotation = annotation.trim();
@@ -87,18 +87,18 @@ fn is_annotation(rest: &str) -> bool {
 
 pub(crate) struct Program<'a> {
     pub(crate) source: Source<'a>,
-    /// Which value each name stands for now.
+    /// The index of the current value of each name.
     names: HashMap<String, usize>,
-    /// All that was assigned, the names in it being bound.
+    /// All assigned values, with names bound.
     pub(crate) values: Vec<Expr>,
     pub(crate) depth: usize,
-    /// The schedule that was used last, and its call.
+    /// The last used schedule and its call.
     found: Option<(Tree, Expr)>,
-    /// Calls that are no schedule.
+    /// Calls that are not schedules.
     others: Vec<Expr>,
-    /// What could not be read.
+    /// The first statement that could not be read.
     unread: Option<Problem>,
-    /// Where the program itself sets an lr.
+    /// A statement that sets the lr directly.
     pub(crate) sets_lr: Option<Problem>,
 }
 
@@ -148,7 +148,7 @@ impl<'a> Program<'a> {
                     if self.names_schedule(&problem) {
                         return Err(problem);
                     }
-                    let reason = format!("this could not be read: {}", problem.message);
+                    let reason = format!("this statement is not supported: {}", problem.message);
                     self.forget(&targets, &reason);
                     self.unread.get_or_insert(problem);
                 }
@@ -157,7 +157,7 @@ impl<'a> Program<'a> {
         Ok(())
     }
 
-    /// Whether the line of a problem names a schedule.
+    /// Whether the line of a problem mentions a schedule.
     fn names_schedule(&self, problem: &Problem) -> bool {
         let start = problem.place.start.min(self.source.text.len());
         let before = self.source.text.get(..start).and_then(|text| text.rfind('\n')).map_or(0, |i| i + 1);
@@ -184,7 +184,7 @@ impl<'a> Program<'a> {
         } else if let ExprKind::Call(..) = &value.kind {
             self.others.push(value.clone());
         }
-        // What is a number now is one for good.
+        // Evaluates a number now, because its names may change later.
         if let Ok(number) = self.number(&value, 0) {
             value.kind = ExprKind::Number(number);
         }
@@ -202,7 +202,7 @@ impl<'a> Program<'a> {
                 for (i, name) in names.iter().enumerate() {
                     let unknown = || Expr {
                         kind: ExprKind::Unknown(
-                            "this is worked out by Python: a literal is needed here".to_owned(),
+                            "this value is unknown before the program runs: write a literal".to_owned(),
                         ),
                         ..*value
                     };
@@ -214,15 +214,15 @@ impl<'a> Program<'a> {
                 if let ExprKind::Item(_, key) = &target.kind
                     && key.kind == ExprKind::Text("lr".to_owned())
                 {
-                    let message = "the program sets the lr itself here";
+                    let message = "the program sets the lr directly here";
                     let problem = self.source.problem(target.start, target.end, message);
-                    self.sets_lr = Some(problem.with_hint("leave this line out, or give --lr"));
+                    self.sets_lr = Some(problem.with_hint("remove this line, or pass --lr"));
                 }
             }
         }
     }
 
-    /// The values for several names. What prepares objects returns them in the same order.
+    /// The values for several names. `prepare` of an Accelerator returns its arguments in order.
     fn unpacked(&self, value: &Expr, count: usize) -> Option<Vec<Expr>> {
         let items = match &self.resolve(value).kind {
             ExprKind::Call(callee, arguments) if self.prepares(callee) => {
@@ -247,7 +247,7 @@ impl<'a> Program<'a> {
         self.values.push(value);
     }
 
-    /// Forgets what names stood for.
+    /// Marks the values of names as unknown.
     fn forget(&mut self, targets: &[Target], reason: &str) {
         for target in targets {
             let names = match target {
@@ -265,13 +265,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// A loop or a branch: what it assigns is not known, and a schedule in it is not read.
+    /// A loop or a branch: values assigned in it are unknown, and a schedule in it is an error.
     fn block(&mut self, head: &Expr, inside: &[Statement]) -> Result<(), Problem> {
         let ExprKind::Unknown(word) = &head.kind else { return Ok(()) };
         if let Some(call) = self.call_in_all(inside) {
-            let message = format!("a schedule inside a {word} block is not read");
+            let message = format!("a schedule inside a {word} block is not supported");
             let problem = self.source.problem(call.start, call.end, message);
-            return Err(problem.with_hint("paste it without the block"));
+            return Err(problem.with_hint("move it out of the block"));
         }
         let line = self.source.place(head.start, head.end).line;
         let reason = match line {
@@ -288,7 +288,7 @@ impl<'a> Program<'a> {
         Ok(())
     }
 
-    /// The first call of a schedule in statements that are not run.
+    /// The first call of a schedule in statements, without running them.
     fn call_in_all(&self, statements: &[Statement]) -> Option<Expr> {
         statements.iter().find_map(|statement| match statement {
             Statement::Value(_, value) => {
@@ -306,7 +306,7 @@ impl<'a> Program<'a> {
         self.names.get(name).and_then(|i| self.values.get(*i))
     }
 
-    /// A path whose first name is replaced by what was imported under it.
+    /// A path with its first name replaced by its import.
     pub(crate) fn full_path(&self, path: &str) -> String {
         let (first, rest) = path.split_once('.').map_or((path, ""), |(first, rest)| (first, rest));
         match self.named(first).map(|expr| &expr.kind) {
@@ -316,7 +316,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Replaces names by what they stand for now.
+    /// Replaces names by their current values.
     fn bind(&self, expr: &mut Expr) {
         match &mut expr.kind {
             ExprKind::Path(path) => {
@@ -332,7 +332,7 @@ impl<'a> Program<'a> {
             }
             ExprKind::Call(callee, arguments) => {
                 match &mut callee.kind {
-                    // A method of a value is no function of its own.
+                    // A method of a value is not a function of a module.
                     ExprKind::Path(path) => {
                         let full = self.full_path(&path.join("."));
                         *path = full.split('.').map(str::to_owned).collect();
@@ -368,7 +368,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// `name.attribute` of a name that has a value.
+    /// Binds the first name of `name.attribute`.
     fn bind_first(&self, expr: &mut Expr) {
         let ExprKind::Path(path) = &expr.kind else { return };
         let [first, rest @ ..] = path.as_slice() else { return };
@@ -377,7 +377,8 @@ impl<'a> Program<'a> {
         expr.kind = ExprKind::Attribute(Box::new(of), rest.join("."));
     }
 
-    /// The call of a schedule that an expression uses: itself, inside it, or as the learning rate of an optimizer.
+    /// The call of a schedule that an expression uses: the expression itself, a call inside it, or the
+    /// learning rate of an optimizer.
     pub(crate) fn schedule_in(&self, expr: &Expr) -> Option<Expr> {
         let in_any =
             |items: &mut dyn Iterator<Item = &Expr>| items.filter_map(|item| self.schedule_in(item)).last();
@@ -395,7 +396,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// The schedule that an optimizer is given by a name.
+    /// The schedule that is passed to an optimizer by a variable.
     fn learning_rate(&self, callee: &Expr, arguments: &[Argument]) -> Option<Expr> {
         let lr = self.lr_argument(callee, arguments)?;
         match &self.resolve(lr).kind {
@@ -404,7 +405,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Calls of something else, for what is known of optimizers.
+    /// Calls that are not schedules, such as optimizers.
     pub(crate) fn others(&self) -> &[Expr] {
         &self.others
     }

@@ -1,21 +1,21 @@
-//! Lines to statements: blocks by their indentation.
+//! Parses lines into statements, with blocks by indentation.
 
 use super::parse::{Parser, outside};
 use super::tokens::{Kind, Token, tokens};
 use super::{Body, Expr, ExprKind, Function, Source, Statement};
 use schedule::problem::Problem;
 
-/// The words of one statement, and how far it is indented.
+/// The tokens of one statement and its indentation.
 #[derive(Debug, Clone, Copy)]
 struct Line<'t> {
     tokens: &'t [Token],
     indent: usize,
 }
 
-/// Reads statements. What can't be read alone is one of them.
+/// Reads statements. A statement that can't be read becomes [`Statement::Unread`].
 ///
 /// # Errors
-/// A word, a string or a bracket that Python does not have either.
+/// An invalid token, string or bracket.
 pub(crate) fn statements(source: &Source<'_>) -> Result<Vec<Statement>, Problem> {
     let tokens = tokens(source)?;
     let lines = lines(source, &tokens);
@@ -28,7 +28,7 @@ fn lines<'t>(source: &Source<'_>, tokens: &'t [Token]) -> Vec<Line<'t>> {
         let Some(first) = tokens.first() else { continue };
         let before = source.text.get(..first.start).unwrap_or_default();
         let margin = before.rsplit('\n').next().unwrap_or_default();
-        // Behind a `;` a statement belongs where the one before it does.
+        // A statement after `;` has the indentation of the one before it.
         let indent = match margin.trim().is_empty() {
             true => margin.chars().count(),
             false => lines.last().map_or(0, |line| line.indent),
@@ -38,16 +38,16 @@ fn lines<'t>(source: &Source<'_>, tokens: &'t [Token]) -> Vec<Line<'t>> {
     lines
 }
 
-/// Statements that begin with these say nothing of values.
+/// Keywords of statements that do not change values.
 const IGNORED: [&str; 9] = ["pass", "break", "continue", "global", "nonlocal", "del", "assert", "raise", "@"];
 
 const BLOCKS: [&str; 10] =
     ["class", "for", "while", "if", "elif", "else", "try", "except", "finally", "with"];
 
-/// The deepest blocks.
+/// The maximum nesting of blocks.
 const MAX_DEPTH: usize = 40;
 
-/// The most statements of a function, each branch counted with all that follows it.
+/// The maximum number of statements of a function; the statements after a branch count once per branch.
 const MAX_STATEMENTS: usize = 300;
 
 struct Reader<'a> {
@@ -55,7 +55,7 @@ struct Reader<'a> {
     depth: usize,
 }
 
-/// What a function does behind a block.
+/// The statements that follow a block in a function.
 struct Continuation<'l> {
     lines: &'l [Line<'l>],
     then: Option<&'l Continuation<'l>>,
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         statements
     }
 
-    /// A statement of one line.
+    /// A single-line statement.
     fn simple(&self, line: &Line<'_>) -> Option<Statement> {
         match Parser::new(self.source, line.tokens).statement() {
             Ok(statement) => statement,
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The words up to the colon that opens a block, and those behind it.
+    /// The tokens before and after the colon that opens a block.
     fn header<'t>(&self, line: &Line<'t>) -> Option<(&'t [Token], &'t [Token])> {
         let colon = outside(line.tokens, |token| self.text(token))
             .into_iter()
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         self.depth -= 1;
         let second = header.get(1).map_or("", |token| self.text(token));
         match word {
-            // What is inside is done once, whatever comes.
+            // These blocks run exactly once.
             "with" | "try" | "finally" | "class" => statements.extend(inside),
             "if" if second == "__name__" => statements.extend(inside),
             "def" => {
@@ -170,8 +170,8 @@ impl<'a> Reader<'a> {
         };
         let mut left = MAX_STATEMENTS;
         let body = self.body(lines, None, &mut left).ok_or_else(|| {
-            let problem = self.problem(header, "this function can't be read");
-            problem.with_hint("known are assignments to names, `if` and `return`; write it as a lambda")
+            let problem = self.problem(header, "this function can't be converted");
+            problem.with_hint("only assignments, `if` and `return` are supported; write it as a lambda")
         })?;
         Ok(Function { parameter, body })
     }
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
                 let condition = range(header.get(1..)?)?;
                 let (yes, rest) = inner(line, inline, rest);
                 let follows = rest.first().map_or("", |next| self.word(next, 0));
-                // The branch skips what else belongs to this `if`.
+                // The branch continues after the other branches of this `if`.
                 let behind = rest.get(self.branches(line, rest)..)?;
                 let after = Continuation { lines: behind, then };
                 let yes = self.body(&yes, Some(&after), left)?;
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many of the lines belong to the `elif` and `else` of an `if`.
+    /// The number of lines that belong to the `elif` and `else` of an `if`.
     fn branches(&self, line: &Line<'_>, rest: &[Line<'_>]) -> usize {
         let ends = |other: &Line<'_>| {
             other.indent < line.indent
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The lines inside a block, those behind its colon first, and the lines after it.
+/// The lines inside a block, starting with the code after its colon, and the lines after the block.
 fn inner<'t, 'r>(
     line: &Line<'_>,
     inline: &'t [Token],

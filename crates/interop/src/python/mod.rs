@@ -1,5 +1,5 @@
-//! Python as far as a pasted call needs it: statements of names, literals, arithmetic, calls and functions of one
-//! number, each with its place in the text. What the names mean is not known here.
+//! Parses the subset of Python that programs with schedules need: assignments, literals, arithmetic, calls
+//! and functions of one number, each with its place in the text. The meaning of names is in `program`.
 
 mod lines;
 mod parse;
@@ -13,7 +13,7 @@ use schedule::tree::Place;
 
 pub(crate) use lines::statements;
 
-/// An expression and the bytes it stands at.
+/// An expression and its byte range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expr {
     pub(crate) start: usize,
@@ -26,30 +26,30 @@ pub(crate) enum ExprKind {
     None,
     Bool(bool),
     Number(Number),
-    /// A string, or a multiple of the base lr as in `0.1x`, which is ours.
+    /// A string, or a multiple of the base lr as in `0.1x`, which is not Python.
     Text(String),
     /// Names joined by dots.
     Path(Vec<String>),
-    /// What a name stands for: an entry of the program's values.
+    /// A bound name: an index into the values of the program.
     Bound(usize),
     Call(Box<Expr>, Vec<Argument>),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
-    /// A lambda, or a `def` that is no more than one.
+    /// A lambda, or a `def` that can be written as one.
     Function(Function),
     /// A sign before a value: `-`, `+` or `not`.
     Sign(&'static str, Box<Expr>),
     /// Arithmetic, `and`, `or`.
     Binary(&'static str, Box<Expr>, Box<Expr>),
-    /// The first value and what it is compared with.
+    /// The first value and the values that it is compared with.
     Compare(Box<Expr>, Vec<(&'static str, Expr)>),
-    /// Condition, value if it holds, value if not.
+    /// Condition, value if true, value if false.
     Choice(Box<[Expr; 3]>),
-    /// Something of something: `value[index]`.
+    /// `value[index]`.
     Item(Box<Expr>, Box<Expr>),
-    /// Something of what is no name: `call(...).name`.
+    /// An attribute of a value that is not a name: `call(...).name`.
     Attribute(Box<Expr>, String),
-    /// What is not known here, and why.
+    /// An unknown value, with the reason.
     Unknown(String),
 }
 
@@ -60,58 +60,58 @@ pub(crate) struct Function {
     pub(crate) body: Body,
 }
 
-/// What a function does, its expressions being bytes of the text.
+/// The body of a function, with expressions as byte ranges of the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Body {
     Return(Range<usize>),
-    /// A name, its value, and what follows.
+    /// A name, its value, and the statements that follow.
     Assign(String, Range<usize>, Box<Body>),
-    /// A condition, what follows if it holds, and what if not.
+    /// A condition, the statements if it is true, and those if it is false.
     If(Range<usize>, Box<Body>, Box<Body>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Argument {
-    /// The keyword and where it stands; `None` for a positional one.
+    /// The keyword and its position; `None` for a positional argument.
     pub(crate) name: Option<(String, usize)>,
     pub(crate) value: Expr,
 }
 
-/// What a value is assigned to.
+/// The target of an assignment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Target {
-    /// A name, with its dots.
+    /// A name, possibly with dots.
     Name(String),
-    /// Several of those, one for each item of the value.
+    /// Several names, one for each item of the value.
     Names(Vec<String>),
-    /// Something else: `group["lr"]`.
+    /// Another target: `group["lr"]`.
     Other(Expr),
 }
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Statement {
-    /// A value, and what it is assigned to, if anything.
+    /// A value and its targets, if any.
     Value(Vec<Target>, Expr),
-    /// A loop, a branch or a class: its first word and the statements inside.
+    /// A loop or a branch: its keyword and the statements inside.
     Block(Expr, Vec<Statement>),
-    /// A function: its name, what it is if it is one of a number, and the statements inside.
+    /// A function: its name, its body if it is a function of one number, and the statements inside.
     Def(String, Result<Function, Problem>, Vec<Statement>),
-    /// What can't be read, and the names that it assigns to.
+    /// A statement that can't be read, and its targets.
     Unread(Vec<Target>, Problem),
 }
 
-/// A text and where it came from.
+/// A text and its origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) text: &'a str,
-    /// The value of a document that holds the text; `None` if the text is the whole document.
+    /// The place of the value that contains the text; `None` if the text is the whole document.
     pub(crate) inside: Option<Place>,
 }
 
 impl Source<'_> {
-    /// Where bytes of the text stand in the document; the whole value where that can't be told, because
-    /// the document writes the text in another way.
+    /// The place of a byte range of the text in the document; the place of the whole value if the text is
+    /// escaped in the document.
     pub(crate) fn place(&self, start: usize, end: usize) -> Place {
         let before = self.text.get(..start).unwrap_or_default();
         match self.inside {
@@ -132,7 +132,7 @@ impl Source<'_> {
         }
     }
 
-    /// How many bytes stand before the text in its value, if it stands there as it is.
+    /// The number of quote bytes before the text in its value, if the text is not escaped.
     fn quotes(&self) -> Option<usize> {
         let written = self.inside.map_or(0, |place| place.end - place.start);
         match written.checked_sub(self.text.len()) {
@@ -143,7 +143,7 @@ impl Source<'_> {
         }
     }
 
-    /// A problem with bytes of the text.
+    /// A problem with a byte range of the text.
     pub(crate) fn problem(&self, start: usize, end: usize, message: impl Into<String>) -> Problem {
         let mut message = message.into();
         let shown = self.inside.is_none_or(|place| place.line > 0 && self.quotes().is_some());

@@ -1,19 +1,19 @@
-//! Words to values and simple statements.
+//! Parses tokens into values and simple statements.
 
 use super::tokens::{Kind, Token};
 use super::{Argument, Body, Expr, ExprKind, Function, Source, Statement, Target};
 use schedule::number::Number;
 use schedule::problem::Problem;
 
-/// The deepest nesting: reading takes a stack.
+/// The maximum nesting, because parsing is recursive.
 const MAX_DEPTH: usize = 40;
 
-/// Reads the words of one statement.
+/// Parses the tokens of one statement.
 pub(crate) struct Parser<'a> {
     source: &'a Source<'a>,
-    /// What is left of the statement.
+    /// The remaining tokens.
     tokens: &'a [Token],
-    /// Where the last word that was taken ends.
+    /// The end of the last consumed token.
     behind: usize,
     depth: usize,
 }
@@ -32,7 +32,7 @@ impl<'a> Parser<'a> {
         self.tokens.first()
     }
 
-    /// The next word; empty at the end, and for a string, which is no word.
+    /// The next token as text; empty at the end and for a string.
     fn peek_text(&self) -> &'a str {
         self.peek().filter(|token| token.kind != Kind::Text).map_or("", |token| self.text(token))
     }
@@ -52,7 +52,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Where the next word begins.
+    /// The start of the next token.
     fn here(&self) -> usize {
         self.peek().map_or(self.behind, |token| token.start)
     }
@@ -70,8 +70,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `import torch.optim as optim`, `from x import y as z, w`: assignments of a path, for what is called by
-    /// another name.
+    /// `import torch.optim as optim`, `from x import y as z, w`: assignments of paths to the imported names.
     pub(crate) fn import(&mut self) -> Vec<Statement> {
         let mut found = Vec::new();
         let from = self.take("from");
@@ -113,7 +112,7 @@ impl<'a> Parser<'a> {
         path
     }
 
-    /// An assignment, or a value alone; nothing for an annotation without a value.
+    /// An assignment or an expression; `None` for an annotation without a value.
     pub(crate) fn statement(&mut self) -> Result<Option<Statement>, Problem> {
         let words = self.tokens;
         let outside = outside(words, |token| self.text(token));
@@ -136,7 +135,7 @@ impl<'a> Parser<'a> {
         Ok(Some(Statement::Value(targets, value)))
     }
 
-    /// What the words assign to, for a statement that can't be read.
+    /// The targets of a statement that can't be read.
     pub(crate) fn targets(&self) -> Vec<Target> {
         let end = outside(self.tokens, |token| self.text(token))
             .into_iter()
@@ -145,7 +144,7 @@ impl<'a> Parser<'a> {
         words.and_then(|words| self.target(words).ok()).into_iter().collect()
     }
 
-    /// Whether what is left is a name and its type.
+    /// Whether the remaining tokens are a name and its type.
     fn is_annotated(&self) -> bool {
         matches!(self.tokens, [name, colon, ..] if name.kind == Kind::Name && self.text(colon) == ":")
     }
@@ -170,7 +169,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `lr *= 0.1`, its sign being the word at `i`.
+    /// `lr *= 0.1`, with its operator at index `i`.
     fn augmented(&mut self, i: usize) -> Result<Statement, Problem> {
         let words = self.tokens;
         let (left, right) = (words.get(..i).unwrap_or_default(), words.get(i + 1..).unwrap_or_default());
@@ -184,7 +183,7 @@ impl<'a> Parser<'a> {
         Ok(Statement::Value(vec![target], value))
     }
 
-    /// All words as one value.
+    /// All tokens as one value.
     pub(crate) fn whole(&mut self) -> Result<Expr, Problem> {
         let value = self.list_or_one()?;
         match self.peek() {
@@ -218,7 +217,7 @@ impl<'a> Parser<'a> {
         expr
     }
 
-    /// A lambda of one parameter; its body is kept as text, up to the comma or bracket that ends it.
+    /// A lambda of one parameter. Its body is kept as text, up to the comma or bracket that ends it.
     fn lambda(&mut self) -> Result<Expr, Problem> {
         let start = self.here();
         self.next();
@@ -410,7 +409,7 @@ impl<'a> Parser<'a> {
             (Kind::Number, word) => match literal(word) {
                 Some(kind) => kind,
                 None => {
-                    let message = format!("`{word}` is no number that can be used here");
+                    let message = format!("`{word}` is not a supported number");
                     return Err(self.source.problem(start, token.end, message));
                 }
             },
@@ -442,7 +441,8 @@ impl<'a> Parser<'a> {
             (Kind::Sign, "*" | "**") => {
                 self.next();
                 let end = self.expr()?.end;
-                let kind = ExprKind::Unknown("what is unpacked here is not known: write it out".to_owned());
+                let kind =
+                    ExprKind::Unknown("unpacked arguments are not supported: write them out".to_owned());
                 return Ok(Expr { start, end, kind });
             }
             _ => return Err(self.expected("a value")),
@@ -451,7 +451,7 @@ impl<'a> Parser<'a> {
         Ok(Expr { start, end: token.end, kind })
     }
 
-    /// Items up to a closing bracket, and whether a comma stood behind the last.
+    /// Items up to a closing bracket, and whether a comma follows the last one.
     fn list(&mut self, close: &str) -> Result<(Vec<Expr>, bool), Problem> {
         let mut items = Vec::new();
         let mut comma = false;
@@ -478,7 +478,7 @@ impl<'a> Parser<'a> {
                 true => self.expr()?,
                 // `**other`, or an item of a set.
                 false => {
-                    let kind = ExprKind::Unknown("this is no entry of a mapping".to_owned());
+                    let kind = ExprKind::Unknown("this is not an entry of a mapping".to_owned());
                     Expr { start: key.start, end: key.end, kind }
                 }
             };
@@ -489,7 +489,7 @@ impl<'a> Parser<'a> {
         Ok(items)
     }
 
-    /// The index of an item, its bracket being open; a slice is not known.
+    /// The index of an item, after its opening bracket. Slices are not supported.
     fn index(&mut self) -> Result<Expr, Problem> {
         let start = self.here();
         let first = if self.peek_text() == ":" { None } else { Some(self.list_or_one()?) };
@@ -501,26 +501,26 @@ impl<'a> Parser<'a> {
                 Ok(Expr {
                     start,
                     end: self.behind,
-                    kind: ExprKind::Unknown("a slice is not read".to_owned()),
+                    kind: ExprKind::Unknown("slices are not supported".to_owned()),
                 })
             }
             _ => Err(self.expected("`]`")),
         }
     }
 
-    /// The value of a list, unless a `for` follows that makes it anew again and again.
+    /// The value, or an unknown value if a comprehension follows.
     fn comprehended(&mut self, value: Expr) -> Expr {
         if !matches!(self.peek_text(), "for" | "async" | ":=") {
             return value;
         }
         self.skip_to_close();
         let kind = ExprKind::Unknown(
-            "this is worked out by Python: write the values out, as in [30, 60, 90]".to_owned(),
+            "comprehensions are not supported: write the values out, as in [30, 60, 90]".to_owned(),
         );
         Expr { start: value.start, end: self.behind, kind }
     }
 
-    /// Leaves out all words before the bracket that closes.
+    /// Skips all tokens before the closing bracket.
     fn skip_to_close(&mut self) {
         let mut depth = 0_usize;
         while self.peek().is_some() {
@@ -534,7 +534,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Strings one after another, which are one.
+    /// Adjacent strings, which Python joins.
     fn strings(&mut self) -> Expr {
         let start = self.here();
         let mut text = String::new();
@@ -546,7 +546,7 @@ impl<'a> Parser<'a> {
             self.next();
         }
         let kind = match formatted {
-            true => ExprKind::Unknown("this text is made by Python: write it out".to_owned()),
+            true => ExprKind::Unknown("f-strings are not supported: write the text out".to_owned()),
             false => ExprKind::Text(text),
         };
         Expr { start, end: self.behind, kind }
@@ -569,7 +569,7 @@ impl<'a> Parser<'a> {
             };
             let unpacked = matches!(self.peek_text(), "*" | "**");
             if !unpacked && name.is_none() && arguments.iter().any(|argument| argument.name.is_some()) {
-                return Err(self.expected("an argument with its name"));
+                return Err(self.expected("a keyword argument"));
             }
             let value = self.expr()?;
             arguments.push(Argument { name, value: self.comprehended(value) });
@@ -583,7 +583,7 @@ const ARITHMETIC: [&str; 7] = ["**", "//", "+", "-", "*", "/", "%"];
 const AUGMENTED: [&str; 7] = ["**=", "//=", "+=", "-=", "*=", "/=", "%="];
 const COMPARISONS: [&str; 9] = ["<=", ">=", "==", "!=", "<", ">", "in", "not", "is"];
 
-/// The words outside all brackets.
+/// The indices of the tokens outside all brackets.
 pub(crate) fn outside<'a>(words: &[Token], text: impl Fn(&Token) -> &'a str) -> Vec<usize> {
     let mut depth = 0_usize;
     let mut found = Vec::new();
@@ -606,7 +606,7 @@ fn literal(word: &str) -> Option<ExprKind> {
     }
 }
 
-/// What a string says: its prefix and quotes taken off, a character behind `\` taken as it is.
+/// The text of a string, without its prefix and quotes. A character after `\` is taken literally.
 fn unquoted(word: &str) -> String {
     let body = word.trim_start_matches(|c: char| c.is_ascii_alphabetic());
     let quotes = if body.starts_with("\"\"\"") || body.starts_with("'''") { 3 } else { 1 };

@@ -1,4 +1,4 @@
-//! A text to its words, brackets matched.
+//! Splits a text into tokens and checks brackets.
 
 use super::Source;
 use schedule::problem::Problem;
@@ -20,19 +20,19 @@ pub(crate) struct Token {
     pub(crate) end: usize,
 }
 
-/// Every sign; one that begins another stands behind it.
+/// Every operator, longer ones before their prefixes.
 const SIGNS: [&str; 36] = [
     "**=", "//=", "**", "//", "==", "!=", "<=", ">=", "->", ":=", "+=", "-=", "*=", "/=", "%=", "(", ")",
     "[", "]", "{", "}", ",", ":", ".", "=", "+", "-", "*", "/", "%", "<", ">", "@", "|", "&", "~",
 ];
 
-/// The longest text.
+/// The maximum length of a text.
 const MAX_BYTES: usize = 100_000;
 
 pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
     let text = source.text;
     if text.len() > MAX_BYTES {
-        return Err(source.problem(0, 0, format!("a call has at most {MAX_BYTES} bytes")));
+        return Err(source.problem(0, 0, format!("expected at most {MAX_BYTES} bytes")));
     }
     let mut tokens: Vec<Token> = Vec::new();
     let mut open: Vec<(char, usize)> = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
             c if prefix(rest).is_some() || matches!(c, '"' | '\'') => (
                 Kind::Text,
                 string(rest, prefix(rest).unwrap_or(0))
-                    .ok_or_else(|| source.problem(at, at + 1, "this string has no end"))?,
+                    .ok_or_else(|| source.problem(at, at + 1, "this string is not closed"))?,
             ),
             c if c.is_alphabetic() || c == '_' => (Kind::Name, run(&|c| c.is_alphanumeric() || c == '_')),
             c if c.is_ascii_digit()
@@ -69,7 +69,7 @@ pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
             _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
                 Some(sign) => (Kind::Sign, sign.len()),
                 None => {
-                    let message = format!("`{first}` has no meaning in a call");
+                    let message = format!("unexpected character `{first}`");
                     return Err(source.problem(at, at + first.len_utf8(), message));
                 }
             },
@@ -79,12 +79,12 @@ pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Problem> {
         at += length;
     }
     match open.last() {
-        Some((bracket, at)) => Err(source.problem(*at, at + 1, format!("this `{bracket}` is never closed"))),
+        Some((bracket, at)) => Err(source.problem(*at, at + 1, format!("this `{bracket}` is not closed"))),
         None => Ok(tokens),
     }
 }
 
-/// Remembers a bracket that opens, and closes the last one by a bracket that closes.
+/// Pushes an opening bracket, and matches a closing bracket with the last one.
 fn match_bracket(
     source: &Source<'_>,
     open: &mut Vec<(char, usize)>,
@@ -98,7 +98,7 @@ fn match_bracket(
                 Some(('(', _)) => ')',
                 Some(('[', _)) => ']',
                 Some(_) => '}',
-                None => return Err(source.problem(at, at + 1, format!("this `{found}` closes nothing"))),
+                None => return Err(source.problem(at, at + 1, format!("unexpected `{found}`"))),
             };
             if wanted != found {
                 return Err(source.problem(at, at + 1, format!("expected `{wanted}`, found `{found}`")));
@@ -109,8 +109,8 @@ fn match_bracket(
     Ok(())
 }
 
-/// Length of the number at the start: digits, `_`, a point, an exponent, and whatever letters are stuck to
-/// it (an `x` is a multiple of the base lr; others are told later).
+/// Length of the number at the start: digits, `_`, a point, an exponent and any letters after it. An `x`
+/// marks a multiple of the base lr; other letters are reported later.
 fn number(text: &str) -> usize {
     let mut before = ' ';
     for (i, c) in text.char_indices() {
@@ -123,13 +123,13 @@ fn number(text: &str) -> usize {
     text.len()
 }
 
-/// Length of the letters before the quote of a string, as in `f"..."`.
+/// Length of the prefix of a string, as in `f"..."`.
 fn prefix(text: &str) -> Option<usize> {
     let letters = text.chars().take_while(|c| "rRbBuUfF".contains(*c)).take(3).count();
     ((1..=2).contains(&letters) && text.get(letters..)?.starts_with(['"', '\''])).then_some(letters)
 }
 
-/// Length of the string at the start, with its prefix and its quotes, one or three at each end.
+/// Length of the string at the start, including its prefix and its single or triple quotes.
 fn string(text: &str, prefix: usize) -> Option<usize> {
     let body = text.get(prefix..)?;
     let quote = body.chars().next()?;

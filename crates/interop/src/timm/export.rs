@@ -1,4 +1,5 @@
-//! timm: the classes of `timm.scheduler`, by updates, else a subclass of its `Scheduler` with the closed form.
+//! timm: a class of `timm.scheduler`, stepped by updates, otherwise a subclass of its `Scheduler` with the
+//! closed form.
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
@@ -70,7 +71,7 @@ fn native(known: &Known, subject: &ExportInput<'_>) -> Option<(&'static str, Arg
     };
     let (class, mut arguments) = body_class(body, active, lr)?;
     if let Some(ramp) = warmup {
-        // timm itself warms up to the optimiser's lr.
+        // The warmup of timm ends at the optimiser's lr.
         let plain = ramp.way == Way::Linear && !ramp.ahead && same(ramp.to, lr) && ramp.over.fract() == 0.0;
         if !plain {
             return None;
@@ -97,7 +98,7 @@ fn body_class(body: &Known, active: f64, lr: f64) -> Option<(&'static str, Argum
         Known::Multistep { lr: from, at, gammas } if same(*from, lr) => {
             let gamma = gammas.first()?;
             let plain = gammas.iter().all(|g| g == gamma) && at.iter().all(|m| m.fract() == 0.0 && *m >= 1.0);
-            // The optimiser's lr is that of update 0. In timm milestone m takes effect at t = m - 1.
+            // The optimiser's lr is used at update 0. In timm milestone m takes effect at t = m - 1.
             let milestones: Vec<f64> = at.iter().map(|m| m + 1.0).collect();
             plain.then(|| {
                 ("MultiStepLRScheduler", vec![("decay_t", list(&milestones)), ("decay_rate", real(*gamma))])
@@ -107,7 +108,7 @@ fn body_class(body: &Known, active: f64, lr: f64) -> Option<(&'static str, Argum
     }
 }
 
-/// A cosine or a power, once or again and again.
+/// A cosine or a power, once or in cycles.
 fn cycles(
     ramp: &KnownRamp,
     restart: Option<&KnownRestart>,
@@ -134,7 +135,7 @@ fn cycles(
         && (!ends || restart.then == ramp.to)
         && (restart.decay == 1.0 || restart.decay_on == "peak")
         && finds_its_cycles(restart, active)
-        // A peak below the lowest lr would turn the cycle over.
+        // With a peak below the lowest lr the cycle would be inverted.
         && lr * restart.decay.powf(enough) >= ramp.to;
     if !sound {
         return None;
@@ -147,7 +148,7 @@ fn cycles(
     Some((class, arguments))
 }
 
-/// timm finds the number of a cycle by a logarithm, which may be a hair off where a cycle begins.
+/// timm finds the index of a cycle with a logarithm, which can be rounded wrongly at the start of a cycle.
 fn finds_its_cycles(restart: &KnownRestart, active: f64) -> bool {
     if restart.mult == 1.0 {
         return true;

@@ -1,4 +1,4 @@
-//! timm's function that makes one of its schedulers by a short name.
+//! timm's factory function, which creates a scheduler by a short name.
 
 use super::parameters::{CYCLE_LIMIT, CYCLE_MUL, K, NOISE_PCT, NOISE_SEED, NOISE_STD, OVERLAY};
 use crate::arguments::Arguments;
@@ -19,60 +19,64 @@ pub(crate) const CREATE: LibraryEntry = LibraryEntry {
         optional(
             "decay_epochs",
             ParamType::Number(ABOVE_0),
-            "of step (90) and of wsd and rsqrt (0.2, a share below 1)",
+            "interval of step (default 90) or decay of wsd and rsqrt (default 0.2; below 1 a fraction)",
         ),
-        optional("decay_milestones", ParamType::Lengths, "of multistep; 90, 180 and 270 if not given"),
-        param("cooldown_epochs", ParamType::Whole(0), "0", "epochs at the last lr behind the schedule"),
-        param("patience_epochs", ParamType::Whole(0), "10", "of plateau"),
+        optional(
+            "decay_milestones",
+            ParamType::Lengths,
+            "milestones of multistep; 90, 180 and 270 by default",
+        ),
+        param("cooldown_epochs", ParamType::Whole(0), "0", "epochs at the last lr after the schedule"),
+        param("patience_epochs", ParamType::Whole(0), "10", "patience of plateau"),
         param(
             "decay_rate",
             ParamType::Number(ABOVE_0),
             "0.1",
-            "of step, multistep and plateau; the power of poly",
+            "factor of step, multistep and plateau; power of poly",
         ),
         param("min_lr", ParamType::Lr, "0.0", "lower bound"),
         param("warmup_lr", ParamType::Lr, "1e-5", "lr at the start of the warmup"),
         param("warmup_epochs", ParamType::Whole(0), "0", "length of the warmup"),
         OVERLAY,
         CYCLE_MUL,
-        param(
-            "cycle_decay",
-            ParamType::Number(ABOVE_0),
-            "0.1",
-            "factor on the highest lr from cycle to cycle",
-        ),
+        param("cycle_decay", ParamType::Number(ABOVE_0), "0.1", "factor per cycle on the highest lr"),
         CYCLE_LIMIT,
         K,
         optional(
             "decay_fn",
             ParamType::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
-            "of wsd (1-sqrt) and rsqrt (linear)",
+            "decay of wsd (default 1-sqrt) and rsqrt (default linear)",
         ),
         optional(
             "stable_timescale",
             ParamType::Number(ABOVE_0),
-            "of rsqrt, in epochs; warmup_epochs if not given",
+            "timescale of rsqrt in epochs; warmup_epochs by default",
         ),
         NOISE_PCT,
         NOISE_STD,
         NOISE_SEED,
-        param("plateau_mode", ParamType::Choice(&["min", "max"]), "max", "of plateau"),
-        param("step_on_epochs", ParamType::Flag, "true", "change the lr once in an epoch; else at each step"),
+        param("plateau_mode", ParamType::Choice(&["min", "max"]), "max", "mode of plateau"),
+        param(
+            "step_on_epochs",
+            ParamType::Flag,
+            "true",
+            "change the lr once per epoch, otherwise at each step",
+        ),
         param(
             "updates_per_epoch",
             ParamType::Whole(0),
             "0",
-            "steps in an epoch; needed if not step_on_epochs",
+            "steps per epoch; required if step_on_epochs is false",
         ),
     ],
     extra: &[Extra {
         name: "noise",
         ty: ExtraType::Shares,
         required: false,
-        doc: "where there is noise, `from` or `[from, to]` as shares of num_epochs; none if not given",
+        doc: "the range with noise: `from` or `[from, to]`, as fractions of num_epochs; no noise by default",
     }],
     expansion: "the scheduler that `sched` names, as above",
-    note: "It returns the scheduler and a number of epochs; `[0]` may stand behind the call",
+    note: "It returns the scheduler and a number of epochs; the call may be followed by `[0]`",
     example: "timm.scheduler.create_scheduler_v2(optimizer, 'cosine', num_epochs=100, warmup_epochs=5)[0]",
     expand: create,
     ..PLAIN
@@ -81,14 +85,14 @@ pub(crate) const CREATE: LibraryEntry = LibraryEntry {
 const SCHEDS: &[&str] =
     &["cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant", "plateau", "none"];
 
-/// The run that the scheduler is made for, in ticks: epochs or steps.
+/// The run of the scheduler, in ticks: epochs or steps.
 struct Run {
     by_epoch: bool,
     /// Ticks in an epoch.
     tick: f64,
     length: f64,
     warmup: f64,
-    /// Whether the schedule begins behind the warmup.
+    /// Whether the schedule begins after the warmup.
     prefix: bool,
 }
 
@@ -123,7 +127,7 @@ fn run(given: &mut Arguments<'_, '_>) -> Option<Run> {
     let by_epoch = given.flag("step_on_epochs")?;
     let updates = given.whole("updates_per_epoch")?;
     if !by_epoch && updates == 0 {
-        given.problem("updates_per_epoch", "expected at least 1 where `step_on_epochs` is false");
+        given.problem("updates_per_epoch", "expected at least 1 if `step_on_epochs` is false");
         return None;
     }
     let tick = if by_epoch { 1.0 } else { updates as f64 };
@@ -147,7 +151,7 @@ fn warmup(given: &mut Arguments<'_, '_>, sched: &str, run: &Run) -> Option<Entri
     Some(entries)
 }
 
-/// The noise, if there is any; its range is a share of the run.
+/// The noise, if any. Its range is a fraction of the run.
 fn noise(given: &mut Arguments<'_, '_>, sched: &str, length: f64) -> Option<Entries> {
     let Some(noise) = given.maybe_tree("noise") else { return Some(Vec::new()) };
     // t >= x for whole t is t >= ceil(x).
@@ -164,7 +168,10 @@ fn noise(given: &mut Arguments<'_, '_>, sched: &str, length: f64) -> Option<Entr
         _ => share(&noise),
     };
     let Some(range) = range.filter(|_| sched != "plateau") else {
-        given.problem("noise", "expected a share of num_epochs or two of them, and no plateau");
+        given.problem(
+            "noise",
+            "expected one or two fractions of num_epochs, and another schedule than plateau",
+        );
         return None;
     };
     let mut entries = vec![entry("noise_range_t", given.at_place_of("noise", range))];
@@ -172,12 +179,12 @@ fn noise(given: &mut Arguments<'_, '_>, sched: &str, length: f64) -> Option<Entr
     Some(entries)
 }
 
-/// Parameters that the scheduler has under the same names.
+/// Parameters with the same names in the scheduler.
 fn same(given: &mut Arguments<'_, '_>, names: &[&'static str]) -> Option<Entries> {
     names.iter().map(|name| Some(entry(name, given.tree(name)?))).collect()
 }
 
-/// What the schedulers that go down in cycles have in common.
+/// The parameters that all schedulers with cycles share.
 fn cycles(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     let mut entries = vec![
         entry("t_initial", given.at_place_of("num_epochs", whole(run.length))),
@@ -205,7 +212,7 @@ fn step(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     Some(vec![entry("decay_t", every), entry("decay_rate", given.tree("decay_rate")?)])
 }
 
-/// A step of factor 1.
+/// A step schedule with factor 1.
 fn constant(given: &mut Arguments<'_, '_>) -> Entries {
     vec![entry("decay_t", given.at_place_of("decay_epochs", float(1.0))), entry("decay_rate", float(1.0))]
 }
@@ -225,7 +232,7 @@ fn multistep(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
 
 fn plateau(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     if !run.by_epoch {
-        given.problem("step_on_epochs", "plateau looks once in an epoch: expected true");
+        given.problem("step_on_epochs", "expected true: plateau checks once per epoch");
         return None;
     }
     [
@@ -239,16 +246,15 @@ fn plateau(given: &mut Arguments<'_, '_>, run: &Run) -> Option<Entries> {
     .collect()
 }
 
-/// A stable part and the decay behind it; `way` is how the lr goes down unless `decay_fn` is given.
+/// A stable part and the decay after it; `way` is the default of `decay_fn`.
 fn stable(given: &mut Arguments<'_, '_>, run: &Run, part: &str, way: &str) -> Option<Entries> {
     let length = if run.prefix { run.length } else { run.length - run.warmup };
     let decay = given.maybe_number("decay_epochs").unwrap_or(0.2);
     let down = if decay < 1.0 { decay * length } else { decay * run.tick };
-    // As Python rounds: halves go to the even number.
+    // Rounds halves to even, as in Python.
     let down = down.round_ties_even();
     if !(down > 0.0 && down <= length) {
-        let message =
-            format!("the decay would take {down} of {length}: expected more than 0 and at most all");
+        let message = format!("expected a decay of more than 0 and at most {length}, found {down}");
         given.problem("decay_epochs", message);
         return None;
     }

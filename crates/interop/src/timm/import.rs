@@ -1,5 +1,5 @@
-//! `timm.scheduler`. Its schedulers count epochs unless `t_in_epochs` is false; the optimiser's lr is the
-//! base lr, which stands at t = 0 whatever the formula says.
+//! `timm.scheduler`. Its schedulers count epochs unless `t_in_epochs` is false. The optimiser's lr is the
+//! base lr, and it is used at t = 0 regardless of the formula.
 
 use super::parameters::{
     CYCLE_DECAY, CYCLE_LIMIT, CYCLE_MUL, EPOCHS, FIRST, K, LENGTH, LR_MIN, NOISE_PCT, NOISE_RANGE,
@@ -75,8 +75,8 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
                     {restart: {kind: tanh, lb: lb, ub: ub, to: lr_min}, every: t_initial, mult: cycle_mul, decay: \
                     cycle_decay, limit: cycle_limit, then: lr_min}}; without a warmup {phases: [{for: 1, value: 1x}, \
                     {shift: 1, of: ...}]}",
-        note: "The warmup leads to where the curve is by then, or with `warmup_prefix: true` to the base lr, behind which \
-               the curve begins. Without one the base lr stands at t = 0, where the curve is a hair below",
+        note: "The warmup ends at the value of the curve at that step, or with `warmup_prefix: true` at the base lr, \
+               after which the curve begins. Without a warmup the lr at t = 0 is the base lr, slightly above the curve",
         example: "timm.scheduler.TanhLRScheduler(optimizer, t_initial=100, lr_min=1e-4)",
         expand: tanh,
         ..PLAIN
@@ -88,7 +88,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             k_decay=, initialize=",
         params: &[
             LENGTH,
-            param("power", ParamType::Number(ABOVE_0), "0.5", "exponent of the remaining share"),
+            param("power", ParamType::Number(ABOVE_0), "0.5", "exponent of the remaining fraction"),
             LR_MIN,
             CYCLE_MUL,
             CYCLE_DECAY,
@@ -135,12 +135,12 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             NOISE_STD,
             NOISE_SEED,
         ],
-        extra: &[ticks_of("decay_t", "length of a stretch, whole or not"), NOISE_RANGE],
+        extra: &[ticks_of("decay_t", "length of an interval, whole or fractional"), NOISE_RANGE],
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: step, \
                     every: decay_t, gamma: decay_rate}]}; where decay_t is not whole {kind: lambda, expr: decay_rate ** \
                     (t // decay_t)}",
-        note: "decay_rate is 1 where it is left out: no drop at all. With `warmup_prefix: false` the steps are counted \
-               from 0, the warmup lying over them",
+        note: "The default of decay_rate is 1, which means no drops. With `warmup_prefix: false` the intervals count \
+               from 0, and the warmup hides the first steps",
         example: "timm.scheduler.StepLRScheduler(optimizer, decay_t=30, decay_rate=0.1, warmup_t=3)",
         expand: |given| {
             let every = given.tree("decay_t")?;
@@ -174,9 +174,10 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         extra: SPAN,
         expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: \
                     multistep, at: decay_t, gamma: decay_rate, offset: 1}]}",
-        note: "A milestone m counts at t = m - 1, but none at t = 0. decay_rate is 1 where it is left out: no drop at all. \
-               With `warmup_prefix: false` milestones are counted from 0, the warmup lying over them. Milestones that fall \
-               are refused: timm's search in them finds one or another",
+        note: "A milestone m takes effect at t = m - 1, but not at t = 0. The default of decay_rate is 1, which means \
+               no drops. With `warmup_prefix: false` milestones count from 0, and the warmup hides the first steps. \
+               Milestones that are not in rising order are refused, because timm's binary search is not reliable for \
+               them",
         example: "timm.scheduler.MultiStepLRScheduler(optimizer, decay_t=[30, 60], decay_rate=0.1)",
         expand: |given| {
             let at = given.items("decay_t");
@@ -206,7 +207,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             decay_power=, decay_ratio=, warmup_t=, warmup_lr_init=, t_in_epochs=, noise_range_t=, noise_pct=, \
             noise_std=, noise_seed=, initialize=",
         params: &[
-            required("t_initial", ParamType::Length(1), "length of the stable part and the decay"),
+            required("t_initial", ParamType::Length(1), "total length of the stable part and the decay"),
             param("lr_min", ParamType::Lr, "0.0", "lr at the end"),
             param(
                 "stable_fn",
@@ -217,17 +218,17 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             optional(
                 "stable_timescale",
                 ParamType::Number(ABOVE_0),
-                "of rsqrt and power; warmup_t if not given",
+                "timescale of rsqrt and power; warmup_t by default",
             ),
             param("stable_power", ParamType::Number(ABOVE_0), "0.5", "exponent of power"),
             param(
                 "decay_fn",
                 ParamType::Choice(&["linear", "1-sqrt", "cosine", "power", "exp"]),
                 "1-sqrt",
-                "the way down",
+                "the shape of the decay",
             ),
-            param("decay_power", ParamType::Number(ABOVE_0), "0.5", "exponent of the way down `power`"),
-            param("decay_ratio", ParamType::Number(BETWEEN_0_AND_1), "0.1", "how steep `exp` is"),
+            param("decay_power", ParamType::Number(ABOVE_0), "0.5", "exponent of the decay `power`"),
+            param("decay_ratio", ParamType::Number(BETWEEN_0_AND_1), "0.1", "steepness of the decay `exp`"),
             WARMUP,
             FIRST,
             EPOCHS,
@@ -235,11 +236,15 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             NOISE_STD,
             NOISE_SEED,
         ],
-        extra: &[ticks_of("decay_t", "length of the decay, whole or not, at most t_initial"), NOISE_RANGE],
-        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: t_initial \
-                    - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn rsqrt or power, or \
-                    a decay_t that is not whole, a `lambda` of its formula behind the warmup",
-        note: "t_initial does not count the warmup. An lr_min above the base lr lifts all but the warmup and t = 0",
+        extra: &[
+            ticks_of("decay_t", "length of the decay, whole or fractional, at most t_initial"),
+            NOISE_RANGE,
+        ],
+        expansion: "{clock: epoch, phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {for: \
+                    t_initial - decay_t, value: 1x}, {kind: decay_fn, over: decay_t, to: lr_min}]}; with stable_fn \
+                    rsqrt or power, or a decay_t that is not whole, a `lambda` of its formula after the warmup",
+        note: "t_initial does not include the warmup. An lr_min above the base lr raises all lrs except the warmup and \
+               t = 0",
         example: "timm.scheduler.WSDLRScheduler(optimizer, t_initial=100, decay_t=20, warmup_t=5)",
         expand: wsd,
         ..PLAIN
@@ -249,28 +254,38 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         signature: "optimizer, decay_rate=, patience_t=, threshold=, cooldown_t=, warmup_t=, warmup_lr_init=, lr_min=, \
             mode=, noise_range_t=, noise_type=, noise_pct=, noise_std=, noise_seed=, initialize=",
         params: &[
-            param("decay_rate", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each cut"),
-            param("patience_t", ParamType::Whole(0), "10", "looks without gain that are forgiven"),
+            param("decay_rate", ParamType::Number(BETWEEN_0_AND_1), "0.1", "factor of each reduction"),
+            param(
+                "patience_t",
+                ParamType::Whole(0),
+                "10",
+                "number of checks without improvement before the lr is reduced",
+            ),
             param(
                 "threshold",
                 ParamType::Number(AT_LEAST_0),
                 "1e-4",
-                "gain that counts, as a share of the best",
+                "minimum improvement relative to the best metric",
             ),
-            param("cooldown_t", ParamType::Whole(0), "0", "looks after a cut at which nothing is counted"),
+            param("cooldown_t", ParamType::Whole(0), "0", "checks to ignore after a reduction"),
             WARMUP,
             FIRST,
             param("lr_min", ParamType::Lr, "0.0", "lower bound"),
-            param("mode", ParamType::Choice(&["min", "max"]), "max", "whether lower or higher is better"),
+            param(
+                "mode",
+                ParamType::Choice(&["min", "max"]),
+                "max",
+                "whether a lower or a higher metric is better",
+            ),
             WATCH,
             EVERY,
         ],
         refused: REFUSED,
         expansion: "{phases: [{for: warmup_t, kind: linear, from: warmup_lr_init, to: 1x}, {kind: plateau, mode: mode, \
                     factor: decay_rate, patience: patience_t, threshold: threshold, cooldown: cooldown_t, min: lr_min}]}",
-        note: "mode is `max` where it is left out, for an accuracy: a loss needs `mode: min`. Its metric comes when the \
-               run evaluates, and warmup_t counts steps; `clock: epoch` makes them epochs. Metrics of the warmup are not \
-               seen",
+        note: "The default of mode is `max`, for an accuracy; a loss needs `mode: min`. The metric is checked when the \
+               run evaluates. warmup_t counts steps, or epochs with `clock: epoch`. Metrics during the warmup are \
+               ignored",
         example: "timm.scheduler.PlateauLRScheduler(optimizer, decay_rate=0.5, patience_t=2, mode='min')",
         expand: plateau,
         ..PLAIN
@@ -278,17 +293,18 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
     super::factory::CREATE,
 ];
 
-const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The warmup lies over the schedule, which jumps \
-                        to its own value behind it, unless `warmup_prefix: true` lets it begin there. Cycles need a t_initial ** \
-                        k_decay that a Python float holds. A run is refused in which timm, whose logarithm rounds, begins a \
-                        cycle a step late (with cycle_mul 3 the cycle after 121 * t_initial)";
+const OVERLAID: &str = "Lengths are in epochs unless `t_in_epochs: false`. The warmup hides the first steps of the \
+                        schedule, and the lr jumps to the schedule's value after it; with `warmup_prefix: true` the \
+                        schedule begins after the warmup. Cycles need a t_initial ** k_decay that fits a Python float. \
+                        A run is refused if timm starts a cycle one step late because its logarithm rounds down (with \
+                        cycle_mul 3 the cycle after 121 * t_initial)";
 
-/// A schedule of which the first lr is that of the optimiser as it was made.
+/// The schedule with the base lr at the first step.
 fn with_base_lr_first(of: Tree) -> Tree {
     phases(vec![(whole(1.0), constant_lr(text("1x")))], map([("shift", whole(1.0)), ("of", of)]))
 }
 
-/// The cycles of a way down to `lr_min`; states their length.
+/// The cycles of a decay to `lr_min`. Sets their length.
 fn cycles(given: &mut Arguments<'_, '_>, way: Tree) -> Option<Tree> {
     let (every, limit) = (given.tree("t_initial")?, given.whole("cycle_limit")?);
     let (mul, decay) = (given.number("cycle_mul")?, given.number("cycle_decay")?);
@@ -308,7 +324,7 @@ fn cycles(given: &mut Arguments<'_, '_>, way: Tree) -> Option<Tree> {
         return Some(with(way, "over", every));
     }
     if decay != 1.0 && matches!(given.lr("lr_min")?, LrValue::Multiple(factor) if factor != 0.0) {
-        return given.refuse("lr_min", "with `cycle_decay` expected an absolute learning rate");
+        return given.refuse("lr_min", "expected an absolute learning rate with `cycle_decay`");
     }
     let cycles = map([
         ("restart", way),
@@ -330,7 +346,7 @@ fn set_length(given: &mut Arguments<'_, '_>, ticks: Option<f64>) -> Option<()> {
     Some(())
 }
 
-/// A schedule behind or under a warmup to the base lr.
+/// The schedule after a warmup to the base lr, or with its first steps hidden by the warmup.
 fn with_timm_warmup(given: &mut Arguments<'_, '_>, body: Tree) -> Option<Tree> {
     let (over, from) = (given.tree("warmup_t")?, given.tree("warmup_lr_init")?);
     if ticks(&over) == Some(0.0) {
@@ -341,7 +357,7 @@ fn with_timm_warmup(given: &mut Arguments<'_, '_>, body: Tree) -> Option<Tree> {
     Some(crate::trees::with_warmup(over, from, behind))
 }
 
-/// Counts in epochs where that is asked for.
+/// Adds noise and the clock in epochs, if configured.
 fn with_clock(given: &mut Arguments<'_, '_>, tree: Tree) -> Option<Tree> {
     let tree = with_noise(given, tree)?;
     if !given.flag("t_in_epochs")? {
@@ -350,7 +366,7 @@ fn with_clock(given: &mut Arguments<'_, '_>, tree: Tree) -> Option<Tree> {
     Some(with(tree, "clock", text("epoch")))
 }
 
-/// With the noise on it that is asked for.
+/// Adds noise, if configured.
 fn with_noise(given: &mut Arguments<'_, '_>, tree: Tree) -> Option<Tree> {
     let Some(range) = given.maybe_tree("noise_range_t") else { return Some(tree) };
     let mut ends = match range.value {
@@ -386,7 +402,7 @@ fn tanh(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     }
     let way =
         map([("kind", text("tanh")), ("lb", float(lb)), ("ub", float(ub)), ("to", given.tree("lr_min")?)]);
-    // Behind the last cycle lr_min holds, which is a hair below the end of the curve.
+    // After the last cycle the lr is lr_min, slightly below the end of the curve.
     let mut body = cycles(given, way)?;
     if body.get("restart").is_none() {
         let (every, to) = (given.tree("t_initial")?, given.tree("lr_min")?);
@@ -404,19 +420,20 @@ fn tanh(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     with_clock(given, tree)
 }
 
-/// A schedule that runs from the start, under a warmup to the lr that it has where the warmup ends.
+/// A schedule that starts at step 0, with its first steps hidden by a warmup to its lr at the end of the
+/// warmup.
 fn with_overlaid_warmup(over: Tree, from: Tree, body: Tree) -> Tree {
     let warmup =
         |over| map([("over", over), ("from", from), ("mode", text("overlay")), ("target", text("body"))]);
     if ticks(&over).is_none() {
         return map([("warmup", warmup(over)), ("body", body)]);
     }
-    // In a part of its own, the warmup may be longer than the run.
+    // In its own phase the warmup may be longer than the run.
     let first = map([("warmup", warmup(text("100%"))), ("body", body.clone())]);
     phases(vec![(over.clone(), first)], map([("shift", over), ("of", body)]))
 }
 
-/// A number of ticks that is not whole.
+/// A fractional number of ticks.
 fn fraction(tree: &Tree) -> Option<f64> {
     match tree.value {
         Value::Float(x) if x.fract() != 0.0 => Some(x),
@@ -455,7 +472,7 @@ fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
         phases(vec![(stable, constant_lr(text("1x"))), (down, fall)], constant_lr(to))
     } else {
         let Some((begin, down)) = Some(rest).zip(ticks(&down).or(fraction(&down))) else {
-            return given.refuse("decay_t", "expected a number where `stable_fn` is not `constant`");
+            return given.refuse("decay_t", "expected a number if `stable_fn` is not `constant`");
         };
         formula(given, begin, down)?
     };
@@ -464,13 +481,13 @@ fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     } else {
         let floor = map([("min", given.tree("lr_min")?)]);
         let clamped = map([("clamp", floor), ("of", body)]);
-        // The floor itself is not there yet at t = 0.
+        // The lower bound does not apply at t = 0.
         if ticks(&over) == Some(0.0) { with_base_lr_first(clamped) } else { clamped }
     };
     with_clock(given, crate::trees::with_warmup(over, from, body))
 }
 
-/// The stable part and the decay behind it, in one formula.
+/// The stable part and the decay as one formula.
 fn formula(given: &mut Arguments<'_, '_>, begin: f64, down: f64) -> Option<Tree> {
     let stable = stable_factor(given)?;
     let min = match given.lr("lr_min")? {
@@ -493,7 +510,7 @@ fn formula(given: &mut Arguments<'_, '_>, begin: f64, down: f64) -> Option<Tree>
     Some(map([("kind", text("lambda")), ("expr", text(&expr))]))
 }
 
-/// The stable part as a factor of the base lr, as an expression.
+/// The stable part as an expression, relative to the base lr.
 fn stable_factor(given: &mut Arguments<'_, '_>) -> Option<String> {
     let power = match given.choice("stable_fn")? {
         "constant" => return Some("1".to_owned()),
@@ -505,7 +522,7 @@ fn stable_factor(given: &mut Arguments<'_, '_>) -> Option<String> {
         None => match ticks(&given.tree("warmup_t")?) {
             Some(warm) if warm > 0.0 => warm,
             _ => {
-                let message = "expected a number above 0 where there is no warmup";
+                let message = "expected a number above 0 if there is no warmup";
                 given.problem("stable_timescale", message);
                 return None;
             }

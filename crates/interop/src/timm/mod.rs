@@ -1,4 +1,4 @@
-//! timm: its schedules, and code for it.
+//! timm: import of its schedules and export to its code.
 
 pub(crate) mod export;
 mod factory;

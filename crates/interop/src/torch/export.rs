@@ -1,4 +1,4 @@
-//! PyTorch: the classes of `torch.optim.lr_scheduler`, else a `LambdaLR` of the closed form.
+//! PyTorch: classes of `torch.optim.lr_scheduler`, otherwise a `LambdaLR` of the closed form.
 
 use schedule::known::{Known, KnownRamp, Way};
 
@@ -35,7 +35,7 @@ fn why(subject: &ExportInput<'_>, reason: String) -> String {
     if reason.is_empty() { subject.no_counterpart(LIBRARY) } else { reason }
 }
 
-/// Optimisers whose momentum is cycled must have one.
+/// An optimiser needs momentum if it is cycled.
 fn momentum(subject: &ExportInput<'_>) -> &'static str {
     if subject.schedule.momentum(0).is_some() { ", momentum=0.9" } else { "" }
 }
@@ -55,19 +55,19 @@ fn make(expression: &str) -> String {
     format!("def make_scheduler(optimizer: torch.optim.Optimizer):\n    return {expression}\n")
 }
 
-/// The classes, what makes the scheduler, and the lr that the optimiser must have.
+/// The classes, the expression of the scheduler, and the lr of the optimiser.
 fn native(subject: &ExportInput<'_>) -> Option<(Vec<&'static str>, String, String)> {
     let known = subject.known();
     let steps = subject.steps() as f64;
     if let Some((class, expression)) = cycling(&known, steps) {
         return Some((vec![class], expression, real(subject.base_lr())));
     }
-    // Momentum is cycled by those classes only.
+    // Only those classes cycle the momentum.
     if subject.schedule.momentum(0).is_some() {
         return None;
     }
     let row = segments(&known, steps)?;
-    // What a class scales must be the optimiser's lr: the base lr, or the highest that there is.
+    // A class scales the optimiser's lr, which must be the base lr or the highest lr.
     let top = row.iter().map(|segment| peak(&segment.known)).fold(0.0, f64::max);
     [subject.base_lr(), top].into_iter().filter(|lr| *lr > 0.0).find_map(|lr| {
         let each: Option<Vec<_>> = row.iter().map(|segment| class(segment, lr, row.len() > 1)).collect();
@@ -91,7 +91,7 @@ fn native(subject: &ExportInput<'_>) -> Option<(Vec<&'static str>, String, Strin
     })
 }
 
-/// The highest lr that the class of a simple schedule starts from.
+/// The lr that the class of a simple schedule scales.
 fn peak(known: &Known) -> f64 {
     match known {
         Known::Constant(lr)
@@ -104,7 +104,7 @@ fn peak(known: &Known) -> f64 {
     }
 }
 
-/// The classes that set the lr themselves, and may set the momentum.
+/// The classes that set the lr themselves and can cycle the momentum.
 fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
     let cycled = |momentum: &Option<(f64, f64)>| match momentum {
         None => "cycle_momentum=False".to_owned(),
@@ -114,7 +114,7 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
     };
     match known {
         Known::Cyclic { min, max, up, down, mode, gamma, momentum } if up.fract() + down.fract() == 0.0 => {
-            // 0 to the power of a negative number is none.
+            // 0 to a negative power is an error.
             let gamma =
                 if *mode == "exp_range" { format!(", gamma={}", real(*gamma)) } else { String::new() };
             Some((
@@ -154,7 +154,7 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
     }
 }
 
-/// The class of one simple schedule for an optimiser with this lr.
+/// The class of a simple schedule, for an optimiser with this lr.
 fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, String)> {
     let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
     match &segment.known {
@@ -163,7 +163,7 @@ fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, Stri
         }
         Known::Constant(value) if *value > 0.0 && *value < lr && joined => Some((
             "ConstantLR",
-            // One step more than it is at work, after which it would go back to the optimiser's lr.
+            // One step longer than needed, because after its end the lr would return to the optimiser's lr.
             format!(
                 "ConstantLR(optimizer, factor={}, total_iters={})",
                 real(value / lr),
@@ -187,7 +187,7 @@ fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, Stri
             })
         }
         Known::Exponential { lr: from, gamma, every } if same(*from, lr) => {
-            // Factors far below every number would come to 0 here a little sooner than there.
+            // Very small factors would underflow slightly earlier in torch.
             let rate = gamma.powf(1.0 / every);
             let text = if *every == 1.0 {
                 real(*gamma)
@@ -201,7 +201,7 @@ fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, Stri
             let Known::Ramp(ramp) = &restart.of else { return None };
             let plain = restart.decay == 1.0 && restart.mult.fract() == 0.0 && whole(restart.every);
             let endless = restart.limit.is_none_or(|limit| {
-                // The cycles are as long as the first one at least.
+                // All cycles are at least as long as the first one.
                 limit as f64 * restart.every >= segment.steps()
             });
             let cosine = half_wave(ramp) && same(ramp.from, lr) && ramp.over == restart.every;
@@ -230,7 +230,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
     match ramp.way {
         Way::Linear if held => {
             let (from, to) = (ramp.from / lr, ramp.to / lr);
-            // The class multiplies the lr of the step before: far down, its rounding would show.
+            // The class multiplies the previous lr, so rounding errors are visible at very small lrs.
             let sound = from > 0.0 && from <= 1.0 && to <= 1.0 && (to == 0.0 || to >= 1e-5 * from);
             sound.then(|| {
                 (
@@ -250,7 +250,7 @@ fn ramp_class(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, S
         )),
         Way::Cosine { cycles, exponent: 1.0 } if same(ramp.from, lr) && ramp.to < ramp.from => {
             let half = n / (2.0 * cycles);
-            // The class goes on with the wave where it has come to its end.
+            // The class continues the wave after its end.
             let same = covers_all_steps(ramp, active) || !ramp.holds;
             (same && half.fract() == 0.0 && half >= 1.0).then(|| {
                 (

@@ -1,4 +1,4 @@
-//! PyTorch: its schedules, and code for it.
+//! PyTorch: import of its schedules and export to its code.
 
 pub(crate) mod export;
 pub(crate) mod import;

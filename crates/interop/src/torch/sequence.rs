@@ -1,4 +1,4 @@
-//! Schedules of torch that are made of others, and optax's sequences.
+//! Schedules of torch that contain other schedules, and sequences of optax.
 
 use crate::arguments::Arguments;
 use crate::program::as_mapping;
@@ -13,7 +13,7 @@ fn kind(tree: &Tree) -> &str {
     }
 }
 
-/// The schedules that a schedule is made of.
+/// The child schedules of a schedule.
 fn parts(tree: &Tree) -> Vec<Tree> {
     match tree.get("schedulers").map(|list| &list.value) {
         Some(Value::List(items)) => items.iter().map(as_mapping).collect(),
@@ -21,7 +21,7 @@ fn parts(tree: &Tree) -> Vec<Tree> {
     }
 }
 
-/// Whether a schedule is made of others.
+/// Whether a schedule contains other schedules.
 fn is_nest(tree: &Tree) -> bool {
     matches!(kind(tree), "torch.SequentialLR" | "torch.ChainedScheduler")
 }
@@ -40,11 +40,11 @@ pub(crate) fn sequential(given: &mut Arguments<'_, '_>) -> Option<Tree> {
         let child = given.children.get(i)?.written.clone();
         if let Err((name, reason)) = fits(&child, i > 0) {
             let message =
-                format!("`{name}` can't be inside `torch.SequentialLR` here: {reason}; write `phases`");
+                format!("`{name}` is not supported inside `torch.SequentialLR`: {reason}; use `phases`");
             return given.refuse("schedulers", message);
         }
         let expanded = match kind(&child) {
-            // Behind a milestone torch takes its closed form, which is the base lr.
+            // After a milestone torch uses its closed form, which is the base lr.
             "torch.ConstantLR" if i > 0 && is_empty(&child) => Some(constant_lr(text("1x"))),
             _ if is_nest(&child) => Some(given.expanded(&stepped(&child)?, "schedulers")?),
             _ => None,
@@ -60,24 +60,27 @@ fn is_empty(tree: &Tree) -> bool {
     tree.get("total_iters").and_then(ticks) == Some(0.0)
 }
 
-/// Why torch's SequentialLR makes something else of a schedule than what it is alone, and the schedule.
+/// Checks that a schedule in torch's SequentialLR behaves as on its own. The error has its name and the
+/// reason.
 fn fits(tree: &Tree, late: bool) -> Result<(), (String, &'static str)> {
     let reason = match kind(tree) {
-        "torch.OneCycleLR" | "torch.CyclicLR" => "in torch it changes the lr that the others start from",
-        "torch.ReduceLROnPlateau" => "torch gives it no metric there",
-        "torch.MultiplicativeLR" if late => "in torch it goes on from the lr before it, not from the base lr",
-        "torch.LinearLR" | "torch.PolynomialLR" if late && is_empty(tree) => {
-            "torch divides by its total_iters of 0 where it begins"
+        "torch.OneCycleLR" | "torch.CyclicLR" => "in torch it changes the initial lr of the others",
+        "torch.ReduceLROnPlateau" => "torch does not pass it a metric there",
+        "torch.MultiplicativeLR" if late => {
+            "in torch it continues from the previous lr, not from the base lr"
         }
-        "torch.SequentialLR" | "torch.ChainedScheduler" if late => "torch fails where it begins",
+        "torch.LinearLR" | "torch.PolynomialLR" if late && is_empty(tree) => {
+            "torch divides by its total_iters of 0 at its start"
+        }
+        "torch.SequentialLR" | "torch.ChainedScheduler" if late => "torch fails at its start",
         "torch.SequentialLR" | "torch.ChainedScheduler" => return begins(tree),
         _ => return Ok(()),
     };
     Err((kind(tree).to_owned(), reason))
 }
 
-/// A nest that another SequentialLR begins with is stepped once more before the first update: its milestones come
-/// a step early, and what only multiplies its lr has done so once.
+/// Checks a nested schedule in the first place of a SequentialLR. torch steps it once more before the first
+/// update: its milestones come one step early, and schedules that multiply the lr have done so once.
 fn begins(tree: &Tree) -> Result<(), (String, &'static str)> {
     let parts = parts(tree);
     let first = if kind(tree) == "torch.SequentialLR" { 1 } else { parts.len() };
@@ -91,8 +94,7 @@ fn begins(tree: &Tree) -> Result<(), (String, &'static str)> {
             | "torch.PolynomialLR"
             | "torch.CosineAnnealingLR"
             | "torch.MultiplicativeLR" => {
-                "in torch a schedule inside takes one step before the first update, so that its first lr is not \
-                 the base lr"
+                "in torch it takes one step before the first update, so its first lr is not the base lr"
             }
             _ => {
                 fits(part, false)?;
@@ -105,13 +107,13 @@ fn begins(tree: &Tree) -> Result<(), (String, &'static str)> {
     match tree.get("milestones").map(|list| &list.value) {
         Some(Value::List(items)) if items.iter().any(early) => Err((
             kind(tree).to_owned(),
-            "in torch its milestones come a step early, for which they must be at least 1, in steps",
+            "in torch its milestones come one step early, so they must be at least 1 step",
         )),
         _ => Ok(()),
     }
 }
 
-/// The nest that another SequentialLR makes of one that it begins with.
+/// A nested schedule in the first place of a SequentialLR, with its milestones one step earlier.
 fn stepped(tree: &Tree) -> Option<Tree> {
     let mut parts = parts(tree);
     let first = if kind(tree) == "torch.SequentialLR" { 1 } else { parts.len() };
@@ -126,7 +128,7 @@ fn stepped(tree: &Tree) -> Option<Tree> {
     Some(stepped)
 }
 
-/// The schedules inside, one after another, each from its milestone.
+/// The child schedules one after another, each from its milestone.
 pub(crate) fn sequence(
     given: &mut Arguments<'_, '_>,
     name: &'static str,
@@ -142,9 +144,9 @@ pub(crate) fn sequence(
         };
         match length {
             Some((length, number)) if number >= 0.0 => lengths.push(length),
-            Some(_) => return given.refuse(name, "expected places one after another"),
+            Some(_) => return given.refuse(name, "expected rising values"),
             None => {
-                return given.refuse(name, "expected places in one unit: all in steps, or all in percent");
+                return given.refuse(name, "expected values in one unit: all in steps or all in percent");
             }
         }
         before = Some(milestone);
@@ -166,7 +168,7 @@ fn node(tree: &Tree) -> Tree {
     }
 }
 
-/// The schedules of a chain, those of chains inside it among them.
+/// The schedules of a chain, with nested chains flattened.
 fn links(tree: &Tree) -> Vec<Tree> {
     match kind(tree) {
         "torch.ChainedScheduler" => parts(tree).iter().flat_map(links).collect(),
@@ -190,12 +192,14 @@ pub(crate) fn chained(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let mut factors = Vec::new();
     for link in &links {
         if let Some(reason) = undoes(link) {
-            let message =
-                format!("`{}` can't be inside `torch.ChainedScheduler`: {reason}; write `chain`", kind(link));
+            let message = format!(
+                "`{}` is not supported inside `torch.ChainedScheduler`: {reason}; use `chain`",
+                kind(link)
+            );
             return given.refuse("schedulers", message);
         }
         let factor = given.expanded(link, "schedulers")?;
-        // Behind its foot torch's step-by-step form rises without what the others have done by then.
+        // After its minimum torch's recursive form rises without the factors of the others.
         factors.push(match kind(link) {
             "torch.CosineAnnealingLR" => replaced(factor, "after", text("error")),
             _ => factor,
@@ -204,7 +208,7 @@ pub(crate) fn chained(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     Some(map([("chain", list(factors))]))
 }
 
-/// Why torch's ChainedScheduler is no product if this is one of its parts.
+/// Why torch's ChainedScheduler is not a product if it contains this schedule.
 fn undoes(link: &Tree) -> Option<&'static str> {
     let floor = link.get("eta_min").is_some_and(|min| match &min.value {
         Value::Int(i) => *i != 0,
@@ -214,7 +218,7 @@ fn undoes(link: &Tree) -> Option<&'static str> {
     });
     match kind(link) {
         "torch.CosineAnnealingLR" if floor => {
-            Some("with an eta_min above 0 torch's step-by-step form is no product of factors")
+            Some("with an eta_min above 0 torch's recursive form is not a product of factors")
         }
         "torch.StepLR"
         | "torch.MultiStepLR"
@@ -224,8 +228,8 @@ fn undoes(link: &Tree) -> Option<&'static str> {
         | "torch.PolynomialLR"
         | "torch.CosineAnnealingLR"
         | "torch.MultiplicativeLR" => None,
-        "torch.ReduceLROnPlateau" => Some("torch gives it no metric there"),
-        name if name.starts_with("torch.") => Some("in torch it sets the lr anew and undoes the others"),
+        "torch.ReduceLROnPlateau" => Some("torch does not pass it a metric there"),
+        name if name.starts_with("torch.") => Some("in torch it sets the lr and overrides the others"),
         _ => None,
     }
 }

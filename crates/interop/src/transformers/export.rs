@@ -1,4 +1,5 @@
-//! transformers: `get_scheduler` by name, else a `LambdaLR` of the closed form; both for `Trainer(optimizers=...)`.
+//! transformers: `get_scheduler` with a name, otherwise a `LambdaLR` of the closed form; both for
+//! `Trainer(optimizers=...)`.
 
 use schedule::known::{Known, KnownRamp, KnownRestart, Way};
 
@@ -43,13 +44,13 @@ fn usage(steps: u64) -> String {
              scheduler = make_scheduler(optimizer)\n    \
              args = TrainingArguments(..., max_steps={steps})\n    \
              trainer = Trainer(model, args, optimizers=(optimizer, scheduler))\n\n\
-         Trainer calls scheduler.step() after each update. In a loop of your own, call it there too.\n"
+         Trainer calls scheduler.step() after each update. In your own loop, call it there too.\n"
     )
 }
 
 type Arguments = Vec<(&'static str, String)>;
 
-/// A name and its arguments.
+/// A call of `get_scheduler`.
 struct SchedulerCall {
     name: &'static str,
     warmup: Option<f64>,
@@ -76,8 +77,7 @@ fn make(named: &SchedulerCall) -> String {
     text
 }
 
-/// The named schedule that gives the same lrs. They all warm up from 0 in a straight line, but for
-/// `warmup_stable_decay`.
+/// The named schedule that gives the same lrs. All except `warmup_stable_decay` have a linear warmup from 0.
 fn native(subject: &ExportInput<'_>) -> Option<SchedulerCall> {
     let (steps, lr) = (subject.steps() as f64, subject.base_lr());
     let row = segments(&subject.known(), steps)?;
@@ -122,7 +122,7 @@ fn constant(warmup: f64) -> SchedulerCall {
     SchedulerCall { name, warmup, training: None, specific: Vec::new() }
 }
 
-/// The name and the arguments of a ramp down from the optimizer's lr.
+/// The name and the arguments of a decay from the optimizer's lr.
 fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Arguments)> {
     let covers_all_steps = ramp.over >= active;
     let (held, on) = (ramp.holds || covers_all_steps, !ramp.holds || covers_all_steps);
@@ -136,7 +136,7 @@ fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Argumen
             if cycles != 0.5 {
                 specific.push(("num_cycles", number(cycles)));
             }
-            // `min_lr` is divided by the optimiser's lr, which must then not be 0.
+            // `min_lr` is divided by the optimiser's lr, which must not be 0.
             let name = match (ramp.ahead, ramp.to) {
                 (false, 0.0) => "cosine",
                 (ahead, _) => {
@@ -150,7 +150,7 @@ fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Argumen
     }
 }
 
-/// Cosines of one length, again and again.
+/// Cosine cycles of equal length.
 fn restarts(
     restart: &KnownRestart,
     active: f64,
@@ -162,7 +162,8 @@ fn restarts(
     let plain = restart.mult == 1.0 && restart.decay == 1.0 && ramp.over == restart.every;
     let cycles = restart.limit.map_or((active / restart.every).ceil(), |limit| limit as f64);
     let length = cycles * restart.every;
-    // The share of a cycle is computed from that of the whole: cycles must begin at whole steps there too.
+    // transformers computes the progress in a cycle from the total progress. Its cycles must also begin at
+    // whole steps.
     let even = (0..subject.steps().min(length as u64)).all(|t| {
         let s = t as f64;
         let found = (cycles * (s / length)).rem_euclid(1.0) * restart.every;
@@ -177,7 +178,7 @@ fn restarts(
     })
 }
 
-/// Warmup, stable part and decay; the lowest lr is that of both ends.
+/// Warmup, stable part and decay, with the same lowest lr at both ends.
 fn stable(row: &[Segment], lr: f64) -> Option<SchedulerCall> {
     let (up, body, down) = match row {
         [body, down] => (None, body, down),

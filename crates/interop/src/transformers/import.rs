@@ -1,4 +1,4 @@
-//! `transformers.optimization`, as called once after each update. The optimiser's lr is the base lr.
+//! `transformers.optimization`, stepped after each update. The optimiser's lr is the base lr.
 
 use crate::arguments::Arguments;
 use crate::entry::{Extra, ExtraType, LAST_EPOCH, LibraryEntry, MODE, PLAIN};
@@ -14,16 +14,15 @@ use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_TO_1, Param, ParamType, op
 use schedule::catalogue::{EVERY, WATCH};
 use schedule::tree::{Tree, Value};
 
-const WARMUP: Param =
-    required("num_warmup_steps", ParamType::Length(0), "length W of the warmup, which begins at 0");
+const WARMUP: Param = required("num_warmup_steps", ParamType::Length(0), "length W of the warmup from lr 0");
 const TOTAL: Param =
-    required("num_training_steps", ParamType::Length(1), "length T of the whole, the warmup counted");
-const WAVES: Param = param("num_cycles", ParamType::Number(ABOVE_0), "0.5", "waves over the decay");
-const MIN_LR: Param = optional("min_lr", ParamType::Lr, "lr at the foot of the wave");
+    required("num_training_steps", ParamType::Length(1), "total length T, including the warmup");
+const WAVES: Param = param("num_cycles", ParamType::Number(ABOVE_0), "0.5", "number of waves in the decay");
+const MIN_LR: Param = optional("min_lr", ParamType::Lr, "lowest lr of the wave");
 const MIN_RATE: Param = optional(
     "min_lr_rate",
     ParamType::Number(AT_LEAST_0),
-    "the same as a factor of the base lr; one of the two",
+    "the same as a factor of the base lr; only one of the two",
 );
 
 pub(crate) const ENTRIES: &[LibraryEntry] = &[
@@ -33,15 +32,15 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             required("name", ParamType::Choice(NAMES), "which of the schedules below"),
             optional("num_warmup_steps", ParamType::Length(0), "length of the warmup"),
-            optional("num_training_steps", ParamType::Length(1), "length of the whole"),
+            optional("num_training_steps", ParamType::Length(1), "total length"),
         ],
         extra: &[Extra {
             name: "scheduler_specific_kwargs",
             ty: ExtraType::Parameters,
             required: false,
-            doc: "the other parameters of the one that `name` names",
+            doc: "the other parameters of the schedule `name`",
         }],
-        expansion: "the schedule that `name` names, as below",
+        expansion: "the schedule `name`, as below",
         example: "transformers.get_scheduler('cosine', optimizer, num_warmup_steps=10, num_training_steps=100)",
         expand: get_scheduler,
         ..PLAIN
@@ -74,7 +73,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         signature: "optimizer, num_warmup_steps, num_training_steps, last_epoch=",
         params: &[WARMUP, TOTAL, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: linear, to: 0, over: T - W}]}",
-        note: "The first update has lr 0, as in all of these with a warmup. A warmup of T or more is followed by 0",
+        note: "The first update has lr 0, as in all these schedules with a warmup. After a warmup of T or more the lr is 0",
         example: "transformers.get_linear_schedule_with_warmup(optimizer, num_warmup_steps=10, num_training_steps=100)",
         expand: |given| {
             let (over, n) = decay(given)?;
@@ -91,7 +90,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[WARMUP, TOTAL, WAVES, LAST_EPOCH],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: cosine, to: 0, over: max(T - W, 1), \
                     cycles: num_cycles, after: continue}]}",
-        note: "Beyond T the lr climbs back up",
+        note: "After T the lr rises again",
         example: "transformers.get_cosine_schedule_with_warmup(optimizer, num_warmup_steps=10, num_training_steps=100)",
         expand: |given| wave(given, float(0.0)),
         ..PLAIN
@@ -103,12 +102,12 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             WARMUP,
             TOTAL,
-            param("num_cycles", ParamType::Number(ABOVE_0), "1", "cycles over the decay"),
+            param("num_cycles", ParamType::Number(ABOVE_0), "1", "number of cycles in the decay"),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {for: max(T - W, 1), kind: lambda, expr: \"0.5 * \
                     (1 + cos(pi * ((num_cycles * (t / T)) % 1)))\"}, {value: 0}]}",
-        note: "Cycles need not be whole numbers of steps, and where rounding puts the last step of one, it does so here",
+        note: "The length of a cycle may be fractional; the last step of a cycle is rounded as in transformers",
         example: "transformers.get_cosine_with_hard_restarts_schedule_with_warmup(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, num_cycles=3)",
         expand: |given| {
@@ -128,13 +127,13 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             WARMUP,
             TOTAL,
-            param("lr_end", ParamType::Lr, "1e-7", "lr at the end, below the base lr"),
-            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining share"),
+            param("lr_end", ParamType::Lr, "1e-7", "final lr, below the base lr"),
+            param("power", ParamType::Number(ABOVE_0), "1.0", "exponent of the remaining fraction"),
             LAST_EPOCH,
         ],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {clamp: {min: lr_end, max: 1x, like: lr_end}, of: {kind: polynomial, \
                     to: lr_end, over: T - W, power: power}}]}",
-        note: "lr_end is 1e-7, not 0, where it is left out. W = T divides by 0 in transformers, and is refused",
+        note: "The default of lr_end is 1e-7, not 0. W = T divides by 0 in transformers and is refused",
         example: "transformers.get_polynomial_decay_schedule_with_warmup(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, power=2.0)",
         expand: |given| {
@@ -142,14 +141,14 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             if n == 0.0 {
                 return given.refuse(
                     "num_warmup_steps",
-                    "expected other than `num_training_steps`: nothing is left to decay",
+                    "expected a value different from `num_training_steps`: nothing is left to decay",
                 );
             }
             let (to, power) = (given.tree("lr_end")?, given.tree("power")?);
             let fall =
                 map([("kind", text("polynomial")), ("to", to.clone()), ("over", over), ("power", power)]);
             let fall = if n > 0.0 { fall } else { constant_lr(to.clone()) };
-            // Changes no number: it refuses an end that is not below the base lr, as transformers does.
+            // This clamp only refuses an `lr_end` that is not below the base lr, as transformers does.
             let bounds = map([("min", to), ("max", text("1x")), ("like", text("lr_end"))]);
             let fall = map([("clamp", bounds), ("of", fall)]);
             Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), fall))
@@ -165,7 +164,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             optional(
                 "timescale",
                 ParamType::Length(1),
-                "as in `inverse_sqrt`; W if not given, 10000 if W is 0",
+                "as in `inverse_sqrt`; W by default, or 10000 if W is 0",
             ),
             LAST_EPOCH,
         ],
@@ -201,7 +200,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[WARMUP, TOTAL, WAVES, LAST_EPOCH, MIN_LR, MIN_RATE],
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x}, {kind: cosine, to: min_lr, over: max(T - W, 1), \
                     cycles: num_cycles, after: continue}]}",
-        note: "Beyond T the lr climbs back up",
+        note: "After T the lr rises again",
         example: "transformers.get_cosine_with_min_lr_schedule_with_warmup(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, min_lr_rate=0.1)",
         expand: |given| {
@@ -231,7 +230,8 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         expansion: "{phases: [{for: W, kind: linear, from: 0, to: 1x, sample: right}, {kind: cosine, to: min_lr, over: \
                     max(T - W, 1), cycles: num_cycles, sample: right, after: continue}]}; with warmup_lr_rate the warmup is \
                     {from: warmup_lr_rate x, sample: closed}",
-        note: "Each step stands one notch further than in the others: the first update is not lost, the last has min_lr",
+        note: "Each step is one step further than in the other schedules: the first update does not have lr 0, and the \
+               last has min_lr",
         example: "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate(optimizer, num_warmup_steps=10, \
                   num_training_steps=100, min_lr_rate=0.1)",
         expand: |given| {
@@ -255,10 +255,14 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         params: &[
             required("num_warmup_steps", ParamType::Length(0), "length W of the warmup"),
             required("num_decay_steps", ParamType::Length(0), "length D of the decay"),
-            optional("num_training_steps", ParamType::Length(1), "length T of the whole"),
-            optional("num_stable_steps", ParamType::Length(0), "length S between; T - W - D if not given"),
-            param("warmup_type", ParamType::Choice(SHAPES), "linear", "way up, from min_lr_ratio"),
-            param("decay_type", ParamType::Choice(SHAPES), "cosine", "way down, to min_lr_ratio"),
+            optional("num_training_steps", ParamType::Length(1), "total length T"),
+            optional(
+                "num_stable_steps",
+                ParamType::Length(0),
+                "length S of the stable part; T - W - D by default",
+            ),
+            param("warmup_type", ParamType::Choice(SHAPES), "linear", "shape of the rise from min_lr_ratio"),
+            param("decay_type", ParamType::Choice(SHAPES), "cosine", "shape of the decay to min_lr_ratio"),
             param(
                 "min_lr_ratio",
                 ParamType::Number(FROM_0_TO_1),
@@ -270,8 +274,8 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         ],
         expansion: "{phases: [{for: W, warmup: {over: \"100%\", from: min_lr_ratio x, shape: warmup_type}, body: 1x}, {for: S, \
                     value: 1x}, {for: D, kind: decay_type, to: min_lr_ratio x}, {value: min_lr_ratio x}]}",
-        note: "One of num_training_steps and num_stable_steps is needed; the second counts if both are given. Where W and \
-               D are longer than T together, the decay begins on its way",
+        note: "num_training_steps or num_stable_steps is required; with both, num_stable_steps is used. If W + D is \
+               longer than T, the decay starts after its beginning",
         example: "transformers.get_wsd_schedule(optimizer, num_warmup_steps=10, num_decay_steps=20, num_training_steps=100)",
         expand: wsd,
         ..PLAIN
@@ -292,16 +296,21 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
             param("min_lr", ParamType::Lr, "1e-3", "lower bound"),
             param("max_lr", ParamType::Lr, "1", "upper bound"),
             greedy_rule::EPS,
-            param("smooth", ParamType::Flag, "false", "take the mean of the last looks as the metric"),
-            param("window_size", ParamType::Whole(1), "50", "how many looks"),
-            param("reset_start", ParamType::Whole(0), "500", "cuts at the lower bound before a new start"),
+            param("smooth", ParamType::Flag, "false", "use the mean of the last checks as the metric"),
+            param("window_size", ParamType::Whole(1), "50", "number of checks in the mean"),
+            param(
+                "reset_start",
+                ParamType::Whole(0),
+                "500",
+                "reductions at the lower bound before a restart",
+            ),
             WATCH,
             EVERY,
         ],
         per_group: &["min_lr", "max_lr"],
         expansion: "{kind: greedy, mode: mode, factor: factor, ..., min: min_lr, max: max_lr, smooth: window_size if \
                     smooth, reset_after: reset_start}",
-        note: "It looks whenever the run evaluates; `every` and `watch` say otherwise, as in `greedy`",
+        note: "It checks the metric whenever the run evaluates; `every` and `watch` change that, as in `greedy`",
         example: "transformers.get_greedy_schedule(optimizer, patience=5, factor=0.9)",
         expand: greedy,
         ..PLAIN
@@ -325,7 +334,7 @@ const NAMES: &[&str] = &[
     "greedy",
 ];
 
-/// T - W, and how many steps that is; states T.
+/// T - W and its number. Sets the length T.
 fn decay(given: &mut Arguments<'_, '_>) -> Option<(Tree, f64)> {
     let total = given.tree("num_training_steps")?;
     given.set_length(&total);
@@ -348,15 +357,13 @@ fn wave(given: &mut Arguments<'_, '_>, to: Tree) -> Option<Tree> {
     Some(with_warmup(given.tree("num_warmup_steps")?, float(0.0), fall))
 }
 
-/// The lr at the foot of the wave, which must be given in one of two ways.
+/// The lowest lr of the wave, which must be given in one of two ways.
 fn min_lr(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     match (given.maybe_tree("min_lr"), given.maybe_number("min_lr_rate")) {
         (Some(lr), None) => Some(lr),
         (None, Some(rate)) => Some(times_base(rate)),
         (None, None) => given.refuse("min_lr", "expected `min_lr` or `min_lr_rate`"),
-        (Some(_), Some(_)) => {
-            given.refuse("min_lr_rate", "expected one of `min_lr` and `min_lr_rate`, found both")
-        }
+        (Some(_), Some(_)) => given.refuse("min_lr_rate", "expected only one of `min_lr` and `min_lr_rate`"),
     }
 }
 
@@ -370,7 +377,7 @@ fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
             given.set_length(&total);
             let rest = combine_lengths(&total, &warmup, |a, b| a - b);
             let Some(left) = rest.and_then(|(rest, _)| combine_lengths(&rest, &decay, |a, b| a - b)) else {
-                let message = "expected warmup, decay and the whole in one unit: steps, or percent";
+                let message = "expected warmup, decay and total length in one unit: steps or percent";
                 return given.refuse("num_decay_steps", message);
             };
             left
@@ -399,14 +406,15 @@ fn wsd(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     let (stable, missing) = stable;
     let plateau = (stable, constant_lr(text("1x")));
     let parts = match ticks(&decay) {
-        // The decay has begun before the warmup is over.
+        // The decay starts before the end of the warmup.
         Some(length) if missing < 0.0 => {
             let left = (length + missing).max(0.0);
             let late = map([("shift", whole(-missing)), ("of", with(fall, "over", decay))]);
             vec![(warmup, rise), (whole(left), late)]
         }
         _ if missing < 0.0 => {
-            return given.refuse("num_decay_steps", "warmup and decay are longer than `num_training_steps`");
+            return given
+                .refuse("num_decay_steps", "warmup and decay together are longer than `num_training_steps`");
         }
         Some(0.0) => vec![(warmup, rise), plateau],
         _ => vec![(warmup, rise), plateau, (decay, fall)],
@@ -432,7 +440,7 @@ fn greedy(given: &mut Arguments<'_, '_>) -> Option<Tree> {
         tree = with_some(tree, own, given.maybe_tree(name));
     }
     if given.has("reset_start") {
-        // A reset after no cut at all comes with the first one.
+        // A reset after 0 reductions happens at the first one.
         tree = with(tree, "reset_after", whole(given.whole("reset_start")?.max(1) as f64));
     }
     Some(if given.flag("smooth")? { with(tree, "smooth", given.tree("window_size")?) } else { tree })
@@ -449,7 +457,7 @@ fn get_scheduler(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     for name in needed {
         entries.extend(given.maybe_tree(name).map(|tree| entry(name, tree)));
     }
-    // transformers leaves these two without the others.
+    // transformers does not pass further arguments to these two.
     if !matches!(name, "constant" | "constant_with_warmup") {
         entries.extend(given.entries("scheduler_specific_kwargs"));
     }

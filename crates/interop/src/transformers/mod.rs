@@ -1,4 +1,4 @@
-//! transformers: its schedules, and code for it.
+//! transformers: import of its schedules and export to its code.
 
 pub(crate) mod export;
 pub(crate) mod import;

@@ -1,4 +1,4 @@
-//! Names of other libraries: that the table is whole, and that calls are read as Python reads them.
+//! Names of other libraries: the table is complete, and calls are read as in Python.
 
 use interop::{BaseLr, ExtraType, entries, is_program, parse_program};
 use proptest::prelude::*;
@@ -45,18 +45,18 @@ fn every_example_is_read_and_fits() {
 }
 
 #[test]
-fn the_table_is_whole() {
+fn the_table_is_complete() {
     let mut seen = std::collections::HashSet::new();
     for entry in entries() {
         for name in entry.names() {
-            assert!(seen.insert(name), "{name} stands there twice");
+            assert!(seen.insert(name), "duplicate name {name}");
         }
         assert!(!entry.expansion.is_empty() && !entry.note.ends_with('.'), "{}", entry.name);
         let required = |name: &str| entry.arguments().any(|argument| argument == (name, false));
         let with_default = |name: &str| entry.arguments().any(|argument| argument == (name, true));
         for param in entry.params {
             let known = required(param.name) || with_default(param.name);
-            // How often a rule looks, and at what, is ours to say.
+            // The interval and the metric of a rule are parameters of sweep, not of the library.
             assert!(known || ["watch", "every"].contains(&param.name), "{}: {}", entry.name, param.name);
             let may_be_left_out = param.default != Default::Required;
             let lr = matches!(param.ty, ParamType::Lr) && param.default == Default::Is("1x");
@@ -76,7 +76,7 @@ fn the_table_is_whole() {
     }
 }
 
-/// Writing the defaults out changes nothing: they are what stands for what is left out.
+/// Writing the defaults explicitly changes nothing.
 #[test]
 fn defaults_written_out_are_the_same_schedule() {
     for entry in entries() {
@@ -85,7 +85,7 @@ fn defaults_written_out_are_the_same_schedule() {
         let plain = interop::parse(&pasted, "", &mut Vec::new()).expect(entry.name);
         for param in entry.params {
             let given = written.iter().any(|(key, _)| key.name == param.name);
-            // These two say whether the momentum is cycled.
+            // These two parameters enable the cycling of the momentum.
             let asks = ["base_momentum", "max_momentum"].contains(&param.name);
             if let (Default::Is(default), false, false) = (param.default, given, asks) {
                 let value = match (default.parse::<bool>(), default.parse::<i64>(), default.parse::<f64>()) {
@@ -107,7 +107,7 @@ fn defaults_written_out_are_the_same_schedule() {
 }
 
 #[test]
-fn programs_are_read_as_they_stand() {
+fn programs_are_read() {
     let step = of("torch.StepLR(opt, step_size=30, gamma=0.1)");
     for program in [
         "torch.optim.lr_scheduler.StepLR(optimizer, 30)",
@@ -143,7 +143,7 @@ fn programs_are_read_as_they_stand() {
 }
 
 #[test]
-fn a_yaml_document_is_no_program() {
+fn a_yaml_document_is_not_a_program() {
     for document in [
         "{kind: cosine}",
         "kind: lambda\nexpr: cos(t)",
@@ -186,9 +186,9 @@ fn lambdas_are_expressions() {
     assert_eq!(kind("0.95 ** t"), powers);
 }
 
-/// torch's ConstantLR of no length sticks to its factor, but not behind a milestone.
+/// torch's ConstantLR of length 0 stays at its factor, except after a milestone.
 #[test]
-fn a_constant_of_no_length_is_torchs() {
+fn a_constant_of_length_0_matches_torch() {
     assert_eq!(of("ConstantLR(opt, 0.5, total_iters=0)"), vec![0.25; 100]);
     let late = of("SequentialLR(opt, [ConstantLR(opt, 0.5, 0), ConstantLR(opt, 0.1, 0)], milestones=[3])");
     assert_eq!(late[..5], [0.25, 0.25, 0.25, 0.5, 0.5]);
@@ -214,7 +214,7 @@ fn depth_and_length_are_bounded() {
 
 /// The lrs of the first parameter group, as torch 2.15, timm 1.0.31 and Keras 3.15 print them.
 #[test]
-fn the_base_lr_is_that_of_the_schedules_own_optimizer() {
+fn the_base_lr_comes_from_the_optimizer_of_the_schedule() {
     for (program, lr) in [
         ("opt = torch.optim.SGD([p], lr=0.3, momentum=0.9); s = StepLR(opt, 3)", 0.3),
         ("opt = AdamW(net.parameters(), 3e-4)\ns = StepLR(opt, 3)", 3e-4),
@@ -241,14 +241,14 @@ fn the_base_lr_is_that_of_the_schedules_own_optimizer() {
     for (program, reason) in [
         ("opt = SGD([p], lr=args.lr)\ns = StepLR(opt, 3)", "the lr of the optimizer is `args.lr`"),
         ("opt = SGD([p], lr=torch.tensor(0.01))\ns = StepLR(opt, 3)", "is `torch.tensor(0.01)`"),
-        (
-            "opt = make_optimizer(model)\ns = StepLR(opt, 3)",
-            "the default lr of `make_optimizer` is not known",
-        ),
+        ("opt = make_optimizer(model)\ns = StepLR(opt, 3)", "the default lr of `make_optimizer` is unknown"),
         ("opt = timm.optim.SGDP(p)\ns = StepLR(opt, 3)", "has no default lr"),
-        ("opt = transformers.Adafactor(p)\ns = StepLR(opt, 3)", "works it out itself"),
+        ("opt = transformers.Adafactor(p)\ns = StepLR(opt, 3)", "computes it itself"),
         ("opt = SGD([{'params': a, 'lr': lr}], 1)\ns = StepLR(opt, 3)", "is `lr`"),
-        ("for g in opt.param_groups:\n    g['lr'] = 1\ns = StepLR(opt, 3)", "the program sets the lr itself"),
+        (
+            "for g in opt.param_groups:\n    g['lr'] = 1\ns = StepLR(opt, 3)",
+            "the program sets the lr directly",
+        ),
     ] {
         let BaseLr::Unknown(problem) = parse_program(program).expect(program).lr else { panic!("{program}") };
         assert!(problem.message.contains(reason), "{program}: {problem}");
@@ -295,21 +295,24 @@ fn a_whole_script_is_read() {
         assert_eq!(of(program), drops, "{program}");
     }
     for (program, words) in [
-        ("for lr in [1, 2]:\n    s = StepLR(opt, 2)", "a schedule inside a `for` block is not read"),
+        ("for lr in [1, 2]:\n    s = StepLR(opt, 2)", "a schedule inside a `for` block is not supported"),
         ("if x:\n    n = 3\nStepLR(opt, n)", "it is set inside the `if` block of line 1"),
         ("def f(a, b): return a\nLambdaLR(opt, f)", "expected a function of one number"),
-        ("def f(a):\n    for i in x: pass\n    return a\nLambdaLR(opt, f)", "this function can't be read"),
-        ("LambdaLR(opt, lambda t: torch.cos(t))", "works on tensors, in single precision: write `math.cos`"),
-        ("LambdaLR(opt, lambda t: math.remainder(t, 3))", "`math.remainder` is not known here"),
-        ("StepLR(opt, 10 ** 30)", "a whole number beyond 2^63"),
-        ("a, b = f(x)\nStepLR(opt, a)", "this is worked out by Python"),
+        (
+            "def f(a):\n    for i in x: pass\n    return a\nLambdaLR(opt, f)",
+            "this function can't be converted",
+        ),
+        ("LambdaLR(opt, lambda t: torch.cos(t))", "works on tensors in single precision: write `math.cos`"),
+        ("LambdaLR(opt, lambda t: math.remainder(t, 3))", "the value of `math.remainder` is unknown"),
+        ("StepLR(opt, 10 ** 30)", "expected a whole number below 2^63"),
+        ("a, b = f(x)\nStepLR(opt, a)", "this value is unknown before the program runs"),
     ] {
         let problem = read(program).expect_err(program);
         assert!(problem.contains(words), "{program}: {problem}");
     }
 }
 
-/// optax 0.2.8 and Keras 3.15 take the schedule in place of a learning rate.
+/// optax 0.2.8 and Keras 3.15 accept a schedule instead of a learning rate.
 #[test]
 fn the_learning_rate_of_an_optimizer_may_be_the_schedule() {
     let fall = of("optax.exponential_decay(0.1, 9, 0.5)");
@@ -326,7 +329,7 @@ fn the_learning_rate_of_an_optimizer_may_be_the_schedule() {
 }
 
 #[test]
-fn the_length_that_a_call_states() {
+fn a_call_sets_the_length_of_the_run() {
     for (program, steps) in [
         ("OneCycleLR(opt, 0.1, total_steps=40)", Some(40)),
         ("OneCycleLR(opt, 0.1, epochs=4, steps_per_epoch=7)", Some(28)),
@@ -362,7 +365,7 @@ fn the_length_that_a_call_states() {
 }
 
 #[test]
-fn momentum_is_cycled_only_where_the_file_asks() {
+fn momentum_is_cycled_only_if_configured() {
     for (arguments, asked) in [
         ("", false),
         (", cycle_momentum=False, base_momentum=0.5", false),
@@ -379,7 +382,7 @@ fn momentum_is_cycled_only_where_the_file_asks() {
 }
 
 #[test]
-fn a_learning_rate_may_be_left_out_in_a_mapping_alone() {
+fn a_learning_rate_is_optional_only_in_a_mapping() {
     for entry in entries() {
         let Some(lr) = entry.params.iter().find(|param| param.default == Default::Is("1x")) else { continue };
         assert!(entry.extra.iter().all(|extra| extra.ty != ExtraType::Schedules));
@@ -400,7 +403,7 @@ fn a_learning_rate_may_be_left_out_in_a_mapping_alone() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is pasted, nothing worse than a problem with a place in the text comes of it.
+    /// Any text is either read or refused with a place in the text.
     #[test]
     fn any_text_is_read_or_refused(words in proptest::collection::vec(prop::sample::select(WORDS), 0..14)) {
         let program = words.concat();
@@ -455,7 +458,7 @@ const WORDS: &[&str] = &[
     "0",
 ];
 
-/// The lrs of a call in a run of as many steps as there are numbers.
+/// Compares the lrs of a call with the expected ones.
 fn given_by(call: &str, base_lr: f64, wanted: &[f64], program: &str) {
     let node = read(call).unwrap_or_else(|problem| panic!("{call}: {problem}"));
     let horizon = Horizon { base_lr, total: wanted.len() as u64, steps_per_epoch: Some(1) };
@@ -468,9 +471,10 @@ fn given_by(call: &str, base_lr: f64, wanted: &[f64], program: &str) {
     }
 }
 
-/// Printed by torch 2.15.0: a nest that a SequentialLR begins with is one step ahead, once for each level.
+/// Printed by torch 2.15.0: a nested schedule in the first place of a SequentialLR is one step ahead per
+/// level.
 #[test]
-fn nests_that_a_sequence_begins_with_are_torchs() {
+fn nested_schedules_in_the_first_place_match_torch() {
     for (call, wanted) in [
         (
             "SequentialLR(o, [SequentialLR(o, [LinearLR(o, 0.1, total_iters=4), CosineAnnealingLR(o, 6)], [4]), \
@@ -494,7 +498,7 @@ fn nests_that_a_sequence_begins_with_are_torchs() {
 
 /// Printed by torch 2.15.0.
 #[test]
-fn a_chain_in_a_chain_is_torchs_product() {
+fn a_nested_chain_matches_torch() {
     let call = "ChainedScheduler([ConstantLR(o, 0.5, 3), ChainedScheduler([ExponentialLR(o, 0.9), StepLR(o, 4, 0.1)])])";
     given_by(call, 0.1, &[0.05, 0.045, 0.0405, 0.0729, 0.006561, 0.0059049], "torch");
     let call = "ChainedScheduler([StepLR(o, 3), CosineAnnealingLR(o, 5)])";
@@ -503,9 +507,9 @@ fn a_chain_in_a_chain_is_torchs_product() {
     assert!(beyond[0].to_string().contains("the ramp ends after 5 of 100"), "{beyond:?}");
 }
 
-/// Printed by timm 1.0.31, whose noise is in single precision, and whose lengths need not be whole everywhere.
+/// Printed by timm 1.0.31. Its noise is in single precision, and some of its lengths may be fractional.
 #[test]
-fn numbers_of_timm() {
+fn lrs_match_timm() {
     for (call, wanted) in [
         (
             "timm.scheduler.CosineLRScheduler(o, t_initial=10, noise_range_t=2)",
@@ -546,17 +550,17 @@ fn numbers_of_timm() {
     assert_eq!(shares("[0.4]"), shares("0.4"));
 }
 
-/// optax takes the later of boundaries that do not rise. Printed by optax 0.2.8.
+/// If boundaries do not rise, optax uses the later one. Printed by optax 0.2.8.
 #[test]
-fn boundaries_that_fall_are_optaxs() {
+fn falling_boundaries_match_optax() {
     let call = "optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(0.2), \
                 optax.constant_schedule(0.3)], [4, 2])";
     given_by(call, 1.0, &[0.1, 0.1, 0.3, 0.3, 0.3, 0.3], "optax");
 }
 
-/// A call inside a mapping is looked at as one by itself is.
+/// A call inside a mapping is checked like a standalone call.
 #[test]
-fn calls_inside_mappings_are_refused_alike() {
+fn calls_inside_mappings_are_checked() {
     let inside = |call: &str| {
         let list = Tree::new(Value::List(vec![text("torch.StepLR(o, 2)"), text(call)]));
         let node = map([
@@ -568,14 +572,14 @@ fn calls_inside_mappings_are_refused_alike() {
         interop::parse(&node, "", &mut problems);
         problems.iter().map(ToString::to_string).collect::<String>()
     };
-    assert!(inside("torch.OneCycleLR(o, 0.1, 9)").contains("`torch.OneCycleLR` can't be inside"));
+    assert!(inside("torch.OneCycleLR(o, 0.1, 9)").contains("`torch.OneCycleLR` is not supported inside"));
     assert_eq!(inside("torch.StepLR(o, 3)"), "");
 }
 
 /// timm 1.0.31 begins the sixth cycle of `CosineLRScheduler(o, 1, cycle_mul=3.0, cycle_limit=8)` at 122, not at 121:
 /// math.log(243, 3) is 4.999999999999999.
 #[test]
-fn a_cycle_that_timm_begins_late_is_refused() {
+fn a_cycle_that_timm_starts_late_is_refused() {
     let fitted = |call: &str, total| {
         read(call).expect(call).resolve(&Horizon { base_lr: 0.1, total, steps_per_epoch: Some(1) })
     };
@@ -586,12 +590,13 @@ fn a_cycle_that_timm_begins_late_is_refused() {
     assert!(fitted("timm.scheduler.CosineLRScheduler(o, 1, cycle_mul=2.0, cycle_limit=9)", 5000).is_ok());
 }
 
-/// What torch 2.15's `ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0)` prints for these accuracies at lr 0.1.
+/// The lrs of torch 2.15's `ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0)` for these accuracies
+/// at lr 0.1.
 #[test]
-fn torch_watches_an_accuracy_by_its_own_default() {
+fn the_default_mode_of_torch_is_min() {
     let accuracies = [0.5, 0.6, 0.6, 0.59, 0.7, 0.7, 0.7, 0.65];
     let max = [0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.0125, 0.00625];
-    // The default is `min`, whatever it is shown.
+    // The default is `min` for any metric.
     let min = [0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625];
     for (mode, wanted) in [("mode='max', ", max), ("", min)] {
         let call = format!("ReduceLROnPlateau(o, {mode}factor=0.5, patience=0, watch='valid_accuracy')");

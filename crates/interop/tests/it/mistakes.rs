@@ -1,11 +1,11 @@
-//! What is wrong with a call, and where it stands.
+//! Problems of calls and their places.
 
 use crate::import::{HORIZON, read};
 
-/// A call, line and column of its first problem, and words of it.
+/// A call, line and column of its first problem, and a part of the message.
 type Mistake = (&'static str, &'static str, &'static str);
 
-/// A call, and words of why the library refuses it.
+/// A call that the library refuses, and a part of the message.
 type Refusal = (&'static str, &'static str);
 
 const IN_CALLS: &[Mistake] = &[
@@ -18,30 +18,34 @@ const IN_CALLS: &[Mistake] = &[
         "1:1",
         "write one of `torch.ReduceLROnPlateau` and `keras.ReduceLROnPlateau`",
     ),
-    ("torch.StepLR(opt, step_sise=3)", "1:19", "no argument `step_sise` (did you mean `step_size`?)"),
+    ("torch.StepLR(opt, step_sise=3)", "1:19", "unknown argument `step_sise` (did you mean `step_size`?)"),
     ("torch.StepLR(opt, wholly=3)", "1:19", "known: `optimizer`, `step_size`, `gamma` and `last_epoch`"),
-    ("torch.StepLR(opt)", "1:1", "the argument `step_size` is missing"),
-    ("torch.OneCycleLR(opt, total_steps=9)", "1:1", "the argument `max_lr` is missing (max_lr=1x"),
-    ("torch.StepLR(30)", "1:14", "is the optimizer (give the others by name, as in step_size=...)"),
+    ("torch.StepLR(opt)", "1:1", "missing argument `step_size`"),
+    ("torch.OneCycleLR(opt, total_steps=9)", "1:1", "missing argument `max_lr` (write max_lr=1x"),
+    (
+        "torch.StepLR(30)",
+        "1:14",
+        "expected the optimizer as this argument of `torch.StepLR` (pass the others by name, as in step_size=...)",
+    ),
     ("StepLR(opt, 2, 0.5, -1, 7)", "1:25", "takes at most 4 arguments"),
     ("StepLR(opt, 2, step_size=3)", "1:16", "the argument `step_size` is given twice"),
-    ("StepLR(opt, gamma=2, 3)", "1:22", "expected an argument with its name, found `3`"),
-    ("StepLR(opt,\n  step_size=n)", "2:13", "`n` is a variable: a literal is needed here"),
-    ("StepLR(opt, len(loader))", "1:13", "this is worked out by Python: a literal is needed here"),
-    ("StepLR(opt, 3", "1:7", "this `(` is never closed"),
-    ("StepLR(opt, 3))", "1:15", "this `)` closes nothing"),
+    ("StepLR(opt, gamma=2, 3)", "1:22", "expected a keyword argument, found `3`"),
+    ("StepLR(opt,\n  step_size=n)", "2:13", "the value of the variable `n` is unknown: write a literal"),
+    ("StepLR(opt, len(loader))", "1:13", "this value is unknown before the program runs: write a literal"),
+    ("StepLR(opt, 3", "1:7", "this `(` is not closed"),
+    ("StepLR(opt, 3))", "1:15", "unexpected `)`"),
     ("StepLR(opt, [3)", "1:15", "expected `]`, found `)`"),
-    ("StepLR(opt, 'a", "1:13", "this string has no end"),
-    ("StepLR(opt, 3y)", "1:13", "`3y` is no number"),
+    ("StepLR(opt, 'a", "1:13", "this string is not closed"),
+    ("StepLR(opt, 3y)", "1:13", "`3y` is not a supported number"),
     ("StepLR(opt, 3 4)", "1:15", "expected `,` or `)`, found `4`"),
     ("StepLR(opt, 3) 4", "1:16", "expected the end of the call, found `4`"),
-    ("StepLR(opt, **kwargs)", "1:13", "what is unpacked here is not known: write it out"),
+    ("StepLR(opt, **kwargs)", "1:13", "unpacked arguments are not supported"),
     ("MultiStepLR(opt, [i for i in range(3)])", "1:19", "write the values out"),
-    ("StepLR(opt, 3 if x else 4)", "1:18", "`x` is a variable: a literal is needed here"),
+    ("StepLR(opt, 3 if x else 4)", "1:18", "the value of the variable `x` is unknown: write a literal"),
     ("StepLR(opt, 1 / 0)", "1:13", "this has no value"),
-    ("StepLR(opt, 3 $ 4)", "1:15", "`$` has no meaning in a call"),
+    ("StepLR(opt, 3 $ 4)", "1:15", "unexpected character `$`"),
     ("x = 3", "1:1", "expected a call of a schedule"),
-    ("n = n\nStepLR(opt, n)", "2:13", "`n` is a variable"),
+    ("n = n\nStepLR(opt, n)", "2:13", "the variable `n` is unknown"),
     ("LambdaLR(opt, lambda a, b: 1)", "1:15", "a lambda of one parameter"),
     ("LambdaLR(opt, lambda t: t / T)", "1:25", "`T` is a variable of the program"),
     ("LambdaLR(opt, lambda t: t / total)", "1:25", "unknown name `total` at character 5"),
@@ -57,22 +61,26 @@ const IN_VALUES: &[Mistake] = &[
         "T_mult: expected a whole number of at least 1",
     ),
     ("LinearLR(opt, start_factor=0)", "1:28", "start_factor: expected a number above 0 and at most 1"),
-    ("OneCycleLR(opt, 0.1, 10, pct_start=0.1)", "1:36", "pct_start: pct_start * total_steps is 1"),
+    (
+        "OneCycleLR(opt, 0.1, 10, pct_start=0.1)",
+        "1:36",
+        "pct_start: pct_start * total_steps (0.1 * 10) must not be 1",
+    ),
     (
         "OneCycleLR(opt, 0.1, epochs=3)",
         "1:29",
         "expected `total_steps`, or both `epochs` and `steps_per_epoch`",
     ),
-    ("OneCycleLR(opt, [0.1, 0.2], 10)", "1:17", "there is one parameter group here"),
-    ("CyclicLR(opt, 0.1, 0.2, scale_fn=lambda x: 1)", "1:44", "`scale_fn` can't be had here"),
+    ("OneCycleLR(opt, [0.1, 0.2], 10)", "1:17", "only one parameter group is supported"),
+    ("CyclicLR(opt, 0.1, 0.2, scale_fn=lambda x: 1)", "1:44", "`scale_fn` is not supported"),
     ("SequentialLR(opt, [StepLR(opt, 2)], [3])", "1:37", "1 schedules need 0 milestones, found 1"),
+    ("SequentialLR(opt, [StepLR(opt, 2), StepLR(opt, 2), StepLR(opt, 2)], [9, 3])", "1:69", "rising values"),
+    ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "is not supported inside"),
     (
-        "SequentialLR(opt, [StepLR(opt, 2), StepLR(opt, 2), StepLR(opt, 2)], [9, 3])",
-        "1:69",
-        "one after another",
+        "ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])",
+        "1:18",
+        "not a product of factors",
     ),
-    ("SequentialLR(opt, [StepLR(opt, 2), OneCycleLR(opt, 0.1, 9)], [3])", "1:19", "can't be inside"),
-    ("ChainedScheduler([StepLR(opt, 2), CosineAnnealingLR(opt, 9, 0.1)])", "1:18", "no product of factors"),
     ("SequentialLR(opt, [StepLR(opt, 2), LinearLR(opt, total_iters=0)], [3])", "1:19", "total_iters of 0"),
     ("optax.cosine_decay_schedule(0.1, 0)", "1:34", "decay_steps: expected a length of at least 1"),
     ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 5, 5)", "1:49", "expected more than `warmup_steps`"),
@@ -97,7 +105,7 @@ const REFUSED_BY_TORCH: &[Refusal] = &[
     ("CosineAnnealingLR(o, [3])", "T_max: expected a length"),
     (
         "o = torch.optim.Adagrad(p, lr=0.1)\nOneCycleLR(o, 0.1, 100)",
-        "`torch.optim.Adagrad` has no momentum to cycle, and torch fails (cycle_momentum=False)",
+        "`torch.optim.Adagrad` has no momentum to cycle, so torch fails (write cycle_momentum=False)",
     ),
     ("LambdaLR(o, 1)", "lr_lambda: expected a lambda of the step"),
     ("LambdaLR(o, '0.95 ** t')", "expected a lambda of the step, found text"),
@@ -109,23 +117,23 @@ const REFUSED_BY_TORCH: &[Refusal] = &[
         "SequentialLR(o, [SequentialLR(o, [ExponentialLR(o, 0.9)], [])], [])",
         "one step before the first update",
     ),
-    ("SequentialLR(o, [StepLR(o, 3), ChainedScheduler([StepLR(o, 3)])], [3])", "torch fails where it begins"),
+    ("SequentialLR(o, [StepLR(o, 3), ChainedScheduler([StepLR(o, 3)])], [3])", "torch fails at its start"),
     (
         "ChainedScheduler([StepLR(o, 3), ChainedScheduler([LambdaLR(o, lambda t: 1.0)])])",
-        "`torch.LambdaLR` can't be inside",
+        "`torch.LambdaLR` is not supported inside",
     ),
-    ("ChainedScheduler([StepLR(o, 3), SequentialLR(o, [StepLR(o, 3)], [])])", "sets the lr anew"),
+    ("ChainedScheduler([StepLR(o, 3), SequentialLR(o, [StepLR(o, 3)], [])])", "sets the lr and overrides"),
 ];
 
 const REFUSED_BY_OTHERS: &[Refusal] = &[
     (
         "o = torch.optim.Adam([{'params': p, 'lr': 0.1}], lr=0.7)\nget_polynomial_decay_schedule_with_warmup(o, 4, 10)",
-        "the optimizer's own lr (0.7), and its first group has 0.1 (lr=0.1 beside the groups)",
+        "the optimizer's lr (0.7), but its first parameter group has 0.1 (pass lr=0.1 to the optimizer too)",
     ),
     (
         "o = torch.optim.RAdam([{'params': p, 'lr': 3e-4}])\n\
              get_scheduler('cosine_with_min_lr', o, 5, 25, scheduler_specific_kwargs={'min_lr': 1e-4})",
-        "the optimizer's own lr (0.001), and its first group has 0.0003",
+        "the optimizer's lr (0.001), but its first parameter group has 0.0003",
     ),
     ("keras.callbacks.ReduceLROnPlateau(monitor=None)", "monitor: expected a word"),
     ("keras.optimizers.schedules.ExponentialDecay(0.1, 4, 0.5, name=2.5)", "expected a text"),
@@ -152,11 +160,11 @@ const REFUSED_BY_OTHERS: &[Refusal] = &[
     ),
     ("timm.scheduler.create_scheduler_v2(o, 'wsd', num_epochs=5, warmup_epochs=5)", "decay_epochs: "),
     ("timm.scheduler.create_scheduler_v2(o, cycle_limit=2, min_lr=-0.1)", "min_lr: expected a learning rate"),
-    ("timm.scheduler.StepLRScheduler(o, 3, noise_range_t=2, noise_pct=1e-9)", "noise_pct: a bound of"),
+    ("timm.scheduler.StepLRScheduler(o, 3, noise_range_t=2, noise_pct=1e-9)", "noise_pct: `pct` ("),
 ];
 
 #[test]
-fn mistakes_have_their_place() {
+fn problems_have_their_place() {
     let mut misses = Vec::new();
     for (program, at, words) in IN_CALLS.iter().chain(IN_VALUES) {
         let problem = read(program).expect_err(program);
@@ -167,9 +175,9 @@ fn mistakes_have_their_place() {
     assert!(misses.is_empty(), "{}", misses.join("\n"));
 }
 
-/// What the library refuses, or computes otherwise for the type of a number.
+/// Calls that the library refuses, or computes differently because of the type of a number.
 #[test]
-fn what_libraries_refuse_is_refused() {
+fn calls_that_libraries_refuse_are_refused() {
     let mut accepted = Vec::new();
     for (call, words) in REFUSED_BY_TORCH.iter().chain(REFUSED_BY_OTHERS) {
         let refused = match read(call) {

@@ -6,14 +6,14 @@ use schedule::{AfterUpdate, BeforeUpdate, Horizon, Schedule};
 
 const RUN: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5) };
 
-/// How far two lrs may be apart, as a share of the base lr or of a higher lr.
+/// The tolerance between two lrs, relative to the base lr or a higher lr.
 const SHARE: f64 = 1e-12;
 
-/// Entries that their library's export refuses, and its reason.
-const REFUSED: [(&str, &str); 1] = [("optax.contrib.dog", "as an optimiser optax has it")];
+/// Entries that the export of their library refuses, with the reason.
+const REFUSED: [(&str, &str); 1] = [("optax.contrib.dog", "it is an optimiser in optax")];
 
-/// Entries that are exported as a function or a class with the closed form, which is no schedule by name: what the
-/// import says of it. `scripts/check-exports` runs this code with the real library.
+/// Entries that are exported as a function or a class with the closed form, which can't be imported again,
+/// with the message of the import. `scripts/check-exports` runs this code with the real library.
 const CLOSED_FORM: [(&str, &str); 13] = [
     ("torch.LambdaLR", FUNCTION),
     ("torch.MultiplicativeLR", FUNCTION),
@@ -29,7 +29,7 @@ const CLOSED_FORM: [(&str, &str); 13] = [
     ("timm.WSDLRScheduler", OF_TIMM),
     ("timm.create_scheduler_v2", OF_TIMM),
 ];
-const FUNCTION: &str = "`lr` is not known here";
+const FUNCTION: &str = "the value of `lr` is unknown";
 const CLASS: &str = "unknown schedule `Schedule`";
 const OF_TIMM: &str = "expected the name of a schedule";
 
@@ -50,7 +50,7 @@ fn imported(call: &str) -> Result<Schedule, String> {
     node.resolve(&RUN).map_err(|problems| format!("{problems:?}"))
 }
 
-/// Its lr at every step, over metrics that fall, rise and stay.
+/// The lr at every step, with metrics that fall, rise and stay.
 fn lrs(schedule: &Schedule) -> Vec<f64> {
     let (mut state, mut vectors) = (schedule.start(), Plain::default());
     let shown = |t: u64| {
@@ -70,13 +70,13 @@ fn exported(entry: &LibraryEntry, schedule: &Schedule) -> Result<String, String>
     code(library(entry), &ExportInput { title: entry.name, schedule })
 }
 
-/// The reason that a list gives for an entry.
+/// The reason in a list for an entry.
 fn listed(list: &[(&str, &'static str)], entry: &LibraryEntry) -> Option<&'static str> {
     list.iter().find(|(name, _)| *name == entry.name).map(|(_, reason)| *reason)
 }
 
 #[test]
-fn an_exported_entry_is_read_again_as_the_same_schedule() {
+fn an_exported_entry_is_imported_as_the_same_schedule() {
     let is_listed = |entry: &&LibraryEntry| listed(&REFUSED, entry).or(listed(&CLOSED_FORM, entry)).is_some();
     for entry in entries().filter(|entry| !is_listed(entry)) {
         let schedule = imported(entry.example).unwrap_or_else(|problem| panic!("{}: {problem}", entry.name));
@@ -89,9 +89,9 @@ fn an_exported_entry_is_read_again_as_the_same_schedule() {
     }
 }
 
-/// The lists can only shrink truthfully.
+/// Entries that no longer belong in the lists must be removed from them.
 #[test]
-fn the_listed_entries_are_still_refused() {
+fn listed_entries_are_still_refused() {
     for (name, reason) in REFUSED.into_iter().chain(CLOSED_FORM) {
         let entry = interop::find(name).expect(name);
         let schedule = imported(entry.example).expect(name);

@@ -78,7 +78,7 @@ mod tests {
     /// Printed by torch 2.15.0 after torch.set_default_dtype(torch.float64): g = torch.Generator().manual_seed(seed);
     /// [torch.randn(1, generator=g).item() for _ in range(4)]
     #[test]
-    fn the_numbers_are_those_of_torch() {
+    fn random_numbers_match_torch() {
         for (seed, wanted) in [
             (
                 0,

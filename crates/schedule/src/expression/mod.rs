@@ -304,7 +304,7 @@ mod tests {
     /// The results of CPython 3.11 and numpy 2 for the same text, with `math.` and `np.` before the
     /// functions.
     #[test]
-    fn functions_are_those_of_python() {
+    fn functions_match_python() {
         for (text, wanted) in [
             ("round(0.5) + round(1.5) + round(2.5)", 4.0),
             ("round(2.675, 2)", 2.67),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_schedules_names_every_function() {
+    fn the_documentation_of_lambda_lists_every_function() {
         let page = crate::leaf::lambda::ENTRY.formula;
         for name in super::function_names() {
             assert!(page.contains(&format!(" {name},")) || page.contains(&format!(" {name}.")), "{name}");
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_an_error_in_python_has_no_value() {
+    fn python_errors_are_errors() {
         for (text, error) in [
             ("0 / 0", "division by 0"),
             ("1 / 0", "division by 0"),
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn errors_have_their_position() {
         for (text, message) in [
             ("", "expected a number, a name or `(`, found the end"),
             ("1 +", "expected a number, a name or `(`, found the end"),
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_name_what_was_probably_meant() {
+    fn errors_have_a_hint() {
         for (text, hint) in [
             ("Epoch", "did you mean `epoch`?"),
             ("coss(t)", "did you mean `cos`?"),

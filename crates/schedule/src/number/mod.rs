@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_is_that_of_cpython() {
+    fn arithmetic_matches_cpython() {
         let mut misses = Vec::new();
         let mut count = 0;
         for line in TABLE.lines() {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_have_any_size_but_an_end() {
+    fn integers_have_a_maximum_size() {
         let power = |a: &str, b: &str| Number::binary(Binary::Power, &number(a), &number(b));
         assert_eq!(power("2", "131072").map(|n| n.float()), Ok(Err(super::OVERFLOW)));
         assert_eq!(power("3", "1000000000000"), Err(super::TOO_LONG));

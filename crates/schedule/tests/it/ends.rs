@@ -1,4 +1,4 @@
-//! Ramps, warmups and cooldowns begin and end exactly where they say.
+//! Ramps, warmups and cooldowns begin and end exactly at their documented lrs.
 
 use proptest::prelude::*;
 use schedule::catalogue::{ENTRIES, Entry};
@@ -6,16 +6,16 @@ use schedule::tree::Tree;
 
 use crate::generate::{self, bare, check, fit, float, int, map, text, with};
 
-/// Shapes whose formula misses its ends by a hair, as their table entries say.
-const OFF_BY_A_HAIR: [&str; 1] = ["tanh"];
+/// Shapes whose formula slightly misses its ends, as documented in their table entries.
+const INEXACT_ENDS: [&str; 1] = ["tanh"];
 
 fn ramps() -> impl Iterator<Item = &'static Entry> {
     ENTRIES.iter().copied().filter(|entry| entry.is_ramp())
 }
 
-/// A ramp of one kind with the parameters it must have: `(node, from, to, length)`.
+/// A ramp of one kind with its required parameters: `(node, from, to, length)`.
 fn ramp(entry: &'static Entry) -> impl Strategy<Value = (Tree, f64, f64, u64)> {
-    // Its own ends are overwritten below.
+    // Random ends are overwritten below.
     (bare(entry.all_params()), 1e-6..1.0, 1e-6..1.0, 2_u64..50).prop_map(move |(own, from, to, n)| {
         let node = map([("kind", text(entry.kind))].into_iter().chain(own));
         let ends = [("from", float(from)), ("to", float(to)), ("over", int(n as i64))];
@@ -25,7 +25,7 @@ fn ramp(entry: &'static Entry) -> impl Strategy<Value = (Tree, f64, f64, u64)> {
 
 #[test]
 fn ramps_begin_and_end_exactly() {
-    for entry in ramps().filter(|entry| !OFF_BY_A_HAIR.contains(&entry.kind)) {
+    for entry in ramps().filter(|entry| !INEXACT_ENDS.contains(&entry.kind)) {
         check(200, &(ramp(entry), 0_u64..5), |((node, from, to, n), more)| {
             let lr = |sample: &str, t: u64| {
                 let schedule = fit(&with(&node, "sample", text(sample)), n + more);
@@ -40,7 +40,7 @@ fn ramps_begin_and_end_exactly() {
                     prop_assert_eq!(lr(sample, t), to, "{} at {}", sample, t);
                 }
             }
-            // `left` is a notch short of its end, `open` of both.
+            // `left` is one step short of its end, `open` of both ends.
             let inside = [lr("left", n - 1), lr("open", 0), lr("open", n - 1)];
             prop_assert!(inside.iter().all(|lr| *lr != to), "{inside:?}");
             prop_assert!(lr("open", 0) != from);
@@ -50,8 +50,8 @@ fn ramps_begin_and_end_exactly() {
 }
 
 #[test]
-fn shapes_that_miss_their_ends_say_so() {
-    for kind in OFF_BY_A_HAIR {
+fn shapes_that_miss_their_ends_document_it() {
+    for kind in INEXACT_ENDS {
         let entry = schedule::catalogue::find(kind).expect("a kind");
         assert!([entry.ends.before, entry.ends.at].iter().all(|end| end.contains("slightly")), "{kind}");
         check(100, &ramp(entry), |(node, from, to, n)| {
@@ -66,7 +66,7 @@ fn shapes_that_miss_their_ends_say_so() {
 }
 
 #[test]
-fn ramps_never_turn_back_and_never_leave_their_range() {
+fn ramps_are_monotone_and_within_their_range() {
     for entry in ramps() {
         let sample = prop::sample::select(vec!["left", "right", "closed", "open"]);
         check(200, &(ramp(entry), 0.3..3.0, sample), |((node, from, to, n), k, sample)| {
@@ -91,8 +91,8 @@ fn ramps_never_turn_back_and_never_leave_their_range() {
 }
 
 #[test]
-fn a_stretched_ramp_comes_to_its_end_at_each_multiple() {
-    for entry in ramps().filter(|entry| !OFF_BY_A_HAIR.contains(&entry.kind)) {
+fn a_stretched_ramp_reaches_its_end_at_each_multiple() {
+    for entry in ramps().filter(|entry| !INEXACT_ENDS.contains(&entry.kind)) {
         check(50, &ramp(entry), |(node, from, to, n)| {
             let schedule = fit(&with(&node, "after", text("stretch")), n);
             let lr = |t| schedule.lr(t, &schedule.start());
@@ -113,7 +113,7 @@ fn spans() -> impl Strategy<Value = (u64, u64, u64)> {
 
 #[test]
 fn warmups_begin_and_end_exactly() {
-    // `constant` and `log` have their own ways.
+    // `constant` and `log` are tested separately.
     let shapes = prop::sample::select(vec!["linear", "cosine", "one_minus_sqrt", "exponential", "power"]);
     check(400, &(shapes, spans(), 1e-6..0.5, 1e-6..0.5), |(shape, (total, warm, _), from, to)| {
         let lr = |sample: &str, t: u64| {
@@ -135,7 +135,7 @@ fn warmups_begin_and_end_exactly() {
 }
 
 #[test]
-fn a_warmup_by_logarithm_ends_on_its_last_step() {
+fn a_logarithmic_warmup_ends_on_its_last_step() {
     check(50, &(2_u64..40, 0.0..0.01), |(warm, from)| {
         let warmup = map([("over", int(warm as i64)), ("from", float(from)), ("shape", text("log"))]);
         let schedule = fit(&map([("warmup", warmup), ("body", text("1x"))]), warm + 5);
@@ -147,7 +147,7 @@ fn a_warmup_by_logarithm_ends_on_its_last_step() {
 
 #[test]
 fn cooldowns_begin_and_end_exactly() {
-    for entry in ramps().filter(|entry| !OFF_BY_A_HAIR.contains(&entry.kind)) {
+    for entry in ramps().filter(|entry| !INEXACT_ENDS.contains(&entry.kind)) {
         check(100, &(bare(entry.params.iter()), spans(), 1e-6..0.5), |(own, (total, warm, cool), to)| {
             let lr = |sample: &str, t: u64| {
                 let own = own.iter().filter(|(name, _)| *name != "to").cloned();
@@ -176,7 +176,7 @@ fn cooldowns_begin_and_end_exactly() {
 }
 
 #[test]
-fn knots_are_met_exactly() {
+fn knots_are_reached_exactly() {
     let knots = proptest::collection::vec((1_u64..9, 0.0..1.0), 1..6);
     let interp = prop::sample::select(vec!["linear", "cosine", "constant"]);
     check(300, &(knots, interp), |(gaps, interp)| {
@@ -203,9 +203,9 @@ fn knots_are_met_exactly() {
     });
 }
 
-/// Powers of a number so close to 1 lose their last digits; the begins of the cycles must not.
+/// Powers of a number close to 1 lose their last digits; the starts of the cycles must not.
 #[test]
-fn cycles_that_hardly_grow_begin_where_they_should() {
+fn slowly_growing_cycles_begin_at_the_right_step() {
     let cosine = map([("kind", text("cosine")), ("to", int(0))]);
     let node = map([("restart", cosine), ("every", int(10)), ("mult", float(1.0 + 1e-12))]);
     let schedule = fit(&node, 200);

@@ -1,4 +1,4 @@
-//! The formula of a schedule says what its lr is.
+//! The formula of a schedule gives its lr.
 
 use proptest::prelude::*;
 use schedule::tree::Tree;
@@ -19,7 +19,7 @@ fn same(
     let state = schedule.start();
     let lrs: Vec<f64> = (0..total).map(|t| schedule.lr(t, &state)).collect();
     let top = lrs.iter().copied().fold(base_lr, f64::max);
-    // What grows beyond all numbers, as a `rex` continued to its pole does, has no lr to compare.
+    // Skips overflowing lrs, as of a `rex` that is continued to its pole.
     let written = tree.to_string();
     if top > f64::from(f32::MAX) || (written.contains("rex") && written.contains("continue")) {
         return Ok(());
@@ -27,8 +27,8 @@ fn same(
     let split = written.contains("epoch_fraction");
     for (t, lr) in lrs.iter().enumerate() {
         let found = formula.value(t as f64);
-        // Where a tick is split, a jump that is meant to be at a step may come a last digit beside it, and a
-        // root or a power of nearly 0 is not quite that of 0.
+        // If ticks are split, a jump can be off by the last digit, and a root or power of nearly 0 differs
+        // from that of 0.
         let (share, least) = if split { (1e-6, 1e-8) } else { (1e-9, 1e-13) };
         let close = |found: f64| (found - lr).abs() <= share * lr.abs() + least * top;
         let beside = || [t as f64 - 1e-9, t as f64 + 1e-9].iter().any(|t| close(formula.value(*t)));

@@ -1,4 +1,4 @@
-//! Formulas with many cases, checked step by step against their slow or wordy definitions.
+//! Formulas with many cases, compared step by step with slow definitions.
 
 use schedule::tree::Tree;
 
@@ -15,8 +15,8 @@ fn close(found: &[f64], wanted: &[f64], what: &str) {
     }
 }
 
-/// The library's own way: double a list of indices until it has at least n - 2, take the nodes in that
-/// order, begin with the third step, hold the last.
+/// The algorithm of the library: doubles a list of indices until it has at least n - 2, takes the nodes in
+/// that order from the third step on, and stays at the last one.
 #[test]
 fn chebyshev_follows_the_library_for_every_number_of_epochs() {
     for epochs in 1..70_u32 {
@@ -71,7 +71,7 @@ fn restart_counts_its_cycles() {
                 let p = f64::from(s) / f64::from(n);
                 let line = 0.01 + (0.1 - 0.01) * (1.0 - p);
                 wanted.push(match decay_on {
-                    // Everything inside that is written with an x.
+                    // With `1x` inside, both decay all lrs of a cycle.
                     "peak" | "all" => line * decay,
                     _ => 0.02 + (line - 0.02) * decay,
                 });
@@ -86,9 +86,9 @@ fn restart_counts_its_cycles() {
     close(&found[8..9], &[0.01 + (0.05 - 0.01) * 0.5], "an absolute end");
 }
 
-/// Knot by knot, between steps where they fall there.
+/// Compares knot by knot, with knots between steps.
 #[test]
-fn one_cycle_turns_at_its_knots() {
+fn one_cycle_reaches_its_knots() {
     for (three_phase, pct, n) in
         [(false, 0.3, 20), (true, 0.3, 20), (true, 0.45, 37), (false, 0.0, 9), (false, 1.0, 9)]
     {
@@ -110,14 +110,14 @@ fn one_cycle_turns_at_its_knots() {
         let node = with(&node, "three_phase", Tree::new(schedule::tree::Value::Bool(three_phase)));
         let found = lrs(&node, n as u64, n as u64 + 3);
         close(&found, &wanted, &format!("{three_phase} {pct} {n}"));
-        // Beyond the last step its value holds.
+        // After the last step the lr does not change.
         assert_eq!(found[n as usize..], [found[n as usize - 1]; 3]);
     }
 }
 
-/// In a later, longer cycle the rise may come to no step: then the cycle begins at its top.
+/// In a later, longer cycle the rise can take 0 steps. Then the cycle begins at its peak.
 #[test]
-fn one_cycle_without_a_rise_begins_at_its_top() {
+fn one_cycle_without_a_rise_begins_at_its_peak() {
     let cycle = map([("kind", text("one_cycle")), ("pct_start", float(0.1))]);
     let found = lrs(&map([("restart", cycle), ("every", int(5)), ("mult", int(2))]), 15, 15);
     assert_eq!(found[5], 0.1);
@@ -126,7 +126,7 @@ fn one_cycle_without_a_rise_begins_at_its_top() {
 
 /// `k` bends the clock of every ramp and every cooldown: the lr at progress p is the plain one's at p^k.
 #[test]
-fn k_bends_every_ramp() {
+fn k_is_the_exponent_of_progress_in_every_ramp() {
     for entry in schedule::catalogue::ENTRIES.iter().filter(|entry| entry.is_ramp()) {
         let power = entry.params.iter().any(|param| param.name == "power");
         let with_power = |node: Tree| if power { with(&node, "power", float(1.5)) } else { node };
@@ -140,9 +140,9 @@ fn k_bends_every_ramp() {
     }
 }
 
-/// Tops that outgrow all numbers leave the feet where they are.
+/// The lowest lrs do not change when the peaks overflow.
 #[test]
-fn the_feet_of_growing_cycles_stay() {
+fn the_minimum_of_growing_cycles_does_not_change() {
     let node =
         map([("kind", text("cyclic")), ("min", float(0.02)), ("up", int(5)), ("mode", text("exp_range"))]);
     let schedule = fit(&with(&node, "gamma", float(1.5)), 20);
@@ -152,9 +152,9 @@ fn the_feet_of_growing_cycles_stay() {
     assert!(schedule.lr(10_000_005, &schedule.start()) > 1e300);
 }
 
-/// A warmup underneath which the body runs jumps to it; one in front of it delays it.
+/// With an overlaid warmup the lr jumps to the body after it; a prefix warmup delays the body.
 #[test]
-fn modes_of_warmup_place_the_body() {
+fn warmup_modes_set_the_start_of_the_body() {
     let body = map([("kind", text("linear")), ("to", int(0))]);
     let plain = lrs(&body, 10, 10);
     let warmup = map([("over", int(4)), ("from", text("0.2x"))]);
@@ -177,9 +177,9 @@ fn modes_of_warmup_place_the_body() {
     close(&of_target("overlay", "body")[..4], &aimed, "target: body");
 }
 
-/// A cooldown from where the body stood, or times the body that runs on.
+/// A cooldown starts from the body's lr, or scales the body while it continues.
 #[test]
-fn modes_of_cooldown_end_the_body() {
+fn cooldown_modes_end_the_body() {
     let body = map([("kind", text("inverse_sqrt")), ("timescale", int(2))]);
     let plain = lrs(&body, 10, 14);
     let cooldown = map([("over", int(4)), ("to", text("0.1x"))]);
@@ -192,7 +192,7 @@ fn modes_of_cooldown_end_the_body() {
     close(&anchor[6..], &(0..4).map(|s| fall(plain[6], s)).chain([0.01, 0.01]).collect::<Vec<_>>(), "anchor");
     let factors = (0..6).map(|s| if s < 4 { fall(0.1, s) / 0.1 } else { 0.1 });
     close(&multiply[6..], &factors.zip(&plain[6..]).map(|(f, lr)| f * lr).collect::<Vec<_>>(), "multiply");
-    // One of no length changes nothing, at the end and after it.
+    // A cooldown of length 0 changes nothing.
     for mode in ["anchor", "multiply"] {
         let none = with(&with(&cooldown, "over", int(0)), "mode", text(mode));
         assert_eq!(lrs(&map([("body", body.clone()), ("cooldown", none)]), 10, 14), plain);
@@ -202,7 +202,7 @@ fn modes_of_cooldown_end_the_body() {
 /// An end that is a number is an lr, not a factor on the body. The numbers are those that timm 1.0.31 prints of
 /// WSDLRScheduler(optimizer, 8, 4, lr_min=0.02, stable_fn='rsqrt', stable_timescale=2.0, decay_fn='linear').
 #[test]
-fn a_scaling_way_ends_at_the_lr_that_is_written() {
+fn a_scaling_cooldown_ends_at_the_written_lr() {
     let body = map([("kind", text("inverse_sqrt")), ("timescale", int(2))]);
     let plain = lrs(&body, 8, 10);
     let scaling = map([("over", int(4)), ("mode", text("multiply"))]);
@@ -226,7 +226,7 @@ fn a_scaling_way_ends_at_the_lr_that_is_written() {
         close(&ended[..5], &plain[..5], name);
         assert_eq!(ended[8..], [0.02, 0.02], "{name}");
     }
-    // A warmup that scales begins, and ends, at what is written.
+    // A scaling warmup begins and ends at the written lrs.
     let begins = with(&scaling, "from", float(0.02));
     let begun = lrs(&map([("warmup", begins.clone()), ("body", body.clone())]), 8, 8);
     let rise: Vec<f64> = (0..4).map(|t| 0.02 + (plain[t] - 0.02) * t as f64 / 4.0).collect();
@@ -240,9 +240,9 @@ fn expression(expr: &str) -> Tree {
     map([("kind", text("lambda")), ("expr", text(expr))])
 }
 
-/// The clock, the length and the epochs are those of the segment.
+/// `t`, `T` and `epoch` count in the segment.
 #[test]
-fn an_expression_counts_from_the_begin_of_its_segment() {
+fn an_expression_counts_from_the_start_of_its_segment() {
     close(&lrs(&expression("1 / (1 + t)"), 3, 5), &[0.1, 0.05, 0.1 / 3.0, 0.025, 0.02], "alone");
     close(&lrs(&expression("epoch + base"), 15, 15)[6..8], &[0.01, 0.11], "epochs of 7 steps");
     let cycles = map([("restart", expression("t / T")), ("every", int(2)), ("mult", int(2))]);
@@ -263,9 +263,9 @@ fn refused(tree: &Tree, total: u64, steps_per_epoch: Option<u64>) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A step without an lr is found before training, wherever it is read.
+/// A step without a valid lr is found before training.
 #[test]
-fn an_expression_that_gives_no_lr_is_refused_with_its_step() {
+fn an_invalid_lr_of_an_expression_is_refused_with_its_step() {
     let falls = expression("1 - t / 10");
     assert_eq!(lrs(&falls, 11, 13)[10..], [0.0, 0.0, 0.0]);
     assert_eq!(
@@ -283,7 +283,7 @@ fn an_expression_that_gives_no_lr_is_refused_with_its_step() {
         refused(&expression("1"), 10_000_001, None)
             .contains("expected at most 10000000 steps, found 10000001")
     );
-    // The second, longer cycle; the lr from which a cooldown starts; the one that a warmup aims at.
+    // In a second, longer cycle; at the start of a cooldown; at the target of a warmup.
     let cycles = map([("restart", expression("1 - t / 5")), ("every", int(5)), ("mult", int(2))]);
     assert!(refused(&cycles, 15, None).contains("at t = 6"));
     let ends = map([("over", int(2)), ("to", int(0))]);

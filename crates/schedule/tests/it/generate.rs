@@ -1,4 +1,4 @@
-//! Random schedules, made from the table of kinds and the table of combinators.
+//! Random schedules, generated from the tables of kinds and combinators.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -8,7 +8,7 @@ use schedule::tree::{Key, Place, Tree, Value};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Horizon, Node, Schedule, State};
 
-/// Runs a test on random values, always the same ones.
+/// Runs a test on random values with a fixed seed.
 pub(crate) fn check<S: Strategy>(
     cases: u32,
     strategy: &S,
@@ -42,7 +42,7 @@ pub(crate) fn map<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, Tree)>) -
     Tree::new(Value::Map(entries.into_iter().map(|(name, tree)| (key(name), tree)).collect()))
 }
 
-/// The same mapping with one more entry, in place of an older one of that name.
+/// The mapping with one more entry, which replaces an older one of that name.
 pub(crate) fn with(tree: &Tree, name: &str, value: Tree) -> Tree {
     let Value::Map(entries) = &tree.value else { panic!("{tree} is no mapping") };
     let mut entries = entries.clone();
@@ -78,10 +78,10 @@ pub(crate) fn fit(tree: &Tree, total: u64) -> Schedule {
     parse(tree).resolve(&horizon).unwrap_or_else(|problems| panic!("{tree}: {problems:?}"))
 }
 
-/// What a made-up training run shows at each step: loss and squared norm of the gradient.
+/// The inputs of rules at each step of an artificial run: loss and squared norm of the gradient.
 pub(crate) type Seen = Vec<(f64, f64)>;
 
-/// A run in progress: what rules remember, and the vectors they keep.
+/// A run in progress: the state of the rules and their stored vectors.
 #[derive(Clone, Default)]
 pub(crate) struct Run {
     pub(crate) state: State,
@@ -94,8 +94,7 @@ impl Run {
     }
 }
 
-/// One step: shows it to the rules and gives the lr. The gradient turns from step to step, and the
-/// parameters are what it has made of them.
+/// Runs one step and returns the lr. The gradient rotates from step to step, and the parameters follow it.
 pub(crate) fn step(schedule: &Schedule, run: &mut Run, t: u64, (loss, squared): (f64, f64)) -> f64 {
     let (norm, turn) = (squared.sqrt(), 0.4 * t as f64);
     run.vectors.gradient = vec![norm * turn.cos(), norm * turn.sin()];
@@ -122,13 +121,13 @@ pub(crate) fn trajectory(schedule: &Schedule, seen: &Seen) -> Vec<f64> {
     (0..).zip(seen).map(|(t, seen)| step(schedule, &mut run, t, *seen)).collect()
 }
 
-/// Losses that go up and down, now and then one that is no number.
+/// Losses that rise and fall, sometimes not finite.
 pub(crate) fn seen(steps: usize) -> impl Strategy<Value = Seen> {
     let loss = prop_oneof![20 => 0.0..3.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(-1.0)];
     proptest::collection::vec((loss, 0.0..4.0), steps)
 }
 
-/// A number that a range allows: from its JSON Schema, so that this agrees with the reader is tested too.
+/// A number in a range, generated from its JSON Schema to test that the schema agrees with the reader.
 pub(crate) fn number(range: &Range) -> BoxedStrategy<f64> {
     let schema: serde_json::Value = serde_json::from_str(range.schema).expect("JSON");
     let bound = |name: &str| schema[name].as_f64();
@@ -167,7 +166,7 @@ fn length(least: u64) -> BoxedStrategy<Tree> {
     .boxed()
 }
 
-/// Lengths that rise, as far as one can tell without a run.
+/// Rising lengths.
 fn rising(most: usize) -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(1_i64..9, 1..=most).prop_map(|gaps| {
         gaps.iter()
@@ -219,7 +218,7 @@ fn value(holds: &ParamType) -> BoxedStrategy<Tree> {
 
 type Entries = Vec<(&'static str, Tree)>;
 
-/// Values for parameters: those that must be there always, each of the others every third time.
+/// Values of parameters: required ones always, each optional one every third time.
 fn params<'a>(params: impl Iterator<Item = &'a Param>) -> BoxedStrategy<Entries> {
     let each: Vec<BoxedStrategy<Option<(&'static str, Tree)>>> = params
         .map(|param| {
@@ -235,7 +234,7 @@ fn params<'a>(params: impl Iterator<Item = &'a Param>) -> BoxedStrategy<Entries>
     each.prop_map(|entries| entries.into_iter().flatten().collect()).boxed()
 }
 
-/// Only the parameters that must be there.
+/// Only the required parameters.
 pub(crate) fn bare<'a>(all: impl Iterator<Item = &'a Param>) -> BoxedStrategy<Entries> {
     params(all.filter(|param| param.default == Default::Required))
 }

@@ -1,4 +1,4 @@
-//! Every kind, combinator and preset has a name of its own and a page with formula, symbols, ends and source.
+//! Every kind, combinator and preset has a unique name and complete documentation.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// Parameters and the words they may hold: their table explains them.
+/// Parameters and their choices, which are documented in their table.
 fn params(item: &Item) -> Vec<&'static str> {
     let params: Vec<&Param> = match item {
         Item::Kind(entry) => entry.all_params().collect(),
@@ -31,7 +31,7 @@ fn params(item: &Item) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_page_says_how_it_ends_and_where_it_comes_from() {
+fn every_item_documents_its_ends_and_source() {
     for item in all() {
         let (name, ends) = (item.name(), item.ends());
         for text in [item.summary(), ends.before, ends.at, ends.after, item.source(), item.example()] {
@@ -42,7 +42,7 @@ fn every_page_says_how_it_ends_and_where_it_comes_from() {
     }
 }
 
-/// A symbol is a word of one letter, but for the article, or with an underscore, as in `f_t`.
+/// A symbol is a word of one letter (except the article) or with an underscore, as in `f_t`.
 #[test]
 fn every_symbol_of_a_formula_has_a_meaning() {
     for item in all() {
@@ -62,7 +62,7 @@ fn every_symbol_of_a_formula_has_a_meaning() {
 }
 
 #[test]
-fn every_name_leads_to_one_page() {
+fn every_name_identifies_one_item() {
     let mut seen: HashMap<String, &str> = HashMap::new();
     for item in all() {
         for name in item.aliases().iter().copied().chain([item.name()]) {
@@ -86,7 +86,7 @@ fn names_are_found_as_people_write_them() {
 }
 
 #[test]
-fn rules_are_told_apart_by_what_they_watch() {
+fn rules_are_grouped_by_what_they_watch() {
     let family = |name| find(name).map(|item| item.family());
     assert_eq!(family("plateau"), Ok(Family::Loss));
     assert_eq!(family("polyak"), Ok(Family::Gradients));

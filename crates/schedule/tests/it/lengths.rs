@@ -1,4 +1,4 @@
-//! Lengths: percent of what encloses them, rounded half up; epochs; steps.
+//! Lengths: percent of the segment, rounded half up; epochs; steps.
 
 use schedule::{Horizon, Schedule};
 
@@ -18,10 +18,10 @@ fn drops_at(schedule: &Schedule, t: u64) -> bool {
 }
 
 #[test]
-fn percent_are_rounded_half_up_to_the_last_case() {
+fn percentages_are_rounded_half_up() {
     for total in [1, 2, 3, 7, 10, 25, 50, 99, 100, 250, 781, 1500, 2750, 3850, 46_900, 1_000_000] {
         for tenths in 0..=1000_u64 {
-            // In whole numbers: tenths * total / 1000, half up.
+            // In integers: tenths * total / 1000, rounded half up.
             let wanted = (2 * tenths * total + 1000) / 2000;
             let percent = format!("{}.{}%", tenths / 10, tenths % 10);
             let schedule = drop_after(&percent, total, 1);
@@ -31,7 +31,7 @@ fn percent_are_rounded_half_up_to_the_last_case() {
 }
 
 #[test]
-fn epochs_and_steps_are_what_they_say() {
+fn epochs_and_steps_convert_to_steps() {
     for (length, wanted) in
         [("3 epochs", 21), ("1 epoch", 7), ("0.5 epochs", 4), ("13 steps", 13), ("1 step", 1)]
     {
@@ -40,8 +40,8 @@ fn epochs_and_steps_are_what_they_say() {
 }
 
 #[test]
-fn percent_are_of_the_enclosing_length() {
-    // Of 100 steps the second phase has 60, and half of those is 30.
+fn percentages_refer_to_the_segment() {
+    // The second phase has 60 of 100 steps, and half of them is 30.
     let step = map([("kind", text("step")), ("every", text("50%")), ("gamma", text("nothing"))]);
     let step = with(&step, "gamma", crate::generate::float(0.5));
     let first = map([("for", text("40%")), ("value", text("1x"))]);
@@ -60,7 +60,7 @@ fn a_clock_in_epochs_counts_lengths_in_epochs() {
 
 /// 0.3 epochs over 0.1 epochs is a little less than 3 in floating point.
 #[test]
-fn fractions_of_an_epoch_lose_no_drop() {
+fn fractions_of_an_epoch_keep_every_drop() {
     let step =
         map([("kind", text("step")), ("every", text("0.1 epochs")), ("gamma", crate::generate::float(0.5))]);
     let node = with(&step, "clock", text("epoch_fraction"));

@@ -1,4 +1,4 @@
-//! Properties of all schedules, made from the tables: a new kind is tested without a new test.
+//! Properties of all schedules, generated from the tables: a new kind is tested without a new test.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "in a test that is how to fail")]
 

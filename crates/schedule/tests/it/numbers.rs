@@ -1,5 +1,4 @@
-//! Whatever can be read is either refused or gives numbers: finite, at least 0, at any step, at the same
-//! cost.
+//! Every input is either refused or gives finite lrs of at least 0 at any step, at the same cost.
 
 use std::cell::Cell;
 use std::sync::mpsc;
@@ -25,7 +24,7 @@ fn good(schedule: &Schedule, t: u64, lr: f64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Reads a node, fits it, looks at its numbers. Whether there were any.
+/// Reads a node, fits it and checks its lrs. Returns whether it was accepted.
 fn numbers(tree: &Tree, horizon: &Horizon) -> Result<bool, TestCaseError> {
     let mut problems = Vec::new();
     let Some(node) = schedule::parse(tree, "", &mut problems) else {
@@ -52,7 +51,8 @@ fn numbers(tree: &Tree, horizon: &Horizon) -> Result<bool, TestCaseError> {
     Ok(true)
 }
 
-/// Runs [`numbers`] on many nodes, of which a share must be usable: refusing all would pass otherwise.
+/// Runs [`numbers`] on many nodes. At least `least` of them must be accepted, otherwise refusing all would
+/// pass.
 fn numbers_of(strategy: BoxedStrategy<Tree>, cases: u32, least: u32, what: &str) {
     let usable = Cell::new(0);
     check(cases, &(strategy, generate::horizon()), |(tree, horizon)| {
@@ -82,7 +82,7 @@ fn nested_schedules_give_numbers_or_a_problem() {
 }
 
 #[test]
-fn what_rules_see_never_makes_bad_numbers() {
+fn inputs_of_rules_never_give_invalid_lrs() {
     let rules: Vec<_> = ENTRIES.iter().copied().filter(|entry| entry.is_rule()).collect();
     let rule = prop::sample::select(rules).prop_flat_map(generate::kind);
     let node = prop_oneof![rule, generate::node(2)];
@@ -101,9 +101,9 @@ fn what_rules_see_never_makes_bad_numbers() {
     assert!(looked.get() > 400, "only {} closed-loop schedules", looked.get());
 }
 
-/// A loop over the steps before would take years.
+/// A loop over all earlier steps would never end.
 #[test]
-fn far_steps_cost_what_near_ones_do() {
+fn far_steps_cost_the_same_as_near_ones() {
     let (done, waiting) = mpsc::channel();
     std::thread::spawn(move || {
         let kinds = ENTRIES.iter().map(|entry| generate::kind(entry)).collect::<Vec<_>>();
@@ -117,7 +117,7 @@ fn far_steps_cost_what_near_ones_do() {
     waiting.recv_timeout(Duration::from_secs(120)).expect("numbers at once");
 }
 
-/// Trees out of the words that schedules are made of, put together without sense.
+/// Random trees of the words of schedules.
 fn nonsense(depth: usize) -> BoxedStrategy<Tree> {
     let mut words: Vec<&'static str> =
         vec!["kind", "for", "value", "shape", "clock", "min", "max", "1x", "5%", "-"];
@@ -177,7 +177,7 @@ fn nonsense(depth: usize) -> BoxedStrategy<Tree> {
     .boxed()
 }
 
-/// A good node in which one value was replaced by another one.
+/// A valid node with one value replaced.
 fn broken() -> impl Strategy<Value = Tree> {
     (generate::node(2), nonsense(1), any::<prop::sample::Index>()).prop_map(|(node, value, place)| {
         let mut tree = node;
@@ -195,7 +195,7 @@ fn count(tree: &Tree) -> usize {
     }
 }
 
-/// Puts `value` in place of the value number `left`, counted from the root.
+/// Replaces the value with the index `left`, counted from the root.
 fn replace(tree: &mut Tree, left: &mut usize, value: &Tree) -> bool {
     if *left == 0 {
         *tree = value.clone();
@@ -215,6 +215,6 @@ fn nonsense_is_refused_without_a_panic() {
 }
 
 #[test]
-fn a_broken_schedule_is_refused_or_still_gives_numbers() {
+fn a_broken_schedule_is_refused_or_gives_lrs() {
     check(6000, &(broken(), generate::horizon()), |(tree, horizon)| numbers(&tree, &horizon).map(|_| ()));
 }

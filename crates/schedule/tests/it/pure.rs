@@ -1,5 +1,5 @@
-//! A schedule is a value: whatever order its steps are asked in, and whoever asks besides, each gives the same
-//! bits. An open-loop one does not look at its state at all.
+//! A schedule is a pure value: its lrs have the same bits for any order of evaluation. An open-loop schedule
+//! ignores its state.
 
 use std::cell::Cell;
 
@@ -12,13 +12,13 @@ use schedule::{Feedback, Horizon, Schedule, State};
 
 use crate::generate::{self, Run, Seen, check, step};
 
-/// What step `t` shows: lr and momentum, by their bits.
+/// The bits of the lr and momentum of step `t`.
 fn bits(schedule: &Schedule, t: u64, state: &State) -> (u64, Option<u64>) {
     (schedule.lr(t, state).to_bits(), schedule.momentum(t).map(f64::to_bits))
 }
 
-/// Asks a schedule for its steps in order, backwards, and in an order of their own; after `seen` was shown to its
-/// rules. Whether there was a schedule.
+/// Evaluates a schedule in order, backwards, and in a random order, after its rules received `seen`. Returns
+/// whether the schedule was valid.
 fn pure(tree: &Tree, horizon: &Horizon, order: &[u64], seen: &Seen) -> Result<bool, TestCaseError> {
     let fit = || schedule::parse(tree, "", &mut Vec::new())?.resolve(horizon).ok();
     let (Some(schedule), Some(twin)) = (fit(), fit()) else { return Ok(false) };
@@ -40,7 +40,7 @@ fn pure(tree: &Tree, horizon: &Horizon, order: &[u64], seen: &Seen) -> Result<bo
         prop_assert_eq!(bits(&schedule, t, &state), in_order[t as usize], "backwards, {} of {}", t, tree);
     }
     for t in order {
-        // Far steps in between leave nothing behind.
+        // Evaluating far steps in between has no effect.
         bits(&schedule, t.wrapping_mul(1_000_000_007), &state);
         let t = t % near;
         prop_assert_eq!(bits(&twin, t, &state.clone()), in_order[t as usize], "{} of {}", t, tree);

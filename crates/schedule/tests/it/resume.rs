@@ -1,5 +1,5 @@
-//! What a rule remembers survives a checkpoint: written as JSON in the middle of a run and read back, it
-//! goes on with the same bits.
+//! The state of a rule survives a checkpoint: after a round trip through JSON the run continues with the same
+//! bits.
 
 use std::cell::Cell;
 
@@ -13,7 +13,7 @@ use crate::generate::{self, Run, Seen, check, float, int, list, map, step, text}
 
 const STEPS: usize = 60;
 
-/// Runs a schedule with and without an interruption. Whether it could be run and remembers anything.
+/// Runs a schedule with and without an interruption. Returns whether it is valid and has a state.
 fn interrupted(tree: &Tree, seen: &Seen, at: usize) -> Result<bool, TestCaseError> {
     let Some(node) = schedule::parse(tree, "", &mut Vec::new()) else { return Ok(false) };
     let horizon = Horizon { base_lr: 0.1, total: STEPS as u64, steps_per_epoch: Some(10) };
@@ -28,7 +28,7 @@ fn interrupted(tree: &Tree, seen: &Seen, at: usize) -> Result<bool, TestCaseErro
             (step(&schedule, &mut whole, t as u64, *seen), step(&schedule, &mut resumed, t as u64, *seen));
         prop_assert_eq!(wanted.to_bits(), found.to_bits(), "step {}", t);
     }
-    // NaN is remembered too, which equals nothing.
+    // Compares as text, because the state can contain NaN.
     prop_assert_eq!(format!("{:?}", whole.state), format!("{:?}", resumed.state));
     Ok(schedule.feedback() == Feedback::ClosedLoop)
 }

@@ -1,11 +1,11 @@
-//! Closed-loop rules inside combinators: when they see, what they see, when they begin anew.
+//! Closed-loop rules inside combinators: their inputs and their resets.
 
 use schedule::AfterUpdate;
 use schedule::tree::Tree;
 
 use crate::generate::{Seen, fit, float, int, list, map, text, trajectory, with};
 
-/// Halves the lr at each look that brings no gain.
+/// Halves the lr at each check without improvement.
 fn halving() -> Tree {
     let plateau = map([("kind", text("plateau")), ("factor", float(0.5)), ("patience", int(0))]);
     with(&plateau, "threshold", int(0))
@@ -21,7 +21,7 @@ fn lrs(tree: &Tree, steps: usize) -> Vec<f64> {
 }
 
 #[test]
-fn a_rule_alone_acts_on_the_next_step() {
+fn a_rule_acts_on_the_next_step() {
     assert_eq!(lrs(&halving(), 5), [0.1, 0.1, 0.05, 0.025, 0.0125]);
 }
 
@@ -29,26 +29,26 @@ fn a_rule_alone_acts_on_the_next_step() {
 fn each_cycle_of_a_restart_begins_with_a_fresh_rule() {
     let restart = map([("restart", halving()), ("every", int(3))]);
     assert_eq!(lrs(&restart, 7), [0.1, 0.1, 0.05, 0.1, 0.1, 0.05, 0.1]);
-    // A decayed peak is what `1x` means inside.
+    // The decayed peak is `1x` inside.
     let decayed = with(&restart, "decay", float(0.5));
     assert_eq!(lrs(&decayed, 7), [0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025]);
 }
 
 #[test]
-fn cycles_of_one_step_are_cycles_too() {
+fn cycles_of_one_step_work() {
     let restart = map([("restart", halving()), ("every", int(1))]);
     assert_eq!(lrs(&restart, 4), [0.1; 4]);
 }
 
 #[test]
-fn a_rule_sees_nothing_of_other_phases() {
+fn a_rule_has_no_inputs_from_other_phases() {
     let first = map([("for", int(3)), ("value", text("2x"))]);
     let phases = map([("phases", list(vec![first, halving()]))]);
     assert_eq!(lrs(&phases, 7), [0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.025]);
 }
 
 #[test]
-fn two_rules_keep_their_memories_apart() {
+fn two_rules_have_separate_memories() {
     let first = with(&halving(), "for", int(3));
     let second = with(&halving(), "factor", float(0.1));
     let phases = map([("phases", list(vec![first, second]))]);
@@ -58,7 +58,7 @@ fn two_rules_keep_their_memories_apart() {
 }
 
 #[test]
-fn a_warmup_hides_the_loss_from_the_rule_behind_it() {
+fn a_rule_has_no_inputs_during_a_warmup() {
     let warmup = map([("over", int(2)), ("from", float(0.02))]);
     let found = lrs(&map([("warmup", warmup), ("body", halving())]), 6);
     let wanted = [0.02, 0.06, 0.1, 0.1, 0.05, 0.025];
@@ -66,13 +66,13 @@ fn a_warmup_hides_the_loss_from_the_rule_behind_it() {
 }
 
 #[test]
-fn a_warmup_that_multiplies_lets_the_rule_see() {
+fn a_rule_has_inputs_during_a_multiplying_warmup() {
     let warmup = map([("over", int(2)), ("from", text("1x")), ("mode", text("multiply"))]);
     assert_eq!(lrs(&map([("warmup", warmup), ("body", halving())]), 4), [0.1, 0.1, 0.05, 0.025]);
 }
 
 #[test]
-fn a_cooldown_starts_where_the_rule_has_come_to() {
+fn a_cooldown_starts_at_the_lr_of_the_rule() {
     let cooldown = map([("over", int(2)), ("to", int(0))]);
     assert_eq!(lrs(&map([("body", halving()), ("cooldown", cooldown)]), 5), [0.1, 0.1, 0.05, 0.025, 0.0125]);
 }
@@ -82,25 +82,25 @@ fn greedy() -> Tree {
     map([("kind", text("greedy"))].into_iter().chain(ends))
 }
 
-/// The first look is a gain, every other one is none; the second cut at the lower bound begins anew.
+/// Only the first check is an improvement; the second reduction at the lower bound resets the rule.
 #[test]
-fn greedy_begins_anew_after_cuts_at_its_lower_bound() {
+fn greedy_resets_after_reductions_at_its_lower_bound() {
     assert_eq!(lrs(&with(&greedy(), "reset_after", int(2)), 8), [0.1, 0.2, 0.1, 0.05, 0.1, 0.2, 0.1, 0.05]);
 }
 
 #[test]
 fn greedy_waits_after_each_change() {
     let waiting = with(&with(&greedy(), "warmup", int(2)), "cooldown", int(1));
-    // Up, two looks of waiting, down, one of waiting, down.
+    // Up, two checks of waiting, down, one of waiting, down.
     assert_eq!(lrs(&waiting, 8), [0.1, 0.2, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]);
 }
 
-/// The mean of the last two losses falls as long as those do.
+/// The running mean falls although single losses rise.
 #[test]
-fn greedy_smooths_what_it_sees() {
+fn greedy_smooths_its_metric() {
     let schedule = fit(&with(&greedy(), "smooth", int(2)), 10);
     let seen: Seen = [4.0, 2.0, 3.0, 1.0].map(|loss| (loss, 1.0)).to_vec();
-    // Means 4, 3, 2.5, 2: gains all the way to the upper bound.
+    // The means 4, 3, 2.5 and 2 are improvements up to the upper bound.
     assert_eq!(trajectory(&schedule, &seen), [0.1, 0.2, 0.4, 0.4]);
     let plain = fit(&greedy(), 10);
     assert_eq!(trajectory(&plain, &seen), [0.1, 0.2, 0.4, 0.2]);
@@ -111,7 +111,7 @@ fn adaptive_divides_and_stops() {
     let ends = [("divide", int(10)), ("patience", int(0)), ("stop_below", float(0.01))];
     let node = map([("kind", text("adaptive"))].into_iter().chain(ends));
     let found = lrs(&node, 5);
-    // From an lr of `stop_below` on it stops.
+    // At an lr of `stop_below` it stops.
     assert_eq!(found, [0.1, 0.1, 0.01, 0.0, 0.0]);
 }
 
@@ -130,18 +130,18 @@ fn adagrad_norm_counts_the_gradient_of_its_own_step() {
     assert!((found[0] - 0.1 / 4.0).abs() < 1e-9 && (found[1] - 0.1 / 5.0).abs() < 1e-9, "{found:?}");
 }
 
-/// A cooldown of no length is none, also after the end.
+/// A cooldown of length 0 has no effect, also after the end.
 #[test]
-fn a_rule_goes_on_seeing_under_a_cooldown_of_no_length() {
+fn a_rule_has_inputs_during_a_cooldown_of_length_0() {
     let cooldown = map([("over", int(0)), ("to", int(0))]);
     let schedule = fit(&map([("body", halving()), ("cooldown", cooldown)]), 3);
     assert_eq!(trajectory(&schedule, &flat(5)), lrs(&halving(), 5));
 }
 
-/// A cycle that begins with a warmup shows the rule nothing at first: what it remembers from the cycle
-/// before must not shine through.
+/// A rule has no inputs during a warmup at the start of a cycle. Its state from the cycle before must not be
+/// used.
 #[test]
-fn a_warmup_to_the_body_in_a_new_cycle_aims_at_the_fresh_rule() {
+fn a_warmup_in_a_new_cycle_uses_the_reset_rule() {
     let warmup = map([("over", int(2)), ("from", int(0)), ("target", text("body"))]);
     let cycle = map([("warmup", warmup), ("body", halving())]);
     let found = lrs(&map([("restart", cycle), ("every", int(5))]), 10);
@@ -150,7 +150,7 @@ fn a_warmup_to_the_body_in_a_new_cycle_aims_at_the_fresh_rule() {
 }
 
 #[test]
-fn a_rule_looks_at_the_end_of_each_stretch() {
+fn a_rule_checks_at_the_end_of_each_interval() {
     let every = with(&halving(), "every", int(2));
     assert_eq!(lrs(&every, 8), [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]);
     let schedule = fit(&every, 8);
@@ -162,7 +162,7 @@ fn a_rule_looks_at_the_end_of_each_stretch() {
 
 /// Cycles of 5, 7.5, 11.25 steps: the second begins at step 5, the third between 12 and 13.
 #[test]
-fn a_rule_looks_in_cycles_that_begin_between_two_steps() {
+fn a_rule_checks_in_cycles_that_begin_between_steps() {
     let cycle = with(&halving(), "every", int(2));
     let restart = map([("restart", cycle), ("every", int(5)), ("mult", float(1.5))]);
     let found = lrs(&restart, 20);
@@ -171,7 +171,7 @@ fn a_rule_looks_in_cycles_that_begin_between_two_steps() {
 }
 
 #[test]
-fn a_rule_that_acts_on_the_same_step_sees_the_loss_of_the_batch() {
+fn a_rule_that_acts_on_the_same_step_uses_the_batch_loss() {
     assert_eq!(lrs(&with(&halving(), "apply", text("same")), 4), [0.1, 0.05, 0.025, 0.0125]);
 }
 
@@ -184,7 +184,7 @@ fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
         let mut state = schedule.start();
         let shown = |(t, accuracy): (u64, f64)| {
             let lr = schedule.lr(t, &state);
-            // A loss that always falls: were it looked at, the lr would never change.
+            // The loss always falls. If the rule watched it, the lr would never change.
             let valid_loss = Some(1.0 / (1.0 + t as f64));
             let after =
                 AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), evaluated: true };
@@ -210,9 +210,9 @@ fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
     assert_eq!(wants, [false, false, false, true, false, false, false, true]);
 }
 
-/// The distance from the minimum over the squared norm, never below 0 and never above `max`.
+/// The distance from the minimum divided by the squared norm, from 0 to `max`.
 #[test]
-fn polyak_goes_as_far_as_the_loss_is_from_its_minimum() {
+fn polyak_follows_its_formula() {
     let node = map([("kind", text("polyak")), ("f_min", float(0.5)), ("max", text("2x"))]);
     let (nan, inf) = (f64::NAN, f64::INFINITY);
     let seen: Seen =
@@ -224,7 +224,7 @@ fn polyak_goes_as_far_as_the_loss_is_from_its_minimum() {
 }
 
 #[test]
-fn a_schedule_says_what_it_needs() {
+fn a_schedule_reports_its_needs() {
     let needs = |node: &Tree| {
         let needs = fit(node, 10).needs();
         (needs.loss, needs.gradient)
@@ -234,7 +234,7 @@ fn a_schedule_says_what_it_needs() {
     assert_eq!(needs(&halving()), (true, false));
     assert_eq!(needs(&adagrad), (false, true));
     assert_eq!(needs(&polyak), (true, true));
-    // Also of a phase that has not begun.
+    // Includes phases that have not begun.
     let later = list(vec![with(&halving(), "for", int(3)), adagrad]);
     assert_eq!(needs(&map([("phases", later)])), (true, true));
 }

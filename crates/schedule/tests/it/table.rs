@@ -24,19 +24,19 @@ fn names_are_unique_and_find_their_entries() {
     }
 }
 
-/// Names of other libraries lead to one kind only: as a hint they would mislead otherwise.
+/// Names of other libraries map to one kind only, so that hints are correct.
 #[test]
 fn aliases_are_unique() {
     let mut seen = HashSet::new();
     for entry in ENTRIES {
         for alias in entry.aliases {
-            assert!(seen.insert(alias.to_lowercase()), "{alias} stands for two kinds");
+            assert!(seen.insert(alias.to_lowercase()), "{alias} is an alias of two kinds");
         }
     }
 }
 
 #[test]
-fn an_alias_leads_to_its_kind() {
+fn an_alias_suggests_its_kind() {
     for entry in ENTRIES {
         for alias in entry.aliases.iter().filter(|alias| catalogue::find(alias).is_none()) {
             let mut problems = Vec::new();
@@ -100,7 +100,7 @@ fn every_default_of_a_combinator_reads_as_if_written() {
     }
 }
 
-/// Kind, parameter and default, as libraries and papers have them.
+/// Kind, parameter and default in libraries and papers.
 const DEFAULTS: &[(&str, &str, &str)] = &[
     ("constant", "value", "1x"),
     ("linear", "from", "1x"),
@@ -165,10 +165,10 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("polyak", "eps", "0"),
 ];
 
-/// The defaults that libraries and papers have, as documented; `every_default_reads_as_if_written` holds
-/// the readers to the table.
+/// The defaults of libraries and papers. `every_default_reads_as_if_written` tests that the readers use the
+/// table.
 #[test]
-fn defaults_are_those_of_the_libraries() {
+fn defaults_match_the_libraries() {
     for &(kind, name, default) in DEFAULTS {
         let entry = catalogue::find(kind).expect(kind);
         let param = entry.all_params().find(|param| param.name == name).expect(name);
@@ -197,7 +197,7 @@ fn defaults_are_those_of_the_libraries() {
         let param = group(key).params.iter().find(|param| param.name == name).expect(name);
         assert_eq!(param.default, Default::Is(default), "{key}: {name}");
     }
-    // The one default that depends on what else is written.
+    // The only default that depends on other keys.
     let drop = map([("kind", text("multistep")), ("at", crate::generate::list(vec![int(1)]))]);
     let schedule = crate::generate::fit(&drop, 3);
     assert!((schedule.lr(1, &schedule.start()) - 0.01).abs() < 1e-15);
@@ -270,7 +270,7 @@ fn values_outside_a_range_are_refused_when_read() {
     }
 }
 
-/// What the JSON Schema of a range allows, the reader takes.
+/// The reader accepts every number that the JSON Schema of a range allows.
 #[test]
 fn ranges_and_their_schemas_agree() {
     let ranges = |entry: &&'static Entry| -> Vec<&'static Param> {
@@ -283,7 +283,7 @@ fn ranges_and_their_schemas_agree() {
                 let node = map([("kind", text(entry.kind))].into_iter().chain(own));
                 let mut problems = Vec::new();
                 let read = schedule::parse(&with(&node, param.name, float(x)), "", &mut problems);
-                // The one rule between two numbers.
+                // The only condition between two numbers.
                 let order = entry.kind == "tanh";
                 prop_assert!(read.is_some() || order, "{}: {} = {x}: {problems:?}", entry.kind, param.name);
                 Ok(())

@@ -100,7 +100,7 @@ const PROBLEMS: &[(&str, &str, &str, &str)] = &[
     ),
     ("\"torch.StepLR(opt, 3, gama=0.1)\"", "gama", "schedules.a", "did you mean `gamma`?"),
     ("torch.StepLR(opt, 0)", "0", "schedules.a.step_size", "at least 1"),
-    ("\"torch.StepLR(opt, step_size=n)\"", "n", "schedules.a", "`n` is a variable"),
+    ("\"torch.StepLR(opt, step_size=n)\"", "n", "schedules.a", "the variable `n` is unknown"),
     ("torch.StepLR", "torch.StepLR", "schedules.a", "found the text"),
     (
         "\"torch.\\x53tepLR(opt, n)\"",

@@ -99,7 +99,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("{phases: [{for: 5, warmup: {over: 6}, body: 1x}, {value: 1x}]}", "6", "longer than the 5"),
     ("{restart: {warmup: {over: 6}, body: 1x}, every: 5}", "6", "longer than the 5"),
     ("{phases: []}", "[]", "at least one phase"),
-    ("{phases: [{value: 1x}, {value: 0}]}", "{value: 1x}", "`for` is missing"),
+    ("{phases: [{value: 1x}, {value: 0}]}", "{value: 1x}", "missing key `for`"),
     ("{phases: [{for: 3, value: -1}, {value: 0}]}", "-1", "at least 0"),
     ("{chain: []}", "[]", "a list of schedules"),
     ("{clamp: {}, of: 1x}", "{}", "`min`, `max` or both"),
