@@ -40,9 +40,9 @@ fn refused(part: &str, replacement: &str, words: &[&str]) {
 fn the_example_file_is_valid() {
     let output = check(sweep_file("small", "small")).exits(0);
     let few = "note: bad.yaml: no difference between schedules can be significant with 2 seeds: the exact test needs at least 6\n";
-    assert_eq!(output.stderr, format!("{few}bad.yaml: no mistake found, 4 trials\n"));
+    assert_eq!(output.stderr, format!("{few}bad.yaml: no mistakes found, 4 trials\n"));
     let enough = check(sweep_file("seeds: 2", "seeds: {tune: 2, decide: 6}")).exits(0);
-    assert_eq!(enough.stderr, "bad.yaml: no mistake found, 4 trials\n");
+    assert_eq!(enough.stderr, "bad.yaml: no mistakes found, 4 trials\n");
 }
 
 #[test]
@@ -139,13 +139,13 @@ fn warnings_can_be_denied_and_silenced() {
     sandbox.write("quiet.yaml", format!("# sweep: allow(horizon-mismatch)\n{}", warned()));
     for verb in ["check", "plan", "run"] {
         let output = sandbox.run(&[verb, "bad.yaml", "--deny-warnings"]).exits(2);
-        let last = "error: bad.yaml: 1 warning, and --deny-warnings was given\n";
+        let last = "error: bad.yaml: 1 warning with --deny-warnings\n";
         assert!(output.stderr.contains("warning[") && output.stderr.ends_with(last), "{}", output.stderr);
         assert_eq!(output.stdout, "");
     }
     sandbox.run(&["check", "good.yaml", "quiet.yaml", "--deny-warnings"]).exits(0);
     let output = sandbox.run(&["check", "bad.yaml", "good.yaml", "bad.yaml", "--deny-warnings"]).exits(2);
-    assert_eq!(output.stderr.matches("--deny-warnings was given").count(), 2, "{}", output.stderr);
+    assert_eq!(output.stderr.matches("with --deny-warnings").count(), 2, "{}", output.stderr);
     assert!(!sandbox.path("runs").exists(), "nothing was trained");
 }
 
@@ -303,6 +303,6 @@ fn empty_variables_count_as_unset_and_a_tilde_is_the_home_directory() {
     assert!(!sandbox.path("~").exists());
     for args in [["a.yaml", "--store=~bob/x"], ["a.yaml", "--store="], ["a.yaml", "--checkpoints=~bob"]] {
         let message = run(&args, &[]).exits(2).stderr;
-        assert!(message.contains("write the path in full") || message.contains("is empty"), "{message}");
+        assert!(message.contains("write the full path") || message.contains("empty text"), "{message}");
     }
 }

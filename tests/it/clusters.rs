@@ -237,7 +237,7 @@ fn jobs_are_shown_and_cancelled() {
     let shown = cluster.run(&["status"]).exits(0).stdout;
     assert!(shown.contains("nothing is merged yet") && shown.contains("Dependency"), "{shown}");
     let twice = cluster.run(&["submit", "slurm", "own.yaml"]).exits(2);
-    assert!(twice.stderr.contains("job 100_1 is queued or running already"), "{}", twice.stderr);
+    assert!(twice.stderr.contains("job 100_1 is already queued or running"), "{}", twice.stderr);
     for sweep in ["own", "own.yaml"] {
         let cancelled = cluster.run(&["cancel", sweep]).exits(0);
         assert!(cancelled.stderr.contains("cancelled 2 tasks (jobs 100, 101)"), "{}", cancelled.stderr);
@@ -308,8 +308,8 @@ fn conflicts_and_unreadable_stores_are_reported_by_merge() {
     for words in [
         "with digest ffff",
         "from broken",
-        "1 result differs from the one that is stored",
-        "all others are merged",
+        "1 result differs from the stored one",
+        "kept the existing results; merged the rest",
     ] {
         assert!(output.stderr.contains(words), "{words}: {}", output.stderr);
     }
@@ -321,7 +321,7 @@ fn conflicts_and_unreadable_stores_are_reported_by_merge() {
     std::fs::create_dir(sandbox.path("damaged")).expect("a folder");
     std::fs::write(sandbox.path("damaged/sweep.db"), "this was a database").expect("written");
     let output = merged(&sandbox, &["damaged", "nosuch", "1"], "all").exits(2);
-    for words in ["damaged", "nosuch", "2 shards could not be read; all others are merged"] {
+    for words in ["damaged", "nosuch", "2 shards could not be read; merged the rest"] {
         assert!(output.stderr.contains(words), "{words}: {}", output.stderr);
     }
     assert_eq!(results(&sandbox, "all"), after);
@@ -344,20 +344,17 @@ fn a_sample_of_trials_is_verified_on_another_machine() {
     sandbox.run(&["own.yaml", "-q"]).exits(0);
     let run = |share: &str| sandbox.run(&["run", "own.yaml", "--verify-fraction", share]);
     // All trials are from this machine.
-    assert!(run("1").exits(0).stderr.contains("no trial of another machine is left to be checked"));
+    assert!(run("1").exits(0).stderr.contains("no trials of other machines left to verify"));
     sandbox.sql("update trials set host = 'elsewhere'");
     let some = run("0.5").exits(0).stderr;
-    assert!(
-        some.contains("trials of other machines were trained once more: every bit is the same"),
-        "{some}"
-    );
+    assert!(some.contains("trials of other machines again: every bit is the same"), "{some}");
     let checked = || sandbox.texts("select count(*) || ' ' || sum(same) from verifications").remove(0);
     let all = sandbox.texts("select count(*) || '' from trials").remove(0);
     assert_ne!(checked(), format!("{all} {all}"), "a part of them");
     run("1").exits(0);
     assert_eq!(checked(), format!("{all} {all}"));
     // Each trial is verified once.
-    assert!(!run("1").exits(0).stderr.contains("once more"));
+    assert!(!run("1").exits(0).stderr.contains("other machines again"));
     let trial = sandbox.texts("select min(trial_id) from trials").remove(0);
     sandbox.sql(&format!("delete from verifications; update trials set digest = 'ffff' || substr(digest, 5) where trial_id = '{trial}'"));
     let output = run("1").exits(1);
@@ -429,8 +426,8 @@ fn a_shard_reports_its_own_trials() {
     let run = |part: &str| sandbox.run(&["run", "own.yaml", "--shard", part]).exits(0).stderr;
     let first = run("1/3");
     assert!(first.contains("own: 12 trials; training 4 of shard 1/3"), "{first}");
-    assert!(run("1/3").contains("own: 12 trials, and none of shard 1/3 is left to train"));
-    assert!(run("2/3").contains("own: 12 trials, 4 of them stored already; training 4 of shard 2/3"));
+    assert!(run("1/3").contains("own: 12 trials, none of shard 1/3 left to train"));
+    assert!(run("2/3").contains("own: 12 trials, 4 already stored; training 4 of shard 2/3"));
 }
 
 /// A worker warns about a stored sweep file that it can't read, such as one of a newer version, and skips the sweep. The warning

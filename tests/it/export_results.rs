@@ -133,7 +133,7 @@ fn tensorboard_gets_a_folder_for_each_run() {
     std::fs::create_dir(sandbox.path("empty")).expect("a folder");
     events("empty").exits(0);
     let output = events("small.yaml").exits(2);
-    assert!(output.stderr.contains("this is no folder"), "{}", output.stderr);
+    assert!(output.stderr.contains("it is not a folder"), "{}", output.stderr);
     assert_eq!(hidden(&sandbox), [""; 0]);
 }
 

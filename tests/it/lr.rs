@@ -107,7 +107,7 @@ fn a_closed_loop_schedule_needs_its_metric() {
     assert!(output.stderr.contains("--metrics"), "{}", output.stderr);
     sandbox.write("short.json", "[1, 2]");
     let output = sandbox.run(&["lr", "--total", "9", "--metrics", "short.json", "{kind: plateau}"]).exits(2);
-    assert!(output.stderr.contains("9 steps were asked for, the inputs reach 3"), "{}", output.stderr);
+    assert!(output.stderr.contains("the inputs have 3 steps, 9 are needed"), "{}", output.stderr);
 }
 
 /// A call as pasted from a program, with its own length.
@@ -146,7 +146,7 @@ fn a_missing_length_is_an_error() {
         ("{kind: cosine}", "--total"),
         (
             "timm.scheduler.CosineLRScheduler(opt, t_initial=15)",
-            "15 epochs long: give the steps in one by --steps-per-epoch",
+            "15 epochs long: give the steps per epoch with --steps-per-epoch",
         ),
     ] {
         let output = sandbox.run(&["lr", schedule]).exits(2);

@@ -72,7 +72,7 @@ fn results_of_an_earlier_version_are_read_and_ranked_and_nothing_is_trained_agai
         assert!(rows.lines().count() > 1, "{rows}");
     }
     let planned = sandbox.run(&["plan", "earlier.yaml", "--no-probe"]).exits(0).stdout;
-    assert!(planned.contains("all 42 trials are stored: nothing is left to train"), "{planned}");
+    assert!(planned.contains("all 42 trials are stored, nothing to train"), "{planned}");
     assert_eq!(std::fs::read(sandbox.path("runs/sweep.db")).expect("a database"), bytes, "only read so far");
 
     let before = sandbox.texts("select trial_id || digest || attempts || finished_at from trials order by 1");
@@ -228,16 +228,16 @@ fn files_named_in_the_sweep_file_are_part_of_trial_ids() {
 fn plan_counts_stored_trials() {
     let sandbox = imports("");
     let unknown = run(&sandbox, &["plan", "p.yaml"]).exits(0).stdout;
-    assert!(unknown.contains("how long a program takes is not known"), "{unknown}");
+    assert!(unknown.contains("no time estimate: the program has not been run yet"), "{unknown}");
     run(&sandbox, &["p.yaml", "-q"]).exits(0);
     let stored = run(&sandbox, &["plan", "p.yaml"]).exits(0).stdout;
-    assert!(stored.contains("all 2 trials are stored: nothing is left to train"), "{stored}");
+    assert!(stored.contains("all 2 trials are stored, nothing to train"), "{stored}");
     let text = std::fs::read_to_string(sandbox.path("p.yaml")).expect("the file");
     sandbox.write("p.yaml", text.replace("seeds: 2", "seeds: 4"));
     sandbox.sql("update trials set started_at = finished_at - 60000");
     let more = run(&sandbox, &["plan", "p.yaml", "--workers", "1"]).exits(0).stdout;
     assert!(more.contains("2 trials are stored: 2 are left to train"), "{more}");
-    assert!(more.contains("about 2m00s on 1 worker, by what stored runs took"), "{more}");
+    assert!(more.contains("about 2m00s on 1 worker, from the times of stored runs"), "{more}");
     let json = run(&sandbox, &["plan", "p.yaml", "--workers", "1", "--format", "json"]).exits(0).json();
     assert_eq!((json["trials_stored"].as_u64(), json["trials_left"].as_u64()), (Some(2), Some(2)));
     assert_eq!(json["estimate_seconds"], 120.0);

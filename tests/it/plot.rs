@@ -102,7 +102,7 @@ fn the_base_lr_and_the_schedules_can_be_chosen() {
     let output = plotted(&sandbox, &["small.yaml", "--select", "stpe"]).exits(2);
     assert!(output.stderr.contains("did you mean `step`?"), "{}", output.stderr);
     let output = plotted(&sandbox, &["small.yaml", "--select", "plateau"]).exits(2);
-    assert!(output.stderr.contains("no curve before it"), "{}", output.stderr);
+    assert!(output.stderr.contains("not known before training"), "{}", output.stderr);
 }
 
 #[test]

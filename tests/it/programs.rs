@@ -338,8 +338,8 @@ fn only_failures_that_may_not_recur_are_retried() {
     assert!(["nofinal", "order", "unknown"].iter().all(|mode| tried(1).contains(mode)), "{attempts:?}");
     assert!(["exit", "garbage", "short"].iter().all(|mode| tried(3).contains(mode)), "{attempts:?}");
     // Each trial counts once, and its end is reported once.
-    let last = ran.stderr.lines().rfind(|line| line.contains(" trials, ")).expect("a last line of progress");
-    assert!(last.starts_with("6/6 trials, 0 running, 0 left") && last.contains("6 failed"), "{}", ran.stderr);
+    let last = ran.stderr.lines().rfind(|line| line.contains(" finished")).expect("a last line of progress");
+    assert!(last.starts_with("6/6 finished, 6 failed"), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches(" failed: ").count(), 6, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches(" is tried again: ").count(), 6, "{}", ran.stderr);
 }
@@ -460,7 +460,7 @@ fn programs_that_cannot_be_started_are_reported() {
     let digits = root().join("experiments/smoke.yaml");
     sandbox.run(&[&digits.display().to_string(), "-q"]).exits(0);
     let refused = sandbox.run(&["logs", "best"]).exits(2);
-    assert!(refused.stderr.contains("trained by sweep itself"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("sweep trained it itself"), "{}", refused.stderr);
 }
 
 /// The numpy experiment has the same digests with the original program and with one that fails three times.

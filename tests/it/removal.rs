@@ -43,8 +43,8 @@ fn a_removed_sweep_is_trained_again_to_the_same_bits() {
     let Output { stdout, .. } = sandbox.run(&["rm", "a.yaml"]).exits(0);
     for words in [
         "sweep a: would remove the results of 2 runs (2 done), 24 steps",
-        "2 runs kept, other sweeps ask for them: b (2)",
-        "nothing was removed: --yes does it",
+        "2 runs kept, used by other sweeps: b (2)",
+        "nothing was removed; repeat with --yes to remove",
     ] {
         assert!(stdout.contains(words), "{words} in\n{stdout}");
     }
@@ -81,7 +81,7 @@ fn a_removed_trial_is_trained_again() {
         .clone();
     let shown = sandbox.run(&["rm", "--trial", &id[..8]]).exits(0).stdout;
     assert!(
-        shown.contains("1 run to be trained again by the sweeps that ask for them: a (1), b (1)"),
+        shown.contains("1 run will be trained again by the sweeps that use them: a (1), b (1)"),
         "{shown}"
     );
     sandbox.run(&["rm", "--trial", &id[..8], "--yes"]).exits(0);

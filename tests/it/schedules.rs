@@ -84,7 +84,9 @@ fn an_unknown_name_is_refused_with_a_suggestion() {
     let output = sandbox.run(&["schedules", "cosin"]).exits(2);
     assert_eq!(output.stderr, "error: unknown schedule `cosin`; did you mean `cosine`?\n");
     let output = sandbox.run(&["schedules", "\u{1b}[2Jbananas"]).exits(2);
-    assert!(output.stderr.contains("`sweep schedules` lists them all") && !output.stderr.contains('\u{1b}'));
+    assert!(
+        output.stderr.contains("`sweep schedules` lists all schedules") && !output.stderr.contains('\u{1b}')
+    );
 }
 
 /// A preset is not a kind. The error shows its expansion.

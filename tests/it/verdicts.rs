@@ -173,7 +173,8 @@ fn a_grid_grows_at_its_edge_and_reports_it() {
     let grid = "seeds: 2\nlr: {values: [0.001, 0.003]}\nschedules: {constant: {kind: constant}}\n";
     let sandbox = sweep(grid);
     let output = sandbox.run(&["v.yaml"]).exits(0);
-    let message = "constant: its best lr 0.003 is the highest of its grid; 0.009 is added (1 of at most 2";
+    let message =
+        "constant: the best lr 0.003 is the highest of its grid; adding 0.009 (extension 1 of at most 2";
     assert!(output.stderr.contains(message), "{}", output.stderr);
     let lrs = sandbox.query("select distinct base_lr from runs order by 1");
     let expected: Json = [0.001, 0.003, 0.009, 0.027].map(|lr| json!({ "base_lr": lr })).to_vec().into();
@@ -189,7 +190,7 @@ fn a_grid_grows_at_its_edge_and_reports_it() {
 
     let off = sweep(&format!("extend: false\n{grid}"));
     let output = off.run(&["v.yaml"]).exits(0);
-    assert!(!output.stderr.contains("is added") && output.stdout.contains("EDGE"), "{}", output.stderr);
+    assert!(!output.stderr.contains("; adding ") && output.stdout.contains("EDGE"), "{}", output.stderr);
     assert_eq!(off.query("select count(*) as n from trials"), json!([{ "n": 4 }]));
 }
 

@@ -1,22 +1,22 @@
-//! Columns of the results as outputs have them.
+//! Values of the result columns as table cells.
 
 use report::Cell;
 use spec::record::{Axes, Column, Kind, Value};
 
 use crate::words::utc;
 
-/// The value of a column in a record.
+/// The value of a column in a record, as a cell.
 pub(crate) fn cell<R>(column: &Column<R>, record: &R) -> Cell {
     match (column.kind, (column.get)(record)) {
         (Kind::Time, Value::Integer(time)) => time.map(utc).into(),
         (_, Value::Integer(number)) => number.into(),
         (_, Value::Real(number)) => number.into(),
-        (kind, Value::Text(text)) => text.and_then(|text| shown(kind, text)).into(),
+        (kind, Value::Text(text)) => text.and_then(|text| readable(kind, text)).into(),
     }
 }
 
-/// A text for people; nothing in the place of axes where there are none.
-fn shown(kind: Kind, text: String) -> Option<String> {
+/// A readable text; `None` for a trial without axes.
+fn readable(kind: Kind, text: String) -> Option<String> {
     let object = || serde_json::from_str::<serde_json::Value>(&text).ok();
     match kind {
         Kind::Axes => Axes::try_from(text).ok().map(|axes| axes.to_string()).filter(|axes| !axes.is_empty()),

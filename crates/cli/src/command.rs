@@ -1,28 +1,57 @@
-//! Reads the command line. `sweep FILE` is short for `sweep run FILE`.
+//! Parses the command line. `sweep FILE` is short for `sweep run FILE`.
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser};
+use clap::builder::StyledStr;
+use clap::{Command, CommandFactory, FromArgMatches};
 
 use crate::args::WITH_VALUE;
-use crate::verb::Cli;
+use crate::verb::{Cli, GROUPS};
 
-/// Names of all verbs.
+/// Names of all verbs, with their aliases.
 pub(crate) fn verbs() -> Vec<String> {
-    let names = |verb: &clap::Command| verb.get_name().to_owned();
-    Cli::command().get_subcommands().map(names).chain(["help".to_owned()]).collect()
+    let names = |verb: &Command| verb.get_name_and_visible_aliases().into_iter().map(str::to_owned).collect();
+    Cli::command().get_subcommands().flat_map::<Vec<String>, _>(names).chain(["help".to_owned()]).collect()
 }
 
-/// Reads the command line; prints help, version or what is wrong with it, and exits, where that is due.
+/// Parses the command line. Prints help, version or an error and exits where that is requested or needed.
 pub(crate) fn parse() -> Cli {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if is_short_for_run(&words) {
         words.insert(1, OsString::from("run"));
     }
-    Cli::parse_from(words)
+    Cli::from_arg_matches(&command().get_matches_from(words)).unwrap_or_else(|error| error.exit())
 }
 
-/// `sweep FILE` leaves out the verb: the first word that is no option is not the name of one.
+/// The command line, with the verbs in groups in its help.
+fn command() -> Command {
+    let command = Cli::command();
+    let template = template(&command);
+    command.help_template(template)
+}
+
+/// clap has one heading for all subcommands, so the grouped list is part of the template.
+fn template(command: &Command) -> StyledStr {
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let width = command.get_subcommands().map(|verb| verb.get_name().len()).max().unwrap_or(0);
+    let mut list = String::new();
+    for (group, verbs) in GROUPS {
+        list.push_str(&format!("{header}{group}:{header:#}\n"));
+        for verb in verbs.iter().filter_map(|name| command.find_subcommand(name)) {
+            let (name, about) = (verb.get_name(), verb.get_about().cloned().unwrap_or_default());
+            let aliases: String =
+                verb.get_visible_aliases().map(|alias| format!(" [alias: {alias}]")).collect();
+            list.push_str(&format!("  {literal}{name:<width$}{literal:#}  {about}{aliases}\n"));
+        }
+        list.push('\n');
+    }
+    StyledStr::from(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    ))
+}
+
+/// Whether the first word that is not an option is not a verb, as in `sweep FILE`.
 fn is_short_for_run(words: &[OsString]) -> bool {
     let mut words = words.iter().skip(1).map(|word| word.to_str());
     while let Some(word) = words.next() {
@@ -43,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verb_may_be_left_out() {
+    fn the_verb_run_may_be_left_out() {
         let short = |line: &str| is_short_for_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for line in [
             "sweep a.yaml",
@@ -68,6 +97,22 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_verb_is_in_one_group_and_fits_80_columns() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let command = Cli::command();
+        let all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(grouped, all);
+        let help = command.help_template(template(&Cli::command())).render_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+        let list = help.lines().skip_while(|line| *line != "Run:").take_while(|line| *line != "Options:");
+        for line in list {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 }

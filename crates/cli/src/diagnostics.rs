@@ -1,4 +1,4 @@
-//! Problems with the lines of text that they are about.
+//! Renders problems together with the source lines they point at.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schedule::problem::Problem;
@@ -10,7 +10,7 @@ pub(crate) enum Severity {
     Warning,
 }
 
-/// A problem as text: `file:line:column`, the line, what is wrong, what to do.
+/// A problem as text: `file:line:column`, the source line, the message, the suggestion.
 pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &str) -> String {
     let level = match severity {
         Severity::Error => Level::ERROR,
@@ -19,7 +19,7 @@ pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &s
     let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
     let title = printable(&format!("{path}{}", problem.message));
     let place = problem.place;
-    // A lint by its name, as compilers do, so that one knows what to silence.
+    // The name of the lint, so that users know which one to silence.
     let group = match problem.lint {
         Some(lint) => level.primary_title(title).id(lint),
         None => level.primary_title(title),
@@ -42,7 +42,7 @@ pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &s
     Renderer::styled().render(&report)
 }
 
-/// Text from outside must not move the terminal's cursor, nor fill the screen.
+/// Removes control characters and cuts long texts: untrusted text must not move the cursor or fill the screen.
 fn printable(text: &str) -> String {
     const MOST: usize = 1000;
     let cut = if text.chars().nth(MOST).is_some() { "..." } else { "" };

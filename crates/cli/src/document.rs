@@ -1,4 +1,4 @@
-//! A stored sweep's report as data: its results ranked, with all that its page and its figures show.
+//! The data of a report: the ranking of a stored sweep, and everything its page and figures show.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::exit::Failure;
 use crate::global::Global;
 use crate::shell::{quoted, store_option};
 
-/// The most seeds of a schedule whose steps are drawn: the band of more looks the same.
+/// Curves are drawn from at most this many runs of a schedule: the band of more looks the same.
 const MOST_RUNS: usize = 32;
 
-/// The report of the sweep that is meant.
+/// The report of a sweep, which is named by `word` (default: the most recent sweep).
 pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Result<Document, Failure> {
     let (ranked, material) = wait_for(async {
         let mut reader = open(&global.context).await?;
@@ -37,7 +37,7 @@ pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Res
     Ok(document)
 }
 
-/// What a page shows besides the ranking.
+/// The content of a page other than the ranking.
 async fn material(
     reader: &mut Reader,
     sweep: &str,
@@ -85,7 +85,10 @@ async fn material(
     let quoted = quoted(sweep);
     let reproduce = [
         (format!("sweep{store} rank {quoted}"), "The ranking in the terminal; --format json for programs:"),
-        (format!("sweep{store} reproduce best --sweep {quoted}"), "The best run again, every bit compared:"),
+        (
+            format!("sweep{store} reproduce best --sweep {quoted}"),
+            "Train the best run again and compare every bit:",
+        ),
     ];
     Ok(Material {
         sweep: sweep.to_owned(),
@@ -98,7 +101,7 @@ async fn material(
     })
 }
 
-/// An environment in words.
+/// The rows that describe an environment.
 fn environment((environment, trials): &(store::Environment, i64)) -> Vec<(String, String)> {
     let commit = if environment.git_commit.is_empty() {
         String::new()

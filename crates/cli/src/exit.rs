@@ -1,4 +1,4 @@
-//! How the program ends: the one list of exit codes and the one printer of errors.
+//! How the program ends: all exit codes, and the printing of errors.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -10,23 +10,23 @@ use sweep::Error;
 
 use crate::diagnostics::{Severity, render};
 
-/// Why a verb did not succeed.
+/// Why a verb failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The user's mistake, in words: exit code 2.
+    /// Wrong input, with a message: exit code 2.
     Usage(String),
-    /// Mistakes in a text, to be shown with their places: exit code 2.
+    /// Problems in a text, to be printed with their source lines: exit code 2.
     Problems { name: String, text: String, problems: Vec<Problem> },
-    /// The user's mistake, already shown: exit code 2.
+    /// Wrong input, already printed: exit code 2.
     Shown,
-    /// Something failed: exit code 1.
+    /// Any other failure, with a message: exit code 1.
     Failed(String),
-    /// Something failed and the verb has said so: exit code 1.
-    Told,
-    /// Stopped by Ctrl-C or a signal: exit code 130.
+    /// Any other failure, already printed: exit code 1.
+    Reported,
+    /// Stopped by Ctrl-C or another signal: exit code 130.
     Interrupted,
-    /// Whoever read stdout has gone and wants no more, as `head` does: exit code 0.
-    NotRead,
+    /// The reader of stdout closed it, as `head` does: exit code 0.
+    ReaderClosed,
 }
 
 impl Failure {
@@ -51,7 +51,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Errors of the crates below count as they do in a sweep.
+/// Converts errors of lower crates in the way that `sweep::Error` does.
 macro_rules! failure_from {
     ($($error:ty),*) => {
         $(impl From<$error> for Failure {
@@ -64,13 +64,13 @@ macro_rules! failure_from {
 
 failure_from!(StoreError, orchestrator::SweepError, trainer::TrainError, trainer::device::DeviceError);
 
-/// What every verb returns.
+/// The result of a verb.
 pub(crate) type Outcome = Result<(), Failure>;
 
-/// Prints the error, if there is one, and gives the exit code.
+/// Prints the error, if any, and returns the exit code.
 pub(crate) fn report(outcome: Outcome) -> ExitCode {
     let (message, code) = match outcome {
-        Ok(()) | Err(Failure::NotRead) => (None, 0),
+        Ok(()) | Err(Failure::ReaderClosed) => (None, 0),
         Err(Failure::Usage(message)) => (Some(message), 2),
         Err(Failure::Problems { name, text, problems }) => {
             show(Severity::Error, &problems, &name, &text);
@@ -78,7 +78,7 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
         }
         Err(Failure::Shown) => (None, 2),
         Err(Failure::Failed(message)) => (Some(message), 1),
-        Err(Failure::Told) => (None, 1),
+        Err(Failure::Reported) => (None, 1),
         Err(Failure::Interrupted) => (None, 130),
     };
     if let Some(message) = message {
@@ -87,22 +87,22 @@ pub(crate) fn report(outcome: Outcome) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints each problem on stderr: `file:line:column`, the line, what is wrong, what to do.
+/// Prints each problem on stderr; see [`render`].
 pub(crate) fn show(severity: Severity, problems: &[Problem], file: &str, text: &str) {
     for problem in problems {
         say(render(severity, problem, file, text));
     }
 }
 
-/// One line on stderr. There is no one left to tell when that fails.
+/// Prints a line on stderr. A failure to write it is ignored: nothing could report it.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
-/// Data on stdout.
+/// Prints data on stdout.
 ///
 /// # Errors
-/// Stdout can't be written; a reader that has gone away is no error.
+/// Stdout can't be written. A closed reader is not an error.
 pub(crate) fn print(text: &str) -> Outcome {
     let mut stdout = anstream::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! What every verb is given beside its own arguments.
+//! The context of every verb, in addition to its own arguments.
 
 use sweep::Context;
 
@@ -9,6 +9,6 @@ pub(crate) struct Global {
     pub context: Context,
     /// Print nothing on stderr but errors.
     pub quiet: bool,
-    /// Names of all verbs, to tell a misspelt one from a file that is missing.
+    /// Names of all verbs, to recognise a misspelt verb in `sweep VERB`.
     pub verbs: Vec<String>,
 }

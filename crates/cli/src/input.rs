@@ -1,4 +1,4 @@
-//! Reads what the user names: sweep files and JSON files, with errors that say what to do.
+//! Reads the sweep files and JSON files that users name, with errors that say what to do.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::diagnostics::Severity;
 use crate::exit::{Failure, Outcome, say, show};
 use crate::global::Global;
 
-/// Reads and checks a sweep file whose trials are to be trained; its warnings are shown on stderr.
+/// Reads and checks a sweep file that will be trained. Prints its warnings on stderr.
 pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Result<(Spec, Plan), Failure> {
     let source = read(path, "a sweep file", spec::yaml::MAX_BYTES);
     let source = source.map_err(|error| match &error {
@@ -30,7 +30,7 @@ pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Re
     Ok((spec, plan))
 }
 
-/// A word that is no file may be a misspelt verb.
+/// A suggestion for a name that is neither a file nor a verb.
 fn nearest_verb(name: &str, verbs: &[String]) -> String {
     match nearest(name, verbs.iter().map(String::as_str)) {
         Some(verb) if !name.contains(['.', '/']) => format!(" (did you mean `sweep {verb}`?)"),
@@ -38,7 +38,7 @@ fn nearest_verb(name: &str, verbs: &[String]) -> String {
     }
 }
 
-/// That no result of a sweep can be significant, which is better known before it is trained.
+/// A note if the sweep has too few seeds for any significant difference. Better known before training than after.
 fn few_seeds(spec: &Spec) -> Option<String> {
     let schedules = spec.schedules.len();
     let seeds = match &spec.seeds {
@@ -55,7 +55,7 @@ fn few_seeds(spec: &Spec) -> Option<String> {
     })
 }
 
-/// The same of a text that has been read.
+/// Like [`sweep_file`], for a text that has already been read.
 pub(crate) fn sweep_text(
     path: &Path,
     source: &Source,
@@ -71,13 +71,13 @@ pub(crate) fn sweep_text(
     match plan.warnings.len() {
         n if deny && n > 0 => {
             let warnings = counted(n, "warning");
-            Err(Failure::usage(format_args!("{}: {warnings}, and --deny-warnings was given", source.name)))
+            Err(Failure::usage(format_args!("{}: {warnings} with --deny-warnings", source.name)))
         }
         _ => Ok((spec, plan)),
     }
 }
 
-/// Says what a person should know before any stored result of a sweep is reused.
+/// Prints what users should know before stored results of a sweep are reused.
 pub(crate) fn warn_of_stored(stored: &Stored, file: &Path, warnings: Warnings, global: &Global) -> Outcome {
     let lines = stored.warnings();
     let file = file.display();
@@ -88,23 +88,23 @@ pub(crate) fn warn_of_stored(stored: &Stored, file: &Path, warnings: Warnings, g
     }
     if warnings.deny_warnings && !lines.is_empty() {
         return Err(Failure::usage(format_args!(
-            "{file}: what is stored is not what would be trained now, and --deny-warnings was given"
+            "{file}: the stored results are not what would be trained now (an error with --deny-warnings)"
         )));
     }
     Ok(())
 }
 
-/// Reads a JSON file. `NaN` and `Infinity`, which are no JSON but what Python's json module writes, become
+/// Reads a JSON file. `NaN` and `Infinity`, which Python's json module writes although JSON does not have them, become
 /// null and the texts "Infinity" and "-Infinity".
 pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure> {
     let source = read(path, what, 256 << 20)?;
     let read = serde_json::from_str(&source.text);
-    // Only what is no JSON is looked at a second time.
+    // A second try, only for a text that is not JSON.
     let read = read.or_else(|error| {
         serde_json::from_str(&spec::json::python_numbers(&source.text, "null")).map_err(|_| error)
     });
     read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Failure::Usage(format!("{}:{line}:{column}: {what} was expected: {error}", source.name))
+        Failure::Usage(format!("{}:{line}:{column}: expected {what}: {error}", source.name))
     })
 }

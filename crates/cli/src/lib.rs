@@ -1,5 +1,5 @@
-//! The command line of `sweep`, for its own binary and for programs that bring tasks of their own: reads the arguments, runs one
-//! verb, says how it went.
+//! The command line of `sweep`, for its own binary and for programs with custom tasks: parses the arguments, runs one verb,
+//! reports its outcome.
 
 mod args;
 mod column;
@@ -17,6 +17,7 @@ mod shell;
 mod signals;
 mod slurm;
 mod startup;
+mod status_line;
 mod training;
 mod verb;
 mod words;
@@ -30,15 +31,15 @@ use trainer::custom::Tasks;
 use crate::args::GlobalArgs;
 use crate::global::Global;
 
-/// Reads the command line, runs one verb, says how it went. Sweep files may ask for these tasks. To be called before anything else
-/// in `main`: it sets variables of the environment, which no other thread may read meanwhile.
+/// Parses the command line, runs one verb, and returns the exit code. Sweep files may use the custom tasks in `tasks`. Call it
+/// before anything else in `main`: it sets environment variables, which no other thread may read meanwhile.
 pub fn main(tasks: Tasks) -> ExitCode {
     startup::environment();
-    // A verb may train, and the graph of a step may be deep.
+    // Verbs train, and the graph of a step may be deep.
     let thread = std::thread::Builder::new().name("main".to_owned()).stack_size(orchestrator::STACK_BYTES);
     match thread.spawn(move || run(tasks)).map(JoinHandle::join) {
         Ok(Ok(code)) => code,
-        // It was told when it came.
+        // The panic hook has already printed it.
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => exit::report(Err(exit::Failure::failed(format_args!("can't start a thread: {error}")))),
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Returns no pages to the system between steps: training allocates the same buffers again and again.
+/// Keeps freed pages: training allocates the same buffers again and again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Prints what a running sweep reports: decisions, the opening of each round, progress.
+//! Prints what a running sweep reports: decisions, the start of each round, progress.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +13,23 @@ use crate::exit::say;
 use crate::progress::Progress;
 use crate::words::title;
 
-/// An observer that prints on stderr; one that is quiet prints failures of trials only.
+/// An observer that prints on stderr. A quiet one prints only the failures of trials.
 pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     let mut progress = None;
+    let mut steps = 0;
     move |event| match event {
-        Event::RoundStarted(round) => progress = started(round, quiet),
+        Event::RoundStarted(round) => progress = started(round, steps, quiet),
         Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
         Event::Elsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
-        Event::RoundEnded => drop(progress.take().map(Progress::finish)),
+        Event::RoundEnded => steps = progress.take().map_or(steps, Progress::finish),
         Event::Decided(_) | Event::Verified(_) if quiet => {}
         Event::Decided(decision) => say(decided(decision)),
         Event::Retraining(row) => retraining(quiet)(row),
-        Event::Verified(verified) => verified_words(verified).iter().for_each(say),
+        Event::Verified(verified) => verified_text(verified).iter().for_each(say),
     }
 }
 
-/// Says which stored trial is trained again for its weights.
+/// Prints which stored trial is trained again for its weights.
 pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
     move |row| {
         if !quiet {
@@ -37,24 +38,22 @@ pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
     }
 }
 
-fn started(round: &Round<'_>, quiet: bool) -> Option<Progress> {
+/// `before`: steps of the earlier rounds.
+fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
     if !quiet {
         say(opening(round));
     }
-    let first = |missing: &Missing| missing.checkpoint.as_ref().map_or(0, |(_, step)| *step);
-    let firsts: Vec<(String, u64)> =
-        round.missing.iter().map(|missing| (missing.trial.id.clone(), first(missing))).collect();
-    (!firsts.is_empty()).then(|| Progress::new(round.plan, &firsts, quiet))
+    (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
 }
 
-/// A decision in words.
+/// A decision as text.
 pub(crate) fn decided(decision: &Decision) -> String {
     match decision {
         Decision::Extended { extension, times, most } => {
             let end = if extension.edge == Edge::Low { "lowest" } else { "highest" };
             format!(
-                "{}: its best lr {} is the {end} of its grid; {} is added ({times} of at most {most}, `extend: false` \
-                 turns this off)",
+                "{}: the best lr {} is the {end} of its grid; adding {} (extension {times} of at most {most}, `extend: false` \
+                 disables this)",
                 extension.added.schedule,
                 report::lr(extension.from),
                 report::lr(extension.added.base_lr),
@@ -73,17 +72,17 @@ pub(crate) fn decided(decision: &Decision) -> String {
     }
 }
 
-/// Nothing where bits differ: that is an error.
-fn verified_words(verified: &Verified) -> Option<String> {
+/// `None` if bits differ, which is an error.
+fn verified_text(verified: &Verified) -> Option<String> {
     verified.different.is_empty().then(|| match verified.same {
-        0 => "no trial of another machine is left to be checked".to_owned(),
-        n => format!("{n} trials of other machines were trained once more: every bit is the same"),
+        0 => "no trials of other machines left to verify".to_owned(),
+        n => format!("trained {n} trials of other machines again: every bit is the same"),
     })
 }
 
-/// What is about to happen.
+/// Describes what the round will train.
 fn opening(round: &Round<'_>) -> String {
-    let Round { plan, missing, over: stored, deciding, shard, options } = *round;
+    let Round { plan, missing, over: stored, deciding, shard, options, .. } = *round;
     let (all, left) = (plan.trials.len(), missing.len());
     let name = &plan.name;
     if stored == all {
@@ -91,7 +90,7 @@ fn opening(round: &Round<'_>) -> String {
     }
     let of_shard = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
     if left == 0 {
-        return format!("{name}: {all} trials, and none{of_shard} is left to train");
+        return format!("{name}: {all} trials, none{of_shard} left to train");
     }
     let merged = match plan.merged() {
         0 => String::new(),
@@ -99,13 +98,13 @@ fn opening(round: &Round<'_>) -> String {
     };
     let stored = match stored {
         0 => String::new(),
-        n => format!(", {n} of them stored already"),
+        n => format!(", {n} already stored"),
     };
     if options.workers == 0 {
-        return format!("{name}: {all} trials{stored}{merged}; {left} are left for `sweep worker` processes");
+        return format!("{name}: {all} trials{stored}{merged}; {left} left for `sweep worker` processes");
     }
     let workers = counted(options.workers, "worker");
-    let then = if deciding > 0 { format!("; then {deciding} decide") } else { String::new() };
+    let then = if deciding > 0 { format!("; then {deciding} deciding runs") } else { String::new() };
     format!(
         "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
         trained_by(missing, options),
@@ -125,22 +124,22 @@ fn trained_by(missing: &[Missing], options: &Options) -> String {
     }
 }
 
-/// What shared steps save, where none of the trials has begun.
+/// Describes how many steps sharing saves. Empty if trials resume from checkpoints.
 fn sharing(missing: &[Missing], options: &Options) -> String {
     if !options.share || missing.iter().any(|missing| missing.checkpoint.is_some()) {
         return String::new();
     }
     let trials: Vec<_> = missing.iter().map(|missing| &missing.trial).collect();
-    let asked: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    let requested: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
     match spec::share::trained_steps(&trials) {
-        steps if steps == asked => String::new(),
-        steps => format!(", {steps} steps for {asked} asked for ({})", fewer(asked, steps)),
+        steps if steps == requested => String::new(),
+        steps => format!(", {steps} steps instead of {requested} ({})", fewer(requested, steps)),
     }
 }
 
 /// As in `9.3 times fewer` or `1.2 % fewer`.
-pub(crate) fn fewer(asked: u64, steps: u64) -> String {
-    match asked as f64 / steps.max(1) as f64 {
+pub(crate) fn fewer(requested: u64, steps: u64) -> String {
+    match requested as f64 / steps.max(1) as f64 {
         times if times < 1.05 => format!("{:.1} % fewer", 100.0 * (1.0 - 1.0 / times)),
         times => format!("{times:.1} times fewer"),
     }

@@ -1,4 +1,4 @@
-//! Where data goes: to stdout, or to a file that appears under its name when it is complete.
+//! The destination of data: stdout, or a file that appears under its name when it is complete.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -13,9 +13,9 @@ use crate::exit::{Failure, Outcome};
 #[derive(Debug)]
 pub(crate) enum Output {
     Stdout(BufWriter<Stdout>),
-    /// Written beside the name and then renamed: no one ever sees half a file.
+    /// Written under a temporary name and then renamed, so that nobody reads half a file.
     File(BufWriter<NamedTempFile>, PathBuf),
-    /// What is no plain file, as `/dev/null` or a named pipe, can't be replaced.
+    /// `/dev/null` or a named pipe, which is written to and not replaced.
     Device(BufWriter<File>, PathBuf),
 }
 
@@ -24,9 +24,9 @@ impl Output {
         Self::Stdout(BufWriter::new(io::stdout()))
     }
 
-    /// A file to be written anew.
+    /// Creates or replaces a file.
     pub(crate) fn file(path: &Path) -> Result<Self, Failure> {
-        // A link stays one: what it points to is replaced.
+        // A symbolic link stays; its target is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.is_dir() {
             return Err(Failure::usage(format_args!("can't write {}: it is a directory", path.display())));
@@ -40,29 +40,29 @@ impl Output {
         Ok(Self::File(BufWriter::new(file), path))
     }
 
-    /// Writes all there is.
+    /// Writes a whole file.
     pub(crate) fn write_whole(mut self, bytes: &[u8]) -> Outcome {
-        self.put(bytes)?;
-        self.keep()
+        self.append(bytes)?;
+        self.finish()
     }
 
-    /// Writes some more.
-    pub(crate) fn put(&mut self, bytes: &[u8]) -> Outcome {
+    /// Appends bytes.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Outcome {
         self.write_all(bytes).map_err(|error| self.failure(error))
     }
 
-    /// Says that it is complete.
-    pub(crate) fn keep(mut self) -> Outcome {
+    /// Completes the output: a file appears under its name.
+    pub(crate) fn finish(mut self) -> Outcome {
         self.flush().map_err(|error| self.failure(error))?;
         let Self::File(file, path) = self else { return Ok(()) };
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);
-        let kept = file.and_then(|file| whole_file::finish(file, &path));
-        kept.map_err(|error| failure(&path, error))
+        let finished = file.and_then(|file| whole_file::finish(file, &path));
+        finished.map_err(|error| failure(&path, error))
     }
 
     fn failure(&self, error: io::Error) -> Failure {
         match self {
-            Self::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => Failure::NotRead,
+            Self::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => Failure::ReaderClosed,
             Self::Stdout(_) => Failure::failed(format_args!("can't write to stdout: {error}")),
             Self::File(_, path) | Self::Device(_, path) => failure(path, error),
         }
@@ -87,7 +87,7 @@ impl Write for Output {
     }
 }
 
-/// A place that is not there is the user's mistake.
+/// A missing folder is wrong input; anything else is a failure.
 pub(crate) fn failure(path: &Path, error: io::Error) -> Failure {
     let message = format!("can't write {}: {error}", path.display());
     match error.kind() {

@@ -1,63 +1,77 @@
-//! Progress on stderr, read from the event stream: a bar on a terminal, plain lines elsewhere.
+//! Progress on stderr, from the event stream: a bar on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use spec::Plan;
+use orchestrator::Missing;
 use spec::event::{Event, Outcome};
+use sweep::Round;
 
 use crate::exit::say;
+use crate::screen;
+use crate::status_line::{Status, bar_width, text_width};
 
-/// Plain lines come at most this often.
+/// Shortest time between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
-/// What the user sees while a sweep runs.
+/// The progress of one round.
 pub(crate) struct Progress {
     screen: Screen,
-    /// Schedule, base lr and steps of each trial.
     trials: HashMap<String, Trial>,
+    stages: HashMap<u64, Stage>,
     counts: Counts,
-    best: Option<(f64, String)>,
     pace: Pace,
-    /// How many trials each stage trains.
-    stages: HashMap<u64, u64>,
+    /// Trial-steps of the rounds that will follow.
+    later: u64,
+    may_extend: bool,
+    best: Option<(f64, String)>,
 }
 
 struct Trial {
+    /// Schedule and base lr.
     label: String,
     steps: u64,
-    runs: bool,
+    /// A worker has taken the trial, and its stage has not been reported yet.
+    is_taken: bool,
     /// The stage that trains it.
     stage: Option<u64>,
     /// Steps before that stage.
     counted: u64,
 }
 
+/// A stage, whose trials are trained as one. A stage that forks off waits until a lane takes it, which shows by its first steps.
+#[derive(Default)]
+struct Stage {
+    members: usize,
+    in_lane: bool,
+}
+
 #[derive(Default)]
 struct Counts {
     all: usize,
     ended: usize,
-    /// Ended by other processes.
+    /// Ended in other processes.
     elsewhere: usize,
+    /// In the lanes of the workers.
     running: usize,
     diverged: usize,
     failed: usize,
     steps_left: u64,
 }
 
-/// How fast training goes. Until trials have ended it is measured from the first steps on: before these programs start, data
-/// are read and kernels are compiled, which says nothing of the steps to come.
+/// The speed of training. Before the first trial ends, it is measured from the first steps on: what comes before them (a program
+/// starts, reads data, compiles kernels) says nothing about the steps to come.
 struct Pace {
     begun: Instant,
-    /// Steps of all trials so far; those that trials share count for each.
+    /// Steps of all trials so far. A shared step counts for each of its trials.
     steps: u64,
-    /// When the first steps came, and how many those were.
+    /// When the first steps came, and how many.
     first: Option<(Instant, u64)>,
 }
 
-/// So long the first steps are watched before anything is said of the rest.
+/// The first steps are watched for this long before the time left is estimated.
 const WATCHED: Duration = Duration::from_secs(2);
 
 impl Pace {
@@ -72,8 +86,8 @@ impl Pace {
         }
     }
 
-    /// Steps in a second, where that is known by now. `ended`: trials have ended, so that what comes before their first steps is
-    /// in the mean as it will be in the rest.
+    /// Steps per second, once known. `ended`: trials have ended, so the mean includes the time before their first steps, as the rest
+    /// will.
     fn rate(&self, ended: bool, now: Instant) -> Option<f64> {
         let (at, first) = self.first?;
         let watched = now.duration_since(at);
@@ -89,46 +103,50 @@ impl Pace {
 enum Screen {
     Quiet,
     Plain { last: Instant },
-    Bar(ProgressBar),
+    Bar { bar: ProgressBar, width: usize },
 }
 
 impl Progress {
-    /// `missing` holds the ids and first steps of the trials that will be trained.
-    pub(crate) fn new(plan: &Plan, missing: &[(String, u64)], quiet: bool) -> Self {
-        let firsts: HashMap<&str, u64> = missing.iter().map(|(id, step)| (id.as_str(), *step)).collect();
-        let mut counts = Counts { all: missing.len(), ..Counts::default() };
+    /// The progress of a round. `before`: steps of the earlier rounds, for a bar over all rounds.
+    pub(crate) fn new(round: &Round<'_>, before: u64, quiet: bool) -> Self {
+        let mut counts = Counts { all: round.missing.len(), ..Counts::default() };
         let mut trials = HashMap::new();
-        for trial in &plan.trials {
-            if let Some(first) = firsts.get(trial.id.as_str()) {
-                let config = &trial.config;
-                let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
-                let steps = config.task.steps;
-                counts.steps_left += steps.saturating_sub(*first);
-                trials.insert(
-                    trial.id.clone(),
-                    Trial { label, steps, runs: false, stage: None, counted: *first },
-                );
-            }
+        for Missing { trial, checkpoint } in round.missing {
+            let config = &trial.config;
+            let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
+            let (steps, counted) = (config.task.steps, checkpoint.as_ref().map_or(0, |(_, step)| *step));
+            counts.steps_left += steps.saturating_sub(counted);
+            let trial_state = Trial { label, steps, is_taken: false, stage: None, counted };
+            trials.insert(trial.id.clone(), trial_state);
         }
-        let now = Instant::now();
+        let (now, later) = (Instant::now(), round.deciding_steps);
         let screen = if quiet {
             Screen::Quiet
         } else if std::io::stderr().is_terminal() {
-            Screen::Bar(bar(counts.steps_left))
+            let length = before + counts.steps_left + later;
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(8));
+            bar.set_position(before);
+            Screen::Bar { bar, width: 0 }
         } else {
             Screen::Plain { last: now }
         };
-        Self { screen, trials, counts, best: None, pace: Pace::new(now), stages: HashMap::new() }
+        let (stages, pace, may_extend) = (HashMap::new(), Pace::new(now), round.may_extend);
+        Self { screen, trials, stages, counts, pace, later, may_extend, best: None }
     }
 
     /// Takes in one event.
     pub(crate) fn on(&mut self, event: &Event) {
         match event {
-            Event::Started { trial_ids, .. } => trial_ids.iter().for_each(|id| self.run(id, true)),
+            Event::Started { trial_ids, .. } => {
+                for id in trial_ids {
+                    self.trials.get_mut(id).into_iter().for_each(|trial| trial.is_taken = true);
+                }
+            }
             Event::Stage { stage, first, trial_ids } => self.stage(*stage, *first, trial_ids),
             Event::Steps { stage, rows, .. } => {
-                let trials = self.stages.get(stage).copied().unwrap_or(0);
-                self.count(trials * rows.len() as u64);
+                self.enter_lane(*stage);
+                let members = self.stages.get(stage).map_or(0, |stage| stage.members);
+                self.count((members * rows.len()) as u64);
             }
             Event::Checkpoint { .. } | Event::Loaded { .. } => {}
             Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
@@ -136,58 +154,70 @@ impl Progress {
         self.draw();
     }
 
-    /// So many trials were ended by other processes.
+    /// Other processes have ended this many trials.
     pub(crate) fn elsewhere(&mut self, ended: usize) {
         let more = ended.saturating_sub(self.counts.elsewhere) as u64;
         let left = self.counts.all.saturating_sub(self.counts.ended + self.counts.elsewhere).max(1) as u64;
-        // Which trials these were is not told: each counts as the mean of what was left.
+        // It is not known which trials: each counts as the mean of the rest.
         let steps = self.counts.steps_left / left * more;
-        self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
         self.counts.elsewhere = self.counts.elsewhere.max(ended);
-        if let Screen::Bar(bar) = &self.screen {
-            bar.inc(steps);
-        }
+        self.advance(steps);
         self.draw();
     }
 
-    /// Trials go on in another stage.
+    /// Trials move to a new stage.
     fn stage(&mut self, stage: u64, first: u64, trial_ids: &[String]) {
+        let (mut members, mut in_lane) = (0, false);
         for id in trial_ids {
             let Some(trial) = self.trials.get_mut(id) else { continue };
+            members += 1;
             trial.counted = first;
+            in_lane |= std::mem::take(&mut trial.is_taken);
             if let Some(before) = trial.stage.replace(stage) {
                 self.leave(before);
             }
         }
-        self.stages.insert(stage, trial_ids.len() as u64);
-    }
-
-    /// A trial runs, or does not any more. One that goes on from a checkpoint starts twice.
-    fn run(&mut self, trial_id: &str, runs: bool) {
-        let Some(trial) = self.trials.get_mut(trial_id) else { return };
-        if std::mem::replace(&mut trial.runs, runs) != runs {
-            let running = self.counts.running;
-            self.counts.running = if runs { running + 1 } else { running.saturating_sub(1) };
+        self.stages.insert(stage, Stage { members, in_lane: false });
+        if in_lane {
+            self.enter_lane(stage);
         }
     }
 
+    fn enter_lane(&mut self, stage: u64) {
+        if let Some(stage) = self.stages.get_mut(&stage)
+            && !std::mem::replace(&mut stage.in_lane, true)
+        {
+            self.counts.running += stage.members;
+        }
+    }
+
+    /// One trial leaves its stage.
     fn leave(&mut self, stage: u64) {
-        if let Some(trials) = self.stages.get_mut(&stage) {
-            *trials = trials.saturating_sub(1);
+        let Some(left) = self.stages.get_mut(&stage) else { return };
+        left.members = left.members.saturating_sub(1);
+        if left.in_lane {
+            self.counts.running = self.counts.running.saturating_sub(1);
+        }
+        if left.members == 0 {
+            self.stages.remove(&stage);
         }
     }
 
     fn count(&mut self, steps: u64) {
         self.pace.count(steps, Instant::now());
+        self.advance(steps);
+    }
+
+    fn advance(&mut self, steps: u64) {
         self.counts.steps_left = self.counts.steps_left.saturating_sub(steps);
-        if let Screen::Bar(bar) = &self.screen {
+        if let Screen::Bar { bar, .. } = &self.screen {
             bar.inc(steps);
         }
     }
 
     fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
-        self.run(trial_id, false);
         let Some(trial) = self.trials.get_mut(trial_id) else { return };
+        trial.is_taken = false;
         let stage = trial.stage.take();
         let end = match outcome {
             Outcome::Diverged { at, .. } => at + 1,
@@ -206,120 +236,185 @@ impl Progress {
                 let reason = outcome.error().unwrap_or_default();
                 let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);
                 match &self.screen {
-                    Screen::Bar(bar) => bar.suspend(|| say(&line)),
+                    Screen::Bar { bar, .. } => bar.suspend(|| say(&line)),
                     _ => say(&line),
                 }
             }
             Outcome::Stopped { .. } => {}
         }
-        // A run that ended early leaves steps that nobody will train.
+        // The steps after an early end are not trained.
         let untrained = trial.steps.saturating_sub(end);
         if let Some(stage) = stage {
             self.leave(stage);
         }
-        if matches!(outcome, Outcome::Stopped { .. }) {
-            return;
-        }
-        self.counts.ended += 1;
-        self.counts.steps_left = self.counts.steps_left.saturating_sub(untrained);
-        if let Screen::Bar(bar) = &self.screen {
-            bar.inc(untrained);
+        if !matches!(outcome, Outcome::Stopped { .. }) {
+            self.counts.ended += 1;
+            self.advance(untrained);
         }
     }
 
     fn draw(&mut self) {
-        let line = match &self.screen {
-            Screen::Quiet => return,
-            Screen::Plain { last } if last.elapsed() < PLAIN_EVERY => return,
-            Screen::Plain { .. } | Screen::Bar(_) => self.line(),
-        };
-        match &mut self.screen {
+        match &self.screen {
             Screen::Quiet => {}
-            Screen::Bar(bar) => bar.set_message(line),
-            Screen::Plain { last } => {
-                *last = Instant::now();
-                say(line);
+            Screen::Plain { last } if last.elapsed() < PLAIN_EVERY => {}
+            Screen::Plain { .. } => {
+                say(self.status(false).text(usize::MAX));
+                self.screen = Screen::Plain { last: Instant::now() };
+            }
+            Screen::Bar { bar, width } => {
+                let now = screen::stderr_width();
+                if *width != now
+                    && let Some(style) = style(now)
+                {
+                    bar.set_style(style);
+                }
+                bar.set_message(self.status(false).text(text_width(now)));
+                self.screen = Screen::Bar { bar: bar.clone(), width: now };
             }
         }
     }
 
-    /// Trials done, running and left, steps per second, time left, best so far.
-    fn line(&self) -> String {
+    /// The values of the line. `over`: the round has ended.
+    fn status(&self, over: bool) -> Status {
         let Counts { all, ended, elsewhere, running, diverged, failed, steps_left } = self.counts;
-        // A trial that failed here may have ended elsewhere.
-        let ended = (ended + elsewhere).min(all);
-        let mut line =
-            format!("{ended}/{all} trials, {running} running, {} left", all.saturating_sub(ended + running));
-        if let Some(rate) = self.pace.rate(self.counts.ended > 0, Instant::now()) {
-            let left = Duration::from_secs_f64((steps_left as f64 / rate).min(1e9));
-            let digits = if rate < 10.0 { 1 } else { 0 };
-            line.push_str(&format!(", {rate:.digits$} steps/s, {} left", span(left)));
+        let rate = self.pace.rate(ended > 0, Instant::now());
+        let seconds = rate.map(|rate| ((steps_left + self.later) as f64 / rate).min(1e9));
+        Status {
+            all,
+            // A trial that failed here may have ended elsewhere.
+            finished: (ended + elsewhere).min(all),
+            running,
+            elsewhere,
+            diverged,
+            failed,
+            rate,
+            left: seconds.filter(|_| !over).map(Duration::from_secs_f64),
+            may_extend: self.may_extend,
+            best: self.best.clone(),
         }
-        for (count, name) in [(elsewhere, "by other processes"), (diverged, "diverged"), (failed, "failed")] {
-            if count > 0 {
-                line.push_str(&format!(", {count} {name}"));
-            }
-        }
-        if let Some((loss, label)) = &self.best {
-            line.push_str(&format!(", best {} ({label})", report::number(*loss, 4)));
-        }
-        line
     }
 
-    /// Takes the bar away and says how it went.
-    pub(crate) fn finish(self) {
-        let line = self.line();
-        match self.screen {
+    /// Removes the bar and prints how the round went. Returns the steps of the round, for the bar of the next one.
+    pub(crate) fn finish(self) -> u64 {
+        let line = self.status(true).text(usize::MAX);
+        let position = match &self.screen {
+            Screen::Bar { bar, .. } => bar.position(),
+            Screen::Quiet | Screen::Plain { .. } => 0,
+        };
+        match &self.screen {
             Screen::Quiet => {}
-            Screen::Bar(bar) => {
+            Screen::Bar { bar, .. } => {
                 bar.finish_and_clear();
                 say(line);
             }
             Screen::Plain { .. } => say(line),
         }
+        position
     }
 }
 
-fn bar(steps: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(8));
-    // The template is a constant; a bar without it is still a bar.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan/dim} {percent:>3}% {wide_msg}") {
-        bar.set_style(style.progress_chars("━━─"));
-    }
-    bar
-}
-
-/// `1h02m`, `3m20s` or `12s`.
-pub(crate) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s:02}s"),
-        (h, m, _) => format!("{h}h{m:02}m"),
-    }
+/// The style of the bar in a terminal of this width.
+fn style(width: usize) -> Option<ProgressStyle> {
+    let template = match bar_width(width) {
+        0 => "{percent:>3}% {wide_msg}".to_owned(),
+        bar => format!("{{bar:{bar}.cyan/dim}} {{percent:>3}}% {{wide_msg}}"),
+    };
+    // Only a malformed template is an error; a bar without it is still a bar.
+    ProgressStyle::with_template(&template).ok().map(|style| style.progress_chars("━━─"))
 }
 
 #[cfg(test)]
 mod tests {
+    use spec::event::StepRow;
+
     use super::*;
 
-    /// Two trials of 3000 steps of a program that needs 5 s to start and 10 ms a step, on one worker.
+    /// Two trials of 3000 steps of a program that needs 5 s to start and 10 ms per step, on one worker.
     #[test]
-    fn the_first_estimate_does_not_take_the_start_for_a_step() {
+    fn the_first_estimate_excludes_the_start_of_a_program() {
         let begun = Instant::now();
         let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
         let mut pace = Pace::new(begun);
-        assert_eq!(pace.rate(false, at(4.9)), None, "nothing is known yet");
+        assert_eq!(pace.rate(false, at(4.9)), None, "no steps yet");
         pace.count(1, at(5.0));
         // One step in 5 s would be 8 hours for the rest.
         assert_eq!(pace.rate(false, at(5.0)), None);
-        assert_eq!(pace.rate(false, at(6.9)), None, "too little was seen");
+        assert_eq!(pace.rate(false, at(6.9)), None, "too few steps yet");
         pace.count(200, at(7.0));
         let rate = pace.rate(false, at(7.0)).expect("known");
         assert!((99.0..101.0).contains(&rate), "{rate}");
-        // A trial has ended: now its start counts, as the next one has one too.
+        // A trial has ended: now its start counts, because the next trial has one too.
         pace.count(2799, at(35.0));
         let rate = pace.rate(true, at(35.0)).expect("known");
         assert!((85.0..86.0).contains(&rate), "{rate}");
+    }
+
+    /// Four trials of 100 steps, in a round before 200 deciding steps.
+    fn progress() -> Progress {
+        let trial = || Trial {
+            label: "cosine at lr 0.1".to_owned(),
+            steps: 100,
+            is_taken: false,
+            stage: None,
+            counted: 0,
+        };
+        Progress {
+            screen: Screen::Quiet,
+            trials: ["a", "b", "c", "d"].map(|id| (id.to_owned(), trial())).into(),
+            stages: HashMap::new(),
+            counts: Counts { all: 4, steps_left: 400, ..Counts::default() },
+            pace: Pace::new(Instant::now()),
+            later: 200,
+            may_extend: false,
+            best: None,
+        }
+    }
+
+    fn stage(stage: u64, first: u64, ids: &[&str]) -> Event {
+        Event::Stage { stage, first, trial_ids: ids.iter().map(|id| (*id).to_owned()).collect() }
+    }
+
+    fn steps(stage: u64, steps: std::ops::Range<u64>) -> Event {
+        let row = |step| StepRow { step, lr: 0.1, train_loss: 1.0, grad_norm: 1.0 };
+        Event::Steps { stage, rows: steps.map(row).collect(), evaluated: Vec::new() }
+    }
+
+    #[test]
+    fn running_trials_are_those_in_lanes() {
+        let mut progress = progress();
+        let counts = |progress: &Progress| {
+            let status = progress.status(false);
+            (status.finished, status.running, progress.counts.steps_left)
+        };
+        assert_eq!(counts(&progress), (0, 0, 400));
+        let trial_ids = ["a", "b", "c"].map(str::to_owned).to_vec();
+        progress.on(&Event::Started { trial_ids, step: 0, bits: None, at: 0 });
+        progress.on(&stage(1, 0, &["a", "b", "c"]));
+        progress.on(&steps(1, 0..10));
+        assert_eq!(counts(&progress), (0, 3, 370), "a worker trains three trials as one");
+        progress.on(&stage(2, 10, &["b", "c"]));
+        assert_eq!(counts(&progress), (0, 1, 370), "the fork waits for a lane");
+        progress.on(&steps(1, 10..100));
+        let diverged = Outcome::Diverged { at: 99, loss: f64::NAN, digest: String::new() };
+        progress.on(&Event::Ended { trial_id: "a".to_owned(), outcome: diverged, at: 0 });
+        assert_eq!(counts(&progress), (1, 0, 280));
+        progress.on(&steps(2, 10..30));
+        assert_eq!(counts(&progress), (1, 2, 240), "a lane has taken the fork");
+        let stopped = Outcome::Stopped { steps: 30 };
+        progress.on(&Event::Ended { trial_id: "b".to_owned(), outcome: stopped, at: 0 });
+        assert_eq!(counts(&progress), (1, 1, 240), "a stopped trial waits");
+        progress.elsewhere(1);
+        assert_eq!(counts(&progress).0, 2);
+    }
+
+    #[test]
+    fn the_time_left_includes_the_deciding_runs() {
+        let mut progress = progress();
+        let begun =
+            Instant::now().checked_sub(Duration::from_secs(10)).expect("the machine is up for longer");
+        progress.pace = Pace { begun, steps: 1100, first: Some((begun, 100)) };
+        let left = progress.status(false).left.expect("known").as_secs_f64();
+        assert!((5.9..6.1).contains(&left), "600 steps at 100 steps/s: {left}");
+        assert_eq!(progress.status(true).left, None, "the last line of a round has none");
     }
 }

@@ -1,10 +1,10 @@
-//! Commands for people to paste into a POSIX shell.
+//! Commands that users paste into a POSIX shell.
 
 use std::path::Path;
 
 use crate::global::Global;
 
-/// As the shell reads it back.
+/// Quotes a word for the shell where that is needed.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -13,8 +13,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The option that says where the store is, with a space before it; nothing where that is the default. A password is not
-/// in it.
+/// The `--store` option with a space before it; empty for the default store. Never contains a password.
 pub(crate) fn store_option(global: &Global) -> String {
     if global.context.store.folder().is_some_and(|dir| dir == Path::new("runs")) {
         return String::new();

@@ -1,25 +1,25 @@
-//! Signals: the first one stops a verb in good order.
+//! Signals: the first one stops a verb after its checkpoints are written.
 
 use orchestrator::SweepError;
 use sweep::Stop;
 
 use crate::exit::{Failure, say};
 
-/// Runs `work` on this thread with a stop that a signal requests; then the verb is interrupted.
-pub(crate) fn alone<T>(work: impl FnOnce(&Stop) -> Result<T, SweepError>) -> Result<T, Failure> {
+/// Runs `work` on this thread. A signal requests its stop, and the result is then `Interrupted`.
+pub(crate) fn blocking<T>(work: impl FnOnce(&Stop) -> Result<T, SweepError>) -> Result<T, Failure> {
     let stop = Stop::default();
-    let (sender, over) = tokio::sync::oneshot::channel::<()>();
+    let (sender, finished) = tokio::sync::oneshot::channel::<()>();
     let worked = std::thread::scope(|scope| {
-        let asked = stop.clone();
+        let requested = stop.clone();
         scope.spawn(move || {
-            // Without a runtime the system's own handlers end the program.
+            // Without a runtime, signals end the program as usual.
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
                 return;
             };
             runtime.block_on(async {
                 tokio::select! {
-                    () = signal() => asked.request(),
-                    _ = over => {}
+                    () = signal() => requested.request(),
+                    _ = finished => {}
                 }
             });
         });
@@ -33,8 +33,8 @@ pub(crate) fn alone<T>(work: impl FnOnce(&Stop) -> Result<T, SweepError>) -> Res
     Ok(worked?)
 }
 
-/// Runs `work` with a stop that the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program
-/// at once; clusters send SIGTERM more than once.
+/// Runs `work` with a stop, which the first Ctrl-C (or SIGTERM, or a closed terminal) requests. A second Ctrl-C ends the program
+/// immediately. A second SIGTERM does not: clusters send it more than once.
 pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
     let stop = Stop::default();
     let on_signals = tokio::spawn(stop_on_signals(stop.clone()));
@@ -46,8 +46,8 @@ pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
 async fn stop_on_signals(stop: Stop) {
     signal().await;
     stop.request();
-    say("stopping: each worker writes a checkpoint (Ctrl-C again quits at once)");
-    // Of other signals the handlers that are there by now take no notice.
+    say("stopping: each worker writes a checkpoint (press Ctrl-C again to quit immediately)");
+    // Other signals are ignored: their handlers are installed by now.
     if tokio::signal::ctrl_c().await.is_ok() {
         std::process::exit(130);
     }
@@ -64,7 +64,7 @@ async fn signal() {
                 _ = hangup.recv() => {}
             }
         }
-        // Without handlers the system's own ones end the program, which loses nothing that is stored.
+        // Without handlers, signals end the program as usual, which loses no stored result.
         _ => std::future::pending().await,
     }
 }

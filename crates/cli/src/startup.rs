@@ -1,20 +1,20 @@
-//! What must be set before anything else runs.
+//! Setup before anything else runs: environment variables and logging.
 
 use tracing_subscriber::EnvFilter;
 
-/// Keeps candle's thread pools at one thread, unless the user says otherwise: trials are trained side by
-/// side, one thread each, and more threads than cores make all of them slower.
+/// Thread pools of candle, which get one thread unless the user sets another number: trials are trained in parallel, one thread
+/// each, and more threads than cores make all of them slower.
 const POOLS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// Sets what must be set before another thread reads the environment. A variable of ours, or of the thread pools, that is
-/// empty counts as not set: shells and CI systems make such from settings that are not there.
+/// Sets the variables that must be set before another thread reads the environment. Removes empty ones: shells and CI systems
+/// set a variable to "" where they mean "not set".
 #[expect(unsafe_code, reason = "the environment can't be changed without")]
 pub(crate) fn environment() {
-    let is_ours = |name: &str| name.starts_with("SWEEP_") || POOLS.contains(&name);
+    let is_known = |name: &str| name.starts_with("SWEEP_") || POOLS.contains(&name);
     let names =
         std::env::vars_os().filter(|(_, value)| value.to_str().is_some_and(|value| value.trim().is_empty()));
     let empty: Vec<_> =
-        names.map(|(name, _)| name).filter(|name| name.to_str().is_some_and(is_ours)).collect();
+        names.map(|(name, _)| name).filter(|name| name.to_str().is_some_and(is_known)).collect();
     for name in empty {
         // SAFETY: `main` has started no other thread yet.
         unsafe { std::env::remove_var(name) };
@@ -27,7 +27,7 @@ pub(crate) fn environment() {
     }
 }
 
-/// Warnings of all parts on stderr; `SWEEP_LOG` (as in `debug` or `store=trace`) asks for more.
+/// Logs warnings on stderr. `SWEEP_LOG` sets another filter, as in `debug` or `store=trace`.
 pub(crate) fn log(quiet: bool) {
     let default = if quiet { "error" } else { "warn" };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));

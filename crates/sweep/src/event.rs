@@ -37,6 +37,10 @@ pub struct Round<'a> {
     pub over: usize,
     /// Runs that decide after this round.
     pub deciding: u64,
+    /// Their steps, as far as this process trains for them: none for a shard.
+    pub deciding_steps: u64,
+    /// Whether the results of this round may extend the lr grid of a schedule.
+    pub may_extend: bool,
     /// The part of the sweep that is trained, if not all of it.
     pub shard: Option<Shard>,
     /// How it is trained.

@@ -57,8 +57,22 @@ impl Next {
 
 /// How many runs the deciding seeds will need.
 pub fn deciding_runs(spec: &Spec) -> u64 {
-    let budgets: BTreeSet<u64> = spec.points.iter().map(|point| point.task.steps).collect();
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets.len() as u64
+    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).len() as u64
+}
+
+/// Steps of the runs that the deciding seeds will need.
+pub(crate) fn deciding_steps(spec: &Spec) -> u64 {
+    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).iter().sum::<u64>()
+}
+
+/// Lengths of the runs, in steps.
+fn budgets(spec: &Spec) -> BTreeSet<u64> {
+    spec.points.iter().map(|point| point.task.steps).collect()
+}
+
+/// Whether the lr grid of a schedule may be extended.
+pub(crate) fn may_extend(spec: &Spec) -> bool {
+    spec.extend > 0 && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
 }
 
 /// Whether every run of the plan has ended.

@@ -75,8 +75,18 @@ pub(crate) async fn train_rounds(
         // What earlier runs of the sweep have decided is decided again from what they stored.
         plan = rounds::decide(spec, plan, &rows, &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, over) = register(training, &plan, shard, store).await?;
-        let deciding = if plan.decisions.chosen.is_empty() { rounds::deciding_runs(spec) } else { 0 };
-        let round = Round { plan: &plan, missing: &missing, over, deciding, shard, options };
+        let is_open = plan.decisions.chosen.is_empty();
+        let continues = is_open && shard.is_none();
+        let round = Round {
+            plan: &plan,
+            missing: &missing,
+            over,
+            deciding: if is_open { rounds::deciding_runs(spec) } else { 0 },
+            deciding_steps: if continues { rounds::deciding_steps(spec) } else { 0 },
+            may_extend: continues && rounds::may_extend(spec),
+            shard,
+            options,
+        };
         if missing.is_empty() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() {
                 observe(Event::RoundStarted(&round));

@@ -1,13 +1,13 @@
-//! Where to train.
+//! The device to train on.
 
 use clap::ValueEnum;
 use trainer::device::Device;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeviceArg {
-    /// The processor: one thread for each trial
+    /// CPU, one thread per worker
     Cpu,
-    /// The first NVIDIA GPU; needs a build with `--features cuda`
+    /// First NVIDIA GPU; needs a build with `--features cuda`
     Cuda,
 }
 

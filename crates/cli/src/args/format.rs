@@ -1,10 +1,10 @@
-//! The form of rows on stdout.
+//! The output format of rows.
 
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct FormatArg {
-    /// Form of the rows on stdout
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }
@@ -13,9 +13,9 @@ pub(crate) struct FormatArg {
 pub(crate) enum Format {
     /// Aligned columns
     Table,
-    /// An array of objects
+    /// JSON
     Json,
-    /// With a header line
+    /// CSV with a header line
     Csv,
 }
 

@@ -1,26 +1,26 @@
-//! Paths on the command line and in environment variables. A shell replaces `~` where a word begins, but neither in
-//! `--store=~/runs` nor in a variable's value that is quoted.
+//! Paths on the command line and in environment variables. A leading `~` is expanded here, because a shell does not expand it in
+//! `--store=~/runs` or in a quoted value.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-/// A path, with the home directory in the place of a leading `~`.
+/// Parses a path; a leading `~` is the home directory.
 pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|text| expanded(&text, std::env::home_dir()))
 }
 
-/// A store: a folder or the address of a server.
+/// Parses a store: a folder or the address of a server.
 pub(crate) fn location() -> impl TypedValueParser<Value = store::Location> {
     path().map(|path| store::Location::parse(path.into_os_string()))
 }
 
 /// # Errors
-/// There is no text, no home directory, or the home directory of another user is meant.
+/// The text is empty, there is no home directory, or it names the home directory of another user.
 fn expanded(text: &OsStr, home: Option<PathBuf>) -> Result<PathBuf, String> {
     if text.is_empty() {
-        return Err("a path was expected, this text is empty".to_owned());
+        return Err("expected a path, found an empty text".to_owned());
     }
     let mut parts = Path::new(text).components();
     let first = parts.next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
@@ -30,12 +30,12 @@ fn expanded(text: &OsStr, home: Option<PathBuf>) -> Result<PathBuf, String> {
     if first != "~" {
         let first = first.to_string_lossy();
         return Err(format!(
-            "only a shell replaces `{first}`: write the path in full, or ./{first} for a file of that name"
+            "can't expand `{first}`: write the full path, or ./{first} for a file with that name"
         ));
     }
     let home = home.filter(|home| !home.as_os_str().is_empty());
     home.map(|home| home.join(parts.as_path()))
-        .ok_or_else(|| "`~` is the home directory, and there is none: set HOME".to_owned())
+        .ok_or_else(|| "can't expand `~`: there is no home directory; set HOME".to_owned())
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
         ] {
             assert_eq!(read(text), Ok(PathBuf::from(path)), "{text}");
         }
-        for (text, words) in [("~bob/runs", "write the path in full"), ("", "is empty")] {
+        for (text, words) in [("~bob/runs", "write the full path"), ("", "empty text")] {
             assert!(read(text).is_err_and(|message| message.contains(words)), "{text}");
         }
         assert!(expanded(OsStr::new("~/x"), None).is_err_and(|message| message.contains("set HOME")));

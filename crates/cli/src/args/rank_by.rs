@@ -1,4 +1,4 @@
-//! What schedules are ranked by.
+//! The metric that schedules are ranked by.
 
 use clap::Args;
 use sweep::ranked::RankBy;
@@ -6,17 +6,17 @@ use sweep::results::Metric;
 
 use super::whole;
 
-/// What schedules are ranked by.
+/// The metric that schedules are ranked by.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct RankArgs {
-    /// final (validation loss after the last step), best (the lowest that was seen), tail:N (mean train loss of the last N
-    /// steps), test_loss or accuracy (of test images: they judge, and the final loss still chooses)
+    /// Metric to rank by: final (validation loss after the last step), best (lowest validation loss), tail:N (mean training
+    /// loss of the last N steps), test_loss or accuracy (on the test data; the lr is still chosen by the final validation loss)
     #[arg(long, default_value_t, value_parser = metric)]
     pub metric: Metric,
-    /// Rank the runs of this length in steps [default: the longest]
+    /// Rank the runs with this many steps [default: the longest runs]
     #[arg(long, value_name = "STEPS")]
     pub budget: Option<i64>,
-    /// Differences up to this count as none: schedules within it are called equivalent
+    /// Region of practical equivalence: schedules that differ by at most this are called equivalent
     #[arg(long, value_name = "DIFFERENCE", value_parser = rope)]
     pub rope: Option<f64>,
 }

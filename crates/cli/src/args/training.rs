@@ -1,4 +1,4 @@
-//! How trials are trained.
+//! Options of training. No result depends on them.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,50 +7,47 @@ use std::time::Duration;
 use clap::Args;
 use sweep::{Context, Options};
 
-use super::{DeviceArg, path, share, whole};
+use super::{DeviceArg, fraction, path, whole};
 use crate::exit::Failure;
 
-/// How trials are trained. No result depends on it.
+/// Options of training. No result depends on them.
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArgs {
-    /// Trials that a thread trains in lock-step, at most; no result depends on it
+    /// Largest number of lanes (trials in lock-step) in a worker; results do not depend on it
     #[arg(long, value_name = "N", default_value = "8")]
     pub lanes: NonZeroUsize,
-    /// Train each trial from its first step: share no steps between trials whose lrs agree so far
+    /// Train each trial separately from its first step, even where trials have the same lrs
     #[arg(long)]
     pub no_share: bool,
-    /// Memory that training may take, as in 4GiB; what it does not hold waits on disk [default: half of
-    /// what is free]
+    /// Memory limit, as in 4GiB; trials that do not fit wait on disk [default: half of the free memory]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<bytesize::ByteSize>,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
     pub device: DeviceArg,
-    /// Seconds between the checkpoints of a trial
+    /// Seconds between checkpoints of a trial
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole(0..=u64::MAX))]
     pub checkpoint_every: u64,
-    /// Folder of the checkpoints; on a file system that all workers see, one goes on where another stopped [default:
-    /// beside the database; with a server runs/checkpoints-HASH]
+    /// Folder of the checkpoints; on a shared file system any worker can resume any trial [default: next to the database;
+    /// with a server runs/checkpoints-HASH]
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
     pub checkpoints: Option<PathBuf>,
-    /// Seconds without a sign of life after which other processes take this one for dead, and take its trials over
+    /// Seconds without a heartbeat after which other processes take over the trials of this one
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole(2..=2_592_000_u64))]
     pub lease: u64,
-    /// A trial that takes longer than this for its own training fails, as in 90s, 10m or 2h
+    /// Longest training time of a trial, as in 90s, 10m or 2h; a trial that takes longer fails
     #[arg(long, value_name = "DURATION")]
     pub time_limit: Option<humantime::Duration>,
-    /// How often a trial that failed (a crash, an I/O error; never a divergence) is tried again
+    /// Retries of a trial that fails (by a crash or an I/O error; a divergence is a result and is not retried)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u32::MAX))]
     pub retries: u32,
-    /// Train this share of the finished trials, 0 to 1, once more on another machine than the one that trained them, and
-    /// compare every bit
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    /// Fraction (0 to 1) of the finished trials to train again on another machine, to compare every bit
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
     pub verify_fraction: f64,
 }
 
 impl TrainingArgs {
-    /// The same as plain values. `with_failed`: trials that failed before are tried again, since a person has just asked for the
-    /// sweep.
+    /// The options as plain values. `with_failed`: also train trials again that failed in earlier runs.
     ///
     /// # Errors
     /// The device can't be used.

@@ -1,20 +1,20 @@
-//! A stored trial.
+//! The name of a stored trial.
 
 use clap::Args;
 use sweep::named::Which;
 
-/// Names a stored trial.
+/// A stored trial.
 #[derive(Debug, Args)]
 pub(crate) struct TrialArg {
-    /// The trial: the start of its id, or `best`
+    /// Start of the trial's id, or `best`
     pub trial: String,
-    /// The sweep that `best` belongs to [default: the one that was run last]
+    /// Sweep that `best` refers to [default: the most recent sweep]
     #[arg(long, value_name = "NAME")]
     pub sweep: Option<String>,
 }
 
 impl TrialArg {
-    /// The same as a plain value.
+    /// The trial's name as a plain value.
     pub(crate) fn named(&self) -> Which {
         Which { trial: self.trial.clone(), sweep: self.sweep.clone() }
     }

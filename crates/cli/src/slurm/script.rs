@@ -1,4 +1,4 @@
-//! The scripts that Slurm runs, as text made for people to read.
+//! The job scripts that Slurm runs. Users read them, so they have comments.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use super::request::Request;
 use crate::shell::quoted;
 
-/// What the name of a merge's job ends with.
+/// Suffix of the names of merge jobs.
 pub(crate) const MERGE: &str = "-merge";
 
-/// What both kinds of scripts are about. Paths are absolute.
+/// The values in the scripts. Paths are absolute.
 pub(crate) struct Subject<'a> {
     pub args: &'a Request,
     pub job_name: &'a str,
-    /// This program.
+    /// The executable of sweep.
     pub program: &'a Path,
-    /// The copy of the sweep file that this submission trains.
+    /// This submission's copy of the sweep file.
     pub file: &'a Path,
-    /// Of this submission, seen by all nodes.
+    /// The folder of this submission, shared by all nodes.
     pub folder: &'a Path,
     pub data_dir: Option<&'a Path>,
 }
@@ -27,7 +27,7 @@ impl Subject<'_> {
         quoted(&path.to_string_lossy())
     }
 
-    /// The lines that Slurm reads. `array`: how many tasks, or `None` for one job that is none of them.
+    /// The `#SBATCH` lines. `array`: the number of tasks; `None` for the merge job.
     fn head(&self, array: Option<usize>) -> String {
         let args = self.args;
         let mut head = "#!/bin/bash\n".to_owned();
@@ -73,7 +73,7 @@ impl Subject<'_> {
         head
     }
 
-    /// How both kinds train: with a worker on each core, and where the data is.
+    /// The options of training: a worker on each core, the data, the device.
     fn training(&self) -> String {
         let mut text = " --workers \"${SLURM_CPUS_PER_TASK:-1}\"".to_owned();
         if let Some(dir) = self.data_dir {
@@ -88,7 +88,7 @@ impl Subject<'_> {
         text
     }
 
-    /// Tasks that each train a part of the sweep in a store on the node's own disk.
+    /// The script of tasks that each train one shard, in a store on the node's local disk.
     pub(crate) fn shards(&self, store: &Path, tasks: usize) -> String {
         let head = self.head(Some(tasks));
         let (program, file) = (Self::quoted(self.program), Self::quoted(self.file));
@@ -98,10 +98,10 @@ impl Subject<'_> {
             "{head}sweep={program}
 file={file}
 store={store}
-kept={folder}/shards/$SLURM_ARRAY_TASK_ID   # one copy of the task's store from each attempt
+kept={folder}/shards/$SLURM_ARRAY_TASK_ID   # one copy of the task's store per attempt
 attempt=$(printf %03d \"${{SLURM_RESTART_COUNT:-0}}\")
 
-# The task's store is on the node's own disk; it begins with what an earlier attempt, or an earlier round, has stored.
+# The task's store is on the node's local disk. It starts from the results of an earlier attempt or round.
 work=$(mktemp -d \"${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/sweep-${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID-XXXXXX\") || exit 1
 mkdir -p \"$kept\" || exit 1
 shopt -s nullglob
@@ -112,7 +112,7 @@ fi
 
 \"$sweep\" run \"$file\" --store \"$work\" --shard \"$SLURM_ARRAY_TASK_ID/{tasks}\"{training} &
 {WAIT}
-# Keep the store whatever the code. Its name comes last, so a copy that has one is complete.
+# Keep the store for every exit code. The copy gets its final name last, so a named copy is complete.
 (trap '' TERM; cp -RT \"$work\" \"$kept/.$attempt\" && mv -T \"$kept/.$attempt\" \"$kept/$attempt\") || exit 1
 rm -rf \"$work\"
 
@@ -120,7 +120,7 @@ rm -rf \"$work\"
         )
     }
 
-    /// What comes after all shards have ended: their results go into the store, and what follows from them is submitted.
+    /// The script of the merge job, which runs after all shards: merges their results and submits the next round.
     pub(crate) fn merge(&self, store: &Path, next: &str) -> String {
         let head = self.head(None);
         let (program, folder, store) =
@@ -130,14 +130,14 @@ rm -rf \"$work\"
 folder={folder}
 store={store}
 
-# SQLite gets no file on a network disk to open: all is merged on the node's own one.
+# SQLite must not open files on a network disk: merge on the node's local disk.
 work=$(mktemp -d \"${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/sweep-$SLURM_JOB_ID-XXXXXX\") || exit 1
 trap 'rm -rf \"$work\"' EXIT
 mkdir -p \"$work/store\" \"$work/shards\" \"$store\" || exit 1
-# One merge into a store at a time, also where several sweeps share it.
+# One merge at a time, also if several sweeps share the store.
 exec 9>>\"$store/.merge.lock\" && flock 9 || exit 1
 if [[ -s $store/sweep.db-wal ]]; then
-    echo \"a process has $store open: when it has ended, sbatch $folder/merge.sbatch\" >&2
+    echo \"$store is in use by another process; when that has ended, run: sbatch $folder/merge.sbatch\" >&2
     exit 1
 fi
 if [[ -e $store/sweep.db ]]; then cp \"$store/sweep.db\" \"$work/store\" || exit 1; fi
@@ -150,13 +150,13 @@ mv -T \"$store/.sweep.db.$SLURM_JOB_ID\" \"$store/sweep.db\" || exit 1
 exec 9>&-
 if ((code)); then exit \"$code\"; fi
 
-# What follows from the results: the next round, or the ranking.
+# Submit the next round, or print the ranking.
 {next}
 "
         )
     }
 
-    /// Tasks that join a sweep on a server.
+    /// The script of tasks that join a sweep on a server.
     pub(crate) fn workers(&self, store: &str, sweep: &str, tasks: usize) -> String {
         let head = self.head(Some(tasks));
         let (program, store, sweep) = (Self::quoted(self.program), quoted(store), quoted(sweep));
@@ -171,17 +171,17 @@ if ((code)); then exit \"$code\"; fi
     }
 }
 
-/// Waits for the program, and passes Slurm's word of a near end on to it.
+/// Waits for the program, and stops it when Slurm signals that the time limit is near.
 const WAIT: &str = r#"child=$!
 again=
-trap 'again=yes; kill -TERM "$child"' USR1   # the time is nearly up: go on in a new attempt
-trap 'again=' TERM                           # scancel, which tells sweep itself
+trap 'again=yes; kill -TERM "$child"' USR1   # near the time limit: stop, then requeue
+trap 'again=' TERM                           # scancel, which signals sweep itself
 while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 wait "$child"
 code=$?
 "#;
 
-/// Another attempt where the time was up. The last thing, since it ends this one.
+/// Requeues the task after its time limit. The last command, because it ends this attempt.
 const AGAIN: &str = r#"if [[ $again && $code == 130 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
 "#;

@@ -1,4 +1,4 @@
-//! `sweep audit`: what early stopping would have saved, and what it would have thrown away.
+//! `sweep audit`: what early stopping would have saved, and which schedules it would have dropped.
 
 use std::collections::HashMap;
 
@@ -16,9 +16,9 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of the sweep [default: the one that was run last]
+    /// Name or file of the sweep [default: the most recent sweep]
     pub sweep: Option<String>,
-    /// The runs of this length in steps [default: the longest]
+    /// Use the runs with this many steps [default: the longest runs]
     #[arg(long, value_name = "STEPS")]
     pub budget: Option<i64>,
     #[command(flatten)]
@@ -42,10 +42,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let mut seen = std::collections::HashSet::new();
     let traces: Vec<Trace> = of_budget
         .filter_map(|run| {
-            // The runs that judge are those of chosen configs only: no grid to stop in.
+            // Deciding runs are those of chosen configs only, without a grid to stop in.
             let row = &run.trial;
             let last = run.value().filter(|_| row.purpose != Purpose::Decide)?;
-            // A run that several cells of a schedule ask for counts once.
+            // A run that belongs to several cells of a schedule counts once.
             seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
                 schedule: row.schedule.clone(),
                 config_id: row.config_id.clone(),
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
     let Some(audits) = audit(&traces, &best) else {
         return Err(Failure::usage(format_args!(
-            "the runs of `{name}` were evaluated at their end only: a rule has nothing to go by (write `evaluate: {{every: \
-             \"10%\"}}`)"
+            "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
+             `evaluate: {{every: \"10%\"}}` and train again"
         )));
     };
     let format = Format::from(&args.format);
@@ -75,8 +75,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     print(&audit_rows(&audits).render(format))?;
     if format == Format::Table {
         print(
-            "\n  keeps_winner: the best config of all runs to its end; regret: how much worse the best run that is left is, mean over \
-             seeds\n  dropped_schedules: their best config would have been stopped on most seeds, so their rank would be wrong\n",
+            "\n  keeps_winner: whether the best config is trained to its end; regret: how much worse the best remaining run is, mean \
+             over seeds\n  dropped_schedules: schedules whose best config is stopped on most seeds, so that their rank is wrong\n",
         )?;
     }
     Ok(())

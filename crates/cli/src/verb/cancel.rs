@@ -1,4 +1,4 @@
-//! `sweep cancel`: cancels the Slurm jobs of a sweep. Each task writes checkpoints first; what is stored stays.
+//! `sweep cancel`: cancels the Slurm jobs of a sweep. Each task writes its checkpoints first; stored results stay.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,10 +23,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         args.sweep.clone()
     };
     let name = slurm::job_name(&sweep, &global.context.store);
-    let tasks = slurm::tasks(&global.context.store).ok_or_else(slurm::silent)?;
+    let tasks = slurm::tasks(&global.context.store).ok_or_else(slurm::unavailable)?;
     let of_sweep = |task: &&slurm::Task| task.sweep_name() == name;
     let active: Vec<&slurm::Task> = tasks.iter().filter(of_sweep).filter(|task| task.is_active()).collect();
-    // The whole array in one word.
+    // One number for the whole array.
     let job = |task: &&slurm::Task| task.id.split('_').next().unwrap_or_default().to_owned();
     let jobs: BTreeSet<String> = active.iter().map(job).collect();
     let jobs: Vec<String> = jobs.into_iter().collect();
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     slurm::cancel(&jobs)?;
     if !global.quiet {
         say(format_args!(
-            "cancelled {} tasks (jobs {}); what is stored stays, and `sweep submit` goes on",
+            "cancelled {} tasks (jobs {}); stored results stay, and `sweep submit` continues",
             active.len(),
             jobs.join(", ")
         ));

@@ -1,4 +1,4 @@
-//! `sweep check`: looks for mistakes in sweep files.
+//! `sweep check`: checks sweep files for mistakes.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::input::{sweep_file, warn_of_stored};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The sweep files (`-` reads from standard input)
+    /// Sweep files (`-` reads standard input)
     #[arg(required = true, value_parser = path())]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 if global.quiet {
                     continue;
                 }
-                // It may be there where the sweep will run.
+                // Only a note: the program may exist where the sweep will run.
                 for missing in programs::missing(&plan) {
                     say(format_args!("note: {}: {missing} here", file.display()));
                 }
@@ -42,9 +42,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                     n => format!(", {n} warnings"),
                 };
                 let trials = plan.trials.len();
-                say(format_args!("{}: no mistake found{warnings}, {trials} trials", file.display()));
+                say(format_args!("{}: no mistakes found{warnings}, {trials} trials", file.display()));
             }
-            // The other files are looked at all the same. The last failure is told by the caller.
+            // The other files are still checked. The caller reports the last failure.
             Err(failure) => {
                 report(std::mem::replace(&mut outcome, Err(failure)));
             }

@@ -1,4 +1,4 @@
-//! `sweep compare A B`: one verdict on two schedules, then what it rests on.
+//! `sweep compare A B`: a verdict on two schedules, then the numbers behind it.
 
 use report::comparison_text::{by_seed, details, lrs, sentence};
 use report::ranking_rows::rows;
@@ -18,11 +18,11 @@ use crate::verb::rank;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A schedule
+    /// First schedule
     pub a: String,
-    /// Another one
+    /// Second schedule
     pub b: String,
-    /// Name or file of the sweep [default: the one that was run last]
+    /// Name or file of the sweep [default: the most recent sweep]
     #[arg(long, value_name = "NAME")]
     pub sweep: Option<String>,
     #[command(flatten)]
@@ -33,9 +33,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (name, ranked) = wait_for(ranked_sweep(args.sweep.as_deref(), &(&args.how).into(), &global.context))?;
-    let (a, b) = (known(&args.a, &name, &ranked)?, known(&args.b, &name, &ranked)?);
+    let (a, b) = (find_schedule(&args.a, &name, &ranked)?, find_schedule(&args.b, &name, &ranked)?);
     if a == b {
-        return Err(Failure::usage(format_args!("`{a}` can't be compared with itself")));
+        return Err(Failure::usage(format_args!("can't compare `{a}` with itself")));
     }
     let Some(found) = compare(&ranked.ranking, &ranked.results, a, b) else {
         return Err(Failure::usage(format_args!(
@@ -51,9 +51,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     warnings.extend(ranked.warnings.iter().filter(|warning| warning.kind.is_of_store()).cloned());
     match Format::from(&args.format) {
         Format::Table => {
-            let words: String = details(&found).iter().map(|detail| format!("  {detail}\n")).collect();
+            let details: String = details(&found).iter().map(|detail| format!("  {detail}\n")).collect();
             let warned: String =
-                warnings.iter().map(|warning| format!("  {}\n", rank::words(warning))).collect();
+                warnings.iter().map(|warning| format!("  {}\n", rank::one_line(warning))).collect();
             let gap = if warned.is_empty() { "" } else { "\n" };
             let seeds = by_seed(&found).render(Format::Table);
             let at_lrs = if found.by_lr.len() < 2 {
@@ -61,14 +61,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
             } else {
                 format!("\n{}", lrs(&found).render(Format::Table))
             };
-            print(&format!("{}\n\n{words}\n{seeds}{at_lrs}{gap}{warned}", sentence(&found)))
+            print(&format!("{}\n\n{details}\n{seeds}{at_lrs}{gap}{warned}", sentence(&found)))
         }
         Format::Csv => print(&by_seed(&found).render(Format::Csv)),
         Format::Json => print(&format!("{:#}\n", data(&found, &warnings))),
     }
 }
 
-/// All of it, for programs.
+/// The comparison as JSON.
 fn data(found: &Comparison, warnings: &[Warning]) -> Value {
     let json = |rows: Rows| serde_json::from_str(&rows.render(Format::Json)).unwrap_or(Value::Null);
     let versus = &found.versus;
@@ -104,7 +104,7 @@ fn data(found: &Comparison, warnings: &[Warning]) -> Value {
     })
 }
 
-/// A warning, for programs.
+/// A warning as JSON.
 pub(crate) fn warning(warning: &Warning) -> Value {
     json!({
         "kind": warning.kind.name(),
@@ -114,8 +114,8 @@ pub(crate) fn warning(warning: &Warning) -> Value {
     })
 }
 
-/// A schedule of the sweep by its name.
-fn known<'a>(word: &str, sweep: &str, ranked: &'a Ranked) -> Result<&'a str, Failure> {
+/// Finds a schedule of the sweep by its name.
+fn find_schedule<'a>(word: &str, sweep: &str, ranked: &'a Ranked) -> Result<&'a str, Failure> {
     let names = || ranked.ranking.lines.iter().map(|line| line.schedule.as_str());
     if let Some(name) = names().find(|name| *name == word) {
         return Ok(name);

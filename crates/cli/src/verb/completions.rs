@@ -8,7 +8,7 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The shell
+    /// Your shell
     shell: clap_complete::Shell,
 }
 

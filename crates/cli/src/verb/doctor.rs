@@ -1,5 +1,5 @@
-//! `sweep doctor`: looks at machine, settings, data, store and space, and says what to mend. Exit code 1 if something
-//! would keep a sweep from running.
+//! `sweep doctor`: checks machine, settings, data, store and disk space, and says what to fix. Exit code 1 if a sweep could not
+//! run.
 
 use std::path::{Path, PathBuf};
 
@@ -20,16 +20,16 @@ pub(crate) struct Args {
     pub format: FormatArg,
 }
 
-/// What is left on the disk of a store should be this at least.
-const ROOM: u64 = 1 << 30;
+/// Free disk space below this is a warning.
+const LEAST_SPACE: u64 = 1 << 30;
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Ok,
-    /// It works, though not as well as it could.
+    /// A sweep runs, but slowly or not with everything.
     Warning,
-    /// A sweep would not run.
+    /// A sweep can't run.
     Error,
 }
 
@@ -37,11 +37,11 @@ struct Check {
     what: &'static str,
     state: State,
     found: String,
-    mend: String,
+    fix: String,
 }
 
-fn check(what: &'static str, state: State, found: impl Into<String>, mend: impl Into<String>) -> Check {
-    Check { what, state, found: found.into(), mend: mend.into() }
+fn check(what: &'static str, state: State, found: impl Into<String>, fix: impl Into<String>) -> Check {
+    Check { what, state, found: found.into(), fix: fix.into() }
 }
 
 fn ok(what: &'static str, found: impl Into<String>) -> Check {
@@ -79,25 +79,21 @@ impl State {
 }
 
 fn rows(checks: &[Check]) -> Rows {
+    // Scripts read these names.
     let mut rows = Rows::new(["check", "state", "found", "mend"]);
-    for Check { what, state, found, mend } in checks {
-        rows.rows.push(vec![
-            (*what).into(),
-            state.name().into(),
-            found.as_str().into(),
-            mend.as_str().into(),
-        ]);
+    for Check { what, state, found, fix } in checks {
+        rows.rows.push(vec![(*what).into(), state.name().into(), found.as_str().into(), fix.as_str().into()]);
     }
     rows
 }
 
-/// A line for each check, and below it what to do.
+/// One line per check, followed by what to fix.
 fn text(checks: &[Check], width: usize) -> String {
     let mut text = String::new();
     let column = 28;
-    for Check { what, state, found, mend } in checks {
+    for Check { what, state, found, fix } in checks {
         let mut start = format!("{:<8} {what}", state.name());
-        for (words, mark) in [(found, ""), (mend, "-> ")] {
+        for (words, mark) in [(found, ""), (fix, "-> ")] {
             let words = if words.is_empty() { continue } else { format!("{mark}{words}") };
             for line in report::wrap::wrapped(&words, width.saturating_sub(column).max(30)) {
                 text.push_str(&format!("{start:<column$}{line}\n"));
@@ -117,7 +113,7 @@ fn processor() -> Check {
             "processor",
             State::Warning,
             format!("{cores} cores, load {load}"),
-            "other programs use it; sweeps will take longer than `sweep plan` says",
+            "other programs are running; sweeps will take longer than `sweep plan` estimates",
         ),
         _ => ok("processor", format!("{cores} cores")),
     }
@@ -125,9 +121,9 @@ fn processor() -> Check {
 
 fn memory() -> Check {
     let free = orchestrator::available_memory();
-    let found = format!("{} can be had", bytesize::ByteSize::b(free).display().iec());
+    let found = format!("{} available", bytesize::ByteSize::b(free).display().iec());
     if free < 512 << 20 {
-        check("memory", State::Warning, found, "close other programs, or train with fewer --workers")
+        check("memory", State::Warning, found, "close other programs, or use fewer --workers")
     } else {
         ok("memory", found)
     }
@@ -140,7 +136,7 @@ fn instructions() -> Check {
     }
 }
 
-/// Settings that would make trials that are trained side by side slow each other down.
+/// Settings that slow down trials that are trained in parallel.
 fn threads() -> Vec<Check> {
     let names = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
     let many = names.into_iter().filter_map(|name| {
@@ -149,11 +145,11 @@ fn threads() -> Vec<Check> {
     });
     let many: Vec<String> = many.collect();
     if many.is_empty() {
-        return vec![ok("threads", "one for each trial")];
+        return vec![ok("threads", "one per worker")];
     }
-    let mend =
-        "unset it: each worker trains with one thread, and more threads than cores make all of them slower";
-    vec![check("threads", State::Warning, many.join(" "), mend)]
+    let fix =
+        "unset it: each worker trains with one thread, and more threads than cores slow down all of them";
+    vec![check("threads", State::Warning, many.join(" "), fix)]
 }
 
 fn data(dataset: Dataset, global: &Global) -> Check {
@@ -165,12 +161,12 @@ fn data(dataset: Dataset, global: &Global) -> Check {
     match trainer::data::check_published(&dataset, global.context.data_dir.as_deref()) {
         Ok(_) => ok(what, "the published files"),
         Err(error) => {
-            // Who trains programs or data of their own needs none of them.
+            // Only a warning: custom programs and data do not need the data sets.
             let missing = matches!(error, trainer::data::DataError::Missing { .. });
             let state = if missing { State::Warning } else { State::Error };
             let text = error.to_string();
-            let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
-            check(what, state, found, mend)
+            let (found, fix) = text.split_once("; ").unwrap_or((&text, ""));
+            check(what, state, found, fix)
         }
     }
 }
@@ -188,41 +184,36 @@ fn store(global: &Global) -> Vec<Check> {
     });
     match found {
         Ok(None) => checks
-            .push(ok("store", format!("none yet in {}: the first sweep makes it", global.context.store))),
+            .push(ok("store", format!("none yet in {}: the first sweep creates it", global.context.store))),
         Ok(Some((whole, sweeps, runners))) => {
-            let name = reader_name(&global.context.store);
+            let name = store_name(&global.context.store);
             checks.push(if whole {
-                ok("store", format!("{name}: whole, {}", counted(sweeps, "sweep")))
+                ok("store", format!("{name}: intact, {}", counted(sweeps, "sweep")))
             } else {
                 check(
                     "store",
                     State::Error,
                     format!("{name} is damaged"),
-                    "`sqlite3 FILE .recover` may save what is left; name another folder with --store",
+                    "try to recover it with `sqlite3 FILE .recover`, or use another folder with --store",
                 )
             });
             let dead = runners.iter().filter(|runner| runner.dead == Some(true)).count();
             if dead > 0 {
-                let mend = "`sweep FILE` goes on with their trials; `sweep status` shows them";
-                checks.push(check(
-                    "processes",
-                    State::Warning,
-                    format!("{dead} died while they trained"),
-                    mend,
-                ));
+                let fix = "run `sweep FILE` to continue their trials; `sweep status` shows them";
+                checks.push(check("processes", State::Warning, format!("{dead} died during training"), fix));
             }
         }
         Err(Failure::Failed(error) | Failure::Usage(error)) => {
-            let (found, mend) = error.split_once("; ").unwrap_or((&error, ""));
-            checks.push(check("store", State::Error, found, mend));
+            let (found, fix) = error.split_once("; ").unwrap_or((&error, ""));
+            checks.push(check("store", State::Error, found, fix));
         }
         Err(_) => {}
     }
     checks
 }
 
-/// What holds the results.
-fn reader_name(location: &store::Location) -> String {
+/// The store's database, for messages.
+fn store_name(location: &store::Location) -> String {
     location.folder().map_or_else(|| location.to_string(), |dir| dir.join("sweep.db").display().to_string())
 }
 
@@ -231,14 +222,14 @@ fn folder(dir: &Path) -> Check {
     let place = existing(dir);
     match tempfile::Builder::new().prefix(".sweep-doctor-").tempfile_in(&place) {
         Err(error) => {
-            let mend = "allow writing, or name another folder with --store";
-            check("folder", State::Error, format!("{}: {error}", place.display()), mend)
+            let fix = "make it writable, or use another folder with --store";
+            check("folder", State::Error, format!("{}: {error}", place.display()), fix)
         }
-        Ok(_) => ok("folder", format!("{} can be written", place.display())),
+        Ok(_) => ok("folder", format!("{} is writable", place.display())),
     }
 }
 
-/// The folder itself, or the nearest one above it that is there.
+/// The folder itself, or its nearest parent that exists.
 fn existing(dir: &Path) -> PathBuf {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     absolute.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned()
@@ -251,16 +242,16 @@ fn space(dir: &Path) -> Check {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             let text = format!(
-                "{} left on the disk of {}",
+                "{} free on the disk of {}",
                 bytesize::ByteSize::b(free).display().iec(),
                 place.display()
             );
-            if free < ROOM {
+            if free < LEAST_SPACE {
                 check(
                     "space",
                     State::Warning,
                     text,
-                    "make room (`sweep gc` removes what no run needs); a full disk stops a sweep",
+                    "free some space (`sweep gc` removes unneeded files); a full disk stops a sweep",
                 )
             } else {
                 ok("space", text)
@@ -272,15 +263,15 @@ fn space(dir: &Path) -> Check {
 
 #[cfg(not(unix))]
 fn space(_: &Path) -> Check {
-    ok("space", "not looked at on this system")
+    ok("space", "not checked on this system")
 }
 
-/// SQLite's locks don't hold on network file systems.
+/// Refuses network file systems, where SQLite's locks do not work.
 fn file_system(dir: &Path) -> Check {
     match store::network_file_system(dir) {
         Some(kind) => {
-            let mend = "use a folder on a local disk, or a server: SQLite databases get damaged on network file systems";
-            check("file system", State::Error, kind, mend)
+            let fix = "use a folder on a local disk, or a PostgreSQL server: network file systems corrupt SQLite databases";
+            check("file system", State::Error, kind, fix)
         }
         None => ok("file system", "local"),
     }

@@ -1,4 +1,4 @@
-//! `sweep expect`: the expected losses of a task with a closed form, beside what was trained.
+//! `sweep expect`: the expected losses of a task with a closed form, next to the trained losses.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The sweep file; its task is quadratic or power-law-regression (`-` reads from standard input)
+    /// Sweep file with the task quadratic or power-law-regression (`-` reads standard input)
     #[arg(value_parser = path())]
     pub file: PathBuf,
     #[command(flatten)]
@@ -27,18 +27,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (spec, plan) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
     let rows = wait_for(results_so_far(&plan.name, &global.context))?;
-    // What followed from the results belongs to the sweep too.
+    // Runs of later rounds belong to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows)?;
     let stored: HashMap<&str, &TrialRecord> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
     let configs = configs(&plan);
     let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();
     if let Some(Err(error)) = expected.first().filter(|_| expected.iter().all(Result::is_err)) {
-        return Err(Failure::usage(format_args!(
-            "{}: there is no closed form: {error}",
-            args.file.display()
-        )));
+        return Err(Failure::usage(format_args!("{}: no closed form: {error}", args.file.display())));
     }
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     let mut rows = Vec::new();
     for (config, expected) in configs.iter().zip(expected) {
         match expected {
@@ -46,8 +43,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 let expected = losses.last().map_or(f64::NAN, |(_, loss)| *loss);
                 rows.push((expected, row(config, expected, &stored)));
             }
-            Err(error) if told.insert(config.name) => {
-                say(format_args!("{}: there is no closed form: {error}", config.name));
+            Err(error) if reported.insert(config.name) => {
+                say(format_args!("{}: no closed form: {error}", config.name));
             }
             Err(_) => {}
         }
@@ -69,14 +66,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     print(&table.render(Format::from(&args.format)))
 }
 
-/// A config under the name of a schedule, and the trials of it.
+/// A config of a schedule, and its trials.
 struct Config<'a> {
     name: &'a str,
     first: &'a Trial,
     trials: Vec<&'a str>,
 }
 
-/// In the order of the plan. A run that two schedules ask for stands under both names.
+/// The configs in the order of the plan. A run of two schedules is listed under both.
 fn configs(plan: &Plan) -> Vec<Config<'_>> {
     let mut configs: Vec<Config<'_>> = Vec::new();
     let mut known: HashMap<(&str, &str), usize> = HashMap::new();
@@ -117,7 +114,7 @@ fn row(config: &Config<'_>, expected: f64, stored: &HashMap<&str, &TrialRecord>)
         count(diverged),
         shown(mean),
         shown(error),
-        // Runs that diverged are in no mean: what is left is no sample of all.
+        // The mean leaves out diverged runs, so the rest is a biased sample.
         if diverged == 0 { shown((mean - expected) / error) } else { Cell::Null },
     ]
 }

@@ -1,4 +1,4 @@
-//! `sweep gc`: removes what no run needs any more from the folder of a store.
+//! `sweep gc`: removes files that no run needs from the folder of a store.
 
 use std::path::PathBuf;
 
@@ -12,16 +12,16 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The checkpoints of unfinished trials too: these start over
+    /// Also remove the checkpoints of unfinished trials, which then start over
     #[arg(long)]
     pub checkpoints: bool,
-    /// Folder of the checkpoints, as `run --checkpoints` has it
+    /// Folder of the checkpoints, as given to `run --checkpoints`
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
     pub checkpoints_in: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    // A store that is not there is not made.
+    // An error if there is no store: `Store::open` would create it.
     wait_for(open(&global.context))?;
     let (files, bytes, dropped) = wait_for(async {
         let mut store = Store::open(&global.context.store).await?;
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let size = bytesize::ByteSize::b(bytes).display().iec();
         say(format_args!("removed {files} files, {size} freed"));
         if dropped > 0 {
-            say(format_args!("{dropped} unfinished trials start over when they are trained next"));
+            say(format_args!("{dropped} unfinished trials will start over"));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `sweep logs`: what the program of a trial has printed, all attempts one after the other.
+//! `sweep logs`: the output of a trial's program, all attempts in order.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -18,19 +18,19 @@ use crate::global::Global;
 pub(crate) struct Args {
     #[command(flatten)]
     pub which: TrialArg,
-    /// Only the last lines
+    /// Print only the last N lines
     #[arg(long, short = 'n', value_name = "N", value_parser = whole(0..=usize::MAX))]
     pub tail: Option<usize>,
-    /// Go on with what is added, until the trial has ended
+    /// Keep printing new output until the trial ends
     #[arg(long, short)]
     pub follow: bool,
-    /// Folder of the checkpoints, as `run --checkpoints` has it: logs are kept beside
+    /// Folder of the checkpoints, as given to `run --checkpoints`; logs are next to it
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
     pub checkpoints: Option<PathBuf>,
 }
 
-/// So often it is looked for more.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Pause between reads with --follow.
+const READ_EVERY: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let row = wait_for(async {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let id = &row.trial_id;
     if retrained(&row, &global.context)?.config.task.program().is_none() {
         return Err(Failure::usage(format_args!(
-            "the trial {id} is trained by sweep itself, which prints nothing of it"
+            "trial {id} has no log: sweep trained it itself, without a program"
         )));
     }
     let path = global.context.store.trials(args.checkpoints.as_deref()).join(id).join(program::LOG);
@@ -47,14 +47,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         Ok(log) => log,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let why = if row.status == Status::Queued {
-                "it was not started yet"
+                "it has not started yet"
             } else {
-                "it ran on another machine or from another folder"
+                "it ran on another machine or in another folder"
             };
-            return Err(Failure::usage(format_args!(
-                "no log of the trial {id} at {}: {why}",
-                path.display()
-            )));
+            return Err(Failure::usage(format_args!("trial {id} has no log at {}: {why}", path.display())));
         }
         Err(error) => return Err(unreadable(&path, &error)),
     };
@@ -62,18 +59,18 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         skip(&mut log, lines).map_err(|error| unreadable(&path, &error))?;
     }
     loop {
-        // Asked before the rest is read: what was printed until then is shown.
+        // Checked before the last read, so that all output is shown.
         let over = !args.follow || !is_running(&row.trial_id, global)?;
         match std::io::copy(&mut log, &mut std::io::stdout().lock()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             Err(error) => return Err(unreadable(&path, &error)),
             Ok(_) if over => return Ok(()),
             Ok(_) => {
-                // Whoever reads on has gone.
+                // The reader has closed stdout.
                 if std::io::stdout().flush().is_err() {
                     return Ok(());
                 }
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::sleep(READ_EVERY);
             }
         }
     }
@@ -88,7 +85,7 @@ fn is_running(id: &str, global: &Global) -> Result<bool, Failure> {
     Ok(row.is_some_and(|row| row.status == Status::Running))
 }
 
-/// Goes to where the last lines begin.
+/// Seeks to the start of the last lines.
 fn skip(log: &mut File, lines: usize) -> std::io::Result<()> {
     const BLOCK: u64 = 64 << 10;
     let mut at = log.metadata()?.len();
@@ -100,7 +97,7 @@ fn skip(log: &mut File, lines: usize) -> std::io::Result<()> {
         log.seek(SeekFrom::Start(at))?;
         let mut block = Vec::new();
         Read::by_ref(log).take(size).read_to_end(&mut block)?;
-        // A last line without an end is a line too.
+        // A last line without a line end counts.
         if last && block.last() != Some(&b'\n') {
             wanted -= 1;
         }

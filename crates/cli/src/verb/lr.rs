@@ -1,5 +1,4 @@
-//! `sweep lr`: the learning rates of one schedule, in full precision. This is how outsiders check
-//! schedules against their own library.
+//! `sweep lr`: the learning rates of one schedule, in full precision, as for a comparison with another library.
 
 use std::path::{Path, PathBuf};
 
@@ -19,43 +18,43 @@ use crate::input;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A schedule, or {lr: ..., schedule: ...}, as in '{kind: cosine}', or a call pasted from a Python program, as in
+    /// A schedule, as in '{kind: cosine}' or {lr: ..., schedule: ...}, or a call copied from a Python program, as in
     /// 'torch.OneCycleLR(max_lr=0.1, total_steps=100)' (`-` reads standard input)
     #[arg(allow_hyphen_values = true)]
     pub schedule: String,
-    /// The base lr, `1x`; goes before the document's own `lr`, or that of a pasted optimizer [default: 1]
+    /// Base lr (`1x`), instead of the one in the schedule or in the optimizer's call [default: 1]
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
-    /// Length of the run in steps [default: what the schedule states, as by total_steps or T_max]
+    /// Length of the run in steps [default: as stated by the schedule, for example by total_steps or T_max]
     #[arg(long, value_name = "T", value_parser = whole(1..=u64::MAX))]
     pub total: Option<u64>,
-    /// How many values to print, from step 0; may go beyond the run [default: T]
+    /// Number of values to print, from step 0; may exceed the run [default: T]
     #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
     pub steps: Option<u64>,
-    /// Steps in an epoch
+    /// Steps per epoch
     #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
-    /// JSON array: the metric seen after each step, for schedules that watch the loss
+    /// JSON array with the metric after each step, for schedules that watch the loss
     #[arg(long, value_name = "FILE.json", value_parser = path())]
     pub metrics: Option<PathBuf>,
-    /// JSON object with `grads`, `params` (one array a step), `losses` or `noise` (one number a step), for
-    /// schedules that watch gradients and for `noise`
+    /// JSON object with `grads`, `params` (one array per step), `losses` or `noise` (one number per step), for schedules that
+    /// watch gradients and for `noise`
     #[arg(long, value_name = "FILE.json", value_parser = path())]
     pub inputs: Option<PathBuf>,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = LrFormat::Csv)]
     pub format: LrFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LrFormat {
-    /// Columns step, lr and, where it is cycled, momentum
+    /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
     /// {"lr": [...], "momentum": [...] or null}
     Json,
 }
 
-/// The most values that are printed.
+/// Most values to print.
 const MOST_STEPS: u64 = 100_000_000;
 
 pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     let Fitted { schedule, total, .. } = fit(&source, args.lr, args.total, args.steps_per_epoch)?;
     let steps = args.steps.unwrap_or(total);
     if steps > MOST_STEPS {
-        return Err(Failure::usage(format_args!("--steps {steps} is more than {MOST_STEPS}")));
+        return Err(Failure::usage(format_args!("--steps {steps} is above the limit of {MOST_STEPS}")));
     }
     let seen = Seen::read(args)?;
     seen.check(schedule.needs(), steps)?;
@@ -77,15 +76,15 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     }
 }
 
-/// A schedule that was given as text, and the run it was fitted to.
+/// A schedule that was given as text, and the run that it is resolved for.
 pub(super) struct Fitted {
     pub(super) schedule: Schedule,
     pub(super) base_lr: f64,
     pub(super) total: u64,
 }
 
-/// Reads a node, a `{lr, schedule}` document or a pasted call, and fits it to a run: of `total` steps, or of
-/// as many as the schedule itself states.
+/// Parses a schedule, a `{lr, schedule}` document or a Python call, and resolves it for a run of `total` steps (default: the
+/// length that the schedule states).
 pub(super) fn fit(
     source: &Source,
     lr: Option<f64>,
@@ -100,10 +99,10 @@ pub(super) fn fit(
     let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)) else {
         return Err(match node.stated_epochs() {
             Some(epochs) => Failure::usage(format_args!(
-                "this schedule is {epochs} epochs long: give the steps in one by --steps-per-epoch M"
+                "this schedule is {epochs} epochs long: give the steps per epoch with --steps-per-epoch M"
             )),
             None => Failure::usage(
-                "this schedule does not say how long it is: give the length of the run in steps by --total T",
+                "this schedule does not state a length: give the length of the run in steps with --total T",
             ),
         });
     };
@@ -121,7 +120,7 @@ pub(super) fn fit(
             if groups.iter().any(|other| *other != lr) {
                 let all: Vec<String> = groups.iter().map(f64::to_string).collect();
                 say(format_args!(
-                    "note: the parameter groups have the lrs {}: this is the first one's",
+                    "note: the parameter groups have the lrs {}; the first one is used",
                     all.join(", ")
                 ));
             }
@@ -130,7 +129,7 @@ pub(super) fn fit(
         Stated::Pasted(BaseLr::Unstated) => {
             let one = fitted(1.0)?;
             if depends(&one.schedule, &fitted(2.0)?.schedule) {
-                say("note: the call of the optimizer is not pasted along: the base lr is 1; give it by --lr");
+                say("note: no optimizer call with the base lr was found, so it is 1; set it with --lr");
             }
             Ok(one)
         }
@@ -141,10 +140,10 @@ pub(super) fn fit(
     }
 }
 
-/// The most steps at which two schedules are compared.
+/// Most steps at which two schedules are compared.
 const MOST_COMPARED: u64 = 1000;
 
-/// Whether the base lr makes a difference: whether the schedule has other lrs when fitted to another one.
+/// Whether a schedule depends on its base lr: whether the lrs differ between two base lrs.
 fn depends(one: &Schedule, other: &Schedule) -> bool {
     let (a, b) = (one.start(), other.start());
     let steps = if one.feedback() == Feedback::ClosedLoop { 1 } else { one.horizon().total };
@@ -152,7 +151,7 @@ fn depends(one: &Schedule, other: &Schedule) -> bool {
     (0..steps).step_by(usize::try_from(every).unwrap_or(usize::MAX)).any(|t| one.lr(t, &a) != other.lr(t, &b))
 }
 
-/// A schedule, and what its text says of the base lr.
+/// A parsed schedule, and the base lr in its text.
 struct Read {
     node: Node,
     stated: Stated,
@@ -166,7 +165,7 @@ enum Stated {
     Pasted(BaseLr),
 }
 
-/// The schedule of a text.
+/// Parses a text.
 fn read(text: &str) -> Result<Read, Vec<Problem>> {
     let (stated, node, path) = if interop::is_program(text) {
         let pasted = interop::parse_program(text).map_err(|problem| vec![problem])?;
@@ -175,7 +174,7 @@ fn read(text: &str) -> Result<Read, Vec<Problem>> {
         let tree = spec::yaml::read(text)?;
         match tree.get("schedule") {
             Some(node) => (document_lr(&tree)?.map_or(Stated::Default, Stated::Lr), node.clone(), "schedule"),
-            // As a schedule of a sweep file may have it.
+            // A schedule with its own `lr`, as in a sweep file.
             None => match spec::sweep_file::without_lr(&tree) {
                 (node, Some(lr)) => (own_lr(lr)?, node, ""),
                 (node, None) => (Stated::Default, node, ""),
@@ -188,7 +187,7 @@ fn read(text: &str) -> Result<Read, Vec<Problem>> {
     parsed.filter(|_| problems.is_empty()).ok_or(problems).map(|node| Read { node, stated })
 }
 
-/// A base lr that a run can have.
+/// Checks a base lr.
 fn positive(lr: f64) -> Result<f64, Problem> {
     match lr.is_finite() && lr > 0.0 {
         true => Ok(lr),
@@ -198,14 +197,14 @@ fn positive(lr: f64) -> Result<f64, Problem> {
     }
 }
 
-/// The `lr` inside a schedule.
+/// The `lr` in a schedule.
 fn own_lr(lr: &Tree) -> Result<Stated, Vec<Problem>> {
     let field = schedule::fields::Field { tree: lr, path: "lr".to_owned() };
     let read = schedule::fields::number_where("a number above 0", |x| x > 0.0)(&field);
     read.map(Stated::Lr).map_err(|problem| vec![problem])
 }
 
-/// The `lr` of a document; anything but `lr` and `schedule` in it is a problem.
+/// The `lr` of a document. Any key other than `lr` and `schedule` is an error.
 fn document_lr(tree: &Tree) -> Result<Option<f64>, Vec<Problem>> {
     let mut problems = Vec::new();
     let Some(mut fields) = schedule::fields::Fields::new(tree, "", &mut problems) else {
@@ -221,15 +220,15 @@ fn document_lr(tree: &Tree) -> Result<Option<f64>, Vec<Problem>> {
     lr.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
-/// What training would have shown: from golden files or the user's own logs.
+/// The losses, gradients and parameters that a schedule sees, from --metrics and --inputs.
 #[derive(Debug, Default)]
 struct Seen {
     metrics: Option<Vec<f64>>,
     losses: Vec<f64>,
-    /// One row a step.
+    /// One row per step.
     gradients: Vec<Vec<f64>>,
     parameters: Vec<Vec<f64>>,
-    /// One number a step, for `noise`.
+    /// One number per step, for `noise`.
     noise: Vec<f64>,
 }
 
@@ -248,14 +247,13 @@ impl Seen {
             let object = json.as_object().ok_or_else(|| expected(path, what))?;
             let given = |key: &str| object.get(key).filter(|json| !json.is_null());
             let list = |key: &str| match given(key) {
-                Some(json) => numbers(json).ok_or_else(|| {
-                    expected(path, &format!("`{key}` as an array of numbers, one for each step,"))
-                }),
+                Some(json) => numbers(json)
+                    .ok_or_else(|| expected(path, &format!("`{key}` as an array of numbers, one per step"))),
                 None => Ok(Vec::new()),
             };
             let rows = |key: &str| match given(key) {
                 Some(json) => rows(json).ok_or_else(|| {
-                    expected(path, &format!("`{key}` as an array of arrays of numbers, one for each step,"))
+                    expected(path, &format!("`{key}` as an array of arrays of numbers, one per step"))
                 }),
                 None => Ok(Vec::new()),
             };
@@ -263,10 +261,7 @@ impl Seen {
             (seen.gradients, seen.parameters) = (rows("grads")?, rows("params")?);
             let lengths = || seen.gradients.iter().chain(&seen.parameters).map(Vec::len);
             if lengths().min() != lengths().max() {
-                return Err(expected(
-                    path,
-                    "every row of `grads` and `params` with the same number of numbers",
-                ));
+                return Err(expected(path, "all rows of `grads` and `params` to have the same length"));
             }
             if [&seen.losses, &seen.noise].iter().all(|list| list.is_empty())
                 && seen.gradients.is_empty()
@@ -278,9 +273,9 @@ impl Seen {
         Ok(seen)
     }
 
-    /// A closed-loop schedule without its inputs would look constant: refuse instead.
+    /// Refuses a closed-loop schedule without its inputs, which would look constant.
     fn check(&self, needs: Needs, steps: u64) -> Outcome {
-        // A metric is shown after its step.
+        // A metric is seen after its step.
         let metrics = self.metrics.as_ref().map_or(0, |metrics| metrics.len() + 1);
         let losses = if self.metrics.is_some() { metrics } else { self.losses.len() };
         for (needed, have, what) in [
@@ -290,14 +285,10 @@ impl Seen {
             (needs.parameters, self.parameters.len(), "--inputs FILE.json with `params`"),
         ] {
             if needed && have == 0 {
-                return Err(Failure::usage(format_args!(
-                    "this schedule watches training: give what it sees by {what}"
-                )));
+                return Err(Failure::usage(format_args!("this schedule depends on training: pass {what}")));
             }
             if needed && (have as u64) < steps {
-                return Err(Failure::usage(format_args!(
-                    "{steps} steps were asked for, the inputs reach {have}"
-                )));
+                return Err(Failure::usage(format_args!("the inputs have {have} steps, {steps} are needed")));
             }
         }
         Ok(())
@@ -305,10 +296,10 @@ impl Seen {
 }
 
 fn expected(path: &Path, what: &str) -> Failure {
-    Failure::usage(format_args!("{}: {what} was expected", path.display()))
+    Failure::usage(format_args!("{}: expected {what}", path.display()))
 }
 
-/// An array of numbers; null stands for a NaN, and there are two infinities.
+/// Reads an array of numbers; null is NaN, and the texts "Infinity" and "-Infinity" are infinities.
 fn numbers(json: &Json) -> Option<Vec<f64>> {
     let number = |x: &Json| match x {
         Json::Null => Some(f64::NAN),
@@ -319,12 +310,12 @@ fn numbers(json: &Json) -> Option<Vec<f64>> {
     json.as_array()?.iter().map(number).collect()
 }
 
-/// An array of such arrays.
+/// Reads an array of arrays of numbers.
 fn rows(json: &Json) -> Option<Vec<Vec<f64>>> {
     json.as_array()?.iter().map(numbers).collect()
 }
 
-/// The lr and momentum of each step, the schedule being shown what `seen` holds.
+/// The lr and momentum of each step, for a schedule that sees `seen`.
 fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option<Vec<f64>>) {
     let mut state = schedule.start().with_noise(seen.noise.clone());
     let mut vectors = Plain::default();

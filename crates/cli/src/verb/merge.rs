@@ -1,4 +1,5 @@
-//! `sweep merge SHARD...`: puts the results of other stores into this one. Merging twice, or in another order, gives the same.
+//! `sweep merge SHARD...`: merges the results of other stores into this one. Merging twice, or in another order, gives the same
+//! store.
 
 use std::time::Duration;
 
@@ -13,22 +14,22 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The stores to take results from: folders with a sweep.db, or servers
+    /// Stores to merge from: folders with a sweep.db, or servers
     #[arg(required = true, value_name = "SHARD", value_parser = location())]
     pub shards: Vec<store::Location>,
     #[command(flatten)]
     pub format: FormatArg,
 }
 
-/// So long it may take to look through one shard.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// Lease while merging: the longest time to read one shard.
+const LEASE: Duration = Duration::from_secs(3600);
 
-/// Conflicts that are told of one shard.
-const MOST: usize = 20;
+/// Most conflicts to list per shard.
+const MOST_LISTED: usize = 20;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let merged = wait_for(async {
-        let joining = Joining { lease: LONGEST, workers: 0, job: None };
+        let joining = Joining { lease: LEASE, workers: 0, job: None };
         let mut store = Store::join(&global.context.store, &joining).await?;
         let mut all = Vec::new();
         for shard in &args.shards {
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         Ok::<_, Failure>(all)
     })?;
     let mut rows = Rows::new(["shard", "new", "known", "unfinished", "in_training", "conflicts"]);
-    let (mut conflicts, mut unread, mut mistake) = (0, 0, true);
+    let (mut conflicts, mut unread, mut wrong_input) = (0, 0, true);
     for (shard, outcome) in &merged {
         match outcome {
             Ok(merged) => {
@@ -56,11 +57,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                     merged.in_training.into(),
                     merged.conflicts.len().into(),
                 ]);
-                tell(shard, merged, global.quiet);
+                notes(shard, merged, global.quiet);
             }
             Err(error) => {
                 unread += 1;
-                mistake &= error.is_users_mistake();
+                wrong_input &= error.is_users_mistake();
                 say(format_args!("{shard}: {error}"));
             }
         }
@@ -69,18 +70,18 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     match (conflicts, unread) {
         (0, 0) => Ok(()),
         (0, n) => {
-            let message = format!("{} could not be read; all others are merged", counted(n, "shard"));
-            Err(if mistake { Failure::usage(message) } else { Failure::failed(message) })
+            let message = format!("{} could not be read; merged the rest", counted(n, "shard"));
+            Err(if wrong_input { Failure::usage(message) } else { Failure::failed(message) })
         }
         (n, _) => Err(Failure::failed(format_args!(
-            "{} differ{} from the one that is stored; those that were there stay, all others are merged",
+            "{} differ{} from the stored one; kept the existing results; merged the rest",
             counted(n, "result"),
             if n == 1 { "s" } else { "" }
         ))),
     }
 }
 
-/// A shard that is named by its database file is the folder that this lies in.
+/// The folder of a shard, which may also be named by its database file.
 fn folder(shard: &Location) -> Location {
     match shard.folder() {
         Some(path) if path.is_file() && path.file_name().is_some_and(|name| name == "sweep.db") => {
@@ -90,42 +91,42 @@ fn folder(shard: &Location) -> Location {
     }
 }
 
-/// What people should know of a shard.
-fn tell(shard: &str, merged: &Merged, quiet: bool) {
-    for conflict in merged.conflicts.iter().take(MOST) {
-        say(format_args!("{shard}: {}", words(conflict)));
+/// Prints conflicts, and what else users should know about a shard.
+fn notes(shard: &str, merged: &Merged, quiet: bool) {
+    for conflict in merged.conflicts.iter().take(MOST_LISTED) {
+        say(format_args!("{shard}: {}", describe(conflict)));
     }
-    if merged.conflicts.len() > MOST {
-        say(format_args!("{shard}: and {} more conflicts", merged.conflicts.len() - MOST));
+    if merged.conflicts.len() > MOST_LISTED {
+        say(format_args!("{shard}: and {} more conflicts", merged.conflicts.len() - MOST_LISTED));
     }
     if merged.in_training > 0 {
         say(format_args!(
-            "{shard}: {} results are left to a process that trains these trials now, or had died a moment ago; merge again later",
+            "{shard}: skipped {} results, because a process is training these trials (or has just died); merge again later",
             merged.in_training
         ));
     }
     if merged.respelled > 0 && !quiet {
         say(format_args!(
-            "{shard}: the lrs of {} trials differ from those stored here only beyond single precision, as 0.9 from \
-             0.8999999999999999: they are the same trials, and keep the results stored here",
+            "{shard}: the lrs of {} trials differ from the stored ones only beyond single precision (as 0.9 and \
+             0.8999999999999999), so these are the same trials; kept the stored results",
             merged.respelled
         ));
     }
     for sweep in merged.other_files.iter().filter(|_| !quiet) {
         say(format_args!(
-            "{shard}: its file of the sweep `{sweep}` differs from the one that is stored, which stays; its results are merged"
+            "{shard}: its sweep file of `{sweep}` differs from the stored one; kept the stored file and merged the results"
         ));
     }
 }
 
-fn words(conflict: &Conflict) -> String {
+fn describe(conflict: &Conflict) -> String {
     format!("trial {}: {} here, {} there", conflict.trial_id, origin(&conflict.here), origin(&conflict.there))
 }
 
-/// A result in a few words, with where it comes from.
+/// Describes a result and its origin in a few words.
 fn origin(origin: &Origin) -> String {
     let digest: String = origin.digest.as_deref().unwrap_or("no digest").chars().take(12).collect();
-    let host = origin.host.as_deref().unwrap_or("a machine of unknown name");
+    let host = origin.host.as_deref().unwrap_or("an unknown machine");
     let with = origin.environment.as_ref().map_or(String::new(), |environment| {
         format!(", sweep {} on {} ({})", environment.version, environment.device, environment.cpu)
     });

@@ -1,4 +1,4 @@
-//! The command line: a table of the verbs, each of which has a file with its arguments and what it does.
+//! The command line: a table of the verbs. Each verb has a file with its arguments and its code.
 
 mod audit;
 mod cancel;
@@ -12,6 +12,7 @@ mod gc;
 mod logs;
 mod lr;
 mod merge;
+mod new;
 mod plan;
 mod plot;
 mod query;
@@ -35,17 +36,16 @@ use crate::global::Global;
 
 const EXAMPLES: &str = "\
 Examples:
+  sweep new --csv data.csv --label y    write a sweep file for your data
   sweep experiments/mnist.yaml          train what is missing, then rank
-  sweep plan experiments/mnist.yaml     what would be trained
-  sweep query \"select * from ranking\"   ask the database
-  sweep reproduce best                  train the best run again, compare its bits
-  sweep lr --lr 0.1 --total 100 '{kind: cosine}'
+  sweep plan experiments/mnist.yaml     count the runs and estimate the time
+  sweep compare cosine wsd              is one better than the other?
+  sweep query \"select * from ranking\"   query the database
 
-Exit codes: 0 done, 1 something failed, 2 a mistake in the input, 130 interrupted";
+`sweep FILE` is short for `sweep run FILE`.
+Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted";
 
-/// Finds out which learning-rate schedule trains a model best.
-///
-/// `sweep FILE` is short for `sweep run FILE`.
+/// Finds out which learning-rate schedule trains your model best
 #[derive(Debug, Parser)]
 #[command(name = "sweep", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -55,78 +55,94 @@ pub(crate) struct Cli {
     pub global: GlobalArgs,
 }
 
-/// Makes of each line `Name(module)` a subcommand with the arguments `module::Args` that is run by `module::run`.
+/// Makes each line `Name(module)` a subcommand with the arguments `module::Args`, run by `module::run`. The module has the
+/// verb's name.
 macro_rules! verbs {
-    ($($(#[$about:meta])* $name:ident($module:ident),)*) => {
+    ($($group:ident { $($(#[$about:meta])* $name:ident($module:ident),)* })*) => {
         #[derive(Debug, Subcommand)]
         pub(crate) enum Verb {
-            $($(#[$about])* $name($module::Args),)*
+            $($($(#[$about])* $name($module::Args),)*)*
         }
 
         impl Verb {
-            /// Runs the verb that the user asked for.
+            /// Runs the verb.
             pub(crate) fn run(&self, global: &Global) -> Outcome {
                 match self {
-                    $(Self::$name(args) => $module::run(args, global),)*
+                    $($(Self::$name(args) => $module::run(args, global),)*)*
                 }
             }
         }
+
+        /// The groups of `sweep --help`: the title and the verbs of each.
+        pub(crate) const GROUPS: &[(&str, &[&str])] =
+            &[$((stringify!($group), &[$(stringify!($module)),*])),*];
     };
 }
 
 verbs! {
-    /// Train what a sweep file asks for and is not stored yet, then rank
-    Run(run),
-    /// Join the sweeps of a store and train for them, from any machine that reaches it
-    Worker(worker),
-    /// Put the results of other stores into this one
-    Merge(merge),
-    /// Hand a sweep to a cluster
-    #[command(subcommand)]
-    Submit(submit),
-    /// Cancel the Slurm jobs of a sweep
-    Cancel(cancel),
-    /// Say what would be trained, and train nothing
-    Plan(plan),
-    /// Look for mistakes in a sweep file
-    Check(check),
-    /// Rank the schedules of a sweep
-    Rank(rank),
-    /// Compare two schedules of a sweep
-    Compare(compare),
-    /// Say what early-stopping rules would have saved and lost
-    Audit(audit),
-    /// Work out the losses that a task with a closed form is expected to have
-    Expect(expect),
-    /// Write a sweep's report: verdict, ranking, curves, warnings, as one page
-    Report(report),
-    /// Show one trial
-    Show(show),
-    /// Say how far each sweep is, what runs where, and what is stuck
-    Status(status),
-    /// Remove a sweep or the results of trials from the store
-    Rm(rm),
-    /// Remove files that no run needs any more
-    Gc(gc),
-    /// Check machine, data, store and settings, and say what to mend
-    Doctor(doctor),
-    /// Ask the database in SQL
-    Query(query),
-    /// Show what the program of a trial has printed
-    Logs(logs),
-    /// Train a stored trial again and compare every bit
-    Reproduce(reproduce),
-    /// Print the learning rates of one schedule
-    Lr(lr),
-    /// List the schedules, or show one with its formula, parameters and a plot
-    Schedules(schedules),
-    /// Draw the learning rates of a sweep file or of one schedule
-    Plot(plot),
-    /// Hand a schedule, results or trained weights to other programs
-    #[command(subcommand)]
-    Export(export),
-    /// Print the JSON Schema of the sweep file
-    Schema(schema),
-    /// Print a completion script for a shell
-    Completions(completions),
+    Run {
+        /// Write a sweep file to start from
+        #[command(visible_alias = "init")]
+        New(new),
+        /// Check a sweep file for mistakes
+        Check(check),
+        /// Show what `run` would train and how long it would take
+        Plan(plan),
+        /// Train the missing runs of a sweep file, then rank
+        Run(run),
+        /// Train a stored trial again and compare it bit for bit
+        Reproduce(reproduce),
+    }
+    Analyse {
+        /// Rank the schedules of a sweep
+        Rank(rank),
+        /// Compare two schedules of a sweep
+        Compare(compare),
+        /// Write a sweep's report (HTML or Markdown)
+        Report(report),
+        /// Show what early stopping would have saved and lost
+        Audit(audit),
+        /// Compute the expected losses of a task with a closed form
+        Expect(expect),
+        /// Export a schedule, results or weights for other programs
+        #[command(subcommand)]
+        Export(export),
+    }
+    Inspect {
+        /// Show the progress of each sweep, and what is stuck
+        Status(status),
+        /// Show one trial
+        Show(show),
+        /// Show what the program of a trial printed
+        Logs(logs),
+        /// Run an SQL query on the results
+        Query(query),
+        /// List all schedules, or describe one of them
+        Schedules(schedules),
+        /// Print the learning rates of a schedule
+        Lr(lr),
+        /// Plot the learning rates of schedules
+        Plot(plot),
+        /// Check machine, data and store, and say what to fix
+        Doctor(doctor),
+        /// Remove a sweep, or the results of trials
+        Rm(rm),
+        /// Remove files that no trial needs
+        Gc(gc),
+        /// Print the JSON Schema of sweep files
+        Schema(schema),
+        /// Print a completion script for your shell
+        Completions(completions),
+    }
+    Cluster {
+        /// Join a sweep and train for it, on any machine
+        Worker(worker),
+        /// Merge the results of other stores into this one
+        Merge(merge),
+        /// Submit a sweep to a cluster
+        #[command(subcommand)]
+        Submit(submit),
+        /// Cancel the Slurm jobs of a sweep
+        Cancel(cancel),
+    }
 }

@@ -1,4 +1,4 @@
-//! `sweep plan`: what would be trained, and nothing is.
+//! `sweep plan`: what `sweep run` would train, and how long that would take.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,21 +18,21 @@ use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 use crate::input::{sweep_file, warn_of_stored};
 use crate::observer::fewer;
-use crate::progress::span;
 use crate::screen;
+use crate::words::span;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The sweep file (`-` reads it from standard input)
+    /// Sweep file (`-` reads standard input)
     #[arg(value_parser = path())]
     pub file: PathBuf,
-    /// Threads that the estimate of time is for [default: one for each core]
+    /// Workers (threads) to estimate the time for [default: one per core]
     #[arg(long, short, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
-    /// Count every trial from its first step, as `run --no-share` trains it
+    /// Count the steps without sharing, as in `run --no-share`
     #[arg(long)]
     pub no_share: bool,
-    /// Train no steps for an estimate of time
+    /// Skip the time estimate, which trains a few steps
     #[arg(long)]
     pub no_probe: bool,
     #[command(flatten)]
@@ -60,38 +60,36 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         print(&curves(&spec, args)?)?;
     }
     print(&schedules(&spec, &plan).render(Format::Table))?;
-    print(&format!("\n{}{}", words(&plan, steps, &left, time, workers), later(&spec)))
+    print(&format!("\n{}{}", text(&plan, steps, &left, time, workers), later(&spec)))
 }
 
-/// What may follow from the results.
+/// The later rounds, which depend on the results.
 fn later(spec: &spec::Spec) -> String {
     let mut text = String::new();
     if spec.extend > 0 {
         text.push_str(&format!(
-            "a grid whose best lr is at its edge grows by its own ratio, at most {} times (`extend: false`: never)\n",
+            "if the best lr of a schedule is at the edge of its grid, the grid is extended, at most {} times (`extend: false` disables this)\n",
             spec.extend
         ));
     }
     match deciding_runs(spec) {
         0 => {}
-        runs => {
-            text.push_str(&format!("then {runs} runs of the chosen configs decide, on seeds of their own\n"))
-        }
+        runs => text.push_str(&format!("then {runs} deciding runs: the chosen configs on fresh seeds\n")),
     }
     text
 }
 
-/// What is still to be trained, as far as it is known by now.
+/// The trials that are not stored yet.
 struct Left {
-    /// Trials of the plan that are over.
+    /// Number of trials with stored results.
     stored: usize,
     trials: Vec<Trial>,
 }
 
-/// How long training takes, and how that is known.
+/// The estimated training time, and where the estimate is from.
 struct Time {
     span: Duration,
-    by: &'static str,
+    source: &'static str,
 }
 
 impl Left {
@@ -103,11 +101,11 @@ impl Left {
         }
     }
 
-    /// What training will take; without data there is no telling.
+    /// Estimates the training time; `None` without data.
     fn time(&self, stored: &Stored, args: &Args, workers: usize, global: &Global) -> Option<Time> {
         if self.trials.iter().any(|trial| trial.config.task.program().is_some()) {
             let span = of_programs(&self.trials, &stored.times)? / u32::try_from(workers).unwrap_or(1).max(1);
-            return Some(Time { span, by: "by what stored runs took" });
+            return Some(Time { span, source: "from the times of stored runs" });
         }
         match orchestrator::estimate(
             &self.trials,
@@ -116,10 +114,10 @@ impl Left {
             trainer::device::Device::Cpu,
             global.context.places(),
         ) {
-            Ok(time) => time.map(|span| Time { span, by: "by a short probe" }),
+            Ok(time) => time.map(|span| Time { span, source: "measured by a short probe" }),
             Err(error) => {
                 if !global.quiet {
-                    say(format_args!("no estimate of time: {error}"));
+                    say(format_args!("no time estimate: {error}"));
                 }
                 None
             }
@@ -127,8 +125,8 @@ impl Left {
     }
 }
 
-/// Time of runs of programs one after the other, from the median time of a step in stored runs with the same parameters, else in
-/// those of the same command.
+/// Total time of trials that a program trains, from the median time per step of stored runs: those with the same command and
+/// parameters, or else those with the same command.
 fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duration> {
     let known: Vec<(Program, f64)> = times
         .iter()
@@ -164,47 +162,46 @@ fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duratio
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The plan in words.
-fn words(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers: usize) -> String {
-    let (asked, all) = (plan.steps_requested(), plan.trials.len());
-    let mut text = format!("{} runs asked for, {all} trials", plan.cells.len());
+/// The plan as text.
+fn text(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers: usize) -> String {
+    let (requested, all) = (plan.steps_requested(), plan.trials.len());
+    let mut text = format!("{} runs, {all} trials", plan.cells.len());
     if plan.merged() > 0 {
-        text.push_str(&format!(" ({} are the same as another)", plan.merged()));
+        text.push_str(&format!(" ({} runs are the same as another)", plan.merged()));
     }
-    text.push_str(&format!("\n{asked} steps asked for, {steps} to train"));
-    if steps < asked {
-        let times = fewer(asked, steps);
-        text.push_str(&format!(": {times}, trials share the steps in which they are the same run"));
+    text.push_str(&format!("\n{requested} steps, {steps} to train"));
+    if steps < requested {
+        let times = fewer(requested, steps);
+        text.push_str(&format!(": {times}, because trials share steps while they are the same run"));
     }
     text.push('\n');
     let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
-    // Programs share nothing.
-    let closed =
-        plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
+    // Trials of programs share no steps.
+    let closed = plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
     if closed > 0 {
         text.push_str(&format!(
-            "{closed} trials watch losses or gradients: what they share shows only in training\n"
+            "{closed} trials watch losses or gradients, so their shared steps are known only during training\n"
         ));
     }
     if left.stored > 0 {
         text.push_str(&match left.trials.len() {
-            0 => format!("all {} trials are stored: nothing is left to train\n", left.stored),
-            n => format!("{} trials are stored: {n} are left to train\n", left.stored),
+            0 => format!("all {} trials are stored, nothing to train\n", left.stored),
+            n => format!("{} trials are stored, {n} are left to train\n", left.stored),
         });
     }
     if programs && time.is_none() && !left.trials.is_empty() {
-        text.push_str("how long a program takes is not known before it has run\n");
+        text.push_str("no time estimate: the program has not been run yet\n");
     }
-    if let Some(Time { span: time, by }) = time.filter(|_| !left.trials.is_empty()) {
-        text.push_str(&format!("about {} on {}, {by}\n", span(time), counted(workers, "worker")));
+    if let Some(Time { span: time, source }) = time.filter(|_| !left.trials.is_empty()) {
+        text.push_str(&format!("about {} on {}, {source}\n", span(time), counted(workers, "worker")));
     }
     text
 }
 
-/// The most curves that are drawn besides the plan.
+/// Most curves to draw with the plan.
 const MOST_CURVES: usize = 16;
 
-/// What the schedules look like, for a person at a terminal.
+/// The lr curves as text, for a terminal.
 fn curves(spec: &spec::Spec, args: &Args) -> Result<String, Failure> {
     let schedules: Vec<_> = spec.schedules.iter().collect();
     let file = args.file.display().to_string();
@@ -212,11 +209,11 @@ fn curves(spec: &spec::Spec, args: &Args) -> Result<String, Failure> {
     Ok(match figure.curves.len() {
         0 => String::new(),
         1..=MOST_CURVES => format!("{}\n", figure.text(screen::width())),
-        many => format!("`sweep plot {file}` draws the {many} curves of its schedules\n\n"),
+        many => format!("`sweep plot {file}` draws the {many} lr curves\n\n"),
     })
 }
 
-/// The plan in numbers, for programs.
+/// The plan as JSON.
 fn summary(
     spec: &spec::Spec,
     plan: &spec::Plan,
@@ -257,7 +254,7 @@ fn summary(
     })
 }
 
-/// One row for each schedule.
+/// One row per schedule.
 fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
     let mut rows = Rows::new(["schedule", "variants", "base lrs", "seeds", "trials", "steps"]);
     for schedule in &spec.schedules {
@@ -280,7 +277,7 @@ fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
     rows
 }
 
-/// One row for each trial.
+/// One row per trial.
 fn trials(plan: &spec::Plan) -> Rows {
     let mut rows = Rows::new(["trial_id", "schedule", "config_id", "base_lr", "seed", "steps", "axes"]);
     for trial in &plan.trials {
@@ -297,7 +294,7 @@ fn trials(plan: &spec::Plan) -> Rows {
     rows
 }
 
-/// Path and value of each axis but the base lr, as the database has them.
+/// Path and value of each axis except the base lr, as in the database.
 fn axes(trial: &spec::trial::Trial) -> serde_json::Value {
     let axes = trial.config.axes.iter();
     axes.map(|(path, value)| (path.clone(), serde_json::Value::from(value.as_str()))).collect()

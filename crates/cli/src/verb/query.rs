@@ -1,4 +1,4 @@
-//! `sweep query`: asks the database in SQL, read-only.
+//! `sweep query`: runs a read-only SQL query on the database.
 
 use report::{Cell, Format, Rows};
 use sweep::stored::open;

@@ -1,4 +1,4 @@
-//! `sweep rank`: the schedules of a sweep, each at its best lr, and what to know before believing it.
+//! `sweep rank`: the ranking of a sweep's schedules, each at its best lr, with warnings.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of the sweep [default: the one that was run last]
+    /// Name or file of the sweep [default: the most recent sweep]
     pub sweep: Option<String>,
-    /// What gets a row
+    /// Rows of the table
     #[arg(long, value_enum, default_value_t = By::Schedule)]
     pub by: By,
     #[command(flatten)]
@@ -26,14 +26,14 @@ pub(crate) struct Args {
     pub format: FormatArg,
 }
 
-/// What a row of the ranking is.
+/// The rows of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum By {
-    /// A schedule at its best config
+    /// One row per schedule, at its best config
     Schedule,
-    /// A config over its seeds
+    /// One row per config, over its seeds
     Config,
-    /// A run
+    /// One row per trial
     Trial,
 }
 
@@ -47,14 +47,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     }
 }
 
-/// Prints the ranking of a sweep, as `sweep rank NAME` does.
+/// Prints the ranking of a sweep, like `sweep rank NAME`.
 pub(crate) fn of(sweep: &str, global: &Global) -> Outcome {
     let how = RankBy::default();
     let (name, ranked) = wait_for(ranked_sweep(Some(sweep), &how, &global.context))?;
     show(&name, &ranked, Format::Table, global.quiet)
 }
 
-/// Prints a ranking; the table with a title and its warnings.
+/// Prints a ranking. The table has a title, notes and warnings.
 pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) -> Outcome {
     let Ranked { ranking, warnings, .. } = ranked;
     match format {
@@ -70,25 +70,26 @@ pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) ->
             let notes =
                 notes(ranking).into_iter().chain(ranked.over_budgets.clone()).chain(best_axes(ranked));
             let notes: String = notes.map(|note| format!("  {note}\n")).collect();
-            let warnings: String = warnings.iter().map(|warning| format!("  {}\n", words(warning))).collect();
+            let warnings: String =
+                warnings.iter().map(|warning| format!("  {}\n", one_line(warning))).collect();
             let gap = if notes.is_empty() && warnings.is_empty() { "" } else { "\n" };
             print(&format!("{title}\n\n{}{gap}{notes}{warnings}", table(ranking).render(Format::Table)))
         }
         Format::Json | Format::Csv => {
             if !quiet {
-                warnings.iter().map(words).for_each(say);
+                warnings.iter().map(one_line).for_each(say);
             }
             print(&rows(ranking).render(format))
         }
     }
 }
 
-/// A warning and what to do, in one line.
-pub(crate) fn words(warning: &Warning) -> String {
+/// A warning and its advice in one line.
+pub(crate) fn one_line(warning: &Warning) -> String {
     format!("{}; {}", warning.text, warning.advice)
 }
 
-/// The other axes of the best configs.
+/// The axes of the best configs, other than the lr.
 fn best_axes(ranked: &Ranked) -> Option<String> {
     let axes: HashMap<&str, &Axes> =
         ranked.results.iter().map(|run| (run.trial.config_id.as_str(), &run.trial.axes)).collect();
@@ -110,13 +111,13 @@ fn best_axes(ranked: &Ranked) -> Option<String> {
     (!each.is_empty()).then(|| format!("axes at the best lr: {}", each.join("; ")))
 }
 
-/// The values of the axes of each config that has some, by its id.
+/// The axis values of the configs with axes, by config id.
 fn axes(ranked: &Ranked) -> HashMap<&str, String> {
     let rows = ranked.results.iter().map(|run| &run.trial).filter(|row| !row.axes.0.is_empty());
     rows.map(|row| (row.config_id.as_str(), row.axes.to_string())).collect()
 }
 
-/// Every run of the ranked budget, the best first.
+/// All runs of the ranked budget, best first.
 fn by_trial(ranked: &Ranked) -> Rows {
     let mut rows = Rows::new([
         "schedule",
@@ -153,7 +154,7 @@ fn by_trial(ranked: &Ranked) -> Rows {
         ];
         all.push((value, cells));
     }
-    // Diverged ones are infinite; what is not trained yet comes last.
+    // Diverged runs have infinite values. Runs that are not trained yet come last.
     all.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) => direction.compare(*a, *b),
         _ => a.is_none().cmp(&b.is_none()),

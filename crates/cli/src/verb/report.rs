@@ -1,4 +1,4 @@
-//! `sweep report`: a sweep's verdict, ranking, curves and warnings as one page.
+//! `sweep report`: writes a sweep's verdict, ranking, curves and warnings as one page.
 
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,22 @@ use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of the sweep [default: the one that was run last]
+    /// Name or file of the sweep [default: the most recent sweep]
     pub sweep: Option<String>,
-    /// Where to write it: a name ending in .html or .md [default: stdout]
+    /// File to write, ending in .html or .md [default: stdout]
     #[arg(long, short, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
-    /// Form of the page [default: what the file's name says, else html]
+    /// Format [default: from the ending of the file, else html]
     #[arg(long, value_enum)]
     pub format: Option<Page>,
     #[command(flatten)]
     pub how: RankArgs,
 }
 
-/// The forms of a report.
+/// The formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Page {
-    /// One file that opens offline
+    /// A single HTML file that works offline
     Html,
     /// GitHub-flavoured Markdown
     Md,
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     Ok(())
 }
 
-/// The form that is asked for, or that the file's name says.
+/// The format: --format, or from the ending of the file name.
 fn page(args: &Args) -> Result<Page, Failure> {
     let named = args.output.as_deref().and_then(Path::extension).and_then(|end| end.to_str());
     match (args.format, named) {
@@ -54,7 +54,7 @@ fn page(args: &Args) -> Result<Page, Failure> {
         (None, Some("md" | "markdown")) => Ok(Page::Md),
         (None, Some("html" | "htm") | None) => Ok(Page::Html),
         (None, Some(other)) => Err(Failure::usage(format_args!(
-            "a report ends in .html or .md, not .{other}; --format says which one is meant"
+            "expected a file ending in .html or .md, found .{other}; set the format with --format"
         ))),
     }
 }

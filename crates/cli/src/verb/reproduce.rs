@@ -17,19 +17,19 @@ use crate::args::{DeviceArg, TrialArg};
 use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 use crate::observer::retraining;
-use crate::signals::alone;
+use crate::signals::blocking;
 use crate::words::title;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub which: TrialArg,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
     pub device: DeviceArg,
 }
 
-/// Between kinds of devices bits differ: there final validation losses may differ by this share.
+/// Different kinds of devices give different bits: their final validation losses may differ by this fraction.
 const TOLERANCE: f64 = 0.02;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
@@ -50,10 +50,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
-    if let Some(problem) = again.config.task.network().and_then(trainer::transfer::weights_problem) {
-        return Err(Failure::usage(format_args!(
-            "the weights that the trial begins with are not as they were: {problem}"
-        )));
+    if let Some(problem) = again.config.task.network().and_then(trainer::transfer::missing_weights) {
+        return Err(Failure::usage(format_args!("the initial weights of the trial have changed: {problem}")));
     }
     let program = again.config.task.program();
     program.iter().for_each(|program| changed_files(&program.files));
@@ -72,12 +70,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         Some(difference) => {
             let measured = measured.map_or(String::new(), |measured| measured.words(&row, ended.as_ref()));
             print(&format!("{title}\n  NOT reproduced: {difference}\n{measured}"))?;
-            Err(Failure::Told)
+            Err(Failure::Reported)
         }
     }
 }
 
-/// The stored trial, where it has a result that this program can come to again.
+/// The stored trial, if it has a result that this version of sweep can reproduce.
 fn comparable(row: &TrialRecord, context: &Context) -> Result<Trial, Failure> {
     if !matches!(row.status, Status::Done | Status::Diverged) {
         let status = match (row.status, &row.error) {
@@ -85,14 +83,14 @@ fn comparable(row: &TrialRecord, context: &Context) -> Result<Trial, Failure> {
             (status, _) => format!("it is {status}"),
         };
         return Err(Failure::usage(format_args!(
-            "the trial {} has no result to compare: {status}",
+            "trial {} has no result to compare: {status}",
             row.trial_id
         )));
     }
     let again = retrained(row, context)?;
     if again.id != row.trial_id {
         say(format_args!(
-            "warning: what is stored of this trial gives the id {}, not {}: it was changed, or another version of sweep wrote it",
+            "warning: the stored configuration has the id {}, not {}: it was changed, or written by another version of sweep",
             again.id, row.trial_id
         ));
     }
@@ -101,8 +99,8 @@ fn comparable(row: &TrialRecord, context: &Context) -> Result<Trial, Failure> {
             format!(" (sweep {}, commit {})", environment.version, environment.git_commit)
         });
         return Err(Failure::usage(format_args!(
-            "the trial {} was trained with version {bits} of the arithmetic{by}, this program has {}: only a program with that version \
-             comes to the same bits",
+            "trial {} was trained with version {bits} of the arithmetic{by}, this program has version {}: only a program with the same \
+             version gives the same bits",
             row.trial_id,
             trainer::BITS
         )));
@@ -110,13 +108,13 @@ fn comparable(row: &TrialRecord, context: &Context) -> Result<Trial, Failure> {
     Ok(again)
 }
 
-/// Says which files of a program are other ones now.
+/// Warns of a program's files that have changed.
 fn changed_files(files: &BTreeMap<String, String>) {
     for (name, hash) in files {
         let what = match program::hash(name) {
             Some(now) if now == *hash => continue,
-            Some(_) => "is another one now than when the trial was trained",
-            None => "is not here",
+            Some(_) => "has changed since the trial was trained",
+            None => "is missing",
         };
         say(format_args!("warning: the file {name} {what}"));
     }
@@ -133,8 +131,8 @@ fn same(title: &str, row: &TrialRecord) -> String {
     text
 }
 
-/// Trains; `each` gets each step with what was evaluated after it, and says whether to go on. `None` if it
-/// did not want to.
+/// Trains. `each` receives each step with the validation loss after it, and returns whether to continue. `None` if it
+/// stopped training.
 fn train(
     trial: &Trial,
     device: Device,
@@ -154,25 +152,25 @@ fn train(
         }
         _ => true,
     };
-    alone(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
+    blocking(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
     Ok(ended)
 }
 
-/// Compares steps as they come with those that are stored.
+/// Compares new steps with the stored ones.
 struct Comparison<'a> {
     stored: &'a [MetricRow],
     compared: usize,
     difference: Option<String>,
-    /// How far steps differ, of a program: nobody has promised its bits.
+    /// How much steps differ. Only for programs, whose bits may differ.
     measured: Option<Measured>,
 }
 
-/// How far a second run is from the first one.
+/// How much a second run differs from the first one.
 #[derive(Default)]
 struct Measured {
     steps: usize,
     different: usize,
-    /// The largest difference of a loss, as a share of it.
+    /// Largest relative difference of a loss.
     largest: f64,
 }
 
@@ -182,14 +180,14 @@ impl Measured {
         self.different += usize::from(first_difference(stored, now, valid_loss).is_some());
         let valid = stored.valid_loss.zip(valid_loss);
         for (a, b) in [Some((stored.train_loss, now.train_loss)), valid].into_iter().flatten() {
-            let apart = ((a - b) / a).abs();
-            if apart.is_finite() {
-                self.largest = self.largest.max(apart);
+            let difference = ((a - b) / a).abs();
+            if difference.is_finite() {
+                self.largest = self.largest.max(difference);
             }
         }
     }
 
-    /// In words, for a program that ran to its end again.
+    /// The differences as text, for a program that ran to its end again.
     fn words(&self, row: &TrialRecord, ended: Option<&Ended>) -> String {
         let percent = 100.0 * self.largest;
         let mut text = format!(
@@ -200,13 +198,13 @@ impl Measured {
             // Writing to a String does not fail.
             let _ = writeln!(text, "  final validation loss {} now, {stored} stored", now.valid_loss);
         }
-        text.push_str("  what a program gives twice is up to it: seeds, deterministic operations, threads\n");
+        text.push_str("  whether two runs of a program are equal depends on its seeds, deterministic operations and threads\n");
         text
     }
 }
 
 impl Comparison<'_> {
-    /// Whether all was the same so far.
+    /// Compares a step. Returns whether to continue.
     fn step(&mut self, row: &StepRow, valid_loss: Option<f64>) -> bool {
         let stored = self.stored.get(self.compared);
         self.compared += 1;
@@ -223,14 +221,14 @@ impl Comparison<'_> {
         self.measured.is_some() || self.difference.is_none()
     }
 
-    /// What differs after all steps were seen.
+    /// The first difference, after all steps were compared.
     fn finish(self, row: &TrialRecord, ended: Option<&Ended>) -> Option<String> {
         if self.difference.is_some() {
             return self.difference;
         }
         if let Some(more) = self.stored.get(self.compared) {
             let why = ended.and_then(Ended::error).map_or(String::new(), |why| format!(": {why}"));
-            return Some(format!("step {} is stored, but the run ended before it{why}", more.step));
+            return Some(format!("step {} is stored, but the new run ended before it{why}", more.step));
         }
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (stored_digest, stored_weights) = (text(&row.digest), text(&row.weights_hash));
@@ -271,7 +269,7 @@ impl Comparison<'_> {
     }
 }
 
-/// The lr as the updates use it (f32) and the losses, by their bits; a NaN equals any other.
+/// Compares the bits of the lr (as f32, like updates use it) and of the losses. All NaNs are equal.
 fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) -> Option<String> {
     let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     let step = now.step;
@@ -292,7 +290,7 @@ fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) 
     })
 }
 
-/// On another kind of device no bits are promised: the results are compared within a tolerance.
+/// Compares results within a tolerance, because another kind of device gives other bits.
 fn compare_devices(
     row: &TrialRecord,
     title: &str,
@@ -303,8 +301,8 @@ fn compare_devices(
     let percent = TOLERANCE * 100.0;
     if !global.quiet {
         say(format_args!(
-            "stored from another kind of device than {device}: bits are not comparable, the final validation losses may \
-             differ by {percent} %"
+            "the stored run is from another kind of device than {device}, whose bits are not comparable: the final validation losses \
+             may differ by {percent} %"
         ));
     }
     let ended = train(again, device, global, &mut |_, _| true)?;
@@ -322,5 +320,5 @@ fn compare_devices(
         return print(&format!("{title}\n  reproduced within {percent} %: {now}, {stored} stored\n"));
     }
     print(&format!("{title}\n  NOT reproduced within {percent} %: {now}, {stored} stored\n"))?;
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }

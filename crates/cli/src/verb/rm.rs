@@ -15,17 +15,16 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of the sweep; it is removed with the runs that no other sweep asks for
+    /// Name or file of the sweep to remove, with the runs that no other sweep uses
     #[arg(required_unless_present = "trial", conflicts_with = "trial")]
     pub sweep: Option<String>,
-    /// Remove the results of these trials instead; each is named by the start of its id. Sweeps that ask for them train
-    /// them again
+    /// Remove the results of these trials instead (start of each id); sweeps that use them train them again
     #[arg(long, num_args = 1.., value_name = "TRIAL")]
     pub trial: Vec<String>,
-    /// Remove; without it this only prints what would be removed
+    /// Really remove; without it, only print what would be removed
     #[arg(long, short)]
     pub yes: bool,
-    /// Folder of the checkpoints, as `run --checkpoints` has it
+    /// Folder of the checkpoints, as given to `run --checkpoints`
     #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
     pub checkpoints_in: Option<PathBuf>,
     #[command(flatten)]
@@ -34,17 +33,17 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let folder = global.context.store.trials(args.checkpoints_in.as_deref());
-    let (what, affected, files) = wait_for(async {
+    let (selection, affected, files) = wait_for(async {
         let mut reader = open(&global.context).await?;
-        let what = what(&mut reader, args, global).await?;
+        let selection = selection(&mut reader, args, global).await?;
         if !args.yes {
-            let affected = reader.removal(what.target()).await?;
+            let affected = reader.removal(selection.target()).await?;
             let files = orchestrator::trial_files(&folder, &lost(&affected));
-            return Ok((what, affected, files));
+            return Ok((selection, affected, files));
         }
         drop(reader);
         let mut store = Store::open(&global.context.store).await?;
-        let removed = store.remove(what.target()).await;
+        let removed = store.remove(selection.target()).await;
         let affected = match removed {
             Ok(affected) => affected,
             Err(error) => {
@@ -52,26 +51,26 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 return Err(Failure::from(error));
             }
         };
-        // The database comes first: what a kill leaves of the files, `sweep gc` removes.
+        // The database first: after a kill, `sweep gc` removes the remaining files.
         let checkpoints = global.context.store.checkpoints(args.checkpoints_in.as_deref());
         let stale = orchestrator::remove_stale(&mut store, &checkpoints, false).await?;
         let own = orchestrator::remove_trials(&folder, &lost(&affected));
         store.close().await?;
-        Ok::<_, Failure>((what, affected, (stale.0 + own.0, stale.1 + own.1)))
+        Ok::<_, Failure>((selection, affected, (stale.0 + own.0, stale.1 + own.1)))
     })?;
     match Format::from(&args.format) {
-        Format::Table => print(&words(&what, &affected, files, args.yes)),
+        Format::Table => print(&text(&selection, &affected, files, args.yes)),
         format => print(&rows(&affected).render(format)),
     }
 }
 
-/// What is removed, by its whole name.
-enum What {
+/// The sweep or the trials to remove, by full names.
+enum Selection {
     Sweep(String),
     Trials(Vec<String>),
 }
 
-impl What {
+impl Selection {
     fn target(&self) -> Target<'_> {
         match self {
             Self::Sweep(name) => Target::Sweep(name),
@@ -80,15 +79,15 @@ impl What {
     }
 }
 
-async fn what(reader: &mut Reader, args: &Args, global: &Global) -> Result<What, Failure> {
+async fn selection(reader: &mut Reader, args: &Args, global: &Global) -> Result<Selection, Failure> {
     if let Some(word) = &args.sweep {
-        return Ok(What::Sweep(sweep(reader, Some(word), &global.context).await?));
+        return Ok(Selection::Sweep(sweep(reader, Some(word), &global.context).await?));
     }
     let mut ids = Vec::new();
     for word in &args.trial {
         ids.push(by_id(reader, word).await?.trial_id);
     }
-    Ok(What::Trials(ids))
+    Ok(Selection::Trials(ids))
 }
 
 /// The trials whose results are removed.
@@ -97,7 +96,7 @@ fn lost(affected: &[Affected]) -> Vec<String> {
     lost.map(|trial| trial.trial_id.clone()).collect()
 }
 
-/// One row for each trial.
+/// One row per trial.
 fn rows(affected: &[Affected]) -> Rows {
     let mut rows =
         Rows::new(["trial_id", "schedule", "base_lr", "seed", "status", "steps_done", "fate", "because_of"]);
@@ -105,8 +104,8 @@ fn rows(affected: &[Affected]) -> Rows {
         let (fate, because) = match &trial.fate {
             Fate::Removed => ("removed", None),
             Fate::Queued(sweeps) => ("queued", Some(sweeps)),
-            Fate::AskedFor(sweeps) => ("kept: other sweeps ask for it", Some(sweeps)),
-            Fate::BegunWith(trials) => ("kept: others begin with its weights", Some(trials)),
+            Fate::AskedFor(sweeps) => ("kept: used by other sweeps", Some(sweeps)),
+            Fate::BegunWith(trials) => ("kept: other trials start from its weights", Some(trials)),
         };
         rows.rows.push(vec![
             trial.trial_id.as_str().into(),
@@ -122,11 +121,11 @@ fn rows(affected: &[Affected]) -> Rows {
     rows
 }
 
-/// What happens, for people.
-fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> String {
-    let mut text = match what {
-        What::Sweep(name) => format!("sweep {name}: {}\n", removed(affected, yes)),
-        What::Trials(_) => format!("{}\n", removed(affected, yes)),
+/// The removal as text.
+fn text(selection: &Selection, affected: &[Affected], files: (usize, u64), yes: bool) -> String {
+    let mut text = match selection {
+        Selection::Sweep(name) => format!("sweep {name}: {}\n", removed(affected, yes)),
+        Selection::Trials(_) => format!("{}\n", removed(affected, yes)),
     };
     let because = |names: fn(&Fate) -> Option<&Vec<String>>| -> Option<(usize, String)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -137,16 +136,16 @@ fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> 
     };
     let asked = because(|fate| if let Fate::AskedFor(names) = fate { Some(names) } else { None });
     if let Some((count, names)) = asked {
-        text.push_str(&format!("{} kept, other sweeps ask for them: {names}\n", runs(count)));
+        text.push_str(&format!("{} kept, used by other sweeps: {names}\n", runs(count)));
     }
     let begun = because(|fate| if let Fate::BegunWith(names) = fate { Some(names) } else { None });
     if let Some((count, names)) = begun {
-        text.push_str(&format!("{} kept, these trials begin with their weights: {names}\n", runs(count)));
+        text.push_str(&format!("{} kept, these trials start from their weights: {names}\n", runs(count)));
     }
     let queued = because(|fate| if let Fate::Queued(names) = fate { Some(names) } else { None });
     if let Some((count, names)) = queued {
         text.push_str(&format!(
-            "{} to be trained again by the sweeps that ask for them: {names}\n",
+            "{} will be trained again by the sweeps that use them: {names}\n",
             runs(count)
         ));
     }
@@ -154,12 +153,12 @@ fn words(what: &What, affected: &[Affected], files: (usize, u64), yes: bool) -> 
         let size = bytesize::ByteSize::b(files.1).display().iec();
         text.push_str(&format!("files of these runs (output, checkpoints, weights): {}, {size}\n", files.0));
     }
-    // A sweep itself goes, also where all its runs stay.
-    let nothing = matches!(what, What::Trials(_)) && lost(affected).is_empty();
+    // A sweep is removed even if all its runs are kept.
+    let nothing = matches!(selection, Selection::Trials(_)) && lost(affected).is_empty();
     text.push_str(match (nothing, yes) {
         (true, _) => "",
         (_, true) => "`sweep gc` shrinks the database\n",
-        (_, false) => "nothing was removed: --yes does it\n",
+        (_, false) => "nothing was removed; repeat with --yes to remove\n",
     });
     text
 }
@@ -168,7 +167,7 @@ fn runs(count: usize) -> String {
     if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
 }
 
-/// How many runs lose their results, by status.
+/// Counts the runs that lose their results, by status.
 fn removed(affected: &[Affected], yes: bool) -> String {
     let lost: Vec<&Affected> = affected.iter().filter(|trial| trial.fate.loses_results()).collect();
     let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
@@ -176,7 +175,7 @@ fn removed(affected: &[Affected], yes: bool) -> String {
     let each: Vec<String> = by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
     let steps: i64 = lost.iter().map(|trial| trial.steps_done).sum();
     match lost.len() {
-        0 => "no run loses its results".to_owned(),
+        0 => "no results are removed".to_owned(),
         count => {
             let what = if yes { "removed" } else { "would remove" };
             format!("{what} the results of {} ({}), {steps} steps", runs(count), each.join(", "))

@@ -1,4 +1,4 @@
-//! `sweep run FILE`: trains what is missing, stores it, ranks.
+//! `sweep run FILE`: trains the missing trials of a sweep, stores their results and ranks the schedules.
 
 use std::path::PathBuf;
 
@@ -20,15 +20,14 @@ use crate::verb::rank;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The sweep file (`-` reads it from standard input)
+    /// Sweep file (`-` reads standard input)
     #[arg(value_parser = path())]
     pub file: PathBuf,
-    /// Threads that train; with 0 this process only coordinates, and `sweep worker` processes train [default: one for
-    /// each core]
+    /// Number of threads that train; with 0 this process only coordinates and `sweep worker` processes train [default: one per
+    /// core]
     #[arg(long, short, value_name = "N", value_parser = whole(0..=usize::MAX))]
     pub workers: Option<usize>,
-    /// Train only part I of N equal parts of the sweep, from 1/N to N/N, in a store of its own; `sweep merge` puts the parts
-    /// together
+    /// Train only part I of N parts of the sweep, in a separate store; `sweep merge` merges the parts
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
     #[command(flatten)]
@@ -67,7 +66,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if let Some(shard) = shard {
         if !global.quiet && summary.stopped == 0 {
             say(format_args!(
-                "{name}: shard {shard} of {all} trials has ended; `sweep merge` puts all shards into one store"
+                "{name}: shard {shard} of {all} trials is done; merge all shards with `sweep merge`"
             ));
         }
         return ended(&summary, global);
@@ -80,13 +79,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     ended(&summary, global)
 }
 
-/// The commands that make sense now, ready to be pasted: the program as it was called, and the options
-/// that say where things are.
+/// The next commands, ready to be pasted: with the program's name from the command line, and with the store.
 fn next(ranking: &Ranking, global: &Global) -> String {
     let program = std::env::args_os().next().unwrap_or_else(|| "sweep".into());
     let sweep = format!("{}{}", quoted(&program.to_string_lossy()), store_option(global));
     let query = format!("{sweep} query \"select * from ranking\"");
-    let mut lines = vec![(query, "ask the database")];
+    let mut lines = vec![(query, "query the database")];
     if ranking.lines.iter().any(|line| line.mean.is_some()) {
         if let [first, second, ..] = ranking.lines.as_slice()
             && second.has_results()
@@ -94,15 +92,15 @@ fn next(ranking: &Ranking, global: &Global) -> String {
             let both = format!("{} {}", quoted(&first.schedule), quoted(&second.schedule));
             lines.push((
                 format!("{sweep} compare {both}"),
-                "any two of them, and how many seeds would tell them apart",
+                "compare any two, and see how many seeds a difference needs",
             ));
         }
-        lines.push((format!("{sweep} show best"), "the best run"));
+        lines.push((format!("{sweep} show best"), "show the best run"));
         let data = global.context.data_dir.as_ref();
         let data = data.map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())));
         lines.push((
             format!("{sweep} reproduce best{}", data.unwrap_or_default()),
-            "train it again, compare every bit",
+            "train it again and compare every bit",
         ));
     }
     let width = lines.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `sweep schedules`: the catalogue, and the page of one schedule with a plot of its example.
+//! `sweep schedules`: lists the schedules, or describes one with a plot of its example.
 
 use report::{Format, page, plot};
 use schedule::Feedback;
@@ -12,7 +12,7 @@ use crate::screen;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A kind, combinator or preset, also by the name that another library has for it
+    /// A kind, combinator or preset, or its name in another library
     pub name: Option<String>,
     #[command(flatten)]
     pub format: FormatArg,
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
             print(&rows.render(format))
         }
         Format::Table => {
-            // A test fits every example.
+            // A test resolves every example.
             let source = Source { name: item.name().to_owned(), text: item.example().to_owned() };
             let run = plot::RUN;
             let fitted = super::lr::fit(&source, Some(run.base_lr), Some(run.total), run.steps_per_epoch)?;
@@ -55,11 +55,9 @@ fn find(name: &str) -> Result<Item, Failure> {
     index::find(name).map_err(|near| {
         let shown: String = name.chars().filter(|c| !c.is_control()).collect();
         match near {
-            Some(near) => {
-                Failure::usage(format_args!("there is no schedule `{shown}`; did you mean `{near}`?"))
-            }
+            Some(near) => Failure::usage(format_args!("unknown schedule `{shown}`; did you mean `{near}`?")),
             None => Failure::usage(format_args!(
-                "there is no schedule `{shown}`; `sweep schedules` lists them all"
+                "unknown schedule `{shown}`; `sweep schedules` lists all schedules"
             )),
         }
     })

@@ -1,4 +1,4 @@
-//! `sweep schema`: the JSON Schema of the sweep file.
+//! `sweep schema`: prints the JSON Schema of sweep files.
 
 use crate::exit::{Outcome, print};
 use crate::global::Global;

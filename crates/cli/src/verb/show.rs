@@ -1,4 +1,4 @@
-//! `sweep show`: one trial, or its steps.
+//! `sweep show`: prints one trial, or its steps.
 
 use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
@@ -15,7 +15,7 @@ use crate::global::Global;
 pub(crate) struct Args {
     #[command(flatten)]
     pub which: TrialArg,
-    /// Print its steps (lr, losses, gradient norm) instead
+    /// Print the steps (lr, losses, gradient norm) instead
     #[arg(long)]
     pub metrics: bool,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     }
     let fields = fields(&row);
     let rows = match format {
-        // One field a line, for people.
+        // One field per line, for readers.
         Format::Table => {
             let known = fields.into_iter().filter(|(_, value)| *value != Cell::Null);
             let rows =
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
 fn fields(row: &TrialRecord) -> Vec<(&'static str, Cell)> {
     let shown =
         COLUMNS.iter().filter(|column| column.output != Output::Database && column.source != Source::Cell);
-    // The configuration is long: it is last.
+    // The configuration is long, so it is last.
     let (long, short): (Vec<_>, Vec<_>) = shown.partition(|column| column.kind == Kind::Json);
     let of_trial = |column: &Column<TrialRecord>| (column.name, cell(column, row));
     let environment = ENVIRONMENT_COLUMNS.iter().map(|column| {

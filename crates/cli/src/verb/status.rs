@@ -1,4 +1,4 @@
-//! `sweep status`: how far each sweep is, what runs where, since when, and what is stuck.
+//! `sweep status`: the progress of each sweep, which trials run where and since when, and what is stuck.
 
 use std::time::Duration;
 
@@ -11,36 +11,35 @@ use sweep::wait_for;
 use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
-use crate::progress::span;
 use crate::slurm;
-use crate::words::utc;
+use crate::words::{span, utc};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of a sweep [default: all]
+    /// Name or file of a sweep [default: all sweeps]
     pub sweep: Option<String>,
-    /// List the processes that train instead of the sweeps
+    /// List the training processes instead of the sweeps
     #[arg(long)]
     pub processes: bool,
-    /// List the Slurm jobs instead, with Slurm's states
+    /// List the Slurm jobs with their states instead of the sweeps
     #[arg(long, conflicts_with = "processes")]
     pub jobs: bool,
     #[command(flatten)]
     pub format: FormatArg,
 }
 
-/// Running trials that are listed.
-const MOST: i64 = 20;
+/// Most running trials to list.
+const MOST_RUNNING: i64 = 20;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let format = Format::from(&args.format);
     let jobs = slurm::tasks(&global.context.store);
     if args.jobs {
-        return print(&tasks(&jobs.ok_or_else(slurm::silent)?).render(format));
+        return print(&tasks(&jobs.ok_or_else(slurm::unavailable)?).render(format));
     }
     let jobs = jobs.unwrap_or_default();
     match in_store(args, &jobs, global) {
-        // The shards of a sweep that was submitted are merged at its end only.
+        // The shards of a submitted sweep are merged only when all have ended.
         Err(Failure::Usage(_)) if !jobs.is_empty() && args.sweep.is_none() && format == Format::Table => {
             print(&format!("nothing is merged yet\n\nslurm\n{}", tasks(&jobs).render(format)))
         }
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     }
 }
 
-/// What the store knows, with the jobs beside it.
+/// The status of the store's sweeps, and of the jobs.
 fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
     let (sweeps, runners, running) = wait_for(async {
         let mut reader = open(&global.context).await?;
@@ -59,7 +58,7 @@ fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
         reader.hold().await?;
         let mut sweeps = reader.status().await?;
         sweeps.retain(|status| name.as_ref().is_none_or(|name| *name == status.sweep));
-        let running = reader.running(name.as_deref(), MOST).await?;
+        let running = reader.running(name.as_deref(), MOST_RUNNING).await?;
         Ok::<_, Failure>((sweeps, reader.runners().await?, running))
     })?;
     let now = trainer::now();
@@ -76,7 +75,7 @@ fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
         text.push_str(&processes(&runners).render(format));
     }
     if !running.is_empty() {
-        let more = if running.len() as i64 == MOST { ", those that began first" } else { "" };
+        let more = if running.len() as i64 == MOST_RUNNING { " (the oldest)" } else { "" };
         text.push_str(&format!("\nrunning{more}\n"));
         text.push_str(&trials(&running, now).render(format));
     }
@@ -93,7 +92,7 @@ fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
     print(&text)
 }
 
-/// How a process is doing.
+/// The state of a process.
 fn state(runner: &RunnerStatus) -> &'static str {
     match runner.dead {
         Some(true) => "died",
@@ -201,23 +200,23 @@ fn trials(running: &[RunningTrial], now: i64) -> Rows {
     rows
 }
 
-/// Time since then; a clock that went backwards gives none.
+/// The time since `then`; 0 if the clock went backwards.
 fn ago(now: i64, then: i64) -> String {
     span(Duration::from_millis(u64::try_from(now - then).unwrap_or(0)))
 }
 
-/// What is stuck, and what to do.
+/// Advice on what is stuck.
 fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Vec<String> {
     let mut all = Vec::new();
     for runner in runners {
         let trials = runner.trials;
         match state(runner) {
             "died" => all.push(format!(
-                "process {} has died with {trials} trials: `sweep FILE` goes on with them",
+                "process {} died while it had {trials} trials: run `sweep FILE` to continue them",
                 runner.pid
             )),
             "silent" => all.push(format!(
-                "process {} on {} gave no sign of life for {}: is it suspended? Another `sweep FILE` takes over its {trials} trials",
+                "process {} on {} has not responded for {}: is it suspended? Another `sweep FILE` takes over its {trials} trials",
                 runner.pid,
                 runner.host,
                 span(Duration::from_millis(runner.silent_ms.unsigned_abs()))
@@ -228,16 +227,16 @@ fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Vec<String> {
     for status in sweeps {
         if status.failed > 0 {
             all.push(format!(
-                "{}: {} failed (sweep query \"select trial_id, error from trials where status = 'failed'\"); the same sweep \
-                 file tries them again",
+                "{}: {} failed (reasons: sweep query \"select trial_id, error from trials where status = 'failed'\"); run the sweep \
+                 file again to retry them",
                 status.sweep, status.failed
             ));
         }
-        let open = status.queued + status.stopped + status.left_over;
-        let attended = runners.iter().any(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
-        if open > 0 && !attended {
+        let waiting = status.queued + status.stopped + status.left_over;
+        let is_trained = runners.iter().any(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
+        if waiting > 0 && !is_trained {
             all.push(format!(
-                "{}: {open} trials wait and no process trains them: `sweep FILE` goes on",
+                "{}: {waiting} trials are waiting and no process is training: run `sweep FILE` to continue",
                 status.sweep
             ));
         }

@@ -1,5 +1,5 @@
-//! `sweep submit slurm FILE`: writes scripts for a job array and submits them. With a server as its store the tasks are workers
-//! of the sweep; with a folder each trains a shard in a store of its own, and a last job merges them.
+//! `sweep submit slurm FILE`: writes the scripts of a job array and submits them. If the store is a server, the tasks are workers of
+//! the sweep. If it is a folder, each task trains a shard in a separate store, and a final job merges them.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -21,18 +21,18 @@ use crate::slurm::{self, job_name};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Write and submit a Slurm job array that trains a sweep
+    /// Write and submit a Slurm job array
     Slurm(Request),
 }
 
-/// Slurm may send its signal up to a minute early, and writing checkpoints and copies takes time too.
+/// Shortest time limit: Slurm may send its signal a minute early, and writing checkpoints and copies takes time.
 const LEAST_SECONDS: u64 = 300;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let Args::Slurm(args) = args;
     check(args, global)?;
     let (spec, plan) = sweep_file(&args.file, Warnings::default(), global)?;
-    wait_for(fold(global))?;
+    wait_for(fold_log(global))?;
     let rows = wait_for(results(global, &plan))?;
     let plan = rounds::decide(&spec, plan, &rows, &mut |decision| {
         if !global.quiet {
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     }
     if args.after.is_some_and(|before| ended <= before) {
         return Err(Failure::failed(format_args!(
-            "{}: {missing} trials are left, and the last round brought no result: look at its logs before you submit it again",
+            "{}: {missing} trials are left, but the last round had no results: check its logs before you submit it again",
             plan.name
         )));
     }
@@ -63,9 +63,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if args.dry_run { submission.show() } else { submission.submit(&plan, global) }
 }
 
-/// Tasks and merges take copies of a folder's database, without its log: what stands there alone, after a crash, is brought
-/// over first.
-async fn fold(global: &Global) -> Outcome {
+/// Folds SQLite's log (after a crash) into the database file: tasks and merges copy only that file.
+async fn fold_log(global: &Global) -> Outcome {
     let Some(dir) = global.context.store.folder() else { return Ok(()) };
     let has_log = || std::fs::metadata(dir.join("sweep.db-wal")).is_ok_and(|log| log.len() > 0);
     if has_log() {
@@ -73,21 +72,21 @@ async fn fold(global: &Global) -> Outcome {
     }
     if has_log() {
         return Err(Failure::usage(format_args!(
-            "{} is in use by a running process (`sweep status`); submit when that has ended, or into another store",
+            "{} is in use by a running process (see `sweep status`); submit after it has ended, or use another store",
             dir.display()
         )));
     }
     Ok(())
 }
 
-/// What can be known to be wrong before anything is read.
+/// Checks the arguments before anything is read.
 fn check(args: &Request, global: &Global) -> Outcome {
     if let Location::Server(server) = &global.context.store
         && server.has_password()
     {
         return Err(Failure::usage(
-            "the address of the store holds a password, which a script must not: put it into ~/.pgpass (mode 600) or \
-             PGPASSWORD, and take it out of the address",
+            "the store's address contains a password, which would be written to the job scripts: put it into ~/.pgpass (mode 600) or \
+             PGPASSWORD instead",
         ));
     }
     if let Some(time) = &args.time {
@@ -100,8 +99,8 @@ fn check(args: &Request, global: &Global) -> Outcome {
             }
             Some(seconds) if seconds < LEAST_SECONDS => {
                 return Err(Failure::usage(format_args!(
-                    "--time {time} is too short: a task writes its checkpoints two minutes before its end, and Slurm says \
-                     so up to a minute early; give it {} minutes at least",
+                    "--time {time} is too short: a task writes its checkpoints two minutes before the limit, and Slurm may signal \
+                     a minute early; use at least {} minutes",
                     LEAST_SECONDS / 60
                 )));
             }
@@ -125,7 +124,7 @@ fn check(args: &Request, global: &Global) -> Outcome {
     Ok(())
 }
 
-/// A time limit in the forms that Slurm knows.
+/// Parses a time limit in the formats of Slurm.
 fn seconds(text: &str) -> Option<u64> {
     if matches!(text.to_ascii_uppercase().as_str(), "UNLIMITED" | "INFINITE") {
         return Some(u64::MAX);
@@ -149,7 +148,7 @@ fn seconds(text: &str) -> Option<u64> {
     days.unwrap_or(0).checked_mul(86_400)?.checked_add(seconds)
 }
 
-/// What the store has of a sweep; nothing where there is no store yet.
+/// The stored results of a sweep; none if there is no store yet.
 async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failure> {
     match Reader::open(&global.context.store).await {
         Ok(mut reader) => Ok(reader.results(&plan.name).await?),
@@ -158,7 +157,7 @@ async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failu
     }
 }
 
-/// How many of a plan's trials have ended, and how many have not.
+/// The numbers of trials that have ended and that have not.
 fn count(plan: &Plan, rows: &[TrialRecord]) -> (usize, usize) {
     let over = |row: &&TrialRecord| matches!(row.status, store::Status::Done | store::Status::Diverged);
     let ended: std::collections::HashSet<&str> =
@@ -167,11 +166,11 @@ fn count(plan: &Plan, rows: &[TrialRecord]) -> (usize, usize) {
     (here, plan.trials.len() - here)
 }
 
-/// All that is written and submitted.
+/// The scripts to write and submit.
 struct Submission<'a> {
     args: &'a Request,
     job_name: String,
-    /// Of this submission alone.
+    /// The folder of this submission.
     folder: PathBuf,
     file: PathBuf,
     train: String,
@@ -202,17 +201,17 @@ impl<'a> Submission<'a> {
         let folder = absolute(&shared)?.join(&job_name).join(since.as_millis().to_string());
         if folder.to_string_lossy().contains(['\\', '\n']) {
             return Err(Failure::usage(format_args!(
-                "{}: Slurm takes no path with a backslash or a line break for its logs; name another folder with --shared",
+                "{}: Slurm does not accept a backslash or a line break in the path of its logs; use another folder with --shared",
                 folder.display()
             )));
         }
-        // Under its own name, which is the sweep's where the file gives it none.
+        // The copy keeps its name: it is the sweep's name if the file does not set one.
         let named = args.file.file_name().filter(|name| *name != "-").map(PathBuf::from);
         let file = folder.join(named.unwrap_or_else(|| PathBuf::from("sweep.yaml")));
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed(format_args!("this program: {error}")))?;
         let data_dir = global.context.data_dir.as_deref().map(absolute).transpose()?;
-        // No task without a stage group to train.
+        // Not more tasks than stage groups.
         let groups = spec::share::stage_groups(&plan.trials.iter().collect::<Vec<_>>()).len();
         let tasks = args.array.get().min(groups.max(1));
         let subject = Subject {
@@ -247,7 +246,7 @@ impl<'a> Submission<'a> {
         let mut busy = active.iter().filter(|task| task.name == self.job_name && task.is_active());
         if let (Some(task), None) = (busy.next(), self.args.after) {
             return Err(Failure::usage(format_args!(
-                "{}: job {} is queued or running already; wait for its end, or `sweep cancel {}{}`",
+                "{}: job {} is already queued or running; wait until it ends, or run `sweep cancel {}{}`",
                 plan.name,
                 task.id,
                 quoted(&plan.name),
@@ -269,7 +268,7 @@ impl<'a> Submission<'a> {
             write(&merge, text)?;
             slurm::test(&merge)?;
         } else {
-            // The workers find there what to train.
+            // Workers read the plan from the server.
             wait_for(async {
                 let mut store = Store::open(&global.context.store).await?;
                 store.register(plan, false).await?;
@@ -280,7 +279,7 @@ impl<'a> Submission<'a> {
         let job = slurm::submit(&train, None)?;
         let merging = match &self.merge {
             Some(_) => Some(slurm::submit(&merge, Some(&job)).inspect_err(|_| {
-                // Without it the results would lie around: better none than these.
+                // Without the merge job, the results of the array would be lost.
                 let _ = slurm::cancel(std::slice::from_ref(&job));
             })?),
             None => None,
@@ -300,7 +299,7 @@ impl<'a> Submission<'a> {
     }
 }
 
-/// The command that submits what follows when these shards are merged.
+/// The command that submits the next round, after these shards are merged.
 fn next_round(
     args: &Request,
     global: &Global,

@@ -1,4 +1,4 @@
-//! `sweep worker`: joins the sweeps of a store and trains for them.
+//! `sweep worker`: joins the sweeps of a store and trains their trials.
 
 use std::num::NonZeroUsize;
 
@@ -13,13 +13,13 @@ use crate::training::ended;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Train for this sweep only [default: whichever has something to train, the one that was run last first]
+    /// Train only for this sweep [default: any sweep with trials left, the most recent first]
     #[arg(long, value_name = "NAME")]
     pub sweep: Option<String>,
-    /// Threads that train [default: one for each core]
+    /// Number of threads that train [default: one per core]
     #[arg(long, short, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
-    /// With nothing to train, wait so long for a sweep before leaving, as in 90s, 10m or 2h
+    /// How long to wait for work before exiting, as in 90s, 10m or 2h
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub wait: humantime::Duration,
     #[command(flatten)]

@@ -1,5 +1,4 @@
-//! The axes of a sweep, over all its runs: which there are, and the value of each run as a number where all
-//! runs have numbers.
+//! The axes of a sweep as columns. An axis whose values are all numbers becomes a column of numbers.
 
 use report::Cell;
 use serde_json::Value as Json;
@@ -12,11 +11,11 @@ use super::column::Kind;
 pub(crate) struct Axis {
     /// Its path in the sweep file, as in `schedule.body.to`.
     pub(crate) path: String,
-    /// What all of its values are.
+    /// The kind of all its values.
     pub(crate) kind: Kind,
 }
 
-/// In the order in which runs have them.
+/// All axes, in the order of the runs.
 pub(crate) fn of(runs: &[TrialRecord]) -> Vec<Axis> {
     let mut axes: Vec<Axis> = Vec::new();
     for (path, text) in runs.iter().flat_map(|run| &run.axes.0) {
@@ -34,7 +33,7 @@ pub(crate) fn of(runs: &[TrialRecord]) -> Vec<Axis> {
 }
 
 impl Axis {
-    /// The value of one run, if it has this axis.
+    /// The value of one run; null if it does not have this axis.
     pub(crate) fn cell(&self, run: &TrialRecord) -> Cell {
         let Some((_, text)) = run.axes.0.iter().find(|(path, _)| *path == self.path) else {
             return Cell::Null;
@@ -48,7 +47,7 @@ impl Axis {
     }
 }
 
-/// Axes are stored as the sweep file's values in JSON; what is none is text.
+/// Parses a stored value: the JSON of the sweep file's value, or else text.
 fn value(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
 }

@@ -1,6 +1,6 @@
 //! The columns of an exported table.
 
-/// What a column holds; each may be missing. What holds several kinds holds the last of them.
+/// The type of a column; any value may be missing. A column with values of several types has the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Integer,
@@ -8,5 +8,5 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// Name and content of a column.
+/// Name and type of a column.
 pub(crate) type Column = (String, Kind);

@@ -1,4 +1,4 @@
-//! `sweep export`: what other programs take from here, one file for each subject.
+//! `sweep export`: exports for other programs, one file for each kind.
 
 mod axes;
 mod column;
@@ -16,13 +16,13 @@ use crate::global::Global;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Args {
-    /// Print a program that gives the same learning rates, or the rates themselves
+    /// Export a schedule as code for another library, or its learning rates
     #[command(after_help = schedule::EXAMPLES)]
     Schedule(schedule::Args),
-    /// Write the results of a sweep for pandas, DuckDB, a spreadsheet, or TensorBoard
+    /// Export results for pandas, DuckDB, spreadsheets or TensorBoard
     #[command(after_help = results::EXAMPLES)]
     Results(results::Args),
-    /// Train a stored trial again and write its final weights, as PyTorch names and shapes them
+    /// Train a stored trial again and export its final weights in PyTorch's layout
     Weights(weights::Args),
 }
 

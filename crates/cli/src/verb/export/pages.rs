@@ -1,13 +1,13 @@
-//! Reads the steps of a trial some at a time.
+//! Reads the steps of a trial in pages.
 
 use store::{MetricRow, Reader};
 
 use crate::exit::Outcome;
 
-/// Steps that are in memory at a time.
+/// Steps in memory at the same time.
 const PAGE: u64 = 4096;
 
-/// The steps of a trial, some at a time.
+/// Calls `each` with the steps of a trial, one page after the other.
 pub(crate) async fn each_page(
     reader: &mut Reader,
     trial_id: &str,

@@ -1,4 +1,4 @@
-//! Parquet files, by the crate's low-level writer: every column may have gaps, numbers keep all their bits.
+//! Writes Parquet files with the crate's low-level writer. All columns are nullable, and numbers keep all their bits.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::column::{Column, Kind};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 
-/// Rows that are gathered before they are written as one group.
+/// Rows of a row group.
 const GROUP: usize = 1 << 16;
 
 /// See the module.
@@ -38,7 +38,7 @@ impl Writer {
     }
 
     pub(crate) fn finish(mut self) -> Outcome {
-        self.group().and_then(|()| self.file.into_inner()).map_err(failed)?.keep()
+        self.group().and_then(|()| self.file.into_inner()).map_err(failed)?.finish()
     }
 
     fn group(&mut self) -> Result<(), ParquetError> {
@@ -72,7 +72,7 @@ fn schema(columns: &[Column]) -> Result<Type, ParquetError> {
     Type::group_type_builder("sweep").with_fields(fields).build()
 }
 
-/// One column of a group: its values, and for each row whether it has one.
+/// Writes one column of a row group: its values, and for each row whether it has one.
 fn write<'a>(
     column: &mut SerializedColumnWriter<'_>,
     kind: Kind,
@@ -108,13 +108,13 @@ fn write<'a>(
     Ok(())
 }
 
-/// An error of the file below arrives wrapped; a reader of stdout that has gone is no failure.
+/// Errors of the file arrive wrapped. A closed reader of stdout is not a failure.
 fn failed(error: ParquetError) -> Failure {
     if let ParquetError::External(inner) = &error
         && let Some(inner) = inner.downcast_ref::<std::io::Error>()
         && inner.kind() == std::io::ErrorKind::BrokenPipe
     {
-        return Failure::NotRead;
+        return Failure::ReaderClosed;
     }
     Failure::failed(format_args!("can't write Parquet: {error}"))
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_file_can_be_read() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("t.parquet");
         let columns = [("n", Kind::Integer), ("x", Kind::Real), ("axis:a", Kind::Text)];

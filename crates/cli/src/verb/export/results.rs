@@ -1,4 +1,4 @@
-//! `sweep export results`: the runs of a sweep, or their steps, as tables and event files of other programs.
+//! `sweep export results`: the runs of a sweep, or their steps, as tables or TensorBoard event files.
 
 use std::path::PathBuf;
 
@@ -19,34 +19,34 @@ use crate::global::Global;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  sweep export results --to csv > runs.csv                    a row for each run
+  sweep export results --to csv > runs.csv                    one row per run
   sweep export results mnist --to parquet --metrics -o steps.parquet
   sweep export results --to tensorboard -o logs && tensorboard --logdir logs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name or file of the sweep [default: the one that was run last]
+    /// Name or file of the sweep [default: the most recent sweep]
     pub sweep: Option<String>,
-    /// What to write
+    /// Format to write
     #[arg(long, value_enum, value_name = "FORM")]
     pub to: ResultsTo,
-    /// Write to this file instead of stdout; the folder to make, for tensorboard
+    /// File to write [default: stdout]; for tensorboard, the folder to create
     #[arg(long, short, value_name = "PATH", value_parser = path())]
     pub output: Option<PathBuf>,
-    /// A row for each step instead of one for each run
+    /// Write one row per step instead of one per run
     #[arg(long)]
     pub metrics: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ResultsTo {
-    /// With a header line
+    /// CSV with a header line
     Csv,
-    /// A JSON object a line; what is no finite number is null
+    /// One JSON object per line; NaN and infinity are null
     Jsonl,
     /// Apache Parquet; needs a build with `--features parquet`
     Parquet,
-    /// A folder of event files, with the data of its HPARAMS tab
+    /// A folder of event files, with data for the HPARAMS tab
     Tensorboard,
 }
 
@@ -65,10 +65,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
 
 fn event_files(args: &Args, global: &Global) -> Outcome {
     let Some(dir) = &args.output else {
-        return Err(Failure::usage("TensorBoard reads a folder: name the one to make with -o DIR"));
+        return Err(Failure::usage("TensorBoard reads a folder: give one with -o DIR"));
     };
     if args.metrics {
-        return Err(Failure::usage("--metrics is for tables: event files hold every step anyhow"));
+        return Err(Failure::usage("--metrics is for tables: event files always contain every step"));
     }
     wait_for(async {
         let (mut reader, name, runs) = read(args, global).await?;
@@ -76,7 +76,7 @@ fn event_files(args: &Args, global: &Global) -> Outcome {
     })
 }
 
-/// The database as it is at this moment, name and runs of the sweep.
+/// A snapshot of the database, and name and runs of the sweep.
 async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
     let mut reader = open(&global.context).await?;
     reader.hold().await?;
@@ -103,7 +103,7 @@ fn results(runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
     table.finish()
 }
 
-/// What an exported column holds.
+/// The type of an exported column.
 fn kind(column: &record::Column<TrialRecord>) -> Kind {
     match column.kind {
         record::Kind::Integer => Kind::Integer,
@@ -112,7 +112,7 @@ fn kind(column: &record::Column<TrialRecord>) -> Kind {
     }
 }
 
-/// What is said of each step.
+/// The columns of a step.
 const STEP_COLUMNS: [(&str, Kind); 10] = [
     ("schedule", Kind::Text),
     ("config_id", Kind::Text),

@@ -1,4 +1,4 @@
-//! `sweep export schedule`: a schedule as code of another library, or as its lrs.
+//! `sweep export schedule`: a schedule as code for another library, or as its lrs.
 
 use std::path::{Path, PathBuf};
 
@@ -25,33 +25,32 @@ Examples:
   sweep export schedule mnist.yaml:cosine --to keras --lr 0.1
   sweep export schedule '{kind: cosine}' --to optax --lr 0.1 --total 1000
 
-Exit codes: 0 done, 1 the library has no counterpart, 2 a mistake in the input";
+Exit codes: 0 success, 1 the library has no equivalent, 2 wrong input";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A trial (the start of its id, or `best`), FILE:NAME for a schedule of a sweep file, or a schedule as
-    /// `sweep lr` takes it
+    /// A trial (start of its id, or `best`), FILE:NAME for a schedule of a sweep file, or a schedule as in `sweep lr`
     #[arg(value_name = "WHAT")]
     pub what: String,
-    /// What to print
+    /// Library or format
     #[arg(long, value_enum, value_name = "TARGET")]
     pub to: Target,
-    /// Write it to this file instead of stdout
+    /// File to write [default: stdout]
     #[arg(long, short, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
-    /// The sweep that `best` belongs to [default: the one that was run last]
+    /// Sweep that `best` refers to [default: the most recent sweep]
     #[arg(long, value_name = "NAME")]
     pub sweep: Option<String>,
-    /// The base lr: which one of a sweep file's, or `1x` of a schedule [default there: 1]
+    /// Base lr (`1x`): one of the sweep file's, or any for a single schedule [default there: 1]
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
-    /// Which variant, where a sweep file's schedule has several: the start of its config's id
+    /// Start of a config's id, for a schedule with several variants in the sweep file
     #[arg(long, value_name = "ID")]
     pub config: Option<String>,
-    /// Length of the run in steps, for a schedule
+    /// Length of the run in steps, for a single schedule
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
     pub total: Option<u64>,
-    /// Steps in an epoch, for a schedule
+    /// Steps per epoch, for a single schedule
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps_per_epoch: Option<u64>,
 }
@@ -68,21 +67,21 @@ pub(crate) enum Target {
     Transformers,
     /// timm.scheduler
     Timm,
-    /// Columns step, lr and, where it is cycled, momentum
+    /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
     /// {"lr": [...], "momentum": [...] or null}
     Json,
 }
 
-/// The most lrs that are written out.
+/// Most lrs to write.
 const MOST_STEPS: u64 = 100_000_000;
 
-/// What is exported.
+/// The schedule to export.
 struct Found {
-    /// What it is, in a few words.
+    /// A short description.
     title: String,
     schedule: Schedule,
-    /// The lrs that training used, where a trial has them.
+    /// The lrs used in training, for a trial of a closed-loop schedule.
     used: Option<Vec<f64>>,
 }
 
@@ -114,14 +113,12 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
         Some(used) => used.clone(),
         None if schedule.feedback() == Feedback::ClosedLoop => {
             return Err(Failure::failed(
-                "this schedule watches training, so its lrs are not known before: train it, then export the trial \
-                 (sweep export schedule TRIAL), or give what it sees to sweep lr",
+                "this schedule depends on losses or gradients, so its lrs are not known before training: train it and export the trial \
+                 (`sweep export schedule TRIAL`), or pass losses to `sweep lr --metrics`",
             ));
         }
         None if total > MOST_STEPS => {
-            return Err(Failure::usage(format_args!(
-                "{total} lrs are more than are written out ({MOST_STEPS})"
-            )));
+            return Err(Failure::usage(format_args!("can't write {total} lrs: the limit is {MOST_STEPS}")));
         }
         None => {
             let state = schedule.start();
@@ -137,7 +134,7 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
 
 fn find(args: &Args, global: &Global) -> Result<Found, Failure> {
     let what = args.what.trim();
-    // A length is given for a schedule only, which may then be as short as `1x`.
+    // --total marks a single schedule, whose text may be as short as `1x`.
     if args.total.is_some() || what == "-" || what.starts_with(['{', '"', '\'']) || what.contains('(') {
         return node(args);
     }
@@ -156,7 +153,7 @@ fn find(args: &Args, global: &Global) -> Result<Found, Failure> {
 fn node(args: &Args) -> Result<Found, Failure> {
     if args.sweep.is_some() || args.config.is_some() {
         return Err(Failure::usage(
-            "--total is for a schedule by itself, --config and --sweep are for others",
+            "--total is for a single schedule; --config and --sweep are for sweep files and trials",
         ));
     }
     let source = match args.what.as_str() {
@@ -173,10 +170,10 @@ fn node(args: &Args) -> Result<Found, Failure> {
 fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Result<Found, Failure> {
     if args.steps_per_epoch.is_some() {
         return Err(Failure::usage(
-            "a sweep file knows its epochs: --steps-per-epoch is for a schedule by itself",
+            "--steps-per-epoch is for a single schedule: a sweep file defines its own",
         ));
     }
-    // Its lints are for `check`, `plan` and `run`.
+    // Lints are reported by `check`, `plan` and `run`.
     let (spec, plan) = plan::of_file(file, Aim::LookUp, &global.context)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
@@ -185,7 +182,7 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
         Some(name) => {
             let hint = match nearest(name, names()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it has {}", listed(names())),
+                None => format!("its schedules: {}", listed(names())),
             };
             return Err(Failure::usage(format_args!("{shown} has no schedule `{name}` ({hint})")));
         }
@@ -193,7 +190,7 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
             [only] => only.key.name.as_str(),
             _ => {
                 return Err(Failure::usage(format_args!(
-                    "which schedule of {shown}? Name one, as in {shown}:{}; it has {}",
+                    "{shown} has several schedules: name one, as in {shown}:{} (schedules: {})",
                     names().next().unwrap_or_default(),
                     listed(names())
                 )));
@@ -207,7 +204,7 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
             configs.push(&trial.config);
         }
     }
-    // Runs that are the same at several base lrs are one config, which has the first of them.
+    // Runs that are the same at several base lrs are one config, stored with the first lr.
     let lrs =
         spec.schedules.iter().find(|schedule| schedule.key.name == name).map(|schedule| schedule.lrs(&spec));
     let merged = |lr| configs.len() == 1 && lrs.iter().flatten().any(|known| same_lr(*known, lr));
@@ -217,12 +214,12 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
     Ok(Found { title, schedule: config.schedule.clone(), used: None })
 }
 
-/// Whether two base lrs are one to an update, which uses single precision.
+/// Whether two base lrs are equal in single precision, which updates use.
 fn same_lr(a: f64, b: f64) -> bool {
     a as f32 == b as f32
 }
 
-/// The one config that is meant.
+/// The config that --lr and --config select.
 fn chosen<'a>(
     lr: Option<f64>,
     id: Option<&str>,
@@ -236,7 +233,7 @@ fn chosen<'a>(
         .filter(|config| lr.is_none_or(|lr| same_lr(lr, config.base_lr)))
         .filter(|config| id.is_none_or(|id| config.id.starts_with(&id.to_lowercase())))
         .collect();
-    // What differs in more than the lrs makes no difference here: a batch size with the same length, say.
+    // Configs with the same lrs are interchangeable here, even if they differ in, say, batch size.
     let lrs =
         |config: &Config| (config.base_lr.to_bits(), config.schedule.formula(), config.schedule.known());
     let horizon = |config: &Config| config.schedule.horizon();
@@ -250,9 +247,10 @@ fn chosen<'a>(
         }
         [only] => Ok(only),
         several => {
-            let why = if several.is_empty() { "no config" } else { "several configs" };
+            let which = if several.is_empty() { "no configs" } else { "several configs" };
             let shown = if several.is_empty() { configs } else { several };
-            let mut text = format!("{why} of `{name}` in {file} match: choose by --lr or --config ID\n");
+            let mut text =
+                format!("{which} of `{name}` in {file} match: select one with --lr or --config ID\n");
             for config in shown.iter().take(40) {
                 text.push_str(&format!("\n  {}  lr {}{}", config.id, config.base_lr, axes(config)));
             }
@@ -272,7 +270,7 @@ fn axes(config: &Config) -> String {
 fn stored(args: &Args, global: &Global) -> Result<Found, Failure> {
     if args.lr.is_some() || args.config.is_some() {
         return Err(Failure::usage(
-            "a trial has its lr and its config: --lr and --config are for sweep files",
+            "--lr and --config are for sweep files: a trial has its own lr and config",
         ));
     }
     let which = Which { trial: args.what.clone(), sweep: args.sweep.clone() };

@@ -1,4 +1,4 @@
-//! A table on its way out, some rows at a time: CSV, JSON Lines or Parquet.
+//! Writes a table as CSV, JSON Lines or Parquet, in blocks of rows.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ enum Sink {
 }
 
 impl Table {
-    /// Begins a table.
+    /// Opens a table for writing.
     pub(crate) fn open(form: Form, path: Option<&Path>, columns: &[Column]) -> Result<Self, Failure> {
         if form == Form::Parquet {
             check_parquet(path)?;
@@ -40,7 +40,7 @@ impl Table {
         let sink = match form {
             Form::Csv => {
                 let mut output = output;
-                output.put(lines::csv_header(&names).as_bytes())?;
+                output.append(lines::csv_header(&names).as_bytes())?;
                 Sink::Csv(output)
             }
             Form::Jsonl => Sink::Jsonl(output),
@@ -52,41 +52,41 @@ impl Table {
         Ok(Self { columns: names, sink })
     }
 
-    /// Writes some rows.
+    /// Appends rows.
     pub(crate) fn write(&mut self, rows: Vec<Vec<Cell>>) -> Outcome {
         let rows = Rows { columns: self.columns.clone(), rows };
         match &mut self.sink {
-            Sink::Csv(output) => output.put(lines::csv(&rows).as_bytes()),
-            Sink::Jsonl(output) => output.put(lines::json(&rows).as_bytes()),
+            Sink::Csv(output) => output.append(lines::csv(&rows).as_bytes()),
+            Sink::Jsonl(output) => output.append(lines::json(&rows).as_bytes()),
             #[cfg(feature = "parquet")]
             Sink::Parquet(writer) => writer.write(rows.rows),
         }
     }
 
-    /// Says that it is complete.
+    /// Completes the table.
     pub(crate) fn finish(self) -> Outcome {
         match self.sink {
-            Sink::Csv(output) | Sink::Jsonl(output) => output.keep(),
+            Sink::Csv(output) | Sink::Jsonl(output) => output.finish(),
             #[cfg(feature = "parquet")]
             Sink::Parquet(writer) => writer.finish(),
         }
     }
 }
 
-/// Parquet is binary, and is not in every build.
+/// Parquet is binary, and an optional feature of the build.
 fn check_parquet(path: Option<&Path>) -> Outcome {
     if cfg!(not(feature = "parquet")) {
         return Err(not_built());
     }
     if path.is_none() && screen::is_terminal() {
-        return Err(Failure::usage("Parquet is no text for a terminal: name a file with -o FILE"));
+        return Err(Failure::usage("Parquet is binary: write it to a file with -o FILE"));
     }
     Ok(())
 }
 
 fn not_built() -> Failure {
     Failure::usage(
-        "this build writes no Parquet: build it with `cargo install --path crates/cli --features parquet`, or \
-         take --to csv",
+        "this build can't write Parquet: rebuild with `cargo install --path crates/cli --features parquet`, or use \
+         --to csv",
     )
 }

@@ -1,5 +1,5 @@
-//! A folder that TensorBoard reads: an event file for each run, with its curves, its results and its
-//! hyperparameters, and one at the top that says what the HPARAMS tab compares.
+//! Writes a folder for TensorBoard: one event file per run, with its curves, results and hyperparameters, and one at the top that
+//! defines the HPARAMS tab.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -15,25 +15,25 @@ use super::pages::each_page;
 use crate::exit::{Failure, Outcome};
 use crate::output::failure;
 
-/// What runs are compared by.
+/// The metrics of the HPARAMS tab.
 const METRICS: [&str; 2] = ["final_valid_loss", "test_accuracy"];
 
-/// Makes the folder `dir`; it appears when it is complete.
+/// Creates the folder `dir`, which appears when it is complete.
 pub(crate) async fn write(reader: &mut Reader, sweep: &str, runs: &[TrialRecord], dir: &Path) -> Outcome {
     let failed = |error| failure(dir, error);
-    let taken = |why: &str| Err(Failure::usage(format_args!("can't write {}: {why}", dir.display())));
+    let refused = |why: &str| Err(Failure::usage(format_args!("can't write {}: {why}", dir.display())));
     match dir.read_dir().map(|mut entries| entries.next().is_some()) {
-        Ok(true) => return taken("this folder is not empty; name a new one"),
-        Err(_) if dir.exists() => return taken("this is no folder"),
+        Ok(true) => return refused("the folder is not empty; use a new one"),
+        Err(_) if dir.exists() => return refused("it is not a folder"),
         Ok(false) | Err(_) => {}
     }
-    // It goes if anything fails; its inside gets the usual permissions.
-    let beside = tempfile::Builder::new().prefix(".writing-").tempdir_in(folder(dir)).map_err(failed)?;
-    let made = beside.path().join("logs");
+    // The temporary folder is removed if anything fails. The inner folder has the usual permissions.
+    let temporary = tempfile::Builder::new().prefix(".writing-").tempdir_in(folder(dir)).map_err(failed)?;
+    let made = temporary.path().join("logs");
     let axes = axes::of(runs);
     let began = runs.iter().filter_map(|run| run.started_at).min();
     let top = experiment(seconds(began), sweep, &axes);
-    File::create(&made, seconds(began), dir)?.with(&top)?.keep()?;
+    File::create(&made, seconds(began), dir)?.with(&top)?.finish()?;
     let names = format::names(runs.iter().map(|run| words(run, &axes)));
     for (run, name) in runs.iter().zip(names) {
         let inside = name.iter().fold(made.clone(), |path, word| path.join(word));
@@ -52,7 +52,7 @@ fn experiment(time: f64, sweep: &str, axes: &[Axis]) -> Vec<u8> {
     format::experiment(time, sweep, &hparams, &METRICS)
 }
 
-/// The folders of a run, as in `cosine/lr=0.1,to=0,seed=1`.
+/// The path of a run within the folder, as in `cosine/lr=0.1,to=0,seed=1`.
 fn words(run: &TrialRecord, axes: &[Axis]) -> Vec<String> {
     let mut last = format!("lr={}", report::lr(run.base_lr));
     for axis in axes {
@@ -75,7 +75,7 @@ async fn one_run(
 ) -> Outcome {
     let (start, end) = (seconds(run.started_at), seconds(run.finished_at.or(run.started_at)));
     let mut file = File::create(inside, start, dir)?;
-    file.put(&format::session_start(start, &hparams(run, axes)))?;
+    file.append(&format::session_start(start, &hparams(run, axes)))?;
     each_page(reader, &run.trial_id, |page| {
         for step in page {
             let (train_loss, grad_norm) = step.known(run.diverged_at);
@@ -83,7 +83,7 @@ async fn one_run(
             values.extend(train_loss.map(|loss| ("train_loss", loss)));
             values.extend(step.valid_loss.map(|loss| ("valid_loss", loss)));
             values.extend(grad_norm.map(|norm| ("grad_norm", norm)));
-            file.put(&format::scalars(start, step.step, &values))?;
+            file.append(&format::scalars(start, step.step, &values))?;
         }
         Ok(())
     })
@@ -99,12 +99,12 @@ async fn one_run(
         results.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     if !results.is_empty() {
         let last = u64::try_from(run.steps_done).unwrap_or(0).saturating_sub(1);
-        file.put(&format::scalars(end, last, &results))?;
+        file.append(&format::scalars(end, last, &results))?;
     }
     if let Some(status) = ended(run.status) {
-        file.put(&format::session_end(end, status))?;
+        file.append(&format::session_end(end, status))?;
     }
-    file.keep()
+    file.finish()
 }
 
 fn hparams<'a>(run: &TrialRecord, axes: &'a [Axis]) -> Vec<(&'a str, Value)> {
@@ -125,7 +125,7 @@ fn hparams<'a>(run: &TrialRecord, axes: &'a [Axis]) -> Vec<(&'a str, Value)> {
     own.into_iter().chain(axes.iter().filter_map(of_axis)).collect()
 }
 
-/// A run that is not over has no end.
+/// A run that has not ended has no final status.
 fn ended(status: Status) -> Option<format::Status> {
     match status {
         Status::Done => Some(format::Status::Success),
@@ -138,7 +138,7 @@ fn seconds(milliseconds: Option<i64>) -> f64 {
     milliseconds.unwrap_or(0) as f64 / 1000.0
 }
 
-/// An event file on its way; errors speak of the folder that the user named.
+/// An event file being written. Errors name the folder that the user gave.
 struct File<'a> {
     file: BufWriter<std::fs::File>,
     named: &'a Path,
@@ -153,15 +153,15 @@ impl<'a> File<'a> {
     }
 
     fn with(mut self, record: &[u8]) -> Result<Self, Failure> {
-        self.put(record)?;
+        self.append(record)?;
         Ok(self)
     }
 
-    fn put(&mut self, record: &[u8]) -> Outcome {
+    fn append(&mut self, record: &[u8]) -> Outcome {
         self.file.write_all(record).map_err(|error| failure(self.named, error))
     }
 
-    fn keep(mut self) -> Outcome {
+    fn finish(mut self) -> Outcome {
         self.file.flush().map_err(|error| failure(self.named, error))
     }
 }

@@ -1,4 +1,4 @@
-//! `sweep export weights`: the final weights of a stored trial, as a file for other programs.
+//! `sweep export weights`: the final weights of a stored trial as a safetensors file.
 
 use std::path::PathBuf;
 
@@ -21,13 +21,13 @@ use crate::output::Output;
 pub(crate) struct Args {
     #[command(flatten)]
     pub which: TrialArg,
-    /// The file to write
+    /// File to write
     #[arg(long, short, value_name = "FILE.safetensors", value_parser = path())]
     pub output: PathBuf,
-    /// Write the optimiser's state too, for `init_from: {file: FILE, optimizer: keep}`
+    /// Also write the optimizer's state, for `init_from: {file: FILE, optimizer: keep}`
     #[arg(long)]
     pub optimizer: bool,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
     pub device: DeviceArg,
 }
@@ -37,11 +37,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         trial(&mut open(&global.context).await?, &args.which.named(), &global.context).await
     })?;
     check_done(&row)?;
-    // A wrong place is told of before anything is trained.
+    // Errors of the output file are reported before training.
     drop(Output::file(&args.output)?);
     if args.optimizer && retrained(&row, &global.context)?.config.schedule.averages() {
         return Err(Failure::usage(format_args!(
-            "the weights of the trial {} are an average, and its optimiser's state is not: leave out --optimizer",
+            "trial {} has averaged weights, which its optimizer's state does not belong to: leave out --optimizer",
             row.trial_id
         )));
     }
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     Output::file(&args.output)?.write_whole(&file.map_err(Failure::failed)?)
 }
 
-/// What to know of the weights: whose they are, and what the model's inputs must be.
+/// The file's metadata: the trial, and how the model's inputs are scaled.
 fn metadata(row: &TrialRecord, weights: &Weights) -> Vec<(String, String)> {
     let json = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default().to_string();
     let fields = [

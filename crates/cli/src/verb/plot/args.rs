@@ -6,18 +6,18 @@ use crate::args::{RankArgs, path, whole};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A sweep file, or a schedule as in '{kind: cosine}' (`-` reads standard input); with --figure name or file
-    /// of a stored sweep [default: the one that was run last]
+    /// A sweep file or a schedule, as in '{kind: cosine}' (`-` reads standard input); with --figure, name or file of a stored
+    /// sweep [default: the most recent sweep]
     #[arg(
         value_name = "FILE|SCHEDULE|SWEEP",
         allow_hyphen_values = true,
         required_unless_present = "figure"
     )]
     pub what: Option<String>,
-    /// Draw this figure of a stored sweep's report instead of lr curves
+    /// Draw a figure of a stored sweep's report instead of lr curves
     #[arg(long, value_enum, conflicts_with_all = ["scale", "log", "select", "lr", "total", "steps_per_epoch"])]
     pub figure: Option<Figure>,
-    /// Where to write the picture: a name ending in .svg or .png [default: draw it on the terminal]
+    /// File to write, ending in .svg or .png [default: draw in the terminal]
     #[arg(long, short, value_name = "FILE", value_parser = path())]
     pub output: Option<PathBuf>,
     /// Scale of the lr axis
@@ -26,19 +26,19 @@ pub(crate) struct Args {
     /// Short for --scale log
     #[arg(long, overrides_with = "scale")]
     pub log: bool,
-    /// Width and height of the picture in pixels, as in 960x540 [default: as large as it needs]
+    /// Width and height in pixels, as in 960x540 [default: fits the content]
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<report::plot::Size>,
-    /// Only these schedules of the sweep file, as in cosine,wsd
+    /// Draw only these schedules of the sweep file, as in cosine,wsd
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub select: Vec<String>,
-    /// The base lr, `1x` [default: the middle one of the sweep file; for a schedule its document's `lr`, or 1]
+    /// Base lr (`1x`) [default: the middle lr of the sweep file; for a single schedule its own `lr`, or 1]
     #[arg(long, value_name = "LR")]
     pub lr: Option<f64>,
-    /// Length of the run in steps; needed for a schedule, a sweep file has its own
+    /// Length of the run in steps, for a single schedule
     #[arg(long, value_name = "T", value_parser = whole(1..=u64::MAX))]
     pub total: Option<u64>,
-    /// Steps in an epoch; a sweep file has its own
+    /// Steps per epoch, for a single schedule
     #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
     #[command(flatten)]
@@ -48,13 +48,13 @@ pub(crate) struct Args {
 /// The figures of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Figure {
-    /// Paired differences to the first schedule, with their 95 % intervals
+    /// Paired differences to the first schedule, with 95 % intervals
     Forest,
-    /// Loss over the run, mean and band over seeds, with the lrs below
+    /// Loss over steps (mean and band over seeds), with the lrs below
     Curves,
-    /// The metric over each schedule's lr grid
+    /// Metric over the lr grid of each schedule
     Sensitivity,
-    /// The metric over the lengths of the run
+    /// Metric over the budgets
     Budgets,
 }
 
@@ -71,13 +71,13 @@ impl From<Figure> for report::figure::Figure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum AxisScale {
-    /// From 0
+    /// Linear, from 0
     Linear,
-    /// Powers of ten; what is 0 lies below it
+    /// Logarithmic; 0 is drawn below the axis
     Log,
 }
 
-/// A size as in `960x540`.
+/// Parses a size, as in `960x540`.
 fn size(text: &str) -> Result<report::plot::Size, String> {
     let sizes = report::plot::SIZES;
     let side = |text: &str| text.parse::<u32>().ok().filter(|side| sizes.contains(side));

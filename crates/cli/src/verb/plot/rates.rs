@@ -1,4 +1,4 @@
-//! The lr curves of a sweep file, or of one schedule: what is known before anything is trained.
+//! The lr curves of a sweep file or of one schedule, which are known before training.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::global::Global;
 use crate::input;
 use crate::verb::lr::Fitted;
 
-/// The lr curves that are asked for.
+/// The lr curves of a sweep file or a schedule.
 pub(super) fn figure(args: &Args, what: &str, global: &Global) -> Result<Figure, Failure> {
     match read(what)? {
         (source, true) => of_file(args, what, &source, global),
@@ -28,30 +28,31 @@ pub(super) fn figure(args: &Args, what: &str, global: &Global) -> Result<Figure,
     }
 }
 
-/// The text to draw, and whether it is a sweep file.
+/// Reads the text to draw. Also returns whether it is a sweep file.
 fn read(what: &str) -> Result<(Source, bool), Failure> {
     let path = Path::new(what);
     if what != "-" && !path.exists() && is_schedule(what) {
         return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
     let source = read_file(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MAX_BYTES)?;
-    // What can't be read is called a sweep file: its mistakes are shown either way.
+    // A text that can't be parsed counts as a sweep file: its errors are shown either way.
     let sweep = match spec::yaml::read(&source.text) {
         Ok(tree) => {
-            ["schedules", "budget", "data", "model"].iter().any(|key| tree.get(key).is_some()) || !node(&tree)
+            ["schedules", "budget", "data", "model"].iter().any(|key| tree.get(key).is_some())
+                || !can_be_schedule(&tree)
         }
         Err(_) => true,
     };
     Ok((source, sweep))
 }
 
-/// Whether a word is a schedule and no file's name.
+/// Whether a word is a schedule, not a file name.
 fn is_schedule(text: &str) -> bool {
     text.contains(['{', '(', '\n']) || text.strip_suffix('x').unwrap_or(text).parse::<f64>().is_ok()
 }
 
 /// Whether a document can be a schedule, or `{lr, schedule}`.
-fn node(tree: &Tree) -> bool {
+fn can_be_schedule(tree: &Tree) -> bool {
     let key = |key: &&str| tree.get(key).is_some();
     match &tree.value {
         Value::Map(_) => {
@@ -66,19 +67,19 @@ fn scale(args: &Args) -> Scale {
     if args.log || args.scale == AxisScale::Log { Scale::Log } else { Scale::Linear }
 }
 
-/// One schedule over a run that the command line describes.
+/// One schedule, for a run that the command line describes.
 fn of_schedule(args: &Args, source: &Source) -> Result<Figure, Failure> {
     if !args.select.is_empty() {
         return Err(Failure::usage(
-            "--select chooses among the schedules of a sweep file; this is one schedule",
+            "--select needs a sweep file with several schedules; this is a single schedule",
         ));
     }
     let Fitted { schedule, base_lr, total } =
         crate::verb::lr::fit(source, args.lr, args.total, args.steps_per_epoch)?;
     if schedule.feedback() == Feedback::ClosedLoop {
         return Err(Failure::usage(
-            "the lr of this schedule follows what training shows, so there is no curve before it; `sweep schedules \
-             NAME` shows such a rule over a made-up run, `sweep lr --metrics FILE.json` prints its lr over yours",
+            "the lr of this schedule depends on losses or gradients, so it is not known before training; `sweep schedules NAME` \
+             shows it in a simulated run, `sweep lr --metrics FILE.json` for your own losses",
         ));
     }
     let title = if source.name == "<schedule>" { source.text.trim() } else { source.name.as_str() };
@@ -105,8 +106,7 @@ fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
     Failure::Shown
 }
 
-/// The schedules of a sweep file, at one base lr: at several each curve would stand there several times,
-/// only higher or lower.
+/// The schedules of a sweep file, at one base lr: other base lrs would only scale the curves.
 fn of_file(args: &Args, what: &str, source: &Source, global: &Global) -> Result<Figure, Failure> {
     let quiet = global.quiet;
     for (flag, given) in
@@ -114,7 +114,7 @@ fn of_file(args: &Args, what: &str, source: &Source, global: &Global) -> Result<
     {
         if given {
             return Err(Failure::usage(format_args!(
-                "{flag} is for a schedule alone; the sweep file says it itself"
+                "{flag} is for a single schedule: a sweep file defines its own"
             )));
         }
     }
@@ -132,13 +132,13 @@ fn of_file(args: &Args, what: &str, source: &Source, global: &Global) -> Result<
     Ok(drawn.figure)
 }
 
-/// A sweep's curves, and what is said of schedules that have none.
+/// A sweep's curves, and a note on schedules without a curve.
 pub(crate) struct Drawn {
     pub(crate) figure: Figure,
     left_out: Option<String>,
 }
 
-/// Draws schedules of a sweep, each at one base lr: at the given one, else at the middle one of the file's grid or of its own.
+/// Draws schedules of a sweep, each at one base lr: the given one, or the middle one of the schedule's own or the file's grid.
 pub(crate) fn of_sweep(
     spec: &Spec,
     schedules: &[&NamedSchedule],
@@ -155,7 +155,7 @@ pub(crate) fn of_sweep(
         for (variant, mut name) in each.variants.iter().zip(labels(each)) {
             let mut base_lr = common;
             if let (None, Some(lrs)) = (lr, &variant.lrs) {
-                base_lr = middle(&rising(lrs));
+                base_lr = middle(&sorted(lrs));
                 name.push_str(&format!(" at lr {}", report::lr(base_lr)));
                 own = true;
             }
@@ -170,7 +170,9 @@ pub(crate) fn of_sweep(
     }
     let left_out = (!rules.is_empty()).then(|| {
         let names = rules.join(", ");
-        format!("not drawn: {names}; the lr follows what training shows, so there is no curve before it")
+        format!(
+            "not drawn: {names} (the lr depends on losses or gradients, so it is not known before training)"
+        )
     });
     let y_title = match own {
         true => "learning rate".to_owned(),
@@ -188,25 +190,25 @@ pub(crate) fn of_sweep(
     Ok(Drawn { figure, left_out })
 }
 
-fn rising(lrs: &[f64]) -> Vec<f64> {
+fn sorted(lrs: &[f64]) -> Vec<f64> {
     let mut lrs = lrs.to_vec();
     lrs.sort_by(f64::total_cmp);
     lrs
 }
 
-/// The middle one of rising lrs.
+/// The middle one of sorted lrs.
 fn middle(lrs: &[f64]) -> f64 {
     lrs.get(lrs.len().saturating_sub(1) / 2).copied().unwrap_or(1.0)
 }
 
-/// The schedules that `--select` names, or all.
+/// The schedules that `--select` names; all by default.
 fn selected<'a>(spec: &'a Spec, names: &[String]) -> Result<Vec<&'a NamedSchedule>, Failure> {
     let known = || spec.schedules.iter().map(|each| each.key.name.as_str());
     for name in names {
         if !known().any(|known| known == name) {
             let hint = match nearest(name, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are {}", listed(known())),
+                None => format!("its schedules: {}", listed(known())),
             };
             return Err(Failure::usage(format_args!("--select: the sweep has no schedule `{name}`; {hint}")));
         }
@@ -215,7 +217,7 @@ fn selected<'a>(spec: &'a Spec, names: &[String]) -> Result<Vec<&'a NamedSchedul
     Ok(spec.schedules.iter().filter(wanted).collect())
 }
 
-/// The point of the grid that is drawn, its base lr, and what to say of both.
+/// The point of the grid to draw, its base lr, and a note that describes both.
 fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure> {
     let lrs = spec.lrs();
     if let Some(lr) = lr
@@ -225,7 +227,7 @@ fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure>
     }
     let base_lr = lr.unwrap_or_else(|| middle(&lrs));
     let point = spec.points.iter().find(|point| point.base_lr == Some(base_lr)).or(spec.points.first());
-    let point = point.ok_or_else(|| Failure::failed("a sweep without a single run"))?;
+    let point = point.ok_or_else(|| Failure::failed("the sweep has no runs"))?;
     let words: Vec<String> = lrs.iter().map(|lr| report::lr(*lr)).collect();
     let others = match lrs.as_slice() {
         [] => String::new(),
@@ -235,14 +237,14 @@ fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure>
     };
     let axes: Vec<String> = point.chosen.iter().map(|(path, value)| format!(", {path}: {value}")).collect();
     let at = match (lrs.as_slice(), lr) {
-        ([], None) => "each at a base lr of its own".to_owned(),
+        ([], None) => "each at its own base lr".to_owned(),
         _ => format!("at base lr {}{others}", report::lr(base_lr)),
     };
     let note = format!("{at}; {} steps{}", point.task.steps, axes.concat());
     Ok((point, base_lr, note))
 }
 
-/// A name for each variant of a schedule. Numbers are short where that tells the variants apart.
+/// A name for each variant of a schedule, with short numbers if the names remain different.
 fn labels(schedule: &NamedSchedule) -> Vec<String> {
     let all = |number: &dyn Fn(f64) -> String| -> Vec<String> {
         let chosen = schedule.variants.iter().map(|variant| variant.variant.chosen.as_slice());
@@ -253,21 +255,21 @@ fn labels(schedule: &NamedSchedule) -> Vec<String> {
     if different == short.len() { short } else { all(&|x| x.to_string()) }
 }
 
-/// A schedule's name and the values of its axes, each by the last word of its path where that is enough.
+/// A schedule's name and the values of its axes, each named by the last word of its path if that is unique.
 fn label(name: &str, chosen: &[(String, Tree)], number: &dyn Fn(f64) -> String) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let mut name = name.to_owned();
     for (i, (path, value)) in chosen.iter().enumerate() {
         let short = last(path);
         let twice = chosen.iter().filter(|(other, _)| last(other) == short).count() > 1;
-        let word = if twice || short.parse::<usize>().is_ok() { path.clone() } else { short };
+        let axis = if twice || short.parse::<usize>().is_ok() { path.clone() } else { short };
         let value = match &value.value {
             Value::Text(text) => text.clone(),
             Value::Float(x) => number(*x),
             _ => value.to_string(),
         };
         name.push_str(if i == 0 { ", " } else { " " });
-        name.push_str(&if word.is_empty() { value } else { format!("{word} {value}") });
+        name.push_str(&if axis.is_empty() { value } else { format!("{axis} {value}") });
     }
     name
 }
