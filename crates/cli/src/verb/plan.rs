@@ -177,7 +177,8 @@ fn text(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers:
     text.push('\n');
     let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
     // Trials of programs share no steps.
-    let closed = plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
+    let closed =
+        plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
     if closed > 0 {
         text.push_str(&format!(
             "{closed} trials watch losses or gradients, so their shared steps are known only during training\n"
