@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(simplified(&[]), []);
     }
 
-    fn figure(scale: Asked, values: &[f64]) -> Figure {
+    fn figure(scale: Requested, values: &[f64]) -> Figure {
         let points = values.iter().enumerate().map(|(i, value)| (i as f64, *value)).collect();
         Figure {
             title: "a".to_owned(),
@@ -428,7 +428,7 @@ mod tests {
             &[-max, max],
             &[-1.0],
         ] {
-            for scale in [Asked::Linear, Asked::Log] {
+            for scale in [Requested::Linear, Requested::Log] {
                 for size in [Size { width: 200, height: 200 }, Size { width: 960, height: 540 }] {
                     let page = lay_out(&figure(scale, values), size);
                     page.marks.iter().for_each(|mark| is_on_the_page(mark, size));
@@ -457,7 +457,7 @@ mod tests {
         for values in
             [&[1.0, 0.5, 0.0][..], &[0.1, -0.05], &[-0.1, -0.2], &[1.0, 1e-9, -1e-12], &[0.0], &[-1e38, 1e38]]
         {
-            for scale in [Asked::Linear, Asked::Log] {
+            for scale in [Requested::Linear, Requested::Log] {
                 let figure = figure(scale, values);
                 let page = lay_out(&figure, figure.fitting_size());
                 let curve = page.marks.iter().find_map(|mark| match mark {
@@ -470,14 +470,14 @@ mod tests {
                     .marks
                     .iter()
                     .any(|mark| matches!(mark, Mark::Text { text, .. } if text.contains("can't show 0")));
-                assert_eq!(has_note, scale == Asked::Log, "{values:?}");
+                assert_eq!(has_note, scale == Requested::Log, "{values:?}");
             }
         }
     }
 
     #[test]
     fn a_legend_that_does_not_fit_counts_the_hidden_names() {
-        let mut figure = figure(Asked::Linear, &[1.0, 0.5]);
+        let mut figure = figure(Requested::Linear, &[1.0, 0.5]);
         figure.curves =
             (0..60).map(|i| Curve { name: format!("s{i}"), ..figure.curves[0].clone() }).collect();
         let texts = |size| {
