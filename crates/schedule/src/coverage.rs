@@ -75,8 +75,8 @@ impl Coverage {
 
     /// One `n`th of the covered range, as a user would write it.
     pub(crate) fn share(&self, n: f64) -> String {
-        let notch = self.unit();
-        self.written((self.end / n / notch).floor().max(1.0) * notch)
+        let unit = self.unit();
+        self.written((self.end / n / unit).floor().max(1.0) * unit)
     }
 
     /// The length of a first cycle, in whole units and nearest to `n`, that `sound` accepts. The run should
@@ -88,13 +88,13 @@ impl Coverage {
         ideal: impl Fn(f64) -> f64,
         sound: impl Fn(f64) -> bool,
     ) -> Option<f64> {
-        let notch = self.unit();
+        let unit = self.unit();
         let around = |x: f64, by: i32| (-by..=by).map(move |d| x + f64::from(d));
         around(cycles.round(), 64)
             .filter(|cycles| *cycles >= 1.0)
-            .flat_map(|cycles| around((ideal(cycles) / notch).round(), 2))
-            .map(|notches| notches * notch)
-            .filter(|length| *length >= notch && !self.ends_before(*length) && sound(*length))
+            .flat_map(|cycles| around((ideal(cycles) / unit).round(), 2))
+            .map(|units| units * unit)
+            .filter(|length| *length >= unit && !self.ends_before(*length) && sound(*length))
             .min_by(|a, b| (a - n).abs().total_cmp(&(b - n).abs()))
     }
 }

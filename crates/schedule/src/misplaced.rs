@@ -94,7 +94,7 @@ const ROWS: &[Row] = &[
     (
         &["parameters", "hyperparameters", "search_space", "param_space", "grid"],
         "",
-        "write {values: [...]} in the place of a value to make it an axis, as in lr: {values: [0.01, 0.1]}; parameters \
+        "write {values: [...]} instead of a value to make it an axis, as in lr: {values: [0.01, 0.1]}; parameters \
          of a program belong in `trainer: {params: {...}}`",
     ),
     (&["method", "strategy", "sampler", "search"], "", "remove it: the whole grid is trained"),

@@ -203,8 +203,8 @@ mod tests {
             let losses = random_rows(&mut random, 4, 7, 1e-3);
             let p = joint_flips(&some(&losses), |_, _| 1.0);
             for (i, j) in [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)] {
-                let alone: Vec<f64> = losses[i].iter().zip(&losses[j]).map(|(a, b)| a - b).collect();
-                assert!(p[i][j] >= sign_flip(&alone, 1.0).expect("a test").p);
+                let difference: Vec<f64> = losses[i].iter().zip(&losses[j]).map(|(a, b)| a - b).collect();
+                assert!(p[i][j] >= sign_flip(&difference, 1.0).expect("a test").p);
             }
         }
     }

@@ -206,7 +206,7 @@ impl Program<'_> {
         })
     }
 
-    /// Checks an argument that only matters in Python. A literal in the place of the optimiser was probably
+    /// Checks an argument that only matters in Python. A literal as the optimiser was probably
     /// meant for another argument.
     fn python_only(&self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<(), Problem> {
         let literal = matches!(
@@ -286,7 +286,7 @@ impl Program<'_> {
                 self.depth -= 1;
                 return value;
             }
-            // A number may also be in the place of a schedule, as in the parameters of one.
+            // A number may also be a schedule, as in the parameters of one.
             ExprKind::Call(..) if nodes && self.entries(expr)?.is_none() => {
                 return self.constant_tree(expr).or_else(|_| self.schedule(expr));
             }

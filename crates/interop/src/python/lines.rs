@@ -191,8 +191,8 @@ impl<'a> Reader<'a> {
                 let (yes, rest) = inner(line, inline, rest);
                 let follows = rest.first().map_or("", |next| self.word(next, 0));
                 // The branch continues after the other branches of this `if`.
-                let behind = rest.get(self.branches(line, rest)..)?;
-                let after = Continuation { lines: behind, then };
+                let remaining = rest.get(self.branches(line, rest)..)?;
+                let after = Continuation { lines: remaining, then };
                 let yes = self.body(&yes, Some(&after), left)?;
                 let no = match follows {
                     "elif" if rest.first()?.indent == line.indent => self.body(rest, then, left)?,

@@ -14,14 +14,14 @@ pub(crate) struct Parser<'a> {
     /// The remaining tokens.
     tokens: &'a [Token],
     /// The end of the last consumed token.
-    behind: usize,
+    last_end: usize,
     depth: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(source: &'a Source<'a>, tokens: &'a [Token]) -> Self {
-        let behind = tokens.first().map_or(0, |token| token.start);
-        Self { source, tokens, behind, depth: 0 }
+        let last_end = tokens.first().map_or(0, |token| token.start);
+        Self { source, tokens, last_end, depth: 0 }
     }
 
     fn text(&self, token: &Token) -> &'a str {
@@ -40,7 +40,7 @@ impl<'a> Parser<'a> {
     fn next(&mut self) -> Option<&'a Token> {
         let (first, rest) = self.tokens.split_first()?;
         self.tokens = rest;
-        self.behind = first.end;
+        self.last_end = first.end;
         Some(first)
     }
 
@@ -54,7 +54,7 @@ impl<'a> Parser<'a> {
 
     /// The start of the next token.
     fn here(&self) -> usize {
-        self.peek().map_or(self.behind, |token| token.start)
+        self.peek().map_or(self.last_end, |token| token.start)
     }
 
     fn expected(&self, what: &str) -> Problem {
@@ -387,7 +387,7 @@ impl<'a> Parser<'a> {
             } else {
                 return Ok(expr);
             };
-            expr = Expr { start, end: self.behind, kind };
+            expr = Expr { start, end: self.last_end, kind };
         }
     }
 
@@ -426,17 +426,17 @@ impl<'a> Parser<'a> {
                     }
                     (None, _) => ExprKind::List(items),
                 };
-                return Ok(Expr { start, end: self.behind, kind });
+                return Ok(Expr { start, end: self.last_end, kind });
             }
             (Kind::Sign, "[") => {
                 self.next();
                 let (items, _) = self.list("]")?;
-                return Ok(Expr { start, end: self.behind, kind: ExprKind::List(items) });
+                return Ok(Expr { start, end: self.last_end, kind: ExprKind::List(items) });
             }
             (Kind::Sign, "{") => {
                 self.next();
                 let kind = ExprKind::Dict(self.dict()?);
-                return Ok(Expr { start, end: self.behind, kind });
+                return Ok(Expr { start, end: self.last_end, kind });
             }
             (Kind::Sign, "*" | "**") => {
                 self.next();
@@ -500,7 +500,7 @@ impl<'a> Parser<'a> {
                 self.take("]");
                 Ok(Expr {
                     start,
-                    end: self.behind,
+                    end: self.last_end,
                     kind: ExprKind::Unknown("slices are not supported".to_owned()),
                 })
             }
@@ -517,7 +517,7 @@ impl<'a> Parser<'a> {
         let kind = ExprKind::Unknown(
             "comprehensions are not supported: write the values out, as in [30, 60, 90]".to_owned(),
         );
-        Expr { start: value.start, end: self.behind, kind }
+        Expr { start: value.start, end: self.last_end, kind }
     }
 
     /// Skips all tokens before the closing bracket.
@@ -549,7 +549,7 @@ impl<'a> Parser<'a> {
             true => ExprKind::Unknown("f-strings are not supported: write the text out".to_owned()),
             false => ExprKind::Text(text),
         };
-        Expr { start, end: self.behind, kind }
+        Expr { start, end: self.last_end, kind }
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, Problem> {

@@ -352,9 +352,8 @@ fn with_timm_warmup(given: &mut Arguments<'_, '_>, body: Tree) -> Option<Tree> {
     if ticks(&over) == Some(0.0) {
         return Some(body);
     }
-    let behind =
-        if given.flag("warmup_prefix")? { body } else { map([("shift", over.clone()), ("of", body)]) };
-    Some(crate::trees::with_warmup(over, from, behind))
+    let body = if given.flag("warmup_prefix")? { body } else { map([("shift", over.clone()), ("of", body)]) };
+    Some(crate::trees::with_warmup(over, from, body))
 }
 
 /// Adds noise and the clock in epochs, if configured.

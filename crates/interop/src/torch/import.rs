@@ -445,16 +445,16 @@ pub(crate) fn plateau(given: &mut Arguments<'_, '_>) -> Option<Tree> {
 
 /// The bounds of the momentum, if it is cycled. The outer `None` means a problem.
 fn momentum(given: &mut Arguments<'_, '_>) -> Option<Option<Tree>> {
-    let asked = match given.maybe_tree("cycle_momentum").map(|tree| tree.value) {
-        Some(Value::Bool(asked)) => asked,
+    let configured = match given.maybe_tree("cycle_momentum").map(|tree| tree.value) {
+        Some(Value::Bool(configured)) => configured,
         _ => given.has("base_momentum") || given.has("max_momentum"),
     };
     let (low, high) = (given.number("base_momentum")?, given.number("max_momentum")?);
-    if asked && low > high {
+    if configured && low > high {
         given.problem("base_momentum", format!("`base_momentum` ({low}) is above `max_momentum` ({high})"));
         return None;
     }
-    Some(asked.then(|| map([("min", float(low)), ("max", float(high))])))
+    Some(configured.then(|| map([("min", float(low)), ("max", float(high))])))
 }
 
 fn one_cycle(given: &mut Arguments<'_, '_>) -> Option<Tree> {

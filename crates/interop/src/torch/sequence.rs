@@ -186,8 +186,8 @@ pub(crate) fn chained(given: &mut Arguments<'_, '_>) -> Option<Tree> {
     if let [_] = links.as_slice()
         && kind(links.first()?) != "torch.ReduceLROnPlateau"
     {
-        let alone = given.children.iter().map(|child| child.expanded.clone()).collect();
-        return Some(map([("chain", list(alone))]));
+        let members = given.children.iter().map(|child| child.expanded.clone()).collect();
+        return Some(map([("chain", list(members))]));
     }
     let mut factors = Vec::new();
     for link in &links {

@@ -366,7 +366,7 @@ fn a_call_sets_the_length_of_the_run() {
 
 #[test]
 fn momentum_is_cycled_only_if_configured() {
-    for (arguments, asked) in [
+    for (arguments, configured) in [
         ("", false),
         (", cycle_momentum=False, base_momentum=0.5", false),
         (", cycle_momentum=True", true),
@@ -376,7 +376,7 @@ fn momentum_is_cycled_only_if_configured() {
         for call in ["OneCycleLR(opt, max_lr=0.1, total_steps=100", "CyclicLR(opt, 0.01, 0.1"] {
             let node = read(&format!("{call}{arguments})")).expect(arguments);
             let schedule = node.resolve(&HORIZON).expect("it fits");
-            assert_eq!(schedule.momentum(3).is_some(), asked, "{call}{arguments}");
+            assert_eq!(schedule.momentum(3).is_some(), configured, "{call}{arguments}");
         }
     }
 }

@@ -110,15 +110,15 @@ enum Mode {
 impl Cyclic {
     /// The hint for whole cycles of about `length`, with the same proportion of rise and fall.
     fn suggestion(&self, covered: &Coverage, length: f64, up: f64) -> String {
-        let notch = covered.unit();
-        let rise = |cycle: f64| (up / length * cycle / notch).round().max(1.0) * notch;
+        let unit = covered.unit();
+        let rise = |cycle: f64| (up / length * cycle / unit).round().max(1.0) * unit;
         let whole = |cycle: f64| {
-            let into = (covered.end - notch).rem_euclid(cycle);
-            let halves = self.down.is_some() || (cycle / notch / 2.0).fract() == 0.0;
+            let into = (covered.end - unit).rem_euclid(cycle);
+            let halves = self.down.is_some() || (cycle / unit / 2.0).fract() == 0.0;
             halves
                 && rests(covered, cycle)
                 && rise(cycle) < cycle
-                && (into < 1e-9 || cycle - notch - into <= covered.hint_tolerance(cycle))
+                && (into < 1e-9 || cycle - unit - into <= covered.hint_tolerance(cycle))
         };
         match covered.nearest(length, covered.end / length, |cycles| covered.end / cycles, whole) {
             Some(cycle) if self.down.is_some() => {

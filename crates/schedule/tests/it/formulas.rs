@@ -243,7 +243,7 @@ fn expression(expr: &str) -> Tree {
 /// `t`, `T` and `epoch` count in the segment.
 #[test]
 fn an_expression_counts_from_the_start_of_its_segment() {
-    close(&lrs(&expression("1 / (1 + t)"), 3, 5), &[0.1, 0.05, 0.1 / 3.0, 0.025, 0.02], "alone");
+    close(&lrs(&expression("1 / (1 + t)"), 3, 5), &[0.1, 0.05, 0.1 / 3.0, 0.025, 0.02], "a single leaf");
     close(&lrs(&expression("epoch + base"), 15, 15)[6..8], &[0.01, 0.11], "epochs of 7 steps");
     let cycles = map([("restart", expression("t / T")), ("every", int(2)), ("mult", int(2))]);
     close(&lrs(&cycles, 6, 6), &[0.0, 0.05, 0.0, 0.025, 0.05, 0.075], "cycles of 2 and 4");
