@@ -16,7 +16,10 @@ use super::{is_cpu_f32, slice, with_slice};
 pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Tensor> {
     let (rows, columns) = qkv.dims2()?;
     if context == 0 || heads == 0 || !rows.is_multiple_of(context) || !columns.is_multiple_of(3 * heads) {
-        candle_core::bail!("attention: {:?} with {heads} heads over {context} positions", qkv.shape());
+        candle_core::bail!(
+            "attention: shape {:?} does not fit {heads} heads over {context} positions",
+            qkv.shape()
+        );
     }
     let (width, size) = (columns / 3, columns / 3 / heads);
     if is_cpu_f32(qkv) {

@@ -15,7 +15,7 @@ use super::{is_cpu_f32, slice, with_slice};
 pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     if logits.shape() != targets.shape() {
         candle_core::bail!(
-            "binary cross-entropy: logits {:?}, targets {:?}",
+            "binary cross-entropy: shapes differ: logits {:?}, targets {:?}",
             logits.shape(),
             targets.shape()
         );

@@ -31,7 +31,7 @@ fn sizes(x: &Shape, w: &Shape) -> Result<(usize, Sizes)> {
     let (batch, channels, height, width) = x.dims4()?;
     let (outputs, inputs, size, other) = w.dims4()?;
     if inputs != channels || size != other || size == 0 || size > height || size > width {
-        candle_core::bail!("conv: x {x:?}, w {w:?}");
+        candle_core::bail!("conv: shapes do not fit: x {x:?}, w {w:?}");
     }
     Ok((batch, Sizes { channels, height, width, outputs, size }))
 }
@@ -52,7 +52,11 @@ impl CustomOp3 for Conv {
     ) -> Result<(CpuStorage, Shape)> {
         let (batch, sizes) = sizes(x_layout.shape(), w_layout.shape())?;
         if b_layout.shape().dims1()? != sizes.outputs {
-            candle_core::bail!("conv: {} outputs, bias {:?}", sizes.outputs, b_layout.shape());
+            candle_core::bail!(
+                "conv: expected a bias for {} outputs, found shape {:?}",
+                sizes.outputs,
+                b_layout.shape()
+            );
         }
         let (x, w, b) = (slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?);
         let mut conv = channels_last::Conv::new(sizes);

@@ -14,7 +14,7 @@ pub fn embedding(table: &Tensor, places: &Tensor, tokens: &[u32]) -> Result<Tens
     let fits = width == same && tokens.len().is_multiple_of(context.max(1));
     if !fits || tokens.iter().any(|token| *token as usize >= alphabet) {
         candle_core::bail!(
-            "embedding: {} tokens, table {:?}, places {:?}",
+            "embedding: shapes do not fit, or a token is out of range: {} tokens, table {:?}, places {:?}",
             tokens.len(),
             table.shape(),
             places.shape()

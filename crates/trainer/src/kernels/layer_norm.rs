@@ -16,7 +16,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
     let n = x.dim(D::Minus1)?;
     if weight.dims() != [n] || bias.dims() != [n] {
         candle_core::bail!(
-            "layer norm: x {:?}, weight {:?}, bias {:?}",
+            "layer norm: shapes do not fit: x {:?}, weight {:?}, bias {:?}",
             x.shape(),
             weight.shape(),
             bias.shape()

@@ -59,7 +59,7 @@ impl CustomOp3 for Linear {
         let (inputs, n) = w_layout.shape().dims2()?;
         if inputs != k || b_layout.shape().dims1()? != n {
             candle_core::bail!(
-                "linear: x {:?}, w {:?}, b {:?}",
+                "linear: shapes do not fit: x {:?}, w {:?}, b {:?}",
                 x_layout.shape(),
                 w_layout.shape(),
                 b_layout.shape()

@@ -14,7 +14,7 @@ use super::{is_cpu_f32, slice, with_slice};
 /// The shapes don't fit, or the device fails.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     if weight.dims() != [x.dim(D::Minus1)?] {
-        candle_core::bail!("rms norm: x {:?}, weight {:?}", x.shape(), weight.shape());
+        candle_core::bail!("rms norm: shapes do not fit: x {:?}, weight {:?}", x.shape(), weight.shape());
     }
     if is_cpu_f32(x) {
         return x.apply_op2(weight, RmsNorm { eps: eps as f32 });
