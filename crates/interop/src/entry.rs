@@ -56,7 +56,7 @@ pub struct Typed {
     pub name: &'static str,
     /// The type.
     pub number: NumberType,
-    /// What the library does with another type.
+    /// The behaviour of the library for another type.
     pub otherwise: &'static str,
 }
 

@@ -194,7 +194,7 @@ pub struct KnownRestart {
     pub mult: f64,
     /// Factor per cycle.
     pub decay: f64,
-    /// What it is applied to: `peak`, `amplitude` or `all`.
+    /// The part of the cycle that it scales: `peak`, `amplitude` or `all`.
     pub decay_on: &'static str,
     /// The lr that `amplitude` is measured from.
     pub floor: f64,

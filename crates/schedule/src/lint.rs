@@ -14,7 +14,7 @@ pub struct Lint {
     pub what: &'static str,
     /// A schedule that triggers it in a run of 1000 steps; empty if it needs a whole file.
     pub example: &'static str,
-    /// What to write instead.
+    /// The suggested change.
     pub fix: &'static str,
 }
 

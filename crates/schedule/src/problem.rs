@@ -9,7 +9,7 @@ pub struct Problem {
     pub place: Place,
     /// The path of keys that leads there, as in `schedules.cosine.warmup.over`; may be empty.
     pub path: String,
-    /// What is wrong and what was expected. One sentence without a full stop.
+    /// The error and the expected value. One sentence without a full stop.
     pub message: String,
     /// How to fix it, if known.
     pub hint: Option<String>,

@@ -11,7 +11,7 @@ pub(crate) struct Position {
     pub(crate) begin: f64,
     /// Length of the segment in ticks, above 0. Positions beyond it are legal.
     pub(crate) len: f64,
-    /// What `1x` means here: the run's base lr, or a scaled one inside a decaying `restart`.
+    /// The value of `1x` here: the run's base lr, or a scaled one inside a decaying `restart`.
     pub(crate) base: f64,
     /// Steps in a tick.
     pub(crate) tick: f64,

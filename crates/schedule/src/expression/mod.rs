@@ -40,7 +40,7 @@ pub struct Expression {
 /// A syntax error in an expression.
 #[derive(Debug)]
 pub struct ParseError {
-    /// What is wrong.
+    /// The error.
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,

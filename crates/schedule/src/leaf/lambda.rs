@@ -89,8 +89,8 @@ impl Leaf for Lambda {
             Err(ArithmeticError(error)) => {
                 let message = format!("the expression has no value at t = {}: {error}", at.s);
                 let problem = Problem { message, ..self.problem.clone() };
-                let at_0_alone = at.s == 0.0 && self.factor(&at.at(1.0)).is_ok();
-                return Some(match at_0_alone {
+                let only_at_0 = at.s == 0.0 && self.factor(&at.at(1.0)).is_ok();
+                return Some(match only_at_0 {
                     true => problem.with_hint("t starts at 0; t + 1 is never 0"),
                     false => problem,
                 });

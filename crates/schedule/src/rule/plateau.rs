@@ -133,7 +133,7 @@ pub(crate) struct State {
     /// Number of these metrics.
     #[serde(rename = "looks")]
     checks: u64,
-    /// Checks in a row that were no better.
+    /// Consecutive checks without improvement.
     bad: u64,
     /// Checks to wait after a reduction.
     cooldown: u64,

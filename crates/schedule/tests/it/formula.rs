@@ -31,8 +31,8 @@ fn same(
         // from that of 0.
         let (share, least) = if split { (1e-6, 1e-8) } else { (1e-9, 1e-13) };
         let close = |found: f64| (found - lr).abs() <= share * lr.abs() + least * top;
-        let beside = || [t as f64 - 1e-9, t as f64 + 1e-9].iter().any(|t| close(formula.value(*t)));
-        let close = close(found) || (split && beside());
+        let nearby = || [t as f64 - 1e-9, t as f64 + 1e-9].iter().any(|t| close(formula.value(*t)));
+        let close = close(found) || (split && nearby());
         prop_assert!(close, "{written}\n  at {t} of {total}: {found} instead of {lr}");
     }
     Ok(())

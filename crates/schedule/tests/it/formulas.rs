@@ -124,7 +124,7 @@ fn one_cycle_without_a_rise_begins_at_its_peak() {
     assert!(found[6] < 0.1);
 }
 
-/// `k` bends the clock of every ramp and every cooldown: the lr at progress p is the plain one's at p^k.
+/// `k` bends the clock of every ramp and every cooldown: the lr at progress p is that of the plain curve at p^k.
 #[test]
 fn k_is_the_exponent_of_progress_in_every_ramp() {
     for entry in schedule::catalogue::ENTRIES.iter().filter(|entry| entry.is_ramp()) {

@@ -44,7 +44,7 @@ pub(crate) fn map<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, Tree)>) -
 
 /// The mapping with one more entry, which replaces an older one of that name.
 pub(crate) fn with(tree: &Tree, name: &str, value: Tree) -> Tree {
-    let Value::Map(entries) = &tree.value else { panic!("{tree} is no mapping") };
+    let Value::Map(entries) = &tree.value else { panic!("{tree} is not a mapping") };
     let mut entries = entries.clone();
     entries.retain(|(key, _)| key.name != name);
     entries.push((Key { place: Place::default(), name: name.to_owned() }, value));

@@ -124,7 +124,7 @@ fn bold_driver_follows_each_rise_and_fall() {
 }
 
 #[test]
-fn adagrad_norm_counts_the_gradient_of_its_own_step() {
+fn adagrad_norm_counts_the_gradient_of_the_current_step() {
     let node = map([("kind", text("adagrad_norm")), ("b0", int(7))]);
     let found = trajectory(&fit(&node, 2), &vec![(1.0, 9.0), (1.0, 9.0)]);
     assert!((found[0] - 0.1 / 4.0).abs() < 1e-9 && (found[1] - 0.1 / 5.0).abs() < 1e-9, "{found:?}");
@@ -175,7 +175,7 @@ fn a_rule_that_acts_on_the_same_step_uses_the_batch_loss() {
     assert_eq!(lrs(&with(&halving(), "apply", text("same")), 4), [0.1, 0.05, 0.025, 0.0125]);
 }
 
-/// What torch 2.15's `ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0)` prints for these accuracies at lr 0.1.
+/// Expected lrs: those of torch 2.15's `ReduceLROnPlateau(optimizer, mode, factor=0.5, patience=0)` for these accuracies at lr 0.1.
 #[test]
 fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
     let accuracies = [0.5, 0.6, 0.6, 0.59, 0.7, 0.7, 0.7, 0.65];
