@@ -391,8 +391,8 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         note: "The product of the factors of its schedules, in closed form. torch computes it step by step, which is \
                the same for schedules that only multiply the lr. Others, which set the lr at each step or fall to an \
                eta_min above 0, override their neighbours in torch and are refused; so is a SequentialLR, which sets \
-               the lr when it is created and at its milestones. A ChainedScheduler inside is the product of the schedules \
-               that it holds. After the T_max of a CosineAnnealingLR torch no longer computes the product, so a longer run \
+               the lr when it is created and at its milestones. A ChainedScheduler inside is the product of its \
+               schedules. After the T_max of a CosineAnnealingLR torch no longer computes the product, so a longer run \
                is refused",
         example: "torch.optim.lr_scheduler.ChainedScheduler([torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.1, \
                   total_iters=20), torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)])",
