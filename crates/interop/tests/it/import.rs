@@ -503,7 +503,10 @@ fn a_nested_chain_matches_torch() {
     given_by(call, 0.1, &[0.05, 0.045, 0.0405, 0.0729, 0.006561, 0.0059049], "torch");
     let call = "ChainedScheduler([StepLR(o, 3), CosineAnnealingLR(o, 5)])";
     given_by(call, 0.1, &[0.1, 0.09045084971874738, 0.06545084971874738, 0.003454915028125263], "torch");
-    let beyond = read(call).expect("a chain").resolve(&HORIZON).expect_err("torch leaves the product");
+    let beyond = read(call)
+        .expect("a chain")
+        .resolve(&HORIZON)
+        .expect_err("a run after the end of the product is refused");
     assert!(beyond[0].to_string().contains("the ramp ends after 5 of 100"), "{beyond:?}");
 }
 

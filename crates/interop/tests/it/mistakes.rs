@@ -47,7 +47,7 @@ const IN_CALLS: &[Mistake] = &[
     ("x = 3", "1:1", "expected a call of a schedule"),
     ("n = n\nStepLR(opt, n)", "2:13", "the variable `n` is unknown"),
     ("LambdaLR(opt, lambda a, b: 1)", "1:15", "a lambda of one parameter"),
-    ("LambdaLR(opt, lambda t: t / T)", "1:25", "`T` is a variable of the program"),
+    ("LambdaLR(opt, lambda t: t / T)", "1:25", "the variable `T` has another meaning here"),
     ("LambdaLR(opt, lambda t: t / total)", "1:25", "unknown name `total` at character 5"),
 ];
 

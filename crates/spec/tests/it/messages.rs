@@ -401,7 +401,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("{kind: cosine, exponent: 0}", "1:26: s.exponent: expected a number above 0, found `0`"),
     (
         "{kind: multistep, at: [5], gammas: [0.1, 0.2]}",
-        "1:36: s.gammas: expected one factor per milestone, found expected one factor per milestone, found 2 factors for 1 milestones",
+        "1:36: s.gammas: expected one factor per milestone, found 2 factors for 1 milestones",
     ),
     ("{kind: multistep, at: [5], values: [1x]}", "1:36: s.values: 1 milestones need 2 values, found 1"),
     ("{kind: multistep, at: [5], gammas: [0]}", "1:37: s.gammas[0]: expected a number above 0, found `0`"),
