@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if stored_device.is_some_and(|stored| stored != device.to_string()) {
         return compare_devices(&row, &title, &again, device, global);
     }
-    if let Some(problem) = again.config.task.network().and_then(trainer::transfer::missing_weights) {
+    if let Some(problem) = again.config.task.network().and_then(trainer::transfer::weights_problem) {
         return Err(Failure::usage(format_args!("the initial weights of the trial have changed: {problem}")));
     }
     let program = again.config.task.program();

@@ -105,7 +105,7 @@ fn of_task(task: Task) -> Template {
 /// The file for a table. Batch size and budget follow from the number of rows.
 fn of_csv(csv: &Path, label: &str) -> Result<Template, Failure> {
     let file = existing(csv, "CSV file")?;
-    let found = trainer::data::look(&Source::Csv { file: file.clone(), label: label.to_owned() });
+    let found = trainer::data::inspect_table(&Source::Csv { file: file.clone(), label: label.to_owned() });
     let found = found.map_err(|error| {
         Failure::usage(format_args!(
             "{error}\nsweep learns classes from tables; to predict numbers, use your own program: sweep new --pytorch FILE"
