@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::support::{Sandbox, root};
 
@@ -24,14 +24,14 @@ const OUTSIDE: [&str; 6] = [
 struct Page {
     links: Vec<String>,
     anchors: BTreeSet<String>,
-    /// Lines of code blocks of a shell.
+    /// Command lines of code blocks: every line of `sh`, and the lines after `$ ` in `console`, where the rest is output.
     shell: Vec<String>,
 }
 
 fn read(path: &str) -> Page {
     let text = std::fs::read_to_string(root().join(path)).expect("a page");
     let mut page = Page { links: Vec::new(), anchors: BTreeSet::new(), shell: Vec::new() };
-    let (mut heading, mut is_shell) = (None, false);
+    let (mut heading, mut language) = (None, String::new());
     for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
         match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
@@ -44,11 +44,12 @@ fn read(path: &str) -> Page {
                 let is_new = page.anchors.insert(id);
                 page.anchors.extend(same.filter(|_| !is_new));
             }
-            Event::Start(Tag::CodeBlock(kind)) => {
-                is_shell = matches!(&kind, pulldown_cmark::CodeBlockKind::Fenced(name) if matches!(&**name, "sh" | "console"));
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(name))) => language = name.into_string(),
+            Event::End(TagEnd::CodeBlock) => language.clear(),
+            Event::Text(text) if language == "sh" => page.shell.extend(text.lines().map(str::to_owned)),
+            Event::Text(text) if language == "console" => {
+                page.shell.extend(text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned));
             }
-            Event::End(TagEnd::CodeBlock) => is_shell = false,
-            Event::Text(text) if is_shell => page.shell.extend(text.lines().map(str::to_owned)),
             Event::Text(text) | Event::Code(text) => {
                 if let Some(heading) = &mut heading {
                     heading.push_str(&text);
@@ -136,8 +137,7 @@ fn commands_on_pages_have_verbs_and_options_that_exist() {
     let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let mut unknown = Vec::new();
     for (path, page) in all_pages() {
-        let lines = page.shell.iter().map(|line| line.strip_prefix("$ ").unwrap_or(line));
-        for line in lines.filter(|line| line.starts_with("sweep ")) {
+        for line in page.shell.iter().filter(|line| line.starts_with("sweep ")) {
             let line = line.split(" #").next().unwrap_or_default();
             let mut words =
                 line.split_whitespace().skip(1).take_while(|word| !matches!(*word, "|" | "&&" | ">"));
