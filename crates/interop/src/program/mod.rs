@@ -36,7 +36,7 @@ pub fn parse_program(text: &str) -> Result<ParsedProgram, Problem> {
 
 /// Reads a call in a value of a document.
 pub(crate) fn parse_inside(text: &str, place: Place) -> Result<Tree, Problem> {
-    Program::new(Source { text, inside: Some(place) }).read().map(|pasted| pasted.schedule)
+    Program::new(Source { text, inside: Some(place) }).read().map(|parsed| parsed.schedule)
 }
 
 /// A schedule as a mapping, if it is a call that can be read.

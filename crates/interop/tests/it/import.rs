@@ -18,9 +18,9 @@ fn map<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
 pub(crate) const HORIZON: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5) };
 
 pub(crate) fn read(call: &str) -> Result<Node, String> {
-    let pasted = parse_program(call).map_err(|problem| problem.to_string())?;
+    let parsed = parse_program(call).map_err(|problem| problem.to_string())?;
     let mut problems = Vec::new();
-    interop::parse(&pasted.schedule, "", &mut problems)
+    interop::parse(&parsed.schedule, "", &mut problems)
         .ok_or_else(|| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
@@ -80,9 +80,9 @@ fn the_table_is_complete() {
 #[test]
 fn defaults_written_out_are_the_same_schedule() {
     for entry in entries() {
-        let pasted = parse_program(entry.example).expect(entry.name).schedule;
-        let Value::Map(mut written) = pasted.value.clone() else { panic!("a mapping") };
-        let plain = interop::parse(&pasted, "", &mut Vec::new()).expect(entry.name);
+        let parsed = parse_program(entry.example).expect(entry.name).schedule;
+        let Value::Map(mut written) = parsed.value.clone() else { panic!("a mapping") };
+        let plain = interop::parse(&parsed, "", &mut Vec::new()).expect(entry.name);
         for param in entry.params {
             let given = written.iter().any(|(key, _)| key.name == param.name);
             // These two parameters enable the cycling of the momentum.

@@ -44,9 +44,9 @@ fn library(entry: &LibraryEntry) -> Library {
 }
 
 fn imported(call: &str) -> Result<Schedule, String> {
-    let pasted = parse_program(call).map_err(|problem| problem.to_string())?;
+    let parsed = parse_program(call).map_err(|problem| problem.to_string())?;
     let mut problems = Vec::new();
-    let node = interop::parse(&pasted.schedule, "", &mut problems).ok_or(format!("{problems:?}"))?;
+    let node = interop::parse(&parsed.schedule, "", &mut problems).ok_or(format!("{problems:?}"))?;
     node.resolve(&RUN).map_err(|problems| format!("{problems:?}"))
 }
 
