@@ -82,19 +82,19 @@ fn is_empty(tree: &Tree) -> bool {
 
 impl Arguments<'_, '_> {
     /// Checks one parameter against its type.
-    fn check(&mut self, name: &'static str, holds: &ParamType) {
+    fn check(&mut self, name: &'static str, ty: &ParamType) {
         let reader = &mut self.reader;
         let float = reader.fields.optional(name).filter(|field| matches!(field.tree.value, Value::Float(_)));
         // In Python 2.0 is not an integer, and most libraries refuse it.
-        if let (ParamType::Whole(_) | ParamType::Integer, Some(field)) = (holds, float) {
+        if let (ParamType::Whole(_) | ParamType::Integer, Some(field)) = (ty, float) {
             reader.problems.push(field.expected("a whole number without a point or an exponent"));
             return;
         }
-        match holds {
+        match ty {
             // Some lists may be empty in Python; the entry checks that.
             ParamType::Lengths if reader.fields.optional(name).is_some_and(|field| is_empty(field.tree)) => {}
             ParamType::Expression => drop(self.expression(name)),
-            _ => reader.check(name, holds),
+            _ => reader.check(name, ty),
         }
     }
 

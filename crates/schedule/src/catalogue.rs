@@ -174,13 +174,13 @@ pub struct Range {
     /// As JSON Schema keywords.
     pub schema: &'static str,
     /// Whether it contains a number.
-    pub holds: fn(f64) -> bool,
+    pub accepts: fn(f64) -> bool,
 }
 
 impl Range {
     /// Whether the range contains a number.
     pub fn contains(&self, x: f64) -> bool {
-        (self.holds)(x)
+        (self.accepts)(x)
     }
 }
 
@@ -191,37 +191,37 @@ impl std::fmt::Debug for Range {
 }
 
 /// Any number.
-pub const ANY: Range = Range { words: "a number", schema: "{}", holds: |_| true };
+pub const ANY: Range = Range { words: "a number", schema: "{}", accepts: |_| true };
 /// 0 or more.
 pub const AT_LEAST_0: Range =
-    Range { words: "a number of at least 0", schema: r#"{"minimum": 0}"#, holds: |x| x >= 0.0 };
+    Range { words: "a number of at least 0", schema: r#"{"minimum": 0}"#, accepts: |x| x >= 0.0 };
 /// Above 0.
 pub const ABOVE_0: Range =
-    Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, holds: |x| x > 0.0 };
+    Range { words: "a number above 0", schema: r#"{"exclusiveMinimum": 0}"#, accepts: |x| x > 0.0 };
 pub(crate) const BELOW_0: Range =
-    Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, holds: |x| x < 0.0 };
+    Range { words: "a number below 0", schema: r#"{"exclusiveMaximum": 0}"#, accepts: |x| x < 0.0 };
 /// 1 or more.
 pub const AT_LEAST_1: Range =
-    Range { words: "a number of at least 1", schema: r#"{"minimum": 1}"#, holds: |x| x >= 1.0 };
+    Range { words: "a number of at least 1", schema: r#"{"minimum": 1}"#, accepts: |x| x >= 1.0 };
 pub(crate) const ABOVE_1: Range =
-    Range { words: "a number above 1", schema: r#"{"exclusiveMinimum": 1}"#, holds: |x| x > 1.0 };
+    Range { words: "a number above 1", schema: r#"{"exclusiveMinimum": 1}"#, accepts: |x| x > 1.0 };
 /// Above 0 and below 1.
 pub const BETWEEN_0_AND_1: Range = Range {
     words: "a number above 0 and below 1",
     schema: r#"{"exclusiveMinimum": 0, "exclusiveMaximum": 1}"#,
-    holds: |x| x > 0.0 && x < 1.0,
+    accepts: |x| x > 0.0 && x < 1.0,
 };
 /// At least 0 and below 1.
 pub const FROM_0_BELOW_1: Range = Range {
     words: "a number of at least 0 and below 1",
     schema: r#"{"minimum": 0, "exclusiveMaximum": 1}"#,
-    holds: |x| (0.0..1.0).contains(&x),
+    accepts: |x| (0.0..1.0).contains(&x),
 };
 /// From 0 to 1, both included.
 pub const FROM_0_TO_1: Range = Range {
     words: "a number from 0 to 1",
     schema: r#"{"minimum": 0, "maximum": 1}"#,
-    holds: |x| (0.0..=1.0).contains(&x),
+    accepts: |x| (0.0..=1.0).contains(&x),
 };
 
 /// A parameter that must be given.

@@ -228,13 +228,13 @@ pub fn number(field: &Field<'_>) -> Result<f64, Problem> {
     }
 }
 
-/// A number for which `holds` is true; `range` describes it in words, as in "a number above 0".
+/// A number for which `accepts` is true; `range` describes it in words, as in "a number above 0".
 pub fn number_where(
     range: &'static str,
-    holds: impl Fn(f64) -> bool,
+    accepts: impl Fn(f64) -> bool,
 ) -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
     move |field| match number(field) {
-        Ok(x) if holds(x) => Ok(x),
+        Ok(x) if accepts(x) => Ok(x),
         _ => Err(field.expected(range)),
     }
 }

@@ -101,8 +101,8 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// Reads a parameter only to find its problems.
-    pub fn check(&mut self, name: &'static str, holds: &ParamType) {
-        match holds {
+    pub fn check(&mut self, name: &'static str, ty: &ParamType) {
+        match ty {
             ParamType::Lr | ParamType::PositiveLr => drop(self.maybe_lr(name)),
             ParamType::LrOr(_) => drop(self.lr_or_word(name)),
             ParamType::Length(_) => drop(self.maybe_length(name)),
@@ -127,7 +127,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     /// An optional learning rate.
     pub fn maybe_lr(&mut self, name: &'static str) -> Option<Option<LrValue>> {
-        self.get(name, |field, holds| match (lr_value(field)?, holds) {
+        self.get(name, |field, ty| match (lr_value(field)?, ty) {
             (lr, ParamType::PositiveLr) if lr.is_zero() => Err(field.expected("a learning rate above 0")),
             (lr, _) => Ok(lr),
         })
@@ -135,7 +135,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     /// A learning rate, or `None` for the word that the table allows instead.
     pub(crate) fn lr_or_word(&mut self, name: &'static str) -> Option<Option<LrValue>> {
-        self.get(name, |field, holds| match (holds, &field.tree.value) {
+        self.get(name, |field, ty| match (ty, &field.tree.value) {
             (ParamType::LrOr(word), Value::Text(text)) if text == word => Ok(None),
             (ParamType::LrOr(word), _) => lr_value(field)
                 .map(Some)
@@ -149,7 +149,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     pub(crate) fn maybe_length(&mut self, name: &'static str) -> Option<Option<Length>> {
-        self.get(name, |field, holds| match holds {
+        self.get(name, |field, ty| match ty {
             ParamType::Length(least) => length_of(*least)(field),
             _ => length(field),
         })
@@ -162,8 +162,8 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     /// An optional number.
     pub fn maybe_number(&mut self, name: &'static str) -> Option<Option<f64>> {
-        self.get(name, |field, holds| match holds {
-            ParamType::Number(range) => number_where(range.words, range.holds)(field),
+        self.get(name, |field, ty| match ty {
+            ParamType::Number(range) => number_where(range.words, range.accepts)(field),
             _ => number(field),
         })
     }
@@ -174,7 +174,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     pub(crate) fn maybe_whole(&mut self, name: &'static str) -> Option<Option<u64>> {
-        self.get(name, |field, holds| match holds {
+        self.get(name, |field, ty| match ty {
             ParamType::Whole(least) => whole(*least)(field),
             _ => whole(0)(field),
         })
@@ -196,8 +196,8 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     pub(crate) fn maybe_choice(&mut self, name: &'static str) -> Option<Option<&'static str>> {
-        self.get(name, |field, holds| {
-            let ParamType::Choice(words) = holds else { return Err(field.expected("a word")) };
+        self.get(name, |field, ty| {
+            let ParamType::Choice(words) = ty else { return Err(field.expected("a word")) };
             word(field, words)
         })
     }

@@ -212,7 +212,7 @@ struct Known {
 /// Finds an optimizer by its path. `library` is the library of its schedule, for names without a module.
 fn known(path: &[String], library: &str) -> Option<Known> {
     let (name, modules) = path.split_last()?;
-    let holds = |known: &[&str]| modules.iter().any(|module| known.contains(&module.as_str()));
+    let has_module = |known: &[&str]| modules.iter().any(|module| known.contains(&module.as_str()));
     let find = |table: &[(&str, Lr)], place| {
         let (_, default) = table.iter().find(|(known, _)| known == name)?;
         Some(Known { default: *default, place })
@@ -223,11 +223,11 @@ fn known(path: &[String], library: &str) -> Option<Known> {
     };
     let plain = modules.iter().all(|module| matches!(module.as_str(), "optim" | "optimizers" | "contrib"));
     match () {
-        () if holds(&["keras", "tf", "tensorflow", "tf_keras"]) => find(KERAS, 0),
-        () if holds(&["optax"]) => optax(),
-        () if holds(&["timm"]) => find(TIMM, 1).or_else(|| find(TORCH, 1)),
-        () if holds(&["transformers"]) => find(TRANSFORMERS, 1),
-        () if holds(&["torch"]) => find(TORCH, 1),
+        () if has_module(&["keras", "tf", "tensorflow", "tf_keras"]) => find(KERAS, 0),
+        () if has_module(&["optax"]) => optax(),
+        () if has_module(&["timm"]) => find(TIMM, 1).or_else(|| find(TORCH, 1)),
+        () if has_module(&["transformers"]) => find(TRANSFORMERS, 1),
+        () if has_module(&["torch"]) => find(TORCH, 1),
         () if !plain => None,
         () if library == "keras" => find(KERAS, 0),
         () if library == "optax" => optax(),

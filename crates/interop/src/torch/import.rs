@@ -14,7 +14,7 @@ use schedule::tree::{Tree, Value};
 const SHARE: Range = Range {
     words: "a number above 0 and at most 1",
     schema: r#"{"exclusiveMinimum": 0, "maximum": 1}"#,
-    holds: |x| x > 0.0 && x <= 1.0,
+    accepts: |x| x > 0.0 && x <= 1.0,
 };
 
 const EXPRESSION: &str = "a lambda of the step, or an expression over `t`, as in \"0.95 ** t\"";

@@ -185,8 +185,8 @@ impl Term {
             Some(0.0) => return no,
             Some(_) => return yes,
             // Keeps the one with the wider range, which is valid for all steps.
-            None if yes == no && no.range.holds(yes.range) => return no,
-            None if yes == no && yes.range.holds(no.range) => return yes,
+            None if yes == no && no.range.contains(yes.range) => return no,
+            None if yes == no && yes.range.contains(no.range) => return yes,
             None => {}
         }
         let range = yes.range.or(no.range);

@@ -37,7 +37,7 @@ impl Range {
         Self::new(self.low.min(other.low), self.high.max(other.high), self.whole && other.whole)
     }
 
-    pub(super) fn holds(self, other: Self) -> bool {
+    pub(super) fn contains(self, other: Self) -> bool {
         self.low <= other.low && other.high <= self.high
     }
 
