@@ -40,7 +40,7 @@ BLOCK = re.compile(
 
 
 class Options:
-    """What the comment before a block says."""
+    """The content of the comment before a block."""
 
     def __init__(self, words):
         self.exit, self.first, self.last, self.only, self.needs = 0, None, 0, "", []
@@ -90,7 +90,7 @@ class Sandbox:
         return found.returncode == 0
 
     def run(self, command, status, page):
-        """What the command prints, to stdout and stderr."""
+        """The output of the command: stdout and stderr."""
         done = subprocess.run(
             ["bash", "-ec", command], cwd=self.folder, env=self.env, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,5 +1,5 @@
-//! Our side of `benches/cosine/compare`: a cosine with warmup at so many steps, one call a step. Prints the
-//! seconds and, to be compared, the lr at a few steps.
+//! The part of `benches/cosine/compare` for sweep: evaluates a cosine with warmup at N steps, with one call per step. Prints the
+//! seconds, and the lr at a few steps for the comparison.
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for a script")]
 
