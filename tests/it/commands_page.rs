@@ -36,8 +36,8 @@ fn the_page_of_commands_shows_the_help_of_every_verb() {
         for (verb, _) in &verbs {
             let text = help(&sandbox, &[verb, "--help"]);
             write!(page, "\n### `sweep {verb}`\n\n```text\n{text}```\n").expect("memory");
-            let inner = if text.contains("\nCommands:\n") { groups(&text) } else { Vec::new() };
-            for (inner, _) in inner.into_iter().flat_map(|(_, verbs)| verbs) {
+            let inner = groups(&text).into_iter().filter(|(heading, _)| heading == "Commands");
+            for (inner, _) in inner.flat_map(|(_, verbs)| verbs) {
                 let text = help(&sandbox, &[verb, &inner, "--help"]);
                 write!(page, "\n#### `sweep {verb} {inner}`\n\n```text\n{text}```\n").expect("memory");
             }

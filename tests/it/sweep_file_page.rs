@@ -74,7 +74,9 @@ fn collect(schema: &Value, path: &str, form: &Value, rows: &mut Vec<Row>) {
             }
         }
     }
-    for row in rows.iter_mut().skip(first).filter(|row| row.forms.len() == forms.len()) {
+    // Rows of keys that are further inside have forms of their mapping.
+    let is_here = |row: &Row| row.path.rsplit_once('.').is_some_and(|(parent, _)| parent == path);
+    for row in rows.iter_mut().skip(first).filter(|row| is_here(row) && row.forms.len() == forms.len()) {
         row.forms.clear();
     }
 }
