@@ -57,7 +57,8 @@ pub(crate) fn with_block(page: &str, block: &str, text: &str) -> String {
     let (comment, rest) = rest.split_once('\n').expect("a line");
     let end = format!("<!-- {block}: end -->");
     let (_, after) = rest.split_once(&end).expect("the end of the block");
-    format!("{before}<!-- {block}: begin {comment}\n{text}{end}{after}")
+    // A table must not touch the comments.
+    format!("{before}<!-- {block}: begin {comment}\n\n{text}\n{end}{after}")
 }
 
 fn table<R>(columns: &[Column<R>], source: fn(&Column<R>) -> &'static str) -> String {
