@@ -1,4 +1,4 @@
-//! Hands the git commit to the compiler, where the source is a git checkout.
+//! Passes the git commit to the compiler, if the source is a git checkout.
 
 use std::process::Command;
 

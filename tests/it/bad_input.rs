@@ -193,26 +193,27 @@ fn files_that_are_not_sweep_files_are_refused() {
         (b"data:\n\tdataset: digits\n", "not with tabs"),
         (b"- a\n- b\n", "a mapping"),
         (b"just text", "a mapping"),
-        (b"a: \xff\xfe", "bad.yaml:1:4: this is not UTF-8"),
+        (b"a: \xff\xfe", "bad.yaml:1:4: not UTF-8"),
         (b"a: 1\na: 2\n", "bad.yaml:2:1"),
     ] {
         let output = check(text).exits(2);
         assert!(output.stderr.contains(word), "{word:?} in\n{}", output.stderr);
     }
     let output = check("[".repeat(10_000_000)).exits(2);
-    assert!(output.stderr.contains("never that long") && output.stderr.len() < 500, "{}", output.stderr);
+    assert!(
+        output.stderr.contains("too large for a sweep file") && output.stderr.len() < 500,
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn missing_files_and_folders_are_refused() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["check", "."]).exits(2);
-    assert_eq!(output.stderr, "error: . is a directory; a sweep file was expected\n");
+    assert_eq!(output.stderr, "error: expected a sweep file, found a directory: .\n");
     let output = sandbox.run(&["rnak"]).exits(2);
-    assert_eq!(
-        output.stderr,
-        "error: there is no file rnak; a sweep file was expected (did you mean `sweep rank`?)\n"
-    );
+    assert_eq!(output.stderr, "error: sweep file not found: rnak (did you mean `sweep rank`?)\n");
 }
 
 #[test]

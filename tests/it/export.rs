@@ -153,7 +153,7 @@ fn a_schedule_of_a_sweep_file_is_exported_by_name_and_variant() {
     let output = run(&["small.yaml"]).exits(2);
     assert!(output.stderr.contains("which schedule"), "{}", output.stderr);
     let output = run(&["missing.yaml:cosine"]).exits(2);
-    assert!(output.stderr.contains("there is no file missing.yaml"), "{}", output.stderr);
+    assert!(output.stderr.contains("sweep file not found: missing.yaml"), "{}", output.stderr);
     // `--total` is for single schedules, not for sweep files.
     let output = run(&["small.yaml:cosine", "--total", "5"]).exits(2);
     assert!(output.stderr.contains("a learning rate of at least 0"), "{}", output.stderr);
@@ -182,7 +182,7 @@ fn a_trial_is_exported_with_its_trained_lrs() {
     assert_eq!(lrs["lr"].as_array().expect("lrs").iter().collect::<Vec<_>>(), stored);
     assert!(stored.iter().any(|lr| **lr != *stored[0]), "the rule never moved its lr");
     let output = run(&["zzzz", "--to", "csv"]).exits(2);
-    assert!(output.stderr.contains("there is no trial"), "{}", output.stderr);
+    assert!(output.stderr.contains("no trial id starts with"), "{}", output.stderr);
     run(&[&plateau, "--to", "csv", "-o", "lrs.csv"]).exits(0);
     let written = std::fs::read_to_string(sandbox.path("lrs.csv")).expect("a file");
     assert!(written.starts_with("step,lr\n0,0.1\n") || written.starts_with("step,lr\n0,0.3\n"), "{written}");

@@ -150,7 +150,7 @@ fn weights_that_differ_from_the_stored_hash_are_not_written() {
     let export = |trial: &str, file: &str| sandbox.run(&["export", "weights", trial, "-o", file]);
     let rows = sandbox.query("select trial_id from trials where status = 'diverged' limit 1");
     let output = export(rows[0]["trial_id"].as_str().expect("a trial"), "w.safetensors").exits(2);
-    assert!(output.stderr.contains("no final weights: it is diverged"), "{}", output.stderr);
+    assert!(output.stderr.contains("no final weights: its status is diverged"), "{}", output.stderr);
     let output = export("best", "no/such/file").exits(2);
     assert!(output.stderr.contains("can't write no/such/file"), "{}", output.stderr);
     for (column, words) in [("digest", "its digest is"), ("weights_hash", "hash of the final weights")] {

@@ -247,7 +247,7 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     std::fs::rename(&moved, sandbox.path("runs")).expect("the old place");
 
     for (init, words) in [
-        ("\"trial:0000\"", "there is no trial whose id starts with `0000`"),
+        ("\"trial:0000\"", "no trial id starts with `0000`"),
         ("\"trial:\"", "expected the id of a stored trial"),
         ("{file: \"trial:best\"}", "`sweep show best` prints the id"),
         ("{file: w.safetensors, frsh: [fc1]}", "did you mean `fresh`"),

@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("trainer", &["fault", "schedule", "spec"]),
     ("store", &["fault", "spec"]),
     ("program", &["schedule", "spec", "trainer"]),
-    ("orchestrator", &["spec", "trainer", "program", "store"]),
+    ("orchestrator", &["schedule", "spec", "trainer", "program", "store"]),
     ("verdict", &["stats", "schedule", "spec"]),
     ("report", &["stats", "schedule", "verdict"]),
     ("sweep", &["fault", "schedule", "spec", "trainer", "program", "store", "orchestrator", "verdict"]),

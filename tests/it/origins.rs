@@ -115,7 +115,7 @@ fn results_with_other_bits_are_mixed_only_with_a_warning() {
     for args in [&["check", "earlier.yaml"][..], &["plan", "earlier.yaml", "--no-probe"], &["earlier.yaml"]] {
         let message = sandbox.run(args).exits(0).stderr;
         assert!(
-            message.contains("of another version of the arithmetic (version 7, this program has 1)"),
+            message.contains("from another version of the arithmetic (version 7, this program has 1)"),
             "{args:?}: {message}"
         );
         assert!(message.contains("`sweep rm earlier` removes"), "{message}");

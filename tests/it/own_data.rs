@@ -257,7 +257,7 @@ fn a_worker_with_different_data_skips_the_sweep() {
     let asked = cells();
     let store = here.path("runs").display().to_string();
     let message = there.run(&["worker", "--store", &store]).exits(0).stderr;
-    assert!(message.contains("are other ones here than where it was started"), "{message}");
+    assert!(message.contains("differ on this machine from those where it was started"), "{message}");
     assert_eq!((cells(), here.fingerprints()), (asked, before));
 }
 

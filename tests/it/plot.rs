@@ -247,7 +247,7 @@ fn a_mistake_in_the_sweep_file_is_shown_as_in_check() {
     let output = sandbox.run(&["plot", "bad.yaml"]).exits(2);
     assert!(output.stderr.contains("bad.yaml:9:") && output.stderr.contains("`linear`"), "{}", output.stderr);
     let output = sandbox.run(&["plot", "cosine"]).exits(2);
-    assert!(output.stderr.contains("there is no file cosine"), "{}", output.stderr);
+    assert!(output.stderr.contains("'{kind: cosine}' not found: cosine"), "{}", output.stderr);
 }
 
 /// The image in the README equals the output of the command.

@@ -60,7 +60,7 @@ fn a_removed_sweep_is_trained_again_to_the_same_bits() {
     assert_eq!(left.len(), 4);
     assert!(left.iter().all(|(id, print)| before[id] == *print), "what stays is untouched");
     let refused = sandbox.run(&["rank", "a"]).exits(2);
-    assert!(refused.stderr.contains("there is no sweep `a`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("unknown sweep `a`"), "{}", refused.stderr);
     sandbox.run(&["rank", "b"]).exits(0);
     assert_eq!(sandbox.texts("select distinct sweep from trials"), ["b"]);
 
@@ -92,8 +92,8 @@ fn a_removed_trial_is_trained_again() {
     assert_eq!(sandbox.fingerprints(), before);
     for (args, words) in [
         (&["rm"][..], "required"),
-        (&["rm", "c"], "there is no sweep `c`"),
-        (&["rm", "--trial", "zz"], "no trial whose id starts with `zz`"),
+        (&["rm", "c"], "unknown sweep `c`"),
+        (&["rm", "--trial", "zz"], "no trial id starts with `zz`"),
         (&["rm", "a", "--trial", &id], "cannot be used with"),
     ] {
         let refused = sandbox.run(args).exits(2);

@@ -181,7 +181,7 @@ fn too_little_memory_is_refused_before_training() {
     sandbox.write("ways.yaml", FILE);
     let output = sandbox.run(&["ways.yaml", "--memory", "1MiB"]).exits(2);
     assert!(
-        output.stderr.contains("too little memory") && output.stderr.contains("at least"),
+        output.stderr.contains("not enough memory") && output.stderr.contains("at least"),
         "{}",
         output.stderr
     );

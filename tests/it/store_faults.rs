@@ -59,7 +59,7 @@ fn a_full_disk_stops_a_sweep_and_loses_nothing() {
     let output = finish(command);
     assert_eq!(output.code, 0, "{}{}{}", output.stderr, read("first"), read("second"));
     assert_eq!(read("code").trim(), "1", "{}", read("first"));
-    assert!(read("first").contains("no room is left to write"), "{}", read("first"));
+    assert!(read("first").contains("no space left to write"), "{}", read("first"));
     assert!(!read("first").contains("panicked"), "{}", read("first"));
     assert!(read("whole").contains("ok"), "{}", read("whole"));
     std::fs::remove_dir(sandbox.path("runs")).expect("it is empty here");

@@ -117,7 +117,7 @@ fn a_process_whose_lease_has_expired_writes_nothing() {
     let first = first.wait_with_output().expect("the process ends");
     let message = String::from_utf8_lossy(&first.stderr);
     assert_eq!(first.status.code(), Some(1), "{message}");
-    assert!(message.contains("another process has taken over the trials of this one"), "{message}");
+    assert!(message.contains("another process took over the trials of this one"), "{message}");
     assert_eq!(sandbox.fingerprints(), ended);
     assert_eq!(ended, wanted);
     sandbox.run(&ARGS).exits(0);

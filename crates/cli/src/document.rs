@@ -6,7 +6,7 @@ use report::compose::{Material, Step, compose};
 use report::document::Document;
 use schedule::problem::counted;
 use store::Reader;
-use sweep::named::sweep;
+use sweep::lookup::sweep;
 use sweep::ranked::{RankBy, Ranked, ranked};
 use sweep::stored::open;
 use sweep::wait_for;

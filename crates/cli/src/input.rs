@@ -18,7 +18,7 @@ use crate::global::Global;
 
 /// Reads and checks a sweep file that will be trained. Prints its warnings on stderr.
 pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Result<(Spec, Plan), Failure> {
-    let source = read(path, "a sweep file", spec::yaml::MAX_BYTES);
+    let source = read(path, "sweep file", spec::yaml::MAX_BYTES);
     let source = source.map_err(|error| match &error {
         Error::NoFile { name, .. } => Failure::Usage(format!("{error}{}", nearest_verb(name, &global.verbs))),
         _ => error.into(),

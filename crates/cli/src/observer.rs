@@ -20,7 +20,7 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     move |event| match event {
         Event::RoundStarted(round) => progress = started(round, steps, quiet),
         Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
-        Event::Elsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
+        Event::EndedElsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
         Event::RoundEnded => steps = progress.take().map_or(steps, Progress::finish),
         Event::Decided(_) | Event::Verified(_) if quiet => {}
         Event::Decided(decision) => say(decided(decision)),
@@ -49,10 +49,10 @@ fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
 /// A decision as text.
 pub(crate) fn decided(decision: &Decision) -> String {
     match decision {
-        Decision::Extended { extension, times, most } => {
+        Decision::Extended { extension, times, limit } => {
             let end = if extension.edge == Edge::Low { "lowest" } else { "highest" };
             format!(
-                "{}: the best lr {} is the {end} of its grid; adding {} (extension {times} of at most {most}, `extend: false` \
+                "{}: the best lr {} is the {end} of its grid; adding {} (extension {times} of at most {limit}, `extend: false` \
                  disables this)",
                 extension.added.schedule,
                 report::lr(extension.from),
@@ -82,7 +82,7 @@ fn verified_text(verified: &Verified) -> Option<String> {
 
 /// Describes what the round will train.
 fn opening(round: &Round<'_>) -> String {
-    let Round { plan, missing, over: stored, deciding, shard, options, .. } = *round;
+    let Round { plan, missing, ended: stored, deciding, shard, options, .. } = *round;
     let (all, left) = (plan.trials.len(), missing.len());
     let name = &plan.name;
     if stored == all {

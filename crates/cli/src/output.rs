@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 
-use sweep::whole_file;
+use sweep::atomic_file;
 use tempfile::NamedTempFile;
 
 use crate::exit::{Failure, Outcome};
@@ -36,7 +36,7 @@ impl Output {
             let device = File::options().write(true).open(&path).map_err(failed)?;
             return Ok(Self::Device(BufWriter::new(device), path));
         }
-        let file = whole_file::begin(&path).map_err(failed)?;
+        let file = atomic_file::begin(&path).map_err(failed)?;
         Ok(Self::File(BufWriter::new(file), path))
     }
 
@@ -56,7 +56,7 @@ impl Output {
         self.flush().map_err(|error| self.failure(error))?;
         let Self::File(file, path) = self else { return Ok(()) };
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);
-        let finished = file.and_then(|file| whole_file::finish(file, &path));
+        let finished = file.and_then(|file| atomic_file::finish(file, &path));
         finished.map_err(|error| failure(&path, error))
     }
 

@@ -10,17 +10,18 @@ use trainer::{Branch, Stop};
 use crate::pool::Pool;
 use crate::{Missing, Options, Summary, SweepError};
 
-/// See the module.
+/// The claimed trials of this process.
 pub(crate) struct Claims<'a> {
     sweep: &'a str,
     options: &'a Options,
-    /// All trials that were missing, by id, with their place in the sweep.
+    /// All trials that were missing at the start, by id, with their position in the sweep.
     trials: HashMap<String, (usize, Trial)>,
-    /// The claimed trials that are not over, and how often each has failed here.
+    /// The claimed trials that have not ended, and how often each has failed in this process.
     in_progress: BTreeMap<String, u32>,
-    /// The trials that this process gave up. Their leases are kept until it ends: else another process would fail on them at once.
+    /// The trials that this process gave up. It keeps their leases until it ends, or another process would try them
+    /// at once and fail too.
     given_up: Vec<String>,
-    /// Number of trials of the sweep that were over before `trials` was read.
+    /// Number of trials of the sweep that had ended before `trials` was read.
     ended_before: usize,
     summary: Summary,
 }
@@ -32,8 +33,8 @@ impl<'a> Claims<'a> {
         options: &'a Options,
         ended_before: usize,
     ) -> Self {
-        let place = |(i, missing): (usize, Missing)| (missing.trial.id.clone(), (i, missing.trial));
-        let trials = missing.into_iter().enumerate().map(place).collect();
+        let with_position = |(i, missing): (usize, Missing)| (missing.trial.id.clone(), (i, missing.trial));
+        let trials = missing.into_iter().enumerate().map(with_position).collect();
         let summary = Summary::default();
         Self {
             sweep,
@@ -50,8 +51,8 @@ impl<'a> Claims<'a> {
         self.sweep
     }
 
-    /// Number of stage groups in one claim where other processes claim too: enough to fill the lanes of all workers, and
-    /// as many to wait.
+    /// Number of stage groups in one claim, if other processes claim too: enough to fill the lanes of all workers,
+    /// and the same number to wait.
     pub(crate) fn portion(&self) -> usize {
         2 * self.options.workers * self.options.lanes.get()
     }
@@ -61,8 +62,8 @@ impl<'a> Claims<'a> {
         Ok(store.claim(self.sweep, false, self.portion()).await?)
     }
 
-    /// Claimed trials of this sweep, as branches. Releases all others: they are from a changed file of this name, and the
-    /// process that runs that file trains them.
+    /// Makes branches of the claimed trials of this plan. Releases all others: they are from a changed file of this
+    /// sweep, and the process that runs that file trains them.
     pub(crate) async fn accept(
         &mut self,
         claimed: Vec<Unfinished>,
@@ -77,9 +78,9 @@ impl<'a> Claims<'a> {
         Ok(self.branches(known))
     }
 
-    /// Trials that stopped at the same checkpoint go on together, and so do all that start.
+    /// Trials that stopped at the same checkpoint resume together. All new trials start together.
     fn branches(&mut self, mut claimed: Vec<Unfinished>) -> Vec<Branch> {
-        claimed.sort_by_key(|claimed| self.trials.get(&claimed.trial_id).map(|(place, _)| *place));
+        claimed.sort_by_key(|claimed| self.trials.get(&claimed.trial_id).map(|(position, _)| *position));
         let mut starts = Vec::new();
         let mut stopped: BTreeMap<(String, u64), Vec<Trial>> = BTreeMap::new();
         for Unfinished { trial_id, checkpoint } in claimed {
@@ -98,8 +99,8 @@ impl<'a> Claims<'a> {
         all
     }
 
-    /// Counts the ends among these events. Returns the trials to retry: their event becomes a stop, so that no other
-    /// process counts them as failed.
+    /// Counts the ends among these events. Returns the trials to retry: their end events become stops, so that no
+    /// other process counts them as failed.
     pub(crate) fn record(&mut self, events: &mut [Event], stop: &Stop) -> Vec<Branch> {
         let mut retries = Vec::new();
         for event in events {
@@ -109,8 +110,8 @@ impl<'a> Claims<'a> {
                 Outcome::Diverged { .. } => self.summary.diverged += 1,
                 Outcome::Failed { reason } => match self.trial_to_retry(trial_id, stop) {
                     Some(trial) => {
-                        tracing::warn!("the trial {trial_id} is tried again: {reason}");
-                        // Alone: the failure may have been another trial's.
+                        tracing::warn!("retrying trial {trial_id}: {reason}");
+                        // Separately: another trial may have caused the failure.
                         retries.extend(Branch::initial(vec![trial], false));
                         *outcome = Outcome::Stopped { steps: 0 };
                         continue;
@@ -125,7 +126,7 @@ impl<'a> Claims<'a> {
         retries
     }
 
-    /// The failed trial, if it has attempts left, which is counted.
+    /// The failed trial, if it has attempts left. Counts the new attempt.
     fn trial_to_retry(&mut self, trial_id: &str, stop: &Stop) -> Option<Trial> {
         let failures =
             self.in_progress.get_mut(trial_id).filter(|failures| **failures < self.options.retries)?;
@@ -142,9 +143,10 @@ impl<'a> Claims<'a> {
         self.given_up.push(trial_id.to_owned());
     }
 
-    /// Ends of the trials that are still in progress when nothing is left to train: the worker of each failed without an event.
+    /// End events for the trials that are still in progress when nothing is left to train: their worker failed
+    /// without reporting them.
     pub(crate) fn unreported(&self) -> Vec<Event> {
-        let reason = "the worker that trained it has failed";
+        let reason = "the worker that trained it failed";
         let end = |trial_id: &String| Event::Ended {
             trial_id: trial_id.clone(),
             outcome: Outcome::Failed { reason: reason.to_owned() },
@@ -153,14 +155,15 @@ impl<'a> Claims<'a> {
         self.in_progress.keys().map(end).collect()
     }
 
-    /// Number of trials that other processes have ended since this one began, if `ended` of the sweep are over.
+    /// Number of trials that other processes have ended since this one began, if `ended` trials of the sweep have
+    /// ended.
     pub(crate) fn ended_elsewhere(&self, ended: usize) -> usize {
         let ours = self.summary.done + self.summary.diverged;
-        let most = self.trials.len().saturating_sub(ours);
-        ended.saturating_sub(self.ended_before + ours).min(most)
+        let left = self.trials.len().saturating_sub(ours);
+        ended.saturating_sub(self.ended_before + ours).min(left)
     }
 
-    /// Releases trials that wait in the pool to a process without work.
+    /// Releases trials that wait in the pool, for a process without work.
     pub(crate) async fn release_to_waiting(
         &mut self,
         pool: &Pool,
@@ -169,7 +172,7 @@ impl<'a> Claims<'a> {
         let given = pool.give_away(self.options.workers, self.portion());
         let ids: Vec<String> = given.iter().flat_map(Branch::trial_ids).collect();
         if let Err(error) = store.release(&ids).await {
-            pool.put(given);
+            pool.add(given);
             return Err(error.into());
         }
         for id in &ids {
@@ -178,15 +181,15 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    /// Releases what is left, and sums up.
+    /// Releases the remaining trials and returns the summary.
     pub(crate) async fn close(mut self, store: &mut Store) -> Result<Summary, SweepError> {
         let left = self.in_progress.keys().cloned();
         let to_release: Vec<String> = self.given_up.into_iter().chain(left).collect();
         if !to_release.is_empty() {
             store.release(&to_release).await?;
         }
-        // The others are over, or another process failed on them or left them.
-        let ended = over(self.sweep, self.trials.keys().map(String::as_str), store).await?;
+        // All other trials have ended, or another process failed on them or released them.
+        let ended = count_ended(self.sweep, self.trials.keys().map(String::as_str), store).await?;
         let Summary { done, diverged, failed, .. } = self.summary;
         self.summary.stopped = self.in_progress.len();
         let ours = done + diverged + failed + self.summary.stopped;
@@ -196,8 +199,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Number of these trials that are over, whoever trained them.
-pub(crate) async fn over<'a>(
+/// Number of these trials that have ended, whoever trained them.
+pub(crate) async fn count_ended<'a>(
     sweep: &str,
     trials: impl Iterator<Item = &'a str>,
     store: &mut Store,

@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use spec::event::Event;
-use store::{Attention, Store};
+use store::{Activity, Store};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use trainer::Branch;
 
 use crate::claims::Claims;
-use crate::worker::Site;
-use crate::{Options, Seen, Summary, SweepError};
+use crate::worker::WorkerContext;
+use crate::{Observation, Options, Summary, SweepError};
 
-/// Most events on their way to the store; a worker that finds the queue full waits.
+/// Maximum number of events on their way to the store. A worker that finds the queue full waits.
 pub(crate) const QUEUE: usize = 256;
 
 /// Events are written at least this often, and when there are [`QUEUE`] of them.
@@ -22,15 +22,15 @@ const WRITE_EVERY: Duration = Duration::from_millis(250);
 /// How often the store is used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// Between writes of events, at most.
+    /// Maximum time between writes of events.
     write: Duration,
-    /// Between renewals of the lease, at most.
+    /// Maximum time between renewals of the lease.
     pub(crate) leases: Duration,
 }
 
 impl Pace {
-    /// A lease is renewed thirty times before it ends. A server with thousands of writers is written to less often than
-    /// a file.
+    /// A lease is renewed thirty times before it would end. A server, which may have thousands of writers, is written
+    /// to less often than a file.
     pub(crate) fn new(store: &Store, options: &Options) -> Self {
         let leases = (options.lease / 30).max(Duration::from_secs(1)).min(options.lease / 4);
         Self { write: if store.is_remote() { leases } else { WRITE_EVERY }, leases }
@@ -43,15 +43,15 @@ impl Pace {
     }
 }
 
-/// What this process does.
+/// The current activity of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// It trains.
     Training,
     /// It has nothing to train and waits for trials of other processes.
     Waiting { since: Instant },
-    /// No trial is left anywhere: the workers end.
-    Over,
+    /// No trials are left in any process: the workers end.
+    Done,
 }
 
 /// Whether the pool holds work for the workers.
@@ -64,10 +64,10 @@ enum Supply {
     Empty,
 }
 
-/// See the module.
+/// The loop between the workers and the store of one round.
 pub(crate) struct Dispatcher<'a, F> {
     claims: Claims<'a>,
-    site: &'a Site,
+    context: &'a WorkerContext,
     store: &'a mut Store,
     /// Number of this machine and program in the store.
     environment: i64,
@@ -85,20 +85,20 @@ pub(crate) struct Dispatcher<'a, F> {
     renew_at: Instant,
 }
 
-impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
+impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
     pub(crate) fn new(
         claims: Claims<'a>,
-        site: &'a Site,
+        context: &'a WorkerContext,
         store: &'a mut Store,
         environment: i64,
         events: mpsc::Receiver<Event>,
         observe: F,
     ) -> Self {
-        let pace = Pace::new(store, &site.options);
+        let pace = Pace::new(store, &context.options);
         let now = Instant::now();
         Self {
             claims,
-            site,
+            context,
             store,
             environment,
             events,
@@ -113,8 +113,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         }
     }
 
-    /// Dispatches until all workers have ended. After an error the queue is still emptied, so that no worker waits
-    /// for ever.
+    /// Runs until all workers have ended. After an error it still empties the queue, so that no worker waits forever.
     pub(crate) async fn run(&mut self) -> Result<(), SweepError> {
         let mut result = Ok(());
         let mut open = true;
@@ -128,7 +127,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
             if result.is_ok() {
                 result = self.dispatch(open, supply).await;
                 if result.is_err() {
-                    self.site.stop.request();
+                    self.context.stop.request();
                 }
             }
             self.batch.clear();
@@ -137,25 +136,25 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         result
     }
 
-    /// Releases what is left, and sums up.
+    /// Releases the remaining trials and returns the summary.
     pub(crate) async fn close(mut self) -> Result<Summary, SweepError> {
         let summary = self.claims.close(self.store).await?;
-        (self.observe)(Seen::Elsewhere(summary.elsewhere));
+        (self.observe)(Observation::EndedElsewhere(summary.elsewhere));
         Ok(summary)
     }
 
-    /// When there is something to do even without an event.
+    /// The time of the next action if no event arrives.
     fn next_wake(&self) -> Instant {
         match self.phase {
             Phase::Waiting { .. } => self.write_at.min(self.renew_at),
-            Phase::Training | Phase::Over => self.write_at,
+            Phase::Training | Phase::Done => self.write_at,
         }
     }
 
     /// Waits for events, for the workers to run out of work, or for `wake`. Returns whether any worker still runs, and
     /// the supply.
     async fn receive(&mut self, wake: Instant) -> (bool, Supply) {
-        let (pool, recorded) = (&self.site.pool, self.batch.len());
+        let (pool, recorded) = (&self.context.pool, self.batch.len());
         let mut open = true;
         tokio::select! {
             biased;
@@ -171,11 +170,11 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
             }
         }
         if let Some(new) = self.batch.get_mut(recorded..) {
-            self.retries.extend(self.claims.record(new, &self.site.stop));
-            new.iter().for_each(|event| (self.observe)(Seen::Event(event)));
+            self.retries.extend(self.claims.record(new, &self.context.stop));
+            new.iter().for_each(|event| (self.observe)(Observation::Event(event)));
         }
-        // Where other processes claim too, the next portion is claimed before this one is used up.
-        let options = &self.site.options;
+        // If other processes claim too, the next portion is claimed before this one is used up.
+        let options = &self.context.options;
         let low = self.may_have_more && pool.waiting() < options.workers * options.lanes.get();
         let supply = match (idle, low) {
             (true, _) => Supply::Empty,
@@ -185,7 +184,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         (open, supply)
     }
 
-    /// Whether the store is used now: a transaction has its price, whatever is in it.
+    /// Whether to use the store now. Every transaction has a fixed cost, so they are not made too often.
     fn is_due(&self, supply: Supply, wake: Instant) -> bool {
         let needs_work = match supply {
             Supply::Empty => self.phase == Phase::Training,
@@ -198,12 +197,12 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
     /// Writes the events, claims more trials, and renews the lease, each if it is due. `open`: workers still run.
     async fn dispatch(&mut self, open: bool, supply: Supply) -> Result<(), SweepError> {
         self.write().await?;
-        if open && supply == Supply::Low && !self.site.stop.requested() {
+        if open && supply == Supply::Low && !self.context.stop.requested() {
             self.refill().await?;
         }
         let ran_out = supply == Supply::Empty && self.phase == Phase::Training;
         let due = ran_out || Instant::now() >= self.renew_at;
-        if open && due && self.phase != Phase::Over && !self.site.stop.requested() {
+        if open && due && self.phase != Phase::Done && !self.context.stop.requested() {
             self.renew_and_share(supply).await?;
         }
         Ok(())
@@ -215,10 +214,10 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
             return Ok(());
         }
         for file in self.store.write(&self.batch, self.environment).await? {
-            trainer::checkpoint::remove(&self.site.options.checkpoints, &file);
+            trainer::checkpoint::remove(&self.context.options.checkpoints, &file);
         }
         self.batch.clear();
-        self.site.pool.put(std::mem::take(&mut self.retries));
+        self.context.pool.add(std::mem::take(&mut self.retries));
         Ok(())
     }
 
@@ -227,7 +226,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         let claimed = self.claims.claim(self.store).await?;
         self.may_have_more = !claimed.is_empty();
         let branches = self.claims.accept(claimed, self.store).await?;
-        self.site.pool.put(branches);
+        self.context.pool.add(branches);
         Ok(())
     }
 
@@ -236,7 +235,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         let now = Instant::now();
         // Only if all events were received before: a worker may have ended since.
         let ran_out = supply == Supply::Empty;
-        if ran_out && self.site.pool.is_idle() {
+        if ran_out && self.context.pool.is_idle() {
             self.fail_unreported().await?;
         }
         self.phase = self.share_work(ran_out, now).await?;
@@ -244,7 +243,7 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
         self.renew_at = now
             + match self.phase {
                 Phase::Waiting { since } => self.pace.next_check(since.elapsed()),
-                Phase::Training | Phase::Over => self.pace.leases,
+                Phase::Training | Phase::Done => self.pace.leases,
             };
         Ok(())
     }
@@ -252,43 +251,46 @@ impl<'a, F: FnMut(Seen<'_>)> Dispatcher<'a, F> {
     /// Fails or retries the trials whose end no worker reported, because the worker itself failed.
     async fn fail_unreported(&mut self) -> Result<(), SweepError> {
         self.batch = self.claims.unreported();
-        self.retries.extend(self.claims.record(&mut self.batch, &self.site.stop));
+        self.retries.extend(self.claims.record(&mut self.batch, &self.context.stop));
         self.write().await
     }
 
     /// Takes over the trials that dead and stopped processes left, and releases trials to processes that wait.
     async fn share_work(&mut self, ran_out: bool, now: Instant) -> Result<Phase, SweepError> {
-        let pool = &self.site.pool;
+        let pool = &self.context.pool;
         let idle = ran_out && pool.is_idle();
-        let attention = if idle { Attention::Waiting } else { Attention::Busy };
-        let tended = self.store.tend(self.claims.sweep(), attention).await?;
-        if tended.dead > 0 {
-            let processes = if tended.dead == 1 { "process" } else { "processes" };
-            tracing::warn!("{} {processes} gave no sign of life; trains its trials now", tended.dead);
+        let activity = if idle { Activity::Waiting } else { Activity::Training };
+        let others = self.store.heartbeat(self.claims.sweep(), activity).await?;
+        if others.dead > 0 {
+            let (processes, it) = if others.dead == 1 { ("process", "it") } else { ("processes", "them") };
+            tracing::warn!(
+                "{} {processes} stopped renewing the lease; training the trials of {it} now",
+                others.dead
+            );
         }
-        if let Some(ended) = tended.ended {
-            (self.observe)(Seen::Elsewhere(self.claims.ended_elsewhere(ended)));
+        if let Some(ended) = others.trials_ended {
+            (self.observe)(Observation::EndedElsewhere(self.claims.ended_elsewhere(ended)));
         }
-        if tended.dead > 0 || tended.left {
+        if others.dead > 0 || others.trials_left {
             let claimed = self.claims.claim(self.store).await?;
             let none = claimed.is_empty();
             let branches = self.claims.accept(claimed, self.store).await?;
             if !branches.is_empty() {
-                pool.put(branches);
+                pool.add(branches);
                 return Ok(Phase::Training);
             }
-            if idle && tended.left && none {
+            if idle && others.trials_left && none {
                 return Ok(match self.phase {
                     Phase::Waiting { since } => Phase::Waiting { since },
-                    Phase::Training | Phase::Over => Phase::Waiting { since: now },
+                    Phase::Training | Phase::Done => Phase::Waiting { since: now },
                 });
             }
         }
         if idle {
             pool.close();
-            return Ok(Phase::Over);
+            return Ok(Phase::Done);
         }
-        if tended.waiting {
+        if others.waiting {
             self.claims.release_to_waiting(pool, self.store).await?;
         }
         Ok(Phase::Training)

@@ -1,4 +1,5 @@
-//! What a run's bits may depend on besides its configuration: recorded with every trial.
+//! The environment of training: everything other than the configuration on which the bits of a result may depend. It
+//! is stored with every trial.
 
 use store::Environment;
 
@@ -17,14 +18,14 @@ pub fn environment(options: &Options) -> Environment {
     }
 }
 
-/// The processor's name, where the system tells it.
+/// The processor's name, or `unknown`.
 fn cpu_model() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// The vector instructions that kernels choose by.
+/// The vector instructions by which kernels are chosen.
 fn cpu_features() -> String {
     #[cfg(target_arch = "x86_64")]
     let found = [

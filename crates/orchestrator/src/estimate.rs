@@ -1,4 +1,4 @@
-//! How long a sweep will take, from a short probe of each kind of run in it.
+//! Estimates how long a sweep takes, from a short probe of each kind of run.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use trainer::data::Part;
 use trainer::device::Device;
 use trainer::{Cost, TrainError, probe};
 
-use crate::{Loaded, Places, SweepError, available_memory, load};
+use crate::{DataSources, Loaded, SweepError, available_memory, load};
 
 /// Time of one probe.
 const PROBE: Duration = Duration::from_millis(150);
 
-/// Wall time of training these trials from their first steps; `None` where programs of the user's own train, of which nobody knows how long
-/// they take.
+/// Wall time of training these trials from the first step. `None` if custom programs train some of them, whose speed
+/// is unknown.
 ///
 /// # Errors
-/// Data are missing, or the device can't be used.
+/// Data is missing, memory is too small, or the device can't be used.
 pub fn estimate(
     trials: &[Trial],
     share: bool,
     workers: usize,
     device: Device,
-    places: Places<'_>,
+    sources: DataSources<'_>,
 ) -> Result<Option<Duration>, SweepError> {
-    let loaded = load(trials.iter(), places)?;
+    let loaded = load(trials.iter(), sources)?;
     let mut kinds: Vec<(Kind<'_>, Cost, Vec<&Trial>)> = Vec::new();
     for trial in trials {
         let Some(network @ Network { data, model, optimizer, .. }) = trial.config.task.network() else {
@@ -35,7 +35,7 @@ pub fn estimate(
             trials.push(trial);
             continue;
         }
-        let Some(examples) = loaded.of(network) else { continue };
+        let Some(examples) = loaded.examples(network) else { continue };
         let needed = trainer::work_bytes(&trial.config.task) + trainer::state_bytes(trial);
         let given = available_memory();
         if given < needed {
@@ -51,7 +51,7 @@ pub fn estimate(
     Ok(Some(all.sum::<Duration>() / u32::try_from(workers).unwrap_or(1).max(1)))
 }
 
-/// What a probe's result depends on.
+/// The parts of a task on which the result of a probe depends.
 type Kind<'a> = (&'a Option<Data>, &'a Model, &'a Choice);
 
 fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration {
@@ -64,7 +64,7 @@ fn time(cost: Cost, trials: &[&Trial], loaded: &Loaded, share: bool) -> Duration
         .iter()
         .filter_map(|trial| {
             let task = &trial.config.task;
-            let examples = loaded.of(task.network()?)?;
+            let examples = loaded.examples(task.network()?)?;
             let (valid, test) = (examples.len(Part::Valid), examples.len(Part::Test));
             Some(task.steps.div_ceil(task.evaluate_every) * valid as u64 + test as u64)
         })

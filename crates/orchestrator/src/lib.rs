@@ -1,14 +1,14 @@
-//! Plan -> workers -> events -> store. Decides which trials are trained, by how many threads, and sees to
-//! it that what they tell reaches the store in order. Knows no SQL, no tensors and no signals: the caller
-//! hands in a [`Stop`] and asks for it.
+//! Plan -> workers -> events -> store. Decides which trials are trained by which threads, and writes their events to
+//! the store in order. Contains no SQL, no tensors and no signal handling: the caller requests a stop through
+//! [`Stop`].
 
-mod alone;
 mod claims;
 mod dispatcher;
 mod environment;
 mod estimate;
 mod memory;
 mod pool;
+mod single;
 mod train;
 mod verify;
 mod worker;
@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schedule::problem::counted;
 use spec::Plan;
 use spec::event::Event;
 use spec::trial::{Data, Model, Network, Trial};
@@ -28,10 +29,10 @@ use trainer::device::{Device, DeviceError};
 
 pub use trainer::Stop;
 
-pub use alone::train_alone;
 pub use environment::environment;
 pub use estimate::estimate;
 pub use memory::available as available_memory;
+pub use single::train_single;
 pub use train::train;
 pub use verify::{Verified, verify};
 pub use worker::STACK_BYTES;
@@ -39,46 +40,46 @@ pub use worker::STACK_BYTES;
 /// How to run a sweep.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Threads that train; with 0 this process only coordinates others.
+    /// Threads that train. A process with 0 only coordinates others.
     pub workers: usize,
-    /// Lanes that each trains in lock-step, at most.
+    /// Maximum number of lanes that each thread trains in lock-step.
     pub lanes: NonZeroUsize,
-    /// Whether trials share the steps in which they are the same run.
+    /// Whether trials share the steps in which they are identical.
     pub share: bool,
-    /// Bytes that training may take; `None` is a safe share of what the machine has.
+    /// Bytes of memory that training may use. `None` is a safe share of what is available.
     pub memory: Option<u64>,
-    /// Where to train.
+    /// The device to train on.
     pub device: Device,
     /// Wall time between the checkpoints of a trial.
     pub checkpoint_every: Duration,
     /// Folder of the checkpoints.
     pub checkpoints: PathBuf,
-    /// Folder of what programs of the user's own leave: a folder for each trial.
+    /// Folder of the files that custom programs write, with a folder for each trial.
     pub trials: PathBuf,
-    /// If this process gives no sign of life for so long, others take it for dead and take its trials over.
+    /// If this process does not renew its lease for this long, others take it for dead and take over its trials.
     pub lease: Duration,
-    /// So often a trial that failed is tried again before the sweep ends without it.
+    /// How often a failed trial is retried before the sweep ends without it.
     pub retries: u32,
-    /// A trial that takes more time than this for its training fails.
+    /// A trial whose training takes longer than this fails.
     pub time_limit: Option<Duration>,
-    /// Whether trials that failed before are tried again.
+    /// Whether to retry trials that failed in earlier runs.
     pub with_failed: bool,
-    /// The share of the finished trials, 0 to 1, that is trained once more on another machine.
+    /// The share of finished trials, 0 to 1, that is trained again on another machine.
     pub verify_fraction: f64,
 }
 
-/// How a sweep went, or a round of one.
+/// Numbers of trials of a sweep or of one round, by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Trials trained to their end now.
+    /// Trials trained to the end by this call.
     pub done: usize,
-    /// Trials that diverged now.
+    /// Trials that diverged.
     pub diverged: usize,
-    /// Trials that failed now.
+    /// Trials that failed.
     pub failed: usize,
-    /// Trials left over because of a stop.
+    /// Trials that did not end because of a stop.
     pub stopped: usize,
-    /// Trials that other processes trained or failed meanwhile.
+    /// Trials that other processes ended meanwhile.
     pub elsewhere: usize,
 }
 
@@ -92,19 +93,19 @@ impl std::ops::AddAssign for Summary {
     }
 }
 
-/// What can be seen while a sweep is trained.
+/// An event for the observer of a sweep.
 #[derive(Debug, Clone, Copy)]
-pub enum Seen<'a> {
-    /// This process told something of a trial.
+pub enum Observation<'a> {
+    /// An event of a trial in this process.
     Event(&'a Event),
-    /// So many trials of the sweep were ended by other processes since this one began.
-    Elsewhere(usize),
+    /// Number of trials of the sweep that other processes have ended since this one began.
+    EndedElsewhere(usize),
 }
 
-/// Why a sweep could not go on. What the store had taken by then stays.
+/// Why training a sweep failed. Results that were stored before are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// A data set is missing or not what it should be.
+    /// A data set is missing or invalid.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The device can't be used.
@@ -113,24 +114,24 @@ pub enum SweepError {
     /// The store can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A folder can't be made.
-    #[error("can't make the folder {}: {error}", path.display())]
+    /// A folder can't be created.
+    #[error("can't create the folder {}: {error}", path.display())]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
-    /// Less memory than the smallest way of training takes.
+    /// There is less memory than training needs at least.
     #[error(
-        "too little memory: training with {workers} worker{} takes at least {}, and {} may be used \
-         (`--memory` says how much, `--workers` takes fewer)",
-        if *.workers == 1 { "" } else { "s" }, memory::size(*.needed), memory::size(*.given)
+        "not enough memory: training with {} needs at least {}, and {} may be used; allow more with `--memory`, or use fewer \
+         `--workers`",
+        counted(*.workers, "worker"), memory::size(*.needed), memory::size(*.given)
     )]
     Memory {
         /// Threads that train.
         workers: usize,
-        /// Bytes that they need at least.
+        /// Bytes that training needs at least.
         needed: u64,
         /// Bytes that may be used.
         given: u64,
@@ -143,23 +144,23 @@ pub enum SweepError {
     Thread(std::io::Error),
 }
 
-/// What networks learn from, in memory.
+/// The training data of networks, in memory.
 #[derive(Debug)]
-pub struct Loaded(Vec<(Learnt, Examples)>);
+pub struct Loaded(Vec<(ExamplesKey, Examples)>);
 
-/// What examples depend on.
+/// The key of loaded examples: everything on which they depend.
 #[derive(Debug, Clone, PartialEq)]
-struct Learnt {
-    /// Batches are cut later.
+struct ExamplesKey {
+    /// The data set, with the batch size set to 1, because examples do not depend on it.
     data: Option<Data>,
-    /// Characters of a window.
+    /// Context length of the model, in characters.
     context: usize,
-    /// A task that brings its examples along.
+    /// The model, if it is a task that makes its own examples.
     task: Option<Model>,
 }
 
-impl Learnt {
-    fn of(network: &Network) -> Self {
+impl ExamplesKey {
+    fn new(network: &Network) -> Self {
         let data = network.data.as_ref().map(|data| Data { batch_size: 1, ..data.clone() });
         let task = network.data.is_none().then(|| network.model.clone());
         Self { data, context: network.model.context(), task }
@@ -167,37 +168,42 @@ impl Learnt {
 }
 
 impl Loaded {
-    /// What a network learns from, if it was loaded.
-    pub(crate) fn of(&self, network: &Network) -> Option<&Examples> {
-        let wanted = Learnt::of(network);
+    /// The training data of a network, if it was loaded.
+    pub(crate) fn examples(&self, network: &Network) -> Option<&Examples> {
+        let wanted = ExamplesKey::new(network);
         self.0.iter().find(|(known, _)| *known == wanted).map(|(_, examples)| examples)
     }
 }
 
-/// Where what networks learn from is looked for.
+/// Where the training data of networks comes from.
 #[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
-    /// The folder of the data sets, if not the usual ones.
+pub struct DataSources<'a> {
+    /// The folder of the data sets. `None` for the default folders.
     pub data_dir: Option<&'a Path>,
-    /// The tasks of the program itself.
+    /// The custom tasks of this program.
     pub tasks: &'a Tasks,
 }
 
-/// What is about to be trained: the trials that the store lacks, and where each goes on.
+/// A trial without a result in the store, and where it resumes.
 #[derive(Debug, Clone)]
 pub struct Missing {
     /// The trial.
     pub trial: Trial,
-    /// File name of its newest checkpoint and the step at which that goes on.
+    /// File name of its newest checkpoint, and the first step that is not in the checkpoint.
     pub checkpoint: Option<(String, u64)>,
 }
 
-/// Writes the sweep into the store and says what it lacks, in the plan's order. `again`: nobody has just asked for it.
+/// Writes the plan into the store. Returns the trials without a result, in the plan's order. `keep_recency`: not a
+/// user's request, so the sweep does not become the one that was run last.
 ///
 /// # Errors
 /// The store can't be written.
-pub async fn register(plan: &Plan, store: &mut Store, again: bool) -> Result<Vec<Missing>, SweepError> {
-    store.register(plan, again).await?;
+pub async fn register(
+    plan: &Plan,
+    store: &mut Store,
+    keep_recency: bool,
+) -> Result<Vec<Missing>, SweepError> {
+    store.register(plan, keep_recency).await?;
     let unfinished = store.unfinished(&plan.name).await?;
     let mut unfinished: HashMap<String, Option<(String, u64)>> =
         unfinished.into_iter().map(|trial| (trial.trial_id, trial.checkpoint)).collect();
@@ -208,18 +214,19 @@ pub async fn register(plan: &Plan, store: &mut Store, again: bool) -> Result<Vec
     Ok(missing.collect())
 }
 
-/// Removes the files in a folder of checkpoints that no unfinished trial goes on from and that nobody is writing: what kills
-/// left. `all`: those too that were set aside. Gives how many files and bytes went.
+/// Removes files in a folder of checkpoints that no unfinished trial resumes from and that no process is writing:
+/// leftovers of killed processes. `all`: also removes files that were set aside. Returns the number of removed files
+/// and of freed bytes.
 ///
 /// # Errors
 /// The store can't be read.
 pub async fn remove_stale(store: &mut Store, dir: &Path, all: bool) -> Result<(usize, u64), SweepError> {
-    let (known, others) = (store.checkpoint_files().await?, store.others().await?);
+    let (known, others) = (store.checkpoint_files().await?, store.other_runners().await?);
     Ok(trainer::checkpoint::remove_others(dir, &known, &others, all))
 }
 
-/// Removes the checkpoints of programs from which no trial of the store goes on; none, while other processes are at work. Gives
-/// how many and how many bytes went.
+/// Removes the checkpoints of programs from which no trial of the store resumes. Removes nothing while other
+/// processes train. Returns the number of removed files and of freed bytes.
 ///
 /// # Errors
 /// The store can't be read.
@@ -228,7 +235,7 @@ pub async fn remove_program_checkpoints(
     trials: &Path,
 ) -> Result<(usize, u64), SweepError> {
     let Ok(entries) = std::fs::read_dir(trials) else { return Ok((0, 0)) };
-    if !store.others().await?.is_empty() {
+    if !store.other_runners().await?.is_empty() {
         return Ok((0, 0));
     }
     let side_cars = store.checkpoint_files().await?;
@@ -240,7 +247,7 @@ pub async fn remove_program_checkpoints(
             continue;
         }
         let (files, bytes) = size(&dir);
-        // What can't be removed only takes space.
+        // A file that can't be removed only wastes space.
         if std::fs::remove_dir_all(&dir).is_ok() {
             removed = (removed.0 + files, removed.1 + bytes);
         }
@@ -248,20 +255,20 @@ pub async fn remove_program_checkpoints(
     Ok(removed)
 }
 
-/// How many files the folders of these trials hold, and how many bytes.
+/// Number of files in the folders of these trials, and their size in bytes.
 pub fn trial_files(trials: &Path, ids: &[String]) -> (usize, u64) {
     let sizes = ids.iter().map(|id| size(&trials.join(id)));
     sizes.fold((0, 0), |(files, bytes), (more, within)| (files + more, bytes + within))
 }
 
-/// Removes the folders of these trials: what a program has printed, its checkpoints, and weights that are kept for others.
-/// Gives how many files and bytes went.
+/// Removes the folders of these trials: output and checkpoints of programs, and weights that are kept for other
+/// trials. Returns the number of removed files and of freed bytes.
 pub fn remove_trials(trials: &Path, ids: &[String]) -> (usize, u64) {
     let mut removed = (0, 0);
     for id in ids {
         let dir = trials.join(id);
         let (files, bytes) = size(&dir);
-        // What can't be removed only takes space.
+        // A file that can't be removed only wastes space.
         if std::fs::remove_dir_all(&dir).is_ok() {
             removed = (removed.0 + files, removed.1 + bytes);
         }
@@ -269,8 +276,8 @@ pub fn remove_trials(trials: &Path, ids: &[String]) -> (usize, u64) {
     removed
 }
 
-/// Removes the folders of trials that the store does not have, as a removal that was killed leaves them; none, while other
-/// processes are at work. Gives how many files and bytes went.
+/// Removes the folders of trials that are not in the store, which a killed removal leaves behind. Removes nothing
+/// while other processes train. Returns the number of removed files and of freed bytes.
 ///
 /// # Errors
 /// The store can't be read.
@@ -279,30 +286,33 @@ pub async fn remove_unknown_trials(store: &mut Store, trials: &Path) -> Result<(
     let entries = std::fs::read_dir(trials).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let ids: Vec<String> = names.filter(is_id).collect();
-    if ids.is_empty() || !store.others().await?.is_empty() {
+    if ids.is_empty() || !store.other_runners().await?.is_empty() {
         return Ok((0, 0));
     }
-    Ok(remove_trials(trials, &store.unknown(&ids).await?))
+    Ok(remove_trials(trials, &store.unknown_trials(&ids).await?))
 }
 
-/// Files of a folder, and their bytes.
+/// Number of files in a folder, and their size in bytes.
 fn size(dir: &Path) -> (usize, u64) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries.fold((0, 0), |(files, bytes), entry| match entry.metadata() {
-        Ok(about) if about.is_dir() => {
+        Ok(metadata) if metadata.is_dir() => {
             let (more, within) = size(&entry.path());
             (files + more, bytes + within)
         }
-        Ok(about) => (files + 1, bytes + about.len()),
+        Ok(metadata) => (files + 1, bytes + metadata.len()),
         Err(_) => (files, bytes),
     })
 }
 
-/// Reads the data sets that these trials need, each once.
+/// Loads the data sets of these trials, each once.
 ///
 /// # Errors
-/// A data set is missing or not what it should be.
-pub fn load<'a>(trials: impl Iterator<Item = &'a Trial>, places: Places<'_>) -> Result<Loaded, SweepError> {
+/// A data set is missing or invalid.
+pub fn load<'a>(
+    trials: impl Iterator<Item = &'a Trial>,
+    sources: DataSources<'_>,
+) -> Result<Loaded, SweepError> {
     let mut loaded = Loaded(Vec::new());
     let mut checked: Vec<&Network> = Vec::new();
     for network in trials.filter_map(|trial| trial.config.task.network()) {
@@ -310,9 +320,9 @@ pub fn load<'a>(trials: impl Iterator<Item = &'a Trial>, places: Places<'_>) -> 
             continue;
         }
         checked.push(network);
-        if loaded.of(network).is_none() {
-            let examples = trainer::data::load(network, places.data_dir, places.tasks)?;
-            loaded.0.push((Learnt::of(network), examples));
+        if loaded.examples(network).is_none() {
+            let examples = trainer::data::load(network, sources.data_dir, sources.tasks)?;
+            loaded.0.push((ExamplesKey::new(network), examples));
         }
     }
     Ok(loaded)

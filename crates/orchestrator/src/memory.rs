@@ -1,23 +1,23 @@
-//! How many states may be in memory at the same time.
+//! How many training states fit in memory.
 
 use std::path::Path;
 
 use crate::{Missing, Options, SweepError};
 
-/// Where the system does not say how much memory it has.
+/// Assumed memory in bytes, if the system does not report it.
 const ASSUMED: u64 = 4 << 30;
 
-/// So many states may be in memory: at least one for each worker and one that a fork leaves.
+/// Maximum number of states in memory: at least one for each worker and one for a fork.
 ///
 /// # Errors
-/// Memory does not hold that.
-pub(crate) fn most_states(missing: &[Missing], options: &Options) -> Result<usize, SweepError> {
+/// There is not enough memory for that.
+pub(crate) fn max_states(missing: &[Missing], options: &Options) -> Result<usize, SweepError> {
     let given = options.memory.unwrap_or_else(|| available() / 2);
     let workers = options.workers;
-    let most = |bytes: fn(&Missing) -> u64| missing.iter().map(bytes).max().unwrap_or(0);
-    let state = most(|missing| trainer::state_bytes(&missing.trial)).max(1);
-    let work = most(|missing| trainer::work_bytes(&missing.trial.config.task));
-    let data = most(|missing| trainer::data_bytes(&missing.trial.config.task));
+    let max = |bytes: fn(&Missing) -> u64| missing.iter().map(bytes).max().unwrap_or(0);
+    let state = max(|missing| trainer::state_bytes(&missing.trial)).max(1);
+    let work = max(|missing| trainer::work_bytes(&missing.trial.config.task));
+    let data = max(|missing| trainer::data_bytes(&missing.trial.config.task));
     let fixed = data + work * workers as u64;
     let needed = fixed + state * (workers as u64 + 1);
     if given < needed {
@@ -26,7 +26,7 @@ pub(crate) fn most_states(missing: &[Missing], options: &Options) -> Result<usiz
     Ok(usize::try_from((given - fixed) / state).unwrap_or(usize::MAX))
 }
 
-/// Bytes that can be had now: what the system has left, within the limit of the control group.
+/// Bytes of available memory: what the system has left, within the limit of the control group.
 pub fn available() -> u64 {
     let read = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
     let system = read("/proc/meminfo").and_then(|text| {
@@ -37,7 +37,7 @@ pub fn available() -> u64 {
     system.unwrap_or(ASSUMED).min(limit.unwrap_or(u64::MAX))
 }
 
-/// As in `1.5 GiB`.
+/// The size as text, such as `1.5 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }

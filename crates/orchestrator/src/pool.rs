@@ -7,20 +7,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use schedule::problem::counted;
 use spec::event::Event;
 use tokio::sync::Notify;
 use trainer::checkpoint::Folder;
 use trainer::{Branch, Emit, Stack, Stop, now};
 
-/// So often a waiting worker looks whether a stop was requested.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a waiting worker checks whether a stop was requested.
+const CHECK_STOP_EVERY: Duration = Duration::from_millis(50);
 
-/// See the module.
+/// The waiting branches.
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
     changed: Condvar,
     /// Workers without work.
-    hungry: AtomicUsize,
+    waiting_workers: AtomicUsize,
     /// Notified when nothing is left to train.
     idle: Notify,
 }
@@ -29,36 +30,36 @@ pub(crate) struct Pool {
 struct Queue {
     branches: BTreeMap<Rank, Branch>,
     /// The branches by their step and seed.
-    places: BTreeMap<(u64, u64), BTreeSet<Rank>>,
+    by_position: BTreeMap<(u64, u64), BTreeSet<Rank>>,
     /// The order in which seeds are trained.
     seeds: HashMap<u64, usize>,
-    /// Branches so far.
+    /// Number of branches added so far.
     count: u64,
-    /// Workers that train, and may add forks.
+    /// Number of workers that train and may add forks.
     busy: usize,
     /// Only workers add branches from now on.
     closed: bool,
 }
 
-/// The order of training: seed by seed, so that an interrupted sweep holds whole comparisons; then branches that take
+/// The order of training: seed by seed, so that an interrupted sweep has complete comparisons; then branches that use
 /// memory while they wait; then those with the most work, so that all workers end at about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     seed: usize,
     takes_no_memory: bool,
     work: Reverse<u64>,
-    /// The earliest first.
+    /// Earlier branches first.
     count: u64,
 }
 
 impl Pool {
     pub(crate) fn new(branches: Vec<Branch>) -> Self {
         let mut queue = Queue::default();
-        branches.into_iter().for_each(|branch| queue.put(branch));
+        branches.into_iter().for_each(|branch| queue.add(branch));
         Self {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
-            hungry: AtomicUsize::new(0),
+            waiting_workers: AtomicUsize::new(0),
             idle: Notify::new(),
         }
     }
@@ -85,9 +86,9 @@ impl Pool {
                 }
                 self.idle.notify_one();
             }
-            self.hungry.fetch_add(1, Ordering::Relaxed);
-            let waited = self.changed.wait_timeout(queue, LOOK_EVERY);
-            self.hungry.fetch_sub(1, Ordering::Relaxed);
+            self.waiting_workers.fetch_add(1, Ordering::Relaxed);
+            let waited = self.changed.wait_timeout(queue, CHECK_STOP_EVERY);
+            self.waiting_workers.fetch_sub(1, Ordering::Relaxed);
             queue = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
         }
     }
@@ -95,17 +96,17 @@ impl Pool {
     /// A branch that can join a stack.
     pub(crate) fn fitting(&self, stack: &Stack<'_>) -> Option<Branch> {
         let mut queue = self.queue();
-        let place = queue.places.get(&(stack.step(), stack.seed()))?;
+        let position = queue.by_position.get(&(stack.step(), stack.seed()))?;
         let takes = |rank: &&Rank| queue.branches.get(rank).is_some_and(|branch| stack.accepts(branch));
-        let found = place.iter().find(takes).copied()?;
+        let found = position.iter().find(takes).copied()?;
         queue.take(found)
     }
 
     /// Adds branches.
-    pub(crate) fn put(&self, branches: Vec<Branch>) {
+    pub(crate) fn add(&self, branches: Vec<Branch>) {
         if !branches.is_empty() {
             let mut queue = self.queue();
-            branches.into_iter().for_each(|branch| queue.put(branch));
+            branches.into_iter().for_each(|branch| queue.add(branch));
             self.changed.notify_all();
         }
     }
@@ -128,7 +129,7 @@ impl Pool {
         queue.branches.is_empty() && queue.busy == 0
     }
 
-    /// Branches that wait.
+    /// Number of waiting branches.
     pub(crate) fn waiting(&self) -> usize {
         self.queue().branches.len()
     }
@@ -139,23 +140,23 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    /// Takes out branches that have not begun, the last in order: at least about half of all, and all but `most`. One for
-    /// each worker stays.
-    pub(crate) fn give_away(&self, workers: usize, most: usize) -> Vec<Branch> {
+    /// Removes and returns branches that have not begun, the last in order: about half of all, or all except `most`
+    /// if that is more. One branch stays for each worker.
+    pub(crate) fn give_away(&self, workers: usize, keep: usize) -> Vec<Branch> {
         let mut queue = self.queue();
         let new = queue.branches.iter().filter(|(_, branch)| !branch.is_started()).map(|(rank, _)| *rank);
         let new: Vec<Rank> = new.collect();
         let waiting = queue.branches.len();
-        let given = (waiting / 2).max(waiting.saturating_sub(most)).min(waiting.saturating_sub(workers));
+        let given = (waiting / 2).max(waiting.saturating_sub(keep)).min(waiting.saturating_sub(workers));
         new.iter().rev().take(given.min(new.len())).filter_map(|rank| queue.take(*rank)).collect()
     }
 
     /// Whether a worker waits for work.
-    pub(crate) fn is_hungry(&self) -> bool {
-        self.hungry.load(Ordering::Relaxed) > 0
+    pub(crate) fn has_waiting_worker(&self) -> bool {
+        self.waiting_workers.load(Ordering::Relaxed) > 0
     }
 
-    /// Writes the branches that are only in memory to disk.
+    /// Writes checkpoints of the branches that are only in memory.
     pub(crate) fn save(&self, folder: &Folder, emit: &mut Emit<'_>) {
         let mut queue = self.queue();
         let all: Vec<Rank> = queue.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();
@@ -168,23 +169,26 @@ impl Pool {
                     emit(Event::Checkpoint { trial_ids, step, file, at: now() });
                 }
                 Err(error) => {
-                    tracing::warn!("{} trials wait without a checkpoint: {error}", branch.trial_ids().len());
+                    tracing::warn!(
+                        "can't write a checkpoint of {}: {error}",
+                        counted(branch.trial_ids().len(), "waiting trial")
+                    );
                 }
             }
-            queue.put(branch);
+            queue.add(branch);
         }
     }
 
-    /// After a stop: all branches that are left.
+    /// Takes all remaining branches, after a stop.
     pub(crate) fn drain(&self) -> Vec<Branch> {
         let mut queue = self.queue();
-        queue.places.clear();
+        queue.by_position.clear();
         std::mem::take(&mut queue.branches).into_values().collect()
     }
 }
 
 impl Queue {
-    fn put(&mut self, branch: Branch) {
+    fn add(&mut self, branch: Branch) {
         let next = self.seeds.len();
         let seed = *self.seeds.entry(branch.seed()).or_insert(next);
         self.count += 1;
@@ -194,17 +198,17 @@ impl Queue {
             work: Reverse(branch.steps_left()),
             count: self.count,
         };
-        self.places.entry((branch.step(), branch.seed())).or_default().insert(rank);
+        self.by_position.entry((branch.step(), branch.seed())).or_default().insert(rank);
         self.branches.insert(rank, branch);
     }
 
     fn take(&mut self, rank: Rank) -> Option<Branch> {
         let branch = self.branches.remove(&rank)?;
-        let place = (branch.step(), branch.seed());
-        if let Some(ranks) = self.places.get_mut(&place) {
+        let position = (branch.step(), branch.seed());
+        if let Some(ranks) = self.by_position.get_mut(&position) {
             ranks.remove(&rank);
             if ranks.is_empty() {
-                self.places.remove(&place);
+                self.by_position.remove(&position);
             }
         }
         Some(branch)

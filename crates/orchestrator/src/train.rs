@@ -1,28 +1,28 @@
-//! Trains the missing trials of a sweep: starts the workers, dispatches trials to them, and sums up.
+//! Trains the missing trials of a sweep: starts the workers, runs the dispatcher, and returns the summary.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use store::{Attention, Store};
+use store::{Activity, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trainer::checkpoint::Folder;
 use trainer::{Shared, StateCounter, Stop};
 
-use crate::claims::{Claims, over};
+use crate::claims::{Claims, count_ended};
 use crate::dispatcher::{Dispatcher, Pace, QUEUE};
 use crate::pool::Pool;
-use crate::worker::{self, Site};
-use crate::{Loaded, Missing, Options, Seen, Summary, SweepError, environment, memory};
+use crate::worker::{self, WorkerContext};
+use crate::{Loaded, Missing, Observation, Options, Summary, SweepError, environment, memory};
 
 /// Trains the trials in `missing` that no other process has claimed, on the data that [`load`](crate::load) read for
 /// them, and stores the results. Takes over trials that other processes release or leave behind, and releases trials
-/// that it has not begun to processes that wait. Returns when all are over, whoever trained them, or after a stop, when
-/// all workers have released theirs.
+/// that it has not begun to processes that wait. Returns when all trials have ended, whoever trained them, or after a
+/// stop, when all workers have released theirs.
 ///
 /// # Errors
-/// See [`SweepError`]. A failed trial is no error: it is retried, and then stored as failed and counted.
+/// See [`SweepError`]. A failed trial is not an error: it is retried, and then stored as failed and counted.
 pub async fn train(
     sweep: &str,
     missing: Vec<Missing>,
@@ -30,7 +30,7 @@ pub async fn train(
     store: &mut Store,
     options: &Options,
     stop: &Stop,
-    observe: impl FnMut(Seen<'_>),
+    observe: impl FnMut(Observation<'_>),
 ) -> Result<Summary, SweepError> {
     if missing.is_empty() {
         return Ok(Summary::default());
@@ -51,16 +51,23 @@ pub async fn train(
     let claimed = store.claim(sweep, options.with_failed, claims.portion()).await?;
     let pool = Pool::new(claims.accept(claimed, store).await?);
     let folder = folder(store, options);
-    let site = Arc::new(Site { pool, loaded, shared, folder, options: options.clone(), stop: stop.clone() });
+    let context = Arc::new(WorkerContext {
+        pool,
+        loaded,
+        shared,
+        folder,
+        options: options.clone(),
+        stop: stop.clone(),
+    });
     let (sender, events) = mpsc::channel(QUEUE);
-    let workers = worker::start(&site, &sender)?;
+    let workers = worker::start(&context, &sender)?;
     drop(sender);
 
-    let mut dispatcher = Dispatcher::new(claims, &site, store, environment, events, observe);
+    let mut dispatcher = Dispatcher::new(claims, &context, store, environment, events, observe);
     let result = dispatcher.run().await;
     for worker in workers {
         if worker.join().is_err() {
-            tracing::warn!("a worker has died");
+            tracing::warn!("a worker thread panicked");
         }
     }
     result?;
@@ -72,57 +79,57 @@ fn folder(store: &Store, options: &Options) -> Folder {
     Folder { dir: options.checkpoints.clone(), writer: store.runner() }
 }
 
-/// What the stacks of all workers share.
+/// The state that the stacks of all workers share.
 async fn shared(missing: &[Missing], store: &mut Store, options: &Options) -> Result<Shared, SweepError> {
     Ok(Shared {
         device: options.device,
         width: options.lanes.get(),
         block: trainer::BLOCK,
         state_counter: StateCounter::default(),
-        most_states: memory::most_states(missing, options)?,
+        most_states: memory::max_states(missing, options)?,
         parking: Some(folder(store, options)),
         time_limit: options.time_limit,
         next_stage: Arc::new(AtomicU64::new(store.next_stage().await?)),
     })
 }
 
-/// Watches other processes train what is missing, until all is over or failed, or a stop.
+/// Watches other processes train the missing trials, until all have ended or failed, or a stop is requested.
 async fn coordinate(
     sweep: &str,
     missing: &[Missing],
     store: &mut Store,
     pace: Pace,
     stop: &Stop,
-    mut observe: impl FnMut(Seen<'_>),
+    mut observe: impl FnMut(Observation<'_>),
 ) -> Result<Summary, SweepError> {
     let before = ended_before(sweep, missing, store).await?;
-    store.tell(sweep).await?;
+    store.set_sweep(sweep).await?;
     let mut due = Instant::now();
     while !stop.requested() {
         if Instant::now() < due {
-            // Short naps: a stop is noticed at once.
+            // Short sleeps, so that a stop is noticed quickly.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         }
         due = Instant::now() + pace.leases;
-        let tended = store.tend(sweep, Attention::Watching).await?;
-        if let Some(ended) = tended.ended {
-            // The processes that train may have begun another round by now.
-            observe(Seen::Elsewhere(ended.saturating_sub(before).min(missing.len())));
+        let others = store.heartbeat(sweep, Activity::Watching).await?;
+        if let Some(ended) = others.trials_ended {
+            // The processes that train may already be in the next round.
+            observe(Observation::EndedElsewhere(ended.saturating_sub(before).min(missing.len())));
         }
-        if !tended.left {
+        if !others.trials_left {
             break;
         }
     }
-    let ended = over(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
-    observe(Seen::Elsewhere(ended));
+    let ended = count_ended(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
+    observe(Observation::EndedElsewhere(ended));
     let left = missing.len() - ended;
     let (stopped, failed) = if stop.requested() { (left, 0) } else { (0, left) };
     Ok(Summary { elsewhere: ended, stopped, failed, ..Summary::default() })
 }
 
-/// Number of trials of the sweep that were over before `missing` was read.
+/// Number of trials of the sweep that had ended before `missing` was read.
 async fn ended_before(sweep: &str, missing: &[Missing], store: &mut Store) -> Result<usize, SweepError> {
-    let since = over(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
-    Ok(store.ended(sweep).await?.saturating_sub(since))
+    let since = count_ended(sweep, missing.iter().map(|missing| missing.trial.id.as_str()), store).await?;
+    Ok(store.count_ended(sweep).await?.saturating_sub(since))
 }

@@ -1,4 +1,4 @@
-//! Trains a sample of what other machines have trained once more, and compares every bit.
+//! Trains a sample of the trials of other machines again and compares every bit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use spec::event::{Event, Outcome};
 use store::Store;
 use trainer::Stop;
 
-use crate::{Loaded, Options, SweepError, environment, train_alone};
+use crate::{Loaded, Options, SweepError, environment, train_single};
 
-/// So often this process says that it lives.
-const LIVES_EVERY: Duration = Duration::from_millis(500);
+/// How often this process renews its lease.
+const RENEW_EVERY: Duration = Duration::from_millis(500);
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Trials that have the same bits here.
+    /// Number of trials with the same bits on this machine.
     pub same: usize,
-    /// All of the sweep that have not, also those that were seen before.
+    /// All trials of the sweep with different bits, including those found earlier.
     pub different: Vec<String>,
 }
 
-/// Trains the sample of a finished sweep's trials that is left and that this machine has not trained, one after the other.
+/// Trains the unverified part of the sample of a finished sweep, one trial after the other, except trials of this
+/// machine.
 ///
 /// # Errors
 /// See [`SweepError`].
@@ -55,28 +56,28 @@ pub async fn verify(
                 }
                 !stopped.requested()
             };
-            let trained = train_alone(&trial, &loaded, device, &stopping, &mut emit);
-            // Nobody listens any more only when this process ends.
+            let trained = train_single(&trial, &loaded, device, &stopping, &mut emit);
+            // The receiver is gone only when this process ends.
             let _ = sender.send(trained.map(|()| last));
         });
         started.map_err(SweepError::Thread)?;
         let trained = loop {
             tokio::select! {
                 trained = &mut ended => break trained,
-                () = tokio::time::sleep(LIVES_EVERY) => store.sign_of_life().await?,
+                () = tokio::time::sleep(RENEW_EVERY) => store.renew_lease().await?,
             }
         };
         let found = match trained {
             Ok(Ok(Some(Outcome::Done(done)))) => (done.digest, done.weights_hash),
             Ok(Ok(Some(Outcome::Diverged { digest, .. }))) => (digest, None),
             Ok(Err(error)) => return Err(error),
-            // It was stopped, or could not be trained at all: nothing is known of it.
+            // The training was stopped or failed, so there is nothing to compare.
             _ => break,
         };
         let same = wanted.digest.as_ref() == Some(&found.0) && wanted.weights_hash == found.1;
-        store.verified(&wanted.trial_id, same, &found.0, found.1.as_deref()).await?;
+        store.record_verification(&wanted.trial_id, same, &found.0, found.1.as_deref()).await?;
         verified.same += usize::from(same);
     }
-    verified.different = store.differing(&plan.name).await?;
+    verified.different = store.differing_trials(&plan.name).await?;
     Ok(verified)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use program::Place;
+use program::RunSettings;
 use spec::event::Event;
 use tokio::sync::mpsc::Sender;
 use trainer::checkpoint::Folder;
@@ -16,11 +16,11 @@ use trainer::{Branch, Emit, Shared, Stack, Stop};
 use crate::pool::Pool;
 use crate::{Loaded, Options, SweepError};
 
-/// Stack of a thread that trains: candle walks the graph of a step by recursion.
+/// Stack size of a training thread. Candle walks the graph of a step recursively.
 pub const STACK_BYTES: usize = 64 << 20;
 
-/// What all workers share.
-pub(crate) struct Site {
+/// The state that all workers share.
+pub(crate) struct WorkerContext {
     pub(crate) pool: Pool,
     pub(crate) loaded: Loaded,
     pub(crate) shared: Shared,
@@ -29,17 +29,20 @@ pub(crate) struct Site {
     pub(crate) stop: Stop,
 }
 
-/// Starts the workers. They end when the pool is closed and nothing is left, when a stop is requested, or when nobody
-/// receives their events any more.
-pub(crate) fn start(site: &Arc<Site>, sender: &Sender<Event>) -> Result<Vec<JoinHandle<()>>, SweepError> {
+/// Starts the workers. They end when the pool is closed and empty, when a stop is requested, or when their events are
+/// no longer received.
+pub(crate) fn start(
+    context: &Arc<WorkerContext>,
+    sender: &Sender<Event>,
+) -> Result<Vec<JoinHandle<()>>, SweepError> {
     let mut workers = Vec::new();
-    for i in 0..site.options.workers {
-        let (own, sender) = (Arc::clone(site), sender.clone());
+    for i in 0..context.options.workers {
+        let (own, sender) = (Arc::clone(context), sender.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{i}")).stack_size(STACK_BYTES);
         match thread.spawn(move || own.work(i, &sender)) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
-                site.stop.request();
+                context.stop.request();
                 return Err(SweepError::Thread(error));
             }
         }
@@ -56,7 +59,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-impl Site {
+impl WorkerContext {
     fn work(&self, number: usize, sender: &Sender<Event>) {
         let received = Cell::new(true);
         let mut emit = |event| {
@@ -65,11 +68,11 @@ impl Site {
         };
         while let Some(branch) = self.pool.next(&self.stop) {
             let _busy = Busy(&self.pool);
-            // A lane contains the failures of its trials; after any other panic the worker goes on. The dispatcher fails
-            // the trials whose end is then missing.
+            // A lane contains the failures of its trials. After any other panic the worker continues with the next
+            // branch, and the dispatcher fails the trials whose end was not reported.
             let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, number, &received, &mut emit)));
             if trained.is_err() {
-                tracing::warn!("a worker has failed, and goes on");
+                tracing::warn!("a worker panicked; it continues with the next branch");
             }
         }
         if self.stop.requested() {
@@ -78,30 +81,30 @@ impl Site {
         }
     }
 
-    /// Trains a branch to its end, and others beside it.
+    /// Trains a branch to its end, together with other branches that fit.
     fn train(&self, branch: Branch, number: usize, received: &Cell<bool>, emit: &mut Emit<'_>) {
         if let Some((trial, stored)) = branch.program_trial() {
-            let place = Place {
+            let settings = RunSettings {
                 dir: self.options.trials.join(&trial.id),
                 side_cars: self.folder.clone(),
-                as_planned: true,
+                refuse_changed_files: true,
                 worker: number,
                 next_stage: Arc::clone(&self.shared.next_stage),
                 time_limit: self.options.time_limit,
             };
-            return program::train(&trial, stored, &place, &self.stop, emit);
+            return program::train(&trial, stored, &position, &self.stop, emit);
         }
-        let Some(examples) = branch.network().and_then(|network| self.loaded.of(network)) else {
-            return branch.fail("its data set was not loaded", emit);
+        let Some(examples) = branch.network().and_then(|network| self.loaded.examples(network)) else {
+            return branch.fail("the data set was not loaded", emit);
         };
         let Some(mut stack) = Stack::new(branch, examples, &self.shared, emit) else { return };
         let folder = &self.folder;
         let mut saved = Instant::now();
         while !stack.is_empty() {
             while let Some(more) = self.pool.fitting(&stack) {
-                self.pool.put(stack.add(more, emit).into_iter().collect());
+                self.pool.add(stack.add(more, emit).into_iter().collect());
             }
-            self.pool.put(stack.advance(emit));
+            self.pool.add(stack.advance(emit));
             let stopping = self.stop.requested() || !received.get();
             if stopping || saved.elapsed() >= self.options.checkpoint_every {
                 stack.checkpoint(folder, emit);
@@ -111,8 +114,8 @@ impl Site {
             if stopping {
                 return stack.stop(emit);
             }
-            if self.pool.is_hungry() {
-                self.pool.put(stack.halve(emit));
+            if self.pool.has_waiting_worker() {
+                self.pool.add(stack.halve(emit));
             }
         }
     }

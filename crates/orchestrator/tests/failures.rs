@@ -1,12 +1,12 @@
-//! A trial that fails is recorded with its reason, harms no other, and is tried again.
+//! A failed trial is stored with its reason, does not affect others, and is retried by the next run.
 
-#![expect(clippy::expect_used, reason = "in a test that is how to fail")]
+#![expect(clippy::expect_used, reason = "a failed expectation fails the test")]
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use orchestrator::{Loaded, Missing, Options, Seen, Stop, Summary};
+use orchestrator::{Loaded, Missing, Observation, Options, Stop, Summary};
 use spec::event::{Event, Outcome};
 use store::{Reader, Status, Store};
 use trainer::device::Device;
@@ -46,16 +46,16 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
     let missing = orchestrator::register(&plan, store, false).await.expect("the store takes it");
     let options = options(2, dir);
     let mut events = Vec::new();
-    let observe = |seen: Seen<'_>| match seen {
-        Seen::Event(event) => events.push(event.clone()),
-        Seen::Elsewhere(trials) => assert_eq!(trials, 0),
+    let observe = |seen: Observation<'_>| match seen {
+        Observation::Event(event) => events.push(event.clone()),
+        Observation::EndedElsewhere(trials) => assert_eq!(trials, 0),
     };
     let trained =
         orchestrator::train("two", missing, images, store, &options, &Stop::default(), observe).await;
-    (trained.expect("the sweep goes on"), events)
+    (trained.expect("trained"), events)
 }
 
-/// The data of the trials with this limit alone, or of all.
+/// Loads the data of the trials with this limit, or of all.
 fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
     let trials = all.iter().map(|missing| &missing.trial);
     let some = trials.filter(|trial| {
@@ -67,12 +67,12 @@ fn load(all: &[Missing], limit: Option<usize>) -> Loaded {
                 .is_some_and(|network| network.data.as_ref().is_some_and(|data| data.limit == limit))
     });
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
-    let places = orchestrator::Places { data_dir: Some(&data), tasks: &trainer::custom::Tasks::new() };
-    orchestrator::load(some, places).expect("the data is in the repository")
+    let sources = orchestrator::DataSources { data_dir: Some(&data), tasks: &trainer::custom::Tasks::new() };
+    orchestrator::load(some, sources).expect("the data is in the repository")
 }
 
 #[tokio::test]
-async fn a_failed_trial_harms_no_other_and_is_tried_again() {
+async fn a_failed_trial_does_not_affect_others_and_is_retried() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
     let plan = trainer::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");
@@ -96,7 +96,7 @@ async fn a_failed_trial_harms_no_other_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_stop_before_the_start_leaves_everything_for_the_next_run() {
+async fn a_stop_before_the_start_leaves_all_trials_for_the_next_run() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).await.expect("a store");
     let plan = trainer::read(FILE, "two").and_then(|spec| spec::plan(&spec)).expect("a good file");

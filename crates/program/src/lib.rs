@@ -1,28 +1,29 @@
-//! Trials that a program of the user's own trains: it is started once for each trial, told the lrs, and its reports become the
-//! same events as those of our own trainer. `docs/reference/protocol.md` is the protocol. Knows no database and no threads but its
-//! caller's; what a trial is and which are trained is decided elsewhere.
+//! Trains trials by running a custom program. The program is started once for each trial, receives the lrs, and its
+//! reports become the same events as those of the built-in trainer. `docs/reference/protocol.md` describes the
+//! protocol. This crate does not use the database and starts no threads; other crates decide which trials are
+//! trained.
 
 #[cfg(unix)]
-mod hand_over;
-#[cfg(unix)]
-mod last_words;
-mod place;
+mod failure_reason;
 #[cfg(unix)]
 mod report;
 #[cfg(unix)]
 mod resume;
 #[cfg(unix)]
 mod run;
+#[cfg(unix)]
+mod run_folder;
+mod settings;
 mod source;
 #[cfg_attr(not(unix), path = "unsupported.rs")]
 mod train;
 
-pub use place::Place;
+pub use settings::RunSettings;
 pub use source::hash;
 pub use train::train;
 
-/// Name of the folder of a program's checkpoints within the folder of its trial.
+/// Name of the folder of a program's checkpoints, in the folder of its trial.
 pub const CHECKPOINTS: &str = "checkpoints";
 
-/// File name of a program's output within the folder of its trial.
+/// File name of a program's output, in the folder of its trial.
 pub const LOG: &str = "output.log";

@@ -1,31 +1,30 @@
-//! What a program writes: one JSON object a line, and what is wrong with one. What a report means for a run is `run`'s
-//! business.
+//! Parses the reports of a program, one JSON object per line. `run` decides what a report means for a run.
 
 use serde_json::{Map, Value as Json};
 
-/// The longest line, in bytes.
-pub(crate) const LONGEST: usize = 64 << 10;
+/// Maximum length of a line in bytes.
+pub(crate) const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// A line, read.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Report {
-    /// Of a step.
+    /// Metrics of a step.
     Step {
         step: u64,
-        seen: Seen,
-        /// A checkpoint that was written after it.
+        metrics: Metrics,
+        /// A checkpoint that was written after the step.
         checkpoint: Option<String>,
     },
-    /// A question for the lr of a step.
-    Ask { step: u64, seen: Seen },
+    /// A request for the lr of a step.
+    LrRequest { step: u64, metrics: Metrics },
     /// Files that the program has loaded.
     Loaded(Vec<String>),
 }
 
-/// The numbers of a report.
+/// The metrics in a report.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Seen {
-    /// The lr that the update used, as the program has set it.
+pub(crate) struct Metrics {
+    /// The lr that the program used for the update.
     pub(crate) lr: Option<f64>,
     pub(crate) train_loss: Option<f64>,
     pub(crate) grad_norm: Option<f64>,
@@ -36,13 +35,13 @@ pub(crate) struct Seen {
     pub(crate) weights_hash: Option<String>,
 }
 
-impl Seen {
-    /// Whether it says how good the weights are after the update.
+impl Metrics {
+    /// Whether it has validation metrics of the weights after the update.
     pub(crate) fn is_evaluated(&self) -> bool {
         self.valid_loss.is_some() || self.valid_accuracy.is_some()
     }
 
-    /// Takes in what a later line says of the same step.
+    /// Adds the metrics of a later line on the same step, which replace earlier ones.
     pub(crate) fn add(&mut self, more: Self) {
         let later = |old: &mut Option<f64>, new: Option<f64>| *old = new.or(*old);
         later(&mut self.lr, more.lr);
@@ -56,7 +55,7 @@ impl Seen {
     }
 }
 
-/// The keys of a report on a step.
+/// The keys of a report of a step.
 const KEYS: [&str; 10] = [
     "step",
     "lr",
@@ -70,60 +69,61 @@ const KEYS: [&str; 10] = [
     "checkpoint",
 ];
 
-/// The keys of a question.
-const ASKED: [&str; 3] = ["ask", "train_loss", "grad_norm"];
+/// The keys of an lr request.
+const REQUEST_KEYS: [&str; 3] = ["ask", "train_loss", "grad_norm"];
 
-/// The key of a report on files.
+/// The key of a report of loaded files.
 const LOADED: &str = "loaded";
 
-/// The JSON object that a line is.
+/// Parses a line as a JSON object.
 ///
 /// # Errors
-/// What is wrong with it, as a part of a sentence.
+/// The problem, as part of a sentence.
 pub(crate) fn object(line: &str) -> Result<Map<String, Json>, String> {
-    if line.len() > LONGEST {
-        return Err(format!("it is longer than {LONGEST} bytes"));
+    if line.len() > MAX_LINE_BYTES {
+        return Err(format!("longer than {MAX_LINE_BYTES} bytes"));
     }
     let json = serde_json::from_str::<Json>(line).or_else(|error| {
-        // Only what is no JSON is looked at a second time.
+        // Python writes NaN and Infinity, which are not valid JSON.
         serde_json::from_str(&spec::json::python_numbers(line, "\"NaN\"")).map_err(|_| error)
     });
     match json {
         Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Err("it is no JSON object".to_owned()),
-        Err(error) => Err(format!("it is no JSON: {error}")),
+        Ok(_) => Err("not a JSON object".to_owned()),
+        Err(error) => Err(format!("not valid JSON: {error}")),
     }
 }
 
-/// What a line says.
+/// Interprets a line as a report.
 ///
 /// # Errors
-/// What is wrong with it, as a part of a sentence.
+/// The problem, as part of a sentence.
 pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
     if let Some(files) = object.get(LOADED) {
         return loaded(object, files);
     }
-    let (step_key, keys) = if object.contains_key("ask") { ("ask", &ASKED[..]) } else { ("step", &KEYS[..]) };
+    let (step_key, keys) =
+        if object.contains_key("ask") { ("ask", &REQUEST_KEYS[..]) } else { ("step", &KEYS[..]) };
     if let Some(unknown) = object.keys().find(|key| !keys.contains(&key.as_str())) {
         let known = keys.join(", ");
         return Err(match schedule::problem::nearest(unknown, keys.iter().copied()) {
-            Some(near) => format!("the key `{unknown}` is unknown (did you mean `{near}`?)"),
-            None => format!("the key `{unknown}` is unknown (known are {known})"),
+            Some(near) => format!("unknown key `{unknown}` (did you mean `{near}`?)"),
+            None => format!("unknown key `{unknown}`, expected one of {known}"),
         });
     }
     let step = match object.get(step_key) {
         Some(step) => {
-            step.as_u64().ok_or_else(|| format!("`{step_key}` is no whole number of at least 0"))?
+            step.as_u64().ok_or_else(|| format!("`{step_key}`: expected a whole number, at least 0"))?
         }
-        None => return Err("it has no `step`".to_owned()),
+        None => return Err("missing key `step`".to_owned()),
     };
     let number = |key: &str| number(object, key);
     let text = |key: &str| match object.get(key) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`{key}` is no text")),
+        Some(_) => Err(format!("`{key}`: expected a non-empty string")),
     };
-    let seen = Seen {
+    let metrics = Metrics {
         lr: number("lr")?,
         train_loss: number("train_loss")?,
         grad_norm: number("grad_norm")?,
@@ -133,38 +133,38 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         test_accuracy: number("test_accuracy")?,
         weights_hash: text("weights_hash")?,
     };
-    let shares = [("valid_accuracy", seen.valid_accuracy), ("test_accuracy", seen.test_accuracy)];
-    for (key, share) in shares {
+    let fractions = [("valid_accuracy", metrics.valid_accuracy), ("test_accuracy", metrics.test_accuracy)];
+    for (key, share) in fractions {
         if let Some(share) = share.filter(|share| *share < 0.0 || *share > 1.0) {
             return Err(format!(
-                "`{key}` is {share}: a share from 0 to 1 was expected (78.2 percent is 0.782)"
+                "`{key}`: expected a fraction from 0 to 1, found {share} (write 78.2 percent as 0.782)"
             ));
         }
     }
-    if let Some(norm) = seen.grad_norm.filter(|norm| *norm < 0.0) {
-        return Err(format!("`grad_norm` is {norm}: a norm is at least 0"));
+    if let Some(norm) = metrics.grad_norm.filter(|norm| *norm < 0.0) {
+        return Err(format!("`grad_norm`: expected a number of at least 0, found {norm}"));
     }
     if step_key == "ask" {
-        return Ok(Report::Ask { step, seen });
+        return Ok(Report::LrRequest { step, metrics });
     }
     let checkpoint = text("checkpoint")?;
-    if seen == Seen::default() && checkpoint.is_none() {
-        return Err("it says nothing of its step".to_owned());
+    if metrics == Metrics::default() && checkpoint.is_none() {
+        return Err("no metrics and no checkpoint".to_owned());
     }
-    Ok(Report::Step { step, seen, checkpoint })
+    Ok(Report::Step { step, metrics, checkpoint })
 }
 
-/// A report on files, which says nothing else.
+/// A report of loaded files, which must not have other keys.
 fn loaded(object: &Map<String, Json>, files: &Json) -> Result<Report, String> {
     if let Some(other) = object.keys().find(|key| *key != LOADED) {
-        return Err(format!("`{LOADED}` stands in a line of its own, not beside `{other}`"));
+        return Err(format!("`{LOADED}` must be the only key in its line, found `{other}` too"));
     }
     let name = |file: &Json| file.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
     let names = files.as_array().and_then(|files| files.iter().map(name).collect());
-    names.map(Report::Loaded).ok_or_else(|| format!("`{LOADED}` is no list of file names"))
+    names.map(Report::Loaded).ok_or_else(|| format!("`{LOADED}`: expected a list of file names"))
 }
 
-/// A number; null is as good as no key.
+/// A number. Null is the same as a missing key.
 fn number(object: &Map<String, Json>, key: &str) -> Result<Option<f64>, String> {
     match object.get(key) {
         None | Some(Json::Null) => Ok(None),
@@ -172,16 +172,16 @@ fn number(object: &Map<String, Json>, key: &str) -> Result<Option<f64>, String> 
             "NaN" | "nan" => Ok(Some(f64::NAN)),
             "Infinity" | "inf" => Ok(Some(f64::INFINITY)),
             "-Infinity" | "-inf" => Ok(Some(f64::NEG_INFINITY)),
-            _ => Err(format!("`{key}` is no number")),
+            _ => Err(format!("`{key}`: expected a number")),
         },
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{key}` is no number")),
+        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{key}`: expected a number")),
     }
 }
 
-/// A line for a message, cut after `most` characters.
-pub(crate) fn shown(line: &str, most: usize) -> String {
+/// Quotes a line in a message: at most `limit` characters, without control characters.
+pub(crate) fn quote(line: &str, limit: usize) -> String {
     let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    match line.char_indices().nth(most) {
+    match line.char_indices().nth(limit) {
         Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
         None => line,
     }
@@ -196,46 +196,49 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read() {
+    fn valid_lines_are_parsed() {
         let step = |line: &str| match read(line) {
-            Ok(Report::Step { step, seen, checkpoint }) => (step, seen, checkpoint),
+            Ok(Report::Step { step, metrics, checkpoint }) => (step, metrics, checkpoint),
             other => panic!("{line}: {other:?}"),
         };
-        let (t, seen, _) = step(r#"{"step": 3, "train_loss": 0.1, "valid_loss": null}"#);
-        assert_eq!((t, seen.train_loss, seen.valid_loss), (3, Some(0.1), None));
-        let (_, seen, _) = step(r#"{"step": 3, "train_loss": NaN, "valid_loss": -Infinity}"#);
-        assert!(seen.train_loss.is_some_and(f64::is_nan));
-        assert_eq!(seen.valid_loss, Some(f64::NEG_INFINITY));
+        let (t, metrics, _) = step(r#"{"step": 3, "train_loss": 0.1, "valid_loss": null}"#);
+        assert_eq!((t, metrics.train_loss, metrics.valid_loss), (3, Some(0.1), None));
+        let (_, metrics, _) = step(r#"{"step": 3, "train_loss": NaN, "valid_loss": -Infinity}"#);
+        assert!(metrics.train_loss.is_some_and(f64::is_nan));
+        assert_eq!(metrics.valid_loss, Some(f64::NEG_INFINITY));
         let (.., checkpoint) = step(r#"{"step": 3, "checkpoint": "a NaN.pt"}"#);
         assert_eq!(checkpoint.as_deref(), Some("a NaN.pt"));
         assert_eq!(
             read(r#"{"ask": 7, "grad_norm": 2}"#),
-            Ok(Report::Ask { step: 7, seen: Seen { grad_norm: Some(2.0), ..Seen::default() } })
+            Ok(Report::LrRequest {
+                step: 7,
+                metrics: Metrics { grad_norm: Some(2.0), ..Metrics::default() }
+            })
         );
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_said() {
-        for (line, words) in [
-            ("loss: 3", "no JSON"),
-            ("[1]", "no JSON object"),
-            ("{}", "no `step`"),
-            (r#"{"step": 1}"#, "says nothing"),
-            (r#"{"step": -1, "train_loss": 1}"#, "no whole number"),
-            (r#"{"step": 1.5, "train_loss": 1}"#, "no whole number"),
-            (r#"{"step": 1, "train_loss": "low"}"#, "`train_loss` is no number"),
+    fn invalid_lines_are_explained() {
+        for (line, expected) in [
+            ("loss: 3", "not valid JSON"),
+            ("[1]", "not a JSON object"),
+            ("{}", "missing key `step`"),
+            (r#"{"step": 1}"#, "no metrics and no checkpoint"),
+            (r#"{"step": -1, "train_loss": 1}"#, "expected a whole number"),
+            (r#"{"step": 1.5, "train_loss": 1}"#, "expected a whole number"),
+            (r#"{"step": 1, "train_loss": "low"}"#, "`train_loss`: expected a number"),
             (r#"{"step": 1, "train_los": 1}"#, "did you mean `train_loss`?"),
-            (r#"{"step": 1, "bleu": 1}"#, "known are step"),
-            (r#"{"step": 1, "valid_accuracy": 85}"#, "a share from 0 to 1"),
-            (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "a norm is at least 0"),
-            (r#"{"ask": 1, "valid_loss": 1}"#, "`valid_loss` is unknown"),
-            (r#"{"step": 1, "checkpoint": 3}"#, "`checkpoint` is no text"),
-            (r#"{"loaded": "model.py"}"#, "`loaded` is no list of file names"),
-            (r#"{"loaded": [""]}"#, "`loaded` is no list of file names"),
-            (r#"{"step": 1, "loaded": []}"#, "`loaded` stands in a line of its own, not beside `step`"),
+            (r#"{"step": 1, "bleu": 1}"#, "expected one of step"),
+            (r#"{"step": 1, "valid_accuracy": 85}"#, "a fraction from 0 to 1"),
+            (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "expected a number of at least 0"),
+            (r#"{"ask": 1, "valid_loss": 1}"#, "unknown key `valid_loss`"),
+            (r#"{"step": 1, "checkpoint": 3}"#, "`checkpoint`: expected a non-empty string"),
+            (r#"{"loaded": "model.py"}"#, "`loaded`: expected a list of file names"),
+            (r#"{"loaded": [""]}"#, "`loaded`: expected a list of file names"),
+            (r#"{"step": 1, "loaded": []}"#, "`loaded` must be the only key in its line, found `step` too"),
         ] {
-            let told = read(line).expect_err(line);
-            assert!(told.contains(words), "{line}: {told}");
+            let error = read(line).expect_err(line);
+            assert!(error.contains(expected), "{line}: {error}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What reports come to: a run that is told step by step. Pure but for the events: no files, no processes, no clock.
+//! A run, built from the reports of its program step by step. Pure except for the events: no files, no processes, no
+//! clock.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +9,35 @@ use spec::event::{Event, Final, Outcome, StepRow};
 use spec::trial::Trial;
 use trainer::{Digest, Emit, Emitter};
 
-use crate::report::{Report, Seen};
+use crate::report::{Metrics, Report};
 use crate::source;
 
-/// See the module.
+/// The state of a run.
 pub(crate) struct Run<'a> {
     pub(crate) trial: &'a Trial,
-    /// What the schedule's rules remember.
+    /// The state of the schedule's rules.
     pub(crate) state: State,
     pub(crate) digest: Digest,
-    /// The first loss that was reported, by which divergence is judged.
+    /// The first reported loss, to which later losses are compared to detect divergence.
     pub(crate) first_loss: Option<f64>,
     /// The first step that is not complete.
     pub(crate) next: u64,
     /// The files that the program has loaded, with their hashes.
     pub(crate) loaded: BTreeMap<String, String>,
-    /// What was said of step `next` or a later one so far.
-    open: Option<(u64, Seen)>,
-    /// The last answer.
-    asked: Option<Answer>,
-    /// What was said of the last complete step.
-    last: Seen,
-    /// Steps that were reported since this start.
+    /// The incomplete step, `next` or a later one, with its metrics so far.
+    open: Option<(u64, Metrics)>,
+    /// The last answer to an lr request.
+    last_answer: Option<Answer>,
+    /// The metrics of the last complete step.
+    last: Metrics,
+    /// Number of steps that were reported since this start.
     reported: u64,
-    /// The longest way from one of them to the next.
-    longest_way: u64,
+    /// The largest distance in steps from one of them to the next.
+    longest_gap: u64,
     emitter: Emitter,
 }
 
-/// The answer to a question.
+/// The answer to an lr request.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub(crate) struct Answer {
     pub(crate) step: u64,
@@ -44,21 +45,21 @@ pub(crate) struct Answer {
     pub(crate) momentum: Option<f64>,
 }
 
-/// What follows from a report.
+/// The response to a report, for the caller to carry out.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Heard {
-    /// Nothing.
+pub(crate) enum Response {
+    /// Do nothing.
     Nothing,
-    /// This is to be answered.
+    /// Send this answer.
     Answer(Answer),
-    /// All before step `next` is in this checkpoint of the program's.
+    /// Store this checkpoint of the program, which contains all steps before `next`.
     Checkpoint(String),
-    /// The run is over.
+    /// End the run: it has diverged.
     Diverged(Outcome),
 }
 
 impl<'a> Run<'a> {
-    /// Before the first step.
+    /// A run before its first step.
     pub(crate) fn new(trial: &'a Trial, stage: u64) -> Self {
         Self {
             trial,
@@ -68,10 +69,10 @@ impl<'a> Run<'a> {
             next: 0,
             loaded: BTreeMap::new(),
             open: None,
-            asked: None,
-            last: Seen::default(),
+            last_answer: None,
+            last: Metrics::default(),
             reported: 0,
-            longest_way: 0,
+            longest_gap: 0,
             emitter: Emitter::new(stage),
         }
     }
@@ -84,41 +85,41 @@ impl<'a> Run<'a> {
         self.trial.config.schedule.feedback() == Feedback::ClosedLoop
     }
 
-    /// Whether all was reported that a result needs.
+    /// Whether everything that a result needs was reported.
     pub(crate) fn is_complete(&self) -> bool {
         let done = (self.next, &self.last);
-        let (next, seen) = self.open.as_ref().map_or(done, |(step, seen)| (step + 1, seen));
-        next == self.steps() && seen.valid_loss.is_some()
+        let (next, metrics) = self.open.as_ref().map_or(done, |(step, metrics)| (step + 1, metrics));
+        next == self.steps() && metrics.valid_loss.is_some()
     }
 
-    /// Takes in a report.
+    /// Handles a report.
     ///
     /// # Errors
-    /// What is wrong with it, as a part of a sentence.
-    pub(crate) fn hear(&mut self, report: Report, emit: &mut Emit<'_>) -> Result<Heard, String> {
+    /// The problem, as part of a sentence.
+    pub(crate) fn handle(&mut self, report: Report, emit: &mut Emit<'_>) -> Result<Response, String> {
         match report {
-            Report::Step { step, seen, checkpoint } => {
-                if let Some(diverged) = self.take(step, seen, emit)? {
-                    return Ok(Heard::Diverged(diverged));
+            Report::Step { step, metrics, checkpoint } => {
+                if let Some(diverged) = self.add_metrics(step, metrics, emit)? {
+                    return Ok(Response::Diverged(diverged));
                 }
-                // After the last step nothing is left to go on with, and more may be said of it.
+                // A checkpoint after the last step is not needed, and more metrics of that step may follow.
                 let last = step + 1 == self.steps();
-                let Some(checkpoint) = checkpoint.filter(|_| !last) else { return Ok(Heard::Nothing) };
+                let Some(checkpoint) = checkpoint.filter(|_| !last) else { return Ok(Response::Nothing) };
                 Ok(match self.complete(emit)? {
-                    Some(diverged) => Heard::Diverged(diverged),
-                    None => Heard::Checkpoint(checkpoint),
+                    Some(diverged) => Response::Diverged(diverged),
+                    None => Response::Checkpoint(checkpoint),
                 })
             }
-            Report::Ask { step, seen } => self.ask(step, seen, emit),
+            Report::LrRequest { step, metrics } => self.answer(step, metrics, emit),
             Report::Loaded(names) => {
-                self.load(&names, emit);
-                Ok(Heard::Nothing)
+                self.add_loaded(&names, emit);
+                Ok(Response::Nothing)
             }
         }
     }
 
-    /// Files that were loaded. One that is named again may be another one by now: the first counts.
-    fn load(&mut self, names: &[String], emit: &mut Emit<'_>) {
+    /// Adds loaded files. A file that is reported again may have changed; the first hash is kept.
+    fn add_loaded(&mut self, names: &[String], emit: &mut Emit<'_>) {
         let Some(program) = self.trial.config.task.program() else { return };
         let before = self.loaded.len();
         for (name, hash) in source::loaded(program, names) {
@@ -129,24 +130,29 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds what is said of a step; those before it are complete then.
-    fn take(&mut self, step: u64, seen: Seen, emit: &mut Emit<'_>) -> Result<Option<Outcome>, String> {
+    /// Adds metrics of a step, which completes all earlier steps.
+    fn add_metrics(
+        &mut self,
+        step: u64,
+        metrics: Metrics,
+        emit: &mut Emit<'_>,
+    ) -> Result<Option<Outcome>, String> {
         let steps = self.steps();
         if step >= steps {
             return Err(format!(
-                "there is no step {step}: the last of {steps} is {}",
+                "step {step} does not exist: the last of {steps} steps is {}",
                 steps.saturating_sub(1)
             ));
         }
-        self.compare_lr(step, seen.lr)?;
+        self.compare_lr(step, metrics.lr)?;
         if let Some((open, known)) = &mut self.open {
             if *open == step {
-                in_order(step, known, &seen)?;
-                known.add(seen);
-                return Ok(self.judge(emit));
+                check_order(step, known, &metrics)?;
+                known.add(metrics);
+                return Ok(self.check_divergence(emit));
             }
             if step < *open {
-                return Err(format!("step {step} comes after step {open}"));
+                return Err(format!("step {step} was reported after step {open}"));
             }
             if let Some(diverged) = self.complete(emit)? {
                 return Ok(Some(diverged));
@@ -154,87 +160,90 @@ impl<'a> Run<'a> {
         }
         if step < self.next {
             return Err(format!(
-                "step {step} comes after step {}, which was complete",
+                "step {step} was reported after step {} was complete",
                 self.next.saturating_sub(1)
             ));
         }
-        self.open = Some((step, seen));
-        Ok(self.judge(emit))
+        self.open = Some((step, metrics));
+        Ok(self.check_divergence(emit))
     }
 
-    /// The database shows the lr of the schedule: a program that has used another one is refused.
+    /// The database stores the lrs of the schedule, so a program that used another lr is rejected.
     fn compare_lr(&self, step: u64, used: Option<f64>) -> Result<(), String> {
-        let (Some(used), Some(planned)) = (used, self.rate(step)) else { return Ok(()) };
+        let (Some(used), Some(planned)) = (used, self.lr(step)) else { return Ok(()) };
         // An optimizer may keep its lr in single precision.
         const ROUNDING: f64 = 1e-6;
         if (used - planned).abs() <= ROUNDING * planned.abs() + f64::from(f32::MIN_POSITIVE) {
             return Ok(());
         }
         Err(format!(
-            "step {step} was trained at lr {used:?}, but the schedule has {planned:?} there; use each step's lr for one update, \
-             and let nothing else set it"
+            "step {step} used lr {used:?}, but the schedule has {planned:?} at this step; use each step's lr for exactly one \
+             update, and let nothing else set the lr"
         ))
     }
 
-    /// Whether the losses of the open step are none, or beyond the bound: then the run is over.
-    fn judge(&mut self, emit: &mut Emit<'_>) -> Option<Outcome> {
-        let (step, seen) = self.open.as_ref()?;
-        let first = self.first_loss.or(seen.train_loss);
+    /// The outcome if a loss of the open step is NaN, infinite, or above the bound for divergence.
+    fn check_divergence(&mut self, emit: &mut Emit<'_>) -> Option<Outcome> {
+        let (step, metrics) = self.open.as_ref()?;
+        let first = self.first_loss.or(metrics.train_loss);
         let bound = first.map_or(f64::INFINITY, |first| self.trial.config.task.diverge_above * first);
         let out = |loss: &f64| !loss.is_finite() || (bound > 0.0 && *loss > bound);
-        let loss = [seen.train_loss, seen.valid_loss].into_iter().flatten().find(out)?;
-        let (at, seen) = (*step, seen.clone());
+        let loss = [metrics.train_loss, metrics.valid_loss].into_iter().flatten().find(out)?;
+        let (at, metrics) = (*step, metrics.clone());
         self.open = None;
-        self.fill(at);
-        let lr = self.rate(at).unwrap_or(f64::NAN);
-        self.count(at, lr, &seen);
+        self.fill_gap(at);
+        let lr = self.lr(at).unwrap_or(f64::NAN);
+        self.record(at, lr, &metrics);
         self.emitter.flush(emit);
         Some(Outcome::Diverged { at, loss, digest: self.digest.hex() })
     }
 
-    /// The lr that step `t` uses; of a closed-loop schedule only what was asked for is known.
-    fn rate(&self, t: u64) -> Option<f64> {
+    /// The lr of step `t`. For a closed-loop schedule only the last requested one is known.
+    fn lr(&self, t: u64) -> Option<f64> {
         if !self.is_closed_loop() {
             return Some(self.trial.config.schedule.lr(t, &self.state));
         }
-        self.asked.filter(|answer| answer.step == t).map(|answer| answer.lr)
+        self.last_answer.filter(|answer| answer.step == t).map(|answer| answer.lr)
     }
 
-    /// Steps that were left out, up to `to`: nothing is known of their losses.
-    fn fill(&mut self, to: u64) {
+    /// Records skipped steps before `to`, whose losses are unknown.
+    fn fill_gap(&mut self, to: u64) {
         while self.next < to {
-            let lr = self.rate(self.next).unwrap_or(f64::NAN);
-            self.count(self.next, lr, &Seen::default());
+            let lr = self.lr(self.next).unwrap_or(f64::NAN);
+            self.record(self.next, lr, &Metrics::default());
         }
     }
 
-    /// Counts a step that is complete.
-    fn count(&mut self, step: u64, lr: f64, seen: &Seen) {
-        let train_loss = seen.train_loss.unwrap_or(f64::NAN);
-        self.first_loss = self.first_loss.or(seen.train_loss);
-        // A NaN is a NaN, whatever its bits.
+    /// Records a complete step.
+    fn record(&mut self, step: u64, lr: f64, metrics: &Metrics) {
+        let train_loss = metrics.train_loss.unwrap_or(f64::NAN);
+        self.first_loss = self.first_loss.or(metrics.train_loss);
+        // The digest must not depend on the bits of a NaN.
         let loss = if train_loss.is_nan() { f32::NAN } else { train_loss as f32 };
         self.digest.step(lr as f32, loss);
         self.next = step + 1;
-        let row = StepRow { step, lr, train_loss, grad_norm: seen.grad_norm.unwrap_or(f64::NAN) };
-        let valid = seen.valid_loss.map(|loss| (self.trial.id.clone(), loss));
+        let row = StepRow { step, lr, train_loss, grad_norm: metrics.grad_norm.unwrap_or(f64::NAN) };
+        let valid = metrics.valid_loss.map(|loss| (self.trial.id.clone(), loss));
         self.emitter.add(row, valid.into_iter().collect());
     }
 
-    /// Whether the rules of the schedule were shown all that they need of a step.
-    fn check_rules(&self, step: u64, seen: &Seen) -> Result<(), String> {
+    /// Checks that the program reported all metrics of a step that the schedule's rules need.
+    fn check_rule_inputs(&self, step: u64, metrics: &Metrics) -> Result<(), String> {
         if step > self.next {
-            return Err(format!("step {} was left out, and the schedule follows every loss", self.next));
+            return Err(format!(
+                "step {} was not reported, and the schedule needs the loss of every step",
+                self.next
+            ));
         }
-        if self.rate(step).is_none() {
-            return Err(format!("step {step} was trained without asking for its lr"));
+        if self.lr(step).is_none() {
+            return Err(format!("step {step} was reported without an lr request for it"));
         }
         let config = &self.trial.config;
         let wants = config.schedule.wants(step, config.task.evaluates_after(step));
         let missing = [
-            (wants.train_loss, seen.train_loss, "train_loss"),
-            (wants.valid_loss, seen.valid_loss, "valid_loss"),
-            (wants.valid_accuracy, seen.valid_accuracy, "valid_accuracy"),
+            (wants.train_loss, metrics.train_loss, "train_loss"),
+            (wants.valid_loss, metrics.valid_loss, "valid_loss"),
+            (wants.valid_accuracy, metrics.valid_accuracy, "valid_accuracy"),
         ]
         .into_iter()
         .find(|(wanted, given, _)| *wanted && given.is_none());
@@ -243,61 +252,61 @@ impl<'a> Run<'a> {
             String::new()
         } else {
             format!(
-                "; report it there too (in Python: `if trial.evaluates(step): trial.log(step, {name}=...)`), say by \
-                 `evaluate: {{every: ...}}` after which steps it is known, or let the schedule `watch` another metric"
+                "; report it at this step (in Python: `if trial.evaluates(step): trial.log(step, {name}=...)`), set with \
+                 `evaluate: {{every: ...}}` after which steps it is evaluated, or let the schedule `watch` another metric"
             )
         };
-        Err(format!("step {step} has no `{name}`, and the schedule looks at it there{remedy}"))
+        Err(format!("step {step} has no `{name}`, which the schedule needs at this step{remedy}"))
     }
 
-    /// Nothing more will be said of the open step.
+    /// Completes the open step: no more metrics of it will follow.
     fn complete(&mut self, emit: &mut Emit<'_>) -> Result<Option<Outcome>, String> {
-        let Some((step, seen)) = self.open.take() else { return Ok(None) };
+        let Some((step, metrics)) = self.open.take() else { return Ok(None) };
         let config = &self.trial.config;
         if self.is_closed_loop() {
-            self.check_rules(step, &seen)?;
+            self.check_rule_inputs(step, &metrics)?;
         }
-        let way = step + 1 - self.next;
-        if step + 1 == self.steps() && self.reported > 1 && way > 2 * self.longest_way {
+        let gap = step + 1 - self.next;
+        if step + 1 == self.steps() && self.reported > 1 && gap > 2 * self.longest_gap {
             return Err(format!(
-                "the steps {} to {} were left out, more than ever before: a run that was cut short would be ranked as a whole one; \
-                 train all {}, and report one at least as often as before",
+                "steps {} to {} were not reported, the longest gap so far: a run that was cut short must not be ranked as a full one; \
+                 train all {} steps, and report at least as often as before",
                 self.next,
                 step - 1,
                 self.steps()
             ));
         }
         self.reported += 1;
-        self.longest_way = self.longest_way.max(way);
-        self.fill(step);
-        let lr = self.rate(step).unwrap_or(f64::NAN);
-        self.count(step, lr, &seen);
+        self.longest_gap = self.longest_gap.max(gap);
+        self.fill_gap(step);
+        let lr = self.lr(step).unwrap_or(f64::NAN);
+        self.record(step, lr, &metrics);
         let (train_loss, evaluated) =
-            (seen.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
+            (metrics.train_loss.unwrap_or(f64::NAN), config.task.evaluates_after(step));
         let after = AfterUpdate {
             train_loss,
-            valid_loss: seen.valid_loss,
-            valid_accuracy: seen.valid_accuracy,
+            valid_loss: metrics.valid_loss,
+            valid_accuracy: metrics.valid_accuracy,
             evaluated,
         };
         config.schedule.after_update(&mut self.state, step, &after);
-        self.last = seen;
+        self.last = metrics;
         self.emitter.flush_if_due(emit);
         Ok(None)
     }
 
-    fn ask(&mut self, step: u64, seen: Seen, emit: &mut Emit<'_>) -> Result<Heard, String> {
-        if let Some(answer) = self.asked.filter(|answer| answer.step == step) {
-            return Ok(Heard::Answer(answer));
+    fn answer(&mut self, step: u64, metrics: Metrics, emit: &mut Emit<'_>) -> Result<Response, String> {
+        if let Some(answer) = self.last_answer.filter(|answer| answer.step == step) {
+            return Ok(Response::Answer(answer));
         }
         if self.open.as_ref().is_some_and(|(open, known)| *open == step && known.is_evaluated()) {
-            return Err(evaluated_early(step, "lr was asked for"));
+            return Err(evaluated_early(step, "lr request"));
         }
         let schedule = &self.trial.config.schedule;
         let steps = self.steps();
         if step >= steps {
             return Err(format!(
-                "there is no step {step}: the last of {steps} is {}",
+                "step {step} does not exist: the last of {steps} steps is {}",
                 steps.saturating_sub(1)
             ));
         }
@@ -305,55 +314,55 @@ impl<'a> Run<'a> {
             if self.open.as_ref().is_some_and(|(open, _)| *open != step)
                 && let Some(diverged) = self.complete(emit)?
             {
-                return Ok(Heard::Diverged(diverged));
+                return Ok(Response::Diverged(diverged));
             }
             if step != self.next {
-                return Err(format!("it asks for the lr of step {step}, but step {} comes next", self.next));
+                return Err(format!("lr request for step {step}, expected step {}", self.next));
             }
             let needs = schedule.needs();
             let loss = schedule.wants(step, false).before || (needs.gradient && needs.loss);
             for (wanted, given, name) in
-                [(loss, seen.train_loss, "train_loss"), (needs.gradient, seen.grad_norm, "grad_norm")]
+                [(loss, metrics.train_loss, "train_loss"), (needs.gradient, metrics.grad_norm, "grad_norm")]
             {
                 if wanted && given.is_none() {
-                    return Err(format!("it asks without `{name}`, and the schedule decides by that"));
+                    return Err(format!("lr request without `{name}`, which the schedule needs"));
                 }
             }
         }
         if self.is_closed_loop()
             && schedule.needs().gradient
-            && seen.grad_norm.is_some_and(|norm| !norm.is_finite())
+            && metrics.grad_norm.is_some_and(|norm| !norm.is_finite())
         {
-            // The schedule has nothing to decide by any more.
-            let loss = seen.grad_norm.unwrap_or(f64::NAN);
+            // The schedule can't compute an lr from this gradient norm.
+            let loss = metrics.grad_norm.unwrap_or(f64::NAN);
             let lr = f64::NAN;
-            self.count(step, lr, &seen);
+            self.record(step, lr, &metrics);
             self.emitter.flush(emit);
-            return Ok(Heard::Diverged(Outcome::Diverged { at: step, loss, digest: self.digest.hex() }));
+            return Ok(Response::Diverged(Outcome::Diverged { at: step, loss, digest: self.digest.hex() }));
         }
-        if seen != Seen::default()
-            && let Some(diverged) = self.take(step, seen.clone(), emit)?
+        if metrics != Metrics::default()
+            && let Some(diverged) = self.add_metrics(step, metrics.clone(), emit)?
         {
-            return Ok(Heard::Diverged(diverged));
+            return Ok(Response::Diverged(diverged));
         }
         let schedule = &self.trial.config.schedule;
         if self.is_closed_loop() {
-            let norm = seen.grad_norm.unwrap_or(f64::NAN);
-            let train_loss = seen.train_loss.unwrap_or(f64::NAN);
+            let norm = metrics.grad_norm.unwrap_or(f64::NAN);
+            let train_loss = metrics.train_loss.unwrap_or(f64::NAN);
             let before = BeforeUpdate { train_loss, grad_norm_squared: norm * norm };
             schedule.before_update(&mut self.state, step, &before, &mut Plain::default());
         }
         let answer = Answer { step, lr: schedule.lr(step, &self.state), momentum: schedule.momentum(step) };
-        self.asked = Some(answer);
-        Ok(Heard::Answer(answer))
+        self.last_answer = Some(answer);
+        Ok(Response::Answer(answer))
     }
 
-    /// Tells what was not told yet.
+    /// Emits all steps that were not emitted yet.
     pub(crate) fn flush(&mut self, emit: &mut Emit<'_>) {
         self.emitter.flush(emit);
     }
 
-    /// What the trial has come to, where the program has ended well by its own account.
+    /// The outcome of a trial whose program ended with exit code 0.
     pub(crate) fn finish(&mut self, emit: &mut Emit<'_>) -> Outcome {
         match self.complete(emit) {
             Ok(None) => {}
@@ -365,35 +374,35 @@ impl<'a> Run<'a> {
         if self.next < steps {
             let reported =
                 self.next.checked_sub(1).map_or("no step".to_owned(), |step| format!("step {step}"));
-            // Something may have ended it.
+            // Something may have killed it, so the trial fails and can be retried.
             return Outcome::Failed {
                 reason: format!(
-                    "the program ended after reporting {reported}; the last of {steps} is {last}"
+                    "the program ended after reporting {reported}; the last of {steps} steps is {last}"
                 ),
             };
         }
-        let seen = std::mem::take(&mut self.last);
-        let Some(valid_loss) = seen.valid_loss else {
+        let metrics = std::mem::take(&mut self.last);
+        let Some(valid_loss) = metrics.valid_loss else {
             let reason = format!(
                 "the program ended without a `valid_loss` for the last step, {last} (in Python: `trial.finish(valid_loss=...)`)"
             );
             return Outcome::GivenUp { reason };
         };
         Outcome::Done(Final {
-            train_loss: seen.train_loss.unwrap_or(f64::NAN),
+            train_loss: metrics.train_loss.unwrap_or(f64::NAN),
             valid_loss,
-            valid_accuracy: seen.valid_accuracy,
-            test_loss: seen.test_loss,
-            test_accuracy: seen.test_accuracy,
+            valid_accuracy: metrics.valid_accuracy,
+            test_loss: metrics.test_loss,
+            test_accuracy: metrics.test_accuracy,
             digest: self.digest.hex(),
-            weights_hash: seen.weights_hash,
+            weights_hash: metrics.weights_hash,
         })
     }
 }
 
-/// A training loss is that of the batch before the update, a validation loss that of the weights after it: a step whose
-/// validation loss is known before its training loss was evaluated one update too early.
-fn in_order(step: u64, known: &Seen, more: &Seen) -> Result<(), String> {
+/// A training loss is that of the batch before the update, a validation loss that of the weights after it. If a
+/// step's validation loss arrives before its training loss, it was evaluated one update too early.
+fn check_order(step: u64, known: &Metrics, more: &Metrics) -> Result<(), String> {
     let repeats = known.train_loss.is_some() || more.is_evaluated();
     if !known.is_evaluated() || more.train_loss.is_none() || repeats {
         return Ok(());
@@ -403,9 +412,8 @@ fn in_order(step: u64, known: &Seen, more: &Seen) -> Result<(), String> {
 
 fn evaluated_early(step: u64, before: &str) -> String {
     format!(
-        "the `valid_loss` of step {step} was reported before its {before}; a validation loss is that of the weights after update \
-         {step}: report one from the top of the loop for the step before, and one from after the update with the `train_loss` or \
-         after it"
+        "the `valid_loss` of step {step} was reported before its {before}; it must be the loss of the weights after update {step}. \
+         If you evaluate at the top of the loop, report it for the previous step; else report it with the `train_loss` or later"
     )
 }
 
@@ -422,30 +430,30 @@ mod tests {
         spec::plan(&spec).expect("a plan").trials.remove(0)
     }
 
-    /// Reports one after the other: answers as they come, and the first thing that is wrong.
-    fn hear(run: &mut Run<'_>, lines: &[&str]) -> Result<Vec<Heard>, String> {
-        lines.iter().map(|line| run.hear(read(&object(line)?)?, &mut |_| true)).collect()
+    /// Handles reports one after the other. Returns the responses, or the first error.
+    fn handle(run: &mut Run<'_>, lines: &[&str]) -> Result<Vec<Response>, String> {
+        lines.iter().map(|line| run.handle(read(&object(line)?)?, &mut |_| true)).collect()
     }
 
-    fn answer(heard: &Heard) -> f64 {
-        match heard {
-            Heard::Answer(answer) => answer.lr,
+    fn answer(responses: &Response) -> f64 {
+        match responses {
+            Response::Answer(answer) => answer.lr,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_rule_sees_what_is_reported_and_nothing_else() {
+    fn a_rule_receives_exactly_the_reported_metrics() {
         let trial = trial("{kind: plateau, patience: 0, factor: 0.5}");
         let mut run = Run::new(&trial, 1);
         let mut lrs = Vec::new();
         for step in 0..8 {
-            // The validation loss after step 1 is the first; that after step 3 is no better.
+            // The first validation loss is that of step 1; the one of step 3 is not better.
             let valid = if step % 2 == 1 { ", \"valid_loss\": 1.0" } else { "" };
             let lines =
                 [format!("{{\"ask\": {step}}}"), format!("{{\"step\": {step}, \"train_loss\": 2.0{valid}}}")];
-            let heard = hear(&mut run, &[&lines[0], &lines[1]]).expect("good reports");
-            lrs.push(answer(&heard[0]));
+            let responses = handle(&mut run, &[&lines[0], &lines[1]]).expect("good reports");
+            lrs.push(answer(&responses[0]));
         }
         assert_eq!(lrs, [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]);
         assert!(run.is_complete());
@@ -453,28 +461,29 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_decides_before_the_update_is_told_before() {
+    fn a_rule_that_decides_before_the_update_gets_the_metrics_of_the_request() {
         let trial = trial("{kind: polyak}");
         let mut run = Run::new(&trial, 1);
-        let heard = hear(&mut run, &["{\"ask\": 0, \"train_loss\": 2.0, \"grad_norm\": 4.0}"]).expect("good");
+        let responses =
+            handle(&mut run, &["{\"ask\": 0, \"train_loss\": 2.0, \"grad_norm\": 4.0}"]).expect("good");
         let (schedule, mut state) = (&trial.config.schedule, trial.config.start());
-        let seen = BeforeUpdate { train_loss: 2.0, grad_norm_squared: 16.0 };
-        schedule.before_update(&mut state, 0, &seen, &mut Plain::default());
-        assert_eq!(answer(&heard[0]).to_bits(), schedule.lr(0, &state).to_bits());
-        let again = hear(&mut run, &["{\"ask\": 0}"]).expect("the same question");
-        assert_eq!(again, heard);
-        let told = hear(&mut run, &["{\"ask\": 1, \"train_loss\": 2.0}"]).expect_err("no norm");
-        assert!(told.contains("without `grad_norm`"), "{told}");
+        let before = BeforeUpdate { train_loss: 2.0, grad_norm_squared: 16.0 };
+        schedule.before_update(&mut state, 0, &before, &mut Plain::default());
+        assert_eq!(answer(&responses[0]).to_bits(), schedule.lr(0, &state).to_bits());
+        let again = handle(&mut run, &["{\"ask\": 0}"]).expect("the same request");
+        assert_eq!(again, responses);
+        let error = handle(&mut run, &["{\"ask\": 1, \"train_loss\": 2.0}"]).expect_err("no norm");
+        assert!(error.contains("without `grad_norm`"), "{error}");
     }
 
     #[test]
-    fn what_a_rule_needs_must_be_there() {
+    fn missing_metrics_of_a_rule_are_errors() {
         let trial = trial("{kind: plateau, patience: 0}");
-        let refused = |lines: &[&str]| hear(&mut Run::new(&trial, 1), lines).expect_err("refused");
-        let told = refused(&["{\"step\": 0, \"train_loss\": 1}", "{\"ask\": 1}"]);
-        assert!(told.contains("step 0 was trained without asking"), "{told}");
-        let told = refused(&["{\"ask\": 1}"]);
-        assert!(told.contains("step 0 comes next"), "{told}");
+        let refused = |lines: &[&str]| handle(&mut Run::new(&trial, 1), lines).expect_err("refused");
+        let error = refused(&["{\"step\": 0, \"train_loss\": 1}", "{\"ask\": 1}"]);
+        assert!(error.contains("step 0 was reported without an lr request"), "{error}");
+        let error = refused(&["{\"ask\": 1}"]);
+        assert!(error.contains("expected step 0"), "{error}");
         let lines = [
             "{\"ask\": 0}",
             "{\"step\": 0, \"train_loss\": 1}",
@@ -482,12 +491,12 @@ mod tests {
             "{\"step\": 1, \"train_loss\": 1}",
             "{\"ask\": 2}",
         ];
-        let told = refused(&lines);
-        assert!(told.contains("step 1 has no `valid_loss`"), "{told}");
+        let error = refused(&lines);
+        assert!(error.contains("step 1 has no `valid_loss`"), "{error}");
     }
 
     #[test]
-    fn lines_on_one_step_are_put_together() {
+    fn reports_of_one_step_are_combined() {
         let trial = trial("{kind: constant}");
         let mut run = Run::new(&trial, 1);
         let lines = [
@@ -495,13 +504,13 @@ mod tests {
             "{\"step\": 7, \"valid_loss\": 1.25, \"valid_accuracy\": 0.5}",
             "{\"step\": 7, \"test_loss\": 1.0, \"weights_hash\": \"w\"}",
         ];
-        hear(&mut run, &lines).expect("good reports");
+        handle(&mut run, &lines).expect("good reports");
         let Outcome::Done(done) = run.finish(&mut |_| true) else { panic!("not done") };
         assert_eq!((done.train_loss, done.valid_loss, done.valid_accuracy), (1.5, 1.25, Some(0.5)));
         assert_eq!((done.test_loss, done.weights_hash.as_deref()), (Some(1.0), Some("w")));
     }
 
-    /// Reports may be rare, and the first ones more frequent; an end that comes all at once is none.
+    /// Reports may be rare and become rarer, but a sudden jump to the end is rejected.
     #[test]
     fn a_run_that_was_cut_short_is_refused() {
         let text =
@@ -511,7 +520,7 @@ mod tests {
             let mut run = Run::new(&plan.trials[0], 1);
             for step in steps.iter().chain([&99]) {
                 let line = format!("{{\"step\": {step}, \"valid_loss\": 1}}");
-                hear(&mut run, &[&line]).expect("a good report");
+                handle(&mut run, &[&line]).expect("a good report");
             }
             run.finish(&mut |_| true)
         };
@@ -521,74 +530,73 @@ mod tests {
         assert!(done(&[9, 19, 29, 39, 49, 59, 69, 79]) && done(&[0, 1, 2, 3, 4, 33, 66]));
         for cut in [(0..90).collect::<Vec<_>>(), vec![9, 19, 29, 39, 49, 59, 69]] {
             let Outcome::GivenUp { reason } = end(&cut) else { panic!("{cut:?}") };
-            assert!(reason.contains("were left out, more than ever before"), "{reason}");
+            assert!(reason.contains("were not reported, the longest gap so far"), "{reason}");
         }
     }
 
-    /// The order of nanoGPT's loop: evaluation, update, the loss of the update's batch.
+    /// The order of nanoGPT's loop: evaluation, update, then the loss of the update's batch.
     #[test]
     fn a_validation_loss_from_before_the_update_is_refused() {
         for schedule in ["{kind: constant}", "{kind: plateau, patience: 0, watch: train_loss}"] {
             let trial = trial(schedule);
             let lines = |first: &str, second: &str| {
-                hear(&mut Run::new(&trial, 1), &["{\"ask\": 0}", first, second]).map(|_| ())
+                handle(&mut Run::new(&trial, 1), &["{\"ask\": 0}", first, second]).map(|_| ())
             };
             let train = "{\"step\": 0, \"train_loss\": 1}";
             for early in ["{\"step\": 0, \"valid_loss\": 1}", "{\"step\": 0, \"valid_accuracy\": 0.5}"] {
-                let told = lines(early, train).expect_err("refused");
-                assert!(told.contains("report one from the top of the loop for the step before"), "{told}");
+                let error = lines(early, train).expect_err("refused");
+                assert!(error.contains("report it for the previous step"), "{error}");
                 lines(train, early).expect("in order");
             }
             let both = "{\"step\": 0, \"train_loss\": 1, \"valid_loss\": 1}";
-            lines(both, train).expect("said again");
+            lines(both, train).expect("reported again");
             lines("{\"step\": 0, \"valid_loss\": 1}", both).expect("the later line counts");
             let early = "{\"step\": 0, \"valid_loss\": 1}";
-            let told = hear(&mut Run::new(&trial, 1), &[early, "{\"ask\": 0}"]).expect_err("refused");
-            assert!(told.contains("before its lr was asked for"), "{told}");
+            let error = handle(&mut Run::new(&trial, 1), &[early, "{\"ask\": 0}"]).expect_err("refused");
+            assert!(error.contains("before its lr request"), "{error}");
         }
     }
 
     #[test]
-    fn the_lr_that_was_used_is_the_schedules() {
+    fn a_reported_lr_must_be_the_schedules() {
         let trial = trial("{kind: linear, to: 0}");
-        let hear = |lr: &str| {
+        let report_lr = |lr: &str| {
             let line = format!("{{\"step\": 4, \"train_loss\": 1, \"lr\": {lr}}}");
-            hear(&mut Run::new(&trial, 1), &[&line]).map(|_| ())
+            handle(&mut Run::new(&trial, 1), &[&line]).map(|_| ())
         };
         let planned = trial.config.schedule.lr(4, &trial.config.start());
-        hear(&format!("{planned:?}")).expect("the same");
-        hear(&format!("{:?}", f64::from(planned as f32))).expect("the same in single precision");
+        report_lr(&format!("{planned:?}")).expect("the same");
+        report_lr(&format!("{:?}", f64::from(planned as f32))).expect("the same in single precision");
         for other in ["0.1", "0.0", "NaN"] {
-            let told = hear(other).expect_err(other);
-            assert!(
-                told.contains("step 4 was trained at lr") && told.contains(&format!("{planned:?}")),
-                "{told}"
-            );
+            let error = report_lr(other).expect_err(other);
+            assert!(error.contains("step 4 used lr") && error.contains(&format!("{planned:?}")), "{error}");
         }
     }
 
     #[test]
-    fn a_checkpoint_is_the_last_word_on_its_step() {
+    fn a_checkpoint_completes_its_step() {
         let trial = trial("{kind: constant}");
         let mut run = Run::new(&trial, 1);
-        let heard =
-            hear(&mut run, &["{\"step\": 1, \"train_loss\": 1, \"checkpoint\": \"c\"}"]).expect("good");
-        assert_eq!((heard, run.next), (vec![Heard::Checkpoint("c".to_owned())], 2));
-        let told = hear(&mut run, &["{\"step\": 1, \"valid_loss\": 1}"]).expect_err("too late");
-        assert!(told.contains("which was complete"), "{told}");
+        let responses =
+            handle(&mut run, &["{\"step\": 1, \"train_loss\": 1, \"checkpoint\": \"c\"}"]).expect("good");
+        assert_eq!((responses, run.next), (vec![Response::Checkpoint("c".to_owned())], 2));
+        let error = handle(&mut run, &["{\"step\": 1, \"valid_loss\": 1}"]).expect_err("too late");
+        assert!(error.contains("was complete"), "{error}");
     }
 
     #[test]
-    fn a_loss_beyond_the_bound_ends_the_run() {
+    fn a_loss_above_the_bound_ends_the_run() {
         let trial = trial("{kind: constant}");
         let ends = |last: &str| {
             let mut run = Run::new(&trial, 1);
             let lines = ["{\"step\": 0, \"train_loss\": 0.5}", last];
-            hear(&mut run, &lines).expect("good reports").pop()
+            handle(&mut run, &lines).expect("good reports").pop()
         };
         for last in ["{\"step\": 3, \"train_loss\": 50.1}", "{\"step\": 3, \"valid_loss\": Infinity}"] {
-            let Some(Heard::Diverged(Outcome::Diverged { at: 3, .. })) = ends(last) else { panic!("{last}") };
+            let Some(Response::Diverged(Outcome::Diverged { at: 3, .. })) = ends(last) else {
+                panic!("{last}")
+            };
         }
-        assert_eq!(ends("{\"step\": 3, \"train_loss\": 49.9}"), Some(Heard::Nothing));
+        assert_eq!(ends("{\"step\": 3, \"train_loss\": 49.9}"), Some(Response::Nothing));
     }
 }

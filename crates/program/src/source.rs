@@ -1,12 +1,12 @@
-//! The files that a program consists of, as hashes: what a trial is depends on their bytes, and on nothing else of them.
+//! Hashes of the files of a program. A trial depends on the bytes of these files and on nothing else of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use spec::trial::Program;
 
-/// The blake3 hash in hex of a file, or of all files in a folder with their names; what begins with a dot and what Python
-/// compiles is left out. `None` if there is nothing that can be read.
+/// The blake3 hash of a file in hex, or of all files in a folder with their names. Skips names that begin with a dot,
+/// and Python's `__pycache__`. `None` if nothing can be read.
 pub fn hash(name: &str) -> Option<String> {
     let path = Path::new(name);
     let hash = if path.is_dir() { of_folder(path) } else { of_file(path) };
@@ -25,8 +25,9 @@ fn of_folder(path: &Path) -> Option<blake3::Hash> {
 }
 
 fn of_file(path: &Path) -> Option<blake3::Hash> {
-    let file =
-        std::fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    let file = std::fs::File::open(path)
+        .ok()
+        .filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()))?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file).ok()?;
     Some(hasher.finalize())
@@ -41,7 +42,7 @@ fn files(dir: &Path) -> Option<Vec<PathBuf>> {
         if name.starts_with('.') || name == "__pycache__" {
             continue;
         }
-        // Links to folders could lead round in a circle.
+        // Links to folders are skipped, as they could form a cycle.
         match entry.file_type().ok()? {
             kind if kind.is_dir() => all.append(&mut files(&entry.path())?),
             _ if entry.path().is_file() => all.push(entry.path()),
@@ -52,15 +53,15 @@ fn files(dir: &Path) -> Option<Vec<PathBuf>> {
     Some(all)
 }
 
-/// Those of these files that are no part of what identifies the program's trials, with their hashes: named from the working
-/// folder where they lie in it. What can't be read is left out.
+/// The files among these that are not part of the identity of the program's trials, with their hashes. Names are
+/// relative to the working folder for files in it. Skips files that can't be read.
 pub(crate) fn loaded(program: &Program, names: &[String]) -> Vec<(String, String)> {
     let Ok(here) = std::env::current_dir() else { return Vec::new() };
     let known: Vec<PathBuf> =
         program.files.keys().filter_map(|name| std::path::absolute(name).ok()).collect();
-    let own = |name: &String| {
+    let hashed = |name: &String| {
         let path = std::path::absolute(name).ok()?;
-        // A folder means all files in it.
+        // A folder in `files` includes all files in it.
         if known.iter().any(|known| path.starts_with(known)) {
             return None;
         }
@@ -68,16 +69,16 @@ pub(crate) fn loaded(program: &Program, names: &[String]) -> Vec<(String, String
         let hash = hash(&name)?;
         Some((name, hash))
     };
-    names.iter().filter_map(own).collect()
+    names.iter().filter_map(hashed).collect()
 }
 
-/// The first of these files that is another one now, or is gone.
+/// The first of these files that has changed or no longer exists.
 pub(crate) fn first_changed(files: &BTreeMap<String, String>) -> Option<&str> {
     let differs = |(name, known): &(&String, &String)| hash(name).as_ref() != Some(*known);
     files.iter().find(differs).map(|(name, _)| name.as_str())
 }
 
-/// The first file of a program that is not what it was when the sweep was planned.
+/// The first file of a program that has changed since the sweep was planned.
 pub(crate) fn changed(program: &Program) -> Option<&str> {
     first_changed(&program.files)
 }

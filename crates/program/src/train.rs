@@ -1,4 +1,5 @@
-//! The program as a child process: started in a process group of its own, heard, answered, watched, and stopped as a group.
+//! Runs the program as a child process in its own process group: reads its reports, answers them, watches the
+//! program, and stops the whole group.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -18,26 +19,27 @@ use spec::trial::{Program, Trial};
 use trainer::checkpoint::set_aside;
 use trainer::{Emit, Stop, now};
 
-use crate::hand_over::{HandOver, open_pipe};
-use crate::last_words;
-use crate::place::Place;
-use crate::report::{self, LONGEST, shown};
+use crate::failure_reason;
+use crate::report::{self, MAX_LINE_BYTES, quote};
 use crate::resume::{self, Resume};
-use crate::run::{Answer, Heard, Run};
+use crate::run::{Answer, Response, Run};
+use crate::run_folder::{RunFolder, open_pipe};
+use crate::settings::RunSettings;
 use crate::source;
 use crate::{CHECKPOINTS, LOG};
 
-/// So often it is looked whether the program has ended, while it says nothing.
-const LOOK_EVERY: u16 = 20;
+/// How often to check whether the program has ended while it sends nothing, in milliseconds.
+const POLL_MS: u16 = 20;
 
-/// The same once it has said all: then it ends soon.
-const LOOK_SOON: u16 = 1;
+/// The same after it has reported everything and should end soon.
+const POLL_AT_END_MS: u16 = 1;
 
-/// The longest part of a report that is quoted, in characters.
-const LONGEST_QUOTE: usize = 240;
+/// Maximum length of a quoted report, in characters.
+const MAX_QUOTE: usize = 240;
 
-/// What numpy, PyTorch, JAX and TensorFlow take as their number of threads. Workers run side by side, and the order of a sum,
-/// so its last bits, is another one with more threads: a program has one, unless its user says otherwise.
+/// The variables that set the number of threads of numpy, PyTorch, JAX and TensorFlow. They are set to 1 unless the
+/// user sets them: workers run in parallel, and with more threads the order of sums, and so their last bits, would
+/// change.
 const THREADS: [&str; 6] = [
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -47,27 +49,27 @@ const THREADS: [&str; 6] = [
     "TF_NUM_INTEROP_THREADS",
 ];
 
-/// Trains a trial of a program to its end, from a checkpoint if one is given: folder and name of the side-car. Everything that
-/// happens is told; also that it can't be trained.
+/// Trains a program's trial to the end, from a checkpoint if `stored` names one: the folder and the file name of its
+/// side-car. Reports everything as events, also that the trial can't be trained.
 pub fn train(
     trial: &Trial,
     mut stored: Option<(PathBuf, String)>,
-    place: &Place,
+    settings: &RunSettings,
     stop: &Stop,
     emit: &mut Emit<'_>,
 ) {
     let Some(program) = trial.config.task.program() else { return };
-    let begun = Instant::now();
-    // The furthest step that a checkpoint has brought it to.
+    let started = Instant::now();
+    // The step of the furthest checkpoint so far.
     let mut furthest = 0;
     loop {
-        let stage = place.next_stage.fetch_add(1, Ordering::Relaxed);
+        let stage = settings.next_stage.fetch_add(1, Ordering::Relaxed);
         let mut run = Run::new(trial, stage);
-        let began_with = stored.clone();
+        let resumed_from = stored.clone();
         let resume = stored.take().and_then(|(dir, file)| match resume::load(&dir, &file, &mut run) {
             Ok(resume) => Some(resume),
             Err(error) => {
-                tracing::warn!("{error}; the trial {} starts over", trial.id);
+                tracing::warn!("{error}; trial {} starts over", trial.id);
                 set_aside(&dir, &file);
                 run = Run::new(trial, stage);
                 None
@@ -78,38 +80,38 @@ pub fn train(
         emit(Event::Stage { stage, first: run.next, trial_ids });
         let mut attempt = Attempt {
             program,
-            place,
+            settings,
             stop,
-            limit: limit(program, place),
-            begun,
+            limit: limit(program, settings),
+            started,
             checkpoint: None,
-            heard: true,
+            received: true,
         };
-        let outcome = match attempt.go(&mut run, resume.as_ref(), emit) {
+        let outcome = match attempt.run(&mut run, resume.as_ref(), emit) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed { reason: error.to_string() },
         };
         run.flush(emit);
         if let (Outcome::Failed { .. } | Outcome::GivenUp { .. }, Some(resume), Some((dir, file))) =
-            (&outcome, &resume, began_with)
+            (&outcome, &resume, resumed_from)
             && run.next == resume.step
         {
-            // It can't go on from there: the next start is a new one.
+            // It failed without progress from this checkpoint, so the next start begins at step 0.
             set_aside(&dir, &file);
         }
         match (&outcome, attempt.checkpoint.take()) {
-            // Whoever gets further each time gets to the end.
+            // A program that gets further with each start reaches the end.
             (Outcome::Failed { reason }, Some((step, file)))
-                if !stop.requested() && attempt.heard && step > furthest =>
+                if !stop.requested() && attempt.received && step > furthest =>
             {
                 furthest = step;
-                tracing::warn!("the trial {} goes on from its checkpoint: {reason}", trial.id);
-                stored = Some((place.side_cars.dir.clone(), file));
+                tracing::warn!("trial {} resumes from its checkpoint: {reason}", trial.id);
+                stored = Some((settings.side_cars.dir.clone(), file));
                 continue;
             }
             (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
-                // What can't be removed only takes space.
-                let _ = std::fs::remove_dir_all(place.dir.join(CHECKPOINTS));
+                // A file that can't be removed only wastes space.
+                let _ = std::fs::remove_dir_all(settings.dir.join(CHECKPOINTS));
             }
             _ => {}
         }
@@ -118,90 +120,90 @@ pub fn train(
     }
 }
 
-/// The smaller of two limits.
-fn limit(program: &Program, place: &Place) -> Option<Duration> {
-    [program.care.time_limit, place.time_limit].into_iter().flatten().min()
+/// The smaller of the two time limits.
+fn limit(program: &Program, settings: &RunSettings) -> Option<Duration> {
+    [program.options.time_limit, settings.time_limit].into_iter().flatten().min()
 }
 
 /// Why a program could not be run.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum RunError {
     #[error("can't start `{program}`: {error}")]
     Start { program: String, error: std::io::Error },
     #[error("{what}: {error}")]
     Io { what: &'static str, error: std::io::Error },
 }
 
-fn io(what: &'static str) -> impl Fn(std::io::Error) -> Broken {
-    move |error| Broken::Io { what, error }
+fn io(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
+    move |error| RunError::Io { what, error }
 }
 
 /// One start of the program.
 struct Attempt<'a> {
     program: &'a Program,
-    place: &'a Place,
+    settings: &'a RunSettings,
     stop: &'a Stop,
     limit: Option<Duration>,
-    /// When the trial was taken up.
-    begun: Instant,
-    /// The newest checkpoint that this start has reported: the step that it goes on with, and the side-car.
+    /// When the trial was started or resumed.
+    started: Instant,
+    /// The newest checkpoint of this start: the first step that is not in it, and its side-car.
     checkpoint: Option<(u64, String)>,
-    /// Whether anyone listens.
-    heard: bool,
+    /// Whether the events are still received.
+    received: bool,
 }
 
-/// What follows from a line that a program reported.
+/// The reaction to a line.
 enum Reaction {
-    /// The program goes on.
+    /// The program continues.
     Continue,
-    /// The trial is over.
+    /// The trial has ended.
     Finish(Outcome),
     /// The line can't be used.
     Abort(Outcome),
 }
 
 /// Why a program is to be stopped.
-enum Verdict {
-    /// This is what its trial has come to.
-    Over(Outcome),
-    /// It is to leave, and may say where it goes on.
-    Leave,
+enum StopReason {
+    /// Its trial has ended with this outcome; kill it.
+    Ended(Outcome),
+    /// A stop was requested; the program may still report a checkpoint.
+    Requested,
 }
 
 impl Attempt<'_> {
-    fn go(
+    fn run(
         &mut self,
         run: &mut Run<'_>,
         resume: Option<&Resume>,
         emit: &mut Emit<'_>,
-    ) -> Result<Outcome, Broken> {
-        if let Some(name) = source::changed(self.program).filter(|_| self.place.as_planned) {
+    ) -> Result<Outcome, RunError> {
+        if let Some(name) = source::changed(self.program).filter(|_| self.settings.refuse_changed_files) {
             let reason = format!(
-                "the file {name} was changed since the sweep was started; `sweep run` again makes new trials of the program as it \
-                 is now"
+                "the file {name} has changed since the sweep was started; run `sweep run` again to train new trials of the changed \
+                 program"
             );
             return Ok(Outcome::GivenUp { reason });
         }
-        let dir = std::path::absolute(&self.place.dir).map_err(io("can't find the trial's folder"))?;
-        let kept = dir.join(CHECKPOINTS);
-        std::fs::create_dir_all(&kept).map_err(io("can't make the trial's folder"))?;
-        let hand_over = HandOver::new(run.trial, &self.program.params, &dir, &kept, resume)
-            .map_err(io("can't write what the program is told"))?;
-        let mut pipes = Pipes::new(&hand_over).map_err(io("can't make a named pipe"))?;
+        let dir = std::path::absolute(&self.settings.dir).map_err(io("can't find the trial's folder"))?;
+        let checkpoints = dir.join(CHECKPOINTS);
+        std::fs::create_dir_all(&checkpoints).map_err(io("can't create the trial's folder"))?;
+        let run_folder = RunFolder::new(run.trial, &self.program.params, &dir, &checkpoints, resume)
+            .map_err(io("can't write the files for the program"))?;
+        let mut pipes = Pipes::new(&run_folder).map_err(io("can't create a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
-        let child = self.spawn(&hand_over, &log)?;
-        let told = |reason| match last_words::of_log(&dir.join(LOG), from) {
-            Some(words) => format!("{reason}; {words}"),
+        let child = self.spawn(&run_folder, &log)?;
+        let with_log = |reason| match failure_reason::from_log(&dir.join(LOG), from) {
+            Some(detail) => format!("{reason}; {detail}"),
             None => reason,
         };
         Ok(match self.supervise(child, &mut pipes, run, emit)? {
-            Outcome::Failed { reason } => Outcome::Failed { reason: told(reason) },
-            Outcome::GivenUp { reason } => Outcome::GivenUp { reason: told(reason) },
+            Outcome::Failed { reason } => Outcome::Failed { reason: with_log(reason) },
+            Outcome::GivenUp { reason } => Outcome::GivenUp { reason: with_log(reason) },
             outcome => outcome,
         })
     }
 
-    /// The file that takes the program's output, and where this attempt's begins.
+    /// Opens the file for the program's output. Returns the position where this attempt's output begins, too.
     fn log(&self, dir: &Path) -> std::io::Result<(File, u64)> {
         let mut log = File::options().create(true).append(true).open(dir.join(LOG))?;
         let at = humantime::format_rfc3339_seconds(SystemTime::now());
@@ -210,62 +212,62 @@ impl Attempt<'_> {
         Ok((log, from))
     }
 
-    fn spawn(&self, hand_over: &HandOver, log: &File) -> Result<Group, Broken> {
+    fn spawn(&self, run_folder: &RunFolder, log: &File) -> Result<Group, RunError> {
         let Some((program, arguments)) = self.program.command.split_first() else {
-            return Err(io("there is no command")(ErrorKind::InvalidInput.into()));
+            return Err(io("`trainer.command` is empty")(ErrorKind::InvalidInput.into()));
         };
         let output =
             |log: &File| log.try_clone().map(Stdio::from).map_err(io("can't write the program's output"));
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .env("SWEEP_TRIAL", &hand_over.trial)
-            .env("SWEEP_REPORT", &hand_over.report)
-            .env("SWEEP_ANSWERS", &hand_over.answers)
-            .env("SWEEP_WORKER", self.place.worker.to_string())
-            // It may hold a password.
+            .env("SWEEP_TRIAL", &run_folder.trial)
+            .env("SWEEP_REPORT", &run_folder.report)
+            .env("SWEEP_ANSWERS", &run_folder.answers)
+            .env("SWEEP_WORKER", self.settings.worker.to_string())
+            // It may contain a password.
             .env_remove("SWEEP_STORE")
             .stdin(Stdio::null())
             .stdout(output(log)?)
             .stderr(output(log)?)
             .process_group(0);
-        die_together(&mut command);
+        kill_with_parent(&mut command);
         for name in THREADS.into_iter().filter(|name| std::env::var_os(name).is_none()) {
             command.env(name, "1");
         }
-        for (name, values) in &self.program.care.slots {
-            if let Some(value) = values.get(self.place.worker % values.len().max(1)) {
+        for (name, values) in &self.program.options.slots {
+            if let Some(value) = values.get(self.settings.worker % values.len().max(1)) {
                 command.env(name, value);
             }
         }
-        let start = |error| Broken::Start { program: program.clone(), error };
+        let start = |error| RunError::Start { program: program.clone(), error };
         command.spawn().map(Group).map_err(start)
     }
 
-    /// Reads what the program reports, and answers, until it has ended.
+    /// Reads and answers the program's reports until it has ended.
     fn supervise(
         &mut self,
         mut child: Group,
         pipes: &mut Pipes,
         run: &mut Run<'_>,
         emit: &mut Emit<'_>,
-    ) -> Result<Outcome, Broken> {
-        let grace = self.program.care.grace;
-        let mut last_word = Instant::now();
-        // When it was asked to leave.
+    ) -> Result<Outcome, RunError> {
+        let grace = self.program.options.grace;
+        let mut last_report = Instant::now();
+        // When the program was asked to end.
         let mut leaving: Option<Instant> = None;
         loop {
             let ended = child.0.try_wait().map_err(io("can't wait for the program"))?;
             let wait = match ended {
                 Some(_) => 0,
-                None if run.is_complete() => LOOK_SOON,
-                None => LOOK_EVERY,
+                None if run.is_complete() => POLL_AT_END_MS,
+                None => POLL_MS,
             };
             let lines = pipes.lines(wait).map_err(io("can't read the program's reports"))?;
             let quiet = lines.is_empty();
             for line in lines {
-                last_word = Instant::now();
-                if let Some(outcome) = self.end_by(&line, leaving.is_some(), pipes, run, emit) {
+                last_report = Instant::now();
+                if let Some(outcome) = self.outcome_of_line(&line, leaving.is_some(), pipes, run, emit) {
                     child.end(grace);
                     return Ok(outcome);
                 }
@@ -274,9 +276,9 @@ impl Attempt<'_> {
                 if !quiet {
                     continue;
                 }
-                // What it wrote before its end was read.
+                // Everything that it wrote before its end has been read.
                 child.kill();
-                return Ok(self.ended(status, leaving.is_some(), pipes, run, emit));
+                return Ok(self.outcome_of_exit(status, leaving.is_some(), pipes, run, emit));
             }
             if let Some(since) = leaving {
                 if since.elapsed() >= grace {
@@ -285,22 +287,23 @@ impl Attempt<'_> {
                 }
                 continue;
             }
-            match self.judge(last_word) {
+            match self.stop_reason(last_report) {
                 None => {}
-                Some(Verdict::Over(outcome)) => {
+                Some(StopReason::Ended(outcome)) => {
                     child.kill();
                     return Ok(outcome);
                 }
-                Some(Verdict::Leave) => {
-                    child.ask();
+                Some(StopReason::Requested) => {
+                    child.terminate();
                     leaving = Some(Instant::now());
                 }
             }
         }
     }
 
-    /// The end of the trial, where a line brings it. A program that leaves may be cut short in the middle of a line.
-    fn end_by(
+    /// The outcome of the trial, if a line ends it. Errors are ignored while the program ends after a stop, as its
+    /// last line may be cut off.
+    fn outcome_of_line(
         &mut self,
         line: &str,
         leaving: bool,
@@ -318,69 +321,69 @@ impl Attempt<'_> {
     fn react(&mut self, line: &str, pipes: &mut Pipes, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Reaction {
         match self.read(line, run, emit) {
             Err(outcome) => Reaction::Abort(outcome),
-            Ok(Heard::Nothing) => Reaction::Continue,
-            Ok(Heard::Diverged(outcome)) => Reaction::Finish(outcome),
-            Ok(Heard::Answer(answer)) => pipes.answer(&answer),
-            Ok(Heard::Checkpoint(path)) => match std::path::absolute(&path) {
+            Ok(Response::Nothing) => Reaction::Continue,
+            Ok(Response::Diverged(outcome)) => Reaction::Finish(outcome),
+            Ok(Response::Answer(answer)) => pipes.answer(&answer),
+            Ok(Response::Checkpoint(path)) => match std::path::absolute(&path) {
                 Ok(path) if path.exists() => self.keep_checkpoint(&path, run, emit),
-                Ok(path) => abort(unusable(line, &format!("there is no {}", path.display()))),
+                Ok(path) => abort(unusable(line, &format!("checkpoint not found: {}", path.display()))),
                 Err(error) => abort(unusable(line, &error.to_string())),
             },
         }
     }
 
-    /// What a line says. Garbage may have come from anywhere: it fails. What is well said and wrong would be said again: it is
-    /// given up.
-    fn read(&mut self, line: &str, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Result<Heard, Outcome> {
+    /// Interprets a line. A malformed line may come from anywhere, so the trial fails and can be retried. A
+    /// well-formed line with wrong content would come again, so the trial is given up.
+    fn read(&mut self, line: &str, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Result<Response, Outcome> {
         let mut send = |event: Event| {
-            self.heard &= emit(event);
-            self.heard
+            self.received &= emit(event);
+            self.received
         };
         let object =
             report::object(line).map_err(|reason| Outcome::Failed { reason: unusable(line, &reason) })?;
-        let heard = report::read(&object).and_then(|report| run.hear(report, &mut send));
-        heard.map_err(|reason| Outcome::GivenUp { reason: unusable(line, &reason) })
+        let handled = report::read(&object).and_then(|report| run.handle(report, &mut send));
+        handled.map_err(|reason| Outcome::GivenUp { reason: unusable(line, &reason) })
     }
 
-    /// Stores where the program can resume. Without that the trial goes on all the same.
+    /// Stores where the program can resume. The trial continues even if that fails.
     fn keep_checkpoint(&mut self, path: &Path, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Reaction {
         let mut send = |event: Event| {
-            self.heard &= emit(event);
-            self.heard
+            self.received &= emit(event);
+            self.received
         };
         run.flush(&mut send);
-        match resume::save(&self.place.side_cars, run, path) {
+        match resume::save(&self.settings.side_cars, run, path) {
             Ok(file) => {
                 let trial_ids = vec![run.trial.id.clone()];
                 send(Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() });
                 self.checkpoint = Some((run.next, file));
             }
             Err(error) => {
-                tracing::warn!("the trial {} goes on without a checkpoint: {error}", run.trial.id)
+                tracing::warn!("trial {} continues without a checkpoint: {error}", run.trial.id)
             }
         }
         Reaction::Continue
     }
 
-    /// Whether the program has to go.
-    fn judge(&self, last_word: Instant) -> Option<Verdict> {
-        let care = &self.program.care;
-        if self.stop.requested() || !self.heard {
-            return Some(Verdict::Leave);
+    /// Why the program has to be stopped now, if it has to.
+    fn stop_reason(&self, last_report: Instant) -> Option<StopReason> {
+        let options = &self.program.options;
+        if self.stop.requested() || !self.received {
+            return Some(StopReason::Requested);
         }
-        if let Some(limit) = self.limit.filter(|limit| self.begun.elapsed() > *limit) {
-            return Some(Verdict::Over(Outcome::timed_out(limit)));
+        if let Some(limit) = self.limit.filter(|limit| self.started.elapsed() > *limit) {
+            return Some(StopReason::Ended(Outcome::timed_out(limit)));
         }
-        if last_word.elapsed() > care.silence {
-            let silence = humantime::format_duration(care.silence);
+        if last_report.elapsed() > options.silence {
+            let silence = humantime::format_duration(options.silence);
             let reason = format!("the program reported nothing for {silence} and was killed");
-            return Some(Verdict::Over(Outcome::Failed { reason }));
+            return Some(StopReason::Ended(Outcome::Failed { reason }));
         }
         None
     }
 
-    /// What the end of the program means.
-    fn ended(
+    /// The outcome of a program that has ended.
+    fn outcome_of_exit(
         &mut self,
         status: ExitStatus,
         leaving: bool,
@@ -388,9 +391,9 @@ impl Attempt<'_> {
         run: &mut Run<'_>,
         emit: &mut Emit<'_>,
     ) -> Outcome {
-        // The last line may lack its end, and be whole all the same.
-        if let Some(line) = pipes.rest().filter(|_| status.success() && !leaving)
-            && let Some(outcome) = self.end_by(&line, leaving, pipes, run, emit)
+        // The last line may be complete although it lacks a newline.
+        if let Some(line) = pipes.take_partial().filter(|_| status.success() && !leaving)
+            && let Some(outcome) = self.outcome_of_line(&line, leaving, pipes, run, emit)
         {
             return outcome;
         }
@@ -404,7 +407,7 @@ impl Attempt<'_> {
                 Ok(signal) => format!("the program was killed by {signal}"),
                 Err(_) => format!("the program was killed by signal {signal}"),
             },
-            (None, None) => "the program ended, and nobody knows how".to_owned(),
+            (None, None) => "the program ended with neither an exit code nor a signal".to_owned(),
         };
         Outcome::Failed { reason }
     }
@@ -414,26 +417,26 @@ fn abort(reason: String) -> Reaction {
     Reaction::Abort(Outcome::Failed { reason })
 }
 
-/// Why a line can't be used.
+/// The error message for a line.
 fn unusable(line: &str, reason: &str) -> String {
-    format!("the program's report `{}` can't be used: {reason}", shown(line, LONGEST_QUOTE))
+    format!("invalid report `{}`: {reason}", quote(line, MAX_QUOTE))
 }
 
-/// The system kills the program when the thread that attends to it is gone, however that came.
+/// Makes the operating system kill the program when the thread that runs it ends in any way.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "what runs between fork and exec can't be checked")]
-fn die_together(command: &mut Command) {
+#[expect(unsafe_code, reason = "the compiler can't check code that runs between fork and exec")]
+fn kill_with_parent(command: &mut Command) {
     // SAFETY: a single system call, which allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL))?));
     }
 }
 
-/// Elsewhere its next report breaks.
+/// On other systems the program fails at its next report.
 #[cfg(not(target_os = "linux"))]
-fn die_together(_: &mut Command) {}
+fn kill_with_parent(_: &mut Command) {}
 
-/// A child and what it has started.
+/// The process group of a child.
 struct Group(Child);
 
 impl Group {
@@ -441,23 +444,23 @@ impl Group {
         i32::try_from(self.0.id()).ok().map(Pid::from_raw)
     }
 
-    /// Asks the program itself to end: what it has started it may still need for that.
-    fn ask(&self) {
-        // One that is gone already needs no signal.
+    /// Asks only the program to end: it may need its own child processes for that.
+    fn terminate(&self) {
+        // A program that has already ended needs no signal.
         let _ = self.pid().map(|pid| kill(pid, Signal::SIGTERM));
     }
 
-    /// Ends what is left of the group.
+    /// Kills all remaining processes of the group.
     fn kill(&mut self) {
         let _ = self.pid().map(|pid| killpg(pid, Signal::SIGKILL));
         let _ = self.0.wait();
     }
 
-    /// Asks it to end, and waits for that as long as `grace` is.
+    /// Asks the program to end, waits for at most `grace`, and kills the group.
     fn end(&mut self, grace: Duration) {
-        self.ask();
-        let asked = Instant::now();
-        while asked.elapsed() < grace && matches!(self.0.try_wait(), Ok(None)) {
+        self.terminate();
+        let since = Instant::now();
+        while since.elapsed() < grace && matches!(self.0.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.kill();
@@ -470,24 +473,28 @@ impl Drop for Group {
     }
 }
 
-/// Our ends of the pipes.
+/// This process's ends of the pipes.
 struct Pipes {
     report: File,
     answers: File,
-    /// What was read of a line that is not whole yet.
-    rest: Vec<u8>,
+    /// The beginning of a line that has not been read completely.
+    partial: Vec<u8>,
 }
 
 impl Pipes {
-    fn new(hand_over: &HandOver) -> std::io::Result<Self> {
+    fn new(run_folder: &RunFolder) -> std::io::Result<Self> {
         let open = |path: &Path| {
             mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
             open_pipe(path)
         };
-        Ok(Self { report: open(&hand_over.report)?, answers: open(&hand_over.answers)?, rest: Vec::new() })
+        Ok(Self {
+            report: open(&run_folder.report)?,
+            answers: open(&run_folder.answers)?,
+            partial: Vec::new(),
+        })
     }
 
-    /// Gives the program the lr that it asked for.
+    /// Sends the requested lr to the program.
     fn answer(&mut self, answer: &Answer) -> Reaction {
         let mut line = match serde_json::to_vec(answer) {
             Ok(line) => line,
@@ -497,20 +504,20 @@ impl Pipes {
         match self.answers.write_all(&line) {
             Ok(()) => Reaction::Continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                abort("the program asks for lrs and does not read the answers".to_owned())
+                abort("the program requests lrs but does not read the answers".to_owned())
             }
-            Err(error) => abort(format!("the program can't be answered: {error}")),
+            Err(error) => abort(format!("can't send the lr to the program: {error}")),
         }
     }
 
-    /// A line that has no end.
-    fn rest(&mut self) -> Option<String> {
-        let rest = std::mem::take(&mut self.rest);
+    /// The last line, if it lacks a newline.
+    fn take_partial(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.partial);
         let line = String::from_utf8_lossy(&rest).trim().to_owned();
         (!line.is_empty()).then_some(line)
     }
 
-    /// The lines that are there, or come within so many milliseconds.
+    /// The complete lines that are available or arrive within `wait` milliseconds.
     fn lines(&mut self, wait: u16) -> std::io::Result<Vec<String>> {
         let mut polled = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
         match poll(&mut polled, PollTimeout::from(wait)) {
@@ -520,20 +527,20 @@ impl Pipes {
         }
         let mut bytes = [0; 64 << 10];
         match self.report.read(&mut bytes) {
-            Ok(read) => self.rest.extend(bytes.iter().take(read)),
+            Ok(read) => self.partial.extend(bytes.iter().take(read)),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
-            if self.rest.len() > LONGEST {
-                // It is no report, and is refused as a line.
-                return Ok(vec![String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned()]);
+        let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') else {
+            if self.partial.len() > MAX_LINE_BYTES {
+                // Too long for a report: the caller rejects it.
+                return Ok(vec![String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned()]);
             }
             return Ok(Vec::new());
         };
-        let after = self.rest.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.rest, after);
-        let text = String::from_utf8_lossy(&whole);
+        let after = self.partial.split_off(end + 1);
+        let complete = std::mem::replace(&mut self.partial, after);
+        let text = String::from_utf8_lossy(&complete);
         Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
     }
 }

@@ -10,7 +10,7 @@ use schedule::tree::{Tree, Value};
 use serde_json::Value as Json;
 
 use crate::json::tree_to_json;
-use crate::trial::{Care, Program};
+use crate::trial::{Program, ProgramOptions};
 use crate::world::World;
 
 /// Keys of networks, which can't be combined with `trainer`.
@@ -43,7 +43,7 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     let named =
         files_field.as_ref().map_or(Some(Vec::new()), |field| or_report(texts(field, FILES), problems));
     let params = fields.read_or("params", Json::Object(serde_json::Map::new()), problems, params);
-    let default = Care::default();
+    let default = ProgramOptions::default();
     let silence = fields.read_or("silence", default.silence, problems, duration);
     let time_limit = fields.read_or("time_limit", None, problems, |field| duration(field).map(Some));
     let grace = fields.read_or("grace", default.grace, problems, duration);
@@ -77,8 +77,8 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
         }
     }
     let command = command.filter(|_| problems.len() == before)?;
-    let care = Care { silence: silence?, time_limit: time_limit?, grace: grace?, slots: slots? };
-    Some(Program { command, files, params: params?, care })
+    let options = ProgramOptions { silence: silence?, time_limit: time_limit?, grace: grace?, slots: slots? };
+    Some(Program { command, files, params: params?, options })
 }
 
 /// Whether argument `i` of a command must be a file.

@@ -140,13 +140,13 @@ pub struct Program {
     /// Parameters that it receives in addition to the trial: a JSON object.
     pub params: serde_json::Value,
     /// How it is run. The result does not depend on it.
-    #[serde(default, skip_serializing_if = "Care::is_default")]
-    pub care: Care,
+    #[serde(rename = "care", default, skip_serializing_if = "ProgramOptions::is_default")]
+    pub options: ProgramOptions,
 }
 
-/// How a program is run.
+/// How a program is run. Results do not depend on these options.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Care {
+pub struct ProgramOptions {
     /// A program that reports nothing for this long is killed.
     pub silence: Duration,
     /// The longest that one run may take.
@@ -157,14 +157,14 @@ pub struct Care {
     pub slots: BTreeMap<String, Vec<String>>,
 }
 
-impl Default for Care {
+impl Default for ProgramOptions {
     fn default() -> Self {
         let (silence, grace) = (Duration::from_secs(30 * 60), Duration::from_secs(10));
         Self { silence, time_limit: None, grace, slots: BTreeMap::new() }
     }
 }
 
-impl Care {
+impl ProgramOptions {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -212,7 +212,7 @@ impl Task {
         let mut task = self.clone();
         match &mut task.workload {
             Workload::Program { trainer } => {
-                trainer.care = Care::default();
+                trainer.options = ProgramOptions::default();
                 trainer.params.sort_all_objects();
             }
             Workload::Network(network) => {

@@ -1,5 +1,5 @@
-//! What SQLite and PostgreSQL do differently, as one trait. What both understand stands in the other files of this crate, as
-//! statements that are run [`on!`] a [`Conn`].
+//! One trait for everything that SQLite and PostgreSQL do differently. All other files of this crate contain
+//! statements that both understand, which are run [`on!`] a [`Conn`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,22 +15,22 @@ use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use crate::error::{Fault, StoreError};
 
-/// A connection to one of both.
+/// A connection to either database.
 pub(crate) enum Conn<'a> {
     Sqlite(&'a mut SqliteConnection),
     Postgres(&'a mut PgConnection),
 }
 
 impl Conn<'_> {
-    /// The same connection for one statement of several.
-    pub(crate) fn again(&mut self) -> Conn<'_> {
+    /// The same connection, borrowed for one of several statements.
+    pub(crate) fn reborrow(&mut self) -> Conn<'_> {
         match self {
             Conn::Sqlite(connection) => Conn::Sqlite(connection),
             Conn::Postgres(connection) => Conn::Postgres(connection),
         }
     }
 
-    /// The text for the database that this is.
+    /// The SQL text for this database.
     pub(crate) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Conn::Sqlite(_) => sqlite,
@@ -39,7 +39,7 @@ impl Conn<'_> {
     }
 }
 
-/// Does the same on whichever connection it is: statements name their parameters `$1`, `$2`, which both know.
+/// Runs the same code on either connection. Statements name their parameters `$1`, `$2`, which both databases accept.
 macro_rules! on {
     ($conn:expr, $connection:ident => $body:expr) => {
         match $conn {
@@ -80,39 +80,39 @@ macro_rules! server_now {
 }
 pub(crate) use server_now;
 
-/// Values as one that SQL can take apart: one statement for all of them.
+/// Values as one JSON list, so that one statement handles all of them.
 pub(crate) fn json<T: Clone + Into<serde_json::Value>>(values: &[T]) -> Arc<str> {
     serde_json::Value::from(values).to_string().into()
 }
 
-/// The texts of the JSON list `$1`, as a subquery.
+/// A subquery for the strings in the JSON list `$1`.
 pub(crate) fn listed(conn: &Conn<'_>) -> &'static str {
     conn.pick("(SELECT value FROM json_each($1))", "(SELECT json_array_elements_text($1::json))")
 }
 
-/// Which trials a claim is for.
+/// Which trials to claim.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ClaimRequest<'a> {
     pub(crate) sweep: &'a str,
-    /// Who claims.
+    /// The runner that claims.
     pub(crate) runner: i64,
-    /// Whether trials that failed count too.
+    /// Whether to include failed trials.
     pub(crate) with_failed: bool,
-    /// So many stage groups at most; `None` is all.
-    pub(crate) most: Option<i64>,
+    /// Maximum number of stage groups; `None` for all.
+    pub(crate) max_groups: Option<i64>,
 }
 
 /// A database that is open for writing.
 #[async_trait(?Send)]
 pub(crate) trait Backend: std::fmt::Debug + Events {
-    /// What messages call it.
+    /// The name of the database in messages.
     fn name(&self) -> &Path;
 
-    /// Whether others write from other machines: then transactions are dear.
+    /// Whether the database is on a server. Transactions are expensive there.
     fn is_remote(&self) -> bool;
 
-    /// Once this is true it is not waited for long for what does not answer.
-    fn give_up_on(&mut self, stop: Arc<AtomicBool>);
+    /// Sets the flag that shortens the wait for a server that does not answer.
+    fn set_stop_flag(&mut self, stop: Arc<AtomicBool>);
 
     fn conn(&mut self) -> Conn<'_>;
 
@@ -122,54 +122,55 @@ pub(crate) trait Backend: std::fmt::Debug + Events {
 
     async fn roll_back(&mut self);
 
-    /// Whether a transaction that failed so can be tried again; waits until it can.
+    /// Whether a transaction that failed with this fault can be retried. Waits until it can.
     async fn recover(&mut self, fault: &Fault) -> Result<bool, StoreError>;
 
-    /// Shows that a runner lives by other means than its beat, where there are any.
-    fn enter(&mut self, runner: i64) -> Result<(), StoreError>;
+    /// Marks a runner as alive by means other than its beat, if the database has any.
+    fn mark_alive(&mut self, runner: i64) -> Result<(), StoreError>;
 
-    /// Takes the traces of a runner that has ended away.
-    fn forget(&mut self, runner: i64);
+    /// Removes the files of a runner that has ended.
+    fn remove_traces(&mut self, runner: i64);
 
-    /// Other runners that have died, none of which can write before the transaction ends.
-    async fn dead(&mut self, me: i64, host: &str) -> Result<Vec<i64>, Fault>;
+    /// The other runners that have died. None of them can write before the transaction ends.
+    async fn dead_runners(&mut self, me: i64, host: &str) -> Result<Vec<i64>, Fault>;
 
-    /// Nobody else registers before the transaction ends.
+    /// Prevents other runners from registering until the transaction ends.
     async fn lock_register(&mut self) -> Result<(), Fault>;
 
-    /// Nobody else claims trials before the transaction ends.
+    /// Prevents other runners from claiming trials until the transaction ends.
     async fn lock_claims(&mut self) -> Result<(), Fault>;
 
-    /// Much was registered: the planner of queries may have to count anew.
-    async fn registered(&mut self);
+    /// Called after many rows were registered: updates the statistics of the query planner where needed.
+    async fn after_register(&mut self);
 
-    /// Stage groups with a trial that is to be trained and that nobody has, in the order of training; no other claim gets
-    /// them before the transaction ends.
-    async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault>;
+    /// Stage groups with an unfinished, unclaimed trial, in the order of training. No other claim gets them before
+    /// the transaction ends.
+    async fn free_groups(&mut self, request: ClaimRequest<'_>) -> Result<Vec<i64>, Fault>;
 
-    /// Gives room back to the system, as far as that disturbs none of these others: files removed and bytes freed.
+    /// Returns unused space to the operating system, as far as that does not disturb `others`. Returns the number of
+    /// removed files and of freed bytes.
     async fn compact(&mut self, me: i64, others: &[i64]) -> Result<(usize, u64), StoreError>;
 
     async fn close(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// A worker takes trials up.
+/// A worker starts or resumes trials.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) trial_ids: &'a [String],
-    /// The first step that it trains.
+    /// The first step that the worker trains.
     pub(crate) step: i64,
     pub(crate) at: i64,
-    /// `SET …`, in which `$2` is the step, `$3` the time, and the rest are the values.
+    /// The assignments of `SET`, in which `$2` is the step, `$3` is the time, and the rest are `values`.
     pub(crate) set: String,
     pub(crate) values: Vec<Value>,
 }
 
-/// A file from which trials can resume.
+/// A checkpoint from which trials can resume.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Checkpoint<'a> {
     pub(crate) trial_ids: &'a [String],
-    /// The first step that is not in it.
+    /// The first step that is not in the checkpoint.
     pub(crate) step: i64,
     pub(crate) file: &'a str,
     pub(crate) at: i64,
@@ -179,47 +180,47 @@ pub(crate) struct Checkpoint<'a> {
 #[derive(Debug)]
 pub(crate) struct End<'a> {
     pub(crate) trial_id: &'a str,
-    /// `UPDATE trials …`, of which `$1` is the trial's id and the rest are the values.
+    /// `UPDATE trials …`, in which `$1` is the trial's id and the rest are `values`.
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
 }
 
-/// The statements in which the databases differ. Of the trials that they name those that are over stay as they are.
+/// The statements that differ between the databases. They never change trials that have ended.
 #[async_trait(?Send)]
 pub(crate) trait Events {
-    /// One of these ids that no trial has.
+    /// One of these ids that does not belong to any trial.
     async fn unknown_trial(&mut self, ids: &[&str]) -> Result<Option<String>, Fault>;
 
-    /// Takes trials up: what they have from the step on is void.
+    /// Starts or resumes trials. Deletes their steps from `start.step` on.
     async fn start(&mut self, start: Start<'_>) -> Result<(), Fault>;
 
-    /// From step `first` on the steps of a new stage are those of these trials.
+    /// Begins a stage: from step `first` on, its steps belong to these trials.
     async fn begin_stage(&mut self, trial_ids: &[String], stage: i64, first: i64) -> Result<(), Fault>;
 
-    /// Gives the files from which the trials would have resumed before.
+    /// Stores a checkpoint. Returns the files of the checkpoints that it replaces.
     async fn checkpoint(&mut self, checkpoint: Checkpoint<'_>) -> Result<Vec<String>, Fault>;
 
-    /// Ends a trial: its stages get no more steps of it, and where it is over its lease and its checkpoint are deleted. Gives the
-    /// file from which it would have resumed.
+    /// Ends a trial: cuts its stages at its last step, and deletes its lease and checkpoint if it is done or has
+    /// diverged. Returns the file of that checkpoint.
     async fn end(&mut self, end: End<'_>) -> Result<Vec<String>, Fault>;
 
-    /// Those of these files from which no trial resumes, each once.
+    /// The files among these that are not the checkpoint of any trial, without duplicates.
     async fn unused_files(&mut self, files: Vec<String>) -> Result<Vec<String>, Fault>;
 
-    /// The steps of each stage that is known: to the end of the last of its trials.
+    /// The steps of each known stage, up to the last step of any of its trials.
     async fn stage_steps(&mut self, stages: &[i64]) -> Result<BTreeMap<i64, Range<u64>>, Fault>;
 
-    /// Writes steps, each with its stage. One that is there already stays: a trial that is over may have it.
+    /// Writes steps, each with its stage. An existing step is kept, as a trial that has ended may share it.
     async fn write_steps(&mut self, rows: &[(i64, &StepRow)]) -> Result<(), Fault>;
 
-    /// Writes how many steps the trials have, of whose stages these steps were reported.
+    /// Updates the step counts of the trials to which these reported steps belong.
     async fn count_steps(&mut self, reported: &[Reported]) -> Result<(), Fault>;
 
     /// Writes evaluations, each with its stage.
     async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault>;
 }
 
-/// Steps of a stage that were reported, from `first` to before `end`.
+/// Reported steps of a stage: from `first` up to, not including, `end`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reported {
     pub(crate) stage: i64,

@@ -1,4 +1,4 @@
-//! What can go wrong, in words that name the database and the way out.
+//! The errors of the store. Each message names the database and says what to do.
 
 use std::path::{Path, PathBuf};
 
@@ -8,187 +8,185 @@ use sqlx::sqlite::SqliteError;
 /// Why the store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is nothing to read yet.
-    #[error("there is no sweep database {} yet; run a sweep first, or name another store with --store", path.display())]
+    /// The database does not exist yet.
+    #[error("sweep database not found: {}; run a sweep first, or name another store with --store", path.display())]
     Missing {
         /// The database.
         path: PathBuf,
     },
-    /// What names the store is neither a folder nor a server's address.
-    #[error(
-        "{shown} names no store: {message}; --store takes a folder or postgres://USER@HOST:PORT/DATABASE"
-    )]
+    /// The argument of `--store` is neither a folder nor the address of a server.
+    #[error("invalid store {text}: {message}; --store takes a folder or postgres://USER@HOST:PORT/DATABASE")]
     Location {
-        /// The text, without what may be a password.
-        shown: String,
-        /// What is wrong with it.
+        /// The argument, without anything that may be a password.
+        text: String,
+        /// The problem.
         message: String,
     },
-    /// SQLite's locks don't hold there.
-    #[error("{} lies on a network file system ({kind}), where SQLite databases get damaged; use a folder on a local disk, a \
+    /// The folder is on a network file system, where SQLite's locks do not work.
+    #[error("{} is on a network file system ({kind}), where SQLite databases get damaged; use a folder on a local disk, a \
              server (--store postgres://…), or shards (sweep submit slurm)", path.display())]
     Network {
         /// The folder.
         path: PathBuf,
-        /// Its type.
+        /// The type of its file system.
         kind: String,
     },
     /// The server can't be reached.
-    #[error("{} can't be reached: {message}", path.display())]
+    #[error("can't reach {}: {message}; check the address and that the server runs", path.display())]
     Unreachable {
         /// The server.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         message: String,
     },
-    /// The server was there, and did not come back.
-    #[error("{} did not come back: {message}; what was stored stays, and the same command goes on", path.display())]
+    /// The connection was lost and could not be made again in time.
+    #[error("lost the connection to {}: {message}; all stored results are kept, run the same command to resume", path.display())]
     Gone {
         /// The server.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         message: String,
     },
-    /// The server lets nobody in like that.
-    #[error("{} refuses: {message}; {advice}", path.display())]
+    /// The server rejects the user, the password, the database, the operation or the kind of connection.
+    #[error("{} refused access: {message}; {advice}", path.display())]
     Refused {
         /// The server.
         path: PathBuf,
-        /// The server's words.
+        /// The server's message.
         message: String,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
-    /// The folder is something else.
-    #[error("{} is not a folder; --store names the folder in which sweep.db lies", path.display())]
+    /// The path of the store is not a folder.
+    #[error("{} is not a folder; --store takes the folder that contains sweep.db", path.display())]
     NotAFolder {
-        /// What should be the folder.
+        /// The path that is not a folder.
         path: PathBuf,
     },
-    /// The file is something else. It is left as it is.
-    #[error("{} is not a database; move it away, or name another folder with --store", path.display())]
+    /// The file is not a database. It is not changed.
+    #[error("{} is not an SQLite database; move it away, or name another folder with --store", path.display())]
     NotADatabase {
-        /// What should be the database.
+        /// The path that is not a database.
         path: PathBuf,
     },
-    /// A database, but of another program. It is left as it is.
+    /// The database belongs to another program. It is not changed.
     #[error("{} is the database of another program; name another store with --store", path.display())]
     Foreign {
         /// The database.
         path: PathBuf,
     },
-    /// It has tables that this program does not know yet. It is left as it is.
+    /// The database has migrations that this program does not know. It is not changed.
     #[error("{} was written by a newer version of sweep; use that version, or name another store with --store", path.display())]
     Newer {
         /// The database.
         path: PathBuf,
     },
-    /// It lacks tables that this program needs for reading.
-    #[error("{} was written by an older version of sweep; run a sweep with this version once, which adds what is missing", path.display())]
+    /// The database lacks migrations that this program needs for reading.
+    #[error("{} was written by an older version of sweep; run a sweep with this version once to upgrade it", path.display())]
     Older {
         /// The database.
         path: PathBuf,
     },
-    /// Its tables were made by a version that was never released.
-    #[error("{} was made by a development version of sweep, with other tables; move it away, or name another store with --store", path.display())]
+    /// The tables were made by a version that was never released.
+    #[error("{} was made by a development version of sweep with other tables; move it away, or name another store with --store", path.display())]
     Unreleased {
         /// The database.
         path: PathBuf,
     },
-    /// Results can't be written.
-    #[error("{} is read-only; allow writing (chmod u+w), or name another folder with --store", path.display())]
+    /// The database or its folder is read-only.
+    #[error("{} is read-only; make it writable (chmod u+w), or name another folder with --store", path.display())]
     ReadOnly {
         /// The database or its folder.
         path: PathBuf,
     },
-    /// Another sweep writes into it.
-    #[error("{} is in use by another sweep{}; wait for its end, or name another folder with --store", path.display(), process(*.pid))]
+    /// Another process is opening the database and did not finish in time.
+    #[error("{} is in use by another sweep{}; wait until it ends, or name another folder with --store", path.display(), process(*.pid))]
     Busy {
         /// The database.
         path: PathBuf,
-        /// Number of the process that writes, where it is known.
+        /// Id of the process that holds the lock, where it is known.
         pid: Option<u32>,
     },
-    /// Another process took this one for dead.
-    #[error("{}: another process has taken over the trials of this one, which gave no sign of life for too long (was it \
-             suspended?); what it had stored stays, and the same command joins in again", path.display())]
+    /// Another process took over the trials of this one because its lease had run out.
+    #[error("{}: another process took over the trials of this one, which did not renew its lease in time (was it suspended?); \
+             all stored results are kept, run the same command to join again", path.display())]
     TakenOver {
         /// The database.
         path: PathBuf,
     },
-    /// Another program than a sweep holds it.
-    #[error("{} is locked by another program (a database shell with an open transaction?); close that and start again", path.display())]
+    /// A program other than sweep holds a lock on the database.
+    #[error("{} is locked by another program (a database shell with an open transaction?); close it and run the command again", path.display())]
     Locked {
         /// The database.
         path: PathBuf,
     },
-    /// No room is left.
-    #[error("no room is left to write {}; make room and start again: what was stored stays", path.display())]
+    /// The disk is full.
+    #[error("no space left to write {}; free some space and run the command again: all stored results are kept", path.display())]
     Full {
         /// The database.
         path: PathBuf,
     },
-    /// The file is damaged.
-    #[error("{} is damaged ({message}); `sqlite3 FILE .recover` may save what is left, or name another folder with --store", path.display())]
+    /// The database file is damaged.
+    #[error("{} is damaged ({message}); try `sqlite3 FILE .recover` to save its content, or name another folder with --store", path.display())]
     Corrupt {
         /// The database.
         path: PathBuf,
-        /// SQLite's words.
+        /// The kind of damage.
         message: String,
     },
-    /// The system refused.
+    /// The operating system reports an error.
     #[error("can't use {}: {message}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The message of the operating system.
         message: String,
     },
-    /// The database refused something that this program asked for.
+    /// The database rejects a statement of this program.
     #[error("{}: {message}", path.display())]
     Database {
         /// The database.
         path: PathBuf,
-        /// The database's words.
+        /// The database's message.
         message: String,
     },
-    /// A query that can't be answered.
-    #[error("{} can't answer this query: {message}", path.display())]
+    /// A user's query is not allowed or fails.
+    #[error("can't run this query on {}: {message}", path.display())]
     Query {
         /// The database.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
-    /// What is to be removed is being trained.
+    /// Another process trains trials that are to be removed.
     #[error(
-        "nothing is removed: the process {pid} on {host} trains for it; stop that (Ctrl-C) or wait for its end. One that was \
-             killed on another machine counts as alive until its lease is over (`sweep status --processes`)"
+        "nothing removed: process {pid} on {host} is training these trials; stop it (Ctrl-C) or wait until it ends. A process that \
+             was killed on another machine counts as running until its lease ends (`sweep status --processes`)"
     )]
     InTraining {
         /// The machine.
         host: String,
-        /// The process there.
+        /// The process id on that machine.
         pid: i64,
     },
-    /// Something was told of a trial that is not in the database.
-    #[error("{} has no trial {trial_id}; it was taken out while it was trained; start again", path.display())]
+    /// An event names a trial that is not in the database.
+    #[error("{} has no trial {trial_id}: it was removed while it was trained; run the command again", path.display())]
     UnknownTrial {
         /// The database.
         path: PathBuf,
         /// The trial.
         trial_id: String,
     },
-    /// Steps were told of a stage that is not in the database.
-    #[error("{} has no stage {stage}; it was taken out while it was trained; start again", path.display())]
+    /// Steps were reported for a stage that is not in the database.
+    #[error("{} has no stage {stage}: it was removed while it was trained; run the command again", path.display())]
     UnknownStage {
         /// The database.
         path: PathBuf,
         /// The stage's number.
         stage: u64,
     },
-    /// A number that the databases can't hold.
-    #[error("{} can't hold the number {number}: it is above 2^63 - 1", path.display())]
+    /// A number is too large for the databases' integers.
+    #[error("{} can't store the number {number}: the maximum is 2^63 - 1", path.display())]
     TooLarge {
         /// The database.
         path: PathBuf,
@@ -202,8 +200,7 @@ fn process(pid: Option<u32>) -> String {
 }
 
 impl StoreError {
-    /// Whether the user can mend it by asking for something else (exit code 2), as opposed to something
-    /// that failed on the way (exit code 1).
+    /// Whether the user can fix it by changing the request (exit code 2). Otherwise something failed (exit code 1).
     pub fn is_users_mistake(&self) -> bool {
         match self {
             Self::Missing { .. }
@@ -234,7 +231,7 @@ impl StoreError {
         }
     }
 
-    /// What a database or a part of this crate reports, with the database it happened to.
+    /// Adds the name of the database to a fault.
     pub(crate) fn at(path: &Path, fault: impl Into<Fault>) -> Self {
         let path = path.to_owned();
         match fault.into() {
@@ -248,7 +245,7 @@ impl StoreError {
         }
     }
 
-    /// What the system reports of a file or folder.
+    /// The error for a file or folder that the operating system can't use.
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
         let path = path.to_owned();
@@ -261,21 +258,21 @@ impl StoreError {
     }
 }
 
-/// An error on its way up, which does not know its database yet.
+/// An error that does not name its database yet; [`StoreError::at`] adds the name.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Sql(sqlx::Error),
     UnknownTrial(String),
     UnknownStage(u64),
     TooLarge(u64),
-    /// This runner was ended by another.
+    /// Another runner has ended this one.
     TakenOver,
-    /// Another process trains what is to be removed.
+    /// Another process trains trials that are to be removed.
     InTraining {
         host: String,
         pid: i64,
     },
-    /// Of another store, which is read.
+    /// An error of the shard that is merged into this store.
     Shard(Box<StoreError>),
 }
 
@@ -318,19 +315,19 @@ fn sqlstate(error: &sqlx::Error) -> Option<(&str, &str)> {
     Some((error.code(), error.message()))
 }
 
-/// A server that gives no answer in time.
-pub(crate) fn no_answer() -> sqlx::Error {
+/// The error for a server that does not answer in time.
+pub(crate) fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))
 }
 
-/// Whether the connection to a server is gone, or could not be made for a reason that may pass.
+/// Whether the connection to a server is lost, or could not be made for a reason that may pass.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::StorageFull,
-        // What is left when the end of the stream comes within a message.
+        // The stream ended in the middle of a message.
         sqlx::Error::Protocol(_) => true,
-        // Connection exceptions, too many connections, a transaction that idled for too long, shut down by hand or by a
-        // crash, and starting up.
+        // In this order: connection exceptions, idle in a transaction for too long, too many connections, shut down
+        // by an administrator or after a crash, starting up, idle for too long.
         _ => sqlstate(error).is_some_and(|(code, _)| {
             code.starts_with("08")
                 || matches!(code, "25P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05")
@@ -338,18 +335,19 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether two transactions had locked against each other, of which this one was taken back.
-pub(crate) fn was_in_the_way(error: &sqlx::Error) -> bool {
+/// Whether this transaction was rolled back because of a conflict with another one: serialization failure or
+/// deadlock.
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|(code, _)| matches!(code, "40001" | "40P01"))
 }
 
-/// Whether the server knows who asks and does not allow it.
+/// Whether the server denies the user this operation.
 pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|(code, _)| code == "42501")
 }
 
-/// An error in a few words, without a password.
-pub(crate) fn words(error: &sqlx::Error) -> String {
+/// The error in a few words. Never contains a password.
+pub(crate) fn short_message(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             "no answer in time".to_owned()
@@ -378,31 +376,31 @@ fn from_sql(path: PathBuf, error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether this is the name of a server's database.
+/// Whether this is the address of a database on a server.
 fn is_server(path: &Path) -> bool {
     path.to_str().is_some_and(|name| name.starts_with("postgres") && name.contains("://"))
 }
 
 /// SQLSTATEs: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn from_server(path: PathBuf, error: &sqlx::Error) -> StoreError {
-    let message = words(error);
+    let message = short_message(error);
     let refused = |advice| StoreError::Refused { path: path.clone(), message: message.clone(), advice };
     match sqlstate(error).map(|(code, _)| code) {
         Some("28P01" | "28000") => {
-            refused("a password is taken from PGPASSWORD or ~/.pgpass, the user from the address or PGUSER")
+            refused("set the password in PGPASSWORD or ~/.pgpass, and the user in the address or PGUSER")
         }
-        Some("3D000") => refused("make the database (createdb NAME), or name another one"),
+        Some("3D000") => refused("create the database (createdb NAME), or name another one"),
         Some("42501") => refused(
-            "the user needs the right to make tables there (GRANT CREATE ON SCHEMA public TO …) and to read and write them",
+            "allow the user to create tables (GRANT CREATE ON SCHEMA public TO …) and to read and write them",
         ),
-        Some("25006") => refused("the server, or this user, can only read"),
+        Some("25006") => refused("use a server and a user that can write"),
         Some("53100") => StoreError::Full { path },
         _ if matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => {
             refused(if cfg!(feature = "tls") {
-                "sslmode=require asks for TLS without a look at the server's certificate, sslrootcert names whose are trusted"
+                "name the trusted certificates with sslrootcert, or set sslmode=require to use TLS without checking the certificate"
             } else {
-                "this build speaks no TLS: build it with `--features tls`, or use a socket, a private network or a tunnel, and \
-                 sslmode=prefer or disable"
+                "this build does not support TLS: build it with `--features tls`, or use a socket, a private network or a tunnel with \
+                 sslmode=prefer or sslmode=disable"
             })
         }
         _ if is_lost(error) => StoreError::Unreachable { path, message },

@@ -1,5 +1,5 @@
-//! What training reported, into the database. A trial that is done or has diverged stays as it is, whatever comes after. The
-//! statements in which the databases differ are the methods of [`Events`](crate::backend::Events).
+//! Writes the events of training into the database. A trial that is done or has diverged is never changed by later
+//! events. The statements that differ between the databases are the methods of [`Events`](crate::backend::Events).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::backend::{Backend, Checkpoint, End, Reported, Start, on};
 use crate::error::Fault;
 use crate::register::integer;
 
-/// Writes a batch, within a transaction of the caller's. Gives the checkpoint files that are not needed any more.
+/// Writes a batch, within a transaction of the caller. Returns the checkpoint files that are no longer needed.
 pub(crate) async fn write(
     backend: &mut dyn Backend,
     batch: &[Event],
@@ -46,7 +46,7 @@ pub(crate) async fn write(
             Event::Checkpoint { trial_ids, step, file, at } => {
                 let step = integer(*step)?;
                 dropped.extend(backend.checkpoint(Checkpoint { trial_ids, step, file, at: *at }).await?);
-                // Of no use where all its trials are over.
+                // Not needed if all its trials have ended.
                 dropped.push(file.clone());
             }
             Event::Loaded { trial_id, files } => loaded(backend, trial_id, files).await?,
@@ -60,7 +60,7 @@ pub(crate) async fn write(
     if dropped.is_empty() { Ok(dropped) } else { backend.unused_files(dropped).await }
 }
 
-/// Writes which files a program has loaded.
+/// Writes which files a program loaded.
 async fn loaded(
     backend: &mut dyn Backend,
     trial_id: &str,
@@ -72,7 +72,7 @@ async fn loaded(
     Ok(())
 }
 
-/// A start: what it sets, with what a worker states of itself.
+/// The assignments of a start. `by` are columns that describe the worker.
 fn start<'a>(trial_ids: &'a [String], step: i64, at: i64, by: Vec<(&str, Value)>) -> Start<'a> {
     let set = format!(
         "status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, $3), finished_at = NULL,
@@ -87,7 +87,7 @@ fn assignments(values: &[(&str, Value)], first: usize) -> String {
     (first..).zip(values).map(|(number, (column, _))| format!(", {column} = ${number}")).collect()
 }
 
-/// What an outcome sets.
+/// The update for the end of a trial.
 fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fault> {
     let (set, values) = match outcome {
         Outcome::Done(results) => (
@@ -103,7 +103,7 @@ fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fau
                 ("weights_hash", results.weights_hash.clone().into()),
             ],
         ),
-        // Trials that share its steps may be further by now.
+        // Trials that share its steps may already have later ones.
         Outcome::Diverged { at: step, loss, digest } => (
             "status = 'diverged', steps_done = CASE WHEN steps_done > $2 THEN $2 + 1 ELSE steps_done END",
             vec![
@@ -125,7 +125,7 @@ fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fau
     Ok(End { trial_id, sql, values: values.into_iter().map(|(_, value)| value).collect() })
 }
 
-/// Ids of all trials in a batch, each once.
+/// Ids of all trials in a batch, without duplicates.
 fn trials(batch: &[Event]) -> Vec<&str> {
     let mut ids: Vec<&str> = Vec::new();
     for event in batch {
@@ -133,7 +133,7 @@ fn trials(batch: &[Event]) -> Vec<&str> {
             Event::Started { trial_ids, .. }
             | Event::Stage { trial_ids, .. }
             | Event::Checkpoint { trial_ids, .. } => ids.extend(trial_ids.iter().map(String::as_str)),
-            Event::Steps { evaluated, .. } => ids.extend(evaluated.iter().map(|seen| seen.trial_id.as_str())),
+            Event::Steps { evaluated, .. } => ids.extend(evaluated.iter().map(|row| row.trial_id.as_str())),
             Event::Loaded { trial_id, .. } | Event::Ended { trial_id, .. } => ids.push(trial_id),
         }
     }
@@ -142,7 +142,8 @@ fn trials(batch: &[Event]) -> Vec<&str> {
     ids
 }
 
-/// Steps that are still to be written, by stage: by far the most that is written, so they are gathered and written many at a time.
+/// Steps that are not written yet, by stage. Most of what is written are steps, so they are collected and written
+/// many at a time.
 #[derive(Debug, Default)]
 struct Pending<'a> {
     rows: BTreeMap<u64, Vec<&'a StepRow>>,
@@ -152,10 +153,10 @@ struct Pending<'a> {
 impl<'a> Pending<'a> {
     fn add(&mut self, stage: u64, rows: &'a [StepRow], evaluated: &'a [Evaluated]) {
         self.rows.entry(stage).or_default().extend(rows);
-        self.evaluated.extend(evaluated.iter().map(|seen| (stage, seen)));
+        self.evaluated.extend(evaluated.iter().map(|row| (stage, row)));
     }
 
-    /// Writes everything and is empty then.
+    /// Writes everything, and leaves nothing pending.
     async fn write(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
         let Self { rows: by_stage, evaluated } = std::mem::take(self);
         if by_stage.is_empty() {
@@ -167,7 +168,7 @@ impl<'a> Pending<'a> {
         for (stage, of_stage) in by_stage {
             let number = integer(stage)?;
             let steps = known.get(&number).ok_or(Fault::UnknownStage(stage))?;
-            // What no trial has is not stored.
+            // Steps that do not belong to any trial are not stored.
             let wanted: Vec<&StepRow> =
                 of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
             if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
@@ -183,7 +184,7 @@ impl<'a> Pending<'a> {
         if evaluated.is_empty() {
             return Ok(());
         }
-        let evaluated = evaluated.into_iter().map(|(stage, seen)| Ok((integer(stage)?, seen)));
+        let evaluated = evaluated.into_iter().map(|(stage, row)| Ok((integer(stage)?, row)));
         backend.write_evaluations(&evaluated.collect::<Result<Vec<_>, Fault>>()?).await
     }
 }

@@ -1,8 +1,8 @@
-//! The sweep database: the only SQL in the workspace. [`Store`] writes, [`Reader`] reads, also
-//! while a sweep runs. The tables and the views for people are made by `migrations/` in the repository.
-//! Two databases can hold a store: SQLite in a folder, and PostgreSQL on a server. What they do differently is one trait
-//! (`backend`), implemented in `sqlite` and `postgres`; all else is SQL that both understand. What the results mean is not
-//! decided here, but by `verdict`.
+//! The sweep database: the only SQL in the workspace. [`Store`] writes; [`Reader`] reads, also while a sweep runs.
+//! The migrations in `migrations/` create the tables, and the views that users query.
+//! A store is an SQLite database in a folder or a PostgreSQL database on a server. The trait `backend::Backend`
+//! covers what the two do differently; `sqlite` and `postgres` implement it. All other SQL works on both. This crate
+//! does not interpret results: `verdict` does.
 
 mod backend;
 mod error;
@@ -32,14 +32,14 @@ pub use location::{Location, Server};
 pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};
 pub use reader::Reader;
-pub use removal::{Affected, Fate, Target};
-pub use rows::{Attention, Joining, MetricRow, Sharing, Tended, Unfinished};
+pub use removal::{AffectedTrial, RemovalEffect, RemovalTarget};
+pub use rows::{Activity, JoinOptions, MetricRow, OtherRunners, Sharing, Unfinished};
 pub use spec::record::{Axes, Environment, Status, TrialRecord};
 pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
-pub use verify::{ToVerify, sample_end};
+pub use verify::{VerificationTask, sample_bound};
 
-/// The type of the network file system that a folder lies on, as in `nfs4`; `None` on a local disk.
+/// The type of the network file system that contains the folder, such as `nfs4`. `None` on a local disk.
 pub fn network_file_system(dir: &std::path::Path) -> Option<String> {
     sqlite::network_file_system(dir)
 }

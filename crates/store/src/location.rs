@@ -1,5 +1,5 @@
-//! Where a store is: a folder with an SQLite database, or a database on a PostgreSQL server. A password is part of neither
-//! what is shown of it nor what is debugged.
+//! Where a store is: a folder with an SQLite database, or a database on a PostgreSQL server. Neither `Display` nor
+//! `Debug` shows a password.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::str::FromStr;
 use sqlx::postgres::PgConnectOptions;
 use url::{Host, Url};
 
-/// What the address of a server begins with.
+/// Schemes of a server's address.
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
-/// What may follow the database's name.
+/// The query parameters of an address that are allowed.
 const PARAMETERS: [&str; 11] = [
     "user",
     "password",
@@ -33,11 +33,11 @@ pub enum Location {
     Folder(PathBuf),
     /// A PostgreSQL server.
     Server(Box<Server>),
-    /// A text that is neither; opening it says why.
+    /// A text that is neither. Opening it returns the error.
     Unusable {
-        /// The text, without what may be a password.
-        shown: String,
-        /// What is wrong.
+        /// The text, without anything that may be a password.
+        text: String,
+        /// The problem.
         message: String,
     },
 }
@@ -46,12 +46,12 @@ pub enum Location {
 #[derive(Clone)]
 pub struct Server {
     pub(crate) options: PgConnectOptions,
-    shown: String,
+    address: String,
     has_password: bool,
 }
 
 impl Server {
-    /// Whether its address was given with a password.
+    /// Whether the address contains a password.
     pub fn has_password(&self) -> bool {
         self.has_password
     }
@@ -59,40 +59,40 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Server").field(&self.shown).finish()
+        f.debug_tuple("Server").field(&self.address).finish()
     }
 }
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.address)
     }
 }
 
 impl Location {
-    /// What a person wrote: `postgres://user@host/database`, or the name of a folder. Never fails: what can't be used is
-    /// said when it is opened, where the message holds no password.
+    /// Parses `postgres://user@host/database` or the name of a folder. Never fails: opening an unusable location
+    /// returns the error, whose message contains no password.
     pub fn parse(text: OsString) -> Self {
         let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once(':')) else {
             return Self::Folder(PathBuf::from(text));
         };
         let is_server = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
         let unusable =
-            |message: &str| Self::Unusable { shown: format!("{scheme}://…"), message: message.to_owned() };
+            |message: &str| Self::Unusable { text: format!("{scheme}://…"), message: message.to_owned() };
         match (is_server, rest.starts_with("//")) {
             (false, false) => return Self::Folder(PathBuf::from(text)),
-            (false, true) => return unusable(&format!("there are no stores on `{scheme}`")),
-            (true, false) => return unusable("two slashes come after the colon"),
+            (false, true) => return unusable(&format!("unknown scheme `{scheme}`, expected `postgres`")),
+            (true, false) => return unusable("expected `//` after the colon"),
             (true, true) => {}
         }
-        let Some(Ok(url)) = text.to_str().map(Url::parse) else { return unusable("it is no URL") };
+        let Some(Ok(url)) = text.to_str().map(Url::parse) else { return unusable("not a valid URL") };
         match server(url) {
             Ok(server) => Self::Server(Box::new(server)),
             Err(message) => unusable(&message),
         }
     }
 
-    /// The folder, where it is one.
+    /// The folder. `None` for a server.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(dir) => Some(dir),
@@ -102,26 +102,26 @@ impl Location {
 }
 
 impl Location {
-    /// The folder of this store's checkpoints: beside the database, or in a folder that was `given`, or for a server in
-    /// `runs`. Two stores never share one.
-    pub fn checkpoints(&self, given: Option<&Path>) -> PathBuf {
-        self.beside("checkpoints", given)
+    /// The folder of this store's checkpoints: next to the database by default, or in `dir`. For a server the default
+    /// is in `runs`. Two stores never share one.
+    pub fn checkpoints(&self, dir: Option<&Path>) -> PathBuf {
+        self.side_folder("checkpoints", dir)
     }
 
-    /// The folder of what programs of the user's own leave, in the same place.
-    pub fn trials(&self, given: Option<&Path>) -> PathBuf {
-        self.beside("trials", given)
+    /// The folder of files that custom programs write, in the same place.
+    pub fn trials(&self, dir: Option<&Path>) -> PathBuf {
+        self.side_folder("trials", dir)
     }
 
-    fn beside(&self, name: &str, given: Option<&Path>) -> PathBuf {
-        match (given, self) {
+    fn side_folder(&self, name: &str, dir: Option<&Path>) -> PathBuf {
+        match (dir, self) {
             (None, Self::Folder(dir)) => dir.join(name),
-            (given, _) => given.unwrap_or(Path::new("runs")).join(format!("{name}-{}", self.fingerprint())),
+            (dir, _) => dir.unwrap_or(Path::new("runs")).join(format!("{name}-{}", self.fingerprint())),
         }
     }
 
-    /// A few hex digits that tell this store from others: the folder, or the server and the name of the database there,
-    /// whoever asks for it.
+    /// 8 hex digits that identify this store. They depend on the folder, or on the server and the name of the
+    /// database, but not on the user.
     pub fn fingerprint(&self) -> String {
         let text = match self {
             Self::Folder(dir) => {
@@ -135,51 +135,51 @@ impl Location {
                 let database = options.get_database().unwrap_or(options.get_username());
                 format!("{place}:{}/{database}", options.get_port())
             }
-            Self::Unusable { shown, .. } => shown.clone(),
+            Self::Unusable { text, .. } => text.clone(),
         };
         blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect()
     }
 }
 
-/// A server by its address.
+/// Parses the address of a server.
 ///
 /// # Errors
-/// What is wrong with it, without any value, which may be a password in a wrong place.
+/// What is wrong with the address. The message contains no values: a value may be a misplaced password.
 fn server(mut url: Url) -> Result<Server, String> {
     if let Some((key, _)) = url.query_pairs().find(|(key, _)| !PARAMETERS.contains(&&**key)) {
-        // What looks like no name may be the end of a password.
+        // A key that does not look like a name may be the end of a password.
         let is_name = key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-        let key = if is_name { format!("`{key}`") } else { "what follows `?`".to_owned() };
-        return Err(format!("{key} is not known as a parameter ({})", PARAMETERS.join(", ")));
+        let key = if is_name { format!("`{key}`") } else { "the text after `?`".to_owned() };
+        return Err(format!("{key} is not a known parameter ({})", PARAMETERS.join(", ")));
     }
     let path = url.path().trim_start_matches('/');
     if url.fragment().is_some() || path.contains(['/', '@']) {
-        return Err("after the host comes the name of one database; in a password / is written %2F, # %23, ? %3F and @ %40".to_owned());
+        return Err("expected the name of one database after the host; in a password write / as %2F, # as %23, ? as %3F and @ as %40".to_owned());
     }
-    let given = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
-    // The parser's message may hold the value that it dislikes.
+    let has_parameter = |names: &[&str]| url.query_pairs().any(|(key, _)| names.contains(&&*key));
+    // The parser's message may contain the invalid value, which may be a password.
     let options = PgConnectOptions::from_str(url.as_str());
-    let mut options = options.map_err(|_| "it has a part that can't be read".to_owned())?;
+    let mut options = options.map_err(|_| "a part of the address is invalid".to_owned())?;
     let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     if url.username().is_empty()
-        && !given(&["user"])
+        && !has_parameter(&["user"])
         && var("PGUSER").is_none()
         && let Some(user) = var("USER").or_else(|| var("LOGNAME"))
     {
         options = options.username(&user);
     }
-    // Without the brackets that an address in a URL needs.
-    if let (Some(Host::Ipv6(address)), false) = (url.host(), given(&["host", "hostaddr"])) {
+    // The URL has brackets around an IPv6 address; the option must not.
+    if let (Some(Host::Ipv6(address)), false) = (url.host(), has_parameter(&["host", "hostaddr"])) {
         options = options.host(&address.to_string());
     }
-    let has_password = url.password().is_some() || given(&["password"]);
+    let has_password = url.password().is_some() || has_parameter(&["password"]);
     without_password(&mut url);
-    Ok(Server { options: options.application_name("sweep"), shown: url.to_string(), has_password })
+    Ok(Server { options: options.application_name("sweep"), address: url.to_string(), has_password })
 }
 
-/// Takes it out of a URL, in both of the places where it can stand.
+/// Removes the password from a URL, in both places that can contain it.
 fn without_password(url: &mut Url) {
-    // Fails only for URLs that have no place for one.
+    // Fails only for URLs that can't contain a password.
     let _ = url.set_password(None);
     if url.query().is_some() {
         let kept: Vec<(String, String)> = url
@@ -189,7 +189,7 @@ fn without_password(url: &mut Url) {
             .collect();
         url.set_query(None);
         for (key, value) in kept {
-            // Paths are left readable; what would end the query is escaped.
+            // Keeps paths readable; escapes what would end the query.
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,~".contains(c);
             let pair = if value.chars().all(plain) {
                 format!("{key}={value}")
@@ -207,7 +207,7 @@ impl std::fmt::Display for Location {
         match self {
             Self::Folder(dir) => dir.display().fmt(f),
             Self::Server(server) => server.fmt(f),
-            Self::Unusable { shown, .. } => f.write_str(shown),
+            Self::Unusable { text, .. } => f.write_str(text),
         }
     }
 }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn passwords_are_never_shown() {
-        for (text, shown) in [
+        for (text, display) in [
             ("postgres://me:secret@host:5433/sweeps", "postgres://me@host:5433/sweeps"),
             ("postgresql://host/x?user=me&password=secret", "postgresql://host/x?user=me"),
             (
@@ -248,7 +248,7 @@ mod tests {
             ("Postgres://me:secret@[::1]/x", "postgres://me@[::1]/x"),
         ] {
             let location = Location::parse(text.into());
-            assert_eq!(location.to_string(), shown);
+            assert_eq!(location.to_string(), display);
             assert!(!format!("{location:?}").contains("secret"), "{location:?}");
         }
         for folder in ["runs", "a:b", "C:\\runs", ""] {

@@ -1,24 +1,24 @@
-//! What SQL that a person wrote gives; each database answers it in its own way.
+//! The result of a user's SQL. Each database runs it in its own module.
 
-/// What a query gives.
+/// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Names of the columns, also where there are no rows.
+    /// Names of the columns, also if there are no rows.
     pub columns: Vec<String>,
-    /// The rows, each with a value for each column.
+    /// The rows, each with one value per column.
     pub rows: Vec<Vec<Value>>,
 }
 
-/// What the databases can hold.
+/// A value in a database.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing; a NaN is stored so too.
+    /// No value, or NaN.
     Null,
     /// A whole number.
     Integer(i64),
-    /// A number; may be infinite.
+    /// A floating-point number; may be infinite.
     Real(f64),
-    /// Text; what is not UTF-8 in it is replaced.
+    /// Text; invalid UTF-8 is replaced.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),

@@ -1,4 +1,4 @@
-//! Reading, also while a sweep runs: a connection of its own that can't write.
+//! Reading, also while a sweep runs, on a separate connection that can't write.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,8 +17,8 @@ use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::{postgres, sqlite, tables};
 
-/// Trials that [`Reader::find`] gives at most: enough to show that a prefix is not unique.
-const MOST_FOUND: i64 = 10;
+/// Maximum number of ids that [`Reader::find`] returns: enough to show that a prefix is not unique.
+const MAX_FOUND: i64 = 10;
 
 /// Step, lr, train loss, validation loss, gradient norm.
 type Stored = (i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
@@ -29,7 +29,7 @@ pub struct Reader(Connection);
 
 #[derive(Debug)]
 enum Connection {
-    Sqlite(sqlite::Reading),
+    Sqlite(sqlite::ReadConnection),
     Postgres(PgConnection, PathBuf),
 }
 
@@ -37,7 +37,7 @@ impl Reader {
     /// Opens a store for reading.
     ///
     /// # Errors
-    /// There is none yet, it can't be reached, or it is not one that this version can read.
+    /// The store does not exist, can't be reached, or can't be read by this version.
     pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
         match location.into() {
             Location::Folder(dir) => Ok(Self(Connection::Sqlite(sqlite::open_to_read(&dir).await?))),
@@ -45,11 +45,11 @@ impl Reader {
                 let (connection, name) = postgres::open_to_read(&server).await?;
                 Ok(Self(Connection::Postgres(connection, name)))
             }
-            Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
+            Location::Unusable { text, message } => Err(StoreError::Location { text, message }),
         }
     }
 
-    /// What messages call it.
+    /// The name of the database in messages.
     pub(crate) fn name(&self) -> &Path {
         match &self.0 {
             Connection::Sqlite(reading) => &reading.name,
@@ -78,8 +78,8 @@ impl Reader {
         names.map_err(|error| self.at(error))
     }
 
-    /// Every run that a sweep asks for, in the sweep's order; none where there is no such sweep. A trial
-    /// that is asked for twice stands here twice.
+    /// Every run of a sweep, in the sweep's order; empty if the sweep does not exist. A trial that is two runs
+    /// appears twice.
     ///
     /// # Errors
     /// The database can't be read.
@@ -87,7 +87,7 @@ impl Reader {
         records::read(self.conn(), Which::Cells(sweep)).await.map_err(|error| self.at(error))
     }
 
-    /// A number of each run that is done, by trial: the lowest validation loss that it was seen to have.
+    /// The lowest validation loss of each run, by trial id.
     ///
     /// # Errors
     /// The database can't be read.
@@ -100,7 +100,7 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// The mean training loss over the last `steps` steps of each run.
+    /// The mean training loss over the last `steps` steps of each run, by trial id.
     ///
     /// # Errors
     /// The database can't be read.
@@ -120,7 +120,7 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// Every validation loss of a sweep's runs that is a number: trial, step, loss, in order.
+    /// Every validation loss of a sweep's runs that is not NaN: trial, step, loss, in order.
     ///
     /// # Errors
     /// The database can't be read.
@@ -133,7 +133,7 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// The sweep file, as it was run last; empty where there is no such sweep.
+    /// The text of the sweep file that was run last; empty if the sweep does not exist.
     ///
     /// # Errors
     /// The database can't be read.
@@ -144,7 +144,7 @@ impl Reader {
         found.map(Option::unwrap_or_default).map_err(|error| self.at(error))
     }
 
-    /// Where the trials of a sweep were trained, and how many of them there.
+    /// The environments in which the trials of a sweep were trained, with the number of trials of each.
     ///
     /// # Errors
     /// The database can't be read.
@@ -164,7 +164,7 @@ impl Reader {
         read.map_err(|error| self.at(error))
     }
 
-    /// What the results of a sweep owe to the programs that trained them.
+    /// The versions of the arithmetic and the loaded files behind the results of a sweep.
     ///
     /// # Errors
     /// The database can't be read.
@@ -172,7 +172,7 @@ impl Reader {
         self.origins_of("(SELECT trial_id FROM cells WHERE sweep = $1)", sweep).await
     }
 
-    /// The same of the results that have one of these ids.
+    /// The same for the trials with these ids.
     ///
     /// # Errors
     /// The database can't be read.
@@ -195,11 +195,11 @@ impl Reader {
         Ok(origins.collect())
     }
 
-    /// Of these ids those of trials that are over.
+    /// The ids among these whose trials are done or have diverged.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn over(&mut self, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+    pub async fn ended_trials(&mut self, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let sql = format!(
             "SELECT trial_id FROM trials WHERE status IN ('done', 'diverged') AND trial_id IN {}",
             listed(&self.conn())
@@ -211,7 +211,7 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// Configuration, steps and milliseconds of the programs' runs that ended without an interruption.
+    /// Configuration, steps and wall time in milliseconds of program runs that ended in one attempt.
     ///
     /// # Errors
     /// The database can't be read.
@@ -224,7 +224,7 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// With how many seeds the ranking of a sweep could be seen before it got more.
+    /// The numbers of seeds at which the ranking of a sweep could be looked at before more seeds were added.
     ///
     /// # Errors
     /// The database can't be read.
@@ -234,7 +234,7 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// The lrs that a sweep added to its grids: schedule, steps of the runs, base lr.
+    /// The lrs that a sweep added to its grids: schedule, length of the runs in steps, base lr.
     ///
     /// # Errors
     /// The database can't be read.
@@ -245,7 +245,8 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// Ids of trials that start so, at most a few. Ids are lower-case hex; nothing else finds anything.
+    /// Ids of trials that start with this prefix, at most a few. Ids are lower-case hex; any other prefix matches
+    /// nothing.
     ///
     /// # Errors
     /// The database can't be read.
@@ -253,16 +254,16 @@ impl Reader {
         if prefix.is_empty() || !prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Ok(Vec::new());
         }
-        // `g` follows every hex digit.
+        // `g` sorts after every hex digit.
         let sql = "
             SELECT trial_id FROM trials WHERE trial_id >= $1 AND trial_id < $1 || 'g'
             ORDER BY trial_id LIMIT $2";
         let ids =
-            on!(self.conn(), c => sqlx::query_scalar(sql).bind(prefix).bind(MOST_FOUND).fetch_all(c).await);
+            on!(self.conn(), c => sqlx::query_scalar(sql).bind(prefix).bind(MAX_FOUND).fetch_all(c).await);
         ids.map_err(|error| self.at(error))
     }
 
-    /// The best trial of a sweep: of the config that ranks first, the one with the lowest validation loss.
+    /// The best trial of a sweep: the one with the lowest validation loss of the config that ranks first.
     ///
     /// # Errors
     /// The database can't be read.
@@ -272,7 +273,7 @@ impl Reader {
         id.map_err(|error| self.at(error))
     }
 
-    /// All that is known of one trial, apart from its steps.
+    /// Everything stored for one trial, except its steps.
     ///
     /// # Errors
     /// The database can't be read.
@@ -281,8 +282,8 @@ impl Reader {
         Ok(found.map_err(|error| self.at(error))?.pop())
     }
 
-    /// Every run of a sweep with all that is stored of it apart from its steps, in the sweep's order. A trial
-    /// that one schedule asks for twice is here once.
+    /// Every run of a sweep with everything stored for it, except its steps, in the sweep's order. A trial that one
+    /// schedule uses twice appears once.
     ///
     /// # Errors
     /// The database can't be read.
@@ -290,11 +291,11 @@ impl Reader {
         records::read(self.conn(), Which::Runs(sweep)).await.map_err(|error| self.at(error))
     }
 
-    /// From here on this reader sees the database as it is now, whatever is written meanwhile.
+    /// From here on this reader sees the database in its current state and ignores later writes.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn hold(&mut self) -> Result<(), StoreError> {
+    pub async fn hold_snapshot(&mut self) -> Result<(), StoreError> {
         let sql = self.conn().pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         let held = on!(self.conn(), c => sqlx::query(sql).execute(c).await.map(|_| ()));
         held.map_err(|error| self.at(error))
@@ -337,7 +338,7 @@ impl Reader {
         Ok(steps.collect())
     }
 
-    /// How far each sweep is, the one that was run last first.
+    /// The status of each sweep, the one that was run last first.
     ///
     /// # Errors
     /// The database can't be read.
@@ -345,7 +346,7 @@ impl Reader {
         status::sweeps(self.conn()).await.map_err(|error| self.at(error))
     }
 
-    /// The processes that train for this store, and those that died while they did.
+    /// The processes that train for this store, and those that died without being ended.
     ///
     /// # Errors
     /// The database can't be read.
@@ -357,15 +358,19 @@ impl Reader {
         status::runners(self.conn(), dir.as_deref()).await.map_err(|error| self.at(error))
     }
 
-    /// Trials that are begun, of one sweep or all, those first that were begun first; at most `most`.
+    /// Trials in progress of one sweep or of all, at most `limit`, those that started first come first.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn running(&mut self, sweep: Option<&str>, most: i64) -> Result<Vec<RunningTrial>, StoreError> {
-        status::running(self.conn(), sweep, most).await.map_err(|error| self.at(error))
+    pub async fn running(
+        &mut self,
+        sweep: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<RunningTrial>, StoreError> {
+        status::running(self.conn(), sweep, limit).await.map_err(|error| self.at(error))
     }
 
-    /// What a sweep saved by sharing steps; `None` where there is no such sweep.
+    /// How many steps a sweep saved by sharing them; `None` if the sweep does not exist.
     ///
     /// # Errors
     /// The database can't be read.
@@ -375,12 +380,14 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// Whether the database is whole, as far as it can tell. A server looks after its own.
+    /// Whether SQLite's quick check finds no damage. Always true for a server, which checks its own files.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn is_whole(&mut self) -> Result<bool, StoreError> {
-        let Connection::Sqlite(sqlite::Reading { connection, .. }) = &mut self.0 else { return Ok(true) };
+    pub async fn is_intact(&mut self) -> Result<bool, StoreError> {
+        let Connection::Sqlite(sqlite::ReadConnection { connection, .. }) = &mut self.0 else {
+            return Ok(true);
+        };
         let found: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check").fetch_one(connection).await;
         found.map(|found| found == "ok").map_err(|error| self.at(error))
     }
@@ -388,15 +395,15 @@ impl Reader {
     /// Runs one statement that reads: SELECT, EXPLAIN, and on SQLite PRAGMA.
     ///
     /// # Errors
-    /// [`StoreError::Query`] where it is none of these, wrong, or would write; with the names that there are, where it names
-    /// a column or a table that is not there.
+    /// [`StoreError::Query`] if the statement is another kind, is wrong, or writes. If it names a column or table
+    /// that does not exist, the message lists the existing ones.
     pub async fn query(&mut self, sql: &str) -> Result<Table, StoreError> {
         let answered = match &mut self.0 {
             Connection::Sqlite(reading) => sqlite::query(&mut reading.connection, &reading.name, sql).await,
             Connection::Postgres(connection, name) => postgres::query(connection, name, sql).await,
         };
         match answered {
-            Err(error) => Err(tables::explained(self.conn(), sql, error).await),
+            Err(error) => Err(tables::with_known_names(self.conn(), sql, error).await),
             answered => answered,
         }
     }

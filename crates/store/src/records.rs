@@ -1,4 +1,4 @@
-//! Records of trials and environments: their statements are made from the lists of their columns.
+//! Records of trials and environments. Their SQL is generated from the lists of columns in `spec::record`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Row, Type};
 use crate::backend::{Conn, on};
 use crate::error::Fault;
 
-/// Rows of one INSERT.
+/// Number of rows in one INSERT.
 const ROWS: usize = 50;
 
-/// Binds values, in their order, to a query of either database.
+/// Binds values in order to a query of either database. A NaN becomes NULL.
 macro_rules! bind {
     ($query:expr, $values:expr) => {{
         let mut query = $query;
@@ -30,16 +30,16 @@ macro_rules! bind {
 }
 pub(crate) use bind;
 
-/// Which trials are read: `FROM …`, in which `t` is the trial and `$1` is bound.
+/// Which trials to read: the `FROM …` clause, in which `t` is the trial and `$1` is bound.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Which<'a> {
-    /// All trials, in the order of their ids.
+    /// All trials, sorted by id.
     All,
-    /// One of them, with its config.
+    /// One trial, with its config.
     Trial(&'a str),
-    /// Every run that a sweep asks for, in the order of the sweep.
+    /// Every run of a sweep, in the order of the sweep.
     Cells(&'a str),
-    /// The same, but a run that one schedule asks for twice once.
+    /// The same without repeated runs of one schedule.
     Runs(&'a str),
 }
 
@@ -79,10 +79,10 @@ impl Which<'_> {
     }
 }
 
-/// Reads records. The configs of many would be most of what is read: only that of a single trial is.
+/// Reads records. Reads the config only for a single trial, because configs are long.
 pub(crate) async fn read(mut conn: Conn<'_>, which: Which<'_>) -> Result<Vec<TrialRecord>, sqlx::Error> {
     let (from, order) = which.from();
-    let environments = environments(conn.again(), from, which.bound()).await?;
+    let environments = environments(conn.reborrow(), from, which.bound()).await?;
     let sql = format!("SELECT {} {from} ORDER BY {order}", which.selected());
     let records: Result<Vec<TrialRecord>, sqlx::Error> = on!(conn, c => {
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(which.bound()).fetch_all(c).await?;
@@ -113,7 +113,7 @@ async fn environments(
     })
 }
 
-/// A record of those columns that a row has.
+/// Makes a record of the columns that a row contains.
 pub(crate) fn of_row<'r, R: Row, T: Default>(row: &'r R, columns: &[Column<T>]) -> Result<T, sqlx::Error>
 where
     &'static str: ColumnIndex<R>,
@@ -140,12 +140,12 @@ where
     Ok(record)
 }
 
-/// Names of columns, as in `version, git_commit, cpu`.
+/// Names of columns, such as `version, git_commit, cpu`.
 pub(crate) fn names<'a, R: 'static>(columns: impl IntoIterator<Item = &'a Column<R>>) -> String {
     columns.into_iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Inserts trials that are still to be trained, where the table does not have them.
+/// Inserts trials that are not in the table yet, as queued.
 pub(crate) async fn queue(
     conn: Conn<'_>,
     records: impl IntoIterator<Item = TrialRecord>,
@@ -162,7 +162,7 @@ fn results() -> impl Iterator<Item = &'static Column<TrialRecord>> {
     COLUMNS.iter().filter(|column| matches!(column.source, Source::Start | Source::Training | Source::End))
 }
 
-/// Writes the result of a trial that another store has. The result of a trial that ends here is written by `event`.
+/// Writes the result of a trial from another store. `event` writes results of trials that end in this process.
 pub(crate) async fn write_merged(conn: Conn<'_>, record: &TrialRecord) -> Result<(), Fault> {
     let set: Vec<String> =
         (2..).zip(results()).map(|(i, column)| format!("{} = ${i}", column.name)).collect();
@@ -176,7 +176,7 @@ pub(crate) async fn write_merged(conn: Conn<'_>, record: &TrialRecord) -> Result
 }
 
 /// `SET …` that resets a trial to how it was before training.
-pub(crate) fn blank() -> String {
+pub(crate) fn reset_columns() -> String {
     let blank = TrialRecord::default();
     let set = results().map(|column| match (column.get)(&blank) {
         Value::Integer(Some(number)) => format!("{} = {number}", column.name),
@@ -186,7 +186,7 @@ pub(crate) fn blank() -> String {
     set.collect::<Vec<_>>().join(", ")
 }
 
-/// Runs `HEAD VALUES (…), (…) … TAIL` for some rows at a time.
+/// Runs `HEAD VALUES (…), (…) … TAIL` for chunks of the rows.
 pub(crate) async fn insert(
     mut conn: Conn<'_>,
     head: &str,
@@ -199,7 +199,7 @@ pub(crate) async fn insert(
         let Some(first) = chunk.first() else { return Ok(()) };
         let sql = format!("{head} VALUES {} {tail}", placeholders(first.len(), chunk.len()));
         let values = chunk.into_iter().flatten();
-        on!(conn.again(), c => bind!(sqlx::query(AssertSqlSafe(sql)), values).execute(c).await.map(|_| ()))?;
+        on!(conn.reborrow(), c => bind!(sqlx::query(AssertSqlSafe(sql)), values).execute(c).await.map(|_| ()))?;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is to be trained: sweeps, their cells, trials before they start, environments.
+//! Registering plans: sweeps, their cells, trials before they start, and environments.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,31 +15,31 @@ use crate::records::{self, bind, names, placeholders};
 use crate::rows::Unfinished;
 use crate::sweep_rows::{Cell, Promotion};
 
-/// Trials that are in memory at a time: their configs are long.
+/// Number of trials in memory at a time, because their configs are long.
 const CHUNK: usize = 200;
 
-/// Writes a plan, and says whether that changed what is asked for. `again`: not because a person asked for it, so that the
-/// sweep does not count as run last.
-pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, again: bool) -> Result<bool, Fault> {
-    sweep(conn.again(), plan, again).await?;
+/// Writes a plan. Returns whether the cells of the sweep changed. `keep_recency`: not a user's request, so the sweep
+/// does not become the one that was run last.
+pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<bool, Fault> {
+    sweep(conn.reborrow(), plan, keep_recency).await?;
     let wanted = cells(plan);
-    let is_new = Cell::read(conn.again(), &plan.name).await? != wanted;
+    let is_new = Cell::read(conn.reborrow(), &plan.name).await? != wanted;
     if is_new {
         for chunk in plan.trials.chunks(CHUNK) {
             let records = chunk.iter().map(|trial| record(&plan.name, trial));
-            records::queue(conn.again(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
+            records::queue(conn.reborrow(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
-        look(conn.again(), plan).await?;
-        Cell::replace(conn.again(), &plan.name, wanted).await?;
-        stage_groups(conn.again(), &plan.name).await?;
+        record_look(conn.reborrow(), plan).await?;
+        Cell::replace(conn.reborrow(), &plan.name, wanted).await?;
+        stage_groups(conn.reborrow(), &plan.name).await?;
     }
     Promotion::replace(conn, &plan.name, promotions(plan)?).await?;
     Ok(is_new)
 }
 
-/// Records with how many seeds the ranking could be seen, where all runs that judged have ended, and the plan asks for these and
-/// for more seeds.
-async fn look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
+/// Records the number of seeds at which the ranking could be looked at, if all judging runs have ended and the plan
+/// adds seeds to them.
+async fn record_look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
     let judging = plan.cells.iter().filter(|cell| cell.purpose != Purpose::Tune);
     let judging: HashMap<&str, u64> = judging
         .filter_map(|cell| plan.trials.get(cell.trial))
@@ -49,12 +49,12 @@ async fn look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
         SELECT DISTINCT t.trial_id, t.seed, t.status FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
         WHERE c.sweep = $1 AND c.purpose != 'tune'";
     let before: Vec<(String, i64, String)> =
-        on!(conn.again(), c => sqlx::query_as(sql).bind(&plan.name).fetch_all(c).await)?;
+        on!(conn.reborrow(), c => sqlx::query_as(sql).bind(&plan.name).fetch_all(c).await)?;
     if before.is_empty() || judging.is_empty() {
         return Ok(());
     }
     if !before.iter().all(|(id, ..)| judging.contains_key(id.as_str())) {
-        // Other runs answer another question.
+        // Other runs are a different experiment.
         let sql = "DELETE FROM looks WHERE sweep = $1";
         on!(conn, c => sqlx::query(sql).bind(&plan.name).execute(c).await.map(|_| ()))?;
         return Ok(());
@@ -70,7 +70,7 @@ async fn look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Enters the stage groups of a sweep that have something to train, for those that claim.
+/// Inserts the stage groups of a sweep that have unfinished trials, so that they can be claimed.
 pub(crate) async fn stage_groups(conn: Conn<'_>, sweep: &str) -> Result<(), Fault> {
     let sql = "
         INSERT INTO stage_groups (sweep, stage_group)
@@ -80,7 +80,7 @@ pub(crate) async fn stage_groups(conn: Conn<'_>, sweep: &str) -> Result<(), Faul
     Ok(())
 }
 
-/// What was decided before this plan.
+/// The decisions that led to this plan.
 fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
     let added = plan.decisions.added.iter().map(|lr| ("extended", &lr.schedule, lr.steps, lr.base_lr, None));
     let chosen =
@@ -101,8 +101,9 @@ fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
     promotion.collect()
 }
 
-async fn sweep(conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
-    // Later than every other sweep, whatever the clock says: the order of `updated_at` is relied on.
+async fn sweep(conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<(), Fault> {
+    // `updated_at` must be later than that of every other sweep, even if the clock was set back: it orders the
+    // sweeps.
     let sql = "
         INSERT INTO sweeps (sweep, file_text, created_at, updated_at)
         SELECT $1, $2, n.now, CASE WHEN n.last > n.now THEN n.last ELSE n.now END
@@ -117,14 +118,14 @@ async fn sweep(conn: Conn<'_>, plan: &Plan, again: bool) -> Result<(), Fault> {
         .bind(&plan.name)
         .bind(&plan.text)
         .bind(now())
-        .bind(again)
+        .bind(keep_recency)
         .execute(c)
         .await
         .map(|_| ()))?;
     Ok(())
 }
 
-/// A trial as it is registered.
+/// The row of a trial at registration.
 fn record(sweep: &str, trial: &Trial) -> Result<TrialRecord, Fault> {
     let config = &trial.config;
     let axes = config.axes.iter().map(|(path, value)| (path.clone(), value.as_str().to_owned()));
@@ -155,7 +156,7 @@ fn cells(plan: &Plan) -> Vec<Cell> {
     let mut seen = HashSet::new();
     let cells = plan.cells.iter().zip(0..);
     let wanted = cells.filter_map(|(cell, position)| {
-        // The plan made the index; a cell without its trial can't be.
+        // The index is valid in every plan.
         let (trial, stage_group) = (plan.trials.get(cell.trial)?, *groups.get(cell.trial)?);
         Some(Cell {
             position,
@@ -170,10 +171,10 @@ fn cells(plan: &Plan) -> Vec<Cell> {
     wanted.collect()
 }
 
-/// Trials that a sweep asks for and that are not over.
+/// Trials of a sweep that are neither done nor diverged.
 pub(crate) async fn unfinished(conn: Conn<'_>, sweep: &str) -> Result<Vec<Unfinished>, Fault> {
-    // A checkpoint ahead of the stored steps belongs to an attempt whose rows are void: going on from it
-    // would leave a gap.
+    // A checkpoint ahead of the stored steps belongs to an attempt whose steps were deleted. Resuming from it would
+    // leave a gap.
     let sql = "
         SELECT t.trial_id, k.file, k.step
         FROM (
@@ -184,11 +185,11 @@ pub(crate) async fn unfinished(conn: Conn<'_>, sweep: &str) -> Result<Vec<Unfini
         WHERE t.status NOT IN ('done', 'diverged')
         ORDER BY c.position";
     let rows = on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)?;
-    Ok(rows.into_iter().map(as_unfinished).collect())
+    Ok(rows.into_iter().map(to_unfinished).collect())
 }
 
-/// Where each of these trials goes on, in no order.
-pub(crate) async fn begun(conn: Conn<'_>, trial_ids: &[String]) -> Result<Vec<Unfinished>, Fault> {
+/// The checkpoint of each of these trials, unordered.
+pub(crate) async fn with_checkpoints(conn: Conn<'_>, trial_ids: &[String]) -> Result<Vec<Unfinished>, Fault> {
     let sql = format!(
         "SELECT t.trial_id, k.file, k.step
         FROM trials AS t LEFT JOIN checkpoints AS k ON k.trial_id = t.trial_id AND k.step <= t.steps_done
@@ -197,15 +198,15 @@ pub(crate) async fn begun(conn: Conn<'_>, trial_ids: &[String]) -> Result<Vec<Un
     );
     let ids = json(trial_ids);
     let rows = on!(conn, c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await)?;
-    Ok(rows.into_iter().map(as_unfinished).collect())
+    Ok(rows.into_iter().map(to_unfinished).collect())
 }
 
-fn as_unfinished((trial_id, file, step): (String, Option<String>, Option<i64>)) -> Unfinished {
+fn to_unfinished((trial_id, file, step): (String, Option<String>, Option<i64>)) -> Unfinished {
     Unfinished { trial_id, checkpoint: file.zip(step.map(i64::unsigned_abs)) }
 }
 
-/// How many trials of a sweep are over.
-pub(crate) async fn ended(conn: Conn<'_>, sweep: &str) -> Result<usize, Fault> {
+/// Number of trials of a sweep that are done or have diverged.
+pub(crate) async fn count_ended(conn: Conn<'_>, sweep: &str) -> Result<usize, Fault> {
     let sql = "
         SELECT count(DISTINCT c.trial_id) FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id
         WHERE c.sweep = $1 AND t.status IN ('done', 'diverged')";
@@ -217,7 +218,7 @@ pub(crate) async fn ended(conn: Conn<'_>, sweep: &str) -> Result<usize, Fault> {
 pub(crate) async fn environment(conn: Conn<'_>, environment: &Environment) -> Result<i64, Fault> {
     let columns = names(ENVIRONMENT_COLUMNS);
     let row = placeholders(ENVIRONMENT_COLUMNS.len(), 1);
-    // An update that changes nothing, so that the row is returned in both cases.
+    // The update changes nothing. It makes the statement return the row in both cases.
     let sql = format!(
         "INSERT INTO environments ({columns}) VALUES {row}
         ON CONFLICT ({columns}) DO UPDATE SET version = excluded.version RETURNING environment_id"
@@ -226,7 +227,7 @@ pub(crate) async fn environment(conn: Conn<'_>, environment: &Environment) -> Re
     Ok(on!(conn, c => bind!(sqlx::query_scalar(AssertSqlSafe(sql)), values).fetch_one(c).await)?)
 }
 
-/// A number as the databases hold it.
+/// The number as the signed integer that the databases store.
 pub(crate) fn integer(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| Fault::TooLarge(number))
 }

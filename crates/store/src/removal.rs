@@ -1,4 +1,4 @@
-//! Takes results out of a store: all that one sweep alone asks for, or single trials.
+//! Removes results from a store: those that only one sweep uses, or single trials.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,84 +8,84 @@ use sqlx::AssertSqlSafe;
 use crate::backend::{Conn, from_row, json, listed, on};
 use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
-use crate::records::blank;
-use crate::store::{LONG_ANSWER, Store, Writer};
+use crate::records::reset_columns;
+use crate::store::{LONG_TIMEOUT, Store, Writer};
 
-/// What is to be removed.
+/// The target of a removal.
 #[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
-    /// A sweep, with the trials that no other sweep asks for.
+pub enum RemovalTarget<'a> {
+    /// A sweep, with the trials that no other sweep uses.
     Sweep(&'a str),
-    /// The results of trials, by their whole ids. Sweeps that ask for one train it again.
+    /// The results of trials, by their full ids. Sweeps that use one of them train it again.
     Trials(&'a [String]),
 }
 
-/// A trial that a removal is about.
+/// A trial that a removal affects.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Affected {
-    /// Which.
+pub struct AffectedTrial {
+    /// The trial's id.
     pub trial_id: String,
-    /// The schedule that asked first.
+    /// The schedule for which it was first registered.
     pub schedule: String,
     /// Its base lr.
     pub base_lr: f64,
     /// Its seed.
     pub seed: i64,
-    /// How far it is.
+    /// Its status before the removal.
     pub status: Status,
-    /// Steps that are stored of it.
+    /// Number of its stored steps.
     pub steps_done: i64,
-    /// What happens to it.
-    pub fate: Fate,
+    /// The effect of the removal.
+    pub effect: RemovalEffect,
 }
 
-/// What a removal does to a trial.
+/// The effect of a removal on a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// It is removed with all that is stored of it.
+pub enum RemovalEffect {
+    /// The trial is removed with all its results.
     Removed,
-    /// Its results are removed, and it is queued again: these sweeps ask for it.
-    Queued(Vec<String>),
-    /// It stays: these other sweeps ask for it.
-    AskedFor(Vec<String>),
-    /// It stays: these trials begin with its weights.
-    BegunWith(Vec<String>),
+    /// Its results are removed, and it is queued again because these sweeps use it.
+    Requeued(Vec<String>),
+    /// It is kept because these other sweeps use it.
+    UsedBySweeps(Vec<String>),
+    /// It is kept because these trials start from its weights.
+    UsedByTrials(Vec<String>),
 }
 
-impl Fate {
+impl RemovalEffect {
     /// Whether its results are removed.
     pub fn loses_results(&self) -> bool {
-        matches!(self, Self::Removed | Self::Queued(_))
+        matches!(self, Self::Removed | Self::Requeued(_))
     }
 }
 
 impl Reader {
-    /// What [`Store::remove`] would do, in the order of the trials' ids.
+    /// A preview of [`Store::remove`], sorted by trial id.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn removal(&mut self, target: Target<'_>) -> Result<Vec<Affected>, StoreError> {
+    pub async fn removal(&mut self, target: RemovalTarget<'_>) -> Result<Vec<AffectedTrial>, StoreError> {
         let found = affected(self.conn(), target).await;
         found.map_err(|fault| StoreError::at(self.name(), fault))
     }
 }
 
 impl Store {
-    /// Removes a sweep or trials, all of it or nothing. Steps that other trials share stay. Files of the removed trials are
-    /// the caller's to remove. Gives what [`Reader::removal`] gives.
+    /// Removes a sweep or trials, all of it or nothing. Steps that other trials share are kept. The caller removes
+    /// the files of the removed trials. Returns the same as [`Reader::removal`].
     ///
     /// # Errors
-    /// Another process trains what is to be removed, or the database can't be written.
-    pub async fn remove(&mut self, target: Target<'_>) -> Result<Vec<Affected>, StoreError> {
-        self.transact_within(LONG_ANSWER, async |writer| remove(writer, target).await).await
+    /// Another process trains trials that are to be removed, or the database can't be written.
+    pub async fn remove(&mut self, target: RemovalTarget<'_>) -> Result<Vec<AffectedTrial>, StoreError> {
+        self.transact_within(LONG_TIMEOUT, async |writer| remove(writer, target).await).await
     }
 
-    /// Those of these ids that no trial has.
+    /// The ids among these that do not belong to any trial.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn unknown(&mut self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let known = self.look(async |Writer { backend, .. }| {
+    pub async fn unknown_trials(&mut self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let known = self.read(async |Writer { backend, .. }| {
             let conn = backend.conn();
             let sql = format!("SELECT trial_id FROM trials WHERE trial_id IN {}", listed(&conn));
             let ids = json(ids);
@@ -96,70 +96,79 @@ impl Store {
     }
 }
 
-async fn remove(writer: &mut Writer, target: Target<'_>) -> Result<Vec<Affected>, Fault> {
+async fn remove(writer: &mut Writer, target: RemovalTarget<'_>) -> Result<Vec<AffectedTrial>, Fault> {
     writer.backend.lock_register().await?;
     writer.backend.lock_claims().await?;
     let mut conn = writer.backend.conn();
-    let affected = affected(conn.again(), target).await?;
-    let with = |wanted: fn(&Fate) -> bool| -> Vec<String> {
-        affected.iter().filter(|trial| wanted(&trial.fate)).map(|trial| trial.trial_id.clone()).collect()
+    let affected = affected(conn.reborrow(), target).await?;
+    let with = |wanted: fn(&RemovalEffect) -> bool| -> Vec<String> {
+        affected.iter().filter(|trial| wanted(&trial.effect)).map(|trial| trial.trial_id.clone()).collect()
     };
-    let lost = with(Fate::loses_results);
-    refuse_live(conn.again(), target, &affected, &lost, writer.runner.id).await?;
-    drop_results(conn.again(), &lost).await?;
-    if let Target::Sweep(sweep) = target {
-        // What it asks for and has decided goes with it.
+    let lost = with(RemovalEffect::loses_results);
+    refuse_if_in_training(conn.reborrow(), target, &affected, &lost, writer.runner.id).await?;
+    delete_results(conn.reborrow(), &lost).await?;
+    if let RemovalTarget::Sweep(sweep) = target {
+        // Its cells and promotions are deleted with it, by foreign keys.
         let sql = "DELETE FROM sweeps WHERE sweep = $1";
-        on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
-        hand_on(conn.again(), sweep, &affected).await?;
+        on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+        reassign_first_sweep(conn.reborrow(), sweep, &affected).await?;
     }
-    over(conn.again(), "DELETE FROM trials WHERE trial_id IN", &with(|fate| *fate == Fate::Removed), "")
-        .await?;
-    queue(conn, &with(|fate| matches!(fate, Fate::Queued(_)))).await?;
+    execute_for(
+        conn.reborrow(),
+        "DELETE FROM trials WHERE trial_id IN",
+        &with(|effect| *effect == RemovalEffect::Removed),
+        "",
+    )
+    .await?;
+    requeue(conn, &with(|effect| matches!(effect, RemovalEffect::Requeued(_)))).await?;
     Ok(affected)
 }
 
-/// A statement about trials: `HEAD (their ids) TAIL`.
-async fn over(conn: Conn<'_>, head: &str, trials: &[String], tail: &str) -> Result<(), Fault> {
+/// Runs the statement `HEAD (ids of the trials) TAIL`.
+async fn execute_for(conn: Conn<'_>, head: &str, trials: &[String], tail: &str) -> Result<(), Fault> {
     let sql = format!("{head} {} {tail}", listed(&conn));
     let trials = json(trials);
     on!(conn, c => sqlx::query(AssertSqlSafe(sql)).bind(&*trials).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
-/// Deletes the rows of these trials in all tables but `trials`.
-async fn drop_results(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
-    // Triggers of `trial_stages` delete the steps that are no trial's any more.
+/// Deletes the rows of these trials in all tables except `trials`.
+async fn delete_results(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
+    // Triggers of `trial_stages` delete the steps that no longer belong to a trial.
     for table in ["trial_stages", "evaluations", "checkpoints", "verifications", "leases"] {
-        over(conn.again(), &format!("DELETE FROM {table} WHERE trial_id IN"), trials, "").await?;
+        execute_for(conn.reborrow(), &format!("DELETE FROM {table} WHERE trial_id IN"), trials, "").await?;
     }
     Ok(())
 }
 
-/// Makes trials as they were before they were begun, to be claimed by whoever trains a sweep that asks for them.
-async fn queue(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
-    let head = format!("UPDATE trials SET {} WHERE trial_id IN", blank());
-    over(conn.again(), &head, trials, "").await?;
+/// Resets trials to the state before training and queues them for the sweeps that use them.
+async fn requeue(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
+    let head = format!("UPDATE trials SET {} WHERE trial_id IN", reset_columns());
+    execute_for(conn.reborrow(), &head, trials, "").await?;
     let head = "
         INSERT INTO stage_groups (sweep, stage_group)
         SELECT DISTINCT sweep, stage_group FROM cells WHERE trial_id IN";
-    over(conn, head, trials, "ON CONFLICT DO NOTHING").await
+    execute_for(conn, head, trials, "ON CONFLICT DO NOTHING").await
 }
 
-/// Trials that stay when the sweep that asked first is removed get the name of one that stays.
-async fn hand_on(mut conn: Conn<'_>, sweep: &str, affected: &[Affected]) -> Result<(), Fault> {
+/// Assigns trials that are kept, and whose first sweep is removed, to another sweep that uses them.
+async fn reassign_first_sweep(
+    mut conn: Conn<'_>,
+    sweep: &str,
+    affected: &[AffectedTrial],
+) -> Result<(), Fault> {
     let sql = "
         UPDATE trials SET (sweep, schedule, base_lr) = (
             SELECT c.sweep, c.schedule, c.base_lr FROM cells AS c JOIN sweeps AS s ON s.sweep = c.sweep
             WHERE c.trial_id = trials.trial_id ORDER BY s.created_at, s.sweep, c.position LIMIT 1
         )
         WHERE sweep = $1 AND EXISTS (SELECT 1 FROM cells AS c WHERE c.trial_id = trials.trial_id)";
-    on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
-    // Those whose weights another one begins with go with the sweep of that.
+    on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+    // A trial that is kept for its weights goes to the sweep of the trial that uses them.
     let sql = "UPDATE trials SET sweep = (SELECT o.sweep FROM trials AS o WHERE o.trial_id = $2) WHERE trial_id = $1 AND sweep = $3";
     for trial in affected {
-        let Fate::BegunWith(others) = &trial.fate else { continue };
-        on!(conn.again(), c => sqlx::query(sql)
+        let RemovalEffect::UsedByTrials(others) = &trial.effect else { continue };
+        on!(conn.reborrow(), c => sqlx::query(sql)
             .bind(&trial.trial_id)
             .bind(others.first())
             .bind(sweep)
@@ -170,21 +179,21 @@ async fn hand_on(mut conn: Conn<'_>, sweep: &str, affected: &[Affected]) -> Resu
     Ok(())
 }
 
-/// Another process that trains a sweep that loses results, or one of the trials.
-async fn refuse_live(
+/// Fails if another process trains one of the trials, or a sweep that loses results.
+async fn refuse_if_in_training(
     mut conn: Conn<'_>,
-    target: Target<'_>,
-    affected: &[Affected],
+    target: RemovalTarget<'_>,
+    affected: &[AffectedTrial],
     lost: &[String],
     me: i64,
 ) -> Result<(), Fault> {
     let mut sweeps: BTreeSet<&str> = BTreeSet::new();
-    if let Target::Sweep(sweep) = target {
+    if let RemovalTarget::Sweep(sweep) = target {
         sweeps.insert(sweep);
     }
     for trial in affected {
-        if let Fate::Queued(asking) = &trial.fate {
-            sweeps.extend(asking.iter().map(String::as_str));
+        if let RemovalEffect::Requeued(users) = &trial.effect {
+            sweeps.extend(users.iter().map(String::as_str));
         }
     }
     let sweeps: Vec<String> = sweeps.into_iter().map(str::to_owned).collect();
@@ -196,7 +205,7 @@ async fn refuse_live(
         let sql = format!("{head} {} ORDER BY 1", listed(&conn));
         let texts = json(texts);
         let found: Vec<(i64, String, i64)> =
-            on!(conn.again(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*texts).fetch_all(c).await)?;
+            on!(conn.reborrow(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*texts).fetch_all(c).await)?;
         if let Some((_, host, pid)) = found.into_iter().find(|(id, ..)| *id != me) {
             return Err(Fault::InTraining { host, pid });
         }
@@ -204,7 +213,7 @@ async fn refuse_live(
     Ok(())
 }
 
-/// A trial as [`affected`] reads it.
+/// The row of a trial that [`affected`] reads.
 struct Candidate {
     trial_id: String,
     schedule: String,
@@ -216,37 +225,39 @@ struct Candidate {
 
 from_row!(Candidate { trial_id, schedule, base_lr, seed, status, steps_done });
 
-/// The trials that a removal is about, and what it does to each.
-async fn affected(mut conn: Conn<'_>, target: Target<'_>) -> Result<Vec<Affected>, Fault> {
+/// The trials that a removal affects, and what it does to each.
+async fn affected(mut conn: Conn<'_>, target: RemovalTarget<'_>) -> Result<Vec<AffectedTrial>, Fault> {
     let columns =
         "SELECT t.trial_id, t.schedule, t.base_lr, t.seed, t.status, t.steps_done FROM trials AS t WHERE";
     let (which, bound) = match target {
-        // Also what it asked for before its file was changed, and nobody asks for now.
-        Target::Sweep(sweep) => (
+        // Includes trials of an earlier version of the sweep file that no sweep uses now.
+        RemovalTarget::Sweep(sweep) => (
             "(t.trial_id IN (SELECT c.trial_id FROM cells AS c WHERE c.sweep = $1) OR (
                 t.sweep = $1 AND NOT EXISTS (SELECT 1 FROM cells AS c WHERE c.trial_id = t.trial_id)
             ))"
             .to_owned(),
             sweep.into(),
         ),
-        Target::Trials(ids) => (format!("t.trial_id IN {}", listed(&conn)), json(ids)),
+        RemovalTarget::Trials(ids) => (format!("t.trial_id IN {}", listed(&conn)), json(ids)),
     };
     let sql = format!("{columns} {which} ORDER BY t.trial_id");
     let candidates: Vec<Candidate> =
-        on!(conn.again(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*bound).fetch_all(c).await)?;
+        on!(conn.reborrow(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*bound).fetch_all(c).await)?;
     let ids: Vec<String> = candidates.iter().map(|trial| trial.trial_id.clone()).collect();
-    let mut fates = fates(target, &ids, &askers(conn.again(), &ids).await?, &begins_with(conn).await?);
-    let with_fate = |trial: Candidate| {
-        let fate = fates.remove(&trial.trial_id)?;
+    let mut effects =
+        effects(target, &ids, &sweeps_of_trials(conn.reborrow(), &ids).await?, &weight_users(conn).await?);
+    let with_effect = |trial: Candidate| {
+        let effect = effects.remove(&trial.trial_id)?;
         let Candidate { trial_id, schedule, base_lr, seed, status, steps_done } = trial;
-        let affected = |status| Affected { trial_id, schedule, base_lr, seed, status, steps_done, fate };
+        let affected =
+            |status| AffectedTrial { trial_id, schedule, base_lr, seed, status, steps_done, effect };
         Some(Status::try_from(status).map(affected).map_err(|error| sqlx::Error::Decode(error.into()).into()))
     };
-    candidates.into_iter().filter_map(with_fate).collect()
+    candidates.into_iter().filter_map(with_effect).collect()
 }
 
-/// The sweeps that ask for each of these trials.
-async fn askers(conn: Conn<'_>, trials: &[String]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+/// The sweeps that use each of these trials.
+async fn sweeps_of_trials(conn: Conn<'_>, trials: &[String]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
     let sql = format!(
         "SELECT DISTINCT trial_id, sweep FROM cells WHERE trial_id IN {} ORDER BY 1, 2",
         listed(&conn)
@@ -254,57 +265,57 @@ async fn askers(conn: Conn<'_>, trials: &[String]) -> Result<BTreeMap<String, Ve
     let trials = json(trials);
     let rows: Vec<(String, String)> =
         on!(conn, c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*trials).fetch_all(c).await)?;
-    let mut askers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut sweeps_of_trials: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (trial, sweep) in rows {
-        askers.entry(trial).or_default().push(sweep);
+        sweeps_of_trials.entry(trial).or_default().push(sweep);
     }
-    Ok(askers)
+    Ok(sweeps_of_trials)
 }
 
-/// The trials that begin with the weights of another one, each after that.
-async fn begins_with(conn: Conn<'_>) -> Result<Vec<(String, String)>, Fault> {
+/// The trials that start from the weights of another trial, as pairs (source of the weights, trial).
+async fn weight_users(conn: Conn<'_>) -> Result<Vec<(String, String)>, Fault> {
     let sql = "SELECT trial_id, config FROM trials WHERE config LIKE '%\"init_from\"%' ORDER BY trial_id";
     let rows: Vec<(String, String)> = on!(conn, c => sqlx::query_as(sql).fetch_all(c).await)?;
-    let first = |config: &str| -> Option<String> {
+    let source = |config: &str| -> Option<String> {
         let config: serde_json::Value = serde_json::from_str(config).ok()?;
         Some(config.pointer("/task/init_from/trial")?.as_str()?.to_owned())
     };
-    Ok(rows.into_iter().filter_map(|(trial, config)| Some((first(&config)?, trial))).collect())
+    Ok(rows.into_iter().filter_map(|(trial, config)| Some((source(&config)?, trial))).collect())
 }
 
-/// What happens to each of these trials.
-fn fates(
-    target: Target<'_>,
+/// The effect of the removal on each of these trials.
+fn effects(
+    target: RemovalTarget<'_>,
     trials: &[String],
-    askers: &BTreeMap<String, Vec<String>>,
-    begins_with: &[(String, String)],
-) -> BTreeMap<String, Fate> {
-    let mut fates: BTreeMap<String, Fate> = BTreeMap::new();
+    sweeps_of_trials: &BTreeMap<String, Vec<String>>,
+    weight_users: &[(String, String)],
+) -> BTreeMap<String, RemovalEffect> {
+    let mut effects: BTreeMap<String, RemovalEffect> = BTreeMap::new();
     for trial in trials {
-        let asking = askers.get(trial).cloned().unwrap_or_default();
-        let fate = match target {
-            Target::Sweep(sweep) => {
-                let others: Vec<String> = asking.into_iter().filter(|other| other != sweep).collect();
-                if others.is_empty() { Fate::Removed } else { Fate::AskedFor(others) }
+        let users = sweeps_of_trials.get(trial).cloned().unwrap_or_default();
+        let effect = match target {
+            RemovalTarget::Sweep(sweep) => {
+                let others: Vec<String> = users.into_iter().filter(|other| other != sweep).collect();
+                if others.is_empty() { RemovalEffect::Removed } else { RemovalEffect::UsedBySweeps(others) }
             }
-            Target::Trials(_) if asking.is_empty() => Fate::Removed,
-            Target::Trials(_) => Fate::Queued(asking),
+            RemovalTarget::Trials(_) if users.is_empty() => RemovalEffect::Removed,
+            RemovalTarget::Trials(_) => RemovalEffect::Requeued(users),
         };
-        fates.insert(trial.clone(), fate);
+        effects.insert(trial.clone(), effect);
     }
-    // One that stays may itself begin with the weights of a third.
+    // A trial that is kept may itself start from the weights of another one.
     loop {
-        let goes = |trial: &str| fates.get(trial).is_some_and(Fate::loses_results);
+        let is_lost = |trial: &str| effects.get(trial).is_some_and(RemovalEffect::loses_results);
         let mut kept: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (first, then) in begins_with {
-            if goes(first) && !goes(then) {
-                kept.entry(first.clone()).or_default().push(then.clone());
+        for (source, user) in weight_users {
+            if is_lost(source) && !is_lost(user) {
+                kept.entry(source.clone()).or_default().push(user.clone());
             }
         }
         if kept.is_empty() {
-            return fates;
+            return effects;
         }
-        fates.extend(kept.into_iter().map(|(first, then)| (first, Fate::BegunWith(then))));
+        effects.extend(kept.into_iter().map(|(source, users)| (source, RemovalEffect::UsedByTrials(users))));
     }
 }
 
@@ -317,23 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn what_others_need_stays() {
+    fn trials_that_others_need_are_kept() {
         let trials = texts(&["a", "b", "c", "d"]);
-        let asked = |trial: &str, sweeps: &[&str]| (trial.to_owned(), texts(sweeps));
-        let askers = BTreeMap::from([
-            asked("a", &["s"]),
-            asked("b", &["r", "s"]),
-            asked("c", &["s"]),
-            asked("d", &["s"]),
-        ]);
-        // b begins with the weights of a, a with those of c.
-        let begins_with = [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "a".to_owned())];
-        let fates = fates(Target::Sweep("s"), &trials, &askers, &begins_with);
-        assert_eq!(fates["a"], Fate::BegunWith(texts(&["b"])));
-        assert_eq!(fates["b"], Fate::AskedFor(texts(&["r"])));
-        assert_eq!(fates["c"], Fate::BegunWith(texts(&["a"])));
-        assert_eq!(fates["d"], Fate::Removed);
-        let fates = super::fates(Target::Trials(&trials), &trials, &askers, &begins_with);
-        assert!(fates.values().all(Fate::loses_results), "{fates:?}");
+        let used = |trial: &str, sweeps: &[&str]| (trial.to_owned(), texts(sweeps));
+        let sweeps_of_trials =
+            BTreeMap::from([used("a", &["s"]), used("b", &["r", "s"]), used("c", &["s"]), used("d", &["s"])]);
+        // b starts from the weights of a, a from those of c.
+        let weight_users = [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "a".to_owned())];
+        let effects = effects(RemovalTarget::Sweep("s"), &trials, &sweeps_of_trials, &weight_users);
+        assert_eq!(effects["a"], RemovalEffect::UsedByTrials(texts(&["b"])));
+        assert_eq!(effects["b"], RemovalEffect::UsedBySweeps(texts(&["r"])));
+        assert_eq!(effects["c"], RemovalEffect::UsedByTrials(texts(&["a"])));
+        assert_eq!(effects["d"], RemovalEffect::Removed);
+        let effects =
+            super::effects(RemovalTarget::Trials(&trials), &trials, &sweeps_of_trials, &weight_users);
+        assert!(effects.values().all(RemovalEffect::loses_results), "{effects:?}");
     }
 }

@@ -1,58 +1,59 @@
-//! What the store takes and gives: plain rows.
+//! The plain types that the store takes and returns.
 
 use std::time::Duration;
 
 use crate::backend::from_row;
 
-/// A trial that is still to be trained.
+/// A trial that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Which.
+    /// The trial's id.
     pub trial_id: String,
-    /// File name of its newest checkpoint, and the first step that is not in it.
+    /// File name of its newest checkpoint, and the first step that is not in the checkpoint.
     pub checkpoint: Option<(String, u64)>,
 }
 
 /// How a process joins a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joining {
-    /// It gives a sign of life far more often than this; silent for longer it counts as dead.
+pub struct JoinOptions {
+    /// Others take the process for dead when it does not renew its lease for this long. It renews far more often.
     pub lease: Duration,
-    /// Threads that train; with 0 it only coordinates.
+    /// Threads that train. A process with 0 only coordinates.
     pub workers: usize,
-    /// The Slurm job that it is, as in `1234_5`.
+    /// The Slurm job of this process, such as `1234_5`.
     pub job: Option<String>,
 }
 
-impl Default for Joining {
+impl Default for JoinOptions {
     fn default() -> Self {
         Self { lease: Duration::from_secs(30), workers: 1, job: None }
     }
 }
 
-/// What a runner does, as it tells the others.
+/// The current activity of a runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attention {
+pub enum Activity {
     /// It has something to train.
-    Busy,
-    /// It has nothing to train, and waits for what others may give back.
+    Training,
+    /// It has nothing to train and waits for trials that other runners may release.
     Waiting,
-    /// It only looks on.
+    /// It does not train; it only observes.
     Watching,
 }
 
-/// What a runner saw of the others.
+/// The state of the other runners, from [`Store::heartbeat`](crate::Store::heartbeat).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tended {
-    /// Others that had died, and were ended.
+pub struct OtherRunners {
+    /// Number of runners that had died and were ended by this call.
     pub dead: usize,
-    /// For one that is not busy: whether there are trials that others have or that are free, and that are neither over nor
-    /// failed.
-    pub left: bool,
-    /// Whether another one waits for trials of the sweep.
+    /// Whether the sweep has unfinished trials, other than failed ones, that are free or leased by others. Always
+    /// false for a runner that trains.
+    pub trials_left: bool,
+    /// Whether another runner waits for trials of the sweep.
     pub waiting: bool,
-    /// Trials of the sweep that are over: always for one that only watches, else where there are others and not many.
-    pub ended: Option<usize>,
+    /// Number of ended trials of the sweep. Always set for a runner that only watches; for others only if there are
+    /// other runners, but not many.
+    pub trials_ended: Option<usize>,
 }
 
 /// One step of a trial.
@@ -62,32 +63,32 @@ pub struct MetricRow {
     pub step: u64,
     /// The lr it used.
     pub lr: f64,
-    /// Loss of its batch, before the update.
+    /// Loss of the step's batch before the update.
     pub train_loss: f64,
-    /// Validation loss after the update, where it was evaluated and is not NaN.
+    /// Validation loss after the update, if it was evaluated and is not NaN.
     pub valid_loss: Option<f64>,
     /// Global 2-norm of the gradient, before clipping.
     pub grad_norm: f64,
 }
 
 impl MetricRow {
-    /// Loss and norm of the gradient, `None` where a program did not report them. A NaN they are only where a run has diverged,
-    /// at the step that is named.
-    pub fn known(&self, diverged_at: Option<i64>) -> (Option<f64>, Option<f64>) {
+    /// Training loss and gradient norm, `None` where a program did not report them. The NaN of a diverged run at its
+    /// last step, `diverged_at`, counts as reported.
+    pub fn reported(&self, diverged_at: Option<i64>) -> (Option<f64>, Option<f64>) {
         let known =
             |x: f64| (!x.is_nan() || diverged_at.map(i64::unsigned_abs) == Some(self.step)).then_some(x);
         (known(self.train_loss), known(self.grad_norm))
     }
 }
 
-/// What trials of a sweep saved by sharing steps.
+/// How many steps a sweep saved by sharing them between trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sharing {
-    /// Trials, each once, however many cells ask for it.
+    /// Number of distinct trials.
     pub trials: i64,
-    /// Steps that these have so far, as if each had been trained alone.
+    /// Steps of these trials so far, if each had been trained separately.
     pub steps_asked: i64,
-    /// Steps that were trained for them.
+    /// Steps that were actually trained.
     pub steps_trained: i64,
 }
 

@@ -1,39 +1,39 @@
-//! What kind of statement a person wrote.
+//! Checks that a user's SQL is one statement that only reads.
 
-/// What stands against running a text as one query that only reads.
+/// Why a text is not a single query that only reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No statement in it.
+    /// The text contains no statement.
     Empty,
-    /// More than one.
+    /// The text contains more than one statement.
     Several,
-    /// One that begins with this word and writes.
+    /// The statement begins with this keyword, which is not allowed.
     Writes(String),
-    /// SQLite would take the text to end there.
+    /// The text contains a NUL character, at which SQLite would stop reading.
     Nul,
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Empty => f.write_str("it is empty; a SELECT was expected"),
-            Self::Several => f.write_str("it has more than one statement; ask for one at a time"),
-            Self::Writes(word) => write!(f, "a query only reads; {word} is not allowed"),
+            Self::Empty => f.write_str("empty query, expected a SELECT"),
+            Self::Several => f.write_str("more than one statement; run one at a time"),
+            Self::Writes(word) => write!(f, "{word} is not allowed: queries can only read"),
             Self::Nul => f.write_str("it contains a NUL character"),
         }
     }
 }
 
-/// How a database's statements begin.
+/// The keywords with which a statement may begin.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Words {
-    /// Those that do more than read; all others may be tried, as the database refuses what is none.
-    Refused(&'static [&'static str]),
-    /// Those that read; all others are refused, as the database knows many.
+pub(crate) enum Keywords {
+    /// These keywords are denied. SQLite rejects unknown ones itself.
+    Denied(&'static [&'static str]),
+    /// Only these keywords are allowed, because PostgreSQL knows many.
     Allowed(&'static [&'static str]),
 }
 
-pub(crate) const SQLITE: Words = Words::Refused(&[
+pub(crate) const SQLITE: Keywords = Keywords::Denied(&[
     "ALTER",
     "ANALYZE",
     "ATTACH",
@@ -54,20 +54,21 @@ pub(crate) const SQLITE: Words = Words::Refused(&[
     "VACUUM",
 ]);
 
-pub(crate) const POSTGRES: Words = Words::Allowed(&["SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"]);
+pub(crate) const POSTGRES: Keywords =
+    Keywords::Allowed(&["SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"]);
 
-impl Words {
+impl Keywords {
     fn allow(self, word: &str) -> bool {
         match self {
-            Self::Refused(words) => !words.contains(&word),
+            Self::Denied(words) => !words.contains(&word),
             Self::Allowed(words) => words.contains(&word),
         }
     }
 }
 
-/// Sees to it that a text is one statement and not one that writes. Whether it is right is for the database to
-/// say, which also refuses to write what this does not see.
-pub(crate) fn check(sql: &str, words: &Words) -> Result<(), Refusal> {
+/// Checks that a text is one statement that does not write. This is only a first check with good messages: the
+/// database checks the syntax, and its read-only connection rejects writes that this check misses.
+pub(crate) fn check(sql: &str, keywords: &Keywords) -> Result<(), Refusal> {
     if sql.contains('\0') {
         return Err(Refusal::Nul);
     }
@@ -75,11 +76,11 @@ pub(crate) fn check(sql: &str, words: &Words) -> Result<(), Refusal> {
     if rest.is_empty() {
         return Err(Refusal::Empty);
     }
-    // A query may begin with brackets.
+    // A query may begin with parentheses.
     let start = rest.trim_start_matches(|c: char| c == '(' || c.is_whitespace());
     let word: String = start.chars().take_while(char::is_ascii_alphabetic).collect();
     let word = word.to_ascii_uppercase();
-    if !words.allow(&word) {
+    if !keywords.allow(&word) {
         return Err(Refusal::Writes(word));
     }
     while !rest.is_empty() {
@@ -92,7 +93,7 @@ pub(crate) fn check(sql: &str, words: &Words) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Without spaces, comments and, where told, semicolons at its start.
+/// The text without leading spaces, comments and, if `semicolons`, semicolons.
 fn skip_blanks(mut sql: &str, semicolons: bool) -> &str {
     loop {
         let trimmed = sql.trim_start_matches(|c: char| c.is_whitespace() || semicolons && c == ';');
@@ -107,8 +108,8 @@ fn skip_blanks(mut sql: &str, semicolons: bool) -> &str {
     }
 }
 
-/// Without the quoted text or the character at its start. A doubled quote within quotes reads as two texts
-/// side by side, which ends at the same place.
+/// The text without the leading quoted text or character. A doubled quote within quotes reads as two adjacent quoted
+/// texts, which end at the same position.
 fn skip_token(sql: &str) -> &str {
     let mut chars = sql.chars();
     let close = match chars.next() {
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_statement_is_told_from_several() {
+    fn single_and_multiple_statements_are_distinguished() {
         for one in
             ["select 1", "select 1;", ";select 1;;--;\n", "select ';'", "select '''; x'", "select [a;b]"]
         {

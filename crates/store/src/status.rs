@@ -1,4 +1,4 @@
-//! Who is at work, and how far each sweep is.
+//! Which processes train, and the status of each sweep.
 
 use std::path::Path;
 
@@ -6,28 +6,28 @@ use crate::backend::{Conn, from_row, on};
 use crate::register::now;
 use crate::sqlite;
 
-/// How far a sweep is: its trials, each once however many cells ask for it.
+/// The status of a sweep: numbers of its distinct trials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepStatus {
     /// Its name.
     pub sweep: String,
-    /// All of its trials.
+    /// Number of all its trials.
     pub trials: i64,
-    /// Trained to their end.
+    /// Trained to the end.
     pub done: i64,
     /// Diverged.
     pub diverged: i64,
-    /// Begun, and leased to a runner that is at work.
+    /// In progress, and leased to an active runner.
     pub running: i64,
-    /// Begun, and left by a runner that is not at work any more: the next run goes on with them.
+    /// In progress, but their runner has ended: the next run resumes them.
     pub left_over: i64,
-    /// Not begun.
+    /// Not started.
     pub queued: i64,
     /// Stopped on request.
     pub stopped: i64,
-    /// Could not be trained.
+    /// Failed.
     pub failed: i64,
-    /// When it was registered last: UTC, milliseconds since 1970.
+    /// When it was last run: UTC, milliseconds since 1970.
     pub updated_at: i64,
 }
 
@@ -44,59 +44,59 @@ from_row!(SweepStatus {
     updated_at
 });
 
-/// A process that trains, or that died while it did.
+/// A process that trains, or that died without being ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerStatus {
     /// Its number in the store.
     pub runner_id: i64,
-    /// What it trains, where it has said so.
+    /// The sweep that it trains, if it has stored one.
     pub sweep: Option<String>,
     /// The machine.
     pub host: String,
-    /// Its number there.
+    /// Process id on that machine.
     pub pid: i64,
-    /// The Slurm job that it is.
+    /// The Slurm job of this process.
     pub job: Option<String>,
-    /// Threads that train; with 0 it only coordinates.
+    /// Threads that train. A process with 0 only coordinates.
     pub workers: i64,
-    /// Whether it waits for trials that others have.
+    /// Whether it waits for trials that other runners have leased.
     pub idle: bool,
-    /// Trials that it has.
+    /// Number of trials that it has leased.
     pub trials: i64,
-    /// Those of them that it has begun.
+    /// Number of these that are in progress.
     pub running: i64,
     /// UTC, milliseconds since 1970.
     pub started_at: i64,
-    /// Its last sign of life, by its own clock or the server's.
+    /// When it last renewed its lease: UTC, milliseconds since 1970, by its own clock or the server's.
     pub seen_at: i64,
-    /// So long ago that was, by this machine's clock or the server's.
+    /// How long ago that was, by this machine's clock or the server's.
     pub silent_ms: i64,
-    /// Silent for longer it is taken for dead.
+    /// Others take it for dead when it is silent for longer than this.
     pub lease_ms: i64,
-    /// Whether its process is gone; `None` where that can't be seen from here.
+    /// Whether its process has ended; `None` if that is unknown on this machine.
     pub dead: Option<bool>,
 }
 
-/// A trial that is begun.
+/// A trial in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunningTrial {
-    /// Which.
+    /// The trial's id.
     pub trial_id: String,
-    /// The schedule that asked for it first.
+    /// The schedule for which it was first registered.
     pub schedule: String,
     /// Its base lr.
     pub base_lr: f64,
     /// Its seed.
     pub seed: i64,
-    /// Steps that are stored.
+    /// Number of its stored steps.
     pub steps_done: i64,
-    /// Length of the run.
+    /// Length of the run in steps.
     pub steps: i64,
-    /// How often it was taken up.
+    /// How often it was started or resumed.
     pub attempts: i64,
-    /// When it was taken up first.
+    /// When it was first started: UTC, milliseconds since 1970.
     pub started_at: Option<i64>,
-    /// Who has it.
+    /// The runner that has leased it.
     pub runner_id: Option<i64>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn sweeps(conn: Conn<'_>) -> Result<Vec<SweepStatus>, sqlx::Err
     on!(conn, c => sqlx::query_as(sql).fetch_all(c).await)
 }
 
-/// All runners that have not ended. On a server silence is by its clock.
+/// All runners that have not ended. On a server, the server's clock counts.
 pub(crate) async fn runners(conn: Conn<'_>, dir: Option<&Path>) -> Result<Vec<RunnerStatus>, sqlx::Error> {
     let sql = conn.pick(
         "SELECT
@@ -159,7 +159,7 @@ pub(crate) async fn runners(conn: Conn<'_>, dir: Option<&Path>) -> Result<Vec<Ru
     let runner = |row: Stored| RunnerStatus {
         dead: dir
             .filter(|_| row.host == here)
-            .map(|dir| sqlite::is_free(&sqlite::of_runner(dir, row.runner_id))),
+            .map(|dir| sqlite::is_free(&sqlite::runner_lock_path(dir, row.runner_id))),
         runner_id: row.runner_id,
         sweep: row.sweep,
         host: row.host,
@@ -210,11 +210,11 @@ from_row!(Stored {
     lease_ms
 });
 
-/// Trials that are begun, those first that were begun first; at most `most`.
+/// Trials in progress, at most `limit`, those that started first come first.
 pub(crate) async fn running(
     conn: Conn<'_>,
     sweep: Option<&str>,
-    most: i64,
+    limit: i64,
 ) -> Result<Vec<RunningTrial>, sqlx::Error> {
     let sql = "
         SELECT
@@ -223,5 +223,5 @@ pub(crate) async fn running(
         WHERE t.status = 'running'
             AND ($1 IS NULL OR t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1))
         ORDER BY t.started_at, t.trial_id LIMIT $2";
-    on!(conn, c => sqlx::query_as(sql).bind(sweep).bind(most).fetch_all(c).await)
+    on!(conn, c => sqlx::query_as(sql).bind(sweep).bind(limit).fetch_all(c).await)
 }

@@ -1,5 +1,5 @@
-//! A writer: opening, transactions, closing. What is written stands in `register`, `runner`, `merge` and, where the databases
-//! differ, behind [`Backend`].
+//! The writer: opening, transactions, closing. The data that it writes is handled in `register`, `runner`, `merge`
+//! and, where the databases differ, in the implementations of [`Backend`].
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,32 +10,35 @@ use spec::event::Event;
 use spec::record::{Environment, TrialRecord};
 
 use crate::backend::{Backend, on};
-use crate::error::{Fault, StoreError, no_answer};
+use crate::error::{Fault, StoreError, timed_out};
 use crate::location::Location;
 use crate::records::{self, Which};
-use crate::rows::{Attention, Joining, Tended, Unfinished};
+use crate::rows::{Activity, JoinOptions, OtherRunners, Unfinished};
 use crate::runner::Runner;
 use crate::{event, postgres, register, sqlite};
 
-/// A server that gives no answer for so long has lost the connection. Far longer than any transaction takes.
-const ANSWER: Duration = Duration::from_secs(120);
+/// After this time without an answer the connection to a server counts as lost. Far longer than any transaction
+/// takes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The same where much is read or written at once.
-pub(crate) const LONG_ANSWER: Duration = Duration::from_secs(3600);
+/// The same for operations that read or write many rows.
+pub(crate) const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Where there are so many others, only who watches counts what they have done: each count looks at every trial.
-const MANY: i64 = 30;
+/// With this many other runners, only runners that watch count the ended trials: each count reads every trial of the
+/// sweep.
+const MANY_RUNNERS: i64 = 30;
 
-/// A sweep database, open for writing. Several processes may have it open; each is a *runner* and writes of the trials only
-/// that it has claimed. One that is ended by another, because it seemed dead, can write nothing any more.
+/// A sweep database, open for writing. Several processes may have it open; each is a *runner* and writes only the
+/// results of trials that it has claimed. A runner that another one ended, because it seemed dead, can no longer
+/// write.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) writer: Writer,
-    /// A transaction was begun and its end is not known.
+    /// Whether a transaction was begun and has not ended.
     in_transaction: bool,
 }
 
-/// What transactions work with.
+/// The state that transactions use.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) backend: Box<dyn Backend>,
@@ -48,42 +51,42 @@ impl Store {
     /// # Errors
     /// See [`Store::join`].
     pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
-        Self::join(location, &Joining::default()).await
+        Self::join(location, &JoinOptions::default()).await
     }
 
-    /// Opens a store for writing. Folder, database and tables are made where they are missing, and brought up to date.
-    /// Runners that have died are ended, and their trials are free again.
+    /// Opens a store for writing. Creates the folder, the database and the tables if they are missing, and applies
+    /// migrations. Ends runners that have died, which frees their trials.
     ///
     /// # Errors
-    /// It can't be reached or written, is not a sweep database of this version or an older one, or is being opened by
-    /// another process all the time.
-    pub async fn join(location: impl Into<Location>, joining: &Joining) -> Result<Self, StoreError> {
+    /// The database can't be reached or written, is not a sweep database of this version or an older one, or other
+    /// processes keep its lock for opening.
+    pub async fn join(location: impl Into<Location>, options: &JoinOptions) -> Result<Self, StoreError> {
         match location.into() {
             Location::Folder(dir) => {
-                let (backend, _gate) = sqlite::open(&dir).await?;
-                Self::enter(Box::new(backend), joining).await
+                let (backend, _open_lock) = sqlite::open(&dir).await?;
+                Self::enter(Box::new(backend), options).await
             }
             Location::Server(server) => {
-                let backend = postgres::open(*server, joining.lease).await?;
-                Self::enter(Box::new(backend), joining).await
+                let backend = postgres::open(*server, options.lease).await?;
+                Self::enter(Box::new(backend), options).await
             }
-            Location::Unusable { shown, message } => Err(StoreError::Location { shown, message }),
+            Location::Unusable { text, message } => Err(StoreError::Location { text, message }),
         }
     }
 
-    async fn enter(mut backend: Box<dyn Backend>, joining: &Joining) -> Result<Self, StoreError> {
+    async fn enter(mut backend: Box<dyn Backend>, options: &JoinOptions) -> Result<Self, StoreError> {
         let entered = async {
             backend.begin().await?;
-            // What fails here drops the connection, which takes back what was begun.
-            let runner = Runner::join(backend.conn(), joining).await?;
+            // An error drops the connection, which rolls the transaction back.
+            let runner = Runner::join(backend.conn(), options).await?;
             Ok(runner)
         };
         let entered: Result<Runner, Fault> = entered.await;
         let runner = entered.map_err(|fault| StoreError::at(backend.name(), fault))?;
-        // Nobody sees it before it holds its lock.
-        backend.enter(runner.id)?;
+        // The runner takes its lock before other runners can see it.
+        backend.mark_alive(runner.id)?;
         let settled = async {
-            runner.end_the_dead(&mut *backend).await?;
+            runner.end_dead_runners(&mut *backend).await?;
             backend.commit().await
         };
         let settled: Result<(), Fault> = settled.await;
@@ -91,54 +94,56 @@ impl Store {
         Ok(Self { writer: Writer { backend, runner }, in_transaction: false })
     }
 
-    /// The number of this process in the store, which no other process has or will have.
+    /// The number of this process in the store. It is never used again.
     pub fn runner(&self) -> i64 {
         self.writer.runner.id
     }
 
-    /// Once this is true it is not waited for long for a server that does not answer.
-    pub fn give_up_on(&mut self, stop: Arc<AtomicBool>) {
-        self.writer.backend.give_up_on(stop);
+    /// Sets the flag that, once true, shortens the wait for a server that does not answer.
+    pub fn set_stop_flag(&mut self, stop: Arc<AtomicBool>) {
+        self.writer.backend.set_stop_flag(stop);
     }
 
-    /// Whether others write from other machines: then transactions are dear, and should be few.
+    /// Whether the store is on a server. Transactions are expensive there and should be few.
     pub fn is_remote(&self) -> bool {
         self.writer.backend.is_remote()
     }
 
-    /// Says that this runner lives, and sees to the others: ends those that were silent for longer than their lease, and
-    /// those of this host whose process has ended. Their trials are free then.
+    /// Renews this runner's lease. Ends the runners that were silent for longer than their lease, and those of this
+    /// host whose process has ended, which frees their trials. Returns what the other runners do.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn tend(&mut self, sweep: &str, attention: Attention) -> Result<Tended, StoreError> {
+    pub async fn heartbeat(&mut self, sweep: &str, activity: Activity) -> Result<OtherRunners, StoreError> {
         self.transact(async |Writer { backend, runner }| {
-            let dead = runner.end_the_dead(&mut **backend).await?;
-            let others = runner.count_others(backend.conn(), MANY).await?;
-            let alone = dead == 0 && others == 0;
-            if attention == Attention::Waiting {
-                runner.tell(backend.conn(), sweep, Some(!alone)).await?;
+            let dead = runner.end_dead_runners(&mut **backend).await?;
+            let others = runner.count_others(backend.conn(), MANY_RUNNERS).await?;
+            let is_only_runner = dead == 0 && others == 0;
+            if activity == Activity::Waiting {
+                runner.set_activity(backend.conn(), sweep, Some(!is_only_runner)).await?;
             }
-            let left = attention != Attention::Busy && runner.is_left(backend.conn(), sweep).await?;
-            let waiting =
-                attention == Attention::Busy && !alone && runner.others_wait(backend.conn(), sweep).await?;
-            let counts = attention == Attention::Watching || (!alone && others < MANY);
-            let ended = if counts { Some(register::ended(backend.conn(), sweep).await?) } else { None };
-            Ok(Tended { dead, left, waiting, ended })
+            let left =
+                activity != Activity::Training && runner.has_trials_left(backend.conn(), sweep).await?;
+            let waiting = activity == Activity::Training
+                && !is_only_runner
+                && runner.another_waits(backend.conn(), sweep).await?;
+            let counts = activity == Activity::Watching || (!is_only_runner && others < MANY_RUNNERS);
+            let ended = if counts { Some(register::count_ended(backend.conn(), sweep).await?) } else { None };
+            Ok(OtherRunners { dead, trials_left: left, waiting, trials_ended: ended })
         })
         .await
     }
 
-    /// Numbers of the other runners that may write.
+    /// Numbers of the other active runners.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn others(&mut self) -> Result<Vec<i64>, StoreError> {
-        self.look(async |Writer { backend, runner }| runner.others(backend.conn()).await).await
+    pub async fn other_runners(&mut self) -> Result<Vec<i64>, StoreError> {
+        self.read(async |Writer { backend, runner }| runner.others(backend.conn()).await).await
     }
 
-    /// Takes trials of a sweep that are not over and that nobody has, those that failed only `with_failed`. Whole stage
-    /// groups: all there are for one that is alone, at most `groups` for one of many. In no order.
+    /// Claims unfinished, unclaimed trials of a sweep; failed ones only `with_failed`. Takes whole stage groups: all
+    /// of them if there is no other runner, else at most `groups`. The result is unordered.
     ///
     /// # Errors
     /// The database can't be written.
@@ -151,16 +156,16 @@ impl Store {
         self.transact(async |Writer { backend, runner }| {
             let claimed = runner.claim(&mut **backend, sweep, with_failed, groups).await?;
             let has_work = (!claimed.is_empty()).then_some(false);
-            runner.tell(backend.conn(), sweep, has_work).await?;
+            runner.set_activity(backend.conn(), sweep, has_work).await?;
             if claimed.is_empty() {
                 return Ok(Vec::new());
             }
-            register::begun(backend.conn(), &claimed).await
+            register::with_checkpoints(backend.conn(), &claimed).await
         })
         .await
     }
 
-    /// Has trials of a sweep that failed and that nobody has tried again by whoever claims them next. Gives how many.
+    /// Queues the failed, unclaimed trials of a sweep again. Returns their number.
     ///
     /// # Errors
     /// The database can't be written.
@@ -175,7 +180,7 @@ impl Store {
         .await
     }
 
-    /// Gives trials back that it has not begun, so that another runner takes them.
+    /// Releases trials that this runner has not begun, so that other runners can claim them.
     ///
     /// # Errors
     /// The database can't be written.
@@ -184,52 +189,56 @@ impl Store {
             .await
     }
 
-    /// How many trials of a sweep are done or have diverged, whoever trained them.
+    /// Number of trials of a sweep that are done or have diverged, whoever trained them.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn ended(&mut self, sweep: &str) -> Result<usize, StoreError> {
-        self.look(async |Writer { backend, .. }| register::ended(backend.conn(), sweep).await).await
+    pub async fn count_ended(&mut self, sweep: &str) -> Result<usize, StoreError> {
+        self.read(async |Writer { backend, .. }| register::count_ended(backend.conn(), sweep).await).await
     }
 
-    /// Writes what a sweep asks for. Trials that exist stay as they are; what the sweep asked for before
-    /// is forgotten. A second call changes nothing. Where another runner has the same sweep file and has decided more by
-    /// now, all that is asked for is there already, and nothing is written. `again`: nobody has just asked for the sweep,
-    /// so that it does not count as the one that was run last.
+    /// Writes a plan: its trials and its runs. Existing trials are not changed; runs of an earlier plan of the same
+    /// sweep are dropped. A second call changes nothing. Writes nothing if another runner has the same sweep file and
+    /// has already made more decisions, as all trials of the plan exist then. `keep_recency`: the call is not a
+    /// user's request, so the sweep does not become the one that was run last.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn register(&mut self, plan: &Plan, again: bool) -> Result<(), StoreError> {
-        let written = self.transact_within(LONG_ANSWER, async |Writer { backend, runner }| {
+    pub async fn register(&mut self, plan: &Plan, keep_recency: bool) -> Result<(), StoreError> {
+        let written = self.transact_within(LONG_TIMEOUT, async |Writer { backend, runner }| {
             backend.lock_register().await?;
             if runner.is_behind(backend.conn(), plan).await? {
                 return Ok(false);
             }
-            register::write(backend.conn(), plan, again).await
+            register::write(backend.conn(), plan, keep_recency).await
         });
         if written.await? {
-            self.writer.backend.registered().await;
+            self.writer.backend.after_register().await;
         }
         Ok(())
     }
 
-    /// Says that this runner lives, where there is nothing else to write.
+    /// Renews this runner's lease. Other writes renew it too.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn sign_of_life(&mut self) -> Result<(), StoreError> {
+    pub async fn renew_lease(&mut self) -> Result<(), StoreError> {
         self.transact(async |_| Ok(())).await
     }
 
-    /// Says which sweep this runner is for, before it claims any of its trials.
+    /// Stores which sweep this runner trains, before it claims any trials.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn tell(&mut self, sweep: &str) -> Result<(), StoreError> {
-        self.transact(async |Writer { backend, runner }| runner.tell(backend.conn(), sweep, None).await).await
+    pub async fn set_sweep(&mut self, sweep: &str) -> Result<(), StoreError> {
+        self.transact(async |Writer { backend, runner }| {
+            runner.set_activity(backend.conn(), sweep, None).await
+        })
+        .await
     }
 
-    /// The sweeps, the one that was run last first: name, file, and whether it has trials that are neither over nor failed.
+    /// The sweeps, the one that was run last first: name, file, and whether it has trials that have neither ended nor
+    /// failed.
     ///
     /// # Errors
     /// The database can't be read.
@@ -240,32 +249,32 @@ impl Store {
                 WHERE c.sweep = s.sweep AND t.status NOT IN ('done', 'diverged', 'failed')
             )
             FROM sweeps AS s ORDER BY s.updated_at DESC, s.sweep";
-        self.look(async |Writer { backend, .. }| {
+        self.read(async |Writer { backend, .. }| {
             Ok(on!(backend.conn(), c => sqlx::query_as(sql).fetch_all(c).await)?)
         })
         .await
     }
 
-    /// The trials that a sweep asks for and that are neither done nor diverged, in the sweep's order.
+    /// The trials of a sweep that are neither done nor diverged, in the sweep's order.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn unfinished(&mut self, sweep: &str) -> Result<Vec<Unfinished>, StoreError> {
-        self.look(async |Writer { backend, .. }| register::unfinished(backend.conn(), sweep).await).await
+        self.read(async |Writer { backend, .. }| register::unfinished(backend.conn(), sweep).await).await
     }
 
-    /// Every run that a sweep asks for, as [`Reader::results`](crate::Reader::results) gives them.
+    /// Every run of a sweep, as [`Reader::results`](crate::Reader::results) returns it.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn results(&mut self, sweep: &str) -> Result<Vec<TrialRecord>, StoreError> {
-        self.look(
+        self.read(
             async |Writer { backend, .. }| Ok(records::read(backend.conn(), Which::Cells(sweep)).await?),
         )
         .await
     }
 
-    /// The number of an environment, which is written where it is new.
+    /// The number of an environment. Writes the environment if it is new.
     ///
     /// # Errors
     /// The database can't be written.
@@ -274,11 +283,11 @@ impl Store {
             .await
     }
 
-    /// Writes a batch of events, all or none of it. Gives the checkpoint files that nobody needs any more
-    /// because of it: those of trials that are over, and those that a newer one replaces.
+    /// Writes a batch of events, all of it or nothing. Returns the checkpoint files that are no longer needed: those
+    /// of trials that have ended, and those that a newer checkpoint replaces.
     ///
     /// # Errors
-    /// The database can't be written. What was stored before stays, and a later call may succeed.
+    /// The database can't be written. Results that were stored before are kept, and a later call may succeed.
     pub async fn write(&mut self, batch: &[Event], environment: i64) -> Result<Vec<String>, StoreError> {
         self.transact(async |Writer { backend, runner }| {
             event::write(&mut **backend, batch, environment, &runner.host).await
@@ -286,28 +295,28 @@ impl Store {
         .await
     }
 
-    /// A number from which on no stage is numbered yet, nor will be by another runner.
+    /// The first unused stage number of this runner. No other runner uses it or the numbers after it.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn next_stage(&mut self) -> Result<u64, StoreError> {
-        self.look(async |Writer { backend, runner }| runner.next_stage(backend.conn()).await).await
+        self.read(async |Writer { backend, runner }| runner.next_stage(backend.conn()).await).await
     }
 
-    /// Names of all checkpoint files that an unfinished trial may go on from, of whatever sweep. Other
-    /// files in the folder of checkpoints are left over from a kill.
+    /// Names of all checkpoint files from which unfinished trials of any sweep can resume. Other files in the folder
+    /// of checkpoints are leftovers of killed processes.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn checkpoint_files(&mut self) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT DISTINCT file FROM checkpoints ORDER BY file";
-        self.look(async |Writer { backend, .. }| {
+        self.read(async |Writer { backend, .. }| {
             Ok(on!(backend.conn(), c => sqlx::query_scalar(sql).fetch_all(c).await)?)
         })
         .await
     }
 
-    /// Forgets the checkpoints of all trials that no runner has: they start over. Gives how many trials.
+    /// Deletes the checkpoint rows of all unclaimed trials, which then start over. Returns the number of trials.
     ///
     /// # Errors
     /// The database can't be written.
@@ -320,84 +329,85 @@ impl Store {
         .await
     }
 
-    /// Gives room that the database does not need any more back to the system, as far as that disturbs no other runner.
-    /// Gives how many files went, and how many bytes with them.
+    /// Returns unused space to the operating system, as far as that does not disturb other runners. Returns the
+    /// number of removed files and of freed bytes.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn compact(&mut self) -> Result<(usize, u64), StoreError> {
-        let others = self.others().await?;
+        let others = self.other_runners().await?;
         self.writer.backend.compact(self.writer.runner.id, &others).await
     }
 
-    /// Frees the trials that it still has, and closes the database.
+    /// Releases all trials of this runner and closes the database.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn close(mut self) -> Result<(), StoreError> {
         match self.transact(async |Writer { backend, runner }| runner.leave(backend.conn()).await).await {
-            // Then it was ended before.
+            // `TakenOver`: another runner has already ended this one.
             Ok(()) | Err(StoreError::TakenOver { .. }) => {}
             Err(error) => return Err(error),
         }
         let Writer { mut backend, runner } = self.writer;
-        backend.forget(runner.id);
+        backend.remove_traces(runner.id);
         backend.close().await
     }
 
-    /// How long an answer may take: a file always gives one.
-    fn patience(&self, limit: Duration) -> Duration {
+    /// How long an answer may take: `limit` for a server, unlimited for a file.
+    fn timeout(&self, limit: Duration) -> Duration {
         if self.is_remote() { limit } else { Duration::MAX }
     }
 
-    /// Does some work in one transaction: all or none of it, and only once, also where the connection was lost before its
-    /// end was heard of.
+    /// Runs `work` in one transaction, exactly once, even if the connection is lost before the result of the commit
+    /// arrives.
     pub(crate) async fn transact<T>(
         &mut self,
         work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        self.transact_within(ANSWER, work).await
+        self.transact_within(ANSWER_TIMEOUT, work).await
     }
 
-    /// The same for what may take longer.
+    /// The same with another time limit.
     pub(crate) async fn transact_within<T>(
         &mut self,
         limit: Duration,
         mut work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        // What the work gave, and the beat that was written with it.
+        // The result of the work, and the beat that was written with it.
         let mut outcome: Option<(T, i64)> = None;
         loop {
-            let fault =
-                match tokio::time::timeout(self.patience(limit), self.attempt(&mut work, &mut outcome)).await
-                {
-                    Ok(Ok(())) => match outcome.take() {
-                        Some((value, _)) => return Ok(value),
-                        None => continue,
-                    },
-                    Ok(Err(fault)) => fault,
-                    Err(_) => {
-                        // What was begun ends with its connection, which is given up.
-                        self.in_transaction = false;
-                        no_answer().into()
-                    }
-                };
+            let fault = match tokio::time::timeout(self.timeout(limit), self.attempt(&mut work, &mut outcome))
+                .await
+            {
+                Ok(Ok(())) => match outcome.take() {
+                    Some((value, _)) => return Ok(value),
+                    None => continue,
+                },
+                Ok(Err(fault)) => fault,
+                Err(_) => {
+                    // Dropping the connection rolls the transaction back.
+                    self.in_transaction = false;
+                    timed_out().into()
+                }
+            };
             let backend = &mut self.writer.backend;
             if !backend.recover(&fault).await? {
                 return Err(StoreError::at(backend.name(), fault));
             }
-            tracing::debug!(runner = self.writer.runner.id, "a transaction is tried again");
+            tracing::debug!(runner = self.writer.runner.id, "retrying a transaction");
         }
     }
 
-    /// One attempt. Leaves an outcome there where it has happened, and where the end of it is not known: then the next one sees.
+    /// One attempt. Sets `outcome` when the work is done, also if the result of the commit is unknown: the next
+    /// attempt finds out whether the commit happened.
     async fn attempt<T>(
         &mut self,
         work: &mut impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
         outcome: &mut Option<(T, i64)>,
     ) -> Result<(), Fault> {
         if self.in_transaction {
-            // Left by a call whose future was dropped.
+            // A call whose future was dropped left it open.
             self.roll_back().await;
         }
         fault::point("store.begin")?;
@@ -407,9 +417,10 @@ impl Store {
             return Err(fault);
         }
         let worked = async {
-            // From here on nobody ends this runner before the commit, and what it had begun before has come to its end.
+            // From here on no other runner can end this one before the commit, and earlier transactions of this
+            // runner have finished.
             let beat = self.writer.runner.beat(self.writer.backend.conn()).await?;
-            // Every transaction makes the beat grow: it tells whether the last one has happened.
+            // Every transaction increases the beat, so the beat shows whether the last commit happened.
             if outcome.as_ref().is_some_and(|(_, written)| *written < beat) {
                 return Ok(None);
             }
@@ -437,15 +448,15 @@ impl Store {
         Ok(())
     }
 
-    /// Reads, without a transaction.
-    pub(crate) async fn look<T>(
+    /// Reads without a transaction.
+    pub(crate) async fn read<T>(
         &mut self,
-        mut read: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
+        mut work: impl AsyncFnMut(&mut Writer) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         loop {
-            let limit = self.patience(LONG_ANSWER);
-            let read = tokio::time::timeout(limit, read(&mut self.writer)).await;
-            match read.unwrap_or_else(|_| Err(no_answer().into())) {
+            let limit = self.timeout(LONG_TIMEOUT);
+            let outcome = tokio::time::timeout(limit, work(&mut self.writer)).await;
+            match outcome.unwrap_or_else(|_| Err(timed_out().into())) {
                 Ok(value) => return Ok(value),
                 Err(fault) => {
                     if !self.writer.backend.recover(&fault).await? {
@@ -473,7 +484,7 @@ mod tests {
     use super::*;
     use crate::backend::Conn;
 
-    /// SQLite's own connection.
+    /// The SQLite connection.
     fn sqlite(store: &mut Store) -> &mut SqliteConnection {
         match store.writer.backend.conn() {
             Conn::Sqlite(connection) => connection,
@@ -511,7 +522,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_full_disk_the_store_is_whole_and_goes_on() {
+    async fn after_a_full_disk_the_store_is_intact_and_writable() {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut store, environment) = store(dir.path()).await;
         store.write(&batch(0..10), environment).await.expect("written");
@@ -530,13 +541,13 @@ mod tests {
         assert_eq!(check.rows, [[crate::Value::Text("ok".into())]]);
     }
 
-    /// The result of a future within N polls; it is dropped then.
-    async fn polled<F: Future>(future: F, most: u64) -> Option<F::Output> {
+    /// Polls a future at most N times, then drops it.
+    async fn polled<F: Future>(future: F, limit: u64) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         let mut polls = 0;
         std::future::poll_fn(|context| {
             polls += 1;
-            if polls > most { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) }
+            if polls > limit { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) }
         })
         .await
     }
@@ -545,13 +556,13 @@ mod tests {
     async fn a_write_that_is_cancelled_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut store, environment) = store(dir.path()).await;
-        // However far it comes before its future is dropped.
-        for patience in 0..40 {
+        // The future is dropped after each possible number of polls.
+        for polls in 0..40 {
             let before = rows(&mut store).await;
-            let range = 100 * patience..100 * patience + 100;
+            let range = 100 * polls..100 * polls + 100;
             let events = batch(range);
-            let outcome = polled(store.write(&events, environment), patience).await;
-            // The next transaction takes back what was left open.
+            let outcome = polled(store.write(&events, environment), polls).await;
+            // The next transaction rolls the open one back.
             store.write(&[], environment).await.expect("written");
             let after = rows(&mut store).await;
             match outcome {
@@ -559,21 +570,21 @@ mod tests {
                     written.expect("written");
                     assert_eq!(after, before + 100);
                 }
-                // The last step may have been done all the same.
+                // The commit may have happened anyway.
                 None => assert!(after == before || after == before + 100, "{before} and {after}"),
             }
         }
     }
 
     #[tokio::test]
-    async fn another_program_with_the_lock_is_named() {
+    async fn a_lock_of_another_program_is_reported() {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut store, environment) = store(dir.path()).await;
         let path = dir.path().join("sweep.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
         let mut other = sqlx::ConnectOptions::connect(&options).await.expect("a connection");
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("locked");
-        sqlx::raw_sql("PRAGMA busy_timeout = 10").execute(sqlite(&mut store)).await.expect("impatient");
+        sqlx::raw_sql("PRAGMA busy_timeout = 10").execute(sqlite(&mut store)).await.expect("a short timeout");
         let error = store.write(&batch(0..10), environment).await.expect_err("locked");
         assert!(matches!(error, StoreError::Locked { .. }) && !error.is_users_mistake(), "{error}");
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("free");
@@ -587,31 +598,31 @@ mod tests {
         let beat = store.transact(async |writer| writer.runner.beat(writer.backend.conn()).await);
         let beat = beat.await.expect("a beat");
         let mut work = async |_: &mut Writer| Ok("again");
-        // Its beat is stored, or one after it.
+        // This beat or a later one is stored, so the commit happened.
         let mut outcome = Some(("before", beat));
         store.attempt(&mut work, &mut outcome).await.expect("well");
         assert_eq!(outcome, Some(("before", beat)));
-        // It never came to its end.
+        // A later beat than the stored one: the commit did not happen.
         let mut outcome = Some(("before", beat + 1));
         store.attempt(&mut work, &mut outcome).await.expect("well");
         assert_eq!(outcome, Some(("again", beat + 1)));
     }
 
-    /// A process that is suspended in the middle of a transaction holds the locks of it.
+    /// A process that is suspended during a transaction still holds its locks.
     #[tokio::test]
     #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
-    async fn one_that_sleeps_within_a_transaction_is_taken_for_dead() {
+    async fn a_runner_suspended_in_a_transaction_is_ended() {
         let url = Location::parse(pgtest::shared().database().into());
-        let joining = Joining { lease: std::time::Duration::from_secs(1), ..Joining::default() };
-        let mut asleep = Store::join(&url, &joining).await.expect("a store");
-        let mut other = Store::join(&url, &joining).await.expect("a store");
+        let options = JoinOptions { lease: std::time::Duration::from_secs(1), ..JoinOptions::default() };
+        let mut suspended = Store::join(&url, &options).await.expect("a store");
+        let mut other = Store::join(&url, &options).await.expect("a store");
         let sleep = tokio::sync::Notify::new();
-        let sleeping = asleep.transact(async |_| {
+        let sleeping = suspended.transact(async |_| {
             sleep.notified().await;
             Ok(())
         });
         let watching = async {
-            while other.tend("x", Attention::Waiting).await.expect("tended").dead == 0 {
+            while other.heartbeat("x", Activity::Waiting).await.expect("a heartbeat").dead == 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             sleep.notify_one();

@@ -1,17 +1,17 @@
-//! The rows of a sweep: its cells, which are what it asks for, and its promotions, which are what it has decided.
+//! The rows of a sweep: its cells, which are its runs, and its promotions, which are its decisions.
 
 use crate::backend::{Conn, from_row, on};
 use crate::error::Fault;
 use crate::records::insert;
 
-/// One run that a sweep asks for.
+/// One run of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) position: i64,
     pub(crate) schedule: String,
     pub(crate) base_lr: f64,
     pub(crate) trial_id: String,
-    /// 1: an earlier cell of this schedule asks for the same trial.
+    /// 1 if an earlier cell of this schedule is the same trial, else 0.
     pub(crate) repeats: i64,
     pub(crate) purpose: String,
     pub(crate) stage_group: i64,
@@ -20,7 +20,7 @@ pub(crate) struct Cell {
 from_row!(Cell { position, schedule, base_lr, trial_id, repeats, purpose, stage_group });
 
 impl Cell {
-    /// Those of a sweep, in its order.
+    /// The cells of a sweep, in its order.
     pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
         let sql = "
             SELECT position, schedule, base_lr, trial_id, repeats, purpose, stage_group FROM cells
@@ -28,10 +28,10 @@ impl Cell {
         on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
     }
 
-    /// Writes those of a sweep in the place of what it asked for before.
+    /// Replaces the cells of a sweep.
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, cells: Vec<Self>) -> Result<(), Fault> {
         for sql in ["DELETE FROM cells WHERE sweep = $1", "DELETE FROM stage_groups WHERE sweep = $1"] {
-            on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+            on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
         }
         let head =
             "INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose, stage_group)";
@@ -51,7 +51,7 @@ impl Cell {
     }
 }
 
-/// One thing that a sweep has decided.
+/// One decision of a sweep.
 #[derive(Debug)]
 pub(crate) struct Promotion {
     pub(crate) position: i64,
@@ -65,17 +65,17 @@ pub(crate) struct Promotion {
 from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id });
 
 impl Promotion {
-    /// Those of a sweep, in its order.
+    /// The promotions of a sweep, in its order.
     pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
         let sql = "
             SELECT position, kind, schedule, steps, base_lr, config_id FROM promotions WHERE sweep = $1 ORDER BY position";
         on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
     }
 
-    /// Writes those of a sweep in the place of what it had decided before.
+    /// Replaces the promotions of a sweep.
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, promotions: Vec<Self>) -> Result<(), Fault> {
         let sql = "DELETE FROM promotions WHERE sweep = $1";
-        on!(conn.again(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+        on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
         let head = "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)";
         let rows = promotions.into_iter().map(|promotion| {
             vec![

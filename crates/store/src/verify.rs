@@ -1,4 +1,4 @@
-//! Finished trials that are trained once more on another machine, to see that the bits are the same there.
+//! Verification: finished trials are trained again on another machine, which must produce the same bits.
 
 use crate::backend::{Conn, from_row, on};
 use crate::error::{Fault, StoreError};
@@ -6,29 +6,30 @@ use crate::register::now;
 use crate::runner::Runner;
 use crate::store::{Store, Writer};
 
-/// Ids of the trials that are this share of all, 0 to 1, are those that stand before this: ids are hashes.
-pub fn sample_end(share: f64) -> String {
-    // Sixteen of the hex digits; after all of them comes `g`.
+/// An upper bound for trial ids: those below it are a random sample of this share of all, 0 to 1, because ids are
+/// hashes.
+pub fn sample_bound(share: f64) -> String {
+    // The first 16 hex digits of an id. `g` sorts after every hex digit.
     if share >= 1.0 { "g".to_owned() } else { format!("{:016x}", (share * 2f64.powi(64)) as u64) }
 }
 
-/// A finished trial that this process is to train once more.
+/// A finished trial that this process should train again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToVerify {
-    /// Which.
+pub struct VerificationTask {
+    /// The trial's id.
     pub trial_id: String,
-    /// Fingerprint of its steps.
+    /// Stored fingerprint of its steps.
     pub digest: Option<String>,
-    /// Fingerprint of its final weights; `None` where it diverged.
+    /// Stored fingerprint of its final weights; `None` if it diverged.
     pub weights_hash: Option<String>,
 }
 
-from_row!(ToVerify { trial_id, digest, weights_hash });
+from_row!(VerificationTask { trial_id, digest, weights_hash });
 
 impl Store {
-    /// Takes a finished trial of a sweep that another machine has trained and that nobody has checked, of a sample that is
-    /// this share of all: ids are hashes, so those that begin low are one. Results of another version of the arithmetic than `bits`
-    /// are not taken: they have other bits. `None` where there is none.
+    /// Claims a finished trial of a sweep that another machine trained and that has not been verified, from a sample
+    /// of this share of all trials. Skips results of another version of the arithmetic than `bits`, which have other
+    /// bits. `None` if no trial is left.
     ///
     /// # Errors
     /// The database can't be written.
@@ -38,32 +39,32 @@ impl Store {
         share: f64,
         environment: i64,
         bits: u32,
-    ) -> Result<Option<ToVerify>, StoreError> {
+    ) -> Result<Option<VerificationTask>, StoreError> {
         self.transact(async |Writer { backend, runner }| {
             claim(backend.conn(), runner, sweep, share, (environment, bits)).await
         })
         .await
     }
 
-    /// Trials of a sweep that had other bits on another machine, whenever that was seen.
+    /// Trials of a sweep whose bits differed in any verification so far.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn differing(&mut self, sweep: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn differing_trials(&mut self, sweep: &str) -> Result<Vec<String>, StoreError> {
         let sql = "
             SELECT trial_id FROM verifications
             WHERE same = 0 AND trial_id IN (SELECT c.trial_id FROM cells AS c WHERE c.sweep = $1) ORDER BY trial_id";
-        self.look(async |Writer { backend, .. }| {
+        self.read(async |Writer { backend, .. }| {
             Ok(on!(backend.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_all(c).await)?)
         })
         .await
     }
 
-    /// Takes down what came of it.
+    /// Stores the result of a verification.
     ///
     /// # Errors
     /// The database can't be written.
-    pub async fn verified(
+    pub async fn record_verification(
         &mut self,
         trial_id: &str,
         same: bool,
@@ -96,8 +97,8 @@ async fn claim(
     sweep: &str,
     share: f64,
     (environment, bits): (i64, u32),
-) -> Result<Option<ToVerify>, Fault> {
-    let below = sample_end(share);
+) -> Result<Option<VerificationTask>, Fault> {
+    let below = sample_bound(share);
     let sql = "
         INSERT INTO verifications (trial_id, runner_id, host, environment_id)
         SELECT t.trial_id, $1, $2, $3 FROM trials AS t
@@ -106,7 +107,7 @@ async fn claim(
             AND NOT EXISTS (SELECT 1 FROM verifications AS v WHERE v.trial_id = t.trial_id)
         ORDER BY t.trial_id LIMIT 1
         ON CONFLICT DO NOTHING RETURNING trial_id";
-    let taken: Option<String> = on!(conn.again(), c => sqlx::query_scalar(sql)
+    let taken: Option<String> = on!(conn.reborrow(), c => sqlx::query_scalar(sql)
         .bind(runner.id)
         .bind(&runner.host)
         .bind(environment)

@@ -1,4 +1,4 @@
-//! What every function of this library needs to know of the place where it runs.
+//! Where data and results are on this machine: the context of every function of this library.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -8,39 +8,41 @@ use trainer::custom::Tasks;
 
 use crate::Error;
 
-/// File name of kept weights within the folder of a trial.
+/// File name of a trial's kept weights, in the folder of the trial.
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
 
 /// Where results and data are, and what this process is.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Where the results are.
+    /// The store of the results.
     pub store: Location,
-    /// The folder in which data sets are searched first.
+    /// The folder that is searched first for data sets.
     pub data_dir: Option<PathBuf>,
-    /// The tasks that this program adds to the built-in models.
+    /// The custom tasks of this program.
     pub tasks: Tasks,
-    /// The name under which a cluster's queue knows this process.
+    /// The name of this process in the queue of a cluster.
     pub job: Option<String>,
 }
 
 impl Context {
-    /// Where training finds what networks learn from.
-    pub fn places(&self) -> orchestrator::Places<'_> {
-        orchestrator::Places { data_dir: self.data_dir.as_deref(), tasks: &self.tasks }
+    /// Where training data comes from.
+    pub fn data_sources(&self) -> orchestrator::DataSources<'_> {
+        orchestrator::DataSources { data_dir: self.data_dir.as_deref(), tasks: &self.tasks }
     }
 
-    /// The file in which the final weights of a trial are kept for trials that begin with them.
+    /// The file that keeps the final weights of a trial, for trials that start from them.
     pub fn kept_weights(&self, trial: &str) -> PathBuf {
         self.store.trials(None).join(trial).join(WEIGHTS)
     }
 }
 
-/// Waits for a future on this thread. For callers without a runtime of their own.
+/// Runs a future on this thread, for callers without a runtime.
 ///
 /// # Errors
-/// The future's own, or there is no runtime to be had.
+/// The errors of the future, or the runtime can't be started.
 pub fn wait_for<T, E: From<Error>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Error::failed(format_args!("can't start: {error}")))?.block_on(future)
+    runtime
+        .map_err(|error| Error::failed(format_args!("can't start the async runtime: {error}")))?
+        .block_on(future)
 }

@@ -1,4 +1,4 @@
-//! Why something could not be done, and whose mistake it is.
+//! The errors of this library, and whether the user can fix them.
 
 use std::fmt::Display;
 
@@ -8,28 +8,28 @@ use store::StoreError;
 use trainer::TrainError;
 use trainer::device::DeviceError;
 
-/// See the module.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that the user names does not exist.
-    #[error("there is no file {name}; {what} was expected")]
+    #[error("{what} not found: {name}")]
     NoFile {
-        /// As the user names it.
+        /// The file as the user named it.
         name: String,
-        /// What kind of file it should be.
+        /// The kind of file, such as `sweep file`.
         what: String,
     },
     /// A sweep file has mistakes.
-    #[error("{name}: {}", words(problems))]
+    #[error("{name}: {}", joined_messages(problems))]
     Problems {
-        /// The file as the user names it.
+        /// The file as the user named it.
         name: String,
         /// Its text.
         text: String,
-        /// All of its mistakes, with their places in the text.
+        /// All of its mistakes, with their positions in the text.
         problems: Vec<Problem>,
     },
-    /// Another mistake of the user.
+    /// Another mistake that the user can fix.
     #[error("{0}")]
     Usage(String),
     /// Something failed.
@@ -41,24 +41,24 @@ pub enum Error {
 }
 
 impl Error {
-    /// Something failed, for this reason.
+    /// A failure with this reason.
     pub fn failed(reason: impl Display) -> Self {
         Self::Failed(reason.to_string())
     }
 
-    /// The user made this mistake.
+    /// A mistake of the user.
     pub fn usage(reason: impl Display) -> Self {
         Self::Usage(reason.to_string())
     }
 
-    /// A failure or the user's mistake, by what the cause says of itself.
+    /// A mistake of the user if the cause says so, else a failure.
     fn of(cause: impl Display, is_users_mistake: bool) -> Self {
         if is_users_mistake { Self::usage(cause) } else { Self::failed(cause) }
     }
 }
 
-/// Problems in one line.
-pub(crate) fn words(problems: &[Problem]) -> String {
+/// The messages of the problems in one line.
+pub(crate) fn joined_messages(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

@@ -7,45 +7,45 @@ use store::TrialRecord;
 use crate::rounds::Decision;
 use crate::shard::Shard;
 
-/// Something that happened while a sweep is trained, in the order in which it happens.
+/// Something that happens while a sweep is trained. Observers receive events in order.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The results of a round decided what is trained next.
+    /// A decision about the next round follows from the results.
     Decided(&'a Decision),
-    /// A round begins, also where this process has nothing to do in it.
+    /// A round begins. Also sent if this process has nothing to train in it.
     RoundStarted(&'a Round<'a>),
-    /// Something happened to a trial of this round, in this process.
+    /// An event of a trial of this round in this process.
     Trial(&'a spec::event::Event),
-    /// This many trials of the sweep were ended by other processes since the round began.
-    Elsewhere(usize),
+    /// Number of trials of the sweep that other processes have ended since the round began.
+    EndedElsewhere(usize),
     /// The round has ended, or was stopped.
     RoundEnded,
-    /// A stored trial is trained again, for its weights.
+    /// A stored trial is about to be trained again for its weights.
     Retraining(&'a TrialRecord),
-    /// A sample of the trials of other machines was trained once more.
+    /// A sample of the trials of other machines was trained again.
     Verified(&'a Verified),
 }
 
-/// What a round is about to train.
+/// A round of training.
 #[derive(Debug)]
 pub struct Round<'a> {
-    /// All that was decided so far.
+    /// The plan with all decisions so far.
     pub plan: &'a Plan,
-    /// The trials that are left to this process.
+    /// The trials without a result that this process may train.
     pub missing: &'a [Missing],
-    /// Trials of the plan that are over.
-    pub over: usize,
-    /// Runs that decide after this round.
+    /// Number of trials of the plan that have ended.
+    pub ended: usize,
+    /// Number of runs with deciding seeds that follow after this round.
     pub deciding: u64,
-    /// Their steps, as far as this process trains for them: none for a shard.
+    /// Number of their steps; 0 for a shard, which does not train them.
     pub deciding_steps: u64,
     /// Whether the results of this round may extend the lr grid of a schedule.
     pub may_extend: bool,
-    /// The part of the sweep that is trained, if not all of it.
+    /// The shard that is trained. `None` for the whole sweep.
     pub shard: Option<Shard>,
-    /// How it is trained.
+    /// The options of training.
     pub options: &'a Options,
 }
 
-/// Is called with each event. It must be quick: training waits for it.
+/// A callback for each event. It must return quickly, because training waits for it.
 pub type Observer<'a> = dyn FnMut(Event<'_>) + 'a;

@@ -1,13 +1,15 @@
-//! One sweep from its file to its verdict, without a terminal: what the command line calls, and what any other program may.
+//! Runs a sweep from its file to its ranking, without a terminal. The command line and any other program can use this
+//! library.
 //!
-//! [`plan`] reads a sweep file, [`train::run`] trains what its store lacks round after round and reports each decision and each
-//! event of a trial to an observer, [`ranked::ranked`] ranks what is stored. Everything takes a plain [`Context`]; nothing here
-//! prints, reads arguments or listens to signals.
+//! [`plan`] reads a sweep file. [`train::run`] trains what the store lacks, round after round, and reports each
+//! decision and each event of a trial to an observer. [`ranked::ranked`] ranks the stored results. All functions take
+//! a plain [`Context`]. Nothing here prints, reads arguments or handles signals.
 
+pub mod atomic_file;
 mod context;
 mod error;
 mod event;
-pub mod named;
+pub mod lookup;
 pub mod origins;
 pub mod plan;
 pub mod programs;
@@ -19,7 +21,6 @@ pub mod source;
 pub mod stored;
 pub mod train;
 pub mod weights;
-pub mod whole_file;
 pub mod worker;
 mod world;
 

@@ -1,42 +1,43 @@
-//! What a person should know of stored results before they are reused: those of another version of the arithmetic, and those of a
-//! program that loaded a file that is another one now.
+//! Warnings before stored results are reused: results of another version of the arithmetic, and results of a program
+//! that loaded a file that has changed since.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use schedule::problem::listed;
+use schedule::problem::{counted, listed};
 use spec::origin::Origins;
 use spec::{Plan, Spec};
 use store::{Reader, StoreError};
 
 use crate::{Context, Error, rounds};
 
-/// What is stored of a sweep that is about to be trained.
+/// The stored results of a sweep that is about to be trained.
 #[derive(Debug)]
 pub struct Stored {
-    /// The plan with all that follows from the stored results.
+    /// The plan with all decisions that follow from the stored results.
     pub plan: Plan,
-    /// Its trials that are over.
-    pub over: HashSet<String>,
-    /// Which program trained these.
+    /// Ids of its trials that have ended.
+    pub ended: HashSet<String>,
+    /// The versions of the arithmetic and the loaded files behind these results.
     origins: Vec<Origins>,
-    /// Configuration, steps and milliseconds of stored runs of programs.
+    /// Configuration, steps and wall time in milliseconds of stored program runs.
     pub times: Vec<(String, i64, i64)>,
 }
 
-/// Looks up what is stored of a plan. A store that is not there, or can't be read, has nothing: whoever writes into it says why.
+/// Reads the stored results of a plan. A store that does not exist or can't be read counts as empty; the writer of
+/// the store reports the error.
 ///
 /// # Errors
-/// The store was opened and can't be read further, or what follows from its results can't be trained.
-pub async fn look(spec: &Spec, plan: &Plan, context: &Context) -> Result<Stored, Error> {
+/// The opened store can't be read, or the decisions that follow from its results can't be trained.
+pub async fn stored(spec: &Spec, plan: &Plan, context: &Context) -> Result<Stored, Error> {
     let mut reader = match Reader::open(&context.store).await {
         Ok(reader) => reader,
         Err(error) => {
             if !matches!(error, StoreError::Missing { .. }) {
-                tracing::debug!("no look at what is stored: {error}");
+                tracing::debug!("can't read the stored results: {error}");
             }
             return Ok(Stored {
                 plan: plan.clone(),
-                over: HashSet::new(),
+                ended: HashSet::new(),
                 origins: Vec::new(),
                 times: Vec::new(),
             });
@@ -45,21 +46,21 @@ pub async fn look(spec: &Spec, plan: &Plan, context: &Context) -> Result<Stored,
     let rows = reader.results(&plan.name).await?;
     let plan = rounds::decided(spec, plan, &rows)?;
     let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    let over = reader.over(&ids).await?;
+    let ended = reader.ended_trials(&ids).await?;
     let origins = reader.origins_by_id(&ids).await?;
-    Ok(Stored { over, origins, times: reader.program_times().await?, plan })
+    Ok(Stored { ended, origins, times: reader.program_times().await?, plan })
 }
 
 impl Stored {
-    /// What a person should know before any stored result is reused, in words.
+    /// The warnings, as sentences.
     pub fn warnings(&self) -> Vec<String> {
         let lines = [other_bits(&self.origins), changed_files(&self.origins)];
-        let remedy = format!("`sweep rm {}` removes what is stored of this sweep", self.plan.name);
+        let remedy = format!("`sweep rm {}` removes the stored results of this sweep", self.plan.name);
         lines.into_iter().flatten().map(|line| format!("{line}; {remedy}")).collect()
     }
 }
 
-/// Results of another version of the arithmetic than this program's.
+/// A warning about results of another version of the arithmetic than this program's.
 fn other_bits(found: &[Origins]) -> Option<String> {
     let other = |of: &&Origins| of.bits.is_some_and(|bits| bits != i64::from(trainer::BITS));
     let others: Vec<&Origins> = found.iter().filter(other).collect();
@@ -68,14 +69,15 @@ fn other_bits(found: &[Origins]) -> Option<String> {
     let versions = versions.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     (trials > 0).then(|| {
         format!(
-            "{trials} stored results have the bits of another version of the arithmetic (version {versions}, this program has {}): they stay \
-             and are ranked beside new ones, but are not reproduced to the bit",
+            "{} from another version of the arithmetic (version {versions}, this program has {}): they are kept \
+             and ranked together with new ones, but can't be reproduced to the bit",
+            counted(trials, "stored result"),
             trainer::BITS
         )
     })
 }
 
-/// Results of a program that loaded files that are other ones now.
+/// A warning about results of a program that loaded files that have changed since.
 fn changed_files(found: &[Origins]) -> Option<String> {
     let mut changed: BTreeMap<&str, i64> = BTreeMap::new();
     let mut known: BTreeMap<&str, Option<String>> = BTreeMap::new();
@@ -87,12 +89,13 @@ fn changed_files(found: &[Origins]) -> Option<String> {
             }
         }
     }
-    let most = changed.values().max().copied().unwrap_or(0);
+    let runs = changed.values().max().copied().unwrap_or(0);
     let names = listed(changed.keys().copied());
-    (most > 0).then(|| {
+    (runs > 0).then(|| {
         format!(
-            "{names} changed since {most} stored runs loaded it, and these are not trained again: what a program imports is no part \
-             of a trial unless `trainer.files` names it"
+            "{names} changed since {} loaded it, and these runs are not trained again: a file that a program imports is part of \
+             a trial only if `trainer.files` names it",
+            counted(runs, "stored run")
         )
     })
 }
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_one_origin_are_worth_no_word() {
+    fn results_of_the_current_version_give_no_warning() {
         let now = i64::from(trainer::BITS);
         for found in [vec![], vec![of(Some(now), &[], 3)], vec![of(None, &[], 3), of(Some(now), &[], 2)]] {
             assert_eq!((other_bits(&found), changed_files(&found)), (None, None));
@@ -115,17 +118,17 @@ mod tests {
     }
 
     #[test]
-    fn other_origins_are_named() {
+    fn other_versions_and_changed_files_give_warnings() {
         let now = i64::from(trainer::BITS);
         let found = [of(Some(now), &[], 3), of(Some(now + 1), &[], 4)];
-        let words = other_bits(&found).expect("a warning");
+        let warning = other_bits(&found).expect("a warning");
         assert!(
-            words.starts_with("4 stored results")
-                && words.contains(&format!("(version {}, this program", now + 1)),
-            "{words}"
+            warning.starts_with("4 stored results")
+                && warning.contains(&format!("(version {}, this program", now + 1)),
+            "{warning}"
         );
         let found = [of(None, &[("no such model.py", "a")], 2), of(None, &[("no such model.py", "b")], 1)];
-        let words = changed_files(&found).expect("a warning");
-        assert!(words.starts_with("`no such model.py` changed since 3 stored runs"), "{words}");
+        let warning = changed_files(&found).expect("a warning");
+        assert!(warning.starts_with("`no such model.py` changed since 3 stored runs"), "{warning}");
     }
 }

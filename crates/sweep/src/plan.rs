@@ -1,4 +1,4 @@
-//! A sweep file and the plan that follows from it, with the files, tasks and stored trials that it names as they are here.
+//! Makes the plan of a sweep file, with the files, tasks and stored trials of this machine.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use crate::source::{Source, read};
 use crate::world::LocalWorld;
 use crate::{Context, Error};
 
-/// What a plan is made for.
+/// The purpose of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
-    /// Its trials are to be trained: a step of each task of this program is tried first.
+    /// The trials will be trained: one step of each custom task is tried first.
     Train,
-    /// Something is looked up.
+    /// Something is looked up, without training.
     LookUp,
 }
 
-/// The plan of a sweep file's text. `default_name` is the sweep's name where the text gives none.
+/// Makes the plan of a sweep file's text. `default_name` is the sweep's name if the text has none.
 ///
 /// # Errors
-/// All mistakes of the text.
+/// All mistakes in the text.
 pub fn of_text(
     text: &str,
     default_name: &str,
@@ -33,10 +33,10 @@ pub fn of_text(
     Ok((spec, plan))
 }
 
-/// The plan of a text that was read from a file. The file's name is that of the sweep where the text gives none.
+/// Makes the plan of a text that was read from a file. The default name of the sweep is that of the file.
 ///
 /// # Errors
-/// All mistakes of the text.
+/// All mistakes in the text.
 pub fn of_source(path: &Path, source: &Source, aim: Aim, context: &Context) -> Result<(Spec, Plan), Error> {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "-").unwrap_or("sweep");
     of_text(&source.text, stem, aim, context).map_err(|problems| Error::Problems {
@@ -46,10 +46,10 @@ pub fn of_source(path: &Path, source: &Source, aim: Aim, context: &Context) -> R
     })
 }
 
-/// The plan of a sweep file; `-` is standard input. The plan holds its warnings.
+/// Makes the plan of a sweep file; `-` is standard input. The plan contains its warnings.
 ///
 /// # Errors
 /// The file can't be read, or has mistakes.
 pub fn of_file(path: &Path, aim: Aim, context: &Context) -> Result<(Spec, Plan), Error> {
-    of_source(path, &read(path, "a sweep file", spec::yaml::MAX_BYTES)?, aim, context)
+    of_source(path, &read(path, "sweep file", spec::yaml::MAX_BYTES)?, aim, context)
 }

@@ -1,4 +1,4 @@
-//! The ranking of a stored sweep, with what to know before believing it.
+//! The ranking of a stored sweep, with warnings.
 
 use std::collections::HashMap;
 
@@ -9,47 +9,47 @@ use verdict::results::{RunResult, budgets};
 use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
-use crate::named::sweep;
+use crate::lookup::sweep;
 use crate::results::{Metric, result};
 use crate::stored::open;
 use crate::{Context, Error};
 
-/// What schedules are ranked by.
+/// How schedules are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RankBy {
     /// The metric.
     pub metric: Metric,
-    /// Only runs of this length in steps; the longest if none is given.
+    /// Ranks only runs of this length in steps. `None` for the longest.
     pub budget: Option<i64>,
-    /// Schedules whose difference is within this are equivalent.
+    /// Region of practical equivalence: schedules whose difference is at most this are equivalent.
     pub rope: Option<f64>,
 }
 
 /// A sweep's results, ranked.
 #[derive(Debug)]
 pub struct Ranked {
-    /// One for each run.
+    /// The result of each run.
     pub results: Vec<RunResult>,
     /// The schedules in order.
     pub ranking: Ranking,
-    /// What to know before believing it.
+    /// Warnings about the ranking.
     pub warnings: Vec<Warning>,
-    /// What several budgets say together.
+    /// A sentence on the results over several budgets.
     pub over_budgets: Option<String>,
 }
 
-/// The ranking of a sweep.
+/// Ranks a sweep.
 ///
 /// # Errors
 /// The store can't be read, or has no run with this metric or budget.
 pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ranked, Error> {
     let rows = reader.results(sweep).await?;
-    let seen = match how.metric {
+    let losses = match how.metric {
         Metric::Best => reader.best_losses(sweep).await?,
         Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,
         Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
     };
-    let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, how.metric, &seen)).collect();
+    let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, how.metric, &losses)).collect();
     check_metric(sweep, how.metric, &results)?;
     check_budget(sweep, how.budget, &results)?;
     let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
@@ -60,27 +60,25 @@ pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ra
     Ok(Ranked { results, ranking, warnings, over_budgets })
 }
 
-/// Some of the runs that are done have the metric.
+/// Checks that at least one finished run has the metric.
 fn check_metric(sweep: &str, metric: Metric, results: &[RunResult]) -> Result<(), Error> {
     let mut done = results.iter().filter(|run| run.trial.status == Status::Done).peekable();
     let any = done.peek().is_some();
     if metric != Metric::Final && any && done.all(|run| run.score.is_none()) {
         let title = metric.described().title;
-        return Err(Error::usage(format_args!(
-            "the runs of `{sweep}` have no {title}: rank them by another metric"
-        )));
+        return Err(Error::usage(format_args!("the runs of `{sweep}` have no {title}; use another metric")));
     }
     Ok(())
 }
 
-/// Some of the runs have the length that is asked for.
+/// Checks that at least one run has the requested length.
 fn check_budget(sweep: &str, budget: Option<i64>, results: &[RunResult]) -> Result<(), Error> {
     let known = budgets(results);
     match budget {
         Some(budget) if !known.contains(&budget) && !known.is_empty() => {
             let known: Vec<String> = known.iter().map(i64::to_string).collect();
             Err(Error::usage(format_args!(
-                "no run of `{sweep}` has {budget} steps (its budgets: {})",
+                "no run of `{sweep}` has {budget} steps, expected one of {}",
                 known.join(", ")
             )))
         }
@@ -88,17 +86,17 @@ fn check_budget(sweep: &str, budget: Option<i64>, results: &[RunResult]) -> Resu
     }
 }
 
-/// The sweep that is meant by its name or file, the last one if none is named, and its ranking.
+/// Finds a sweep by its name or file, or the last one, and ranks it.
 ///
 /// # Errors
-/// There is no such sweep, or as [`ranked`].
+/// There is no such sweep, or the errors of [`ranked`].
 pub async fn ranked_sweep(
-    word: Option<&str>,
+    name: Option<&str>,
     how: &RankBy,
     context: &Context,
 ) -> Result<(String, Ranked), Error> {
     let mut reader = open(context).await?;
-    let name = sweep(&mut reader, word, context).await?;
+    let name = sweep(&mut reader, name, context).await?;
     let ranked = ranked(&mut reader, &name, how).await?;
     Ok((name, ranked))
 }

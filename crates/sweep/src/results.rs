@@ -1,4 +1,4 @@
-//! What a stored run counts as under a metric.
+//! The result of a stored run under a metric.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,19 +7,19 @@ use store::{Status, TrialRecord};
 use verdict::results::{RunResult, RunState};
 use verdict::score::{Direction, Score};
 
-/// What runs are compared by.
+/// The metric by which runs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Metric {
     /// Validation loss after the last step.
     #[default]
     Final,
-    /// The lowest validation loss that was seen.
+    /// The lowest validation loss of all evaluations.
     Best,
-    /// Mean train loss over this many last steps.
+    /// Mean training loss over this many last steps.
     Tail(u32),
-    /// Test loss after the last step. It judges; the final validation loss still chooses.
+    /// Test loss after the last step. Only ranks; the final validation loss still chooses the configs.
     TestLoss,
-    /// Test accuracy after the last step. It judges; the final validation loss still chooses.
+    /// Test accuracy after the last step. Only ranks; the final validation loss still chooses the configs.
     Accuracy,
 }
 
@@ -43,7 +43,7 @@ impl Metric {
         }
     }
 
-    /// As the verdict has it.
+    /// The metric in the types of `verdict`.
     pub(crate) fn described(self) -> verdict::ranking::Metric {
         let title = match self {
             Metric::Final => "valid loss".to_owned(),
@@ -56,17 +56,18 @@ impl Metric {
     }
 }
 
-/// What a run is chosen and judged by. What was seen on test images only judges.
-pub(crate) fn result(row: TrialRecord, metric: Metric, seen: &HashMap<String, f64>) -> RunResult {
+/// The result of a run: the loss by which configs are chosen, and the score by which they are ranked. Test metrics
+/// are used only for the score.
+pub(crate) fn result(row: TrialRecord, metric: Metric, losses: &HashMap<String, f64>) -> RunResult {
     let chosen = match metric {
-        Metric::Best | Metric::Tail(_) => seen.get(&row.trial_id).copied(),
+        Metric::Best | Metric::Tail(_) => losses.get(&row.trial_id).copied(),
         Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
     };
     let state = match (row.status, chosen) {
         (Status::Done, Some(loss)) if loss.is_finite() && row.final_valid_loss.is_some() => {
             RunState::Done(loss)
         }
-        // A program need not report the losses of its last steps.
+        // A program may not report the losses of its last steps.
         (Status::Done, None) if matches!(metric, Metric::Tail(_)) => RunState::Missing,
         (Status::Diverged | Status::Done, _) => RunState::Diverged,
         (Status::Failed, _) => RunState::Failed,

@@ -1,4 +1,5 @@
-//! What a sweep trains next. The decision is made in `verdict::promote`, from results alone; here it is made into a plan.
+//! Decides what a sweep trains next. `verdict::promote` decides from the results only; this module makes a plan of
+//! it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,53 +10,53 @@ use verdict::promote::{Extension, extensions, promotions};
 use verdict::results::{RunResult, RunState};
 
 use crate::Error;
-use crate::error::words;
+use crate::error::joined_messages;
 use crate::results::{Metric, result};
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The best lr of a schedule is an end of its grid: one lr beyond is trained too.
+    /// The best lr of a schedule is at the edge of its grid, so one more lr beyond the edge is trained.
     Extended {
-        /// Which lr is added, and beyond which end.
+        /// Which lr is added, and at which edge.
         extension: Extension,
-        /// How often this grid has been extended, this time included.
+        /// How often this grid has been extended, including this time.
         times: u64,
-        /// How often it may be at most.
-        most: u64,
+        /// How often it may be extended.
+        limit: u64,
     },
-    /// The tuning seeds have chosen a config for each schedule; fresh seeds decide between these.
+    /// The tuning seeds have chosen a config for each schedule. These configs are compared on new seeds.
     Chosen {
         /// The configs.
         configs: Vec<Chosen>,
-        /// Seeds that have chosen.
+        /// Number of tuning seeds.
         tuning_seeds: u64,
-        /// Seeds that decide.
+        /// Number of deciding seeds.
         deciding_seeds: u64,
     },
 }
 
-/// The next round: everything that was decided so far, and what is new.
+/// The next round: all decisions so far, including new ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Next {
     decisions: Decisions,
-    /// What this round's results decided.
+    /// The decisions that follow from the results of the last round.
     pub new: Vec<Decision>,
 }
 
 impl Next {
-    /// The plan that follows.
+    /// The plan of the next round.
     ///
     /// # Errors
-    /// What was decided can't be trained.
+    /// The decisions can't be trained.
     pub fn plan(self, spec: &Spec) -> Result<Plan, Error> {
         spec::plan_on(spec, self.decisions).map_err(|problems| {
-            Error::usage(format_args!("what follows from the results can't be trained: {}", words(&problems)))
+            Error::usage(format_args!("can't train the next round: {}", joined_messages(&problems)))
         })
     }
 }
 
-/// How many runs the deciding seeds will need.
+/// Number of runs with deciding seeds.
 pub fn deciding_runs(spec: &Spec) -> u64 {
     spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).len() as u64
 }
@@ -80,38 +81,39 @@ pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
     results(plan, rows).is_some()
 }
 
-/// What follows from a round's results; nothing while runs are missing, or when all is decided.
+/// The next round that follows from the results of a round. `None` while runs are missing, or when everything is
+/// decided.
 pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     let results = results(plan, rows)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
         return None;
     }
-    let due: Vec<(Extension, u64)> = extensions(&results)
+    let new: Vec<(Extension, u64)> = extensions(&results)
         .into_iter()
         .map(|extension| (times(decisions, &extension), extension))
         .filter(|(times, _)| *times < spec.extend)
         .map(|(times, extension)| (extension, times + 1))
         .collect();
     match spec.seeds {
-        _ if !due.is_empty() => Some(extended(spec, decisions, due)),
+        _ if !new.is_empty() => Some(extended(spec, decisions, new)),
         Seeds::Split { .. } => chosen(spec, decisions, &results),
         _ => None,
     }
 }
 
-/// The plan with all that follows from these results of its sweep.
+/// The plan with all decisions that follow from these results.
 ///
 /// # Errors
-/// What was decided can't be trained.
+/// The decisions can't be trained.
 pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
     decide(spec, plan.clone(), rows, &mut |_| {})
 }
 
-/// The same; `each` gets every decision.
+/// The same; `each` receives every decision.
 ///
 /// # Errors
-/// What was decided can't be trained.
+/// The decisions can't be trained.
 pub fn decide(
     spec: &Spec,
     mut plan: Plan,
@@ -133,11 +135,11 @@ fn times(decisions: &Decisions, extension: &Extension) -> u64 {
     decisions.added.iter().filter(same).count() as u64
 }
 
-fn extended(spec: &Spec, before: &Decisions, due: Vec<(Extension, u64)>) -> Next {
+fn extended(spec: &Spec, before: &Decisions, extensions: Vec<(Extension, u64)>) -> Next {
     let mut decisions = before.clone();
-    decisions.added.extend(due.iter().map(|(extension, _)| extension.added.clone()));
-    let most = spec.extend;
-    let new = due.into_iter().map(|(extension, times)| Decision::Extended { extension, times, most });
+    decisions.added.extend(extensions.iter().map(|(extension, _)| extension.added.clone()));
+    let limit = spec.extend;
+    let new = extensions.into_iter().map(|(extension, times)| Decision::Extended { extension, times, limit });
     Next { decisions, new: new.collect() }
 }
 
@@ -149,7 +151,7 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next
         .then(|| Next { decisions, new: vec![Decision::Chosen { configs, tuning_seeds, deciding_seeds }] })
 }
 
-/// The results of a plan's runs, where all have ended.
+/// The results of a plan's runs. `None` if some have not ended.
 fn results(plan: &Plan, rows: &[TrialRecord]) -> Option<Vec<RunResult>> {
     let known: HashMap<&str, &TrialRecord> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! A sweep cut into parts for machines that share no store.
+//! Shards: parts of a sweep for machines that do not share a store.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,9 +9,9 @@ use spec::Plan;
 /// One of N equal parts of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which part, from 1 to `of`.
+    /// The number of the part, from 1 to `of`.
     pub number: usize,
-    /// How many parts there are.
+    /// The number of parts.
     pub of: usize,
 }
 
@@ -22,8 +22,8 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// Keeps this shard's trials: every N-th stage group, so that each shard has its part of all seeds. A sample of the next
-    /// shard's trials stays too, which `sweep merge` then compares.
+    /// Keeps the trials of this shard: every N-th stage group, so that each shard has trials of all seeds. Also keeps
+    /// a sample of the next shard's trials, which `sweep merge` then compares.
     pub(crate) fn keep(self, plan: &Plan, verify_fraction: f64, missing: &mut Vec<Missing>) {
         let groups = spec::share::stage_groups(&plan.trials.iter().collect::<Vec<_>>());
         let mut shard_of = HashMap::new();
@@ -33,7 +33,7 @@ impl Shard {
             }
         }
         let (own, next) = (self.number - 1, self.number % self.of);
-        let sample = store::sample_end(verify_fraction);
+        let sample = store::sample_bound(verify_fraction);
         missing.retain(|missing| match shard_of.get(missing.trial.id.as_str()) {
             Some(shard) => *shard == own || (*shard == next && missing.trial.id < sample),
             None => false,

@@ -1,4 +1,4 @@
-//! Stored trials: found by their ids, and made trainable again.
+//! Finds stored trials by their ids, and prepares them to be trained again.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use schedule::problem::listed;
 use spec::trial::Trial;
 use store::{Reader, StoreError, TrialRecord};
 
-use crate::error::words;
+use crate::error::joined_messages;
 use crate::{Context, Error};
 
 /// Opens the store for reading.
 ///
 /// # Errors
-/// There is none, or it can't be read.
+/// The store does not exist or can't be read.
 pub async fn open(context: &Context) -> Result<Reader, Error> {
     Ok(Reader::open(&context.store).await?)
 }
 
-/// The results of a sweep; none where there is no store yet.
+/// The results of a sweep; empty if the store does not exist yet.
 ///
 /// # Errors
 /// The store can't be read.
@@ -29,36 +29,36 @@ pub async fn results_so_far(sweep: &str, context: &Context) -> Result<Vec<TrialR
     }
 }
 
-/// The trial whose id starts so.
+/// The trial whose id begins with `start`.
 ///
 /// # Errors
-/// There is none, or there are several.
+/// There is no such trial, or several match.
 pub async fn by_id(reader: &mut Reader, start: &str) -> Result<TrialRecord, Error> {
     let id = match reader.find(&start.to_lowercase()).await?.as_slice() {
         [id] => id.clone(),
         [] => {
             return Err(Error::usage(format_args!(
-                "there is no trial whose id starts with `{start}` (ids are in the table `trials`; `best` is the best one)"
+                "no trial id starts with `{start}` (ids are in the table `trials`; `best` names the best trial)"
             )));
         }
         several => {
             let ids = listed(several.iter().map(String::as_str));
-            return Err(Error::usage(format_args!("several trials start with `{start}`: {ids}")));
+            return Err(Error::usage(format_args!("several trial ids start with `{start}`: {ids}")));
         }
     };
     let row = reader.trial(&id).await?;
-    row.ok_or_else(|| Error::failed(format_args!("the trial {id} is gone")))
+    row.ok_or_else(|| Error::failed(format_args!("trial {id} was removed in the meantime")))
 }
 
-/// The run of a stored trial, to be trained again.
+/// The trial of a stored record, to be trained again.
 ///
 /// # Errors
-/// What is stored of it is no configuration.
+/// The stored configuration is invalid.
 pub fn retrained(row: &TrialRecord, context: &Context) -> Result<Trial, Error> {
     let mut again = row.trial().map_err(|problems| {
-        Error::failed(format_args!("the stored configuration can't be used: {}", words(&problems)))
+        Error::failed(format_args!("invalid stored configuration: {}", joined_messages(&problems)))
     })?;
-    // The weights of a trial are kept beside the store, which may stand elsewhere by now.
+    // Weights are kept next to the store, which may have been moved.
     if let Some(init) = Arc::make_mut(&mut again.config).task.init_from_mut()
         && let Some(id) = &init.trial
     {

@@ -1,59 +1,61 @@
-//! A sweep's rounds on an open store: train what is missing, see what follows from the results, go on.
+//! Trains the rounds of a sweep: trains the missing trials, decides what follows from the results, and continues with
+//! the next round.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use orchestrator::{Missing, Options, Seen, Stop, Summary};
+use orchestrator::{Missing, Observation, Options, Stop, Summary};
+use schedule::problem::counted;
 use spec::trial::Trial;
 use spec::{Plan, Spec};
-use store::{Joining, Store, TrialRecord};
+use store::{JoinOptions, Store, TrialRecord};
 
 use crate::event::{Event, Observer, Round};
 use crate::{Context, Error, Shard, programs, rounds, weights};
 
-/// How a process takes part in a sweep.
+/// How this process trains.
 #[derive(Debug)]
 pub struct Training<'a> {
     /// Where results and data are.
     pub context: &'a Context,
-    /// How trials are trained.
+    /// The options of training.
     pub options: &'a Options,
-    /// Ends training early; what has begun goes on from its checkpoint next time.
+    /// Ends training early. The next run resumes trials from their checkpoints.
     pub stop: &'a Stop,
 }
 
-/// Trains what the store lacks of a sweep, round after round until nothing more follows from the results. Of a `shard` only its
-/// part of one round.
+/// Trains the trials of a sweep that the store lacks, round after round until the results lead to no new decision.
+/// For a `shard`, trains only its part of one round.
 ///
 /// # Errors
-/// The store can't be read or written, data or programs are missing, or bits differ from those of another machine.
+/// The store can't be read or written, data or programs are missing, or verified trials have different bits.
 pub async fn run(
     training: &Training<'_>,
     sweep: (&Spec, Plan),
     shard: Option<Shard>,
     observe: &mut Observer<'_>,
 ) -> Result<Summary, Error> {
-    joined(training, async |store| train_rounds(training, sweep, shard, store, observe).await).await
+    with_store(training, async |store| train_rounds(training, sweep, shard, store, observe).await).await
 }
 
-/// Joins the store as a process that trains, for some work, and leaves it.
-pub(crate) async fn joined<T>(
+/// Joins the store as a process that trains, runs `work`, and leaves the store.
+pub(crate) async fn with_store<T>(
     training: &Training<'_>,
     work: impl AsyncFnOnce(&mut Store) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let Training { context, options, stop } = training;
-    let joining = Joining { lease: options.lease, workers: options.workers, job: context.job.clone() };
-    let mut store = Store::join(&context.store, &joining).await?;
-    store.give_up_on(stop.flag());
+    let options = JoinOptions { lease: options.lease, workers: options.workers, job: context.job.clone() };
+    let mut store = Store::join(&context.store, &options).await?;
+    store.set_stop_flag(stop.flag());
     let worked = work(&mut store).await;
-    // Also after an error: else others would wait for this process until its lease is over.
+    // Also after an error, or other processes would wait until the lease of this process ends.
     let closed = store.close().await;
     let worked = worked?;
     closed?;
     Ok(worked)
 }
 
-/// All rounds of a sweep, and the check of what other machines have trained.
+/// Trains all rounds of a sweep, and verifies trials of other machines.
 pub(crate) async fn train_rounds(
     training: &Training<'_>,
     (spec, mut plan): (&Spec, Plan),
@@ -62,25 +64,26 @@ pub(crate) async fn train_rounds(
     observe: &mut Observer<'_>,
 ) -> Result<Summary, Error> {
     let Training { options, stop, .. } = *training;
-    if shard.is_some() && (store.is_remote() || !store.others().await?.is_empty()) {
+    if shard.is_some() && (store.is_remote() || !store.other_runners().await?.is_empty()) {
         return Err(Error::usage(
-            "a shard needs a store of its own, in a folder that no other process has; `sweep merge` puts them together",
+            "a shard needs its own store, in a folder that no other process uses; `sweep merge` combines the shards",
         ));
     }
-    // Also where nothing is left to train: a kill may have come between the last result and the end of its files.
+    // Also if nothing is left to train: a process may have been killed after its last result but before it removed
+    // its files.
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
     let mut rows = store.results(&plan.name).await?;
     loop {
-        // What earlier runs of the sweep have decided is decided again from what they stored.
+        // The decisions of earlier runs of this sweep are made again from the stored results.
         plan = rounds::decide(spec, plan, &rows, &mut |decision| observe(Event::Decided(decision)))?;
-        let (missing, over) = register(training, &plan, shard, store).await?;
+        let (missing, ended) = register(training, &plan, shard, store).await?;
         let is_open = plan.decisions.chosen.is_empty();
         let continues = is_open && shard.is_none();
         let round = Round {
             plan: &plan,
             missing: &missing,
-            over,
+            ended,
             deciding: if is_open { rounds::deciding_runs(spec) } else { 0 },
             deciding_steps: if continues { rounds::deciding_steps(spec) } else { 0 },
             may_extend: continues && rounds::may_extend(spec),
@@ -97,12 +100,12 @@ pub(crate) async fn train_rounds(
         let trained = train(training, &round, store, observe).await?;
         if shard.is_some() && ended(&trained) < missing.len() {
             return Err(Error::failed(
-                "another process has trials of this shard: the same command goes on when it has ended",
+                "another process is training trials of this shard; run the same command again after it has ended",
             ));
         }
         all += trained;
         rows = store.results(&plan.name).await?;
-        // What follows is known only when all trials have ended, whoever trained them.
+        // The next round is known only when all trials have ended, whoever trained them.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
             break;
         }
@@ -113,7 +116,8 @@ pub(crate) async fn train_rounds(
     Ok(all)
 }
 
-/// Writes the plan into the store. Gives the trials that are left to this process, and how many of the plan are over already.
+/// Writes the plan into the store. Returns the trials for this process, and the number of trials of the plan that
+/// have ended.
 async fn register(
     training: &Training<'_>,
     plan: &Plan,
@@ -122,21 +126,21 @@ async fn register(
 ) -> Result<(Vec<Missing>, usize), Error> {
     let options = training.options;
     let mut missing = orchestrator::register(plan, store, !options.with_failed).await?;
-    let over = plan.trials.len() - missing.len();
+    let ended = plan.trials.len() - missing.len();
     if let Some(shard) = shard {
         shard.keep(plan, options.verify_fraction, &mut missing);
     }
     fault::point("promotion.after").map_err(Error::failed)?;
-    Ok((missing, over))
+    Ok((missing, ended))
 }
 
-/// The number of trials that ended, in whichever way.
+/// Number of trials that are accounted for, including stopped ones.
 fn ended(summary: &Summary) -> usize {
     let Summary { done, diverged, failed, stopped, elsewhere, .. } = summary;
     done + diverged + failed + stopped + elsewhere
 }
 
-/// One round.
+/// Trains one round.
 async fn train(
     training: &Training<'_>,
     round: &Round<'_>,
@@ -147,11 +151,11 @@ async fn train(
     let needed = round.missing.iter().map(|missing| &missing.trial).filter(|_| options.workers > 0);
     programs::check(needed.clone())?;
     provide_weights(training, needed.clone(), store, observe).await?;
-    let loaded = orchestrator::load(needed, context.places())?;
+    let loaded = orchestrator::load(needed, context.data_sources())?;
     observe(Event::RoundStarted(round));
-    let seen = |seen: Seen<'_>| match seen {
-        Seen::Event(event) => observe(Event::Trial(event)),
-        Seen::Elsewhere(ended) => observe(Event::Elsewhere(ended)),
+    let seen = |seen: Observation<'_>| match seen {
+        Observation::Event(event) => observe(Event::Trial(event)),
+        Observation::EndedElsewhere(ended) => observe(Event::EndedElsewhere(ended)),
     };
     let missing = round.missing.to_vec();
     let trained = orchestrator::train(&round.plan.name, missing, loaded, store, options, stop, seen).await;
@@ -159,7 +163,7 @@ async fn train(
     Ok(trained?)
 }
 
-/// Trains a sample of what other machines have trained once more.
+/// Trains a sample of the trials of other machines again and compares the bits.
 async fn verify(
     training: &Training<'_>,
     plan: &Plan,
@@ -171,21 +175,21 @@ async fn verify(
         return Ok(());
     }
     provide_weights(training, plan.trials.iter(), store, observe).await?;
-    let loaded = Arc::new(orchestrator::load(plan.trials.iter(), context.places())?);
+    let loaded = Arc::new(orchestrator::load(plan.trials.iter(), context.data_sources())?);
     let verified = orchestrator::verify(plan, &loaded, store, options, stop).await?;
     observe(Event::Verified(&verified));
     match verified.different.as_slice() {
         [] => Ok(()),
         different => Err(Error::failed(format_args!(
-            "trained once more here, {} of another machine's trials have other bits: {}; don't compare what these machines \
-             trained before you know why (`sweep query \"select * from verifications where same = 0\"`)",
-            different.len(),
+            "{} of other machines gave different bits when trained again on this machine: {}; do not compare results of these \
+             machines before you know why (`sweep query \"select * from verifications where same = 0\"`)",
+            counted(different.len(), "trial"),
             different.join(", ")
         ))),
     }
 }
 
-/// Makes the weights that these trials begin with on a thread of its own, while this process renews its lease.
+/// Makes the weights that these trials start from, on a separate thread while this one renews the lease.
 async fn provide_weights(
     training: &Training<'_>,
     trials: impl Iterator<Item = &Trial> + Clone,
@@ -200,7 +204,7 @@ async fn provide_weights(
     let (sender, retraining) = mpsc::channel::<TrialRecord>();
     let thread = std::thread::Builder::new().name("weights".to_owned()).stack_size(orchestrator::STACK_BYTES);
     let thread = thread.spawn(move || {
-        // Nobody listens any more where this process gives up.
+        // The receiver is gone if this process gives up.
         weights::provide(&trials, &context, &stop, &mut |row| drop(sender.send(row.clone())))
     });
     let thread = thread.map_err(|error| Error::failed(format_args!("can't start a thread: {error}")))?;
@@ -210,12 +214,10 @@ async fn provide_weights(
         tokio::time::sleep(Duration::from_millis(20)).await;
         retraining.try_iter().for_each(|row| observe(Event::Retraining(&row)));
         if Instant::now() >= due {
-            store.sign_of_life().await?;
+            store.renew_lease().await?;
             due = Instant::now() + every;
         }
     }
     retraining.try_iter().for_each(|row| observe(Event::Retraining(&row)));
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(Error::failed("the weights to begin with could not be trained: a panic")))
+    thread.join().unwrap_or_else(|_| Err(Error::failed("training the initial weights panicked")))
 }

@@ -1,5 +1,6 @@
-//! The final weights of a stored trial. They are not stored: the trial is trained again, and its fingerprints must be the
-//! stored ones. Those that others begin with are kept in a file beside the store.
+//! The final weights of a stored trial. The store does not contain them: the trial is trained again, and its
+//! fingerprints must equal the stored ones. Weights from which other trials start are kept in a file next to the
+//! store.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,45 +16,45 @@ use trainer::device::Device;
 
 use crate::context::WEIGHTS;
 use crate::stored::{by_id, open, retrained};
-use crate::{Context, Error, wait_for, whole_file};
+use crate::{Context, Error, atomic_file, wait_for};
 
-/// Is called with each trial that is about to be trained again.
+/// A callback for each trial that is about to be trained again.
 pub type Retraining<'a> = dyn FnMut(&TrialRecord) + 'a;
 
-/// Weights, and what they were trained on.
+/// Weights and how they were trained.
 pub struct Weights {
     /// The weights, and the optimizer's state.
     pub trained: Trained,
-    /// What was trained.
+    /// The network that was trained.
     pub network: Network,
-    /// What it learnt from.
+    /// The data on which it was trained.
     pub examples: Examples,
 }
 
 /// Checks that a trial has final weights.
 ///
 /// # Errors
-/// It is not done.
+/// The trial is not done.
 pub fn check_done(row: &TrialRecord) -> Result<(), Error> {
     match row.status {
         Status::Done => Ok(()),
         status => {
             let (id, status) = (&row.trial_id, status.name());
-            Err(Error::usage(format_args!("the trial {id} has no final weights: it is {status}")))
+            Err(Error::usage(format_args!("trial {id} has no final weights: its status is {status}")))
         }
     }
 }
 
-fn its_programs(id: &str) -> Error {
+fn held_by_program(id: &str) -> Error {
     Error::usage(format_args!(
-        "the weights of the trial {id} are its program's: only that can write them down"
+        "trial {id} was trained by a custom program, and only that program can export its weights"
     ))
 }
 
-/// Trains a trial again and gives its weights.
+/// Trains a trial again and returns its weights.
 ///
 /// # Errors
-/// They are not those that were stored, the trial can't be trained again, or a stop was requested.
+/// The weights differ from the stored fingerprint, the trial can't be trained again, or a stop was requested.
 pub fn trained_again(
     row: &TrialRecord,
     device: Device,
@@ -63,7 +64,7 @@ pub fn trained_again(
 ) -> Result<Weights, Error> {
     let again = retrained(row, context)?;
     let Some(network) = again.config.task.network().cloned() else {
-        return Err(its_programs(&row.trial_id));
+        return Err(held_by_program(&row.trial_id));
     };
     provide([&again], context, stop, retraining)?;
     let examples =
@@ -81,19 +82,16 @@ pub fn trained_again(
         return Err(Error::Interrupted);
     }
     if let Some(Ended::Failed { reason }) = &ended {
-        return Err(Error::failed(format_args!(
-            "the trial {} can't be trained again: {reason}",
-            row.trial_id
-        )));
+        return Err(Error::failed(format_args!("can't train trial {} again: {reason}", row.trial_id)));
     }
     let (Some(trained), Some(Ended::Done(now))) = (weights, ended) else {
-        return Err(differs(row, "it did not come to its end"));
+        return Err(differs(row, "it did not finish"));
     };
     check(row, &now)?;
     Ok(Weights { trained, network, examples })
 }
 
-/// Every lr, every loss and every weight must be as stored.
+/// Checks that every lr, loss and weight equals the stored one, by their fingerprints.
 fn check(row: &TrialRecord, now: &Final) -> Result<(), Error> {
     let pairs = [
         ("digest", &row.digest, &Some(now.digest.clone())),
@@ -103,7 +101,7 @@ fn check(row: &TrialRecord, now: &Final) -> Result<(), Error> {
         if stored != now {
             let text = |hash: &Option<String>| hash.clone().unwrap_or_else(|| "missing".to_owned());
             let (now, stored) = (text(now), text(stored));
-            return Err(differs(row, &format!("its {what} is {now}, the stored one is {stored}")));
+            return Err(differs(row, &format!("its {what} is {now}, expected {stored}")));
         }
     }
     Ok(())
@@ -112,38 +110,41 @@ fn check(row: &TrialRecord, now: &Final) -> Result<(), Error> {
 fn differs(row: &TrialRecord, how: &str) -> Error {
     let id = &row.trial_id;
     Error::failed(format_args!(
-        "trained again the trial {id} gives other weights than those that were stored, and nothing is written: {how}; \
-         `sweep reproduce {id}` names the first step that differs"
+        "trial {id} gave different weights when it was trained again, so nothing was written: {how}; \
+         `sweep reproduce {id}` shows the first step that differs"
     ))
 }
 
-/// The weights of a trial for others to begin with, and the trial. What they are is known before their file is there. Why there
-/// are none is said in words.
+/// The weights of a trial, for other trials to start from, and the trial. Their hash is known before their file
+/// exists. An error is returned as its message.
 pub(crate) fn of_trial(id: &str, context: &Context) -> Result<(InitFrom, Trial), String> {
-    // On a thread of its own: the caller may be in the middle of what another runtime waits for.
+    // On a separate thread, because the caller may already run in another async runtime.
     let found = std::thread::scope(|scope| {
-        scope.spawn(|| known(id, context)).join().unwrap_or_else(|_| Err(Error::failed("a panic")))
+        scope
+            .spawn(|| weights_of(id, context))
+            .join()
+            .unwrap_or_else(|_| Err(Error::failed("looking up the trial panicked")))
     });
     found.map_err(|error| match error {
-        Error::Usage(words) | Error::Failed(words) => words,
-        _ => format!("the weights of the trial {id} can't be had"),
+        Error::Usage(message) | Error::Failed(message) => message,
+        _ => format!("the weights of trial {id} are not available"),
     })
 }
 
-fn known(id: &str, context: &Context) -> Result<(InitFrom, Trial), Error> {
+fn weights_of(id: &str, context: &Context) -> Result<(InitFrom, Trial), Error> {
     let row = stored_trial(id, context)?;
     check_done(&row)?;
     let device = row.environment.as_ref().map_or("cpu", |environment| environment.device.as_str());
     if device != Device::Cpu.to_string() {
         return Err(Error::usage(format_args!(
-            "the trial {} was trained on {device}, and here it would get other weights: write them there by `sweep export \
-             weights --device {device}`, and name the file",
+            "trial {} was trained on {device} and would get different weights on this machine; export them there with `sweep export \
+             weights --device {device}`, and use the file",
             row.trial_id
         )));
     }
     let again = retrained(&row, context)?;
     let (Some(_), Some(hash)) = (again.config.task.network(), row.weights_hash) else {
-        return Err(its_programs(&row.trial_id));
+        return Err(held_by_program(&row.trial_id));
     };
     let file = context.kept_weights(&row.trial_id).display().to_string();
     Ok((InitFrom { trial: Some(row.trial_id), ..InitFrom::plain(file, hash) }, again))
@@ -153,10 +154,10 @@ fn stored_trial(id: &str, context: &Context) -> Result<TrialRecord, Error> {
     wait_for(async { by_id(&mut open(context).await?, id).await })
 }
 
-/// Makes the missing files of weights that trials begin with, by training the trials again that have them, on this thread.
+/// Makes the missing weight files from which these trials start, by training the source trials again on this thread.
 ///
 /// # Errors
-/// As [`trained_again`], or a file can't be written.
+/// The errors of [`trained_again`], or a file can't be written.
 pub fn provide<'a>(
     trials: impl IntoIterator<Item = &'a Trial>,
     context: &Context,
@@ -180,20 +181,20 @@ pub fn provide<'a>(
     Ok(())
 }
 
-/// Whether some of these trials begin with the weights of another one.
+/// Whether some of these trials start from the weights of a stored trial.
 pub(crate) fn are_needed<'a>(mut trials: impl Iterator<Item = &'a Trial>) -> bool {
     trials.any(|trial| trial.config.task.init_from().is_some_and(|init| init.trial.is_some()))
 }
 
-/// Removes the weights that are kept for others in a folder of trials; they can be made again. Gives how many files and bytes
-/// went.
+/// Removes the weights that are kept for other trials in a folder of trials. They can be made again. Returns the
+/// number of removed files and of freed bytes.
 pub fn remove_kept(trials: &Path) -> (usize, u64) {
     let entries = std::fs::read_dir(trials).into_iter().flatten().flatten();
     let files = entries.map(|entry| entry.path().join(WEIGHTS));
     files.fold((0, 0), |(files, bytes), file| {
-        let size = std::fs::metadata(&file).map_or(0, |about| about.len());
+        let size = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
         match std::fs::remove_file(&file) {
-            // The folder goes too, where nothing else is in it.
+            // Removes the folder too, if it is empty.
             Ok(()) => {
                 let _ = file.parent().map(std::fs::remove_dir);
                 (files + 1, bytes + size)
@@ -203,17 +204,17 @@ pub fn remove_kept(trials: &Path) -> (usize, u64) {
     })
 }
 
-/// Writes a file that appears under its name when it is complete.
+/// Writes a file that appears under its name only when it is complete.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|error| {
-            Error::failed(format_args!("can't make the folder {}: {error}", dir.display()))
+            Error::failed(format_args!("can't create the folder {}: {error}", dir.display()))
         })?;
     }
     let written = || {
-        let mut file = whole_file::begin(path)?;
+        let mut file = atomic_file::begin(path)?;
         file.write_all(bytes)?;
-        whole_file::finish(file, path)
+        atomic_file::finish(file, path)
     };
     written().map_err(|error| Error::failed(format_args!("can't write {}: {error}", path.display())))
 }

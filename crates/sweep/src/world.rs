@@ -1,5 +1,5 @@
-//! The world of a sweep file on this machine: its files, the tasks of this program, the trials of its store. What was looked up
-//! once is not looked up again: each point of a grid names the same files.
+//! The environment of a sweep file on this machine: its files, the tasks of this program, and the trials of its
+//! store. Lookups are cached, because all points of a grid name the same files.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,18 +12,18 @@ use spec::trial::{CustomTaskSpec, DataInfo, InitFrom, Network, Source, Trial};
 
 use crate::{Context, weights};
 
-/// The world of this machine, and what was looked up in it.
+/// The environment of this machine, with cached lookups.
 pub(crate) struct LocalWorld<'a> {
     context: &'a Context,
-    /// Whether a step of each task is tried.
+    /// Whether to try a step of each custom task.
     probes: bool,
-    hashes: Known<String, Option<String>>,
-    tables: Known<Source, Result<DataInfo, String>>,
-    texts: Known<String, Result<DataInfo, String>>,
+    hashes: Cache<String, Option<String>>,
+    tables: Cache<Source, Result<DataInfo, String>>,
+    texts: Cache<String, Result<DataInfo, String>>,
     /// Stored trials and their weights.
-    trials: Known<String, Result<(InitFrom, Trial), String>>,
-    own: Known<String, Result<CustomTaskSpec, String>>,
-    misfits: Known<String, Vec<(&'static str, String)>>,
+    trials: Cache<String, Result<(InitFrom, Trial), String>>,
+    custom_tasks: Cache<String, Result<CustomTaskSpec, String>>,
+    misfits: Cache<String, Vec<(&'static str, String)>>,
 }
 
 impl<'a> LocalWorld<'a> {
@@ -31,12 +31,12 @@ impl<'a> LocalWorld<'a> {
         Self {
             context,
             probes,
-            hashes: Known::default(),
-            tables: Known::default(),
-            texts: Known::default(),
-            trials: Known::default(),
-            own: Known::default(),
-            misfits: Known::default(),
+            hashes: Cache::default(),
+            tables: Cache::default(),
+            texts: Cache::default(),
+            trials: Cache::default(),
+            custom_tasks: Cache::default(),
+            misfits: Cache::default(),
         }
     }
 
@@ -67,7 +67,7 @@ impl World for LocalWorld<'_> {
     }
 
     fn task(&self, name: &str, params: &Json) -> Result<CustomTaskSpec, String> {
-        self.own.get(format!("{name} {params}").as_str(), |_| {
+        self.custom_tasks.get(format!("{name} {params}").as_str(), |_| {
             self.context.tasks.describe(name, params, self.probes)
         })
     }
@@ -86,17 +86,17 @@ impl World for LocalWorld<'_> {
     }
 }
 
-/// What was looked up before.
-struct Known<K, V>(RefCell<HashMap<K, V>>);
+/// A cache of lookups.
+struct Cache<K, V>(RefCell<HashMap<K, V>>);
 
-impl<K, V> Default for Known<K, V> {
+impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
         Self(RefCell::default())
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Known<K, V> {
-    fn get<Q: ?Sized + ToOwned<Owned = K>>(&self, key: &Q, look: impl FnOnce(&Q) -> V) -> V {
-        self.0.borrow_mut().entry(key.to_owned()).or_insert_with(|| look(key)).clone()
+impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
+    fn get<Q: ?Sized + ToOwned<Owned = K>>(&self, key: &Q, look_up: impl FnOnce(&Q) -> V) -> V {
+        self.0.borrow_mut().entry(key.to_owned()).or_insert_with(|| look_up(key)).clone()
     }
 }

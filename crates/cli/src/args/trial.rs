@@ -1,7 +1,7 @@
 //! The name of a stored trial.
 
 use clap::Args;
-use sweep::named::Which;
+use sweep::lookup::TrialName;
 
 /// A stored trial.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct TrialArg {
 
 impl TrialArg {
     /// The trial's name as a plain value.
-    pub(crate) fn named(&self) -> Which {
-        Which { trial: self.trial.clone(), sweep: self.sweep.clone() }
+    pub(crate) fn named(&self) -> TrialName {
+        TrialName { trial: self.trial.clone(), sweep: self.sweep.clone() }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use report::{Format, audit_rows};
-use sweep::named::sweep;
+use sweep::lookup::sweep;
 use sweep::ranked::{RankBy, ranked};
 use sweep::stored::open;
 use sweep::wait_for;

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     for file in &args.files {
         match sweep_file(file, args.warnings, global) {
             Ok((spec, plan)) => {
-                let looked = wait_for(origins::look(&spec, &plan, &global.context)).map_err(Failure::from);
+                let looked = wait_for(origins::stored(&spec, &plan, &global.context)).map_err(Failure::from);
                 let looked = looked.and_then(|stored| warn_of_stored(&stored, file, args.warnings, global));
                 if let Err(failure) = looked {
                     report(std::mem::replace(&mut outcome, Err(failure)));

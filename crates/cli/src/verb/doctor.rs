@@ -179,7 +179,7 @@ fn store(global: &Global) -> Vec<Check> {
             Err(StoreError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(Failure::failed(error)),
         };
-        let whole = reader.is_whole().await?;
+        let whole = reader.is_intact().await?;
         Ok(Some((whole, reader.sweeps().await?.len(), reader.runners().await?)))
     });
     match found {

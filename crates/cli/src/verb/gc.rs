@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let trials = global.context.store.trials(args.checkpoints_in.as_deref());
         let of_programs = orchestrator::remove_program_checkpoints(&mut store, &trials).await?;
         let unknown = orchestrator::remove_unknown_trials(&mut store, &trials).await?;
-        let kept = if store.others().await?.is_empty() { weights::remove_kept(&trials) } else { (0, 0) };
+        let kept =
+            if store.other_runners().await?.is_empty() { weights::remove_kept(&trials) } else { (0, 0) };
         let files = files + of_programs.0 + unknown.0 + kept.0;
         let bytes = bytes + of_programs.1 + unknown.1 + kept.1;
         let (database, freed) = store.compact().await?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use store::Status;
-use sweep::named::trial;
+use sweep::lookup::trial;
 use sweep::stored::{open, retrained};
 use sweep::wait_for;
 

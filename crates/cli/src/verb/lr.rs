@@ -59,7 +59,7 @@ const MOST_STEPS: u64 = 100_000_000;
 
 pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     let source = match args.schedule.as_str() {
-        "-" => read_file(Path::new("-"), "a schedule", spec::yaml::MAX_BYTES)?,
+        "-" => read_file(Path::new("-"), "schedule", spec::yaml::MAX_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let Fitted { schedule, total, .. } = fit(&source, args.lr, args.total, args.steps_per_epoch)?;

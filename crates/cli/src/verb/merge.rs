@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use report::{Format, Rows};
 use schedule::problem::counted;
-use store::{Conflict, Joining, Location, Merged, Origin, Reader, Store};
+use store::{Conflict, JoinOptions, Location, Merged, Origin, Reader, Store};
 use sweep::wait_for;
 
 use crate::args::{FormatArg, location};
@@ -29,8 +29,8 @@ const MOST_LISTED: usize = 20;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let merged = wait_for(async {
-        let joining = Joining { lease: LEASE, workers: 0, job: None };
-        let mut store = Store::join(&global.context.store, &joining).await?;
+        let options = JoinOptions { lease: LEASE, workers: 0, job: None };
+        let mut store = Store::join(&global.context.store, &options).await?;
         let mut all = Vec::new();
         for shard in &args.shards {
             let shard = folder(shard);
@@ -120,7 +120,12 @@ fn notes(shard: &str, merged: &Merged, quiet: bool) {
 }
 
 fn describe(conflict: &Conflict) -> String {
-    format!("trial {}: {} here, {} there", conflict.trial_id, origin(&conflict.here), origin(&conflict.there))
+    format!(
+        "trial {}: {} here, {} there",
+        conflict.trial_id,
+        origin(&conflict.kept),
+        origin(&conflict.rejected)
+    )
 }
 
 /// Describes a result and its origin in a few words.

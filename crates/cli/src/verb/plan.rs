@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
-    let stored = wait_for(origins::look(&spec, &plan, &global.context))?;
+    let stored = wait_for(origins::stored(&spec, &plan, &global.context))?;
     warn_of_stored(&stored, &args.file, args.warnings, global)?;
     let workers = args.workers.map_or_else(|| programs::workers(&plan), |workers| workers.get());
     let left = Left::of(&stored);
@@ -94,9 +94,9 @@ struct Time {
 
 impl Left {
     fn of(stored: &Stored) -> Self {
-        let is_left = |trial: &&Trial| !stored.over.contains(&trial.id);
+        let is_left = |trial: &&Trial| !stored.ended.contains(&trial.id);
         Self {
-            stored: stored.over.len(),
+            stored: stored.ended.len(),
             trials: stored.plan.trials.iter().filter(is_left).cloned().collect(),
         }
     }
@@ -112,7 +112,7 @@ impl Left {
             !args.no_share,
             workers,
             trainer::device::Device::Cpu,
-            global.context.places(),
+            global.context.data_sources(),
         ) {
             Ok(time) => time.map(|span| Time { span, source: "measured by a short probe" }),
             Err(error) => {

@@ -7,7 +7,7 @@ use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRecord};
-use sweep::named::trial;
+use sweep::lookup::trial;
 use sweep::stored::{open, retrained};
 use sweep::weights::provide;
 use sweep::{Context, wait_for};
@@ -139,7 +139,7 @@ fn train(
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
 ) -> Result<Option<Ended>, Failure> {
-    let loaded = orchestrator::load(std::iter::once(trial), global.context.places())?;
+    let loaded = orchestrator::load(std::iter::once(trial), global.context.data_sources())?;
     let mut ended = None;
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
@@ -152,7 +152,7 @@ fn train(
         }
         _ => true,
     };
-    blocking(|stop| orchestrator::train_alone(trial, &loaded, device, stop, &mut emit))?;
+    blocking(|stop| orchestrator::train_single(trial, &loaded, device, stop, &mut emit))?;
     Ok(ended)
 }
 

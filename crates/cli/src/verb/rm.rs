@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use report::{Cell, Format, Rows};
-use store::{Affected, Fate, Reader, Store, Target};
-use sweep::named::sweep;
+use store::{AffectedTrial, Reader, RemovalEffect, RemovalTarget, Store};
+use sweep::lookup::sweep;
 use sweep::stored::{by_id, open};
 use sweep::wait_for;
 
@@ -71,10 +71,10 @@ enum Selection {
 }
 
 impl Selection {
-    fn target(&self) -> Target<'_> {
+    fn target(&self) -> RemovalTarget<'_> {
         match self {
-            Self::Sweep(name) => Target::Sweep(name),
-            Self::Trials(ids) => Target::Trials(ids),
+            Self::Sweep(name) => RemovalTarget::Sweep(name),
+            Self::Trials(ids) => RemovalTarget::Trials(ids),
         }
     }
 }
@@ -91,21 +91,23 @@ async fn selection(reader: &mut Reader, args: &Args, global: &Global) -> Result<
 }
 
 /// The trials whose results are removed.
-fn lost(affected: &[Affected]) -> Vec<String> {
-    let lost = affected.iter().filter(|trial| trial.fate.loses_results());
+fn lost(affected: &[AffectedTrial]) -> Vec<String> {
+    let lost = affected.iter().filter(|trial| trial.effect.loses_results());
     lost.map(|trial| trial.trial_id.clone()).collect()
 }
 
 /// One row per trial.
-fn rows(affected: &[Affected]) -> Rows {
+fn rows(affected: &[AffectedTrial]) -> Rows {
     let mut rows =
         Rows::new(["trial_id", "schedule", "base_lr", "seed", "status", "steps_done", "fate", "because_of"]);
     for trial in affected {
-        let (fate, because) = match &trial.fate {
-            Fate::Removed => ("removed", None),
-            Fate::Queued(sweeps) => ("queued", Some(sweeps)),
-            Fate::AskedFor(sweeps) => ("kept: used by other sweeps", Some(sweeps)),
-            Fate::BegunWith(trials) => ("kept: other trials start from its weights", Some(trials)),
+        let (effect, because) = match &trial.effect {
+            RemovalEffect::Removed => ("removed", None),
+            RemovalEffect::Requeued(sweeps) => ("queued", Some(sweeps)),
+            RemovalEffect::UsedBySweeps(sweeps) => ("kept: used by other sweeps", Some(sweeps)),
+            RemovalEffect::UsedByTrials(trials) => {
+                ("kept: other trials start from its weights", Some(trials))
+            }
         };
         rows.rows.push(vec![
             trial.trial_id.as_str().into(),
@@ -114,7 +116,7 @@ fn rows(affected: &[Affected]) -> Rows {
             trial.seed.into(),
             trial.status.name().into(),
             trial.steps_done.into(),
-            fate.into(),
+            effect.into(),
             because.map_or(Cell::Null, |names| Cell::Text(names.join(" "))),
         ]);
     }
@@ -122,27 +124,30 @@ fn rows(affected: &[Affected]) -> Rows {
 }
 
 /// The removal as text.
-fn text(selection: &Selection, affected: &[Affected], files: (usize, u64), yes: bool) -> String {
+fn text(selection: &Selection, affected: &[AffectedTrial], files: (usize, u64), yes: bool) -> String {
     let mut text = match selection {
         Selection::Sweep(name) => format!("sweep {name}: {}\n", removed(affected, yes)),
         Selection::Trials(_) => format!("{}\n", removed(affected, yes)),
     };
-    let because = |names: fn(&Fate) -> Option<&Vec<String>>| -> Option<(usize, String)> {
+    let because = |names: fn(&RemovalEffect) -> Option<&Vec<String>>| -> Option<(usize, String)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let found: Vec<_> = affected.iter().filter_map(|trial| names(&trial.fate)).collect();
+        let found: Vec<_> = affected.iter().filter_map(|trial| names(&trial.effect)).collect();
         found.iter().flat_map(|names| names.iter()).for_each(|name| *counts.entry(name).or_default() += 1);
         let named: Vec<String> = counts.iter().map(|(name, count)| format!("{name} ({count})")).collect();
         (!found.is_empty()).then(|| (found.len(), named.join(", ")))
     };
-    let asked = because(|fate| if let Fate::AskedFor(names) = fate { Some(names) } else { None });
+    let asked =
+        because(|effect| if let RemovalEffect::UsedBySweeps(names) = effect { Some(names) } else { None });
     if let Some((count, names)) = asked {
         text.push_str(&format!("{} kept, used by other sweeps: {names}\n", runs(count)));
     }
-    let begun = because(|fate| if let Fate::BegunWith(names) = fate { Some(names) } else { None });
+    let begun =
+        because(|effect| if let RemovalEffect::UsedByTrials(names) = effect { Some(names) } else { None });
     if let Some((count, names)) = begun {
         text.push_str(&format!("{} kept, these trials start from their weights: {names}\n", runs(count)));
     }
-    let queued = because(|fate| if let Fate::Queued(names) = fate { Some(names) } else { None });
+    let queued =
+        because(|effect| if let RemovalEffect::Requeued(names) = effect { Some(names) } else { None });
     if let Some((count, names)) = queued {
         text.push_str(&format!(
             "{} will be trained again by the sweeps that use them: {names}\n",
@@ -168,8 +173,8 @@ fn runs(count: usize) -> String {
 }
 
 /// Counts the runs that lose their results, by status.
-fn removed(affected: &[Affected], yes: bool) -> String {
-    let lost: Vec<&Affected> = affected.iter().filter(|trial| trial.fate.loses_results()).collect();
+fn removed(affected: &[AffectedTrial], yes: bool) -> String {
+    let lost: Vec<&AffectedTrial> = affected.iter().filter(|trial| trial.effect.loses_results()).collect();
     let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
     lost.iter().for_each(|trial| *by_status.entry(trial.status.name()).or_default() += 1);
     let each: Vec<String> = by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();

@@ -48,7 +48,7 @@ fn shard(text: &str) -> Result<Shard, String> {
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let context = &global.context;
     let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
-    let stored = wait_for(origins::look(&spec, &plan, context))?;
+    let stored = wait_for(origins::stored(&spec, &plan, context))?;
     warn_of_stored(&stored, &args.file, args.warnings, global)?;
     let workers = args.workers.unwrap_or_else(|| programs::workers(&plan));
     let options = args.training.options(workers, true, context)?;

@@ -2,7 +2,7 @@
 
 use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
-use sweep::named::trial;
+use sweep::lookup::trial;
 use sweep::stored::open;
 use sweep::wait_for;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     if args.metrics {
         let mut rows = Rows::new(["step", "lr", "train_loss", "valid_loss", "grad_norm"]);
         for step in steps {
-            let (train_loss, grad_norm) = step.known(row.diverged_at);
+            let (train_loss, grad_norm) = step.reported(row.diverged_at);
             rows.rows.push(vec![
                 step.step.into(),
                 step.lr.into(),

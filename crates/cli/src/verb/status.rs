@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use report::{Cell, Format, Rows};
 use store::{RunnerStatus, RunningTrial, SweepStatus};
-use sweep::named::sweep;
+use sweep::lookup::sweep;
 use sweep::stored::open;
 use sweep::wait_for;
 
@@ -55,7 +55,7 @@ fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
             Some(word) => Some(sweep(&mut reader, Some(word), &global.context).await?),
             None => None,
         };
-        reader.hold().await?;
+        reader.hold_snapshot().await?;
         let mut sweeps = reader.status().await?;
         sweeps.retain(|status| name.as_ref().is_none_or(|name| *name == status.sweep));
         let running = reader.running(name.as_deref(), MOST_RUNNING).await?;

@@ -1,4 +1,4 @@
-//! Measurements of the store. They are not run by default:
+//! Measurements of the store, which are not run by default:
 //! `cargo test --release -p sweep-store --lib measurements -- --ignored --nocapture --test-threads 1`.
 
 mod throughput;
@@ -9,7 +9,7 @@ use spec::event::{Event, Final, Outcome, StepRow};
 
 use crate::{Environment, Location, Store};
 
-/// A store in which a sweep is registered: its text apart from data, model and optimizer.
+/// A store with a registered sweep. `text` is its file without data, model and optimizer.
 async fn registered(location: impl Into<Location>, text: &str) -> (Store, Plan, i64) {
     let text = format!(
         "{{name: x, data: {{dataset: digits, batch_size: 50}}, model: {{kind: mlp, hidden: [8]}}, \
@@ -22,7 +22,7 @@ async fn registered(location: impl Into<Location>, text: &str) -> (Store, Plan, 
     (store, plan, environment)
 }
 
-/// Trials are taken up, and their first stage begins.
+/// Starts trials and their first stage.
 fn begin(stage: u64, trials: &[String]) -> [Event; 2] {
     let trial_ids = trials.to_vec();
     [

@@ -1,4 +1,4 @@
-//! CPU time of the store for much of everything (Linux; user and system time of the whole process).
+//! CPU time of the store for large amounts of data (Linux; user and system time of the whole process).
 
 use spec::event::{Evaluated, Event};
 
@@ -6,7 +6,7 @@ use super::{begin, end, registered, steps};
 use crate::{Reader, Store};
 
 #[tokio::test]
-#[ignore = "takes minutes, and is a measurement"]
+#[ignore = "a measurement that takes minutes"]
 async fn throughput() {
     for rows in [1, 16, 100] {
         a_million_rows(rows).await;
@@ -52,15 +52,15 @@ async fn one_stage_of_many(sharing: usize) {
     println!("  {:.2} ms a batch of 100 rows", (cpu_seconds() - before) / 100.0 * 1e3);
     let before = cpu_seconds();
     for step in 0..100 {
-        let seen = |trial: &String| Evaluated { trial_id: trial.clone(), step, valid_loss: 1.0 };
-        let evaluated = trials.iter().map(seen).collect();
+        let evaluation = |trial: &String| Evaluated { trial_id: trial.clone(), step, valid_loss: 1.0 };
+        let evaluated = trials.iter().map(evaluation).collect();
         let event = Event::Steps { stage: 1, rows: Vec::new(), evaluated };
         store.write(&[event], environment).await.expect("written");
     }
     println!("  {:.2} ms where each was evaluated", (cpu_seconds() - before) / 100.0 * 1e3);
 }
 
-/// Two thousand trials of fifty steps, each alone.
+/// Two thousand trials of fifty steps, without sharing.
 async fn thousands_of_trials() {
     let dir = tempfile::tempdir().expect("a folder");
     let (mut store, trials, environment) = store(dir.path(), 2_000).await;
@@ -87,7 +87,7 @@ async fn store(dir: &std::path::Path, trials: usize) -> (Store, Vec<String>, i64
     (store, plan.trials.into_iter().map(|trial| trial.id).collect(), environment)
 }
 
-/// User and system time of this process so far, in hundredths.
+/// User and system time of this process so far, in seconds.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(')').expect("a name in parentheses").1;

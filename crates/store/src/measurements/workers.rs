@@ -1,4 +1,4 @@
-//! Ten thousand simulated workers against one server: the statements that they would send in N seconds are sent as fast as the
+//! Ten thousand simulated workers on one server: sends the statements of N seconds of their work as fast as the
 //! server answers.
 
 use std::cmp::Reverse;
@@ -8,61 +8,61 @@ use std::time::{Duration, Instant};
 
 use super::{begin, end, registered, steps};
 use crate::runner::Runner;
-use crate::{Attention, Location, Store};
+use crate::{Activity, Location, Store};
 
 const WORKERS: usize = 10_000;
-/// Connections that ask at the same time.
+/// Number of simultaneous connections.
 const CONNECTIONS: usize = 32;
-/// Of the lease of 300 s: between two batches of a worker.
+/// Milliseconds between two batches of a worker: a fraction of its lease of 300 s.
 const EVERY: u64 = 10_000;
 /// Milliseconds that a trial takes.
 const TRIAL: u64 = 20_000;
-/// Stage groups that a claim asks for: a worker of one thread and eight lanes.
+/// Stage groups per claim: those of a worker with one thread and eight lanes.
 const GROUPS: usize = 16;
 
-/// A worker, in milliseconds of its own clock.
+/// A worker. Its times are milliseconds of the simulated clock.
 struct Worker {
     runner: Runner,
     trials: VecDeque<String>,
-    /// When the trial that it trains ends.
+    /// When its current trial ends.
     ends: u64,
     stage: u64,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Statistics {
     calls: BTreeMap<&'static str, (u64, Duration)>,
-    claims_in_vain: u64,
+    empty_claims: u64,
     trained: HashSet<String>,
     twice: u64,
     clock: u64,
 }
 
-impl Seen {
+impl Statistics {
     fn print(&self, took: f64) {
         let seconds = self.clock as f64 / 1e3;
         println!(
-            "{WORKERS} workers, {seconds:.0} s of theirs, took the server {took:.0} s with {CONNECTIONS} connections"
+            "{seconds:.0} s of {WORKERS} workers took the server {took:.0} s with {CONNECTIONS} connections"
         );
         for (name, (calls, time)) in &self.calls {
             println!(
-                "  {name:<6} {calls:>7} calls, {:>5.0} a second of theirs, {:.2} ms each",
+                "  {name:<6} {calls:>7} calls, {:>5.0} per simulated second, {:.2} ms each",
                 *calls as f64 / seconds,
                 time.as_secs_f64() * 1e3 / *calls as f64
             );
         }
-        println!("  claims that found nothing while others were left: {}", self.claims_in_vain);
+        println!("  claims without a result while trials were left: {}", self.empty_claims);
         println!("  trials trained: {}, twice: {}", self.trained.len(), self.twice);
     }
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Shared {
     location: Location,
     workers: Vec<Mutex<Option<Worker>>>,
-    /// When each worker has something to say next.
+    /// When each worker sends its next statements.
     clock: Mutex<BinaryHeap<Reverse<(u64, usize)>>>,
-    seen: Mutex<Seen>,
+    statistics: Mutex<Statistics>,
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -70,7 +70,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-#[ignore = "takes minutes, and is a measurement"]
+#[ignore = "a measurement that takes minutes"]
 fn ten_thousand_workers() {
     let server = pgtest::shared();
     let url = server.database();
@@ -99,13 +99,13 @@ fn ten_thousand_workers() {
         ends: 0,
         stage: (2 + i as u64) << 24,
     };
-    // They come within the first interval.
+    // All workers start within the first interval.
     let clock = (0..WORKERS).map(|i| Reverse((i as u64 * EVERY / WORKERS as u64, i)));
     let shared = Shared {
         location,
         workers: (0..WORKERS).map(|i| Mutex::new(Some(worker(i)))).collect(),
         clock: Mutex::new(clock.collect()),
-        seen: Mutex::default(),
+        statistics: Mutex::default(),
     };
     let begun = Instant::now();
     std::thread::scope(|scope| {
@@ -113,12 +113,12 @@ fn ten_thousand_workers() {
             scope.spawn(|| wait(run(&shared)));
         }
     });
-    let seen = shared.seen.into_inner().expect("no panic");
-    seen.print(begun.elapsed().as_secs_f64());
-    assert_eq!((seen.trained.len(), seen.twice), (trials, 0));
+    let statistics = shared.statistics.into_inner().expect("no panic");
+    statistics.print(begun.elapsed().as_secs_f64());
+    assert_eq!((statistics.trained.len(), statistics.twice), (trials, 0));
 }
 
-/// One connection, which speaks for whoever is next.
+/// One connection, which sends the statements of the worker that is next.
 async fn run(shared: &Shared) {
     let mut store = Store::open(&shared.location).await.expect("a store");
     let own = store.writer.runner.clone();
@@ -126,7 +126,7 @@ async fn run(shared: &Shared) {
         let Some(Reverse((now, i))) = shared.clock.lock().expect("no panic").pop() else { break };
         let mut worker = shared.workers[i].lock().expect("no panic").take().expect("nobody else has it");
         store.writer.runner = worker.runner.clone();
-        if worker.speak(&mut store, now, &shared.seen).await {
+        if worker.advance(&mut store, now, &shared.statistics).await {
             *shared.workers[i].lock().expect("no panic") = Some(worker);
             shared.clock.lock().expect("no panic").push(Reverse((now + EVERY, i)));
         }
@@ -136,24 +136,24 @@ async fn run(shared: &Shared) {
 }
 
 impl Worker {
-    /// What it asks of the server now. Gives whether it will have anything more to say.
-    async fn speak(&mut self, store: &mut Store, now: u64, seen: &Mutex<Seen>) -> bool {
+    /// Sends the statements that are due. Returns whether the worker continues.
+    async fn advance(&mut self, store: &mut Store, now: u64, statistics: &Mutex<Statistics>) -> bool {
         let begun = Instant::now();
-        let called = |name, begun: Instant, vain: bool, trained: Vec<String>| {
-            let mut seen = seen.lock().expect("no panic");
-            let call = seen.calls.entry(name).or_default();
+        let called = |name, begun: Instant, is_empty: bool, trained: Vec<String>| {
+            let mut statistics = statistics.lock().expect("no panic");
+            let call = statistics.calls.entry(name).or_default();
             *call = (call.0 + 1, call.1 + begun.elapsed());
-            seen.claims_in_vain += u64::from(vain);
-            seen.clock = seen.clock.max(now);
+            statistics.empty_claims += u64::from(is_empty);
+            statistics.clock = statistics.clock.max(now);
             for trial in trained {
-                let new = seen.trained.insert(trial);
-                seen.twice += u64::from(!new);
+                let new = statistics.trained.insert(trial);
+                statistics.twice += u64::from(!new);
             }
         };
         if self.trials.is_empty() {
-            let tended = store.tend("x", Attention::Waiting).await.expect("tended");
-            called("tend", begun, false, Vec::new());
-            if !tended.left {
+            let others = store.heartbeat("x", Activity::Waiting).await.expect("a heartbeat");
+            called("heartbeat", begun, false, Vec::new());
+            if !others.trials_left {
                 return false;
             }
             let begun = Instant::now();
@@ -170,8 +170,8 @@ impl Worker {
         })
         .collect();
         if trained.is_empty() {
-            store.tend("x", Attention::Busy).await.expect("tended");
-            called("tend", begun, false, trained);
+            store.heartbeat("x", Activity::Training).await.expect("a heartbeat");
+            called("heartbeat", begun, false, trained);
             return true;
         }
         let mut batch = Vec::new();

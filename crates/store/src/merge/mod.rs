@@ -1,5 +1,5 @@
-//! Puts the results of one store into another. A result that is there already must be the same; one that differs is reported and
-//! skipped. Merging twice, or in another order, gives the same results.
+//! Merges the results of one store into another. An existing result must equal the merged one; a conflicting one is
+//! reported and skipped. Merging twice, or in another order, gives the same results.
 
 mod steps;
 mod sweeps;
@@ -13,57 +13,57 @@ use crate::error::{Fault, StoreError};
 use crate::reader::Reader;
 use crate::records::{self, Which};
 use crate::register;
-use crate::store::{LONG_ANSWER, Store, Writer};
+use crate::store::{LONG_TIMEOUT, Store, Writer};
 
-/// Trials that are entered at a time: their configs are long.
+/// Number of trials inserted at a time, because their configs are long.
 const CHUNK: usize = 200;
 
-/// What goes wrong in a shard is no fault of the store that is written, and won't pass by itself.
-fn of_shard(shard: &Reader, fault: impl Into<Fault>) -> Fault {
+/// An error of the shard. It is not an error of the store that is written, and retrying does not help.
+fn shard_fault(shard: &Reader, fault: impl Into<Fault>) -> Fault {
     Fault::Shard(Box::new(StoreError::at(shard.name(), fault)))
 }
 
-/// What came of a merge.
+/// The result of a merge.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Merged {
-    /// Results that were not there before.
+    /// Results that were added.
     pub new: usize,
-    /// Results that were there, and are the same or of another spelling.
+    /// Results that already existed and are the same, including `respelled` ones.
     pub known: usize,
-    /// Of these, results of programs that were given other lrs, which are the same in single precision. A trial is one for
-    /// all spellings of its lrs, and keeps the result that it has.
+    /// Results of programs whose lrs differ from the stored ones only in double precision. Trial ids depend on the
+    /// lrs in single precision, so both are the same trial, which keeps its existing result.
     pub respelled: usize,
-    /// Results of trials that another process trains just now: left to that.
+    /// Results that were skipped because another process is training the trial.
     pub in_training: usize,
-    /// Trials of the shard that have no result yet.
+    /// Trials of the shard without a result.
     pub unfinished: usize,
-    /// Results that differ from those that were there.
+    /// Results that differ from the existing ones.
     pub conflicts: Vec<Conflict>,
-    /// Sweeps whose file differs from the one that was there, which stays.
+    /// Sweeps whose file differs from the existing one, which is kept.
     pub other_files: Vec<String>,
 }
 
-/// Two results of one trial that are not the same.
+/// Two different results of one trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
     /// The trial.
     pub trial_id: String,
-    /// What stays.
-    pub here: Origin,
-    /// What was not taken.
-    pub there: Origin,
+    /// The existing result, which is kept.
+    pub kept: Origin,
+    /// The result of the shard, which is skipped.
+    pub rejected: Origin,
 }
 
-/// A result, and where it comes from.
+/// A result and where it was trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
     /// How the trial ended.
     pub status: Status,
-    /// Fingerprint of lr and loss of every step.
+    /// Fingerprint of the lr and the loss of every step.
     pub digest: Option<String>,
     /// The machine.
     pub host: Option<String>,
-    /// What trained there.
+    /// The program and the hardware that trained it.
     pub environment: Option<Environment>,
 }
 
@@ -79,17 +79,17 @@ impl Origin {
 }
 
 impl Store {
-    /// Takes over what another store has: sweeps that are not here, and results that are not here, with all their steps.
-    /// All of it or nothing.
+    /// Merges another store into this one: sweeps and results that are missing here, with all their steps. All of it
+    /// or nothing.
     ///
     /// # Errors
-    /// One of both can't be read or written, or the shard is damaged.
+    /// The shard can't be read or is damaged, or this store can't be written.
     pub async fn merge(&mut self, shard: &mut Reader) -> Result<Merged, StoreError> {
-        if !shard.is_whole().await? {
-            let message = "its pages don't fit together".to_owned();
+        if !shard.is_intact().await? {
+            let message = "SQLite's quick check failed".to_owned();
             return Err(StoreError::Corrupt { path: shard.name().to_owned(), message });
         }
-        self.transact_within(LONG_ANSWER, async |writer| {
+        self.transact_within(LONG_TIMEOUT, async |writer| {
             writer.backend.lock_register().await?;
             merge(writer, shard).await
         })
@@ -99,8 +99,8 @@ impl Store {
 
 async fn merge(writer: &mut Writer, shard: &mut Reader) -> Result<Merged, Fault> {
     let mut merged = Merged::default();
-    let trials = records::read(shard.conn(), Which::All).await.map_err(|error| of_shard(shard, error))?;
-    let known = Known::read(writer.backend.conn()).await?;
+    let trials = records::read(shard.conn(), Which::All).await.map_err(|error| shard_fault(shard, error))?;
+    let known = ExistingTrials::read(writer.backend.conn()).await?;
     let unknown: Vec<&TrialRecord> =
         trials.iter().filter(|trial| !known.records.contains_key(&trial.trial_id)).collect();
     for chunk in unknown.chunks(CHUNK) {
@@ -109,17 +109,17 @@ async fn merge(writer: &mut Writer, shard: &mut Reader) -> Result<Merged, Fault>
     let mut new = Vec::new();
     for there in trials {
         match known.compare(&there) {
-            Found::Unfinished => merged.unfinished += 1,
-            Found::InTraining => merged.in_training += 1,
-            Found::Same => merged.known += 1,
-            Found::New => new.push(there),
-            Found::Differs(_) if is_respelled(writer.backend.conn(), shard, &there).await? => {
+            Comparison::Unfinished => merged.unfinished += 1,
+            Comparison::InTraining => merged.in_training += 1,
+            Comparison::Same => merged.known += 1,
+            Comparison::New => new.push(there),
+            Comparison::Differs(_) if is_respelled(writer.backend.conn(), shard, &there).await? => {
                 merged.known += 1;
                 merged.respelled += 1;
             }
-            Found::Differs(here) => merged.conflicts.push(Conflict {
-                here: Origin::of(here),
-                there: Origin::of(&there),
+            Comparison::Differs(here) => merged.conflicts.push(Conflict {
+                kept: Origin::of(here),
+                rejected: Origin::of(&there),
                 trial_id: there.trial_id,
             }),
         }
@@ -136,43 +136,43 @@ async fn merge(writer: &mut Writer, shard: &mut Reader) -> Result<Merged, Fault>
     Ok(merged)
 }
 
-/// The trials that are here.
-struct Known {
+/// The trials of this store.
+struct ExistingTrials {
     records: HashMap<String, TrialRecord>,
-    /// Those that a process trains.
+    /// Ids of the trials that a process has leased.
     leased: HashSet<String>,
 }
 
-/// What is here of a trial of the shard.
-enum Found<'a> {
-    /// The shard has no result itself.
+/// A trial of the shard compared with this store.
+enum Comparison<'a> {
+    /// The shard has no result.
     Unfinished,
-    /// No result, but another process trains it.
+    /// This store has no result, but a process is training the trial.
     InTraining,
-    /// The same result.
+    /// Both have the same result.
     Same,
-    /// Another result.
+    /// This store has another result.
     Differs(&'a TrialRecord),
-    /// No result.
+    /// This store has no result.
     New,
 }
 
-impl Known {
+impl ExistingTrials {
     async fn read(mut conn: Conn<'_>) -> Result<Self, Fault> {
-        let records = records::read(conn.again(), Which::All).await?;
+        let records = records::read(conn.reborrow(), Which::All).await?;
         let records = records.into_iter().map(|record| (record.trial_id.clone(), record)).collect();
         let sql = "SELECT trial_id FROM leases";
         let leased: Vec<String> = on!(conn, c => sqlx::query_scalar(sql).fetch_all(c).await)?;
         Ok(Self { records, leased: leased.into_iter().collect() })
     }
 
-    fn compare(&self, there: &TrialRecord) -> Found<'_> {
+    fn compare(&self, there: &TrialRecord) -> Comparison<'_> {
         match self.records.get(&there.trial_id) {
-            _ if !there.is_over() => Found::Unfinished,
-            Some(here) if here.is_over() && is_same(here, there) => Found::Same,
-            Some(here) if here.is_over() => Found::Differs(here),
-            Some(here) if self.leased.contains(&here.trial_id) => Found::InTraining,
-            _ => Found::New,
+            _ if !there.is_over() => Comparison::Unfinished,
+            Some(here) if here.is_over() && is_same(here, there) => Comparison::Same,
+            Some(here) if here.is_over() => Comparison::Differs(here),
+            Some(here) if self.leased.contains(&here.trial_id) => Comparison::InTraining,
+            _ => Comparison::New,
         }
     }
 }
@@ -186,12 +186,12 @@ fn is_same(here: &TrialRecord, there: &TrialRecord) -> bool {
         && here.diverged_at == there.diverged_at
 }
 
-/// Whether a trial of a program has other lrs there: equal in single precision, which its id is made of, and not in double
-/// precision, which the program computes with, as 0.9 and 0.8999999999999999.
+/// Whether a program's trial has lrs in the shard that are equal in single precision, on which trial ids depend, but
+/// not in double precision, with which the program computes, such as 0.9 and 0.8999999999999999.
 async fn is_respelled(conn: Conn<'_>, shard: &mut Reader, there: &TrialRecord) -> Result<bool, Fault> {
     let ids = std::slice::from_ref(&there.trial_id);
     let mut ours = configs(conn, ids).await?;
-    let mut theirs = configs(shard.conn(), ids).await.map_err(|error| of_shard(shard, error))?;
+    let mut theirs = configs(shard.conn(), ids).await.map_err(|error| shard_fault(shard, error))?;
     let lrs = |config: Option<String>| {
         let trial = TrialRecord { config: config?, ..there.clone() }.trial().ok()?;
         trial.config.task.program()?;
@@ -212,10 +212,10 @@ async fn configs(conn: Conn<'_>, ids: &[String]) -> Result<HashMap<String, Strin
     Ok(rows.into_iter().collect())
 }
 
-/// Enters trials as ones that are still to be trained.
+/// Inserts trials as queued.
 async fn queue(conn: Conn<'_>, shard: &mut Reader, trials: &[&TrialRecord]) -> Result<(), Fault> {
     let ids: Vec<String> = trials.iter().map(|trial| trial.trial_id.clone()).collect();
-    let mut configs = configs(shard.conn(), &ids).await.map_err(|error| of_shard(shard, error))?;
+    let mut configs = configs(shard.conn(), &ids).await.map_err(|error| shard_fault(shard, error))?;
     let with_config = trials.iter().map(|trial| TrialRecord {
         config: configs.remove(&trial.trial_id).unwrap_or_default(),
         ..(*trial).clone()
@@ -223,7 +223,7 @@ async fn queue(conn: Conn<'_>, shard: &mut Reader, trials: &[&TrialRecord]) -> R
     records::queue(conn, with_config).await
 }
 
-/// The number here of what trained a trial.
+/// The number of a trial's environment in this store.
 async fn environment(
     conn: Conn<'_>,
     trial: &TrialRecord,
@@ -240,14 +240,14 @@ async fn environment(
     Ok(Some(here))
 }
 
-/// Writes the result of a trial, and takes away what an attempt here had of it.
+/// Writes the result of a trial, and deletes the rows of an unfinished attempt in this store.
 async fn finish(mut conn: Conn<'_>, trial: &TrialRecord) -> Result<(), Fault> {
     for sql in [
         "DELETE FROM trial_stages WHERE trial_id = $1",
         "DELETE FROM evaluations WHERE trial_id = $1",
         "DELETE FROM checkpoints WHERE trial_id = $1",
     ] {
-        on!(conn.again(), c => sqlx::query(sql).bind(&trial.trial_id).execute(c).await.map(|_| ()))?;
+        on!(conn.reborrow(), c => sqlx::query(sql).bind(&trial.trial_id).execute(c).await.map(|_| ()))?;
     }
     records::write_merged(conn, trial).await
 }

@@ -1,12 +1,12 @@
-//! Stages, steps and evaluations of the trials that are taken over. Stages get numbers that nobody has; those that trials share
-//! stay shared.
+//! Copies stages, steps and evaluations of the merged trials. Stages get unused numbers; trials that share a stage
+//! still share it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
 
-use super::of_shard;
+use super::shard_fault;
 use crate::backend::{from_row, json, listed, on};
 use crate::error::Fault;
 use crate::reader::Reader;
@@ -14,7 +14,7 @@ use crate::records::insert;
 use crate::register::integer;
 use crate::store::Writer;
 
-/// Which steps of a stage a trial has.
+/// The steps of a stage that belong to a trial.
 struct TrialStage {
     trial_id: String,
     first_step: i64,
@@ -34,7 +34,7 @@ struct Step {
 
 from_row!(Step { step, lr, train_loss, grad_norm });
 
-/// What a trial saw of the validation set.
+/// A validation loss of a trial.
 struct Evaluation {
     trial_id: String,
     step: i64,
@@ -55,9 +55,9 @@ pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]
         listed(&shard.conn())
     );
     let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
-    let taken: Vec<TrialStage> = found.map_err(|error| of_shard(shard, error))?;
-    let numbers = stages(writer, shard, &taken).await?;
-    let rows = taken.into_iter().map(|stage| {
+    let trial_stages: Vec<TrialStage> = found.map_err(|error| shard_fault(shard, error))?;
+    let numbers = stages(writer, shard, &trial_stages).await?;
+    let rows = trial_stages.into_iter().map(|stage| {
         let number = numbers.get(&stage.stage_id).copied();
         vec![stage.trial_id.into(), stage.first_step.into(), stage.end_step.into(), number.into()]
     });
@@ -66,14 +66,14 @@ pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]
     evaluations(writer, shard, ids).await
 }
 
-/// Copies stages with the steps that trials have of them. Gives their numbers here.
+/// Copies stages with the steps that belong to these trials. Returns the numbers of the stages in this store.
 async fn stages(
     writer: &mut Writer,
     shard: &mut Reader,
-    taken: &[TrialStage],
+    trial_stages: &[TrialStage],
 ) -> Result<HashMap<i64, i64>, Fault> {
     let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
-    for stage in taken {
+    for stage in trial_stages {
         let end = ends.entry(stage.stage_id).or_insert(stage.end_step);
         *end = stage.end_step.max(*end);
     }
@@ -87,7 +87,7 @@ async fn stages(
     Ok(numbers)
 }
 
-/// Copies a stage and its steps before `end`, under a number of its own.
+/// Copies a stage and its steps before `end` under a new number.
 async fn copy_stage(
     writer: &mut Writer,
     shard: &mut Reader,
@@ -96,13 +96,13 @@ async fn copy_stage(
 ) -> Result<(), Fault> {
     let sql = "SELECT first_step FROM stages WHERE stage_id = $1";
     let found = on!(shard.conn(), c => sqlx::query_scalar(sql).bind(stage).fetch_one(c).await);
-    let first: i64 = found.map_err(|error| of_shard(shard, error))?;
+    let first: i64 = found.map_err(|error| shard_fault(shard, error))?;
     let sql = "INSERT INTO stages (stage_id, first_step) VALUES ($1, $2)";
     on!(writer.backend.conn(), c => sqlx::query(sql).bind(number).bind(first).execute(c).await.map(|_| ()))?;
     let sql =
         "SELECT step, lr, train_loss, grad_norm FROM steps WHERE stage_id = $1 AND step < $2 ORDER BY step";
     let found = on!(shard.conn(), c => sqlx::query_as(sql).bind(stage).bind(end).fetch_all(c).await);
-    let steps: Vec<Step> = found.map_err(|error| of_shard(shard, error))?;
+    let steps: Vec<Step> = found.map_err(|error| shard_fault(shard, error))?;
     let rows = steps.into_iter().map(|step| {
         vec![number.into(), step.step.into(), step.lr.into(), step.train_loss.into(), step.grad_norm.into()]
     });
@@ -116,8 +116,7 @@ async fn evaluations(writer: &mut Writer, shard: &mut Reader, ids: Arc<str>) -> 
         listed(&shard.conn())
     );
     let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
-    let seen: Vec<Evaluation> = found.map_err(|error| of_shard(shard, error))?;
-    let rows =
-        seen.into_iter().map(|seen| vec![seen.trial_id.into(), seen.step.into(), seen.valid_loss.into()]);
+    let found: Vec<Evaluation> = found.map_err(|error| shard_fault(shard, error))?;
+    let rows = found.into_iter().map(|row| vec![row.trial_id.into(), row.step.into(), row.valid_loss.into()]);
     insert(writer.backend.conn(), "INSERT INTO evaluations (trial_id, step, valid_loss)", rows, "").await
 }

@@ -1,6 +1,6 @@
-//! The sweeps that are taken over, with all that they ask for and have decided.
+//! Copies the merged sweeps, with their cells and promotions.
 
-use super::of_shard;
+use super::shard_fault;
 use crate::backend::{Conn, from_row, on};
 use crate::error::Fault;
 use crate::reader::Reader;
@@ -13,15 +13,16 @@ struct Sweep {
     file_text: String,
     created_at: i64,
     updated_at: i64,
-    /// How many promotions it has.
+    /// Number of its promotions.
     decided: i64,
 }
 
 from_row!(Sweep { sweep, file_text, created_at, updated_at, decided });
 
-/// Enters the sweeps that are not here, or that the shard has decided more of. Gives those whose file is another one here.
+/// Copies the sweeps that are missing here, or for which the shard has more decisions. Returns the sweeps whose file
+/// differs here.
 pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader) -> Result<Vec<String>, Fault> {
-    let there = all(shard.conn()).await.map_err(|error| of_shard(shard, error))?;
+    let there = all(shard.conn()).await.map_err(|error| shard_fault(shard, error))?;
     let here = all(writer.backend.conn()).await?;
     let mut other_files = Vec::new();
     for sweep in there {
@@ -46,7 +47,7 @@ async fn copy_sweep(mut conn: Conn<'_>, shard: &mut Reader, sweep: &Sweep) -> Re
     let sql = "
         INSERT INTO sweeps (sweep, file_text, created_at, updated_at) VALUES ($1, $2, $3, $4)
         ON CONFLICT (sweep) DO NOTHING";
-    on!(conn.again(), c => sqlx::query(sql)
+    on!(conn.reborrow(), c => sqlx::query(sql)
         .bind(&sweep.sweep)
         .bind(&sweep.file_text)
         .bind(sweep.created_at)
@@ -55,9 +56,9 @@ async fn copy_sweep(mut conn: Conn<'_>, shard: &mut Reader, sweep: &Sweep) -> Re
         .await
         .map(|_| ()))?;
     let name = &sweep.sweep;
-    let cells = Cell::read(shard.conn(), name).await.map_err(|error| of_shard(shard, error))?;
-    Cell::replace(conn.again(), name, cells).await?;
-    register::stage_groups(conn.again(), name).await?;
-    let promotions = Promotion::read(shard.conn(), name).await.map_err(|error| of_shard(shard, error))?;
+    let cells = Cell::read(shard.conn(), name).await.map_err(|error| shard_fault(shard, error))?;
+    Cell::replace(conn.reborrow(), name, cells).await?;
+    register::stage_groups(conn.reborrow(), name).await?;
+    let promotions = Promotion::read(shard.conn(), name).await.map_err(|error| shard_fault(shard, error))?;
     Promotion::replace(conn, name, promotions).await
 }

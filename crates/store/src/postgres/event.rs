@@ -1,4 +1,4 @@
-//! The statements by which events are written. They take many values at once: each costs a way to the server and back.
+//! Statements that write events. They take many values at once, because each statement is a round trip to the server.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::postgres::Postgres;
 use crate::records::bind;
 use crate::register::integer;
 
-/// Of the trials in $1 those that are not over, and what they lose from step $2 on. The two parts touch different rows.
+/// For the trials in $1 that have not ended: cuts their stages at step $2. The two parts change different rows.
 macro_rules! cut {
     () => {
         "WITH open AS (
@@ -28,7 +28,7 @@ macro_rules! cut {
     };
 }
 
-/// What follows every end.
+/// Runs after every end of a trial.
 const AFTER_END: &str = "
     WITH ended AS (
         SELECT trial_id, steps_done, status IN ('done', 'diverged') AS is_over FROM trials WHERE trial_id = $1
@@ -43,12 +43,12 @@ const AFTER_END: &str = "
     )
     DELETE FROM checkpoints AS k USING ended AS e WHERE k.trial_id = e.trial_id AND e.is_over RETURNING k.file";
 
-/// A number, or NULL for a NaN, as SQLite has it: comparisons and means in SQL then mean the same in both.
+/// A number, or NULL for a NaN, as in SQLite, so that comparisons and means in SQL are the same in both databases.
 fn real(x: f64) -> Option<f64> {
     (!x.is_nan()).then_some(x)
 }
 
-/// The server takes no NUL in a text.
+/// PostgreSQL rejects NUL characters in text.
 fn without_nul(value: Value) -> Value {
     match value {
         Value::Text(Some(text)) => Value::Text(Some(text.replace('\0', "\u{fffd}"))),
@@ -165,10 +165,10 @@ impl Events for Postgres {
     }
 
     async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault> {
-        // Of what is reported twice the last counts; one statement can't change a row twice.
+        // If a step is evaluated twice, the last value counts. One statement can't change a row twice.
         let mut last: BTreeMap<(&str, u64), (i64, f64)> = BTreeMap::new();
-        for (stage, seen) in evaluated {
-            last.insert((&seen.trial_id, seen.step), (*stage, seen.valid_loss));
+        for (stage, row) in evaluated {
+            last.insert((&row.trial_id, row.step), (*stage, row.valid_loss));
         }
         let (mut stages, mut trials, mut steps, mut losses) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! A store on a PostgreSQL server: many machines write at the same time. Each runner has one connection and no transaction
-//! while it trains; what two could disturb each other in is held by row locks. Leases run by the server's clock.
+//! A store on a PostgreSQL server. Many machines write at the same time: each runner has one connection and no open
+//! transaction while it trains, and row locks keep runners from disturbing each other. Leases use the server's clock.
 
 mod event;
 mod query;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::backend::{Backend, Conn, Wanted, server_now};
+use crate::backend::{Backend, ClaimRequest, Conn, server_now};
 use crate::error::{Fault, StoreError};
 use crate::location::Server;
 #[cfg(test)]
@@ -22,41 +22,49 @@ use schema::Schema;
 
 pub(crate) use query::run as query;
 
-/// So long a server may be away before a runner gives up.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a runner tries to reconnect to a server before it gives up.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(600);
 
-/// The same once it is to stop.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// The same after a stop was requested.
+const RECONNECT_LIMIT_AT_STOP: Duration = Duration::from_secs(10);
 
-/// A process that is silent for longer within a transaction is taken for suspended.
-const LONGEST_IDLE: Duration = Duration::from_secs(30);
+/// A process that is silent for longer than this during a transaction counts as suspended.
+const MAX_IDLE: Duration = Duration::from_secs(30);
 
 /// A server's database, open for writing.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     server: Server,
     name: PathBuf,
-    /// After so long others take this process for dead.
+    /// The lease of this process: others take it for dead when it is silent for longer.
     lease: Duration,
     connection: PgConnection,
-    /// Since when the server was in reach without a break; `None`: all the time.
-    back_since: Option<Instant>,
-    /// When it last looked for the dead.
-    looked: Option<Instant>,
-    /// Whether this process is to end soon.
+    /// When the connection was last made again; `None` if it was never lost.
+    reconnected_at: Option<Instant>,
+    /// When this runner last checked for dead runners.
+    last_check: Option<Instant>,
+    /// Whether a stop was requested.
     stop: Arc<AtomicBool>,
 }
 
-/// Opens a database for writing and brings its tables up to date.
+/// Opens a database for writing and applies missing migrations.
 pub(crate) async fn open(server: Server, lease: Duration) -> Result<Postgres, StoreError> {
     let name = PathBuf::from(server.to_string());
     let mut connection = connect(&server, Some(lease)).await.map_err(|error| StoreError::at(&name, error))?;
     schema::inspect(&mut connection, &name).await?;
     schema::migrate(&mut connection, &name).await?;
-    Ok(Postgres { server, name, lease, connection, back_since: None, looked: None, stop: Arc::default() })
+    Ok(Postgres {
+        server,
+        name,
+        lease,
+        connection,
+        reconnected_at: None,
+        last_check: None,
+        stop: Arc::default(),
+    })
 }
 
-/// Opens a database for reading, and gives its name too.
+/// Opens a database for reading. Returns its name too.
 pub(crate) async fn open_to_read(server: &Server) -> Result<(PgConnection, PathBuf), StoreError> {
     let name = PathBuf::from(server.to_string());
     let mut connection = connect(server, None).await.map_err(|error| StoreError::at(&name, error))?;
@@ -67,16 +75,16 @@ pub(crate) async fn open_to_read(server: &Server) -> Result<(PgConnection, PathB
     }
 }
 
-/// Connects, to write where there is a lease.
+/// Connects for writing if there is a lease, else for reading.
 async fn connect(server: &Server, lease: Option<Duration>) -> Result<PgConnection, sqlx::Error> {
     let connecting = async {
         let mut connection = server.options.clone().disable_statement_logging().connect().await?;
         let (setting, value) = match lease {
             None => ("default_transaction_read_only", "on".to_owned()),
-            // A process that is suspended within a transaction would hold its locks, and so its trials, for ever: the server
-            // gives it up. One that is only slow does the transaction again.
+            // A process that is suspended during a transaction would hold its locks, and so its trials, forever: the
+            // server closes its connection. A process that is only slow repeats the transaction.
             Some(lease) => {
-                let longest = lease.clamp(Duration::from_secs(1), LONGEST_IDLE);
+                let longest = lease.clamp(Duration::from_secs(1), MAX_IDLE);
                 ("idle_in_transaction_session_timeout", longest.as_millis().to_string())
             }
         };
@@ -86,11 +94,11 @@ async fn connect(server: &Server, lease: Option<Duration>) -> Result<PgConnectio
     };
     match tokio::time::timeout(Duration::from_secs(30), connecting).await {
         Ok(connected) => connected,
-        Err(_) => Err(crate::error::no_answer()),
+        Err(_) => Err(crate::error::timed_out()),
     }
 }
 
-/// Stage groups with trials to claim that nobody else is just taking.
+/// Stage groups with unclaimed trials. Skips groups that another claim has locked.
 macro_rules! groups_with {
     ($whose:literal) => {
         concat!(
@@ -108,8 +116,8 @@ macro_rules! groups_with {
 }
 
 impl Postgres {
-    fn patience(&self) -> Duration {
-        if self.stop.load(Ordering::Relaxed) { LAST_PATIENCE } else { PATIENCE }
+    fn reconnect_limit(&self) -> Duration {
+        if self.stop.load(Ordering::Relaxed) { RECONNECT_LIMIT_AT_STOP } else { RECONNECT_LIMIT }
     }
 }
 
@@ -123,7 +131,7 @@ impl Backend for Postgres {
         true
     }
 
-    fn give_up_on(&mut self, stop: Arc<AtomicBool>) {
+    fn set_stop_flag(&mut self, stop: Arc<AtomicBool>) {
         self.stop = stop;
     }
 
@@ -146,11 +154,11 @@ impl Backend for Postgres {
         }
     }
 
-    /// A lost connection is made again, for as long as it may take; what two had locked against each other is tried again
-    /// at once.
+    /// Reconnects after a lost connection, within the time limit. Retries at once after a conflict of two
+    /// transactions.
     async fn recover(&mut self, fault: &Fault) -> Result<bool, StoreError> {
         let Fault::Sql(error) = fault else { return Ok(false) };
-        if crate::error::was_in_the_way(error) {
+        if crate::error::is_conflict(error) {
             return Ok(true);
         }
         if !crate::error::is_lost(error) {
@@ -158,9 +166,9 @@ impl Backend for Postgres {
         }
         let lost = Instant::now();
         tracing::warn!(
-            "{} does not answer ({}): waits for it, and training goes on meanwhile",
+            "{} does not answer ({}): reconnecting; training continues meanwhile",
             self.name.display(),
-            crate::error::words(error)
+            crate::error::short_message(error)
         );
         let mut pause = Duration::from_millis(100);
         loop {
@@ -172,8 +180,8 @@ impl Backend for Postgres {
                 Err(error) if !crate::error::is_lost(&error) => {
                     return Err(StoreError::at(&self.name, error));
                 }
-                Err(error) if lost.elapsed() > self.patience() => {
-                    let message = crate::error::words(&error);
+                Err(error) if lost.elapsed() > self.reconnect_limit() => {
+                    let message = crate::error::short_message(&error);
                     return Err(StoreError::Gone { path: self.name.clone(), message });
                 }
                 Err(_) => tokio::time::sleep(pause).await,
@@ -181,28 +189,28 @@ impl Backend for Postgres {
             pause = (2 * pause).min(Duration::from_secs(2));
         }
         tracing::warn!("{} answers again", self.name.display());
-        self.back_since = Some(Instant::now());
+        self.reconnected_at = Some(Instant::now());
         Ok(true)
     }
 
-    fn enter(&mut self, _: i64) -> Result<(), StoreError> {
+    fn mark_alive(&mut self, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn forget(&mut self, _: i64) {}
+    fn remove_traces(&mut self, _: i64) {}
 
-    /// Those that were silent for longer than their lease. One whose row is locked is writing just now. After the server was
-    /// away all have been silent: none is ended before it had its lease to come back.
-    async fn dead(&mut self, me: i64, _: &str) -> Result<Vec<i64>, Fault> {
+    /// The runners that were silent for longer than their lease. Skips locked rows: their runners are writing. While
+    /// the server was down all runners were silent, so each has a full lease to come back.
+    async fn dead_runners(&mut self, me: i64, _: &str) -> Result<Vec<i64>, Fault> {
         let sql = "SELECT lease_ms FROM runners WHERE runner_id = $1";
         let lease: i64 = sqlx::query_scalar(sql).bind(me).fetch_one(&mut self.connection).await?;
         let lease = Duration::from_millis(lease.unsigned_abs());
-        // Each looks now and then only: where there are thousands, others look too.
-        let just_looked = self.looked.is_some_and(|looked| looked.elapsed() < lease / 4);
-        if just_looked || self.back_since.is_some_and(|since| since.elapsed() < lease) {
+        // Each runner checks only now and then: with thousands of runners, others check too.
+        let just_checked = self.last_check.is_some_and(|last| last.elapsed() < lease / 4);
+        if just_checked || self.reconnected_at.is_some_and(|since| since.elapsed() < lease) {
             return Ok(Vec::new());
         }
-        self.looked = Some(Instant::now());
+        self.last_check = Some(Instant::now());
         let sql = concat!(
             "SELECT runner_id FROM runners
             WHERE ended_at IS NULL AND runner_id != $1 AND lease_ms < ",
@@ -214,20 +222,20 @@ impl Backend for Postgres {
     }
 
     async fn lock_register(&mut self) -> Result<(), Fault> {
-        // Any number will do, as long as nobody else takes it: "sweep" in ASCII.
+        // Any number that no other program uses: "sweep" in ASCII.
         sqlx::query("SELECT pg_advisory_xact_lock(495840126320)").execute(&mut self.connection).await?;
         Ok(())
     }
 
     async fn lock_claims(&mut self) -> Result<(), Fault> {
-        // Both are written by every claim. What a claim before has written is there once the locks are.
+        // Every claim writes both tables. Once the locks are held, the rows of earlier claims are visible.
         let sql = "LOCK TABLE stage_groups, leases IN SHARE ROW EXCLUSIVE MODE";
         sqlx::raw_sql(sql).execute(&mut self.connection).await?;
         Ok(())
     }
 
-    async fn registered(&mut self) {
-        // Else the server plans as for empty tables, until it finds the time to count.
+    async fn after_register(&mut self) {
+        // Without this, the server plans queries for empty tables until its next automatic analysis.
         let counted =
             sqlx::raw_sql("ANALYZE cells, trials, stage_groups").execute(&mut self.connection).await;
         if let Err(error) = counted {
@@ -235,23 +243,25 @@ impl Backend for Postgres {
         }
     }
 
-    async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
+    async fn free_groups(&mut self, request: ClaimRequest<'_>) -> Result<Vec<i64>, Fault> {
         let mut groups: Vec<i64> = Vec::new();
-        // First its own, which may have got new trials: in one question the index of the free ones would be of no use.
+        // First this runner's own groups, which may have new trials. One query for both could not use the index of
+        // the free groups.
         for sql in
             [groups_with!("g.runner_id = $2"), groups_with!("g.runner_id IS NULL AND $2::bigint IS NOT NULL")]
         {
-            let most =
-                wanted.most.map(|most| most.saturating_sub(i64::try_from(groups.len()).unwrap_or(i64::MAX)));
-            // Planned for these values each time: in general the server would look through all trials.
+            let limit = request
+                .max_groups
+                .map(|max| max.saturating_sub(i64::try_from(groups.len()).unwrap_or(i64::MAX)));
+            // Planned for the given values each time: a generic plan would scan all trials.
             let query = sqlx::query_scalar::<_, i64>(sql).persistent(false);
-            let query = query.bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed).bind(most);
+            let query = query.bind(request.sweep).bind(request.runner).bind(request.with_failed).bind(limit);
             groups.extend(query.fetch_all(&mut self.connection).await?);
         }
         Ok(groups)
     }
 
-    /// The server does that by itself.
+    /// The server does this itself.
     async fn compact(&mut self, _: i64, _: &[i64]) -> Result<(usize, u64), StoreError> {
         Ok((0, 0))
     }

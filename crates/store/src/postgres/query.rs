@@ -1,4 +1,4 @@
-//! SQL that a person wrote, on a server: any one statement that reads.
+//! Runs a user's SQL on a server: any single statement that reads.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) async fn run(connection: &mut PgConnection, name: &Path, sql: &str) -
     statement::check(sql, &statement::POSTGRES).map_err(|refusal| refused(refusal.to_string()))?;
     let answered = answer(connection, sql).await;
     answered.map_err(|error| match &error {
-        sqlx::Error::Database(said) if !is_lost(&error) => refused(said.message().to_owned()),
+        sqlx::Error::Database(answer) if !is_lost(&error) => refused(answer.message().to_owned()),
         _ => StoreError::at(name, error),
     })
 }
@@ -23,7 +23,7 @@ pub(crate) async fn run(connection: &mut PgConnection, name: &Path, sql: &str) -
 async fn answer(connection: &mut PgConnection, sql: &str) -> Result<Table, sqlx::Error> {
     let prepared = (&mut *connection).prepare(AssertSqlSafe(sql).into_sql_str()).await?;
     let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-    // As one simple query: then every type comes as text.
+    // A simple query returns every type as text.
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let rows = rows.iter().map(values).collect::<Result<_, _>>()?;
     Ok(Table { columns, rows })
@@ -43,7 +43,7 @@ fn value(raw: PgValueRef<'_>) -> Result<Value, sqlx::error::BoxDynError> {
     Ok(match kind.as_str() {
         "INT2" | "INT4" | "INT8" | "OID" => text.parse().map_or_else(|_| as_text(), Value::Integer),
         "FLOAT4" | "FLOAT8" => text.parse().map_or_else(|_| as_text(), Value::Real),
-        // Sums and means of whole numbers.
+        // The type of sums and means of whole numbers.
         "NUMERIC" => match (text.parse(), text.parse()) {
             (Ok(whole), _) => Value::Integer(whole),
             (_, Ok(number)) => Value::Real(number),

@@ -1,4 +1,4 @@
-//! Whose database it is, and which migrations it has seen.
+//! Checks whether a database is a sweep database, and which migrations it has.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::backend::migration;
 use crate::error::StoreError;
 
-/// Forward-only; made into the program. A number names the same schema as in SQLite's.
+/// Forward-only, compiled into the program. The same number is the same schema as in SQLite's migrations.
 pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(4, "sweeps", include_str!("../../migrations/postgres/0004_sweeps.sql")),
@@ -18,22 +18,22 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     ])
 });
 
-/// What a database turned out to be.
+/// The state of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// Nothing of ours in it yet.
+    /// It has no tables of sweep yet.
     Empty,
-    /// A sweep database with all that this program knows.
+    /// A sweep database with all migrations of this program.
     Current,
     /// A sweep database that lacks migrations.
     Older,
 }
 
-/// Looks at a database without changing it. Tables of other programs may be there too, as long as none has a name that
-/// ours need.
+/// Checks a database without changing it. It may contain tables of other programs, unless their names are those of
+/// our tables.
 ///
 /// # Errors
-/// It is not one that this program can use.
+/// This program can't use the database.
 pub(crate) async fn inspect(connection: &mut PgConnection, name: &Path) -> Result<Schema, StoreError> {
     let at = |error: sqlx::Error| StoreError::at(name, error);
     let sql = "
@@ -58,7 +58,7 @@ pub(crate) async fn inspect(connection: &mut PgConnection, name: &Path) -> Resul
     if applied.is_empty() && names.len() == 1 {
         return Ok(Schema::Empty);
     }
-    // The first migration never changes: who has it is a sweep database, whatever came later.
+    // The first migration never changes: a database that has it is a sweep database of some version.
     let knows =
         |version, checksum: &[u8]| applied.iter().any(|(known, sum)| *known == version && sum == checksum);
     if !MIGRATOR.iter().take(1).all(|first| knows(first.version, &first.checksum)) {
@@ -71,8 +71,8 @@ pub(crate) async fn inspect(connection: &mut PgConnection, name: &Path) -> Resul
     Ok(if current { Schema::Current } else { Schema::Older })
 }
 
-/// Brings a database that [`inspect`] accepted up to date. Several may do so at the same time: the server lets them one
-/// after the other.
+/// Applies the missing migrations to a database that [`inspect`] accepted. Several processes may call this at the
+/// same time: the server runs them one after the other.
 pub(crate) async fn migrate(connection: &mut PgConnection, name: &Path) -> Result<(), StoreError> {
     MIGRATOR.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {

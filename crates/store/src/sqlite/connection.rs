@@ -1,4 +1,4 @@
-//! How SQLite is opened: the one place for its settings.
+//! Opens SQLite connections. All their settings are here.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use sqlx::{ConnectOptions, SqliteConnection};
 use crate::error::{StoreError, code, sqlite_code};
 use crate::sqlite::files;
 
-/// What the connection is for.
+/// The kind of access of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// A writer.
     Write,
-    /// A reader beside it.
+    /// A reader, while others write.
     Read,
-    /// A reader where nothing can be written, not even the files by which readers and writer agree.
+    /// A reader where nothing can be written, not even the files with which readers and writers coordinate.
     ReadFrozen,
 }
 
@@ -32,7 +32,7 @@ fn options(path: &Path, access: Access) -> SqliteConnectOptions {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // 64 MiB: a large sweep is registered in one transaction, whose pages would spill otherwise.
+            // 64 MiB: a large sweep is registered in one transaction, whose pages would not fit otherwise.
             .pragma("cache_size", "-65536"),
         Access::Read => common.read_only(true).pragma("query_only", "ON"),
         Access::ReadFrozen => common.read_only(true).pragma("query_only", "ON").immutable(true),
@@ -46,9 +46,9 @@ pub(crate) async fn connect(path: &Path, access: Access) -> Result<SqliteConnect
     options(&absolute, access).connect().await
 }
 
-/// Opens the database for reading, also where the folder can't be written.
+/// Opens the database for reading, also if the folder can't be written.
 pub(crate) async fn connect_to_read(path: &Path) -> Result<SqliteConnection, StoreError> {
-    // Without a log there is no writer, and what is in the file is all there is.
+    // Without a log there is no writer, and the file contains everything.
     let may_freeze = !files::has_log(path);
     if may_freeze && files::folder_is_read_only(path) {
         return probe(path, Access::ReadFrozen).await.map_err(|error| StoreError::at(path, error));
@@ -64,7 +64,7 @@ pub(crate) async fn connect_to_read(path: &Path) -> Result<SqliteConnection, Sto
     .map_err(|error| StoreError::at(path, error))
 }
 
-/// SQLite opens its files at the first read only.
+/// Reads once, because SQLite opens its files only at the first read.
 async fn probe(path: &Path, access: Access) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = connect(path, access).await?;
     sqlx::query("SELECT count(*) FROM sqlite_master").execute(&mut connection).await?;

@@ -1,6 +1,6 @@
-//! The statements by which events are written. Each is one call of SQLite, of several statements where need be: the way to its
-//! thread and back costs more than they do. What a cut leaves over (steps that are no trial's any more, evaluations after it) is
-//! deleted by the triggers of the database.
+//! Statements that write events. Each is one call of SQLite, with several statements if needed, because a round trip
+//! to its thread costs more than the statements. Triggers of the database delete what a cut leaves behind: steps that
+//! no longer belong to a trial, and evaluations after the cut.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::records::bind;
 use crate::sqlite::{Sqlite, steps};
 
-/// Of the trials in $1 those that are not over.
+/// The trials in $1 that have not ended.
 macro_rules! open {
     () => {
         "(SELECT trial_id FROM trials
@@ -22,7 +22,7 @@ macro_rules! open {
     };
 }
 
-/// Statements by which the open trials in $1 lose what they have from step $2 on.
+/// Statements that cut the stages of the open trials in $1 at step $2.
 macro_rules! cut {
     () => {
         concat!(
@@ -39,7 +39,7 @@ macro_rules! cut {
     };
 }
 
-/// What follows every end.
+/// Runs after every end of a trial.
 const AFTER_END: &str = "
     DELETE FROM trial_stages WHERE trial_id = $1
         AND first_step >= (SELECT steps_done FROM trials WHERE trial_id = $1);

@@ -1,4 +1,4 @@
-//! The folder and the file of the database, as the file system shows them. No SQLite here.
+//! Checks of the folder and the file of the database through the file system, without SQLite.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// The database within the store's folder.
+/// The path of the database in the store's folder.
 pub(crate) fn database(dir: &Path) -> PathBuf {
     dir.join("sweep.db")
 }
 
-/// Every SQLite database begins so (<https://www.sqlite.org/fileformat.html>).
+/// The first bytes of every SQLite database (<https://www.sqlite.org/fileformat.html>).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Whether there is a database with something in it.
+/// Whether the database exists and is not empty.
 ///
 /// # Errors
-/// What is there is no database, or can't be read.
+/// The file is not a database, or can't be read.
 pub(crate) fn has_content(path: &Path) -> Result<bool, StoreError> {
     let cant_read =
         |error| StoreError::Io { path: path.to_owned(), message: std::io::Error::to_string(&error) };
@@ -30,7 +30,7 @@ pub(crate) fn has_content(path: &Path) -> Result<bool, StoreError> {
     if !metadata.is_file() {
         return Err(StoreError::NotADatabase { path: path.to_owned() });
     }
-    // SQLite makes its file empty and fills it later; a sweep may have been killed between.
+    // SQLite creates an empty file and fills it later. A sweep may have been killed in between.
     if metadata.len() == 0 {
         return Ok(false);
     }
@@ -43,8 +43,8 @@ pub(crate) fn has_content(path: &Path) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Makes the folder and sees to it that database and folder are not marked read-only. The system would let
-/// the superuser write all the same, against the mark.
+/// Creates the folder, and checks that database and folder are not marked read-only. Root could write despite the
+/// mark.
 pub(crate) fn prepare_to_write(dir: &Path, path: &Path) -> Result<(), StoreError> {
     if let Err(error) = fs::create_dir_all(dir) {
         return Err(match error.kind() {
@@ -62,7 +62,7 @@ pub(crate) fn prepare_to_write(dir: &Path, path: &Path) -> Result<(), StoreError
     Ok(())
 }
 
-/// Whether SQLite's log of what is not yet in the database file has something in it.
+/// Whether SQLite's write-ahead log has content that may not be in the database file yet.
 pub(crate) fn has_log(path: &Path) -> bool {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");

@@ -1,5 +1,5 @@
-//! Advisory locks on files beside the database. The system frees them when a process ends, however that ends: what others
-//! tell the living from the dead by.
+//! Advisory locks on files next to the database. The operating system frees them when a process ends in any way, so
+//! they show which processes are alive.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -8,73 +8,73 @@ use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 
-/// So long the others may take to open the database.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for other processes that open the database.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Held as long as the value lives.
+/// A lock that is held until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Only one process at a time opens the database in `dir` for writing, and brings it up to date. Waits for the others.
+/// Takes the lock for opening the database in `dir` for writing and applying migrations. Waits for other processes.
 ///
 /// # Errors
-/// Another process does not let go of it, or the file can't be written.
-pub(crate) async fn gate(dir: &Path, path: &Path) -> Result<Lock, StoreError> {
+/// Another process holds the lock for too long, or the file can't be written.
+pub(crate) async fn acquire_open_lock(dir: &Path, path: &Path) -> Result<Lock, StoreError> {
     let name = dir.join("sweep.lock");
     let begun = Instant::now();
     loop {
-        match take(&name)? {
-            Taken::Mine(lock) => return Ok(lock),
-            Taken::Others(pid) if begun.elapsed() > PATIENCE => {
+        match try_acquire(&name)? {
+            LockResult::Acquired(lock) => return Ok(lock),
+            LockResult::HeldBy(pid) if begun.elapsed() > MAX_WAIT => {
                 return Err(StoreError::Busy { path: path.to_owned(), pid });
             }
-            Taken::Others(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            LockResult::HeldBy(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
-/// What came of [`take`].
-pub(crate) enum Taken {
-    Mine(Lock),
-    /// Of the process with this number, as far as it has said so.
-    Others(Option<u32>),
+/// The result of [`try_acquire`].
+pub(crate) enum LockResult {
+    Acquired(Lock),
+    /// Another process holds the lock; its process id, if it has been written.
+    HeldBy(Option<u32>),
 }
 
-/// Takes a lock, if no one has it; makes its file where there is none.
+/// Takes a lock if it is free. Creates its file if it is missing.
 ///
 /// # Errors
 /// The file can't be written.
-pub(crate) fn take(name: &Path) -> Result<Taken, StoreError> {
+pub(crate) fn try_acquire(name: &Path) -> Result<LockResult, StoreError> {
     let cant = |error: std::io::Error| StoreError::io(name, &error);
     let mut options = OpenOptions::new();
-    // Not truncated: until the lock is had, the content belongs to another process.
+    // Not truncated: until this process holds the lock, the content belongs to another one.
     let mut file = options.read(true).write(true).create(true).truncate(false).open(name).map_err(cant)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Taken::Others(holder(&mut file))),
+        Err(TryLockError::WouldBlock) => return Ok(LockResult::HeldBy(holder(&mut file))),
         Err(TryLockError::Error(error)) => return Err(cant(error)),
     }
-    // The number only helps people; the lock holds without it.
+    // The process id is only for messages.
     let written = file.set_len(0).and_then(|()| file.rewind());
     written.and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cant)?;
-    Ok(Taken::Mine(Lock { _file: file }))
+    Ok(LockResult::Acquired(Lock { _file: file }))
 }
 
-/// The process that holds the lock, as far as it has said so.
+/// The process that holds the lock, if its id has been written.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
-/// The file that a runner holds the lock of as long as it lives.
-pub(crate) fn of_runner(dir: &Path, runner: i64) -> PathBuf {
+/// The file that a runner keeps locked while it is alive.
+pub(crate) fn runner_lock_path(dir: &Path, runner: i64) -> PathBuf {
     dir.join("runners").join(format!("{runner}.lock"))
 }
 
-/// Whether the process that holds this lock is there no more. One that can't be looked at counts as alive.
+/// Whether the process that held this lock has ended. If the file can't be opened, the process counts as alive.
 pub(crate) fn is_free(name: &Path) -> bool {
     match File::open(name) {
         Ok(file) => file.try_lock().is_ok(),

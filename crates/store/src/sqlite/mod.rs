@@ -1,4 +1,4 @@
-//! A store in a folder: `DIR/sweep.db`. One writes at a time, and the system's file locks tell the living from the dead.
+//! A store in a folder: `DIR/sweep.db`. One process writes at a time, and file locks show which processes are alive.
 
 mod connection;
 mod event;
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::backend::{Backend, Conn, Wanted};
+use crate::backend::{Backend, ClaimRequest, Conn};
 use crate::error::{Fault, StoreError};
 use connection::{Access, connect, connect_to_read};
-use lock::{Lock, Taken};
+use lock::{Lock, LockResult};
 use schema::Schema;
 
-pub(crate) use lock::{is_free, of_runner};
+pub(crate) use lock::{is_free, runner_lock_path};
 pub(crate) use network::network_file_system;
 pub(crate) use query::run as query;
 
@@ -34,21 +34,21 @@ pub(crate) struct Sqlite {
     dir: PathBuf,
     path: PathBuf,
     connection: SqliteConnection,
-    /// Freed by the system when this process ends, however that ends.
+    /// The operating system frees it when this process ends in any way.
     lock: Option<Lock>,
-    /// The beats of the others, and since when they are so by a clock that only goes forward.
-    seen: HashMap<i64, (i64, Instant)>,
+    /// The last beat of each other runner, and when it was first seen by a monotonic clock.
+    last_beats: HashMap<i64, (i64, Instant)>,
 }
 
-/// Opens `DIR/sweep.db` for writing. Folder and database are made where they are missing, and brought up to date. The lock
-/// is to be held until the caller has entered itself.
+/// Opens `DIR/sweep.db` for writing. Creates the folder and the database if they are missing, and applies migrations.
+/// The caller holds the returned lock until its runner is registered.
 pub(crate) async fn open(dir: &Path) -> Result<(Sqlite, Lock), StoreError> {
     let path = files::database(dir);
     network::refuse(dir)?;
     files::prepare_to_write(dir, &path)?;
     files::has_content(&path)?;
-    let gate = lock::gate(dir, &path).await?;
-    // Looked at before it is opened for writing: that alone would change another program's file.
+    let open_lock = lock::acquire_open_lock(dir, &path).await?;
+    // Checked before it is opened for writing, which would already change another program's file.
     if files::has_content(&path)? {
         let mut reading = connect_to_read(&path).await?;
         let found = schema::inspect(&mut reading, &path).await;
@@ -58,62 +58,65 @@ pub(crate) async fn open(dir: &Path) -> Result<(Sqlite, Lock), StoreError> {
     let opened = connect(&path, Access::Write).await;
     let mut connection = opened.map_err(|error| StoreError::at(&path, error))?;
     schema::migrate(&mut connection, &path).await?;
-    Ok((Sqlite { dir: dir.to_owned(), path, connection, lock: None, seen: HashMap::new() }, gate))
+    Ok((Sqlite { dir: dir.to_owned(), path, connection, lock: None, last_beats: HashMap::new() }, open_lock))
 }
 
 /// A database that is open for reading.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadConnection {
     pub(crate) connection: SqliteConnection,
     pub(crate) name: PathBuf,
-    /// The folder of the copy that is read, where the database lies on a network file system or is an older one.
+    /// The folder of the copy that is read, if the database is on a network file system or from an older version.
     _copy: Option<tempfile::TempDir>,
 }
 
-/// Opens `DIR/sweep.db` for reading; from a network file system, where SQLite's locks don't hold, a copy of it, and of an
-/// older one a copy that is brought up to date.
-pub(crate) async fn open_to_read(dir: &Path) -> Result<Reading, StoreError> {
+/// Opens `DIR/sweep.db` for reading. On a network file system, where SQLite's locks do not work, opens a copy. Opens
+/// a migrated copy of a database of an older version.
+pub(crate) async fn open_to_read(dir: &Path) -> Result<ReadConnection, StoreError> {
     let name = files::database(dir);
     if !files::has_content(&name)? {
         return Err(StoreError::Missing { path: name });
     }
-    let copy = if network_file_system(dir).is_some() { Some(copied(dir, &name)?) } else { None };
+    let copy = if network_file_system(dir).is_some() { Some(local_copy(dir, &name)?) } else { None };
     let path = copy.as_ref().map_or_else(|| name.clone(), |copy| files::database(copy.path()));
     let mut connection = connect_to_read(&path).await?;
     match schema::inspect(&mut connection, &name).await? {
-        Schema::Current => Ok(Reading { connection, name, _copy: copy }),
+        Schema::Current => Ok(ReadConnection { connection, name, _copy: copy }),
         Schema::Empty => Err(StoreError::Missing { path: name }),
         Schema::Older => {
-            let copy = up_to_date(&mut connection, &name).await?;
+            let copy = migrated_copy(&mut connection, &name).await?;
             let connection = connect_to_read(&files::database(copy.path())).await?;
-            Ok(Reading { connection, name, _copy: Some(copy) })
+            Ok(ReadConnection { connection, name, _copy: Some(copy) })
         }
     }
 }
 
-/// A copy of an older database with all that is missing: the database itself is for an older program as long as no sweep is
-/// trained into it.
-async fn up_to_date(connection: &mut SqliteConnection, name: &Path) -> Result<tempfile::TempDir, StoreError> {
+/// A copy of an older database with all migrations. The database itself is not changed, so the older version can
+/// still use it until a sweep is trained into it.
+async fn migrated_copy(
+    connection: &mut SqliteConnection,
+    name: &Path,
+) -> Result<tempfile::TempDir, StoreError> {
     let io = |error: std::io::Error| StoreError::Io { path: name.to_owned(), message: error.to_string() };
     let copy = tempfile::tempdir().map_err(io)?;
     let path = files::database(copy.path());
     let text = path.to_str().ok_or_else(|| io(std::io::ErrorKind::InvalidFilename.into()))?;
-    let copied = async {
-        // It is this connection's own database that is not to be written.
+    let copying = async {
+        // `VACUUM INTO` writes another file; the database of this connection is not written.
         sqlx::raw_sql("PRAGMA query_only = OFF").execute(&mut *connection).await?;
         sqlx::query("VACUUM INTO ?").bind(text).execute(&mut *connection).await?;
         connect(&path, Access::Write).await
     };
-    let mut written = copied.await.map_err(|error| StoreError::at(name, error))?;
+    let mut written = copying.await.map_err(|error| StoreError::at(name, error))?;
     schema::migrate(&mut written, &path).await?;
     written.close().await.map_err(|error| StoreError::at(name, error))?;
     Ok(copy)
 }
 
-/// A copy of a database that nobody writes.
-fn copied(dir: &Path, name: &Path) -> Result<tempfile::TempDir, StoreError> {
+/// A copy of a database that has no writer.
+fn local_copy(dir: &Path, name: &Path) -> Result<tempfile::TempDir, StoreError> {
     if files::has_log(name) {
-        // Somebody does, or has died there: only where its log is can it be read.
+        // A process writes it or has died while writing: it can only be read on the machine that has its log.
         network::refuse(dir)?;
     }
     let copied = tempfile::tempdir().and_then(|copy| {
@@ -133,14 +136,14 @@ impl Backend for Sqlite {
         false
     }
 
-    fn give_up_on(&mut self, _: Arc<AtomicBool>) {}
+    fn set_stop_flag(&mut self, _: Arc<AtomicBool>) {}
 
     fn conn(&mut self) -> Conn<'_> {
         Conn::Sqlite(&mut self.connection)
     }
 
-    /// SQL of our own instead of sqlx's transactions: when SQLite has ended one by itself, as it does when the disk is full,
-    /// those lose count.
+    /// Plain SQL instead of sqlx's transactions, which lose track when SQLite ends a transaction itself, as it does
+    /// when the disk is full.
     async fn begin(&mut self) -> Result<(), Fault> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
         Ok(())
@@ -152,7 +155,7 @@ impl Backend for Sqlite {
     }
 
     async fn roll_back(&mut self) {
-        // Fails where SQLite has done it already, which is as well.
+        // Fails harmlessly if SQLite has already rolled back.
         if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
             tracing::debug!("rollback: {error}");
         }
@@ -162,40 +165,40 @@ impl Backend for Sqlite {
         Ok(false)
     }
 
-    fn enter(&mut self, runner: i64) -> Result<(), StoreError> {
-        let name = lock::of_runner(&self.dir, runner);
+    fn mark_alive(&mut self, runner: i64) -> Result<(), StoreError> {
+        let name = lock::runner_lock_path(&self.dir, runner);
         if let Some(folder) = name.parent() {
             std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, &error))?;
         }
-        match lock::take(&name)? {
-            Taken::Mine(lock) => self.lock = Some(lock),
-            // Left from a database that was moved away, by a process that still runs.
-            Taken::Others(pid) => return Err(StoreError::Busy { path: name, pid }),
+        match lock::try_acquire(&name)? {
+            LockResult::Acquired(lock) => self.lock = Some(lock),
+            // A running process holds the lock for a database that was moved away.
+            LockResult::HeldBy(pid) => return Err(StoreError::Busy { path: name, pid }),
         }
         Ok(())
     }
 
-    fn forget(&mut self, runner: i64) {
-        // What can't be removed only lies around.
-        let _ = std::fs::remove_file(lock::of_runner(&self.dir, runner));
-        self.seen.remove(&runner);
+    fn remove_traces(&mut self, runner: i64) {
+        // A leftover file is harmless.
+        let _ = std::fs::remove_file(lock::runner_lock_path(&self.dir, runner));
+        self.last_beats.remove(&runner);
     }
 
-    /// Those of this host whose lock is free, and those whose beat was the same for longer than their lease. Within a
-    /// transaction nobody else writes.
-    async fn dead(&mut self, me: i64, host: &str) -> Result<Vec<i64>, Fault> {
+    /// The runners of this host whose lock is free, and those whose beat has not changed for longer than their lease.
+    /// No other runner writes during the transaction.
+    async fn dead_runners(&mut self, me: i64, host: &str) -> Result<Vec<i64>, Fault> {
         let sql =
             "SELECT runner_id, host, beat, lease_ms FROM runners WHERE ended_at IS NULL AND runner_id != ?";
         let others: Vec<(i64, String, i64, i64)> =
             sqlx::query_as(sql).bind(me).fetch_all(&mut self.connection).await?;
         let mut dead = Vec::new();
         for (id, its_host, beat, lease) in others {
-            let gone = its_host == host && is_free(&of_runner(&self.dir, id));
-            let seen = self.seen.entry(id).or_insert_with(|| (beat, Instant::now()));
-            if seen.0 != beat {
-                *seen = (beat, Instant::now());
+            let gone = its_host == host && is_free(&runner_lock_path(&self.dir, id));
+            let last = self.last_beats.entry(id).or_insert_with(|| (beat, Instant::now()));
+            if last.0 != beat {
+                *last = (beat, Instant::now());
             }
-            if gone || seen.1.elapsed() > Duration::from_millis(lease.unsigned_abs()) {
+            if gone || last.1.elapsed() > Duration::from_millis(lease.unsigned_abs()) {
                 dead.push(id);
             }
         }
@@ -210,9 +213,9 @@ impl Backend for Sqlite {
         Ok(())
     }
 
-    async fn registered(&mut self) {}
+    async fn after_register(&mut self) {}
 
-    async fn free_groups(&mut self, wanted: Wanted<'_>) -> Result<Vec<i64>, Fault> {
+    async fn free_groups(&mut self, request: ClaimRequest<'_>) -> Result<Vec<i64>, Fault> {
         let sql = "
             SELECT g.stage_group FROM stage_groups AS g
             WHERE g.sweep = ?1 AND (g.runner_id IS NULL OR g.runner_id = ?2) AND EXISTS (
@@ -222,12 +225,13 @@ impl Backend for Sqlite {
                     AND NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.trial_id = c.trial_id)
             )
             ORDER BY g.stage_group LIMIT ?4";
-        let query = sqlx::query_scalar(sql).bind(wanted.sweep).bind(wanted.runner).bind(wanted.with_failed);
-        Ok(query.bind(wanted.most.unwrap_or(-1)).fetch_all(&mut self.connection).await?)
+        let query =
+            sqlx::query_scalar(sql).bind(request.sweep).bind(request.runner).bind(request.with_failed);
+        Ok(query.bind(request.max_groups.unwrap_or(-1)).fetch_all(&mut self.connection).await?)
     }
 
-    /// Gives the pages of the database that hold nothing back to the system, where no other runner is at work, and removes
-    /// what runners that have ended left in the folder.
+    /// Returns the empty pages of the database to the operating system if no other runner is active, and removes the
+    /// lock files of runners that have ended.
     async fn compact(&mut self, me: i64, others: &[i64]) -> Result<(usize, u64), StoreError> {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let before = size(&self.path);
@@ -252,8 +256,8 @@ impl Backend for Sqlite {
     async fn close(self: Box<Self>) -> Result<(), StoreError> {
         let Self { path, mut connection, .. } = *self;
         let closed = async {
-            // Statistics for the query planner, then the log into the file, as far as no reader needs it;
-            // PASSIVE waits for none.
+            // Updates the statistics of the query planner, then moves the log into the file as far as no reader needs
+            // it. PASSIVE does not wait for readers.
             let sql = "PRAGMA optimize; PRAGMA wal_checkpoint(PASSIVE);";
             sqlx::raw_sql(sql).execute(&mut connection).await?;
             connection.close().await

@@ -1,10 +1,10 @@
-//! Network file systems, on which SQLite's locks don't hold: databases get damaged there.
+//! Network file systems, on which SQLite's locks do not work and databases get damaged.
 
 use std::path::Path;
 
 use crate::error::StoreError;
 
-/// Types as `/proc/mounts` has them.
+/// Types of network file systems, as named in `/proc/mounts`.
 const NETWORK: [&str; 21] = [
     "nfs",
     "nfs4",
@@ -29,16 +29,17 @@ const NETWORK: [&str; 21] = [
     "fuse.gcsfuse",
 ];
 
-/// The type of the file system that a folder lies on, or would lie on, if that is one across a network.
+/// The type of the network file system that contains a folder, or would contain it once created. `None` on a local
+/// disk.
 pub(crate) fn network_file_system(dir: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     let absolute = std::path::absolute(dir).ok()?;
-    // What is not there yet will be made in the nearest folder that is; links lead elsewhere.
-    let place = absolute.ancestors().find_map(|folder| folder.canonicalize().ok())?;
-    kind_of(&mounts, &place).filter(|kind| NETWORK.contains(kind)).map(str::to_owned)
+    // A missing folder will be created in its nearest existing ancestor. Links are resolved.
+    let existing = absolute.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    kind_of(&mounts, &existing).filter(|kind| NETWORK.contains(kind)).map(str::to_owned)
 }
 
-/// Refuses a folder on such a file system.
+/// Returns an error for a folder on a network file system.
 pub(crate) fn refuse(dir: &Path) -> Result<(), StoreError> {
     match network_file_system(dir) {
         Some(kind) => Err(StoreError::Network { path: dir.to_owned(), kind }),
@@ -46,17 +47,17 @@ pub(crate) fn refuse(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The type of the file system of a place: the one mounted deepest above it, and of those the last.
-fn kind_of<'a>(mounts: &'a str, place: &Path) -> Option<&'a str> {
+/// The type of the file system of a path: the deepest mount above it, and the last of several at the same path.
+fn kind_of<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let mounts = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);
         Some((unescaped(words.next()?), words.next()?))
     });
-    let above = mounts.filter(|(at, _)| place.starts_with(at));
+    let above = mounts.filter(|(at, _)| path.starts_with(at));
     above.max_by_key(|(at, _)| at.len()).map(|(_, kind)| kind)
 }
 
-/// Spaces and the like stand there as three octal digits.
+/// Replaces the octal escapes of spaces and other special characters.
 fn unescaped(word: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .into_iter()
@@ -76,7 +77,7 @@ mds@tcp:/scratch /lustre/big\\040one lustre rw 0 0
 
     #[test]
     fn the_deepest_mount_counts() {
-        let kind = |place: &str| kind_of(MOUNTS, Path::new(place));
+        let kind = |path: &str| kind_of(MOUNTS, Path::new(path));
         assert_eq!(kind("/var/runs"), Some("ext4"));
         assert_eq!(kind("/home/me/runs"), Some("nfs4"));
         assert_eq!(kind("/home/me/fast/runs"), Some("tmpfs"));

@@ -1,4 +1,4 @@
-//! SQL that a person wrote, for SQLite: any one statement that reads.
+//! Runs a user's SQL on SQLite: any single statement that reads.
 
 use std::path::Path;
 

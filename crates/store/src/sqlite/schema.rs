@@ -1,4 +1,4 @@
-//! Whose database it is, and which migrations it has seen.
+//! Checks whether a database is a sweep database, and which migrations it has.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::backend::migration;
 use crate::error::StoreError;
 
-/// Forward-only; made into the program.
+/// Forward-only, compiled into the program.
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(vec![
         migration(1, "sweeps", include_str!("../../migrations/sqlite/0001_sweeps.sql")),
@@ -21,21 +21,21 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     ])
 });
 
-/// What a database turned out to be.
+/// The state of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// Nothing in it yet.
+    /// It has no tables yet.
     Empty,
-    /// A sweep database with all that this program knows.
+    /// A sweep database with all migrations of this program.
     Current,
     /// A sweep database that lacks migrations.
     Older,
 }
 
-/// Looks at a database without changing it.
+/// Checks a database without changing it.
 ///
 /// # Errors
-/// It is not one that this program can use.
+/// This program can't use the database.
 pub(crate) async fn inspect(connection: &mut SqliteConnection, path: &Path) -> Result<Schema, StoreError> {
     inspect_as(&MIGRATOR, connection, path).await
 }
@@ -46,11 +46,11 @@ async fn inspect_as(
     path: &Path,
 ) -> Result<Schema, StoreError> {
     let at = |error: sqlx::Error| StoreError::at(path, error);
-    // What describes the tables has to be text before anything else is asked of them: sqlx relies on it.
+    // The descriptions of the tables must be valid text before any other query, because sqlx relies on it.
     let sql = "SELECT CAST(coalesce(name, '') || coalesce(sql, '') AS BLOB) FROM sqlite_master";
     let described: Vec<Vec<u8>> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.map_err(at)?;
     if described.iter().any(|text| std::str::from_utf8(text).is_err()) {
-        let message = "what describes its tables is no text".to_owned();
+        let message = "the descriptions of its tables are not valid UTF-8".to_owned();
         return Err(StoreError::Corrupt { path: path.to_owned(), message });
     }
     let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
@@ -71,7 +71,7 @@ async fn inspect_as(
         // A sweep was killed before its first migration.
         return Ok(Schema::Empty);
     }
-    // The first migration never changes: who has it is a sweep database, whatever came later.
+    // The first migration never changes: a database that has it is a sweep database of some version.
     let knows =
         |version, checksum: &[u8]| applied.iter().any(|(known, sum)| *known == version && sum == checksum);
     if !migrator.iter().take(1).all(|first| knows(first.version, &first.checksum)) {
@@ -87,7 +87,7 @@ async fn inspect_as(
     Ok(if current { Schema::Current } else { Schema::Older })
 }
 
-/// Brings a database that [`inspect`] accepted up to date.
+/// Applies the missing migrations to a database that [`inspect`] accepted.
 pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let path_buf = || path.to_owned();
     MIGRATOR.run_direct(None, connection, false).await.map_err(|error| match error {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_older_database_is_told_and_brought_up_to_date() {
+    async fn older_and_newer_databases_are_recognized() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("sweep.db");
         let mut connection = connect(&path, Access::Write).await.expect("a connection");

@@ -9,11 +9,11 @@ use crate::backend::{Reported, json};
 use crate::error::Fault;
 use crate::register::integer;
 
-/// Rows of one statement: few sizes, so that each is prepared once. What is not bound is NULL, and rows of
-/// NULLs are not stored: a rest takes the smallest statement that holds it.
+/// Numbers of rows in one statement. There are few sizes, so that each statement is prepared once. Unbound values are
+/// NULL, and rows of NULLs are not stored, so a remainder uses the smallest statement that holds it.
 const SIZES: [usize; 3] = [8, 64, 512];
 
-/// A row that is there already stays: a trial that is over may have it.
+/// An existing row is kept, as a trial that has ended may share it.
 static ROWS: LazyLock<[String; 3]> = LazyLock::new(|| {
     SIZES.map(|size| {
         let values = values(5, size);
@@ -21,7 +21,7 @@ static ROWS: LazyLock<[String; 3]> = LazyLock::new(|| {
     })
 });
 
-/// `+` keeps SQLite from looking through all trials of the stage instead of the one.
+/// `+` keeps SQLite from scanning all trials of the stage instead of looking up the one.
 static EVALUATED: LazyLock<[String; 3]> = LazyLock::new(|| {
     SIZES.map(|size| {
         let values = values(4, size);
@@ -44,7 +44,7 @@ fn values(columns: usize, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(", "))
 }
 
-/// The next rows, and which statement takes them.
+/// The index of the next statement, its rows, and the remaining rows.
 fn next_chunk<T>(rest: &[T]) -> (usize, &[T], &[T]) {
     let size = SIZES.iter().position(|size| *size >= rest.len()).unwrap_or(SIZES.len() - 1);
     let (chunk, after) = rest.split_at(rest.len().min(SIZES[size]));

@@ -1,4 +1,4 @@
-//! Nothing is lost and nothing is half there, wherever the writer ends.
+//! No committed data is lost and no transaction is half written, whenever the writer ends.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn snapshot(dir: &Path) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_cut_at_any_moment_keeps_what_was_written() {
+async fn a_power_cut_at_any_moment_keeps_committed_data() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -27,25 +27,25 @@ async fn a_cut_at_any_moment_keeps_what_was_written() {
     for step in 0..20 {
         store.write(&[steps(1, step..step + 1)], environment).await.expect("written");
         let copy = snapshot(dir.path());
-        // Reading first, as people do after a crash: the log is still to be taken in.
+        // Reads first, as users do after a crash, while the log is not yet in the database file.
         let mut reader = Reader::open(copy.path()).await.expect("readable");
         assert_eq!(reader.steps(id).await.expect("rows").len(), usize::try_from(step).expect("small") + 1);
-        is_whole(copy.path()).await;
+        check_integrity(copy.path()).await;
         let mut again = Store::open(copy.path()).await.expect("writable");
         again.write(&[started(&[id], step)], environment).await.expect("written");
         again.close().await.expect("closed");
-        // After closing, the one file has it all.
-        let alone = tempfile::tempdir().expect("a folder");
-        std::fs::copy(copy.path().join("sweep.db"), alone.path().join("sweep.db")).expect("a copy");
+        // After closing, the database file contains everything.
+        let single_file = tempfile::tempdir().expect("a folder");
+        std::fs::copy(copy.path().join("sweep.db"), single_file.path().join("sweep.db")).expect("a copy");
         let sql = "SELECT attempts + 100 * (SELECT count(*) FROM metrics) FROM trials WHERE attempts > 0";
-        assert_eq!(count(alone.path(), sql).await, 2 + 100 * i64::try_from(step).expect("small"));
-        is_whole(copy.path()).await;
+        assert_eq!(count(single_file.path(), sql).await, 2 + 100 * i64::try_from(step).expect("small"));
+        check_integrity(copy.path()).await;
     }
 }
 
-/// A log that ends within a transaction: its whole part counts.
+/// A log that ends within a transaction: the complete transactions before it count.
 #[tokio::test]
-async fn a_torn_log_loses_the_transaction_that_it_tore_only() {
+async fn a_truncated_log_loses_only_the_last_transaction() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -66,12 +66,12 @@ async fn a_torn_log_loses_the_transaction_that_it_tore_only() {
         log.expect("a log").set_len(cut).expect("cut");
         let mut reader = Reader::open(copy.path()).await.expect("readable");
         assert_eq!(reader.steps(id).await.expect("rows").len(), 5, "cut at {cut}");
-        is_whole(copy.path()).await;
+        check_integrity(copy.path()).await;
     }
 }
 
 #[tokio::test]
-async fn a_reader_sees_whole_batches_while_the_store_writes() {
+async fn a_reader_sees_complete_batches_while_the_store_writes() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -84,7 +84,7 @@ async fn a_reader_sees_whole_batches_while_the_store_writes() {
     assert_eq!(reader.steps(id).await.expect("rows").len(), 10);
     store.write(&[steps(1, 10..20), ended(id, done(1.0))], environment).await.expect("written");
     assert_eq!(reader.steps(id).await.expect("rows").len(), 20);
-    // Closing does not wait for readers, not even for one in the middle of a transaction.
+    // Closing does not wait for readers, not even for one with an open transaction.
     let mut shell = shell(dir.path()).await;
     sqlx::raw_sql("BEGIN; SELECT count(*) FROM metrics;").execute(&mut shell).await.expect("good SQL");
     store.write(&[ended(&plan.trials[1].id, failed())], environment).await.expect("written");
@@ -94,7 +94,7 @@ async fn a_reader_sees_whole_batches_while_the_store_writes() {
     assert_eq!(reader.steps(id).await.expect("rows").len(), 20);
 }
 
-/// A writer that is dropped without a word, as when a task is cancelled.
+/// A writer that is dropped without closing, as when a task is cancelled.
 #[tokio::test]
 async fn a_dropped_store_can_be_opened_again() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -109,5 +109,5 @@ async fn a_dropped_store_can_be_opened_again() {
     let mut store = Store::open(dir.path()).await.expect("a store");
     assert_eq!(store.unfinished("small").await.expect("rows").len(), 8);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 10);
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }

@@ -1,11 +1,11 @@
-//! What sweeps ask for, and what becomes of their trials.
+//! Registering sweeps, and the states of their trials.
 
 use spec::event::Outcome;
 use store::{Reader, Status, Store};
 
 use crate::support::*;
 
-async fn registering_keeps_the_order_and_a_second_time_changes_nothing(dir: &Place) {
+async fn registering_keeps_the_order_and_is_idempotent(dir: &TestStore) {
     let plan = small();
     let (mut store, _) = store_with(dir.path(), &plan).await;
     let everything = "SELECT t.*, c.* FROM trials AS t JOIN cells AS c USING (trial_id) ORDER BY position";
@@ -30,7 +30,7 @@ async fn registering_keeps_the_order_and_a_second_time_changes_nothing(dir: &Pla
     assert_eq!(store.unfinished("unknown").await.expect("rows"), []);
 }
 
-async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials(dir: &Place) {
+async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials(dir: &TestStore) {
     let plan_before = small();
     let (mut store, environment) = store_with(dir.path(), &plan_before).await;
     let id = &plan_before.trials[0].id;
@@ -48,9 +48,9 @@ async fn a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials(dir: &Plac
     assert_eq!(query(dir.path(), "SELECT file_text FROM sweeps").await, [[crate::support::text(&text)]]);
 }
 
-async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first(dir: &Place) {
+async fn a_trial_can_belong_to_several_sweeps_and_the_last_run_sweep_is_first(dir: &TestStore) {
     let (mut store, _) = store_with(dir.path(), &small()).await;
-    // The same run by another name, and from twice the lr.
+    // The same run under another name, with twice the base lr.
     let other = plan(&sweep_file("other", "1", "[0.4]", &["quarter: 0.25x", "half: 0.5x"]));
     store.register(&other, false).await.expect("registered");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM trials").await, 8);
@@ -74,7 +74,7 @@ async fn a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_fir
     assert_eq!(reader.sweeps().await.expect("names"), ["small", "other"]);
 }
 
-async fn a_trial_lives_from_queued_to_done(dir: &Place) {
+async fn a_trial_goes_from_queued_to_done(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let trial = &plan.trials[1];
@@ -110,7 +110,7 @@ async fn a_trial_lives_from_queued_to_done(dir: &Place) {
     assert_eq!(reader.trial("unknown").await.expect("readable"), None);
 }
 
-async fn axes_are_kept_by_name(dir: &Place) {
+async fn axes_are_kept_by_name(dir: &TestStore) {
     let text = sweep_file("small", "1", "[0.1]", &["cosine: {kind: cosine, to: {values: [0, 0.1x]}}"]);
     let plan = plan(&text.replace("momentum: 0.9", "momentum: {values: [0, 0.9]}"));
     store_with(dir.path(), &plan).await;
@@ -123,7 +123,7 @@ async fn axes_are_kept_by_name(dir: &Place) {
     }
 }
 
-async fn taking_a_trial_up_again_voids_the_steps_from_there_on(dir: &Place) {
+async fn resuming_a_trial_deletes_later_steps(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -143,15 +143,15 @@ async fn taking_a_trial_up_again_voids_the_steps_from_there_on(dir: &Place) {
     let row = reader.trial(id).await.expect("readable").expect("known");
     assert_eq!((row.steps_done, row.attempts, row.started_at), (10, 2, Some(1_000)));
 
-    // A row that comes twice stays as it came first: a trial that is over may share it.
+    // A step that is reported twice keeps its first row: a trial that has ended may share it.
     store.write(&[rows(2, vec![step_row(9, 7.0)])], environment).await.expect("written");
     let stored = reader.steps(id).await.expect("rows");
     assert_eq!((stored.len(), stored[9].train_loss), (10, 2.0));
 }
 
-/// Where a checkpoint can't be read, the trial starts over; the checkpoint is of no use until the new
-/// attempt has come as far, or there would be steps without rows.
-async fn a_checkpoint_ahead_of_the_steps_is_not_offered(dir: &Place) {
+/// If a checkpoint can't be read, the trial starts over. The checkpoint is not used until the new attempt has reached
+/// its step, or there would be steps without rows.
+async fn a_checkpoint_ahead_of_the_steps_is_ignored(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -166,7 +166,7 @@ async fn a_checkpoint_ahead_of_the_steps_is_not_offered(dir: &Place) {
     ];
     assert_eq!(store.write(&events, environment).await.expect("written"), Vec::<String>::new());
     assert_eq!(store.unfinished("small").await.expect("rows")[0].checkpoint, None);
-    // The new attempt writes a file of the same name, which must stay.
+    // The new attempt writes a file of the same name, which must be kept.
     let superseded = store.write(&[steps(2, 3..8), checkpoint(&[id], 8, "a-8")], environment).await;
     assert_eq!(superseded.expect("written"), Vec::<String>::new());
     let unfinished = store.unfinished("small").await.expect("rows");
@@ -181,7 +181,7 @@ async fn a_checkpoint_ahead_of_the_steps_is_not_offered(dir: &Place) {
     assert_eq!(store.write(&events, environment).await.expect("written"), ["a-9"]);
 }
 
-async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end(dir: &Place) {
+async fn newer_checkpoints_and_the_end_replace_a_checkpoint(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -212,12 +212,12 @@ async fn checkpoints_are_superseded_by_newer_ones_and_by_the_end(dir: &Place) {
     ];
     assert_eq!(store.write(&last, environment).await.expect("written"), ["a-9", "b-0"]);
     assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
-    // One that comes too late is of no use either.
+    // A checkpoint after the end is not needed.
     assert_eq!(store.write(&[checkpoint(&[a], 20, "a-20")], environment).await.expect("written"), ["a-20"]);
     assert_eq!(store.checkpoint_files().await.expect("names"), Vec::<String>::new());
 }
 
-async fn failed_and_stopped_trials_are_taken_up_again(dir: &Place) {
+async fn failed_and_stopped_trials_can_start_again(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -246,7 +246,7 @@ async fn failed_and_stopped_trials_are_taken_up_again(dir: &Place) {
     assert_eq!(reader.steps(a).await.expect("rows"), []);
 }
 
-async fn a_finished_trial_is_never_overwritten(dir: &Place) {
+async fn a_finished_trial_is_never_overwritten(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let (a, b) = (&plan.trials[0].id, &plan.trials[1].id);
@@ -281,7 +281,7 @@ async fn a_finished_trial_is_never_overwritten(dir: &Place) {
     assert_eq!(query(dir.path(), everything).await, before);
 }
 
-async fn a_batch_is_written_whole_or_not_at_all(dir: &Place) {
+async fn a_batch_is_written_completely_or_not_at_all(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -301,7 +301,7 @@ async fn a_batch_is_written_whole_or_not_at_all(dir: &Place) {
     for too_large in [stage(1 << 63, 0, &[id]), stage(1, 1 << 63, &[id])] {
         store.write(&[started(&[id], 0), too_large], environment).await.expect_err("SQLite has 63 bits");
     }
-    // No such environment: the database itself refuses.
+    // An unknown environment violates a foreign key.
     store.write(&[started(&[id], 0)], environment + 1).await.expect_err("a foreign key");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM trials WHERE status <> 'queued'").await, 0);
     for table in ["metrics", "steps", "stages", "trial_stages", "evaluations", "checkpoints"] {
@@ -313,10 +313,10 @@ async fn a_batch_is_written_whole_or_not_at_all(dir: &Place) {
         .expect("written");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 3);
     store.close().await.expect("closed");
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn an_environment_is_written_once(dir: &Place) {
+async fn an_environment_is_written_once(dir: &TestStore) {
     let mut store = Store::open(dir.path()).await.expect("a store");
     let first = store.environment(&environment()).await.expect("a number");
     let other = store::Environment { threads: 3, ..environment() };
@@ -327,7 +327,7 @@ async fn an_environment_is_written_once(dir: &Place) {
     assert_eq!(count(dir.path(), "SELECT count(*) FROM environments").await, 2);
 }
 
-async fn trials_are_found_by_the_start_of_their_id(dir: &Place) {
+async fn trials_are_found_by_the_start_of_their_id(dir: &TestStore) {
     let plan = plan(&sweep_file("many", "40", "[0.1]", &["constant: {kind: constant}"]));
     store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
@@ -346,17 +346,17 @@ async fn trials_are_found_by_the_start_of_their_id(dir: &Place) {
 }
 
 contract! {
-    registering_keeps_the_order_and_a_second_time_changes_nothing,
+    registering_keeps_the_order_and_is_idempotent,
     a_changed_sweep_file_replaces_the_cells_and_keeps_the_trials,
-    a_trial_belongs_to_all_that_ask_for_it_and_the_sweep_run_last_comes_first,
-    a_trial_lives_from_queued_to_done,
+    a_trial_can_belong_to_several_sweeps_and_the_last_run_sweep_is_first,
+    a_trial_goes_from_queued_to_done,
     axes_are_kept_by_name,
-    taking_a_trial_up_again_voids_the_steps_from_there_on,
-    a_checkpoint_ahead_of_the_steps_is_not_offered,
-    checkpoints_are_superseded_by_newer_ones_and_by_the_end,
-    failed_and_stopped_trials_are_taken_up_again,
+    resuming_a_trial_deletes_later_steps,
+    a_checkpoint_ahead_of_the_steps_is_ignored,
+    newer_checkpoints_and_the_end_replace_a_checkpoint,
+    failed_and_stopped_trials_can_start_again,
     a_finished_trial_is_never_overwritten,
-    a_batch_is_written_whole_or_not_at_all,
+    a_batch_is_written_completely_or_not_at_all,
     an_environment_is_written_once,
     trials_are_found_by_the_start_of_their_id,
 }

@@ -1,4 +1,4 @@
-//! The store on real SQLite files.
+//! Tests of the store on real SQLite files and PostgreSQL servers.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 

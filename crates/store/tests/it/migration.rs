@@ -1,4 +1,4 @@
-//! Databases of older versions, and what a database shell may still do.
+//! Databases of older versions, and changes in a database shell.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -9,7 +9,7 @@ use store::{Reader, Sharing, Store, Value};
 
 use crate::support::*;
 
-/// A database as the first version left it: two trials with steps, one of them killed, and one without.
+/// A database of the first version: two trials with steps, one of them killed, and one without.
 async fn old_store(dir: &Path) -> [String; 3] {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/sqlite");
     let all = Migrator::new(folder).await.expect("the migrations");
@@ -19,7 +19,7 @@ async fn old_store(dir: &Path) -> [String; 3] {
     first.run_direct(None, &mut shell, false).await.expect("migrated");
     let ids = ["aa", "bb", "cc"].map(|start| start.repeat(16));
     let [a, b, c] = &ids;
-    // In an order that is not that of the ids.
+    // The rows are not in the order of the ids.
     let sql = format!(
         "INSERT INTO sweeps VALUES ('old', 'text', 1, 2);
         INSERT INTO trials
@@ -41,7 +41,7 @@ async fn old_store(dir: &Path) -> [String; 3] {
     ids
 }
 
-/// Rows as a database shell sees them, whatever the version.
+/// Rows as the `sqlite3` shell shows them, for any version of the database.
 async fn rows_of(dir: &Path, sql: &str) -> Vec<String> {
     let output =
         std::process::Command::new("sqlite3").arg("-readonly").arg(dir.join("sweep.db")).arg(sql).output();
@@ -51,10 +51,10 @@ async fn rows_of(dir: &Path, sql: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing() {
+async fn a_database_of_the_first_version_is_migrated_without_loss() {
     let dir = tempfile::tempdir().expect("a folder");
     let [a, b, c] = old_store(dir.path()).await;
-    // Read it is as it would be if it were up to date, and stays for an older program what it was.
+    // Reading shows it as if it were migrated, and leaves it usable for the older version.
     let mut reader = Reader::open(dir.path()).await.expect("readable");
     assert_eq!(reader.results("old").await.expect("readable").len(), 3);
     assert_eq!(reader.steps(&a).await.expect("readable").len(), 5);
@@ -76,8 +76,8 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing
     }
     assert_eq!(before[0].len(), 8);
 
-    let mut store = Store::open(dir.path()).await.expect("brought up to date");
-    is_whole(dir.path()).await;
+    let mut store = Store::open(dir.path()).await.expect("migrated");
+    check_integrity(dir.path()).await;
     for (sql, before) in all.iter().zip(&before) {
         assert_eq!(&rows_of(dir.path(), sql).await, before, "{sql}");
     }
@@ -87,7 +87,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing
     let losses: Vec<_> = reader.steps(&a).await.expect("rows").iter().map(|row| row.train_loss).collect();
     assert_eq!((losses[0], losses[1], losses[2].is_nan(), losses[3]), (2.0, f64::INFINITY, true, 1e-310));
 
-    // The trial that was killed goes on from its checkpoint, the third begins.
+    // The killed trial resumes from its checkpoint, the third one starts.
     let environment = store.environment(&environment()).await.expect("a number");
     let next = store.next_stage().await.expect("a number");
     let events = [
@@ -103,8 +103,8 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_loses_nothing
     store.write(&events, environment).await.expect("written");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM metrics").await, 15);
     let rows = rows_of(dir.path(), "SELECT * FROM metrics ORDER BY trial_id, step").await;
-    assert_eq!(rows[..7], before[0][..7], "what was trained before");
-    is_whole(dir.path()).await;
+    assert_eq!(rows[..7], before[0][..7], "the rows from before");
+    check_integrity(dir.path()).await;
 }
 
 /// Two trials that share four steps and have one more each.
@@ -143,16 +143,16 @@ async fn metrics_can_be_changed_in_a_shell() {
     expected[3].valid_loss = Some(7.0);
     expected[4].valid_loss = Some(7.0);
     assert_eq!(reader.steps(&a).await.expect("rows"), expected);
-    // The other shares step 3, but not what was seen of the validation set.
+    // The other trial shares step 3, but not its validation loss.
     let stored = reader.steps(&b).await.expect("rows");
     let of_b: Vec<_> = stored.iter().map(|row| (row.train_loss, row.valid_loss)).collect();
     assert_eq!(of_b, [(2.0, None), (2.0, None), (2.0, None), (5.0, None), (2.0, None)]);
     assert!((stored[4].lr, stored[4].grad_norm.is_nan()) == (0.5, true), "{stored:?}");
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
 #[tokio::test]
-async fn a_trial_that_is_deleted_in_a_shell_leaves_what_others_share() {
+async fn deleting_a_trial_in_a_shell_keeps_shared_steps() {
     let dir = tempfile::tempdir().expect("a folder");
     let (_store, [a, b]) = shared(dir.path()).await;
     for (id, rows) in [(a, [5, 2, 2, 0]), (b, [0, 0, 0, 0])] {
@@ -162,11 +162,11 @@ async fn a_trial_that_is_deleted_in_a_shell_leaves_what_others_share() {
         for (table, rows) in ["steps", "stages", "trial_stages", "evaluations"].into_iter().zip(rows) {
             assert_eq!(count(dir.path(), &format!("SELECT count(*) FROM {table}")).await, rows, "{table}");
         }
-        is_whole(dir.path()).await;
+        check_integrity(dir.path()).await;
     }
 }
 
-/// A scan of all steps would make each look at a trial as slow as the database is large.
+/// With a scan of all steps, reading one trial would be as slow as the database is large.
 #[tokio::test]
 async fn the_steps_of_a_trial_are_found_by_index() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -195,27 +195,27 @@ async fn the_steps_of_a_trial_are_found_by_index() {
         }
     };
     check().await;
-    // And with the statistics that closing gathers.
+    // The same with the statistics that closing collects.
     store.close().await.expect("closed");
     execute(dir.path(), "ANALYZE").await;
     check().await;
 }
 
 /// Every table and view of a new store with its columns, and the versions of its schema.
-async fn schema(place: &Place, columns: &str) -> Vec<Vec<Value>> {
-    drop(Store::open(place.path()).await.expect("a new store"));
-    let mut reader = Reader::open(place.path()).await.expect("a store");
+async fn schema(dir: &TestStore, columns: &str) -> Vec<Vec<Value>> {
+    drop(Store::open(dir.path()).await.expect("a new store"));
+    let mut reader = Reader::open(dir.path()).await.expect("a store");
     let columns = reader.query(columns).await.expect("good SQL").rows;
     let versions =
         reader.query("SELECT version FROM _sqlx_migrations ORDER BY version").await.expect("good SQL").rows;
-    // The server's begins where there was something to bring over.
+    // The server's migrations begin with a later number, so only the last version is compared.
     [columns, vec![versions.last().cloned().expect("a version")]].concat()
 }
 
 #[tokio::test]
 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
 async fn both_databases_have_the_same_tables_and_views() {
-    let server = Place::server();
+    let server = TestStore::server();
     let sqlite = "
         SELECT m.type, m.name, p.name FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS p
         WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '_sqlx_%'
@@ -225,7 +225,7 @@ async fn both_databases_have_the_same_tables_and_views() {
         FROM information_schema.columns AS c JOIN information_schema.tables AS t USING (table_schema, table_name)
         WHERE c.table_schema = current_schema() AND c.table_name NOT LIKE '\\_sqlx\\_%'
         ORDER BY c.table_name::text COLLATE \"C\", c.column_name::text COLLATE \"C\"";
-    let folder = schema(&Place::folder(), sqlite).await;
+    let folder = schema(&TestStore::folder(), sqlite).await;
     assert!(folder.len() > 100, "{folder:?}");
     assert_eq!(folder, schema(&server, postgres).await);
 }

@@ -1,11 +1,11 @@
-//! Numbers come back as they went in, also those that SQLite has no place for.
+//! Numbers are read as they were written, also those that SQLite can't represent.
 
 use spec::event::{Evaluated, Event, StepRow};
 use store::{Reader, Status};
 
 use crate::support::*;
 
-async fn steps_keep_their_bits_and_nan_and_infinity(dir: &Place) {
+async fn steps_keep_their_bits_and_nan_and_infinity(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let id = &plan.trials[0].id;
@@ -38,20 +38,20 @@ async fn steps_keep_their_bits_and_nan_and_infinity(dir: &Place) {
     store.write(&events, environment).await.expect("written");
     let stored = Reader::open(dir.path()).await.expect("a store").steps(id).await.expect("rows");
     assert_eq!(stored.len(), rows.len());
-    // Adding zero: SQLite keeps minus zero as zero.
+    // Adds zero because SQLite stores minus zero as zero.
     let bits = |x: f64| if x.is_nan() { f64::NAN.to_bits() } else { (x + 0.0).to_bits() };
-    for ((stored, row), seen) in stored.iter().zip(&rows).zip(&evaluated) {
+    for ((stored, row), evaluated) in stored.iter().zip(&rows).zip(&evaluated) {
         assert_eq!(stored.step, row.step);
         assert_eq!(bits(stored.lr), bits(row.lr));
         assert_eq!(bits(stored.train_loss), bits(row.train_loss));
         assert_eq!(bits(stored.grad_norm), bits(row.grad_norm));
-        // NULL is no validation loss, so a NaN there is lost; the trial has it as `diverged_loss`.
-        assert_eq!(stored.valid_loss.map(bits), Some(seen.valid_loss).filter(|x| !x.is_nan()).map(bits));
+        // NULL means no validation loss, so a NaN is lost; the trial has it as `diverged_loss`.
+        assert_eq!(stored.valid_loss.map(bits), Some(evaluated.valid_loss).filter(|x| !x.is_nan()).map(bits));
     }
 }
 
-/// However many come at once: statements have fixed sizes.
-async fn every_row_of_a_batch_is_stored(dir: &Place) {
+/// All batch sizes work, although statements have fixed sizes.
+async fn every_row_of_a_batch_is_stored(dir: &TestStore) {
     let text = sweep_file("long", "1", "[0.1]", &["constant: {kind: constant}"]);
     let plan = plan(&text.replace("steps: 20", "steps: 5000"));
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -60,8 +60,8 @@ async fn every_row_of_a_batch_is_stored(dir: &Place) {
     let mut first = 0;
     for size in [1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1100] {
         let steps = first..first + size;
-        let seen = |step| Evaluated { trial_id: id.clone(), step, valid_loss: step as f64 };
-        let evaluated = steps.clone().map(seen).collect();
+        let evaluation = |step| Evaluated { trial_id: id.clone(), step, valid_loss: step as f64 };
+        let evaluated = steps.clone().map(evaluation).collect();
         let rows = steps.map(|step| step_row(step, -(step as f64))).collect();
         store.write(&[Event::Steps { stage: 1, rows, evaluated }], environment).await.expect("written");
         first += size;
@@ -72,7 +72,7 @@ async fn every_row_of_a_batch_is_stored(dir: &Place) {
     assert!(stored == expected, "{} rows of {first}", stored.len());
 }
 
-async fn the_loss_of_a_trial_that_diverged_is_kept(dir: &Place) {
+async fn the_loss_of_a_diverged_trial_is_kept(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let mut reader = Reader::open(dir.path()).await.expect("a store");
@@ -90,7 +90,7 @@ async fn the_loss_of_a_trial_that_diverged_is_kept(dir: &Place) {
     }
 }
 
-async fn the_largest_seed_of_a_sweep_file_is_kept(dir: &Place) {
+async fn the_largest_seed_of_a_sweep_file_is_kept(dir: &TestStore) {
     let largest = "[9223372036854775807]";
     let plan = plan(&sweep_file("small", largest, "[0.1]", &["constant: {kind: constant}"]));
     let (_store, _) = store_with(dir.path(), &plan).await;
@@ -103,6 +103,6 @@ async fn the_largest_seed_of_a_sweep_file_is_kept(dir: &Place) {
 contract! {
     steps_keep_their_bits_and_nan_and_infinity,
     every_row_of_a_batch_is_stored,
-    the_loss_of_a_trial_that_diverged_is_kept,
+    the_loss_of_a_diverged_trial_is_kept,
     the_largest_seed_of_a_sweep_file_is_kept,
 }

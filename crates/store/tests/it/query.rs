@@ -1,4 +1,4 @@
-//! SQL that people write.
+//! Users' SQL.
 
 use store::{Reader, StoreError, Table, Value};
 
@@ -12,7 +12,7 @@ async fn reader() -> (tempfile::TempDir, Reader) {
 }
 
 #[tokio::test]
-async fn every_kind_of_value_comes_back() {
+async fn every_kind_of_value_is_returned() {
     let (_dir, mut reader) = reader().await;
     let sql =
         "SELECT NULL AS a, 7 AS b, 0.5 AS c, 'é;--' AS d, x'00ff' AS e, 9e999, cast(x'61ff' AS TEXT), 1 AS a";
@@ -59,29 +59,29 @@ async fn all_forms_of_reading_are_allowed() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_or_writes_is_refused_in_words() {
+async fn invalid_and_writing_queries_are_explained() {
     let (dir, mut reader) = reader().await;
     for (sql, word) in [
         ("", "empty"),
         (" ; -- nothing", "empty"),
         ("selec 1", "syntax error"),
         ("select 'open", "unrecognized token"),
-        ("select * from nowhere", "no such table: nowhere; the tables and views are "),
-        ("select wrong from trials", "no such column: wrong; trials has trial_id, "),
-        ("select digest from metrics", "no such column: digest; metrics has "),
+        ("select * from nowhere", "no such table: nowhere; existing tables and views: "),
+        ("select wrong from trials", "no such column: wrong; columns of trials: trial_id, "),
+        ("select digest from metrics", "no such column: digest; columns of metrics: "),
         ("select digest from metrics", "; digest is a column of trials"),
-        ("select wrong", "no such column: wrong; the tables and views are "),
-        ("select 1; select 2", "one at a time"),
-        ("select 1; drop table metrics", "one at a time"),
-        ("select 1 /* ; */ ; -- ;\n x", "one at a time"),
+        ("select wrong", "no such column: wrong; existing tables and views: "),
+        ("select 1; select 2", "run one at a time"),
+        ("select 1; drop table metrics", "run one at a time"),
+        ("select 1 /* ; */ ; -- ;\n x", "run one at a time"),
         ("delete from trials", "DELETE is not allowed"),
         ("Insert into trials default values", "INSERT is not allowed"),
         ("drop view ranking", "DROP is not allowed"),
         ("vacuum into 'copy.db'", "VACUUM is not allowed"),
         ("attach 'other.db' as other", "ATTACH is not allowed"),
         ("begin", "BEGIN is not allowed"),
-        ("with x as (select 1) delete from trials", "a query only reads"),
-        ("pragma user_version = 7", "a query only reads"),
+        ("with x as (select 1) delete from trials", "queries can only read"),
+        ("pragma user_version = 7", "queries can only read"),
         ("select load_extension('x')", "not authorized"),
         ("select 1\0", "NUL"),
     ] {
@@ -90,6 +90,6 @@ async fn what_is_wrong_or_writes_is_refused_in_words() {
         assert!(error.to_string().contains(word), "{sql}: {error}");
         assert!(error.to_string().contains("sweep.db"), "{sql}: {error}");
     }
-    assert_eq!(reader.results("small").await.expect("rows").len(), 8, "the reader is still of use");
+    assert_eq!(reader.results("small").await.expect("rows").len(), 8, "the reader still works");
     assert_eq!(count(dir.path(), "select count(*) from trials").await, 8);
 }

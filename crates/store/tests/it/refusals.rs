@@ -1,4 +1,4 @@
-//! Databases that can't be used are named, with the way out, and left as they are.
+//! Errors for databases that can't be used name the database and what to do. The database is not changed.
 
 use std::path::Path;
 
@@ -33,20 +33,20 @@ async fn refused(dir: &Path) -> [StoreError; 2] {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_can_be_made_but_not_read() {
+async fn a_missing_store_can_be_created_but_not_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let runs = dir.path().join("deep/runs");
     let error = Reader::open(&runs).await.expect_err("there is none");
     assert!(matches!(error, StoreError::Missing { .. }) && error.is_users_mistake(), "{error}");
     assert!(error.to_string().contains("sweep.db") && error.to_string().contains("--store"), "{error}");
-    assert!(!runs.exists(), "reading makes nothing");
+    assert!(!runs.exists(), "reading creates no files");
     Store::open(&runs).await.expect("made").close().await.expect("closed");
     Reader::open(&runs).await.expect("now there is one");
 }
 
-/// A kill between the making of the file and its filling.
+/// A process was killed between creating the file and filling it.
 #[tokio::test]
-async fn what_a_killed_start_left_can_be_filled_but_not_read() {
+async fn an_unfilled_database_can_be_filled_but_not_read() {
     let empty = tempfile::tempdir().expect("a folder");
     std::fs::write(empty.path().join("sweep.db"), "").expect("written");
     let begun = tempfile::tempdir().expect("a folder");
@@ -62,7 +62,7 @@ async fn what_a_killed_start_left_can_be_filled_but_not_read() {
 }
 
 #[tokio::test]
-async fn a_file_instead_of_a_folder_is_refused() {
+async fn a_file_instead_of_a_folder_is_rejected() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("file");
     std::fs::write(&file, "text").expect("written");
@@ -75,8 +75,8 @@ async fn a_file_instead_of_a_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused_and_left_as_it_is() {
-    let long = "this is no database, whatever its name says".repeat(100);
+async fn a_file_that_is_not_a_database_is_rejected_and_unchanged() {
+    let long = "this is not a database, despite its name".repeat(100);
     for content in ["x", "SQLite format 3", &long] {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("sweep.db"), content).expect("written");
@@ -93,7 +93,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+async fn the_database_of_another_program_is_rejected_and_unchanged() {
     for sql in [
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO notes (note) VALUES ('mine');",
         // Another program that uses the same library, and one that has the same table by chance.
@@ -113,7 +113,7 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_newer_database_is_refused_and_left_as_it_is() {
+async fn a_newer_database_is_rejected_and_unchanged() {
     let dir = tempfile::tempdir().expect("a folder");
     let (store, _) = store_with(dir.path(), &small()).await;
     store.close().await.expect("closed");
@@ -131,7 +131,7 @@ async fn a_newer_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_database_with_other_tables_by_the_same_names_is_refused() {
+async fn a_database_with_other_tables_of_the_same_names_is_rejected() {
     let dir = tempfile::tempdir().expect("a folder");
     Store::open(dir.path()).await.expect("made").close().await.expect("closed");
     execute(dir.path(), "UPDATE _sqlx_migrations SET checksum = x'00'").await;
@@ -140,9 +140,9 @@ async fn a_database_with_other_tables_by_the_same_names_is_refused() {
     }
 }
 
-/// A dump and its restoration keep a store a store.
+/// A copy made by SQL can be opened like the original.
 #[tokio::test]
-async fn a_copy_by_sql_is_still_a_store() {
+async fn a_vacuumed_copy_is_a_store() {
     let dir = tempfile::tempdir().expect("a folder");
     let (store, _) = store_with(dir.path(), &small()).await;
     store.close().await.expect("closed");
@@ -154,7 +154,7 @@ async fn a_copy_by_sql_is_still_a_store() {
 }
 
 #[tokio::test]
-async fn damage_is_named_and_is_not_the_users_mistake() {
+async fn damage_is_reported_and_is_not_the_users_mistake() {
     let dir = tempfile::tempdir().expect("a folder");
     let (store, _) = store_with(dir.path(), &small()).await;
     store.close().await.expect("closed");
@@ -176,12 +176,12 @@ mod read_only {
 
     use super::*;
 
-    /// Takes the permission to write and gives it back at the end.
+    /// Removes the permission to write, and restores it when dropped.
     struct Marked(PathBuf, u32);
 
     impl Marked {
         fn new(path: &Path) -> Self {
-            let mode = std::fs::metadata(path).expect("it is there").permissions().mode();
+            let mode = std::fs::metadata(path).expect("it exists").permissions().mode();
             set_permissions(path, Permissions::from_mode(mode & !0o222)).expect("mine");
             Self(path.to_owned(), mode)
         }
@@ -201,7 +201,7 @@ mod read_only {
     }
 
     #[tokio::test]
-    async fn a_read_only_store_is_refused_for_writing_and_can_be_read() {
+    async fn a_read_only_store_can_be_read_but_not_written() {
         for name in ["", "sweep.db"] {
             let dir = closed_store().await;
             let before = files(dir.path());
@@ -213,14 +213,14 @@ mod read_only {
             drop(reader);
             drop(marked);
             if name.is_empty() {
-                assert_eq!(files(dir.path()), before, "reading leaves nothing in a read-only folder");
+                assert_eq!(files(dir.path()), before, "reading leaves no files in a read-only folder");
             }
             Store::open(dir.path()).await.expect("writable again");
         }
     }
 
     #[tokio::test]
-    async fn an_empty_read_only_folder_is_refused_too() {
+    async fn an_empty_read_only_folder_is_rejected() {
         let dir = tempfile::tempdir().expect("a folder");
         let _marked = Marked::new(dir.path());
         let error = Store::open(dir.path()).await.expect_err("read-only");

@@ -1,19 +1,19 @@
-//! What a removal takes, what it leaves, and when it is refused.
+//! Removals: which rows they delete and keep, and when they fail.
 
 use spec::Plan;
-use store::{Fate, Location, Reader, Status, Store, StoreError, Target};
+use store::{Location, Reader, RemovalEffect, RemovalTarget, Status, Store, StoreError};
 
 use crate::support::*;
 
 contract! {
-    a_sweep_goes_with_what_it_alone_asks_for,
-    shared_steps_stay_for_those_that_are_left,
+    removing_a_sweep_removes_trials_no_other_sweep_uses,
+    shared_steps_are_kept_for_the_remaining_trials,
     a_removed_trial_is_trained_again,
-    what_is_being_trained_is_not_removed,
-    what_a_file_asked_for_before_goes_too,
+    trials_in_training_are_not_removed,
+    removing_a_sweep_removes_trials_of_earlier_versions_of_its_file,
 }
 
-/// One of the schedules of [`small`] and another one.
+/// A plan with one of the schedules of [`small`] and another one.
 fn other() -> Plan {
     plan(&sweep_file(
         "other",
@@ -23,7 +23,7 @@ fn other() -> Plan {
     ))
 }
 
-/// Trains every trial of a plan by itself.
+/// Trains every trial of a plan separately.
 async fn trained(store: &mut Store, environment: i64, plan: &Plan) {
     store.register(plan, false).await.expect("registered");
     let missing = store.unfinished(&plan.name).await.expect("readable");
@@ -41,24 +41,26 @@ async fn trained(store: &mut Store, environment: i64, plan: &Plan) {
     }
 }
 
-async fn removed(store: &mut Store, target: Target<'_>) -> Vec<(String, Fate)> {
+async fn removed(store: &mut Store, target: RemovalTarget<'_>) -> Vec<(String, RemovalEffect)> {
     let affected = store.remove(target).await.expect("removed");
-    affected.into_iter().map(|trial| (trial.trial_id, trial.fate)).collect()
+    affected.into_iter().map(|trial| (trial.trial_id, trial.effect)).collect()
 }
 
-async fn a_sweep_goes_with_what_it_alone_asks_for(dir: &Place) {
+async fn removing_a_sweep_removes_trials_no_other_sweep_uses(dir: &TestStore) {
     let (small, other) = (small(), other());
     let (mut store, environment) = store_with(dir.path(), &small).await;
     trained(&mut store, environment, &small).await;
     trained(&mut store, environment, &other).await;
-    let planned = Reader::open(dir.path()).await.expect("a store").removal(Target::Sweep("small")).await;
-    let planned: Vec<(String, Fate)> =
-        planned.expect("readable").into_iter().map(|trial| (trial.trial_id, trial.fate)).collect();
-    let fates = removed(&mut store, Target::Sweep("small")).await;
-    assert_eq!(planned, fates, "what is printed first is what is done");
-    assert_eq!(fates.len(), 8);
-    let shared = fates.iter().filter(|(_, fate)| *fate == Fate::AskedFor(vec!["other".into()]));
-    assert_eq!(shared.count(), 4, "{fates:?}");
+    let planned =
+        Reader::open(dir.path()).await.expect("a store").removal(RemovalTarget::Sweep("small")).await;
+    let planned: Vec<(String, RemovalEffect)> =
+        planned.expect("readable").into_iter().map(|trial| (trial.trial_id, trial.effect)).collect();
+    let effects = removed(&mut store, RemovalTarget::Sweep("small")).await;
+    assert_eq!(planned, effects, "the preview equals the removal");
+    assert_eq!(effects.len(), 8);
+    let shared =
+        effects.iter().filter(|(_, effect)| *effect == RemovalEffect::UsedBySweeps(vec!["other".into()]));
+    assert_eq!(shared.count(), 4, "{effects:?}");
     store.close().await.expect("closed");
 
     let mut reader = Reader::open(dir.path()).await.expect("a store");
@@ -76,17 +78,17 @@ async fn a_sweep_goes_with_what_it_alone_asks_for(dir: &Place) {
     ] {
         assert_eq!(count(dir.path(), sql).await, left, "{sql}");
     }
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 
-    // It comes back as if it had never been there.
+    // It can be trained again as if it had never existed.
     let mut store = Store::open(dir.path()).await.expect("a store");
     trained(&mut store, environment, &small).await;
-    assert_eq!(store.ended("small").await.expect("readable"), 8);
+    assert_eq!(store.count_ended("small").await.expect("readable"), 8);
     store.close().await.expect("closed");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM steps").await, 12 * 20);
 }
 
-async fn shared_steps_stay_for_those_that_are_left(dir: &Place) {
+async fn shared_steps_are_kept_for_the_remaining_trials(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let ids: Vec<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
@@ -102,66 +104,66 @@ async fn shared_steps_stay_for_those_that_are_left(dir: &Place) {
         ended(b, done(0.25)),
     ];
     store.write(&events, environment).await.expect("written");
-    removed(&mut store, Target::Trials(&[a.to_owned()])).await;
+    removed(&mut store, RemovalTarget::Trials(&[a.to_owned()])).await;
     store.close().await.expect("closed");
     let mut reader = Reader::open(dir.path()).await.expect("a store");
     let left: Vec<u64> = reader.steps(b).await.expect("readable").iter().map(|row| row.step).collect();
     assert_eq!(left, (0..20).collect::<Vec<_>>());
     assert!(reader.steps(a).await.expect("readable").is_empty());
-    // The twelve that were shared, and eight of its own.
+    // Twelve shared steps and eight of this trial.
     assert_eq!(count(dir.path(), "SELECT count(*) FROM steps").await, 20);
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn a_removed_trial_is_trained_again(dir: &Place) {
+async fn a_removed_trial_is_trained_again(dir: &TestStore) {
     let plan = small();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     trained(&mut store, environment, &plan).await;
-    // As after a later run, which found nothing to train.
+    // A later run has registered the plan and found nothing to train.
     store.close().await.expect("closed");
     let mut store = Store::open(dir.path()).await.expect("a store");
     store.register(&plan, false).await.expect("registered");
     let id = plan.trials[3].id.clone();
-    let fates = removed(&mut store, Target::Trials(std::slice::from_ref(&id))).await;
-    assert_eq!(fates, [(id.clone(), Fate::Queued(vec!["small".into()]))]);
+    let effects = removed(&mut store, RemovalTarget::Trials(std::slice::from_ref(&id))).await;
+    assert_eq!(effects, [(id.clone(), RemovalEffect::Requeued(vec!["small".into()]))]);
     let mut reader = Reader::open(dir.path()).await.expect("a store");
-    let row = reader.trial(&id).await.expect("readable").expect("still asked for");
+    let row = reader.trial(&id).await.expect("readable").expect("still in the sweep");
     assert_eq!((row.status, row.digest, row.attempts, row.started_at), (Status::Queued, None, 0, None));
     let claimed = store.claim("small", false, 100).await.expect("claimed");
     assert_eq!(claimed.into_iter().map(|trial| trial.trial_id).collect::<Vec<_>>(), [id]);
     store.close().await.expect("closed");
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn what_is_being_trained_is_not_removed(dir: &Place) {
+async fn trials_in_training_are_not_removed(dir: &TestStore) {
     let (small, other) = (small(), other());
     let (mut store, _) = store_with(dir.path(), &small).await;
     store.register(&other, false).await.expect("registered");
     store.claim("small", false, 100).await.expect("claimed");
-    let mut remover = Store::open(dir.path()).await.expect("a second one");
+    let mut remover = Store::open(dir.path()).await.expect("a second store");
     let claimed = vec![small.trials[0].id.clone()];
-    for target in [Target::Sweep("small"), Target::Trials(&claimed)] {
+    for target in [RemovalTarget::Sweep("small"), RemovalTarget::Trials(&claimed)] {
         let error = remover.remove(target).await.expect_err("it is being trained");
         assert!(matches!(error, StoreError::InTraining { .. }), "{error}");
         assert!(!error.is_users_mistake());
     }
-    // What the other one alone asks for nobody trains.
-    let fates = removed(&mut remover, Target::Sweep("other")).await;
-    assert_eq!(fates.iter().filter(|(_, fate)| *fate == Fate::Removed).count(), 4);
+    // No process trains the trials that only the other sweep uses.
+    let effects = removed(&mut remover, RemovalTarget::Sweep("other")).await;
+    assert_eq!(effects.iter().filter(|(_, effect)| *effect == RemovalEffect::Removed).count(), 4);
     store.close().await.expect("closed");
-    let fates = removed(&mut remover, Target::Sweep("small")).await;
-    assert!(fates.iter().all(|(_, fate)| *fate == Fate::Removed), "{fates:?}");
+    let effects = removed(&mut remover, RemovalTarget::Sweep("small")).await;
+    assert!(effects.iter().all(|(_, effect)| *effect == RemovalEffect::Removed), "{effects:?}");
     remover.close().await.expect("closed");
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn what_a_file_asked_for_before_goes_too(dir: &Place) {
+async fn removing_a_sweep_removes_trials_of_earlier_versions_of_its_file(dir: &TestStore) {
     let location: &Location = dir.path();
     let (mut store, environment) = store_with(location, &small()).await;
     trained(&mut store, environment, &small()).await;
     let shorter = plan(&sweep_file("small", "1", "[0.1]", &["constant: {kind: constant}"]));
     trained(&mut store, environment, &shorter).await;
-    removed(&mut store, Target::Sweep("small")).await;
+    removed(&mut store, RemovalTarget::Sweep("small")).await;
     store.close().await.expect("closed");
     assert_eq!(count(location, "SELECT count(*) FROM trials").await, 0);
     assert_eq!(count(location, "SELECT count(*) FROM stages").await, 0);

@@ -1,19 +1,19 @@
-//! Several writers: who has which trial, who has died, and that the dead write nothing.
+//! Several writers: claims, dead runners, and that dead runners can't write.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spec::event::{Event, Outcome};
 use spec::protocol::{AddedLr, Decisions};
-use store::Attention::{Busy, Waiting};
-use store::{Joining, Location, Reader, Store, StoreError};
+use store::Activity::{Training, Waiting};
+use store::{JoinOptions, Location, Reader, Store, StoreError};
 
 use crate::support::*;
 
-/// More stage groups than there are.
+/// More stage groups than exist.
 const ALL: usize = 100;
 
-/// All that it can have, in as many claims as that takes.
+/// Claims all free trials, in as many claims as needed.
 async fn claimed(store: &mut Store) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     loop {
@@ -28,17 +28,17 @@ async fn claimed(store: &mut Store) -> BTreeSet<String> {
 /// Two stores with a plan of eight trials.
 async fn two(dir: &Location) -> (Store, Store) {
     let (first, _) = store_with(dir, &small()).await;
-    let mut second = Store::open(dir).await.expect("a second one");
+    let mut second = Store::open(dir).await.expect("a second store");
     second.register(&small(), false).await.expect("the same again");
     (first, second)
 }
 
-async fn joined(dir: &Place, lease: Duration) -> Store {
-    Store::join(dir.path(), &Joining { lease, ..Joining::default() }).await.expect("joined")
+async fn joined(dir: &TestStore, lease: Duration) -> Store {
+    Store::join(dir.path(), &JoinOptions { lease, ..JoinOptions::default() }).await.expect("joined")
 }
 
-/// One of several claims so many groups at a time, and gets each with all its trials.
-async fn claims_take_whole_stage_groups(dir: &Place) {
+/// With several runners, a claim takes at most the given number of groups, each with all its trials.
+async fn claims_take_whole_stage_groups(dir: &TestStore) {
     let schedules =
         ["constant: {kind: constant}", "cosine: {kind: cosine, to: 0}", "linear: {kind: linear, to: 0}"];
     let plan = plan(&sweep_file("small", "3", "[0.1, 0.2, 0.4]", &schedules));
@@ -47,23 +47,23 @@ async fn claims_take_whole_stage_groups(dir: &Place) {
         .into_iter()
         .map(|group| group.into_iter().map(|i| plan.trials[i].id.clone()).collect())
         .collect();
-    // Same seed, same first lr: all three schedules.
+    // All three schedules have the same first lr for one seed.
     assert_eq!(groups.iter().map(BTreeSet::len).collect::<Vec<_>>(), [3; 9]);
     let (mut first, _) = store_with(dir.path(), &plan).await;
-    let mut second = Store::open(dir.path()).await.expect("a second one");
+    let mut second = Store::open(dir.path()).await.expect("a second store");
     let mut left = groups;
     while !left.is_empty() {
         for store in [&mut first, &mut second] {
             let claimed = store.claim("small", false, 2).await.expect("claimed");
             let claimed: BTreeSet<String> = claimed.into_iter().map(|trial| trial.trial_id).collect();
-            // Two at most, and fewer when little is left: always the next ones, and whole.
+            // At most two, and fewer when few are left: always the next groups, and complete ones.
             let groups = claimed.len().div_ceil(3);
             assert!(groups <= 2 && (groups > 0 || left.is_empty()), "{groups}");
             let expected: Vec<_> = left.drain(..groups).collect();
             assert_eq!(claimed, expected.into_iter().flatten().collect(), "the next ones");
         }
     }
-    // Alone it takes all that is free.
+    // The only runner claims everything that is free.
     second.close().await.expect("closed");
     assert_eq!(first.claim("small", false, 2).await.expect("claimed").len(), 4 * 3);
 }
@@ -72,37 +72,37 @@ fn ended_events(trial: &str) -> Vec<Event> {
     vec![started(&[trial], 0), stage(1, 0, &[trial]), steps(1, 0..20), ended(trial, done(0.5))]
 }
 
-async fn a_trial_has_one_runner(dir: &Place) {
+async fn a_trial_has_one_runner(dir: &TestStore) {
     let (mut first, mut second) = two(dir.path()).await;
     assert!(first.runner() < second.runner());
     let mine = claimed(&mut first).await;
     assert_eq!(mine.len(), 8);
     assert!(claimed(&mut second).await.is_empty() && claimed(&mut first).await.is_empty());
-    let tended = second.tend("small", Waiting).await.expect("tended");
-    assert_eq!((tended.dead, tended.left, tended.ended), (0, true, Some(0)));
-    assert!(claimed(&mut second).await.is_empty(), "which it is told once more, and waits on");
-    assert!(first.tend("small", Busy).await.expect("tended").waiting);
-    // What is given back another one can have, and only that.
+    let others = second.heartbeat("small", Waiting).await.expect("a heartbeat");
+    assert_eq!((others.dead, others.trials_left, others.trials_ended), (0, true, Some(0)));
+    assert!(claimed(&mut second).await.is_empty(), "it still has to wait");
+    assert!(first.heartbeat("small", Training).await.expect("a heartbeat").waiting);
+    // Another runner can claim released trials, and only those.
     let given: Vec<String> = mine.iter().take(3).cloned().collect();
     first.release(&given).await.expect("released");
     assert_eq!(claimed(&mut second).await, given.iter().cloned().collect());
-    assert!(!first.tend("small", Busy).await.expect("tended").waiting);
-    // Others' leases can't be given back.
+    assert!(!first.heartbeat("small", Training).await.expect("a heartbeat").waiting);
+    // A runner can't release the leases of others.
     second.release(&mine.iter().cloned().collect::<Vec<_>>()).await.expect("released");
     assert_eq!(claimed(&mut first).await, given.into_iter().collect());
-    // What leaves lets go of all.
+    // A runner that leaves releases everything.
     first.close().await.expect("closed");
     assert_eq!(claimed(&mut second).await, mine);
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn what_is_over_is_claimed_by_nobody_and_what_failed_only_on_request(dir: &Place) {
+async fn ended_trials_are_not_claimed_and_failed_ones_only_on_request(dir: &TestStore) {
     let (mut store, environment) = store_with(dir.path(), &small()).await;
     let mine: Vec<String> = claimed(&mut store).await.into_iter().collect();
     store.write(&ended_events(&mine[0]), environment).await.expect("written");
     let failed = vec![started(&[&mine[1]], 0), ended(&mine[1], failed())];
     store.write(&failed, environment).await.expect("written");
-    assert_eq!(store.ended("small").await.expect("a number"), 1);
+    assert_eq!(store.count_ended("small").await.expect("a number"), 1);
     store.release(&mine).await.expect("released");
     assert_eq!(claimed(&mut store).await, mine[2..].iter().cloned().collect());
     store.release(&mine).await.expect("released");
@@ -111,30 +111,30 @@ async fn what_is_over_is_claimed_by_nobody_and_what_failed_only_on_request(dir: 
 }
 
 #[tokio::test]
-async fn who_is_gone_from_this_host_is_seen_at_once() {
-    let dir = Place::folder();
+async fn a_runner_that_ended_on_this_host_is_detected_at_once() {
+    let dir = TestStore::folder();
     let (mut first, mut second) = two(dir.path()).await;
     let mine = claimed(&mut first).await;
     drop(first);
-    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 1, "its lock is free");
+    assert_eq!(second.heartbeat("small", Waiting).await.expect("a heartbeat").dead, 1, "its lock is free");
     assert_eq!(claimed(&mut second).await, mine);
     second.close().await.expect("closed");
     let folder = dir.path().folder().expect("a folder").join("runners");
     assert_eq!(std::fs::read_dir(folder).expect("a folder").count(), 0);
 }
 
-async fn who_gives_signs_of_life_lives(dir: &Place) {
+async fn a_runner_that_renews_its_lease_stays_alive(dir: &TestStore) {
     let lease = Duration::from_millis(1500);
     let mut first = joined(dir, lease).await;
     let mut second = joined(dir, lease).await;
     for _ in 0..6 {
-        assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 0);
+        assert_eq!(second.heartbeat("small", Waiting).await.expect("a heartbeat").dead, 0);
         tokio::time::sleep(lease / 4).await;
-        first.tend("small", Busy).await.expect("tended");
+        first.heartbeat("small", Training).await.expect("a heartbeat");
     }
 }
 
-async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
+async fn a_runner_taken_for_dead_can_not_write(dir: &TestStore) {
     let lease = Duration::from_millis(300);
     let mut first = joined(dir, lease).await;
     let mut second = joined(dir, lease).await;
@@ -142,9 +142,9 @@ async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
     let mine: Vec<String> = claimed(&mut first).await.into_iter().collect();
     let environment = first.environment(&environment()).await.expect("a number");
     first.write(&[started(&[&mine[0]], 0), stage(1, 0, &[&mine[0]])], environment).await.expect("written");
-    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 0);
+    assert_eq!(second.heartbeat("small", Waiting).await.expect("a heartbeat").dead, 0);
     tokio::time::sleep(2 * lease).await;
-    assert_eq!(second.tend("small", Waiting).await.expect("tended").dead, 1);
+    assert_eq!(second.heartbeat("small", Waiting).await.expect("a heartbeat").dead, 1);
     assert_eq!(claimed(&mut second).await.len(), 8);
 
     let before = query(dir.path(), "SELECT * FROM trials ORDER BY trial_id").await;
@@ -154,7 +154,7 @@ async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
         first.register(&small(), false).await.err(),
         first.claim("small", true, ALL).await.err(),
         first.release(&mine).await.err(),
-        first.tend("small", Waiting).await.err(),
+        first.heartbeat("small", Waiting).await.err(),
     ];
     for error in refused {
         let error = error.expect("refused");
@@ -163,22 +163,22 @@ async fn who_was_taken_for_dead_writes_nothing(dir: &Place) {
     assert_eq!(query(dir.path(), "SELECT * FROM trials ORDER BY trial_id").await, before);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM steps").await, 0);
     first.close().await.expect("closed");
-    assert_eq!(count(dir.path(), "SELECT count(*) FROM leases").await, 8, "they are the second one's");
+    assert_eq!(count(dir.path(), "SELECT count(*) FROM leases").await, 8, "they belong to the second runner");
 }
 
-async fn stages_of_two_runners_have_different_numbers(dir: &Place) {
+async fn stages_of_two_runners_have_different_numbers(dir: &TestStore) {
     let (mut first, _) = store_with(dir.path(), &small()).await;
-    let alone = first.next_stage().await.expect("a number");
-    let mut second = Store::open(dir.path()).await.expect("a second one");
+    let only = first.next_stage().await.expect("a number");
+    let mut second = Store::open(dir.path()).await.expect("a second store");
     let joined = second.next_stage().await.expect("a number");
-    assert!(alone == 1 || dir.path().folder().is_none(), "{alone}");
-    assert!(joined >= alone + (1 << 24), "{joined}");
-    let mut third = Store::open(dir.path()).await.expect("a third one");
+    assert!(only == 1 || dir.path().folder().is_none(), "{only}");
+    assert!(joined >= only + (1 << 24), "{joined}");
+    let mut third = Store::open(dir.path()).await.expect("a third store");
     assert!(third.next_stage().await.expect("a number") >= joined + (1 << 24));
 }
 
-/// A slow process does not take back what a quicker one has decided since.
-async fn a_round_that_is_behind_takes_nothing_back(dir: &Place) {
+/// A slow process does not undo the decisions of a faster one.
+async fn a_plan_with_fewer_decisions_does_not_undo_newer_ones(dir: &TestStore) {
     let spec = trainer::read(&small().text, "small").expect("a good file");
     let added = AddedLr { schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
     let later = spec::plan_on(&spec, Decisions { added: vec![added], chosen: Vec::new() }).expect("a plan");
@@ -187,13 +187,13 @@ async fn a_round_that_is_behind_takes_nothing_back(dir: &Place) {
     assert_eq!(claimed(&mut quick).await.len(), 10);
     slow.register(&small(), false).await.expect("registered");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM cells").await, 10);
-    // Alone it may: then the file was made smaller again.
+    // The only runner may: the sweep file was made smaller.
     quick.close().await.expect("closed");
     slow.register(&small(), false).await.expect("registered");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM cells").await, 8);
 }
 
-async fn many_open_a_new_store_at_the_same_time(dir: &Place) {
+async fn many_open_a_new_store_at_the_same_time(dir: &TestStore) {
     let mut numbers = BTreeSet::new();
     std::thread::scope(|scope| {
         let open = || {
@@ -210,8 +210,8 @@ async fn many_open_a_new_store_at_the_same_time(dir: &Place) {
 }
 
 #[tokio::test]
-async fn status_says_who_is_at_work() {
-    let dir = Place::folder();
+async fn status_shows_the_active_runners() {
+    let dir = TestStore::folder();
     let (mut first, second) = two(dir.path()).await;
     let mine: Vec<String> = claimed(&mut first).await.into_iter().collect();
     let environment = first.environment(&environment()).await.expect("a number");
@@ -221,8 +221,8 @@ async fn status_says_who_is_at_work() {
     let [status] = <[_; 1]>::try_from(reader.status().await.expect("rows")).expect("one sweep");
     assert_eq!((status.trials, status.running, status.queued, status.left_over), (8, 1, 7, 0));
     let runners = reader.runners().await.expect("rows");
-    let seen: Vec<_> = runners.iter().map(|runner| (runner.trials, runner.running, runner.dead)).collect();
-    assert_eq!(seen, [(8, 1, Some(false)), (0, 0, Some(true))]);
+    let states: Vec<_> = runners.iter().map(|runner| (runner.trials, runner.running, runner.dead)).collect();
+    assert_eq!(states, [(8, 1, Some(false)), (0, 0, Some(true))]);
     let running = reader.running(Some("small"), 9).await.expect("rows");
     assert_eq!(running.len(), 1);
     assert_eq!(running[0].trial_id, mine[0]);
@@ -235,11 +235,11 @@ async fn status_says_who_is_at_work() {
 
 contract! {
     a_trial_has_one_runner,
-    what_is_over_is_claimed_by_nobody_and_what_failed_only_on_request,
-    who_gives_signs_of_life_lives,
+    ended_trials_are_not_claimed_and_failed_ones_only_on_request,
+    a_runner_that_renews_its_lease_stays_alive,
     claims_take_whole_stage_groups,
-    who_was_taken_for_dead_writes_nothing,
+    a_runner_taken_for_dead_can_not_write,
     stages_of_two_runners_have_different_numbers,
-    a_round_that_is_behind_takes_nothing_back,
+    a_plan_with_fewer_decisions_does_not_undo_newer_ones,
     many_open_a_new_store_at_the_same_time,
 }

@@ -1,4 +1,4 @@
-//! Steps that trials share: stored once, and shown for each as if it had been trained alone.
+//! Shared steps: stored once, and shown for each trial as if it had been trained separately.
 
 use spec::Plan;
 use spec::event::{Event, Outcome};
@@ -6,13 +6,13 @@ use store::{Location, Reader, Sharing, Status, Store, Value};
 
 use crate::support::*;
 
-/// Four trials that differ in nothing but their length: two of ten steps, two of twenty, seed by seed.
+/// Four trials that differ only in length and seed: two of ten steps, two of twenty.
 fn lengths() -> Plan {
     let text = sweep_file("lengths", "2", "[0.1]", &["constant: {kind: constant}"]);
     plan(&text.replace("{steps: 20}", "{steps: {values: [10, 20]}}"))
 }
 
-/// Ids of the trials of seed 0, the shorter first, and of seed 1.
+/// Ids of the trials: the short and the long one of seed 0, then those of seed 1.
 fn ids(plan: &Plan) -> [&str; 4] {
     let id = |steps, seed| {
         let mut trials = plan.trials.iter();
@@ -22,23 +22,23 @@ fn ids(plan: &Plan) -> [&str; 4] {
     [id(10, 0), id(20, 0), id(10, 1), id(20, 1)]
 }
 
-/// Steps with a loss that tells where they were trained.
+/// Steps with a loss that shows in which stage they were trained.
 fn trained(stage: u64, steps: std::ops::Range<u64>, loss: f64) -> Event {
     rows(stage, steps.map(|step| step_row(step, loss)).collect())
 }
 
-/// All that people see of the trials.
-async fn seen(dir: &Location) -> Vec<Vec<Vec<Value>>> {
-    let mut seen = Vec::new();
+/// Everything that users see of the trials.
+async fn visible_rows(dir: &Location) -> Vec<Vec<Vec<Value>>> {
+    let mut tables = Vec::new();
     for sql in [
         "SELECT * FROM metrics ORDER BY trial_id, step",
         "SELECT * FROM curves ORDER BY trial_id, schedule, step",
         "SELECT * FROM trials ORDER BY trial_id",
         "SELECT * FROM checkpoints ORDER BY trial_id",
     ] {
-        seen.push(query(dir, sql).await);
+        tables.push(query(dir, sql).await);
     }
-    seen
+    tables
 }
 
 /// Writes events one batch each, or all in one.
@@ -53,23 +53,23 @@ async fn numbers(dir: &Location, sweep: &str) -> [i64; 3] {
     let mut reader = Reader::open(dir).await.expect("a store");
     let sharing = reader.sharing(sweep).await.expect("readable").expect("a sweep");
     let Sharing { trials, steps_asked, steps_trained } = sharing;
-    // However they are counted, there is no row that is nobody's.
+    // No row belongs to no trial.
     assert_eq!(count(dir, "SELECT count(*) FROM metrics").await, steps_asked);
     assert_eq!(count(dir, "SELECT count(*) FROM steps").await, steps_trained);
     [trials, steps_asked, steps_trained]
 }
 
-/// One ends early because it is shorter, one diverges while the steps go on, one forks and fails, one forks
+/// One trial ends early because it is shorter, one diverges while the stage continues, one forks and fails, one forks
 /// and is done.
 #[tokio::test]
-async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
+async fn trials_with_shared_steps_look_as_if_trained_separately() {
     let plan = lengths();
     let [short, long, other_short, other_long] = ids(&plan);
     let all = [short, long, other_short, other_long];
-    let alone = Place::folder();
-    let (mut store, environment) = store_with(alone.path(), &plan).await;
+    let separate = TestStore::folder();
+    let (mut store, environment) = store_with(separate.path(), &plan).await;
     let begin = |number, id: &str| [started(&[id], 0), stage(number, 0, &[id])];
-    let told = [
+    let events = [
         begin(1, short).to_vec(),
         vec![trained(1, 0..10, 1.0), evaluated(1, short, 4, 0.5), ended(short, done(1.0))],
         begin(2, long).to_vec(),
@@ -80,14 +80,14 @@ async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
         begin(4, other_long).to_vec(),
         vec![trained(4, 0..12, 1.0), trained(4, 12..15, 3.0), ended(other_long, failed())],
     ];
-    write(&mut store, &told.concat(), environment, false).await;
-    let expected = seen(alone.path()).await;
-    assert_eq!(numbers(alone.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 10 + 20 + 6 + 15]);
+    write(&mut store, &events.concat(), environment, false).await;
+    let expected = visible_rows(separate.path()).await;
+    assert_eq!(numbers(separate.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 10 + 20 + 6 + 15]);
 
     for at_once in [false, true] {
-        let shared = Place::folder();
+        let shared = TestStore::folder();
         let (mut store, environment) = store_with(shared.path(), &plan).await;
-        let told = [
+        let events = [
             started(&all, 0),
             stage(1, 0, &all),
             trained(1, 0..8, 1.0),
@@ -103,21 +103,21 @@ async fn trials_that_share_steps_look_as_if_each_had_been_trained_alone() {
             ended(other_long, failed()),
             evaluated(2, long, 14, f64::INFINITY),
             ended(long, done(2.0)),
-            // What nobody has any more, or has as it is.
+            // Late steps that no trial has any more, or that are already stored.
             trained(1, 3..30, 9.0),
             trained(2, 3..30, 9.0),
             trained(3, 3..30, 9.0),
             evaluated(1, long, 15, 9.0),
         ];
-        write(&mut store, &told, environment, at_once).await;
-        assert_eq!(seen(shared.path()).await, expected, "at once: {at_once}");
+        write(&mut store, &events, environment, at_once).await;
+        assert_eq!(visible_rows(shared.path()).await, expected, "at once: {at_once}");
         assert_eq!(numbers(shared.path(), "lengths").await, [4, 10 + 20 + 6 + 15, 12 + 8 + 3]);
         assert_eq!(store.next_stage().await.expect("a number"), 4);
-        is_whole(shared.path()).await;
+        check_integrity(shared.path()).await;
     }
 }
 
-async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &Place) {
+async fn steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &TestStore) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -126,21 +126,21 @@ async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &
         .write(&[started(&[short, long], 0), stage(1, 0, &[short, long])], environment)
         .await
         .expect("written");
-    for (told, steps_done) in [(0..7, [7, 7]), (7..12, [10, 12]), (12..15, [10, 15])] {
-        store.write(&[trained(1, told, 1.0)], environment).await.expect("written");
+    for (range, steps_done) in [(0..7, [7, 7]), (7..12, [10, 12]), (12..15, [10, 15])] {
+        store.write(&[trained(1, range, 1.0)], environment).await.expect("written");
         for (id, steps_done) in [short, long].into_iter().zip(steps_done) {
             let row = reader.trial(id).await.expect("readable").expect("known");
             assert_eq!((row.status, row.steps_done, row.attempts), (Status::Running, steps_done, 1));
             assert_eq!(reader.steps(id).await.expect("rows").len() as i64, steps_done);
         }
     }
-    // A fork that is told of late: the steps from there on were never its own.
+    // A fork that is reported late: later steps of the old stage never belonged to it.
     let row = |trial: store::TrialRecord| (trial.steps_done, trial.status);
     store.write(&[stage(2, 9, &[long])], environment).await.expect("written");
     assert_eq!(row(reader.trial(long).await.expect("readable").expect("known")), (9, Status::Running));
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 19, 10]);
     store.write(&[trained(2, 9..11, 2.0)], environment).await.expect("written");
-    // Nobody's: after the end of one, and of a stage that the other left.
+    // These belong to no trial: one is after the end of its trial, one is of a stage that its trial has left.
     let late = [evaluated(1, short, 12, 9.0), evaluated(1, long, 10, 9.0)];
     store.write(&late, environment).await.expect("written");
     assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 0);
@@ -148,19 +148,19 @@ async fn the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length(dir: &
     assert_eq!(losses, [[1.0; 9].as_slice(), &[2.0; 2]].concat());
 }
 
-/// A kill loses what came after the last checkpoint; what is trained again ends as if nothing had been.
+/// A kill loses the steps after the last checkpoint. Training them again gives the same result as without the kill.
 #[tokio::test]
-async fn trials_go_on_together_from_a_checkpoint_within_their_stage() {
+async fn trials_resume_together_from_a_checkpoint_within_their_stage() {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let both = [short, long];
-    let undisturbed = Place::folder();
-    let (mut store, environment) = store_with(undisturbed.path(), &plan).await;
+    let uninterrupted = TestStore::folder();
+    let (mut store, environment) = store_with(uninterrupted.path(), &plan).await;
     let end = [trained(1, 9..20, 1.0), ended(short, done(1.0)), ended(long, done(2.0))];
     let begin = [started(&both, 0), stage(1, 0, &both), trained(1, 0..9, 1.0)];
     write(&mut store, &[&begin[..], &end].concat(), environment, true).await;
 
-    let dir = Place::folder();
+    let dir = TestStore::folder();
     let (mut store, environment) = store_with(dir.path(), &plan).await;
     let begin = [
         started(&both, 0),
@@ -190,11 +190,11 @@ async fn trials_go_on_together_from_a_checkpoint_within_their_stage() {
     write(&mut store, &again, environment, true).await;
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 30, 20]);
     let metrics = "SELECT trial_id, step, train_loss FROM metrics ORDER BY 1, 2";
-    assert_eq!(query(dir.path(), metrics).await, query(undisturbed.path(), metrics).await);
-    is_whole(dir.path()).await;
+    assert_eq!(query(dir.path(), metrics).await, query(uninterrupted.path(), metrics).await);
+    check_integrity(dir.path()).await;
 }
 
-async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(dir: &Place) {
+async fn a_trial_that_starts_over_keeps_the_steps_it_shared(dir: &TestStore) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -217,14 +217,14 @@ async fn a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps(
     expected[3].valid_loss = Some(0.5);
     assert_eq!(reader.steps(short).await.expect("rows"), expected);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM evaluations").await, 1);
-    // And nothing is left where nobody shares.
+    // Unshared steps are deleted.
     write(&mut store, &[started(&[long], 0)], environment, true).await;
     assert_eq!(query(dir.path(), "SELECT stage_id FROM stages").await, [[Value::Integer(1)]]);
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 10, 10]);
-    is_whole(dir.path()).await;
+    check_integrity(dir.path()).await;
 }
 
-async fn a_checkpoint_of_many_is_kept_until_the_last_has_another(dir: &Place) {
+async fn a_shared_checkpoint_is_kept_until_no_trial_needs_it(dir: &TestStore) {
     let plan = lengths();
     let [a, b, c, d] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -251,8 +251,8 @@ async fn a_checkpoint_of_many_is_kept_until_the_last_has_another(dir: &Place) {
     assert_eq!(store.write(&[], environment).await.expect("written"), none);
 }
 
-/// What two sweeps share was trained once, and counts in both.
-async fn sharing_is_counted_within_each_sweep(dir: &Place) {
+/// A step that two sweeps share was trained once and counts in both.
+async fn sharing_is_counted_within_each_sweep(dir: &TestStore) {
     let plan = lengths();
     let [short, long, ..] = ids(&plan);
     let (mut store, environment) = store_with(dir.path(), &plan).await;
@@ -265,7 +265,7 @@ async fn sharing_is_counted_within_each_sweep(dir: &Place) {
     ];
     write(&mut store, &events, environment, true).await;
     assert_eq!(numbers(dir.path(), "lengths").await, [4, 30, 20]);
-    // Two names of the shorter run, and one that is not trained yet.
+    // Two names of the shorter run, and a run that is not trained yet.
     let text = sweep_file("other", "1", "[0.1, 0.2]", &["a: {kind: constant}", "b: {kind: constant}"]);
     store
         .register(&crate::support::plan(&text.replace("steps: 20", "steps: 10")), false)
@@ -278,8 +278,8 @@ async fn sharing_is_counted_within_each_sweep(dir: &Place) {
 }
 
 contract! {
-    the_steps_of_a_stage_count_for_all_its_trials_up_to_their_length,
-    a_trial_that_starts_over_takes_nothing_from_those_that_share_its_steps,
-    a_checkpoint_of_many_is_kept_until_the_last_has_another,
+    steps_of_a_stage_count_for_all_its_trials_up_to_their_length,
+    a_trial_that_starts_over_keeps_the_steps_it_shared,
+    a_shared_checkpoint_is_kept_until_no_trial_needs_it,
     sharing_is_counted_within_each_sweep,
 }

@@ -1,4 +1,4 @@
-//! Plans from sweep files, events, and a look at the database from outside.
+//! Helpers: plans from sweep files, events, and direct access to the database.
 
 use std::path::Path;
 
@@ -28,19 +28,19 @@ pub(crate) fn plan(text: &str) -> Plan {
     spec::plan(&spec).expect("schedules that fit")
 }
 
-/// Where a test has its store; it goes with the value.
-pub(crate) struct Place {
+/// The store of a test. A folder is removed when the value is dropped.
+pub(crate) struct TestStore {
     location: Location,
     _dir: Option<tempfile::TempDir>,
 }
 
-impl Place {
+impl TestStore {
     pub(crate) fn folder() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         Self { location: Location::from(dir.path()), _dir: Some(dir) }
     }
 
-    /// A database of its own on a server.
+    /// A new database on a server.
     pub(crate) fn server() -> Self {
         let url = pgtest::shared().database();
         Self { location: Location::parse(url.into()), _dir: None }
@@ -51,26 +51,26 @@ impl Place {
     }
 }
 
-/// Tests of what every store promises, each on both databases.
+/// Tests that run on both databases.
 macro_rules! contract {
     ($($name:ident,)*) => {
         mod on_sqlite {
-            use $crate::support::Place;
+            use $crate::support::TestStore;
             $(
                 #[tokio::test]
                 async fn $name() {
-                    super::$name(&Place::folder()).await;
+                    super::$name(&TestStore::folder()).await;
                 }
             )*
         }
 
         mod on_postgres {
-            use $crate::support::Place;
+            use $crate::support::TestStore;
             $(
                 #[tokio::test]
                 #[cfg_attr(not(has_postgres), ignore = "needs PostgreSQL")]
                 async fn $name() {
-                    super::$name(&Place::server()).await;
+                    super::$name(&TestStore::server()).await;
                 }
             )*
         }
@@ -142,7 +142,7 @@ pub(crate) fn checkpoint(trials: &[&str], step: u64, file: &str) -> Event {
     Event::Checkpoint { trial_ids: owned(trials), step, file: file.into(), at: 5_000 }
 }
 
-/// A row as the store gives it back.
+/// A step as the store returns it.
 pub(crate) fn metric_row(step: u64, train_loss: f64, valid_loss: Option<f64>) -> MetricRow {
     let StepRow { step, lr, train_loss, grad_norm } = step_row(step, train_loss);
     MetricRow { step, lr, train_loss, valid_loss, grad_norm }
@@ -179,7 +179,7 @@ pub(crate) fn find<'a>(rows: &'a [TrialRecord], schedule: &str, base_lr: f64, se
     found.expect("the sweep has this cell")
 }
 
-/// A database shell of one's own, which may also write.
+/// A separate connection that can also write.
 pub(crate) async fn shell(dir: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(dir.join("sweep.db"));
     options.create_if_missing(true).connect().await.expect("a connection")
@@ -199,7 +199,7 @@ pub(crate) async fn query(dir: impl Into<Location>, sql: &str) -> Vec<Vec<Value>
     rows
 }
 
-/// The one value of a query that gives a whole number.
+/// The single value of a query that returns a whole number.
 pub(crate) async fn count(dir: impl Into<Location>, sql: &str) -> i64 {
     match query(dir, sql).await.first().and_then(|row| row.first()) {
         Some(Value::Integer(number)) => *number,
@@ -211,10 +211,10 @@ pub(crate) fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-/// Fails the test unless the database is whole.
-pub(crate) async fn is_whole(dir: impl Into<Location>) {
+/// Fails the test if the database is damaged.
+pub(crate) async fn check_integrity(dir: impl Into<Location>) {
     let dir = &dir.into();
-    // A server checks foreign keys all the time, and its pages by itself.
+    // A server always checks foreign keys, and checks its pages itself.
     if dir.folder().is_none() {
         return;
     }

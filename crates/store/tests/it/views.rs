@@ -1,4 +1,4 @@
-//! The views made for people: a grid worked out by hand, then many by chance against `report`.
+//! The views for users: a grid calculated by hand, and random grids compared with `verdict`.
 
 use std::path::Path;
 
@@ -25,15 +25,15 @@ fn grid() -> Plan {
     plan(&sweep_file("grid", "4", "[0.1, 0.2]", &SCHEDULES))
 }
 
-/// What became of each seed of a schedule at an lr.
-enum Fate {
+/// The result of one seed of a schedule at an lr.
+enum SeedResult {
     Loss(f64),
     Diverged,
     Failed,
-    Waits,
+    Queued,
 }
 
-use Fate::{Diverged, Failed, Loss, Waits};
+use SeedResult::{Diverged, Failed, Loss, Queued};
 
 /// The grid with its results:
 ///
@@ -50,24 +50,24 @@ async fn filled() -> (tempfile::TempDir, Store, Vec<TrialRecord>) {
     let (mut store, environment) = store_with(dir.path(), &grid()).await;
     let rows = Reader::open(dir.path()).await.expect("a store").results("grid").await.expect("rows");
     assert_eq!(rows.len(), 7 * 2 * 4);
-    let fates: [(&str, f64, [Fate; 4]); 8] = [
+    let results: [(&str, f64, [SeedResult; 4]); 8] = [
         ("a", 0.1, [Loss(1.0), Loss(2.0), Loss(3.0), Loss(4.0)]),
         ("a", 0.2, [Loss(0.1), Loss(0.1), Loss(0.1), Diverged]),
         ("fixed", 0.1, [Loss(2.5), Loss(2.5), Loss(2.5), Loss(2.5)]),
         ("cosine", 0.1, [Loss(1.0), Loss(1.0), Diverged, Diverged]),
         ("cosine", 0.2, [Loss(8.0), Diverged, Loss(9.0), Loss(10.0)]),
-        ("linear", 0.1, [Loss(0.5), Loss(0.75), Failed, Waits]),
+        ("linear", 0.1, [Loss(0.5), Loss(0.75), Failed, Queued]),
         ("broken", 0.1, [Diverged, Diverged, Diverged, Diverged]),
         ("broken", 0.2, [Diverged, Diverged, Diverged, Diverged]),
     ];
-    for (schedule, base_lr, seeds) in fates {
-        for (fate, seed) in seeds.into_iter().zip(0..) {
+    for (schedule, base_lr, seeds) in results {
+        for (result, seed) in seeds.into_iter().zip(0..) {
             let id = &find(&rows, schedule, base_lr, seed).trial_id;
-            let outcome = match fate {
+            let outcome = match result {
                 Loss(loss) => done(loss),
                 Diverged => diverged(3, f64::NAN),
                 Failed => failed(),
-                Waits => continue,
+                Queued => continue,
             };
             let number = store.next_stage().await.expect("a number");
             let events =
@@ -84,7 +84,7 @@ fn real(x: f64) -> Value {
 }
 
 #[tokio::test]
-async fn the_ranking_is_as_worked_out_by_hand() {
+async fn the_ranking_equals_the_one_calculated_by_hand() {
     let (dir, _store, rows) = filled().await;
     let sql = "SELECT sweep, rank, schedule, base_lr, n, mean_valid_loss, diverged, missing, mean_test_loss,
         mean_test_accuracy FROM ranking WHERE sweep = 'grid'";
@@ -124,7 +124,7 @@ async fn the_ranking_is_as_worked_out_by_hand() {
 }
 
 #[tokio::test]
-async fn the_best_run_of_each_schedule_and_of_the_sweep_is_named() {
+async fn the_best_run_of_each_schedule_and_of_the_sweep_is_found() {
     let (dir, _store, rows) = filled().await;
     let best =
         query(dir.path(), "SELECT rank, schedule, seed, final_valid_loss, trial_id FROM best_per_schedule")
@@ -175,7 +175,7 @@ async fn pairs_are_over_common_seeds_in_the_order_of_the_file() {
     let found = query(dir.path(), &pair("a", "cosine")).await;
     assert_eq!(found.len(), 4);
     assert_eq!(found[1], [Value::Integer(1), real(2.0), Value::Null, Value::Null]);
-    // Six schedules with results, four seeds each but for two of `linear`.
+    // Six schedules with results: four seeds each, but two of `linear`.
     assert_eq!(count(dir.path(), "SELECT count(*) FROM pairs").await, 10 * 4 + 5 * 2);
 }
 
@@ -192,7 +192,7 @@ async fn curves_have_each_step_once_for_each_schedule() {
     assert_eq!(query(dir.path(), sql).await, [row]);
 }
 
-/// SQLite's own shell, which is older than the one in this program and not built as it is.
+/// The `sqlite3` shell, which is older than the SQLite of this program and built differently.
 #[tokio::test]
 async fn the_views_work_in_the_shell_of_sqlite() {
     let (dir, _store, _) = filled().await;
@@ -217,17 +217,17 @@ async fn the_views_work_in_the_shell_of_sqlite() {
 }
 
 fn line(row: &[Value]) -> String {
-    let words = row.iter().map(|value| match value {
+    let fields = row.iter().map(|value| match value {
         Value::Null => String::new(),
         Value::Integer(number) => number.to_string(),
         Value::Real(number) => format!("{number:?}"),
         Value::Text(text) => text.clone(),
         Value::Blob(_) => "blob".to_owned(),
     });
-    format!("{}\n", words.collect::<Vec<_>>().join(" "))
+    format!("{}\n", fields.collect::<Vec<_>>().join(" "))
 }
 
-/// A few dice, the same in every run.
+/// A random number generator with a fixed seed.
 struct Dice(u64);
 
 impl Dice {
@@ -237,7 +237,8 @@ impl Dice {
     }
 }
 
-/// Few different losses, so that ties are common; eighths, whose sums are exact in any order.
+/// Random results. There are few different losses, so ties are common, and all are eighths, whose sums are exact in
+/// any order.
 async fn roll_results(dir: &Path, dice: &mut Dice) {
     let mut shell = shell(dir).await;
     let ids: Vec<String> = sqlx::query_scalar("SELECT trial_id FROM trials ORDER BY 1")
@@ -274,7 +275,7 @@ fn result(row: TrialRecord) -> RunResult {
 }
 
 #[tokio::test]
-async fn the_ranking_is_that_of_the_report_for_grids_by_chance() {
+async fn the_ranking_equals_the_reports_for_random_grids() {
     let dir = tempfile::tempdir().expect("a folder");
     let (_store, _) = store_with(dir.path(), &grid()).await;
     let mut dice = Dice(7);
@@ -287,13 +288,13 @@ async fn the_ranking_is_that_of_the_report_for_grids_by_chance() {
             mean_test_loss, mean_test_accuracy FROM ranking WHERE sweep = 'grid' ORDER BY rank";
         let found = reader.query(sql).await.expect("good SQL").rows;
         let mut lines = rank(&results, &Options::default()).lines;
-        // Tie groups are the program's; within them, and in the view, means give the order.
+        // The program orders by tie groups first; the view orders by means only.
         lines.sort_by_key(|line| found.iter().position(|row| row[1] == text(&line.schedule)));
         assert_eq!(found.len(), lines.len());
-        for ((row, line), place) in found.iter().zip(&lines).zip(1..) {
+        for ((row, line), rank) in found.iter().zip(&lines).zip(1..) {
             let number = |n: usize| Value::Integer(i64::try_from(n).expect("small"));
             let exact = [
-                Value::Integer(place),
+                Value::Integer(rank),
                 text(&line.schedule),
                 text(&line.config_id),
                 real(line.base_lr),
@@ -317,14 +318,14 @@ async fn the_ranking_is_that_of_the_report_for_grids_by_chance() {
     }
 }
 
-/// Whether the view and the program have the same number, but for rounding.
+/// Whether the view and the program have the same number up to rounding.
 fn is_near(value: &Value, expected: Option<f64>) -> bool {
     match (value, expected) {
         (Value::Real(value), Some(expected)) => {
             *value == expected || (value - expected).abs() <= 4.0 * f64::EPSILON * expected.abs()
         }
         (Value::Null, None) => true,
-        // The spread of infinite losses.
+        // The standard deviation of infinite losses.
         (Value::Null, Some(expected)) => expected.is_nan(),
         _ => false,
     }

@@ -1,4 +1,4 @@
-//! Much of everything, with time limits that a busy machine keeps too:
+//! Large amounts of data, with time limits that hold on a busy machine too:
 //! `cargo test --release -p sweep-store -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn a_million_steps_in_batches_of_a_few_hundred() {
         store.write(&begin.collect::<Vec<_>>(), environment).await.expect("written");
         let start = Instant::now();
         for batch in 0..2_500_u64 {
-            // Four workers take turns; 400 rows in a batch.
+            // Four workers alternate; 400 rows in a batch.
             let events: Vec<Event> = (0..400 / rows_of_event)
                 .map(|event| {
                     let worker = event % 4;

@@ -1,6 +1,6 @@
-//! A sweep from its file to its verdict, without a terminal.
+//! Tests of the library: a sweep from its file to its ranking, without a terminal.
 
-#![expect(clippy::expect_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::expect_used, reason = "a failed expectation fails the test")]
 
-mod own_task;
+mod custom_task;
 mod whole_sweep;

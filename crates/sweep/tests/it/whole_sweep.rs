@@ -1,4 +1,4 @@
-//! What a program sees that runs a sweep by this library.
+//! Runs whole sweeps through the library.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use trainer::custom::Tasks;
 use trainer::device::Device;
 use verdict::results::RunResult;
 
-/// The best lr of this grid is its highest one, so the grid grows; then the tuning seeds choose, and fresh ones decide.
+/// The best lr of this grid is its highest one, so the grid is extended. Then the tuning seeds choose configs, and
+/// new seeds decide.
 const SWEEP: &str = "
 name: valley
 task: {kind: quadratic, dimensions: 4, noise: 0.1}
@@ -45,7 +46,7 @@ fn options(context: &Context) -> Options {
     }
 }
 
-/// Runs the sweep; `each` gets every event and may stop it.
+/// Runs the sweep; `each` receives every event and may stop it.
 fn run(context: &Context, each: &mut dyn FnMut(&Event<'_>, &Stop)) -> Summary {
     let (spec, plan) = plan::of_text(SWEEP, "sweep", Aim::Train, context).expect("no mistake in the file");
     let options = options(context);
@@ -56,13 +57,13 @@ fn run(context: &Context, each: &mut dyn FnMut(&Event<'_>, &Stop)) -> Summary {
 }
 
 #[test]
-fn decisions_and_trials_are_reported_in_order_and_the_ranking_has_them() {
+fn decisions_and_trials_are_reported_in_order_and_ranked() {
     let folder = tempfile::tempdir().expect("a folder");
     let context = context(folder.path());
     let mut log = Vec::new();
     let summary = run(&context, &mut |event, _| match event {
         Event::Decided(Decision::Extended { extension, .. }) => {
-            log.push(format!("{} grows", extension.added.schedule));
+            log.push(format!("{} extended", extension.added.schedule));
         }
         Event::Decided(Decision::Chosen { configs, deciding_seeds, .. }) => {
             log.push(format!("{} chosen for {deciding_seeds} seeds", configs.len()));
@@ -72,27 +73,27 @@ fn decisions_and_trials_are_reported_in_order_and_the_ranking_has_them() {
         _ => {}
     });
     assert_eq!(log.first().map(String::as_str), Some("round of 8"));
-    assert!(log.iter().any(|line| line == "constant grows"), "{log:?}");
+    assert!(log.iter().any(|line| line == "constant extended"), "{log:?}");
     let last: Vec<&str> = log.iter().rev().take(3).rev().map(String::as_str).collect();
     assert_eq!(last, ["2 chosen for 3 seeds", "round of 6", "round ended"]);
     let (name, ranked) = wait_for(ranked_sweep(None, &RankBy::default(), &context)).expect("a ranking");
     assert_eq!((name.as_str(), ranked.results.len()), ("valley", summary.done));
     assert_eq!(ranked.ranking.lines.len(), 2);
-    // The same call again trains nothing and says so.
+    // The same call again trains nothing and reports so.
     let mut again = Vec::new();
     let summary = run(&context, &mut |event, _| {
         if let Event::RoundStarted(round) = event {
-            again.push((round.missing.len(), round.over));
+            again.push((round.missing.len(), round.ended));
         }
     });
     assert_eq!((summary, again), (Summary::default(), vec![(0, ranked.results.len())]));
 }
 
 #[test]
-fn a_sweep_that_an_observer_stops_goes_on_later_and_ends_the_same() {
+fn a_stopped_sweep_resumes_and_gives_the_same_results() {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    let [whole, stopped] = folders.each_ref().map(|folder| context(folder.path()));
-    run(&whole, &mut |_, _| {});
+    let [full, stopped] = folders.each_ref().map(|folder| context(folder.path()));
+    run(&full, &mut |_, _| {});
     let mut rounds = 0;
     let first = run(&stopped, &mut |event, stop| {
         if matches!(event, Event::RoundStarted(_)) {
@@ -110,11 +111,11 @@ fn a_sweep_that_an_observer_stops_goes_on_later_and_ends_the_same() {
         rows.sort();
         rows
     };
-    assert_eq!(digests(&whole), digests(&stopped));
+    assert_eq!(digests(&full), digests(&stopped));
 }
 
 #[test]
-fn mistakes_come_with_their_places() {
+fn mistakes_have_positions() {
     let folder = tempfile::tempdir().expect("a folder");
     let context = context(folder.path());
     let file = folder.path().join("wrong.yaml");

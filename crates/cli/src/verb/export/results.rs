@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use spec::record::{self, TrialRecord};
 use store::{MetricRow, Reader};
-use sweep::named::sweep;
+use sweep::lookup::sweep;
 use sweep::stored::open;
 use sweep::wait_for;
 
@@ -79,7 +79,7 @@ fn event_files(args: &Args, global: &Global) -> Outcome {
 /// A snapshot of the database, and name and runs of the sweep.
 async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
     let mut reader = open(&global.context).await?;
-    reader.hold().await?;
+    reader.hold_snapshot().await?;
     let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
     let runs = reader.runs(&name).await?;
     Ok((reader, name, runs))
@@ -131,7 +131,7 @@ async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &Arg
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
     for run in runs {
         let cells = |step: &MetricRow| {
-            let (train_loss, grad_norm) = step.known(run.diverged_at);
+            let (train_loss, grad_norm) = step.reported(run.diverged_at);
             vec![
                 run.schedule.as_str().into(),
                 run.config_id.as_str().into(),

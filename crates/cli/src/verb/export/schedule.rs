@@ -7,7 +7,7 @@ use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
 use serde_json::json;
 use spec::trial::Config;
-use sweep::named::{Which, trial};
+use sweep::lookup::{TrialName, trial};
 use sweep::plan::{self, Aim};
 use sweep::source::{Source, read};
 use sweep::stored::{open, retrained};
@@ -157,7 +157,7 @@ fn node(args: &Args) -> Result<Found, Failure> {
         ));
     }
     let source = match args.what.as_str() {
-        "-" => read(Path::new("-"), "a schedule", spec::yaml::MAX_BYTES)?,
+        "-" => read(Path::new("-"), "schedule", spec::yaml::MAX_BYTES)?,
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let schedule = lr::fit(&source, args.lr, args.total, args.steps_per_epoch)?.schedule;
@@ -273,7 +273,7 @@ fn stored(args: &Args, global: &Global) -> Result<Found, Failure> {
             "--lr and --config are for sweep files: a trial has its own lr and config",
         ));
     }
-    let which = Which { trial: args.what.clone(), sweep: args.sweep.clone() };
+    let which = TrialName { trial: args.what.clone(), sweep: args.sweep.clone() };
     let (row, steps) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let row = trial(&mut reader, &which, &global.context).await?;

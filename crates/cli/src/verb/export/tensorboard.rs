@@ -7,7 +7,7 @@ use std::path::Path;
 use report::Cell;
 use report::tensorboard::{self as format, Hparam, Value};
 use store::{Reader, Status, TrialRecord};
-use sweep::whole_file::folder;
+use sweep::atomic_file::folder;
 
 use super::axes::{self, Axis};
 use super::column::Kind;
@@ -78,7 +78,7 @@ async fn one_run(
     file.append(&format::session_start(start, &hparams(run, axes)))?;
     each_page(reader, &run.trial_id, |page| {
         for step in page {
-            let (train_loss, grad_norm) = step.known(run.diverged_at);
+            let (train_loss, grad_norm) = step.reported(run.diverged_at);
             let mut values = vec![("lr", step.lr)];
             values.extend(train_loss.map(|loss| ("train_loss", loss)));
             values.extend(step.valid_loss.map(|loss| ("valid_loss", loss)));

@@ -34,7 +34,7 @@ fn read(what: &str) -> Result<(Source, bool), Failure> {
     if what != "-" && !path.exists() && is_schedule(what) {
         return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
-    let source = read_file(path, "a sweep file or a schedule as in '{kind: cosine}'", spec::yaml::MAX_BYTES)?;
+    let source = read_file(path, "sweep file or schedule such as '{kind: cosine}'", spec::yaml::MAX_BYTES)?;
     // A text that can't be parsed counts as a sweep file: its errors are shown either way.
     let sweep = match spec::yaml::read(&source.text) {
         Ok(tree) => {

@@ -1,4 +1,4 @@
-//! A model of the user's own that candle gives no gradients is refused before anything is stored.
+//! A custom model for which candle computes no gradients is rejected before anything is stored.
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, VarBuilder, layer_norm, linear};
@@ -14,7 +14,7 @@ lr: 0.1
 schedules: {constant: {kind: constant}}
 ";
 
-/// The norm of candle-nn has no backward.
+/// The layer norm of candle-nn has no backward pass.
 struct Normed;
 
 impl Task for Normed {
@@ -57,12 +57,12 @@ fn a_model_without_gradients_is_refused_before_a_store_is_made() {
     let Err(Error::Problems { problems, .. }) = plan::of_file(&file, Aim::Train, &context) else {
         panic!("it can't be trained");
     };
-    let words = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let messages = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for needed in ["4 of its 4 parameters get no gradient: fc.weight, fc.bias, norm.weight", "sweep_kit::nn"]
     {
-        assert!(words.contains(needed), "{words}");
+        assert!(messages.contains(needed), "{messages}");
     }
     assert!(!folder.path().join("runs").exists());
-    // What is looked up of it tries no step.
+    // A lookup does not try a step.
     assert!(plan::of_file(&file, Aim::LookUp, &context).is_ok());
 }

@@ -1,4 +1,4 @@
-//! One trial alone, without a store: to see whether it comes to the same again.
+//! Trains a single trial without a store, to check that its result is reproduced.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,11 +10,13 @@ use trainer::{Emit, Stop};
 
 use crate::{Loaded, SweepError};
 
-/// Trains one trial, until a stop, on the data that [`load`](crate::load) read for it. `emit` gets every event and says whether to go on.
+/// Trains one trial on the data that [`load`](crate::load) read for it, until it ends or a stop is requested. `emit`
+/// receives every event and returns whether to continue.
 ///
 /// # Errors
-/// The device can't be used, or there is no room for a program's files. All that comes later is told as the trial's outcome.
-pub fn train_alone(
+/// The device can't be used, or the folder for a program's files can't be created. Later failures are reported as the
+/// trial's outcome.
+pub fn train_single(
     trial: &Trial,
     loaded: &Loaded,
     device: Device,
@@ -22,7 +24,7 @@ pub fn train_alone(
     emit: &mut Emit<'_>,
 ) -> Result<(), SweepError> {
     match trial.config.task.network() {
-        Some(network) => match loaded.of(network) {
+        Some(network) => match loaded.examples(network) {
             Some(examples) => {
                 let mut emit = |event| emit(event) && !stop.requested();
                 trainer::train(trial.clone(), examples, device, &mut emit).map_err(SweepError::Probe)
@@ -36,14 +38,14 @@ pub fn train_alone(
 fn run_program(trial: &Trial, stop: &Stop, emit: &mut Emit<'_>) -> Result<(), SweepError> {
     let dir = tempfile::Builder::new().prefix("sweep-").tempdir();
     let dir = dir.map_err(|error| SweepError::Folder { path: std::env::temp_dir(), error })?;
-    let place = program::Place {
+    let settings = program::RunSettings {
         dir: dir.path().to_owned(),
         side_cars: Folder { dir: dir.path().to_owned(), writer: 0 },
-        as_planned: false,
+        refuse_changed_files: false,
         worker: 0,
         next_stage: Arc::new(AtomicU64::new(1)),
         time_limit: None,
     };
-    program::train(trial, None, &place, stop, emit);
+    program::train(trial, None, &settings, stop, emit);
     Ok(())
 }

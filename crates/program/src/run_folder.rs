@@ -1,5 +1,5 @@
-//! What a program finds when it starts: a folder with its trial as JSON, the lrs, and two named pipes. All of it goes when the
-//! program has ended; its output and its checkpoints stand beside.
+//! The folder that a program receives when it starts: its trial as JSON, the lrs, and two named pipes. It is removed
+//! when the program has ended; output and checkpoints are in other files.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,24 +13,24 @@ use spec::trial::Trial;
 
 use crate::resume::Resume;
 
-/// Folders that are handed over begin so.
+/// Prefix of the names of these folders.
 const PREFIX: &str = "run-";
 
 /// Names of the pipes.
 const REPORT: &str = "report";
 const ANSWERS: &str = "answers";
 
-/// See the module. It goes with the value.
-pub(crate) struct HandOver {
+/// The folder for one start of a program. It is removed when the value is dropped.
+pub(crate) struct RunFolder {
     _dir: tempfile::TempDir,
     pub(crate) trial: PathBuf,
     pub(crate) report: PathBuf,
     pub(crate) answers: PathBuf,
 }
 
-/// The file that `SWEEP_TRIAL` names.
+/// The content of the file that `SWEEP_TRIAL` names.
 #[derive(Serialize)]
-struct Told<'a> {
+struct TrialFile<'a> {
     protocol: u32,
     id: &'a str,
     seed: u64,
@@ -49,8 +49,8 @@ struct Told<'a> {
     loaded: bool,
 }
 
-impl HandOver {
-    /// Writes everything into a new folder within the trial's.
+impl RunFolder {
+    /// Writes all files into a new folder in `within`, the trial's folder.
     pub(crate) fn new(
         trial: &Trial,
         params: &serde_json::Value,
@@ -58,7 +58,7 @@ impl HandOver {
         checkpoints: &Path,
         resume: Option<&Resume>,
     ) -> std::io::Result<Self> {
-        remove_left(within);
+        remove_leftovers(within);
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(within)?;
         let path = |name: &str| dir.path().join(name);
         let config = &trial.config;
@@ -71,7 +71,7 @@ impl HandOver {
             let rates: Vec<f64> = (0..steps).map(|t| schedule.lr(t, &state)).collect();
             write_npy(&lr, &rates)?;
             let mut text = BufWriter::new(File::create(&lr_text)?);
-            // The shortest digits that are read back as the same number.
+            // The shortest digits that parse to the same number.
             rates.iter().try_for_each(|rate| writeln!(text, "{rate:?}"))?;
             text.flush()?;
         }
@@ -79,7 +79,7 @@ impl HandOver {
         if !momenta.is_empty() {
             write_npy(&momentum, &momenta)?;
         }
-        let told = Told {
+        let trial_file = TrialFile {
             protocol: 1,
             id: &trial.id,
             seed: trial.seed,
@@ -97,16 +97,16 @@ impl HandOver {
             resume,
             loaded: true,
         };
-        let json = serde_json::to_vec_pretty(&told).map_err(std::io::Error::other)?;
+        let json = serde_json::to_vec_pretty(&trial_file).map_err(std::io::Error::other)?;
         std::fs::write(path("trial.json"), json)?;
         let (trial, report, answers) = (path("trial.json"), path(REPORT), path(ANSWERS));
         Ok(Self { _dir: dir, trial, report, answers })
     }
 }
 
-/// Removes what a kill left of earlier attempts: whoever trains a trial now has it alone. A program that was just about to
-/// open its pipes when nobody was left to hear it waits for ever: it is let go, and breaks at its first word.
-fn remove_left(within: &Path) {
+/// Removes the folders of earlier attempts that were killed; no other process trains this trial now. A program of
+/// such an attempt may still wait to open its pipes: opening them here lets it continue, and its first report fails.
+fn remove_leftovers(within: &Path) {
     let Ok(entries) = std::fs::read_dir(within) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -118,17 +118,17 @@ fn remove_left(within: &Path) {
     }
 }
 
-/// Opens a pipe for reading and writing, so that it does not end while a program comes and goes; never waits.
+/// Opens a pipe for reading and writing, so that it stays open when a program closes its end. Never blocks.
 pub(crate) fn open_pipe(path: &Path) -> std::io::Result<File> {
     File::options().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
-/// Writes numbers as NumPy has them, in version 1.0 of its format: shape (n,), little-endian float64.
+/// Writes numbers in version 1.0 of NumPy's format: shape (n,), little-endian float64.
 fn write_npy(path: &Path, numbers: &[f64]) -> std::io::Result<()> {
     let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({},), }}", numbers.len());
-    // The numbers begin at a multiple of 64 bytes; a line ends before them.
-    let whole = (10 + header.len() + 1).next_multiple_of(64);
-    header.push_str(&" ".repeat(whole - 10 - header.len() - 1));
+    // The header is padded to a multiple of 64 bytes and ends with a newline.
+    let padded = (10 + header.len() + 1).next_multiple_of(64);
+    header.push_str(&" ".repeat(padded - 10 - header.len() - 1));
     header.push('\n');
     let length = u16::try_from(header.len()).map_err(std::io::Error::other)?;
     let mut file = BufWriter::new(File::create(path)?);

@@ -1,27 +1,27 @@
-//! Files that appear under their names when they are complete: nobody ever sees half a file.
+//! Files that appear under their final names only when they are complete.
 
 use std::io;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Begins a file that is to be called `path`, under another name in the same folder.
+/// Creates a file for `path` under a temporary name in the same folder.
 ///
 /// # Errors
 /// The folder can't be written.
 pub fn begin(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".writing-");
-    // Else only the owner could read it.
+    // By default only the owner could read the file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder(path))
 }
 
-/// Gives a file that is complete its name.
+/// Renames a complete file to its final name.
 ///
 /// # Errors
-/// It can't be written to the disk, or not be renamed.
+/// The file can't be written to the disk or renamed.
 pub fn finish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     fault::point("output.rename")?;

@@ -1,88 +1,93 @@
-//! Why a program failed, from what it has printed: the error of its last traceback, or its last line. Launchers of several
-//! processes (torchrun, accelerate) print reports of their own after the program's: those are passed over. Pure but for
-//! `of_log`.
+//! Why a program failed, from its output: the error of its last traceback, or its last line. Launchers of several
+//! processes (torchrun, accelerate) print their own reports after the program's, which are skipped. All functions
+//! except `from_log` are pure.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::report::shown;
+use crate::report::quote;
 
-/// So much of the end of a log is read, in bytes: torchrun prints a traceback for each rank, and then two screens of its own.
-const TAIL: u64 = 64 << 10;
+/// How much of the end of a log is read, in bytes. Torchrun prints a traceback for each rank and then two screens of
+/// reports.
+const TAIL_BYTES: u64 = 64 << 10;
 
-/// The longest line of it that is quoted, in characters: an error says at its end what to do.
-const MOST: usize = 480;
+/// Maximum length of a quoted line, in characters. Long, because errors often say at the end what to do.
+const MAX_CHARS: usize = 480;
 
-/// How Python begins a traceback.
+/// The first line of a Python traceback.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
-/// Errors by which a launcher reports that the program that it started has failed.
+/// Errors with which launchers report that the program they started has failed.
 const LAUNCHER_ERRORS: [&str; 4] =
     ["ChildFailedError", "CalledProcessError", "SignalException", "ProcessExitedException"];
 
-/// Names the module whose log lines torchrun adds.
+/// Marks the log lines that torchrun adds.
 const ELASTIC: &str = "torch/distributed/elastic/";
 
-/// A part of a sentence about the program's failure, from its log from byte `from` on. `None` where nothing was printed.
-pub(crate) fn of_log(log: &Path, from: u64) -> Option<String> {
+/// The reason of the failure as part of a sentence, from the log from byte `from` on. `None` if nothing was printed.
+pub(crate) fn from_log(log: &Path, from: u64) -> Option<String> {
     let tail = || -> std::io::Result<String> {
         let mut log = File::open(log)?;
         let length = log.metadata()?.len();
-        log.seek(SeekFrom::Start(length.saturating_sub(TAIL).max(from)))?;
+        log.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES).max(from)))?;
         let mut bytes = Vec::new();
         log.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    last_words(&tail().ok()?)
+    from_output(&tail().ok()?)
 }
 
-/// The same, from the text.
-fn last_words(output: &str) -> Option<String> {
+/// The same for the text of a log.
+fn from_output(output: &str) -> Option<String> {
     let lines: Vec<&str> = output.lines().map(str::trim_end).collect();
     let all = tracebacks(&lines);
-    let own = || all.iter().rev().filter(|traceback| !traceback.is_launchers());
+    let own = || all.iter().rev().filter(|traceback| !traceback.is_from_launcher());
     if let Some(root) = root_cause(&lines) {
         let prefix = format!("[rank{}]:", root.rank);
         if let Some(first) = own().find(|traceback| traceback.prefix.trim() == prefix) {
-            return Some(format!("its last traceback (rank {}): {}", root.rank, shown(first.error, MOST)));
+            return Some(format!(
+                "its last traceback (rank {}): {}",
+                root.rank,
+                quote(first.error, MAX_CHARS)
+            ));
         }
         if let Some(signal) = root.signal {
-            return Some(format!("rank {} ended first: {}", root.rank, shown(signal, MOST)));
+            return Some(format!("rank {} ended first: {}", root.rank, quote(signal, MAX_CHARS)));
         }
     }
     if let Some(last) = own().next() {
-        return Some(format!("its last traceback: {}", shown(last.error, MOST)));
+        return Some(format!("its last traceback: {}", quote(last.error, MAX_CHARS)));
     }
     let end = all.first().map_or(lines.len(), |launchers| launchers.at);
-    let said = |line: &&&str| line.chars().any(char::is_alphanumeric) && !line.contains(ELASTIC);
-    let line = lines.iter().take(end).rev().find(said).or_else(|| lines.iter().rev().find(said))?;
-    Some(format!("its last line was: {}", shown(line.trim(), MOST)))
+    let has_text = |line: &&&str| line.chars().any(char::is_alphanumeric) && !line.contains(ELASTIC);
+    let line = lines.iter().take(end).rev().find(has_text).or_else(|| lines.iter().rev().find(has_text))?;
+    Some(format!("its last line was: {}", quote(line.trim(), MAX_CHARS)))
 }
 
 /// A traceback in a program's output.
 struct Traceback<'a> {
-    /// The line that it begins with.
+    /// Index of its first line.
     at: usize,
-    /// What each of its lines begins with, as `[rank1]: ` under torchrun.
+    /// The prefix of each of its lines, such as `[rank1]: ` under torchrun.
     prefix: &'a str,
     /// The first line of the error at its end.
     error: &'a str,
 }
 
 impl Traceback<'_> {
-    fn is_launchers(&self) -> bool {
+    fn is_from_launcher(&self) -> bool {
         let name = self.error.split([':', ' ']).next().unwrap_or_default();
         LAUNCHER_ERRORS.iter().any(|launcher| name.ends_with(launcher))
     }
 }
 
-/// All tracebacks, in order. One without an error at its end is none.
+/// All tracebacks in order. A traceback without an error at its end is ignored.
 fn tracebacks<'a>(lines: &[&'a str]) -> Vec<Traceback<'a>> {
     let begins = lines.iter().enumerate().filter_map(|(at, line)| Some((at, line.strip_suffix(TRACEBACK)?)));
     begins
         .filter_map(|(at, prefix)| {
-            // Lines of other ranks may be between; frames are indented.
+            // Lines of other ranks may be in between. Frames are indented.
             let rest = lines.iter().skip(at + 1).filter_map(|line| line.strip_prefix(prefix));
             let error =
                 rest.into_iter().find(|line| !line.is_empty() && !line.starts_with(char::is_whitespace))?;
@@ -91,10 +96,10 @@ fn tracebacks<'a>(lines: &[&'a str]) -> Vec<Traceback<'a>> {
         .collect()
 }
 
-/// What torchrun calls the root cause: the process that failed first. Those after it often fail because of it.
+/// Torchrun's "root cause": the process that failed first. Later ones often fail because of it.
 struct RootCause<'a> {
     rank: &'a str,
-    /// The signal that has ended it, in torchrun's words.
+    /// Torchrun's description of the signal that killed it.
     signal: Option<&'a str>,
 }
 
@@ -112,9 +117,9 @@ fn root_cause<'a>(lines: &[&'a str]) -> Option<RootCause<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::last_words;
+    use super::from_output;
 
-    /// What torchrun 2.15 prints after the output of its two processes, of which the second failed first.
+    /// The output of torchrun 2.15 for two processes, of which the second failed first.
     fn torchrun(output: &str, code: &str, traceback: &str) -> String {
         let line = "=".repeat(60);
         format!(
@@ -165,62 +170,65 @@ step 3
 [rank0]: RuntimeError: Connection closed by peer
 ";
 
-    fn says(output: &str) -> String {
-        last_words(output).expect("words")
+    fn reason(output: &str) -> String {
+        from_output(output).expect("a reason")
     }
 
     #[test]
     fn under_torchrun_the_rank_that_failed_first_is_the_reason() {
-        assert_eq!(says(&torchrun(BOTH, "1", SEE)), "its last traceback (rank 1): ValueError: bad width: 3");
+        assert_eq!(
+            reason(&torchrun(BOTH, "1", SEE)),
+            "its last traceback (rank 1): ValueError: bad width: 3"
+        );
         let killed = torchrun("step 3\n", "-9", "Signal 9 (SIGKILL) received by PID 27308");
-        assert_eq!(says(&killed), "rank 1 ended first: Signal 9 (SIGKILL) received by PID 27308");
-        // Before the ranks have found each other nothing is marked.
+        assert_eq!(reason(&killed), "rank 1 ended first: Signal 9 (SIGKILL) received by PID 27308");
+        // Before the ranks are connected, their lines have no prefix.
         let early =
             torchrun("Traceback (most recent call last):\n  File \"x\"\nKeyError: 'width'\n", "1", SEE);
-        assert_eq!(says(&early), "its last traceback: KeyError: 'width'");
-        assert_eq!(says(&torchrun("no data here\n", "1", SEE)), "its last line was: no data here");
-        let silent = says(&torchrun("", "1", SEE));
+        assert_eq!(reason(&early), "its last traceback: KeyError: 'width'");
+        assert_eq!(reason(&torchrun("no data here\n", "1", SEE)), "its last line was: no data here");
+        let silent = reason(&torchrun("", "1", SEE));
         assert!(silent.starts_with("its last line was: traceback : To enable"), "{silent}");
     }
 
     #[test]
-    fn other_launchers_are_passed_over_too() {
+    fn reports_of_other_launchers_are_skipped() {
         let launched = "Traceback (most recent call last):\n  File \"a.py\", line 1\nValueError: boom\n\
                         Traceback (most recent call last):\n  File \"launch.py\", line 999\n\
                         subprocess.CalledProcessError: Command '['python3', 'a.py']' returned non-zero exit status 1.\n";
-        assert_eq!(says(launched), "its last traceback: ValueError: boom");
+        assert_eq!(reason(launched), "its last traceback: ValueError: boom");
         let spawned = "Traceback (most recent call last):\n  File \"a.py\", line 9\n\
                        torch.multiprocessing.spawn.ProcessRaisedException: \n\n\
                        -- Process 1 terminated with the following error:\n\
                        Traceback (most recent call last):\n  File \"a.py\", line 5, in work\nValueError: bad\n";
-        assert_eq!(says(spawned), "its last traceback: ValueError: bad");
+        assert_eq!(reason(spawned), "its last traceback: ValueError: bad");
     }
 
     #[test]
-    fn an_error_of_several_lines_and_what_is_printed_after_it() {
+    fn multi_line_errors_and_later_output_are_handled() {
         let cuda = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    x.cuda()\n\
                     RuntimeError: CUDA error: out of memory\nFor debugging consider CUDA_LAUNCH_BLOCKING=1\n\
                     Compile with `TORCH_USE_CUDA_DSA` to enable assertions.\n";
-        assert_eq!(says(cuda), "its last traceback: RuntimeError: CUDA error: out of memory");
+        assert_eq!(reason(cuda), "its last traceback: RuntimeError: CUDA error: out of memory");
         let chained = "Traceback (most recent call last):\n  File \"a.py\"\nKeyError: 1\n\n\
                        During handling of the above exception, another exception occurred:\n\n\
                        Traceback (most recent call last):\n  File \"a.py\"\nOSError: gone\nclosing the log\n";
-        assert_eq!(says(chained), "its last traceback: OSError: gone");
+        assert_eq!(reason(chained), "its last traceback: OSError: gone");
         let group = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\"\n  | ExceptionGroup: two\n\
                      +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n    |   File \"a.py\"\n    \
                      | ValueError: inner\n    +------------------------------------\n";
-        assert_eq!(says(group), "its last traceback: ValueError: inner");
+        assert_eq!(reason(group), "its last traceback: ValueError: inner");
     }
 
     #[test]
-    fn without_a_traceback_the_last_line_that_says_something_counts() {
-        assert_eq!(says("step 1\nout of memory\n\n=====\n"), "its last line was: out of memory");
-        // A traceback that was cut off says nothing.
+    fn without_a_traceback_the_last_line_with_text_is_quoted() {
+        assert_eq!(reason("step 1\nout of memory\n\n=====\n"), "its last line was: out of memory");
+        // A truncated traceback is ignored.
         assert_eq!(
-            says("Traceback (most recent call last):\n  File \"a.py\"\n"),
+            reason("Traceback (most recent call last):\n  File \"a.py\"\n"),
             "its last line was: File \"a.py\""
         );
-        assert_eq!(last_words(""), None);
-        assert_eq!(last_words("=====\n  \n"), None);
+        assert_eq!(from_output(""), None);
+        assert_eq!(from_output("=====\n  \n"), None);
     }
 }
