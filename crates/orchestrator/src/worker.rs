@@ -92,7 +92,7 @@ impl WorkerContext {
                 next_stage: Arc::clone(&self.shared.next_stage),
                 time_limit: self.options.time_limit,
             };
-            return program::train(&trial, stored, &position, &self.stop, emit);
+            return program::train(&trial, stored, &settings, &self.stop, emit);
         }
         let Some(examples) = branch.network().and_then(|network| self.loaded.examples(network)) else {
             return branch.fail("the data set was not loaded", emit);
