@@ -98,7 +98,7 @@ pub(crate) async fn train_rounds(
             break;
         }
         let trained = train(training, &round, store, observe).await?;
-        if shard.is_some() && ended(&trained) < missing.len() {
+        if shard.is_some() && accounted_for(&trained) < missing.len() {
             return Err(Error::failed(
                 "another process is training trials of this shard; run the same command again after it has ended",
             ));
@@ -135,7 +135,7 @@ async fn register(
 }
 
 /// Number of trials that are accounted for, including stopped ones.
-fn ended(summary: &Summary) -> usize {
+fn accounted_for(summary: &Summary) -> usize {
     let Summary { done, diverged, failed, stopped, elsewhere, .. } = summary;
     done + diverged + failed + stopped + elsewhere
 }

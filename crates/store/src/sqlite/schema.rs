@@ -102,7 +102,6 @@ pub(crate) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
 
     use sqlx::SqlSafeStr;
     use sqlx::migrate::{Migration, MigrationType};
