@@ -66,7 +66,7 @@ fn values_out_of_range_are_refused() {
     refused("steps: 20", "steps: 20, epochs: 1", &["`epochs` and `steps` are both given"]);
     refused("batch_size: 50", "batch_size: 5000", &["larger than the 2000 training images"]);
     refused("momentum: 0.9", "momentum: 1.5", &["below 1"]);
-    refused("momentum: 0.9", "nesterov: true", &["momentum above 0"]);
+    refused("momentum: 0.9", "nesterov: true", &["`momentum` above 0"]);
     refused("hidden: [8]", "hidden: [0]", &["from 1 to 65536"]);
     refused("seeds: 2", "seeds: 2\nclip_norm: 0", &["above 0"]);
 }
@@ -212,8 +212,11 @@ fn missing_files_and_folders_are_refused() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(&["check", "."]).exits(2);
     assert_eq!(output.stderr, "error: expected a sweep file, found a directory: .\n");
-    let output = sandbox.run(&["rnak"]).exits(2);
-    assert_eq!(output.stderr, "error: sweep file not found: rnak (did you mean `sweep rank`?)\n");
+    let output = sandbox.run(&["nope"]).exits(2);
+    assert_eq!(output.stderr, "error: sweep file not found: nope\n");
+    let output = sandbox.run(&["chekc", "small.yaml"]).exits(2);
+    assert!(output.stderr.contains("unrecognized subcommand 'chekc'"), "{}", output.stderr);
+    assert!(output.stderr.contains("'check'"), "{}", output.stderr);
 }
 
 #[test]

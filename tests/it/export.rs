@@ -151,7 +151,7 @@ fn a_schedule_of_a_sweep_file_is_exported_by_name_and_variant() {
     let output = run(&["small.yaml:cosin"]).exits(2);
     assert!(output.stderr.contains("did you mean `cosine`?"), "{}", output.stderr);
     let output = run(&["small.yaml"]).exits(2);
-    assert!(output.stderr.contains("which schedule"), "{}", output.stderr);
+    assert!(output.stderr.contains("has several schedules"), "{}", output.stderr);
     let output = run(&["missing.yaml:cosine"]).exits(2);
     assert!(output.stderr.contains("sweep file not found: missing.yaml"), "{}", output.stderr);
     // `--total` is for single schedules, not for sweep files.

@@ -162,7 +162,7 @@ fn all_mismatches_of_weights_are_listed() {
     sandbox.run(&["tune.yaml", "-q"]).exits(0);
     sandbox.write("tune.yaml", format!("{TUNE}  free: {{kind: schedule_free}}\nfreeze: [fc1]\n"));
     let refused = sandbox.run(&["tune.yaml"]).exits(2);
-    assert!(refused.stderr.contains("averages all weights alike"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("averages all weights"), "{}", refused.stderr);
 }
 
 /// Workers, lanes, sharing and interruption do not change the bits.
@@ -304,7 +304,7 @@ fn optimizer_state_of_another_run_is_continued() {
     let average = sandbox.texts("select trial_id from runs where sweep = 'average'").remove(0);
     sandbox.write("bad.yaml", one(&format!("{{file: \"trial:{average}\", optimizer: keep}}"), "kind: adamw"));
     let refused = sandbox.run(&["bad.yaml"]).exits(2);
-    assert!(refused.stderr.contains("averaged weights"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("are an average"), "{}", refused.stderr);
 
     for (file, optimizer, words) in [
         ("w.safetensors", "kind: adamw", "w.safetensors has no optimizer state"),

@@ -184,7 +184,7 @@ fn a_changed_import_is_warned_of_before_results_are_reused() {
     run(&sandbox, &["p.yaml", "--deny-warnings"]).exits(2);
     let id = sandbox.texts("select trial_id from trials order by 1")[0].clone();
     let message = run(&sandbox, &["reproduce", &id]).exits(1).stderr;
-    assert!(message.contains("the file model.py is another one now"), "{message}");
+    assert!(message.contains("the file model.py has changed"), "{message}");
     // Rankings with runs of both contents cause a warning.
     run(&sandbox, &["rm", "--trial", &id, "--yes"]).exits(0);
     run(&sandbox, &["p.yaml", "-q"]).exits(0);
@@ -236,7 +236,7 @@ fn plan_counts_stored_trials() {
     sandbox.write("p.yaml", text.replace("seeds: 2", "seeds: 4"));
     sandbox.sql("update trials set started_at = finished_at - 60000");
     let more = run(&sandbox, &["plan", "p.yaml", "--workers", "1"]).exits(0).stdout;
-    assert!(more.contains("2 trials are stored: 2 are left to train"), "{more}");
+    assert!(more.contains("2 trials are stored, 2 are left to train"), "{more}");
     assert!(more.contains("about 2m00s on 1 worker, from the times of stored runs"), "{more}");
     let json = run(&sandbox, &["plan", "p.yaml", "--workers", "1", "--format", "json"]).exits(0).json();
     assert_eq!((json["trials_stored"].as_u64(), json["trials_left"].as_u64()), (Some(2), Some(2)));

@@ -383,7 +383,7 @@ fn a_program_that_changes_during_a_sweep_is_not_started() {
     );
     assert_eq!((&rows[0]["status"], &rows[0]["n"]), (&"done".into(), &1.into()), "{rows}");
     assert!(
-        rows[1]["error"].as_str().is_some_and(|error| error.contains("the file src was changed")),
+        rows[1]["error"].as_str().is_some_and(|error| error.contains("the file src has changed")),
         "{rows}"
     );
     // The changed program gives new trials.
@@ -413,7 +413,7 @@ fn a_changed_program_gives_other_trials() {
     assert!(same.stderr.contains("all 1 trials are stored"), "{}", same.stderr);
     sandbox.write("toy.py", format!("{TOY}\n# better\n"));
     let changed = sandbox.run(&["reproduce", &first[0]]).exits(0);
-    assert!(changed.stderr.contains("the file toy.py is another one now"), "{}", changed.stderr);
+    assert!(changed.stderr.contains("the file toy.py has changed"), "{}", changed.stderr);
     // A worker with another program skips the sweep.
     let worker = sandbox.run(&["worker", "--sweep", "toy"]).exits(0);
     assert!(worker.stderr.contains("skipping the sweep `toy`: files of its program"), "{}", worker.stderr);

@@ -156,7 +156,7 @@ fn a_sweep_in_training_is_not_removed() {
             && sandbox.run(&["query", "select 1 as x from leases", "--format", "csv"]).stdout.contains('1')
     });
     let refused = sandbox.run(&["rm", "long", "--yes"]).exits(1);
-    assert!(refused.stderr.contains(&format!("the process {}", child.id())), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("process {} on", child.id())), "{}", refused.stderr);
     crate::support::kill(&mut child);
     // Dead processes hold no trials, so their checkpoints are removed.
     sandbox.run(&["rm", "long", "--yes"]).exits(0);

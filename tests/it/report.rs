@@ -82,7 +82,7 @@ fn single_figures_are_separate_images() {
         (&["plot", "--figure", "curves", "-o", "x.jpg"], ".svg or .png"),
         (&["plot", "--figure", "curves", "--budget", "7", "-o", "x.svg"], "no run of"),
         (&["plot", "--figure", "curves", "--log", "-o", "x.svg"], "cannot be used with"),
-        (&["plot", "v.yaml", "--metric", "best"], "are for --figure"),
+        (&["plot", "v.yaml", "--metric", "best"], "need --figure"),
         (&["plot", "nothing", "--figure", "curves", "-o", "x.svg"], "unknown sweep `nothing`"),
         (&["plot"], "required"),
     ] {

@@ -36,7 +36,6 @@ fn sources(pattern: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-#[ignore = "until all crates are reworded"]
 fn no_ruled_out_word_is_used() {
     let mut rules = Rules::read(include_str!("words/ruled-out.txt"), include_str!("words/kept.txt"));
     let mut found = Vec::new();
@@ -66,7 +65,6 @@ fn no_ruled_out_word_is_used() {
 }
 
 #[test]
-#[ignore = "until all crates are reworded"]
 fn the_page_of_messages_lists_every_string() {
     let page = page::page(&sources(r"^(crates/.*\.rs|python/src/.*\.py)$"));
     hold(&root().join("docs/reference/messages.md"), &page);

@@ -1,15 +1,17 @@
 //! Parses the command line. `sweep FILE` is short for `sweep run FILE`.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory, FromArgMatches};
+use schedule::problem::nearest;
 
 use crate::args::WITH_VALUE;
 use crate::verb::{Cli, GROUPS};
 
 /// Names of all verbs, with their aliases.
-pub(crate) fn verbs() -> Vec<String> {
+fn verbs() -> Vec<String> {
     let names = |verb: &Command| verb.get_name_and_visible_aliases().into_iter().map(str::to_owned).collect();
     Cli::command().get_subcommands().flat_map::<Vec<String>, _>(names).chain(["help".to_owned()]).collect()
 }
@@ -60,11 +62,19 @@ fn is_short_for_run(words: &[OsString]) -> bool {
                 words.next();
             }
             Some(option) if option.starts_with('-') && option != "-" => {}
-            Some(word) => return !verbs().iter().any(|verb| verb == word),
+            Some(word) => return !is_meant_as_verb(word),
             None => return true,
         }
     }
     false
+}
+
+/// Whether a word is a verb, or looks like a misspelt one: then clap suggests the right one.
+fn is_meant_as_verb(word: &str) -> bool {
+    let verbs = verbs();
+    let is_near = || nearest(word, verbs.iter().map(String::as_str)).is_some();
+    verbs.iter().any(|verb| verb == word)
+        || (!word.contains(['.', '/']) && !Path::new(word).exists() && is_near())
 }
 
 #[cfg(test)]
@@ -74,13 +84,7 @@ mod tests {
     #[test]
     fn the_verb_run_may_be_left_out() {
         let short = |line: &str| is_short_for_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in [
-            "sweep a.yaml",
-            "sweep --store run a.yaml",
-            "sweep -q a.yaml --workers 2",
-            "sweep -",
-            "sweep rnak",
-        ] {
+        for line in ["sweep a.yaml", "sweep --store run a.yaml", "sweep -q a.yaml --workers 2", "sweep -"] {
             assert!(short(line), "{line}");
         }
         for line in [
@@ -90,6 +94,7 @@ mod tests {
             "sweep -V",
             "sweep --store x rank",
             "sweep help run",
+            "sweep chekc a.yaml",
         ] {
             assert!(!short(line), "{line}");
         }

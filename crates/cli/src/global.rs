@@ -9,6 +9,4 @@ pub(crate) struct Global {
     pub context: Context,
     /// Print nothing on stderr but errors.
     pub quiet: bool,
-    /// Names of all verbs, to recognise a misspelt verb in `sweep VERB`.
-    pub verbs: Vec<String>,
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use schedule::problem::{counted, nearest};
+use schedule::problem::counted;
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
-use sweep::Error;
 use sweep::origins::Stored;
 use sweep::plan::{self, Aim};
 use sweep::source::{Source, read};
@@ -18,24 +17,12 @@ use crate::global::Global;
 
 /// Reads and checks a sweep file that will be trained. Prints its warnings on stderr.
 pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Result<(Spec, Plan), Failure> {
-    let source = read(path, "sweep file", spec::yaml::MAX_BYTES);
-    let source = source.map_err(|error| match &error {
-        Error::NoFile { name, .. } => Failure::Usage(format!("{error}{}", nearest_verb(name, &global.verbs))),
-        _ => error.into(),
-    })?;
+    let source = read(path, "sweep file", spec::yaml::MAX_BYTES)?;
     let (spec, plan) = sweep_text(path, &source, Aim::Train, warnings, global)?;
     if !global.quiet {
         few_seeds(&spec).iter().for_each(|note| say(format_args!("note: {}: {note}", source.name)));
     }
     Ok((spec, plan))
-}
-
-/// A suggestion for a name that is neither a file nor a verb.
-fn nearest_verb(name: &str, verbs: &[String]) -> String {
-    match nearest(name, verbs.iter().map(String::as_str)) {
-        Some(verb) if !name.contains(['.', '/']) => format!(" (did you mean `sweep {verb}`?)"),
-        _ => String::new(),
-    }
 }
 
 /// A note if the sweep has too few seeds for any significant difference. Better known before training than after.

@@ -50,6 +50,6 @@ fn run(tasks: Tasks) -> ExitCode {
     let GlobalArgs { store, data_dir, quiet } = cli.global;
     startup::log(quiet);
     let context = Context { store, data_dir, tasks, job: slurm::job() };
-    let global = Global { context, quiet, verbs: command::verbs() };
+    let global = Global { context, quiet };
     exit::report(cli.verb.run(&global))
 }

@@ -1,5 +1,6 @@
 //! The end of training, for the verbs that train.
 
+use schedule::problem::counted;
 use sweep::Summary;
 
 use crate::exit::{Failure, say};
@@ -9,15 +10,17 @@ use crate::global::Global;
 pub(crate) fn ended(summary: &Summary, global: &Global) -> Result<(), Failure> {
     if summary.stopped > 0 {
         if !global.quiet {
-            say(format_args!("{} trials are left; run the same command again to continue", summary.stopped));
+            let left = counted(summary.stopped, "trial");
+            say(format_args!("{left} left; run the same command again to continue"));
         }
         return Err(Failure::Interrupted);
     }
     match summary.failed {
         0 => Ok(()),
         n => Err(Failure::failed(format_args!(
-            "{n} trials failed: for the reasons, run `sweep query \"select trial_id, error from trials where status = 'failed'\"` (and \
-             `sweep logs TRIAL` for the output of a program); the same command trains them again"
+            "{} failed; the same command trains them again. To see why: `sweep query \"select trial_id, error from trials where \
+             status = 'failed'\"`, and `sweep logs TRIAL` for the output of a program",
+            counted(n, "trial")
         ))),
     }
 }

@@ -125,7 +125,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "infinite",
         aliases: &["infinite_lr", "continual", "InfiniteLR"],
-        summary: "a rise, a fall to a constant lr of any length, and a final fall",
+        summary: "a rise, a fall to a constant lr, and a final fall",
         expansion: "{phases: [{for: \"5%\", kind: linear, from: 0.01x, to: 1x}, {for: \"25%\", kind: cosine, to: 0.3x}, \
                     {for: \"50%\", value: 0.3x}, {kind: geometric, from: 0.3x, to: 0.01x}]}",
         note: "to train longer, make the phase with `value` longer; the phases before it do not change",
@@ -139,7 +139,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "cyclic_wsd",
         aliases: &["wsd_s", "wsd_restarts"],
-        summary: "repeated stable and decay phases, with a good model after each",
+        summary: "repeated stable and decay phases, a good model after each",
         expansion: "{restart: {body: 1x, cooldown: {over: \"30%\", shape: one_minus_sqrt}}, every: \"25%\"}",
         note: "does not reset the optimiser's state, as some papers do",
         ends: Ends { before: "each cycle starts at the base lr", at: NOTCH, after: "the next cycle begins" },
@@ -181,7 +181,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "rsqrt_cooldown",
         aliases: &["inverse_sqrt_cooldown", "rsqrt_linear"],
-        summary: "a warmup, 1/sqrt(t) decay, and a cooldown that scales it to 0",
+        summary: "a warmup, 1/sqrt(t) decay, and a cooldown to 0",
         expansion: "{warmup: {over: \"5%\", from: 0.01x}, body: {kind: inverse_sqrt, timescale: \"5%\"}, \
                     cooldown: {over: \"20%\", to: 0, mode: multiply}}",
         note: "with `multiply` 1/sqrt(t) continues to fall during the cooldown",
@@ -191,7 +191,7 @@ pub const PRESETS: &[&Preset] = &[
     &Preset {
         name: "one_cycle_knots",
         aliases: &["cosine_onecycle_schedule", "linear_onecycle_schedule", "one_cycle_piecewise"],
-        summary: "one rise and one fall with knots at whole steps, as in optax",
+        summary: "one rise and one fall, knots at whole steps, as in optax",
         expansion: "{kind: piecewise, points: [[0, 0.04x], [\"30%\", 1x], [\"100%\", 0.000004x]], interp: cosine}",
         note: "the knots are at whole steps and the last one at T, not T - 1: one step later than in torch, which is \
                `one_cycle`",

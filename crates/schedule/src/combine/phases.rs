@@ -19,7 +19,7 @@ use crate::tree::Value;
 pub(crate) static COMBINATOR: Combinator = Combinator {
     key: "phases",
     aliases: &["SequentialLR", "join_schedules", "sequence", "sequential"],
-    summary: "runs schedules one after another, each with its own length and clock",
+    summary: "runs schedules in sequence, each with its own length",
     formula: "lr = phase(s - a) for the last phase with a <= s; its length `for` is its S",
     symbols: &[
         ("a", "start of the phase: the sum of the lengths before it"),

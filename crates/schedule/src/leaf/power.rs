@@ -8,7 +8,7 @@ use crate::segment::Position;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "power",
     aliases: &["PowerScheduler", "power_lr"],
-    summary: "a power of the number of tokens so far, capped by the base lr",
+    summary: "a power of the tokens so far, capped by the base lr",
     formula: "lr = min(base, batch * a * ((s + 1) * tokens_per_step)^b)",
     symbols: &[],
     ends: Ends {

@@ -8,7 +8,7 @@ use crate::known::Way;
 pub(crate) static ENTRY: Entry = Entry {
     kind: "geometric",
     aliases: &["log_linear", "exponential_to"],
-    summary: "the same ratio at each step, from one lr to another; both above 0",
+    summary: "equal ratios from one lr to another, both above 0",
     formula: "lr = from * (to / from)^p",
     symbols: &[],
     ends: super::ENDS,

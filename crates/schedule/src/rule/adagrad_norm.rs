@@ -1,4 +1,4 @@
-//! AdaGrad-Norm: the base lr divided by the root of the sum of squared gradient norms.
+//! AdaGrad-Norm: base lr / root of the sum of squared gradient norms.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "adagrad_norm",
     aliases: &["AdaGradNorm", "adagrad", "wngrad"],
-    summary: "the base lr divided by the root of the sum of squared gradient norms",
+    summary: "base lr / root of the sum of squared gradient norms",
     formula: "lr(t) = base / (sqrt(b0 + sum over i <= t of |g_i|^2) + eps), the gradient before clipping",
     symbols: &[("i", "a step up to t"), ("g_i", "gradient of the batch at step i")],
     ends: Ends {

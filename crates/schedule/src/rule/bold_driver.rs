@@ -8,7 +8,7 @@ use crate::catalogue::{AT_LEAST_1, BETWEEN_0_AND_1, Build, Ends, Entry, ParamTyp
 pub(crate) static ENTRY: Entry = Entry {
     kind: "bold_driver",
     aliases: &["boldDriver", "bold"],
-    summary: "raises the lr after each fall of the loss, lowers it much after a rise",
+    summary: "raises the lr as the loss falls, cuts it after a rise",
     formula: "if m_t < m_(t-1), lr = lr * up, else lr = lr * down; the first check only stores the metric",
     symbols: &[("m_t", "the metric of the check after step t"), ("m_(t-1)", "that of the previous check")],
     ends: Ends {

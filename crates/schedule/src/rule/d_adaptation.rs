@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "d_adaptation",
     aliases: &["DAdaptation", "DAdaptSGD"],
-    summary: "scales the lr by a growing estimate of the distance to the solution",
+    summary: "scales the lr by the estimated distance to the solution",
     formula: "lr(t) = base d_t / |g_0|; n and s start at 0 and d at d0; after update t n += lr(t) <g_t, s>, s += lr(t) \
               g_t and d = max(d, min(2 n / |s|, growth_rate d)). The base lr is a factor: 1 gives the paper's rule",
     symbols: &[

@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "dog",
     aliases: &["DoG", "distance_over_gradients"],
-    summary: "distance from the start divided by the root of the sum of squared gradient norms",
+    summary: "distance from the start / root of summed |gradient|^2",
     formula: "lr(t) = base r_t / sqrt(sum over i <= t of |g_i|^2 + eps); r_t = max over k <= t of |x_k - x_0|, and at \
               least r_eps (`init: distance`) or r_eps (1 + |x_0|) (`heuristic`). The base lr is a factor: 1 gives the \
               paper's rule",

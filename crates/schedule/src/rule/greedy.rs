@@ -1,4 +1,4 @@
-//! GreedyLR: raises the lr while the metric improves, lowers it otherwise.
+//! GreedyLR: raises the lr while the metric improves, else lowers it.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ pub const WARMUP: Param = param("warmup", ParamType::Whole(0), "0", "checks to w
 pub(crate) static ENTRY: Entry = Entry {
     kind: "greedy",
     aliases: &["GreedyLR", "greedy_lr"],
-    summary: "raises the lr while the metric improves, lowers it otherwise",
+    summary: "raises the lr while the metric improves, else lowers it",
     formula: "after more than `patience` better checks in a row lr = min(lr / factor, max), then wait `warmup` checks; \
               after more than `patience` other checks lr = max(lr * factor, min), then wait `cooldown` checks. While \
               waiting, checks are not counted and best does not change. After `reset_after` reductions at `min` without \

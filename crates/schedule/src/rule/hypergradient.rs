@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "hypergradient",
     aliases: &["hypergradient_descent", "SGDHD", "sgd_hd", "HD"],
-    summary: "raises the lr while consecutive gradients agree, lowers it otherwise",
+    summary: "raises the lr while gradients agree, else lowers it",
     formula: "lr(0) = base; lr(t) = max(0, lr(t-1) + beta <g_t, g_p>), applied before update t, p = t - 1",
     symbols: &[
         ("g_t", "gradient of the batch at step t, before clipping"),

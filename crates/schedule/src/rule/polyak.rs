@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "polyak",
     aliases: &["polyak_sgd", "sps", "PolyakSGD", "sps_max"],
-    summary: "distance of the loss from its minimum, divided by |gradient|^2",
+    summary: "distance of the loss from its minimum / |gradient|^2",
     formula: "lr(t) = min((f_t - f_min) / (|g_t|^2 + eps), max); 0 if f_t is not above f_min, if |g_t|^2 + eps is 0, \
               or if one of them is not finite. Before the first gradient it is max",
     symbols: &[("f_t", "loss of the batch before the update"), ("g_t", "its gradient before clipping")],

@@ -11,7 +11,7 @@ use crate::{BeforeUpdate, Needs};
 pub(crate) static ENTRY: Entry = Entry {
     kind: "prodigy",
     aliases: &["Prodigy", "prodigyopt"],
-    summary: "d_adaptation with exponential forgetting of old gradients; made for AdamW",
+    summary: "d_adaptation that forgets old gradients; made for AdamW",
     formula: "lr(t) = base d_t c_t, c_t = sqrt(1 - beta2^k) / (1 - beta1^k) with `bias_correction`, else 1, k = t + 1. \
               With q = d_t / d0: n = beta3 n + q lr(t) <g_t, x_0 - x_t>, s = beta3 s + q l g_t with l = lr(t), or d_t \
               with `safeguard_warmup`; h = d_coef n / (sum of |s|); d is the largest h so far, at least d0 and at most \

@@ -158,7 +158,7 @@ impl Size {
 
 fn of_pytorch(script: &Path) -> Result<Template, Failure> {
     let file = existing(script, "script")?;
-    let text = read(script, "a Python script", MOST_BYTES)?.text;
+    let text = read(script, "Python script", MOST_BYTES)?.text;
     let fields = vec![
         ("TITLE", one_line(&file)),
         ("NAME", text_value(&stem(script))),
