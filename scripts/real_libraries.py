@@ -40,8 +40,8 @@ def sweep_binary(given):
     """The given binary, or one built by cargo."""
     if given:
         return given
-    subprocess.run(["cargo", "build", "--quiet", "-p", "sweep-lr"], cwd=ROOT, check=True)
-    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug" / "sweep")
+    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "sweep-lr"], cwd=ROOT, check=True)
+    return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "sweep")
 
 
 def versions():
