@@ -1,4 +1,4 @@
-"""PyTorch, as fast as it gets on one thread: eager, fused optimisers.
+"""PyTorch, as fast as it gets on one thread: eager, fused optimizers.
 
     torch_train.py steps MODEL OPTIMIZER STEPS     microseconds of a step, after a warm-up; its
                                                    batches are gathered before the clock starts

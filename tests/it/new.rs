@@ -72,7 +72,8 @@ fn an_existing_file_is_kept() {
 
 /// A table of two classes, which one of the columns separates.
 fn table(rows: usize) -> String {
-    let row = |i: usize| format!("{},{},{}\n", i % 7, i % 2, if i % 2 == 0 { "good" } else { "bad" });
+    let row =
+        |i: usize| format!("{},{},{}\n", i % 7, i % 2, if i.is_multiple_of(2) { "good" } else { "bad" });
     format!("size,\"sort, of\",\"my label\"\n{}", (0..rows).map(row).collect::<String>())
 }
 

@@ -410,7 +410,7 @@ fn a_changed_program_gives_other_trials() {
     let first = sandbox.texts("select trial_id from trials");
     sandbox.write("toy.yaml", with_mode("{mode: well}").replace("20s", "30s"));
     let same = sandbox.run(&["toy.yaml"]).exits(0);
-    assert!(same.stderr.contains("all 1 trials are stored"), "{}", same.stderr);
+    assert!(same.stderr.contains("all 1 trial is stored"), "{}", same.stderr);
     sandbox.write("toy.py", format!("{TOY}\n# better\n"));
     let changed = sandbox.run(&["reproduce", &first[0]]).exits(0);
     assert!(changed.stderr.contains("the file toy.py has changed"), "{}", changed.stderr);

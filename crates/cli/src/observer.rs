@@ -65,7 +65,8 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 .map(|config| format!("{} at lr {}", config.schedule, report::lr(config.base_lr)));
             let each: Vec<String> = each.collect();
             format!(
-                "chosen on {tuning_seeds} tuning seeds: {}; {deciding_seeds} fresh seeds decide",
+                "chosen on {}: {}; {deciding_seeds} fresh seeds decide",
+                counted(tuning_seeds, "tuning seed"),
                 each.join(", ")
             )
         }
@@ -83,14 +84,16 @@ fn verified_text(verified: &Verified) -> Option<String> {
 /// Describes what the round will train.
 fn opening(round: &Round<'_>) -> String {
     let Round { plan, missing, ended: stored, deciding, shard, options, .. } = *round;
-    let (all, left) = (plan.trials.len(), missing.len());
+    let left = missing.len();
+    let all = counted(plan.trials.len(), "trial");
     let name = &plan.name;
-    if stored == all {
-        return format!("{name}: all {all} trials are stored, nothing to train");
+    if stored == plan.trials.len() {
+        let are = if stored == 1 { "is" } else { "are" };
+        return format!("{name}: all {all} {are} stored, nothing to train");
     }
     let of_shard = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
     if left == 0 {
-        return format!("{name}: {all} trials, none{of_shard} left to train");
+        return format!("{name}: {all}, none{of_shard} left to train");
     }
     let merged = match plan.merged() {
         0 => String::new(),
@@ -101,12 +104,12 @@ fn opening(round: &Round<'_>) -> String {
         n => format!(", {n} already stored"),
     };
     if options.workers == 0 {
-        return format!("{name}: {all} trials{stored}{merged}; {left} left for `sweep worker` processes");
+        return format!("{name}: {all}{stored}{merged}; {left} left for `sweep worker` processes");
     }
     let workers = counted(options.workers, "worker");
     let then = if deciding > 0 { format!("; then {deciding} deciding runs") } else { String::new() };
     format!(
-        "{name}: {all} trials{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
+        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

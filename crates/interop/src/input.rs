@@ -189,11 +189,11 @@ fn alternative(kind: &str) -> Option<&'static str> {
         "polyak" => "on its own, without a schedule around it, it is optax.polyak_sgd",
         "adaptive" => "scikit-learn has it in MLPClassifier(learning_rate=\"adaptive\")",
         "adagrad_norm" => "PyTorch's Adagrad is this rule only for a single parameter",
-        "dog" => "it is an optimiser in optax: optax.contrib.dog",
-        "d_adaptation" => "it is an optimiser in the package dadaptation: DAdaptSGD",
-        "prodigy" => "it is an optimiser in the package prodigyopt and in optax.contrib.prodigy",
+        "dog" => "it is an optimizer in optax: optax.contrib.dog",
+        "d_adaptation" => "it is an optimizer in the package dadaptation: DAdaptSGD",
+        "prodigy" => "it is an optimizer in the package prodigyopt and in optax.contrib.prodigy",
         "schedule_free" => {
-            "it is an optimiser in the package schedulefree and in optax.contrib.schedule_free"
+            "it is an optimizer in the package schedulefree and in optax.contrib.schedule_free"
         }
         "hypergradient" | "bold_driver" => "no widely used library has it",
         _ => return None,

@@ -152,7 +152,7 @@ pub(crate) fn greedy(subject: &ExportInput<'_>, rule: &KnownGreedy) -> String {
     )
 }
 
-/// timm's class wraps torch's with a relative threshold and an optional warmup to the optimiser's lr.
+/// timm's class wraps torch's with a relative threshold and an optional warmup to the optimizer's lr.
 pub(crate) fn timm(subject: &ExportInput<'_>) -> Option<String> {
     let known = subject.known();
     let (warmup, rule) = match &known {

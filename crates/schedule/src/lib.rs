@@ -115,7 +115,7 @@ pub struct Wants {
     pub valid_accuracy: bool,
 }
 
-/// How the weights of an update are averaged (schedule-free training): z are the weights that the optimiser
+/// How the weights of an update are averaged (schedule-free training): z are the weights that the optimizer
 /// moves, x is their average, and gradients are computed at y.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Average {

@@ -141,7 +141,7 @@ pub const PRESETS: &[&Preset] = &[
         aliases: &["wsd_s", "wsd_restarts"],
         summary: "repeated stable and decay phases, a good model after each",
         expansion: "{restart: {body: 1x, cooldown: {over: \"30%\", shape: one_minus_sqrt}}, every: \"25%\"}",
-        note: "does not reset the optimiser's state, as some papers do",
+        note: "does not reset the optimizer's state, as some papers do",
         ends: Ends { before: "each cycle starts at the base lr", at: NOTCH, after: "the next cycle begins" },
         source: "Wen et al., arXiv 2410.05192",
     },

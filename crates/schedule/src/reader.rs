@@ -255,7 +255,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         })?
     }
 
-    /// `{min, max}`; if it is missing, the optimiser's momentum is not changed.
+    /// `{min, max}`; if it is missing, the optimizer's momentum is not changed.
     pub(crate) fn momentum(&mut self) -> Option<Option<Momentum>> {
         let Some(field) = self.fields.optional("momentum") else { return Some(None) };
         if field.tree.value == Value::Null {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schedule::problem::counted;
 use sweep::{origins, programs, wait_for};
 
 use crate::args::{Warnings, path};
@@ -38,11 +39,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 }
                 let warnings = match plan.warnings.len() {
                     0 => String::new(),
-                    1 => ", 1 warning".to_owned(),
-                    n => format!(", {n} warnings"),
+                    n => format!(", {}", counted(n, "warning")),
                 };
-                let trials = plan.trials.len();
-                say(format_args!("{}: no mistakes found{warnings}, {trials} trials", file.display()));
+                let trials = counted(plan.trials.len(), "trial");
+                say(format_args!("{}: no mistakes found{warnings}, {trials}", file.display()));
             }
             // The other files are still checked. The caller reports the last failure.
             Err(failure) => {

@@ -206,7 +206,7 @@ impl Program<'_> {
         })
     }
 
-    /// Checks an argument that only matters in Python. A literal as the optimiser was probably
+    /// Checks an argument that only matters in Python. A literal as the optimizer was probably
     /// meant for another argument.
     fn python_only(&self, entry: &LibraryEntry, name: &str, value: &Expr) -> Result<(), Problem> {
         let literal = matches!(

@@ -71,7 +71,7 @@ fn native(known: &Known, subject: &ExportInput<'_>) -> Option<(&'static str, Arg
     };
     let (class, mut arguments) = body_class(body, active, lr)?;
     if let Some(ramp) = warmup {
-        // The warmup of timm ends at the optimiser's lr.
+        // The warmup of timm ends at the optimizer's lr.
         let plain = ramp.way == Way::Linear && !ramp.ahead && same(ramp.to, lr) && ramp.over.fract() == 0.0;
         if !plain {
             return None;
@@ -98,7 +98,7 @@ fn body_class(body: &Known, active: f64, lr: f64) -> Option<(&'static str, Argum
         Known::Multistep { lr: from, at, gammas } if same(*from, lr) => {
             let gamma = gammas.first()?;
             let plain = gammas.iter().all(|g| g == gamma) && at.iter().all(|m| m.fract() == 0.0 && *m >= 1.0);
-            // The optimiser's lr is used at update 0. In timm milestone m takes effect at t = m - 1.
+            // The optimizer's lr is used at update 0. In timm milestone m takes effect at t = m - 1.
             let milestones: Vec<f64> = at.iter().map(|m| m + 1.0).collect();
             plain.then(|| {
                 ("MultiStepLRScheduler", vec![("decay_t", list(&milestones)), ("decay_rate", real(*gamma))])

@@ -1,4 +1,4 @@
-//! `timm.scheduler`. Its schedulers count epochs unless `t_in_epochs` is false. The optimiser's lr is the
+//! `timm.scheduler`. Its schedulers count epochs unless `t_in_epochs` is false. The optimizer's lr is the
 //! base lr, and it is used at t = 0 regardless of the formula.
 
 use super::parameters::{

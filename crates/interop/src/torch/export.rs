@@ -35,7 +35,7 @@ fn why(subject: &ExportInput<'_>, reason: String) -> String {
     if reason.is_empty() { subject.no_counterpart(LIBRARY) } else { reason }
 }
 
-/// An optimiser needs momentum if it is cycled.
+/// An optimizer needs momentum if it is cycled.
 fn momentum(subject: &ExportInput<'_>) -> &'static str {
     if subject.schedule.momentum(0).is_some() { ", momentum=0.9" } else { "" }
 }
@@ -55,7 +55,7 @@ fn make(expression: &str) -> String {
     format!("def make_scheduler(optimizer: torch.optim.Optimizer):\n    return {expression}\n")
 }
 
-/// The classes, the expression of the scheduler, and the lr of the optimiser.
+/// The classes, the expression of the scheduler, and the lr of the optimizer.
 fn native(subject: &ExportInput<'_>) -> Option<(Vec<&'static str>, String, String)> {
     let known = subject.known();
     let steps = subject.steps() as f64;
@@ -67,7 +67,7 @@ fn native(subject: &ExportInput<'_>) -> Option<(Vec<&'static str>, String, Strin
         return None;
     }
     let row = segments(&known, steps)?;
-    // A class scales the optimiser's lr, which must be the base lr or the highest lr.
+    // A class scales the optimizer's lr, which must be the base lr or the highest lr.
     let top = row.iter().map(|segment| peak(&segment.known)).fold(0.0, f64::max);
     [subject.base_lr(), top].into_iter().filter(|lr| *lr > 0.0).find_map(|lr| {
         let each: Option<Vec<_>> = row.iter().map(|segment| class(segment, lr, row.len() > 1)).collect();
@@ -154,7 +154,7 @@ fn cycling(known: &Known, steps: f64) -> Option<(&'static str, String)> {
     }
 }
 
-/// The class of a simple schedule, for an optimiser with this lr.
+/// The class of a simple schedule, for an optimizer with this lr.
 fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, String)> {
     let whole = |x: f64| x.fract() == 0.0 && x >= 1.0;
     match &segment.known {
@@ -163,7 +163,7 @@ fn class(segment: &Segment, lr: f64, joined: bool) -> Option<(&'static str, Stri
         }
         Known::Constant(value) if *value > 0.0 && *value < lr && joined => Some((
             "ConstantLR",
-            // One step longer than needed, because after its end the lr would return to the optimiser's lr.
+            // One step longer than needed, because after its end the lr would return to the optimizer's lr.
             format!(
                 "ConstantLR(optimizer, factor={}, total_iters={})",
                 real(value / lr),

@@ -1,4 +1,4 @@
-//! `torch.optim.lr_scheduler`, stepped after each update. The optimiser's lr is the base lr.
+//! `torch.optim.lr_scheduler`, stepped after each update. The optimizer's lr is the base lr.
 
 use crate::arguments::Arguments;
 use crate::entry::{Extra, ExtraType, LAST_EPOCH, LibraryEntry, MODE, NumberType, PLAIN, torch_typed};
@@ -257,7 +257,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         refused: &[("scale_fn", "it is a Python function; to scale a cycle, use `chain` with a `lambda`")],
         expansion: "{kind: cyclic, min: base_lr, max: max_lr, up: step_size_up, down: step_size_down, mode: mode, \
                     gamma: gamma, momentum: {min: base_momentum, max: max_momentum} if configured}",
-        note: "torch cycles the momentum by default. Here the optimiser's momentum is used, so that schedules can be \
+        note: "torch cycles the momentum by default. Here the optimizer's momentum is used, so that schedules can be \
                compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written. A max_lr below \
                base_lr, which torch accepts, is refused as a probable mistake, and so is a base_momentum above \
                max_momentum. A gamma above 1 that makes the momentum negative is refused too",
@@ -336,7 +336,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         expansion: "{kind: one_cycle, after: error, max: max_lr, over: total_steps, pct_start: pct_start, div: \
                     div_factor, final_div: final_div_factor, anneal: anneal_strategy, three_phase: three_phase, \
                     momentum: {min: base_momentum, max: max_momentum} if configured}",
-        note: "torch cycles the momentum by default. Here the optimiser's momentum is used, so that schedules can be \
+        note: "torch cycles the momentum by default. Here the optimizer's momentum is used, so that schedules can be \
                compared, unless `cycle_momentum: true`, `base_momentum` or `max_momentum` is written; base_momentum \
                must not be above max_momentum. A run longer than total_steps is refused, because torch leaves the curve \
                after one more step and then fails. pct_start * total_steps = 1 divides by 0 in torch and is refused",
@@ -370,7 +370,7 @@ pub(crate) const ENTRIES: &[LibraryEntry] = &[
         }],
         expansion: "{phases: [{for: milestones[0], schedulers[0]}, ..., {schedulers[n]}]}",
         note: "Each schedule counts from its own start. These are refused because torch computes something else: \
-               OneCycleLR and CyclicLR (their constructors change the optimiser's lr for the others), MultiplicativeLR \
+               OneCycleLR and CyclicLR (their constructors change the optimizer's lr for the others), MultiplicativeLR \
                after the first place (it continues from the previous lr), and SequentialLR and ChainedScheduler after \
                the first place (torch fails). In the first place torch steps these two once more before the first \
                update: the milestones of a SequentialLR come one step early, as they do here; an ExponentialLR, \

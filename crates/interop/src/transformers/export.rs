@@ -136,7 +136,7 @@ fn fall(ramp: &KnownRamp, active: f64, lr: f64) -> Option<(&'static str, Argumen
             if cycles != 0.5 {
                 specific.push(("num_cycles", number(cycles)));
             }
-            // `min_lr` is divided by the optimiser's lr, which must not be 0.
+            // `min_lr` is divided by the optimizer's lr, which must not be 0.
             let name = match (ramp.ahead, ramp.to) {
                 (false, 0.0) => "cosine",
                 (ahead, _) => {

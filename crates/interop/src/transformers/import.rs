@@ -1,4 +1,4 @@
-//! `transformers.optimization`, stepped after each update. The optimiser's lr is the base lr.
+//! `transformers.optimization`, stepped after each update. The optimizer's lr is the base lr.
 
 use crate::arguments::Arguments;
 use crate::entry::{Extra, ExtraType, LAST_EPOCH, LibraryEntry, MODE, PLAIN};

@@ -10,7 +10,7 @@ const RUN: Horizon = Horizon { base_lr: 0.5, total: 100, steps_per_epoch: Some(5
 const SHARE: f64 = 1e-12;
 
 /// Entries that the export of their library refuses, with the reason.
-const REFUSED: [(&str, &str); 1] = [("optax.contrib.dog", "it is an optimiser in optax")];
+const REFUSED: [(&str, &str); 1] = [("optax.contrib.dog", "it is an optimizer in optax")];
 
 /// Entries that are exported as a function or a class with the closed form, which can't be imported again,
 /// with the message of the import. `scripts/check-exports` runs this code with the real library.

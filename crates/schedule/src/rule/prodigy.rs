@@ -44,9 +44,9 @@ pub(crate) static ENTRY: Entry = Entry {
             "beta1",
             ParamType::Number(FROM_0_BELOW_1),
             "0.9",
-            "the optimiser's beta1; only used by `bias_correction`",
+            "the optimizer's beta1; only used by `bias_correction`",
         ),
-        param("beta2", ParamType::Number(FROM_0_BELOW_1), "0.999", "the optimiser's beta2"),
+        param("beta2", ParamType::Number(FROM_0_BELOW_1), "0.999", "the optimizer's beta2"),
         optional(
             "beta3",
             ParamType::Number(FROM_0_BELOW_1),

@@ -14,14 +14,14 @@ pub(crate) static ENTRY: Entry = Entry {
     kind: "schedule_free",
     aliases: &["ScheduleFree", "SGDScheduleFree", "AdamWScheduleFree"],
     summary: "a constant lr after a warmup, with averaged weights",
-    formula: "lr(t) = base min(1, k / W), k = t + 1. The optimiser, without its momentum (AdamW: with beta1 = 0), moves z by the \
+    formula: "lr(t) = base min(1, k / W), k = t + 1. The optimizer, without its momentum (AdamW: with beta1 = 0), moves z by the \
               gradient at y, with weight decay at y; then x = (1 - c) x + c z and y = (1 - momentum) z + momentum x, with c = \
               w_t / (w_0 + ... + w_t), w_t = k^r m_t^weight_lr_power. Training and its loss are at y; evaluation and the \
               final weights are x",
     symbols: &[
         ("k", "index of the update, from 1"),
         ("W", "length of the warmup: `warmup`"),
-        ("z", "the weights that the optimiser moves"),
+        ("z", "the weights that the optimizer moves"),
         ("x", "their average, which is evaluated"),
         ("y", "the weights at which gradients are computed"),
         ("c", "weight of the newest z in x"),

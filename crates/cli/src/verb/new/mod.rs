@@ -18,7 +18,7 @@ use crate::shell::{quoted, store_option};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Sweep file to write (`-` writes to standard output)
-    #[arg(default_value = "sweep.yaml", value_parser = path())]
+    #[arg(default_value = DEFAULT_FILE, value_parser = path())]
     pub file: PathBuf,
     /// Built-in task to train [default: mnist]
     #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["csv", "pytorch"])]
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     pub force: bool,
 }
 
+/// The file to write if none is given.
+const DEFAULT_FILE: &str = "sweep.yaml";
+
 /// Largest script to read.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -54,8 +57,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         _ => of_task(args.task.unwrap_or(Task::Mnist)),
     };
     let name =
-        if is_stdout { "sweep.yaml".to_owned() } else { quoted(&one_line(&args.file.to_string_lossy())) };
+        if is_stdout { DEFAULT_FILE.to_owned() } else { quoted(&one_line(&args.file.to_string_lossy())) };
     template.fields.push(("FILE", name.clone()));
+    // Two files with one name share a sweep, so a named file gives its name to the sweep.
+    if !is_stdout && args.file != Path::new(DEFAULT_FILE) {
+        template.fields.retain(|(key, _)| *key != "NAME");
+        template.fields.push(("NAME", text_value(&stem(&args.file))));
+    }
     let text = template.filled();
     if is_stdout {
         return print(&text);
@@ -106,11 +114,7 @@ fn of_task(task: Task) -> Template {
 fn of_csv(csv: &Path, label: &str) -> Result<Template, Failure> {
     let file = existing(csv, "CSV file")?;
     let found = trainer::data::inspect_table(&Source::Csv { file: file.clone(), label: label.to_owned() });
-    let found = found.map_err(|error| {
-        Failure::usage(format_args!(
-            "{error}\nsweep learns classes from tables; to predict numbers, use your own program: sweep new --pytorch FILE"
-        ))
-    })?;
+    let found = found.map_err(|error| Failure::usage(format_args!("{error}")))?;
     let Size { has_test, batch, epochs, steps } = Size::of(found.examples);
     let fields = vec![
         ("TITLE", one_line(&file)),
