@@ -85,8 +85,11 @@ fn a_file_for_a_table() {
     sandbox.run(&[&csv[..], &["my label", "own.yaml"]].concat()).exits(0);
     check(&sandbox, "own.yaml");
     let text = std::fs::read_to_string(sandbox.path("own.yaml")).expect("it was written");
+    let printed = sandbox.run(&[&csv[..], &["my label", "-"]].concat()).exits(0).stdout;
+    assert!(printed.contains("name: \"my data\""), "{printed}");
+    // The file's name is the name of the sweep, so that a second file does not replace the first one's sweep.
     for words in
-        ["name: \"my data\"", "200 rows, 2 columns of numbers, 2 classes", "batch_size: 8", "test: \"20%\""]
+        ["name: own\n", "200 rows, 2 columns of numbers, 2 classes", "batch_size: 8", "test: \"20%\""]
     {
         assert!(text.contains(words), "{words}:\n{text}");
     }

@@ -49,7 +49,7 @@ fn an_earlier_store_with_all_kinds_of_trials_opens_ranks_and_reproduces() {
             }
         }
         let message = sandbox.run(&[&format!("{sweep}.yaml")]).exits(0).stderr;
-        assert!(message.contains("trials are stored, nothing to train"), "{message}");
+        assert!(message.contains("stored, nothing to train"), "{message}");
     }
     let ids = sandbox.texts(
         "select min(trial_id) from trials where config not like '%trainer%' group by sweep, schedule, \
