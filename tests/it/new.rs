@@ -87,7 +87,7 @@ fn a_file_for_a_table() {
     let text = std::fs::read_to_string(sandbox.path("own.yaml")).expect("it was written");
     let printed = sandbox.run(&[&csv[..], &["my label", "-"]].concat()).exits(0).stdout;
     assert!(printed.contains("name: \"my data\""), "{printed}");
-    // The file's name is the name of the sweep, so that a second file does not replace the first one's sweep.
+    // The file's name is the name of the sweep, so that a second file does not replace the sweep of the first.
     for words in
         ["name: own\n", "200 rows, 2 columns of numbers, 2 classes", "batch_size: 8", "test: \"20%\""]
     {
