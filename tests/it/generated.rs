@@ -1,5 +1,5 @@
 //! Pages that are generated from the tables of schedules, lints and models. The tests fail when a page differs from its table.
-//! `SWEEP_UPDATE=1 cargo test -p end-to-end -- page picture` writes the pages again.
+//! `SWEEP_UPDATE=1 cargo test --release --workspace --test it -- page picture` writes the pages again.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Holds the language of strings, comments, names and pages: `words/ruled-out.txt` is the list of words that the project does not use,
 //! `words/kept.txt` that of uses which stay. `scripts/plain-words` reads the same lists without a build.
-//! It also writes the page of all messages: `SWEEP_UPDATE=1 cargo test -p end-to-end -- page picture`.
+//! It also writes the page of all messages: `SWEEP_UPDATE=1 cargo test --release --workspace --test it -- page picture`.
 
 mod page;
 mod rules;

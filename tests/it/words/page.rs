@@ -12,7 +12,7 @@ const HEAD: &str = "\
 
 All texts that `sweep` and the Python package `sweep_trial` show, for reviews of their language and to find where a message is made.
 
-The test `tests/it/words.rs` writes this page from the sources: `SWEEP_UPDATE=1 cargo test -p end-to-end -- page picture`. It lists the string
+The test `tests/it/words.rs` writes this page from the sources: `SWEEP_UPDATE=1 cargo test --release --workspace --test it -- page picture`. It lists the string
 literals of each file with at least two words, in the order of the file, and the help texts of the command line. SQL, markup and
 generated code are left out. `{...}` is replaced by a value.
 ";

@@ -34,7 +34,7 @@ pub(crate) struct Rules {
 pub(crate) struct Piece(Vec<(usize, String)>);
 
 impl Piece {
-    /// Adds the words of a text that begins on a line. Names in it are split: `was_told` and `WasTold` hold "told".
+    /// Adds the words of a text that begins on a line. Names in it are split: `was_read` and `WasRead` hold "read".
     fn add(&mut self, line: usize, text: &str) {
         for (i, text) in text.split('\n').enumerate() {
             let mut spaced = String::new();

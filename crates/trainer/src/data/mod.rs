@@ -62,7 +62,7 @@ impl Examples {
         match self {
             Self::Labelled(labelled) => labelled.split(part).len(),
             Self::Text(text) => text.len(part),
-            // The expected loss is computed without examples; one stands for the evaluation.
+            // The expected loss is computed without examples, so the evaluation counts as one.
             Self::Synthetic(_) => usize::from(part == Part::Valid),
             Self::Custom(task) => task.len(part),
         }
