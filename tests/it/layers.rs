@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// The crates of the workspace, each with the crates that it may import.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
@@ -16,7 +16,8 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("interop", &["schedule"]),
     ("stats", &[]),
     ("spec", &["interop", "schedule"]),
-    ("trainer", &["fault", "schedule", "spec"]),
+    ("kernels", &[]),
+    ("trainer", &["fault", "kernels", "schedule", "spec"]),
     ("store", &["fault", "spec"]),
     ("program", &["schedule", "spec", "trainer"]),
     ("orchestrator", &["schedule", "spec", "trainer", "program", "store"]),

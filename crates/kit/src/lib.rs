@@ -77,13 +77,13 @@ pub use trainer::nn;
 
 /// The operations of `sweep`'s built-in models: with gradients, and on the CPU with the same bits on every processor.
 pub mod kernels {
-    pub use trainer::kernels::activation::Activation;
-    pub use trainer::kernels::attention::causal_attention;
-    pub use trainer::kernels::binary_cross_entropy::binary_cross_entropy;
-    pub use trainer::kernels::conv::conv;
-    pub use trainer::kernels::cross_entropy::{cross_entropy, evaluate};
-    pub use trainer::kernels::embedding::embedding;
-    pub use trainer::kernels::layer_norm::layer_norm;
-    pub use trainer::kernels::linear::linear;
-    pub use trainer::kernels::pool::max_pool_2x2;
+    pub use trainer::ops::activation::Activation;
+    pub use trainer::ops::attention::causal_attention;
+    pub use trainer::ops::binary_cross_entropy::binary_cross_entropy;
+    pub use trainer::ops::conv::conv;
+    pub use trainer::ops::cross_entropy::{cross_entropy, evaluate};
+    pub use trainer::ops::embedding::embedding;
+    pub use trainer::ops::layer_norm::layer_norm;
+    pub use trainer::ops::linear::linear;
+    pub use trainer::ops::pool::max_pool_2x2;
 }

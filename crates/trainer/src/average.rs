@@ -5,11 +5,11 @@
 use candle_core::{Result, Tensor, Var};
 use schedule::Average;
 
-use crate::kernels::is_cpu_f32;
-use crate::kernels::simd::multiversioned;
 use crate::model::{Parameter, copies};
+use crate::ops::is_cpu_f32;
 use crate::optimizer::in_place::{With1, With2};
 use crate::optimizer::{Optimizer, Update};
+use kernels::multiversioned;
 
 /// z and x of one run, with the names and the order of the model's parameters.
 #[derive(Debug)]

@@ -47,7 +47,7 @@ impl Device {
     pub fn open(self) -> Result<candle_core::Device, DeviceError> {
         match self {
             Device::Cpu => {
-                crate::kernels::simd::selected_level().map_err(DeviceError::InstructionSet)?;
+                kernels::simd::selected_level().map_err(DeviceError::InstructionSet)?;
                 Ok(candle_core::Device::Cpu)
             }
             Device::Cuda if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),

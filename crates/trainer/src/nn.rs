@@ -9,7 +9,7 @@ pub use candle_nn::LayerNormConfig;
 use candle_nn::VarBuilder;
 
 use crate::custom::Picked;
-use crate::kernels;
+use crate::ops;
 
 /// Layer normalisation.
 #[derive(Debug, Clone)]
@@ -46,12 +46,12 @@ impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (x, weight, eps) = (x.contiguous()?, self.0.weight(), self.0.eps());
         match self.0.bias() {
-            Some(bias) if self.0.remove_mean() => kernels::layer_norm::layer_norm(&x, weight, bias, eps),
-            Some(bias) => kernels::rms_norm::rms_norm(&x, weight, eps)?.broadcast_add(bias),
+            Some(bias) if self.0.remove_mean() => ops::layer_norm::layer_norm(&x, weight, bias, eps),
+            Some(bias) => ops::rms_norm::rms_norm(&x, weight, eps)?.broadcast_add(bias),
             None if self.0.remove_mean() => {
-                kernels::layer_norm::layer_norm(&x, weight, &weight.zeros_like()?, eps)
+                ops::layer_norm::layer_norm(&x, weight, &weight.zeros_like()?, eps)
             }
-            None => kernels::rms_norm::rms_norm(&x, weight, eps),
+            None => ops::rms_norm::rms_norm(&x, weight, eps),
         }
     }
 }
@@ -108,7 +108,7 @@ pub fn rms_norm(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<RmsNorm> {
 /// There is no such dimension, or the device fails.
 pub fn softmax<Over: Dim>(x: &Tensor, dim: Over) -> Result<Tensor> {
     let (dim, last) = (dim.to_index(x.shape(), "softmax")?, D::Minus1);
-    kernels::softmax::softmax(&x.transpose(dim, last)?)?.transpose(dim, last)
+    ops::softmax::softmax(&x.transpose(dim, last)?)?.transpose(dim, last)
 }
 
 /// Softmax over the last dimension.

@@ -3,10 +3,11 @@
 use candle_core::{DType, Result, Tensor, Var};
 use schedule::vectors::{Kept, Vector, Vectors};
 
-use crate::kernels::simd::multiversioned;
-use crate::kernels::{is_cpu_f32, reduce, with_slice};
 use crate::model::{Parameter, copy_of};
+use crate::ops::{is_cpu_f32, with_slice};
 use crate::optimizer::in_place::With1;
+use kernels::multiversioned;
+use kernels::reduce;
 
 /// The vectors that the rules of one schedule keep from step to step: for each vector, one tensor per parameter.
 #[derive(Debug)]

@@ -8,14 +8,15 @@ use crate::TrainError;
 use crate::custom;
 use crate::data::{Batch, Examples, Form, Part};
 use crate::evaluate::{Evaluation, Sum};
-use crate::kernels::reduce::SumOfSquares;
-use crate::kernels::{is_cpu_f32, reduce, with_slice};
 use crate::model::closed_form::Synthetic;
 use crate::model::direct::Direct;
 use crate::model::{Model, Parameter};
+use crate::ops::{is_cpu_f32, with_slice};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
 use crate::random::Stream;
+use kernels::reduce;
+use kernels::reduce::SumOfSquares;
 
 /// The network of a task. An external program has none.
 pub(crate) fn network(task: &Task) -> Result<&Network, TrainError> {

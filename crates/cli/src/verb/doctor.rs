@@ -130,7 +130,7 @@ fn memory() -> Check {
 }
 
 fn instructions() -> Check {
-    match trainer::kernels::simd::selected_level() {
+    match trainer::selected_level() {
         Ok(level) => ok("kernels", level.name()),
         Err(error) => check("kernels", State::Error, error, "unset SWEEP_CPU"),
     }

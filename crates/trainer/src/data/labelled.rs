@@ -185,7 +185,7 @@ impl Labelled {
     }
 }
 
-crate::kernels::simd::multiversioned! {
+kernels::multiversioned! {
 fn normalise(from: &[u8], to: &mut [f32], mean: f32, scale: f32) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = (f32::from(*from) - mean) * scale;

@@ -17,9 +17,9 @@ pub use text::{Text, inspect as inspect_text};
 
 use crate::contained::first_line;
 use crate::custom::{BuiltTask, Picked, Tasks};
-use crate::kernels::sparse::Rows;
 use crate::model::Arch;
 use crate::model::closed_form::Synthetic;
+use kernels::sparse::Rows;
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

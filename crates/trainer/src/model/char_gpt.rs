@@ -11,10 +11,10 @@ use super::layer::{Linear, linear_with};
 use super::parameters::{InOrder, built_in_parameters};
 use super::shape::normal;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
-use crate::kernels::activation::Activation;
-use crate::kernels::attention::causal_attention;
-use crate::kernels::embedding::embedding;
 use crate::nn::{LayerNorm, layer_norm};
+use crate::ops::activation::Activation;
+use crate::ops::attention::causal_attention;
+use crate::ops::embedding::embedding;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {

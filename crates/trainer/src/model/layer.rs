@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use super::shape::pytorch;
-use crate::kernels;
-use crate::kernels::activation::Activation;
+use crate::ops;
+use crate::ops::activation::Activation;
 
 /// A fully connected layer with its activation.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Linear {
 impl Linear {
     /// The layer's output for `x`, (rows, inputs). `passes`: whether `x` needs a gradient.
     pub(super) fn forward(&self, x: &Tensor, activation: Activation, passes: bool) -> Result<Tensor> {
-        kernels::linear::linear(x, &self.weight, &self.bias, activation, passes)
+        ops::linear::linear(x, &self.weight, &self.bias, activation, passes)
     }
 }
 

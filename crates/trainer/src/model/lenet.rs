@@ -8,11 +8,11 @@ use spec::trial::Data;
 
 use super::direct::{Layer, Linear};
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
-use crate::kernels::activation::Activation;
-use crate::kernels::channels_last::{self, Conv};
-use crate::kernels::conv::conv;
-use crate::kernels::linear::linear;
-use crate::kernels::pool::max_pool_2x2;
+use crate::ops::activation::Activation;
+use crate::ops::conv::conv;
+use crate::ops::linear::linear;
+use crate::ops::pool::max_pool_2x2;
+use kernels::channels_last::{self, Conv};
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {

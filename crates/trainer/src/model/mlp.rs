@@ -7,8 +7,8 @@ use spec::catalogue::{Kind, ModelKind, Param, ParamType, Reads, fits_all, no_che
 use super::direct::{Layer, Linear};
 use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
-use crate::kernels::activation::Activation;
-use crate::kernels::linear::linear;
+use crate::ops::activation::Activation;
+use crate::ops::linear::linear;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {

@@ -29,7 +29,7 @@ pub(crate) use self::shape::Shape;
 use crate::custom::BuiltTask;
 use crate::data::{Batch, Form};
 use crate::expected::Problem;
-use crate::kernels::cross_entropy::{self, cross_entropy};
+use crate::ops::cross_entropy::{self, cross_entropy};
 
 /// The built-in models.
 pub(crate) static TABLE: &[&Entry] = &[

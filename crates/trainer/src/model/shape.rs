@@ -73,7 +73,7 @@ impl Shape {
     }
 
     /// The parameters `NAME.weight`, (inputs, outputs), and `NAME.bias`, (outputs), of
-    /// [`linear`](crate::kernels::linear::linear), with PyTorch's initial values. Weights files have PyTorch's layout.
+    /// [`linear`](crate::ops::linear::linear), with PyTorch's initial values. Weights files have PyTorch's layout.
     pub(super) fn layer(name: &str, inputs: usize, outputs: usize) -> [Self; 2] {
         let [weight, bias] = Self::weight_and_bias(name, &[inputs, outputs], outputs, inputs);
         [Self { transposed: true, ..weight }, bias]

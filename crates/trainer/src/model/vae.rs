@@ -13,9 +13,9 @@ use super::parameters::{InOrder, built_in_parameters};
 use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::data::Form;
-use crate::kernels::activation::Activation;
-use crate::kernels::binary_cross_entropy::binary_cross_entropy;
-use crate::kernels::latent::{divergence, draw};
+use crate::ops::activation::Activation;
+use crate::ops::binary_cross_entropy::binary_cross_entropy;
+use crate::ops::latent::{divergence, draw};
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {

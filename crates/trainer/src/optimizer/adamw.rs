@@ -7,7 +7,7 @@ use serde::Deserialize;
 use spec::catalogue::{Kind, Param, ParamType, no_check};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
-use crate::kernels::simd::multiversioned;
+use kernels::multiversioned;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {

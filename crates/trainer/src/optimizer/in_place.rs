@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var};
 
-use crate::kernels::slice;
+use crate::ops::slice;
 
 /// `f(target, other)` over the numbers of contiguous f32 tensors.
 pub(crate) struct With1<F>(pub(crate) F);

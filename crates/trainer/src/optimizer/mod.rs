@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use spec::catalogue::Kind;
 use spec::trial::Choice;
 
-use crate::kernels::{is_cpu_f32, with_slice};
 use crate::model::{Parameter, copy_of};
+use crate::ops::{is_cpu_f32, with_slice};
 
 use in_place::{with_slice_mut, with_slices_mut};
 

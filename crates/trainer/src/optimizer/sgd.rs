@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use spec::catalogue::{Conflict, Kind, Param, ParamType};
 
 use super::{Algorithm, Elements, Entry, Rule, Update, build};
-use crate::kernels::simd::multiversioned;
+use kernels::multiversioned;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {

@@ -1,12 +1,13 @@
 //! Forward and backward passes of a fully connected layer, with dense input or with non-zero pixels only.
 
 use super::{Rows, Scratch, Take};
-use crate::kernels::activation::Activation;
-use crate::kernels::channels_last::transpose;
-use crate::kernels::matmul::{Epilogue, Strided, matmul};
-use crate::kernels::reduce::sum_rows_into;
-use crate::kernels::simd::{level, multiversioned};
-use crate::kernels::sparse;
+use crate::ops::activation::Activation;
+use kernels::channels_last::transpose;
+use kernels::matmul::{Epilogue, Strided, matmul};
+use kernels::multiversioned;
+use kernels::reduce::sum_rows_into;
+use kernels::simd::level;
+use kernels::sparse;
 
 /// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L1 cache.
 const PIECE: usize = 2048;

@@ -8,9 +8,9 @@ use candle_core::Result;
 
 use super::{Arch, Parameter};
 use crate::data::{Batch, Form};
-use crate::kernels::activation::Activation;
-use crate::kernels::channels_last::{Conv, Gradient, transpose};
-use crate::kernels::{cross_entropy, with_slice};
+use crate::ops::activation::Activation;
+use crate::ops::{cross_entropy, with_slice};
+use kernels::channels_last::{Conv, Gradient, transpose};
 
 pub(crate) use self::linear::Linear;
 

@@ -2,11 +2,11 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
-use super::channels_last::transpose;
-use super::matmul::{Epilogue, Strided, matmul};
-use super::simd::level;
 use super::softmax::{softmax, softmax_backward, softmax_in_place};
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::channels_last::transpose;
+use kernels::matmul::{Epilogue, Strided, matmul};
+use kernels::simd::level;
 
 /// Attention over sequences of `context` positions with `heads` heads. `qkv` is (sequences x context, 3 x width): for each position
 /// its query, key and value, each a row of heads. The result is (sequences x context, width).

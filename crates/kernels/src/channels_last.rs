@@ -2,10 +2,10 @@
 //! channels, and windows are not unfolded. After max-pooling, gradients skip the positions that were not the largest of their window.
 //! Every sum has a fixed order.
 
-use super::reduce::add_rows;
-use super::simd::multiversioned;
-use super::tiles::product;
-use super::windows::{Place, Window, gather, scatter};
+use crate::multiversioned;
+use crate::reduce::add_rows;
+use crate::simd::tiles::product;
+use crate::simd::windows::{Place, Window, gather, scatter};
 
 /// The sizes of a convolution without padding, stride 1, with square windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +249,7 @@ pub fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
 }
 
 /// The transposed matrix, in a new vector.
-pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+pub fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut to = vec![0.0; matrix.len()];
     transpose(matrix, columns, &mut to);
     to
@@ -352,7 +352,7 @@ mod tests {
     use crate::random::Stream;
 
     fn numbers(seed: u64, name: &str, count: usize) -> Vec<f32> {
-        let mut stream = Stream::new(seed, "test", name);
+        let mut stream = Stream::new(seed, name);
         (0..count).map(|_| stream.uniform(1.0)).collect()
     }
 

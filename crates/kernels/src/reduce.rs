@@ -1,6 +1,6 @@
 //! Sums with a fixed order of additions: the same bits for the same numbers, on any processor.
 
-use super::simd::multiversioned;
+use crate::multiversioned;
 
 /// Number of running sums: number i is added to sum i mod `LANES`. That is enough to fill vectors, and fixes the order of additions.
 const LANES: usize = 16;

@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
-use super::channels_last::{self, Gradient, Sizes, transposed};
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::channels_last::{self, Gradient, Sizes, transposed};
 
 /// A convolution. `x` is (batch, channels, height, width), `w` is (outputs, channels, size, size), `b` is
 /// (outputs); the result is (batch, outputs, height - size + 1, width - size + 1). With `relu`, negative results become 0. Without

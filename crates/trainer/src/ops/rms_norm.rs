@@ -4,9 +4,9 @@
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
 use super::layer_norm::{add_products, multiply, project};
-use super::reduce::{sum, sum_of_squares};
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::multiversioned;
+use kernels::reduce::{sum, sum_of_squares};
 
 /// x / sqrt(mean of x² + eps) weight, with the mean over the last dimension. `x` is (..., n), `weight` is (n).
 ///

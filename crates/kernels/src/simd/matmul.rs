@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_bits_of_the_definition() {
-        let mut stream = Stream::new(2, "test", "matmul");
+        let mut stream = Stream::new(2, "matmul");
         for (m, n, k) in
             [(1, 1, 1), (5, 7, 3), (6, 64, 20), (7, 65, 9), (13, 33, 40), (64, 10, 128), (3, 130, 0)]
         {

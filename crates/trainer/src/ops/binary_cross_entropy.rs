@@ -3,9 +3,9 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::math::{exp, ln};
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::math::{exp, ln};
+use kernels::multiversioned;
 
 /// Sum over all elements. `logits` and `targets` (from 0 to 1) have the same shape; the result is a scalar. The targets get no
 /// gradient.

@@ -79,6 +79,7 @@ pub fn level() -> Level {
 
 /// Defines a function that is compiled once for each instruction set, and runs the version for [`level`]. The compiler vectorizes
 /// its loops; it may use wider vectors but not other arithmetic, so the bits are the same.
+#[macro_export]
 macro_rules! multiversioned {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -96,18 +97,17 @@ macro_rules! multiversioned {
                 plain($($arg),*)
             }
             #[allow(unsafe_code)]
-            match $crate::kernels::simd::level() {
-                $crate::kernels::simd::Level::Scalar => plain($($arg),*),
+            match $crate::simd::level() {
+                $crate::simd::Level::Scalar => plain($($arg),*),
                 // SAFETY: a level is selected only where the processor has it.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernels::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };
 }
-pub(crate) use multiversioned;
 
 /// A vector of `LANES` numbers.
 ///

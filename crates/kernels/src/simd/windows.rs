@@ -211,7 +211,7 @@ mod tests {
             rows in 0usize..8, length in 1usize..100, gap in 0usize..20, count in 0usize..12, seed: u64,
         ) {
             let window = Window { rows, length, stride: length + gap };
-            let mut stream = Stream::new(seed, "test", "windows");
+            let mut stream = Stream::new(seed, "windows");
             let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
             let (image, values) = (numbers(50 + window.extent()), numbers(rows * length));
             let factors = numbers(count);

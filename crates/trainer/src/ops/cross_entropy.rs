@@ -2,9 +2,9 @@
 
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
-use super::math::{exp, ln};
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::math::{exp, ln};
+use kernels::multiversioned;
 
 /// Mean cross-entropy. `logits` is (batch, classes), `labels` is (batch) of u32, each below `classes`; the result is a scalar. The
 /// largest logit is subtracted first, so that no exponential overflows.

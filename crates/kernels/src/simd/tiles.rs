@@ -185,7 +185,7 @@ mod tests {
             seed: u64, relu: bool,
         ) {
             let window = Window { rows, length, stride: length + gap };
-            let mut stream = Stream::new(seed, "test", "tiles");
+            let mut stream = Stream::new(seed, "tiles");
             let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
             let (image, b, bias) = (numbers(50 + window.extent()), numbers(rows * length * n), numbers(n));
             let starts: Vec<u32> = numbers(m).iter().map(|x| ((x + 2.0) * 12.0) as u32).collect();

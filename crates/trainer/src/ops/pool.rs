@@ -3,8 +3,8 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
-use super::channels_last::{pool, pool_gradient};
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::channels_last::{pool, pool_gradient};
 
 /// The largest number of each 2x2 window. `x` is (batch, channels, height, width) with even height and width; the result is (batch,
 /// channels, height / 2, width / 2). If numbers are equal, the first one, row by row, gets the gradient.

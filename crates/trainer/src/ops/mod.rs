@@ -4,21 +4,15 @@
 pub mod activation;
 pub mod attention;
 pub mod binary_cross_entropy;
-pub mod channels_last;
 pub mod conv;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod latent;
 pub mod layer_norm;
 pub mod linear;
-pub mod math;
 pub mod pool;
-pub mod reduce;
 pub mod rms_norm;
-pub mod simd;
 pub mod softmax;
-
-pub use simd::{matmul, sparse, tiles, windows};
 
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
 

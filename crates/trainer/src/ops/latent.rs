@@ -3,9 +3,9 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::math::exp;
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::math::exp;
+use kernels::multiversioned;
 
 /// mean + exp(log_variance / 2) noise, all of the same shape. The noise gets no gradient.
 ///

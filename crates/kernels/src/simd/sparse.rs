@@ -255,7 +255,7 @@ mod tests {
         fn products_match_the_definition(
             m in 0usize..9, k in 1usize..130, n in 1usize..300, seed: u64, share in 0u32..100,
         ) {
-            let mut stream = crate::random::Stream::new(seed, "test", "sparse");
+            let mut stream = crate::random::Stream::new(seed, "sparse");
             let mut byte = || {
                 let (keep, value) = (stream.uniform(50.0) + 50.0, stream.uniform(127.0) + 128.0);
                 if keep < share as f32 { value as u8 } else { 0 }

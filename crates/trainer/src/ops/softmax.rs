@@ -2,10 +2,10 @@
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
-use super::math::exp;
-use super::reduce::sum;
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::math::exp;
+use kernels::multiversioned;
+use kernels::reduce::sum;
 
 /// exp(x) divided by its sum over the last dimension. The largest number is subtracted first, so that no exponential overflows.
 ///

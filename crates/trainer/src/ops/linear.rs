@@ -3,11 +3,11 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
-use super::channels_last::transposed;
-use super::matmul::{Epilogue, Strided, matmul};
-use super::reduce::sum_rows;
-use super::simd::level;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::channels_last::transposed;
+use kernels::matmul::{Epilogue, Strided, matmul};
+use kernels::reduce::sum_rows;
+use kernels::simd::level;
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result is (batch, outputs).
 /// Without `input_gradient`, for first layers, the backward pass computes no gradient of `x`.

@@ -2,8 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::math::{exp, normal_below, tanh};
-use super::simd::multiversioned;
+use kernels::math::{exp, normal_below, tanh};
+use kernels::multiversioned;
 
 /// An activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
-use super::reduce::{add_rows, sum, sum_of_squares};
-use super::simd::multiversioned;
 use super::{is_cpu_f32, slice, with_slice};
+use kernels::multiversioned;
+use kernels::reduce::{add_rows, sum, sum_of_squares};
 
 /// (x - mean) / sqrt(variance + eps) weight + bias, with mean and (biased) variance over the last dimension.
 /// `x` is (..., n), `weight` and `bias` are (n).
