@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
     (
         &["program", "script", "entrypoint"],
         "trainer",
-        "write your own program as `trainer: {command: [python3, train.py]}`",
+        "write a custom program as `trainer: {command: [python3, train.py]}`",
     ),
     (
         &["parameters", "hyperparameters", "search_space", "param_space", "grid"],
@@ -122,7 +122,7 @@ const ROWS: &[Row] = &[
     (
         &["precision", "dtype", "amp", "fp16", "bf16", "mixed_precision", "autocast", "half"],
         "",
-        "built-in models are trained in single precision; for your own program use `trainer: {params: {precision: bf16}}`",
+        "built-in models are trained in single precision; for a custom program use `trainer: {params: {precision: bf16}}`",
     ),
     (
         &[
@@ -136,7 +136,7 @@ const ROWS: &[Row] = &[
             "accumulate_grad_batches",
         ],
         "",
-        "a step is one batch: write a larger `data: {batch_size: 256}`; for your own program use `trainer: {params: \
+        "a step is one batch: write a larger `data: {batch_size: 256}`; for a custom program use `trainer: {params: \
          {accumulate: 4}}`",
     ),
     (

@@ -50,7 +50,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "model": run.model,
         "task": property(tasks(forms, catalogue), "a task with its own data, instead of `data` and `model`", None),
         "optimizer": run.optimizer,
-        "trainer": property(trainer(), "your own training program, instead of `data`, `model` and `optimizer`", None),
+        "trainer": property(trainer(), "a custom program that trains, instead of `data`, `model` and `optimizer`", None),
         "budget": run.budget,
         "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
         "clip_norm": property(
